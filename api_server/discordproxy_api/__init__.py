@@ -1,0 +1,1 @@
+"""The API workers: gRPC in, a permit from the broker, Discord's REST API out."""

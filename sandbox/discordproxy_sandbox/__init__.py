@@ -1,0 +1,1 @@
+"""A local Discord: for trying things without a token, for demos and for tests."""
