@@ -1,0 +1,241 @@
+"""Which limiters one request meets, and what the answer's headers say about them. Pure.
+
+A bucket is (credential, group of routes, major parameter). The hash is only the label under which it is shown: it can
+change at any time and the bucket keeps its state, as at Discord.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Literal
+
+from .limits import LIMITERS, Decision, GlobalLimit, GlobalModel, Kind, Limiter
+
+_DAY_S = 86_400.0
+_PRUNE_EVERY = 4096
+# By then the answer that announced a hidden limit has surely been read: who comes again too early was warned.
+_WARNED_AFTER_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteLimit:
+    """The bucket of a route; routes with the same `group` share it. `headers=False`: limited, but says nothing."""
+
+    limit: int
+    window_s: float
+    kind: Kind = "leaky"
+    group: str = ""
+    headers: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HiddenLimit:
+    """A second limit of a route that its headers do not show.
+
+    `per`: the major parameter, or the resource behind it (a webhook's channel). `body_key`: only requests whose body
+    has this key count. `scope` shared: all credentials count together.
+    """
+
+    name: str
+    limit: int
+    window_s: float
+    kind: Kind = "fixed"
+    scope: Literal["user", "shared"] = "user"
+    per: Literal["major", "resource"] = "major"
+    body_key: str = ""
+    code: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What the limits need to know about one request."""
+
+    method: str
+    template: str
+    credential: str = "bot"
+    major: str = ""
+    resource: str = ""
+    body_keys: frozenset[str] = frozenset()
+    age_s: float | None = None  # of the message to delete
+    exempt: bool = False  # interaction routes do not count globally
+
+    @property
+    def route(self) -> str:
+        """Method and template, and for deleting messages the class of age that has a bucket of its own."""
+        route = f"{self.method} {self.template}"
+        if route != DELETE_MESSAGE or self.age_s is None:
+            return route
+        if self.age_s < 10:  # noqa: PLR2004 - the class is named after it
+            return f"{route}#younger-than-10s"
+        return f"{route}#older-than-14d" if self.age_s > 14 * _DAY_S else route
+
+
+DELETE_MESSAGE = "DELETE /channels/{channel_id}/messages/{message_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """The outcome for one request. `avoidable`: a client that reads headers and bodies would not have sent it."""
+
+    allowed: bool
+    bucket: str = ""  # the hash shown, "" for a route without headers
+    shown: Decision | None = None
+    scope: Literal["", "user", "global", "shared"] = ""
+    retry_after: float = 0.0  # seconds
+    avoidable: bool = False
+    code: int = 0
+
+    def headers(self) -> dict[str, str]:
+        """Write the headers as Discord does: milliseconds, whole seconds rounded up in Retry-After."""
+        headers: dict[str, str] = {}
+        if self.shown and self.scope != "global":
+            headers = {
+                "X-RateLimit-Limit": str(self.shown.limit),
+                "X-RateLimit-Remaining": str(self.shown.remaining),
+                "X-RateLimit-Reset": f"{self.shown.reset:.3f}",
+                "X-RateLimit-Reset-After": f"{self.shown.reset_after:.3f}",
+                "X-RateLimit-Bucket": self.bucket,
+            }
+        if not self.allowed:
+            headers["X-RateLimit-Scope"] = self.scope
+            headers["Retry-After"] = str(math.ceil(self.retry_after))
+        if self.scope == "global":
+            headers["X-RateLimit-Global"] = "true"
+        return headers
+
+    def body(self) -> dict[str, object]:
+        """Return the JSON object of a 429."""
+        # Rounded up: the exact value is a promise that waiting this long is enough.
+        retry_after = math.ceil(self.retry_after * 1000) / 1000
+        message = "The resource is being rate limited." if self.scope == "shared" else "You are being rate limited."
+        body = {"message": message, "retry_after": retry_after, "global": self.scope == "global"}
+        return body | {"code": self.code} if self.code else body
+
+
+@dataclass(slots=True)
+class _Hidden:
+    limiter: Limiter
+    refused_at: float = -math.inf
+    retry_at: float = -math.inf
+
+
+@dataclass(slots=True)
+class LimitBook:
+    """All limits of one Discord. `routes` maps "METHOD /template" to its bucket; None there means no bucket at all.
+
+    `kind` set to fixed or leaky overrides every route's own kind.
+    """
+
+    routes: dict[str, RouteLimit | None] = field(default_factory=dict)
+    hidden: dict[str, tuple[HiddenLimit, ...]] = field(default_factory=dict)
+    default: RouteLimit | None = field(default_factory=lambda: RouteLimit(limit=30, window_s=10.0))
+    kind: Kind | None = None
+    global_limit: int | None = 50
+    global_model: GlobalModel = "sliding"
+    _buckets: dict[tuple[str, str, str], Limiter] = field(default_factory=dict)
+    _extra: dict[tuple[str, str, str], _Hidden] = field(default_factory=dict)
+    _globals: dict[str, GlobalLimit] = field(default_factory=dict)
+    _labels: dict[str, str] = field(default_factory=dict)
+    _created: int = 0
+
+    def set(self, route: str, limit: RouteLimit | None) -> None:
+        """Give a route another limit; buckets in use keep what was spent, as when Discord changes one."""
+        self.routes[route] = limit
+        if limit:
+            group = limit.group or route
+            for (_, name, _), limiter in self._buckets.items():
+                if name == group:
+                    limiter.limit, limiter.window_s = limit.limit, limit.window_s
+
+    def set_hidden(self, route: str, limits: Sequence[HiddenLimit]) -> None:
+        """Give a route these limits that its headers do not show."""
+        self.hidden[route] = tuple(limits)
+
+    def set_global(self, limit: int | None) -> None:
+        """Change the global limit at run time; None switches it off."""
+        self.global_limit = limit
+        for limiter in self._globals.values():
+            limiter.limit = limit or limiter.limit
+
+    def hash_of(self, route: str) -> str:
+        """Return the hash that answers of this route show; "" if they show none."""
+        limit = self.routes.get(route, self.default)
+        if not limit or not limit.headers:
+            return ""
+        group = limit.group or route
+        label = self._labels.get(group, group)
+        return blake2b(label.encode(), digest_size=16).hexdigest()
+
+    def change_hash(self, route: str, label: str) -> str:
+        """Show the bucket of a route under another hash, derived from `label`; its state stays. Returns the hash."""
+        limit = self.routes.get(route, self.default)
+        group = limit.group if limit and limit.group else route
+        self._labels[group] = label
+        return self.hash_of(route)
+
+    def judge(self, call: Call, now: float) -> Ruling:
+        """Count a request that arrives at `now` (epoch seconds) and say whether it may be processed."""
+        overall = self._judge_globally(call, now)
+        if overall and not overall.allowed:
+            return Ruling(allowed=False, scope="global", retry_after=overall.retry_after, avoidable=True)
+        ruling = self._judge_bucket(call, now)
+        if not ruling.allowed:
+            return ruling
+        for limit in self.hidden.get(f"{call.method} {call.template}", ()):
+            if not limit.body_key or limit.body_key in call.body_keys:
+                ruling = self._judge_hidden(call, limit, ruling, now)
+        return ruling
+
+    def _judge_globally(self, call: Call, now: float) -> Decision | None:
+        if call.exempt or self.global_limit is None:
+            return None
+        limiter = self._globals.get(call.credential)
+        if limiter is None:
+            limiter = self._globals[call.credential] = GlobalLimit(self.global_limit, self.global_model)
+        return limiter.hit(now)
+
+    def _judge_bucket(self, call: Call, now: float) -> Ruling:
+        limit = self.routes.get(call.route, self.default)
+        if limit is None:
+            return Ruling(allowed=True)
+        key = (call.credential, limit.group or call.route, call.major)
+        limiter = self._buckets.get(key)
+        if limiter is None:
+            self._prune(now)
+            limiter = self._buckets[key] = LIMITERS[self.kind or limit.kind](limit.limit, limit.window_s)
+        decision = limiter.hit(now)
+        shown = decision if limit.headers else None
+        ruling = Ruling(allowed=decision.allowed, bucket=self.hash_of(call.route), shown=shown)
+        if decision.allowed:
+            return ruling
+        return replace(ruling, scope="user", retry_after=decision.retry_after, avoidable=limit.headers)
+
+    def _judge_hidden(self, call: Call, limit: HiddenLimit, ruling: Ruling, now: float) -> Ruling:
+        credential = "" if limit.scope == "shared" else call.credential
+        key = (credential, limit.name, call.resource if limit.per == "resource" else call.major)
+        state = self._extra.get(key)
+        if state is None:
+            state = self._extra[key] = _Hidden(LIMITERS[limit.kind](limit.limit, limit.window_s))
+        decision = state.limiter.hit(now)
+        if decision.allowed:
+            return ruling
+        avoidable = now < state.retry_at and now - state.refused_at > _WARNED_AFTER_S
+        if now >= state.retry_at:
+            state.refused_at = now
+        state.retry_at = now + decision.retry_after
+        if ruling.allowed or decision.retry_after > ruling.retry_after:
+            return replace(
+                ruling,
+                allowed=False,
+                scope=limit.scope,
+                retry_after=decision.retry_after,
+                avoidable=avoidable,
+                code=limit.code,
+            )
+        return ruling
+
+    def _prune(self, now: float) -> None:
+        self._created += 1
+        if self._created % _PRUNE_EVERY == 0:
+            self._buckets = {key: limiter for key, limiter in self._buckets.items() if not limiter.is_idle(now)}
