@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import hashlib
 import importlib.util
+import logging
 import os
 import re
 import shutil
@@ -25,15 +26,16 @@ from redis.exceptions import RedisError
 
 from discordproxy_ratelimit.connection import connect
 from discordproxy_ratelimit.parent import end_with_parent
-
-OLDEST = {"Redis": (7, 0), "Valkey": (7, 2)}
-"""Lowest server versions the scripts run on."""
+from discordproxy_ratelimit.watch import OLDEST
 
 LONGEST_SOCKET_PATH = 103
 """Bytes that fit into a socket address on every system (macOS: 104 with the closing zero, Linux: 108)."""
 
 _PRIVATE = 0o700
 _OTHER_SERVER = "set DISCORDPROXY_REDIS_URL to a server of yours"
+
+
+log = logging.getLogger(__name__)
 
 
 class EmbeddedError(Exception):
@@ -150,7 +152,12 @@ class PrivateServer:
         self._process: asyncio.subprocess.Process | None = None
 
     def lock(self) -> bool:
-        """Try to become the owner; False if another process owns a running server here."""
+        """Try to become the owner; False if another process owns a running server here.
+
+        Raises:
+            EmbeddedError: as `make_private`.
+        """
+        make_private(self.folder)
         handle = (self.folder / "lock").open("ab")
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -163,17 +170,48 @@ class PrivateServer:
     async def start(self, *, within_s: float = 5.0) -> None:
         """Start the server and return once it answers; call `lock` first.
 
+        A snapshot that this server cannot read (damaged, or written by a newer one) is put aside: what it holds can be
+        learned again, and without this no start would ever succeed.
+
         Raises:
             EmbeddedError: it did not answer in time; the text ends with the last lines of its log.
         """
+        snapshot = self.folder / "dump.rdb"
+        try:
+            await self._start(within_s)
+        except EmbeddedError as error:
+            if not snapshot.exists():
+                raise
+            log.warning("starting without the snapshot, it is kept as %s.refused: %s", snapshot, error)
+            snapshot.replace(f"{snapshot}.refused")
+            await self._start(within_s)
+
+    async def lost(self) -> str:
+        """Return what happened once the running server has ended or nobody can reach it any more."""
+        if self._process is None:
+            raise RuntimeError("the server was not started")
+        while True:
+            with contextlib.suppress(TimeoutError):
+                return f"ended with status {await asyncio.wait_for(self._process.wait(), 1.0)}"
+            if not (self.folder / "broker.sock").exists():  # the system cleans runtime folders after a logout
+                return f"lost its socket in {self.folder}"
+
+    async def stop(self, *, within_s: float = 3.0) -> None:
+        """End the server, which saves a snapshot first, and give the lock back."""
+        await self._end(within_s)
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    async def _start(self, within_s: float) -> None:
         if self._lock is None:
             raise RuntimeError("only the holder of the lock may start the server")
-        with (self.folder / "server.log").open("wb") as log:
+        with (self.folder / "server.log").open("wb") as output:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command(),
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=output,
+                stderr=output,
                 env={"LC_ALL": "C"},  # the token in ours is none of its business
                 pass_fds=(self._lock.fileno(),),
                 start_new_session=True,  # Ctrl-C in the terminal must not reach it before the workers have drained
@@ -183,32 +221,23 @@ class PrivateServer:
             async with asyncio.timeout(within_s):
                 await self._answer(self._process)
         except TimeoutError:
-            tail = " | ".join((self.folder / "server.log").read_text("utf-8", "replace").splitlines()[-3:])
-            await self.stop()
+            lines = (self.folder / "server.log").read_text("utf-8", "replace").splitlines()
+            await self._end(within_s=1.0)
             raise EmbeddedError(
-                f"{self._binary} does not answer on {self.url} after {within_s:g} s; its log ends: {tail}"
+                f"{self._binary} does not answer at {self.url}; its log ends: {' | '.join(lines[-3:]) or '(empty)'}"
             ) from None
 
-    async def wait(self) -> int:
-        """Return the exit status of the running server once it has ended, by whatever cause."""
-        if self._process is None:
-            raise RuntimeError("the server was not started")
-        return await self._process.wait()
-
-    async def stop(self, *, within_s: float = 3.0) -> None:
-        """End the server, which saves a snapshot first, and give the lock back."""
+    async def _end(self, within_s: float) -> None:
         process, self._process = self._process, None
-        if process is not None and process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
-            try:
-                await asyncio.wait_for(process.wait(), within_s)
-            except TimeoutError:
-                process.kill()
-                await process.wait()
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(process.wait(), within_s)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
 
     def _command(self) -> list[str]:
         options = {

@@ -1,0 +1,113 @@
+"""Looks after a Redis or Valkey server from outside: does it answer, is it fit for its task, who still uses it."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+
+from discordproxy_ratelimit.connection import connect, describe, is_encrypted, is_remote
+
+log = logging.getLogger(__name__)
+
+OLDEST = {"Redis": (7, 0), "Valkey": (7, 2)}
+"""Lowest server versions the scripts run on."""
+
+
+def version_of(info: Mapping[str, Any]) -> tuple[str, tuple[int, int], str]:
+    """Return name, (major, minor) and full version out of INFO; for old clients Valkey reports a Redis version too."""
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    full = str(info.get("valkey_version") or info.get("redis_version", "0.0"))
+    major, minor, *_ = [*full.split("."), "0"]
+    return name, (int(major), int(minor)), full
+
+
+def problems_of(info: Mapping[str, Any], url: str) -> list[str]:
+    """Judge a server by its INFO: each problem is one sentence with its fix, none means fit."""
+    found = []
+    name, version, full = version_of(info)
+    if version < OLDEST[name]:
+        found.append(
+            f"{name} {full} is too old; {' or '.join(f'{n} {a}.{b}' for n, (a, b) in OLDEST.items())} is needed"
+        )
+    if (policy := info.get("maxmemory_policy", "noeviction")) != "noeviction":
+        found.append(
+            f"maxmemory-policy is {policy}: a full server would silently forget rate limits; set it to noeviction"
+        )
+    if is_remote(url) and not is_encrypted(url):
+        found.append("the connection to another machine is not encrypted; use rediss:// or a private network")
+    return found
+
+
+async def inspect(client: Redis, url: str) -> tuple[str, list[str]]:
+    """Ask the server what it is and return a label such as `Valkey 9.1.2` with its problems.
+
+    Raises:
+        RedisError, OSError: it does not answer.
+    """
+    info = dict(await client.info("server"))
+    info |= await client.info("memory")
+    found = problems_of(info, url)
+    try:
+        await client.eval("return 1", 0)  # type: ignore[no-untyped-call, misc, unused-ignore]
+    except NoPermissionError:
+        found.append("this user may not run scripts; allow EVAL, EVALSHA and SCRIPT LOAD (ACL category @scripting)")
+    name, _, full = version_of(info)
+    return f"{name} {full}", found
+
+
+async def clients_gone(client: Redis, *, within_s: float) -> bool:
+    """Wait until `client` holds the server's only connection; False if others stay longer than `within_s`."""
+    try:
+        async with asyncio.timeout(within_s):
+            while (await client.info("clients"))["connected_clients"] > 1:  # noqa: ASYNC110 - there is no event to wait on
+                await asyncio.sleep(0.05)
+    except (TimeoutError, RedisError, OSError):
+        return False
+    return True
+
+
+class Watch:
+    """Pings a server for ever and logs when its state changes, never more often."""
+
+    def __init__(self, url: str, *, period_s: float = 1.0) -> None:
+        self.answering: bool | None = None
+        self._url = url
+        self._period_s = period_s
+
+    async def run(self) -> None:
+        """Watch until cancelled. Nothing the server does ends this."""
+        client = connect(self._url)
+        try:
+            while True:
+                await self.look(client)
+                await asyncio.sleep(self._period_s)
+        finally:
+            await client.aclose()
+
+    async def look(self, client: Redis) -> None:
+        """Look once and log if the state is another one than before."""
+        where = describe(self._url)
+        try:
+            if self.answering:
+                await client.execute_command("PING")  # type: ignore[no-untyped-call]
+                return
+            label, found = await inspect(client, self._url)
+        except (RedisError, OSError) as error:
+            if self.answering is not False:
+                log.error("Redis at %s %s; nothing is sent until it answers", where, _complaint(error))  # noqa: TRY400
+            self.answering = False
+            return
+        self.answering = True
+        log.info("Redis at %s answers: %s", where, label)
+        for problem in found:
+            log.warning("Redis at %s: %s", where, problem)
+
+
+def _complaint(error: Exception) -> str:
+    # The library's texts may quote the user's name or the command, so only the kind is told.
+    if isinstance(error, (AuthenticationError, NoPermissionError)):
+        return "refuses the login: check user and password in DISCORDPROXY_REDIS_URL"
+    return f"does not answer ({type(error).__name__}): start it or set DISCORDPROXY_REDIS_URL"
