@@ -73,6 +73,8 @@ IN_QUERY_FIELD_NUMBER: _builtins.int
 PATH_PARAM_FIELD_NUMBER: _builtins.int
 PROXY_ONLY_FIELD_NUMBER: _builtins.int
 ALWAYS_SENT_FIELD_NUMBER: _builtins.int
+ANSWER_ONLY_FIELD_NUMBER: _builtins.int
+NULL_IS_TRUE_FIELD_NUMBER: _builtins.int
 JSON_OFFSET_FIELD_NUMBER: _builtins.int
 route: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Route]
 json_key: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.str]
@@ -85,5 +87,9 @@ proxy_only: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptio
 """meant for or made by the proxy; never in Discord's JSON"""
 always_sent: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.bool]
 """sent even when zero"""
+answer_only: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.bool]
+"""Discord fills it; left out of requests"""
+null_is_true: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.bool]
+"""in an answer the key's presence means true, and its value is null"""
 json_offset: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.EnumOptions, _builtins.int]
 """Discord's value = this enum's value + json_offset"""

@@ -527,7 +527,6 @@ class Poll(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
     expiry: _builtins.str
-    """responses"""
     allow_multiselect: _builtins.bool
     layout_type: _builtins.int
     duration: _builtins.int
@@ -537,9 +536,7 @@ class Poll(_message.Message):
     @_builtins.property
     def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Poll.Answer]: ...
     @_builtins.property
-    def results(self) -> Global___Poll.Results:
-        """responses"""
-
+    def results(self) -> Global___Poll.Results: ...
     def __init__(
         self,
         *,

@@ -1,0 +1,138 @@
+"""The contract as data: every RPC of the service with its Discord route, read from the proto's own annotations.
+
+Knows descriptors only; sends nothing. A mistake in an annotation stops the server at start, not a caller later.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from discordproxy import annotations_pb2, discord_api_pb2
+
+_PARAMETER = re.compile(r"\{(\w+)\}")
+_PATH_TYPES = frozenset({FieldDescriptor.TYPE_UINT64, FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_STRING})
+
+
+class ContractError(Exception):
+    """An annotation of the contract contradicts its message; the text names the RPC and what to correct."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """One RPC.
+
+    Attributes:
+        path: what gRPC calls it, `/discord_api.DiscordApi/SendChannelMessage`.
+        method: HTTP method; None for the composites, which have no route of their own.
+        template: path template of the route; None like `method`.
+        reason: Discord takes X-Audit-Log-Reason here.
+        files: Discord takes multipart files here.
+        result: response field that receives Discord's JSON document; "" when the document is the response.
+        no_bot_auth: a token in the path authorises the call.
+        streaming: the answer is a stream.
+    """
+
+    name: str
+    path: str
+    request_type: type[Message]
+    response_type: type[Message]
+    method: str | None = None
+    template: str | None = None
+    reason: bool = False
+    files: bool = False
+    result: str = ""
+    no_bot_auth: bool = False
+    streaming: bool = False
+
+    @property
+    def request(self) -> Descriptor:
+        """The request's descriptor."""
+        return cast("Descriptor", self.request_type.DESCRIPTOR)
+
+    @property
+    def response(self) -> Descriptor:
+        """The response's descriptor."""
+        return cast("Descriptor", self.response_type.DESCRIPTOR)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names in the template's braces, in order."""
+        return parameter_names(self.template or "")
+
+
+def parameter_names(template: str) -> tuple[str, ...]:
+    """Return the names in a template's braces, in order."""
+    return tuple(_PARAMETER.findall(template))
+
+
+def field_option(field: FieldDescriptor, extension: Any) -> Any:
+    """Return what the field's annotation says, or the annotation's default."""
+    return field.GetOptions().Extensions[extension]
+
+
+def is_list(field: FieldDescriptor) -> bool:
+    """Tell whether the field repeats; protobuf 5 has no `is_repeated`, protobuf 7 warns about `label`."""
+    if hasattr(field, "is_repeated"):
+        return bool(field.is_repeated)
+    return bool(getattr(field, "label", None) == FieldDescriptor.LABEL_REPEATED)
+
+
+def path_field(request: Descriptor, parameter: str) -> FieldDescriptor | None:
+    """Return the request's field that fills this path parameter."""
+    for field in request.fields:
+        if (field_option(field, annotations_pb2.path_param) or field.name) == parameter:
+            return field
+    return None
+
+
+def load_contract(service: ServiceDescriptor | None = None) -> Mapping[str, Rpc]:
+    """Return every RPC by name; without an argument those of `discord_api.DiscordApi`.
+
+    Raises:
+        ContractError: a route names a parameter, result or file list that its messages lack.
+    """
+    service = service or discord_api_pb2.DESCRIPTOR.services_by_name["DiscordApi"]
+    contract = {method.name: _rpc(service, method) for method in service.methods}
+    for rpc in contract.values():
+        for problem in _problems(rpc):
+            raise ContractError(f"{rpc.name}: {problem}")
+    return contract
+
+
+def _rpc(service: ServiceDescriptor, method: MethodDescriptor) -> Rpc:
+    route = method.GetOptions().Extensions[annotations_pb2.route]
+    pattern = route.WhichOneof("pattern")
+    return Rpc(
+        name=method.name,
+        path=f"/{service.full_name}/{method.name}",
+        request_type=GetMessageClass(method.input_type),
+        response_type=GetMessageClass(method.output_type),
+        method=pattern.upper() if pattern else None,
+        template=getattr(route, pattern) if pattern else None,
+        reason=route.reason,
+        files=route.files,
+        result=route.result,
+        no_bot_auth=route.no_bot_auth,
+        streaming=method.server_streaming,
+    )
+
+
+def _problems(rpc: Rpc) -> Iterator[str]:
+    request, response = rpc.request, rpc.response
+    for parameter in rpc.parameters:
+        field = path_field(request, parameter)
+        if field is None:
+            yield f"{{{parameter}}} of its route is no field of {request.name}"
+        elif is_list(field) or field.type not in _PATH_TYPES:
+            yield f"{request.name}.{field.name} cannot fill {{{parameter}}}: a single id, number or text is needed"
+    if rpc.result and rpc.result not in response.fields_by_name:
+        yield f"result {rpc.result!r} is no field of {response.name}"
+    if rpc.files and "files" not in request.fields_by_name:
+        yield f"its route takes files, but {request.name} has no field files"
+    if rpc.reason and "reason" not in request.fields_by_name:
+        yield f"its route takes a reason, but {request.name} has no field reason"

@@ -1,0 +1,65 @@
+"""What an answer needs beyond its annotations: historical shapes that clients of 1.5.1 read, and ids Discord omits.
+
+Each function completes the values of one message type in place; they hold proto field names, not JSON keys.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Values = dict[str, Any]
+
+
+def _media(values: Values) -> None:
+    """1.5.1 named an image's and a video's `proxy_url` like an icon's."""
+    if "proxy_url" in values:
+        values["proxy_icon_url"] = values["proxy_url"]
+
+
+def _message(values: Values) -> None:
+    """1.5.1 had `mention_channels` as ids; Discord omits the member's guild."""
+    mentioned = [mention["id"] for mention in values.get("channel_mentions", ()) if "id" in mention]
+    if mentioned:
+        values["mention_channels"] = mentioned
+    if "member" in values and "guild_id" in values:
+        values["member"]["guild_id"] = values["guild_id"]
+
+
+def _role(values: Values) -> None:
+    """Offer the permissions as a number, too."""
+    permissions = values.get("permissions", "")
+    if permissions.isascii() and permissions.isdecimal() and (bits := int(permissions[:20])) < 2**64:
+        values["permission_bits"] = bits
+
+
+def _guild(values: Values) -> None:
+    """Discord omits the guild in the roles of a guild."""
+    if "id" in values:
+        for role in values.get("roles", ()):
+            role["guild_id"] = values["id"]
+
+
+def _unwrapped(snapshots: Any) -> Any:
+    """Discord puts each forwarded message into an object of its own: {"message": ...}."""
+    if not isinstance(snapshots, list):
+        return None
+    return [snapshot.get("message") for snapshot in snapshots if isinstance(snapshot, dict)]
+
+
+def _in_list(tags: Any) -> Any:
+    """Discord sends one object where 1.5.1 had a list."""
+    return [tags] if isinstance(tags, dict) else tags
+
+
+COMPLETIONS: Mapping[str, Callable[[Values], None]] = {
+    "discord_api.Embed.Image": _media,
+    "discord_api.Embed.Video": _media,
+    "discord_api.Message": _message,
+    "discord_api.Role": _role,
+    "discord_api.Guild": _guild,
+}
+
+LISTS: Mapping[str, Callable[[Any], Any]] = {
+    "discord_api.Message.message_snapshots": _unwrapped,
+    "discord_api.Role.tags": _in_list,
+}
+"""By full field name: what to do with a list before its elements are converted."""

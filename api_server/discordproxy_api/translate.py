@@ -1,0 +1,154 @@
+"""Translation between the contract's messages and Discord's requests and answers, from plans compiled at start.
+
+Pure: the servicer sends what `outgoing` returns and hands the answer's JSON to `incoming`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from dataclasses import field as hidden
+from typing import Any
+from urllib.parse import quote
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from discordproxy import annotations_pb2
+from discordproxy_api.contract import Rpc, field_option, is_list, path_field
+from discordproxy_api.translate_in import Readers
+from discordproxy_api.translate_out import Json, Writers, json_key, travels
+
+_WRITERS, _READERS = Writers(), Readers()
+_NO_PARAMETERS: Mapping[str, str] = {}
+
+
+@dataclass(slots=True)
+class OutgoingFile:
+    """One part of a multipart request; `field` is its name there, `files[0]`."""
+
+    field: str
+    filename: str
+    content: bytes = hidden(repr=False)
+    content_type: str = ""
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """What to send to Discord. The repr shows the route only: the rest may be secret.
+
+    Attributes:
+        parameters: by name, as they were given; `path` percent-encodes them.
+        query: pairs, not yet encoded.
+        body: JSON object; None when the route takes none.
+        reason: for X-Audit-Log-Reason, not yet encoded; "" for none.
+    """
+
+    method: str
+    template: str
+    parameters: dict[str, str] = hidden(default_factory=dict, repr=False)
+    query: list[tuple[str, str]] = hidden(default_factory=list, repr=False)
+    body: Json | None = hidden(default=None, repr=False)
+    files: list[OutgoingFile] = hidden(default_factory=list, repr=False)
+    reason: str = hidden(default="", repr=False)
+    no_bot_auth: bool = False
+
+    @property
+    def path(self) -> str:
+        """The template with its parameters filled in, percent-encoded: an emoji is fine, a slash stays inside."""
+        return self.template.format_map({name: quote(value, safe="") for name, value in self.parameters.items()})
+
+
+class Translator:
+    """Translates the requests and answers of one RPC with a route."""
+
+    def __init__(self, rpc: Rpc) -> None:
+        request, response = rpc.request, rpc.response
+        self._rpc = rpc
+        self._parameters = _parameters(rpc)
+        used = {name for _parameter, name in self._parameters}
+        fields = [each for each in request.fields if travels(each) and each.name not in used]
+        self._query = [_query_entry(each) for each in fields if _in_query(each)]
+        body = [each for each in fields if not _in_query(each)]
+        self._body = _WRITERS.body_writer(request, body) if body or rpc.files else None
+        self._clear = {each.name: (json_key(each), is_list(each)) for each in body}
+        self._clearable = "clear" in request.fields_by_name
+        self._result = response.fields_by_name[rpc.result] if rpc.result else None
+        self._read = _READERS.convert(self._result) if self._result else _READERS.reader(response).read
+        self._of_guild = self._result is not None and _lacks_guild(self._result)
+
+    def outgoing(self, message: Any) -> Outgoing:
+        """Return the request that Discord expects for this message."""
+        rpc = self._rpc
+        body = None if self._body is None else self._body.write(message)
+        if body is not None and self._clearable:
+            for name in message.clear:
+                key, is_list_field = self._clear[name]
+                body[key] = [] if is_list_field else None
+        return Outgoing(
+            method=rpc.method or "",
+            template=rpc.template or "",
+            parameters={parameter: str(getattr(message, name)) for parameter, name in self._parameters},
+            query=[(key, text(getattr(message, name))) for key, name, text, is_set in self._query if is_set(message)],
+            body=body,
+            files=_files(message) if rpc.files else [],
+            reason=message.reason if rpc.reason else "",
+            no_bot_auth=rpc.no_bot_auth,
+        )
+
+    def incoming(self, document: Any, parameters: Mapping[str, str] = _NO_PARAMETERS) -> Any:
+        """Return the response for Discord's JSON; what does not fit is left out, nothing raises.
+
+        Args:
+            document: the decoded JSON of the answer, None when it had no body.
+            parameters: those of the request; they tell the guild of members and roles, which Discord omits.
+        """
+        response = self._rpc.response_type
+        if self._result is None:
+            return response(**self._read(document, 0)) if isinstance(document, dict) else response()
+        value = None if document is None else self._read(document, 0)
+        if value is None:
+            return response()
+        if self._of_guild and (guild_id := parameters.get("guild_id")):
+            for element in value if isinstance(value, list) else (value,):
+                element["guild_id"] = int(guild_id)
+        return response(**{self._rpc.result: value})
+
+
+def compile_message(descriptor: Descriptor) -> tuple[Callable[[Any], Json], Callable[[Mapping[str, Any]], Any]]:
+    """Return `to_json(message) -> dict` and `from_json(dict) -> message` for one message type."""
+    make, read = GetMessageClass(descriptor), _READERS.reader(descriptor).read
+    return _WRITERS.writer(descriptor).write, lambda document: make(**read(document))
+
+
+def _parameters(rpc: Rpc) -> list[tuple[str, str]]:
+    fields = ((name, path_field(rpc.request, name)) for name in rpc.parameters)
+    return [(name, each.name) for name, each in fields if each is not None]
+
+
+def _in_query(each: FieldDescriptor) -> bool:
+    return bool(field_option(each, annotations_pb2.in_query))
+
+
+def _query_entry(each: FieldDescriptor) -> tuple[str, str, Callable[[Any], str], Callable[[Message], bool]]:
+    name = each.name
+    convert: Callable[[Any], str] = {True: "true", False: "false"}.__getitem__ if _is_bool(each) else str
+    if each.has_presence:
+        return json_key(each), name, convert, lambda message: message.HasField(name)
+    return json_key(each), name, convert, lambda message: bool(getattr(message, name))
+
+
+def _is_bool(each: FieldDescriptor) -> bool:
+    return each.type == FieldDescriptor.TYPE_BOOL
+
+
+def _lacks_guild(result: FieldDescriptor) -> bool:
+    """Members and roles carry a guild id of the proxy's own."""
+    inner = result.message_type.fields_by_name.get("guild_id") if result.message_type else None
+    return inner is not None and bool(field_option(inner, annotations_pb2.proxy_only))
+
+
+def _files(message: Any) -> list[OutgoingFile]:
+    return [
+        OutgoingFile(f"files[{index}]", file.filename, file.content, file.content_type)
+        for index, file in enumerate(message.files)
+    ]

@@ -1,0 +1,207 @@
+"""Discord's JSON to messages: one plan per message type, compiled at start.
+
+Never fails on a reply: unknown keys are dropped, and a value that does not fit its field is left out, because a
+message that was posted must not look like an error. Sub-messages are built as plain dicts; protobuf's constructor
+then makes the whole message in one step, which is faster than setting its attributes one by one.
+"""
+
+from collections.abc import Callable, Mapping
+from math import isfinite
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.struct_pb2 import Struct
+
+from discordproxy import annotations_pb2
+from discordproxy_api.contract import field_option, is_list
+from discordproxy_api.quirks import COMPLETIONS, LISTS
+from discordproxy_api.translate_out import enum_offset, json_key
+
+MAX_DEPTH = 32
+"""Messages inside messages that are kept. Protobuf reads 100 at most, Discord sends fewer than 10."""
+
+_EXTRA_DEPTH = 16  # levels of JSON kept in keys unknown to us
+_READABLE = 2**70  # numbers beyond are no text of Discord's
+
+Values = dict[str, Any]
+Convert = Callable[[Any, int], Any]  # JSON value, depth -> field value, or None to leave the field out
+
+_INTEGERS: Mapping[int, tuple[int, int]] = {
+    FieldDescriptor.TYPE_INT32: (-(2**31), 2**31 - 1),
+    FieldDescriptor.TYPE_INT64: (-(2**63), 2**63 - 1),
+    FieldDescriptor.TYPE_UINT64: (0, 2**64 - 1),
+    FieldDescriptor.TYPE_ENUM: (-(2**31), 2**31 - 1),
+}
+
+
+class Reader:
+    """The plan for one message type: JSON object in, constructor arguments out."""
+
+    __slots__ = ("_extra", "_fields", "_finish", "_null_is_true")
+
+    def __init__(self, descriptor: Descriptor, fields: Mapping[str, tuple[str, Convert]]) -> None:
+        self._fields = fields
+        self._finish = COMPLETIONS.get(descriptor.full_name)
+        self._extra = "extra" in descriptor.fields_by_name
+        self._null_is_true = {
+            json_key(field): field.name
+            for field in descriptor.fields
+            if field_option(field, annotations_pb2.null_is_true)
+        }
+
+    def read(self, document: Mapping[str, Any], depth: int = 0) -> Values:
+        """Return what fits the message's fields."""
+        fields = self._fields
+        values: Values = {}
+        for key, value in document.items():
+            entry = fields.get(key)
+            if entry is None:
+                continue
+            name, convert = entry
+            if value is not None and (converted := convert(value, depth)) is not None:
+                values[name] = converted
+        if self._finish is not None:
+            self._finish(values)
+        if self._null_is_true:
+            values.update({name: True for key, name in self._null_is_true.items() if document.get(key, False) is None})
+        if self._extra and (extra := _struct({key: each for key, each in document.items() if key not in fields})):
+            values["extra"] = extra
+        return values
+
+
+class Readers:
+    """Compiles plans; a type that contains itself is compiled once."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Reader] = {}
+
+    def reader(self, descriptor: Descriptor) -> Reader:
+        """Return the plan for all fields that Discord fills."""
+        if (known := self._by_name.get(descriptor.full_name)) is not None:
+            return known
+        fields: dict[str, tuple[str, Convert]] = {}
+        reader = self._by_name[descriptor.full_name] = Reader(descriptor, fields)
+        for field in descriptor.fields:
+            if not field_option(field, annotations_pb2.proxy_only):
+                fields[json_key(field)] = (field.name, self.convert(field))
+        return reader
+
+    def convert(self, field: FieldDescriptor) -> Convert:
+        """Return the conversion of a field's JSON value."""
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            return _map(_scalar(field.message_type.fields_by_name["value"]))
+        one = _scalar(field) if field.message_type is None else _message(self.reader(field.message_type))
+        return _list(one, LISTS.get(field.full_name)) if is_list(field) else one
+
+
+def _message(reader: Reader) -> Convert:
+    read = reader.read
+    return lambda value, depth: read(value, depth + 1) if isinstance(value, dict) and depth < MAX_DEPTH else None
+
+
+def _list(one: Convert, prepare: Callable[[Any], Any] | None) -> Convert:
+    def convert(values: Any, depth: int) -> Any:
+        if prepare is not None:
+            values = prepare(values)
+        if not isinstance(values, list):
+            return None
+        converted = [one(value, depth) for value in values if value is not None]
+        return [value for value in converted if value is not None] if None in converted else converted
+
+    return convert
+
+
+def _map(one: Convert) -> Convert:
+    def convert(values: Any, depth: int) -> Any:
+        if not isinstance(values, dict):
+            return None
+        converted = {_text(key, depth): one(value, depth) for key, value in values.items() if value is not None}
+        return {key: value for key, value in converted.items() if value is not None}
+
+    return convert
+
+
+def _scalar(field: FieldDescriptor) -> Convert:
+    if field.type == FieldDescriptor.TYPE_STRING:
+        return _text
+    if field.type == FieldDescriptor.TYPE_BOOL:
+        return _truth
+    if field.type == FieldDescriptor.TYPE_DOUBLE:
+        return _number
+    return _integer(field)
+
+
+def _text(value: Any, _depth: int) -> str | None:
+    if isinstance(value, str):
+        return value if value.isascii() or _encodes(value) else value.encode("utf-8", "replace").decode()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return str(value) if abs(value) < _READABLE else None
+
+
+def _encodes(value: str) -> bool:
+    """Tell whether protobuf takes the text: JSON can carry half of a surrogate pair, UTF-8 cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _truth(value: Any, _depth: int) -> bool | None:
+    return bool(value) if isinstance(value, int | float) else None
+
+
+def _number(value: Any, _depth: int) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if isfinite(number) else None
+
+
+def _integer(field: FieldDescriptor) -> Convert:
+    """Convert numbers and numerals. What is too large: a bit field keeps its low bits, an amount the largest value."""
+    smallest, largest = _INTEGERS[field.type]
+    offset = enum_offset(field)
+    unknown = _unknown(field, smallest, largest)
+    known = frozenset(field.enum_type.values_by_number) if offset and field.enum_type else None
+
+    def convert(value: Any, _depth: int) -> int | None:
+        try:
+            number = int(value) - offset
+        except (TypeError, ValueError, OverflowError):
+            return None
+        if known is not None and number not in known:
+            return None  # a number of ours would mean nothing to Discord's readers, and the reverse
+        return number if smallest <= number <= largest else unknown(number)
+
+    return convert
+
+
+def _unknown(field: FieldDescriptor, smallest: int, largest: int) -> Callable[[int], int | None]:
+    if field.type in {FieldDescriptor.TYPE_UINT64, FieldDescriptor.TYPE_ENUM}:
+        return lambda _number: None  # no id is better than another object's
+    if field.name.endswith("flags"):
+        return lambda number: number & largest
+    return lambda number: min(max(number, smallest), largest)
+
+
+def _struct(extra: Mapping[str, Any]) -> Struct | None:
+    kept = {str(_text(key, 0)): _pruned(value, _EXTRA_DEPTH) for key, value in extra.items()}
+    if not kept:
+        return None
+    struct = Struct()
+    struct.update(kept)
+    return struct
+
+
+def _pruned(value: Any, levels: int) -> Any:
+    """Return the value as a Struct can hold it; each level of JSON costs three of protobuf's."""
+    if isinstance(value, dict):
+        return {_text(key, 0): _pruned(inner, levels - 1) for key, inner in value.items()} if levels else None
+    if isinstance(value, list):
+        return [_pruned(inner, levels - 1) for inner in value] if levels else None
+    if isinstance(value, bool) or value is None:
+        return value
+    return _text(value, 0) if isinstance(value, str) else _number(value, 0)
