@@ -15,7 +15,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from discordproxy import annotations_pb2
 from discordproxy_api.contract import Rpc, field_option, is_list, path_field
-from discordproxy_api.translate_in import Readers
+from discordproxy_api.translate_in import Readers, build
 from discordproxy_api.translate_out import Json, Writers, json_key, travels
 
 _WRITERS, _READERS = Writers(), Readers()
@@ -102,22 +102,26 @@ class Translator:
             document: the decoded JSON of the answer, None when it had no body.
             parameters: those of the request; they tell the guild of members and roles, which Discord omits.
         """
-        response = self._rpc.response_type
+        if not isinstance(document, dict | list):
+            return self._rpc.response_type()
+        return build(self._rpc.response_type, lambda whole: self._values(whole, parameters), document)
+
+    def _values(self, document: Any, parameters: Mapping[str, str]) -> Json:
         if self._result is None:
-            return response(**self._read(document, 0)) if isinstance(document, dict) else response()
-        value = None if document is None else self._read(document, 0)
+            return self._read(document, 0) if isinstance(document, dict) else {}
+        value = self._read(document, 0)
         if value is None:
-            return response()
+            return {}
         if self._of_guild and (guild_id := parameters.get("guild_id")):
             for element in value if isinstance(value, list) else (value,):
                 element["guild_id"] = int(guild_id)
-        return response(**{self._rpc.result: value})
+        return {self._rpc.result: value}
 
 
 def compile_message(descriptor: Descriptor) -> tuple[Callable[[Any], Json], Callable[[Mapping[str, Any]], Any]]:
     """Return `to_json(message) -> dict` and `from_json(dict) -> message` for one message type."""
     make, read = GetMessageClass(descriptor), _READERS.reader(descriptor).read
-    return _WRITERS.writer(descriptor).write, lambda document: make(**read(document))
+    return _WRITERS.writer(descriptor).write, lambda document: build(make, read, document)
 
 
 def _parameters(rpc: Rpc) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from math import isfinite
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 
 from discordproxy import annotations_pb2
@@ -25,6 +26,7 @@ _READABLE = 2**70  # numbers beyond are no text of Discord's
 
 Values = dict[str, Any]
 Convert = Callable[[Any, int], Any]  # JSON value, depth -> field value, or None to leave the field out
+Entry = tuple[str, type | None, Convert]  # field name, type of a value that needs no conversion, conversion of others
 
 _INTEGERS: Mapping[int, tuple[int, int]] = {
     FieldDescriptor.TYPE_INT32: (-(2**31), 2**31 - 1),
@@ -32,6 +34,15 @@ _INTEGERS: Mapping[int, tuple[int, int]] = {
     FieldDescriptor.TYPE_UINT64: (0, 2**64 - 1),
     FieldDescriptor.TYPE_ENUM: (-(2**31), 2**31 - 1),
 }
+_FITTING: Mapping[int, type] = {FieldDescriptor.TYPE_STRING: str, FieldDescriptor.TYPE_BOOL: bool}
+
+
+def build(make: type[Message], read: Callable[[Any], Values], document: Any) -> Any:
+    """Make the message of a document; text that UTF-8 cannot hold is mended only when there is some, which is rare."""
+    try:
+        return make(**read(document))
+    except UnicodeEncodeError:
+        return make(**read(_mended(document)))
 
 
 class Reader:
@@ -39,7 +50,7 @@ class Reader:
 
     __slots__ = ("_extra", "_fields", "_finish", "_null_is_true")
 
-    def __init__(self, descriptor: Descriptor, fields: Mapping[str, tuple[str, Convert]]) -> None:
+    def __init__(self, descriptor: Descriptor, fields: Mapping[str, Entry]) -> None:
         self._fields = fields
         self._finish = COMPLETIONS.get(descriptor.full_name)
         self._extra = "extra" in descriptor.fields_by_name
@@ -57,8 +68,10 @@ class Reader:
             entry = fields.get(key)
             if entry is None:
                 continue
-            name, convert = entry
-            if value is not None and (converted := convert(value, depth)) is not None:
+            name, fitting, convert = entry
+            if type(value) is fitting:
+                values[name] = value
+            elif value is not None and (converted := convert(value, depth)) is not None:
                 values[name] = converted
         if self._finish is not None:
             self._finish(values)
@@ -79,11 +92,12 @@ class Readers:
         """Return the plan for all fields that Discord fills."""
         if (known := self._by_name.get(descriptor.full_name)) is not None:
             return known
-        fields: dict[str, tuple[str, Convert]] = {}
+        fields: dict[str, Entry] = {}
         reader = self._by_name[descriptor.full_name] = Reader(descriptor, fields)
         for field in descriptor.fields:
             if not field_option(field, annotations_pb2.proxy_only):
-                fields[json_key(field)] = (field.name, self.convert(field))
+                fitting = None if is_list(field) else _FITTING.get(field.type)
+                fields[json_key(field)] = (field.name, fitting, self.convert(field))
         return reader
 
     def convert(self, field: FieldDescriptor) -> Convert:
@@ -133,19 +147,10 @@ def _scalar(field: FieldDescriptor) -> Convert:
 
 def _text(value: Any, _depth: int) -> str | None:
     if isinstance(value, str):
-        return value if value.isascii() or _encodes(value) else value.encode("utf-8", "replace").decode()
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return str(value) if abs(value) < _READABLE else None
-
-
-def _encodes(value: str) -> bool:
-    """Tell whether protobuf takes the text: JSON can carry half of a surrogate pair, UTF-8 cannot."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _truth(value: Any, _depth: int) -> bool | None:
@@ -188,20 +193,28 @@ def _unknown(field: FieldDescriptor, smallest: int, largest: int) -> Callable[[i
 
 
 def _struct(extra: Mapping[str, Any]) -> Struct | None:
-    kept = {str(_text(key, 0)): _pruned(value, _EXTRA_DEPTH) for key, value in extra.items()}
-    if not kept:
+    if not extra:
         return None
     struct = Struct()
-    struct.update(kept)
+    struct.update(_pruned(extra, _EXTRA_DEPTH))
     return struct
 
 
 def _pruned(value: Any, levels: int) -> Any:
     """Return the value as a Struct can hold it; each level of JSON costs three of protobuf's."""
     if isinstance(value, dict):
-        return {_text(key, 0): _pruned(inner, levels - 1) for key, inner in value.items()} if levels else None
+        return {key: _pruned(inner, levels - 1) for key, inner in value.items()} if levels else None
     if isinstance(value, list):
         return [_pruned(inner, levels - 1) for inner in value] if levels else None
-    if isinstance(value, bool) or value is None:
-        return value
-    return _text(value, 0) if isinstance(value, str) else _number(value, 0)
+    return value if isinstance(value, bool | str) else _number(value, 0)
+
+
+def _mended(value: Any, levels: int = 2 * MAX_DEPTH) -> Any:
+    """Replace halves of surrogate pairs, which JSON can carry; what lies deeper than anything we read is left out."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_mended(key): _mended(inner, levels - 1) for key, inner in value.items()} if levels else None
+    if isinstance(value, list):
+        return [_mended(inner, levels - 1) for inner in value] if levels else None
+    return value

@@ -1,0 +1,95 @@
+"""How fast a typical message is translated, against protobuf's own json_format. Run it by name: it is no test.
+
+    python tests/bench/bench_translate.py
+
+Prints microseconds per message (median of five passes, least disturbed machine wanted) and the ratios.
+"""
+
+import statistics
+import timeit
+
+import orjson
+from google.protobuf import json_format
+
+from discordproxy import discord_api_pb2 as pb
+from discordproxy_api.contract import load_contract
+from discordproxy_api.translate import Translator
+
+DOCUMENT = {
+    "id": "1263488021389066240",
+    "channel_id": "1263488021389066111",
+    "type": 0,
+    "content": "Fleet leaves at **19:00** from Jita 4-4, doctrine is in the pinned message. Bring ammo and logistics!",
+    "timestamp": "2026-07-18T17:21:09.123000+00:00",
+    "edited_timestamp": None,
+    "tts": False,
+    "mention_everyone": False,
+    "pinned": False,
+    "flags": 0,
+    "nonce": "b1946ac92492d2347c6235b4d",
+    "author": {
+        "id": "1263488021389066001",
+        "username": "fleet-bot",
+        "discriminator": "0000",
+        "avatar": "8342729096ea3675442027381ff50dfe",
+        "bot": True,
+        "global_name": None,
+        "public_flags": 0,
+    },
+    "mentions": [],
+    "mention_roles": ["1263488021389066900", "1263488021389066901"],
+    "attachments": [],
+    "embeds": [
+        {
+            "type": "rich",
+            "title": "Strategic operation",
+            "description": "Armour fleet, at least 60 pilots, expected to last two hours. Full replacement programme.",
+            "color": 15158332,
+            "url": "https://example.com/operations/4711",
+            "footer": {"text": "Operations", "icon_url": "https://example.com/icon.png"},
+            "thumbnail": {"url": "https://example.com/thumb.png", "width": 64, "height": 64},
+            "fields": [
+                {"name": "Commander", "value": "Boris", "inline": True},
+                {"name": "Doctrine", "value": "Armour BS", "inline": True},
+                {"name": "Duration", "value": "2 h", "inline": True},
+            ],
+        }
+    ],
+    "components": [],
+    "message_reference": {"message_id": "1263488021389066555", "channel_id": "1263488021389066111", "type": 0},
+}
+
+
+def microseconds(function: object) -> float:
+    """Return the median time of one call."""
+    passes = timeit.repeat(function, number=2000, repeat=5)  # type: ignore[arg-type]
+    return statistics.median(passes) / 2000 * 1e6
+
+
+def main() -> None:
+    """Measure both directions and print one line each."""
+    translator = Translator(load_contract()["SendChannelMessage"])
+    raw = orjson.dumps(DOCUMENT)
+    message = translator.incoming(DOCUMENT).message
+    request = pb.SendChannelMessageRequest(
+        channel_id=message.channel_id,
+        content=message.content,
+        embeds=message.embeds,
+        allowed_mentions=pb.AllowedMentions(roles=message.mention_roles),
+        message_reference=message.message_reference,
+        nonce=message.nonce,
+    )
+    result = {"message": {**DOCUMENT, "message_reference": {"message_id": "1263488021389066555"}}}
+    outgoing = microseconds(lambda: translator.outgoing(request))
+    incoming = microseconds(lambda: translator.incoming(DOCUMENT))
+    generic_out = microseconds(lambda: json_format.MessageToDict(request, preserving_proto_field_name=True))
+    generic_in = microseconds(
+        lambda: json_format.ParseDict(result, pb.SendChannelMessageResponse(), ignore_unknown_fields=True)
+    )
+    print(f"message of {len(raw)} bytes of JSON")  # noqa: T201 - a benchmark prints
+    print(f"out  {outgoing:6.1f} us  json_format {generic_out:6.1f} us  {generic_out / outgoing:4.1f} times faster")  # noqa: T201 - same
+    print(f"in   {incoming:6.1f} us  json_format {generic_in:6.1f} us  {generic_in / incoming:4.1f} times faster")  # noqa: T201 - same
+
+
+if __name__ == "__main__":
+    main()
