@@ -1,0 +1,1 @@
+"""The calls of the client, one file per resource."""

@@ -1,0 +1,120 @@
+"""What every file of calls stands on: one unary call with its deadline, metadata, errors and repetitions."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import grpc
+
+from discordproxy._arguments import UNSET
+from discordproxy._compose import request_options
+from discordproxy._retry import delay_before_retry
+from discordproxy._routes import is_read
+from discordproxy.exceptions import DiscordProxyException, to_discord_proxy_exception
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+    from grpc.aio import UnaryUnaryMultiCallable
+    from typing_extensions import Unpack
+
+    from discordproxy._arguments import CallArguments, Seconds, Unset
+    from discordproxy.discord_api_pb2_grpc import DiscordApiAsyncStub
+
+Request = TypeVar("Request", bound="Message")
+Response = TypeVar("Response")
+
+
+class AsyncCalls:
+    """Makes calls; the client provides the stub and a way to wait."""
+
+    _timeout: float | None
+    _retries: int
+    _metadata: tuple[tuple[str, str], ...]
+
+    @property
+    def stub(self) -> DiscordApiAsyncStub:
+        """The typed gRPC stub of this process, for everything gRPC can do.
+
+        Its calls raise grpc.RpcError, know nothing of the client's timeout and API key, and are never repeated.
+        """
+        raise NotImplementedError
+
+    async def _sleep(self, seconds: float) -> None:
+        raise NotImplementedError
+
+    async def call(self, rpc: str, request: Message, **call: Unpack[CallArguments]) -> Any:
+        """Call any RPC of the service by its name, with the timeout, errors and repetitions of the other methods.
+
+        Args:
+            rpc: Name of the RPC, e.g. "GetGuildChannels".
+            request: Its request message.
+
+        Returns:
+            The whole response message, where other methods return the object inside it.
+        """
+        method = getattr(self.stub, rpc)
+        return await (self._read(method, request, **call) if is_read(rpc) else self._write(method, request, **call))
+
+    async def _read(
+        self,
+        method: UnaryUnaryMultiCallable[Request, Response],
+        request: Request,
+        **call: Unpack[CallArguments],
+    ) -> Response:
+        """Call an RPC that changes nothing: repeating it is always safe."""
+        return await self._perform(method, request, repeatable=True, **call)
+
+    async def _write(
+        self,
+        method: UnaryUnaryMultiCallable[Request, Response],
+        request: Request,
+        **call: Unpack[CallArguments],
+    ) -> Response:
+        """Call an RPC that changes something: repeating it is safe if a nonce or a key makes it take effect once."""
+        keyed = bool(getattr(request, "nonce", "") or call.get("idempotency_key"))
+        return await self._perform(method, request, repeatable=keyed, **call)
+
+    async def _perform(
+        self,
+        method: UnaryUnaryMultiCallable[Request, Response],
+        request: Request,
+        *,
+        repeatable: bool,
+        timeout: float | Unset | None = UNSET,
+        priority: str | None = None,
+        max_wait: Seconds | None = None,
+        idempotency_key: str = "",
+    ) -> Response:
+        options = request_options(priority=priority, max_wait=max_wait, idempotency_key=idempotency_key)
+        if options is not None:
+            request.options.MergeFrom(options)  # type: ignore[attr-defined]  # every request has this field
+        seconds = (self._timeout if timeout is UNSET else timeout) or None
+        deadline = None if seconds is None else time.monotonic() + seconds
+        request_id = os.urandom(8).hex()
+        metadata = (*self._metadata, ("x-request-id", request_id))
+        failures = 0
+        while True:
+            try:
+                return await method(request, timeout=seconds, metadata=metadata)
+            except grpc.RpcError as ex:
+                error = to_discord_proxy_exception(ex)
+                if not isinstance(error, DiscordProxyException):
+                    raise
+                error.request_id = error.request_id or request_id
+                failures += 1
+                seconds = None if deadline is None else deadline - time.monotonic()
+                delay = delay_before_retry(
+                    error,
+                    failures=failures,
+                    retries=self._retries,
+                    repeatable=repeatable,
+                    remaining_s=seconds,
+                    jitter=random.random(),  # noqa: S311 -- spreads repetitions, protects nothing
+                )
+                if delay is None:
+                    raise error from ex
+            await self._sleep(delay)
+            seconds = None if deadline is None else deadline - time.monotonic()

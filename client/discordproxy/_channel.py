@@ -1,0 +1,165 @@
+"""Channels: one long-lived channel per process for each endpoint, shared by its clients, safe across threads and forks.
+
+gRPC supports forking after a channel was used only if nothing of it is touched in the child. Hence:
+the first call opens the channel, never the constructor; subchannels are not shared behind our back
+(`grpc.use_local_subchannel_pool`); a forked child forgets what it inherited, and closes none of it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import threading
+import warnings
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakSet
+
+import grpc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+DEFAULT_TARGET = "localhost:50051"
+
+_OPTIONS = (
+    ("grpc.use_local_subchannel_pool", 1),
+    # A long-lived channel must find a restarted proxy within seconds; gRPC's own pause grows to two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+)
+_ROUND_ROBIN = ("grpc.lb_policy_name", "round_robin")
+
+
+class Endpoint(NamedTuple):
+    """Where a client connects to: clients of equal endpoints share a channel.
+
+    Attributes:
+        target: An address, a DNS name, `unix:/path`, or several addresses separated by commas.
+        options: gRPC channel options; they win over ours.
+        tls: False for plain text, True for the system's certificates, a path of CA certificates, or credentials.
+    """
+
+    target: str
+    options: tuple[tuple[str, Any], ...]
+    tls: bool | str | grpc.ChannelCredentials
+
+    def channel_arguments(self) -> dict[str, Any]:
+        """Return the arguments for the functions of gRPC that make a channel. Reads the CA certificates."""
+        target, balanced = resolve_target(self.target)
+        arguments: dict[str, Any] = {
+            "target": target,
+            "options": [*_OPTIONS, *((_ROUND_ROBIN,) if balanced else ()), *self.options],
+        }
+        if isinstance(self.tls, grpc.ChannelCredentials):
+            arguments["credentials"] = self.tls
+        elif self.tls:
+            arguments["credentials"] = grpc.ssl_channel_credentials(
+                None if self.tls is True else _read_certificates(self.tls)
+            )
+        return arguments
+
+
+def _read_certificates(path: str) -> bytes:
+    with open(path, "rb") as file:  # noqa: PTH123 -- importing pathlib would be all it is used for
+        return file.read()
+
+
+def resolve_target(target: str) -> tuple[str, bool]:
+    """Return gRPC's form of a target, and whether the calls shall be spread over what it stands for.
+
+    Raises:
+        ValueError: several targets that are not all addresses.
+    """
+    targets = [part.strip() for part in target.split(",") if part.strip()]
+    if len(targets) == 1:
+        return targets[0], _is_name(targets[0])
+    if all(part.startswith("unix:") for part in targets):
+        return "unix:" + ",".join(part.removeprefix("unix:") for part in targets), True
+    addresses = [part.replace("localhost:", "127.0.0.1:") for part in targets]
+    versions = {_ip_version(part) for part in addresses}
+    if len(versions) == 1 and None not in versions:
+        return f"ipv{versions.pop()}:" + ",".join(addresses), True
+    raise ValueError(
+        f"Several targets must be addresses like 10.0.0.1:50051 of one kind, not {target!r}; "
+        "for several hosts by name use one DNS name that has all their addresses"
+    )
+
+
+def _ip_version(target: str) -> int | None:
+    try:
+        return ipaddress.ip_address(target.rpartition(":")[0].strip("[]")).version
+    except ValueError:
+        return None
+
+
+def _is_name(target: str) -> bool:
+    """Return whether a target is a DNS name, which may stand for several addresses."""
+    if target.startswith("dns:"):
+        return True
+    host, _, port = target.rpartition(":")
+    return port.isdigit() and ":" not in host and host != "localhost" and _ip_version(target) is None
+
+
+class Link(NamedTuple):
+    """An open channel, its stub, and the clients that use it."""
+
+    channel: Any
+    stub: Any
+    users: WeakSet[Any]
+
+
+class ChannelPool:
+    """The open channels of this process.
+
+    A channel stays open when its clients are garbage collected, because many applications make a client for each call.
+    It is closed when the last client that used it and still exists is closed.
+    """
+
+    def __init__(self) -> None:
+        self._inherited: list[dict[Hashable, Link]] = []
+        self._links: dict[Hashable, Link] = {}
+        self._lock = threading.Lock()
+        os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        self._inherited.append(self._links)  # kept, because gRPC would close a collected channel
+        self._links = {}
+        self._lock = threading.Lock()
+
+    def stub(self, user: object, key: Hashable, open_channel: Callable[[], tuple[Any, Any]]) -> Any:
+        """Return the stub for a key; `open_channel` makes the channel and the stub if there is none yet."""
+        link = self._links.get(key)
+        if link is None or user not in link.users:
+            with self._lock:
+                if (link := self._links.get(key)) is None:
+                    _warn_of_fork_support()
+                    link = self._links[key] = Link(*open_channel(), WeakSet())
+                link.users.add(user)
+        return link.stub
+
+    def release(self, user: object, key: Hashable) -> Any | None:
+        """End a client's use of a channel; return the channel if nobody else uses it, to be closed by the caller."""
+        with self._lock:
+            link = self._links.get(key)
+            if link is None or user not in link.users:
+                return None
+            link.users.discard(user)
+            return None if link.users else self._links.pop(key).channel
+
+    def discard(self, is_stale: Callable[[Any], bool]) -> None:
+        """Drop the channels whose key is stale: those of event loops that have ended."""
+        with self._lock:
+            for key in [key for key in self._links if is_stale(key)]:
+                del self._links[key]
+
+
+def _warn_of_fork_support() -> None:
+    if os.environ.get("GRPC_ENABLE_FORK_SUPPORT", "").lower() in {"0", "false", "no"}:
+        warnings.warn(
+            "GRPC_ENABLE_FORK_SUPPORT=0 makes forked processes (Celery, gunicorn) hang in gRPC: unset it",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+
+
+pool = ChannelPool()

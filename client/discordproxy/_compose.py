@@ -1,0 +1,207 @@
+"""Turns the plain Python arguments of a call into fields of its request; reads the files that are named by path."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from discordproxy._arguments import UNSET, CallArguments
+from discordproxy.discord_api_pb2 import (
+    AllowedMentions,
+    Component,
+    Embed,
+    File,
+    KeepAttachment,
+    Message,
+    Overflow,
+    RequestOptions,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from google.protobuf.message import Message as AnyMessage
+
+    from discordproxy._arguments import ComponentLike, EmbedLike, FileLike, Seconds
+
+    Request = TypeVar("Request", bound=AnyMessage)
+
+_NONCE_BYTES = 12  # 24 hexadecimal characters; Discord takes up to 25
+_FIRST_V2_COMPONENT = Component.SECTION  # this type and all later ones belong to messages of components only
+
+
+def split_call(arguments: Mapping[str, object]) -> tuple[dict[str, Any], CallArguments]:
+    """Return a call's own arguments, and apart from them those that every call accepts."""
+    own = dict(arguments)
+    call = {name: own.pop(name) for name in CallArguments.__annotations__ if name in own}
+    return own, cast("CallArguments", call)
+
+
+def fill(request: AnyMessage, fields: Mapping[str, Any]) -> None:
+    """Set the fields that are given and not None.
+
+    Raises:
+        TypeError: the request has no such field.
+    """
+    for name in fields:
+        if name not in request.DESCRIPTOR.fields_by_name:
+            raise TypeError(f"unexpected keyword argument {name!r}")
+    request.MergeFrom(type(request)(**fields))
+
+
+def patch(request: AnyMessage, changes: Mapping[str, Any]) -> None:
+    """Set the fields of a request that edits: what is UNSET stays as it is, None and empty lists reset.
+
+    Raises:
+        TypeError: the request has no such field.
+    """
+    given = {name: _reiterable(value) for name, value in changes.items() if value is not UNSET}
+    fill(request, given)
+    cast("Any", request).clear.extend(name for name, value in given.items() if value is None or value == [])
+
+
+def _reiterable(value: object) -> object:
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, str) else value
+
+
+def request_options(
+    *,
+    priority: str | None = None,
+    max_wait: Seconds | None = None,
+    idempotency_key: str = "",
+) -> RequestOptions | None:
+    """Return the options that every request may carry, None when there is nothing to say."""
+    if priority is None and max_wait is None and not idempotency_key:
+        return None
+    options = RequestOptions(idempotency_key=idempotency_key)
+    if priority is not None:
+        options.priority = RequestOptions.Priority.Value(priority.upper())
+    if max_wait is not None:
+        options.max_wait.FromTimedelta(max_wait if isinstance(max_wait, timedelta) else timedelta(seconds=max_wait))
+    return options
+
+
+def write_message(
+    request: AnyMessage, content: str, embed: EmbedLike | None, arguments: Mapping[str, Any]
+) -> CallArguments:
+    """Fill a request that creates a message; return the arguments that are not part of the message.
+
+    Raises:
+        ValueError: the message would be empty.
+    """
+    fields, call = split_call(arguments)
+    new_message = {"content": content, **_message_fields(fields)}
+    if embed is not None and "embed" in request.DESCRIPTOR.fields_by_name:
+        new_message["embed"] = to_embed(embed)
+    elif embed is not None:
+        new_message["embeds"] = [to_embed(embed), *new_message.get("embeds", ())]
+    if not any(new_message.get(name) for name in _SUBSTANCE):
+        raise ValueError("Either content or embed need to be specified.")
+    if "nonce" in request.DESCRIPTOR.fields_by_name and not call.get("idempotency_key"):
+        # With a key the proxy derives the nonce from it, so that another process' repetition has the same one.
+        new_message["nonce"] = str(new_message.get("nonce") or os.urandom(_NONCE_BYTES).hex())
+    fill(request, new_message)
+    return call
+
+
+_SUBSTANCE = ("content", "embed", "embeds", "files", "components", "components_json", "sticker_ids", "poll")
+
+
+def write_changes(
+    request: AnyMessage, content: object, suppress_embeds: object, arguments: Mapping[str, Any]
+) -> CallArguments:
+    """Fill a request that edits a message; return the arguments that are not part of the message."""
+    fields, call = split_call(arguments)
+    embed = fields.pop("embed", UNSET)
+    if embed is not UNSET:
+        fields["embeds"] = [*([] if embed is None else [embed]), *(fields.get("embeds") or ())]
+    if fields.get("attachments"):
+        fields["attachments"] = [to_kept(attachment) for attachment in fields["attachments"]]
+    changes = {"content": content, **_message_fields(fields)}
+    if suppress_embeds is not UNSET:
+        changes["flags"] = changes.get("flags", 0) | (Message.SUPPRESS_EMBEDS if suppress_embeds else 0)
+    if "flags" not in request.DESCRIPTOR.fields_by_name:
+        changes.pop("flags", None)  # a webhook's message keeps the flags it was made with
+    if not changes.get("files"):
+        changes.pop("files", None)  # nothing to add; `attachments` says what goes
+    patch(request, changes)
+    return call
+
+
+def _message_fields(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Translate the arguments that differ from the request's fields; leave the others as they are."""
+    fields = dict(arguments)
+    flags = fields.pop("flags", 0)
+    flags |= Message.SUPPRESS_NOTIFICATIONS if fields.pop("silent", False) else 0
+    flags |= Message.SUPPRESS_EMBEDS if fields.pop("suppress_embeds", False) else 0
+    fields.pop("enforce_nonce", None)
+    if fields.pop("suppress_mentions", False):
+        if fields.get("allowed_mentions") is not None:
+            raise ValueError("suppress_mentions and allowed_mentions exclude each other.")
+        fields["allowed_mentions"] = AllowedMentions()
+    if (reply_to := fields.pop("reply_to", None)) is not None:
+        fields["message_reference"] = to_reference(reply_to)
+    if fields.get("overflow"):
+        fields["overflow"] = Overflow.Value(f"OVERFLOW_{fields['overflow'].upper()}")
+    for name, convert in (("embeds", to_embed), ("files", to_file)):
+        if fields.get(name):
+            fields[name] = [convert(value) for value in fields[name]]
+    if fields.get("components"):
+        name, fields[name] = to_components(fields.pop("components"))
+        flags |= Message.IS_COMPONENTS_V2 if need_v2(fields[name]) else 0
+    return fields | ({"flags": flags} if flags else {})
+
+
+def to_embed(embed: EmbedLike) -> Embed:
+    """Return an embed, also from a dictionary in Discord's form."""
+    if not isinstance(embed, Mapping):
+        return embed
+    from google.protobuf import json_format  # noqa: PLC0415 -- most programs never need it
+
+    return json_format.ParseDict(dict(embed), Embed())
+
+
+def to_file(file: FileLike) -> File:
+    """Return a file with its content, from a path, a pair of name and bytes, or an open binary file."""
+    if isinstance(file, File):
+        return file
+    if isinstance(file, (str, os.PathLike)):
+        path = Path(file)
+        return File(filename=path.name, content=path.read_bytes())
+    if isinstance(file, tuple):
+        return File(filename=file[0], content=file[1])
+    return File(filename=Path(str(getattr(file, "name", "file"))).name, content=file.read())
+
+
+def to_kept(attachment: int | KeepAttachment) -> KeepAttachment:
+    """Return an attachment that stays."""
+    return KeepAttachment(id=attachment) if isinstance(attachment, int) else attachment
+
+
+def to_reference(message: Message | int) -> Message.Reference:
+    """Return the reference of a reply."""
+    return Message.Reference(message_id=message if isinstance(message, int) else message.id)
+
+
+def to_components(components: Sequence[ComponentLike]) -> tuple[str, Any]:
+    """Return the name and the value of the field that carries the components.
+
+    Raises:
+        TypeError: Component objects and dictionaries are mixed.
+    """
+    if all(isinstance(component, Component) for component in components):
+        return "components", list(components)
+    if any(isinstance(component, Component) for component in components):
+        raise TypeError("components are either Component objects or dictionaries, not both.")
+    return "components_json", json.dumps(list(components))
+
+
+def need_v2(components: list[Component] | str) -> bool:
+    """Return whether a message of these components needs the flag IS_COMPONENTS_V2."""
+    if isinstance(components, str):
+        return any(component.get("type", 0) >= _FIRST_V2_COMPONENT for component in json.loads(components))
+    return any(component.type >= _FIRST_V2_COMPONENT for component in components)

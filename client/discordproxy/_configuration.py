@@ -1,0 +1,113 @@
+"""What a client is told, and where it looks for the rest: arguments first, then the environment, then defaults."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from discordproxy._channel import DEFAULT_TARGET, Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import TypeVar
+
+    import grpc
+
+    Self = TypeVar("Self", bound="Configuration")
+
+    Options = Sequence[tuple[str, Any]]
+    Tls = bool | str | os.PathLike[str] | grpc.ChannelCredentials
+
+DEFAULT_RETRIES = 3
+
+
+class Configuration:
+    """How a client reaches the proxy; the part both clients share.
+
+    Args:
+        target: Address of the proxy, `unix:/path`, a DNS name, or several addresses, as a list or separated by commas;
+            calls are spread over what a name or a list stands for.
+            Default: the environment variable DISCORDPROXY_TARGET, else localhost:50051.
+        options: gRPC channel options, pairs of name and value.
+        timeout: Seconds for each call, waiting for rate limits included; None or 0 for no deadline.
+        api_key: For a proxy that wants one. Default: the environment variable DISCORDPROXY_API_KEY.
+        tls: True to encrypt and trust the system's certificates, a path of the CA certificates to trust instead, or
+            credentials of gRPC. Default: the path in the environment variable DISCORDPROXY_CA, else no encryption.
+        app: Name of the application, for fair shares, metrics and logs of the proxy.
+        retries: How often a call is repeated at most, where that is harmless: the connection was refused or the proxy
+            says that nothing was sent, or the call only reads, has a nonce (new messages always do) or an
+            idempotency_key. 0 switches repetitions off.
+    """
+
+    def __init__(
+        self,
+        target: str | Iterable[str] | None = None,
+        options: Options | None = None,
+        timeout: float | None = None,
+        *,
+        api_key: str | None = None,
+        tls: Tls | None = None,
+        app: str | None = None,
+        retries: int = DEFAULT_RETRIES,
+    ) -> None:
+        self._target = _target_text(target or os.environ.get("DISCORDPROXY_TARGET") or DEFAULT_TARGET)
+        self._options = options
+        self._timeout = timeout
+        self._retries = retries
+        self._tls = (os.environ.get("DISCORDPROXY_CA") or False) if tls is None else tls
+        self._metadata = _metadata(api_key or os.environ.get("DISCORDPROXY_API_KEY"), app)
+        self._closed = False
+
+    @property
+    def target(self) -> str:
+        """Where the calls go."""
+        return self._target
+
+    @property
+    def options(self) -> Options | None:
+        """The gRPC channel options that were given."""
+        return self._options
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds for each call; None when there is no deadline."""
+        return self._timeout
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(target={self._target!r}, timeout={self._timeout!r})"
+
+    def _endpoint(self) -> Endpoint:
+        """Return where to connect to.
+
+        Raises:
+            RuntimeError: the client was closed.
+        """
+        if self._closed:
+            raise RuntimeError(f"{self!r} is closed: make a new client")
+        tls = os.fspath(self._tls) if isinstance(self._tls, os.PathLike) else self._tls
+        return Endpoint(self._target, tuple(map(tuple, self._options or ())), tls)
+
+
+def _target_text(target: str | Iterable[str]) -> str:
+    if isinstance(target, (list, tuple, set, frozenset)):
+        return ",".join(map(str, target))
+    return str(target)
+
+
+def _metadata(api_key: str | None, app: str | None) -> tuple[tuple[str, str], ...]:
+    """Return what is sent with every call.
+
+    Raises:
+        ValueError: a name or key that cannot travel in a header. The key itself is not shown.
+    """
+    metadata = []
+    if api_key:
+        metadata.append(("authorization", f"Bearer {api_key}"))
+    if app:
+        metadata.append(("x-discordproxy-app", app))
+    for name, value in metadata:
+        if not (value.isascii() and value.isprintable()):
+            raise ValueError(
+                f"{'app' if name.endswith('app') else 'api_key'} must consist of printable ASCII characters"
+            )
+    return tuple(metadata)

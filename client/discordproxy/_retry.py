@@ -1,0 +1,60 @@
+"""When a failed call may be repeated, and after how long. Pure: no clock, no randomness, no I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import grpc
+
+from discordproxy.exceptions import DiscordProxyGrpcError, DiscordProxyTimeoutError
+
+if TYPE_CHECKING:
+    from discordproxy.exceptions import DiscordProxyException
+
+FIRST_DELAY_S = 0.25
+LONGEST_DELAY_S = 4.0
+# A longer wait is the application's decision; it finds it in `retry_after`.
+LONGEST_ADVICE_S = 15.0
+
+
+def delay_before_retry(
+    error: DiscordProxyException,
+    *,
+    failures: int,
+    retries: int,
+    repeatable: bool,
+    remaining_s: float | None,
+    jitter: float,
+) -> float | None:
+    """Return the seconds to wait before the call is made again, None when it must not be.
+
+    Args:
+        error: Why the last attempt failed.
+        failures: How many attempts failed, this one included.
+        retries: How many repetitions the caller wants at most.
+        repeatable: Whether a repetition is harmless even if the failed attempt took effect.
+        remaining_s: What is left of the call's timeout; None without one.
+        jitter: A random number from 0 to 1, so that many callers do not come back at the same instant.
+    """
+    if failures > retries or not _is_safe(error, repeatable=repeatable):
+        return None
+    back_off = min(FIRST_DELAY_S * 2.0 ** (failures - 1), LONGEST_DELAY_S) * (0.5 + jitter / 2)
+    delay = max(back_off, error.retry_after or 0.0)
+    if delay > LONGEST_ADVICE_S or (remaining_s is not None and delay >= remaining_s):
+        return None
+    return delay
+
+
+def _is_safe(error: DiscordProxyException, *, repeatable: bool) -> bool:
+    """Only a lost or refused connection is repeated: behind it, the proxy repeats what is safe by itself."""
+    if not isinstance(error, DiscordProxyGrpcError) or isinstance(error, DiscordProxyTimeoutError):
+        return False
+    if not (error.status is grpc.StatusCode.UNAVAILABLE or _connection_lost(error)):
+        return False
+    return error.sent == "no" or (error.sent == "unknown" and repeatable)
+
+
+def _connection_lost(error: DiscordProxyGrpcError) -> bool:
+    """Some transports report a torn connection under other names than UNAVAILABLE."""
+    torn = error.details.startswith(("Stream removed", "Received RST_STREAM", "Data frame with END_STREAM"))
+    return torn and error.status in {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL}

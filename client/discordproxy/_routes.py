@@ -1,0 +1,13 @@
+"""What the contract's annotations say about an RPC."""
+
+from __future__ import annotations
+
+from discordproxy.annotations_pb2 import route
+from discordproxy.discord_api_pb2 import DESCRIPTOR
+
+_METHODS = DESCRIPTOR.services_by_name["DiscordApi"].methods_by_name
+
+
+def is_read(rpc: str) -> bool:
+    """Return whether an RPC only reads, so that repeating it is always safe."""
+    return _METHODS[rpc].GetOptions().Extensions[route].WhichOneof("pattern") == "get"

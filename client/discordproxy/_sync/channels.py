@@ -1,0 +1,132 @@
+# Generated from _async/channels.py by client/generate_sync.py; edit that file and run it again.
+"""Channels, their permissions, and invites."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from discordproxy._compose import fill, patch, split_call
+from discordproxy._sync.calls import Calls
+from discordproxy.discord_api_pb2 import (
+    ChannelId,
+    ChannelOverwriteId,
+    CreateChannelRequest,
+    CreateInviteRequest,
+    EditChannelRequest,
+    GetGuildChannelsRequest,
+    InviteCode,
+    SetChannelPermissionsRequest,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from discordproxy._arguments import CallArguments, ChannelChanges, ChannelSettings
+    from discordproxy.discord_api_pb2 import Channel, Invite, PermissionOverwrite
+
+
+class ChannelCalls(Calls):
+    """Calls about channels."""
+
+    def get_guild_channels(self, guild_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]) -> list[Channel]:
+        """Return the channels of a guild.
+
+        Args:
+            guild_id: The guild.
+            fresh: Ask Discord even if the proxy knows the channels.
+            call: `timeout` and the like: see CallArguments.
+        """
+        request = GetGuildChannelsRequest(guild_id=guild_id, fresh=fresh)
+        return list((self._read(self.stub.GetGuildChannels, request, **call)).channels)
+
+    def get_channel(self, channel_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]) -> Channel:
+        """Return a channel or thread."""
+        request = ChannelId(channel_id=channel_id, fresh=fresh)
+        return (self._read(self.stub.GetChannel, request, **call)).channel
+
+    def create_channel(
+        self,
+        guild_id: int,
+        name: str,
+        type: Channel.Type.ValueType,  # noqa: A002 -- Discord's name
+        **settings: Unpack[ChannelSettings],
+    ) -> Channel:
+        """Create a channel in a guild; `type` is e.g. Channel.GUILD_TEXT."""
+        request = CreateChannelRequest(guild_id=guild_id, name=name, type=type)
+        fields, call = split_call(settings)
+        fill(request, fields)
+        return (self._write(self.stub.CreateChannel, request, **call)).channel
+
+    def edit_channel(self, channel_id: int, **changes: Unpack[ChannelChanges]) -> Channel:
+        """Edit a channel or thread. What is not given stays as it is; None resets it."""
+        request = EditChannelRequest(channel_id=channel_id)
+        fields, call = split_call(changes)
+        patch(request, fields)
+        return (self._write(self.stub.EditChannel, request, **call)).channel
+
+    def delete_channel(self, channel_id: int, *, reason: str = "", **call: Unpack[CallArguments]) -> Channel:
+        """Delete a channel or thread, or close a direct message; return what it was."""
+        request = ChannelId(channel_id=channel_id, reason=reason)
+        return (self._write(self.stub.DeleteChannel, request, **call)).channel
+
+    def set_channel_permissions(
+        self,
+        channel_id: int,
+        overwrite: PermissionOverwrite,
+        *,
+        reason: str = "",
+        **call: Unpack[CallArguments],
+    ) -> None:
+        """Set what a role or member may and may not do in a channel."""
+        request = SetChannelPermissionsRequest(
+            channel_id=channel_id,
+            overwrite_id=overwrite.id,
+            type=overwrite.type,
+            allow=overwrite.allow,
+            deny=overwrite.deny,
+            reason=reason,
+        )
+        self._write(self.stub.SetChannelPermissions, request, **call)
+
+    def delete_channel_permissions(
+        self, channel_id: int, overwrite_id: int, *, reason: str = "", **call: Unpack[CallArguments]
+    ) -> None:
+        """Remove the permissions set for a role or member, whose id is `overwrite_id`."""
+        request = ChannelOverwriteId(channel_id=channel_id, overwrite_id=overwrite_id, reason=reason)
+        self._write(self.stub.DeleteChannelPermissions, request, **call)
+
+    def create_invite(
+        self,
+        channel_id: int,
+        *,
+        max_age: int | None = None,
+        max_uses: int | None = None,
+        temporary: bool | None = None,
+        unique: bool | None = None,
+        reason: str = "",
+        **call: Unpack[CallArguments],
+    ) -> Invite:
+        """Create an invite to a channel.
+
+        Args:
+            channel_id: The channel.
+            max_age: Seconds until it expires, 0 for never; Discord's default is one day.
+            max_uses: 0 for any number.
+            temporary: Whether guests leave with their connection, unless they got a role.
+            unique: Whether to make a new invite even if a similar one exists.
+            reason: For the audit log.
+            call: `timeout` and the like: see CallArguments.
+        """
+        request = CreateInviteRequest(
+            channel_id=channel_id,
+            max_age=max_age,
+            max_uses=max_uses,
+            temporary=temporary,
+            unique=unique,
+            reason=reason,
+        )
+        return (self._write(self.stub.CreateInvite, request, **call)).invite
+
+    def delete_invite(self, code: str, *, reason: str = "", **call: Unpack[CallArguments]) -> Invite:
+        """Revoke an invite; return what it was."""
+        return (self._write(self.stub.DeleteInvite, InviteCode(code=code, reason=reason), **call)).invite

@@ -1,0 +1,192 @@
+# Generated from _async/messages.py by client/generate_sync.py; edit that file and run it again.
+"""Messages: sending, editing, reading, deleting, publishing, pins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from discordproxy._arguments import UNSET
+from discordproxy._compose import write_changes, write_message
+from discordproxy._sync.calls import Calls
+from discordproxy.discord_api_pb2 import (
+    BulkDeleteMessagesRequest,
+    ChannelId,
+    EditMessageRequest,
+    GetMessagesRequest,
+    GetPinsRequest,
+    MessageId,
+    SendChannelMessageRequest,
+    SendDirectMessageRequest,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from typing_extensions import Unpack
+
+    from discordproxy._arguments import CallArguments, EmbedLike, MessageArguments, MessageChanges, Unset
+    from discordproxy.discord_api_pb2 import GetPinsResponse, Message
+
+_MESSAGES_PER_PAGE = 100
+_PINS_PER_PAGE = 50
+
+
+class MessageCalls(Calls):
+    """Calls about messages."""
+
+    def create_channel_message(
+        self,
+        channel_id: int,
+        content: str = "",
+        embed: EmbedLike | None = None,
+        *,
+        crosspost: bool = False,
+        **message: Unpack[MessageArguments],
+    ) -> Message:
+        """Send a message to a channel or thread.
+
+        Args:
+            channel_id: The channel or thread.
+            content: The text.
+            embed: An embed; `embeds` takes several.
+            crosspost: Publish the message at once, in an announcement channel.
+            message: `embeds`, `files`, `reply_to`, `silent`, `components` ...: see MessageArguments.
+
+        Raises:
+            ValueError: the message would be empty.
+        """
+        request = SendChannelMessageRequest(channel_id=channel_id, crosspost=crosspost)
+        call = write_message(request, content, embed, message)
+        response = self._write(self.stub.SendChannelMessage, request, **call)
+        return response.message
+
+    def create_direct_message(
+        self,
+        user_id: int,
+        content: str = "",
+        embed: EmbedLike | None = None,
+        **message: Unpack[MessageArguments],
+    ) -> Message:
+        """Send a direct message to a user, with the arguments of create_channel_message."""
+        request = SendDirectMessageRequest(user_id=user_id)
+        call = write_message(request, content, embed, message)
+        response = self._write(self.stub.SendDirectMessage, request, **call)
+        return response.message
+
+    def create_reply(
+        self,
+        message: Message,
+        content: str = "",
+        embed: EmbedLike | None = None,
+        **reply: Unpack[MessageArguments],
+    ) -> Message:
+        """Answer a message in its channel; if it is gone by then, send the answer as a normal message."""
+        reply.setdefault("reply_to", message)
+        return self.create_channel_message(message.channel_id, content, embed, **reply)
+
+    def edit_channel_message(
+        self,
+        channel_id: int,
+        message_id: int,
+        content: str | Unset | None = UNSET,
+        *,
+        suppress_embeds: bool | Unset = UNSET,
+        **changes: Unpack[MessageChanges],
+    ) -> Message:
+        """Edit a message of the bot. What is not given stays as it is; None or an empty list removes it.
+
+        Args:
+            channel_id: Where the message is.
+            message_id: The message.
+            content: The new text.
+            suppress_embeds: Hide or show the previews of links.
+            changes: `embed`, `embeds`, `files`, `attachments`, `components` ...: see MessageChanges.
+        """
+        request = EditMessageRequest(channel_id=channel_id, message_id=message_id)
+        call = write_changes(request, content, suppress_embeds, changes)
+        response = self._write(self.stub.EditMessage, request, **call)
+        return response.message
+
+    def delete_channel_message(
+        self, channel_id: int, message_id: int, *, reason: str = "", **call: Unpack[CallArguments]
+    ) -> None:
+        """Delete a message."""
+        request = MessageId(channel_id=channel_id, message_id=message_id, reason=reason)
+        self._write(self.stub.DeleteMessage, request, **call)
+
+    def bulk_delete_channel_messages(
+        self, channel_id: int, message_ids: Iterable[int], *, reason: str = "", **call: Unpack[CallArguments]
+    ) -> None:
+        """Delete any number of messages of a channel; the proxy cuts them into as few requests as Discord allows."""
+        request = BulkDeleteMessagesRequest(channel_id=channel_id, message_ids=message_ids, reason=reason)
+        self._write(self.stub.BulkDeleteMessages, request, **call)
+
+    def get_channel_message(self, channel_id: int, message_id: int, **call: Unpack[CallArguments]) -> Message:
+        """Read one message."""
+        request = MessageId(channel_id=channel_id, message_id=message_id)
+        return (self._read(self.stub.GetMessage, request, **call)).message
+
+    def get_channel_messages(
+        self,
+        channel_id: int,
+        *,
+        limit: int | None = None,
+        before: int | None = None,
+        after: int | None = None,
+        **call: Unpack[CallArguments],
+    ) -> Iterator[Message]:
+        """Iterate over messages, page by page: newest first, or oldest first with `after`.
+
+        Args:
+            channel_id: The channel or thread.
+            limit: At most this many; None for all.
+            before: Only messages older than this id. `snowflake_at` makes an id of a time.
+            after: Only messages newer than this id.
+            call: `timeout` and the like, for each page.
+        """
+        while limit is None or limit > 0:
+            size = _MESSAGES_PER_PAGE if limit is None else min(limit, _MESSAGES_PER_PAGE)
+            request = GetMessagesRequest(channel_id=channel_id, before=before, after=after, limit=size)
+            page = list((self._read(self.stub.GetMessages, request, **call)).messages)
+            page.sort(key=lambda message: message.id, reverse=after is None)
+            yield from page
+            if len(page) < size:
+                return
+            limit = None if limit is None else limit - size
+            before, after = (page[-1].id, None) if after is None else (before, page[-1].id)
+
+    def crosspost_message(self, channel_id: int, message_id: int, **call: Unpack[CallArguments]) -> Message:
+        """Publish a message of an announcement channel to the channels that follow it."""
+        request = MessageId(channel_id=channel_id, message_id=message_id)
+        return (self._write(self.stub.CrosspostMessage, request, **call)).message
+
+    def pin_message(self, channel_id: int, message_id: int, *, reason: str = "", **call: Unpack[CallArguments]) -> None:
+        """Pin a message."""
+        request = MessageId(channel_id=channel_id, message_id=message_id, reason=reason)
+        self._write(self.stub.PinMessage, request, **call)
+
+    def unpin_message(
+        self, channel_id: int, message_id: int, *, reason: str = "", **call: Unpack[CallArguments]
+    ) -> None:
+        """Unpin a message."""
+        request = MessageId(channel_id=channel_id, message_id=message_id, reason=reason)
+        self._write(self.stub.UnpinMessage, request, **call)
+
+    def get_pins(
+        self, channel_id: int, *, limit: int | None = None, **call: Unpack[CallArguments]
+    ) -> Iterator[GetPinsResponse.Pin]:
+        """Iterate over pinned messages and when they were pinned, the latest pin first."""
+        before: str | None = None
+        while limit is None or limit > 0:
+            size = _PINS_PER_PAGE if limit is None else min(limit, _PINS_PER_PAGE)
+            request = GetPinsRequest(channel_id=channel_id, before=before, limit=size)
+            response = self._read(self.stub.GetPins, request, **call)
+            yield from response.items
+            if not response.has_more or not response.items:
+                return
+            limit = None if limit is None else limit - size
+            before = response.items[-1].pinned_at
+
+    def trigger_typing(self, channel_id: int, **call: Unpack[CallArguments]) -> None:
+        """Show the bot as typing for ten seconds, or until it sends a message."""
+        self._write(self.stub.TriggerTyping, ChannelId(channel_id=channel_id), **call)

@@ -1,0 +1,85 @@
+"""The client for asyncio programs: the same methods as DiscordClient, as coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import grpc
+
+from discordproxy._async.channels import AsyncChannelCalls
+from discordproxy._async.messages import AsyncMessageCalls
+from discordproxy._channel import Endpoint, pool
+from discordproxy._configuration import Configuration
+from discordproxy.discord_api_pb2_grpc import DiscordApiStub
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from discordproxy.discord_api_pb2_grpc import DiscordApiAsyncStub
+
+
+class AsyncDiscordClient(
+    AsyncMessageCalls,
+    AsyncChannelCalls,
+    Configuration,
+):
+    """Talks to Discord through Discord Proxy, without blocking the event loop.
+
+    Making a client costs nothing and does no I/O: clients of equal configuration share one connection per event loop,
+    which opens with the first call.
+
+    Every method accepts `timeout`, `priority`, `max_wait` and `idempotency_key` besides its own arguments,
+    and raises a subclass of DiscordProxyException when the call fails. Cancelling a task cancels its call; whether the
+    request had left for Discord by then is not known.
+    """
+
+    @property
+    def stub(self) -> DiscordApiAsyncStub:
+        """The typed gRPC stub of this event loop, for everything gRPC can do.
+
+        Its calls raise grpc.RpcError, know nothing of the client's timeout and API key, and are never repeated.
+        """
+        key = _key(self._endpoint())
+        stub: DiscordApiAsyncStub = pool.stub(self, key, lambda: _open(key.endpoint))
+        return stub
+
+    async def _sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def close(self) -> None:
+        """End the use of the connection; it is closed when no other client uses it."""
+        if not self._closed:
+            channel = pool.release(self, _key(self._endpoint()))
+            self._closed = True
+            if channel is not None:
+                await channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class _Key(NamedTuple):
+    """A channel belongs to the event loop it was opened in."""
+
+    endpoint: Endpoint
+    loop: asyncio.AbstractEventLoop
+    insecure_channel: Any
+    stub: Any
+
+
+def _key(endpoint: Endpoint) -> _Key:
+    # Tests replace the last two; a channel made by a replacement must not outlive it.
+    return _Key(endpoint, asyncio.get_running_loop(), grpc.aio.insecure_channel, DiscordApiStub)
+
+
+def _open(endpoint: Endpoint) -> tuple[Any, DiscordApiAsyncStub]:
+    channel = (grpc.aio.secure_channel if endpoint.tls else grpc.aio.insecure_channel)(**endpoint.channel_arguments())
+    return channel, DiscordApiStub(channel)

@@ -1,0 +1,118 @@
+"""The client for synchronous programs: DiscordClient, and the names that programs import together with it."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from discordproxy._arguments import UNSET
+from discordproxy._channel import pool
+from discordproxy._configuration import Configuration
+from discordproxy._sync.channels import ChannelCalls
+from discordproxy._sync.messages import MessageCalls
+from discordproxy.discord_api_pb2 import (
+    Channel,
+    Embed,
+    GetGuildChannelsRequest,
+    Message,
+    SendChannelMessageRequest,
+    SendDirectMessageRequest,
+)
+from discordproxy.discord_api_pb2_grpc import DiscordApiStub
+from discordproxy.exceptions import (
+    DiscordProxyException,
+    DiscordProxyGrpcError,
+    DiscordProxyHttpError,
+    DiscordProxyTimeoutError,
+    to_discord_proxy_exception,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from discordproxy._channel import Endpoint
+
+__all__ = [
+    "UNSET",
+    "Channel",
+    "DiscordApiStub",
+    "DiscordClient",
+    "DiscordProxyException",
+    "DiscordProxyGrpcError",
+    "DiscordProxyHttpError",
+    "DiscordProxyTimeoutError",
+    "Embed",
+    "GetGuildChannelsRequest",
+    "Message",
+    "SendChannelMessageRequest",
+    "SendDirectMessageRequest",
+    "default_client",
+    "grpc",
+    "to_discord_proxy_exception",
+]
+
+
+class DiscordClient(
+    MessageCalls,
+    ChannelCalls,
+    Configuration,
+):
+    """Talks to Discord through Discord Proxy.
+
+    Making a client costs nothing and does no I/O: clients of equal configuration share one connection per process,
+    which opens with the first call. A client may be used by many threads, and by forked processes.
+
+    Every method accepts `timeout`, `priority`, `max_wait` and `idempotency_key` besides its own arguments,
+    and raises a subclass of DiscordProxyException when the call fails.
+    """
+
+    @property
+    def stub(self) -> DiscordApiStub:
+        """The typed gRPC stub of this process, for everything gRPC can do.
+
+        Its calls raise grpc.RpcError, know nothing of the client's timeout and API key, and are never repeated.
+        """
+        endpoint = self._endpoint()
+        stub: DiscordApiStub = pool.stub(self, _key(endpoint), lambda: _open(endpoint))
+        return stub
+
+    def _sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def close(self) -> None:
+        """End the use of the connection; it is closed when no other client uses it."""
+        if not self._closed:
+            channel = pool.release(self, _key(self._endpoint()))
+            self._closed = True
+            if channel is not None:
+                channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _key(endpoint: Endpoint) -> Hashable:
+    # Tests replace these two names; a channel made by a replacement must not outlive it.
+    return endpoint, grpc.insecure_channel, DiscordApiStub
+
+
+def _open(endpoint: Endpoint) -> tuple[Any, DiscordApiStub]:
+    channel = (grpc.secure_channel if endpoint.tls else grpc.insecure_channel)(**endpoint.channel_arguments())
+    return channel, DiscordApiStub(channel)
+
+
+@cache
+def default_client() -> DiscordClient:
+    """Return a client that is shared by the whole process and configured by the environment."""
+    return DiscordClient()

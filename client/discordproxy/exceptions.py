@@ -1,0 +1,156 @@
+"""Exceptions of the client, and how a failed gRPC call becomes one of them.
+
+```
+DiscordProxyException
+├── DiscordProxyHttpError          Discord answered with an error: unknown user, no permission ...
+└── DiscordProxyGrpcError          the call failed on the way: proxy down, refused by the proxy ...
+    └── DiscordProxyTimeoutError   the time for the call ran out, or would have
+```
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, cast, overload
+
+import grpc
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    Sent = Literal["no", "yes", "unknown"]
+
+_FIRST_CLIENT_ERROR, _FIRST_SERVER_ERROR = 400, 500
+# How gRPC words it when it found nobody to give the call to; observed with grpcio 1.71 and 1.85, and pinned by a test.
+_NEVER_LEFT = (
+    "failed to connect to all addresses",
+    "connections to all backends failing",
+    "DNS resolution failed",
+    "errors resolving",
+)
+
+
+class DiscordProxyException(Exception):  # noqa: N818 -- the public name applications catch
+    """Base class: one `except` for everything that can go wrong in a call.
+
+    Attributes:
+        sent: Whether the call took effect at Discord: "no", "yes" (at least in part) or "unknown".
+            After "no" it is safe to call again or to fall back on another way.
+        retry_after: Seconds until a repetition makes sense; None when not known.
+        request_id: Finds the call in the log of the proxy; empty when not known.
+        reason: Why the proxy refused, e.g. "WAIT_EXCEEDS_DEADLINE" or "DRAINING"; empty when not known.
+        fields: What was wrong with the request: a list of objects with `path`, `code` and `message`.
+        sent_message_ids: Messages that were posted before a call of several parts failed.
+    """
+
+    sent: Sent = "unknown"
+    retry_after: float | None = None
+    request_id: str = ""
+    reason: str = ""
+    fields: tuple[dict[str, str], ...] = ()
+    sent_message_ids: tuple[int, ...] = ()
+
+
+class DiscordProxyHttpError(DiscordProxyException):
+    """Discord answered with an error.
+
+    Attributes:
+        status: HTTP status.
+        code: Discord's JSON error code, 0 if there was none.
+        text: What Discord said.
+    """
+
+    def __init__(self, status: int, code: int, text: str) -> None:
+        super().__init__(status, code, text)
+        self.status = status
+        self.code = code
+        self.text = text
+
+    def __str__(self) -> str:
+        return (
+            "HTTP error from the Discord API. "
+            f"HTTP status code: {self.status} - JSON error code: {self.code} - Error message: {self.text}"
+        )
+
+
+class DiscordProxyGrpcError(DiscordProxyException):
+    """The call failed between the application and Discord.
+
+    Attributes:
+        status: gRPC status.
+        details: gRPC's details as they came: plain text, or a JSON object when the proxy itself refused.
+        text: The same for people: the text of the JSON object, if it is one.
+    """
+
+    def __init__(self, status: grpc.StatusCode, details: str) -> None:
+        super().__init__(status, details)
+        self.status = status
+        self.details = details
+        self.text: str = (read_details(details) or {}).get("text", details)
+
+    def __str__(self) -> str:
+        return f"gRPC error. Status code: {self.status.name} - Error message: {self.details}"
+
+
+class DiscordProxyTimeoutError(DiscordProxyGrpcError):
+    """The call was not done in time, or could not have been and was refused at once.
+
+    `sent` is "unknown" unless the proxy said otherwise: the message may still arrive.
+    """
+
+
+def read_details(details: str | None) -> dict[str, Any] | None:
+    """Return the JSON object in the details of a gRPC error, None when they are anything else."""
+    try:
+        found = json.loads(details or "")
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+@overload
+def to_discord_proxy_exception(ex: grpc.RpcError) -> DiscordProxyException: ...
+@overload
+def to_discord_proxy_exception(ex: Exception) -> Exception: ...
+def to_discord_proxy_exception(ex: Exception) -> Exception:
+    """Return the exception of this module for a failed gRPC call; `ex` itself when it is none."""
+    if not hasattr(ex, "details"):
+        return ex
+    status: grpc.StatusCode = cast("grpc.Call", ex).code()
+    details = cast("grpc.Call", ex).details() or ""
+    facts = read_details(details) or {}
+    error: DiscordProxyException
+    if facts.get("type") == "HTTPException":
+        error = DiscordProxyHttpError(facts.get("status") or 0, facts.get("code") or 0, facts.get("text") or "")
+    elif status is grpc.StatusCode.DEADLINE_EXCEEDED or facts.get("reason") == "WAIT_EXCEEDS_DEADLINE":
+        error = DiscordProxyTimeoutError(status, details)
+    else:
+        error = DiscordProxyGrpcError(status, details)
+    _add_facts(error, facts)
+    error.sent = _sent(error, facts)
+    return error
+
+
+def _add_facts(error: DiscordProxyException, facts: dict[str, Any]) -> None:
+    error.retry_after = facts.get("retry_after")
+    error.request_id = facts.get("request_id") or ""
+    error.reason = facts.get("reason") or ""
+    error.fields = tuple(facts.get("fields") or ())
+    error.sent_message_ids = tuple(int(message_id) for message_id in facts.get("sent_message_ids") or ())
+
+
+def _sent(error: DiscordProxyException, facts: dict[str, Any]) -> Sent:
+    """Return what is certain: what the proxy said, else what HTTP or gRPC leave no doubt about."""
+    said = facts.get("sent")
+    if said in {"no", "yes", "unknown"}:
+        return cast("Sent", said)
+    if isinstance(error, DiscordProxyHttpError):
+        return "no" if _FIRST_CLIENT_ERROR <= error.status < _FIRST_SERVER_ERROR else "unknown"
+    if isinstance(error, DiscordProxyGrpcError) and never_left(error.status, error.details):
+        return "no"
+    return "unknown"
+
+
+def never_left(status: grpc.StatusCode, details: str) -> bool:
+    """Return whether gRPC failed before it had a connection to write the call to."""
+    return status is grpc.StatusCode.UNAVAILABLE and details.startswith(_NEVER_LEFT)

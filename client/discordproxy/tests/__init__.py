@@ -1,0 +1,1 @@
+"""Things for the tests of applications; nothing here is run by the product."""

@@ -1,0 +1,49 @@
+"""Factories for the tests of applications.
+
+`discordproxy.testing` stands in for the whole proxy; these make single objects for tests that mock the client.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import grpc
+
+from discordproxy.discord_api_pb2 import Channel
+
+_channel_ids = itertools.count(1)
+
+
+def create_discordproxy_channel(**kwargs: Any) -> Channel:
+    """Return a channel; `id` counts up and `type` is GUILD_TEXT unless given."""
+    fields = {"type": Channel.Type.GUILD_TEXT, **kwargs}
+    fields.setdefault("id", next(_channel_ids))
+    return Channel(**fields)
+
+
+class _RpcError(grpc.RpcError):
+    """A failed call, as gRPC raises it."""
+
+    def __init__(self, code: grpc.StatusCode, details: str | None) -> None:
+        super().__init__(code, details)
+        self._code = code
+        self._details = details
+
+    def code(self) -> grpc.StatusCode:
+        return self._code
+
+    def details(self) -> str | None:
+        return self._details
+
+
+def create_rpc_error(**kwargs: Any) -> grpc.RpcError:
+    """Return a failed call with the methods `code()` and `details()`.
+
+    Args:
+        kwargs: `code` (default NOT_FOUND) and `details` (default: Discord does not know the user).
+    """
+    unknown_user = {"type": "HTTPException", "status": 404, "code": 50001, "text": "User not found"}
+    fields = {"code": grpc.StatusCode.NOT_FOUND, "details": json.dumps(unknown_user), **kwargs}
+    return _RpcError(**fields)
