@@ -5,7 +5,7 @@ Knows descriptors only; sends nothing. A mistake in an annotation stops the serv
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, ServiceDescriptor
@@ -82,12 +82,52 @@ def is_list(field: FieldDescriptor) -> bool:
     return bool(getattr(field, "label", None) == FieldDescriptor.LABEL_REPEATED)
 
 
+def travels(field: FieldDescriptor) -> bool:
+    """Tell whether Discord reads the field at all."""
+    return not (field_option(field, annotations_pb2.proxy_only) or field_option(field, annotations_pb2.answer_only))
+
+
+def json_key(field: FieldDescriptor) -> str:
+    """Return the field's name in Discord's JSON."""
+    return str(field_option(field, annotations_pb2.json_key) or field.name)
+
+
 def path_field(request: Descriptor, parameter: str) -> FieldDescriptor | None:
     """Return the request's field that fills this path parameter."""
     for field in request.fields:
         if (field_option(field, annotations_pb2.path_param) or field.name) == parameter:
             return field
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestParts:
+    """Where the fields of a request go; fields meant for the proxy alone go nowhere.
+
+    Attributes:
+        path: by parameter of the template.
+    """
+
+    path: Mapping[str, FieldDescriptor]
+    query: tuple[FieldDescriptor, ...]
+    body: tuple[FieldDescriptor, ...]
+
+
+def request_parts(rpc: Rpc) -> RequestParts:
+    """Sort the fields of an RPC's request by where they go."""
+    path = {name: field for name in rpc.parameters if (field := path_field(rpc.request, name)) is not None}
+    taken = {field.name for field in path.values()}
+    rest = [field for field in rpc.request.fields if travels(field) and field.name not in taken]
+    query = tuple(field for field in rest if field_option(field, annotations_pb2.in_query))
+    return RequestParts(path, query, tuple(field for field in rest if field not in query))
+
+
+def with_route(composite: Rpc, other: Rpc) -> Rpc:
+    """Return a composite that borrows another's route, so that one translator serves both.
+
+    Path parameters that the composite's request lacks are missing in `Outgoing.parameters`: the composite adds them.
+    """
+    return replace(composite, method=other.method, template=other.template, files=other.files, result=other.result)
 
 
 def load_contract(service: ServiceDescriptor | None = None) -> Mapping[str, Rpc]:

@@ -14,9 +14,9 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from discordproxy import annotations_pb2
-from discordproxy_api.contract import Rpc, field_option, is_list, path_field
+from discordproxy_api.contract import Rpc, field_option, is_list, json_key, request_parts
 from discordproxy_api.translate_in import Readers, build
-from discordproxy_api.translate_out import Json, Writers, json_key, travels
+from discordproxy_api.translate_out import Json, Writers
 
 _WRITERS, _READERS = Writers(), Readers()
 _NO_PARAMETERS: Mapping[str, str] = {}
@@ -41,6 +41,7 @@ class Outgoing:
         query: pairs, not yet encoded.
         body: JSON object; None when the route takes none.
         reason: for X-Audit-Log-Reason, not yet encoded; "" for none.
+        tolerated: Discord's JSON error codes that mean the aim is reached: such an answer counts as success.
     """
 
     method: str
@@ -51,6 +52,7 @@ class Outgoing:
     files: list[OutgoingFile] = hidden(default_factory=list, repr=False)
     reason: str = hidden(default="", repr=False)
     no_bot_auth: bool = False
+    tolerated: frozenset[int] = frozenset()
 
     @property
     def path(self) -> str:
@@ -62,15 +64,12 @@ class Translator:
     """Translates the requests and answers of one RPC with a route."""
 
     def __init__(self, rpc: Rpc) -> None:
-        request, response = rpc.request, rpc.response
+        request, response, parts = rpc.request, rpc.response, request_parts(rpc)
         self._rpc = rpc
-        self._parameters = _parameters(rpc)
-        used = {name for _parameter, name in self._parameters}
-        fields = [each for each in request.fields if travels(each) and each.name not in used]
-        self._query = [_query_entry(each) for each in fields if _in_query(each)]
-        body = [each for each in fields if not _in_query(each)]
-        self._body = _WRITERS.body_writer(request, body) if body or rpc.files else None
-        self._clear = {each.name: (json_key(each), is_list(each)) for each in body}
+        self._parameters = [(parameter, each.name) for parameter, each in parts.path.items()]
+        self._query = [_query_entry(each) for each in parts.query]
+        self._body = _WRITERS.body_writer(request, parts.body) if parts.body or rpc.files else None
+        self._clear = {each.name: (json_key(each), is_list(each)) for each in parts.body}
         self._clearable = "clear" in request.fields_by_name
         self._result = response.fields_by_name[rpc.result] if rpc.result else None
         self._read = _READERS.convert(self._result) if self._result else _READERS.reader(response).read
@@ -122,15 +121,6 @@ def compile_message(descriptor: Descriptor) -> tuple[Callable[[Any], Json], Call
     """Return `to_json(message) -> dict` and `from_json(dict) -> message` for one message type."""
     make, read = GetMessageClass(descriptor), _READERS.reader(descriptor).read
     return _WRITERS.writer(descriptor).write, lambda document: build(make, read, document)
-
-
-def _parameters(rpc: Rpc) -> list[tuple[str, str]]:
-    fields = ((name, path_field(rpc.request, name)) for name in rpc.parameters)
-    return [(name, each.name) for name, each in fields if each is not None]
-
-
-def _in_query(each: FieldDescriptor) -> bool:
-    return bool(field_option(each, annotations_pb2.in_query))
 
 
 def _query_entry(each: FieldDescriptor) -> tuple[str, str, Callable[[Any], str], Callable[[Message], bool]]:

@@ -11,7 +11,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from discordproxy import annotations_pb2
-from discordproxy_api.contract import field_option, is_list
+from discordproxy_api.contract import field_option, is_list, json_key, travels
 
 Json = dict[str, Any]
 Convert = Callable[[Any], Any]
@@ -77,16 +77,6 @@ class Writers:
         if not is_list(field):
             return one
         return list if one is None else lambda values: [one(value) for value in values]
-
-
-def json_key(field: FieldDescriptor) -> str:
-    """Return the field's name in Discord's JSON."""
-    return str(field_option(field, annotations_pb2.json_key) or field.name)
-
-
-def travels(field: FieldDescriptor) -> bool:
-    """Tell whether Discord reads the field at all."""
-    return not (field_option(field, annotations_pb2.proxy_only) or field_option(field, annotations_pb2.answer_only))
 
 
 def scalar(field: FieldDescriptor) -> Convert | None:
