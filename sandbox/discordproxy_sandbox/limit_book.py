@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Literal
 
-from .limits import LIMITERS, Decision, GlobalLimit, GlobalModel, Kind, Limiter
+from discordproxy_sandbox.limits import LIMITERS, Decision, GlobalLimit, GlobalModel, Kind, Limiter
 
 _DAY_S = 86_400.0
 _PRUNE_EVERY = 4096

@@ -1,0 +1,95 @@
+"""Reads request bodies: JSON, or multipart with `payload_json` and files. File bytes are hashed and dropped."""
+
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+from aiohttp import BodyPartReader, web
+
+from discordproxy_sandbox.errors import DiscordError, discord_error
+from discordproxy_sandbox.exchange import Upload
+
+MAX_REQUEST = 25 * 1024 * 1024
+MAX_FILE = 10 * 1024 * 1024
+
+
+class Body:
+    """A body as it came: `content` is the JSON value or the form's fields, None when there is none."""
+
+    def __init__(self) -> None:
+        self.content: Any = None
+        self.uploads: list[Upload] = []
+        self.error: DiscordError | None = None  # told only when the request is judged, after its latency
+        self._hash = blake2b(digest_size=8)
+        self._size = 0
+
+    @property
+    def digest(self) -> str:
+        """A short hash of all that was sent; "" for an empty body."""
+        return self._hash.hexdigest() if self._size else ""
+
+    def feed(self, chunk: bytes) -> None:
+        """Count and hash some bytes."""
+        self._size += len(chunk)
+        self._hash.update(chunk)
+        if self._size > MAX_REQUEST:
+            self.error = discord_error(40005)
+
+
+async def read_body(request: web.Request) -> Body:
+    """Read a request's body to its end."""
+    body = Body()
+    if request.content_type == "multipart/form-data":
+        await _read_multipart(request, body)
+        return body
+    raw = bytearray()
+    async for chunk in request.content.iter_any():
+        body.feed(chunk)
+        if not body.error:
+            raw += chunk
+    if raw and not body.error:
+        _parse(bytes(raw), request.content_type, body)
+    return body
+
+
+def _parse(raw: bytes, content_type: str, body: Body) -> None:
+    if content_type != "application/json":
+        body.error = DiscordError(
+            400, 50035, "Invalid Form Body", {"_errors": [{"code": "CONTENT_TYPE_INVALID", "message": content_type}]}
+        )
+        return
+    try:
+        body.content = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        body.error = discord_error(50109)
+
+
+async def _read_multipart(request: web.Request, body: Body) -> None:
+    fields: dict[str, Any] = {}
+    reader = await request.multipart()
+    while part := await reader.next():
+        if not isinstance(part, BodyPartReader):
+            body.error = discord_error(50109)
+            return
+        if part.name == "payload_json" or part.filename is None:
+            raw = bytes(await part.read())
+            body.feed(raw)
+            fields[part.name or ""] = raw
+        else:
+            body.uploads.append(await _read_file(part, body))
+    if payload := fields.pop("payload_json", None):
+        _parse(payload, "application/json", body)
+    else:
+        body.content = {name: raw.decode(errors="replace") for name, raw in fields.items()}
+
+
+async def _read_file(part: BodyPartReader, body: Body) -> Upload:
+    size, digest = 0, blake2b(digest_size=8)
+    while chunk := await part.read_chunk(1 << 18):
+        size += len(chunk)
+        digest.update(chunk)
+        body.feed(chunk)
+    if size > MAX_FILE:
+        body.error = discord_error(40005)
+    kind = part.headers.get("Content-Type", "application/octet-stream")
+    return Upload(part.name or "", part.filename or "", kind, size, digest.hexdigest())

@@ -1,0 +1,96 @@
+"""What a resource's handler gets and gives: a request that was authorised and checked, and Discord's answer."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from discordproxy_sandbox.errors import invalid_form
+from discordproxy_sandbox.ledger import Ledger
+from discordproxy_sandbox.validation import Check, failure
+from discordproxy_sandbox.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file of a multipart request; its bytes are counted and hashed, not kept."""
+
+    field: str  # files[0], file ...
+    filename: str
+    content_type: str
+    size: int
+    digest: str
+
+
+@dataclass(slots=True, kw_only=True)
+class ApiRequest:
+    """A request for a route: path parameters, query, JSON body, files."""
+
+    method: str
+    template: str
+    params: Mapping[str, str]
+    query: Mapping[str, str]
+    body: Any
+    uploads: list[Upload]
+    reason: str
+    world: World
+    ledger: Ledger
+    now: float
+
+    def __getitem__(self, name: str) -> str:
+        """Return a path parameter."""
+        return self.params[name]
+
+    def number(self, name: str, default: int, least: int, most: int) -> int:
+        """Return a whole number of the query string; out of bounds is an invalid form."""
+        text = self.query.get(name)
+        if text is None:
+            return default
+        if not text.isascii() or not text.isdigit():
+            raise invalid_form({name: failure("NUMBER_TYPE_COERCE", f'Value "{text}" is not int.')})
+        if not least <= int(text) <= most:
+            bound, what = (most, "less") if int(text) > most else (least, "greater")
+            code = "NUMBER_TYPE_MAX" if what == "less" else "NUMBER_TYPE_MIN"
+            raise invalid_form({name: failure(code, f"int value should be {what} than or equal to {bound}.")})
+        return int(text)
+
+    def snowflake(self, name: str) -> int | None:
+        """Return an id of the query string."""
+        text = self.query.get(name)
+        if text is None:
+            return None
+        if not text.isascii() or not text.isdigit():
+            raise invalid_form({name: failure("NUMBER_TYPE_COERCE", f'Value "{text}" is not snowflake.')})
+        return int(text)
+
+    def flag(self, name: str) -> bool:
+        """Return a yes-or-no of the query string."""
+        return self.query.get(name, "false").lower() in {"true", "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer other than 200 with JSON; `content` None is an empty body."""
+
+    status: int = 200
+    content: Any = None
+
+
+Handler = Callable[[ApiRequest], Any]
+Auth = Literal["bot", "path", "any"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How a route is served. A handler returns JSON, an Answer, or None for 204.
+
+    `auth`: who may call: a bot; nobody, since a token in the path authorises; a bot or an OAuth2 bearer.
+    """
+
+    handler: Handler
+    body: Check | None = None
+    files: bool = False
+    auth: Auth = "bot"
+    exempt: bool = False  # from the global limit
+
+
+Routes = dict[str, Route]

@@ -1,0 +1,67 @@
+"""Faults on demand: what a client must survive, asked for by method and path."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+FaultKind = Literal[
+    "status",  # answer `status`, with Discord's JSON or, for 5xx, none
+    "reset",  # reset the connection
+    "silent",  # never answer
+    "slow",  # answer `delay_s` late
+    "cloudflare",  # 429 with an HTML page, no Via, no JSON
+    "banned",  # 429 with the JSON of a ban: code 0, no retry_after
+    "rate_limited",  # 429 of `scope` with the two waits below
+    "headerless",  # the answer without X-RateLimit headers
+    "truncated",  # JSON that ends in the middle
+    "hash",  # from now on the route shows another bucket hash
+]
+
+
+@dataclass(slots=True, kw_only=True)
+class Fault:
+    """One fault for the next `count` requests whose method and path match, after `skip` matching ones.
+
+    `when`: whether the request is processed first. Waits are in seconds; `retry_after_header` "" leaves the header out.
+    """
+
+    kind: FaultKind
+    method: str = ".*"
+    path: str = ".*"
+    count: int = 1
+    skip: int = 0
+    when: Literal["before", "after"] = "before"
+    status: int = 500
+    delay_s: float = 1.0
+    scope: Literal["user", "shared", "global"] = "user"
+    retry_after_header: str = "1"
+    retry_after_body: float | None = 1.0
+
+
+class Faults:
+    """The queue of faults; the first that matches a request is used for it."""
+
+    def __init__(self) -> None:
+        self.queue: list[Fault] = []
+
+    def add(self, fault: Fault) -> None:
+        """Append a fault."""
+        re.compile(fault.method), re.compile(fault.path)
+        self.queue.append(fault)
+
+    def clear(self) -> None:
+        """Drop all faults that were not used."""
+        self.queue.clear()
+
+    def take(self, method: str, path: str) -> Fault | None:
+        """Use up one fault for a request; None if no fault matches it."""
+        for fault in self.queue:
+            if re.fullmatch(fault.method, method) and re.search(fault.path, path):
+                if fault.skip:
+                    fault.skip -= 1
+                    continue
+                fault.count -= 1
+                if fault.count <= 0:
+                    self.queue.remove(fault)
+                return fault
+        return None

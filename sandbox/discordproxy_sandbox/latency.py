@@ -1,0 +1,27 @@
+"""How long a request travels to Discord and an answer back."""
+
+from dataclasses import dataclass
+from random import Random
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Round trip `latency_s` +- `jitter_s` (uniform), `inbound_share` of it before the request is judged.
+
+    `spike_chance` of all journeys, each way, take `spike_s` longer.
+    """
+
+    latency_s: float = 0.0
+    jitter_s: float = 0.0
+    inbound_share: float = 0.5
+    spike_chance: float = 0.0
+    spike_s: float = 0.0
+
+    def draw(self, random: Random) -> tuple[float, float]:
+        """Return the seconds of one way and of the way back."""
+        total = max(0.0, self.latency_s + random.uniform(-self.jitter_s, self.jitter_s))
+        inbound = total * self.inbound_share
+        return inbound + self._spike(random), total - inbound + self._spike(random)
+
+    def _spike(self, random: Random) -> float:
+        return self.spike_s if self.spike_chance and random.random() < self.spike_chance else 0.0

@@ -1,0 +1,79 @@
+"""Answers as bytes: Discord's own JSON, and the pages of what stands in front of it."""
+
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Literal
+
+import orjson
+
+from discordproxy_sandbox.faults import Fault
+
+_PAGE = "<!DOCTYPE html><html><head><title>{title}</title></head><body><h1>{title}</h1><p>cloudflare</p></body></html>"
+_BANNED = "You are being blocked from accessing our API temporarily due to exceeding our rate limits frequently."
+
+
+@dataclass(slots=True, kw_only=True)
+class Reply:
+    """What goes back over the wire, or the other fates of a request."""
+
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    delay_s: float = 0.0
+    fate: Literal["answer", "reset", "silent"] = "answer"
+
+
+def json_reply(status: int, content: Any) -> Reply:
+    """Return an answer of Discord's API; content None is an empty body."""
+    headers = {"Via": "1.1 google"}
+    if content is None:
+        return Reply(status=status, headers=headers)
+    # No charset: Discord sends none, and clients that compare the whole value depend on it.
+    return Reply(status=status, headers=headers | {"Content-Type": "application/json"}, body=orjson.dumps(content))
+
+
+def page_reply(status: int, title: str, retry_after: str = "") -> Reply:
+    """Return a page of the edge: HTML, no Via, no JSON."""
+    headers = {"Content-Type": "text/html; charset=UTF-8"} | ({"Retry-After": retry_after} if retry_after else {})
+    return Reply(status=status, headers=headers, body=_PAGE.format(title=title).encode())
+
+
+def ban_page(retry_after: str = "") -> Reply:
+    """Return the page that a banned address gets."""
+    return page_reply(429, "Error 1015: You are being rate limited", retry_after)
+
+
+def early_fault(fault: Fault) -> Reply | None:
+    """Return the reply of a fault that decides before Discord looks at the request; None if it is of another sort."""
+    if fault.kind == "cloudflare":
+        return ban_page(fault.retry_after_header)
+    if fault.kind == "banned":
+        return json_reply(429, {"message": _BANNED, "code": 0})
+    return broken(fault) if fault.when == "before" else None
+
+
+def broken(fault: Fault) -> Reply | None:
+    """Return the reply of a fault that replaces the answer."""
+    if fault.kind == "reset":
+        return Reply(fate="reset")
+    if fault.kind == "silent":
+        return Reply(fate="silent")
+    if fault.kind == "status":
+        title = f"{fault.status}: {HTTPStatus(fault.status).phrase}"
+        if fault.status > HTTPStatus.INTERNAL_SERVER_ERROR:
+            return page_reply(fault.status, title)
+        return json_reply(fault.status, {"message": title, "code": 0})
+    return None
+
+
+def damaged(reply: Reply, fault: Fault) -> Reply:
+    """Return the reply after the faults that change an answer."""
+    if fault.when == "after" and (replaced := broken(fault)):
+        return replaced
+    if fault.kind == "slow":
+        reply.delay_s = fault.delay_s
+    if fault.kind == "headerless":
+        reply.headers = {k: v for k, v in reply.headers.items() if not k.startswith("X-RateLimit")}
+    if fault.kind == "truncated":
+        reply.body = reply.body[: max(1, len(reply.body) // 2)]
+    return reply

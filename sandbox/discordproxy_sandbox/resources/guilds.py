@@ -1,0 +1,75 @@
+"""Guilds and their channel lists."""
+
+from discordproxy_sandbox.errors import Json
+from discordproxy_sandbox.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.validation import anything, form, integer, text
+from discordproxy_sandbox.world import Guild
+
+
+def document(guild: Guild) -> Json:
+    """Return a guild as REST sends it: with roles, emojis and stickers, without channels and members."""
+    parts = {"roles": guild.roles, "emojis": guild.emojis, "stickers": guild.stickers}
+    return guild.data | {key: list(part.values()) for key, part in parts.items()}
+
+
+def get(request: ApiRequest) -> Json:
+    """Return a guild."""
+    guild = request.world.guild(request["guild_id"])
+    answer = document(guild)
+    if request.flag("with_counts"):
+        answer |= {"approximate_member_count": len(guild.members), "approximate_presence_count": 1}
+    return answer
+
+
+def edit(request: ApiRequest) -> Json:
+    """Change a guild."""
+    guild = request.world.guild(request["guild_id"])
+    guild.data.update({key: value for key, value in request.body.items() if key in guild.data})
+    request.world.emit("GUILD_UPDATE", document(guild), guild.id)
+    return document(guild)
+
+
+def channels(request: ApiRequest) -> list[Json]:
+    """Return the channels of a guild, threads excluded."""
+    return [channel.data for channel in request.world.guild(request["guild_id"]).plain_channels()]
+
+
+def emojis(request: ApiRequest) -> list[Json]:
+    """Return the emojis of a guild."""
+    return list(request.world.guild(request["guild_id"]).emojis.values())
+
+
+_GUILD = "/guilds/{guild_id}"
+_ID_OR_NULL = (
+    "afk_channel_id",
+    "system_channel_id",
+    "rules_channel_id",
+    "public_updates_channel_id",
+    "safety_alerts_channel_id",
+)
+_FORM = form(
+    {
+        "name": text(100, 2),
+        "description": text(300),
+        "verification_level": integer(0, 4),
+        "default_message_notifications": integer(0, 1),
+        "explicit_content_filter": integer(0, 2),
+        "afk_timeout": integer(0, 3600),
+        "system_channel_flags": integer(0),
+        "preferred_locale": text(),
+        "region": text(),
+        "features": anything,
+        "icon": anything,
+        "banner": anything,
+        "splash": anything,
+        "discovery_splash": anything,
+        "premium_progress_bar_enabled": anything,
+        **dict.fromkeys(_ID_OR_NULL, anything),
+    }
+)
+ROUTES: Routes = {
+    f"GET {_GUILD}": Route(get),
+    f"PATCH {_GUILD}": Route(edit, _FORM),
+    f"GET {_GUILD}/channels": Route(channels),
+    f"GET {_GUILD}/emojis": Route(emojis),
+}

@@ -1,0 +1,132 @@
+"""A local Discord as one object: wires world, limits, REST and gateway, and serves them on one port."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Self
+
+from aiohttp import web
+
+from discordproxy_sandbox.access import Access
+from discordproxy_sandbox.exchange import Routes
+from discordproxy_sandbox.latency import Latency
+from discordproxy_sandbox.ledger import Record
+from discordproxy_sandbox.limit_book import LimitBook
+from discordproxy_sandbox.limit_defaults import default_book
+from discordproxy_sandbox.limits import GlobalModel, InvalidRequests, Kind
+from discordproxy_sandbox.population import default_world
+from discordproxy_sandbox.resources import guilds, messages, users
+from discordproxy_sandbox.rest import Rest
+from discordproxy_sandbox.router import Router
+from discordproxy_sandbox.world import World
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxConfig:
+    """How strict and how far away this Discord is.
+
+    `token`: the only bot token accepted; None accepts any. `kind` makes every bucket fixed or leaky; None leaves each
+    route its own. `clock_offset_s`: how wrong Discord's clock is. `strict`: unknown JSON keys are refused.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    token: str | None = field(default=None, repr=False)
+    kind: Kind | None = None
+    global_limit: int | None = 50
+    global_model: GlobalModel = "sliding"
+    latency_s: float = 0.0
+    jitter_s: float = 0.0
+    inbound_share: float = 0.5
+    spike_chance: float = 0.0
+    spike_s: float = 0.0
+    clock_offset_s: float = 0.0
+    invalid_limit: int = 10_000
+    invalid_window_s: float = 600.0
+    ban_s: float = 3600.0
+    strict: bool = False
+    seed: int = 0
+    limits: LimitBook | None = None
+    world: World | None = None
+    log: Callable[[Record], None] = lambda _: None
+
+
+class Sandbox:
+    """Serves from entering the context until leaving it; `world`, `limits`, `faults`, `ledger` are for its user."""
+
+    def __init__(self, config: SandboxConfig | None = None) -> None:
+        self.config = config = config or SandboxConfig()
+        self.clock = _clock(config.clock_offset_s)
+        self.world = config.world or default_world(self.clock)
+        self.limits = config.limits or default_book()
+        if config.limits is None:
+            self.limits.kind = config.kind
+            self.limits.global_limit = config.global_limit
+            self.limits.global_model = config.global_model
+        self.access = Access({config.token} if config.token else None)
+        self.rest = Rest(
+            router=Router(_routes()),
+            world=self.world,
+            limits=self.limits,
+            clock=self.clock,
+            random=Random(config.seed),  # noqa: S311 - reproducible latency, not cryptography
+            latency=Latency(
+                latency_s=config.latency_s,
+                jitter_s=config.jitter_s,
+                inbound_share=config.inbound_share,
+                spike_chance=config.spike_chance,
+                spike_s=config.spike_s,
+            ),
+            access=self.access,
+            invalid=InvalidRequests(config.invalid_limit, config.invalid_window_s, config.ban_s),
+            strict=config.strict,
+            log=config.log,
+        )
+        self.faults = self.rest.faults
+        self.ledger = self.rest.ledger
+        self.port = config.port
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens, without a path."""
+        return f"http://{self.config.host}:{self.port}"
+
+    @property
+    def rest_url(self) -> str:
+        """The base URL for clients of the REST API."""
+        return f"{self.url}/api/v10"
+
+    @property
+    def gateway_url(self) -> str:
+        """The URL for clients of the gateway."""
+        return f"ws://{self.config.host}:{self.port}/gateway"
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=1 << 26)
+        app.router.add_route("*", "/{path:.*}", self.rest.handle)
+        # Nothing in the server waits for clients: faults keep connections open on purpose.
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self.config.host, self.config.port, backlog=1024)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.rest.closing.set()
+        await asyncio.sleep(0)
+        if self._runner:
+            await self._runner.cleanup()
+
+
+def _clock(offset_s: float) -> Callable[[], float]:
+    """Return epoch seconds that never jump, whatever happens to the machine's clock."""
+    start = time.time() - time.monotonic() + offset_s
+    return lambda: start + time.monotonic()
+
+
+def _routes() -> Routes:
+    return {**messages.ROUTES, **users.ROUTES, **guilds.ROUTES}

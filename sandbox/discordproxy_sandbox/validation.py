@@ -1,0 +1,160 @@
+"""Discord's form checking: small checks that compose to the nested `errors` object of code 50035.
+
+A check takes a value and returns the error tree of what is wrong with it, empty if nothing is. Unknown keys are no
+error at Discord, which ignores them; they are collected, since they are always a mistake of the caller.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from discordproxy_sandbox.errors import Json
+
+
+@dataclass(slots=True)
+class Unknown:
+    """Paths of keys that the request does not have at Discord."""
+
+    paths: list[str] = field(default_factory=list)
+
+
+Check = Callable[[Any, str, Unknown], Json]
+
+
+def failure(code: str, message: str) -> Json:
+    """Return the error tree of one field."""
+    return {"_errors": [{"code": code, "message": message}]}
+
+
+REQUIRED = failure("BASE_TYPE_REQUIRED", "This field is required")
+MAX_SNOWFLAKE = 2**63 - 1
+
+
+def text(longest: int | None = None, shortest: int = 0) -> Check:
+    """Check a string by its length in code points."""
+
+    def check(value: Any, _path: str, _unknown: Unknown) -> Json:
+        if not isinstance(value, str):
+            return failure("STRING_TYPE_CONVERT", "Could not interpret the value as string.")
+        if shortest and longest is not None and not shortest <= len(value) <= longest:
+            return failure("BASE_TYPE_BAD_LENGTH", f"Must be between {shortest} and {longest} in length.")
+        if longest is not None and len(value) > longest:
+            return failure("BASE_TYPE_MAX_LENGTH", f"Must be {longest} or fewer in length.")
+        return {}
+
+    return check
+
+
+def integer(least: int = -(2**53), most: int = 2**53) -> Check:
+    """Check a whole number and its bounds, both inclusive."""
+
+    def check(value: Any, _path: str, _unknown: Unknown) -> Json:
+        if isinstance(value, bool) or not isinstance(value, int):
+            return failure("NUMBER_TYPE_COERCE", "Value is not int.")
+        if value < least:
+            return failure("NUMBER_TYPE_MIN", f"int value should be greater than or equal to {least}.")
+        if value > most:
+            return failure("NUMBER_TYPE_MAX", f"int value should be less than or equal to {most}.")
+        return {}
+
+    return check
+
+
+def one_of(choices: Collection[object]) -> Check:
+    """Check that a value is one of a few."""
+
+    def check(value: Any, _path: str, _unknown: Unknown) -> Json:
+        if isinstance(value, bool) or not isinstance(value, (int, str)) or value not in choices:
+            listed = ", ".join(str(choice) for choice in choices)
+            return failure("BASE_TYPE_CHOICES", f"Value must be one of {{{listed}}}.")
+        return {}
+
+    return check
+
+
+def boolean(value: Any, _path: str, _unknown: Unknown) -> Json:
+    """Check true or false."""
+    return {} if isinstance(value, bool) else failure("BOOLEAN_TYPE_CONVERT", "Must be either true or false.")
+
+
+def snowflake(value: Any, _path: str, _unknown: Unknown) -> Json:
+    """Check an id: a decimal string, or a number as Discord also accepts."""
+    number = value if isinstance(value, int) and not isinstance(value, bool) else None
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        number = int(value)
+    if number is None or not 0 <= number <= MAX_SNOWFLAKE:
+        return failure("NUMBER_TYPE_COERCE", "Value is not snowflake.")
+    return {}
+
+
+def permissions(value: Any, path: str, unknown: Unknown) -> Json:
+    """Check a permission set: a decimal string or a number."""
+    return {} if not snowflake(value, path, unknown) else failure("NUMBER_TYPE_COERCE", "Value is not int.")
+
+
+def timestamp(value: Any, _path: str, _unknown: Unknown) -> Json:
+    """Check an ISO 8601 time."""
+    try:
+        datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return failure("DATE_TIME_TYPE_PARSE", "Could not parse the value. Should be ISO8601.")
+    return {}
+
+
+def url(value: Any, path: str, unknown: Unknown) -> Json:
+    """Check a web address, or a file of the same request."""
+    wrong = text(2048)(value, path, unknown)
+    if wrong or value.startswith(("http://", "https://", "attachment://", "discord://")):
+        return wrong
+    return failure("URL_TYPE_INVALID_URL", "Not a well formed URL.")
+
+
+def anything(_value: Any, _path: str, _unknown: Unknown) -> Json:
+    """Accept every JSON value."""
+    return {}
+
+
+def items(check_item: Check, most: int | None = None, least: int = 0) -> Check:
+    """Check a list and each of its items."""
+
+    def check(value: Any, path: str, unknown: Unknown) -> Json:
+        if not isinstance(value, list):
+            return failure("LIST_TYPE_CONVERT", "Only iterables may be used in a ListType")
+        if most is not None and not least <= len(value) <= most:
+            bounds = f"between {least} and {most}" if least else f"{most} or fewer"
+            return failure("BASE_TYPE_BAD_LENGTH" if least else "BASE_TYPE_MAX_LENGTH", f"Must be {bounds} in length.")
+        checked = ((str(n), check_item(item, f"{path}[{n}]", unknown)) for n, item in enumerate(value))
+        return {key: errors for key, errors in checked if errors}
+
+    return check
+
+
+def form(fields: Mapping[str, Check], required: Collection[str] = ()) -> Check:
+    """Check an object: its known keys, and that the required ones are there; null is accepted for the others."""
+
+    def check(value: Any, path: str, unknown: Unknown) -> Json:
+        if not isinstance(value, dict):
+            return failure("DICT_TYPE_CONVERT", "Only dictionaries may be used in a DictType")
+        errors: Json = {key: REQUIRED for key in required if value.get(key) is None}
+        for key, item in value.items():
+            inner = f"{path}.{key}" if path else key
+            if key not in fields:
+                unknown.paths.append(inner)
+            elif item is not None and (wrong := fields[key](item, inner, unknown)):
+                errors[key] = wrong
+        return errors
+
+    return check
+
+
+def every(*checks: Check) -> Check:
+    """Apply checks in turn; the first one with errors wins."""
+
+    def check(value: Any, path: str, unknown: Unknown) -> Json:
+        for one in checks:
+            if wrong := one(value, path, unknown):
+                return wrong
+        return {}
+
+    return check

@@ -1,0 +1,204 @@
+"""The state of the sandbox: every object Discord would hold, kept as the JSON objects it sends.
+
+Ids are strings, as on the wire. Lookups raise Discord's own error for what does not exist. Whoever changes the world
+says so with `emit`; the gateway listens.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from discordproxy_sandbox.errors import DiscordError, Json, discord_error
+from discordproxy_sandbox.members import Members
+from discordproxy_sandbox.snowflakes import Snowflakes, iso
+
+THREADS = (10, 11, 12)
+DM = 1
+CATEGORY = 4
+ANNOUNCEMENT = 5
+FORUMS = (15, 16)
+TEXTUAL = (0, 1, 2, 3, 5, 10, 11, 12, 13)
+
+
+@dataclass(slots=True)
+class Event:
+    """A gateway event; `guild_id` is empty for what belongs to no guild."""
+
+    name: str
+    data: Json
+    guild_id: str = ""
+
+
+@dataclass(slots=True)
+class Channel:
+    """A channel, thread or DM with what is in it; `data` is Discord's channel object."""
+
+    data: Json
+    messages: dict[str, Json] = field(default_factory=dict)  # oldest first
+    pins: dict[str, str] = field(default_factory=dict)  # message id -> time
+    reactions: dict[str, dict[str, list[str]]] = field(default_factory=dict)  # message id -> emoji -> user ids
+    votes: dict[str, dict[int, list[str]]] = field(default_factory=dict)  # message id -> answer -> user ids
+    nonces: dict[tuple[str, str], tuple[float, str]] = field(default_factory=dict)  # author, nonce -> time, message id
+    thread_members: dict[str, Json] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """The channel's id."""
+        return str(self.data["id"])
+
+    @property
+    def guild_id(self) -> str:
+        """The guild's id; "" in a DM."""
+        return str(self.data.get("guild_id", ""))
+
+    @property
+    def type(self) -> int:
+        """Discord's channel type."""
+        return int(self.data["type"])
+
+
+@dataclass(slots=True)
+class Guild:
+    """A guild with its parts; `data` is Discord's guild object without them."""
+
+    data: Json
+    channels: dict[str, Channel] = field(default_factory=dict)  # threads too
+    roles: dict[str, Json] = field(default_factory=dict)
+    emojis: dict[str, Json] = field(default_factory=dict)
+    stickers: dict[str, Json] = field(default_factory=dict)
+    members: Members = field(default_factory=Members)
+    bans: dict[str, Json] = field(default_factory=dict)
+    scheduled_events: dict[str, Json] = field(default_factory=dict)
+    voice_states: dict[str, Json] = field(default_factory=dict)
+    unavailable: bool = False  # out of order: no REST answers, GUILD_DELETE instead of GUILD_CREATE
+
+    @property
+    def id(self) -> str:
+        """The guild's id, which is also the id of its role @everyone."""
+        return str(self.data["id"])
+
+    def plain_channels(self) -> list[Channel]:
+        """Return the channels without the threads."""
+        return [channel for channel in self.channels.values() if channel.type not in THREADS]
+
+    def active_threads(self) -> list[Channel]:
+        """Return the threads that are not archived."""
+        threads = (channel for channel in self.channels.values() if channel.type in THREADS)
+        return [thread for thread in threads if not thread.data["thread_metadata"]["archived"]]
+
+
+@dataclass
+class World:
+    """Everything that exists. `bot_id` is the user, and the application, that a bot token stands for."""
+
+    clock: Callable[[], float]
+    bot_id: str
+    users: dict[str, Json] = field(default_factory=dict)
+    guilds: dict[str, Guild] = field(default_factory=dict)
+    channels: dict[str, Channel] = field(default_factory=dict)
+    dms: dict[str, Channel] = field(default_factory=dict)  # user id -> DM channel
+    webhooks: dict[str, Json] = field(default_factory=dict)
+    invites: dict[str, Json] = field(default_factory=dict)
+    interactions: dict[str, Json] = field(default_factory=dict)  # token -> id, channel, response
+    forbidden: dict[str, int] = field(default_factory=dict)  # id of a channel, guild, user ... -> JSON error code
+    generated_users: int = 0
+    build_user: Callable[[str], Json | None] | None = None  # for users that exist as a rule only
+    listeners: list[Callable[[Event], None]] = field(default_factory=list)
+    snowflakes: Snowflakes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.snowflakes = Snowflakes(self.clock)
+
+    def new_id(self) -> str:
+        """Return a fresh snowflake."""
+        return self.snowflakes.next()
+
+    def now_iso(self) -> str:
+        """Return the present time as Discord writes it."""
+        return iso(self.clock())
+
+    def emit(self, name: str, data: Json, guild_id: str = "") -> None:
+        """Tell the gateway what happened."""
+        for listener in self.listeners:
+            listener(Event(name, data, guild_id))
+
+    def forbid(self, object_id: str | int, code: int = 50001) -> None:
+        """Let every request that names this object in its path fail with an error code (50001, 50013, 50007 ...)."""
+        self.forbidden[str(object_id)] = code
+
+    def allow(self, object_id: str | int) -> None:
+        """Take `forbid` back."""
+        self.forbidden.pop(str(object_id), None)
+
+    def refusal(self, object_id: str) -> DiscordError | None:
+        """Return the error with which requests for this object are refused, if they are."""
+        code = self.forbidden.get(object_id)
+        return discord_error(code) if code else None
+
+    def user(self, user_id: str) -> Json:
+        """Return a user."""
+        found = self.users.get(user_id) or (self.build_user(user_id) if self.build_user else None)
+        if found is None:
+            raise discord_error(10013)
+        return found
+
+    def guild(self, guild_id: str) -> Guild:
+        """Return a guild of the bot."""
+        try:
+            return self.guilds[guild_id]
+        except KeyError:
+            raise discord_error(10004) from None
+
+    def channel(self, channel_id: str) -> Channel:
+        """Return a channel, thread or DM."""
+        try:
+            return self.channels[channel_id]
+        except KeyError:
+            raise discord_error(10003) from None
+
+    def message(self, channel_id: str, message_id: str) -> Json:
+        """Return a message of a channel."""
+        try:
+            return self.channel(channel_id).messages[message_id]
+        except KeyError:
+            raise discord_error(10008) from None
+
+    def member(self, guild_id: str, user_id: str) -> Json:
+        """Return a member with its user."""
+        member = self.guild(guild_id).members.get(user_id)
+        if member is None:
+            self.user(user_id)
+            raise discord_error(10007)
+        return {**member, "user": self.user(user_id)}
+
+    def role(self, guild_id: str, role_id: str) -> Json:
+        """Return a role of a guild."""
+        try:
+            return self.guild(guild_id).roles[role_id]
+        except KeyError:
+            raise discord_error(10011) from None
+
+    def webhook(self, webhook_id: str, token: str | None = None) -> Json:
+        """Return a webhook; with a token it must be the right one."""
+        webhook = self.webhooks.get(webhook_id)
+        if webhook is None:
+            raise discord_error(10015)
+        if token is not None and token != webhook["token"]:
+            raise discord_error(50027)
+        return webhook
+
+    def add_channel(self, channel: Channel) -> None:
+        """Put a channel, thread or DM into the world and into its guild."""
+        self.channels[channel.id] = channel
+        if channel.guild_id:
+            self.guild(channel.guild_id).channels[channel.id] = channel
+
+    def remove_channel(self, channel: Channel) -> None:
+        """Take a channel out, with the threads below it."""
+        guild = self.guilds.get(channel.guild_id)
+        family = [channel]
+        if guild:
+            family += [c for c in guild.channels.values() if c.type in THREADS and c.data["parent_id"] == channel.id]
+        for gone in family:
+            self.channels.pop(gone.id, None)
+            if guild:
+                guild.channels.pop(gone.id, None)
