@@ -4,10 +4,9 @@ Knows nothing of scripts, keys or buckets.
 """
 
 import asyncio
-import contextlib
 from urllib.parse import SplitResult, urlsplit
 
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.retry import Retry
@@ -16,6 +15,8 @@ from discordproxy_ratelimit.errors import BrokerUnavailable
 
 SCHEMES = {"redis": "redis", "rediss": "rediss", "unix": "unix", "valkey": "redis", "valkeys": "rediss"}
 """Accepted scheme -> the scheme the client library knows for it."""
+
+LOGIN_REFUSED = "refused the login; check user and password in DISCORDPROXY_REDIS_URL"
 
 FORMS = "redis://host:port/db, rediss:// (TLS), valkey://, valkeys:// (TLS) or unix:///path/to.sock"
 
@@ -35,22 +36,31 @@ def connect(url: str, *, timeout_s: float = 1.0) -> Redis:
         ValueError: the URL has another form; the text names the accepted ones and never the password.
     """
     check(url)
-    scheme, _, rest = url.partition("://")
-    try:
-        return Redis.from_url(
-            f"{SCHEMES[scheme.lower()]}://{rest}",
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            protocol=2,  # nothing here needs RESP3, and without HELLO one round trip per connection is saved
-        )
-    except (ValueError, TypeError, RedisError) as error:  # an unknown option or a bad value for one
-        # The text is the library's and might quote the URL, so only the kind is told.
-        raise ValueError(f"{describe(url)} has an option that does not fit ({type(error).__name__})") from None
+    return Redis.from_url(
+        _library_url(url),
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        protocol=2,  # nothing here needs RESP3, and without HELLO one round trip per connection is saved
+    )
 
 
 def check(url: str) -> None:
-    """Raise ValueError unless `url` has one of the accepted forms."""
+    """Raise ValueError unless `url` has one of the accepted forms and options the library knows."""
+    _check_form(url)
+    try:
+        pool = ConnectionPool.from_url(_library_url(url))
+        pool.connection_class(**pool.connection_kwargs)  # opens nothing
+    except (ValueError, TypeError, RedisError) as error:  # the library's text may quote the URL: only its kind is told
+        raise ValueError(f"the Redis URL {describe(url)} has an unfit option ({type(error).__name__})") from None
+
+
+def _library_url(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{SCHEMES[scheme.lower()]}://{rest}"
+
+
+def _check_form(url: str) -> None:
     scheme, separator, rest = url.partition("://")
     if not separator or scheme.lower() not in SCHEMES:
         raise ValueError(f"a Redis URL is one of {FORMS}; Sentinel and Cluster URLs are not supported")
@@ -73,7 +83,7 @@ def check(url: str) -> None:
 def describe(url: str) -> str:
     """Return `url` for logs and errors: scheme, host, port and database; user, password and options masked."""
     try:
-        check(url)
+        _check_form(url)
     except ValueError:
         return "the configured Redis URL"
     parts = urlsplit(url)
@@ -91,25 +101,28 @@ async def wait_for(url: str, *, within_s: float) -> None:
     try:
         async with asyncio.timeout(within_s):
             while True:
-                with contextlib.suppress(OSError, RedisError):
-                    await _ping(client, url)
+                try:
+                    await client.execute_command("PING")  # type: ignore[no-untyped-call] # raw commands have no types
+                except (RedisError, OSError) as error:
+                    if login_refused(error):
+                        raise _unavailable(url, LOGIN_REFUSED) from None
+                else:
                     return
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        raise BrokerUnavailable(
-            f"Redis at {describe(url)} did not answer for {within_s:g} s; start it or set DISCORDPROXY_REDIS_URL"
-        ) from None
+        raise _unavailable(url, f"did not answer for {within_s:g} s; start it or set DISCORDPROXY_REDIS_URL") from None
     finally:
         await client.aclose()
 
 
-async def _ping(client: Redis, url: str) -> None:
-    try:
-        await client.execute_command("PING")  # type: ignore[no-untyped-call] # the library types no raw commands
-    except (AuthenticationError, NoPermissionError):
-        raise BrokerUnavailable(
-            f"Redis at {describe(url)} refused the login; check user and password in DISCORDPROXY_REDIS_URL"
-        ) from None
+def login_refused(error: BaseException) -> bool:
+    """Tell whether a client's error means a wrong user or password; the library may wrap that into another one."""
+    kinds = (AuthenticationError, NoPermissionError)
+    return isinstance(error, kinds) or isinstance(error.__cause__, kinds)
+
+
+def _unavailable(url: str, happened: str) -> BrokerUnavailable:
+    return BrokerUnavailable(f"Redis at {describe(url)} {happened}")
 
 
 def is_remote(url: str) -> bool:

