@@ -1,0 +1,169 @@
+"""All processes of one server: the order they start in, what the end of one means for the others, the way they end."""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import signal
+import socket
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from discordproxy_api.children import Child, Ended
+from discordproxy_ratelimit.connection import wait_for
+from discordproxy_ratelimit.errors import BrokerUnavailable
+
+log = logging.getLogger("supervisor")
+
+REDIS_WITHIN_S = 10.0
+LISTENING_WITHIN_S = 30.0
+MARGIN_S, GATEWAY_WITHIN_S, BROKER_WITHIN_S = 2.0, 6.0, 8.0
+"""Seconds before a process is urged and then killed; the workers' margin comes on top of their drain time."""
+
+
+class StartError(Exception):
+    """The server cannot start; the text is one line with the fix."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the API workers listen."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def check_free(address: Address, option: str) -> None:
+    """Bind `address` alone for a moment: the workers share it, so a second server would share it unnoticed.
+
+    Raises:
+        StartError: it is taken or not ours; the text names `option` as the way to another one.
+    """
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, where in found:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(where)
+    except OSError as error:
+        reason = "is already in use; stop the other server" if error.errno == errno.EADDRINUSE else "cannot be used"
+        detail = "" if error.errno == errno.EADDRINUSE else f" ({error.strerror or error})"
+        raise StartError(f"{address} {reason}{detail}, or choose another one with {option}") from None
+
+
+class Fleet:
+    """Broker, gateway and API workers, started in this order and ended in the reverse one.
+
+    Args:
+        broker, gateway, workers: the children.
+        address: where the workers will listen.
+        redis_url: the server the broker provides or watches.
+        drain_s: how long the workers may take to finish their calls.
+    """
+
+    def __init__(
+        self,
+        broker: Child,
+        gateway: Child,
+        workers: Sequence[Child],
+        *,
+        address: Address,
+        redis_url: str,
+        drain_s: float,
+    ) -> None:
+        self._broker, self._gateway, self._workers = broker, gateway, list(workers)
+        self._address = address
+        self._redis_url = redis_url
+        self._drain_s = drain_s
+        self._tasks: dict[Child, asyncio.Task[Ended | None]] = {}
+        self._over: asyncio.Future[Ended | None] = asyncio.get_running_loop().create_future()
+        self._hurry = asyncio.Event()
+
+    async def run(self) -> Ended | None:
+        """Start everything, look after it, end it. Return the child that ended it, or None if a signal did.
+
+        Raises:
+            StartError: Redis did not answer.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, self.signal)
+        starting = asyncio.create_task(self._start())
+        starting.add_done_callback(self._note)
+        try:
+            return await self._over
+        finally:
+            starting.cancel()
+            await self._end()
+
+    def signal(self) -> None:
+        """Stop in order at the first call, at once at the second."""
+        if self._over.done():
+            self._hurry.set()
+        else:
+            self._over.set_result(None)
+
+    async def _start(self) -> None:
+        self._keep(self._broker)
+        try:
+            await wait_for(self._redis_url, within_s=REDIS_WITHIN_S)
+        except BrokerUnavailable as error:
+            raise StartError(str(error)) from None
+        for child in (self._gateway, *self._workers):
+            self._keep(child)
+        if await self._listening():
+            log.info("listening on %s with %d workers", self._address, len(self._workers))
+            print(f"Discord Proxy listens on {self._address}", flush=True)  # noqa: T201 - for the operator
+        else:
+            log.critical("no worker listens on %s after %g s", self._address, LISTENING_WITHIN_S)
+
+    async def _listening(self) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LISTENING_WITHIN_S):
+                while True:
+                    with contextlib.suppress(OSError):
+                        _, writer = await asyncio.open_connection(self._address.host, self._address.port)
+                        writer.close()
+                        return True
+                    await asyncio.sleep(0.05)
+        return False
+
+    def _keep(self, child: Child) -> None:
+        self._tasks[child] = task = asyncio.create_task(child.keep(), name=child.name)
+        task.add_done_callback(self._note)
+
+    def _note(self, task: asyncio.Task[Ended | None] | asyncio.Task[None]) -> None:
+        """Let what happened in `task` end the run, if it is of that kind."""
+        if task.cancelled() or self._over.done():
+            return
+        if (error := task.exception()) is not None:
+            self._over.set_exception(error)
+        elif (ended := task.result()) is not None:
+            self._over.set_result(ended)
+
+    async def _end(self) -> None:
+        """Drain: workers, then the gateway, the broker last, since the others talk to Redis until their end."""
+        await self._stop(self._workers, self._drain_s + MARGIN_S)
+        await self._stop([self._gateway], GATEWAY_WITHIN_S)
+        await self._stop([self._broker], BROKER_WITHIN_S)
+        for number in (signal.SIGTERM, signal.SIGKILL):  # a second SIGTERM means at once
+            for child in (left := self._running(self._tasks)):
+                log.error("%s did not end in time: %s", child.name, number.name)
+                child.stop(number)
+            if left:
+                await asyncio.wait([self._tasks[child] for child in left], timeout=1.0)
+
+    async def _stop(self, children: Sequence[Child], within_s: float) -> None:
+        for child in children:
+            child.stop()
+        if left := self._running(children):
+            gone = asyncio.create_task(asyncio.wait([self._tasks[child] for child in left]))
+            hurry = asyncio.create_task(self._hurry.wait())
+            await asyncio.wait({gone, hurry}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+            gone.cancel()
+            hurry.cancel()
+
+    def _running(self, children: Iterable[Child]) -> list[Child]:
+        return [child for child in children if child in self._tasks and not self._tasks[child].done()]

@@ -1,0 +1,48 @@
+"""The supervisor's log: one rotating file and the console, each with its own level, fed by all children.
+
+Only one process writes the file, so that rotation is safe.
+"""
+
+import logging
+import sys
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+from discordproxy_ratelimit.logs import FORMAT, LINE
+
+FILE_NAME = "discordproxyserver.log"
+MEBIBYTES, KEPT = 10, 10
+
+LEVELS = ("DEBUG", "INFO", "WARN", "ERROR", "CRITICAL")
+
+
+def set_up(folder: Path, file_level: str, console_level: str) -> Path:
+    """Log to `folder`/discordproxyserver.log and to stderr; return the file's absolute path.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path = folder.absolute() / FILE_NAME
+    file = RotatingFileHandler(path, maxBytes=MEBIBYTES * 2**20, backupCount=KEPT, encoding="utf-8")
+    file.setLevel(file_level)
+    console = logging.StreamHandler(sys.stderr)
+    console.setLevel(console_level)
+    logging.basicConfig(level=lower(file_level, console_level), format=FORMAT, handlers=[file, console], force=True)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    return path
+
+
+def lower(first: str, second: str) -> str:
+    """Return the level of the two that lets more through: what the children have to send."""
+    names = logging.getLevelNamesMapping()
+    return min(first, second, key=names.__getitem__)
+
+
+def report(name: str, line: str) -> bool:
+    """Log a line of the child `name` at the level it carries; False if it is no log line (a traceback, last words)."""
+    found = LINE.match(line)
+    if found is None:
+        logging.getLogger(name).error("%s", line)
+        return False
+    logging.getLogger(name).log(logging.getLevelNamesMapping()[found[1]], "%s", found[2])
+    return True

@@ -1,0 +1,76 @@
+"""`discordproxyserver`: one command that runs broker, gateway and API workers.
+
+Only the standard library at the top: where just the client is installed, the command says in one line what is missing.
+"""
+
+import argparse
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+NEEDED = ("aiohttp", "discord", "grpc_health", "orjson", "pydantic_settings", "redis")
+LEVELS = ("DEBUG", "INFO", "WARN", "ERROR", "CRITICAL")
+
+FAILED, USAGE = 1, 2
+"""Exit statuses: could not start or run (no token, port taken, Redis away); something to change first."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line. A flag that is not given leaves the matching environment variable in force."""
+    result = argparse.ArgumentParser(
+        prog="discordproxyserver",
+        description="Run Discord Proxy: a rate-limit broker, a gateway connection and API workers on one port.",
+        epilog="Every other setting is an environment variable or a line in .env; see .env.example.",
+    )
+    result.add_argument("--token", help="bot token; better: DISCORD_BOT_TOKEN, other users can see this command line")
+    result.add_argument("--host", help="address to listen on (default: DISCORDPROXY_HOST or 127.0.0.1)")
+    result.add_argument("--port", help="port to listen on (default: DISCORDPROXY_PORT or 50051)")
+    result.add_argument("--workers", help="number of API workers (default: DISCORDPROXY_WORKERS or 2)")
+    result.add_argument(
+        "--log-console-level", choices=LEVELS, type=str.upper, default="CRITICAL", help="default: %(default)s"
+    )
+    result.add_argument(
+        "--log-file-level", choices=LEVELS, type=str.upper, help="default: DISCORDPROXY_LOG_LEVEL or INFO"
+    )
+    result.add_argument(
+        "--log-file-path", type=Path, default=Path(), help="folder of the log file (default: the current one)"
+    )
+    result.add_argument("--version", action="version", version=_version())
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the server until a signal; exit statuses are told in the module."""
+    options = parser().parse_args(arguments)
+    if any(importlib.util.find_spec(name) is None for name in NEEDED):
+        print("The server needs more packages: pip install 'discordproxy[server]'", file=sys.stderr)  # noqa: T201
+        raise SystemExit(USAGE)
+    if options.token:
+        print("WARNING: --token is visible to other users; set DISCORD_BOT_TOKEN instead", file=sys.stderr)  # noqa: T201
+    _into_environment(options)
+    from discordproxy_api.launch import launch  # noqa: PLC0415 - needs the packages looked for above
+
+    raise SystemExit(launch(options.log_file_path, options.log_file_level, options.log_console_level))
+
+
+def _into_environment(options: argparse.Namespace) -> None:
+    """Hand flags on as variables: the settings are read from there, and children inherit them unseen."""
+    flags = {
+        "DISCORD_BOT_TOKEN": options.token,
+        "DISCORDPROXY_HOST": options.host,
+        "DISCORDPROXY_PORT": options.port,
+        "DISCORDPROXY_WORKERS": options.workers,
+    }
+    os.environ.update({name: value for name, value in flags.items() if value})
+
+
+def _version() -> str:
+    from discordproxy import __version__  # noqa: PLC0415 - keeps the top free of all but the standard library
+
+    return __version__
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""The log file and the levels of its lines."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from discordproxy_api import server_log
+from discordproxy_api.children import pause_s
+from discordproxy_ratelimit.logs import FORMAT
+
+
+@pytest.fixture(autouse=True)
+def root_logger() -> Iterator[None]:
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    yield
+    for handler in set(root.handlers) - set(before):
+        handler.close()
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+def formatted(level: int, text: str) -> str:
+    return logging.Formatter(FORMAT).format(logging.LogRecord("rest", level, "", 0, text, (), None))
+
+
+def test_children_keep_their_levels_and_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = server_log.set_up(tmp_path, "INFO", "CRITICAL")
+    assert path == tmp_path / "discordproxyserver.log"
+    assert server_log.report("api.1", formatted(logging.DEBUG, "unheard"))
+    assert server_log.report("api.1", formatted(logging.INFO, "said 100%"))
+    assert server_log.report("api.2", formatted(logging.CRITICAL, "shouted"))
+    assert not server_log.report("gateway", "ERROR: last words")
+    written = path.read_text()
+    assert "unheard" not in written
+    assert "INFO api.1: rest: said 100%" in written
+    assert "CRITICAL api.2: rest: shouted" in written
+    assert "ERROR gateway: ERROR: last words" in written
+    on_console = capsys.readouterr().err
+    assert "shouted" in on_console
+    assert "said" not in on_console
+
+
+def test_the_file_rotates_at_ten_mebibytes_and_ten_are_kept(tmp_path: Path) -> None:
+    server_log.set_up(tmp_path, "INFO", "CRITICAL")
+    handler = next(h for h in logging.getLogger().handlers if isinstance(h, logging.handlers.RotatingFileHandler))
+    assert (handler.maxBytes, handler.backupCount) == (10 * 1024 * 1024, 10)
+
+
+@pytest.mark.parametrize(("first", "second", "lower"), [("INFO", "CRITICAL", "INFO"), ("ERROR", "WARN", "WARN")])
+def test_children_send_what_the_more_curious_reader_wants(first: str, second: str, lower: str) -> None:
+    assert server_log.lower(first, second) == lower
+
+
+def test_the_back_off_doubles_up_to_a_bound() -> None:
+    pauses = [pause_s(failures) for failures in range(1, 12)]
+    assert pauses[:4] == [0.2, 0.4, 0.8, 1.6]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == 30
