@@ -1,0 +1,282 @@
+"""The broker's front: `acquire` a permit for a route, whoever's limits it falls under.
+
+Wires accounts (one per credential), the circuit of this address, the inbox for hints of other workers, and the local
+pace while Redis is away.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import orjson
+from redis.asyncio import Redis
+
+from discordproxy_ratelimit.account import Account
+from discordproxy_ratelimit.circuit import Circuit
+from discordproxy_ratelimit.degraded import LocalPace
+from discordproxy_ratelimit.errors import BrokerUnavailable, Draining, WaitRefused
+from discordproxy_ratelimit.metrics import Decisions
+from discordproxy_ratelimit.notes import Notes
+from discordproxy_ratelimit.permit import Caller, Permit
+from discordproxy_ratelimit.route import Route
+from discordproxy_ratelimit.store import Link, Store
+
+__all__ = ["Broker", "Caller", "Limits"]
+
+log = logging.getLogger(__name__)
+
+NOBODY = Caller()
+LONGEST_WAIT_S = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the operator decides.
+
+    Attributes:
+        global_limit: requests per second of this bot; Discord raises it for large bots on request.
+        lease_s: how long Redis trusts a worker without a sign of life.
+        most_waiting: calls that may wait in one worker.
+        egress: name of this machine's address; workers behind one address share its invalid-request budget.
+        degraded: `refuse` or `local`: what happens while Redis is away.
+        workers: how many workers share the global limit while Redis is away.
+    """
+
+    global_limit: int = 50
+    lease_s: float = 5.0
+    most_waiting: int = 20_000
+    egress: str = "default"
+    degraded: str = "refuse"
+    workers: int = 1
+
+
+class Broker:
+    """Grants permits to one worker for one bot.
+
+    Args:
+        client: Redis client whose own retries are off.
+        prefix: of every key; part of the hash tag.
+        bot_id: whose limits these are; two bots on one server never meet.
+        limits: what the operator decides.
+        decisions: the metrics.
+        clock: us; None means Redis TIME. Only simulations set it.
+    """
+
+    def __init__(
+        self,
+        client: Redis,
+        *,
+        prefix: str,
+        bot_id: str,
+        limits: Limits | None = None,
+        decisions: Decisions | None = None,
+        clock: Callable[[], int] | None = None,
+        worker: str = "",
+    ) -> None:
+        self._limits = limits or Limits()
+        self._decisions = decisions or Decisions()
+        self._clock = clock
+        self._prefix, self._bot_id = prefix, bot_id
+        self.worker = worker or uuid.uuid4().hex[:12]
+        self._channels = f"{prefix}:in:"
+        self._link = Link(client)
+        self._link.on_up.append(self._on_up)
+        self._link.on_down.append(self._on_down)
+        self._accounts: dict[str, Account] = {}
+        self._stores: list[Store] = []
+        self._circuit = Circuit(
+            self._link,
+            f"{{{prefix}:ip:{self._limits.egress}}}",
+            channel=f"{self._channels}all",
+            decisions=self._decisions,
+            clock=clock,
+        )
+        self._local = LocalPace(self._limits.global_limit, self._limits.workers, heard=self._circuit.heard)
+        self.notes = Notes(self._link, f"{{{prefix}:{bot_id}}}:note:")
+        self._inbox: asyncio.Task[None] | None = None
+        self._draining = False
+
+    async def start(self) -> None:
+        """Listen for hints of other workers. Redis may still be away."""
+        self._inbox = asyncio.create_task(self._listen(), name="broker-inbox")
+        await asyncio.sleep(0)
+
+    async def ready(self) -> None:
+        """Wait until Redis answers."""
+        await self._link.until_up()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether Redis answers."""
+        return self._link.is_up
+
+    @property
+    def circuit_state(self) -> str:
+        """closed, open or half_open."""
+        return self._circuit.state
+
+    @property
+    def script_calls(self) -> int:
+        """How often this worker has called the script."""
+        return sum(store.calls for store in self._stores)
+
+    @property
+    def waiting(self) -> int:
+        """Calls of this worker that wait for a permit."""
+        return sum(account.waiting for account in self._accounts.values())
+
+    @asynccontextmanager
+    async def acquire(
+        self,
+        route: Route,
+        deadline: float | None = None,
+        caller: Caller = NOBODY,
+        *,
+        max_wait_s: float | None = None,
+        retry_of: Permit | None = None,
+    ) -> AsyncIterator[Permit]:
+        """Wait for the right to send one request; leaving the block ends it.
+
+        Args:
+            route: what is to be sent.
+            deadline: event loop time after which the caller does not want it any more; None = half an hour from now.
+            caller: for fairness and priority.
+            max_wait_s: longest wait the caller accepts; a longer one is refused at once.
+            retry_of: the permit whose request was answered 429; its repeat goes to the head of the queue.
+
+        Raises:
+            BrokerError: nothing was granted, nothing was sent.
+        """
+        now = asyncio.get_running_loop().time()
+        until = min(deadline if deadline is not None else now + LONGEST_WAIT_S, now + LONGEST_WAIT_S)
+        if max_wait_s is not None:
+            until = min(until, now + max(max_wait_s, 0.0) + 0.001)
+        if self._draining:
+            raise Draining("This worker is stopping; another one will serve the call", retry_after_s=1.0)
+        await self._check_circuit()
+        if self._goes_alone():
+            async with self._local.acquire(route, deadline=until) as permit:
+                yield permit
+            return
+        try:
+            permit = await self._wait(route, until, caller, retry_of)
+        except WaitRefused as refusal:
+            bounded = max_wait_s is not None and (deadline is None or until < deadline)
+            if bounded and refusal.reason == WaitRefused.reason:
+                refusal.reason = "WAIT_EXCEEDS_MAX_WAIT"
+            raise
+        try:
+            yield permit
+        finally:
+            permit.leave()
+
+    async def _check_circuit(self) -> None:
+        try:
+            await self._circuit.check()
+        except BrokerUnavailable:
+            if self._limits.degraded != "local":
+                raise
+
+    def _goes_alone(self) -> bool:
+        alone = self._limits.degraded == "local" and not self._link.is_up and self._link.down_for_s() > 0
+        self._decisions.degraded(on=alone)
+        return alone
+
+    async def _wait(self, route: Route, until: float, caller: Caller, retry_of: Permit | None) -> Permit:
+        careful = f"no {route.resource}" if self._circuit.is_careful else ""
+        return await self._account(route.credential).acquire(
+            route,
+            deadline=until,
+            caller=caller,
+            refusal=f"gone {route.major}" if route.by_token else careful,
+            returned=retry_of,
+        )
+
+    def _account(self, credential: str) -> Account:
+        if credential not in self._accounts:
+            name = self._bot_id if credential == "bot" else f"ip:{self._limits.egress}" if credential == "ip" else credential
+            store = Store(
+                self._link,
+                f"{{{self._prefix}:{name}}}:rl:",
+                worker=self.worker,
+                channels=self._channels,
+                global_limit=self._limits.global_limit if credential == "bot" else 50,
+                lease_s=self._limits.lease_s,
+                clock=self._clock,
+            )
+            self._stores.append(store)
+            self._accounts[credential] = Account(
+                store,
+                self._link,
+                worker=self.worker,
+                lease_s=self._limits.lease_s,
+                decisions=self._decisions,
+                most_waiting=self._limits.most_waiting,
+                heard=self._circuit.heard,
+            )
+        return self._accounts[credential]
+
+    async def _listen(self) -> None:
+        async for message in self._link.messages(self._channels + self.worker, f"{self._channels}all"):
+            try:
+                key, (kind, permit_id, number, *rest) = orjson.loads(message)
+                self._hint(key, kind, permit_id, int(number), *rest)
+            except (ValueError, TypeError):
+                log.warning("A hint that nobody understands came from another worker")
+
+    def _hint(self, key: str, kind: str, permit_id: str, number: int, bucket: str = "") -> None:
+        if kind == "C":
+            if key == self._circuit.name:
+                self._circuit.told(number)
+            return
+        for store, account in zip(self._stores, list(self._accounts.values()), strict=True):
+            if key != f"{store.tag}g":
+                continue
+            if kind == "G":
+                account.told_grant(permit_id, number, bucket)
+            elif kind == "S":
+                account.told_instant(permit_id, number)
+            elif kind == "B":
+                account.told_global_limit(number)
+
+    def _on_up(self, other_server: bool) -> None:
+        for account in self._accounts.values():
+            account.link_up(other_server=other_server)
+
+    def _on_down(self) -> None:
+        if self._limits.degraded != "local":
+            for account in self._accounts.values():
+                account.link_down()
+
+    async def remember(self, key: str, value: str, ttl_s: float) -> None:
+        """Keep a small fact, such as a DM channel's id, for all workers.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        await self.notes.set(key, value.encode(), ttl_s=ttl_s)
+
+    async def recall(self, key: str) -> str | None:
+        """Return a kept fact."""
+        value = await self.notes.get(key)
+        return None if value is None else value.decode()
+
+    def drain(self) -> None:
+        """End every waiting call with `Draining`; what has its permit goes on."""
+        self._draining = True
+        for account in self._accounts.values():
+            account.drain()
+
+    async def close(self) -> None:
+        """Report what has ended and let go of Redis."""
+        self.drain()
+        if self._inbox:
+            self._inbox.cancel()
+            await asyncio.gather(self._inbox, return_exceptions=True)
+        await self._circuit.close()
+        for account in self._accounts.values():
+            await account.close()
+        await self._link.close()

@@ -1,0 +1,135 @@
+"""What one answer of Discord says about limits. Pure: strings and bytes in, numbers out, nothing believed blindly."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+LONGEST_S = 7 * 24 * 3600.0
+"""A longer wait than a week is a broken number."""
+
+TOO_MANY = 429
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer, as far as limits go.
+
+    Attributes:
+        status: HTTP status; 0 when there was none.
+        hash: Discord's bucket hash; None when the answer carries no (readable) bucket headers.
+        limit, remaining: of that bucket.
+        reset_ms: Discord's `Reset`, Unix time in ms; tells windows apart and orders them, never read as a clock.
+        reset_after_s: until all tokens are back.
+        retry_after_s: of a 429, the larger of header and body; None when Discord gave none.
+        scope: of a 429: `user`, `global`, `shared`; empty otherwise.
+        from_discord: False for Cloudflare's pages and bans, which say nothing about a bucket.
+        code: Discord's JSON error code, 0 if none.
+    """
+
+    status: int
+    hash: str | None = None
+    limit: int = 0
+    remaining: int = 0
+    reset_ms: int = 0
+    reset_after_s: float = 0.0
+    retry_after_s: float | None = None
+    scope: str = ""
+    from_discord: bool = True
+    code: int = 0
+
+    @property
+    def is_invalid(self) -> bool:
+        """Whether it counts towards Discord's limit of invalid requests per address."""
+        return self.status in {401, 403} or (self.status == TOO_MANY and self.scope != "shared")
+
+
+NO_ANSWER = Answer(0)
+
+
+def read_answer(status: int, headers: Mapping[str, str], body: bytes = b"") -> Answer:
+    """Read an answer; whatever is missing or malformed counts as not said.
+
+    Args:
+        status: HTTP status.
+        headers: of the answer, any case.
+        body: only looked at for error statuses.
+    """
+    lower = {name.lower(): value for name, value in headers.items() if name.lower() in WANTED}
+    document = _document(body) if status >= 400 else {}  # noqa: PLR2004 - HTTP errors
+    return Answer(
+        status=status,
+        **_bucket(lower),
+        retry_after_s=_retry_after_s(lower, document) if status == TOO_MANY else None,
+        scope=_scope(lower, document) if status == TOO_MANY else "",
+        from_discord=status != TOO_MANY or _is_discords(lower, document),
+        code=code if isinstance(code := document.get("code", 0), int) else 0,
+    )
+
+
+WANTED = {
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+    "x-ratelimit-reset-after",
+    "x-ratelimit-bucket",
+    "x-ratelimit-global",
+    "x-ratelimit-scope",
+    "retry-after",
+    "via",
+}
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _number(text: Any, *, most: float = 1e12) -> float | None:
+    try:
+        number = float(text)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) and 0 <= number <= most else None
+
+
+def _bucket(headers: Mapping[str, str]) -> dict[str, Any]:
+    name = headers.get("x-ratelimit-bucket", "")
+    limit, remaining, reset = (_number(headers.get(f"x-ratelimit-{part}")) for part in ("limit", "remaining", "reset"))
+    after = _number(headers.get("x-ratelimit-reset-after"), most=LONGEST_S)
+    if not name or "|" in name or limit is None or remaining is None or reset is None or after is None or limit < 1:
+        return {"hash": None}
+    return {
+        "hash": name[:100],
+        "limit": int(limit),
+        "remaining": min(int(remaining), int(limit)),
+        "reset_ms": round(reset * 1000),
+        "reset_after_s": after,
+    }
+
+
+def _retry_after_s(headers: Mapping[str, str], document: Mapping[str, Any]) -> float | None:
+    """Header and body can disagree a thousandfold; the larger one is right (observed on announcement edits)."""
+    told = [_number(headers.get("retry-after"), most=LONGEST_S), _number(document.get("retry_after"), most=LONGEST_S)]
+    precise = told[1]
+    if precise is not None and told[0] is not None and precise <= told[0] <= precise + 1:
+        return precise  # the header is the same number, rounded up
+    return max((number for number in told if number is not None), default=None)
+
+
+def _scope(headers: Mapping[str, str], document: Mapping[str, Any]) -> str:
+    if headers.get("x-ratelimit-global", "").lower() == "true" or document.get("global") is True:
+        return "global"
+    scope = headers.get("x-ratelimit-scope", "user").lower()
+    return scope if scope in {"user", "global", "shared"} else "user"
+
+
+def _is_discords(headers: Mapping[str, str], document: Mapping[str, Any]) -> bool:
+    """Discord's own 429 is JSON with `retry_after`; a ban is a page, or JSON with code 0 and no number at all."""
+    if "retry_after" in document:
+        return True
+    return bool(document) and "x-ratelimit-bucket" in headers

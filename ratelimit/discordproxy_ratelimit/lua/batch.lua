@@ -1,0 +1,49 @@
+-- Part 8: the call itself. Endings come before acquires in every batch, so that what they free is used at once.
+-- restore item: {'r', '', route, lane, bucket name, state, age_us, hash}: what a worker remembers of a bucket
+-- adopt item: {'o', id, route, lane, bucket name, exempt}: a permit whose request is on its way
+local function restore(item, k)
+  local b = bucket(KEYS[k + 2])
+  local limit, remaining, left, rid, leaky, step, period = item[6]:match('^(%d+)|(%d+)|(%d+)|(%d+)|(%d*)|(%d+)|(%d+)$')
+  local reset = now + math.max(0, tonumber(left) - item[7])
+  if item[8] ~= '' then redis.call('HSETNX', KEYS[6], item[3], item[8]) end
+  if b.limit and b.rid > tonumber(rid) then return {} end
+  local worse = b.limit and b.rid == tonumber(rid)
+  b.remaining = worse and math.min(b.remaining, tonumber(remaining)) or tonumber(remaining)
+  b.reset = worse and math.max(b.reset, reset) or reset
+  b.limit, b.rid, b.opened = tonumber(limit), tonumber(rid), now
+  b.leaky = leaky ~= '' and leaky or nil
+  b.step, b.period = tonumber(step), tonumber(period)
+  return {}
+end
+
+local function adopt(item, k)
+  local id = item[2]
+  if redis.call('HEXISTS', KEYS[4], id) == 1 then return {} end
+  local l, b = lane(item[4], KEYS[k], KEYS[k + 1]), bucket(KEYS[k + 2])
+  write_record(id, { worker = me, lane = item[4], route = item[3], state = 'granted', start = now, bucket = item[5],
+    exempt = item[6], seq = next_seq() })
+  b.infl, l.infl = b.infl + 1, l.infl + 1
+  if not item[6] then redis.call('ZADD', KEYS[2], IN_FLIGHT, id) end
+  return {}
+end
+
+open_call()
+local items, replies = cjson.decode(ARGV[8]), {}
+-- {'g'}: this worker holds nothing any more and will show no sign of life until it asks again.
+local function goodbye()
+  redis.call('ZREM', KEYS[5], me)
+  return {}
+end
+
+local transitions = { n = function() return {} end, g = goodbye, r = restore, o = adopt, c = complete, d = bury, x = cancel, s = serve_item, a = acquire }
+for _, wanted in ipairs({ 'n', 'r', 'o', 'c', 'd', 'x', 's', 'a', 'g' }) do
+  for i, item in ipairs(items) do
+    if item[1] == wanted then replies[i] = transitions[wanted](item, 9 + (i - 1) * 4) end
+  end
+end
+local again, own = pump()
+for _, l in pairs(lanes) do save_lane(l) end
+for _, b in pairs(buckets) do save_bucket(b) end
+local dead = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', integer(now), 'LIMIT', 0, 1)[1]
+close_call()
+return { replies, grants, again and integer(again) or '', own and 1 or 0, dead or '', published }

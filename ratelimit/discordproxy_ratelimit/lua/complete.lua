@@ -1,0 +1,129 @@
+-- Part 7: the ends of a permit.
+-- complete item: {'c', id, route, lane, permit's bucket name, answer, learned bucket name}
+--   answer: outcome (see below), age_us, rtt_us, retry_us, hash, limit, remaining, rid, after_us, headerless,
+--   works (the token does), refusal, status, code
+--   reply {state of the bucket to remember, us until the lane's head can leave or -1, another lane or '', hash if moved}
+-- cancel item: {'x', id, route, lane, bucket name}   serve item: {'s', first id, route, lane, bucket name, hash}
+-- bury item: {'d', id, route, lane, bucket name}     replies as above, without a state
+local WEBHOOK_GONE, FORBIDDEN = 86400 * SECOND, MINUTE
+
+local outcomes = {
+  answered = function() end,
+  unknown = function() end,
+  exhausted = function(a, b) exhaust(b, a.retry_us) end,
+  paused = function(a, _, l) -- shared scope, a sub-limit, another limiter: only this lane
+    l.paused = math.max(l.paused, now + a.retry_us)
+    block(l.name, l.paused, 'paused', 429, 0)
+  end,
+  global = function(a)
+    if now >= G.blocked then G.shrink, G.shrunk = G.shrink + 1, now end
+    G.blocked = math.max(G.blocked, now + a.retry_us)
+    published = published + redis.call('PUBLISH', channels .. 'all', cjson.encode({ KEYS[1], { 'B', '', integer(a.retry_us) } }))
+  end,
+}
+
+-- Two limiters may answer on one route in turn. After three flips the route stays where it is and takes the worse of both.
+local function learn_hash(route, a)
+  local known = redis.call('HGET', KEYS[6], route)
+  if a.hash == known then return known end
+  local flips = tonumber(redis.call('HGET', KEYS[6], route .. ' flips') or 0)
+  if known and known ~= '-' then
+    if flips >= 3 then return known end
+    redis.call('HSET', KEYS[6], route .. ' flips', flips + 1)
+  end
+  redis.call('HSET', KEYS[6], route, a.hash)
+  return a.hash
+end
+
+local function bucket_state(b)
+  if not b.limit then return '' end
+  return table.concat({ b.limit, b.remaining, integer(b.reset > 0 and math.max(0, b.reset - now) or 0),
+    integer(b.rid), b.leaky or '', integer(b.step or 0), integer(b.period or 0) }, '|')
+end
+
+local function settle(id, l, b, a)
+  local record = read_record(id)
+  if not record then return nil end
+  redis.call('HDEL', KEYS[4], id)
+  b.infl, l.infl = math.max(0, b.infl - 1), math.max(0, l.infl - 1)
+  if record.exempt then return record end
+  free_slot(id, a and now - a.age_us + SECOND - sure_latency() or nil)
+  return record
+end
+
+-- The permit's bucket had the call in flight; the answer may speak for another one (`learned`).
+local function complete(item, k)
+  local id, route, lane_name, a = item[2], item[3], item[4], item[6]
+  local l, b, learned = lane(lane_name, KEYS[k], KEYS[k + 1]), bucket(KEYS[k + 2]), bucket(KEYS[k + 3])
+  if a.rtt_us > 0 then saw_round_trip(a.rtt_us) end
+  settle(id, l, b, a)
+  local hash = redis.call('HGET', KEYS[6], route)
+  if a.hash then
+    hash = learn_hash(route, a)
+    if hash == a.hash then learn(learned, { limit = a.limit, remaining = a.remaining, rid = a.rid, after = a.after_us, age = a.age_us })
+    elseif b.limit then b.remaining, b.reset = math.min(b.remaining, a.remaining), math.max(b.reset, now - a.age_us + a.after_us) end
+  elseif a.headerless and not hash then
+    redis.call('HSET', KEYS[6], route, '-')
+    hash = '-'
+  elseif a.outcome ~= 'global' and a.outcome ~= 'paused' then
+    count_unseen(b)
+  end
+  local target = (hash == a.hash) and learned or b
+  outcomes[a.outcome](a, target, l)
+  if a.works then redis.call('HDEL', KEYS[7], 'token') end
+  if a.refusal then block(a.refusal, now + (a.status == 404 and WEBHOOK_GONE or FORBIDDEN), 'refused', a.status, a.code) end
+  local target_name = (hash == a.hash) and item[7] or item[5]
+  if hash and hash ~= '-' and target_name:sub(1, #hash + 1) ~= hash .. '|' then return { '', -1, '', hash } end
+  local after, other = serve(l, target, target_name, hash == '-')
+  return { bucket_state(target), after and integer(after) or -1, other or '', hash or '' }
+end
+
+local function serve_item(item, k)
+  local route, lane_name, name, believed = item[3], item[4], item[5], item[6]
+  local hash = redis.call('HGET', KEYS[6], route) or ''
+  if hash ~= believed then return { '', -1, '', hash } end
+  local l, b = lane(lane_name, KEYS[k], KEYS[k + 1]), bucket(KEYS[k + 2])
+  local after, other = serve(l, b, name, hash == '-')
+  local record = item[2] ~= '' and read_record(item[2])
+  if record and record.state == 'granted' then
+    again(item[2], record) -- the message that said so was lost
+  elseif record and not record.state then
+    after = tonumber(wait_reply(l, b, item[2], record, after)[2])
+  end
+  return { '', after and integer(after) or -1, other or '', hash }
+end
+
+-- Ends a place or a permit outside the normal course. reply as above, without a state
+local function leave(item, k, record, used)
+  local id, l, b = item[2], lane(item[4], KEYS[k], KEYS[k + 1]), bucket(KEYS[k + 2])
+  if record.state then
+    if record.state == 'global' and redis.call('ZREM', KEYS[8], member_of(id, record)) == 1 then
+      G.waiting = math.max(0, G.waiting - 1)
+    end
+    if used then count_unseen(b) end
+    settle(id, l, b, used and { age_us = 0 } or nil)
+  else
+    drop(l, id, record)
+    redis.call('HDEL', KEYS[4], id)
+  end
+  local hash = redis.call('HGET', KEYS[6], item[3]) or ''
+  local known = (hash == '' or hash == '-') and '?' .. item[3] or hash
+  if item[5]:sub(1, #known + 1) ~= known .. '|' then return { '', -1, '', hash } end
+  local after, other = serve(l, b, item[5], hash == '-')
+  return { '', after and integer(after) or -1, other or '', hash }
+end
+
+local function nothing(item) return { '', -1, '', redis.call('HGET', KEYS[6], item[3]) or '' } end
+
+-- A place left or a permit never used: nothing is charged.
+local function cancel(item, k)
+  local record = read_record(item[2])
+  return record and leave(item, k, record, false) or nothing(item)
+end
+
+-- What a dead worker held: a permit may have been used, so it is charged as if sent just now; a place just goes.
+local function bury(item, k)
+  local record = read_record(item[2])
+  if not record or is_alive(record.worker) then return nothing(item) end
+  return leave(item, k, record, record.state == 'granted')
+end

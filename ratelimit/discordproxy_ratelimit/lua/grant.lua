@@ -1,0 +1,106 @@
+-- Part 5: from the head of a lane to a permit in a worker's hands. The bucket comes first, the global slot last, so
+-- that no slot is held by a call that still waits for its bucket.
+local SCHEDULED = 8 -- permits of one lane that may be granted ahead of their instant
+local AT_ONCE = 256 -- grants of one lane in one step
+
+local function hint(worker, message)
+  published = published + redis.call('PUBLISH', channels .. worker, cjson.encode({ KEYS[1], message }))
+end
+
+local function deliver(id, record, delay)
+  record.state, record.start = 'granted', now + delay
+  write_record(id, record)
+  local message = { 'G', id, integer(delay), record.bucket }
+  if record.worker == me then grants[#grants + 1] = message else hint(record.worker, message) end
+end
+
+local function lightly_used() return occupied() < global_limit() / 2 and redis.call('ZCARD', KEYS[8]) == 0 end
+
+-- A permit whose bucket agreed waits in `gq` while the global limit binds.
+local function to_global(id, record, delay)
+  if record.exempt then return deliver(id, record, delay) end
+  if redis.call('ZCARD', KEYS[8]) == 0 and take_slot(id, record.priority == 'high') then
+    return deliver(id, record, delay)
+  end
+  record.state = 'global'
+  record.score = turn(G, record)
+  redis.call('ZADD', KEYS[8], string.format('%.17g', record.score), member_of(id, record))
+  write_record(id, record)
+  G.waiting = G.waiting + 1
+end
+
+-- Hands out the global slots there are. returns nil, or us until somebody should ask again, and whether the next
+-- permit is this worker's own
+local function pump()
+  for _ = 1, AT_ONCE do
+    local first = redis.call('ZRANGE', KEYS[8], 0, 0)[1]
+    if not first then return nil end
+    local id = id_of(first)
+    local record = read_record(id)
+    if not record then
+      redis.call('ZREM', KEYS[8], first)
+    else
+      local taken, at = take_slot(id, record.priority == 'high')
+      if not taken then return at and math.max(0, at - now) or SECOND / 10, record.worker == me end
+      redis.call('ZREM', KEYS[8], first)
+      G.waiting = math.max(0, G.waiting - 1)
+      passed(G, record.score, record)
+      deliver(id, record, 0)
+    end
+  end
+  return 0, true
+end
+
+-- Of the lanes that wait for one bucket, the one whose head came first. returns nil when it is this lane's turn
+local function earlier_lane(b, l)
+  local mine, best, name = b.heads[l.name], nil, nil
+  for other, seq in pairs(b.heads) do
+    if other ~= l.name and (not best or seq < best) then best, name = seq, other end
+  end
+  if name and (not mine or best < mine) then return name end
+end
+
+local function is_blocked(l) return math.max(l.paused, G.recover) > now end
+
+local function start_instant(b, l, record, headerless)
+  if is_blocked(l) then return nil, math.max(l.paused, G.recover) end
+  if record.ordered and l.infl > 0 then return nil end
+  if headerless then return now end
+  local free, at = available(b, l)
+  if free >= 1 then return now end
+  return nil, at
+end
+
+-- Grants all that can leave, and what will leave at a known instant while the global limit is idle.
+-- returns us until the head can leave (nil: an answer must come first) and the name of another lane to serve first
+local function serve(l, b, bucket_name, headerless)
+  local ahead = 0
+  for _ = 1, AT_ONCE do
+    local id, record, member = head(l)
+    b.heads[l.name] = record and record.seq or nil
+    if not id then return nil, next(b.heads) end
+    if not record or record.deadline < now or not is_alive(record.worker) then
+      redis.call('ZREM', l.queue, member)
+      redis.call('HDEL', KEYS[4], id)
+      G.waiting = math.max(0, G.waiting - 1)
+    else
+      local other = not headerless and earlier_lane(b, l)
+      if other then return nil, other end
+      local at, later = start_instant(b, l, record, headerless)
+      if not at and later and not is_blocked(l) and ahead < SCHEDULED and later <= record.deadline and lightly_used() then
+        at, ahead = later, ahead + 1
+      end
+      if not at then
+        if later and record.worker ~= me then hint(record.worker, { 'S', l.name, integer(later - now) }) end
+        return later and later - now or nil
+      end
+      redis.call('ZREM', l.queue, member)
+      G.waiting = math.max(0, G.waiting - 1)
+      passed(l, record.score, record)
+      record.bucket = bucket_name
+      charge(b, l)
+      to_global(id, record, at - now)
+    end
+  end
+  return 0
+end

@@ -1,0 +1,64 @@
+-- Part 3: who is next. Start-time fair queueing: a waiting call gets the virtual time at which its app's turn comes,
+-- 1/weight apart; the lowest leaves first. A priority is a head start that is finite, so that nobody starves.
+local HEAD_START = { high = 1000, normal = 0, low = -1000 }
+local RETURNED, RESTORED = -1e9, -1e7 -- after a 429: the very head; known before a restart: ahead of newcomers
+
+local function by_arrival(base, seq) return base + (seq % 1e12) / SECOND end
+
+-- clock: the table that holds the queue's virtual time `v` and each app's `finish`
+local function start_of(clock, app) return math.max(clock.v, clock.finish[app] or 0) end
+
+local function turn(clock, record)
+  if record.returned then return by_arrival(RETURNED, record.seq) end
+  if record.restored then return by_arrival(RESTORED, record.seq) end
+  local start = start_of(clock, record.app)
+  clock.finish[record.app] = start + 1 / record.weight
+  return start - (HEAD_START[record.priority] or 0)
+end
+
+-- The queue's virtual time follows the calls that leave it; what lies behind it is no debt any more.
+local function passed(clock, score, record)
+  if score < RESTORED / 2 then return end
+  clock.v = math.max(clock.v, score + (HEAD_START[record.priority] or 0))
+  for app, finish in pairs(clock.finish) do
+    if finish <= clock.v then clock.finish[app] = nil end
+  end
+end
+
+local function read_record(id)
+  local packed = redis.call('HGET', KEYS[4], id)
+  return packed and cmsgpack.unpack(packed) or nil
+end
+
+local function write_record(id, record) redis.call('HSET', KEYS[4], id, cmsgpack.pack(record)) end
+
+local function next_seq()
+  G.seq = math.max(now, G.seq + 1)
+  return G.seq
+end
+
+local function is_alive(worker)
+  local lease_end = redis.call('ZSCORE', KEYS[5], worker)
+  return lease_end and tonumber(lease_end) > now
+end
+
+-- Equal scores leave in the order of their names, so a member starts with its arrival.
+local function member_of(id, record) return string.format('%016.0f', record.seq) .. id end
+local function id_of(member) return member:sub(17) end
+
+local function push(l, id, record)
+  record.score = turn(l, record)
+  write_record(id, record)
+  redis.call('ZADD', l.queue, string.format('%.17g', record.score), member_of(id, record))
+  G.waiting = G.waiting + 1
+end
+
+local function drop(l, id, record)
+  if redis.call('ZREM', l.queue, member_of(id, record)) == 1 then G.waiting = math.max(0, G.waiting - 1) end
+end
+
+local function head(l)
+  local first = redis.call('ZRANGE', l.queue, 0, 0)[1]
+  if not first then return nil end
+  return id_of(first), read_record(id_of(first)), first
+end

@@ -1,0 +1,70 @@
+-- Part 4: the global limit. It has G slots, and a slot is free again one second after its *answer*: two requests of one
+-- slot then reach Discord at least a second apart, whatever the latency, and no second sees more than G of them.
+-- A fifth of the slots leaves evenly spaced while a long backlog waits, so that an urgent call never waits for the
+-- next burst of the others.
+local LONG_BACKLOG = 12 -- seconds of the global limit
+
+local function global_limit()
+  local quiet = math.floor((now - G.shrunk) / MINUTE)
+  if G.shrink > 0 and quiet > 0 then
+    G.shrink, G.shrunk = math.max(0, G.shrink - quiet), now
+  end
+  local limit = tonumber(ARGV[5])
+  return math.max(1, math.floor(limit * (1 - 0.1 * math.min(G.shrink, 5))))
+end
+
+-- Half the smallest round trip of the last minute is less than the time a request and its answer spend on the way.
+local function sure_latency()
+  if G.rtt == 0 then return G.rtt_old / 2 end
+  return (G.rtt_old > 0 and math.min(G.rtt, G.rtt_old) or G.rtt) / 2
+end
+
+local function saw_round_trip(rtt)
+  if now - G.rtt_at > MINUTE / 2 then G.rtt_old, G.rtt, G.rtt_at = G.rtt, 0, now end
+  G.rtt = G.rtt > 0 and math.min(G.rtt, rtt) or rtt
+end
+
+local function tidy_slots()
+  if G.tidy then return end
+  G.tidy = true
+  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', integer(now))
+  redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', integer(now))
+end
+
+local function occupied() return redis.call('ZCARD', KEYS[2]) + redis.call('ZCARD', KEYS[3]) end
+
+local function earliest(key)
+  local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  local at = tonumber(first[2])
+  return at and at < IN_FLIGHT and at or nil
+end
+
+-- returns true when a slot was taken; else nil and the instant one can be, nil if only an answer can tell
+local function take_slot(id, urgent)
+  local blocked = math.max(G.blocked, G.recover)
+  if now < blocked then return nil, blocked end
+  tidy_slots()
+  local limit = global_limit()
+  local spaced = limit >= 5 and math.floor(limit / 5) or 0
+  if redis.call('ZCARD', KEYS[2]) < limit - spaced then
+    redis.call('ZADD', KEYS[2], IN_FLIGHT, id)
+    return true
+  end
+  local hurry = urgent or G.waiting <= LONG_BACKLOG * limit
+  if spaced > 0 and redis.call('ZCARD', KEYS[3]) < spaced and (hurry or now >= G.phase) then
+    redis.call('ZADD', KEYS[3], IN_FLIGHT, id)
+    if not hurry then G.phase = math.max(now, G.phase) + SECOND / spaced end
+    return true
+  end
+  local a, b = earliest(KEYS[2]), spaced > 0 and earliest(KEYS[3]) or nil
+  if spaced > 0 and redis.call('ZCARD', KEYS[3]) < spaced then b = G.phase elseif b and not hurry then b = math.max(b, G.phase) end
+  return nil, (a and b) and math.min(a, b) or a or b
+end
+
+local function free_slot(id, free_at)
+  for _, key in ipairs({ KEYS[2], KEYS[3] }) do
+    if redis.call('ZSCORE', key, id) then
+      if free_at then redis.call('ZADD', key, integer(free_at), id) else redis.call('ZREM', key, id) end
+    end
+  end
+end

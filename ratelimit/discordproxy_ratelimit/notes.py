@@ -1,0 +1,60 @@
+"""Small facts that all workers share: a DM channel's id, the first result of an idempotency key. Bounded by their TTL."""
+
+from typing import Literal, NamedTuple
+
+from discordproxy_ratelimit.store import Link, Script
+
+CLAIM = Script("claim")
+
+
+class Claim(NamedTuple):
+    """What became of a claim.
+
+    Attributes:
+        state: `ours` (go on and settle it), `pending` (somebody else is at it), `settled` (see `result`) or `other`
+            (the key was used with another request).
+        result: what was settled.
+    """
+
+    state: Literal["ours", "pending", "settled", "other"]
+    result: bytes = b""
+
+
+class Notes:
+    """Keys below one hash tag.
+
+    Args:
+        link: connection to Redis.
+        tag: prefix with the hash tag, e.g. `{dp:1234}:note:`.
+    """
+
+    def __init__(self, link: Link, tag: str) -> None:
+        self._link, self._tag = link, tag
+
+    async def set(self, key: str, value: bytes, *, ttl_s: float) -> None:
+        """Keep a value. Raises BrokerUnavailable."""
+        await self._link.set(self._tag + key, value, ttl_s=ttl_s)
+
+    async def get(self, key: str) -> bytes | None:
+        """Return a kept value, None when there is none. Raises BrokerUnavailable."""
+        return await self._link.get(self._tag + key)
+
+    async def claim(self, key: str, request: str, *, owner: str, lease_s: float) -> Claim:
+        """Say that this call is the first of its key, or learn what the first one is doing.
+
+        Args:
+            key: the caller's idempotency key, already made unique per method.
+            request: fingerprint of the request; the same key with another one is `other`.
+            owner: this call; claiming again with it renews the lease.
+            lease_s: after this time without a renewal another call may claim the key.
+        """
+        reply = await self._link.run(CLAIM, [f"{self._tag}once:{key}"], ["claim", request, owner, int(lease_s * 1000), b""])
+        return Claim(reply[0].decode(), reply[1])
+
+    async def settle(self, key: str, request: str, *, owner: str, result: bytes, ttl_s: float) -> None:
+        """Keep the result of a claimed key. Raises BrokerUnavailable."""
+        await self._link.run(CLAIM, [f"{self._tag}once:{key}"], ["settle", request, owner, int(ttl_s * 1000), result])
+
+    async def release(self, key: str, *, owner: str) -> None:
+        """Give a claim back: nothing was done. Raises BrokerUnavailable."""
+        await self._link.run(CLAIM, [f"{self._tag}once:{key}"], ["release", "", owner, 0, b""])

@@ -1,0 +1,116 @@
+"""The calls of this worker that wait for a permit, lane by lane. No I/O: only who waits, and when to ask again."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from discordproxy_ratelimit.permit import Caller
+from discordproxy_ratelimit.route import Route
+
+
+class Grant(NamedTuple):
+    """A permit was granted: from `start_at` (loop time) on the request may leave."""
+
+    bucket: str
+    start_at: float
+
+
+@dataclass(slots=True, eq=False)
+class Waiter:
+    """One call on its way to a permit.
+
+    Attributes:
+        seq: arrival at the broker, given by Redis; keeps the order across a restart. 0 = not told yet.
+        placed: whether Redis has confirmed the place.
+        returned: the call comes back after a 429 and goes to the head.
+    """
+
+    id: str
+    route: Route
+    caller: Caller
+    deadline: float
+    seq: int = 0
+    placed: bool = False
+    returned: bool = False
+    grant: asyncio.Future[Grant] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def again(self) -> None:
+        """Forget a grant of a server that forgot it."""
+        self.placed = False
+        if self.grant.done() and not self.grant.cancelled() and self.grant.exception() is None:
+            self.grant = asyncio.get_running_loop().create_future()
+
+
+class Lanes:
+    """Waiters by lane, each lane with the one timer at which it asks again.
+
+    Args:
+        ask: called with the lane's first waiter when its time has come.
+    """
+
+    def __init__(self, ask: Callable[[Waiter], None]) -> None:
+        self._ask = ask
+        self._lanes: dict[str, dict[str, Waiter]] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._by_id: dict[str, Waiter] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[Waiter]:
+        return iter(list(self._by_id.values()))
+
+    def get(self, waiter_id: str) -> Waiter | None:
+        """Return the waiter of this id."""
+        return self._by_id.get(waiter_id)
+
+    def first(self, lane: str) -> Waiter | None:
+        """Return the waiter of a lane that came first."""
+        return next(iter(self._lanes.get(lane, {}).values()), None)
+
+    def add(self, waiter: Waiter) -> None:
+        """Let a call wait."""
+        self._by_id[waiter.id] = waiter
+        self._lanes.setdefault(waiter.route.lane, {})[waiter.id] = waiter
+
+    def remove(self, waiter: Waiter) -> None:
+        """A call has its permit, or gave up."""
+        self._by_id.pop(waiter.id, None)
+        lane = waiter.route.lane
+        waiting = self._lanes.get(lane)
+        if waiting is not None and waiting.pop(waiter.id, None) and not waiting:
+            del self._lanes[lane]
+            self._stop(lane)
+
+    def ask_in(self, lane: str, seconds: float) -> None:
+        """Ask again for this lane after a time; an earlier appointment stays."""
+        if lane not in self._lanes:
+            return
+        loop = asyncio.get_running_loop()
+        at = loop.time() + seconds
+        timer = self._timers.get(lane)
+        if timer is not None and timer.when() <= at:
+            return
+        self._stop(lane)
+        self._timers[lane] = loop.call_at(at, self._due, lane)
+
+    def clear_timer(self, lane: str) -> None:
+        """Forget a lane's appointment, because a newer answer makes another one."""
+        self._stop(lane)
+
+    def _stop(self, lane: str) -> None:
+        timer = self._timers.pop(lane, None)
+        if timer:
+            timer.cancel()
+
+    def _due(self, lane: str) -> None:
+        self._timers.pop(lane, None)
+        waiter = self.first(lane)
+        if waiter:
+            self._ask(waiter)
+
+    def close(self) -> None:
+        """Stop all timers."""
+        for lane in list(self._timers):
+            self._stop(lane)

@@ -1,0 +1,103 @@
+"""Discord as a judge of limits only: it decides when a request arrives and writes everything into a ledger."""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from discordproxy_ratelimit.headers import Answer
+from discordproxy_ratelimit.route import Route
+from discordproxy_sandbox.limits import Gcra, GlobalLimit, Limiter
+
+Latency = Callable[[random.Random], tuple[float, float]]
+
+
+def around(mean_s: float, jitter_s: float, spike: float = 0.0, spike_s: float = 0.3) -> Latency:
+    """Return a latency (there, back) whose sum is `mean_s` +- `jitter_s`, with rare spikes."""
+
+    def draw(rng: random.Random) -> tuple[float, float]:
+        total = rng.uniform(mean_s - jitter_s, mean_s + jitter_s)
+        there = total * rng.uniform(0.3, 0.7)
+        extra = spike_s if rng.random() < spike else 0.0
+        return there + (extra if rng.random() < 0.5 else 0.0), total - there + extra
+
+    return draw
+
+
+@dataclass(slots=True)
+class Arrival:
+    at: float
+    route: Route
+    status: int
+    scope: str
+    label: object
+
+
+@dataclass
+class FakeDiscord:
+    """A Discord with one limiter per (hash, major) and a global one."""
+
+    seed: int = 0
+    latency: Latency = field(default_factory=lambda: around(0.03, 0.01))
+    limiter: Callable[[Route], Limiter | None] = lambda _: Gcra(5, 5.0)
+    hash_of: Callable[[Route], str] = lambda route: f"h{abs(hash(route.name)) % 10**8}"
+    global_limit: GlobalLimit = field(default_factory=lambda: GlobalLimit(10_000))
+    clock_offset_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.rng = random.Random(self.seed)
+        self.buckets: dict[tuple[str, str], Limiter | None] = {}
+        self.arrivals: list[Arrival] = []
+        self.in_flight: defaultdict[str, int] = defaultdict(int)
+        self.faults: list[Callable[[Route], Answer | BaseException | None]] = []
+
+    @property
+    def too_many(self) -> list[Arrival]:
+        return [arrival for arrival in self.arrivals if arrival.status == 429]
+
+    def accepted(self) -> list[Arrival]:
+        return [arrival for arrival in self.arrivals if arrival.status == 200]
+
+    async def request(self, route: Route, label: object = None) -> Answer:
+        there, back = self.latency(self.rng)
+        await asyncio.sleep(there)
+        answer = self._judge(route, asyncio.get_running_loop().time() + self.clock_offset_s, label)
+        await asyncio.sleep(back)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def _judge(self, route: Route, now: float, label: object) -> Answer | BaseException:
+        for fault in self.faults:
+            result = fault(route)
+            if result is not None:
+                status = result.status if isinstance(result, Answer) else 0
+                self.arrivals.append(Arrival(now, route, status, "injected", label))
+                return result
+        if not route.exempt and route.credential == "bot":
+            decision = self.global_limit.hit(now)
+            if not decision.allowed:
+                self.arrivals.append(Arrival(now, route, 429, "global", label))
+                return Answer(429, retry_after_s=decision.retry_after, scope="global")
+        name = self.hash_of(route)
+        key = (name, route.major)
+        if key not in self.buckets:
+            self.buckets[key] = self.limiter(route)
+        limiter = self.buckets[key]
+        if limiter is None:
+            self.arrivals.append(Arrival(now, route, 200, "", label))
+            return Answer(200)
+        decision = limiter.hit(now)
+        status = 200 if decision.allowed else 429
+        self.arrivals.append(Arrival(now, route, status, "" if decision.allowed else "user", label))
+        return Answer(
+            status,
+            name,
+            decision.limit,
+            decision.remaining,
+            round(decision.reset * 1000),
+            round(decision.reset_after, 3),
+            retry_after_s=None if decision.allowed else decision.retry_after,
+            scope="" if decision.allowed else "user",
+        )

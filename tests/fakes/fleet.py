@@ -1,0 +1,105 @@
+"""Many workers in one process, each with a broker of its own, on one real Valkey and one fake Discord."""
+
+import asyncio
+import time
+import uuid
+from contextlib import asynccontextmanager
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from discordproxy_ratelimit.broker import Broker, Caller, Limits
+from discordproxy_ratelimit.connection import connect
+from discordproxy_ratelimit.metrics import Decisions
+from discordproxy_ratelimit.route import Route
+from fakes.discord_limits import FakeDiscord
+from fakes.virtual_time import VirtualClock, WatchedRedis
+
+
+class Fleet:
+    """`workers` brokers in virtual time (or real time, without a clock)."""
+
+    def __init__(
+        self, url: str, discord: FakeDiscord, workers: int, *, clock: VirtualClock | None, limits: Limits | None = None
+    ) -> None:
+        self.discord, self.clock = discord, clock
+        self.prefix = f"sim-{uuid.uuid4().hex[:8]}"
+        self.clients: list[Any] = []
+        self.brokers: list[Broker] = []
+        self.registries: list[CollectorRegistry] = []
+        self.url, self.limits = url, limits or Limits()
+        for _ in range(workers):
+            self.add()
+
+    def add(self) -> Broker:
+        client: Any = connect(self.url, timeout_s=5.0)
+        if self.clock:
+            client = WatchedRedis(client, self.clock)
+        self.clients.append(client)
+        registry = CollectorRegistry()
+        self.registries.append(registry)
+        broker = Broker(
+            client,
+            prefix=self.prefix,
+            bot_id="1",
+            limits=self.limits,
+            decisions=Decisions(registry),
+            clock=self.clock.us if self.clock else None,
+            worker=f"w{len(self.brokers)}",
+        )
+        self.brokers.append(broker)
+        return broker
+
+    async def start(self) -> None:
+        for broker in self.brokers:
+            await broker.start()
+            await broker.ready()
+
+    async def close(self) -> None:
+        for broker in self.brokers:
+            await broker.close()
+
+    @property
+    def script_calls(self) -> int:
+        return sum(broker.script_calls for broker in self.brokers)
+
+    async def send(
+        self,
+        worker: int,
+        route: Route,
+        label: object = None,
+        *,
+        deadline_s: float | None = None,
+        caller: Caller | None = None,
+        max_wait_s: float | None = None,
+        tries: int = 5,
+    ) -> int:
+        """Send as an API worker does: a 429 is repeated from the head of the queue."""
+        loop = asyncio.get_running_loop()
+        deadline = None if deadline_s is None else loop.time() + deadline_s
+        before = None
+        for _ in range(tries):
+            async with self.brokers[worker].acquire(
+                route, deadline, caller or Caller(), max_wait_s=max_wait_s, retry_of=before
+            ) as permit:
+                permit.sent()
+                answer = await self.discord.request(route, label)
+                permit.complete(answer)
+                if answer.status != 429:
+                    return answer.status
+                before = permit
+        return 429
+
+
+@asynccontextmanager
+async def fleet(url: str, discord: FakeDiscord, workers: int, **options: Any) -> Any:
+    built = Fleet(url, discord, workers, **options)
+    await built.start()
+    try:
+        yield built
+    finally:
+        await built.close()
+
+
+def wall() -> float:
+    return time.perf_counter()
