@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import grpc
 
 from discordproxy._async.channels import AsyncChannelCalls
+from discordproxy._async.guilds import AsyncGuildCalls
+from discordproxy._async.members import AsyncMemberCalls
 from discordproxy._async.messages import AsyncMessageCalls
+from discordproxy._async.reactions import AsyncReactionCalls
+from discordproxy._async.roles import AsyncRoleCalls
+from discordproxy._async.threads import AsyncThreadCalls
+from discordproxy._async.webhooks import AsyncWebhookCalls
 from discordproxy._channel import Endpoint, pool
 from discordproxy._configuration import Configuration
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
@@ -23,7 +29,13 @@ if TYPE_CHECKING:
 
 class AsyncDiscordClient(
     AsyncMessageCalls,
+    AsyncReactionCalls,
     AsyncChannelCalls,
+    AsyncThreadCalls,
+    AsyncGuildCalls,
+    AsyncMemberCalls,
+    AsyncRoleCalls,
+    AsyncWebhookCalls,
     Configuration,
 ):
     """Talks to Discord through Discord Proxy, without blocking the event loop.

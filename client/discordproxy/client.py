@@ -12,7 +12,13 @@ from discordproxy._arguments import UNSET
 from discordproxy._channel import pool
 from discordproxy._configuration import Configuration
 from discordproxy._sync.channels import ChannelCalls
+from discordproxy._sync.guilds import GuildCalls
+from discordproxy._sync.members import MemberCalls
 from discordproxy._sync.messages import MessageCalls
+from discordproxy._sync.reactions import ReactionCalls
+from discordproxy._sync.roles import RoleCalls
+from discordproxy._sync.threads import ThreadCalls
+from discordproxy._sync.webhooks import WebhookCalls
 from discordproxy.discord_api_pb2 import (
     Channel,
     Embed,
@@ -60,7 +66,13 @@ __all__ = [
 
 class DiscordClient(
     MessageCalls,
+    ReactionCalls,
     ChannelCalls,
+    ThreadCalls,
+    GuildCalls,
+    MemberCalls,
+    RoleCalls,
+    WebhookCalls,
     Configuration,
 ):
     """Talks to Discord through Discord Proxy.

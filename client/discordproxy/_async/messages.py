@@ -19,7 +19,7 @@ from discordproxy.discord_api_pb2 import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
     from typing_extensions import Unpack
 
@@ -125,7 +125,7 @@ class AsyncMessageCalls(AsyncCalls):
         request = MessageId(channel_id=channel_id, message_id=message_id)
         return (await self._read(self.stub.GetMessage, request, **call)).message
 
-    async def get_channel_messages(
+    def get_channel_messages(
         self,
         channel_id: int,
         *,
@@ -143,17 +143,16 @@ class AsyncMessageCalls(AsyncCalls):
             after: Only messages newer than this id.
             call: `timeout` and the like, for each page.
         """
-        while limit is None or limit > 0:
-            size = _MESSAGES_PER_PAGE if limit is None else min(limit, _MESSAGES_PER_PAGE)
-            request = GetMessagesRequest(channel_id=channel_id, before=before, after=after, limit=size)
-            page = list((await self._read(self.stub.GetMessages, request, **call)).messages)
-            page.sort(key=lambda message: message.id, reverse=after is None)
-            for message in page:
-                yield message
-            if len(page) < size:
-                return
-            limit = None if limit is None else limit - size
-            before, after = (page[-1].id, None) if after is None else (before, page[-1].id)
+
+        async def page(size: int, last_id: int | None) -> Sequence[Message]:
+            if after is None:
+                request = GetMessagesRequest(channel_id=channel_id, before=last_id or before, limit=size)
+            else:
+                request = GetMessagesRequest(channel_id=channel_id, before=before, after=last_id or after, limit=size)
+            messages = (await self._read(self.stub.GetMessages, request, **call)).messages
+            return sorted(messages, key=lambda message: message.id, reverse=after is None)
+
+        return self._pages(page, lambda message: message.id, _MESSAGES_PER_PAGE, limit)
 
     async def crosspost_message(self, channel_id: int, message_id: int, **call: Unpack[CallArguments]) -> Message:
         """Publish a message of an announcement channel to the channels that follow it."""

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import random
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,6 +16,8 @@ from discordproxy._routes import is_read
 from discordproxy.exceptions import DiscordProxyException, to_discord_proxy_exception
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from google.protobuf.message import Message
     from grpc import UnaryUnaryMultiCallable
     from typing_extensions import Unpack
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from discordproxy._arguments import CallArguments, Seconds, Unset
     from discordproxy.discord_api_pb2_grpc import DiscordApiStub
 
+Item = TypeVar("Item")
 Request = TypeVar("Request", bound="Message")
 Response = TypeVar("Response")
 
@@ -113,9 +115,27 @@ class Calls:
                     retries=self._retries,
                     repeatable=repeatable,
                     remaining_s=seconds,
-                    jitter=random.random(),  # noqa: S311 -- spreads repetitions, protects nothing
+                    jitter=os.urandom(1)[0] / 255,
                 )
                 if delay is None:
                     raise error from ex
             self._sleep(delay)
             seconds = None if deadline is None else deadline - time.monotonic()
+
+    def _pages(
+        self,
+        fetch: Callable[[int, int | None], Sequence[Item]],
+        id_of: Callable[[Item], int],
+        page_size: int,
+        limit: int | None,
+    ) -> Iterator[Item]:
+        """Iterate over a list of any length; `fetch` gets the size of a page and the last id of the page before."""
+        last_id: int | None = None
+        while limit is None or limit > 0:
+            size = page_size if limit is None else min(limit, page_size)
+            page = fetch(size, last_id)
+            yield from page
+            if len(page) < size:
+                return
+            limit = None if limit is None else limit - size
+            last_id = id_of(page[-1])

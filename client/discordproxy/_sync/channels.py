@@ -37,12 +37,12 @@ class ChannelCalls(Calls):
             call: `timeout` and the like: see CallArguments.
         """
         request = GetGuildChannelsRequest(guild_id=guild_id, fresh=fresh)
-        return list((self._read(self.stub.GetGuildChannels, request, **call)).channels)
+        return list(self._read(self.stub.GetGuildChannels, request, **call).channels)
 
     def get_channel(self, channel_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]) -> Channel:
         """Return a channel or thread."""
         request = ChannelId(channel_id=channel_id, fresh=fresh)
-        return (self._read(self.stub.GetChannel, request, **call)).channel
+        return self._read(self.stub.GetChannel, request, **call).channel
 
     def create_channel(
         self,
@@ -55,19 +55,19 @@ class ChannelCalls(Calls):
         request = CreateChannelRequest(guild_id=guild_id, name=name, type=type)
         fields, call = split_call(settings)
         fill(request, fields)
-        return (self._write(self.stub.CreateChannel, request, **call)).channel
+        return self._write(self.stub.CreateChannel, request, **call).channel
 
     def edit_channel(self, channel_id: int, **changes: Unpack[ChannelChanges]) -> Channel:
         """Edit a channel or thread. What is not given stays as it is; None resets it."""
         request = EditChannelRequest(channel_id=channel_id)
         fields, call = split_call(changes)
         patch(request, fields)
-        return (self._write(self.stub.EditChannel, request, **call)).channel
+        return self._write(self.stub.EditChannel, request, **call).channel
 
     def delete_channel(self, channel_id: int, *, reason: str = "", **call: Unpack[CallArguments]) -> Channel:
         """Delete a channel or thread, or close a direct message; return what it was."""
         request = ChannelId(channel_id=channel_id, reason=reason)
-        return (self._write(self.stub.DeleteChannel, request, **call)).channel
+        return self._write(self.stub.DeleteChannel, request, **call).channel
 
     def set_channel_permissions(
         self,
@@ -125,8 +125,8 @@ class ChannelCalls(Calls):
             unique=unique,
             reason=reason,
         )
-        return (self._write(self.stub.CreateInvite, request, **call)).invite
+        return self._write(self.stub.CreateInvite, request, **call).invite
 
     def delete_invite(self, code: str, *, reason: str = "", **call: Unpack[CallArguments]) -> Invite:
         """Revoke an invite; return what it was."""
-        return (self._write(self.stub.DeleteInvite, InviteCode(code=code, reason=reason), **call)).invite
+        return self._write(self.stub.DeleteInvite, InviteCode(code=code, reason=reason), **call).invite

@@ -1,0 +1,106 @@
+# Generated from _async/guilds.py by client/generate_sync.py; edit that file and run it again.
+"""Guilds: themselves, their emojis, their scheduled events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from discordproxy._compose import fill, patch, split_call
+from discordproxy._sync.calls import Calls
+from discordproxy.discord_api_pb2 import (
+    CreateScheduledEventRequest,
+    EditScheduledEventRequest,
+    GetGuildRequest,
+    GuildId,
+    ListGuildsRequest,
+    ScheduledEventId,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from typing_extensions import Unpack
+
+    from discordproxy._arguments import CallArguments, ScheduledEventChanges, ScheduledEventSettings
+    from discordproxy.discord_api_pb2 import Emoji, Guild, ScheduledEvent
+
+_GUILDS_PER_PAGE = 200
+_GUILD_ONLY = 2
+
+
+class GuildCalls(Calls):
+    """Calls about guilds."""
+
+    def get_guild(
+        self, guild_id: int, *, fresh: bool = False, with_counts: bool = False, **call: Unpack[CallArguments]
+    ) -> Guild:
+        """Return a guild.
+
+        Args:
+            guild_id: The guild.
+            fresh: Ask Discord even if the proxy knows the guild.
+            with_counts: Fill the approximate numbers of members.
+            call: `timeout` and the like: see CallArguments.
+        """
+        request = GetGuildRequest(guild_id=guild_id, fresh=fresh, with_counts=with_counts or None)
+        return self._read(self.stub.GetGuild, request, **call).guild
+
+    def list_guilds(
+        self, *, limit: int | None = None, with_counts: bool = False, **call: Unpack[CallArguments]
+    ) -> Iterator[Guild]:
+        """Iterate over the guilds the bot is in, page by page; only some fields of them are filled."""
+
+        def page(size: int, after: int | None) -> Sequence[Guild]:
+            request = ListGuildsRequest(after=after, limit=size, with_counts=with_counts or None)
+            return self._read(self.stub.ListGuilds, request, **call).guilds
+
+        return self._pages(page, lambda guild: guild.id, _GUILDS_PER_PAGE, limit)
+
+    def get_guild_emojis(self, guild_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]) -> list[Emoji]:
+        """Return the emojis of a guild."""
+        request = GuildId(guild_id=guild_id, fresh=fresh)
+        return list(self._read(self.stub.GetGuildEmojis, request, **call).emojis)
+
+    def list_scheduled_events(self, guild_id: int, **call: Unpack[CallArguments]) -> list[ScheduledEvent]:
+        """Return the scheduled events of a guild."""
+        request = GuildId(guild_id=guild_id)
+        return list(self._read(self.stub.ListScheduledEvents, request, **call).scheduled_events)
+
+    def create_scheduled_event(
+        self,
+        guild_id: int,
+        name: str,
+        scheduled_start_time: str,
+        entity_type: int,
+        **settings: Unpack[ScheduledEventSettings],
+    ) -> ScheduledEvent:
+        """Schedule an event.
+
+        Args:
+            guild_id: The guild.
+            name: Of the event.
+            scheduled_start_time: ISO 8601.
+            entity_type: Where it takes place: 1 = stage, 2 = voice channel, 3 = elsewhere.
+            settings: `channel_id`, `entity_metadata`, `scheduled_end_time` ...: see ScheduledEventSettings.
+        """
+        fields, call = split_call(settings)
+        fields.setdefault("privacy_level", _GUILD_ONLY)
+        request = CreateScheduledEventRequest(
+            guild_id=guild_id, name=name, scheduled_start_time=scheduled_start_time, entity_type=entity_type
+        )
+        fill(request, fields)
+        return self._write(self.stub.CreateScheduledEvent, request, **call).scheduled_event
+
+    def edit_scheduled_event(
+        self, guild_id: int, event_id: int, **changes: Unpack[ScheduledEventChanges]
+    ) -> ScheduledEvent:
+        """Edit, start or end a scheduled event. What is not given stays as it is; None resets it."""
+        fields, call = split_call(changes)
+        request = EditScheduledEventRequest(guild_id=guild_id, guild_scheduled_event_id=event_id)
+        patch(request, fields)
+        return self._write(self.stub.EditScheduledEvent, request, **call).scheduled_event
+
+    def delete_scheduled_event(self, guild_id: int, event_id: int, **call: Unpack[CallArguments]) -> None:
+        """Delete a scheduled event."""
+        request = ScheduledEventId(guild_id=guild_id, guild_scheduled_event_id=event_id)
+        self._write(self.stub.DeleteScheduledEvent, request, **call)

@@ -1,0 +1,150 @@
+# Generated from _async/members.py by client/generate_sync.py; edit that file and run it again.
+"""Members of guilds, and users."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from discordproxy._compose import patch, split_call
+from discordproxy._sync.calls import Calls
+from discordproxy.discord_api_pb2 import (
+    AddGuildMemberRequest,
+    EditGuildMemberRequest,
+    GetCurrentUserRequest,
+    GetUserRequest,
+    ListGuildMembersRequest,
+    MemberId,
+    MemberRoleRequest,
+    SearchGuildMembersRequest,
+    SyncMemberRolesRequest,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from typing_extensions import Unpack
+
+    from discordproxy._arguments import CallArguments, MemberChanges
+    from discordproxy.discord_api_pb2 import GuildMember, SyncMemberRolesResponse, User
+
+_MEMBERS_PER_PAGE = 1000
+
+
+class MemberCalls(Calls):
+    """Calls about members and users."""
+
+    def get_user(self, user_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]) -> User:
+        """Return a user."""
+        return self._read(self.stub.GetUser, GetUserRequest(user_id=user_id, fresh=fresh), **call).user
+
+    def get_current_user(self, **call: Unpack[CallArguments]) -> User:
+        """Return the bot's own user."""
+        return self._read(self.stub.GetCurrentUser, GetCurrentUserRequest(), **call).user
+
+    def get_guild_member(
+        self, guild_id: int, user_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]
+    ) -> GuildMember:
+        """Return a member; who has left is a DiscordProxyHttpError of status 404 and code 10007."""
+        request = MemberId(guild_id=guild_id, user_id=user_id, fresh=fresh)
+        return self._read(self.stub.GetGuildMember, request, **call).member
+
+    def list_guild_members(
+        self, guild_id: int, *, limit: int | None = None, fresh: bool = False, **call: Unpack[CallArguments]
+    ) -> Iterator[GuildMember]:
+        """Iterate over the members of a guild in the order of their ids, page by page."""
+
+        def page(size: int, after: int | None) -> Sequence[GuildMember]:
+            request = ListGuildMembersRequest(guild_id=guild_id, after=after, limit=size, fresh=fresh)
+            return self._read(self.stub.ListGuildMembers, request, **call).members
+
+        return self._pages(page, lambda member: member.user.id, _MEMBERS_PER_PAGE, limit)
+
+    def search_guild_members(
+        self, guild_id: int, query: str, *, limit: int | None = None, **call: Unpack[CallArguments]
+    ) -> list[GuildMember]:
+        """Return members whose name or nickname starts with `query`: one if no `limit` is given, at most 1000."""
+        request = SearchGuildMembersRequest(guild_id=guild_id, query=query, limit=limit)
+        return list(self._read(self.stub.SearchGuildMembers, request, **call).members)
+
+    def add_guild_member(
+        self,
+        guild_id: int,
+        user_id: int,
+        access_token: str,
+        *,
+        nick: str | None = None,
+        roles: Iterable[int] = (),
+        mute: bool | None = None,
+        deaf: bool | None = None,
+        **call: Unpack[CallArguments],
+    ) -> GuildMember:
+        """Add a user who authorised `guilds.join`, with the user's OAuth2 access token.
+
+        The result is empty if the user was a member already.
+        """
+        request = AddGuildMemberRequest(
+            guild_id=guild_id,
+            user_id=user_id,
+            access_token=access_token,
+            nick=nick,
+            roles=roles,
+            mute=mute,
+            deaf=deaf,
+        )
+        return self._write(self.stub.AddGuildMember, request, **call).member
+
+    def edit_guild_member(self, guild_id: int, user_id: int, **changes: Unpack[MemberChanges]) -> GuildMember:
+        """Edit a member. What is not given stays as it is; None resets it: `nick=None` removes the nickname."""
+        request = EditGuildMemberRequest(guild_id=guild_id, user_id=user_id)
+        fields, call = split_call(changes)
+        patch(request, fields)
+        return self._write(self.stub.EditGuildMember, request, **call).member
+
+    def kick_guild_member(
+        self, guild_id: int, user_id: int, *, reason: str = "", **call: Unpack[CallArguments]
+    ) -> None:
+        """Remove a member, who may come back with an invite."""
+        request = MemberId(guild_id=guild_id, user_id=user_id, reason=reason)
+        self._write(self.stub.KickGuildMember, request, **call)
+
+    def add_member_role(
+        self, guild_id: int, user_id: int, role_id: int, *, reason: str = "", **call: Unpack[CallArguments]
+    ) -> None:
+        """Give a member a role."""
+        request = MemberRoleRequest(guild_id=guild_id, user_id=user_id, role_id=role_id, reason=reason)
+        self._write(self.stub.AddMemberRole, request, **call)
+
+    def remove_member_role(
+        self, guild_id: int, user_id: int, role_id: int, *, reason: str = "", **call: Unpack[CallArguments]
+    ) -> None:
+        """Take a role from a member."""
+        request = MemberRoleRequest(guild_id=guild_id, user_id=user_id, role_id=role_id, reason=reason)
+        self._write(self.stub.RemoveMemberRole, request, **call)
+
+    def sync_member_roles(
+        self,
+        guild_id: int,
+        user_id: int,
+        *,
+        roles: Iterable[int],
+        managed: Iterable[int],
+        reason: str = "",
+        **call: Unpack[CallArguments],
+    ) -> SyncMemberRolesResponse:
+        """Make the member's roles among `managed` exactly `roles`, with at most one change at Discord.
+
+        Args:
+            guild_id: The guild.
+            user_id: The member.
+            roles: Those of `managed` that the member shall have.
+            managed: The roles the application decides about; all others are left alone.
+            reason: For the audit log.
+            call: `timeout` and the like: see CallArguments.
+
+        Returns:
+            What was `added` and what was `removed`.
+        """
+        request = SyncMemberRolesRequest(
+            guild_id=guild_id, user_id=user_id, roles=roles, managed=managed, reason=reason
+        )
+        return self._write(self.stub.SyncMemberRoles, request, **call)

@@ -1,0 +1,168 @@
+# Generated from _async/webhooks.py by client/generate_sync.py; edit that file and run it again.
+"""Webhooks, and requests to any other endpoint of Discord."""
+
+from __future__ import annotations
+
+import json as _json
+from typing import TYPE_CHECKING
+
+from discordproxy._arguments import UNSET
+from discordproxy._compose import to_file, write_changes, write_message
+from discordproxy._sync.calls import Calls
+from discordproxy.discord_api_pb2 import (
+    ApiRequest,
+    ChannelId,
+    CreateWebhookRequest,
+    EditWebhookMessageRequest,
+    ExecuteWebhookRequest,
+    WebhookId,
+    WebhookMessageId,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from typing_extensions import Unpack
+
+    from discordproxy._arguments import (
+        CallArguments,
+        EmbedLike,
+        FileLike,
+        MessageChanges,
+        Unset,
+        WebhookMessageArguments,
+    )
+    from discordproxy.discord_api_pb2 import ApiResponse, Message, Webhook
+
+
+class WebhookCalls(Calls):
+    """Calls about webhooks, and the call for everything that has no method of its own."""
+
+    def create_webhook(
+        self,
+        channel_id: int,
+        name: str,
+        *,
+        avatar: str | None = None,
+        reason: str = "",
+        **call: Unpack[CallArguments],
+    ) -> Webhook:
+        """Create a webhook; `avatar` is a data URI. Keep its `token` secret: it is all one needs to post."""
+        request = CreateWebhookRequest(channel_id=channel_id, name=name, avatar=avatar, reason=reason)
+        return self._write(self.stub.CreateWebhook, request, **call).webhook
+
+    def get_channel_webhooks(self, channel_id: int, **call: Unpack[CallArguments]) -> list[Webhook]:
+        """Return the webhooks of a channel."""
+        request = ChannelId(channel_id=channel_id)
+        return list(self._read(self.stub.GetChannelWebhooks, request, **call).webhooks)
+
+    def delete_webhook(self, webhook_id: int, *, reason: str = "", **call: Unpack[CallArguments]) -> None:
+        """Delete a webhook."""
+        self._write(self.stub.DeleteWebhook, WebhookId(webhook_id=webhook_id, reason=reason), **call)
+
+    def execute_webhook(
+        self,
+        webhook_id: int,
+        webhook_token: str,
+        content: str = "",
+        embed: EmbedLike | None = None,
+        **message: Unpack[WebhookMessageArguments],
+    ) -> Message:
+        """Post a message through a webhook.
+
+        Discord knows no nonce here: the call is not repeated when its outcome is unknown, unless it has an
+        `idempotency_key`.
+
+        Args:
+            webhook_id: The webhook.
+            webhook_token: Its token.
+            content: The text.
+            embed: An embed; `embeds` takes several.
+            message: `username`, `avatar_url`, `thread_id`, `files` ...: see WebhookMessageArguments.
+        """
+        request = ExecuteWebhookRequest(webhook_id=webhook_id, webhook_token=webhook_token)
+        call = write_message(request, content, embed, message)
+        return self._write(self.stub.ExecuteWebhook, request, **call).message
+
+    def edit_webhook_message(
+        self,
+        webhook_id: int,
+        webhook_token: str,
+        message_id: int,
+        content: str | Unset | None = UNSET,
+        *,
+        thread_id: int | None = None,
+        **changes: Unpack[MessageChanges],
+    ) -> Message:
+        """Edit a message of a webhook. What is not given stays as it is; None or an empty list removes it."""
+        request = EditWebhookMessageRequest(
+            webhook_id=webhook_id, webhook_token=webhook_token, message_id=message_id, thread_id=thread_id
+        )
+        call = write_changes(request, content, UNSET, changes)
+        return self._write(self.stub.EditWebhookMessage, request, **call).message
+
+    def delete_webhook_message(
+        self,
+        webhook_id: int,
+        webhook_token: str,
+        message_id: int,
+        *,
+        thread_id: int | None = None,
+        **call: Unpack[CallArguments],
+    ) -> None:
+        """Delete a message of a webhook."""
+        request = WebhookMessageId(
+            webhook_id=webhook_id, webhook_token=webhook_token, message_id=message_id, thread_id=thread_id
+        )
+        self._write(self.stub.DeleteWebhookMessage, request, **call)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int | Iterable[str | int]] | None = None,
+        json: Any = None,
+        files: Iterable[FileLike] = (),
+        file_field: str = "",
+        authorization: str = "",
+        reason: str = "",
+        **call: Unpack[CallArguments],
+    ) -> ApiResponse:
+        """Call any endpoint of Discord, under the same rate limits as all other calls.
+
+        Args:
+            method: GET, POST, PUT, PATCH or DELETE.
+            path: For example "/guilds/123/audit-logs", percent-encoded, without host and query.
+            query: Its parameters; a list repeats the parameter.
+            json: The body, as Python objects; None for no body.
+            files: As for messages.
+            file_field: Name of the file's form field, where it is not `files[0]`.
+            authorization: "Bearer ..." to act for a user, "none" to send no token.
+            reason: For the audit log.
+            call: `timeout` and the like: see CallArguments.
+
+        Returns:
+            `status`, `body` (bytes), `content_type` and `headers` of a successful answer.
+        """
+        request = ApiRequest(
+            method=method.upper(),
+            path=path,
+            query=_parameters(query or {}),
+            json="" if json is None else _json.dumps(json),
+            files=map(to_file, files),
+            file_field=file_field,
+            authorization=authorization,
+            reason=reason,
+        )
+        perform = self._read if request.method == "GET" else self._write
+        return perform(self.stub.Request, request, **call)
+
+
+def _parameters(query: Mapping[str, str | int | Iterable[str | int]]) -> list[ApiRequest.Param]:
+    return [
+        ApiRequest.Param(name=name, value=str(value))
+        for name, values in query.items()
+        for value in ([values] if isinstance(values, (str, int)) else values)
+    ]
