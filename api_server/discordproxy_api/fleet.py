@@ -59,25 +59,33 @@ class Fleet:
 
     Args:
         broker, gateway, workers: the children.
+        sandbox: a local Discord that starts before everybody and ends after them, or None.
+        sandbox_address: where it listens.
         address: where the workers will listen.
         redis_url: the server the broker provides or watches.
         drain_s: how long the workers may take to finish their calls.
+        greeting: what the operator sees once the workers listen.
     """
 
     def __init__(
         self,
+        *,
         broker: Child,
         gateway: Child,
         workers: Sequence[Child],
-        *,
+        sandbox: Child | None = None,
+        sandbox_address: Address | None = None,
         address: Address,
         redis_url: str,
         drain_s: float,
+        greeting: str,
     ) -> None:
         self._broker, self._gateway, self._workers = broker, gateway, list(workers)
+        self._sandbox, self._sandbox_address = sandbox, sandbox_address
         self._address = address
         self._redis_url = redis_url
         self._drain_s = drain_s
+        self._greeting = greeting
         self._tasks: dict[Child, asyncio.Task[Ended | None]] = {}
         self._over: asyncio.Future[Ended | None] = asyncio.get_running_loop().create_future()
         self._hurry = asyncio.Event()
@@ -107,27 +115,30 @@ class Fleet:
 
     async def _start(self) -> None:
         self._keep(self._broker)
+        if self._sandbox and self._sandbox_address:
+            self._keep(self._sandbox)
+            await self._listening(self._sandbox_address)
         try:
             await wait_for(self._redis_url, within_s=REDIS_WITHIN_S)
         except BrokerUnavailable as error:
             raise StartError(str(error)) from None
         for child in (self._gateway, *self._workers):
             self._keep(child)
-        if await self._listening():
+        if await self._listening(self._address):
             log.info("listening on %s with %d workers", self._address, len(self._workers))
-            print(f"Discord Proxy listens on {self._address}", flush=True)  # noqa: T201 - for the operator
-        else:
-            log.critical("no worker listens on %s after %g s", self._address, LISTENING_WITHIN_S)
+            print(self._greeting, flush=True)  # noqa: T201 - for the operator
 
-    async def _listening(self) -> bool:
+    async def _listening(self, address: Address) -> bool:
+        """Wait until somebody accepts connections at `address`; complain and return False if nobody does."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LISTENING_WITHIN_S):
                 while True:
                     with contextlib.suppress(OSError):
-                        _, writer = await asyncio.open_connection(self._address.host, self._address.port)
+                        _, writer = await asyncio.open_connection(address.host, address.port)
                         writer.close()
                         return True
                     await asyncio.sleep(0.05)
+        log.critical("nobody listens on %s after %g s; the log file tells more", address, LISTENING_WITHIN_S)
         return False
 
     def _keep(self, child: Child) -> None:
@@ -147,7 +158,7 @@ class Fleet:
         """Drain: workers, then the gateway, the broker last, since the others talk to Redis until their end."""
         await self._stop(self._workers, self._drain_s + MARGIN_S)
         await self._stop([self._gateway], GATEWAY_WITHIN_S)
-        await self._stop([self._broker], BROKER_WITHIN_S)
+        await self._stop([self._broker, *([self._sandbox] if self._sandbox else [])], BROKER_WITHIN_S)
         for number in (signal.SIGTERM, signal.SIGKILL):  # a second SIGTERM means at once
             for child in (left := self._running(self._tasks)):
                 log.error("%s did not end in time: %s", child.name, number.name)

@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--token", help="bot token; better: DISCORD_BOT_TOKEN, other users can see this command line")
     result.add_argument("--host", help="address to listen on (default: DISCORDPROXY_HOST or 127.0.0.1)")
     result.add_argument("--port", help="port to listen on (default: DISCORDPROXY_PORT or 50051)")
-    result.add_argument("--workers", help="number of API workers (default: DISCORDPROXY_WORKERS or 2)")
+    result.add_argument("--workers", help="number of API workers (default: DISCORDPROXY_WORKERS or 1)")
     result.add_argument(
         "--log-console-level", choices=LEVELS, type=str.upper, default="CRITICAL", help="default: %(default)s"
     )
@@ -36,6 +36,14 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument(
         "--log-file-path", type=Path, default=Path(), help="folder of the log file (default: the current one)"
+    )
+    result.add_argument(
+        "--sandbox",
+        nargs="?",
+        choices=("never", "auto", "always"),
+        const="always",
+        default="never",
+        help="run and use a local Discord for trying things out; auto: only if there is no token",
     )
     result.add_argument("--version", action="version", version=_version())
     return result
@@ -50,9 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.token:
         print("WARNING: --token is visible to other users; set DISCORD_BOT_TOKEN instead", file=sys.stderr)  # noqa: T201
     _into_environment(options)
-    from discordproxy_api.launch import launch  # noqa: PLC0415 - needs the packages looked for above
+    from discordproxy_api.launch import Options, launch  # noqa: PLC0415 - needs the packages looked for above
 
-    raise SystemExit(launch(options.log_file_path, options.log_file_level, options.log_console_level))
+    levels = options.log_file_level, options.log_console_level
+    raise SystemExit(launch(Options(options.log_file_path, *levels, options.sandbox)))
 
 
 def _into_environment(options: argparse.Namespace) -> None:

@@ -1,0 +1,80 @@
+# The front door. Only python3 >= 3.11 with its venv module and make are needed; everything else goes into .venv.
+# Without make:  python3 -m venv .venv && .venv/bin/pip install -e '.[server,embedded,dev]'
+#                .venv/bin/discordproxyserver --sandbox=auto      or      .venv/bin/pytest
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := pip install --quiet --disable-pip-version-check
+CODE := client ratelimit gateway_worker api_server sandbox
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint format types layers drift protos generators clean
+
+help:  ## this list
+	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+
+run: .venv/server.stamp  ## start everything; WORKERS=2 for two API workers; without a bot token with a local Discord
+	@DISCORDPROXY_DRAIN_TIMEOUT=$${DISCORDPROXY_DRAIN_TIMEOUT:-3} $(BIN)/discordproxyserver --sandbox=auto \
+		--log-console-level WARN $(if $(WORKERS),--workers $(WORKERS))
+
+test: .venv/dev.stamp  ## run all tests
+	@$(MAKE) --no-print-directory generators || echo "no generator for this Python: the test that needs it is skipped"
+	@$(BIN)/pytest $(ARGS)
+
+check: lint types layers test  ## everything that must be green: format, lint, types, layers, tests
+
+lint: .venv/dev.stamp  ## formatting and lint
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+
+format: .venv/dev.stamp  ## format and repair what can be repaired
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix --quiet .
+
+types: .venv/dev.stamp  ## mypy, strict
+	@$(BIN)/mypy $(CODE) $(wildcard tests/typing)
+
+layers: .venv/dev.stamp  ## who may import whom
+	@$(BIN)/lint-imports
+
+protos: generators  ## make the client's messages and stubs from the contract
+	@$(PYTHON) protos/generate.py --protoc-python .venv-protoc/bin/python --stubs-bin .venv-mypyproto/bin
+
+drift: protos  ## fail if the checked-in generated code is not what the contract gives
+	@git diff --exit-code --stat -- client protos
+
+bench-%: .venv/dev.stamp  ## one benchmark, such as bench-translate
+	@PYTHONPATH=tests $(BIN)/python tests/bench/bench_$(subst -,_,$*).py $(ARGS)
+
+clean:  ## remove environments, caches and build results
+	rm -rf .venv .venv-protoc .venv-mypyproto build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find $(CODE) tests protos -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Environments: each is ready when its stamp is newer than what it is made from.
+
+.venv/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	@$(PYTHON) -m venv .venv
+
+.venv/server.stamp: .venv/pyvenv.cfg pyproject.toml
+	@echo "Installing Discord Proxy into .venv"
+	@$(BIN)/$(PIP) --editable '.[server,embedded]'
+	@touch $@
+
+.venv/dev.stamp: .venv/pyvenv.cfg pyproject.toml
+	@echo "Installing Discord Proxy and its development tools into .venv"
+	@$(BIN)/$(PIP) --editable '.[server,embedded,dev]'
+	@touch $@ .venv/server.stamp
+
+# The pinned protoc needs an older protobuf than the stub plugins.
+generators: .venv-protoc/1.71.2.stamp .venv-mypyproto/5.1.0.stamp
+
+.venv-protoc/%.stamp:
+	@$(PYTHON) -m venv .venv-protoc
+	@.venv-protoc/bin/$(PIP) --only-binary grpcio-tools,grpcio grpcio-tools==$* 'setuptools<81'
+	@touch $@
+
+.venv-mypyproto/%.stamp:
+	@$(PYTHON) -m venv .venv-mypyproto
+	@.venv-mypyproto/bin/$(PIP) mypy-protobuf==$*
+	@touch $@

@@ -1,0 +1,61 @@
+"""What a started server tells the person in front of it: what runs where, and what to try first. Pure."""
+
+from dataclasses import dataclass
+
+SANDBOX_CHANNEL = 500000000000000001
+"""A text channel that every fresh sandbox has."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What runs where.
+
+    Attributes:
+        version: of Discord Proxy.
+        address: `host:port` of gRPC.
+        workers: number of API workers.
+        http: URL of the first worker's HTTP port, or an empty text.
+        broker: the Redis URL without its secrets.
+        private: whether that is the private Valkey of this machine.
+        discord: base URL of Discord's REST API.
+        sandbox: whether that is the sandbox.
+        log: path of the log file.
+        command: how to call `discordproxy` in a shell.
+    """
+
+    version: str
+    address: str
+    workers: int
+    http: str
+    broker: str
+    private: bool
+    discord: str
+    sandbox: bool
+    log: str
+    command: str
+
+
+def greeting(facts: Facts) -> str:
+    """Return the lines for the console."""
+    rows = [
+        ("gRPC", f"{facts.address} ({facts.workers} worker{'s' * (facts.workers != 1)})"),
+        ("HTTP", f"{facts.http}/readyz /metrics" if facts.http else ""),
+        ("broker", f"{facts.broker} ({'private Valkey of this machine' if facts.private else 'as configured'})"),
+        ("Discord", f"{facts.discord} ({'sandbox: nothing leaves this machine' if facts.sandbox else 'the real one'})"),
+        ("log", facts.log),
+    ]
+    table = "\n".join(f"  {name:8}{value}" for name, value in rows if value)
+    port = facts.address.rpartition(":")[2]
+    option = "" if port == "50051" else f" --port {port}"
+    channel = str(SANDBOX_CHANNEL) if facts.sandbox else "CHANNEL_ID"
+    hint = (
+        ""
+        if facts.sandbox
+        else "\n(CHANNEL_ID: in Discord, Settings > Advanced > Developer Mode, then Copy Channel ID)"
+    )
+    return (
+        f"Discord Proxy {facts.version} is ready.\n{table}\n"
+        f"Send a first message, in another shell:\n"
+        f'  {facts.command} message channel {channel} "Hello, world!"{option}{hint}\n'
+        f"Ctrl-C stops everything."
+    )

@@ -1,0 +1,163 @@
+"""Composition root of `discordproxyserver`: settings, log, children, and the exit status they lead to."""
+
+import asyncio
+import functools
+import logging
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from discordproxy import __version__
+from discordproxy_api import server_log
+from discordproxy_api.children import Child
+from discordproxy_api.fleet import Address, Fleet, StartError, check_free
+from discordproxy_api.greeting import Facts, greeting
+from discordproxy_api.settings import ApiSettings
+from discordproxy_ratelimit.connection import describe
+from discordproxy_ratelimit.embedded import broker_url
+from discordproxy_ratelimit.parent import end_with_parent
+from discordproxy_ratelimit.settings import TOKEN_MISSING, explain
+
+FAILED, USAGE = 1, 2
+
+UP_AFTER_S = 30.0
+"""A gateway that Discord refuses later than this (a revoked token) leaves the API workers running: they tell why."""
+
+SANDBOX_PORT = 4099
+
+
+@dataclass(frozen=True)
+class Options:
+    """What only the command line can tell.
+
+    Attributes:
+        log_folder: where the log file goes.
+        file_level: lowest level of the file, None for the setting DISCORDPROXY_LOG_LEVEL.
+        console_level: lowest level on stderr.
+        sandbox: whether a local Discord is run and used; `auto`: if there is no bot token.
+    """
+
+    log_folder: Path
+    file_level: str | None
+    console_level: str
+    sandbox: Literal["never", "auto", "always"]
+
+
+def launch(options: Options) -> int:
+    """Run the server until it ends and return its exit status; whatever goes wrong is told in one line."""
+    try:
+        settings, sandbox = _settings(options.sandbox)
+        file_level = options.file_level or settings.log_level
+        log_file = _open_log(options, file_level)
+        level = server_log.lower(file_level, options.console_level)
+        return asyncio.run(_run(settings, level, log_file, sandbox=sandbox))
+    except ValidationError as error:
+        if _token_missing(error):
+            return _fail("No Discord bot token provided", FAILED)
+        return _fail(explain(error, ApiSettings), USAGE)
+    except StartError as error:
+        return _fail(str(error), FAILED)
+
+
+def _settings(sandbox: Literal["never", "auto", "always"]) -> tuple[ApiSettings, bool]:
+    """Return the settings and whether the sandbox belongs to this server."""
+    if sandbox != "always":
+        try:
+            return ApiSettings(), False
+        except ValidationError as error:
+            if sandbox == "never" or not _token_missing(error):
+                raise
+    os.environ["DISCORD_BOT_TOKEN"] = "sandbox"  # noqa: S105 - no secret; a real one must not get there
+    os.environ["DISCORDPROXY_DISCORD_URL"] = f"http://127.0.0.1:{_sandbox_port()}/api/v10"
+    return ApiSettings(), True
+
+
+def _open_log(options: Options, file_level: str) -> Path:
+    try:
+        log_file = server_log.set_up(options.log_folder, file_level, options.console_level)
+    except OSError as error:
+        where = options.log_folder.absolute()
+        raise StartError(f"cannot write the log to {where} ({error.strerror}); use --log-file-path") from None
+    print(f"Writing logfile to: {log_file}", flush=True)  # noqa: T201 - for the operator, as ever
+    return log_file
+
+
+def _sandbox_port() -> int:
+    given = os.environ.get("SANDBOX_PORT", "")
+    return int(given) if given.isdigit() else SANDBOX_PORT
+
+
+def _token_missing(error: ValidationError) -> bool:
+    return error.errors(include_url=False)[0]["type"] == TOKEN_MISSING
+
+
+async def _run(settings: ApiSettings, level: str, log_file: Path, *, sandbox: bool) -> int:
+    address = Address(settings.host, settings.port)
+    _check_ports(settings, address, sandbox=sandbox)
+    redis_url = broker_url(settings.redis_url.get_secret_value(), settings.token.get_secret_value())
+    environment = {**os.environ, "DISCORDPROXY_LOG_LEVEL": level, "PYTHONUNBUFFERED": "1"}
+    child = functools.partial(
+        Child, environment=environment, report=server_log.report, preexec=end_with_parent(), parks_after_s=None
+    )
+    fleet = Fleet(
+        broker=child("broker", "discordproxy_ratelimit"),
+        gateway=child("gateway", "discordproxy_gateway", parks_after_s=UP_AFTER_S),
+        workers=[
+            child(f"api.{number}", "discordproxy_api", environment={**environment, "DISCORDPROXY_WORKER": str(number)})
+            for number in range(settings.workers)
+        ],
+        sandbox=child("sandbox", "discordproxy_sandbox", report=_chatter) if sandbox else None,
+        sandbox_address=Address("127.0.0.1", _sandbox_port()),
+        address=address,
+        redis_url=redis_url,
+        drain_s=settings.drain_timeout,
+        greeting=greeting(_facts(settings, address, redis_url, log_file, sandbox=sandbox)),
+    )
+    ended = await fleet.run()
+    if ended is None:
+        return 0
+    return _fail(ended.line.removeprefix("ERROR: ") or f"{ended.name} ended with status {ended.status}", ended.status)
+
+
+def _check_ports(settings: ApiSettings, address: Address, *, sandbox: bool) -> None:
+    if not settings.port:
+        raise StartError("port 0 gives every worker another port; choose one with --port (DISCORDPROXY_PORT)")
+    check_free(address, "--port (DISCORDPROXY_PORT)")
+    if settings.http_port:
+        for number in range(settings.workers):
+            check_free(Address(settings.host, settings.http_port + number), "DISCORDPROXY_HTTP_PORT")
+    if sandbox:
+        check_free(Address("127.0.0.1", _sandbox_port()), "SANDBOX_PORT")
+
+
+def _facts(settings: ApiSettings, address: Address, redis_url: str, log_file: Path, *, sandbox: bool) -> Facts:
+    here = Path(sys.executable).with_name("discordproxy")
+    command = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
+    return Facts(
+        version=__version__,
+        address=str(address),
+        workers=settings.workers,
+        http=f"http://{Address(settings.host, settings.http_port)}" if settings.http_port else "",
+        broker=describe(redis_url),
+        private=not settings.redis_url.get_secret_value(),
+        discord=settings.discord_url,
+        sandbox=sandbox,
+        log=str(log_file),
+        command="discordproxy" if shutil.which("discordproxy") == str(here) else str(command),
+    )
+
+
+def _chatter(name: str, line: str) -> bool:
+    """Log what the sandbox prints; none of it is an error."""
+    logging.getLogger(name).info("%s", line)
+    return True
+
+
+def _fail(line: str, status: int) -> int:
+    print(f"ERROR: {line}", file=sys.stderr)  # noqa: T201 - for the operator
+    return status
