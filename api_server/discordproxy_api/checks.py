@@ -1,0 +1,203 @@
+"""Checks of single values, made from the table of limits once per field."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from math import isfinite
+from typing import Any
+
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+
+from discordproxy_api.contract import is_list
+from discordproxy_api.limits import LARGEST_SNOWFLAKE, PATH_FORMS, Form, Limit
+from discordproxy_api.problems import Problems
+from discordproxy_api.translate_out import enum_offset
+
+Check = Callable[[Any, str, Problems], None]  # value, path, where to record problems
+
+_BIT_FIELDS = frozenset({"allow", "deny", "permissions"})  # the only uint64 that are no ids
+_OPEN_ENUMS = frozenset({"discord_api.Component.Type", "discord_api.Component.ButtonStyle"})
+_NUMBERS = frozenset({FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_DOUBLE})
+_SCHEMES: Mapping[Form, tuple[str, ...]] = {
+    Form.WEB: ("http", "https"),
+    Form.LINK: ("http", "https", "discord"),
+    Form.MEDIA: ("http", "https", "attachment"),
+}
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^\s/?#][^\s]*)", re.ASCII)
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,256}")
+_CUSTOM_EMOJI = re.compile(r"(a:)?[A-Za-z0-9_~]{1,64}:[0-9]{1,20}")
+_IMAGE = re.compile(r"data:image/[a-z+.-]+;base64,[A-Za-z0-9+/]+=*")
+_LONGEST_EMOJI = 64
+
+
+def compile_check(field: FieldDescriptor, limit: Limit | None, nested: Check | None = None) -> Check | None:
+    """Return what to do with a field's value when it is set; None for a field without rules.
+
+    Args:
+        field: of a request.
+        limit: its line in the table.
+        nested: the check of the message that the field holds.
+    """
+    single = nested or _single(field, limit)
+    return _elements(single, limit) if is_list(field) else single
+
+
+def path_check(field: FieldDescriptor) -> Check:
+    """Return the check of a field that fills a path parameter; it is needed even when it is empty."""
+    single = _text(Limit(1, 256, form=PATH_FORMS.get(field.name, Form.PATH)))
+
+    def check(value: Any, path: str, problems: Problems) -> None:
+        if not value:
+            problems.required(path)
+        elif isinstance(value, str):
+            single(value, path, problems)
+        elif not 0 < value <= LARGEST_SNOWFLAKE:
+            problems.snowflake(path)
+
+    return check
+
+
+def control_characters(value: str) -> bool:
+    """Tell whether the text has control characters, line breaks included."""
+    return any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in value)
+
+
+def _elements(single: Check | None, limit: Limit | None) -> Check | None:
+    bounds = None if limit is None or limit.choices else limit
+
+    def check(values: Any, path: str, problems: Problems) -> None:
+        if bounds is not None and not bounds.least <= len(values) <= bounds.most:
+            problems.length(path, len(values), bounds.least, bounds.most)
+        elif single is _snowflake and min(values) > 0 and max(values) <= LARGEST_SNOWFLAKE:
+            return  # the usual case, at the speed of min and max
+        elif single is not None:
+            for index, value in enumerate(values):
+                single(value, f"{path}[{index}]", problems)
+
+    return check if single or bounds else None
+
+
+def _single(field: FieldDescriptor, limit: Limit | None) -> Check | None:
+    if field.enum_type is not None:
+        return _choices(field, field.enum_type, limit)
+    if field.type == FieldDescriptor.TYPE_UINT64:
+        return None if field.name in _BIT_FIELDS else _snowflake
+    if limit is None or field.message_type is not None:
+        return _finite if field.type == FieldDescriptor.TYPE_DOUBLE else None
+    if limit.choices:
+        return _one_of(limit.choices, str(limit.choices))
+    if field.type == FieldDescriptor.TYPE_STRING and not is_list(field):
+        return _text(limit)
+    return _number(limit) if field.type in _NUMBERS and not is_list(field) else None
+
+
+def _snowflake(value: Any, path: str, problems: Problems) -> None:
+    if not 0 < value <= LARGEST_SNOWFLAKE:
+        problems.snowflake(path)
+
+
+def _finite(value: Any, path: str, problems: Problems) -> None:
+    if not isfinite(value):
+        problems.add(path, "NUMBER_TYPE_COERCE", "Value is not a number.")
+
+
+def _choices(field: FieldDescriptor, enum: EnumDescriptor, limit: Limit | None) -> Check | None:
+    if enum.full_name in _OPEN_ENUMS:
+        return None  # a value newer than this contract must still travel
+    numbers = {number: value.name for number, value in enum.values_by_number.items()}
+    if enum_offset(field):
+        del numbers[0]  # "undefined" is ours, Discord has no such value
+    if limit is not None and limit.choices:
+        numbers = {number: name for number, name in numbers.items() if number in limit.choices}
+    return _one_of(tuple(numbers), ", ".join(numbers.values()))
+
+
+def _one_of(allowed: tuple[int | str, ...], words: str) -> Check:
+    text = f"Value must be one of {{{words.strip('()')}}}."
+
+    def check(value: Any, path: str, problems: Problems) -> None:
+        if value not in allowed:
+            problems.add(path, "BASE_TYPE_CHOICES", text)
+
+    return check
+
+
+def _number(limit: Limit) -> Check:
+    def check(value: Any, path: str, problems: Problems) -> None:
+        if value > limit.most:
+            problems.add(path, "NUMBER_TYPE_MAX", f"int value should be less than or equal to {limit.most}.")
+        elif not value >= limit.least:  # catches "not a number", too
+            problems.add(path, "NUMBER_TYPE_MIN", f"int value should be greater than or equal to {limit.least}.")
+
+    return check
+
+
+def _text(limit: Limit) -> Check:
+    form = _FORMS.get(limit.form) if limit.form else None
+
+    def check(value: Any, path: str, problems: Problems) -> None:
+        length = len(value)
+        if not limit.least <= length <= limit.most:
+            problems.length(path, length, limit.least, limit.most)
+        elif form is not None and value:
+            form(value, path, problems)
+
+    return check
+
+
+def _address(form: Form) -> Check:
+    schemes = _SCHEMES[form]
+
+    def check(value: Any, path: str, problems: Problems) -> None:
+        match = _ADDRESS.fullmatch(value)
+        if match is None:
+            problems.add(path, "URL_TYPE_INVALID_URL", "Not a well formed URL.")
+        elif match[1].lower() not in schemes:
+            problems.add(path, "URL_TYPE_INVALID_SCHEME", f"Scheme must be one of {schemes}.")
+
+    return check
+
+
+def _time(value: Any, path: str, problems: Problems) -> None:
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        problems.add(path, "DATE_TYPE_PARSE", "Could not parse. Should be ISO8601.")
+
+
+def _image(value: Any, path: str, problems: Problems) -> None:
+    if not _IMAGE.fullmatch(value):
+        problems.add(path, "IMAGE_INVALID", "Must be an image as a data URI: data:image/png;base64,...")
+
+
+def _filename(value: Any, path: str, problems: Problems) -> None:
+    if control_characters(value):
+        problems.add(path, "CONTROL_CHARACTERS", "Control characters are not allowed.")
+
+
+def _segment(value: Any, path: str, problems: Problems) -> None:
+    if control_characters(value) or {"/", "\\"} & set(value) or value in {".", ".."}:
+        problems.add(path, "PATH_SEGMENT_INVALID", "Must be one segment of a path, without slashes and controls.")
+
+
+def _token(value: Any, path: str, problems: Problems) -> None:
+    if not _TOKEN.fullmatch(value):
+        problems.add(path, "PATH_SEGMENT_INVALID", "Only letters, digits, '-' and '_' are allowed.")
+
+
+def _emoji(value: Any, path: str, problems: Problems) -> None:
+    unicode = not value.isascii() and len(value) <= _LONGEST_EMOJI and not set(value) & set("/\\ <>:")
+    if control_characters(value) or not (unicode or _CUSTOM_EMOJI.fullmatch(value)):
+        problems.add(path, "EMOJI_INVALID", "Must be one unicode emoji, or name:id of a custom one.")
+
+
+_FORMS: Mapping[Form, Check] = {
+    **{form: _address(form) for form in _SCHEMES},
+    Form.TIME: _time,
+    Form.IMAGE: _image,
+    Form.FILENAME: _filename,
+    Form.PATH: _segment,
+    Form.TOKEN: _token,
+    Form.EMOJI: _emoji,
+}

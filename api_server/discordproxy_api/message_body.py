@@ -1,0 +1,64 @@
+"""Turns the generic body of a message into what Discord wants: one list of embeds, attachments, raw components."""
+
+from typing import Any
+
+from discordproxy_api.message_request import raw_components, sent_name
+from discordproxy_api.translate import Outgoing, OutgoingFile
+from discordproxy_api.translate_out import Json
+
+USERS_ONLY: Json = {"parse": ["users"], "replied_user": True}
+"""The operator's stricter default of who may be pinged."""
+
+_ATTACHMENT = "attachment://"
+
+
+def complete_body(request: Any, outgoing: Outgoing, *, users_only: bool) -> None:
+    """Adapt the body and the files of a message in place."""
+    body = outgoing.body if outgoing.body is not None else {}
+    if "embed" in body:
+        body["embeds"] = [body.pop("embed"), *body.get("embeds", ())]
+    if request.components_json:
+        body["components"] = raw_components(request)
+    if users_only:
+        body.setdefault("allowed_mentions", USERS_ONLY)
+    if request.files:
+        _attach(request, outgoing, body)
+
+
+def attach_text(outgoing: Outgoing, filename: str, text: str) -> None:
+    """Add a text file to the upload."""
+    index = len(outgoing.files)
+    content_type = "text/plain; charset=utf-8"
+    outgoing.files.append(OutgoingFile(f"files[{index}]", filename, text.encode(), content_type))
+    if outgoing.body is not None:
+        outgoing.body.setdefault("attachments", []).append({"id": str(index), "filename": filename})
+
+
+def _attach(request: Any, outgoing: Outgoing, body: Json) -> None:
+    """Describe the new files after the attachments that stay; Discord drops what the list leaves out."""
+    described = body.setdefault("attachments", [])
+    renamed = {}
+    for index, (file, part) in enumerate(zip(request.files, outgoing.files, strict=True)):
+        part.filename = sent_name(file)
+        if part.filename != file.filename:
+            renamed[_ATTACHMENT + file.filename] = _ATTACHMENT + part.filename
+        described.append(_description(index, file, part.filename))
+    if renamed:
+        for key in ("embeds", "components"):
+            if key in body:
+                body[key] = _with_names(body[key], renamed)
+
+
+def _description(index: int, file: Any, filename: str) -> Json:
+    entry: Json = {"id": str(index), "filename": filename}
+    entry |= {key: value for key in ("description", "duration_secs", "waveform") if (value := getattr(file, key))}
+    return entry
+
+
+def _with_names(value: Any, renamed: dict[str, str]) -> Any:
+    """Let references to a spoiler follow its new name."""
+    if isinstance(value, str):
+        return renamed.get(value, value)
+    if isinstance(value, dict):
+        return {key: _with_names(inner, renamed) for key, inner in value.items()}
+    return [_with_names(inner, renamed) for inner in value] if isinstance(value, list) else value

@@ -1,0 +1,85 @@
+"""What the requests that write a message have in common, whichever RPC they belong to."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from discordproxy.messages_pb2 import OVERFLOW_ERROR, Message
+from discordproxy_api.limits import CONTENT
+from discordproxy_api.overflow import units
+
+COMPONENTS_V2 = Message.IS_COMPONENTS_V2
+FIRST_V2_TYPE = 9
+SPOILER = "SPOILER_"
+
+
+def has(request: Any, name: str) -> bool:
+    """Tell whether this kind of request has the field at all."""
+    return name in request.DESCRIPTOR.fields_by_name
+
+
+def edits(request: Any) -> bool:
+    """Tell whether the request changes a message that exists."""
+    return has(request, "clear")
+
+
+def embeds_of(request: Any) -> list[Any]:
+    """Return all embeds in order; the single one of 1.5.1 comes first."""
+    first = [request.embed] if has(request, "embed") and request.HasField("embed") else []
+    return [*first, *request.embeds]
+
+
+def overflows(request: Any) -> bool:
+    """Tell whether the content needs the overflow policy that the request asks for.
+
+    Discord does not say whether it counts code points or UTF-16 units; who asked for a policy gets the safe reading.
+    """
+    return has(request, "overflow") and request.overflow != OVERFLOW_ERROR and units(request.content) > CONTENT
+
+
+def raw_components(request: Any) -> list[Any]:
+    """Return the components given as JSON.
+
+    Raises:
+        ValueError: the text is no JSON array of objects.
+    """
+    if not request.components_json:
+        return []
+    components = orjson.loads(request.components_json)
+    if not isinstance(components, list) or not all(isinstance(each, dict) for each in components):
+        raise ValueError("not an array of objects")
+    return components
+
+
+def sent_name(file: Any) -> str:
+    """Return the name under which a file is uploaded; Discord hides spoilers by their name."""
+    hide = file.spoiler and not file.filename.startswith(SPOILER)
+    return f"{SPOILER}{file.filename}" if hide else str(file.filename)
+
+
+def component_tree(components: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every component with its path, nested ones included, parents first."""
+    for index, component in enumerate(components):
+        yield from _branch(f"components[{index}]", component)
+
+
+def _branch(path: str, component: Any) -> Iterator[tuple[str, Any]]:
+    yield path, component
+    for index, child in enumerate(component.components):
+        yield from _branch(f"{path}.components[{index}]", child)
+    for name in ("accessory", "component"):
+        if component.HasField(name):
+            yield from _branch(f"{path}.{name}", getattr(component, name))
+
+
+def raw_component_types(components: list[Any]) -> Iterator[Any]:
+    """Yield the type of every component in JSON, nested ones included."""
+    pending: list[Any] = list(components)
+    while pending:
+        component = pending.pop()
+        if not isinstance(component, dict):
+            continue
+        yield component.get("type")
+        for value in component.values():
+            pending.extend(value if isinstance(value, list) else [value])

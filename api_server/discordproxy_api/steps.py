@@ -1,0 +1,183 @@
+"""The few named steps around the generic path: what Discord wants of an RPC beyond its annotations.
+
+Pure: clock and randomness come in as `Circumstances`. `prepare` tells what to send, in order; `follow_ups` what to send
+after the answer. Both expect a request that was validated.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from discordproxy.messages_pb2 import OVERFLOW_SPLIT, OVERFLOW_TRUNCATE
+from discordproxy.threads_pb2 import CreateForumPostRequest
+from discordproxy_api.contract import json_key
+from discordproxy_api.limits import CONTENT
+from discordproxy_api.message_body import attach_text, complete_body
+from discordproxy_api.message_request import overflows
+from discordproxy_api.overflow import split, truncate
+from discordproxy_api.translate import Outgoing
+
+BULK = 100
+"""Messages that one bulk delete takes; it wants two at least (Discord's documentation of the route)."""
+BULK_AGE_MS = 14 * 24 * 3600 * 1000
+"""Older messages must be deleted one by one."""
+WAITING_MS = 3600 * 1000
+"""Margin: a request may wait for a permit and its messages grow old meanwhile."""
+DISCORD_EPOCH_MS = 1_420_070_400_000
+
+ALREADY_DELETED = frozenset({10008})  # unknown message
+NOTHING_TO_PUBLISH = frozenset({50024, 40033})  # no announcement channel; published already
+
+_NONCE_LENGTH = 25
+_LAST_PART_ONLY = ("embeds", "components", "sticker_ids", "attachments", "poll")
+_ONE_MESSAGE = "/channels/{channel_id}/messages/{message_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a step cannot know by itself.
+
+    Attributes:
+        seed: of the nonces; the same seed gives the same nonces, so that Discord recognises a repeated call.
+        now_ms: wall clock, milliseconds since 1970.
+        users_only: the operator lets only users be pinged unless the request says otherwise.
+    """
+
+    seed: str
+    now_ms: int
+    users_only: bool = False
+
+
+Step = Callable[[Any, Outgoing, Circumstances], list[Outgoing]]
+
+
+def prepare(name: str, request: Any, outgoing: Outgoing, circumstances: Circumstances) -> list[Outgoing]:
+    """Return what to send for a call of the RPC `name`, in order; one after the other, never at once."""
+    step = PREPARE.get(name)
+    return [outgoing] if step is None else step(request, outgoing, circumstances)
+
+
+def follow_ups(name: str, request: Any, response: Any) -> list[Outgoing]:
+    """Return what to send once the call has been answered: a crosspost of each message, if asked for."""
+    if name != "SendChannelMessage" or not request.crosspost:
+        return []
+    template = f"{_ONE_MESSAGE}/crosspost"
+    return [
+        Outgoing(
+            "POST",
+            template,
+            {"channel_id": str(request.channel_id), "message_id": str(message.id)},
+            tolerated=NOTHING_TO_PUBLISH,
+        )
+        for message in (response.message, *response.more_messages)
+    ]
+
+
+def nonce_of(seed: str, part: int) -> str:
+    """Return the nonce of one part of a call: 25 characters, all that Discord takes."""
+    return hashlib.sha256(f"{part}:{seed}".encode()).hexdigest()[:_NONCE_LENGTH]
+
+
+def _send(request: Any, outgoing: Outgoing, circumstances: Circumstances) -> list[Outgoing]:
+    parts = _write(request, outgoing, circumstances)
+    for index, part in enumerate(parts):
+        given = request.nonce if index == 0 else ""
+        nonce = given or nonce_of(request.nonce or circumstances.seed, index)
+        part.body = {**(part.body or {}), "nonce": nonce, "enforce_nonce": True}
+    return parts
+
+
+def _write(request: Any, outgoing: Outgoing, circumstances: Circumstances) -> list[Outgoing]:
+    complete_body(request, outgoing, users_only=circumstances.users_only)
+    body = outgoing.body
+    if body is None or not overflows(request):
+        return [outgoing]
+    if request.overflow == OVERFLOW_SPLIT:
+        return _parts(outgoing, split(body.pop("content"), CONTENT))
+    if request.overflow == OVERFLOW_TRUNCATE:
+        body["content"] = truncate(request.content, CONTENT)
+    else:
+        attach_text(outgoing, "message.txt", body.pop("content"))
+    return [outgoing]
+
+
+def _parts(outgoing: Outgoing, texts: list[str]) -> list[Outgoing]:
+    """Return one request per text: a reply refers in the first, embeds and files come with the last."""
+    last = len(texts) - 1
+    parts = []
+    for index, text in enumerate(texts):
+        body = {"content": text, **(outgoing.body or {})}
+        if index:
+            body.pop("message_reference", None)
+        if index < last:
+            body = {key: value for key, value in body.items() if key not in _LAST_PART_ONLY}
+        parts.append(replace(outgoing, body=body, files=outgoing.files if index == last else []))
+    return parts or [outgoing]
+
+
+def _execute_webhook(request: Any, outgoing: Outgoing, circumstances: Circumstances) -> list[Outgoing]:
+    if not request.HasField("wait"):
+        outgoing.query.append(("wait", "true"))  # without it Discord answers before it has looked at the message
+    return _write_webhook(request, outgoing, circumstances)
+
+
+def _write_webhook(request: Any, outgoing: Outgoing, circumstances: Circumstances) -> list[Outgoing]:
+    parts = _write(request, outgoing, circumstances)
+    for part in parts:
+        if part.body and part.body.get("components") and not request.HasField("with_components"):
+            part.query = [*part.query, ("with_components", "true")]
+    return parts
+
+
+def _create_forum_post(request: Any, outgoing: Outgoing, circumstances: Circumstances) -> list[Outgoing]:
+    (post,) = _write(request, outgoing, circumstances)
+    body = post.body or {}
+    message = {key: body.pop(key) for key in list(body) if key in _FORUM_MESSAGE}
+    post.body = {**body, "message": message}
+    return [post]
+
+
+def _bulk_delete(request: Any, outgoing: Outgoing, circumstances: Circumstances) -> list[Outgoing]:
+    oldest_ms = circumstances.now_ms - BULK_AGE_MS + WAITING_MS
+    ids = list(dict.fromkeys(request.message_ids))
+    young = [message_id for message_id in ids if _created_ms(message_id) > oldest_ms]
+    chunks = [young[start : start + BULK] for start in range(0, len(young), BULK)]
+    alone = [message_id for message_id in ids if _created_ms(message_id) <= oldest_ms]
+    if chunks and len(chunks[-1]) == 1:
+        alone[:0] = chunks.pop()
+    together = [replace(outgoing, body={"messages": [str(each) for each in chunk]}) for chunk in chunks]
+    return together + [_delete_one(outgoing, message_id) for message_id in alone]
+
+
+def _delete_one(outgoing: Outgoing, message_id: int) -> Outgoing:
+    return replace(
+        outgoing,
+        method="DELETE",
+        template=_ONE_MESSAGE,
+        parameters={**outgoing.parameters, "message_id": str(message_id)},
+        body=None,
+        tolerated=ALREADY_DELETED,
+    )
+
+
+def _created_ms(snowflake: int) -> int:
+    return (snowflake >> 22) + DISCORD_EPOCH_MS
+
+
+_FORUM_MESSAGE = {
+    json_key(field)
+    for field in CreateForumPostRequest.DESCRIPTOR.fields
+    if 1 < field.number < 30  # noqa: PLR2004 - the contract's range of message fields
+} | {"attachments"}
+
+PREPARE: Mapping[str, Step] = {
+    "SendChannelMessage": _send,
+    "SendDirectMessage": _send,
+    "EditMessage": _write,
+    "ExecuteWebhook": _execute_webhook,
+    "EditWebhookMessage": _write_webhook,
+    "CreateForumPost": _create_forum_post,
+    "BulkDeleteMessages": _bulk_delete,
+}
+"""By RPC; every other RPC is sent as it was translated."""
