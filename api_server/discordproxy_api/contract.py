@@ -5,7 +5,7 @@ Knows descriptors only; sends nothing. A mistake in an annotation stops the serv
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, ServiceDescriptor
@@ -120,14 +120,6 @@ def request_parts(rpc: Rpc) -> RequestParts:
     rest = [field for field in rpc.request.fields if travels(field) and field.name not in taken]
     query = tuple(field for field in rest if field_option(field, annotations_pb2.in_query))
     return RequestParts(path, query, tuple(field for field in rest if field not in query))
-
-
-def with_route(composite: Rpc, other: Rpc) -> Rpc:
-    """Return a composite that borrows another's route, so that one translator serves both.
-
-    Path parameters that the composite's request lacks are missing in `Outgoing.parameters`: the composite adds them.
-    """
-    return replace(composite, method=other.method, template=other.template, files=other.files, result=other.result)
 
 
 def load_contract(service: ServiceDescriptor | None = None) -> Mapping[str, Rpc]:
