@@ -11,13 +11,15 @@ from aiohttp import web
 
 from discordproxy_sandbox.access import Access
 from discordproxy_sandbox.exchange import Routes
+from discordproxy_sandbox.gateway import Gateway, GatewayConfig
+from discordproxy_sandbox.gateway_connection import GatewayConnection
 from discordproxy_sandbox.latency import Latency
 from discordproxy_sandbox.ledger import Record
 from discordproxy_sandbox.limit_book import LimitBook
 from discordproxy_sandbox.limit_defaults import default_book
 from discordproxy_sandbox.limits import GlobalModel, InvalidRequests, Kind
 from discordproxy_sandbox.population import default_world
-from discordproxy_sandbox.resources import guilds, messages, users
+from discordproxy_sandbox.resources import gateway_info, guilds, messages, users
 from discordproxy_sandbox.rest import Rest
 from discordproxy_sandbox.router import Router
 from discordproxy_sandbox.world import World
@@ -48,6 +50,7 @@ class SandboxConfig:
     ban_s: float = 3600.0
     strict: bool = False
     seed: int = 0
+    gateway: GatewayConfig = field(default_factory=GatewayConfig)
     limits: LimitBook | None = None
     world: World | None = None
     log: Callable[[Record], None] = lambda _: None
@@ -67,7 +70,7 @@ class Sandbox:
             self.limits.global_model = config.global_model
         self.access = Access({config.token} if config.token else None)
         self.rest = Rest(
-            router=Router(_routes()),
+            router=Router(_routes(lambda: self.gateway)),
             world=self.world,
             limits=self.limits,
             clock=self.clock,
@@ -84,6 +87,7 @@ class Sandbox:
             strict=config.strict,
             log=config.log,
         )
+        self.gateway = Gateway(self.world, self.access, self.clock, config.gateway)
         self.faults = self.rest.faults
         self.ledger = self.rest.ledger
         self.port = config.port
@@ -106,6 +110,8 @@ class Sandbox:
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=1 << 26)
+        app.router.add_get("/gateway", self._serve_gateway)
+        app.router.add_get("/gateway/resume", self._serve_gateway)
         app.router.add_route("*", "/{path:.*}", self.rest.handle)
         # Nothing in the server waits for clients: faults keep connections open on purpose.
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.0)
@@ -113,13 +119,20 @@ class Sandbox:
         site = web.TCPSite(self._runner, self.config.host, self.config.port, backlog=1024)
         await site.start()
         self.port = self._runner.addresses[0][1]
+        self.gateway.url, self.gateway.resume_url = self.gateway_url, f"{self.gateway_url}/resume"
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self.rest.closing.set()
+        self.gateway.drop()
         await asyncio.sleep(0)
         if self._runner:
             await self._runner.cleanup()
+
+    async def _serve_gateway(self, http: web.Request) -> web.StreamResponse:
+        if http.headers.get("Upgrade", "").lower() != "websocket":
+            return await self.rest.handle(http)
+        return await GatewayConnection(self.gateway, http).run()
 
 
 def _clock(offset_s: float) -> Callable[[], float]:
@@ -128,5 +141,5 @@ def _clock(offset_s: float) -> Callable[[], float]:
     return lambda: start + time.monotonic()
 
 
-def _routes() -> Routes:
-    return {**messages.ROUTES, **users.ROUTES, **guilds.ROUTES}
+def _routes(gateway: Callable[[], Gateway]) -> Routes:
+    return {**messages.ROUTES, **users.ROUTES, **guilds.ROUTES, **gateway_info.routes(gateway)}

@@ -1,0 +1,199 @@
+"""The gateway: sessions, the IDENTIFY budget, and the door through which tests disturb connections."""
+
+import math
+import secrets
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from discordproxy_sandbox.access import Access
+from discordproxy_sandbox.errors import Json
+from discordproxy_sandbox.gateway_payloads import guild_create, ready
+from discordproxy_sandbox.intents import PRIVILEGED
+from discordproxy_sandbox.limits import FixedWindow
+from discordproxy_sandbox.session import Session, shard_of
+from discordproxy_sandbox.world import Event, World
+
+_DAY_S = 86_400.0
+
+
+class Connection(Protocol):
+    """What tests may do to an open websocket."""
+
+    async def send_op(self, op: int, data: object) -> None:
+        """Send a payload that is no event."""
+
+    async def invalidate(self, *, resumable: bool) -> None:
+        """Send op 9."""
+
+    async def close(self, code: int) -> None:
+        """Close with a code."""
+
+    def drop(self) -> None:
+        """Reset the connection."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayConfig:
+    """How the gateway behaves. `privileged`: the privileged intents switched on for the application (a bit set).
+
+    `shards`: the recommended count; `sharding_required` refuses one shard. A session lives `session_ttl_s` unattended.
+    """
+
+    heartbeat_interval_s: float = 41.25
+    max_concurrency: int = 1
+    identify_every_s: float = 5.0
+    identify_total: int = 1000
+    privileged: int = PRIVILEGED
+    shards: int = 1
+    sharding_required: bool = False
+    session_ttl_s: float = 300.0
+    sends_per_minute: int = 120
+    members_every_s: float = 30.0
+
+
+@dataclass(slots=True)
+class GatewayStats:
+    """What happened on the gateway, for tests to assert."""
+
+    identifies: int = 0
+    resumes: int = 0
+    invalid_sessions: int = 0
+    heartbeats: int = 0
+    member_requests: int = 0
+    members_rate_limited: int = 0
+    connections: int = 0  # open now
+    max_connections: int = 0
+    opened: int = 0
+    closes: Counter[str] = field(default_factory=Counter)  # by whom and code: "client 1000", "server 4004"
+    violations: list[str] = field(default_factory=list)
+
+    def connected(self) -> None:
+        """Count a connection that was opened."""
+        self.opened += 1
+        self.connections += 1
+        self.max_connections = max(self.max_connections, self.connections)
+
+
+class Gateway:
+    """All sessions of all connections. `url` and `resume_url` are set when the server knows its port."""
+
+    def __init__(
+        self, world: World, access: Access, clock: Callable[[], float], config: GatewayConfig | None = None
+    ) -> None:
+        self.world = world
+        self.access = access
+        self.clock = clock
+        self.config = config or GatewayConfig()
+        self.stats = GatewayStats()
+        self.sessions: dict[str, Session] = {}
+        self.connections: set[Connection] = set()
+        self.url = ""
+        self.resume_url = ""
+        self._identify_gates: dict[int, FixedWindow] = {}
+        self._identifies_today = FixedWindow(self.config.identify_total, _DAY_S)
+        self._identifies_left = self.config.identify_total
+        self._identifies_reset = 0.0
+        self._member_lists: dict[str, FixedWindow] = {}
+        world.listeners.append(self.dispatch)
+
+    def dispatch(self, event: Event) -> None:
+        """Offer an event to every session, connected or not."""
+        for session in self.sessions.values():
+            session.offer(event)
+
+    def start_limit(self) -> Json:
+        """Return the session_start_limit of GET /gateway/bot."""
+        now = self.clock()
+        if now >= self._identifies_reset:
+            self._identifies_left = self.config.identify_total
+        left_s = max(0.0, self._identifies_reset - now) or _DAY_S
+        return {
+            "total": self.config.identify_total,
+            "remaining": self._identifies_left,
+            "reset_after": math.ceil(left_s * 1000),
+            "max_concurrency": self.config.max_concurrency,
+        }
+
+    def may_identify(self, shard_id: int) -> bool:
+        """Use up one IDENTIFY; False if its shard comes too early. The last one of the day revokes every token."""
+        gate = self._identify_gates.setdefault(
+            shard_id % self.config.max_concurrency, FixedWindow(1, self.config.identify_every_s)
+        )
+        self.start_limit()
+        decision = self._identifies_today.hit(self.clock())
+        self._identifies_left, self._identifies_reset = decision.remaining, decision.reset
+        if not decision.allowed:
+            self.stats.violations.append("IDENTIFY budget of the day exceeded: Discord resets the token")
+            self.access.tokens = set()
+            return False
+        return gate.hit(self.clock()).allowed
+
+    def may_list_members(self, guild_id: str) -> float:
+        """Use up the guild's full member list; returns 0, or the seconds until the next is allowed."""
+        gate = self._member_lists.setdefault(guild_id, FixedWindow(1, self.config.members_every_s))
+        return gate.hit(self.clock()).retry_after
+
+    def start(self, token_key: str, intents: int, shard: tuple[int, int]) -> Session:
+        """Begin a session: READY, then a GUILD_CREATE per available guild."""
+        session = Session(secrets.token_hex(16), token_key, intents, shard, self.world.bot_id)
+        self.sessions[session.id] = session
+        self.stats.identifies += 1
+        session.append("READY", ready(self.world, session, self.resume_url))
+        for guild in self.world.guilds.values():
+            if shard_of(guild.id, shard[1]) == shard[0] and not guild.unavailable and intents & 1:
+                session.append("GUILD_CREATE", guild_create(self.world, guild, intents))
+        return session
+
+    def find(self, session_id: str, token_key: str, sequence: int) -> Session | None:
+        """Return a session that can be resumed behind this sequence number; None if it is gone."""
+        session = self.sessions.get(session_id)
+        if session is None or session.token_key != token_key:
+            return None
+        lost = session.detached_at and self.clock() - session.detached_at > self.config.session_ttl_s
+        if lost or not session.has_all_after(sequence):
+            self.end(session)
+            return None
+        self.stats.resumes += 1
+        return session
+
+    def end(self, session: Session) -> None:
+        """Forget a session: it cannot be resumed."""
+        self.sessions.pop(session.id, None)
+
+    def emit(self, name: str, data: Json, guild_id: str = "") -> None:
+        """Send any event, as if it had happened."""
+        self.world.emit(name, data, guild_id)
+
+    def set_available(self, guild_id: str, *, available: bool) -> None:
+        """Begin or end an outage of a guild."""
+        guild = self.world.guild(guild_id)
+        guild.unavailable = not available
+        for session in self.sessions.values():
+            if shard_of(guild_id, session.shard[1]) != session.shard[0] or not session.intents & 1:
+                continue
+            if available:
+                session.append("GUILD_CREATE", guild_create(self.world, guild, session.intents))
+            else:
+                session.append("GUILD_DELETE", {"id": guild_id, "unavailable": True})
+
+    async def ask_to_reconnect(self) -> None:
+        """Send op 7 on every connection."""
+        for connection in list(self.connections):
+            await connection.send_op(7, None)
+
+    async def invalidate(self, *, resumable: bool) -> None:
+        """Send op 9 on every connection; not resumable: the sessions are gone."""
+        for connection in list(self.connections):
+            await connection.invalidate(resumable=resumable)
+
+    async def close(self, code: int) -> None:
+        """Close every connection with a code; codes 1000 and 1001 end the sessions."""
+        for connection in list(self.connections):
+            await connection.close(code)
+
+    def drop(self) -> None:
+        """Reset every connection without a word."""
+        for connection in list(self.connections):
+            connection.drop()

@@ -1,0 +1,20 @@
+"""Where the gateway is, and how many sessions may still be started."""
+
+from collections.abc import Callable
+
+from discordproxy_sandbox.errors import Json
+from discordproxy_sandbox.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.gateway import Gateway
+
+
+def routes(gateway: Callable[[], Gateway]) -> Routes:
+    """Return the routes that tell about a gateway."""
+
+    def get(_request: ApiRequest) -> Json:
+        return {"url": gateway().url}
+
+    def get_bot(_request: ApiRequest) -> Json:
+        limit = gateway().start_limit()
+        return {"url": gateway().url, "shards": gateway().config.shards, "session_start_limit": limit}
+
+    return {"GET /gateway": Route(get, auth="path"), "GET /gateway/bot": Route(get_bot)}

@@ -1,0 +1,66 @@
+"""A gateway session: its sequence, the events it keeps for a RESUME, and the connection that reads it."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from discordproxy_sandbox.errors import Json
+from discordproxy_sandbox.intents import visible, wants
+from discordproxy_sandbox.world import Event
+
+_KEPT_EVENTS = 100_000
+_KEPT_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Session:
+    """What survives a lost connection. Events are numbered from 1 and sent by whoever holds the session."""
+
+    id: str
+    token_key: str
+    intents: int
+    shard: tuple[int, int]
+    bot_id: str
+    sequence: int = 0
+    holder: Any = None  # the connection that sends; a RESUME elsewhere takes it over
+    detached_at: float = 0.0
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    _kept: deque[bytes] = field(default_factory=deque)
+    _kept_bytes: int = 0
+
+    def offer(self, event: Event) -> None:
+        """Append an event if the shard and the intents are right for it."""
+        in_guild = bool(event.guild_id)
+        if shard_of(event.guild_id, self.shard[1]) != self.shard[0]:
+            return
+        if wants(self.intents, event.name, event.data, self.bot_id, in_guild=in_guild):
+            self.append(event.name, visible(self.intents, event.name, event.data, self.bot_id, in_guild=in_guild))
+
+    def append(self, name: str, data: Json) -> None:
+        """Number an event and keep it for sending and replay."""
+        self.sequence += 1
+        payload = orjson.dumps({"op": 0, "s": self.sequence, "t": name, "d": data})
+        self._kept.append(payload)
+        self._kept_bytes += len(payload)
+        while len(self._kept) > _KEPT_EVENTS or (self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1):
+            self._kept_bytes -= len(self._kept.popleft())
+        self.news.set()
+
+    def has_all_after(self, sequence: int) -> bool:
+        """Say whether every event behind this number is still kept."""
+        return self.sequence - len(self._kept) <= sequence <= self.sequence
+
+    def after(self, sequence: int, most: int = 256) -> list[bytes]:
+        """Return the payloads that follow a number, a few at a time."""
+        start = sequence - (self.sequence - len(self._kept))
+        if start < 0:
+            return []
+        return [self._kept[index] for index in range(start, min(len(self._kept), start + most))]
+
+
+def shard_of(guild_id: str, shards: int) -> int:
+    """Return the shard that gets a guild's events; what belongs to no guild goes to shard 0."""
+    return (int(guild_id) >> 22) % shards if guild_id else 0

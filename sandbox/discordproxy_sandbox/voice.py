@@ -1,0 +1,28 @@
+"""Voice states: who is in which voice channel."""
+
+from discordproxy_sandbox.errors import Json
+from discordproxy_sandbox.world import World
+
+
+def set_voice_state(world: World, guild_id: str, sent: Json, user_id: str = "") -> Json:
+    """Move a user (the bot by default) into `channel_id`, or out of voice if it is null; returns the new state."""
+    guild, user_id = world.guild(guild_id), user_id or world.bot_id
+    state: Json = {
+        "guild_id": guild.id,
+        "channel_id": sent.get("channel_id"),
+        "user_id": user_id,
+        "member": world.member(guild.id, user_id),
+        "session_id": f"{int(user_id):032x}",
+        "deaf": False,
+        "mute": False,
+        "self_deaf": bool(sent.get("self_deaf")),
+        "self_mute": bool(sent.get("self_mute")),
+        "self_video": False,
+        "suppress": False,
+        "request_to_speak_timestamp": None,
+    }
+    guild.voice_states.pop(user_id, None)
+    if state["channel_id"]:
+        guild.voice_states[user_id] = state
+    world.emit("VOICE_STATE_UPDATE", state, guild.id)
+    return state

@@ -1,0 +1,252 @@
+import asyncio
+
+import pytest
+
+from discordproxy_sandbox.compression import zstd_available
+from discordproxy_sandbox.gateway import GatewayConfig
+from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID, MEMBERS, USER_ID, add_guilds
+from discordproxy_sandbox.sandbox import SandboxConfig
+from fakes.raw_gateway import RawGateway
+
+GUILDS, MEMBER_EVENTS, MESSAGES, CONTENT, DMS = 1, 1 << 1, 1 << 9, 1 << 15, 1 << 12
+ZSTD = pytest.param(
+    "zstd-stream",
+    marks=pytest.mark.skipif(not zstd_available(), reason="NOT TESTED: zstd-stream; the package zstandard is missing"),
+)
+
+
+def quick(**changes) -> SandboxConfig:
+    return SandboxConfig(gateway=GatewayConfig(identify_every_s=0.001, **changes))
+
+
+async def started(discord, http, intents: int = GUILDS | MESSAGES, **kwargs) -> tuple[RawGateway, dict]:
+    gateway = await RawGateway.connect(http, discord.gateway_url, **kwargs)
+    await gateway.identify(intents)
+    return gateway, await gateway.until("READY")
+
+
+@pytest.mark.parametrize("compress", ["", "zlib-stream", ZSTD])
+async def test_from_hello_to_guild_create(discord, http, compress):
+    gateway, ready = await started(discord, http, compress=compress)
+    assert ready["guilds"] == [{"id": GUILD_ID, "unavailable": True}]
+    assert ready["resume_gateway_url"] != discord.gateway_url
+    guild = await gateway.until("GUILD_CREATE")
+    assert [seq for seq, _, _ in gateway.events] == [1, 2]
+    assert guild["id"] == GUILD_ID
+    assert guild["member_count"] == len(MEMBERS) + 1
+    assert [member["user"]["id"] for member in guild["members"]] == [discord.world.bot_id]
+    assert len(guild["channels"]) == 6
+    assert len(guild["threads"]) == 1
+    await gateway.send(1, 2)
+    assert (await gateway.read())["op"] == 11
+    assert discord.gateway.stats.heartbeats == 1
+
+
+async def test_rest_changes_arrive_as_events(discord, http):
+    gateway, _ = await started(discord, http)
+    url = f"{discord.rest_url}/channels/{CHANNEL_ID}/messages"
+    async with http.post(url, json={"content": "hello"}) as response:
+        sent = await response.json()
+    event = await gateway.until("MESSAGE_CREATE")
+    assert event["id"] == sent["id"]
+    assert event["content"] == "hello"
+    assert event["guild_id"] == GUILD_ID
+
+
+async def test_events_need_their_intent_and_content_its_own(discord, http):
+    blind, _ = await started(discord, http, GUILDS | MESSAGES)
+    discord.gateway._identify_gates.clear()
+    seeing, _ = await started(discord, http, GUILDS | MESSAGES | CONTENT)
+    discord.gateway._identify_gates.clear()
+    deaf, _ = await started(discord, http, GUILDS)
+    message = {"id": "1", "author": {"id": USER_ID}, "content": "secret", "mentions": []}
+    discord.gateway.emit("MESSAGE_CREATE", message, GUILD_ID)
+    discord.gateway.emit("CHANNEL_UPDATE", {"id": CHANNEL_ID}, GUILD_ID)
+    assert (await blind.until("MESSAGE_CREATE"))["content"] == ""
+    assert (await seeing.until("MESSAGE_CREATE"))["content"] == "secret"
+    await deaf.until("CHANNEL_UPDATE")
+    assert "MESSAGE_CREATE" not in [name for _, name, _ in deaf.events]
+
+
+async def test_resume_replays_exactly_what_was_missed(discord, http):
+    gateway, ready = await started(discord, http)
+    await gateway.until("GUILD_CREATE")
+    discord.gateway.drop()
+    assert await gateway.until_closed() == 1006
+    for number in range(500):
+        discord.gateway.emit("CHANNEL_UPDATE", {"id": str(number)}, GUILD_ID)
+    again = await RawGateway.connect(http, ready["resume_gateway_url"])
+    await again.resume(ready["session_id"], gateway.events[-1][0])
+    await again.until("RESUMED")
+    assert [data["id"] for _, name, data in again.events if name == "CHANNEL_UPDATE"] == [str(n) for n in range(500)]
+    assert [seq for seq, _, _ in again.events] == list(range(3, 504))
+    assert discord.gateway.stats.identifies == 1
+    assert discord.gateway.stats.resumes == 1
+
+
+async def test_a_superseded_connection_keeps_the_session(discord, http):
+    gateway, ready = await started(discord, http)
+    await gateway.until("GUILD_CREATE")
+    second = await RawGateway.connect(http, ready["resume_gateway_url"])
+    await second.resume(ready["session_id"], 2)
+    await second.until("RESUMED")
+    assert await gateway.until_closed() == 4000
+    discord.gateway.emit("CHANNEL_UPDATE", {"id": "9"}, GUILD_ID)
+    assert (await second.until("CHANNEL_UPDATE"))["id"] == "9"
+
+
+@pytest.mark.parametrize(("code", "resumable"), [(1000, False), (1001, False), (4000, True)])
+async def test_closing_code_decides_whether_the_session_survives(discord, http, code, resumable):
+    gateway, ready = await started(discord, http)
+    await gateway.socket.close(code=code)
+    second = await RawGateway.connect(http, ready["resume_gateway_url"])
+    await second.resume(ready["session_id"], 1)
+    if resumable:
+        await second.until("RESUMED")
+    else:
+        assert await second.until_op(9) is False
+    assert discord.gateway.stats.closes[f"client {code}"] == 1
+
+
+async def test_reconnect_and_invalid_session_on_demand(discord, http):
+    gateway, ready = await started(discord, http)
+    await discord.gateway.ask_to_reconnect()
+    await gateway.until_op(7)
+    await discord.gateway.invalidate(resumable=True)
+    assert await gateway.until_op(9) is True
+    assert ready["session_id"] in discord.gateway.sessions
+    await discord.gateway.invalidate(resumable=False)
+    assert await gateway.until_op(9) is False
+    assert ready["session_id"] not in discord.gateway.sessions
+
+
+async def test_close_codes_on_demand(discord, http):
+    gateway, _ = await started(discord, http)
+    await asyncio.gather(discord.gateway.close(4009), gateway.until_closed())
+    assert gateway.socket.close_code == 4009
+
+
+@pytest.mark.parametrize(
+    ("identify", "code"),
+    [
+        ({"token": "wrong"}, 4004),
+        ({"shard": (3, 2)}, 4010),
+        ({"shard": (0, 1)}, 4011),
+        ({"intents": 1 << 30, "shard": (0, 2)}, 4013),
+        ({"intents": 1 << 8, "shard": (0, 2)}, 4014),
+        ({"properties": {"os": "x" * 5000}, "shard": (0, 2)}, 4002),
+    ],
+)
+async def test_fatal_close_codes(http, identify, code):
+    from discordproxy_sandbox.sandbox import Sandbox
+
+    config = SandboxConfig(token="secret", gateway=GatewayConfig(privileged=0, shards=2, sharding_required=True))
+    async with Sandbox(config) as discord:
+        gateway = await RawGateway.connect(http, discord.gateway_url)
+        await gateway.identify(**identify)
+        assert await gateway.until_closed() == code
+
+
+async def test_wrong_version_and_early_and_unknown_opcodes(discord, http):
+    old = await RawGateway.connect(http, discord.gateway_url, version=9)
+    assert await old.until_closed() == 4012
+    early = await RawGateway.connect(http, discord.gateway_url)
+    await early.send(8, {})
+    assert await early.until_closed() == 4003
+    unknown, _ = await started(discord, http)
+    await unknown.send(77, {})
+    assert await unknown.until_closed() == 4001
+
+
+async def test_identify_too_soon_is_an_invalid_session(discord, http):
+    await started(discord, http)
+    second = await RawGateway.connect(http, discord.gateway_url)
+    await second.identify()
+    assert await second.until_op(9) is False
+
+
+@pytest.mark.parametrize("discord", [quick(identify_total=2)], indirect=True)
+async def test_the_identify_budget_ends_in_a_revoked_token(discord, http):
+    for _ in range(2):
+        await started(discord, http)
+        discord.gateway._identify_gates.clear()
+    async with http.get(f"{discord.rest_url}/gateway/bot") as response:
+        limit = (await response.json())["session_start_limit"]
+    assert (limit["total"], limit["remaining"]) == (2, 0)
+    assert limit["reset_after"] > 86_000_000
+    third = await RawGateway.connect(http, discord.gateway_url)
+    await third.identify()
+    await third.until_op(9)
+    async with http.get(f"{discord.rest_url}/users/@me") as response:
+        assert response.status == 401
+
+
+@pytest.mark.parametrize("discord", [quick(sends_per_minute=10)], indirect=True)
+async def test_too_many_sends_close_the_connection(discord, http):
+    gateway, _ = await started(discord, http)
+    for _ in range(9):
+        await gateway.send(1, None)
+    assert discord.gateway.stats.closes == {}
+    await gateway.send(1, None)
+    assert await gateway.until_closed() == 4008
+
+
+@pytest.mark.parametrize("discord", [quick(heartbeat_interval_s=0.05)], indirect=True)
+async def test_a_client_without_heartbeats_is_dropped_and_may_resume(discord, http):
+    gateway, ready = await started(discord, http)
+    assert await gateway.until_closed() == 4000
+    assert ready["session_id"] in discord.gateway.sessions
+
+
+async def test_members_come_in_chunks_and_once_per_guild_and_half_minute(discord, http):
+    [guild_id] = add_guilds(discord.world, 1, members=2500)
+    gateway, _ = await started(discord, http, GUILDS | MEMBER_EVENTS)
+    request = {"guild_id": guild_id, "query": "", "limit": 0, "nonce": "n1"}
+    await gateway.send(8, request)
+    chunks = [await gateway.until("GUILD_MEMBERS_CHUNK") for _ in range(3)]
+    assert [(chunk["chunk_index"], chunk["chunk_count"], len(chunk["members"])) for chunk in chunks] == [
+        (0, 3, 1000),
+        (1, 3, 1000),
+        (2, 3, 501),
+    ]
+    assert {chunk["nonce"] for chunk in chunks} == {"n1"}
+    assert len({member["user"]["id"] for chunk in chunks for member in chunk["members"]}) == 2501
+    await gateway.send(8, request)
+    limited = await gateway.until("RATE_LIMITED")
+    assert limited["opcode"] == 8
+    assert 29 < limited["retry_after"] <= 30
+    assert limited["meta"] == {"guild_id": guild_id, "nonce": "n1"}
+    await gateway.send(8, {"guild_id": guild_id, "query": "user12", "limit": 5})
+    assert len((await gateway.until("GUILD_MEMBERS_CHUNK"))["members"]) == 5
+    await gateway.send(8, {"guild_id": GUILD_ID, "user_ids": [USER_ID, "7"]})
+    chunk = await gateway.until("GUILD_MEMBERS_CHUNK")
+    assert [member["user"]["id"] for member in chunk["members"]] == [USER_ID]
+    assert chunk["not_found"] == ["7"]
+
+
+async def test_shards_share_the_guilds(discord, http):
+    add_guilds(discord.world, 20)
+    discord.gateway.config = GatewayConfig(max_concurrency=2, shards=2)
+    seen = []
+    for number in range(2):
+        gateway = await RawGateway.connect(http, discord.gateway_url)
+        await gateway.identify(shard=(number, 2))
+        ready = await gateway.until("READY")
+        seen += [guild["id"] for guild in ready["guilds"]]
+    assert sorted(seen) == sorted(discord.world.guilds)
+
+
+async def test_outage_of_a_guild(discord, http):
+    gateway, _ = await started(discord, http)
+    discord.gateway.set_available(GUILD_ID, available=False)
+    assert (await gateway.until("GUILD_DELETE")) == {"id": GUILD_ID, "unavailable": True}
+    discord.gateway.set_available(GUILD_ID, available=True)
+    assert (await gateway.until("GUILD_CREATE"))["id"] == GUILD_ID
+
+
+async def test_a_big_world_is_built_at_once(discord, http):
+    add_guilds(discord.world, 1000, members=200)
+    gateway, ready = await started(discord, http)
+    assert len(ready["guilds"]) == 1001
+    guilds = [await gateway.until("GUILD_CREATE") for _ in range(1001)]
+    assert sum(guild["member_count"] for guild in guilds) == 1000 * 201 + 6
