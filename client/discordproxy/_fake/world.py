@@ -1,0 +1,99 @@
+"""A small Discord in memory: what exists in it. Knows nothing of gRPC channels and clients."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import datetime, timezone
+from typing import Any
+
+import grpc
+
+from discordproxy.discord_api_pb2 import Channel, Guild, GuildMember, Message, Role, User
+from discordproxy.snowflakes import snowflake_at
+
+_STATUS = {
+    400: grpc.StatusCode.INVALID_ARGUMENT,
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    403: grpc.StatusCode.PERMISSION_DENIED,
+    404: grpc.StatusCode.NOT_FOUND,
+    409: grpc.StatusCode.FAILED_PRECONDITION,
+    412: grpc.StatusCode.FAILED_PRECONDITION,
+    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    502: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+_SERVER_ERROR = 500
+
+
+class HttpRefusal(Exception):  # noqa: N818 -- Discord refuses; it never reaches a program
+    """Discord answers with an error."""
+
+    def __init__(self, status: int, code: int, text: str) -> None:
+        super().__init__(status, code, text)
+        self.status = status
+        self.code = code
+        self.text = text
+
+    def grpc_status(self) -> grpc.StatusCode:
+        """Return the gRPC status the proxy makes of it."""
+        other = grpc.StatusCode.INTERNAL if self.status >= _SERVER_ERROR else grpc.StatusCode.INVALID_ARGUMENT
+        return _STATUS.get(self.status, other)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the details the proxy makes of it."""
+        sent = "unknown" if self.status >= _SERVER_ERROR else "no"
+        return {"type": "HTTPException", "status": self.status, "code": self.code, "text": self.text, "sent": sent}
+
+
+class World:
+    """Guilds, channels, roles, members, users and messages."""
+
+    def __init__(self) -> None:
+        self._ids = itertools.count(snowflake_at(datetime.now(timezone.utc)))
+        self.guilds: dict[int, Guild] = {}
+        self.channels: dict[int, Channel] = {}
+        self.roles: dict[int, Role] = {}
+        self.users: dict[int, User] = {}
+        self.members: dict[tuple[int, int], GuildMember] = {}
+        self.messages: dict[int, Message] = {}
+        self._direct_channels: dict[int, int] = {}
+        self.bot = self.add_user("bot", bot=True)
+
+    def add_guild(self, **fields: Any) -> Guild:
+        """Let a guild exist."""
+        guild = Guild(**{"id": self.new_id(), "name": "Guild", **fields})
+        return self.guilds.setdefault(guild.id, guild)
+
+    def add_channel(self, **fields: Any) -> Channel:
+        """Let a channel exist."""
+        channel = Channel(**{"id": self.new_id(), "type": Channel.GUILD_TEXT, **fields})
+        return self.channels.setdefault(channel.id, channel)
+
+    def add_role(self, **fields: Any) -> Role:
+        """Let a role exist."""
+        role = Role(**{"id": self.new_id(), **fields})
+        return self.roles.setdefault(role.id, role)
+
+    def add_user(self, username: str, **fields: Any) -> User:
+        """Let a user exist."""
+        user = User(**{"id": self.new_id(), "username": username, "discriminator": "0", **fields})
+        return self.users.setdefault(user.id, user)
+
+    def add_member(self, guild_id: int, user: User | int, **fields: Any) -> GuildMember:
+        """Let a user be a member."""
+        known = self.users.get(user) or self.add_user("user", id=user) if isinstance(user, int) else user
+        member = GuildMember(**{"user": known, "guild_id": guild_id, "joined_at": now(), **fields})
+        return self.members.setdefault((guild_id, known.id), member)
+
+    def direct_channel(self, user_id: int) -> int:
+        """Return the id of the channel for direct messages to a user."""
+        return self._direct_channels.setdefault(user_id, self.new_id())
+
+    def new_id(self) -> int:
+        """Return an id of now that nothing has yet."""
+        return next(self._ids)
+
+
+def now() -> str:
+    """Return the time as Discord writes it."""
+    return datetime.now(timezone.utc).isoformat()

@@ -1,0 +1,257 @@
+"""A stand-in for the whole proxy, for the tests of applications: in memory, no network, nothing to install.
+
+```python
+def test_welcome(discord_proxy):                        # the fixture of the pytest plugin
+    welcome(user_id=42)                                 # your code, with its own DiscordClient or AsyncDiscordClient
+    assert discord_proxy.direct_messages(42)[0].content == "Welcome!"
+
+
+def test_closed_direct_messages(discord_proxy):
+    discord_proxy.fail_http(403, 50007, "Cannot send messages to this user", rpc="SendDirectMessage")
+    welcome(user_id=42)                                 # must cope
+```
+Without pytest: `with FakeDiscordProxy() as proxy: ...`
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest import mock
+
+import grpc
+
+from discordproxy._fake.answers import respond
+from discordproxy._fake.world import HttpRefusal, World
+from discordproxy.discord_api_pb2_grpc import DiscordApiStub
+from discordproxy.tests.factories import create_rpc_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from google.protobuf.message import Message as AnyMessage
+    from typing_extensions import Self
+
+    from discordproxy.discord_api_pb2 import Channel, Guild, GuildMember, Message, Role, User
+
+    Answer = AnyMessage | Callable[[Any], AnyMessage]
+
+
+class Call(NamedTuple):
+    """A call that the application made.
+
+    Attributes:
+        rpc: Name of the RPC, e.g. "SendDirectMessage".
+        request: The request message.
+        timeout: Seconds, None without deadline.
+        metadata: What was sent with it: API key, name of the application, id of the request.
+    """
+
+    rpc: str
+    request: Any
+    timeout: float | None
+    metadata: dict[str, str]
+
+
+class _Failure(NamedTuple):
+    code: grpc.StatusCode
+    details: str
+    rpc: str | None
+    delivered: bool
+
+
+class FakeDiscordProxy:
+    """Answers the calls of every client in this process while it is active, instead of a proxy.
+
+    What is sent can be read, edited and deleted afterwards; everything else answers with plausible objects.
+    Waiting between repetitions is skipped.
+
+    Attributes:
+        calls: Every call, in order.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self._world = World()
+        self._answers: dict[str, Answer] = {}
+        self._failures: list[_Failure] = []
+        self._lock = threading.RLock()
+        self._patches = ExitStack()
+
+    def __enter__(self) -> Self:
+        channel: Any = _SyncChannel(self)
+        async_channel: Any = _AsyncChannel(self)
+        for target, replacement in (
+            ("discordproxy.client.DiscordApiStub", lambda _channel: DiscordApiStub(channel)),
+            ("discordproxy.aio.DiscordApiStub", lambda _channel: DiscordApiStub(async_channel)),
+            ("discordproxy.client.DiscordClient._sleep", lambda _client, _seconds: None),
+            ("discordproxy.aio.AsyncDiscordClient._sleep", _do_not_wait),
+        ):
+            self._patches.enter_context(mock.patch(target, replacement))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._patches.close()
+
+    @property
+    def messages(self) -> list[Message]:
+        """All messages that were sent and not deleted, in order; edits are in them."""
+        with self._lock:
+            return list(self._world.messages.values())
+
+    def channel_messages(self, channel_id: int) -> list[Message]:
+        """Return the messages in a channel."""
+        return [message for message in self.messages if message.channel_id == channel_id]
+
+    def direct_messages(self, user_id: int) -> list[Message]:
+        """Return the direct messages to a user."""
+        return self.channel_messages(self._world.direct_channel(user_id))
+
+    def requests(self, rpc: str) -> list[Any]:
+        """Return the requests of all calls of an RPC."""
+        return [call.request for call in self.calls if call.rpc == rpc]
+
+    def add_guild(self, **fields: Any) -> Guild:
+        """Let a guild exist; returns it."""
+        return self._world.add_guild(**fields)
+
+    def add_channel(self, guild_id: int, name: str = "general", **fields: Any) -> Channel:
+        """Let a channel exist in a guild; returns it."""
+        return self._world.add_channel(guild_id=guild_id, name=name, **fields)
+
+    def add_role(self, guild_id: int, name: str = "role", **fields: Any) -> Role:
+        """Let a role exist in a guild; returns it."""
+        return self._world.add_role(guild_id=guild_id, name=name, **fields)
+
+    def add_user(self, username: str = "user", **fields: Any) -> User:
+        """Let a user exist; returns it."""
+        return self._world.add_user(username=username, **fields)
+
+    def add_member(self, guild_id: int, user: User | int, **fields: Any) -> GuildMember:
+        """Let a user be a member of a guild; returns the member."""
+        return self._world.add_member(guild_id, user, **fields)
+
+    def answer(self, rpc: str, answer: Answer) -> None:
+        """Answer an RPC from now on with a response message, or with a function that makes it of the request."""
+        self._answers[rpc] = answer
+
+    def fail_http(self, status: int, code: int = 0, text: str = "", *, rpc: str | None = None, times: int = 1) -> None:
+        """Let the next calls end with an error of Discord.
+
+        Args:
+            status: HTTP status; 429 is easier with fail_rate_limited.
+            code: Discord's JSON error code.
+            text: Discord's message.
+            rpc: Only calls of this RPC; None for any.
+            times: How many calls fail.
+        """
+        refusal = HttpRefusal(status, code, text or f"HTTP {status}")
+        self._fail(refusal.grpc_status(), refusal.facts(), rpc, times)
+
+    def fail_rate_limited(self, retry_after: float = 1.0, *, rpc: str | None = None, times: int = 1) -> None:
+        """Let the proxy refuse the next calls, because the rate limit asks for a longer wait than allowed."""
+        facts = {
+            "type": "ProxyException",
+            "text": "The wait for the rate limit is longer than max_wait",
+            "reason": "WAIT_EXCEEDS_MAX_WAIT",
+            "sent": "no",
+            "retry_after": retry_after,
+        }
+        self._fail(grpc.StatusCode.RESOURCE_EXHAUSTED, facts, rpc, times)
+
+    def fail_timeout(self, *, rpc: str | None = None, times: int = 1, delivered: bool = False) -> None:
+        """Let the next calls time out, without waiting.
+
+        Args:
+            rpc: Only calls of this RPC; None for any.
+            times: How many calls fail.
+            delivered: Whether they take effect nevertheless, so that calling again would do it twice.
+        """
+        self._fail(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded", rpc, times, delivered=delivered)
+
+    def fail_unreachable(self, *, rpc: str | None = None, times: int = 1) -> None:
+        """Let the next calls find no proxy. A client repeats such a call: `times` counts the attempts."""
+        self._fail(
+            grpc.StatusCode.UNAVAILABLE,
+            "failed to connect to all addresses; last error: UNKNOWN: Connection refused",
+            rpc,
+            times,
+        )
+
+    def _fail(
+        self,
+        code: grpc.StatusCode,
+        details: str | dict[str, Any],
+        rpc: str | None,
+        times: int,
+        *,
+        delivered: bool = False,
+    ) -> None:
+        text = details if isinstance(details, str) else json.dumps(details)
+        self._failures += [_Failure(code, text, rpc, delivered)] * times
+
+    def handle(self, call: Call) -> AnyMessage:
+        """Record a call and answer it; what gRPC's channel would do.
+
+        Raises:
+            grpc.RpcError: the call fails.
+        """
+        with self._lock:
+            self.calls.append(call)
+            failure = next((failure for failure in self._failures if failure.rpc in {None, call.rpc}), None)
+            if failure is not None:
+                self._failures.remove(failure)
+                if not failure.delivered:
+                    raise create_rpc_error(code=failure.code, details=failure.details)
+            try:
+                response = self._respond(call)
+            except HttpRefusal as refusal:
+                raise create_rpc_error(code=refusal.grpc_status(), details=json.dumps(refusal.facts())) from None
+            if failure is not None:
+                raise create_rpc_error(code=failure.code, details=failure.details)
+            return response
+
+    def _respond(self, call: Call) -> AnyMessage:
+        if (answer := self._answers.get(call.rpc)) is None:
+            return respond(self._world, call.rpc, call.request)
+        return answer(call.request) if callable(answer) else answer
+
+
+async def _do_not_wait(_client: object, _seconds: float) -> None:
+    """Take the place of waiting between repetitions."""
+
+
+class _SyncChannel:
+    """As much of grpc.Channel as a stub needs."""
+
+    def __init__(self, proxy: FakeDiscordProxy) -> None:
+        self._proxy = proxy
+
+    def unary_unary(
+        self, path: str, request_serializer: Any, response_deserializer: Any, **_options: Any
+    ) -> Callable[..., Any]:
+        rpc = path.rpartition("/")[2]
+
+        def perform(request: AnyMessage, timeout: float | None = None, metadata: Any = (), **_options: Any) -> Any:
+            copy = type(request).FromString(request_serializer(request))
+            response = self._proxy.handle(Call(rpc, copy, timeout, dict(metadata or ())))
+            return response_deserializer(response.SerializeToString())
+
+        return perform
+
+
+class _AsyncChannel(_SyncChannel):
+    """The same of grpc.aio.Channel."""
+
+    def unary_unary(self, *arguments: Any, **options: Any) -> Callable[..., Any]:
+        perform = super().unary_unary(*arguments, **options)
+
+        async def perform_async(*args: Any, **kwargs: Any) -> Any:
+            return perform(*args, **kwargs)
+
+        return perform_async

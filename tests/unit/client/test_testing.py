@@ -1,0 +1,176 @@
+"""The stand-in that applications test with: it behaves like a proxy, for both clients."""
+
+import inspect
+import os
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+
+from discordproxy.aio import AsyncDiscordClient
+from discordproxy.client import (
+    DiscordClient,
+    DiscordProxyGrpcError,
+    DiscordProxyHttpError,
+    DiscordProxyTimeoutError,
+    Embed,
+    default_client,
+)
+from discordproxy.discord_api_pb2 import Channel, GetUserRequest, User, UserResponse
+from discordproxy.testing import FakeDiscordProxy
+
+
+@pytest.fixture
+def proxy():
+    with FakeDiscordProxy() as fake:
+        yield fake
+
+
+@pytest.fixture
+def client():
+    return DiscordClient("nowhere.invalid:1", api_key="secret", app="tests")
+
+
+async def test_both_clients_meet_in_one_world(proxy, client):
+    sent = client.create_channel_message(5, "Hello", Embed(title="first"), embeds=[Embed(title="second")])
+    assert [embed.title for embed in sent.embeds] == ["first", "second"]
+    async_client = AsyncDiscordClient("nowhere.invalid:1")
+    assert await async_client.get_channel_message(5, sent.id) == sent
+    edited = await async_client.edit_channel_message(5, sent.id, "Bye", embeds=[])
+    assert (edited.content, len(edited.embeds)) == ("Bye", 0)
+    assert proxy.messages == [edited]
+
+
+def test_records_calls(proxy, client):
+    client.create_direct_message(42, "Welcome!", timeout=7)
+    assert proxy.direct_messages(42)[0].content == "Welcome!"
+    call = proxy.calls[0]
+    assert (call.rpc, call.request.user_id, call.timeout) == ("SendDirectMessage", 42, 7)
+    assert call.metadata["authorization"] == "Bearer secret"
+    assert call.metadata["x-discordproxy-app"] == "tests"
+    assert proxy.requests("SendDirectMessage") == [call.request]
+
+
+def test_default_client_is_covered(proxy):
+    default_client().create_direct_message(1, "x")
+    assert len(proxy.direct_messages(1)) == 1
+
+
+def test_messages_page_in_both_directions(proxy, client):
+    ids = [client.create_channel_message(5, str(number)).id for number in range(250)]
+    client.create_channel_message(6, "elsewhere")
+    assert [message.id for message in client.get_channel_messages(5)] == ids[::-1]
+    assert [message.id for message in client.get_channel_messages(5, after=ids[9])] == ids[10:]
+    assert [message.id for message in client.get_channel_messages(5, limit=120, before=ids[200])] == ids[80:200][::-1]
+    sizes = [request.limit for request in proxy.requests("GetMessages")]
+    assert sizes == [100, 100, 100, 100, 100, 100, 100, 20]
+
+
+async def test_members_page(proxy):
+    guild = proxy.add_guild()
+    for user_id in range(1, 1201):
+        proxy.add_member(guild.id, user_id)
+    members = AsyncDiscordClient().list_guild_members(guild.id)
+    assert [member.user.id async for member in members] == list(range(1, 1201))
+    assert [request.after for request in proxy.requests("ListGuildMembers")] == [0, 1000]
+
+
+def test_unknown_things_are_404(proxy, client):
+    with pytest.raises(DiscordProxyHttpError) as caught:
+        client.edit_channel_message(5, 6, "x")
+    assert (caught.value.status, caught.value.code, caught.value.sent) == (404, 10008, "no")
+
+
+def test_http_error_once(proxy, client):
+    proxy.fail_http(403, 50007, "Cannot send messages to this user", rpc="SendDirectMessage")
+    assert client.get_guild_channels(1) == []
+    with pytest.raises(DiscordProxyHttpError, match="Cannot send"):
+        client.create_direct_message(1, "x")
+    assert client.create_direct_message(1, "x").id
+
+
+def test_rate_limited(proxy, client):
+    proxy.fail_rate_limited(retry_after=30.0)
+    with pytest.raises(DiscordProxyGrpcError) as caught:
+        client.create_direct_message(1, "x", max_wait=timedelta(seconds=2))
+    assert (caught.value.sent, caught.value.retry_after) == ("no", 30.0)
+    assert caught.value.reason == "WAIT_EXCEEDS_MAX_WAIT"
+
+
+@pytest.mark.parametrize("delivered", [True, False])
+def test_timeout(proxy, client, delivered):
+    proxy.fail_timeout(delivered=delivered)
+    with pytest.raises(DiscordProxyTimeoutError) as caught:
+        client.create_direct_message(1, "x", nonce="same")
+    assert caught.value.sent == "unknown"
+    client.create_direct_message(1, "x", nonce="same")
+    assert len(proxy.messages) == 1
+
+
+async def test_unreachable_is_repeated_without_waiting(proxy):
+    proxy.fail_unreachable(times=3)
+    await AsyncDiscordClient(retries=3).create_direct_message(1, "x")
+    assert len({call.request.nonce for call in proxy.calls}) == 1
+    assert len(proxy.calls) == 4
+    proxy.fail_unreachable()
+    with pytest.raises(DiscordProxyGrpcError) as caught:
+        await AsyncDiscordClient(retries=0).create_direct_message(1, "x")
+    assert caught.value.sent == "no"
+
+
+def test_too_long_text(proxy, client):
+    with pytest.raises(DiscordProxyHttpError, match="2000 or fewer"):
+        client.create_channel_message(1, "x" * 2001)
+
+
+def test_own_answers(proxy, client):
+    proxy.answer("GetUser", lambda request: UserResponse(user=User(id=request.user_id, username="Bruce")))
+    assert client.call("GetUser", GetUserRequest(user_id=3)).user.username == "Bruce"
+    assert client.get_user(4).id == 4
+
+
+def test_guild_objects(proxy, client):
+    guild = proxy.add_guild(name="Fleet")
+    text = proxy.add_channel(guild.id, "general")
+    role = proxy.add_role(guild.id, "Pilot")
+    user = proxy.add_user("Bruce")
+    proxy.add_member(guild.id, user, roles=[7])
+    assert client.get_guild(guild.id).name == "Fleet"
+    assert client.get_guild_channels(guild.id) == [text]
+    made = client.create_channel(guild.id, "news", Channel.GUILD_NEWS, topic="All")
+    assert client.edit_channel(made.id, topic=None, name="old").topic == ""
+    client.delete_channel(made.id)
+    client.add_member_role(guild.id, user.id, role.id)
+    assert list(client.get_guild_member(guild.id, user.id).roles) == [7, role.id]
+    changes = client.sync_member_roles(guild.id, user.id, roles=[9], managed=[9, role.id])
+    assert (list(changes.added), list(changes.removed)) == ([9], [role.id])
+    assert list(client.edit_guild_member(guild.id, user.id, roles=None).roles) == []
+    client.kick_guild_member(guild.id, user.id)
+    with pytest.raises(DiscordProxyHttpError, match="Unknown Member"):
+        client.get_guild_member(guild.id, user.id)
+    assert client.edit_role(guild.id, role.id, name="Captain").name == "Captain"
+    client.delete_role(guild.id, role.id)
+    assert client.get_guild_roles(guild.id) == []
+    assert client.create_webhook(text.id, "hook").name == "hook"
+    assert client.get_current_user().bot
+
+
+def test_everything_is_restored_afterwards():
+    before = inspect.getattr_static(DiscordClient, "_sleep")
+    with FakeDiscordProxy():
+        assert inspect.getattr_static(DiscordClient, "_sleep") is not before
+    assert inspect.getattr_static(DiscordClient, "_sleep") is before
+
+
+def test_pytest_fixture(tmp_path):
+    (tmp_path / "test_application.py").write_text(
+        "from discordproxy.client import DiscordClient\n"
+        "def test_it(discord_proxy):\n"
+        "    DiscordClient().create_direct_message(42, 'Welcome!')\n"
+        "    assert discord_proxy.direct_messages(42)[0].content == 'Welcome!'\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "discordproxy._pytest_plugin", "-p", "no:cacheprovider", "."]
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert "1 passed" in run.stdout, run.stdout + run.stderr
