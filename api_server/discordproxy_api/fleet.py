@@ -15,7 +15,6 @@ from discordproxy_ratelimit.errors import BrokerUnavailable
 
 log = logging.getLogger("supervisor")
 
-REDIS_WITHIN_S = 10.0
 LISTENING_WITHIN_S = 30.0
 MARGIN_S, GATEWAY_WITHIN_S, BROKER_WITHIN_S = 2.0, 6.0, 8.0
 """Seconds before a process is urged and then killed; the workers' margin comes on top of their drain time."""
@@ -62,7 +61,7 @@ class Fleet:
         sandbox: a local Discord that starts before everybody and ends after them, or None.
         sandbox_address: where it listens.
         address: where the workers will listen.
-        redis_url: the server the broker provides or watches.
+        redis_url: the server the broker provides or watches; it has to answer within `redis_within_s` seconds.
         drain_s: how long the workers may take to finish their calls.
         greeting: what the operator sees once the workers listen.
     """
@@ -79,11 +78,12 @@ class Fleet:
         redis_url: str,
         drain_s: float,
         greeting: str,
+        redis_within_s: float = 10.0,
     ) -> None:
         self._broker, self._gateway, self._workers = broker, gateway, list(workers)
         self._sandbox, self._sandbox_address = sandbox, sandbox_address
         self._address = address
-        self._redis_url = redis_url
+        self._redis_url, self._redis_within_s = redis_url, redis_within_s
         self._drain_s = drain_s
         self._greeting = greeting
         self._tasks: dict[Child, asyncio.Task[Ended | None]] = {}
@@ -119,7 +119,7 @@ class Fleet:
             self._keep(self._sandbox)
             await self._listening(self._sandbox_address)
         try:
-            await wait_for(self._redis_url, within_s=REDIS_WITHIN_S)
+            await wait_for(self._redis_url, within_s=self._redis_within_s)
         except BrokerUnavailable as error:
             raise StartError(str(error)) from None
         for child in (self._gateway, *self._workers):

@@ -1,0 +1,164 @@
+"""The processes of a server together: order of start and end, and what the end of one means for the others."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from discordproxy_api.children import Child, Ended
+from discordproxy_api.fleet import Address, Fleet, StartError, check_free
+from discordproxy_ratelimit.parent import end_with_parent
+from fakes.eventually import eventually
+
+PROGRAM = """
+import os, signal, socket, sys, time
+name, port, stubborn = os.environ["NAME"], int(os.environ["PORT"]), os.environ.get("STUBBORN")
+def tell(what):
+    with open("story", "a") as story:
+        story.write(f"{name} {what}\\n")
+def stop(number, frame):
+    tell("asked")
+    if not stubborn:
+        tell("ended")
+        sys.exit(0)
+signal.signal(signal.SIGTERM, stop)
+tell("started")
+if status := os.environ.get("STATUS"):
+    print("ERROR: no way", flush=True)
+    sys.exit(int(status))
+if name.startswith("api"):
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
+        while True:
+            time.sleep(600)
+while True:
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def address() -> Address:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return Address("127.0.0.1", probe.getsockname()[1])
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, valkey: str, address: Address) -> Callable[..., Fleet]:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    monkeypatch.chdir(tmp_path)  # the children's folder
+
+    def child(name: str, changes: dict[str, str]) -> Child:
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path), "NAME": name, "PORT": str(address.port)}
+        return Child(
+            name,
+            "program",
+            environment=environment | changes,
+            report=lambda _name, line: not line.startswith("ERROR"),
+            preexec=end_with_parent(),
+        )
+
+    def make(changes: dict[str, dict[str, str]] | None = None, redis_url: str = valkey) -> Fleet:
+        broker, gateway, first, second = (
+            child(name, (changes or {}).get(name, {})) for name in ("broker", "gateway", "api.0", "api.1")
+        )
+        return Fleet(
+            broker=broker,
+            gateway=gateway,
+            workers=[first, second],
+            address=address,
+            redis_url=redis_url,
+            drain_s=0.5,
+            greeting="up and running",
+            redis_within_s=0.5,
+        )
+
+    return make
+
+
+def story(folder: Path) -> list[str]:
+    return (folder / "story").read_text().splitlines()
+
+
+async def listening(capsys: pytest.CaptureFixture[str]) -> None:
+    heard = []
+
+    def greeted() -> bool:
+        heard.append(capsys.readouterr().out)
+        return "up and running" in "".join(heard)
+
+    await eventually(greeted)
+
+
+async def test_broker_first_and_last(
+    fleet: Callable[..., Fleet], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = fleet()
+    running = asyncio.create_task(whole.run())
+    await listening(capsys)
+    await eventually(lambda: len(story(tmp_path)) == 4)
+    whole.signal()
+    assert await running is None
+    told = story(tmp_path)
+    assert told[0] == "broker started"
+    assert sorted(told[1:4]) == ["api.0 started", "api.1 started", "gateway started"]
+    ends = [line for line in told if line.endswith("ended")]
+    assert sorted(ends[:2]) == ["api.0 ended", "api.1 ended"]
+    assert ends[2:] == ["gateway ended", "broker ended"]
+    assert told.index("gateway asked") > max(told.index("api.0 ended"), told.index("api.1 ended"))
+
+
+@pytest.mark.parametrize(("name", "status"), [("api.1", 2), ("gateway", 78), ("broker", 78)])
+async def test_a_child_that_cannot_run_ends_everything(
+    name: str, status: int, fleet: Callable[..., Fleet], tmp_path: Path
+) -> None:
+    async with asyncio.timeout(20):
+        assert await fleet({name: {"STATUS": str(status)}}).run() == Ended(name, status, "ERROR: no way")
+    told = story(tmp_path)
+    started = {line.split()[0] for line in told if line.endswith("started")} - {name}
+    assert {line.split()[0] for line in told if line.endswith("ended")} <= started
+
+
+async def test_without_redis_nothing_else_is_started(fleet: Callable[..., Fleet], tmp_path: Path) -> None:
+    with pytest.raises(StartError, match=r"did not answer for 0.5 s; start it or set DISCORDPROXY_REDIS_URL"):
+        await fleet(redis_url=f"unix://{tmp_path}/none").run()
+    assert not any(line.startswith(("api", "gateway")) for line in story(tmp_path))
+
+
+async def test_a_child_that_ignores_the_signal_is_killed(
+    fleet: Callable[..., Fleet], tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = fleet({"api.0": {"STUBBORN": "1"}})
+    running = asyncio.create_task(whole.run())
+    await listening(capsys)
+    await eventually(lambda: len(story(tmp_path)) == 4)
+    whole.signal()
+    whole.signal()  # so that nobody waits for the drain time
+    async with asyncio.timeout(20):
+        assert await running is None
+    assert "api.0 did not end in time: SIGKILL" in caplog.text
+
+
+def test_a_taken_port_is_told(address: Address) -> None:
+    check_free(address, "--port")
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # as our own workers listen
+        other.bind((address.host, address.port))
+        other.listen()
+        with pytest.raises(StartError, match=f"{address} is already in use; stop the other server, or choose another"):
+            check_free(address, "--port")
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_an_address_that_is_not_ours_is_told(host: str) -> None:
+    with pytest.raises(StartError, match="cannot be used"):
+        check_free(Address(host, 4321), "--host")
+
+
+def test_ipv6_addresses_are_written_with_brackets() -> None:
+    assert str(Address("::1", 1)) == "[::1]:1"
