@@ -1,0 +1,226 @@
+"""Composition root of one API worker: settings in, objects wired bottom-up, one run, closed in reverse order."""
+
+import asyncio
+import gc
+import ipaddress
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import uvloop
+from google.protobuf.internal import api_implementation
+
+from discordproxy import __version__
+from discordproxy_api.composites import SendDirectMessage, SyncMemberRoles
+from discordproxy_api.contract import Rpc, load_contract
+from discordproxy_api.discord_http import DiscordHttp, HttpOptions
+from discordproxy_api.dm_channels import DmChannels
+from discordproxy_api.drain import Drain
+from discordproxy_api.health import Health, Probe
+from discordproxy_api.idempotency import Idempotency
+from discordproxy_api.interceptors import AccessLog, Admission, Identity, TimeLimit
+from discordproxy_api.metrics import Metrics
+from discordproxy_api.ops import Ops
+from discordproxy_api.requests import Request, RoutePolicy
+from discordproxy_api.rest import Rest
+from discordproxy_api.retry import RetryPolicy
+from discordproxy_api.routed import Routed
+from discordproxy_api.server import PortTaken, Server, ServerOptions
+from discordproxy_api.servicer import Procedure, Servicer
+from discordproxy_api.settings import ApiSettings
+from discordproxy_api.uploads import UploadLimits, Uploads
+from discordproxy_ratelimit import logs
+from discordproxy_ratelimit.broker import Broker, Limits
+from discordproxy_ratelimit.connection import connect
+from discordproxy_ratelimit.embedded import broker_url
+from discordproxy_ratelimit.metrics import Decisions
+from discordproxy_ratelimit.settings import load
+
+log = logging.getLogger("discordproxy_api")
+
+CONFIGURATION = 78
+"""Exit status that tells a supervisor not to try again: somebody has to change something first."""
+
+HOMEPAGE = "https://github.com/discordproxy/discordproxy"
+
+
+class Unsafe(Exception):  # noqa: N818 - says what is the case
+    """The settings would open the bot to everybody; the text says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A wired worker, serving or about to."""
+
+    server: Server
+    health: Health
+    drain: Drain
+    metrics: Metrics
+    broker: Broker
+    rest: Rest
+    idempotency: Idempotency
+
+    async def finish(self) -> None:
+        """Wait for the calls that go on without their callers."""
+        await self.idempotency.finish()
+        await self.rest.finish()
+
+
+@asynccontextmanager
+async def wired(settings: ApiSettings, broker: Broker, metrics: Metrics) -> AsyncIterator[Worker]:
+    """Build the worker's objects around a broker; leaving closes what was opened."""
+    drain = Drain()
+    options = HttpOptions(
+        url=settings.discord_url,
+        user_agent=f"DiscordBot ({HOMEPAGE}, {__version__})",
+        timeout_s=settings.http_timeout,
+        connect_timeout_s=settings.connect_timeout,
+        answer_limit_bytes=settings.max_answer_bytes,
+    )
+    async with DiscordHttp(options, token=settings.token.get_secret_value()) as http:
+        rest = Rest(
+            http=http,
+            broker=broker,
+            drain=drain,
+            metrics=metrics,
+            policy=RetryPolicy(attempts=settings.retries + 1),
+        )
+        idempotency = Idempotency(broker.notes, kept_s=settings.idempotency_ttl, drain=drain, metrics=metrics)
+        servicer = Servicer(
+            _procedures(settings, load_contract(), rest, DmChannels(rest, broker.notes, metrics)),
+            uploads=Uploads(UploadLimits(held_bytes=settings.max_upload_bytes), drain=drain, metrics=metrics),
+            idempotency=idempotency,
+        )
+        health = Health(_probes(broker), metrics)
+        server = Server(
+            ServerOptions(
+                host=settings.host,
+                port=settings.port,
+                max_message_bytes=settings.max_message_bytes,
+                reflection=settings.reflection,
+                drain_timeout_s=settings.drain_timeout,
+                lame_duck_s=settings.lame_duck,
+            ),
+            handlers=[servicer.handler()],
+            interceptors=[
+                Identity(),
+                AccessLog(metrics),
+                Admission(
+                    drain,
+                    most=settings.max_calls,
+                    most_per_app=settings.max_calls_per_app,
+                    most_streams=settings.max_streams,
+                ),
+                TimeLimit(),
+            ],
+            health=health,
+            drain=drain,
+        )
+        yield Worker(server, health, drain, metrics, broker, rest, idempotency)
+
+
+def _procedures(
+    settings: ApiSettings, contract: Mapping[str, Rpc], rest: Rest, dm_channels: DmChannels
+) -> dict[str, Procedure]:
+    policy = RoutePolicy(allow=settings.request_allow, deny=settings.request_deny)
+    procedures: dict[str, Procedure] = {
+        name: Routed(rpc, rest) for name, rpc in contract.items() if rpc.template is not None
+    }
+    procedures["SendDirectMessage"] = SendDirectMessage(
+        contract["SendDirectMessage"], contract["SendChannelMessage"], rest, dm_channels
+    )
+    procedures["SyncMemberRoles"] = SyncMemberRoles(contract["SyncMemberRoles"], rest)
+    procedures["Request"] = Request(contract["Request"], rest, policy)
+    return procedures
+
+
+def _probes(broker: Broker) -> dict[str, Probe]:
+    async def broker_is_up() -> bool:
+        return broker.is_up
+
+    return {"broker": broker_is_up}
+
+
+async def run(settings: ApiSettings) -> None:
+    """Serve until a signal; a second one ends the drain."""
+    _check_listening(settings)
+    metrics = Metrics()
+    stop, now = asyncio.Event(), asyncio.Event()
+
+    def on_signal() -> None:
+        (now if stop.is_set() else stop).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    async with AsyncExitStack() as stack:
+        broker = _broker(settings, metrics)
+        await broker.start()
+        stack.push_async_callback(broker.close)
+        worker = await stack.enter_async_context(wired(settings, broker, metrics))
+        port = await worker.server.start()
+        looking = asyncio.create_task(worker.health.run())
+        stack.callback(looking.cancel)
+        if settings.http_port is not None:
+            ops = Ops(worker.health, metrics)
+            stack.push_async_callback(ops.close)
+            await ops.start(settings.host, settings.http_port + settings.worker if settings.http_port else 0)
+        log.info("worker %d serves on %s:%d", settings.worker, settings.host, port)
+        gc.freeze()  # what was wired lives as long as the process; collections need not look at it
+        await stop.wait()
+        log.info("stopping: calls in flight may finish within %.0f s", settings.drain_timeout)
+        await worker.server.stop(broker.drain, worker.finish, now)
+
+
+def _broker(settings: ApiSettings, metrics: Metrics) -> Broker:
+    url = broker_url(settings.redis_url.get_secret_value(), settings.token.get_secret_value())
+    return Broker(
+        connect(url),
+        prefix=settings.key_prefix,
+        bot_id=settings.bot_id,
+        limits=Limits(global_limit=settings.global_limit, degraded=settings.degraded, workers=settings.workers),
+        decisions=Decisions(metrics.registry),
+    )
+
+
+def _check_listening(settings: ApiSettings) -> None:
+    """Refuse to offer the bot to a network by accident."""
+    if not settings.allow_anonymous and not _is_local(settings.host):
+        raise Unsafe(
+            f"DISCORDPROXY_HOST is {settings.host!r}: everybody who reaches that address could use the bot; "
+            "listen on 127.0.0.1, or set DISCORDPROXY_ALLOW_ANONYMOUS=true if the network is closed"
+        )
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def main() -> None:
+    """Run the process; what nobody but the operator can repair ends it with one line."""
+    settings = load(ApiSettings)
+    logs.set_up(settings.log_level)
+    if api_implementation.Type() != "upb":
+        log.warning("protobuf runs without its C part: translation is ten times slower")
+    try:
+        uvloop.run(run(settings))
+    except Unsafe as error:
+        _fail(str(error), 2)
+    except PortTaken as error:
+        _fail(str(error), CONFIGURATION)
+    except OSError as error:
+        _fail(f"DISCORDPROXY_HTTP_PORT: cannot listen there ({error.strerror}); choose another port", CONFIGURATION)
+
+
+def _fail(line: str, status: int) -> None:
+    print(f"ERROR: {line}", file=sys.stderr)
+    raise SystemExit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""One call of an application while it is being served: who, how long, and what it has done at Discord so far.
+
+Knows neither gRPC nor HTTP. `sent`, the promise every error carries, is kept here and nowhere else.
+"""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Literal
+
+Sent = Literal["no", "yes", "unknown"]
+
+DEFAULT_APP = "default"
+
+
+@dataclass(slots=True)
+class Call:
+    """One RPC in progress.
+
+    Attributes:
+        rpc: name of the RPC, "SendChannelMessage".
+        request_id: names the call in errors and logs.
+        app: the calling application as it names itself; shares of the limits are given by it.
+        deadline_at: loop time at which the caller stops caring.
+        priority: "high", "normal" or "low".
+        max_wait_s: longest wait for a limit in seconds; None waits until the deadline.
+        idempotency_key: the caller's name for this logical call, "" when it has none.
+        left_at: loop time at which the first request left, None before.
+        attempts: how many HTTP requests have left for this call.
+        answer_status: HTTP status of Discord's last answer, 0 before the first.
+    """
+
+    rpc: str
+    request_id: str
+    app: str = DEFAULT_APP
+    deadline_at: float = float("inf")
+    priority: str = "normal"
+    max_wait_s: float | None = None
+    idempotency_key: str = ""
+    left_at: float | None = None
+    attempts: int = 0
+    answer_status: int = 0
+    _flying: int = 0
+    _done: bool = False
+    _doubt: bool = False
+
+    @property
+    def sent(self) -> Sent:
+        """Whether the call took effect at Discord, as far as anybody can know now."""
+        if self._done:
+            return "yes"
+        return "unknown" if self._flying or self._doubt else "no"
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether an earlier attempt of the present request may have taken effect."""
+        return self._doubt
+
+    def left(self, at: float, *, effect: bool) -> None:
+        """Note that a request goes out at loop time `at`; one without `effect` does nothing the caller asked for."""
+        self.attempts += 1
+        self.left_at = at if self.left_at is None else self.left_at
+        self._flying += effect
+
+    def succeeded(self, status: int, *, effect: bool) -> None:
+        """Note a 2xx answer: what was in doubt has been settled."""
+        self.answer_status = status
+        self._flying -= effect
+        self._doubt = False
+        self._done = self._done or effect
+
+    def refused(self, status: int, *, effect: bool) -> None:
+        """Note a 4xx answer: this attempt did nothing; an earlier one in doubt stays in doubt."""
+        self.answer_status = status
+        self._flying -= effect
+
+    def lost(self, status: int = 0, *, effect: bool) -> None:
+        """Note a 5xx answer or none at all."""
+        self.answer_status = status
+        self._flying -= effect
+        self._doubt = self._doubt or effect
+
+    def doubt(self) -> None:
+        """Note that somebody else may have done what this call asks for."""
+        self._doubt = True
+
+
+CURRENT: ContextVar[Call] = ContextVar("discordproxy_call")
+"""The call that the running task serves; set by the outermost interceptor: a gRPC context takes no attributes."""

@@ -1,0 +1,111 @@
+"""RPCs that are more than one request: direct messages and role synchronisation."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import orjson
+from google.protobuf.message import Message
+
+from discordproxy.discord_api_pb2 import SendChannelMessageRequest, SyncMemberRolesResponse
+from discordproxy_api import errors
+from discordproxy_api.call import Call
+from discordproxy_api.contract import Rpc
+from discordproxy_api.dm_channels import DmChannels
+from discordproxy_api.errors import ApiError
+from discordproxy_api.outbound import RestRequest, repeat_of
+from discordproxy_api.problems import FieldProblem
+from discordproxy_api.rest import Rest
+from discordproxy_api.retry import Repeat
+from discordproxy_api.routed import Job, Routed, check, document_of
+from discordproxy_api.translate import Outgoing
+from discordproxy_ratelimit.route import route_of
+
+UNKNOWN_CHANNEL = 10003
+
+COMPOSITES = ("SendDirectMessage", "SyncMemberRoles", "Request")
+"""RPCs without a route; each is a class here or, for the last, in `requests`."""
+
+
+class SendDirectMessage:
+    """A message to the channel that bot and user share.
+
+    Its request is a SendChannelMessageRequest but for the first field (by the contract, the numbers 2 to 29 mean the
+    same in every request that writes a message), so it goes the same way.
+    """
+
+    def __init__(self, rpc: Rpc, channel_message: Rpc, rest: Rest, dm_channels: DmChannels) -> None:
+        self.rpc = rpc
+        self._routed = Routed(replace(channel_message, response_type=rpc.response_type), rest)
+        self._dm_channels = dm_channels
+
+    def job(self, request: Any, call: Call) -> Job:
+        """Return the job for a request message; raises ApiError when it is invalid."""
+        check(self.rpc, request)
+        parts = self._routed.plan(SendChannelMessageRequest.FromString(request.SerializeToString()), call)
+        return Job(partial(self._run, request.user_id, parts, call), repeat_of(parts))
+
+    async def _run(self, user_id: int, parts: Sequence[Outgoing], call: Call) -> Message:
+        channel_id, remembered = await self._dm_channels.find(user_id, call)
+        try:
+            return await self._send(channel_id, parts, call)
+        except ApiError as error:
+            if not remembered or error.code != UNKNOWN_CHANNEL:
+                raise
+        channel_id, _ = await self._dm_channels.find(user_id, call, fresh=True)
+        return await self._send(channel_id, parts, call)
+
+    async def _send(self, channel_id: int, parts: Sequence[Outgoing], call: Call) -> Message:
+        for part in parts:
+            part.parameters["channel_id"] = str(channel_id)
+        return await self._routed.run(parts, call)
+
+
+class SyncMemberRoles:
+    """Makes a member's roles among the managed ones exactly those given: one read, at most one edit."""
+
+    _TEMPLATE = "/guilds/{guild_id}/members/{user_id}"
+
+    def __init__(self, rpc: Rpc, rest: Rest) -> None:
+        self.rpc = rpc
+        self._rest = rest
+
+    def job(self, request: Any, call: Call) -> Job:
+        """Return the job for a request message; raises ApiError when it is invalid."""
+        check(self.rpc, request)
+        wanted, managed = set(request.roles), set(request.managed)
+        strays = [
+            FieldProblem(f"roles[{index}]", "ROLE_NOT_MANAGED", "This role is not among `managed`.")
+            for index, role in enumerate(request.roles)
+            if role not in managed
+        ]
+        if strays:
+            raise errors.invalid_request(strays)
+        parameters = {"guild_id": str(request.guild_id), "user_id": str(request.user_id)}
+        return Job(partial(self._run, parameters, wanted, managed, request.reason, call), Repeat.ALWAYS)
+
+    async def _run(
+        self, parameters: dict[str, str], wanted: set[int], managed: set[int], reason: str, call: Call
+    ) -> Message:
+        member = document_of(await self._rest.send(self._request("GET", parameters), call))
+        held = {int(role) for role in member["roles"]}
+        added, removed = wanted - held, (held & managed) - wanted
+        if added or removed:
+            roles = [str(role) for role in sorted((held | added) - removed)]
+            body = orjson.dumps({"roles": roles})
+            await self._rest.send(self._request("PATCH", parameters, body=body, reason=reason), call)
+        return SyncMemberRolesResponse(added=sorted(added), removed=sorted(removed))
+
+    def _request(
+        self, method: str, parameters: dict[str, str], *, body: bytes | None = None, reason: str = ""
+    ) -> RestRequest:
+        return RestRequest(
+            method=method,
+            path=self._TEMPLATE.format_map(parameters),
+            route=route_of(method, self._TEMPLATE, parameters),
+            body=body,
+            reason=reason,
+            repeat=Repeat.ALWAYS,
+            effect=method != "GET",
+        )

@@ -1,0 +1,151 @@
+"""HTTP to Discord: one request out, one answer in. Knows no limits and never repeats anything."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+from types import SimpleNamespace
+from typing import Any, Self
+
+import aiohttp
+from yarl import URL
+
+from discordproxy_api.outbound import RestRequest
+
+SLOWEST_UPLOAD = 128 * 1024
+"""Bytes per second that are granted to an upload on top of the timeout: a fixed limit would cut large ones."""
+
+
+class NoAnswer(Exception):  # noqa: N818 - says what is the case
+    """Discord gave no answer; whether the request left is known to the caller of `exchange`."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOptions:
+    """How to reach Discord.
+
+    Attributes:
+        url: base of the API, version included.
+        user_agent: Discord asks for `DiscordBot (url, version)`.
+        timeout_s: longest a request without files may take.
+        connect_timeout_s: longest a new connection may take.
+        answer_limit_bytes: what is longer is not read.
+    """
+
+    url: str
+    user_agent: str
+    timeout_s: float = 30.0
+    connect_timeout_s: float = 5.0
+    answer_limit_bytes: int = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """An answer of any status. `cut` says why its body is missing: "lost" on the way, or "large"."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+    cut: str = ""
+
+
+class DiscordHttp:
+    """A pool of connections to Discord, opened with `async with`."""
+
+    def __init__(self, options: HttpOptions, *, token: str) -> None:
+        self._options = options
+        self._authorization = f"Bot {token}"
+        self._session: aiohttp.ClientSession
+
+    async def __aenter__(self) -> Self:
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_create_end.append(_connected)
+        trace.on_connection_reuseconn.append(_connected)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),  # the broker is the bound; a permit must not queue again
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": self._options.user_agent},
+            middlewares=(_once,),
+            trace_configs=[trace],
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    async def exchange(self, request: RestRequest, leaves: Callable[[], None]) -> HttpAnswer:
+        """Send `request` and return the answer.
+
+        Args:
+            request: what to send.
+            leaves: called when a connection stands and the first byte is about to go out.
+
+        Raises:
+            NoAnswer: no connection, a broken one, or a timeout.
+        """
+        headers = request.headers
+        if request.authorization is None:
+            headers["Authorization"] = self._authorization
+        try:
+            async with self._session.request(
+                request.method,
+                URL(self._options.url + request.target, encoded=True),
+                headers=headers,
+                data=_payload(request),
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(
+                    total=self._options.timeout_s + request.size / SLOWEST_UPLOAD,
+                    sock_connect=self._options.connect_timeout_s,
+                ),
+                trace_request_ctx=leaves,
+            ) as response:
+                body, cut = await self._body(response)
+                return HttpAnswer(response.status, response.headers, body, cut)
+        except (aiohttp.ClientError, TimeoutError, _Broken) as error:
+            raise NoAnswer(type(error).__name__) from None
+
+    async def _body(self, response: aiohttp.ClientResponse) -> tuple[bytes, str]:
+        body = bytearray()
+        try:
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > self._options.answer_limit_bytes:
+                    response.close()
+                    return b"", "large"
+        except (aiohttp.ClientError, TimeoutError):
+            return b"", "lost"
+        return bytes(body), ""
+
+
+class _Broken(Exception):  # noqa: N818 - says what is the case
+    """A connection broke; not an error of aiohttp, which would repeat the request by itself."""
+
+
+async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending an idempotent request a second time under the same permit."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _Broken from error
+
+
+async def _connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
+    context.trace_request_ctx()
+
+
+def _payload(request: RestRequest) -> Any:
+    """Return the body for aiohttp; made anew for each attempt, because sending uses it up."""
+    if not request.files:
+        return request.body
+    form = aiohttp.FormData(quote_fields=False)  # Discord takes UTF-8 file names as they are
+    if request.body is not None:
+        form.add_field("payload_json", request.body, content_type="application/json")
+    for file in request.files:
+        form.add_field(
+            file.field,
+            BytesIO(file.content),  # shares the bytes and is sent in pieces
+            filename=file.filename,
+            content_type=file.content_type or "application/octet-stream",
+        )
+    return form

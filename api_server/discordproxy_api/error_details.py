@@ -1,0 +1,136 @@
+"""How an error travels: the JSON of `details()` and google.rpc.Status in a trailer.
+
+Both are headers, so their size is bounded.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from discordproxy.common_pb2 import SENT_NO, SENT_UNKNOWN, SENT_YES, DiscordError
+from discordproxy_api.call import Sent
+from discordproxy_api.errors import ApiError
+from discordproxy_api.problems import FieldProblem
+
+DOMAIN = "discordproxy"
+LIMIT_BYTES = 7_500
+"""Both forms together; many peers refuse more than 8 kB of trailing headers."""
+
+_SENT = {"no": SENT_NO, "yes": SENT_YES, "unknown": SENT_UNKNOWN}
+_CUT = "..."
+
+Trailers = tuple[tuple[str, str | bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """An error ready for `context.abort`."""
+
+    details: str
+    trailers: Trailers
+
+
+def render(error: ApiError, *, sent: Sent, request_id: str) -> Rendered:
+    """Return details and trailers of `error`, with text and lists cut until they fit `LIMIT_BYTES`."""
+    text_length, items = 2_000, 50
+    while True:
+        text = _cut(error.text, text_length)
+        fields = [
+            FieldProblem(_cut(field.path, 200), _cut(field.code, 100), _cut(field.message, max(40, text_length // 4)))
+            for field in error.fields[:items]
+        ]
+        ids = error.sent_message_ids[: 2 * items]
+        details = _details(error, text, fields, ids, sent, request_id)
+        status = _status(error, details, text, fields, ids, sent, request_id).SerializeToString()
+        if _header_bytes(details, status) <= LIMIT_BYTES or not (items or text_length):
+            return Rendered(details, _trailers(status, sent, request_id))
+        text_length, items = text_length // 2, items // 2
+
+
+def _details(
+    error: ApiError, text: str, fields: Sequence[FieldProblem], ids: Sequence[int], sent: Sent, request_id: str
+) -> str:
+    """Return the JSON: the four keys of 1.5.1 first, then ours, those without a value left out."""
+    document: dict[str, Any] = {"type": "HTTPException", "status": error.http_status, "code": error.code, "text": text}
+    if not error.http_status:
+        document = {"type": "ProxyException", "text": text}
+    extras = {
+        "sent": sent,
+        "retry_after": error.retry_after_s if error.retry_after_s is None else round(error.retry_after_s, 3),
+        "request_id": request_id,
+        "scope": error.scope,
+        "bucket": error.bucket,
+        "reason": error.reason,
+        "fields": [{"path": field.path, "code": field.code, "message": field.message} for field in fields],
+        "sent_message_ids": [str(message_id) for message_id in ids],
+    }
+    document.update((key, value) for key, value in extras.items() if value not in ("", None, []))
+    return json.dumps(document)  # ASCII: gRPC would percent-encode anything else
+
+
+def _status(
+    error: ApiError,
+    details: str,
+    text: str,
+    fields: Sequence[FieldProblem],
+    ids: Sequence[int],
+    sent: Sent,
+    request_id: str,
+) -> Status:
+    """Return the rich form; its message must equal `details`, or grpc_status refuses to read it."""
+    parts: list[Any] = [ErrorInfo(reason=error.reason, domain=DOMAIN, metadata={"request_id": request_id})]
+    if error.retry_after_s is not None:
+        parts.append(RetryInfo())
+        parts[-1].retry_delay.FromNanoseconds(int(error.retry_after_s * 1e9))
+    if fields:
+        violations = [BadRequest.FieldViolation(field=field.path, description=field.message) for field in fields]
+        parts.append(BadRequest(field_violations=violations))
+    parts.append(
+        DiscordError(
+            status=error.http_status,
+            code=error.code,
+            message=text,
+            fields=[DiscordError.FieldError(path=f.path, code=f.code, message=f.message) for f in fields],
+            retry_after=error.retry_after_s or 0.0,
+            scope=error.scope,
+            bucket=error.bucket,
+            sent_message_ids=ids,
+            sent=_SENT[sent],
+            request_id=request_id,
+        )
+    )
+    return Status(code=_number(error.status), message=details, details=[_packed(part) for part in parts])
+
+
+def _trailers(status: bytes, sent: Sent, request_id: str) -> Trailers:
+    trailers: Trailers = (("grpc-status-details-bin", status), ("x-request-id", request_id))
+    if sent != "no":  # a client with a retryPolicy must not repeat what may have happened
+        trailers += (("grpc-retry-pushback-ms", "-1"),)
+    return trailers
+
+
+def _number(status: grpc.StatusCode) -> int:
+    number, _name = status.value
+    return int(number)
+
+
+def _packed(part: Any) -> AnyMessage:
+    packed = AnyMessage()
+    packed.Pack(part)
+    return packed
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: max(0, length - len(_CUT))] + _CUT
+
+
+def _header_bytes(details: str, status: bytes) -> int:
+    """Return what both weigh as headers: control characters and "%" take three bytes, binary values are base64."""
+    encoded = sum(1 if " " <= char <= "~" and char != "%" else 3 for char in details)
+    return encoded + len(status) * 4 // 3

@@ -1,0 +1,92 @@
+"""Is this worker of use? One answer for gRPC health checks, the HTTP port and the metrics.
+
+The worker is ready while Redis answers and it is not leaving. A missing gateway is told under its own name and changes
+nothing else.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+
+from discordproxy_api.interceptors import SERVICE
+from discordproxy_api.metrics import Metrics
+
+log = logging.getLogger("discordproxy_api.health")
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+Probe = Callable[[], Awaitable[bool]]
+NEEDED = "broker"
+
+
+class Health:
+    """Keeps the state of the worker's services.
+
+    Args:
+        probes: by service name; `broker` decides about readiness.
+        every_s: seconds between two rounds.
+    """
+
+    def __init__(self, probes: Mapping[str, Probe], metrics: Metrics, *, every_s: float = 1.0) -> None:
+        self._probes = probes
+        self._metrics = metrics
+        self._every_s = every_s
+        self._servicer = HealthServicer()
+        self._states: dict[str, bool] = dict.fromkeys(("", SERVICE.strip("/"), *probes), False)
+        self._leaving = False
+
+    services_of_grpc = (health.SERVICE_NAME,)
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Serve grpc.health.v1."""
+        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
+
+    @property
+    def ready(self) -> bool:
+        """Whether new calls are welcome."""
+        return self._states[""] and not self._leaving
+
+    @property
+    def states(self) -> dict[str, bool]:
+        """State by service name; "" is the worker itself."""
+        return dict(self._states)
+
+    async def run(self) -> None:
+        """Look again and again."""
+        while True:
+            await self.look()
+            await asyncio.sleep(self._every_s)
+
+    async def look(self) -> None:
+        """Ask every probe once and publish what changed."""
+        found: dict[str, bool] = {name: await self._ask(name, probe) for name, probe in self._probes.items()}
+        found[""] = found[SERVICE.strip("/")] = found.get(NEEDED, True)
+        for name, up in found.items():
+            if up != self._states[name]:
+                log.log(logging.INFO if up else logging.WARNING, "%s is %s", name or "worker", "up" if up else "down")
+            await self._publish(name, up)
+
+    async def leave(self) -> None:
+        """Say NOT_SERVING from now on, whatever the probes find."""
+        self._leaving = True
+        for name in self._states:
+            self._metrics.serving.labels(name or "worker").set(0)
+        await self._servicer.enter_graceful_shutdown()
+
+    async def _publish(self, name: str, up: bool) -> None:  # noqa: FBT001 - a state, not a switch
+        self._states[name] = up
+        if not self._leaving:
+            self._metrics.serving.labels(name or "worker").set(up)
+            await self._servicer.set(name, SERVING if up else NOT_SERVING)
+
+    async def _ask(self, name: str, probe: Probe) -> bool:
+        try:
+            return await probe()
+        except Exception as error:  # noqa: BLE001 - a probe that fails says no
+            log.debug("probe %s failed: %s", name, type(error).__name__)
+            return False

@@ -1,0 +1,193 @@
+"""The caller's idempotency key: the first call with it does the work, the others get its result.
+
+The result is kept where all workers see it. A call whose caller went away goes on once something has left, because the
+caller will come back with the same key. What may have happened without anybody knowing is said so, not repeated.
+"""
+
+import asyncio
+import hashlib
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from grpc import StatusCode
+
+from discordproxy_api import errors
+from discordproxy_api.call import Call
+from discordproxy_api.drain import Drain
+from discordproxy_api.metrics import Metrics
+from discordproxy_api.retry import NONCE_WINDOW_S, Repeat
+from discordproxy_ratelimit.errors import BrokerError
+from discordproxy_ratelimit.notes import Notes
+
+log = logging.getLogger("discordproxy_api.idempotency")
+
+LEASE_S = 15.0
+LONGEST_KEY = 256
+_DONE, _DOUBT = b"=", b"?"
+_UNKNOWN_AFTER_S = 30.0
+_PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0)
+
+Perform = Callable[[], Awaitable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """One logical call.
+
+    Attributes:
+        key: names it, unique per application and RPC.
+        request: fingerprint of what is asked.
+        repeat: what a second run would do to Discord.
+    """
+
+    key: str
+    request: str
+    repeat: Repeat
+
+    @classmethod
+    def of(cls, call: Call, request: bytes, repeat: Repeat) -> "Once":
+        """Return the identity of `call`; `request` are its bytes without the options."""
+        key = hashlib.sha256(f"{call.app}\0{call.rpc}\0{call.idempotency_key}".encode()).hexdigest()
+        return cls(key, hashlib.sha256(request).hexdigest(), repeat)
+
+
+class Idempotency:
+    """Runs each logical call once.
+
+    Args:
+        notes: where claims and results are kept.
+        kept_s: how long a result is kept, in seconds.
+        wall_clock: Unix time in seconds; workers compare it to the minute only.
+    """
+
+    def __init__(
+        self,
+        notes: Notes,
+        *,
+        kept_s: float,
+        drain: Drain,
+        metrics: Metrics,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._notes = notes
+        self._kept_s = kept_s
+        self._drain = drain
+        self._metrics = metrics
+        self._wall_clock = wall_clock
+        self._running: set[asyncio.Task[bytes]] = set()
+
+    async def finish(self) -> None:
+        """Wait for the calls that go on without their callers."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+    async def run(self, once: Once, call: Call, perform: Perform) -> bytes:
+        """Return the result of the first call with this key, which may be this one.
+
+        Raises:
+            ApiError: `perform` failed; the key was used for another request; or the first call's outcome is unknown.
+        """
+        owner = uuid.uuid4().hex
+        try:
+            result = await self._claim(once, call, owner)
+        except BrokerError as error:
+            raise errors.from_broker(error) from None
+        if result is not None:
+            self._metrics.idempotent_calls.labels("kept").inc()
+            return result
+        self._metrics.idempotent_calls.labels("first").inc()
+        task = asyncio.create_task(self._first(once, call, owner, perform))
+        self._running.add(task)
+        task.add_done_callback(self._forget)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not call.attempts:
+                task.cancel()
+            raise
+
+    async def _claim(self, once: Once, call: Call, owner: str) -> bytes | None:
+        """Return the kept result, or None when this call is to do the work."""
+        loop = asyncio.get_running_loop()
+        began, turn = loop.time(), 0
+        while True:
+            claim = await self._notes.claim(once.key, once.request, owner=owner, lease_s=LEASE_S)
+            if claim.state == "ours":
+                return None
+            if claim.state == "other":
+                text = "This idempotency key was used for another request."
+                raise errors.invalid_field("options.idempotency_key", "IDEMPOTENCY_KEY_REUSED", text)
+            if claim.result.startswith(_DONE):
+                return claim.result[len(_DONE) :]
+            if claim.state == "settled" and self._may_take_over(once, claim.result):
+                return None
+            if claim.state == "settled" and loop.time() - began > _UNKNOWN_AFTER_S:
+                call.doubt()
+                raise _unknown()
+            async with self._drain.interruptible():
+                await asyncio.sleep(_PAUSES_S[min(turn, len(_PAUSES_S) - 1)])
+            turn += 1
+
+    def _may_take_over(self, once: Once, note: bytes) -> bool:
+        """Whether running a call again whose outcome is unknown cannot double it: Discord still knows the nonce."""
+        left_at = float(note[len(_DOUBT) :] or 0)
+        return once.repeat is Repeat.NONCE and self._wall_clock() - left_at < NONCE_WINDOW_S
+
+    async def _first(self, once: Once, call: Call, owner: str, perform: Perform) -> bytes:
+        renewal = asyncio.create_task(self._renew(once, owner))
+        try:
+            if once.repeat is Repeat.NEVER:  # should this worker die now, nobody may run it again
+                await self._note(once, owner, _DOUBT, self._kept_s)
+            try:
+                result = await perform()
+            except BaseException:
+                await self._failed(once, call, owner)
+                raise
+            await self._note(once, owner, _DONE + result, self._kept_s)
+            return result
+        finally:
+            renewal.cancel()
+
+    async def _failed(self, once: Once, call: Call, owner: str) -> None:
+        """Let the next call with this key try, unless that could double what this one did."""
+        harmless = call.sent == "no" or once.repeat is Repeat.ALWAYS
+        if once.repeat is Repeat.NEVER and harmless:
+            await self._note(once, owner, _DOUBT, 0.001)  # the doubt noted before has gone
+        elif harmless:
+            await self._quietly(self._notes.release(once.key, owner=owner))
+        elif once.repeat is Repeat.NONCE:
+            age_s = 0.0 if call.left_at is None else asyncio.get_running_loop().time() - call.left_at
+            await self._note(once, owner, _DOUBT + str(self._wall_clock() - age_s).encode(), self._kept_s)
+
+    async def _note(self, once: Once, owner: str, result: bytes, ttl_s: float) -> None:
+        await self._quietly(self._notes.settle(once.key, once.request, owner=owner, result=result, ttl_s=ttl_s))
+
+    async def _quietly(self, change: Awaitable[None]) -> None:
+        try:
+            await change
+        except BrokerError as error:  # the caller's own answer does not depend on it
+            log.warning("An idempotency key could not be kept up to date: %s", error)
+
+    async def _renew(self, once: Once, owner: str) -> None:
+        while once.repeat is not Repeat.NEVER:
+            await asyncio.sleep(LEASE_S / 3)
+            await self._quietly(self._renewed(once, owner))
+
+    async def _renewed(self, once: Once, owner: str) -> None:
+        await self._notes.claim(once.key, once.request, owner=owner, lease_s=LEASE_S)
+
+    def _forget(self, task: asyncio.Task[bytes]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at, so that asyncio does not report what nobody waits for any more
+
+
+def _unknown() -> errors.ApiError:
+    text = (
+        "An earlier call with this idempotency key may have taken effect; its outcome is unknown. "
+        "Look before you ask again, with a new key."
+    )
+    return errors.refusal(StatusCode.ABORTED, "OUTCOME_UNKNOWN", text)

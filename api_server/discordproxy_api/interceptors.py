@@ -1,0 +1,219 @@
+"""What every call passes on its way in, outermost first: identity and errors, the log, admission, the time limit.
+
+Each layer is an async context manager around the handler; `Layer` puts it around all four kinds of handlers.
+"""
+
+import asyncio
+import logging
+import re
+import secrets
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+from grpc import StatusCode
+from grpc.aio import AbortError, ServerInterceptor
+
+from discordproxy_api import errors
+from discordproxy_api.call import CURRENT, DEFAULT_APP, Call
+from discordproxy_api.drain import Drain
+from discordproxy_api.error_details import render
+from discordproxy_api.errors import ApiError
+from discordproxy_api.handler_kinds import wrap
+from discordproxy_api.metrics import Metrics
+
+log = logging.getLogger("discordproxy_api")
+access_log = logging.getLogger("discordproxy_api.access")
+
+SERVICE = "/discord_api.DiscordApi/"
+LONGEST_CALL_S = 1_800.0
+_SANE = re.compile(r"[A-Za-z0-9._:@/+-]{1,64}")
+
+
+class Layer(ServerInterceptor, ABC):
+    """An interceptor that is a context manager around the handler, whatever the handler's kind."""
+
+    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any) -> Any:
+        """Return the handler with `around` around it; an unknown method has none and is answered by gRPC."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        return wrap(handler, lambda context: self.around(handler_call_details, context, handler))
+
+    @abstractmethod
+    def around(self, details: Any, context: Any, handler: Any) -> AbstractAsyncContextManager[None]:
+        """Return what surrounds one call."""
+
+
+class Identity(Layer):
+    """Outermost: gives the call its name and turns whatever fails inside into a status and details, once."""
+
+    @asynccontextmanager
+    async def around(self, details: Any, context: Any, handler: Any) -> AsyncIterator[None]:  # noqa: ARG002 - same for all layers
+        """Serve one call; see `Layer.around`."""
+        call = _call(details, context)
+        CURRENT.set(call)
+        context.set_trailing_metadata((("x-request-id", call.request_id),))
+        try:
+            yield
+        except (AbortError, asyncio.CancelledError):
+            raise
+        except ApiError as error:
+            await _abort(context, call, error)
+        except Exception:
+            log.exception("%s failed [%s]", call.rpc, call.request_id)
+            text = f"The proxy failed; its log names the cause under request id {call.request_id}."
+            await _abort(context, call, errors.refusal(StatusCode.INTERNAL, "INTERNAL", text))
+
+
+class AccessLog(Layer):
+    """Counts and logs each call with its outcome; never what it carried."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    @asynccontextmanager
+    async def around(self, details: Any, context: Any, handler: Any) -> AsyncIterator[None]:  # noqa: ARG002 - same for all layers
+        """Serve one call; see `Layer.around`."""
+        call = CURRENT.get()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        self._metrics.calls_in_progress.inc()
+        status, reason = StatusCode.OK, ""
+        try:
+            yield
+        except ApiError as error:
+            status, reason = error.status, error.reason
+            if error.scope == "proxy":
+                self._metrics.refusals.labels(reason).inc()
+            raise
+        except asyncio.CancelledError:
+            status = StatusCode.CANCELLED if loop.time() < call.deadline_at else StatusCode.DEADLINE_EXCEEDED
+            raise
+        except AbortError:
+            status = context.code() or StatusCode.UNKNOWN
+            raise
+        except Exception:
+            status = StatusCode.INTERNAL
+            raise
+        finally:
+            self._metrics.calls_in_progress.dec()
+            self._count(call, status, loop.time() - began)
+            _log(call, status, reason, loop.time() - began)
+
+    def _count(self, call: Call, status: StatusCode, took_s: float) -> None:
+        self._metrics.calls.labels(call.rpc, status.name).inc()
+        self._metrics.app_calls.labels(self._metrics.app(call.app), status.name).inc()
+        self._metrics.call_seconds.labels(call.rpc).observe(took_s)
+
+
+class Admission(Layer):
+    """Bounds how many calls are served at once; a waiting call costs memory. Refuses what comes after the drain began.
+
+    Args:
+        most: calls in total.
+        most_per_app: calls of one application, so that a single one cannot use up the total.
+        most_streams: streams, counted apart.
+    """
+
+    def __init__(self, drain: Drain, *, most: int, most_per_app: int, most_streams: int) -> None:
+        self._drain = drain
+        self._most = {False: most, True: most_streams}
+        self._most_per_app = most_per_app
+        self._total: Counter[bool] = Counter()
+        self._apps: Counter[str] = Counter()
+
+    @asynccontextmanager
+    async def around(self, details: Any, context: Any, handler: Any) -> AsyncIterator[None]:  # noqa: ARG002 - same for all layers
+        """Serve one call; see `Layer.around`."""
+        stream = bool(handler.response_streaming)
+        if not details.method.startswith(SERVICE):  # health and reflection; their streams end with the service
+            async with self._drain.interruptible() if stream else _nothing():
+                yield
+            return
+        if self._drain.begun:
+            raise errors.draining()
+        app = CURRENT.get().app
+        if self._total[stream] >= self._most[stream] or self._apps[app] >= self._most_per_app:
+            text = "Too many calls wait in this worker; call again later."
+            raise errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text, retry_after_s=1.0)
+        self._total[stream] += 1
+        self._apps[app] += 1
+        try:
+            yield
+        finally:
+            self._total[stream] -= 1
+            self._apps[app] -= 1
+            if not self._apps[app]:
+                del self._apps[app]
+
+
+class TimeLimit(Layer):
+    """Ends a call whose caller set no deadline, or one beyond the longest a call may take. Streams have no such end."""
+
+    def __init__(self, longest_s: float = LONGEST_CALL_S) -> None:
+        self._longest_s = longest_s
+
+    @asynccontextmanager
+    async def around(self, details: Any, context: Any, handler: Any) -> AsyncIterator[None]:  # noqa: ARG002 - same for all layers
+        """Serve one call; see `Layer.around`."""
+        call = CURRENT.get()
+        bound = asyncio.get_running_loop().time() + self._longest_s
+        if handler.response_streaming or call.deadline_at < bound:
+            yield  # gRPC itself keeps the caller's deadline
+            return
+        call.deadline_at = bound
+        limit = asyncio.timeout_at(bound)
+        try:
+            async with limit:
+                yield
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            text = f"The call took longer than {self._longest_s:.0f} s, the longest the proxy allows."
+            raise errors.refusal(StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", text) from None
+
+
+def check_response(rpc: str, response: Any) -> Any:
+    """Return `response`; anything but a message would be answered OK and empty by gRPC."""
+    if not isinstance(response, Message):
+        raise TypeError(f"{rpc} returned no message")
+    return response
+
+
+@asynccontextmanager
+async def _nothing() -> AsyncIterator[None]:
+    yield
+
+
+def _call(details: Any, context: Any) -> Call:
+    metadata = {key: value for key, value in details.invocation_metadata if isinstance(value, str)}
+    request_id, app = metadata.get("x-request-id", ""), metadata.get("x-discordproxy-app", "")
+    remaining = context.time_remaining()
+    return Call(
+        rpc=details.method.rpartition("/")[2],
+        request_id=request_id if _SANE.fullmatch(request_id) else secrets.token_hex(8),
+        app=app if _SANE.fullmatch(app) else DEFAULT_APP,
+        deadline_at=float("inf") if remaining is None else asyncio.get_running_loop().time() + remaining,
+    )
+
+
+async def _abort(context: Any, call: Call, error: ApiError) -> None:
+    rendered = render(error, sent=call.sent, request_id=call.request_id)
+    await context.abort(error.status, rendered.details, rendered.trailers)
+
+
+def _log(call: Call, status: grpc.StatusCode, reason: str, took_s: float) -> None:
+    level = logging.INFO if status is StatusCode.OK else logging.WARNING
+    if access_log.isEnabledFor(level):
+        outcome = f"{status.name} {reason}".rstrip()
+        http = f" http={call.answer_status}" if call.answer_status else ""
+        access_log.log(
+            level,
+            "%s %s app=%s sent=%s requests=%d%s %.3f s [%s]",
+            *(call.rpc, outcome, call.app, call.sent, call.attempts, http, took_s, call.request_id),
+        )

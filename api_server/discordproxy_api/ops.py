@@ -1,0 +1,45 @@
+"""The worker's HTTP port for operators: alive, ready, metrics. Most load balancers cannot ask gRPC."""
+
+import asyncio
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from discordproxy_api.health import Health
+from discordproxy_api.metrics import Metrics
+
+
+class Ops:
+    """Serves /livez, /healthz (the same), /readyz and /metrics."""
+
+    def __init__(self, health: Health, metrics: Metrics) -> None:
+        self._health = health
+        self._metrics = metrics
+        app = web.Application()
+        app.router.add_get("/livez", self._alive)
+        app.router.add_get("/healthz", self._alive)
+        app.router.add_get("/readyz", self._ready)
+        app.router.add_get("/metrics", self._numbers)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; return the port. Raises OSError when it is taken."""
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port).start()
+        return int(self._runner.addresses[0][1])
+
+    async def close(self) -> None:
+        """Stop listening."""
+        await self._runner.cleanup()
+
+    async def _alive(self, _request: web.Request) -> web.Response:
+        return web.Response(text="alive\n")  # never depends on Redis or Discord: a restart would not help them
+
+    async def _ready(self, _request: web.Request) -> web.Response:
+        states = {name or "worker": up for name, up in self._health.states.items()}
+        ready = self._health.ready
+        return web.json_response({"ready": ready, "services": states}, status=200 if ready else 503)
+
+    async def _numbers(self, _request: web.Request) -> web.Response:
+        body = await asyncio.to_thread(generate_latest, self._metrics.registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})

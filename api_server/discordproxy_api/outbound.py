@@ -1,0 +1,108 @@
+"""One request to Discord and its reply, as values. Everything a repeat needs is kept here; nothing is sent here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import orjson
+
+from discordproxy_api.retry import Repeat, repeatability
+from discordproxy_api.translate import Outgoing, OutgoingFile
+from discordproxy_ratelimit.route import Route, route_of
+
+
+@dataclass(frozen=True, slots=True)
+class RestRequest:
+    """A request as it will stand on the wire. The repr shows the route only: the rest may be secret.
+
+    Attributes:
+        path: below the API's base, percent-encoded.
+        query: pairs, not yet encoded.
+        body: JSON text, None for no body.
+        reason: for X-Audit-Log-Reason, not yet encoded.
+        authorization: value of that header; None sends the bot's token, "" sends none.
+        repeat: how far it may be sent again after it may have arrived.
+        effect: whether it does what the caller asked for; a mere preparation or a read does not.
+    """
+
+    method: str
+    path: str = field(repr=False)
+    route: Route
+    query: Sequence[tuple[str, str]] = field(default=(), repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    files: Sequence[OutgoingFile] = field(default=(), repr=False)
+    reason: str = field(default="", repr=False)
+    authorization: str | None = field(default=None, repr=False)
+    repeat: Repeat = Repeat.NEVER
+    effect: bool = True
+
+    @property
+    def target(self) -> str:
+        """Path and query."""
+        return f"{self.path}?{urlencode(self.query, quote_via=quote)}" if self.query else self.path
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of this request alone, the bot's authorization left out."""
+        headers = {}
+        if self.authorization:
+            headers["Authorization"] = self.authorization
+        if self.reason:
+            headers["X-Audit-Log-Reason"] = quote(self.reason, safe="")
+        if self.body is not None and not self.files:
+            headers["Content-Type"] = "application/json"
+        return headers
+
+    @property
+    def size(self) -> int:
+        """Bytes of body and files."""
+        return len(self.body or b"") + sum(len(file.content) for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A 2xx answer of Discord."""
+
+    status: int
+    headers: dict[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    def document(self) -> Any:
+        """Return the decoded JSON, None when there is no body; raises `orjson.JSONDecodeError`."""
+        return orjson.loads(self.body) if self.body else None
+
+
+def rest_request(outgoing: Outgoing, *, now_ms: int) -> RestRequest:
+    """Return the request for what the translator made; `now_ms` is Unix time."""
+    body = outgoing.body
+    return RestRequest(
+        method=outgoing.method,
+        path=outgoing.path,
+        route=route_of(
+            outgoing.method,
+            outgoing.template,
+            outgoing.parameters,
+            body_keys=tuple(body or ()),
+            now_ms=now_ms,
+            no_bot_auth=outgoing.no_bot_auth,
+        ),
+        query=outgoing.query,
+        body=None if body is None else orjson.dumps(body),
+        files=outgoing.files,
+        reason=outgoing.reason,
+        authorization="" if outgoing.no_bot_auth else None,
+        repeat=repeatability(outgoing.method, nonce=_has_nonce(outgoing)),
+        effect=outgoing.method != "GET",
+    )
+
+
+def repeat_of(parts: Sequence[Outgoing]) -> Repeat:
+    """Return how far a whole sequence may be sent again."""
+    kinds = {repeatability(part.method, nonce=_has_nonce(part)) for part in parts}
+    return next((kind for kind in (Repeat.NEVER, Repeat.NONCE) if kind in kinds), Repeat.ALWAYS)
+
+
+def _has_nonce(outgoing: Outgoing) -> bool:
+    body = outgoing.body
+    return bool(body and body.get("nonce") and body.get("enforce_nonce"))

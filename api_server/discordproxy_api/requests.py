@@ -1,0 +1,199 @@
+"""RPC `Request`: every route of Discord that has no RPC of its own, through the same broker, with the same errors.
+
+What could leave Discord's API, smuggle a header or spend the bot's token elsewhere is refused here.
+"""
+
+import re
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import partial
+from secrets import token_hex
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+from google.protobuf.message import Message
+from grpc import StatusCode
+
+from discordproxy.discord_api_pb2 import ApiResponse
+from discordproxy_api import errors
+from discordproxy_api.call import Call
+from discordproxy_api.contract import Rpc
+from discordproxy_api.outbound import RestRequest
+from discordproxy_api.problems import FieldProblem
+from discordproxy_api.rest import Rest
+from discordproxy_api.retry import repeatability
+from discordproxy_api.routed import Job, check
+from discordproxy_api.translate import OutgoingFile
+from discordproxy_ratelimit.route import route_of_path, template_of
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+CREATE_MESSAGE = ("POST", "/channels/{channel_id}/messages")
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
+_PASSED_ON = re.compile(r"x-ratelimit-.*|retry-after", re.IGNORECASE)
+_FILE_FIELD = re.compile(r"[A-Za-z0-9_]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePolicy:
+    """What the operator lets applications reach, as "METHOD /template"; an empty `allow` allows all."""
+
+    allow: Collection[str] = ()
+    deny: Collection[str] = ()
+
+    def permits(self, route: str) -> bool:
+        """Tell whether a route may be used."""
+        return route not in self.deny and (not self.allow or route in self.allow)
+
+
+class Request:
+    """Serves the RPC."""
+
+    def __init__(self, rpc: Rpc, rest: Rest, policy: RoutePolicy) -> None:
+        self.rpc = rpc
+        self._rest = rest
+        self._policy = policy
+
+    def job(self, request: Any, call: Call) -> Job:
+        """Return the job for a request message; raises ApiError when it is refused."""
+        problems = find_problems(request)
+        if problems:
+            raise errors.invalid_request(problems)
+        check(self.rpc, request)
+        template, _ = template_of(request.path)
+        route = f"{request.method} {template}"
+        if not self._policy.permits(route):
+            text = f"The operator of the proxy does not allow {route}."
+            raise errors.refusal(StatusCode.PERMISSION_DENIED, "FORBIDDEN_BY_OPERATOR", text)
+        rest = _rest_request(request, template)
+        return Job(partial(self._run, rest, call), rest.repeat)
+
+    async def _run(self, request: RestRequest, call: Call) -> Message:
+        reply = await self._rest.send(request, call)
+        headers = {name.lower(): value for name, value in reply.headers.items()}
+        return ApiResponse(
+            status=reply.status,
+            body=reply.body,
+            content_type=headers.get("content-type", ""),
+            headers={name: value for name, value in headers.items() if _PASSED_ON.fullmatch(name)},
+        )
+
+
+def find_problems(request: Any) -> list[FieldProblem]:
+    """Return everything that forbids sending this request."""
+    found = [
+        FieldProblem(path, "CONTROL_CHARACTERS", "Line breaks and other control characters are not allowed.")
+        for path, text in _texts(request)
+        if _CONTROL.search(text)
+    ]
+    if request.method not in METHODS:
+        found.append(FieldProblem("method", "BASE_TYPE_CHOICES", f"Must be one of {', '.join(METHODS)}."))
+    found += [FieldProblem("path", "INVALID_PATH", text) for text in _path_problems(request.path)]
+    if request.json and _object(request.json) is None and not _is_json(request.json):
+        found.append(FieldProblem("json", "JSON_INVALID", "Must be valid JSON."))
+    if request.json and request.method == "GET":
+        found.append(FieldProblem("json", "FIELD_CONFLICT", "GET has no body."))
+    found += _authorization_problems(request.authorization)
+    return found + _file_problems(request)
+
+
+def _texts(request: Any) -> list[tuple[str, str]]:
+    query = [
+        (f"query[{index}].{part}", text)
+        for index, pair in enumerate(request.query)
+        for part, text in (("name", pair.name), ("value", pair.value))
+    ]
+    single = ("path", "reason", "authorization", "file_field")
+    return [(name, getattr(request, name)) for name in single] + query
+
+
+def _path_problems(path: str) -> list[str]:
+    if not path.startswith("/"):
+        return ['Must start with "/" and hold no host.']
+    decoded = path
+    for _ in range(3):  # whatever a server in between may decode again
+        segments = decoded.replace("\\", "/").split("/")
+        if "." in segments or ".." in segments or "\\" in decoded:
+            return ['Must not hold "\\", "." or "..", percent-encoded or not.']
+        decoded = unquote(decoded)
+    if "//" in path:
+        return ['Must not hold "//".']
+    if not _PATH.fullmatch(path):
+        return ["Must be percent-encoded, without query string and fragment."]
+    return []
+
+
+def _authorization_problems(authorization: str) -> list[FieldProblem]:
+    if authorization in {"", "none"} or re.fullmatch(r"Bearer [!-~]+", authorization):
+        return []
+    return [FieldProblem("authorization", "BASE_TYPE_CHOICES", 'Must be empty, "none" or "Bearer ...".')]
+
+
+def _file_problems(request: Any) -> list[FieldProblem]:
+    found = []
+    if request.file_field and len(request.files) > 1:
+        found.append(FieldProblem("file_field", "FIELD_CONFLICT", "Only one file can have a name of its own."))
+    if request.file_field and not _FILE_FIELD.fullmatch(request.file_field):
+        found.append(FieldProblem("file_field", "INVALID_NAME", "Must be letters, digits and underscores."))
+    if request.files and request.method == "GET":
+        found.append(FieldProblem("files", "FIELD_CONFLICT", "GET has no body."))
+    for index, file in enumerate(request.files):
+        if not file.filename or _CONTROL.search(file.filename + file.content_type):
+            found.append(FieldProblem(f"files[{index}].filename", "INVALID_NAME", "Every file needs a plain name."))
+    return found
+
+
+def _is_json(text: str) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        document = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _rest_request(request: Any, template: str) -> RestRequest:
+    document = _object(request.json) if request.json else None
+    body = request.json.encode() if request.json else None
+    nonce = (request.method, template) == CREATE_MESSAGE
+    if nonce:
+        document = _with_nonce(document or {})
+        body = orjson.dumps(document)
+    bearer = request.authorization.removeprefix("Bearer ") if request.authorization.startswith("Bearer ") else ""
+    return RestRequest(
+        method=request.method,
+        path=request.path,
+        route=route_of_path(
+            request.method,
+            request.path,
+            body_keys=tuple(document or ()),
+            now_ms=int(time.time() * 1000),
+            no_bot_auth=request.authorization == "none",
+            bearer=bearer,
+        ),
+        query=[(pair.name, pair.value) for pair in request.query],
+        body=body,
+        files=[
+            OutgoingFile(request.file_field or f"files[{index}]", file.filename, file.content, file.content_type)
+            for index, file in enumerate(request.files)
+        ],
+        reason=request.reason,
+        authorization={"": None, "none": ""}.get(request.authorization, request.authorization),
+        repeat=repeatability(request.method, nonce=nonce),
+        effect=request.method != "GET",
+    )
+
+
+def _with_nonce(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the message with a nonce that Discord enforces; the caller's own is kept."""
+    return {**document, "nonce": document.get("nonce") or token_hex(12), "enforce_nonce": True}

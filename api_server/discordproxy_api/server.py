@@ -1,0 +1,132 @@
+"""One worker's gRPC server: port, handlers, health, and the orderly end."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from grpc.aio import ServerInterceptor
+from grpc_reflection.v1alpha import reflection
+
+from discordproxy_api.drain import Drain
+from discordproxy_api.health import Health
+from discordproxy_api.interceptors import SERVICE
+
+log = logging.getLogger("discordproxy_api")
+
+BACKSTOP = 20_000
+"""gRPC's own bound on calls; ours, which explains itself, comes first."""
+
+
+class PortTaken(Exception):  # noqa: N818 - says what is the case
+    """The address cannot be listened on; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """How to listen.
+
+    Attributes:
+        max_message_bytes: largest request that is received.
+        drain_timeout_s: from the signal to the end, the lame duck included.
+        lame_duck_s: how long calls are still taken after health says NOT_SERVING.
+    """
+
+    host: str
+    port: int
+    max_message_bytes: int = 32 * 1024 * 1024
+    reflection: bool = True
+    drain_timeout_s: float = 30.0
+    lame_duck_s: float = 0.0
+
+
+class Server:
+    """A gRPC server that shares its port with other workers and ends without losing a call.
+
+    Args:
+        handlers: of our service.
+        interceptors: outermost first.
+    """
+
+    def __init__(
+        self,
+        options: ServerOptions,
+        *,
+        handlers: Sequence[grpc.GenericRpcHandler],
+        interceptors: Sequence[ServerInterceptor],
+        health: Health,
+        drain: Drain,
+    ) -> None:
+        self._options = options
+        self._health = health
+        self._drain = drain
+        self._server = grpc.aio.server(
+            interceptors=interceptors,
+            options=[
+                ("grpc.so_reuseport", 1),
+                ("grpc.max_receive_message_length", options.max_message_bytes),
+                ("grpc.max_send_message_length", -1),
+            ],
+            maximum_concurrent_rpcs=BACKSTOP,
+        )
+        self._server.add_generic_rpc_handlers(tuple(handlers))
+        health.add_to(self._server)
+        if options.reflection:
+            names = (SERVICE.strip("/"), *health.services_of_grpc, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self._server)
+
+    async def start(self) -> int:
+        """Listen and serve; return the port.
+
+        Raises:
+            PortTaken: somebody else listens there.
+        """
+        host, port = self._options.host, self._options.port
+        try:
+            bound = self._server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        except RuntimeError:
+            raise PortTaken(
+                f"cannot listen on {host}:{port}; stop what listens there or set DISCORDPROXY_HOST, DISCORDPROXY_PORT"
+            ) from None
+        await self._server.start()
+        return bound
+
+    async def stop(self, release: Callable[[], Any], finish: Callable[[], Awaitable[Any]], now: asyncio.Event) -> None:
+        """End the service: announce it, send waiting calls away, let those in flight finish.
+
+        Args:
+            release: ends the waits for permits.
+            finish: waits for what goes on without its caller.
+            now: cuts all of this short.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._options.drain_timeout_s
+        await self._health.leave()
+        await _event(now, min(self._options.lame_duck_s, self._options.drain_timeout_s))
+        self._drain.begin()
+        release()
+        await _first(now, self._server.stop(grace=max(0.0, until - loop.time())))
+        await self._server.stop(grace=0)
+        await _first(now, _within(finish(), max(0.0, until - loop.time())))
+
+
+async def _event(event: asyncio.Event, seconds: float) -> None:
+    await _within(event.wait(), seconds)
+
+
+async def _within(work: Awaitable[Any], seconds: float) -> None:
+    try:
+        await asyncio.wait_for(work, seconds)
+    except TimeoutError:
+        return
+
+
+async def _first(now: asyncio.Event, work: Awaitable[Any]) -> None:
+    """Wait for `work`, but not beyond `now`."""
+    tasks = {asyncio.ensure_future(work), asyncio.ensure_future(now.wait())}
+    _done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)

@@ -1,0 +1,125 @@
+"""The service: one generic handler that serves every RPC of the contract.
+
+A request is read only after it has been admitted, so the handlers take a stream of requests although callers send one;
+on the wire there is no difference.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+
+from discordproxy_api import errors
+from discordproxy_api.call import CURRENT, Call
+from discordproxy_api.contract import Rpc
+from discordproxy_api.idempotency import LONGEST_KEY, Idempotency, Once
+from discordproxy_api.interceptors import SERVICE
+from discordproxy_api.retry import Repeat
+from discordproxy_api.routed import Job
+from discordproxy_api.uploads import DECLARED, Received, Uploads
+from discordproxy_api.wire import locate
+
+_PRIORITIES = ("normal", "low", "high")  # by the numbers of RequestOptions.Priority
+
+
+class Procedure(Protocol):
+    """Serves one RPC."""
+
+    rpc: Rpc
+
+    def job(self, request: Any, call: Call) -> Job:
+        """Read a request and return what it asks for; raises ApiError when it is invalid."""
+
+
+class Servicer:
+    """All procedures as gRPC handlers."""
+
+    def __init__(self, procedures: Mapping[str, Procedure], *, uploads: Uploads, idempotency: Idempotency) -> None:
+        self._procedures = procedures
+        self._uploads = uploads
+        self._idempotency = idempotency
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Return the handler to add to a server."""
+        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            name: grpc.stream_unary_rpc_method_handler(
+                self._serve(procedure), None, procedure.rpc.response_type.SerializeToString
+            )
+            for name, procedure in self._procedures.items()
+        }
+        return grpc.method_handlers_generic_handler(SERVICE.strip("/"), handlers)
+
+    def _serve(self, procedure: Procedure) -> Callable[[Any, Any], Any]:
+        async def serve(_requests: Any, context: Any) -> Message:
+            call = CURRENT.get()
+            async with self._uploads.receive(_reader(context), _declared(context)) as received:
+                return await self._answer(procedure, received, call)
+
+        return serve
+
+    async def _answer(self, procedure: Procedure, received: Received, call: Call) -> Message:
+        rpc = procedure.rpc
+        job, once = self._begin(procedure, received, call)
+        if once is None:
+            return _checked(rpc, await job.run())
+
+        async def perform() -> bytes:
+            return _checked(rpc, await job.run()).SerializeToString()
+
+        return rpc.response_type.FromString(await self._idempotency.run(once, call, perform))
+
+    def _begin(self, procedure: Procedure, received: Received, call: Call) -> tuple[Job, Once | None]:
+        """Decode and read a request; when this returns, nothing holds its bytes any more."""
+        request: Any = _decode(procedure.rpc, received.take())
+        _read_options(request, call)
+        job = procedure.job(request, call)
+        if not call.idempotency_key or procedure.rpc.method == "GET":
+            return job, None
+        request.ClearField("options")
+        return job, Once.of(call, request.SerializeToString(deterministic=True), job.repeat)
+
+
+def _reader(context: Any) -> Callable[[], Any]:
+    async def read() -> bytes | None:
+        data = await context.read()
+        return None if data is grpc.aio.EOF else data
+
+    return read
+
+
+def _declared(context: Any) -> int:
+    for key, value in context.invocation_metadata():
+        if key == DECLARED:
+            return int(value) if value.isdigit() and len(value) < len("10000000000") else 0
+    return 0
+
+
+def _decode(rpc: Rpc, data: bytes) -> Message:
+    try:
+        return rpc.request_type.FromString(data)
+    except DecodeError:
+        raise errors.invalid_request([locate(rpc.request_type.DESCRIPTOR, data)]) from None
+
+
+def _read_options(request: Any, call: Call) -> None:
+    if not request.HasField("options"):
+        return
+    options = request.options
+    call.priority = _PRIORITIES[options.priority] if 0 <= options.priority < len(_PRIORITIES) else "normal"
+    if options.HasField("max_wait"):
+        call.max_wait_s = options.max_wait.seconds + options.max_wait.nanos / 1e9
+    call.idempotency_key = options.idempotency_key
+    if len(call.idempotency_key) > LONGEST_KEY:
+        text = f"Must be {LONGEST_KEY} or fewer in length."
+        raise errors.invalid_field("options.idempotency_key", "BASE_TYPE_MAX_LENGTH", text)
+
+
+def _checked(rpc: Rpc, response: Any) -> Message:
+    """Return `response`; anything but the RPC's message would be answered OK and empty by gRPC."""
+    if not isinstance(response, rpc.response_type):
+        raise TypeError(f"{rpc.name} returned no {rpc.response_type.__name__}")
+    return response
+
+
+__all__ = ["Procedure", "Repeat", "Servicer"]

@@ -1,0 +1,86 @@
+"""Settings of an API worker: names, defaults, units. Read in `__main__` only."""
+
+import os
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from discordproxy_ratelimit.settings import SharedSettings
+
+MIB = 1024 * 1024
+
+Seconds = Annotated[float, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+
+HONCHO = "HONCHO_PROCESS_NAME"
+"""honcho sets it; it kills what has not ended after 5 seconds."""
+
+
+def default_drain_timeout_s() -> float:
+    """Return how long a stopping worker may take with its calls: less than its launcher grants."""
+    return 4.0 if os.environ.get(HONCHO) else 30.0
+
+
+def default_worker() -> int:
+    """Return this worker's number under honcho, which calls the first one "api.1"; 0 elsewhere."""
+    number = os.environ.get(HONCHO, "").rpartition(".")[2]
+    return int(number) - 1 if number.isdigit() and int(number) else 0
+
+
+class ApiSettings(SharedSettings):
+    """What an API worker can be told."""
+
+    host: str = Field("127.0.0.1", description="address that gRPC and HTTP listen on")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(50051, description="port for gRPC; 0 takes any free one")
+    http_port: Annotated[int, Field(ge=0, le=65535)] | None = Field(
+        None,
+        description="port for /healthz, /readyz and /metrics of the first worker, the next for the second; unset: none",
+    )
+    worker: Annotated[int, Field(ge=0)] = Field(
+        default_factory=default_worker,
+        description="number of this worker on its machine, from 0; set by the launcher",
+    )
+    reflection: bool = Field(default=True, description="whether gRPC reflection describes the service to tools")
+    allow_anonymous: bool = Field(
+        default=False,
+        description="whether to listen beyond this machine although anybody who connects may then use the bot",
+    )
+
+    http_timeout: Seconds = Field(30.0, description="seconds a request to Discord may take, uploads more by size")
+    connect_timeout: Seconds = Field(5.0, description="seconds a new connection to Discord may take")
+    retries: Annotated[int, Field(ge=0, le=20)] = Field(
+        4, description="how often a request that got no usable answer is repeated, where that is harmless"
+    )
+    global_limit: Positive = Field(50, description="requests per second Discord grants this bot; more for large bots")
+    degraded: Literal["refuse", "local"] = Field(
+        "refuse", description="while Redis is away: refuse calls, or let each worker go on alone at a careful pace"
+    )
+    workers: Positive = Field(1, description="how many API workers run; shares the limits while Redis is away")
+
+    max_calls: Positive = Field(12_000, description="calls a worker serves at once, waiting ones included")
+    max_calls_per_app: Positive = Field(10_000, description="calls of one application a worker serves at once")
+    max_streams: Positive = Field(1_000, description="event streams a worker serves at once")
+    max_message_bytes: Positive = Field(32 * MIB, description="bytes of the largest request a worker receives")
+    max_upload_bytes: Positive = Field(
+        96 * MIB, description="bytes of requests larger than 256 KiB a worker holds at once; others wait or are refused"
+    )
+    max_answer_bytes: Positive = Field(8 * MIB, description="bytes of the largest answer of Discord that is read")
+    idempotency_ttl: Seconds = Field(86_400.0, description="seconds the result of an idempotency key is kept")
+
+    users_only_mentions: bool = Field(
+        default=False,
+        description="whether messages without allowed_mentions may ping users only, not roles and everyone",
+    )
+    request_allow: tuple[str, ...] = Field(
+        (), description='JSON list of routes ("GET /guilds/{guild_id}/audit-logs") RPC Request may use; empty: all'
+    )
+    request_deny: tuple[str, ...] = Field((), description="JSON list of routes that the RPC Request may not use")
+
+    drain_timeout: Seconds = Field(
+        default_factory=default_drain_timeout_s,
+        description="seconds a stopping worker gives its calls (default: 30, under honcho 4)",
+    )
+    lame_duck: Seconds = Field(
+        0.0,
+        description="seconds a stopping worker still takes calls, so that balancers notice; part of the drain timeout",
+    )

@@ -1,0 +1,177 @@
+"""Bounds the memory of large requests: how many arrive at once, and how many bytes are held until they are answered.
+
+gRPC hands over a request only when it is asked to: a call that waits here has sent little more than its headers. The
+size is unknown until a request has arrived, unless the caller declares it (metadata `x-discordproxy-upload-bytes`).
+A declared upload waits for room before it is received; an undeclared one that finds no room is refused.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from grpc import StatusCode
+
+from discordproxy_api import errors
+from discordproxy_api.drain import Drain
+from discordproxy_api.errors import ApiError
+from discordproxy_api.metrics import Metrics
+
+DECLARED = "x-discordproxy-upload-bytes"
+SMALL = 256 * 1024
+"""Requests up to this size are not counted: there is no point in making a text message wait."""
+
+QUICK_S = 0.25
+"""A request that needs longer to arrive is large, or its sender slow."""
+
+Read = Callable[[], Awaitable[bytes | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class UploadLimits:
+    """What a worker takes.
+
+    Attributes:
+        held_bytes: large requests in memory, from arrival to answer.
+        quick: requests that may arrive at the same time.
+        slow: requests beyond those that may take longer than `QUICK_S` to arrive.
+        receive_timeout_s: longest time from permission to arrival.
+    """
+
+    held_bytes: int = 96 * 1024 * 1024
+    quick: int = 4
+    slow: int = 4
+    receive_timeout_s: float = 60.0
+
+
+class Received:
+    """The bytes of one request. Taken once, so that they are freed as soon as they have been decoded."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes | None) -> None:
+        self._data = data
+
+    def take(self) -> bytes:
+        """Return the bytes and let go of them."""
+        data, self._data = self._data, None
+        return data or b""
+
+
+class Uploads:
+    """The gate that requests with files pass.
+
+    Args:
+        drain: ends the wait for room.
+    """
+
+    def __init__(self, limits: UploadLimits, *, drain: Drain, metrics: Metrics) -> None:
+        self._limits = limits
+        self._drain = drain
+        self._metrics = metrics
+        self._held = 0
+        self._slow = 0
+        self._quick = asyncio.Semaphore(limits.quick)
+        self._line: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @asynccontextmanager
+    async def receive(self, read: Read, declared: int) -> AsyncIterator[Received]:
+        """Receive one request; its bytes stay counted until the block is left.
+
+        Args:
+            read: returns the request's bytes, None when the caller has gone.
+            declared: size the caller announced, 0 if none.
+
+        Raises:
+            ApiError: there is no room, or the request did not arrive in time.
+        """
+        reserved = min(declared, self._limits.held_bytes) if declared > SMALL else 0
+        if reserved:
+            await self._wait_for_room(reserved)
+        try:
+            data = await self._arrive(read)
+            missing = len(data) - reserved if data is not None and len(data) > SMALL else 0
+            if missing > 0:
+                self._reserve(missing)
+                reserved += missing
+            received = Received(data)
+            del data
+            yield received
+        finally:
+            self._release(reserved)
+
+    async def _arrive(self, read: Read) -> bytes | None:
+        async with self._quick:
+            arrival = asyncio.ensure_future(read())
+            try:
+                await asyncio.wait({arrival}, timeout=QUICK_S)
+            except asyncio.CancelledError:
+                arrival.cancel()
+                raise
+        return arrival.result() if arrival.done() else await self._arrive_slowly(arrival)
+
+    async def _arrive_slowly(self, arrival: asyncio.Future[bytes | None]) -> bytes | None:
+        if self._slow >= self._limits.slow:
+            arrival.cancel()
+            raise _full()
+        self._slow += 1
+        try:
+            async with asyncio.timeout(self._limits.receive_timeout_s):
+                return await arrival  # cancelled together with this wait
+        except TimeoutError:
+            text = f"The request did not arrive within {self._limits.receive_timeout_s:.0f} s."
+            raise errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text, retry_after_s=1.0) from None
+        finally:
+            self._slow -= 1
+
+    async def _wait_for_room(self, size: int) -> None:
+        if not self._line and self._fits(size):
+            self._count(size)
+            return
+        room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        place = (size, room)
+        self._line.append(place)
+        self._metrics.uploads_waiting.inc()
+        try:
+            async with self._drain.interruptible():
+                await room
+        except BaseException:
+            if room.done() and not room.cancelled():
+                self._release(size)
+            else:
+                self._line.remove(place)
+                self._admit()
+            raise
+        finally:
+            self._metrics.uploads_waiting.dec()
+
+    def _reserve(self, size: int) -> None:
+        if self._line or not self._fits(size):
+            raise _full()
+        self._count(size)
+
+    def _fits(self, size: int) -> bool:
+        return not self._held or self._held + size <= self._limits.held_bytes
+
+    def _count(self, size: int) -> None:
+        self._held += size
+        self._metrics.upload_bytes.set(self._held)
+
+    def _release(self, size: int) -> None:
+        if size:
+            self._count(-size)
+            self._admit()
+
+    def _admit(self) -> None:
+        """Let those in front of the line in, as far as there is room."""
+        while self._line and self._fits(self._line[0][0]):
+            size, room = self._line.popleft()
+            if not room.done():
+                self._count(size)
+                room.set_result(None)
+
+
+def _full() -> ApiError:
+    text = "This worker holds as many uploads as its memory allows; call again, or declare the size to wait in line."
+    return errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text, retry_after_s=2.0)

@@ -1,0 +1,128 @@
+"""A broker without limits and without Redis: grants at once unless told otherwise, and remembers what it was told."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from discordproxy_ratelimit.errors import BrokerError, BrokerUnavailable, Draining
+from discordproxy_ratelimit.headers import Answer
+from discordproxy_ratelimit.notes import Claim
+from discordproxy_ratelimit.permit import Caller, Permit, Verdict
+from discordproxy_ratelimit.route import Route
+
+
+@dataclass
+class Acquired:
+    route: Route
+    caller: Caller
+    deadline: float | None
+    max_wait_s: float | None
+    retry_of: Permit | None
+
+
+class FakeNotes:
+    """Notes in a dict; nothing expires by itself."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+        self.claims: dict[str, list] = {}
+        self.down = False
+
+    def _check(self) -> None:
+        if self.down:
+            raise BrokerUnavailable("Redis does not answer")
+
+    async def set(self, key: str, value: bytes, *, ttl_s: float) -> None:
+        self._check()
+        self.kept[key] = value
+
+    async def get(self, key: str) -> bytes | None:
+        self._check()
+        return self.kept.get(key)
+
+    async def claim(self, key: str, request: str, *, owner: str, lease_s: float) -> Claim:
+        self._check()
+        kept = self.claims.setdefault(key, [request, owner, None])
+        if kept[0] != request:
+            return Claim("other")
+        if kept[2] is not None:
+            return Claim("settled", kept[2])
+        return Claim("ours" if kept[1] == owner else "pending")
+
+    async def settle(self, key: str, request: str, *, owner: str, result: bytes, ttl_s: float) -> None:
+        self._check()
+        self.claims[key] = [request, owner, result]
+        if ttl_s < 1:
+            del self.claims[key]
+
+    async def release(self, key: str, *, owner: str) -> None:
+        self._check()
+        self.claims.pop(key, None)
+
+
+@dataclass
+class FakeBroker:
+    """Attributes:
+    refusal: raised instead of granting.
+    gate: cleared, it makes everybody wait for a permit.
+    """
+
+    refusal: BrokerError | None = None
+    is_up: bool = True
+    acquired: list[Acquired] = field(default_factory=list)
+    ended: list[tuple[Permit, Answer | None]] = field(default_factory=list)
+    cancelled_waits: int = 0
+
+    def __post_init__(self) -> None:
+        self.notes = FakeNotes()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.draining = asyncio.Event()
+        self.waiting = 0
+
+    @asynccontextmanager
+    async def acquire(
+        self, route: Route, deadline=None, caller: Caller = Caller(), *, max_wait_s=None, retry_of=None  # noqa: B008
+    ) -> AsyncIterator[Permit]:
+        self.acquired.append(Acquired(route, caller, deadline, max_wait_s, retry_of))
+        await self._wait()
+        if self.refusal is not None:
+            raise self.refusal
+        permit = Permit(_Grantor(self), str(len(self.acquired)), route, "bucket", 1)
+        try:
+            yield permit
+        finally:
+            permit.leave()
+
+    async def _wait(self) -> None:
+        tasks = [asyncio.ensure_future(event.wait()) for event in (self.gate, self.draining)]
+        self.waiting += 1
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self.cancelled_waits += 1
+            raise
+        finally:
+            self.waiting -= 1
+            for task in tasks:
+                task.cancel()
+        if self.draining.is_set():
+            raise Draining("This worker is stopping", retry_after_s=1.0)
+
+    def drain(self) -> None:
+        self.draining.set()
+
+
+class _Grantor:
+    """Lets `FakeBroker.ended` be a list and still serve as the permits' grantor."""
+
+    def __init__(self, broker: FakeBroker) -> None:
+        self._broker = broker
+
+    def leaving(self, permit: Permit) -> None:
+        """Every permit is good."""
+
+    def ended(self, permit: Permit, answer: Answer | None) -> Verdict:
+        self._broker.ended.append((permit, answer))
+        return Verdict("answered", None if answer is None else answer.retry_after_s)

@@ -1,0 +1,61 @@
+"""A worker in this process, between a real gRPC client and a local Discord, with a broker that only takes notes."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import grpc
+import pytest
+
+from discordproxy.discord_api_pb2_grpc import DiscordApiStub
+from discordproxy_api.__main__ import Worker, wired
+from discordproxy_api.metrics import Metrics
+from discordproxy_api.settings import ApiSettings
+from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
+from fakes.broker import FakeBroker
+
+TOKEN = "canary.token.of-the-bot"
+
+
+@dataclass
+class Served:
+    """A serving worker and everything around it."""
+
+    worker: Worker
+    broker: FakeBroker
+    discord: Sandbox
+    port: int
+    channel: grpc.aio.Channel
+    stub: DiscordApiStub
+
+
+@contextlib.asynccontextmanager
+async def serve(discord: Sandbox, broker: FakeBroker | None = None, **settings) -> AsyncIterator[Served]:
+    broker = broker or FakeBroker()
+    values = {"DISCORD_BOT_TOKEN": TOKEN, "discord_url": discord.rest_url, "port": 0, "drain_timeout": 5.0, **settings}
+    async with wired(ApiSettings(**values), broker, Metrics()) as worker:
+        port = await worker.server.start()
+        await worker.health.look()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:
+            yield Served(worker, broker, discord, port, channel, DiscordApiStub(channel))
+        await worker.server.stop(broker.drain, worker.finish, _set())
+
+
+def _set():
+    import asyncio
+
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
+@pytest.fixture
+async def discord() -> AsyncIterator[Sandbox]:
+    async with Sandbox(SandboxConfig(token=TOKEN, global_limit=None)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+async def served(discord) -> AsyncIterator[Served]:
+    async with serve(discord) as served:
+        yield served
