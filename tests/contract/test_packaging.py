@@ -1,0 +1,121 @@
+"""What an installation brings: the wheel's contents, and an application's environment with nothing of the server."""
+
+import json
+import os
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = {
+    "discordproxy": "client",
+    "discordproxy_ratelimit": "ratelimit",
+    "discordproxy_gateway": "gateway_worker",
+    "discordproxy_api": "api_server",
+    "discordproxy_sandbox": "sandbox",
+}
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP_TARGET"))}
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def pip(python: Path | str, *arguments: str) -> str:
+    command = [str(python), "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, env=CLEAN, stdin=subprocess.DEVNULL, timeout=240
+    )
+    if done.returncode:
+        reason = f"NOT TESTED, pip {arguments[0]} failed: {done.stderr[-500:]}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    pip(sys.executable, "wheel", "--no-deps", "--wheel-dir", str(folder), str(ROOT))
+    return next(folder.glob("discordproxy-*.whl"))
+
+
+@pytest.fixture(scope="module")
+def application(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment into which only the client's requirements were installed; its folder of commands."""
+    folder = tmp_path_factory.mktemp("application")
+    venv.create(folder, with_pip=True)
+    pip(folder / "bin" / "python", "install", str(wheel))
+    return folder / "bin"
+
+
+def run(*command: str | Path, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(part) for part in command],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={"PATH": os.environ["PATH"]},
+        timeout=60,
+        **options,
+    )
+
+
+def test_the_wheel_holds_the_five_packages_whole_and_nothing_else(wheel: Path) -> None:
+    files = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert {name.split("/")[0] for name in files} == set(PACKAGES)
+    tracked = run("git", "ls-files", "-co", "--exclude-standard", *PACKAGES.values(), cwd=ROOT).stdout.split()
+    inside = {
+        path.removeprefix(f"{folder}/")
+        for package, folder in PACKAGES.items()
+        for path in tracked
+        if path.startswith(f"{folder}/{package}/") and (ROOT / path).exists()
+    }
+    assert files == inside
+    assert {f"{package}/py.typed" for package in PACKAGES} <= files
+    assert any(name.endswith(".lua") for name in files)
+
+
+def test_an_application_gets_grpc_and_protobuf_only(application: Path) -> None:
+    installed = json.loads(pip(application / "python", "list", "--format", "json"))
+    names = {package["name"].lower().replace("_", "-") for package in installed}
+    assert names - {"pip", "setuptools", "wheel", "typing-extensions"} == {"discordproxy", "grpcio", "protobuf"}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from discordproxy.client import DiscordClient, DiscordProxyTimeoutError; DiscordClient(timeout=30)",
+        "from discordproxy.discord_api_pb2 import Embed, SendDirectMessageRequest; Embed(description='x')",
+        "from discordproxy.discord_api_pb2_grpc import DiscordApiStub",
+        "from discordproxy.exceptions import DiscordProxyException, DiscordProxyHttpError",
+        "from discordproxy.helpers import parse_error_details, GrpcErrorDetails",
+        "from discordproxy.tests.factories import create_rpc_error; create_rpc_error().code()",
+        "from discordproxy import __version__, __title__",
+    ],
+)
+def test_applications_imports_work(statement: str, application: Path, tmp_path: Path) -> None:
+    done = run(application / "python", "-W", "error", "-c", statement, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_server_command_says_what_it_needs(application: Path, tmp_path: Path) -> None:
+    done = run(application / "discordproxyserver", "--token", "x", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "The server needs more packages: pip install 'discordproxy[server]'\n"
+
+
+def test_version_and_help_need_no_server(application: Path, tmp_path: Path) -> None:
+    version = run(application / "python", "-c", "import discordproxy; print(discordproxy.__version__)", cwd=tmp_path)
+    assert run(application / "discordproxyserver", "--version", cwd=tmp_path).stdout == version.stdout
+    assert "--log-console-level" in run(application / "discordproxyserver", "--help", cwd=tmp_path).stdout
+
+
+def test_the_message_command_works_without_the_server_packages(application: Path, tmp_path: Path) -> None:
+    done = run(application / "discordproxymessage", "channel", "1", "hi", "--port", "1", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.startswith("ERROR: gRPC error. Status code: UNAVAILABLE")
+    assert "Traceback" not in done.stderr
