@@ -210,7 +210,9 @@ class Account:
     def _bucket_name(self, route: Route, known: str) -> str:
         return f"{known}|{route.major}" if known not in {"", "-"} else f"?{route.name}|{route.major}"
 
-    def _add(self, kind: str, who: Waiter | Permit, *rest: Any, hurry: bool, learned: str = "", bucket: str = "") -> Item:
+    def _add(
+        self, kind: str, who: Waiter | Permit, *rest: Any, hurry: bool, learned: str = "", bucket: str = ""
+    ) -> Item:
         bucket = bucket or self._bucket_name(who.route, self._hashes.get(who.route.name, ""))
         arguments = [kind, who.id, who.route.name, who.route.lane, bucket, *rest]
         keys = self._store.keys(who.route.lane, bucket, learned)
@@ -380,9 +382,9 @@ class Account:
     async def _beat(self) -> None:
         """Show a sign of life while anything is held."""
         while self._lanes or self._permits:
-            if self._link.is_up and self._loop.time() - self._last_call >= self._lease_s * 0.4:
+            if self._link.is_up and self._loop.time() - self._last_call >= self._lease_s * 0.55:
                 self._batch.poke()
-            await asyncio.sleep(self._lease_s * 0.2)
+            await asyncio.sleep(self._lease_s * 0.15)
         self._batch.poke("g")
 
     async def _bury(self, worker: str) -> None:
@@ -453,7 +455,16 @@ class Account:
         self._hashes.clear()
         now = self._loop.time()
         for bucket, memory in self._memory.items():
-            arguments = ["r", "", memory.route, memory.lane, bucket, memory.state, int((now - memory.at) * 1e6), memory.hash]
+            arguments = [
+                "r",
+                "",
+                memory.route,
+                memory.lane,
+                bucket,
+                memory.state,
+                int((now - memory.at) * 1e6),
+                memory.hash,
+            ]
             self._batch.add(arguments, self._store.keys(memory.lane, bucket), hurry=False, lasting=True)
             self._hashes[memory.route] = memory.hash
         for permit in self._permits.values():

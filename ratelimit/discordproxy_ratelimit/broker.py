@@ -46,7 +46,7 @@ class Limits:
     """
 
     global_limit: int = 50
-    lease_s: float = 5.0
+    lease_s: float = 10.0
     most_waiting: int = 20_000
     egress: str = "default"
     degraded: str = "refuse"
@@ -197,7 +197,13 @@ class Broker:
 
     def _account(self, credential: str) -> Account:
         if credential not in self._accounts:
-            name = self._bot_id if credential == "bot" else f"ip:{self._limits.egress}" if credential == "ip" else credential
+            name = (
+                self._bot_id
+                if credential == "bot"
+                else f"ip:{self._limits.egress}"
+                if credential == "ip"
+                else credential
+            )
             store = Store(
                 self._link,
                 f"{{{self._prefix}:{name}}}:rl:",

@@ -48,7 +48,9 @@ class Notes:
             owner: this call; claiming again with it renews the lease.
             lease_s: after this time without a renewal another call may claim the key.
         """
-        reply = await self._link.run(CLAIM, [f"{self._tag}once:{key}"], ["claim", request, owner, int(lease_s * 1000), b""])
+        reply = await self._link.run(
+            CLAIM, [f"{self._tag}once:{key}"], ["claim", request, owner, int(lease_s * 1000), b""]
+        )
         return Claim(reply[0].decode(), reply[1])
 
     async def settle(self, key: str, request: str, *, owner: str, result: bytes, ttl_s: float) -> None:

@@ -65,7 +65,19 @@ PARAMETER_AFTER_PARAMETER = {
     "guild_scheduled_event_id": "guild_scheduled_event_exception_id",
 }
 FREE_TEXT = {"webhook_token", "interaction_token"}
-WORDS = {"@me", "@original", "active", "archived", "bulk", "bulk-delete", "counts", "member-counts", "permissions", "pins", "search"}
+WORDS = {
+    "@me",
+    "@original",
+    "active",
+    "archived",
+    "bulk",
+    "bulk-delete",
+    "counts",
+    "member-counts",
+    "permissions",
+    "pins",
+    "search",
+}
 """What stands in a parameter's position but is a word of the path."""
 
 MAJORS = ("channel_id", "guild_id", "webhook_id", "interaction_id")
@@ -211,9 +223,7 @@ def _interaction(parameters: Mapping[str, str]) -> str:
     return match[1].decode() if match else ""
 
 
-def _kind(
-    method: str, template: str, parameters: Mapping[str, str], body_keys: Collection[str], now_ms: int
-) -> str:
+def _kind(method: str, template: str, parameters: Mapping[str, str], body_keys: Collection[str], now_ms: int) -> str:
     """Limits that no header shows, told apart by what the call does (observed; see the README)."""
     if (method, template) == ("PATCH", "/channels/{channel_id}") and {"name", "topic"} & set(body_keys):
         return "#name_topic"

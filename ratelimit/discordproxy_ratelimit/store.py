@@ -243,7 +243,9 @@ class Store:
         now = str(self._clock()) if self._clock else ""
         lost = "1" if self._link.memory_lost else ""
         body = orjson.dumps([item.arguments for item in items])
-        reply = await self._link.run(self.BROKER, keys, [now, self._worker, self._link.run_id, lost, *self._fixed, body])
+        reply = await self._link.run(
+            self.BROKER, keys, [now, self._worker, self._link.run_id, lost, *self._fixed, body]
+        )
         replies, grants, pump, own, dead, published = reply
         return Call(
             [_texts(one) for one in replies],

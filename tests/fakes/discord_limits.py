@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import zlib
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -41,7 +42,7 @@ class FakeDiscord:
     seed: int = 0
     latency: Latency = field(default_factory=lambda: around(0.03, 0.01))
     limiter: Callable[[Route], Limiter | None] = lambda _: Gcra(5, 5.0)
-    hash_of: Callable[[Route], str] = lambda route: f"h{abs(hash(route.name)) % 10**8}"
+    hash_of: Callable[[Route], str] = lambda route: f"h{(zlib.crc32(route.name.encode()))}"
     global_limit: GlobalLimit = field(default_factory=lambda: GlobalLimit(10_000))
     clock_offset_s: float = 0.0
 

@@ -17,13 +17,25 @@ from fakes.virtual_time import VirtualClock, WatchedRedis
 
 
 class Fleet:
-    """`workers` brokers in virtual time (or real time, without a clock)."""
+    """`workers` brokers in virtual time (or real time, without a clock).
+
+    Several fleets, in processes of their own, are one when they share a prefix and their workers' names differ.
+    """
 
     def __init__(
-        self, url: str, discord: FakeDiscord, workers: int, *, clock: VirtualClock | None, limits: Limits | None = None
+        self,
+        url: str,
+        discord: FakeDiscord,
+        workers: int,
+        *,
+        clock: VirtualClock | None,
+        limits: Limits | None = None,
+        prefix: str = "",
+        bot_id: str = "1",
+        names: str = "w",
     ) -> None:
         self.discord, self.clock = discord, clock
-        self.prefix = f"sim-{uuid.uuid4().hex[:8]}"
+        self.prefix, self.bot_id, self.names = prefix or f"sim-{uuid.uuid4().hex[:8]}", bot_id, names
         self.clients: list[Any] = []
         self.brokers: list[Broker] = []
         self.registries: list[CollectorRegistry] = []
@@ -41,11 +53,11 @@ class Fleet:
         broker = Broker(
             client,
             prefix=self.prefix,
-            bot_id="1",
+            bot_id=self.bot_id,
             limits=self.limits,
             decisions=Decisions(registry),
             clock=self.clock.us if self.clock else None,
-            worker=f"w{len(self.brokers)}",
+            worker=f"{self.names}{len(self.brokers)}",
         )
         self.brokers.append(broker)
         return broker

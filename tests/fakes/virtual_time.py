@@ -84,6 +84,7 @@ class WatchedRedis:
     def __init__(self, client: Any, clock: VirtualClock) -> None:
         self._client, self._clock = client, clock
         self.script_calls = 0
+        self.run_id = ""
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._client, name)
@@ -96,6 +97,8 @@ class WatchedRedis:
             self._clock.under_way += 1
             try:
                 reply = await attribute(*args, **options)
+                if name == "info" and self.run_id:
+                    return {**reply, "run_id": self.run_id}
                 if name in {"evalsha", "eval"}:
                     self.script_calls += 1
                     if isinstance(reply, list) and len(reply) == 6:

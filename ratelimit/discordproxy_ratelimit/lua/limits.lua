@@ -3,21 +3,41 @@
 local SAME_RESET_MS = 5 -- Discord's Reset of one fixed window never differs by more
 local GUARD = 1000      -- us; Discord rounds to a millisecond
 
+-- Half the smallest round trip of the last minute is less than the time a request and its answer spend on the way: so
+-- much earlier a request may leave and still arrives in time. Few samples, or slow ones only, prove little.
+local ENOUGH, MOST_LATENCY = 20, 30000
+
+local function sure_latency()
+  if G.rtts < ENOUGH then return 0 end
+  local least = G.rtt > 0 and G.rtt or G.rtt_old
+  if G.rtt_old > 0 then least = math.min(least, G.rtt_old) end
+  return math.min(least / 2, MOST_LATENCY)
+end
+
+local function saw_round_trip(rtt)
+  if now - G.rtt_at > MINUTE / 2 then
+    if now - G.rtt_at > MINUTE then G.rtts = 0 end
+    G.rtt_old, G.rtt, G.rtt_at = G.rtt, 0, now
+  end
+  G.rtt, G.rtts = G.rtt > 0 and math.min(G.rtt, rtt) or rtt, G.rtts + 1
+end
+
 -- A request that is not answered yet may be counted by Discord at any moment until its answer, so a window that begins
 -- anew begins with all of them in it.
 -- returns how many may be sent now; and when there are none, the instant one may, or nil if only an answer can tell
 local function available(b, l)
-  if not b.limit then return (b.infl + l.infl == 0) and 1 or 0, nil end
+  local infl = math.max(b.infl, l.infl) -- after a bucket has changed its name, the lane's calls in flight are in both
+  if not b.limit then return (infl == 0) and 1 or 0, nil end
   if b.leaky == '1' then
     local backlog = math.max(0, b.reset - now)
-    local free = math.floor((b.limit * b.step - backlog) / b.step) - b.infl
+    local free = math.floor((b.limit * b.step - backlog) / b.step) - infl
     if free >= 1 then return free end
-    return 0, (b.infl + 1 <= b.limit) and math.max(now + 1, b.reset + (b.infl + 1 - b.limit) * b.step) or nil
+    return 0, (infl + 1 <= b.limit) and math.max(now + 1, b.reset + (infl + 1 - b.limit) * b.step) or nil
   end
-  if b.reset > 0 and now >= b.reset then return math.max(0, b.limit - b.infl), nil end
-  local free = b.remaining - b.infl
+  if b.reset > 0 and now >= b.reset then return math.max(0, b.limit - infl), nil end
+  local free = b.remaining - infl
   if free >= 1 then return free end
-  return 0, (b.reset > 0 and b.infl + 1 <= b.limit) and b.reset or nil
+  return 0, (b.reset > 0 and infl + 1 <= b.limit) and b.reset or nil
 end
 
 -- A lower bound of the instant the k-th waiting call can leave; what lies behind the deadline is refused at once.
@@ -58,7 +78,7 @@ end
 
 -- a: limit, remaining, rid (ms), after (us until all tokens are back), age (us since the answer arrived)
 local function learn(b, a)
-  local reset, old = now - a.age + a.after + GUARD, b.rid
+  local reset, old = now - a.age + a.after + GUARD - sure_latency(), b.rid
   local used = math.max(1, a.limit - a.remaining)
   local least = math.max(1, (a.after - 500) / used)
   local most = used > 1 and a.after / (used - 1) or a.after + 500

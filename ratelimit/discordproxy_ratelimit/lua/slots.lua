@@ -13,17 +13,6 @@ local function global_limit()
   return math.max(1, math.floor(limit * (1 - 0.1 * math.min(G.shrink, 5))))
 end
 
--- Half the smallest round trip of the last minute is less than the time a request and its answer spend on the way.
-local function sure_latency()
-  if G.rtt == 0 then return G.rtt_old / 2 end
-  return (G.rtt_old > 0 and math.min(G.rtt, G.rtt_old) or G.rtt) / 2
-end
-
-local function saw_round_trip(rtt)
-  if now - G.rtt_at > MINUTE / 2 then G.rtt_old, G.rtt, G.rtt_at = G.rtt, 0, now end
-  G.rtt = G.rtt > 0 and math.min(G.rtt, rtt) or rtt
-end
-
 local function tidy_slots()
   if G.tidy then return end
   G.tidy = true

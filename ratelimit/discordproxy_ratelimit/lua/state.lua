@@ -32,7 +32,7 @@ local function forget()
 end
 
 local TEXTS = { 'run', 'server', 'told' }
-local NUMBERS = { 'recover', 'clock', 'seq', 'blocked', 'shrink', 'shrunk', 'rtt', 'rtt_old', 'rtt_at', 'phase', 'waiting', 'v' }
+local NUMBERS = { 'recover', 'clock', 'seq', 'blocked', 'shrink', 'shrunk', 'rtt', 'rtt_old', 'rtt_at', 'rtts', 'phase', 'waiting', 'v' }
 
 local function open_call()
   local time = ARGV[1] ~= '' and { 0, ARGV[1] } or redis.call('TIME')

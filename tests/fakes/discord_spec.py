@@ -1,0 +1,63 @@
+"""Discord's description of its API and the wire table of 1.5.1, read from beside the project, never copied into it."""
+
+import csv
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[2].parent / "shared" / "spec"
+
+
+def need(name: str, checks: str) -> Path:
+    """Return the path of a file, or skip the tests of a module loudly."""
+    path = FOLDER / name
+    if not path.exists():
+        pytest.skip(f"NOT CHECKED: {checks}; {path} is missing", allow_module_level=True)
+    return path
+
+
+@cache
+def openapi(checks: str) -> dict[str, Any]:
+    return json.loads(need("openapi.json", checks).read_bytes())
+
+
+def wire_table(checks: str) -> dict[str, Any]:
+    return json.loads(need("wire_1_5_1.json", checks).read_bytes())
+
+
+def routes(checks: str) -> dict[tuple[str, str], dict[str, str]]:
+    with need("routes.tsv", checks).open(newline="") as file:
+        return {(row["method"], row["path"]): row for row in csv.DictReader(file, delimiter="\t")}
+
+
+def resolve(spec: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in schema:
+        schema = spec["components"]["schemas"][schema["$ref"].rsplit("/", 1)[-1]]
+    return schema
+
+
+def alternatives(spec: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the schemas of a union, nulls left out; a single schema is a union of one."""
+    schema = resolve(spec, schema)
+    found = []
+    for inner in (*schema.get("oneOf", ()), *schema.get("anyOf", ())):
+        if resolve(spec, inner).get("type") != "null" and "const" not in inner:
+            found += alternatives(spec, inner)
+    return found or [schema]
+
+
+def body_schema(spec: dict[str, Any], method: str, path: str) -> dict[str, Any] | None:
+    """Return the JSON schema of an operation's body."""
+    content = spec["paths"][path][method.lower()].get("requestBody", {}).get("content", {})
+    return content.get("application/json", {}).get("schema")
+
+
+def answer_schema(spec: dict[str, Any], method: str, path: str) -> dict[str, Any] | None:
+    """Return the JSON schema of an operation's successful answer; None when it has no body."""
+    for status, response in spec["paths"][path][method.lower()]["responses"].items():
+        if status.startswith("2") and "application/json" in response.get("content", {}):
+            return response["content"]["application/json"]["schema"]
+    return None
