@@ -73,13 +73,15 @@ class FakeGateway:
 
     async def __aenter__(self) -> "FakeGateway":
         application = web.Application()
-        application.add_routes([
-            web.get("/api/v10/users/@me", self._me),
-            web.get("/api/v10/gateway/bot", self._gateway_bot),
-            web.post("/api/v10/interactions/{id}/{token}/callback", self._callback),
-            web.get("/{where:gateway|resume}", self._websocket),
-            web.get("/{where:gateway|resume}/", self._websocket),
-        ])
+        application.add_routes(
+            [
+                web.get("/api/v10/users/@me", self._me),
+                web.get("/api/v10/gateway/bot", self._gateway_bot),
+                web.post("/api/v10/interactions/{id}/{token}/callback", self._callback),
+                web.get("/{where:gateway|resume}", self._websocket),
+                web.get("/{where:gateway|resume}/", self._websocket),
+            ]
+        )
         self._runner = web.AppRunner(application, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -193,9 +195,7 @@ class FakeGateway:
         self._changed.set()
         return response
 
-    async def _handle(
-        self, socket: FakeSocket, session: FakeSession | None, op: int, data: Any
-    ) -> FakeSession | None:
+    async def _handle(self, socket: FakeSocket, session: FakeSession | None, op: int, data: Any) -> FakeSession | None:
         match op:
             case 1:
                 self.heartbeats.append(data)
@@ -256,12 +256,22 @@ class FakeGateway:
         self.seen["chunk_requests"] += 1
         guild_id, nonce = str(data["guild_id"]), data.get("nonce")
         if self.rate_limit_chunks is not None:
-            limited = {"opcode": 8, "retry_after": self.rate_limit_chunks, "meta": {"guild_id": guild_id, "nonce": nonce}}
+            limited = {
+                "opcode": 8,
+                "retry_after": self.rate_limit_chunks,
+                "meta": {"guild_id": guild_id, "nonce": nonce},
+            }
             self.rate_limit_chunks = None
             await self._dispatch(session, "RATE_LIMITED", limited)
             return
         members = self.members.get(guild_id, [])
         pages = [members[at : at + 1000] for at in range(0, len(members), 1000)] or [[]]
         for index, page in enumerate(pages):
-            chunk = {"guild_id": guild_id, "members": page, "chunk_index": index, "chunk_count": len(pages), "nonce": nonce}
+            chunk = {
+                "guild_id": guild_id,
+                "members": page,
+                "chunk_index": index,
+                "chunk_count": len(pages),
+                "nonce": nonce,
+            }
             await self._dispatch(session, "GUILD_MEMBERS_CHUNK", chunk)

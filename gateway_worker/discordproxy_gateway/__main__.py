@@ -1,0 +1,95 @@
+"""The gateway process: reads the settings, wires the worker, ends on a signal or with one line for the operator."""
+
+import argparse
+import asyncio
+import signal
+import sys
+
+from discordproxy_gateway.failures import EXIT_STATUS, FatalFailure
+from discordproxy_gateway.keys import Keys
+from discordproxy_gateway.settings import GatewaySettings
+from discordproxy_gateway.worker import Options, Worker
+from discordproxy_gateway.writer import Retention
+from discordproxy_ratelimit import connection, embedded, logs
+from discordproxy_ratelimit.errors import BrokerUnavailable
+from discordproxy_ratelimit.settings import load
+
+_BROKER_WITHIN_S = 10.0
+_REPEAT_S = 60.0
+
+
+def main() -> None:
+    """Run the process named `python -m discordproxy_gateway`."""
+    arguments = _arguments()
+    settings = load(GatewaySettings)
+    logs.set_up(settings.log_level)
+    sys.exit(asyncio.run(_run(settings, park=arguments.park_on_fatal, force=arguments.force)))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m discordproxy_gateway",
+        description="Holds the bot's connection to Discord. Any number may run: one leads, the others stand by. "
+        "Settings come from the environment.",
+    )
+    parser.add_argument(
+        "--park-on-fatal",
+        action="store_true",
+        help=f"stay up, disconnected, after a failure that only the operator can mend, instead of exit {EXIT_STATUS}",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="connect although a failure was just recorded, or few new sessions are left for today",
+    )
+    return parser.parse_args()
+
+
+async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    token = settings.token.get_secret_value()
+    url = embedded.broker_url(settings.redis_url.get_secret_value(), token)
+    redis = connection.connect(url)
+    try:
+        await connection.wait_for(url, within_s=_BROKER_WITHIN_S)
+        keys = Keys(settings.key_prefix, settings.bot_id)
+        await Worker(redis, keys, token, _options(settings, force=force)).run(stopping)
+    except BrokerUnavailable as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return 1
+    except FatalFailure as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        if not park:
+            return EXIT_STATUS
+        await _park(str(error), stopping)
+    finally:
+        await redis.aclose()
+    return 0
+
+
+def _options(settings: GatewaySettings, *, force: bool) -> Options:
+    return Options(
+        rest_url=settings.discord_url,
+        gateway_url=settings.gateway_url,
+        intents=settings.intents,
+        shards=settings.shards,
+        lease_s=settings.gateway_lease,
+        identify_floor=settings.identify_floor,
+        retention=Retention(settings.event_retention * 1000, settings.event_limit),
+        force=force,
+    )
+
+
+async def _park(line: str, stopping: asyncio.Event) -> None:
+    """Repeat the line once a minute until the process is stopped."""
+    while not stopping.is_set():
+        try:
+            await asyncio.wait_for(stopping.wait(), _REPEAT_S)
+        except TimeoutError:
+            print(f"ERROR: {line}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""One connection to Discord: its socket, the writer behind it, and how it comes to an end."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from discordproxy_gateway import pump, status
+from discordproxy_gateway.failures import SessionOutOfStep
+from discordproxy_gateway.leader import Lease
+from discordproxy_gateway.pump import Dispatch, Socket
+from discordproxy_gateway.reconnect import End
+from discordproxy_gateway.session import SessionStore
+from discordproxy_gateway.tasks import end
+from discordproxy_gateway.writer import Writer
+
+log = logging.getLogger(__name__)
+
+DRAIN_S = 2.0
+"""Bound of storing what was read when a connection ends; the rest is repeated by Discord on RESUME."""
+
+_REPORT_S = 5.0
+
+
+class Connection:
+    """Reads one socket into one writer until either ends, the lease is lost, or the process stops.
+
+    Args:
+        store, group: charge an IDENTIFY in this concurrency group.
+        told: fields of the status are written through it.
+    """
+
+    def __init__(self, lease: Lease, store: SessionStore, group: int, told: status.Status) -> None:
+        self._lease = lease
+        self._store = store
+        self._group = group
+        self._status = told
+        self._socket: Socket | None = None
+        self._up_at: float | None = None
+        self._events = 0
+        self._latency_s = 0.0
+        self._news = asyncio.Event()
+        self.writer: Writer
+
+    async def receive(self, event: Dispatch) -> None:
+        """Queue an event for the writer; a full queue stops the reading."""
+        await self.writer.put(event)
+
+    async def alive(self, latency_s: float) -> None:
+        """Count the connection as current once all that was read before is stored."""
+        self._latency_s = latency_s
+        await self.writer.confirm(asyncio.get_running_loop().time())
+
+    def resuming(self) -> None:
+        """Refuse to steal the session from a newer leader."""
+        self._lease.require()
+
+    async def identifying(self) -> None:
+        """Refuse as `resuming`, else charge the IDENTIFY."""
+        self._lease.require()
+        await self._store.identified(self._group)
+        self._lease.require()
+
+    def applied(self, events: Sequence[Dispatch]) -> None:
+        """Let heartbeats confirm what is stored, and note that the session began or was resumed."""
+        if not events:
+            return
+        self._events += len(events)
+        if self._socket is not None:
+            self._socket.stored(events[-1].sequence)
+        for event in events:
+            if event.name in {"READY", "RESUMED"}:
+                self._up_at = asyncio.get_running_loop().time()
+                log.info("%s shard %s", event.name, self._lease.slot)
+                self._news.set()
+
+    @property
+    def up_for_s(self) -> float:
+        """Seconds since the session began or was resumed on this connection; 0 if it never was."""
+        return asyncio.get_running_loop().time() - self._up_at if self._up_at is not None else 0.0
+
+    async def run(self, socket: Socket, over: asyncio.Future[Any]) -> End | None:
+        """Read until the connection ends, and return how; None when `over` came first.
+
+        Raises:
+            LeaseLost: a newer leader has written.
+        """
+        self._socket = socket
+        reading = asyncio.create_task(self._read(socket))
+        writing = asyncio.create_task(self.writer.run())
+        reporting = asyncio.create_task(self._report())
+        try:
+            await asyncio.wait({reading, writing, over}, return_when=asyncio.FIRST_COMPLETED)
+            return await self._finish(socket, reading, writing)
+        finally:
+            await end(reading, writing, reporting)
+            await socket.leave()
+
+    async def _finish(self, socket: Socket, reading: asyncio.Task[None], writing: asyncio.Task[None]) -> End | None:
+        if not writing.done() and not self._lease.lost.is_set():
+            # Closing first: from now on Discord keeps what comes for the successor.
+            if not reading.done():
+                await end(reading)
+                await socket.leave()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_S):
+                    await self.writer.finish()
+                    await asyncio.wait({writing})
+        if writing.done():
+            try:
+                writing.result()
+            except SessionOutOfStep as error:
+                return End(f"out of step with Redis ({error})")
+        if reading.cancelled() or not reading.done():
+            return None
+        try:
+            reading.result()
+        except pump.ENDINGS as error:
+            return pump.end_of(error, socket)
+        return End("reading stopped")
+
+    async def _read(self, socket: Socket) -> None:
+        while True:
+            await socket.poll_event()
+
+    async def _report(self) -> None:
+        """Tell state and counters now and then, and at once when the session has begun."""
+        told_events = 0
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), _REPORT_S)
+            if self._news.is_set():
+                self._news.clear()
+                since = datetime.now(UTC).isoformat(timespec="seconds")
+                await self._status.tell(state=status.READY, connected_since=since, reason=None)
+            events, told_events = self._events - told_events, self._events
+            await self._status.tell(
+                latency_ms=round(self._latency_s * 1000), backlog=self.writer.backlog, bad_events=self.writer.bad_events
+            )
+            await self._status.count(events=events)

@@ -1,0 +1,83 @@
+"""Which ends of a connection no retry can mend, and the one line that tells the operator what to do. Pure."""
+
+from collections.abc import Sequence
+
+from discordproxy_gateway.intents import PRIVILEGED, privileged
+
+PORTAL = "https://discord.com/developers/applications"
+
+EXIT_STATUS = 78
+"""Exit status after a failure that a restart cannot mend (sysexits.h, EX_CONFIG)."""
+
+BAD_TOKEN = (
+    "Discord rejected the bot token: it is wrong or was reset; make a new one on the Bot page of "
+    f"{PORTAL} and put it in DISCORD_BOT_TOKEN (or the file that DISCORDPROXY_TOKEN_FILE names)"
+)
+
+
+class GatewayError(Exception):
+    """Why a connection ends from our side.
+
+    GatewayError
+     |- FatalFailure       connecting cannot work until the operator changes something; the text is the line for them
+     |- LeaseLost          somebody else may hold the connection by now; nothing may be sent or written any more
+     `- SessionOutOfStep   Redis holds another session or sequence: it has to be resumed, or begun, from there
+    """
+
+
+class FatalFailure(GatewayError):
+    """Connecting cannot work until the operator changes something; the text is the one line for them."""
+
+
+class LeaseLost(GatewayError):
+    """Somebody else may hold the connection by now; nothing may be sent or written any more."""
+
+
+class SessionOutOfStep(GatewayError):
+    """Redis holds another session or sequence than this connection: it has to be resumed, or begun, from there."""
+
+
+def fatal_line(code: int | None, *, intents: Sequence[str], shards: str) -> str | None:
+    """Return the operator's line for a close code, or None if connecting again can help.
+
+    Args:
+        code: close code of the websocket (Discord: opcodes and status codes, gateway close events).
+        intents: names of the intents that were asked for.
+        shards: shard id and count that were asked for, as text.
+    """
+    match code:
+        case 4004:
+            return BAD_TOKEN
+        case 4014:
+            return _disallowed(privileged(intents))
+        case 4013:
+            return "Discord does not know an intent of DISCORDPROXY_INTENTS (close code 4013): correct it, or upgrade"
+        case 4012:
+            return "Discord no longer speaks this gateway version (close code 4012): upgrade discordproxy"
+        case 4010:
+            return f"Discord refused shard {shards} (close code 4010): set DISCORDPROXY_SHARDS to auto"
+        case 4011:
+            return (
+                f"The bot is in too many guilds for shard {shards} (close code 4011): set DISCORDPROXY_SHARDS to auto, "
+                "or to more shards"
+            )
+    return None
+
+
+def _disallowed(names: Sequence[str]) -> str:
+    if not names:
+        return f"Discord disallows an intent (close code 4014): look at the Bot page of {PORTAL}"
+    switches = ", ".join(f"{PRIVILEGED[name]!r}" for name in names)
+    return (
+        f"Discord disallows privileged intents (close code 4014): switch on {switches} on the Bot page of {PORTAL}, "
+        f"or take {', '.join(names)} out of DISCORDPROXY_INTENTS"
+    )
+
+
+def budget_line(remaining: int, reset_in_s: float) -> str:
+    """Return the operator's line for a day on which too few IDENTIFYs are left."""
+    hours, minutes = divmod(round(reset_in_s / 60), 60)
+    return (
+        f"only {remaining} new sessions are left for this bot today; waiting {hours} h {minutes} min for the reset, since "
+        "Discord resets the token of a bot that uses them all up; start with --force to connect anyway"
+    )

@@ -1,0 +1,123 @@
+"""Names of everything the gateway worker keeps in Redis. One hash tag per bot, so that every script has one slot."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One gateway connection of the bot: which shard of how many."""
+
+    shard_id: int = 0
+    shard_count: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.shard_id}-{self.shard_count}"
+
+    def holds(self, guild_id: int) -> bool:
+        """Tell whether Discord sends this guild's events here (Discord: gateway, sharding formula)."""
+        return shard_of(guild_id, self.shard_count) == self.shard_id
+
+
+def shard_of(guild_id: int, shard_count: int) -> int:
+    """Return the shard that Discord assigns to a guild."""
+    return (guild_id >> 22) % shard_count
+
+
+class Keys:
+    """Key layout of one bot. `prefix` separates deployments on one server; `bot` is the bot's user id or a hash."""
+
+    def __init__(self, prefix: str, bot: str) -> None:
+        self.tag = f"{{{prefix}:{bot}}}"
+
+    def __repr__(self) -> str:
+        return f"Keys({self.tag})"
+
+    def lease(self, slot: Slot) -> str:
+        """Hash {owner, fence} that lives as long as the holder renews it."""
+        return f"{self.tag}:gw:lease:{slot}"
+
+    def lease_channel(self, slot: Slot) -> str:
+        """Pub/sub channel on which a holder announces that it let go."""
+        return f"{self.tag}:gw:free:{slot}"
+
+    def fence(self, slot: Slot) -> str:
+        """Counter of the holders; must never expire."""
+        return f"{self.tag}:gw:fence:{slot}"
+
+    def session(self, slot: Slot) -> str:
+        """Hash {id, seq, resume_url, fingerprint}: what a successor needs to RESUME; lives one hour."""
+        return f"{self.tag}:gw:sess:{slot}"
+
+    def status(self, slot: Slot) -> str:
+        """Hash of the connection's state for health, metrics and freshness."""
+        return f"{self.tag}:gw:status:{slot}"
+
+    def identify_gate(self, number: int) -> str:
+        """Exists while another IDENTIFY of the same concurrency group has to wait."""
+        return f"{self.tag}:gw:gate:{number}"
+
+    @property
+    def identify_budget(self) -> str:
+        """Hash {remaining, reset_at_ms}: how many IDENTIFY Discord still allows."""
+        return f"{self.tag}:gw:budget"
+
+    @property
+    def fatal(self) -> str:
+        """Why nobody may connect with this token and these intents for now; lives ten minutes."""
+        return f"{self.tag}:gw:fatal"
+
+    @property
+    def shard_count(self) -> str:
+        """Number of shards the bot runs with; readers find a guild's slot by it."""
+        return f"{self.tag}:gw:shards"
+
+    def wanted_members(self, slot: Slot) -> str:
+        """Sorted set of guilds somebody asked for while their member list was incomplete."""
+        return f"{self.tag}:gw:want:{slot}"
+
+    @property
+    def user(self) -> str:
+        """The bot's own user as JSON."""
+        return f"{self.tag}:c:user"
+
+    @property
+    def guilds(self) -> str:
+        """Hash guild id -> guild as JSON, without its roles, emojis, stickers and channels."""
+        return f"{self.tag}:c:guild"
+
+    @property
+    def channel_index(self) -> str:
+        """Hash channel or thread id -> guild id."""
+        return f"{self.tag}:c:chg"
+
+    def meta(self, guild_id: int | str) -> str:
+        """Hash {gen, mark, count, complete, available, out_at}: what is known about the guild's caches."""
+        return f"{self.tag}:c:meta:{guild_id}"
+
+    def part(self, kind: str, guild_id: int | str) -> str:
+        """Hash object id -> JSON. Kinds: ch channels, th active threads, ro roles, em emojis, st stickers, vs voice."""
+        return f"{self.tag}:c:{kind}:{guild_id}"
+
+    def members(self, guild_id: int | str, generation: int) -> str:
+        """Hash user id (8 bytes, big-endian) -> packed member."""
+        return f"{self.tag}:c:m:{guild_id}:g{generation}"
+
+    def member_index(self, guild_id: int | str, generation: int) -> str:
+        """Sorted set of user ids (8 bytes, big-endian, score 0): the order for paging."""
+        return f"{self.tag}:c:mi:{guild_id}:g{generation}"
+
+    def overlay(self, kind: str, guild_id: int | str) -> str:
+        """Hash of what the proxy itself just changed; lives five seconds."""
+        return f"{self.tag}:c:ov:{kind}:{guild_id}"
+
+    def stream(self, shard_id: int) -> str:
+        """Stream of events."""
+        return f"{self.tag}:ev:{shard_id}"
+
+    def stream_meta(self, shard_id: int) -> str:
+        """Hash {epoch, n}: the stream's random identity and the ordinal of its last entry."""
+        return f"{self.tag}:ev:{shard_id}:meta"
+
+    def interaction(self, interaction_id: int | str) -> str:
+        """Who gave the first response to an interaction; lives 15 minutes, as its token does."""
+        return f"{self.tag}:ix:{interaction_id}"

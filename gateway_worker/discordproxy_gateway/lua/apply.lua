@@ -1,0 +1,46 @@
+-- Apply a batch of events in one atomic step: fence, session and sequence first, then every write, then the sequence.
+-- So the stored sequence never runs ahead of the data, and a successor resumes exactly where the data ends.
+-- KEYS[1] fence counter, [2] session hash, [3] status hash, [4] stream, [5] stream meta, [6...] keys of the operations
+-- ARGV[1] fence, [2] session id, [3] sequence expected in the session ('' begins it), [4] new sequence
+-- ARGV[5] ms the last event has waited, [6] operations (MessagePack), [7] session fields (MessagePack list, begin only)
+-- ARGV[8] epoch for a stream that has none, [9] ms to keep stream entries, [10] entries to keep
+-- returns {OK, now_ms}, {STALE}, {SESSION_LOST} or {SEQ_MISMATCH, stored sequence}; O(operations)
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return {'STALE'}
+end
+local begins = ARGV[3] == ''
+if not begins then
+  local stored = redis.call('HMGET', KEYS[2], 'id', 'seq')
+  if stored[1] ~= ARGV[2] then return {'SESSION_LOST'} end
+  if stored[2] ~= ARGV[3] then return {'SEQ_MISMATCH', stored[2]} end
+end
+
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local last, appended
+local function append(stream, op)
+  last = last or tonumber(redis.call('HGET', KEYS[5], 'n') or 0)
+  last = last + 1
+  appended = true
+  redis.call('XADD', stream, '*', 'n', string.format('%.0f', last), unpack(op, 3))
+end
+
+if begins then
+  local known = redis.call('HSETNX', KEYS[5], 'epoch', ARGV[8]) == 0
+  local lost_from = redis.call('HGET', KEYS[3], 'as_of')
+  if known and lost_from then
+    append(KEYS[4], {'APPEND', 4, 't', 'GAP', 'from', lost_from, 'to', string.format('%.0f', now_ms)})
+  end
+  redis.call('DEL', KEYS[2])
+  redis.call('HSET', KEYS[2], unpack(cmsgpack.unpack(ARGV[7])))
+end
+write(cmsgpack.unpack(ARGV[6]), append)
+if appended then
+  redis.call('HSET', KEYS[5], 'n', string.format('%.0f', last))
+  redis.call('XTRIM', KEYS[4], 'MINID', '~', string.format('%.0f', now_ms - ARGV[9]))
+  redis.call('XTRIM', KEYS[4], 'MAXLEN', '~', ARGV[10])
+end
+redis.call('HSET', KEYS[2], 'seq', ARGV[4])
+redis.call('PEXPIRE', KEYS[2], 3600000)
+redis.call('HSET', KEYS[3], 'as_of', string.format('%.0f', now_ms - ARGV[5]))
+return {'OK', now_ms}

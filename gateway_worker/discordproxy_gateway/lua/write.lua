@@ -1,0 +1,36 @@
+-- Shared by the fenced scripts (prepended to them): runs operations that Python planned.
+-- An operation is {command, index in KEYS, argument...}; ids and values are opaque strings.
+-- FORGET {index hash}: take the fields of KEYS[i] out of the index, then drop KEYS[i]; a guild has <= 1500 channels.
+-- PRUNE {index hash, parent ids...}: drop threads whose parent is named; a guild has <= 1000 active threads.
+local function drop_fields(key, fields)
+  for first = 1, #fields, 1000 do
+    redis.call('HDEL', key, unpack(fields, first, math.min(first + 999, #fields)))
+  end
+end
+
+local function prune(key, index, op)
+  local parents, gone = {}, {}
+  for i = 4, #op do parents[op[i]] = true end
+  local all = redis.call('HGETALL', key)
+  for i = 1, #all, 2 do
+    if parents[cjson.decode(all[i + 1]).parent_id] then gone[#gone + 1] = all[i] end
+  end
+  drop_fields(key, gone)
+  drop_fields(index, gone)
+end
+
+local function write(operations, append)
+  for _, op in ipairs(operations) do
+    local command, key = op[1], KEYS[op[2]]
+    if command == 'APPEND' then
+      append(key, op)
+    elseif command == 'FORGET' then
+      drop_fields(KEYS[op[3]], redis.call('HKEYS', key))
+      redis.call('UNLINK', key)
+    elseif command == 'PRUNE' then
+      prune(key, KEYS[op[3]], op)
+    else
+      redis.call(command, key, unpack(op, 3))
+    end
+  end
+end

@@ -1,0 +1,226 @@
+"""The bot's websocket: discord.py's socket without its objects. Events come out as Discord's JSON, in order.
+
+Private names of discord.py that are touched here are pinned by tests/contract/test_discord_py.py.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import aiohttp
+import discord
+import yarl
+from discord.gateway import DiscordWebSocket, ReconnectWebSocket
+from discord.http import Route
+
+from discordproxy_gateway.reconnect import End
+from discordproxy_gateway.session import Session
+
+HANDSHAKE_S = 30.0
+"""Bound of opening the socket up to IDENTIFY or RESUME."""
+
+CLOSE_S = 1.0
+"""Bound of waiting for Discord to confirm a close."""
+
+HAND_OVER = 4000
+"""Close code that keeps the session for a successor; 1000 and 1001 would end it (Discord: gateway, disconnecting)."""
+
+
+@dataclass(slots=True)
+class Dispatch:
+    """One event: Discord's name, its data, its sequence in the session, the loop time of its arrival."""
+
+    name: str
+    data: Any
+    sequence: int
+    received_at: float
+
+
+class Link(Protocol):
+    """What a connection needs from the worker."""
+
+    async def receive(self, event: Dispatch) -> None:
+        """Take an event; awaiting here stops the reading, so that TCP holds Discord back."""
+
+    async def alive(self, latency_s: float) -> None:
+        """Discord confirmed a heartbeat."""
+
+    def resuming(self) -> None:
+        """Called right before RESUME is sent; raises if this process may no longer speak for the shard."""
+
+    async def identifying(self) -> None:
+        """Called right before IDENTIFY is sent; raises if this process may no longer speak for the shard."""
+
+
+@dataclass(slots=True)
+class _Opening:
+    link: Link
+    socket: "Socket | None" = None
+
+
+_opening: ContextVar[_Opening] = ContextVar("opening")  # from_client makes the socket and offers no argument for it
+
+
+class Recorder(dict[str, Callable[[Any], None]]):
+    """Stands in for discord.py's parsers: notes the event instead of building objects."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._event: tuple[str, Any] | None = None
+
+    def __missing__(self, name: str) -> Callable[[Any], None]:
+        def record(data: Any) -> None:
+            self._event = (name, data)
+
+        return record
+
+    def take(self) -> tuple[str, Any] | None:
+        """Return the event of the message just read, if it was one."""
+        event, self._event = self._event, None
+        return event
+
+
+class Bot(discord.Client):
+    """discord.py's client as a connection factory: no object caches, no listeners, our REST base.
+
+    Args:
+        intents: the number Discord takes.
+        rest_url: base of Discord's REST API, version included.
+    """
+
+    def __init__(self, *, intents: int, rest_url: str) -> None:
+        Route.BASE = rest_url
+        flags = discord.Intents.none()
+        flags.value = intents
+        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nobody speaks here
+        super().__init__(
+            intents=flags,
+            max_messages=None,
+            chunk_guilds_at_startup=False,
+            member_cache_flags=discord.MemberCacheFlags.none(),
+        )
+        self.recorder = Recorder()
+        self._connection.parsers = self.recorder
+
+    def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: events leave through the socket's link."""
+
+    async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:  # noqa: ARG002 - signature of the library
+        """Ask the link; the library calls this right before it sends IDENTIFY."""
+        await _opening.get().link.identifying()
+
+    async def log_in(self, token: str) -> dict[str, Any]:
+        """Ask Discord who the bot is and return its user.
+
+        Raises:
+            discord.LoginFailure: the token is not accepted.
+            discord.HTTPException, OSError, asyncio.TimeoutError: Discord did not answer properly.
+        """
+        await self._async_setup_hook()
+        user: dict[str, Any] = await self.http.static_login(token)  # type: ignore[assignment]
+        return user
+
+    def use_shards(self, shard_count: int) -> None:
+        """Tell Discord of so many shards in every IDENTIFY from now on."""
+        self._connection.shard_count = shard_count
+
+
+class Socket(DiscordWebSocket):
+    """Passes every event on, and counts in heartbeats only what has been stored."""
+
+    _stored: int | None = None
+    _received: int | None = None
+    _reading = False
+    _seen_ack = 0.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        opening = _opening.get()
+        opening.socket = self
+        self.link = opening.link
+        super().__init__(*args, **kwargs)
+
+    @property
+    def sequence(self) -> int | None:
+        """The sequence for heartbeats and RESUME: that of the last event that is stored."""
+        return self._stored
+
+    @sequence.setter
+    def sequence(self, value: int | None) -> None:
+        self._received = value
+        if not self._reading:  # from_client hands over the sequence to resume from
+            self._stored = value
+
+    def stored(self, sequence: int) -> None:
+        """Note that all events up to `sequence` are stored."""
+        self._stored = sequence
+
+    async def received_message(self, msg: Any, /) -> None:
+        """Read one message; an event goes to the link, after discord.py has done its own part."""
+        self._reading = True
+        recorder: Any = self._discord_parsers
+        await super().received_message(msg)
+        event = recorder.take()
+        if event is not None:
+            name, data = event
+            await self.link.receive(Dispatch(name, data, self._received or 0, self.loop.time()))
+        elif self._keep_alive is not None and self._keep_alive._last_ack != self._seen_ack:  # noqa: SLF001 - pinned
+            first, self._seen_ack = not self._seen_ack, self._keep_alive._last_ack  # noqa: SLF001 - pinned
+            if not first:  # the thread is created with a time in it, which is no answer yet
+                await self.link.alive(self._keep_alive.latency)
+
+    async def resume(self) -> None:
+        """Send RESUME, unless the lease was lost while the socket was opened."""
+        self.link.resuming()
+        await super().resume()
+
+    async def leave(self, code: int = HAND_OVER) -> None:
+        """Close with `code`; a peer that does not confirm in time is left without a word."""
+        with contextlib.suppress(TimeoutError, OSError, discord.ConnectionClosed):
+            async with asyncio.timeout(CLOSE_S):
+                await self.close(code)
+
+
+async def connect(bot: Bot, link: Link, *, shard_id: int, gateway: str, session: Session | None) -> Socket:
+    """Open a socket and send RESUME for `session`, or IDENTIFY when there is none.
+
+    Raises:
+        whatever the link raises, and what `end_of` understands: no connection came about, no socket is left open.
+    """
+    opening = _Opening(link)
+    context = _opening.set(opening)
+    try:
+        async with asyncio.timeout(HANDSHAKE_S):
+            return await Socket.from_client(
+                bot,
+                gateway=yarl.URL(session.resume_url if session else gateway),
+                shard_id=shard_id,
+                session=session.id if session else None,
+                sequence=session.sequence if session else None,
+                resume=session is not None,
+            )
+    except BaseException:
+        if opening.socket is not None:
+            await opening.socket.leave()
+        raise
+    finally:
+        _opening.reset(context)
+
+
+ENDINGS = (ReconnectWebSocket, discord.ConnectionClosed, aiohttp.ClientError, OSError, TimeoutError)
+"""What connecting and reading raise when a connection ends."""
+
+
+def end_of(error: BaseException, socket: Socket | None) -> End:
+    """Say how the connection ended; `socket` is None if none came about."""
+    if isinstance(error, discord.ConnectionClosed):
+        return End("closed by Discord", error.code)
+    if not isinstance(error, ReconnectWebSocket):
+        return End(type(error).__name__)
+    if not error.resume:
+        return End("session invalid", session_gone=True)
+    code = socket.socket.close_code if socket else None
+    # Our own close stands for RECONNECT, for an invalid session that can be resumed, and for silence.
+    return End("reconnect asked") if code in {None, HAND_OVER} else End("closed by Discord", code)

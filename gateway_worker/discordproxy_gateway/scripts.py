@@ -1,0 +1,51 @@
+"""The Lua files as callables. The scripts are the algorithm; nothing here decides anything."""
+
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+import msgpack  # type: ignore[import-untyped] # the package ships no types
+from redis.asyncio import Redis
+
+Operation = tuple[Any, ...]
+"""A write planned in Python: command, key, argument... (strings or bytes; ids are strings)."""
+
+_PRELUDES = {"apply": ("write",), "fenced": ("write",)}
+
+
+def source(name: str) -> str:
+    """Return the text of a script, with the file it builds on in front."""
+    folder = files("discordproxy_gateway") / "lua"
+    return "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in (*_PRELUDES.get(name, ()), name))
+
+
+class Scripts:
+    """Runs the scripts on one client. Raises what the client raises; a lost reply leaves the outcome unknown."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
+        self._scripts = {
+            name: redis.register_script(source(name))
+            for name in ("acquire_lease", "renew_lease", "release_lease", "fenced", "apply", "identify")
+        }
+
+    async def run(self, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        """Run a script by its file's name; a server that forgot it gets it again."""
+        return await self._scripts[name](keys=keys, args=arguments)
+
+    async def write(self, fence_key: str, fence: int, operations: Sequence[Operation]) -> bool:
+        """Run operations if `fence` is still the newest; False if it is not and nothing was written."""
+        keys, packed = pack(operations, (fence_key,))
+        return bool(await self.run("fenced", keys, (fence, packed)) == b"OK")
+
+
+def pack(operations: Sequence[Operation], first_keys: Sequence[str]) -> tuple[list[str], bytes]:
+    """Return KEYS, beginning with `first_keys`, and the operations with keys replaced by their place in KEYS."""
+    places = {key: place for place, key in enumerate(first_keys, 1)}
+    packed = []
+    for command, key, *arguments in operations:
+        place = places.setdefault(key, len(places) + 1)
+        if command in {"FORGET", "PRUNE"}:  # their first argument is a key, too
+            arguments[0] = places.setdefault(arguments[0], len(places) + 1)
+        packed.append((command, place, *arguments))
+    return list(places), msgpack.packb(packed, use_bin_type=False)

@@ -1,0 +1,55 @@
+"""The gateway worker's settings; only `__main__` reads them."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import NoDecode
+
+from discordproxy_gateway.intents import BITS, DEFAULT
+from discordproxy_ratelimit.settings import SharedSettings
+
+
+def _split(value: Any) -> Any:
+    return tuple(part for part in value.replace(",", " ").split() if part) if isinstance(value, str) else value
+
+
+def _known(names: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = [name for name in names if name not in BITS]
+    if unknown:
+        raise ValueError(f"unknown intent {', '.join(unknown)!r}; known are {', '.join(BITS)}")
+    if "guilds" not in names:
+        raise ValueError("the intent guilds must be in the list: without it Discord tells nothing about servers")
+    return names
+
+
+def _shards(value: Any) -> Any:
+    return 0 if isinstance(value, str) and value.strip().lower() == "auto" else value
+
+
+class GatewaySettings(SharedSettings):
+    """What the gateway worker needs beyond the shared settings."""
+
+    intents: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_known)] = Field(
+        DEFAULT,
+        description="gateway intents by name, separated by commas; members, presences and message_content must "
+        "be switched on for the bot on the developer portal first",
+    )
+    shards: Annotated[int, BeforeValidator(_shards)] = Field(
+        0, ge=0, le=16000, description="number of gateway connections; auto (or 0): as many as Discord recommends"
+    )
+    gateway_lease: float = Field(
+        10.0, ge=0.5, le=300, description="seconds until a standby takes over from a gateway worker that gave no sign"
+    )
+    identify_floor: int = Field(
+        50,
+        ge=0,
+        le=1000,
+        description="new sessions per day that are kept in reserve: Discord resets the token of a "
+        "bot that uses all of them",
+    )
+    event_retention: int = Field(
+        900, ge=60, le=86400, description="seconds for which events are kept for subscribers that were away"
+    )
+    event_limit: int = Field(
+        200_000, ge=1000, le=10_000_000, description="events that are kept for subscribers, per shard"
+    )

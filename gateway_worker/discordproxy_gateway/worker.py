@@ -1,0 +1,155 @@
+"""The process's life: log in, learn how to connect, run the shards, tell the operator what is fatal."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import aiohttp
+import discord
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from discordproxy_gateway import failures
+from discordproxy_gateway.intents import value_of
+from discordproxy_gateway.keys import Keys, Slot
+from discordproxy_gateway.leader import Leader
+from discordproxy_gateway.pump import Bot
+from discordproxy_gateway.reconnect import End, next_step
+from discordproxy_gateway.scripts import Scripts
+from discordproxy_gateway.session import SessionStore, fingerprint_of
+from discordproxy_gateway.shard import Plan, Shard
+from discordproxy_gateway.tasks import race, together
+from discordproxy_gateway.writer import Retention
+
+log = logging.getLogger(__name__)
+
+_UNREACHABLE = (discord.HTTPException, discord.GatewayNotFound, aiohttp.ClientError, OSError, TimeoutError)
+
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The worker's settings as plain values.
+
+    Attributes:
+        shards: number of shards, 0 for what Discord recommends.
+        gateway_url: where to connect; "" asks Discord.
+        force: ignore a recorded failure and the reserve of IDENTIFYs.
+    """
+
+    rest_url: str
+    intents: Sequence[str]
+    gateway_url: str = ""
+    shards: int = 0
+    lease_s: float = 10.0
+    identify_floor: int = 50
+    retention: Retention = field(default_factory=Retention)
+    force: bool = False
+
+
+class Worker:
+    """Runs every shard of one bot, as leader or as standby."""
+
+    def __init__(self, redis: Redis, keys: Keys, token: str, options: Options) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._token = token
+        self._options = options
+        self._scripts = Scripts(redis)
+        self._store = SessionStore(self._scripts, keys)
+        self._intents = value_of(options.intents)
+        self._bot: Bot | None = None
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Work until `stopping` is set; every session is then left for a successor to resume.
+
+        Raises:
+            failures.FatalFailure: the operator has to change something; recorded, so that restarts stay away.
+        """
+        stop = asyncio.ensure_future(stopping.wait())
+        try:
+            shards = await race(self._prepare(), stop)
+            if shards is not None:
+                await together(shard.run(stopping) for shard in shards)
+        except failures.FatalFailure as error:
+            await self._record(error)
+            raise
+        finally:
+            stop.cancel()
+            if self._bot is not None:
+                await self._bot.close()
+
+    @property
+    def _identity(self) -> str:
+        """Who fails when connecting fails: this token with these intents."""
+        return fingerprint_of(self._token, self._intents, 0)
+
+    async def _prepare(self) -> list[Shard]:
+        await self._refuse_known_failure()
+        bot = await _patiently("log in", self._log_in)
+        shard_count, url, limit = await _patiently("ask for the gateway", bot.http.get_bot_gateway)
+        await self._store.learn_budget(limit["remaining"], limit["reset_after"])
+        shard_count = self._options.shards or shard_count
+        bot.use_shards(shard_count)
+        plan = Plan(
+            intents=self._options.intents,
+            fingerprint=fingerprint_of(self._token, self._intents, shard_count),
+            gateway=self._options.gateway_url or url,
+            max_concurrency=limit["max_concurrency"],
+            identify_floor=None if self._options.force else self._options.identify_floor,
+            retention=self._options.retention,
+        )
+        return [self._shard(bot, Slot(shard_id, shard_count), plan) for shard_id in range(shard_count)]
+
+    def _shard(self, bot: Bot, slot: Slot, plan: Plan) -> Shard:
+        leader = Leader(self._scripts, self._keys, slot, lease_s=self._options.lease_s)
+        return Shard(bot, self._scripts, self._keys, leader, self._store, plan)
+
+    async def _log_in(self) -> Bot:
+        bot = Bot(intents=self._intents, rest_url=self._options.rest_url)
+        try:
+            user = await bot.log_in(self._token)
+        except BaseException as error:
+            await bot.close()
+            if isinstance(error, discord.LoginFailure):
+                raise failures.FatalFailure(failures.BAD_TOKEN) from None
+            raise
+        self._bot = bot
+        log.info("logged in as bot %s", user["id"])
+        return bot
+
+    async def _refuse_known_failure(self) -> None:
+        known = None if self._options.force else await self._store.failure(self._identity)
+        if known is not None:
+            line, seconds = known
+            raise failures.FatalFailure(
+                f"{line}; not tried again for {seconds:.0f} s with the same token and intents, "
+                "start with --force to try at once"
+            )
+
+    async def _record(self, error: failures.FatalFailure) -> None:
+        try:
+            if await self._store.failure(self._identity) is None:
+                await self._store.fail(self._identity, str(error))
+        except (RedisError, OSError) as problem:
+            log.warning("the failure could not be recorded: %s", type(problem).__name__)
+
+
+async def _patiently(what: str, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Ask until Discord answers; its outages are waited for, not fatal."""
+    failed = 0
+    while True:
+        try:
+            return await ask()
+        except _UNREACHABLE as error:
+            if isinstance(error, discord.LoginFailure):
+                raise
+            wait_s = next_step(End(what), failures=failed + 1, chance=random.random()).wait_s  # noqa: S311 - spreads load
+            log.warning("cannot %s at Discord (%s), again in %.1f s", what, type(error).__name__, wait_s)
+            failed += 1
+        await asyncio.sleep(wait_s)

@@ -1,0 +1,74 @@
+"""A gateway worker against a fake gateway and a real Valkey, in this process."""
+
+import asyncio
+import contextlib
+import warnings
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # discord.py imports audioop
+    import discord as _  # noqa: F401
+
+from redis.asyncio import Redis
+
+from discordproxy_gateway.keys import Keys, Slot
+from discordproxy_gateway.worker import Options, Worker
+from discordproxy_ratelimit import connection
+from fakes.gateway import TOKEN, FakeGateway
+
+SLOT = Slot(0, 1)
+
+
+@pytest.fixture
+async def redis(valkey) -> AsyncIterator[Redis]:
+    client = connection.connect(valkey)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def keys(key_prefix) -> Keys:
+    return Keys(key_prefix, "100000000000000001")
+
+
+@pytest.fixture
+async def discord() -> AsyncIterator[FakeGateway]:
+    async with FakeGateway() as fake:
+        yield fake
+
+
+class Running:
+    """A worker in a task."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.stopping = asyncio.Event()
+        self.task = asyncio.create_task(worker.run(self.stopping))
+
+    async def stop(self) -> None:
+        """Hand over and end; raises what the worker raised."""
+        self.stopping.set()
+        await self.task
+
+
+@pytest.fixture
+async def start(redis, keys, discord) -> AsyncIterator[Callable[..., Running]]:
+    """Start a worker: `start(shards=2)`; all are stopped at the end."""
+    async with AsyncExitStack() as stack:
+
+        def begin(*, token: str = TOKEN, **options: Any) -> Running:
+            settings: dict[str, Any] = {"rest_url": discord.rest_url, "intents": ("guilds", "members"), "lease_s": 1.0}
+            running = Running(Worker(redis, keys, token, Options(**(settings | options))))
+
+            async def end() -> None:
+                running.stopping.set()
+                with contextlib.suppress(Exception):  # the test has looked at it
+                    await running.task
+
+            stack.push_async_callback(end)
+            return running
+
+        yield begin

@@ -1,0 +1,95 @@
+"""The process itself: exit status, the one line, parking, hand-over on a signal."""
+
+import asyncio
+import os
+import signal
+import sys
+
+import pytest
+
+from fakes.eventually import eventually
+from fakes.gateway import TOKEN
+
+BAD = "MTAwMDAwMDAwMDAwMDAwMDAx.y.not-a-good-one"
+
+
+@pytest.fixture
+async def spawn(discord, valkey, key_prefix):
+    """Start `python -m discordproxy_gateway`; what still runs at the end is killed."""
+    processes = []
+
+    async def begin(*arguments: str, **variables: str) -> asyncio.subprocess.Process:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "DISCORD_BOT_TOKEN": TOKEN,
+            "DISCORDPROXY_DISCORD_URL": discord.rest_url,
+            "DISCORDPROXY_REDIS_URL": valkey,
+            "DISCORDPROXY_KEY_PREFIX": key_prefix,
+        }
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "discordproxy_gateway", *arguments),
+            env=environment | variables,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        processes.append(process)
+        return process
+
+    yield begin
+    for process in processes:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def test_a_bad_token_is_one_line_and_status_78(spawn):
+    process = await spawn(DISCORD_BOT_TOKEN=BAD)
+    out, error = (text.decode() for text in await process.communicate())
+    assert process.returncode == 78
+    assert error.count("ERROR:") == 1
+    assert "DISCORD_BOT_TOKEN" in error
+    assert "Traceback" not in error
+    assert BAD not in out + error
+
+
+async def test_parked_it_stays_up_without_connecting(spawn, discord):
+    discord.identify_answer = 4014
+    process = await spawn("--park-on-fatal", DISCORDPROXY_INTENTS="guilds,members,presences")
+    async for line in process.stderr:
+        if b"ERROR:" in line:
+            break
+    assert b"'Server Members Intent', 'Presence Intent'" in line
+    assert process.returncode is None
+    process.send_signal(signal.SIGTERM)
+    await process.communicate()
+    assert process.returncode == 0
+    assert discord.seen["identifies"] == 1
+
+
+async def test_sigterm_hands_over(spawn, discord, redis, keys):
+    process = await spawn()
+    await discord.until(lambda: discord.live)
+    process.send_signal(signal.SIGTERM)
+    _, error = await process.communicate()
+    assert process.returncode == 0
+    assert discord.close_codes == [4000]
+    assert TOKEN not in error.decode()
+
+
+async def test_kill_9_is_taken_over_within_the_lease(spawn, discord):
+    first = await spawn(DISCORDPROXY_GATEWAY_LEASE="1")
+    await discord.until(lambda: discord.live)
+    await spawn(DISCORDPROXY_GATEWAY_LEASE="1")
+    await eventually(lambda: discord.seen["logins"] == 2)
+    first.kill()
+    await discord.until(lambda: discord.seen["resumes"] == 1)
+    assert discord.seen["identifies"] == 1
+
+
+async def test_a_wrong_intent_names_the_variable(spawn):
+    process = await spawn(DISCORDPROXY_INTENTS="guilds,membrs")
+    _, error = await process.communicate()
+    assert process.returncode == 2
+    assert b"DISCORDPROXY_INTENTS" in error
+    assert b"membrs" in error
+    assert error.count(b"\n") == 1
