@@ -1,0 +1,54 @@
+"""The generated code in the client is what the contract's sources give."""
+
+import filecmp
+import importlib
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROTOC = ROOT / ".venv-protoc/bin/python"
+STUBS = ROOT / ".venv-mypyproto/bin"
+GENERATED = sorted(path.name for path in (ROOT / "client/discordproxy").glob("*_pb2*"))
+
+
+def _generator():
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "protos/generate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_sources_are_the_ones_that_were_generated_from():
+    generator = _generator()
+    assert generator.RECORD.read_text().strip() == generator.fingerprint(), "the contract was edited: run `make protos`"
+
+
+def test_generating_again_changes_nothing(tmp_path):
+    if not (PROTOC.exists() and STUBS.exists()):
+        pytest.skip(
+            f"NOT CHECKED: {len(GENERATED)} generated files against the contract; `make protos` makes the venvs"
+        )
+    _generator().generate(tmp_path, str(PROTOC), STUBS)
+    again = tmp_path / "discordproxy"
+    assert sorted(path.name for path in again.iterdir()) == GENERATED
+    _same, different, errors = filecmp.cmpfiles(ROOT / "client/discordproxy", again, GENERATED, shallow=False)
+    assert (different, errors) == ([], [])
+
+
+@pytest.mark.parametrize("name", [name for name in GENERATED if name.endswith(".py")])
+def test_module_imports(name):
+    importlib.import_module(f"discordproxy.{name.removesuffix('.py')}")
+
+
+def test_one_module_exposes_every_message():
+    from discordproxy import discord_api_pb2
+
+    for path in (ROOT / "protos/discordproxy").glob("*.proto"):
+        if path.stem != "annotations":
+            part = importlib.import_module(f"discordproxy.{path.stem}_pb2")
+            for name in part.DESCRIPTOR.message_types_by_name:
+                assert getattr(discord_api_pb2, name) is getattr(part, name)
+            for name in part.DESCRIPTOR.enum_types_by_name:
+                assert hasattr(discord_api_pb2, name)

@@ -1,0 +1,155 @@
+"""Every route annotation agrees with Discord's own description: path, parameters, flags, and every field's place."""
+
+import pytest
+
+from discordproxy import annotations_pb2
+from discordproxy_api.composites import COMPOSITES
+from discordproxy_api.contract import field_option, is_list, json_key, load_contract, request_parts
+from fakes.discord_spec import alternatives, answer_schema, body_schema, openapi, resolve, routes
+
+CHECKS = "66 RPCs against Discord's 242 operations"
+SPEC = openapi(CHECKS)
+ROUTES = routes(CHECKS)
+CONTRACT = load_contract()
+ROUTED = [rpc for rpc in CONTRACT.values() if rpc.method]
+
+SHARED_MULTIPART = {"CreateThread", "CreateInvite", "CreateForumPost"}
+"""Operations with two request bodies, one of which takes files: Discord lists them as one."""
+
+FORUM_MESSAGE = range(2, 30)
+"""Field numbers of a forum post that travel in its object `message`."""
+
+
+def _parameters(rpc, where):
+    item = SPEC["paths"][rpc.template]
+    declared = [*item.get("parameters", ()), *item[rpc.method.lower()].get("parameters", ())]
+    return {parameter["name"]: parameter for parameter in declared if parameter["in"] == where}
+
+
+def _properties(schema):
+    return {key: value for each in alternatives(SPEC, schema) for key, value in each.get("properties", {}).items()}
+
+
+def test_the_contract_is_as_large_as_promised():
+    assert len(ROUTES) == 242
+    assert len(CONTRACT) == 66
+    assert len(ROUTED) == 63
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_each_rpc_has_a_route_or_a_composite_never_both(name):
+    assert (CONTRACT[name].method is not None) != (name in COMPOSITES)
+
+
+def test_no_two_rpcs_are_the_same_route_but_for_threads_and_forum_posts():
+    seen = {}
+    for rpc in ROUTED:
+        seen.setdefault((rpc.method, rpc.template), []).append(rpc.name)
+    twice = [names for names in seen.values() if len(names) > 1]
+    assert twice == [["CreateThread", "CreateForumPost"]]
+
+
+@pytest.mark.parametrize("rpc", ROUTED, ids=lambda rpc: rpc.name)
+def test_route(rpc):
+    row = ROUTES[rpc.method, rpc.template]
+    assert rpc.reason == (row["has_audit_reason"] == "yes")
+    if rpc.name not in SHARED_MULTIPART:
+        assert rpc.files == (row["has_files"] != "no")
+    if rpc.no_bot_auth:
+        assert {} in SPEC["paths"][rpc.template][rpc.method.lower()]["security"]
+
+
+@pytest.mark.parametrize("rpc", ROUTED, ids=lambda rpc: rpc.name)
+def test_path_and_query_parameters(rpc):
+    parts = request_parts(rpc)
+    assert set(parts.path) == set(_parameters(rpc, "path"))
+    assert {json_key(field) for field in parts.query} <= set(_parameters(rpc, "query"))
+    required = {name for name, parameter in _parameters(rpc, "query").items() if parameter.get("required")}
+    assert required <= {json_key(field) for field in parts.query}
+
+
+@pytest.mark.parametrize("rpc", ROUTED, ids=lambda rpc: rpc.name)
+def test_body_fields(rpc):
+    fields = request_parts(rpc).body
+    schema = body_schema(SPEC, rpc.method, rpc.template)
+    if schema is None:
+        assert not fields
+        return
+    known = _properties(schema)
+    if rpc.name == "CreateForumPost":
+        inner = _properties(known["message"])
+        assert {json_key(field) for field in fields if field.number in FORUM_MESSAGE} <= set(inner)
+        fields = [field for field in fields if field.number not in FORUM_MESSAGE]
+    legacy = {"embed"}  # of 1.5.1, merged into `embeds`
+    assert {json_key(field) for field in fields} - legacy <= set(known)
+
+
+@pytest.mark.parametrize("rpc", [rpc for rpc in ROUTED if rpc.result], ids=lambda rpc: rpc.name)
+def test_the_result_is_a_list_exactly_when_discord_answers_with_one(rpc):
+    schema = resolve(SPEC, answer_schema(SPEC, rpc.method, rpc.template))
+    field = rpc.response.fields_by_name[rpc.result]
+    assert field.message_type is not None
+    kinds = schema.get("type", "object")
+    assert is_list(field) == ("array" in kinds)
+
+
+@pytest.mark.parametrize("rpc", [rpc for rpc in ROUTED if not rpc.result], ids=lambda rpc: rpc.name)
+def test_rpcs_without_a_result_answer_with_discords_own_keys(rpc):
+    schema = answer_schema(SPEC, rpc.method, rpc.template)
+    fields = {json_key(field) for field in rpc.response.fields}
+    assert fields <= (set(_properties(schema)) if schema else set())
+
+
+NOT_IN_ANSWERS = {
+    "Channel.status",  # gateway events only, like the next three
+    "GuildMember.permissions",
+    "Message.guild_id",
+    "Message.member",
+    "Component.component",  # requests only: parts of a modal
+    "Component.default",
+    "Message.Reference.fail_if_not_exists",
+    "Poll.duration",
+    "Message.Sticker.asset",  # of 1.5.1; Discord documents it as deprecated
+    "Message.Sticker.preview_asset",
+    "Message.Sticker.pack_id",  # standard stickers, which no typed RPC returns
+    "Message.Sticker.sort_value",
+}
+"""Fields that Discord documents, but not for the answers of our RPCs."""
+
+
+def _collect(descriptor, schema, keys, seen):
+    """Add to `keys` what Discord may send for each message type, over all places where it occurs."""
+    for each in alternatives(SPEC, schema):
+        each = resolve(SPEC, each.get("items", each))
+        for inner in alternatives(SPEC, each):
+            if (descriptor.full_name, id(inner)) in seen:
+                continue
+            seen.add((descriptor.full_name, id(inner)))
+            known = inner.get("properties", {})
+            keys.setdefault(descriptor.full_name, set()).update(known)
+            for field in descriptor.fields:
+                nested = field.message_type is not None and not field.message_type.GetOptions().map_entry
+                if nested and json_key(field) in known:
+                    _collect(field.message_type, known[json_key(field)], keys, seen)
+
+
+def _sent_by_discord(descriptor):
+    return {json_key(field) for field in descriptor.fields if not field_option(field, annotations_pb2.proxy_only)}
+
+
+def test_every_field_of_an_answer_is_one_of_discords():
+    keys, seen, descriptors = {}, set(), {}
+    for rpc in ROUTED:
+        schema = answer_schema(SPEC, rpc.method, rpc.template)
+        if schema is not None and rpc.response.fields:
+            descriptor = rpc.response.fields_by_name[rpc.result].message_type if rpc.result else rpc.response
+            _collect(descriptor, schema, keys, seen)
+    for name in keys:
+        descriptors[name] = annotations_pb2.DESCRIPTOR.pool.FindMessageTypeByName(name)
+    strangers = {
+        f"{name.removeprefix('discord_api.')}.{key}"
+        for name, descriptor in descriptors.items()
+        for key in _sent_by_discord(descriptor) - keys[name]
+    }
+    assert len(descriptors) > 30
+    assert strangers == NOT_IN_ANSWERS
