@@ -118,13 +118,13 @@ class ChannelPool:
     def __init__(self) -> None:
         self._inherited: list[dict[Hashable, Link]] = []
         self._links: dict[Hashable, Link] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         os.register_at_fork(after_in_child=self._forget)
 
     def _forget(self) -> None:
         self._inherited.append(self._links)  # kept, because gRPC would close a collected channel
         self._links = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def stub(self, user: object, key: Hashable, open_channel: Callable[[], tuple[Any, Any]]) -> Any:
         """Return the stub for a key; `open_channel` makes the channel and the stub if there is none yet."""

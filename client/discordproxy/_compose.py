@@ -68,21 +68,30 @@ def _reiterable(value: object) -> object:
     return list(value) if isinstance(value, Iterable) and not isinstance(value, str) else value
 
 
-def request_options(
+def with_options(
+    request: Request,
     *,
     priority: str | None = None,
     max_wait: Seconds | None = None,
     idempotency_key: str = "",
-) -> RequestOptions | None:
-    """Return the options that every request may carry, None when there is nothing to say."""
+) -> Request:
+    """Return the request with the options that every request may carry; the one given is not changed."""
     if priority is None and max_wait is None and not idempotency_key:
-        return None
+        return request
     options = RequestOptions(idempotency_key=idempotency_key)
     if priority is not None:
         options.priority = RequestOptions.Priority.Value(priority.upper())
     if max_wait is not None:
         options.max_wait.FromTimedelta(max_wait if isinstance(max_wait, timedelta) else timedelta(seconds=max_wait))
-    return options
+    complete = type(request)()
+    complete.CopyFrom(request)
+    cast("Any", complete).options.MergeFrom(options)
+    return complete
+
+
+def takes_effect_once(request: Any) -> bool:
+    """Return whether Discord or the proxy would recognise a repetition of this request."""
+    return bool(getattr(request, "nonce", "") or request.options.idempotency_key)
 
 
 def write_message(

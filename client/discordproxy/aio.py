@@ -93,5 +93,6 @@ def _key(endpoint: Endpoint) -> _Key:
 
 
 def _open(endpoint: Endpoint) -> tuple[Any, DiscordApiAsyncStub]:
+    pool.discard(lambda key: isinstance(key, _Key) and key.loop.is_closed())
     channel = (grpc.aio.secure_channel if endpoint.tls else grpc.aio.insecure_channel)(**endpoint.channel_arguments())
     return channel, DiscordApiStub(channel)

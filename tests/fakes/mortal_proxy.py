@@ -26,13 +26,13 @@ class Proxy(DiscordApiServicer):
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def SendChannelMessage(self, request: Any, context: Any) -> SendChannelMessageResponse:
+    def SendChannelMessage(self, request: Any, context: Any) -> SendChannelMessageResponse:  # noqa: N802 -- gRPC's name
         time.sleep(WAY_TO_DISCORD_S)
         (self._folder / request.nonce).write_text(request.content)
         time.sleep(WAY_TO_DISCORD_S)
         return SendChannelMessageResponse(message=Message(id=1, nonce=request.nonce))
 
-    def GetGuildChannels(self, request: Any, context: Any) -> GetGuildChannelsResponse:
+    def GetGuildChannels(self, request: Any, context: Any) -> GetGuildChannelsResponse:  # noqa: N802 -- same
         return GetGuildChannelsResponse()
 
 
@@ -41,7 +41,7 @@ def serve(address: str, folder: Path) -> None:
     add_DiscordApiServicer_to_server(Proxy(folder), server)
     server.add_insecure_port(address)
     server.start()
-    print("serving", flush=True)
+    print("serving", flush=True)  # noqa: T201 -- what the test waits for
     server.wait_for_termination()
 
 

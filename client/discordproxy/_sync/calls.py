@@ -3,17 +3,14 @@
 
 from __future__ import annotations
 
-import os
-import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 
 from discordproxy._arguments import UNSET
-from discordproxy._compose import request_options
-from discordproxy._retry import delay_before_retry
+from discordproxy._attempts import Attempts
+from discordproxy._compose import takes_effect_once, with_options
 from discordproxy._routes import is_read
-from discordproxy.exceptions import DiscordProxyException, to_discord_proxy_exception
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -77,8 +74,7 @@ class Calls:
         **call: Unpack[CallArguments],
     ) -> Response:
         """Call an RPC that changes something: repeating it is safe if a nonce or a key makes it take effect once."""
-        keyed = bool(getattr(request, "nonce", "") or call.get("idempotency_key"))
-        return self._perform(method, request, repeatable=keyed, **call)
+        return self._perform(method, request, repeatable=False, **call)
 
     def _perform(
         self,
@@ -91,36 +87,19 @@ class Calls:
         max_wait: Seconds | None = None,
         idempotency_key: str = "",
     ) -> Response:
-        options = request_options(priority=priority, max_wait=max_wait, idempotency_key=idempotency_key)
-        if options is not None:
-            request.options.MergeFrom(options)  # type: ignore[attr-defined]  # every request has this field
-        seconds = (self._timeout if timeout is UNSET else timeout) or None
-        deadline = None if seconds is None else time.monotonic() + seconds
-        request_id = os.urandom(8).hex()
-        metadata = (*self._metadata, ("x-request-id", request_id))
-        failures = 0
+        request = with_options(request, priority=priority, max_wait=max_wait, idempotency_key=idempotency_key)
+        attempts = Attempts(
+            (self._timeout if timeout is UNSET else timeout) or None,
+            self._retries,
+            repeatable=repeatable or takes_effect_once(request),
+        )
+        metadata = (*self._metadata, ("x-request-id", attempts.request_id))
         while True:
             try:
-                return method(request, timeout=seconds, metadata=metadata)
+                return method(request, timeout=attempts.time_left, metadata=metadata)
             except grpc.RpcError as ex:
-                error = to_discord_proxy_exception(ex)
-                if not isinstance(error, DiscordProxyException):
-                    raise
-                error.request_id = error.request_id or request_id
-                failures += 1
-                seconds = None if deadline is None else deadline - time.monotonic()
-                delay = delay_before_retry(
-                    error,
-                    failures=failures,
-                    retries=self._retries,
-                    repeatable=repeatable,
-                    remaining_s=seconds,
-                    jitter=os.urandom(1)[0] / 255,
-                )
-                if delay is None:
-                    raise error from ex
+                delay = attempts.failed(ex)
             self._sleep(delay)
-            seconds = None if deadline is None else deadline - time.monotonic()
 
     def _pages(
         self,

@@ -1,0 +1,188 @@
+"""Where calls go, and who shares a channel."""
+
+import asyncio
+import gc
+import os
+import weakref
+
+import grpc
+import pytest
+
+from discordproxy._channel import ChannelPool, Endpoint, resolve_target
+from discordproxy.aio import AsyncDiscordClient
+from discordproxy.client import DiscordClient
+from fakes.scripted_proxy import scripted_proxy
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("localhost:50051", ("localhost:50051", False)),
+        ("127.0.0.1:1", ("127.0.0.1:1", False)),
+        ("[::1]:1", ("[::1]:1", False)),
+        ("discordproxy:50051", ("discordproxy:50051", True)),
+        ("dns:///discordproxy:50051", ("dns:///discordproxy:50051", True)),
+        ("unix:/run/proxy.sock", ("unix:/run/proxy.sock", False)),
+        ("unix:///run/proxy.sock", ("unix:///run/proxy.sock", False)),
+        ("localhost:1, 127.0.0.1:2", ("ipv4:127.0.0.1:1,127.0.0.1:2", True)),
+        ("[::1]:1,[::2]:2", ("ipv6:[::1]:1,[::2]:2", True)),
+        ("unix:/a,unix:/b", ("unix:/a,/b", True)),
+    ],
+)
+def test_targets(target, expected):
+    assert resolve_target(target) == expected
+
+
+@pytest.mark.parametrize("target", ["one:1,two:2", "127.0.0.1:1,[::1]:1", "unix:/a,127.0.0.1:1"])
+def test_targets_that_cannot_be_balanced(target):
+    with pytest.raises(ValueError, match="one DNS name"):
+        resolve_target(target)
+
+
+def test_own_options_win():
+    options = Endpoint("a:1", (("grpc.lb_policy_name", "pick_first"),), tls=False).channel_arguments()["options"]
+    assert options[-1] == ("grpc.lb_policy_name", "pick_first")
+    assert ("grpc.use_local_subchannel_pool", 1) in options
+
+
+class Channels:
+    """Counts what a pool opens."""
+
+    def __init__(self):
+        self.opened = 0
+
+    def open(self):
+        self.opened += 1
+        return f"channel {self.opened}", f"stub {self.opened}"
+
+
+class User:
+    pass
+
+
+def test_clients_of_equal_configuration_share_a_channel():
+    pool, channels = ChannelPool(), Channels()
+    one, two = User(), User()
+    assert pool.stub(one, "key", channels.open) == pool.stub(two, "key", channels.open) == "stub 1"
+    assert pool.stub(one, "other", channels.open) == "stub 2"
+
+
+def test_the_last_user_closes():
+    pool, channels = ChannelPool(), Channels()
+    one, two = User(), User()
+    pool.stub(one, "key", channels.open)
+    pool.stub(two, "key", channels.open)
+    assert pool.release(one, "key") is None
+    assert pool.release(one, "key") is None
+    assert pool.release(two, "key") == "channel 1"
+    assert pool.stub(two, "key", channels.open) == "stub 2"
+
+
+def test_channel_outlives_clients_made_for_one_call():
+    pool, channels = ChannelPool(), Channels()
+    for _ in range(3):
+        pool.stub(User(), "key", channels.open)
+    gc.collect()
+    assert channels.opened == 1
+
+
+def test_stale_channels_are_dropped():
+    pool, channels = ChannelPool(), Channels()
+    pool.stub(User(), "old", channels.open)
+    pool.discard(lambda key: key == "old")
+    assert pool.stub(User(), "old", channels.open) == "stub 2"
+
+
+def test_fork_support_switched_off_is_loud(monkeypatch):
+    monkeypatch.setenv("GRPC_ENABLE_FORK_SUPPORT", "0")
+    with pytest.warns(RuntimeWarning, match="unset it"):
+        ChannelPool().stub(User(), "key", Channels().open)
+
+
+def test_constructing_opens_nothing(monkeypatch):
+    monkeypatch.setattr(grpc, "insecure_channel", pytest.fail)
+    DiscordClient("one:1", [("grpc.x", 1)], 3).close()
+
+
+def test_closed_client_says_so():
+    client = DiscordClient("127.0.0.1:1")
+    client.close()
+    client.close()
+    with pytest.raises(RuntimeError, match="is closed"):
+        client.get_guild_channels(1)
+
+
+def test_key_is_not_shown():
+    assert "secret" not in repr(DiscordClient(api_key="secret"))
+    with pytest.raises(ValueError, match="api_key must consist") as caught:
+        DiscordClient(api_key="secret\n")
+    assert "secret" not in str(caught.value)
+
+
+def test_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("DISCORDPROXY_TARGET", f"unix:{tmp_path}/proxy.sock")
+    monkeypatch.setenv("DISCORDPROXY_API_KEY", "from-environment")
+    with scripted_proxy(f"unix:{tmp_path}/proxy.sock") as proxy:
+        with DiscordClient(app="srp") as client:
+            client.get_guild_channels(1)
+        with DiscordClient(api_key="given") as client:
+            client.get_guild_channels(1)
+    first, second = (received.metadata for received in proxy.received)
+    assert (first["authorization"], first["x-discordproxy-app"]) == ("Bearer from-environment", "srp")
+    assert second["authorization"] == "Bearer given"
+    assert first["x-request-id"] != second["x-request-id"]
+
+
+def test_list_of_targets_spreads_calls():
+    with scripted_proxy() as one, scripted_proxy() as two, DiscordClient([one.address, two.address]) as client:
+        while not (one.received and two.received):
+            client.get_guild_channels(1)
+        for _ in range(20):
+            client.get_guild_channels(1)
+        assert client.target == f"{one.address},{two.address}"
+        assert min(len(one.received), len(two.received)) >= 10
+
+
+def test_list_of_targets_survives_a_dead_one():
+    with scripted_proxy() as alive, DiscordClient(["127.0.0.1:1", alive.address], retries=0) as client:
+        for _ in range(10):
+            client.get_guild_channels(1)
+        assert len(alive.received) == 10
+
+
+async def test_async_channel_is_shared_within_a_loop_and_closed():
+    with scripted_proxy() as proxy:
+        one, two = AsyncDiscordClient(proxy.address), AsyncDiscordClient(proxy.address)
+        assert one.stub is two.stub
+        await one.close()
+        assert await two.get_guild_channels(1) == []
+        async with two:
+            pass
+        with pytest.raises(RuntimeError, match="is closed"):
+            await two.get_guild_channels(1)
+
+
+def test_channels_of_ended_loops_are_dropped():
+    async def call(client):
+        await client.get_guild_channels(1)
+        return weakref.ref(asyncio.get_running_loop())
+
+    with scripted_proxy() as proxy:
+        client = AsyncDiscordClient(proxy.address)
+        loops = [asyncio.run(call(client)) for _ in range(3)]
+        asyncio.run(call(client))
+        gc.collect()
+        assert [loop() for loop in loops] == [None, None, None]
+
+
+def test_forked_child_forgets_without_closing():
+    pool, channels = ChannelPool(), Channels()
+    user = User()
+    pool.stub(user, "key", channels.open)
+    pool._lock.acquire()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if pool.stub(user, "key", channels.open) == "stub 2" else 1)
+    pool._lock.release()
+    assert os.waitpid(child, 0)[1] == 0
+    assert pool.stub(user, "key", channels.open) == "stub 1"

@@ -1,0 +1,83 @@
+"""Which failed calls are repeated, and when."""
+
+import grpc
+import pytest
+
+from discordproxy._retry import LONGEST_ADVICE_S, LONGEST_DELAY_S, delay_before_retry
+from discordproxy.exceptions import (
+    DiscordProxyGrpcError,
+    DiscordProxyHttpError,
+    DiscordProxyTimeoutError,
+)
+
+UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
+
+
+def failed(sent="unknown", status=UNAVAILABLE, details="Socket closed", retry_after=None, kind=DiscordProxyGrpcError):
+    error = kind(status, details)
+    error.sent = sent
+    error.retry_after = retry_after
+    return error
+
+
+def delay(error, *, failures=1, retries=3, repeatable=False, remaining_s=None, jitter=1.0):
+    return delay_before_retry(
+        error, failures=failures, retries=retries, repeatable=repeatable, remaining_s=remaining_s, jitter=jitter
+    )
+
+
+def test_nothing_was_sent():
+    assert delay(failed("no")) == 0.25
+
+
+def test_unknown_outcome_only_if_repeatable():
+    assert delay(failed("unknown")) is None
+    assert delay(failed("unknown"), repeatable=True) == 0.25
+
+
+def test_what_was_sent_is_not_sent_again():
+    assert delay(failed("yes"), repeatable=True) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "details", "expected"),
+    [
+        (grpc.StatusCode.UNKNOWN, "Stream removed", 0.25),
+        (grpc.StatusCode.INTERNAL, "Received RST_STREAM with error code 2", 0.25),
+        (grpc.StatusCode.INTERNAL, "something broke", None),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "no room", None),
+        (grpc.StatusCode.CANCELLED, "Cancelled", None),
+    ],
+)
+def test_only_lost_connections_count(status, details, expected):
+    assert delay(failed("unknown", status, details), repeatable=True) == expected
+
+
+def test_neither_answers_of_discord_nor_timeouts():
+    answer = DiscordProxyHttpError(502, 0, "Bad Gateway")
+    answer.sent = "no"
+    assert delay(answer, repeatable=True) is None
+    late = failed("no", grpc.StatusCode.RESOURCE_EXHAUSTED, "too long", kind=DiscordProxyTimeoutError)
+    assert delay(late, repeatable=True) is None
+
+
+def test_number_of_repetitions():
+    assert delay(failed("no"), retries=0) is None
+    assert delay(failed("no"), failures=3) is not None
+    assert delay(failed("no"), failures=4) is None
+
+
+def test_pauses_grow_up_to_a_limit_and_spread():
+    assert [delay(failed("no"), failures=n, retries=9) for n in (1, 2, 3)] == [0.25, 0.5, 1.0]
+    assert delay(failed("no"), failures=9, retries=9) == LONGEST_DELAY_S
+    assert delay(failed("no"), jitter=0.0) == 0.125
+
+
+def test_advice_of_the_proxy_is_followed_unless_it_is_long():
+    assert delay(failed("no", retry_after=2.5)) == 2.5
+    assert delay(failed("no", retry_after=LONGEST_ADVICE_S + 1)) is None
+
+
+def test_stays_within_the_timeout():
+    assert delay(failed("no"), remaining_s=0.25) is None
+    assert delay(failed("no"), remaining_s=0.26) == 0.25
