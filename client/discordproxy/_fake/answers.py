@@ -10,6 +10,7 @@ from google.protobuf.message_factory import GetMessageClass
 from discordproxy._fake.world import HttpRefusal, now
 from discordproxy.discord_api_pb2 import (
     DESCRIPTOR,
+    ApiResponse,
     ChannelResponse,
     Empty,
     GetGuildChannelsResponse,
@@ -292,6 +293,10 @@ def get_current_user(world: World, _request: Any) -> AnyMessage:
     return UserResponse(user=world.bot)
 
 
+def request_anything(_world: World, _request: Any) -> AnyMessage:
+    return ApiResponse(status=200, body=b"{}", content_type="application/json")
+
+
 _HANDLERS: dict[str, Callable[[World, Any], AnyMessage]] = {
     "SendChannelMessage": send_channel_message,
     "SendDirectMessage": send_direct_message,
@@ -319,4 +324,5 @@ _HANDLERS: dict[str, Callable[[World, Any], AnyMessage]] = {
     "SyncMemberRoles": sync_member_roles,
     "GetUser": get_user,
     "GetCurrentUser": get_current_user,
+    "Request": request_anything,
 }

@@ -1,0 +1,113 @@
+"""Both clients have a method for each call of the contract, and know what the contract says about it."""
+
+import ast
+import inspect
+import re
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from google.protobuf.message_factory import GetMessageClass
+
+import discordproxy
+from discordproxy import _arguments
+from discordproxy._routes import is_read
+from discordproxy.aio import AsyncDiscordClient
+from discordproxy.client import DiscordClient
+from discordproxy.discord_api_pb2 import DESCRIPTOR
+
+PACKAGE = Path(discordproxy.__file__).parent
+RPCS = DESCRIPTOR.services_by_name["DiscordApi"].methods_by_name
+# The names of 1.5.1 and of the applications; all other methods are named like their RPC.
+HISTORICAL_NAMES = {
+    "SendChannelMessage": "create_channel_message",
+    "SendDirectMessage": "create_direct_message",
+    "EditMessage": "edit_channel_message",
+    "GetMessage": "get_channel_message",
+    "GetMessages": "get_channel_messages",
+    "DeleteMessage": "delete_channel_message",
+    "BulkDeleteMessages": "bulk_delete_channel_messages",
+}
+
+
+def method_name(rpc):
+    return HISTORICAL_NAMES.get(rpc) or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", rpc).lower()
+
+
+def calls_of(method):
+    """Return pairs of `_read` or `_write` and the RPC, as a method's source uses them."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(method)))
+    aliases = {
+        node.targets[0].id: node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and node.targets
+        if isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.IfExp)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and node.args and ast.unparse(node.args[0]).startswith("self.stub."):
+            doors = aliases.get(getattr(node.func, "id", ""), node.func)
+            yield ast.unparse(doors), node.args[0].attr
+
+
+@pytest.mark.parametrize("client", [DiscordClient, AsyncDiscordClient])
+@pytest.mark.parametrize("rpc", RPCS)
+def test_every_rpc_has_a_method(client, rpc):
+    method = getattr(client, method_name(rpc))
+    found = list(calls_of(method))
+    assert [name for _, name in found] == [rpc]
+    expected = "self._read" if is_read(rpc) else "self._write"
+    if rpc == "Request":
+        expected = "self._read if request.method == 'GET' else self._write"
+    assert found[0][0] == expected
+    assert inspect.getdoc(method)
+
+
+def test_both_clients_have_the_same_methods_and_arguments():
+    for rpc in RPCS:
+        name = method_name(rpc)
+        sync, asynchronous = getattr(DiscordClient, name), getattr(AsyncDiscordClient, name)
+        arguments = [
+            re.sub(r"\bAsync", "", str(list(inspect.signature(method).parameters.values())))
+            for method in (sync, asynchronous)
+        ]
+        assert arguments[0] == arguments[1], name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "request_name"),
+    [
+        ("ChannelSettings", "CreateChannelRequest"),
+        ("ChannelChanges", "EditChannelRequest"),
+        ("RoleSettings", "CreateRoleRequest"),
+        ("RoleSettings", "EditRoleRequest"),
+        ("MemberChanges", "EditGuildMemberRequest"),
+        ("ScheduledEventSettings", "CreateScheduledEventRequest"),
+        ("ScheduledEventChanges", "EditScheduledEventRequest"),
+    ],
+)
+def test_arguments_are_the_fields_of_the_request(arguments, request_name):
+    own = set(getattr(_arguments, arguments).__annotations__) - set(_arguments.CallArguments.__annotations__)
+    request = next(rpc.input_type for rpc in RPCS.values() if rpc.input_type.name == request_name)
+    positional = {"guild_id", "channel_id", "user_id", "role_id", "guild_scheduled_event_id"}
+    required = {"name", "type", "scheduled_start_time", "entity_type"} if "Create" in request_name else set()
+    missing = set(request.fields_by_name) - own - positional - required - {"clear", "options"}
+    assert not missing
+    assert own <= set(request.fields_by_name)
+
+
+def test_every_request_takes_options():
+    assert all("options" in rpc.input_type.fields_by_name for rpc in RPCS.values())
+    assert all(GetMessageClass(rpc.input_type)().options is not None for rpc in RPCS.values())
+
+
+def test_synchronous_calls_are_up_to_date(tmp_path):
+    sys.path.insert(0, str(PACKAGE.parent))
+    try:
+        import generate_sync
+    finally:
+        sys.path.remove(str(PACKAGE.parent))
+    generate_sync.generate(tmp_path)
+    made = {path.name: path.read_text() for path in tmp_path.glob("*.py")}
+    checked_in = {path.name: path.read_text() for path in (PACKAGE / "_sync").glob("*.py")}
+    assert made == checked_in
