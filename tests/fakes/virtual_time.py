@@ -17,7 +17,8 @@ class VirtualClock:
 
     def __init__(self) -> None:
         self.now = EPOCH_S
-        self.under_way = 0
+        self.commands = 0
+        self.hints = 0
 
     def us(self) -> int:
         return round(self.now * 1e6)
@@ -31,7 +32,7 @@ class _Selector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is not None and timeout <= 0:
             return super().select(0)
-        if self._clock.under_way or timeout is None:
+        if self._clock.commands or self._clock.hints or timeout is None:
             return super().select(5)
         events = super().select(0)
         if not events:
@@ -63,16 +64,16 @@ class _Inbox:
         await self._inbox.__aexit__(*error)
 
     async def subscribe(self, *channels: str) -> None:
-        self._clock.under_way += 1
+        self._clock.commands += 1
         try:
             await self._inbox.subscribe(*channels)
             await self._inbox.get_message(timeout=1)
         finally:
-            self._clock.under_way -= 1
+            self._clock.commands -= 1
 
     async def get_message(self, **options: Any) -> Any:
         if self._handed_out:
-            self._clock.under_way = max(0, self._clock.under_way - 1)
+            self._clock.hints = max(0, self._clock.hints - 1)
         message = await self._inbox.get_message(**options)
         self._handed_out = message is not None
         return message
@@ -94,7 +95,7 @@ class WatchedRedis:
             return attribute
 
         async def watched(*args: Any, **options: Any) -> Any:
-            self._clock.under_way += 1
+            self._clock.commands += 1
             try:
                 reply = await attribute(*args, **options)
                 if name == "info" and self.run_id:
@@ -102,10 +103,10 @@ class WatchedRedis:
                 if name in {"evalsha", "eval"}:
                     self.script_calls += 1
                     if isinstance(reply, list) and len(reply) == 6:
-                        self._clock.under_way += int(reply[5])  # hints published
+                        self._clock.hints += int(reply[5])
                 return reply
             finally:
-                self._clock.under_way -= 1
+                self._clock.commands -= 1
 
         return watched
 

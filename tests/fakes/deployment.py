@@ -1,0 +1,41 @@
+"""What tests of a whole server share: its token, ids of the local Discord, and a look at the machine's processes."""
+
+import contextlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from discordproxy import discord_api_pb2_grpc as rpc
+from fakes.process import Process
+
+TOKEN = "MTAwMDAwMDAwMDAwMDAwMDAx.GaBcDe.c4nary-c4nary-c4nary"
+CHANNEL = 500000000000000001
+USER = 200000000000000001
+GUILD = 300000000000000001
+COMMANDS = Path(sys.executable).parent
+
+Server = Callable[..., Process]
+Connect = Callable[[], rpc.DiscordApiStub]
+
+
+def left_running(runtime: str) -> list[str]:
+    """Command lines of processes that still use the test's runtime folder."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"XDG_RUNTIME_DIR={runtime}".encode() in (folder / "environ").read_bytes() or (
+                runtime.encode() in (folder / "cmdline").read_bytes()
+            ):
+                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return found
+
+
+def children_of(pid: int) -> list[int]:
+    """Process ids of everything `pid` started, directly or not."""
+    found: list[int] = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[1]) == pid:
+                found += [int(stat.parent.name), *children_of(int(stat.parent.name))]
+    return found

@@ -1,0 +1,252 @@
+"""Random requests that Discord would accept, drawn from the contract and the table of limits."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message_factory import GetMessageClass
+from hypothesis import assume
+from hypothesis import strategies as st
+
+from discordproxy import annotations_pb2
+from discordproxy import discord_api_pb2 as pb
+from discordproxy_api.contract import Rpc, field_option, is_list, request_parts
+from discordproxy_api.limits import INT32, NEVER_RESET, Form, Limit, limits_of
+from discordproxy_api.message_request import COMPONENTS_V2
+from discordproxy_api.validation import InvalidRequest, validate
+
+IDS = st.integers(1, 2**63 - 1)
+WORDS = st.characters(categories=["L", "N", "Ps", "So"], exclude_characters="\u0000")
+FORMS: dict[Form, st.SearchStrategy[str]] = {
+    Form.WEB: st.sampled_from(["https://example.com/a.png", "http://example.com/?b=1"]),
+    Form.LINK: st.just("https://example.com/"),
+    Form.MEDIA: st.just("https://example.com/icon.png"),
+    Form.TIME: st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)).map(  # noqa: DTZ001
+        datetime.isoformat
+    ),
+    Form.IMAGE: st.just("data:image/png;base64,iVBORw0KGgo="),
+    Form.FILENAME: st.sampled_from(["a.png", "report 1.txt", "ä.bin"]),
+    Form.TOKEN: st.from_regex(r"[A-Za-z0-9_-]{5,20}", fullmatch=True),
+    Form.EMOJI: st.sampled_from(["👍", "party:123456789012345678"]),
+}
+
+
+def _text(limit: Limit) -> st.SearchStrategy[str]:
+    if limit.form is not None:
+        return FORMS[limit.form]
+    return st.text(WORDS, min_size=max(limit.least, 1), max_size=min(limit.most, 30))
+
+
+BY_TYPE: dict[int, Any] = {
+    FieldDescriptor.TYPE_UINT64: lambda _limit: IDS,
+    FieldDescriptor.TYPE_STRING: _text,
+    FieldDescriptor.TYPE_BYTES: lambda _limit: st.binary(max_size=9),
+    FieldDescriptor.TYPE_BOOL: lambda _limit: st.booleans(),
+    FieldDescriptor.TYPE_DOUBLE: lambda _limit: st.floats(0.5, 60),
+    FieldDescriptor.TYPE_INT32: lambda limit: st.integers(limit.least, min(limit.most, INT32)),
+    FieldDescriptor.TYPE_INT64: lambda limit: st.integers(limit.least, limit.most),
+}
+
+
+def _scalar(field: FieldDescriptor, limit: Limit) -> st.SearchStrategy[Any]:
+    if limit.choices:
+        return st.sampled_from(limit.choices)
+    if field.enum_type is not None:
+        offset = field.enum_type.GetOptions().Extensions[annotations_pb2.json_offset]
+        return st.sampled_from([number for number in field.enum_type.values_by_number if number or not offset])
+    return BY_TYPE[field.type](limit)
+
+
+@st.composite
+def filled(draw: Any, descriptor: Descriptor) -> Any:
+    """Draw a message whose required fields are set and any other may be."""
+    if descriptor.full_name == "discord_api.Component":
+        return draw(st.sampled_from(ROWS).map(component))
+    message = GetMessageClass(descriptor)()
+    limits = limits_of(descriptor.full_name.partition(".")[2])
+    for field in descriptor.fields:
+        limit = limits.get(field.name, Limit())
+        if not field_option(field, annotations_pb2.answer_only) and (limit.required or draw(st.booleans())):
+            _fill(draw, message, field, limit)
+    return message
+
+
+def _fill(draw: Any, message: Any, field: FieldDescriptor, limit: Limit) -> None:
+    one = _scalar(field, limit) if field.message_type is None else filled(field.message_type)
+    if is_list(field):
+        most = min(limit.most, 3)
+        unique = None if field.message_type is not None else (lambda value: value)
+        getattr(message, field.name).extend(draw(st.lists(one, min_size=1, max_size=most, unique_by=unique)))
+    elif field.message_type is not None:
+        getattr(message, field.name).CopyFrom(draw(one))
+    else:
+        setattr(message, field.name, draw(one))
+
+
+Component = pb.Component
+BUTTON = {"type": Component.BUTTON, "style": Component.PRIMARY, "label": "Press", "custom_id": "press"}
+ROWS: list[dict[str, Any]] = [
+    {"type": Component.ACTION_ROW, "components": [BUTTON, {**BUTTON, "custom_id": "other", "disabled": True}]},
+    {
+        "type": Component.ACTION_ROW,
+        "components": [
+            {"type": Component.BUTTON, "style": Component.LINK, "url": "https://example.com", "emoji": {"name": "👍"}}
+        ],
+    },
+    {
+        "type": Component.ACTION_ROW,
+        "components": [
+            {
+                "type": Component.STRING_SELECT,
+                "custom_id": "pick",
+                "placeholder": "Pick",
+                "min_values": 0,
+                "max_values": 2,
+                "options": [
+                    {"label": "One", "value": "1", "description": "first", "default": True},
+                    {"label": "Two", "value": "2", "emoji": {"id": 5, "name": "two", "animated": True}},
+                ],
+            }
+        ],
+    },
+    {
+        "type": Component.ACTION_ROW,
+        "components": [
+            {
+                "type": Component.CHANNEL_SELECT,
+                "custom_id": "channel",
+                "channel_types": [pb.Channel.GUILD_TEXT, pb.Channel.GUILD_FORUM],
+                "default_values": [{"id": 9, "type": "channel"}],
+            }
+        ],
+    },
+]
+MEDIA = {"url": "https://example.com/a.png"}
+V2: list[dict[str, Any]] = [
+    {"type": Component.TEXT_DISPLAY, "content": "# Title", "id": 0},
+    {
+        "type": Component.SECTION,
+        "components": [{"type": Component.TEXT_DISPLAY, "content": "text"}],
+        "accessory": {"type": Component.THUMBNAIL, "media": MEDIA, "description": "alt", "spoiler": True},
+    },
+    {"type": Component.MEDIA_GALLERY, "items": [{"media": MEDIA, "description": "alt"}]},
+    {"type": Component.SEPARATOR, "divider": False, "spacing": 2},
+    {
+        "type": Component.CONTAINER,
+        "accent_color": 0,
+        "components": [{"type": Component.TEXT_DISPLAY, "content": "inside"}, ROWS[0]],
+    },
+]
+
+
+def component(described: dict[str, Any]) -> Any:
+    return Component(**described)
+
+
+EXTERNAL = 3
+THREAD_ONLY = ("archived", "locked", "invitable", "auto_archive_duration", "applied_tags")
+CHANNEL_ONLY = tuple(
+    field.name
+    for field in pb.EditChannelRequest.DESCRIPTOR.fields
+    if field.name
+    not in {*THREAD_ONLY, "name", "rate_limit_per_user", "flags", "channel_id", "clear", "reason", "options"}
+)
+NOT_MIXED = {
+    "EditChannel": (*THREAD_ONLY, *CHANNEL_ONLY),
+    "EditScheduledEvent": ("entity_type", "entity_metadata", "channel_id", "scheduled_end_time"),
+}
+"""Fields that are not reset at random, because it depends on other fields whether Discord allows it."""
+
+
+@st.composite
+def valid_requests(draw: Any, rpc: Rpc) -> Any:
+    """Draw a request that passes validation; combinations that exclude each other are taken apart first."""
+    request = draw(filled(rpc.request))
+    for field in request_parts(rpc).path.values():
+        forms = {"emoji": Form.EMOJI, "webhook_token": Form.TOKEN, "code": Form.TOKEN}
+        single = FORMS[forms[field.name]] if field.name in forms else IDS
+        setattr(request, field.name, draw(st.integers(1, 10) if field.type == FieldDescriptor.TYPE_INT32 else single))
+    _tame(draw, request, rpc)
+    try:
+        validate(rpc, request)
+    except InvalidRequest:
+        assume(condition=False)
+    return request
+
+
+def _tame(draw: Any, request: Any, rpc: Rpc) -> None:
+    names = set(request.DESCRIPTOR.fields_by_name)
+    for name in names & {"options", "flags", "components_json", "overflow"}:
+        request.ClearField(name)
+    if "allowed_mentions" in names:
+        _tame_message(draw, request)
+    if rpc.name in TAMERS:
+        TAMERS[rpc.name](draw, request)
+    if "clear" in names:
+        present = {field.name for field, _value in request.ListFields()}
+        kept = NEVER_RESET.get(rpc.request.name, frozenset()) | set(NOT_MIXED.get(rpc.name, ()))
+        free = [field.name for field in request_parts(rpc).body if field.name not in present | kept]
+        del request.clear[:]
+        request.clear.extend(draw(st.lists(st.sampled_from(free), unique=True, max_size=2)) if free else [])
+
+
+def _tame_message(draw: Any, request: Any) -> None:
+    if "message_reference" in request.DESCRIPTOR.fields_by_name and request.HasField("message_reference"):
+        request.message_reference.type = pb.Message.Reference.REPLY
+    if request.allowed_mentions.parse:
+        request.allowed_mentions.ClearField("users")
+        request.allowed_mentions.ClearField("roles")
+    _choose_components(draw, request)
+
+
+def _one_page(_draw: Any, request: Any) -> None:
+    for name in {"around", "before"} & set(request.DESCRIPTOR.fields_by_name):
+        request.ClearField(name)
+
+
+def _channel_or_thread(draw: Any, request: Any) -> None:
+    for name in draw(st.sampled_from([THREAD_ONLY, CHANNEL_ONLY])):
+        request.ClearField(name)
+
+
+def _new_tags(_draw: Any, request: Any) -> None:
+    for tag in request.available_tags:
+        tag.ClearField("id")
+
+
+def _place(draw: Any, request: Any) -> None:
+    request.entity_type = draw(st.sampled_from([1, 2, 3]))
+    if request.entity_type == EXTERNAL:
+        request.ClearField("channel_id")
+        request.entity_metadata.location = "Town hall"
+        request.scheduled_end_time = "2030-01-01T00:00:00+00:00"
+    else:
+        request.ClearField("entity_metadata")
+        request.channel_id = 5
+
+
+def _choose_components(draw: Any, request: Any) -> None:
+    kind = draw(st.sampled_from(["none", "rows", "v2", "json"]))
+    request.ClearField("components")
+    if kind == "rows":
+        request.components.extend(component(row) for row in ROWS)
+    elif kind == "json":
+        request.components_json = json.dumps([{"type": 1, "components": [{**BUTTON, "label": "JSON"}]}])
+    elif kind == "v2" and "flags" in request.DESCRIPTOR.fields_by_name:
+        for name in {"content", "embed", "embeds", "sticker_ids", "poll"} & set(request.DESCRIPTOR.fields_by_name):
+            request.ClearField(name)
+        request.flags = COMPONENTS_V2
+        request.components.extend(component(each) for each in V2)
+
+
+TAMERS = {
+    "GetMessages": _one_page,
+    "ListBans": _one_page,
+    "ListGuilds": _one_page,
+    "EditChannel": _channel_or_thread,
+    "CreateChannel": _new_tags,
+    "CreateScheduledEvent": _place,
+    "EditScheduledEvent": _place,
+}
+"""By RPC: takes combinations apart that exclude each other."""
