@@ -5,7 +5,14 @@ from hashlib import blake2b
 from typing import Literal
 
 from discordproxy_sandbox.errors import unauthorized
-from discordproxy_sandbox.exchange import Route
+from discordproxy_sandbox.exchange import Auth, Route
+
+_MAY_CALL: dict[Auth, tuple[str, ...]] = {
+    "bot": ("bot",),
+    "any": ("bot", "bearer"),
+    "bearer": ("bearer",),
+    "path": ("bot", "bearer", "none"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +51,7 @@ class Access:
 
 def check_access(route: Route, credential: Credential) -> None:
     """Raise 401 unless this credential may call the route."""
-    allowed = {"bot": ("bot",), "any": ("bot", "bearer"), "path": ("bot", "bearer", "none")}[route.auth]
-    if credential.kind not in allowed:
+    if credential.kind not in _MAY_CALL[route.auth]:
         raise unauthorized()
 
 

@@ -36,6 +36,7 @@ _TEXTS = {
     10026: (404, "Unknown Ban"),
     10060: (404, "Unknown Sticker"),
     10062: (404, "Unknown interaction"),
+    10065: (404, "Unknown Voice State"),
     10070: (404, "Unknown Guild Scheduled Event"),
     30003: (400, "Maximum number of pins reached for the channel (50)"),
     30007: (400, "Maximum number of webhooks reached (15)"),

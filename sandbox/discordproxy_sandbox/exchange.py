@@ -69,21 +69,23 @@ class ApiRequest:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer other than 200 with JSON; `content` None is an empty body."""
+    """An answer other than 200 with JSON; `content` None is an empty body, bytes are sent as they are."""
 
     status: int = 200
     content: Any = None
+    content_type: str = "application/json"
 
 
 Handler = Callable[[ApiRequest], Any]
-Auth = Literal["bot", "path", "any"]
+Auth = Literal["bot", "path", "any", "bearer"]
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """How a route is served. A handler returns JSON, an Answer, or None for 204.
 
-    `auth`: who may call: a bot; nobody, since a token in the path authorises; a bot or an OAuth2 bearer.
+    `auth`: who may call: a bot; nobody, since a token in the path authorises; a bot or an OAuth2 bearer;
+    only a bearer.
     """
 
     handler: Handler

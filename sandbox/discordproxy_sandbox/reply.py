@@ -23,13 +23,14 @@ class Reply:
     fate: Literal["answer", "reset", "silent"] = "answer"
 
 
-def json_reply(status: int, content: Any) -> Reply:
-    """Return an answer of Discord's API; content None is an empty body."""
+def api_reply(status: int, content: Any, content_type: str = "application/json") -> Reply:
+    """Return an answer of Discord's API; content None is an empty body, bytes go as they are, all else as JSON."""
     headers = {"Via": "1.1 google"}
     if content is None:
         return Reply(status=status, headers=headers)
     # No charset: Discord sends none, and clients that compare the whole value depend on it.
-    return Reply(status=status, headers=headers | {"Content-Type": "application/json"}, body=orjson.dumps(content))
+    body = content if isinstance(content, bytes) else orjson.dumps(content)
+    return Reply(status=status, headers=headers | {"Content-Type": content_type}, body=body)
 
 
 def page_reply(status: int, title: str, retry_after: str = "") -> Reply:
@@ -48,7 +49,7 @@ def early_fault(fault: Fault) -> Reply | None:
     if fault.kind == "cloudflare":
         return ban_page(fault.retry_after_header)
     if fault.kind == "banned":
-        return json_reply(429, {"message": _BANNED, "code": 0})
+        return api_reply(429, {"message": _BANNED, "code": 0})
     return broken(fault) if fault.when == "before" else None
 
 
@@ -62,7 +63,7 @@ def broken(fault: Fault) -> Reply | None:
         title = f"{fault.status}: {HTTPStatus(fault.status).phrase}"
         if fault.status > HTTPStatus.INTERNAL_SERVER_ERROR:
             return page_reply(fault.status, title)
-        return json_reply(fault.status, {"message": title, "code": 0})
+        return api_reply(fault.status, {"message": title, "code": 0})
     return None
 
 

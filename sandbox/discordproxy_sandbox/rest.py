@@ -21,7 +21,7 @@ from discordproxy_sandbox.latency import Latency
 from discordproxy_sandbox.ledger import Ledger, Record, is_invalid
 from discordproxy_sandbox.limit_book import DELETE_MESSAGE, Call, LimitBook, Ruling
 from discordproxy_sandbox.limits import InvalidRequests
-from discordproxy_sandbox.reply import Reply, ban_page, damaged, early_fault, json_reply
+from discordproxy_sandbox.reply import Reply, api_reply, ban_page, damaged, early_fault
 from discordproxy_sandbox.router import Match, Router, local_path, masked
 from discordproxy_sandbox.snowflakes import created_at
 from discordproxy_sandbox.validation import Unknown, failure, snowflake
@@ -101,7 +101,7 @@ class Rest:
                 self.limits.change_hash(f"{http.method} {match.template}", f"flip {record.number}")
             reply = self._refusal(ruling, record, fault) or self._process(http, body, match, route, record)
         except DiscordError as error:
-            reply = json_reply(error.status, error.body())
+            reply = api_reply(error.status, error.body())
         reply.headers = ruling.headers() | reply.headers
         return damaged(reply, fault) if fault else reply
 
@@ -139,7 +139,7 @@ class Rest:
             record.scope, record.retry_after = fault.scope, fault.retry_after_body or 0.0
             content: dict[str, Any] = {"message": "You are being rate limited.", "global": fault.scope == "global"}
             content |= {"retry_after": fault.retry_after_body} if fault.retry_after_body is not None else {}
-            reply = json_reply(429, content)
+            reply = api_reply(429, content)
             reply.headers["X-RateLimit-Scope"] = fault.scope
             if fault.retry_after_header:
                 reply.headers["Retry-After"] = fault.retry_after_header
@@ -147,14 +147,16 @@ class Rest:
         if ruling.allowed:
             return None
         record.scope, record.retry_after, record.avoidable = ruling.scope, ruling.retry_after, ruling.avoidable
-        return json_reply(429, ruling.body())
+        return api_reply(429, ruling.body())
 
     def _process(self, http: web.Request, body: Body, match: Match, route: Route, record: Record) -> Reply:
         if body.error:
             raise body.error
         self._check_params(match)
         if route.body:
-            self._check_form(route.body(body.content or {}, "", unknown := Unknown()), unknown, record)
+            self._check_form(
+                route.body({} if body.content is None else body.content, "", unknown := Unknown()), unknown, record
+            )
         elif body.content:
             record.violations.append("body sent to a route that takes none")
         if body.uploads and not route.files:
@@ -173,8 +175,8 @@ class Rest:
         )
         result = route.handler(request)
         if isinstance(result, Answer):
-            return json_reply(result.status, result.content)
-        return json_reply(204 if result is None else 200, result)
+            return api_reply(result.status, result.content, result.content_type)
+        return api_reply(204 if result is None else 200, result)
 
     def _check_params(self, match: Match) -> None:
         for name, value in match.params.items():

@@ -19,10 +19,51 @@ from discordproxy_sandbox.limit_book import LimitBook
 from discordproxy_sandbox.limit_defaults import default_book
 from discordproxy_sandbox.limits import GlobalModel, InvalidRequests, Kind
 from discordproxy_sandbox.population import default_world
-from discordproxy_sandbox.resources import gateway_info, guilds, messages, users
+from discordproxy_sandbox.resources import (
+    applications,
+    bans,
+    channels,
+    gateway_info,
+    generic,
+    guilds,
+    interactions,
+    invites,
+    members,
+    messages,
+    pins,
+    polls,
+    reactions,
+    roles,
+    scheduled_events,
+    threads,
+    users,
+    voice_states,
+    webhooks,
+)
 from discordproxy_sandbox.rest import Rest
 from discordproxy_sandbox.router import Router
 from discordproxy_sandbox.world import World
+
+_RESOURCES = (
+    applications,
+    bans,
+    channels,
+    generic,
+    guilds,
+    interactions,
+    invites,
+    members,
+    messages,
+    pins,
+    polls,
+    reactions,
+    roles,
+    scheduled_events,
+    threads,
+    users,
+    voice_states,
+    webhooks,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,4 +183,7 @@ def _clock(offset_s: float) -> Callable[[], float]:
 
 
 def _routes(gateway: Callable[[], Gateway]) -> Routes:
-    return {**messages.ROUTES, **users.ROUTES, **guilds.ROUTES, **gateway_info.routes(gateway)}
+    routes = gateway_info.routes(gateway)
+    for resource in _RESOURCES:
+        routes |= resource.ROUTES
+    return routes

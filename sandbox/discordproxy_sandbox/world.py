@@ -136,10 +136,17 @@ class World:
 
     def user(self, user_id: str) -> Json:
         """Return a user."""
-        found = self.users.get(user_id) or (self.build_user(user_id) if self.build_user else None)
+        found = self._find_user(user_id)
         if found is None:
             raise discord_error(10013)
         return found
+
+    def has_user(self, user_id: str) -> bool:
+        """Say whether a user exists."""
+        return self._find_user(user_id) is not None
+
+    def _find_user(self, user_id: str) -> Json | None:
+        return self.users.get(user_id) or (self.build_user(user_id) if self.build_user else None)
 
     def guild(self, guild_id: str) -> Guild:
         """Return a guild of the bot."""

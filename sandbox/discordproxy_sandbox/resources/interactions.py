@@ -1,0 +1,131 @@
+"""Interactions: a user's click or command, its first response within three seconds, its follow-ups for 15 minutes."""
+
+import secrets
+
+from discordproxy_sandbox.errors import Json, discord_error
+from discordproxy_sandbox.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.resources.messages import edit_in, store
+from discordproxy_sandbox.validation import anything, form, one_of
+from discordproxy_sandbox.world import World
+
+_FIRST_RESPONSE_S = 3.0
+_TOKEN_S = 900.0
+_MESSAGE, _DEFERRED, _DEFERRED_UPDATE, _UPDATE = 4, 5, 6, 7
+_COMPONENT = 3
+_LOADING = 1 << 7
+_EPHEMERAL = 1 << 6
+_WITHOUT_MESSAGE = (1, 8, 9, 10, 12)
+
+
+def interact(
+    world: World, channel_id: str, user_id: str, kind: int = 2, data: Json | None = None, **more: Json
+) -> Json:
+    """Let a user use a command (2), component (3) or modal (5); returns what INTERACTION_CREATE tells the bot."""
+    channel = world.channel(channel_id)
+    interaction: Json = {
+        "id": world.new_id(),
+        "application_id": world.bot_id,
+        "type": kind,
+        "token": secrets.token_urlsafe(60),
+        "version": 1,
+        "channel_id": channel.id,
+        "channel": channel.data,
+        "guild_id": channel.guild_id,
+        "member": world.member(channel.guild_id, user_id) | {"permissions": "0"},
+        "data": data or {"id": world.new_id(), "name": "ping", "type": 1},
+        "locale": "en-US",
+        "guild_locale": "en-US",
+        "app_permissions": "0",
+        "entitlements": [],
+        "authorizing_integration_owners": {},
+        "context": 0,
+        "attachment_size_limit": 10 * 1024 * 1024,
+        **more,
+    }
+    state: Json = {"created_at": world.clock(), "response_id": "", "answered": False, "interaction": interaction}
+    world.interactions[interaction["token"]] = state | {"channel_id": channel.id}
+    world.emit("INTERACTION_CREATE", interaction, channel.guild_id)
+    return interaction
+
+
+def find(world: World, application_id: str, token: str) -> Json | None:
+    """Return the state of an interaction by its token; None if the token is a webhook's."""
+    state = world.interactions.get(token)
+    if state is None or application_id != world.bot_id:
+        return None
+    if world.clock() - state["created_at"] > _TOKEN_S:
+        raise discord_error(50027)
+    return state
+
+
+def respond(request: ApiRequest) -> Json | None:
+    """Give the first response."""
+    world, body = request.world, request.body
+    state = world.interactions.get(request["interaction_token"])
+    late = state is None or request.now - state["created_at"] > _FIRST_RESPONSE_S
+    if state is None or late or state["interaction"]["id"] != request["interaction_id"]:
+        raise discord_error(10062)
+    if state["answered"]:
+        raise discord_error(40060)
+    message = _respond(request, state, body["type"], body.get("data") or {})
+    state["answered"] = True
+    if not request.flag("with_response"):
+        return None
+    about: Json = {"id": request["interaction_id"], "type": state["interaction"]["type"]}
+    if message is None:
+        return {"interaction": about, "resource": {"type": body["type"]}}
+    about |= {"response_message_id": message["id"], "response_message_loading": bool(message["flags"] & _LOADING)}
+    return {"interaction": about, "resource": {"type": body["type"], "message": message}}
+
+
+def _respond(request: ApiRequest, state: Json, kind: int, data: Json) -> Json | None:
+    world = request.world
+    if kind in _WITHOUT_MESSAGE:
+        return None
+    if kind in (_UPDATE, _DEFERRED_UPDATE):
+        original = state["interaction"].get("message")
+        if state["interaction"]["type"] != _COMPONENT or original is None:
+            raise discord_error(50068)
+        state["response_id"] = original["id"]
+        if kind == _DEFERRED_UPDATE:
+            return None
+        message = world.message(state["channel_id"], original["id"])
+        return edit_in(world, world.channel(state["channel_id"]), message, data, request.uploads)
+    if kind == _DEFERRED:
+        data = {"content": "thinking", "flags": _LOADING | (data.get("flags") or 0) & _EPHEMERAL}
+    message = follow_up(request, state, data)
+    if kind == _DEFERRED:
+        message["content"] = ""
+    state["response_id"] = message["id"]
+    return message
+
+
+def follow_up(request: ApiRequest, state: Json, data: Json | None = None) -> Json:
+    """Send a message of an interaction; the first one after deferring takes the place of the deferred one."""
+    world, channel = request.world, request.world.channel(state["channel_id"])
+    body = request.body if data is None else data
+    deferred = channel.messages.get(state["response_id"]) if state["response_id"] else None
+    if deferred and deferred["flags"] & _LOADING:
+        deferred["flags"] &= ~_LOADING
+        return edit_in(world, channel, deferred, body, request.uploads)
+    message = store(world, request.ledger, channel, world.user(world.bot_id), body, request.uploads)
+    stored = channel.messages[message["id"]]
+    stored["webhook_id"] = stored["application_id"] = world.bot_id
+    stored["interaction_metadata"] = {
+        "id": state["interaction"]["id"],
+        "type": state["interaction"]["type"],
+        "user": state["interaction"]["member"]["user"],
+        "authorizing_integration_owners": {},
+    }
+    return stored
+
+
+ROUTES: Routes = {
+    "POST /interactions/{interaction_id}/{interaction_token}/callback": Route(
+        respond,
+        form({"type": one_of(range(1, 13)), "data": anything}, required=("type",)),
+        files=True,
+        auth="path",
+        exempt=True,
+    )
+}

@@ -1,0 +1,106 @@
+"""Invites to channels."""
+
+import secrets
+
+from discordproxy_sandbox.errors import Json, discord_error
+from discordproxy_sandbox.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.snowflakes import iso
+from discordproxy_sandbox.validation import anything, boolean, form, integer, items, one_of, snowflake
+from discordproxy_sandbox.world import DM, Channel, World
+
+_GUILD_KEYS = (
+    "id",
+    "name",
+    "splash",
+    "banner",
+    "description",
+    "icon",
+    "features",
+    "verification_level",
+    "vanity_url_code",
+    "nsfw_level",
+    "nsfw",
+    "premium_subscription_count",
+)
+
+
+def create(request: ApiRequest) -> Json:
+    """Create an invite to a channel."""
+    world, channel, body = request.world, request.world.channel(request["channel_id"]), request.body
+    if channel.type == DM:
+        raise discord_error(50003)
+    max_age = body["max_age"] if body.get("max_age") is not None else 86_400
+    guild = world.guild(channel.guild_id).data
+    invite: Json = {
+        "type": 0,
+        "code": secrets.token_urlsafe(6),
+        "inviter": world.user(world.bot_id),
+        "max_age": max_age,
+        "created_at": world.now_iso(),
+        "expires_at": iso(world.clock() + max_age) if max_age else None,
+        "guild": {key: guild[key] for key in _GUILD_KEYS},
+        "guild_id": channel.guild_id,
+        "channel": {key: channel.data[key] for key in ("id", "type", "name")},
+        "uses": 0,
+        "max_uses": body.get("max_uses") or 0,
+        "temporary": bool(body.get("temporary")),
+        "flags": 0,
+    }
+    world.invites[invite["code"]] = invite
+    _tell(world, "INVITE_CREATE", channel, invite["code"])
+    return invite
+
+
+def _tell(world: World, name: str, channel: Channel, code: str) -> None:
+    data = {"channel_id": channel.id, "guild_id": channel.guild_id, "code": code}
+    world.emit(name, data, channel.guild_id)
+
+
+def get(request: ApiRequest) -> Json:
+    """Return an invite."""
+    try:
+        return request.world.invites[request["code"]]
+    except KeyError:
+        raise discord_error(10006) from None
+
+
+def delete(request: ApiRequest) -> Json:
+    """Delete an invite; returns what it was."""
+    world, invite = request.world, get(request)
+    del world.invites[invite["code"]]
+    _tell(world, "INVITE_DELETE", world.channel(invite["channel"]["id"]), invite["code"])
+    return invite
+
+
+def of_channel(request: ApiRequest) -> list[Json]:
+    """Return the invites to a channel."""
+    channel = request.world.channel(request["channel_id"])
+    return [invite for invite in request.world.invites.values() if invite["channel"]["id"] == channel.id]
+
+
+def of_guild(request: ApiRequest) -> list[Json]:
+    """Return the invites to a guild."""
+    guild = request.world.guild(request["guild_id"])
+    return [invite for invite in request.world.invites.values() if invite["guild_id"] == guild.id]
+
+
+_FORM = form(
+    {
+        "max_age": integer(0, 604_800),
+        "max_uses": integer(0, 100),
+        "temporary": boolean,
+        "unique": boolean,
+        "target_type": one_of((1, 2)),
+        "target_user_id": snowflake,
+        "target_application_id": snowflake,
+        "role_ids": items(snowflake),
+        "validate": anything,
+    }
+)
+ROUTES: Routes = {
+    "POST /channels/{channel_id}/invites": Route(create, _FORM, files=True),
+    "GET /channels/{channel_id}/invites": Route(of_channel),
+    "GET /guilds/{guild_id}/invites": Route(of_guild),
+    "GET /invites/{code}": Route(get, auth="path"),
+    "DELETE /invites/{code}": Route(delete),
+}

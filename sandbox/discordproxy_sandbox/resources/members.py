@@ -1,0 +1,153 @@
+"""Guild members and their roles."""
+
+from itertools import islice
+
+from discordproxy_sandbox.errors import DiscordError, Json, discord_error
+from discordproxy_sandbox.exchange import Answer, ApiRequest, Route, Routes
+from discordproxy_sandbox.gateway_payloads import named
+from discordproxy_sandbox.objects import make_member
+from discordproxy_sandbox.validation import boolean, form, integer, items, snowflake, text, timestamp
+from discordproxy_sandbox.voice import set_voice_state
+from discordproxy_sandbox.world import Guild, World
+
+
+def document(world: World, guild: Guild, user_id: str) -> Json:
+    """Return a member with its user."""
+    return world.member(guild.id, user_id)
+
+
+def update(world: World, guild: Guild, user_id: str, changes: Json) -> Json:
+    """Change a member and tell the gateway; returns it with its user."""
+    member = dict(guild.members.get(user_id) or {}) | changes
+    guild.members.put(user_id, member)
+    full = world.member(guild.id, user_id)
+    world.emit("GUILD_MEMBER_UPDATE", full | {"guild_id": guild.id}, guild.id)
+    return full
+
+
+def join(world: World, guild_id: str, user_id: str, roles: list[str] | None = None) -> Json:
+    """Let a user join a guild."""
+    guild = world.guild(guild_id)
+    guild.members.put(user_id, make_member(roles or ()) | {"joined_at": world.now_iso()})
+    full = world.member(guild.id, user_id)
+    world.emit("GUILD_MEMBER_ADD", full | {"guild_id": guild.id}, guild.id)
+    return full
+
+
+def leave(world: World, guild: Guild, user_id: str) -> None:
+    """Take a member out of a guild."""
+    if guild.members.remove(user_id):
+        guild.voice_states.pop(user_id, None)
+        world.emit("GUILD_MEMBER_REMOVE", {"guild_id": guild.id, "user": world.user(user_id)}, guild.id)
+
+
+def list_(request: ApiRequest) -> list[Json]:
+    """Return members by id."""
+    guild = request.world.guild(request["guild_id"])
+    limit, after = request.number("limit", 1, 1, 1000), request.snowflake("after") or 0
+    return [document(request.world, guild, one) for one in islice(guild.members.after(str(after)), limit)]
+
+
+def search(request: ApiRequest) -> list[Json]:
+    """Return the members whose name or nickname begins with the query."""
+    world, guild = request.world, request.world.guild(request["guild_id"])
+    limit, prefix = request.number("limit", 1, 1, 1000), request.query.get("query", "").lower()
+    found = (one for one in guild.members if named(world, guild, one, prefix))
+    return [document(world, guild, one) for one in islice(found, limit)]
+
+
+def get(request: ApiRequest) -> Json:
+    """Return a member."""
+    return request.world.member(request["guild_id"], request["user_id"])
+
+
+def add(request: ApiRequest) -> Answer:
+    """Add a user by an OAuth2 token; 204 if already a member."""
+    world, guild, body = request.world, request.world.guild(request["guild_id"]), request.body
+    user_id = world.user(request["user_id"])["id"]
+    if user_id in guild.members:
+        return Answer(204)
+    join(world, guild.id, user_id, [str(one) for one in body.get("roles") or ()])
+    changes = {key: body[key] for key in ("nick", "mute", "deaf") if body.get(key) is not None}
+    return Answer(201, update(world, guild, user_id, changes))
+
+
+def edit(request: ApiRequest) -> Json:
+    """Change a member: nickname, roles, time-out, voice."""
+    world, guild = request.world, request.world.guild(request["guild_id"])
+    user_id = request.params.get("user_id", world.bot_id)
+    world.member(guild.id, user_id)
+    changes = dict(request.body)
+    if "roles" in changes:
+        changes["roles"] = [str(one) for one in changes["roles"] or ()]
+        for role_id in changes["roles"]:
+            world.role(guild.id, role_id)
+    if "channel_id" in changes:
+        _move(world, guild, user_id, changes.pop("channel_id"))
+    return update(world, guild, user_id, changes)
+
+
+def _move(world: World, guild: Guild, user_id: str, channel_id: str | None) -> None:
+    if user_id not in guild.voice_states:
+        raise DiscordError(400, 40032, "Target user is not connected to voice.")
+    if channel_id is not None:
+        world.channel(str(channel_id))
+    set_voice_state(world, guild.id, {"channel_id": channel_id and str(channel_id)}, user_id)
+
+
+def kick(request: ApiRequest) -> None:
+    """Remove a member."""
+    world, guild = request.world, request.world.guild(request["guild_id"])
+    world.member(guild.id, request["user_id"])
+    leave(world, guild, request["user_id"])
+
+
+def add_role(request: ApiRequest) -> None:
+    """Give a member a role."""
+    _change_role(request, present=True)
+
+
+def remove_role(request: ApiRequest) -> None:
+    """Take a role from a member."""
+    _change_role(request, present=False)
+
+
+def _change_role(request: ApiRequest, *, present: bool) -> None:
+    world, guild = request.world, request.world.guild(request["guild_id"])
+    role_id = world.role(guild.id, request["role_id"])["id"]
+    roles = list(world.member(guild.id, request["user_id"])["roles"])
+    if role_id == guild.id:
+        raise discord_error(50028)
+    if (role_id in roles) == present:
+        return
+    changed = [*roles, role_id] if present else [one for one in roles if one != role_id]
+    update(world, guild, request["user_id"], {"roles": changed})
+
+
+_EDIT = {
+    "nick": text(32),
+    "roles": items(snowflake, 1521),
+    "mute": boolean,
+    "deaf": boolean,
+    "channel_id": snowflake,
+    "communication_disabled_until": timestamp,
+    "flags": integer(0),
+}
+_ADD = {key: _EDIT[key] for key in ("nick", "roles", "mute", "deaf")} | {
+    "access_token": text(10240),
+    "flags": integer(0),
+}
+_ME = form({"nick": text(32), "avatar": text(), "banner": text(), "bio": text(190)})
+_MEMBERS = "/guilds/{guild_id}/members"
+_MEMBER = f"{_MEMBERS}/{{user_id}}"
+ROUTES: Routes = {
+    f"GET {_MEMBERS}": Route(list_),
+    f"GET {_MEMBERS}/search": Route(search),
+    f"PATCH {_MEMBERS}/@me": Route(edit, _ME),
+    f"GET {_MEMBER}": Route(get),
+    f"PUT {_MEMBER}": Route(add, form(_ADD, required=("access_token",))),
+    f"PATCH {_MEMBER}": Route(edit, form(_EDIT)),
+    f"DELETE {_MEMBER}": Route(kick),
+    f"PUT {_MEMBER}/roles/{{role_id}}": Route(add_role),
+    f"DELETE {_MEMBER}/roles/{{role_id}}": Route(remove_role),
+}

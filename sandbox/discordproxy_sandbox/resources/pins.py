@@ -1,0 +1,66 @@
+"""Pinned messages, by the present routes and the older ones."""
+
+from discordproxy_sandbox.errors import Json, discord_error
+from discordproxy_sandbox.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.resources.messages import with_reactions
+from discordproxy_sandbox.world import Channel
+
+_MOST = 250
+
+
+def _tell(request: ApiRequest, channel: Channel) -> None:
+    last = max(channel.pins.values(), default=None)
+    channel.data["last_pin_timestamp"] = last
+    data: Json = {"channel_id": channel.id, "last_pin_timestamp": last}
+    if channel.guild_id:
+        data["guild_id"] = channel.guild_id
+    request.world.emit("CHANNEL_PINS_UPDATE", data, channel.guild_id)
+
+
+def pin(request: ApiRequest) -> None:
+    """Pin a message."""
+    channel = request.world.channel(request["channel_id"])
+    message = request.world.message(channel.id, request["message_id"])
+    if len(channel.pins) >= _MOST:
+        raise discord_error(30003)
+    message["pinned"] = True
+    channel.pins.setdefault(message["id"], request.world.now_iso())
+    _tell(request, channel)
+
+
+def unpin(request: ApiRequest) -> None:
+    """Unpin a message."""
+    channel = request.world.channel(request["channel_id"])
+    message = request.world.message(channel.id, request["message_id"])
+    message["pinned"] = False
+    channel.pins.pop(message["id"], None)
+    _tell(request, channel)
+
+
+def list_(request: ApiRequest) -> Json:
+    """Return pins, the latest first."""
+    channel = request.world.channel(request["channel_id"])
+    limit, before = request.number("limit", 50, 1, 50), request.query.get("before")
+    pins = sorted(channel.pins.items(), key=lambda pin: pin[1], reverse=True)
+    if before:
+        pins = [pin for pin in pins if pin[1] < before.replace("Z", "+00:00")]
+    found = [{"pinned_at": at, "message": with_reactions(request.world, channel.id, one)} for one, at in pins[:limit]]
+    return {"items": found, "has_more": len(pins) > limit}
+
+
+def list_plain(request: ApiRequest) -> list[Json]:
+    """Return the pinned messages only."""
+    channel = request.world.channel(request["channel_id"])
+    return [with_reactions(request.world, channel.id, one) for one in list(channel.pins)[::-1][:50]]
+
+
+_PINS = "/channels/{channel_id}/messages/pins"
+_OLD = "/channels/{channel_id}/pins"
+ROUTES: Routes = {
+    f"GET {_PINS}": Route(list_),
+    f"PUT {_PINS}/{{message_id}}": Route(pin),
+    f"DELETE {_PINS}/{{message_id}}": Route(unpin),
+    f"GET {_OLD}": Route(list_plain),
+    f"PUT {_OLD}/{{message_id}}": Route(pin),
+    f"DELETE {_OLD}/{{message_id}}": Route(unpin),
+}

@@ -1,0 +1,17 @@
+"""Voice states, as REST shows them."""
+
+from discordproxy_sandbox.errors import Json, discord_error
+from discordproxy_sandbox.exchange import ApiRequest, Route, Routes
+
+
+def get(request: ApiRequest) -> Json:
+    """Return the voice state of the bot, or of the user in the path."""
+    guild = request.world.guild(request["guild_id"])
+    state = guild.voice_states.get(request.params.get("user_id", request.world.bot_id))
+    if state is None:
+        raise discord_error(10065)
+    return state
+
+
+_STATES = "/guilds/{guild_id}/voice-states"
+ROUTES: Routes = {f"GET {_STATES}/@me": Route(get), f"GET {_STATES}/{{user_id}}": Route(get)}
