@@ -92,7 +92,7 @@ _CHANNEL: Mapping[str, Limit] = {
     "position": Limit(),
     "rate_limit_per_user": Limit(0, 21600),
     "bitrate": Limit(8000),
-    "user_limit": Limit(),
+    "user_limit": Limit(most=10000),  # of a stage; 99 for other voice channels
     "permission_overwrites": Limit(most=100),
     "video_quality_mode": _choice(1, 2),
     "default_auto_archive_duration": _choice(*_ARCHIVE_MINUTES),
@@ -260,6 +260,12 @@ _BY_MESSAGE: Mapping[str, Mapping[str, Limit]] = {
     },
     "RequestOptions": {"idempotency_key": Limit(most=IDEMPOTENCY_KEY)},
 }
+
+NEVER_RESET: Mapping[str, frozenset[str]] = {
+    "EditChannelRequest": frozenset({"name"}),
+    "EditScheduledEventRequest": frozenset({"name", "scheduled_start_time", "privacy_level"}),
+}
+"""By request: fields that Discord always wants a value for."""
 
 PATH_FORMS: Mapping[str, Form] = {"emoji": Form.EMOJI, "webhook_token": Form.TOKEN, "code": Form.TOKEN}
 """By request field: the form of texts that fill a path parameter; any other must be one plain segment."""

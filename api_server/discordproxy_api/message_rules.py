@@ -1,6 +1,6 @@
 """Rules between the fields of a message: what excludes what, sums over all embeds, files and components."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -21,8 +21,6 @@ from discordproxy_api.message_request import (
 )
 from discordproxy_api.overflow import split
 from discordproxy_api.problems import Problems
-
-Rule = Callable[[Any, str, Problems], None]  # message, path prefix ("" or "embeds[0]."), where to record problems
 
 _ATTACHMENT = "attachment://"
 _DEEPEST_JSON = 32
@@ -185,23 +183,9 @@ def _media_urls(request: Any) -> Iterator[tuple[str, str]]:
         yield from ((f"{path}.items[{index}].media.url", item.media.url) for index, item in enumerate(component.items))
 
 
-def _allowed_mentions(mentions: Any, prefix: str, problems: Problems) -> None:
+def check_mentions(mentions: Any, prefix: str, problems: Problems) -> None:
+    """Check that nobody is named both as a group and one by one; `prefix` ends in a dot."""
     for name in ("users", "roles"):
         if name in mentions.parse and getattr(mentions, name):
             text = f'parse: ["{name}"] and {name}: [ids...] are mutually exclusive.'
             problems.add(f"{prefix}{name}", "MESSAGE_ALLOWED_MENTIONS_PARSE_EXCLUSIVE", text)
-
-
-def _pages(request: Any, _prefix: str, problems: Problems) -> None:
-    names = [name for name in ("around", "before", "after") if has(request, name) and request.HasField(name)]
-    for name in names[1:]:
-        problems.conflict(name, f"Give {names[0]} or {name}, not both.")
-
-
-RULES: Mapping[str, Rule] = {
-    "AllowedMentions": _allowed_mentions,
-    "GetMessagesRequest": _pages,
-    "ListBansRequest": _pages,
-    "ListGuildsRequest": _pages,
-}
-"""By message name, the rules between the fields of that message."""

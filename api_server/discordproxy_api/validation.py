@@ -13,10 +13,19 @@ from google.protobuf.json_format import MessageToDict, SerializeToJsonError
 from discordproxy import annotations_pb2
 from discordproxy_api.checks import Check, compile_check, control_characters, path_check
 from discordproxy_api.contract import Rpc, field_option, request_parts
-from discordproxy_api.limits import COMPONENTS, EMBEDS, LARGEST_SNOWFLAKE, REASON, limits_of, writes_message
+from discordproxy_api.limits import (
+    COMPONENTS,
+    EMBEDS,
+    LARGEST_SNOWFLAKE,
+    NEVER_RESET,
+    REASON,
+    limits_of,
+    writes_message,
+)
 from discordproxy_api.message_request import embeds_of
-from discordproxy_api.message_rules import RULES, check_message, too_many_components
+from discordproxy_api.message_rules import check_message, too_many_components
 from discordproxy_api.problems import FieldProblem, InvalidRequest, Problems
+from discordproxy_api.request_rules import RULES
 
 __all__ = ["FieldProblem", "InvalidRequest", "validate"]
 
@@ -171,5 +180,7 @@ def _check_clear(message: Any, clearable: set[str], problems: Problems) -> None:
     for index, name in enumerate(message.clear):
         if name not in clearable:
             problems.add(f"clear[{index}]", "FIELD_UNKNOWN", "The request has no field of this name to reset.")
+        elif name in NEVER_RESET.get(_short_name(message.DESCRIPTOR), ()):
+            problems.required(name)
         elif name in present:
             problems.conflict(f"clear[{index}]", "A field is either set or reset, not both.")

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from discordproxy import annotations_pb2 as discordproxy_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x64iscordproxy/embeds.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\"\xbe\n\n\x05\x45mbed\x12\r\n\x05title\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x0b\n\x03url\x18\x04 \x01(\t\x12\x11\n\ttimestamp\x18\x05 \x01(\t\x12\r\n\x05\x63olor\x18\x06 \x01(\x05\x12)\n\x06\x66ooter\x18\x07 \x01(\x0b\x32\x19.discord_api.Embed.Footer\x12\'\n\x05image\x18\x08 \x01(\x0b\x32\x18.discord_api.Embed.Image\x12/\n\tthumbnail\x18\t \x01(\x0b\x32\x1c.discord_api.Embed.Thumbnail\x12\'\n\x05video\x18\n \x01(\x0b\x32\x18.discord_api.Embed.Video\x12-\n\x08provider\x18\x0b \x01(\x0b\x32\x1b.discord_api.Embed.Provider\x12)\n\x06\x61uthor\x18\x0c \x01(\x0b\x32\x19.discord_api.Embed.Author\x12(\n\x06\x66ields\x18\r \x03(\x0b\x32\x18.discord_api.Embed.Field\x12\x13\n\x05\x66lags\x18\x0e \x01(\x03\x42\x04\xb0\xb5\x18\x01\x1a\x46\n\x06\x46ooter\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08icon_url\x18\x02 \x01(\t\x12\x1c\n\x0eproxy_icon_url\x18\x03 \x01(\tB\x04\xb0\xb5\x18\x01\x1a\xe2\x01\n\x05Image\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x1c\n\x0eproxy_icon_url\x18\x02 \x01(\tB\x04\xa0\xb5\x18\x01\x12\x0e\n\x06height\x18\x03 \x01(\x05\x12\r\n\x05width\x18\x04 \x01(\x05\x12\x17\n\tproxy_url\x18\x05 \x01(\tB\x04\xb0\xb5\x18\x01\x12\x1a\n\x0c\x63ontent_type\x18\x06 \x01(\tB\x04\xb0\xb5\x18\x01\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\x12\x13\n\x05\x66lags\x18\x08 \x01(\x03\x42\x04\xb0\xb5\x18\x01\x12\x13\n\x0bplaceholder\x18\t \x01(\t\x12\x1b\n\x13placeholder_version\x18\n \x01(\x05\x1a\xc8\x01\n\tThumbnail\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x17\n\tproxy_url\x18\x02 \x01(\tB\x04\xb0\xb5\x18\x01\x12\x0e\n\x06height\x18\x03 \x01(\x05\x12\r\n\x05width\x18\x04 \x01(\x05\x12\x1a\n\x0c\x63ontent_type\x18\x06 \x01(\tB\x04\xb0\xb5\x18\x01\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\x12\x13\n\x05\x66lags\x18\x08 \x01(\x03\x42\x04\xb0\xb5\x18\x01\x12\x13\n\x0bplaceholder\x18\t \x01(\t\x12\x1b\n\x13placeholder_version\x18\n \x01(\x05\x1a\xe2\x01\n\x05Video\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x1c\n\x0eproxy_icon_url\x18\x02 \x01(\tB\x04\xa0\xb5\x18\x01\x12\x0e\n\x06height\x18\x03 \x01(\x05\x12\r\n\x05width\x18\x04 \x01(\x05\x12\x17\n\tproxy_url\x18\x05 \x01(\tB\x04\xb0\xb5\x18\x01\x12\x1a\n\x0c\x63ontent_type\x18\x06 \x01(\tB\x04\xb0\xb5\x18\x01\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\x12\x13\n\x05\x66lags\x18\x08 \x01(\x03\x42\x04\xb0\xb5\x18\x01\x12\x13\n\x0bplaceholder\x18\t \x01(\t\x12\x1b\n\x13placeholder_version\x18\n \x01(\x05\x1a%\n\x08Provider\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x1aS\n\x06\x41uthor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x10\n\x08icon_url\x18\x03 \x01(\t\x12\x1c\n\x0eproxy_icon_url\x18\x04 \x01(\tB\x04\xb0\xb5\x18\x01\x1a\x34\n\x05\x46ield\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x0e\n\x06inline\x18\x03 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x64iscordproxy/embeds.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\"\xe2\n\n\x05\x45mbed\x12\r\n\x05title\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x0b\n\x03url\x18\x04 \x01(\t\x12\x11\n\ttimestamp\x18\x05 \x01(\t\x12\r\n\x05\x63olor\x18\x06 \x01(\x05\x12)\n\x06\x66ooter\x18\x07 \x01(\x0b\x32\x19.discord_api.Embed.Footer\x12\'\n\x05image\x18\x08 \x01(\x0b\x32\x18.discord_api.Embed.Image\x12/\n\tthumbnail\x18\t \x01(\x0b\x32\x1c.discord_api.Embed.Thumbnail\x12\'\n\x05video\x18\n \x01(\x0b\x32\x18.discord_api.Embed.Video\x12-\n\x08provider\x18\x0b \x01(\x0b\x32\x1b.discord_api.Embed.Provider\x12)\n\x06\x61uthor\x18\x0c \x01(\x0b\x32\x19.discord_api.Embed.Author\x12(\n\x06\x66ields\x18\r \x03(\x0b\x32\x18.discord_api.Embed.Field\x12\x13\n\x05\x66lags\x18\x0e \x01(\x03\x42\x04\xb0\xb5\x18\x01\x1a\x46\n\x06\x46ooter\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08icon_url\x18\x02 \x01(\t\x12\x1c\n\x0eproxy_icon_url\x18\x03 \x01(\tB\x04\xb0\xb5\x18\x01\x1a\xee\x01\n\x05Image\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x1c\n\x0eproxy_icon_url\x18\x02 \x01(\tB\x04\xa0\xb5\x18\x01\x12\x0e\n\x06height\x18\x03 \x01(\x05\x12\r\n\x05width\x18\x04 \x01(\x05\x12\x17\n\tproxy_url\x18\x05 \x01(\tB\x04\xb0\xb5\x18\x01\x12\x1a\n\x0c\x63ontent_type\x18\x06 \x01(\tB\x04\xb0\xb5\x18\x01\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\x12\x13\n\x05\x66lags\x18\x08 \x01(\x03\x42\x04\xb0\xb5\x18\x01\x12\x19\n\x0bplaceholder\x18\t \x01(\tB\x04\xb0\xb5\x18\x01\x12!\n\x13placeholder_version\x18\n \x01(\x05\x42\x04\xb0\xb5\x18\x01\x1a\xd4\x01\n\tThumbnail\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x17\n\tproxy_url\x18\x02 \x01(\tB\x04\xb0\xb5\x18\x01\x12\x0e\n\x06height\x18\x03 \x01(\x05\x12\r\n\x05width\x18\x04 \x01(\x05\x12\x1a\n\x0c\x63ontent_type\x18\x06 \x01(\tB\x04\xb0\xb5\x18\x01\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\x12\x13\n\x05\x66lags\x18\x08 \x01(\x03\x42\x04\xb0\xb5\x18\x01\x12\x19\n\x0bplaceholder\x18\t \x01(\tB\x04\xb0\xb5\x18\x01\x12!\n\x13placeholder_version\x18\n \x01(\x05\x42\x04\xb0\xb5\x18\x01\x1a\xee\x01\n\x05Video\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x1c\n\x0eproxy_icon_url\x18\x02 \x01(\tB\x04\xa0\xb5\x18\x01\x12\x0e\n\x06height\x18\x03 \x01(\x05\x12\r\n\x05width\x18\x04 \x01(\x05\x12\x17\n\tproxy_url\x18\x05 \x01(\tB\x04\xb0\xb5\x18\x01\x12\x1a\n\x0c\x63ontent_type\x18\x06 \x01(\tB\x04\xb0\xb5\x18\x01\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\x12\x13\n\x05\x66lags\x18\x08 \x01(\x03\x42\x04\xb0\xb5\x18\x01\x12\x19\n\x0bplaceholder\x18\t \x01(\tB\x04\xb0\xb5\x18\x01\x12!\n\x13placeholder_version\x18\n \x01(\x05\x42\x04\xb0\xb5\x18\x01\x1a%\n\x08Provider\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x1aS\n\x06\x41uthor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x10\n\x08icon_url\x18\x03 \x01(\t\x12\x1c\n\x0eproxy_icon_url\x18\x04 \x01(\tB\x04\xb0\xb5\x18\x01\x1a\x34\n\x05\x46ield\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x0e\n\x06inline\x18\x03 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,12 +42,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EMBED_IMAGE'].fields_by_name['content_type']._serialized_options = b'\260\265\030\001'
   _globals['_EMBED_IMAGE'].fields_by_name['flags']._loaded_options = None
   _globals['_EMBED_IMAGE'].fields_by_name['flags']._serialized_options = b'\260\265\030\001'
+  _globals['_EMBED_IMAGE'].fields_by_name['placeholder']._loaded_options = None
+  _globals['_EMBED_IMAGE'].fields_by_name['placeholder']._serialized_options = b'\260\265\030\001'
+  _globals['_EMBED_IMAGE'].fields_by_name['placeholder_version']._loaded_options = None
+  _globals['_EMBED_IMAGE'].fields_by_name['placeholder_version']._serialized_options = b'\260\265\030\001'
   _globals['_EMBED_THUMBNAIL'].fields_by_name['proxy_url']._loaded_options = None
   _globals['_EMBED_THUMBNAIL'].fields_by_name['proxy_url']._serialized_options = b'\260\265\030\001'
   _globals['_EMBED_THUMBNAIL'].fields_by_name['content_type']._loaded_options = None
   _globals['_EMBED_THUMBNAIL'].fields_by_name['content_type']._serialized_options = b'\260\265\030\001'
   _globals['_EMBED_THUMBNAIL'].fields_by_name['flags']._loaded_options = None
   _globals['_EMBED_THUMBNAIL'].fields_by_name['flags']._serialized_options = b'\260\265\030\001'
+  _globals['_EMBED_THUMBNAIL'].fields_by_name['placeholder']._loaded_options = None
+  _globals['_EMBED_THUMBNAIL'].fields_by_name['placeholder']._serialized_options = b'\260\265\030\001'
+  _globals['_EMBED_THUMBNAIL'].fields_by_name['placeholder_version']._loaded_options = None
+  _globals['_EMBED_THUMBNAIL'].fields_by_name['placeholder_version']._serialized_options = b'\260\265\030\001'
   _globals['_EMBED_VIDEO'].fields_by_name['proxy_icon_url']._loaded_options = None
   _globals['_EMBED_VIDEO'].fields_by_name['proxy_icon_url']._serialized_options = b'\240\265\030\001'
   _globals['_EMBED_VIDEO'].fields_by_name['proxy_url']._loaded_options = None
@@ -56,24 +64,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EMBED_VIDEO'].fields_by_name['content_type']._serialized_options = b'\260\265\030\001'
   _globals['_EMBED_VIDEO'].fields_by_name['flags']._loaded_options = None
   _globals['_EMBED_VIDEO'].fields_by_name['flags']._serialized_options = b'\260\265\030\001'
+  _globals['_EMBED_VIDEO'].fields_by_name['placeholder']._loaded_options = None
+  _globals['_EMBED_VIDEO'].fields_by_name['placeholder']._serialized_options = b'\260\265\030\001'
+  _globals['_EMBED_VIDEO'].fields_by_name['placeholder_version']._loaded_options = None
+  _globals['_EMBED_VIDEO'].fields_by_name['placeholder_version']._serialized_options = b'\260\265\030\001'
   _globals['_EMBED_AUTHOR'].fields_by_name['proxy_icon_url']._loaded_options = None
   _globals['_EMBED_AUTHOR'].fields_by_name['proxy_icon_url']._serialized_options = b'\260\265\030\001'
   _globals['_EMBED'].fields_by_name['flags']._loaded_options = None
   _globals['_EMBED'].fields_by_name['flags']._serialized_options = b'\260\265\030\001'
   _globals['_EMBED']._serialized_start=75
-  _globals['_EMBED']._serialized_end=1417
+  _globals['_EMBED']._serialized_end=1453
   _globals['_EMBED_FOOTER']._serialized_start=508
   _globals['_EMBED_FOOTER']._serialized_end=578
   _globals['_EMBED_IMAGE']._serialized_start=581
-  _globals['_EMBED_IMAGE']._serialized_end=807
-  _globals['_EMBED_THUMBNAIL']._serialized_start=810
-  _globals['_EMBED_THUMBNAIL']._serialized_end=1010
-  _globals['_EMBED_VIDEO']._serialized_start=1013
-  _globals['_EMBED_VIDEO']._serialized_end=1239
-  _globals['_EMBED_PROVIDER']._serialized_start=1241
-  _globals['_EMBED_PROVIDER']._serialized_end=1278
-  _globals['_EMBED_AUTHOR']._serialized_start=1280
-  _globals['_EMBED_AUTHOR']._serialized_end=1363
-  _globals['_EMBED_FIELD']._serialized_start=1365
-  _globals['_EMBED_FIELD']._serialized_end=1417
+  _globals['_EMBED_IMAGE']._serialized_end=819
+  _globals['_EMBED_THUMBNAIL']._serialized_start=822
+  _globals['_EMBED_THUMBNAIL']._serialized_end=1034
+  _globals['_EMBED_VIDEO']._serialized_start=1037
+  _globals['_EMBED_VIDEO']._serialized_end=1275
+  _globals['_EMBED_PROVIDER']._serialized_start=1277
+  _globals['_EMBED_PROVIDER']._serialized_end=1314
+  _globals['_EMBED_AUTHOR']._serialized_start=1316
+  _globals['_EMBED_AUTHOR']._serialized_end=1399
+  _globals['_EMBED_FIELD']._serialized_start=1401
+  _globals['_EMBED_FIELD']._serialized_end=1453
 # @@protoc_insertion_point(module_scope)

@@ -120,8 +120,7 @@ NOT_IN_ANSWERS = {
 def _collect(descriptor, schema, keys, seen):
     """Add to `keys` what Discord may send for each message type, over all places where it occurs."""
     for each in alternatives(SPEC, schema):
-        each = resolve(SPEC, each.get("items", each))
-        for inner in alternatives(SPEC, each):
+        for inner in alternatives(SPEC, resolve(SPEC, each.get("items", each))):
             if (descriptor.full_name, id(inner)) in seen:
                 continue
             seen.add((descriptor.full_name, id(inner)))

@@ -1,0 +1,65 @@
+"""Rules between the fields of requests that write no message: what excludes what, and what needs what."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from discordproxy_api.message_request import has
+from discordproxy_api.message_rules import check_mentions
+from discordproxy_api.problems import Problems
+
+Rule = Callable[[Any, str, Problems], None]  # message, path prefix ("" or "embeds[0]."), where to record problems
+
+_EXTERNAL = 3  # entity type of an event that happens outside of Discord
+
+
+def _pages(request: Any, _prefix: str, problems: Problems) -> None:
+    names = [name for name in ("around", "before", "after") if has(request, name) and request.HasField(name)]
+    for name in names[1:]:
+        problems.conflict(name, f"Give {names[0]} or {name}, not both.")
+
+
+def _new_tags(request: Any, _prefix: str, problems: Problems) -> None:
+    for index, tag in enumerate(request.available_tags):
+        if tag.id:
+            problems.conflict(f"available_tags[{index}].id", "A new channel's tags have no ids yet.")
+
+
+def _new_event(request: Any, _prefix: str, problems: Problems) -> None:
+    if request.entity_type == _EXTERNAL:
+        _external_event(request, problems)
+    elif not request.channel_id:
+        problems.required("channel_id")
+    _place(request, problems)
+
+
+def _edited_event(request: Any, _prefix: str, problems: Problems) -> None:
+    if request.entity_type == _EXTERNAL:
+        _external_event(request, problems)
+    if request.entity_type:
+        _place(request, problems)
+
+
+def _external_event(request: Any, problems: Problems) -> None:
+    if not request.entity_metadata.location:
+        problems.required("entity_metadata.location")
+    if not request.scheduled_end_time:
+        problems.required("scheduled_end_time")
+    if request.channel_id:
+        problems.conflict("channel_id", "An external event has a location, no channel.")
+
+
+def _place(request: Any, problems: Problems) -> None:
+    if request.entity_type != _EXTERNAL and request.entity_metadata.location:
+        problems.conflict("entity_metadata.location", "Only an external event has a location.")
+
+
+RULES: Mapping[str, Rule] = {
+    "AllowedMentions": check_mentions,
+    "CreateChannelRequest": _new_tags,
+    "CreateScheduledEventRequest": _new_event,
+    "EditScheduledEventRequest": _edited_event,
+    "GetMessagesRequest": _pages,
+    "ListBansRequest": _pages,
+    "ListGuildsRequest": _pages,
+}
+"""By message name, the rules between the fields of that message."""

@@ -1,0 +1,104 @@
+"""What we send is judged by Discord's own schemas, strictly: a key that Discord does not know is a mistake of ours."""
+
+import copy
+from functools import cache
+
+import jsonschema_rs
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from discordproxy import discord_api_pb2 as pb
+from discordproxy_api.contract import load_contract
+from discordproxy_api.steps import Circumstances, prepare
+from discordproxy_api.translate import Translator
+from fakes.discord_spec import body_schema, openapi
+from fakes.valid_requests import valid_requests
+
+SPEC = openapi("the request bodies of 63 routes against Discord's schemas")
+CONTRACT = load_contract()
+ROUTED = [rpc for rpc in CONTRACT.values() if rpc.method]
+CIRCUMSTANCES = Circumstances(seed="seed", now_ms=1_780_000_000_000)
+DIGITS = {"type": ["string", "integer", "null"], "pattern": "^[0-9]+$"}
+
+
+def _corrected():
+    """Return the schemas with what Discord's documentation knows better, and with unknown keys forbidden."""
+    schemas = copy.deepcopy(SPEC["components"]["schemas"])
+    for name in ("MessageCreateRequest", "MessageEditRequestPartial", "BaseCreateMessageCreateRequest"):
+        schemas[name]["properties"]["content"]["maxLength"] = 2000
+    schemas["MessageReferenceType"]["oneOf"].append({"const": 1})
+    schemas["ChannelTypes"]["oneOf"].append({"const": 16})
+    schemas["ComponentEmojiForRequest"]["properties"]["animated"] = {"type": ["boolean", "null"]}
+    for schema in list(_objects(schemas)):
+        schema["unevaluatedProperties"] = False
+        for key in {"allow", "deny", "permissions"} & set(schema["properties"]):
+            schema["properties"][key] = DIGITS
+        if 13 in schema["properties"].get("type", {}).get("oneOf", [{}])[-1].get("enum", ()):
+            schema["properties"]["type"]["oneOf"][-1]["enum"].append(16)
+    return schemas
+
+
+def _objects(value):
+    if isinstance(value, dict):
+        if isinstance(value.get("properties"), dict):
+            yield value
+        for inner in value.values():
+            yield from _objects(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _objects(inner)
+
+
+SCHEMAS = _corrected()
+
+
+@cache
+def judge(method, template):
+    """Return the validator of an operation's body; None when it takes none."""
+    schema = body_schema({**SPEC, "components": {"schemas": SCHEMAS}}, method, template)
+    if schema is None:
+        return None
+    schema = copy.deepcopy(schema)
+    for inline in list(_objects(schema)):
+        inline["unevaluatedProperties"] = False
+        for key in {"allow", "deny", "permissions"} & set(inline["properties"]):
+            inline["properties"][key] = DIGITS
+    whole = {**schema, "components": {"schemas": SCHEMAS}}
+    return jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
+
+
+def complaints(outgoing):
+    """Return what the judge says about a request; an uploads's payload_json is the same body."""
+    validator = judge(outgoing.method, outgoing.template)
+    if outgoing.body is None:
+        return []
+    if validator is None:
+        return [f"{outgoing.method} {outgoing.template} takes no body"]
+    return [f"{error.instance_path}: {error.message[:200]}" for error in validator.iter_errors(outgoing.body)]
+
+
+@pytest.mark.parametrize("rpc", ROUTED, ids=lambda rpc: rpc.name)
+@given(data=st.data())
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+def test_every_request_fits(rpc, data):
+    request = data.draw(valid_requests(rpc))
+    for outgoing in prepare(rpc.name, request, Translator(rpc).outgoing(request), CIRCUMSTANCES):
+        assert complaints(outgoing) == []
+        assert "{" not in outgoing.path
+        assert all(isinstance(key, str) and isinstance(value, str) for key, value in outgoing.query)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"contents": "x"}, "contents"),
+        ({"content": "x" * 2001}, "content"),
+        ({"embeds": [{"titel": "x"}]}, "titel"),
+        ({"sticker_ids": [1]}, "sticker_ids"),
+    ],
+)
+def test_the_judge_is_strict(change, complaint):
+    outgoing = Translator(CONTRACT["SendChannelMessage"]).outgoing(pb.SendChannelMessageRequest(channel_id=1))
+    outgoing.body = change
+    assert complaint in "".join(complaints(outgoing))
