@@ -41,7 +41,7 @@ def greeting(facts: Facts) -> str:
         ("gRPC", f"{facts.address} ({facts.workers} worker{'s' * (facts.workers != 1)})"),
         ("HTTP", f"{facts.http}/readyz /metrics" if facts.http else ""),
         ("broker", f"{facts.broker} ({'private Valkey of this machine' if facts.private else 'as configured'})"),
-        ("Discord", f"{facts.discord} ({'sandbox: nothing leaves this machine' if facts.sandbox else 'the real one'})"),
+        ("Discord", f"{facts.discord}{' (sandbox: nothing leaves this machine)' if facts.sandbox else ''}"),
         ("log", facts.log),
     ]
     table = "\n".join(f"  {name:8}{value}" for name, value in rows if value)

@@ -1,0 +1,69 @@
+"""A whole server of real processes against the local Discord, on ports and in folders of the test's own."""
+
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc.aio
+import pytest
+
+from discordproxy import discord_api_pb2_grpc as rpc
+from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
+from fakes.deployment import COMMANDS, TOKEN, Connect, Server
+from fakes.process import Process
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def settings(tmp_path_factory: pytest.TempPathFactory, free_port: int, valkey_binary: str) -> dict[str, str]:
+    """The environment of a server; no Discord yet. The runtime folder is short: sockets live in it."""
+    runtime = tmp_path_factory.mktemp("r")
+    runtime.chmod(0o700)
+    return {
+        "DISCORD_BOT_TOKEN": TOKEN,
+        "DISCORDPROXY_PORT": str(free_port),
+        "XDG_RUNTIME_DIR": str(runtime),
+        "HOME": str(runtime),
+        "TZ": "UTC",
+    }
+
+
+@pytest.fixture
+async def discord(request: pytest.FixtureRequest, settings: dict[str, str]) -> AsyncIterator[Sandbox]:
+    """A Discord that knows the test's token; its configuration can be given by indirect parametrization."""
+    async with Sandbox(getattr(request, "param", SandboxConfig(token=TOKEN))) as sandbox:
+        settings["DISCORDPROXY_DISCORD_URL"] = sandbox.rest_url
+        yield sandbox
+
+
+@pytest.fixture
+def server(settings: dict[str, str], tmp_path: Path) -> Server:
+    """`async with server("--workers", "2") as process`: discordproxyserver, talkative."""
+
+    def make(*arguments: str, command: str = "discordproxyserver", **changes: str) -> Process:
+        level = ("--log-console-level", "INFO") if command == "discordproxyserver" else ()
+        return Process(str(COMMANDS / command), *level, *arguments, env={**settings, **changes}, cwd=tmp_path)
+
+    return make
+
+
+@pytest.fixture
+async def connect(free_port: int) -> AsyncIterator[Connect]:
+    """Each call opens a connection of its own, so that the kernel may give it to any of the workers."""
+    async with contextlib.AsyncExitStack() as stack:
+        opened: list[grpc.aio.Channel] = []
+
+        def make() -> rpc.DiscordApiStub:
+            options = [("grpc.use_local_subchannel_pool", 1), ("grpc.initial_reconnect_backoff_ms", 100)]
+            opened.append(grpc.aio.insecure_channel(f"127.0.0.1:{free_port}", options))
+            stack.push_async_callback(opened[-1].close)
+            return rpc.DiscordApiStub(opened[-1])
+
+        yield make

