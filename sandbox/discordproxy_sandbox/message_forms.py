@@ -38,6 +38,7 @@ _EMBED = form(
         "url": url,
         "timestamp": timestamp,
         "color": integer(0, 0xFFFFFF),
+        "flags": integer(0),
         "footer": form({"text": text(2048, 1), "icon_url": url, "proxy_icon_url": url}, required=("text",)),
         "image": _MEDIA,
         "thumbnail": _MEDIA,

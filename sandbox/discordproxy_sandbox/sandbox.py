@@ -10,6 +10,7 @@ from typing import Self
 from aiohttp import web
 
 from discordproxy_sandbox.access import Access
+from discordproxy_sandbox.control import Control
 from discordproxy_sandbox.exchange import Routes
 from discordproxy_sandbox.gateway import Gateway, GatewayConfig
 from discordproxy_sandbox.gateway_connection import GatewayConnection
@@ -18,6 +19,7 @@ from discordproxy_sandbox.ledger import Record
 from discordproxy_sandbox.limit_book import LimitBook
 from discordproxy_sandbox.limit_defaults import default_book
 from discordproxy_sandbox.limits import GlobalModel, InvalidRequests, Kind
+from discordproxy_sandbox.people import People
 from discordproxy_sandbox.population import default_world
 from discordproxy_sandbox.resources import (
     applications,
@@ -131,6 +133,8 @@ class Sandbox:
         self.gateway = Gateway(self.world, self.access, self.clock, config.gateway)
         self.faults = self.rest.faults
         self.ledger = self.rest.ledger
+        self.people = People(self.world)
+        self._control = Control(self.world, self.people, self.limits, self.faults, self.ledger, self.gateway)
         self.port = config.port
         self._runner: web.AppRunner | None = None
 
@@ -151,6 +155,7 @@ class Sandbox:
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=1 << 26)
+        self._control.add_to(app)
         app.router.add_get("/gateway", self._serve_gateway)
         app.router.add_get("/gateway/resume", self._serve_gateway)
         app.router.add_route("*", "/{path:.*}", self.rest.handle)
