@@ -13,8 +13,15 @@ from pathlib import Path
 NEEDED = ("aiohttp", "discord", "grpc_health", "orjson", "pydantic_settings", "redis")
 LEVELS = ("DEBUG", "INFO", "WARN", "ERROR", "CRITICAL")
 
-FAILED, USAGE = 1, 2
-"""Exit statuses: could not start or run (no token, port taken, Redis away); something to change first."""
+FLAGS = {
+    "token": "DISCORD_BOT_TOKEN",
+    "host": "DISCORDPROXY_HOST",
+    "port": "DISCORDPROXY_PORT",
+    "workers": "DISCORDPROXY_WORKERS",
+}
+
+USAGE = 2
+"""Exit status: a flag, a setting or the installation has to change first. `launch` has the others."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,29 +57,23 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the server until a signal; exit statuses are told in the module."""
+    """Run the server until a signal; `launch` tells the exit statuses."""
     options = parser().parse_args(arguments)
     if any(importlib.util.find_spec(name) is None for name in NEEDED):
         print("The server needs more packages: pip install 'discordproxy[server]'", file=sys.stderr)  # noqa: T201
         raise SystemExit(USAGE)
     if options.token:
         print("WARNING: --token is visible to other users; set DISCORD_BOT_TOKEN instead", file=sys.stderr)  # noqa: T201
-    _into_environment(options)
+    os.environ.update(into_environment(options))
     from discordproxy_api.launch import Options, launch  # noqa: PLC0415 - needs the packages looked for above
 
     levels = options.log_file_level, options.log_console_level
     raise SystemExit(launch(Options(options.log_file_path, *levels, options.sandbox)))
 
 
-def _into_environment(options: argparse.Namespace) -> None:
-    """Hand flags on as variables: the settings are read from there, and children inherit them unseen."""
-    flags = {
-        "DISCORD_BOT_TOKEN": options.token,
-        "DISCORDPROXY_HOST": options.host,
-        "DISCORDPROXY_PORT": options.port,
-        "DISCORDPROXY_WORKERS": options.workers,
-    }
-    os.environ.update({name: value for name, value in flags.items() if value})
+def into_environment(options: argparse.Namespace) -> dict[str, str]:
+    """Return the given flags as variables: the settings are read from there, and children inherit them unseen."""
+    return {variable: value for flag, variable in FLAGS.items() if (value := getattr(options, flag))}
 
 
 def _version() -> str:

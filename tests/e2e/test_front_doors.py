@@ -1,0 +1,88 @@
+"""`make run` and `honcho start`: what a person sees, and that nothing is left when it is stopped."""
+
+import os
+import re
+import shlex
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from discordproxy_sandbox.sandbox import Sandbox
+from fakes.deployment import CHANNEL, COMMANDS, Server, children_of, left_running
+from fakes.eventually import eventually
+from fakes.process import Process
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def honcho(settings: dict[str, str], tmp_path: Path) -> Process:
+    (tmp_path / "Procfile").symlink_to(ROOT / "Procfile")
+    command = (str(COMMANDS / "honcho"), "start", "-e", "/dev/null", "-c", "api=2")
+    return Process(*command, env=settings | {"PATH": f"{COMMANDS}:{os.environ['PATH']}"}, cwd=tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_honcho_starts_all_and_all_end_before_it_kills(
+    number: signal.Signals, discord: Sandbox, honcho: Process, server: Server, settings: dict[str, str]
+) -> None:
+    async with honcho:
+        await honcho.line(r"api\.1 .*serves on")
+        await honcho.line(r"api\.2 .*serves on")
+        await honcho.line("READY shard")
+        arguments = ("channel", str(CHANNEL), "Hello, world!", "--port", settings["DISCORDPROXY_PORT"])
+        async with server(*arguments, command="discordproxymessage") as sending:
+            assert await sending.ended() == 0, sending.output
+        os.killpg(honcho.pid, number)  # as a terminal does
+        await honcho.ended()
+    assert "SIGKILL" not in honcho.output
+    stopped = re.findall(r"(\S+) stopped \(rc=(-?\d+)\)", honcho.output)
+    assert sorted(name for name, _ in stopped) == ["api.1", "api.2", "broker.1", "gateway.1"], honcho.output
+    assert {status for _, status in stopped} == {"0"}, honcho.output
+    assert left_running(settings["XDG_RUNTIME_DIR"]) == []
+
+
+async def test_a_refused_token_does_not_take_the_others_down_under_honcho(
+    discord: Sandbox, honcho: Process, settings: dict[str, str]
+) -> None:
+    discord.access.tokens = {"another"}
+    async with honcho:
+        await honcho.line(r"gateway\.1 .*ERROR: .*token")
+        await honcho.line(r"api\.2 .*serves on")
+        assert honcho.running
+        honcho.signal(signal.SIGTERM)
+        await honcho.ended()
+    assert left_running(settings["XDG_RUNTIME_DIR"]) == []
+
+
+@pytest.fixture
+def make_run(settings: dict[str, str], tmp_path: Path) -> Process:
+    """`make run` in a folder of its own, with this environment as the one it has already built."""
+    for name, target in (("Makefile", ROOT / "Makefile"), ("pyproject.toml", ROOT / "pyproject.toml")):
+        (tmp_path / name).symlink_to(target)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    return Process("make", "--old-file", ".venv/server.stamp", "run", "WORKERS=2", env=settings, cwd=tmp_path)
+
+
+async def test_make_run_without_a_token_then_the_printed_command_then_ctrl_c(
+    make_run: Process, settings: dict[str, str], free_port: int, tmp_path: Path
+) -> None:
+    sandbox_port = free_port + 1 if free_port < 65535 else free_port - 1
+    for process_settings in (make_run._env,):
+        del process_settings["DISCORD_BOT_TOKEN"]
+        process_settings["SANDBOX_PORT"] = str(sandbox_port)
+    async with make_run:
+        await make_run.line("Ctrl-C stops everything")
+        assert any("sandbox: nothing leaves this machine" in line for line in make_run.lines)
+        command = shlex.split(next(line for line in make_run.lines if " message channel " in line))
+        async with Process(*command, env={"HOME": settings["HOME"]}, cwd=tmp_path) as sending:
+            assert await sending.ended() == 0, sending.output
+            assert re.search(r"\d{17,20}", sending.output), "the message's id"
+        running = children_of(make_run.pid)
+        assert len(running) == 7  # supervisor, broker, Valkey, sandbox, gateway, two workers
+        os.killpg(make_run.pid, signal.SIGINT)
+        await make_run.ended()
+    assert "Traceback" not in make_run.output
+    await eventually(lambda: left_running(settings["XDG_RUNTIME_DIR"]) == [], within_s=5)

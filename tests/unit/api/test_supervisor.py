@@ -1,0 +1,91 @@
+"""The server's command line, and what a started server tells."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+
+import pytest
+
+from discordproxy_api.greeting import SANDBOX_CHANNEL, Facts, greeting
+from discordproxy_api.supervisor import FLAGS, into_environment, parser
+
+FACTS = Facts(
+    version="2.0.0",
+    address="127.0.0.1:50051",
+    workers=1,
+    http="",
+    broker="unix:///run/x/broker.sock",
+    private=True,
+    discord="https://discord.com/api/v10",
+    sandbox=False,
+    log="/x/discordproxyserver.log",
+    command="discordproxy",
+)
+
+
+def test_defaults_are_those_of_the_settings_and_of_version_1() -> None:
+    options = parser().parse_args([])
+    assert (options.log_console_level, options.log_file_level, str(options.log_file_path)) == ("CRITICAL", None, ".")
+    assert options.sandbox == "never"
+    assert into_environment(options) == {}
+
+
+def test_flags_become_settings() -> None:
+    arguments = ["--token", "t", "--host", "::1", "--port", "1", "--workers", "3"]
+    assert into_environment(parser().parse_args(arguments)) == {
+        "DISCORD_BOT_TOKEN": "t",
+        "DISCORDPROXY_HOST": "::1",
+        "DISCORDPROXY_PORT": "1",
+        "DISCORDPROXY_WORKERS": "3",
+    }
+    assert len(FLAGS) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sandbox"),
+    [([], "never"), (["--sandbox"], "always"), (["--sandbox=auto"], "auto"), (["--sandbox", "never"], "never")],
+)
+def test_the_local_discord_is_asked_for(arguments: list[str], sandbox: str) -> None:
+    assert parser().parse_args(arguments).sandbox == sandbox
+
+
+def test_levels_are_those_of_version_1() -> None:
+    assert parser().parse_args(["--log-file-level", "warn"]).log_file_level == "WARN"
+    with pytest.raises(SystemExit, match="2"):
+        parser().parse_args(["--log-file-level", "loud"])
+
+
+def test_the_command_starts_with_the_standard_library_alone() -> None:
+    program = (
+        "import sys; before = set(sys.modules); import discordproxy_api.supervisor; print(*set(sys.modules) - before)"
+    )
+    command = [sys.executable, "-c", program]
+    loaded = subprocess.run(command, check=True, capture_output=True, text=True, env=dict(os.environ)).stdout.split()
+    assert {name.partition(".")[0] for name in loaded} - set(sys.stdlib_module_names) == {"discordproxy_api"}
+
+
+def test_what_runs_where_and_what_to_try_first() -> None:
+    assert greeting(FACTS) == (
+        "Discord Proxy 2.0.0 is ready.\n"
+        "  gRPC    127.0.0.1:50051 (1 worker)\n"
+        "  broker  unix:///run/x/broker.sock (private Valkey of this machine)\n"
+        "  Discord https://discord.com/api/v10\n"
+        "  log     /x/discordproxyserver.log\n"
+        "Send a first message, in another shell:\n"
+        '  discordproxy message channel CHANNEL_ID "Hello, world!"\n'
+        "(CHANNEL_ID: in Discord, Settings > Advanced > Developer Mode, then Copy Channel ID)\n"
+        "Ctrl-C stops everything."
+    )
+
+
+def test_with_the_sandbox_the_command_is_complete() -> None:
+    facts = dataclasses.replace(
+        FACTS, sandbox=True, address="[::1]:7", workers=2, http="http://127.0.0.1:8", private=False
+    )
+    text = greeting(facts)
+    assert f'discordproxy message channel {SANDBOX_CHANNEL} "Hello, world!" --port 7\n' in text
+    assert "(2 workers)" in text
+    assert "http://127.0.0.1:8/readyz /metrics" in text
+    assert "as configured" in text
+    assert "nothing leaves this machine" in text
