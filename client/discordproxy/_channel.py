@@ -7,8 +7,9 @@ the first call opens the channel, never the constructor; subchannels are not sha
 
 from __future__ import annotations
 
-import ipaddress
+import contextlib
 import os
+import socket
 import threading
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -60,7 +61,7 @@ class Endpoint(NamedTuple):
 
 
 def _read_certificates(path: str) -> bytes:
-    with open(path, "rb") as file:  # noqa: PTH123 -- importing pathlib would be all it is used for
+    with open(path, "rb") as file:  # noqa: PTH123 -- pathlib would slow down every import
         return file.read()
 
 
@@ -86,10 +87,12 @@ def resolve_target(target: str) -> tuple[str, bool]:
 
 
 def _ip_version(target: str) -> int | None:
-    try:
-        return ipaddress.ip_address(target.rpartition(":")[0].strip("[]")).version
-    except ValueError:
-        return None
+    host = target.rpartition(":")[0].strip("[]")
+    for version, family in ((4, socket.AF_INET), (6, socket.AF_INET6)):
+        with contextlib.suppress(OSError, ValueError):
+            socket.inet_pton(family, host)
+            return version
+    return None
 
 
 def _is_name(target: str) -> bool:
@@ -126,16 +129,16 @@ class ChannelPool:
         self._links = {}
         self._lock = threading.RLock()
 
-    def stub(self, user: object, key: Hashable, open_channel: Callable[[], tuple[Any, Any]]) -> Any:
-        """Return the stub for a key; `open_channel` makes the channel and the stub if there is none yet."""
+    def link(self, user: object, key: Hashable, open_link: Callable[[], tuple[Any, Any]]) -> Link:
+        """Return the channel and stub for a key; `open_link` makes them if there are none yet."""
         link = self._links.get(key)
         if link is None or user not in link.users:
             with self._lock:
                 if (link := self._links.get(key)) is None:
                     _warn_of_fork_support()
-                    link = self._links[key] = Link(*open_channel(), WeakSet())
+                    link = self._links[key] = Link(*open_link(), WeakSet())
                 link.users.add(user)
-        return link.stub
+        return link
 
     def release(self, user: object, key: Hashable) -> Any | None:
         """End a client's use of a channel; return the channel if nobody else uses it, to be closed by the caller."""

@@ -3,12 +3,49 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+import json
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from discordproxy.client import DiscordClient, DiscordProxyException
+from google.protobuf import json_format
+
+from discordproxy import __title__, __version__
+from discordproxy._completion import SHELLS, script
+from discordproxy._diagnosis import diagnose, explain
+from discordproxy.client import DiscordClient, DiscordProxyException, DiscordProxyGrpcError, DiscordProxyTimeoutError
+from discordproxy.exceptions import never_left
+from discordproxy.snowflakes import message_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from discordproxy.discord_api_pb2 import Message
+
+_DONE, _FAILED, _USAGE, _UNREACHABLE, _TIMEOUT = range(5)
+_STATUSES = """\
+exit status:
+  0  done
+  1  Discord or the proxy refused, or a check found a problem
+  2  wrong usage
+  3  no proxy at that address: nothing was sent
+  4  no answer in time: whether anything was sent is not known, unless the message says so
+"""
+_ENVIRONMENT = """\
+environment:
+  DISCORDPROXY_TARGET   where the proxy is, if --target is not given
+  DISCORDPROXY_API_KEY  key of the application, if the proxy wants one
+  DISCORDPROXY_CA       file of CA certificates: the connection is encrypted
+"""
+_EXAMPLES = """\
+examples:
+  discordproxy message direct 123456789 "Hello, world!"
+  discordproxy message channel 123456789 --title Report --description "All is well" --file plot.png
+  uptime | discordproxy message channel 123456789
+  discordproxy doctor --target discordproxy.example:50051
+"""
 
 
 def message_main(arguments: Sequence[str] | None = None) -> None:
@@ -30,3 +67,161 @@ def message_main(arguments: Sequence[str] | None = None) -> None:
         print(f"ERROR: {ex}")
         raise SystemExit(1) from ex
     print("Message sent")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run `discordproxy`; ends with the documented exit status."""
+    parser = build_parser()
+    args, rest = parser.parse_known_args(arguments)
+    if rest and args.command != "sandbox":
+        parser.error(f"unknown argument {rest[0]}; see {parser.prog} {args.command} --help")
+    args.rest = rest
+    try:
+        status = args.run(args)
+    except DiscordProxyException as error:
+        status = _report(error, args.target or DiscordClient().target)
+    except KeyboardInterrupt:
+        status = _FAILED
+    raise SystemExit(status)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of `discordproxy`."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="discordproxy",
+        description=f"{__title__}: send messages to Discord, and see how the proxy is doing.",
+        epilog=f"{_EXAMPLES}\n{_ENVIRONMENT}\n{_STATUSES}",
+        formatter_class=raw,
+    )
+    parser.add_argument("--version", action="version", version=f"{__title__} {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    connection = _connection_options()
+    for name, run, parents, text in (
+        ("message", _message, [connection], "Send a message."),
+        ("status", _status, [connection], "Show what serves and which bot is logged in."),
+        ("doctor", _doctor, [connection], "Look for problems, and say how to fix each."),
+        (
+            "sandbox",
+            _sandbox,
+            [],
+            "Run a local Discord, to try things without a bot; all further arguments are its own.",
+        ),
+        ("completion", _complete, [], "Print the script that completes commands in your shell."),
+    ):
+        command = commands.add_parser(
+            name,
+            help=text,
+            description=text,
+            parents=parents,
+            epilog=_STATUSES,
+            formatter_class=raw,
+            add_help=name != "sandbox",
+        )
+        command.set_defaults(run=run, parser=parser)
+    _message_options(commands.choices["message"])
+    for name in ("status", "doctor"):
+        commands.choices[name].add_argument("--json", action="store_true", help="print the findings as JSON")
+    commands.choices["completion"].add_argument("shell", choices=SHELLS, help="your shell")
+    return parser
+
+
+def _connection_options() -> argparse.ArgumentParser:
+    connection = argparse.ArgumentParser(add_help=False)
+    connection.add_argument("--target", help="where the proxy is (default: DISCORDPROXY_TARGET, else localhost:50051)")
+    connection.add_argument(
+        "--timeout", type=float, default=30.0, help="seconds to wait for an answer (default: %(default)s)"
+    )
+    return connection
+
+
+def _message_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("type", choices=["channel", "direct"], help="what the id is: of a channel or of a user")
+    parser.add_argument("id", type=int, help="id of the channel or user")
+    parser.add_argument("content", nargs="?", help="the text; - or nothing reads it from a pipe")
+    parser.add_argument("--title", default="", help="title of an embed")
+    parser.add_argument("--description", default="", help="text of an embed")
+    parser.add_argument("--embed-json", metavar="JSON", help="an embed as Discord writes it, or @FILE that holds it")
+    parser.add_argument("--file", action="append", default=[], metavar="PATH", help="a file to send (repeatable)")
+    parser.add_argument("--reply-to", type=int, metavar="ID", help="the message to answer")
+    parser.add_argument("--silent", action="store_true", help="notify nobody")
+    parser.add_argument("--json", action="store_true", help="print the sent message as JSON")
+
+
+def _message(args: argparse.Namespace) -> int:
+    with DiscordClient(args.target, timeout=args.timeout, app="discordproxy-cli") as client:
+        send = client.create_direct_message if args.type == "direct" else client.create_channel_message
+        try:
+            content, embeds = _content(args), _embeds(args)
+            message = send(args.id, content, embeds=embeds, files=args.file, silent=args.silent, reply_to=args.reply_to)
+        except (ValueError, OSError) as error:
+            print(f"{args.parser.prog} message: {error}", file=sys.stderr)
+            return _USAGE
+    print(_as_json(message) if args.json else f"Message {message.id} sent: {message_url(message)}")
+    return _DONE
+
+
+def _content(args: argparse.Namespace) -> str:
+    described = args.title or args.description or args.embed_json or args.file
+    if args.content == "-" or (args.content is None and not described and not sys.stdin.isatty()):
+        return sys.stdin.read().rstrip("\n")
+    return args.content or ""
+
+
+def _embeds(args: argparse.Namespace) -> list[dict[str, Any]]:
+    embeds = []
+    if args.embed_json:
+        text = Path(args.embed_json[1:]).read_text("utf-8") if args.embed_json.startswith("@") else args.embed_json
+        embeds.append(json.loads(text))
+    if args.title or args.description:
+        embeds.append({"title": args.title, "description": args.description})
+    return embeds
+
+
+def _as_json(message: Message) -> str:
+    return json_format.MessageToJson(message, preserving_proto_field_name=True)
+
+
+def _status(args: argparse.Namespace) -> int:
+    return _show_findings(args, with_fixes=False)
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    return _show_findings(args, with_fixes=True)
+
+
+def _show_findings(args: argparse.Namespace, *, with_fixes: bool) -> int:
+    with DiscordClient(args.target, timeout=args.timeout, app="discordproxy-cli", retries=0) as client:
+        findings = list(diagnose(client, args.timeout))
+    if args.json:
+        print(json.dumps([finding._asdict() for finding in findings], indent=2))
+    else:
+        print(f"Discord Proxy at {client.target}")
+        for finding in findings:
+            print(f"  {'ok ' if finding.good else 'BAD'}  {finding.subject}: {finding.text}")
+            if with_fixes and finding.fix:
+                print(f"       {finding.fix}")
+    return _DONE if all(finding.good for finding in findings) else _FAILED
+
+
+def _sandbox(args: argparse.Namespace) -> int:
+    if find_spec("discordproxy_sandbox") is None or find_spec("aiohttp") is None:
+        print("The sandbox needs more packages: pip install 'discordproxy[server]'", file=sys.stderr)
+        return _USAGE
+    command = [sys.executable, "-m", "discordproxy_sandbox", *args.rest]
+    sys.stdout.flush()
+    return os.execv(sys.executable, command)  # noqa: S606 -- it takes the place of this process, signals and all
+
+
+def _complete(args: argparse.Namespace) -> int:
+    print(script(args.shell, args.parser), end="")
+    return _DONE
+
+
+def _report(error: DiscordProxyException, target: str) -> int:
+    what, fix = explain(error, target)
+    print(f"{what}." + (f" {fix}" if fix else ""), file=sys.stderr)
+    if isinstance(error, DiscordProxyTimeoutError):
+        return _TIMEOUT
+    unreachable = isinstance(error, DiscordProxyGrpcError) and never_left(error.status, error.details)
+    return _UNREACHABLE if unreachable else _FAILED

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from discordproxy._arguments import UNSET, CallArguments
@@ -166,18 +165,27 @@ def _message_fields(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def to_embed(embed: EmbedLike) -> Embed:
-    """Return an embed, also from a dictionary in Discord's form."""
+    """Return an embed, also from a dictionary in Discord's form.
+
+    Raises:
+        ValueError: a dictionary that is no embed.
+    """
     if not isinstance(embed, Mapping):
         return embed
     from google.protobuf import json_format  # noqa: PLC0415 -- most programs never need it
 
-    return json_format.ParseDict(dict(embed), Embed())
+    try:
+        return json_format.ParseDict(dict(embed), Embed())
+    except json_format.ParseError as error:
+        raise ValueError(f"not an embed in Discord's form: {str(error).splitlines()[0]}") from error
 
 
 def to_file(file: FileLike) -> File:
     """Return a file with its content, from a path, a pair of name and bytes, or an open binary file."""
     if isinstance(file, File):
         return file
+    from pathlib import Path  # noqa: PLC0415 -- programs that send no files import faster
+
     if isinstance(file, (str, os.PathLike)):
         path = Path(file)
         return File(filename=path.name, content=path.read_bytes())

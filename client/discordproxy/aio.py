@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from discordproxy._channel import Link
     from discordproxy.discord_api_pb2_grpc import DiscordApiAsyncStub
 
 
@@ -54,9 +55,18 @@ class AsyncDiscordClient(
 
         Its calls raise grpc.RpcError, know nothing of the client's timeout and API key, and are never repeated.
         """
-        key = _key(self._endpoint())
-        stub: DiscordApiAsyncStub = pool.stub(self, key, lambda: _open(key.endpoint))
+        stub: DiscordApiAsyncStub = self._link().stub
         return stub
+
+    @property
+    def channel(self) -> grpc.aio.Channel:
+        """The gRPC channel of this event loop, for other services of the proxy: health, reflection."""
+        channel: grpc.aio.Channel = self._link().channel
+        return channel
+
+    def _link(self) -> Link:
+        key = _key(self._endpoint())
+        return pool.link(self, key, lambda: _open(key.endpoint))
 
     async def _sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from discordproxy._channel import Endpoint
+    from discordproxy._channel import Endpoint, Link
 
 __all__ = [
     "UNSET",
@@ -90,9 +90,18 @@ class DiscordClient(
 
         Its calls raise grpc.RpcError, know nothing of the client's timeout and API key, and are never repeated.
         """
-        endpoint = self._endpoint()
-        stub: DiscordApiStub = pool.stub(self, _key(endpoint), lambda: _open(endpoint))
+        stub: DiscordApiStub = self._link().stub
         return stub
+
+    @property
+    def channel(self) -> grpc.Channel:
+        """The gRPC channel of this process, for other services of the proxy: health, reflection."""
+        channel: grpc.Channel = self._link().channel
+        return channel
+
+    def _link(self) -> Link:
+        endpoint = self._endpoint()
+        return pool.link(self, _key(endpoint), lambda: _open(endpoint))
 
     def _sleep(self, seconds: float) -> None:
         time.sleep(seconds)

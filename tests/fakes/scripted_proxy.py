@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf.message import Message as AnyMessage
 from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health, health_pb2_grpc
 
 from discordproxy.discord_api_pb2 import DESCRIPTOR
 
@@ -78,6 +79,11 @@ def scripted_proxy(address: str = "127.0.0.1:0", workers: int = 16, **server: An
     proxy = ScriptedProxy()
     grpc_server = grpc.server(futures.ThreadPoolExecutor(workers), options=[("grpc.so_reuseport", 0)])
     grpc_server.add_registered_method_handlers(SERVICE.full_name, proxy.handlers())
+    if "health" in server:
+        servicer = health.HealthServicer()
+        for service, status in server["health"].items():
+            servicer.set(service, status)
+        health_pb2_grpc.add_HealthServicer_to_server(servicer, grpc_server)
     credentials = server.get("credentials")
     port = grpc_server.add_secure_port(address, credentials) if credentials else grpc_server.add_insecure_port(address)
     proxy.address = address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"

@@ -1,0 +1,127 @@
+"""What works and what does not, each problem with its fix: behind `discordproxy status` and `discordproxy doctor`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import grpc
+from google.protobuf.wrappers_pb2 import Int32Value, StringValue
+
+from discordproxy.exceptions import (
+    DiscordProxyException,
+    DiscordProxyGrpcError,
+    DiscordProxyHttpError,
+    DiscordProxyTimeoutError,
+    never_left,
+    to_discord_proxy_exception,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from discordproxy.client import DiscordClient
+
+_SERVING = 1
+_SERVICES = {
+    "": ("proxy", "it is starting, being drained, or has lost its broker: read its log"),
+    "broker": ("broker", "rate limits cannot be kept without it, so nothing is sent: see that it runs, or start it"),
+    "gateway": ("gateway", "messages are sent without it, but caches and events stand still: see that it runs"),
+}
+# What to do about the errors of Discord that a first message meets.
+_DISCORD_HINTS = {
+    10003: "Check the id: right-click the channel in Discord (developer mode on) and copy it.",
+    10008: "The message is gone, or in another channel.",
+    10013: "Check the id: right-click the user in Discord (developer mode on) and copy it.",
+    50001: "The bot cannot see it: invite the bot to the server and give its role the permission View Channel.",
+    50007: "The user does not accept direct messages from the bot: they must share a server and allow it there.",
+    50013: "The bot's role lacks a permission there, e.g. Send Messages or Embed Links.",
+}
+
+
+class Finding(NamedTuple):
+    """The result of one check.
+
+    Attributes:
+        subject: What was looked at.
+        good: Whether it is as it should be.
+        text: What was found.
+        fix: What to do about it; empty if nothing.
+    """
+
+    subject: str
+    good: bool
+    text: str
+    fix: str = ""
+
+
+def diagnose(client: DiscordClient, timeout: float) -> Iterator[Finding]:
+    """Yield what each check finds; ends early when nothing further can be known.
+
+    Args:
+        client: Reaches the proxy to look at.
+        timeout: Seconds for each check.
+    """
+    for service, (subject, fix) in _SERVICES.items():
+        try:
+            serving = _is_serving(client.channel, service, timeout)
+        except grpc.RpcError as ex:
+            error = to_discord_proxy_exception(ex)
+            if ex.code() in {grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.NOT_FOUND}:
+                yield Finding(subject, good=True, text="does not report its health")
+                continue
+            yield _problem(subject, error, client.target)
+            return
+        yield Finding(subject, serving, "serving" if serving else "not serving", "" if serving else fix)
+    yield _bot(client, timeout)
+
+
+def _is_serving(channel: grpc.Channel, service: str, timeout: float) -> bool:
+    """Ask grpc.health.v1, whose two messages have the form of protobuf's own wrappers of a string and a number."""
+    check = channel.unary_unary(
+        "/grpc.health.v1.Health/Check",
+        request_serializer=StringValue.SerializeToString,
+        response_deserializer=Int32Value.FromString,
+    )
+    status: Int32Value = check(StringValue(value=service), timeout=timeout)
+    return status.value == _SERVING
+
+
+def _bot(client: DiscordClient, timeout: float) -> Finding:
+    try:
+        bot = client.get_current_user(timeout=timeout)
+    except DiscordProxyException as error:
+        return _problem("bot", error, client.target)
+    return Finding("bot", good=True, text=f"{bot.username} ({bot.id})")
+
+
+def _problem(subject: str, error: Exception, target: str) -> Finding:
+    text, fix = explain(error, target)
+    return Finding(subject, good=False, text=text, fix=fix)
+
+
+def explain(error: Exception, target: str) -> tuple[str, str]:
+    """Return what happened, and what to do about it (maybe empty), in words for the person at the terminal."""
+    if isinstance(error, DiscordProxyHttpError):
+        text = f"Discord refused: {error.text} (HTTP {error.status}, code {error.code})"
+        if error.status == 401:  # noqa: PLR2004 -- HTTP's own number
+            return text, "The bot token is wrong or was revoked: give the proxy the current one."
+        return text, _DISCORD_HINTS.get(error.code, "")
+    if isinstance(error, DiscordProxyTimeoutError):
+        arrived = "nothing was sent" if error.sent == "no" else "whether it was sent is not known"
+        return f"No answer from {target} in time: {arrived}", "Give it more time with --timeout, or look at its status."
+    if isinstance(error, DiscordProxyGrpcError):
+        return _explain_grpc(error, target)
+    return str(error), ""
+
+
+def _explain_grpc(error: DiscordProxyGrpcError, target: str) -> tuple[str, str]:
+    if never_left(error.status, error.details):
+        return (
+            f"Nobody answers at {target}",
+            "Start the proxy with `discordproxyserver`, or name its address with --target or DISCORDPROXY_TARGET.",
+        )
+    if error.status is grpc.StatusCode.UNAUTHENTICATED:
+        return error.text, "Put the key of your application into DISCORDPROXY_API_KEY."
+    wait = f" Try again in {error.retry_after:.0f} s." if error.retry_after else ""
+    request = f" Its log knows more about request {error.request_id}." if error.request_id else ""
+    return f"{error.status.name}: {error.text}", f"{wait}{request}".strip()

@@ -1,0 +1,232 @@
+"""`discordproxymessage` and `discordproxy`, as people and scripts see them."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+
+import grpc
+import pytest
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+
+from discordproxy import _cli
+from discordproxy._completion import SHELLS, script
+from discordproxy.discord_api_pb2 import (
+    Message,
+    SendChannelMessageResponse,
+    SendDirectMessageResponse,
+    User,
+    UserResponse,
+)
+from fakes.scripted_proxy import fail, scripted_proxy
+
+SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
+HEALTHY = {"": SERVING, "broker": SERVING, "gateway": SERVING}
+NOBODY = "127.0.0.1:1"
+
+
+@pytest.fixture
+def proxy():
+    with scripted_proxy(health=HEALTHY) as server:
+        server.script("SendChannelMessage", SendChannelMessageResponse(message=Message(id=7, channel_id=5)))
+        yield server
+
+
+@pytest.fixture
+def run(capsys):
+    """Return a function that runs `discordproxy` and returns exit status, output and errors."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            _cli.main(arguments)
+        return ended.value.code, *capsys.readouterr()
+
+    return run
+
+
+class TestDiscordproxymessage:
+    def test_sends(self, proxy, capsys):
+        host, _, port = proxy.address.rpartition(":")
+        proxy.script("SendDirectMessage", SendDirectMessageResponse())
+        _cli.message_main(["direct", "3", "Hello", "--host", host, "--port", port])
+        assert capsys.readouterr().out == "Message sent\n"
+        assert (proxy.received[0].rpc, proxy.received[0].request.content) == ("SendDirectMessage", "Hello")
+
+    def test_error(self, proxy, capsys):
+        host, _, port = proxy.address.rpartition(":")
+        details = {"type": "HTTPException", "status": 404, "code": 10013, "text": "Unknown User"}
+        proxy.script("SendDirectMessage", fail(grpc.StatusCode.NOT_FOUND, details))
+        with pytest.raises(SystemExit) as ended:
+            _cli.message_main(["direct", "3", "Hello", "--host", host, "--port", port])
+        assert ended.value.code == 1
+        assert capsys.readouterr().out == (
+            "ERROR: HTTP error from the Discord API. HTTP status code: 404 - JSON error code: 10013 - "
+            "Error message: Unknown User\n"
+        )
+
+
+class TestMessage:
+    def test_text(self, proxy, run):
+        status, out, err = run("message", "channel", "5", "Hello", "--target", proxy.address)
+        assert (status, out, err) == (0, "Message 7 sent: https://discord.com/channels/@me/5/7\n", "")
+        assert proxy.received[0].time_left < 30.5
+
+    def test_everything(self, proxy, run, tmp_path):
+        (tmp_path / "plot.png").write_bytes(b"plot")
+        (tmp_path / "embed.json").write_text('{"title": "from file"}')
+        options = [
+            "--title",
+            "T",
+            "--description",
+            "D",
+            "--embed-json",
+            f"@{tmp_path}/embed.json",
+            "--silent",
+            "--json",
+        ]
+        options += ["--file", f"{tmp_path}/plot.png", "--reply-to", "6", "--target", proxy.address]
+        status, out, _ = run("message", "channel", "5", *options)
+        assert (status, json.loads(out)["id"]) == (0, "7")
+        request = proxy.received[0].request
+        assert [(embed.title, embed.description) for embed in request.embeds] == [("from file", ""), ("T", "D")]
+        assert (request.files[0].filename, request.message_reference.message_id, request.flags) == ("plot.png", 6, 4096)
+
+    @pytest.mark.parametrize("content", [[], ["-"]])
+    def test_from_a_pipe(self, proxy, run, monkeypatch, content):
+        monkeypatch.setattr("sys.stdin", io.StringIO("line 1\nline 2\n"))
+        assert run("message", "channel", "5", *content, "--target", proxy.address)[0] == 0
+        assert proxy.received[0].request.content == "line 1\nline 2"
+
+    @pytest.mark.parametrize(
+        ("arguments", "expected"),
+        [
+            (["--embed-json", "{broken"], "Expecting property name"),
+            (["--embed-json", '{"titel": "x"}'], 'has no field named "titel"'),
+            (["--file", "no-such-file"], "No such file"),
+        ],
+    )
+    def test_wrong_arguments(self, proxy, run, arguments, expected):
+        status, _, err = run("message", "channel", "5", "x", *arguments, "--target", proxy.address)
+        assert status == 2
+        assert expected in err
+        assert len(err.splitlines()) == 1
+        assert not proxy.received
+
+    def test_nobody_there(self, run):
+        status, _, err = run("message", "channel", "5", "x", "--target", NOBODY)
+        assert status == 3
+        assert err.startswith(f"Nobody answers at {NOBODY}. Start the proxy with")
+
+    @pytest.mark.parametrize(
+        ("code", "details", "status", "expected"),
+        [
+            (
+                grpc.StatusCode.PERMISSION_DENIED,
+                {"type": "HTTPException", "status": 403, "code": 50001, "text": "Missing Access"},
+                1,
+                "give its role the permission View Channel",
+            ),
+            (
+                grpc.StatusCode.UNAUTHENTICATED,
+                {"type": "HTTPException", "status": 401, "code": 0, "text": "401: Unauthorized"},
+                1,
+                "token is wrong",
+            ),
+            (grpc.StatusCode.UNAUTHENTICATED, {"type": "ProxyException", "text": "No key"}, 1, "DISCORDPROXY_API_KEY"),
+            (grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded", 4, "whether it was sent is not known"),
+            (
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                {"type": "ProxyException", "text": "Full", "sent": "no", "retry_after": 3.2, "request_id": "r9"},
+                1,
+                "Try again in 3 s. Its log knows more about request r9.",
+            ),
+        ],
+    )
+    def test_errors_teach(self, run, code, details, status, expected):
+        with scripted_proxy() as proxy:
+            proxy.script("SendChannelMessage", fail(code, details))
+            found, out, err = run("message", "channel", "5", "x", "--target", proxy.address)
+        assert (found, out) == (status, "")
+        assert expected in err
+
+
+class TestStatusAndDoctor:
+    def test_all_well(self, proxy, run):
+        proxy.script("GetCurrentUser", UserResponse(user=User(id=9, username="Helper")))
+        status, out, _ = run("status", "--target", proxy.address)
+        assert status == 0
+        assert out.splitlines()[1:] == [
+            "  ok   proxy: serving",
+            "  ok   broker: serving",
+            "  ok   gateway: serving",
+            "  ok   bot: Helper (9)",
+        ]
+
+    def test_problems_come_with_their_fix(self, run):
+        with scripted_proxy(health={"": NOT_SERVING, "broker": NOT_SERVING}) as proxy:
+            details = {"type": "HTTPException", "status": 401, "code": 0, "text": "401: Unauthorized"}
+            proxy.script("GetCurrentUser", fail(grpc.StatusCode.UNAUTHENTICATED, details))
+            status, out, _ = run("doctor", "--target", proxy.address)
+            findings = json.loads(run("doctor", "--json", "--target", proxy.address)[1])
+        assert status == 1
+        lines = out.splitlines()
+        assert lines[1] == "  BAD  proxy: not serving"
+        assert "  ok   gateway: does not report its health" in lines
+        assert lines[-1].strip().startswith("The bot token is wrong")
+        assert [finding["good"] for finding in findings[:3]] == [False, False, True]
+        assert all(finding["fix"] for finding in findings if not finding["good"])
+
+    def test_proxy_without_health_service(self, run):
+        with scripted_proxy() as proxy:
+            status, out, _ = run("status", "--target", proxy.address)
+        assert status == 0
+        assert "proxy: does not report its health" in out
+
+    def test_nobody_there(self, run):
+        status, out, _ = run("doctor", "--target", NOBODY)
+        assert status == 1
+        assert "discordproxyserver" in out
+
+
+class TestUsage:
+    def test_help_teaches(self, run):
+        status, out, _ = run("--help")
+        assert status == 0
+        for word in ("exit status:", "examples:", "DISCORDPROXY_API_KEY", "doctor", "sandbox"):
+            assert word in out
+
+    @pytest.mark.parametrize("arguments", [[], ["message"], ["message", "channel", "x"], ["status", "--nonsense"]])
+    def test_wrong_usage(self, run, arguments):
+        assert run(*arguments)[0] == 2
+
+    def test_sandbox_without_the_server_packages(self, run, monkeypatch):
+        monkeypatch.setattr(_cli, "find_spec", lambda name: None)
+        status, _, err = run("sandbox")
+        assert (status, err) == (2, "The sandbox needs more packages: pip install 'discordproxy[server]'\n")
+
+    def test_sandbox_takes_over_with_all_its_arguments(self, run, monkeypatch):
+        started = []
+        monkeypatch.setattr(os, "execv", lambda path, command: started.append(command))
+        run("sandbox", "--port", "0", "-h")
+        assert started[0][1:] == ["-m", "discordproxy_sandbox", "--port", "0", "-h"]
+
+
+class TestCompletion:
+    @pytest.mark.parametrize("shell", SHELLS)
+    def test_knows_every_command_and_option(self, run, shell):
+        status, out, _ = run("completion", shell)
+        assert status == 0
+        for word in ("message", "doctor", "sandbox", "embed-json", "reply-to", "fish"):
+            assert word in out
+
+    @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+    @pytest.mark.parametrize(
+        ("words", "expected"), [(["do"], ["doctor"]), (["message", "--ti"], ["--timeout", "--title"])]
+    )
+    def test_bash_completes(self, words, expected):
+        program = script("bash", _cli.build_parser())
+        line = " ".join(["discordproxy", *words])
+        code = f'{program}\nCOMP_WORDS=({line}); COMP_CWORD={len(words)}; _discordproxy; echo "${{COMPREPLY[@]}}"'
+        found = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True).stdout.split()
+        assert found == expected
