@@ -45,8 +45,9 @@ def greeting(facts: Facts) -> str:
         ("log", facts.log),
     ]
     table = "\n".join(f"  {name:8}{value}" for name, value in rows if value)
-    port = facts.address.rpartition(":")[2]
-    option = "" if port == "50051" else f" --port {port}"
+    host, _, port = facts.address.rpartition(":")
+    target = f"localhost:{port}" if host in {"127.0.0.1", "localhost", "0.0.0.0", "[::]"} else facts.address
+    option = "" if target == "localhost:50051" else f" --target {target}"
     channel = str(SANDBOX_CHANNEL) if facts.sandbox else "CHANNEL_ID"
     hint = (
         ""

@@ -5,14 +5,15 @@ import re
 import shlex
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from discordproxy_sandbox.sandbox import Sandbox
-from fakes.deployment import CHANNEL, COMMANDS, Server, children_of, left_running
+from fakes.deployment import CHANNEL, COMMANDS, Server, left_running
 from fakes.eventually import eventually
-from fakes.process import Process
+from fakes.process import Process, children_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,31 +59,34 @@ async def test_a_refused_token_does_not_take_the_others_down_under_honcho(
 
 
 @pytest.fixture
-def make_run(settings: dict[str, str], tmp_path: Path) -> Process:
-    """`make run` in a folder of its own, with this environment as the one it has already built."""
+def make_run(settings: dict[str, str], tmp_path: Path) -> Callable[..., Process]:
+    """`make run` without a token, in a folder of its own that has the tests' environment as an already built one."""
+    del settings["DISCORD_BOT_TOKEN"]
     for name, target in (("Makefile", ROOT / "Makefile"), ("pyproject.toml", ROOT / "pyproject.toml")):
         (tmp_path / name).symlink_to(target)
     (tmp_path / ".venv").symlink_to(sys.prefix)
-    return Process("make", "--old-file", ".venv/server.stamp", "run", "WORKERS=2", env=settings, cwd=tmp_path)
+
+    def make(**changes: str) -> Process:
+        command = ("make", "--old-file", ".venv/server.stamp", "run", "WORKERS=2")
+        return Process(*command, env=settings | changes, cwd=tmp_path)
+
+    return make
 
 
 async def test_make_run_without_a_token_then_the_printed_command_then_ctrl_c(
-    make_run: Process, settings: dict[str, str], free_port: int, tmp_path: Path
+    make_run: Callable[..., Process], settings: dict[str, str], free_port: int, tmp_path: Path
 ) -> None:
     sandbox_port = free_port + 1 if free_port < 65535 else free_port - 1
-    for process_settings in (make_run._env,):
-        del process_settings["DISCORD_BOT_TOKEN"]
-        process_settings["SANDBOX_PORT"] = str(sandbox_port)
-    async with make_run:
-        await make_run.line("Ctrl-C stops everything")
-        assert any("sandbox: nothing leaves this machine" in line for line in make_run.lines)
-        command = shlex.split(next(line for line in make_run.lines if " message channel " in line))
+    async with make_run(SANDBOX_PORT=str(sandbox_port)) as process:
+        await process.line("Ctrl-C stops everything")
+        assert any("sandbox: nothing leaves this machine" in line for line in process.lines)
+        command = shlex.split(next(line for line in process.lines if " message channel " in line))
         async with Process(*command, env={"HOME": settings["HOME"]}, cwd=tmp_path) as sending:
             assert await sending.ended() == 0, sending.output
             assert re.search(r"\d{17,20}", sending.output), "the message's id"
-        running = children_of(make_run.pid)
+        running = children_of(process.pid)
         assert len(running) == 7  # supervisor, broker, Valkey, sandbox, gateway, two workers
-        os.killpg(make_run.pid, signal.SIGINT)
-        await make_run.ended()
-    assert "Traceback" not in make_run.output
+        os.killpg(process.pid, signal.SIGINT)
+        await process.ended()
+    assert "Traceback" not in process.output
     await eventually(lambda: left_running(settings["XDG_RUNTIME_DIR"]) == [], within_s=5)

@@ -12,9 +12,9 @@ import pytest
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_sandbox.faults import Fault
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
-from fakes.deployment import CHANNEL, GUILD, TOKEN, USER, Connect, Server, children_of, left_running
+from fakes.deployment import CHANNEL, GUILD, TOKEN, USER, Connect, Server, left_running
 from fakes.eventually import eventually
-from fakes.process import Process, environment, visible
+from fakes.process import Process, children_of, environment, visible
 
 POST = "POST /channels/{channel_id}/messages"
 READY = "Discord Proxy .* is ready"

@@ -28,14 +28,3 @@ def left_running(runtime: str) -> list[str]:
             ):
                 found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
     return found
-
-
-def children_of(pid: int) -> list[int]:
-    """Process ids of everything `pid` started, directly or not."""
-    found: list[int] = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            fields = stat.read_text().rpartition(")")[2].split()
-            if int(fields[1]) == pid:
-                found += [int(stat.parent.name), *children_of(int(stat.parent.name))]
-    return found

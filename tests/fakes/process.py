@@ -25,8 +25,18 @@ def environment(pid: int) -> bytes:
     return Path(f"/proc/{pid}/environ").read_bytes()
 
 
+def children_of(pid: int) -> list[int]:
+    """Process ids of everything `pid` started, directly or not."""
+    found: list[int] = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == pid:
+                found += [int(stat.parent.name), *children_of(int(stat.parent.name))]
+    return found
+
+
 class Process:
-    """`async with Process(...)`; leaving the block kills it if it still runs."""
+    """`async with Process(...)`; leaving the block kills it, and what it started, if it still runs."""
 
     def __init__(self, *command: str, env: Mapping[str, str], cwd: Path, **options: Any) -> None:
         self.lines: list[str] = []
@@ -55,8 +65,9 @@ class Process:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self.running:
-            self.signal(signal.SIGKILL)
+        for pid in [self.pid, *children_of(self.pid)] if self.running else ():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         await self._process.wait()
         await self._reading
 

@@ -79,12 +79,20 @@ def test_what_runs_where_and_what_to_try_first() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("address", "option"),
+    [("127.0.0.1:7", " --target localhost:7"), ("0.0.0.0:50051", ""), ("10.0.0.1:50051", " --target 10.0.0.1:50051")],
+)
+def test_the_command_names_the_address_if_it_is_not_the_usual_one(address: str, option: str) -> None:
+    assert f'"Hello, world!"{option}\n' in greeting(dataclasses.replace(FACTS, address=address))
+
+
 def test_with_the_sandbox_the_command_is_complete() -> None:
     facts = dataclasses.replace(
         FACTS, sandbox=True, address="[::1]:7", workers=2, http="http://127.0.0.1:8", private=False
     )
     text = greeting(facts)
-    assert f'discordproxy message channel {SANDBOX_CHANNEL} "Hello, world!" --port 7\n' in text
+    assert f'discordproxy message channel {SANDBOX_CHANNEL} "Hello, world!" --target [::1]:7\n' in text
     assert "(2 workers)" in text
     assert "http://127.0.0.1:8/readyz /metrics" in text
     assert "as configured" in text
