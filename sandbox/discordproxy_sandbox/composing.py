@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import orjson
 
+from discordproxy_sandbox.echo import PICTURES, echo_component, echo_embed
 from discordproxy_sandbox.errors import Json, discord_error, invalid_form
 from discordproxy_sandbox.exchange import Upload
 from discordproxy_sandbox.message_forms import flatten
@@ -19,7 +20,6 @@ from discordproxy_sandbox.world import THREADS, Channel, World
 _USER = re.compile(r"<@!?(\d+)>")
 _ROLE = re.compile(r"<@&(\d+)>")
 _EVERYONE = re.compile(r"@(everyone|here)\b")
-_PICTURES = ("image", "thumbnail", "video")
 FORWARD = 1
 
 
@@ -72,14 +72,14 @@ def write(world: World, channel: Channel, message: Json, body: Json, uploads: Se
     attachments = _attachments(world, message, body.get("attachments"), uploads)
     files = {one["filename"]: one for one in attachments}
     if "embeds" in body:
-        message["embeds"] = [_embed(embed, files) for embed in body["embeds"] or ()]
-    shown = {one.get("url") for embed in message["embeds"] for one in (embed.get(key) or {} for key in _PICTURES)}
+        message["embeds"] = [echo_embed(embed, files) for embed in body["embeds"] or ()]
+    shown = {one.get("url") for embed in message["embeds"] for one in (embed.get(key) or {} for key in PICTURES)}
     # A file that an embed shows is not listed again.
     message["attachments"] = [one for one in attachments if one["url"] not in shown]
     if "components" in body:
-        message["components"] = body["components"] or []
+        message["components"] = [echo_component(one, files) for one in body["components"] or ()]
         for number, component in enumerate(flatten(message["components"]), 1):
-            component.setdefault("id", number)
+            component["id"] = component.get("id") or number
     if "flags" in body and message["edited_timestamp"]:
         message["flags"] = body["flags"] or 0
     if "content" in body:
@@ -114,32 +114,6 @@ def _attachment(world: World, message: Json, upload: Upload, described: dict[str
     }
     optional = {key: about[key] for key in ("title", "description", "duration_secs", "waveform") if about.get(key)}
     return attachment | optional
-
-
-def _embed(sent: Json, files: dict[str, Json]) -> Json:
-    embed = {"type": "rich", **{key: value for key, value in sent.items() if value is not None}}
-    for key in _PICTURES:
-        if key in embed:
-            url, proxy = _urls(embed[key].get("url"), files)
-            embed[key] = {"url": url, "proxy_url": proxy, "height": 0, "width": 0, "flags": 0}
-    for key in ("footer", "author"):
-        if key in embed:
-            embed[key] = {k: v for k, v in embed[key].items() if v is not None}
-        if embed.get(key, {}).get("icon_url"):
-            url, proxy = _urls(embed[key]["icon_url"], files)
-            embed[key] = embed[key] | {"icon_url": url, "proxy_icon_url": proxy}
-    if "fields" in embed:
-        embed["fields"] = [{"inline": False, **field} for field in embed["fields"]]
-    return embed
-
-
-def _urls(url: str, files: dict[str, Json]) -> tuple[str, str]:
-    if url and url.startswith("attachment://"):
-        attachment = files.get(url.removeprefix("attachment://"))
-        return (attachment["url"], attachment["proxy_url"]) if attachment else (url, url)
-    scheme, _, rest = (url or "").partition("://")
-    digest = blake2b(rest.encode(), digest_size=16).hexdigest()
-    return url, f"https://images-ext-1.discordapp.net/external/{digest}/{scheme}/{rest}"
 
 
 def _mention(world: World, channel: Channel, message: Json, allowed: Json | None) -> None:

@@ -9,7 +9,7 @@ from discordproxy_sandbox.errors import DiscordError, discord_error
 from discordproxy_sandbox.exchange import Route
 
 _BASE = re.compile(r"^(?:/[^/]+)*?/api/v\d+(?=/)|^/api(?=/)")
-_MAJORS = ("channel_id", "guild_id", "webhook_id")
+_MAJORS = ("/channels/{channel_id}", "/guilds/{guild_id}", "/webhooks/{webhook_id}", "/interactions/{interaction_id}")
 _SECRETS = ("webhook_token", "interaction_token")
 
 
@@ -32,12 +32,12 @@ class Match:
 
     @property
     def major(self) -> str:
-        """The value of the major parameter, as Discord counts: webhooks with their token."""
-        top = self.template.split("/")[2:3]
-        name = top[0].strip("{}") if top else ""
-        if name not in _MAJORS:
+        """The value of the major parameter, as Discord counts: webhooks and interactions with their token."""
+        top = next((major for major in _MAJORS if f"{self.template}/".startswith(f"{major}/")), None)
+        if top is None:
             return ""
-        return "/".join(filter(None, (self.params[name], self.params.get("webhook_token"))))
+        name = top.partition("{")[2].rstrip("}")
+        return "/".join(filter(None, (self.params[name], *(self.params.get(one) for one in _SECRETS))))
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ def set_voice_state(world: World, guild_id: str, sent: Json, user_id: str = "") 
         "mute": False,
         "self_deaf": bool(sent.get("self_deaf")),
         "self_mute": bool(sent.get("self_mute")),
+        "self_stream": False,
         "self_video": False,
         "suppress": False,
         "request_to_speak_timestamp": None,

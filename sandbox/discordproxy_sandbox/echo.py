@@ -1,0 +1,79 @@
+"""How Discord gives embeds and components back: with its own urls, and every default filled in."""
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+from discordproxy_sandbox.errors import Json
+
+PICTURES = ("image", "thumbnail", "video")
+Files = Mapping[str, Json]  # attachments of the same message by file name
+_SELECTS: Json = {"min_values": 1, "max_values": 1}
+_DEFAULTS: dict[int, Json] = {
+    3: _SELECTS,
+    5: _SELECTS,
+    6: _SELECTS,
+    7: _SELECTS,
+    8: _SELECTS,
+    11: {"description": None, "spoiler": False},
+    13: {"name": None, "size": None, "spoiler": False},
+    14: {"spacing": 1, "divider": True},
+    17: {"accent_color": None, "spoiler": False},
+}
+
+
+def echo_embed(sent: Json, files: Files) -> Json:
+    """Return an embed as it is stored: pictures and icons with a proxied url."""
+    embed = _without_nulls({"type": "rich", **sent})
+    for key in PICTURES:
+        if key in embed:
+            url, proxy = _urls(embed[key].get("url") or "", files)
+            embed[key] = {"url": url, "proxy_url": proxy, "height": 0, "width": 0, "flags": 0}
+    for key in ("footer", "author"):
+        if key in embed:
+            embed[key] = _without_nulls(embed[key])
+        if embed.get(key, {}).get("icon_url"):
+            url, proxy = _urls(embed[key]["icon_url"], files)
+            embed[key] |= {"icon_url": url, "proxy_icon_url": proxy}
+    if "fields" in embed:
+        embed["fields"] = [{"inline": False, **field} for field in embed["fields"]]
+    return embed
+
+
+def echo_component(sent: Json, files: Files) -> Json:
+    """Return a component as it is stored, with those it holds."""
+    component: Json = {**_DEFAULTS.get(sent["type"], {}), **_without_nulls(sent)}
+    if "components" in component:
+        component["components"] = [echo_component(inner, files) for inner in component["components"]]
+    for key in ("accessory", "component"):
+        if key in component:
+            component[key] = echo_component(component[key], files)
+    for key in ("media", "file"):
+        if key in component:
+            component[key] = _media(component[key], files)
+    if "items" in component:
+        component["items"] = [
+            {"description": None, "spoiler": False, **item, "media": _media(item["media"], files)}
+            for item in component["items"]
+        ]
+    return component
+
+
+def _media(sent: Json, files: Files) -> Json:
+    url, proxy = _urls(sent["url"], files)
+    digest = int.from_bytes(blake2b(url.encode(), digest_size=7).digest())
+    return {"id": str(digest), "url": url, "proxy_url": proxy, "height": 0, "width": 0}
+
+
+def _urls(url: str, files: Files) -> tuple[str, str]:
+    """Return where something is and where Discord's proxy shows it."""
+    if url.startswith("attachment://"):
+        attachment = files.get(url.removeprefix("attachment://"))
+        return (attachment["url"], attachment["proxy_url"]) if attachment else (url, url)
+    scheme, _, rest = url.partition("://")
+    digest = blake2b(rest.encode(), digest_size=16).hexdigest()
+    return url, f"https://images-ext-1.discordapp.net/external/{digest}/{scheme}/{rest}"
+
+
+def _without_nulls(sent: Mapping[str, Any]) -> Json:
+    return {key: value for key, value in sent.items() if value is not None}

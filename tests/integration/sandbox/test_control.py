@@ -1,0 +1,68 @@
+import pytest
+
+from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID, USER_ID
+from fakes.raw_gateway import RawGateway
+
+
+async def control(discord, http, topic, **arguments):
+    async with http.post(f"{discord.url}/_sandbox/{topic}", json=arguments) as response:
+        return response.status, await response.json()
+
+
+async def test_faults_limits_and_world_from_another_process(discord, http):
+    assert (await control(discord, http, "faults", do="add", kind="status", status=503))[0] == 200
+    route = "POST /channels/{channel_id}/messages"
+    assert (await control(discord, http, "limits", do="set", route=route, limit=1, window_s=9, kind="fixed"))[0] == 200
+    assert (await control(discord, http, "world", do="forbid", object_id=USER_ID, code=50013))[0] == 200
+    statuses = []
+    for path in (f"/channels/{CHANNEL_ID}/messages", f"/channels/{CHANNEL_ID}/messages"):
+        async with http.post(discord.rest_url + path, json={"content": "x"}) as response:
+            statuses.append((response.status, response.headers.get("X-RateLimit-Limit")))
+    assert statuses == [(503, None), (200, "1")]
+    async with http.get(f"{discord.rest_url}/users/{USER_ID}") as response:
+        assert response.status == 403
+    async with http.get(f"{discord.url}/_sandbox/stats") as response:
+        stats = await response.json()
+    assert stats["rest"]["by_status"] == {"503": 1, "200": 1, "403": 1}
+    async with http.get(f"{discord.url}/_sandbox/ledger?since=2") as response:
+        ledger = await response.json()
+    assert [record["status"] for record in ledger["records"]] == [403]
+    assert len(ledger["stored"]) == 1
+    await control(discord, http, "ledger", do="clear")
+    assert discord.ledger.records == []
+
+
+async def test_people_and_gateway_from_another_process(discord, http):
+    gateway = await RawGateway.connect(http, discord.gateway_url)
+    await gateway.identify(intents=1 | 1 << 9 | 1 << 1 | 1 << 15)
+    await gateway.until("GUILD_CREATE")
+    status, answer = await control(discord, http, "world", do="add_user", name="mallory")
+    user_id = answer["result"]["id"]
+    await control(discord, http, "world", do="join", guild_id=GUILD_ID, user_id=user_id)
+    assert (await gateway.until("GUILD_MEMBER_ADD"))["user"]["username"] == "mallory"
+    await control(discord, http, "world", do="write", channel_id=CHANNEL_ID, user_id=user_id, content="psst")
+    assert (await gateway.until("MESSAGE_CREATE"))["content"] == "psst"
+    await control(discord, http, "world", do="interact", channel_id=CHANNEL_ID, user_id=user_id)
+    assert (await gateway.until("INTERACTION_CREATE"))["type"] == 2
+    await control(discord, http, "gateway", do="emit", name="CUSTOM", data={"a": 1})
+    assert await gateway.until("CUSTOM") == {"a": 1}
+    await control(discord, http, "gateway", do="reconnect")
+    await gateway.until_op(7)
+    await control(discord, http, "gateway", do="drop")
+    assert await gateway.until_closed() == 1006
+    assert status == 200
+
+
+@pytest.mark.parametrize(
+    ("topic", "arguments"),
+    [
+        ("faults", {"do": "nothing"}),
+        ("faults", {}),
+        ("faults", {"do": "add", "kind": "status", "colour": 1}),
+        ("world", {"do": "join", "guild_id": "1", "user_id": "1"}),
+    ],
+)
+async def test_mistakes_are_explained(discord, http, topic, arguments):
+    status, answer = await control(discord, http, topic, **arguments)
+    assert status == 400
+    assert answer["error"]
