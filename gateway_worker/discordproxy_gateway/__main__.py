@@ -78,6 +78,8 @@ def _options(settings: GatewaySettings, *, force: bool) -> Options:
         lease_s=settings.gateway_lease,
         identify_floor=settings.identify_floor,
         retention=Retention(settings.event_retention * 1000, settings.event_limit),
+        defer_after_s=settings.auto_defer,
+        defer_privately=settings.auto_defer_private,
         force=force,
     )
 

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from discordproxy_gateway import pump, status
+from discordproxy_gateway.chunking import Chunker
+from discordproxy_gateway.defer import Deferrer
 from discordproxy_gateway.failures import SessionOutOfStep
 from discordproxy_gateway.leader import Lease
 from discordproxy_gateway.pump import Dispatch, Socket
@@ -43,6 +45,8 @@ class Connection:
         self._latency_s = 0.0
         self._news = asyncio.Event()
         self.writer: Writer
+        self.chunker: Chunker | None = None
+        self.deferrer: Deferrer | None = None
 
     async def receive(self, event: Dispatch) -> None:
         """Queue an event for the writer; a full queue stops the reading."""
@@ -71,7 +75,11 @@ class Connection:
         if self._socket is not None:
             self._socket.stored(events[-1].sequence)
         for event in events:
-            if event.name in {"READY", "RESUMED"}:
+            if self.chunker is not None:
+                self.chunker.note(event.name, event.data)
+            if event.name == "INTERACTION_CREATE" and self.deferrer is not None:
+                self.deferrer.note(event.data, event.received_at)
+            elif event.name in {"READY", "RESUMED"}:
                 self._up_at = asyncio.get_running_loop().time()
                 log.info("%s shard %s", event.name, self._lease.slot)
                 self._news.set()
@@ -91,11 +99,12 @@ class Connection:
         reading = asyncio.create_task(self._read(socket))
         writing = asyncio.create_task(self.writer.run())
         reporting = asyncio.create_task(self._report())
+        chunking = asyncio.create_task(self._chunk(socket))
         try:
             await asyncio.wait({reading, writing, over}, return_when=asyncio.FIRST_COMPLETED)
             return await self._finish(socket, reading, writing)
         finally:
-            await end(reading, writing, reporting)
+            await end(reading, writing, reporting, chunking)
             await socket.leave()
 
     async def _finish(self, socket: Socket, reading: asyncio.Task[None], writing: asyncio.Task[None]) -> End | None:
@@ -124,6 +133,11 @@ class Connection:
     async def _read(self, socket: Socket) -> None:
         while True:
             await socket.poll_event()
+
+    async def _chunk(self, socket: Socket) -> None:
+        with contextlib.suppress(*pump.ENDINGS):  # reading notices the end, too, and says why
+            if self.chunker is not None:
+                await self.chunker.run(socket)
 
     async def _report(self) -> None:
         """Tell state and counters now and then, and at once when the session has begun."""

@@ -71,6 +71,10 @@ class Keys:
         """Number of shards the bot runs with; readers find a guild's slot by it."""
         return f"{self.tag}:gw:shards"
 
+    def awaited(self, slot: Slot) -> str:
+        """Set of guilds that READY announced and whose GUILD_CREATE has not come yet."""
+        return f"{self.tag}:gw:await:{slot}"
+
     def wanted_members(self, slot: Slot) -> str:
         """Sorted set of guilds somebody asked for while their member list was incomplete."""
         return f"{self.tag}:gw:want:{slot}"
@@ -91,7 +95,7 @@ class Keys:
         return f"{self.tag}:c:chg"
 
     def meta(self, guild_id: int | str) -> str:
-        """Hash {gen, mark, count, complete, available, out_at}: what is known about the guild's caches."""
+        """Hash {gen, mark, count, complete, available, out_at, synced_at}: what is known about the guild's caches."""
         return f"{self.tag}:c:meta:{guild_id}"
 
     def part(self, kind: str, guild_id: int | str) -> str:
@@ -103,7 +107,7 @@ class Keys:
         return f"{self.tag}:c:m:{guild_id}:g{generation}"
 
     def member_index(self, guild_id: int | str, generation: int) -> str:
-        """Sorted set of user ids (8 bytes, big-endian, score 0): the order for paging."""
+        """Sorted set of leaves of user ids, see lua/index.lua: the order for paging."""
         return f"{self.tag}:c:mi:{guild_id}:g{generation}"
 
     def overlay(self, kind: str, guild_id: int | str) -> str:

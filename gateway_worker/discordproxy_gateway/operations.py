@@ -1,10 +1,342 @@
-"""What an event changes: pure planning of cache and stream writes."""
+"""What an event changes. Pure: Discord's JSON in, cache and stream operations out; no I/O, no clock, no chance.
 
+The planner remembers, per guild, the generation of its member list and the request that is filling it. That memory is
+loaded from Redis when a connection begins and follows the events from there.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
+from discordproxy_gateway import parts
+from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.scripts import Operation
+from discordproxy_gateway.session import mark_of
+
+INTERNAL = frozenset({"READY", "RESUMED", "GUILD_MEMBERS_CHUNK", "RATE_LIMITED", "VOICE_SERVER_UPDATE"})
+"""Never passed on: they concern the connection itself, or carry a secret of it."""
+
+
+@dataclass(slots=True)
+class MemberRequest:
+    """A member list that was asked for: which chunks have come, and whose members changed meanwhile."""
+
+    nonce: str
+    received: set[int] = field(default_factory=set)
+    touched: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class GuildMemory:
+    """What is remembered about a guild.
+
+    Attributes:
+        generation: of the member list that is being kept; every session starts a new one.
+        current: its caches belong to this session; otherwise GUILD_CREATE is still to come.
+        size: members according to Discord.
+    """
+
+    generation: int = 0
+    current: bool = False
+    available: bool = True
+    complete: bool = False
+    size: int = 0
+    request: MemberRequest | None = None
 
 
 class Planner:
+    """Plans the writes of one shard, event by event, in order.
+
+    Args:
+        guilds: what Redis knows, by guild id.
+        mark: short name of the session the caches belong to, "" before READY.
+        awaited: guilds of READY whose GUILD_CREATE has not come yet.
+        members: the members intent is on, so member lists are kept.
+    """
+
+    def __init__(
+        self,
+        keys: Keys,
+        slot: Slot,
+        *,
+        guilds: dict[str, GuildMemory],
+        mark: str,
+        awaited: Iterable[str],
+        members: bool,
+    ) -> None:
+        self.guilds = guilds
+        self._keys = keys
+        self._slot = slot
+        self._mark = mark
+        self._awaited = set(awaited)
+        self._members = members
+        self._plans: Mapping[str, Callable[[Any], list[Operation]]] = {
+            "READY": self._ready,
+            "GUILD_CREATE": self._guild_create,
+            "GUILD_UPDATE": self._guild_update,
+            "GUILD_DELETE": self._guild_delete,
+            "GUILD_ROLE_CREATE": self._role_put,
+            "GUILD_ROLE_UPDATE": self._role_put,
+            "GUILD_ROLE_DELETE": self._role_delete,
+            "GUILD_EMOJIS_UPDATE": self._emojis,
+            "GUILD_STICKERS_UPDATE": self._stickers,
+            "CHANNEL_CREATE": self._channel_put,
+            "CHANNEL_UPDATE": self._channel_put,
+            "CHANNEL_DELETE": self._channel_delete,
+            "THREAD_CREATE": self._thread_put,
+            "THREAD_UPDATE": self._thread_put,
+            "THREAD_DELETE": self._thread_delete,
+            "THREAD_LIST_SYNC": self._threads,
+            "VOICE_STATE_UPDATE": self._voice_state,
+            "USER_UPDATE": self._user,
+        }
+        if members:
+            self._plans = {
+                **self._plans,
+                "GUILD_MEMBER_ADD": self._member_add,
+                "GUILD_MEMBER_UPDATE": self._member_update,
+                "GUILD_MEMBER_REMOVE": self._member_remove,
+                "GUILD_MEMBERS_CHUNK": self._members_chunk,
+            }
+
     def plan(self, name: str, data: Any, sequence: int) -> list[Operation]:
-        return []
+        """Return what the event `name` changes, last of all its entry in the stream.
+
+        Raises:
+            LookupError, TypeError, ValueError: the event is not what Discord documents.
+        """
+        first_sight = name == "GUILD_CREATE" and data["id"] in self._awaited
+        plan = self._plans.get(name)
+        operations = plan(data) if plan else []
+        # Guilds that READY announced are state, not news: their whole content would flood the stream.
+        if name not in INTERNAL and not first_sight:
+            operations.append(self._append(name, data, sequence))
+        return operations
+
+    def request_members(self, guild_id: str, nonce: str) -> None:
+        """Note that the member list of a guild was asked for under `nonce`."""
+        self.guilds[guild_id].request = MemberRequest(nonce)
+
+    def _append(self, name: str, data: Any, sequence: int) -> Operation:
+        own_id = data.get("id") or ""
+        guild_id = data.get("guild_id") or (own_id if name in _ABOUT_GUILD else "")
+        channel_id = data.get("channel_id") or (own_id if name.startswith(("CHANNEL_", "THREAD_")) else "")
+        words = ["t", name, "s", str(sequence), "x", self._mark]
+        if guild_id:
+            words += ["g", str(guild_id)]
+        if channel_id:
+            words += ["c", str(channel_id)]
+        return ("APPEND", self._keys.stream(self._slot.shard_id), *words, "d", orjson.dumps(data))
+
+    def _ready(self, data: dict[str, Any]) -> list[Operation]:
+        self._mark = mark_of(data["session_id"])
+        self._awaited = {guild["id"] for guild in data["guilds"]}
+        operations: list[Operation] = [
+            ("SET", self._keys.user, orjson.dumps(data["user"])),
+            ("SET", self._keys.shard_count, str(self._slot.shard_count)),
+            ("HSET", self._keys.status(self._slot), "mark", self._mark),
+            ("UNLINK", self._keys.awaited(self._slot)),
+        ]
+        if self._awaited:
+            operations.append(("SADD", self._keys.awaited(self._slot), *sorted(self._awaited)))
+        for guild_id in [known for known in self.guilds if known not in self._awaited]:
+            operations += parts.purge(self._keys, guild_id, self.guilds.pop(guild_id).generation)
+        for memory in self.guilds.values():
+            memory.current = memory.complete = False
+            memory.request = None
+        return operations
+
+    def _guild_create(self, guild: dict[str, Any]) -> list[Operation]:
+        guild_id = guild["id"]
+        if guild.get("unavailable"):
+            return self._outage(guild_id)
+        keys = self._keys
+        self._awaited.discard(guild_id)
+        old = self.guilds.get(guild_id, GuildMemory())
+        memory = GuildMemory(old.generation + 1, current=True, size=guild.get("member_count") or 0)
+        self.guilds[guild_id] = memory
+        voice_states = [(state["user_id"], _voice(state, guild_id)) for state in guild.get("voice_states") or ()]
+        operations = [
+            ("HSET", keys.meta(guild_id), "mark", ""),  # readers look away until all of it is there
+            *parts.retire_members(keys, guild_id, old.generation),
+            *parts.put_guild(keys, guild),
+            parts.forget_channels(keys, "ch", guild_id),
+            *parts.put_channels(keys, "ch", guild_id, guild.get("channels") or ()),
+            parts.forget_channels(keys, "th", guild_id),
+            *parts.put_channels(keys, "th", guild_id, map(_thread, guild.get("threads") or ())),
+            *parts.replace(keys.part("vs", guild_id), voice_states),
+        ]
+        if self._members:
+            operations += parts.put_members(keys, guild_id, memory.generation, guild.get("members") or ())
+        meta = {"mark": self._mark, "gen": memory.generation, "count": memory.size, "complete": 0, "available": 1}
+        words = [str(word) for item in meta.items() for word in item]
+        return [
+            *operations,
+            ("HSET", keys.meta(guild_id), *words),
+            ("SREM", keys.awaited(self._slot), guild_id),
+        ]
+
+    def _guild_update(self, guild: dict[str, Any]) -> list[Operation]:
+        overlay = ("HDEL", self._keys.overlay("guild", guild["id"]), guild["id"])
+        return [*parts.put_guild(self._keys, guild), overlay]
+
+    def _guild_delete(self, data: dict[str, Any]) -> list[Operation]:
+        guild_id = data["id"]
+        if data.get("unavailable"):
+            return self._outage(guild_id)
+        self._awaited.discard(guild_id)
+        memory = self.guilds.pop(guild_id, GuildMemory())
+        left = ("SREM", self._keys.awaited(self._slot), guild_id)
+        return [*parts.purge(self._keys, guild_id, memory.generation), left]
+
+    def _outage(self, guild_id: str) -> list[Operation]:
+        """Keep what is known, but let its age count from now: Discord tells nothing until the next GUILD_CREATE."""
+        if guild_id not in self.guilds:
+            return []
+        memory = self.guilds[guild_id]
+        memory.available = memory.complete = False
+        memory.request = None
+        meta = self._keys.meta(guild_id)
+        return [("HSET", meta, "available", "0", "complete", "0"), ("STAMP", meta, "out_at")]
+
+    def _role_put(self, data: dict[str, Any]) -> list[Operation]:
+        role = data["role"]
+        put = parts.put(self._keys.part("ro", data["guild_id"]), [(role["id"], role)])
+        return [*put, self._seen("ro", data["guild_id"], role["id"])]
+
+    def _role_delete(self, data: dict[str, Any]) -> list[Operation]:
+        key = self._keys.part("ro", data["guild_id"])
+        return [("HDEL", key, data["role_id"]), self._seen("ro", data["guild_id"], data["role_id"])]
+
+    def _emojis(self, data: dict[str, Any]) -> list[Operation]:
+        overlay = ("UNLINK", self._keys.overlay("em", data["guild_id"]))
+        return [*parts.replace(self._keys.part("em", data["guild_id"]), parts.by_id(data["emojis"])), overlay]
+
+    def _stickers(self, data: dict[str, Any]) -> list[Operation]:
+        return parts.replace(self._keys.part("st", data["guild_id"]), parts.by_id(data["stickers"]))
+
+    def _channel_put(self, channel: dict[str, Any]) -> list[Operation]:
+        guild_id = channel.get("guild_id")
+        if not guild_id:  # a direct message's channel
+            return []
+        put = parts.put_channels(self._keys, "ch", guild_id, [channel])
+        return [*put, self._seen("ch", guild_id, channel["id"])]
+
+    def _channel_delete(self, channel: dict[str, Any]) -> list[Operation]:
+        guild_id, channel_id = channel.get("guild_id"), channel["id"]
+        if not guild_id:
+            return []
+        threads = ("PRUNE", self._keys.part("th", guild_id), self._keys.channel_index, channel_id)
+        return [
+            *parts.drop_channel(self._keys, "ch", guild_id, channel_id),
+            threads,  # Discord announces no deletion of its threads
+            self._seen("ch", guild_id, channel_id),
+        ]
+
+    def _thread_put(self, thread: dict[str, Any]) -> list[Operation]:
+        if (thread.get("thread_metadata") or {}).get("archived"):
+            return self._thread_delete(thread)
+        put = parts.put_channels(self._keys, "th", thread["guild_id"], [_thread(thread)])
+        return [*put, self._seen("th", thread["guild_id"], thread["id"])]
+
+    def _thread_delete(self, thread: dict[str, Any]) -> list[Operation]:
+        drop = parts.drop_channel(self._keys, "th", thread["guild_id"], thread["id"])
+        return [*drop, self._seen("th", thread["guild_id"], thread["id"])]
+
+    def _threads(self, data: dict[str, Any]) -> list[Operation]:
+        guild_id = data["guild_id"]
+        parents = data.get("channel_ids")
+        if parents is None:
+            drop = parts.forget_channels(self._keys, "th", guild_id)
+        else:
+            drop = ("PRUNE", self._keys.part("th", guild_id), self._keys.channel_index, *parents)
+        return [drop, *parts.put_channels(self._keys, "th", guild_id, map(_thread, data["threads"]))]
+
+    def _voice_state(self, state: dict[str, Any]) -> list[Operation]:
+        guild_id = state.get("guild_id")
+        if not guild_id:
+            return []
+        key = self._keys.part("vs", guild_id)
+        if state.get("channel_id") is None:
+            return [("HDEL", key, state["user_id"])]
+        return parts.put(key, [(state["user_id"], _voice(state, guild_id))])
+
+    def _user(self, user: dict[str, Any]) -> list[Operation]:
+        return [("SET", self._keys.user, orjson.dumps(user))]
+
+    def _member_add(self, member: dict[str, Any]) -> list[Operation]:
+        return self._member_put(member, joined=1)
+
+    def _member_update(self, member: dict[str, Any]) -> list[Operation]:
+        return self._member_put(member, joined=0)
+
+    def _member_put(self, member: dict[str, Any], joined: int) -> list[Operation]:
+        guild_id, user_id = member["guild_id"], member["user"]["id"]
+        memory = self._current(guild_id, touched=user_id)
+        if memory is None:
+            return []
+        memory.size += joined
+        shown = [f"{user_id}:{role}" for role in member.get("roles") or ()]
+        return [
+            *parts.put_members(self._keys, guild_id, memory.generation, [member]),
+            self._seen("m", guild_id, user_id),
+            *([("HDEL", self._keys.overlay("mr", guild_id), *shown)] if shown else ()),
+            *self._count(guild_id, joined),
+        ]
+
+    def _member_remove(self, data: dict[str, Any]) -> list[Operation]:
+        guild_id, user_id = data["guild_id"], data["user"]["id"]
+        memory = self._current(guild_id, touched=user_id)
+        if memory is None:
+            return []
+        memory.size -= 1
+        return [
+            *parts.drop_member(self._keys, guild_id, memory.generation, user_id),
+            self._seen("m", guild_id, user_id),
+            *self._count(guild_id, -1),
+        ]
+
+    def _members_chunk(self, chunk: dict[str, Any]) -> list[Operation]:
+        guild_id = chunk["guild_id"]
+        memory = self._current(guild_id)
+        request = memory.request if memory else None
+        if memory is None or request is None or request.nonce != chunk.get("nonce"):
+            return []  # asked for by an earlier connection: asked for again
+        # Whoever changed since the request is known better from the event than from a list made before it.
+        rows = [row for row in chunk["members"] if row["user"]["id"] not in request.touched]
+        operations = parts.put_members(self._keys, guild_id, memory.generation, rows)
+        request.received.add(chunk["chunk_index"])
+        if len(request.received) == chunk["chunk_count"]:
+            memory.complete, memory.request = True, None
+            meta = self._keys.meta(guild_id)
+            operations += [("HSET", meta, "complete", "1"), ("STAMP", meta, "synced_at")]
+        return operations
+
+    def _current(self, guild_id: str, touched: str | None = None) -> GuildMemory | None:
+        """Return the guild's memory if its list belongs to this session; otherwise GUILD_CREATE will start one."""
+        memory = self.guilds.get(guild_id)
+        if memory is None or not memory.current:
+            return None
+        if memory.request is not None and touched is not None:
+            memory.request.touched.add(touched)
+        return memory
+
+    def _count(self, guild_id: str, by: int) -> list[Operation]:
+        return [("HINCRBY", self._keys.meta(guild_id), "count", str(by))] if by else []
+
+    def _seen(self, kind: str, guild_id: str, object_id: str) -> Operation:
+        """Return the operation that ends the overlay of an object: its event has come."""
+        return ("HDEL", self._keys.overlay(kind, guild_id), object_id)
+
+
+_ABOUT_GUILD = frozenset({"GUILD_CREATE", "GUILD_UPDATE", "GUILD_DELETE"})
+
+
+def _thread(thread: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in thread.items() if name not in {"newly_created", "guild_hashes"}}
+
+
+def _voice(state: dict[str, Any], guild_id: str) -> dict[str, Any]:
+    return {**{name: value for name, value in state.items() if name != "member"}, "guild_id": guild_id}

@@ -123,6 +123,14 @@ class Bot(discord.Client):
         user: dict[str, Any] = await self.http.static_login(token)  # type: ignore[assignment]
         return user
 
+    async def respond(self, interaction_id: str, token: str, body: dict[str, Any]) -> None:
+        """Send the first response to an interaction; raises one of REFUSALS.
+
+        Callbacks are outside the bot's global limit (Discord: receiving and responding), so no permit is needed.
+        """
+        path = "/interactions/{webhook_id}/{webhook_token}/callback"
+        await self.http.request(Route("POST", path, webhook_id=interaction_id, webhook_token=token), json=body)
+
     def use_shards(self, shard_count: int) -> None:
         """Tell Discord of so many shards in every IDENTIFY from now on."""
         self._connection.shard_count = shard_count
@@ -208,6 +216,9 @@ async def connect(bot: Bot, link: Link, *, shard_id: int, gateway: str, session:
     finally:
         _opening.reset(context)
 
+
+REFUSALS = (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError)
+"""What a request to Discord raises."""
 
 ENDINGS = (ReconnectWebSocket, discord.ConnectionClosed, aiohttp.ClientError, OSError, TimeoutError)
 """What connecting and reading raise when a connection ends."""

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 Operation = tuple[Any, ...]
 """A write planned in Python: command, key, argument... (strings or bytes; ids are strings)."""
 
-_PRELUDES = {"apply": ("write",), "fenced": ("write",)}
+_PRELUDES = {"apply": ("index", "write"), "fenced": ("index", "write")}
 
 
 def source(name: str) -> str:

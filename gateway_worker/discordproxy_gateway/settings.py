@@ -53,3 +53,13 @@ class GatewaySettings(SharedSettings):
     event_limit: int = Field(
         200_000, ge=1000, le=10_000_000, description="events that are kept for subscribers, per shard"
     )
+    auto_defer: float = Field(
+        0.0,
+        ge=0,
+        le=2.5,
+        description="seconds after which an interaction nobody has answered is deferred; 0: never",
+    )
+    auto_defer_private: bool = Field(
+        True,  # noqa: FBT003 - the value of a setting
+        description="whether a deferred answer is visible to its user only; Discord lets nobody change it later",
+    )

@@ -11,11 +11,14 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from discordproxy_gateway import failures, pump, status
+from discordproxy_gateway.chunking import Chunker
 from discordproxy_gateway.connection import Connection
 from discordproxy_gateway.failures import LeaseLost
+from discordproxy_gateway.defer import Deferrer
+from discordproxy_gateway.events.interactions import Interactions
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.leader import Leader, Lease
-from discordproxy_gateway.operations import Planner
+from discordproxy_gateway.memory import load_planner
 from discordproxy_gateway.pump import Bot, Socket
 from discordproxy_gateway.reconnect import End, next_step
 from discordproxy_gateway.scripts import Scripts
@@ -42,6 +45,7 @@ class Plan:
         gateway: URL for new sessions.
         max_concurrency: Discord's number of IDENTIFY groups.
         identify_floor: leave so many IDENTIFYs a day unused; None uses all.
+        defer_after_s: how long applications have for an interaction before it is deferred; 0 leaves it to them.
     """
 
     intents: Sequence[str]
@@ -50,6 +54,8 @@ class Plan:
     max_concurrency: int = 1
     identify_floor: int | None = 50
     retention: Retention = field(default_factory=Retention)
+    defer_after_s: float = 0.0
+    defer_privately: bool = True
 
 
 class Shard:
@@ -99,6 +105,13 @@ class Term:
         self._group = lease.slot.shard_id % plan.max_concurrency
         self._status = status.Status(scripts, keys, lease)
         self._failures = 0
+        self._deferrer = Deferrer(
+            Interactions(scripts.redis, keys),
+            bot.respond,
+            after_s=plan.defer_after_s,
+            private=plan.defer_privately,
+            failures=pump.REFUSALS,
+        )
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Stay connected until `stopping` is set or the lease is lost; raises FatalFailure."""
@@ -114,6 +127,7 @@ class Term:
             log.warning("%r: stepping down", self._lease)
         finally:
             over.cancel()
+            await self._deferrer.close()
 
     async def _connect_once(self, over: asyncio.Future[Any]) -> End | None:
         """Live through one connection; None when it ended because `over` came."""
@@ -135,16 +149,27 @@ class Term:
         await self._status.tell(state=status.CONNECTING)
         if session is None:
             await self._wait_for_identify()
+        planner = await load_planner(
+            self._scripts.redis,
+            self._keys,
+            slot,
+            mark=session.mark if session else "",
+            members="members" in self._plan.intents,
+        )
         connection.writer = Writer(
             self._scripts,
             self._keys,
             self._lease,
             session=session,
             fingerprint=self._plan.fingerprint,
-            planner=Planner(),
+            planner=planner,
             applied=connection.applied,
             retention=self._plan.retention,
         )
+        if "members" in self._plan.intents:
+            wanted = self._keys.wanted_members(slot)
+            connection.chunker = Chunker(self._scripts.redis, wanted, planner.guilds, planner.request_members)
+        connection.deferrer = self._deferrer
         if session is not None and self._failures > _STALE_URL_FAILURES:
             session = replace(session, resume_url=self._plan.gateway)
         # A process that slept may have lost the session to a successor: ask right before connecting.

@@ -49,6 +49,8 @@ class Options:
     lease_s: float = 10.0
     identify_floor: int = 50
     retention: Retention = field(default_factory=Retention)
+    defer_after_s: float = 0.0
+    defer_privately: bool = True
     force: bool = False
 
 
@@ -103,6 +105,8 @@ class Worker:
             max_concurrency=limit["max_concurrency"],
             identify_floor=None if self._options.force else self._options.identify_floor,
             retention=self._options.retention,
+            defer_after_s=self._options.defer_after_s,
+            defer_privately=self._options.defer_privately,
         )
         return [self._shard(bot, Slot(shard_id, shard_count), plan) for shard_id in range(shard_count)]
 

@@ -15,8 +15,7 @@ if not begins then
   if stored[2] ~= ARGV[3] then return {'SEQ_MISMATCH', stored[2]} end
 end
 
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_ms = server_ms()
 local last, appended
 local function append(stream, op)
   last = last or tonumber(redis.call('HGET', KEYS[5], 'n') or 0)
@@ -34,7 +33,7 @@ if begins then
   redis.call('DEL', KEYS[2])
   redis.call('HSET', KEYS[2], unpack(cmsgpack.unpack(ARGV[7])))
 end
-write(cmsgpack.unpack(ARGV[6]), append)
+write(cmsgpack.unpack(ARGV[6]), now_ms, append)
 if appended then
   redis.call('HSET', KEYS[5], 'n', string.format('%.0f', last))
   redis.call('XTRIM', KEYS[4], 'MINID', '~', string.format('%.0f', now_ms - ARGV[9]))

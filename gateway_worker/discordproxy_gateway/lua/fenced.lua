@@ -5,5 +5,5 @@
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 'STALE'
 end
-write(cmsgpack.unpack(ARGV[2]))
+write(cmsgpack.unpack(ARGV[2]), server_ms())
 return 'OK'

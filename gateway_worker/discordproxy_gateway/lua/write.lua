@@ -1,7 +1,13 @@
 -- Shared by the fenced scripts (prepended to them): runs operations that Python planned.
 -- An operation is {command, index in KEYS, argument...}; ids and values are opaque strings.
 -- FORGET {index hash}: take the fields of KEYS[i] out of the index, then drop KEYS[i]; a guild has <= 1500 channels.
+-- STAMP {field}: set a field to the server's time in ms. INDEX, UNINDEX {ids...}: see index.lua.
 -- PRUNE {index hash, parent ids...}: drop threads whose parent is named; a guild has <= 1000 active threads.
+local function server_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
 local function drop_fields(key, fields)
   for first = 1, #fields, 1000 do
     redis.call('HDEL', key, unpack(fields, first, math.min(first + 999, #fields)))
@@ -19,11 +25,17 @@ local function prune(key, index, op)
   drop_fields(index, gone)
 end
 
-local function write(operations, append)
+local function write(operations, now_ms, append)
   for _, op in ipairs(operations) do
     local command, key = op[1], KEYS[op[2]]
     if command == 'APPEND' then
       append(key, op)
+    elseif command == 'STAMP' then
+      redis.call('HSET', key, op[3], string.format('%.0f', now_ms))
+    elseif command == 'INDEX' then
+      index_ids(key, op, 3)
+    elseif command == 'UNINDEX' then
+      unindex_ids(key, op, 3)
     elseif command == 'FORGET' then
       drop_fields(KEYS[op[3]], redis.call('HKEYS', key))
       redis.call('UNLINK', key)

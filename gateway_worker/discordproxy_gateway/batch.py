@@ -1,0 +1,85 @@
+"""How events are put together for one script call. Pure.
+
+A call blocks Redis while it runs, so its writes are bounded; the sequence advances with whole events only, since what
+a successor gets again must not be half applied.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from discordproxy_gateway.pump import Dispatch
+from discordproxy_gateway.scripts import Operation
+from discordproxy_gateway.session import Session
+
+EVENTS_PER_CALL = 100
+WORDS_PER_CALL = 1500
+"""Arguments of all operations of a call: about 2 ms of Redis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """An event with what it writes; or, without an event, word that the connection was current.
+
+    Attributes:
+        current_at: loop time at which the connection was known to be current.
+        begins: the session that this event, READY, begins.
+    """
+
+    current_at: float
+    event: Dispatch | None = None
+    operations: Sequence[Operation] = ()
+    begins: Session | None = None
+
+    @property
+    def words(self) -> int:
+        """How much this writes."""
+        return sum(map(len, self.operations))
+
+
+@dataclass(slots=True)
+class Batch:
+    """Events that are applied together."""
+
+    planned: list[Planned] = field(default_factory=list)
+    words: int = 0
+
+    def takes(self, planned: Planned) -> bool:
+        """Add `planned`, unless it has to wait for the next batch. READY stands alone."""
+        if self.planned and (
+            planned.begins
+            or self.planned[0].begins
+            or len(self.planned) >= EVENTS_PER_CALL
+            or self.words + planned.words > WORDS_PER_CALL
+        ):
+            return False
+        self.planned.append(planned)
+        self.words += planned.words
+        return True
+
+    @property
+    def events(self) -> list[Dispatch]:
+        """The events, in order."""
+        return [planned.event for planned in self.planned if planned.event is not None]
+
+    @property
+    def begins(self) -> Session | None:
+        """The session that begins here."""
+        return self.planned[0].begins
+
+    @property
+    def current_at(self) -> float:
+        """Loop time up to which everything is contained."""
+        return self.planned[-1].current_at
+
+    def calls(self) -> Iterator[list[Operation]]:
+        """Yield the operations of each script call: one, or several when a single event writes much."""
+        operations: list[Operation] = []
+        words = 0
+        for planned in self.planned:
+            for operation in planned.operations:
+                if operations and words + len(operation) > WORDS_PER_CALL:
+                    yield operations
+                    operations, words = [], 0
+                operations.append(operation)
+                words += len(operation)
+        yield operations

@@ -1,0 +1,178 @@
+"""A guild member in few bytes: pure packing and unpacking, version by version.
+
+A value is a version byte and a MessagePack array. Ids are integers, times microseconds, image hashes raw bytes; what
+does not fit such a form exactly stays text, so unpacking gives Discord's words back. Fields at the end that are
+absent are left out. Holds what the contract's GuildMember and User show; a member is told apart by its field, the
+user id.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgpack  # type: ignore[import-untyped] # the package ships no types
+
+VERSION = b"\x01"
+
+_HASH = re.compile(r"(a_)?([0-9a-f]{32})")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_packb = msgpack.Packer(use_bin_type=True).pack
+
+
+def id_field(user_id: int | str) -> bytes:
+    """Return the field of a user in the members' hash: eight bytes whose order is that of the ids."""
+    return int(user_id).to_bytes(8, "big")
+
+
+def id_of(field: bytes) -> int:
+    """Return the user id of a field."""
+    return int.from_bytes(field, "big")
+
+
+def pack(member: dict[str, Any]) -> bytes:
+    """Return the value of a member given as Discord's JSON, user included."""
+    user = member["user"]
+    bits = 0
+    if user.get("bot"):
+        bits |= 1
+    if user.get("system"):
+        bits |= 2
+    if member.get("deaf"):
+        bits |= 4
+    if member.get("mute"):
+        bits |= 8
+    if member.get("pending"):
+        bits |= 16
+    discriminator = user.get("discriminator")
+    values = [
+        user.get("username"),
+        [int(role) for role in member.get("roles") or ()],
+        _packed_time(member.get("joined_at")),
+        bits or None,
+        user.get("global_name"),
+        member.get("nick"),
+        _packed_hash(user.get("avatar")),
+        member.get("flags") or None,
+        user.get("public_flags") or None,
+        None if discriminator == "0" else discriminator,
+        _packed_time(member.get("premium_since")),
+        _packed_hash(member.get("avatar")),
+        _packed_time(member.get("communication_disabled_until")),
+        _packed_hash(member.get("banner")),
+        _packed_hash(user.get("banner")),
+        user.get("accent_color"),
+        _packed_decoration(user.get("avatar_decoration_data")),
+        _packed_decoration(member.get("avatar_decoration_data")),
+        _packed_guild(user.get("primary_guild")),
+    ]
+    while values and values[-1] is None:
+        values.pop()
+    packed: bytes = _packb(values)
+    return VERSION + packed
+
+
+_LENGTH = 19
+
+
+def unpack(user_id: int, value: bytes) -> dict[str, Any]:
+    """Return a member as Discord's JSON.
+
+    Raises:
+        ValueError: written by a release with another layout.
+    """
+    if value[:1] != VERSION:
+        raise ValueError(f"member written in layout {value[:1].hex()}, this release reads {VERSION.hex()}")
+    fields = msgpack.unpackb(memoryview(value)[1:])
+    fields += [None] * (_LENGTH - len(fields))
+    bits = fields[3] or 0
+    user = {
+        "id": str(user_id),
+        "username": fields[0],
+        "global_name": fields[4],
+        "discriminator": fields[9] or "0",
+        "avatar": _hash(fields[6]),
+        "bot": bool(bits & 1),
+        "system": bool(bits & 2),
+        "public_flags": fields[8] or 0,
+        "banner": _hash(fields[14]),
+        "accent_color": fields[15],
+        "avatar_decoration_data": _decoration(fields[16]),
+        "primary_guild": _guild(fields[18]),
+    }
+    return {
+        "user": user,
+        "nick": fields[5],
+        "roles": [str(role) for role in fields[1]],
+        "joined_at": _time(fields[2]),
+        "premium_since": _time(fields[10]),
+        "deaf": bool(bits & 4),
+        "mute": bool(bits & 8),
+        "pending": bool(bits & 16),
+        "flags": fields[7] or 0,
+        "avatar": _hash(fields[11]),
+        "banner": _hash(fields[13]),
+        "communication_disabled_until": _time(fields[12]),
+        "avatar_decoration_data": _decoration(fields[17]),
+    }
+
+
+def names(value: bytes) -> tuple[str, ...]:
+    """Return user name, display name and nickname of a packed member, those that are set."""
+    fields = msgpack.unpackb(memoryview(value)[1:])
+    return tuple(fields[place] for place in (0, 4, 5) if place < len(fields) and fields[place])
+
+
+def roles(value: bytes) -> list[int]:
+    """Return the role ids of a packed member."""
+    found: list[int] = msgpack.unpackb(memoryview(value)[1:])[1]
+    return found
+
+
+def _packed_time(text: str | None) -> int | str | None:
+    if not text:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    if time.tzinfo is None or time.isoformat() != text:
+        return text
+    return (time - _EPOCH) // timedelta(microseconds=1)
+
+
+def _time(packed: int | str | None) -> str | None:
+    if isinstance(packed, int):
+        return (_EPOCH + timedelta(microseconds=packed)).isoformat()
+    return packed
+
+
+def _packed_hash(text: str | None) -> bytes | str | None:
+    found = _HASH.fullmatch(text) if text else None
+    if found is None:
+        return text or None
+    return (b"a" if found[1] else b"") + bytes.fromhex(found[2])
+
+
+def _hash(packed: bytes | str | None) -> str | None:
+    if isinstance(packed, bytes):
+        return f"{'a_' if len(packed) > 16 else ''}{packed[-16:].hex()}"  # noqa: PLR2004 - an MD5 has 16 bytes
+    return packed
+
+
+def _packed_decoration(decoration: dict[str, Any] | None) -> list[Any] | None:
+    return [decoration.get("asset"), decoration.get("sku_id")] if decoration else None
+
+
+def _decoration(packed: list[Any] | None) -> dict[str, Any] | None:
+    return {"asset": packed[0], "sku_id": packed[1]} if packed else None
+
+
+_GUILD_FIELDS = ("identity_guild_id", "identity_enabled", "tag", "badge")
+
+
+def _packed_guild(guild: dict[str, Any] | None) -> list[Any] | None:
+    return [guild.get(name) for name in _GUILD_FIELDS] if guild else None
+
+
+def _guild(packed: list[Any] | None) -> dict[str, Any] | None:
+    return dict(zip(_GUILD_FIELDS, packed, strict=True)) if packed else None

@@ -1,0 +1,164 @@
+"""Fills member lists at Discord's pace: guilds somebody reads first, then the small ones.
+
+A task of its own, never part of reading: waiting here delays no event. What the chunks contain is the planner's
+business; this decides only what to ask for next, and when.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from discordproxy_gateway.operations import GuildMemory
+
+log = logging.getLogger(__name__)
+
+BURST = 10
+INTERVAL_S = 60 / 90
+"""Discord allows 120 sends per 60 s and connection (gateway, rate limiting): at most 100 of them are for lists."""
+
+PER_GUILD_S = 30.0
+"""Discord answers one full list per guild and 30 s (gateway events, request guild members)."""
+
+PATIENCE_S = 60.0
+"""A list without a new chunk for so long is asked for again."""
+
+_IDLE_S = 5.0
+
+
+class Pace:
+    """Evenly spaced sends with a short burst at first. Pure: times come in and go out."""
+
+    def __init__(self, *, burst: int = BURST, interval_s: float = INTERVAL_S) -> None:
+        self._burst = burst
+        self._interval_s = interval_s
+        self._free_at = float("-inf")  # when the whole burst is available again
+
+    def wait_s(self, now: float) -> float:
+        """Return how long the next send has to wait; 0 permits it."""
+        return max(0.0, self._free_at - (self._burst - 1) * self._interval_s - now)
+
+    def sent(self, now: float) -> None:
+        """Note a send."""
+        self._free_at = max(self._free_at, now) + self._interval_s
+
+
+def next_guild(
+    guilds: Mapping[str, GuildMemory], *, wanted: Iterable[str], not_before: Mapping[str, float], now: float
+) -> str | None:
+    """Return the guild to ask for, or None if no list is missing that may be asked for now. Pure.
+
+    Args:
+        wanted: guilds somebody reads, most urgent first.
+        not_before: when a guild may be asked for again.
+    """
+
+    def missing(guild_id: str) -> bool:
+        memory = guilds.get(guild_id)
+        return (
+            memory is not None
+            and memory.current
+            and memory.available
+            and not memory.complete
+            and memory.request is None
+            and not_before.get(guild_id, now) <= now
+        )
+
+    urgent = next(filter(missing, wanted), None)
+    if urgent is not None:
+        return urgent
+    return min(filter(missing, guilds), key=lambda guild_id: guilds[guild_id].size, default=None)
+
+
+class Requests(Protocol):
+    """The part of the socket that asks for members."""
+
+    async def request_chunks(self, guild_id: int, query: str | None = None, *, limit: int, nonce: str | None) -> None:
+        """Send op 8."""
+
+
+class Chunker:
+    """Asks for the member lists that are missing on one connection.
+
+    Args:
+        guilds: the planner's memory, which chunks and events change.
+        wanted_key: sorted set of guilds somebody reads.
+    """
+
+    def __init__(self, redis: Redis, wanted_key: str, guilds: Mapping[str, GuildMemory], request: Any) -> None:
+        self._redis = redis
+        self._wanted_key = wanted_key
+        self._guilds = guilds
+        self._note_request = request
+        self._pace = Pace()
+        self._wanted: list[str] = []
+        self._not_before: dict[str, float] = {}
+        self._progress_at: dict[str, float] = {}
+        self._news = asyncio.Event()
+
+    def note(self, name: str, data: Any) -> None:
+        """Look at an event that was stored."""
+        now = asyncio.get_running_loop().time()
+        if name == "GUILD_MEMBERS_CHUNK":
+            self._progress_at[data["guild_id"]] = now
+        elif name == "RATE_LIMITED" and data.get("opcode") == 8:  # noqa: PLR2004 - request guild members
+            self._refused(str(data.get("meta", {}).get("guild_id", "")), now + float(data["retry_after"]))
+        elif name in {"READY", "GUILD_CREATE", "RESUMED"}:
+            self._news.set()
+
+    def _refused(self, guild_id: str, again_at: float) -> None:
+        if guild_id in self._guilds:
+            self._guilds[guild_id].request = None
+            self._not_before[guild_id] = again_at
+
+    async def run(self, socket: Requests) -> None:
+        """Ask for what is missing, for ever."""
+        while True:
+            now = asyncio.get_running_loop().time()
+            self._give_up_on_silent(now)
+            await self._read_wanted()
+            guild_id = next_guild(self._guilds, wanted=self._wanted, not_before=self._not_before, now=now)
+            if guild_id is None:
+                await self._rest()
+            elif (wait_s := self._pace.wait_s(now)) > 0:
+                await asyncio.sleep(wait_s)
+            else:
+                await self._ask(socket, guild_id, now)
+
+    async def _ask(self, socket: Requests, guild_id: str, now: float) -> None:
+        nonce = secrets.token_hex(8)
+        self._note_request(guild_id, nonce)
+        self._pace.sent(now)
+        self._not_before[guild_id] = now + PER_GUILD_S
+        self._progress_at[guild_id] = now
+        await socket.request_chunks(int(guild_id), "", limit=0, nonce=nonce)
+
+    def _give_up_on_silent(self, now: float) -> None:
+        for guild_id, memory in self._guilds.items():
+            if memory.request is not None and self._progress_at.get(guild_id, now) + PATIENCE_S < now:
+                log.warning("no members of guild %s for %.0f s, asking again", guild_id, PATIENCE_S)
+                memory.request = None
+
+    async def _read_wanted(self) -> None:
+        try:
+            popped = await self._redis.zpopmin(self._wanted_key, 100)
+        except (RedisError, OSError):
+            return
+        self._wanted = [*dict.fromkeys([*self._wanted, *(member.decode() for member, _ in popped)])]
+        self._wanted = [guild_id for guild_id in self._wanted if self._misses(guild_id)]
+
+    def _misses(self, guild_id: str) -> bool:
+        memory = self._guilds.get(guild_id)
+        return memory is not None and not memory.complete
+
+    async def _rest(self) -> None:
+        self._news.clear()
+        try:
+            async with asyncio.timeout(_IDLE_S):
+                await self._news.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,86 @@
+"""Answers interactions that nobody has answered in time, so that the application gets 15 minutes instead of 3 s."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from discordproxy_gateway.events.interactions import DEFERRED, Interactions
+from discordproxy_gateway.tasks import end
+
+log = logging.getLogger(__name__)
+
+EXPIRED_S = 3.0
+"""Discord takes the first response within 3 s (receiving and responding to interactions)."""
+
+_PRIVATE = 64  # message flag EPHEMERAL
+_MESSAGE_LATER = 5
+_UPDATE_LATER = 6
+_RESPONSES = {2: _MESSAGE_LATER, 3: _UPDATE_LATER, 5: _MESSAGE_LATER}
+"""Type of interaction -> type of the deferred response: commands, components, modals. Autocomplete has none."""
+
+Send = Callable[[str, str, dict[str, Any]], Awaitable[None]]
+"""Sends a callback: interaction id, token, body. Raises what `failures` of the deferrer names."""
+
+
+def deferred_response(interaction: dict[str, Any], *, private: bool) -> dict[str, Any] | None:
+    """Return the body that puts an interaction off, or None for a kind that cannot wait. Pure."""
+    kind = _RESPONSES.get(interaction.get("type", 0))
+    if kind is None:
+        return None
+    if kind == _MESSAGE_LATER and private:
+        return {"type": kind, "data": {"flags": _PRIVATE}}
+    return {"type": kind}
+
+
+class Deferrer:
+    """Watches interactions go by.
+
+    Args:
+        after_s: how long the application has; 0 switches deferring off.
+        private: whether the deferred answer is shown to its user only; it cannot be changed later.
+        failures: exceptions of `send` that mean Discord did not take it.
+    """
+
+    def __init__(
+        self,
+        interactions: Interactions,
+        send: Send,
+        *,
+        after_s: float,
+        private: bool,
+        failures: tuple[type[BaseException], ...],
+    ) -> None:
+        self._interactions = interactions
+        self._send = send
+        self._after_s = after_s
+        self._private = private
+        self._failures = (*failures, RedisError, OSError)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def note(self, interaction: dict[str, Any], received_at: float) -> None:
+        """Defer an interaction that arrived at loop time `received_at`, unless somebody is faster."""
+        body = deferred_response(interaction, private=self._private)
+        if not self._after_s or body is None:
+            return
+        task = asyncio.create_task(self._defer(interaction["id"], interaction["token"], body, received_at))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Leave what is pending to the applications."""
+        if self._tasks:
+            await end(*self._tasks)
+
+    async def _defer(self, interaction_id: str, token: str, body: dict[str, Any], received_at: float) -> None:
+        now = asyncio.get_running_loop().time()
+        await asyncio.sleep(max(0.0, received_at + self._after_s - now))
+        if asyncio.get_running_loop().time() - received_at > EXPIRED_S:
+            return
+        try:
+            if await self._interactions.claim(interaction_id, DEFERRED) is None:
+                await self._send(interaction_id, token, body)
+        except self._failures as error:
+            log.warning("interaction %s could not be deferred: %s", interaction_id, type(error).__name__)

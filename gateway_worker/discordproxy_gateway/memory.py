@@ -1,0 +1,45 @@
+"""Loads what the planner remembers, so that a successor goes on where the stored events end."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+
+from discordproxy_gateway.keys import Keys, Slot
+from discordproxy_gateway.operations import GuildMemory, Planner
+
+_FIELDS = ("gen", "mark", "count", "complete", "available")
+_AT_A_TIME = 200
+
+
+async def load_planner(redis: Redis, keys: Keys, slot: Slot, *, mark: str, members: bool) -> Planner:
+    """Return a planner that knows what Redis knows.
+
+    Args:
+        mark: of the session that is resumed, "" when a new one will begin.
+        members: whether member lists are kept.
+    """
+    ids = sorted(field.decode() for field in await redis.hkeys(keys.guilds))
+    mine = [guild_id for guild_id in ids if slot.holds(int(guild_id))]
+    guilds: dict[str, GuildMemory] = {}
+    for start in range(0, len(mine), _AT_A_TIME):
+        some = mine[start : start + _AT_A_TIME]
+        async with redis.pipeline(transaction=False) as pipeline:
+            for guild_id in some:
+                pipeline.hmget(keys.meta(guild_id), _FIELDS)
+            rows = await pipeline.execute()
+        guilds.update({guild_id: _memory(row, mark) for guild_id, row in zip(some, rows, strict=True)})
+    awaited = [member.decode() for member in await redis.smembers(keys.awaited(slot))]
+    return Planner(keys, slot, guilds=guilds, mark=mark, awaited=awaited, members=members)
+
+
+def _memory(row: Sequence[Any], mark: str) -> GuildMemory:
+    generation, stored_mark, count, complete, available = (value.decode() if value else "" for value in row)
+    current = bool(mark) and stored_mark == mark
+    return GuildMemory(
+        generation=int(generation or 0),
+        current=current,
+        available=available == "1",
+        complete=current and complete == "1",
+        size=int(count or 0),
+    )
