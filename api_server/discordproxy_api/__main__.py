@@ -1,6 +1,8 @@
 """Composition root of one API worker: settings in, objects wired bottom-up, one run, closed in reverse order."""
 
 import asyncio
+import contextlib
+import ctypes
 import gc
 import ipaddress
 import logging
@@ -43,6 +45,9 @@ log = logging.getLogger("discordproxy_api")
 
 CONFIGURATION = 78
 """Exit status that tells a supervisor not to try again: somebody has to change something first."""
+
+M_MMAP_THRESHOLD = -3
+"""The number of this parameter in glibc's malloc.h."""
 
 HOMEPAGE = "https://github.com/discordproxy/discordproxy"
 
@@ -127,10 +132,16 @@ def _procedures(
 ) -> dict[str, Procedure]:
     policy = RoutePolicy(allow=settings.request_allow, deny=settings.request_deny)
     procedures: dict[str, Procedure] = {
-        name: Routed(rpc, rest) for name, rpc in contract.items() if rpc.template is not None
+        name: Routed(rpc, rest, users_only=settings.users_only_mentions)
+        for name, rpc in contract.items()
+        if rpc.template is not None
     }
     procedures["SendDirectMessage"] = SendDirectMessage(
-        contract["SendDirectMessage"], contract["SendChannelMessage"], rest, dm_channels
+        contract["SendDirectMessage"],
+        contract["SendChannelMessage"],
+        rest,
+        dm_channels,
+        users_only=settings.users_only_mentions,
     )
     procedures["SyncMemberRoles"] = SyncMemberRoles(contract["SyncMemberRoles"], rest)
     procedures["Request"] = Request(contract["Request"], rest, policy)
@@ -201,10 +212,20 @@ def _is_local(host: str) -> bool:
         return host == "localhost"
 
 
+def _give_large_memory_back() -> None:
+    """Let glibc map every large block on its own, so that an upload's memory returns to the system when it is freed.
+
+    By default the threshold grows to 32 MiB with the first upload, and freed blocks stay with the process.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another C library needs and knows no such call
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1024 * 1024)
+
+
 def main() -> None:
     """Run the process; what nobody but the operator can repair ends it with one line."""
     settings = load(ApiSettings)
     logs.set_up(settings.log_level)
+    _give_large_memory_back()
     if api_implementation.Type() != "upb":
         log.warning("protobuf runs without its C part: translation is ten times slower")
     try:

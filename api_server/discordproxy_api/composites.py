@@ -1,6 +1,5 @@
 """RPCs that are more than one request: direct messages and role synchronisation."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,8 +17,7 @@ from discordproxy_api.outbound import RestRequest, repeat_of
 from discordproxy_api.problems import FieldProblem
 from discordproxy_api.rest import Rest
 from discordproxy_api.retry import Repeat
-from discordproxy_api.routed import Job, Routed, check, document_of
-from discordproxy_api.translate import Outgoing
+from discordproxy_api.routed import Job, Plan, Routed, check, document_of
 from discordproxy_ratelimit.route import route_of
 
 UNKNOWN_CHANNEL = 10003
@@ -35,31 +33,33 @@ class SendDirectMessage:
     same in every request that writes a message), so it goes the same way.
     """
 
-    def __init__(self, rpc: Rpc, channel_message: Rpc, rest: Rest, dm_channels: DmChannels) -> None:
+    def __init__(
+        self, rpc: Rpc, channel_message: Rpc, rest: Rest, dm_channels: DmChannels, *, users_only: bool = False
+    ) -> None:
         self.rpc = rpc
-        self._routed = Routed(replace(channel_message, response_type=rpc.response_type), rest)
+        self._routed = Routed(replace(channel_message, response_type=rpc.response_type), rest, users_only=users_only)
         self._dm_channels = dm_channels
 
     def job(self, request: Any, call: Call) -> Job:
         """Return the job for a request message; raises ApiError when it is invalid."""
         check(self.rpc, request)
-        parts = self._routed.plan(SendChannelMessageRequest.FromString(request.SerializeToString()), call)
-        return Job(partial(self._run, request.user_id, parts, call), repeat_of(parts))
+        plan = self._routed.plan(SendChannelMessageRequest.FromString(request.SerializeToString()), call)
+        return Job(partial(self._run, request.user_id, plan, call), repeat_of(plan.parts))
 
-    async def _run(self, user_id: int, parts: Sequence[Outgoing], call: Call) -> Message:
+    async def _run(self, user_id: int, plan: Plan, call: Call) -> Message:
         channel_id, remembered = await self._dm_channels.find(user_id, call)
         try:
-            return await self._send(channel_id, parts, call)
+            return await self._send(channel_id, plan, call)
         except ApiError as error:
             if not remembered or error.code != UNKNOWN_CHANNEL:
                 raise
         channel_id, _ = await self._dm_channels.find(user_id, call, fresh=True)
-        return await self._send(channel_id, parts, call)
+        return await self._send(channel_id, plan, call)
 
-    async def _send(self, channel_id: int, parts: Sequence[Outgoing], call: Call) -> Message:
-        for part in parts:
+    async def _send(self, channel_id: int, plan: Plan, call: Call) -> Message:
+        for part in plan.parts:
             part.parameters["channel_id"] = str(channel_id)
-        return await self._routed.run(parts, call)
+        return await self._routed.run(plan, call)
 
 
 class SyncMemberRoles:

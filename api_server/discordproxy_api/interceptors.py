@@ -208,12 +208,10 @@ async def _abort(context: Any, call: Call, error: ApiError) -> None:
 
 
 def _log(call: Call, status: grpc.StatusCode, reason: str, took_s: float) -> None:
-    level = logging.INFO if status is StatusCode.OK else logging.WARNING
-    if access_log.isEnabledFor(level):
+    if access_log.isEnabledFor(logging.INFO):
         outcome = f"{status.name} {reason}".rstrip()
         http = f" http={call.answer_status}" if call.answer_status else ""
-        access_log.log(
-            level,
+        access_log.info(
             "%s %s app=%s sent=%s requests=%d%s %.3f s [%s]",
             *(call.rpc, outcome, call.app, call.sent, call.attempts, http, took_s, call.request_id),
         )

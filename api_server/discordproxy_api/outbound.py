@@ -23,7 +23,7 @@ class RestRequest:
         reason: for X-Audit-Log-Reason, not yet encoded.
         authorization: value of that header; None sends the bot's token, "" sends none.
         repeat: how far it may be sent again after it may have arrived.
-        effect: whether it does what the caller asked for; a mere preparation or a read does not.
+        effect: whether it does what the caller asked for; a mere preparation does not.
     """
 
     method: str
@@ -93,7 +93,6 @@ def rest_request(outgoing: Outgoing, *, now_ms: int) -> RestRequest:
         reason=outgoing.reason,
         authorization="" if outgoing.no_bot_auth else None,
         repeat=repeatability(outgoing.method, nonce=_has_nonce(outgoing)),
-        effect=outgoing.method != "GET",
     )
 
 

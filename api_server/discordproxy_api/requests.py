@@ -114,7 +114,7 @@ def _path_problems(path: str) -> list[str]:
     if not path.startswith("/"):
         return ['Must start with "/" and hold no host.']
     decoded = path
-    for _ in range(3):  # whatever a server in between may decode again
+    for _ in range(5):  # as often as servers on the way may decode it again
         segments = decoded.replace("\\", "/").split("/")
         if "." in segments or ".." in segments or "\\" in decoded:
             return ['Must not hold "\\", "." or "..", percent-encoded or not.']
@@ -190,7 +190,6 @@ def _rest_request(request: Any, template: str) -> RestRequest:
         reason=request.reason,
         authorization={"": None, "none": ""}.get(request.authorization, request.authorization),
         repeat=repeatability(request.method, nonce=nonce),
-        effect=request.method != "GET",
     )
 
 

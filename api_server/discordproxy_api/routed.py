@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from secrets import token_hex
 from typing import Any
 
 import orjson
@@ -17,6 +18,7 @@ from discordproxy_api.errors import ApiError
 from discordproxy_api.outbound import Reply, repeat_of, rest_request
 from discordproxy_api.rest import Rest
 from discordproxy_api.retry import Repeat
+from discordproxy_api.steps import Circumstances, follow_ups, prepare
 from discordproxy_api.translate import Outgoing, Translator
 from discordproxy_api.validation import InvalidRequest, validate
 
@@ -38,42 +40,89 @@ class Job:
     repeat: Repeat
 
 
-class Routed:
-    """One RPC with a route."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a call sends: `parts` one after the other, then what `follow_ups` makes of the response."""
 
-    def __init__(self, rpc: Rpc, rest: Rest) -> None:
+    parts: list[Outgoing]
+    follow_ups: Callable[[Any], list[Outgoing]]
+
+
+class Routed:
+    """One RPC with a route.
+
+    Args:
+        users_only: the operator's default for mentions, see `steps.Circumstances`.
+    """
+
+    def __init__(self, rpc: Rpc, rest: Rest, *, users_only: bool = False) -> None:
         self.rpc = rpc
         self._rest = rest
+        self._users_only = users_only
         self._translator = Translator(rpc)
 
     def job(self, request: Any, call: Call) -> Job:
         """Return the job for a request message; raises ApiError when it is invalid."""
         check(self.rpc, request)
-        parts = self.plan(request, call)
-        return Job(partial(self.run, parts, call), repeat_of(parts))
+        plan = self.plan(request, call)
+        return Job(partial(self.run, plan, call), repeat_of(plan.parts))
 
-    def plan(self, request: Any, call: Call) -> list[Outgoing]:  # noqa: ARG002 - the steps look at both
-        """Return what has to be sent, in order; usually one part."""
-        return [self._translator.outgoing(request)]
+    def plan(self, request: Any, call: Call) -> Plan:
+        """Return what has to be sent for a valid request."""
+        circumstances = Circumstances(_seed(call), _now_ms(), users_only=self._users_only)
+        parts = prepare(self.rpc.name, request, self._translator.outgoing(request), circumstances)
+        if not getattr(request, "crosspost", False):
+            return Plan(parts, _nothing)
+        small = type(request)(channel_id=request.channel_id, crosspost=True)  # the files need not wait for the answer
+        return Plan(parts, partial(follow_ups, self.rpc.name, small))
 
-    async def run(self, parts: Sequence[Outgoing], call: Call) -> Message:
-        """Send the parts one after the other and return the response."""
+    async def run(self, plan: Plan, call: Call) -> Message:
+        """Send what was planned and return the response."""
         replies: list[Reply] = []
         try:
-            for part in parts:
-                request = rest_request(part, now_ms=int(time.time() * 1000))
-                replies.append(await self._rest.send(request, call))
+            await self._send(plan.parts, call, replies)
+            response = self._response(replies, plan.parts[0].parameters)
+            await self._send(plan.follow_ups(response), call, [])
         except ApiError as error:
-            error.sent_message_ids = tuple(_ids(replies))
+            if MORE in self.rpc.response_type.DESCRIPTOR.fields_by_name:
+                error.sent_message_ids = tuple(_ids(replies))
             raise
-        return self._response(replies, parts[0].parameters)
+        return response
+
+    async def _send(self, parts: Sequence[Outgoing], call: Call, replies: list[Reply]) -> None:
+        for part in parts:
+            reply = await self._send_one(part, call)
+            if reply is not None:
+                replies.append(reply)
+
+    async def _send_one(self, part: Outgoing, call: Call) -> Reply | None:
+        try:
+            return await self._rest.send(rest_request(part, now_ms=_now_ms()), call)
+        except ApiError as error:
+            if error.code in part.tolerated:
+                return None
+            raise
 
     def _response(self, replies: Sequence[Reply], parameters: dict[str, str]) -> Message:
-        response: Any = self._translator.incoming(document_of(replies[0]), parameters)
+        first = document_of(replies[0]) if replies else None
+        response: Any = self._translator.incoming(first, parameters)
         if len(replies) > 1 and MORE in self.rpc.response_type.DESCRIPTOR.fields_by_name:
             more = (self._translator.incoming(document_of(reply), parameters) for reply in replies[1:])
             response.more_messages.extend(each.message for each in more)
         return response  # type: ignore[no-any-return]  # the translator makes what the contract says
+
+
+def _seed(call: Call) -> str:
+    """Return what the nonces of a call are made of: the same for the same logical call, as far as the caller tells."""
+    return f"{call.app} {call.rpc} {call.idempotency_key}" if call.idempotency_key else token_hex(16)
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def _nothing(_response: Any) -> list[Outgoing]:
+    return []
 
 
 def check(rpc: Rpc, request: Any) -> None:
@@ -94,6 +143,12 @@ def document_of(reply: Reply) -> Any:
 
 
 def _ids(replies: Sequence[Reply]) -> list[int]:
-    """Return the ids of the messages that were made."""
-    documents = [document_of(reply) for reply in replies]
-    return [int(document["id"]) for document in documents if isinstance(document, dict) and "id" in document]
+    """Return the ids of the messages that exist."""
+    return [message_id for message_id in map(_id, replies) if message_id]
+
+
+def _id(reply: Reply) -> int:
+    try:
+        return int(reply.document()["id"])
+    except (ValueError, KeyError, TypeError):
+        return 0  # an answer that broke; the call tells that it was sent

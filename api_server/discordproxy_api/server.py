@@ -68,6 +68,7 @@ class Server:
                 ("grpc.so_reuseport", 1),
                 ("grpc.max_receive_message_length", options.max_message_bytes),
                 ("grpc.max_send_message_length", -1),
+                ("grpc.http2.bdp_probe", 0),  # else gRPC lets every stream send megabytes before anybody reads
             ],
             maximum_concurrent_rpcs=BACKSTOP,
         )

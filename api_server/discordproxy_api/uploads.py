@@ -53,6 +53,11 @@ class Received:
     def __init__(self, data: bytes | None) -> None:
         self._data = data
 
+    @property
+    def size(self) -> int:
+        """Number of bytes."""
+        return len(self._data or b"")
+
     def take(self) -> bytes:
         """Return the bytes and let go of them."""
         data, self._data = self._data, None
@@ -86,17 +91,19 @@ class Uploads:
         Raises:
             ApiError: there is no room, or the request did not arrive in time.
         """
-        reserved = min(declared, self._limits.held_bytes) if declared > SMALL else 0
+        declared = declared if declared > SMALL else 0
+        reserved = min(declared, self._limits.held_bytes)  # one that is larger than the room waits for all of it
         if reserved:
             await self._wait_for_room(reserved)
         try:
-            data = await self._arrive(read)
-            missing = len(data) - reserved if data is not None and len(data) > SMALL else 0
-            if missing > 0:
-                self._reserve(missing)
+            received = Received(await self._arrive(read))
+            missing = received.size - declared
+            if missing > SMALL:
+                if not self._has_room(missing):
+                    received.take()  # an error keeps this frame alive until it has been answered
+                    raise _full()
+                self._count(missing)
                 reserved += missing
-            received = Received(data)
-            del data
             yield received
         finally:
             self._release(reserved)
@@ -126,7 +133,7 @@ class Uploads:
             self._slow -= 1
 
     async def _wait_for_room(self, size: int) -> None:
-        if not self._line and self._fits(size):
+        if self._has_room(size):
             self._count(size)
             return
         room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -146,10 +153,8 @@ class Uploads:
         finally:
             self._metrics.uploads_waiting.dec()
 
-    def _reserve(self, size: int) -> None:
-        if self._line or not self._fits(size):
-            raise _full()
-        self._count(size)
+    def _has_room(self, size: int) -> bool:
+        return not self._line and self._fits(size)
 
     def _fits(self, size: int) -> bool:
         return not self._held or self._held + size <= self._limits.held_bytes

@@ -11,6 +11,8 @@ from discordproxy_ratelimit.notes import Claim
 from discordproxy_ratelimit.permit import Caller, Permit, Verdict
 from discordproxy_ratelimit.route import Route
 
+NOBODY = Caller()
+
 
 @dataclass
 class Acquired:
@@ -83,7 +85,13 @@ class FakeBroker:
 
     @asynccontextmanager
     async def acquire(
-        self, route: Route, deadline=None, caller: Caller = Caller(), *, max_wait_s=None, retry_of=None  # noqa: B008
+        self,
+        route: Route,
+        deadline=None,
+        caller: Caller = NOBODY,
+        *,
+        max_wait_s=None,
+        retry_of=None,
     ) -> AsyncIterator[Permit]:
         self.acquired.append(Acquired(route, caller, deadline, max_wait_s, retry_of))
         await self._wait()

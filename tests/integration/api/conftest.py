@@ -1,6 +1,8 @@
 """A worker in this process, between a real gRPC client and a local Discord, with a broker that only takes notes."""
 
+import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -42,11 +44,16 @@ async def serve(discord: Sandbox, broker: FakeBroker | None = None, **settings) 
 
 
 def _set():
-    import asyncio
-
     event = asyncio.Event()
     event.set()
     return event
+
+
+@pytest.fixture
+def unused_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
 
 
 @pytest.fixture

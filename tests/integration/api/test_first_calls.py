@@ -1,5 +1,7 @@
 """The three calls of 1.5.1, the whole way: gRPC, permit, HTTP, reply."""
 
+import json
+
 import grpc
 import pytest
 
@@ -35,7 +37,9 @@ async def test_channel_message_comes_back_with_every_field(served):
 
 async def test_direct_message_opens_the_channel_once(served):
     for number in range(3):
-        answer = await served.stub.SendDirectMessage(SendDirectMessageRequest(user_id=int(USER_ID), content=str(number)))
+        answer = await served.stub.SendDirectMessage(
+            SendDirectMessageRequest(user_id=int(USER_ID), content=str(number))
+        )
         assert answer.message.content == str(number)
     templates = [record.template for record in served.discord.ledger.records]
     assert templates == ["/users/@me/channels", *3 * ["/channels/{channel_id}/messages"]]
@@ -49,5 +53,6 @@ async def test_guild_channels(served):
 async def test_unknown_user_is_discords_error(served):
     with pytest.raises(grpc.aio.AioRpcError) as failed:
         await served.stub.SendDirectMessage(SendDirectMessageRequest(user_id=1, content="Hello"))
+    details = json.loads(failed.value.details())
+    assert (details["type"], details["sent"]) == ("HTTPException", "no")
     assert failed.value.code() in {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT}
-    print(failed.value.details())

@@ -1,0 +1,200 @@
+"""What goes wrong at Discord or on the way, and what the caller is told: status, `sent`, and never a second message."""
+
+import json
+
+import grpc
+import pytest
+
+from discordproxy.discord_api_pb2 import (
+    ApiRequest,
+    CreateInviteRequest,
+    GetGuildChannelsRequest,
+    MessageId,
+    SendChannelMessageRequest,
+    SendDirectMessageRequest,
+)
+from discordproxy_ratelimit.errors import BrokerUnavailable, KnownRefusal, WaitRefused
+from discordproxy_sandbox.faults import Fault
+from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID, USER_ID
+from integration.api.conftest import serve
+
+MESSAGE = SendChannelMessageRequest(channel_id=int(CHANNEL_ID), content="Hello")
+INVITE = CreateInviteRequest(channel_id=int(CHANNEL_ID))
+
+
+async def failure(call):
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await call
+    error = failed.value
+    return error.code().name, json.loads(error.details()), dict(error.trailing_metadata())
+
+
+@pytest.mark.parametrize(
+    ("http", "status", "sent"),
+    [
+        (400, "INVALID_ARGUMENT", "no"),
+        (401, "UNAUTHENTICATED", "no"),
+        (403, "PERMISSION_DENIED", "no"),
+        (404, "NOT_FOUND", "no"),
+        (409, "FAILED_PRECONDITION", "no"),
+        (500, "INTERNAL", "unknown"),
+        (502, "UNAVAILABLE", "unknown"),
+        (503, "INTERNAL", "unknown"),
+        (504, "DEADLINE_EXCEEDED", "unknown"),
+    ],
+)
+async def test_status_and_sent_of_a_request_that_cannot_be_repeated(served, http, status, sent):
+    served.discord.faults.add(Fault(kind="status", status=http))
+    name, details, trailers = await failure(served.stub.CreateInvite(INVITE))
+    assert (name, details["type"], details["status"], details["sent"]) == (status, "HTTPException", http, sent)
+    assert trailers["x-request-id"] == details["request_id"]
+    assert ("grpc-retry-pushback-ms" in trailers) == (sent != "no")
+    assert len(served.discord.ledger.records) == 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("kind", ["status", "reset"])
+async def test_a_message_is_repeated_and_never_doubled(served, kind, when):
+    served.discord.faults.add(Fault(kind=kind, when=when, status=502))
+    answer = await served.stub.SendChannelMessage(MESSAGE)
+    assert answer.message.content == "Hello"
+    assert len(served.discord.ledger.stored) == 1
+    assert len(served.discord.ledger.records) == 2
+    outcomes = [answer.status if answer else None for _permit, answer in served.broker.ended]
+    assert outcomes == [502 if kind == "status" else 0, 200]
+
+
+async def test_a_lost_answer_of_what_cannot_be_repeated_is_unknown(served):
+    served.discord.faults.add(Fault(kind="reset", when="after"))
+    name, details, _ = await failure(served.stub.CreateInvite(INVITE))
+    assert (name, details["type"], details["reason"]) == ("UNAVAILABLE", "ProxyException", "DISCORD_UNREACHABLE")
+    assert (details["sent"], details["retry_after"]) == ("unknown", 1.0)
+    assert len(served.discord.ledger.records) == 1
+
+
+async def test_giving_up_after_the_attempts(discord):
+    discord.faults.add(Fault(kind="status", status=500, count=10))
+    async with serve(discord, retries=1) as served:
+        name, details, _ = await failure(served.stub.SendChannelMessage(MESSAGE))
+    assert (name, details["sent"], len(discord.ledger.records)) == ("INTERNAL", "unknown", 2)
+
+
+async def test_a_refusal_after_a_lost_answer_leaves_it_unknown(served):
+    served.discord.faults.add(Fault(kind="reset", when="after"))
+    served.discord.faults.add(Fault(kind="status", status=403))
+    name, details, _ = await failure(served.stub.SendChannelMessage(MESSAGE))
+    assert (name, details["sent"]) == ("PERMISSION_DENIED", "unknown")
+
+
+async def test_a_repeated_delete_that_finds_nothing_has_succeeded(served):
+    message = (await served.stub.SendChannelMessage(MESSAGE)).message
+    served.discord.faults.add(Fault(kind="reset", when="after"))
+    await served.stub.DeleteMessage(MessageId(channel_id=int(CHANNEL_ID), message_id=message.id))
+    name, details, _ = await failure(
+        served.stub.DeleteMessage(MessageId(channel_id=int(CHANNEL_ID), message_id=message.id))
+    )
+    assert (name, details["code"], details["sent"]) == ("NOT_FOUND", 10008, "no")
+
+
+async def test_429_goes_back_to_the_head_of_the_queue(served):
+    served.discord.faults.add(Fault(kind="rate_limited", retry_after_body=0.5))
+    await served.stub.SendChannelMessage(MESSAGE)
+    first, second = served.broker.acquired
+    assert first.retry_of is None
+    assert second.retry_of is served.broker.ended[0][0]
+    assert served.broker.ended[0][1].retry_after_s == 0.5
+
+
+async def test_429_that_cannot_wait_is_told_with_its_time(served):
+    served.discord.faults.add(Fault(kind="rate_limited", retry_after_body=30.0, retry_after_header="30", count=99))
+    name, details, _ = await failure(served.stub.SendChannelMessage(MESSAGE))
+    assert (name, details["status"], details["retry_after"], details["sent"]) == ("RESOURCE_EXHAUSTED", 429, 30.0, "no")
+    assert len(served.discord.ledger.records) == 10
+
+
+async def test_an_answer_that_is_cut_short_was_sent(served):
+    served.discord.faults.add(Fault(kind="truncated"))
+    name, details, _ = await failure(served.stub.SendChannelMessage(MESSAGE))
+    assert (name, details["sent"]) == ("INTERNAL", "yes")
+
+
+async def test_nobody_listens_at_discord(discord, unused_port):
+    async with serve(discord, discord_url=f"http://127.0.0.1:{unused_port}/api/v10", retries=1) as served:
+        name, details, _ = await failure(served.stub.CreateInvite(INVITE))
+        assert (name, details["reason"], details["sent"]) == ("UNAVAILABLE", "DISCORD_UNREACHABLE", "no")
+        assert [answer for _permit, answer in served.broker.ended] == [None, None]
+
+
+async def test_discord_does_not_answer_in_time(discord):
+    discord.faults.add(Fault(kind="silent"))
+    async with serve(discord, http_timeout=0.2) as served:
+        name, details, _ = await failure(served.stub.CreateInvite(INVITE))
+    assert (name, details["reason"], details["sent"]) == ("UNAVAILABLE", "DISCORD_UNREACHABLE", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "reason"),
+    [
+        (WaitRefused("too long", retry_after_s=9.0), "RESOURCE_EXHAUSTED", "WAIT_EXCEEDS_DEADLINE"),
+        (BrokerUnavailable("no Redis", retry_after_s=1.0), "UNAVAILABLE", "BROKER_UNAVAILABLE"),
+        (KnownRefusal("no", status=403, code=50001, retry_after_s=60.0), "PERMISSION_DENIED", "DISCORD_ERROR"),
+    ],
+)
+async def test_refusals_of_the_broker_send_nothing(served, refusal, status, reason):
+    served.broker.refusal = refusal
+    name, details, _ = await failure(served.stub.GetGuildChannels(GetGuildChannelsRequest(guild_id=int(GUILD_ID))))
+    assert (name, details["reason"], details["sent"]) == (status, reason, "no")
+    assert details["retry_after"] == refusal.retry_after_s
+    assert not served.discord.ledger.records
+
+
+async def test_a_lost_dm_channel_does_not_mean_a_lost_message(discord):
+    discord.faults.add(Fault(kind="status", status=500, path="users/@me/channels", count=99))
+    async with serve(discord, retries=1) as served:
+        request = SendDirectMessageRequest(user_id=int(USER_ID), content="x")
+        name, details, _ = await failure(served.stub.SendDirectMessage(request))
+    assert (name, details["sent"]) == ("INTERNAL", "no")
+
+
+async def test_a_dm_channel_that_went_away_is_opened_anew(served):
+    request = SendDirectMessageRequest(user_id=int(USER_ID), content="x")
+    await served.stub.SendDirectMessage(request)
+    served.broker.notes.kept[f"dm:{USER_ID}"] = b"42"
+    answer = await served.stub.SendDirectMessage(request)
+    assert answer.message.channel_id != 42
+    assert served.broker.notes.kept[f"dm:{USER_ID}"] == str(answer.message.channel_id).encode()
+
+
+async def test_direct_messages_work_without_notes(served):
+    served.broker.notes.down = True
+    await served.stub.SendDirectMessage(SendDirectMessageRequest(user_id=int(USER_ID), content="x"))
+
+
+async def test_a_half_sent_split_names_what_exists(served):
+    served.discord.faults.add(Fault(kind="status", status=403, skip=1))
+    request = SendChannelMessageRequest(channel_id=int(CHANNEL_ID), content="word " * 900, overflow="OVERFLOW_SPLIT")
+    name, details, _ = await failure(served.stub.SendChannelMessage(request))
+    assert (name, details["sent"]) == ("PERMISSION_DENIED", "yes")
+    assert details["sent_message_ids"] == [served.discord.ledger.stored[0].message_id]
+
+
+async def test_split_is_in_order(served):
+    text = "\n".join(f"line {number}" for number in range(600))
+    request = SendChannelMessageRequest(channel_id=int(CHANNEL_ID), content=text, overflow="OVERFLOW_SPLIT")
+    answer = await served.stub.SendChannelMessage(request)
+    messages = [answer.message, *answer.more_messages]
+    assert "\n".join(message.content for message in messages) == text
+    assert [message.id for message in messages] == sorted(message.id for message in messages)
+
+
+async def test_large_answers_are_not_read(discord):
+    async with serve(discord, max_answer_bytes=100) as served:
+        name, details, _ = await failure(served.stub.SendChannelMessage(MESSAGE))
+    assert (name, details["sent"]) == ("RESOURCE_EXHAUSTED", "yes")
+
+
+async def test_the_token_is_in_no_error(discord):
+    discord.faults.add(Fault(kind="status", status=500, count=99))
+    async with serve(discord, retries=1) as served:
+        _, details, trailers = await failure(served.stub.Request(ApiRequest(method="GET", path="/users/@me")))
+    assert "canary" not in json.dumps(details) + repr(trailers)

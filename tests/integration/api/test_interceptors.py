@@ -1,0 +1,224 @@
+"""The layers around handlers of all four kinds: no inner text gets out, no failure is answered OK."""
+
+import asyncio
+import contextlib
+import json
+import logging
+
+import grpc
+import pytest
+
+from discordproxy.discord_api_pb2 import SendChannelMessageRequest
+from discordproxy.discord_api_pb2_grpc import DiscordApiStub
+from discordproxy_api import errors
+from discordproxy_api.call import CURRENT
+from discordproxy_api.contract import load_contract
+from discordproxy_api.drain import Drain
+from discordproxy_api.idempotency import Idempotency
+from discordproxy_api.interceptors import AccessLog, Admission, Identity, TimeLimit
+from discordproxy_api.metrics import Metrics
+from discordproxy_api.retry import Repeat
+from discordproxy_api.routed import Job
+from discordproxy_api.servicer import Servicer
+from discordproxy_api.uploads import UploadLimits, Uploads
+from discordproxy_sandbox.population import CHANNEL_ID
+from fakes.broker import FakeNotes
+
+SECRET = "secret token in an exception"
+KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream", "unary_writes")
+SERVICE = "discord_api.DiscordApi"
+
+
+class Handlers:
+    """Handlers of every kind that run `self.inner` in the middle of their work."""
+
+    def __init__(self, inner):
+        self.inner = inner
+        make = {
+            "unary_unary": (grpc.unary_unary_rpc_method_handler, self.unary),
+            "stream_unary": (grpc.stream_unary_rpc_method_handler, self.unary),
+            "unary_stream": (grpc.unary_stream_rpc_method_handler, self.generate),
+            "stream_stream": (grpc.stream_stream_rpc_method_handler, self.generate),
+            "unary_writes": (grpc.unary_stream_rpc_method_handler, self.write),
+        }
+        self.handlers = {name: maker(function) for name, (maker, function) in make.items()}
+
+    async def unary(self, _request, context):
+        await self.inner(context)
+        return b"done"
+
+    async def generate(self, _request, context):
+        yield b"first"
+        await self.inner(context)
+        yield b"done"
+
+    async def write(self, _request, context):
+        await context.write(b"first")
+        await self.inner(context)
+        await context.write(b"done")
+
+
+@contextlib.asynccontextmanager
+async def serving(inner, *, drain=None, longest_s=1800.0, most=10):
+    metrics = Metrics()
+    server = grpc.aio.server(
+        interceptors=[
+            Identity(),
+            AccessLog(metrics),
+            Admission(drain or Drain(), most=most, most_per_app=most, most_streams=most),
+            TimeLimit(longest_s),
+        ]
+    )
+    handler = grpc.method_handlers_generic_handler(SERVICE, Handlers(inner).handlers)
+    server.add_generic_rpc_handlers((handler,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:
+        yield channel, metrics
+    await server.stop(0)
+
+
+async def invoke(channel, kind):
+    path = f"/{SERVICE}/{kind}"
+    if kind == "unary_unary":
+        return [await channel.unary_unary(path)(b"x")]
+    if kind == "stream_unary":
+        return [await channel.stream_unary(path)(iter([b"x"]))]
+    if kind in {"unary_stream", "unary_writes"}:
+        return [answer async for answer in channel.unary_stream(path)(b"x")]
+    return [answer async for answer in channel.stream_stream(path)(iter([b"x"]))]
+
+
+async def fail(channel, kind):
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await invoke(channel, kind)
+    return failed.value
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_answers_pass(kind):
+    seen = []
+
+    async def inner(_context):
+        seen.append(CURRENT.get())
+
+    async with serving(inner) as (channel, metrics):
+        assert (await invoke(channel, kind))[-1] == b"done"
+        assert seen[0].rpc == kind
+        labels = {"rpc": kind, "status": "OK"}
+        assert metrics.registry.get_sample_value("discordproxy_calls_total", labels) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_unexpected_failure_keeps_its_text_to_the_log(kind, caplog):
+    async def inner(_context):
+        raise KeyError(SECRET)
+
+    async with serving(inner) as (channel, metrics):
+        error = await fail(channel, kind)
+        assert error.code() is grpc.StatusCode.INTERNAL
+        details = json.loads(error.details())
+        assert SECRET not in error.details() + repr(error.trailing_metadata())
+        assert details["reason"] == "INTERNAL"
+        assert details["request_id"] in caplog.text
+        assert SECRET in caplog.text
+        labels = {"rpc": kind, "status": "INTERNAL"}
+        assert metrics.registry.get_sample_value("discordproxy_calls_total", labels) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_our_own_errors_become_status_and_details(kind):
+    async def inner(_context):
+        raise errors.invalid_field("content", "CODE", "Too long")
+
+    async with serving(inner) as (channel, _metrics):
+        error = await fail(channel, kind)
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert json.loads(error.details())["fields"][0]["path"] == "content"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_handlers_own_abort_passes(kind, caplog):
+    async def inner(context):
+        await context.abort(grpc.StatusCode.NOT_FOUND, "not here")
+
+    async with serving(inner) as (channel, _metrics):
+        error = await fail(channel, kind)
+        assert (error.code(), error.details()) == (grpc.StatusCode.NOT_FOUND, "not here")
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_nothing_new_during_the_drain(kind):
+    drain = Drain()
+    drain.begin()
+
+    async def inner(_context):
+        pytest.fail("must not run")
+
+    async with serving(inner, drain=drain) as (channel, _metrics):
+        error = await fail(channel, kind)
+        assert error.code() is grpc.StatusCode.UNAVAILABLE
+        assert json.loads(error.details())["reason"] == "DRAINING"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_streams_are_admitted_apart(kind):
+    async def inner(_context):
+        return
+
+    async with serving(inner, most=0) as (channel, _metrics):
+        error = await fail(channel, kind)
+        assert json.loads(error.details())["reason"] == "QUEUE_FULL"
+
+
+@pytest.mark.parametrize("kind", ["unary_unary", "stream_unary"])
+async def test_calls_without_a_deadline_end_some_day(kind):
+    async def inner(_context):
+        await asyncio.Event().wait()
+
+    async with serving(inner, longest_s=0.05) as (channel, _metrics):
+        error = await fail(channel, kind)
+        assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert json.loads(error.details())["sent"] == "no"
+
+
+class Forgetful:
+    """A procedure that forgets its answer."""
+
+    rpc = load_contract()["SendChannelMessage"]
+
+    def job(self, _request, _call):
+        async def run():
+            return None
+
+        return Job(run, Repeat.NEVER)
+
+
+async def test_a_procedure_without_an_answer_fails_instead_of_an_empty_ok():
+    drain, metrics = Drain(), Metrics()
+    servicer = Servicer(
+        {"SendChannelMessage": Forgetful()},
+        uploads=Uploads(UploadLimits(), drain=drain, metrics=metrics),
+        idempotency=Idempotency(FakeNotes(), kept_s=1.0, drain=drain, metrics=metrics),
+    )
+    server = grpc.aio.server(interceptors=[Identity()])
+    server.add_generic_rpc_handlers((servicer.handler(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await DiscordApiStub(channel).SendChannelMessage(SendChannelMessageRequest(channel_id=1, content="x"))
+    await server.stop(0)
+    assert failed.value.code() is grpc.StatusCode.INTERNAL
+
+
+async def test_the_log_holds_no_content(served, caplog):
+    caplog.set_level(logging.DEBUG)
+    request = SendChannelMessageRequest(channel_id=int(CHANNEL_ID), content="canary content", nonce="canary-nonce")
+    await served.stub.SendChannelMessage(request)
+    with pytest.raises(grpc.aio.AioRpcError):
+        await served.stub.SendChannelMessage(SendChannelMessageRequest(channel_id=1, content="canary content"))
+    assert "SendChannelMessage OK" in caplog.text
+    assert "SendChannelMessage NOT_FOUND" in caplog.text
+    assert "canary" not in caplog.text

@@ -1,0 +1,69 @@
+"""`sent` tells the truth at every moment of a call."""
+
+from discordproxy_api.call import Call
+
+
+def a_call():
+    return Call("SendChannelMessage", "r1")
+
+
+def test_before_anything_has_left():
+    call = a_call()
+    assert (call.sent, call.in_doubt, call.attempts) == ("no", False, 0)
+
+
+def test_on_its_way_is_unknown():
+    call = a_call()
+    call.left(1.0, effect=True)
+    assert (call.sent, call.attempts, call.left_at) == ("unknown", 1, 1.0)
+
+
+def test_refused_is_no():
+    call = a_call()
+    call.left(1.0, effect=True)
+    call.refused(403, effect=True)
+    assert (call.sent, call.answer_status) == ("no", 403)
+
+
+def test_lost_then_refused_stays_unknown():
+    call = a_call()
+    call.left(1.0, effect=True)
+    call.lost(effect=True)
+    call.left(2.0, effect=True)
+    call.refused(403, effect=True)
+    assert (call.sent, call.left_at) == ("unknown", 1.0)
+
+
+def test_lost_then_done_is_yes():
+    call = a_call()
+    call.left(1.0, effect=True)
+    call.lost(502, effect=True)
+    call.left(2.0, effect=True)
+    call.succeeded(200, effect=True)
+    assert (call.sent, call.in_doubt) == ("yes", False)
+
+
+def test_done_in_part_is_yes():
+    call = a_call()
+    call.left(1.0, effect=True)
+    call.succeeded(200, effect=True)
+    call.left(2.0, effect=True)
+    call.lost(effect=True)
+    assert call.sent == "yes"
+
+
+def test_reads_and_preparations_do_nothing_the_caller_asked_for():
+    call = a_call()
+    call.left(1.0, effect=False)
+    assert call.sent == "no"
+    call.succeeded(200, effect=False)
+    assert call.sent == "no"
+    call.left(2.0, effect=False)
+    call.lost(effect=False)
+    assert (call.sent, call.in_doubt) == ("no", False)
+
+
+def test_somebody_elses_doubt():
+    call = a_call()
+    call.doubt()
+    assert call.sent == "unknown"

@@ -1,0 +1,190 @@
+"""What the RPC Request refuses before anything is sent, and what it makes of the rest."""
+
+import pytest
+
+from discordproxy.discord_api_pb2 import ApiRequest, File
+from discordproxy_api.call import Call
+from discordproxy_api.contract import load_contract
+from discordproxy_api.errors import ApiError
+from discordproxy_api.requests import Request, RoutePolicy, find_problems
+from discordproxy_api.retry import Repeat
+
+RPC = load_contract()["Request"]
+PARAM = ApiRequest.Param
+FILE = File(filename="a.png", content=b"x")
+
+
+class SilentRest:
+    """Keeps what it is asked to send."""
+
+    def __init__(self) -> None:
+        self.sent = []
+
+    async def send(self, request, call):
+        self.sent.append(request)
+        raise AssertionError("not reached")
+
+
+def job(policy=None, **fields):
+    return Request(RPC, SilentRest(), policy or RoutePolicy()).job(ApiRequest(**fields), Call("Request", "r"))
+
+
+def made(**fields):
+    request, _call = job(**fields).run.args
+    return request
+
+
+REFUSED = [
+    ("method", {"method": method, "path": "/gateway"})
+    for method in ("", "get", "HEAD", "OPTIONS", "TRACE", "CONNECT", "GET ", "GET\r\n", "P\u00d6ST")
+]
+REFUSED += [
+    ("path", {"method": "GET", "path": path})
+    for path in (
+        "",
+        "gateway",
+        "http://evil.example/",
+        "https://discord.com/api/v10/gateway",
+        "//evil.example/x",
+        "/guilds//1",
+        "/guilds/../users/@me",
+        "/guilds/./1",
+        "/..",
+        "/guilds/%2e%2e/users",
+        "/guilds/%2E%2e",
+        "/guilds/.%2e/x",
+        "/guilds/%252e%252e/x",
+        "/guilds/%25252e%25252e/x",
+        "/guilds/..%2fusers",
+        "/guilds/x%2f..%2fusers",
+        "/guilds\\1",
+        "/guilds/%5c..%5cx",
+        "/guilds/%5c",
+        "/guilds/1?limit=1",
+        "/guilds/1#x",
+        "/guilds/1\r\nHost: evil",
+        "/guilds/1\x00",
+        "/guilds/a b",
+        "/guilds/%zz",
+        "/guilds/%",
+        "/reactions/\u2764",
+        "/guilds/1\x7f",
+        "/guilds/1\x85",
+    )
+]
+REFUSED += [
+    ("authorization", {"method": "GET", "path": "/users/@me", "authorization": value})
+    for value in (
+        "Bot abc",
+        "bot abc",
+        "Bearer",
+        "Bearer ",
+        "bearer abc",
+        "abc",
+        "None",
+        "Bearer a\r\nX: y",
+        "Bearer a b",
+        "Bearer \u00e9",
+    )
+]
+REFUSED += [
+    ("query[0].name", {"method": "GET", "path": "/x", "query": [PARAM(name="a\n", value="b")]}),
+    ("query[1].value", {"method": "GET", "path": "/x", "query": [PARAM(name="a"), PARAM(name="a", value="b\0")]}),
+    ("reason", {"method": "POST", "path": "/x", "reason": "a\r\nb"}),
+    ("reason", {"method": "POST", "path": "/x", "reason": "a" * 513}),
+    ("json", {"method": "POST", "path": "/x", "json": "{"}),
+    ("json", {"method": "POST", "path": "/x", "json": "{'a': 1}"}),
+    ("json", {"method": "POST", "path": "/x", "json": "NaN"}),
+    ("json", {"method": "GET", "path": "/x", "json": "{}"}),
+    ("files", {"method": "GET", "path": "/x", "files": [FILE]}),
+    ("file_field", {"method": "POST", "path": "/x", "files": [FILE, FILE], "file_field": "file"}),
+    ("file_field", {"method": "POST", "path": "/x", "files": [FILE], "file_field": 'a"; x="'}),
+    ("file_field", {"method": "POST", "path": "/x", "files": [FILE], "file_field": "a\r\n"}),
+    ("files[1].filename", {"method": "POST", "path": "/x", "files": [FILE, File(content=b"x")]}),
+    ("files[0].filename", {"method": "POST", "path": "/x", "files": [File(filename="a\r\nb", content=b"x")]}),
+    ("files[0].filename", {"method": "POST", "path": "/x", "files": [File(filename="a", content_type="a\nb")]}),
+]
+
+
+@pytest.mark.parametrize(("path", "fields"), REFUSED)
+def test_refused_with_the_field(path, fields):
+    with pytest.raises(ApiError) as refused:
+        job(**fields)
+    error = refused.value
+    assert (error.status.name, error.code, error.scope) == ("INVALID_ARGUMENT", 50035, "proxy")
+    assert path in [field.path for field in error.fields]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/users/@me",
+        "/guilds/1/audit-logs",
+        "/channels/1/messages/2/reactions/%F0%9F%91%8D/@me",
+        "/channels/1/messages/2/reactions/name:123/@me",
+        "/webhooks/1/a-b_c.d/messages/@original",
+        "/invites/..a",
+        "/x/a%2Fb",
+    ],
+)
+def test_plain_paths_pass_unchanged(path):
+    assert not find_problems(ApiRequest(method="GET", path=path))
+    assert made(method="GET", path=path).target == path
+
+
+def test_query_and_reason_are_encoded():
+    request = made(
+        method="DELETE",
+        path="/x",
+        query=[PARAM(name="id", value="1"), PARAM(name="id", value="a b&c"), PARAM(name="q", value="\u00e9")],
+        reason="caf\u00e9 \u2764 / x",
+    )
+    assert request.target == "/x?id=1&id=a%20b%26c&q=%C3%A9"
+    assert request.headers == {"X-Audit-Log-Reason": "caf%C3%A9%20%E2%9D%A4%20%2F%20x"}
+
+
+@pytest.mark.parametrize(("given", "header"), [("", None), ("none", ""), ("Bearer abc", "Bearer abc")])
+def test_authorization(given, header):
+    request = made(method="GET", path="/users/@me", authorization=given)
+    assert request.authorization == header
+    assert (request.route.credential == "bot") == (given == "")
+    assert "abc" not in repr(request)
+
+
+def test_a_message_gets_a_nonce_here_too():
+    request = made(method="POST", path="/channels/1/messages", json='{"content": "x"}')
+    assert b'"enforce_nonce":true' in request.body
+    assert request.repeat is Repeat.NONCE
+    assert b'"nonce":"mine"' in made(method="POST", path="/channels/1/messages", json='{"nonce": "mine"}').body
+
+
+def test_other_posts_are_never_repeated():
+    assert made(method="POST", path="/channels/1/webhooks", json="{}").repeat is Repeat.NEVER
+    assert made(method="PUT", path="/x", json="[1]").repeat is Repeat.ALWAYS
+
+
+def test_files():
+    request = made(method="POST", path="/guilds/1/stickers", json='{"name": "x"}', files=[FILE], file_field="file")
+    assert [(file.field, file.filename) for file in request.files] == [("file", "a.png")]
+    request = made(method="POST", path="/x", files=[FILE, FILE])
+    assert [file.field for file in request.files] == ["files[0]", "files[1]"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "allowed"),
+    [
+        (RoutePolicy(), True),
+        (RoutePolicy(allow=["GET /guilds/{guild_id}/audit-logs"]), True),
+        (RoutePolicy(allow=["GET /guilds/{guild_id}"]), False),
+        (RoutePolicy(deny=["GET /guilds/{guild_id}/audit-logs"]), False),
+        (RoutePolicy(deny=["POST /guilds/{guild_id}/audit-logs"]), True),
+    ],
+)
+def test_the_operator_decides(policy, allowed):
+    fields = {"method": "GET", "path": "/guilds/123/audit-logs"}
+    if allowed:
+        assert job(policy, **fields)
+        return
+    with pytest.raises(ApiError) as refused:
+        job(policy, **fields)
+    assert (refused.value.status.name, refused.value.reason) == ("PERMISSION_DENIED", "FORBIDDEN_BY_OPERATOR")
