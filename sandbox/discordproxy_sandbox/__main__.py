@@ -1,6 +1,7 @@
 """`python -m discordproxy_sandbox`: runs a sandbox until it is interrupted and says how to use it."""
 
 import asyncio
+import os
 import signal
 import sys
 from datetime import UTC, datetime
@@ -79,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         asyncio.run(run(settings))
     except OSError as error:
-        problem = error.strerror or type(error).__name__
+        problem = os.strerror(error.errno) if error.errno else type(error).__name__
         print(f"Cannot listen on {settings.host}:{settings.port}: {problem}; choose another --port", file=sys.stderr)
         return 1
     return 0

@@ -45,8 +45,12 @@ class Faults:
         self.queue: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
-        """Append a fault."""
-        re.compile(fault.method), re.compile(fault.path)
+        """Append a fault; its patterns must be regular expressions."""
+        try:
+            re.compile(fault.method)
+            re.compile(fault.path)
+        except re.error as error:
+            raise ValueError(f"{error.pattern!r} is no regular expression: {error}") from None
         self.queue.append(fault)
 
     def clear(self) -> None:

@@ -62,6 +62,7 @@ _FORM = form(
         "icon": anything,
         "banner": anything,
         "splash": anything,
+        "home_header": anything,
         "discovery_splash": anything,
         "premium_progress_bar_enabled": anything,
         **dict.fromkeys(_ID_OR_NULL, anything),

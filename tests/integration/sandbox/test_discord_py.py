@@ -1,0 +1,62 @@
+"""A library that knows Discord and not the sandbox gets along with it."""
+
+import asyncio
+import importlib
+
+import pytest
+from yarl import URL
+
+from discordproxy_sandbox.population import CHANNEL_ID, USER_ID
+
+pytestmark = pytest.mark.filterwarnings("ignore:'audioop' is deprecated:DeprecationWarning")  # discord.py's player
+
+
+@pytest.fixture
+def library(discord, monkeypatch):
+    """discord.py, pointed at the sandbox."""
+    library = importlib.import_module("discord")
+    monkeypatch.setattr(library.http.Route, "BASE", discord.rest_url)
+    monkeypatch.setattr(library.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", URL(discord.gateway_url))
+    return library
+
+
+async def test_discord_py_logs_in_chunks_sends_and_resumes(discord, library):
+    client = library.Client(intents=library.Intents.all())
+    ready, resumed, heard = asyncio.Event(), asyncio.Event(), asyncio.Queue()
+
+    @client.event
+    async def on_ready():
+        ready.set()
+
+    @client.event
+    async def on_resumed():
+        resumed.set()
+
+    @client.event
+    async def on_message(message):
+        heard.put_nowait(message.content)
+
+    running = asyncio.create_task(client.start("token"))
+    try:
+        await asyncio.wait_for(ready.wait(), 20)
+        [guild] = client.guilds
+        assert {member.name for member in guild.members} == {"sandbox-bot", "ada", "grace", "alan", "edsger", "barbara"}
+        embed = library.Embed(title="title").set_image(url="https://example.com/a.png")
+        message = await guild.get_channel(int(CHANNEL_ID)).send("hello", embed=embed)
+        assert message.embeds[0].image.proxy_url
+        assert await asyncio.wait_for(heard.get(), 10) == "hello"
+        await message.edit(content="edited")
+        await message.delete()
+        await (await client.fetch_user(int(USER_ID))).send("psst")
+        assert await asyncio.wait_for(heard.get(), 10) == "psst"
+        discord.gateway.drop()
+        discord.people.write(CHANNEL_ID, USER_ID, "while you were away")
+        await asyncio.wait_for(resumed.wait(), 20)
+        assert await asyncio.wait_for(heard.get(), 10) == "while you were away"
+    finally:
+        await client.close()
+        await running
+    assert discord.gateway.stats.identifies == 1
+    assert discord.gateway.stats.resumes == 1
+    assert discord.gateway.stats.violations == []
+    assert discord.ledger.stats()["429"]["avoidable"] == 0

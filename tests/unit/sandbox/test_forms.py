@@ -1,0 +1,57 @@
+"""The forms of the sandbox know every key that Discord's own description of a request has."""
+
+from typing import Any
+
+import pytest
+
+from discordproxy_sandbox.resources import (
+    bans,
+    channels,
+    guilds,
+    interactions,
+    invites,
+    members,
+    messages,
+    roles,
+    scheduled_events,
+    threads,
+    users,
+    webhooks,
+)
+from discordproxy_sandbox.validation import Unknown
+from fakes.discord_spec import alternatives, body_schema, openapi, resolve
+
+CHECKS = "request keys of 35 routes"
+RESOURCES = (
+    bans,
+    channels,
+    guilds,
+    interactions,
+    invites,
+    members,
+    messages,
+    roles,
+    scheduled_events,
+    threads,
+    users,
+    webhooks,
+)
+ROUTES = {name: route for resource in RESOURCES for name, route in resource.ROUTES.items() if route.body}
+SPEC = openapi(CHECKS)
+
+
+def keys_of(schema: dict[str, Any] | None) -> set[str]:
+    found: set[str] = set()
+    for one in alternatives(SPEC, schema) if schema else ():
+        found |= set(one.get("properties", {}))
+        for part in one.get("allOf", ()):
+            found |= set(resolve(SPEC, part).get("properties", {}))
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(ROUTES))
+def test_no_key_of_the_description_is_unknown(name):
+    method, template = name.split(" ")
+    keys = keys_of(body_schema(SPEC, method, template))
+    ROUTES[name].body(dict.fromkeys(keys), "", unknown := Unknown())
+    assert unknown.paths == []
