@@ -153,7 +153,7 @@ def _check_duration(duration: Any, path: str, problems: Problems) -> None:
 def _check_extra(extra: Any, path: str, problems: Problems) -> None:
     try:
         MessageToDict(extra)
-    except SerializeToJsonError:
+    except (SerializeToJsonError, ValueError):
         problems.add(path, "JSON_INVALID", "Must be valid JSON: numbers must be finite.")
 
 

@@ -1,0 +1,143 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from discordproxy import discord_api_pb2 as pb
+from discordproxy_api.contract import load_contract
+from discordproxy_api.problems import MOST_PROBLEMS
+from discordproxy_api.validation import FieldProblem, InvalidRequest, validate
+from fakes.bad_requests import BAD_REQUESTS
+from fakes.random_messages import messages
+
+CONTRACT = load_contract()
+
+
+def problems(name, request):
+    try:
+        validate(CONTRACT[name], request)
+    except InvalidRequest as invalid:
+        return invalid.fields
+    return ()
+
+
+@pytest.mark.parametrize("bad", BAD_REQUESTS, ids=str)
+def test_bad_request_is_refused_with_its_field_path(bad):
+    found = problems(bad.rpc, bad.request)
+    assert bad.path in [problem.path for problem in found]
+    assert all(problem.code.isupper() and problem.message for problem in found)
+
+
+def test_there_are_many_bad_requests():
+    assert len(BAD_REQUESTS) > 400
+
+
+Request = pb.SendChannelMessageRequest
+ROW = pb.Component(type=1, components=[pb.Component(type=2, style=1, label="x", custom_id="y")])
+
+
+@pytest.mark.parametrize(
+    ("name", "request_"),
+    [
+        ("SendChannelMessage", Request(channel_id=1, content="x" * 2000)),
+        ("SendChannelMessage", Request(channel_id=1, content="😀" * 2000)),
+        ("SendChannelMessage", Request(channel_id=2**63 - 1, embed=pb.Embed(title="x" * 256, description="x" * 4096))),
+        ("SendChannelMessage", Request(channel_id=1, embeds=[pb.Embed(description=" " * 2000 + "x" * 2096)] * 2)),
+        ("SendChannelMessage", Request(channel_id=1, content="x", allowed_mentions=pb.AllowedMentions())),
+        ("SendChannelMessage", Request(channel_id=1, content="x", components=[ROW])),
+        ("SendChannelMessage", Request(channel_id=1, components=[pb.Component(type=17)], flags=32768)),
+        ("SendChannelMessage", Request(channel_id=1, content="x", components=[pb.Component(type=60)])),
+        (
+            "SendChannelMessage",
+            Request(channel_id=1, components_json='[{"type": 17, "news": {"a": [1]}}]', flags=32768),
+        ),
+        ("SendChannelMessage", Request(channel_id=1, sticker_ids=[1, 2, 3])),
+        ("SendChannelMessage", Request(channel_id=1, content="x" * 50_000, overflow=pb.OVERFLOW_SPLIT)),
+        ("SendChannelMessage", Request(channel_id=1, content="x" * 500_000, overflow=pb.OVERFLOW_FILE)),
+        ("SendChannelMessage", Request(channel_id=1, content="x" * 500_000, overflow=pb.OVERFLOW_TRUNCATE)),
+        (
+            "SendChannelMessage",
+            Request(
+                channel_id=1,
+                files=[pb.File(filename="a.png", spoiler=True)],
+                embeds=[pb.Embed(image=pb.Embed.Image(url="attachment://a.png"))],
+            ),
+        ),
+        (
+            "SendChannelMessage",
+            Request(channel_id=1, message_reference=pb.Message.Reference(message_id=1, channel_id=2, type=1)),
+        ),
+        (
+            "SendChannelMessage",
+            Request(channel_id=1, flags=8192, files=[pb.File(filename="v.ogg", waveform="AA==", duration_secs=2)]),
+        ),
+        ("SendDirectMessage", pb.SendDirectMessageRequest(user_id=1, content="x")),
+        ("EditMessage", pb.EditMessageRequest(channel_id=1, message_id=2, clear=["content", "embeds", "attachments"])),
+        (
+            "EditMessage",
+            pb.EditMessageRequest(channel_id=1, message_id=2, flags=32768, components=[pb.Component(type=17)]),
+        ),
+        ("EditMessage", pb.EditMessageRequest(channel_id=1, message_id=2, components=[pb.Component(type=17)])),
+        ("EditGuildMember", pb.EditGuildMemberRequest(guild_id=1, user_id=2, nick="", clear=["roles", "channel_id"])),
+        ("GetMessages", pb.GetMessagesRequest(channel_id=1, after=0, limit=100)),
+        ("GetMessage", pb.MessageId(channel_id=1, message_id=2, reason="not\nused here")),
+        ("AddReaction", pb.ReactionRequest(channel_id=1, message_id=2, emoji="👨‍👩‍👧")),
+        ("AddReaction", pb.ReactionRequest(channel_id=1, message_id=2, emoji="#️⃣")),
+        ("AddReaction", pb.ReactionRequest(channel_id=1, message_id=2, emoji="party_blob~1:123456789012345678")),
+        ("DeleteInvite", pb.InviteCode(code="discord-developers")),
+        ("CreateBan", pb.CreateBanRequest(guild_id=1, user_id=2, reason="ä" * 512)),
+        ("CreateRole", pb.CreateRoleRequest(guild_id=1, permissions=2**63 + 5)),
+        (
+            "CreateChannel",
+            pb.CreateChannelRequest(guild_id=1, name="n", permission_overwrites=[pb.PermissionOverwrite(id=1)]),
+        ),
+        ("EditChannel", pb.EditChannelRequest(channel_id=1, type=pb.Channel.GUILD_NEWS)),
+        ("BulkDeleteMessages", pb.BulkDeleteMessagesRequest(channel_id=1, message_ids=range(1, 5000))),
+    ],
+)
+def test_good_request_passes(name, request_):
+    assert problems(name, request_) == ()
+
+
+def test_the_words_are_discords():
+    assert problems("SendChannelMessage", Request(channel_id=1, content="x" * 2001)) == (
+        FieldProblem("content", "BASE_TYPE_MAX_LENGTH", "Must be 2000 or fewer in length."),
+    )
+
+
+def test_all_problems_are_named_at_once_within_bounds():
+    fields = [pb.Embed.Field()] * 25
+    found = problems("SendChannelMessage", Request(embeds=[pb.Embed(fields=fields)], nonce="x" * 26))
+    assert found[0].path == "channel_id"
+    assert {"nonce", "embeds[0].fields[0].name", "embeds[0].fields[0].value"} <= {problem.path for problem in found}
+    assert len(found) == MOST_PROBLEMS
+
+
+def test_no_value_is_repeated_in_an_error():
+    secret = "hunter2" * 400
+    request = Request(channel_id=1, content=secret, embed=pb.Embed(title=secret, url=f"ftp://{secret}"))
+    with pytest.raises(InvalidRequest) as caught:
+        validate(CONTRACT["SendChannelMessage"], request)
+    assert "hunter2" not in str(caught.value) + repr(caught.value) + str(caught.value.fields)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        Request(channel_id=1, components=[pb.Component(type=1)] * 200_000),
+        Request(channel_id=1, embeds=[pb.Embed(title="x")] * 200_000),
+        Request(channel_id=1, content="x", files=[pb.File(filename="a")] * 200_000),
+        Request(channel_id=1, content=" " * 1_000_000, overflow=pb.OVERFLOW_SPLIT),
+    ],
+    ids=["components", "embeds", "files", "content"],
+)
+def test_a_hostile_list_is_refused_without_being_walked(hostile):
+    assert len(problems("SendChannelMessage", hostile)) <= 3
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+@given(data=st.data())
+@settings(max_examples=10, deadline=None)
+def test_any_request_is_judged_without_surprises(name, data):
+    request = data.draw(messages(CONTRACT[name].request))
+    for problem in problems(name, request):
+        assert problem.path
