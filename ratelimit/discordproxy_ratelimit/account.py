@@ -6,42 +6,27 @@ life, and what to tell a server that has lost its memory.
 
 import asyncio
 import itertools
-import logging
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from discordproxy_ratelimit.batch import Batch, Item
 from discordproxy_ratelimit.errors import BrokerUnavailable, Draining, KnownRefusal, TokenRejected, WaitRefused
 from discordproxy_ratelimit.headers import TOO_MANY, Answer
+from discordproxy_ratelimit.link import Link
+from discordproxy_ratelimit.memory import Memories, Memory
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.permit import Caller, Permit, Verdict
+from discordproxy_ratelimit.report import UNAUTHORIZED, outcome_of, report_of, retry_after_s
 from discordproxy_ratelimit.route import Route
-from discordproxy_ratelimit.store import Call, Link, Store
+from discordproxy_ratelimit.store import Call, Store
+from discordproxy_ratelimit.undertaker import Undertaker
 from discordproxy_ratelimit.waiting import Grant, Lanes, Waiter
-
-log = logging.getLogger(__name__)
-
-REMEMBERED = 20_000
-"""Buckets whose last known state this worker keeps, for a server that forgets."""
 
 GRACE_S = 0.7
 """For how long a call waits for a Redis that does not answer."""
 
 PUMP_COMPANY_S = 0.002
 NOT_OURS_S = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """The last known state of a bucket, as the script wrote it, and when (loop time)."""
-
-    route: str
-    lane: str
-    state: str
-    hash: str
-    at: float
 
 
 class Account:
@@ -74,7 +59,7 @@ class Account:
         self._batch = Batch(self._run, link.until_up)
         self._numbers = itertools.count(1)
         self._hashes: dict[str, str] = {}
-        self._memory: OrderedDict[str, Memory] = OrderedDict()
+        self._memories = Memories()
         self._permits: dict[str, Permit] = {}
         self._lanes = Lanes(self._ask)
         self._trusted_until = 0.0
@@ -82,7 +67,7 @@ class Account:
         self._last_call = 0.0
         self._pump: asyncio.TimerHandle | None = None
         self._pulse: asyncio.Task[None] | None = None
-        self._undertaker: asyncio.Task[None] | None = None
+        self._undertaker = Undertaker(store, self._batch)
 
     @property
     def waiting(self) -> int:
@@ -189,13 +174,12 @@ class Account:
             self._decisions.refused("deadline")
             raise WaitRefused("The wait for a rate limit would outlast the deadline", retry_after_s=int(reply[1]) / 1e6)
         if reply[0] == "known":
-            status, code, retry_after_s = int(reply[1]), int(reply[2]), int(reply[3]) / 1e6
+            status, code, again_s = int(reply[1]), int(reply[2]), int(reply[3]) / 1e6
             self._decisions.refused("known")
-            if status == 401:  # noqa: PLR2004 - HTTP
-                raise TokenRejected("Discord refuses this token", retry_after_s=retry_after_s)
-            raise KnownRefusal(
-                f"Discord answered {status} to this a moment ago", status=status, code=code, retry_after_s=retry_after_s
-            )
+            if status == UNAUTHORIZED:
+                raise TokenRejected("Discord refuses this token", retry_after_s=again_s)
+            text = f"Discord answered {status} to this a moment ago"
+            raise KnownRefusal(text, status=status, code=code, retry_after_s=again_s)
 
     async def _until_up(self) -> None:
         if self._link.is_up:
@@ -274,8 +258,8 @@ class Account:
         if call.pump_after_us is not None and (call.pump_is_ours or self._lanes):
             delay_s = call.pump_after_us / 1e6 + (PUMP_COMPANY_S if call.pump_is_ours else NOT_OURS_S)
             self._pump = self._loop.call_later(delay_s, self._batch.poke)
-        if call.dead and (self._undertaker is None or self._undertaker.done()):
-            self._undertaker = asyncio.create_task(self._bury(call.dead), name="broker-undertaker")
+        if call.dead:
+            self._undertaker.call(call.dead)
 
     def told_grant(self, permit_id: str, delay_us: int, bucket: str) -> None:
         """A permit was granted, by this worker's call or by somebody else's."""
@@ -307,70 +291,23 @@ class Account:
             item = self._add("x", permit, hurry=False, bucket=permit.bucket)
             item.reply.add_done_callback(lambda reply: self._served(permit.route, reply))
             return Verdict("unused")
-        outcome = self._outcome(permit, answer)
-        retry_after_s = answer.retry_after_s if answer.retry_after_s is not None else 1.0
+        outcome, wait_s, now = outcome_of(answer, permit.bucket), retry_after_s(answer), self._loop.time()
         learned = f"{answer.hash}|{permit.route.major}" if answer.hash else permit.bucket
-        body = self._report(permit, answer, outcome, retry_after_s)
-        now = self._loop.time()
-        item = self._add("c", permit, body, learned, hurry=False, learned=learned, bucket=permit.bucket)
-        item.reply.add_done_callback(lambda reply: self._learned(permit, learned, now, reply))
+        report = report_of(permit.route, answer, outcome, max(0, int((now - permit.sent_at) * 1e6)))
+        item = self._add("c", permit, report, learned, hurry=False, learned=learned, bucket=permit.bucket)
+        item.reply.add_done_callback(lambda reply: self._learned(permit, learned, reply))
         if outcome == "global":
-            self.told_global_limit(int(retry_after_s * 1e6))
+            self.told_global_limit(int(wait_s * 1e6))
         self._decisions.answered(outcome, answer)
         self._heard(answer)
-        return Verdict(outcome, retry_after_s if answer.status == TOO_MANY else None)
+        return Verdict(outcome, wait_s if answer.status == TOO_MANY else None)
 
-    def _outcome(self, permit: Permit, answer: Answer) -> str:
-        """Say which limit a 429 belongs to; Discord's headers describe one of several that apply at once."""
-        if answer.status != TOO_MANY:
-            return "answered" if answer.status else "unknown"
-        if not answer.from_discord:
-            return "unknown"
-        if answer.scope in {"global", "shared"}:
-            return "global" if answer.scope == "global" else "paused"
-        expected = permit.bucket.partition("|")[0]
-        another = answer.hash is not None and not expected.startswith("?") and answer.hash != expected
-        return "paused" if another or (answer.hash and answer.remaining > 0) else "exhausted"
-
-    def _report(self, permit: Permit, answer: Answer, outcome: str, retry_after_s: float) -> dict[str, Any]:
-        now = self._loop.time()
-        body: dict[str, Any] = {
-            "outcome": outcome,
-            "age_us": 0,
-            "rtt_us": max(0, int((now - permit.sent_at) * 1e6)) if answer.status else 0,
-            "retry_us": int(retry_after_s * 1e6),
-            "status": answer.status,
-            "code": answer.code,
-        }
-        if answer.hash and outcome != "paused":
-            body |= {"hash": answer.hash, "limit": answer.limit, "remaining": answer.remaining}
-            body |= {"rid": answer.reset_ms, "after_us": int(answer.reset_after_s * 1e6)}
-        elif 200 <= answer.status < 300:  # noqa: PLR2004 - HTTP
-            body["headerless"] = True
-        refusal = self._refusal(permit.route, answer)
-        if refusal:
-            body["refusal"] = refusal
-        if 200 <= answer.status < 300 and permit.route.credential != "ip":  # noqa: PLR2004 - HTTP
-            body["works"] = True
-        return body
-
-    def _refusal(self, route: Route, answer: Answer) -> str:
-        """Name what need not be asked again for a while."""
-        if answer.status == 401:  # noqa: PLR2004 - HTTP
-            return f"gone {route.major}" if route.by_token else "token" if route.credential != "ip" else ""
-        if answer.status == 404 and route.by_token and answer.code == 10015:  # noqa: PLR2004 - unknown webhook
-            return f"gone {route.major}"
-        return f"no {route.resource}" if answer.status == 403 else ""  # noqa: PLR2004 - HTTP
-
-    def _learned(self, permit: Permit, bucket: str, at: float, reply: "asyncio.Future[list[Any]]") -> None:
+    def _learned(self, permit: Permit, bucket: str, reply: "asyncio.Future[list[Any]]") -> None:
         if reply.cancelled() or reply.exception():
             return
         state, _, _, known = reply.result()
         if state:
-            self._memory[bucket] = Memory(permit.route.name, permit.route.lane, state, known, self._loop.time())
-            self._memory.move_to_end(bucket)
-            while len(self._memory) > REMEMBERED:
-                self._memory.popitem(last=False)
+            self._memories.keep(bucket, Memory(permit.route.name, permit.route.lane, state, known, self._loop.time()))
         self._served(permit.route, reply)
 
     # Signs of life, the dead, a server without memory
@@ -386,30 +323,6 @@ class Account:
                 self._batch.poke()
             await asyncio.sleep(self._lease_s * 0.15)
         self._batch.poke("g")
-
-    async def _bury(self, worker: str) -> None:
-        """Give back what a dead worker held, a step at a time."""
-        total = 0
-        try:
-            cursor, found = "0", True
-            while found:
-                found = False
-                while True:
-                    cursor, held = await self._store.held_by(worker, cursor)
-                    replies = []
-                    for permit_id, name, lane, bucket in held:
-                        found, total = True, total + 1
-                        arguments = ["d", permit_id, name, lane, bucket]
-                        item = self._batch.add(arguments, self._store.keys(lane, bucket), hurry=False, lasting=True)
-                        replies.append(item.reply)
-                    await asyncio.gather(*replies)
-                    if cursor == "0":
-                        break
-            await self._store.forget_worker(worker)
-            if total:
-                log.warning("Worker %s shows no sign of life; its %d places and permits are given back", worker, total)
-        except BrokerUnavailable:
-            log.debug("the burial of %s goes on when Redis answers", worker)
 
     def link_up(self, *, other_server: bool) -> None:
         """Redis answers again: tell it what it may have forgotten, then take the places anew, in order."""
@@ -454,7 +367,7 @@ class Account:
     def _retell(self) -> None:
         self._hashes.clear()
         now = self._loop.time()
-        for bucket, memory in self._memory.items():
+        for bucket, memory in self._memories:
             arguments = [
                 "r",
                 "",
@@ -475,8 +388,8 @@ class Account:
         self._lanes.close()
         if self._pump:
             self._pump.cancel()
-        for task in (self._pulse, self._undertaker):
-            if task:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+        if self._pulse:
+            self._pulse.cancel()
+            await asyncio.gather(self._pulse, return_exceptions=True)
+        await self._undertaker.close()
         await self._batch.close()

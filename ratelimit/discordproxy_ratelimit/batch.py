@@ -70,8 +70,9 @@ class Batch:
 
     async def close(self) -> None:
         """Send what is queued, then stop."""
-        while self._items and self._task and not self._task.done():
-            await asyncio.wait([self._items[-1].reply, self._task], return_when=asyncio.FIRST_COMPLETED, timeout=1)
+        if self._items and self._task and not self._task.done():
+            self._hurry.set()
+            await asyncio.wait([self._items[-1].reply], timeout=1)
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

@@ -18,11 +18,13 @@ from discordproxy_ratelimit.account import Account
 from discordproxy_ratelimit.circuit import Circuit
 from discordproxy_ratelimit.degraded import LocalPace
 from discordproxy_ratelimit.errors import BrokerUnavailable, Draining, WaitRefused
+from discordproxy_ratelimit.link import Link
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.notes import Notes
 from discordproxy_ratelimit.permit import Caller, Permit
+from discordproxy_ratelimit.report import refusal_to_respect
 from discordproxy_ratelimit.route import Route
-from discordproxy_ratelimit.store import Link, Store
+from discordproxy_ratelimit.store import Store
 
 __all__ = ["Broker", "Caller", "Limits"]
 
@@ -83,8 +85,7 @@ class Broker:
         self.worker = worker or uuid.uuid4().hex[:12]
         self._channels = f"{prefix}:in:"
         self._link = Link(client)
-        self._link.on_up.append(self._on_up)
-        self._link.on_down.append(self._on_down)
+        self._link.watchers.append(self)
         self._accounts: dict[str, Account] = {}
         self._stores: list[Store] = []
         self._circuit = Circuit(
@@ -186,12 +187,11 @@ class Broker:
         return alone
 
     async def _wait(self, route: Route, until: float, caller: Caller, retry_of: Permit | None) -> Permit:
-        careful = f"no {route.resource}" if self._circuit.is_careful else ""
         return await self._account(route.credential).acquire(
             route,
             deadline=until,
             caller=caller,
-            refusal=f"gone {route.major}" if route.by_token else careful,
+            refusal=refusal_to_respect(route, careful=self._circuit.is_careful),
             returned=retry_of,
         )
 
@@ -248,11 +248,13 @@ class Broker:
             elif kind == "B":
                 account.told_global_limit(number)
 
-    def _on_up(self, other_server: bool) -> None:
+    def link_up(self, *, other_server: bool) -> None:
+        """Redis answers: places are taken anew, and a server that forgot is told what is known."""
         for account in self._accounts.values():
             account.link_up(other_server=other_server)
 
-    def _on_down(self) -> None:
+    def link_down(self) -> None:
+        """Redis does not answer: whoever waits hears of it, unless the local pace takes over."""
         if self._limits.degraded != "local":
             for account in self._accounts.values():
                 account.link_down()

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from discordproxy_ratelimit.errors import BrokerUnavailable, CircuitOpen
 from discordproxy_ratelimit.headers import TOO_MANY, Answer
+from discordproxy_ratelimit.link import Link, Script
 from discordproxy_ratelimit.metrics import Decisions
-from discordproxy_ratelimit.store import Link, Script
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ class Circuit:
         self._decisions.circuit(self.state)
         if before < BUDGET * WARN <= self._used:
             log.warning("Half of the invalid requests Discord allows this address in ten minutes are used up")
-        return reply[3] == 1
+        return int(reply[3]) == 1
 
     async def close(self) -> None:
         """Finish the reports under way."""

@@ -1,8 +1,8 @@
-"""Small facts that all workers share: a DM channel's id, the first result of an idempotency key. Bounded by their TTL."""
+"""Small facts that all workers share, each for a while: a DM channel's id, the first result of an idempotency key."""
 
 from typing import Literal, NamedTuple
 
-from discordproxy_ratelimit.store import Link, Script
+from discordproxy_ratelimit.link import Link, Script
 
 CLAIM = Script("claim")
 

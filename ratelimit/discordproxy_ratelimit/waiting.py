@@ -79,7 +79,10 @@ class Lanes:
         self._by_id.pop(waiter.id, None)
         lane = waiter.route.lane
         waiting = self._lanes.get(lane)
-        if waiting is not None and waiting.pop(waiter.id, None) and not waiting:
+        if waiting is None:
+            return
+        waiting.pop(waiter.id, None)
+        if not waiting:
             del self._lanes[lane]
             self._stop(lane)
 

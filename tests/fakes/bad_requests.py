@@ -450,6 +450,16 @@ GUILDS = [
         pb.EditScheduledEventRequest(guild_id=1, guild_scheduled_event_id=2, entity_type=3),
         "entity_metadata.location",
     ),
+    Bad(
+        "EditScheduledEvent",
+        pb.EditScheduledEventRequest(
+            guild_id=1,
+            guild_scheduled_event_id=2,
+            entity_type=2,
+            entity_metadata=pb.ScheduledEvent.EntityMetadata(location="x"),
+        ),
+        "entity_metadata.location",
+    ),
     Bad("CreateWebhook", pb.CreateWebhookRequest(channel_id=1), "name"),
     Bad("CreateWebhook", pb.CreateWebhookRequest(channel_id=1, name="x" * 81), "name"),
     Bad("CreateWebhook", pb.CreateWebhookRequest(channel_id=1, name="n", avatar="x"), "avatar"),

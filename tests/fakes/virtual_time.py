@@ -32,7 +32,7 @@ class _Selector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is not None and timeout <= 0:
             return super().select(0)
-        if self._clock.commands or self._clock.hints or timeout is None:
+        if self._clock.commands or self._clock.hints > 0 or timeout is None:
             return super().select(5)
         events = super().select(0)
         if not events:
@@ -73,9 +73,9 @@ class _Inbox:
 
     async def get_message(self, **options: Any) -> Any:
         if self._handed_out:
-            self._clock.hints = max(0, self._clock.hints - 1)
+            self._clock.hints -= 1
         message = await self._inbox.get_message(**options)
-        self._handed_out = message is not None
+        self._handed_out = message is not None and b'"C"' not in message["data"]  # circuits do not count theirs
         return message
 
 

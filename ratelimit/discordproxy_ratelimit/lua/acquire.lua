@@ -1,4 +1,4 @@
--- Part 6: acquire. item: {'a', id, route, lane, bucket name, options}; options: left_us, app, weight, priority, and if
+-- Part 8: acquire. item: {'a', id, route, lane, bucket name, options}; options: left_us, app, weight, priority, and if
 -- true ordered, exempt, returned (after a 429), token (the bot's is used), refusal (name of a remembered refusal), hash
 -- (the believed one), seq and restored (known before a restart).
 -- reply {'granted'} | {'wait', come back in us, seq} | {'refused', us} | {'moved', hash} | {'known', status, code, us}

@@ -1,10 +1,9 @@
--- Part 7: the ends of a permit.
+-- Part 9: a permit ends with its answer; a lane is served.
 -- complete item: {'c', id, route, lane, permit's bucket name, answer, learned bucket name}
 --   answer: outcome (see below), age_us, rtt_us, retry_us, hash, limit, remaining, rid, after_us, headerless,
 --   works (the token does), refusal, status, code
 --   reply {state of the bucket to remember, us until the lane's head can leave or -1, another lane or '', hash if moved}
--- cancel item: {'x', id, route, lane, bucket name}   serve item: {'s', first id, route, lane, bucket name, hash}
--- bury item: {'d', id, route, lane, bucket name}     replies as above, without a state
+-- serve item: {'s', first id or '', route, lane, bucket name, believed hash}   reply as above, without a state
 local WEBHOOK_GONE, FORBIDDEN = 86400 * SECOND, MINUTE
 
 local outcomes = {
@@ -91,39 +90,4 @@ local function serve_item(item, k)
     after = tonumber(wait_reply(l, b, item[2], record, after)[2])
   end
   return { '', after and integer(after) or -1, other or '', hash }
-end
-
--- Ends a place or a permit outside the normal course. reply as above, without a state
-local function leave(item, k, record, used)
-  local id, l, b = item[2], lane(item[4], KEYS[k], KEYS[k + 1]), bucket(KEYS[k + 2])
-  if record.state then
-    if record.state == 'global' and redis.call('ZREM', KEYS[8], member_of(id, record)) == 1 then
-      G.waiting = math.max(0, G.waiting - 1)
-    end
-    if used then count_unseen(b) end
-    settle(id, l, b, used and { age_us = 0 } or nil)
-  else
-    drop(l, id, record)
-    redis.call('HDEL', KEYS[4], id)
-  end
-  local hash = redis.call('HGET', KEYS[6], item[3]) or ''
-  local known = (hash == '' or hash == '-') and '?' .. item[3] or hash
-  if item[5]:sub(1, #known + 1) ~= known .. '|' then return { '', -1, '', hash } end
-  local after, other = serve(l, b, item[5], hash == '-')
-  return { '', after and integer(after) or -1, other or '', hash }
-end
-
-local function nothing(item) return { '', -1, '', redis.call('HGET', KEYS[6], item[3]) or '' } end
-
--- A place left or a permit never used: nothing is charged.
-local function cancel(item, k)
-  local record = read_record(item[2])
-  return record and leave(item, k, record, false) or nothing(item)
-end
-
--- What a dead worker held: a permit may have been used, so it is charged as if sent just now; a place just goes.
-local function bury(item, k)
-  local record = read_record(item[2])
-  if not record or is_alive(record.worker) then return nothing(item) end
-  return leave(item, k, record, record.state == 'granted')
 end

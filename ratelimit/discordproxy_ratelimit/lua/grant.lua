@@ -1,4 +1,4 @@
--- Part 5: from the head of a lane to a permit in a worker's hands. The bucket comes first, the global slot last, so
+-- Part 7: from the head of a lane to a permit in a worker's hands. The bucket comes first, the global slot last, so
 -- that no slot is held by a call that still waits for its bucket.
 local SCHEDULED = 8 -- permits of one lane that may be granted ahead of their instant
 local AT_ONCE = 256 -- grants of one lane in one step

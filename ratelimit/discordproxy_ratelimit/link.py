@@ -1,0 +1,179 @@
+"""The connection to Redis that everything in a process shares: whether it is up, and which server answers.
+
+Runs scripts without a second attempt of its own. Knows nothing of limits.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from hashlib import sha1
+from importlib.resources import files
+from typing import Any, Protocol
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+
+from discordproxy_ratelimit.errors import BrokerUnavailable
+
+log = logging.getLogger(__name__)
+
+ANSWER_S = 1.0
+"""A server that takes longer for one call is as good as away."""
+
+
+def script(*parts: str) -> str:
+    """Return the text of a script made of these files of `lua/`."""
+    folder = files("discordproxy_ratelimit") / "lua"
+    return "\n".join((folder / f"{part}.lua").read_text() for part in parts)
+
+
+class Script:
+    """A Lua text and the name under which a server remembers it."""
+
+    def __init__(self, *parts: str) -> None:
+        self.text = script(*parts)
+        self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+class Watcher(Protocol):
+    """Who wants to know whether Redis answers."""
+
+    def link_up(self, *, other_server: bool) -> None:
+        """Redis answers; another server, or a new start of it, may have forgotten everything."""
+
+    def link_down(self) -> None:
+        """Redis does not answer."""
+
+
+class Link:
+    """The connection to Redis: knows whether it is up, and which server answers.
+
+    Attributes:
+        run_id: of the server that answers; another one may have forgotten everything.
+        watchers: told when it goes away and when it is back.
+    """
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+        self._first_run = ""
+        self.run_id = ""
+        self._up = asyncio.Event()
+        self._down_since: float | None = None
+        self._reconnecting: asyncio.Task[None] | None = None
+        self.watchers: list[Watcher] = []
+
+    @property
+    def memory_lost(self) -> bool:
+        """Whether this process has met another server before."""
+        return self.run_id != self._first_run
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the server answered the last time it was asked."""
+        return self._up.is_set()
+
+    def down_for_s(self) -> float:
+        """Return for how long the server has not answered, 0 when it does."""
+        return 0.0 if self._down_since is None else asyncio.get_running_loop().time() - self._down_since
+
+    async def until_up(self) -> None:
+        """Wait until the server answers."""
+        if not self._up.is_set():
+            self._reconnect()
+        await self._up.wait()
+
+    async def run(self, lua: Script, keys: list[str], arguments: list[Any]) -> Any:
+        """Run a script once.
+
+        Raises:
+            BrokerUnavailable: no reply came; whether the script ran is not known.
+        """
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                try:
+                    return await self._client.evalsha(lua.sha, len(keys), *keys, *arguments)
+                except NoScriptError:  # nothing has run, so once more is safe
+                    return await self._client.eval(lua.text, len(keys), *keys, *arguments)
+        except (RedisError, OSError, TimeoutError) as error:
+            if isinstance(error, ResponseError):  # read-only, loading, no rights: the server is there but of no use
+                log.error("Redis refuses the broker's script: %s", error)  # noqa: TRY400 - one line is enough
+            self.lost(error)
+            raise BrokerUnavailable("Redis does not answer", retry_after_s=1.0) from error
+
+    def lost(self, error: Exception) -> None:
+        """Note that the server does not answer, and start asking for it."""
+        was_up = self._up.is_set()
+        self._up.clear()
+        if self._down_since is None:
+            self._down_since = asyncio.get_running_loop().time()
+        if was_up:
+            log.warning("Redis does not answer (%s)", type(error).__name__)
+            for watcher in self.watchers:
+                watcher.link_down()
+        self._reconnect()
+
+    def _reconnect(self) -> None:
+        if self._reconnecting is None or self._reconnecting.done():
+            self._reconnecting = asyncio.create_task(self._connect(), name="broker-reconnect")
+
+    async def _connect(self) -> None:
+        pause_s = 0.02
+        while True:
+            try:
+                async with asyncio.timeout(ANSWER_S):
+                    run_id = str((await self._client.info("server"))["run_id"])
+                break
+            except (RedisError, OSError, TimeoutError):
+                await self._client.connection_pool.disconnect(inuse_connections=False)
+            await asyncio.sleep(pause_s)
+            pause_s = min(0.25, pause_s * 1.5)
+        other = bool(self.run_id) and run_id != self.run_id
+        self._first_run = self._first_run or run_id
+        self.run_id = run_id
+        if self._down_since is not None and self.down_for_s() > 0:
+            log.warning("Redis answers again%s", ", but it is another server or a new start of it" if other else "")
+        self._down_since = None
+        self._up.set()
+        for watcher in self.watchers:
+            watcher.link_up(other_server=other)
+
+    async def set(self, key: str, value: bytes, *, ttl_s: float) -> None:
+        """Keep a value for a while."""
+        await self._guarded(self._client.set(key, value, px=int(ttl_s * 1000)))
+
+    async def get(self, key: str) -> bytes | None:
+        """Return a kept value."""
+        value: bytes | None = await self._guarded(self._client.get(key))
+        return value
+
+    async def _guarded(self, command: Any) -> Any:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await command
+        except (RedisError, OSError, TimeoutError) as error:
+            self.lost(error)
+            raise BrokerUnavailable("Redis does not answer", retry_after_s=1.0) from error
+
+    async def messages(self, *channels: str) -> AsyncIterator[bytes]:
+        """Yield what others publish to these channels; a lost connection is made anew without a word."""
+        while True:
+            await self.until_up()
+            try:
+                async with self._client.pubsub(ignore_subscribe_messages=True) as inbox:
+                    await inbox.subscribe(*channels)
+                    while True:
+                        message = await inbox.get_message(timeout=None)
+                        if message is not None:
+                            yield message["data"]
+            except (RedisError, OSError) as error:
+                log.debug("the inbox was cut (%s)", type(error).__name__)
+                await asyncio.sleep(0.05)
+
+    async def close(self) -> None:
+        """Stop asking for the server and close the connections."""
+        if self._reconnecting:
+            self._reconnecting.cancel()
+            await asyncio.gather(self._reconnecting, return_exceptions=True)
+        with contextlib.suppress(RedisError, OSError):
+            await self._client.aclose()

@@ -1,0 +1,59 @@
+#!lua flags=allow-oom
+-- The broker's script, part 1: what one call knows. The parts are joined in the order of store.PARTS.
+--
+-- One call applies a batch of transitions of one account (a credential: the bot, an address, a bearer token) in
+-- one atomic step. Tables are loaded once per call and written back once at its end.
+--
+-- KEYS[1] g       hash    global limit, clock, counters   KEYS[6] routes  hash  route name -> bucket hash, '-' = none
+-- KEYS[2] slots   zset    global slots -> free_at_us      KEYS[7] blocks  hash  name -> 'until_us kind status code'
+-- KEYS[3] paced   zset    the evenly spaced global slots  KEYS[8] gq      zset  permits that lack a global slot only
+-- KEYS[4] held    hash    id -> record of every place and permit
+-- KEYS[5] workers zset    worker -> lease end_us          then four per item: lane, queue, bucket, learned bucket
+-- ARGV[1] now_us or '' (Redis TIME)   ARGV[2] worker   ARGV[3] run id of the server   ARGV[4] '1' = lost its memory
+-- ARGV[5] global limit   ARGV[6] lease_us   ARGV[7] channel prefix   ARGV[8] items, JSON
+-- returns {per item replies, grants for this worker, us until the next global slot or '', whether its permit is this
+--   worker's, a dead worker or '', hints published}
+-- Complexity: O(log n) per item and grant; nothing here loops over a queue.
+local SECOND, MINUTE = 1000000, 60000000
+local IN_FLIGHT = 1e17 -- score of a slot whose request is not answered yet
+local me, server, lease_us, channels = ARGV[2], ARGV[3], tonumber(ARGV[6]), ARGV[7]
+local run -- names one life of the state; whatever carries another one is void
+local now, G = 0, {}
+local buckets, lanes, grants, published = {}, {}, {}, 0
+
+local function integer(value) return string.format('%.0f', value) end
+
+-- A server that is not the one we knew may have forgotten anything: its places and permits are void, its buckets
+-- unknown, and the last second counts as full until the workers have told what they remember.
+local function forget()
+  redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[8])
+  G.waiting, G.recover, G.clock, G.told = 0, now + SECOND, 0, server
+  G.run = server .. '@' .. integer(now)
+end
+
+local TEXTS = { 'run', 'server', 'told' }
+local NUMBERS = { 'recover', 'clock', 'seq', 'blocked', 'shrink', 'shrunk', 'rtt', 'rtt_old', 'rtt_at', 'rtts', 'phase', 'waiting', 'v' }
+
+local function open_call()
+  local time = ARGV[1] ~= '' and { 0, ARGV[1] } or redis.call('TIME')
+  now = tonumber(time[1]) * SECOND + tonumber(time[2])
+  local names = { 'finish', unpack(TEXTS) }
+  for _, name in ipairs(NUMBERS) do names[#names + 1] = name end
+  local f = redis.call('HMGET', KEYS[1], unpack(names))
+  for i, name in ipairs(names) do G[name] = i > 1 + #TEXTS and (tonumber(f[i]) or 0) or f[i] end
+  G.finish = G.finish and cjson.decode(G.finish) or {}
+  local clock_fell_back = G.clock - now > 10 * SECOND
+  if clock_fell_back or (G.server and G.server ~= server) or (ARGV[4] == '1' and G.told ~= server) then forget() end
+  now = math.max(now, G.clock)
+  G.server, G.run, G.clock = server, G.run or server .. '@0', now
+  run = G.run
+  redis.call('ZADD', KEYS[5], integer(now + lease_us), me)
+end
+
+local function close_call()
+  local fields = { 'finish', next(G.finish) and cjson.encode(G.finish) or '{}' }
+  for _, name in ipairs(TEXTS) do fields[#fields + 1] = name; fields[#fields + 1] = G[name] or '' end
+  for _, name in ipairs(NUMBERS) do fields[#fields + 1] = name; fields[#fields + 1] = string.format('%.17g', G[name]) end
+  redis.call('HSET', KEYS[1], unpack(fields))
+  for i = 1, 8 do redis.call('PEXPIRE', KEYS[i], i >= 6 and i <= 7 and 86400000 or 3600000) end
+end

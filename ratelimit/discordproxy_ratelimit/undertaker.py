@@ -1,0 +1,56 @@
+"""Gives back what a dead worker held, a bounded step at a time."""
+
+import asyncio
+import logging
+
+from discordproxy_ratelimit.batch import Batch
+from discordproxy_ratelimit.errors import BrokerUnavailable
+from discordproxy_ratelimit.store import Store
+
+log = logging.getLogger(__name__)
+
+
+class Undertaker:
+    """Buries one dead worker at a time; several workers may bury the same one without harm."""
+
+    def __init__(self, store: Store, batch: Batch) -> None:
+        self._store, self._batch = store, batch
+        self._task: asyncio.Task[None] | None = None
+
+    def call(self, worker: str) -> None:
+        """Begin, unless at work already."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._bury(worker), name="broker-undertaker")
+
+    async def _bury(self, worker: str) -> None:
+        total = 0
+        try:
+            while found := await self._round(worker):
+                total += found
+            await self._store.forget_worker(worker)
+        except BrokerUnavailable:
+            log.debug("the burial of %s goes on when Redis answers", worker)
+        if total:
+            log.warning("Worker %s shows no sign of life; its %d places and permits are given back", worker, total)
+
+    async def _round(self, worker: str) -> int:
+        """Go once through everything that is held. Returns how much was the dead worker's."""
+        cursor, found = "0", 0
+        while True:
+            cursor, held = await self._store.held_by(worker, cursor)
+            replies = [
+                self._batch.add(
+                    ["d", permit_id, name, lane, bucket], self._store.keys(lane, bucket), hurry=False, lasting=True
+                ).reply
+                for permit_id, name, lane, bucket in held
+            ]
+            await asyncio.gather(*replies)
+            found += len(held)
+            if cursor == "0":
+                return found
+
+    async def close(self) -> None:
+        """Stop; somebody else will finish."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
