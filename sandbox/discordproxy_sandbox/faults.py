@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 FaultKind = Literal[
     "status",  # answer `status`, with Discord's JSON or, for 5xx, none
@@ -46,6 +46,8 @@ class Faults:
 
     def add(self, fault: Fault) -> None:
         """Append a fault; its patterns must be regular expressions."""
+        if fault.kind not in get_args(FaultKind):
+            raise ValueError(f"the kind of a fault is one of {', '.join(get_args(FaultKind))}, not {fault.kind}")
         try:
             re.compile(fault.method)
             re.compile(fault.path)

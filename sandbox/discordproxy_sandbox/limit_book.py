@@ -133,14 +133,16 @@ class LimitBook:
     kind: Kind | None = None
     global_limit: int | None = 50
     global_model: GlobalModel = "sliding"
-    _buckets: dict[tuple[str, str, str], Limiter] = field(default_factory=dict)
-    _extra: dict[tuple[str, str, str], _Hidden] = field(default_factory=dict)
-    _globals: dict[str, GlobalLimit] = field(default_factory=dict)
-    _labels: dict[str, str] = field(default_factory=dict)
-    _created: int = 0
+    _buckets: dict[tuple[str, str, str], Limiter] = field(default_factory=dict, init=False)
+    _extra: dict[tuple[str, str, str], _Hidden] = field(default_factory=dict, init=False)
+    _globals: dict[str, GlobalLimit] = field(default_factory=dict, init=False)
+    _labels: dict[str, str] = field(default_factory=dict, init=False)
+    _created: int = field(default=0, init=False)
 
     def set(self, route: str, limit: RouteLimit | None) -> None:
         """Give a route another limit; buckets in use keep what was spent, as when Discord changes one."""
+        if limit and limit.kind not in LIMITERS:
+            raise ValueError(f"the kind of a bucket is one of {', '.join(LIMITERS)}, not {limit.kind}")
         self.routes[route] = limit
         if limit:
             group = limit.group or route

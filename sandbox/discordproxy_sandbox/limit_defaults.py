@@ -51,7 +51,6 @@ HIDDEN: dict[str, tuple[HiddenLimit, ...]] = {
         HiddenLimit(name="webhooks-of-channel", limit=30, window_s=60.0, scope="shared", per="resource"),
     ),
     f"POST {_GUILD}/emojis": (HiddenLimit(name="emojis", limit=50, window_s=1800.0, scope="shared"),),
-    "GET /users/{user_id}": (HiddenLimit(name="get-user", limit=35, window_s=1.0, kind="leaky"),),
     "GET /invites/{code}": (HiddenLimit(name="invites", limit=250, window_s=600.0),),
 }
 

@@ -50,6 +50,10 @@ class Members:
             self._gone.add(int(user_id))
         return present
 
+    def stored(self) -> list[str]:
+        """Return the ids of the members that are stored; only they can differ from the rule."""
+        return [str(id_) for id_ in self._stored]
+
     def after(self, user_id: str) -> Iterator[str]:
         """Iterate over the ids of members greater than this one, ascending."""
         start = int(user_id)

@@ -43,6 +43,15 @@ class People:
         channel = users.dm_with(self._world, self._world.user(str(user_id)))
         return self.write(channel.id, user_id, content)
 
+    def add_emoji(self, guild_id: int | str, name: str) -> Json:
+        """Add an emoji to a guild."""
+        guild = self._world.guild(str(guild_id))
+        emoji: Json = {"id": self._world.new_id(), "name": name, "roles": [], "require_colons": True, "managed": False}
+        guild.emojis[emoji["id"]] = emoji | {"animated": False, "available": True}
+        data: Json = {"guild_id": guild.id, "emojis": list(guild.emojis.values())}
+        self._world.emit("GUILD_EMOJIS_UPDATE", data, guild.id)
+        return guild.emojis[emoji["id"]]
+
     def vote(self, channel_id: int | str, message_id: int | str, answer_id: int, user_id: int | str) -> None:
         """Vote in a poll."""
         polls.vote(self._world, str(channel_id), str(message_id), answer_id, str(user_id))

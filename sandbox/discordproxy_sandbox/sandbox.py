@@ -18,7 +18,7 @@ from discordproxy_sandbox.latency import Latency
 from discordproxy_sandbox.ledger import Record
 from discordproxy_sandbox.limit_book import LimitBook
 from discordproxy_sandbox.limit_defaults import default_book
-from discordproxy_sandbox.limits import GlobalModel, InvalidRequests, Kind
+from discordproxy_sandbox.limits import GlobalModel, InvalidRequests, Kind, SlidingWindow
 from discordproxy_sandbox.people import People
 from discordproxy_sandbox.population import default_world
 from discordproxy_sandbox.resources import (
@@ -66,6 +66,7 @@ _RESOURCES = (
     voice_states,
     webhooks,
 )
+_DM_WINDOW_S = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,8 @@ class SandboxConfig:
     """How strict and how far away this Discord is.
 
     `token`: the only bot token accepted; None accepts any. `kind` makes every bucket fixed or leaky; None leaves each
-    route its own. `clock_offset_s`: how wrong Discord's clock is. `strict`: unknown JSON keys are refused.
+    route its own. `clock_offset_s`: how wrong Discord's clock is; `clock` replaces it (epoch seconds).
+    `strict`: unknown JSON keys are refused. `new_dms`: DM channels that may be opened in 10 minutes.
     """
 
     host: str = "127.0.0.1"
@@ -92,7 +94,9 @@ class SandboxConfig:
     invalid_window_s: float = 600.0
     ban_s: float = 3600.0
     strict: bool = False
+    new_dms: int | None = None
     seed: int = 0
+    clock: Callable[[], float] | None = None
     gateway: GatewayConfig = field(default_factory=GatewayConfig)
     limits: LimitBook | None = None
     world: World | None = None
@@ -104,8 +108,9 @@ class Sandbox:
 
     def __init__(self, config: SandboxConfig | None = None) -> None:
         self.config = config = config or SandboxConfig()
-        self.clock = _clock(config.clock_offset_s)
+        self.clock = config.clock or _clock(config.clock_offset_s)
         self.world = config.world or default_world(self.clock)
+        self.world.new_dms = SlidingWindow(config.new_dms, _DM_WINDOW_S) if config.new_dms else None
         self.limits = config.limits or default_book()
         if config.limits is None:
             self.limits.kind = config.kind

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from discordproxy_sandbox.errors import DiscordError, Json, discord_error
+from discordproxy_sandbox.limits import SlidingWindow
 from discordproxy_sandbox.members import Members
 from discordproxy_sandbox.snowflakes import Snowflakes, iso
 
 THREADS = (10, 11, 12)
 DM = 1
-CATEGORY = 4
 ANNOUNCEMENT = 5
 FORUMS = (15, 16)
 TEXTUAL = (0, 1, 2, 3, 5, 10, 11, 12, 13)
@@ -102,6 +102,7 @@ class World:
     forbidden: dict[str, int] = field(default_factory=dict)  # id of a channel, guild, user ... -> JSON error code
     generated_users: int = 0
     build_user: Callable[[str], Json | None] | None = None  # for users that exist as a rule only
+    new_dms: SlidingWindow | None = None  # how many DM channels may be opened; None: any number
     listeners: list[Callable[[Event], None]] = field(default_factory=list)
     snowflakes: Snowflakes = field(init=False)
 
@@ -198,6 +199,13 @@ class World:
         self.channels[channel.id] = channel
         if channel.guild_id:
             self.guild(channel.guild_id).channels[channel.id] = channel
+
+    def remove_guild(self, guild_id: str) -> None:
+        """Let the bot be removed from a guild."""
+        for channel_id in self.guild(guild_id).channels:
+            self.channels.pop(channel_id, None)
+        del self.guilds[guild_id]
+        self.emit("GUILD_DELETE", {"id": guild_id}, guild_id)
 
     def remove_channel(self, channel: Channel) -> None:
         """Take a channel out, with the threads below it."""

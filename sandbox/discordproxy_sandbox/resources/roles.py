@@ -64,7 +64,7 @@ def delete(request: ApiRequest) -> None:
     if role["id"] == guild.id:
         raise discord_error(50028)
     del guild.roles[role["id"]]
-    for user_id in [one for one in guild.members if role["id"] in (guild.members.get(one) or {})["roles"]]:
+    for user_id in [one for one in guild.members.stored() if role["id"] in (guild.members.get(one) or {})["roles"]]:
         left = [one for one in (guild.members.get(user_id) or {})["roles"] if one != role["id"]]
         update(world, guild, user_id, {"roles": left})
     world.emit("GUILD_ROLE_DELETE", {"guild_id": guild.id, "role_id": role["id"]}, guild.id)
@@ -73,7 +73,7 @@ def delete(request: ApiRequest) -> None:
 def counts(request: ApiRequest) -> Json:
     """Return how many members have each role."""
     guild = request.world.guild(request["guild_id"])
-    return Counter(role for one in guild.members for role in (guild.members.get(one) or {})["roles"])
+    return Counter(role for one in guild.members.stored() for role in (guild.members.get(one) or {})["roles"])
 
 
 _FORM = form(

@@ -64,10 +64,11 @@ def dm_with(world: World, user: Json) -> Channel:
     """Return the one DM channel of a user; its id never changes."""
     if known := world.dms.get(user["id"]):
         return known
+    if world.new_dms and not world.new_dms.hit(world.clock()).allowed:
+        raise discord_error(40003)
     channel = make_dm(world.new_id(), user)
     world.add_channel(channel)
     world.dms[user["id"]] = channel
-    world.emit("CHANNEL_CREATE", channel.data)
     return channel
 
 

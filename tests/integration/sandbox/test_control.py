@@ -59,6 +59,9 @@ async def test_people_and_gateway_from_another_process(discord, http):
         ("faults", {"do": "nothing"}),
         ("faults", {}),
         ("faults", {"do": "add", "kind": "status", "colour": 1}),
+        ("faults", {"do": "add", "kind": "earthquake"}),
+        ("faults", {"do": "add", "kind": "status", "path": "["}),
+        ("limits", {"do": "set", "route": "GET /gateway", "limit": 1, "window_s": 1, "kind": "square"}),
         ("world", {"do": "join", "guild_id": "1", "user_id": "1"}),
     ],
 )

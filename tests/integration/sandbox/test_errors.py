@@ -7,7 +7,7 @@ import pytest
 
 from discordproxy_sandbox.limit_book import LimitBook
 from discordproxy_sandbox.population import BOT_ID, CHANNEL_ID, GUILD_ID, ROLE_ID, THREAD_ID, USER_ID, nth
-from discordproxy_sandbox.sandbox import SandboxConfig
+from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 
 pytestmark = pytest.mark.parametrize(
     "discord", [SandboxConfig(limits=LimitBook(default=None, global_limit=None))], indirect=True
@@ -217,3 +217,13 @@ async def test_a_thread_counts_its_messages(discord, http):
         message = await response.json()
     data = discord.world.channels[THREAD_ID].data
     assert (data["message_count"], data["last_message_id"]) == (1, message["id"])
+
+
+async def test_opening_dms_too_fast(discord, http):
+    discord.world.new_dms = Sandbox(SandboxConfig(new_dms=2)).world.new_dms
+    codes = []
+    for number in (0, 1, 0, 2):
+        body = {"recipient_id": nth(USER_ID, number)}
+        async with http.post(f"{discord.rest_url}/users/@me/channels", json=body) as response:
+            codes.append((response.status, (await response.json()).get("code")))
+    assert codes == [(200, None), (200, None), (200, None), (403, 40003)]

@@ -244,6 +244,17 @@ async def test_outage_of_a_guild(discord, http):
     assert (await gateway.until("GUILD_CREATE"))["id"] == GUILD_ID
 
 
+async def test_a_guild_that_removes_the_bot_and_one_that_adds_it(discord, http):
+    gateway, _ = await started(discord, http)
+    discord.world.remove_guild(GUILD_ID)
+    assert (await gateway.until("GUILD_DELETE")) == {"id": GUILD_ID}
+    [guild_id] = add_guilds(discord.world, 1)
+    discord.gateway.set_available(guild_id, available=True)
+    assert (await gateway.until("GUILD_CREATE"))["id"] == guild_id
+    async with http.get(f"{discord.rest_url}/channels/{CHANNEL_ID}") as response:
+        assert response.status == 404
+
+
 async def test_a_big_world_is_built_at_once(discord, http):
     add_guilds(discord.world, 1000, members=200)
     gateway, ready = await started(discord, http)
