@@ -4,7 +4,6 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from math import isfinite
 from typing import Any
 
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
@@ -40,7 +39,7 @@ def compile_check(field: FieldDescriptor, limit: Limit | None, nested: Check | N
         nested: the check of the message that the field holds.
     """
     single = nested or _single(field, limit)
-    return _elements(single, limit) if is_list(field) else single
+    return _elements(single, limit) if single and is_list(field) else single
 
 
 def path_check(field: FieldDescriptor) -> Check:
@@ -63,7 +62,7 @@ def control_characters(value: str) -> bool:
     return any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in value)
 
 
-def _elements(single: Check | None, limit: Limit | None) -> Check | None:
+def _elements(single: Check, limit: Limit | None) -> Check:
     bounds = None if limit is None or limit.choices else limit
 
     def check(values: Any, path: str, problems: Problems) -> None:
@@ -71,11 +70,11 @@ def _elements(single: Check | None, limit: Limit | None) -> Check | None:
             problems.length(path, len(values), bounds.least, bounds.most)
         elif single is _snowflake and min(values) > 0 and max(values) <= LARGEST_SNOWFLAKE:
             return  # the usual case, at the speed of min and max
-        elif single is not None:
+        else:
             for index, value in enumerate(values):
                 single(value, f"{path}[{index}]", problems)
 
-    return check if single or bounds else None
+    return check
 
 
 def _single(field: FieldDescriptor, limit: Limit | None) -> Check | None:
@@ -84,7 +83,7 @@ def _single(field: FieldDescriptor, limit: Limit | None) -> Check | None:
     if field.type == FieldDescriptor.TYPE_UINT64:
         return None if field.name in _BIT_FIELDS else _snowflake
     if limit is None or field.message_type is not None:
-        return _finite if field.type == FieldDescriptor.TYPE_DOUBLE else None
+        return None
     if limit.choices:
         return _one_of(limit.choices, str(limit.choices))
     if field.type == FieldDescriptor.TYPE_STRING and not is_list(field):
@@ -95,11 +94,6 @@ def _single(field: FieldDescriptor, limit: Limit | None) -> Check | None:
 def _snowflake(value: Any, path: str, problems: Problems) -> None:
     if not 0 < value <= LARGEST_SNOWFLAKE:
         problems.snowflake(path)
-
-
-def _finite(value: Any, path: str, problems: Problems) -> None:
-    if not isfinite(value):
-        problems.add(path, "NUMBER_TYPE_COERCE", "Value is not a number.")
 
 
 def _choices(field: FieldDescriptor, enum: EnumDescriptor, limit: Limit | None) -> Check | None:

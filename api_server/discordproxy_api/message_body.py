@@ -25,13 +25,12 @@ def complete_body(request: Any, outgoing: Outgoing, *, users_only: bool) -> None
         _attach(request, outgoing, body)
 
 
-def attach_text(outgoing: Outgoing, filename: str, text: str) -> None:
+def attach_text(outgoing: Outgoing, body: Json, filename: str, text: str) -> None:
     """Add a text file to the upload."""
     index = len(outgoing.files)
     content_type = "text/plain; charset=utf-8"
     outgoing.files.append(OutgoingFile(f"files[{index}]", filename, text.encode(), content_type))
-    if outgoing.body is not None:
-        outgoing.body.setdefault("attachments", []).append({"id": str(index), "filename": filename})
+    body.setdefault("attachments", []).append({"id": str(index), "filename": filename})
 
 
 def _attach(request: Any, outgoing: Outgoing, body: Json) -> None:
@@ -44,9 +43,7 @@ def _attach(request: Any, outgoing: Outgoing, body: Json) -> None:
             renamed[_ATTACHMENT + file.filename] = _ATTACHMENT + part.filename
         described.append(_description(index, file, part.filename))
     if renamed:
-        for key in ("embeds", "components"):
-            if key in body:
-                body[key] = _with_names(body[key], renamed)
+        body.update({key: _with_names(body[key], renamed) for key in ("embeds", "components") if key in body})
 
 
 def _description(index: int, file: Any, filename: str) -> Json:

@@ -98,7 +98,7 @@ def _write(request: Any, outgoing: Outgoing, circumstances: Circumstances) -> li
     if request.overflow == OVERFLOW_TRUNCATE:
         body["content"] = truncate(request.content, CONTENT)
     else:
-        attach_text(outgoing, "message.txt", body.pop("content"))
+        attach_text(outgoing, body, "message.txt", body.pop("content"))
     return [outgoing]
 
 

@@ -95,8 +95,8 @@ def test_nulls_in_lists_are_left_out():
 
 
 def test_half_a_surrogate_pair_does_not_lose_the_message():
-    made = message(id="5", content="a\ud800b", embeds=[{"title": "\udfff"}], components=[{"new\ud800": ["\ud800"]}])
-    assert (made.id, made.content, made.embeds[0].title) == (5, "a?b", "?")
+    made = message(id="5", tts=True, content="a\ud800b", embeds=[{"title": "\udfff"}], components=[{"new\ud800": ["\ud800"]}])
+    assert (made.id, made.tts, made.content, made.embeds[0].title) == (5, True, "a?b", "?")
     assert made.components[0].extra["new?"][0] == "?"
 
 
@@ -140,6 +140,7 @@ def test_embed_media_fill_both_names_of_the_proxied_url():
     assert (embed.image.proxy_url, embed.image.proxy_icon_url) == ("p", "p")
     assert (embed.video.proxy_url, embed.video.proxy_icon_url) == ("p", "p")
     assert embed.thumbnail.proxy_url == "p"
+    assert read(pb.Embed.DESCRIPTOR, {"image": {"url": "u"}}).image == pb.Embed.Image(url="u")
 
 
 def test_mentioned_channels_are_ids_and_objects():

@@ -91,6 +91,8 @@ ROW = pb.Component(type=1, components=[pb.Component(type=2, style=1, label="x", 
             pb.CreateChannelRequest(guild_id=1, name="n", permission_overwrites=[pb.PermissionOverwrite(id=1)]),
         ),
         ("EditChannel", pb.EditChannelRequest(channel_id=1, type=pb.Channel.GUILD_NEWS)),
+        ("EditScheduledEvent", pb.EditScheduledEventRequest(guild_id=1, guild_scheduled_event_id=2, entity_type=2)),
+        ("EditScheduledEvent", pb.EditScheduledEventRequest(guild_id=1, guild_scheduled_event_id=2, description="x")),
         ("BulkDeleteMessages", pb.BulkDeleteMessagesRequest(channel_id=1, message_ids=range(1, 5000))),
     ],
 )
