@@ -73,8 +73,10 @@ def respond(request: ApiRequest) -> Json | None:
         return None
     about: Json = {"id": request["interaction_id"], "type": state["interaction"]["type"]}
     if message is None:
-        return {"interaction": about, "resource": {"type": body["type"]}}
+        return {"interaction": about}
     about |= {"response_message_id": message["id"], "response_message_loading": bool(message["flags"] & _LOADING)}
+    if body["type"] == _DEFERRED:
+        return {"interaction": about}
     return {"interaction": about, "resource": {"type": body["type"], "message": message}}
 
 

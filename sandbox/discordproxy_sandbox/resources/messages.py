@@ -1,5 +1,6 @@
 """Messages: create, read, edit, delete, crosspost."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import islice
 
@@ -94,8 +95,8 @@ def list_(request: ApiRequest) -> list[Json]:
     if after is not None:
         picked = list(islice((one for one in ids if int(one) > after), limit))[::-1]
     elif around is not None:
-        ordered = sorted(ids, key=lambda one: abs(int(one) - around))[:limit]
-        picked = sorted(ordered, key=int, reverse=True)
+        middle = bisect_left(ids, around, key=int)
+        picked = ids[max(0, middle - limit // 2) :][:limit][::-1]
     else:
         picked = list(islice((one for one in reversed(ids) if before is None or int(one) < before), limit))
     return [with_reactions(request.world, channel.id, one) for one in picked]

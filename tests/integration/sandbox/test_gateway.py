@@ -224,6 +224,52 @@ async def test_members_come_in_chunks_and_once_per_guild_and_half_minute(discord
     assert chunk["not_found"] == ["7"]
 
 
+async def test_member_requests_that_get_no_answer_are_violations(discord, http):
+    gateway, _ = await started(discord, http, GUILDS)
+    await gateway.send(8, {"guild_id": GUILD_ID, "query": "", "limit": 0})
+    await gateway.send(8, {"guild_id": "1", "query": "", "limit": 0})
+    await gateway.send(1, None)
+    await gateway.until_op(11)
+    assert discord.gateway.stats.violations == [
+        "all members requested without the intent",
+        "members requested of an unknown guild",
+    ]
+
+
+async def test_the_bot_may_enter_voice_and_show_its_presence(discord, http):
+    gateway, _ = await started(discord, http, GUILDS | 1 << 7)
+    await gateway.send(3, {"status": "idle"})
+    voice_id = str(int(CHANNEL_ID) + 2)
+    await gateway.send(4, {"guild_id": GUILD_ID, "channel_id": voice_id, "self_mute": True})
+    state = await gateway.until("VOICE_STATE_UPDATE")
+    assert (state["user_id"], state["channel_id"], state["self_mute"]) == (discord.world.bot_id, voice_id, True)
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"), [("{", 4002), ("[]", 4002), ('{"op":"x"}', 4002), ('{"op":6,"d":{"token":"t"}}', 4007)]
+)
+async def test_payloads_that_make_no_sense(discord, http, raw, code):
+    gateway = await RawGateway.connect(http, discord.gateway_url)
+    await gateway.socket.send_str(raw)
+    assert await gateway.until_closed() == code
+
+
+async def test_identifying_twice_is_an_error(discord, http):
+    gateway, _ = await started(discord, http)
+    await gateway.send(2, {"token": "x"})
+    assert await gateway.until_closed() == 4005
+
+
+@pytest.mark.parametrize("discord", [quick(session_ttl_s=0.0)], indirect=True)
+async def test_a_session_left_alone_too_long_is_gone(discord, http):
+    gateway, ready = await started(discord, http)
+    discord.gateway.drop()
+    await gateway.until_closed()
+    second = await RawGateway.connect(http, ready["resume_gateway_url"])
+    await second.resume(ready["session_id"], 1)
+    assert await second.until_op(9) is False
+
+
 async def test_shards_share_the_guilds(discord, http):
     add_guilds(discord.world, 20)
     discord.gateway.config = GatewayConfig(max_concurrency=2, shards=2)

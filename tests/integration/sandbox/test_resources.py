@@ -368,6 +368,55 @@ async def test_interactions(call):
     assert done["content"] == "done"
 
 
+async def test_a_click_changes_its_message(call):
+    callback = "POST /interactions/{interaction_id}/{interaction_token}/callback"
+    row = [{"type": 1, "components": [{"type": 2, "style": 1, "label": "go", "custom_id": "go"}]}]
+    message = await call(f"POST {M}", CHANNEL_ID, body={"content": "press", "components": row})
+    click = {"custom_id": "go", "component_type": 2}
+    first = call.discord.people.interact(CHANNEL_ID, USER_ID, 3, click, message["id"])
+    update = {"type": 7, "data": {"content": "pressed", "components": []}}
+    await call(callback, first["id"], first["token"], body=update, token=False)
+    assert (await call(f"GET {M}/{{message_id}}", CHANNEL_ID, message["id"]))["content"] == "pressed"
+    second = call.discord.people.interact(CHANNEL_ID, USER_ID, 3, click, message["id"])
+    shown = await call(
+        callback, second["id"], second["token"], body={"type": 6}, query="?with_response=true", token=False
+    )
+    assert "resource" not in shown
+    original = "/webhooks/{webhook_id}/{webhook_token}/messages/@original"
+    await call(f"PATCH {original}", second["application_id"], second["token"], body={"content": "twice"}, token=False)
+    assert (await call(f"GET {M}/{{message_id}}", CHANNEL_ID, message["id"]))["content"] == "twice"
+    third = call.discord.people.interact(CHANNEL_ID, USER_ID)
+    await call(
+        callback,
+        third["id"],
+        third["token"],
+        body={"type": 5, "data": {"flags": 64}},
+        query="?with_response=1",
+        token=False,
+    )
+    follow_up = "POST /webhooks/{webhook_id}/{webhook_token}"
+    done = await call(follow_up, third["application_id"], third["token"], body={"content": "done"}, token=False)
+    assert (done["content"], done["flags"]) == ("done", 64)
+
+
+async def test_forum_tags_and_applied_tags(call):
+    tags = {"available_tags": [{"name": "bug", "moderated": True}], "parent_id": None}
+    forum = await call("PATCH /channels/{channel_id}", FORUM, body=tags)
+    [tag] = forum["available_tags"]
+    post = {"name": "p", "message": {"content": "c"}, "applied_tags": [tag["id"]], "auto_archive_duration": 60}
+    made = await call("POST /channels/{channel_id}/threads", FORUM, body=post)
+    assert made["applied_tags"] == [tag["id"]]
+    assert made["thread_metadata"]["auto_archive_duration"] == 60
+    new = {"name": "f", "type": 15, "parent_id": None, "rate_limit_per_user": 5}
+    assert (await call("POST /guilds/{guild_id}/channels", GUILD_ID, body=new))["default_forum_layout"] == 0
+
+
+async def test_members_move_between_voice_channels(call):
+    call.discord.people.speak(GUILD_ID, USER_ID, VOICE)
+    await call("PATCH /guilds/{guild_id}/members/{user_id}", GUILD_ID, USER_ID, body={"channel_id": None})
+    assert call.discord.world.guilds[GUILD_ID].voice_states == {}
+
+
 async def test_scheduled_events(call):
     events, event = (
         "/guilds/{guild_id}/scheduled-events",
