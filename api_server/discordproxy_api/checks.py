@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
 from discordproxy_api.contract import is_list
-from discordproxy_api.limits import LARGEST_SNOWFLAKE, PATH_FORMS, Form, Limit
+from discordproxy_api.limits import INT32, LARGEST_SNOWFLAKE, PATH_FORMS, Form, Limit
 from discordproxy_api.problems import Problems
 from discordproxy_api.translate_out import enum_offset
 
@@ -63,11 +63,11 @@ def control_characters(value: str) -> bool:
 
 
 def _elements(single: Check, limit: Limit | None) -> Check:
-    bounds = None if limit is None or limit.choices else limit
+    least, most = (limit.least, limit.most) if limit else (0, INT32)
 
     def check(values: Any, path: str, problems: Problems) -> None:
-        if bounds is not None and not bounds.least <= len(values) <= bounds.most:
-            problems.length(path, len(values), bounds.least, bounds.most)
+        if not least <= len(values) <= most:  # then its elements are not looked at: there may be millions
+            problems.length(path, len(values), least, most)
         elif single is _snowflake and min(values) > 0 and max(values) <= LARGEST_SNOWFLAKE:
             return  # the usual case, at the speed of min and max
         else:

@@ -21,6 +21,10 @@ SPLIT_MESSAGES = 50
 """Ours: one call never posts more messages."""
 COMPONENTS_JSON = 200_000
 """Ours, in characters: forty components need less, and more would keep the worker busy."""
+EXTRA_BYTES = 100_000
+"""Ours: of the keys of one component that the contract does not know."""
+CLEAR = 40
+"""Ours: more than any request has fields."""
 IDEMPOTENCY_KEY = 255
 """Ours: it becomes part of a Redis key."""
 LARGEST_SNOWFLAKE = 2**63 - 1
@@ -141,7 +145,7 @@ _BY_MESSAGE: Mapping[str, Mapping[str, Limit]] = {
     "Embed.Author": {"name": _required(1, 256), "url": _WEB_URL, "icon_url": _MEDIA_URL},
     "Embed.Field": {"name": _required(1, 256), "value": _required(1, 1024)},
     "AllowedMentions": {
-        "parse": _choice("users", "roles", "everyone"),
+        "parse": Limit(most=3, choices=("users", "roles", "everyone")),
         "users": Limit(most=100),
         "roles": Limit(most=100),
     },
@@ -176,6 +180,7 @@ _BY_MESSAGE: Mapping[str, Mapping[str, Limit]] = {
         "content": Limit(1, 4000),
         "description": Limit(1, 1024),
         "items": Limit(1, 10),
+        "channel_types": Limit(most=40),  # ours: more than there are
         "spacing": _choice(1, 2),
         "accent_color": Limit(0, _COLOR),
         "min_length": Limit(0, 4000),

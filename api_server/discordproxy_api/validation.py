@@ -14,8 +14,11 @@ from discordproxy import annotations_pb2
 from discordproxy_api.checks import Check, compile_check, control_characters, path_check
 from discordproxy_api.contract import Rpc, field_option, request_parts
 from discordproxy_api.limits import (
+    CLEAR,
     COMPONENTS,
     EMBEDS,
+    EXTRA_BYTES,
+    FILES,
     LARGEST_SNOWFLAKE,
     NEVER_RESET,
     REASON,
@@ -151,6 +154,9 @@ def _check_duration(duration: Any, path: str, problems: Problems) -> None:
 
 
 def _check_extra(extra: Any, path: str, problems: Problems) -> None:
+    if extra.ByteSize() > EXTRA_BYTES:
+        problems.add(path, "BASE_TYPE_MAX_LENGTH", f"Must be {EXTRA_BYTES} bytes or fewer.")
+        return
     try:
         MessageToDict(extra)
     except (SerializeToJsonError, ValueError):
@@ -164,7 +170,10 @@ _SPECIAL: Mapping[str, Check] = {
 
 
 def _check_written(request: Any, problems: Problems) -> None:
-    for index, embed in enumerate(embeds_of(request)[:EMBEDS]):  # more are refused anyway
+    if len(request.embeds) > EMBEDS or len(request.files) > FILES:
+        problems.length("embeds", len(request.embeds), 0, EMBEDS)
+        return  # hostile lists are not walked; that of the files was refused above
+    for index, embed in enumerate(embeds_of(request)):
         _plan(embed.DESCRIPTOR).check(embed, f"embeds[{index}].", problems)
     check_message(request, problems)
 
@@ -177,7 +186,8 @@ def _check_reason(reason: str, problems: Problems) -> None:
 
 def _check_clear(message: Any, clearable: set[str], problems: Problems) -> None:
     present = {field.name for field, _value in message.ListFields()}
-    for index, name in enumerate(message.clear):
+    problems.length("clear", len(message.clear), 0, CLEAR)
+    for index, name in enumerate(message.clear[:CLEAR]):
         if name not in clearable:
             problems.add(f"clear[{index}]", "FIELD_UNKNOWN", "The request has no field of this name to reset.")
         elif name in NEVER_RESET.get(_short_name(message.DESCRIPTOR), ()):

@@ -40,6 +40,9 @@ def messages(draw: Any, descriptor: Descriptor, depth: int = 3, choose: Choose =
     """Draw a message in which any field may be set; `depth` bounds messages inside messages."""
     message = GetMessageClass(descriptor)()
     fields = [field for field in descriptor.fields if field.message_type is None or depth > 0]
+    fields = [
+        field for field in fields if field.full_name != "google.protobuf.Struct.fields"
+    ]  # drawn as JSON elsewhere
     for field in (
         draw(st.lists(st.sampled_from(fields), unique_by=lambda field: field.number, max_size=6)) if fields else ()
     ):
