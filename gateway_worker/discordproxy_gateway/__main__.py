@@ -87,9 +87,8 @@ def _options(settings: GatewaySettings, *, force: bool) -> Options:
 async def _park(line: str, stopping: asyncio.Event) -> None:
     """Repeat the line once a minute until the process is stopped."""
     while not stopping.is_set():
-        try:
-            await asyncio.wait_for(stopping.wait(), _REPEAT_S)
-        except TimeoutError:
+        await asyncio.wait({asyncio.ensure_future(stopping.wait())}, timeout=_REPEAT_S)
+        if not stopping.is_set():
             print(f"ERROR: {line}", file=sys.stderr)
 
 

@@ -5,6 +5,7 @@ business; this decides only what to ask for next, and when.
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Iterable, Mapping
@@ -53,8 +54,10 @@ def next_guild(
     """Return the guild to ask for, or None if no list is missing that may be asked for now. Pure.
 
     Args:
+        guilds: what is remembered of each.
         wanted: guilds somebody reads, most urgent first.
         not_before: when a guild may be asked for again.
+        now: on the same clock.
     """
 
     def missing(guild_id: str) -> bool:
@@ -114,6 +117,7 @@ class Chunker:
         if guild_id in self._guilds:
             self._guilds[guild_id].request = None
             self._not_before[guild_id] = again_at
+            self._news.set()
 
     async def run(self, socket: Requests) -> None:
         """Ask for what is missing, for ever."""
@@ -123,7 +127,7 @@ class Chunker:
             await self._read_wanted()
             guild_id = next_guild(self._guilds, wanted=self._wanted, not_before=self._not_before, now=now)
             if guild_id is None:
-                await self._rest()
+                await self._rest(now)
             elif (wait_s := self._pace.wait_s(now)) > 0:
                 await asyncio.sleep(wait_s)
             else:
@@ -145,7 +149,7 @@ class Chunker:
 
     async def _read_wanted(self) -> None:
         try:
-            popped = await self._redis.zpopmin(self._wanted_key, 100)
+            popped: list[Any] = await self._redis.zpopmin(self._wanted_key, 100)
         except (RedisError, OSError):
             return
         self._wanted = [*dict.fromkeys([*self._wanted, *(member.decode() for member, _ in popped)])]
@@ -155,10 +159,10 @@ class Chunker:
         memory = self._guilds.get(guild_id)
         return memory is not None and not memory.complete
 
-    async def _rest(self) -> None:
+    async def _rest(self, now: float) -> None:
+        """Wait for news, for a guild that may be asked for again, or for readers' wishes."""
         self._news.clear()
-        try:
-            async with asyncio.timeout(_IDLE_S):
+        again = [at - now for guild_id, at in self._not_before.items() if at > now and self._misses(guild_id)]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min([_IDLE_S, *again])):
                 await self._news.wait()
-        except TimeoutError:
-            return

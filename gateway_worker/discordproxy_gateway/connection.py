@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from discordproxy_gateway import pump, status
-from discordproxy_gateway.chunking import Chunker
-from discordproxy_gateway.defer import Deferrer
+from discordproxy_gateway.chunking import Chunker  # noqa: TC001 - types are real here
+from discordproxy_gateway.defer import Deferrer  # noqa: TC001 - types are real here
 from discordproxy_gateway.failures import SessionOutOfStep
 from discordproxy_gateway.leader import Lease
 from discordproxy_gateway.pump import Dispatch, Socket
 from discordproxy_gateway.reconnect import End
 from discordproxy_gateway.session import SessionStore
 from discordproxy_gateway.tasks import end
-from discordproxy_gateway.writer import Writer
+from discordproxy_gateway.writer import Writer  # noqa: TC001 - types are real here
 
 log = logging.getLogger(__name__)
 

@@ -57,7 +57,7 @@ class Deferrer:
         self._send = send
         self._after_s = after_s
         self._private = private
-        self._failures = (*failures, RedisError, OSError)
+        self._failures: tuple[type[BaseException], ...] = (*failures, RedisError, OSError)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def note(self, interaction: dict[str, Any], received_at: float) -> None:

@@ -45,23 +45,22 @@ def fatal_line(code: int | None, *, intents: Sequence[str], shards: str) -> str 
         intents: names of the intents that were asked for.
         shards: shard id and count that were asked for, as text.
     """
-    match code:
-        case 4004:
-            return BAD_TOKEN
-        case 4014:
-            return _disallowed(privileged(intents))
-        case 4013:
-            return "Discord does not know an intent of DISCORDPROXY_INTENTS (close code 4013): correct it, or upgrade"
-        case 4012:
-            return "Discord no longer speaks this gateway version (close code 4012): upgrade discordproxy"
-        case 4010:
-            return f"Discord refused shard {shards} (close code 4010): set DISCORDPROXY_SHARDS to auto"
-        case 4011:
-            return (
-                f"The bot is in too many guilds for shard {shards} (close code 4011): set DISCORDPROXY_SHARDS to auto, "
-                "or to more shards"
-            )
-    return None
+    if code == _DISALLOWED_INTENTS:
+        return _disallowed(privileged(intents))
+    line = _LINES.get(code or 0)
+    return line.format(shards=shards) if line else None
+
+
+_DISALLOWED_INTENTS = 4014
+
+_LINES = {
+    4004: BAD_TOKEN,
+    4010: "Discord refused shard {shards} (close code 4010): set DISCORDPROXY_SHARDS to auto",
+    4011: "The bot is in too many guilds for shard {shards} (close code 4011): set DISCORDPROXY_SHARDS to auto, "
+    "or to more shards",
+    4012: "Discord no longer speaks this gateway version (close code 4012): upgrade discordproxy",
+    4013: "Discord does not know an intent of DISCORDPROXY_INTENTS (close code 4013): correct it, or upgrade",
+}
 
 
 def _disallowed(names: Sequence[str]) -> str:
@@ -78,6 +77,6 @@ def budget_line(remaining: int, reset_in_s: float) -> str:
     """Return the operator's line for a day on which too few IDENTIFYs are left."""
     hours, minutes = divmod(round(reset_in_s / 60), 60)
     return (
-        f"only {remaining} new sessions are left for this bot today; waiting {hours} h {minutes} min for the reset, since "
-        "Discord resets the token of a bot that uses them all up; start with --force to connect anyway"
+        f"only {remaining} new sessions are left for this bot today; waiting {hours} h {minutes} min for the reset, "
+        "since Discord resets the token of a bot that uses them all up; start with --force to connect anyway"
     )

@@ -16,10 +16,14 @@ async def load_planner(redis: Redis, keys: Keys, slot: Slot, *, mark: str, membe
     """Return a planner that knows what Redis knows.
 
     Args:
+        redis: where the records are.
+        keys: their names.
+        slot: whose guilds.
         mark: of the session that is resumed, "" when a new one will begin.
         members: whether member lists are kept.
     """
-    ids = sorted(field.decode() for field in await redis.hkeys(keys.guilds))
+    stored: list[Any] = await redis.hkeys(keys.guilds)
+    ids = sorted(field.decode() for field in stored)
     mine = [guild_id for guild_id in ids if slot.holds(int(guild_id))]
     guilds: dict[str, GuildMemory] = {}
     for start in range(0, len(mine), _AT_A_TIME):
@@ -29,7 +33,8 @@ async def load_planner(redis: Redis, keys: Keys, slot: Slot, *, mark: str, membe
                 pipeline.hmget(keys.meta(guild_id), _FIELDS)
             rows = await pipeline.execute()
         guilds.update({guild_id: _memory(row, mark) for guild_id, row in zip(some, rows, strict=True)})
-    awaited = [member.decode() for member in await redis.smembers(keys.awaited(slot))]
+    waiting: set[Any] = await redis.smembers(keys.awaited(slot))
+    awaited = [member.decode() for member in waiting]
     return Planner(keys, slot, guilds=guilds, mark=mark, awaited=awaited, members=members)
 
 

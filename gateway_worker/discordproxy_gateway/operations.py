@@ -179,8 +179,7 @@ class Planner:
         ]
 
     def _guild_update(self, guild: dict[str, Any]) -> list[Operation]:
-        overlay = ("HDEL", self._keys.overlay("guild", guild["id"]), guild["id"])
-        return [*parts.put_guild(self._keys, guild), overlay]
+        return [*parts.put_guild(self._keys, guild), self._seen("guild", guild["id"], guild["id"])]
 
     def _guild_delete(self, data: dict[str, Any]) -> list[Operation]:
         guild_id = data["id"]
@@ -278,11 +277,10 @@ class Planner:
         if memory is None:
             return []
         memory.size += joined
-        shown = [f"{user_id}:{role}" for role in member.get("roles") or ()]
         return [
             *parts.put_members(self._keys, guild_id, memory.generation, [member]),
             self._seen("m", guild_id, user_id),
-            *([("HDEL", self._keys.overlay("mr", guild_id), *shown)] if shown else ()),
+            self._seen("mr", guild_id, user_id),
             *self._count(guild_id, joined),
         ]
 
@@ -328,7 +326,7 @@ class Planner:
 
     def _seen(self, kind: str, guild_id: str, object_id: str) -> Operation:
         """Return the operation that ends the overlay of an object: its event has come."""
-        return ("HDEL", self._keys.overlay(kind, guild_id), object_id)
+        return ("SEEN", self._keys.overlay(kind, guild_id), object_id)
 
 
 _ABOUT_GUILD = frozenset({"GUILD_CREATE", "GUILD_UPDATE", "GUILD_DELETE"})

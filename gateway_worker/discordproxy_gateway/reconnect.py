@@ -27,6 +27,7 @@ class End:
 
     @property
     def must_identify(self) -> bool:
+        """Whether resuming is pointless."""
         return self.session_gone or self.code in SESSION_GONE
 
 
@@ -43,7 +44,7 @@ def next_step(end: End, *, failures: int, chance: float) -> Step:
 
     Args:
         end: how the connection ended.
-        failures: ends in a row before this one without a healthy connection between.
+        failures: ends of the same kind before this one without a healthy connection between.
         chance: drawn evenly from [0, 1); spreads the bots of the world over time.
     """
     if end.must_identify:

@@ -29,6 +29,7 @@ class Session:
 
     @property
     def mark(self) -> str:
+        """A short public name of the session."""
         return mark_of(self.id)
 
     def __repr__(self) -> str:

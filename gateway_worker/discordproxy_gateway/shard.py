@@ -13,9 +13,9 @@ from redis.exceptions import RedisError
 from discordproxy_gateway import failures, pump, status
 from discordproxy_gateway.chunking import Chunker
 from discordproxy_gateway.connection import Connection
-from discordproxy_gateway.failures import LeaseLost
 from discordproxy_gateway.defer import Deferrer
 from discordproxy_gateway.events.interactions import Interactions
+from discordproxy_gateway.failures import LeaseLost
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.leader import Leader, Lease
 from discordproxy_gateway.memory import load_planner
@@ -105,6 +105,7 @@ class Term:
         self._group = lease.slot.shard_id % plan.max_concurrency
         self._status = status.Status(scripts, keys, lease)
         self._failures = 0
+        self._lost_sessions = 0
         self._deferrer = Deferrer(
             Interactions(scripts.redis, keys),
             bot.respond,
@@ -115,7 +116,9 @@ class Term:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Stay connected until `stopping` is set or the lease is lost; raises FatalFailure."""
-        await self._status.tell(owner=status.owner_name(), fence=self._lease.fence)
+        await self._status.tell(
+            owner=status.owner_name(), fence=self._lease.fence, intents=" ".join(self._plan.intents)
+        )
         over = asyncio.ensure_future(first(stopping, self._lease.lost))
         try:
             while not over.done():
@@ -140,7 +143,7 @@ class Term:
         except (RedisError, *pump.ENDINGS) as error:
             return pump.end_of(error, None)
         if connection.up_for_s > HEALTHY_S:
-            self._failures = 0
+            self._failures = self._lost_sessions = 0
         return ended
 
     async def _open(self, connection: Connection) -> Socket:
@@ -214,8 +217,10 @@ class Term:
         if line is not None:
             await self._status.tell(state=status.FATAL, reason=line)
             raise failures.FatalFailure(line)
-        step = next_step(ended, failures=self._failures, chance=random.random())  # noqa: S311 - spreads load
+        failed = self._lost_sessions if ended.must_identify else self._failures
+        step = next_step(ended, failures=failed, chance=random.random())  # noqa: S311 - spreads load
         self._failures += 1
+        self._lost_sessions += ended.must_identify
         code = f", close code {ended.code}" if ended.code else ""
         log.info("shard %s disconnected (%s%s), again in %.1f s", slot, ended.reason, code, step.wait_s)
         if not step.keep_session:

@@ -126,7 +126,8 @@ class FakeGateway:
     async def close(self, code: int) -> None:
         """Close every connection with `code`."""
         for session in self.live:
-            await session.socket.response.close(code=code)
+            socket, session.socket = session.socket, None
+            await socket.response.close(code=code)
 
     async def ask_reconnect(self) -> None:
         """Op 7."""

@@ -1,0 +1,36 @@
+"""The door to the caches: what the gateway worker keeps current, for readers in every process.
+
+    keys = Keys(prefix, bot_id)
+    reader = CacheReader(redis, keys)
+    answer = await reader.guild(guild_id)
+    if answer.usable(max_age_s=60): ...
+
+Kept in Redis per guild: the guild object, channels, active threads, roles, emojis, stickers and voice states as
+Discord's JSON, members packed; see `keys` for the layout. Written by the gateway worker only, through its fence.
+"""
+
+from discordproxy_gateway.cache.freshness import Answer, Freshness
+from discordproxy_gateway.cache.member_reader import MemberReader
+from discordproxy_gateway.cache.overlay import CHANNEL, EMOJI, GUILD, MEMBER, ROLE, THREAD, Overlay
+from discordproxy_gateway.cache.reader import CacheReader
+from discordproxy_gateway.cache.state import GatewayState, ShardState, read_state
+from discordproxy_gateway.keys import Keys, Slot
+
+__all__ = [
+    "CHANNEL",
+    "EMOJI",
+    "GUILD",
+    "MEMBER",
+    "ROLE",
+    "THREAD",
+    "Answer",
+    "CacheReader",
+    "Freshness",
+    "GatewayState",
+    "Keys",
+    "MemberReader",
+    "Overlay",
+    "ShardState",
+    "Slot",
+    "read_state",
+]

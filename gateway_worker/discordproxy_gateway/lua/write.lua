@@ -2,6 +2,7 @@
 -- An operation is {command, index in KEYS, argument...}; ids and values are opaque strings.
 -- FORGET {index hash}: take the fields of KEYS[i] out of the index, then drop KEYS[i]; a guild has <= 1500 channels.
 -- STAMP {field}: set a field to the server's time in ms. INDEX, UNINDEX {ids...}: see index.lua.
+-- SEEN {id}: the event of one of our own changes has come; with the last one its overlay ends (overlay.lua).
 -- PRUNE {index hash, parent ids...}: drop threads whose parent is named; a guild has <= 1000 active threads.
 local function server_ms()
   local time = redis.call('TIME')
@@ -11,6 +12,17 @@ end
 local function drop_fields(key, fields)
   for first = 1, #fields, 1000 do
     redis.call('HDEL', key, unpack(fields, first, math.min(first + 999, #fields)))
+  end
+end
+
+local function seen(overlay, id)
+  local value = redis.call('HGET', overlay, id)
+  if not value then return end
+  local count, rest = string.match(value, '^(%d+)(:.*)$')
+  if tonumber(count) <= 1 then
+    redis.call('HDEL', overlay, id)
+  else
+    redis.call('HSET', overlay, id, string.format('%.0f', count - 1) .. rest)
   end
 end
 
@@ -32,6 +44,8 @@ local function write(operations, now_ms, append)
       append(key, op)
     elseif command == 'STAMP' then
       redis.call('HSET', key, op[3], string.format('%.0f', now_ms))
+    elseif command == 'SEEN' then
+      seen(key, op[3])
     elseif command == 'INDEX' then
       index_ids(key, op, 3)
     elseif command == 'UNINDEX' then

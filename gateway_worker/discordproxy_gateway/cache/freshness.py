@@ -1,0 +1,90 @@
+"""How far an answer from the cache can be trusted. Pure.
+
+All times are the server's. The age is that of the connection's last sign of life, not of the object's last change.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """Where an answer comes from.
+
+    Attributes:
+        age_s: seconds since the gateway connection was last known to be current.
+        complete: what is not in the answer does not exist; otherwise it may only be unknown.
+        as_of_ms: the same as a time of the server, in ms since 1970.
+        connected_since: start of the present connection, ISO 8601, "" while there is none.
+    """
+
+    age_s: float
+    complete: bool
+    as_of_ms: int
+    connected_since: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[Value]):
+    """What the cache holds. `value` None: not there; `freshness` None: the cache knows nothing about it."""
+
+    value: Value | None = None
+    freshness: Freshness | None = None
+
+    def usable(self, max_age_s: float) -> bool:
+        """Tell whether Discord need not be asked: young enough, and a "no" only if nothing is missing."""
+        if self.freshness is None or self.freshness.age_s > max_age_s:
+            return False
+        return self.value is not None or self.freshness.complete
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """What Redis says about the connection that feeds a guild."""
+
+    now_ms: int
+    as_of_ms: int
+    mark: str
+    connected_since: str
+
+    def freshness(self, *, complete: bool, not_after_ms: int | None = None) -> Freshness:
+        """Return the freshness of data of this shard, no younger than `not_after_ms`."""
+        as_of_ms = self.as_of_ms if not_after_ms is None else min(self.as_of_ms, not_after_ms)
+        return Freshness(max(0.0, (self.now_ms - as_of_ms) / 1000), complete, as_of_ms, self.connected_since)
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What Redis says about a guild's caches.
+
+    Attributes:
+        current: they belong to the present session and are all there.
+        generation: of the member list.
+        complete: the member list holds everybody.
+        out_at_ms: since when Discord tells nothing about the guild, None while it does.
+        size: members according to Discord.
+    """
+
+    current: bool
+    generation: int
+    complete: bool
+    out_at_ms: int | None
+    size: int
+
+    @classmethod
+    def of(cls, row: list[Any], shard: Shard) -> "Meta":
+        """Read the fields META_FIELDS of the guild's meta hash."""
+        mark, generation, complete, available, out_at, size = (value.decode() if value else "" for value in row)
+        return cls(
+            current=bool(mark) and mark == shard.mark,
+            generation=int(generation or 0),
+            complete=complete == "1",
+            out_at_ms=int(out_at) if available == "0" and out_at else None,
+            size=int(size or 0),
+        )
+
+
+META_FIELDS = ("mark", "gen", "complete", "available", "out_at", "count")
+SHARD_FIELDS = ("as_of", "mark", "connected_since")

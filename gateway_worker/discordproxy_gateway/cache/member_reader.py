@@ -1,0 +1,171 @@
+"""Reads of members: one, a page, a search. Knows the generations of member lists and their index."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+
+from discordproxy_gateway.cache import members as codec
+from discordproxy_gateway.cache import overlay
+from discordproxy_gateway.cache.freshness import Answer, Freshness
+from discordproxy_gateway.cache.reader import CacheReader, Found, Object
+from discordproxy_gateway.keys import Keys, Slot, shard_of
+
+PAGE = 1000
+_LEAVES_PER_PAGE = 24
+_SCAN = 1000
+
+
+class MemberReader:
+    """Members as Discord's JSON, user included; roles that were deleted are left out."""
+
+    def __init__(self, redis: Redis, keys: Keys, reader: CacheReader) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._reader = reader
+        self._generations: dict[int, int] = {}  # last seen; a wrong guess costs one more round trip
+
+    async def member(self, guild_id: int, user_id: int) -> Answer[Object]:
+        """One member. Found also in a list that is not complete: whatever is in it belongs to this session."""
+        field = codec.id_field(user_id)
+        generation = self._generations.get(guild_id, 1)
+        while True:
+            found = await self._find(guild_id, generation, [field])
+            current = found.meta.generation if found.meta else generation
+            if current == generation:
+                break
+            generation = self._generations[guild_id] = current
+        members = self._shown(found, [field], found.rows[3])
+        patched = str(user_id) in overlay.changes(found.rows[0], found.now_ms)
+        if patched and found.shard is not None:
+            return Answer(members[0] if members else None, found.shard.freshness(complete=True))
+        return Answer(members[0] if members else None, _freshness(found))
+
+    async def members(
+        self, guild_id: int, *, after: int = 0, limit: int = PAGE, role_id: int | None = None
+    ) -> Answer[list[Object]]:
+        """A page of members in the order of their ids, as Discord pages them; two round trips per 1000 members.
+
+        Args:
+            guild_id: the guild.
+            after: only greater user ids.
+            limit: at most so many.
+            role_id: only members with this role; the list is read on until the page is full.
+        """
+        wanted: list[Object] = []
+        freshness: Freshness | None = None
+        async for page, found in self._pages(guild_id, after):
+            freshness = _freshness(found)
+            wanted += [member for member in page if role_id is None or str(role_id) in member["roles"]]
+            if freshness is None or len(wanted) >= limit:
+                break
+        return Answer(wanted[:limit], freshness)
+
+    async def search(self, guild_id: int, query: str, limit: int) -> Answer[list[Object]]:
+        """Members whose user name, display name or nickname begins with `query`, case ignored.
+
+        Reads the list in slices that keep Redis responsive; it is an answer only if the list is complete.
+        """
+        found = await self._find(guild_id, self._generations.get(guild_id, 1), [])
+        freshness = _freshness(found)
+        if found.meta is None or freshness is None or not freshness.complete:
+            return Answer(None, freshness)
+        start = query.casefold()
+        fields: list[bytes] = []
+        cursor, key = 0, self._keys.members(guild_id, found.meta.generation)
+        while True:
+            reply: Any = await self._redis.hscan(key, cursor, count=_SCAN)
+            cursor, rows = reply
+            fields += [field for field, value in rows.items() if _begins(value, start)]
+            if not cursor or len(fields) >= limit:
+                break
+        fields = sorted(set(fields))[:limit]
+        found = await self._find(guild_id, found.meta.generation, fields)
+        return Answer(self._shown(found, fields, found.rows[3]) if fields else [], _freshness(found))
+
+    async def ask_for_list(self, guild_id: int) -> None:
+        """Have the gateway worker fetch this guild's member list before others."""
+        found = await self._find(guild_id, 1, [])
+        slot = Slot(shard_of(guild_id, self._reader.shard_count), self._reader.shard_count)
+        await self._redis.zadd(self._keys.wanted_members(slot), {str(guild_id): found.now_ms}, nx=True)
+
+    async def _pages(self, guild_id: int, after: int) -> AsyncIterator[tuple[list[Object], Found]]:
+        """Yield the members behind `after`, page by page, all of the generation that was current at first."""
+        found = await self._find(guild_id, 1, [])
+        generation = found.meta.generation if found.meta else 0
+        while True:
+            fields, last = await self._ids_after(guild_id, generation, after)
+            found = await self._find(guild_id, generation, fields)
+            yield self._shown(found, fields, found.rows[3] if fields else [], between=(after, last)), found
+            if last is None:
+                return
+            after = last
+
+    async def _ids_after(self, guild_id: int, generation: int, after: int) -> tuple[list[bytes], int | None]:
+        """Return the next ids in order, and where to go on; None at the end of the list."""
+        index, field = self._keys.member_index(guild_id, generation), codec.id_field(after)
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.zrevrangebylex(index, b"[" + field + b"\xff", "-", start=0, num=1)
+        pipeline.zrangebylex(index, b"(" + field + b"\xff", "+", start=0, num=_LEAVES_PER_PAGE)
+        home, following = await pipeline.execute()
+        leaves = [*home, *following]
+        ids = sorted(leaf[at : at + 8] for leaf in leaves for at in range(8, len(leaf), 8))
+        wanted = [each for each in ids if each > field]
+        page = wanted[:PAGE]
+        if len(page) < len(wanted):
+            return page, codec.id_of(page[-1])
+        if len(following) < _LEAVES_PER_PAGE:
+            return page, None
+        return page, codec.id_of(page[-1]) if page else _upper_bound(leaves[-1])
+
+    async def _find(self, guild_id: int, generation: int, fields: Sequence[bytes]) -> Found:
+        def add(pipeline: Any) -> None:
+            pipeline.hgetall(self._keys.overlay(overlay.MEMBER, guild_id))
+            pipeline.hgetall(self._keys.overlay(overlay.MEMBER_ROLES, guild_id))
+            pipeline.hkeys(self._keys.part("ro", guild_id))
+            if fields:
+                pipeline.hmget(self._keys.members(guild_id, generation), fields)
+
+        return await self._reader.find(guild_id, add)
+
+    def _shown(
+        self, found: Found, fields: Sequence[bytes], values: Sequence[bytes | None], *, between: Any = None
+    ) -> list[Object]:
+        """Return the members of `fields`, changed by the overlay, in order; `between` adds those just created."""
+        stored = {
+            str(codec.id_of(f)): codec.unpack(codec.id_of(f), v) for f, v in zip(fields, values, strict=True) if v
+        }
+        changed = overlay.changes(found.rows[0], found.now_ms)
+        asked = {str(codec.id_of(field)) for field in fields}
+        merged = overlay.merge(
+            stored, {each: v for each, v in changed.items() if each in asked or _lies(each, between)}
+        )
+        roles = {role.decode() for role in found.rows[2]}
+        for user_id, patch in overlay.changes(found.rows[1], found.now_ms).items():
+            if user_id in merged and patch:
+                merged[user_id] = overlay.merge_roles(merged[user_id], patch)
+        return [_without_deleted(merged[each], roles) for each in sorted(merged, key=int)]
+
+
+def _begins(value: bytes, start: str) -> bool:
+    return any(name.casefold().startswith(start) for name in codec.names(value))
+
+
+def _lies(user_id: str, between: tuple[int, int | None] | None) -> bool:
+    return between is not None and between[0] < int(user_id) and (between[1] is None or int(user_id) <= between[1])
+
+
+def _upper_bound(leaf: bytes) -> int:
+    return codec.id_of(leaf[:8])
+
+
+def _without_deleted(member: Object, roles: set[str]) -> Object:
+    """Leave out roles the guild no longer has: Discord sends no member events when a role is deleted."""
+    return {**member, "roles": [role for role in member["roles"] if role in roles]} if roles else member
+
+
+def _freshness(found: Found) -> Freshness | None:
+    if found.shard is None or found.meta is None or not found.meta.current:
+        return None
+    complete = found.meta.complete and found.meta.out_at_ms is None
+    return found.shard.freshness(complete=complete, not_after_ms=found.meta.out_at_ms)

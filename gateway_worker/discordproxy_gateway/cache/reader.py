@@ -1,0 +1,195 @@
+"""Reads of guilds and what belongs to them. One pipelined round trip each, where not said otherwise.
+
+Knows nothing of REST: an answer says how fresh it is, the caller decides whether that will do. Every read merges the
+overlay, so a change made through the proxy is seen by the next read.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis
+
+from discordproxy_gateway.cache import overlay
+from discordproxy_gateway.cache.freshness import META_FIELDS, SHARD_FIELDS, Answer, Freshness, Meta, Shard
+from discordproxy_gateway.keys import Keys, Slot, shard_of
+
+Object = dict[str, Any]
+Add = Callable[[Any], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A reply: what is known about shard and guild, and the rows of the commands that were added."""
+
+    shard: Shard | None
+    meta: Meta | None
+    rows: Sequence[Any]
+    now_ms: int
+
+    @property
+    def freshness(self) -> Freshness | None:
+        """Freshness of what GUILD_CREATE brings; None when it has not come in this session."""
+        if self.shard is None or self.meta is None or not self.meta.current:
+            return None
+        return self.shard.freshness(complete=self.meta.out_at_ms is None, not_after_ms=self.meta.out_at_ms)
+
+
+class CacheReader:
+    """Everything but members; see `MemberReader` for those."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self.keys = keys
+        self.redis = redis
+        self._shard_count = 1
+
+    @property
+    def shard_count(self) -> int:
+        """Number of shards as of the last read."""
+        return self._shard_count
+
+    async def user(self) -> Answer[Object]:
+        """The bot's own user."""
+        found = await self.find(0, lambda pipeline: pipeline.get(self.keys.user))
+        if found.shard is None or found.rows[0] is None:
+            return Answer()
+        return Answer(orjson.loads(found.rows[0]), found.shard.freshness(complete=True))
+
+    async def guild(self, guild_id: int) -> Answer[Object]:
+        """A guild with roles, emojis and stickers, as Discord's GET /guilds/{guild_id} shows it without counts."""
+
+        def add(pipeline: Any) -> None:
+            pipeline.hget(self.keys.guilds, str(guild_id))
+            pipeline.hgetall(self.keys.overlay(overlay.GUILD, guild_id))
+            for kind in ("ro", "em", "st"):
+                pipeline.hgetall(self.keys.part(kind, guild_id))
+                pipeline.hgetall(self.keys.overlay(kind, guild_id))
+
+        found = await self.find(guild_id, add)
+        if found.freshness is None or found.rows[0] is None:
+            return Answer(None, found.freshness)
+        changed = overlay.changes(found.rows[1], found.now_ms).get(str(guild_id)) or {}
+        guild = {**orjson.loads(found.rows[0]), **changed}
+        for place, name in ((2, "roles"), (4, "emojis"), (6, "stickers")):
+            guild[name] = _listed(found, place)
+        return Answer(guild, found.freshness)
+
+    async def guilds(
+        self, *, after: int | None = None, before: int | None = None, limit: int = 200
+    ) -> Answer[list[Object]]:
+        """Guilds of the bot in the order of their ids, without roles, emojis and stickers. Two round trips.
+
+        Complete only when every shard is up and all guilds it announced have come.
+        """
+        found = await self.find(0, lambda pipeline: pipeline.hkeys(self.keys.guilds))
+        freshness = await self._freshness_of_all()
+        ids = sorted(int(field) for field in found.rows[0])
+        wanted = [each for each in ids if (after is None or each > after) and (before is None or each < before)]
+        wanted = wanted[:limit] if before is None or after is not None else wanted[-limit:]
+        rows: list[Any] = await self.redis.hmget(self.keys.guilds, [str(each) for each in wanted]) if wanted else []
+        return Answer([orjson.loads(row) for row in rows if row], freshness)
+
+    async def channels(self, guild_id: int) -> Answer[list[Object]]:
+        """Channels of a guild, threads not among them."""
+        return await self._part(overlay.CHANNEL, guild_id)
+
+    async def threads(self, guild_id: int) -> Answer[list[Object]]:
+        """Active threads of a guild that the bot can see."""
+        return await self._part(overlay.THREAD, guild_id)
+
+    async def roles(self, guild_id: int) -> Answer[list[Object]]:
+        """Roles of a guild."""
+        return await self._part(overlay.ROLE, guild_id)
+
+    async def emojis(self, guild_id: int) -> Answer[list[Object]]:
+        """Emojis of a guild."""
+        return await self._part(overlay.EMOJI, guild_id)
+
+    async def voice_states(self, guild_id: int) -> Answer[list[Object]]:
+        """Who is in a voice channel; needs the intent voice_states, which the caller checks."""
+        found = await self.find(guild_id, lambda pipeline: pipeline.hgetall(self.keys.part("vs", guild_id)))
+        if found.freshness is None:
+            return Answer()
+        return Answer([orjson.loads(value) for value in found.rows[0].values()], found.freshness)
+
+    async def channel(self, channel_id: int) -> Answer[Object]:
+        """A channel or active thread of a guild. Two round trips.
+
+        Never complete: direct messages and archived threads are not in the cache, so only Discord can say "no".
+        """
+        guild_id = await self.redis.hget(self.keys.channel_index, str(channel_id))
+        if guild_id is None:
+            return Answer()
+        field = str(channel_id)
+
+        def add(pipeline: Any) -> None:
+            for kind in (overlay.CHANNEL, overlay.THREAD):
+                pipeline.hget(self.keys.part(kind, int(guild_id)), field)
+                pipeline.hgetall(self.keys.overlay(kind, int(guild_id)))
+
+        found = await self.find(int(guild_id), add)
+        if found.shard is None:
+            return Answer()
+        for place in (0, 2):
+            changed = overlay.changes(found.rows[place + 1], found.now_ms)
+            if field in changed:
+                return Answer(changed[field], found.shard.freshness(complete=True))
+        stored = found.rows[0] or found.rows[2]
+        if stored is None or found.freshness is None:
+            return Answer()
+        return Answer(orjson.loads(stored), found.freshness)
+
+    async def find(self, guild_id: int, add: Add) -> Found:
+        """Run the commands that `add` puts into a pipeline, with what is needed to judge their replies."""
+        while True:
+            shard_count = self._shard_count
+            slot = Slot(shard_of(guild_id, shard_count), shard_count)
+            pipeline = self.redis.pipeline(transaction=False)
+            pipeline.time()
+            pipeline.get(self.keys.shard_count)
+            pipeline.hmget(self.keys.status(slot), SHARD_FIELDS)
+            pipeline.hmget(self.keys.meta(guild_id), META_FIELDS)
+            add(pipeline)
+            (seconds, microseconds), stored_count, status, meta, *rows = await pipeline.execute()
+            self._shard_count = int(stored_count or 1)
+            if self._shard_count == shard_count:
+                now_ms = seconds * 1000 + microseconds // 1000
+                shard = _shard(status, now_ms)
+                return Found(shard, Meta.of(meta, shard) if shard else None, rows, now_ms)
+
+    async def _part(self, kind: str, guild_id: int) -> Answer[list[Object]]:
+        def add(pipeline: Any) -> None:
+            pipeline.hgetall(self.keys.part(kind, guild_id))
+            pipeline.hgetall(self.keys.overlay(kind, guild_id))
+
+        found = await self.find(guild_id, add)
+        return Answer(_listed(found, 0), found.freshness) if found.freshness else Answer()
+
+    async def _freshness_of_all(self) -> Freshness | None:
+        """Return the freshness of the oldest shard, complete if nothing that was announced is missing."""
+        slots = [Slot(shard_id, self._shard_count) for shard_id in range(self._shard_count)]
+        pipeline = self.redis.pipeline(transaction=False)
+        pipeline.time()
+        for slot in slots:
+            pipeline.hmget(self.keys.status(slot), SHARD_FIELDS)
+            pipeline.scard(self.keys.awaited(slot))
+        (seconds, microseconds), *rows = await pipeline.execute()
+        shards = [_shard(row, seconds * 1000 + microseconds // 1000) for row in rows[::2]]
+        known = [shard for shard in shards if shard is not None]
+        if not known:
+            return None
+        complete = len(known) == len(slots) and not any(rows[1::2])
+        return min(known, key=lambda shard: shard.as_of_ms).freshness(complete=complete)
+
+
+def _shard(row: Sequence[Any], now_ms: int) -> Shard | None:
+    as_of, mark, since = (value.decode() if value else "" for value in row)
+    return Shard(now_ms, int(as_of), mark, since) if as_of else None
+
+
+def _listed(found: Found, place: int) -> list[Object]:
+    """Return objects of the hash at `place` with the overlay behind it, in the order of their ids."""
+    stored = {field.decode(): orjson.loads(value) for field, value in found.rows[place].items()}
+    merged = overlay.merge(stored, overlay.changes(found.rows[place + 1], found.now_ms))
+    return [merged[each] for each in sorted(merged, key=int)]

@@ -1,0 +1,96 @@
+"""What the gateway worker says about itself: for health, metrics and the status page."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+
+from discordproxy_gateway.keys import Keys, Slot
+
+
+@dataclass(frozen=True, slots=True)
+class ShardState:
+    """One connection.
+
+    Attributes:
+        state: connecting, ready, waiting, stopped, fatal; "" when no worker ever led this shard.
+        held: a gateway worker holds its lease now.
+        age_s: seconds since the connection was last known to be current; None if it never was.
+        reason: why it is not ready, a line for the operator; "" if there is none.
+        counters: identifies, resumes, events, bad_events, backlog, latency_ms, fence, as far as told.
+    """
+
+    slot: Slot
+    state: str
+    held: bool
+    age_s: float | None
+    reason: str
+    connected_since: str
+    owner: str
+    counters: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayState:
+    """All connections of the bot.
+
+    Attributes:
+        failure: the operator's line of a failure that keeps everybody from connecting; "" if there is none.
+        identifies_left: new sessions Discord still allows today; None if nobody knows.
+        guilds: guilds in the cache.
+        intents: names of the intents the bot connects with, () before it ever did.
+    """
+
+    shards: tuple[ShardState, ...]
+    failure: str
+    identifies_left: int | None
+    guilds: int
+    intents: tuple[str, ...]
+
+    @property
+    def ready(self) -> bool:
+        """Every shard is held and has its session."""
+        return bool(self.shards) and all(shard.held and shard.state == "ready" for shard in self.shards)
+
+
+_COUNTERS = ("identifies", "resumes", "events", "bad_events", "backlog", "latency_ms", "fence")
+
+
+async def read_state(redis: Redis, keys: Keys) -> GatewayState:
+    """Read the state of the gateway; two round trips."""
+    shard_count = int(await redis.get(keys.shard_count) or 1)
+    slots = [Slot(shard_id, shard_count) for shard_id in range(shard_count)]
+    pipeline = redis.pipeline(transaction=False)
+    pipeline.time()
+    pipeline.get(keys.fatal)
+    pipeline.hget(keys.identify_budget, "remaining")
+    pipeline.hlen(keys.guilds)
+    for slot in slots:
+        pipeline.hgetall(keys.status(slot))
+        pipeline.exists(keys.lease(slot))
+    (seconds, microseconds), failure, remaining, guilds, *rows = await pipeline.execute()
+    now_ms = seconds * 1000 + microseconds // 1000
+    fields = [{name.decode(): value.decode() for name, value in row.items()} for row in rows[::2]]
+    shards = (_shard(*each, now_ms) for each in zip(slots, fields, rows[1::2], strict=True))
+    return GatewayState(
+        shards=tuple(shards),
+        failure=json.loads(failure)["line"] if failure else "",
+        identifies_left=int(remaining) if remaining else None,
+        guilds=guilds,
+        intents=tuple(fields[0].get("intents", "").split()),
+    )
+
+
+def _shard(slot: Slot, fields: dict[str, str], held: Any, now_ms: int) -> ShardState:
+    as_of = fields.get("as_of")
+    return ShardState(
+        slot=slot,
+        state=fields.get("state", ""),
+        held=bool(held),
+        age_s=max(0, now_ms - int(as_of)) / 1000 if as_of else None,
+        reason=fields.get("reason", ""),
+        connected_since=fields.get("connected_since", ""),
+        owner=fields.get("owner", ""),
+        counters={name: int(fields[name]) for name in _COUNTERS if fields.get(name)},
+    )

@@ -1,0 +1,58 @@
+"""Which events a subscriber gets. Pure."""
+
+import difflib
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from discordproxy_gateway.events.entry import Entry
+from discordproxy_gateway.intents import EVENTS
+
+
+class UnknownEvent(ValueError):
+    """No event has this name; the text names the nearest one."""
+
+
+class IntentOff(ValueError):
+    """The bot is not connected with an intent that brings this event; the text names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Names, guilds and channels that pass; an empty set lets all pass.
+
+    Events without a guild pass only when no guild is named, those without a channel only when no channel is.
+    """
+
+    types: frozenset[str] = frozenset()
+    guild_ids: frozenset[int] = frozenset()
+    channel_ids: frozenset[int] = frozenset()
+
+    def passes(self, entry: Entry) -> bool:
+        """Tell whether a subscriber wants the event."""
+        if self.types and entry.type not in self.types:
+            return False
+        if self.guild_ids and entry.guild_id not in self.guild_ids:
+            return False
+        return not self.channel_ids or entry.channel_id in self.channel_ids
+
+
+def check_types(types: Iterable[str], intents: Collection[str]) -> frozenset[str]:
+    """Return the names as a set for a `Filter`.
+
+    Args:
+        types: names as Discord writes them.
+        intents: names of the intents the bot is connected with; empty when nobody knows.
+
+    Raises:
+        UnknownEvent: a name Discord does not have.
+        IntentOff: the event can never come.
+    """
+    wanted = frozenset(types)
+    for name in sorted(wanted):
+        if name not in EVENTS:
+            near = difflib.get_close_matches(name.upper(), EVENTS, n=1)
+            raise UnknownEvent(f"unknown event {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
+        needed = EVENTS[name]
+        if intents and needed and not set(needed) & set(intents):
+            raise IntentOff(f"{name} needs the intent {' or '.join(needed)}; add it to DISCORDPROXY_INTENTS")
+    return wanted

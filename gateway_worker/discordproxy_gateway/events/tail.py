@@ -1,0 +1,238 @@
+"""The end of one shard's stream, read once per process and handed to every subscriber.
+
+A subscriber that is too slow leaves the live feed and reads on by itself from its own position, until it is level
+again: the stream is the buffer, memory per subscriber is bounded, and nobody slows anybody else.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from discordproxy_gateway.events.cursor import Cursor, Position
+from discordproxy_gateway.events.entry import Entry, decode
+from discordproxy_gateway.events.filters import Filter
+from discordproxy_gateway.keys import Keys
+
+log = logging.getLogger(__name__)
+
+BLOCK_MS = 2_000
+FEED_LENGTH = 1_000
+PAGE = 200
+_AWAY_S = 5.0
+_START = "0-0"
+
+
+class EventsError(Exception):
+    """Why a subscription cannot begin or go on.
+
+    EventsError
+     |- EventsUnavailable   no gateway worker has ever connected, or Redis is away
+     |- CursorExpired       events after the cursor are lost
+     `- SubscriberTooSlow   the subscriber fell behind what is kept
+    """
+
+
+class EventsUnavailable(EventsError):
+    """There are no events to be had now."""
+
+
+class CursorExpired(EventsError):
+    """Events behind the cursor are no longer kept, or belong to a stream that is gone.
+
+    Attributes:
+        earliest: from where on nothing is missing.
+        lost_from_ms, lost_to_ms: the span in which events may be lost; 0 when unknown.
+    """
+
+    def __init__(self, earliest: Position, shard_id: int, *, lost_from_ms: int = 0, lost_to_ms: int = 0) -> None:
+        super().__init__("events after this cursor are no longer kept")
+        self.earliest = Cursor({shard_id: earliest})
+        self.lost_from_ms = lost_from_ms
+        self.lost_to_ms = lost_to_ms
+
+
+class SubscriberTooSlow(EventsError):
+    """Events were dropped from the stream before this subscriber took them."""
+
+
+class Feed:
+    """What one subscriber still has to take from one shard."""
+
+    def __init__(self, tail: "Tail", wanted: Filter, position: Position, wake: Callable[[], None]) -> None:
+        self.position = position
+        self.failure: EventsError | None = None
+        self._tail = tail
+        self._wanted = wanted
+        self._wake = wake
+        self._queue: deque[Entry] = deque()
+        self._live = False
+
+    def offer(self, entry: Entry) -> None:
+        """Take an entry the tail has read; a full feed stops being live."""
+        if not self._live or entry.position.ordinal <= self._newest:
+            return
+        if len(self._queue) >= FEED_LENGTH:
+            self._live = False
+        elif not self._queue and not self._wanted.passes(entry):
+            self.position = entry.position
+        else:
+            self._queue.append(entry)
+            self._wake()
+
+    def fail(self, failure: EventsError) -> None:
+        """End the feed after what is queued."""
+        self.failure = self.failure or failure
+        self._wake()
+
+    def take(self) -> Entry | None:
+        """Return the next wanted entry that is at hand.
+
+        Raises:
+            EventsError: the feed has failed, or entries are missing.
+        """
+        while self._queue:
+            entry = self._queue.popleft()
+            if entry.position.ordinal > self.position.ordinal + 1:
+                raise SubscriberTooSlow("events were dropped before they were taken")
+            self.position = entry.position
+            if self._wanted.passes(entry):
+                return entry
+        if self.failure is not None:
+            raise self.failure
+        return None
+
+    async def refill(self) -> bool:
+        """Read on from the own position unless the feed is live or has something; True if something may be at hand."""
+        if self._live or self._queue or self.failure is not None:
+            return bool(self._queue) or self.failure is not None
+        page = await self._tail.read(self.position)
+        self._queue.extend(page)
+        if not page and self._tail.last.ordinal <= self.position.ordinal:
+            self._live = True  # nothing was offered since the tail's last entry: no await lies between
+            return False
+        if not page:
+            await self._tail.check(self.position)  # at the end of the stream, and yet behind it: dropped, or replaced
+        return True
+
+    @property
+    def _newest(self) -> int:
+        return self._queue[-1].position.ordinal if self._queue else self.position.ordinal
+
+
+class Tail:
+    """Reads one stream for all subscribers of this process.
+
+    Args:
+        redis: for short reads.
+        blocking: a client whose timeout is longer than BLOCK_MS.
+    """
+
+    def __init__(self, redis: Redis, blocking: Redis, keys: Keys, shard_id: int) -> None:
+        self.shard_id = shard_id
+        self.last = Position("", 0, _START)
+        self.feeds: set[Feed] = set()
+        self._redis = redis
+        self._blocking = blocking
+        self._stream = keys.stream(shard_id)
+        self._meta = keys.stream_meta(shard_id)
+
+    async def open(self) -> None:
+        """Find the end of the stream.
+
+        Raises:
+            EventsUnavailable: nothing was ever written to it.
+        """
+        epoch, ordinal, entry, _ = await self._ends()
+        if not epoch:
+            raise EventsUnavailable("no gateway worker has connected to Discord yet")
+        self.last = Position(epoch, ordinal, entry)
+
+    async def run(self) -> None:
+        """Hand out what comes, for ever; an outage of Redis ends the feeds, not the tail."""
+        away_since: float | None = None
+        while True:
+            try:
+                for entry in await self._next():
+                    self._hand_out(entry)
+                away_since = None
+            except (RedisError, OSError) as error:  # noqa: PERF203 - an outage is what this loop survives
+                now = asyncio.get_running_loop().time()
+                away_since = away_since or now
+                if now - away_since > _AWAY_S:
+                    self._fail(EventsUnavailable("Redis does not answer"))
+                log.debug("stream of shard %d: %s", self.shard_id, type(error).__name__)
+                await asyncio.sleep(0.2)
+
+    async def position(self, cursor: Cursor | None, *, earliest: bool) -> Position:
+        """Return where a new subscriber begins.
+
+        Raises:
+            CursorExpired: not everything after the cursor is kept.
+        """
+        wanted = cursor.positions.get(self.shard_id) if cursor else None
+        if wanted is not None:
+            await self.check(wanted)
+            return wanted
+        return (await self._earliest())[0] if earliest else self.last
+
+    async def check(self, position: Position) -> None:
+        """Raise CursorExpired unless everything after `position` is kept."""
+        first, first_ms = await self._earliest()
+        if position.epoch != first.epoch or position.ordinal < first.ordinal:
+            lost_from_ms = int(position.entry.partition("-")[0])
+            raise CursorExpired(first, self.shard_id, lost_from_ms=lost_from_ms, lost_to_ms=first_ms)
+
+    async def read(self, position: Position) -> list[Entry]:
+        """Return the next entries after `position`, [] at the end."""
+        rows: Any = await self._redis.xrange(self._stream, f"({position.entry}", "+", count=PAGE)
+        return [decode(self.shard_id, position.epoch, entry, fields) for entry, fields in rows]
+
+    async def _next(self) -> list[Entry]:
+        rows: Any = await self._blocking.xread({self._stream: self.last.entry}, count=PAGE * 2, block=BLOCK_MS)
+        entries = [
+            decode(self.shard_id, self.last.epoch, entry, fields) for _, found in rows or () for entry, fields in found
+        ]
+        if not entries or entries[0].position.ordinal != self.last.ordinal + 1:
+            await self._notice_new_stream()
+        return entries if not entries or entries[0].position.epoch == self.last.epoch else []
+
+    def _hand_out(self, entry: Entry) -> None:
+        self.last = entry.position
+        for feed in self.feeds:
+            feed.offer(entry)
+
+    async def _notice_new_stream(self) -> None:
+        """End all feeds if the stream was replaced: a server without its data counts from one again."""
+        epoch, ordinal, entry, first_ms = await self._ends()
+        if epoch in {"", self.last.epoch}:
+            return
+        self.last = Position(epoch, ordinal, entry)
+        earliest, _ = await self._earliest()
+        self._fail(CursorExpired(earliest, self.shard_id, lost_to_ms=first_ms))
+
+    def _fail(self, failure: EventsError) -> None:
+        for feed in self.feeds:
+            feed.fail(failure)
+
+    async def _earliest(self) -> tuple[Position, int]:
+        """Return the position before the first entry that is kept, and that entry's time."""
+        epoch, last, _, _ = await self._ends()
+        rows: Any = await self._redis.xrange(self._stream, "-", "+", count=1)
+        if not rows:
+            return Position(epoch, last, _START), 0
+        first = decode(self.shard_id, epoch, *rows[0])
+        return Position(epoch, first.position.ordinal - 1, _START), first.received_at_ms
+
+    async def _ends(self) -> tuple[str, int, str, int]:
+        """Return epoch, last ordinal, id of the last entry and its time."""
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.hmget(self._meta, "epoch", "n")
+        pipeline.xrevrange(self._stream, "+", "-", count=1)
+        (epoch, ordinal), rows = await pipeline.execute()
+        entry = rows[0][0].decode() if rows else _START
+        return (epoch or b"").decode(), int(ordinal or 0), entry, int(entry.partition("-")[0])

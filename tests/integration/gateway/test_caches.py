@@ -1,0 +1,304 @@
+"""From Discord's events to what readers see."""
+
+import orjson
+import pytest
+from fakes.eventually import eventually
+
+from discordproxy_gateway.cache import CHANNEL, MEMBER, CacheReader, MemberReader, Overlay, Slot, read_state
+
+GUILD = 1 << 22
+EVERYONE = str(GUILD)
+
+
+def user(number: int, **fields) -> dict:
+    return {"id": str(number), "username": f"user{number}", "global_name": None, "discriminator": "0", **fields}
+
+
+def member(number: int, **fields) -> dict:
+    basics = {"nick": None, "roles": [], "joined_at": "2021-05-01T12:34:56.789000+00:00", "deaf": False, "mute": False}
+    return {"user": user(number), **basics, **fields}
+
+
+def guild(number: int = GUILD, **fields) -> dict:
+    return {
+        "id": str(number),
+        "name": f"Guild {number}",
+        "owner_id": "7",
+        "member_count": 3,
+        "joined_at": "2021-05-01T12:34:56.789000+00:00",
+        "roles": [{"id": str(number), "name": "@everyone"}, {"id": "50", "name": "fifty"}],
+        "emojis": [{"id": "60", "name": "smile"}],
+        "stickers": [],
+        "channels": [{"id": "10", "type": 0, "name": "general"}, {"id": "11", "type": 2, "name": "voice"}],
+        "threads": [{"id": "20", "type": 11, "name": "thread", "parent_id": "10"}],
+        "members": [member(7)],
+        "voice_states": [{"user_id": "7", "channel_id": "11", "session_id": "s"}],
+        "presences": [],
+        **fields,
+    }
+
+
+@pytest.fixture
+def reader(redis, keys) -> CacheReader:
+    return CacheReader(redis, keys)
+
+
+@pytest.fixture
+def members(redis, keys, reader) -> MemberReader:
+    return MemberReader(redis, keys, reader)
+
+
+@pytest.fixture
+async def connected(start, discord, reader, members):
+    """A worker that has cached one guild with a complete member list."""
+    discord.guilds = {EVERYONE: guild()}
+    discord.members = {EVERYONE: [member(number) for number in (7, 8, 9)]}
+    running = start()
+    await eventually(lambda: complete(members))
+    return running
+
+
+async def complete(members, guild_id=GUILD) -> bool:
+    answer = await members.members(guild_id)
+    return bool(answer.freshness and answer.freshness.complete)
+
+
+async def names(answer) -> list[str]:
+    return [each["name"] for each in (await answer).value]
+
+
+async def test_a_guild_is_read_with_all_its_parts(connected, reader, members):
+    answer = await reader.guild(GUILD)
+    assert answer.usable(60)
+    assert answer.freshness.complete
+    assert answer.value["name"] == f"Guild {GUILD}"
+    assert [role["name"] for role in answer.value["roles"]] == ["fifty", "@everyone"]
+    assert "channels" not in answer.value
+    assert "members" not in answer.value
+    assert await names(reader.channels(GUILD)) == ["general", "voice"]
+    assert await names(reader.threads(GUILD)) == ["thread"]
+    assert await names(reader.roles(GUILD)) == ["fifty", "@everyone"]
+    assert await names(reader.emojis(GUILD)) == ["smile"]
+    assert (await reader.channel(20)).value["guild_id"] == EVERYONE
+    assert (await reader.voice_states(GUILD)).value[0]["user_id"] == "7"
+    assert (await reader.user()).value["username"] == "bot"
+    assert await names(reader.guilds()) == [f"Guild {GUILD}"]
+    assert (await reader.guilds()).freshness.complete
+    assert (await members.member(GUILD, 8)).value["user"]["username"] == "user8"
+
+
+async def test_only_a_complete_list_says_no(connected, reader, members):
+    nobody = await members.member(GUILD, 12345)
+    assert nobody.value is None
+    assert nobody.usable(60)
+    assert not (await members.member(2 << 22, 7)).usable(60)
+    assert not (await reader.channel(999)).usable(60)
+    assert not (await reader.guild(2 << 22)).usable(60)
+
+
+async def test_events_change_what_is_read(connected, discord, reader, members):
+    here = {"guild_id": EVERYONE}
+    await discord.emit("GUILD_UPDATE", {**guild(), "name": "Renamed"})
+    await discord.emit("CHANNEL_CREATE", {**here, "id": "12", "type": 0, "name": "new"})
+    await discord.emit("CHANNEL_UPDATE", {**here, "id": "11", "type": 2, "name": "loud"})
+    await discord.emit("CHANNEL_DELETE", {**here, "id": "10", "type": 0, "name": "general"})
+    await discord.emit("GUILD_ROLE_CREATE", {**here, "role": {"id": "51", "name": "new role"}})
+    await discord.emit("GUILD_ROLE_UPDATE", {**here, "role": {"id": "50", "name": "half"}})
+    await discord.emit("GUILD_EMOJIS_UPDATE", {**here, "emojis": [{"id": "61", "name": "grin"}]})
+    await discord.emit("GUILD_MEMBER_ADD", {**here, **member(10)})
+    await discord.emit("GUILD_MEMBER_UPDATE", {**here, **member(8, nick="Eight", roles=["50"])})
+    await discord.emit("GUILD_MEMBER_REMOVE", {**here, "user": user(9)})
+    await discord.emit("VOICE_STATE_UPDATE", {**here, "user_id": "7", "channel_id": None})
+    await discord.emit("USER_UPDATE", user(1, username="renamed bot"))
+
+    async def arrived() -> bool:
+        return (await reader.user()).value["username"] == "renamed bot"
+
+    await eventually(arrived)
+    assert (await reader.guild(GUILD)).value["name"] == "Renamed"
+    assert await names(reader.channels(GUILD)) == ["loud", "new"]
+    assert await names(reader.threads(GUILD)) == []  # its channel is gone
+    assert (await reader.channel(20)).value is None
+    assert (await reader.channel(12)).value["name"] == "new"
+    assert await names(reader.roles(GUILD)) == ["half", "new role", "@everyone"]
+    assert await names(reader.emojis(GUILD)) == ["grin"]
+    listed = (await members.members(GUILD)).value
+    assert [(each["user"]["id"], each["nick"], each["roles"]) for each in listed] == [
+        ("7", None, []),
+        ("8", "Eight", ["50"]),
+        ("10", None, []),
+    ]
+    assert (await reader.voice_states(GUILD)).value == []
+
+
+async def test_a_deleted_role_leaves_its_members(connected, discord, members, reader):
+    here = {"guild_id": EVERYONE}
+    await discord.emit("GUILD_MEMBER_UPDATE", {**here, **member(8, roles=["50"])})
+    await discord.emit("GUILD_ROLE_DELETE", {**here, "role_id": "50"})
+
+    async def gone() -> bool:
+        return await names(reader.roles(GUILD)) == ["@everyone"]
+
+    await eventually(gone)
+    assert (await members.member(GUILD, 8)).value["roles"] == []
+
+
+async def test_threads_follow_sync_and_archive(connected, discord, reader):
+    here = {"guild_id": EVERYONE}
+    await discord.emit("THREAD_CREATE", {**here, "id": "21", "type": 11, "name": "second", "parent_id": "11"})
+    listed = [{"id": "22", "type": 11, "name": "third", "parent_id": "10"}]
+    await discord.emit("THREAD_LIST_SYNC", {**here, "channel_ids": ["10"], "threads": listed})
+
+    async def shows(*expected: str) -> bool:
+        return await names(reader.threads(GUILD)) == list(expected)
+
+    await eventually(lambda: shows("second", "third"))
+    archived = {**here, "id": "21", "type": 11, "name": "second", "thread_metadata": {"archived": True}}
+    await discord.emit("THREAD_UPDATE", archived)
+    await eventually(lambda: shows("third"))
+
+
+async def test_an_outage_ages_and_a_leave_purges(connected, discord, reader, redis, keys):
+    await discord.emit("GUILD_DELETE", {"id": EVERYONE, "unavailable": True})
+
+    async def out() -> bool:
+        return not (await reader.guild(GUILD)).freshness.complete
+
+    await eventually(out)
+    assert (await reader.guild(GUILD)).value["name"] == f"Guild {GUILD}"
+    await discord.emit("GUILD_DELETE", {"id": EVERYONE})
+
+    async def purged() -> bool:
+        return (await reader.guild(GUILD)).freshness is None
+
+    await eventually(purged)
+    left = [key.decode() async for key in redis.scan_iter(f"{keys.tag}:c:*")]
+    assert left == [keys.user]
+
+
+async def test_a_new_session_replaces_what_it_does_not_confirm(connected, discord, reader, members, redis, keys):
+    discord.guilds = {str(2 << 22): guild(2 << 22)}
+    discord.members = {str(2 << 22): [member(8)]}
+    await discord.invalidate(resumable=False)
+
+    async def replaced() -> bool:
+        return (await reader.guild(2 << 22)).usable(60)
+
+    await eventually(replaced)
+    assert not (await reader.guild(GUILD)).usable(60)
+    assert await names(reader.guilds()) == [f"Guild {2 << 22}"]
+    assert discord.seen["identifies"] == 2
+
+
+async def test_a_member_list_that_was_incomplete_is_not_shown_as_complete(start, discord, members, reader):
+    discord.guilds = {EVERYONE: guild()}
+    discord.rate_limit_chunks = 0.2
+    discord.members = {EVERYONE: [member(number) for number in range(7, 2507)]}
+    start()
+    await eventually(lambda: discord.seen["chunk_requests"] == 1)
+
+    async def came_with_guild_create() -> bool:
+        answer = await members.member(GUILD, 7)
+        return answer.value is not None and answer.usable(60)
+
+    await eventually(came_with_guild_create)
+    assert not (await members.member(GUILD, 8)).usable(60)
+    await eventually(lambda: complete(members))
+    assert discord.seen["chunk_requests"] == 2
+    page = (await members.members(GUILD, after=1000, limit=500)).value
+    assert [int(each["user"]["id"]) for each in page] == list(range(1001, 1501))
+    everybody = (await members.members(GUILD, limit=10_000)).value
+    assert len(everybody) == 2500
+
+
+async def test_pages_by_role_and_search(connected, discord, members):
+    here = {"guild_id": EVERYONE}
+    for number in range(100, 150):
+        await discord.emit("GUILD_MEMBER_ADD", {**here, **member(number, roles=["50"] if number % 10 == 0 else [])})
+    await discord.emit("GUILD_MEMBER_UPDATE", {**here, **member(149, nick="Zoë")})
+
+    async def arrived() -> bool:
+        answer = await members.member(GUILD, 149)
+        return bool(answer.value) and answer.value["nick"] == "Zoë"
+
+    await eventually(arrived)
+    ids = [each["user"]["id"] for each in (await members.members(GUILD, role_id=50)).value]
+    assert ids == ["100", "110", "120", "130", "140"]
+    assert [each["user"]["id"] for each in (await members.search(GUILD, "zo", 10)).value] == ["149"]
+    assert len((await members.search(GUILD, "USER1", 5)).value) == 5
+
+
+async def test_own_writes_are_read_at_once(connected, discord, reader, members, redis, keys):
+    overlay = Overlay(redis, keys)
+    edited = {"id": "10", "type": 0, "name": "edited", "guild_id": EVERYONE}
+    await overlay.put(CHANNEL, GUILD, 10, edited)
+    await overlay.remove(CHANNEL, GUILD, 11)
+    await overlay.put(MEMBER, GUILD, 8, member(8, nick="Nick"))
+    await overlay.change_role(GUILD, 8, 50, added=True)
+    await overlay.change_role(GUILD, 9, 50, added=True)
+    await overlay.change_role(GUILD, 9, 50, added=False)
+
+    assert await names(reader.channels(GUILD)) == ["edited"]
+    assert (await reader.channel(10)).value["name"] == "edited"
+    assert (await reader.channel(11)).value is None
+    shown = (await members.member(GUILD, 8)).value
+    assert (shown["nick"], shown["roles"]) == ("Nick", ["50"])
+    assert (await members.member(GUILD, 9)).value["roles"] == []
+
+    # A second write whose first event comes late: the newer state stays.
+    await overlay.put(CHANNEL, GUILD, 10, {**edited, "name": "twice"})
+    await discord.emit("CHANNEL_UPDATE", edited)
+    await discord.emit("USER_UPDATE", user(1, username="first"))
+
+    async def bot_is(name: str) -> bool:
+        return (await reader.user()).value["username"] == name
+
+    await eventually(lambda: bot_is("first"))
+    assert (await reader.channel(10)).value["name"] == "twice"
+    await discord.emit("CHANNEL_UPDATE", {**edited, "name": "twice"})
+    await discord.emit("USER_UPDATE", user(1, username="second"))
+    await eventually(lambda: bot_is("second"))
+    assert not await redis.hexists(keys.overlay(CHANNEL, GUILD), "10")
+    assert (await reader.channel(10)).value["name"] == "twice"
+
+
+async def test_state_tells_what_operators_ask(connected, redis, keys):
+    async def ready() -> bool:
+        return (await read_state(redis, keys)).ready
+
+    await eventually(ready)
+    state = await read_state(redis, keys)
+    assert state.shards[0].slot == Slot(0, 1)
+    assert state.shards[0].counters["identifies"] == 1
+    assert state.identifies_left == 999
+    assert state.guilds == 1
+    assert state.intents == ("guilds", "members")
+    assert not state.failure
+
+
+async def test_a_bad_event_is_skipped_and_the_next_applied(connected, discord, reader, caplog):
+    await discord.emit("CHANNEL_UPDATE", {"guild_id": EVERYONE, "name": "no id, secret content"})
+    await discord.emit("USER_UPDATE", user(1, username="after"))
+
+    async def after() -> bool:
+        return (await reader.user()).value["username"] == "after"
+
+    await eventually(after)
+    assert "CHANNEL_UPDATE" in caplog.text
+    assert "secret content" not in caplog.text
+    assert discord.seen["connections"] == 1
+
+
+async def test_guilds_of_ready_are_no_news_but_a_join_is(connected, discord, redis, keys):
+    await discord.emit("GUILD_CREATE", guild(3 << 22))
+
+    async def streamed() -> list[bytes]:
+        return [fields[b"t"] for _, fields in await redis.xrange(keys.stream(0))]
+
+    async def joined() -> bool:
+        return bool(await streamed())
+
+    await eventually(joined)
+    assert await streamed() == [b"GUILD_CREATE"]
+    entry = (await redis.xrange(keys.stream(0)))[0][1]
+    assert orjson.loads(entry[b"d"])["id"] == str(3 << 22)

@@ -1,0 +1,193 @@
+"""What is lost, doubled and identified under every fault of a connection. Events are counted in the stream."""
+
+import asyncio
+
+import pytest
+from fakes.eventually import eventually
+
+from discordproxy_gateway.keys import Slot
+
+SLOT = Slot(0, 1)
+EVENTS = 300
+
+
+@pytest.fixture
+def streamed(redis, keys):
+    async def numbers() -> list[int]:
+        rows = await redis.xrange(keys.stream(0))
+        return [int(fields[b"c"]) for _, fields in rows if fields[b"t"] == b"MESSAGE_CREATE"]
+
+    return numbers
+
+
+async def flood(discord, first: int, count: int) -> None:
+    for number in range(first, first + count):
+        await discord.emit("MESSAGE_CREATE", {"channel_id": str(number), "content": "x" * 100})
+
+
+async def abort(discord):
+    await discord.abort()
+
+
+async def op_7(discord):
+    await discord.ask_reconnect()
+
+
+async def op_9_true(discord):
+    await discord.invalidate(resumable=True)
+
+
+async def close_4000(discord):
+    await discord.close(4000)
+
+
+async def close_1006_like(discord):
+    await discord.close(1012)
+
+
+@pytest.mark.parametrize("fault", [abort, op_7, op_9_true, close_4000, close_1006_like])
+async def test_a_lost_connection_loses_and_doubles_nothing(start, discord, streamed, fault):
+    start()
+    await discord.until(lambda: discord.live)
+    await asyncio.gather(flood(discord, 1, EVENTS), fault(discord))
+    await discord.until(lambda: discord.seen["resumes"] == 1 and discord.live)
+    await flood(discord, EVENTS + 1, EVENTS)
+
+    async def all_there() -> bool:
+        return len(await streamed()) >= 2 * EVENTS
+
+    await eventually(all_there)
+    assert await streamed() == list(range(1, 2 * EVENTS + 1))
+    assert discord.seen["identifies"] == 1
+
+
+@pytest.mark.parametrize("code", [4007, 4009])
+async def test_a_session_that_is_gone_begins_anew_with_a_gap(start, discord, redis, keys, code):
+    start()
+    await discord.until(lambda: discord.live)
+    await flood(discord, 1, 1)
+    await discord.close(code)
+    await discord.until(lambda: discord.seen["identifies"] == 2 and len(discord.live) == 1)
+    await flood(discord, 2, 1)
+
+    async def kinds() -> list[bytes]:
+        return [fields[b"t"] for _, fields in await redis.xrange(keys.stream(0))]
+
+    async def both() -> bool:
+        return (await kinds()).count(b"MESSAGE_CREATE") == 2
+
+    await eventually(both)
+    assert await kinds() == [b"MESSAGE_CREATE", b"GAP", b"MESSAGE_CREATE"]
+    gap = (await redis.xrange(keys.stream(0)))[1][1]
+    assert 0 < int(gap[b"from"]) <= int(gap[b"to"])
+    assert discord.seen["resumes"] == 0
+
+
+async def test_a_new_leader_refuses_the_old_one(start, discord, redis, keys, streamed):
+    """The old leader sleeps through its lease; woken up, it can write nothing more."""
+    first = start(lease_s=0.6)
+    await discord.until(lambda: discord.live)
+    await flood(discord, 1, 10)
+    # Sleeping is simulated where it matters: in Redis the lease has run out and another term has begun.
+    await redis.delete(keys.lease(SLOT))
+    await redis.incr(keys.fence(SLOT))
+    await flood(discord, 11, 10)
+    await discord.until(lambda: discord.seen["resumes"] >= 1)
+
+    async def all_there() -> bool:
+        return len(await streamed()) == 20
+
+    await eventually(all_there)
+    assert await streamed() == list(range(1, 21))
+    assert discord.seen["identifies"] == 1
+    await first.stop()
+
+
+async def test_two_workers_hold_one_connection(start, discord):
+    for _ in range(3):
+        start()
+    await discord.until(lambda: discord.live)
+    await flood(discord, 1, 50)
+    assert discord.seen["connections"] == 1
+
+
+async def test_redis_going_back_in_time_is_repaired_by_resume(start, discord, redis, keys, streamed):
+    start()
+    await discord.until(lambda: discord.live)
+    await flood(discord, 1, 20)
+
+    async def has(count: int) -> bool:
+        return len(await streamed()) >= count
+
+    await eventually(lambda: has(20))
+    await redis.hset(keys.session(SLOT), "seq", "11")  # READY is 1, so ten messages
+    await redis.xtrim(keys.stream(0), maxlen=0)
+    await flood(discord, 21, 1)
+    await eventually(lambda: has(11))
+    assert await streamed() == list(range(11, 22))
+    assert discord.seen["identifies"] == 1
+
+
+async def test_a_lost_session_record_begins_anew(start, discord, redis, keys):
+    start()
+    await eventually(lambda: redis.exists(keys.session(SLOT)))
+    await redis.delete(keys.session(SLOT))
+    await flood(discord, 1, 1)
+    await discord.until(lambda: discord.seen["identifies"] == 2)
+
+
+async def test_an_emptied_server_is_filled_again(start, discord, own_valkey, key_prefix, keys):
+    from discordproxy_gateway.worker import Options, Worker
+    from discordproxy_ratelimit import connection
+    from fakes.gateway import TOKEN
+
+    redis = connection.connect(own_valkey.url)
+    discord.guilds = {"4194304": {"id": "4194304", "name": "home", "channels": [], "member_count": 1}}
+    stopping = asyncio.Event()
+    options = Options(rest_url=discord.rest_url, intents=("guilds",), lease_s=1.0)
+    worker = asyncio.create_task(Worker(redis, keys, TOKEN, options).run(stopping))
+    try:
+        await discord.until(lambda: discord.live)
+        epoch = await redis.hget(keys.stream_meta(0), "epoch")
+        await eventually(lambda: redis.hexists(keys.guilds, "4194304"))
+        own_valkey.stop()
+        own_valkey.start()
+        await discord.until(lambda: discord.seen["identifies"] == 2)
+        await eventually(lambda: redis.hexists(keys.guilds, "4194304"))
+        assert await redis.hget(keys.stream_meta(0), "epoch") != epoch
+        assert discord.seen["identifies"] == 2
+    finally:
+        stopping.set()
+        await worker
+        await redis.aclose()
+
+
+async def test_few_sessions_left_waits_for_the_reset(start, discord, redis, keys):
+    discord.identifies_left = 50
+    worker = start()
+
+    async def waiting() -> bool:
+        return (await redis.hget(keys.status(SLOT), "state")) == b"waiting"
+
+    await eventually(waiting)
+    assert b"--force" in await redis.hget(keys.status(SLOT), "reason")
+    await worker.stop()
+    assert discord.seen["connections"] == 0
+    forced = start(force=True)
+    await discord.until(lambda: discord.live)
+    await forced.stop()
+
+
+async def test_shards_identify_at_discords_pace(start, discord, redis, keys):
+    discord.shards = 2
+    discord.max_concurrency = 2
+    discord.guilds = {str(n << 22): {"id": str(n << 22), "name": f"g{n}", "member_count": 1} for n in range(4)}
+    start()
+    await discord.until(lambda: len(discord.live) == 2)
+    assert {session.shard for session in discord.live} == {(0, 2), (1, 2)}
+
+    async def all_guilds() -> bool:
+        return await redis.hlen(keys.guilds) == 4
+
+    await eventually(all_guilds)
+    assert discord.seen["identifies"] == 2
