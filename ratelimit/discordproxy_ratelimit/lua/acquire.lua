@@ -7,6 +7,7 @@ local PROBE = 10 * SECOND -- how long one call may find out whether a refused to
 
 local function block(name, till, kind, status, code)
   redis.call('HSET', KEYS[7], name, table.concat({ integer(till), kind, status, code }, ' '))
+  touched[KEYS[7]], blocks = true, nil
   if redis.call('HLEN', KEYS[7]) < 1000 then return end
   local scan = redis.call('HSCAN', KEYS[7], '0', 'COUNT', 100)[2]
   for i = 1, #scan, 2 do
@@ -15,7 +16,7 @@ local function block(name, till, kind, status, code)
 end
 
 local function known_refusal(name)
-  local text = redis.call('HGET', KEYS[7], name)
+  local text = blocked(name)
   if not text then return nil end
   local till, status, code = text:match('^(%d+) %S+ (%S+) (%S+)')
   if not till or tonumber(till) <= now then
@@ -36,10 +37,13 @@ end
 local function soonest(l, b, o, headerless)
   local at = math.max(l.paused, G.recover)
   local score = start_of(l, o.app) - (HEAD_START[o.priority] or 0)
-  if not headerless then
+  if not headerless and size(l.queue) == 0 then
+    at = math.max(at, eta(b, 1))
+  elseif not headerless then
     at = math.max(at, eta(b, redis.call('ZCOUNT', l.queue, '-inf', string.format('(%.17g', score)) + 1))
   end
   if o.exempt then return at end
+  if size(KEYS[8]) == 0 then return math.max(at, G.blocked) end
   local first = start_of(G, o.app) - (HEAD_START[o.priority] or 0)
   local rounds = math.floor(redis.call('ZCOUNT', KEYS[8], '-inf', string.format('(%.17g', first)) / global_limit())
   return math.max(at, G.blocked, now + rounds * SECOND)
@@ -61,7 +65,7 @@ local function acquire(item, k)
   local id, route, lane_name, bucket_name, o = item[2], item[3], item[4], item[5], item[6]
   local before = read_record(id)
   if before then return repeated(id, before) end
-  local known = redis.call('HGET', KEYS[6], route)
+  local known = route_hash(route)
   if (known or '') ~= o.hash then return { 'moved', known or '' } end
   local refusal = (o.token and known_refusal('token')) or (o.refusal and known_refusal(o.refusal))
   if refusal then return refusal end
@@ -72,7 +76,7 @@ local function acquire(item, k)
   local record = { worker = me, lane = lane_name, route = route, app = o.app, weight = o.weight, priority = o.priority,
     deadline = now + o.left_us, ordered = o.ordered, exempt = o.exempt, returned = o.returned, restored = o.restored,
     seq = o.seq or next_seq(), bucket = bucket_name }
-  if redis.call('EXISTS', l.queue) == 0 then
+  if size(l.queue) == 0 then
     local free = start_instant(b, l, record, headerless)
     if free and not (next(b.heads) and earlier_lane(b, l)) then
       charge(b, l)

@@ -5,7 +5,7 @@ local function restore(item, k)
   local b = bucket(KEYS[k + 2])
   local limit, remaining, left, rid, leaky, step, period = item[6]:match('^(%d+)|(%d+)|(%d+)|(%d+)|(%d*)|(%d+)|(%d+)$')
   local reset = now + math.max(0, tonumber(left) - item[7])
-  if item[8] ~= '' then redis.call('HSETNX', KEYS[6], item[3], item[8]) end
+  if item[8] ~= '' and not route_hash(item[3]) then learn_route(item[3], item[8]) end
   if b.limit and b.rid > tonumber(rid) then return {} end
   local worse = b.limit and b.rid == tonumber(rid)
   b.remaining = worse and math.min(b.remaining, tonumber(remaining)) or tonumber(remaining)
@@ -23,7 +23,7 @@ local function adopt(item, k)
   write_record(id, { worker = me, lane = item[4], route = item[3], state = 'granted', start = now, bucket = item[5],
     exempt = item[6], seq = next_seq() })
   b.infl, l.infl = b.infl + 1, l.infl + 1
-  if not item[6] then redis.call('ZADD', KEYS[2], IN_FLIGHT, id) end
+  if not item[6] then put(KEYS[2], IN_FLIGHT, id) end
   return {}
 end
 
@@ -35,7 +35,10 @@ local function goodbye()
   return {}
 end
 
-local transitions = { n = function() return {} end, g = goodbye, r = restore, o = adopt, c = complete, d = bury, x = cancel, s = serve_item, a = acquire }
+local function nothing_more() return {} end
+
+local transitions = { n = nothing_more, g = goodbye, r = restore, o = adopt, c = complete, d = bury, x = cancel,
+  s = serve_item, a = acquire }
 for _, wanted in ipairs({ 'n', 'r', 'o', 'c', 'd', 'x', 's', 'a', 'g' }) do
   for i, item in ipairs(items) do
     if item[1] == wanted then replies[i] = transitions[wanted](item, 9 + (i - 1) * 4) end

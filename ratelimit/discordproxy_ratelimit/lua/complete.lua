@@ -2,7 +2,7 @@
 -- complete item: {'c', id, route, lane, permit's bucket name, answer, learned bucket name}
 --   answer: outcome (see below), age_us, rtt_us, retry_us, hash, limit, remaining, rid, after_us, headerless,
 --   works (the token does), refusal, status, code
---   reply {state of the bucket to remember, us until the lane's head can leave or -1, another lane or '', hash if moved}
+--   reply {the bucket's state to remember, us until the lane's head can leave or -1, another lane or '', known hash}
 -- serve item: {'s', first id or '', route, lane, bucket name, believed hash}   reply as above, without a state
 local WEBHOOK_GONE, FORBIDDEN = 86400 * SECOND, MINUTE
 
@@ -17,20 +17,20 @@ local outcomes = {
   global = function(a)
     if now >= G.blocked then G.shrink, G.shrunk = G.shrink + 1, now end
     G.blocked = math.max(G.blocked, now + a.retry_us)
-    published = published + redis.call('PUBLISH', channels .. 'all', cjson.encode({ KEYS[1], { 'B', '', integer(a.retry_us) } }))
+    hint('all', { 'B', '', integer(a.retry_us) })
   end,
 }
 
--- Two limiters may answer on one route in turn. After three flips the route stays where it is and takes the worse of both.
+-- Two limiters may answer on one route in turn. After three flips the route stays and takes the worse of both.
 local function learn_hash(route, a)
-  local known = redis.call('HGET', KEYS[6], route)
+  local known = route_hash(route)
   if a.hash == known then return known end
-  local flips = tonumber(redis.call('HGET', KEYS[6], route .. ' flips') or 0)
+  local flips = tonumber(route_hash(route .. ' flips') or 0)
   if known and known ~= '-' then
     if flips >= 3 then return known end
-    redis.call('HSET', KEYS[6], route .. ' flips', flips + 1)
+    learn_route(route .. ' flips', flips + 1)
   end
-  redis.call('HSET', KEYS[6], route, a.hash)
+  learn_route(route, a.hash)
   return a.hash
 end
 
@@ -46,7 +46,7 @@ local function settle(id, l, b, a)
   redis.call('HDEL', KEYS[4], id)
   b.infl, l.infl = math.max(0, b.infl - 1), math.max(0, l.infl - 1)
   if record.exempt then return record end
-  free_slot(id, a and now - a.age_us + SECOND - sure_latency() or nil)
+  free_slot(id, record, a and now - a.age_us + SECOND - sure_latency() or nil)
   return record
 end
 
@@ -56,21 +56,26 @@ local function complete(item, k)
   local l, b, learned = lane(lane_name, KEYS[k], KEYS[k + 1]), bucket(KEYS[k + 2]), bucket(KEYS[k + 3])
   if a.rtt_us > 0 then saw_round_trip(a.rtt_us) end
   settle(id, l, b, a)
-  local hash = redis.call('HGET', KEYS[6], route)
+  local hash = route_hash(route)
   if a.hash then
     hash = learn_hash(route, a)
-    if hash == a.hash then learn(learned, { limit = a.limit, remaining = a.remaining, rid = a.rid, after = a.after_us, age = a.age_us })
-    elseif b.limit then b.remaining, b.reset = math.min(b.remaining, a.remaining), math.max(b.reset, now - a.age_us + a.after_us) end
+    if hash == a.hash then
+      learn(learned, { limit = a.limit, remaining = a.remaining, rid = a.rid, after = a.after_us, age = a.age_us })
+    elseif b.limit then
+      b.remaining, b.reset = math.min(b.remaining, a.remaining), math.max(b.reset, now - a.age_us + a.after_us)
+    end
   elseif a.headerless and not hash then
-    redis.call('HSET', KEYS[6], route, '-')
+    learn_route(route, '-')
     hash = '-'
   elseif a.outcome ~= 'global' and a.outcome ~= 'paused' then
     count_unseen(b)
   end
   local target = (hash == a.hash) and learned or b
   outcomes[a.outcome](a, target, l)
-  if a.works then redis.call('HDEL', KEYS[7], 'token') end
-  if a.refusal then block(a.refusal, now + (a.status == 404 and WEBHOOK_GONE or FORBIDDEN), 'refused', a.status, a.code) end
+  if a.works and blocked('token') then redis.call('HDEL', KEYS[7], 'token') end
+  if a.refusal then
+    block(a.refusal, now + (a.status == 404 and WEBHOOK_GONE or FORBIDDEN), 'refused', a.status, a.code)
+  end
   local target_name = (hash == a.hash) and item[7] or item[5]
   if hash and hash ~= '-' and target_name:sub(1, #hash + 1) ~= hash .. '|' then return { '', -1, '', hash } end
   local after, other = serve(l, target, target_name, hash == '-')
@@ -79,7 +84,7 @@ end
 
 local function serve_item(item, k)
   local route, lane_name, name, believed = item[3], item[4], item[5], item[6]
-  local hash = redis.call('HGET', KEYS[6], route) or ''
+  local hash = route_hash(route) or ''
   if hash ~= believed then return { '', -1, '', hash } end
   local l, b = lane(lane_name, KEYS[k], KEYS[k + 1]), bucket(KEYS[k + 2])
   local after, other = serve(l, b, name, hash == '-')

@@ -14,17 +14,19 @@ local function deliver(id, record, delay)
   if record.worker == me then grants[#grants + 1] = message else hint(record.worker, message) end
 end
 
-local function lightly_used() return occupied() < global_limit() / 2 and redis.call('ZCARD', KEYS[8]) == 0 end
+local function lightly_used() return occupied() < global_limit() / 2 and size(KEYS[8]) == 0 end
 
 -- A permit whose bucket agreed waits in `gq` while the global limit binds.
 local function to_global(id, record, delay)
   if record.exempt then return deliver(id, record, delay) end
-  if redis.call('ZCARD', KEYS[8]) == 0 and take_slot(id, record.priority == 'high') then
+  local slot = size(KEYS[8]) == 0 and take_slot(id, record.priority == 'high')
+  if slot then
+    record.spaced = slot == KEYS[3]
     return deliver(id, record, delay)
   end
   record.state = 'global'
   record.score = turn(G, record)
-  redis.call('ZADD', KEYS[8], string.format('%.17g', record.score), member_of(id, record))
+  put(KEYS[8], string.format('%.17g', record.score), member_of(id, record))
   write_record(id, record)
   G.waiting = G.waiting + 1
 end
@@ -33,16 +35,17 @@ end
 -- permit is this worker's own
 local function pump()
   for _ = 1, AT_ONCE do
+    if size(KEYS[8]) == 0 then return nil end
     local first = redis.call('ZRANGE', KEYS[8], 0, 0)[1]
-    if not first then return nil end
     local id = id_of(first)
     local record = read_record(id)
     if not record then
-      redis.call('ZREM', KEYS[8], first)
+      take_out(KEYS[8], first)
     else
       local taken, at = take_slot(id, record.priority == 'high')
       if not taken then return at and math.max(0, at - now) or SECOND / 10, record.worker == me end
-      redis.call('ZREM', KEYS[8], first)
+      take_out(KEYS[8], first)
+      record.spaced = taken == KEYS[3]
       G.waiting = math.max(0, G.waiting - 1)
       passed(G, record.score, record)
       deliver(id, record, 0)
@@ -80,21 +83,22 @@ local function serve(l, b, bucket_name, headerless)
     b.heads[l.name] = record and record.seq or nil
     if not id then return nil, next(b.heads) end
     if not record or record.deadline < now or not is_alive(record.worker) then
-      redis.call('ZREM', l.queue, member)
+      take_out(l.queue, member)
       redis.call('HDEL', KEYS[4], id)
       G.waiting = math.max(0, G.waiting - 1)
     else
       local other = not headerless and earlier_lane(b, l)
       if other then return nil, other end
       local at, later = start_instant(b, l, record, headerless)
-      if not at and later and not is_blocked(l) and ahead < SCHEDULED and later <= record.deadline and lightly_used() then
+      local in_time = later and later <= record.deadline and not is_blocked(l)
+      if not at and in_time and ahead < SCHEDULED and lightly_used() then
         at, ahead = later, ahead + 1
       end
       if not at then
         if later and record.worker ~= me then hint(record.worker, { 'S', l.name, integer(later - now) }) end
         return later and later - now or nil
       end
-      redis.call('ZREM', l.queue, member)
+      take_out(l.queue, member)
       G.waiting = math.max(0, G.waiting - 1)
       passed(l, record.score, record)
       record.bucket = bucket_name

@@ -47,7 +47,9 @@ local function learn(b, a)
     if not old_passed and not limit_moved and (a.rid - old) * 1000 >= least / 2 then b.leaky = '1' end
     b.remaining, b.reset, b.rid = a.remaining, reset, a.rid
   elseif a.rid >= old - SAME_RESET_MS then
-    if b.leaky == '1' and b.limit > 1 and a.after > 0 then b.leaky = '0'; b.remaining = math.min(a.remaining, b.remaining) end
+    if b.leaky == '1' and b.limit > 1 and a.after > 0 then
+      b.leaky, b.remaining = '0', math.min(a.remaining, b.remaining)
+    end
     if b.reset > 0 then
       b.remaining, b.reset = math.min(b.remaining, a.remaining), math.min(b.reset, reset)
       if not b.leaky then b.leaky = '0' end

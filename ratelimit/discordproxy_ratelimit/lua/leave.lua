@@ -5,7 +5,7 @@
 local function leave(item, k, record, used)
   local id, l, b = item[2], lane(item[4], KEYS[k], KEYS[k + 1]), bucket(KEYS[k + 2])
   if record.state then
-    if record.state == 'global' and redis.call('ZREM', KEYS[8], member_of(id, record)) == 1 then
+    if record.state == 'global' and take_out(KEYS[8], member_of(id, record)) == 1 then
       G.waiting = math.max(0, G.waiting - 1)
     end
     if used then count_unseen(b) end
@@ -14,14 +14,14 @@ local function leave(item, k, record, used)
     drop(l, id, record)
     redis.call('HDEL', KEYS[4], id)
   end
-  local hash = redis.call('HGET', KEYS[6], item[3]) or ''
+  local hash = route_hash(item[3]) or ''
   local known = (hash == '' or hash == '-') and '?' .. item[3] or hash
   if item[5]:sub(1, #known + 1) ~= known .. '|' then return { '', -1, '', hash } end
   local after, other = serve(l, b, item[5], hash == '-')
   return { '', after and integer(after) or -1, other or '', hash }
 end
 
-local function nothing(item) return { '', -1, '', redis.call('HGET', KEYS[6], item[3]) or '' } end
+local function nothing(item) return { '', -1, '', route_hash(item[3]) or '' } end
 
 -- A place left or a permit never used: nothing is charged.
 local function cancel(item, k)

@@ -30,7 +30,10 @@ local function read_record(id)
   return packed and cmsgpack.unpack(packed) or nil
 end
 
-local function write_record(id, record) redis.call('HSET', KEYS[4], id, cmsgpack.pack(record)) end
+local function write_record(id, record)
+  touched[KEYS[4]] = true
+  redis.call('HSET', KEYS[4], id, cmsgpack.pack(record))
+end
 
 local function next_seq()
   G.seq = math.max(now, G.seq + 1)
@@ -49,16 +52,16 @@ local function id_of(member) return member:sub(17) end
 local function push(l, id, record)
   record.score = turn(l, record)
   write_record(id, record)
-  redis.call('ZADD', l.queue, string.format('%.17g', record.score), member_of(id, record))
+  put(l.queue, string.format('%.17g', record.score), member_of(id, record))
   G.waiting = G.waiting + 1
 end
 
 local function drop(l, id, record)
-  if redis.call('ZREM', l.queue, member_of(id, record)) == 1 then G.waiting = math.max(0, G.waiting - 1) end
+  if take_out(l.queue, member_of(id, record)) == 1 then G.waiting = math.max(0, G.waiting - 1) end
 end
 
 local function head(l)
+  if size(l.queue) == 0 then return nil end
   local first = redis.call('ZRANGE', l.queue, 0, 0)[1]
-  if not first then return nil end
   return id_of(first), read_record(id_of(first)), first
 end

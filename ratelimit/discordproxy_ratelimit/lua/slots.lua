@@ -16,11 +16,12 @@ end
 local function tidy_slots()
   if G.tidy then return end
   G.tidy = true
-  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', integer(now))
-  redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', integer(now))
+  for _, key in ipairs({ KEYS[2], KEYS[3] }) do
+    if redis.call('ZREMRANGEBYSCORE', key, '-inf', integer(now)) > 0 then sizes[key] = nil end
+  end
 end
 
-local function occupied() return redis.call('ZCARD', KEYS[2]) + redis.call('ZCARD', KEYS[3]) end
+local function occupied() return size(KEYS[2]) + size(KEYS[3]) end
 
 local function earliest(key)
   local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
@@ -28,32 +29,33 @@ local function earliest(key)
   return at and at < IN_FLIGHT and at or nil
 end
 
--- returns true when a slot was taken; else nil and the instant one can be, nil if only an answer can tell
+-- returns the set a slot was taken from; else nil and the instant one can be, nil if only an answer can tell
 local function take_slot(id, urgent)
   local blocked = math.max(G.blocked, G.recover)
   if now < blocked then return nil, blocked end
   tidy_slots()
   local limit = global_limit()
   local spaced = limit >= 5 and math.floor(limit / 5) or 0
-  if redis.call('ZCARD', KEYS[2]) < limit - spaced then
-    redis.call('ZADD', KEYS[2], IN_FLIGHT, id)
-    return true
+  if size(KEYS[2]) < limit - spaced then
+    put(KEYS[2], IN_FLIGHT, id)
+    return KEYS[2]
   end
   local hurry = urgent or G.waiting <= LONG_BACKLOG * limit
-  if spaced > 0 and redis.call('ZCARD', KEYS[3]) < spaced and (hurry or now >= G.phase) then
-    redis.call('ZADD', KEYS[3], IN_FLIGHT, id)
+  if spaced > 0 and size(KEYS[3]) < spaced and (hurry or now >= G.phase) then
+    put(KEYS[3], IN_FLIGHT, id)
     if not hurry then G.phase = math.max(now, G.phase) + SECOND / spaced end
-    return true
+    return KEYS[3]
   end
   local a, b = earliest(KEYS[2]), spaced > 0 and earliest(KEYS[3]) or nil
-  if spaced > 0 and redis.call('ZCARD', KEYS[3]) < spaced then b = G.phase elseif b and not hurry then b = math.max(b, G.phase) end
+  if spaced > 0 and size(KEYS[3]) < spaced then
+    b = G.phase
+  elseif b and not hurry then
+    b = math.max(b, G.phase)
+  end
   return nil, (a and b) and math.min(a, b) or a or b
 end
 
-local function free_slot(id, free_at)
-  for _, key in ipairs({ KEYS[2], KEYS[3] }) do
-    if redis.call('ZSCORE', key, id) then
-      if free_at then redis.call('ZADD', key, integer(free_at), id) else redis.call('ZREM', key, id) end
-    end
-  end
+local function free_slot(id, record, free_at)
+  local key = record.spaced and KEYS[3] or KEYS[2]
+  if free_at then redis.call('ZADD', key, 'XX', integer(free_at), id) else take_out(key, id) end
 end
