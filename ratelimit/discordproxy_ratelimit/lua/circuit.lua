@@ -14,7 +14,11 @@ local cell = math.floor(now / CELL)
 if ARGV[2] == 'count' then redis.call('HINCRBY', KEYS[1], cell, ARGV[3]) end
 local total, cells = 0, redis.call('HGETALL', KEYS[1])
 for i = 1, #cells, 2 do
-  if tonumber(cells[i]) <= cell - KEPT then redis.call('HDEL', KEYS[1], cells[i]) else total = total + tonumber(cells[i + 1]) end
+  if tonumber(cells[i]) <= cell - KEPT then
+    redis.call('HDEL', KEYS[1], cells[i])
+  else
+    total = total + tonumber(cells[i + 1])
+  end
 end
 redis.call('PEXPIRE', KEYS[1], 660000)
 local b = redis.call('HMGET', KEYS[2], 'until', 'step', 'probing')
