@@ -4,8 +4,8 @@ isort:skip_file
 *
 The contract of Discord Proxy: one service, `discord_api.DiscordApi`.
 
-Wire compatible with discordproxy 1.5.1: every message, field and enum value of its discord_api.proto is here under the same number with a compatible type. Lines marked "legacy:" keep
-a historical quirk on purpose.
+Wire compatible with discordproxy 1.5.1: every message, field and enum value of its discord_api.proto is here
+under the same number with a compatible type. Lines marked "legacy:" keep a historical quirk on purpose.
 
 Conventions
  - Snowflakes are uint64; 0 means absent. Times are ISO 8601 strings, as Discord sends them.

@@ -404,386 +404,441 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def EditMessage(self, request, context):
-        """Messages
+        """Change a message of the bot. With files, `attachments` names those that stay; what is not listed goes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetMessage(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Get one message.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetMessages(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Get up to 100 messages of a channel, newest first; at most one of around, before and after.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteMessage(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Delete a message.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BulkDeleteMessages(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Delete any number of messages, in calls of up to 100; those over 14 days old one by one.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CrosspostMessage(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Publish a message of an announcement channel to the servers that follow it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PinMessage(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Pin a message.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UnpinMessage(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Unpin a message.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetPins(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Get up to 50 pinned messages, most recently pinned first.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AddReaction(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Add the bot's reaction.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RemoveReaction(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Remove the bot's reaction.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RemoveUserReaction(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Remove the reaction of another user.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ClearReactions(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Remove all reactions to a message.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetReactions(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Get up to 100 users who reacted with an emoji.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EndPoll(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """End a poll of the bot at once.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetPollVoters(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Get up to 100 users who voted for an answer.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def TriggerTyping(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Show that the bot is typing, for ten seconds.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetChannel(self, request, context):
-        """Channels and threads
+        """Get a channel or thread.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateChannel(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Create a channel of a guild.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EditChannel(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Change a channel or thread.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteChannel(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Delete a channel or thread, or close a direct message.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetChannelPermissions(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Set what a role or member may do in a channel.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteChannelPermissions(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Remove the permissions of a role or member from a channel.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateThread(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Start a thread without a message.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateMessageThread(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Start a thread from a message.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateForumPost(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Start a thread in a forum or media channel, with its first message.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetActiveThreads(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Get the active threads of a guild.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateInvite(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Create an invite to a channel.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteInvite(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Delete an invite.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetGuild(self, request, context):
-        """Guilds, members, roles, bans
+        """Get a guild.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListGuilds(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Get up to 200 guilds of the bot.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetGuildMember(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Get a member of a guild.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListGuildMembers(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Get up to 1000 members of a guild, by ascending user id.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SearchGuildMembers(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Get up to 1000 members whose user name or nickname begins with a text.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AddGuildMember(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Add a user who authorised it to a guild; the response is empty if the user was a member already.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EditGuildMember(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Change a member: nickname, roles, voice, timeout.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def KickGuildMember(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Remove a member from a guild.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AddMemberRole(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Give a role to a member.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RemoveMemberRole(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Take a role from a member.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SyncMemberRoles(self, request, context):
-        """Composite of GetGuildMember (cache) and EditGuildMember.
+        """Make the member's roles among `managed` exactly `roles`: one read, at most one edit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetGuildRoles(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Get the roles of a guild.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateRole(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Create a role.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EditRole(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Change a role.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteRole(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Delete a role.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListBans(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Get up to 1000 bans of a guild.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetBan(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Get the ban of a user.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateBan(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Ban a user, and delete the user's messages of up to 7 days if asked for.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteBan(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Lift a ban.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BulkBan(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Ban up to 200 users at once.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetGuildEmojis(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Get the custom emojis of a guild.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetUser(self, request, context):
-        """Users
+        """Get a user.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetCurrentUser(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Get the bot's own user.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateWebhook(self, request, context):
-        """Webhooks
+        """Create a webhook of a channel.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetChannelWebhooks(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Get the webhooks of a channel.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteWebhook(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Delete a webhook.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExecuteWebhook(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Send a message through a webhook. It has no nonce, so it is never repeated once it may have arrived.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EditWebhookMessage(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Change a message of a webhook.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteWebhookMessage(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Delete a message of a webhook.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListScheduledEvents(self, request, context):
-        """Scheduled events
+        """Get the scheduled events of a guild.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateScheduledEvent(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Create a scheduled event.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EditScheduledEvent(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Change a scheduled event, start or end it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteScheduledEvent(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Delete a scheduled event.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Request(self, request, context):
-        """Any of Discord's endpoints.
+        """Call any other endpoint of Discord, rate limited like the rest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -4,8 +4,8 @@ isort:skip_file
 *
 The contract of Discord Proxy: one service, `discord_api.DiscordApi`.
 
-Wire compatible with discordproxy 1.5.1: every message, field and enum value of its discord_api.proto is here under the same number with a compatible type. Lines marked "legacy:" keep
-a historical quirk on purpose.
+Wire compatible with discordproxy 1.5.1: every message, field and enum value of its discord_api.proto is here
+under the same number with a compatible type. Lines marked "legacy:" keep a historical quirk on purpose.
 
 Conventions
  - Snowflakes are uint64; 0 means absent. Times are ISO 8601 strings, as Discord sends them.
@@ -181,76 +181,131 @@ class DiscordApiStub:
     GetGuildChannels: _grpc.UnaryUnaryMultiCallable[_channels_pb2.GetGuildChannelsRequest, _channels_pb2.GetGuildChannelsResponse]
     """Get the list of channels of a guild."""
     EditMessage: _grpc.UnaryUnaryMultiCallable[_messages_pb2.EditMessageRequest, _messages_pb2.MessageResponse]
-    """Messages"""
+    """Change a message of the bot. With files, `attachments` names those that stay; what is not listed goes."""
     GetMessage: _grpc.UnaryUnaryMultiCallable[_messages_pb2.MessageId, _messages_pb2.MessageResponse]
+    """Get one message."""
     GetMessages: _grpc.UnaryUnaryMultiCallable[_messages_pb2.GetMessagesRequest, _messages_pb2.MessagesResponse]
+    """Get up to 100 messages of a channel, newest first; at most one of around, before and after."""
     DeleteMessage: _grpc.UnaryUnaryMultiCallable[_messages_pb2.MessageId, _common_pb2.Empty]
+    """Delete a message."""
     BulkDeleteMessages: _grpc.UnaryUnaryMultiCallable[_messages_pb2.BulkDeleteMessagesRequest, _common_pb2.Empty]
+    """Delete any number of messages, in calls of up to 100; those over 14 days old one by one."""
     CrosspostMessage: _grpc.UnaryUnaryMultiCallable[_messages_pb2.MessageId, _messages_pb2.MessageResponse]
+    """Publish a message of an announcement channel to the servers that follow it."""
     PinMessage: _grpc.UnaryUnaryMultiCallable[_messages_pb2.MessageId, _common_pb2.Empty]
+    """Pin a message."""
     UnpinMessage: _grpc.UnaryUnaryMultiCallable[_messages_pb2.MessageId, _common_pb2.Empty]
+    """Unpin a message."""
     GetPins: _grpc.UnaryUnaryMultiCallable[_messages_pb2.GetPinsRequest, _messages_pb2.GetPinsResponse]
+    """Get up to 50 pinned messages, most recently pinned first."""
     AddReaction: _grpc.UnaryUnaryMultiCallable[_messages_pb2.ReactionRequest, _common_pb2.Empty]
+    """Add the bot's reaction."""
     RemoveReaction: _grpc.UnaryUnaryMultiCallable[_messages_pb2.ReactionRequest, _common_pb2.Empty]
+    """Remove the bot's reaction."""
     RemoveUserReaction: _grpc.UnaryUnaryMultiCallable[_messages_pb2.RemoveUserReactionRequest, _common_pb2.Empty]
+    """Remove the reaction of another user."""
     ClearReactions: _grpc.UnaryUnaryMultiCallable[_messages_pb2.MessageId, _common_pb2.Empty]
+    """Remove all reactions to a message."""
     GetReactions: _grpc.UnaryUnaryMultiCallable[_messages_pb2.GetReactionsRequest, _messages_pb2.UsersResponse]
+    """Get up to 100 users who reacted with an emoji."""
     EndPoll: _grpc.UnaryUnaryMultiCallable[_messages_pb2.MessageId, _messages_pb2.MessageResponse]
+    """End a poll of the bot at once."""
     GetPollVoters: _grpc.UnaryUnaryMultiCallable[_messages_pb2.GetPollVotersRequest, _messages_pb2.UsersResponse]
+    """Get up to 100 users who voted for an answer."""
     TriggerTyping: _grpc.UnaryUnaryMultiCallable[_channels_pb2.ChannelId, _common_pb2.Empty]
+    """Show that the bot is typing, for ten seconds."""
     GetChannel: _grpc.UnaryUnaryMultiCallable[_channels_pb2.ChannelId, _channels_pb2.ChannelResponse]
-    """Channels and threads"""
+    """Get a channel or thread."""
     CreateChannel: _grpc.UnaryUnaryMultiCallable[_channels_pb2.CreateChannelRequest, _channels_pb2.ChannelResponse]
+    """Create a channel of a guild."""
     EditChannel: _grpc.UnaryUnaryMultiCallable[_channels_pb2.EditChannelRequest, _channels_pb2.ChannelResponse]
+    """Change a channel or thread."""
     DeleteChannel: _grpc.UnaryUnaryMultiCallable[_channels_pb2.ChannelId, _channels_pb2.ChannelResponse]
+    """Delete a channel or thread, or close a direct message."""
     SetChannelPermissions: _grpc.UnaryUnaryMultiCallable[_channels_pb2.SetChannelPermissionsRequest, _common_pb2.Empty]
+    """Set what a role or member may do in a channel."""
     DeleteChannelPermissions: _grpc.UnaryUnaryMultiCallable[_channels_pb2.ChannelOverwriteId, _common_pb2.Empty]
+    """Remove the permissions of a role or member from a channel."""
     CreateThread: _grpc.UnaryUnaryMultiCallable[_threads_pb2.CreateThreadRequest, _channels_pb2.ChannelResponse]
+    """Start a thread without a message."""
     CreateMessageThread: _grpc.UnaryUnaryMultiCallable[_threads_pb2.CreateMessageThreadRequest, _channels_pb2.ChannelResponse]
+    """Start a thread from a message."""
     CreateForumPost: _grpc.UnaryUnaryMultiCallable[_threads_pb2.CreateForumPostRequest, _channels_pb2.ChannelResponse]
+    """Start a thread in a forum or media channel, with its first message."""
     GetActiveThreads: _grpc.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _threads_pb2.ThreadsResponse]
+    """Get the active threads of a guild."""
     CreateInvite: _grpc.UnaryUnaryMultiCallable[_invites_pb2.CreateInviteRequest, _invites_pb2.InviteResponse]
+    """Create an invite to a channel."""
     DeleteInvite: _grpc.UnaryUnaryMultiCallable[_invites_pb2.InviteCode, _invites_pb2.InviteResponse]
+    """Delete an invite."""
     GetGuild: _grpc.UnaryUnaryMultiCallable[_guilds_pb2.GetGuildRequest, _guilds_pb2.GuildResponse]
-    """Guilds, members, roles, bans"""
+    """Get a guild."""
     ListGuilds: _grpc.UnaryUnaryMultiCallable[_guilds_pb2.ListGuildsRequest, _guilds_pb2.GuildsResponse]
+    """Get up to 200 guilds of the bot."""
     GetGuildMember: _grpc.UnaryUnaryMultiCallable[_members_pb2.MemberId, _members_pb2.GuildMemberResponse]
+    """Get a member of a guild."""
     ListGuildMembers: _grpc.UnaryUnaryMultiCallable[_members_pb2.ListGuildMembersRequest, _members_pb2.GuildMembersResponse]
+    """Get up to 1000 members of a guild, by ascending user id."""
     SearchGuildMembers: _grpc.UnaryUnaryMultiCallable[_members_pb2.SearchGuildMembersRequest, _members_pb2.GuildMembersResponse]
+    """Get up to 1000 members whose user name or nickname begins with a text."""
     AddGuildMember: _grpc.UnaryUnaryMultiCallable[_members_pb2.AddGuildMemberRequest, _members_pb2.GuildMemberResponse]
+    """Add a user who authorised it to a guild; the response is empty if the user was a member already."""
     EditGuildMember: _grpc.UnaryUnaryMultiCallable[_members_pb2.EditGuildMemberRequest, _members_pb2.GuildMemberResponse]
+    """Change a member: nickname, roles, voice, timeout."""
     KickGuildMember: _grpc.UnaryUnaryMultiCallable[_members_pb2.MemberId, _common_pb2.Empty]
+    """Remove a member from a guild."""
     AddMemberRole: _grpc.UnaryUnaryMultiCallable[_members_pb2.MemberRoleRequest, _common_pb2.Empty]
+    """Give a role to a member."""
     RemoveMemberRole: _grpc.UnaryUnaryMultiCallable[_members_pb2.MemberRoleRequest, _common_pb2.Empty]
+    """Take a role from a member."""
     SyncMemberRoles: _grpc.UnaryUnaryMultiCallable[_members_pb2.SyncMemberRolesRequest, _members_pb2.SyncMemberRolesResponse]
-    """Composite of GetGuildMember (cache) and EditGuildMember."""
+    """Make the member's roles among `managed` exactly `roles`: one read, at most one edit."""
     GetGuildRoles: _grpc.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _roles_pb2.GetGuildRolesResponse]
+    """Get the roles of a guild."""
     CreateRole: _grpc.UnaryUnaryMultiCallable[_roles_pb2.CreateRoleRequest, _roles_pb2.RoleResponse]
+    """Create a role."""
     EditRole: _grpc.UnaryUnaryMultiCallable[_roles_pb2.EditRoleRequest, _roles_pb2.RoleResponse]
+    """Change a role."""
     DeleteRole: _grpc.UnaryUnaryMultiCallable[_roles_pb2.RoleId, _common_pb2.Empty]
+    """Delete a role."""
     ListBans: _grpc.UnaryUnaryMultiCallable[_bans_pb2.ListBansRequest, _bans_pb2.BansResponse]
+    """Get up to 1000 bans of a guild."""
     GetBan: _grpc.UnaryUnaryMultiCallable[_members_pb2.MemberId, _bans_pb2.BanResponse]
+    """Get the ban of a user."""
     CreateBan: _grpc.UnaryUnaryMultiCallable[_bans_pb2.CreateBanRequest, _common_pb2.Empty]
+    """Ban a user, and delete the user's messages of up to 7 days if asked for."""
     DeleteBan: _grpc.UnaryUnaryMultiCallable[_members_pb2.MemberId, _common_pb2.Empty]
+    """Lift a ban."""
     BulkBan: _grpc.UnaryUnaryMultiCallable[_bans_pb2.BulkBanRequest, _bans_pb2.BulkBanResponse]
+    """Ban up to 200 users at once."""
     GetGuildEmojis: _grpc.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _emojis_pb2.EmojisResponse]
+    """Get the custom emojis of a guild."""
     GetUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.GetUserRequest, _users_pb2.UserResponse]
-    """Users"""
+    """Get a user."""
     GetCurrentUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.GetCurrentUserRequest, _users_pb2.UserResponse]
+    """Get the bot's own user."""
     CreateWebhook: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.CreateWebhookRequest, _webhooks_pb2.WebhookResponse]
-    """Webhooks"""
+    """Create a webhook of a channel."""
     GetChannelWebhooks: _grpc.UnaryUnaryMultiCallable[_channels_pb2.ChannelId, _webhooks_pb2.WebhooksResponse]
+    """Get the webhooks of a channel."""
     DeleteWebhook: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.WebhookId, _common_pb2.Empty]
+    """Delete a webhook."""
     ExecuteWebhook: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.ExecuteWebhookRequest, _messages_pb2.MessageResponse]
+    """Send a message through a webhook. It has no nonce, so it is never repeated once it may have arrived."""
     EditWebhookMessage: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.EditWebhookMessageRequest, _messages_pb2.MessageResponse]
+    """Change a message of a webhook."""
     DeleteWebhookMessage: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.WebhookMessageId, _common_pb2.Empty]
+    """Delete a message of a webhook."""
     ListScheduledEvents: _grpc.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _scheduled_events_pb2.ScheduledEventsResponse]
-    """Scheduled events"""
+    """Get the scheduled events of a guild."""
     CreateScheduledEvent: _grpc.UnaryUnaryMultiCallable[_scheduled_events_pb2.CreateScheduledEventRequest, _scheduled_events_pb2.ScheduledEventResponse]
+    """Create a scheduled event."""
     EditScheduledEvent: _grpc.UnaryUnaryMultiCallable[_scheduled_events_pb2.EditScheduledEventRequest, _scheduled_events_pb2.ScheduledEventResponse]
+    """Change a scheduled event, start or end it."""
     DeleteScheduledEvent: _grpc.UnaryUnaryMultiCallable[_scheduled_events_pb2.ScheduledEventId, _common_pb2.Empty]
+    """Delete a scheduled event."""
     Request: _grpc.UnaryUnaryMultiCallable[_request_pb2.ApiRequest, _request_pb2.ApiResponse]
-    """Any of Discord's endpoints."""
+    """Call any other endpoint of Discord, rate limited like the rest."""
 
 @_typing.type_check_only
 class DiscordApiAsyncStub(DiscordApiStub):
@@ -262,76 +317,131 @@ class DiscordApiAsyncStub(DiscordApiStub):
     GetGuildChannels: _aio.UnaryUnaryMultiCallable[_channels_pb2.GetGuildChannelsRequest, _channels_pb2.GetGuildChannelsResponse]  # type: ignore[assignment]
     """Get the list of channels of a guild."""
     EditMessage: _aio.UnaryUnaryMultiCallable[_messages_pb2.EditMessageRequest, _messages_pb2.MessageResponse]  # type: ignore[assignment]
-    """Messages"""
+    """Change a message of the bot. With files, `attachments` names those that stay; what is not listed goes."""
     GetMessage: _aio.UnaryUnaryMultiCallable[_messages_pb2.MessageId, _messages_pb2.MessageResponse]  # type: ignore[assignment]
+    """Get one message."""
     GetMessages: _aio.UnaryUnaryMultiCallable[_messages_pb2.GetMessagesRequest, _messages_pb2.MessagesResponse]  # type: ignore[assignment]
+    """Get up to 100 messages of a channel, newest first; at most one of around, before and after."""
     DeleteMessage: _aio.UnaryUnaryMultiCallable[_messages_pb2.MessageId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Delete a message."""
     BulkDeleteMessages: _aio.UnaryUnaryMultiCallable[_messages_pb2.BulkDeleteMessagesRequest, _common_pb2.Empty]  # type: ignore[assignment]
+    """Delete any number of messages, in calls of up to 100; those over 14 days old one by one."""
     CrosspostMessage: _aio.UnaryUnaryMultiCallable[_messages_pb2.MessageId, _messages_pb2.MessageResponse]  # type: ignore[assignment]
+    """Publish a message of an announcement channel to the servers that follow it."""
     PinMessage: _aio.UnaryUnaryMultiCallable[_messages_pb2.MessageId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Pin a message."""
     UnpinMessage: _aio.UnaryUnaryMultiCallable[_messages_pb2.MessageId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Unpin a message."""
     GetPins: _aio.UnaryUnaryMultiCallable[_messages_pb2.GetPinsRequest, _messages_pb2.GetPinsResponse]  # type: ignore[assignment]
+    """Get up to 50 pinned messages, most recently pinned first."""
     AddReaction: _aio.UnaryUnaryMultiCallable[_messages_pb2.ReactionRequest, _common_pb2.Empty]  # type: ignore[assignment]
+    """Add the bot's reaction."""
     RemoveReaction: _aio.UnaryUnaryMultiCallable[_messages_pb2.ReactionRequest, _common_pb2.Empty]  # type: ignore[assignment]
+    """Remove the bot's reaction."""
     RemoveUserReaction: _aio.UnaryUnaryMultiCallable[_messages_pb2.RemoveUserReactionRequest, _common_pb2.Empty]  # type: ignore[assignment]
+    """Remove the reaction of another user."""
     ClearReactions: _aio.UnaryUnaryMultiCallable[_messages_pb2.MessageId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Remove all reactions to a message."""
     GetReactions: _aio.UnaryUnaryMultiCallable[_messages_pb2.GetReactionsRequest, _messages_pb2.UsersResponse]  # type: ignore[assignment]
+    """Get up to 100 users who reacted with an emoji."""
     EndPoll: _aio.UnaryUnaryMultiCallable[_messages_pb2.MessageId, _messages_pb2.MessageResponse]  # type: ignore[assignment]
+    """End a poll of the bot at once."""
     GetPollVoters: _aio.UnaryUnaryMultiCallable[_messages_pb2.GetPollVotersRequest, _messages_pb2.UsersResponse]  # type: ignore[assignment]
+    """Get up to 100 users who voted for an answer."""
     TriggerTyping: _aio.UnaryUnaryMultiCallable[_channels_pb2.ChannelId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Show that the bot is typing, for ten seconds."""
     GetChannel: _aio.UnaryUnaryMultiCallable[_channels_pb2.ChannelId, _channels_pb2.ChannelResponse]  # type: ignore[assignment]
-    """Channels and threads"""
+    """Get a channel or thread."""
     CreateChannel: _aio.UnaryUnaryMultiCallable[_channels_pb2.CreateChannelRequest, _channels_pb2.ChannelResponse]  # type: ignore[assignment]
+    """Create a channel of a guild."""
     EditChannel: _aio.UnaryUnaryMultiCallable[_channels_pb2.EditChannelRequest, _channels_pb2.ChannelResponse]  # type: ignore[assignment]
+    """Change a channel or thread."""
     DeleteChannel: _aio.UnaryUnaryMultiCallable[_channels_pb2.ChannelId, _channels_pb2.ChannelResponse]  # type: ignore[assignment]
+    """Delete a channel or thread, or close a direct message."""
     SetChannelPermissions: _aio.UnaryUnaryMultiCallable[_channels_pb2.SetChannelPermissionsRequest, _common_pb2.Empty]  # type: ignore[assignment]
+    """Set what a role or member may do in a channel."""
     DeleteChannelPermissions: _aio.UnaryUnaryMultiCallable[_channels_pb2.ChannelOverwriteId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Remove the permissions of a role or member from a channel."""
     CreateThread: _aio.UnaryUnaryMultiCallable[_threads_pb2.CreateThreadRequest, _channels_pb2.ChannelResponse]  # type: ignore[assignment]
+    """Start a thread without a message."""
     CreateMessageThread: _aio.UnaryUnaryMultiCallable[_threads_pb2.CreateMessageThreadRequest, _channels_pb2.ChannelResponse]  # type: ignore[assignment]
+    """Start a thread from a message."""
     CreateForumPost: _aio.UnaryUnaryMultiCallable[_threads_pb2.CreateForumPostRequest, _channels_pb2.ChannelResponse]  # type: ignore[assignment]
+    """Start a thread in a forum or media channel, with its first message."""
     GetActiveThreads: _aio.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _threads_pb2.ThreadsResponse]  # type: ignore[assignment]
+    """Get the active threads of a guild."""
     CreateInvite: _aio.UnaryUnaryMultiCallable[_invites_pb2.CreateInviteRequest, _invites_pb2.InviteResponse]  # type: ignore[assignment]
+    """Create an invite to a channel."""
     DeleteInvite: _aio.UnaryUnaryMultiCallable[_invites_pb2.InviteCode, _invites_pb2.InviteResponse]  # type: ignore[assignment]
+    """Delete an invite."""
     GetGuild: _aio.UnaryUnaryMultiCallable[_guilds_pb2.GetGuildRequest, _guilds_pb2.GuildResponse]  # type: ignore[assignment]
-    """Guilds, members, roles, bans"""
+    """Get a guild."""
     ListGuilds: _aio.UnaryUnaryMultiCallable[_guilds_pb2.ListGuildsRequest, _guilds_pb2.GuildsResponse]  # type: ignore[assignment]
+    """Get up to 200 guilds of the bot."""
     GetGuildMember: _aio.UnaryUnaryMultiCallable[_members_pb2.MemberId, _members_pb2.GuildMemberResponse]  # type: ignore[assignment]
+    """Get a member of a guild."""
     ListGuildMembers: _aio.UnaryUnaryMultiCallable[_members_pb2.ListGuildMembersRequest, _members_pb2.GuildMembersResponse]  # type: ignore[assignment]
+    """Get up to 1000 members of a guild, by ascending user id."""
     SearchGuildMembers: _aio.UnaryUnaryMultiCallable[_members_pb2.SearchGuildMembersRequest, _members_pb2.GuildMembersResponse]  # type: ignore[assignment]
+    """Get up to 1000 members whose user name or nickname begins with a text."""
     AddGuildMember: _aio.UnaryUnaryMultiCallable[_members_pb2.AddGuildMemberRequest, _members_pb2.GuildMemberResponse]  # type: ignore[assignment]
+    """Add a user who authorised it to a guild; the response is empty if the user was a member already."""
     EditGuildMember: _aio.UnaryUnaryMultiCallable[_members_pb2.EditGuildMemberRequest, _members_pb2.GuildMemberResponse]  # type: ignore[assignment]
+    """Change a member: nickname, roles, voice, timeout."""
     KickGuildMember: _aio.UnaryUnaryMultiCallable[_members_pb2.MemberId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Remove a member from a guild."""
     AddMemberRole: _aio.UnaryUnaryMultiCallable[_members_pb2.MemberRoleRequest, _common_pb2.Empty]  # type: ignore[assignment]
+    """Give a role to a member."""
     RemoveMemberRole: _aio.UnaryUnaryMultiCallable[_members_pb2.MemberRoleRequest, _common_pb2.Empty]  # type: ignore[assignment]
+    """Take a role from a member."""
     SyncMemberRoles: _aio.UnaryUnaryMultiCallable[_members_pb2.SyncMemberRolesRequest, _members_pb2.SyncMemberRolesResponse]  # type: ignore[assignment]
-    """Composite of GetGuildMember (cache) and EditGuildMember."""
+    """Make the member's roles among `managed` exactly `roles`: one read, at most one edit."""
     GetGuildRoles: _aio.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _roles_pb2.GetGuildRolesResponse]  # type: ignore[assignment]
+    """Get the roles of a guild."""
     CreateRole: _aio.UnaryUnaryMultiCallable[_roles_pb2.CreateRoleRequest, _roles_pb2.RoleResponse]  # type: ignore[assignment]
+    """Create a role."""
     EditRole: _aio.UnaryUnaryMultiCallable[_roles_pb2.EditRoleRequest, _roles_pb2.RoleResponse]  # type: ignore[assignment]
+    """Change a role."""
     DeleteRole: _aio.UnaryUnaryMultiCallable[_roles_pb2.RoleId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Delete a role."""
     ListBans: _aio.UnaryUnaryMultiCallable[_bans_pb2.ListBansRequest, _bans_pb2.BansResponse]  # type: ignore[assignment]
+    """Get up to 1000 bans of a guild."""
     GetBan: _aio.UnaryUnaryMultiCallable[_members_pb2.MemberId, _bans_pb2.BanResponse]  # type: ignore[assignment]
+    """Get the ban of a user."""
     CreateBan: _aio.UnaryUnaryMultiCallable[_bans_pb2.CreateBanRequest, _common_pb2.Empty]  # type: ignore[assignment]
+    """Ban a user, and delete the user's messages of up to 7 days if asked for."""
     DeleteBan: _aio.UnaryUnaryMultiCallable[_members_pb2.MemberId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Lift a ban."""
     BulkBan: _aio.UnaryUnaryMultiCallable[_bans_pb2.BulkBanRequest, _bans_pb2.BulkBanResponse]  # type: ignore[assignment]
+    """Ban up to 200 users at once."""
     GetGuildEmojis: _aio.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _emojis_pb2.EmojisResponse]  # type: ignore[assignment]
+    """Get the custom emojis of a guild."""
     GetUser: _aio.UnaryUnaryMultiCallable[_users_pb2.GetUserRequest, _users_pb2.UserResponse]  # type: ignore[assignment]
-    """Users"""
+    """Get a user."""
     GetCurrentUser: _aio.UnaryUnaryMultiCallable[_users_pb2.GetCurrentUserRequest, _users_pb2.UserResponse]  # type: ignore[assignment]
+    """Get the bot's own user."""
     CreateWebhook: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.CreateWebhookRequest, _webhooks_pb2.WebhookResponse]  # type: ignore[assignment]
-    """Webhooks"""
+    """Create a webhook of a channel."""
     GetChannelWebhooks: _aio.UnaryUnaryMultiCallable[_channels_pb2.ChannelId, _webhooks_pb2.WebhooksResponse]  # type: ignore[assignment]
+    """Get the webhooks of a channel."""
     DeleteWebhook: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.WebhookId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Delete a webhook."""
     ExecuteWebhook: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.ExecuteWebhookRequest, _messages_pb2.MessageResponse]  # type: ignore[assignment]
+    """Send a message through a webhook. It has no nonce, so it is never repeated once it may have arrived."""
     EditWebhookMessage: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.EditWebhookMessageRequest, _messages_pb2.MessageResponse]  # type: ignore[assignment]
+    """Change a message of a webhook."""
     DeleteWebhookMessage: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.WebhookMessageId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Delete a message of a webhook."""
     ListScheduledEvents: _aio.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _scheduled_events_pb2.ScheduledEventsResponse]  # type: ignore[assignment]
-    """Scheduled events"""
+    """Get the scheduled events of a guild."""
     CreateScheduledEvent: _aio.UnaryUnaryMultiCallable[_scheduled_events_pb2.CreateScheduledEventRequest, _scheduled_events_pb2.ScheduledEventResponse]  # type: ignore[assignment]
+    """Create a scheduled event."""
     EditScheduledEvent: _aio.UnaryUnaryMultiCallable[_scheduled_events_pb2.EditScheduledEventRequest, _scheduled_events_pb2.ScheduledEventResponse]  # type: ignore[assignment]
+    """Change a scheduled event, start or end it."""
     DeleteScheduledEvent: _aio.UnaryUnaryMultiCallable[_scheduled_events_pb2.ScheduledEventId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Delete a scheduled event."""
     Request: _aio.UnaryUnaryMultiCallable[_request_pb2.ApiRequest, _request_pb2.ApiResponse]  # type: ignore[assignment]
-    """Any of Discord's endpoints."""
+    """Call any other endpoint of Discord, rate limited like the rest."""
 
 class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -364,119 +474,135 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _messages_pb2.EditMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_messages_pb2.MessageResponse, _abc.Awaitable[_messages_pb2.MessageResponse]]:
-        """Messages"""
+        """Change a message of the bot. With files, `attachments` names those that stay; what is not listed goes."""
 
     @_abc_1.abstractmethod
     def GetMessage(
         self,
         request: _messages_pb2.MessageId,
         context: _ServicerContext,
-    ) -> _typing.Union[_messages_pb2.MessageResponse, _abc.Awaitable[_messages_pb2.MessageResponse]]: ...
+    ) -> _typing.Union[_messages_pb2.MessageResponse, _abc.Awaitable[_messages_pb2.MessageResponse]]:
+        """Get one message."""
 
     @_abc_1.abstractmethod
     def GetMessages(
         self,
         request: _messages_pb2.GetMessagesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_messages_pb2.MessagesResponse, _abc.Awaitable[_messages_pb2.MessagesResponse]]: ...
+    ) -> _typing.Union[_messages_pb2.MessagesResponse, _abc.Awaitable[_messages_pb2.MessagesResponse]]:
+        """Get up to 100 messages of a channel, newest first; at most one of around, before and after."""
 
     @_abc_1.abstractmethod
     def DeleteMessage(
         self,
         request: _messages_pb2.MessageId,
         context: _ServicerContext,
-    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]: ...
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Delete a message."""
 
     @_abc_1.abstractmethod
     def BulkDeleteMessages(
         self,
         request: _messages_pb2.BulkDeleteMessagesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]: ...
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Delete any number of messages, in calls of up to 100; those over 14 days old one by one."""
 
     @_abc_1.abstractmethod
     def CrosspostMessage(
         self,
         request: _messages_pb2.MessageId,
         context: _ServicerContext,
-    ) -> _typing.Union[_messages_pb2.MessageResponse, _abc.Awaitable[_messages_pb2.MessageResponse]]: ...
+    ) -> _typing.Union[_messages_pb2.MessageResponse, _abc.Awaitable[_messages_pb2.MessageResponse]]:
+        """Publish a message of an announcement channel to the servers that follow it."""
 
     @_abc_1.abstractmethod
     def PinMessage(
         self,
         request: _messages_pb2.MessageId,
         context: _ServicerContext,
-    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]: ...
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Pin a message."""
 
     @_abc_1.abstractmethod
     def UnpinMessage(
         self,
         request: _messages_pb2.MessageId,
         context: _ServicerContext,
-    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]: ...
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Unpin a message."""
 
     @_abc_1.abstractmethod
     def GetPins(
         self,
         request: _messages_pb2.GetPinsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_messages_pb2.GetPinsResponse, _abc.Awaitable[_messages_pb2.GetPinsResponse]]: ...
+    ) -> _typing.Union[_messages_pb2.GetPinsResponse, _abc.Awaitable[_messages_pb2.GetPinsResponse]]:
+        """Get up to 50 pinned messages, most recently pinned first."""
 
     @_abc_1.abstractmethod
     def AddReaction(
         self,
         request: _messages_pb2.ReactionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]: ...
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Add the bot's reaction."""
 
     @_abc_1.abstractmethod
     def RemoveReaction(
         self,
         request: _messages_pb2.ReactionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]: ...
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Remove the bot's reaction."""
 
     @_abc_1.abstractmethod
     def RemoveUserReaction(
         self,
         request: _messages_pb2.RemoveUserReactionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]: ...
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Remove the reaction of another user."""
 
     @_abc_1.abstractmethod
     def ClearReactions(
         self,
         request: _messages_pb2.MessageId,
         context: _ServicerContext,
-    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]: ...
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Remove all reactions to a message."""
 
     @_abc_1.abstractmethod
     def GetReactions(
         self,
         request: _messages_pb2.GetReactionsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_messages_pb2.UsersResponse, _abc.Awaitable[_messages_pb2.UsersResponse]]: ...
+    ) -> _typing.Union[_messages_pb2.UsersResponse, _abc.Awaitable[_messages_pb2.UsersResponse]]:
+        """Get up to 100 users who reacted with an emoji."""
 
     @_abc_1.abstractmethod
     def EndPoll(
         self,
         request: _messages_pb2.MessageId,
         context: _ServicerContext,
-    ) -> _typing.Union[_messages_pb2.MessageResponse, _abc.Awaitable[_messages_pb2.MessageResponse]]: ...
+    ) -> _typing.Union[_messages_pb2.MessageResponse, _abc.Awaitable[_messages_pb2.MessageResponse]]:
+        """End a poll of the bot at once."""
 
     @_abc_1.abstractmethod
     def GetPollVoters(
         self,
         request: _messages_pb2.GetPollVotersRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_messages_pb2.UsersResponse, _abc.Awaitable[_messages_pb2.UsersResponse]]: ...
+    ) -> _typing.Union[_messages_pb2.UsersResponse, _abc.Awaitable[_messages_pb2.UsersResponse]]:
+        """Get up to 100 users who voted for an answer."""
 
     @_abc_1.abstractmethod
     def TriggerTyping(
         self,
         request: _channels_pb2.ChannelId,
         context: _ServicerContext,
-    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]: ...
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Show that the bot is typing, for ten seconds."""
 
     @_abc_1.abstractmethod
     def GetChannel(
@@ -484,84 +610,95 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _channels_pb2.ChannelId,
         context: _ServicerContext,
     ) -> _typing.Union[_channels_pb2.ChannelResponse, _abc.Awaitable[_channels_pb2.ChannelResponse]]:
-        """Channels and threads"""
+        """Get a channel or thread."""
 
     @_abc_1.abstractmethod
     def CreateChannel(
         self,
         request: _channels_pb2.CreateChannelRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_channels_pb2.ChannelResponse, _abc.Awaitable[_channels_pb2.ChannelResponse]]: ...
+    ) -> _typing.Union[_channels_pb2.ChannelResponse, _abc.Awaitable[_channels_pb2.ChannelResponse]]:
+        """Create a channel of a guild."""
 
     @_abc_1.abstractmethod
     def EditChannel(
         self,
         request: _channels_pb2.EditChannelRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_channels_pb2.ChannelResponse, _abc.Awaitable[_channels_pb2.ChannelResponse]]: ...
+    ) -> _typing.Union[_channels_pb2.ChannelResponse, _abc.Awaitable[_channels_pb2.ChannelResponse]]:
+        """Change a channel or thread."""
 
     @_abc_1.abstractmethod
     def DeleteChannel(
         self,
         request: _channels_pb2.ChannelId,
         context: _ServicerContext,
-    ) -> _typing.Union[_channels_pb2.ChannelResponse, _abc.Awaitable[_channels_pb2.ChannelResponse]]: ...
+    ) -> _typing.Union[_channels_pb2.ChannelResponse, _abc.Awaitable[_channels_pb2.ChannelResponse]]:
+        """Delete a channel or thread, or close a direct message."""
 
     @_abc_1.abstractmethod
     def SetChannelPermissions(
         self,
         request: _channels_pb2.SetChannelPermissionsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]: ...
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Set what a role or member may do in a channel."""
 
     @_abc_1.abstractmethod
     def DeleteChannelPermissions(
         self,
         request: _channels_pb2.ChannelOverwriteId,
         context: _ServicerContext,
-    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]: ...
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Remove the permissions of a role or member from a channel."""
 
     @_abc_1.abstractmethod
     def CreateThread(
         self,
         request: _threads_pb2.CreateThreadRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_channels_pb2.ChannelResponse, _abc.Awaitable[_channels_pb2.ChannelResponse]]: ...
+    ) -> _typing.Union[_channels_pb2.ChannelResponse, _abc.Awaitable[_channels_pb2.ChannelResponse]]:
+        """Start a thread without a message."""
 
     @_abc_1.abstractmethod
     def CreateMessageThread(
         self,
         request: _threads_pb2.CreateMessageThreadRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_channels_pb2.ChannelResponse, _abc.Awaitable[_channels_pb2.ChannelResponse]]: ...
+    ) -> _typing.Union[_channels_pb2.ChannelResponse, _abc.Awaitable[_channels_pb2.ChannelResponse]]:
+        """Start a thread from a message."""
 
     @_abc_1.abstractmethod
     def CreateForumPost(
         self,
         request: _threads_pb2.CreateForumPostRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_channels_pb2.ChannelResponse, _abc.Awaitable[_channels_pb2.ChannelResponse]]: ...
+    ) -> _typing.Union[_channels_pb2.ChannelResponse, _abc.Awaitable[_channels_pb2.ChannelResponse]]:
+        """Start a thread in a forum or media channel, with its first message."""
 
     @_abc_1.abstractmethod
     def GetActiveThreads(
         self,
         request: _guilds_pb2.GuildId,
         context: _ServicerContext,
-    ) -> _typing.Union[_threads_pb2.ThreadsResponse, _abc.Awaitable[_threads_pb2.ThreadsResponse]]: ...
+    ) -> _typing.Union[_threads_pb2.ThreadsResponse, _abc.Awaitable[_threads_pb2.ThreadsResponse]]:
+        """Get the active threads of a guild."""
 
     @_abc_1.abstractmethod
     def CreateInvite(
         self,
         request: _invites_pb2.CreateInviteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_invites_pb2.InviteResponse, _abc.Awaitable[_invites_pb2.InviteResponse]]: ...
+    ) -> _typing.Union[_invites_pb2.InviteResponse, _abc.Awaitable[_invites_pb2.InviteResponse]]:
+        """Create an invite to a channel."""
 
     @_abc_1.abstractmethod
     def DeleteInvite(
         self,
         request: _invites_pb2.InviteCode,
         context: _ServicerContext,
-    ) -> _typing.Union[_invites_pb2.InviteResponse, _abc.Awaitable[_invites_pb2.InviteResponse]]: ...
+    ) -> _typing.Union[_invites_pb2.InviteResponse, _abc.Awaitable[_invites_pb2.InviteResponse]]:
+        """Delete an invite."""
 
     @_abc_1.abstractmethod
     def GetGuild(
@@ -569,70 +706,79 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _guilds_pb2.GetGuildRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_guilds_pb2.GuildResponse, _abc.Awaitable[_guilds_pb2.GuildResponse]]:
-        """Guilds, members, roles, bans"""
+        """Get a guild."""
 
     @_abc_1.abstractmethod
     def ListGuilds(
         self,
         request: _guilds_pb2.ListGuildsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_guilds_pb2.GuildsResponse, _abc.Awaitable[_guilds_pb2.GuildsResponse]]: ...
+    ) -> _typing.Union[_guilds_pb2.GuildsResponse, _abc.Awaitable[_guilds_pb2.GuildsResponse]]:
+        """Get up to 200 guilds of the bot."""
 
     @_abc_1.abstractmethod
     def GetGuildMember(
         self,
         request: _members_pb2.MemberId,
         context: _ServicerContext,
-    ) -> _typing.Union[_members_pb2.GuildMemberResponse, _abc.Awaitable[_members_pb2.GuildMemberResponse]]: ...
+    ) -> _typing.Union[_members_pb2.GuildMemberResponse, _abc.Awaitable[_members_pb2.GuildMemberResponse]]:
+        """Get a member of a guild."""
 
     @_abc_1.abstractmethod
     def ListGuildMembers(
         self,
         request: _members_pb2.ListGuildMembersRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_members_pb2.GuildMembersResponse, _abc.Awaitable[_members_pb2.GuildMembersResponse]]: ...
+    ) -> _typing.Union[_members_pb2.GuildMembersResponse, _abc.Awaitable[_members_pb2.GuildMembersResponse]]:
+        """Get up to 1000 members of a guild, by ascending user id."""
 
     @_abc_1.abstractmethod
     def SearchGuildMembers(
         self,
         request: _members_pb2.SearchGuildMembersRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_members_pb2.GuildMembersResponse, _abc.Awaitable[_members_pb2.GuildMembersResponse]]: ...
+    ) -> _typing.Union[_members_pb2.GuildMembersResponse, _abc.Awaitable[_members_pb2.GuildMembersResponse]]:
+        """Get up to 1000 members whose user name or nickname begins with a text."""
 
     @_abc_1.abstractmethod
     def AddGuildMember(
         self,
         request: _members_pb2.AddGuildMemberRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_members_pb2.GuildMemberResponse, _abc.Awaitable[_members_pb2.GuildMemberResponse]]: ...
+    ) -> _typing.Union[_members_pb2.GuildMemberResponse, _abc.Awaitable[_members_pb2.GuildMemberResponse]]:
+        """Add a user who authorised it to a guild; the response is empty if the user was a member already."""
 
     @_abc_1.abstractmethod
     def EditGuildMember(
         self,
         request: _members_pb2.EditGuildMemberRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_members_pb2.GuildMemberResponse, _abc.Awaitable[_members_pb2.GuildMemberResponse]]: ...
+    ) -> _typing.Union[_members_pb2.GuildMemberResponse, _abc.Awaitable[_members_pb2.GuildMemberResponse]]:
+        """Change a member: nickname, roles, voice, timeout."""
 
     @_abc_1.abstractmethod
     def KickGuildMember(
         self,
         request: _members_pb2.MemberId,
         context: _ServicerContext,
-    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]: ...
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Remove a member from a guild."""
 
     @_abc_1.abstractmethod
     def AddMemberRole(
         self,
         request: _members_pb2.MemberRoleRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]: ...
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Give a role to a member."""
 
     @_abc_1.abstractmethod
     def RemoveMemberRole(
         self,
         request: _members_pb2.MemberRoleRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]: ...
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Take a role from a member."""
 
     @_abc_1.abstractmethod
     def SyncMemberRoles(
@@ -640,77 +786,87 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _members_pb2.SyncMemberRolesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_members_pb2.SyncMemberRolesResponse, _abc.Awaitable[_members_pb2.SyncMemberRolesResponse]]:
-        """Composite of GetGuildMember (cache) and EditGuildMember."""
+        """Make the member's roles among `managed` exactly `roles`: one read, at most one edit."""
 
     @_abc_1.abstractmethod
     def GetGuildRoles(
         self,
         request: _guilds_pb2.GuildId,
         context: _ServicerContext,
-    ) -> _typing.Union[_roles_pb2.GetGuildRolesResponse, _abc.Awaitable[_roles_pb2.GetGuildRolesResponse]]: ...
+    ) -> _typing.Union[_roles_pb2.GetGuildRolesResponse, _abc.Awaitable[_roles_pb2.GetGuildRolesResponse]]:
+        """Get the roles of a guild."""
 
     @_abc_1.abstractmethod
     def CreateRole(
         self,
         request: _roles_pb2.CreateRoleRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_roles_pb2.RoleResponse, _abc.Awaitable[_roles_pb2.RoleResponse]]: ...
+    ) -> _typing.Union[_roles_pb2.RoleResponse, _abc.Awaitable[_roles_pb2.RoleResponse]]:
+        """Create a role."""
 
     @_abc_1.abstractmethod
     def EditRole(
         self,
         request: _roles_pb2.EditRoleRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_roles_pb2.RoleResponse, _abc.Awaitable[_roles_pb2.RoleResponse]]: ...
+    ) -> _typing.Union[_roles_pb2.RoleResponse, _abc.Awaitable[_roles_pb2.RoleResponse]]:
+        """Change a role."""
 
     @_abc_1.abstractmethod
     def DeleteRole(
         self,
         request: _roles_pb2.RoleId,
         context: _ServicerContext,
-    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]: ...
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Delete a role."""
 
     @_abc_1.abstractmethod
     def ListBans(
         self,
         request: _bans_pb2.ListBansRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_bans_pb2.BansResponse, _abc.Awaitable[_bans_pb2.BansResponse]]: ...
+    ) -> _typing.Union[_bans_pb2.BansResponse, _abc.Awaitable[_bans_pb2.BansResponse]]:
+        """Get up to 1000 bans of a guild."""
 
     @_abc_1.abstractmethod
     def GetBan(
         self,
         request: _members_pb2.MemberId,
         context: _ServicerContext,
-    ) -> _typing.Union[_bans_pb2.BanResponse, _abc.Awaitable[_bans_pb2.BanResponse]]: ...
+    ) -> _typing.Union[_bans_pb2.BanResponse, _abc.Awaitable[_bans_pb2.BanResponse]]:
+        """Get the ban of a user."""
 
     @_abc_1.abstractmethod
     def CreateBan(
         self,
         request: _bans_pb2.CreateBanRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]: ...
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Ban a user, and delete the user's messages of up to 7 days if asked for."""
 
     @_abc_1.abstractmethod
     def DeleteBan(
         self,
         request: _members_pb2.MemberId,
         context: _ServicerContext,
-    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]: ...
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Lift a ban."""
 
     @_abc_1.abstractmethod
     def BulkBan(
         self,
         request: _bans_pb2.BulkBanRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_bans_pb2.BulkBanResponse, _abc.Awaitable[_bans_pb2.BulkBanResponse]]: ...
+    ) -> _typing.Union[_bans_pb2.BulkBanResponse, _abc.Awaitable[_bans_pb2.BulkBanResponse]]:
+        """Ban up to 200 users at once."""
 
     @_abc_1.abstractmethod
     def GetGuildEmojis(
         self,
         request: _guilds_pb2.GuildId,
         context: _ServicerContext,
-    ) -> _typing.Union[_emojis_pb2.EmojisResponse, _abc.Awaitable[_emojis_pb2.EmojisResponse]]: ...
+    ) -> _typing.Union[_emojis_pb2.EmojisResponse, _abc.Awaitable[_emojis_pb2.EmojisResponse]]:
+        """Get the custom emojis of a guild."""
 
     @_abc_1.abstractmethod
     def GetUser(
@@ -718,14 +874,15 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.GetUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.UserResponse, _abc.Awaitable[_users_pb2.UserResponse]]:
-        """Users"""
+        """Get a user."""
 
     @_abc_1.abstractmethod
     def GetCurrentUser(
         self,
         request: _users_pb2.GetCurrentUserRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_users_pb2.UserResponse, _abc.Awaitable[_users_pb2.UserResponse]]: ...
+    ) -> _typing.Union[_users_pb2.UserResponse, _abc.Awaitable[_users_pb2.UserResponse]]:
+        """Get the bot's own user."""
 
     @_abc_1.abstractmethod
     def CreateWebhook(
@@ -733,42 +890,47 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _webhooks_pb2.CreateWebhookRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_webhooks_pb2.WebhookResponse, _abc.Awaitable[_webhooks_pb2.WebhookResponse]]:
-        """Webhooks"""
+        """Create a webhook of a channel."""
 
     @_abc_1.abstractmethod
     def GetChannelWebhooks(
         self,
         request: _channels_pb2.ChannelId,
         context: _ServicerContext,
-    ) -> _typing.Union[_webhooks_pb2.WebhooksResponse, _abc.Awaitable[_webhooks_pb2.WebhooksResponse]]: ...
+    ) -> _typing.Union[_webhooks_pb2.WebhooksResponse, _abc.Awaitable[_webhooks_pb2.WebhooksResponse]]:
+        """Get the webhooks of a channel."""
 
     @_abc_1.abstractmethod
     def DeleteWebhook(
         self,
         request: _webhooks_pb2.WebhookId,
         context: _ServicerContext,
-    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]: ...
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Delete a webhook."""
 
     @_abc_1.abstractmethod
     def ExecuteWebhook(
         self,
         request: _webhooks_pb2.ExecuteWebhookRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_messages_pb2.MessageResponse, _abc.Awaitable[_messages_pb2.MessageResponse]]: ...
+    ) -> _typing.Union[_messages_pb2.MessageResponse, _abc.Awaitable[_messages_pb2.MessageResponse]]:
+        """Send a message through a webhook. It has no nonce, so it is never repeated once it may have arrived."""
 
     @_abc_1.abstractmethod
     def EditWebhookMessage(
         self,
         request: _webhooks_pb2.EditWebhookMessageRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_messages_pb2.MessageResponse, _abc.Awaitable[_messages_pb2.MessageResponse]]: ...
+    ) -> _typing.Union[_messages_pb2.MessageResponse, _abc.Awaitable[_messages_pb2.MessageResponse]]:
+        """Change a message of a webhook."""
 
     @_abc_1.abstractmethod
     def DeleteWebhookMessage(
         self,
         request: _webhooks_pb2.WebhookMessageId,
         context: _ServicerContext,
-    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]: ...
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Delete a message of a webhook."""
 
     @_abc_1.abstractmethod
     def ListScheduledEvents(
@@ -776,28 +938,31 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _guilds_pb2.GuildId,
         context: _ServicerContext,
     ) -> _typing.Union[_scheduled_events_pb2.ScheduledEventsResponse, _abc.Awaitable[_scheduled_events_pb2.ScheduledEventsResponse]]:
-        """Scheduled events"""
+        """Get the scheduled events of a guild."""
 
     @_abc_1.abstractmethod
     def CreateScheduledEvent(
         self,
         request: _scheduled_events_pb2.CreateScheduledEventRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_scheduled_events_pb2.ScheduledEventResponse, _abc.Awaitable[_scheduled_events_pb2.ScheduledEventResponse]]: ...
+    ) -> _typing.Union[_scheduled_events_pb2.ScheduledEventResponse, _abc.Awaitable[_scheduled_events_pb2.ScheduledEventResponse]]:
+        """Create a scheduled event."""
 
     @_abc_1.abstractmethod
     def EditScheduledEvent(
         self,
         request: _scheduled_events_pb2.EditScheduledEventRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_scheduled_events_pb2.ScheduledEventResponse, _abc.Awaitable[_scheduled_events_pb2.ScheduledEventResponse]]: ...
+    ) -> _typing.Union[_scheduled_events_pb2.ScheduledEventResponse, _abc.Awaitable[_scheduled_events_pb2.ScheduledEventResponse]]:
+        """Change a scheduled event, start or end it."""
 
     @_abc_1.abstractmethod
     def DeleteScheduledEvent(
         self,
         request: _scheduled_events_pb2.ScheduledEventId,
         context: _ServicerContext,
-    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]: ...
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Delete a scheduled event."""
 
     @_abc_1.abstractmethod
     def Request(
@@ -805,6 +970,6 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _request_pb2.ApiRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_request_pb2.ApiResponse, _abc.Awaitable[_request_pb2.ApiResponse]]:
-        """Any of Discord's endpoints."""
+        """Call any other endpoint of Discord, rate limited like the rest."""
 
 def add_DiscordApiServicer_to_server(servicer: DiscordApiServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -3,6 +3,7 @@
 import filecmp
 import importlib
 import importlib.util
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,10 @@ def test_one_module_exposes_every_message():
                 assert getattr(discord_api_pb2, name) is getattr(part, name)
             for name in part.DESCRIPTOR.enum_types_by_name:
                 assert hasattr(discord_api_pb2, name)
+
+
+def test_every_rpc_is_described():
+    """The comments become docstrings of the stub and texts in other languages' documentation."""
+    lines = (ROOT / "protos/discordproxy/discord_api.proto").read_text().splitlines()
+    bare = [line for before, line in pairwise(lines) if line.startswith("  rpc ") and not before.startswith("  // ")]
+    assert bare == []
