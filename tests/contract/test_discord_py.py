@@ -1,0 +1,208 @@
+"""Names and behaviour of discord.py that the gateway worker relies on, private ones among them.
+
+A new minor version is taken only when these pass on it; each says what moved.
+"""
+
+import inspect
+import warnings
+
+import pytest
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # discord.py imports audioop
+    import discord
+    from discord.gateway import DiscordWebSocket, KeepAliveHandler, ReconnectWebSocket
+    from discord.http import HTTPClient, Route
+
+from discordproxy_gateway import pump
+from discordproxy_gateway.session import Session
+from fakes.gateway import TOKEN, FakeGateway
+
+INTENTS = 1
+
+
+class Recording:
+    """A link that notes everything in order."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, int]] = []
+        self.identifies = self.resumes = self.acks = 0
+
+    async def receive(self, event: pump.Dispatch) -> None:
+        self.events.append((event.name, event.sequence))
+
+    async def alive(self, latency_s: float) -> None:
+        self.acks += 1
+
+    def resuming(self) -> None:
+        self.resumes += 1
+
+    async def identifying(self) -> None:
+        self.identifies += 1
+
+
+@pytest.fixture
+async def fake():
+    async with FakeGateway() as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def bot(fake):
+    bot = pump.Bot(intents=INTENTS, rest_url=fake.rest_url)
+    await bot.log_in(TOKEN)
+    yield bot
+    await bot.close()
+
+
+def parameters(function) -> set[str]:
+    return set(inspect.signature(function).parameters)
+
+
+def test_version():
+    assert discord.version_info[:2] == (2, 7), "read the release notes, run the fault tests, then change the pin"
+
+
+def test_the_connection_takes_session_sequence_and_gateway():
+    needed = {"client", "gateway", "shard_id", "session", "sequence", "resume"}
+    assert needed <= parameters(DiscordWebSocket.from_client)
+
+
+def test_names_of_the_socket():
+    attributes = {"close", "poll_event", "received_message", "resume", "request_chunks", "HEARTBEAT", "RESUME"}
+    assert attributes <= set(dir(DiscordWebSocket))
+    assert {"guild_id", "query", "limit", "nonce"} <= parameters(DiscordWebSocket.request_chunks)
+    source = inspect.getsource(DiscordWebSocket)
+    for name in ("self._discord_parsers[event]", "self._keep_alive", "self.sequence = seq", "self.socket"):
+        assert name in source, f"{name} moved"
+
+
+def test_the_heartbeat_asks_the_socket_for_its_sequence():
+    assert "self.ws.sequence" in inspect.getsource(KeepAliveHandler.get_payload)
+    assert "_last_ack" in inspect.getsource(KeepAliveHandler.ack)
+    assert "latency" in inspect.getsource(KeepAliveHandler.ack)
+
+
+def test_names_of_the_client(bot):
+    for name in ("parsers", "shard_count", "call_hooks", "_update_references"):
+        assert hasattr(bot._connection, name), f"_connection.{name} moved"
+    for name in ("_async_setup_hook", "_closing_task", "before_identify_hook", "dispatch"):
+        assert hasattr(bot, name), f"Client.{name} moved"
+    assert {"static_login", "get_bot_gateway", "ws_connect", "request"} <= set(dir(HTTPClient))
+    assert parameters(discord.Client.before_identify_hook) == {"self", "shard_id", "initial"}
+
+
+def test_the_rest_base_is_an_attribute_of_the_route(bot, fake):
+    assert Route("GET", "/users/@me").url == f"{fake.rest_url}/users/@me"
+
+
+@pytest.mark.parametrize("code", [4004, 4010, 4011, 4012, 4013, 4014])
+async def test_close_codes_that_cannot_be_resumed(bot, fake, code):
+    fake.identify_answer = code
+    socket = await pump.connect(bot, Recording(), shard_id=0, gateway=gateway_of(fake), session=None)
+    with pytest.raises(discord.ConnectionClosed) as error:
+        await read(socket)
+    assert pump.end_of(error.value, socket).code == code
+    await socket.leave()
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 4000, 4001, 4007, 4008, 4009])
+async def test_close_codes_after_which_discord_may_be_asked_again(bot, fake, code):
+    socket = await pump.connect(bot, Recording(), shard_id=0, gateway=gateway_of(fake), session=None)
+    await fake.until(lambda: fake.live)
+    await fake.close(code)
+    with pytest.raises(ReconnectWebSocket) as error:
+        await read(socket)
+    assert error.value.resume
+    end = pump.end_of(error.value, socket)
+    assert end.code in {code, None}
+    assert end.must_identify == (code in {4007, 4009})
+
+
+async def test_events_arrive_in_order_with_their_sequence(bot, fake):
+    fake.guilds = {"4194304": {"id": "4194304", "name": "home"}}
+    link = Recording()
+    socket = await pump.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
+    while len(link.events) < 2:
+        await socket.poll_event()
+    await fake.emit("SOMETHING_NEW", {})
+    while len(link.events) < 3:
+        await socket.poll_event()
+    assert link.events == [("READY", 1), ("GUILD_CREATE", 2), ("SOMETHING_NEW", 3)]
+    assert link.identifies == 1
+    assert link.acks == 1  # of the heartbeat that answers HELLO
+    await socket.leave()
+
+
+async def test_heartbeats_confirm_only_what_is_stored(bot, fake):
+    link = Recording()
+    socket = await pump.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
+    while not link.events:
+        await socket.poll_event()
+    assert socket._keep_alive.get_payload()["d"] is None
+    socket.stored(1)
+    assert socket._keep_alive.get_payload()["d"] == 1
+    await socket.leave()
+
+
+async def test_resume_repeats_what_was_not_stored(bot, fake):
+    link = Recording()
+    socket = await pump.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
+    while not link.events:
+        await socket.poll_event()
+    await socket.leave()
+    await fake.until(lambda: not fake.live)
+    await fake.emit("TYPING_START", {})
+    stored = Session(next(iter(fake.sessions)), 1, gateway_of(fake).replace("gateway", "resume"), "")
+    socket = await pump.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=stored)
+    while len(link.events) < 3:
+        await socket.poll_event()
+    assert link.events[1:] == [("TYPING_START", 2), ("RESUMED", 3)]
+    assert (link.resumes, link.identifies) == (1, 1)
+    await socket.leave()
+
+
+@pytest.mark.parametrize("resumable", [True, False])
+async def test_reconnect_and_invalid_session_reach_us(bot, fake, resumable):
+    socket = await pump.connect(bot, Recording(), shard_id=0, gateway=gateway_of(fake), session=None)
+    await fake.until(lambda: fake.live)
+    await fake.invalidate(resumable=resumable)
+    with pytest.raises(ReconnectWebSocket) as error:
+        await read(socket)
+    assert pump.end_of(error.value, socket).session_gone is not resumable
+
+
+async def test_op_7_asks_for_a_resume(bot, fake):
+    socket = await pump.connect(bot, Recording(), shard_id=0, gateway=gateway_of(fake), session=None)
+    await fake.until(lambda: fake.live)
+    await fake.ask_reconnect()
+    with pytest.raises(ReconnectWebSocket) as error:
+        await read(socket)
+    assert not pump.end_of(error.value, socket).must_identify
+
+
+async def test_a_refusal_before_identify_leaves_no_socket_open(bot, fake):
+    class Refusing(Recording):
+        async def identifying(self) -> None:
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await pump.connect(bot, Refusing(), shard_id=0, gateway=gateway_of(fake), session=None)
+    await fake.until(lambda: fake.close_codes == [4000])
+    assert fake.seen["identifies"] == 0
+
+
+async def test_a_bad_token_is_a_login_failure(fake):
+    bot = pump.Bot(intents=INTENTS, rest_url=fake.rest_url)
+    with pytest.raises(discord.LoginFailure):
+        await bot.log_in("MTAwMDAwMDAwMDAwMDAwMDAx.bad.token")
+    await bot.close()
+
+
+def gateway_of(fake: FakeGateway) -> str:
+    return f"ws://127.0.0.1:{fake.port}/gateway"
+
+
+async def read(socket: pump.Socket) -> None:
+    while True:
+        await socket.poll_event()
