@@ -124,7 +124,10 @@ async def wired(settings: ApiSettings, broker: Broker, metrics: Metrics) -> Asyn
             health=health,
             drain=drain,
         )
-        yield Worker(server, health, drain, metrics, broker, rest, idempotency)
+        try:
+            yield Worker(server, health, drain, metrics, broker, rest, idempotency)
+        finally:
+            await server.close()
 
 
 def _procedures(
@@ -149,10 +152,11 @@ def _procedures(
 
 
 def _probes(broker: Broker) -> dict[str, Probe]:
-    async def broker_is_up() -> bool:
+    async def broker_answers() -> bool:
+        await broker.notes.get("health")  # a worker without traffic would not notice that Redis has gone
         return broker.is_up
 
-    return {"broker": broker_is_up}
+    return {"broker": broker_answers}
 
 
 async def run(settings: ApiSettings) -> None:
@@ -171,13 +175,13 @@ async def run(settings: ApiSettings) -> None:
         await broker.start()
         stack.push_async_callback(broker.close)
         worker = await stack.enter_async_context(wired(settings, broker, metrics))
-        port = await worker.server.start()
-        looking = asyncio.create_task(worker.health.run())
-        stack.callback(looking.cancel)
         if settings.http_port is not None:
             ops = Ops(worker.health, metrics)
             stack.push_async_callback(ops.close)
             await ops.start(settings.host, settings.http_port + settings.worker if settings.http_port else 0)
+        port = await worker.server.start()
+        looking = asyncio.create_task(worker.health.run())
+        stack.callback(looking.cancel)
         log.info("worker %d serves on %s:%d", settings.worker, settings.host, port)
         gc.freeze()  # what was wired lives as long as the process; collections need not look at it
         await stop.wait()
@@ -234,8 +238,6 @@ def main() -> None:
         _fail(str(error), 2)
     except PortTaken as error:
         _fail(str(error), CONFIGURATION)
-    except OSError as error:
-        _fail(f"DISCORDPROXY_HTTP_PORT: cannot listen there ({error.strerror}); choose another port", CONFIGURATION)
 
 
 def _fail(line: str, status: int) -> None:

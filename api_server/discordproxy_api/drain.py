@@ -1,8 +1,8 @@
 """The end of a worker's service: once it has begun, nobody waits here any longer and nobody new comes in."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from discordproxy_api import errors
 
@@ -13,6 +13,9 @@ class Drain:
     def __init__(self) -> None:
         self._begun = False
         self._waiting: set[asyncio.Timeout] = set()
+        self._served = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     @property
     def begun(self) -> bool:
@@ -25,6 +28,22 @@ class Drain:
         now = asyncio.get_running_loop().time()
         for wait in self._waiting:
             wait.reschedule(now)
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Count a call that `idle` waits for."""
+        self._served += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._served -= 1
+            if not self._served:
+                self._idle.set()
+
+    async def idle(self) -> None:
+        """Return once no call is being served."""
+        await self._idle.wait()
 
     @asynccontextmanager
     async def interruptible(self) -> AsyncIterator[None]:

@@ -144,7 +144,8 @@ class Admission(Layer):
         self._total[stream] += 1
         self._apps[app] += 1
         try:
-            yield
+            with self._drain.serving():
+                yield
         finally:
             self._total[stream] -= 1
             self._apps[app] -= 1

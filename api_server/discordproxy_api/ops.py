@@ -9,6 +9,10 @@ from discordproxy_api.health import Health
 from discordproxy_api.metrics import Metrics
 
 
+class PortTaken(Exception):  # noqa: N818 - says what is the case
+    """The address cannot be listened on; the text says what to do."""
+
+
 class Ops:
     """Serves /livez, /healthz (the same), /readyz and /metrics."""
 
@@ -23,9 +27,18 @@ class Ops:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; return the port. Raises OSError when it is taken."""
+        """Listen; return the port.
+
+        Raises:
+            PortTaken: somebody else listens there.
+        """
         await self._runner.setup()
-        await web.TCPSite(self._runner, host, port).start()
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError:
+            raise PortTaken(
+                f"cannot listen on {host}:{port}; stop what listens there or set DISCORDPROXY_HTTP_PORT"
+            ) from None
         return int(self._runner.addresses[0][1])
 
     async def close(self) -> None:

@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection
 from discordproxy_api.drain import Drain
 from discordproxy_api.health import Health
 from discordproxy_api.interceptors import SERVICE
+from discordproxy_api.ops import PortTaken
 
 log = logging.getLogger("discordproxy_api")
 
@@ -20,8 +21,11 @@ BACKSTOP = 20_000
 """gRPC's own bound on calls; ours, which explains itself, comes first."""
 
 
-class PortTaken(Exception):  # noqa: N818 - says what is the case
-    """The address cannot be listened on; the text says what to do."""
+SETTLE_S, GOODBYE_S, WRITE_S = 0.15, 0.05, 0.1
+"""A stopping gRPC server drops what it has received but not handed over, as a bare CANCELLED. So it first takes all
+that has arrived, then tells the connections to go away, and only then sends waiting calls back: before that they would
+return on the same connections and be dropped. A call that comes between may be kept and never handed over, so the end
+is when our own calls have been served and their answers written, not when gRPC says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,10 @@ class Server:
         await self._server.start()
         return bound
 
+    async def close(self) -> None:
+        """Stop at once; after `stop` there is nothing left to do."""
+        await self._server.stop(grace=None)
+
     async def stop(self, release: Callable[[], Any], finish: Callable[[], Awaitable[Any]], now: asyncio.Event) -> None:
         """End the service: announce it, send waiting calls away, let those in flight finish.
 
@@ -105,12 +113,20 @@ class Server:
         loop = asyncio.get_running_loop()
         until = loop.time() + self._options.drain_timeout_s
         await self._health.leave()
-        await _event(now, min(self._options.lame_duck_s, self._options.drain_timeout_s))
+        await _event(now, min(max(self._options.lame_duck_s, SETTLE_S), self._options.drain_timeout_s))
+        ending = asyncio.create_task(self._server.stop(grace=max(0.0, until - loop.time())))
+        await _event(now, GOODBYE_S)
         self._drain.begin()
         release()
-        await _first(now, self._server.stop(grace=max(0.0, until - loop.time())))
+        served = asyncio.create_task(self._served())
+        await _first(now, asyncio.wait({ending, served}, return_when=asyncio.FIRST_COMPLETED))
+        served.cancel()
         await self._server.stop(grace=0)
         await _first(now, _within(finish(), max(0.0, until - loop.time())))
+
+    async def _served(self) -> None:
+        await self._drain.idle()
+        await asyncio.sleep(WRITE_S)
 
 
 async def _event(event: asyncio.Event, seconds: float) -> None:

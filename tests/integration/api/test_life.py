@@ -200,7 +200,7 @@ async def test_health_by_service(served):
         return (await health.Check(health_pb2.HealthCheckRequest(service=service))).status
 
     assert [await state(name) for name in ("", "discord_api.DiscordApi", "broker")] == 3 * [SERVING]
-    served.broker.is_up = False
+    served.broker.notes.down = True
     await served.worker.health.look()
     assert [await state(name) for name in ("", "discord_api.DiscordApi", "broker")] == 3 * [NOT_SERVING]
     assert not served.worker.health.ready
