@@ -25,12 +25,12 @@ from discordproxy_api.health import Health, Probe
 from discordproxy_api.idempotency import Idempotency
 from discordproxy_api.interceptors import AccessLog, Admission, Identity, TimeLimit
 from discordproxy_api.metrics import Metrics
-from discordproxy_api.ops import Ops
+from discordproxy_api.ops import Ops, PortTaken
 from discordproxy_api.requests import Request, RoutePolicy
 from discordproxy_api.rest import Rest
 from discordproxy_api.retry import RetryPolicy
 from discordproxy_api.routed import Routed
-from discordproxy_api.server import PortTaken, Server, ServerOptions
+from discordproxy_api.server import Server, ServerOptions
 from discordproxy_api.servicer import Procedure, Servicer
 from discordproxy_api.settings import ApiSettings
 from discordproxy_api.uploads import UploadLimits, Uploads

@@ -32,7 +32,7 @@ class World:
 
     def __init__(self, notes) -> None:
         self.clock, self.drain = Clock(), Drain()
-        self.runs = 0
+        self.runs, self.running = 0, asyncio.Event()
         self.idempotency = Idempotency(notes, kept_s=60.0, drain=self.drain, metrics=Metrics(), wall_clock=self.clock)
 
     def call(self, key="k1"):
@@ -43,6 +43,7 @@ class World:
 
         async def perform():
             self.runs += 1
+            self.running.set()
             return await work(call) if work else b"answer"
 
         return await self.idempotency.run(Once.of(call, request, repeat), call, perform)
@@ -75,8 +76,7 @@ async def test_a_second_call_waits_for_the_first(world, repeat):
         return b"answer"
 
     first = asyncio.ensure_future(world.ask(work, repeat=repeat))
-    while not world.runs:
-        await asyncio.sleep(0)
+    await world.running.wait()
     second = asyncio.ensure_future(world.ask(work, repeat=repeat))
     done, _ = await asyncio.wait({second}, timeout=0.3)
     assert not done
@@ -167,8 +167,7 @@ async def test_a_caller_that_left_finds_the_result_later(world):
         return b"answer"
 
     first = asyncio.ensure_future(world.ask(work))
-    while not world.runs:
-        await asyncio.sleep(0)
+    await world.running.wait()
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     go.set()
@@ -179,8 +178,7 @@ async def test_a_caller_that_left_finds_the_result_later(world):
 
 async def test_a_caller_that_left_before_anything_was_sent_stops_the_call(world):
     first = asyncio.ensure_future(world.ask(lambda _call: asyncio.Event().wait()))
-    while not world.runs:
-        await asyncio.sleep(0)
+    await world.running.wait()
     first.cancel()
     await world.idempotency.finish()
     assert await world.ask() == b"answer"
@@ -215,8 +213,7 @@ async def test_the_claim_is_renewed_while_the_work_lasts(monkeypatch):
 
 async def test_the_drain_ends_the_wait_for_the_first(world):
     first = asyncio.ensure_future(world.ask(lambda _call: asyncio.Event().wait()))
-    while not world.runs:
-        await asyncio.sleep(0)
+    await world.running.wait()
     second = asyncio.ensure_future(world.ask())
     await asyncio.wait({second}, timeout=0.1)
     world.drain.begin()
