@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from discordproxy_ratelimit.connection import stop
+
 MOST = 64
 """Items in one call: the server is blocked for the whole batch, some 30 us an item."""
 
@@ -74,8 +76,7 @@ class Batch:
             self._hurry.set()
             await asyncio.wait([self._items[-1].reply], timeout=1)
         if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await stop(self._task)
 
     async def _drain(self) -> None:
         while True:

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 
 from discordproxy_ratelimit.account import Account
 from discordproxy_ratelimit.circuit import Circuit
+from discordproxy_ratelimit.connection import stop
 from discordproxy_ratelimit.degraded import LocalPace
 from discordproxy_ratelimit.errors import BrokerUnavailable, Draining, WaitRefused
 from discordproxy_ratelimit.link import Link
@@ -282,8 +283,7 @@ class Broker:
         """Report what has ended and let go of Redis."""
         self.drain()
         if self._inbox:
-            self._inbox.cancel()
-            await asyncio.gather(self._inbox, return_exceptions=True)
+            await stop(self._inbox)
         await self._circuit.close()
         for account in self._accounts.values():
             await account.close()

@@ -90,6 +90,18 @@ def describe(url: str) -> str:
     return f"unix://{parts.path}" if parts.scheme == "unix" else f"{parts.scheme}://{_location(parts)}{parts.path}"
 
 
+async def stop(task: asyncio.Task[None]) -> None:
+    """Cancel a task that talks to Redis and wait for its end.
+
+    Before Python 3.12 the client library's `wait_for` loses a cancellation that comes just as a command was written.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.1)
+    if not task.cancelled():
+        task.exception()  # it is over: nobody wants to know any more
+
+
 async def wait_for(url: str, *, within_s: float) -> None:
     """Return once the server of `url` answers PING.
 

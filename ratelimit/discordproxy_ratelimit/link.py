@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+from discordproxy_ratelimit.connection import stop
 from discordproxy_ratelimit.errors import BrokerUnavailable
 
 log = logging.getLogger(__name__)
@@ -173,7 +174,6 @@ class Link:
     async def close(self) -> None:
         """Stop asking for the server and close the connections."""
         if self._reconnecting:
-            self._reconnecting.cancel()
-            await asyncio.gather(self._reconnecting, return_exceptions=True)
+            await stop(self._reconnecting)
         with contextlib.suppress(RedisError, OSError):
             await self._client.aclose()

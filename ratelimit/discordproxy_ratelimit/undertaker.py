@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from discordproxy_ratelimit.batch import Batch
+from discordproxy_ratelimit.connection import stop
 from discordproxy_ratelimit.errors import BrokerUnavailable
 from discordproxy_ratelimit.store import Store
 
@@ -52,5 +53,4 @@ class Undertaker:
     async def close(self) -> None:
         """Stop; somebody else will finish."""
         if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await stop(self._task)
