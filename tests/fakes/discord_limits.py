@@ -8,10 +8,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from discordproxy_ratelimit.headers import Answer
-from discordproxy_ratelimit.route import Route
+from discordproxy_ratelimit.route import Route, route_of
 from discordproxy_sandbox.limits import Gcra, GlobalLimit, Limiter
 
 Latency = Callable[[random.Random], tuple[float, float]]
+
+
+def message_in(channel: int | str) -> Route:
+    """Return the route of a new message: ordered, one bucket per channel."""
+    return route_of("POST", "/channels/{channel_id}/messages", {"channel_id": str(channel)})
+
+
+def role_in(guild: int | str) -> Route:
+    """Return the route that gives a member a role: not ordered, one bucket per guild."""
+    return route_of("PUT", "/guilds/{guild_id}/members/{user_id}/roles/{role_id}", {"guild_id": str(guild)})
 
 
 def around(mean_s: float, jitter_s: float, spike: float = 0.0, spike_s: float = 0.3) -> Latency:

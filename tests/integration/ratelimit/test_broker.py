@@ -1,0 +1,221 @@
+"""The broker in real time on a real Valkey: what callers get, and what they leave behind when they go."""
+
+import asyncio
+import copy
+import statistics
+from contextlib import asynccontextmanager
+
+import pytest
+
+from discordproxy_ratelimit.broker import Caller, Limits
+from discordproxy_ratelimit.connection import connect
+from discordproxy_ratelimit.errors import Draining, WaitRefused
+from discordproxy_sandbox.limits import FixedWindow, Gcra, GlobalLimit
+from fakes.discord_limits import FakeDiscord, around, message_in, role_in
+from fakes.eventually import eventually
+from fakes.fleet import Fleet, fleet
+
+KINDS = {"fixed": FixedWindow, "leaky": Gcra}
+RTT_S = 0.04
+QUICK = around(0.004, 0.002)
+
+
+def world(kind: str = "fixed", limit: int = 5, window_s: float = 1.0, **options) -> FakeDiscord:
+    return FakeDiscord(limiter=lambda _: KINDS[kind](limit, window_s), **options)
+
+
+@asynccontextmanager
+async def redis_of(fleet_: Fleet):
+    """The server, asked behind the broker's back."""
+    client = connect(fleet_.url)
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+async def held(fleet_: Fleet, count: int) -> None:
+    """Return once Redis knows of so many places and permits of this bot."""
+    async with redis_of(fleet_) as client:
+
+        async def as_many() -> bool:
+            return await client.hlen(f"{{{fleet_.prefix}:{fleet_.bot_id}}}:rl:held") == count
+
+        await eventually(as_many)
+
+
+async def queue(fleet_: Fleet, route, count: int, *, besides: int = 0) -> list[asyncio.Task]:
+    """Let calls wait in a lane, each placed before the next is submitted, while so many others hold something."""
+    calls = []
+    for number in range(count):
+        calls.append(asyncio.create_task(fleet_.send(number % len(fleet_.brokers), route, number)))
+        await held(fleet_, besides + number + 1)
+    return calls
+
+
+async def give_up(calls: list[asyncio.Task]) -> None:
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def test_first_message_takes_one_round_trip(valkey):
+    async with fleet(valkey, world(), 1, clock=None) as workers:
+        assert await workers.send(0, message_in(1)) == 200
+        assert workers.script_calls == 1, "the answer is reported behind the caller's back"
+        await held(workers, 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_burst_on_a_route_never_seen(valkey, kind):
+    discord = world(kind, 50)
+    async with fleet(valkey, discord, 4, clock=None) as workers:
+        statuses = await asyncio.gather(*(workers.send(n % 4, role_in(1), n) for n in range(100)))
+    assert statuses == [200] * 100
+    assert discord.too_many == []
+    assert sorted(arrival.label for arrival in discord.arrivals) == list(range(100))
+
+
+@pytest.mark.parametrize("ahead", [0, 3])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_deadline_that_cannot_be_met_is_refused_with_the_true_wait(valkey, kind, ahead):
+    discord = world(kind, 2, 60.0)
+    async with fleet(valkey, discord, 2, clock=None) as workers:
+        for _ in range(2):
+            await workers.send(0, role_in(1))
+        calls = await queue(workers, role_in(1), ahead)
+        with pytest.raises(WaitRefused) as refused:
+            await workers.send(1, role_in(1), deadline_s=1.0)
+        assert refused.value.reason == "WAIT_EXCEEDS_DEADLINE"
+        assert refused.value.retry_after_s == pytest.approx(_true_wait(discord, ahead), rel=0.1)
+        await held(workers, ahead)
+        assert len(discord.arrivals) == 2, "a refused call sends nothing"
+        await give_up(calls)
+
+
+def _true_wait(discord: FakeDiscord, ahead: int) -> float:
+    """How long a call must wait behind others, found out with a copy of the limiter."""
+    (limiter,) = (copy.deepcopy(limiter) for limiter in discord.buckets.values())
+    began = now = asyncio.get_running_loop().time()
+    for _ in range(ahead + 1):
+        while not (decision := limiter.hit(now)).allowed:
+            now += decision.retry_after
+    return now - began
+
+
+async def test_max_wait_is_a_bound_of_its_own(valkey):
+    discord = world("fixed", 1, 60.0)
+    async with fleet(valkey, discord, 1, clock=None) as workers:
+        await workers.send(0, message_in(1))
+        with pytest.raises(WaitRefused) as refused:
+            await workers.send(0, message_in(1), deadline_s=600, max_wait_s=5)
+        assert refused.value.reason == "WAIT_EXCEEDS_MAX_WAIT"
+        assert refused.value.retry_after_s == pytest.approx(60, rel=0.1)
+        assert await workers.send(0, message_in(2), max_wait_s=1) == 200, "who need not wait is not refused"
+
+
+async def test_full_queue_refuses_one_more(valkey):
+    discord = world("fixed", 1, 60.0)
+    async with fleet(valkey, discord, 1, clock=None, limits=Limits(most_waiting=3)) as workers:
+        await workers.send(0, message_in(1))
+        calls = await queue(workers, message_in(1), 3)
+        with pytest.raises(WaitRefused) as refused:
+            await workers.send(0, message_in(1))
+        assert refused.value.reason == "QUEUE_FULL"
+        assert refused.value.retry_after_s is not None
+        await give_up(calls)
+
+
+async def test_draining_worker_sends_what_it_may_and_hands_the_rest_back(valkey):
+    async with fleet(valkey, world(), 2, clock=None) as workers:
+        leaving, staying = workers.brokers
+        async with leaving.acquire(message_in(1)) as permit:
+            calls = [asyncio.create_task(workers.send(0, message_in(1))) for _ in range(3)]
+            await held(workers, 4)
+            leaving.drain()
+            for call in calls:
+                with pytest.raises(Draining):
+                    await call
+            with pytest.raises(Draining):
+                await workers.send(0, message_in(2))
+            permit.sent()
+            permit.complete(await workers.discord.request(message_in(1)))
+        async with asyncio.timeout(1), staying.acquire(message_in(1)):
+            pass
+        await held(workers, 0)
+
+
+async def test_cancelled_call_gives_its_place_to_the_next(valkey):
+    discord = world()
+    async with fleet(valkey, discord, 2, clock=None) as workers:
+        async with workers.brokers[0].acquire(message_in(1)):
+            calls = await queue(workers, message_in(1), 4, besides=1)
+            await give_up(calls[:2])
+            await held(workers, 3)
+        await asyncio.gather(*calls[2:])
+        await held(workers, 0)
+    assert [arrival.label for arrival in discord.arrivals] == [2, 3]
+
+
+async def test_nine_of_ten_thousand_waiting_give_up(valkey):
+    discord = world("leaky", 1000, latency=QUICK)
+    async with fleet(valkey, discord, 2, clock=None) as workers:
+        async with workers.brokers[0].acquire(message_in(1)):
+            calls = [asyncio.create_task(workers.send(n % 2, message_in(1), n)) for n in range(10_000)]
+            await held(workers, 10_001)
+            gone = [call for number, call in enumerate(calls) if number % 10]
+            await give_up(gone)
+            await held(workers, 1_001)
+            assert sum(broker.waiting for broker in workers.brokers) == 1_000
+        await asyncio.gather(*calls[:500:10])
+        await give_up(calls)
+        await held(workers, 0)
+    assert {arrival.label % 10 for arrival in discord.arrivals} == {0}
+    assert discord.too_many == []
+
+
+async def test_two_bots_on_one_server_do_not_meet(valkey, key_prefix):
+    busy, calm = world("fixed", 1, 60.0), world("fixed", 1, 60.0)
+    async with (
+        fleet(valkey, busy, 1, clock=None, prefix=key_prefix, bot_id="1") as one,
+        fleet(valkey, calm, 1, clock=None, prefix=key_prefix, bot_id="2", limits=Limits(global_limit=1)) as other,
+    ):
+        await one.send(0, message_in(1))
+        calls = await queue(one, message_in(1), 5)
+        assert await other.send(0, message_in(1), deadline_s=0.5) == 200
+        assert await one.send(0, message_in(2), deadline_s=0.5) == 200, "the other bot's global limit is not ours"
+        await give_up(calls)
+
+
+async def test_apps_share_a_bucket_whoever_came_first(valkey):
+    discord = world("leaky", 1000, latency=QUICK)
+    async with fleet(valkey, discord, 2, clock=None) as workers:
+        async with workers.brokers[0].acquire(message_in(1)):
+            many = [workers.send(0, message_in(1), "many", caller=Caller("many")) for _ in range(60)]
+            calls = [asyncio.create_task(call) for call in many]
+            await held(workers, 61)
+            calls += [
+                asyncio.create_task(workers.send(1, message_in(1), "few", caller=Caller("few"))) for _ in range(20)
+            ]
+            await held(workers, 81)
+        await asyncio.gather(*calls)
+    first = [arrival.label for arrival in discord.arrivals[:40]]
+    assert first.count("few") in {19, 20}
+
+
+async def test_urgent_call_does_not_queue_behind_a_thousand_of_another_app(valkey):
+    discord = world("fixed", 5, 5.0, global_limit=GlobalLimit(50, "sliding"))
+    loop = asyncio.get_running_loop()
+    async with fleet(valkey, discord, 2, clock=None) as workers:
+        bulk = [
+            asyncio.create_task(workers.send(n % 2, message_in(n % 250), caller=Caller("bulk"))) for n in range(1000)
+        ]
+        waits = []
+        for number in range(5):
+            await asyncio.sleep(1.13)  # another instant of each second; nothing to wait for
+            began = loop.time()
+            await workers.send(1, message_in(1000 + number), caller=Caller("alert", "high"))
+            waits.append(loop.time() - began)
+        await give_up(bulk)
+    assert statistics.median(waits) <= 0.1 + RTT_S, "one of them may meet a busy machine"
+    assert discord.too_many == []

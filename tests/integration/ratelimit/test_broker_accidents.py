@@ -1,0 +1,231 @@
+"""What must not go wrong when something else does: dead workers, a dead, forgetful or full server, lost replies."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+import redis
+from prometheus_client import CollectorRegistry
+from redis.exceptions import ConnectionError as ConnectionLost
+from typing_extensions import Self
+
+import fakes
+from discordproxy_ratelimit.batch import Batch
+from discordproxy_ratelimit.broker import Broker, Limits
+from discordproxy_ratelimit.connection import connect
+from discordproxy_ratelimit.errors import BrokerError, BrokerUnavailable, WaitRefused
+from discordproxy_ratelimit.metrics import Decisions
+from discordproxy_sandbox.limits import FixedWindow, Gcra
+from fakes.discord_limits import FakeDiscord, message_in, role_in
+from fakes.eventually import eventually
+from fakes.fleet import Fleet, fleet
+from fakes.process import Process
+
+LEASE_S = 1.0
+GRACE_S = 0.5
+"""On top of a promised bound, for a busy machine."""
+
+
+def bot_key(fleet_: Fleet, name: str) -> str:
+    return f"{{{fleet_.prefix}:{fleet_.bot_id}}}:rl:{name}"
+
+
+@pytest.fixture
+def server(own_valkey):
+    """The test's own server, asked behind the broker's back."""
+    client = redis.Redis.from_url(own_valkey.url)
+    yield client
+    client.close()
+
+
+class Load:
+    """Callers who send one message after the other, each in a channel of its own, whatever happens."""
+
+    def __init__(self, fleet_: Fleet, callers: int) -> None:
+        self.sent: list[list[float]] = [[] for _ in range(callers)]
+        self.refused: list[BrokerError] = []
+        self._fleet, self._stop = fleet_, asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [asyncio.create_task(self._send(caller)) for caller in range(len(self.sent))]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._stop.set()
+        await asyncio.gather(*self._tasks)
+
+    async def _send(self, caller: int) -> None:
+        while not self._stop.is_set():
+            began = asyncio.get_running_loop().time()
+            try:
+                assert await self._fleet.send(caller % len(self._fleet.brokers), message_in(caller), caller) == 200
+                self.sent[caller].append(began)
+            except BrokerError as error:
+                self.refused.append(error)
+                await asyncio.sleep(0.05)  # a caller's own back-off
+
+    async def everybody_sent(self, count: int, *, within_s: float) -> None:
+        """Return once each caller has sent so many calls that began after this one."""
+        now = asyncio.get_running_loop().time()
+        await eventually(
+            lambda: all(sum(began > now for began in one) >= count for one in self.sent), within_s=within_s
+        )
+
+
+async def test_killed_worker_delays_its_bucket_by_a_lease_at_most(valkey, key_prefix, tmp_path):
+    script = Path(fakes.__path__[0]) / "broker_process.py"
+    arguments = (valkey, key_prefix, "1", str(LEASE_S), "5")
+    discord = FakeDiscord(limiter=lambda _: Gcra(5, 1.0))
+    limits = Limits(lease_s=LEASE_S)
+    async with (
+        fleet(valkey, discord, 1, clock=None, limits=limits, prefix=key_prefix) as survivors,
+        Process(sys.executable, str(script), *arguments, env={}, cwd=tmp_path) as victim,
+    ):
+        await victim.line("^holding$")
+        calls = [asyncio.create_task(survivors.send(0, message_in(1), n)) for n in range(3)]
+        await eventually(lambda: survivors.brokers[0].waiting == 3)
+        victim.signal(signal.SIGKILL)
+        async with asyncio.timeout(LEASE_S + GRACE_S):
+            assert await calls[0] == 200
+        assert await asyncio.gather(*calls) == [200] * 3
+        client = redis.Redis.from_url(valkey)
+        await eventually(lambda: client.hlen(bot_key(survivors, "held")) == 0)
+        client.close()
+    assert [arrival.label for arrival in discord.arrivals] == [0, 1, 2]
+    assert discord.too_many == []
+
+
+async def test_killed_server_is_told_within_a_second_and_forgiven_within_two(own_valkey):
+    discord = FakeDiscord(limiter=lambda _: FixedWindow(5, 1.0))
+    async with (
+        fleet(own_valkey.url, discord, 2, clock=None, limits=Limits(global_limit=1000)) as workers,
+        Load(workers, 40) as load,
+    ):
+        queue = [asyncio.create_task(workers.send(n % 2, message_in(1000), n)) for n in range(100)]
+        await load.everybody_sent(2, within_s=10)
+        own_valkey.stop()
+        async with asyncio.timeout(1 + GRACE_S):
+            outcomes = await asyncio.gather(*queue, return_exceptions=True)
+        assert sum(isinstance(outcome, BrokerUnavailable) for outcome in outcomes) >= 80
+        assert all(outcome == 200 or isinstance(outcome, BrokerUnavailable) for outcome in outcomes)
+        async with asyncio.timeout(1):
+            with pytest.raises(BrokerUnavailable):
+                await workers.send(0, message_in(2000))
+        own_valkey.start()
+        await load.everybody_sent(1, within_s=2 + GRACE_S)
+        await load.everybody_sent(8, within_s=10)
+    assert load.refused
+    assert {type(error) for error in load.refused} == {BrokerUnavailable}
+    assert discord.too_many == []
+
+
+async def test_local_pace_while_the_server_is_away(own_valkey):
+    discord = FakeDiscord(limiter=lambda _: FixedWindow(5, 1.0))
+    limits = Limits(degraded="local", workers=2)
+    async with fleet(own_valkey.url, discord, 2, clock=None, limits=limits) as workers, Load(workers, 6) as load:
+        await load.everybody_sent(1, within_s=10)
+        own_valkey.stop()
+        await load.everybody_sent(2, within_s=10)
+        assert [registry.get_sample_value("discordproxy_degraded") for registry in workers.registries] == [1, 1]
+        calls = workers.script_calls
+        await load.everybody_sent(1, within_s=10)
+        assert workers.script_calls == calls, "nobody asks a server that is away"
+        own_valkey.start()
+        await eventually(lambda: workers.script_calls > calls)
+        await load.everybody_sent(6, within_s=10)
+        assert [registry.get_sample_value("discordproxy_degraded") for registry in workers.registries] == [0, 0]
+    assert discord.too_many == []
+
+
+class LosesReplies:
+    """A Redis client whose connection breaks after a script ran, before its reply came."""
+
+    def __init__(self, url: str) -> None:
+        self._client, self.losing = connect(url), 0
+
+    def __getattr__(self, name: str):
+        return getattr(self._client, name)
+
+    async def evalsha(self, *arguments: object):
+        reply = await self._client.evalsha(*arguments)
+        if self.losing:
+            self.losing -= 1
+            raise ConnectionLost("the reply is lost")
+        return reply
+
+
+async def test_lost_reply_charges_once(valkey):
+    registry = CollectorRegistry()
+    client, prefix = LosesReplies(valkey), f"lost-{uuid.uuid4().hex[:8]}"
+    broker = Broker(client, prefix=prefix, bot_id="1", decisions=Decisions(registry))
+    discord = FakeDiscord(limiter=lambda _: FixedWindow(5, 60.0))
+    await broker.start()
+    try:
+        await one_call(broker, discord)
+        client.losing = 2
+        async with asyncio.timeout(2), broker.acquire(role_in(1)) as permit:
+            assert client.losing == 0
+            in_flight = [await client.hget(key, "infl") async for key in client.scan_iter(f"{{{prefix}:1}}:rl:b:h*")]
+            assert in_flight == [b"1"]
+            permit.sent()
+            permit.complete(await discord.request(role_in(1)))
+        for _ in range(3):
+            await one_call(broker, discord)
+        with pytest.raises(WaitRefused):
+            await one_call(broker, discord, deadline_s=1.0)
+    finally:
+        await broker.close()
+    assert len(discord.accepted()) == 5
+
+
+async def one_call(broker: Broker, discord: FakeDiscord, *, deadline_s: float = 5.0) -> None:
+    async with broker.acquire(role_in(1), asyncio.get_running_loop().time() + deadline_s) as permit:
+        permit.sent()
+        permit.complete(await discord.request(role_in(1)))
+
+
+async def test_forgotten_scripts_are_brought_again(own_valkey, server):
+    discord = FakeDiscord(limiter=lambda _: Gcra(5, 0.2))
+    async with fleet(own_valkey.url, discord, 3, clock=None) as workers:
+        calls = [asyncio.create_task(workers.send(n % 3, message_in(n % 4), n)) for n in range(60)]
+        for arrived in (10, 25, 40):
+            await eventually(lambda arrived=arrived: len(discord.arrivals) >= arrived)
+            server.script_flush()
+        assert await asyncio.gather(*calls) == [200] * 60
+    assert sorted(arrival.label for arrival in discord.arrivals) == list(range(60))
+
+
+async def test_full_server_still_takes_permits_back(own_valkey, server):
+    discord = FakeDiscord(limiter=lambda _: FixedWindow(5, 1.0))
+    async with fleet(own_valkey.url, discord, 1, clock=None) as workers:
+        async with workers.brokers[0].acquire(message_in(1)) as permit:
+            waiting = asyncio.create_task(workers.send(0, message_in(1)))
+            await eventually(lambda: server.hlen(bot_key(workers, "held")) == 2)
+            server.config_set("maxmemory", 1)
+            with pytest.raises(redis.exceptions.OutOfMemoryError):
+                server.set("anything", "more")
+            permit.sent()
+            permit.complete(await discord.request(message_in(1)))
+        assert await waiting == 200
+        await eventually(lambda: server.hlen(bot_key(workers, "held")) == 0)
+
+
+async def test_closing_ends_although_a_cancellation_gets_lost():
+    """Before Python 3.12 the client library loses one that comes just as a command was written."""
+    writing = asyncio.Event()
+
+    async def write(items):
+        writing.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return [[] for _ in items]
+
+    batch = Batch(write, writing.wait)
+    batch.poke()
+    await writing.wait()
+    async with asyncio.timeout(5):
+        await batch.close()
