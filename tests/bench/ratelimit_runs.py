@@ -1,0 +1,142 @@
+"""Runs scenarios with real worker processes in real time, or with brokers of one process in virtual time."""
+
+import asyncio
+import json
+import sys
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from ratelimit_judge import JudgeClient, discord, ledger
+from ratelimit_scenarios import JITTER_S, RTT_S, Arrival, Row, Scenario, Sent, judge
+from ratelimit_worker import send
+
+from discordproxy_ratelimit.broker import Limits
+from discordproxy_ratelimit.parent import end_with_parent
+from fakes import virtual_time
+from fakes.fleet import fleet
+
+HERE = Path(__file__).resolve().parent
+LEAD_S = 0.5
+"""Between telling the workers of a run and its first message, so that all of them are connected."""
+
+
+class Processes:
+    """A judge and `workers` worker processes.
+
+    Args:
+        url: of the Valkey the workers share.
+        folder: private, for the judge's socket.
+    """
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self._url, self._judge = url, str(folder / "judge.sock")
+        self._workers: list[asyncio.subprocess.Process] = []
+        self._results: dict[str, asyncio.Queue[dict[str, Any]]] = {}
+
+    @classmethod
+    @asynccontextmanager
+    async def started(cls, url: str, folder: Path, workers: int) -> AsyncIterator["Processes"]:
+        """Start the processes; leaving the block ends them."""
+        self = cls(url, folder)
+        async with AsyncExitStack() as stack:
+            court = await stack.enter_async_context(_process("ratelimit_judge.py", self._judge))
+            await court.stdout.readline()
+            for _ in range(workers):
+                worker = await stack.enter_async_context(_process("ratelimit_worker.py"))
+                self._workers.append(worker)
+                stack.callback(asyncio.create_task(self._read(worker)).cancel)
+            yield self
+
+    async def _read(self, worker: asyncio.subprocess.Process) -> None:
+        while line := await worker.stdout.readline():
+            result = json.loads(line)
+            self._results[result["run"]].put_nowait(result)
+
+    async def run(self, scenario: Scenario, bucket: str, workers: int) -> Row:
+        """Run one scenario; several may be under way at once, each with its own Discord, keys and brokers."""
+        run = f"bench-{uuid.uuid4().hex[:8]}"
+        results = self._results[run] = asyncio.Queue()
+        async with JudgeClient(self._judge, run) as discord_:
+            await discord_.ask(open=_rules(scenario, bucket))
+            self._tell(run, scenario, workers)
+            done = [await results.get() for _ in range(workers)]
+            arrivals = [Arrival(*arrival) for arrival in await discord_.ask(close=True)]
+        sent = [Sent(*one) for result in done for one in result["sent"]]
+        return judge(scenario, bucket, workers, arrivals, sent, sum(result["script_calls"] for result in done))
+
+    def _tell(self, run: str, scenario: Scenario, workers: int) -> None:
+        begin_at = asyncio.get_running_loop().time() + LEAD_S
+        messages = scenario.messages(workers)
+        for number, process in enumerate(self._workers[:workers]):
+            job = {
+                "run": run,
+                "number": number,
+                "url": self._url,
+                "judge": self._judge,
+                "global_limit": scenario.global_limit,
+                "begin_at": begin_at,
+                "messages": [message for message in messages if message.worker == number],
+            }
+            process.stdin.write(json.dumps(job).encode() + b"\n")
+
+
+def _rules(scenario: Scenario, bucket: str) -> dict[str, Any]:
+    return {
+        "kind": bucket,
+        "limit": scenario.limit,
+        "window_s": scenario.window_s,
+        "global_limit": scenario.global_limit,
+        "rtt_s": RTT_S,
+        "jitter_s": JITTER_S,
+    }
+
+
+@asynccontextmanager
+async def _process(script: str, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(HERE / script),
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=2**24,
+        preexec_fn=end_with_parent(),
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def real(
+    url: str, folder: Path, scenarios: Sequence[Scenario], buckets: Sequence[str], workers: Sequence[int]
+) -> list[Row]:
+    """Run every combination; those with the same number of workers run at the same time."""
+    rows: list[Row] = []
+    async with Processes.started(url, folder, max(workers)) as processes:
+        for number in workers:
+            runs = [processes.run(scenario, bucket, number) for scenario in scenarios for bucket in buckets]
+            rows += await asyncio.gather(*runs)
+    return rows
+
+
+def virtual(url: str, scenario: Scenario, bucket: str, workers: int) -> Row:
+    """Run one scenario in virtual time: exact and quick, but without the scheduling noise of a real machine."""
+    clock = virtual_time.VirtualClock()
+
+    async def story() -> Row:
+        world = discord(**_rules(scenario, bucket))
+        limits = Limits(global_limit=scenario.global_limit)
+        begin_at = asyncio.get_running_loop().time() + LEAD_S
+        async with fleet(url, world, workers, clock=clock, limits=limits) as fleet_:
+            messages = scenario.messages(workers)
+            sent = await asyncio.gather(*(send(fleet_, message.worker, message, begin_at) for message in messages))
+            calls = fleet_.script_calls
+        arrivals = [Arrival(*arrival) for arrival in ledger(world)]
+        return judge(scenario, bucket, workers, arrivals, sent, calls)
+
+    return virtual_time.run(story(), clock)
