@@ -64,7 +64,7 @@ def costs(*, quick: bool, full: bool) -> list[Section]:
         (
             "urgent",
             "High-priority calls of another app while only the global limit binds",
-            lambda url: _one(urgent(url)),
+            lambda url: _one(urgent(url, calls=3 if quick else 8)),
         ),
         ("crowd", "Calls that wait for one bucket; first and last are the first and last thousand grants", crowds),
         ("memory", "Known, idle buckets in Valkey", lambda url: memory(url, sizes)),

@@ -95,7 +95,8 @@ def test_nulls_in_lists_are_left_out():
 
 
 def test_half_a_surrogate_pair_does_not_lose_the_message():
-    made = message(id="5", tts=True, content="a\ud800b", embeds=[{"title": "\udfff"}], components=[{"new\ud800": ["\ud800"]}])
+    components = [{"new\ud800": ["\ud800"]}]
+    made = message(id="5", tts=True, content="a\ud800b", embeds=[{"title": "\udfff"}], components=components)
     assert (made.id, made.tts, made.content, made.embeds[0].title) == (5, True, "a?b", "?")
     assert made.components[0].extra["new?"][0] == "?"
 
