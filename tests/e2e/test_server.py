@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import signal
+from collections import Counter
+from collections.abc import Awaitable
 from pathlib import Path
 
 import grpc.aio
@@ -31,6 +33,22 @@ def pid_of(server: Process, child: str) -> int:
 async def both_serve(server: Process) -> None:
     for worker in (0, 1):
         await server.line(f"worker {worker} serves on")
+
+
+async def failure(call: Awaitable[object]) -> grpc.aio.AioRpcError | None:
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        return error
+    return None
+
+
+def sent_of(error: grpc.aio.AioRpcError) -> str:
+    """Whether the call was sent, as its details say; the details themselves if they say nothing."""
+    try:
+        return json.loads(error.details())["sent"]
+    except ValueError:
+        return error.details()
 
 
 async def test_first_messages_with_the_documented_command(
@@ -128,7 +146,32 @@ async def test_on_sigterm_every_accepted_call_is_answered(discord: Sandbox, serv
     assert len(sent) == len(discord.ledger.stored) == len(discord.ledger.matching(POST))
     for error in refused:
         assert error.code() is grpc.StatusCode.UNAVAILABLE, error
-        assert json.loads(error.details())["sent"] == "no", error.details()
+        assert sent_of(error) == "no", error
+
+
+async def test_a_burst_at_the_moment_of_the_stop_is_answered_too(
+    discord: Sandbox, server: Server, connect: Connect
+) -> None:
+    async with server() as whole:
+        await whole.line(READY)
+        outcomes: Counter[str] = Counter()
+        stubs = [connect() for _ in range(10)]
+        await asyncio.gather(*(stub.GetGuildChannels(pb.GetGuildChannelsRequest(guild_id=GUILD)) for stub in stubs))
+
+        async def caller(number: int) -> None:
+            """Send, and send again as soon as the call is refused, until nobody listens any more."""
+            error: grpc.aio.AioRpcError | None = None
+            while error is None or "failed to connect" not in error.details():
+                outcomes["OK" if error is None else f"{error.code().name} {sent_of(error)}"] += 1
+                error = await failure(stubs[number % 10].SendChannelMessage(message(f"from {number}"), timeout=100))
+
+        callers = [asyncio.create_task(caller(number)) for number in range(60)]
+        await eventually(lambda: len(discord.ledger.matching(POST)) >= 4)
+        whole.signal(signal.SIGTERM)
+        assert await whole.ended() == 0
+        await asyncio.gather(*callers)
+    assert set(outcomes) == {"OK", "UNAVAILABLE no"}
+    assert outcomes["OK"] - 60 == len(discord.ledger.stored)  # each caller began as if after a success
 
 
 async def test_the_children_end_even_if_the_server_is_killed(
