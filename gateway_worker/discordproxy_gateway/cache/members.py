@@ -135,7 +135,7 @@ def _packed_time(text: str | None) -> int | str | None:
         time = datetime.fromisoformat(text)
     except ValueError:
         return text
-    if time.tzinfo is None or time.isoformat() != text:
+    if not text.endswith("+00:00") or time.isoformat() != text:
         return text
     return (time - _EPOCH) // timedelta(microseconds=1)
 

@@ -1,0 +1,159 @@
+"""The pure decisions: reconnecting, fatal lines, pacing, batching, deferring."""
+
+import warnings
+
+import pytest
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # discord.py imports audioop
+    import discord as _  # noqa: F401
+
+from discordproxy_gateway.batch import WORDS_PER_CALL, Batch, Planned
+from discordproxy_gateway.chunking import Pace, next_guild
+from discordproxy_gateway.defer import deferred_response
+from discordproxy_gateway.failures import budget_line, fatal_line
+from discordproxy_gateway.intents import BITS, EVENTS, names_of, value_of
+from discordproxy_gateway.operations import GuildMemory, MemberRequest
+from discordproxy_gateway.pump import Dispatch
+from discordproxy_gateway.reconnect import End, next_step
+from discordproxy_gateway.session import Session
+
+
+class TestReconnect:
+    def test_a_first_loss_resumes_at_once(self):
+        step = next_step(End("lost"), failures=0, chance=0.5)
+        assert (step.keep_session, step.wait_s) == (True, 0)
+
+    @pytest.mark.parametrize("chance", [0.0, 0.999])
+    def test_an_invalid_session_waits_one_to_five_seconds(self, chance):
+        step = next_step(End("invalid", session_gone=True), failures=0, chance=chance)
+        assert not step.keep_session
+        assert 1 <= step.wait_s < 5
+
+    def test_waits_grow_to_a_bound(self):
+        waits = [next_step(End("lost"), failures=n, chance=0.999).wait_s for n in range(1, 30)]
+        assert waits == sorted(waits)
+        assert waits[-1] <= 60
+        waits = [next_step(End("gone", 4009), failures=n, chance=0.999).wait_s for n in range(1, 30)]
+        assert waits == sorted(waits)
+        assert 800 < waits[-1] <= 900
+
+
+class TestFatalLines:
+    def test_disallowed_intents_are_named_exactly(self):
+        line = fatal_line(4014, intents=("guilds", "message_content"), shards="0-1")
+        assert "'Message Content Intent'" in line
+        assert "Server Members" not in line
+        assert "DISCORDPROXY_INTENTS" in line
+
+    @pytest.mark.parametrize("code", [None, 1000, 1006, 4000, 4007, 4009])
+    def test_what_passes_is_not_fatal(self, code):
+        assert fatal_line(code, intents=(), shards="0-1") is None
+
+    def test_every_line_is_one_line(self):
+        for code in (4004, 4010, 4011, 4012, 4013, 4014):
+            assert "\n" not in fatal_line(code, intents=("guilds",), shards="0-1")
+        assert "3 h 5 min" in budget_line(12, 3 * 3600 + 5 * 60)
+
+
+class TestIntents:
+    def test_bits_round_trip(self):
+        assert names_of(value_of(BITS)) == sorted(BITS, key=BITS.get)
+        assert value_of(["guilds", "members", "guilds"]) == 3
+
+    def test_events_need_known_intents(self):
+        assert {name for needed in EVENTS.values() for name in needed} <= set(BITS)
+
+
+class TestPace:
+    def test_never_more_than_a_hundred_in_any_minute(self):
+        pace, now, sent = Pace(), 0.0, []
+        for _ in range(500):
+            now += pace.wait_s(now)
+            assert pace.wait_s(now) == pytest.approx(0, abs=1e-6)
+            pace.sent(now)
+            sent.append(now)
+        busiest = max(sum(start <= at < start + 60 for at in sent) for start in sent)
+        assert busiest <= 101
+        assert sent[9] == 0
+        assert sent[-1] == pytest.approx(490 * 60 / 90, rel=0.01)
+
+    def test_a_pause_gives_the_burst_back(self):
+        pace = Pace(burst=2, interval_s=1)
+        for _ in range(2):
+            pace.sent(0)
+        assert pace.wait_s(0) == 1
+        assert pace.wait_s(100) == 0
+
+
+class TestNextGuild:
+    guilds = {  # noqa: RUF012 - read only
+        "big": GuildMemory(current=True, size=1000),
+        "small": GuildMemory(current=True, size=10),
+        "complete": GuildMemory(current=True, complete=True),
+        "asked": GuildMemory(current=True, request=MemberRequest("n")),
+        "out": GuildMemory(current=True, available=False),
+        "old": GuildMemory(current=False),
+    }
+
+    def ask(self, wanted=(), not_before=None, now=0.0):
+        return next_guild(self.guilds, wanted=wanted, not_before=not_before or {}, now=now)
+
+    def test_wanted_guilds_come_first_then_small_ones(self):
+        assert self.ask() == "small"
+        assert self.ask(wanted=["complete", "old", "unknown", "big"]) == "big"
+
+    def test_a_guild_is_left_alone_until_it_may_be_asked(self):
+        assert self.ask(not_before={"small": 30}) == "big"
+        assert self.ask(not_before={"small": 30, "big": 20}) is None
+        assert self.ask(not_before={"small": 30, "big": 20}, now=20) == "big"
+
+
+class TestBatch:
+    def planned(self, sequence: int, words: int, begins: Session | None = None) -> Planned:
+        operations = [tuple(map(str, range(100)))] * (words // 100)
+        return Planned(float(sequence), Dispatch("X", {}, sequence, float(sequence)), operations, begins)
+
+    def test_takes_events_up_to_its_bounds(self):
+        batch = Batch()
+        taken = [batch.takes(self.planned(n, 100)) for n in range(100)]
+        assert taken.count(True) == WORDS_PER_CALL // 100
+        assert len(list(batch.calls())) == 1
+        assert batch.current_at == batch.events[-1].sequence
+
+    def test_a_big_event_is_alone_and_written_in_parts(self):
+        batch = Batch()
+        assert batch.takes(self.planned(1, 5000))
+        assert not batch.takes(self.planned(2, 100))
+        parts = list(batch.calls())
+        assert len(parts) == 4
+        assert sum(map(len, parts)) == 50
+
+    def test_ready_stands_alone(self):
+        session = Session("s", 1, "url", "f")
+        batch = Batch()
+        assert batch.takes(self.planned(1, 100, session))
+        assert not batch.takes(self.planned(2, 100))
+        later = Batch()
+        assert later.takes(self.planned(1, 100))
+        assert not later.takes(self.planned(2, 100, session))
+
+    def test_word_of_life_has_one_empty_call(self):
+        batch = Batch()
+        assert batch.takes(Planned(5.0))
+        assert list(batch.calls()) == [[]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "private", "body"),
+    [
+        (2, True, {"type": 5, "data": {"flags": 64}}),
+        (2, False, {"type": 5}),
+        (3, True, {"type": 6}),
+        (4, True, None),
+        (5, False, {"type": 5}),
+        (99, False, None),
+    ],
+)
+def test_deferred_responses(kind, private, body):
+    assert deferred_response({"type": kind}, private=private) == body

@@ -1,0 +1,130 @@
+import pytest
+
+from discordproxy_gateway.keys import Keys, Slot
+from discordproxy_gateway.operations import GuildMemory, Planner
+
+KEYS = Keys("dp", "1")
+GUILD = "4194304"
+
+
+def planner(*, members: bool = True, **guilds: GuildMemory) -> Planner:
+    known = {GUILD: GuildMemory(3, current=True, size=2)} | guilds
+    return Planner(KEYS, Slot(0, 1), guilds=known, mark="mark", awaited=(), members=members)
+
+
+def member(number: int, **fields) -> dict:
+    return {"user": {"id": str(number), "username": f"u{number}"}, "roles": [], **fields}
+
+
+def chunk(index: int, count: int, *rows: dict, nonce: str = "n") -> dict:
+    return {"guild_id": GUILD, "members": list(rows), "chunk_index": index, "chunk_count": count, "nonce": nonce}
+
+
+def written(operations) -> set[str]:
+    return {operation[1] for operation in operations}
+
+
+def commands(operations, key: str) -> list[str]:
+    return [operation[0] for operation in operations if operation[1] == key]
+
+
+def test_a_list_is_complete_only_with_every_chunk():
+    plan = planner()
+    plan.request_members(GUILD, "n")
+    for index in (2, 0, 0):
+        plan.plan("GUILD_MEMBERS_CHUNK", chunk(index, 3, member(index + 10)), 1)
+        assert not plan.guilds[GUILD].complete
+    operations = plan.plan("GUILD_MEMBERS_CHUNK", chunk(1, 3, member(11)), 2)
+    assert plan.guilds[GUILD].complete
+    assert ("HSET", KEYS.meta(GUILD), "complete", "1") in operations
+    assert plan.guilds[GUILD].request is None
+
+
+def test_a_chunk_nobody_asked_for_writes_nothing():
+    plan = planner()
+    plan.request_members(GUILD, "n")
+    assert plan.plan("GUILD_MEMBERS_CHUNK", chunk(0, 1, member(10), nonce="another"), 1) == []
+    assert not plan.guilds[GUILD].complete
+
+
+def test_events_during_a_request_win_over_its_chunks():
+    plan = planner()
+    plan.request_members(GUILD, "n")
+    plan.plan("GUILD_MEMBER_REMOVE", {"guild_id": GUILD, "user": {"id": "10"}}, 1)
+    plan.plan("GUILD_MEMBER_UPDATE", {"guild_id": GUILD, **member(11, nick="new")}, 2)
+    operations = plan.plan("GUILD_MEMBERS_CHUNK", chunk(0, 1, member(10), member(11), member(12)), 3)
+    (stored,) = [operation for operation in operations if operation[1] == KEYS.members(GUILD, 3)]
+    assert stored[2::2] == ((12).to_bytes(8, "big"),)
+
+
+def test_a_new_session_starts_a_new_generation():
+    plan = planner()
+    ready = {"session_id": "s", "user": {"id": "1"}, "guilds": [{"id": GUILD, "unavailable": True}]}
+    plan.plan("READY", ready, 1)
+    assert not plan.guilds[GUILD].current
+    assert plan.plan("GUILD_MEMBER_ADD", {"guild_id": GUILD, **member(5)}, 2)[0][0] == "APPEND"
+    operations = plan.plan("GUILD_CREATE", {"id": GUILD, "name": "g", "members": [member(5)], "member_count": 9}, 3)
+    assert plan.guilds[GUILD].generation == 4
+    assert not plan.guilds[GUILD].complete
+    assert commands(operations, KEYS.members(GUILD, 3)) == ["PEXPIRE"]
+    assert commands(operations, KEYS.members(GUILD, 4)) == ["HSET"]
+
+
+def test_guilds_the_bot_has_left_are_purged_by_ready():
+    plan = planner(**{"8388608": GuildMemory(1, current=True)})
+    operations = plan.plan("READY", {"session_id": "s", "user": {}, "guilds": [{"id": GUILD}]}, 1)
+    assert ("HDEL", KEYS.guilds, "8388608") in operations
+    assert ("HDEL", KEYS.guilds, GUILD) not in operations
+    assert set(plan.guilds) == {GUILD}
+
+
+def test_without_the_members_intent_no_list_is_kept():
+    plan = planner(members=False)
+    operations = plan.plan("GUILD_CREATE", {"id": GUILD, "members": [member(5)]}, 1)
+    assert KEYS.members(GUILD, 4) not in {key for key in written(operations) if key.endswith("g4")}
+    assert [operation[0] for operation in plan.plan("GUILD_MEMBER_ADD", {"guild_id": GUILD, **member(5)}, 2)] == [
+        "APPEND"
+    ]
+
+
+@pytest.mark.parametrize("name", ["READY", "RESUMED", "GUILD_MEMBERS_CHUNK", "RATE_LIMITED", "VOICE_SERVER_UPDATE"])
+def test_the_connections_own_events_are_not_passed_on(name):
+    data = {"session_id": "s", "user": {}, "guilds": [], **chunk(0, 1)}
+    assert "APPEND" not in {operation[0] for operation in planner().plan(name, data, 1)}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "guild", "channel"),
+    [
+        ("MESSAGE_CREATE", {"id": "9", "guild_id": GUILD, "channel_id": "10"}, GUILD, "10"),
+        ("MESSAGE_CREATE", {"id": "9", "channel_id": "10"}, None, "10"),
+        ("CHANNEL_UPDATE", {"id": "10", "guild_id": GUILD}, GUILD, "10"),
+        ("THREAD_DELETE", {"id": "10", "guild_id": GUILD, "parent_id": "1"}, GUILD, "10"),
+        ("GUILD_UPDATE", {"id": GUILD}, GUILD, None),
+        ("SOMETHING_NEW", {"id": "9"}, None, None),
+    ],
+)
+def test_entries_say_where_they_belong(name, data, guild, channel):
+    entry = planner().plan(name, data, 77)[-1]
+    words = dict(zip(entry[2::2], entry[3::2], strict=True))
+    assert (words["t"], words["s"], words["x"]) == (name, "77", "mark")
+    assert (words.get("g"), words.get("c")) == (guild, channel)
+
+
+def test_an_outage_keeps_what_is_known():
+    plan = planner()
+    operations = plan.plan("GUILD_DELETE", {"id": GUILD, "unavailable": True}, 1)
+    assert written(operations[:-1]) == {KEYS.meta(GUILD)}
+    assert not plan.guilds[GUILD].available
+
+
+def test_direct_messages_have_no_cache():
+    assert [operation[0] for operation in planner().plan("CHANNEL_CREATE", {"id": "5", "type": 1}, 1)] == ["APPEND"]
+
+
+def test_big_chunks_are_written_in_slices():
+    plan = planner()
+    plan.request_members(GUILD, "n")
+    operations = plan.plan("GUILD_MEMBERS_CHUNK", chunk(0, 1, *(member(n) for n in range(1, 1001))), 1)
+    assert commands(operations, KEYS.members(GUILD, 3)) == ["HSET"] * 4
+    assert max(map(len, operations)) < 510
