@@ -16,6 +16,9 @@ NEGATIVE = 2**64 - 1  # what -1 becomes on the wire
 V2 = pb.Message.IS_COMPONENTS_V2
 
 
+LOCATION = pb.ScheduledEvent.EntityMetadata(location="x")
+
+
 class Bad(NamedTuple):
     rpc: str
     request: Any
@@ -443,6 +446,8 @@ GUILDS = [
     event("channel_id", entity_type=3, entity_metadata=pb.ScheduledEvent.EntityMetadata(location="x")),
     event("entity_metadata.location", entity_type=3, channel_id=None),
     event("entity_metadata.location", entity_metadata=pb.ScheduledEvent.EntityMetadata(location="x")),
+    event("scheduled_end_time", entity_type=3, channel_id=None, entity_metadata=LOCATION),
+    event("channel_id", entity_type=3, scheduled_end_time="2030-01-02T00:00:00Z", entity_metadata=LOCATION),
     event("scheduled_end_time", entity_type=3, entity_metadata=pb.ScheduledEvent.EntityMetadata(location="x")),
     Bad(
         "EditScheduledEvent",
