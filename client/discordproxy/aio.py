@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
@@ -49,6 +51,8 @@ class AsyncDiscordClient(
     request had left for Discord by then is not known.
     """
 
+    _gate = nullcontext()  # a fork would stop the event loop, and no call would end
+
     @property
     def stub(self) -> DiscordApiAsyncStub:
         """The typed gRPC stub of this event loop, for everything gRPC can do.
@@ -88,6 +92,28 @@ class AsyncDiscordClient(
         await self.close()
 
 
+class _Process:
+    """The process that gRPC's asyncio support works in: the first that used it, and none forked from it."""
+
+    _pid = 0
+
+    def claim(self) -> None:
+        """Make sure that this is the process.
+
+        Raises:
+            RuntimeError: it was forked from the process; its calls would hang or crash.
+        """
+        if self._pid not in {0, os.getpid()}:
+            raise RuntimeError(
+                "gRPC's asyncio support does not survive a fork: use DiscordClient in this process, "
+                "start it with the method 'spawn', or fork before the first call of an AsyncDiscordClient"
+            )
+        self._pid = os.getpid()
+
+
+_process = _Process()
+
+
 class _Key(NamedTuple):
     """A channel belongs to the event loop it was opened in."""
 
@@ -103,6 +129,7 @@ def _key(endpoint: Endpoint) -> _Key:
 
 
 def _open(endpoint: Endpoint) -> tuple[Any, DiscordApiAsyncStub]:
+    _process.claim()
     pool.discard(lambda key: isinstance(key, _Key) and key.loop.is_closed())
     channel = (grpc.aio.secure_channel if endpoint.tls else grpc.aio.insecure_channel)(**endpoint.channel_arguments())
     return channel, DiscordApiStub(channel)

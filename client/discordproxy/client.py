@@ -11,6 +11,7 @@ import grpc
 from discordproxy._arguments import UNSET
 from discordproxy._channel import pool
 from discordproxy._configuration import Configuration
+from discordproxy._fork_gate import fork_gate
 from discordproxy._sync.channels import ChannelCalls
 from discordproxy._sync.guilds import GuildCalls
 from discordproxy._sync.members import MemberCalls
@@ -84,6 +85,8 @@ class DiscordClient(
     and raises a subclass of DiscordProxyException when the call fails.
     """
 
+    _gate = fork_gate
+
     @property
     def stub(self) -> DiscordApiStub:
         """The typed gRPC stub of this process, for everything gRPC can do.
@@ -101,7 +104,8 @@ class DiscordClient(
 
     def _link(self) -> Link:
         endpoint = self._endpoint()
-        return pool.link(self, _key(endpoint), lambda: _open(endpoint))
+        with fork_gate:
+            return pool.link(self, _key(endpoint), lambda: _open(endpoint))
 
     def _sleep(self, seconds: float) -> None:
         time.sleep(seconds)

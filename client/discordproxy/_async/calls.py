@@ -13,6 +13,7 @@ from discordproxy._routes import is_read
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from google.protobuf.message import Message
     from grpc.aio import UnaryUnaryMultiCallable
@@ -32,6 +33,7 @@ class AsyncCalls:
     _timeout: float | None
     _retries: int
     _metadata: tuple[tuple[str, str], ...]
+    _gate: AbstractContextManager[None]
 
     @property
     def stub(self) -> DiscordApiAsyncStub:
@@ -95,7 +97,8 @@ class AsyncCalls:
         metadata = (*self._metadata, ("x-request-id", attempts.request_id))
         while True:
             try:
-                return await method(request, timeout=attempts.time_left, metadata=metadata)
+                with self._gate:
+                    return await method(request, timeout=attempts.time_left, metadata=metadata)
             except grpc.RpcError as ex:
                 delay = attempts.failed(ex)
             await self._sleep(delay)

@@ -14,6 +14,7 @@ from discordproxy._routes import is_read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from google.protobuf.message import Message
     from grpc import UnaryUnaryMultiCallable
@@ -33,6 +34,7 @@ class Calls:
     _timeout: float | None
     _retries: int
     _metadata: tuple[tuple[str, str], ...]
+    _gate: AbstractContextManager[None]
 
     @property
     def stub(self) -> DiscordApiStub:
@@ -96,7 +98,8 @@ class Calls:
         metadata = (*self._metadata, ("x-request-id", attempts.request_id))
         while True:
             try:
-                return method(request, timeout=attempts.time_left, metadata=metadata)
+                with self._gate:
+                    return method(request, timeout=attempts.time_left, metadata=metadata)
             except grpc.RpcError as ex:
                 delay = attempts.failed(ex)
             self._sleep(delay)

@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import os
+import shutil
+import subprocess
 import weakref
 
 import grpc
@@ -10,7 +12,7 @@ import pytest
 
 from discordproxy._channel import ChannelPool, Endpoint, resolve_target
 from discordproxy.aio import AsyncDiscordClient
-from discordproxy.client import DiscordClient
+from discordproxy.client import DiscordClient, DiscordProxyGrpcError
 from fakes.scripted_proxy import scripted_proxy
 
 
@@ -186,3 +188,52 @@ def test_forked_child_forgets_without_closing():
     pool._lock.release()
     assert os.waitpid(child, 0)[1] == 0
     assert pool.link(user, "key", channels.open).stub == "stub 1"
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """Return a certificate for localhost that signs itself, and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl to make a certificate")
+    key, certificate = tmp_path / "key.pem", tmp_path / "ca.pem"
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+    ]
+    command += ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    return certificate, key
+
+
+def test_encrypted(certificate, monkeypatch):
+    path, key = certificate
+    credentials = grpc.ssl_server_credentials([(key.read_bytes(), path.read_bytes())])
+    with scripted_proxy("localhost:0", credentials=credentials) as proxy:
+        for tls in (str(path), path, grpc.ssl_channel_credentials(path.read_bytes())):
+            with DiscordClient(proxy.address, tls=tls, timeout=20) as client:
+                assert client.get_guild_channels(1) == []
+        monkeypatch.setenv("DISCORDPROXY_CA", str(path))
+        with DiscordClient(proxy.address, timeout=20) as client:
+            assert client.get_guild_channels(1) == []
+        for tls in (True, False):  # neither strangers' certificates nor plain text will do
+            with (
+                DiscordClient(proxy.address, tls=tls, timeout=20, retries=0) as client,
+                pytest.raises(DiscordProxyGrpcError),
+            ):
+                client.get_guild_channels(1)
+
+
+async def test_encrypted_async(certificate):
+    path, key = certificate
+    credentials = grpc.ssl_server_credentials([(key.read_bytes(), path.read_bytes())])
+    with scripted_proxy("localhost:0", credentials=credentials) as proxy:
+        async with AsyncDiscordClient(proxy.address, tls=path, timeout=20) as client:
+            assert await client.get_guild_channels(1) == []

@@ -207,6 +207,7 @@ class TestUsage:
 
     def test_sandbox_takes_over_with_all_its_arguments(self, run, monkeypatch):
         started = []
+        monkeypatch.setattr(_cli, "find_spec", lambda name: name)
         monkeypatch.setattr(os, "execv", lambda path, command: started.append(command))
         run("sandbox", "--port", "0", "-h")
         assert started[0][1:] == ["-m", "discordproxy_sandbox", "--port", "0", "-h"]
