@@ -28,7 +28,9 @@ class Filter:
     channel_ids: frozenset[int] = frozenset()
 
     def passes(self, entry: Entry) -> bool:
-        """Tell whether a subscriber wants the event."""
+        """Tell whether a subscriber wants the entry; a gap concerns everybody."""
+        if entry.is_gap:
+            return True
         if self.types and entry.type not in self.types:
             return False
         if self.guild_ids and entry.guild_id not in self.guild_ids:

@@ -115,8 +115,11 @@ class Feed:
         if not page and self._tail.last.ordinal <= self.position.ordinal:
             self._live = True  # nothing was offered since the tail's last entry: no await lies between
             return False
-        if not page:
-            await self._tail.check(self.position)  # at the end of the stream, and yet behind it: dropped, or replaced
+        if not page:  # at the end of the stream, and yet behind it
+            try:
+                await self._tail.check(self.position)
+            except CursorExpired:
+                raise SubscriberTooSlow("events were dropped before they were taken") from None
         return True
 
     @property
@@ -188,8 +191,17 @@ class Tail:
             raise CursorExpired(first, self.shard_id, lost_from_ms=lost_from_ms, lost_to_ms=first_ms)
 
     async def read(self, position: Position) -> list[Entry]:
-        """Return the next entries after `position`, [] at the end."""
-        rows: Any = await self._redis.xrange(self._stream, f"({position.entry}", "+", count=PAGE)
+        """Return the next entries after `position`, [] at the end.
+
+        Raises:
+            CursorExpired: the stream is another one by now.
+        """
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.hget(self._meta, "epoch")
+        pipeline.xrange(self._stream, f"({position.entry}", "+", count=PAGE)
+        epoch, rows = await pipeline.execute()
+        if epoch != position.epoch.encode():
+            await self.check(position)
         return [decode(self.shard_id, position.epoch, entry, fields) for entry, fields in rows]
 
     async def _next(self) -> list[Entry]:

@@ -1,0 +1,231 @@
+"""Subscriptions: resume, retention, slow consumers, gaps."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from discordproxy_gateway.events import (
+    BLOCK_MS,
+    Cursor,
+    CursorExpired,
+    EventHub,
+    EventsUnavailable,
+    Filter,
+    Kind,
+    SubscriberTooSlow,
+)
+from discordproxy_gateway.events.tail import FEED_LENGTH
+from discordproxy_ratelimit import connection
+
+
+class Stream:
+    """Writes entries as the worker's script does."""
+
+    def __init__(self, redis, keys, shard_id: int = 0) -> None:
+        self._redis = redis
+        self.key = keys.stream(shard_id)
+        self._meta = keys.stream_meta(shard_id)
+        self._count = 0
+
+    async def begin(self, epoch: str = "epoch") -> None:
+        await self._redis.hset(self._meta, mapping={"epoch": epoch, "n": 0})
+
+    async def add(self, count: int = 1, **fields: str) -> None:
+        pipeline = self._redis.pipeline(transaction=True)
+        for _ in range(count):
+            self._count += 1
+            words = {"n": self._count, "t": "MESSAGE_CREATE", "s": self._count, "x": "m", "d": b"{}"} | fields
+            pipeline.xadd(self.key, words)
+        pipeline.hset(self._meta, "n", self._count)
+        await pipeline.execute()
+
+
+@pytest.fixture
+async def stream(redis, keys) -> Stream:
+    stream = Stream(redis, keys)
+    await redis.set(keys.shard_count, 1)
+    await stream.begin()
+    return stream
+
+
+@pytest.fixture
+async def hub(redis, keys, valkey):
+    blocking = connection.connect(valkey, timeout_s=BLOCK_MS / 1000 + 2)
+    hub = EventHub(redis, blocking, keys)
+    yield hub
+    await hub.close()
+    await blocking.aclose()
+
+
+async def take(items, count: int) -> list[int]:
+    taken = []
+    async with asyncio.timeout(10):
+        while len(taken) < count:
+            item = await anext(items)
+            if item.kind is Kind.DISPATCH:
+                taken.append(item.entry.position.ordinal)
+    return taken
+
+
+async def test_what_comes_from_now_on(hub, stream):
+    await stream.add(3)
+    async with hub.subscribe(Filter()) as items:
+        await stream.add(3)
+        assert await take(items, 3) == [4, 5, 6]
+
+
+async def test_everything_kept_then_live(hub, stream):
+    await stream.add(700)
+    async with hub.subscribe(Filter(), earliest=True) as items:
+        assert await take(items, 700) == list(range(1, 701))
+        await stream.add(5)
+        assert await take(items, 5) == list(range(701, 706))
+
+
+async def test_resume_after_any_cursor(hub, stream):
+    await stream.add(10)
+    cursors = []
+    async with hub.subscribe(Filter(), earliest=True) as items:
+        for _ in range(10):
+            cursors.append(str((await anext(items)).cursor))  # noqa: PERF401 - each in its turn
+    await stream.add(2)
+    for place, text in enumerate(cursors, 1):
+        async with hub.subscribe(Filter(), cursor=Cursor.parse(text)) as items:
+            assert await take(items, 12 - place) == list(range(place + 1, 13))
+
+
+async def test_filtered_events_move_the_cursor(redis, keys, valkey, stream):
+    blocking = connection.connect(valkey, timeout_s=4)
+    hub = EventHub(redis, blocking, keys, heartbeat_s=0.05)
+    async with hub.subscribe(Filter(types=frozenset({"GUILD_UPDATE"}))) as items:
+        await stream.add(20)
+        async with asyncio.timeout(10):
+            while (item := await anext(items)).cursor.positions[0].ordinal < 20:
+                assert item.kind is Kind.HEARTBEAT
+    await hub.close()
+    await blocking.aclose()
+
+
+async def test_a_trimmed_cursor_is_refused_with_what_is_left(hub, stream, redis):
+    await stream.add(5)
+    async with hub.subscribe(Filter(), earliest=True) as items:
+        cursor = (await anext(items)).cursor
+    await redis.xtrim(stream.key, maxlen=2, approximate=False)
+    with pytest.raises(CursorExpired) as error:
+        async with hub.subscribe(Filter(), cursor=cursor):
+            pass
+    assert 0 < error.value.lost_from_ms <= error.value.lost_to_ms
+    async with hub.subscribe(Filter(), cursor=error.value.earliest) as items:
+        assert await take(items, 2) == [4, 5]
+
+
+async def test_a_quiet_trimmed_stream_is_no_gap(hub, stream, redis):
+    await stream.add(5)
+    async with hub.subscribe(Filter(), earliest=True) as items:
+        await take(items, 5)
+        cursor = items.cursor
+    await redis.xtrim(stream.key, maxlen=0, approximate=False)
+    async with hub.subscribe(Filter(), cursor=cursor) as items:
+        await stream.add(1)
+        assert await take(items, 1) == [6]
+
+
+async def test_another_epoch_is_refused(hub, stream, redis, keys):
+    await stream.add(5)
+    async with hub.subscribe(Filter(), earliest=True) as items:
+        await take(items, 5)
+        old = items.cursor
+        await redis.delete(stream.key)
+        await stream.begin("another")
+        stream._count = 0
+        await stream.add(7)
+        with pytest.raises(CursorExpired):
+            await take(items, 1)
+    with pytest.raises(CursorExpired):
+        async with hub.subscribe(Filter(), cursor=old):
+            pass
+
+
+async def test_a_stopped_subscriber_catches_up_beside_a_fast_one(hub, stream):
+    many = FEED_LENGTH * 2
+    async with hub.subscribe(Filter()) as slow, hub.subscribe(Filter()) as fast:
+        await stream.add(1)
+        assert await take(slow, 1) == [1]
+        for _ in range(many // 100):
+            await stream.add(100)
+        assert await take(fast, many + 1) == list(range(1, many + 2))
+        assert await take(slow, many) == list(range(2, many + 2))
+        await stream.add(1)
+        assert await take(slow, 1) == [many + 2]
+
+
+async def test_a_subscriber_that_falls_out_of_what_is_kept_ends_with_its_cursor(hub, stream, redis):
+    many = FEED_LENGTH * 2
+    async with hub.subscribe(Filter()) as slow, hub.subscribe(Filter()) as fast:
+        await stream.add(1)
+        await take(slow, 1)
+        for _ in range(many // 100):
+            await stream.add(100)
+        await take(fast, many + 1)
+        await redis.xtrim(stream.key, maxlen=10, approximate=False)
+        with pytest.raises(SubscriberTooSlow):
+            await take(slow, many)
+        assert slow.cursor.positions[0].ordinal < many - 10
+        await stream.add(1)
+        assert await take(fast, 1) == [many + 2]
+
+
+async def test_a_gap_is_an_item(hub, stream):
+    async with hub.subscribe(Filter(types=frozenset({"MESSAGE_CREATE"}))) as items:
+        await stream.add(1, t="GAP", **{"from": "1000", "to": "2000"})
+        item = await anext(items)
+    assert item.kind is Kind.GAP
+    assert (item.entry.gap_from_ms, item.entry.gap_to_ms) == (1000, 2000)
+
+
+async def test_without_a_gateway_there_are_no_events(hub, redis, keys):
+    with pytest.raises(EventsUnavailable, match="no gateway worker"):
+        async with hub.subscribe(Filter()):
+            pass
+
+
+async def test_two_shards_are_read_in_turn(redis, keys, hub):
+    streams = [Stream(redis, keys, shard_id) for shard_id in (0, 1)]
+    await redis.set(keys.shard_count, 2)
+    for stream in streams:
+        await stream.begin()
+        await stream.add(5)
+    async with hub.subscribe(Filter(), earliest=True) as items:
+        taken = [await anext(items) for _ in range(10)]
+    for shard_id in (0, 1):
+        ordinals = [item.entry.position.ordinal for item in taken if item.entry.shard_id == shard_id]
+        assert ordinals == [1, 2, 3, 4, 5]
+    assert len(taken[-1].cursor.positions) == 2
+
+
+async def test_nothing_is_missed_while_subscribers_come_and_go(hub, stream):
+    """Subscribers that stop at any moment and go on from their cursor see every event once."""
+    seen: list[int] = []
+    total = 3000
+
+    async def write() -> None:
+        for _ in range(total // 10):
+            await stream.add(10)
+
+    async def read() -> None:
+        cursor = None
+        while len(seen) < total:
+            async with hub.subscribe(Filter(), cursor=cursor, earliest=True) as items:
+                with contextlib.suppress(StopAsyncIteration):
+                    for _ in range(137):
+                        if len(seen) == total:
+                            break
+                        item = await anext(items)
+                        if item.kind is Kind.DISPATCH:
+                            seen.append(item.entry.position.ordinal)
+                            cursor = item.cursor
+
+    async with asyncio.timeout(30):
+        await asyncio.gather(write(), read())
+    assert seen == list(range(1, total + 1))
