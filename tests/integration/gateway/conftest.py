@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import sys
 import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -72,3 +74,32 @@ async def start(redis, keys, discord) -> AsyncIterator[Callable[..., Running]]:
             return running
 
         yield begin
+
+
+@pytest.fixture
+async def spawn(discord, valkey, key_prefix):
+    """Start `python -m discordproxy_gateway`; what still runs at the end is killed."""
+    processes = []
+
+    async def begin(*arguments: str, **variables: str) -> asyncio.subprocess.Process:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "DISCORD_BOT_TOKEN": TOKEN,
+            "DISCORDPROXY_DISCORD_URL": discord.rest_url,
+            "DISCORDPROXY_REDIS_URL": valkey,
+            "DISCORDPROXY_KEY_PREFIX": key_prefix,
+        }
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "discordproxy_gateway", *arguments),
+            env=environment | variables,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        processes.append(process)
+        return process
+
+    yield begin
+    for process in processes:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()

@@ -1,45 +1,12 @@
 """The process itself: exit status, the one line, parking, hand-over on a signal."""
 
-import asyncio
-import os
 import signal
-import sys
 
-import pytest
 
 from fakes.eventually import eventually
 from fakes.gateway import TOKEN
 
 BAD = "MTAwMDAwMDAwMDAwMDAwMDAx.y.not-a-good-one"
-
-
-@pytest.fixture
-async def spawn(discord, valkey, key_prefix):
-    """Start `python -m discordproxy_gateway`; what still runs at the end is killed."""
-    processes = []
-
-    async def begin(*arguments: str, **variables: str) -> asyncio.subprocess.Process:
-        environment = {
-            "PATH": os.environ["PATH"],
-            "DISCORD_BOT_TOKEN": TOKEN,
-            "DISCORDPROXY_DISCORD_URL": discord.rest_url,
-            "DISCORDPROXY_REDIS_URL": valkey,
-            "DISCORDPROXY_KEY_PREFIX": key_prefix,
-        }
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "discordproxy_gateway", *arguments),
-            env=environment | variables,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        processes.append(process)
-        return process
-
-    yield begin
-    for process in processes:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
 
 
 async def test_a_bad_token_is_one_line_and_status_78(spawn):
