@@ -11,6 +11,8 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import uvloop
 from google.protobuf.internal import api_implementation
@@ -34,6 +36,7 @@ from discordproxy_api.server import Server, ServerOptions
 from discordproxy_api.servicer import Procedure, Servicer
 from discordproxy_api.settings import ApiSettings
 from discordproxy_api.uploads import UploadLimits, Uploads
+from discordproxy_gateway.cache import Keys, read_state
 from discordproxy_ratelimit import logs
 from discordproxy_ratelimit.broker import Broker, Limits
 from discordproxy_ratelimit.connection import connect
@@ -75,8 +78,17 @@ class Worker:
 
 
 @asynccontextmanager
-async def wired(settings: ApiSettings, broker: Broker, metrics: Metrics) -> AsyncIterator[Worker]:
-    """Build the worker's objects around a broker; leaving closes what was opened."""
+async def wired(
+    settings: ApiSettings, broker: Broker, metrics: Metrics, probes: Mapping[str, Probe]
+) -> AsyncIterator[Worker]:
+    """Build the worker's objects around a broker; leaving closes what was opened.
+
+    Args:
+        settings: of this worker.
+        broker: started; closed by the caller.
+        metrics: where everything is counted.
+        probes: of services that health reports on, beside the broker.
+    """
     drain = Drain()
     options = HttpOptions(
         url=settings.discord_url,
@@ -99,7 +111,7 @@ async def wired(settings: ApiSettings, broker: Broker, metrics: Metrics) -> Asyn
             uploads=Uploads(UploadLimits(held_bytes=settings.max_upload_bytes), drain=drain, metrics=metrics),
             idempotency=idempotency,
         )
-        health = Health(_probes(broker), metrics)
+        health = Health({"broker": partial(_broker_answers, broker), **probes}, metrics)
         server = Server(
             ServerOptions(
                 host=settings.host,
@@ -151,12 +163,13 @@ def _procedures(
     return procedures
 
 
-def _probes(broker: Broker) -> dict[str, Probe]:
-    async def broker_answers() -> bool:
-        await broker.notes.get("health")  # a worker without traffic would not notice that Redis has gone
-        return broker.is_up
+async def _broker_answers(broker: Broker) -> bool:
+    await broker.notes.get("health")  # a worker without traffic would not notice that Redis has gone
+    return broker.is_up
 
-    return {"broker": broker_answers}
+
+async def _gateway_is_ready(redis: Any, keys: Keys) -> bool:
+    return (await read_state(redis, keys)).ready
 
 
 async def run(settings: ApiSettings) -> None:
@@ -171,10 +184,14 @@ async def run(settings: ApiSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     async with AsyncExitStack() as stack:
-        broker = _broker(settings, metrics)
+        url = broker_url(settings.redis_url.get_secret_value(), settings.token.get_secret_value())
+        broker = _broker(settings, url, metrics)
         await broker.start()
         stack.push_async_callback(broker.close)
-        worker = await stack.enter_async_context(wired(settings, broker, metrics))
+        redis = connect(url)  # for what the gateway keeps; the broker has a client of its own
+        stack.push_async_callback(redis.aclose)
+        gateway = partial(_gateway_is_ready, redis, Keys(settings.key_prefix, settings.bot_id))
+        worker = await stack.enter_async_context(wired(settings, broker, metrics, {"gateway": gateway}))
         if settings.http_port is not None:
             ops = Ops(worker.health, metrics)
             stack.push_async_callback(ops.close)
@@ -189,8 +206,7 @@ async def run(settings: ApiSettings) -> None:
         await worker.server.stop(broker.drain, worker.finish, now)
 
 
-def _broker(settings: ApiSettings, metrics: Metrics) -> Broker:
-    url = broker_url(settings.redis_url.get_secret_value(), settings.token.get_secret_value())
+def _broker(settings: ApiSettings, url: str, metrics: Metrics) -> Broker:
     return Broker(
         connect(url),
         prefix=settings.key_prefix,

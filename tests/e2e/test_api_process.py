@@ -52,7 +52,8 @@ async def test_operators_port(discord, environment, http_port, tmp_path, connect
         await connect().SendChannelMessage(MESSAGE)
         assert await get(http_port, "/livez") == await get(http_port, "/healthz") == (200, "alive\n")
         status, text = await get(http_port, "/readyz")
-        assert (status, json.loads(text)["services"]["broker"]) == (200, True)
+        services = json.loads(text)["services"]
+        assert (status, services["broker"], services["gateway"]) == (200, True, False)
         _, metrics = await get(http_port, "/metrics")
         assert 'discordproxy_calls_total{rpc="SendChannelMessage",status="OK"} 1.0' in metrics
         assert "discordproxy_permit_granted_total 1.0" in metrics

@@ -68,10 +68,12 @@ class FakeBroker:
     """Attributes:
     refusal: raised instead of granting.
     gate: cleared, it makes everybody wait for a permit.
+    holds: a repeat waits for as long as its 429 asked.
     """
 
     refusal: BrokerError | None = None
     is_up: bool = True
+    holds: bool = False
     acquired: list[Acquired] = field(default_factory=list)
     ended: list[tuple[Permit, Answer | None]] = field(default_factory=list)
     cancelled_waits: int = 0
@@ -95,6 +97,8 @@ class FakeBroker:
     ) -> AsyncIterator[Permit]:
         self.acquired.append(Acquired(route, caller, deadline, max_wait_s, retry_of))
         await self._wait()
+        if self.holds and retry_of is not None:
+            await asyncio.sleep(next(answer.retry_after_s for permit, answer in self.ended if permit is retry_of))
         if self.refusal is not None:
             raise self.refusal
         permit = Permit(_Grantor(self), str(len(self.acquired)), route, "bucket", 1)

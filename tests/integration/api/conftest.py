@@ -35,7 +35,7 @@ class Served:
 async def serve(discord: Sandbox, broker: FakeBroker | None = None, **settings) -> AsyncIterator[Served]:
     broker = broker or FakeBroker()
     values = {"DISCORD_BOT_TOKEN": TOKEN, "discord_url": discord.rest_url, "port": 0, "drain_timeout": 5.0, **settings}
-    async with wired(ApiSettings(**values), broker, Metrics()) as worker:
+    async with wired(ApiSettings(**values), broker, Metrics(), {}) as worker:
         port = await worker.server.start()
         await worker.health.look()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:

@@ -1,0 +1,42 @@
+"""The RPC Request reaches every operation of Discord's HTTP API, with the route by which it is limited."""
+
+import re
+
+import pytest
+
+from discordproxy.discord_api_pb2 import ApiRequest
+from discordproxy_api.call import Call
+from discordproxy_api.contract import load_contract
+from discordproxy_api.requests import Request, RoutePolicy
+from fakes.discord_spec import routes
+
+OPERATIONS = routes("242 operations that Request reaches")
+MAJORS = ("channel_id", "guild_id", "webhook_id")
+
+
+def test_all_of_them():
+    assert len(OPERATIONS) == 242
+
+
+def filled(template):
+    """Return the path with ids; every parameter has a value of its own."""
+    numbers = iter(range(100000000000000001, 100000000000000099))
+
+    def value(found):
+        name = found[1]
+        return {"emoji_name": "name:100000000000000077", "code": "abc"}.get(name) or (
+            "a-token_x.y" * 5 if name.endswith("token") else str(next(numbers))
+        )
+
+    return re.sub(r"\{(\w+)\}", value, template)
+
+
+@pytest.mark.parametrize(("method", "template"), OPERATIONS)
+def test_an_operation_is_recognised(method, template):
+    procedure = Request(load_contract()["Request"], None, RoutePolicy())
+    request, _call = procedure.job(ApiRequest(method=method, path=filled(template)), Call("Request", "r")).run.args
+    found, expected = (re.sub(r"\{\w+\}", "{}", name) for name in (request.route.name, f"{method} {template}"))
+    assert found.partition("#")[0] == expected
+    first = re.match(r"/\w+/\{(\w+)\}", template)
+    if first and first[1] in MAJORS:
+        assert request.route.major.startswith(f"{first[1]}=100000000000000001")
