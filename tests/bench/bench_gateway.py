@@ -1,0 +1,143 @@
+"""What the gateway worker costs: memory, CPU per event, bytes of Redis per member. Run it: `python -m pytest -s <file>`.
+
+A fake gateway and a private Valkey run on the same machine, so read the figures as an upper bound.
+"""
+
+import asyncio
+import os
+import random
+import resource
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from fakes.eventually import eventually
+from fakes.gateway import TOKEN, FakeGateway
+
+from discordproxy_gateway.cache import CacheReader, Keys, MemberReader
+from discordproxy_ratelimit import connection
+
+GUILDS = int(os.environ.get("BENCH_GUILDS", "40"))
+MEMBERS = int(os.environ.get("BENCH_MEMBERS", "5000"))
+EVENTS = 10_000
+CHUNK = random.Random(1)
+
+
+def member(number: int) -> dict:
+    avatar = f"{CHUNK.getrandbits(128):032x}" if CHUNK.random() < 0.7 else None
+    user = {
+        "id": str(175928847299117063 + number * 4194304 * 7),
+        "username": f"user_{number}",
+        "global_name": f"Display {number}" if CHUNK.random() < 0.7 else None,
+        "discriminator": "0",
+        "avatar": avatar,
+        "public_flags": CHUNK.choice([0, 0, 64]),
+    }
+    return {
+        "user": user,
+        "nick": f"Nick {number}" if CHUNK.random() < 0.3 else None,
+        "roles": [str((1 << 60) + CHUNK.randrange(50) * 4194304) for _ in range(CHUNK.randrange(5))],
+        "joined_at": f"2021-05-{1 + number % 28:02}T12:34:56.{CHUNK.randrange(1, 1000)}000+00:00",
+        "deaf": False,
+        "mute": False,
+        "flags": 0,
+    }
+
+
+def guild(number: int) -> dict:
+    channels = [{"id": str(number * 1000 + n), "type": 0, "name": f"channel-{n}", "position": n} for n in range(20)]
+    roles = [
+        {"id": str(number * 1000 + 500 + n), "name": f"role {n}", "permissions": "1071698660929"} for n in range(20)
+    ]
+    return {
+        "id": str(number << 22),
+        "name": f"Guild {number}",
+        "member_count": MEMBERS,
+        "channels": channels,
+        "roles": roles,
+        "members": [],
+    }
+
+
+class Process:
+    """Figures of a process from /proc."""
+
+    def __init__(self, pid: int) -> None:
+        self._folder = Path(f"/proc/{pid}")
+
+    @property
+    def rss_mib(self) -> float:
+        line = next(x for x in (self._folder / "status").read_text().splitlines() if x.startswith("VmRSS"))
+        return int(line.split()[1]) / 1024
+
+    @property
+    def cpu_s(self) -> float:
+        fields = (self._folder / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.timeout(300)
+async def test_costs(valkey, key_prefix):
+    redis = connection.connect(valkey, timeout_s=10)
+    keys = Keys(key_prefix, "100000000000000001")
+    members = MemberReader(redis, keys, CacheReader(redis, keys))
+    async with FakeGateway() as discord:
+        numbers = range(1, GUILDS + 1)
+        discord.guilds = {str(n << 22): guild(n) for n in numbers}
+        everybody = [member(n) for n in range(MEMBERS)]
+        discord.members = dict.fromkeys(discord.guilds, everybody)
+        before = (await redis.info("memory"))["used_memory"]
+        environment = {
+            "PATH": os.environ["PATH"],
+            "DISCORD_BOT_TOKEN": TOKEN,
+            "DISCORDPROXY_DISCORD_URL": discord.rest_url,
+            "DISCORDPROXY_REDIS_URL": valkey,
+            "DISCORDPROXY_KEY_PREFIX": key_prefix,
+            "DISCORDPROXY_INTENTS": "guilds,members,messages",
+        }
+        child = await asyncio.create_subprocess_exec(sys.executable, "-m", "discordproxy_gateway", env=environment)
+        figures = Process(child.pid)
+        try:
+            await discord.until(lambda: discord.live)
+            start = time.monotonic()
+
+            async def complete() -> bool:
+                rows = [await redis.hget(keys.meta(n << 22), "complete") for n in numbers]
+                return all(row == b"1" for row in rows)
+
+            await eventually(complete, within_s=240)
+            after = (await redis.info("memory"))["used_memory"]
+            total = GUILDS * MEMBERS
+            print(
+                f"\n{total} members in {GUILDS} guilds after {time.monotonic() - start:.0f} s (paced), {discord.seen}"
+            )
+            print(f"Redis: {(after - before) / total:.0f} bytes a member, all caches included")
+            print(f"gateway: {figures.rss_mib:.0f} MiB RSS, {figures.cpu_s:.1f} s CPU so far")
+            cpu = figures.cpu_s
+            at = time.monotonic()
+            own = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+            update = {"guild_id": str(1 << 22), **everybody[5]}
+            text = {"id": "1", "guild_id": str(1 << 22), "channel_id": "5", "content": "x" * 200, "author": {"id": "1"}}
+            for _ in range(EVENTS // 2):
+                await discord.emit("MESSAGE_CREATE", text)
+                await discord.emit("GUILD_MEMBER_UPDATE", update)
+
+            async def applied() -> bool:
+                return int(await redis.hget(keys.stream_meta(0), "n") or 0) >= EVENTS
+
+            await eventually(applied, within_s=60)
+            took, own = time.monotonic() - at, resource.getrusage(resource.RUSAGE_SELF).ru_utime - own
+            print(f"{EVENTS / took:.0f} events/s, {(figures.cpu_s - cpu) / EVENTS * 1e6:.0f} us CPU an event")
+            print(f"(the fake gateway took {own / EVENTS * 1e6:.0f} us an event); {figures.rss_mib:.0f} MiB RSS")
+            at = time.monotonic()
+            listed = await members.members(1 << 22, limit=MEMBERS)
+            print(f"{len(listed.value)} members listed in {(time.monotonic() - at) * 1000:.0f} ms")
+            at = time.monotonic()
+            for _ in range(200):
+                await members.member(1 << 22, int(everybody[7]["user"]["id"]))
+            print(f"one member: {(time.monotonic() - at) / 200 * 1e6:.0f} us")
+        finally:
+            child.terminate()
+            await child.wait()
+            await redis.aclose()
