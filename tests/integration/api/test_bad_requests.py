@@ -1,0 +1,32 @@
+"""Requests that cannot succeed, sent to a server: each is told its field, and nothing reaches Discord."""
+
+import json
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+import pytest_asyncio
+
+from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
+from fakes.bad_requests import BAD_REQUESTS
+from integration.api.conftest import TOKEN, Served, serve
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def refusing() -> AsyncIterator[Served]:
+    async with Sandbox(SandboxConfig(token=TOKEN)) as discord, serve(discord) as served:
+        yield served
+
+
+@pytest.mark.parametrize("bad", BAD_REQUESTS, ids=str)
+async def test_the_field_is_named_and_nothing_is_sent(refusing, bad):
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await getattr(refusing.stub, bad.rpc)(bad.request, timeout=30)
+    details = json.loads(refused.value.details())
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert (details["status"], details["code"], details["scope"], details["sent"]) == (400, 50035, "proxy", "no")
+    assert bad.path in {field["path"] for field in details["fields"]}
+    assert not refusing.broker.acquired
+    assert not refusing.discord.ledger.records
