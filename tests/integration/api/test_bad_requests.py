@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
+from fakes.bad_api_requests import BAD_API_REQUESTS
 from fakes.bad_requests import BAD_REQUESTS
 from integration.api.conftest import TOKEN, Served, serve
 
@@ -20,7 +21,7 @@ async def refusing() -> AsyncIterator[Served]:
         yield served
 
 
-@pytest.mark.parametrize("bad", BAD_REQUESTS, ids=str)
+@pytest.mark.parametrize("bad", [*BAD_REQUESTS, *BAD_API_REQUESTS], ids=str)
 async def test_the_field_is_named_and_nothing_is_sent(refusing, bad):
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await getattr(refusing.stub, bad.rpc)(bad.request, timeout=30)
