@@ -6,10 +6,12 @@ import grpc
 import pytest
 
 from discordproxy.discord_api_pb2 import SendChannelMessageRequest
+from discordproxy_api.contract import load_contract
 from discordproxy_sandbox.population import CHANNEL_ID
 from integration.api.conftest import serve
 
 GOOD = SendChannelMessageRequest(channel_id=int(CHANNEL_ID), content="x").SerializeToString()
+ID = SendChannelMessageRequest(channel_id=int(CHANNEL_ID)).SerializeToString()
 
 
 async def send(served, data, rpc="SendChannelMessage"):
@@ -31,12 +33,34 @@ async def send(served, data, rpc="SendChannelMessage"):
         (b"\xff", ""),
         (GOOD[:-1], ""),
         (b"not protobuf at all", ""),
+        (ID + b"\x10\x05", "content"),  # wrong wire types: a number, four bytes, a number for a message
+        (ID + b"\x15abcd", "content"),
+        (ID + b"\x20\x05", "content"),
+        (b"\x0912345678" + GOOD[10:], "channel_id"),  # eight bytes where a varint should be
+        (b"\x08" + b"\xff" * 10 + b"\x01", ""),  # more than 64 bits
+        (GOOD + b"\x13", ""),  # groups that never end or begin
+        (GOOD + b"\x14", ""),
+        (GOOD + b"\x16", ""),  # wire types and fields that do not exist
+        (GOOD + b"\x17", ""),
+        (GOOD + b"\x02\x00", ""),
+        (GOOD + b"\x22\x80\x80\x80\x80\x08", ""),  # 2 GiB to come
+        (GOOD + b"\x22" + b"\xff" * 9 + b"\x01", ""),  # and 16 EiB
+        (GOOD + b"\x22\x03\x1a\x05x", "embeds[0]"),  # an end inside of what is inside
+        (GOOD + b"\x12\x03\xed\xa0\x80", "content"),  # half of a surrogate pair, and an overlong form
+        (GOOD + b"\x12\x02\xc0\x80", "content"),
     ],
 )
 async def test_the_field_is_named(served, data, path):
     status, details = await send(served, data)
     assert (status, details["code"], details["scope"], details["sent"]) == ("INVALID_ARGUMENT", 50035, "proxy", "no")
     assert path in [field["path"] for field in details["fields"]]
+
+
+async def test_every_rpc_refuses_what_ends_early(served):
+    for name, rpc in load_contract().items():
+        if not rpc.streaming:
+            status, details = await send(served, b"\x0a\x05ab", name)
+            assert (name, status, details["code"], details["sent"]) == (name, "INVALID_ARGUMENT", 50035, "no")
 
 
 async def test_no_message_at_all_is_an_empty_one(served):
