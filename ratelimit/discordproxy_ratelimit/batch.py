@@ -44,6 +44,7 @@ class Batch:
         self._run = run
         self._until_up = until_up
         self._items: deque[Item] = deque()
+        self._under_way: list[Item] = []
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -71,10 +72,11 @@ class Batch:
         self.add([kind], ["", "", "", ""], hurry=True).reply.add_done_callback(_ignore)
 
     async def close(self) -> None:
-        """Send what is queued, then stop."""
-        if self._items and self._task and not self._task.done():
-            self._hurry.set()
-            await asyncio.wait([self._items[-1].reply], timeout=1)
+        """Send what is queued and wait for the call under way, at most a second, then stop."""
+        self._hurry.set()
+        replies = [item.reply for item in (*self._under_way, *self._items)]
+        if replies and self._task and not self._task.done():
+            await asyncio.wait(replies, timeout=1)
         if self._task:
             await stop(self._task)
 
@@ -93,7 +95,9 @@ class Batch:
                 self._wake.clear()
                 self._hurry.clear()
             if taken:
+                self._under_way = taken
                 await self._send(taken)
+                self._under_way = []
 
     async def _send(self, items: list[Item]) -> None:
         try:

@@ -214,6 +214,23 @@ async def test_full_server_still_takes_permits_back(own_valkey, server):
         await eventually(lambda: server.hlen(bot_key(workers, "held")) == 0)
 
 
+async def test_closing_waits_for_the_call_under_way():
+    """A permit's end may be in it: lost, it would hold its lane back for a lease."""
+    sending, arrived = asyncio.Event(), []
+
+    async def send(items):
+        sending.set()
+        await asyncio.sleep(0)
+        arrived.extend(items)
+        return [[] for _ in items]
+
+    batch = Batch(send, sending.wait)
+    item = batch.add(["c"], [""] * 4, hurry=True, lasting=True)
+    await sending.wait()
+    await batch.close()
+    assert arrived == [item]
+
+
 async def test_closing_ends_although_a_cancellation_gets_lost():
     """Before Python 3.12 the client library loses one that comes just as a command was written."""
     writing = asyncio.Event()
