@@ -5,6 +5,8 @@ import asyncio
 import signal
 import sys
 
+import uvloop
+
 from discordproxy_gateway.failures import EXIT_STATUS, FatalFailure
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.settings import GatewaySettings
@@ -23,7 +25,7 @@ def main() -> None:
     arguments = _arguments()
     settings = load(GatewaySettings)
     logs.set_up(settings.log_level)
-    sys.exit(asyncio.run(_run(settings, park=arguments.park_on_fatal, force=arguments.force)))
+    sys.exit(uvloop.run(_run(settings, park=arguments.park_on_fatal, force=arguments.force)))
 
 
 def _arguments() -> argparse.Namespace:

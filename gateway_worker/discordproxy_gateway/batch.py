@@ -29,11 +29,10 @@ class Planned:
     event: Dispatch | None = None
     operations: Sequence[Operation] = ()
     begins: Session | None = None
+    words: int = field(init=False)  # how much this writes
 
-    @property
-    def words(self) -> int:
-        """How much this writes."""
-        return sum(map(len, self.operations))
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "words", sum(map(len, self.operations)))
 
 
 @dataclass(slots=True)
@@ -73,13 +72,15 @@ class Batch:
 
     def calls(self) -> Iterator[list[Operation]]:
         """Yield the operations of each script call: one, or several when a single event writes much."""
+        if self.words <= WORDS_PER_CALL:
+            yield [operation for planned in self.planned for operation in planned.operations]
+            return
         operations: list[Operation] = []
         words = 0
-        for planned in self.planned:
-            for operation in planned.operations:
-                if operations and words + len(operation) > WORDS_PER_CALL:
-                    yield operations
-                    operations, words = [], 0
-                operations.append(operation)
-                words += len(operation)
+        for operation in self.planned[0].operations:
+            if operations and words + len(operation) > WORDS_PER_CALL:
+                yield operations
+                operations, words = [], 0
+            operations.append(operation)
+            words += len(operation)
         yield operations

@@ -50,7 +50,8 @@ class Connection:
 
     async def receive(self, event: Dispatch) -> None:
         """Queue an event for the writer; a full queue stops the reading."""
-        await self.writer.put(event)
+        if not self.writer.take(event):
+            await self.writer.put(event)
 
     async def alive(self, latency_s: float) -> None:
         """Count the connection as current once all that was read before is stored."""

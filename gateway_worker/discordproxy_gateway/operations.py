@@ -134,6 +134,7 @@ class Planner:
         self._mark = mark_of(data["session_id"])
         self._awaited = {guild["id"] for guild in data["guilds"]}
         operations: list[Operation] = [
+            ("DEL", self._keys.fatal),
             ("SET", self._keys.user, orjson.dumps(data["user"])),
             ("SET", self._keys.shard_count, str(self._slot.shard_count)),
             ("HSET", self._keys.status(self._slot), "mark", self._mark),
@@ -278,7 +279,7 @@ class Planner:
             return []
         memory.size += joined
         return [
-            *parts.put_members(self._keys, guild_id, memory.generation, [member]),
+            *parts.put_member(self._keys, guild_id, memory.generation, member, known=memory.complete and not joined),
             self._seen("m", guild_id, user_id),
             self._seen("mr", guild_id, user_id),
             *self._count(guild_id, joined),

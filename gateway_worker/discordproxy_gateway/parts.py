@@ -85,6 +85,13 @@ def forget_channels(keys: Keys, kind: str, guild_id: str) -> Operation:
     return ("FORGET", keys.part(kind, guild_id), keys.channel_index)
 
 
+def put_member(keys: Keys, guild_id: str, generation: int, row: dict[str, Any], *, known: bool) -> list[Operation]:
+    """Return the operations that store one member; who is `known` to be in the list needs no place in its order."""
+    member_id = codec.id_field(row["user"]["id"])
+    stored = ("HSET", keys.members(guild_id, generation), member_id, codec.pack(row))
+    return [stored] if known else [stored, ("INDEX", keys.member_index(guild_id, generation), member_id)]
+
+
 def put_members(keys: Keys, guild_id: str, generation: int, rows: Iterable[dict[str, Any]]) -> list[Operation]:
     """Return the operations that store members, in slices short enough for one script call each."""
     packed = sorted((codec.id_field(row["user"]["id"]), codec.pack(row)) for row in rows)

@@ -217,11 +217,11 @@ async def connect(bot: Bot, link: Link, *, shard_id: int, gateway: str, session:
         _opening.reset(context)
 
 
-REFUSALS = (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError)
+REFUSALS = (discord.HTTPException, discord.GatewayNotFound, aiohttp.ClientError, OSError, TimeoutError)
 """What a request to Discord raises."""
 
-ENDINGS = (ReconnectWebSocket, discord.ConnectionClosed, aiohttp.ClientError, OSError, TimeoutError)
-"""What connecting and reading raise when a connection ends."""
+ENDINGS = (ReconnectWebSocket, discord.ConnectionClosed, *REFUSALS)
+"""What connecting and reading raise when a connection ends, or does not come about."""
 
 
 def end_of(error: BaseException, socket: Socket | None) -> End:

@@ -43,9 +43,15 @@ def pack(operations: Sequence[Operation], first_keys: Sequence[str]) -> tuple[li
     """Return KEYS, beginning with `first_keys`, and the operations with keys replaced by their place in KEYS."""
     places = {key: place for place, key in enumerate(first_keys, 1)}
     packed = []
-    for command, key, *arguments in operations:
+    for operation in operations:
+        command, key = operation[:2]
         place = places.setdefault(key, len(places) + 1)
-        if command in {"FORGET", "PRUNE"}:  # their first argument is a key, too
-            arguments[0] = places.setdefault(arguments[0], len(places) + 1)
-        packed.append((command, place, *arguments))
+        if command in _TWO_KEYS:
+            second = places.setdefault(operation[2], len(places) + 1)
+            packed.append((command, place, second, *operation[3:]))
+        else:
+            packed.append((command, place, *operation[2:]))
     return list(places), msgpack.packb(packed, use_bin_type=False)
+
+
+_TWO_KEYS = frozenset({"FORGET", "PRUNE"})

@@ -126,7 +126,3 @@ class SessionStore:
             text, ms = await pipeline.execute()
         record = json.loads(text) if text else {}
         return (record["line"], ms / 1000) if record.get("fingerprint") == fingerprint else None
-
-    async def recover(self) -> None:
-        """Forget a recorded failure: connecting worked."""
-        await self._redis.delete(self._keys.fatal)

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import aiohttp
 import discord
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -16,7 +15,7 @@ from discordproxy_gateway import failures
 from discordproxy_gateway.intents import value_of
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.leader import Leader
-from discordproxy_gateway.pump import Bot
+from discordproxy_gateway.pump import REFUSALS, Bot
 from discordproxy_gateway.reconnect import End, next_step
 from discordproxy_gateway.scripts import Scripts
 from discordproxy_gateway.session import SessionStore, fingerprint_of
@@ -25,9 +24,6 @@ from discordproxy_gateway.tasks import race, together
 from discordproxy_gateway.writer import Retention
 
 log = logging.getLogger(__name__)
-
-_UNREACHABLE = (discord.HTTPException, discord.GatewayNotFound, aiohttp.ClientError, OSError, TimeoutError)
-
 
 Answer = TypeVar("Answer")
 
@@ -150,7 +146,7 @@ async def _patiently(what: str, ask: Callable[[], Awaitable[Answer]]) -> Answer:
     while True:
         try:
             return await ask()
-        except _UNREACHABLE as error:
+        except REFUSALS as error:
             if isinstance(error, discord.LoginFailure):
                 raise
             wait_s = next_step(End(what), failures=failed + 1, chance=random.random()).wait_s  # noqa: S311 - spreads load

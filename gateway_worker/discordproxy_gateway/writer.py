@@ -86,6 +86,13 @@ class Writer:
         """Events read from the socket and not yet on their way to Redis."""
         return self._queue.qsize() + (self._held is not None)
 
+    def take(self, event: Dispatch) -> bool:
+        """Queue an event at once; False if the queue is full."""
+        if self._queue.full():
+            return False
+        self._queue.put_nowait(event)
+        return True
+
     async def put(self, event: Dispatch) -> None:
         """Queue an event; waits while the queue is full."""
         await self._queue.put(event)

@@ -135,9 +135,10 @@ def _packed_time(text: str | None) -> int | str | None:
         time = datetime.fromisoformat(text)
     except ValueError:
         return text
-    if not text.endswith("+00:00") or time.isoformat() != text:
+    if text[-6:] != "+00:00" or time.isoformat() != text:
         return text
-    return (time - _EPOCH) // timedelta(microseconds=1)
+    since = time - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def _time(packed: int | str | None) -> str | None:
