@@ -11,10 +11,11 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc
-from google.protobuf.message import Message
 from grpc import StatusCode
 from grpc.aio import AbortError, ServerInterceptor
 
@@ -34,18 +35,35 @@ LONGEST_CALL_S = 1_800.0
 _SANE = re.compile(r"[A-Za-z0-9._:@/+-]{1,64}")
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Which method is called, and whether it answers with a stream."""
+
+    method: str
+    streams: bool
+
+
 class Layer(ServerInterceptor, ABC):
     """An interceptor that is a context manager around the handler, whatever the handler's kind."""
+
+    def __init__(self) -> None:
+        self._wrapped: dict[str, tuple[Any, Any]] = {}
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any) -> Any:
         """Return the handler with `around` around it; an unknown method has none and is answered by gRPC."""
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
-        return wrap(handler, lambda context: self.around(handler_call_details, context, handler))
+        method = handler_call_details.method
+        known, wrapped = self._wrapped.get(method, (None, None))
+        if known is not handler:  # the first call of this method
+            kind = Kind(method, streams=handler.response_streaming)
+            wrapped = wrap(handler, partial(self.around, kind))
+            self._wrapped[method] = handler, wrapped
+        return wrapped
 
     @abstractmethod
-    def around(self, details: Any, context: Any, handler: Any) -> AbstractAsyncContextManager[None]:
+    def around(self, kind: Kind, context: Any) -> AbstractAsyncContextManager[None]:
         """Return what surrounds one call."""
 
 
@@ -53,9 +71,9 @@ class Identity(Layer):
     """Outermost: gives the call its name and turns whatever fails inside into a status and details, once."""
 
     @asynccontextmanager
-    async def around(self, details: Any, context: Any, handler: Any) -> AsyncIterator[None]:  # noqa: ARG002 - same for all layers
+    async def around(self, kind: Kind, context: Any) -> AsyncIterator[None]:
         """Serve one call; see `Layer.around`."""
-        call = _call(details, context)
+        call = _call(kind, context)
         CURRENT.set(call)
         context.set_trailing_metadata((("x-request-id", call.request_id),))
         try:
@@ -74,10 +92,11 @@ class AccessLog(Layer):
     """Counts and logs each call with its outcome; never what it carried."""
 
     def __init__(self, metrics: Metrics) -> None:
+        super().__init__()
         self._metrics = metrics
 
     @asynccontextmanager
-    async def around(self, details: Any, context: Any, handler: Any) -> AsyncIterator[None]:  # noqa: ARG002 - same for all layers
+    async def around(self, kind: Kind, context: Any) -> AsyncIterator[None]:  # noqa: ARG002 - same for all layers
         """Serve one call; see `Layer.around`."""
         call = CURRENT.get()
         loop = asyncio.get_running_loop()
@@ -121,6 +140,7 @@ class Admission(Layer):
     """
 
     def __init__(self, drain: Drain, *, most: int, most_per_app: int, most_streams: int) -> None:
+        super().__init__()
         self._drain = drain
         self._most = {False: most, True: most_streams}
         self._most_per_app = most_per_app
@@ -128,10 +148,10 @@ class Admission(Layer):
         self._apps: Counter[str] = Counter()
 
     @asynccontextmanager
-    async def around(self, details: Any, context: Any, handler: Any) -> AsyncIterator[None]:  # noqa: ARG002 - same for all layers
+    async def around(self, kind: Kind, context: Any) -> AsyncIterator[None]:  # noqa: ARG002 - same for all layers
         """Serve one call; see `Layer.around`."""
-        stream = bool(handler.response_streaming)
-        if not details.method.startswith(SERVICE):  # health and reflection; their streams end with the service
+        stream = kind.streams
+        if not kind.method.startswith(SERVICE):  # health and reflection; their streams end with the service
             async with self._drain.interruptible() if stream else _nothing():
                 yield
             return
@@ -157,14 +177,15 @@ class TimeLimit(Layer):
     """Ends a call whose caller set no deadline, or one beyond the longest a call may take. Streams have no such end."""
 
     def __init__(self, longest_s: float = LONGEST_CALL_S) -> None:
+        super().__init__()
         self._longest_s = longest_s
 
     @asynccontextmanager
-    async def around(self, details: Any, context: Any, handler: Any) -> AsyncIterator[None]:  # noqa: ARG002 - same for all layers
+    async def around(self, kind: Kind, context: Any) -> AsyncIterator[None]:  # noqa: ARG002 - same for all layers
         """Serve one call; see `Layer.around`."""
         call = CURRENT.get()
         bound = asyncio.get_running_loop().time() + self._longest_s
-        if handler.response_streaming or call.deadline_at < bound:
+        if kind.streams or call.deadline_at < bound:
             yield  # gRPC itself keeps the caller's deadline
             return
         call.deadline_at = bound
@@ -179,24 +200,17 @@ class TimeLimit(Layer):
             raise errors.refusal(StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", text) from None
 
 
-def check_response(rpc: str, response: Any) -> Any:
-    """Return `response`; anything but a message would be answered OK and empty by gRPC."""
-    if not isinstance(response, Message):
-        raise TypeError(f"{rpc} returned no message")
-    return response
-
-
 @asynccontextmanager
 async def _nothing() -> AsyncIterator[None]:
     yield
 
 
-def _call(details: Any, context: Any) -> Call:
-    metadata = {key: value for key, value in details.invocation_metadata if isinstance(value, str)}
+def _call(kind: Kind, context: Any) -> Call:
+    metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
     request_id, app = metadata.get("x-request-id", ""), metadata.get("x-discordproxy-app", "")
     remaining = context.time_remaining()
     return Call(
-        rpc=details.method.rpartition("/")[2],
+        rpc=kind.method.rpartition("/")[2],
         request_id=request_id if _SANE.fullmatch(request_id) else secrets.token_hex(8),
         app=app if _SANE.fullmatch(app) else DEFAULT_APP,
         deadline_at=float("inf") if remaining is None else asyncio.get_running_loop().time() + remaining,

@@ -109,28 +109,36 @@ class Uploads:
             self._release(reserved)
 
     async def _arrive(self, read: Read) -> bytes | None:
-        async with self._quick:
-            arrival = asyncio.ensure_future(read())
-            try:
-                await asyncio.wait({arrival}, timeout=QUICK_S)
-            except asyncio.CancelledError:
-                arrival.cancel()
-                raise
-        return arrival.result() if arrival.done() else await self._arrive_slowly(arrival)
+        loop = asyncio.get_running_loop()
+        limit = asyncio.timeout(self._limits.receive_timeout_s)
+        slow = False
 
-    async def _arrive_slowly(self, arrival: asyncio.Future[bytes | None]) -> bytes | None:
-        if self._slow >= self._limits.slow:
-            arrival.cancel()
-            raise _full()
-        self._slow += 1
+        def is_slow() -> None:
+            nonlocal slow
+            if self._slow >= self._limits.slow:
+                limit.reschedule(loop.time())
+                return
+            slow = True
+            self._slow += 1
+            self._quick.release()
+
+        await self._quick.acquire()
+        timer = loop.call_later(QUICK_S, is_slow)
         try:
-            async with asyncio.timeout(self._limits.receive_timeout_s):
-                return await arrival  # cancelled together with this wait
+            async with limit:
+                return await read()
         except TimeoutError:
-            text = f"The request did not arrive within {self._limits.receive_timeout_s:.0f} s."
-            raise errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text, retry_after_s=1.0) from None
+            raise (self._late() if slow else _full()) from None
         finally:
-            self._slow -= 1
+            timer.cancel()
+            if slow:
+                self._slow -= 1
+            else:
+                self._quick.release()
+
+    def _late(self) -> ApiError:
+        text = f"The request did not arrive within {self._limits.receive_timeout_s:.0f} s."
+        return errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text, retry_after_s=1.0)
 
     async def _wait_for_room(self, size: int) -> None:
         if self._has_room(size):

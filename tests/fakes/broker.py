@@ -67,11 +67,13 @@ class FakeNotes:
 class FakeBroker:
     """Attributes:
     refusal: raised instead of granting.
+    void: raised when a request is about to leave.
     gate: cleared, it makes everybody wait for a permit.
     holds: a repeat waits for as long as its 429 asked.
     """
 
     refusal: BrokerError | None = None
+    void: BrokerError | None = None
     is_up: bool = True
     holds: bool = False
     acquired: list[Acquired] = field(default_factory=list)
@@ -132,8 +134,9 @@ class _Grantor:
     def __init__(self, broker: FakeBroker) -> None:
         self._broker = broker
 
-    def leaving(self, permit: Permit) -> None:
-        """Every permit is good."""
+    def leaving(self, _permit: Permit) -> None:
+        if self._broker.void is not None:
+            raise self._broker.void
 
     def ended(self, permit: Permit, answer: Answer | None) -> Verdict:
         self._broker.ended.append((permit, answer))

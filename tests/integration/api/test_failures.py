@@ -148,6 +148,16 @@ async def test_refusals_of_the_broker_send_nothing(served, refusal, status, reas
     assert not served.discord.ledger.records
 
 
+async def test_a_permit_that_ran_out_sends_nothing(served):
+    served.broker.void = BrokerUnavailable("no sign of life", retry_after_s=1.0)
+    name, details, _ = await failure(served.stub.SendChannelMessage(MESSAGE))
+    assert (name, details["reason"], details["sent"]) == ("UNAVAILABLE", "BROKER_UNAVAILABLE", "no")
+    assert not served.discord.ledger.records
+    assert [answer for _permit, answer in served.broker.ended] == [None]
+    served.broker.void = None
+    await served.stub.SendChannelMessage(MESSAGE)
+
+
 async def test_a_lost_dm_channel_does_not_mean_a_lost_message(discord):
     discord.faults.add(Fault(kind="status", status=500, path="users/@me/channels", count=99))
     async with serve(discord, retries=1) as served:

@@ -55,8 +55,8 @@ async def test_the_callers_deadline_reaches_the_broker(served):
     await served.stub.SendChannelMessage(MESSAGE)
     now = asyncio.get_running_loop().time()
     first, second = (acquired.deadline - now for acquired in served.broker.acquired)
-    assert 15 < first <= 20
-    assert 1790 < second <= 1800
+    assert 15 < first < 21  # gRPC converts between two clocks
+    assert 1790 < second < 1801
 
 
 async def test_a_deadline_while_waiting_frees_the_place(served):
