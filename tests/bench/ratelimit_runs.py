@@ -20,7 +20,7 @@ from fakes.fleet import fleet
 
 HERE = Path(__file__).resolve().parent
 LEAD_S = 0.5
-"""Between telling the workers of a run and its first message, so that all of them are connected."""
+"""Between the word to begin and the first message, so that every worker has heard it."""
 
 
 class Processes:
@@ -61,14 +61,16 @@ class Processes:
         results = self._results[run] = asyncio.Queue()
         async with JudgeClient(self._judge, run) as discord_:
             await discord_.ask(open=_rules(scenario, bucket))
-            self._tell(run, scenario, workers)
+            self._prepare(run, scenario, workers)
+            for _ in range(workers):
+                assert (await results.get())["ready"]
+            self._tell(workers, {"run": run, "begin_at": asyncio.get_running_loop().time() + LEAD_S})
             done = [await results.get() for _ in range(workers)]
             arrivals = [Arrival(*arrival) for arrival in await discord_.ask(close=True)]
         sent = [Sent(*one) for result in done for one in result["sent"]]
         return judge(scenario, bucket, workers, arrivals, sent, sum(result["script_calls"] for result in done))
 
-    def _tell(self, run: str, scenario: Scenario, workers: int) -> None:
-        begin_at = asyncio.get_running_loop().time() + LEAD_S
+    def _prepare(self, run: str, scenario: Scenario, workers: int) -> None:
         messages = scenario.messages(workers)
         for number, process in enumerate(self._workers[:workers]):
             job = {
@@ -77,10 +79,13 @@ class Processes:
                 "url": self._url,
                 "judge": self._judge,
                 "global_limit": scenario.global_limit,
-                "begin_at": begin_at,
                 "messages": [message for message in messages if message.worker == number],
             }
             process.stdin.write(json.dumps(job).encode() + b"\n")
+
+    def _tell(self, workers: int, news: dict[str, Any]) -> None:
+        for process in self._workers[:workers]:
+            process.stdin.write(json.dumps(news).encode() + b"\n")
 
 
 def _rules(scenario: Scenario, bucket: str) -> dict[str, Any]:

@@ -29,12 +29,15 @@ class Arrival(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """What a worker noted: when the call was submitted and answered (s, the same clock), and with which status."""
+    """What a worker noted: when the call was submitted and answered (s, the judge's clock), with which status, and the
+    place that the broker gave it, in the order in which calls reach Redis.
+    """
 
     label: int
     submitted_at: float
     answered_at: float
     status: int
+    place: int
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,11 @@ def route_for(channel: int) -> Route:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table; see `judge`."""
+    """One line of the table.
+
+    `inversions` compares with the order of submission in different processes, `out_of_place` with the order in which
+    the calls reached Redis: between them lies only how busy the machine was.
+    """
 
     scenario: str
     bucket: str
@@ -85,6 +92,7 @@ class Row:
     percent_of_maximum: float
     seconds: float
     inversions: int
+    out_of_place: int
     script_calls_per_request: float
 
 
@@ -93,6 +101,7 @@ def judge(
 ) -> Row:
     """Compare what Discord saw with what was submitted."""
     messages = scenario.messages(workers)
+    channels = {message.label: message.channel for message in messages}
     accepted = Counter(arrival.label for arrival in arrivals if 200 <= arrival.status < 300)
     seconds = max(one.answered_at for one in sent) - min(one.submitted_at for one in sent)
     return Row(
@@ -104,15 +113,16 @@ def judge(
         doubled=sum(accepted[message.label] > 1 for message in messages),
         percent_of_maximum=100 * scenario.best_s / seconds,
         seconds=seconds,
-        inversions=inversions(
-            arrivals, {one.label: one.submitted_at for one in sent}, {one.label: one.channel for one in messages}
-        ),
+        inversions=inversions(arrivals, {one.label: one.submitted_at for one in sent}, channels, apart=SPACING_S),
+        out_of_place=inversions(arrivals, {one.label: one.place for one in sent}, channels, apart=1),
         script_calls_per_request=script_calls / len(messages),
     )
 
 
-def inversions(arrivals: Iterable[Arrival], submitted: Mapping[int, float], channel: Mapping[int, int]) -> int:
-    """Count the messages that arrived behind one of their channel that was submitted `SPACING_S` later or more.
+def inversions(
+    arrivals: Iterable[Arrival], submitted: Mapping[int, float], channel: Mapping[int, int], *, apart: float
+) -> int:
+    """Count the messages that arrived behind one of their channel that was submitted later by `apart` or more.
 
     The instant of submission is the real one: a busy machine may run two timers of different processes in any order.
     """
@@ -121,6 +131,6 @@ def inversions(arrivals: Iterable[Arrival], submitted: Mapping[int, float], chan
     for arrival in sorted(arrivals):
         if 200 <= arrival.status < 300:
             at, where = submitted[arrival.label], channel[arrival.label]
-            found += newest[where] - at >= SPACING_S
+            found += newest[where] - at >= apart
             newest[where] = max(newest[where], at)
     return found

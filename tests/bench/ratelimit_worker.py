@@ -1,7 +1,7 @@
 """One worker of the broker's benchmark: a process that sends its share of each run it is told of.
 
-Reads a job a line from stdin (JSON) and writes the result of each to stdout. Every job gets a broker of its own, as if
-this were a fresh API worker; jobs overlap.
+Reads a line of JSON for each job from stdin and says when its broker is connected, then a line with the instant to
+begin at, and writes the result. Every job gets a broker of its own, as if this were a fresh API worker; jobs overlap.
 """
 
 import asyncio
@@ -20,15 +20,21 @@ from fakes.fleet import Fleet, fleet
 
 
 async def send(workers: Fleet, worker: int, message: Message, begin_at: float) -> Sent:
-    """Submit one message when its time has come; status 0 means the broker refused it."""
+    """Submit one message when its time has come, as an API worker does; status 0 means the broker refused it."""
     loop = asyncio.get_running_loop()
     await asyncio.sleep(begin_at + message.at - loop.time())
-    submitted_at = loop.time()
+    submitted_at, place, before, status = loop.time(), 0, None, 429
     try:
-        status = await workers.send(worker, route_for(message.channel), message.label)
+        while status == 429:
+            route = route_for(message.channel)
+            async with workers.brokers[worker].acquire(route, retry_of=before) as permit:
+                permit.sent()
+                answer = await workers.discord.request(route, message.label)
+                permit.complete(answer)
+            before, place, status = permit, permit.seq, answer.status
     except BrokerError:
         status = 0
-    return Sent(message.label, submitted_at, loop.time(), status)
+    return Sent(message.label, submitted_at, loop.time(), status, place)
 
 
 async def warm_up(workers: Fleet) -> int:
@@ -38,8 +44,8 @@ async def warm_up(workers: Fleet) -> int:
     return workers.script_calls
 
 
-async def do(job: dict[str, Any]) -> dict[str, Any]:
-    """Send the messages of a job and return what became of them."""
+async def do(job: dict[str, Any], begin_at: "asyncio.Future[float]") -> None:
+    """Send the messages of a job and tell what became of them."""
     async with (
         JudgeClient(job["judge"], job["run"]) as discord,
         fleet(
@@ -53,23 +59,31 @@ async def do(job: dict[str, Any]) -> dict[str, Any]:
         ) as workers,
     ):
         before = await warm_up(workers)
+        tell({"run": job["run"], "ready": True})
+        at = await begin_at
         messages = [Message(*message) for message in job["messages"]]
-        sent = await asyncio.gather(*(send(workers, 0, message, job["begin_at"]) for message in messages))
-        return {"run": job["run"], "sent": sent, "script_calls": workers.script_calls - before}
+        sent = await asyncio.gather(*(send(workers, 0, message, at) for message in messages))
+        tell({"run": job["run"], "sent": sent, "script_calls": workers.script_calls - before})
 
 
-async def report(job: dict[str, Any]) -> None:
-    """Do a job and write its result."""
-    print(json.dumps(await do(job)), flush=True)  # noqa: T201 - the result goes to whoever started this process
+def tell(news: dict[str, Any]) -> None:
+    """Write a line to whoever started this process."""
+    print(json.dumps(news), flush=True)  # noqa: T201 - stdout is the way back
 
 
 async def main() -> None:
     """Take jobs until stdin ends."""
     reader = asyncio.StreamReader(limit=2**24)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    begins: dict[str, asyncio.Future[float]] = {}
     async with asyncio.TaskGroup() as jobs:
         while line := await reader.readline():
-            jobs.create_task(report(json.loads(line)))
+            job = json.loads(line)
+            if "begin_at" in job:
+                begins.pop(job["run"]).set_result(job["begin_at"])
+                continue
+            begins[job["run"]] = asyncio.get_running_loop().create_future()
+            jobs.create_task(do(job, begins[job["run"]]))
 
 
 if __name__ == "__main__":
