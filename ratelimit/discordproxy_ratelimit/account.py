@@ -126,8 +126,8 @@ class Account:
         except TimeoutError:
             raise WaitRefused("The deadline came while waiting for a rate limit") from None
         finally:
-            if not waiter.grant.done():
-                waiter.grant.cancel()
+            if not waiter.grant.cancel() and not waiter.grant.cancelled():
+                waiter.grant.exception()  # looked at, whoever raised first
 
     async def _place(self, waiter: Waiter, refusal: str) -> None:
         """Ask for a permit until Redis has given one, a place, or a refusal."""
@@ -235,9 +235,17 @@ class Account:
         route = Route(name, major)
         item.reply.add_done_callback(lambda reply: self._served(route, reply))
 
-    def _give_back(self, waiter: Waiter) -> None:
-        item = self._add("x", waiter, hurry=False)
-        item.reply.add_done_callback(lambda reply: self._served(waiter.route, reply))
+    def _give_back(self, waiter: Waiter, bucket: str = "") -> None:
+        item = self._add("x", waiter, hurry=False, bucket=bucket)
+        item.reply.add_done_callback(lambda reply: self._given_back(waiter, reply))
+
+    def _given_back(self, waiter: Waiter, reply: "asyncio.Future[list[Any]]") -> None:
+        if reply.cancelled() or reply.exception():
+            return
+        if len(reply.result()) > 4:  # noqa: PLR2004 - granted meanwhile, in a bucket this worker did not think of
+            self._give_back(waiter, reply.result()[4])
+        else:
+            self._served(waiter.route, reply)
 
     # What the script tells this worker
 

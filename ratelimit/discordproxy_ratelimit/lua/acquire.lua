@@ -78,7 +78,7 @@ local function acquire(item, k)
     seq = o.seq or next_seq(), bucket = bucket_name }
   if size(l.queue) == 0 then
     local free = start_instant(b, l, record, headerless)
-    if free and not (next(b.heads) and earlier_lane(b, l)) then
+    if free and not earlier_lane(b, l, bucket_name) then
       charge(b, l)
       to_global(id, record, 0)
       return { record.state, '0', integer(record.seq) }

@@ -12,7 +12,7 @@ local function restore(item, k)
   b.reset = worse and math.max(b.reset, reset) or reset
   b.limit, b.rid, b.opened = tonumber(limit), tonumber(rid), now
   b.leaky = leaky ~= '' and leaky or nil
-  b.step, b.period = tonumber(step), tonumber(period)
+  b.step, b.period = tonumber(step) > 0 and tonumber(step) or nil, tonumber(period) > 0 and tonumber(period) or nil
   return {}
 end
 

@@ -43,6 +43,9 @@ local function save(key, before, after)
   for name, value in pairs(after) do
     if before[name] ~= value then fields[#fields + 1] = name; fields[#fields + 1] = value end
   end
+  for name, value in pairs(before) do
+    if value and after[name] == nil then redis.call('HDEL', key, name) end
+  end
   if #fields > 0 then redis.call('HSET', key, unpack(fields)) end
   return #fields > 0
 end
@@ -93,8 +96,9 @@ local function put(key, score, member)
 end
 
 local function take_out(key, member)
+  local before = size(key)
   local removed = redis.call('ZREM', key, member)
-  sizes[key] = size(key) - (sizes[key] and removed or 0)
+  sizes[key] = before - removed
   return removed
 end
 

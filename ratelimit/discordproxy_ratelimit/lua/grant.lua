@@ -14,7 +14,9 @@ local function deliver(id, record, delay)
   if record.worker == me then grants[#grants + 1] = message else hint(record.worker, message) end
 end
 
-local function lightly_used() return occupied() < global_limit() / 2 and size(KEYS[8]) == 0 end
+local function lightly_used()
+  return now >= math.max(G.blocked, G.recover) and occupied() < global_limit() / 2 and size(KEYS[8]) == 0
+end
 
 -- A permit whose bucket agreed waits in `gq` while the global limit binds.
 local function to_global(id, record, delay)
@@ -55,12 +57,16 @@ local function pump()
 end
 
 -- Of the lanes that wait for one bucket, the one whose head came first. returns nil when it is this lane's turn
-local function earlier_lane(b, l)
-  local mine, best, name = b.heads[l.name], nil, nil
+local function earlier_lane(b, l, bucket_name)
+  local first = l.name
   for other, seq in pairs(b.heads) do
-    if other ~= l.name and (not best or seq < best) then best, name = seq, other end
+    if other ~= l.name and (route_hash(other:match('^(.*)|')) or '?') ~= bucket_name:match('^(.*)|') then
+      b.heads[other] = nil -- its route has moved to another bucket
+    elseif not b.heads[first] or seq < b.heads[first] then
+      first = other
+    end
   end
-  if name and (not mine or best < mine) then return name end
+  return first ~= l.name and first or nil
 end
 
 local function is_blocked(l) return math.max(l.paused, G.recover) > now end
@@ -81,13 +87,13 @@ local function serve(l, b, bucket_name, headerless)
   for _ = 1, AT_ONCE do
     local id, record, member = head(l)
     b.heads[l.name] = record and record.seq or nil
-    if not id then return nil, next(b.heads) end
+    if not id then return nil, not headerless and earlier_lane(b, l, bucket_name) end
     if not record or record.deadline < now or not is_alive(record.worker) then
       take_out(l.queue, member)
       redis.call('HDEL', KEYS[4], id)
       G.waiting = math.max(0, G.waiting - 1)
     else
-      local other = not headerless and earlier_lane(b, l)
+      local other = not headerless and earlier_lane(b, l, bucket_name)
       if other then return nil, other end
       local at, later = start_instant(b, l, record, headerless)
       local in_time = later and later <= record.deadline and not is_blocked(l)

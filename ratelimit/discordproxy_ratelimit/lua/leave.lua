@@ -1,8 +1,11 @@
 -- Part 10: places and permits that end without an answer.
--- cancel item: {'x', id, route, lane, bucket name}   bury item: {'d', ...}   replies as of complete, without a state
+-- cancel item: {'x', id, route, lane, bucket name}   bury item: {'d', ...}   replies as of complete, without a state;
+--   a permit that was granted in another bucket meanwhile stays, and that bucket's name follows in the reply
 
--- Ends a place or a permit outside the normal course. reply as above, without a state
 local function leave(item, k, record, used)
+  if record.state and record.bucket ~= item[5] then
+    return { '', -1, '', route_hash(item[3]) or '', record.bucket }
+  end
   local id, l, b = item[2], lane(item[4], KEYS[k], KEYS[k + 1]), bucket(KEYS[k + 2])
   if record.state then
     if record.state == 'global' and take_out(KEYS[8], member_of(id, record)) == 1 then

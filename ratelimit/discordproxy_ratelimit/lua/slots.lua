@@ -21,7 +21,10 @@ local function tidy_slots()
   end
 end
 
-local function occupied() return size(KEYS[2]) + size(KEYS[3]) end
+local function occupied()
+  tidy_slots()
+  return size(KEYS[2]) + size(KEYS[3])
+end
 
 local function earliest(key)
   local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
@@ -57,5 +60,5 @@ end
 
 local function free_slot(id, record, free_at)
   local key = record.spaced and KEYS[3] or KEYS[2]
-  if free_at then redis.call('ZADD', key, 'XX', integer(free_at), id) else take_out(key, id) end
+  if free_at and free_at > now then redis.call('ZADD', key, 'XX', integer(free_at), id) else take_out(key, id) end
 end

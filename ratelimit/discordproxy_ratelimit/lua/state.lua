@@ -10,10 +10,10 @@ local function bucket(key)
   if b then return b end
   local f = redis.call('HMGET', key, unpack(BUCKET))
   b = { key = key, infl = 0, heads = {}, before = {} }
+  for i, name in ipairs(BUCKET) do b.before[name] = f[i] end
   if f[1] == run then
-    for i, name in ipairs(BUCKET) do b.before[name] = f[i] end
     b.leaky = f[6] ~= '' and f[6] or nil
-    b.heads = f[11] and f[11] ~= '' and cjson.decode(f[11]) or {}
+    b.heads = f[11] and f[11] ~= '' and cmsgpack.unpack(f[11]) or {}
     b.limit, b.remaining, b.reset, b.rid = tonumber(f[2]), tonumber(f[3]), tonumber(f[4]), tonumber(f[5])
     b.step, b.period, b.opened, b.infl = tonumber(f[7]), tonumber(f[8]), tonumber(f[9]) or 0, tonumber(f[10])
   end
@@ -22,7 +22,7 @@ local function bucket(key)
 end
 
 local function save_bucket(b)
-  local after = { run = run, infl = integer(b.infl), heads = next(b.heads) and cjson.encode(b.heads) or '' }
+  local after = { run = run, infl = integer(b.infl), heads = next(b.heads) and cmsgpack.pack(b.heads) or '' }
   if b.limit then
     after.leaky = b.leaky or ''
     for _, name in ipairs({ 'limit', 'remaining', 'reset', 'rid', 'step', 'period', 'opened' }) do
