@@ -49,7 +49,7 @@ def costs(*, quick: bool, full: bool) -> list[Section]:
     callers = (1, 64) if quick else (1, 64, 512)
 
     async def script_calls(url: str) -> list[Any]:
-        return [await contended(url, workers) for workers in (1, 4)]
+        return [await contended(url, workers) for workers in ((4,) if quick else (1, 4))]
 
     async def speeds(url: str) -> list[Any]:
         return [await speed(url, number, for_s=1.0 if quick else 3.0) for number in callers]
@@ -64,7 +64,7 @@ def costs(*, quick: bool, full: bool) -> list[Section]:
         (
             "urgent",
             "High-priority calls of another app while only the global limit binds",
-            lambda url: _one(urgent(url, calls=3 if quick else 8)),
+            lambda url: _one(urgent(url, calls=2 if quick else 8)),
         ),
         ("crowd", "Calls that wait for one bucket; first and last are the first and last thousand grants", crowds),
         ("memory", "Known, idle buckets in Valkey", lambda url: memory(url, sizes)),
