@@ -55,8 +55,11 @@ class Processes:
             result = json.loads(line)
             self._results[result["run"]].put_nowait(result)
 
-    async def run(self, scenario: Scenario, bucket: str, workers: int) -> Row:
-        """Run one scenario; several may be under way at once, each with its own Discord, keys and brokers."""
+    async def run(self, scenario: Scenario, bucket: str, workers: int, *, later_s: float) -> Row:
+        """Run one scenario; several may be under way at once, each with its own Discord, keys and brokers.
+
+        They begin `later_s` apart: what is measured is a call's way through a broker, not through a crowd of callers.
+        """
         run = f"bench-{uuid.uuid4().hex[:8]}"
         results = self._results[run] = asyncio.Queue()
         async with JudgeClient(self._judge, run) as discord_:
@@ -64,7 +67,7 @@ class Processes:
             self._prepare(run, scenario, workers)
             for _ in range(workers):
                 assert (await results.get())["ready"]
-            self._tell(workers, {"run": run, "begin_at": asyncio.get_running_loop().time() + LEAD_S})
+            self._tell(workers, {"run": run, "begin_at": asyncio.get_running_loop().time() + LEAD_S + later_s})
             done = [await results.get() for _ in range(workers)]
             arrivals = [Arrival(*arrival) for arrival in await discord_.ask(close=True)]
         sent = [Sent(*one) for result in done for one in result["sent"]]
@@ -124,7 +127,8 @@ async def real(
     rows: list[Row] = []
     async with Processes.started(url, folder, max(workers)) as processes:
         for number in workers:
-            runs = [processes.run(scenario, bucket, number) for scenario in scenarios for bucket in buckets]
+            pairs = [(scenario, bucket) for scenario in scenarios for bucket in buckets]
+            runs = [processes.run(*pair, number, later_s=1.0 * turn) for turn, pair in enumerate(pairs)]
             rows += await asyncio.gather(*runs)
     return rows
 
