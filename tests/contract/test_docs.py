@@ -86,6 +86,7 @@ def test_settings_and_make_targets_that_documents_name_exist(path: Path) -> None
     for target in re.findall(r"`make ([a-z][a-z-]*)", text):
         assert target in targets or target.startswith("bench-"), f"make {target}"
     known = {PREFIX + name.upper() for _, kind in SECTIONS for name in kind.model_fields} | CLIENT_VARIABLES
+    known |= set(re.findall(rf"^({PREFIX}[A-Z_]+) = ", text, re.MULTILINE))  # an application's own
     for variable in re.findall(rf"\b{PREFIX}[A-Z_]+\b", text):
         assert variable in known, variable
 
