@@ -39,11 +39,12 @@ class Connection:
         self._store = store
         self._group = group
         self._status = told
-        self._socket: Socket | None = None
+        self.socket: Socket | None = None
         self._up_at: float | None = None
         self._events = 0
         self._latency_s = 0.0
         self._news = asyncio.Event()
+        self.identified = False
         self.writer: Writer
         self.chunker: Chunker | None = None
         self.deferrer: Deferrer | None = None
@@ -66,6 +67,7 @@ class Connection:
         """Refuse as `resuming`, else charge the IDENTIFY."""
         self._lease.require()
         await self._store.identified(self._group)
+        self.identified = True
         self._lease.require()
 
     def applied(self, events: Sequence[Dispatch]) -> None:
@@ -73,8 +75,8 @@ class Connection:
         if not events:
             return
         self._events += len(events)
-        if self._socket is not None:
-            self._socket.stored(events[-1].sequence)
+        if self.socket is not None:
+            self.socket.stored(events[-1].sequence)
         for event in events:
             if self.chunker is not None:
                 self.chunker.note(event.name, event.data)
@@ -90,23 +92,28 @@ class Connection:
         """Seconds since the session began or was resumed on this connection; 0 if it never was."""
         return asyncio.get_running_loop().time() - self._up_at if self._up_at is not None else 0.0
 
-    async def run(self, socket: Socket, over: asyncio.Future[Any]) -> End | None:
-        """Read until the connection ends, and return how; None when `over` came first.
+    async def run(self, over: asyncio.Future[Any]) -> End | None:
+        """Read until the connection ends, and return how; None when `over` came first, or no socket was opened.
 
         Raises:
             LeaseLost: a newer leader has written.
         """
-        self._socket = socket
-        reading = asyncio.create_task(self._read(socket))
+        if self.socket is None:
+            return None
+        reading = asyncio.create_task(self._read(self.socket))
         writing = asyncio.create_task(self.writer.run())
         reporting = asyncio.create_task(self._report())
-        chunking = asyncio.create_task(self._chunk(socket))
+        chunking = asyncio.create_task(self._chunk(self.socket))
         try:
             await asyncio.wait({reading, writing, over}, return_when=asyncio.FIRST_COMPLETED)
-            return await self._finish(socket, reading, writing)
+            return await self._finish(self.socket, reading, writing)
         finally:
             await end(reading, writing, reporting, chunking)
-            await socket.leave()
+
+    async def close(self) -> None:
+        """Close the socket so that the session stays for a successor; nothing happens if that was done."""
+        if self.socket is not None:
+            await self.socket.leave()
 
     async def _finish(self, socket: Socket, reading: asyncio.Task[None], writing: asyncio.Task[None]) -> End | None:
         if not writing.done() and not self._lease.lost.is_set():
@@ -143,6 +150,7 @@ class Connection:
     async def _report(self) -> None:
         """Tell state and counters now and then, and at once when the session has begun."""
         told_events = 0
+        await self._status.count(**{"identifies" if self.identified else "resumes": 1})
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), _REPORT_S)

@@ -114,6 +114,11 @@ class Keys:
         """Hash of what the proxy itself just changed; lives five seconds."""
         return f"{self.tag}:c:ov:{kind}:{guild_id}"
 
+    @property
+    def overlay_channel_index(self) -> str:
+        """Hash channel or thread id -> guild id, of those the proxy itself just wrote; lives five seconds."""
+        return f"{self.tag}:c:ov:chg"
+
     def stream(self, shard_id: int) -> str:
         """Stream of events."""
         return f"{self.tag}:ev:{shard_id}"

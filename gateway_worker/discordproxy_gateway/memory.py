@@ -6,7 +6,8 @@ from typing import Any
 from redis.asyncio import Redis
 
 from discordproxy_gateway.keys import Keys, Slot
-from discordproxy_gateway.operations import GuildMemory, Planner
+from discordproxy_gateway.member_lists import GuildMemory
+from discordproxy_gateway.operations import Planner
 
 _FIELDS = ("gen", "mark", "count", "complete", "available")
 _AT_A_TIME = 200

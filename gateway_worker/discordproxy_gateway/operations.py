@@ -1,49 +1,22 @@
 """What an event changes. Pure: Discord's JSON in, cache and stream operations out; no I/O, no clock, no chance.
 
-The planner remembers, per guild, the generation of its member list and the request that is filling it. That memory is
-loaded from Redis when a connection begins and follows the events from there.
+The planner remembers what it needs of each guild. That memory is loaded from Redis when a connection begins and follows
+the events from there.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from discordproxy_gateway import parts
 from discordproxy_gateway.keys import Keys, Slot
+from discordproxy_gateway.member_lists import GuildMemory, MemberLists
 from discordproxy_gateway.scripts import Operation
 from discordproxy_gateway.session import mark_of
 
 INTERNAL = frozenset({"READY", "RESUMED", "GUILD_MEMBERS_CHUNK", "RATE_LIMITED", "VOICE_SERVER_UPDATE"})
 """Never passed on: they concern the connection itself, or carry a secret of it."""
-
-
-@dataclass(slots=True)
-class MemberRequest:
-    """A member list that was asked for: which chunks have come, and whose members changed meanwhile."""
-
-    nonce: str
-    received: set[int] = field(default_factory=set)
-    touched: set[str] = field(default_factory=set)
-
-
-@dataclass(slots=True)
-class GuildMemory:
-    """What is remembered about a guild.
-
-    Attributes:
-        generation: of the member list that is being kept; every session starts a new one.
-        current: its caches belong to this session; otherwise GUILD_CREATE is still to come.
-        size: members according to Discord.
-    """
-
-    generation: int = 0
-    current: bool = False
-    available: bool = True
-    complete: bool = False
-    size: int = 0
-    request: MemberRequest | None = None
 
 
 class Planner:
@@ -92,14 +65,9 @@ class Planner:
             "VOICE_STATE_UPDATE": self._voice_state,
             "USER_UPDATE": self._user,
         }
+        self.member_lists = MemberLists(keys, guilds)
         if members:
-            self._plans = {
-                **self._plans,
-                "GUILD_MEMBER_ADD": self._member_add,
-                "GUILD_MEMBER_UPDATE": self._member_update,
-                "GUILD_MEMBER_REMOVE": self._member_remove,
-                "GUILD_MEMBERS_CHUNK": self._members_chunk,
-            }
+            self._plans = {**self._plans, **self.member_lists.plans}
 
     def plan(self, name: str, data: Any, sequence: int) -> list[Operation]:
         """Return what the event `name` changes, last of all its entry in the stream.
@@ -114,10 +82,6 @@ class Planner:
         if name not in INTERNAL and not first_sight:
             operations.append(self._append(name, data, sequence))
         return operations
-
-    def request_members(self, guild_id: str, nonce: str) -> None:
-        """Note that the member list of a guild was asked for under `nonce`."""
-        self.guilds[guild_id].request = MemberRequest(nonce)
 
     def _append(self, name: str, data: Any, sequence: int) -> Operation:
         own_id = data.get("id") or ""
@@ -266,68 +230,8 @@ class Planner:
     def _user(self, user: dict[str, Any]) -> list[Operation]:
         return [("SET", self._keys.user, orjson.dumps(user))]
 
-    def _member_add(self, member: dict[str, Any]) -> list[Operation]:
-        return self._member_put(member, joined=1)
-
-    def _member_update(self, member: dict[str, Any]) -> list[Operation]:
-        return self._member_put(member, joined=0)
-
-    def _member_put(self, member: dict[str, Any], joined: int) -> list[Operation]:
-        guild_id, user_id = member["guild_id"], member["user"]["id"]
-        memory = self._current(guild_id, touched=user_id)
-        if memory is None:
-            return []
-        memory.size += joined
-        return [
-            *parts.put_member(self._keys, guild_id, memory.generation, member, known=memory.complete and not joined),
-            self._seen("m", guild_id, user_id),
-            self._seen("mr", guild_id, user_id),
-            *self._count(guild_id, joined),
-        ]
-
-    def _member_remove(self, data: dict[str, Any]) -> list[Operation]:
-        guild_id, user_id = data["guild_id"], data["user"]["id"]
-        memory = self._current(guild_id, touched=user_id)
-        if memory is None:
-            return []
-        memory.size -= 1
-        return [
-            *parts.drop_member(self._keys, guild_id, memory.generation, user_id),
-            self._seen("m", guild_id, user_id),
-            *self._count(guild_id, -1),
-        ]
-
-    def _members_chunk(self, chunk: dict[str, Any]) -> list[Operation]:
-        guild_id = chunk["guild_id"]
-        memory = self._current(guild_id)
-        request = memory.request if memory else None
-        if memory is None or request is None or request.nonce != chunk.get("nonce"):
-            return []  # asked for by an earlier connection: asked for again
-        # Whoever changed since the request is known better from the event than from a list made before it.
-        rows = [row for row in chunk["members"] if row["user"]["id"] not in request.touched]
-        operations = parts.put_members(self._keys, guild_id, memory.generation, rows)
-        request.received.add(chunk["chunk_index"])
-        if len(request.received) == chunk["chunk_count"]:
-            memory.complete, memory.request = True, None
-            meta = self._keys.meta(guild_id)
-            operations += [("HSET", meta, "complete", "1"), ("STAMP", meta, "synced_at")]
-        return operations
-
-    def _current(self, guild_id: str, touched: str | None = None) -> GuildMemory | None:
-        """Return the guild's memory if its list belongs to this session; otherwise GUILD_CREATE will start one."""
-        memory = self.guilds.get(guild_id)
-        if memory is None or not memory.current:
-            return None
-        if memory.request is not None and touched is not None:
-            memory.request.touched.add(touched)
-        return memory
-
-    def _count(self, guild_id: str, by: int) -> list[Operation]:
-        return [("HINCRBY", self._keys.meta(guild_id), "count", str(by))] if by else []
-
     def _seen(self, kind: str, guild_id: str, object_id: str) -> Operation:
-        """Return the operation that ends the overlay of an object: its event has come."""
-        return ("SEEN", self._keys.overlay(kind, guild_id), object_id)
+        return parts.seen(self._keys, kind, guild_id, object_id)
 
 
 _ABOUT_GUILD = frozenset({"GUILD_CREATE", "GUILD_UPDATE", "GUILD_DELETE"})

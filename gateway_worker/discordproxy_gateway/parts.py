@@ -138,6 +138,11 @@ def purge(keys: Keys, guild_id: str, generation: int) -> list[Operation]:
     ]
 
 
+def seen(keys: Keys, kind: str, guild_id: str, object_id: str) -> Operation:
+    """Return the operation that ends the overlay of an object: the event of the proxy's own change has come."""
+    return ("SEEN", keys.overlay(kind, guild_id), object_id)
+
+
 def by_id(objects: Iterable[dict[str, Any]]) -> list[tuple[str, Any]]:
     """Return objects with their ids."""
     return [(each["id"], each) for each in objects]

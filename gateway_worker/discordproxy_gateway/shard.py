@@ -19,7 +19,7 @@ from discordproxy_gateway.failures import LeaseLost
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.leader import Leader, Lease
 from discordproxy_gateway.memory import load_planner
-from discordproxy_gateway.pump import Bot, Socket
+from discordproxy_gateway.pump import Bot
 from discordproxy_gateway.reconnect import End, next_step
 from discordproxy_gateway.scripts import Scripts
 from discordproxy_gateway.session import SessionStore
@@ -136,17 +136,17 @@ class Term:
         """Live through one connection; None when it ended because `over` came."""
         connection = Connection(self._lease, self._store, self._group, self._status)
         try:
-            socket = await race(self._open(connection), over)
-            if socket is None:
-                return None
-            ended = await connection.run(socket, over)
+            await race(self._open(connection), over)
+            ended = await connection.run(over)
         except (RedisError, *pump.ENDINGS) as error:
             return pump.end_of(error, None)
+        finally:
+            await connection.close()
         if connection.up_for_s > HEALTHY_S:
             self._failures = self._lost_sessions = 0
         return ended
 
-    async def _open(self, connection: Connection) -> Socket:
+    async def _open(self, connection: Connection) -> None:
         slot = self._lease.slot
         session = await self._store.load(slot, self._plan.fingerprint)
         await self._status.tell(state=status.CONNECTING)
@@ -171,19 +171,18 @@ class Term:
         )
         if "members" in self._plan.intents:
             wanted = self._keys.wanted_members(slot)
-            connection.chunker = Chunker(self._scripts.redis, wanted, planner.guilds, planner.request_members)
+            connection.chunker = Chunker(self._scripts.redis, wanted, planner.guilds, planner.member_lists.request)
         connection.deferrer = self._deferrer
         if session is not None and self._failures > _STALE_URL_FAILURES:
             session = replace(session, resume_url=self._plan.gateway)
         # A process that slept may have lost the session to a successor: ask right before connecting.
         await self._lease.renew()
-        await self._status.count(**{"identifies" if session is None else "resumes": 1})
         try:
-            return await pump.connect(
+            connection.socket = await pump.connect(
                 self._bot, connection, shard_id=slot.shard_id, gateway=self._plan.gateway, session=session
             )
         except BaseException:
-            if session is None:
+            if session is None and not connection.identified:
                 await self._store.not_identified(self._group)
             raise
 

@@ -1,4 +1,5 @@
-"""What the gateway worker costs: memory, CPU per event, bytes of Redis per member. Run it: `python -m pytest -s <file>`.
+# ruff: noqa: T201 - a benchmark speaks to whoever runs it
+"""What the gateway worker costs: memory, CPU per event, bytes of Redis per member. Run: `python -m pytest -s <file>`.
 
 A fake gateway and a private Valkey run on the same machine, so read the figures as an upper bound.
 """
@@ -12,11 +13,11 @@ import time
 from pathlib import Path
 
 import pytest
-from fakes.eventually import eventually
-from fakes.gateway import TOKEN, FakeGateway
 
 from discordproxy_gateway.cache import CacheReader, Keys, MemberReader
 from discordproxy_ratelimit import connection
+from fakes.eventually import eventually
+from fakes.gateway import TOKEN, FakeGateway
 
 GUILDS = int(os.environ.get("BENCH_GUILDS", "40"))
 MEMBERS = int(os.environ.get("BENCH_MEMBERS", "5000"))

@@ -1,11 +1,11 @@
-"""A small gateway of Discord for fault tests: every connection, IDENTIFY and RESUME is counted, every fault is a call."""
+"""A small gateway of Discord for fault tests: connections, IDENTIFYs and RESUMEs are counted, faults are calls."""
 
 import asyncio
 import contextlib
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import orjson
 from aiohttp import WSMsgType, web
@@ -71,7 +71,7 @@ class FakeGateway:
         self._changed = asyncio.Event()
         self._handlers: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> "FakeGateway":
+    async def __aenter__(self) -> Self:
         application = web.Application()
         application.add_routes(
             [

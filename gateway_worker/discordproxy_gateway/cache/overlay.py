@@ -28,11 +28,17 @@ class Overlay:
     """Notes changes. Ids are Discord's, as text or number; objects are Discord's JSON."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
         self._script = redis.register_script(source("overlay"))
         self._keys = keys
 
     async def put(self, kind: str, guild_id: int | str, object_id: int | str, value: dict[str, Any]) -> None:
         """Note that an object was created or changed into `value`."""
+        if kind in {CHANNEL, THREAD}:  # a new one must be found by its id alone, too
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.hset(self._keys.overlay_channel_index, str(object_id), str(guild_id))
+            pipeline.pexpire(self._keys.overlay_channel_index, LIFE_MS)
+            await pipeline.execute()
         await self._note(kind, guild_id, object_id, value, "put")
 
     async def remove(self, kind: str, guild_id: int | str, object_id: int | str) -> None:

@@ -118,10 +118,13 @@ class CacheReader:
 
         Never complete: direct messages and archived threads are not in the cache, so only Discord can say "no".
         """
-        guild_id = await self.redis.hget(self.keys.channel_index, str(channel_id))
+        field = str(channel_id)
+        pipeline = self.redis.pipeline(transaction=False)
+        pipeline.hget(self.keys.channel_index, field)
+        pipeline.hget(self.keys.overlay_channel_index, field)
+        guild_id = next(filter(None, await pipeline.execute()), None)
         if guild_id is None:
             return Answer()
-        field = str(channel_id)
 
         def add(pipeline: Any) -> None:
             for kind in (overlay.CHANNEL, overlay.THREAD):

@@ -1,10 +1,13 @@
 """From Discord's events to what readers see."""
 
+import asyncio
+import random
+
 import orjson
 import pytest
-from fakes.eventually import eventually
 
 from discordproxy_gateway.cache import CHANNEL, MEMBER, CacheReader, MemberReader, Overlay, Slot, read_state
+from fakes.eventually import eventually
 
 GUILD = 1 << 22
 EVERYONE = str(GUILD)
@@ -302,3 +305,37 @@ async def test_guilds_of_ready_are_no_news_but_a_join_is(connected, discord, red
     assert await streamed() == [b"GUILD_CREATE"]
     entry = (await redis.xrange(keys.stream(0)))[0][1]
     assert orjson.loads(entry[b"d"])["id"] == str(3 << 22)
+
+
+async def test_random_writes_are_never_read_stale(connected, discord, reader, members, redis, keys):
+    """Events come late and in order, as from Discord; another worker reads right after each write."""
+    chance = random.Random(7)
+    overlay, late = Overlay(redis, keys), asyncio.Queue()
+    channels = {str(number): {"id": str(number), "type": 0, "name": "new"} for number in range(100, 105)}
+    for channel in channels.values():
+        await discord.emit("CHANNEL_CREATE", {**channel, "guild_id": EVERYONE})
+    roles: dict[int, set[str]] = {7: set(), 8: set(), 9: set()}
+
+    async def deliver() -> None:
+        while (event := await late.get()) is not None:
+            for _ in range(chance.randrange(20)):
+                await redis.ping()  # some round trips later
+            await discord.emit(*event)
+
+    delivering = asyncio.create_task(deliver())
+    for step in range(500):
+        if chance.random() < 0.5:
+            channel_id = chance.choice(list(channels))
+            changed = {"id": channel_id, "type": 0, "name": f"step {step}", "guild_id": EVERYONE}
+            await overlay.put(CHANNEL, GUILD, channel_id, changed)
+            late.put_nowait(("CHANNEL_UPDATE", changed))
+            assert (await reader.channel(int(channel_id))).value["name"] == f"step {step}"
+        else:
+            user_id, added = chance.choice(list(roles)), chance.random() < 0.5
+            roles[user_id] = roles[user_id] | {"50"} if added else roles[user_id] - {"50"}
+            await overlay.change_role(GUILD, user_id, 50, added=added)
+            event = {"guild_id": EVERYONE, **member(user_id, roles=sorted(roles[user_id]))}
+            late.put_nowait(("GUILD_MEMBER_UPDATE", event))
+            assert set((await members.member(GUILD, user_id)).value["roles"]) == roles[user_id], step
+    late.put_nowait(None)
+    await delivering

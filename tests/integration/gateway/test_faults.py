@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
-from fakes.eventually import eventually
 
 from discordproxy_gateway.keys import Slot
+from fakes.eventually import eventually
 
 SLOT = Slot(0, 1)
 EVENTS = 300

@@ -2,9 +2,8 @@
 
 import asyncio
 
-from fakes.eventually import eventually
-
 from discordproxy_gateway.events import APPLICATION, DEFERRED, Interactions
+from fakes.eventually import eventually
 
 
 async def test_an_unanswered_interaction_is_deferred_once(start, discord, redis, keys, caplog):

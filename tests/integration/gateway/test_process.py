@@ -2,7 +2,6 @@
 
 import signal
 
-
 from fakes.eventually import eventually
 from fakes.gateway import TOKEN
 

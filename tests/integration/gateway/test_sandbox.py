@@ -3,13 +3,13 @@
 import asyncio
 
 import pytest
+
+from discordproxy_gateway.cache import CacheReader, MemberReader, Slot
+from discordproxy_gateway.worker import Options, Worker
 from discordproxy_sandbox.population import add_guilds
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.eventually import eventually
 from fakes.gateway import TOKEN
-
-from discordproxy_gateway.cache import CacheReader, MemberReader, Slot
-from discordproxy_gateway.worker import Options, Worker
 
 INTENTS = ("guilds", "members", "expressions", "voice_states", "messages")
 MEMBERS = 2500

@@ -100,6 +100,7 @@ async def test_every_key_of_a_script_is_in_one_slot(keys):
         keys.meta(1), keys.part("ch", 1), keys.members(1, 2), keys.member_index(1, 2), keys.overlay("ch", 1),
         keys.guilds, keys.channel_index, keys.user, keys.identify_budget, keys.identify_gate(0), keys.awaited(SLOT),
         keys.wanted_members(SLOT), keys.interaction(1), keys.fatal, keys.shard_count, keys.lease_channel(SLOT),
+        keys.overlay_channel_index,
     ]  # fmt: skip
     assert {re.search(r"\{(.*?)\}", key)[1] for key in every} == {keys.tag.strip("{}")}
     assert len(set(every)) == len(every)

@@ -5,9 +5,9 @@ import contextlib
 import signal
 
 import pytest
-from fakes.eventually import eventually
 
 from discordproxy_gateway.keys import Slot
+from fakes.eventually import eventually
 
 SLOT = Slot(0, 1)
 EVENTS = 2000

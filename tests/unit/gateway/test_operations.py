@@ -1,7 +1,8 @@
 import pytest
 
 from discordproxy_gateway.keys import Keys, Slot
-from discordproxy_gateway.operations import GuildMemory, Planner
+from discordproxy_gateway.member_lists import GuildMemory
+from discordproxy_gateway.operations import Planner
 
 KEYS = Keys("dp", "1")
 GUILD = "4194304"
@@ -30,7 +31,7 @@ def commands(operations, key: str) -> list[str]:
 
 def test_a_list_is_complete_only_with_every_chunk():
     plan = planner()
-    plan.request_members(GUILD, "n")
+    plan.member_lists.request(GUILD, "n")
     for index in (2, 0, 0):
         plan.plan("GUILD_MEMBERS_CHUNK", chunk(index, 3, member(index + 10)), 1)
         assert not plan.guilds[GUILD].complete
@@ -42,14 +43,14 @@ def test_a_list_is_complete_only_with_every_chunk():
 
 def test_a_chunk_nobody_asked_for_writes_nothing():
     plan = planner()
-    plan.request_members(GUILD, "n")
+    plan.member_lists.request(GUILD, "n")
     assert plan.plan("GUILD_MEMBERS_CHUNK", chunk(0, 1, member(10), nonce="another"), 1) == []
     assert not plan.guilds[GUILD].complete
 
 
 def test_events_during_a_request_win_over_its_chunks():
     plan = planner()
-    plan.request_members(GUILD, "n")
+    plan.member_lists.request(GUILD, "n")
     plan.plan("GUILD_MEMBER_REMOVE", {"guild_id": GUILD, "user": {"id": "10"}}, 1)
     plan.plan("GUILD_MEMBER_UPDATE", {"guild_id": GUILD, **member(11, nick="new")}, 2)
     operations = plan.plan("GUILD_MEMBERS_CHUNK", chunk(0, 1, member(10), member(11), member(12)), 3)
@@ -124,7 +125,7 @@ def test_direct_messages_have_no_cache():
 
 def test_big_chunks_are_written_in_slices():
     plan = planner()
-    plan.request_members(GUILD, "n")
+    plan.member_lists.request(GUILD, "n")
     operations = plan.plan("GUILD_MEMBERS_CHUNK", chunk(0, 1, *(member(n) for n in range(1, 1001))), 1)
     assert commands(operations, KEYS.members(GUILD, 3)) == ["HSET"] * 4
     assert max(map(len, operations)) < 510

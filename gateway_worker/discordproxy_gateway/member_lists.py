@@ -1,0 +1,117 @@
+"""How member lists are filled and followed. Pure.
+
+Every session starts a new generation of each list. It begins with what GUILD_CREATE brings, is filled by chunks that
+were asked for, and follows the events from the first moment on; whoever is in it is known to be right. It is complete
+once every chunk of one request has come.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from discordproxy_gateway import parts
+from discordproxy_gateway.keys import Keys
+from discordproxy_gateway.scripts import Operation
+
+
+@dataclass(slots=True)
+class MemberRequest:
+    """A member list that was asked for: which chunks have come, and whose members changed meanwhile."""
+
+    nonce: str
+    received: set[int] = field(default_factory=set)
+    touched: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class GuildMemory:
+    """What is remembered about a guild.
+
+    Attributes:
+        generation: of the member list that is being kept; every session starts a new one.
+        current: its caches belong to this session; otherwise GUILD_CREATE is still to come.
+        size: members according to Discord.
+    """
+
+    generation: int = 0
+    current: bool = False
+    available: bool = True
+    complete: bool = False
+    size: int = 0
+    request: MemberRequest | None = None
+
+
+class MemberLists:
+    """Plans the writes of member events."""
+
+    def __init__(self, keys: Keys, guilds: Mapping[str, GuildMemory]) -> None:
+        self._keys = keys
+        self._guilds = guilds
+        self.plans: Mapping[str, Callable[[Any], list[Operation]]] = {
+            "GUILD_MEMBER_ADD": self._add,
+            "GUILD_MEMBER_UPDATE": self._update,
+            "GUILD_MEMBER_REMOVE": self._remove,
+            "GUILD_MEMBERS_CHUNK": self._chunk,
+        }
+
+    def request(self, guild_id: str, nonce: str) -> None:
+        """Note that the list of a guild was asked for under `nonce`."""
+        self._guilds[guild_id].request = MemberRequest(nonce)
+
+    def _add(self, member: dict[str, Any]) -> list[Operation]:
+        memory = self._current(member["guild_id"], member["user"]["id"])
+        if memory is None:
+            return []
+        memory.size += 1
+        return [*self._put(memory, member, known=False), self._count(member["guild_id"], 1)]
+
+    def _update(self, member: dict[str, Any]) -> list[Operation]:
+        memory = self._current(member["guild_id"], member["user"]["id"])
+        return [] if memory is None else self._put(memory, member, known=memory.complete)
+
+    def _put(self, memory: GuildMemory, member: dict[str, Any], *, known: bool) -> list[Operation]:
+        guild_id, user_id = member["guild_id"], member["user"]["id"]
+        return [
+            *parts.put_member(self._keys, guild_id, memory.generation, member, known=known),
+            *self._seen(guild_id, user_id),
+        ]
+
+    def _remove(self, data: dict[str, Any]) -> list[Operation]:
+        guild_id, user_id = data["guild_id"], data["user"]["id"]
+        memory = self._current(guild_id, user_id)
+        if memory is None:
+            return []
+        memory.size -= 1
+        drop = parts.drop_member(self._keys, guild_id, memory.generation, user_id)
+        return [*drop, *self._seen(guild_id, user_id), self._count(guild_id, -1)]
+
+    def _chunk(self, chunk: dict[str, Any]) -> list[Operation]:
+        guild_id = chunk["guild_id"]
+        memory = self._current(guild_id)
+        request = memory.request if memory else None
+        if memory is None or request is None or request.nonce != chunk.get("nonce"):
+            return []  # asked for by an earlier connection: asked for again
+        # Whoever changed since the request is known better from the event than from a list made before it.
+        rows = [row for row in chunk["members"] if row["user"]["id"] not in request.touched]
+        operations = parts.put_members(self._keys, guild_id, memory.generation, rows)
+        request.received.add(chunk["chunk_index"])
+        if len(request.received) == chunk["chunk_count"]:
+            memory.complete, memory.request = True, None
+            meta = self._keys.meta(guild_id)
+            operations += [("HSET", meta, "complete", "1"), ("STAMP", meta, "synced_at")]
+        return operations
+
+    def _current(self, guild_id: str, touched: str | None = None) -> GuildMemory | None:
+        """Return the guild's memory if its list belongs to this session; otherwise GUILD_CREATE will start one."""
+        memory = self._guilds.get(guild_id)
+        if memory is None or not memory.current:
+            return None
+        if memory.request is not None and touched is not None:
+            memory.request.touched.add(touched)
+        return memory
+
+    def _seen(self, guild_id: str, user_id: str) -> list[Operation]:
+        return [parts.seen(self._keys, kind, guild_id, user_id) for kind in ("m", "mr")]
+
+    def _count(self, guild_id: str, by: int) -> Operation:
+        return ("HINCRBY", self._keys.meta(guild_id), "count", str(by))
