@@ -4,11 +4,11 @@ What could leave Discord's API, smuggle a header or spend the bot's token elsewh
 """
 
 import re
+import string
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
-from secrets import token_hex
 from typing import Any
 from urllib.parse import unquote
 
@@ -24,7 +24,8 @@ from discordproxy_api.outbound import RestRequest
 from discordproxy_api.problems import FieldProblem
 from discordproxy_api.rest import Rest
 from discordproxy_api.retry import repeatability
-from discordproxy_api.routed import Job, check
+from discordproxy_api.routed import Job, check, seed_of
+from discordproxy_api.steps import nonce_of
 from discordproxy_api.translate import OutgoingFile
 from discordproxy_ratelimit.route import route_of_path, template_of
 
@@ -34,6 +35,8 @@ CREATE_MESSAGE = ("POST", "/channels/{channel_id}/messages")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 _PASSED_ON = re.compile(r"x-ratelimit-.*|retry-after", re.IGNORECASE)
+_ENCODED = re.compile(r"%([0-9A-Fa-f]{2})")
+_NEEDLESS = frozenset(string.ascii_letters + string.digits + "-._~@")
 _FILE_FIELD = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 
@@ -63,12 +66,13 @@ class Request:
         if problems:
             raise errors.invalid_request(problems)
         check(self.rpc, request)
-        template, _ = template_of(request.path)
+        path = _plain(request.path)
+        template, _ = template_of(path)
         route = f"{request.method} {template}"
         if not self._policy.permits(route):
             text = f"The operator of the proxy does not allow {route}."
             raise errors.refusal(StatusCode.PERMISSION_DENIED, "FORBIDDEN_BY_OPERATOR", text)
-        rest = _rest_request(request, template)
+        rest = _rest_request(request, path, template, nonce_of(seed_of(call), 0))
         return Job(partial(self._run, rest, call), rest.repeat)
 
     async def _run(self, request: RestRequest, call: Call) -> Message:
@@ -162,20 +166,25 @@ def _object(text: str) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def _rest_request(request: Any, template: str) -> RestRequest:
+def _plain(path: str) -> str:
+    """Return the path without needless percent-encoding: else `/channel%73` would be another route than `/channels`."""
+    return _ENCODED.sub(lambda found: char if (char := chr(int(found[1], 16))) in _NEEDLESS else found[0], path)
+
+
+def _rest_request(request: Any, path: str, template: str, own_nonce: str) -> RestRequest:
     document = _object(request.json) if request.json else None
     body = request.json.encode() if request.json else None
     nonce = (request.method, template) == CREATE_MESSAGE
     if nonce:
-        document = _with_nonce(document or {})
+        document = _with_nonce(document or {}, own_nonce)
         body = orjson.dumps(document)
     bearer = request.authorization.removeprefix("Bearer ") if request.authorization.startswith("Bearer ") else ""
     return RestRequest(
         method=request.method,
-        path=request.path,
+        path=path,
         route=route_of_path(
             request.method,
-            request.path,
+            path,
             body_keys=tuple(document or ()),
             now_ms=int(time.time() * 1000),
             no_bot_auth=request.authorization == "none",
@@ -193,6 +202,6 @@ def _rest_request(request: Any, template: str) -> RestRequest:
     )
 
 
-def _with_nonce(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the message with a nonce that Discord enforces; the caller's own is kept."""
-    return {**document, "nonce": document.get("nonce") or token_hex(12), "enforce_nonce": True}
+def _with_nonce(document: dict[str, Any], own: str) -> dict[str, Any]:
+    """Return the message with a nonce that Discord enforces: the caller's, or `own`."""
+    return {**document, "nonce": document.get("nonce") or own, "enforce_nonce": True}

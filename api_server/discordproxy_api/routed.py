@@ -69,7 +69,7 @@ class Routed:
 
     def plan(self, request: Any, call: Call) -> Plan:
         """Return what has to be sent for a valid request."""
-        circumstances = Circumstances(_seed(call), _now_ms(), users_only=self._users_only)
+        circumstances = Circumstances(seed_of(call), _now_ms(), users_only=self._users_only)
         parts = prepare(self.rpc.name, request, self._translator.outgoing(request), circumstances)
         if not getattr(request, "crosspost", False):
             return Plan(parts, _nothing)
@@ -112,7 +112,7 @@ class Routed:
         return response  # type: ignore[no-any-return]  # the translator makes what the contract says
 
 
-def _seed(call: Call) -> str:
+def seed_of(call: Call) -> str:
     """Return what the nonces of a call are made of: the same for the same logical call, as far as the caller tells."""
     return f"{call.app} {call.rpc} {call.idempotency_key}" if call.idempotency_key else token_hex(16)
 

@@ -61,6 +61,19 @@ def test_plain_paths_pass_unchanged(path):
     assert made(method="GET", path=path).target == path
 
 
+@pytest.mark.parametrize("path", ["/channels/1/m%65ssages", "/channels/%31/messages", "/channel%73/1/%6dessages"])
+def test_needless_percent_encoding_hides_no_route(path):
+    request = made(method="POST", path=path, json="{}")
+    assert (request.path, request.route.lane) == (
+        "/channels/1/messages",
+        "POST /channels/{channel_id}/messages|channel_id=1",
+    )
+    with pytest.raises(ApiError, match="does not allow"):
+        job(RoutePolicy(deny=["POST /channels/{channel_id}/messages"]), method="POST", path=path)
+    with pytest.raises(ApiError, match="does not allow"):
+        job(RoutePolicy(deny=["GET /users/@me"]), method="GET", path="/users/%40me")
+
+
 def test_query_and_reason_are_encoded():
     request = made(
         method="DELETE",
@@ -85,6 +98,16 @@ def test_a_message_gets_a_nonce_here_too():
     assert b'"enforce_nonce":true' in request.body
     assert request.repeat is Repeat.NONCE
     assert b'"nonce":"mine"' in made(method="POST", path="/channels/1/messages", json='{"nonce": "mine"}').body
+
+
+def test_an_idempotency_key_gives_the_same_nonce_again():
+    def body(key):
+        call = Call("Request", "r", idempotency_key=key)
+        asked = ApiRequest(method="POST", path="/channels/1/messages", json='{"content": "x"}')
+        return Request(RPC, SilentRest(), RoutePolicy()).job(asked, call).run.args[0].body
+
+    assert body("k1") == body("k1") != body("k2")
+    assert body("") != body("")
 
 
 def test_other_posts_are_never_repeated():
