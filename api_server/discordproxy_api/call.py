@@ -62,10 +62,10 @@ class Call:
         self._flying += effect
 
     def succeeded(self, status: int, *, effect: bool) -> None:
-        """Note a 2xx answer: what was in doubt has been settled."""
+        """Note a 2xx answer: what was in doubt has been settled, unless this was a mere preparation."""
         self.answer_status = status
         self._flying -= effect
-        self._doubt = False
+        self._doubt = self._doubt and not effect
         self._done = self._done or effect
 
     def refused(self, status: int, *, effect: bool) -> None:

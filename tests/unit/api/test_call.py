@@ -67,3 +67,12 @@ def test_somebody_elses_doubt():
     call = a_call()
     call.doubt()
     assert call.sent == "unknown"
+
+
+def test_a_preparation_settles_no_doubt():
+    call = a_call()
+    call.left(1.0, effect=True)
+    call.lost(effect=True)
+    call.left(2.0, effect=False)
+    call.succeeded(200, effect=False)
+    assert (call.sent, call.in_doubt) == ("unknown", True)
