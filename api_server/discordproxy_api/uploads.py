@@ -154,7 +154,7 @@ class Uploads:
         except BaseException:
             if room.done() and not room.cancelled():
                 self._release(size)
-            else:
+            elif place in self._line:  # else somebody who left at the same moment has taken it out
                 self._line.remove(place)
                 self._admit()
             raise

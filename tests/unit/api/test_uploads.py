@@ -157,6 +157,19 @@ async def test_the_drain_ends_the_wait():
     assert gate.held == 0
 
 
+async def test_the_drain_ends_several_waits_in_the_same_moment():
+    gate, done = Gate(), asyncio.Event()
+    holder = gate.start(LARGE, done, declared=LARGE)
+    await settle()
+    waiters = [gate.start(size, done, declared=size) for size in (BUDGET, LARGE, LARGE)]
+    await settle()
+    gate.drain.begin()
+    ends = await asyncio.gather(*waiters, return_exceptions=True)
+    assert [getattr(end, "reason", end) for end in ends] == ["DRAINING"] * 3
+    await asyncio.gather(holder, _set(done))
+    assert (gate.held, gate.waiting) == (0, 0)
+
+
 async def test_slow_senders_do_not_keep_others_out(monkeypatch):
     monkeypatch.setattr(module, "QUICK_S", 0.01)
     gate, done, arrived = Gate(quick=1, slow=1), asyncio.Event(), asyncio.Event()
