@@ -139,9 +139,9 @@ class Idempotency:
     async def _first(self, once: Once, call: Call, owner: str, perform: Perform) -> bytes:
         renewal = asyncio.create_task(self._renew(once, owner))
         try:
-            if once.repeat is Repeat.NEVER:  # should this worker die now, nobody may run it again
-                await self._note(once, owner, _DOUBT, self._kept_s)
             try:
+                if once.repeat is Repeat.NEVER:  # should this worker die now, nobody may run it again
+                    await self._note(once, owner, _DOUBT, self._kept_s)
                 result = await perform()
             except BaseException:
                 await self._failed(once, call, owner)

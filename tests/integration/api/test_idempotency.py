@@ -185,6 +185,32 @@ async def test_a_caller_that_left_before_anything_was_sent_stops_the_call(world)
     assert world.runs == 2
 
 
+class SlowNotes(FakeNotes):
+    """Keeps a result, but tells so only when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.settled, self.tell = asyncio.Event(), asyncio.Event()
+
+    async def settle(self, key, request, **how):
+        await super().settle(key, request, **how)
+        self.settled.set()
+        await self.tell.wait()
+
+
+async def test_a_caller_that_left_while_the_doubt_was_noted_leaves_no_doubt():
+    notes = SlowNotes()
+    world = World(notes)
+    first = asyncio.ensure_future(world.ask(repeat=Repeat.NEVER))
+    await notes.settled.wait()
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    notes.tell.set()
+    await world.idempotency.finish()
+    assert world.runs == 0
+    assert await world.ask(repeat=Repeat.NEVER) == b"answer"
+
+
 class CountingNotes(FakeNotes):
     """Tells when a claim has been renewed a few times."""
 
