@@ -231,6 +231,20 @@ async def test_apps_share_a_bucket_whoever_came_first(valkey):
     assert first.count("few") in {19, 20}
 
 
+async def test_priorities_within_one_app(valkey):
+    discord = world("leaky", 1000, latency=QUICK)
+    async with fleet(valkey, discord, 1, clock=None) as workers:
+        async with workers.brokers[0].acquire(message_in(1)):
+            calls = []
+            for number, priority in enumerate(("low", "normal", "normal", "high", "normal", "high")):
+                caller = Caller("one", priority)
+                calls.append(asyncio.create_task(workers.send(0, message_in(1), (priority, number), caller=caller)))
+                await held(workers, number + 2)
+        await asyncio.gather(*calls)
+    order = [arrival.label for arrival in discord.arrivals]
+    assert order == [("high", 3), ("high", 5), ("normal", 1), ("normal", 2), ("normal", 4), ("low", 0)]
+
+
 async def test_urgent_call_does_not_queue_behind_a_thousand_of_another_app(valkey):
     discord = world("fixed", 5, 5.0, global_limit=GlobalLimit(50, "sliding"))
     loop = asyncio.get_running_loop()
