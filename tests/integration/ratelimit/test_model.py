@@ -563,6 +563,19 @@ STORIES: dict[str, tuple[Any, ...]] = {
         Pass(250_000),
         call(Sign("n")),
     ),
+    "slots have become free since anybody asked for one": (
+        *FIRST_TWO_ROUTES_ARE_KNOWN,
+        call(*[Acquire(0)] * 3),
+        call(*[Complete(pick) for pick in range(3)]),
+        Pass(1_500_000),
+        call(Acquire(0)),
+    ),
+    "a backlog of many seconds waits for the global limit": (
+        call(Acquire(2)),
+        call(Complete(0, Says())),
+        *[call(*[Acquire(2)] * 100)] * 7,
+        *[step for _ in range(8) for step in (call(*[Complete(pick, Says()) for pick in range(4)]), Pass(250_000))],
+    ),
     "a replica takes over with old data": (
         call(Acquire(0)),
         call(Complete(0)),
@@ -599,11 +612,13 @@ STORIES: dict[str, tuple[Any, ...]] = {
 }
 
 
-@pytest.mark.parametrize("limit", [50, 1])
+@pytest.mark.parametrize("limit", [50, 5, 1])
 @pytest.mark.parametrize("leaky", [False, True], ids=["fixed", "leaky"])
 @pytest.mark.parametrize("title", STORIES)
 def test_stories_that_once_went_wrong(server: tuple[Any, Any], title: str, leaky: bool, limit: int) -> None:
     story = Story(*server, f"model{next(numbers)}", limit, leaky)
-    for step in STORIES[title]:
-        story.follow(step)
-    story.clean_up()
+    try:
+        for step in STORIES[title]:
+            story.follow(step)
+    finally:
+        story.clean_up()
