@@ -15,24 +15,9 @@ from discordproxy import _arguments
 from discordproxy._routes import is_read
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordClient
-from discordproxy.discord_api_pb2 import DESCRIPTOR
+from fakes.client_methods import RPCS, method_name
 
 PACKAGE = Path(discordproxy.__file__).parent
-RPCS = DESCRIPTOR.services_by_name["DiscordApi"].methods_by_name
-# The names of 1.5.1 and of the applications; all other methods are named like their RPC.
-HISTORICAL_NAMES = {
-    "SendChannelMessage": "create_channel_message",
-    "SendDirectMessage": "create_direct_message",
-    "EditMessage": "edit_channel_message",
-    "GetMessage": "get_channel_message",
-    "GetMessages": "get_channel_messages",
-    "DeleteMessage": "delete_channel_message",
-    "BulkDeleteMessages": "bulk_delete_channel_messages",
-}
-
-
-def method_name(rpc):
-    return HISTORICAL_NAMES.get(rpc) or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", rpc).lower()
 
 
 def calls_of(method):

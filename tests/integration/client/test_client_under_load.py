@@ -1,14 +1,16 @@
 """One client used by many threads, tasks and processes, and a proxy that dies under it."""
 
 import asyncio
-import os
-import threading
+import json
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordClient, DiscordProxyException
+from fakes import forking_program
 from fakes.mortal_proxy import Progress, dying_again_and_again, mortal_proxy
 
 MESSAGES = 1000
@@ -20,45 +22,10 @@ def proxy(tmp_path):
         yield process
 
 
-@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")  # forking while threads run is the point
 def test_forty_forked_children_while_the_parent_calls(proxy):
-    client = DiscordClient(proxy.address, timeout=30, retries=0)
-    stopping = threading.Event()
-    parent_failures = []
-
-    def keep_calling():
-        while not stopping.is_set():
-            try:
-                client.get_guild_channels(1)
-            except DiscordProxyException as error:  # noqa: PERF203 -- the loop must go on
-                parent_failures.append(error)
-
-    callers = [threading.Thread(target=keep_calling) for _ in range(2)]
-    for caller in callers:
-        caller.start()
-    children = []
-    for _ in range(40):
-        client.get_guild_channels(1)
-        if (child := os.fork()) == 0:
-            os._exit(child_calls(client, proxy.address))
-        children.append(child)
-    outcomes = [os.waitpid(child, 0)[1] for child in children]
-    stopping.set()
-    for caller in callers:
-        caller.join()
-    client.close()
-    assert (outcomes, parent_failures) == ([0] * 40, [])
-
-
-def child_calls(inherited, address):
-    """Return the exit status of a forked child that uses the inherited client and one of its own."""
-    try:
-        for _ in range(5):
-            inherited.get_guild_channels(1)
-            DiscordClient(address, timeout=30, retries=0).get_guild_channels(1)
-    except BaseException:  # noqa: BLE001 -- nothing may reach the test runner in a child
-        return 1
-    return 0
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", forking_program.__file__, proxy.address]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(run.stdout) == {"children": [0] * forking_program.CHILDREN, "parent": []}
 
 
 def test_sixty_four_threads(proxy):
@@ -76,7 +43,7 @@ async def test_a_thousand_tasks(proxy):
 
 def test_killed_proxy_with_repetitions_sends_each_message_once(proxy):
     progress = Progress()
-    with DiscordClient(proxy.address, timeout=60, retries=10) as client:
+    with DiscordClient(proxy.address, timeout=60, retries=50) as client:
 
         def send(number):
             client.create_channel_message(1, str(number))
@@ -111,7 +78,7 @@ def test_killed_proxy_without_repetitions_says_truthfully_what_was_sent(proxy):
 
 async def test_killed_proxy_async(proxy):
     progress = Progress()
-    async with AsyncDiscordClient(proxy.address, timeout=60, retries=10) as client:
+    async with AsyncDiscordClient(proxy.address, timeout=60, retries=50) as client:
         gate = asyncio.Semaphore(16)
 
         async def send(number):
