@@ -140,7 +140,7 @@ def _payload(request: RestRequest) -> Any:
         return request.body
     form = aiohttp.FormData(quote_fields=False)  # Discord takes UTF-8 file names as they are
     if request.body is not None:
-        form.add_field("payload_json", request.body, content_type="application/json")
+        form.add_field("payload_json", request.body.decode(), content_type="application/json")
     for file in request.files:
         form.add_field(
             file.field,
