@@ -574,7 +574,9 @@ STORIES: dict[str, tuple[Any, ...]] = {
         call(Acquire(2)),
         call(Complete(0, Says())),
         *[call(*[Acquire(2)] * 100)] * 7,
-        *[step for _ in range(8) for step in (call(*[Complete(pick, Says()) for pick in range(4)]), Pass(250_000))],
+        call(*[Complete(pick, Says()) for pick in range(50)]),
+        Pass(SECOND),
+        *[call(Sign("n")), Pass(60_000)] * 4,
     ),
     "a replica takes over with old data": (
         call(Acquire(0)),
