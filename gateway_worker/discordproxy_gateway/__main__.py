@@ -7,7 +7,7 @@ import sys
 
 import uvloop
 
-from discordproxy_gateway.failures import EXIT_STATUS, FatalFailure
+from discordproxy_gateway.failures import EXIT_STATUS, FatalError
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.settings import GatewaySettings
 from discordproxy_gateway.worker import Options, Worker
@@ -61,7 +61,7 @@ async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
     except BrokerUnavailable as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return 1
-    except FatalFailure as error:
+    except FatalError as error:
         print(f"ERROR: {error}", file=sys.stderr)
         if not park:
             return EXIT_STATUS

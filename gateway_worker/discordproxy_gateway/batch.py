@@ -7,9 +7,9 @@ a successor gets again must not be half applied.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from discordproxy_gateway.pump import Dispatch
-from discordproxy_gateway.scripts import Operation
+from discordproxy_gateway.dispatch import Dispatch
 from discordproxy_gateway.session import Session
+from discordproxy_gateway.writes import Operation
 
 EVENTS_PER_CALL = 100
 WORDS_PER_CALL = 1500

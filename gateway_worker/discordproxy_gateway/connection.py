@@ -10,11 +10,12 @@ from typing import Any
 from discordproxy_gateway import pump, status
 from discordproxy_gateway.chunking import Chunker  # noqa: TC001 - types are real here
 from discordproxy_gateway.defer import Deferrer  # noqa: TC001 - types are real here
-from discordproxy_gateway.failures import SessionOutOfStep
+from discordproxy_gateway.dispatch import Dispatch
+from discordproxy_gateway.failures import SessionOutOfStepError
 from discordproxy_gateway.leader import Lease
-from discordproxy_gateway.pump import Dispatch, Socket
+from discordproxy_gateway.pump import Socket
 from discordproxy_gateway.reconnect import End
-from discordproxy_gateway.session import SessionStore
+from discordproxy_gateway.session_store import SessionStore
 from discordproxy_gateway.tasks import end
 from discordproxy_gateway.writer import Writer  # noqa: TC001 - types are real here
 
@@ -96,7 +97,7 @@ class Connection:
         """Read until the connection ends, and return how; None when `over` came first, or no socket was opened.
 
         Raises:
-            LeaseLost: a newer leader has written.
+            LeaseLostError: a newer leader has written.
         """
         if self.socket is None:
             return None
@@ -128,7 +129,7 @@ class Connection:
         if writing.done():
             try:
                 writing.result()
-            except SessionOutOfStep as error:
+            except SessionOutOfStepError as error:
                 return End(f"out of step with Redis ({error})")
         if reading.cancelled() or not reading.done():
             return None

@@ -19,21 +19,21 @@ class GatewayError(Exception):
     """Why a connection ends from our side.
 
     GatewayError
-     |- FatalFailure       connecting cannot work until the operator changes something; the text is the line for them
-     |- LeaseLost          somebody else may hold the connection by now; nothing may be sent or written any more
-     `- SessionOutOfStep   Redis holds another session or sequence: it has to be resumed, or begun, from there
+     |- FatalError              only the operator can mend it; the text is the line for them
+     |- LeaseLostError          somebody else may hold the connection by now; nothing may be sent or written any more
+     `- SessionOutOfStepError   Redis holds another session or sequence: it has to be resumed, or begun, from there
     """
 
 
-class FatalFailure(GatewayError):
+class FatalError(GatewayError):
     """Connecting cannot work until the operator changes something; the text is the one line for them."""
 
 
-class LeaseLost(GatewayError):
+class LeaseLostError(GatewayError):
     """Somebody else may hold the connection by now; nothing may be sent or written any more."""
 
 
-class SessionOutOfStep(GatewayError):
+class SessionOutOfStepError(GatewayError):
     """Redis holds another session or sequence than this connection: it has to be resumed, or begun, from there."""
 
 

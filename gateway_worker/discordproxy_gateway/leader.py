@@ -7,7 +7,7 @@ import secrets
 
 from redis.exceptions import RedisError
 
-from discordproxy_gateway.failures import LeaseLost
+from discordproxy_gateway.failures import LeaseLostError
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.scripts import Scripts
 
@@ -38,23 +38,23 @@ class Lease:
         self._sure_until = asked_at + self._lease_s * (1 - _MARGIN)
 
     def require(self) -> None:
-        """Raise LeaseLost unless the lease is ours for sure, by this process's own monotonic clock."""
+        """Raise LeaseLostError unless the lease is ours for sure, by this process's own monotonic clock."""
         if self.lost.is_set() or asyncio.get_running_loop().time() >= self._sure_until:
             self.lost.set()
-            raise LeaseLost
+            raise LeaseLostError
 
     async def renew(self) -> None:
         """Ask Redis whether the lease is still ours and prolong it.
 
         Raises:
-            LeaseLost: it is not.
+            LeaseLostError: it is not.
             RedisError, OSError: nobody knows; the lease runs on until `require` says otherwise.
         """
         asked_at = asyncio.get_running_loop().time()
         key = self._keys.lease(self.slot)
         if not await self._scripts.run("renew_lease", [key], [self._owner, _ms(self._lease_s)]):
             self.lost.set()
-            raise LeaseLost
+            raise LeaseLostError
         self.extend(asked_at)
 
     async def keep(self) -> None:
@@ -66,7 +66,7 @@ class Lease:
                 await self.renew()
             except (RedisError, OSError) as error:
                 log.warning("lease of shard %s not renewed: %s", self.slot, type(error).__name__)
-            except LeaseLost:
+            except LeaseLostError:
                 log.warning("lease of shard %s lost: Redis is away or forgot it, or another worker leads", self.slot)
 
     def _sure_for_s(self) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 
 from discordproxy_gateway import parts
 from discordproxy_gateway.keys import Keys
-from discordproxy_gateway.scripts import Operation
+from discordproxy_gateway.writes import Operation
 
 
 @dataclass(slots=True)

@@ -12,8 +12,8 @@ import orjson
 from discordproxy_gateway import parts
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.member_lists import GuildMemory, MemberLists
-from discordproxy_gateway.scripts import Operation
 from discordproxy_gateway.session import mark_of
+from discordproxy_gateway.writes import Operation
 
 INTERNAL = frozenset({"READY", "RESUMED", "GUILD_MEMBERS_CHUNK", "RATE_LIMITED", "VOICE_SERVER_UPDATE"})
 """Never passed on: they concern the connection itself, or carry a secret of it."""

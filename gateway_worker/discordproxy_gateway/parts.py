@@ -10,7 +10,7 @@ import orjson
 
 from discordproxy_gateway.cache import members as codec
 from discordproxy_gateway.keys import Keys
-from discordproxy_gateway.scripts import Operation
+from discordproxy_gateway.writes import Operation
 
 MEMBERS_PER_OPERATION = 250
 """Keeps a single script call short: the index costs some microseconds a member."""

@@ -16,6 +16,7 @@ import yarl
 from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 from discord.http import Route
 
+from discordproxy_gateway.dispatch import Dispatch
 from discordproxy_gateway.reconnect import End
 from discordproxy_gateway.session import Session
 
@@ -27,16 +28,6 @@ CLOSE_S = 1.0
 
 HAND_OVER = 4000
 """Close code that keeps the session for a successor; 1000 and 1001 would end it (Discord: gateway, disconnecting)."""
-
-
-@dataclass(slots=True)
-class Dispatch:
-    """One event: Discord's name, its data, its sequence in the session, the loop time of its arrival."""
-
-    name: str
-    data: Any
-    sequence: int
-    received_at: float
 
 
 class Link(Protocol):

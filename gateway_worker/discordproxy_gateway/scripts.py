@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-import msgpack  # type: ignore[import-untyped] # the package ships no types
 from redis.asyncio import Redis
 
-Operation = tuple[Any, ...]
-"""A write planned in Python: command, key, argument... (strings or bytes; ids are strings)."""
+from discordproxy_gateway.writes import Operation, pack
 
 _PRELUDES = {"apply": ("index", "write"), "fenced": ("index", "write")}
 
@@ -37,21 +35,3 @@ class Scripts:
         """Run operations if `fence` is still the newest; False if it is not and nothing was written."""
         keys, packed = pack(operations, (fence_key,))
         return bool(await self.run("fenced", keys, (fence, packed)) == b"OK")
-
-
-def pack(operations: Sequence[Operation], first_keys: Sequence[str]) -> tuple[list[str], bytes]:
-    """Return KEYS, beginning with `first_keys`, and the operations with keys replaced by their place in KEYS."""
-    places = {key: place for place, key in enumerate(first_keys, 1)}
-    packed = []
-    for operation in operations:
-        command, key = operation[:2]
-        place = places.setdefault(key, len(places) + 1)
-        if command in _TWO_KEYS:
-            second = places.setdefault(operation[2], len(places) + 1)
-            packed.append((command, place, second, *operation[3:]))
-        else:
-            packed.append((command, place, *operation[2:]))
-    return list(places), msgpack.packb(packed, use_bin_type=False)
-
-
-_TWO_KEYS = frozenset({"FORGET", "PRUNE"})

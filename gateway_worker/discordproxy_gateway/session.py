@@ -1,21 +1,7 @@
-"""What outlives a process: the session to resume, the budget of IDENTIFY, the failure that forbids connecting."""
+"""A session of the gateway, and the short names made of it. Pure."""
 
 import hashlib
-import json
 from dataclasses import dataclass
-from typing import Any
-
-from discordproxy_gateway.keys import Keys, Slot
-from discordproxy_gateway.scripts import Operation, Scripts
-
-GATE_MS = 5_000
-"""Discord: one IDENTIFY per concurrency group and 5 seconds (gateway, rate limiting of identify)."""
-
-HANDSHAKE_MS = 30_000
-"""How long the gate stays shut for a process that dies between opening a socket and IDENTIFY."""
-
-FATAL_MS = 600_000
-"""How long the same token and intents stay away after a fatal failure, so that a crash loop costs nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +22,6 @@ class Session:
         return f"Session({self.mark}, sequence {self.sequence})"
 
 
-@dataclass(frozen=True, slots=True)
-class IdentifyAnswer:
-    """What the budget says. `verdict` is GO, ASK (Discord must be asked for the budget first), LOW or WAIT."""
-
-    verdict: str
-    remaining: int = 0
-    wait_s: float = 0.0
-
-
 def mark_of(session_id: str) -> str:
     """Return a short public name of a session; the id itself is needed to resume and stays in its record."""
     return hashlib.sha256(session_id.encode()).hexdigest()[:12]
@@ -53,76 +30,3 @@ def mark_of(session_id: str) -> str:
 def fingerprint_of(token: str, intents: int, shard_count: int) -> str:
     """Return what a session depends on, as a hash: resuming with anything else would keep the old intents."""
     return hashlib.sha256(f"{token}:{intents}:{shard_count}".encode()).hexdigest()[:32]
-
-
-class SessionStore:
-    """The records of one bot in Redis. Reads are plain; writes of a slot go through its fence."""
-
-    def __init__(self, scripts: Scripts, keys: Keys) -> None:
-        self._scripts = scripts
-        self._redis = scripts.redis
-        self._keys = keys
-
-    async def load(self, slot: Slot, fingerprint: str) -> Session | None:
-        """Return the session to resume; None if there is none, or one of another token, intents or shard count."""
-        names = ["id", "seq", "resume_url", "fingerprint"]
-        fields: list[Any] = await self._redis.hmget(self._keys.session(slot), names)
-        session_id, sequence, resume_url, stored = (value.decode() if value else "" for value in fields)
-        if not session_id or not sequence or not resume_url or stored != fingerprint:
-            return None
-        return Session(session_id, int(sequence), resume_url, stored)
-
-    def forget(self, slot: Slot) -> Operation:
-        """Return the operation that drops a session Discord no longer knows."""
-        return ("DEL", self._keys.session(slot))
-
-    async def may_identify(self, group: int, floor: int | None) -> IdentifyAnswer:
-        """Ask for an IDENTIFY. After GO, connect and call `identified`, or `not_identified`, without delay.
-
-        Args:
-            group: shard id modulo Discord's max_concurrency; each group has its own pace.
-            floor: refuse when no more than so many are left today; None never refuses.
-        """
-        keys = [self._keys.identify_budget, self._keys.identify_gate(group)]
-        verdict, *numbers = await self._scripts.run("identify", keys, ["" if floor is None else floor, HANDSHAKE_MS])
-        match verdict:
-            case b"WAIT":
-                return IdentifyAnswer("WAIT", wait_s=numbers[0] / 1000)
-            case b"LOW":
-                return IdentifyAnswer("LOW", numbers[0], numbers[1] / 1000)
-            case _:
-                return IdentifyAnswer(verdict.decode(), numbers[0])
-
-    async def identified(self, group: int) -> None:
-        """Charge the IDENTIFY that is about to be sent, and let the next of its group follow at Discord's pace."""
-        async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.hincrby(self._keys.identify_budget, "remaining", -1)
-            pipeline.set(self._keys.identify_gate(group), "1", px=GATE_MS)
-            await pipeline.execute()
-
-    async def not_identified(self, group: int) -> None:
-        """Let others of the group go ahead: the connection failed before an IDENTIFY was sent."""
-        await self._redis.delete(self._keys.identify_gate(group))
-
-    async def learn_budget(self, remaining: int, reset_after_ms: int) -> None:
-        """Note what Discord says about today's IDENTIFYs."""
-        seconds, microseconds = await self._redis.time()
-        reset_at_ms = seconds * 1000 + microseconds // 1000 + reset_after_ms
-        key = self._keys.identify_budget
-        async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.hset(key, mapping={"remaining": remaining, "reset_at_ms": reset_at_ms})
-            pipeline.pexpireat(key, reset_at_ms + 60_000)
-            await pipeline.execute()
-
-    async def fail(self, fingerprint: str, line: str) -> None:
-        """Record a fatal failure for everybody who would connect in the same way."""
-        await self._redis.set(self._keys.fatal, json.dumps({"fingerprint": fingerprint, "line": line}), px=FATAL_MS)
-
-    async def failure(self, fingerprint: str) -> tuple[str, float] | None:
-        """Return the recorded failure of the same token and intents: its line and the seconds it still holds."""
-        async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.get(self._keys.fatal)
-            pipeline.pttl(self._keys.fatal)
-            text, ms = await pipeline.execute()
-        record = json.loads(text) if text else {}
-        return (record["line"], ms / 1000) if record.get("fingerprint") == fingerprint else None

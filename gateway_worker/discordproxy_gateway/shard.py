@@ -15,14 +15,14 @@ from discordproxy_gateway.chunking import Chunker
 from discordproxy_gateway.connection import Connection
 from discordproxy_gateway.defer import Deferrer
 from discordproxy_gateway.events.interactions import Interactions
-from discordproxy_gateway.failures import LeaseLost
+from discordproxy_gateway.failures import LeaseLostError
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.leader import Leader, Lease
 from discordproxy_gateway.memory import load_planner
 from discordproxy_gateway.pump import Bot
 from discordproxy_gateway.reconnect import End, next_step
 from discordproxy_gateway.scripts import Scripts
-from discordproxy_gateway.session import SessionStore
+from discordproxy_gateway.session_store import SessionStore
 from discordproxy_gateway.tasks import end, first, race
 from discordproxy_gateway.writer import Retention, Writer
 
@@ -73,7 +73,7 @@ class Shard:
         """Lead whenever the lease is free, until `stopping` is set; then hand over and return.
 
         Raises:
-            failures.FatalFailure: connecting is hopeless; the lease is released.
+            failures.FatalError: connecting is hopeless; the lease is released.
         """
         stop = asyncio.ensure_future(first(stopping))
         try:
@@ -115,7 +115,7 @@ class Term:
         )
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Stay connected until `stopping` is set or the lease is lost; raises FatalFailure."""
+        """Stay connected until `stopping` is set or the lease is lost; raises FatalError."""
         await self._status.tell(
             owner=status.owner_name(), fence=self._lease.fence, intents=" ".join(self._plan.intents)
         )
@@ -126,7 +126,7 @@ class Term:
                 if ended is not None:
                     await self._recover(ended, over)
             await self._status.tell(state=status.STOPPED)
-        except LeaseLost:
+        except LeaseLostError:
             log.warning("%r: stepping down", self._lease)
         finally:
             over.cancel()
@@ -215,7 +215,7 @@ class Term:
         line = failures.fatal_line(ended.code, intents=self._plan.intents, shards=str(slot))
         if line is not None:
             await self._status.tell(state=status.FATAL, reason=line)
-            raise failures.FatalFailure(line)
+            raise failures.FatalError(line)
         failed = self._lost_sessions if ended.must_identify else self._failures
         step = next_step(ended, failures=failed, chance=random.random())  # noqa: S311 - spreads load
         self._failures += 1

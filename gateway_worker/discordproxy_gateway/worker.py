@@ -18,7 +18,8 @@ from discordproxy_gateway.leader import Leader
 from discordproxy_gateway.pump import REFUSALS, Bot
 from discordproxy_gateway.reconnect import End, next_step
 from discordproxy_gateway.scripts import Scripts
-from discordproxy_gateway.session import SessionStore, fingerprint_of
+from discordproxy_gateway.session import fingerprint_of
+from discordproxy_gateway.session_store import SessionStore
 from discordproxy_gateway.shard import Plan, Shard
 from discordproxy_gateway.tasks import race, together
 from discordproxy_gateway.writer import Retention
@@ -67,14 +68,14 @@ class Worker:
         """Work until `stopping` is set; every session is then left for a successor to resume.
 
         Raises:
-            failures.FatalFailure: the operator has to change something; recorded, so that restarts stay away.
+            failures.FatalError: the operator has to change something; recorded, so that restarts stay away.
         """
         stop = asyncio.ensure_future(stopping.wait())
         try:
             shards = await race(self._prepare(), stop)
             if shards is not None:
                 await together(shard.run(stopping) for shard in shards)
-        except failures.FatalFailure as error:
+        except failures.FatalError as error:
             await self._record(error)
             raise
         finally:
@@ -117,7 +118,7 @@ class Worker:
         except BaseException as error:
             await bot.close()
             if isinstance(error, discord.LoginFailure):
-                raise failures.FatalFailure(failures.BAD_TOKEN) from None
+                raise failures.FatalError(failures.BAD_TOKEN) from None
             raise
         self._bot = bot
         log.info("logged in as bot %s", user["id"])
@@ -127,12 +128,12 @@ class Worker:
         known = None if self._options.force else await self._store.failure(self._identity)
         if known is not None:
             line, seconds = known
-            raise failures.FatalFailure(
+            raise failures.FatalError(
                 f"{line}; not tried again for {seconds:.0f} s with the same token and intents, "
                 "start with --force to try at once"
             )
 
-    async def _record(self, error: failures.FatalFailure) -> None:
+    async def _record(self, error: failures.FatalError) -> None:
         try:
             if await self._store.failure(self._identity) is None:
                 await self._store.fail(self._identity, str(error))

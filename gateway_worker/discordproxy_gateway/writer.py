@@ -14,13 +14,14 @@ import msgpack  # type: ignore[import-untyped] # the package ships no types
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
 from discordproxy_gateway.batch import Batch, Planned
-from discordproxy_gateway.failures import LeaseLost, SessionOutOfStep
+from discordproxy_gateway.dispatch import Dispatch
+from discordproxy_gateway.failures import LeaseLostError, SessionOutOfStepError
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.leader import Lease
 from discordproxy_gateway.operations import Planner
-from discordproxy_gateway.pump import Dispatch
-from discordproxy_gateway.scripts import Operation, Scripts, pack
+from discordproxy_gateway.scripts import Scripts
 from discordproxy_gateway.session import Session
+from discordproxy_gateway.writes import Operation, pack
 
 log = logging.getLogger(__name__)
 
@@ -109,8 +110,8 @@ class Writer:
         """Apply what is queued until told to finish.
 
         Raises:
-            LeaseLost: a newer leader writes now; nothing of the current batch was written.
-            SessionOutOfStep: Redis lost the session or went back in time; same.
+            LeaseLostError: a newer leader writes now; nothing of the current batch was written.
+            SessionOutOfStepError: Redis lost the session or went back in time; same.
         """
         while batch := await self._collect():
             await self._apply(batch)
@@ -154,7 +155,7 @@ class Writer:
     async def _apply(self, batch: Batch) -> None:
         if self._session is None and batch.begins is None:
             if batch.events:
-                raise SessionOutOfStep("an event came before READY")
+                raise SessionOutOfStepError("an event came before READY")
             return
         try:
             await self._store(batch)
@@ -179,7 +180,7 @@ class Writer:
         """Run the script; several times for an event that writes much, the sequence advancing with the last call."""
         new = batch.begins or self._session
         if new is None:
-            raise SessionOutOfStep("no session has begun")
+            raise SessionOutOfStepError("no session has begun")
         sequence = batch.events[-1].sequence if batch.events else new.sequence
         # A session counts from 0 until READY is stored completely: Discord refuses to resume it from there.
         expected: int | str = "" if batch.begins else new.sequence
@@ -220,11 +221,11 @@ def _check(reply: list[Any], expected: int | str, after: int) -> None:
         case b"OK":
             return
         case b"STALE":
-            raise LeaseLost
+            raise LeaseLostError
         case b"SEQ_MISMATCH" if expected != after and int(reply[1]) == after:
             return
         case verdict:
-            raise SessionOutOfStep(verdict.decode())
+            raise SessionOutOfStepError(verdict.decode())
 
 
 _SERVER_STATES = ("OOM", "MISCONF", "BUSY", "NOREPLICAS", "READONLY", "CLUSTERDOWN", "TRYAGAIN")

@@ -15,6 +15,7 @@ with warnings.catch_warnings():
     from discord.http import HTTPClient, Route
 
 from discordproxy_gateway import pump
+from discordproxy_gateway.dispatch import Dispatch
 from discordproxy_gateway.session import Session
 from fakes.gateway import TOKEN, FakeGateway
 
@@ -28,7 +29,7 @@ class Recording:
         self.events: list[tuple[str, int]] = []
         self.identifies = self.resumes = self.acks = 0
 
-    async def receive(self, event: pump.Dispatch) -> None:
+    async def receive(self, event: Dispatch) -> None:
         self.events.append((event.name, event.sequence))
 
     async def alive(self, latency_s: float) -> None:

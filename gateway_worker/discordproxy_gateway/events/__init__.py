@@ -7,38 +7,38 @@
 The stream of each shard holds events as Discord sent them, with an ordinal that makes losses visible.
 """
 
-from discordproxy_gateway.events.cursor import BadCursor, Cursor, Position
+from discordproxy_gateway.events.cursor import BadCursorError, Cursor, Position
 from discordproxy_gateway.events.entry import Entry
-from discordproxy_gateway.events.filters import Filter, IntentOff, UnknownEvent, check_types
+from discordproxy_gateway.events.filters import Filter, IntentOffError, UnknownEventError, check_types
 from discordproxy_gateway.events.hub import EventHub, Item, Kind, Subscription
 from discordproxy_gateway.events.interactions import APPLICATION, DEFERRED, Interactions
 from discordproxy_gateway.events.tail import (
     BLOCK_MS,
-    CursorExpired,
+    CursorExpiredError,
     EventsError,
-    EventsUnavailable,
-    SubscriberTooSlow,
+    EventsUnavailableError,
+    SubscriberTooSlowError,
 )
 
 __all__ = [
     "APPLICATION",
     "BLOCK_MS",
     "DEFERRED",
-    "BadCursor",
+    "BadCursorError",
     "Cursor",
-    "CursorExpired",
+    "CursorExpiredError",
     "Entry",
     "EventHub",
     "EventsError",
-    "EventsUnavailable",
+    "EventsUnavailableError",
     "Filter",
-    "IntentOff",
+    "IntentOffError",
     "Interactions",
     "Item",
     "Kind",
     "Position",
-    "SubscriberTooSlow",
+    "SubscriberTooSlowError",
     "Subscription",
-    "UnknownEvent",
+    "UnknownEventError",
     "check_types",
 ]

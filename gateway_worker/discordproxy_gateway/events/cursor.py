@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 
-class BadCursor(ValueError):
+class BadCursorError(ValueError):
     """The text is no cursor of ours."""
 
 
@@ -46,13 +46,13 @@ class Cursor:
         """Read a cursor that `str` has written.
 
         Raises:
-            BadCursor: it was not.
+            BadCursorError: it was not.
         """
         try:
             places = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
             return cls({int(s): Position(_text(epoch), int(n), _entry(entry)) for s, epoch, n, entry in places})
         except (binascii.Error, ValueError, TypeError) as error:
-            raise BadCursor("this is no cursor of this service") from error
+            raise BadCursorError("this is no cursor of this service") from error
 
 
 def _text(value: Any) -> str:

@@ -8,11 +8,11 @@ from discordproxy_gateway.events.entry import Entry
 from discordproxy_gateway.intents import EVENTS
 
 
-class UnknownEvent(ValueError):
+class UnknownEventError(ValueError):
     """No event has this name; the text names the nearest one."""
 
 
-class IntentOff(ValueError):
+class IntentOffError(ValueError):
     """The bot is not connected with an intent that brings this event; the text names it."""
 
 
@@ -46,15 +46,15 @@ def check_types(types: Iterable[str], intents: Collection[str]) -> frozenset[str
         intents: names of the intents the bot is connected with; empty when nobody knows.
 
     Raises:
-        UnknownEvent: a name Discord does not have.
-        IntentOff: the event can never come.
+        UnknownEventError: a name Discord does not have.
+        IntentOffError: the event can never come.
     """
     wanted = frozenset(types)
     for name in sorted(wanted):
         if name not in EVENTS:
             near = difflib.get_close_matches(name.upper(), EVENTS, n=1)
-            raise UnknownEvent(f"unknown event {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
+            raise UnknownEventError(f"unknown event {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
         needed = EVENTS[name]
         if intents and needed and not set(needed) & set(intents):
-            raise IntentOff(f"{name} needs the intent {' or '.join(needed)}; add it to DISCORDPROXY_INTENTS")
+            raise IntentOffError(f"{name} needs the intent {' or '.join(needed)}; add it to DISCORDPROXY_INTENTS")
     return wanted

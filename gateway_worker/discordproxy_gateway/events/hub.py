@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from discordproxy_gateway.events.cursor import Cursor
 from discordproxy_gateway.events.entry import Entry
 from discordproxy_gateway.events.filters import Filter
-from discordproxy_gateway.events.tail import EventsUnavailable, Feed, Tail
+from discordproxy_gateway.events.tail import EventsUnavailableError, Feed, Tail
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.tasks import end
 
@@ -91,7 +91,7 @@ class Subscription:
         try:
             return any([await feed.refill() for _, feed in self._feeds])
         except (RedisError, OSError) as error:
-            raise EventsUnavailable("Redis does not answer") from error
+            raise EventsUnavailableError("Redis does not answer") from error
 
     def add(self, shard_id: int, feed: Feed) -> None:
         """Take events of another shard."""
@@ -134,8 +134,8 @@ class EventHub:
             earliest: start with the oldest event that is kept instead of with what comes.
 
         Raises:
-            EventsUnavailable: no gateway worker has connected yet, or Redis is away.
-            CursorExpired: events after the cursor are lost.
+            EventsUnavailableError: no gateway worker has connected yet, or Redis is away.
+            CursorExpiredError: events after the cursor are lost.
         """
         subscription = Subscription(self._heartbeat_s)
         opened: list[tuple[Tail, Feed]] = []
@@ -147,7 +147,7 @@ class EventHub:
                 subscription.add(tail.shard_id, feed)
         except (RedisError, OSError) as error:
             _close(opened)
-            raise EventsUnavailable("Redis does not answer") from error
+            raise EventsUnavailableError("Redis does not answer") from error
         except BaseException:
             _close(opened)
             raise
@@ -163,11 +163,11 @@ class EventHub:
         async with self._opening:
             shard_count = int(await self._redis.get(self._keys.shard_count) or 0)
             if not shard_count:
-                raise EventsUnavailable("no gateway worker has connected to Discord yet")
+                raise EventsUnavailableError("no gateway worker has connected to Discord yet")
             if len(self._tails) != shard_count:
                 for tail in self._tails:
                     for feed in tail.feeds:
-                        feed.fail(EventsUnavailable("the number of shards has changed"))
+                        feed.fail(EventsUnavailableError("the number of shards has changed"))
                 await self.close()
                 tails = [Tail(self._redis, self._blocking, self._keys, shard_id) for shard_id in range(shard_count)]
                 for tail in tails:

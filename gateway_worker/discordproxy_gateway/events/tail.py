@@ -31,17 +31,17 @@ class EventsError(Exception):
     """Why a subscription cannot begin or go on.
 
     EventsError
-     |- EventsUnavailable   no gateway worker has ever connected, or Redis is away
-     |- CursorExpired       events after the cursor are lost
-     `- SubscriberTooSlow   the subscriber fell behind what is kept
+     |- EventsUnavailableError   no gateway worker has ever connected, or Redis is away
+     |- CursorExpiredError       events after the cursor are lost
+     `- SubscriberTooSlowError   the subscriber fell behind what is kept
     """
 
 
-class EventsUnavailable(EventsError):
+class EventsUnavailableError(EventsError):
     """There are no events to be had now."""
 
 
-class CursorExpired(EventsError):
+class CursorExpiredError(EventsError):
     """Events behind the cursor are no longer kept, or belong to a stream that is gone.
 
     Attributes:
@@ -56,7 +56,7 @@ class CursorExpired(EventsError):
         self.lost_to_ms = lost_to_ms
 
 
-class SubscriberTooSlow(EventsError):
+class SubscriberTooSlowError(EventsError):
     """Events were dropped from the stream before this subscriber took them."""
 
 
@@ -98,7 +98,7 @@ class Feed:
         while self._queue:
             entry = self._queue.popleft()
             if entry.position.ordinal > self.position.ordinal + 1:
-                raise SubscriberTooSlow("events were dropped before they were taken")
+                raise SubscriberTooSlowError("events were dropped before they were taken")
             self.position = entry.position
             if self._wanted.passes(entry):
                 return entry
@@ -118,8 +118,8 @@ class Feed:
         if not page:  # at the end of the stream, and yet behind it
             try:
                 await self._tail.check(self.position)
-            except CursorExpired:
-                raise SubscriberTooSlow("events were dropped before they were taken") from None
+            except CursorExpiredError:
+                raise SubscriberTooSlowError("events were dropped before they were taken") from None
         return True
 
     @property
@@ -148,11 +148,11 @@ class Tail:
         """Find the end of the stream.
 
         Raises:
-            EventsUnavailable: nothing was ever written to it.
+            EventsUnavailableError: nothing was ever written to it.
         """
         epoch, ordinal, entry, _ = await self._ends()
         if not epoch:
-            raise EventsUnavailable("no gateway worker has connected to Discord yet")
+            raise EventsUnavailableError("no gateway worker has connected to Discord yet")
         self.last = Position(epoch, ordinal, entry)
 
     async def run(self) -> None:
@@ -167,7 +167,7 @@ class Tail:
                 now = asyncio.get_running_loop().time()
                 away_since = away_since or now
                 if now - away_since > _AWAY_S:
-                    self._fail(EventsUnavailable("Redis does not answer"))
+                    self._fail(EventsUnavailableError("Redis does not answer"))
                 log.debug("stream of shard %d: %s", self.shard_id, type(error).__name__)
                 await asyncio.sleep(0.2)
 
@@ -175,7 +175,7 @@ class Tail:
         """Return where a new subscriber begins.
 
         Raises:
-            CursorExpired: not everything after the cursor is kept.
+            CursorExpiredError: not everything after the cursor is kept.
         """
         wanted = cursor.positions.get(self.shard_id) if cursor else None
         if wanted is not None:
@@ -184,17 +184,17 @@ class Tail:
         return (await self._earliest())[0] if earliest else self.last
 
     async def check(self, position: Position) -> None:
-        """Raise CursorExpired unless everything after `position` is kept."""
+        """Raise CursorExpiredError unless everything after `position` is kept."""
         first, first_ms = await self._earliest()
         if position.epoch != first.epoch or position.ordinal < first.ordinal:
             lost_from_ms = int(position.entry.partition("-")[0])
-            raise CursorExpired(first, self.shard_id, lost_from_ms=lost_from_ms, lost_to_ms=first_ms)
+            raise CursorExpiredError(first, self.shard_id, lost_from_ms=lost_from_ms, lost_to_ms=first_ms)
 
     async def read(self, position: Position) -> list[Entry]:
         """Return the next entries after `position`, [] at the end.
 
         Raises:
-            CursorExpired: the stream is another one by now.
+            CursorExpiredError: the stream is another one by now.
         """
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.hget(self._meta, "epoch")
@@ -225,7 +225,7 @@ class Tail:
             return
         self.last = Position(epoch, ordinal, entry)
         earliest, _ = await self._earliest()
-        self._fail(CursorExpired(earliest, self.shard_id, lost_to_ms=first_ms))
+        self._fail(CursorExpiredError(earliest, self.shard_id, lost_to_ms=first_ms))
 
     def _fail(self, failure: EventsError) -> None:
         for feed in self.feeds:

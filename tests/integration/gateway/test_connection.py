@@ -2,7 +2,7 @@
 
 import pytest
 
-from discordproxy_gateway.failures import FatalFailure
+from discordproxy_gateway.failures import FatalError
 from discordproxy_gateway.keys import Slot
 from fakes.eventually import eventually
 
@@ -58,10 +58,10 @@ async def test_a_standby_waits_and_takes_over(start, discord):
 
 
 async def test_a_bad_token_is_fatal_and_not_tried_again(start, discord):
-    with pytest.raises(FatalFailure, match="DISCORD_BOT_TOKEN") as failure:
+    with pytest.raises(FatalError, match="DISCORD_BOT_TOKEN") as failure:
         await start(token="MTAwMDAwMDAwMDAwMDAwMDAx.y.wrong").task
     assert "wrong" not in str(failure.value).replace("it is wrong", "")
-    with pytest.raises(FatalFailure, match="not tried again"):
+    with pytest.raises(FatalError, match="not tried again"):
         await start(token="MTAwMDAwMDAwMDAwMDAwMDAx.y.wrong").task
     assert discord.seen["logins"] == 1
 
@@ -79,10 +79,10 @@ async def test_a_bad_token_is_fatal_and_not_tried_again(start, discord):
 )
 async def test_a_fatal_close_code_ends_with_the_fix(start, discord, redis, keys, code, words):
     discord.identify_answer = code
-    with pytest.raises(FatalFailure, match=words):
+    with pytest.raises(FatalError, match=words):
         await start().task
     assert words in (await stored(redis, keys.status(SLOT)))["reason"]
-    with pytest.raises(FatalFailure, match="not tried again"):
+    with pytest.raises(FatalError, match="not tried again"):
         await start().task
     assert discord.seen["identifies"] == 1
     assert not await redis.exists(keys.lease(SLOT))

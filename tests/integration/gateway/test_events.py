@@ -8,12 +8,12 @@ import pytest
 from discordproxy_gateway.events import (
     BLOCK_MS,
     Cursor,
-    CursorExpired,
+    CursorExpiredError,
     EventHub,
-    EventsUnavailable,
+    EventsUnavailableError,
     Filter,
     Kind,
-    SubscriberTooSlow,
+    SubscriberTooSlowError,
 )
 from discordproxy_gateway.events.tail import FEED_LENGTH
 from discordproxy_ratelimit import connection
@@ -112,7 +112,7 @@ async def test_a_trimmed_cursor_is_refused_with_what_is_left(hub, stream, redis)
     async with hub.subscribe(Filter(), earliest=True) as items:
         cursor = (await anext(items)).cursor
     await redis.xtrim(stream.key, maxlen=2, approximate=False)
-    with pytest.raises(CursorExpired) as error:
+    with pytest.raises(CursorExpiredError) as error:
         async with hub.subscribe(Filter(), cursor=cursor):
             pass
     assert 0 < error.value.lost_from_ms <= error.value.lost_to_ms
@@ -140,9 +140,9 @@ async def test_another_epoch_is_refused(hub, stream, redis, keys):
         await stream.begin("another")
         stream._count = 0
         await stream.add(7)
-        with pytest.raises(CursorExpired):
+        with pytest.raises(CursorExpiredError):
             await take(items, 1)
-    with pytest.raises(CursorExpired):
+    with pytest.raises(CursorExpiredError):
         async with hub.subscribe(Filter(), cursor=old):
             pass
 
@@ -169,7 +169,7 @@ async def test_a_subscriber_that_falls_out_of_what_is_kept_ends_with_its_cursor(
             await stream.add(100)
         await take(fast, many + 1)
         await redis.xtrim(stream.key, maxlen=10, approximate=False)
-        with pytest.raises(SubscriberTooSlow):
+        with pytest.raises(SubscriberTooSlowError):
             await take(slow, many)
         assert slow.cursor.positions[0].ordinal < many - 10
         await stream.add(1)
@@ -185,7 +185,7 @@ async def test_a_gap_is_an_item(hub, stream):
 
 
 async def test_without_a_gateway_there_are_no_events(hub, redis, keys):
-    with pytest.raises(EventsUnavailable, match="no gateway worker"):
+    with pytest.raises(EventsUnavailableError, match="no gateway worker"):
         async with hub.subscribe(Filter()):
             pass
 

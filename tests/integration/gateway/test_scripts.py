@@ -7,10 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from discordproxy_gateway.failures import LeaseLost
+from discordproxy_gateway.failures import LeaseLostError
 from discordproxy_gateway.keys import Slot
 from discordproxy_gateway.leader import Leader
-from discordproxy_gateway.scripts import Scripts, pack, source
+from discordproxy_gateway.scripts import Scripts, source
+from discordproxy_gateway.writes import pack
 
 SLOT = Slot(0, 1)
 
@@ -140,9 +141,9 @@ class TestLease:
     async def test_a_lease_that_ran_out_is_not_taken_back(self, leader, redis, keys):
         lease = await leader().lead()
         await redis.delete(keys.lease(SLOT))
-        with pytest.raises(LeaseLost):
+        with pytest.raises(LeaseLostError):
             await lease.renew()
-        with pytest.raises(LeaseLost):
+        with pytest.raises(LeaseLostError):
             lease.require()
         assert not await redis.exists(keys.lease(SLOT))
 
@@ -155,7 +156,7 @@ class TestLease:
     async def test_the_holder_stops_by_its_own_clock(self, leader):
         lease = await leader().lead()
         lease.extend(asyncio.get_running_loop().time() - 9.5)
-        with pytest.raises(LeaseLost):
+        with pytest.raises(LeaseLostError):
             lease.require()
 
 

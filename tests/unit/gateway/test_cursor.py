@@ -2,7 +2,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discordproxy_gateway.events import BadCursor, Cursor, Filter, IntentOff, Position, UnknownEvent, check_types
+from discordproxy_gateway.events import (
+    BadCursorError,
+    Cursor,
+    Filter,
+    IntentOffError,
+    Position,
+    UnknownEventError,
+    check_types,
+)
 from discordproxy_gateway.events.entry import decode
 
 positions = st.builds(
@@ -23,7 +31,7 @@ def test_a_cursor_survives_as_text(places):
 def test_anything_else_is_refused(text):
     try:
         cursor = Cursor.parse(text)
-    except BadCursor:
+    except BadCursorError:
         return
     assert Cursor.parse(str(cursor)) == cursor
 
@@ -32,7 +40,7 @@ def test_anything_else_is_refused(text):
 def test_forged_cursors_are_refused(places):
     import base64
 
-    with pytest.raises(BadCursor):
+    with pytest.raises(BadCursorError):
         Cursor.parse(base64.urlsafe_b64encode(places.encode()).decode())
 
 
@@ -63,9 +71,9 @@ def test_events_without_a_guild_need_an_empty_guild_filter():
 
 
 def test_unknown_names_get_a_hint_and_missing_intents_are_named():
-    with pytest.raises(UnknownEvent, match="did you mean MESSAGE_CREATE"):
+    with pytest.raises(UnknownEventError, match="did you mean MESSAGE_CREATE"):
         check_types(["message_creat"], ())
-    with pytest.raises(IntentOff, match="intent members"):
+    with pytest.raises(IntentOffError, match="intent members"):
         check_types(["GUILD_MEMBER_ADD"], ("guilds",))
     assert check_types(["GUILD_MEMBER_ADD", "INTERACTION_CREATE"], ("guilds", "members"))
     assert check_types(["GUILD_MEMBER_ADD"], ())

@@ -11,10 +11,10 @@ with warnings.catch_warnings():
 from discordproxy_gateway.batch import WORDS_PER_CALL, Batch, Planned
 from discordproxy_gateway.chunking import Pace, next_guild
 from discordproxy_gateway.defer import deferred_response
+from discordproxy_gateway.dispatch import Dispatch
 from discordproxy_gateway.failures import budget_line, fatal_line
 from discordproxy_gateway.intents import BITS, EVENTS, names_of, value_of
 from discordproxy_gateway.member_lists import GuildMemory, MemberRequest
-from discordproxy_gateway.pump import Dispatch
 from discordproxy_gateway.reconnect import End, next_step
 from discordproxy_gateway.session import Session
 

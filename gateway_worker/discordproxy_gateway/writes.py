@@ -1,0 +1,27 @@
+"""Writes planned in Python and run by the fenced scripts. Pure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgpack  # type: ignore[import-untyped] # the package ships no types
+
+Operation = tuple[Any, ...]
+"""Command, key, argument... (strings or bytes; ids are strings). Commands: Redis' own and those of lua/write.lua."""
+
+
+def pack(operations: Sequence[Operation], first_keys: Sequence[str]) -> tuple[list[str], bytes]:
+    """Return KEYS, beginning with `first_keys`, and the operations with keys replaced by their place in KEYS."""
+    places = {key: place for place, key in enumerate(first_keys, 1)}
+    packed = []
+    for operation in operations:
+        command, key = operation[:2]
+        place = places.setdefault(key, len(places) + 1)
+        if command in _TWO_KEYS:
+            second = places.setdefault(operation[2], len(places) + 1)
+            packed.append((command, place, second, *operation[3:]))
+        else:
+            packed.append((command, place, *operation[2:]))
+    return list(places), msgpack.packb(packed, use_bin_type=False)
+
+
+_TWO_KEYS = frozenset({"FORGET", "PRUNE"})
