@@ -68,7 +68,7 @@ def make_private(folder: Path) -> None:
     """
     if len(os.fsencode(folder / "broker.sock")) > LONGEST_SOCKET_PATH:
         raise EmbeddedError(
-            f"the socket path {folder}/broker.sock is too long for a socket; set TMPDIR to a shorter folder, "
+            f"the socket path {folder}/broker.sock is too long for a socket; set XDG_RUNTIME_DIR to a shorter one, "
             f"or {_OTHER_SERVER}"
         )
     for path in (folder.parent, folder):
@@ -78,13 +78,13 @@ def make_private(folder: Path) -> None:
             found = path.lstat()
         except OSError as error:
             raise EmbeddedError(
-                f"the socket folder {path} cannot be made ({error.strerror}); set TMPDIR to a folder you may write to, "
+                f"the socket folder {path} cannot be made ({error.strerror}); set XDG_RUNTIME_DIR to one of yours, "
                 f"or {_OTHER_SERVER}"
             ) from None
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) != _PRIVATE:
             raise EmbeddedError(
                 f"the socket folder {path} is not a folder of yours with mode 0700, so others could read from it; "
-                f"remove it, set TMPDIR to another folder, or {_OTHER_SERVER}"
+                f"remove it, set XDG_RUNTIME_DIR to a folder of yours, or {_OTHER_SERVER}"
             )
 
 

@@ -65,7 +65,7 @@ def test_a_file_in_its_place_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_path_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(EmbeddedError, match="too long for a socket; set TMPDIR"):
+    with pytest.raises(EmbeddedError, match="too long for a socket; set XDG_RUNTIME_DIR"):
         make_private(tmp_path / ("x" * 100) / "id")
 
 
