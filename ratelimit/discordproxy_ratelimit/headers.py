@@ -64,7 +64,7 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes = b"") -> A
         retry_after_s=_retry_after_s(lower, document) if status == TOO_MANY else None,
         scope=_scope(lower, document) if status == TOO_MANY else "",
         from_discord=status != TOO_MANY or _is_discords(lower, document),
-        code=code if isinstance(code := document.get("code", 0), int) else 0,
+        code=code if isinstance(code := document.get("code"), int) and 0 <= code < 1 << 31 else 0,
     )
 
 
@@ -84,7 +84,7 @@ WANTED = {
 def _document(body: bytes) -> dict[str, Any]:
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
 

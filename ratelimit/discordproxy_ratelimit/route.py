@@ -116,7 +116,12 @@ class Route:
 
 def fingerprint(text: str) -> str:
     """Return a short one-way name for a secret or a long text."""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16]
+
+
+def _plain(text: str) -> str:
+    """Return a part of a name: nothing in it can be taken for the separators of lanes and buckets."""
+    return quote(text, safe="@:%", errors="replace")
 
 
 def template_of(path: str) -> tuple[str, dict[str, str]]:
@@ -130,7 +135,7 @@ def template_of(path: str) -> tuple[str, dict[str, str]]:
     for segment in path.strip("/").split("/"):
         name = _parameter(template, segment, parameters)
         if name is None:
-            template.append(segment)
+            template.append(_plain(segment))
         else:
             template.append(f"{{{name}}}")
             parameters.setdefault(name, segment)
@@ -173,7 +178,7 @@ def route_of(
         bearer: the OAuth2 token sent instead of the bot's.
     """
     interaction = _interaction(parameters)
-    path = re.sub(r"\{(\w+)\}", lambda found: quote(parameters.get(found[1], ""), safe=""), template)
+    path = re.sub(r"\{(\w+)\}", lambda found: quote(parameters.get(found[1], ""), safe="", errors="replace"), template)
     kind = _kind(method, template, parameters, body_keys, now_ms)
     return Route(
         name=f"{method} {template}{kind}",
@@ -207,13 +212,13 @@ def _major(template: str, parameters: Mapping[str, str]) -> str:
     if not match or match[1] not in MAJORS:
         return ""
     token = f":{fingerprint(parameters.get('webhook_token', ''))}" if match[2] else ""
-    return f"{match[1]}={parameters.get(match[1], '')}{token}"
+    return f"{match[1]}={_plain(parameters.get(match[1], ''))}{token}"
 
 
 def _interaction(parameters: Mapping[str, str]) -> str:
     """Follow-ups live under /webhooks/{application_id}/{token}, but their limit is the interaction's (observed)."""
     if "interaction_id" in parameters:
-        return parameters["interaction_id"]
+        return _plain(parameters["interaction_id"])
     token = parameters.get("webhook_token", "")
     try:
         text = base64.urlsafe_b64decode(token[:128] + "=" * (-len(token[:128]) % 4))
@@ -229,7 +234,7 @@ def _kind(method: str, template: str, parameters: Mapping[str, str], body_keys: 
         return "#name_topic"
     if (method, template) == ("DELETE", "/channels/{channel_id}/messages/{message_id}") and now_ms:
         message_id = parameters.get("message_id", "")
-        if message_id.isdigit():
+        if re.fullmatch("[0-9]{1,20}", message_id):
             age_ms = now_ms - ((int(message_id) >> 22) + DISCORD_EPOCH_MS)
             return "#young" if age_ms < YOUNG_MS else "#old" if age_ms > OLD_MS else ""
     return ""
