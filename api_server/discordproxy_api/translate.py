@@ -78,7 +78,7 @@ class Translator:
     def outgoing(self, message: Any) -> Outgoing:
         """Return the request that Discord expects for this message."""
         rpc = self._rpc
-        body = None if self._body is None else self._body.write(message)
+        body = None if self._body is None else self._body(message)
         if body is not None and self._clearable:
             for name in message.clear:
                 key, is_list_field = self._clear[name]
@@ -120,7 +120,7 @@ class Translator:
 def compile_message(descriptor: Descriptor) -> tuple[Callable[[Any], Json], Callable[[Mapping[str, Any]], Any]]:
     """Return `to_json(message) -> dict` and `from_json(dict) -> message` for one message type."""
     make, read = GetMessageClass(descriptor), _READERS.reader(descriptor).read
-    return _WRITERS.writer(descriptor).write, lambda document: build(make, read, document)
+    return _WRITERS.writer(descriptor), lambda document: build(make, read, document)
 
 
 def _query_entry(each: FieldDescriptor) -> tuple[str, str, Callable[[Any], str], Callable[[Message], bool]]:
