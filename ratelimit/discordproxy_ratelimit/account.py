@@ -251,8 +251,12 @@ class Account:
 
     async def _run(self, items: list[Item]) -> list[list[Any]]:
         began = self._loop.time()
+        if self._lanes or self._permits:
+            _stay(items)
         call = await self._store.run(items)
         self._last_call = began
+        if began > self._trusted_until:
+            self._place_anew()
         self._trusted_until = began + self._lease_s * 0.9
         self._heed(call)
         return call.replies
@@ -332,6 +336,12 @@ class Account:
             await asyncio.sleep(self._lease_s * 0.15)
         self._batch.poke("g")
 
+    def _place_anew(self) -> None:
+        """Take every place again: this worker was silent for so long that others may have given them back."""
+        for waiter in self._lanes:
+            if waiter.placed:
+                self._start_replacing(waiter)
+
     def link_up(self, *, other_server: bool) -> None:
         """Redis answers again: tell it what it may have forgotten, then take the places anew, in order."""
         if other_server:
@@ -339,9 +349,12 @@ class Account:
         for waiter in self._lanes:
             if other_server:
                 waiter.again()
-            if not waiter.grant.done():
-                waiter.placed = False
-                asyncio.create_task(self._replace(waiter), name="broker-replace")  # noqa: RUF006 - ends with its waiter
+            self._start_replacing(waiter)
+
+    def _start_replacing(self, waiter: Waiter) -> None:
+        if not waiter.grant.done():
+            waiter.placed = False
+            asyncio.create_task(self._replace(waiter), name="broker-replace")  # noqa: RUF006 - ends with its waiter
 
     def link_down(self) -> None:
         """Redis does not answer: whoever waits is told so after a moment of grace."""
@@ -401,3 +414,10 @@ class Account:
             await asyncio.gather(self._pulse, return_exceptions=True)
         await self._undertaker.close()
         await self._batch.close()
+
+
+def _stay(items: list[Item]) -> None:
+    """Turn a goodbye into a sign of life: somebody has come since it was queued."""
+    for item in items:
+        if item.arguments[0] == "g":
+            item.arguments[0] = "n"

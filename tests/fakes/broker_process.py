@@ -2,7 +2,8 @@
 
     python broker_process.py URL PREFIX CHANNEL LEASE_S PLACES
 
-Prints `holding` once the first call has its permit (and counts as sent) and the others have their places.
+Prints `holding` once the first call has its permit (and counts as sent) and the others have their places, and `granted`
+for each of those that gets a permit.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ async def main(url: str, prefix: str, channel: str, lease_s: str, places: str) -
 
         async def wait() -> None:
             async with broker.acquire(route):
+                print("granted", flush=True)  # noqa: T201 - the test waits for it
                 await never.wait()
 
         async with broker.acquire(route) as permit, asyncio.TaskGroup() as waiting:

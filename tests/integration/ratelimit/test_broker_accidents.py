@@ -99,6 +99,40 @@ async def test_killed_worker_delays_its_bucket_by_a_lease_at_most(valkey, key_pr
     assert discord.too_many == []
 
 
+async def test_worker_that_wakes_up_after_its_burial_takes_its_places_again(valkey, key_prefix, tmp_path):
+    script = Path(fakes.__path__[0]) / "broker_process.py"
+    async with (
+        fleet(valkey, FakeDiscord(), 1, clock=None, limits=Limits(lease_s=LEASE_S), prefix=key_prefix) as survivors,
+        Process(
+            sys.executable, str(script), valkey, key_prefix, "1", str(LEASE_S), "3", env={}, cwd=tmp_path
+        ) as sleeper,
+    ):
+        await sleeper.line("^holding$")
+        client = redis.Redis.from_url(valkey)
+        await eventually(lambda: client.hlen(bot_key(survivors, "held")) == 4)
+        await survivors.send(0, message_in(2))  # meanwhile the sleeper reads the last reply: a late one would wake it
+        sleeper.signal(signal.SIGSTOP)
+        try:
+            async with Load(survivors, 1):  # whoever calls finds the silent worker
+                await eventually(lambda: client.zrange(bot_key(survivors, "workers"), 0, -1) == [b"w0"])
+            await eventually(lambda: client.hlen(bot_key(survivors, "held")) == 0)
+        finally:
+            sleeper.signal(signal.SIGCONT)
+        await sleeper.line("^granted$")
+        client.close()
+
+
+async def test_call_that_comes_with_the_goodbye_keeps_the_worker_alive(valkey, key_prefix):
+    async with fleet(valkey, FakeDiscord(), 1, clock=None, prefix=key_prefix) as workers:
+        client = redis.Redis.from_url(valkey)
+        await workers.send(0, message_in(1), 1)
+        await eventually(lambda: client.hlen(bot_key(workers, "held")) == 0)
+        workers.brokers[0]._accounts["bot"]._batch.poke("g")
+        async with workers.brokers[0].acquire(message_in(1)):
+            assert client.zrange(bot_key(workers, "workers"), 0, -1) == [b"w0"]
+        client.close()
+
+
 async def test_killed_server_is_told_within_a_second_and_forgiven_within_two(own_valkey):
     discord = FakeDiscord(limiter=lambda _: FixedWindow(5, 1.0))
     async with (
