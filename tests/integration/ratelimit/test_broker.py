@@ -72,7 +72,7 @@ async def test_first_message_takes_one_round_trip(valkey):
 @pytest.mark.parametrize("kind", KINDS)
 async def test_burst_on_a_route_never_seen(valkey, kind):
     discord = world(kind, 50)
-    async with fleet(valkey, discord, 4, clock=None) as workers:
+    async with fleet(valkey, discord, 4, clock=None, limits=Limits(global_limit=1000)) as workers:
         statuses = await asyncio.gather(*(workers.send(n % 4, role_in(1), n) for n in range(100)))
     assert statuses == [200] * 100
     assert discord.too_many == []
