@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from discordproxy_ratelimit import embedded
-from discordproxy_ratelimit.parent import end_with_parent
+from fakes.leash import LEASH
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,11 +50,10 @@ class ValkeyServer:
     def start(self) -> None:
         with (self.folder / "valkey.log").open("ab") as log:
             self.process = subprocess.Popen(
-                self._command,
+                [*LEASH, *self._command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=end_with_parent(),  # noqa: PLW1509 - all is prepared before the fork
             )
         with contextlib.closing(redis.Redis.from_url(self.url)) as client:
             deadline = time.monotonic() + 10

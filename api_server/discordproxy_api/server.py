@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -90,8 +91,9 @@ class Server:
         """
         host, port = self._options.host, self._options.port
         try:
+            _try_to_bind(host, port)
             bound = self._server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-        except RuntimeError:
+        except (OSError, RuntimeError):
             raise PortTaken(
                 f"cannot listen on {host}:{port}; stop what listens there or set DISCORDPROXY_HOST, DISCORDPROXY_PORT"
             ) from None
@@ -127,6 +129,14 @@ class Server:
     async def _served(self) -> None:
         await self._drain.idle()
         await asyncio.sleep(WRITE_S)
+
+
+def _try_to_bind(host: str, port: int) -> None:
+    """Raise OSError if gRPC could not bind either; it would write lines of its own to stderr."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        probe.bind((host, port))
 
 
 async def _event(event: asyncio.Event, seconds: float) -> None:

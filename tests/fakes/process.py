@@ -12,7 +12,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-from discordproxy_ratelimit.parent import end_with_parent
+from fakes.leash import LEASH
 
 
 def visible(pid: int) -> bytes:
@@ -51,6 +51,7 @@ class Process:
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
+            *LEASH,
             *self._command,
             env={"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **self._env},
             cwd=self._cwd,
@@ -58,7 +59,6 @@ class Process:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=end_with_parent(),
             **self._options,
         )
         self._reading = asyncio.create_task(self._read())
