@@ -84,8 +84,7 @@ class Identity(Layer):
             await _abort(context, call, error)
         except Exception:
             log.exception("%s failed [%s]", call.rpc, call.request_id)
-            text = f"The proxy failed; its log names the cause under request id {call.request_id}."
-            await _abort(context, call, errors.refusal(StatusCode.INTERNAL, "INTERNAL", text))
+            await _abort(context, call, _internal(call))
 
 
 class AccessLog(Layer):
@@ -218,8 +217,18 @@ def _call(kind: Kind, context: Any) -> Call:
 
 
 async def _abort(context: Any, call: Call, error: ApiError) -> None:
-    rendered = render(error, sent=call.sent, request_id=call.request_id)
+    try:
+        rendered = render(error, sent=call.sent, request_id=call.request_id)
+    except Exception:
+        log.exception("%r cannot be told [%s]", error, call.request_id)
+        error = _internal(call)
+        rendered = render(error, sent=call.sent, request_id=call.request_id)
     await context.abort(error.status, rendered.details, rendered.trailers)
+
+
+def _internal(call: Call) -> ApiError:
+    text = f"The proxy failed; its log names the cause under request id {call.request_id}."
+    return errors.refusal(StatusCode.INTERNAL, "INTERNAL", text)
 
 
 def _log(call: Call, status: grpc.StatusCode, reason: str, took_s: float) -> None:

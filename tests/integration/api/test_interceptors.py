@@ -137,6 +137,16 @@ async def test_our_own_errors_become_status_and_details(kind):
         assert json.loads(error.details())["fields"][0]["path"] == "content"
 
 
+async def test_an_error_that_cannot_be_told_is_internal():
+    async def inner(_context):
+        raise errors.refusal(grpc.StatusCode.UNAVAILABLE, "X", SECRET, retry_after_s=float("inf"))
+
+    async with serving(inner) as (channel, _metrics):
+        error = await fail(channel, "unary_unary")
+        assert error.code() is grpc.StatusCode.INTERNAL
+        assert SECRET not in error.details()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_handlers_own_abort_passes(kind, caplog):
     async def inner(context):
