@@ -62,7 +62,7 @@ async def start(redis, keys, discord) -> AsyncIterator[Callable[..., Running]]:
     async with AsyncExitStack() as stack:
 
         def begin(*, token: str = TOKEN, **options: Any) -> Running:
-            settings: dict[str, Any] = {"rest_url": discord.rest_url, "intents": ("guilds", "members"), "lease_s": 1.0}
+            settings: dict[str, Any] = {"rest_url": discord.rest_url, "intents": ("guilds", "members")}
             running = Running(Worker(redis, keys, token, Options(**(settings | options))))
 
             async def end() -> None:

@@ -48,8 +48,10 @@ async def test_a_successor_resumes(start, discord):
 
 
 async def test_a_standby_waits_and_takes_over(start, discord):
-    first, _second = start(), start()
+    first = start()
     await discord.until(lambda: discord.live)
+    start()
+    await discord.until(lambda: discord.seen["logins"] == 2)
     await discord.emit("TYPING_START", {"guild_id": "1"})
     assert discord.seen["connections"] == 1
     await first.stop()

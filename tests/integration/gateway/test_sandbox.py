@@ -25,7 +25,7 @@ async def sandbox():
 @pytest.fixture
 async def worker(sandbox, redis, keys):
     stopping = asyncio.Event()
-    options = Options(rest_url=sandbox.rest_url, intents=INTENTS, lease_s=1.0)
+    options = Options(rest_url=sandbox.rest_url, intents=INTENTS)
     task = asyncio.create_task(Worker(redis, keys, TOKEN, options).run(stopping))
     yield task
     stopping.set()
