@@ -7,12 +7,19 @@ from types import SimpleNamespace
 from typing import Any, Self
 
 import aiohttp
+import orjson
 from yarl import URL
 
 from discordproxy_api.outbound import RestRequest
 
 SLOWEST_UPLOAD = 128 * 1024
 """Bytes per second that are granted to an upload on top of the timeout: a fixed limit would cut large ones."""
+
+PAYLOAD = "payload_json"
+"""The field of a form that holds the JSON of a request with files."""
+
+STICKER_FILE = "file"
+"""Stickers name their file so, and their other fields are fields of the form, too."""
 
 
 class NoAnswer(Exception):  # noqa: N818 - says what is the case
@@ -139,8 +146,11 @@ def _payload(request: RestRequest) -> Any:
     if not request.files:
         return request.body
     form = aiohttp.FormData(quote_fields=False)  # Discord takes UTF-8 file names as they are
-    if request.body is not None:
-        form.add_field("payload_json", request.body.decode(), content_type="application/json")
+    if request.body is not None and [file.field for file in request.files] == [STICKER_FILE]:
+        for name, text in _form_fields(request.body).items():
+            form.add_field(name, text)
+    elif request.body is not None:
+        form.add_field(PAYLOAD, request.body.decode(), content_type="application/json")
     for file in request.files:
         form.add_field(
             file.field,
@@ -149,3 +159,10 @@ def _payload(request: RestRequest) -> Any:
             content_type=file.content_type or "application/octet-stream",
         )
     return form
+
+
+def _form_fields(body: bytes) -> dict[str, str]:
+    document = orjson.loads(body)
+    if not isinstance(document, dict):
+        return {PAYLOAD: body.decode()}
+    return {name: each if isinstance(each, str) else orjson.dumps(each).decode() for name, each in document.items()}
