@@ -46,6 +46,7 @@ class Connection:
         self._latency_s = 0.0
         self._news = asyncio.Event()
         self.identified = False
+        self.drained = True  # nothing that was read remained unstored
         self.writer: Writer
         self.chunker: Chunker | None = None
         self.deferrer: Deferrer | None = None
@@ -109,6 +110,7 @@ class Connection:
             await asyncio.wait({reading, writing, over}, return_when=asyncio.FIRST_COMPLETED)
             return await self._finish(self.socket, reading, writing)
         finally:
+            self.drained = writing.done() and not writing.cancelled() and writing.exception() is None
             await end(reading, writing, reporting, chunking)
 
     async def close(self) -> None:

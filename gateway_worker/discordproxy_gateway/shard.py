@@ -19,9 +19,11 @@ from discordproxy_gateway.failures import LeaseLostError
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.leader import Leader, Lease
 from discordproxy_gateway.memory import load_planner
+from discordproxy_gateway.operations import Planner
 from discordproxy_gateway.pump import Bot
 from discordproxy_gateway.reconnect import End, next_step
 from discordproxy_gateway.scripts import Scripts
+from discordproxy_gateway.session import Session
 from discordproxy_gateway.session_store import SessionStore
 from discordproxy_gateway.tasks import end, first, race
 from discordproxy_gateway.writer import Retention, Writer
@@ -106,6 +108,8 @@ class Term:
         self._status = status.Status(scripts, keys, lease)
         self._failures = 0
         self._lost_sessions = 0
+        self._planner: Planner | None = None
+        self._chunker: Chunker | None = None
         self._deferrer = Deferrer(
             Interactions(scripts.redis, keys),
             bot.respond,
@@ -142,6 +146,8 @@ class Term:
             return pump.end_of(error, None)
         finally:
             await connection.close()
+            if not connection.drained:  # it has planned what was never stored
+                self._planner = self._chunker = None
         if connection.up_for_s > HEALTHY_S:
             self._failures = self._lost_sessions = 0
         return ended
@@ -152,13 +158,8 @@ class Term:
         await self._status.tell(state=status.CONNECTING)
         if session is None:
             await self._wait_for_identify()
-        planner = await load_planner(
-            self._scripts.redis,
-            self._keys,
-            slot,
-            mark=session.mark if session else "",
-            members="members" in self._plan.intents,
-        )
+        planner = await self._follow(session)
+        connection.chunker = self._chunker
         connection.writer = Writer(
             self._scripts,
             self._keys,
@@ -169,9 +170,6 @@ class Term:
             applied=connection.applied,
             retention=self._plan.retention,
         )
-        if "members" in self._plan.intents:
-            wanted = self._keys.wanted_members(slot)
-            connection.chunker = Chunker(self._scripts.redis, wanted, planner.guilds, planner.member_lists.request)
         connection.deferrer = self._deferrer
         if session is not None and self._failures > _STALE_URL_FAILURES:
             session = replace(session, resume_url=self._plan.gateway)
@@ -185,6 +183,18 @@ class Term:
             if session is None and not connection.identified:
                 await self._store.not_identified(self._group)
             raise
+
+    async def _follow(self, session: Session | None) -> Planner:
+        """Return the planner of the last connection, requests for members in flight included, or a newly loaded one."""
+        if self._planner is None:
+            members = "members" in self._plan.intents
+            mark = session.mark if session else ""
+            slot, redis = self._lease.slot, self._scripts.redis
+            planner = await load_planner(redis, self._keys, slot, mark=mark, members=members)
+            wanted = self._keys.wanted_members(slot)
+            self._chunker = Chunker(redis, wanted, planner.guilds, planner.member_lists.request) if members else None
+            self._planner = planner
+        return self._planner
 
     async def _wait_for_identify(self) -> None:
         told = False

@@ -67,6 +67,7 @@ class FakeGateway:
         self.heartbeats: list[int | None] = []
         self.callbacks: list[tuple[str, dict[str, Any]]] = []
         self.close_codes: list[int | None] = []
+        self.chunked: list[str] = []
         self._heartbeat_s = heartbeat_s
         self._changed = asyncio.Event()
         self._handlers: set[asyncio.Task[None]] = set()
@@ -256,6 +257,7 @@ class FakeGateway:
     async def _chunk(self, session: FakeSession, data: dict[str, Any]) -> None:
         self.seen["chunk_requests"] += 1
         guild_id, nonce = str(data["guild_id"]), data.get("nonce")
+        self.chunked.append(guild_id)
         if self.rate_limit_chunks is not None:
             limited = {
                 "opcode": 8,

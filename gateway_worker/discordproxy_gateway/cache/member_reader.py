@@ -14,6 +14,7 @@ from discordproxy_gateway.keys import Keys, Slot, shard_of
 PAGE = 1000
 _LEAVES_PER_PAGE = 24
 _SCAN = 1000
+_WISH_S = 3600
 
 
 class MemberReader:
@@ -87,7 +88,11 @@ class MemberReader:
         """Have the gateway worker fetch this guild's member list before others."""
         found = await self._find(guild_id, 1, [])
         slot = Slot(shard_of(guild_id, self._reader.shard_count), self._reader.shard_count)
-        await self._redis.zadd(self._keys.wanted_members(slot), {str(guild_id): found.now_ms}, nx=True)
+        key = self._keys.wanted_members(slot)
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.zadd(key, {str(guild_id): found.now_ms}, nx=True)
+        pipeline.expire(key, _WISH_S)
+        await pipeline.execute()
 
     async def _pages(self, guild_id: int, after: int) -> AsyncIterator[tuple[list[Object], Found]]:
         """Yield the members behind `after`, page by page, all of the generation that was current at first."""

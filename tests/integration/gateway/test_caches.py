@@ -339,3 +339,24 @@ async def test_random_writes_are_never_read_stale(connected, discord, reader, me
             assert set((await members.member(GUILD, user_id)).value["roles"]) == roles[user_id], step
     late.put_nowait(None)
     await delivering
+
+
+async def test_a_lost_connection_does_not_ask_for_members_twice(start, discord, members):
+    discord.guilds = {EVERYONE: guild()}
+    discord.members = {EVERYONE: [member(number) for number in range(7, 30_007)]}
+    start()
+    await discord.until(lambda: discord.seen["chunk_requests"] == 1)
+    await discord.abort()
+    await eventually(lambda: complete(members), within_s=20)
+    assert discord.seen["chunk_requests"] == 1
+    assert len((await members.members(GUILD, limit=50_000)).value) == 30_000
+
+
+async def test_wanted_lists_come_first(start, discord, members):
+    discord.guilds = {str(n << 22): guild(n << 22, member_count=n) for n in range(1, 13)}
+    discord.members = {guild_id: [member(7)] for guild_id in discord.guilds}
+    await members.ask_for_list(12 << 22)
+    start()
+    await discord.until(lambda: discord.seen["chunk_requests"] >= 10)  # the burst; two more wait for their turn
+    assert str(12 << 22) in discord.chunked[:10]
+    assert str(11 << 22) not in discord.chunked[:10]
