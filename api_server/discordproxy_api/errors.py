@@ -113,10 +113,10 @@ def from_answer(
         "DISCORD_ERROR",
         "\n".join((text, *lines)),
         http_status=http_status,
-        code=code if isinstance(code, int) else 0,
+        code=code if isinstance(code, int) and 0 <= code < 1 << 31 else 0,
         retry_after_s=retry_after_s,
-        scope=headers.get("X-RateLimit-Scope", ""),
-        bucket=headers.get("X-RateLimit-Bucket", ""),
+        scope=_plain(headers.get("X-RateLimit-Scope", "")),
+        bucket=_plain(headers.get("X-RateLimit-Bucket", "")),
         fields=fields,
     )
 
@@ -172,6 +172,11 @@ def draining() -> ApiError:
     """Return the error for calls that a stopping worker does not serve any more."""
     text = "This worker of the proxy is stopping; call again, another one or its successor will answer."
     return refusal(StatusCode.UNAVAILABLE, "DRAINING", text, retry_after_s=1.0)
+
+
+def _plain(value: str) -> str:
+    """Return a header's value, or nothing if it holds bytes that no text can carry."""
+    return value if value.isascii() else ""
 
 
 def _document(body: bytes) -> dict[str, Any]:

@@ -111,8 +111,9 @@ class Batch:
                 item.reply.set_result(reply)
 
     def _failed(self, items: list[Item], error: Exception) -> None:
+        hopeless = isinstance(error, (TypeError, ValueError))  # cannot be written: again at once, and for ever
         for item in reversed(items):
-            if item.lasting and not item.reply.done():
+            if item.lasting and not hopeless and not item.reply.done():
                 self._items.appendleft(item)
                 self._wake.set()
                 self._hurry.set()

@@ -92,7 +92,7 @@ def _document(body: bytes) -> dict[str, Any]:
 def _number(text: Any, *, most: float = 1e12) -> float | None:
     try:
         number = float(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) and 0 <= number <= most else None
 
@@ -101,7 +101,8 @@ def _bucket(headers: Mapping[str, str]) -> dict[str, Any]:
     name = headers.get("x-ratelimit-bucket", "")
     limit, remaining, reset = (_number(headers.get(f"x-ratelimit-{part}")) for part in ("limit", "remaining", "reset"))
     after = _number(headers.get("x-ratelimit-reset-after"), most=LONGEST_S)
-    if not name or "|" in name or limit is None or remaining is None or reset is None or after is None or limit < 1:
+    is_a_name = bool(name) and name.isascii() and "|" not in name
+    if not is_a_name or limit is None or remaining is None or reset is None or after is None or limit < 1:
         return {"hash": None}
     return {
         "hash": name[:100],

@@ -265,6 +265,26 @@ async def test_closing_waits_for_the_call_under_way():
     assert arrived == [item]
 
 
+async def test_what_cannot_be_written_is_dropped_and_the_next_call_goes_on():
+    tries = []
+
+    async def send(items):
+        tries.append(items)
+        if len(tries) == 1:
+            raise TypeError("no JSON")
+        assert len(tries) == 2, "tried again at once, and for ever"
+        return [[] for _ in items]
+
+    async def until_up():
+        return
+
+    batch = Batch(send, until_up)
+    with pytest.raises(TypeError):
+        await batch.add(["c"], [""] * 4, hurry=True, lasting=True).reply
+    assert await batch.add(["c"], [""] * 4, hurry=True, lasting=True).reply == []
+    await batch.close()
+
+
 async def test_closing_ends_although_a_cancellation_gets_lost():
     """Before Python 3.12 the client library loses one that comes just as a command was written."""
     writing = asyncio.Event()

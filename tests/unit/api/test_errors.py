@@ -166,3 +166,11 @@ def test_details_and_trailers_stay_small(text):
 
 def test_the_repr_holds_no_text():
     assert "secret" not in repr(errors.from_answer(400, {}, b'{"message": "secret"}'))
+
+
+@pytest.mark.parametrize("code", [2**31, 10**30, -1])
+def test_an_answer_nobody_expects_can_still_be_told(code):
+    headers = {"X-RateLimit-Bucket": "\udcff", "X-RateLimit-Scope": "\udcff"}
+    error = errors.from_answer(403, headers, json.dumps({"code": code, "message": "x"}).encode())
+    assert (error.code, error.bucket, error.scope) == (0, "", "")
+    assert json.loads(render(error, sent="no", request_id="r").details)["text"] == "x"

@@ -55,7 +55,7 @@ def test_a_header_that_is_no_number_was_not_said(name: str, value: str) -> None:
     assert read_answer(200, BUCKET | {name: value}) == Answer(200)
 
 
-@pytest.mark.parametrize("value", ["", "with|bar"])
+@pytest.mark.parametrize("value", ["\udcff", "", "with|bar"])
 def test_a_hash_that_cannot_be_a_name_was_not_said(value: str) -> None:
     assert read_answer(200, BUCKET | {"X-RateLimit-Bucket": value}).hash is None
 
@@ -148,6 +148,10 @@ BANNED = b'{"code":0,"message":"You are being blocked from accessing our API tem
 )
 def test_who_said_429(headers: dict[str, str], document: bytes, *, from_discord: bool) -> None:
     assert read_answer(429, headers, document).from_discord is from_discord
+
+
+def test_a_number_beyond_all_bounds_was_not_said() -> None:
+    assert read_answer(429, {}, b'{"retry_after": 1' + b"0" * 400 + b"}").retry_after_s is None
 
 
 @pytest.mark.parametrize("code", ["30", None, [1], 1.5, {}, 10**30, -1])
