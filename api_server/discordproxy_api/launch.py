@@ -4,6 +4,7 @@ import asyncio
 import functools
 import logging
 import os
+import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ UP_AFTER_S = 30.0
 """A gateway that Discord refuses later than this (a revoked token) leaves the API workers running: they tell why."""
 
 SANDBOX_PORT = 4099
+HIGHEST_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,10 @@ def _open_log(options: Options, file_level: str) -> Path:
 
 
 def _sandbox_port() -> int:
-    given = os.environ.get("SANDBOX_PORT", "")
-    return int(given) if given.isdigit() else SANDBOX_PORT
+    given = os.environ.get("SANDBOX_PORT", "") or str(SANDBOX_PORT)
+    if not re.fullmatch("[0-9]{1,5}", given) or not 0 < int(given) <= HIGHEST_PORT:
+        raise StartError(f"SANDBOX_PORT is {given!r}: a number from 1 to {HIGHEST_PORT} is needed")
+    return int(given)
 
 
 def _token_missing(error: ValidationError) -> bool:
