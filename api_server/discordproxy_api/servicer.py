@@ -15,7 +15,6 @@ from discordproxy_api.call import CURRENT, Call
 from discordproxy_api.contract import Rpc
 from discordproxy_api.idempotency import LONGEST_KEY, Idempotency, Once
 from discordproxy_api.interceptors import SERVICE
-from discordproxy_api.retry import Repeat
 from discordproxy_api.routed import Job
 from discordproxy_api.uploads import DECLARED, Received, Uploads
 from discordproxy_api.wire import locate
@@ -120,6 +119,3 @@ def _checked(rpc: Rpc, response: Any) -> Message:
     if not isinstance(response, rpc.response_type):
         raise TypeError(f"{rpc.name} returned no {rpc.response_type.__name__}")
     return response
-
-
-__all__ = ["Procedure", "Repeat", "Servicer"]
