@@ -24,19 +24,23 @@ class Undertaker:
             self._task = asyncio.create_task(self._bury(worker), name="broker-undertaker")
 
     async def _bury(self, worker: str) -> None:
-        total = 0
+        buried: set[str] = set()
         try:
             while found := await self._round(worker):
-                total += found
+                if found & buried:
+                    return  # still there: the worker has woken up and keeps what it holds
+                buried |= found
             await self._store.forget_worker(worker)
         except BrokerUnavailable:
             log.debug("the burial of %s goes on when Redis answers", worker)
-        if total:
-            log.warning("Worker %s shows no sign of life; its %d places and permits are given back", worker, total)
+        if buried:
+            log.warning(
+                "Worker %s shows no sign of life; its %d places and permits are given back", worker, len(buried)
+            )
 
-    async def _round(self, worker: str) -> int:
-        """Go once through everything that is held. Returns how much was the dead worker's."""
-        cursor, found = "0", 0
+    async def _round(self, worker: str) -> set[str]:
+        """Go once through everything that is held. Returns the ids of what was the dead worker's."""
+        cursor, found = "0", set[str]()
         while True:
             cursor, held = await self._store.held_by(worker, cursor)
             replies = [
@@ -46,7 +50,7 @@ class Undertaker:
                 for permit_id, name, lane, bucket in held
             ]
             await asyncio.gather(*replies)
-            found += len(held)
+            found.update(permit_id for permit_id, *_ in held)
             if cursor == "0":
                 return found
 

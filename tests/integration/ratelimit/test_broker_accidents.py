@@ -122,6 +122,19 @@ async def test_worker_that_wakes_up_after_its_burial_takes_its_places_again(valk
         client.close()
 
 
+async def test_worker_that_wakes_up_during_its_burial_keeps_what_it_holds(valkey):
+    async with fleet(valkey, FakeDiscord(), 2, clock=None) as workers:
+        await workers.send(0, message_in(1))
+        client = redis.Redis.from_url(valkey)
+        async with workers.brokers[1].acquire(message_in(2)) as permit:
+            undertaker = workers.brokers[0]._accounts["bot"]._undertaker
+            undertaker.call("w1")
+            await eventually(undertaker._task.done)
+            assert client.hkeys(bot_key(workers, "held")) == [permit.id.encode()]
+            assert b"w1" in client.zrange(bot_key(workers, "workers"), 0, -1)
+        client.close()
+
+
 async def test_call_that_comes_with_the_goodbye_keeps_the_worker_alive(valkey, key_prefix):
     async with fleet(valkey, FakeDiscord(), 1, clock=None, prefix=key_prefix) as workers:
         client = redis.Redis.from_url(valkey)
