@@ -37,8 +37,9 @@ types: .venv/dev.stamp  ## mypy, strict
 layers: .venv/dev.stamp  ## who may import whom
 	@$(BIN)/lint-imports
 
-protos: generators  ## make the client's messages and stubs from the contract
+protos: generators .venv/dev.stamp  ## make the client's messages and stubs from the contract
 	@$(PYTHON) protos/generate.py --protoc-python .venv-protoc/bin/python --stubs-bin .venv-mypyproto/bin
+	@$(BIN)/python client/generate_sync.py
 
 drift: protos  ## fail if the checked-in generated code is not what the contract gives
 	@git diff --exit-code --stat -- client protos

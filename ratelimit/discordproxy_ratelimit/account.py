@@ -26,7 +26,7 @@ GRACE_S = 0.7
 """For how long a call waits for a Redis that does not answer."""
 
 PUMP_COMPANY_S = 0.002
-NOT_OURS_S = 0.02
+NOT_OURS_S = 0.1
 
 
 class Account:
@@ -75,7 +75,14 @@ class Account:
         return len(self._lanes)
 
     async def acquire(
-        self, route: Route, *, deadline: float, caller: Caller, refusal: str = "", returned: Permit | None = None
+        self,
+        route: Route,
+        *,
+        deadline: float,
+        caller: Caller,
+        max_wait_s: float | None = None,
+        refusal: str = "",
+        returned: Permit | None = None,
     ) -> Permit:
         """Wait for a permit.
 
@@ -83,6 +90,7 @@ class Account:
             route: what is to be sent.
             deadline: loop time after which the caller does not want it any more.
             caller: for fairness.
+            max_wait_s: the longest wait for a limit the caller accepts; None = until the deadline.
             refusal: name of a remembered refusal to respect.
             returned: the permit whose request was answered 429; the repeat goes to the head.
 
@@ -91,7 +99,8 @@ class Account:
         """
         if len(self._lanes) >= self._most_waiting:
             raise WaitRefused("Too many calls are waiting already", reason="QUEUE_FULL", retry_after_s=1.0)
-        waiter = Waiter(f"{self._worker}:{next(self._numbers)}", route, caller, deadline)
+        until = deadline if max_wait_s is None else min(deadline, self._loop.time() + max_wait_s)
+        waiter = Waiter(f"{self._worker}:{next(self._numbers)}", route, caller, deadline, until)
         if returned is not None:
             waiter.seq, waiter.returned = returned.seq, True
         self._lanes.add(waiter)
@@ -112,10 +121,12 @@ class Account:
 
     async def _granted(self, waiter: Waiter, refusal: str) -> Grant:
         try:
-            async with asyncio.timeout_at(waiter.deadline):
+            async with asyncio.timeout_at(waiter.deadline) as bound:
                 while True:
                     if not waiter.placed and not waiter.grant.done():
                         await self._place(waiter, refusal)
+                        if not waiter.grant.done():  # what is bounded is the wait for a limit, not the way to Redis
+                            bound.reschedule(max(waiter.until, self._loop.time()))
                     grant = await asyncio.shield(waiter.grant)
                     pause_s = max(grant.start_at, self._held_until) - self._loop.time()
                     while pause_s > 0:
@@ -154,7 +165,7 @@ class Account:
     def _options(self, waiter: Waiter, refusal: str) -> dict[str, Any]:
         route, caller = waiter.route, waiter.caller
         options: dict[str, Any] = {
-            "left_us": max(0, int((waiter.deadline - self._loop.time()) * 1e6)),
+            "left_us": max(0, int((waiter.until - self._loop.time()) * 1e6)),
             "app": caller.app,
             "weight": caller.weight,
             "priority": caller.priority,

@@ -154,19 +154,18 @@ class Broker:
         """
         now = asyncio.get_running_loop().time()
         until = min(deadline if deadline is not None else now + LONGEST_WAIT_S, now + LONGEST_WAIT_S)
-        if max_wait_s is not None:
-            until = min(until, now + max(max_wait_s, 0.0) + 0.001)
         if self._draining:
             raise Draining("This worker is stopping; another one will serve the call", retry_after_s=1.0)
         await self._check_circuit()
         if self._goes_alone():
-            async with self._local.acquire(route, deadline=until) as permit:
+            patience = until if max_wait_s is None else min(until, now + max_wait_s)
+            async with self._local.acquire(route, deadline=patience) as permit:
                 yield permit
             return
         try:
-            permit = await self._wait(route, until, caller, retry_of)
+            permit = await self._wait(route, until, caller, max_wait_s, retry_of)
         except WaitRefused as refusal:
-            bounded = max_wait_s is not None and (deadline is None or until < deadline)
+            bounded = max_wait_s is not None and now + max_wait_s < until
             if bounded and refusal.reason == WaitRefused.reason:
                 refusal.reason = "WAIT_EXCEEDS_MAX_WAIT"
             raise
@@ -187,11 +186,14 @@ class Broker:
         self._decisions.degraded(on=alone)
         return alone
 
-    async def _wait(self, route: Route, until: float, caller: Caller, retry_of: Permit | None) -> Permit:
+    async def _wait(
+        self, route: Route, until: float, caller: Caller, max_wait_s: float | None, retry_of: Permit | None
+    ) -> Permit:
         return await self._account(route.credential).acquire(
             route,
             deadline=until,
             caller=caller,
+            max_wait_s=max_wait_s,
             refusal=refusal_to_respect(route, careful=self._circuit.is_careful),
             returned=retry_of,
         )

@@ -21,6 +21,7 @@ class Waiter:
     """One call on its way to a permit.
 
     Attributes:
+        deadline, until: loop times after which the caller does not want the answer, or to wait for a limit.
         seq: arrival at the broker, given by Redis; keeps the order across a restart. 0 = not told yet.
         placed: whether Redis has confirmed the place.
         returned: the call comes back after a 429 and goes to the head.
@@ -30,6 +31,7 @@ class Waiter:
     route: Route
     caller: Caller
     deadline: float
+    until: float = float("inf")
     seq: int = 0
     placed: bool = False
     returned: bool = False

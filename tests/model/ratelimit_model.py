@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SECOND, MINUTE = 1_000_000, 60_000_000
-GUARD_US, SAFETY_US, PROBE_US = 1000, 2 * SECOND, 10 * SECOND
+GUARD_US, SAFETY_US, PROBE_US = 1000, 5 * SECOND, 10 * SECOND
 SAME_RESET_MS = 5
 HEAD_START = {"high": 1000, "normal": 0, "low": -1000}
 RETURNED, RESTORED = -1e9, -1e7
-SCHEDULED, LONG_BACKLOG = 8, 12
+SCHEDULED, LONG_BACKLOG, GATHERING = 8, 12, 100_000
 ENOUGH, MOST_LATENCY_US = 20, 30_000
 FORBIDDEN_US, WEBHOOK_GONE_US = MINUTE, 86_400 * SECOND
 ORDER = "nrocdxsag"
@@ -113,6 +113,7 @@ class Model:
         self.now = self.clock = self.seq = self.recover = self.blocked = self.shrink = self.shrunk = 0
         self.rtt = self.rtt_old = self.rtt_at = self.rtts = 0
         self.phase = 0.0
+        self.crowd = 0
         self.server = self.told = ""
         self.routes: dict[str, str] = {}
         self.flips: dict[str, int] = {}
@@ -290,7 +291,9 @@ class Model:
         if len(plain) < limit - spaced:
             self.slots.append(Slot(record.id, paced=False))
             return True, None
-        hurry = record.priority == "high" or self.backlog() <= LONG_BACKLOG * limit
+        crowd = any(other.state == "global" for other in self.records)
+        known = crowd and self.now - self.crowd >= GATHERING
+        hurry = record.priority == "high" or (known and self.backlog() <= LONG_BACKLOG * limit)
         if len(paced) < spaced and (hurry or self.now >= self.phase):
             self.slots.append(Slot(record.id, paced=True))
             if not hurry:
@@ -327,6 +330,8 @@ class Model:
         if record.exempt or (not self.waiting_for_a_slot() and self._take_slot(record)[0]):
             self._deliver(record, start)
             return
+        if not any(other.state == "global" for other in self.records):
+            self.crowd = self.now
         record.state = "global"
         self.line.place(record)
 

@@ -2,7 +2,7 @@
 -- true ordered, exempt, returned (after a 429), token (the bot's is used), refusal (name of a remembered refusal), hash
 -- (the believed one), seq and restored (known before a restart).
 -- reply {'granted'} | {'wait', come back in us, seq} | {'refused', us} | {'moved', hash} | {'known', status, code, us}
-local SAFETY = 2 * SECOND
+local SAFETY = 5 * SECOND
 local PROBE = 10 * SECOND -- how long one call may find out whether a refused token works again
 
 local function block(name, till, kind, status, code)

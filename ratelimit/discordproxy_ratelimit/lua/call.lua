@@ -35,7 +35,7 @@ end
 
 local TEXTS = { 'finish', 'run', 'server', 'told' }
 local NUMBERS = { 'recover', 'clock', 'seq', 'blocked', 'shrink', 'shrunk', 'rtt', 'rtt_old', 'rtt_at', 'rtts', 'phase',
-  'waiting', 'v', 'kept' }
+  'crowd', 'waiting', 'v', 'kept' }
 
 -- Writes what has changed only: most of a state stays as it is from call to call.
 local function save(key, before, after)

@@ -28,6 +28,7 @@ local function to_global(id, record, delay)
   end
   record.state = 'global'
   record.score = turn(G, record)
+  if size(KEYS[8]) == 0 then G.crowd = now end
   put(KEYS[8], string.format('%.17g', record.score), member_of(id, record))
   write_record(id, record)
   G.waiting = G.waiting + 1

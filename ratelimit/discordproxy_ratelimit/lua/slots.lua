@@ -1,8 +1,9 @@
 -- Part 6: the global limit. It has G slots, and a slot is free again one second after its *answer*: two requests of one
 -- slot then reach Discord at least a second apart, whatever the latency, and no second sees more than G of them.
--- A fifth of the slots leaves evenly spaced while a long backlog waits, so that an urgent call never waits for the
--- next burst of the others.
+-- A fifth of the slots leaves evenly spaced as long as a long backlog waits, or nobody knows yet how long it gets, so
+-- that an urgent call never waits for the next burst of the others.
 local LONG_BACKLOG = 12 -- seconds of the global limit
+local GATHERING = SECOND / 10 -- how long a crowd may take to show its size
 
 local function global_limit()
   local quiet = math.floor((now - G.shrunk) / MINUTE)
@@ -43,7 +44,8 @@ local function take_slot(id, urgent)
     put(KEYS[2], IN_FLIGHT, id)
     return KEYS[2]
   end
-  local hurry = urgent or G.waiting <= LONG_BACKLOG * limit
+  local known = size(KEYS[8]) > 0 and now - G.crowd >= GATHERING
+  local hurry = urgent or (known and G.waiting <= LONG_BACKLOG * limit)
   if spaced > 0 and size(KEYS[3]) < spaced and (hurry or now >= G.phase) then
     put(KEYS[3], IN_FLIGHT, id)
     if not hurry then G.phase = math.max(now, G.phase) + SECOND / spaced end
