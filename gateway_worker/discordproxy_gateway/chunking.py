@@ -29,6 +29,7 @@ PATIENCE_S = 60.0
 """A list without a new chunk for so long is asked for again."""
 
 _IDLE_S = 5.0
+_MOST_WISHES = 1000
 
 
 class Pace:
@@ -152,8 +153,9 @@ class Chunker:
             popped: list[Any] = await self._redis.zpopmin(self._wanted_key, 100)
         except (RedisError, OSError):
             return
-        self._wanted = [*dict.fromkeys([*self._wanted, *(member.decode() for member, _ in popped)])]
-        self._wanted = [guild_id for guild_id in self._wanted if self._misses(guild_id)]
+        wanted = dict.fromkeys([*self._wanted, *(member.decode() for member, _ in popped)])
+        # A guild we know nothing of may still be announced.
+        self._wanted = [each for each in wanted if each not in self._guilds or self._misses(each)][:_MOST_WISHES]
 
     def _misses(self, guild_id: str) -> bool:
         memory = self._guilds.get(guild_id)

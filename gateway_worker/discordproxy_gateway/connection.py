@@ -22,7 +22,7 @@ from discordproxy_gateway.writer import Writer  # noqa: TC001 - types are real h
 log = logging.getLogger(__name__)
 
 DRAIN_S = 2.0
-"""Bound of storing what was read when a connection ends; the rest is repeated by Discord on RESUME."""
+"""Bound of storing what was read when the process stops; the rest is repeated by Discord on RESUME."""
 
 _REPORT_S = 5.0
 
@@ -108,7 +108,7 @@ class Connection:
         chunking = asyncio.create_task(self._chunk(self.socket))
         try:
             await asyncio.wait({reading, writing, over}, return_when=asyncio.FIRST_COMPLETED)
-            return await self._finish(self.socket, reading, writing)
+            return await self._finish(self.socket, reading, writing, over)
         finally:
             self.drained = writing.done() and not writing.cancelled() and writing.exception() is None
             await end(reading, writing, reporting, chunking)
@@ -118,16 +118,15 @@ class Connection:
         if self.socket is not None:
             await self.socket.leave()
 
-    async def _finish(self, socket: Socket, reading: asyncio.Task[None], writing: asyncio.Task[None]) -> End | None:
+    async def _finish(
+        self, socket: Socket, reading: asyncio.Task[None], writing: asyncio.Task[None], over: asyncio.Future[Any]
+    ) -> End | None:
         if not writing.done() and not self._lease.lost.is_set():
             # Closing first: from now on Discord keeps what comes for the successor.
             if not reading.done():
                 await end(reading)
                 await socket.leave()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(DRAIN_S):
-                    await self.writer.finish()
-                    await asyncio.wait({writing})
+            await self._drain(writing, over)
         if writing.done():
             try:
                 writing.result()
@@ -140,6 +139,13 @@ class Connection:
         except pump.ENDINGS as error:
             return pump.end_of(error, socket)
         return End("reading stopped")
+
+    async def _drain(self, writing: asyncio.Task[None], over: asyncio.Future[Any]) -> None:
+        """Store what was read: all of it after a lost connection, what can be done in time when the process stops."""
+        finishing = asyncio.create_task(self.writer.finish())
+        await asyncio.wait({writing, over}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({writing}, timeout=DRAIN_S)
+        await end(finishing)
 
     async def _read(self, socket: Socket) -> None:
         while True:
