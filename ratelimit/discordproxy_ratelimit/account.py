@@ -25,6 +25,8 @@ from discordproxy_ratelimit.waiting import Grant, Lanes, Waiter
 GRACE_S = 0.7
 """For how long a call waits for a Redis that does not answer."""
 
+STOPPING = "This worker is stopping; another one will serve the call"
+
 PUMP_COMPANY_S = 0.002
 NOT_OURS_S = 0.1
 
@@ -62,6 +64,7 @@ class Account:
         self._memories = Memories()
         self._permits: dict[str, Permit] = {}
         self._lanes = Lanes(self._ask)
+        self._drained: asyncio.Future[None] = self._loop.create_future()
         self._trusted_until = 0.0
         self._held_until = 0.0
         self._last_call = 0.0
@@ -128,10 +131,7 @@ class Account:
                         if not waiter.grant.done():  # what is bounded is the wait for a limit, not the way to Redis
                             bound.reschedule(max(waiter.until, self._loop.time()))
                     grant = await asyncio.shield(waiter.grant)
-                    pause_s = max(grant.start_at, self._held_until) - self._loop.time()
-                    while pause_s > 0:
-                        await asyncio.sleep(pause_s)
-                        pause_s = max(grant.start_at, self._held_until) - self._loop.time()
+                    await self._until_start(grant)
                     if waiter.grant.done() and waiter.grant.result() is grant:
                         return grant
         except TimeoutError:
@@ -139,6 +139,13 @@ class Account:
         finally:
             if not waiter.grant.cancel() and not waiter.grant.cancelled():
                 waiter.grant.exception()  # looked at, whoever raised first
+
+    async def _until_start(self, grant: Grant) -> None:
+        """Wait for the instant a permit was granted ahead for; a drain ends the wait."""
+        while (pause_s := max(grant.start_at, self._held_until) - self._loop.time()) > 0:
+            drained, _ = await asyncio.wait({self._drained}, timeout=pause_s)
+            if drained:
+                raise Draining(STOPPING, retry_after_s=1.0)
 
     async def _place(self, waiter: Waiter, refusal: str) -> None:
         """Ask for a permit until Redis has given one, a place, or a refusal."""
@@ -373,11 +380,11 @@ class Account:
 
     def drain(self) -> None:
         """This worker stops: whoever waits is told to ask another one."""
+        if not self._drained.done():
+            self._drained.set_result(None)
         for waiter in self._lanes:
             if not waiter.grant.done():
-                waiter.grant.set_exception(
-                    Draining("This worker is stopping; another one will serve the call", retry_after_s=1.0)
-                )
+                waiter.grant.set_exception(Draining(STOPPING, retry_after_s=1.0))
 
     def _fail_waiting(self) -> None:
         if self._link.is_up or self._link.down_for_s() < GRACE_S - 0.01:

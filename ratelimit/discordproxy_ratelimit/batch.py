@@ -15,6 +15,11 @@ from discordproxy_ratelimit.connection import stop
 MOST = 64
 """Items in one call: the server is blocked for the whole batch, some 30 us an item."""
 
+MOST_FAILURES = 20
+"""After so many failed calls in a row what was to be sent again is given up; leases make up for it."""
+
+PAUSE_S = 0.01
+
 COMPANY_S = 0.002
 """How long an item that is in no hurry waits for others."""
 
@@ -44,6 +49,7 @@ class Batch:
         self._run = run
         self._until_up = until_up
         self._items: deque[Item] = deque()
+        self._failures = 0
         self._under_way: list[Item] = []
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -103,15 +109,18 @@ class Batch:
         try:
             replies = await self._run(items)
         except Exception as error:  # noqa: BLE001 - every waiting caller must hear of it, whatever it was
+            self._failures += 1
             self._failed(items, error)
             await self._until_up()
+            await asyncio.sleep(min(PAUSE_S * self._failures, 1.0))  # a server may answer and still refuse the script
             return
+        self._failures = 0
         for item, reply in zip(items, replies, strict=True):
             if not item.reply.done():
                 item.reply.set_result(reply)
 
     def _failed(self, items: list[Item], error: Exception) -> None:
-        hopeless = isinstance(error, (TypeError, ValueError))  # cannot be written: again at once, and for ever
+        hopeless = isinstance(error, (TypeError, ValueError)) or self._failures > MOST_FAILURES
         for item in reversed(items):
             if item.lasting and not hopeless and not item.reply.done():
                 self._items.appendleft(item)

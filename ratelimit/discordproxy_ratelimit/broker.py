@@ -262,19 +262,6 @@ class Broker:
             for account in self._accounts.values():
                 account.link_down()
 
-    async def remember(self, key: str, value: str, ttl_s: float) -> None:
-        """Keep a small fact, such as a DM channel's id, for all workers.
-
-        Raises:
-            BrokerUnavailable: Redis does not answer.
-        """
-        await self.notes.set(key, value.encode(), ttl_s=ttl_s)
-
-    async def recall(self, key: str) -> str | None:
-        """Return a kept fact."""
-        value = await self.notes.get(key)
-        return None if value is None else value.decode()
-
     def drain(self) -> None:
         """End every waiting call with `Draining`; what has its permit goes on."""
         self._draining = True

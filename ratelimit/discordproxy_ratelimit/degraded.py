@@ -60,9 +60,13 @@ class LocalPace:
         not_before = max(self._not_before.get(route.lane, 0.0), self._global_not_before)
         if not_before > deadline:
             raise WaitRefused("The wait would outlast the deadline", retry_after_s=not_before - loop.time())
-        await asyncio.sleep(max(0.0, not_before - loop.time()))
-        if not route.exempt:
-            await self._spacing.acquire()
+        try:
+            async with asyncio.timeout_at(deadline):
+                await asyncio.sleep(max(0.0, not_before - loop.time()))
+                if not route.exempt:
+                    await self._spacing.acquire()
+        except TimeoutError:
+            raise WaitRefused("The deadline came while waiting; Redis is away and calls go one at a time") from None
 
     def leaving(self, permit: Permit) -> None:
         """Nothing can have run out: there is no lease."""

@@ -100,13 +100,15 @@ class Store:
 
     async def held_by(self, worker: str, cursor: str) -> tuple[str, list[tuple[str, str, str, str]]]:
         """Return the next cursor and some of what a worker holds: (id, route name, lane, bucket name)."""
-        cursor_, flat = await self._link.run(self.REAP, [self.tag + "held", self.tag + "workers"], [worker, cursor, ""])
+        keys = [self.tag + "held", self.tag + "workers"]
+        cursor_, flat = await self._link.run(self.REAP, keys, [worker, cursor, "", ""])
         texts = [_text(part) for part in flat]
         return _text(cursor_), [(texts[i], texts[i + 1], texts[i + 2], texts[i + 3]) for i in range(0, len(texts), 4)]
 
     async def forget_worker(self, worker: str) -> None:
         """Drop a dead worker's name after all it held is buried."""
-        await self._link.run(self.REAP, [self.tag + "held", self.tag + "workers"], [worker, "0", "1"])
+        now = str(self._clock()) if self._clock else ""
+        await self._link.run(self.REAP, [self.tag + "held", self.tag + "workers"], [worker, "0", "1", now])
 
 
 def _text(value: Any) -> str:

@@ -1,11 +1,15 @@
 #!lua flags=allow-oom
 -- Finds what a dead worker held, a bounded step at a time; the caller buries it in batches.
 -- KEYS[1] held hash   KEYS[2] workers zset
--- ARGV[1] the dead worker   ARGV[2] cursor   ARGV[3] '1' when a whole scan has found nothing: forget the worker
+-- ARGV[1] the dead worker   ARGV[2] cursor   ARGV[3] '1' when a whole scan has found nothing: forget the worker, unless it woke up
+-- ARGV[4] now_us or ''
 -- returns {next cursor, {id, route, lane, bucket name, ...}}
 -- Complexity: O(500) a call.
 if ARGV[3] == '1' then
-  redis.call('ZREM', KEYS[2], ARGV[1])
+  local time = ARGV[4] ~= '' and { 0, ARGV[4] } or redis.call('TIME')
+  local lease_end = redis.call('ZSCORE', KEYS[2], ARGV[1])
+  local woke_up = lease_end and tonumber(lease_end) > tonumber(time[1]) * 1000000 + tonumber(time[2])
+  if not woke_up then redis.call('ZREM', KEYS[2], ARGV[1]) end
   return { '0', {} }
 end
 local scan = redis.call('HSCAN', KEYS[1], ARGV[2], 'COUNT', 500)
