@@ -57,16 +57,23 @@ class LocalPace:
             lock.release()
 
     async def _pause(self, route: Route, deadline: float, loop: asyncio.AbstractEventLoop) -> None:
-        not_before = max(self._not_before.get(route.lane, 0.0), self._global_not_before)
-        if not_before > deadline:
-            raise WaitRefused("The wait would outlast the deadline", retry_after_s=not_before - loop.time())
         try:
             async with asyncio.timeout_at(deadline):
-                await asyncio.sleep(max(0.0, not_before - loop.time()))
-                if not route.exempt:
-                    await self._spacing.acquire()
+                while True:
+                    wait_s = self._earliest(route) - loop.time()
+                    if loop.time() + wait_s > deadline:
+                        raise WaitRefused("The wait would outlast the deadline", retry_after_s=wait_s)
+                    await asyncio.sleep(max(0.0, wait_s))
+                    if not route.exempt:
+                        await self._spacing.acquire()
+                    if self._earliest(route) <= loop.time():  # no 429 came meanwhile
+                        return
         except TimeoutError:
             raise WaitRefused("The deadline came while waiting; Redis is away and calls go one at a time") from None
+
+    def _earliest(self, route: Route) -> float:
+        not_before = self._not_before.get(route.lane, 0.0)
+        return not_before if route.exempt else max(not_before, self._global_not_before)
 
     def leaving(self, permit: Permit) -> None:
         """Nothing can have run out: there is no lease."""
@@ -80,7 +87,7 @@ class LocalPace:
         if answer.status == TOO_MANY:
             wait_s = answer.retry_after_s if answer.retry_after_s is not None else 1.0
             if answer.scope == "global":
-                self._global_not_before = now + wait_s
+                self._global_not_before = max(self._global_not_before, now + wait_s)
             self._not_before[permit.route.lane] = now + wait_s
             return Verdict("exhausted", wait_s)
         if answer.hash and answer.remaining == 0:

@@ -1,0 +1,175 @@
+"""One call at a time, with all that one tick of the loop brought together."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from discordproxy_ratelimit.batch import COMPANY_S, MOST, Batch, Item
+from fakes.virtual_time import VirtualClock, run
+
+
+class Server:
+    """Answers each item with its own first argument; may be slow, away or wrong."""
+
+    def __init__(self, takes_s: float = 0.0) -> None:
+        self.calls: list[list[Any]] = []
+        self.at: list[float] = []
+        self.takes_s, self.failures = takes_s, 0
+        self.up = asyncio.Event()
+        self.up.set()
+        self.batch = Batch(self._run, self.up.wait)
+
+    async def _run(self, items: list[Item]) -> list[list[Any]]:
+        self.calls.append([item.arguments[0] for item in items])
+        self.at.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(self.takes_s)
+        if self.failures:
+            self.failures -= 1
+            raise ConnectionError("gone")
+        return [[item.arguments[0]] for item in items]
+
+    def add(self, name: Any, *, hurry: bool = True, lasting: bool = False) -> "asyncio.Future[list[Any]]":
+        return self.batch.add([name], ["k"] * 4, hurry=hurry, lasting=lasting).reply
+
+
+def story(coroutine: Any) -> None:
+    run(coroutine, VirtualClock())
+
+
+def test_a_ticks_items_travel_together_in_their_order() -> None:
+    async def tick() -> None:
+        server = Server()
+        replies = await asyncio.gather(*[server.add(i) for i in range(10)])
+        assert replies == [[i] for i in range(10)]
+        assert server.calls == [list(range(10))]
+        await server.batch.close()
+
+    story(tick())
+
+
+def test_what_comes_during_a_call_is_the_next_one() -> None:
+    async def busy() -> None:
+        server = Server(takes_s=0.5)
+        first = server.add("first")
+        await asyncio.sleep(0.1)
+        later = [server.add(i) for i in range(5)]
+        await asyncio.gather(first, *later)
+        assert server.calls == [["first"], [0, 1, 2, 3, 4]]
+        await server.batch.close()
+
+    story(busy())
+
+
+def test_a_call_is_bounded() -> None:
+    async def crowd() -> None:
+        server = Server()
+        await asyncio.gather(*[server.add(i) for i in range(2 * MOST + 1)])
+        assert [len(call) for call in server.calls] == [MOST, MOST, 1]
+        assert [name for call in server.calls for name in call] == list(range(2 * MOST + 1))
+        await server.batch.close()
+
+    story(crowd())
+
+
+@pytest.mark.parametrize(("hurry", "waits_s"), [(True, 0.0), (False, COMPANY_S)])
+def test_only_who_is_in_no_hurry_waits_for_company(*, hurry: bool, waits_s: float) -> None:
+    async def alone() -> None:
+        server = Server()
+        began = asyncio.get_running_loop().time()
+        await server.add("x", hurry=hurry)
+        assert server.at[0] - began == pytest.approx(waits_s, abs=1e-6)
+        await server.batch.close()
+
+    story(alone())
+
+
+def test_company_takes_along_who_waits() -> None:
+    async def together() -> None:
+        server = Server()
+        patient = server.add("patient", hurry=False)
+        await asyncio.sleep(0)
+        await asyncio.gather(patient, server.add("hurried"))
+        assert server.calls == [["patient", "hurried"]]
+        await server.batch.close()
+
+    story(together())
+
+
+def test_who_has_gone_is_not_asked_for() -> None:
+    async def gone() -> None:
+        server = Server()
+        server.add("gone").cancel()
+        assert await server.add("here") == ["here"]
+        assert server.calls == [["here"]]
+        await server.batch.close()
+
+    story(gone())
+
+
+def test_a_failed_call_fails_all_but_the_lasting_which_come_first_afterwards() -> None:
+    async def away() -> None:
+        server = Server()
+        server.failures = 1
+        server.up.clear()
+        lasting = [server.add(f"lasting {i}", lasting=True) for i in range(2)]
+        fails = server.add("fails")
+        with pytest.raises(ConnectionError):
+            await fails
+        later = server.add("later")
+        await asyncio.sleep(60)
+        assert len(server.calls) == 1, "nothing is sent to a server that is away"
+        server.up.set()
+        assert await asyncio.gather(*lasting, later) == [["lasting 0"], ["lasting 1"], ["later"]]
+        assert server.calls[1:] == [["lasting 0", "lasting 1", "later"]]
+        await server.batch.close()
+
+    story(away())
+
+
+def test_a_sign_of_life_is_nobodys_to_wait_for() -> None:
+    async def poke() -> None:
+        server = Server()
+        server.failures = 1
+        server.batch.poke()
+        server.batch.poke("g")
+        await asyncio.sleep(1)
+        assert server.calls == [["n", "g"]]
+        await server.batch.close()
+
+    story(poke())
+
+
+def test_closing_sends_what_is_queued_and_waits_for_the_call_under_way() -> None:
+    async def close() -> None:
+        server = Server(takes_s=0.1)
+        first = server.add("under way")
+        await asyncio.sleep(0.05)
+        last = server.add("queued", hurry=False)
+        await server.batch.close()
+        assert first.result() == ["under way"]
+        assert last.result() == ["queued"]
+
+    story(close())
+
+
+def test_closing_does_not_wait_for_a_server_that_is_away() -> None:
+    async def close() -> None:
+        server = Server()
+        server.failures = 1
+        server.up.clear()
+        lost = server.add("lost", lasting=True)
+        await asyncio.sleep(0.1)
+        began = asyncio.get_running_loop().time()
+        await server.batch.close()
+        assert asyncio.get_running_loop().time() - began <= 2
+        assert not lost.done()
+
+    story(close())
+
+
+def test_closing_an_unused_batch_is_nothing() -> None:
+    async def unused() -> None:
+        await Server().batch.close()
+
+    story(unused())

@@ -1,0 +1,96 @@
+"""A permit ends exactly once, and being forgotten is loud."""
+
+import pytest
+
+from discordproxy_ratelimit.errors import BrokerUnavailable
+from discordproxy_ratelimit.headers import NO_ANSWER, Answer
+from discordproxy_ratelimit.permit import Permit, Verdict
+from discordproxy_ratelimit.route import Route
+
+
+class Office:
+    """Takes permits back."""
+
+    def __init__(self) -> None:
+        self.ends: list[Answer | None] = []
+        self.refuses = False
+
+    def leaving(self, permit: Permit) -> None:
+        if self.refuses:
+            raise BrokerUnavailable("too late")
+
+    def ended(self, permit: Permit, answer: Answer | None) -> Verdict:
+        self.ends.append(answer)
+        return Verdict("answered", 1.5)
+
+    def permit(self) -> Permit:
+        return Permit(self, "w:1", Route("GET /a", "x=1"), "h|x=1", 7)
+
+
+def test_answered() -> None:
+    office = Office()
+    permit = office.permit()
+    assert not permit.is_sent
+    permit.sent()
+    assert permit.is_sent
+    assert permit.complete(Answer(200)) == Verdict("answered", 1.5)
+    permit.leave()
+    assert office.ends == [Answer(200)]
+
+
+def test_never_sent_gives_itself_back() -> None:
+    office = Office()
+    permit = office.permit()
+    permit.leave()
+    permit.leave()
+    assert office.ends == [None]
+
+
+def test_sent_without_an_answer_is_unknown() -> None:
+    office = Office()
+    permit = office.permit()
+    permit.sent()
+    permit.leave()
+    assert office.ends == [NO_ANSWER]
+
+
+def test_cancelled() -> None:
+    office = Office()
+    permit = office.permit()
+    permit.cancel()
+    permit.leave()
+    assert office.ends == [None]
+
+
+def test_a_permit_that_may_be_void_is_not_sent() -> None:
+    office = Office()
+    office.refuses = True
+    permit = office.permit()
+    with pytest.raises(BrokerUnavailable):
+        permit.sent()
+    assert not permit.is_sent
+    permit.leave()
+    assert office.ends == [None]
+
+
+@pytest.mark.parametrize("sent", [False, True])
+def test_a_forgotten_permit_is_loud(*, sent: bool) -> None:
+    drawer = [Office().permit()]
+    if sent:
+        drawer[0].sent()
+    with pytest.warns(ResourceWarning, match=r"<Permit w:1 (sent|granted) GET /a\|x=1 in h\|x=1> was never ended"):
+        drawer.clear()
+
+
+def test_an_ended_permit_is_silent(recwarn: pytest.WarningsRecorder) -> None:
+    drawer = [Office().permit()]
+    drawer[0].cancel()
+    drawer.clear()
+    assert not list(recwarn)
+
+
+def test_what_a_log_shows() -> None:
+    permit = Office().permit()
+    assert repr(permit) == "<Permit w:1 granted GET /a|x=1 in h|x=1>"
+    permit.cancel()
+    assert repr(permit) == "<Permit w:1 ended GET /a|x=1 in h|x=1>"

@@ -1,0 +1,122 @@
+"""Who waits in which lane, and when a lane asks again; in virtual time."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from discordproxy_ratelimit.permit import Caller
+from discordproxy_ratelimit.route import Route
+from discordproxy_ratelimit.waiting import Grant, Lanes, Waiter
+from fakes.virtual_time import VirtualClock, run
+
+A, B = Route("GET /a", "x=1"), Route("GET /b", "x=1")
+
+
+def in_virtual_time(story: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    def test() -> None:
+        run(story(), VirtualClock())
+
+    return test
+
+
+def waiter(name: str, route: Route = A) -> Waiter:
+    return Waiter(name, route, Caller(), deadline=1e12)
+
+
+class Asked:
+    """The lanes under test and a diary of whom they asked for, and when."""
+
+    def __init__(self, *waiters: Waiter) -> None:
+        self.began = asyncio.get_running_loop().time()
+        self.diary: list[tuple[float, str]] = []
+        self.lanes = Lanes(self._note)
+        for one in waiters:
+            self.lanes.add(one)
+
+    def _note(self, one: Waiter) -> None:
+        self.diary.append((round(asyncio.get_running_loop().time() - self.began, 3), one.id))
+
+
+@in_virtual_time
+async def test_a_lane_asks_once_for_its_first_waiter() -> None:
+    asked = Asked(waiter("1"), waiter("2"), waiter("3", B))
+    asked.lanes.ask_in(A.lane, 2.0)
+    await asyncio.sleep(60)
+    assert asked.diary == [(2.0, "1")]
+
+
+@in_virtual_time
+async def test_the_earlier_appointment_counts() -> None:
+    asked = Asked(waiter("1"))
+    asked.lanes.ask_in(A.lane, 2.0)
+    asked.lanes.ask_in(A.lane, 5.0)
+    await asyncio.sleep(10)
+    asked.lanes.ask_in(A.lane, 5.0)
+    asked.lanes.ask_in(A.lane, 1.0)
+    await asyncio.sleep(10)
+    assert asked.diary == [(2.0, "1"), (11.0, "1")]
+
+
+@in_virtual_time
+async def test_a_newer_answer_makes_a_later_appointment() -> None:
+    asked = Asked(waiter("1"))
+    asked.lanes.ask_in(A.lane, 2.0)
+    asked.lanes.clear_timer(A.lane)
+    asked.lanes.ask_in(A.lane, 5.0)
+    await asyncio.sleep(10)
+    assert asked.diary == [(5.0, "1")]
+
+
+@in_virtual_time
+async def test_whoever_is_first_when_the_time_comes_is_asked_for() -> None:
+    first, second = waiter("1"), waiter("2")
+    asked = Asked(first, second)
+    asked.lanes.ask_in(A.lane, 2.0)
+    asked.lanes.remove(first)
+    assert asked.lanes.first(A.lane) is second
+    await asyncio.sleep(10)
+    assert asked.diary == [(2.0, "2")]
+
+
+@in_virtual_time
+async def test_an_empty_lane_asks_nobody() -> None:
+    only = waiter("1")
+    asked = Asked(only)
+    asked.lanes.ask_in(A.lane, 2.0)
+    asked.lanes.remove(only)
+    asked.lanes.remove(only)
+    asked.lanes.ask_in(A.lane, 1.0)
+    await asyncio.sleep(10)
+    assert asked.diary == []
+    assert (len(asked.lanes), asked.lanes.first(A.lane), asked.lanes.get("1")) == (0, None, None)
+
+
+@in_virtual_time
+async def test_closing_stops_every_appointment() -> None:
+    asked = Asked(waiter("1"), waiter("2", B))
+    asked.lanes.ask_in(A.lane, 2.0)
+    asked.lanes.ask_in(B.lane, 2.0)
+    asked.lanes.close()
+    await asyncio.sleep(10)
+    assert asked.diary == []
+
+
+@in_virtual_time
+async def test_walking_over_the_waiters_survives_their_leaving() -> None:
+    asked = Asked(waiter("1"), waiter("2"), waiter("3", B))
+    for one in asked.lanes:
+        asked.lanes.remove(one)
+    assert len(asked.lanes) == 0
+
+
+@in_virtual_time
+async def test_a_forgotten_grant_is_waited_for_anew() -> None:
+    one = waiter("1")
+    one.placed = True
+    one.grant.set_result(Grant("h|x=1", 0.0))
+    one.again()
+    assert not one.placed
+    assert not one.grant.done()
+    one.grant.cancel()
+    one.again()
+    assert one.grant.cancelled(), "who gave up does not come back"
