@@ -16,7 +16,7 @@ WORDS_PER_CALL = 1500
 """Arguments of all operations of a call: about 2 ms of Redis."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Planned:
     """An event with what it writes; or, without an event, word that the connection was current.
 
@@ -32,7 +32,7 @@ class Planned:
     words: int = field(init=False)  # how much this writes
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "words", sum(map(len, self.operations)))
+        self.words = sum(map(len, self.operations))
 
 
 @dataclass(slots=True)

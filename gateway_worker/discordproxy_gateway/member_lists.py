@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from discordproxy_gateway import parts
+from discordproxy_gateway.cache.overlay import ROLES_OF
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.writes import Operation
 
@@ -73,7 +74,7 @@ class MemberLists:
         guild_id, user_id = member["guild_id"], member["user"]["id"]
         return [
             *parts.put_member(self._keys, guild_id, memory.generation, member, known=known),
-            *self._seen(guild_id, user_id),
+            self._seen(guild_id, user_id),
         ]
 
     def _remove(self, data: dict[str, Any]) -> list[Operation]:
@@ -83,7 +84,7 @@ class MemberLists:
             return []
         memory.size -= 1
         drop = parts.drop_member(self._keys, guild_id, memory.generation, user_id)
-        return [*drop, *self._seen(guild_id, user_id), self._count(guild_id, -1)]
+        return [*drop, self._seen(guild_id, user_id), self._count(guild_id, -1)]
 
     def _chunk(self, chunk: dict[str, Any]) -> list[Operation]:
         guild_id = chunk["guild_id"]
@@ -110,8 +111,8 @@ class MemberLists:
             memory.request.touched.add(touched)
         return memory
 
-    def _seen(self, guild_id: str, user_id: str) -> list[Operation]:
-        return [parts.seen(self._keys, kind, guild_id, user_id) for kind in ("m", "mr")]
+    def _seen(self, guild_id: str, user_id: str) -> Operation:
+        return parts.seen(self._keys, "m", guild_id, user_id, user_id + ROLES_OF)
 
     def _count(self, guild_id: str, by: int) -> Operation:
         return ("HINCRBY", self._keys.meta(guild_id), "count", str(by))

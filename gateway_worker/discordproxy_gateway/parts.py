@@ -18,7 +18,7 @@ MEMBERS_PER_OPERATION = 250
 OLD_MEMBERS_MS = 60_000
 """How long a replaced member list stays for readers that are in the middle of it."""
 
-OVERLAYS = ("guild", "ch", "th", "ro", "em", "m", "mr")
+OVERLAYS = ("guild", "ch", "th", "ro", "em", "m")
 
 _IN_OTHER_KEYS = frozenset(
     {
@@ -138,9 +138,9 @@ def purge(keys: Keys, guild_id: str, generation: int) -> list[Operation]:
     ]
 
 
-def seen(keys: Keys, kind: str, guild_id: str, object_id: str) -> Operation:
+def seen(keys: Keys, kind: str, guild_id: str, *object_ids: str) -> Operation:
     """Return the operation that ends the overlay of an object: the event of the proxy's own change has come."""
-    return ("SEEN", keys.overlay(kind, guild_id), object_id)
+    return ("SEEN", keys.overlay(kind, guild_id), *object_ids)
 
 
 def by_id(objects: Iterable[dict[str, Any]]) -> list[tuple[str, Any]]:

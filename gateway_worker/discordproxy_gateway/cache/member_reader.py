@@ -36,8 +36,8 @@ class MemberReader:
             if current == generation:
                 break
             generation = self._generations[guild_id] = current
-        members = self._shown(found, [field], found.rows[3])
-        patched = str(user_id) in overlay.changes(found.rows[0], found.now_ms)
+        members = self._shown(found, [field], found.rows[2])
+        patched = str(user_id) in _changes(found)[0]
         if patched and found.shard is not None:
             return Answer(members[0] if members else None, found.shard.freshness(complete=True))
         return Answer(members[0] if members else None, _freshness(found))
@@ -82,7 +82,7 @@ class MemberReader:
                 break
         fields = sorted(set(fields))[:limit]
         found = await self._find(guild_id, found.meta.generation, fields)
-        return Answer(self._shown(found, fields, found.rows[3]) if fields else [], _freshness(found))
+        return Answer(self._shown(found, fields, found.rows[2]) if fields else [], _freshness(found))
 
     async def ask_for_list(self, guild_id: int) -> None:
         """Have the gateway worker fetch this guild's member list before others."""
@@ -101,7 +101,7 @@ class MemberReader:
         while True:
             fields, last = await self._ids_after(guild_id, generation, after)
             found = await self._find(guild_id, generation, fields)
-            yield self._shown(found, fields, found.rows[3] if fields else [], between=(after, last)), found
+            yield self._shown(found, fields, found.rows[2] if fields else [], between=(after, last)), found
             if last is None:
                 return
             after = last
@@ -126,7 +126,6 @@ class MemberReader:
     async def _find(self, guild_id: int, generation: int, fields: Sequence[bytes]) -> Found:
         def add(pipeline: Any) -> None:
             pipeline.hgetall(self._keys.overlay(overlay.MEMBER, guild_id))
-            pipeline.hgetall(self._keys.overlay(overlay.MEMBER_ROLES, guild_id))
             pipeline.hkeys(self._keys.part("ro", guild_id))
             if fields:
                 pipeline.hmget(self._keys.members(guild_id, generation), fields)
@@ -140,16 +139,20 @@ class MemberReader:
         stored = {
             str(codec.id_of(f)): codec.unpack(codec.id_of(f), v) for f, v in zip(fields, values, strict=True) if v
         }
-        changed = overlay.changes(found.rows[0], found.now_ms)
+        changed, changed_roles = _changes(found)
         asked = {str(codec.id_of(field)) for field in fields}
         merged = overlay.merge(
             stored, {each: v for each, v in changed.items() if each in asked or _lies(each, between)}
         )
-        roles = {role.decode() for role in found.rows[2]}
-        for user_id, patch in overlay.changes(found.rows[1], found.now_ms).items():
+        roles = {role.decode() for role in found.rows[1]}
+        for user_id, patch in changed_roles.items():
             if user_id in merged and patch:
                 merged[user_id] = overlay.merge_roles(merged[user_id], patch)
         return [_without_deleted(merged[each], roles) for each in sorted(merged, key=int)]
+
+
+def _changes(found: Found) -> tuple[overlay.Changes, overlay.Changes]:
+    return overlay.split_roles(overlay.changes(found.rows[0], found.now_ms))
 
 
 def _begins(value: bytes, start: str) -> bool:

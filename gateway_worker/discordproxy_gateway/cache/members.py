@@ -135,7 +135,7 @@ def _packed_time(text: str | None) -> int | str | None:
         time = datetime.fromisoformat(text)
     except ValueError:
         return text
-    if text[-6:] != "+00:00" or time.isoformat() != text:
+    if text[-6:] != "+00:00" or time.isoformat() != text:  # other ways to write the same instant stay text
         return text
     since = time - _EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

@@ -21,7 +21,8 @@ ROLE = "ro"
 EMOJI = "em"
 MEMBER = "m"
 GUILD = "guild"
-MEMBER_ROLES = "mr"
+ROLES_OF = ":roles"
+"""Ends the field of a member's changed roles, which stand beside the member itself."""
 
 
 class Overlay:
@@ -47,15 +48,15 @@ class Overlay:
 
     async def change_role(self, guild_id: int | str, user_id: int | str, role_id: int | str, *, added: bool) -> None:
         """Note that one role of a member was added or removed: Discord answers such a call with nothing."""
-        await self._note(MEMBER_ROLES, guild_id, user_id, {str(role_id): added}, "merge")
+        await self._note(MEMBER, guild_id, f"{user_id}{ROLES_OF}", {str(role_id): added}, "merge")
 
     async def _note(
         self, kind: str, guild_id: int | str, object_id: int | str, value: dict[str, Any] | None, mode: str
     ) -> None:
         key = self._keys.overlay(kind, guild_id)
-        outdated = self._keys.overlay(MEMBER_ROLES, guild_id) if kind == MEMBER else key
         text = b"" if value is None else orjson.dumps(value)
-        await self._script(keys=[key, outdated], args=[str(object_id), text, mode, LIFE_MS])
+        outdated = f"{object_id}{ROLES_OF}" if kind == MEMBER and mode == "put" else ""
+        await self._script(keys=[key], args=[str(object_id), text, mode, LIFE_MS, outdated])
 
 
 Changes = dict[str, dict[str, Any] | None]
@@ -70,6 +71,13 @@ def changes(rows: Mapping[bytes, bytes], now_ms: int) -> Changes:
         if now_ms - int(written_ms) < LIFE_MS:
             found[field.decode()] = orjson.loads(text) if text else None
     return found
+
+
+def split_roles(changed: Changes) -> tuple[Changes, Changes]:
+    """Return changes of members, and of their roles, by user id. Pure."""
+    members = {field: value for field, value in changed.items() if not field.endswith(ROLES_OF)}
+    roles = {field.removesuffix(ROLES_OF): value for field, value in changed.items() if field.endswith(ROLES_OF)}
+    return members, roles
 
 
 def merge(objects: dict[str, dict[str, Any]], changed: Changes) -> dict[str, dict[str, Any]]:

@@ -1,7 +1,8 @@
 -- Note what the proxy itself just changed, so that the next read through any worker shows it.
 -- A value is "<writes whose events are still to come>:<ms of the last write>:<JSON, empty when deleted>".
--- KEYS[1] overlay hash, KEYS[2] hash whose field is outdated by this (or the same key again)
+-- KEYS[1] overlay hash
 -- ARGV[1] object id, ARGV[2] JSON or '', ARGV[3] 'put' or 'merge' (adds to a JSON object), ARGV[4] ms to live
+-- ARGV[5] another field that this makes outdated, or ''
 -- O(1)
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -20,4 +21,4 @@ if earlier then
 end
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f:%.0f:%s', pending, now_ms, json))
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
-if KEYS[2] ~= KEYS[1] then redis.call('HDEL', KEYS[2], ARGV[1]) end
+if ARGV[5] ~= '' then redis.call('HDEL', KEYS[1], ARGV[5]) end

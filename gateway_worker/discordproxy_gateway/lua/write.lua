@@ -2,7 +2,7 @@
 -- An operation is {command, index in KEYS, argument...}; ids and values are opaque strings.
 -- FORGET {index hash}: take the fields of KEYS[i] out of the index, then drop KEYS[i]; a guild has <= 1500 channels.
 -- STAMP {field}: set a field to the server's time in ms. INDEX, UNINDEX {ids...}: see index.lua.
--- SEEN {id}: the event of one of our own changes has come; with the last one its overlay ends (overlay.lua).
+-- SEEN {ids...}: the event of one of our own changes has come; with the last one its overlay ends (overlay.lua).
 -- PRUNE {index hash, parent ids...}: drop threads whose parent is named; a guild has <= 1000 active threads.
 local function server_ms()
   local time = redis.call('TIME')
@@ -45,7 +45,7 @@ local function write(operations, now_ms, append)
     elseif command == 'STAMP' then
       redis.call('HSET', key, op[3], string.format('%.0f', now_ms))
     elseif command == 'SEEN' then
-      seen(key, op[3])
+      for i = 3, #op do seen(key, op[i]) end
     elseif command == 'INDEX' then
       index_ids(key, op, 3)
     elseif command == 'UNINDEX' then
