@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from discordproxy_gateway.dispatch import Dispatch
 from discordproxy_gateway.session import Session
-from discordproxy_gateway.writes import Operation
+from discordproxy_gateway.writes import Operation, weight
 
 EVENTS_PER_CALL = 100
-WORDS_PER_CALL = 1500
-"""Arguments of all operations of a call: about 2 ms of Redis."""
+WEIGHT_PER_CALL = 1500
+"""Arguments of all operations of a call, those that cost more counted more: about 2 ms of Redis."""
 
 
 @dataclass(slots=True)
@@ -29,10 +29,10 @@ class Planned:
     event: Dispatch | None = None
     operations: Sequence[Operation] = ()
     begins: Session | None = None
-    words: int = field(init=False)  # how much this writes
+    weight: int = field(init=False)  # how much this writes
 
     def __post_init__(self) -> None:
-        self.words = sum(map(len, self.operations))
+        self.weight = sum(map(weight, self.operations))
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class Batch:
     """Events that are applied together."""
 
     planned: list[Planned] = field(default_factory=list)
-    words: int = 0
+    weight: int = 0
 
     def takes(self, planned: Planned) -> bool:
         """Add `planned`, unless it has to wait for the next batch. READY stands alone."""
@@ -48,11 +48,11 @@ class Batch:
             planned.begins
             or self.planned[0].begins
             or len(self.planned) >= EVENTS_PER_CALL
-            or self.words + planned.words > WORDS_PER_CALL
+            or self.weight + planned.weight > WEIGHT_PER_CALL
         ):
             return False
         self.planned.append(planned)
-        self.words += planned.words
+        self.weight += planned.weight
         return True
 
     @property
@@ -72,15 +72,15 @@ class Batch:
 
     def calls(self) -> Iterator[list[Operation]]:
         """Yield the operations of each script call: one, or several when a single event writes much."""
-        if self.words <= WORDS_PER_CALL:
+        if self.weight <= WEIGHT_PER_CALL:
             yield [operation for planned in self.planned for operation in planned.operations]
             return
         operations: list[Operation] = []
-        words = 0
+        filled = 0
         for operation in self.planned[0].operations:
-            if operations and words + len(operation) > WORDS_PER_CALL:
+            if operations and filled + weight(operation) > WEIGHT_PER_CALL:
                 yield operations
-                operations, words = [], 0
+                operations, filled = [], 0
             operations.append(operation)
-            words += len(operation)
+            filled += weight(operation)
         yield operations

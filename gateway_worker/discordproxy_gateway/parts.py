@@ -12,7 +12,7 @@ from discordproxy_gateway.cache import members as codec
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.writes import Operation
 
-MEMBERS_PER_OPERATION = 250
+MEMBERS_PER_OPERATION = 100
 """Keeps a single script call short: the index costs some microseconds a member."""
 
 OLD_MEMBERS_MS = 60_000

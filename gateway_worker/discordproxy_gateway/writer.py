@@ -26,6 +26,8 @@ from discordproxy_gateway.writes import Operation, pack
 log = logging.getLogger(__name__)
 
 QUEUE_LENGTH = 1000
+_HEAVY = frozenset({"GUILD_CREATE", "GUILD_MEMBERS_CHUNK"})  # up to some MB each
+_HEAVY_AT_A_TIME = 16
 _LONGEST_PAUSE_S = 1.0
 
 Item = Dispatch | float | None
@@ -71,6 +73,7 @@ class Writer:
         self._applied = applied
         self._retention = retention
         self._queue: asyncio.Queue[Item] = asyncio.Queue(QUEUE_LENGTH)
+        self._room = asyncio.Semaphore(_HEAVY_AT_A_TIME)
         self._held: Planned | None = None  # planned already, but for the next batch
         self._finishing = False
         shard_id = lease.slot.shard_id
@@ -88,14 +91,16 @@ class Writer:
         return self._queue.qsize() + (self._held is not None)
 
     def take(self, event: Dispatch) -> bool:
-        """Queue an event at once; False if the queue is full."""
-        if self._queue.full():
+        """Queue an event at once; False if `put` has to be used."""
+        if self._queue.full() or event.name in _HEAVY:
             return False
         self._queue.put_nowait(event)
         return True
 
     async def put(self, event: Dispatch) -> None:
-        """Queue an event; waits while the queue is full."""
+        """Queue an event; waits while the queue is full, or holds enough of the heavy ones."""
+        if event.name in _HEAVY:
+            await self._room.acquire()
         await self._queue.put(event)
 
     async def confirm(self, at: float) -> None:
@@ -138,6 +143,8 @@ class Writer:
             return None
         if not isinstance(item, Dispatch):
             return Planned(item)
+        if item.name in _HEAVY:
+            self._room.release()
         begins = None
         operations: list[Operation] = []
         try:

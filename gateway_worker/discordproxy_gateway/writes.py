@@ -9,6 +9,14 @@ Operation = tuple[Any, ...]
 """Command, key, argument... (strings or bytes; ids are strings). Commands: Redis' own and those of lua/write.lua."""
 
 
+_INDEX_WEIGHT = 8
+
+
+def weight(operation: Operation) -> int:
+    """Return about how long Redis takes for an operation, in arguments: finding a place in an order costs more."""
+    return len(operation) * (_INDEX_WEIGHT if operation[0] == "INDEX" else 1)
+
+
 def pack(operations: Sequence[Operation], first_keys: Sequence[str]) -> tuple[list[str], bytes]:
     """Return KEYS, beginning with `first_keys`, and the operations with keys replaced by their place in KEYS."""
     places = {key: place for place, key in enumerate(first_keys, 1)}

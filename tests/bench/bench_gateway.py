@@ -89,6 +89,8 @@ async def test_costs(valkey, key_prefix):
         everybody = [member(n) for n in range(MEMBERS)]
         discord.members = dict.fromkeys(discord.guilds, everybody)
         before = (await redis.info("memory"))["used_memory"]
+        await redis.config_set("slowlog-log-slower-than", 5000)
+        await redis.slowlog_reset()
         environment = {
             "PATH": os.environ["PATH"],
             "DISCORD_BOT_TOKEN": TOKEN,
@@ -137,6 +139,8 @@ async def test_costs(valkey, key_prefix):
             at = time.monotonic()
             for _ in range(200):
                 await members.member(1 << 22, int(everybody[7]["user"]["id"]))
+            slow = [entry["duration"] / 1000 for entry in await redis.slowlog_get(100)]
+            print(f"calls that held Redis for more than 5 ms: {len(slow)}, the longest {max(slow, default=0):.1f} ms")
             print(f"one member: {(time.monotonic() - at) / 200 * 1e6:.0f} us")
         finally:
             child.terminate()

@@ -8,7 +8,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # discord.py imports audioop
     import discord as _  # noqa: F401
 
-from discordproxy_gateway.batch import WORDS_PER_CALL, Batch, Planned
+from discordproxy_gateway.batch import WEIGHT_PER_CALL, Batch, Planned
 from discordproxy_gateway.chunking import Pace, next_guild
 from discordproxy_gateway.defer import deferred_response
 from discordproxy_gateway.dispatch import Dispatch
@@ -117,7 +117,7 @@ class TestBatch:
     def test_takes_events_up_to_its_bounds(self):
         batch = Batch()
         taken = [batch.takes(self.planned(n, 100)) for n in range(100)]
-        assert taken.count(True) == WORDS_PER_CALL // 100
+        assert taken.count(True) == WEIGHT_PER_CALL // 100
         assert len(list(batch.calls())) == 1
         assert batch.current_at == batch.events[-1].sequence
 

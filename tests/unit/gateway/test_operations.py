@@ -127,5 +127,5 @@ def test_big_chunks_are_written_in_slices():
     plan = planner()
     plan.member_lists.request(GUILD, "n")
     operations = plan.plan("GUILD_MEMBERS_CHUNK", chunk(0, 1, *(member(n) for n in range(1, 1001))), 1)
-    assert commands(operations, KEYS.members(GUILD, 3)) == ["HSET"] * 4
-    assert max(map(len, operations)) < 510
+    assert commands(operations, KEYS.members(GUILD, 3)) == ["HSET"] * 10
+    assert max(map(len, operations)) < 210
