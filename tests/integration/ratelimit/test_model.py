@@ -343,6 +343,8 @@ class Story:
             self._send(step)
         else:
             items = [item for item in map(self.item, step.items) if item]
+            ended = {item[1] for item in items if item[0] in ("c", "x")}
+            items = [item for item in items if item[0] != "a" or item[1] not in ended]  # an id never comes back
             self.call(step.worker, items)
 
     def _restart(self, *, stale: bool) -> None:
@@ -364,7 +366,8 @@ class Story:
         self.call(digger, [["d", *one] for one in found])
         if worker not in {record.worker for record in self.model.records}:
             at_once(self.stores[digger].forget_worker(worker))
-            self.model.workers.pop(worker, None)
+            if self.model.workers.get(worker, 0) <= self.now:
+                self.model.workers.pop(worker, None)
 
     def call(self, worker: int, items: list[list[Any]]) -> None:
         store = self.stores[worker]
