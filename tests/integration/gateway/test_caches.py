@@ -360,3 +360,32 @@ async def test_wanted_lists_come_first(start, discord, members):
     await discord.until(lambda: discord.seen["chunk_requests"] >= 10)  # the burst; two more wait for their turn
     assert str(12 << 22) in discord.chunked[:10]
     assert str(11 << 22) not in discord.chunked[:10]
+
+
+async def test_a_successor_keeps_the_caches(connected, start, discord, members):
+    await connected.stop()
+    await discord.emit("GUILD_MEMBER_UPDATE", {"guild_id": EVERYONE, **member(8, nick="While away")})
+    start()
+
+    async def followed() -> bool:
+        return (await members.member(GUILD, 8)).value["nick"] == "While away"
+
+    await eventually(followed)
+    assert await complete(members)
+    assert discord.seen["chunk_requests"] == 1
+    assert discord.seen["identifies"] == 1
+
+
+async def test_an_event_redis_refuses_is_skipped_alone(connected, discord, redis, keys, reader):
+    await redis.delete(keys.part("em", GUILD))
+    await redis.set(keys.part("ro", GUILD), "not a hash")
+    here = {"guild_id": EVERYONE}
+    for number in range(5):
+        await discord.emit("CHANNEL_CREATE", {**here, "id": str(70 + number), "type": 0, "name": f"c{number}"})
+        await discord.emit("GUILD_ROLE_UPDATE", {**here, "role": {"id": "50", "name": "half"}})
+
+    async def all_channels() -> bool:
+        return await redis.hlen(keys.part("ch", GUILD)) == 7
+
+    await eventually(all_channels)
+    assert discord.seen["connections"] == 1

@@ -1,11 +1,15 @@
 """What is lost, doubled and identified under every fault of a connection. Events are counted in the stream."""
 
 import asyncio
+import signal
 
 import pytest
 
 from discordproxy_gateway.keys import Slot
+from discordproxy_gateway.worker import Options, Worker
+from discordproxy_ratelimit import connection
 from fakes.eventually import eventually
+from fakes.gateway import TOKEN
 
 SLOT = Slot(0, 1)
 EVENTS = 300
@@ -137,10 +141,6 @@ async def test_a_lost_session_record_begins_anew(start, discord, redis, keys):
 
 
 async def test_an_emptied_server_is_filled_again(start, discord, own_valkey, key_prefix, keys):
-    from discordproxy_gateway.worker import Options, Worker
-    from discordproxy_ratelimit import connection
-    from fakes.gateway import TOKEN
-
     redis = connection.connect(own_valkey.url)
     discord.guilds = {"4194304": {"id": "4194304", "name": "home", "channels": [], "member_count": 1}}
     stopping = asyncio.Event()
@@ -191,3 +191,35 @@ async def test_shards_identify_at_discords_pace(start, discord, redis, keys):
 
     await eventually(all_guilds)
     assert discord.seen["identifies"] == 2
+
+
+async def test_a_reply_that_redis_lost_applies_nothing_twice(discord, own_valkey, keys, caplog):
+    redis = connection.connect(own_valkey.url)
+    stopping = asyncio.Event()
+    options = Options(rest_url=discord.rest_url, intents=("guilds",), lease_s=60)
+    worker = asyncio.create_task(Worker(redis, keys, TOKEN, options).run(stopping))
+
+    async def count() -> int:
+        return await redis.xlen(keys.stream(0))
+
+    async def reaches(wanted: int) -> bool:
+        return await count() >= wanted
+
+    try:
+        await discord.until(lambda: discord.live)
+        await flood(discord, 1, 10)
+        await eventually(lambda: reaches(10))
+        own_valkey.process.send_signal(signal.SIGSTOP)  # commands lie in its socket until it goes on
+        await flood(discord, 11, 10)
+        await eventually(lambda: "wait for Redis" in caplog.text)
+        own_valkey.process.send_signal(signal.SIGCONT)
+        await eventually(lambda: reaches(20))
+        await flood(discord, 21, 10)
+        await eventually(lambda: reaches(30))
+        rows = await redis.xrange(keys.stream(0))
+        assert [int(fields[b"c"]) for _, fields in rows] == list(range(1, 31))
+        assert discord.seen["connections"] == 1
+    finally:
+        stopping.set()
+        await worker
+        await redis.aclose()
