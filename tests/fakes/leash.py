@@ -2,7 +2,9 @@
 
 import shutil
 
-LEASH = ("setpriv", "--pdeathsig", "TERM", "--") if shutil.which("setpriv") else ()
+_SETPRIV = shutil.which("setpriv")
+
+LEASH = (_SETPRIV, "--pdeathsig", "TERM", "--") if _SETPRIV else ()
 """Put in front of a command, the kernel ends it with this process.
 
 A `preexec_fn` would do the same, but with it Python forks, and gRPC's handlers in the child of a fork use file
