@@ -85,7 +85,8 @@ class Circuit:
     def heard(self, answer: Answer) -> None:
         """Take notice of an answer; Redis is told in the background."""
         if answer.status == TOO_MANY and not answer.from_discord:
-            log.error("Discord's edge blocks this address (429 that is not from Discord)")
+            if self.state != "open":
+                log.error("Discord's edge blocks this address (429 that is not from Discord)")
             self.told(int((answer.retry_after_s or 60.0) * 1e6))
             self._report("blocked", int((answer.retry_after_s or 0) * 1e6))
         elif answer.is_invalid:

@@ -24,9 +24,12 @@ redis.call('PEXPIRE', KEYS[1], 660000)
 local b = redis.call('HMGET', KEYS[2], 'until', 'step', 'probing')
 local till, step, probing = tonumber(b[1]) or 0, tonumber(b[2]) or 0, tonumber(b[3]) or 0
 local may_probe = 0
-if ARGV[2] == 'blocked' and (till <= now or tonumber(ARGV[3]) > 0) then
-  step = math.min(step > 0 and step * 2 or FIRST_STEP, LAST_STEP)
-  till = math.max(till, now + math.max(tonumber(ARGV[3]), step))
+if ARGV[2] == 'blocked' and now + tonumber(ARGV[3]) >= till then
+  if till <= now then -- answers of calls that were in flight tell of the same block
+    step = math.min(step > 0 and step * 2 or FIRST_STEP, LAST_STEP)
+    till = now + step
+  end
+  till = math.max(till, now + tonumber(ARGV[3]))
   redis.call('HSET', KEYS[2], 'until', integer(till), 'step', integer(step), 'probing', 0)
   redis.call('PEXPIRE', KEYS[2], integer((till - now) / 1000 + 7200000))
   redis.call('PUBLISH', ARGV[4], cjson.encode({ KEYS[1], { 'C', '', integer(till - now) } }))

@@ -497,7 +497,7 @@ def server(valkey: str) -> Iterator[tuple[Any, Any]]:
 def test_the_script_does_what_the_model_does(server: tuple[Any, Any]) -> None:
     class Stories(RuleBasedStateMachine):
         @initialize(limit=st.sampled_from([50, 1, 2, 5]), leaky=st.booleans())
-        def begin(self, limit: int, leaky: bool) -> None:
+        def begin(self, *, limit: int, leaky: bool) -> None:
             self.story = Story(*server, f"model{next(numbers)}", limit, leaky)
 
         @rule(step=steps)
@@ -620,7 +620,7 @@ STORIES: dict[str, tuple[Any, ...]] = {
 @pytest.mark.parametrize("limit", [50, 5, 1])
 @pytest.mark.parametrize("leaky", [False, True], ids=["fixed", "leaky"])
 @pytest.mark.parametrize("title", STORIES)
-def test_stories_that_once_went_wrong(server: tuple[Any, Any], title: str, leaky: bool, limit: int) -> None:
+def test_stories_that_once_went_wrong(server: tuple[Any, Any], title: str, *, leaky: bool, limit: int) -> None:
     story = Story(*server, f"model{next(numbers)}", limit, leaky)
     try:
         for step in STORIES[title]:

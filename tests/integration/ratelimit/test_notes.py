@@ -1,0 +1,100 @@
+"""Small facts all workers share: kept, claimed once, forgotten in time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from discordproxy_ratelimit.connection import connect
+from discordproxy_ratelimit.errors import BrokerUnavailable
+from discordproxy_ratelimit.link import Link
+from discordproxy_ratelimit.notes import Claim, Notes
+from fakes.eventually import eventually
+
+
+@pytest.fixture
+async def link(valkey: str) -> AsyncIterator[Link]:
+    link = Link(connect(valkey))
+    yield link
+    await link.close()
+
+
+@pytest.fixture
+def notes(link: Link, key_prefix: str) -> Notes:
+    return Notes(link, f"{{{key_prefix}:1}}:note:")
+
+
+async def test_a_note_is_kept_for_its_time(notes: Notes) -> None:
+    assert await notes.get("dm") is None
+    await notes.set("dm", b"\x00\xff", ttl_s=60)
+    assert await notes.get("dm") == b"\x00\xff"
+    await notes.set("dm", b"short", ttl_s=0.02)
+
+    async def gone() -> bool:
+        return await notes.get("dm") is None
+
+    await eventually(gone)
+
+
+async def test_two_bots_do_not_read_each_others_notes(link: Link, notes: Notes, key_prefix: str) -> None:
+    await notes.set("dm", b"mine", ttl_s=60)
+    assert await Notes(link, f"{{{key_prefix}:2}}:note:").get("dm") is None
+
+
+async def test_the_first_claim_is_ours_until_it_is_settled(notes: Notes) -> None:
+    assert await notes.claim("k", "r", owner="a", lease_s=60) == Claim("ours")
+    assert await notes.claim("k", "r", owner="a", lease_s=60) == Claim("ours"), "a renewal"
+    assert await notes.claim("k", "r", owner="b", lease_s=60) == Claim("pending")
+    await notes.settle("k", "r", owner="a", result=b"result \xff", ttl_s=60)
+    assert await notes.claim("k", "r", owner="b", lease_s=60) == Claim("settled", b"result \xff")
+    assert await notes.claim("k", "r", owner="a", lease_s=60) == Claim("settled", b"result \xff")
+
+
+async def test_the_same_key_for_another_request_is_told_apart(notes: Notes) -> None:
+    await notes.claim("k", "r", owner="a", lease_s=60)
+    assert await notes.claim("k", "another", owner="b", lease_s=60) == Claim("other")
+    await notes.settle("k", "r", owner="a", result=b"x", ttl_s=60)
+    assert await notes.claim("k", "another", owner="b", lease_s=60) == Claim("other")
+
+
+async def test_a_claim_given_back_is_free_and_nobody_else_can_give_it_back(notes: Notes) -> None:
+    await notes.claim("k", "r", owner="a", lease_s=60)
+    await notes.release("k", owner="b")
+    assert await notes.claim("k", "r", owner="b", lease_s=60) == Claim("pending")
+    await notes.release("k", owner="a")
+    assert await notes.claim("k", "r", owner="b", lease_s=60) == Claim("ours")
+
+
+async def test_a_settled_claim_is_not_given_back(notes: Notes) -> None:
+    await notes.claim("k", "r", owner="a", lease_s=60)
+    await notes.settle("k", "r", owner="a", result=b"x", ttl_s=60)
+    await notes.release("k", owner="a")
+    assert await notes.claim("k", "r", owner="b", lease_s=60) == Claim("settled", b"x")
+
+
+async def test_a_dead_owners_claim_ends_with_its_lease(notes: Notes) -> None:
+    await notes.claim("k", "r", owner="a", lease_s=0.02)
+
+    async def free() -> bool:
+        return await notes.claim("k", "r", owner="b", lease_s=60) == Claim("ours")
+
+    await eventually(free)
+
+
+async def test_only_one_of_many_is_first(notes: Notes) -> None:
+    claims = await asyncio.gather(*[notes.claim("k", "r", owner=f"{i}", lease_s=60) for i in range(20)])
+    assert sorted(claim.state for claim in claims) == ["ours"] + ["pending"] * 19
+
+
+async def test_a_server_that_is_away_is_told(key_prefix: str, tmp_path) -> None:
+    link = Link(connect(f"unix://{tmp_path}/nobody"))
+    notes = Notes(link, f"{{{key_prefix}:1}}:note:")
+    for call in (
+        notes.get("k"),
+        notes.set("k", b"", ttl_s=1),
+        notes.claim("k", "r", owner="a", lease_s=1),
+        notes.release("k", owner="a"),
+    ):
+        with pytest.raises(BrokerUnavailable):
+            await call
+    await link.close()
