@@ -1,0 +1,103 @@
+"""Stories that once went wrong, kept as they were found and made small."""
+
+from typing import Any
+
+from model.ratelimit_model import SECOND
+from model.ratelimit_story import Acquire, Call, Cancel, Complete, Moves, Pass, Restart, Restore, Says, Serve, Sign
+
+
+def call(*happens: Any, worker: int = 0) -> Call:
+    return Call(worker, happens)
+
+
+FIRST_TWO_ROUTES_ARE_KNOWN = (
+    call(Acquire(0)),
+    call(Complete(0)),
+    call(Acquire(1)),
+    call(Complete(0)),
+    Pass(4 * SECOND),
+)
+STORIES: dict[str, tuple[Any, ...]] = {
+    "the only call that waits is cancelled": (call(Acquire(0)), call(Acquire(0)), call(Cancel(1)), call(Acquire(0))),
+    "a place is given back in the step that turns it into a permit of another bucket": (
+        call(Acquire(0), Acquire(0), Acquire(0)),
+        call(Complete(0), Cancel(1)),
+        call(Serve(0)),
+    ),
+    "the heads of two lanes of one bucket came within one step": (
+        *FIRST_TWO_ROUTES_ARE_KNOWN,
+        call(*[Acquire(0, flags=("ordered",))] * 2, *[Acquire(1, flags=("ordered",))] * 2),
+        call(Serve(2), Serve(3)),
+        call(Complete(0), Complete(1)),
+        call(Serve(0)),
+        call(Serve(1)),
+    ),
+    "a route that waits for a bucket moves to another one": (
+        *FIRST_TWO_ROUTES_ARE_KNOWN,
+        call(*[Acquire(0)] * 3),
+        call(Acquire(0)),
+        call(Acquire(1)),
+        Moves(0, 2),
+        call(Complete(0)),
+        call(Complete(0), Complete(1)),
+        call(Serve(0), Serve(1)),
+    ),
+    "a global 429 comes while a bucket waits for its window": (
+        *FIRST_TWO_ROUTES_ARE_KNOWN,
+        call(*[Acquire(0)] * 3),
+        call(*[Complete(pick) for pick in range(3)]),
+        call(Acquire(2)),
+        call(Complete(0, Says("global", 429, retry_us=250_000))),
+        call(Acquire(0)),
+        Pass(250_000),
+        call(Sign("n")),
+    ),
+    "slots have become free since anybody asked for one": (
+        *FIRST_TWO_ROUTES_ARE_KNOWN,
+        call(*[Acquire(0)] * 3),
+        call(*[Complete(pick) for pick in range(3)]),
+        Pass(1_500_000),
+        call(Acquire(0)),
+    ),
+    "a backlog of many seconds waits for the global limit": (
+        call(Acquire(2)),
+        call(Complete(0, Says())),
+        *[call(*[Acquire(2)] * 100)] * 7,
+        call(*[Complete(pick, Says()) for pick in range(50)]),
+        Pass(SECOND),
+        *[call(Sign("n")), Pass(60_000)] * 4,
+    ),
+    "a replica takes over with old data": (
+        call(Acquire(0)),
+        call(Complete(0)),
+        Restart(stale=True),
+        call(Sign("n")),
+        Pass(SECOND),
+        call(Acquire(0)),
+        call(Acquire(0)),
+        call(Serve(0)),
+    ),
+    "the limit of a leaky bucket changes, and then it is a fixed window": tuple(
+        step
+        for limit, rid_ms, after_us in (
+            (6, 3000, 3 * SECOND),
+            (6, 12_000, 12 * SECOND),
+            (2, 12_500, 12_500_000),
+            (2, 12_500, SECOND),
+        )
+        for step in (
+            call(Acquire(0)),
+            call(Complete(0, Says(hash=0, limit=limit, remaining=limit - 1, rid_ms=rid_ms, after_us=after_us))),
+        )
+    ),
+    "a restored bucket has a limit but no period": (
+        call(Acquire(0)),
+        call(Complete(0, Says("exhausted", 429, retry_us=0))),
+        Restart(stale=False),
+        call(Restore(0)),
+        Pass(SECOND),
+        call(Acquire(0)),
+        call(Complete(0, Says("unknown", 404))),
+        call(Acquire(0)),
+    ),
+}

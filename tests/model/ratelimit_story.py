@@ -1,0 +1,420 @@
+"""What can happen to an account's limits, step by step, told to the Lua and to the model alike.
+
+A step is plain data, so that a failing story prints as it is and shrinks to little.
+"""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import redis
+
+from discordproxy_ratelimit.batch import Item
+from discordproxy_ratelimit.store import Store
+from discordproxy_sandbox.limits import Decision, FixedWindow, Gcra
+from model.ratelimit_model import SECOND, Model, Record
+
+EPOCH_US = 1_790_000_000 * SECOND
+LEASE_S = 5.0
+WORKERS = ("w0", "w1", "w2")
+ROUTES = ("GET /a", "POST /b", "PUT /c")
+MAJORS = ("x=1", "x=2")
+HASHES = ("h1", "h2", "h3")
+
+
+class OneServer:
+    """A link without an event loop: every script call is answered before it returns."""
+
+    def __init__(self, client: Any) -> None:
+        self.client, self.run_id, self.memory_lost, self.touched = client, "run0", False, set()
+
+    async def run(self, lua: Any, keys: list[str], arguments: list[Any]) -> Any:
+        self.touched.update(keys)
+        try:
+            return self.client.evalsha(lua.sha, len(keys), *keys, *arguments)
+        except redis.exceptions.NoScriptError:
+            return self.client.eval(lua.text, len(keys), *keys, *arguments)
+
+
+def at_once(coroutine: Any) -> Any:
+    """The result of a coroutine that waits for nothing."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("it wanted to wait")
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Time goes by; it may also fall back, as after a failover."""
+
+    us: int
+
+
+@dataclass(frozen=True)
+class Moves:
+    """Discord answers a route with another hash from now on."""
+
+    route: int
+    hash: int
+
+
+@dataclass(frozen=True)
+class Restart:
+    """Another server answers; a replica still has the old data, a new start has none."""
+
+    stale: bool
+
+
+@dataclass(frozen=True)
+class Acquire:
+    route: int
+    major: int = 0
+    app: str = "a"
+    weight: float = 1.0
+    priority: str = "normal"
+    left_us: int = 30 * SECOND
+    flags: tuple[str, ...] = ()
+    knows: bool = True
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """The same acquire once more: its reply was lost."""
+
+    pick: int
+
+
+@dataclass(frozen=True)
+class Returned:
+    """The repeat of a request that got a 429, or a place taken anew after a restart."""
+
+    pick: int
+    flag: str
+
+
+@dataclass(frozen=True)
+class Send:
+    """The request of a permit reaches Discord; its answer is on the way."""
+
+    pick: int
+
+
+@dataclass(frozen=True)
+class Complete:
+    """The end of a permit; `says` None is what Discord really said when it judged the request."""
+
+    pick: int
+    says: "Says | None" = None
+    age_us: int = 0
+    rtt_us: int = 0
+
+
+@dataclass(frozen=True)
+class Says:
+    """An answer nobody expects."""
+
+    outcome: str = "answered"
+    status: int = 200
+    hash: int | None = None
+    limit: int = 5
+    remaining: int = 0
+    rid_ms: int = 0
+    after_us: int = SECOND
+    retry_us: int = SECOND
+    refusal: str = ""
+
+
+@dataclass(frozen=True)
+class Cancel:
+    pick: int
+
+
+@dataclass(frozen=True)
+class Serve:
+    pick: int
+    knows: bool = True
+
+
+@dataclass(frozen=True)
+class Bury:
+    worker: int
+
+
+@dataclass(frozen=True)
+class Restore:
+    pick: int
+    age_us: int = 0
+
+
+@dataclass(frozen=True)
+class Adopt:
+    route: int
+    major: int
+    exempt: bool
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A sign of life, or a goodbye."""
+
+    kind: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """One script call of a worker with everything its tick brought together."""
+
+    worker: int
+    items: tuple[Any, ...]
+
+
+@dataclass
+class Story:
+    """The state of the world around both implementations."""
+
+    client: Any
+    inbox: Any
+    tag: str
+    limit: int
+    leaky: bool
+    now: int = EPOCH_US
+    ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def __post_init__(self) -> None:
+        self.link = OneServer(self.client)
+        self.generation = 0
+        self.model = Model(self.limit, int(LEASE_S * SECOND))
+        self.hash_of = {route: HASHES[i // 2] for i, route in enumerate(ROUTES)}  # the first two share a bucket
+        self.buckets: dict[str, Any] = {}
+        self.answers: dict[str, tuple[str, Decision]] = {}
+        self.ended: list[Record] = []
+        self.memories: list[list[Any]] = []
+        self.stores = self._stores()
+
+    def _stores(self) -> list[Store]:
+        tag = f"{{{self.tag}:{self.generation}}}:"
+        return [
+            Store(
+                self.link,
+                tag,
+                worker=worker,
+                channels=f"{self.tag}:in:",
+                global_limit=self.limit,
+                lease_s=LEASE_S,
+                clock=lambda: self.now,
+            )
+            for worker in WORKERS
+        ]
+
+    def clean_up(self) -> None:
+        if self.link.touched:
+            self.client.unlink(*self.link.touched)
+
+    # From a step to the script's items
+
+    def bucket_name(self, route: str, major: str) -> str:
+        known = self.model.routes.get(route, "")
+        return f"{known}|{major}" if known not in ("", "-") else f"?{route}|{major}"
+
+    def picked(self, pick: int, *, ended: bool = False) -> Record | None:
+        records = self.model.records + (self.ended[-3:] if ended else [])
+        return records[pick % len(records)] if records else None
+
+    def item(self, step: Any) -> list[Any] | None:
+        return getattr(self, f"_{type(step).__name__.lower()}")(step)
+
+    def _acquire(self, step: Acquire) -> list[Any]:
+        route, major = ROUTES[step.route], MAJORS[step.major]
+        options = {"left_us": step.left_us, "app": step.app, "weight": step.weight, "priority": step.priority}
+        options["hash"] = self.model.routes.get(route, "") if step.knows else "h9"
+        options |= dict.fromkeys(step.flags, True)
+        if "refusal" in step.flags:
+            options["refusal"] = f"gone {major}"
+        name = f"{next(self.ids)}"
+        return ["a", name, route, f"{route}|{major}", self.bucket_name(route, major), options]
+
+    def _repeat(self, step: Repeat) -> list[Any] | None:
+        record = self.picked(step.pick)
+        return record and self._place_again(record, record.id, {})
+
+    def _returned(self, step: Returned) -> list[Any] | None:
+        record = self.picked(step.pick, ended=True)
+        if record is None:
+            return None
+        return self._place_again(record, f"{next(self.ids)}", {step.flag: True, "seq": record.seq})
+
+    def _place_again(self, record: Record, name: str, more: dict[str, Any]) -> list[Any]:
+        options = {"left_us": 30 * SECOND, "app": record.app, "weight": record.weight, "priority": record.priority}
+        options |= {"hash": self.model.routes.get(record.route, "")} | more
+        bucket = self.bucket_name(record.route, record.lane.rpartition("|")[2])
+        return ["a", name, record.route, record.lane, bucket, options]
+
+    def _send(self, step: Send) -> None:
+        record = self.picked(step.pick)
+        if record and record.state == "granted" and record.id not in self.answers:
+            hash_ = self.hash_of[record.route]
+            key = f"{hash_}|{record.lane.rpartition('|')[2]}"
+            if key not in self.buckets:
+                self.buckets[key] = Gcra(3, 3.0) if self.leaky else FixedWindow(3, 3.0)
+            self.answers[record.id] = hash_, self.buckets[key].hit(self.now / SECOND)
+
+    def _complete(self, step: Complete) -> list[Any] | None:
+        record = self.picked(step.pick, ended=True)
+        if record is None or record.state in ("waiting", "global"):
+            return None
+        self._send(Send(self.model.records.index(record) if record in self.model.records else 0))
+        if step.says is None and record.id not in self.answers:
+            return None
+        self.ended.append(record)
+        hash_, body = self._told(record, step.says) if step.says else self._judged(record)
+        body |= {"age_us": step.age_us, "rtt_us": step.rtt_us}
+        learned = f"{hash_}|{record.lane.rpartition('|')[2]}" if hash_ else record.bucket
+        return ["c", record.id, record.route, record.lane, record.bucket, body, learned]
+
+    def _judged(self, record: Record) -> tuple[str, dict[str, Any]]:
+        hash_, d = self.answers[record.id]
+        outcome = "answered" if d.allowed else "exhausted"
+        body = {"outcome": outcome, "retry_us": int(d.retry_after * SECOND), "status": 200 if d.allowed else 429}
+        body |= {"code": 0, "hash": hash_, "limit": d.limit, "remaining": d.remaining, "rid": round(d.reset * 1000)}
+        return hash_, body | {"after_us": int(round(d.reset_after, 3) * SECOND)}
+
+    def _told(self, record: Record, says: Says) -> tuple[str, dict[str, Any]]:
+        body: dict[str, Any] = {"outcome": says.outcome, "retry_us": says.retry_us, "status": says.status, "code": 0}
+        hash_ = HASHES[says.hash] if says.hash is not None and says.outcome != "paused" else ""
+        if hash_:
+            rid = max(0, self.now // 1000 + says.rid_ms)
+            body |= {"hash": hash_, "limit": says.limit, "remaining": min(says.remaining, says.limit), "rid": rid}
+            body["after_us"] = says.after_us
+        elif says.status == 200:
+            body |= {"headerless": True, "works": True}
+        if says.refusal:
+            body["refusal"] = "token" if says.status == 401 else f"gone {record.lane.rpartition('|')[2]}"
+        return hash_, body
+
+    def _cancel(self, step: Cancel) -> list[Any] | None:
+        record = self.picked(step.pick, ended=True)
+        return record and ["x", record.id, record.route, record.lane, record.bucket]
+
+    def _serve(self, step: Serve) -> list[Any] | None:
+        record = self.picked(step.pick)
+        if record is None:
+            return None
+        believed = self.model.routes.get(record.route, "") if step.knows else "h9"
+        bucket = self.bucket_name(record.route, record.lane.rpartition("|")[2])
+        return ["s", record.id, record.route, record.lane, bucket, believed]
+
+    def _restore(self, step: Restore) -> list[Any] | None:
+        if not self.memories:
+            return None
+        *memory, hash_ = self.memories[step.pick % len(self.memories)]
+        return ["r", "", *memory, step.age_us, hash_]
+
+    def _adopt(self, step: Adopt) -> list[Any]:
+        route, major = ROUTES[step.route], MAJORS[step.major]
+        lane = f"{route}|{major}"
+        return ["o", f"{next(self.ids)}", route, lane, self.bucket_name(route, major), step.exempt]
+
+    def _sign(self, step: Sign) -> list[Any]:
+        return [step.kind]
+
+    # Both implementations, side by side
+
+    def follow(self, step: Any) -> None:
+        if isinstance(step, Pass):
+            self.now += step.us
+        elif isinstance(step, Moves):
+            self.hash_of[ROUTES[step.route]] = HASHES[step.hash]
+        elif isinstance(step, Restart):
+            self._restart(stale=step.stale)
+        elif isinstance(step, Bury):
+            self._bury(WORKERS[step.worker])
+        elif isinstance(step, Send):
+            self._send(step)
+        else:
+            items = [item for item in map(self.item, step.items) if item]
+            ended = {item[1] for item in items if item[0] in ("c", "x")}
+            items = [item for item in items if item[0] != "a" or item[1] not in ended]  # an id never comes back
+            self.call(step.worker, items)
+
+    def _restart(self, *, stale: bool) -> None:
+        self.link.run_id, self.link.memory_lost = f"{self.link.run_id}+", True
+        if not stale:
+            self.generation += 1
+            self.model = Model(self.limit, int(LEASE_S * SECOND))
+            self.stores = self._stores()
+
+    def _bury(self, worker: str) -> None:
+        """As the undertaker of the next worker does it."""
+        digger = (WORKERS.index(worker) + 1) % len(WORKERS)
+        found, cursor = [], ""
+        while cursor != "0":
+            cursor, held = at_once(self.stores[digger].held_by(worker, cursor or "0"))
+            found += held
+        expected = [(r.id, r.route, r.lane, r.bucket) for r in self.model.records if r.worker == worker]
+        assert sorted(found) == sorted(expected)
+        self.call(digger, [["d", *one] for one in found])
+        if worker not in {record.worker for record in self.model.records}:
+            at_once(self.stores[digger].forget_worker(worker))
+            if self.model.workers.get(worker, 0) <= self.now:
+                self.model.workers.pop(worker, None)
+
+    def call(self, worker: int, items: list[list[Any]]) -> None:
+        store = self.stores[worker]
+        batch = [self._with_keys(store, item) for item in items]
+        before = list(self.model.records)
+        lua = at_once(store.run(batch))
+        expected = self.model.call(self.now, WORKERS[worker], self.link.run_id, self.link.memory_lost, items)
+        self.ended += [record for record in before if self.model.record(record.id) is None]
+        story = [item[0] for item in items]
+        assert [texts(reply) for reply in lua.replies] == [texts(reply) for reply in expected.replies], story
+        assert lua.grants == expected.grants
+        assert self._hints(lua.published) == expected.hints
+        assert (lua.pump_after_us, lua.pump_is_ours) == (expected.pump, expected.own)
+        assert lua.dead == expected.dead
+        self._compare_counters(store)
+        self._remember(items, lua.replies)
+
+    def _with_keys(self, store: Store, item: list[Any]) -> Item:
+        bare = item[0] in ("n", "g")
+        keys = [""] * 4 if bare else store.keys(item[3], item[4], item[6] if item[0] == "c" else "")
+        return Item(item, keys, None)
+
+    def _hints(self, published: int) -> list[tuple[str, list[str]]]:
+        told: list[tuple[str, list[str]]] = []
+        while len(told) < published:
+            message = self.inbox.get_message(timeout=5)
+            prefix, _, worker = message["channel"].decode().rpartition(":")
+            if prefix == f"{self.tag}:in":  # a story that failed left its own unread
+                key, hint = orjson.loads(message["data"])
+                assert key == f"{self.stores[0].tag}g"
+                told.append((worker, hint))
+        return told
+
+    def _compare_counters(self, store: Store) -> None:
+        """What the script counts is what the model finds by looking."""
+        lanes = sorted({record.lane for record in self.model.records})
+        buckets = sorted({record.bucket for record in self.model.records if record.state != "waiting"})
+        pipe = self.client.pipeline(transaction=False)
+        pipe.hget(f"{store.tag}g", "waiting")
+        for lane in lanes:
+            pipe.hget(f"{store.tag}l:{lane}", "infl").zcard(f"{store.tag}q:{lane}")
+        for bucket in buckets:
+            pipe.hget(f"{store.tag}b:{bucket}", "infl")
+        found = [int(float(number or 0)) for number in pipe.execute()]
+        expected = [self.model.backlog()]
+        for lane in lanes:
+            expected += [self.model.in_flight(lane=lane), len(self.model.waiting(lane))]
+        assert found == expected + [self.model.in_flight(bucket=bucket) for bucket in buckets]
+
+    def _remember(self, items: list[list[Any]], replies: list[list[Any]]) -> None:
+        for item, reply in zip(items, replies, strict=True):
+            if item[0] == "c" and reply[0]:
+                self.memories.append([item[2], item[3], item[6], reply[0], reply[3]])
+
+
+def texts(reply: list[Any]) -> list[str]:
+    return [str(value) for value in reply]
