@@ -7,7 +7,7 @@ simulation takes the same decisions.
 import asyncio
 import selectors
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Self
 
 EPOCH_S = 1_790_000_000.0
 
@@ -56,7 +56,7 @@ class _Inbox:
     def __init__(self, inbox: Any, clock: VirtualClock) -> None:
         self._inbox, self._clock, self._handed_out = inbox, clock, False
 
-    async def __aenter__(self) -> "_Inbox":
+    async def __aenter__(self) -> Self:
         await self._inbox.__aenter__()
         return self
 

@@ -206,15 +206,16 @@ def test_cloudflare_block_lets_one_call_try_at_a_time(valkey, retry_after_s):
 
     async def story() -> None:
         async with fleet(valkey, discord, 3, clock=clock) as workers:
-            refused = 0
+            refused, promised_s = 0, []
             for second in range(900):
                 try:
                     await workers.send(second % 3, role_in(1), tries=1)
                 except CircuitOpen as error:
                     refused += 1
-                    assert 0 < error.retry_after_s <= 3600
+                    promised_s.append(error.retry_after_s)
                 await asyncio.sleep(1)
             assert refused > 300
+            assert 0 < min(promised_s) <= max(promised_s) <= 3600
             assert await workers.send(0, role_in(1)) == 200
 
     run(story(), clock)
@@ -229,12 +230,14 @@ def test_refused_token_stops_the_bot_and_one_call_a_minute_tries(valkey):
 
     async def story() -> None:
         async with fleet(valkey, discord, 3, clock=clock) as workers:
+            promised_s = []
             for second in range(190):
                 try:
                     await workers.send(second % 3, role_in(second))
                 except TokenRejected as error:
-                    assert error.retry_after_s <= 60
+                    promised_s.append(error.retry_after_s)
                 await asyncio.sleep(1)
+            assert max(promised_s) <= 60
             assert await workers.send(0, webhook(1)) == 200  # carries a token of its own
             await asyncio.sleep(130)
             assert await workers.send(1, role_in(1)) == 200
