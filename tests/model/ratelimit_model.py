@@ -366,7 +366,7 @@ class Model:
         return (self.now, None) if free else (None, at)
 
     def _serve(self, lane: str, bucket: str, headerless: bool) -> tuple[int, str]:
-        """Grant all that can leave. Returns us until the head can (-1: an answer comes first), and whom to serve first."""
+        """Grant all that can leave. Returns us until the head can (-1: after an answer), and whom to serve first."""
         b, ahead = self.bucket(bucket), 0
         while True:
             b.heads.pop(lane, None)
