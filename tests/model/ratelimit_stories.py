@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from model.ratelimit_model import SECOND
-from model.ratelimit_story import Acquire, Call, Cancel, Complete, Moves, Pass, Restart, Restore, Says, Serve, Sign
+from model.ratelimit_bucket import SECOND
+from model.ratelimit_steps import Acquire, Call, Cancel, Complete, Moves, Pass, Restart, Restore, Says, Serve, Sign
 
 
 def call(*happens: Any, worker: int = 0) -> Call:

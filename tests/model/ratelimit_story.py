@@ -1,7 +1,4 @@
-"""What can happen to an account's limits, step by step, told to the Lua and to the model alike.
-
-A step is plain data, so that a failing story prints as it is and shrinks to little.
-"""
+"""A story told to the Lua and to the model alike, one step after the other; both must answer the same."""
 
 import itertools
 from collections.abc import Iterator
@@ -14,7 +11,26 @@ import redis
 from discordproxy_ratelimit.batch import Item
 from discordproxy_ratelimit.store import Store
 from discordproxy_sandbox.limits import Decision, FixedWindow, Gcra
-from model.ratelimit_model import SECOND, Model, Record
+from model.ratelimit_bucket import SECOND
+from model.ratelimit_line import Record
+from model.ratelimit_model import Model
+from model.ratelimit_steps import (
+    Acquire,
+    Adopt,
+    Bury,
+    Cancel,
+    Complete,
+    Moves,
+    Pass,
+    Repeat,
+    Restart,
+    Restore,
+    Returned,
+    Says,
+    Send,
+    Serve,
+    Sign,
+)
 
 EPOCH_US = 1_790_000_000 * SECOND
 LEASE_S = 5.0
@@ -45,131 +61,6 @@ def at_once(coroutine: Any) -> Any:
     except StopIteration as end:
         return end.value
     raise AssertionError("it wanted to wait")
-
-
-@dataclass(frozen=True)
-class Pass:
-    """Time goes by; it may also fall back, as after a failover."""
-
-    us: int
-
-
-@dataclass(frozen=True)
-class Moves:
-    """Discord answers a route with another hash from now on."""
-
-    route: int
-    hash: int
-
-
-@dataclass(frozen=True)
-class Restart:
-    """Another server answers; a replica still has the old data, a new start has none."""
-
-    stale: bool
-
-
-@dataclass(frozen=True)
-class Acquire:
-    route: int
-    major: int = 0
-    app: str = "a"
-    weight: float = 1.0
-    priority: str = "normal"
-    left_us: int = 30 * SECOND
-    flags: tuple[str, ...] = ()
-    knows: bool = True
-
-
-@dataclass(frozen=True)
-class Repeat:
-    """The same acquire once more: its reply was lost."""
-
-    pick: int
-
-
-@dataclass(frozen=True)
-class Returned:
-    """The repeat of a request that got a 429, or a place taken anew after a restart."""
-
-    pick: int
-    flag: str
-
-
-@dataclass(frozen=True)
-class Send:
-    """The request of a permit reaches Discord; its answer is on the way."""
-
-    pick: int
-
-
-@dataclass(frozen=True)
-class Complete:
-    """The end of a permit; `says` None is what Discord really said when it judged the request."""
-
-    pick: int
-    says: "Says | None" = None
-    age_us: int = 0
-    rtt_us: int = 0
-
-
-@dataclass(frozen=True)
-class Says:
-    """An answer nobody expects."""
-
-    outcome: str = "answered"
-    status: int = 200
-    hash: int | None = None
-    limit: int = 5
-    remaining: int = 0
-    rid_ms: int = 0
-    after_us: int = SECOND
-    retry_us: int = SECOND
-    refusal: str = ""
-
-
-@dataclass(frozen=True)
-class Cancel:
-    pick: int
-
-
-@dataclass(frozen=True)
-class Serve:
-    pick: int
-    knows: bool = True
-
-
-@dataclass(frozen=True)
-class Bury:
-    worker: int
-
-
-@dataclass(frozen=True)
-class Restore:
-    pick: int
-    age_us: int = 0
-
-
-@dataclass(frozen=True)
-class Adopt:
-    route: int
-    major: int
-    exempt: bool
-
-
-@dataclass(frozen=True)
-class Sign:
-    """A sign of life, or a goodbye."""
-
-    kind: str
-
-
-@dataclass(frozen=True)
-class Call:
-    """One script call of a worker with everything its tick brought together."""
-
-    worker: int
-    items: tuple[Any, ...]
 
 
 @dataclass
@@ -367,7 +258,7 @@ class Story:
         batch = [self._with_keys(store, item) for item in items]
         before = list(self.model.records)
         lua = at_once(store.run(batch))
-        expected = self.model.call(self.now, WORKERS[worker], self.link.run_id, self.link.memory_lost, items)
+        expected = self.model.call(self.now, WORKERS[worker], self.link.run_id, items, lost=self.link.memory_lost)
         self.ended += [record for record in before if self.model.record(record.id) is None]
         story = [item[0] for item in items]
         assert [texts(reply) for reply in lua.replies] == [texts(reply) for reply in expected.replies], story

@@ -11,12 +11,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from model.ratelimit_model import MINUTE, SECOND
-from model.ratelimit_stories import STORIES
-from model.ratelimit_story import (
-    HASHES,
-    ROUTES,
-    WORKERS,
+from model.ratelimit_bucket import MINUTE, SECOND
+from model.ratelimit_steps import (
     Acquire,
     Adopt,
     Bury,
@@ -33,8 +29,9 @@ from model.ratelimit_story import (
     Send,
     Serve,
     Sign,
-    Story,
 )
+from model.ratelimit_stories import STORIES
+from model.ratelimit_story import HASHES, ROUTES, WORKERS, Story
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "250"))
 STEPS = int(os.environ.get("MODEL_STEPS", "60"))

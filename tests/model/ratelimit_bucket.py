@@ -1,0 +1,138 @@
+"""The arithmetic of one bucket in the model. Times are us; `rid` is Discord's Reset in ms."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+SECOND, MINUTE = 1_000_000, 60_000_000
+GUARD_US = 1000
+SAME_RESET_MS = 5
+
+
+@dataclass
+class Bucket:
+    """What is known of a bucket; nothing as long as `limit` is None. Who is in flight is counted elsewhere (`infl`)."""
+
+    limit: int | None = None
+    remaining: float = 0
+    reset: float = 0
+    rid: int = 0
+    leaky: bool | None = None
+    step: float | None = None
+    period: float | None = None
+    opened: float = 0
+    heads: dict[str, int] = field(default_factory=dict)
+
+    def available(self, now: int, infl: int) -> tuple[float, float | None]:
+        """How many may be sent now; if none, the instant one may, None if only an answer can tell."""
+        at: float | None = None
+        if self.limit is None:
+            return int(infl == 0), None
+        if self.leaky:
+            free = math.floor((self.limit * self.step - max(0, self.reset - now)) / self.step) - infl
+            at = max(now + 1, self.reset + (infl + 1 - self.limit) * self.step)
+        elif 0 < self.reset <= now:
+            free = self.limit - infl
+        else:
+            free, at = self.remaining - infl, self.reset or None
+        if free >= 1:
+            return free, None
+        return 0, at if infl < self.limit else None
+
+    def eta(self, now: int, infl: int, k: int) -> float:
+        """A lower bound of the instant the k-th waiting call can leave."""
+        if self.limit is None:
+            return now
+        if self.leaky:
+            return max(now, max(self.reset, now) + (infl + k - self.limit) * self.step)
+        period, over = self.period or 0, 0 < self.reset <= now
+        left = k + infl - (self.limit if over else self.remaining)
+        if left <= 0:
+            return now
+        start = now + period if over else (self.reset or self.opened + period)
+        return max(now, start + (math.ceil(left / self.limit) - 1) * period)
+
+    def roll(self, now: int) -> None:
+        """A window whose end has passed is over; only an answer tells when the next one ends."""
+        if self.limit is not None and not self.leaky and 0 < self.reset <= now:
+            self.remaining, self.reset, self.opened = self.limit, 0, now
+
+    def count_unseen(self, now: int) -> None:
+        """A request without a readable answer may have been counted by Discord."""
+        if self.limit is None:
+            return
+        if self.leaky:
+            self.reset = max(self.reset, now) + self.step
+            return
+        self.roll(now)
+        self.remaining = max(0, self.remaining - 1)
+        self.reset = self.reset or now + (self.period or 5 * SECOND)
+
+    def learn(self, now: int, answer: dict[str, Any], sure_latency: float) -> None:
+        """Take what an answer says, unless it speaks of an earlier window."""
+        limit, remaining, rid, after = (answer[name] for name in ("limit", "remaining", "rid", "after_us"))
+        reset, moved = now - answer["age_us"] + after + GUARD_US - sure_latency, self.limit != limit
+        used = max(1, limit - remaining)
+        least, most = max(1, (after - 500) / used), after / (used - 1) if used > 1 else after + 500
+        if self.limit is not None and rid < self.rid - SAME_RESET_MS:
+            return
+        if self.limit is None or rid > self.rid + SAME_RESET_MS:
+            still_open = rid - after / 1000 < self.rid
+            if self.limit is None:
+                self.opened = now
+            elif still_open and not moved and (rid - self.rid) * 1000 >= least / 2:
+                self.leaky = True
+            self.remaining, self.reset, self.rid = remaining, reset, rid
+        else:
+            self._learn_more(remaining, reset, after)
+        if moved:
+            self.limit, self.step, self.period = limit, None, None
+        self.step = min(max(self.step or least, least), most)
+        if not self.leaky:
+            self.period = max(self.period or 0, after)
+
+    def _learn_more(self, remaining: int, reset: float, after: int) -> None:
+        """The same window once more: numbers only get worse, and an end that does not move is a fixed window's."""
+        if self.leaky and self.limit > 1 and after > 0:
+            self.leaky, self.remaining = False, min(remaining, self.remaining)
+        if self.reset > 0:
+            self.remaining, self.reset = min(self.remaining, remaining), min(self.reset, reset)
+            self.leaky = bool(self.leaky)
+
+    def exhaust(self, now: int, retry_us: int) -> None:
+        """A 429 of this very bucket: nothing before `retry_us`."""
+        back = now + retry_us + GUARD_US
+        if self.limit is None:
+            self.limit, self.remaining, self.rid, self.reset, self.opened, self.step = 1, 0, 0, back, now, retry_us
+        elif self.leaky:
+            self.reset = max(self.reset, back + (self.limit - 1) * self.step)
+        else:
+            self.remaining, self.reset = 0, max(self.reset, back)
+
+    def told(self, now: int) -> str:
+        """What a worker remembers of it, for a server that forgets."""
+        if self.limit is None:
+            return ""
+        left = max(0, self.reset - now) if self.reset > 0 else 0
+        leaky = "" if self.leaky is None else int(self.leaky)
+        numbers = (self.limit, round(self.remaining), round(left), self.rid, leaky)
+        return "|".join(str(number) for number in (*numbers, round(self.step or 0), round(self.period or 0)))
+
+    def restore(self, now: int, told: str, age_us: int) -> None:
+        """Take back what a worker remembers, unless something newer is known."""
+        limit, remaining, left, rid, leaky, step, period = told.split("|")
+        reset = now + max(0, int(left) - age_us)
+        if self.limit is not None and self.rid > int(rid):
+            return
+        if self.limit is not None and self.rid == int(rid):
+            self.remaining, self.reset = min(self.remaining, int(remaining)), max(self.reset, reset)
+        else:
+            self.remaining, self.reset = int(remaining), reset
+        self.limit, self.rid, self.opened, self.step, self.period = int(limit), int(rid), now, int(step), int(period)
+        self.leaky = None if leaky == "" else leaky == "1"
+
+    def rounded(self) -> None:
+        """Redis keeps whole numbers."""
+        for name in ("remaining", "reset", "step", "period"):
+            value = getattr(self, name)
+            setattr(self, name, None if value is None else round(value))

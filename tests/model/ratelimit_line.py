@@ -1,0 +1,156 @@
+"""Who waits, in which order, and the slots of the global limit, in the model. Times are us."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from model.ratelimit_bucket import MINUTE, SECOND
+
+HEAD_START = {"high": 1000, "normal": 0, "low": -1000}
+RETURNED, RESTORED = -1e9, -1e7
+LONG_BACKLOG, GATHERING_US = 12, 100_000
+ENOUGH, MOST_LATENCY_US = 20, 30_000
+
+
+@dataclass
+class Record:
+    """A place (waiting for its bucket, or for the global limit) or a permit (granted)."""
+
+    id: str
+    worker: str
+    route: str
+    lane: str
+    bucket: str
+    seq: int
+    state: str = "waiting"
+    app: str = ""
+    weight: float = 1.0
+    priority: str = "normal"
+    deadline: int = 0
+    ordered: bool = False
+    exempt: bool = False
+    returned: bool = False
+    restored: bool = False
+    score: float = 0.0
+    start: float = 0
+
+    @property
+    def turn(self) -> tuple[float, str]:
+        return self.score, f"{self.seq:016d}{self.id}"
+
+
+@dataclass
+class Queue:
+    """The virtual time of a fair queue: a lane's, or the global limit's."""
+
+    v: float = 0.0
+    finish: dict[str, float] = field(default_factory=dict)
+
+    def start_of(self, app: str) -> float:
+        return max(self.v, self.finish.get(app, 0))
+
+    def place(self, record: Record) -> None:
+        if record.returned or record.restored:
+            record.score = (RETURNED if record.returned else RESTORED) + (record.seq % 1e12) / SECOND
+            return
+        start = self.start_of(record.app)
+        self.finish[record.app] = start + 1 / record.weight
+        record.score = start - HEAD_START[record.priority]
+
+    def passed(self, record: Record) -> None:
+        if record.score >= RESTORED / 2:
+            self.v = max(self.v, record.score + HEAD_START[record.priority])
+
+
+@dataclass
+class Slot:
+    id: str
+    paced: bool
+    free_at: float = math.inf
+
+
+@dataclass
+class GlobalLimit:
+    """G slots; one is free again a second after its answer, less what the answer surely spent on the way."""
+
+    setting: int
+    slots: list[Slot] = field(default_factory=list)
+    blocked: int = 0
+    shrink: int = 0
+    shrunk: int = 0
+    phase: float = 0.0
+    crowd: int = 0
+    rtt: int = 0
+    rtt_old: int = 0
+    rtt_at: int = 0
+    seen: int = 0
+
+    def limit(self, now: int) -> int:
+        quiet = (now - self.shrunk) // MINUTE
+        if self.shrink > 0 and quiet > 0:
+            self.shrink, self.shrunk = max(0, self.shrink - quiet), now
+        return max(1, math.floor(self.setting * (1 - 0.1 * min(self.shrink, 5))))
+
+    def block(self, now: int, retry_us: int) -> None:
+        """A global 429: nobody sends for a while, and a tenth less for some minutes."""
+        if now >= self.blocked:
+            self.shrink, self.shrunk = self.shrink + 1, now
+        self.blocked = max(self.blocked, now + retry_us)
+
+    def take(self, now: int, record: Record, backlog: int, *, crowd: bool) -> tuple[bool, float | None]:
+        """Whether a slot was taken; if not, the instant one can be, None if only an answer can tell."""
+        limit = self.limit(now)
+        spaced = limit // 5
+        plain = [slot for slot in self.slots if not slot.paced]
+        paced = [slot for slot in self.slots if slot.paced]
+        if len(plain) < limit - spaced:
+            self.slots.append(Slot(record.id, paced=False))
+            return True, None
+        small = crowd and now - self.crowd >= GATHERING_US and backlog <= LONG_BACKLOG * limit
+        hurry = record.priority == "high" or small
+        if len(paced) < spaced and (hurry or now >= self.phase):
+            self.slots.append(Slot(record.id, paced=True))
+            if not hurry:
+                self.phase = max(now, self.phase) + SECOND / spaced
+            return True, None
+        instants = [min((slot.free_at for slot in plain), default=math.inf)]
+        if len(paced) < spaced:
+            instants.append(self.phase)
+        elif paced:
+            first = min(slot.free_at for slot in paced)
+            instants.append(first if hurry else max(first, self.phase))
+        return False, min((at for at in instants if at < math.inf), default=None)
+
+    def free(self, now: int, record_id: str, age_us: int | None) -> None:
+        """Answered `age_us` ago; None: never sent, so the slot is free at once."""
+        for slot in [slot for slot in self.slots if slot.id == record_id]:
+            slot.free_at = now if age_us is None else round(now - age_us + SECOND - self.sure_latency())
+        self.tidy(now)
+
+    def tidy(self, now: int) -> None:
+        self.slots = [slot for slot in self.slots if slot.free_at > now]
+
+    def sure_latency(self) -> float:
+        if self.seen < ENOUGH:
+            return 0
+        return min(min(rtt for rtt in (self.rtt, self.rtt_old) if rtt > 0) / 2, MOST_LATENCY_US)
+
+    def saw_round_trip(self, now: int, rtt: int) -> None:
+        if now - self.rtt_at > MINUTE:
+            self.seen = 0
+        if now - self.rtt_at > MINUTE / 2:
+            self.rtt_old, self.rtt, self.rtt_at = self.rtt, 0, now
+        self.rtt = min(self.rtt or rtt, rtt)
+        self.seen += 1
+
+
+@dataclass
+class Outcome:
+    """What one call answers: as the script, and the hints it publishes."""
+
+    replies: list[list[Any]]
+    grants: list[tuple[str, int, str]]
+    pump: int | None
+    own: bool
+    dead: str
+    hints: list[tuple[str, list[str]]]
