@@ -271,6 +271,7 @@ class Account:
         began = self._loop.time()
         if self._lanes or self._permits:
             _stay(items)
+        _tell_age(items, began)
         call = await self._store.run(items)
         self._last_call = began
         if began > self._trusted_until:
@@ -439,3 +440,10 @@ def _stay(items: list[Item]) -> None:
     for item in items:
         if item.arguments[0] == "g":
             item.arguments[0] = "n"
+
+
+def _tell_age(items: list[Item], now: float) -> None:
+    """An answer is as old as its report has waited: what it frees is free from its arrival on."""
+    for item in items:
+        if item.arguments[0] == "c":
+            item.arguments[5]["age_us"] = int((now - item.at) * 1e6)

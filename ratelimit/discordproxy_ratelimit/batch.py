@@ -26,12 +26,13 @@ COMPANY_S = 0.002
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """One transition: the script's arguments, its four keys, and where the reply goes."""
+    """One transition: the script's arguments, its four keys, where the reply goes, and when it came (loop time)."""
 
     arguments: list[Any]
     keys: list[str]
     reply: asyncio.Future[list[Any]] = field(repr=False)
     lasting: bool = False
+    at: float = 0.0
 
 
 class Batch:
@@ -64,7 +65,8 @@ class Batch:
             hurry: send with the next tick instead of waiting for company.
             lasting: survives a lost connection and is sent again; only for what may run twice.
         """
-        item = Item(arguments, keys, asyncio.get_running_loop().create_future(), lasting)
+        loop = asyncio.get_running_loop()
+        item = Item(arguments, keys, loop.create_future(), lasting, loop.time())
         self._items.append(item)
         self._wake.set()
         if hurry or len(self._items) >= MOST:

@@ -42,7 +42,7 @@ def report_of(route: Route, answer: Answer, outcome: str, rtt_us: int) -> dict[s
     succeeded = 200 <= answer.status < 300  # noqa: PLR2004 - HTTP
     report: dict[str, Any] = {
         "outcome": outcome,
-        "age_us": 0,
+        "age_us": 0,  # told when it is sent
         "rtt_us": rtt_us if answer.status else 0,
         "retry_us": int(retry_after_s(answer) * 1e6),
         "status": answer.status,
