@@ -8,7 +8,7 @@ from model.ratelimit_bucket import MINUTE, SECOND
 
 HEAD_START = {"high": 1000, "normal": 0, "low": -1000}
 RETURNED, RESTORED = -1e9, -1e7
-LONG_BACKLOG, GATHERING_US = 12, 100_000
+LONG_BACKLOG, GATHERING_US = 12, 50_000
 ENOUGH, MOST_LATENCY_US = 20, 30_000
 
 

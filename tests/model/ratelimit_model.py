@@ -126,6 +126,8 @@ class Model:
             self.globally.crowd = self.now
         record.state = "global"
         self.line.place(record)
+        if record.worker != self.me:  # it has to ask for slots from now on
+            self.hints.append((record.worker, ["S", record.lane, "0"]))
 
     def _pump(self) -> tuple[int | None, bool]:
         """Hand out the global slots there are. Returns us until the next one, and whether it is for the caller."""

@@ -32,6 +32,8 @@ local function to_global(id, record, delay)
   put(KEYS[8], string.format('%.17g', record.score), member_of(id, record))
   write_record(id, record)
   G.waiting = G.waiting + 1
+  -- Its worker does not know yet that it has to ask for slots; whoever moved it here may never call again.
+  if record.worker ~= me then hint(record.worker, { 'S', record.lane, '0' }) end
 end
 
 -- Hands out the global slots there are. returns nil, or us until somebody should ask again, and whether the next

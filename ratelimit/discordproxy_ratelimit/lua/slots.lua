@@ -3,7 +3,7 @@
 -- A fifth of the slots leaves evenly spaced as long as a long backlog waits, or nobody knows yet how long it gets, so
 -- that an urgent call never waits for the next burst of the others.
 local LONG_BACKLOG = 12 -- seconds of the global limit
-local GATHERING = SECOND / 10 -- how long a crowd may take to show its size
+local GATHERING = SECOND / 20 -- how long a crowd may take to show its size
 
 local function global_limit()
   local quiet = math.floor((now - G.shrunk) / MINUTE)
