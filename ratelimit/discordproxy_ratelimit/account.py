@@ -28,6 +28,8 @@ GRACE_S = 0.7
 STOPPING = "This worker is stopping; another one will serve the call"
 
 PUMP_COMPANY_S = 0.002
+"""How long the call for a free global slot waits for reports; twice that for one it was only told of."""
+
 NOT_OURS_S = 0.1
 
 
@@ -287,10 +289,12 @@ class Account:
             self._pump.cancel()
             self._pump = None
         if call.pump_after_us is not None and (call.pump_is_ours or self._lanes):
-            delay_s = call.pump_after_us / 1e6 + (PUMP_COMPANY_S if call.pump_is_ours else NOT_OURS_S)
-            self._pump = self._loop.call_later(delay_s, self._batch.poke)
+            self._pump_in(call.pump_after_us / 1e6 + (PUMP_COMPANY_S if call.pump_is_ours else NOT_OURS_S))
         if call.dead:
             self._undertaker.call(call.dead)
+
+    def _pump_in(self, seconds: float) -> None:
+        self._pump = self._loop.call_later(seconds, self._batch.poke)
 
     def told_grant(self, permit_id: str, delay_us: int, bucket: str) -> None:
         """A permit was granted, by this worker's call or by somebody else's."""
@@ -302,6 +306,14 @@ class Account:
     def told_instant(self, lane: str, after_us: int) -> None:
         """The head of a lane is this worker's and can leave at a known instant."""
         self._lanes.ask_in(lane, after_us / 1e6)
+
+    def told_slot(self, after_us: int) -> None:
+        """The first in the line for the global limit is this worker's; a slot is free at a known instant."""
+        at = self._loop.time() + after_us / 1e6 + 2 * PUMP_COMPANY_S
+        if self._pump is None or self._pump.when() > at:
+            if self._pump:
+                self._pump.cancel()
+            self._pump_in(at - self._loop.time())
 
     def told_global_limit(self, retry_after_us: int) -> None:
         """Somebody got a global 429: nothing leaves before that."""

@@ -248,6 +248,8 @@ class Broker:
                 account.told_grant(permit_id, number, bucket)
             elif kind == "S":
                 account.told_instant(permit_id, number)
+            elif kind == "P":
+                account.told_slot(number)
             elif kind == "B":
                 account.told_global_limit(number)
 

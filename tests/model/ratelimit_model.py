@@ -32,7 +32,7 @@ class Model:
         self.workers: dict[str, int] = {}
 
     def call(self, now: int, worker: str, server: str, items: list[list[Any]], *, lost: bool) -> Outcome:
-        self.me, self.grants, self.hints = worker, [], []
+        self.me, self.grants, self.hints, self.stirred = worker, [], [], False
         self._open(now, server, lost=lost)
         replies: list[Any] = [None] * len(items)
         for kind in ORDER:
@@ -126,16 +126,18 @@ class Model:
             self.globally.crowd = self.now
         record.state = "global"
         self.line.place(record)
-        if record.worker != self.me:  # it has to ask for slots from now on
-            self.hints.append((record.worker, ["S", record.lane, "0"]))
+        self.stirred = True
 
     def _pump(self) -> tuple[int | None, bool]:
         """Hand out the global slots there are. Returns us until the next one, and whether it is for the caller."""
         for record in self.waiting_for_a_slot():
             taken, at = self._take_slot(record)
             if not taken:
-                after = SECOND / 10 if at is None else max(0, at - self.now)
-                return round(after), record.worker == self.me
+                after = round(SECOND / 10 if at is None else max(0, at - self.now))
+                if self.stirred and record.worker != self.me:  # it has to ask for a slot, and may not know it
+                    self.hints.append((record.worker, ["P", "", str(after)]))
+                return after, record.worker == self.me
+            self.stirred = True
             self.line.passed(record)
             self._deliver(record, self.now)
         return None, False

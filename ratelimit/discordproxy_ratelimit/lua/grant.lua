@@ -2,6 +2,7 @@
 -- that no slot is held by a call that still waits for its bucket.
 local SCHEDULED = 8 -- permits of one lane that may be granted ahead of their instant
 local AT_ONCE = 256 -- grants of one lane in one step
+local stirred = false -- whether this call changed the global line
 
 local function hint(worker, message)
   published = published + redis.call('PUBLISH', channels .. worker, cjson.encode({ KEYS[1], message }))
@@ -31,9 +32,7 @@ local function to_global(id, record, delay)
   if size(KEYS[8]) == 0 then G.crowd = now end
   put(KEYS[8], string.format('%.17g', record.score), member_of(id, record))
   write_record(id, record)
-  G.waiting = G.waiting + 1
-  -- Its worker does not know yet that it has to ask for slots; whoever moved it here may never call again.
-  if record.worker ~= me then hint(record.worker, { 'S', record.lane, '0' }) end
+  G.waiting, stirred = G.waiting + 1, true
 end
 
 -- Hands out the global slots there are. returns nil, or us until somebody should ask again, and whether the next
@@ -48,10 +47,15 @@ local function pump()
       take_out(KEYS[8], first)
     else
       local taken, at = take_slot(id, record.priority == 'high')
-      if not taken then return at and math.max(0, at - now) or SECOND / 10, record.worker == me end
+      if not taken then
+        local again = at and math.max(0, at - now) or SECOND / 10
+        -- Whoever waits first has to ask for the slot, and may not know it: whoever changed the line may never call again.
+        if stirred and record.worker ~= me then hint(record.worker, { 'P', '', integer(again) }) end
+        return again, record.worker == me
+      end
       take_out(KEYS[8], first)
       record.spaced = taken == KEYS[3]
-      G.waiting = math.max(0, G.waiting - 1)
+      G.waiting, stirred = math.max(0, G.waiting - 1), true
       passed(G, record.score, record)
       deliver(id, record, 0)
     end
