@@ -293,6 +293,18 @@ class Account:
         if call.dead:
             self._undertaker.call(call.dead)
 
+    def told(self, kind: str, subject: str, number: int, bucket: str) -> None:
+        """Heed a hint of another worker's call; see `lua/grant.lua` for what it means."""
+        match kind:
+            case "G":
+                self.told_grant(subject, number, bucket)
+            case "S":
+                self.told_instant(subject, number)
+            case "P":
+                self.told_slot(number)
+            case "B":
+                self.told_global_limit(number)
+
     def _pump_in(self, seconds: float) -> None:
         self._pump = self._loop.call_later(seconds, self._batch.poke)
 

@@ -242,16 +242,8 @@ class Broker:
                 self._circuit.told(number)
             return
         for store, account in zip(self._stores, list(self._accounts.values()), strict=True):
-            if key != f"{store.tag}g":
-                continue
-            if kind == "G":
-                account.told_grant(permit_id, number, bucket)
-            elif kind == "S":
-                account.told_instant(permit_id, number)
-            elif kind == "P":
-                account.told_slot(number)
-            elif kind == "B":
-                account.told_global_limit(number)
+            if key == f"{store.tag}g":
+                account.told(kind, permit_id, number, bucket)
 
     def link_up(self, *, other_server: bool) -> None:
         """Redis answers: places are taken anew, and a server that forgot is told what is known."""
