@@ -1,0 +1,86 @@
+"""How the small Discord in memory answers calls about guilds, their channels and roles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from discordproxy._fake.objects import change, copy_equal_fields, in_guild, known
+from discordproxy.discord_api_pb2 import (
+    ChannelResponse,
+    Empty,
+    GetGuildChannelsResponse,
+    GetGuildRolesResponse,
+    GuildResponse,
+    RoleResponse,
+)
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message as AnyMessage
+
+    from discordproxy._fake.objects import Handler
+    from discordproxy._fake.world import World
+
+
+def get_guild(world: World, request: Any) -> AnyMessage:
+    return GuildResponse(guild=known(world.guilds, request.guild_id, 10004, "Unknown Guild"))
+
+
+def get_guild_channels(world: World, request: Any) -> AnyMessage:
+    return GetGuildChannelsResponse(channels=in_guild(world.channels, request))
+
+
+def get_channel(world: World, request: Any) -> AnyMessage:
+    return ChannelResponse(channel=known(world.channels, request.channel_id, 10003, "Unknown Channel"))
+
+
+def create_channel(world: World, request: Any) -> AnyMessage:
+    channel = world.add_channel(guild_id=request.guild_id)
+    copy_equal_fields(request, channel)
+    return ChannelResponse(channel=channel)
+
+
+def edit_channel(world: World, request: Any) -> AnyMessage:
+    channel = known(world.channels, request.channel_id, 10003, "Unknown Channel")
+    change(channel, request)
+    return ChannelResponse(channel=channel)
+
+
+def delete_channel(world: World, request: Any) -> AnyMessage:
+    known(world.channels, request.channel_id, 10003, "Unknown Channel")
+    return ChannelResponse(channel=world.channels.pop(request.channel_id))
+
+
+def get_guild_roles(world: World, request: Any) -> AnyMessage:
+    return GetGuildRolesResponse(roles=in_guild(world.roles, request))
+
+
+def create_role(world: World, request: Any) -> AnyMessage:
+    role = world.add_role(guild_id=request.guild_id)
+    copy_equal_fields(request, role)
+    return RoleResponse(role=role)
+
+
+def edit_role(world: World, request: Any) -> AnyMessage:
+    role = known(world.roles, request.role_id, 10011, "Unknown Role")
+    change(role, request)
+    return RoleResponse(role=role)
+
+
+def delete_role(world: World, request: Any) -> AnyMessage:
+    known(world.roles, request.role_id, 10011, "Unknown Role")
+    del world.roles[request.role_id]
+    return Empty()
+
+
+HANDLERS: dict[str, Handler] = {
+    "GetGuildChannels": get_guild_channels,
+    "GetChannel": get_channel,
+    "CreateChannel": create_channel,
+    "EditChannel": edit_channel,
+    "DeleteChannel": delete_channel,
+    "GetGuild": get_guild,
+    "GetGuildRoles": get_guild_roles,
+    "CreateRole": create_role,
+    "EditRole": edit_role,
+    "DeleteRole": delete_role,
+}

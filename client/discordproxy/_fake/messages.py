@@ -1,0 +1,123 @@
+"""How the small Discord in memory answers calls about messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from discordproxy._fake.objects import change, copy_equal_fields
+from discordproxy._fake.world import HttpRefusal, now
+from discordproxy.discord_api_pb2 import Empty, Message, MessageResponse, MessagesResponse
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message as AnyMessage
+
+    from discordproxy._fake.objects import Handler
+    from discordproxy._fake.world import World
+
+_LONGEST_TEXT = 2000
+
+
+def _check_text(text: str) -> None:
+    if len(text) > _LONGEST_TEXT:
+        reason = f"Invalid Form Body\nIn content: Must be {_LONGEST_TEXT} or fewer in length."
+        raise HttpRefusal(400, 50035, reason)
+
+
+def send_channel_message(world: World, request: Any) -> AnyMessage:
+    channel = world.channels.get(request.channel_id)
+    return _send(world, request, request.channel_id, channel.guild_id if channel else 0)
+
+
+def send_direct_message(world: World, request: Any) -> AnyMessage:
+    return _send(world, request, world.direct_channel(request.user_id), 0)
+
+
+def _send(world: World, request: Any, channel_id: int, guild_id: int) -> AnyMessage:
+    _check_text(request.content)
+    message = _same_nonce(world, channel_id, request.nonce)
+    if message is None:
+        message = Message(id=world.new_id(), channel_id=channel_id, guild_id=guild_id, timestamp=now())
+        copy_equal_fields(request, message)
+        message.author.CopyFrom(world.bot)
+        del message.embeds[:]
+        message.embeds.extend([*([request.embed] if request.HasField("embed") else []), *request.embeds])
+        message.attachments.extend(_attachment(world, file) for file in request.files)
+        if request.HasField("message_reference"):
+            message.type = Message.REPLY
+        world.messages[message.id] = message
+    return MessageResponse(message=message)
+
+
+def _same_nonce(world: World, channel_id: int, nonce: str) -> Message | None:
+    same = (
+        found for found in world.messages.values() if nonce and (found.channel_id, found.nonce) == (channel_id, nonce)
+    )
+    return next(same, None)
+
+
+def _attachment(world: World, file: Any) -> Message.Attachment:
+    attachment_id = world.new_id()
+    url = f"https://cdn.discordapp.com/attachments/{attachment_id}/{file.filename}"
+    return Message.Attachment(
+        id=attachment_id, filename=file.filename, description=file.description, size=len(file.content), url=url
+    )
+
+
+def _message(world: World, request: Any) -> Message:
+    message = world.messages.get(request.message_id)
+    if message is None or message.channel_id != request.channel_id:
+        raise HttpRefusal(404, 10008, "Unknown Message")
+    return message
+
+
+def edit_message(world: World, request: Any) -> AnyMessage:
+    message = _message(world, request)
+    _check_text(request.content)
+    if request.attachments:
+        kept = {attachment.id for attachment in request.attachments}
+        staying = [attachment for attachment in message.attachments if attachment.id in kept]
+        del message.attachments[:]
+        message.attachments.extend(staying)
+    change(message, request)
+    message.attachments.extend(_attachment(world, file) for file in request.files)
+    message.edited_timestamp = now()
+    return MessageResponse(message=message)
+
+
+def get_message(world: World, request: Any) -> AnyMessage:
+    return MessageResponse(message=_message(world, request))
+
+
+def get_messages(world: World, request: Any) -> AnyMessage:
+    newest_first = sorted(world.messages.values(), key=lambda message: message.id, reverse=True)
+    found = [
+        message
+        for message in newest_first
+        if message.channel_id == request.channel_id
+        and (not request.before or message.id < request.before)
+        and message.id > request.after
+    ]
+    limit = request.limit or 50
+    return MessagesResponse(messages=found[-limit:] if request.after else found[:limit])
+
+
+def delete_message(world: World, request: Any) -> AnyMessage:
+    del world.messages[_message(world, request).id]
+    return Empty()
+
+
+def bulk_delete_messages(world: World, request: Any) -> AnyMessage:
+    for message_id in request.message_ids:
+        world.messages.pop(message_id, None)
+    return Empty()
+
+
+HANDLERS: dict[str, Handler] = {
+    "SendChannelMessage": send_channel_message,
+    "SendDirectMessage": send_direct_message,
+    "EditMessage": edit_message,
+    "GetMessage": get_message,
+    "GetMessages": get_messages,
+    "DeleteMessage": delete_message,
+    "BulkDeleteMessages": bulk_delete_messages,
+}

@@ -1,0 +1,73 @@
+"""What the answers of the fake proxy have in common: finding objects, and filling them from requests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from google.protobuf.message import Message as AnyMessage
+from google.protobuf.message_factory import GetMessageClass
+
+from discordproxy._fake.world import HttpRefusal
+from discordproxy.discord_api_pb2 import DESCRIPTOR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from discordproxy._fake.world import World
+
+    Handler = Callable[[World, Any], AnyMessage]
+
+Known = TypeVar("Known", bound=AnyMessage)
+
+_METHODS = DESCRIPTOR.services_by_name["DiscordApi"].methods_by_name
+
+
+def echo(world: World, rpc: str, request: Any) -> AnyMessage:
+    """Return an object with a new id and with what the request says about it."""
+    response = GetMessageClass(_METHODS[rpc].output_type)()
+    for field in response.DESCRIPTOR.fields:
+        made = getattr(response, field.name)
+        if field.name == "freshness" or not isinstance(made, AnyMessage):
+            continue
+        if "id" in made.DESCRIPTOR.fields_by_name:
+            made.id = world.new_id()  # type: ignore[attr-defined]  # it has one, as just seen
+        copy_equal_fields(request, made)
+    return response
+
+
+def copy_equal_fields(request: AnyMessage, found: Any) -> None:
+    """Copy what is set in a request to the fields of an object that have the same name and type."""
+    for field, value in request.ListFields():
+        own = found.DESCRIPTOR.fields_by_name.get(field.name)
+        if own is None or (own.type, own.message_type) != (field.type, field.message_type):
+            continue
+        if isinstance(value, AnyMessage):
+            getattr(found, field.name).CopyFrom(value)
+        elif isinstance(value, (str, bytes, int, float)):
+            setattr(found, field.name, value)
+        else:
+            found.ClearField(field.name)
+            getattr(found, field.name).extend(value)
+
+
+def change(found: AnyMessage, request: Any) -> None:
+    """Apply a request that edits an object."""
+    for name in set(request.clear) & set(found.DESCRIPTOR.fields_by_name):
+        found.ClearField(name)
+    copy_equal_fields(request, found)
+
+
+def known(found: Mapping[Any, Known], key: object, code: int, text: str) -> Known:
+    """Return an object that must exist.
+
+    Raises:
+        HttpRefusal: it does not; Discord would answer 404 with this code and text.
+    """
+    if key not in found:
+        raise HttpRefusal(404, code, text)
+    return found[key]
+
+
+def in_guild(found: Mapping[Any, Known], request: Any) -> list[Known]:
+    """Return those objects that belong to the guild of a request."""
+    return [one for one in found.values() if one.guild_id == request.guild_id]  # type: ignore[attr-defined]  # all have one
