@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x64iscordproxy/common.proto\x12\x0b\x64iscord_api\x1a\x1egoogle/protobuf/duration.proto\"\x07\n\x05\x45mpty\"\xb9\x01\n\x0eRequestOptions\x12\x36\n\x08priority\x18\x01 \x01(\x0e\x32$.discord_api.RequestOptions.Priority\x12+\n\x08max_wait\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fidempotency_key\x18\x03 \x01(\t\")\n\x08Priority\x12\n\n\x06NORMAL\x10\x00\x12\x07\n\x03LOW\x10\x01\x12\x08\n\x04HIGH\x10\x02\"\xb1\x02\n\x0c\x44iscordError\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12\x0c\n\x04\x63ode\x18\x02 \x01(\x05\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x34\n\x06\x66ields\x18\x04 \x03(\x0b\x32$.discord_api.DiscordError.FieldError\x12\x13\n\x0bretry_after\x18\x05 \x01(\x01\x12\r\n\x05scope\x18\x06 \x01(\t\x12\x0e\n\x06\x62ucket\x18\x07 \x01(\t\x12\x18\n\x10sent_message_ids\x18\x08 \x03(\x04\x12\x1f\n\x04sent\x18\t \x01(\x0e\x32\x11.discord_api.Sent\x12\x12\n\nrequest_id\x18\n \x01(\t\x1a\x39\n\nFieldError\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\xab\x01\n\tFreshness\x12-\n\x06source\x18\x01 \x01(\x0e\x32\x1d.discord_api.Freshness.Source\x12&\n\x03\x61ge\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08\x63omplete\x18\x03 \x01(\x08\"5\n\x06Source\x12\x16\n\x12SOURCE_UNSPECIFIED\x10\x00\x12\x08\n\x04REST\x10\x01\x12\t\n\x05\x43\x41\x43HE\x10\x02*I\n\x04Sent\x12\x14\n\x10SENT_UNSPECIFIED\x10\x00\x12\x0b\n\x07SENT_NO\x10\x01\x12\x0c\n\x08SENT_YES\x10\x02\x12\x10\n\x0cSENT_UNKNOWN\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x64iscordproxy/common.proto\x12\x0b\x64iscord_api\x1a\x1egoogle/protobuf/duration.proto\"\x07\n\x05\x45mpty\"\xb9\x01\n\x0eRequestOptions\x12\x36\n\x08priority\x18\x01 \x01(\x0e\x32$.discord_api.RequestOptions.Priority\x12+\n\x08max_wait\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fidempotency_key\x18\x03 \x01(\t\")\n\x08Priority\x12\n\n\x06NORMAL\x10\x00\x12\x07\n\x03LOW\x10\x01\x12\x08\n\x04HIGH\x10\x02\"\xb1\x02\n\x0c\x44iscordError\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12\x0c\n\x04\x63ode\x18\x02 \x01(\x05\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x34\n\x06\x66ields\x18\x04 \x03(\x0b\x32$.discord_api.DiscordError.FieldError\x12\x13\n\x0bretry_after\x18\x05 \x01(\x01\x12\r\n\x05scope\x18\x06 \x01(\t\x12\x0e\n\x06\x62ucket\x18\x07 \x01(\t\x12\x18\n\x10sent_message_ids\x18\x08 \x03(\x04\x12\x1f\n\x04sent\x18\t \x01(\x0e\x32\x11.discord_api.Sent\x12\x12\n\nrequest_id\x18\n \x01(\t\x1a\x39\n\nFieldError\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\xd3\x01\n\tFreshness\x12-\n\x06source\x18\x01 \x01(\x0e\x32\x1d.discord_api.Freshness.Source\x12&\n\x03\x61ge\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08\x63omplete\x18\x03 \x01(\x08\x12\r\n\x05\x61s_of\x18\x04 \x01(\t\x12\x17\n\x0f\x63onnected_since\x18\x05 \x01(\t\"5\n\x06Source\x12\x16\n\x12SOURCE_UNSPECIFIED\x10\x00\x12\x08\n\x04REST\x10\x01\x12\t\n\x05\x43\x41\x43HE\x10\x02*I\n\x04Sent\x12\x14\n\x10SENT_UNSPECIFIED\x10\x00\x12\x0b\n\x07SENT_NO\x10\x01\x12\x0c\n\x08SENT_YES\x10\x02\x12\x10\n\x0cSENT_UNKNOWN\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'discordproxy.common_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SENT']._serialized_start=753
-  _globals['_SENT']._serialized_end=826
+  _globals['_SENT']._serialized_start=793
+  _globals['_SENT']._serialized_end=866
   _globals['_EMPTY']._serialized_start=74
   _globals['_EMPTY']._serialized_end=81
   _globals['_REQUESTOPTIONS']._serialized_start=84
@@ -45,7 +45,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DISCORDERROR_FIELDERROR']._serialized_start=520
   _globals['_DISCORDERROR_FIELDERROR']._serialized_end=577
   _globals['_FRESHNESS']._serialized_start=580
-  _globals['_FRESHNESS']._serialized_end=751
-  _globals['_FRESHNESS_SOURCE']._serialized_start=698
-  _globals['_FRESHNESS_SOURCE']._serialized_end=751
+  _globals['_FRESHNESS']._serialized_end=791
+  _globals['_FRESHNESS_SOURCE']._serialized_start=738
+  _globals['_FRESHNESS_SOURCE']._serialized_end=791
 # @@protoc_insertion_point(module_scope)

@@ -220,9 +220,15 @@ class Freshness(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     AGE_FIELD_NUMBER: _builtins.int
     COMPLETE_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    CONNECTED_SINCE_FIELD_NUMBER: _builtins.int
     source: Global___Freshness.Source.ValueType
     complete: _builtins.bool
     """lists: false when the cache does not hold every element"""
+    as_of: _builtins.str
+    """ISO 8601: the moment `age` counts from"""
+    connected_since: _builtins.str
+    """ISO 8601: start of the gateway connection; empty for REST"""
     @_builtins.property
     def age(self) -> _duration_pb2.Duration:
         """since the gateway connection last confirmed it; 0 for REST"""
@@ -233,10 +239,12 @@ class Freshness(_message.Message):
         source: Global___Freshness.Source.ValueType = ...,
         age: _duration_pb2.Duration | None = ...,
         complete: _builtins.bool = ...,
+        as_of: _builtins.str = ...,
+        connected_since: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["age", b"age"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "complete", b"complete", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "as_of", b"as_of", "complete", b"complete", "connected_since", b"connected_since", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,15 +7,18 @@ from discordproxy import bans_pb2 as discordproxy_dot_bans__pb2
 from discordproxy import channels_pb2 as discordproxy_dot_channels__pb2
 from discordproxy import common_pb2 as discordproxy_dot_common__pb2
 from discordproxy import emojis_pb2 as discordproxy_dot_emojis__pb2
+from discordproxy import events_pb2 as discordproxy_dot_events__pb2
 from discordproxy import guilds_pb2 as discordproxy_dot_guilds__pb2
 from discordproxy import invites_pb2 as discordproxy_dot_invites__pb2
 from discordproxy import members_pb2 as discordproxy_dot_members__pb2
 from discordproxy import messages_pb2 as discordproxy_dot_messages__pb2
+from discordproxy import permissions_pb2 as discordproxy_dot_permissions__pb2
 from discordproxy import request_pb2 as discordproxy_dot_request__pb2
 from discordproxy import roles_pb2 as discordproxy_dot_roles__pb2
 from discordproxy import scheduled_events_pb2 as discordproxy_dot_scheduled__events__pb2
 from discordproxy import threads_pb2 as discordproxy_dot_threads__pb2
 from discordproxy import users_pb2 as discordproxy_dot_users__pb2
+from discordproxy import voice_pb2 as discordproxy_dot_voice__pb2
 from discordproxy import webhooks_pb2 as discordproxy_dot_webhooks__pb2
 
 GRPC_GENERATED_VERSION = '1.71.2'
@@ -322,6 +325,16 @@ class DiscordApiStub(object):
                 request_serializer=discordproxy_dot_users__pb2.GetCurrentUserRequest.SerializeToString,
                 response_deserializer=discordproxy_dot_users__pb2.UserResponse.FromString,
                 _registered_method=True)
+        self.GetVoiceStates = channel.unary_unary(
+                '/discord_api.DiscordApi/GetVoiceStates',
+                request_serializer=discordproxy_dot_voice__pb2.GetVoiceStatesRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_voice__pb2.VoiceStatesResponse.FromString,
+                _registered_method=True)
+        self.ComputePermissions = channel.unary_unary(
+                '/discord_api.DiscordApi/ComputePermissions',
+                request_serializer=discordproxy_dot_permissions__pb2.ComputePermissionsRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_permissions__pb2.ComputePermissionsResponse.FromString,
+                _registered_method=True)
         self.CreateWebhook = channel.unary_unary(
                 '/discord_api.DiscordApi/CreateWebhook',
                 request_serializer=discordproxy_dot_webhooks__pb2.CreateWebhookRequest.SerializeToString,
@@ -371,6 +384,11 @@ class DiscordApiStub(object):
                 '/discord_api.DiscordApi/DeleteScheduledEvent',
                 request_serializer=discordproxy_dot_scheduled__events__pb2.ScheduledEventId.SerializeToString,
                 response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
+                _registered_method=True)
+        self.SubscribeEvents = channel.unary_stream(
+                '/discord_api.DiscordApi/SubscribeEvents',
+                request_serializer=discordproxy_dot_events__pb2.SubscribeEventsRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_events__pb2.Event.FromString,
                 _registered_method=True)
         self.Request = channel.unary_unary(
                 '/discord_api.DiscordApi/Request',
@@ -767,6 +785,20 @@ class DiscordApiServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetVoiceStates(self, request, context):
+        """Get who is in a guild's voice channels. Known from the gateway only, with the intent voice_states.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ComputePermissions(self, request, context):
+        """Compute what a member may do in a channel; explains why a message could not be sent there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateWebhook(self, request, context):
         """Create a webhook of a channel.
         """
@@ -832,6 +864,13 @@ class DiscordApiServicer(object):
 
     def DeleteScheduledEvent(self, request, context):
         """Delete a scheduled event.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SubscribeEvents(self, request, context):
+        """Follow what happens: Discord's events with a cursor to resume from. Needs a running gateway worker.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1122,6 +1161,16 @@ def add_DiscordApiServicer_to_server(servicer, server):
                     request_deserializer=discordproxy_dot_users__pb2.GetCurrentUserRequest.FromString,
                     response_serializer=discordproxy_dot_users__pb2.UserResponse.SerializeToString,
             ),
+            'GetVoiceStates': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetVoiceStates,
+                    request_deserializer=discordproxy_dot_voice__pb2.GetVoiceStatesRequest.FromString,
+                    response_serializer=discordproxy_dot_voice__pb2.VoiceStatesResponse.SerializeToString,
+            ),
+            'ComputePermissions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ComputePermissions,
+                    request_deserializer=discordproxy_dot_permissions__pb2.ComputePermissionsRequest.FromString,
+                    response_serializer=discordproxy_dot_permissions__pb2.ComputePermissionsResponse.SerializeToString,
+            ),
             'CreateWebhook': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateWebhook,
                     request_deserializer=discordproxy_dot_webhooks__pb2.CreateWebhookRequest.FromString,
@@ -1171,6 +1220,11 @@ def add_DiscordApiServicer_to_server(servicer, server):
                     servicer.DeleteScheduledEvent,
                     request_deserializer=discordproxy_dot_scheduled__events__pb2.ScheduledEventId.FromString,
                     response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
+            ),
+            'SubscribeEvents': grpc.unary_stream_rpc_method_handler(
+                    servicer.SubscribeEvents,
+                    request_deserializer=discordproxy_dot_events__pb2.SubscribeEventsRequest.FromString,
+                    response_serializer=discordproxy_dot_events__pb2.Event.SerializeToString,
             ),
             'Request': grpc.unary_unary_rpc_method_handler(
                     servicer.Request,
@@ -2674,6 +2728,60 @@ class DiscordApi(object):
             _registered_method=True)
 
     @staticmethod
+    def GetVoiceStates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetVoiceStates',
+            discordproxy_dot_voice__pb2.GetVoiceStatesRequest.SerializeToString,
+            discordproxy_dot_voice__pb2.VoiceStatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ComputePermissions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ComputePermissions',
+            discordproxy_dot_permissions__pb2.ComputePermissionsRequest.SerializeToString,
+            discordproxy_dot_permissions__pb2.ComputePermissionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def CreateWebhook(request,
             target,
             options=(),
@@ -2933,6 +3041,33 @@ class DiscordApi(object):
             '/discord_api.DiscordApi/DeleteScheduledEvent',
             discordproxy_dot_scheduled__events__pb2.ScheduledEventId.SerializeToString,
             discordproxy_dot_common__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubscribeEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/discord_api.DiscordApi/SubscribeEvents',
+            discordproxy_dot_events__pb2.SubscribeEventsRequest.SerializeToString,
+            discordproxy_dot_events__pb2.Event.FromString,
             options,
             channel_credentials,
             insecure,

@@ -24,15 +24,18 @@ from discordproxy import bans_pb2 as _bans_pb2
 from discordproxy import channels_pb2 as _channels_pb2
 from discordproxy import common_pb2 as _common_pb2
 from discordproxy import emojis_pb2 as _emojis_pb2
+from discordproxy import events_pb2 as _events_pb2
 from discordproxy import guilds_pb2 as _guilds_pb2
 from discordproxy import invites_pb2 as _invites_pb2
 from discordproxy import members_pb2 as _members_pb2
 from discordproxy import messages_pb2 as _messages_pb2
+from discordproxy import permissions_pb2 as _permissions_pb2
 from discordproxy import request_pb2 as _request_pb2
 from discordproxy import roles_pb2 as _roles_pb2
 from discordproxy import scheduled_events_pb2 as _scheduled_events_pb2
 from discordproxy import threads_pb2 as _threads_pb2
 from discordproxy import users_pb2 as _users_pb2
+from discordproxy import voice_pb2 as _voice_pb2
 from discordproxy import webhooks_pb2 as _webhooks_pb2
 from discordproxy.bans_pb2 import Ban as Ban
 from discordproxy.bans_pb2 import BanResponse as BanResponse
@@ -69,6 +72,8 @@ from discordproxy.components_pb2 import Poll as Poll
 from discordproxy.embeds_pb2 import Embed as Embed
 from discordproxy.emojis_pb2 import Emoji as Emoji
 from discordproxy.emojis_pb2 import EmojisResponse as EmojisResponse
+from discordproxy.events_pb2 import Event as Event
+from discordproxy.events_pb2 import SubscribeEventsRequest as SubscribeEventsRequest
 from discordproxy.guilds_pb2 import GetGuildRequest as GetGuildRequest
 from discordproxy.guilds_pb2 import Guild as Guild
 from discordproxy.guilds_pb2 import GuildId as GuildId
@@ -117,6 +122,21 @@ from discordproxy.messages_pb2 import SendChannelMessageResponse as SendChannelM
 from discordproxy.messages_pb2 import SendDirectMessageRequest as SendDirectMessageRequest
 from discordproxy.messages_pb2 import SendDirectMessageResponse as SendDirectMessageResponse
 from discordproxy.messages_pb2 import UsersResponse as UsersResponse
+from discordproxy.permissions_pb2 import ComputePermissionsRequest as ComputePermissionsRequest
+from discordproxy.permissions_pb2 import ComputePermissionsResponse as ComputePermissionsResponse
+from discordproxy.permissions_pb2 import PermissionRule as PermissionRule
+from discordproxy.permissions_pb2 import RULE_ADMINISTRATOR as RULE_ADMINISTRATOR
+from discordproxy.permissions_pb2 import RULE_EVERYONE_OVERWRITE as RULE_EVERYONE_OVERWRITE
+from discordproxy.permissions_pb2 import RULE_MEMBER_OVERWRITE as RULE_MEMBER_OVERWRITE
+from discordproxy.permissions_pb2 import RULE_NO_CONNECT as RULE_NO_CONNECT
+from discordproxy.permissions_pb2 import RULE_NO_SEND as RULE_NO_SEND
+from discordproxy.permissions_pb2 import RULE_NO_VIEW as RULE_NO_VIEW
+from discordproxy.permissions_pb2 import RULE_OWNER as RULE_OWNER
+from discordproxy.permissions_pb2 import RULE_ROLES as RULE_ROLES
+from discordproxy.permissions_pb2 import RULE_ROLE_OVERWRITE as RULE_ROLE_OVERWRITE
+from discordproxy.permissions_pb2 import RULE_THREAD_LOCKED as RULE_THREAD_LOCKED
+from discordproxy.permissions_pb2 import RULE_TIMED_OUT as RULE_TIMED_OUT
+from discordproxy.permissions_pb2 import RULE_UNSPECIFIED as RULE_UNSPECIFIED
 from discordproxy.request_pb2 import ApiRequest as ApiRequest
 from discordproxy.request_pb2 import ApiResponse as ApiResponse
 from discordproxy.roles_pb2 import CreateRoleRequest as CreateRoleRequest
@@ -140,6 +160,9 @@ from discordproxy.users_pb2 import GetCurrentUserRequest as GetCurrentUserReques
 from discordproxy.users_pb2 import GetUserRequest as GetUserRequest
 from discordproxy.users_pb2 import User as User
 from discordproxy.users_pb2 import UserResponse as UserResponse
+from discordproxy.voice_pb2 import GetVoiceStatesRequest as GetVoiceStatesRequest
+from discordproxy.voice_pb2 import VoiceState as VoiceState
+from discordproxy.voice_pb2 import VoiceStatesResponse as VoiceStatesResponse
 from discordproxy.webhooks_pb2 import CreateWebhookRequest as CreateWebhookRequest
 from discordproxy.webhooks_pb2 import EditWebhookMessageRequest as EditWebhookMessageRequest
 from discordproxy.webhooks_pb2 import ExecuteWebhookRequest as ExecuteWebhookRequest
@@ -284,6 +307,10 @@ class DiscordApiStub:
     """Get a user."""
     GetCurrentUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.GetCurrentUserRequest, _users_pb2.UserResponse]
     """Get the bot's own user."""
+    GetVoiceStates: _grpc.UnaryUnaryMultiCallable[_voice_pb2.GetVoiceStatesRequest, _voice_pb2.VoiceStatesResponse]
+    """Get who is in a guild's voice channels. Known from the gateway only, with the intent voice_states."""
+    ComputePermissions: _grpc.UnaryUnaryMultiCallable[_permissions_pb2.ComputePermissionsRequest, _permissions_pb2.ComputePermissionsResponse]
+    """Compute what a member may do in a channel; explains why a message could not be sent there."""
     CreateWebhook: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.CreateWebhookRequest, _webhooks_pb2.WebhookResponse]
     """Create a webhook of a channel."""
     GetChannelWebhooks: _grpc.UnaryUnaryMultiCallable[_channels_pb2.ChannelId, _webhooks_pb2.WebhooksResponse]
@@ -304,6 +331,8 @@ class DiscordApiStub:
     """Change a scheduled event, start or end it."""
     DeleteScheduledEvent: _grpc.UnaryUnaryMultiCallable[_scheduled_events_pb2.ScheduledEventId, _common_pb2.Empty]
     """Delete a scheduled event."""
+    SubscribeEvents: _grpc.UnaryStreamMultiCallable[_events_pb2.SubscribeEventsRequest, _events_pb2.Event]
+    """Follow what happens: Discord's events with a cursor to resume from. Needs a running gateway worker."""
     Request: _grpc.UnaryUnaryMultiCallable[_request_pb2.ApiRequest, _request_pb2.ApiResponse]
     """Call any other endpoint of Discord, rate limited like the rest."""
 
@@ -420,6 +449,10 @@ class DiscordApiAsyncStub(DiscordApiStub):
     """Get a user."""
     GetCurrentUser: _aio.UnaryUnaryMultiCallable[_users_pb2.GetCurrentUserRequest, _users_pb2.UserResponse]  # type: ignore[assignment]
     """Get the bot's own user."""
+    GetVoiceStates: _aio.UnaryUnaryMultiCallable[_voice_pb2.GetVoiceStatesRequest, _voice_pb2.VoiceStatesResponse]  # type: ignore[assignment]
+    """Get who is in a guild's voice channels. Known from the gateway only, with the intent voice_states."""
+    ComputePermissions: _aio.UnaryUnaryMultiCallable[_permissions_pb2.ComputePermissionsRequest, _permissions_pb2.ComputePermissionsResponse]  # type: ignore[assignment]
+    """Compute what a member may do in a channel; explains why a message could not be sent there."""
     CreateWebhook: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.CreateWebhookRequest, _webhooks_pb2.WebhookResponse]  # type: ignore[assignment]
     """Create a webhook of a channel."""
     GetChannelWebhooks: _aio.UnaryUnaryMultiCallable[_channels_pb2.ChannelId, _webhooks_pb2.WebhooksResponse]  # type: ignore[assignment]
@@ -440,6 +473,8 @@ class DiscordApiAsyncStub(DiscordApiStub):
     """Change a scheduled event, start or end it."""
     DeleteScheduledEvent: _aio.UnaryUnaryMultiCallable[_scheduled_events_pb2.ScheduledEventId, _common_pb2.Empty]  # type: ignore[assignment]
     """Delete a scheduled event."""
+    SubscribeEvents: _aio.UnaryStreamMultiCallable[_events_pb2.SubscribeEventsRequest, _events_pb2.Event]  # type: ignore[assignment]
+    """Follow what happens: Discord's events with a cursor to resume from. Needs a running gateway worker."""
     Request: _aio.UnaryUnaryMultiCallable[_request_pb2.ApiRequest, _request_pb2.ApiResponse]  # type: ignore[assignment]
     """Call any other endpoint of Discord, rate limited like the rest."""
 
@@ -885,6 +920,22 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         """Get the bot's own user."""
 
     @_abc_1.abstractmethod
+    def GetVoiceStates(
+        self,
+        request: _voice_pb2.GetVoiceStatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_voice_pb2.VoiceStatesResponse, _abc.Awaitable[_voice_pb2.VoiceStatesResponse]]:
+        """Get who is in a guild's voice channels. Known from the gateway only, with the intent voice_states."""
+
+    @_abc_1.abstractmethod
+    def ComputePermissions(
+        self,
+        request: _permissions_pb2.ComputePermissionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_permissions_pb2.ComputePermissionsResponse, _abc.Awaitable[_permissions_pb2.ComputePermissionsResponse]]:
+        """Compute what a member may do in a channel; explains why a message could not be sent there."""
+
+    @_abc_1.abstractmethod
     def CreateWebhook(
         self,
         request: _webhooks_pb2.CreateWebhookRequest,
@@ -963,6 +1014,14 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
         """Delete a scheduled event."""
+
+    @_abc_1.abstractmethod
+    def SubscribeEvents(
+        self,
+        request: _events_pb2.SubscribeEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_events_pb2.Event], _abc.AsyncIterator[_events_pb2.Event]]:
+        """Follow what happens: Discord's events with a cursor to resume from. Needs a running gateway worker."""
 
     @_abc_1.abstractmethod
     def Request(

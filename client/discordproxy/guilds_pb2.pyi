@@ -256,11 +256,13 @@ class ListGuildsRequest(_message.Message):
     AFTER_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     WITH_COUNTS_FIELD_NUMBER: _builtins.int
+    FRESH_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     before: _builtins.int
     after: _builtins.int
     limit: _builtins.int
     with_counts: _builtins.bool
+    fresh: _builtins.bool
     @_builtins.property
     def options(self) -> _common_pb2.RequestOptions: ...
     def __init__(
@@ -270,11 +272,12 @@ class ListGuildsRequest(_message.Message):
         after: _builtins.int | None = ...,
         limit: _builtins.int | None = ...,
         with_counts: _builtins.bool | None = ...,
+        fresh: _builtins.bool = ...,
         options: _common_pb2.RequestOptions | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_after", b"_after", "_before", b"_before", "_limit", b"_limit", "_with_counts", b"_with_counts", "after", b"after", "before", b"before", "limit", b"limit", "options", b"options", "with_counts", b"with_counts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after", b"_after", "_before", b"_before", "_limit", b"_limit", "_with_counts", b"_with_counts", "after", b"after", "before", b"before", "limit", b"limit", "options", b"options", "with_counts", b"with_counts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after", b"_after", "_before", b"_before", "_limit", b"_limit", "_with_counts", b"_with_counts", "after", b"after", "before", b"before", "fresh", b"fresh", "limit", b"limit", "options", b"options", "with_counts", b"with_counts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__after: _TypeAlias = _typing.Literal["after"]  # noqa: Y015
     _WhichOneofArgType__after: _TypeAlias = _typing.Literal["_after", b"_after"]  # noqa: Y015
@@ -300,16 +303,20 @@ class GuildsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     GUILDS_FIELD_NUMBER: _builtins.int
+    FRESHNESS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def guilds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Guild]: ...
+    @_builtins.property
+    def freshness(self) -> _common_pb2.Freshness: ...
     def __init__(
         self,
         *,
         guilds: _abc.Iterable[Global___Guild] | None = ...,
+        freshness: _common_pb2.Freshness | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["freshness", b"freshness"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["guilds", b"guilds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["freshness", b"freshness", "guilds", b"guilds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -151,12 +151,15 @@ class ListGuildMembersRequest(_message.Message):
     AFTER_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     FRESH_FIELD_NUMBER: _builtins.int
+    ROLE_ID_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     guild_id: _builtins.int
     after: _builtins.int
     limit: _builtins.int
     """1..1000"""
     fresh: _builtins.bool
+    role_id: _builtins.int
+    """only members with this role; the page is filled with them"""
     @_builtins.property
     def options(self) -> _common_pb2.RequestOptions: ...
     def __init__(
@@ -166,11 +169,12 @@ class ListGuildMembersRequest(_message.Message):
         after: _builtins.int | None = ...,
         limit: _builtins.int | None = ...,
         fresh: _builtins.bool = ...,
+        role_id: _builtins.int = ...,
         options: _common_pb2.RequestOptions | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_after", b"_after", "_limit", b"_limit", "after", b"after", "limit", b"limit", "options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after", b"_after", "_limit", b"_limit", "after", b"after", "fresh", b"fresh", "guild_id", b"guild_id", "limit", b"limit", "options", b"options"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after", b"_after", "_limit", b"_limit", "after", b"after", "fresh", b"fresh", "guild_id", b"guild_id", "limit", b"limit", "options", b"options", "role_id", b"role_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__after: _TypeAlias = _typing.Literal["after"]  # noqa: Y015
     _WhichOneofArgType__after: _TypeAlias = _typing.Literal["_after", b"_after"]  # noqa: Y015
@@ -190,10 +194,12 @@ class SearchGuildMembersRequest(_message.Message):
     GUILD_ID_FIELD_NUMBER: _builtins.int
     QUERY_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    FRESH_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     guild_id: _builtins.int
     query: _builtins.str
     limit: _builtins.int
+    fresh: _builtins.bool
     @_builtins.property
     def options(self) -> _common_pb2.RequestOptions: ...
     def __init__(
@@ -202,11 +208,12 @@ class SearchGuildMembersRequest(_message.Message):
         guild_id: _builtins.int = ...,
         query: _builtins.str = ...,
         limit: _builtins.int | None = ...,
+        fresh: _builtins.bool = ...,
         options: _common_pb2.RequestOptions | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "limit", b"limit", "options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "guild_id", b"guild_id", "limit", b"limit", "options", b"options", "query", b"query"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "fresh", b"fresh", "guild_id", b"guild_id", "limit", b"limit", "options", b"options", "query", b"query"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
     _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015

@@ -172,17 +172,20 @@ Global___GetUserRequest: _TypeAlias = GetUserRequest  # noqa: Y015
 class GetCurrentUserRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    FRESH_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
+    fresh: _builtins.bool
     @_builtins.property
     def options(self) -> _common_pb2.RequestOptions: ...
     def __init__(
         self,
         *,
+        fresh: _builtins.bool = ...,
         options: _common_pb2.RequestOptions | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fresh", b"fresh", "options", b"options"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
