@@ -1,8 +1,10 @@
-"""What this worker was last told of its buckets, for a Redis that forgets."""
+"""What this worker was last told of routes and their buckets, also for a Redis that forgets."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from discordproxy_ratelimit.route import Route
 
 MOST = 20_000
 
@@ -26,10 +28,24 @@ class Memory:
 
 
 class Memories:
-    """The latest `MOST` buckets by name."""
+    """The latest `MOST` buckets by name, and the bucket hash of each route."""
 
     def __init__(self) -> None:
         self._by_bucket: OrderedDict[str, Memory] = OrderedDict()
+        self._hashes: dict[str, str] = {}
+
+    def hash_of(self, route: str) -> str:
+        """Return the hash a route (by name) was last known to have: empty = unknown, `-` = it has none."""
+        return self._hashes.get(route, "")
+
+    def learn_hash(self, route: str, known: str) -> None:
+        """Remember the hash of a route."""
+        self._hashes[route] = known
+
+    def bucket_of(self, route: Route, known: str | None = None) -> str:
+        """Return the name of a route's bucket, for the hash it is known to have or for another one."""
+        known = self.hash_of(route.name) if known is None else known
+        return f"{known}|{route.major}" if known not in {"", "-"} else f"?{route.name}|{route.major}"
 
     def keep(self, bucket: str, memory: Memory) -> None:
         """Remember a bucket's newest state; the oldest one goes when there are too many."""
@@ -37,6 +53,10 @@ class Memories:
         self._by_bucket.move_to_end(bucket)
         if len(self._by_bucket) > MOST:
             self._by_bucket.popitem(last=False)
+
+    def forget_hashes(self) -> None:
+        """Keep only what the buckets tell: Redis has forgotten the rest and would not know it from us."""
+        self._hashes = {memory.route: memory.hash for memory in self._by_bucket.values()}
 
     def __iter__(self) -> Iterator[tuple[str, Memory]]:
         return iter(self._by_bucket.items())

@@ -1,0 +1,126 @@
+"""How a call gets its place: asked for until Redis has given a permit, a place, or a refusal; and asked for anew."""
+
+import asyncio
+from typing import Any
+
+from discordproxy_ratelimit.errors import BrokerUnavailable, KnownRefusal, TokenRejected, WaitRefused
+from discordproxy_ratelimit.link import Link
+from discordproxy_ratelimit.memory import Memories
+from discordproxy_ratelimit.metrics import Decisions
+from discordproxy_ratelimit.report import UNAUTHORIZED
+from discordproxy_ratelimit.serving import Serving
+from discordproxy_ratelimit.waiting import Waiter
+
+GRACE_S = 0.7
+"""For how long a call waits for a Redis that does not answer."""
+
+TRIES = 5
+
+
+class Placing:
+    """Asks for places.
+
+    Args:
+        link: to know whether Redis answers.
+        serving: speaks with the script.
+        memories: which bucket a route has.
+        decisions: the metrics.
+    """
+
+    def __init__(self, link: Link, serving: Serving, memories: Memories, decisions: Decisions) -> None:
+        self._link, self._serving, self._memories, self._decisions = link, serving, memories, decisions
+
+    async def place(self, waiter: Waiter, refusal: str) -> None:
+        """Ask for a permit until Redis has given one, a place, or a refusal.
+
+        Args:
+            waiter: the call.
+            refusal: name of a remembered refusal to respect.
+
+        Raises:
+            BrokerError: there is no place.
+        """
+        for _ in range(TRIES):
+            await self._until_up()
+            known = self._memories.hash_of(waiter.route.name)
+            item = self._serving.add("a", waiter, options_of(waiter, known, refusal), hurry=True)
+            try:
+                reply = await item.reply
+            except BrokerUnavailable:
+                waiter.placed = False  # whether it ran is unknown; the same id is never charged twice
+                continue
+            if reply[0] == "moved":
+                self._memories.learn_hash(waiter.route.name, reply[1])
+                continue
+            waiter.placed = True
+            self._raise_refusal(reply)
+            waiter.seq = int(reply[2])
+            if reply[0] == "wait":
+                self._decisions.waited()
+                self._serving.lanes.ask_in(waiter.route.lane, int(reply[1]) / 1e6)
+            return
+        raise BrokerUnavailable("Redis answers, but not for long enough to give a place", retry_after_s=1.0)
+
+    def start_anew(self, waiter: Waiter) -> None:
+        """Ask for a waiting call's place once more, in the background; what goes wrong is its caller's."""
+        if not waiter.grant.done():
+            waiter.placed = False
+            asyncio.create_task(self._anew(waiter), name="broker-replace")  # noqa: RUF006 - ends with its waiter
+
+    async def _anew(self, waiter: Waiter) -> None:
+        if waiter.placed or waiter.grant.done() or self._serving.lanes.get(waiter.id) is None:
+            return
+        try:
+            await self.place(waiter, "")
+        except Exception as error:  # noqa: BLE001 - it belongs to the waiting caller
+            if not waiter.grant.done():
+                waiter.grant.set_exception(error)
+
+    async def _until_up(self) -> None:
+        if self._link.is_up:
+            return
+        try:
+            async with asyncio.timeout(max(0.0, GRACE_S - self._link.down_for_s())):
+                await self._link.until_up()
+        except TimeoutError:
+            self._decisions.refused("unavailable")
+            raise BrokerUnavailable("Redis does not answer", retry_after_s=1.0) from None
+
+    def _raise_refusal(self, reply: list[Any]) -> None:
+        if reply[0] == "refused":
+            self._decisions.refused("deadline")
+            raise WaitRefused("The wait for a rate limit would outlast the deadline", retry_after_s=int(reply[1]) / 1e6)
+        if reply[0] == "known":
+            status, code, again_s = int(reply[1]), int(reply[2]), int(reply[3]) / 1e6
+            self._decisions.refused("known")
+            if status == UNAUTHORIZED:
+                raise TokenRejected("Discord refuses this token", retry_after_s=again_s)
+            text = f"Discord answered {status} to this a moment ago"
+            raise KnownRefusal(text, status=status, code=code, retry_after_s=again_s)
+
+
+def options_of(waiter: Waiter, known: str, refusal: str) -> dict[str, Any]:
+    """Return what the script is told of a call (lua/acquire.lua).
+
+    Args:
+        waiter: the call.
+        known: hash its route is believed to have.
+        refusal: name of a remembered refusal to respect.
+    """
+    route, caller = waiter.route, waiter.caller
+    left_s = waiter.until - asyncio.get_running_loop().time()
+    options: dict[str, Any] = {
+        "left_us": max(0, int(left_s * 1e6)),
+        "app": caller.app,
+        "weight": caller.weight,
+        "priority": caller.priority,
+        "hash": known,
+    }
+    flags = {"ordered": route.ordered, "exempt": route.exempt, "returned": waiter.returned}
+    flags |= {"token": route.credential != "ip", "restored": bool(waiter.seq) and not waiter.returned}
+    options |= {name: True for name, value in flags.items() if value}
+    if waiter.seq:
+        options["seq"] = waiter.seq
+    if refusal:
+        options["refusal"] = refusal
+    return options

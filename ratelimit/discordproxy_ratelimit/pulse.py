@@ -1,0 +1,62 @@
+"""Signs of life: Redis trusts a worker for one lease after each of its calls, the worker itself for less."""
+
+import asyncio
+from collections.abc import Callable
+
+from discordproxy_ratelimit.batch import Batch, Item
+from discordproxy_ratelimit.connection import stop
+from discordproxy_ratelimit.link import Link
+
+SURE, SILENCE, STEP = 0.9, 0.55, 0.15
+"""Parts of a lease: for how long a worker trusts itself, after how long it shows a sign of life, how often it looks."""
+
+
+class Pulse:
+    """Keeps a worker alive in Redis's eyes while it holds anything.
+
+    Args:
+        link: nothing is shown while Redis is away.
+        batch: carries the signs.
+        lease_s: how long Redis trusts this worker without one.
+        holds: whether the worker holds a place or a permit.
+    """
+
+    def __init__(self, link: Link, batch: Batch, *, lease_s: float, holds: Callable[[], bool]) -> None:
+        self._link, self._batch, self._lease_s, self._holds = link, batch, lease_s, holds
+        self._loop = asyncio.get_running_loop()
+        self._trusted_until = self._last_call = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    def is_trusted(self, now: float) -> bool:
+        """Whether what this worker holds is surely still its own; `now` is loop time."""
+        return now <= self._trusted_until
+
+    def keep(self) -> None:
+        """Show signs of life from now on until nothing is held."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._beat(), name="broker-pulse")
+
+    def about_to_call(self, items: list[Item]) -> None:
+        """Turn a goodbye into a sign of life if somebody has come since it was queued."""
+        if self._holds():
+            for item in items:
+                if item.arguments[0] == "g":
+                    item.arguments[0] = "n"
+
+    def called(self, began: float) -> bool:
+        """Note a call that was answered and began at this loop time. Returns whether it came in time."""
+        in_time = self.is_trusted(began)
+        self._last_call, self._trusted_until = began, began + self._lease_s * SURE
+        return in_time
+
+    async def _beat(self) -> None:
+        while self._holds():
+            if self._link.is_up and self._loop.time() - self._last_call >= self._lease_s * SILENCE:
+                self._batch.poke()
+            await asyncio.sleep(self._lease_s * STEP)
+        self._batch.poke("g")
+
+    async def close(self) -> None:
+        """Stop without a goodbye."""
+        if self._task:
+            await stop(self._task)

@@ -1,0 +1,106 @@
+"""The lanes of this worker and the script: asks it to serve one, and follows what it says.
+
+Decides nothing about limits: a reply names a lane's next instant, another lane that comes first, or another bucket.
+"""
+
+import asyncio
+from typing import Any
+
+from discordproxy_ratelimit.batch import Batch, Item
+from discordproxy_ratelimit.link import Link
+from discordproxy_ratelimit.memory import Memories
+from discordproxy_ratelimit.permit import Permit
+from discordproxy_ratelimit.route import Route
+from discordproxy_ratelimit.store import Store
+from discordproxy_ratelimit.waiting import Lanes, Waiter
+
+LASTING = frozenset("cxd")
+"""Transitions that may run twice, and so outlive a lost connection."""
+
+
+class Serving:
+    """Speaks with the script about lanes.
+
+    Args:
+        link: nothing is asked while Redis is away.
+        store: names the keys.
+        batch: takes the items.
+        memories: which bucket a route has.
+        lease_s: after this time a lane asks in case all else was lost.
+    """
+
+    def __init__(self, link: Link, store: Store, batch: Batch, memories: Memories, *, lease_s: float) -> None:
+        self._link, self._store, self._batch = link, store, batch
+        self._memories, self._lease_s = memories, lease_s
+        self.lanes = Lanes(self.ask)
+
+    def add(
+        self, kind: str, who: Waiter | Permit, *rest: Any, hurry: bool, learned: str = "", bucket: str = ""
+    ) -> Item:
+        """Queue a transition of one call.
+
+        Args:
+            kind: its letter, as the script's header has it.
+            who: the call.
+            rest: arguments after the bucket's name.
+            hurry: send it with the next tick.
+            learned: name of the bucket an answer speaks of, if it is another one.
+            bucket: name of the bucket the call was charged to; empty = that of its route.
+        """
+        bucket = bucket or self._memories.bucket_of(who.route)
+        arguments = [kind, who.id, who.route.name, who.route.lane, bucket, *rest]
+        keys = self._store.keys(who.route.lane, bucket, learned)
+        return self._batch.add(arguments, keys, hurry=hurry, lasting=kind in LASTING)
+
+    def ask(self, waiter: Waiter) -> None:
+        """The time of a lane has come: let the script hand out what there is."""
+        if not self._link.is_up:
+            return
+        item = self.add("s", waiter, self._memories.hash_of(waiter.route.name), hurry=True)
+        item.reply.add_done_callback(lambda reply: self.served(waiter.route, reply))
+
+    def served(self, route: Route, reply: asyncio.Future[list[Any]]) -> None:
+        """Follow what the script said after serving a lane: its next instant, another lane, another bucket."""
+        if reply.cancelled() or reply.exception():
+            return
+        _, after_us, other, known = reply.result()
+        first = self.lanes.first(route.lane)
+        if known != self._memories.hash_of(route.name):
+            self._memories.learn_hash(route.name, known)
+            if first:
+                self.ask(first)
+            return
+        if other:
+            self._serve_other(other, known)
+        if first:
+            self.lanes.clear_timer(route.lane)
+            self.lanes.ask_in(route.lane, int(after_us) / 1e6 if int(after_us) >= 0 else self._lease_s)
+
+    def _serve_other(self, lane: str, known: str) -> None:
+        """Another lane of the same bucket came first."""
+        name, _, major = lane.partition("|")
+        route = Route(name, major)
+        bucket = self._memories.bucket_of(route, known)
+        item = self._batch.add(["s", "", name, lane, bucket, known], self._store.keys(lane, bucket), hurry=True)
+        item.reply.add_done_callback(lambda reply: self.served(route, reply))
+
+    def give_back(self, who: Waiter | Permit, bucket: str = "") -> None:
+        """Give a place or an unused permit back."""
+        item = self.add("x", who, hurry=False, bucket=bucket)
+        item.reply.add_done_callback(lambda reply: self._given_back(who, reply))
+
+    def _given_back(self, who: Waiter | Permit, reply: asyncio.Future[list[Any]]) -> None:
+        if reply.cancelled() or reply.exception():
+            return
+        if len(reply.result()) > 4:  # noqa: PLR2004 - granted meanwhile, in a bucket this worker did not think of
+            self.give_back(who, reply.result()[4])
+        else:
+            self.served(who.route, reply)
+
+    def restore(self, now: float) -> None:
+        """Tell a Redis that forgot its buckets what is remembered of them; `now` is loop time."""
+        self._memories.forget_hashes()
+        for bucket, memory in self._memories:
+            age_us = int((now - memory.at) * 1e6)
+            arguments = ["r", "", memory.route, memory.lane, bucket, memory.state, age_us, memory.hash]
+            self._batch.add(arguments, self._store.keys(memory.lane, bucket), hurry=False, lasting=True)
