@@ -69,7 +69,7 @@ def resolve_target(target: str) -> tuple[str, bool]:
     """Return gRPC's form of a target, and whether the calls shall be spread over what it stands for.
 
     Raises:
-        ValueError: several targets that are not all addresses.
+        ValueError: several targets that gRPC cannot reach through one channel.
     """
     targets = [part.strip() for part in target.split(",") if part.strip()]
     if len(targets) == 1:
@@ -77,13 +77,21 @@ def resolve_target(target: str) -> tuple[str, bool]:
     if all(part.startswith("unix:") for part in targets):
         return "unix:" + ",".join(part.removeprefix("unix:") for part in targets), True
     addresses = [part.replace("localhost:", "127.0.0.1:") for part in targets]
-    versions = {_ip_version(part) for part in addresses}
-    if len(versions) == 1 and None not in versions:
-        return f"ipv{versions.pop()}:" + ",".join(addresses), True
-    raise ValueError(
-        f"Several targets must be addresses like 10.0.0.1:50051 of one kind, not {target!r}; "
-        "for several hosts by name use one DNS name that has all their addresses"
-    )
+    versions = [_ip_version(part) for part in addresses]
+    if unfit := [part for part, version in zip(targets, versions, strict=True) if version is None]:
+        raise ValueError(
+            f"{unfit[0]!r} does not fit into a list of targets: it holds either IP addresses with ports, such as "
+            "10.0.0.1:50051, or unix sockets; several hosts by name need one DNS name that has all their addresses"
+        )
+    if set(versions) == {4}:
+        return "ipv4:" + ",".join(addresses), True
+    return "ipv6:" + ",".join(map(_ipv6, addresses, versions)), True
+
+
+def _ipv6(address: str, version: int | None) -> str:
+    """Return an address in the form of IPv6, which has room for those of IPv4: a channel knows one kind only."""
+    host, _, port = address.rpartition(":")
+    return address if version == 6 else f"[::ffff:{host}]:{port}"  # noqa: PLR2004 -- the name of a protocol
 
 
 def _ip_version(target: str) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from discordproxy._channel import DEFAULT_TARGET, Endpoint
+from discordproxy._channel import DEFAULT_TARGET, Endpoint, resolve_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,7 +26,7 @@ class Configuration:
 
     Args:
         target: Address of the proxy, `unix:/path`, a DNS name, or several addresses, as a list or separated by commas;
-            calls are spread over what a name or a list stands for.
+            calls are spread over what a name or a list stands for. A list holds IP addresses or unix sockets.
             Default: the environment variable DISCORDPROXY_TARGET, else localhost:50051.
         options: gRPC channel options, pairs of name and value.
         timeout: Seconds for each call, waiting for rate limits included; None or 0 for no deadline.
@@ -37,6 +37,9 @@ class Configuration:
         retries: How often a call is repeated at most, where that is harmless: the connection was refused or the proxy
             says that nothing was sent, or the call only reads, has a nonce (new messages always do) or an
             idempotency_key. 0 switches repetitions off.
+
+    Raises:
+        ValueError: targets that cannot be used together, or a name or key that cannot travel in a header.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Configuration:
         self._timeout = timeout
         self._retries = retries
         self._tls = (os.environ.get("DISCORDPROXY_CA") or False) if tls is None else tls
+        resolve_target(self._target)  # a target that cannot work is told here, not by the first call
         self._metadata = _metadata(api_key or os.environ.get("DISCORDPROXY_API_KEY"), app)
         self._closed = False
 

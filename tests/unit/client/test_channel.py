@@ -13,6 +13,7 @@ import pytest
 from discordproxy._channel import ChannelPool, Endpoint, resolve_target
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordClient, DiscordProxyGrpcError
+from fakes.name_server import name_server
 from fakes.scripted_proxy import scripted_proxy
 
 
@@ -28,6 +29,7 @@ from fakes.scripted_proxy import scripted_proxy
         ("unix:///run/proxy.sock", ("unix:///run/proxy.sock", False)),
         ("localhost:1, 127.0.0.1:2", ("ipv4:127.0.0.1:1,127.0.0.1:2", True)),
         ("[::1]:1,[::2]:2", ("ipv6:[::1]:1,[::2]:2", True)),
+        ("10.0.0.1:1,[::1]:2", ("ipv6:[::ffff:10.0.0.1]:1,[::1]:2", True)),
         ("unix:/a,unix:/b", ("unix:/a,/b", True)),
     ],
 )
@@ -35,10 +37,18 @@ def test_targets(target, expected):
     assert resolve_target(target) == expected
 
 
-@pytest.mark.parametrize("target", ["one:1,two:2", "127.0.0.1:1,[::1]:1", "unix:/a,127.0.0.1:1"])
-def test_targets_that_cannot_be_balanced(target):
-    with pytest.raises(ValueError, match="one DNS name"):
-        resolve_target(target)
+@pytest.mark.parametrize(
+    ("targets", "unfit"),
+    [
+        ("127.0.0.1:1,two:2", "two:2"),
+        ("unix:/a,127.0.0.1:1", "unix:/a"),
+        ("127.0.0.1:1,dns:///two:2", "dns:///two:2"),
+        (["10.0.0.1", "10.0.0.2:1"], "10.0.0.1"),
+    ],
+)
+def test_targets_that_cannot_share_a_channel(targets, unfit):
+    with pytest.raises(ValueError, match=f"'{unfit}' does not fit .* one DNS name"):
+        DiscordClient(targets)
 
 
 def test_own_options_win():
@@ -143,6 +153,24 @@ def test_list_of_targets_spreads_calls():
             client.get_guild_channels(1)
         assert client.target == f"{one.address},{two.address}"
         assert min(len(one.received), len(two.received)) >= 10
+
+
+def test_list_of_both_kinds_of_addresses_spreads_calls():
+    with scripted_proxy() as one, scripted_proxy("[::1]:0") as two, DiscordClient([one.address, two.address]) as client:
+        while not (one.received and two.received):
+            client.get_guild_channels(1)
+
+
+def test_name_with_several_addresses_spreads_calls():
+    with scripted_proxy("127.0.0.1:0") as one:
+        port = one.address.rpartition(":")[2]
+        with (
+            scripted_proxy(f"127.0.0.2:{port}") as two,
+            name_server("127.0.0.1", "127.0.0.2") as names,
+            DiscordClient(f"dns://{names}/discordproxy.test:{port}", timeout=30) as client,
+        ):
+            while not (one.received and two.received):
+                client.get_guild_channels(1)
 
 
 def test_list_of_targets_survives_a_dead_one():
