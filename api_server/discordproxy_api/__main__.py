@@ -18,6 +18,7 @@ import uvloop
 from google.protobuf.internal import api_implementation
 
 from discordproxy import __version__
+from discordproxy_api.call import call_facts
 from discordproxy_api.composites import SendDirectMessage, SyncMemberRoles
 from discordproxy_api.contract import Rpc, load_contract
 from discordproxy_api.discord_http import DiscordHttp, HttpOptions
@@ -244,7 +245,7 @@ def _give_large_memory_back() -> None:
 def main() -> None:
     """Run the process; what nobody but the operator can repair ends it with one line."""
     settings = load(ApiSettings)
-    logs.set_up(settings.log_level)
+    logs.set_up(settings.log_level, settings.log_format, secrets=settings.secrets, context=call_facts)
     _give_large_memory_back()
     if api_implementation.Type() != "upb":
         log.warning("protobuf runs without its C part: translation is ten times slower")

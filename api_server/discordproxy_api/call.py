@@ -86,3 +86,9 @@ class Call:
 
 CURRENT: ContextVar[Call] = ContextVar("discordproxy_call")
 """The call that the running task serves; set by the outermost interceptor: a gRPC context takes no attributes."""
+
+
+def call_facts() -> dict[str, str]:
+    """Return what names the running call in logs; nothing outside of calls."""
+    call = CURRENT.get(None)
+    return {} if call is None else {"rpc": call.rpc, "app": call.app, "request_id": call.request_id}

@@ -26,6 +26,7 @@ from discordproxy_api.error_details import render
 from discordproxy_api.errors import ApiError
 from discordproxy_api.handler_kinds import wrap
 from discordproxy_api.metrics import Metrics
+from discordproxy_ratelimit.logs import FIELDS
 
 log = logging.getLogger("discordproxy_api")
 access_log = logging.getLogger("discordproxy_api.access")
@@ -135,16 +136,17 @@ class Admission(Layer):
     Args:
         most: calls in total.
         most_per_app: calls of one application, so that a single one cannot use up the total.
-        most_streams: streams, counted apart.
+        most_streams, most_streams_per_app: the same for streams, which are counted apart.
     """
 
-    def __init__(self, drain: Drain, *, most: int, most_per_app: int, most_streams: int) -> None:
+    def __init__(self, drain: Drain, *, most: int, most_per_app: int, most_streams: int, most_streams_per_app: int
+    ) -> None:
         super().__init__()
         self._drain = drain
         self._most = {False: most, True: most_streams}
-        self._most_per_app = most_per_app
+        self._most_per_app = {False: most_per_app, True: most_streams_per_app}
         self._total: Counter[bool] = Counter()
-        self._apps: Counter[str] = Counter()
+        self._apps: Counter[tuple[bool, str]] = Counter()
 
     @asynccontextmanager
     async def around(self, kind: Kind, context: Any) -> AsyncIterator[None]:  # noqa: ARG002 - same for all layers
@@ -156,9 +158,9 @@ class Admission(Layer):
             return
         if self._drain.begun:
             raise errors.draining()
-        app = CURRENT.get().app
-        if self._total[stream] >= self._most[stream] or self._apps[app] >= self._most_per_app:
-            text = "Too many calls wait in this worker; call again later."
+        app = stream, CURRENT.get().app
+        if self._total[stream] >= self._most[stream] or self._apps[app] >= self._most_per_app[stream]:
+            text = f"Too many {'streams are open' if stream else 'calls wait'} in this worker; call again later."
             raise errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text, retry_after_s=1.0)
         self._total[stream] += 1
         self._apps[app] += 1
@@ -235,7 +237,10 @@ def _log(call: Call, status: grpc.StatusCode, reason: str, took_s: float) -> Non
     if access_log.isEnabledFor(logging.INFO):
         outcome = f"{status.name} {reason}".rstrip()
         http = f" http={call.answer_status}" if call.answer_status else ""
+        facts = {"status": status.name, "reason": reason, "sent": call.sent, "requests": call.attempts}
+        facts |= {"http": call.answer_status, "seconds": round(took_s, 6)}
         access_log.info(
             "%s %s app=%s sent=%s requests=%d%s %.3f s [%s]",
             *(call.rpc, outcome, call.app, call.sent, call.attempts, http, took_s, call.request_id),
+            extra={FIELDS: facts},
         )

@@ -19,9 +19,9 @@ from discordproxy_api.children import Child
 from discordproxy_api.fleet import Address, Fleet, StartError, check_free
 from discordproxy_api.greeting import Facts, greeting
 from discordproxy_api.settings import ApiSettings
-from discordproxy_ratelimit.connection import describe
 from discordproxy_ratelimit.embedded import broker_url
 from discordproxy_ratelimit.parent import end_with_parent
+from discordproxy_ratelimit.redis_url import describe
 from discordproxy_ratelimit.settings import TOKEN_MISSING, explain
 
 FAILED, USAGE = 1, 2
@@ -55,7 +55,7 @@ def launch(options: Options) -> int:
     try:
         settings, sandbox = _settings(options.sandbox)
         file_level = options.file_level or settings.log_level
-        log_file = _open_log(options, file_level)
+        log_file = _open_log(options, file_level, settings)
         level = server_log.lower(file_level, options.console_level)
         return asyncio.run(_run(settings, level, log_file, sandbox=sandbox))
     except ValidationError as error:
@@ -80,9 +80,15 @@ def _settings(sandbox: Literal["never", "auto", "always"]) -> tuple[ApiSettings,
     return ApiSettings(), True
 
 
-def _open_log(options: Options, file_level: str) -> Path:
+def _open_log(options: Options, file_level: str, settings: ApiSettings) -> Path:
     try:
-        log_file = server_log.set_up(options.log_folder, file_level, options.console_level)
+        log_file = server_log.set_up(
+            options.log_folder,
+            file_level,
+            options.console_level,
+            style=settings.log_format,
+            secrets=settings.secrets,
+        )
     except OSError as error:
         where = options.log_folder.absolute()
         raise StartError(f"cannot write the log to {where} ({error.strerror}); use --log-file-path") from None

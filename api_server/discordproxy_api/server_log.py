@@ -5,10 +5,12 @@ Only one process writes the file, so that rotation is safe.
 
 import logging
 import sys
+from collections.abc import Iterable
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from discordproxy_ratelimit.logs import FORMAT, LINE
+from discordproxy_ratelimit import logs
+from discordproxy_ratelimit.logs import Style
 
 FILE_NAME = "discordproxyserver.log"
 MEBIBYTES, KEPT = 10, 10
@@ -16,8 +18,17 @@ MEBIBYTES, KEPT = 10, 10
 LEVELS = ("DEBUG", "INFO", "WARN", "ERROR", "CRITICAL")
 
 
-def set_up(folder: Path, file_level: str, console_level: str) -> Path:
+def set_up(
+    folder: Path, file_level: str, console_level: str, *, style: Style = "human", secrets: Iterable[str] = ()
+) -> Path:
     """Log to `folder`/discordproxyserver.log and to stderr; return the file's absolute path.
+
+    Args:
+        folder: exists and can be written to.
+        file_level: lowest level that gets into the file.
+        console_level: lowest level that is shown.
+        style: of the lines.
+        secrets: taken out of them.
 
     Raises:
         OSError: the file cannot be written.
@@ -27,7 +38,9 @@ def set_up(folder: Path, file_level: str, console_level: str) -> Path:
     file.setLevel(file_level)
     console = logging.StreamHandler(sys.stderr)
     console.setLevel(console_level)
-    logging.basicConfig(level=lower(file_level, console_level), format=FORMAT, handlers=[file, console], force=True)
+    for handler in (file, console):
+        handler.setFormatter(logs.formatter(style, secrets=secrets))
+    logging.basicConfig(level=lower(file_level, console_level), handlers=[file, console], force=True)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     return path
 
@@ -40,9 +53,9 @@ def lower(first: str, second: str) -> str:
 
 def report(name: str, line: str) -> bool:
     """Log a line of the child `name` at the level it carries; False if it is no log line (a traceback, last words)."""
-    found = LINE.match(line)
-    if found is None:
+    read = logs.read(line)
+    if read is None:
         logging.getLogger(name).error("%s", line)
         return False
-    logging.getLogger(name).log(logging.getLevelNamesMapping()[found[1]], "%s", found[2])
+    logging.getLogger(name).log(read.level, "%s", read.text, extra={logs.FIELDS: read.fields})
     return True

@@ -24,7 +24,7 @@ def main() -> None:
     """Run the process named `python -m discordproxy_gateway`."""
     arguments = _arguments()
     settings = load(GatewaySettings)
-    logs.set_up(settings.log_level)
+    logs.set_up(settings.log_level, settings.log_format, secrets=settings.secrets)
     sys.exit(uvloop.run(_run(settings, park=arguments.park_on_fatal, force=arguments.force)))
 
 

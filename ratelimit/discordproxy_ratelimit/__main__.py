@@ -133,7 +133,7 @@ async def run(settings: SharedSettings) -> None:
 def main() -> None:
     """Run the process; what nobody but the operator can repair ends it with one line and status 78."""
     settings = load(SharedSettings)
-    logs.set_up(settings.log_level)
+    logs.set_up(settings.log_level, settings.log_format, secrets=settings.secrets)
     try:
         asyncio.run(run(settings))
     except EmbeddedError as error:

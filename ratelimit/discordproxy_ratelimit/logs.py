@@ -1,18 +1,130 @@
-"""One shape of log lines for all processes; the supervisor reads it back when it writes its log file."""
+"""One shape of log lines for all processes, for people or for machines; the supervisor reads it back for its log file.
 
+Secrets are taken out of every line, tracebacks included, right before it is written.
+"""
+
+import json
 import logging
 import re
 import sys
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timezone
+from typing import Any, Literal, NamedTuple
+
+from discordproxy_ratelimit.redaction import Redaction
+
+Style = Literal["human", "json"]
+Context = Callable[[], Mapping[str, str]]
+"""Returns what the running task works for: rpc, app, request_id; empty outside of calls."""
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
-LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR|CRITICAL) (.*)$")
-"""A line of `FORMAT`: level, then logger and message."""
+FIELDS = "fields"
+"""Name of the record's attribute (`extra={"fields": {...}}`) whose facts become keys of a JSON line."""
+
+_HUMAN = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR|CRITICAL) (.*)$")
+_LEVELS = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
 
 
-def set_up(level: str) -> None:
+class Line(NamedTuple):
+    """A log line read back.
+
+    Attributes:
+        level: its number.
+        text: logger and message.
+        fields: what a JSON line tells beside them.
+    """
+
+    level: int
+    text: str
+    fields: dict[str, Any]
+
+
+def set_up(
+    level: str, style: Style = "human", *, secrets: Iterable[str] = (), context: Context = dict[str, str]
+) -> None:
     """Log to stderr from `level` on; libraries that talk much are heard from WARNING on."""
-    logging.basicConfig(level=level, format=FORMAT, stream=sys.stderr, force=True)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter(style, secrets=secrets, context=context))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in ("asyncio", "discord", "aiohttp.access"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
     logging.getLogger("discord.client").setLevel(logging.ERROR)  # warns at every start that voice needs more packages
+
+
+def formatter(style: Style, *, secrets: Iterable[str] = (), context: Context = dict[str, str]) -> logging.Formatter:
+    """Return the formatter of a style.
+
+    Args:
+        style: `human`, or `json` for one object per line.
+        secrets: never appear in a line, whatever a library writes.
+        context: asked for every line.
+    """
+    kind = JsonFormatter if style == "json" else HumanFormatter
+    return kind(Redaction(secrets), context)
+
+
+class HumanFormatter(logging.Formatter):
+    """`FORMAT`, and behind it what the line belongs to unless its text says so."""
+
+    def __init__(self, redact: Redaction, context: Context) -> None:
+        super().__init__(FORMAT)
+        self._redact, self._context = redact, context
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
+        """Return the line without traceback."""
+        line, of = super().formatMessage(record), self._context()
+        if of and of.get("request_id", "") not in line:
+            line += f" ({' '.join(f'{name}={value}' for name, value in of.items())})"
+        return line
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as text without secrets."""
+        return self._redact(super().format(record))
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line: time (ISO, UTC), level, logger, message, the call it belongs to, facts, exception."""
+
+    def __init__(self, redact: Redaction, context: Context) -> None:
+        super().__init__()
+        self._redact, self._context = redact, context
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as JSON without secrets."""
+        document: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **self._context(),
+            **getattr(record, FIELDS, {}),
+        }
+        if record.exc_info:
+            document["exception"] = self.formatException(record.exc_info)
+        return json.dumps(_deep(self._redact, document), ensure_ascii=False, default=str)
+
+
+def _deep(redact: Redaction, value: Any) -> Any:
+    """Redact the texts inside: in the finished line a secret could be escaped, and an escape be cut in half."""
+    if isinstance(value, str):
+        return redact(value)
+    return {name: _deep(redact, each) for name, each in value.items()} if isinstance(value, dict) else value
+
+
+def read(line: str) -> Line | None:
+    """Read back a line of either style; None when it is none (a traceback, last words)."""
+    if line.startswith("{"):
+        return _read_json(line)
+    found = _HUMAN.match(line)
+    return Line(logging.getLevelNamesMapping()[found[1]], found[2], {}) if found else None
+
+
+def _read_json(line: str) -> Line | None:
+    try:
+        document = json.loads(line)
+        level, logger, message = (document.pop(name) for name in ("level", "logger", "message"))
+    except (ValueError, KeyError):
+        return None
+    document.pop("time", None)
+    return Line(logging.getLevelNamesMapping()[level], f"{logger}: {message}", document) if level in _LEVELS else None

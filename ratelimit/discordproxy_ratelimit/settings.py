@@ -9,7 +9,7 @@ import hashlib
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -25,7 +25,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from typing_extensions import Self
 
-from discordproxy_ratelimit import connection
+from discordproxy_ratelimit import redis_url
 
 USAGE = 2
 """Exit status of a process that cannot start with these settings."""
@@ -37,7 +37,7 @@ TOKEN_MISSING = "token_missing"  # noqa: S105 - the kind of an error
 
 def _checked_redis_url(url: SecretStr) -> SecretStr:
     if url.get_secret_value():
-        connection.check(url.get_secret_value())
+        redis_url.check(url.get_secret_value())
     return url
 
 
@@ -99,6 +99,9 @@ class SharedSettings(BaseSettings):
     log_level: LogLevel = Field(
         "INFO", description="lowest level that is logged: DEBUG, INFO, WARNING, ERROR, CRITICAL"
     )
+    log_format: Literal["human", "json"] = Field(
+        "human", description="shape of log lines: human, or json for one object per line"
+    )
 
     _token: SecretStr = PrivateAttr(SecretStr(""))
 
@@ -122,6 +125,14 @@ class SharedSettings(BaseSettings):
     def token(self) -> SecretStr:
         """The bot token, from the variable or the file, without surrounding white space."""
         return self._token
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret among the settings, for what must not show them: the token, passwords inside of URLs, all."""
+        values = [value for _, value in self if isinstance(value, SecretStr)]
+        texts = [secret.get_secret_value() for secret in (self.token, *values)]
+        passwords = [unquote(urlsplit(text).password or "") for text in texts if "://" in text]
+        return tuple(text for text in (*texts, *passwords) if text)
 
     @property
     def bot_id(self) -> str:

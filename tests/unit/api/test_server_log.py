@@ -1,5 +1,6 @@
 """The log file and the levels of its lines."""
 
+import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from discordproxy_api import server_log
 from discordproxy_api.children import pause_s
+from discordproxy_ratelimit import logs
 from discordproxy_ratelimit.logs import FORMAT
 
 
@@ -41,6 +43,16 @@ def test_children_keep_their_levels_and_names(tmp_path: Path, capsys: pytest.Cap
     on_console = capsys.readouterr().err
     assert "shouted" in on_console
     assert "said" not in on_console
+
+
+def test_json_lines_of_children_stay_json_with_their_facts(tmp_path: Path) -> None:
+    path = server_log.set_up(tmp_path, "INFO", "CRITICAL", style="json", secrets=["hush-hush"])
+    child = logs.formatter("json", context=lambda: {"request_id": "r1"})
+    record = logging.LogRecord("rest", logging.WARNING, "", 0, "with hush-hush", (), None)
+    assert server_log.report("api.1", child.format(record))
+    written = json.loads(path.read_text())
+    assert (written["level"], written["logger"], written["message"]) == ("WARNING", "api.1", "rest: with ***")
+    assert written["request_id"] == "r1"
 
 
 def test_the_file_rotates_at_ten_mebibytes_and_ten_are_kept(tmp_path: Path) -> None:

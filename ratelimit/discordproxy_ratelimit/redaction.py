@@ -1,0 +1,60 @@
+"""Takes secrets out of text that leaves the process: the last defence behind code that never writes them. Pure."""
+
+import re
+from collections.abc import Iterable
+
+HIDDEN = "***"
+
+SHORTEST = 6
+"""A known secret below this length would take ordinary words out of every line."""
+
+# Every line passes here, so a pattern is only tried on lines that hold one of its words, in lower case.
+_BY_WORD = (
+    (("://",), re.compile(r"(?<=://)[^\s/@]*:[^\s/@]+(?=@)"), HIDDEN),  # user and password in a URL
+    (("/webhooks/", "/interactions/"), re.compile(r"(/(?:webhooks|interactions)/\d+/)[\w.~=%-]{16,}"), rf"\1{HIDDEN}"),
+    (("bot ", "bearer ", "basic "), re.compile(r"\b(Bot|Bearer|Basic) (?=\S*[A-Za-z])[\w.~+/=-]{8,}"), rf"\1 {HIDDEN}"),
+    (
+        ("token", "passw", "secret", "api_key", "api-key", "apikey", "authorization"),
+        re.compile(
+            r"""((?:token|password|passwd|secret|api[_-]?key|authorization)["']?(?:=|["']?: ?["']))[^\s"',;&]{6,}""",
+            re.IGNORECASE,
+        ),
+        rf"\1{HIDDEN}",
+    ),
+)
+_SIGNED = r"[MNO][\w-]{22,31}\.[\w-]{5,8}\.[\w-]{20,}"  # a bot token: an id in base64, a time, a signature
+_INTERACTION = r"aW50ZXJhY3Rpb246[\w+/=-]+"  # its token: base64 of "interaction:..."
+_WEBHOOK_LENGTH = 60
+_LONG = re.compile(r"[\w+/=.-]{40,}")  # all tokens are longer
+_TOKENS = re.compile(rf"{_SIGNED}|{_INTERACTION}|[\w-]{{{_WEBHOOK_LENGTH},}}")
+
+
+class Redaction:
+    """Replaces secrets by `***`: the known ones wherever they stand, unknown ones by their shape or what names them.
+
+    Args:
+        known: secrets of this process; empty and very short ones are ignored.
+    """
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        longest_first = sorted({secret for secret in known if len(secret) >= SHORTEST}, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+    def __repr__(self) -> str:
+        return "<Redaction>"
+
+    def __call__(self, text: str) -> str:
+        """Return `text` without secrets."""
+        if self._known:
+            text = self._known.sub(HIDDEN, text)
+        lower = text.lower()
+        for words, pattern, instead in _BY_WORD:
+            if any(word in lower for word in words):
+                text = pattern.sub(instead, text)
+        return _LONG.sub(lambda found: _TOKENS.sub(_unless_ordinary, found[0]), text)
+
+
+def _unless_ordinary(found: re.Match[str]) -> str:
+    """Keep digests and long names: a token mixes cases and digits."""
+    text = found[0]
+    return text if text.islower() or text.isupper() or not any(map(str.isdigit, text)) else HIDDEN
