@@ -179,7 +179,8 @@ class Planner:
         return [*parts.replace(self._keys.part("em", data["guild_id"]), parts.by_id(data["emojis"])), overlay]
 
     def _stickers(self, data: dict[str, Any]) -> list[Operation]:
-        return parts.replace(self._keys.part("st", data["guild_id"]), parts.by_id(data["stickers"]))
+        overlay = ("UNLINK", self._keys.overlay("st", data["guild_id"]))
+        return [*parts.replace(self._keys.part("st", data["guild_id"]), parts.by_id(data["stickers"])), overlay]
 
     def _channel_put(self, channel: dict[str, Any]) -> list[Operation]:
         guild_id = channel.get("guild_id")
@@ -228,7 +229,7 @@ class Planner:
         return parts.put(key, [(state["user_id"], _voice(state, guild_id))])
 
     def _user(self, user: dict[str, Any]) -> list[Operation]:
-        return [("SET", self._keys.user, orjson.dumps(user))]
+        return [("SET", self._keys.user, orjson.dumps(user)), self._seen("user", "0", user["id"])]
 
     def _seen(self, kind: str, guild_id: str, object_id: str) -> Operation:
         return parts.seen(self._keys, kind, guild_id, object_id)

@@ -18,7 +18,7 @@ MEMBERS_PER_OPERATION = 100
 OLD_MEMBERS_MS = 60_000
 """How long a replaced member list stays for readers that are in the middle of it."""
 
-OVERLAYS = ("guild", "ch", "th", "ro", "em", "m")
+OVERLAYS = ("guild", "ch", "th", "ro", "em", "st", "m")
 
 _IN_OTHER_KEYS = frozenset(
     {

@@ -9,12 +9,27 @@ Kept in Redis per guild: the guild object, channels, active threads, roles, emoj
 Discord's JSON, members packed; see `keys` for the layout. Written by the gateway worker only, through its fence.
 """
 
+from redis.exceptions import RedisError
+
 from discordproxy_gateway.cache.freshness import Answer, Freshness
 from discordproxy_gateway.cache.member_reader import MemberReader
-from discordproxy_gateway.cache.overlay import CHANNEL, EMOJI, GUILD, MEMBER, ROLE, THREAD, Overlay
+from discordproxy_gateway.cache.overlay import (
+    CHANNEL,
+    EMOJI,
+    GUILD,
+    MEMBER,
+    ROLE,
+    STICKER,
+    THREAD,
+    USER,
+    Overlay,
+)
 from discordproxy_gateway.cache.reader import CacheReader
 from discordproxy_gateway.cache.state import GatewayState, ShardState, read_state
 from discordproxy_gateway.keys import Keys, Slot
+
+TROUBLE: tuple[type[Exception], ...] = (RedisError, OSError, ValueError)
+"""What a read or a note raises when Redis does not answer, or holds what another release wrote."""
 
 __all__ = [
     "CHANNEL",
@@ -22,7 +37,10 @@ __all__ = [
     "GUILD",
     "MEMBER",
     "ROLE",
+    "STICKER",
     "THREAD",
+    "TROUBLE",
+    "USER",
     "Answer",
     "CacheReader",
     "Freshness",

@@ -36,7 +36,7 @@ class MemberReader:
             if current == generation:
                 break
             generation = self._generations[guild_id] = current
-        members = self._shown(found, [field], found.rows[2])
+        members = self._shown(found, [field], _values(found))
         patched = str(user_id) in _changes(found)[0]
         if patched and found.shard is not None:
             return Answer(members[0] if members else None, found.shard.freshness(complete=True))
@@ -82,7 +82,7 @@ class MemberReader:
                 break
         fields = sorted(set(fields))[:limit]
         found = await self._find(guild_id, found.meta.generation, fields)
-        return Answer(self._shown(found, fields, found.rows[2]) if fields else [], _freshness(found))
+        return Answer(self._shown(found, fields, _values(found)) if fields else [], _freshness(found))
 
     async def ask_for_list(self, guild_id: int) -> None:
         """Have the gateway worker fetch this guild's member list before others."""
@@ -101,7 +101,7 @@ class MemberReader:
         while True:
             fields, last = await self._ids_after(guild_id, generation, after)
             found = await self._find(guild_id, generation, fields)
-            yield self._shown(found, fields, found.rows[2] if fields else [], between=(after, last)), found
+            yield self._shown(found, fields, _values(found) if fields else [], between=(after, last)), found
             if last is None:
                 return
             after = last
@@ -126,7 +126,8 @@ class MemberReader:
     async def _find(self, guild_id: int, generation: int, fields: Sequence[bytes]) -> Found:
         def add(pipeline: Any) -> None:
             pipeline.hgetall(self._keys.overlay(overlay.MEMBER, guild_id))
-            pipeline.hkeys(self._keys.part("ro", guild_id))
+            pipeline.hkeys(self._keys.part(overlay.ROLE, guild_id))
+            pipeline.hgetall(self._keys.overlay(overlay.ROLE, guild_id))
             if fields:
                 pipeline.hmget(self._keys.members(guild_id, generation), fields)
 
@@ -144,7 +145,7 @@ class MemberReader:
         merged = overlay.merge(
             stored, {each: v for each, v in changed.items() if each in asked or _lies(each, between)}
         )
-        roles = {role.decode() for role in found.rows[1]}
+        roles = _roles(found)
         for user_id, patch in changed_roles.items():
             if user_id in merged and patch:
                 merged[user_id] = overlay.merge_roles(merged[user_id], patch)
@@ -153,6 +154,20 @@ class MemberReader:
 
 def _changes(found: Found) -> tuple[overlay.Changes, overlay.Changes]:
     return overlay.split_roles(overlay.changes(found.rows[0], found.now_ms))
+
+
+def _values(found: Found) -> Sequence[bytes | None]:
+    """Return the packed members that were asked for."""
+    values: Sequence[bytes | None] = found.rows[3]
+    return values
+
+
+def _roles(found: Found) -> set[str]:
+    """Return the ids of the guild's roles, those the proxy just made or deleted included."""
+    roles = {role.decode() for role in found.rows[1]}
+    for role_id, role in overlay.changes(found.rows[2], found.now_ms).items():
+        (roles.discard if role is None else roles.add)(role_id)
+    return roles
 
 
 def _begins(value: bytes, start: str) -> bool:

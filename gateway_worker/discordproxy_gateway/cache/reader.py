@@ -51,10 +51,17 @@ class CacheReader:
 
     async def user(self) -> Answer[Object]:
         """The bot's own user."""
-        found = await self.find(0, lambda pipeline: pipeline.get(self.keys.user))
+
+        def add(pipeline: Any) -> None:
+            pipeline.get(self.keys.user)
+            pipeline.hgetall(self.keys.overlay(overlay.USER, 0))
+
+        found = await self.find(0, add)
         if found.shard is None or found.rows[0] is None:
             return Answer()
-        return Answer(orjson.loads(found.rows[0]), found.shard.freshness(complete=True))
+        stored = orjson.loads(found.rows[0])
+        changed = overlay.changes(found.rows[1], found.now_ms).get(stored["id"]) or {}
+        return Answer({**stored, **changed}, found.shard.freshness(complete=True))
 
     async def guild(self, guild_id: int) -> Answer[Object]:
         """A guild with roles, emojis and stickers, as Discord's GET /guilds/{guild_id} shows it without counts."""
@@ -62,15 +69,16 @@ class CacheReader:
         def add(pipeline: Any) -> None:
             pipeline.hget(self.keys.guilds, str(guild_id))
             pipeline.hgetall(self.keys.overlay(overlay.GUILD, guild_id))
-            for kind in ("ro", "em", "st"):
+            for kind in (overlay.ROLE, overlay.EMOJI, overlay.STICKER):
                 pipeline.hgetall(self.keys.part(kind, guild_id))
                 pipeline.hgetall(self.keys.overlay(kind, guild_id))
 
         found = await self.find(guild_id, add)
         if found.freshness is None or found.rows[0] is None:
             return Answer(None, found.freshness)
-        changed = overlay.changes(found.rows[1], found.now_ms).get(str(guild_id)) or {}
-        guild = {**orjson.loads(found.rows[0]), **changed}
+        guild = _changed_guild(found.rows[0], found.rows[1], guild_id, found.now_ms)
+        if guild is None:
+            return Answer(None, found.freshness)
         for place, name in ((2, "roles"), (4, "emojis"), (6, "stickers")):
             guild[name] = _listed(found, place)
         return Answer(guild, found.freshness)
@@ -87,8 +95,19 @@ class CacheReader:
         ids = sorted(int(field) for field in found.rows[0])
         wanted = [each for each in ids if (after is None or each > after) and (before is None or each < before)]
         wanted = wanted[:limit] if before is None or after is not None else wanted[-limit:]
-        rows: list[Any] = await self.redis.hmget(self.keys.guilds, [str(each) for each in wanted]) if wanted else []
-        return Answer([orjson.loads(row) for row in rows if row], freshness)
+        if not wanted:
+            return Answer([], freshness)
+        pipeline = self.redis.pipeline(transaction=False)
+        pipeline.hmget(self.keys.guilds, [str(each) for each in wanted])
+        for each in wanted:
+            pipeline.hgetall(self.keys.overlay(overlay.GUILD, each))
+        rows, *changes = await pipeline.execute()
+        guilds = (
+            _changed_guild(row, changed, each, found.now_ms)
+            for each, row, changed in zip(wanted, rows, changes, strict=True)
+            if row
+        )
+        return Answer([guild for guild in guilds if guild is not None], freshness)
 
     async def channels(self, guild_id: int) -> Answer[list[Object]]:
         """Channels of a guild, threads not among them."""
@@ -189,6 +208,12 @@ class CacheReader:
 def _shard(row: Sequence[Any], now_ms: int) -> Shard | None:
     as_of, mark, since = (value.decode() if value else "" for value in row)
     return Shard(now_ms, int(as_of), mark, since) if as_of else None
+
+
+def _changed_guild(row: bytes, changes: Any, guild_id: int, now_ms: int) -> Object | None:
+    """Return a stored guild with its overlay on top; None when the bot has just left it."""
+    changed = overlay.changes(changes, now_ms).get(str(guild_id), {})
+    return None if changed is None else {**orjson.loads(row), **changed}
 
 
 def _listed(found: Found, place: int) -> list[Object]:
