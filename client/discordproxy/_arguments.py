@@ -114,8 +114,8 @@ class MessageArguments(ContentArguments, total=False):
     nonce: At most 25 characters. A second message with the same nonce within some minutes is not posted; the first one
         is returned instead. Default: a random one for each call, so that no repetition can post twice.
     enforce_nonce: Accepted for programs that set it; the proxy always enforces nonces.
-    overflow: What to do with a text that is too long: refuse it ("error"), post it as several messages ("split"), cut
-        it ("truncate") or attach it ("file").
+    overflow: What to do with a text that is too long: refuse it ("error"), post it as several messages ("split"; those
+        after the first are in its `more_messages`), cut it ("truncate") or attach it ("file").
     tts: True reads the message aloud.
     """
 

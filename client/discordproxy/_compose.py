@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message as AnyMessage
 
     from discordproxy._arguments import ComponentLike, EmbedLike, FileLike, Seconds
+    from discordproxy.discord_api_pb2 import MessageResponse, SendChannelMessageResponse, SendDirectMessageResponse
 
+    MessageAnswer = MessageResponse | SendChannelMessageResponse | SendDirectMessageResponse
     Request = TypeVar("Request", bound=AnyMessage)
 
 _NONCE_BYTES = 12  # 24 hexadecimal characters; Discord takes up to 25
@@ -162,6 +164,13 @@ def _message_fields(arguments: dict[str, Any]) -> dict[str, Any]:
         name, fields[name] = to_components(fields.pop("components"))
         flags |= Message.IS_COMPONENTS_V2 if need_v2(fields[name]) else 0
     return fields | ({"flags": flags} if flags else {})
+
+
+def whole_message(response: MessageAnswer) -> Message:
+    """Return the message of an answer; those that followed it, because its text was split, become a part of it."""
+    message = response.message
+    message.more_messages.extend(response.more_messages)
+    return message
 
 
 def to_embed(embed: EmbedLike) -> Embed:

@@ -575,6 +575,7 @@ class Message(_message.Message):
     INTERACTION_METADATA_FIELD_NUMBER: _builtins.int
     MESSAGE_SNAPSHOTS_FIELD_NUMBER: _builtins.int
     CALL_FIELD_NUMBER: _builtins.int
+    MORE_MESSAGES_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     channel_id: _builtins.int
     guild_id: _builtins.int
@@ -634,6 +635,10 @@ class Message(_message.Message):
 
     @_builtins.property
     def call(self) -> Global___Message.Call: ...
+    @_builtins.property
+    def more_messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message]:
+        """of a text that was split: the Python client moves them here from the response"""
+
     def __init__(
         self,
         *,
@@ -672,10 +677,11 @@ class Message(_message.Message):
         interaction_metadata: Global___InteractionMetadata | None = ...,
         message_snapshots: _abc.Iterable[Global___Message] | None = ...,
         call: Global___Message.Call | None = ...,
+        more_messages: _abc.Iterable[Global___Message] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_position", b"_position", "activity", b"activity", "application", b"application", "author", b"author", "call", b"call", "interaction_metadata", b"interaction_metadata", "member", b"member", "message_reference", b"message_reference", "poll", b"poll", "position", b"position", "referenced_message", b"referenced_message", "thread", b"thread"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_position", b"_position", "activity", b"activity", "application", b"application", "application_id", b"application_id", "attachments", b"attachments", "author", b"author", "call", b"call", "channel_id", b"channel_id", "channel_mentions", b"channel_mentions", "components", b"components", "content", b"content", "edited_timestamp", b"edited_timestamp", "embeds", b"embeds", "flags", b"flags", "guild_id", b"guild_id", "id", b"id", "interaction_metadata", b"interaction_metadata", "member", b"member", "mention_channels", b"mention_channels", "mention_everyone", b"mention_everyone", "mention_roles", b"mention_roles", "mentions", b"mentions", "message_reference", b"message_reference", "message_snapshots", b"message_snapshots", "nonce", b"nonce", "pinned", b"pinned", "poll", b"poll", "position", b"position", "reactions", b"reactions", "referenced_message", b"referenced_message", "stickers", b"stickers", "thread", b"thread", "timestamp", b"timestamp", "tts", b"tts", "type", b"type", "webhook_id", b"webhook_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_position", b"_position", "activity", b"activity", "application", b"application", "application_id", b"application_id", "attachments", b"attachments", "author", b"author", "call", b"call", "channel_id", b"channel_id", "channel_mentions", b"channel_mentions", "components", b"components", "content", b"content", "edited_timestamp", b"edited_timestamp", "embeds", b"embeds", "flags", b"flags", "guild_id", b"guild_id", "id", b"id", "interaction_metadata", b"interaction_metadata", "member", b"member", "mention_channels", b"mention_channels", "mention_everyone", b"mention_everyone", "mention_roles", b"mention_roles", "mentions", b"mentions", "message_reference", b"message_reference", "message_snapshots", b"message_snapshots", "more_messages", b"more_messages", "nonce", b"nonce", "pinned", b"pinned", "poll", b"poll", "position", b"position", "reactions", b"reactions", "referenced_message", b"referenced_message", "stickers", b"stickers", "thread", b"thread", "timestamp", b"timestamp", "tts", b"tts", "type", b"type", "webhook_id", b"webhook_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__position: _TypeAlias = _typing.Literal["position"]  # noqa: Y015
     _WhichOneofArgType__position: _TypeAlias = _typing.Literal["_position", b"_position"]  # noqa: Y015

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from discordproxy._arguments import UNSET
 from discordproxy._async.calls import AsyncCalls
-from discordproxy._compose import to_file, write_changes, write_message
+from discordproxy._compose import to_file, whole_message, write_changes, write_message
 from discordproxy.discord_api_pb2 import (
     ApiRequest,
     ChannelId,
@@ -82,7 +82,8 @@ class AsyncWebhookCalls(AsyncCalls):
         """
         request = ExecuteWebhookRequest(webhook_id=webhook_id, webhook_token=webhook_token)
         call = write_message(request, content, embed, message)
-        return (await self._write(self.stub.ExecuteWebhook, request, **call)).message
+        response = await self._write(self.stub.ExecuteWebhook, request, **call)
+        return whole_message(response)
 
     async def edit_webhook_message(
         self,

@@ -6,15 +6,26 @@ from typing import TYPE_CHECKING, Any
 
 from discordproxy._fake.objects import change, copy_equal_fields
 from discordproxy._fake.world import HttpRefusal, now
-from discordproxy.discord_api_pb2 import Empty, Message, MessageResponse, MessagesResponse
+from discordproxy.discord_api_pb2 import (
+    OVERFLOW_FILE,
+    OVERFLOW_SPLIT,
+    OVERFLOW_TRUNCATE,
+    Empty,
+    Message,
+    MessageResponse,
+    MessagesResponse,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from google.protobuf.message import Message as AnyMessage
 
     from discordproxy._fake.objects import Handler
     from discordproxy._fake.world import World
 
 _LONGEST_TEXT = 2000
+_LAST_PART_ONLY = ("embed", "embeds", "files", "components", "components_json", "sticker_ids", "poll")
 
 
 def _check_text(text: str) -> None:
@@ -33,6 +44,40 @@ def send_direct_message(world: World, request: Any) -> AnyMessage:
 
 
 def _send(world: World, request: Any, channel_id: int, guild_id: int) -> AnyMessage:
+    first, *more = [_post(world, part, channel_id, guild_id) for part in _parts(request)]
+    return MessageResponse(message=first, more_messages=more)
+
+
+def _parts(request: Any) -> list[Any]:
+    """Return a request for each message that a text needs: a reply refers in the first, all else is in the last."""
+    if len(request.content) <= _LONGEST_TEXT or not request.overflow:
+        return [request]
+    texts = _texts(request)
+    parts = [type(request)() for _ in texts]
+    for index, (part, text) in enumerate(zip(parts, texts, strict=True)):
+        part.CopyFrom(request)
+        part.content = text
+        part.nonce = request.nonce and f"{request.nonce}{index or ''}"
+        _clear(part, ("message_reference",) if index else ())
+        _clear(part, _LAST_PART_ONLY if part is not parts[-1] else ())
+    if request.overflow == OVERFLOW_FILE:
+        parts[0].files.add(filename="message.txt", content=request.content.encode())
+    return parts
+
+
+def _clear(request: AnyMessage, names: Iterable[str]) -> None:
+    for name in names:
+        request.ClearField(name)
+
+
+def _texts(request: Any) -> list[str]:
+    text = request.content
+    if request.overflow == OVERFLOW_SPLIT:
+        return [text[start : start + _LONGEST_TEXT] for start in range(0, len(text), _LONGEST_TEXT)]
+    return [text[: _LONGEST_TEXT - 1] + "…" if request.overflow == OVERFLOW_TRUNCATE else ""]
+
+
+def _post(world: World, request: Any, channel_id: int, guild_id: int) -> Message:
     _check_text(request.content)
     message = _same_nonce(world, channel_id, request.nonce)
     if message is None:
@@ -45,7 +90,7 @@ def _send(world: World, request: Any, channel_id: int, guild_id: int) -> AnyMess
         if request.HasField("message_reference"):
             message.type = Message.REPLY
         world.messages[message.id] = message
-    return MessageResponse(message=message)
+    return message
 
 
 def _same_nonce(world: World, channel_id: int, nonce: str) -> Message | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from discordproxy._arguments import UNSET
-from discordproxy._compose import write_changes, write_message
+from discordproxy._compose import whole_message, write_changes, write_message
 from discordproxy._sync.calls import Calls
 from discordproxy.discord_api_pb2 import (
     BulkDeleteMessagesRequest,
@@ -52,13 +52,16 @@ class MessageCalls(Calls):
             crosspost: Publish the message at once, in an announcement channel.
             message: `embeds`, `files`, `reply_to`, `silent`, `components` ...: see MessageArguments.
 
+        Returns:
+            The message; with overflow="split" the first one, and the others in its `more_messages`.
+
         Raises:
             ValueError: the message would be empty.
         """
         request = SendChannelMessageRequest(channel_id=channel_id, crosspost=crosspost)
         call = write_message(request, content, embed, message)
         response = self._write(self.stub.SendChannelMessage, request, **call)
-        return response.message
+        return whole_message(response)
 
     def create_direct_message(
         self,
@@ -71,7 +74,7 @@ class MessageCalls(Calls):
         request = SendDirectMessageRequest(user_id=user_id)
         call = write_message(request, content, embed, message)
         response = self._write(self.stub.SendDirectMessage, request, **call)
-        return response.message
+        return whole_message(response)
 
     def create_reply(
         self,

@@ -7,7 +7,7 @@ import json as _json
 from typing import TYPE_CHECKING
 
 from discordproxy._arguments import UNSET
-from discordproxy._compose import to_file, write_changes, write_message
+from discordproxy._compose import to_file, whole_message, write_changes, write_message
 from discordproxy._sync.calls import Calls
 from discordproxy.discord_api_pb2 import (
     ApiRequest,
@@ -83,7 +83,8 @@ class WebhookCalls(Calls):
         """
         request = ExecuteWebhookRequest(webhook_id=webhook_id, webhook_token=webhook_token)
         call = write_message(request, content, embed, message)
-        return self._write(self.stub.ExecuteWebhook, request, **call).message
+        response = self._write(self.stub.ExecuteWebhook, request, **call)
+        return whole_message(response)
 
     def edit_webhook_message(
         self,

@@ -135,6 +135,22 @@ class TestMessage:
         assert request.overflow == OVERFLOW_SPLIT
         assert (list(request.sticker_ids), request.tts, request.crosspost) == ([4], True, True)
 
+    @pytest.mark.parametrize("method", ["create_channel_message", "create_direct_message"])
+    async def test_all_messages_of_a_split_text_are_returned(self, proxy, client, method):
+        arguments = {"overflow": "split", "embeds": [Embed(title="end")], "nonce": "n"}
+        first = getattr(client, method)(5, "a" * 2000 + "b" * 2000 + "c", **arguments)
+        assert [message.content[0] for message in (first, *first.more_messages)] == ["a", "b", "c"]
+        assert [len(message.embeds) for message in proxy.messages] == [0, 0, 1]
+        assert [message.id for message in proxy.messages] == [first.id, *(more.id for more in first.more_messages)]
+        again = await getattr(AsyncDiscordClient(), method)(5, "a" * 2000 + "b" * 2000 + "c", **arguments)
+        assert again == first
+        assert len(proxy.messages) == 3
+
+    @pytest.mark.parametrize(("overflow", "content", "files"), [("truncate", "x" * 1999 + "…", 0), ("file", "", 1)])
+    def test_other_ways_out_for_a_long_text(self, client, overflow, content, files):
+        message = client.create_channel_message(5, "x" * 2001, overflow=overflow)
+        assert (message.content, len(message.attachments), len(message.more_messages)) == (content, files, 0)
+
     def test_anything_but_text_is_enough(self, sent):
         sent(poll=builders.poll("Lunch?", ["yes", "no"]))
         sent(sticker_ids=[1])
