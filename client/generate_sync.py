@@ -16,6 +16,9 @@ SUBSTITUTIONS = (
     (r"\bAwaitable\[(.*?\])\]", r"\1"),
     (r"\bgrpc\.aio\b", "grpc"),
     (r"\bDiscordApiAsyncStub\b", "DiscordApiStub"),
+    (r"\bStopAsyncIteration\b", "StopIteration"),
+    (r"\b__a(iter|next|enter|exit)__", r"__\1__"),
+    (r"\ba(iter|next)\(", r"\1("),
     (r"\bAsync([A-Z]\w+)", r"\1"),
     (r"\b_async\b", "_sync"),
 )

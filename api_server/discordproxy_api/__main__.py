@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import uvloop
 from google.protobuf.internal import api_implementation
@@ -36,8 +35,10 @@ from discordproxy_api.routed import Routed
 from discordproxy_api.server import Server, ServerOptions
 from discordproxy_api.servicer import Procedure, Servicer
 from discordproxy_api.settings import ApiSettings
+from discordproxy_api.subscribe import StreamOptions, Subscribe
 from discordproxy_api.uploads import UploadLimits, Uploads
-from discordproxy_gateway.cache import Keys, read_state
+from discordproxy_gateway.cache import Keys
+from discordproxy_gateway.events import BLOCK_MS, EventHub
 from discordproxy_ratelimit import logs
 from discordproxy_ratelimit.broker import Broker, Limits
 from discordproxy_ratelimit.connection import connect
@@ -78,19 +79,46 @@ class Worker:
         await self.rest.finish()
 
 
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """What the gateway worker keeps in Redis, as far as this worker uses it."""
+
+    events: EventHub
+
+    async def is_ready(self) -> bool:
+        """Tell whether a gateway worker is connected; raises when Redis is away."""
+        return (await self.events.state()).ready
+
+
+@asynccontextmanager
+async def gateway_behind(url: str, settings: ApiSettings) -> AsyncIterator[Gateway]:
+    """Build the doors to the gateway worker's data; nothing is opened before it is used."""
+    async with AsyncExitStack() as stack:
+        redis = connect(url)  # the broker has a client of its own
+        stack.push_async_callback(redis.aclose)
+        blocking = connect(url, timeout_s=BLOCK_MS / 1000 + 3)
+        stack.push_async_callback(blocking.aclose)
+        keys = Keys(settings.key_prefix, settings.bot_id)
+        events = EventHub(redis, blocking, keys, heartbeat_s=settings.event_heartbeat)
+        stack.push_async_callback(events.close)
+        yield Gateway(events)
+
+
 @asynccontextmanager
 async def wired(
-    settings: ApiSettings, broker: Broker, metrics: Metrics, probes: Mapping[str, Probe]
+    settings: ApiSettings, broker: Broker, gateway: Gateway, metrics: Metrics, probes: Mapping[str, Probe]
 ) -> AsyncIterator[Worker]:
     """Build the worker's objects around a broker; leaving closes what was opened.
 
     Args:
         settings: of this worker.
         broker: started; closed by the caller.
+        gateway: the same.
         metrics: where everything is counted.
         probes: of services that health reports on, beside the broker.
     """
     drain = Drain()
+    contract = load_contract()
     options = HttpOptions(
         url=settings.discord_url,
         user_agent=f"DiscordBot ({HOMEPAGE}, {__version__})",
@@ -108,9 +136,16 @@ async def wired(
         )
         idempotency = Idempotency(broker.notes, kept_s=settings.idempotency_ttl, drain=drain, metrics=metrics)
         servicer = Servicer(
-            _procedures(settings, load_contract(), rest, DmChannels(rest, broker.notes, metrics)),
+            _procedures(settings, contract, rest, DmChannels(rest, broker.notes, metrics)),
             uploads=Uploads(UploadLimits(held_bytes=settings.max_upload_bytes), drain=drain, metrics=metrics),
             idempotency=idempotency,
+        )
+        subscribe = Subscribe(
+            contract["SubscribeEvents"],
+            gateway.events,
+            drain=drain,
+            metrics=metrics,
+            options=StreamOptions(settings.event_stream_life, settings.event_patience),
         )
         health = Health({"broker": partial(_broker_answers, broker), **probes}, metrics)
         server = Server(
@@ -122,7 +157,7 @@ async def wired(
                 drain_timeout_s=settings.drain_timeout,
                 lame_duck_s=settings.lame_duck,
             ),
-            handlers=[servicer.handler()],
+            handlers=[servicer.handler(), subscribe.handler()],
             interceptors=[
                 Identity(),
                 AccessLog(metrics),
@@ -131,6 +166,7 @@ async def wired(
                     most=settings.max_calls,
                     most_per_app=settings.max_calls_per_app,
                     most_streams=settings.max_streams,
+                    most_streams_per_app=settings.max_streams_per_app,
                 ),
                 TimeLimit(),
             ],
@@ -169,10 +205,6 @@ async def _broker_answers(broker: Broker) -> bool:
     return broker.is_up
 
 
-async def _gateway_is_ready(redis: Any, keys: Keys) -> bool:
-    return (await read_state(redis, keys)).ready
-
-
 async def run(settings: ApiSettings) -> None:
     """Serve until a signal; a second one ends the drain."""
     _check_listening(settings)
@@ -189,10 +221,9 @@ async def run(settings: ApiSettings) -> None:
         broker = _broker(settings, url, metrics)
         await broker.start()
         stack.push_async_callback(broker.close)
-        redis = connect(url)  # for what the gateway keeps; the broker has a client of its own
-        stack.push_async_callback(redis.aclose)
-        gateway = partial(_gateway_is_ready, redis, Keys(settings.key_prefix, settings.bot_id))
-        worker = await stack.enter_async_context(wired(settings, broker, metrics, {"gateway": gateway}))
+        gateway = await stack.enter_async_context(gateway_behind(url, settings))
+        probes = {"gateway": gateway.is_ready}
+        worker = await stack.enter_async_context(wired(settings, broker, gateway, metrics, probes))
         if settings.http_port is not None:
             ops = Ops(worker.health, metrics)
             stack.push_async_callback(ops.close)

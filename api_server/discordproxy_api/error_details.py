@@ -69,6 +69,7 @@ def _details(
         "reason": error.reason,
         "fields": [{"path": field.path, "code": field.code, "message": field.message} for field in fields],
         "sent_message_ids": [str(message_id) for message_id in ids],
+        **error.extras,
     }
     document.update((key, value) for key, value in extras.items() if value not in ("", None, []))
     return json.dumps(document)  # ASCII: gRPC would percent-encode anything else

@@ -59,6 +59,7 @@ class ApiError(Exception):
         bucket: Discord's bucket hash, "" if unknown.
         fields: the wrong fields of an invalid request.
         sent_message_ids: messages that exist although the call failed.
+        extras: further keys of the details, for programs.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class ApiError(Exception):
         self.bucket = bucket
         self.fields = tuple(fields)
         self.sent_message_ids = tuple(sent_message_ids)
+        self.extras: dict[str, str] = {}
 
     def __repr__(self) -> str:
         """Name status, reason and codes; the text may quote what the caller sent, so it stays out of logs."""

@@ -139,7 +139,8 @@ class Admission(Layer):
         most_streams, most_streams_per_app: the same for streams, which are counted apart.
     """
 
-    def __init__(self, drain: Drain, *, most: int, most_per_app: int, most_streams: int, most_streams_per_app: int
+    def __init__(
+        self, drain: Drain, *, most: int, most_per_app: int, most_streams: int, most_streams_per_app: int
     ) -> None:
         super().__init__()
         self._drain = drain

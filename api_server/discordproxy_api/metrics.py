@@ -27,6 +27,8 @@ class Metrics:
         self.uploads_waiting = self._gauge("uploads_waiting", "Large requests that wait for memory")
         self.dm_channels = self._counter("dm_channels", "Direct messages by where the channel id came from", "source")
         self.idempotent_calls = self._counter("idempotent_calls", "Calls with an idempotency key", "outcome")
+        self.event_streams = self._gauge("event_streams", "Subscribers of events")
+        self.events_sent = self._counter("events_sent", "Events handed to subscribers")
         self.serving = self._gauge("serving", "1 while the service is healthy", "service")
 
     def app(self, name: str) -> str:

@@ -70,7 +70,7 @@ class Servicer:
 
     def _begin(self, procedure: Procedure, received: Received, call: Call) -> tuple[Job, Once | None]:
         """Decode and read a request; when this returns, nothing holds its bytes any more."""
-        request: Any = _decode(procedure.rpc, received.take())
+        request: Any = decode(procedure.rpc, received.take())
         _read_options(request, call)
         job = procedure.job(request, call)
         if not call.idempotency_key or procedure.rpc.method == "GET":
@@ -94,7 +94,8 @@ def _declared(context: Any) -> int:
     return 0
 
 
-def _decode(rpc: Rpc, data: bytes) -> Message:
+def decode(rpc: Rpc, data: bytes) -> Message:
+    """Return the request of an RPC; raises ApiError naming the field that cannot be read."""
     try:
         return rpc.request_type.FromString(data)
     except DecodeError:

@@ -60,6 +60,16 @@ class ApiSettings(SharedSettings):
     max_calls: Positive = Field(12_000, description="calls a worker serves at once, waiting ones included")
     max_calls_per_app: Positive = Field(10_000, description="calls of one application a worker serves at once")
     max_streams: Positive = Field(1_000, description="event streams a worker serves at once")
+    max_streams_per_app: Positive = Field(100, description="event streams of one application a worker serves at once")
+    event_heartbeat: Annotated[float, Field(ge=0.05, le=300)] = Field(
+        15.0, description="seconds after which a subscriber without events gets a heartbeat"
+    )
+    event_stream_life: Annotated[float, Field(ge=1)] = Field(
+        3_600.0, description="seconds after which an event stream ends so that balancers can place it anew"
+    )
+    event_patience: Annotated[float, Field(ge=1)] = Field(
+        60.0, description="seconds a subscriber may take no event before its stream is cut"
+    )
     max_message_bytes: Positive = Field(32 * MIB, description="bytes of the largest request a worker receives")
     max_upload_bytes: Positive = Field(
         96 * MIB, description="bytes of requests larger than 256 KiB a worker holds at once; others wait or are refused"

@@ -28,6 +28,8 @@ _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2000),
 )
+# A stream is silent for long; without these, nobody would notice that the other side is gone without a word.
+_KEEPALIVE = (("grpc.keepalive_time_ms", 30_000), ("grpc.keepalive_timeout_ms", 10_000))
 _ROUND_ROBIN = ("grpc.lb_policy_name", "round_robin")
 
 
@@ -43,6 +45,10 @@ class Endpoint(NamedTuple):
     target: str
     options: tuple[tuple[str, Any], ...]
     tls: bool | str | grpc.ChannelCredentials
+
+    def for_streams(self) -> Endpoint:
+        """Return the same endpoint by a connection of its own."""
+        return self._replace(options=(*_KEEPALIVE, *self.options))
 
     def channel_arguments(self) -> dict[str, Any]:
         """Return the arguments for the functions of gRPC that make a channel. Reads the CA certificates."""

@@ -1,4 +1,4 @@
-"""When a failed call may be repeated, and after how long. Pure: no clock, no randomness, no I/O."""
+"""When a failed call may be repeated or a stream resumed, and after how long. Pure: no clock, no randomness, no I/O."""
 
 from __future__ import annotations
 
@@ -15,6 +15,16 @@ FIRST_DELAY_S = 0.25
 LONGEST_DELAY_S = 4.0
 # A longer wait is the application's decision; it finds it in `retry_after`.
 LONGEST_ADVICE_S = 15.0
+LONGEST_RESUME_DELAY_S = 10.0
+# A stream that ends for these reasons is at once continued by another worker, or by the same one.
+_ORDERLY = {"DRAINING", "STREAM_ENDED", "SUBSCRIBER_TOO_SLOW"}
+_FINAL = {
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.UNIMPLEMENTED,
+}
 
 
 def delay_before_retry(
@@ -43,6 +53,22 @@ def delay_before_retry(
     if delay > LONGEST_ADVICE_S or (remaining_s is not None and delay >= remaining_s):
         return None
     return delay
+
+
+def delay_before_resuming(error: DiscordProxyException, *, failures: int, jitter: float) -> float | None:
+    """Return the seconds to wait before a stream of events is resumed, None when that would fail again.
+
+    Args:
+        error: Why the stream ended.
+        failures: How often it ended since the last event, this time included.
+        jitter: A random number from 0 to 1.
+    """
+    if not isinstance(error, DiscordProxyGrpcError) or error.status in _FINAL:
+        return None
+    if error.reason in _ORDERLY and failures == 1:
+        return FIRST_DELAY_S * jitter
+    back_off = min(FIRST_DELAY_S * 2.0 ** min(failures - 1, 10), LONGEST_RESUME_DELAY_S) * (0.5 + jitter / 2)
+    return max(back_off, min(error.retry_after or 0.0, LONGEST_RESUME_DELAY_S))
 
 
 def _is_safe(error: DiscordProxyException, *, repeatable: bool) -> bool:

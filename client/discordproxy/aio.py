@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import grpc
 
 from discordproxy._async.channels import AsyncChannelCalls
+from discordproxy._async.events import AsyncEventCalls
 from discordproxy._async.guilds import AsyncGuildCalls
 from discordproxy._async.members import AsyncMemberCalls
 from discordproxy._async.messages import AsyncMessageCalls
@@ -39,6 +40,7 @@ class AsyncDiscordClient(
     AsyncMemberCalls,
     AsyncRoleCalls,
     AsyncWebhookCalls,
+    AsyncEventCalls,
     Configuration,
 ):
     """Talks to Discord through Discord Proxy, without blocking the event loop.
@@ -68,9 +70,16 @@ class AsyncDiscordClient(
         channel: grpc.aio.Channel = self._link().channel
         return channel
 
+    @property
+    def _stream_stub(self) -> DiscordApiAsyncStub:
+        stub: DiscordApiAsyncStub = self._open_link(self._endpoint().for_streams()).stub
+        return stub
+
     def _link(self) -> Link:
-        key = _key(self._endpoint())
-        return pool.link(self, key, lambda: _open(key.endpoint))
+        return self._open_link(self._endpoint())
+
+    def _open_link(self, endpoint: Endpoint) -> Link:
+        return pool.link(self, _key(endpoint), lambda: _open(endpoint))
 
     async def _sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -78,10 +87,12 @@ class AsyncDiscordClient(
     async def close(self) -> None:
         """End the use of the connection; it is closed when no other client uses it."""
         if not self._closed:
-            channel = pool.release(self, _key(self._endpoint()))
+            endpoint = self._endpoint()
             self._closed = True
-            if channel is not None:
-                await channel.close()
+            for each in (endpoint, endpoint.for_streams()):
+                channel = pool.release(self, _key(each))
+                if channel is not None:
+                    await channel.close()
 
     async def __aenter__(self) -> Self:
         return self

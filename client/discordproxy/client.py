@@ -13,6 +13,7 @@ from discordproxy._channel import pool
 from discordproxy._configuration import Configuration
 from discordproxy._fork_gate import fork_gate
 from discordproxy._sync.channels import ChannelCalls
+from discordproxy._sync.events import EventCalls
 from discordproxy._sync.guilds import GuildCalls
 from discordproxy._sync.members import MemberCalls
 from discordproxy._sync.messages import MessageCalls
@@ -74,6 +75,7 @@ class DiscordClient(
     MemberCalls,
     RoleCalls,
     WebhookCalls,
+    EventCalls,
     Configuration,
 ):
     """Talks to Discord through Discord Proxy.
@@ -102,8 +104,15 @@ class DiscordClient(
         channel: grpc.Channel = self._link().channel
         return channel
 
+    @property
+    def _stream_stub(self) -> DiscordApiStub:
+        stub: DiscordApiStub = self._open_link(self._endpoint().for_streams()).stub
+        return stub
+
     def _link(self) -> Link:
-        endpoint = self._endpoint()
+        return self._open_link(self._endpoint())
+
+    def _open_link(self, endpoint: Endpoint) -> Link:
         with fork_gate:
             return pool.link(self, _key(endpoint), lambda: _open(endpoint))
 
@@ -113,10 +122,12 @@ class DiscordClient(
     def close(self) -> None:
         """End the use of the connection; it is closed when no other client uses it."""
         if not self._closed:
-            channel = pool.release(self, _key(self._endpoint()))
+            endpoint = self._endpoint()
             self._closed = True
-            if channel is not None:
-                channel.close()
+            for each in (endpoint, endpoint.for_streams()):
+                channel = pool.release(self, _key(each))
+                if channel is not None:
+                    channel.close()
 
     def __enter__(self) -> Self:
         return self

@@ -3,8 +3,9 @@
 ```
 DiscordProxyException
 ├── DiscordProxyHttpError          Discord answered with an error: unknown user, no permission ...
-└── DiscordProxyGrpcError          the call failed on the way: proxy down, refused by the proxy ...
-    └── DiscordProxyTimeoutError   the time for the call ran out, or would have
+├── DiscordProxyGrpcError          the call failed on the way: proxy down, refused by the proxy ...
+│   └── DiscordProxyTimeoutError   the time for the call ran out, or would have
+└── DiscordProxyGapError           events are lost; raised only if one asks for it
 ```
 """
 
@@ -97,6 +98,22 @@ class DiscordProxyTimeoutError(DiscordProxyGrpcError):
 
     `sent` is "unknown" unless the proxy said otherwise: the message may still arrive.
     """
+
+
+class DiscordProxyGapError(DiscordProxyException):
+    """Events are lost: read anew from Discord what they would have told, then go on with the same iterator.
+
+    Attributes:
+        gap_from, gap_to: The span in which they happened, ISO 8601; empty where nobody knows.
+    """
+
+    def __init__(self, gap_from: str, gap_to: str) -> None:
+        super().__init__(gap_from, gap_to)
+        self.gap_from = gap_from
+        self.gap_to = gap_to
+
+    def __str__(self) -> str:
+        return f"Events between {self.gap_from or 'an unknown time'} and {self.gap_to or 'now'} are lost."
 
 
 def read_details(details: str | None) -> dict[str, Any] | None:

@@ -24,12 +24,14 @@ from unittest import mock
 import grpc
 
 from discordproxy._fake.answers import respond
+from discordproxy._fake.events import EventLog
 from discordproxy._fake.world import HttpRefusal, World
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
+from discordproxy.events_pb2 import Event
 from discordproxy.tests.factories import create_rpc_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from types import TracebackType
 
     from google.protobuf.message import Message as AnyMessage
@@ -76,6 +78,7 @@ class FakeDiscordProxy:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self._world = World()
+        self._events = EventLog()
         self._answers: dict[str, Answer] = {}
         self._failures: list[_Failure] = []
         self._lock = threading.RLock()
@@ -135,6 +138,20 @@ class FakeDiscordProxy:
     def add_member(self, guild_id: int, user: User | int, **fields: Any) -> GuildMember:
         """Let a user be a member of a guild; returns the member."""
         return self._world.add_member(guild_id, user, **fields)
+
+    def emit(self, type_: str, **data: Any) -> None:
+        """Let an event happen, with its data in Discord's form: `emit("MESSAGE_CREATE", channel_id="5", content="x")`.
+
+        `client.events()` hands out every event that a test lets happen, also those of before; unlike with a real proxy
+        the iteration ends after the last one.
+        """
+        with self._lock:
+            self._events.add(Event.DISPATCH, type_, data)
+
+    def emit_gap(self) -> None:
+        """Let events be lost."""
+        with self._lock:
+            self._events.add(Event.GAP, "", {})
 
     def answer(self, rpc: str, answer: Answer) -> None:
         """Answer an RPC from now on with a response message, or with a function that makes it of the request."""
@@ -202,12 +219,9 @@ class FakeDiscordProxy:
             grpc.RpcError: the call fails.
         """
         with self._lock:
-            self.calls.append(call)
-            failure = next((failure for failure in self._failures if failure.rpc in {None, call.rpc}), None)
-            if failure is not None:
-                self._failures.remove(failure)
-                if not failure.delivered:
-                    raise create_rpc_error(code=failure.code, details=failure.details)
+            failure = self._record(call)
+            if failure is not None and not failure.delivered:
+                raise create_rpc_error(code=failure.code, details=failure.details)
             try:
                 response = self._respond(call)
             except HttpRefusal as refusal:
@@ -215,6 +229,26 @@ class FakeDiscordProxy:
             if failure is not None:
                 raise create_rpc_error(code=failure.code, details=failure.details)
             return response
+
+    def stream(self, call: Call) -> Iterator[Event]:
+        """Record a call and yield what it streams.
+
+        Raises:
+            grpc.RpcError: the call fails.
+        """
+        with self._lock:
+            failure = self._record(call)
+        if failure is not None:
+            raise create_rpc_error(code=failure.code, details=failure.details)
+        yield from self._events.stream(call.request)
+
+    def _record(self, call: Call) -> _Failure | None:
+        """Record a call; return how it is to fail."""
+        self.calls.append(call)
+        failure = next((failure for failure in self._failures if failure.rpc in {None, call.rpc}), None)
+        if failure is not None:
+            self._failures.remove(failure)
+        return failure
 
     def _respond(self, call: Call) -> AnyMessage:
         if (answer := self._answers.get(call.rpc)) is None:
@@ -224,6 +258,36 @@ class FakeDiscordProxy:
 
 async def _do_not_wait(_client: object, _seconds: float) -> None:
     """Take the place of waiting between repetitions."""
+
+
+class _SyncStream:
+    """As much of a streaming call as a client needs."""
+
+    def __init__(self, events: Iterator[Event]) -> None:
+        self._events = events
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        self._cancelled = True
+
+    def __iter__(self) -> _SyncStream:
+        return self
+
+    def __next__(self) -> Event:
+        if self._cancelled:
+            raise create_rpc_error(code=grpc.StatusCode.CANCELLED, details="Locally cancelled by application!")
+        return next(self._events)
+
+
+class _AsyncStream(_SyncStream):
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        try:
+            return next(self)
+        except StopIteration:
+            raise StopAsyncIteration from None
 
 
 class _SyncChannel:
@@ -244,9 +308,22 @@ class _SyncChannel:
 
         return perform
 
+    _stream = _SyncStream
+
+    def unary_stream(self, path: str, request_serializer: Any, **_options: Any) -> Callable[..., _SyncStream]:
+        rpc = path.rpartition("/")[2]
+
+        def perform(request: AnyMessage, timeout: float | None = None, metadata: Any = ()) -> _SyncStream:
+            copy = type(request).FromString(request_serializer(request))
+            return self._stream(self._proxy.stream(Call(rpc, copy, timeout, dict(metadata or ()))))
+
+        return perform
+
 
 class _AsyncChannel(_SyncChannel):
     """The same of grpc.aio.Channel."""
+
+    _stream = _AsyncStream
 
     def unary_unary(self, *arguments: Any, **options: Any) -> Callable[..., Any]:
         perform = super().unary_unary(*arguments, **options)

@@ -4,7 +4,8 @@ import re
 
 from discordproxy.discord_api_pb2 import DESCRIPTOR
 
-RPCS = DESCRIPTOR.services_by_name["DiscordApi"].methods_by_name
+METHODS = DESCRIPTOR.services_by_name["DiscordApi"].methods_by_name
+RPCS = {name: method for name, method in METHODS.items() if not method.server_streaming}
 # The names of 1.5.1 and of the applications; all other methods are named like their RPC.
 HISTORICAL_NAMES = {
     "SendChannelMessage": "create_channel_message",

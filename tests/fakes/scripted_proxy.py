@@ -70,6 +70,7 @@ class ScriptedProxy:
                 response_serializer=GetMessageClass(method.output_type).SerializeToString,
             )
             for method in SERVICE.methods
+            if not method.server_streaming
         }
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from discordproxy_gateway.cache.state import GatewayState, read_state
 from discordproxy_gateway.events.cursor import Cursor
 from discordproxy_gateway.events.entry import Entry
 from discordproxy_gateway.events.filters import Filter
@@ -121,6 +122,17 @@ class EventHub:
         tasks, self._tasks, self._tails = self._tasks, [], []
         if tasks:
             await end(*tasks)
+
+    async def state(self) -> GatewayState:
+        """Return what the gateway worker says about itself.
+
+        Raises:
+            EventsUnavailableError: Redis is away.
+        """
+        try:
+            return await read_state(self._redis, self._keys)
+        except (RedisError, OSError) as error:
+            raise EventsUnavailableError("Redis does not answer") from error
 
     @asynccontextmanager
     async def subscribe(

@@ -10,13 +10,14 @@ import grpc
 import pytest
 
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
-from discordproxy_api.__main__ import Worker, wired
+from discordproxy_api.__main__ import Worker, gateway_behind, wired
 from discordproxy_api.metrics import Metrics
 from discordproxy_api.settings import ApiSettings
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.broker import FakeBroker
 
 TOKEN = "canary.token.of-the-bot"
+NOWHERE = "unix:///nowhere/valkey.sock"
 
 
 @dataclass
@@ -35,7 +36,12 @@ class Served:
 async def serve(discord: Sandbox, broker: FakeBroker | None = None, **settings) -> AsyncIterator[Served]:
     broker = broker or FakeBroker()
     values = {"DISCORD_BOT_TOKEN": TOKEN, "discord_url": discord.rest_url, "port": 0, "drain_timeout": 5.0, **settings}
-    async with wired(ApiSettings(**values), broker, Metrics(), {}) as worker:
+    url = values.pop("redis", NOWHERE)
+    configured = ApiSettings(**values)
+    async with (
+        gateway_behind(url, configured) as gateway,
+        wired(configured, broker, gateway, Metrics(), {}) as worker,
+    ):
         port = await worker.server.start()
         await worker.health.look()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:

@@ -65,7 +65,7 @@ async def serving(inner, *, drain=None, longest_s=1800.0, most=10):
         interceptors=[
             Identity(),
             AccessLog(metrics),
-            Admission(drain or Drain(), most=most, most_per_app=most, most_streams=most),
+            Admission(drain or Drain(), most=most, most_per_app=most, most_streams=most, most_streams_per_app=most),
             TimeLimit(longest_s),
         ]
     )

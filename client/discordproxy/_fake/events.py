@@ -1,0 +1,55 @@
+"""Events that a test lets happen, and streams of them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from discordproxy.events_pb2 import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from discordproxy.events_pb2 import SubscribeEventsRequest
+
+
+class EventLog:
+    """Everything that happened, in order; the cursor of an event is its number."""
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+
+    def add(self, kind: Event.Kind.ValueType, type_: str, data: dict[str, Any]) -> Event:
+        """Let something happen; ids of guild and channel are taken from the data, as Discord gives them."""
+        number = len(self._events) + 1
+        event = Event(
+            kind=kind,
+            cursor=str(number),
+            sequence=number,
+            session="fake",
+            type=type_,
+            guild_id=int(data.get("guild_id") or 0),
+            channel_id=int(data.get("channel_id") or 0),
+            received_at="2026-01-01T00:00:00.000+00:00",
+            json=json.dumps(data),
+        )
+        self._events.append(event)
+        return event
+
+    def stream(self, request: SubscribeEventsRequest) -> Iterator[Event]:
+        """Yield a heartbeat, then what the subscriber has not had yet, and end with the last event."""
+        place = int(request.cursor or 0)
+        yield Event(kind=Event.HEARTBEAT, cursor=str(place))
+        while place < len(self._events):
+            event = self._events[place]
+            place += 1
+            if event.kind == Event.GAP or _passes(request, event):
+                yield event
+
+
+def _passes(request: SubscribeEventsRequest, event: Event) -> bool:
+    return (
+        (not request.types or event.type in request.types)
+        and (not request.guild_ids or event.guild_id in request.guild_ids)
+        and (not request.channel_ids or event.channel_id in request.channel_ids)
+    )

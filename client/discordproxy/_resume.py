@@ -1,0 +1,29 @@
+"""What the error that ends a stream says about lost events. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import grpc
+
+from discordproxy.events_pb2 import Event
+from discordproxy.exceptions import read_details
+
+if TYPE_CHECKING:
+    from discordproxy.events_pb2 import Event as EventMessage
+
+
+def gap_of(ex: grpc.RpcError) -> EventMessage | None:
+    """Return the gap that an error tells about, with the cursor behind it; None if the error is another one."""
+    call = cast("grpc.Call", ex)
+    if call.code() is not grpc.StatusCode.OUT_OF_RANGE:
+        return None
+    facts = read_details(call.details()) or {}
+    if not facts.get("cursor"):
+        return None
+    return Event(
+        kind=Event.GAP,
+        cursor=facts["cursor"],
+        gap_from=facts.get("gap_from", ""),
+        gap_to=facts.get("gap_to", ""),
+    )
