@@ -7,6 +7,7 @@ All workers of an address count together (Discord's documentation: 10,000 answer
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from discordproxy_ratelimit.errors import BrokerUnavailable, CircuitOpen
 from discordproxy_ratelimit.headers import TOO_MANY, Answer
@@ -18,6 +19,21 @@ log = logging.getLogger(__name__)
 BUDGET = 10_000
 WARN, CAREFUL, STOP = 0.5, 0.8, 0.95
 PROBE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitState:
+    """What is known about this address.
+
+    Attributes:
+        state: closed, open or half_open.
+        invalid: invalid requests of the last ten minutes.
+        open_for_s: seconds until a call may try again; 0 unless open.
+    """
+
+    state: str
+    invalid: int
+    open_for_s: float
 
 
 class Circuit:
@@ -61,6 +77,11 @@ class Circuit:
     def is_careful(self) -> bool:
         """Whether calls that were refused a moment ago should not be tried again."""
         return self._used >= BUDGET * CAREFUL
+
+    async def look(self) -> CircuitState:
+        """Ask Redis for what all workers of this address know. Raises BrokerUnavailable."""
+        await self._ask("count", 0)
+        return CircuitState(self.state, self._used, max(0.0, self._open_until - self._loop.time()))
 
     async def check(self) -> None:
         """Let a call pass, or not.

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from discordproxy_ratelimit.route import Route
 
@@ -57,6 +58,10 @@ class Memories:
     def forget_hashes(self) -> None:
         """Keep only what the buckets tell: Redis has forgotten the rest and would not know it from us."""
         self._hashes = {memory.route: memory.hash for memory in self._by_bucket.values()}
+
+    def newest(self, most: int) -> Iterator[tuple[str, Memory]]:
+        """Yield the buckets that were heard of last, the newest first."""
+        return islice(reversed(self._by_bucket.items()), most)
 
     def __iter__(self) -> Iterator[tuple[str, Memory]]:
         return iter(self._by_bucket.items())

@@ -1,5 +1,7 @@
 """What the broker decided, as Prometheus metrics. Adding one is one line here and one call where it happens."""
 
+from collections import Counter as Counts
+
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
 from discordproxy_ratelimit.headers import TOO_MANY, Answer
@@ -13,6 +15,9 @@ class Decisions:
 
     Args:
         registry: where they are collected; tests pass their own.
+
+    Attributes:
+        limited: 429 answers by scope since the start.
     """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
@@ -31,6 +36,7 @@ class Decisions:
             "discordproxy_invalid_requests_left", "What Discord's limit per address still allows", registry=r
         )
         self._circuit = Gauge("discordproxy_circuit", "1 for the circuit's state", ["state"], registry=r)
+        self.limited: Counts[str] = Counts()
         self._degraded = Gauge("discordproxy_degraded", "1 while Redis is away and the local pace rules", registry=r)
 
     def granted(self, wait_s: float) -> None:
@@ -51,7 +57,9 @@ class Decisions:
         if answer.hash:
             self._learned.inc()
         if answer.status == TOO_MANY:
-            self._too_many.labels(answer.scope if answer.from_discord else "cloudflare").inc()
+            scope = answer.scope if answer.from_discord else "cloudflare"
+            self._too_many.labels(scope).inc()
+            self.limited[scope] += 1
             if outcome == "exhausted":
                 self._avoidable.inc()
 

@@ -15,6 +15,7 @@ import redis
 from prometheus_client import CollectorRegistry
 from redis.crc import key_slot
 
+from discordproxy_ratelimit.board import Board
 from discordproxy_ratelimit.broker import Broker, Limits
 from discordproxy_ratelimit.circuit import Circuit
 from discordproxy_ratelimit.connection import connect
@@ -23,12 +24,14 @@ from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.notes import CLAIM
 from discordproxy_ratelimit.route import route_of_path
 from discordproxy_ratelimit.store import PARTS, Store
+from discordproxy_ratelimit.survey import SCRIPT as SURVEY
 from fakes.eventually import eventually
 from model.ratelimit_stories import STORIES
 from model.ratelimit_story import Story
 
 FOLDER = files("discordproxy_ratelimit") / "lua"
 SCRIPTS = {"broker": Store.BROKER, "reap": Store.REAP, "circuit": Circuit.SCRIPT, "claim": CLAIM}
+SCRIPTS |= {"board": Board.SCRIPT, "survey": SURVEY}
 CHANNEL, GUILD = 81384788765712384, 41771983423143937
 KEYLESS = {"TIME", "PUBLISH"}
 ALL_KEYS = {"UNLINK", "EXISTS", "DEL"}
@@ -43,7 +46,7 @@ def without_comments(text: str) -> str:
 
 def test_every_file_belongs_to_exactly_one_script() -> None:
     names = sorted(Path(entry.name).stem for entry in FOLDER.iterdir() if entry.name.endswith(".lua"))
-    assert names == sorted([*PARTS, "reap", "circuit", "claim"])
+    assert names == sorted([*PARTS, "reap", "circuit", "claim", "board", "survey"])
 
 
 def test_the_parts_are_numbered_in_the_order_in_which_they_are_joined() -> None:
@@ -88,7 +91,7 @@ def test_scripts_use_no_more_than_the_oldest_server_knows() -> None:
 
 def test_no_script_walks_over_something_without_a_bound() -> None:
     """Whole collections are read only where their size is bounded, and by name here; loops over them are by count."""
-    whole = {"circuit": ["HGETALL"]}  # 61 cells
+    whole = {"circuit": ["HGETALL"], "board": ["HGETALL", "HGETALL"]}  # 61 cells; 2000 names of a tick, live workers
     for name, script in SCRIPTS.items():
         code = without_comments(script.text)
         found = re.findall(r"redis\.call\('(HGETALL|HKEYS|HVALS|SMEMBERS|KEYS|LRANGE|SORT)'", code)
@@ -203,6 +206,9 @@ async def busy_worker(url: str, prefix: str, meanwhile: Callable[[], None] = lam
     claim = await broker.notes.claim(broker.worker, "r", owner="a", lease_s=5)
     assert claim.state == "ours"
     await broker.notes.settle(broker.worker, "r", owner="a", result=b"x", ttl_s=60)
+    await broker.board.post(broker.worker, b"{}", {"calls": 1})
+    await broker.board.read()
+    await broker.survey([lane.bucket for lane in broker.lanes(most=20)])
     await broker.close()
 
 

@@ -1,0 +1,128 @@
+"""A look at the limits from outside: what is left of each bucket, who waits for it. Changes nothing."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import islice
+
+from discordproxy_ratelimit.link import Link, Script
+from discordproxy_ratelimit.memory import Memories
+from discordproxy_ratelimit.waiting import Lanes
+
+SCRIPT = Script("survey")
+MINUTE_US = 60_000_000
+MOST_SHRINK = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A lane as one worker sees it.
+
+    Attributes:
+        name: route and major parameter, `GET /channels/{channel_id}|channel_id=1`.
+        bucket: the bucket it is charged to; `?...` while Discord has not named one.
+        waiting: calls of this worker that wait.
+        oldest_s: for how long the first of them has waited.
+    """
+
+    name: str
+    bucket: str
+    waiting: int = 0
+    oldest_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class BucketState:
+    """What is left of a bucket right now, as all workers see it.
+
+    Attributes:
+        limit: requests per window; None while unknown.
+        remaining: permits that may be granted now.
+        reset_after_s: seconds until it is full again.
+        granted: permits whose request is not answered yet, or will leave at a known instant.
+    """
+
+    limit: int | None
+    remaining: int
+    reset_after_s: float
+    granted: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """One credential's limits.
+
+    Attributes:
+        global_limit: requests per second at present; less than granted for a while after a global 429.
+        global_taken: slots of it that are taken.
+        global_waiting: calls that wait for nothing but a slot.
+        blocked_for_s: seconds until a global 429 is over.
+        held: places and permits of all workers.
+        buckets: those that were asked for, by name.
+    """
+
+    global_limit: int
+    global_taken: int
+    global_waiting: int
+    blocked_for_s: float
+    held: int
+    buckets: dict[str, BucketState]
+
+
+def busiest(lanes: Lanes, memories: Memories, *, now: float, most: int) -> list[Lane]:
+    """Return a worker's lanes with waiting calls, longest queue first, then those that were answered last.
+
+    Args:
+        lanes: who waits.
+        memories: what was learned.
+        now: loop time.
+        most: so many at most.
+    """
+    queues = sorted(lanes.queues(), key=lambda queue: len(queue[1]), reverse=True)
+    found = {
+        name: Lane(name, memories.bucket_of(waiters[0].route), len(waiters), now - waiters[0].since)
+        for name, waiters in islice(queues, most)
+    }
+    for bucket, memory in memories.newest(most):
+        if len(found) < most:
+            found.setdefault(memory.lane, Lane(memory.lane, bucket))
+    return list(found.values())
+
+
+async def survey(
+    link: Link, tag: str, buckets: Iterable[str], *, limit: int, clock: Callable[[], int] | None = None
+) -> AccountState:
+    """Look at one account. Raises BrokerUnavailable.
+
+    Args:
+        link: connection to Redis.
+        tag: the account's, as in `Store`.
+        buckets: names of buckets.
+        limit: requests per second that Discord grants.
+        clock: us; None means Redis TIME. Only tests set it.
+    """
+    names = list(buckets)
+    keys = [tag + name for name in ("g", "slots", "paced", "held", "gq", *(f"b:{name}" for name in names))]
+    now, numbers, taken, queued, held, rows = await link.run(SCRIPT, keys, [clock() if clock else ""])
+    blocked, shrink, shrunk = (float(number or 0) for number in numbers)
+    shrink = max(0.0, shrink - (int(now) - shrunk) // MINUTE_US)
+    return AccountState(
+        global_limit=max(1, int(limit * (1 - 0.1 * min(shrink, MOST_SHRINK)))),
+        global_taken=taken,
+        global_waiting=queued,
+        blocked_for_s=max(0.0, blocked - int(now)) / 1e6,
+        held=held,
+        buckets={name: _bucket(row, int(now)) for name, row in zip(names, rows, strict=True)},
+    )
+
+
+def _bucket(row: list[bytes], now_us: int) -> BucketState:
+    limit, remaining, reset, leaky, step, granted = (part.decode() for part in row)
+    taken = int(granted or 0)
+    if not limit:
+        return BucketState(None, 0, 0.0, taken)
+    left_us = max(0.0, float(reset or 0) - now_us)
+    if leaky == "1":
+        free = int((int(limit) * float(step) - left_us) // float(step))
+    else:
+        free = int(remaining) if left_us or not float(reset or 0) else int(limit)
+    return BucketState(int(limit), max(0, free - taken), left_us / 1e6, taken)
