@@ -80,19 +80,22 @@ class Translator:
         rpc = self._rpc
         body = None if self._body is None else self._body(message)
         if body is not None and self._clearable:
-            for name in message.clear:
+            for name in message.clear[:]:
                 key, is_list_field = self._clear[name]
                 body[key] = [] if is_list_field else None
         return Outgoing(
-            method=rpc.method or "",
-            template=rpc.template or "",
-            parameters={parameter: str(getattr(message, name)) for parameter, name in self._parameters},
-            query=[(key, text(getattr(message, name))) for key, name, text, is_set in self._query if is_set(message)],
-            body=body,
-            files=_files(message) if rpc.files else [],
-            reason=message.reason if rpc.reason else "",
-            no_bot_auth=rpc.no_bot_auth,
+            rpc.method or "",
+            rpc.template or "",
+            {parameter: str(getattr(message, name)) for parameter, name in self._parameters},
+            self._query_of(message) if self._query else [],
+            body,
+            _files(message.files) if rpc.files and message.files else [],
+            message.reason if rpc.reason else "",
+            rpc.no_bot_auth,
         )
+
+    def _query_of(self, message: Any) -> list[tuple[str, str]]:
+        return [(key, text(getattr(message, name))) for key, name, text, is_set in self._query if is_set(message)]
 
     def incoming(self, document: Any, parameters: Mapping[str, str] = _NO_PARAMETERS) -> Any:
         """Return the response for Discord's JSON; what does not fit is left out, nothing raises.
@@ -141,8 +144,8 @@ def _lacks_guild(result: FieldDescriptor) -> bool:
     return inner is not None and bool(field_option(inner, annotations_pb2.proxy_only))
 
 
-def _files(message: Any) -> list[OutgoingFile]:
+def _files(files: Any) -> list[OutgoingFile]:
     return [
         OutgoingFile(f"files[{index}]", file.filename, file.content, file.content_type)
-        for index, file in enumerate(message.files)
+        for index, file in enumerate(files)
     ]

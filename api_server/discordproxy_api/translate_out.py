@@ -3,16 +3,22 @@
 Rules: unset is absent, uint64 becomes a decimal string, an enum its Discord number; what Discord never reads stays out.
 
 The functions are generated at start, as those of a dataclass are: a straight function takes half the time of a loop
-over a table. The one for Embed.Footer, for instance:
+over a table. That for Embed begins like this:
 
-    def write(message):
-        body = {}
-        if value := message.text: body['text'] = value
-        if value := message.icon_url: body['icon_url'] = value
-        return body
+    def write(message0):
+        body0 = {}
+        has0 = message0.HasField
+        if value := message0.title:
+            body0['title'] = value
+        if has0('footer'):
+            message1 = message0.footer
+            body1 = {}
+            if value := message1.text:
+                body1['text'] = value
+            body0['footer'] = body1
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -23,10 +29,11 @@ from discordproxy_api.contract import field_option, is_list, json_key, travels
 
 Json = dict[str, Any]
 Write = Callable[[Any], Json]
+Lines = Iterator[str]
 
 
 class Writers:
-    """Generates the functions; each finds those of the messages inside by name, also when a type contains itself."""
+    """Generates the functions. Messages inside are written in place; only a type that contains itself is called."""
 
     def __init__(self) -> None:
         self._functions: dict[str, Any] = {"add_extra": _add_extra}
@@ -43,32 +50,58 @@ class Writers:
         name = descriptor.full_name.replace(".", "_")
         if name not in self._functions:
             self._functions[name] = None  # begun; the type may contain itself
-            self._functions[name] = self._generate(descriptor, filter(travels, descriptor.fields))
+            self._functions[name] = self._generate(descriptor, _travelling(descriptor))
         return name
 
     def _generate(self, descriptor: Descriptor, fields: Iterable[FieldDescriptor]) -> Write:
-        lines = ["def write(message):", "body = {}", *map(self._statement, fields)]
-        if "extra" in descriptor.fields_by_name:
-            lines.append("add_extra(message, body)")
-        source = "\n    ".join([*lines, "return body"])
+        lines = ["def write(message0):", *_indented(self._object(descriptor, fields, 0)), "    return body0"]
         made: dict[str, Write] = {}
-        code = compile(source, f"<writer of {descriptor.full_name}>", "exec")
+        code = compile("\n".join(lines), f"<writer of {descriptor.full_name}>", "exec")
         exec(code, self._functions, made)  # noqa: S102 - the source is made of our own contract's names
         return made["write"]
 
-    def _statement(self, field: FieldDescriptor) -> str:
-        source, target = f"message.{field.name}", f"body[{json_key(field)!r}]"
-        if field_option(field, annotations_pb2.always_sent):
-            return f"{target} = {self._converted(field, source)}"
-        if field.has_presence:
-            return f"if message.HasField({field.name!r}): {target} = {self._converted(field, source)}"
-        return f"if value := {source}: {target} = {self._converted(field, 'value')}"
+    def _object(self, descriptor: Descriptor, fields: Iterable[FieldDescriptor], depth: int) -> Lines:
+        """Yield what makes `body<depth>` of `message<depth>`."""
+        fields = list(fields)
+        yield f"body{depth} = {{}}"
+        if any(field.has_presence for field in fields):
+            yield f"has{depth} = message{depth}.HasField"
+        for field in fields:
+            source = f"message{depth}.{field.name}"
+            if field_option(field, annotations_pb2.always_sent):
+                yield from self._assignment(field, source, depth)
+            elif field.has_presence:
+                yield f"if has{depth}({field.name!r}):"
+                yield from _indented(self._assignment(field, source, depth))
+            else:
+                yield f"if value := {source}:"
+                yield from _indented(self._assignment(field, "value", depth))
+        if "extra" in descriptor.fields_by_name:
+            yield f"add_extra(message{depth}, body{depth})"
+
+    def _assignment(self, field: FieldDescriptor, source: str, depth: int) -> Lines:
+        """Yield what sets the field's key of `body<depth>`. Slices: repeated fields are slow to iterate over."""
+        target, inner = f"body{depth}[{json_key(field)!r}]", depth + 1
+        if field.message_type is None or _contains_itself(field.message_type):
+            yield f"{target} = {self._converted(field, source)}"
+        elif is_list(field):
+            yield f"{target} = list{inner} = []"
+            yield f"for message{inner} in {source}[:]:"
+            yield from _indented(self._object(field.message_type, _travelling(field.message_type), inner))
+            yield f"    list{inner}.append(body{inner})"
+        else:
+            yield f"message{inner} = {source}"
+            yield from self._object(field.message_type, _travelling(field.message_type), inner)
+            yield f"{target} = body{inner}"
 
     def _converted(self, field: FieldDescriptor, value: str) -> str:
         if not is_list(field):
             return self._single(field, value)
         each = self._single(field, "each")
-        return f"list({value})" if each == "each" else f"[{each} for each in {value}]"
+        if each == "each":
+            return f"{value}[:]"
+        function = each.removesuffix("(each)")
+        return f"[*map({function}, {value}[:])]" if function != each else f"[{each} for each in {value}[:]]"
 
     def _single(self, field: FieldDescriptor, value: str) -> str:
         if field.message_type is not None:
@@ -84,6 +117,24 @@ def enum_offset(field: FieldDescriptor) -> int:
     if field.enum_type is None:
         return 0
     return int(field.enum_type.GetOptions().Extensions[annotations_pb2.json_offset])
+
+
+def _travelling(descriptor: Descriptor) -> Iterator[FieldDescriptor]:
+    return filter(travels, descriptor.fields)
+
+
+def _indented(lines: Lines) -> Lines:
+    return (f"    {line}" for line in lines)
+
+
+def _contains_itself(descriptor: Descriptor) -> bool:
+    found: set[str] = set()
+    new = [descriptor]
+    while new:
+        inside = [field.message_type for field in _travelling(new.pop()) if field.message_type is not None]
+        new += [each for each in inside if each.full_name not in found]
+        found.update(each.full_name for each in inside)
+    return descriptor.full_name in found
 
 
 def _add_extra(component: Any, body: Json) -> None:
