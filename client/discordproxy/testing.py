@@ -25,6 +25,7 @@ import grpc
 
 from discordproxy._fake.answers import respond
 from discordproxy._fake.events import EventLog
+from discordproxy._fake.results import Results
 from discordproxy._fake.world import HttpRefusal, World
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
 from discordproxy.events_pb2 import Event
@@ -78,6 +79,7 @@ class FakeDiscordProxy:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self._world = World()
+        self._results = Results()
         self._events = EventLog()
         self._answers: dict[str, Answer] = {}
         self._failures: list[_Failure] = []
@@ -251,6 +253,10 @@ class FakeDiscordProxy:
         return failure
 
     def _respond(self, call: Call) -> AnyMessage:
+        app = call.metadata.get("x-discordproxy-app", "")
+        return self._results.once(app, call.rpc, call.request, lambda: self._perform(call))
+
+    def _perform(self, call: Call) -> AnyMessage:
         if (answer := self._answers.get(call.rpc)) is None:
             return respond(self._world, call.rpc, call.request)
         return answer(call.request) if callable(answer) else answer

@@ -115,7 +115,7 @@ class TestMessage:
     def test_key_leaves_the_nonce_to_the_proxy(self, sent):
         request = sent("x", idempotency_key="order-7")
         assert (request.nonce, request.options.idempotency_key) == ("", "order-7")
-        assert sent("x", idempotency_key="order-7", nonce="mine").nonce == "mine"
+        assert sent("x", idempotency_key="order-8", nonce="mine").nonce == "mine"
 
     def test_reply(self, proxy, client, sent):
         assert sent("x", reply_to=5).message_reference.message_id == 5

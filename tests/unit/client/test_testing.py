@@ -52,6 +52,22 @@ def test_records_calls(proxy, client):
     assert proxy.requests("SendDirectMessage") == [call.request]
 
 
+@pytest.mark.parametrize("send", ["create_direct_message", "create_channel_message"])
+async def test_idempotency_key_takes_effect_once(proxy, client, send):
+    proxy.fail_timeout(delivered=True)
+    with pytest.raises(DiscordProxyTimeoutError):
+        getattr(client, send)(42, "Thank you", idempotency_key="order-1")
+    message = getattr(client, send)(42, "Thank you", idempotency_key="order-1")
+    assert proxy.messages == [message]
+    other = await getattr(AsyncDiscordClient("nowhere.invalid:1", app="other"), send)(
+        42, "Thank you", idempotency_key="order-1"
+    )
+    assert proxy.messages == [message, other]
+    with pytest.raises(DiscordProxyHttpError, match="was used for another request") as caught:
+        getattr(client, send)(42, "Something else", idempotency_key="order-1")
+    assert caught.value.sent == "no"
+
+
 def test_default_client_is_covered(proxy):
     default_client().create_direct_message(1, "x")
     assert len(proxy.direct_messages(1)) == 1
