@@ -85,7 +85,7 @@ class Broker:
         self._prefix, self._bot_id = prefix, bot_id
         self.worker = worker or uuid.uuid4().hex[:12]
         self._channels = f"{prefix}:in:"
-        self._link = Link(client)
+        self._link = Link(client, home=f"{{{prefix}:{bot_id}}}")
         self._link.watchers.append(self)
         self._accounts: dict[str, Account] = {}
         self._stores: list[Store] = []

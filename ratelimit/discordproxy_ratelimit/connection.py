@@ -1,24 +1,24 @@
-"""From a Redis or Valkey URL to a client that never repeats a command by itself, and to a text that hides the password.
+"""From a Redis or Valkey URL to a client that never repeats a command by itself, whatever finds the server.
 
-Knows nothing of scripts, keys or buckets.
+Knows nothing of scripts or buckets. A Cluster's client has the commands of a server's client; what differs between
+them is here.
 """
 
 import asyncio
-from urllib.parse import SplitResult, urlsplit
+from typing import Any, cast
 
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.client import PubSub
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.retry import Retry
 
 from discordproxy_ratelimit.errors import BrokerUnavailable
-
-SCHEMES = {"redis": "redis", "rediss": "rediss", "unix": "unix", "valkey": "redis", "valkeys": "rediss"}
-"""Accepted scheme -> the scheme the client library knows for it."""
+from discordproxy_ratelimit.redis_url import Target, describe, parse
 
 LOGIN_REFUSED = "refused the login; check user and password in DISCORDPROXY_REDIS_URL"
-
-FORMS = "redis://host:port/db, rediss:// (TLS), valkey://, valkeys:// (TLS) or unix:///path/to.sock"
 
 
 def connect(url: str, *, timeout_s: float = 1.0) -> Redis:
@@ -28,66 +28,97 @@ def connect(url: str, *, timeout_s: float = 1.0) -> Redis:
     for the caller to judge. Replies are bytes. Options in the URL's query win over the defaults here.
 
     Args:
-        url: one of `FORMS`, with user, %-encoded password and options in the URL.
+        url: see `redis_url`, with user, %-encoded password and options in the URL.
         timeout_s: bound of connecting and of one reply, in seconds. A blocking command needs its own client with a
             longer one.
 
     Raises:
         ValueError: the URL has another form; the text names the accepted ones and never the password.
     """
-    check(url)
-    return Redis.from_url(
-        _library_url(url),
-        retry=Retry(NoBackoff(), 0),
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        protocol=2,  # nothing here needs RESP3, and without HELLO one round trip per connection is saved
-    )
+    target = parse(url)
+    options: dict[str, Any] = {
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": min(timeout_s, 1.0),
+        "protocol": 2,  # nothing here needs RESP3, and without HELLO one round trip per connection is saved
+    }
+    if target.topology == "server":
+        return Redis.from_url(target.library_url, **options)
+    options |= target.options
+    return _behind_sentinels(target, options) if target.topology == "sentinel" else _in_cluster(target, options)
 
 
-def check(url: str) -> None:
-    """Raise ValueError unless `url` has one of the accepted forms and options the library knows."""
-    _check_form(url)
-    try:
-        pool = ConnectionPool.from_url(_library_url(url))
-        pool.connection_class(**pool.connection_kwargs)  # opens nothing
-    except (ValueError, TypeError, RedisError) as error:  # the library's text may quote the URL: only its kind is told
-        raise ValueError(f"the Redis URL {describe(url)} has an unfit option ({type(error).__name__})") from None
+class _Sentinels(Sentinel):
+    """Asks Sentinels where the master is, and keeps no connection to them in between."""
+
+    _asking: asyncio.Lock
+
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        """Return host and port of the master."""
+        async with self._asking:
+            try:
+                found: tuple[str, int] = await super().discover_master(service_name)
+                return found
+            finally:
+                for sentinel in self.sentinels:
+                    await sentinel.aclose()
 
 
-def _library_url(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{SCHEMES[scheme.lower()]}://{rest}"
+def _behind_sentinels(target: Target, options: dict[str, Any]) -> Redis:
+    # One that is gone without a word must leave time for asking the others.
+    patience_s = options["socket_connect_timeout"] / (len(target.hosts) + 1)
+    login = {"username", "password", "db"}
+    own = {name: value for name, value in options.items() if name not in login} | target.sentinel_options
+    own |= {"socket_timeout": patience_s, "socket_connect_timeout": patience_s}
+    sentinels = _Sentinels(list(target.hosts), sentinel_kwargs=own, **options)  # type: ignore[no-untyped-call]
+    sentinels._asking = asyncio.Lock()  # noqa: SLF001 - our own class; the library's constructor takes no more
+    return cast("Redis", sentinels.master_for(target.master))
 
 
-def _check_form(url: str) -> None:
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme.lower() not in SCHEMES:
-        raise ValueError(f"a Redis URL is one of {FORMS}; Sentinel and Cluster URLs are not supported")
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        raise ValueError("the Redis URL has no readable host and port; %-encode special characters in it") from None
-    if scheme.lower() == "unix":
-        if not parts.path.startswith("/"):
-            raise ValueError("a unix Redis URL needs an absolute path: unix:///path/to.sock")
-    elif not parts.hostname or "@" in parts.path + parts.query + parts.fragment:
-        raise ValueError(f"the Redis URL has no host, or a password with special characters (%-encode it): {FORMS}")
-    elif parts.path.strip("/") and not parts.path.strip("/").isdigit():
-        raise ValueError("the path of a Redis URL is a database number: redis://host:port/0")
-    elif rest.partition("#")[1]:
-        raise ValueError("a Redis URL has no '#'; %-encode it as %23 inside a password")
+def _in_cluster(target: Target, options: dict[str, Any]) -> Redis:
+    nodes = [ClusterNode(host, port) for host, port in target.hosts]
+    return cast("Redis", RedisCluster(startup_nodes=nodes, **options))
 
 
-def describe(url: str) -> str:
-    """Return `url` for logs and errors: scheme, host, port and database; user, password and options masked."""
-    try:
-        _check_form(url)
-    except ValueError:
-        return "the configured Redis URL"
-    parts = urlsplit(url)
-    return f"unix://{parts.path}" if parts.scheme == "unix" else f"{parts.scheme}://{_location(parts)}{parts.path}"
+def node_of(client: Redis, key: str) -> str:
+    """Return which node of a Cluster holds `key` as far as the client knows; an empty text for one server."""
+    cluster = _as_cluster(client)
+    if cluster is None or not cluster.nodes_manager.slots_cache:
+        return ""
+    node = cluster.get_node_from_key(key)
+    return node.name if node else ""
+
+
+async def run_id_of(client: Redis, key: str) -> str:
+    """Return the id of the run of the server that holds `key`: another server or a new start of it has another one.
+
+    Raises:
+        RedisError, OSError: it does not answer, or the Cluster it belongs to is down.
+    """
+    cluster = _as_cluster(client)
+    if cluster is None:
+        return str((await client.info("server"))["run_id"])
+    await cluster.exists(key)  # finds the node, and fails while the Cluster serves nothing
+    return str((await cluster.info("server", target_nodes=cluster.get_node_from_key(key)))["run_id"])
+
+
+def _as_cluster(client: Any) -> RedisCluster | None:
+    # By what it can do, so that a client in a wrapper counts, too.
+    return cast("RedisCluster", client) if hasattr(client, "nodes_manager") else None
+
+
+def inbox(client: Redis, key: str) -> PubSub:
+    """Return a new subscription; in a Cluster at the node that holds `key`, whose messages then take no detour."""
+    cluster = _as_cluster(client)
+    if cluster is None:
+        return client.pubsub(ignore_subscribe_messages=True)
+    return cluster.pubsub(node=cluster.get_node_from_key(key), ignore_subscribe_messages=True)
+
+
+async def let_go(client: Redis) -> None:
+    """Close the connections nobody uses: after a failure they may be dead without knowing."""
+    if _as_cluster(client) is None:  # which does that by itself
+        await client.connection_pool.disconnect(inuse_connections=False)
 
 
 async def stop(task: asyncio.Task[None]) -> None:
@@ -135,20 +166,3 @@ def login_refused(error: BaseException) -> bool:
 
 def _unavailable(url: str, happened: str) -> BrokerUnavailable:
     return BrokerUnavailable(f"Redis at {describe(url)} {happened}")
-
-
-def is_remote(url: str) -> bool:
-    """Tell whether the server of `url` is neither on a unix socket nor on the loopback interface."""
-    host = urlsplit(url).hostname or "localhost"
-    return not url.lower().startswith("unix:") and host not in {"localhost", "::1"} and not host.startswith("127.")
-
-
-def is_encrypted(url: str) -> bool:
-    """Tell whether `url` asks for TLS."""
-    return SCHEMES.get(url.partition("://")[0].lower()) == "rediss"
-
-
-def _location(parts: SplitResult) -> str:
-    credentials = "***@" if parts.username or parts.password else ""
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return f"{credentials}{host}:{parts.port or 6379}"

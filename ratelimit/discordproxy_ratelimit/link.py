@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from discordproxy_ratelimit.connection import stop
+from discordproxy_ratelimit.connection import inbox, let_go, node_of, run_id_of, stop
 from discordproxy_ratelimit.errors import BrokerUnavailable
 
 log = logging.getLogger(__name__)
@@ -53,10 +53,15 @@ class Link:
     Attributes:
         run_id: of the server that answers; another one may have forgotten everything.
         watchers: told when it goes away and when it is back.
+
+    Args:
+        client: of one server or of a Cluster.
+        home: a key; in a Cluster the node that holds it is the server that is meant above.
     """
 
-    def __init__(self, client: Redis) -> None:
+    def __init__(self, client: Redis, *, home: str = "home") -> None:
         self._client = client
+        self._home, self._node = home, ""
         self._first_run = ""
         self.run_id = ""
         self._up = asyncio.Event()
@@ -93,14 +98,17 @@ class Link:
         try:
             async with asyncio.timeout(ANSWER_S):
                 try:
-                    return await self._client.evalsha(lua.sha, len(keys), *keys, *arguments)
+                    reply = await self._client.evalsha(lua.sha, len(keys), *keys, *arguments)
                 except NoScriptError:  # nothing has run, so once more is safe
-                    return await self._client.eval(lua.text, len(keys), *keys, *arguments)
+                    reply = await self._client.eval(lua.text, len(keys), *keys, *arguments)
         except (RedisError, OSError, TimeoutError) as error:
             if isinstance(error, ResponseError):  # read-only, loading, no rights: the server is there but of no use
                 log.error("Redis refuses the broker's script: %s", error)  # noqa: TRY400 - one line is enough
             self.lost(error)
             raise BrokerUnavailable("Redis does not answer", retry_after_s=1.0) from error
+        if self._node and self._node != node_of(self._client, self._home):
+            self._reconnect()  # a Cluster has moved our keys to another node, which has a run of its own
+        return reply
 
     def lost(self, error: Exception) -> None:
         """Note that the server does not answer, and start asking for it."""
@@ -123,15 +131,15 @@ class Link:
         while True:
             try:
                 async with asyncio.timeout(ANSWER_S):
-                    run_id = str((await self._client.info("server"))["run_id"])
+                    run_id = await run_id_of(self._client, self._home)
                 break
             except (RedisError, OSError, TimeoutError):
-                await self._client.connection_pool.disconnect(inuse_connections=False)
+                await let_go(self._client)
             await asyncio.sleep(pause_s)
             pause_s = min(0.25, pause_s * 1.5)
         other = bool(self.run_id) and run_id != self.run_id
         self._first_run = self._first_run or run_id
-        self.run_id = run_id
+        self.run_id, self._node = run_id, node_of(self._client, self._home)
         if self._down_since is not None and self.down_for_s() > 0:
             log.warning("Redis answers again%s", ", but it is another server or a new start of it" if other else "")
         self._down_since = None
@@ -161,10 +169,10 @@ class Link:
         while True:
             await self.until_up()
             try:
-                async with self._client.pubsub(ignore_subscribe_messages=True) as inbox:
-                    await inbox.subscribe(*channels)
+                async with inbox(self._client, self._home) as letters:
+                    await letters.subscribe(*channels)
                     while True:
-                        message = await inbox.get_message(timeout=None)
+                        message = await letters.get_message(timeout=None)
                         if message is not None:
                             yield message["data"]
             except (RedisError, OSError) as error:
