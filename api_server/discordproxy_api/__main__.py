@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import ctypes
 import gc
-import ipaddress
 import logging
 import signal
 import sys
@@ -12,22 +11,31 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import uvloop
 from google.protobuf.internal import api_implementation
 
 from discordproxy import __version__
+from discordproxy_api.access.gate import Gate
+from discordproxy_api.access.key_file import watch_keys
+from discordproxy_api.access.permission import Permission
+from discordproxy_api.access.watched import Unusable
+from discordproxy_api.access.whereabouts import Map
+from discordproxy_api.authentication import Authentication
 from discordproxy_api.call import call_facts
+from discordproxy_api.channel_lookup import ChannelLookup
 from discordproxy_api.composites import SendDirectMessage, SyncMemberRoles
 from discordproxy_api.contract import Rpc, load_contract
 from discordproxy_api.discord_http import DiscordHttp, HttpOptions
 from discordproxy_api.dm_channels import DmChannels
 from discordproxy_api.drain import Drain
+from discordproxy_api.exposure import Unsafe, check_listening, concern, is_local
 from discordproxy_api.health import Health, Probe
 from discordproxy_api.idempotency import Idempotency
 from discordproxy_api.interceptors import AccessLog, Admission, Identity, TimeLimit
 from discordproxy_api.metrics import Metrics
-from discordproxy_api.ops import Ops, PortTaken
+from discordproxy_api.ops import Guard, Ops, PortTaken
 from discordproxy_api.requests import Request, RoutePolicy
 from discordproxy_api.rest import Rest
 from discordproxy_api.retry import RetryPolicy
@@ -36,8 +44,9 @@ from discordproxy_api.server import Server, ServerOptions
 from discordproxy_api.servicer import Procedure, Servicer
 from discordproxy_api.settings import ApiSettings
 from discordproxy_api.subscribe import StreamOptions, Subscribe
+from discordproxy_api.tls import Tls, TlsFiles
 from discordproxy_api.uploads import UploadLimits, Uploads
-from discordproxy_gateway.cache import Keys
+from discordproxy_gateway.cache import CacheReader, Keys
 from discordproxy_gateway.events import BLOCK_MS, EventHub
 from discordproxy_ratelimit import logs
 from discordproxy_ratelimit.broker import Broker, Limits
@@ -57,10 +66,6 @@ M_MMAP_THRESHOLD = -3
 HOMEPAGE = "https://github.com/discordproxy/discordproxy"
 
 
-class Unsafe(Exception):  # noqa: N818 - says what is the case
-    """The settings would open the bot to everybody; the text says what to change."""
-
-
 @dataclass(frozen=True, slots=True)
 class Worker:
     """A wired worker, serving or about to."""
@@ -72,6 +77,8 @@ class Worker:
     broker: Broker
     rest: Rest
     idempotency: Idempotency
+    gate: Gate
+    tls: Tls | None
 
     async def finish(self) -> None:
         """Wait for the calls that go on without their callers."""
@@ -84,10 +91,18 @@ class Gateway:
     """What the gateway worker keeps in Redis, as far as this worker uses it."""
 
     events: EventHub
+    cache: CacheReader
 
     async def is_ready(self) -> bool:
         """Tell whether a gateway worker is connected; raises when Redis is away."""
         return (await self.events.state()).ready
+
+    async def channel(self, channel_id: int) -> dict[str, Any] | None:
+        """Return a channel as the cache has it, None if it does not, or Redis is away."""
+        try:
+            return (await self.cache.channel(channel_id)).value
+        except Exception:  # noqa: BLE001 - Redis is away, or what it holds cannot be read: Discord knows, too
+            return None
 
 
 @asynccontextmanager
@@ -101,7 +116,7 @@ async def gateway_behind(url: str, settings: ApiSettings) -> AsyncIterator[Gatew
         keys = Keys(settings.key_prefix, settings.bot_id)
         events = EventHub(redis, blocking, keys, heartbeat_s=settings.event_heartbeat)
         stack.push_async_callback(events.close)
-        yield Gateway(events)
+        yield Gateway(events, CacheReader(redis, keys))
 
 
 @asynccontextmanager
@@ -119,6 +134,9 @@ async def wired(
     """
     drain = Drain()
     contract = load_contract()
+    path = settings.keys_file
+    gate = Gate(None if path is None else watch_keys(path, rpcs=tuple(contract)), metrics)
+    tls = _tls(settings)
     options = HttpOptions(
         url=settings.discord_url,
         user_agent=f"DiscordBot ({HOMEPAGE}, {__version__})",
@@ -135,16 +153,20 @@ async def wired(
             policy=RetryPolicy(attempts=settings.retries + 1),
         )
         idempotency = Idempotency(broker.notes, kept_s=settings.idempotency_ttl, drain=drain, metrics=metrics)
+        places = Map(ChannelLookup(rest, gateway.channel).find)
+        permission = Permission(contract, places, audit_content=settings.audit_content)
         servicer = Servicer(
             _procedures(settings, contract, rest, DmChannels(rest, broker.notes, metrics)),
             uploads=Uploads(UploadLimits(held_bytes=settings.max_upload_bytes), drain=drain, metrics=metrics),
             idempotency=idempotency,
+            permission=permission,
         )
         subscribe = Subscribe(
             contract["SubscribeEvents"],
             gateway.events,
             drain=drain,
             metrics=metrics,
+            permission=permission,
             options=StreamOptions(settings.event_stream_life, settings.event_patience),
         )
         health = Health({"broker": partial(_broker_answers, broker), **probes}, metrics)
@@ -156,11 +178,13 @@ async def wired(
                 reflection=settings.reflection,
                 drain_timeout_s=settings.drain_timeout,
                 lame_duck_s=settings.lame_duck,
+                credentials=tls.for_grpc() if tls else None,
             ),
             handlers=[servicer.handler(), subscribe.handler()],
             interceptors=[
                 Identity(),
-                AccessLog(metrics),
+                AccessLog(metrics, audited=settings.knows_callers if settings.audit is None else settings.audit),
+                Authentication(gate, contract, certificates=settings.tls_client_ca is not None),
                 Admission(
                     drain,
                     most=settings.max_calls,
@@ -174,7 +198,7 @@ async def wired(
             drain=drain,
         )
         try:
-            yield Worker(server, health, drain, metrics, broker, rest, idempotency)
+            yield Worker(server, health, drain, metrics, broker, rest, idempotency, gate, tls)
         finally:
             await server.close()
 
@@ -207,7 +231,9 @@ async def _broker_answers(broker: Broker) -> bool:
 
 async def run(settings: ApiSettings) -> None:
     """Serve until a signal; a second one ends the drain."""
-    _check_listening(settings)
+    check_listening(settings.host, knows_callers=settings.knows_callers, allow_anonymous=settings.allow_anonymous)
+    if text := concern(settings.host, keys=settings.keys_file is not None, encrypted=settings.tls_cert is not None):
+        log.warning("%s", text)
     metrics = Metrics()
     stop, now = asyncio.Event(), asyncio.Event()
 
@@ -225,7 +251,8 @@ async def run(settings: ApiSettings) -> None:
         probes = {"gateway": gateway.is_ready}
         worker = await stack.enter_async_context(wired(settings, broker, gateway, metrics, probes))
         if settings.http_port is not None:
-            ops = Ops(worker.health, metrics)
+            tls = worker.tls.for_http() if worker.tls else None
+            ops = Ops(worker.health, metrics, guard=_ops_guard(settings, worker.gate), tls=tls)
             stack.push_async_callback(ops.close)
             await ops.start(settings.host, settings.http_port + settings.worker if settings.http_port else 0)
         port = await worker.server.start()
@@ -248,20 +275,19 @@ def _broker(settings: ApiSettings, url: str, metrics: Metrics) -> Broker:
     )
 
 
-def _check_listening(settings: ApiSettings) -> None:
-    """Refuse to offer the bot to a network by accident."""
-    if not settings.allow_anonymous and not _is_local(settings.host):
-        raise Unsafe(
-            f"DISCORDPROXY_HOST is {settings.host!r}: everybody who reaches that address could use the bot; "
-            "listen on 127.0.0.1, or set DISCORDPROXY_ALLOW_ANONYMOUS=true if the network is closed"
-        )
+def _tls(settings: ApiSettings) -> Tls | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    return Tls(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
 
 
-def _is_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _ops_guard(settings: ApiSettings, gate: Gate) -> Guard:
+    """Return who may see more than health: on this machine everybody."""
+    if is_local(settings.host) or (settings.allow_anonymous and not gate.asks_for_keys):
+        return lambda _headers, _peer: True
+    if not gate.asks_for_keys:
+        return lambda _headers, _peer: False  # certificates are asked for by gRPC only
+    return lambda headers, peer: gate.allowed(headers, peer) is not None
 
 
 def _give_large_memory_back() -> None:
@@ -282,7 +308,7 @@ def main() -> None:
         log.warning("protobuf runs without its C part: translation is ten times slower")
     try:
         uvloop.run(run(settings))
-    except Unsafe as error:
+    except (Unsafe, Unusable) as error:
         _fail(str(error), 2)
     except PortTaken as error:
         _fail(str(error), CONFIGURATION)

@@ -4,12 +4,27 @@ Knows neither gRPC nor HTTP. `sent`, the promise every error carries, is kept he
 """
 
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from discordproxy_api.principal import DEFAULT_APP, Principal
 
 Sent = Literal["no", "yes", "unknown"]
 
-DEFAULT_APP = "default"
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What a call is about to change, for the audit log.
+
+    Attributes:
+        what: the RPC, or the route of a `Request`.
+        where: the places it reaches, as the log shows them.
+        content: text the caller sends, "" unless the operator wants it.
+    """
+
+    what: str
+    where: str = "-"
+    content: str = ""
 
 
 @dataclass(slots=True)
@@ -19,7 +34,10 @@ class Call:
     Attributes:
         rpc: name of the RPC, "SendChannelMessage".
         request_id: names the call in errors and logs.
-        app: the calling application as it names itself; shares of the limits are given by it.
+        app: name of the calling application, which it gives itself where there are no keys.
+        principal: who calls and what it may; shares of the limits are given by it.
+        peer: address of the caller, in gRPC's form.
+        deed: what the call changes, None for reads.
         deadline_at: loop time at which the caller stops caring.
         priority: "high", "normal" or "low".
         max_wait_s: longest wait for a limit in seconds; None waits until the deadline.
@@ -32,6 +50,9 @@ class Call:
     rpc: str
     request_id: str
     app: str = DEFAULT_APP
+    principal: Principal = field(default_factory=Principal)
+    peer: str = ""
+    deed: Deed | None = None
     deadline_at: float = float("inf")
     priority: str = "normal"
     max_wait_s: float | None = None

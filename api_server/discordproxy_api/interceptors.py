@@ -7,6 +7,7 @@ import asyncio
 import logging
 import re
 import secrets
+import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,12 +21,15 @@ from grpc import StatusCode
 from grpc.aio import AbortError, ServerInterceptor
 
 from discordproxy_api import errors
-from discordproxy_api.call import CURRENT, DEFAULT_APP, Call
+from discordproxy_api.access import audit
+from discordproxy_api.call import CURRENT, Call
 from discordproxy_api.drain import Drain
 from discordproxy_api.error_details import render
 from discordproxy_api.errors import ApiError
 from discordproxy_api.handler_kinds import wrap
 from discordproxy_api.metrics import Metrics
+from discordproxy_api.principal import DEFAULT_APP
+from discordproxy_api.tally import Failure
 from discordproxy_ratelimit.logs import FIELDS
 
 log = logging.getLogger("discordproxy_api")
@@ -89,26 +93,32 @@ class Identity(Layer):
 
 
 class AccessLog(Layer):
-    """Counts and logs each call with its outcome; never what it carried."""
+    """Counts and logs each call with its outcome; never what it carried.
 
-    def __init__(self, metrics: Metrics) -> None:
+    Args:
+        audited: whether calls that may change something are also told to the audit log.
+    """
+
+    def __init__(self, metrics: Metrics, *, audited: bool = False) -> None:
         super().__init__()
         self._metrics = metrics
+        self._audited = audited
 
     @asynccontextmanager
-    async def around(self, kind: Kind, context: Any) -> AsyncIterator[None]:  # noqa: ARG002 - same for all layers
+    async def around(self, kind: Kind, context: Any) -> AsyncIterator[None]:
         """Serve one call; see `Layer.around`."""
         call = CURRENT.get()
         loop = asyncio.get_running_loop()
         began = loop.time()
         self._metrics.calls_in_progress.inc()
-        status, reason = StatusCode.OK, ""
+        self._metrics.tally.in_progress += 1
+        status, refused = StatusCode.OK, None
         try:
             yield
         except ApiError as error:
-            status, reason = error.status, error.reason
+            status, refused = error.status, error
             if error.scope == "proxy":
-                self._metrics.refusals.labels(reason).inc()
+                self._metrics.refusals.labels(error.reason).inc()
             raise
         except asyncio.CancelledError:
             status = StatusCode.CANCELLED if loop.time() < call.deadline_at else StatusCode.DEADLINE_EXCEEDED
@@ -121,13 +131,28 @@ class AccessLog(Layer):
             raise
         finally:
             self._metrics.calls_in_progress.dec()
-            self._count(call, status, loop.time() - began)
-            _log(call, status, reason, loop.time() - began)
+            self._metrics.tally.in_progress -= 1
+            took_s, reason = loop.time() - began, refused.reason if refused else ""
+            self._count(call, status, took_s)
+            if kind.method.startswith(SERVICE) and not kind.streams:
+                self._tally(call, status, refused, took_s)
+            _log(call, status, reason, took_s)
+            if self._audited and call.deed is not None:
+                audit.record(call, call.deed, status, reason)
 
     def _count(self, call: Call, status: StatusCode, took_s: float) -> None:
         self._metrics.calls.labels(call.rpc, status.name).inc()
         self._metrics.app_calls.labels(self._metrics.app(call.app), status.name).inc()
         self._metrics.call_seconds.labels(call.rpc).observe(took_s)
+
+    def _tally(self, call: Call, status: StatusCode, refused: ApiError | None, took_s: float) -> None:
+        tally, failed = self._metrics.tally, status not in {StatusCode.OK, StatusCode.CANCELLED}
+        tally.ended(self._metrics.app(call.app), failed=failed, took_s=took_s)
+        if failed:
+            failure = Failure(call.rpc, status.name)
+            if refused:
+                failure = Failure(call.rpc, status.name, refused.reason, refused.http_status, refused.code)
+            tally.failed(failure, app=call.app, request_id=call.request_id, at=time.time())
 
 
 class Admission(Layer):

@@ -2,17 +2,26 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from discordproxy_api.tally import Tally
+
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
-MOST_APPS = 100
-OTHER_APPS = "other"
+MOST_APPS, MOST_TEMPLATES = 100, 300
+OTHER = "other"
 
 
 class Metrics:
-    """The metrics of one worker, in a registry of their own."""
+    """The metrics of one worker, in a registry of their own.
+
+    Attributes:
+        registry: what a scrape gets.
+        tally: what the worker tells the others about itself.
+    """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
+        self.tally = Tally()
         self._apps: set[str] = set()
+        self._templates: set[str] = set()
         self.calls = self._counter("calls", "Calls answered", "rpc", "status")
         self.app_calls = self._counter("app_calls", "Calls answered, by calling application", "app", "status")
         self.call_seconds = self._histogram("call_seconds", "Time to answer a call, waiting included", "rpc")
@@ -29,15 +38,17 @@ class Metrics:
         self.idempotent_calls = self._counter("idempotent_calls", "Calls with an idempotency key", "outcome")
         self.event_streams = self._gauge("event_streams", "Subscribers of events")
         self.events_sent = self._counter("events_sent", "Events handed to subscribers")
+        self.wrong_keys = self._counter("wrong_keys", "Calls with a key nobody holds")
+        self.certificate_expires = self._gauge("certificate_expires_timestamp_seconds", "End of the TLS certificate")
         self.serving = self._gauge("serving", "1 while the service is healthy", "service")
 
     def app(self, name: str) -> str:
         """Return the label for an application: callers name themselves, so only the first names are kept."""
-        if name not in self._apps:
-            if len(self._apps) >= MOST_APPS:
-                return OTHER_APPS
-            self._apps.add(name)
-        return name
+        return _capped(name, self._apps, MOST_APPS)
+
+    def template(self, name: str) -> str:
+        """Return the label for a route's template: the RPC Request takes any path, so only the first ones are kept."""
+        return _capped(name, self._templates, MOST_TEMPLATES)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"discordproxy_{name}", text, labels, registry=self.registry)
@@ -47,3 +58,11 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
         return Histogram(f"discordproxy_{name}", text, labels, registry=self.registry, buckets=_SECONDS)
+
+
+def _capped(name: str, known: set[str], most: int) -> str:
+    if name not in known:
+        if len(known) >= most:
+            return OTHER
+        known.add(name)
+    return name

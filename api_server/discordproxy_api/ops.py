@@ -1,6 +1,8 @@
 """The worker's HTTP port for operators: alive, ready, metrics. Most load balancers cannot ask gRPC."""
 
 import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -13,13 +15,28 @@ class PortTaken(Exception):  # noqa: N818 - says what is the case
     """The address cannot be listened on; the text says what to do."""
 
 
-class Ops:
-    """Serves /livez, /healthz (the same), /readyz and /metrics."""
+Guard = Callable[[Mapping[str, str], str], bool]
+"""From a request's headers and its peer's address to whether it may see more than health."""
 
-    def __init__(self, health: Health, metrics: Metrics) -> None:
+OPEN = frozenset({"/livez", "/healthz", "/readyz"})
+
+
+class Ops:
+    """Serves /livez, /healthz (the same), /readyz and /metrics.
+
+    Args:
+        guard: asked for everything but health; None lets everybody in.
+        tls: serves HTTPS.
+    """
+
+    def __init__(
+        self, health: Health, metrics: Metrics, *, guard: Guard | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._health = health
         self._metrics = metrics
-        app = web.Application()
+        self._guard = guard
+        self._tls = tls
+        app = web.Application(middlewares=[web.middleware(self._guarded)])
         app.router.add_get("/livez", self._alive)
         app.router.add_get("/healthz", self._alive)
         app.router.add_get("/readyz", self._ready)
@@ -34,7 +51,7 @@ class Ops:
         """
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, host, port).start()
+            await web.TCPSite(self._runner, host, port, ssl_context=self._tls).start()
         except OSError:
             raise PortTaken(
                 f"cannot listen on {host}:{port}; stop what listens there or set DISCORDPROXY_HTTP_PORT"
@@ -44,6 +61,16 @@ class Ops:
     async def close(self) -> None:
         """Stop listening."""
         await self._runner.cleanup()
+
+    async def _guarded(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        guard = None if request.path in OPEN else self._guard
+        if guard is not None and not guard(request.headers, request.remote or ""):
+            text = "This page needs a key that may see the status: as bearer token, or as password.\n"
+            headers = {"WWW-Authenticate": 'Basic realm="Discord Proxy"'}
+            return web.Response(status=401, text=text, headers=headers)
+        return await handler(request)
 
     async def _alive(self, _request: web.Request) -> web.Response:
         return web.Response(text="alive\n")  # never depends on Redis or Discord: a restart would not help them

@@ -185,7 +185,7 @@ class Rest:
         return self._broker.acquire(
             request.route,
             deadline=None if deadline == float("inf") else deadline,
-            caller=Caller(app=call.app, priority=call.priority, weight=1.0),
+            caller=Caller(app=call.app, priority=call.priority, weight=call.principal.share),
             max_wait_s=None if call.max_wait_s is None else max(0.0, call.max_wait_s - tries.waited_s),
             retry_of=tries.retry_of,
         )
@@ -205,7 +205,8 @@ class Rest:
         return _judge(answer, request, call, permit, verdict.retry_after_s)
 
     def _observe(self, request: RestRequest, status: int, began: float) -> None:
-        template = request.route.name.partition(" ")[2]
+        template = self._metrics.template(request.route.name.partition(" ")[2])
+        self._metrics.tally.requested()
         self._metrics.discord_requests.labels(request.method, template, str(status)).inc()
         self._metrics.discord_seconds.labels(request.method).observe(asyncio.get_running_loop().time() - began)
 

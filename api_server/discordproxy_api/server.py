@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -37,6 +37,7 @@ class ServerOptions:
         max_message_bytes: largest request that is received.
         drain_timeout_s: from the signal to the end, the lame duck included.
         lame_duck_s: how long calls are still taken after health says NOT_SERVING.
+        credentials: for TLS; None listens in plain text.
     """
 
     host: str
@@ -45,6 +46,7 @@ class ServerOptions:
     reflection: bool = True
     drain_timeout_s: float = 30.0
     lame_duck_s: float = 0.0
+    credentials: grpc.ServerCredentials | None = field(default=None, repr=False)
 
 
 class Server:
@@ -92,13 +94,18 @@ class Server:
         host, port = self._options.host, self._options.port
         try:
             _try_to_bind(host, port)
-            bound = self._server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+            bound = self._listen(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         except (OSError, RuntimeError):
             raise PortTaken(
                 f"cannot listen on {host}:{port}; stop what listens there or set DISCORDPROXY_HOST, DISCORDPROXY_PORT"
             ) from None
         await self._server.start()
         return bound
+
+    def _listen(self, address: str) -> int:
+        if self._options.credentials is None:
+            return self._server.add_insecure_port(address)
+        return self._server.add_secure_port(address, self._options.credentials)
 
     async def close(self) -> None:
         """Stop at once; after `stop` there is nothing left to do."""

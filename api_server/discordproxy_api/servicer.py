@@ -11,6 +11,8 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from discordproxy_api import errors
+from discordproxy_api.access.permission import Permission
+from discordproxy_api.access.reach import Reach
 from discordproxy_api.call import CURRENT, Call
 from discordproxy_api.contract import Rpc
 from discordproxy_api.idempotency import LONGEST_KEY, Idempotency, Once
@@ -34,8 +36,16 @@ class Procedure(Protocol):
 class Servicer:
     """All procedures as gRPC handlers."""
 
-    def __init__(self, procedures: Mapping[str, Procedure], *, uploads: Uploads, idempotency: Idempotency) -> None:
+    def __init__(
+        self,
+        procedures: Mapping[str, Procedure],
+        *,
+        uploads: Uploads,
+        idempotency: Idempotency,
+        permission: Permission,
+    ) -> None:
         self._procedures = procedures
+        self._permission = permission
         self._uploads = uploads
         self._idempotency = idempotency
 
@@ -59,7 +69,8 @@ class Servicer:
 
     async def _answer(self, procedure: Procedure, received: Received, call: Call) -> Message:
         rpc = procedure.rpc
-        job, once = self._begin(procedure, received, call)
+        job, once, reach = self._begin(procedure, received, call)
+        await self._permission.check(reach, call)
         if once is None:
             return _checked(rpc, await job.run())
 
@@ -68,15 +79,16 @@ class Servicer:
 
         return rpc.response_type.FromString(await self._idempotency.run(once, call, perform))
 
-    def _begin(self, procedure: Procedure, received: Received, call: Call) -> tuple[Job, Once | None]:
+    def _begin(self, procedure: Procedure, received: Received, call: Call) -> tuple[Job, Once | None, Reach]:
         """Decode and read a request; when this returns, nothing holds its bytes any more."""
         request: Any = decode(procedure.rpc, received.take())
         _read_options(request, call)
         job = procedure.job(request, call)
+        reach = self._permission.read(procedure.rpc, request, call)
         if not call.idempotency_key or procedure.rpc.method == "GET":
-            return job, None
+            return job, None, reach
         request.ClearField("options")
-        return job, Once.of(call, request.SerializeToString(deterministic=True), job.repeat)
+        return job, Once.of(call, request.SerializeToString(deterministic=True), job.repeat), reach
 
 
 def _reader(context: Any) -> Callable[[], Any]:

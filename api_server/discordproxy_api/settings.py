@@ -1,9 +1,11 @@
 """Settings of an API worker: names, defaults, units. Read in `__main__` only."""
 
 import os
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from discordproxy_ratelimit.settings import SharedSettings
 
@@ -44,6 +46,23 @@ class ApiSettings(SharedSettings):
     allow_anonymous: bool = Field(
         default=False,
         description="whether to listen beyond this machine although anybody who connects may then use the bot",
+    )
+    keys_file: Path | None = Field(
+        None, description="TOML file of the applications' keys and what each may do; unset: nobody needs a key"
+    )
+    tls_cert: Path | None = Field(
+        None, description="PEM file of the certificate and its chain: gRPC and HTTP are then encrypted"
+    )
+    tls_key: Path | None = Field(None, description="PEM file of the certificate's private key, without passphrase")
+    tls_client_ca: Path | None = Field(
+        None, description="PEM file of the authorities whose client certificates are asked for; unset: of nobody"
+    )
+    audit: bool | None = Field(
+        None,
+        description="whether each writing call leaves a line in the audit log; unset: if callers show who they are",
+    )
+    audit_content: bool = Field(
+        default=False, description="whether the audit log also shows the text that is written; it may be private"
     )
 
     http_timeout: Seconds = Field(30.0, description="seconds a request to Discord may take, uploads more by size")
@@ -94,3 +113,17 @@ class ApiSettings(SharedSettings):
         0.0,
         description="seconds a stopping worker still takes calls, so that balancers notice; part of the drain timeout",
     )
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            missing = "DISCORDPROXY_TLS_KEY" if self.tls_key is None else "DISCORDPROXY_TLS_CERT"
+            raise ValueError(f"{missing} is not set: a certificate and its key are needed together")
+        if self.tls_client_ca is not None and self.tls_cert is None:
+            raise ValueError("DISCORDPROXY_TLS_CLIENT_CA needs DISCORDPROXY_TLS_CERT and DISCORDPROXY_TLS_KEY")
+        return self
+
+    @property
+    def knows_callers(self) -> bool:
+        """Whether callers have to show who they are."""
+        return self.keys_file is not None or self.tls_client_ca is not None

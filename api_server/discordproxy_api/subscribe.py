@@ -16,6 +16,9 @@ from grpc import StatusCode
 
 from discordproxy.events_pb2 import Event, SubscribeEventsRequest
 from discordproxy_api import errors
+from discordproxy_api.access.permission import Permission
+from discordproxy_api.access.subscription import narrow
+from discordproxy_api.call import CURRENT
 from discordproxy_api.contract import Rpc
 from discordproxy_api.drain import Drain
 from discordproxy_api.errors import ApiError
@@ -79,6 +82,7 @@ class Subscribe:
         *,
         drain: Drain,
         metrics: Metrics,
+        permission: Permission,
         options: StreamOptions,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -86,6 +90,7 @@ class Subscribe:
         self._events = events
         self._drain = drain
         self._metrics = metrics
+        self._permission = permission
         self._options = options
         self._chance = chance
 
@@ -138,7 +143,10 @@ class Subscribe:
             raise errors.invalid_field("types", "BASE_TYPE_CHOICES", f"{error}.") from None
         except IntentOffError as error:
             raise errors.refusal(StatusCode.FAILED_PRECONDITION, "INTENT_OFF", f"{error}.") from None
-        return Filter(types, frozenset(request.guild_ids), frozenset(request.channel_ids)), cursor
+        wish = await narrow(
+            self._permission, CURRENT.get(), types=types, guilds=request.guild_ids, channels=request.channel_ids
+        )
+        return Filter(*wish), cursor
 
     async def _require_gateway(self) -> tuple[str, ...]:
         """Return the intents the bot is connected with; raises ApiError when nobody is there to connect."""

@@ -11,6 +11,8 @@ import pytest
 from discordproxy.discord_api_pb2 import SendChannelMessageRequest
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
 from discordproxy_api import errors
+from discordproxy_api.access.permission import Permission
+from discordproxy_api.access.whereabouts import Map
 from discordproxy_api.call import CURRENT
 from discordproxy_api.contract import load_contract
 from discordproxy_api.drain import Drain
@@ -205,12 +207,17 @@ class Forgetful:
         return Job(run, Repeat.NEVER)
 
 
+async def no_channel(_channel_id, _call):
+    return None
+
+
 async def test_a_procedure_without_an_answer_fails_instead_of_an_empty_ok():
     drain, metrics = Drain(), Metrics()
     servicer = Servicer(
         {"SendChannelMessage": Forgetful()},
         uploads=Uploads(UploadLimits(), drain=drain, metrics=metrics),
         idempotency=Idempotency(FakeNotes(), kept_s=1.0, drain=drain, metrics=metrics),
+        permission=Permission(load_contract(), Map(no_channel)),
     )
     server = grpc.aio.server(interceptors=[Identity()])
     server.add_generic_rpc_handlers((servicer.handler(),))

@@ -1,0 +1,34 @@
+"""Reads the file of keys."""
+
+import logging
+from collections.abc import Collection
+from pathlib import Path
+
+from discordproxy_api.access.keys import KeyFileError, KeyRing, read_keys
+from discordproxy_api.access.watched import Unusable, Watched, read_file
+
+log = logging.getLogger("discordproxy_api.access")
+
+SETTING = "DISCORDPROXY_KEYS_FILE"
+_WRITABLE_BY_OTHERS = 0o022
+
+
+def watch_keys(path: Path, *, rpcs: Collection[str], bots: Collection[str] = ()) -> Watched[KeyRing]:
+    """Return the keys of a file, which is read again when it changes.
+
+    Raises:
+        Unusable: it cannot be read, or what it says cannot be followed.
+    """
+    return Watched([path], lambda: _read(path, rpcs, bots))
+
+
+def _read(path: Path, rpcs: Collection[str], bots: Collection[str]) -> KeyRing:
+    try:
+        ring = read_keys(read_file(path, SETTING).decode(), rpcs=rpcs, bots=bots)
+    except UnicodeDecodeError:
+        raise Unusable(f"{SETTING}: {str(path)!r} is not a text file") from None
+    except KeyFileError as error:
+        raise Unusable(f"{SETTING}: {str(path)!r} cannot be used: {error}") from None
+    if path.stat().st_mode & _WRITABLE_BY_OTHERS:
+        log.warning("%s can be changed by other users, who could give themselves keys: chmod 600 %s", SETTING, path)
+    return ring

@@ -1,0 +1,191 @@
+"""API keys: how they look, how they are kept, how one is recognised. Pure.
+
+A key is 256 random bits, so nobody finds it by trying, and a single SHA-256 is enough to keep it: slow hashes protect
+what people choose, and would let everybody who sends wrong keys spend our time.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Collection, Iterable
+from datetime import UTC, date, datetime, time
+from typing import Annotated, Literal
+
+import tomllib
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from typing_extensions import Self
+
+from discordproxy_api.principal import APP_NAME, Principal
+from discordproxy_api.scopes import READ, WRITE, Scopes
+
+PREFIX = "dpk_"
+"""Every key begins like this, so that people and scanners recognise one in the wrong place."""
+
+FORM = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
+NAME_LENGTH = 8
+
+AppName = Annotated[str, Field(pattern=f"^{APP_NAME.pattern}$")]
+Snowflake = Annotated[int, Field(ge=1, lt=1 << 64)]
+Route = Annotated[str, Field(pattern=r"^(GET|POST|PUT|PATCH|DELETE|\*) [/*]\S*$")]
+
+
+class KeyFileError(ValueError):
+    """A key file cannot be used; the text names the entry, the problem and the fix."""
+
+
+class Entry(BaseModel):
+    """One table `[[keys]]` of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    app: AppName
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    certificate: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    rpcs: tuple[str, ...] | None = None
+    requests: tuple[Route, ...] | None = None
+    guilds: frozenset[Snowflake] = frozenset()
+    channels: frozenset[Snowflake] = frozenset()
+    direct_messages: bool | None = None
+    events: frozenset[str] | None = None
+    priority: Literal["low", "normal", "high"] = "high"
+    share: Annotated[float, Field(ge=0.01, le=100)] = 1.0
+    calls_per_s: Annotated[float, Field(ge=0.01, le=10_000)] | None = None
+    bot: str = ""
+    status: bool | None = None
+    expires: datetime | date | None = None
+
+    @field_validator("guilds", "channels")
+    @classmethod
+    def _not_empty(cls, value: frozenset[int]) -> frozenset[int]:
+        if not value:
+            raise ValueError("an empty list would allow every place; leave it out for that")
+        return value
+
+    @model_validator(mode="after")
+    def _one_credential(self) -> Self:
+        if (self.sha256 is None) == (self.certificate is None):
+            raise ValueError("needs either sha256 (`discordproxy keys new` prints it) or certificate")
+        return self
+
+    @property
+    def principal(self) -> Principal:
+        """What the entry grants."""
+        scopes = Scopes(
+            rpcs=self.rpcs,
+            requests=self.requests,
+            guilds=self.guilds,
+            channels=self.channels,
+            direct_messages=self.direct_messages,
+            events=self.events,
+            priority=self.priority,
+        )
+        return Principal(
+            app=self.app,
+            key=self.sha256[:NAME_LENGTH] if self.sha256 else f"certificate:{self.certificate}",
+            scopes=scopes,
+            share=self.share,
+            calls_per_s=self.calls_per_s,
+            bot=self.bot,
+            status=scopes.unlimited if self.status is None else self.status,
+            expires_at=_instant(self.expires),
+        )
+
+
+class KeyFile(BaseModel):
+    """The whole file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    keys: tuple[Entry, ...] = ()
+
+
+class KeyRing:
+    """The keys in force. The repr tells nothing of them."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._by_start: dict[str, list[tuple[str, Principal]]] = {}
+        self._by_certificate: dict[str, Principal] = {}
+        for entry in entries:
+            if entry.sha256:
+                start = entry.sha256[:NAME_LENGTH]
+                self._by_start.setdefault(start, []).append((entry.sha256, entry.principal))
+            elif entry.certificate:
+                self._by_certificate[entry.certificate] = entry.principal
+
+    def holder_of(self, key: str) -> Principal | None:
+        """Return whose key it is. The time this takes tells nothing about the keys there are."""
+        found = None
+        digest = digest_of(key)
+        for known, principal in self._by_start.get(digest[:NAME_LENGTH], ()):
+            if hmac.compare_digest(known, digest):
+                found = principal
+        return found
+
+    def holder_of_certificate(self, names: Iterable[str]) -> Principal | None:
+        """Return who presents a certificate with one of these names."""
+        return next((found for name in names if (found := self._by_certificate.get(name))), None)
+
+
+def new_key() -> str:
+    """Return a key nobody has seen yet."""
+    return PREFIX + secrets.token_urlsafe(32)
+
+
+def digest_of(key: str) -> str:
+    """Return what is kept of a key."""
+    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+
+
+def read_keys(text: str, *, rpcs: Collection[str] = (), bots: Collection[str] = ()) -> KeyRing:
+    """Return the keys of a file's text.
+
+    Args:
+        text: TOML.
+        rpcs: names of all RPCs; a pattern that matches none is an error.
+        bots: names of all bots, in a deployment of several.
+
+    Raises:
+        KeyFileError: it is not valid.
+    """
+    try:
+        entries = KeyFile.model_validate(tomllib.loads(text)).keys
+    except tomllib.TOMLDecodeError as error:
+        raise KeyFileError(f"is not valid TOML: {error}") from None
+    except ValidationError as error:
+        raise KeyFileError(_first(error)) from None
+    for number, entry in enumerate(entries, 1):
+        if problem := _problem(entry, rpcs, bots):
+            raise KeyFileError(f"key {number} ({entry.app}): {problem}")
+    seen = [entry.sha256 or entry.certificate for entry in entries]
+    if twice := next((entry for entry in entries if seen.count(entry.sha256 or entry.certificate) > 1), None):
+        raise KeyFileError(f"two entries hold the same key ({twice.principal.key}); remove one")
+    return KeyRing(entries)
+
+
+def _problem(entry: Entry, rpcs: Collection[str], bots: Collection[str]) -> str:
+    for pattern in entry.rpcs or ():
+        single = Scopes(rpcs=(pattern,))
+        if rpcs and pattern not in {READ, WRITE} and not any(single.allows_rpc(name, reads=True) for name in rpcs):
+            return f"rpcs: {pattern!r} matches no RPC; give names such as SendChannelMessage, patterns, read or write"
+    if (bots or entry.bot) and entry.bot not in {"", *bots}:
+        return f"bot: {entry.bot!r} is not in the file of DISCORDPROXY_BOTS" + (
+            f"; it has {', '.join(bots)}" if bots else ""
+        )
+    return ""
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = [str(part + 1) if isinstance(part, int) else str(part) for part in first["loc"]]
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = f"there is no such setting of a key; known are {', '.join(Entry.model_fields)}"
+    return f"{' '.join(where).replace('keys ', 'key ', 1)}: {message}"
+
+
+def _instant(value: datetime | date | None) -> datetime | None:
+    if value is None:
+        return None
+    instant = value if isinstance(value, datetime) else datetime.combine(value, time())
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)

@@ -1,0 +1,101 @@
+"""Decides whether an application may do what a call asks for, before anything is spent on it; says what is missing."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from grpc import StatusCode
+
+from discordproxy_api import errors
+from discordproxy_api.access.audit import content_of
+from discordproxy_api.access.reach import Reach, reach_of, reach_of_request
+from discordproxy_api.access.whereabouts import Map
+from discordproxy_api.call import Call, Deed
+from discordproxy_api.contract import Rpc
+from discordproxy_api.errors import ApiError
+from discordproxy_api.principal import Principal
+from discordproxy_api.scopes import REQUEST
+from discordproxy_ratelimit.route import template_of
+
+DEPTH = 3
+"""A thread lies in a channel, the channel in a category."""
+
+_ASKING = ("Get", "List", "Search", "Compute")
+
+
+def is_read(rpc: Rpc) -> bool:
+    """Tell whether an RPC changes nothing."""
+    return rpc.method == "GET" if rpc.method else rpc.streaming or rpc.name.startswith(_ASKING)
+
+
+def check_rpc(principal: Principal, rpc: Rpc) -> None:
+    """Raise ApiError unless the application may call the RPC at all."""
+    if not principal.scopes.allows_rpc(rpc.name, reads=is_read(rpc)):
+        raise denied(principal, f"may not call {rpc.name}; its rpcs would have to name it")
+
+
+def denied(principal: Principal, what: str) -> ApiError:
+    """Return the refusal; `what` says what the application may not and what would allow it."""
+    return errors.refusal(StatusCode.PERMISSION_DENIED, "FORBIDDEN_BY_OPERATOR", f"The application {principal} {what}.")
+
+
+class Permission:
+    """What applications may do with one bot.
+
+    Args:
+        places: where the bot's channels lie.
+        audit_content: whether the audit log shows what is written.
+    """
+
+    def __init__(self, contract: Mapping[str, Rpc], places: Map, *, audit_content: bool = False) -> None:
+        self._readers = {name: reach_of(rpc) for name, rpc in contract.items()}
+        self._places = places
+        self._audit_content = audit_content
+
+    def read(self, rpc: Rpc, request: Any, call: Call) -> Reach:
+        """Return what a valid request reaches, and note it for the audit log.
+
+        Raises:
+            ApiError: the application may not use this route.
+        """
+        call.priority = call.principal.scopes.lower(call.priority)
+        content = content_of(request) if self._audit_content else ""
+        if rpc.name != REQUEST:
+            reach = self._readers[rpc.name](request)
+            call.deed = None if is_read(rpc) else Deed(rpc.name, str(reach), content)
+            return reach
+        route = f"{request.method} {template_of(request.path)[0]}"
+        query = [(pair.name, pair.value) for pair in request.query]
+        authorized = bool(request.authorization)
+        reach = reach_of_request(request.method, request.path, query, request.json, authorized=authorized)
+        call.deed = None if request.method == "GET" else Deed(route, str(reach), content)
+        if not call.principal.scopes.allows_route(route):
+            raise denied(call.principal, f"may not use {route}; its requests would have to name it")
+        return reach
+
+    async def check(self, reach: Reach, call: Call) -> None:
+        """Raise ApiError unless the application is for every place that the call reaches."""
+        principal, scopes = call.principal, call.principal.scopes
+        if reach.to_users and not scopes.may_write_to_users:
+            raise denied(principal, "may not write to users; direct_messages would have to be true")
+        if scopes.everywhere or reach.by_token:
+            return
+        if reach.unplaced:
+            raise denied(principal, "is for some places only, and this call names none that could be checked")
+        for guild_id in sorted(reach.guilds - scopes.guilds):
+            raise denied(principal, f"is not for guild {guild_id}; its guilds would have to name it")
+        for channel_id in sorted(reach.channels - scopes.channels):
+            await self._check_channel(channel_id, call)
+
+    async def _check_channel(self, channel_id: int, call: Call) -> None:
+        scopes, current = call.principal.scopes, channel_id
+        for _ in range(DEPTH):
+            found = await self._places.of(current, call)
+            if found.guild_id in scopes.guilds or {current, found.parent_id} & scopes.channels:
+                return
+            if found.known and not found.guild_id and scopes.may_write_to_users:
+                return  # a direct message
+            if not found.parent_id or not scopes.channels:
+                break
+            current = found.parent_id
+        text = f"is not for channel {channel_id}; its channels or guilds would have to name it"
+        raise denied(call.principal, text)

@@ -1,0 +1,40 @@
+"""What a subscriber gets of the events it asks for: nothing a key is not for. An empty wish means all it may have."""
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from discordproxy_api.access.permission import Permission, denied
+from discordproxy_api.access.reach import Reach
+from discordproxy_api.call import Call
+
+
+class Wish(NamedTuple):
+    """Names of events, guilds and channels; empty for all."""
+
+    types: frozenset[str]
+    guilds: frozenset[int]
+    channels: frozenset[int]
+
+
+async def narrow(
+    permission: Permission,
+    call: Call,
+    *,
+    types: Collection[str],
+    guilds: Collection[int],
+    channels: Collection[int],
+) -> Wish:
+    """Return the wish within the scopes of the call's application; raise ApiError if it names something outside them.
+
+    Guilds and channels of a subscription both have to match an event, so with channels named its guilds only narrow.
+    """
+    scopes = call.principal.scopes
+    if forbidden := scopes.forbidden_events(types):
+        raise denied(call.principal, f"may not subscribe to {', '.join(forbidden)}; its events would have to name it")
+    wish = Wish(frozenset(types) or scopes.events or frozenset(), frozenset(guilds), frozenset(channels))
+    if scopes.everywhere:
+        return wish
+    await permission.check(Reach(frozenset() if channels else wish.guilds, wish.channels), call)
+    if wish.guilds or wish.channels:
+        return wish
+    return wish._replace(guilds=scopes.guilds, channels=frozenset() if scopes.guilds else scopes.channels)

@@ -1,0 +1,53 @@
+"""Where a channel lies, for permission checks: the gateway's cache knows most, Discord is asked for the rest."""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+from discordproxy_api.call import Call
+from discordproxy_api.errors import ApiError
+from discordproxy_api.outbound import RestRequest
+from discordproxy_api.rest import Rest
+from discordproxy_api.retry import Repeat
+from discordproxy_api.routed import document_of
+from discordproxy_ratelimit.route import route_of
+
+_TEMPLATE = "/channels/{channel_id}"
+_NOT_FOR_US = {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
+
+Cached = Callable[[int], Awaitable[dict[str, Any] | None]]
+"""From a channel's id to what the cache holds of it, with its `guild_id`; None when it is not there."""
+
+
+class ChannelLookup:
+    """Finds channels; see `access.whereabouts.Find`."""
+
+    def __init__(self, rest: Rest, cached: Cached) -> None:
+        self._rest = rest
+        self._cached = cached
+
+    async def find(self, channel_id: int, call: Call) -> dict[str, Any] | None:
+        """Return a channel, None if there is none for the bot. Costs a request where the cache does not know it.
+
+        Raises:
+            ApiError: Discord could not be asked.
+        """
+        known = await self._cached(channel_id)
+        return known or await self._ask(channel_id, call)
+
+    async def _ask(self, channel_id: int, call: Call) -> dict[str, Any] | None:
+        parameters = {"channel_id": str(channel_id)}
+        request = RestRequest(
+            method="GET",
+            path=f"/channels/{channel_id}",
+            route=route_of("GET", _TEMPLATE, parameters),
+            repeat=Repeat.ALWAYS,
+            effect=False,
+        )
+        try:
+            document = document_of(await self._rest.send(request, call))
+        except ApiError as error:
+            if error.http_status in _NOT_FOR_US:
+                return None
+            raise
+        return document if isinstance(document, dict) else None

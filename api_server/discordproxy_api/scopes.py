@@ -1,0 +1,75 @@
+"""What a key allows: which calls, which places of Discord, how urgently. Pure."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+READ, WRITE = "read", "write"
+REQUEST = "Request"
+PRIORITIES = ("low", "normal", "high")
+
+
+@dataclass(frozen=True, slots=True)
+class Scopes:
+    """The limits of a key; the default has none.
+
+    Attributes:
+        rpcs: names or patterns of RPCs, `read` (all that change nothing) or `write`; None allows all.
+        requests: routes of RPC `Request`, "GET /guilds/{guild_id}/audit-logs", or patterns; None leaves it to `rpcs`,
+            where only its own name or a pattern matches it, since it can reach everything.
+        guilds: servers the key is for. With neither guilds nor channels it is for every place.
+        channels: channels it is for, and what lies in them: threads, or the channels of a category.
+        direct_messages: whether it may write to users; None: if it is for every place.
+        events: names of events it may subscribe to; None allows all.
+        priority: the highest one its calls can have.
+    """
+
+    rpcs: tuple[str, ...] | None = None
+    requests: tuple[str, ...] | None = None
+    guilds: frozenset[int] = frozenset()
+    channels: frozenset[int] = frozenset()
+    direct_messages: bool | None = None
+    events: frozenset[str] | None = None
+    priority: str = "high"
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether the key is for every place."""
+        return not (self.guilds or self.channels)
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether the key may do everything everywhere."""
+        return self.everywhere and self.rpcs is None and self.requests is None
+
+    @property
+    def may_write_to_users(self) -> bool:
+        """Whether direct messages are allowed."""
+        return self.everywhere if self.direct_messages is None else self.direct_messages
+
+    def allows_rpc(self, name: str, *, reads: bool) -> bool:
+        """Tell whether an RPC may be called at all."""
+        if name == REQUEST and self.requests is not None:
+            return bool(self.requests)
+        if self.rpcs is None:
+            return True
+        kind = READ if reads else WRITE
+        return any(fnmatchcase(name, pattern) or (pattern == kind and name != REQUEST) for pattern in self.rpcs)
+
+    def allows_route(self, route: str) -> bool:
+        """Tell whether `Request` may use a route, "METHOD /template"."""
+        return self.requests is None or any(_route_matches(route, pattern) for pattern in self.requests)
+
+    def lower(self, priority: str) -> str:
+        """Return the priority a call gets that asks for `priority`."""
+        return min(priority, self.priority, key=PRIORITIES.index)
+
+    def forbidden_events(self, types: Collection[str]) -> list[str]:
+        """Return the names among `types` that may not be subscribed to."""
+        return [] if self.events is None else sorted(set(types) - self.events)
+
+
+def _route_matches(route: str, pattern: str) -> bool:
+    """Compare; `*` stands for anything, and unlike in shell patterns nothing else is special."""
+    literal = pattern.replace("[", "[[]").replace("?", "[?]")
+    return fnmatchcase(route, literal)

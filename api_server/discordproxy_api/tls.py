@@ -1,0 +1,158 @@
+"""TLS of the worker's ports: certificates are read from files, checked, and read again when the files change."""
+
+import logging
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from discordproxy_api.access.watched import Unusable, Watched, read_file
+
+log = logging.getLogger("discordproxy_api.tls")
+
+CERT, KEY, CLIENT_CA = "DISCORDPROXY_TLS_CERT", "DISCORDPROXY_TLS_KEY", "DISCORDPROXY_TLS_CLIENT_CA"
+WARN_BEFORE = timedelta(days=14)
+_READABLE_BY_ALL = 0o004
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """Where the PEM files are: certificate with its chain, its key, and the authorities of client certificates."""
+
+    cert: Path
+    key: Path
+    client_ca: Path | None = None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Every file."""
+        return (self.cert, self.key, *([self.client_ca] if self.client_ca else []))
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """Checked certificates.
+
+    Attributes:
+        expires_at: when the server's own one ends.
+        for_grpc: gRPC's form of them.
+        for_http: a context of the standard library; it asks no client for a certificate.
+    """
+
+    expires_at: datetime
+    for_grpc: Any = field(repr=False)
+    for_http: ssl.SSLContext = field(repr=False)
+
+
+class Tls:
+    """The certificates in force.
+
+    Raises:
+        Unusable: they cannot be served.
+    """
+
+    def __init__(self, files: TlsFiles, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._watched = Watched(files.paths, lambda: read_certificates(files, now()))
+        self._asks_clients = files.client_ca is not None
+        self._served: Certificates | None = None
+
+    @property
+    def current(self) -> Certificates:
+        """The newest good ones."""
+        return self._watched.get()
+
+    def for_grpc(self) -> grpc.ServerCredentials:
+        """Return credentials that take over changed files with the next handshake; open connections stay."""
+        return grpc.dynamic_ssl_server_credentials(self.current.for_grpc, self._fetch, self._asks_clients)
+
+    def for_http(self) -> ssl.SSLContext:
+        """Return a context that does the same."""
+
+        def take_newest(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+            connection.context = self.current.for_http
+
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.sni_callback = take_newest
+        return context
+
+    def _fetch(self) -> Any:
+        """Return the certificates if they are others than at the last handshake; gRPC calls this in its own thread."""
+        newest = self.current
+        if newest is self._served:
+            return None
+        self._served = newest
+        return newest.for_grpc
+
+
+def read_certificates(files: TlsFiles, now: datetime) -> Certificates:
+    """Read and check the files.
+
+    Raises:
+        Unusable: one cannot be read or parsed, the key is another certificate's, or the certificate is not valid now.
+    """
+    chain, key = read_file(files.cert, CERT), read_file(files.key, KEY)
+    certificate = _certificates(chain, CERT, files.cert)[0]
+    _check_key(key, certificate, files)
+    _check_time(certificate, files.cert, now)
+    roots = None
+    if files.client_ca is not None:
+        roots = read_file(files.client_ca, CLIENT_CA)
+        _certificates(roots, CLIENT_CA, files.client_ca)
+    return Certificates(
+        expires_at=certificate.not_valid_after_utc,
+        for_grpc=grpc.ssl_server_certificate_configuration([(key, chain)], root_certificates=roots),
+        for_http=_context(files),
+    )
+
+
+def _certificates(pem: bytes, setting: str, path: Path) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(pem)
+    except ValueError:
+        raise Unusable(f"{setting}: {str(path)!r} holds no certificate; a PEM file is needed") from None
+
+
+def _check_key(pem: bytes, certificate: x509.Certificate, files: TlsFiles) -> None:
+    try:
+        key = load_pem_private_key(pem, password=None)
+    except TypeError:
+        raise Unusable(f"{KEY}: {str(files.key)!r} is encrypted; give a key without passphrase") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise Unusable(f"{KEY}: {str(files.key)!r} holds no private key; a PEM file is needed") from None
+    form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+    if key.public_key().public_bytes(*form) != certificate.public_key().public_bytes(*form):
+        raise Unusable(
+            f"{KEY}: {str(files.key)!r} does not belong to the certificate in {str(files.cert)!r} ({CERT}); "
+            "its own certificate must come first in that file"
+        )
+    if files.key.stat().st_mode & _READABLE_BY_ALL:
+        log.warning("%s can be read by every user of this machine: chmod 600 %s", KEY, files.key)
+
+
+def _check_time(certificate: x509.Certificate, path: Path, now: datetime) -> None:
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if now > ends:
+        raise Unusable(f"{CERT}: the certificate in {str(path)!r} expired on {ends:%Y-%m-%d %H:%M} UTC; renew it")
+    if now < begins:
+        raise Unusable(
+            f"{CERT}: the certificate in {str(path)!r} is valid only from {begins:%Y-%m-%d %H:%M} UTC on; "
+            "check this machine's clock"
+        )
+    if ends - now < WARN_BEFORE:
+        log.warning("the certificate in %s expires on %s UTC", path, f"{ends:%Y-%m-%d %H:%M}")
+
+
+def _context(files: TlsFiles) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(files.cert, files.key)
+    except (OSError, ssl.SSLError) as error:
+        raise Unusable(f"{CERT}: {str(files.cert)!r} cannot be served ({type(error).__name__})") from None
+    return context
