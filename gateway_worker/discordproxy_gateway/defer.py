@@ -5,9 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from redis.exceptions import RedisError
-
-from discordproxy_gateway.events.interactions import DEFERRED, Interactions
+from discordproxy_gateway.events.interactions import Deferral, Interactions
+from discordproxy_gateway.events.tail import EventsUnavailableError
 from discordproxy_gateway.tasks import end
 
 log = logging.getLogger(__name__)
@@ -57,7 +56,7 @@ class Deferrer:
         self._send = send
         self._after_s = after_s
         self._private = private
-        self._failures: tuple[type[BaseException], ...] = (*failures, RedisError, OSError)
+        self._failures = failures
         self._tasks: set[asyncio.Task[None]] = set()
 
     def note(self, interaction: dict[str, Any], received_at: float) -> None:
@@ -65,7 +64,8 @@ class Deferrer:
         body = deferred_response(interaction, private=self._private)
         if not self._after_s or body is None:
             return
-        task = asyncio.create_task(self._defer(interaction["id"], interaction["token"], body, received_at))
+        deferral = Deferral(body["type"], str(interaction.get("application_id", "")))
+        task = asyncio.create_task(self._defer(interaction["id"], interaction["token"], body, deferral, received_at))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -74,13 +74,24 @@ class Deferrer:
         if self._tasks:
             await end(*self._tasks)
 
-    async def _defer(self, interaction_id: str, token: str, body: dict[str, Any], received_at: float) -> None:
+    async def _defer(
+        self, interaction_id: str, token: str, body: dict[str, Any], deferral: Deferral, received_at: float
+    ) -> None:
         now = asyncio.get_running_loop().time()
         await asyncio.sleep(max(0.0, received_at + self._after_s - now))
         if asyncio.get_running_loop().time() - received_at > EXPIRED_S:
             return
         try:
-            if await self._interactions.claim(interaction_id, DEFERRED) is None:
-                await self._send(interaction_id, token, body)
+            if await self._interactions.defer(interaction_id, deferral):
+                await self._give(interaction_id, token, body, deferral)
+        except EventsUnavailableError as error:
+            log.warning("interaction %s could not be deferred: %s", interaction_id, error)
+
+    async def _give(self, interaction_id: str, token: str, body: dict[str, Any], deferral: Deferral) -> None:
+        try:
+            await self._send(interaction_id, token, body)
         except self._failures as error:
             log.warning("interaction %s could not be deferred: %s", interaction_id, type(error).__name__)
+            await self._interactions.give_back(interaction_id)
+        else:
+            await self._interactions.note_deferred(interaction_id, deferral)

@@ -15,6 +15,12 @@ BAD_TOKEN = (
 )
 
 
+ENDPOINT_SET = (
+    "this application has an interactions endpoint URL, so Discord sends slash commands and clicks there and not "
+    f"here; remove it on the General Information page of {PORTAL} to get them as INTERACTION_CREATE events"
+)
+
+
 class GatewayError(Exception):
     """Why a connection ends from our side.
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import aiohttp
 import discord
@@ -25,6 +26,9 @@ HANDSHAKE_S = 30.0
 
 CLOSE_S = 1.0
 """Bound of waiting for Discord to confirm a close."""
+
+CALLBACK_S = 3.0
+"""Discord takes no first response later than that."""
 
 HAND_OVER = 4000
 """Close code that keeps the session for a successor; 1000 and 1001 would end it (Discord: gateway, disconnecting)."""
@@ -94,6 +98,7 @@ class Bot(discord.Client):
             member_cache_flags=discord.MemberCacheFlags.none(),
         )
         self.recorder = Recorder()
+        self._callbacks: aiohttp.ClientSession | None = None
         self._connection.parsers = self.recorder
 
     def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
@@ -117,10 +122,27 @@ class Bot(discord.Client):
     async def respond(self, interaction_id: str, token: str, body: dict[str, Any]) -> None:
         """Send the first response to an interaction; raises one of REFUSALS.
 
-        Callbacks are outside the bot's global limit (Discord: receiving and responding), so no permit is needed.
+        Callbacks are outside the bot's global limit (Discord: receiving and responding), so no permit is needed; they
+        would count if the bot's token came with them.
         """
-        path = "/interactions/{webhook_id}/{webhook_token}/callback"
-        await self.http.request(Route("POST", path, webhook_id=interaction_id, webhook_token=token), json=body)
+        path = f"interactions/{quote(interaction_id, safe='')}/{quote(token, safe='')}/callback"
+        if self._callbacks is None:
+            timeout = aiohttp.ClientTimeout(total=CALLBACK_S)
+            self._callbacks = aiohttp.ClientSession(timeout=timeout, headers={"User-Agent": self.http.user_agent})
+        url = yarl.URL(f"{Route.BASE}/{path}", encoded=True)
+        async with self._callbacks.post(url, json=body, raise_for_status=True):
+            return
+
+    async def interactions_endpoint(self) -> str:
+        """Return the address Discord sends interactions to instead of the gateway, "" for none; raises REFUSALS."""
+        application = await self.http.request(Route("GET", "/applications/@me"))
+        return application.get("interactions_endpoint_url") or ""
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._callbacks is not None:
+            await self._callbacks.close()
+        await super().close()
 
     def use_shards(self, shard_count: int) -> None:
         """Tell Discord of so many shards in every IDENTIFY from now on."""

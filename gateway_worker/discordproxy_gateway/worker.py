@@ -21,7 +21,7 @@ from discordproxy_gateway.scripts import Scripts
 from discordproxy_gateway.session import fingerprint_of
 from discordproxy_gateway.session_store import SessionStore
 from discordproxy_gateway.shard import Plan, Shard
-from discordproxy_gateway.tasks import race, together
+from discordproxy_gateway.tasks import end, race, together
 from discordproxy_gateway.writer import Retention
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,11 @@ class Worker:
         try:
             shards = await race(self._prepare(), stop)
             if shards is not None:
-                await together(shard.run(stopping) for shard in shards)
+                looking = asyncio.create_task(self._warn_of_endpoint())
+                try:
+                    await together(shard.run(stopping) for shard in shards)
+                finally:
+                    await end(looking)
         except failures.FatalError as error:
             await self._record(error)
             raise
@@ -82,6 +86,18 @@ class Worker:
             stop.cancel()
             if self._bot is not None:
                 await self._bot.close()
+
+    async def _warn_of_endpoint(self) -> None:
+        """Tell the operator if interactions cannot arrive here."""
+        if self._bot is None:
+            return
+        try:
+            endpoint = await self._bot.interactions_endpoint()
+        except REFUSALS as error:
+            log.info("the application's settings could not be read: %s", type(error).__name__)
+            return
+        if endpoint:
+            log.warning("%s", failures.ENDPOINT_SET)
 
     @property
     def _identity(self) -> str:

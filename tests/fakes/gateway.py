@@ -50,6 +50,7 @@ class FakeGateway:
     Attributes:
         guilds: what a new session is told, one GUILD_CREATE each.
         members: guild id -> members for op 8.
+        callback_status: HTTP status of the answer to interaction callbacks.
         identify_answer: close code given instead of READY, None for a good start.
         seen: counts of connections, identifies, resumes, refused_resumes, heartbeats, chunk_requests, logins.
     """
@@ -66,6 +67,8 @@ class FakeGateway:
         self.sessions: dict[str, FakeSession] = {}
         self.heartbeats: list[int | None] = []
         self.callbacks: list[tuple[str, dict[str, Any]]] = []
+        self.callback_status = 204
+        self.interactions_endpoint: str | None = None
         self.close_codes: list[int | None] = []
         self.chunked: list[str] = []
         self._heartbeat_s = heartbeat_s
@@ -78,6 +81,7 @@ class FakeGateway:
             [
                 web.get("/api/v10/users/@me", self._me),
                 web.get("/api/v10/gateway/bot", self._gateway_bot),
+                web.get("/api/v10/applications/@me", self._application),
                 web.post("/api/v10/interactions/{id}/{token}/callback", self._callback),
                 web.get("/{where:gateway|resume}", self._websocket),
                 web.get("/{where:gateway|resume}/", self._websocket),
@@ -171,10 +175,14 @@ class FakeGateway:
         url = f"ws://127.0.0.1:{self.port}/gateway"
         return self._json({"url": url, "shards": self.shards, "session_start_limit": limit})
 
+    async def _application(self, _request: web.Request) -> web.Response:
+        return self._json({"id": BOT["id"], "interactions_endpoint_url": self.interactions_endpoint})
+
     async def _callback(self, request: web.Request) -> web.Response:
+        assert "Authorization" not in request.headers, "with the bot's token, a callback counts as a global call"
         self.callbacks.append((request.match_info["id"], orjson.loads(await request.read())))
         self._changed.set()
-        return web.Response(status=204)
+        return web.Response(status=self.callback_status)
 
     async def _websocket(self, request: web.Request) -> web.WebSocketResponse:
         self.seen["connections"] += 1

@@ -11,7 +11,7 @@ from discordproxy_gateway.events.cursor import BadCursorError, Cursor, Position
 from discordproxy_gateway.events.entry import Entry
 from discordproxy_gateway.events.filters import Filter, IntentOffError, UnknownEventError, check_types
 from discordproxy_gateway.events.hub import EventHub, Item, Kind, Subscription
-from discordproxy_gateway.events.interactions import APPLICATION, DEFERRED, Interactions
+from discordproxy_gateway.events.interactions import Deferral, Interactions
 from discordproxy_gateway.events.tail import (
     BLOCK_MS,
     CursorExpiredError,
@@ -21,12 +21,11 @@ from discordproxy_gateway.events.tail import (
 )
 
 __all__ = [
-    "APPLICATION",
     "BLOCK_MS",
-    "DEFERRED",
     "BadCursorError",
     "Cursor",
     "CursorExpiredError",
+    "Deferral",
     "Entry",
     "EventHub",
     "EventsError",

@@ -1,32 +1,84 @@
 """Who gives the first response to an interaction: the application, or the gateway worker when time runs out."""
 
-from redis.asyncio import Redis
+from dataclasses import dataclass, replace
 
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from discordproxy_gateway.events.tail import EventsUnavailableError
 from discordproxy_gateway.keys import Keys
 
 TOKEN_LIFE_S = 15 * 60
 """How long the token of an interaction is good for (Discord: receiving and responding)."""
 
-APPLICATION = "application"
-DEFERRED = "deferred"
+_APPLICATION = "application"
+_DEFERRING, _DEFERRED = "deferring", "deferred"
+
+
+@dataclass(frozen=True, slots=True)
+class Deferral:
+    """How the gateway worker puts an interaction off.
+
+    Attributes:
+        response_type: Discord's number of the response it gives: 5 for a message later, 6 for an update later.
+        application_id: whose webhook the real answer goes to.
+        given: Discord has taken the response; before that there is nothing to edit.
+    """
+
+    response_type: int
+    application_id: str
+    given: bool = False
+
+    def __str__(self) -> str:
+        return f"{_DEFERRED if self.given else _DEFERRING} {self.response_type} {self.application_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Deferral":
+        """Read what `str` has written."""
+        state, response_type, application_id = text.split(" ")
+        return cls(int(response_type), application_id, given=state == _DEFERRED)
 
 
 class Interactions:
-    """One record per interaction decides, so that Discord gets exactly one first response."""
+    """One record per interaction decides, so that Discord gets exactly one first response.
+
+    Every method raises EventsUnavailableError while Redis is away.
+    """
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
 
-    async def claim(self, interaction_id: int | str, who: str) -> str | None:
-        """Claim the first response for `who`; None when it is theirs, else the name of who was earlier.
+    async def answer(self, interaction_id: int | str) -> Deferral | None:
+        """Claim the first response for an application; a deferral when the gateway worker was earlier."""
+        earlier = await self._claim(interaction_id, _APPLICATION)
+        return None if earlier in {None, _APPLICATION} else Deferral.parse(str(earlier))
 
-        An application that finds DEFERRED edits the original response instead.
-        """
-        key = self._keys.interaction(interaction_id)
-        earlier = await self._redis.set(key, who, nx=True, get=True, ex=TOKEN_LIFE_S)
-        return earlier.decode() if isinstance(earlier, bytes) else None
+    async def defer(self, interaction_id: int | str, deferral: Deferral) -> bool:
+        """Claim the first response for the gateway worker; False when somebody was earlier."""
+        return await self._claim(interaction_id, str(deferral)) is None
+
+    async def note_deferred(self, interaction_id: int | str, deferral: Deferral) -> None:
+        """Let applications know that Discord took the deferral."""
+        try:
+            await self._redis.set(self._key(interaction_id), str(replace(deferral, given=True)), xx=True, keepttl=True)
+        except (RedisError, OSError) as error:
+            raise EventsUnavailableError("Redis does not answer") from error
 
     async def give_back(self, interaction_id: int | str) -> None:
         """Let others answer: Discord did not take the response that was claimed."""
-        await self._redis.delete(self._keys.interaction(interaction_id))
+        try:
+            await self._redis.delete(self._key(interaction_id))
+        except (RedisError, OSError) as error:
+            raise EventsUnavailableError("Redis does not answer") from error
+
+    async def _claim(self, interaction_id: int | str, who: str) -> str | None:
+        """Return None when the claim is granted, else who was earlier."""
+        try:
+            earlier = await self._redis.set(self._key(interaction_id), who, nx=True, get=True, ex=TOKEN_LIFE_S)
+        except (RedisError, OSError) as error:
+            raise EventsUnavailableError("Redis does not answer") from error
+        return earlier.decode() if isinstance(earlier, bytes) else None
+
+    def _key(self, interaction_id: int | str) -> str:
+        return self._keys.interaction(interaction_id)

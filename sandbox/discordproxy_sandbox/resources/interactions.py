@@ -1,5 +1,6 @@
 """Interactions: a user's click or command, its first response within three seconds, its follow-ups for 15 minutes."""
 
+import base64
 import secrets
 
 from discordproxy_sandbox.errors import Json, discord_error
@@ -22,11 +23,13 @@ def interact(
 ) -> Json:
     """Let a user use a command (2), component (3) or modal (5); returns what INTERACTION_CREATE tells the bot."""
     channel = world.channel(channel_id)
+    interaction_id = world.new_id()
+    token = f"interaction:{interaction_id}:{secrets.token_urlsafe(60)}"  # as Discord makes them
     interaction: Json = {
-        "id": world.new_id(),
+        "id": interaction_id,
         "application_id": world.bot_id,
         "type": kind,
-        "token": secrets.token_urlsafe(60),
+        "token": base64.urlsafe_b64encode(token.encode()).decode().rstrip("="),
         "version": 1,
         "channel_id": channel.id,
         "channel": channel.data,
