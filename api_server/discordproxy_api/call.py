@@ -3,6 +3,7 @@
 Knows neither gRPC nor HTTP. `sent`, the promise every error carries, is kept here and nowhere else.
 """
 
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal
@@ -45,6 +46,7 @@ class Call:
         left_at: loop time at which the first request left, None before.
         attempts: how many HTTP requests have left for this call.
         answer_status: HTTP status of Discord's last answer, 0 before the first.
+        before_effect: awaited before the first request leaves that does what the caller asks for; it may raise.
     """
 
     rpc: str
@@ -60,6 +62,7 @@ class Call:
     left_at: float | None = None
     attempts: int = 0
     answer_status: int = 0
+    before_effect: Callable[[], Awaitable[None]] | None = None
     _flying: int = 0
     _done: bool = False
     _doubt: bool = False
@@ -103,6 +106,10 @@ class Call:
     def doubt(self) -> None:
         """Note that somebody else may have done what this call asks for."""
         self._doubt = True
+
+    def trust(self) -> None:
+        """Note that nobody else has done it after all."""
+        self._doubt = False
 
 
 CURRENT: ContextVar[Call] = ContextVar("discordproxy_call")

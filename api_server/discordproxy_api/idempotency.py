@@ -1,7 +1,8 @@
 """The caller's idempotency key: the first call with it does the work, the others get its result.
 
-The result is kept where all workers see it. A call whose caller went away goes on once something has left, because the
-caller will come back with the same key. What may have happened without anybody knowing is said so, not repeated.
+The result is kept where all workers see it. The others wait for as long as the first shows signs of life, also while it
+is still in a queue. A call whose caller went away goes on once something has left, because the caller will come back
+with the same key. What may have happened without anybody knowing is said so, not repeated.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from grpc import StatusCode
 
@@ -27,10 +29,13 @@ log = logging.getLogger("discordproxy_api.idempotency")
 LEASE_S = 15.0
 LONGEST_KEY = 256
 _DONE, _DOUBT = b"=", b"?"
-_UNKNOWN_AFTER_S = 30.0
 _PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 Perform = Callable[[], Awaitable[bytes]]
+
+
+class _OvertakenError(Exception):
+    """The claim ended while this call could not renew it, and another call has it now; nothing has been sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +95,22 @@ class Idempotency:
         Raises:
             ApiError: `perform` failed; the key was used for another request; or the first call's outcome is unknown.
         """
-        owner = uuid.uuid4().hex
-        try:
-            result = await self._claim(once, call, owner)
-        except BrokerError as error:
-            raise errors.from_broker(error) from None
-        if result is not None:
-            self._metrics.idempotent_calls.labels("kept").inc()
-            return result
-        self._metrics.idempotent_calls.labels("first").inc()
+        while True:
+            owner = uuid.uuid4().hex
+            try:
+                result = await self._claim(once, call, owner)
+            except BrokerError as error:
+                raise errors.from_broker(error) from None
+            if result is not None:
+                self._metrics.idempotent_calls.labels("kept").inc()
+                return result
+            self._metrics.idempotent_calls.labels("first").inc()
+            try:
+                return await self._be_first(once, call, owner, perform)
+            except _OvertakenError:
+                log.warning("An idempotency key was claimed by another call meanwhile [%s]", call.request_id)
+
+    async def _be_first(self, once: Once, call: Call, owner: str, perform: Perform) -> bytes:
         task = asyncio.create_task(self._first(once, call, owner, perform))
         self._running.add(task)
         task.add_done_callback(self._forget)
@@ -111,21 +123,21 @@ class Idempotency:
 
     async def _claim(self, once: Once, call: Call, owner: str) -> bytes | None:
         """Return the kept result, or None when this call is to do the work."""
-        loop = asyncio.get_running_loop()
-        began, turn = loop.time(), 0
+        turn = 0
         while True:
             claim = await self._notes.claim(once.key, once.request, owner=owner, lease_s=LEASE_S)
-            if claim.state == "ours":
-                return None
             if claim.state == "other":
                 text = "This idempotency key was used for another request."
                 raise errors.invalid_field("options.idempotency_key", "IDEMPOTENCY_KEY_REUSED", text)
             if claim.result.startswith(_DONE):
                 return claim.result[len(_DONE) :]
-            if claim.state == "settled" and self._may_take_over(once, claim.result):
+            if claim.state == "ours":
+                call.trust()
                 return None
-            if claim.state == "settled" and loop.time() - began > _UNKNOWN_AFTER_S:
-                call.doubt()
+            call.doubt()  # the first may have taken effect or may still do, whatever becomes of this call
+            if claim.state == "settled":
+                if self._may_take_over(once, claim.result):
+                    return None
                 raise _unknown()
             async with self._drain.interruptible():
                 await asyncio.sleep(_PAUSES_S[min(turn, len(_PAUSES_S) - 1)])
@@ -138,32 +150,43 @@ class Idempotency:
 
     async def _first(self, once: Once, call: Call, owner: str, perform: Perform) -> bytes:
         renewal = asyncio.create_task(self._renew(once, owner))
+        inherited = call.in_doubt  # an earlier call's doubt is older than ours, and only a result ends it
+        if once.repeat is Repeat.NEVER:
+            call.before_effect = partial(self._leave, once, owner)
         try:
             try:
-                if once.repeat is Repeat.NEVER:  # should this worker die now, nobody may run it again
-                    await self._note(once, owner, _DOUBT, self._kept_s)
                 result = await perform()
-            except BaseException:
-                await self._failed(once, call, owner)
+            except _OvertakenError:
                 raise
-            await self._note(once, owner, _DONE + result, self._kept_s)
+            except BaseException:
+                if not inherited:
+                    await self._failed(once, call, owner)
+                raise
+            await self._note(once, owner, _DONE + result)
             return result
         finally:
             renewal.cancel()
 
+    async def _leave(self, once: Once, owner: str) -> None:
+        """Should this worker die from here on, nobody may run the call again."""
+        claim = await self._notes.leave(
+            once.key, once.request, owner=owner, result=_DOUBT, lease_s=LEASE_S, ttl_s=self._kept_s
+        )
+        if claim.state != "ours":
+            raise _OvertakenError
+
     async def _failed(self, once: Once, call: Call, owner: str) -> None:
         """Let the next call with this key try, unless that could double what this one did."""
-        harmless = call.sent == "no" or once.repeat is Repeat.ALWAYS
-        if once.repeat is Repeat.NEVER and harmless:
-            await self._note(once, owner, _DOUBT, 0.001)  # the doubt noted before has gone
-        elif harmless:
+        if call.sent == "no" or once.repeat is Repeat.ALWAYS:
             await self._quietly(self._notes.release(once.key, owner=owner))
-        elif once.repeat is Repeat.NONCE:
+        elif once.repeat is Repeat.NEVER:
+            await self._note(once, owner, _DOUBT)
+        else:
             age_s = 0.0 if call.left_at is None else asyncio.get_running_loop().time() - call.left_at
-            await self._note(once, owner, _DOUBT + str(self._wall_clock() - age_s).encode(), self._kept_s)
+            await self._note(once, owner, _DOUBT + str(self._wall_clock() - age_s).encode())
 
-    async def _note(self, once: Once, owner: str, result: bytes, ttl_s: float) -> None:
-        await self._quietly(self._notes.settle(once.key, once.request, owner=owner, result=result, ttl_s=ttl_s))
+    async def _note(self, once: Once, owner: str, result: bytes) -> None:
+        await self._quietly(self._notes.settle(once.key, once.request, owner=owner, result=result, ttl_s=self._kept_s))
 
     async def _quietly(self, change: Awaitable[None]) -> None:
         try:
@@ -172,7 +195,7 @@ class Idempotency:
             log.warning("An idempotency key could not be kept up to date: %s", error)
 
     async def _renew(self, once: Once, owner: str) -> None:
-        while once.repeat is not Repeat.NEVER:
+        while True:
             await asyncio.sleep(LEASE_S / 3)
             await self._quietly(self._renewed(once, owner))
 

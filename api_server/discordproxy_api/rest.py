@@ -69,6 +69,13 @@ class _Flight:
         self.permit: Permit | None = None
         self.left = False
 
+    async def prepare(self) -> None:
+        """Let others know what is about to happen, where it may happen once only."""
+        prepare = self.call.before_effect
+        if prepare is not None and self.request.effect:
+            self.call.before_effect = None
+            await prepare()
+
     def leaves(self) -> None:
         """Take note that the first byte is about to go out."""
         assert self.permit is not None, "nothing is sent without a permit"  # noqa: S101 - a broken promise of ours
@@ -192,8 +199,9 @@ class Rest:
 
     async def _exchange(self, flight: _Flight, permit: Permit) -> _Landing:
         request, call = flight.request, flight.call
-        began = asyncio.get_running_loop().time()
         try:
+            await flight.prepare()
+            began = asyncio.get_running_loop().time()
             answer = await self._http.exchange(request, flight.leaves)
         except BrokerError as error:  # the permit ran out before the first byte
             return _Landing(error=errors.from_broker(error))

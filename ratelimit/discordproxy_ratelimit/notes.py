@@ -46,11 +46,21 @@ class Notes:
             key: the caller's idempotency key, already made unique per method.
             request: fingerprint of the request; the same key with another one is `other`.
             owner: this call; claiming again with it renews the lease.
-            lease_s: after this time without a renewal another call may claim the key.
+            lease_s: after this time without a renewal another call may claim the key, or learns what `leave` noted.
         """
         reply = await self._link.run(
             CLAIM, [f"{self._tag}once:{key}"], ["claim", request, owner, int(lease_s * 1000), b""]
         )
+        return Claim(reply[0].decode(), reply[1])
+
+    async def leave(self, key: str, request: str, *, owner: str, result: bytes, lease_s: float, ttl_s: float) -> Claim:
+        """Note what others find should this call not live to settle its key; until then they see it pending.
+
+        Anything but `ours` means that the lease ended meanwhile and the key is somebody else's. Raises
+        BrokerUnavailable.
+        """
+        arguments = ["leave", request, owner, int(lease_s * 1000), result, int(ttl_s * 1000)]
+        reply = await self._link.run(CLAIM, [f"{self._tag}once:{key}"], arguments)
         return Claim(reply[0].decode(), reply[1])
 
     async def settle(self, key: str, request: str, *, owner: str, result: bytes, ttl_s: float) -> None:

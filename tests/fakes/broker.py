@@ -52,6 +52,9 @@ class FakeNotes:
             return Claim("settled", kept[2])
         return Claim("ours" if kept[1] == owner else "pending")
 
+    async def leave(self, key: str, request: str, *, owner: str, result: bytes, lease_s: float, ttl_s: float) -> Claim:
+        return await self.claim(key, request, owner=owner, lease_s=lease_s)
+
     async def settle(self, key: str, request: str, *, owner: str, result: bytes, ttl_s: float) -> None:
         self._check()
         self.claims[key] = [request, owner, result]
@@ -61,6 +64,21 @@ class FakeNotes:
     async def release(self, key: str, *, owner: str) -> None:
         self._check()
         self.claims.pop(key, None)
+
+
+class FakeQuota:
+    """Everybody's turn is now, unless `wait_s` or `refusal` says otherwise."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, float, float]] = []
+        self.wait_s = 0.0
+        self.refusal: BrokerError | None = None
+
+    async def take(self, app: str, *, per_s: float, patience_s: float) -> float:
+        self.taken.append((app, per_s, patience_s))
+        if self.refusal:
+            raise self.refusal
+        return self.wait_s
 
 
 @dataclass
@@ -82,6 +100,7 @@ class FakeBroker:
 
     def __post_init__(self) -> None:
         self.notes = FakeNotes()
+        self.quota = FakeQuota()
         self.gate = asyncio.Event()
         self.gate.set()
         self.draining = asyncio.Event()

@@ -18,6 +18,7 @@ from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.connection import connect
 from discordproxy_ratelimit.metrics import Decisions
 from fakes.broker import FakeNotes
+from fakes.eventually import eventually
 
 
 class Clock:
@@ -110,8 +111,15 @@ async def refused(call):
     raise invalid_field("x", "X", "refused")
 
 
-async def lost(call):
+async def leave(call):
+    """What `Rest` does before the first request leaves."""
+    if call.before_effect is not None:
+        await call.before_effect()
     call.left(asyncio.get_running_loop().time(), effect=True)
+
+
+async def lost(call):
+    await leave(call)
     call.lost(effect=True)
     raise invalid_field("x", "X", "lost")
 
@@ -145,8 +153,7 @@ async def test_lost_with_a_nonce_is_tried_again_while_discord_knows_it(world):
 
 
 @pytest.mark.parametrize("repeat", [Repeat.NONCE, Repeat.NEVER])
-async def test_lost_for_good_is_said_to_be_unknown(world, monkeypatch, repeat):
-    monkeypatch.setattr(module, "_UNKNOWN_AFTER_S", 0.0)
+async def test_lost_for_good_is_said_to_be_unknown(world, repeat):
     with pytest.raises(ApiError, match="lost"):
         await world.ask(lost, repeat=repeat)
     world.clock.now += NONCE_WINDOW_S + 1
@@ -185,30 +192,59 @@ async def test_a_caller_that_left_before_anything_was_sent_stops_the_call(world)
     assert world.runs == 2
 
 
-class SlowNotes(FakeNotes):
-    """Keeps a result, but tells so only when it may."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.settled, self.tell = asyncio.Event(), asyncio.Event()
-
-    async def settle(self, key, request, **how):
-        await super().settle(key, request, **how)
-        self.settled.set()
-        await self.tell.wait()
-
-
-async def test_a_caller_that_left_while_the_doubt_was_noted_leaves_no_doubt():
-    notes = SlowNotes()
-    world = World(notes)
-    first = asyncio.ensure_future(world.ask(repeat=Repeat.NEVER))
-    await notes.settled.wait()
+async def test_who_waits_says_the_truth_when_its_time_is_over(world):
+    """The first is still in a queue: nothing has happened, but it may at any time."""
+    first = asyncio.ensure_future(world.ask(lambda _call: asyncio.Event().wait(), repeat=Repeat.NEVER))
+    await world.running.wait()
+    call = world.call()
+    second = asyncio.ensure_future(world.ask(call=call, repeat=Repeat.NEVER))
+    await eventually(lambda: call.sent == "unknown")
     first.cancel()
+    assert await second == b"answer"
+    assert world.runs == 2
     await asyncio.gather(first, return_exceptions=True)
-    notes.tell.set()
-    await world.idempotency.finish()
-    assert world.runs == 0
+
+
+@pytest.mark.parametrize(("left", "runs", "sent"), [(False, 1, "no"), (True, 0, "unknown")])
+async def test_a_dead_worker_leaves_a_doubt_only_if_something_had_left(world, monkeypatch, left, runs, sent):
+    """Dead to the others: its lease is not renewed."""
+    monkeypatch.setattr(module, "LEASE_S", 0.2)
+    monkeypatch.setattr(Idempotency, "_renew", lambda *_: asyncio.Event().wait())
+    dead, buried = asyncio.Event(), asyncio.Event()
+
+    async def die(call):
+        if left:
+            await leave(call)
+        dead.set()
+        await buried.wait()
+        return b"too late"
+
+    first = asyncio.ensure_future(world.ask(die, repeat=Repeat.NEVER))
+    await dead.wait()
+    world.runs, call = 0, world.call()
+    (outcome,) = await asyncio.gather(world.ask(call=call, repeat=Repeat.NEVER), return_exceptions=True)
+    assert (world.runs, call.sent, getattr(outcome, "reason", "")) == (runs, sent, "OUTCOME_UNKNOWN" if left else "")
+    buried.set()
+    await first
+
+
+async def test_who_was_overtaken_sends_nothing_and_gets_the_others_result(world, monkeypatch):
+    """A worker that was stopped for longer than its lease and goes on just before its request leaves."""
+    monkeypatch.setattr(Idempotency, "_renew", lambda *_: asyncio.Event().wait())
+    monkeypatch.setattr(module, "LEASE_S", 0.05)
+    go_on, left = asyncio.Event(), []
+
+    async def stopped(call):
+        await go_on.wait()
+        await leave(call)
+        left.append(call)
+        return b"first"
+
+    first = asyncio.ensure_future(world.ask(stopped, repeat=Repeat.NEVER))
+    await world.running.wait()
     assert await world.ask(repeat=Repeat.NEVER) == b"answer"
+    go_on.set()
+    assert (await first, left) == (b"answer", [])
 
 
 class CountingNotes(FakeNotes):

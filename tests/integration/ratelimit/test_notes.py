@@ -81,6 +81,27 @@ async def test_a_dead_owners_claim_ends_with_its_lease(notes: Notes) -> None:
     await eventually(free)
 
 
+async def test_what_leaves_is_pending_while_its_owner_lives_and_a_doubt_afterwards(notes: Notes) -> None:
+    await notes.claim("k", "r", owner="a", lease_s=60)
+    assert await notes.leave("k", "r", owner="a", result=b"?", lease_s=60, ttl_s=60) == Claim("ours")
+    assert await notes.claim("k", "r", owner="b", lease_s=60) == Claim("pending")
+    assert await notes.claim("k", "r", owner="a", lease_s=0.02) == Claim("ours"), "a renewal, the last one"
+
+    async def doubted() -> bool:
+        return await notes.claim("k", "r", owner="b", lease_s=60) == Claim("settled", b"?")
+
+    await eventually(doubted)
+    await notes.settle("k", "r", owner="a", result=b"result", ttl_s=60)
+    assert await notes.claim("k", "r", owner="b", lease_s=60) == Claim("settled", b"result")
+
+
+async def test_who_was_overtaken_cannot_leave(notes: Notes) -> None:
+    await notes.claim("k", "r", owner="a", lease_s=60)
+    assert await notes.leave("k", "r", owner="b", result=b"?", lease_s=60, ttl_s=60) == Claim("pending")
+    await notes.settle("k", "r", owner="a", result=b"x", ttl_s=60)
+    assert await notes.leave("k", "r", owner="b", result=b"?", lease_s=60, ttl_s=60) == Claim("settled", b"x")
+
+
 async def test_only_one_of_many_is_first(notes: Notes) -> None:
     claims = await asyncio.gather(*[notes.claim("k", "r", owner=f"{i}", lease_s=60) for i in range(20)])
     assert sorted(claim.state for claim in claims) == ["ours"] + ["pending"] * 19
