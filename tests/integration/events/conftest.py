@@ -1,0 +1,64 @@
+"""Everything between Discord's gateway and a subscriber, in this process: gateway worker, Valkey, API worker, gRPC."""
+
+import asyncio
+import warnings
+
+import pytest
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # discord.py imports audioop
+    import discord as _  # noqa: F401
+
+from discordproxy_api.settings import ApiSettings
+from discordproxy_gateway.keys import Keys
+from discordproxy_gateway.worker import Options, Worker
+from discordproxy_ratelimit import connection
+from fakes.eventually import eventually
+from fakes.gateway import TOKEN, FakeGateway
+from integration.api.conftest import serve
+
+INTENTS = ("guilds", "messages", "reactions")
+
+
+@pytest.fixture
+async def gateway():
+    """A fake gateway of Discord."""
+    async with FakeGateway() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def redis(valkey):
+    client = connection.connect(valkey, timeout_s=10)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def keys(key_prefix):
+    return Keys(key_prefix, ApiSettings(DISCORD_BOT_TOKEN=TOKEN).bot_id)
+
+
+@pytest.fixture
+async def leader(gateway, redis, keys):
+    """A gateway worker that is connected."""
+    stopping = asyncio.Event()
+    worker = asyncio.create_task(
+        Worker(redis, keys, TOKEN, Options(rest_url=gateway.rest_url, intents=INTENTS, lease_s=1.0)).run(stopping)
+    )
+    await gateway.until(lambda: gateway.live)
+    await eventually(lambda: redis.exists(keys.stream_meta(0)))
+    yield stopping
+    stopping.set()
+    await worker
+
+
+@pytest.fixture
+def worker(gateway, valkey, key_prefix):
+    """Start an API worker: `async with worker() as served`."""
+
+    def begin(**settings):
+        values = {"DISCORD_BOT_TOKEN": TOKEN, "redis": valkey, "key_prefix": key_prefix, "event_heartbeat": 0.2}
+        return serve(gateway, **(values | settings))
+
+    return begin
