@@ -1,6 +1,6 @@
 """What the broker decided, as Prometheus metrics. Adding one is one line here and one call where it happens."""
 
-from collections import Counter as Counts
+from collections.abc import Callable
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
@@ -15,12 +15,12 @@ class Decisions:
 
     Args:
         registry: where they are collected; tests pass their own.
-
-    Attributes:
-        limited: 429 answers by scope since the start.
+        limited: told the scope of every 429.
     """
 
-    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+    def __init__(
+        self, registry: CollectorRegistry | None = None, *, limited: Callable[[str], None] = lambda _: None
+    ) -> None:
         r = registry or REGISTRY
         name = "discordproxy_permit"
         self._granted = Counter(f"{name}_granted", "Permits granted", registry=r)
@@ -36,7 +36,7 @@ class Decisions:
             "discordproxy_invalid_requests_left", "What Discord's limit per address still allows", registry=r
         )
         self._circuit = Gauge("discordproxy_circuit", "1 for the circuit's state", ["state"], registry=r)
-        self.limited: Counts[str] = Counts()
+        self._limited = limited
         self._degraded = Gauge("discordproxy_degraded", "1 while Redis is away and the local pace rules", registry=r)
 
     def granted(self, wait_s: float) -> None:
@@ -59,7 +59,7 @@ class Decisions:
         if answer.status == TOO_MANY:
             scope = answer.scope if answer.from_discord else "cloudflare"
             self._too_many.labels(scope).inc()
-            self.limited[scope] += 1
+            self._limited(scope)
             if outcome == "exhausted":
                 self._avoidable.inc()
 

@@ -12,6 +12,7 @@ SHORTEST = 6
 _BY_WORD = (
     (("://",), re.compile(r"(?<=://)[^\s/@]*:[^\s/@]+(?=@)"), HIDDEN),  # user and password in a URL
     (("/webhooks/", "/interactions/"), re.compile(r"(/(?:webhooks|interactions)/\d+/)[\w.~=%-]{16,}"), rf"\1{HIDDEN}"),
+    (("dpk_",), re.compile(r"dpk_[\w-]{16,}"), HIDDEN),  # a key of an application
     (("bot ", "bearer ", "basic "), re.compile(r"\b(Bot|Bearer|Basic) (?=\S*[A-Za-z])[\w.~+/=-]{8,}"), rf"\1 {HIDDEN}"),
     (
         ("token", "passw", "secret", "api_key", "api-key", "apikey", "authorization"),

@@ -59,6 +59,17 @@ async def inspect(client: Redis, url: str) -> tuple[str, list[str]]:
     return f"{name} {full}", found
 
 
+async def inspect_url(url: str) -> tuple[str, list[str]] | None:
+    """Return what `inspect` finds at `url`, None when nobody answers there."""
+    client = connect(url)
+    try:
+        return await inspect(client, url)
+    except (RedisError, OSError):
+        return None
+    finally:
+        await client.aclose()
+
+
 async def clients_gone(client: Redis, *, within_s: float) -> bool:
     """Wait until `client` holds the server's only connection; False if others stay longer than `within_s`."""
     try:

@@ -22,6 +22,7 @@ WEBHOOK = "aB3" + "x" * 65
         (f"alone {WEBHOOK} in a line", "alone *** in a line"),
         ('{"token": "abcdefgh", "id": 5}', '{"token": "***", "id": 5}'),
         ("url?api_key=abcdefgh&x=1", "url?api_key=***&x=1"),
+        (f"key dpk_{'k' * 43} expired", "key *** expired"),
         ("client_secret=abcdefgh", "client_secret=***"),
     ],
 )  # fmt: skip

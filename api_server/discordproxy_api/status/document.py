@@ -1,0 +1,231 @@
+"""From what workers, limits and gateway tell to the document that the status page and the terminal show. Pure.
+
+Numbers carry their unit in the name; instants are Unix seconds of Redis' clock. Everything is bounded: `MOST_*`.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from discordproxy_api.status.explain import explain
+from discordproxy_api.tally import CALLS, FAILURES, LATENCY, LATENCY_BOUNDS_MS, LIMITED, REQUESTS
+from discordproxy_gateway.cache import GatewayState, ShardState
+from discordproxy_ratelimit.board import TICK_S, Notices
+from discordproxy_ratelimit.circuit import BUDGET, CircuitState
+from discordproxy_ratelimit.survey import AccountState
+
+MOST_BUCKETS, MOST_APPS, MOST_ERRORS, MOST_SHARDS = 40, 8, 20, 64
+SLOWEST_MS = 2 * LATENCY_BOUNDS_MS[-1]
+"""What the class without an upper bound counts as."""
+
+Tick = Mapping[str, int]
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A lane as all workers together see it.
+
+    Attributes:
+        credential: whose limits, `bot` or `ip`.
+        lane: route and major parameter.
+        bucket: what it is charged to.
+        waiting: calls that wait.
+        oldest_s: for how long the first one has.
+    """
+
+    credential: str
+    lane: str
+    bucket: str
+    waiting: int
+    oldest_s: float
+
+
+def queues(posts: Iterable[Document]) -> list[Queue]:
+    """Return the lanes of all workers, those where most calls wait first."""
+    found: dict[tuple[str, str], Queue] = {}
+    for post in posts:
+        for credential, lane, bucket, waiting, oldest_s in post["lanes"]:
+            known = found.get((credential, lane))
+            found[credential, lane] = (
+                Queue(credential, lane, bucket, known.waiting + waiting, max(known.oldest_s, oldest_s))
+                if known
+                else Queue(credential, lane, bucket, waiting, oldest_s)
+            )
+    return sorted(found.values(), key=lambda queue: (-queue.waiting, queue.lane))[:MOST_BUCKETS]
+
+
+def document(
+    notices: Notices,
+    posts: Sequence[Document],
+    lanes: Sequence[Queue],
+    accounts: Mapping[str, AccountState],
+    circuit: CircuitState,
+    gateway: GatewayState,
+) -> Document:
+    """Return the whole document.
+
+    Args:
+        notices: what hangs on the board; its ticks are counted.
+        posts: its documents, read.
+        lanes: as `queues` gives them.
+        accounts: by credential.
+        circuit: of the machine that answers.
+        gateway: all of its connections.
+    """
+    bot, ticks = accounts["bot"], notices.ticks
+    return {
+        "at": notices.at,
+        "version": posts[0]["version"] if posts else "",
+        "workers": [_worker(post) for post in sorted(posts, key=lambda post: (post["host"], post["number"]))],
+        "gateway": _gateway(gateway),
+        "global": {
+            "limit": bot.global_limit,
+            "taken": bot.global_taken,
+            "waiting": bot.global_waiting,
+            "blocked_for_s": bot.blocked_for_s,
+        },
+        "circuit": {
+            "state": circuit.state,
+            "open_for_s": circuit.open_for_s,
+            "invalid": circuit.invalid,
+            "invalid_limit": BUDGET,
+        },
+        "waiting": sum(post["waiting"] for post in posts),
+        "held": sum(account.held for account in accounts.values()),
+        "buckets": [_bucket(lane, accounts[lane.credential]) for lane in lanes],
+        "limited": _by_name(ticks, LIMITED),
+        "apps": _apps(ticks),
+        "ticks": _ticks(notices),
+        "errors": _errors(posts, notices.at),
+    }
+
+
+def _worker(post: Document) -> Document:
+    return {name: value for name, value in post.items() if name not in {"lanes", "failures"}}
+
+
+def _gateway(state: GatewayState) -> Document:
+    return {
+        "ready": state.ready,
+        "failure": state.failure,
+        "identifies_left": state.identifies_left,
+        "guilds": state.guilds,
+        "intents": list(state.intents),
+        "shard_count": len(state.shards),
+        "shards": [_shard(shard) for shard in state.shards[:MOST_SHARDS]],
+    }
+
+
+def _shard(shard: ShardState) -> Document:
+    return {
+        "shard": shard.slot.shard_id,
+        "state": shard.state or "never started",
+        "held": shard.held,
+        "leader": shard.owner,
+        "age_s": shard.age_s,
+        "connected_since": shard.connected_since,
+        "reason": shard.reason,
+        **shard.counters,
+    }
+
+
+def _bucket(lane: Queue, account: AccountState) -> Document:
+    route, _, major = lane.lane.partition("|")
+    found = account.buckets[lane.bucket]
+    return {
+        "route": route,
+        "major": major,
+        "bucket": lane.bucket.partition("|")[0] if not lane.bucket.startswith("?") else "",
+        "waiting": lane.waiting,
+        "oldest_s": lane.oldest_s,
+        **asdict(found),
+    }
+
+
+def _by_name(ticks: Iterable[Tick], kind: str) -> dict[str, int]:
+    """Add up the counts of one kind by what stands behind its name, the largest first."""
+    total: Counter[str] = Counter()
+    for tick in ticks:
+        total.update({name[len(kind) :]: number for name, number in tick.items() if name.startswith(kind)})
+    return dict(total.most_common())
+
+
+def _apps(ticks: Sequence[Tick]) -> list[Document]:
+    failures = _by_name(ticks, FAILURES)
+    busiest = list(_by_name(ticks, CALLS).items())[:MOST_APPS]
+    return [
+        {
+            "app": app,
+            "calls": calls,
+            "failures": failures.get(app, 0),
+            "series": [tick.get(CALLS + app, 0) for tick in ticks],
+        }
+        for app, calls in busiest
+    ]
+
+
+def _ticks(notices: Notices) -> Document:
+    """Return the series: one number per tick, the last tick is not over; latencies are None where nobody called."""
+    ticks = notices.ticks
+    latencies = [_classes(tick) for tick in ticks]
+    return {
+        "every_s": TICK_S,
+        "last_at": notices.tick_at,
+        "calls": [_sum(tick, CALLS) for tick in ticks],
+        "failures": [_sum(tick, FAILURES) for tick in ticks],
+        "requests": [tick.get(REQUESTS, 0) for tick in ticks],
+        "limited": [_sum(tick, LIMITED) for tick in ticks],
+        "p50_ms": [percentile(classes, 0.5) for classes in latencies],
+        "p95_ms": [percentile(classes, 0.95) for classes in latencies],
+    }
+
+
+def _sum(tick: Tick, kind: str) -> int:
+    return sum(number for name, number in tick.items() if name.startswith(kind))
+
+
+def _classes(tick: Tick) -> list[int]:
+    return [tick.get(f"{LATENCY}{index}", 0) for index in range(len(LATENCY_BOUNDS_MS) + 1)]
+
+
+def percentile(classes: Sequence[int], share: float) -> float | None:
+    """Return the latency in ms that `share` of the calls do not exceed, read off between the bounds of its class."""
+    left = share * sum(classes)
+    if not left:
+        return None
+    bounds = (0, *LATENCY_BOUNDS_MS, SLOWEST_MS)
+    for count, low, high in zip(classes, bounds, bounds[1:], strict=True):
+        if count >= left:
+            return round(low + (high - low) * left / count, 1)
+        left -= count
+    return float(SLOWEST_MS)  # rounding
+
+
+def _errors(posts: Iterable[Document], now: float) -> list[Document]:
+    merged: dict[tuple[Any, ...], Document] = {}
+    for post in posts:
+        for *kind, count, at, app, request_id in post["failures"]:
+            known = merged.setdefault(tuple(kind), {"count": 0, "at": 0.0})
+            known["count"] += count
+            if at >= known["at"]:
+                known |= {"at": at, "app": app, "request_id": request_id}
+    latest = sorted(merged.items(), key=lambda item: -item[1]["at"])[:MOST_ERRORS]
+    return [_error(*kind, seen=seen, now=now) for kind, seen in latest]
+
+
+def _error(rpc: str, status: str, reason: str, http_status: int, code: int, *, seen: Document, now: float) -> Document:
+    explanation = explain(status, reason, http_status, code)
+    return {
+        "rpc": rpc,
+        "status": status,
+        "reason": reason,
+        "http_status": http_status,
+        "code": code,
+        "count": seen["count"],
+        "app": seen["app"],
+        "request_id": seen["request_id"],
+        "ago_s": max(0.0, now - seen["at"]),
+        **explanation._asdict(),
+    }

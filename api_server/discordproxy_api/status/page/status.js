@@ -1,0 +1,242 @@
+// Fetches status.json every second or two and shows it. All text is set as text, so nothing of it can become markup.
+import { legend, lines, spark, stacked } from "./charts.js";
+
+const EVERY_MS = 1500, MOST_BUCKETS = 15;
+const $ = (id) => document.getElementById(id);
+
+function h(tag, properties, ...children) {
+  const node = document.createElement(tag);
+  Object.assign(node, properties);
+  node.append(...children.filter((child) => child !== null && child !== undefined && child !== ""));
+  return node;
+}
+
+const text = (className, ...children) => h("span", { className }, ...children);
+const quiet = (words) => h("p", { className: "quiet" }, words);
+const pill = (words, kind) => text(`pill ${kind}`, words);
+
+function bar(share, kind = "") {
+  const inner = h("i", {});
+  inner.style.width = `${Math.round(100 * Math.min(1, Math.max(0, share)))}%`;
+  return h("div", { className: `bar ${kind}` }, inner);
+}
+
+function table(heads, rows) {
+  const cell = (tag) => ([className, content]) => h(tag, { className }, ...[content].flat());
+  return h("table", {},
+    h("thead", {}, h("tr", {}, ...heads.map(cell("th")))),
+    h("tbody", {}, ...rows.map((row) => h("tr", {}, ...row.map(cell("td"))))));
+}
+
+function duration(seconds) {
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+  return `${Math.floor(seconds / 86400)} d ${Math.floor((seconds % 86400) / 3600)} h`;
+}
+
+const ms = (value) => (value === null ? "–" : duration(value / 1000));
+const short = (value) => (value >= 10000 ? `${Math.round(value / 1000)}k` : `${Math.round(value * 10) / 10}`);
+
+// The last tick is not over: rates come from those that are.
+const finished = (values) => values.slice(0, -1);
+const lately = (values) => values.slice(-3).reduce((sum, value) => sum + value, 0) / 3;
+
+function problems(s) {
+  const found = [];
+  for (const worker of s.workers) {
+    if (worker.state !== "serving") found.push(`Worker ${worker.host}:${worker.pid} is ${worker.state}.`);
+  }
+  if (s.circuit.state !== "closed") found.push(`The circuit is ${s.circuit.state.replace("_", " ")}: Discord blocks this machine's address.`);
+  if (s.global.blocked_for_s > 0) found.push(`Discord's global limit was hit; nothing is sent for ${duration(s.global.blocked_for_s)}.`);
+  if (s.gateway.failure) found.push(s.gateway.failure);
+  else if (!s.gateway.ready) found.push("The gateway is not connected: messages are sent, but caches and events stand still.");
+  return found;
+}
+
+function showVerdict(found, s) {
+  const serving = s.workers.some((worker) => worker.state === "serving");
+  const kind = !found.length ? "good" : serving ? "warn" : "bad";
+  verdict(kind, { good: "all is well", warn: "needs attention", bad: "not serving" }[kind]);
+  $("problems").hidden = !found.length;
+  $("problems").replaceChildren(...found.map((line) => h("p", {}, line)));
+}
+
+function verdict(kind, words) {
+  $("verdict").className = `pill ${kind}`;
+  $("verdict").textContent = words;
+  document.title = kind === "good" ? "Discord Proxy" : `(!) Discord Proxy: ${words}`;
+}
+
+function tile(name, value, unit, note, extra) {
+  return h("div", { className: "tile" },
+    h("div", { className: "name" }, name),
+    h("div", { className: "value" }, value, unit ? h("small", {}, ` ${unit}`) : null),
+    extra, h("div", { className: "note", title: note }, note));
+}
+
+function showTiles(s) {
+  const t = s.ticks, rate = lately(finished(t.calls)) / t.every_s;
+  const calls = finished(t.calls).reduce((a, b) => a + b, 0), failures = finished(t.failures).reduce((a, b) => a + b, 0);
+  const latest = (values) => values.slice(-4).reverse().find((value) => value !== null) ?? null;
+  const oldest = Math.max(0, ...s.buckets.map((bucket) => bucket.oldest_s));
+  const used = s.circuit.invalid / s.circuit.invalid_limit, taken = s.global.taken / s.global.limit;
+  const level = (share) => (share > 0.8 ? "bad" : share > 0.5 ? "warn" : "");
+  $("tiles").replaceChildren(
+    tile("Calls", short(rate), "per second", `${calls} in five minutes`),
+    tile("Failed", calls ? `${((100 * failures) / calls).toFixed(failures && failures / calls < 0.1 ? 1 : 0)}` : "0", "%", `${failures} in five minutes`),
+    tile("Latency", ms(latest(t.p50_ms)), "median", `95 % within ${ms(latest(t.p95_ms))}`),
+    tile("Waiting", String(s.waiting), s.waiting === 1 ? "call" : "calls", s.waiting ? `the oldest for ${duration(oldest)}` : "nobody waits for a limit"),
+    tile("Global limit", `${s.global.taken}`, `of ${s.global.limit} slots`, s.global.waiting ? `${s.global.waiting} wait for one` : "in the last second", bar(taken)),
+    tile("Invalid requests", String(s.circuit.invalid), `of ${s.circuit.invalid_limit}`, `ten minutes; circuit ${s.circuit.state.replace("_", " ")}`, bar(used, level(used))));
+}
+
+function showCharts(s) {
+  const t = s.ticks, seconds = t.every_s * (t.calls.length - 1);
+  const at = (i) => new Date(1000 * (t.last_at - t.every_s * (t.calls.length - 1 - i))).toLocaleTimeString();
+  const series = s.apps.map(({ app, series: values }) => ({ name: app, values: finished(values).map((value) => value / t.every_s) }));
+  const shown = series.reduce((sum, one) => one.values.map((value, i) => value + (sum[i] ?? 0)), []);
+  const others = finished(t.calls).map((value, i) => value / t.every_s - (shown[i] ?? 0));
+  if (others.some((value) => value > 0.001)) series.push({ name: "others", values: others });
+  const named = (i) => series.filter((one) => one.values[i] > 0).map((one) => `\n${one.name}: ${short(one.values[i])}`).join("");
+  $("calls").replaceChildren(
+    stacked(series, { label: "Calls per second by application", format: short, seconds, title: (i) => `${at(i)}${named(i) || "\nno calls"}` }),
+    legend(series.map((one) => one.name)));
+  const latencies = [{ name: "median", values: finished(t.p50_ms) }, { name: "95 %", values: finished(t.p95_ms) }];
+  $("latency").replaceChildren(
+    lines(latencies, { label: "Latency of calls", format: ms, seconds, title: (i) => `${at(i)}\nmedian ${ms(t.p50_ms[i])}\n95 % ${ms(t.p95_ms[i])}` }),
+    legend(latencies.map((one) => one.name), "line"));
+}
+
+function showBuckets(s) {
+  if (!s.buckets.length) return $("buckets").replaceChildren(quiet("Nothing was sent to Discord lately."));
+  const rows = s.buckets.slice(0, MOST_BUCKETS).map((bucket) => {
+    const known = bucket.limit !== null, share = known ? bucket.remaining / bucket.limit : 0;
+    const left = known ? [`${bucket.remaining} of ${bucket.limit}`, bar(share, share === 0 ? "bad" : "")] : [text("quiet", "unknown")];
+    return [
+      ["wide", [bucket.route, text("sub", [bucket.major, bucket.bucket && `bucket ${bucket.bucket}`].filter(Boolean).join(" · "))]],
+      ["left", left],
+      ["number optional", bucket.reset_after_s ? duration(bucket.reset_after_s) : "–"],
+      ["number optional", String(bucket.granted)],
+      ["number", bucket.waiting ? h("strong", {}, String(bucket.waiting)) : "0"],
+      ["number", bucket.waiting ? duration(bucket.oldest_s) : "–"]];
+  });
+  const more = s.buckets.length - rows.length;
+  $("buckets").replaceChildren(
+    table([["", "route"], ["", "remaining"], ["number optional", "resets in"], ["number optional", "in flight"], ["number", "waiting"], ["number", "oldest"]], rows),
+    more > 0 ? quiet(`and ${more} more`) : "");
+}
+
+function showWorkers(s) {
+  const rows = s.workers.map((worker) => [
+    ["wide", [`${worker.host} #${worker.number}`, text("sub", `pid ${worker.pid} · ${worker.version} · up ${duration(s.at - worker.started_at)}`)]],
+    ["", pill(worker.state, worker.state === "serving" ? "good" : worker.state === "draining" ? "warn" : "bad")],
+    ["number", String(worker.in_progress)], ["number", String(worker.waiting)], ["number optional", `${Math.round(worker.rss_mib)} MiB`]]);
+  $("workers").replaceChildren(rows.length
+    ? table([["", "worker"], ["", ""], ["number", "calls"], ["number", "waiting"], ["number optional", "memory"]], rows)
+    : quiet("No worker has reported for five seconds."));
+}
+
+function showGateway(s) {
+  const g = s.gateway;
+  const rows = g.shards.map((shard) => [
+    ["wide", [`shard ${shard.shard}`, text("sub", [shard.held ? `led by ${shard.leader}` : "nobody leads", shard.reason].filter(Boolean).join(" · "))]],
+    ["", pill(shard.held ? shard.state : "no leader", shard.held && shard.state === "ready" ? "good" : "warn")],
+    ["number", shard.latency_ms === undefined ? "–" : `${shard.latency_ms} ms`],
+    ["number", String(shard.events ?? 0)],
+    ["number optional", `${shard.resumes ?? 0} / ${shard.identifies ?? 0}`]]);
+  const left = g.identifies_left === null ? "" : ` · ${g.identifies_left} new sessions left today`;
+  $("gateway").replaceChildren(
+    table([["", "connection"], ["", ""], ["number", "latency"], ["number", "events"], ["number optional", "resumed / new"]], rows),
+    g.shard_count > g.shards.length ? quiet(`and ${g.shard_count - g.shards.length} more shards`) : "",
+    quiet(`${g.guilds} servers in the cache${left}`));
+}
+
+function showApps(s) {
+  const rows = s.apps.map((one, index) => [
+    ["wide", one.app],
+    ["spark", spark(finished(one.series), index, `calls of ${one.app}`)],
+    ["number", String(one.calls)],
+    ["number", one.failures ? h("strong", {}, String(one.failures)) : "0"]]);
+  $("apps").replaceChildren(rows.length
+    ? table([["", "application"], ["", ""], ["number", "calls"], ["number", "failed"]], rows)
+    : quiet("No application has called."));
+}
+
+const SCOPES = {
+  user: "of a bucket: its limit changed, or somebody else uses this token",
+  shared: "of a resource many bots use; does not count as invalid",
+  global: "of the whole bot: requests per second",
+  cloudflare: "from Discord's edge: the address is blocked",
+};
+
+function showLimited(s) {
+  const most = Math.max(1, ...Object.values(s.limited)), list = h("dl", { className: "scopes" });
+  for (const [scope, count] of Object.entries(s.limited)) {
+    list.append(h("dt", {}, scope), h("dd", {}, bar(count / most, scope === "shared" ? "" : "warn")), h("dd", { className: "number" }, String(count)),
+      h("dd", { className: "quiet" }, SCOPES[scope] ?? ""));
+  }
+  $("limited").replaceChildren(list.children.length ? list : quiet("None. Limits are kept before Discord has to remind of them."));
+}
+
+function showErrors(s) {
+  const item = (error) => {
+    const answer = [error.status, error.reason, error.http_status && `HTTP ${error.http_status}`, error.code && `code ${error.code}`];
+    const kind = ["INTERNAL", "UNAVAILABLE", "UNAUTHENTICATED", "UNKNOWN"].includes(error.status) ? "bad" : "warn";
+    return h("li", {},
+      h("div", { className: "head" }, h("strong", {}, error.rpc), pill(answer.filter(Boolean).join(" "), kind),
+        text("quiet", `${error.count} × · ${duration(error.ago_s)} ago · ${error.app}`)),
+      h("p", {}, `${error.meaning}. `, text("quiet", error.fix)),
+      text("sub", `last request id ${error.request_id}`));
+  };
+  $("errors").replaceChildren(s.errors.length ? h("ul", { className: "errors" }, ...s.errors.map(item)) : quiet("None."));
+}
+
+function show(s) {
+  showVerdict(problems(s), s);
+  for (const part of [showTiles, showCharts, showBuckets, showWorkers, showGateway, showApps, showLimited, showErrors]) part(s);
+  $("updated").textContent = `version ${s.version} · ${new Date(1000 * s.at).toLocaleTimeString()}`;
+}
+
+async function get(path) {
+  const response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(30000) });
+  const found = await response.json().catch(() => ({ problem: `The worker answers ${response.status}.` }));
+  if (!response.ok) throw new Error(found.problem ?? `The worker answers ${response.status}.`);
+  return found;
+}
+
+async function refresh() {
+  try {
+    show(await get("status.json"));
+  } catch (error) {
+    verdict("bad", "no answer");
+    $("problems").hidden = false;
+    $("problems").replaceChildren(h("p", {}, error instanceof TypeError ? "The worker does not answer." : error.message));
+  }
+  document.body.dataset.rounds = Number(document.body.dataset.rounds ?? 0) + 1;
+}
+
+async function keepFresh() {
+  for (;;) {
+    if (!document.hidden) await refresh();
+    await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
+  }
+}
+
+async function check() {
+  $("check").disabled = true;
+  try {
+    const findings = await get("doctor.json");
+    const rows = findings.map(({ subject, good, text: found, fix }) => [
+      ["", pill(good ? "ok" : "problem", good ? "good" : "bad")], ["", h("strong", {}, subject)], ["wide", [found, fix ? text("sub", fix) : null]]]);
+    $("findings").replaceChildren(table([["", ""], ["", "check"], ["", "finding"]], rows));
+  } catch (error) {
+    $("findings").replaceChildren(quiet(error.message));
+  }
+  $("check").disabled = false;
+}
+
+$("check").addEventListener("click", check);
+document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+keepFresh();

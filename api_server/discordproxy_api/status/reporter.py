@@ -1,0 +1,146 @@
+"""Tells the other workers about this one, once a second; and reads what all have told, for whoever asks."""
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+
+from discordproxy import __version__
+from discordproxy_api.metrics import Metrics
+from discordproxy_api.status.document import Document, document, queues
+from discordproxy_gateway.cache import GatewayState
+from discordproxy_ratelimit.broker import Broker
+from discordproxy_ratelimit.errors import BrokerError, BrokerUnavailable
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 1.0
+FRESH_S = 0.8
+"""A document is shown to everybody who asks within this time."""
+
+MOST_LANES = 40
+CREDENTIALS = ("bot", "ip")
+
+
+class Reporter:
+    """This worker's voice on the board.
+
+    Args:
+        broker: whose limits and whose board.
+        metrics: whose tally is told.
+        number: of this worker on its machine.
+        state: returns `serving`, `draining` or what keeps it from serving.
+    """
+
+    def __init__(self, broker: Broker, metrics: Metrics, *, number: int, state: Callable[[], str]) -> None:
+        self._broker, self._metrics, self._state = broker, metrics, state
+        self._fixed = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "number": number,
+            "version": __version__,
+            "started_at": time.time(),
+        }
+
+    async def run(self) -> None:
+        """Report until cancelled."""
+        while True:
+            await self.report()
+            await asyncio.sleep(EVERY_S)
+
+    async def report(self) -> None:
+        """Report once; what cannot be told now is told the next time."""
+        if not self._broker.is_up:
+            return
+        counted = self._metrics.tally.take()
+        try:
+            await self._broker.circuit()  # keeps the gauges true while nothing is sent
+            await self._broker.board.post(self._broker.worker, orjson.dumps(self._post()), counted)
+        except BrokerError:
+            self._metrics.tally.give_back(counted)
+
+    async def leave(self) -> None:
+        """Take this worker off the board."""
+        try:
+            await self._broker.board.post(self._broker.worker, b"", self._metrics.tally.take())
+        except BrokerError:
+            log.debug("the worker's post stays until it is void")
+
+    def _post(self) -> Document:
+        tally = self._metrics.tally
+        return {
+            **self._fixed,
+            "state": self._state(),
+            "in_progress": tally.in_progress,
+            "waiting": self._broker.waiting,
+            "rss_mib": _resident_mib(),
+            "lanes": [
+                (credential, lane.name, lane.bucket, lane.waiting, round(lane.oldest_s, 3))
+                for credential in CREDENTIALS
+                for lane in self._broker.lanes(credential, most=MOST_LANES)
+            ],
+            "failures": [
+                (*failure, seen.count, seen.at, seen.app, seen.request_id)
+                for failure, seen in tally.failures(time.time())
+            ],
+        }
+
+
+class Status:
+    """Puts the document together: one look at Redis serves everybody who asks at about the same time.
+
+    Args:
+        broker: whose limits and whose board.
+        gateway: reads the state of the gateway worker.
+    """
+
+    def __init__(self, broker: Broker, gateway: Callable[[], Awaitable[GatewayState]]) -> None:
+        self._broker, self._gateway = broker, gateway
+        self._lock = asyncio.Lock()
+        self._document: Document = {}
+        self._read_at = float("-inf")
+
+    async def read(self) -> Document:
+        """Return the document.
+
+        Raises:
+            BrokerError: Redis does not answer.
+        """
+        loop = asyncio.get_running_loop()
+        async with self._lock:
+            if loop.time() - self._read_at > FRESH_S:
+                self._document = await self._look()
+                self._read_at = loop.time()
+        return self._document
+
+    async def _look(self) -> Document:
+        notices = await self._broker.board.read()
+        posts: list[Any] = [orjson.loads(post) for post in notices.posts.values()]
+        lanes = queues(posts)
+        accounts = {
+            credential: await self._broker.survey(
+                dict.fromkeys(lane.bucket for lane in lanes if lane.credential == credential), credential
+            )
+            for credential in CREDENTIALS
+        }
+        circuit = await self._broker.circuit()
+        try:
+            gateway = await self._gateway()
+        except Exception as error:
+            raise BrokerUnavailable("Redis does not answer") from error  # it is the same server, by another client
+        return document(notices, posts, lanes, accounts, circuit, gateway)
+
+
+def _resident_mib() -> float:
+    """Return this process's memory, 0 where the system does not tell."""
+    try:
+        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - read every second
+            pages = int(file.read().split()[1])
+    except OSError:
+        return 0.0
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)

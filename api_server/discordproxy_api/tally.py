@@ -1,0 +1,87 @@
+"""What a worker has counted since it last told the others, and which calls failed lately. Pure: time comes in."""
+
+from bisect import bisect_left
+from collections import Counter, OrderedDict
+from dataclasses import dataclass
+from typing import NamedTuple
+
+LATENCY_BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000)
+"""Upper bounds of the classes that latencies are counted in; what takes longer is in one more class."""
+
+CALLS, FAILURES, LATENCY, LIMITED, REQUESTS = "c:", "f:", "l:", "9:", "r"
+"""Names of the counts: calls and failures by application, latencies by class, 429s by scope, requests to Discord."""
+
+MOST_FAILURES = 20
+FAILURES_KEPT_S = 900.0
+
+
+class Failure(NamedTuple):
+    """A kind of failure: one line of the status page, however often it happens.
+
+    Attributes:
+        rpc, status, reason: of the call; the reason is empty where the proxy has none.
+        http_status, code: what Discord answered, 0 for none.
+    """
+
+    rpc: str
+    status: str
+    reason: str = ""
+    http_status: int = 0
+    code: int = 0
+
+
+@dataclass(slots=True)
+class Seen:
+    """How often a kind of failure has happened, and when, to whom and in which call the last time."""
+
+    count: int
+    at: float
+    app: str
+    request_id: str
+
+
+class Tally:
+    """The counts of one worker. Attribute `in_progress` is the number of calls being served."""
+
+    def __init__(self) -> None:
+        self.in_progress = 0
+        self._counts: Counter[str] = Counter()
+        self._failures: OrderedDict[Failure, Seen] = OrderedDict()
+
+    def ended(self, app: str, *, failed: bool, took_s: float) -> None:
+        """Count a call."""
+        self._counts[CALLS + app] += 1
+        self._counts[f"{LATENCY}{bisect_left(LATENCY_BOUNDS_MS, took_s * 1000)}"] += 1
+        if failed:
+            self._counts[FAILURES + app] += 1
+
+    def requested(self) -> None:
+        """Count a request to Discord."""
+        self._counts[REQUESTS] += 1
+
+    def limited(self, scope: str) -> None:
+        """Count a 429 of Discord."""
+        self._counts[LIMITED + scope] += 1
+
+    def failed(self, failure: Failure, *, app: str, request_id: str, at: float) -> None:
+        """Remember a failed call; `at` is Unix time."""
+        seen = self._failures.pop(failure, None)
+        self._failures[failure] = Seen(seen.count + 1 if seen else 1, at, app, request_id)
+        if len(self._failures) > MOST_FAILURES:
+            self._failures.popitem(last=False)
+
+    def failures(self, now: float) -> list[tuple[Failure, Seen]]:
+        """Return the failures of the last quarter of an hour, the latest first; `now` is Unix time."""
+        for failure, seen in list(self._failures.items()):
+            if now - seen.at > FAILURES_KEPT_S:
+                del self._failures[failure]
+        return list(reversed(self._failures.items()))
+
+    def take(self) -> dict[str, int]:
+        """Return what was counted since the last time."""
+        counts, self._counts = self._counts, Counter()
+        return counts
+
+    def give_back(self, counts: dict[str, int]) -> None:
+        """Count again what could not be told."""
+        self._counts.update(counts)
