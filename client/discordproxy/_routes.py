@@ -8,6 +8,9 @@ from discordproxy.discord_api_pb2 import DESCRIPTOR
 _METHODS = DESCRIPTOR.services_by_name["DiscordApi"].methods_by_name
 
 
+_READS_WITHOUT_ROUTE = frozenset({"GetVoiceStates", "ComputePermissions"})
+
+
 def is_read(rpc: str) -> bool:
     """Return whether an RPC only reads, so that repeating it is always safe."""
-    return _METHODS[rpc].GetOptions().Extensions[route].WhichOneof("pattern") == "get"
+    return rpc in _READS_WITHOUT_ROUTE or _METHODS[rpc].GetOptions().Extensions[route].WhichOneof("pattern") == "get"

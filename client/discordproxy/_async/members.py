@@ -36,9 +36,9 @@ class AsyncMemberCalls(AsyncCalls):
         """Return a user."""
         return (await self._read(self.stub.GetUser, GetUserRequest(user_id=user_id, fresh=fresh), **call)).user
 
-    async def get_current_user(self, **call: Unpack[CallArguments]) -> User:
+    async def get_current_user(self, *, fresh: bool = False, **call: Unpack[CallArguments]) -> User:
         """Return the bot's own user."""
-        return (await self._read(self.stub.GetCurrentUser, GetCurrentUserRequest(), **call)).user
+        return (await self._read(self.stub.GetCurrentUser, GetCurrentUserRequest(fresh=fresh), **call)).user
 
     async def get_guild_member(
         self, guild_id: int, user_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]
@@ -48,21 +48,33 @@ class AsyncMemberCalls(AsyncCalls):
         return (await self._read(self.stub.GetGuildMember, request, **call)).member
 
     def list_guild_members(
-        self, guild_id: int, *, limit: int | None = None, fresh: bool = False, **call: Unpack[CallArguments]
+        self,
+        guild_id: int,
+        *,
+        limit: int | None = None,
+        role_id: int = 0,
+        fresh: bool = False,
+        **call: Unpack[CallArguments],
     ) -> AsyncIterator[GuildMember]:
-        """Iterate over the members of a guild in the order of their ids, page by page."""
+        """Iterate over the members of a guild, or those with a role, in the order of their ids, page by page."""
 
         async def page(size: int, after: int | None) -> Sequence[GuildMember]:
-            request = ListGuildMembersRequest(guild_id=guild_id, after=after, limit=size, fresh=fresh)
+            request = ListGuildMembersRequest(guild_id=guild_id, after=after, limit=size, role_id=role_id, fresh=fresh)
             return (await self._read(self.stub.ListGuildMembers, request, **call)).members
 
         return self._pages(page, lambda member: member.user.id, _MEMBERS_PER_PAGE, limit)
 
     async def search_guild_members(
-        self, guild_id: int, query: str, *, limit: int | None = None, **call: Unpack[CallArguments]
+        self,
+        guild_id: int,
+        query: str,
+        *,
+        limit: int | None = None,
+        fresh: bool = False,
+        **call: Unpack[CallArguments],
     ) -> list[GuildMember]:
         """Return members whose name or nickname starts with `query`: one if no `limit` is given, at most 1000."""
-        request = SearchGuildMembersRequest(guild_id=guild_id, query=query, limit=limit)
+        request = SearchGuildMembersRequest(guild_id=guild_id, query=query, limit=limit, fresh=fresh)
         return list((await self._read(self.stub.SearchGuildMembers, request, **call)).members)
 
     async def add_guild_member(

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 from discordproxy._fake.objects import change, copy_equal_fields, in_guild, known
 from discordproxy.discord_api_pb2 import (
     ChannelResponse,
+    ComputePermissionsResponse,
     Empty,
     GetGuildChannelsResponse,
     GetGuildRolesResponse,
     GuildResponse,
+    GuildsResponse,
     RoleResponse,
 )
 
@@ -23,6 +25,19 @@ if TYPE_CHECKING:
 
 def get_guild(world: World, request: Any) -> AnyMessage:
     return GuildResponse(guild=known(world.guilds, request.guild_id, 10004, "Unknown Guild"))
+
+
+def list_guilds(world: World, request: Any) -> AnyMessage:
+    found = [world.guilds[guild_id] for guild_id in sorted(world.guilds) if guild_id > request.after]
+    return GuildsResponse(guilds=found[: request.limit or 200])
+
+
+def compute_permissions(world: World, request: Any) -> AnyMessage:
+    """Everybody may do everything here; `FakeDiscordProxy.answer` tells something else."""
+    known(world.guilds, request.guild_id, 10004, "Unknown Guild")
+    if request.channel_id:
+        known(world.channels, request.channel_id, 10003, "Unknown Channel")
+    return ComputePermissionsResponse(can_send=True)
 
 
 def get_guild_channels(world: World, request: Any) -> AnyMessage:
@@ -79,6 +94,8 @@ HANDLERS: dict[str, Handler] = {
     "EditChannel": edit_channel,
     "DeleteChannel": delete_channel,
     "GetGuild": get_guild,
+    "ListGuilds": list_guilds,
+    "ComputePermissions": compute_permissions,
     "GetGuildRoles": get_guild_roles,
     "CreateRole": create_role,
     "EditRole": edit_role,

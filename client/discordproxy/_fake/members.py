@@ -32,7 +32,18 @@ def get_guild_member(world: World, request: Any) -> AnyMessage:
 def list_guild_members(world: World, request: Any) -> AnyMessage:
     found = sorted(in_guild(world.members, request), key=lambda member: member.user.id)
     after = [member for member in found if member.user.id > request.after]
-    return GuildMembersResponse(members=after[: request.limit or 1])
+    wanted = [member for member in after if request.role_id in {0, *member.roles}]
+    return GuildMembersResponse(members=wanted[: request.limit or 1])
+
+
+def search_guild_members(world: World, request: Any) -> AnyMessage:
+    start = request.query.casefold()
+    found = (
+        member
+        for member in in_guild(world.members, request)
+        if any(name.casefold().startswith(start) for name in (member.user.username, member.nick))
+    )
+    return GuildMembersResponse(members=list(found)[: request.limit or 1])
 
 
 def edit_guild_member(world: World, request: Any) -> AnyMessage:
@@ -78,6 +89,7 @@ def get_current_user(world: World, _request: Any) -> AnyMessage:
 HANDLERS: dict[str, Handler] = {
     "GetGuildMember": get_guild_member,
     "ListGuildMembers": list_guild_members,
+    "SearchGuildMembers": search_guild_members,
     "EditGuildMember": edit_guild_member,
     "KickGuildMember": kick_guild_member,
     "AddMemberRole": add_member_role,

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from discordproxy._compose import fill, patch, split_call
 from discordproxy._sync.calls import Calls
 from discordproxy.discord_api_pb2 import (
+    ComputePermissionsRequest,
     CreateScheduledEventRequest,
     EditScheduledEventRequest,
     GetGuildRequest,
+    GetVoiceStatesRequest,
     GuildId,
     ListGuildsRequest,
     ScheduledEventId,
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from discordproxy._arguments import CallArguments, ScheduledEventChanges, ScheduledEventSettings
-    from discordproxy.discord_api_pb2 import Emoji, Guild, ScheduledEvent
+    from discordproxy.discord_api_pb2 import ComputePermissionsResponse, Emoji, Guild, ScheduledEvent, VoiceState
 
 _GUILDS_PER_PAGE = 200
 _GUILD_ONLY = 2
@@ -46,12 +48,20 @@ class GuildCalls(Calls):
         return self._read(self.stub.GetGuild, request, **call).guild
 
     def list_guilds(
-        self, *, limit: int | None = None, with_counts: bool = False, **call: Unpack[CallArguments]
+        self,
+        *,
+        limit: int | None = None,
+        with_counts: bool = False,
+        fresh: bool = False,
+        **call: Unpack[CallArguments],
     ) -> Iterator[Guild]:
-        """Iterate over the guilds the bot is in, page by page; only some fields of them are filled."""
+        """Iterate over the guilds the bot is in, page by page; only some fields of them are filled.
+
+        `permissions` is there only when Discord was asked: with `fresh` or `with_counts`.
+        """
 
         def page(size: int, after: int | None) -> Sequence[Guild]:
-            request = ListGuildsRequest(after=after, limit=size, with_counts=with_counts or None)
+            request = ListGuildsRequest(after=after, limit=size, with_counts=with_counts or None, fresh=fresh)
             return self._read(self.stub.ListGuilds, request, **call).guilds
 
         return self._pages(page, lambda guild: guild.id, _GUILDS_PER_PAGE, limit)
@@ -60,6 +70,37 @@ class GuildCalls(Calls):
         """Return the emojis of a guild."""
         request = GuildId(guild_id=guild_id, fresh=fresh)
         return list(self._read(self.stub.GetGuildEmojis, request, **call).emojis)
+
+    def get_voice_states(
+        self, guild_id: int, *, channel_id: int = 0, **call: Unpack[CallArguments]
+    ) -> list[VoiceState]:
+        """Return who is in the voice channels of a guild, or in one of them.
+
+        Only the gateway tells: the proxy needs a gateway worker with the intent voice_states.
+        """
+        request = GetVoiceStatesRequest(guild_id=guild_id, channel_id=channel_id)
+        return list(self._read(self.stub.GetVoiceStates, request, **call).voice_states)
+
+    def compute_permissions(
+        self,
+        guild_id: int,
+        *,
+        channel_id: int = 0,
+        user_id: int = 0,
+        fresh: bool = False,
+        **call: Unpack[CallArguments],
+    ) -> ComputePermissionsResponse:
+        """Return what a member may do, and what keeps the member from sending a message.
+
+        Args:
+            guild_id: The guild.
+            channel_id: A channel or thread of it; 0 for the guild as a whole.
+            user_id: The member; 0 for the bot.
+            fresh: Ask Discord even if the proxy knows guild, channel and member.
+            call: `timeout` and the like: see CallArguments.
+        """
+        request = ComputePermissionsRequest(guild_id=guild_id, channel_id=channel_id, user_id=user_id, fresh=fresh)
+        return self._read(self.stub.ComputePermissions, request, **call)
 
     def list_scheduled_events(self, guild_id: int, **call: Unpack[CallArguments]) -> list[ScheduledEvent]:
         """Return the scheduled events of a guild."""

@@ -37,9 +37,9 @@ class MemberCalls(Calls):
         """Return a user."""
         return self._read(self.stub.GetUser, GetUserRequest(user_id=user_id, fresh=fresh), **call).user
 
-    def get_current_user(self, **call: Unpack[CallArguments]) -> User:
+    def get_current_user(self, *, fresh: bool = False, **call: Unpack[CallArguments]) -> User:
         """Return the bot's own user."""
-        return self._read(self.stub.GetCurrentUser, GetCurrentUserRequest(), **call).user
+        return self._read(self.stub.GetCurrentUser, GetCurrentUserRequest(fresh=fresh), **call).user
 
     def get_guild_member(
         self, guild_id: int, user_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]
@@ -49,21 +49,33 @@ class MemberCalls(Calls):
         return self._read(self.stub.GetGuildMember, request, **call).member
 
     def list_guild_members(
-        self, guild_id: int, *, limit: int | None = None, fresh: bool = False, **call: Unpack[CallArguments]
+        self,
+        guild_id: int,
+        *,
+        limit: int | None = None,
+        role_id: int = 0,
+        fresh: bool = False,
+        **call: Unpack[CallArguments],
     ) -> Iterator[GuildMember]:
-        """Iterate over the members of a guild in the order of their ids, page by page."""
+        """Iterate over the members of a guild, or those with a role, in the order of their ids, page by page."""
 
         def page(size: int, after: int | None) -> Sequence[GuildMember]:
-            request = ListGuildMembersRequest(guild_id=guild_id, after=after, limit=size, fresh=fresh)
+            request = ListGuildMembersRequest(guild_id=guild_id, after=after, limit=size, role_id=role_id, fresh=fresh)
             return self._read(self.stub.ListGuildMembers, request, **call).members
 
         return self._pages(page, lambda member: member.user.id, _MEMBERS_PER_PAGE, limit)
 
     def search_guild_members(
-        self, guild_id: int, query: str, *, limit: int | None = None, **call: Unpack[CallArguments]
+        self,
+        guild_id: int,
+        query: str,
+        *,
+        limit: int | None = None,
+        fresh: bool = False,
+        **call: Unpack[CallArguments],
     ) -> list[GuildMember]:
         """Return members whose name or nickname starts with `query`: one if no `limit` is given, at most 1000."""
-        request = SearchGuildMembersRequest(guild_id=guild_id, query=query, limit=limit)
+        request = SearchGuildMembersRequest(guild_id=guild_id, query=query, limit=limit, fresh=fresh)
         return list(self._read(self.stub.SearchGuildMembers, request, **call).members)
 
     def add_guild_member(

@@ -92,6 +92,22 @@ async def test_members_page(proxy):
     assert [request.after for request in proxy.requests("ListGuildMembers")] == [0, 1000]
 
 
+def test_reads_of_guilds(proxy, client):
+    guild = proxy.add_guild()
+    for user_id, roles in ((1, [9]), (2, []), (3, [9])):
+        proxy.add_member(guild.id, proxy.add_user(f"pilot{user_id}", id=user_id), roles=roles)
+    assert [each.id for each in client.list_guilds(fresh=True)] == [guild.id]
+    assert [each.user.id for each in client.list_guild_members(guild.id, role_id=9)] == [1, 3]
+    assert [each.user.id for each in client.search_guild_members(guild.id, "Pilot", limit=2, fresh=True)] == [1, 2]
+    assert client.get_voice_states(guild.id, channel_id=5) == []
+    assert client.compute_permissions(guild.id).can_send
+    with pytest.raises(DiscordProxyHttpError, match="Unknown Channel"):
+        client.compute_permissions(guild.id, channel_id=5, fresh=True)
+    assert client.get_current_user(fresh=True).bot
+    asked = [request.fresh for request in (*proxy.requests("ListGuilds"), *proxy.requests("GetCurrentUser"))]
+    assert asked == [True, True]
+
+
 def test_unknown_things_are_404(proxy, client):
     with pytest.raises(DiscordProxyHttpError) as caught:
         client.edit_channel_message(5, 6, "x")
