@@ -25,17 +25,22 @@ from discordproxy_api.access.whereabouts import Map
 from discordproxy_api.authentication import Authentication
 from discordproxy_api.call import call_facts
 from discordproxy_api.channel_lookup import ChannelLookup
+from discordproxy_api.composite_reads import ComputePermissions, GetVoiceStates
 from discordproxy_api.composites import SendDirectMessage, SyncMemberRoles
 from discordproxy_api.contract import Rpc, load_contract
 from discordproxy_api.discord_http import DiscordHttp, HttpOptions
 from discordproxy_api.dm_channels import DmChannels
 from discordproxy_api.drain import Drain
 from discordproxy_api.exposure import Unsafe, check_listening, concern, is_local
+from discordproxy_api.flights import Flights
 from discordproxy_api.health import Health, Probe
 from discordproxy_api.idempotency import Idempotency
 from discordproxy_api.interceptors import AccessLog, Admission, Identity, TimeLimit
+from discordproxy_api.lookups import LOOKUPS, Caches
 from discordproxy_api.metrics import Metrics
 from discordproxy_api.ops import Guard, Ops, PortTaken
+from discordproxy_api.own_writes import OwnWrites
+from discordproxy_api.reads import Read, Reads
 from discordproxy_api.requests import Request, RoutePolicy
 from discordproxy_api.rest import Rest
 from discordproxy_api.retry import RetryPolicy
@@ -46,7 +51,7 @@ from discordproxy_api.settings import ApiSettings
 from discordproxy_api.subscribe import StreamOptions, Subscribe
 from discordproxy_api.tls import Tls, TlsFiles
 from discordproxy_api.uploads import UploadLimits, Uploads
-from discordproxy_gateway.cache import CacheReader, Keys
+from discordproxy_gateway.cache import CacheReader, Keys, MemberReader, Overlay
 from discordproxy_gateway.events import BLOCK_MS, EventHub
 from discordproxy_ratelimit import logs
 from discordproxy_ratelimit.broker import Broker, Limits
@@ -145,18 +150,29 @@ async def wired(
         answer_limit_bytes=settings.max_answer_bytes,
     )
     async with DiscordHttp(options, token=settings.token.get_secret_value()) as http:
+        cache = gateway.cache
+        own_writes = OwnWrites(broker.notes, cache, Overlay(cache.redis, cache.keys))
         rest = Rest(
             http=http,
             broker=broker,
             drain=drain,
             metrics=metrics,
             policy=RetryPolicy(attempts=settings.retries + 1),
+            landed=own_writes.note,
+        )
+        reads = Reads(
+            rest=rest,
+            flights=Flights(broker.notes, drain),
+            own_writes=own_writes,
+            caches=Caches(cache, MemberReader(cache.redis, cache.keys, cache)),
+            max_age_s=settings.cache_max_age,
+            metrics=metrics,
         )
         idempotency = Idempotency(broker.notes, kept_s=settings.idempotency_ttl, drain=drain, metrics=metrics)
         places = Map(ChannelLookup(rest, gateway.channel).find)
         permission = Permission(contract, places, audit_content=settings.audit_content)
         servicer = Servicer(
-            _procedures(settings, contract, rest, DmChannels(rest, broker.notes, metrics)),
+            _procedures(settings, contract, rest, reads, DmChannels(rest, broker.notes, metrics)),
             uploads=Uploads(UploadLimits(held_bytes=settings.max_upload_bytes), drain=drain, metrics=metrics),
             idempotency=idempotency,
             permission=permission,
@@ -204,7 +220,7 @@ async def wired(
 
 
 def _procedures(
-    settings: ApiSettings, contract: Mapping[str, Rpc], rest: Rest, dm_channels: DmChannels
+    settings: ApiSettings, contract: Mapping[str, Rpc], rest: Rest, reads: Reads, dm_channels: DmChannels
 ) -> dict[str, Procedure]:
     policy = RoutePolicy(allow=settings.request_allow, deny=settings.request_deny)
     procedures: dict[str, Procedure] = {
@@ -212,6 +228,8 @@ def _procedures(
         for name, rpc in contract.items()
         if rpc.template is not None
     }
+    cached = {name: Read(contract[name], reads) for name in LOOKUPS}
+    procedures.update(cached)
     procedures["SendDirectMessage"] = SendDirectMessage(
         contract["SendDirectMessage"],
         contract["SendChannelMessage"],
@@ -221,6 +239,14 @@ def _procedures(
     )
     procedures["SyncMemberRoles"] = SyncMemberRoles(contract["SyncMemberRoles"], rest)
     procedures["Request"] = Request(contract["Request"], rest, policy)
+    procedures["GetVoiceStates"] = GetVoiceStates(contract["GetVoiceStates"], reads)
+    procedures["ComputePermissions"] = ComputePermissions(
+        contract["ComputePermissions"],
+        guild=cached["GetGuild"],
+        channel=cached["GetChannel"],
+        member=cached["GetGuildMember"],
+        user=cached["GetCurrentUser"],
+    )
     return procedures
 
 

@@ -22,8 +22,8 @@ from discordproxy_ratelimit.route import route_of
 
 UNKNOWN_CHANNEL = 10003
 
-COMPOSITES = ("SendDirectMessage", "SyncMemberRoles", "Request")
-"""RPCs without a route; each is a class here or, for the last, in `requests`."""
+COMPOSITES = ("SendDirectMessage", "SyncMemberRoles", "Request", "GetVoiceStates", "ComputePermissions")
+"""RPCs without a route; each is a class here, in `requests` or in `composite_reads`."""
 
 
 class SendDirectMessage:

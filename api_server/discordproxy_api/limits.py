@@ -237,6 +237,8 @@ _BY_MESSAGE: Mapping[str, Mapping[str, Limit]] = {
         "roles": Limit(most=350),
     },
     "SendDirectMessageRequest": {"user_id": Limit(required=True)},
+    "GetVoiceStatesRequest": {"guild_id": Limit(required=True)},
+    "ComputePermissionsRequest": {"guild_id": Limit(required=True)},
     "CreateRoleRequest": _ROLE,
     "EditRoleRequest": _ROLE,
     "CreateBanRequest": {"delete_message_seconds": Limit(0, 604800)},

@@ -40,6 +40,7 @@ class Metrics:
         self.events_sent = self._counter("events_sent", "Events handed to subscribers")
         self.wrong_keys = self._counter("wrong_keys", "Calls with a key nobody holds")
         self.certificate_expires = self._gauge("certificate_expires_timestamp_seconds", "End of the TLS certificate")
+        self.reads = self._counter("reads", "Reads the caches may answer, by whether they did", "rpc", "source")
         self.serving = self._gauge("serving", "1 while the service is healthy", "service")
 
     def app(self, name: str) -> str:

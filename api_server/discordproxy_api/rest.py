@@ -6,7 +6,7 @@ Repeats only what does no harm. A request that has left is finished even when it
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -28,6 +28,12 @@ from discordproxy_ratelimit.headers import read_answer
 from discordproxy_ratelimit.permit import Caller, Permit
 
 log = logging.getLogger("discordproxy_api.rest")
+
+Landed = Callable[[RestRequest, Reply], Awaitable[None]]
+
+
+async def unnoticed(_request: RestRequest, _reply: Reply) -> None:
+    """Do nothing about an accepted request."""
 
 
 @dataclass(slots=True)
@@ -89,6 +95,7 @@ class Rest:
 
     Args:
         chance: random numbers from 0 to 1, for the jitter of repeats.
+        landed: told of every request that Discord accepted, before the caller is; also when the caller has gone.
     """
 
     def __init__(
@@ -100,6 +107,7 @@ class Rest:
         metrics: Metrics,
         policy: RetryPolicy | None = None,
         chance: Callable[[], float] = random.random,
+        landed: Landed = unnoticed,
     ) -> None:
         self._http = http
         self._broker = broker
@@ -107,6 +115,7 @@ class Rest:
         self._metrics = metrics
         self._policy = policy or RetryPolicy()
         self._chance = chance
+        self._landed = landed
         self._departed: set[asyncio.Task[_Landing]] = set()
 
     async def finish(self) -> None:
@@ -182,7 +191,10 @@ class Rest:
             tries.waited_s += loop.time() - asked_at
             if tries.first_left_at is None:
                 tries.first_left_at = loop.time()
-            return await self._exchange(flight, permit)
+            landing = await self._exchange(flight, permit)
+        if landing.reply is not None:
+            await self._landed(flight.request, landing.reply)
+        return landing
 
     def _acquire(self, flight: _Flight, tries: _Tries) -> AbstractAsyncContextManager[Permit]:
         call, request = flight.call, flight.request

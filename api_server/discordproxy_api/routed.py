@@ -34,10 +34,12 @@ class Job:
 
     Attributes:
         repeat: how far running it a second time does no harm.
+        effect: False for a read: its result is of the moment, so nobody keeps it.
     """
 
     run: Run
     repeat: Repeat
+    effect: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Routed:
         """Return the job for a request message; raises ApiError when it is invalid."""
         check(self.rpc, request)
         plan = self.plan(request, call)
-        return Job(partial(self.run, plan, call), repeat_of(plan.parts))
+        return Job(partial(self.run, plan, call), repeat_of(plan.parts), effect=self.rpc.method != "GET")
 
     def plan(self, request: Any, call: Call) -> Plan:
         """Return what has to be sent for a valid request."""

@@ -85,7 +85,7 @@ class Servicer:
         _read_options(request, call)
         job = procedure.job(request, call)
         reach = self._permission.read(procedure.rpc, request, call)
-        if not call.idempotency_key or procedure.rpc.method == "GET":
+        if not call.idempotency_key or not job.effect:
             return job, None, reach
         request.ClearField("options")
         return job, Once.of(call, request.SerializeToString(deterministic=True), job.repeat), reach

@@ -1,0 +1,127 @@
+"""One request to Discord for all who ask the same at the same time, in this worker and in others.
+
+Who comes while a request is under way waits for its answer, and so does who comes up to a second later, unless he wants
+it fresh. Whoever asks first sends, under the limits of his own call; when he gives up, the next one sends.
+"""
+
+import asyncio
+import hashlib
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from weakref import WeakValueDictionary
+
+import orjson
+
+from discordproxy_api.drain import Drain
+from discordproxy_api.errors import ApiError, status_of
+from discordproxy_ratelimit.errors import BrokerError
+from discordproxy_ratelimit.notes import Notes
+
+SHARED_S = 1.0
+LEASE_S = 6.0
+_PAUSES_S = (0.01, 0.02, 0.05, 0.1, 0.25)
+_FOUND, _REFUSED = b"=", b"!"
+
+_FOR_EVERYBODY = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
+
+Fetch = Callable[[], Awaitable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Landed:
+    result: bytes
+    at: float
+
+
+class Flights:
+    """Shares answers by key.
+
+    Args:
+        notes: tells the workers who is under way, and for a moment the answer.
+    """
+
+    def __init__(self, notes: Notes, drain: Drain) -> None:
+        self._notes = notes
+        self._drain = drain
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._landed: dict[str, _Landed] = {}
+
+    async def share(self, key: str, fetch: Fetch, *, fresh: bool) -> bytes:
+        """Return what `fetch` of the first who asked returned.
+
+        Args:
+            key: names what is asked.
+            fetch: asks Discord.
+            fresh: an answer that was there before the question will not do.
+
+        Raises:
+            ApiError: Discord refused, to whoever asked; or this call's own wait ended.
+        """
+        key = hashlib.sha256(key.encode()).hexdigest()
+        loop = asyncio.get_running_loop()
+        asked_at = loop.time()
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            landed = self._landed.get(key)
+            if landed is None or (fresh and landed.at < asked_at):
+                landed = _Landed(await self._fly(f"read:{key}", fetch, fresh=fresh), loop.time())
+                self._landed[key] = landed
+                loop.call_later(SHARED_S, self._landed.pop, key, None)
+        return _open(landed.result)
+
+    async def _fly(self, name: str, fetch: Fetch, *, fresh: bool) -> bytes:
+        owner, turn = uuid.uuid4().hex, 0
+        while True:
+            try:
+                claim = await self._notes.claim(name, "", owner=owner, lease_s=LEASE_S)
+            except BrokerError:
+                return await _closed(fetch)
+            if claim.state == "ours":
+                return await self._first(name, owner, fetch)
+            if claim.state == "settled":
+                return claim.result if turn or not fresh else await _closed(fetch)
+            async with self._drain.interruptible():
+                await asyncio.sleep(_PAUSES_S[min(turn, len(_PAUSES_S) - 1)])
+            turn += 1
+
+    async def _first(self, name: str, owner: str, fetch: Fetch) -> bytes:
+        renewal = asyncio.create_task(self._renew(name, owner))
+        try:
+            result = await _closed(fetch)
+        except BaseException:
+            await self._quietly(self._notes.release(name, owner=owner))
+            raise
+        finally:
+            renewal.cancel()
+        await self._quietly(self._notes.settle(name, "", owner=owner, result=result, ttl_s=SHARED_S))
+        return result
+
+    async def _renew(self, name: str, owner: str) -> None:
+        while True:
+            await asyncio.sleep(LEASE_S / 3)
+            await self._quietly(self._notes.claim(name, "", owner=owner, lease_s=LEASE_S))
+
+    async def _quietly(self, change: Awaitable[object]) -> None:
+        try:
+            await change
+        except BrokerError:
+            return  # at worst another worker asks Discord, too
+
+
+async def _closed(fetch: Fetch) -> bytes:
+    """Return an answer as it is shared; a refusal that would meet every caller alike is one."""
+    try:
+        return _FOUND + await fetch()
+    except ApiError as error:
+        if error.http_status not in _FOR_EVERYBODY or error.retry_after_s is not None:
+            raise
+        facts = {"http_status": error.http_status, "code": error.code, "scope": error.scope, "bucket": error.bucket}
+        return _REFUSED + orjson.dumps([error.text, facts])
+
+
+def _open(result: bytes) -> bytes:
+    if result.startswith(_FOUND):
+        return result[len(_FOUND) :]
+    text, facts = orjson.loads(result[len(_REFUSED) :])
+    raise ApiError(status_of(facts["http_status"]), "DISCORD_ERROR", text, **facts)

@@ -1,0 +1,113 @@
+"""Which RPCs the caches can answer, and how: one line each.
+
+A lookup returns None where the question itself is beyond the caches. Values that Discord would refuse are left to it.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from discordproxy_gateway.cache import Answer, CacheReader, MemberReader
+
+Find = Callable[["Caches", Any], Awaitable[Answer[Any]] | None]
+
+GUILDS_PER_PAGE, MEMBERS_PER_PAGE = 200, 1000
+FIRST_PAGE = 1
+"""Members that Discord returns when no limit is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caches:
+    """What the gateway worker keeps, for readers."""
+
+    reader: CacheReader
+    members: MemberReader
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Discord's words for a thing that does not exist."""
+
+    code: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """How the caches answer an RPC.
+
+    Attributes:
+        find: request -> answer of the caches.
+        unknown: the error when the caches know for sure that there is no such thing; None: Discord is asked.
+        whole: a list with holes will not do.
+    """
+
+    find: Find
+    unknown: Unknown | None = None
+    whole: bool = False
+
+
+def _guild(caches: Caches, request: Any) -> Awaitable[Answer[Any]] | None:
+    return None if request.with_counts else caches.reader.guild(request.guild_id)
+
+
+def _guilds(caches: Caches, request: Any) -> Awaitable[Answer[Any]] | None:
+    limit = request.limit if request.HasField("limit") else GUILDS_PER_PAGE
+    before = request.before if request.HasField("before") else None
+    after = request.after if request.HasField("after") else None
+    if request.with_counts or not 1 <= limit <= GUILDS_PER_PAGE or None not in (before, after):
+        return None
+    return _with_owner(caches, after, before, limit)
+
+
+async def _with_owner(caches: Caches, after: int | None, before: int | None, limit: int) -> Answer[Any]:
+    """Return guilds as the list of the bot's guilds shows them, but for `permissions`."""
+    answer, user = await caches.reader.guilds(after=after, before=before, limit=limit), await caches.reader.user()
+    if answer.value is None or user.value is None:
+        return Answer()
+    own_id = user.value["id"]
+    return Answer([{**guild, "owner": guild.get("owner_id") == own_id} for guild in answer.value], answer.freshness)
+
+
+def _members(caches: Caches, request: Any) -> Awaitable[Answer[Any]] | None:
+    limit = request.limit if request.HasField("limit") else FIRST_PAGE
+    if not 1 <= limit <= MEMBERS_PER_PAGE:
+        return None
+    pages = caches.members.members(request.guild_id, after=request.after, limit=limit, role_id=request.role_id or None)
+    return _or_ask(caches, request.guild_id, pages)
+
+
+def _search(caches: Caches, request: Any) -> Awaitable[Answer[Any]] | None:
+    limit = request.limit if request.HasField("limit") else FIRST_PAGE
+    if not 1 <= limit <= MEMBERS_PER_PAGE or not request.query:
+        return None
+    return _or_ask(caches, request.guild_id, caches.members.search(request.guild_id, request.query, limit))
+
+
+async def _or_ask(caches: Caches, guild_id: int, found: Awaitable[Answer[Any]]) -> Answer[Any]:
+    """Have the gateway worker fetch the list soon when it has holes."""
+    answer = await found
+    if answer.freshness is not None and not answer.freshness.complete:
+        await caches.members.ask_for_list(guild_id)
+    return answer
+
+
+LOOKUPS: Mapping[str, Lookup] = {
+    "GetCurrentUser": Lookup(lambda caches, _: caches.reader.user()),
+    "GetUser": Lookup(lambda _caches, _request: None),
+    "GetGuild": Lookup(_guild, Unknown(10004, "Unknown Guild")),
+    "ListGuilds": Lookup(_guilds, whole=True),
+    "GetGuildChannels": Lookup(lambda caches, request: caches.reader.channels(request.guild_id)),
+    "GetGuildRoles": Lookup(lambda caches, request: caches.reader.roles(request.guild_id)),
+    "GetGuildEmojis": Lookup(lambda caches, request: caches.reader.emojis(request.guild_id)),
+    "GetChannel": Lookup(
+        lambda caches, request: caches.reader.channel(request.channel_id), Unknown(10003, "Unknown Channel")
+    ),
+    "GetGuildMember": Lookup(
+        lambda caches, request: caches.members.member(request.guild_id, request.user_id),
+        Unknown(10007, "Unknown Member"),
+    ),
+    "ListGuildMembers": Lookup(_members, whole=True),
+    "SearchGuildMembers": Lookup(_search, whole=True),
+}
+"""By RPC; every other read always asks Discord."""

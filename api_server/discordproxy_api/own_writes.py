@@ -1,0 +1,114 @@
+"""Makes what the proxy itself wrote visible to the next read through any worker, before the writer gets its answer.
+
+The caches get it at once, through their overlay. Answers of Discord that readers share carry a mark of the last write
+before their request, so nobody is given one from before a write that was finished when he asked.
+"""
+
+import asyncio
+import logging
+from secrets import token_hex
+from weakref import WeakValueDictionary
+
+import orjson
+
+from discordproxy_api.changes import EFFECTS, Change, Done, Overwrite, Put, changes_of
+from discordproxy_api.outbound import Reply, RestRequest
+from discordproxy_gateway.cache import CHANNEL, GUILD, TROUBLE, CacheReader, Overlay
+from discordproxy_ratelimit.errors import BrokerError
+from discordproxy_ratelimit.notes import Notes
+from discordproxy_ratelimit.route import template_of
+
+log = logging.getLogger("discordproxy_api.own_writes")
+
+MARKED_S = 10.0
+"""How long a mark is kept; longer than any answer is shared."""
+
+ANYTHING, GUILDS, SELF = "any", "guilds", "0"
+"""Scopes beside ids: of a write whose guild nobody knows, of the list of guilds, of the bot's own user."""
+
+
+class OwnWrites:
+    """What this proxy wrote a moment ago.
+
+    Args:
+        notes: where the marks are kept.
+        reader: None without caches; then only marks are set.
+    """
+
+    def __init__(self, notes: Notes, reader: CacheReader, overlay: Overlay) -> None:
+        self._notes = notes
+        self._reader = reader
+        self._overlay = overlay
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def note(self, request: RestRequest, reply: Reply) -> None:
+        """Note what an accepted request changed. Raises nothing: the write itself is done."""
+        name = request.route.name.partition("#")[0]
+        if name not in EFFECTS:
+            return
+        _, parameters = template_of(request.path)
+        try:
+            body = orjson.loads(request.body) if request.body else None
+            changes = changes_of(name, Done(parameters, body, reply.document()))
+        except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
+            log.warning("%s: the answer is not what Discord documents; readers see the change with its event", name)
+            changes = []
+        scopes = {parameters[key] for key in ("guild_id", "channel_id") if key in parameters}
+        for change in changes:
+            scopes |= await self._apply(change)
+        await asyncio.gather(*(self._mark(scope) for scope in scopes))
+
+    async def marks(self, scope: str) -> str | None:
+        """Return the marks of the last writes that concern what is read; None when Redis does not tell.
+
+        Args:
+            scope: id of the guild, channel or user; GUILDS or SELF.
+        """
+        try:
+            marks = await asyncio.gather(self._notes.get(_key(scope)), self._notes.get(_key(ANYTHING)))
+        except BrokerError:
+            return None
+        return "|".join(mark.decode() if mark else "" for mark in marks)
+
+    async def _mark(self, scope: str) -> None:
+        try:
+            await self._notes.set(_key(scope), token_hex(8).encode(), ttl_s=MARKED_S)
+        except BrokerError as error:
+            log.warning("A write could not be marked: %s", error)
+
+    async def _apply(self, change: Change) -> set[str]:
+        """Put a change on top of the caches; return the scopes it concerns."""
+        try:
+            return await self._put(change)
+        except TROUBLE as error:
+            log.warning("A write could not be shown to readers at once: %s", type(error).__name__)
+            return {ANYTHING}
+
+    async def _put(self, change: Change) -> set[str]:
+        if isinstance(change, Overwrite):
+            return await self._set_overwrite(change)
+        if not isinstance(change, Put):
+            await self._overlay.change_role(change.guild_id, change.user_id, change.role_id, added=change.added)
+            return {change.guild_id}
+        if change.value is None:
+            await self._overlay.remove(change.kind, change.guild_id, change.object_id)
+        else:
+            await self._overlay.put(change.kind, change.guild_id, change.object_id, change.value)
+        return {change.guild_id, change.object_id} | ({GUILDS} if change.kind == GUILD else set())
+
+    async def _set_overwrite(self, change: Overwrite) -> set[str]:
+        """Discord answers with nothing, so the channel that readers shall see is made of the one they see now."""
+        async with self._locks.setdefault(change.channel_id, asyncio.Lock()):
+            channel = (await self._reader.channel(int(change.channel_id))).value
+            if channel is None:
+                return {ANYTHING}
+            kept = [each for each in channel.get("permission_overwrites") or () if each["id"] != change.overwrite_id]
+            overwrites = kept if change.value is None else [*kept, change.value]
+            guild_id: str = channel["guild_id"]
+            changed = {**channel, "permission_overwrites": overwrites}
+            await self._overlay.put(CHANNEL, guild_id, change.channel_id, changed)
+        return {guild_id}
+
+
+def _key(scope: str) -> str:
+    return f"wrote:{scope}"

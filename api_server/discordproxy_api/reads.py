@@ -1,0 +1,204 @@
+"""Reads that the caches may answer: from them when they are good enough, else from Discord, once for all who ask.
+
+The answer says which. Trouble with Redis is no error of a read: then Discord is asked.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import orjson
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from grpc import StatusCode
+
+from discordproxy.discord_api_pb2 import Freshness
+from discordproxy_api.call import Call
+from discordproxy_api.contract import Rpc
+from discordproxy_api.errors import ApiError
+from discordproxy_api.flights import Flights
+from discordproxy_api.lookups import FIRST_PAGE, LOOKUPS, MEMBERS_PER_PAGE, Caches, Lookup, Unknown
+from discordproxy_api.metrics import Metrics
+from discordproxy_api.outbound import rest_request
+from discordproxy_api.own_writes import GUILDS, SELF, OwnWrites
+from discordproxy_api.rest import Rest
+from discordproxy_api.retry import Repeat
+from discordproxy_api.routed import Job, check, document_of
+from discordproxy_api.translate import Outgoing, Translator
+from discordproxy_gateway.cache import TROUBLE, Answer
+
+FRESHNESS = "freshness"
+"""Field of the responses that tell where they come from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Discord's JSON, and how fresh it is."""
+
+    document: Any
+    freshness: Freshness
+
+
+class Reads:
+    """Where reads find their answers.
+
+    Args:
+        max_age_s: an answer whose connection was last known to be current longer ago is not believed.
+        wall_clock: Unix time in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        rest: Rest,
+        flights: Flights,
+        own_writes: OwnWrites,
+        caches: Caches,
+        max_age_s: float,
+        metrics: Metrics,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._rest = rest
+        self._flights = flights
+        self._own_writes = own_writes
+        self.caches = caches
+        self.max_age_s = max_age_s
+        self._metrics = metrics
+        self._wall_clock = wall_clock
+
+    async def cached(self, lookup: Lookup, request: Any, rpc: str) -> Answer[Any] | None:
+        """Return the caches' answer if it can be believed, else None."""
+        answer, source = await self._look(lookup, request)
+        self._metrics.reads.labels(rpc, source).inc()
+        return answer if source == "cache" else None
+
+    async def _look(self, lookup: Lookup, request: Any) -> tuple[Answer[Any], str]:
+        if request.fresh:
+            return Answer(), "fresh"
+        found = lookup.find(self.caches, request)
+        if found is None:
+            return Answer(), "uncached"
+        try:
+            answer = await found
+        except TROUBLE:
+            return Answer(), "trouble"
+        if answer.freshness is None:
+            return answer, "unknown"
+        if answer.freshness.age_s > self.max_age_s:
+            return answer, "stale"
+        holes = lookup.whole and not answer.freshness.complete
+        believed = answer.usable(self.max_age_s) and (answer.value is not None or lookup.unknown is not None)
+        return answer, "cache" if believed and not holes else "incomplete"
+
+    async def ask(self, outgoing: Outgoing, call: Call, *, fresh: bool) -> bytes:
+        """Return Discord's JSON for a read, asked once for all who wait for the same."""
+        request = replace(rest_request(outgoing, now_ms=self._now_ms()), effect=False)
+        fetch = partial(self._fetch, request, call)
+        marks = await self._own_writes.marks(_scope(outgoing.parameters, outgoing.template))
+        if marks is None:
+            return await fetch()
+        return await self._flights.share(f"{request.target} {marks}", fetch, fresh=fresh)
+
+    async def _fetch(self, request: Any, call: Call) -> bytes:
+        reply = await self._rest.send(request, call)
+        document_of(reply)  # nobody is to share what cannot be read
+        return reply.body
+
+    def _now_ms(self) -> int:
+        return int(self._wall_clock() * 1000)
+
+    def freshness_of_rest(self) -> Freshness:
+        """Return the freshness of what Discord has just answered."""
+        return Freshness(source=Freshness.REST, age=Duration(), complete=True, as_of=_iso(self._now_ms()))
+
+
+class Read:
+    """Serves one RPC with a route that the caches may answer."""
+
+    def __init__(self, rpc: Rpc, reads: Reads) -> None:
+        self.rpc = rpc
+        self._reads = reads
+        self._lookup = LOOKUPS[rpc.name]
+        self._translator = Translator(rpc)
+
+    def job(self, request: Any, call: Call) -> Job:
+        """Return the job for a request message; raises ApiError when it is invalid."""
+        check(self.rpc, request)
+        return Job(partial(self._run, request, call), Repeat.ALWAYS, effect=False)
+
+    async def find(self, request: Any, call: Call) -> Found:
+        """Return what a valid request asks for.
+
+        Raises:
+            ApiError: there is no such thing, or Discord had to be asked and did not answer.
+        """
+        answer = await self._reads.cached(self._lookup, request, self.rpc.name)
+        if answer is not None and answer.freshness is not None:
+            if answer.value is None and self._lookup.unknown is not None:
+                raise _unknown(self._lookup.unknown)
+            return Found(answer.value, freshness_of(answer))
+        outgoing = self._translator.outgoing(request)
+        role_id = getattr(request, "role_id", 0)
+        document = await (
+            self._members_of_role(outgoing, request, call)
+            if role_id
+            else self._document(outgoing, call, fresh=request.fresh)
+        )
+        return Found(document, self._reads.freshness_of_rest())
+
+    async def _run(self, request: Any, call: Call) -> Message:
+        found = await self.find(request, call)
+        parameters = {"guild_id": str(request.guild_id)} if hasattr(request, "guild_id") else {}
+        response: Any = self._translator.incoming(found.document, parameters)
+        response.freshness.CopyFrom(found.freshness)
+        return response  # type: ignore[no-any-return]  # the translator makes what the contract says
+
+    async def _document(self, outgoing: Outgoing, call: Call, *, fresh: bool) -> Any:
+        return orjson.loads(await self._reads.ask(outgoing, call, fresh=fresh))
+
+    async def _members_of_role(self, outgoing: Outgoing, request: Any, call: Call) -> list[Any]:
+        """Read Discord's list on until the page is full: it cannot be asked for a role."""
+        limit, after = request.limit if request.HasField("limit") else FIRST_PAGE, request.after
+        role_id, wanted = str(request.role_id), []
+        while True:
+            query = [("after", str(after)), ("limit", str(MEMBERS_PER_PAGE))]
+            page = await self._document(replace(outgoing, query=query), call, fresh=request.fresh)
+            wanted += [member for member in page if role_id in member["roles"]]
+            if len(page) < MEMBERS_PER_PAGE or len(wanted) >= limit:
+                return wanted[:limit]
+            after = page[-1]["user"]["id"]
+
+
+def freshness_of(answer: Answer[Any]) -> Freshness:
+    """Return the freshness of an answer of the caches, which has one."""
+    told = answer.freshness
+    assert told is not None, "an answer that is believed has a freshness"  # noqa: S101 - for the reader
+    age = Duration()
+    age.FromMilliseconds(int(told.age_s * 1000))
+    return Freshness(
+        source=Freshness.CACHE,
+        age=age,
+        complete=told.complete,
+        as_of=_iso(told.as_of_ms),
+        connected_since=told.connected_since,
+    )
+
+
+def _scope(parameters: Mapping[str, str], template: str) -> str:
+    for name in ("guild_id", "channel_id", "user_id"):
+        if name in parameters:
+            return parameters[name]
+    return GUILDS if template.endswith("/guilds") else SELF
+
+
+def _iso(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+def _unknown(unknown: Unknown) -> ApiError:
+    return ApiError(
+        StatusCode.NOT_FOUND, "DISCORD_ERROR", unknown.text, http_status=404, code=unknown.code, scope="proxy"
+    )
