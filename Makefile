@@ -8,7 +8,7 @@ PIP := pip install --quiet --disable-pip-version-check
 CODE := client ratelimit gateway_worker api_server sandbox
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint format types layers drift protos generators prism clean
+.PHONY: help run test check lint format types layers drift protos generators prism matrix clean
 
 help:  ## this list
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -47,11 +47,14 @@ drift: protos  ## fail if the checked-in generated code is not what the contract
 prism: .venv/dev.stamp .prism/5.16.0.stamp  ## judge every RPC with Prism; needs Node 20, takes up to two minutes
 	@$(BIN)/pytest tests/independent/every_rpc.py $(ARGS)
 
+matrix: .venv/dev.stamp  ## the client's tests on every Python, protobuf and grpcio; ARGS="--tags ends" for two of them
+	@$(BIN)/nox $(ARGS)
+
 bench-%: .venv/dev.stamp  ## one benchmark, such as bench-translate
 	@PYTHONPATH=tests $(BIN)/python tests/bench/bench_$(subst -,_,$*).py $(ARGS)
 
 clean:  ## remove environments, caches and build results
-	rm -rf .venv .venv-protoc .venv-mypyproto .prism build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-protoc .venv-mypyproto .prism .nox build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find $(CODE) tests protos -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Environments: each is ready when its stamp is newer than what it is made from.

@@ -1,0 +1,1 @@
+"""Orders and their receipts, which customers get as direct messages in Discord."""
