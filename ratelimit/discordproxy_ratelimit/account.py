@@ -148,7 +148,7 @@ class Account:
         self._pulse.about_to_call(items)
         _tell_age(items, began)
         call = await self._store.run(items)
-        if not self._pulse.called(began):
+        if self._pulse.called(items, began, stranger=call.stranger):
             self._place_anew()
         self._hints.heed(call)
         if call.dead:
@@ -160,7 +160,7 @@ class Account:
     def leaving(self, permit: Permit) -> None:
         """Refuse to send with a permit that Redis may have given to somebody else."""
         permit.sent_at = self._loop.time()
-        if not self._pulse.is_trusted(permit.sent_at):
+        if not self._pulse.is_trusted(permit.granted_at, permit.sent_at):
             raise BrokerUnavailable("This worker was out of touch with Redis for too long", retry_after_s=0.1)
 
     def ended(self, permit: Permit, answer: Answer | None) -> Verdict:
@@ -191,9 +191,10 @@ class Account:
     # A server without memory, without an answer; the end
 
     def _place_anew(self) -> None:
-        """Take every place again: this worker was silent for so long that others may have given them back."""
+        """Take every place again: Redis counted this worker as dead, so others may have given them back."""
         for waiter in self._lanes:
             if waiter.placed:
+                waiter.again()
                 self._placing.start_anew(waiter)
 
     def link_up(self, *, other_server: bool) -> None:

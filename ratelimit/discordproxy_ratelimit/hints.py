@@ -39,7 +39,7 @@ class Hints:
             self._ask_in(call.pump_after_us / 1e6 + (COMPANY_S if call.pump_is_ours else NOT_OURS_S))
 
     def told(self, kind: str, subject: str, number: int, bucket: str = "") -> None:
-        """Heed a hint of another worker's call; `lua/global.lua` and `serve.lua` say what it means."""
+        """Heed a hint of another worker's call; `lua/grant.lua` and `serve.lua` say what it means."""
         match kind:
             case "G":
                 self._told_grant(subject, number, bucket)

@@ -24,12 +24,13 @@ class Pulse:
     def __init__(self, link: Link, batch: Batch, *, lease_s: float, holds: Callable[[], bool]) -> None:
         self._link, self._batch, self._lease_s, self._holds = link, batch, lease_s, holds
         self._loop = asyncio.get_running_loop()
-        self._trusted_until = self._last_call = 0.0
+        self._trusted_from = self._trusted_until = self._last_call = 0.0
+        self._introduced = False
         self._task: asyncio.Task[None] | None = None
 
-    def is_trusted(self, now: float) -> bool:
-        """Whether what this worker holds is surely still its own; `now` is loop time."""
-        return now <= self._trusted_until
+    def is_trusted(self, granted_at: float, now: float) -> bool:
+        """Whether a permit is surely still this worker's; loop times."""
+        return self._trusted_from <= granted_at and now <= self._trusted_until
 
     def keep(self) -> None:
         """Show signs of life from now on until nothing is held."""
@@ -43,11 +44,23 @@ class Pulse:
                 if item.arguments[0] == "g":
                     item.arguments[0] = "n"
 
-    def called(self, began: float) -> bool:
-        """Note a call that was answered and began at this loop time. Returns whether it came in time."""
-        in_time = self.is_trusted(began)
+    def called(self, items: list[Item], began: float, *, stranger: bool) -> bool:
+        """Note a call that was answered.
+
+        Args:
+            items: what it carried.
+            began: its loop time.
+            stranger: whether Redis did not count this worker among the living before it.
+
+        Returns:
+            Whether that is a surprise: others may have given back what this worker holds.
+        """
+        buried = stranger and self._introduced
         self._last_call, self._trusted_until = began, began + self._lease_s * SURE
-        return in_time
+        self._introduced = all(item.arguments[0] != "g" for item in items)
+        if buried:
+            self._trusted_from = began
+        return buried
 
     async def _beat(self) -> None:
         while self._holds():

@@ -9,7 +9,10 @@ import orjson
 from discordproxy_ratelimit.batch import Item
 from discordproxy_ratelimit.link import Link, Script
 
-PARTS = ("call", "state", "limits", "learn", "queue", "slots", "grant", "acquire", "complete", "leave", "batch")
+PARTS = (
+    *("call", "tables", "life", "state", "limits", "learn", "queue", "slots", "grant", "serve"),
+    *("refusals", "acquire", "outcomes", "complete", "leave", "batch"),
+)
 """The broker's script, in the order in which its parts are joined."""
 
 BOT_KEYS = ("g", "slots", "paced", "held", "workers", "routes", "blocks", "gq")
@@ -26,6 +29,7 @@ class Call:
         pump_is_ours: whether it will go to this worker.
         dead: a worker whose lease has ended, or empty.
         published: hints sent to other workers.
+        stranger: whether Redis counted this worker as dead until now; what it held may be somebody else's.
     """
 
     replies: list[list[Any]]
@@ -34,6 +38,7 @@ class Call:
     pump_is_ours: bool
     dead: str
     published: int
+    stranger: bool
 
 
 class Store:
@@ -88,7 +93,7 @@ class Store:
         reply = await self._link.run(
             self.BROKER, keys, [now, self._worker, self._link.run_id, lost, *self._fixed, body]
         )
-        replies, grants, pump, own, dead, published = reply
+        replies, grants, pump, own, dead, published, stranger = reply
         return Call(
             [_texts(one) for one in replies],
             [(_text(grant[1]), int(grant[2]), _text(grant[3])) for grant in grants],
@@ -96,6 +101,7 @@ class Store:
             own == 1,
             _text(dead),
             published,
+            stranger == 1,
         )
 
     async def held_by(self, worker: str, cursor: str) -> tuple[str, list[tuple[str, str, str, str]]]:

@@ -38,7 +38,7 @@ class Waiter:
     grant: asyncio.Future[Grant] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def again(self) -> None:
-        """Forget a grant of a server that forgot it."""
+        """Forget a place or a grant that may be void."""
         self.placed = False
         if self.grant.done() and not self.grant.cancelled() and self.grant.exception() is None:
             self.grant = asyncio.get_running_loop().create_future()

@@ -102,7 +102,7 @@ class WatchedRedis:
                     return {**reply, "run_id": self.run_id}
                 if name in {"evalsha", "eval"}:
                     self.script_calls += 1
-                    if isinstance(reply, list) and len(reply) == 6:
+                    if isinstance(reply, list) and len(reply) == 7:  # the broker's script
                         self._clock.hints += int(reply[5])
                 return reply
             finally:

@@ -154,3 +154,4 @@ class Outcome:
     own: bool
     dead: str
     hints: list[tuple[str, list[str]]]
+    stranger: bool

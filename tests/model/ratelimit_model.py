@@ -42,7 +42,7 @@ class Model:
         pump, own = self._pump()
         self._close()
         late = sorted((end, name) for name, end in self.workers.items() if end <= self.now)
-        return Outcome(replies, self.grants, pump, own, late[0][1] if late else "", self.hints)
+        return Outcome(replies, self.grants, pump, own, late[0][1] if late else "", self.hints, self.stranger)
 
     def _open(self, now: int, server: str, *, lost: bool) -> None:
         other_server = bool(self.server) and self.server != server
@@ -51,6 +51,7 @@ class Model:
             self.recover, self.clock, self.told = now + SECOND, 0, server
         self.now = self.clock = max(now, self.clock)
         self.server = server
+        self.stranger = not self.is_alive(self.me)
         self.workers[self.me] = self.now + self.lease_us
         self.globally.tidy(self.now)
 

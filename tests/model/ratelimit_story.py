@@ -265,7 +265,7 @@ class Story:
         assert lua.grants == expected.grants
         assert self._hints(lua.published) == expected.hints
         assert (lua.pump_after_us, lua.pump_is_ours) == (expected.pump, expected.own)
-        assert lua.dead == expected.dead
+        assert (lua.dead, lua.stranger) == (expected.dead, expected.stranger)
         self._compare_counters(store)
         self._remember(items, lua.replies)
 

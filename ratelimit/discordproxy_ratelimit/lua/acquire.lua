@@ -1,30 +1,8 @@
--- Part 8: acquire. item: {'a', id, route, lane, bucket name, options}; options: left_us, app, weight, priority, and if
+-- Part 12: acquire. item: {'a', id, route, lane, bucket name, options}; options: left_us, app, weight, priority, and if
 -- true ordered, exempt, returned (after a 429), token (the bot's is used), refusal (name of a remembered refusal), hash
 -- (the believed one), seq and restored (known before a restart).
 -- reply {'granted'} | {'wait', come back in us, seq} | {'refused', us} | {'moved', hash} | {'known', status, code, us}
 local SAFETY = 5 * SECOND
-local PROBE = 10 * SECOND -- how long one call may find out whether a refused token works again
-
-local function block(name, till, kind, status, code)
-  redis.call('HSET', KEYS[7], name, table.concat({ integer(till), kind, status, code }, ' '))
-  touched[KEYS[7]], blocks = true, nil
-  if redis.call('HLEN', KEYS[7]) < 1000 then return end
-  local scan = redis.call('HSCAN', KEYS[7], '0', 'COUNT', 100)[2]
-  for i = 1, #scan, 2 do
-    if tonumber(scan[i + 1]:match('^%d+')) < now then redis.call('HDEL', KEYS[7], scan[i]) end
-  end
-end
-
-local function known_refusal(name)
-  local text = blocked(name)
-  if not text then return nil end
-  local till, status, code = text:match('^(%d+) %S+ (%S+) (%S+)')
-  if not till or tonumber(till) <= now then
-    if name ~= 'token' then redis.call('HDEL', KEYS[7], name) else block(name, now + PROBE, 'probing', 401, 0) end
-    return nil
-  end
-  return { 'known', tonumber(status), tonumber(code), tonumber(till) - now }
-end
 
 -- Who is behind in the queue hears of a grant by a hint; it asks by itself only in case the hint was lost.
 local function wait_reply(l, b, id, record, after)

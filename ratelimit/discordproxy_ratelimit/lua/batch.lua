@@ -1,4 +1,4 @@
--- Part 11: the call itself. Endings come before acquires in every batch, so that what they free is used at once.
+-- Part 16: the call itself. Endings come before acquires in every batch, so that what they free is used at once.
 -- restore item: {'r', '', route, lane, bucket name, state, age_us, hash}: what a worker remembers of a bucket
 -- adopt item: {'o', id, route, lane, bucket name, exempt}: a permit whose request is on its way
 local function restore(item, k)
@@ -49,4 +49,4 @@ for _, l in pairs(lanes) do save_lane(l) end
 for _, b in pairs(buckets) do save_bucket(b) end
 local dead = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', integer(now), 'LIMIT', 0, 1)[1]
 close_call()
-return { replies, grants, again and integer(again) or '', own and 1 or 0, dead or '', published }
+return { replies, grants, again and integer(again) or '', own and 1 or 0, dead or '', published, stranger and 1 or 0 }

@@ -1,4 +1,4 @@
--- Part 4: what an answer teaches. Discord's Reset tells windows apart and orders them; it is never read as a clock.
+-- Part 6: what an answer teaches. Discord's Reset tells windows apart and orders them; it is never read as a clock.
 local SAME_RESET_MS = 5 -- Discord's Reset of one fixed window never differs by more
 local GUARD = 1000      -- us; Discord rounds to a millisecond
 

@@ -1,4 +1,4 @@
--- Part 3: the arithmetic of one bucket. Discord runs fixed windows and leaky ones (GCRA) and does not say which; both
+-- Part 5: the arithmetic of one bucket. Discord runs fixed windows and leaky ones (GCRA) and does not say which; both
 -- are read safely until two answers have told them apart.
 
 -- A request that is not answered yet may be counted by Discord at any moment until its answer, so a window that begins

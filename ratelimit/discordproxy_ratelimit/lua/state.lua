@@ -1,4 +1,4 @@
--- Part 2: buckets and lanes, read once and written once in a call.
+-- Part 4: buckets and lanes, read once and written once in a call.
 
 -- A bucket: limit, remaining, reset (us, an upper bound on our clock; 0 = a window whose end no answer has told yet),
 -- rid (Discord's Reset in ms: identity and order, never a clock), leaky ('1', '0' or nil = not known), step (us per

@@ -122,6 +122,24 @@ async def test_worker_that_wakes_up_after_its_burial_takes_its_places_again(valk
         client.close()
 
 
+async def test_worker_whose_places_others_gave_away_takes_them_again(valkey, key_prefix):
+    """As after a leap of the server's clock: everybody counts as dead, and the worker itself cannot know."""
+    limits = Limits(lease_s=LEASE_S)
+    async with fleet(valkey, FakeDiscord(), 2, clock=None, limits=limits, prefix=key_prefix) as workers:
+        client = redis.Redis.from_url(valkey)
+        async with workers.brokers[1].acquire(message_in(2)) as unsent:
+            async with workers.brokers[0].acquire(message_in(1)):
+                calls = [asyncio.create_task(workers.send(1, message_in(1), n)) for n in range(3)]
+                await eventually(lambda: client.hlen(bot_key(workers, "held")) == 5)
+                client.zrem(bot_key(workers, "workers"), "w1")
+            async with asyncio.timeout(10 * LEASE_S):
+                assert await asyncio.gather(*calls) == [200] * 3
+            with pytest.raises(BrokerUnavailable, match="out of touch"):
+                unsent.sent()
+        client.close()
+    assert [arrival.label for arrival in workers.discord.arrivals] == [0, 1, 2]
+
+
 async def test_worker_that_wakes_up_during_its_burial_keeps_what_it_holds(valkey):
     async with fleet(valkey, FakeDiscord(), 2, clock=None) as workers:
         await workers.send(0, message_in(1))

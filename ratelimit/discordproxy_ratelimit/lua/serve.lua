@@ -1,0 +1,65 @@
+-- Part 10: from the head of a lane to a bucket that agrees.
+local SCHEDULED = 8 -- permits of one lane that may be granted ahead of their instant
+
+local function lightly_used()
+  return now >= math.max(G.blocked, G.recover) and occupied() < global_limit() / 2 and size(KEYS[8]) == 0
+end
+
+-- Of the lanes that wait for one bucket, the one whose head came first. returns nil when it is this lane's turn
+local function earlier_lane(b, l, bucket_name)
+  local first = l.name
+  for other, seq in pairs(b.heads) do
+    if other ~= l.name and (route_hash(other:match('^(.*)|')) or '?') ~= bucket_name:match('^(.*)|') then
+      b.heads[other] = nil -- its route has moved to another bucket
+    elseif not b.heads[first] or seq < b.heads[first] then
+      first = other
+    end
+  end
+  return first ~= l.name and first or nil
+end
+
+local function is_blocked(l) return math.max(l.paused, G.recover) > now end
+
+local function start_instant(b, l, record, headerless)
+  if is_blocked(l) then return nil, math.max(l.paused, G.recover) end
+  if record.ordered and l.infl > 0 then return nil end
+  if headerless then return now end
+  local free, at = available(b, l)
+  if free >= 1 then return now end
+  return nil, at
+end
+
+-- Grants all that can leave, and what will leave at a known instant while the global limit is idle.
+-- returns us until the head can leave (nil: an answer must come first) and the name of another lane to serve first
+local function serve(l, b, bucket_name, headerless)
+  local ahead = 0
+  for _ = 1, AT_ONCE do
+    local id, record, member = head(l)
+    b.heads[l.name] = record and record.seq or nil
+    if not id then return nil, not headerless and earlier_lane(b, l, bucket_name) end
+    if not record or record.deadline < now or not is_alive(record.worker) then
+      take_out(l.queue, member)
+      redis.call('HDEL', KEYS[4], id)
+      G.waiting = math.max(0, G.waiting - 1)
+    else
+      local other = not headerless and earlier_lane(b, l, bucket_name)
+      if other then return nil, other end
+      local at, later = start_instant(b, l, record, headerless)
+      local in_time = later and later <= record.deadline and not is_blocked(l)
+      if not at and in_time and ahead < SCHEDULED and lightly_used() then
+        at, ahead = later, ahead + 1
+      end
+      if not at then
+        if later and record.worker ~= me then hint(record.worker, { 'S', l.name, integer(later - now) }) end
+        return later and later - now or nil
+      end
+      take_out(l.queue, member)
+      G.waiting = math.max(0, G.waiting - 1)
+      passed(l, record.score, record)
+      record.bucket = bucket_name
+      charge(b, l)
+      to_global(id, record, at - now)
+    end
+  end
+  return 0
+end
