@@ -50,6 +50,7 @@ from discordproxy_api.servicer import Procedure, Servicer
 from discordproxy_api.settings import ApiSettings
 from discordproxy_api.subscribe import StreamOptions, Subscribe
 from discordproxy_api.tls import Tls, TlsFiles
+from discordproxy_api.turns import Turns
 from discordproxy_api.uploads import UploadLimits, Uploads
 from discordproxy_gateway.cache import CacheReader, Keys, MemberReader, Overlay
 from discordproxy_gateway.events import BLOCK_MS, EventHub
@@ -176,6 +177,7 @@ async def wired(
             uploads=Uploads(UploadLimits(held_bytes=settings.max_upload_bytes), drain=drain, metrics=metrics),
             idempotency=idempotency,
             permission=permission,
+            turns=Turns(broker.quota, drain),
         )
         subscribe = Subscribe(
             contract["SubscribeEvents"],

@@ -54,10 +54,10 @@ def check_free(address: Address, option: str) -> None:
 
 
 class Fleet:
-    """Broker, gateway and API workers, started in this order and ended in the reverse one.
+    """Broker, gateways and API workers, started in this order and ended in the reverse one.
 
     Args:
-        broker, gateway, workers: the children.
+        broker, gateways, workers: the children; a gateway for each bot.
         sandbox: a local Discord that starts before everybody and ends after them, or None.
         sandbox_address: where it listens.
         address: where the workers will listen.
@@ -70,7 +70,7 @@ class Fleet:
         self,
         *,
         broker: Child,
-        gateway: Child,
+        gateways: Sequence[Child],
         workers: Sequence[Child],
         sandbox: Child | None = None,
         sandbox_address: Address | None = None,
@@ -80,7 +80,7 @@ class Fleet:
         greeting: str,
         redis_within_s: float = 10.0,
     ) -> None:
-        self._broker, self._gateway, self._workers = broker, gateway, list(workers)
+        self._broker, self._gateways, self._workers = broker, list(gateways), list(workers)
         self._sandbox, self._sandbox_address = sandbox, sandbox_address
         self._address = address
         self._redis_url, self._redis_within_s = redis_url, redis_within_s
@@ -122,7 +122,7 @@ class Fleet:
             await wait_for(self._redis_url, within_s=self._redis_within_s)
         except BrokerUnavailable as error:
             raise StartError(str(error)) from None
-        for child in (self._gateway, *self._workers):
+        for child in (*self._gateways, *self._workers):
             self._keep(child)
         if await self._listening(self._address):
             log.info("listening on %s with %d workers", self._address, len(self._workers))
@@ -155,9 +155,9 @@ class Fleet:
             self._over.set_result(ended)
 
     async def _end(self) -> None:
-        """Drain: workers, then the gateway, the broker last, since the others talk to Redis until their end."""
+        """Drain: workers, then the gateways, the broker last, since the others talk to Redis until their end."""
         await self._stop(self._workers, self._drain_s + MARGIN_S)
-        await self._stop([self._gateway], GATEWAY_WITHIN_S)
+        await self._stop(self._gateways, GATEWAY_WITHIN_S)
         await self._stop([self._broker, *([self._sandbox] if self._sandbox else [])], BROKER_WITHIN_S)
         for number in (signal.SIGTERM, signal.SIGKILL):  # a second SIGTERM means at once
             for child in (left := self._running(self._tasks)):

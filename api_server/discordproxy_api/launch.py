@@ -110,14 +110,17 @@ def _token_missing(error: ValidationError) -> bool:
 async def _run(settings: ApiSettings, level: str, log_file: Path, *, sandbox: bool) -> int:
     address = Address(settings.host, settings.port)
     _check_ports(settings, address, sandbox=sandbox)
-    redis_url = broker_url(settings.redis_url.get_secret_value(), settings.token.get_secret_value())
+    redis_url = broker_url(settings.redis_url.get_secret_value(), settings.home_token.get_secret_value())
     environment = {**os.environ, "DISCORDPROXY_LOG_LEVEL": level, "PYTHONUNBUFFERED": "1"}
     child = functools.partial(
         Child, environment=environment, report=server_log.report, preexec=end_with_parent(), parks_after_s=None
     )
     fleet = Fleet(
         broker=child("broker", "discordproxy_ratelimit"),
-        gateway=child("gateway", "discordproxy_gateway", parks_after_s=UP_AFTER_S),
+        gateways=[
+            child(name, "discordproxy_gateway", environment={**environment, **own}, parks_after_s=parks_after_s)
+            for name, own, parks_after_s in _gateways(settings)
+        ],
         workers=[
             child(f"api.{number}", "discordproxy_api", environment={**environment, "DISCORDPROXY_WORKER": str(number)})
             for number in range(settings.workers)
@@ -133,6 +136,17 @@ async def _run(settings: ApiSettings, level: str, log_file: Path, *, sandbox: bo
     if ended is None:
         return 0
     return _fail(ended.line.removeprefix("ERROR: ") or f"{ended.name} ended with status {ended.status}", ended.status)
+
+
+def _gateways(settings: ApiSettings) -> list[tuple[str, dict[str, str], float]]:
+    """Return name, environment and patience for the gateway of each bot.
+
+    Where there are several, one that Discord refuses does not take the others' server down.
+    """
+    bots = settings.all_bots
+    if len(bots) == 1:
+        return [("gateway", {}, UP_AFTER_S)]
+    return [(f"gateway.{bot.name}", {"DISCORDPROXY_BOT": bot.name}, 0.0) for bot in bots]
 
 
 def _check_ports(settings: ApiSettings, address: Address, *, sandbox: bool) -> None:

@@ -32,6 +32,17 @@ class Scopes:
     events: frozenset[str] | None = None
     priority: str = "high"
 
+    def __str__(self) -> str:
+        """Return one line for people."""
+        parts = ["all calls" if self.rpcs is None else f"calls {', '.join(self.rpcs) or 'none'}"]
+        parts += [f"requests {', '.join(self.requests) or 'none'}"] if self.requests is not None else []
+        parts += [f"guilds {', '.join(map(str, sorted(self.guilds)))}"] if self.guilds else []
+        parts += [f"channels {', '.join(map(str, sorted(self.channels)))}"] if self.channels else []
+        parts += ["everywhere"] if self.everywhere else []
+        parts += ["direct messages" if self.may_write_to_users else "no direct messages"]
+        parts += [f"events {', '.join(sorted(self.events)) or 'none'}"] if self.events is not None else []
+        return "; ".join([*parts, f"priority up to {self.priority}"])
+
     @property
     def everywhere(self) -> bool:
         """Whether the key is for every place."""

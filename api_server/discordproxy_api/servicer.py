@@ -18,6 +18,7 @@ from discordproxy_api.contract import Rpc
 from discordproxy_api.idempotency import LONGEST_KEY, Idempotency, Once
 from discordproxy_api.interceptors import SERVICE
 from discordproxy_api.routed import Job
+from discordproxy_api.turns import Turns
 from discordproxy_api.uploads import DECLARED, Received, Uploads
 from discordproxy_api.wire import locate
 
@@ -43,9 +44,11 @@ class Servicer:
         uploads: Uploads,
         idempotency: Idempotency,
         permission: Permission,
+        turns: Turns,
     ) -> None:
         self._procedures = procedures
         self._permission = permission
+        self._turns = turns
         self._uploads = uploads
         self._idempotency = idempotency
 
@@ -71,6 +74,7 @@ class Servicer:
         rpc = procedure.rpc
         job, once, reach = self._begin(procedure, received, call)
         await self._permission.check(reach, call)
+        await self._turns.wait(call)
         if once is None:
             return _checked(rpc, await job.run())
 

@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run `discordproxy`; ends with the documented exit status."""
     parser = build_parser()
     args, rest = parser.parse_known_args(arguments)
-    if rest and args.command != "sandbox":
+    if rest and args.command not in {"sandbox", "keys"}:
         parser.error(f"unknown argument {rest[0]}; see {parser.prog} {args.command} --help")
     args.rest = rest
     try:
@@ -107,6 +107,7 @@ def build_parser() -> argparse.ArgumentParser:
             [],
             "Run a local Discord, to try things without a bot; all further arguments are its own.",
         ),
+        ("keys", _keys, [], "Make keys for applications; all further arguments are its own."),
         ("completion", _complete, [], "Print the script that completes commands in your shell."),
     ):
         command = commands.add_parser(
@@ -116,7 +117,7 @@ def build_parser() -> argparse.ArgumentParser:
             parents=parents,
             epilog=_STATUSES,
             formatter_class=raw,
-            add_help=name != "sandbox",
+            add_help=name not in {"sandbox", "keys"},
         )
         command.set_defaults(run=run, parser=parser)
     _message_options(commands.choices["message"])
@@ -205,11 +206,21 @@ def _show_findings(args: argparse.Namespace, *, with_fixes: bool) -> int:
 
 
 def _sandbox(args: argparse.Namespace) -> int:
-    if find_spec("discordproxy_sandbox") is None or find_spec("aiohttp") is None:
-        print("The sandbox needs more packages: pip install 'discordproxy[server]'", file=sys.stderr)
+    return _become("discordproxy_sandbox", args.rest, "The sandbox", needs=("discordproxy_sandbox", "aiohttp"))
+
+
+def _keys(args: argparse.Namespace) -> int:
+    return _become(
+        "discordproxy_api.access", args.rest, "Making keys", needs=("discordproxy_api", "pydantic", "grpc_health")
+    )
+
+
+def _become(module: str, arguments: Sequence[str], what: str, *, needs: tuple[str, ...]) -> int:
+    if any(find_spec(name) is None for name in needs):
+        print(f"{what} needs more packages: pip install 'discordproxy[server]'", file=sys.stderr)
         return _USAGE
-    command = [sys.executable, "-m", "discordproxy_sandbox", *args.rest]
     sys.stdout.flush()
+    command = [sys.executable, "-m", module, *arguments]
     return os.execv(sys.executable, command)  # noqa: S606 -- it takes the place of this process, signals and all
 
 

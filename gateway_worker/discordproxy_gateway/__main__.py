@@ -52,7 +52,7 @@ async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     token = settings.token.get_secret_value()
-    url = embedded.broker_url(settings.redis_url.get_secret_value(), token)
+    url = embedded.broker_url(settings.redis_url.get_secret_value(), settings.home_token.get_secret_value())
     redis = connection.connect(url)
     try:
         await connection.wait_for(url, within_s=_BROKER_WITHIN_S)
@@ -75,7 +75,7 @@ def _options(settings: GatewaySettings, *, force: bool) -> Options:
     return Options(
         rest_url=settings.discord_url,
         gateway_url=settings.gateway_url,
-        intents=settings.intents,
+        intents=settings.own_intents,
         shards=settings.shards,
         lease_s=settings.gateway_lease,
         identify_floor=settings.identify_floor,

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
+from typing_extensions import Self
 
 from discordproxy_gateway.intents import BITS, DEFAULT
 from discordproxy_ratelimit.settings import SharedSettings
@@ -63,3 +64,17 @@ class GatewaySettings(SharedSettings):
         True,  # noqa: FBT003 - the value of a setting
         description="whether a deferred answer is visible to its user only; Discord lets nobody change it later",
     )
+
+    @model_validator(mode="after")
+    def _check_own_intents(self) -> Self:
+        if self.chosen.intents is not None:
+            try:
+                _known(self.chosen.intents)
+            except ValueError as error:
+                raise ValueError(f"DISCORDPROXY_BOTS: bot {self.chosen.name}: {error}") from None
+        return self
+
+    @property
+    def own_intents(self) -> tuple[str, ...]:
+        """The intents of this process's bot: of its entry among several bots, else of the setting."""
+        return self.intents if self.chosen.intents is None else self.chosen.intents

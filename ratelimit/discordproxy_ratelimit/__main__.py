@@ -126,7 +126,7 @@ async def run(settings: SharedSettings) -> None:
     if url := settings.redis_url.get_secret_value():
         await watch(url, stop)
         return
-    folder = embedded.folder_of(settings.token.get_secret_value())
+    folder = embedded.folder_of(settings.home_token.get_secret_value())
     await own(PrivateServer(folder, embedded.find_binary()), stop)
 
 

@@ -7,7 +7,7 @@ pace while Redis is away.
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -15,7 +15,8 @@ import orjson
 from redis.asyncio import Redis
 
 from discordproxy_ratelimit.account import Account
-from discordproxy_ratelimit.circuit import Circuit
+from discordproxy_ratelimit.board import Board
+from discordproxy_ratelimit.circuit import Circuit, CircuitState
 from discordproxy_ratelimit.connection import stop
 from discordproxy_ratelimit.degraded import LocalPace
 from discordproxy_ratelimit.errors import BrokerUnavailable, Draining, WaitRefused
@@ -23,9 +24,11 @@ from discordproxy_ratelimit.link import Link
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.notes import Notes
 from discordproxy_ratelimit.permit import Caller, Permit
+from discordproxy_ratelimit.quota import Quota
 from discordproxy_ratelimit.report import refusal_to_respect
 from discordproxy_ratelimit.route import Route
 from discordproxy_ratelimit.store import Store
+from discordproxy_ratelimit.survey import AccountState, Lane, survey
 
 __all__ = ["Broker", "Caller", "Limits"]
 
@@ -33,6 +36,8 @@ log = logging.getLogger(__name__)
 
 NOBODY = Caller()
 LONGEST_WAIT_S = 1800.0
+UNKNOWN_LIMIT = 50
+"""Requests per second without the bot's token; what Discord grants every bot, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,8 @@ class Broker:
         )
         self._local = LocalPace(self._limits.global_limit, self._limits.workers, heard=self._circuit.heard)
         self.notes = Notes(self._link, f"{{{prefix}:{bot_id}}}:note:")
+        self.quota = Quota(self._link, f"{{{prefix}:{bot_id}}}:quota:")
+        self.board = Board(self._link, f"{{{prefix}:{bot_id}}}:board:")
         self._inbox: asyncio.Task[None] | None = None
         self._draining = False
 
@@ -129,6 +136,25 @@ class Broker:
     def waiting(self) -> int:
         """Calls of this worker that wait for a permit."""
         return sum(account.waiting for account in self._accounts.values())
+
+    def lanes(self, credential: str = "bot", *, most: int) -> list[Lane]:
+        """Return this worker's busiest lanes of a credential."""
+        account = self._accounts.get(credential)
+        return account.lanes(most) if account else []
+
+    async def survey(self, buckets: Iterable[str], credential: str = "bot") -> AccountState:
+        """Look at the limits of a credential as all workers share them. Raises BrokerUnavailable.
+
+        Args:
+            buckets: their names, as `lanes` gives them.
+            credential: `bot`, or `ip` for what needs no authorization.
+        """
+        limit = self._limits.global_limit if credential == "bot" else UNKNOWN_LIMIT
+        return await survey(self._link, self._tag_of(credential), buckets, limit=limit, clock=self._clock)
+
+    async def circuit(self) -> CircuitState:
+        """Look at the circuit of this machine's address. Raises BrokerUnavailable."""
+        return await self._circuit.look()
 
     @asynccontextmanager
     async def acquire(
@@ -198,21 +224,18 @@ class Broker:
             returned=retry_of,
         )
 
+    def _tag_of(self, credential: str) -> str:
+        names = {"bot": self._bot_id, "ip": f"ip:{self._limits.egress}"}
+        return f"{{{self._prefix}:{names.get(credential, credential)}}}:rl:"
+
     def _account(self, credential: str) -> Account:
         if credential not in self._accounts:
-            name = (
-                self._bot_id
-                if credential == "bot"
-                else f"ip:{self._limits.egress}"
-                if credential == "ip"
-                else credential
-            )
             store = Store(
                 self._link,
-                f"{{{self._prefix}:{name}}}:rl:",
+                self._tag_of(credential),
                 worker=self.worker,
                 channels=self._channels,
-                global_limit=self._limits.global_limit if credential == "bot" else 50,
+                global_limit=self._limits.global_limit if credential == "bot" else UNKNOWN_LIMIT,
                 lease_s=self._limits.lease_s,
                 clock=self._clock,
             )

@@ -3,9 +3,6 @@
 Only `__main__` modules and the supervisor read settings; everything below gets plain values.
 """
 
-import base64
-import binascii
-import hashlib
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -26,6 +23,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from typing_extensions import Self
 
 from discordproxy_ratelimit import redis_url
+from discordproxy_ratelimit.bots import Bot, check_token, read_bots, read_token
 
 USAGE = 2
 """Exit status of a process that cannot start with these settings."""
@@ -83,6 +81,13 @@ class SharedSettings(BaseSettings):
     token_file: Path | None = Field(
         None, description="file that holds the bot token, read when DISCORD_BOT_TOKEN is unset"
     )
+    bots: Path | None = Field(
+        None,
+        description="TOML file of several bots and their tokens, instead of DISCORD_BOT_TOKEN; keys select one",
+    )
+    bot: str = Field(
+        "", description="which of several bots this gateway worker connects; the launcher sets it; unset: the first"
+    )
     discord_url: Annotated[str, _web_url("https", "http")] = Field(
         "https://discord.com/api/v10", description="base of Discord's REST API, version included"
     )
@@ -103,68 +108,70 @@ class SharedSettings(BaseSettings):
         "human", description="shape of log lines: human, or json for one object per line"
     )
 
-    _token: SecretStr = PrivateAttr(SecretStr(""))
+    _all_bots: tuple[Bot, ...] = PrivateAttr(())
 
     @model_validator(mode="after")
-    def _find_token(self) -> Self:
+    def _find_bots(self) -> Self:
         text = self.discord_bot_token.get_secret_value().strip()
         variable = "DISCORD_BOT_TOKEN"
         if not text and self.token_file:
-            text, variable = _read_token(self.token_file), PREFIX + "TOKEN_FILE"
+            text, variable = read_token(self.token_file, PREFIX + "TOKEN_FILE"), PREFIX + "TOKEN_FILE"
+        if self.bots:
+            self._all_bots = self._several(text, variable, self.bots)
+            return self
         if not text:
             raise PydanticCustomError(
                 TOKEN_MISSING,
                 "DISCORD_BOT_TOKEN is not set; set it (or DISCORDPROXY_TOKEN_FILE) to the token from the bot's page "
                 "of https://discord.com/developers/applications",
             )
-        _check_token(text, variable)
-        self._token = SecretStr(text)
+        check_token(text, variable)
+        if self.bot:
+            raise ValueError("DISCORDPROXY_BOT names one of several bots, but DISCORDPROXY_BOTS is not set")
+        self._all_bots = (Bot("", SecretStr(text)),)
         return self
+
+    def _several(self, text: str, variable: str, path: Path) -> tuple[Bot, ...]:
+        if text:
+            raise ValueError(f"{variable} and DISCORDPROXY_BOTS are both set; put that bot into the file, too")
+        bots = read_bots(path)
+        names = [bot.name for bot in bots]
+        if self.bot not in ("", *names):
+            raise ValueError(f"DISCORDPROXY_BOT is {self.bot!r}; DISCORDPROXY_BOTS has {', '.join(names)}")
+        return bots
+
+    @property
+    def all_bots(self) -> tuple[Bot, ...]:
+        """Every bot of this deployment; where there are several they have names."""
+        return self._all_bots
+
+    @property
+    def chosen(self) -> Bot:
+        """The bot of this process: the one DISCORDPROXY_BOT names, or the first."""
+        return next((bot for bot in self._all_bots if bot.name == self.bot), self._all_bots[0])
 
     @property
     def token(self) -> SecretStr:
-        """The bot token, from the variable or the file, without surrounding white space."""
-        return self._token
+        """The chosen bot's token, without surrounding white space."""
+        return self.chosen.token
+
+    @property
+    def home_token(self) -> SecretStr:
+        """The first bot's token; all processes of a deployment agree on it, so the private server goes by it."""
+        return self._all_bots[0].token
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every secret among the settings, for what must not show them: the token, passwords inside of URLs, all."""
         values = [value for _, value in self if isinstance(value, SecretStr)]
-        texts = [secret.get_secret_value() for secret in (self.token, *values)]
+        texts = [secret.get_secret_value() for secret in (*(bot.token for bot in self._all_bots), *values)]
         passwords = [unquote(urlsplit(text).password or "") for text in texts if "://" in text]
         return tuple(text for text in (*texts, *passwords) if text)
 
     @property
     def bot_id(self) -> str:
-        """The bot's user id as far as the token tells it, else a hash: names the bot in keys of Redis."""
-        return bot_id_of(self.token.get_secret_value())
-
-
-def bot_id_of(token: str) -> str:
-    """Return the user id that the first part of `token` encodes, or 16 hex digits of the token's SHA-256."""
-    first = token.partition(".")[0]
-    try:
-        decoded = base64.urlsafe_b64decode(first + "=" * (-len(first) % 4)).decode("ascii")
-    except (binascii.Error, UnicodeDecodeError):
-        decoded = ""
-    return decoded if decoded.isdigit() else hashlib.sha256(token.encode()).hexdigest()[:16]
-
-
-def _read_token(path: Path) -> str:
-    try:
-        return path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a text file"
-        raise ValueError(
-            f"{PREFIX}TOKEN_FILE: cannot read {str(path)!r} ({reason}); it must hold the bot token and nothing else"
-        ) from None
-
-
-def _check_token(token: str, variable: str) -> None:
-    if token.lower().startswith(("bot ", "bearer ")):
-        raise ValueError(f"{variable}: holds more than the token; leave out the word in front of it")
-    if not token.isascii() or not token.isprintable() or any(c in " '\"" for c in token):
-        raise ValueError(f"{variable}: has characters no bot token has; copy it again, without quotes or line breaks")
+        """The chosen bot's name in keys of Redis; see `Bot.id`."""
+        return self.chosen.id
 
 
 Settings = TypeVar("Settings", bound=SharedSettings)

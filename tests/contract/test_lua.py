@@ -22,6 +22,7 @@ from discordproxy_ratelimit.connection import connect
 from discordproxy_ratelimit.headers import Answer
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.notes import CLAIM
+from discordproxy_ratelimit.quota import QUOTA
 from discordproxy_ratelimit.route import route_of_path
 from discordproxy_ratelimit.store import PARTS, Store
 from discordproxy_ratelimit.survey import SCRIPT as SURVEY
@@ -31,7 +32,7 @@ from model.ratelimit_story import Story
 
 FOLDER = files("discordproxy_ratelimit") / "lua"
 SCRIPTS = {"broker": Store.BROKER, "reap": Store.REAP, "circuit": Circuit.SCRIPT, "claim": CLAIM}
-SCRIPTS |= {"board": Board.SCRIPT, "survey": SURVEY}
+SCRIPTS |= {"board": Board.SCRIPT, "survey": SURVEY, "quota": QUOTA}
 CHANNEL, GUILD = 81384788765712384, 41771983423143937
 KEYLESS = {"TIME", "PUBLISH"}
 ALL_KEYS = {"UNLINK", "EXISTS", "DEL"}
@@ -46,7 +47,7 @@ def without_comments(text: str) -> str:
 
 def test_every_file_belongs_to_exactly_one_script() -> None:
     names = sorted(Path(entry.name).stem for entry in FOLDER.iterdir() if entry.name.endswith(".lua"))
-    assert names == sorted([*PARTS, "reap", "circuit", "claim", "board", "survey"])
+    assert names == sorted([*PARTS, "reap", "circuit", "claim", "board", "survey", "quota"])
 
 
 def test_the_parts_are_numbered_in_the_order_in_which_they_are_joined() -> None:
@@ -206,6 +207,7 @@ async def busy_worker(url: str, prefix: str, meanwhile: Callable[[], None] = lam
     claim = await broker.notes.claim(broker.worker, "r", owner="a", lease_s=5)
     assert claim.state == "ours"
     await broker.notes.settle(broker.worker, "r", owner="a", result=b"x", ttl_s=60)
+    await broker.quota.take("app", per_s=10, patience_s=1)
     await broker.board.post(broker.worker, b"{}", {"calls": 1})
     await broker.board.read()
     await broker.survey([lane.bucket for lane in broker.lanes(most=20)])

@@ -62,7 +62,7 @@ class Gate:
     ) -> None:
         self._keys = keys
         self._metrics = metrics
-        self._lockout = lockout or Lockout()
+        self._lockout = Lockout() if lockout is None else lockout  # an empty one is false
         self._clock = clock
         self._wall_clock = wall_clock
 

@@ -14,15 +14,16 @@ _WRITABLE_BY_OTHERS = 0o022
 
 
 def watch_keys(path: Path, *, rpcs: Collection[str], bots: Collection[str] = ()) -> Watched[KeyRing]:
-    """Return the keys of a file, which is read again when it changes.
+    """Return the keys of a file, which is read again when it changes; see `read_key_file`."""
+    return Watched([path], lambda: read_key_file(path, rpcs=rpcs, bots=bots))
+
+
+def read_key_file(path: Path, *, rpcs: Collection[str], bots: Collection[str] | None = ()) -> KeyRing:
+    """Return the keys of a file; for the arguments see `keys.read_keys`.
 
     Raises:
         Unusable: it cannot be read, or what it says cannot be followed.
     """
-    return Watched([path], lambda: _read(path, rpcs, bots))
-
-
-def _read(path: Path, rpcs: Collection[str], bots: Collection[str]) -> KeyRing:
     try:
         ring = read_keys(read_file(path, SETTING).decode(), rpcs=rpcs, bots=bots)
     except UnicodeDecodeError:

@@ -27,7 +27,7 @@ NAME_LENGTH = 8
 
 AppName = Annotated[str, Field(pattern=f"^{APP_NAME.pattern}$")]
 Snowflake = Annotated[int, Field(ge=1, lt=1 << 64)]
-Route = Annotated[str, Field(pattern=r"^(GET|POST|PUT|PATCH|DELETE|\*) [/*]\S*$")]
+Route = Annotated[str, Field(pattern=r"^(\*|(GET|POST|PUT|PATCH|DELETE|\*) [/*]\S*)$")]
 
 
 class KeyFileError(ValueError):
@@ -113,6 +113,11 @@ class KeyRing:
             elif entry.certificate:
                 self._by_certificate[entry.certificate] = entry.principal
 
+    @property
+    def principals(self) -> list[Principal]:
+        """Everybody with a key or a certificate."""
+        return [*(each for held in self._by_start.values() for _, each in held), *self._by_certificate.values()]
+
     def holder_of(self, key: str) -> Principal | None:
         """Return whose key it is. The time this takes tells nothing about the keys there are."""
         found = None
@@ -137,13 +142,13 @@ def digest_of(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 
-def read_keys(text: str, *, rpcs: Collection[str] = (), bots: Collection[str] = ()) -> KeyRing:
+def read_keys(text: str, *, rpcs: Collection[str] = (), bots: Collection[str] | None = ()) -> KeyRing:
     """Return the keys of a file's text.
 
     Args:
         text: TOML.
         rpcs: names of all RPCs; a pattern that matches none is an error.
-        bots: names of all bots, in a deployment of several.
+        bots: names of all bots, in a deployment of several; None: not known.
 
     Raises:
         KeyFileError: it is not valid.
@@ -163,15 +168,14 @@ def read_keys(text: str, *, rpcs: Collection[str] = (), bots: Collection[str] = 
     return KeyRing(entries)
 
 
-def _problem(entry: Entry, rpcs: Collection[str], bots: Collection[str]) -> str:
+def _problem(entry: Entry, rpcs: Collection[str], bots: Collection[str] | None) -> str:
     for pattern in entry.rpcs or ():
         single = Scopes(rpcs=(pattern,))
         if rpcs and pattern not in {READ, WRITE} and not any(single.allows_rpc(name, reads=True) for name in rpcs):
             return f"rpcs: {pattern!r} matches no RPC; give names such as SendChannelMessage, patterns, read or write"
-    if (bots or entry.bot) and entry.bot not in {"", *bots}:
-        return f"bot: {entry.bot!r} is not in the file of DISCORDPROXY_BOTS" + (
-            f"; it has {', '.join(bots)}" if bots else ""
-        )
+    if bots is not None and entry.bot and entry.bot not in bots:
+        known = f"; it has {', '.join(bots)}" if bots else ""
+        return f"bot: {entry.bot!r} is not in the file of DISCORDPROXY_BOTS{known}"
     return ""
 
 

@@ -70,7 +70,7 @@ def reach_of(rpc: Rpc) -> Reader:
     placed = bool({GUILD, CHANNEL} & (set(rpc.parameters) if rpc.template else fields))
     to_users = rpc.template is None and not placed and "user_id" in fields
     harmless = f"{rpc.method} {rpc.template}" in _HARMLESS
-    by_token = rpc.no_bot_auth
+    by_token = rpc.no_bot_auth or "interaction_token" in fields
     unplaced = not (placed or to_users or harmless or by_token)
 
     def read(request: Any) -> Reach:

@@ -1,6 +1,7 @@
 """The processes of a server together: order of start and end, and what the end of one means for the others."""
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -69,7 +70,7 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, valkey: str, address:
         )
         return Fleet(
             broker=broker,
-            gateway=gateway,
+            gateways=[gateway],
             workers=[first, second],
             address=address,
             redis_url=redis_url,
@@ -96,8 +97,12 @@ async def listening(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 async def test_broker_first_and_last(
-    fleet: Callable[..., Fleet], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    fleet: Callable[..., Fleet],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.INFO, "supervisor")
     whole = fleet()
     running = asyncio.create_task(whole.run())
     await listening(capsys)
@@ -105,8 +110,9 @@ async def test_broker_first_and_last(
     whole.signal()
     assert await running is None
     told = story(tmp_path)
-    assert told[0] == "broker started"
-    assert sorted(told[1:4]) == ["api.0 started", "api.1 started", "gateway started"]
+    starts = [line.split()[0] for line in caplog.messages if " started, pid " in line]
+    assert starts[0] == "broker"
+    assert sorted(starts[1:]) == ["api.0", "api.1", "gateway"]
     ends = [line for line in told if line.endswith("ended")]
     assert sorted(ends[:2]) == ["api.0 ended", "api.1 ended"]
     assert ends[2:] == ["gateway ended", "broker ended"]

@@ -22,6 +22,7 @@ from discordproxy_api.metrics import Metrics
 from discordproxy_api.retry import Repeat
 from discordproxy_api.routed import Job
 from discordproxy_api.servicer import Servicer
+from discordproxy_api.turns import Turns
 from discordproxy_api.uploads import UploadLimits, Uploads
 from discordproxy_sandbox.population import CHANNEL_ID
 from fakes.broker import FakeNotes
@@ -218,6 +219,7 @@ async def test_a_procedure_without_an_answer_fails_instead_of_an_empty_ok():
         uploads=Uploads(UploadLimits(), drain=drain, metrics=metrics),
         idempotency=Idempotency(FakeNotes(), kept_s=1.0, drain=drain, metrics=metrics),
         permission=Permission(load_contract(), Map(no_channel)),
+        turns=Turns(None, drain),
     )
     server = grpc.aio.server(interceptors=[Identity()])
     server.add_generic_rpc_handlers((servicer.handler(),))

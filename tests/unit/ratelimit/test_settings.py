@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
-from discordproxy_ratelimit.settings import SharedSettings, bot_id_of, load
+from discordproxy_ratelimit.bots import bot_id_of
+from discordproxy_ratelimit.settings import SharedSettings, load
 
 TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GaBcDe.s3cret-s3cret-s3cret"
 

@@ -1,0 +1,71 @@
+"""`discordproxy keys`: makes keys for applications, and looks over the file that holds their hashes."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from discordproxy_api.access.key_file import read_key_file
+from discordproxy_api.access.keys import KeyFileError, digest_of, new_key, read_keys
+from discordproxy_api.access.watched import Unusable
+from discordproxy_api.contract import load_contract
+
+FAILED = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; status 1 when a file cannot be used."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (KeyFileError, Unusable) as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        raise SystemExit(FAILED) from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="discordproxy keys", description="Keys with which applications call the proxy."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    new = commands.add_parser("new", help="make a key", description="Make a key, and show it this once.")
+    new.add_argument("--app", required=True, help="name of the application: letters, digits and ._:@/+-")
+    new.add_argument("--file", type=Path, help="add its entry to this key file instead of printing it")
+    new.set_defaults(run=_new)
+    check = commands.add_parser("check", help="look over a key file", description="Say what is wrong with a key file.")
+    check.add_argument("file", type=Path, help="the key file")
+    check.set_defaults(run=_check)
+    return parser
+
+
+def _new(options: argparse.Namespace) -> None:
+    key = new_key()
+    entry = f'[[keys]]\napp = "{options.app}"\nsha256 = "{digest_of(key)}"\n'
+    read_keys(entry)
+    if options.file is None:
+        place = f"What the proxy keeps of it; add this to the file of DISCORDPROXY_KEYS_FILE:\n\n{entry}"
+    else:
+        _append(options.file, entry)
+        place = f"Its entry is in {options.file}; limit there what it may do."
+    print(f"The key of {options.app}, shown this once; give it to the application as DISCORDPROXY_API_KEY:\n\n{key}\n")
+    print(place)
+
+
+def _append(path: Path, entry: str) -> None:
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a", encoding="utf-8") as file:
+            file.write(f"\n{entry}" if path.stat().st_size else entry)
+    except OSError as error:
+        raise Unusable(f"{path} cannot be written ({error.strerror})") from None
+
+
+def _check(options: argparse.Namespace) -> None:
+    ring = read_key_file(options.file, rpcs=tuple(load_contract()), bots=None)
+    print(f"{options.file}: nothing wrong")
+    for principal in ring.principals:
+        print(f"  {principal}: {principal.scopes}")
+
+
+if __name__ == "__main__":
+    main()

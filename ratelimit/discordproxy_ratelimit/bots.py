@@ -1,0 +1,130 @@
+"""The bots of a deployment and their tokens: one from a variable or a file, or several from a file of bots."""
+
+import base64
+import binascii
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import tomllib
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+BOTS = "DISCORDPROXY_BOTS"
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """One bot.
+
+    Attributes:
+        name: what keys and processes call it; "" in a deployment of one.
+        intents: for its gateway connection; None leaves it to the setting.
+        global_limit: requests per second Discord grants it; None leaves it to the setting.
+    """
+
+    name: str
+    token: SecretStr = field(repr=False)
+    intents: tuple[str, ...] | None = None
+    global_limit: int | None = None
+
+    @property
+    def id(self) -> str:
+        """Its user id as far as the token tells it, else a hash: names the bot in keys of Redis."""
+        return bot_id_of(self.token.get_secret_value())
+
+
+class Entry(BaseModel):
+    """One table `[[bots]]` of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")]
+    token: SecretStr = SecretStr("")
+    token_file: Path | None = None
+    intents: tuple[str, ...] | None = None
+    global_limit: Annotated[int, Field(ge=1)] | None = None
+
+
+class File(BaseModel):
+    """The whole file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    bots: Annotated[tuple[Entry, ...], Field(min_length=1)]
+
+
+def read_bots(path: Path) -> tuple[Bot, ...]:
+    """Return the bots of a file, in its order.
+
+    Raises:
+        ValueError: it cannot be used; the text is one line without secrets.
+    """
+    where = f"{BOTS}: {str(path)!r}"
+    try:
+        entries = File.model_validate(tomllib.loads(path.read_text("utf-8"))).bots
+    except OSError as error:
+        raise ValueError(f"{where} cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{where} is not a text file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{where} is not valid TOML: {error}") from None
+    except ValidationError as error:
+        raise ValueError(f"{where}: {_first(error)}") from None
+    bots = tuple(_bot(entry, path.parent, where) for entry in entries)
+    for attribute, what in (("name", "name"), ("id", "token")):
+        values = [getattr(bot, attribute) for bot in bots]
+        twice = next((bot.name for bot in bots if values.count(getattr(bot, attribute)) > 1), None)
+        if twice:
+            raise ValueError(f"{where}: two bots have the same {what} ({twice}); each needs its own")
+    return bots
+
+
+def bot_id_of(token: str) -> str:
+    """Return the user id that the first part of `token` encodes, or 16 hex digits of the token's SHA-256."""
+    first = token.partition(".")[0]
+    try:
+        decoded = base64.urlsafe_b64decode(first + "=" * (-len(first) % 4)).decode("ascii")
+    except (binascii.Error, UnicodeDecodeError):
+        decoded = ""
+    return decoded if decoded.isdigit() else hashlib.sha256(token.encode()).hexdigest()[:16]
+
+
+def read_token(path: Path, variable: str) -> str:
+    """Return the token that a file holds; raises ValueError."""
+    try:
+        return path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a text file"
+        raise ValueError(
+            f"{variable}: cannot read {str(path)!r} ({reason}); it must hold the bot token and nothing else"
+        ) from None
+
+
+def check_token(token: str, variable: str) -> None:
+    """Raise ValueError for what cannot be a token."""
+    if token.lower().startswith(("bot ", "bearer ")):
+        raise ValueError(f"{variable}: holds more than the token; leave out the word in front of it")
+    if not token.isascii() or not token.isprintable() or any(c in " '\"" for c in token):
+        raise ValueError(f"{variable}: has characters no bot token has; copy it again, without quotes or line breaks")
+
+
+def _bot(entry: Entry, folder: Path, where: str) -> Bot:
+    of = f"{where}: bot {entry.name}"
+    token = entry.token.get_secret_value().strip()
+    if bool(token) == (entry.token_file is not None):
+        raise ValueError(f"{of} needs either token or token_file")
+    if entry.token_file is not None:
+        token = read_token(folder / entry.token_file, of)
+    if not token:
+        raise ValueError(f"{of}: the token is empty")
+    check_token(token, of)
+    return Bot(entry.name, SecretStr(token), entry.intents, entry.global_limit)
+
+
+def _first(error: ValidationError) -> str:
+    first: Any = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    if first["type"] == "extra_forbidden":
+        return f"{first['loc'][-1]} is no setting of a bot; known are {', '.join(Entry.model_fields)}"
+    where = [str(part + 1) if isinstance(part, int) else str(part) for part in first["loc"]]
+    return f"{' '.join(where).replace('bots ', 'bot ', 1)}: {first['msg']}"

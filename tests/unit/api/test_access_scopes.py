@@ -1,0 +1,127 @@
+"""What a key allows: calls, routes, priorities, and the places a request reaches."""
+
+import pytest
+
+from discordproxy import discord_api_pb2 as pb
+from discordproxy_api.access.permission import is_read
+from discordproxy_api.access.reach import Reach, reach_of, reach_of_request
+from discordproxy_api.contract import load_contract
+from discordproxy_api.scopes import Scopes
+
+CONTRACT = load_contract()
+
+
+def reach(name: str, **fields) -> Reach:
+    rpc = CONTRACT[name]
+    return reach_of(rpc)(rpc.request_type(**fields))
+
+
+@pytest.mark.parametrize(
+    ("rpcs", "allowed", "refused"),
+    [
+        (None, {"SendChannelMessage", "GetChannel", "Request"}, set()),
+        ((), set(), {"SendChannelMessage", "GetChannel", "Request"}),
+        (
+            ("read",),
+            {"GetChannel", "ListGuilds", "SubscribeEvents", "ComputePermissions"},
+            {"SendDirectMessage", "Request"},
+        ),
+        (("write",), {"SendDirectMessage", "SyncMemberRoles", "DeleteMessage"}, {"GetChannel", "Request"}),
+        (("Send*",), {"SendChannelMessage", "SendDirectMessage"}, {"EditMessage", "sendx"}),
+        (("read", "Request"), {"GetChannel", "Request"}, {"EditMessage"}),
+        (("*",), {"Request", "EditMessage"}, set()),
+    ],
+)
+def test_rpcs(rpcs, allowed, refused):
+    scopes = Scopes(rpcs=rpcs)
+    for name in allowed | refused:
+        reads = is_read(CONTRACT[name]) if name in CONTRACT else False
+        assert scopes.allows_rpc(name, reads=reads) is (name in allowed), name
+
+
+def test_reads_and_writes_of_rpcs_without_a_route():
+    odd = {name: is_read(rpc) for name, rpc in CONTRACT.items() if rpc.template is None}
+    writing = {name for name, reads in odd.items() if not reads}
+    assert {"SendDirectMessage", "SyncMemberRoles", "Request"} <= writing
+    assert all(name.startswith(("Get", "List", "Search", "Compute", "Subscribe")) for name in set(odd) - writing)
+
+
+def test_a_list_of_requests_speaks_for_itself():
+    scopes = Scopes(rpcs=("Send*",), requests=("GET /guilds/{guild_id}/*", "POST /channels/{channel_id}/typing"))
+    assert scopes.allows_rpc("Request", reads=False)
+    assert scopes.allows_route("GET /guilds/{guild_id}/audit-logs")
+    assert scopes.allows_route("POST /channels/{channel_id}/typing")
+    assert not scopes.allows_route("POST /channels/{channel_id}/messages")
+    assert not scopes.allows_route("DELETE /guilds/{guild_id}/audit-logs")
+    assert not Scopes(requests=()).allows_rpc("Request", reads=False)
+
+
+def test_priorities_have_a_ceiling():
+    assert [Scopes(priority="normal").lower(each) for each in ("low", "normal", "high")] == ["low", "normal", "normal"]
+
+
+def test_direct_messages_follow_places_unless_said_otherwise():
+    assert Scopes().may_write_to_users
+    assert not Scopes(guilds=frozenset({1})).may_write_to_users
+    assert Scopes(guilds=frozenset({1}), direct_messages=True).may_write_to_users
+    assert not Scopes(direct_messages=False).may_write_to_users
+
+
+def test_places_of_calls():
+    assert reach("SendChannelMessage", channel_id=5) == Reach(channels=frozenset({5}))
+    assert reach("GetGuildMember", guild_id=7, user_id=8) == Reach(guilds=frozenset({7}))
+    assert reach("SyncMemberRoles", guild_id=7, user_id=8) == Reach(guilds=frozenset({7}))
+    assert reach("EditGuildMember", guild_id=7, user_id=8, channel_id=9) == Reach(frozenset({7}), frozenset({9}))
+    assert reach("GetUser", user_id=8) == reach("GetCurrentUser") == Reach()
+    assert reach("ListGuilds").unplaced
+    assert reach("DeleteWebhook", webhook_id=3).unplaced
+    assert reach("DeleteInvite", code="abc").unplaced
+    assert reach("ExecuteWebhook", webhook_id=3, webhook_token="t", content="x").by_token
+
+
+def test_a_forwarded_message_reaches_the_channel_it_comes_from():
+    reference = pb.Message.Reference(message_id=1, channel_id=6, guild_id=7)
+    forwarded = reach("SendChannelMessage", channel_id=5, message_reference=reference)
+    assert forwarded == Reach(channels=frozenset({5, 6}))
+    direct = reach("SendDirectMessage", user_id=8, message_reference=reference)
+    assert direct == Reach(channels=frozenset({6}), to_users=True)
+
+
+def test_every_rpc_has_a_reach_that_can_be_judged():
+    """An RPC that a key for some places could never use is a decision, not an accident."""
+    unplaced = {name for name, rpc in CONTRACT.items() if not rpc.streaming and reach_of(rpc)(rpc.request_type()).unplaced}
+    assert unplaced <= {"ListGuilds", "DeleteInvite", "DeleteWebhook", "Request"}, unplaced
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "body", "expected"),
+    [
+        ("POST", "/channels/5/messages", [], '{"content": "x"}', Reach(channels=frozenset({5}))),
+        ("GET", "/guilds/7/audit-logs", [("user_id", "1")], "", Reach(guilds=frozenset({7}))),
+        (
+            "POST",
+            "/channels/5/messages",
+            [],
+            '{"message_reference": {"type": 1, "guild_id": "7", "channel_id": "6", "channel_id": "5"}}',
+            Reach(channels=frozenset({5, 6})),
+        ),
+        ("POST", "/channels/5/followers", [], '{"webhook_channel_id": 6}', Reach(channels=frozenset({5, 6}))),
+        ("POST", "/users/@me/channels", [], '{"recipient_id": "1"}', Reach(to_users=True)),
+        ("PATCH", "/users/@me", [], "{}", Reach(unplaced=True)),
+        ("GET", "/users/@me/guilds", [], "", Reach(unplaced=True)),
+        ("DELETE", "/users/@me/guilds/7", [], "", Reach(guilds=frozenset({7}))),
+        ("PATCH", "/webhooks/3", [], '{"channel_id": "5"}', Reach(channels=frozenset({5}), unplaced=True)),
+        ("POST", "/webhooks/3/token-of-it", [], "{}", Reach(by_token=True)),
+        ("GET", "/users/8", [], "", Reach()),
+        ("GET", "/channels/x5", [], "", Reach(unplaced=True)),
+        ("PATCH", "/guilds/7/members/8", [], '{"channel_id": null}', Reach(guilds=frozenset({7}))),
+        ("PATCH", "/guilds/7/members/8", [], '{"channel_id": true}', Reach(guilds=frozenset({7}), unplaced=True)),
+        ("GET", "/guilds/7", [], "[" * 100_000, Reach(guilds=frozenset({7}), unplaced=True)),
+    ],
+)
+def test_places_of_requests(method, path, query, body, expected):
+    assert reach_of_request(method, path, query, body) == expected
+
+
+def test_a_request_with_its_own_authorization_needs_nothing_of_the_bot():
+    assert reach_of_request("GET", "/users/@me/guilds", [], "", authorized=True).by_token

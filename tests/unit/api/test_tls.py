@@ -1,0 +1,123 @@
+"""Certificates that cannot be served are refused with setting, file and fix; changed ones are taken over."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from discordproxy_api.access.watched import Unusable, Watched
+from discordproxy_api.tls import Tls, TlsFiles, read_certificates
+from fakes.certificates import Authority
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+def refusal(files: TlsFiles, now: datetime = NOW) -> str:
+    with pytest.raises(Unusable) as refused:
+        read_certificates(files, now)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_good_files(authority: Authority):
+    pair = authority.issue()
+    found = read_certificates(TlsFiles(pair.cert, pair.key, authority.path), NOW)
+    assert found.expires_at > NOW
+    assert "BEGIN" not in repr(found)
+
+
+def test_missing_file(authority: Authority, tmp_path: Path):
+    pair = authority.issue()
+    assert "DISCORDPROXY_TLS_CERT: cannot read" in refusal(TlsFiles(tmp_path / "none.pem", pair.key))
+    assert "DISCORDPROXY_TLS_KEY: cannot read" in refusal(TlsFiles(pair.cert, tmp_path / "none.pem"))
+    assert "DISCORDPROXY_TLS_CLIENT_CA: cannot read" in refusal(TlsFiles(pair.cert, pair.key, tmp_path / "none.pem"))
+
+
+def test_not_pem(authority: Authority, tmp_path: Path):
+    pair, text = authority.issue(), tmp_path / "text"
+    text.write_text("hello")
+    assert "holds no certificate" in refusal(TlsFiles(text, pair.key))
+    assert "holds no private key" in refusal(TlsFiles(pair.cert, text))
+    assert "DISCORDPROXY_TLS_CLIENT_CA" in refusal(TlsFiles(pair.cert, pair.key, text))
+
+
+def test_key_of_another_certificate(authority: Authority):
+    pair, other = authority.issue(), authority.issue("other")
+    assert "does not belong to the certificate" in refusal(TlsFiles(pair.cert, other.key))
+
+
+def test_key_with_a_passphrase(authority: Authority):
+    pair = authority.issue()
+    key = load_pem_private_key(pair.key.read_bytes(), None)
+    form = Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
+    pair.key.write_bytes(key.private_bytes(*form))
+    assert "passphrase" in refusal(TlsFiles(pair.cert, pair.key))
+
+
+def test_expired_and_not_yet_valid(authority: Authority):
+    pair = authority.issue(until=datetime(2021, 1, 1, tzinfo=UTC))
+    assert "expired on 2021-01-01 00:00 UTC" in refusal(TlsFiles(pair.cert, pair.key))
+    assert "clock" in refusal(TlsFiles(pair.cert, pair.key), datetime(2019, 1, 1, tzinfo=UTC))
+
+
+def test_soon_expired_and_readable_by_all_are_warned_of(authority: Authority, caplog: pytest.LogCaptureFixture):
+    pair = authority.issue(until=NOW + timedelta(days=3))
+    pair.key.chmod(0o644)
+    read_certificates(TlsFiles(pair.cert, pair.key), NOW)
+    assert "chmod 600" in caplog.text
+    assert "expires on" in caplog.text
+
+
+class Seconds:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_changed_file_is_read_again_and_a_bad_one_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    path, clock, reads = tmp_path / "file", Seconds(), []
+
+    def make() -> str:
+        reads.append(text := path.read_text())
+        if "bad" in text:
+            raise Unusable("it is bad")
+        return text
+
+    path.write_text("one")
+    watched = Watched([path], make, clock=clock)
+    path.write_text("second")
+    assert watched.get() == "one"  # looked at once a second at most
+    clock.now += 1
+    assert watched.get() == "second"
+    path.write_text("a bad one")
+    clock.now += 1
+    assert watched.get() == watched.get() == "second"
+    assert caplog.text.count("it is bad") == 1
+    path.unlink()
+    clock.now += 1
+    with pytest.raises(FileNotFoundError):  # what `make` does not turn into Unusable is a mistake of ours
+        watched.get()
+    path.write_text("three")
+    clock.now += 1
+    assert watched.get() == "three"
+    assert reads == ["one", "second", "a bad one", "three"]
+
+
+def test_the_first_read_must_succeed(tmp_path: Path):
+    with pytest.raises(Unusable):
+        Tls(TlsFiles(tmp_path / "a", tmp_path / "b"))
