@@ -22,6 +22,7 @@ from discordproxy_ratelimit.report import outcome_of, report_of, retry_after_s
 from discordproxy_ratelimit.route import Route
 from discordproxy_ratelimit.serving import Serving
 from discordproxy_ratelimit.store import Store
+from discordproxy_ratelimit.survey import Lane, busiest
 from discordproxy_ratelimit.undertaker import Undertaker
 from discordproxy_ratelimit.waiting import Grant, Waiter
 
@@ -72,6 +73,10 @@ class Account:
     def waiting(self) -> int:
         """Calls of this worker that wait for a permit."""
         return len(self._lanes)
+
+    def lanes(self, most: int) -> list[Lane]:
+        """Return this worker's busiest lanes."""
+        return busiest(self._lanes, self._memories, now=self._loop.time(), most=most)
 
     async def acquire(
         self,

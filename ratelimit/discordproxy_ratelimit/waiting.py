@@ -25,6 +25,7 @@ class Waiter:
         seq: arrival at the broker, given by Redis; keeps the order across a restart. 0 = not told yet.
         placed: whether Redis has confirmed the place.
         returned: the call comes back after a 429 and goes to the head.
+        since: loop time at which the call came.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Waiter:
     placed: bool = False
     returned: bool = False
     grant: asyncio.Future[Grant] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    since: float = field(default_factory=lambda: asyncio.get_running_loop().time())
 
     def again(self) -> None:
         """Forget a place or a grant that may be void."""
@@ -66,6 +68,11 @@ class Lanes:
     def get(self, waiter_id: str) -> Waiter | None:
         """Return the waiter of this id."""
         return self._by_id.get(waiter_id)
+
+    def queues(self) -> Iterator[tuple[str, list[Waiter]]]:
+        """Yield each lane with its waiters, who came first in front."""
+        for lane, waiting in self._lanes.items():
+            yield lane, list(waiting.values())
 
     def first(self, lane: str) -> Waiter | None:
         """Return the waiter of a lane that came first."""
