@@ -8,7 +8,7 @@ PIP := pip install --quiet --disable-pip-version-check
 CODE := client ratelimit gateway_worker api_server sandbox
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint format types layers drift protos generators prism matrix clean
+.PHONY: help run test check lint format types layers drift protos generators prism prism-installed matrix clean
 
 help:  ## this list
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -44,7 +44,7 @@ protos: generators .venv/dev.stamp  ## make the client's messages and stubs from
 drift: protos  ## fail if the checked-in generated code is not what the contract gives
 	@git diff --exit-code --stat -- client protos
 
-prism: .venv/dev.stamp .prism/5.16.0.stamp  ## judge every RPC with Prism; needs Node 20, takes up to two minutes
+prism: .venv/dev.stamp prism-installed  ## judge every RPC with Prism; needs Node 20, takes up to two minutes
 	@$(BIN)/pytest tests/independent/every_rpc.py $(ARGS)
 
 matrix: .venv/dev.stamp  ## the client's tests on every Python, protobuf and grpcio; ARGS="--tags ends" for two of them
@@ -85,6 +85,8 @@ generators: .venv-protoc/1.71.2.stamp .venv-mypyproto/5.1.0.stamp
 	@$(PYTHON) -m venv .venv-mypyproto
 	@.venv-mypyproto/bin/$(PIP) mypy-protobuf==$*
 	@touch $@
+
+prism-installed: .prism/5.16.0.stamp
 
 .prism/%.stamp:
 	@npm install --silent --no-audit --no-fund --no-package-lock --no-save --ignore-scripts --prefix .prism \
