@@ -14,7 +14,9 @@ from google.protobuf import json_format
 
 from discordproxy import __title__, __version__
 from discordproxy._completion import SHELLS, script
-from discordproxy._diagnosis import diagnose, explain
+from discordproxy._console import ask
+from discordproxy._diagnosis import Finding, diagnose, explain
+from discordproxy._status_text import problems_of, text_of
 from discordproxy.client import DiscordClient, DiscordProxyException, DiscordProxyGrpcError, DiscordProxyTimeoutError
 from discordproxy.exceptions import never_left
 from discordproxy.snowflakes import message_url
@@ -44,7 +46,7 @@ examples:
   discordproxy message direct 123456789 "Hello, world!"
   discordproxy message channel 123456789 --title Report --description "All is well" --file plot.png
   uptime | discordproxy message channel 123456789
-  discordproxy doctor --target discordproxy.example:50051
+  discordproxy doctor --channel 123456789 --target discordproxy.example:50051
 """
 
 
@@ -99,7 +101,7 @@ def build_parser() -> argparse.ArgumentParser:
     connection = _connection_options()
     for name, run, parents, text in (
         ("message", _message, [connection], "Send a message."),
-        ("status", _status, [connection], "Show what serves and which bot is logged in."),
+        ("status", _status, [connection], "Show workers, limits, queues, gateway, applications and errors."),
         ("doctor", _doctor, [connection], "Look for problems, and say how to fix each."),
         (
             "sandbox",
@@ -122,7 +124,10 @@ def build_parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run, parser=parser)
     _message_options(commands.choices["message"])
     for name in ("status", "doctor"):
-        commands.choices[name].add_argument("--json", action="store_true", help="print the findings as JSON")
+        commands.choices[name].add_argument("--json", action="store_true", help="print it as JSON")
+    commands.choices["doctor"].add_argument(
+        "--channel", type=int, default=0, metavar="ID", help="a channel the bot is to write to"
+    )
     commands.choices["completion"].add_argument("shell", choices=SHELLS, help="your shell")
     return parser
 
@@ -184,20 +189,41 @@ def _as_json(message: Message) -> str:
 
 
 def _status(args: argparse.Namespace) -> int:
-    return _show_findings(args, with_fixes=False)
+    with _client(args) as client:
+        try:
+            document = ask(client, "Status", args.timeout)
+        except DiscordProxyException as error:
+            if isinstance(error, DiscordProxyGrpcError) and never_left(error.status, error.details):
+                raise
+            document = None  # the findings tell what is wrong
+        if document is None:
+            return _show_findings(args, client.target, list(diagnose(client, args.timeout)), with_fixes=False)
+    problems = problems_of(document)
+    if args.json:
+        print(json.dumps(document, indent=2))
+    else:
+        print(
+            f"Discord Proxy {document['version']} at {client.target}: {'needs attention' if problems else 'all is well'}"
+        )
+        print(*(f"  !! {problem}" for problem in problems), *text_of(document), sep="\n")
+    return _FAILED if problems else _DONE
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    return _show_findings(args, with_fixes=True)
+    with _client(args) as client:
+        findings = list(diagnose(client, args.timeout, channel_id=args.channel))
+    return _show_findings(args, client.target, findings, with_fixes=True)
 
 
-def _show_findings(args: argparse.Namespace, *, with_fixes: bool) -> int:
-    with DiscordClient(args.target, timeout=args.timeout, app="discordproxy-cli", retries=0) as client:
-        findings = list(diagnose(client, args.timeout))
+def _client(args: argparse.Namespace) -> DiscordClient:
+    return DiscordClient(args.target, timeout=args.timeout, app="discordproxy-cli", retries=0)
+
+
+def _show_findings(args: argparse.Namespace, target: str, findings: list[Finding], *, with_fixes: bool) -> int:
     if args.json:
         print(json.dumps([finding._asdict() for finding in findings], indent=2))
     else:
-        print(f"Discord Proxy at {client.target}")
+        print(f"Discord Proxy at {target}")
         for finding in findings:
             print(f"  {'ok ' if finding.good else 'BAD'}  {finding.subject}: {finding.text}")
             if with_fixes and finding.fix:

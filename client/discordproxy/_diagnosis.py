@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import grpc
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
+from discordproxy._console import ask
 from discordproxy.exceptions import (
     DiscordProxyException,
     DiscordProxyGrpcError,
@@ -54,36 +55,67 @@ class Finding(NamedTuple):
     fix: str = ""
 
 
-def diagnose(client: DiscordClient, timeout: float) -> Iterator[Finding]:
+def diagnose(client: DiscordClient, timeout: float, *, channel_id: int = 0) -> Iterator[Finding]:
     """Yield what each check finds; ends early when nothing further can be known.
 
     Args:
         client: Reaches the proxy to look at.
         timeout: Seconds for each check.
+        channel_id: A channel the bot is to write to; 0 for none.
     """
-    for service, (subject, fix) in _SERVICES.items():
-        try:
-            serving = _is_serving(client.channel, service, timeout)
-        except grpc.RpcError as ex:
-            error = to_discord_proxy_exception(ex)
-            if ex.code() in {grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.NOT_FOUND}:
-                yield Finding(subject, good=True, text="does not report its health")
-                continue
-            yield _problem(subject, error, client.target)
-            return
-        yield Finding(subject, serving, "serving" if serving else "not serving", "" if serving else fix)
-    yield _bot(client, timeout)
+    try:
+        health = {service: _health(client, service, timeout) for service in _SERVICES}
+    except DiscordProxyException as error:
+        yield _problem("proxy", error, client.target)
+        return
+    yield from (health[""], health["broker"])
+    try:
+        checks = ask(client, "Doctor", timeout)
+    except DiscordProxyException as error:
+        yield _problem("checks", error, client.target)
+        checks = None
+    if checks is None:
+        yield from (health["gateway"], _bot(client, timeout))
+    else:
+        yield from (Finding(**each) for each in checks)
+    if channel_id:
+        yield from _channel(client, channel_id, timeout)
 
 
-def _is_serving(channel: grpc.Channel, service: str, timeout: float) -> bool:
+def _health(client: DiscordClient, service: str, timeout: float) -> Finding:
     """Ask grpc.health.v1, whose two messages have the form of protobuf's own wrappers of a string and a number."""
-    check = channel.unary_unary(
+    subject, fix = _SERVICES[service]
+    check = client.channel.unary_unary(
         "/grpc.health.v1.Health/Check",
         request_serializer=StringValue.SerializeToString,
         response_deserializer=Int32Value.FromString,
     )
-    status: Int32Value = check(StringValue(value=service), timeout=timeout)
-    return status.value == _SERVING
+    try:
+        status: Int32Value = check(StringValue(value=service), timeout=timeout)
+    except grpc.RpcError as ex:
+        if ex.code() in {grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.NOT_FOUND}:
+            return Finding(subject, good=True, text="does not report its health")
+        raise to_discord_proxy_exception(ex) from ex
+    serving = status.value == _SERVING
+    return Finding(subject, serving, "serving" if serving else "not serving", "" if serving else fix)
+
+
+def _channel(client: DiscordClient, channel_id: int, timeout: float) -> Iterator[Finding]:
+    """Say whether the bot can send messages to a channel, and what denies it."""
+    subject = f"channel {channel_id}"
+    try:
+        channel = client.get_channel(channel_id, timeout=timeout)
+        if not channel.guild_id:
+            yield Finding(subject, good=True, text="a channel without permissions: direct messages")
+            return
+        found = client.compute_permissions(channel.guild_id, channel_id=channel_id, timeout=timeout)
+    except DiscordProxyException as error:
+        yield _problem(subject, error, client.target)
+        return
+    if found.can_send:
+        yield Finding(subject, good=True, text=f"the bot can send messages to {channel.name!r}")
+    for denial in found.missing:
+        yield Finding(subject, good=False, text=f"the bot lacks {denial.permission} there", fix=denial.advice)
 
 
 def _bot(client: DiscordClient, timeout: float) -> Finding:

@@ -1,0 +1,40 @@
+"""Asks the proxy what its operators see: gRPC service `discordproxy.Console`, JSON in protobuf's own messages."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.wrappers_pb2 import StringValue
+
+from discordproxy.exceptions import to_discord_proxy_exception
+
+if TYPE_CHECKING:
+    from discordproxy.client import DiscordClient
+
+
+def ask(client: DiscordClient, question: str, timeout: float) -> Any | None:
+    """Return the answer to `Status` (a document) or `Doctor` (a list of findings); None if the proxy knows neither.
+
+    Args:
+        client: Reaches the proxy, with its key.
+        question: Name of the method.
+        timeout: Seconds to wait.
+
+    Raises:
+        DiscordProxyException: The proxy did not answer, or refused.
+    """
+    method = client.channel.unary_unary(
+        f"/discordproxy.Console/{question}",
+        request_serializer=Empty.SerializeToString,
+        response_deserializer=StringValue.FromString,
+    )
+    try:
+        answer: StringValue = method(Empty(), timeout=timeout, metadata=client._metadata)  # noqa: SLF001 -- the same package
+    except grpc.RpcError as ex:
+        if ex.code() is grpc.StatusCode.UNIMPLEMENTED:
+            return None
+        raise to_discord_proxy_exception(ex) from ex
+    return json.loads(answer.value)

@@ -1,0 +1,131 @@
+"""The status document as text for a terminal. Knows no network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MOST_BUCKETS, _MOST_ERRORS = 10, 10
+
+
+def problems_of(document: dict[str, Any]) -> list[str]:
+    """Return what needs attention, in sentences."""
+    found = [
+        f"Worker {worker['host']}:{worker['pid']} is {worker['state']}."
+        for worker in document["workers"]
+        if worker["state"] != "serving"
+    ]
+    circuit, gateway = document["circuit"], document["gateway"]
+    if circuit["state"] != "closed":
+        found.append(f"The circuit is {circuit['state'].replace('_', ' ')}: Discord blocks the proxy's address.")
+    if document["global"]["blocked_for_s"] > 0:
+        seconds = duration(document["global"]["blocked_for_s"])
+        found.append(f"Discord's global limit was hit; nothing is sent for {seconds}.")
+    if gateway["failure"]:
+        found.append(gateway["failure"])
+    elif not gateway["ready"]:
+        found.append("The gateway is not connected: messages are sent, but caches and events stand still.")
+    return found
+
+
+def text_of(document: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines; problems are left to the caller."""
+    yield from _overview(document)
+    yield from _workers(document)
+    yield from _gateway(document["gateway"])
+    yield from _buckets(document["buckets"])
+    yield from _apps(document)
+    yield from _errors(document["errors"])
+
+
+def duration(seconds: float) -> str:
+    """Return a time span as people say it."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:  # noqa: PLR2004 -- a minute
+        return f"{seconds:.1f} s"
+    minutes = int(seconds // 60)
+    if minutes < 60:  # noqa: PLR2004 -- an hour
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes < 24 * 60 else f"{minutes // 1440} d"
+
+
+def _overview(document: dict[str, Any]) -> Iterator[str]:
+    ticks = document["ticks"]
+    calls, failures = sum(ticks["calls"]), sum(ticks["failures"])
+    latest = ticks["calls"][-4:-1]
+    rate = sum(latest) / len(latest) / ticks["every_s"] if latest else 0.0
+    yield f"  calls    {rate:.1f} per second; {calls} in five minutes, {failures} failed"
+    yield f"  latency  median {_latest(ticks['p50_ms'])}, 95 % within {_latest(ticks['p95_ms'])}"
+    oldest = max((bucket["oldest_s"] for bucket in document["buckets"]), default=0.0)
+    waits = f", the oldest for {duration(oldest)}" if document["waiting"] else ""
+    yield f"  waiting  {_number(document['waiting'], 'call')}{waits}"
+    limit, circuit = document["global"], document["circuit"]
+    yield f"  global   {limit['taken']} of {limit['limit']} slots taken, {limit['waiting']} waiting for one"
+    used = f"{circuit['invalid']} of {circuit['invalid_limit']} invalid requests in ten minutes"
+    yield f"  circuit  {circuit['state'].replace('_', ' ')}, {used}"
+    if document["limited"]:
+        scopes = ", ".join(f"{count} {scope}" for scope, count in document["limited"].items())
+        yield f"  429s     {scopes} in five minutes"
+
+
+def _latest(values: list[float | None]) -> str:
+    found = next((value for value in reversed(values) if value is not None), None)
+    return "unknown" if found is None else duration(found / 1000)
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _workers(document: dict[str, Any]) -> Iterator[str]:
+    yield "Workers"
+    for worker in document["workers"]:
+        name = f"{worker['host']} #{worker['number']} (pid {worker['pid']})"
+        up = duration(document["at"] - worker["started_at"])
+        busy = f"{_number(worker['in_progress'], 'call')}, {worker['waiting']} waiting"
+        yield f"  {name:32} {worker['state']:11} {busy}, up {up}, {worker['rss_mib']:.0f} MiB, {worker['version']}"
+
+
+def _gateway(gateway: dict[str, Any]) -> Iterator[str]:
+    left = gateway["identifies_left"]
+    sessions = "" if left is None else f", {left} new sessions left today"
+    yield f"Gateway: {_number(gateway['guilds'], 'server')} in the cache{sessions}"
+    for shard in gateway["shards"]:
+        state = shard["state"] if shard["held"] else "no leader"
+        facts = [f"led by {shard['leader']}"] if shard["held"] else []
+        facts += [f"{shard['latency_ms']} ms"] if "latency_ms" in shard else []
+        facts += [_number(shard.get("events", 0), "event"), shard["reason"]]
+        yield f"  shard {shard['shard']:<4} {state:11} {', '.join(filter(None, facts))}"
+
+
+def _buckets(buckets: list[dict[str, Any]]) -> Iterator[str]:
+    if buckets:
+        yield "Buckets, busiest first"
+    for bucket in buckets[:_MOST_BUCKETS]:
+        known = bucket["limit"] is not None
+        left = f"{bucket['remaining']} of {bucket['limit']} left" if known else "limit unknown"
+        resets = f", full in {duration(bucket['reset_after_s'])}" if bucket["reset_after_s"] else ""
+        waits = f", {bucket['waiting']} waiting for {duration(bucket['oldest_s'])}" if bucket["waiting"] else ""
+        yield f"  {' '.join(filter(None, (bucket['route'], bucket['major'])))}: {left}{resets}{waits}"
+    if len(buckets) > _MOST_BUCKETS:
+        yield f"  and {len(buckets) - _MOST_BUCKETS} more"
+
+
+def _apps(document: dict[str, Any]) -> Iterator[str]:
+    if document["apps"]:
+        yield "Applications, in five minutes"
+    for app in document["apps"]:
+        yield f"  {app['app']:32} {_number(app['calls'], 'call')}, {app['failures']} failed"
+
+
+def _errors(errors: list[dict[str, Any]]) -> Iterator[str]:
+    if errors:
+        yield "Recent errors"
+    for error in errors[:_MOST_ERRORS]:
+        code = f" code {error['code']}" if error["code"] else ""
+        what = f"{error['rpc']} {error['status']} {error['reason']}".strip() + code
+        yield f"  {what}: {error['count']} x, {duration(error['ago_s'])} ago, {error['app']} [{error['request_id']}]"
+        yield f"    {error['meaning']}. {error['fix']}".rstrip()
