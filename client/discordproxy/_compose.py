@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     Request = TypeVar("Request", bound=AnyMessage)
 
 _NONCE_BYTES = 12  # 24 hexadecimal characters; Discord takes up to 25
+_LARGE = 256 * 1024  # bytes; the proxy keeps no count of smaller requests
 _FIRST_V2_COMPONENT = Component.SECTION  # this type and all later ones belong to messages of components only
 
 
@@ -88,6 +89,12 @@ def with_options(
     complete.CopyFrom(request)
     cast("Any", complete).options.MergeFrom(options)
     return complete
+
+
+def size_of(request: AnyMessage) -> tuple[tuple[str, str], ...]:
+    """Return the metadata of a large request: it lets the proxy have it wait for room instead of refusing it."""
+    size = request.ByteSize()
+    return (("x-discordproxy-upload-bytes", str(size)),) if size > _LARGE else ()
 
 
 def takes_effect_once(request: Any) -> bool:

@@ -8,7 +8,7 @@ import grpc
 
 from discordproxy._arguments import UNSET
 from discordproxy._attempts import Attempts
-from discordproxy._compose import takes_effect_once, with_options
+from discordproxy._compose import size_of, takes_effect_once, with_options
 from discordproxy._routes import is_read
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class AsyncCalls:
             self._retries,
             repeatable=repeatable or takes_effect_once(request),
         )
-        metadata = (*self._metadata, ("x-request-id", attempts.request_id))
+        metadata = (*self._metadata, ("x-request-id", attempts.request_id), *size_of(request))
         while True:
             try:
                 with self._gate:

@@ -52,6 +52,14 @@ def test_records_calls(proxy, client):
     assert proxy.requests("SendDirectMessage") == [call.request]
 
 
+def test_a_large_upload_tells_its_size_so_that_the_proxy_lets_it_wait_for_room(proxy, client):
+    for size in (1000, 300_000):
+        client.create_channel_message(42, "x", files=[("a.bin", bytes(size))])
+    small, large = proxy.calls
+    assert "x-discordproxy-upload-bytes" not in small.metadata
+    assert int(large.metadata["x-discordproxy-upload-bytes"]) == large.request.ByteSize()
+
+
 @pytest.mark.parametrize("send", ["create_direct_message", "create_channel_message"])
 async def test_idempotency_key_takes_effect_once(proxy, client, send):
     proxy.fail_timeout(delivered=True)
