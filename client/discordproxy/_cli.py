@@ -202,9 +202,8 @@ def _status(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(document, indent=2))
     else:
-        print(
-            f"Discord Proxy {document['version']} at {client.target}: {'needs attention' if problems else 'all is well'}"
-        )
+        verdict = "needs attention" if problems else "all is well"
+        print(f"Discord Proxy {document['version']} at {client.target}: {verdict}")
         print(*(f"  !! {problem}" for problem in problems), *text_of(document), sep="\n")
     return _FAILED if problems else _DONE
 
