@@ -35,6 +35,7 @@ from discordproxy_api.exposure import Unsafe, check_listening, concern, is_local
 from discordproxy_api.flights import Flights
 from discordproxy_api.health import Health, Probe
 from discordproxy_api.idempotency import Idempotency
+from discordproxy_api.interaction_responses import CreateInteractionResponse, InteractionResponses
 from discordproxy_api.interceptors import AccessLog, Admission, Identity, TimeLimit
 from discordproxy_api.lookups import LOOKUPS, Caches
 from discordproxy_api.metrics import Metrics
@@ -48,18 +49,23 @@ from discordproxy_api.routed import Routed
 from discordproxy_api.server import Server, ServerOptions
 from discordproxy_api.servicer import Procedure, Servicer
 from discordproxy_api.settings import ApiSettings
+from discordproxy_api.status.console import Console
+from discordproxy_api.status.doctor import Doctor, Setup
+from discordproxy_api.status.reporter import Reporter, Status
 from discordproxy_api.subscribe import StreamOptions, Subscribe
 from discordproxy_api.tls import Tls, TlsFiles
 from discordproxy_api.turns import Turns
 from discordproxy_api.uploads import UploadLimits, Uploads
 from discordproxy_gateway.cache import CacheReader, Keys, MemberReader, Overlay
-from discordproxy_gateway.events import BLOCK_MS, EventHub
+from discordproxy_gateway.events import BLOCK_MS, EventHub, Interactions
 from discordproxy_ratelimit import logs
 from discordproxy_ratelimit.broker import Broker, Limits
 from discordproxy_ratelimit.connection import connect
 from discordproxy_ratelimit.embedded import broker_url
 from discordproxy_ratelimit.metrics import Decisions
+from discordproxy_ratelimit.redis_url import describe
 from discordproxy_ratelimit.settings import load
+from discordproxy_ratelimit.watch import inspect_url
 
 log = logging.getLogger("discordproxy_api")
 
@@ -78,6 +84,8 @@ class Worker:
 
     server: Server
     health: Health
+    console: Console
+    reporter: Reporter
     drain: Drain
     metrics: Metrics
     broker: Broker
@@ -97,6 +105,7 @@ class Gateway:
     """What the gateway worker keeps in Redis, as far as this worker uses it."""
 
     events: EventHub
+    interactions: Interactions
     cache: CacheReader
 
     async def is_ready(self) -> bool:
@@ -122,7 +131,7 @@ async def gateway_behind(url: str, settings: ApiSettings) -> AsyncIterator[Gatew
         keys = Keys(settings.key_prefix, settings.bot_id)
         events = EventHub(redis, blocking, keys, heartbeat_s=settings.event_heartbeat)
         stack.push_async_callback(events.close)
-        yield Gateway(events, CacheReader(redis, keys))
+        yield Gateway(events, Interactions(redis, keys), CacheReader(redis, keys))
 
 
 @asynccontextmanager
@@ -173,7 +182,10 @@ async def wired(
         places = Map(ChannelLookup(rest, gateway.channel).find)
         permission = Permission(contract, places, audit_content=settings.audit_content)
         servicer = Servicer(
-            _procedures(settings, contract, rest, reads, DmChannels(rest, broker.notes, metrics)),
+            {
+                **_procedures(settings, contract, rest, reads, DmChannels(rest, broker.notes, metrics)),
+                **_answering(settings, contract, rest, InteractionResponses(rest, gateway.interactions)),
+            },
             uploads=Uploads(UploadLimits(held_bytes=settings.max_upload_bytes), drain=drain, metrics=metrics),
             idempotency=idempotency,
             permission=permission,
@@ -188,6 +200,9 @@ async def wired(
             options=StreamOptions(settings.event_stream_life, settings.event_patience),
         )
         health = Health({"broker": partial(_broker_answers, broker), **probes}, metrics)
+        reporter = Reporter(broker, metrics, number=settings.worker, state=partial(_state, drain, health))
+        status = Status(broker, gateway.events.state)
+        console = Console(status, Doctor(rest, status, partial(_inspect_redis, settings), _setup(settings)))
         server = Server(
             ServerOptions(
                 host=settings.host,
@@ -198,7 +213,7 @@ async def wired(
                 lame_duck_s=settings.lame_duck,
                 credentials=tls.for_grpc() if tls else None,
             ),
-            handlers=[servicer.handler(), subscribe.handler()],
+            handlers=[servicer.handler(), subscribe.handler(), console.handler()],
             interceptors=[
                 Identity(),
                 AccessLog(metrics, audited=settings.knows_callers if settings.audit is None else settings.audit),
@@ -216,7 +231,7 @@ async def wired(
             drain=drain,
         )
         try:
-            yield Worker(server, health, drain, metrics, broker, rest, idempotency, gate, tls)
+            yield Worker(server, health, console, reporter, drain, metrics, broker, rest, idempotency, gate, tls)
         finally:
             await server.close()
 
@@ -224,7 +239,6 @@ async def wired(
 def _procedures(
     settings: ApiSettings, contract: Mapping[str, Rpc], rest: Rest, reads: Reads, dm_channels: DmChannels
 ) -> dict[str, Procedure]:
-    policy = RoutePolicy(allow=settings.request_allow, deny=settings.request_deny)
     procedures: dict[str, Procedure] = {
         name: Routed(rpc, rest, users_only=settings.users_only_mentions)
         for name, rpc in contract.items()
@@ -240,7 +254,6 @@ def _procedures(
         users_only=settings.users_only_mentions,
     )
     procedures["SyncMemberRoles"] = SyncMemberRoles(contract["SyncMemberRoles"], rest)
-    procedures["Request"] = Request(contract["Request"], rest, policy)
     procedures["GetVoiceStates"] = GetVoiceStates(contract["GetVoiceStates"], reads)
     procedures["ComputePermissions"] = ComputePermissions(
         contract["ComputePermissions"],
@@ -252,9 +265,43 @@ def _procedures(
     return procedures
 
 
+def _answering(
+    settings: ApiSettings, contract: Mapping[str, Rpc], rest: Rest, responses: InteractionResponses
+) -> dict[str, Procedure]:
+    """Return the procedures by which an interaction can be answered."""
+    policy = RoutePolicy(allow=settings.request_allow, deny=settings.request_deny)
+    answer = CreateInteractionResponse(
+        contract["CreateInteractionResponse"], responses, users_only=settings.users_only_mentions
+    )
+    return {"Request": Request(contract["Request"], rest, responses, policy), answer.rpc.name: answer}
+
+
 async def _broker_answers(broker: Broker) -> bool:
     await broker.notes.get("health")  # a worker without traffic would not notice that Redis has gone
     return broker.is_up
+
+
+def _state(drain: Drain, health: Health) -> str:
+    return "draining" if drain.begun else "serving" if health.ready else "not serving"
+
+
+def _redis_url(settings: ApiSettings) -> str:
+    return broker_url(settings.redis_url.get_secret_value(), settings.token.get_secret_value())
+
+
+async def _inspect_redis(settings: ApiSettings) -> tuple[str, list[str]] | None:
+    return await inspect_url(_redis_url(settings))
+
+
+def _setup(settings: ApiSettings) -> Setup:
+    return Setup(
+        discord_url=settings.discord_url,
+        redis=describe(_redis_url(settings)),
+        host=settings.host,
+        local=is_local(settings.host),
+        encrypted=settings.tls_cert is not None,
+        keys=settings.knows_callers,
+    )
 
 
 async def run(settings: ApiSettings) -> None:
@@ -271,7 +318,7 @@ async def run(settings: ApiSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     async with AsyncExitStack() as stack:
-        url = broker_url(settings.redis_url.get_secret_value(), settings.token.get_secret_value())
+        url = _redis_url(settings)
         broker = _broker(settings, url, metrics)
         await broker.start()
         stack.push_async_callback(broker.close)
@@ -280,17 +327,19 @@ async def run(settings: ApiSettings) -> None:
         worker = await stack.enter_async_context(wired(settings, broker, gateway, metrics, probes))
         if settings.http_port is not None:
             tls = worker.tls.for_http() if worker.tls else None
-            ops = Ops(worker.health, metrics, guard=_ops_guard(settings, worker.gate), tls=tls)
+            guard = _ops_guard(settings, worker.gate)
+            ops = Ops(worker.health, metrics, pages=worker.console.routes(), guard=guard, tls=tls)
             stack.push_async_callback(ops.close)
             await ops.start(settings.host, settings.http_port + settings.worker if settings.http_port else 0)
         port = await worker.server.start()
-        looking = asyncio.create_task(worker.health.run())
-        stack.callback(looking.cancel)
+        for task in (worker.health.run(), worker.reporter.run()):
+            stack.callback(asyncio.create_task(task).cancel)
         log.info("worker %d serves on %s:%d", settings.worker, settings.host, port)
         gc.freeze()  # what was wired lives as long as the process; collections need not look at it
         await stop.wait()
         log.info("stopping: calls in flight may finish within %.0f s", settings.drain_timeout)
         await worker.server.stop(broker.drain, worker.finish, now)
+        await worker.reporter.leave()
 
 
 def _broker(settings: ApiSettings, url: str, metrics: Metrics) -> Broker:
@@ -299,7 +348,7 @@ def _broker(settings: ApiSettings, url: str, metrics: Metrics) -> Broker:
         prefix=settings.key_prefix,
         bot_id=settings.bot_id,
         limits=Limits(global_limit=settings.global_limit, degraded=settings.degraded, workers=settings.workers),
-        decisions=Decisions(metrics.registry),
+        decisions=Decisions(metrics.registry, limited=metrics.tally.limited),
     )
 
 

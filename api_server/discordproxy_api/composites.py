@@ -22,7 +22,14 @@ from discordproxy_ratelimit.route import route_of
 
 UNKNOWN_CHANNEL = 10003
 
-COMPOSITES = ("SendDirectMessage", "SyncMemberRoles", "Request", "GetVoiceStates", "ComputePermissions")
+COMPOSITES = (
+    "SendDirectMessage",
+    "SyncMemberRoles",
+    "CreateInteractionResponse",
+    "Request",
+    "GetVoiceStates",
+    "ComputePermissions",
+)
 """RPCs without a route; each is a class here, in `requests` or in `composite_reads`."""
 
 

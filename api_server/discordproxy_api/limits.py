@@ -250,6 +250,11 @@ _BY_MESSAGE: Mapping[str, Mapping[str, Limit]] = {
         "thread_name": Limit(most=100),
         "applied_tags": Limit(most=5),
     },
+    "CreateInteractionResponseRequest": {
+        "interaction_id": Limit(required=True),
+        "interaction_token": _required(1, 2048, Form.TOKEN),
+        "type": _choice(4, 5, 6, 7),
+    },
     "CreateScheduledEventRequest": {
         "name": _required(1, 100),
         "scheduled_start_time": _required(1, 64, Form.TIME),
@@ -283,6 +288,7 @@ _WRITERS = frozenset(
         "SendDirectMessageRequest",
         "EditMessageRequest",
         "CreateForumPostRequest",
+        "CreateInteractionResponseRequest",
         "ExecuteWebhookRequest",
         "EditWebhookMessageRequest",
     }

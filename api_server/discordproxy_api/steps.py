@@ -138,6 +138,13 @@ def _create_forum_post(request: Any, outgoing: Outgoing, circumstances: Circumst
     return [post]
 
 
+def _interaction_response(request: Any, outgoing: Outgoing, circumstances: Circumstances) -> list[Outgoing]:
+    (response,) = _write(request, outgoing, circumstances)
+    response.body = {"type": request.type or request.MESSAGE, "data": response.body or {}}
+    response.query = [*response.query, ("with_response", "true")]
+    return [response]
+
+
 def _bulk_delete(request: Any, outgoing: Outgoing, circumstances: Circumstances) -> list[Outgoing]:
     oldest_ms = circumstances.now_ms - BULK_AGE_MS + WAITING_MS
     ids = list(dict.fromkeys(request.message_ids))
@@ -178,6 +185,7 @@ PREPARE: Mapping[str, Step] = {
     "ExecuteWebhook": _execute_webhook,
     "EditWebhookMessage": _write_webhook,
     "CreateForumPost": _create_forum_post,
+    "CreateInteractionResponse": _interaction_response,
     "BulkDeleteMessages": _bulk_delete,
 }
 """By RPC; every other RPC is sent as it was translated."""

@@ -147,6 +147,19 @@ class WebhookMessageArguments(ContentArguments, total=False):
     tts: bool
 
 
+class InteractionArguments(ContentArguments, total=False):
+    """Accepted by create_interaction_response.
+
+    embed: One embed; `embeds` takes several. None or an empty list removes those of a message that is updated.
+    attachments: Of a message that is updated, the attachments that stay.
+    tts: True reads the message aloud.
+    """
+
+    embed: EmbedLike | None
+    attachments: Iterable[int | KeepAttachment] | None
+    tts: bool
+
+
 class MessageChanges(CallArguments, total=False):
     """Accepted by the calls that edit a message. What is not given stays; None or an empty list removes it.
 

@@ -15,6 +15,7 @@ from discordproxy._fork_gate import fork_gate
 from discordproxy._sync.channels import ChannelCalls
 from discordproxy._sync.events import EventCalls
 from discordproxy._sync.guilds import GuildCalls
+from discordproxy._sync.interactions import InteractionCalls
 from discordproxy._sync.members import MemberCalls
 from discordproxy._sync.messages import MessageCalls
 from discordproxy._sync.reactions import ReactionCalls
@@ -75,6 +76,7 @@ class DiscordClient(
     MemberCalls,
     RoleCalls,
     WebhookCalls,
+    InteractionCalls,
     EventCalls,
     Configuration,
 ):

@@ -62,6 +62,7 @@ from discordproxy.guilds_pb2 import GuildId as GuildId
 from discordproxy.guilds_pb2 import GuildResponse as GuildResponse
 from discordproxy.guilds_pb2 import GuildsResponse as GuildsResponse
 from discordproxy.guilds_pb2 import ListGuildsRequest as ListGuildsRequest
+from discordproxy.interactions_pb2 import CreateInteractionResponseRequest as CreateInteractionResponseRequest
 from discordproxy.invites_pb2 import CreateInviteRequest as CreateInviteRequest
 from discordproxy.invites_pb2 import Invite as Invite
 from discordproxy.invites_pb2 import InviteCode as InviteCode

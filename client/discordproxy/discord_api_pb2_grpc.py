@@ -9,6 +9,7 @@ from discordproxy import common_pb2 as discordproxy_dot_common__pb2
 from discordproxy import emojis_pb2 as discordproxy_dot_emojis__pb2
 from discordproxy import events_pb2 as discordproxy_dot_events__pb2
 from discordproxy import guilds_pb2 as discordproxy_dot_guilds__pb2
+from discordproxy import interactions_pb2 as discordproxy_dot_interactions__pb2
 from discordproxy import invites_pb2 as discordproxy_dot_invites__pb2
 from discordproxy import members_pb2 as discordproxy_dot_members__pb2
 from discordproxy import messages_pb2 as discordproxy_dot_messages__pb2
@@ -389,6 +390,11 @@ class DiscordApiStub(object):
                 '/discord_api.DiscordApi/SubscribeEvents',
                 request_serializer=discordproxy_dot_events__pb2.SubscribeEventsRequest.SerializeToString,
                 response_deserializer=discordproxy_dot_events__pb2.Event.FromString,
+                _registered_method=True)
+        self.CreateInteractionResponse = channel.unary_unary(
+                '/discord_api.DiscordApi/CreateInteractionResponse',
+                request_serializer=discordproxy_dot_interactions__pb2.CreateInteractionResponseRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_messages__pb2.MessageResponse.FromString,
                 _registered_method=True)
         self.Request = channel.unary_unary(
                 '/discord_api.DiscordApi/Request',
@@ -876,6 +882,14 @@ class DiscordApiServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateInteractionResponse(self, request, context):
+        """Answer an interaction: a slash command, a button, a menu, a modal. If the gateway worker deferred it meanwhile, the
+        answer becomes an edit or a follow-up of the deferred one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Request(self, request, context):
         """Call any other endpoint of Discord, rate limited like the rest.
         """
@@ -1225,6 +1239,11 @@ def add_DiscordApiServicer_to_server(servicer, server):
                     servicer.SubscribeEvents,
                     request_deserializer=discordproxy_dot_events__pb2.SubscribeEventsRequest.FromString,
                     response_serializer=discordproxy_dot_events__pb2.Event.SerializeToString,
+            ),
+            'CreateInteractionResponse': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateInteractionResponse,
+                    request_deserializer=discordproxy_dot_interactions__pb2.CreateInteractionResponseRequest.FromString,
+                    response_serializer=discordproxy_dot_messages__pb2.MessageResponse.SerializeToString,
             ),
             'Request': grpc.unary_unary_rpc_method_handler(
                     servicer.Request,
@@ -3068,6 +3087,33 @@ class DiscordApi(object):
             '/discord_api.DiscordApi/SubscribeEvents',
             discordproxy_dot_events__pb2.SubscribeEventsRequest.SerializeToString,
             discordproxy_dot_events__pb2.Event.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateInteractionResponse(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/CreateInteractionResponse',
+            discordproxy_dot_interactions__pb2.CreateInteractionResponseRequest.SerializeToString,
+            discordproxy_dot_messages__pb2.MessageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -26,6 +26,7 @@ from discordproxy import common_pb2 as _common_pb2
 from discordproxy import emojis_pb2 as _emojis_pb2
 from discordproxy import events_pb2 as _events_pb2
 from discordproxy import guilds_pb2 as _guilds_pb2
+from discordproxy import interactions_pb2 as _interactions_pb2
 from discordproxy import invites_pb2 as _invites_pb2
 from discordproxy import members_pb2 as _members_pb2
 from discordproxy import messages_pb2 as _messages_pb2
@@ -80,6 +81,7 @@ from discordproxy.guilds_pb2 import GuildId as GuildId
 from discordproxy.guilds_pb2 import GuildResponse as GuildResponse
 from discordproxy.guilds_pb2 import GuildsResponse as GuildsResponse
 from discordproxy.guilds_pb2 import ListGuildsRequest as ListGuildsRequest
+from discordproxy.interactions_pb2 import CreateInteractionResponseRequest as CreateInteractionResponseRequest
 from discordproxy.invites_pb2 import CreateInviteRequest as CreateInviteRequest
 from discordproxy.invites_pb2 import Invite as Invite
 from discordproxy.invites_pb2 import InviteCode as InviteCode
@@ -333,6 +335,10 @@ class DiscordApiStub:
     """Delete a scheduled event."""
     SubscribeEvents: _grpc.UnaryStreamMultiCallable[_events_pb2.SubscribeEventsRequest, _events_pb2.Event]
     """Follow what happens: Discord's events with a cursor to resume from. Needs a running gateway worker."""
+    CreateInteractionResponse: _grpc.UnaryUnaryMultiCallable[_interactions_pb2.CreateInteractionResponseRequest, _messages_pb2.MessageResponse]
+    """Answer an interaction: a slash command, a button, a menu, a modal. If the gateway worker deferred it meanwhile, the
+    answer becomes an edit or a follow-up of the deferred one.
+    """
     Request: _grpc.UnaryUnaryMultiCallable[_request_pb2.ApiRequest, _request_pb2.ApiResponse]
     """Call any other endpoint of Discord, rate limited like the rest."""
 
@@ -475,6 +481,10 @@ class DiscordApiAsyncStub(DiscordApiStub):
     """Delete a scheduled event."""
     SubscribeEvents: _aio.UnaryStreamMultiCallable[_events_pb2.SubscribeEventsRequest, _events_pb2.Event]  # type: ignore[assignment]
     """Follow what happens: Discord's events with a cursor to resume from. Needs a running gateway worker."""
+    CreateInteractionResponse: _aio.UnaryUnaryMultiCallable[_interactions_pb2.CreateInteractionResponseRequest, _messages_pb2.MessageResponse]  # type: ignore[assignment]
+    """Answer an interaction: a slash command, a button, a menu, a modal. If the gateway worker deferred it meanwhile, the
+    answer becomes an edit or a follow-up of the deferred one.
+    """
     Request: _aio.UnaryUnaryMultiCallable[_request_pb2.ApiRequest, _request_pb2.ApiResponse]  # type: ignore[assignment]
     """Call any other endpoint of Discord, rate limited like the rest."""
 
@@ -1022,6 +1032,16 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_events_pb2.Event], _abc.AsyncIterator[_events_pb2.Event]]:
         """Follow what happens: Discord's events with a cursor to resume from. Needs a running gateway worker."""
+
+    @_abc_1.abstractmethod
+    def CreateInteractionResponse(
+        self,
+        request: _interactions_pb2.CreateInteractionResponseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_messages_pb2.MessageResponse, _abc.Awaitable[_messages_pb2.MessageResponse]]:
+        """Answer an interaction: a slash command, a button, a menu, a modal. If the gateway worker deferred it meanwhile, the
+        answer becomes an edit or a follow-up of the deferred one.
+        """
 
     @_abc_1.abstractmethod
     def Request(

@@ -38,19 +38,21 @@ VALUES = {
     "user_ids": [8, 9],
     "message_ids": [8, 9],
     "webhook_token": "secret",
+    "interaction_token": "secret",
     "max_age": 60,
     "max_uses": 3,
     "rate_limit_per_user": 10,
 }
 IDS = {"guild_id": 11, "channel_id": 12, "message_id": 13, "user_id": 14, "role_id": 15, "webhook_id": 16}
-IDS |= {"overwrite_id": 17, "thread_id": 18, "event_id": 19, "before": 99, "after": 2}
-FLAGS = {"mute", "deaf", "temporary", "unique", "invitable", "with_counts", "crosspost", "suppress_embeds"}
+IDS |= {"overwrite_id": 17, "thread_id": 18, "event_id": 19, "before": 99, "after": 2, "interaction_id": 20}
+FLAGS = {"mute", "deaf", "temporary", "unique", "invitable", "with_counts", "crosspost", "suppress_embeds", "ephemeral"}
 OTHER = {
     "overwrite": PermissionOverwrite(id=17, allow=3),
     "embed": Embed(title="t"),
     "files": [("a", b"b")],
     "json": {},
 }
+OF_METHOD = {"request": {"query": {"a": "b"}}, "create_interaction_response": {"type": "update_message"}}
 RENAMED = {"event_id": "guild_scheduled_event_id"}
 
 
@@ -63,7 +65,7 @@ def arguments_of(method):
         if parameter.kind is not parameter.VAR_KEYWORD
     ]
     values = {name: known[name] for name in named}
-    return {**values, "query": {"a": "b"}} if method.__name__ == "request" else values
+    return {**values, **OF_METHOD.get(method.__name__, {})}
 
 
 def assert_arrived(rpc, arguments, request):
@@ -72,6 +74,8 @@ def assert_arrived(rpc, arguments, request):
         field = RENAMED.get(name, name)
         if field in fields and name not in OTHER and not isinstance(value, dict):
             arrived = getattr(request, field)
+            if fields[field].enum_type and isinstance(value, str):
+                arrived = fields[field].enum_type.values_by_number[arrived].name.lower()
             assert (list(arrived) if isinstance(value, list) else arrived) == value, (rpc, name)
     assert "guild_id" not in arguments or request.guild_id == IDS["guild_id"]
 

@@ -21,6 +21,9 @@ def proxy():
     with FakeDiscordProxy() as fake:
         fake.add_guild(id=7)
         fake.add_channel(7, id=42)
+        fake.emit("INTERACTION_CREATE", id="1", token="t", data={"name": "ping"})
+        fake.emit("INTERACTION_CREATE", id="2", token="t", data={"custom_id": "ready"})
+        fake.emit("MESSAGE_CREATE", id="3", content="not subscribed to")
         yield fake
 
 
@@ -32,6 +35,8 @@ async def test_client(proxy):
     assert [message.content for message in proxy.messages] == ["Hello, world!", "Late by five minutes"] + [
         "Hello, world!"
     ] * 2
+    answers = [(each.interaction_id, each.content) for each in proxy.requests("CreateInteractionResponse")]
+    assert answers == [(1, "Pong!"), (2, "Go!")]
     tests = [value for name, value in names.items() if name.startswith("test_")]
     assert len(tests) == 2
     for test in tests:

@@ -11,6 +11,7 @@ from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.contract import load_contract
 from discordproxy_sandbox.faults import Fault
 from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID, ROLE_ID, USER_ID, nth
+from discordproxy_sandbox.resources.interactions import interact
 
 CONTRACT = load_contract()
 ROUTED = [name for name, rpc in CONTRACT.items() if rpc.template]
@@ -28,8 +29,9 @@ POLL = pb.Poll(
 class Made:
     """Makes what a request refers to."""
 
-    def __init__(self, stub) -> None:
+    def __init__(self, stub, discord=None) -> None:
         self.stub = stub
+        self.discord = discord
 
     async def message(self, channel=CHANNEL, **fields) -> dict[str, int]:
         fields = fields or {"content": "x"}
@@ -80,6 +82,10 @@ class Made:
     async def event(self) -> dict[str, int]:
         answer = await self.stub.CreateScheduledEvent(EVENT)
         return {"guild_id": GUILD, "guild_scheduled_event_id": answer.scheduled_event.id}
+
+    async def interaction(self) -> dict[str, Any]:
+        used = interact(self.discord.world, str(CHANNEL), str(OTHER))
+        return {"interaction_id": int(used["id"]), "interaction_token": used["token"]}
 
     async def nothing(self) -> dict[str, int]:
         return {}
@@ -190,6 +196,10 @@ REQUESTS: dict[str, Request] = {
         Made.nothing,
         lambda: pb.ComputePermissionsRequest(guild_id=GUILD, channel_id=CHANNEL, user_id=USER),
     ),
+    "CreateInteractionResponse": (
+        Made.interaction,
+        lambda **ids: pb.CreateInteractionResponseRequest(**ids, content="x"),
+    ),
     "Request": (Made.nothing, lambda: pb.ApiRequest(method="GET", path="/users/@me")),
 }
 
@@ -204,7 +214,7 @@ EMPTY_LISTS = {"GetMessages", "ListBans", "GetGuildEmojis", "GetChannelWebhooks"
 
 async def request_for(served, name):
     make, build = REQUESTS[name]
-    return build(**await make(Made(served.stub)))
+    return build(**await make(Made(served.stub, served.discord)))
 
 
 @pytest.mark.parametrize("name", REQUESTS)
@@ -240,7 +250,15 @@ WITH_IDS = [name for name in ROUTED if CONTRACT[name].parameters]
 
 
 @pytest.mark.parametrize(
-    "name", [*WITH_IDS, "SendDirectMessage", "SyncMemberRoles", "ComputePermissions", "GetVoiceStates"]
+    "name",
+    [
+        *WITH_IDS,
+        "SendDirectMessage",
+        "SyncMemberRoles",
+        "CreateInteractionResponse",
+        "ComputePermissions",
+        "GetVoiceStates",
+    ],
 )
 async def test_an_empty_request_names_its_fields_and_sends_nothing(served, name):
     with pytest.raises(grpc.aio.AioRpcError) as failed:

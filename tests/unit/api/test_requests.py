@@ -6,6 +6,7 @@ from discordproxy.discord_api_pb2 import ApiRequest, File
 from discordproxy_api.call import Call
 from discordproxy_api.contract import load_contract
 from discordproxy_api.errors import ApiError
+from discordproxy_api.interaction_responses import InteractionResponses
 from discordproxy_api.requests import Request, RoutePolicy, find_problems
 from discordproxy_api.retry import Repeat
 from fakes.bad_api_requests import BAD_API_REQUESTS
@@ -26,19 +27,24 @@ class SilentRest:
         raise AssertionError("not reached")
 
 
+def procedure(policy=None):
+    rest = SilentRest()
+    return Request(RPC, rest, InteractionResponses(rest, None), policy or RoutePolicy())
+
+
 def job(policy=None, **fields):
-    return Request(RPC, SilentRest(), policy or RoutePolicy()).job(ApiRequest(**fields), Call("Request", "r"))
+    return procedure(policy).job(ApiRequest(**fields), Call("Request", "r"))
 
 
 def made(**fields):
-    request, _call = job(**fields).run.args
+    request, _call = job(**fields).run.args[0].args
     return request
 
 
 @pytest.mark.parametrize("bad", BAD_API_REQUESTS, ids=str)
 def test_refused_with_the_field(bad):
     with pytest.raises(ApiError) as refused:
-        Request(RPC, SilentRest(), RoutePolicy()).job(bad.request, Call("Request", "r"))
+        procedure().job(bad.request, Call("Request", "r"))
     error = refused.value
     assert (error.status.name, error.code, error.scope) == ("INVALID_ARGUMENT", 50035, "proxy")
     assert bad.path in [field.path for field in error.fields]
@@ -104,7 +110,7 @@ def test_an_idempotency_key_gives_the_same_nonce_again():
     def body(key):
         call = Call("Request", "r", idempotency_key=key)
         asked = ApiRequest(method="POST", path="/channels/1/messages", json='{"content": "x"}')
-        return Request(RPC, SilentRest(), RoutePolicy()).job(asked, call).run.args[0].body
+        return procedure().job(asked, call).run.args[0].args[0].body
 
     assert body("k1") == body("k1") != body("k2")
     assert body("") != body("")

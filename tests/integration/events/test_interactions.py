@@ -1,0 +1,197 @@
+"""Slash commands and buttons answered through the proxy: the sandbox judges, as strictly as Discord."""
+
+import asyncio
+import json
+import random
+
+import pytest
+
+from discordproxy.aio import AsyncDiscordClient
+from discordproxy.builders import ActionRow, Button
+from discordproxy.client import DiscordProxyGrpcError, DiscordProxyHttpError
+from discordproxy_gateway.events import Interactions
+from discordproxy_gateway.worker import Options, Worker
+from discordproxy_sandbox.population import CHANNEL_ID
+from discordproxy_sandbox.resources.interactions import interact
+from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
+from fakes.eventually import eventually
+from fakes.gateway import TOKEN
+from integration.api.conftest import serve
+
+CALLBACK = "/interactions/{interaction_id}/{interaction_token}/callback"
+COMMAND, BUTTON = 2, 3
+
+
+class Stage:
+    """A sandbox, a gateway worker, an API worker and a client that follows interactions."""
+
+    def __init__(self, sandbox, interactions, served, client, events):
+        self.sandbox, self.served, self.client = sandbox, served, client
+        self.interactions = interactions
+        self.events = events
+        self.user = next(each for each, user in sandbox.world.users.items() if not user.get("bot"))
+
+    async def use(self, kind=COMMAND, **more):
+        """Let a user use a command or button; return what the application is told."""
+        interact(self.sandbox.world, CHANNEL_ID, self.user, kind, **more)
+        async with asyncio.timeout(30):
+            return json.loads((await anext(self.events)).json)
+
+    async def button(self):
+        """A message of the bot with a button that a user clicks."""
+        sent = await self.client.create_channel_message(
+            int(CHANNEL_ID), "Ready?", components=[ActionRow(Button.action("Yes", "yes"))]
+        )
+        message = self.sandbox.world.message(CHANNEL_ID, str(sent.id))
+        data = {"custom_id": "yes", "component_type": 2}
+        return await self.use(BUTTON, data=data, message=message)
+
+    async def deferred(self, interaction):
+        """Wait until the gateway worker has put an interaction off."""
+
+        async def given():
+            value = await self.interactions._redis.get(self.interactions._key(interaction["id"]))
+            return value is not None and value.startswith(b"deferred ")
+
+        await eventually(given)
+
+    def answer(self, interaction, *arguments, **options):
+        return self.client.create_interaction_response(
+            int(interaction["id"]), interaction["token"], *arguments, **options
+        )
+
+    @property
+    def shown(self):
+        return [message["content"] for message in self.sandbox.world.channels[CHANNEL_ID].messages.values()]
+
+    def callbacks(self, interaction):
+        """Statuses of the callbacks that Discord got for an interaction."""
+        return [
+            record.status
+            for record in self.sandbox.ledger.records
+            if record.template == CALLBACK and f"/{interaction['id']}/" in record.path
+        ]
+
+
+@pytest.fixture
+async def stage(redis, keys, valkey, key_prefix, request):
+    """`stage` of a worker that defers after the seconds in the marker's parameter, 0 for never."""
+    stopping = asyncio.Event()
+    async with Sandbox(SandboxConfig(token=TOKEN, global_limit=None)) as sandbox:
+        options = Options(rest_url=sandbox.rest_url, intents=("guilds",), defer_after_s=request.param)
+        worker = asyncio.create_task(Worker(redis, keys, TOKEN, options).run(stopping))
+        await eventually(lambda: redis.exists(keys.stream_meta(0)))
+        async with (
+            serve(sandbox, DISCORD_BOT_TOKEN=TOKEN, redis=valkey, key_prefix=key_prefix) as served,
+            AsyncDiscordClient(f"127.0.0.1:{served.port}", timeout=30) as client,
+            client.events(types=["INTERACTION_CREATE"]) as events,
+        ):
+            yield Stage(sandbox, Interactions(redis, keys), served, client, events)
+            assert not [violation for record in sandbox.ledger.records for violation in record.violations]
+        stopping.set()
+        await worker
+
+
+at_once = pytest.mark.parametrize("stage", [0.0], indirect=True)
+deferring = pytest.mark.parametrize("stage", [0.02], indirect=True)
+
+
+@at_once
+async def test_a_command_is_answered_and_costs_nothing_of_the_global_limit(stage):
+    interaction = await stage.use()
+    message = await stage.answer(interaction, "Pong!", ephemeral=True, embed={"title": "In time"})
+    assert (message.content, message.embeds[0].title, message.flags & 64) == ("Pong!", "In time", 64)
+    await stage.client.execute_webhook(int(interaction["application_id"]), interaction["token"], "And more")
+    path = f"/interactions/{interaction['id']}/{interaction['token']}/callback"
+    with pytest.raises(DiscordProxyHttpError) as twice:
+        await stage.client.request("POST", path, json={"type": 4, "data": {"content": "Again"}})
+    assert (twice.value.code, twice.value.sent) == (40060, "no")
+    assert stage.shown[-2:] == ["Pong!", "And more"]
+    routes = [acquired.route for acquired in stage.served.broker.acquired]
+    assert len(routes) == 3
+    assert all(route.exempt for route in routes)
+    assert {record.credential for record in stage.sandbox.ledger.records if record.template == CALLBACK} == {"none"}
+
+
+@at_once
+async def test_modals_and_promises(stage):
+    interaction = await stage.use()
+    modal = {"type": 9, "data": {"title": "Name", "custom_id": "name", "components": []}}
+    path = f"/interactions/{interaction['id']}/{interaction['token']}/callback"
+    assert (await stage.client.request("POST", path, json=modal)).status == 204
+    interaction = await stage.use()
+    promised = await stage.answer(interaction, type="deferred_message", ephemeral=True)
+    assert promised.id == 0
+    kept = await stage.client.execute_webhook(int(interaction["application_id"]), interaction["token"], "As promised")
+    assert (kept.content, kept.flags & 64) == ("As promised", 64)
+    click = await stage.button()
+    changed = await stage.answer(click, "Started", type="update_message", components=[])
+    assert (changed.content, len(changed.components)) == ("Started", 0)
+
+
+@at_once
+async def test_a_refused_answer_may_be_given_again(stage):
+    interaction = await stage.use()
+    with pytest.raises(DiscordProxyHttpError):
+        await stage.answer(interaction, type="update_message")  # a command has no message to update
+    assert (await stage.answer(interaction, "Pong!")).content == "Pong!"
+
+
+@deferring
+async def test_a_late_answer_becomes_an_edit_or_a_follow_up(stage):
+    command = await stage.use()
+    await stage.deferred(command)
+    message = await stage.answer(command, "Late", embed={"title": "but here"}, files=[("a.txt", b"a")])
+    assert (message.content, message.embeds[0].title) == ("Late", "but here")
+    assert message.attachments[0].filename == "a.txt"
+    assert message.flags & 64  # the deferral made it so
+    assert stage.shown[-1] == "Late"
+
+    click = await stage.button()
+    await stage.deferred(click)
+    assert (await stage.answer(click, "Changed", type="update_message")).id == int(click["message"]["id"])
+    click = await stage.button()
+    await stage.deferred(click)
+    assert (await stage.answer(click, "A new one")).id != int(click["message"]["id"])
+    assert stage.shown[-2:] == ["Ready?", "A new one"]
+
+    raw = await stage.use()
+    await stage.deferred(raw)
+    path = f"/interactions/{raw['id']}/{raw['token']}/callback"
+    answer = await stage.client.request("POST", path, json={"type": 4, "data": {"content": "Raw"}})
+    assert (answer.status, answer.body, stage.shown[-1]) == (204, b"", "Raw")
+    promise = await stage.use()
+    await stage.deferred(promise)
+    assert (await stage.answer(promise, type="deferred_message")).id == 0
+    assert stage.callbacks(promise) == [204]
+
+
+@deferring
+async def test_a_modal_after_the_deferral_is_refused(stage):
+    interaction = await stage.use()
+    await stage.deferred(interaction)
+    path = f"/interactions/{interaction['id']}/{interaction['token']}/callback"
+    with pytest.raises(DiscordProxyGrpcError) as refused:
+        await stage.client.request("POST", path, json={"type": 9, "data": {"title": "x", "custom_id": "x"}})
+    error = refused.value
+    assert (error.status.name, error.reason, error.sent) == ("FAILED_PRECONDITION", "INTERACTION_DEFERRED", "no")
+
+
+@deferring
+async def test_exactly_one_first_response_whoever_is_faster(stage):
+    chance = random.Random(7)
+    used = []
+
+    async def answer(interaction):
+        await asyncio.sleep(chance.uniform(0.0, 0.04))  # around the moment of the deferral: that is the test
+        await stage.answer(interaction, f"answer {interaction['id']}")
+
+    async with asyncio.TaskGroup() as answers:
+        for _ in range(60):
+            interaction = await stage.use()
+            used.append(interaction)
+            answers.create_task(answer(interaction))
+    for interaction in used:
+        assert [status for status in stage.callbacks(interaction) if status < 300] == stage.callbacks(interaction)
+        assert len(stage.callbacks(interaction)) == 1
+    assert sorted(stage.shown[-60:]) == sorted(f"answer {interaction['id']}" for interaction in used)
