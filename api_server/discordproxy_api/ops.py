@@ -2,9 +2,10 @@
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from discordproxy_api.health import Health
@@ -22,25 +23,33 @@ OPEN = frozenset({"/livez", "/healthz", "/readyz"})
 
 
 class Ops:
-    """Serves /livez, /healthz (the same), /readyz and /metrics.
+    """Serves /livez, /healthz (the same), /readyz, /metrics, and other pages.
 
     Args:
+        pages: more to serve, behind the same guard.
         guard: asked for everything but health; None lets everybody in.
         tls: serves HTTPS.
     """
 
     def __init__(
-        self, health: Health, metrics: Metrics, *, guard: Guard | None = None, tls: ssl.SSLContext | None = None
+        self,
+        health: Health,
+        metrics: Metrics,
+        *,
+        pages: Iterable[web.RouteDef] = (),
+        guard: Guard | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._health = health
         self._metrics = metrics
         self._guard = guard
         self._tls = tls
-        app = web.Application(middlewares=[web.middleware(self._guarded)])
+        app = web.Application(middlewares=[_of(self._guarded)])
         app.router.add_get("/livez", self._alive)
         app.router.add_get("/healthz", self._alive)
         app.router.add_get("/readyz", self._ready)
         app.router.add_get("/metrics", self._numbers)
+        app.router.add_routes(pages)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
 
     async def start(self, host: str, port: int) -> int:
@@ -62,9 +71,7 @@ class Ops:
         """Stop listening."""
         await self._runner.cleanup()
 
-    async def _guarded(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
+    async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         guard = None if request.path in OPEN else self._guard
         if guard is not None and not guard(request.headers, request.remote or ""):
             text = "This page needs a key that may see the status: as bearer token, or as password.\n"
@@ -83,3 +90,13 @@ class Ops:
     async def _numbers(self, _request: web.Request) -> web.Response:
         body = await asyncio.to_thread(generate_latest, self._metrics.registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _of(method: Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]) -> Middleware:
+    """Return a bound method as middleware; the library's mark does not stick to one."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        return await method(request, handler)
+
+    return middleware

@@ -10,9 +10,12 @@ import grpc
 import pytest
 
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
-from discordproxy_api.__main__ import Worker, gateway_behind, wired
+from discordproxy_api.__main__ import Worker, wired
+from discordproxy_api.bot_service import Backend
+from discordproxy_api.gateway import gateway_behind
 from discordproxy_api.metrics import Metrics
 from discordproxy_api.settings import ApiSettings
+from discordproxy_gateway.cache import Keys
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.broker import FakeBroker
 
@@ -39,8 +42,8 @@ async def serve(discord: Sandbox, broker: FakeBroker | None = None, **settings) 
     url = values.pop("redis", NOWHERE)
     configured = ApiSettings(**values)
     async with (
-        gateway_behind(url, configured) as gateway,
-        wired(configured, broker, gateway, Metrics(), {}) as worker,
+        gateway_behind(url, Keys(configured.key_prefix, configured.bot_id), heartbeat_s=15.0) as gateway,
+        wired(configured, [Backend(configured.chosen, broker, gateway)], Metrics(), {}) as worker,
     ):
         port = await worker.server.start()
         await worker.health.look()

@@ -1,0 +1,169 @@
+"""Part of the composition root: everything that serves the calls of one bot, wired around its broker and gateway."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import grpc
+
+from discordproxy import __version__
+from discordproxy_api.access.permission import Permission
+from discordproxy_api.access.whereabouts import Map
+from discordproxy_api.channel_lookup import ChannelLookup
+from discordproxy_api.composite_reads import ComputePermissions, GetVoiceStates
+from discordproxy_api.composites import SendDirectMessage, SyncMemberRoles
+from discordproxy_api.contract import Rpc
+from discordproxy_api.discord_http import DiscordHttp, HttpOptions
+from discordproxy_api.dm_channels import DmChannels
+from discordproxy_api.drain import Drain
+from discordproxy_api.flights import Flights
+from discordproxy_api.gateway import Gateway
+from discordproxy_api.idempotency import Idempotency
+from discordproxy_api.interaction_responses import CreateInteractionResponse, InteractionResponses
+from discordproxy_api.lookups import LOOKUPS, Caches
+from discordproxy_api.metrics import Metrics
+from discordproxy_api.own_writes import OwnWrites
+from discordproxy_api.reads import Read, Reads
+from discordproxy_api.requests import Request, RoutePolicy
+from discordproxy_api.rest import Rest
+from discordproxy_api.retry import RetryPolicy
+from discordproxy_api.routed import Routed
+from discordproxy_api.servicer import Procedure, Servicer
+from discordproxy_api.settings import ApiSettings
+from discordproxy_api.subscribe import StreamOptions, Subscribe
+from discordproxy_api.turns import Turns
+from discordproxy_api.uploads import Uploads
+from discordproxy_gateway.cache import MemberReader, Overlay
+from discordproxy_ratelimit.bots import Bot
+from discordproxy_ratelimit.broker import Broker
+
+HOMEPAGE = "https://github.com/discordproxy/discordproxy"
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What all workers share of one bot; opened and closed by whoever made it."""
+
+    bot: Bot
+    broker: Broker
+    gateway: Gateway
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What the services of all bots in one worker share."""
+
+    settings: ApiSettings
+    contract: Mapping[str, Rpc]
+    drain: Drain
+    metrics: Metrics
+    uploads: Uploads
+
+
+@dataclass(frozen=True, slots=True)
+class BotService:
+    """The service of one bot."""
+
+    backend: Backend
+    rest: Rest
+    idempotency: Idempotency
+    handlers: tuple[grpc.GenericRpcHandler, ...] = field(repr=False)
+
+    async def finish(self) -> None:
+        """Wait for the calls that go on without their callers."""
+        await self.idempotency.finish()
+        await self.rest.finish()
+
+
+@asynccontextmanager
+async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotService]:
+    """Build the service of one bot; leaving closes its connections to Discord."""
+    settings, contract, drain, metrics = common.settings, common.contract, common.drain, common.metrics
+    broker, gateway, cache = backend.broker, backend.gateway, backend.gateway.cache
+    options = HttpOptions(
+        url=settings.discord_url,
+        user_agent=f"DiscordBot ({HOMEPAGE}, {__version__})",
+        timeout_s=settings.http_timeout,
+        connect_timeout_s=settings.connect_timeout,
+        answer_limit_bytes=settings.max_answer_bytes,
+    )
+    async with DiscordHttp(options, token=backend.bot.token.get_secret_value()) as http:
+        own_writes = OwnWrites(broker.notes, cache, Overlay(cache.redis, cache.keys))
+        rest = Rest(
+            http=http,
+            broker=broker,
+            drain=drain,
+            metrics=metrics,
+            policy=RetryPolicy(attempts=settings.retries + 1),
+            landed=own_writes.note,
+        )
+        reads = Reads(
+            rest=rest,
+            flights=Flights(broker.notes, drain),
+            own_writes=own_writes,
+            caches=Caches(cache, MemberReader(cache.redis, cache.keys, cache)),
+            max_age_s=settings.cache_max_age,
+            metrics=metrics,
+        )
+        idempotency = Idempotency(broker.notes, kept_s=settings.idempotency_ttl, drain=drain, metrics=metrics)
+        places = Map(ChannelLookup(rest, gateway.channel).find)
+        permission = Permission(contract, places, audit_content=settings.audit_content)
+        servicer = Servicer(
+            {
+                **_procedures(settings, contract, rest, reads, DmChannels(rest, broker.notes, metrics)),
+                **_answering(settings, contract, rest, InteractionResponses(rest, gateway.interactions)),
+            },
+            uploads=common.uploads,
+            idempotency=idempotency,
+            permission=permission,
+            turns=Turns(broker.quota, drain),
+        )
+        subscribe = Subscribe(
+            contract["SubscribeEvents"],
+            gateway.events,
+            drain=drain,
+            metrics=metrics,
+            permission=permission,
+            options=StreamOptions(settings.event_stream_life, settings.event_patience),
+        )
+        yield BotService(backend, rest, idempotency, (servicer.handler(), subscribe.handler()))
+
+
+def _procedures(
+    settings: ApiSettings, contract: Mapping[str, Rpc], rest: Rest, reads: Reads, dm_channels: DmChannels
+) -> dict[str, Procedure]:
+    procedures: dict[str, Procedure] = {
+        name: Routed(rpc, rest, users_only=settings.users_only_mentions)
+        for name, rpc in contract.items()
+        if rpc.template is not None
+    }
+    cached = {name: Read(contract[name], reads) for name in LOOKUPS}
+    procedures.update(cached)
+    procedures["SendDirectMessage"] = SendDirectMessage(
+        contract["SendDirectMessage"],
+        contract["SendChannelMessage"],
+        rest,
+        dm_channels,
+        users_only=settings.users_only_mentions,
+    )
+    procedures["SyncMemberRoles"] = SyncMemberRoles(contract["SyncMemberRoles"], rest)
+    procedures["GetVoiceStates"] = GetVoiceStates(contract["GetVoiceStates"], reads)
+    procedures["ComputePermissions"] = ComputePermissions(
+        contract["ComputePermissions"],
+        guild=cached["GetGuild"],
+        channel=cached["GetChannel"],
+        member=cached["GetGuildMember"],
+        user=cached["GetCurrentUser"],
+    )
+    return procedures
+
+
+def _answering(
+    settings: ApiSettings, contract: Mapping[str, Rpc], rest: Rest, responses: InteractionResponses
+) -> dict[str, Procedure]:
+    """Return the procedures by which an interaction can be answered."""
+    policy = RoutePolicy(allow=settings.request_allow, deny=settings.request_deny)
+    answer = CreateInteractionResponse(
+        contract["CreateInteractionResponse"], responses, users_only=settings.users_only_mentions
+    )
+    return {"Request": Request(contract["Request"], rest, responses, policy), answer.rpc.name: answer}
