@@ -3,7 +3,7 @@
 import grpc
 import pytest
 
-from discordproxy._retry import LONGEST_ADVICE_S, LONGEST_DELAY_S, delay_before_retry
+from discordproxy._retry import LONGEST_ADVICE_S, LONGEST_DELAY_S, delay_before_resuming, delay_before_retry
 from discordproxy.exceptions import (
     DiscordProxyGrpcError,
     DiscordProxyHttpError,
@@ -81,3 +81,32 @@ def test_advice_of_the_proxy_is_followed_unless_it_is_long():
 def test_stays_within_the_timeout():
     assert delay(failed("no"), remaining_s=0.25) is None
     assert delay(failed("no"), remaining_s=0.26) == 0.25
+
+
+def resumed(reason="", *, status=UNAVAILABLE, failures=1, jitter=1.0, retry_after=None, kind=DiscordProxyGrpcError):
+    error = failed(status=status, kind=kind, retry_after=retry_after)
+    error.reason = reason
+    return delay_before_resuming(error, failures=failures, jitter=jitter)
+
+
+@pytest.mark.parametrize("reason", ["DRAINING", "STREAM_ENDED", "SUBSCRIBER_TOO_SLOW"])
+def test_a_stream_that_ends_in_order_goes_on_at_once(reason):
+    assert resumed(reason, jitter=0.0) == 0
+    assert resumed(reason, jitter=0.0, retry_after=5.0, failures=2) == 5.0
+
+
+def test_a_stream_comes_back_after_growing_pauses_but_never_gives_up():
+    pauses = [resumed(failures=failures) for failures in range(1, 200)]
+    assert pauses[:3] == [0.25, 0.5, 1.0]
+    assert set(pauses[6:]) == {10.0}
+    assert resumed("NO_GATEWAY", retry_after=60.0) == 10.0
+    assert resumed(status=grpc.StatusCode.DEADLINE_EXCEEDED, kind=DiscordProxyTimeoutError) == 0.25
+
+
+@pytest.mark.parametrize("status", ["INVALID_ARGUMENT", "FAILED_PRECONDITION", "UNAUTHENTICATED", "PERMISSION_DENIED"])
+def test_a_stream_that_was_refused_for_good_is_not_asked_for_again(status):
+    assert resumed(status=grpc.StatusCode[status]) is None
+
+
+def test_a_subscription_that_discord_would_not_take_is_not_repeated():
+    assert delay_before_resuming(DiscordProxyHttpError(400, 50035, "x"), failures=1, jitter=1.0) is None

@@ -1,6 +1,7 @@
 """The stand-in that applications test with: it behaves like a proxy, for both clients."""
 
 import inspect
+import json
 import os
 import subprocess
 import sys
@@ -17,7 +18,8 @@ from discordproxy.client import (
     Embed,
     default_client,
 )
-from discordproxy.discord_api_pb2 import Channel, GetUserRequest, User, UserResponse
+from discordproxy.discord_api_pb2 import Channel, Event, GetUserRequest, User, UserResponse
+from discordproxy.exceptions import DiscordProxyGapError
 from discordproxy.testing import FakeDiscordProxy
 
 
@@ -194,6 +196,42 @@ def test_guild_objects(proxy, client):
     assert client.get_guild_roles(guild.id) == []
     assert client.create_webhook(text.id, "hook").name == "hook"
     assert client.get_current_user().bot
+
+
+def test_events_happen_when_the_test_lets_them(proxy, client):
+    proxy.emit("MESSAGE_CREATE", id="1", channel_id="5", guild_id="7")
+    proxy.emit("MESSAGE_CREATE", id="2", channel_id="6", guild_id="7")
+    proxy.emit("TYPING_START", channel_id="5")
+    events = client.events(types=["MESSAGE_CREATE"], channel_ids=[5])
+    assert [(event.guild_id, json.loads(event.json)["id"]) for event in events] == [(7, "1")]
+    proxy.emit("MESSAGE_CREATE", id="3", channel_id="5")
+    later = client.events(cursor=events.cursor)
+    assert [event.sequence for event in later] == [2, 3, 4]
+    assert [call.request.cursor for call in proxy.calls] == ["", "1"]
+    assert proxy.calls[0].metadata["authorization"] == "Bearer secret"
+
+
+async def test_a_stream_resumes_after_failures_and_gaps(proxy, client):
+    proxy.fail_unreachable(rpc="SubscribeEvents", times=3)
+    proxy.emit("MESSAGE_CREATE", id="1")
+    proxy.emit_gap()
+    proxy.emit("MESSAGE_CREATE", id="2")
+    assert [event.sequence for event in client.events()] == [1, 3]
+    async with AsyncDiscordClient("nowhere.invalid:1").events(on_gap="yield") as events:
+        assert [event.kind async for event in events] == [Event.DISPATCH, Event.GAP, Event.DISPATCH]
+    strict = client.events(on_gap="raise")
+    assert next(strict).sequence == 1
+    with pytest.raises(DiscordProxyGapError, match="are lost"):
+        next(strict)
+    assert next(strict).sequence == 3
+    strict.close()
+    assert list(strict) == []
+
+
+def test_a_subscription_that_is_refused_raises(proxy, client):
+    proxy.fail_http(400, 50035, "unknown event", rpc="SubscribeEvents")
+    with pytest.raises(DiscordProxyHttpError, match="unknown event"):
+        next(client.events(types=["NOTHING"]))
 
 
 def test_everything_is_restored_afterwards():
