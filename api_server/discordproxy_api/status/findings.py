@@ -33,6 +33,10 @@ def _good(subject: str, text: str) -> Finding:
     return Finding(subject, good=True, text=text)
 
 
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def _bad(subject: str, text: str, fix: str = "") -> Finding:
     return Finding(subject, good=False, text=text, fix=fix)
 
@@ -103,7 +107,9 @@ def gateway(document: Document) -> Finding:
     if down:
         told = "; ".join(filter(None, (shard["reason"] for shard in down))) or down[0]["state"]
         return _bad("gateway", f"{len(down)} of {state['shard_count']} shards not connected: {told}")
-    return _good("gateway", f"connected, {state['shard_count']} shards, {state['guilds']} servers")
+    return _good(
+        "gateway", f"connected, {_number(state['shard_count'], 'shard')}, {_number(state['guilds'], 'server')}"
+    )
 
 
 def intents(wanted: Iterable[str], application: dict[str, Any] | None) -> Finding:

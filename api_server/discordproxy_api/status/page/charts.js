@@ -1,6 +1,6 @@
 // Small charts as inline SVG. Knows numbers and labels, nothing of what they mean.
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 560, HEIGHT = 170, LEFT = 38, BOTTOM = 20, TOP = 8;
+const WIDTH = 560, HEIGHT = 176, LEFT = 46, BOTTOM = 26, TOP = 8;
 
 function svg(tag, attributes, ...children) {
   const node = document.createElementNS(SVG, tag);

@@ -22,7 +22,11 @@ function bar(share, kind = "") {
 }
 
 function table(heads, rows) {
-  const cell = (tag) => ([className, content]) => h(tag, { className }, ...[content].flat());
+  const cell = (tag) => ([className, content], index) => {
+    const node = h(tag, { className }, ...[content].flat());
+    node.dataset.label = heads[index][1];  // shown beside the cell where a narrow screen has no room for a head
+    return node;
+  };
   return h("table", {},
     h("thead", {}, h("tr", {}, ...heads.map(cell("th")))),
     h("tbody", {}, ...rows.map((row) => h("tr", {}, ...row.map(cell("td"))))));
@@ -37,6 +41,7 @@ function duration(seconds) {
 }
 
 const ms = (value) => (value === null ? "–" : duration(value / 1000));
+const number = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;
 const short = (value) => (value >= 10000 ? `${Math.round(value / 1000)}k` : `${Math.round(value * 10) / 10}`);
 
 // The last tick is not over: rates come from those that are.
@@ -89,7 +94,7 @@ function showTiles(s) {
     tile("Latency", ms(latest(t.p50_ms)), "median", `95 % within ${ms(latest(t.p95_ms))}`),
     tile("Waiting", String(s.waiting), s.waiting === 1 ? "call" : "calls", s.waiting ? `the oldest for ${duration(oldest)}` : "nobody waits for a limit"),
     tile("Global limit", `${s.global.taken}`, `of ${s.global.limit} slots`, s.global.waiting ? `${s.global.waiting} wait for one` : "in the last second", bar(taken)),
-    tile("Invalid requests", String(s.circuit.invalid), `of ${s.circuit.invalid_limit}`, `ten minutes; circuit ${s.circuit.state.replace("_", " ")}`, bar(used, level(used))));
+    tile("Invalid requests", String(s.circuit.invalid), `of ${s.circuit.invalid_limit}`, `circuit ${s.circuit.state.replace("_", " ")}`, bar(used, level(used))));
 }
 
 function showCharts(s) {
@@ -125,7 +130,7 @@ function showBuckets(s) {
   const more = s.buckets.length - rows.length;
   $("buckets").replaceChildren(
     table([["", "route"], ["", "remaining"], ["number optional", "resets in"], ["number optional", "in flight"], ["number", "waiting"], ["number", "oldest"]], rows),
-    more > 0 ? quiet(`and ${more} more`) : "");
+    more > 0 ? h("p", { className: "quiet after" }, `and ${more} more`) : "");
 }
 
 function showWorkers(s) {
@@ -150,7 +155,7 @@ function showGateway(s) {
   $("gateway").replaceChildren(
     table([["", "connection"], ["", ""], ["number", "latency"], ["number", "events"], ["number optional", "resumed / new"]], rows),
     g.shard_count > g.shards.length ? quiet(`and ${g.shard_count - g.shards.length} more shards`) : "",
-    quiet(`${g.guilds} servers in the cache${left}`));
+    h("p", { className: "quiet after" }, `${number(g.guilds, "server")} in the cache${left}`));
 }
 
 function showApps(s) {
@@ -182,11 +187,11 @@ function showLimited(s) {
 
 function showErrors(s) {
   const item = (error) => {
-    const answer = [error.status, error.reason, error.http_status && `HTTP ${error.http_status}`, error.code && `code ${error.code}`];
+    const answer = [error.status, error.reason === "DISCORD_ERROR" ? "" : error.reason, error.http_status && `HTTP ${error.http_status}`, error.code && `code ${error.code}`];
     const kind = ["INTERNAL", "UNAVAILABLE", "UNAUTHENTICATED", "UNKNOWN"].includes(error.status) ? "bad" : "warn";
     return h("li", {},
-      h("div", { className: "head" }, h("strong", {}, error.rpc), pill(answer.filter(Boolean).join(" "), kind),
-        text("quiet", `${error.count} × · ${duration(error.ago_s)} ago · ${error.app}`)),
+      h("div", { className: "head" }, h("strong", {}, error.rpc), pill(answer.filter(Boolean).join(" · "), kind),
+        text("quiet", `${number(error.count, "time")} · ${duration(error.ago_s)} ago · ${error.app}`)),
       h("p", {}, `${error.meaning}. `, text("quiet", error.fix)),
       text("sub", `last request id ${error.request_id}`));
   };
