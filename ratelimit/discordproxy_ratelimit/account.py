@@ -57,6 +57,7 @@ class Account:
         self._decisions, self._most_waiting, self._heard = decisions, most_waiting, heard
         self._loop = asyncio.get_running_loop()
         self._numbers = itertools.count(1)
+        self._used_at = self._loop.time()
         self._permits: dict[str, Permit] = {}
         self._memories = Memories()
         self._batch = Batch(self._run, link.until_up)
@@ -68,6 +69,17 @@ class Account:
         self._undertaker = Undertaker(store, self._batch)
         self._drained: asyncio.Future[None] = self._loop.create_future()
         self.told = self._hints.told
+
+    @property
+    def key(self) -> str:
+        """The key by which hints name this account."""
+        return f"{self._store.tag}g"
+
+    @property
+    def idle_s(self) -> float | None:
+        """For how long nobody has used this account; None while it holds anything or has something to tell."""
+        busy = self._lanes or self._permits or self._batch.is_busy
+        return None if busy else self._loop.time() - self._used_at
 
     @property
     def waiting(self) -> int:
@@ -83,8 +95,8 @@ class Account:
         route: Route,
         *,
         deadline: float,
+        patience: float,
         caller: Caller,
-        max_wait_s: float | None = None,
         refusal: str = "",
         returned: Permit | None = None,
     ) -> Permit:
@@ -93,8 +105,8 @@ class Account:
         Args:
             route: what is to be sent.
             deadline: loop time after which the caller does not want it any more.
+            patience: loop time until which the caller waits for a limit.
             caller: for fairness.
-            max_wait_s: the longest wait for a limit the caller accepts; None = until the deadline.
             refusal: name of a remembered refusal to respect.
             returned: the permit whose request was answered 429; the repeat goes to the head.
 
@@ -103,8 +115,7 @@ class Account:
         """
         if len(self._lanes) >= self._most_waiting:
             raise WaitRefused("Too many calls are waiting already", reason="QUEUE_FULL", retry_after_s=1.0)
-        until = deadline if max_wait_s is None else min(deadline, self._loop.time() + max_wait_s)
-        waiter = Waiter(f"{self._worker}:{next(self._numbers)}", route, caller, deadline, until)
+        waiter = Waiter(f"{self._worker}:{next(self._numbers)}", route, caller, deadline, patience)
         if returned is not None:
             waiter.seq, waiter.returned = returned.seq, True
         self._lanes.add(waiter)
@@ -117,6 +128,7 @@ class Account:
             raise
         finally:
             self._lanes.remove(waiter)
+            self._used_at = self._loop.time()
         permit = Permit(self, waiter.id, route, grant.bucket, waiter.seq)
         permit.granted_at = self._loop.time()
         self._permits[waiter.id] = permit
@@ -152,6 +164,7 @@ class Account:
         began = self._loop.time()
         self._pulse.about_to_call(items)
         _tell_age(items, began)
+        self._decisions.called()
         call = await self._store.run(items)
         if self._pulse.called(items, began, stranger=call.stranger):
             self._place_anew()
@@ -171,6 +184,7 @@ class Account:
     def ended(self, permit: Permit, answer: Answer | None) -> Verdict:
         """Report the end of a permit in the background."""
         self._permits.pop(permit.id, None)
+        self._used_at = self._loop.time()
         if answer is None:
             self._serving.give_back(permit, permit.bucket)
             return Verdict("unused")
@@ -222,7 +236,6 @@ class Account:
             return
         for waiter in self._lanes:
             if not waiter.grant.done():
-                self._decisions.refused("unavailable")
                 waiter.grant.set_exception(BrokerUnavailable("Redis does not answer", retry_after_s=1.0))
 
     def drain(self) -> None:

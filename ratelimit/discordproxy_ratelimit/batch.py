@@ -56,6 +56,11 @@ class Batch:
         self._hurry = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is queued or under way."""
+        return bool(self._items or self._under_way)
+
     def add(self, arguments: list[Any], keys: list[str], *, hurry: bool, lasting: bool = False) -> Item:
         """Queue one transition.
 

@@ -15,6 +15,7 @@ import orjson
 from redis.asyncio import Redis
 
 from discordproxy_ratelimit.account import Account
+from discordproxy_ratelimit.accounts import Accounts
 from discordproxy_ratelimit.board import Board
 from discordproxy_ratelimit.circuit import Circuit, CircuitState
 from discordproxy_ratelimit.connection import stop
@@ -92,8 +93,7 @@ class Broker:
         self._channels = f"{prefix}:in:"
         self._link = Link(client, home=f"{{{prefix}:{bot_id}}}")
         self._link.watchers.append(self)
-        self._accounts: dict[str, Account] = {}
-        self._stores: list[Store] = []
+        self._accounts = Accounts(self._open_account)
         self._circuit = Circuit(
             self._link,
             f"{{{prefix}:ip:{self._limits.egress}}}",
@@ -121,16 +121,6 @@ class Broker:
     def is_up(self) -> bool:
         """Whether Redis answers."""
         return self._link.is_up
-
-    @property
-    def circuit_state(self) -> str:
-        """closed, open or half_open."""
-        return self._circuit.state
-
-    @property
-    def script_calls(self) -> int:
-        """How often this worker has called the script."""
-        return sum(store.calls for store in self._stores)
 
     @property
     def waiting(self) -> int:
@@ -183,16 +173,11 @@ class Broker:
         if self._draining:
             raise Draining("This worker is stopping; another one will serve the call", retry_after_s=1.0)
         await self._check_circuit()
-        if self._goes_alone():
-            patience = until if max_wait_s is None else min(until, now + max_wait_s)
-            async with self._local.acquire(route, deadline=patience) as permit:
-                yield permit
-            return
+        patience = until if max_wait_s is None else min(until, now + max_wait_s)
         try:
-            permit = await self._wait(route, until, caller, max_wait_s, retry_of)
+            permit = await self._permit(route, until, patience, caller, retry_of)
         except WaitRefused as refusal:
-            bounded = max_wait_s is not None and now + max_wait_s < until
-            if bounded and refusal.reason == WaitRefused.reason:
+            if patience < until and refusal.reason == WaitRefused.reason:
                 refusal.reason = "WAIT_EXCEEDS_MAX_WAIT"
             raise
         try:
@@ -207,49 +192,54 @@ class Broker:
             if self._limits.degraded != "local":
                 raise
 
-    def _goes_alone(self) -> bool:
-        alone = self._limits.degraded == "local" and not self._link.is_up and self._link.down_for_s() > 0
-        self._decisions.degraded(on=alone)
-        return alone
-
-    async def _wait(
-        self, route: Route, until: float, caller: Caller, max_wait_s: float | None, retry_of: Permit | None
+    async def _permit(
+        self, route: Route, until: float, patience: float, caller: Caller, retry_of: Permit | None
     ) -> Permit:
-        return await self._account(route.credential).acquire(
-            route,
-            deadline=until,
-            caller=caller,
-            max_wait_s=max_wait_s,
-            refusal=refusal_to_respect(route, careful=self._circuit.is_careful),
-            returned=retry_of,
-        )
+        """Ask Redis; if it is away, go alone where the operator prefers that."""
+        local = self._limits.degraded == "local"
+        if not local or self._link.down_for_s() == 0:
+            try:
+                permit = await self._accounts.of(route.credential).acquire(
+                    route,
+                    deadline=until,
+                    patience=patience,
+                    caller=caller,
+                    refusal=refusal_to_respect(route, careful=self._circuit.is_careful),
+                    returned=retry_of,
+                )
+            except BrokerUnavailable:
+                if not local or self._link.is_up:
+                    self._decisions.refused("unavailable")
+                    raise
+            else:
+                self._decisions.degraded(on=False)
+                return permit
+        self._decisions.degraded(on=True)
+        return await self._local.acquire(route, deadline=patience)
 
     def _tag_of(self, credential: str) -> str:
         names = {"bot": self._bot_id, "ip": f"ip:{self._limits.egress}"}
         return f"{{{self._prefix}:{names.get(credential, credential)}}}:rl:"
 
-    def _account(self, credential: str) -> Account:
-        if credential not in self._accounts:
-            store = Store(
-                self._link,
-                self._tag_of(credential),
-                worker=self.worker,
-                channels=self._channels,
-                global_limit=self._limits.global_limit if credential == "bot" else UNKNOWN_LIMIT,
-                lease_s=self._limits.lease_s,
-                clock=self._clock,
-            )
-            self._stores.append(store)
-            self._accounts[credential] = Account(
-                store,
-                self._link,
-                worker=self.worker,
-                lease_s=self._limits.lease_s,
-                decisions=self._decisions,
-                most_waiting=self._limits.most_waiting,
-                heard=self._circuit.heard,
-            )
-        return self._accounts[credential]
+    def _open_account(self, credential: str) -> Account:
+        store = Store(
+            self._link,
+            self._tag_of(credential),
+            worker=self.worker,
+            channels=self._channels,
+            global_limit=self._limits.global_limit if credential == "bot" else UNKNOWN_LIMIT,
+            lease_s=self._limits.lease_s,
+            clock=self._clock,
+        )
+        return Account(
+            store,
+            self._link,
+            worker=self.worker,
+            lease_s=self._limits.lease_s,
+            decisions=self._decisions,
+            most_waiting=self._limits.most_waiting,
+            heard=self._circuit.heard,
+        )
 
     async def _listen(self) -> None:
         async for message in self._link.messages(self._channels + self.worker, f"{self._channels}all"):
@@ -264,8 +254,8 @@ class Broker:
             if key == self._circuit.name:
                 self._circuit.told(number)
             return
-        for store, account in zip(self._stores, list(self._accounts.values()), strict=True):
-            if key == f"{store.tag}g":
+        for account in self._accounts.values():
+            if key == account.key:
                 account.told(kind, permit_id, number, bucket)
 
     def link_up(self, *, other_server: bool) -> None:
@@ -274,14 +264,14 @@ class Broker:
             account.link_up(other_server=other_server)
 
     def link_down(self) -> None:
-        """Redis does not answer: whoever waits hears of it, unless the local pace takes over."""
-        if self._limits.degraded != "local":
-            for account in self._accounts.values():
-                account.link_down()
+        """Redis does not answer: whoever waits hears of it."""
+        for account in self._accounts.values():
+            account.link_down()
 
     def drain(self) -> None:
         """End every waiting call with `Draining`; what has its permit goes on."""
         self._draining = True
+        self._local.drain()
         for account in self._accounts.values():
             account.drain()
 
@@ -291,6 +281,5 @@ class Broker:
         if self._inbox:
             await stop(self._inbox)
         await self._circuit.close()
-        for account in self._accounts.values():
-            await account.close()
+        await self._accounts.close()
         await self._link.close()

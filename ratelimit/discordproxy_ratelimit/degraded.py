@@ -5,15 +5,24 @@ limit evenly spaced. (A burst allowance would let nearly two seconds' worth thro
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from aiolimiter import AsyncLimiter
 
-from discordproxy_ratelimit.errors import WaitRefused
+from discordproxy_ratelimit.errors import BrokerError, Draining, WaitRefused
 from discordproxy_ratelimit.headers import NO_ANSWER, TOO_MANY, Answer
 from discordproxy_ratelimit.permit import Permit, Verdict
 from discordproxy_ratelimit.route import Route
+
+
+@dataclass(slots=True)
+class _Lane:
+    """Whose turn it is, how many want or have it, and the loop time before which nothing leaves."""
+
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users: int = 0
+    not_before: float = 0.0
 
 
 class LocalPace:
@@ -28,52 +37,79 @@ class LocalPace:
     def __init__(self, global_limit: int, workers: int, *, heard: Callable[[Answer], None]) -> None:
         self._heard = heard
         self._spacing = AsyncLimiter(1, max(1, workers) / (0.8 * global_limit))
-        self._lanes: dict[str, asyncio.Lock] = {}
-        self._not_before: dict[str, float] = {}
+        self._lanes: dict[str, _Lane] = {}
         self._global_not_before = 0.0
+        self._patience: set[asyncio.Timeout] = set()
+        self._draining = False
 
-    @asynccontextmanager
-    async def acquire(self, route: Route, *, deadline: float) -> AsyncIterator[Permit]:
-        """Wait for this lane's turn; the permit is ended on leaving.
+    async def acquire(self, route: Route, *, deadline: float) -> Permit:
+        """Wait for this lane's turn; the lane is free again when the permit ends.
 
         Raises:
-            WaitRefused: the deadline came first.
+            WaitRefused: the deadline came first, or will.
+            Draining: this worker stops.
         """
-        lock = self._lanes.setdefault(route.lane, asyncio.Lock())
-        loop = asyncio.get_running_loop()
+        lane = self._lanes.setdefault(route.lane, _Lane())
+        lane.users += 1
         try:
-            async with asyncio.timeout_at(deadline):
-                await lock.acquire()
+            await self._wait(lane, route, deadline)
+        except BaseException:
+            self._left(route.lane, lane)
+            raise
+        return Permit(self, "local", route, "", 0)
+
+    async def _wait(self, lane: _Lane, route: Route, deadline: float) -> None:
+        patience = asyncio.timeout_at(deadline)
+        try:
+            async with patience:
+                self._patience.add(patience)
+                await lane.turn.acquire()
+                try:
+                    await self._pause(lane, route, deadline)
+                except BaseException:
+                    lane.turn.release()
+                    raise
         except TimeoutError:
-            raise WaitRefused("The deadline came while waiting; Redis is away and calls go one at a time") from None
-        try:
-            await self._pause(route, deadline, loop)
-            permit = Permit(self, "local", route, "", 0)
-            try:
-                yield permit
-            finally:
-                permit.leave()
+            raise self._refusal() from None
         finally:
-            lock.release()
+            self._patience.discard(patience)
 
-    async def _pause(self, route: Route, deadline: float, loop: asyncio.AbstractEventLoop) -> None:
-        try:
-            async with asyncio.timeout_at(deadline):
-                while True:
-                    wait_s = self._earliest(route) - loop.time()
-                    if loop.time() + wait_s > deadline:
-                        raise WaitRefused("The wait would outlast the deadline", retry_after_s=wait_s)
-                    await asyncio.sleep(max(0.0, wait_s))
-                    if not route.exempt:
-                        await self._spacing.acquire()
-                    if self._earliest(route) <= loop.time():  # no 429 came meanwhile
-                        return
-        except TimeoutError:
-            raise WaitRefused("The deadline came while waiting; Redis is away and calls go one at a time") from None
+    async def _pause(self, lane: _Lane, route: Route, deadline: float) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            wait_s = self._earliest(lane, route) - loop.time()
+            if loop.time() + wait_s > deadline:
+                raise WaitRefused("The wait would outlast the deadline", retry_after_s=wait_s)
+            await asyncio.sleep(max(0.0, wait_s))
+            if not route.exempt:
+                await self._spacing.acquire()
+            if self._earliest(lane, route) <= loop.time():  # no 429 came meanwhile
+                return
 
-    def _earliest(self, route: Route) -> float:
-        not_before = self._not_before.get(route.lane, 0.0)
-        return not_before if route.exempt else max(not_before, self._global_not_before)
+    def _earliest(self, lane: _Lane, route: Route) -> float:
+        return lane.not_before if route.exempt else max(lane.not_before, self._global_not_before)
+
+    def _refusal(self) -> BrokerError:
+        if self._draining:
+            return Draining("This worker is stopping; another one will serve the call", retry_after_s=1.0)
+        return WaitRefused("The deadline came while waiting; Redis is away and calls go one at a time")
+
+    def _left(self, name: str, lane: _Lane) -> None:
+        """A lane is forgotten once nobody wants it and nothing holds it back."""
+        lane.users -= 1
+        if not lane.users:
+            asyncio.get_running_loop().call_at(lane.not_before, self._forget, name, lane)
+
+    def _forget(self, name: str, lane: _Lane) -> None:
+        if not lane.users and self._lanes.get(name) is lane:
+            del self._lanes[name]
+
+    def drain(self) -> None:
+        """This worker stops: whoever waits is told to ask another one."""
+        self._draining = True
+        for patience in self._patience:
+            if not patience.expired():
+                patience.reschedule(asyncio.get_running_loop().time())
 
     def leaving(self, permit: Permit) -> None:
         """Nothing can have run out: there is no lease."""
@@ -81,17 +117,21 @@ class LocalPace:
 
     def ended(self, permit: Permit, answer: Answer | None) -> Verdict:
         """Obey what the answer says until Redis is back."""
+        lane = self._lanes[permit.route.lane]
+        try:
+            return self._heed(lane, answer or NO_ANSWER)
+        finally:
+            lane.turn.release()
+            self._left(permit.route.lane, lane)
+
+    def _heed(self, lane: _Lane, answer: Answer) -> Verdict:
         now = asyncio.get_running_loop().time()
-        answer = answer or NO_ANSWER
         self._heard(answer)
         if answer.status == TOO_MANY:
             wait_s = answer.retry_after_s if answer.retry_after_s is not None else 1.0
             if answer.scope == "global":
                 self._global_not_before = max(self._global_not_before, now + wait_s)
-            self._not_before[permit.route.lane] = now + wait_s
+            lane.not_before = now + wait_s
             return Verdict("exhausted", wait_s)
-        if answer.hash and answer.remaining == 0:
-            self._not_before[permit.route.lane] = now + answer.reset_after_s
-        else:
-            self._not_before.pop(permit.route.lane, None)
+        lane.not_before = now + answer.reset_after_s if answer.hash and answer.remaining == 0 else 0.0
         return Verdict("answered" if answer.status else "unknown")

@@ -134,6 +134,8 @@ class Link:
                     run_id = await run_id_of(self._client, self._home)
                 break
             except (RedisError, OSError, TimeoutError):
+                if self._down_since is None:
+                    self._down_since = asyncio.get_running_loop().time()
                 await let_go(self._client)
             await asyncio.sleep(pause_s)
             pause_s = min(0.25, pause_s * 1.5)

@@ -27,6 +27,7 @@ class Decisions:
         self._waited = Counter(f"{name}_waited", "Calls that had to take a place and wait", registry=r)
         self._refused = Counter(f"{name}_refused", "Calls refused before anything was sent", ["why"], registry=r)
         self._wait = Histogram(f"{name}_wait_seconds", "Time until a permit", buckets=WAITS_S, registry=r)
+        self._script_calls = Counter("discordproxy_script_calls", "Calls of the broker's script", registry=r)
         self._learned = Counter("discordproxy_bucket_learned", "Answers that taught a bucket's state", registry=r)
         self._too_many = Counter("discordproxy_rate_limited", "429 answers of Discord", ["scope"], registry=r)
         self._avoidable = Counter(
@@ -38,6 +39,10 @@ class Decisions:
         self._circuit = Gauge("discordproxy_circuit", "1 for the circuit's state", ["state"], registry=r)
         self._limited = limited
         self._degraded = Gauge("discordproxy_degraded", "1 while Redis is away and the local pace rules", registry=r)
+
+    def called(self) -> None:
+        """The script was called."""
+        self._script_calls.inc()
 
     def granted(self, wait_s: float) -> None:
         """A call got its permit after waiting this long."""

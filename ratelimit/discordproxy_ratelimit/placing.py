@@ -83,7 +83,6 @@ class Placing:
             async with asyncio.timeout(max(0.0, GRACE_S - self._link.down_for_s())):
                 await self._link.until_up()
         except TimeoutError:
-            self._decisions.refused("unavailable")
             raise BrokerUnavailable("Redis does not answer", retry_after_s=1.0) from None
 
     def _raise_refusal(self, reply: list[Any]) -> None:

@@ -72,7 +72,6 @@ class Store:
         self._keys = [tag + name for name in BOT_KEYS]
         self._fixed = [global_limit, int(lease_s * 1e6), channels]
         self._clock = clock
-        self.calls = 0
 
     def keys(self, lane: str, bucket: str, learned: str = "") -> list[str]:
         """Return the four keys an item works on."""
@@ -85,7 +84,6 @@ class Store:
         Raises:
             BrokerUnavailable: no reply came.
         """
-        self.calls += 1
         keys = self._keys + [key or self._keys[0] for item in items for key in item.keys]
         now = str(self._clock()) if self._clock else ""
         lost = "1" if self._link.memory_lost else ""

@@ -33,7 +33,7 @@ async def main(url: str, prefix: str, channel: str, lease_s: str, places: str) -
             permit.sent()
             for _ in range(int(places)):
                 waiting.create_task(wait())
-            await eventually(lambda: broker.script_calls > 1 and broker.waiting == int(places))
+            await eventually(lambda: workers.script_calls > 1 and broker.waiting == int(places))
             print("holding", flush=True)  # noqa: T201 - the test waits for it
             await never.wait()
 

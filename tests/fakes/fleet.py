@@ -67,13 +67,14 @@ class Fleet:
             await broker.start()
             await broker.ready()
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         for broker in self.brokers:
             await broker.close()
 
     @property
     def script_calls(self) -> int:
-        return sum(broker.script_calls for broker in self.brokers)
+        calls = [registry.get_sample_value("discordproxy_script_calls_total") for registry in self.registries]
+        return int(sum(number or 0 for number in calls))
 
     async def send(
         self,
@@ -110,7 +111,7 @@ async def fleet(url: str, discord: FakeDiscord, workers: int, **options: Any) ->
     try:
         yield built
     finally:
-        await built.close()
+        await built.aclose()
 
 
 def wall() -> float:

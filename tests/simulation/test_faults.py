@@ -310,7 +310,7 @@ def test_redis_clock_steps_back(valkey):
         await asyncio.sleep(7)
         step["us"] = -5_000_000
         assert await sending == [200] * 30
-        await workers.close()
+        await workers.aclose()
 
     run(story(), clock)
     assert discord.too_many == []

@@ -17,7 +17,7 @@ import fakes
 from discordproxy_ratelimit.batch import Batch
 from discordproxy_ratelimit.broker import Broker, Limits
 from discordproxy_ratelimit.connection import connect
-from discordproxy_ratelimit.errors import BrokerError, BrokerUnavailable, WaitRefused
+from discordproxy_ratelimit.errors import BrokerError, BrokerUnavailable, Draining, WaitRefused
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_sandbox.limits import FixedWindow, Gcra
 from fakes.discord_limits import FakeDiscord, message_in, role_in
@@ -204,6 +204,29 @@ async def test_local_pace_while_the_server_is_away(own_valkey):
         await load.everybody_sent(6, within_s=10)
         assert [registry.get_sample_value("discordproxy_degraded") for registry in workers.registries] == [0, 0]
     assert discord.too_many == []
+
+
+async def test_local_pace_where_there_has_never_been_a_server_and_for_who_waits_when_it_goes(own_valkey):
+    discord, limits = FakeDiscord(), Limits(degraded="local")
+    own_valkey.stop()
+    lonely = Fleet(own_valkey.url, discord, 1, clock=None, limits=limits)
+    await lonely.brokers[0].start()
+    async with contextlib.aclosing(lonely):
+        assert await lonely.send(0, message_in(1), "alone") == 200
+        assert (
+            lonely.registries[0].get_sample_value("discordproxy_permit_refused_total", {"why": "unavailable"}) is None
+        )
+        own_valkey.start()
+        await lonely.brokers[0].ready()
+        async with lonely.brokers[0].acquire(message_in(1)):
+            waiting = asyncio.create_task(lonely.send(0, message_in(1), "waited"))
+            await eventually(lambda: lonely.brokers[0].waiting == 1 and lonely.script_calls > 1)
+            own_valkey.stop()
+            assert await waiting == 200
+        lonely.brokers[0].drain()
+        with pytest.raises(Draining):
+            await lonely.send(0, message_in(1))
+    assert [arrival.label for arrival in discord.arrivals] == ["alone", "waited"]
 
 
 class LosesReplies:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from discordproxy_ratelimit.degraded import LocalPace
-from discordproxy_ratelimit.errors import WaitRefused
+from discordproxy_ratelimit.errors import Draining, WaitRefused
 from discordproxy_ratelimit.headers import NO_ANSWER, Answer
 from discordproxy_ratelimit.route import Route
 from fakes.virtual_time import EPOCH_S, VirtualClock, run
@@ -52,11 +52,14 @@ class World:
         self, lane: str, answer: Answer = OK, *, within_s: float = 1e6, takes_s: float = 0.1, **more: Any
     ) -> None:
         route = Route("GET /a", lane, **more)
-        async with self.pace.acquire(route, deadline=self.loop.time() + within_s) as permit:
-            permit.sent()
-            self.sent.append((self.loop.time() - self.began, lane))
+        permit = await self.pace.acquire(route, deadline=self.loop.time() + within_s)
+        permit.sent()
+        self.sent.append((self.loop.time() - self.began, lane))
+        try:
             await asyncio.sleep(takes_s)
             permit.complete(answer)
+        finally:
+            permit.leave()
 
     def instants(self) -> list[float]:
         return [at for at, _ in self.sent]
@@ -197,11 +200,47 @@ def test_giving_up_frees_the_lane() -> None:
 def test_an_unanswered_call_is_unknown_and_the_circuit_hears_everything() -> None:
     async def unknown() -> None:
         world = World()
-        with contextlib.suppress(ConnectionError):
-            async with world.pace.acquire(Route("GET /a", "x"), deadline=world.loop.time() + 1) as permit:
-                permit.sent()
-                raise ConnectionError
+        permit = await world.pace.acquire(Route("GET /a", "x"), deadline=world.loop.time() + 1)
+        permit.sent()
+        permit.leave()
         await world.send("x", Answer(403))
         assert world.heard == [NO_ANSWER, Answer(403)]
 
     virtual(unknown())
+
+
+def test_a_drain_ends_every_wait_and_no_call_in_flight() -> None:
+    async def drained() -> None:
+        world = World()
+        in_flight = asyncio.create_task(world.send("x", takes_s=5))
+        for_its_turn = asyncio.create_task(world.send("x"))
+        for_the_spacing = [asyncio.create_task(world.send(f"{lane}")) for lane in range(3)]
+        await asyncio.sleep(0.001)
+        world.pace.drain()
+        outcomes = await asyncio.gather(for_its_turn, *for_the_spacing, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {Draining}
+        await in_flight
+        assert [lane for _, lane in world.sent] == ["x"]
+
+    virtual(drained())
+
+
+def test_lanes_are_forgotten_once_nothing_holds_them_back() -> None:
+    async def lanes_in_use() -> int:
+        await asyncio.sleep(0)
+        return len(world.pace._lanes)
+
+    async def many_lanes() -> None:
+        nonlocal world
+        world = World(500)
+        await asyncio.gather(*[world.send(f"{lane}") for lane in range(50)])
+        assert await lanes_in_use() == 0
+        await world.send("x", Answer(200, hash="h", limit=5, remaining=0, reset_after_s=2.0))
+        assert await lanes_in_use() == 1
+        with pytest.raises(WaitRefused):
+            await world.send("x", within_s=1)
+        await asyncio.sleep(2.5)
+        assert await lanes_in_use() == 0
+
+    world: World
+    virtual(many_lanes())
