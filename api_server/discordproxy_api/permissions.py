@@ -103,10 +103,9 @@ def compute(
     found = Permissions(base, timed_out=timed_out)
     if channel is not None:
         _overwrite(found, guild, member, channel.get("permission_overwrites") or ())
+        _imply(found, channel, thread)
     if timed_out:
         found.keep(KEPT_IN_TIMEOUT, Decision(Rule.TIMED_OUT))
-    if channel is not None:
-        _imply(found, channel, thread)
     return found
 
 
