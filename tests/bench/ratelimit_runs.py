@@ -14,9 +14,9 @@ from ratelimit_scenarios import JITTER_S, RTT_S, Arrival, Row, Scenario, Sent, j
 from ratelimit_worker import send
 
 from discordproxy_ratelimit.broker import Limits
-from discordproxy_ratelimit.parent import end_with_parent
 from fakes import virtual_time
 from fakes.fleet import fleet
+from fakes.leash import LEASH
 
 HERE = Path(__file__).resolve().parent
 LEAD_S = 0.5
@@ -105,13 +105,13 @@ def _rules(scenario: Scenario, bucket: str) -> dict[str, Any]:
 @asynccontextmanager
 async def _process(script: str, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
+        *LEASH,
         sys.executable,
         str(HERE / script),
         *arguments,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=2**24,
-        preexec_fn=end_with_parent(),
     )
     try:
         yield process
