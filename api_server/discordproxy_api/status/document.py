@@ -112,6 +112,7 @@ def _gateway(state: GatewayState) -> Document:
         "failure": state.failure,
         "identifies_left": state.identifies_left,
         "guilds": state.guilds,
+        "channels": state.channels,
         "intents": list(state.intents),
         "shard_count": len(state.shards),
         "shards": [_shard(shard) for shard in state.shards[:MOST_SHARDS]],

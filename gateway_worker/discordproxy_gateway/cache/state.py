@@ -39,6 +39,7 @@ class GatewayState:
         failure: the operator's line of a failure that keeps everybody from connecting; "" if there is none.
         identifies_left: new sessions Discord still allows today; None if nobody knows.
         guilds: guilds in the cache.
+        channels: channels and threads in the cache.
         intents: names of the intents the bot connects with, () before it ever did.
     """
 
@@ -46,6 +47,7 @@ class GatewayState:
     failure: str
     identifies_left: int | None
     guilds: int
+    channels: int
     intents: tuple[str, ...]
 
     @property
@@ -66,10 +68,11 @@ async def read_state(redis: Redis, keys: Keys) -> GatewayState:
     pipeline.get(keys.fatal)
     pipeline.hget(keys.identify_budget, "remaining")
     pipeline.hlen(keys.guilds)
+    pipeline.hlen(keys.channel_index)
     for slot in slots:
         pipeline.hgetall(keys.status(slot))
         pipeline.exists(keys.lease(slot))
-    (seconds, microseconds), failure, remaining, guilds, *rows = await pipeline.execute()
+    (seconds, microseconds), failure, remaining, guilds, channels, *rows = await pipeline.execute()
     now_ms = seconds * 1000 + microseconds // 1000
     fields = [{name.decode(): value.decode() for name, value in row.items()} for row in rows[::2]]
     shards = (_shard(*each, now_ms) for each in zip(slots, fields, rows[1::2], strict=True))
@@ -78,6 +81,7 @@ async def read_state(redis: Redis, keys: Keys) -> GatewayState:
         failure=json.loads(failure)["line"] if failure else "",
         identifies_left=int(remaining) if remaining else None,
         guilds=guilds,
+        channels=channels,
         intents=tuple(fields[0].get("intents", "").split()),
     )
 

@@ -1,0 +1,141 @@
+"""A headless Chromium, driven through its DevTools protocol: pages as people see them, without a driver program."""
+
+import asyncio
+import base64
+import itertools
+import json
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from fakes.leash import LEASH
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+OPTIONS = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"),
+    *("--disable-extensions", "--disable-default-apps", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
+    "--remote-debugging-port=0",
+)
+
+
+class Page:
+    """One tab. Attributes `problems` and `requests` collect what the console complains of and the URLs asked for."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self._numbers = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self.problems: list[str] = []
+        self.requests: list[str] = []
+
+    async def read(self) -> None:
+        async for message in self._socket:
+            self._heard(json.loads(message.data))
+
+    def _heard(self, message: dict[str, Any]) -> None:
+        parameters = message.get("params", {})
+        match message.get("method"):
+            case None:
+                future = self._answers.pop(message["id"])
+                if not future.done():
+                    future.set_result(message)
+            case "Network.requestWillBeSent":
+                self.requests.append(parameters["request"]["url"])
+            case "Runtime.exceptionThrown":
+                self.problems.append(json.dumps(parameters["exceptionDetails"]))
+            case "Log.entryAdded" if parameters["entry"]["level"] in {"error", "warning"}:
+                self.problems.append(parameters["entry"]["text"])
+
+    async def send(self, method: str, **parameters: Any) -> dict[str, Any]:
+        number = next(self._numbers)
+        self._answers[number] = asyncio.get_running_loop().create_future()
+        await self._socket.send_str(json.dumps({"id": number, "method": method, "params": parameters}))
+        async with asyncio.timeout(30):
+            answer = await self._answers[number]
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    async def value(self, expression: str) -> Any:
+        """Return what an expression of JavaScript yields."""
+        found = await self.send("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in found, found
+        return found["result"].get("value")
+
+    async def until(self, expression: str, *, within_s: float = 30.0) -> Any:
+        """Wait until an expression is true and return its value."""
+        async with asyncio.timeout(within_s):
+            while not (found := await self.value(expression)):
+                await asyncio.sleep(0.05)  # a page announces nothing
+        return found
+
+    async def open(self, url: str) -> None:
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            await self.send(f"{domain}.enable")
+        await self.send("Page.navigate", url=url)
+        await self.until("document.readyState === 'complete'")
+
+    async def look(self, *, width: int, scheme: str, height: int = 900) -> None:
+        """Become a screen of this width whose owner prefers `light` or `dark`."""
+        await self.send(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
+        await self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    async def screenshot(self, path: Path) -> None:
+        """Save the whole page as PNG."""
+        taken = await self.send("Page.captureScreenshot", captureBeyondViewport=True)
+        await asyncio.to_thread(path.write_bytes, base64.b64decode(taken["data"]))
+
+
+def find_chromium() -> str:
+    """Return the program; without one the test is skipped."""
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.skip("NOT TESTED in a browser: install chromium (apt-get install chromium)")
+    return found
+
+
+@asynccontextmanager
+async def browser_page(profile: Path) -> AsyncIterator[Page]:
+    """A tab of a browser of its own, with an empty profile."""
+    process = await asyncio.create_subprocess_exec(
+        *(*LEASH, find_chromium(), *OPTIONS, f"--user-data-dir={profile}", "about:blank"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={"PATH": os.environ["PATH"], "HOME": str(profile)},
+        start_new_session=True,
+    )
+    try:
+        port = await _port_of(profile, process)
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
+                targets = await answer.json()
+            url = next(target["webSocketDebuggerUrl"] for target in targets if target["type"] == "page")
+            async with session.ws_connect(url, max_msg_size=0) as socket:
+                page = Page(socket)
+                reading = asyncio.create_task(page.read())
+                yield page
+                reading.cancel()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+async def _port_of(profile: Path, process: asyncio.subprocess.Process) -> int:
+    """The browser writes its port into its profile."""
+    file = profile / "DevToolsActivePort"
+    async with asyncio.timeout(60):
+        while not (file.exists() and "\n" in file.read_text()):
+            assert process.returncode is None, "the browser ended at once"
+            await asyncio.sleep(0.05)
+    return int(file.read_text().splitlines()[0])

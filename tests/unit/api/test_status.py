@@ -1,0 +1,215 @@
+"""The status document, the explanations and the checks' judgements: all pure."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from discordproxy_api.status import findings
+from discordproxy_api.status.document import MOST_BUCKETS, document, percentile, queues
+from discordproxy_api.status.explain import explain
+from discordproxy_api.status.findings import Finding
+from discordproxy_api.status.gateway_metrics import MOST_SHARDS, GatewayMetrics
+from discordproxy_api.tally import LATENCY_BOUNDS_MS
+from discordproxy_gateway.cache import GatewayState, ShardState, Slot
+from discordproxy_ratelimit.board import TICKS, Notices
+from discordproxy_ratelimit.circuit import CircuitState
+from discordproxy_ratelimit.survey import AccountState, BucketState
+
+SEND = "POST /channels/{channel_id}/messages|channel_id=1"
+READY = ShardState(
+    slot=Slot(0, 1),
+    state="ready",
+    held=True,
+    age_s=0.5,
+    reason="",
+    connected_since="2026-11-23T00:00:00+00:00",
+    owner="host:7",
+    counters={"events": 9, "latency_ms": 40},
+)
+GATEWAY = GatewayState((READY,), "", 999, 3, 30, ("guilds", "members"))
+
+
+def post(**changes: Any) -> dict[str, Any]:
+    made = {"host": "h", "pid": 1, "number": 0, "version": "2", "started_at": 0.0, "state": "serving"}
+    made |= {"in_progress": 0, "waiting": 0, "rss_mib": 80.0, "lanes": [], "failures": []}
+    return made | changes
+
+
+def look(*posts: dict[str, Any], ticks: list[dict[str, int]] | None = None, **changes: Any) -> dict[str, Any]:
+    all_ticks = [{}] * (TICKS + 1 - len(ticks or [])) + (ticks or [])
+    notices = Notices(at=1000.0, posts={}, ticks=all_ticks, tick_at=1000)
+    lanes = queues(posts)
+    known = {lane.bucket: BucketState(5, 2, 1.5, 1) for lane in lanes}
+    account = AccountState(50, 7, 1, 0.0, 4, known)
+    circuit = changes.get("circuit", CircuitState("closed", 0, 0.0))
+    accounts = {"bot": account, "ip": replace(account, held=0)}
+    return document(notices, posts, lanes, accounts, circuit, changes.get("gateway", GATEWAY))
+
+
+def test_queues_of_all_workers_are_one_and_the_longest_comes_first() -> None:
+    short = ["bot", "GET /x|", "?GET /x|", 0, 0.0]
+    shown = look(
+        post(lanes=[short, ["bot", SEND, "abc|channel_id=1", 2, 4.0]], waiting=2),
+        post(number=1, lanes=[["bot", SEND, "abc|channel_id=1", 3, 9.5]], waiting=3),
+    )
+    first, second = shown["buckets"]
+    assert first == {
+        "route": "POST /channels/{channel_id}/messages",
+        "major": "channel_id=1",
+        "bucket": "abc",
+        "waiting": 5,
+        "oldest_s": 9.5,
+        "limit": 5,
+        "remaining": 2,
+        "reset_after_s": 1.5,
+        "granted": 1,
+    }
+    assert (second["route"], second["bucket"]) == ("GET /x", "")
+    assert (shown["waiting"], shown["held"]) == (5, 4)
+    assert [worker["number"] for worker in shown["workers"]] == [0, 1]
+    assert "lanes" not in shown["workers"][0]
+
+
+def test_the_document_is_bounded_whatever_the_workers_say() -> None:
+    lanes = [["bot", f"GET /{number}|", f"{number}|", 1, 1.0] for number in range(500)]
+    failures = [[f"R{number}", "INTERNAL", "", 0, 0, 1, 5.0, "a", "id"] for number in range(500)]
+    ticks = [{f"c:app{number}": number for number in range(500)}]
+    shown = look(post(lanes=lanes, failures=failures), ticks=ticks)
+    assert len(shown["buckets"]) == MOST_BUCKETS
+    assert len(shown["errors"]) == 20
+    assert [app["app"] for app in shown["apps"]][:2] == ["app499", "app498"]
+    assert len(shown["apps"]) == 8
+    assert len(shown["ticks"]["calls"]) == TICKS + 1
+
+
+def test_counts_become_series() -> None:
+    ticks = [{"c:srp": 4, "f:srp": 1, "l:4": 4, "r": 5, "9:user": 2}, {"c:srp": 1, "c:x": 2, "l:0": 3, "9:shared": 1}]
+    shown = look(ticks=ticks)
+    series = shown["ticks"]
+    assert (series["calls"][-2:], series["failures"][-2:], series["requests"][-2:]) == ([4, 3], [1, 0], [5, 0])
+    assert series["p50_ms"][-3:] == [None, 15.0, 0.5]
+    assert shown["limited"] == {"user": 2, "shared": 1}
+    srp = shown["apps"][0]
+    assert (srp["app"], srp["calls"], srp["failures"], srp["series"][-2:]) == ("srp", 5, 1, [4, 1])
+
+
+def test_errors_of_all_workers_are_merged_explained_and_quote_nobody() -> None:
+    failed = ["GetChannel", "NOT_FOUND", "DISCORD_ERROR", 404, 10003]
+    shown = look(
+        post(failures=[[*failed, 2, 990.0, "a", "id1"]]), post(number=1, failures=[[*failed, 3, 995.0, "b", "id2"]])
+    )
+    (error,) = shown["errors"]
+    assert (error["count"], error["ago_s"], error["app"], error["request_id"]) == (5, 5.0, "b", "id2")
+    assert error["meaning"] == "Discord knows no such channel"
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 15.0), (0.95, 19.5), (1.0, 20.0)])
+def test_a_percentile_is_read_off_inside_its_class(share: float, expected: float) -> None:
+    classes = [0] * (len(LATENCY_BOUNDS_MS) + 1)
+    classes[4] = 10
+    assert percentile(classes, share) == expected
+    assert percentile([0] * 16, share) is None
+
+
+@pytest.mark.parametrize(
+    ("failure", "meaning"),
+    [
+        (("PERMISSION_DENIED", "DISCORD_ERROR", 403, 50013), "The bot lacks a permission there"),
+        (("PERMISSION_DENIED", "DISCORD_ERROR", 403, 99999), "Discord forbids this to the bot"),
+        (("INTERNAL", "DISCORD_ERROR", 500, 0), "Discord failed"),
+        (("UNAVAILABLE", "BROKER_UNAVAILABLE", 0, 0), "Redis does not answer, so nothing is sent"),
+        (("INVALID_ARGUMENT", "INVALID_REQUEST", 400, 50035), "The request was refused before it was sent"),
+        (("DEADLINE_EXCEEDED", "", 0, 0), "The caller's time was over first"),
+        (("ABORTED", "", 0, 0), "No explanation is known"),
+    ],
+)
+def test_a_failure_is_explained_by_the_most_particular_thing_known(failure: Any, meaning: str) -> None:
+    assert explain(*failure).meaning == meaning
+
+
+def bad(found: Finding) -> bool:
+    assert found.good or found.text
+    return not found.good
+
+
+def test_checks_of_discord() -> None:
+    assert findings.token(200, "helper", 0.1).good
+    assert "DISCORD_BOT_TOKEN" in findings.token(401, "", 0.1).fix
+    assert bad(findings.token(503, "", 0.1))
+    assert findings.reachability(401, "", 0.1, "https://d").good
+    assert bad(findings.reachability(200, "", 3.0, "https://d"))
+    assert "network" in findings.reachability(0, "DISCORD_UNREACHABLE", 3.0, "https://d").fix
+    assert "Redis" in findings.reachability(0, "BROKER_UNAVAILABLE", 3.0, "https://d").fix
+
+
+def test_checks_of_clocks_and_redis() -> None:
+    assert findings.clock(None, "Discord").good
+    assert findings.clock(-1.2, "Discord").good
+    assert "90 s behind Discord" in findings.clock(-90, "Discord").text
+    assert findings.redis("Valkey 9", [], "unix:///x")[0].good
+    policy = "maxmemory-policy is allkeys-lru: a full server would silently forget rate limits; set it to noeviction"
+    (found,) = findings.redis("Redis 7", [policy], "redis://x")
+    assert (found.good, found.fix) == (False, "Set it to noeviction.")
+
+
+@pytest.mark.parametrize(
+    ("gateway", "text"),
+    [
+        (GATEWAY, "connected, 1 shard, 3 servers"),
+        (replace(GATEWAY, failure="The token was revoked"), "The token was revoked"),
+        (replace(GATEWAY, shards=(replace(READY, held=False, state=""),)), "no gateway worker runs"),
+        (replace(GATEWAY, shards=(replace(READY, state="waiting", reason="no sessions left"),)), "no sessions left"),
+    ],
+)
+def test_check_of_the_gateway(gateway: GatewayState, text: str) -> None:
+    found = findings.gateway(look(gateway=gateway))
+    assert text in found.text
+    assert found.good == (gateway == GATEWAY)
+
+
+def test_check_of_intents_reads_the_flags_of_the_application() -> None:
+    assert findings.intents(["guilds", "members"], {"flags": 1 << 15}).good
+    assert "Server Members Intent" in findings.intents(["guilds", "members"], {"flags": 1 << 18}).text
+    assert findings.intents([], {"flags": 0}).good
+    assert findings.intents(["members"], None).good
+    assert findings.interactions({"interactions_endpoint_url": None}) == []
+    assert bad(findings.interactions({"interactions_endpoint_url": "https://x"})[0])
+
+
+def test_checks_of_workers_circuit_and_exposure() -> None:
+    assert findings.workers(look(post(), post(number=1))).good
+    assert "different versions" in findings.workers(look(post(), post(version="3"))).text
+    assert bad(findings.workers(look(post(), post(state="not serving"))))
+    assert findings.circuit(look()).good
+    assert bad(findings.circuit(look(circuit=CircuitState("open", 0, 5.0))))
+    assert bad(findings.circuit(look(circuit=CircuitState("closed", 6000, 0.0))))
+    assert findings.exposure("127.0.0.1", local=True, encrypted=False, keys=False).good
+    assert "DISCORDPROXY_TLS_CERT" in findings.exposure("0.0.0.0", local=False, encrypted=False, keys=True).fix
+    assert bad(findings.exposure("0.0.0.0", local=False, encrypted=True, keys=False))
+    assert findings.exposure("0.0.0.0", local=False, encrypted=True, keys=True).good
+
+
+async def test_the_gateway_is_in_the_metrics_while_redis_answers() -> None:
+    registry, gateways, redis_up = CollectorRegistry(), GatewayMetrics(), True
+    registry.register(gateways)
+    many = tuple(replace(READY, slot=Slot(number, 500)) for number in range(500))
+
+    async def read() -> GatewayState:
+        if not redis_up:
+            raise ConnectionError
+        return replace(GATEWAY, shards=many)
+
+    probe = gateways.watch("main", read)
+    assert await probe()
+    value = registry.get_sample_value
+    assert value("discordproxy_gateway_connected", {"bot": "main", "shard": "0"}) == 1
+    assert value("discordproxy_gateway_latency_seconds", {"bot": "main", "shard": "0"}) == 0.04
+    assert value("discordproxy_gateway_events_total", {"bot": "main", "shard": "0"}) == 9
+    assert value("discordproxy_gateway_identifies_left", {"bot": "main"}) == 999
+    assert generate_latest(registry).count(b"discordproxy_gateway_connected{") == MOST_SHARDS
+    redis_up = False
+    with pytest.raises(ConnectionError):
+        await probe()
+    assert b"discordproxy_gateway_connected{" not in generate_latest(registry)
