@@ -20,6 +20,9 @@ class Facts:
         discord: base URL of Discord's REST API.
         sandbox: whether that is the sandbox.
         log: path of the log file.
+        bots: their names, where there are several.
+        tls: whether the ports are encrypted.
+        keys: whether applications need keys.
         command: how to call `discordproxy` in a shell.
     """
 
@@ -33,15 +36,19 @@ class Facts:
     sandbox: bool
     log: str
     command: str
+    bots: tuple[str, ...] = ()
+    tls: bool = False
+    keys: bool = False
 
 
 def greeting(facts: Facts) -> str:
     """Return the lines for the console."""
     rows = [
-        ("gRPC", f"{facts.address} ({facts.workers} worker{'s' * (facts.workers != 1)})"),
+        ("gRPC", f"{facts.address} ({facts.workers} worker{'s' * (facts.workers != 1)}{', TLS' * facts.tls})"),
         ("HTTP", f"{facts.http}/readyz /metrics" if facts.http else ""),
         ("broker", f"{facts.broker} ({'private Valkey of this machine' if facts.private else 'as configured'})"),
         ("Discord", f"{facts.discord}{' (sandbox: nothing leaves this machine)' if facts.sandbox else ''}"),
+        ("bots", ", ".join(facts.bots)),
         ("log", facts.log),
     ]
     table = "\n".join(f"  {name:8}{value}" for name, value in rows if value)
@@ -49,11 +56,12 @@ def greeting(facts: Facts) -> str:
     target = f"localhost:{port}" if host in {"127.0.0.1", "localhost", "0.0.0.0", "[::]"} else facts.address
     option = "" if target == "localhost:50051" else f" --target {target}"
     channel = str(SANDBOX_CHANNEL) if facts.sandbox else "CHANNEL_ID"
-    hint = (
-        ""
-        if facts.sandbox
-        else "\n(CHANNEL_ID: in Discord, Settings > Advanced > Developer Mode, then Copy Channel ID)"
-    )
+    hints = [
+        "CHANNEL_ID: in Discord, Settings > Advanced > Developer Mode, then Copy Channel ID" * (not facts.sandbox),
+        "DISCORDPROXY_API_KEY: set it to the application's key; `discordproxy keys new` makes one" * facts.keys,
+        "DISCORDPROXY_CA: set it to the file of the authority that issued this server's certificate" * facts.tls,
+    ]
+    hint = "".join(f"\n({text})" for text in hints if text)
     return (
         f"Discord Proxy {facts.version} is ready.\n{table}\n"
         f"Send a first message, in another shell:\n"

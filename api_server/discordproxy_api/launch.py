@@ -112,6 +112,7 @@ async def _run(settings: ApiSettings, level: str, log_file: Path, *, sandbox: bo
     _check_ports(settings, address, sandbox=sandbox)
     redis_url = broker_url(settings.redis_url.get_secret_value(), settings.home_token.get_secret_value())
     environment = {**os.environ, "DISCORDPROXY_LOG_LEVEL": level, "PYTHONUNBUFFERED": "1"}
+    environment.setdefault("GRPC_VERBOSITY", "ERROR")  # else it writes a line for everybody who fails to speak TLS
     child = functools.partial(
         Child, environment=environment, report=server_log.report, preexec=end_with_parent(), parks_after_s=None
     )
@@ -163,14 +164,18 @@ def _check_ports(settings: ApiSettings, address: Address, *, sandbox: bool) -> N
 def _facts(settings: ApiSettings, address: Address, redis_url: str, log_file: Path, *, sandbox: bool) -> Facts:
     here = Path(sys.executable).with_name("discordproxy")
     command = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
+    encrypted = settings.tls_cert is not None
     return Facts(
         version=__version__,
         address=str(address),
         workers=settings.workers,
-        http=f"http://{Address(settings.host, settings.http_port)}" if settings.http_port else "",
+        http=f"http{'s' * encrypted}://{Address(settings.host, settings.http_port)}" if settings.http_port else "",
         broker=describe(redis_url),
         private=not settings.redis_url.get_secret_value(),
         discord=settings.discord_url,
+        bots=tuple(bot.name for bot in settings.all_bots if bot.name),
+        tls=encrypted,
+        keys=settings.keys_file is not None,
         sandbox=sandbox,
         log=str(log_file),
         command="discordproxy" if shutil.which("discordproxy") == str(here) else str(command),

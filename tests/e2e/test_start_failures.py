@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from discordproxy_sandbox.sandbox import Sandbox
+from fakes.certificates import Authority
 from fakes.deployment import COMMANDS, TOKEN, left_running
 from fakes.process import Process
 
@@ -125,3 +126,26 @@ async def test_log_folder_not_there(quiet, tmp_path: Path) -> None:
         line = await one_error(process, 1)
         assert "cannot write the log" in line
         assert "--log-file-path" in line
+
+
+async def test_open_to_a_network_without_keys(quiet, settings: dict[str, str]) -> None:
+    settings["DISCORDPROXY_HOST"] = "0.0.0.0"
+    async with quiet() as process:
+        line = await one_error(process, 2)
+        for fix in ("DISCORDPROXY_KEYS_FILE", "DISCORDPROXY_TLS_CLIENT_CA", "DISCORDPROXY_ALLOW_ANONYMOUS"):
+            assert fix in line
+
+
+async def test_files_of_tls_and_keys_that_cannot_be_used(quiet, settings: dict[str, str], tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair, other, keys = authority.issue(), authority.issue("other"), tmp_path / "keys.toml"
+    keys.write_text('[[keys]]\napp = "srp"\nsha256 = "c4nary"\n')
+    wrong = [
+        ({"TLS_CERT": pair.cert}, "DISCORDPROXY_TLS_KEY is not set"),
+        ({"TLS_CERT": pair.cert, "TLS_KEY": other.key}, "does not belong to the certificate"),
+        ({"KEYS_FILE": keys}, "key 1 sha256"),
+    ]
+    for changes, problem in wrong:
+        changed = {**settings, **{f"DISCORDPROXY_{name}": str(path) for name, path in changes.items()}}
+        async with Process.module("discordproxy_api", env=changed, cwd=tmp_path) as process:
+            assert problem in await one_error(process, 2)

@@ -97,3 +97,11 @@ def test_with_the_sandbox_the_command_is_complete() -> None:
     assert "http://127.0.0.1:8/readyz /metrics" in text
     assert "as configured" in text
     assert "nothing leaves this machine" in text
+
+
+def test_a_secured_server_tells_what_its_callers_need() -> None:
+    text = greeting(dataclasses.replace(FACTS, bots=("alliance", "corp"), tls=True, keys=True))
+    assert "(1 worker, TLS)" in text
+    assert "  bots    alliance, corp\n" in text
+    assert "(DISCORDPROXY_API_KEY: " in text
+    assert "(DISCORDPROXY_CA: " in text
