@@ -150,6 +150,7 @@ async def backends_of(settings: ApiSettings, metrics: Metrics) -> AsyncIterator[
         for bot in settings.all_bots:
             limits = Limits(
                 global_limit=bot.global_limit or settings.global_limit,
+                egress=settings.egress,
                 degraded=settings.degraded,
                 workers=settings.workers,
             )

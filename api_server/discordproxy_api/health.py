@@ -52,6 +52,11 @@ class Health:
         return self._states[""] and not self._leaving
 
     @property
+    def leaving(self) -> bool:
+        """Whether this worker drains."""
+        return self._leaving
+
+    @property
     def states(self) -> dict[str, bool]:
         """State by service name; "" is the worker itself."""
         return dict(self._states)

@@ -84,8 +84,9 @@ class Ops:
 
     async def _ready(self, _request: web.Request) -> web.Response:
         states = {name or "worker": up for name, up in self._health.states.items()}
-        ready = self._health.ready
-        return web.json_response({"ready": ready, "services": states}, status=200 if ready else 503)
+        ready, draining = self._health.ready, self._health.leaving
+        facts = {"ready": ready, "draining": draining, "services": states}
+        return web.json_response(facts, status=200 if ready else 503)
 
     async def _numbers(self, _request: web.Request) -> web.Response:
         body = await asyncio.to_thread(generate_latest, self._metrics.registry)

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 from typing_extensions import Self
 
 from discordproxy_ratelimit.settings import SharedSettings
@@ -73,6 +73,11 @@ class ApiSettings(SharedSettings):
     global_limit: Positive = Field(50, description="requests per second Discord grants this bot; more for large bots")
     degraded: Literal["refuse", "local"] = Field(
         "refuse", description="while Redis is away: refuse calls, or let each worker go on alone at a careful pace"
+    )
+    egress: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,40}$")] = Field(
+        "default",
+        description="name of the address this machine reaches Discord from; machines behind one address share its "
+        "budget of invalid requests",
     )
     workers: Positive = Field(1, description="how many API workers run; shares the limits while Redis is away")
 

@@ -58,6 +58,7 @@ async def test_operators_port(discord, environment, http_port, tmp_path, connect
         assert 'discordproxy_calls_total{rpc="SendChannelMessage",status="OK"} 1.0' in metrics
         assert "discordproxy_permit_granted_total 1.0" in metrics
         assert TOKEN not in metrics
+        assert json.loads(text)["draining"] is False
         worker.signal(signal.SIGTERM)
         assert await worker.ended() == 0
 
