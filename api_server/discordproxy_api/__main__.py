@@ -35,6 +35,7 @@ from discordproxy_api.server import Server, ServerOptions
 from discordproxy_api.settings import ApiSettings
 from discordproxy_api.status.console import Console
 from discordproxy_api.status.doctor import Doctor, Setup
+from discordproxy_api.status.gateway_metrics import GatewayMetrics
 from discordproxy_api.status.reporter import Reporter, Status
 from discordproxy_api.tls import Tls, TlsFiles
 from discordproxy_api.uploads import UploadLimits, Uploads
@@ -94,6 +95,8 @@ async def wired(
     path = settings.keys_file
     gate = Gate(None if path is None else watch_keys(path, rpcs=tuple(contract), bots=bots), metrics)
     tls = _tls(settings)
+    if tls:
+        metrics.certificate_expires.set_function(tls.expires_at)
     uploads = Uploads(UploadLimits(held_bytes=settings.max_upload_bytes), drain=drain, metrics=metrics)
     common = Common(settings, contract, drain, metrics, uploads)
     async with AsyncExitStack() as stack:
@@ -206,11 +209,16 @@ async def run(settings: ApiSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     async with AsyncExitStack() as stack:
         backends = await stack.enter_async_context(backends_of(settings, metrics))
-        probes = {_gateway_name(number, backend): backend.gateway.is_ready for number, backend in enumerate(backends)}
+        gateways = GatewayMetrics()
+        metrics.registry.register(gateways)
+        probes = {
+            _gateway_name(number, backend): gateways.watch(backend.bot.name, backend.gateway.events.state)
+            for number, backend in enumerate(backends)
+        }
         worker = await stack.enter_async_context(wired(settings, backends, metrics, probes))
         if settings.http_port is not None:
             tls = worker.tls.for_http() if worker.tls else None
-            guard = _ops_guard(settings, worker.gate)
+            guard = ops_guard(settings, worker.gate)
             ops = Ops(worker.health, metrics, pages=worker.console.routes(), guard=guard, tls=tls)
             stack.push_async_callback(ops.close)
             await ops.start(settings.host, settings.http_port + settings.worker if settings.http_port else 0)
@@ -241,7 +249,7 @@ def _tls(settings: ApiSettings) -> Tls | None:
     return Tls(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
 
 
-def _ops_guard(settings: ApiSettings, gate: Gate) -> Guard:
+def ops_guard(settings: ApiSettings, gate: Gate) -> Guard:
     """Return who may see more than health: on this machine everybody."""
     if is_local(settings.host) or (settings.allow_anonymous and not gate.asks_for_keys):
         return lambda _headers, _peer: True

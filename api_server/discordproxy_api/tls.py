@@ -68,6 +68,10 @@ class Tls:
         """The newest good ones."""
         return self._watched.get()
 
+    def expires_at(self) -> float:
+        """Return when the certificate in force ends, in Unix time."""
+        return self.current.expires_at.timestamp()
+
     def for_grpc(self) -> grpc.ServerCredentials:
         """Return credentials that take over changed files with the next handshake; open connections stay."""
         return grpc.dynamic_ssl_server_credentials(self.current.for_grpc, self._fetch, self._asks_clients)
