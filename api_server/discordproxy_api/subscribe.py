@@ -5,7 +5,7 @@ A subscriber that reads slowly waits in its own stream only; whatever ends a str
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -41,6 +41,7 @@ from discordproxy_gateway.events import (
     check_types,
 )
 
+_MOST_AT_ONCE, _MOST_BYTES_AT_ONCE = 500, 512 * 1024
 _KINDS = {Kind.DISPATCH: Event.DISPATCH, Kind.HEARTBEAT: Event.HEARTBEAT, Kind.GAP: Event.GAP}
 _MOST_FILTERED = 10_000
 _LONGEST_CURSOR = 3_000  # of what an error carries: it travels in a header; the subscriber has the last event's
@@ -113,15 +114,17 @@ class Subscribe:
     async def _stream(self, request: Any, write: Write, progress: _Progress) -> None:
         wanted, cursor = await self._read(request)
         earliest = request.start == SubscribeEventsRequest.EARLIEST
+        batch = min(request.batch, _MOST_AT_ONCE)
         try:
             async with self._events.subscribe(wanted, cursor=cursor, earliest=earliest) as items:
                 with self._metrics.event_streams.track_inprogress():
-                    await write(_message(Item(Kind.HEARTBEAT, items.cursor), progress))
+                    await write(_message([Item(Kind.HEARTBEAT, items.cursor)], progress))
                     async for item in items:
                         if item.kind is Kind.HEARTBEAT:
                             await self._require_gateway()
-                        await write(_message(item, progress))
-                        self._metrics.events_sent.inc()
+                        together = [item, *items.at_hand(batch - 1, _MOST_BYTES_AT_ONCE)]
+                        await write(_message(together, progress))
+                        self._metrics.events_sent.inc(len(together))
         except EventsError as error:
             raise _refusal(error, progress) from None
 
@@ -187,10 +190,16 @@ class Subscribe:
         return write_in_time
 
 
-def _message(item: Item, progress: _Progress) -> bytes:
-    """Return the item as it travels, and note how far the stream has come with it."""
-    progress.cursor = str(item.cursor)
-    event = Event(kind=_KINDS[item.kind], cursor=progress.cursor)
+def _message(items: Sequence[Item], progress: _Progress) -> bytes:
+    """Return the items as they travel, and note how far the stream has come with them."""
+    progress.cursor = str(items[-1].cursor)
+    if len(items) == 1:
+        return _event(items[0]).SerializeToString()
+    return Event(kind=Event.BATCH, cursor=progress.cursor, events=map(_event, items)).SerializeToString()
+
+
+def _event(item: Item) -> Event:
+    event = Event(kind=_KINDS[item.kind], cursor=str(item.cursor))
     entry = item.entry
     if entry is not None:
         event.shard = entry.shard_id
@@ -203,7 +212,7 @@ def _message(item: Item, progress: _Progress) -> bytes:
             event.type = entry.type
             event.guild_id, event.channel_id = entry.guild_id, entry.channel_id
             event.json = entry.json.decode()
-    return event.SerializeToString()
+    return event
 
 
 def _refusal(error: EventsError, progress: _Progress) -> ApiError:

@@ -28,8 +28,13 @@ _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2000),
 )
-# A stream is silent for long; without these, nobody would notice that the other side is gone without a word.
-_KEEPALIVE = (("grpc.keepalive_time_ms", 30_000), ("grpc.keepalive_timeout_ms", 10_000))
+# A stream is silent for long: without pings, nobody would notice that the other side is gone without a word.
+# The news of a guild may be large, and refusing it would stop the stream for good.
+_STREAM_OPTIONS = (
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.max_receive_message_length", -1),
+)
 _ROUND_ROBIN = ("grpc.lb_policy_name", "round_robin")
 
 
@@ -48,7 +53,7 @@ class Endpoint(NamedTuple):
 
     def for_streams(self) -> Endpoint:
         """Return the same endpoint by a connection of its own."""
-        return self._replace(options=(*_KEEPALIVE, *self.options))
+        return self._replace(options=(*_STREAM_OPTIONS, *self.options))
 
     def channel_arguments(self) -> dict[str, Any]:
         """Return the arguments for the functions of gRPC that make a channel. Reads the CA certificates."""

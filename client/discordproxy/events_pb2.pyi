@@ -45,10 +45,13 @@ class SubscribeEventsRequest(_message.Message):
     START_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     CHANNEL_IDS_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
     start: Global___SubscribeEventsRequest.From.ValueType
     """used when there is no cursor"""
     cursor: _builtins.str
     """go on after this place; too old = OUT_OF_RANGE naming the earliest cursor"""
+    batch: _builtins.int
+    """> 1: so many may come as one BATCH when they arrive faster than they are sent"""
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Discord's names, e.g. "GUILD_MEMBER_ADD"; empty = all"""
@@ -69,10 +72,11 @@ class SubscribeEventsRequest(_message.Message):
         start: Global___SubscribeEventsRequest.From.ValueType = ...,
         cursor: _builtins.str = ...,
         channel_ids: _abc.Iterable[_builtins.int] | None = ...,
+        batch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_ids", b"channel_ids", "cursor", b"cursor", "guild_ids", b"guild_ids", "start", b"start", "types", b"types"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "channel_ids", b"channel_ids", "cursor", b"cursor", "guild_ids", b"guild_ids", "start", b"start", "types", b"types"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -98,6 +102,8 @@ class Event(_message.Message):
         """nothing happened; carries the newest cursor"""
         GAP: Event._Kind.ValueType  # 2
         """events between `gap_from` and `gap_to` are lost and cannot be recovered"""
+        BATCH: Event._Kind.ValueType  # 3
+        """several at once, in `events`; only for those who ask for it"""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
     DISPATCH: Event.Kind.ValueType  # 0
@@ -106,6 +112,8 @@ class Event(_message.Message):
     """nothing happened; carries the newest cursor"""
     GAP: Event.Kind.ValueType  # 2
     """events between `gap_from` and `gap_to` are lost and cannot be recovered"""
+    BATCH: Event.Kind.ValueType  # 3
+    """several at once, in `events`; only for those who ask for it"""
 
     KIND_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
@@ -119,6 +127,7 @@ class Event(_message.Message):
     GAP_TO_FIELD_NUMBER: _builtins.int
     CHANNEL_ID_FIELD_NUMBER: _builtins.int
     SESSION_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
     kind: Global___Event.Kind.ValueType
     cursor: _builtins.str
     """where to go on once this one is processed; opaque"""
@@ -136,6 +145,8 @@ class Event(_message.Message):
     channel_id: _builtins.int
     session: _builtins.str
     """a short name of the gateway session; not the secret one"""
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]: ...
     def __init__(
         self,
         *,
@@ -151,10 +162,11 @@ class Event(_message.Message):
         gap_to: _builtins.str = ...,
         channel_id: _builtins.int = ...,
         session: _builtins.str = ...,
+        events: _abc.Iterable[Global___Event] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "cursor", b"cursor", "gap_from", b"gap_from", "gap_to", b"gap_to", "guild_id", b"guild_id", "json", b"json", "kind", b"kind", "received_at", b"received_at", "sequence", b"sequence", "session", b"session", "shard", b"shard", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "cursor", b"cursor", "events", b"events", "gap_from", b"gap_from", "gap_to", b"gap_to", "guild_id", b"guild_id", "json", b"json", "kind", b"kind", "received_at", b"received_at", "sequence", b"sequence", "session", b"session", "shard", b"shard", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import deque
 from typing import TYPE_CHECKING, Literal
 
 import grpc
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("discordproxy.events")
 
+_BATCH = 100  # most events in one message; one that comes alone is not held up
+
 
 class AsyncEventStream:
     """Events, one after the other. A lost connection, a restarted proxy or a worker that ends are waited for.
@@ -42,7 +45,7 @@ class AsyncEventStream:
         self._on_gap = on_gap
         self._call: Any = None
         self._items: AsyncIterator[Event] | None = None
-        self._first: Event | None = None
+        self._at_hand: deque[Event] = deque()
         self._failures = 0
         self._closed = False
         self.cursor = request.cursor
@@ -58,7 +61,7 @@ class AsyncEventStream:
             DiscordProxyGapError: events are lost, with `on_gap="raise"`; iterating again goes on behind the gap.
         """
         while True:
-            event, self._first = self._first or await self._receive(), None
+            event = await self._next()
             if event.kind == Event.DISPATCH:
                 return event
             if event.kind == Event.GAP:
@@ -71,7 +74,8 @@ class AsyncEventStream:
 
     async def __aenter__(self) -> Self:
         """Subscribe: what happens from now on will be handed out. Without this, the first iteration does it."""
-        self._first = await self._receive()
+        if not self._at_hand:
+            await self._receive()
         return self
 
     async def __aexit__(
@@ -85,8 +89,16 @@ class AsyncEventStream:
         if self._call is not None:
             self._call.cancel()
 
-    async def _receive(self) -> Event:
-        """Return what comes next, of whatever kind; wait and resume as often as it takes."""
+    async def _next(self) -> Event:
+        """Return what comes next, of whatever kind."""
+        if not self._at_hand:
+            await self._receive()
+        event = self._at_hand.popleft()
+        self.cursor = event.cursor
+        return event
+
+    async def _receive(self) -> None:
+        """Have something at hand; wait and resume as often as it takes."""
         while not self._closed:
             try:
                 event = await anext(self._open())
@@ -105,8 +117,9 @@ class AsyncEventStream:
                     break
                 raise
             self._failures = 0
-            self.cursor = event.cursor
-            return event
+            self.cursor = self.cursor or event.cursor  # where it began
+            self._at_hand.extend(event.events if event.kind == Event.BATCH else [event])
+            return
         raise StopAsyncIteration
 
     def _open(self) -> AsyncIterator[Event]:
@@ -170,6 +183,7 @@ class AsyncEventCalls(AsyncCalls):
             channel_ids=channel_ids,
             cursor=cursor,
             start=SubscribeEventsRequest.From.Value(start.upper()),
+            batch=_BATCH,
         )
         return AsyncEventStream(self, request, on_gap)
 

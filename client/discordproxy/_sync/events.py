@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import deque
 from typing import TYPE_CHECKING, Literal
 
 import grpc
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("discordproxy.events")
 
+_BATCH = 100  # most events in one message; one that comes alone is not held up
+
 
 class EventStream:
     """Events, one after the other. A lost connection, a restarted proxy or a worker that ends are waited for.
@@ -43,7 +46,7 @@ class EventStream:
         self._on_gap = on_gap
         self._call: Any = None
         self._items: Iterator[Event] | None = None
-        self._first: Event | None = None
+        self._at_hand: deque[Event] = deque()
         self._failures = 0
         self._closed = False
         self.cursor = request.cursor
@@ -59,7 +62,7 @@ class EventStream:
             DiscordProxyGapError: events are lost, with `on_gap="raise"`; iterating again goes on behind the gap.
         """
         while True:
-            event, self._first = self._first or self._receive(), None
+            event = self._next()
             if event.kind == Event.DISPATCH:
                 return event
             if event.kind == Event.GAP:
@@ -72,7 +75,8 @@ class EventStream:
 
     def __enter__(self) -> Self:
         """Subscribe: what happens from now on will be handed out. Without this, the first iteration does it."""
-        self._first = self._receive()
+        if not self._at_hand:
+            self._receive()
         return self
 
     def __exit__(
@@ -86,8 +90,16 @@ class EventStream:
         if self._call is not None:
             self._call.cancel()
 
-    def _receive(self) -> Event:
-        """Return what comes next, of whatever kind; wait and resume as often as it takes."""
+    def _next(self) -> Event:
+        """Return what comes next, of whatever kind."""
+        if not self._at_hand:
+            self._receive()
+        event = self._at_hand.popleft()
+        self.cursor = event.cursor
+        return event
+
+    def _receive(self) -> None:
+        """Have something at hand; wait and resume as often as it takes."""
         while not self._closed:
             try:
                 event = next(self._open())
@@ -106,8 +118,9 @@ class EventStream:
                     break
                 raise
             self._failures = 0
-            self.cursor = event.cursor
-            return event
+            self.cursor = self.cursor or event.cursor  # where it began
+            self._at_hand.extend(event.events if event.kind == Event.BATCH else [event])
+            return
         raise StopIteration
 
     def _open(self) -> Iterator[Event]:
@@ -171,6 +184,7 @@ class EventCalls(Calls):
             channel_ids=channel_ids,
             cursor=cursor,
             start=SubscribeEventsRequest.From.Value(start.upper()),
+            batch=_BATCH,
         )
         return EventStream(self, request, on_gap)
 

@@ -14,7 +14,7 @@ from discordproxy_gateway.cache.state import GatewayState, read_state
 from discordproxy_gateway.events.cursor import Cursor
 from discordproxy_gateway.events.entry import Entry
 from discordproxy_gateway.events.filters import Filter
-from discordproxy_gateway.events.tail import EventsUnavailableError, Feed, Tail
+from discordproxy_gateway.events.tail import EventsError, EventsUnavailableError, Feed, Tail
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.tasks import end
 
@@ -69,7 +69,7 @@ class Subscription:
             self._news.clear()
             entry = self._take()
             if entry is not None:
-                return Item(Kind.GAP if entry.is_gap else Kind.DISPATCH, self.cursor, entry)
+                return self._item(entry)
             if await self._refill():
                 continue
             with contextlib.suppress(TimeoutError):
@@ -77,6 +77,23 @@ class Subscription:
                     await self._news.wait()
             if not self._news.is_set():
                 return Item(Kind.HEARTBEAT, self.cursor)
+
+    def at_hand(self, most: int, most_bytes: int) -> list[Item]:
+        """Return further items that need no waiting; what cannot go on is told by the next iteration."""
+        items: list[Item] = []
+        while len(items) < most and most_bytes > 0:
+            try:
+                entry = self._take()
+            except EventsError:
+                break
+            if entry is None:
+                break
+            most_bytes -= len(entry.json)
+            items.append(self._item(entry))
+        return items
+
+    def _item(self, entry: Entry) -> Item:
+        return Item(Kind.GAP if entry.is_gap else Kind.DISPATCH, self.cursor, entry)
 
     def _take(self) -> Entry | None:
         """Return an entry of the next shard that has one, each in its turn."""

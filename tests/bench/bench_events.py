@@ -1,0 +1,54 @@
+# ruff: noqa: T201 - a benchmark speaks to whoever runs it
+"""How late events reach subscribers: 1,000 events a second, four subscribers, and a fifth that does not read meanwhile.
+
+    make bench-events            ARGS="seconds events-a-second subscribers"
+
+From the fake gateway's send to the application's hands, everything between in processes of its own on this machine; the
+fake gateway and the subscribers share its cores, so read the figures as an upper bound.
+"""
+
+import asyncio
+import sys
+import time
+
+from bench.event_chain import Chain, chain, cpu_s, findings
+
+TICK_S = 0.01
+TARGET_MS = 20.0
+
+
+async def pour(running: Chain, total: int, per_s: int) -> None:
+    """Emit evenly; what is late is caught up on."""
+    begun = time.monotonic()
+    sent = 0
+    while sent < total:
+        due = min(total, int((time.monotonic() - begun) * per_s))
+        while sent < due:
+            sent += 1
+            await running.emit(sent, time.monotonic_ns(), "x" * 300)
+        await asyncio.sleep(TICK_S)
+
+
+async def main(seconds: int = 20, per_s: int = 1000, count: int = 4) -> int:
+    """Measure, and return the exit status."""
+    total = seconds * per_s
+    async with chain() as running, running.process("discordproxy_gateway") as gateway:
+        await running.discord.until(lambda: running.discord.live, within_s=60)
+        async with running.subscribers(count, total, "stopped") as subscribers:
+            before = cpu_s(gateway), cpu_s(running.api)
+            await pour(running, total, per_s)
+            *found, stopped = await findings(subscribers, within_s=120)
+            used = [
+                after - earlier for after, earlier in zip((cpu_s(gateway), cpu_s(running.api)), before, strict=True)
+            ]
+    print(f"{total} events at {per_s}/s to {count} subscribers, and one that read only afterwards")
+    for each in found:
+        print("  late by p50 {p50:.1f}, p99 {p99:.1f}, p99.9 {p999:.1f}, max {max:.1f} ms; lost {lost}".format(**each))
+    print("  the stopped one: lost {lost}, doubled {doubled}".format(**stopped))
+    print(f"  CPU: gateway worker {used[0] / total * 1e6:.0f} us an event, API worker {used[1] / total * 1e6:.0f} us")
+    good = all(not each["lost"] and not each["doubled"] for each in (*found, stopped))
+    return 0 if good and max(each["p99"] for each in found) <= TARGET_MS else 1
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main(*map(int, sys.argv[1:]))))
