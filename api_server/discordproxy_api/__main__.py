@@ -38,6 +38,7 @@ from discordproxy_api.status.doctor import Doctor, Setup
 from discordproxy_api.status.gateway_metrics import GatewayMetrics
 from discordproxy_api.status.reporter import Reporter, Status
 from discordproxy_api.tls import Tls, TlsFiles
+from discordproxy_api.tracing import Traces, TracesMissing, Tracing, exporting
 from discordproxy_api.uploads import UploadLimits, Uploads
 from discordproxy_gateway.cache import Keys
 from discordproxy_ratelimit import logs
@@ -47,6 +48,7 @@ from discordproxy_ratelimit.embedded import broker_url
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis_url import describe
 from discordproxy_ratelimit.settings import load
+from discordproxy_ratelimit.trace import Trace, no_trace
 from discordproxy_ratelimit.watch import inspect_url
 
 log = logging.getLogger("discordproxy_api")
@@ -80,7 +82,11 @@ class Worker:
 
 @asynccontextmanager
 async def wired(
-    settings: ApiSettings, backends: Sequence[Backend], metrics: Metrics, probes: Mapping[str, Probe]
+    settings: ApiSettings,
+    backends: Sequence[Backend],
+    metrics: Metrics,
+    probes: Mapping[str, Probe],
+    tracing: Tracing | None = None,
 ) -> AsyncIterator[Worker]:
     """Build the worker's objects around the backends of its bots; leaving closes what was opened.
 
@@ -89,6 +95,7 @@ async def wired(
         backends: started; closed by the caller. Status and checks are about the first one.
         metrics: where everything is counted.
         probes: of services that health reports on, beside the broker.
+        tracing: None for no traces.
     """
     drain, contract, first = Drain(), load_contract(), backends[0]
     bots = tuple(backend.bot.name for backend in backends)
@@ -98,7 +105,7 @@ async def wired(
     if tls:
         metrics.certificate_expires.set_function(tls.expires_at)
     uploads = Uploads(UploadLimits(held_bytes=settings.max_upload_bytes), drain=drain, metrics=metrics)
-    common = Common(settings, contract, drain, metrics, uploads)
+    common = Common(settings, contract, drain, metrics, uploads, tracing.part if tracing else no_trace)
     async with AsyncExitStack() as stack:
         services = [await stack.enter_async_context(bot_service(backend, common)) for backend in backends]
         health = Health({"broker": partial(_broker_answers, first.broker), **probes}, metrics)
@@ -118,6 +125,7 @@ async def wired(
             handlers=[*_handlers(services), console.handler()],
             interceptors=[
                 Identity(),
+                *([Traces(tracing)] if tracing else []),
                 AccessLog(metrics, audited=settings.knows_callers if settings.audit is None else settings.audit),
                 Authentication(gate, contract, certificates=settings.tls_client_ca is not None),
                 Admission(
@@ -144,7 +152,7 @@ def _handlers(services: Sequence[BotService]) -> list[grpc.GenericRpcHandler]:
 
 
 @asynccontextmanager
-async def backends_of(settings: ApiSettings, metrics: Metrics) -> AsyncIterator[list[Backend]]:
+async def backends_of(settings: ApiSettings, metrics: Metrics, trace: Trace = no_trace) -> AsyncIterator[list[Backend]]:
     """Open what the workers share of each bot; leaving closes it."""
     url = _redis_url(settings)
     decisions = Decisions(metrics.registry, limited=metrics.tally.limited)
@@ -157,7 +165,14 @@ async def backends_of(settings: ApiSettings, metrics: Metrics) -> AsyncIterator[
                 degraded=settings.degraded,
                 workers=settings.workers,
             )
-            broker = Broker(connect(url), prefix=settings.key_prefix, bot_id=bot.id, limits=limits, decisions=decisions)
+            broker = Broker(
+                connect(url),
+                prefix=settings.key_prefix,
+                bot_id=bot.id,
+                limits=limits,
+                decisions=decisions,
+                trace=trace,
+            )
             await broker.start()
             stack.push_async_callback(broker.close)
             keys = Keys(settings.key_prefix, bot.id)
@@ -208,14 +223,16 @@ async def run(settings: ApiSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     async with AsyncExitStack() as stack:
-        backends = await stack.enter_async_context(backends_of(settings, metrics))
+        tracing = _tracing(settings, stack)
+        trace = tracing.part if tracing else no_trace
+        backends = await stack.enter_async_context(backends_of(settings, metrics, trace))
         gateways = GatewayMetrics()
         metrics.registry.register(gateways)
         probes = {
             _gateway_name(number, backend): gateways.watch(backend.bot.name, backend.gateway.events.state)
             for number, backend in enumerate(backends)
         }
-        worker = await stack.enter_async_context(wired(settings, backends, metrics, probes))
+        worker = await stack.enter_async_context(wired(settings, backends, metrics, probes, tracing))
         if settings.http_port is not None:
             tls = worker.tls.for_http() if worker.tls else None
             guard = ops_guard(settings, worker.gate)
@@ -236,6 +253,14 @@ async def run(settings: ApiSettings) -> None:
 def _gateway_name(number: int, backend: Backend) -> str:
     """Return what health calls a bot's gateway."""
     return f"gateway.{backend.bot.name}" if number else "gateway"
+
+
+def _tracing(settings: ApiSettings, stack: AsyncExitStack) -> Tracing | None:
+    if settings.traces == "off":
+        return None
+    provider = exporting()
+    stack.push_async_callback(asyncio.to_thread, provider.shutdown)
+    return Tracing(provider)
 
 
 def _drain(backends: Sequence[Backend]) -> None:
@@ -276,7 +301,7 @@ def main() -> None:
         log.warning("protobuf runs without its C part: translation is ten times slower")
     try:
         uvloop.run(run(settings))
-    except (Unsafe, Unusable) as error:
+    except (Unsafe, Unusable, TracesMissing) as error:
         _fail(str(error), 2)
     except PortTaken as error:
         _fail(str(error), CONFIGURATION)

@@ -36,6 +36,7 @@ from discordproxy_api.uploads import Uploads
 from discordproxy_gateway.cache import MemberReader, Overlay
 from discordproxy_ratelimit.bots import Bot
 from discordproxy_ratelimit.broker import Broker
+from discordproxy_ratelimit.trace import Trace, no_trace
 
 HOMEPAGE = "https://github.com/discordproxy/discordproxy"
 
@@ -58,6 +59,7 @@ class Common:
     drain: Drain
     metrics: Metrics
     uploads: Uploads
+    trace: Trace = no_trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             metrics=metrics,
             policy=RetryPolicy(attempts=settings.retries + 1),
             landed=own_writes.note,
+            trace=common.trace,
         )
         reads = Reads(
             rest=rest,

@@ -46,6 +46,7 @@ class Call:
         left_at: loop time at which the first request left, None before.
         attempts: how many HTTP requests have left for this call.
         answer_status: HTTP status of Discord's last answer, 0 before the first.
+        trace_id: names the trace the call belongs to, "" when nobody traces.
         before_effect: awaited before the first request leaves that does what the caller asks for; it may raise.
     """
 
@@ -62,6 +63,7 @@ class Call:
     left_at: float | None = None
     attempts: int = 0
     answer_status: int = 0
+    trace_id: str = ""
     before_effect: Callable[[], Awaitable[None]] | None = None
     _flying: int = 0
     _done: bool = False
@@ -119,4 +121,7 @@ CURRENT: ContextVar[Call] = ContextVar("discordproxy_call")
 def call_facts() -> dict[str, str]:
     """Return what names the running call in logs; nothing outside of calls."""
     call = CURRENT.get(None)
-    return {} if call is None else {"rpc": call.rpc, "app": call.app, "request_id": call.request_id}
+    if call is None:
+        return {}
+    facts = {"rpc": call.rpc, "app": call.app, "request_id": call.request_id}
+    return facts | {"trace_id": call.trace_id} if call.trace_id else facts

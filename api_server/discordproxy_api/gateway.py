@@ -18,10 +18,6 @@ class Gateway:
     interactions: Interactions
     cache: CacheReader
 
-    async def is_ready(self) -> bool:
-        """Tell whether a gateway worker is connected; raises when Redis is away."""
-        return (await self.events.state()).ready
-
     async def channel(self, channel_id: int) -> dict[str, Any] | None:
         """Return a channel as the cache has it, None if it does not, or Redis is away."""
         try:

@@ -26,6 +26,7 @@ from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.errors import BrokerError
 from discordproxy_ratelimit.headers import read_answer
 from discordproxy_ratelimit.permit import Caller, Permit
+from discordproxy_ratelimit.trace import Trace, no_trace
 
 log = logging.getLogger("discordproxy_api.rest")
 
@@ -95,6 +96,7 @@ class Rest:
 
     Args:
         chance: random numbers from 0 to 1, for the jitter of repeats.
+        trace: times the wait for a permit and Discord's answer.
         landed: told of every request that Discord accepted, before the caller is; also when the caller has gone.
     """
 
@@ -107,6 +109,7 @@ class Rest:
         metrics: Metrics,
         policy: RetryPolicy | None = None,
         chance: Callable[[], float] = random.random,
+        trace: Trace = no_trace,
         landed: Landed = unnoticed,
     ) -> None:
         self._http = http
@@ -115,6 +118,7 @@ class Rest:
         self._metrics = metrics
         self._policy = policy or RetryPolicy()
         self._chance = chance
+        self._trace = trace
         self._landed = landed
         self._departed: set[asyncio.Task[_Landing]] = set()
 
@@ -185,7 +189,8 @@ class Rest:
         asked_at = loop.time()
         async with AsyncExitStack() as stack:
             try:
-                permit = flight.permit = await stack.enter_async_context(self._acquire(flight, tries))
+                with self._trace("wait for a permit", discordproxy_route=flight.request.route.name):
+                    permit = flight.permit = await stack.enter_async_context(self._acquire(flight, tries))
             except BrokerError as error:
                 return _Landing(error=errors.from_broker(error))
             tries.waited_s += loop.time() - asked_at
@@ -214,7 +219,9 @@ class Rest:
         try:
             await flight.prepare()
             began = asyncio.get_running_loop().time()
-            answer = await self._http.exchange(request, flight.leaves)
+            with self._trace(f"discord {request.route.name}", http_request_method=request.method) as span:
+                answer = await self._http.exchange(request, flight.leaves)
+                span.tell(http_response_status__code=answer.status)
         except BrokerError as error:  # the permit ran out before the first byte
             return _Landing(error=errors.from_broker(error))
         except NoAnswer as error:

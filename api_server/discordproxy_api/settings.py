@@ -32,11 +32,15 @@ def default_worker() -> int:
 class ApiSettings(SharedSettings):
     """What an API worker can be told."""
 
+    traces: Literal["off", "otlp"] = Field(
+        "off", description="OpenTelemetry traces of calls; otlp sends them to OTEL_EXPORTER_OTLP_ENDPOINT"
+    )
+
     host: str = Field("127.0.0.1", description="address that gRPC and HTTP listen on")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(50051, description="port for gRPC; 0 takes any free one")
     http_port: Annotated[int, Field(ge=0, le=65535)] | None = Field(
         None,
-        description="port for /healthz, /readyz and /metrics of the first worker, the next for the second; unset: none",
+        description="port of status page, /metrics, /readyz of the first worker, the next for the second; unset: none",
     )
     worker: Annotated[int, Field(ge=0)] = Field(
         default_factory=default_worker,

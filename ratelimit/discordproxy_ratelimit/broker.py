@@ -30,6 +30,7 @@ from discordproxy_ratelimit.report import refusal_to_respect
 from discordproxy_ratelimit.route import Route
 from discordproxy_ratelimit.store import Store
 from discordproxy_ratelimit.survey import AccountState, Lane, survey
+from discordproxy_ratelimit.trace import Trace, no_trace
 
 __all__ = ["Broker", "Caller", "Limits"]
 
@@ -72,6 +73,8 @@ class Broker:
         limits: what the operator decides.
         decisions: the metrics.
         clock: us; None means Redis TIME. Only simulations set it.
+        worker: its name, unique among all; empty for a random one.
+        trace: times what a call waits for.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Broker:
         decisions: Decisions | None = None,
         clock: Callable[[], int] | None = None,
         worker: str = "",
+        trace: Trace = no_trace,
     ) -> None:
         self._limits = limits or Limits()
         self._decisions = decisions or Decisions()
@@ -91,7 +95,7 @@ class Broker:
         self._prefix, self._bot_id = prefix, bot_id
         self.worker = worker or uuid.uuid4().hex[:12]
         self._channels = f"{prefix}:in:"
-        self._link = Link(client, home=f"{{{prefix}:{bot_id}}}")
+        self._link = Link(client, home=f"{{{prefix}:{bot_id}}}", trace=trace)
         self._link.watchers.append(self)
         self._accounts = Accounts(self._open_account)
         self._circuit = Circuit(

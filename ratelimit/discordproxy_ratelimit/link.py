@@ -16,6 +16,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from discordproxy_ratelimit.connection import inbox, let_go, node_of, run_id_of, stop
 from discordproxy_ratelimit.errors import BrokerUnavailable
+from discordproxy_ratelimit.trace import Trace, no_trace
 
 log = logging.getLogger(__name__)
 
@@ -53,14 +54,16 @@ class Link:
     Attributes:
         run_id: of the server that answers; another one may have forgotten everything.
         watchers: told when it goes away and when it is back.
+        trace: times what a call waits for.
 
     Args:
         client: of one server or of a Cluster.
         home: a key; in a Cluster the node that holds it is the server that is meant above.
     """
 
-    def __init__(self, client: Redis, *, home: str = "home") -> None:
+    def __init__(self, client: Redis, *, home: str = "home", trace: Trace = no_trace) -> None:
         self._client = client
+        self.trace = trace
         self._home, self._node = home, ""
         self._first_run = ""
         self.run_id = ""
@@ -151,11 +154,13 @@ class Link:
 
     async def set(self, key: str, value: bytes, *, ttl_s: float) -> None:
         """Keep a value for a while."""
-        await self._guarded(self._client.set(key, value, px=int(ttl_s * 1000)))
+        with self.trace("redis set"):
+            await self._guarded(self._client.set(key, value, px=int(ttl_s * 1000)))
 
     async def get(self, key: str) -> bytes | None:
         """Return a kept value."""
-        value: bytes | None = await self._guarded(self._client.get(key))
+        with self.trace("redis get"):
+            value: bytes | None = await self._guarded(self._client.get(key))
         return value
 
     async def _guarded(self, command: Any) -> Any:

@@ -48,9 +48,10 @@ class Notes:
             owner: this call; claiming again with it renews the lease.
             lease_s: after this time without a renewal another call may claim the key, or learns what `leave` noted.
         """
-        reply = await self._link.run(
-            CLAIM, [f"{self._tag}once:{key}"], ["claim", request, owner, int(lease_s * 1000), b""]
-        )
+        with self._link.trace("redis claim"):
+            reply = await self._link.run(
+                CLAIM, [f"{self._tag}once:{key}"], ["claim", request, owner, int(lease_s * 1000), b""]
+            )
         return Claim(reply[0].decode(), reply[1])
 
     async def leave(self, key: str, request: str, *, owner: str, result: bytes, lease_s: float, ttl_s: float) -> Claim:
@@ -65,7 +66,9 @@ class Notes:
 
     async def settle(self, key: str, request: str, *, owner: str, result: bytes, ttl_s: float) -> None:
         """Keep the result of a claimed key. Raises BrokerUnavailable."""
-        await self._link.run(CLAIM, [f"{self._tag}once:{key}"], ["settle", request, owner, int(ttl_s * 1000), result])
+        arguments = ["settle", request, owner, int(ttl_s * 1000), result]
+        with self._link.trace("redis settle"):
+            await self._link.run(CLAIM, [f"{self._tag}once:{key}"], arguments)
 
     async def release(self, key: str, *, owner: str) -> None:
         """Give a claim back: nothing was done. Raises BrokerUnavailable."""

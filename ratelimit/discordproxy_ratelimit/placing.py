@@ -45,7 +45,8 @@ class Placing:
             known = self._memories.hash_of(waiter.route.name)
             item = self._serving.add("a", waiter, options_of(waiter, known, refusal), hurry=True)
             try:
-                reply = await item.reply
+                with self._link.trace("redis acquire"):
+                    reply = await item.reply
             except BrokerUnavailable:
                 waiter.placed = False  # whether it ran is unknown; the same id is never charged twice
                 continue
