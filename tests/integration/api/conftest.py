@@ -15,6 +15,7 @@ from discordproxy_api.bot_service import Backend
 from discordproxy_api.gateway import gateway_behind
 from discordproxy_api.metrics import Metrics
 from discordproxy_api.settings import ApiSettings
+from discordproxy_api.tracing import Tracing
 from discordproxy_gateway.cache import Keys
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.broker import FakeBroker
@@ -36,14 +37,16 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def serve(discord: Sandbox, broker: FakeBroker | None = None, **settings) -> AsyncIterator[Served]:
+async def serve(
+    discord: Sandbox, broker: FakeBroker | None = None, tracing: Tracing | None = None, **settings
+) -> AsyncIterator[Served]:
     broker = broker or FakeBroker()
     values = {"DISCORD_BOT_TOKEN": TOKEN, "discord_url": discord.rest_url, "port": 0, "drain_timeout": 5.0, **settings}
     url = values.pop("redis", NOWHERE)
     configured = ApiSettings(**values)
     async with (
         gateway_behind(url, Keys(configured.key_prefix, configured.bot_id), heartbeat_s=15.0) as gateway,
-        wired(configured, [Backend(configured.chosen, broker, gateway)], Metrics(), {}) as worker,
+        wired(configured, [Backend(configured.chosen, broker, gateway)], Metrics(), {}, tracing) as worker,
     ):
         port = await worker.server.start()
         await worker.health.look()
