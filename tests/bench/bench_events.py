@@ -29,18 +29,24 @@ async def pour(running: Chain, total: int, per_s: int) -> None:
         await asyncio.sleep(TICK_S)
 
 
-async def main(seconds: int = 20, per_s: int = 1000, count: int = 4) -> int:
-    """Measure, and return the exit status."""
-    total = seconds * per_s
+async def measure(total: int, per_s: int, count: int) -> tuple[list[dict[str, float]], list[float]]:
+    """Return what each subscriber found, the stopped one last, and the CPU seconds of gateway and API worker."""
     async with chain() as running, running.process("discordproxy_gateway") as gateway:
         await running.discord.until(lambda: running.discord.live, within_s=60)
         async with running.subscribers(count, total, "stopped") as subscribers:
             before = cpu_s(gateway), cpu_s(running.api)
             await pour(running, total, per_s)
-            *found, stopped = await findings(subscribers, within_s=120)
+            found = await findings(subscribers, within_s=120)
             used = [
                 after - earlier for after, earlier in zip((cpu_s(gateway), cpu_s(running.api)), before, strict=True)
             ]
+    return found, used
+
+
+async def main(seconds: int = 20, per_s: int = 1000, count: int = 4) -> int:
+    """Measure, and return the exit status."""
+    total = seconds * per_s
+    (*found, stopped), used = await measure(total, per_s, count)
     print(f"{total} events at {per_s}/s to {count} subscribers, and one that read only afterwards")
     for each in found:
         print("  late by p50 {p50:.1f}, p99 {p99:.1f}, p99.9 {p999:.1f}, max {max:.1f} ms; lost {lost}".format(**each))
