@@ -1,22 +1,30 @@
 """The layer that asks every call who it is from, and refuses what its application may never do, before reading it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from grpc import StatusCode
 from grpc_health.v1 import health
 
+from discordproxy_api import errors
 from discordproxy_api.access.gate import Credentials, Gate, certificate_names
 from discordproxy_api.access.permission import check_rpc, is_read
 from discordproxy_api.call import CURRENT, Deed
 from discordproxy_api.contract import Rpc
 from discordproxy_api.interceptors import SERVICE, Kind, Layer
+from discordproxy_api.principal import Principal
 
 STRANGER = "unauthenticated"
 """Name in metrics and logs of callers that are not let in: what they call themselves counts for nothing."""
 
 _OPEN = f"/{health.SERVICE_NAME}/"
 """Health is for balancers, which have no key; it tells nothing but whether the worker serves."""
+
+
+LOOK_AGAIN_S = 2.0
+"""How soon a stream ends whose key is withdrawn or changed."""
 
 
 class Authentication(Layer):
@@ -35,11 +43,17 @@ class Authentication(Layer):
     @asynccontextmanager
     async def around(self, kind: Kind, context: Any) -> AsyncIterator[None]:
         """Serve one call; see `Layer.around`."""
-        if not kind.method.startswith(_OPEN):
-            self._admit(kind, context)
-        yield
+        if kind.method.startswith(_OPEN):
+            yield
+            return
+        shown = self._admit(kind, context)
+        if not kind.streams:
+            yield
+            return
+        async with self._while_admitted(shown, CURRENT.get().principal):
+            yield
 
-    def _admit(self, kind: Kind, context: Any) -> None:
+    def _admit(self, kind: Kind, context: Any) -> Credentials:
         call, rpc = CURRENT.get(), self._rpcs.get(kind.method)
         if rpc is not None and not is_read(rpc):
             call.deed = Deed(rpc.name)
@@ -55,6 +69,29 @@ class Authentication(Layer):
         call.app = call.principal.app
         if rpc is not None:
             check_rpc(call.principal, rpc)
+        return shown
+
+    @asynccontextmanager
+    async def _while_admitted(self, shown: Credentials, principal: Principal) -> AsyncIterator[None]:
+        """Run a stream, which may last for an hour, until its caller is somebody else than when it began."""
+        scope = asyncio.timeout(None)
+        try:
+            async with scope:
+                watching = asyncio.create_task(self._end_when_withdrawn(shown, principal, scope))
+                try:
+                    yield
+                finally:
+                    watching.cancel()
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            text = "The key of this stream was withdrawn or changed; subscribe again."
+            raise errors.refusal(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", text) from None
+
+    async def _end_when_withdrawn(self, shown: Credentials, principal: Principal, scope: asyncio.Timeout) -> None:
+        while self._gate.still_admits(shown, principal):  # noqa: ASYNC110 - a file announces no change
+            await asyncio.sleep(LOOK_AGAIN_S)
+        scope.reschedule(asyncio.get_running_loop().time())
 
 
 def _header(context: Any, name: str) -> str:

@@ -150,6 +150,8 @@ def _file_problems(request: Any) -> list[FieldProblem]:
         found.append(FieldProblem("file_field", "FIELD_CONFLICT", "Only one file can have a name of its own."))
     if request.file_field and not _FILE_FIELD.fullmatch(request.file_field):
         found.append(FieldProblem("file_field", "INVALID_NAME", "Must be letters, digits and underscores."))
+    if request.file_field == "payload_json":
+        found.append(FieldProblem("file_field", "INVALID_NAME", "This is the name of the body; use `json` for it."))
     if request.files and request.method == "GET":
         found.append(FieldProblem("files", "FIELD_CONFLICT", "GET has no body."))
     for index, file in enumerate(request.files):

@@ -79,9 +79,7 @@ class Gate:
         """
         if self._keys is None:
             return Principal(app=_own_name(shown))
-        ring = self._keys.get()
-        key = key_in(shown.authorization)
-        found = ring.holder_of(key) if key else ring.holder_of_certificate(shown.certificate)
+        key, found = key_in(shown.authorization), self._holder(shown)
         if found is not None and not self._expired(found):
             return found
         if found is not None:
@@ -105,6 +103,17 @@ class Gate:
         except ApiError:
             return None
         return found if found.status else None
+
+    def still_admits(self, shown: Credentials, principal: Principal) -> bool:
+        """Tell whether who was admitted would be admitted again, and as the same."""
+        if self._keys is None:
+            return True
+        return self._holder(shown) == principal and not self._expired(principal)
+
+    def _holder(self, shown: Credentials) -> Principal | None:
+        assert self._keys is not None, "asked for when keys are"  # noqa: S101 - for the reader
+        ring, key = self._keys.get(), key_in(shown.authorization)
+        return ring.holder_of(key) if key else ring.holder_of_certificate(shown.certificate)
 
     def _expired(self, principal: Principal) -> bool:
         return principal.expires_at is not None and principal.expires_at <= self._wall_clock()

@@ -16,6 +16,7 @@ GUILD, CHANNEL = "guild_id", "channel_id"
 _HARMLESS = frozenset({"GET /users/{user_id}", "GET /users/@me"})
 """What every key with the call may do although it names no place."""
 
+_BY_TOKEN = ("/webhooks/{webhook_id}/{webhook_token}", "/interactions/{interaction_id}/{interaction_token}")
 _OPENS_DM = "POST /users/@me/channels"
 
 
@@ -100,7 +101,7 @@ def reach_of_request(
         found.note(name, value)
     placed = bool({GUILD, CHANNEL} & set(parameters))
     _read_body(body, found)
-    by_token = authorized or "_token}" in template
+    by_token = authorized or template.startswith(_BY_TOKEN)
     to_users = f"{method} {template}" == _OPENS_DM
     harmless = f"{method} {template}" in _HARMLESS
     return Reach(

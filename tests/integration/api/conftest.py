@@ -45,7 +45,9 @@ async def serve(
     url = values.pop("redis", NOWHERE)
     configured = ApiSettings(**values)
     async with (
-        gateway_behind(url, Keys(configured.key_prefix, configured.bot_id), heartbeat_s=15.0) as gateway,
+        gateway_behind(
+            url, Keys(configured.key_prefix, configured.bot_id), heartbeat_s=configured.event_heartbeat
+        ) as gateway,
         wired(configured, [Backend(configured.chosen, broker, gateway)], Metrics(), {}, tracing) as worker,
     ):
         port = await worker.server.start()

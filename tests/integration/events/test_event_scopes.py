@@ -6,10 +6,11 @@ import grpc
 import pytest
 
 from discordproxy.aio import AsyncDiscordClient
+from discordproxy.discord_api_pb2 import SubscribeEventsRequest
 from discordproxy.exceptions import DiscordProxyGrpcError
 from discordproxy_api.access.keys import new_key
 from integration.api.test_access import table
-from integration.events.test_subscribe import say, take
+from integration.events.test_subscribe import ending, say, take
 
 
 @pytest.fixture
@@ -57,3 +58,15 @@ async def test_a_key_for_channels_gets_theirs_only(gateway, leader, worker, key_
         assert await take(events, 2) == [1, 2]
         events.close()
         assert "guild 7" in await first_refusal(client, guild_ids=[7])
+
+
+async def test_a_stream_ends_when_its_key_is_withdrawn(gateway, leader, worker, key_file):
+    key = new_key()
+    key_file.write_text(table(key))
+    async with worker(keys_file=key_file) as served:
+        request, metadata = SubscribeEventsRequest(), [("authorization", f"Bearer {key}")]
+        stream = aiter(served.stub.SubscribeEvents(request, metadata=metadata))
+        await anext(stream)
+        key_file.write_text(table(new_key()))
+        _, status, told = await ending(stream)
+        assert (status, told["reason"]) == ("UNAUTHENTICATED", "UNAUTHENTICATED")
