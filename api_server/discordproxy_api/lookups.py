@@ -94,7 +94,6 @@ async def _or_ask(caches: Caches, guild_id: int, found: Awaitable[Answer[Any]]) 
 
 LOOKUPS: Mapping[str, Lookup] = {
     "GetCurrentUser": Lookup(lambda caches, _: caches.reader.user()),
-    "GetUser": Lookup(lambda _caches, _request: None),
     "GetGuild": Lookup(_guild, Unknown(10004, "Unknown Guild")),
     "ListGuilds": Lookup(_guilds, whole=True),
     "GetGuildChannels": Lookup(lambda caches, request: caches.reader.channels(request.guild_id)),

@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 
 from discordproxy_gateway.cache import members as codec
 from discordproxy_gateway.cache import overlay
+from discordproxy_gateway.cache.commands import Commands
 from discordproxy_gateway.cache.freshness import Answer, Freshness
 from discordproxy_gateway.cache.reader import CacheReader, Found, Object
 from discordproxy_gateway.keys import Keys, Slot, shard_of
@@ -124,12 +125,12 @@ class MemberReader:
         return page, codec.id_of(page[-1]) if page else _upper_bound(leaves[-1])
 
     async def _find(self, guild_id: int, generation: int, fields: Sequence[bytes]) -> Found:
-        def add(pipeline: Any) -> None:
-            pipeline.hgetall(self._keys.overlay(overlay.MEMBER, guild_id))
-            pipeline.hkeys(self._keys.part(overlay.ROLE, guild_id))
-            pipeline.hgetall(self._keys.overlay(overlay.ROLE, guild_id))
+        def add(commands: Commands) -> None:
+            commands.hgetall(self._keys.overlay(overlay.MEMBER, guild_id))
+            commands.hkeys(self._keys.part(overlay.ROLE, guild_id))
+            commands.hgetall(self._keys.overlay(overlay.ROLE, guild_id))
             if fields:
-                pipeline.hmget(self._keys.members(guild_id, generation), fields)
+                commands.hmget(self._keys.members(guild_id, generation), fields)
 
         return await self._reader.find(guild_id, add)
 

@@ -12,11 +12,12 @@ import orjson
 from redis.asyncio import Redis
 
 from discordproxy_gateway.cache import overlay
+from discordproxy_gateway.cache.commands import Commands, Runner
 from discordproxy_gateway.cache.freshness import META_FIELDS, SHARD_FIELDS, Answer, Freshness, Meta, Shard
 from discordproxy_gateway.keys import Keys, Slot, shard_of
 
 Object = dict[str, Any]
-Add = Callable[[Any], None]
+Add = Callable[[Commands], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class CacheReader:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self.keys = keys
         self.redis = redis
+        self._runner = Runner(redis)
         self._shard_count = 1
 
     @property
@@ -52,9 +54,9 @@ class CacheReader:
     async def user(self) -> Answer[Object]:
         """The bot's own user."""
 
-        def add(pipeline: Any) -> None:
-            pipeline.get(self.keys.user)
-            pipeline.hgetall(self.keys.overlay(overlay.USER, 0))
+        def add(commands: Commands) -> None:
+            commands.get(self.keys.user)
+            commands.hgetall(self.keys.overlay(overlay.USER, 0))
 
         found = await self.find(0, add)
         if found.shard is None or found.rows[0] is None:
@@ -66,12 +68,12 @@ class CacheReader:
     async def guild(self, guild_id: int) -> Answer[Object]:
         """A guild with roles, emojis and stickers, as Discord's GET /guilds/{guild_id} shows it without counts."""
 
-        def add(pipeline: Any) -> None:
-            pipeline.hget(self.keys.guilds, str(guild_id))
-            pipeline.hgetall(self.keys.overlay(overlay.GUILD, guild_id))
+        def add(commands: Commands) -> None:
+            commands.hget(self.keys.guilds, str(guild_id))
+            commands.hgetall(self.keys.overlay(overlay.GUILD, guild_id))
             for kind in (overlay.ROLE, overlay.EMOJI, overlay.STICKER):
-                pipeline.hgetall(self.keys.part(kind, guild_id))
-                pipeline.hgetall(self.keys.overlay(kind, guild_id))
+                commands.hgetall(self.keys.part(kind, guild_id))
+                commands.hgetall(self.keys.overlay(kind, guild_id))
 
         found = await self.find(guild_id, add)
         if found.freshness is None or found.rows[0] is None:
@@ -90,7 +92,7 @@ class CacheReader:
 
         Complete only when every shard is up and all guilds it announced have come.
         """
-        found = await self.find(0, lambda pipeline: pipeline.hkeys(self.keys.guilds))
+        found = await self.find(0, lambda commands: commands.hkeys(self.keys.guilds))
         freshness = await self._freshness_of_all()
         ids = sorted(int(field) for field in found.rows[0])
         wanted = [each for each in ids if (after is None or each > after) and (before is None or each < before)]
@@ -127,7 +129,7 @@ class CacheReader:
 
     async def voice_states(self, guild_id: int) -> Answer[list[Object]]:
         """Who is in a voice channel; needs the intent voice_states, which the caller checks."""
-        found = await self.find(guild_id, lambda pipeline: pipeline.hgetall(self.keys.part("vs", guild_id)))
+        found = await self.find(guild_id, lambda commands: commands.hgetall(self.keys.part("vs", guild_id)))
         if found.freshness is None:
             return Answer()
         return Answer([orjson.loads(value) for value in found.rows[0].values()], found.freshness)
@@ -145,10 +147,10 @@ class CacheReader:
         if guild_id is None:
             return Answer()
 
-        def add(pipeline: Any) -> None:
+        def add(commands: Commands) -> None:
             for kind in (overlay.CHANNEL, overlay.THREAD):
-                pipeline.hget(self.keys.part(kind, int(guild_id)), field)
-                pipeline.hgetall(self.keys.overlay(kind, int(guild_id)))
+                commands.hget(self.keys.part(kind, int(guild_id)), field)
+                commands.hgetall(self.keys.overlay(kind, int(guild_id)))
 
         found = await self.find(int(guild_id), add)
         if found.shard is None:
@@ -163,27 +165,25 @@ class CacheReader:
         return Answer(orjson.loads(stored), found.freshness)
 
     async def find(self, guild_id: int, add: Add) -> Found:
-        """Run the commands that `add` puts into a pipeline, with what is needed to judge their replies."""
+        """Run the commands that `add` adds in one atomic step, with what is needed to judge their replies."""
         while True:
             shard_count = self._shard_count
             slot = Slot(shard_of(guild_id, shard_count), shard_count)
-            pipeline = self.redis.pipeline(transaction=False)
-            pipeline.time()
-            pipeline.get(self.keys.shard_count)
-            pipeline.hmget(self.keys.status(slot), SHARD_FIELDS)
-            pipeline.hmget(self.keys.meta(guild_id), META_FIELDS)
-            add(pipeline)
-            (seconds, microseconds), stored_count, status, meta, *rows = await pipeline.execute()
+            commands = Commands()
+            commands.get(self.keys.shard_count)
+            commands.hmget(self.keys.status(slot), SHARD_FIELDS)
+            commands.hmget(self.keys.meta(guild_id), META_FIELDS)
+            add(commands)
+            now_ms, (stored_count, status, meta, *rows) = await self._runner.run(commands)
             self._shard_count = int(stored_count or 1)
             if self._shard_count == shard_count:
-                now_ms = seconds * 1000 + microseconds // 1000
                 shard = _shard(status, now_ms)
                 return Found(shard, Meta.of(meta, shard) if shard else None, rows, now_ms)
 
     async def _part(self, kind: str, guild_id: int) -> Answer[list[Object]]:
-        def add(pipeline: Any) -> None:
-            pipeline.hgetall(self.keys.part(kind, guild_id))
-            pipeline.hgetall(self.keys.overlay(kind, guild_id))
+        def add(commands: Commands) -> None:
+            commands.hgetall(self.keys.part(kind, guild_id))
+            commands.hgetall(self.keys.overlay(kind, guild_id))
 
         found = await self.find(guild_id, add)
         return Answer(_listed(found, 0), found.freshness) if found.freshness else Answer()
