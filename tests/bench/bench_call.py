@@ -2,6 +2,7 @@
 
     .venv/bin/python tests/bench/bench_call.py [passes]
 
+The call writes a message of 1 kB, since reads may be answered without Discord; the echo answers with the same message.
 Three processes beside this one: an API worker, an echo server of grpc.aio + uvloop, and a Discord that answers at once.
 The broker is real, with a private Valkey and a global limit that does not bind.
 """
@@ -20,22 +21,23 @@ from typing import Any
 
 import grpc
 
-from discordproxy.discord_api_pb2 import GetUserRequest, UserResponse
+from discordproxy.discord_api_pb2 import Embed, SendChannelMessageRequest, SendChannelMessageResponse
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
 from discordproxy_ratelimit import embedded
 
-CALLS, CALLERS = 1_500, (1, 32)
+CALLS, CALLERS = 1_000, (1, 32)
 TICKS = os.sysconf("SC_CLK_TCK")
 
 ECHO = """
 import sys, asyncio, grpc, uvloop
-from discordproxy.discord_api_pb2 import GetUserRequest, User, UserResponse
+from discordproxy.discord_api_pb2 import Message, SendChannelMessageRequest, SendChannelMessageResponse
 async def echo(request, context):
-    return UserResponse(user=User(id=request.user_id, username="ada"))
+    return SendChannelMessageResponse(message=Message(id=5, content=request.content, embeds=request.embeds))
 async def main():
     server = grpc.aio.server()
-    handler = grpc.unary_unary_rpc_method_handler(echo, GetUserRequest.FromString, UserResponse.SerializeToString)
-    service = grpc.method_handlers_generic_handler("discord_api.DiscordApi", {"GetUser": handler})
+    handler = grpc.unary_unary_rpc_method_handler(
+        echo, SendChannelMessageRequest.FromString, SendChannelMessageResponse.SerializeToString)
+    service = grpc.method_handlers_generic_handler("discord_api.DiscordApi", {"SendChannelMessage": handler})
     server.add_generic_rpc_handlers((service,))
     server.add_insecure_port("127.0.0.1:" + sys.argv[1])
     await server.start()
@@ -44,16 +46,32 @@ uvloop.run(main())
 """
 
 DISCORD = """
-import sys
+import sys, orjson
 from aiohttp import web
 HEADERS = {"X-RateLimit-Bucket": "b", "X-RateLimit-Limit": "100000", "X-RateLimit-Remaining": "99999",
            "X-RateLimit-Reset": "9999999999", "X-RateLimit-Reset-After": "60"}
-async def user(request):
-    return web.Response(body=b'{"id": "5", "username": "ada"}', content_type="application/json", headers=HEADERS)
+async def take(request):
+    sent = orjson.loads(await request.read())
+    body = {"id": "5", "content": sent["content"], "embeds": sent["embeds"]}
+    return web.Response(body=orjson.dumps(body), content_type="application/json", headers=HEADERS)
 app = web.Application()
-app.router.add_get("/users/{user}", user)
+app.router.add_post("/channels/{channel}/messages", take)
 web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print=None)
 """
+
+
+MESSAGE = SendChannelMessageRequest(
+    channel_id=5,
+    content="Fleet leaves at **19:00** from Jita 4-4, doctrine is in the pinned message. Bring ammo and logistics!",
+    embeds=[
+        Embed(
+            title="Strategic operation",
+            description="Armour fleet, expected to last two hours. Full replacement programme.",
+            color=15158332,
+            fields=[Embed.Field(name=f"Wing {n}", value=f"{10 * n} pilots", inline=True) for n in range(1, 10)],
+        )
+    ],
+)
 
 
 def free_port() -> int:
@@ -91,8 +109,8 @@ async def measure(stub: Any, pid: int, callers: int) -> tuple[float, float]:
 
     async def calls() -> None:
         for _ in range(CALLS // callers):
-            answer: UserResponse = await stub.GetUser(GetUserRequest(user_id=5))
-            assert answer.user.username == "ada"
+            answer: SendChannelMessageResponse = await stub.SendChannelMessage(MESSAGE)
+            assert answer.message.content == MESSAGE.content
 
     loop = asyncio.get_running_loop()
     before, began = cpu_s(pid), loop.time()
