@@ -126,7 +126,7 @@ async def wired(
             interceptors=[
                 Identity(),
                 *([Traces(tracing)] if tracing else []),
-                AccessLog(metrics, audited=settings.knows_callers if settings.audit is None else settings.audit),
+                AccessLog(metrics, audited=settings.audited),
                 Authentication(gate, contract, certificates=settings.tls_client_ca is not None),
                 Admission(
                     drain,

@@ -110,7 +110,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
         )
         idempotency = Idempotency(broker.notes, kept_s=settings.idempotency_ttl, drain=drain, metrics=metrics)
         places = Map(ChannelLookup(rest, gateway.channel).find)
-        permission = Permission(contract, places, audit_content=settings.audit_content)
+        permission = Permission(contract, places, audited=settings.audited, audit_content=settings.audit_content)
         servicer = Servicer(
             {
                 **_procedures(settings, contract, rest, reads, DmChannels(rest, broker.notes, metrics)),

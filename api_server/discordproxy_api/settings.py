@@ -136,6 +136,11 @@ class ApiSettings(SharedSettings):
         return self
 
     @property
+    def audited(self) -> bool:
+        """Whether there is an audit log."""
+        return self.knows_callers if self.audit is None else self.audit
+
+    @property
     def knows_callers(self) -> bool:
         """Whether callers have to show who they are."""
         return self.keys_file is not None or self.tls_client_ca is not None

@@ -16,6 +16,9 @@ from discordproxy_api.principal import Principal
 from discordproxy_api.scopes import REQUEST
 from discordproxy_ratelimit.route import template_of
 
+ANYWHERE = Reach()
+"""Of a call that nobody asks where it goes."""
+
 DEPTH = 3
 """A thread lies in a channel, the channel in a category."""
 
@@ -43,12 +46,16 @@ class Permission:
 
     Args:
         places: where the bot's channels lie.
-        audit_content: whether the audit log shows what is written.
+        audited: whether there is an audit log; it tells the places of all calls.
+        audit_content: whether it shows what is written.
     """
 
-    def __init__(self, contract: Mapping[str, Rpc], places: Map, *, audit_content: bool = False) -> None:
+    def __init__(
+        self, contract: Mapping[str, Rpc], places: Map, *, audited: bool = False, audit_content: bool = False
+    ) -> None:
         self._readers = {name: reach_of(rpc) for name, rpc in contract.items()}
         self._places = places
+        self._audited = audited
         self._audit_content = audit_content
 
     def read(self, rpc: Rpc, request: Any, call: Call) -> Reach:
@@ -57,7 +64,10 @@ class Permission:
         Raises:
             ApiError: the application may not use this route.
         """
-        call.priority = call.principal.scopes.lower(call.priority)
+        scopes = call.principal.scopes
+        call.priority = scopes.lower(call.priority)
+        if scopes.unlimited and scopes.may_write_to_users and not self._audited:
+            return ANYWHERE
         content = content_of(request) if self._audit_content else ""
         if rpc.name != REQUEST:
             reach = self._readers[rpc.name](request)
@@ -68,7 +78,7 @@ class Permission:
         authorized = bool(request.authorization)
         reach = reach_of_request(request.method, request.path, query, request.json, authorized=authorized)
         call.deed = None if request.method == "GET" else Deed(route, str(reach), content)
-        if not call.principal.scopes.allows_route(route):
+        if not scopes.allows_route(route):
             raise denied(call.principal, f"may not use {route}; its requests would have to name it")
         return reach
 
