@@ -1,7 +1,7 @@
 """A program that forks forty children while its threads keep calling; all use the client. Prints what failed.
 
-Run as `python forking_program.py ADDRESS`. A process of its own, because gRPC's fork handling depends on all that the
-process did with gRPC before.
+Run as `python forking_program.py ADDRESS GUILD`, the id of a guild whose channels it may ask for. A process of its own,
+because gRPC's fork handling depends on all that the process did with gRPC before.
 """
 
 import json
@@ -14,7 +14,7 @@ from discordproxy.client import DiscordClient, DiscordProxyException
 CHILDREN, BUSY_THREADS, CALLS_OF_A_CHILD = 40, 2, 5
 
 
-def main(address: str) -> None:
+def main(address: str, guild: int) -> None:
     client = DiscordClient(address, timeout=30, retries=0)
     stopping = threading.Event()
     failures: list[str] = []
@@ -22,14 +22,14 @@ def main(address: str) -> None:
     def keep_calling() -> None:
         while not stopping.is_set():
             try:
-                client.get_guild_channels(1)
+                client.get_guild_channels(guild)
             except DiscordProxyException as error:  # noqa: PERF203 -- the loop must go on
                 failures.append(str(error))
 
     callers = [threading.Thread(target=keep_calling) for _ in range(BUSY_THREADS)]
     for caller in callers:
         caller.start()
-    children = [forked(client, address) for _ in range(CHILDREN)]
+    children = [forked(client, address, guild) for _ in range(CHILDREN)]
     statuses = [os.waitpid(child, 0)[1] for child in children]
     stopping.set()
     for caller in callers:
@@ -38,23 +38,23 @@ def main(address: str) -> None:
     print(json.dumps({"children": statuses, "parent": failures}))  # noqa: T201 -- what the test reads
 
 
-def forked(client: DiscordClient, address: str) -> int:
-    client.get_guild_channels(1)
+def forked(client: DiscordClient, address: str, guild: int) -> int:
+    client.get_guild_channels(guild)
     if (child := os.fork()) == 0:
-        os._exit(child_calls(client, address))
+        os._exit(child_calls(client, address, guild))
     return child
 
 
-def child_calls(inherited: DiscordClient, address: str) -> int:
+def child_calls(inherited: DiscordClient, address: str, guild: int) -> int:
     """Return the exit status of a child that uses the inherited client and one of its own."""
     try:
         for _ in range(CALLS_OF_A_CHILD):
-            inherited.get_guild_channels(1)
-            DiscordClient(address, timeout=30, retries=0).get_guild_channels(1)
+            inherited.get_guild_channels(guild)
+            DiscordClient(address, timeout=30, retries=0).get_guild_channels(guild)
     except BaseException:  # noqa: BLE001 -- nothing of the parent's may run in a child
         return 1
     return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))

@@ -23,7 +23,7 @@ def proxy(tmp_path):
 
 
 def test_forty_forked_children_while_the_parent_calls(proxy):
-    command = [sys.executable, "-W", "ignore::DeprecationWarning", forking_program.__file__, proxy.address]
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", forking_program.__file__, proxy.address, "1"]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(run.stdout) == {"children": [0] * forking_program.CHILDREN, "parent": []}
 
