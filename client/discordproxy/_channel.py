@@ -45,18 +45,20 @@ class Endpoint(NamedTuple):
         target: An address, a DNS name, `unix:/path`, or several addresses separated by commas.
         options: gRPC channel options; they win over ours.
         tls: False for plain text, True for the system's certificates, a path of CA certificates, or credentials.
+        certificate: Paths of the client's own certificate and its key, for a proxy that asks for one.
     """
 
     target: str
     options: tuple[tuple[str, Any], ...]
     tls: bool | str | grpc.ChannelCredentials
+    certificate: tuple[str, str] | None = None
 
     def for_streams(self) -> Endpoint:
         """Return the same endpoint by a connection of its own."""
         return self._replace(options=(*_STREAM_OPTIONS, *self.options))
 
     def channel_arguments(self) -> dict[str, Any]:
-        """Return the arguments for the functions of gRPC that make a channel. Reads the CA certificates."""
+        """Return the arguments for the functions of gRPC that make a channel. Reads the certificates."""
         target, balanced = resolve_target(self.target)
         arguments: dict[str, Any] = {
             "target": target,
@@ -65,13 +67,13 @@ class Endpoint(NamedTuple):
         if isinstance(self.tls, grpc.ChannelCredentials):
             arguments["credentials"] = self.tls
         elif self.tls:
-            arguments["credentials"] = grpc.ssl_channel_credentials(
-                None if self.tls is True else _read_certificates(self.tls)
-            )
+            trusted = None if self.tls is True else _read_pem(self.tls)
+            own, key = map(_read_pem, self.certificate) if self.certificate else (None, None)
+            arguments["credentials"] = grpc.ssl_channel_credentials(trusted, key, own)
         return arguments
 
 
-def _read_certificates(path: str) -> bytes:
+def _read_pem(path: str) -> bytes:
     with open(path, "rb") as file:  # noqa: PTH123 -- pathlib would slow down every import
         return file.read()
 

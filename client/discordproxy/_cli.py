@@ -40,6 +40,8 @@ environment:
   DISCORDPROXY_TARGET   where the proxy is, if --target is not given
   DISCORDPROXY_API_KEY  key of the application, if the proxy wants one
   DISCORDPROXY_CA       file of CA certificates: the connection is encrypted
+  DISCORDPROXY_CERT, DISCORDPROXY_CERT_KEY
+                        files of your own certificate and its key, if the proxy asks for one
 """
 _EXAMPLES = """\
 examples:

@@ -33,13 +33,16 @@ class Configuration:
         api_key: For a proxy that wants one. Default: the environment variable DISCORDPROXY_API_KEY.
         tls: True to encrypt and trust the system's certificates, a path of the CA certificates to trust instead, or
             credentials of gRPC. Default: the path in the environment variable DISCORDPROXY_CA, else no encryption.
+            A proxy that asks for a certificate is shown the one in the file DISCORDPROXY_CERT (a path, too), whose key
+            is in DISCORDPROXY_CERT_KEY; credentials of gRPC bring their own.
         app: Name of the application, for fair shares, metrics and logs of the proxy.
         retries: How often a call is repeated at most, where that is harmless: the connection was refused or the proxy
             says that nothing was sent, or the call only reads, has a nonce (new messages always do) or an
             idempotency_key. 0 switches repetitions off.
 
     Raises:
-        ValueError: targets that cannot be used together, or a name or key that cannot travel in a header.
+        ValueError: targets that cannot be used together, a name or key that cannot travel in a header, or a certificate
+            without its key.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Configuration:
         self._timeout = timeout
         self._retries = retries
         self._tls = (os.environ.get("DISCORDPROXY_CA") or False) if tls is None else tls
+        self._certificate = _certificate() if self._tls else None
         resolve_target(self._target)  # a target that cannot work is told here, not by the first call
         self._metadata = _metadata(api_key or os.environ.get("DISCORDPROXY_API_KEY"), app)
         self._closed = False
@@ -89,13 +93,21 @@ class Configuration:
         if self._closed:
             raise RuntimeError(f"{self!r} is closed: make a new client")
         tls = os.fspath(self._tls) if isinstance(self._tls, os.PathLike) else self._tls
-        return Endpoint(self._target, tuple(map(tuple, self._options or ())), tls)
+        return Endpoint(self._target, tuple(map(tuple, self._options or ())), tls, self._certificate)
 
 
 def _target_text(target: str | Iterable[str]) -> str:
     if isinstance(target, (list, tuple, set, frozenset)):
         return ",".join(map(str, target))
     return str(target)
+
+
+def _certificate() -> tuple[str, str] | None:
+    """Return the paths of the client's own certificate and its key."""
+    certificate, key = os.environ.get("DISCORDPROXY_CERT"), os.environ.get("DISCORDPROXY_CERT_KEY")
+    if bool(certificate) != bool(key):
+        raise ValueError("DISCORDPROXY_CERT and DISCORDPROXY_CERT_KEY are needed together: a certificate and its key")
+    return (certificate, key) if certificate and key else None
 
 
 def _metadata(api_key: str | None, app: str | None) -> tuple[tuple[str, str], ...]:

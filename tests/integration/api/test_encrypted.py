@@ -93,7 +93,7 @@ async def test_a_renewed_certificate_is_served_to_new_connections_and_old_ones_s
             await stub.GetChannel(pb.ChannelId(channel_id=CHANNEL))
 
 
-async def test_client_certificates_are_asked_for_and_name_the_application(discord, authority, tmp_path):
+async def test_client_certificates_are_asked_for_and_name_the_application(discord, authority, tmp_path, monkeypatch):
     pair, own = authority.issue(), authority.issue("srp.example")
     stranger = Authority(tmp_path, "strangers")
     settings = {"tls_cert": pair.cert, "tls_key": pair.key, "tls_client_ca": authority.path}
@@ -102,13 +102,19 @@ async def test_client_certificates_are_asked_for_and_name_the_application(discor
         async with AsyncDiscordClient(target, timeout=20, app="liar", tls=authority.credentials(own)) as client:
             await client.create_channel_message(CHANNEL, "x")
         assert served.broker.acquired[-1].caller.app == "srp.example"
+        monkeypatch.setenv("DISCORDPROXY_CERT", str(own.cert))
+        with pytest.raises(ValueError, match="DISCORDPROXY_CERT_KEY"):
+            AsyncDiscordClient(target, tls=str(authority.path))
+        monkeypatch.setenv("DISCORDPROXY_CERT_KEY", str(own.key))
+        async with AsyncDiscordClient(target, timeout=20, tls=str(authority.path)) as client:
+            await client.create_channel_message(CHANNEL, "x")
         foreign = stranger.issue("srp.example", file="foreign")
         for credentials in (authority.credentials(), authority.credentials(foreign)):
             async with AsyncDiscordClient(target, timeout=20, retries=0, tls=credentials) as client:
                 with pytest.raises(DiscordProxyGrpcError) as failed:
                     await client.create_channel_message(CHANNEL, "x")
                 assert failed.value.status is grpc.StatusCode.UNAVAILABLE
-    assert len(discord.world.channels[CHANNEL_ID].messages) == 1
+    assert len(discord.world.channels[CHANNEL_ID].messages) == 2
 
 
 async def test_a_certificate_can_stand_for_a_key(discord, authority, tmp_path):
