@@ -33,7 +33,7 @@ def filled(template):
 
 @pytest.mark.parametrize(("method", "template"), OPERATIONS)
 def test_an_operation_is_recognised(method, template):
-    procedure = Request(load_contract()["Request"], None, RoutePolicy())
+    procedure = Request(load_contract()["Request"], None, None, RoutePolicy())
     request, _call = procedure.job(ApiRequest(method=method, path=filled(template)), Call("Request", "r")).run.args
     found, expected = (re.sub(r"\{\w+\}", "{}", name) for name in (request.route.name, f"{method} {template}"))
     assert found.partition("#")[0] == expected
