@@ -36,6 +36,22 @@ def settings(tmp_path_factory: pytest.TempPathFactory, free_port: int, valkey_bi
 
 
 @pytest.fixture
+def http_ports(settings: dict[str, str]) -> list[int]:
+    """Two ports in a row, for the first worker and the second."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+        break
+    settings["DISCORDPROXY_HTTP_PORT"] = str(port)
+    return [port, port + 1]
+
+
+@pytest.fixture
 async def discord(request: pytest.FixtureRequest, settings: dict[str, str]) -> AsyncIterator[Sandbox]:
     """A Discord that knows the test's token; its configuration can be given by indirect parametrization."""
     async with Sandbox(getattr(request, "param", SandboxConfig(token=TOKEN))) as sandbox:

@@ -72,8 +72,8 @@ class Page:
     async def until(self, expression: str, *, within_s: float = 30.0) -> Any:
         """Wait until an expression is true and return its value."""
         async with asyncio.timeout(within_s):
-            while not (found := await self.value(expression)):
-                await asyncio.sleep(0.05)  # a page announces nothing
+            while not (found := await self.value(expression)):  # noqa: ASYNC110 - a page announces nothing
+                await asyncio.sleep(0.05)
         return found
 
     async def open(self, url: str) -> None:

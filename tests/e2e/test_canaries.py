@@ -1,0 +1,167 @@
+"""Secrets and what messages say are seen by nobody who has no business with them: searched for in everything that is.
+
+A whole server with canaries for a bot token, a Redis password, an application's key, webhook and interaction tokens
+and message texts meets success and every kind of failure, at the most talkative level.
+"""
+
+import asyncio
+import base64
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import grpc.aio
+import pytest
+import redis
+from aiohttp import web
+
+from discordproxy import discord_api_pb2 as pb
+from discordproxy_api.access.keys import digest_of
+from discordproxy_sandbox.faults import Fault
+from discordproxy_sandbox.sandbox import Sandbox
+from fakes.deployment import CHANNEL, TOKEN, USER, Connect, Server
+from fakes.eventually import eventually
+from fakes.process import children_of, visible
+
+PASSWORD = "c4nary-redis-password"
+KEY = "dpk_" + "c4naryKey0" * 4 + "abc"
+WRONG_KEY = "dpk_" + "c4naryBad0" * 4 + "abc"
+CONTENT = "c4nary-content"
+WEBHOOK_TOKEN = "c4naryWebhook" + "aB3" * 19
+INTERACTION_TOKEN = base64.b64encode(b"interaction:777:" + b"c4nary" * 20).decode()
+OPERATOR = (("authorization", f"Bearer {KEY}"),)
+
+
+@pytest.fixture
+async def collector(settings: dict[str, str]) -> AsyncIterator[list[bytes]]:
+    """Takes what is exported as traces."""
+    taken: list[bytes] = []
+
+    async def take(request: web.Request) -> web.Response:
+        taken.append(await request.read())
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/v1/traces", take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    settings |= {
+        "DISCORDPROXY_TRACES": "otlp",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{runner.addresses[0][1]}",
+        "OTEL_EXPORTER_OTLP_COMPRESSION": "none",
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+    }
+    yield taken
+    await runner.cleanup()
+
+
+@pytest.fixture
+def secured(settings: dict[str, str], own_valkey, tmp_path: Path) -> None:
+    with redis.Redis.from_url(own_valkey.url) as client:
+        client.execute_command("ACL", "SETUSER", "worker", "on", f">{PASSWORD}", "~*", "&*", "+@all")
+    keys = tmp_path / "keys.toml"
+    keys.write_text(f'[[keys]]\napp = "srp"\nsha256 = "{digest_of(KEY)}"\n')
+    settings |= {
+        "DISCORDPROXY_REDIS_URL": own_valkey.url.replace("unix://", f"unix://worker:{PASSWORD}@"),
+        "DISCORDPROXY_KEYS_FILE": str(keys),
+        "DISCORDPROXY_RETRIES": "0",
+        "DISCORDPROXY_DRAIN_TIMEOUT": "3",
+    }
+
+
+async def failing(call) -> str:
+    """Return what a caller hears of its failed call; some do not fail."""
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        return f"{error.details()} {error.trailing_metadata()}"
+    return ""
+
+
+async def everything_happens(discord: Sandbox, connect: Connect) -> list[str]:
+    """Make calls of all sorts; return what the callers heard when they failed."""
+    stub = connect()
+    text = pb.SendChannelMessageRequest(channel_id=CHANNEL, content=CONTENT)
+    direct = pb.SendDirectMessageRequest(user_id=USER, content=CONTENT)
+    heard = [await failing(stub.SendDirectMessage(direct, metadata=OPERATOR))]
+    assert heard == [""]
+    for kind in ("status", "reset", "truncated", "rate_limited"):
+        discord.faults.add(Fault(kind=kind, method="POST", status=500, scope="shared"))
+        heard.append(await failing(stub.SendChannelMessage(text, metadata=OPERATOR, timeout=3)))
+    calls = [
+        stub.SendChannelMessage(pb.SendChannelMessageRequest(channel_id=1, content=CONTENT), metadata=OPERATOR),
+        stub.SendChannelMessage(
+            pb.SendChannelMessageRequest(channel_id=CHANNEL, content=CONTENT * 500), metadata=OPERATOR
+        ),
+        stub.SendChannelMessage(text),
+        stub.SendChannelMessage(text, metadata=(("authorization", f"Bearer {WRONG_KEY}"),)),
+        stub.Request(
+            pb.ApiRequest(method="POST", path=f"/webhooks/1/{WEBHOOK_TOKEN}", json=f'{{"content": "{CONTENT}"}}'),
+            metadata=OPERATOR,
+        ),
+        stub.Request(
+            pb.ApiRequest(method="POST", path=f"/interactions/777/{INTERACTION_TOKEN}/callback", json='{"type": 5}'),
+            metadata=OPERATOR,
+        ),
+        stub.ExecuteWebhook(
+            pb.ExecuteWebhookRequest(webhook_id=1, webhook_token=WEBHOOK_TOKEN, content=CONTENT), metadata=OPERATOR
+        ),
+    ]
+    heard += [await failing(call) for call in calls]
+    discord.faults.add(Fault(kind="cloudflare", method="POST"))  # the last one: nothing is sent for a while
+    return [*heard, await failing(stub.SendChannelMessage(text, metadata=OPERATOR, timeout=3))]
+
+
+async def pages_of(ports: list[int]) -> list[str]:
+    found = []
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session:
+        for port in ports:
+            for path in ("/", "/status.json", "/doctor.json", "/metrics", "/readyz", "/status.js"):
+                async with session.get(f"http://127.0.0.1:{port}{path}") as answer:
+                    assert answer.status in {200, 503}, path
+                    found.append(f"{answer.headers}\n{await answer.text()}")
+    return found
+
+
+async def test_no_canary_sings(
+    discord: Sandbox,
+    secured: None,
+    collector: list[bytes],
+    server: Server,
+    connect: Connect,
+    http_ports: list[int],
+    own_valkey,
+    tmp_path: Path,
+) -> None:
+    seen: dict[str, str | bytes] = {}
+    talkative = ("--workers", "2", "--log-console-level", "DEBUG", "--log-file-level", "DEBUG")
+    async with server(*talkative, DISCORDPROXY_LOG_FORMAT="json") as whole:
+        for worker in (0, 1):
+            await whole.line(f"worker {worker} serves on")
+        seen |= {f"error {number}": text for number, text in enumerate(await everything_happens(discord, connect))}
+        seen |= {f"page {number}": text for number, text in enumerate(await pages_of(http_ports))}
+        for pid in [whole.pid, *children_of(whole.pid)]:
+            seen[f"process {pid}"] = visible(pid)
+        own_valkey.stop()
+        await whole.line("Redis does not answer")
+        stub = connect()
+        request = pb.SendChannelMessageRequest(channel_id=CHANNEL, content=CONTENT)
+        seen["error without redis"] = await failing(stub.SendChannelMessage(request, metadata=OPERATOR, timeout=5))
+        seen |= {f"page without redis {number}": text for number, text in enumerate(await pages_of(http_ports))}
+        await eventually(lambda: any(b"SendDirectMessage" in taken for taken in collector), within_s=30)
+        whole.signal(signal.SIGTERM)
+        await whole.ended(within_s=60)
+        seen["output"] = whole.output
+    seen["log"] = await asyncio.to_thread((tmp_path / "discordproxyserver.log").read_text)
+    seen |= {f"trace {number}": taken for number, taken in enumerate(collector)}
+    assert "SendDirectMessage" in seen["log"], "the log must have something to tell"
+    for canary in (TOKEN, PASSWORD, KEY, WRONG_KEY, CONTENT, WEBHOOK_TOKEN, INTERACTION_TOKEN):
+        for form in (canary, base64.b64encode(canary.encode()).decode()[:-4], canary.replace("-", "%2D")):
+            singing = [where for where, text in seen.items() if form.encode() in _bytes(text)]
+            assert singing == [], f"{canary} is in {singing}"
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode()
