@@ -1,12 +1,14 @@
 """The RPC Request reaches every operation of Discord's HTTP API, with the route by which it is limited."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 
 from discordproxy.discord_api_pb2 import ApiRequest
 from discordproxy_api.call import Call
 from discordproxy_api.contract import load_contract
+from discordproxy_api.interaction_responses import InteractionResponses
 from discordproxy_api.requests import Request, RoutePolicy
 from fakes.discord_spec import routes
 
@@ -33,8 +35,10 @@ def filled(template):
 
 @pytest.mark.parametrize(("method", "template"), OPERATIONS)
 def test_an_operation_is_recognised(method, template):
-    procedure = Request(load_contract()["Request"], None, None, RoutePolicy())
-    request, _call = procedure.job(ApiRequest(method=method, path=filled(template)), Call("Request", "r")).run.args
+    rest = SimpleNamespace(send=print)
+    procedure = Request(load_contract()["Request"], rest, InteractionResponses(rest, None), RoutePolicy())
+    send = procedure.job(ApiRequest(method=method, path=filled(template)), Call("Request", "r")).run.args[0]
+    request = getattr(send.args[0], "request", send.args[0])  # a response to an interaction carries its request
     found, expected = (re.sub(r"\{\w+\}", "{}", name) for name in (request.route.name, f"{method} {template}"))
     assert found.partition("#")[0] == expected
     first = re.match(r"/\w+/\{(\w+)\}", template)
