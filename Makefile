@@ -8,7 +8,7 @@ PIP := pip install --quiet --disable-pip-version-check
 CODE := client ratelimit gateway_worker api_server sandbox
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint format types layers drift protos generators prism prism-installed matrix clean
+.PHONY: help run test check lint format types layers drift protos generators prism prism-installed pyright pyright-installed matrix clean
 
 help:  ## this list
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -47,6 +47,9 @@ drift: protos  ## fail if the checked-in generated code is not what the contract
 prism: .venv/dev.stamp prism-installed  ## judge every RPC with Prism; needs Node 20, takes up to two minutes
 	@$(BIN)/pytest tests/independent/every_rpc.py $(ARGS)
 
+pyright: .venv/dev.stamp pyright-installed  ## the client's types as pyright sees them, strict; needs Node 20
+	@.pyright/node_modules/.bin/pyright
+
 matrix: .venv/dev.stamp  ## the client's tests on every Python, protobuf and grpcio; ARGS="--tags ends" for two of them
 	@$(BIN)/nox $(ARGS)
 
@@ -54,7 +57,7 @@ bench-%: .venv/dev.stamp  ## one benchmark, such as bench-translate
 	@PYTHONPATH=tests $(BIN)/python tests/bench/bench_$(subst -,_,$*).py $(ARGS)
 
 clean:  ## remove environments, caches and build results
-	rm -rf .venv .venv-protoc .venv-mypyproto .prism .nox build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-protoc .venv-mypyproto .prism .pyright .nox build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find $(CODE) tests protos -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Environments: each is ready when its stamp is newer than what it is made from.
@@ -91,4 +94,10 @@ prism-installed: .prism/5.16.0.stamp
 .prism/%.stamp:
 	@npm install --silent --no-audit --no-fund --no-package-lock --no-save --ignore-scripts --prefix .prism \
 		@stoplight/prism-cli@$*
+	@touch $@
+
+pyright-installed: .pyright/1.1.414.stamp
+
+.pyright/%.stamp:
+	@npm install --silent --no-audit --no-fund --no-package-lock --no-save --ignore-scripts --prefix .pyright pyright@$*
 	@touch $@

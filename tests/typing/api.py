@@ -27,6 +27,7 @@ from discordproxy.discord_api_pb2 import (
     Channel,
     Component,
     Embed,
+    Event,
     GetUserRequest,
     Guild,
     GuildMember,
@@ -36,6 +37,7 @@ from discordproxy.discord_api_pb2 import (
     SyncMemberRolesResponse,
     User,
     UserResponse,
+    VoiceState,
 )
 from discordproxy.helpers import GrpcErrorDetails, parse_error_details
 from discordproxy.snowflakes import message_url, snowflake_at, snowflake_time
@@ -57,6 +59,9 @@ def synchronous(client: DiscordClient, message: Message) -> None:
     assert_type(client.target, str)
     assert_type(client.timeout, "float | None")
     assert_type(client.create_direct_message(1, "text", Embed(title="t")), Message)
+    assert_type(
+        [part.id for part in client.create_direct_message(1, "long", overflow="split").more_messages], list[int]
+    )
     assert_type(client.create_channel_message(channel_id=1, embed={"title": "t"}, timeout=3), Message)
     client.create_channel_message(
         1,
@@ -86,6 +91,8 @@ def synchronous(client: DiscordClient, message: Message) -> None:
         client.get_channel_messages(1, limit=5, after=snowflake_at(datetime.now().astimezone())), Iterator[Message]
     )
     assert_type(client.list_guild_members(1), Iterator[GuildMember])
+    assert_type(next(client.events(["MESSAGE_CREATE"], guild_ids=[1])), Event)
+    assert_type(client.get_voice_states(1), list[VoiceState])
     assert_type(client.list_bans(1), Iterator[Ban])
     assert_type(client.list_guilds(), Iterator[Guild])
     assert_type(client.edit_guild_member(1, 2, nick=None, roles=[3]), GuildMember)
@@ -109,6 +116,7 @@ async def asynchronous(client: AsyncDiscordClient) -> None:
     assert_type(await client.create_direct_message(1, "text", files=["a.png"]), Message)
     assert_type(await client.get_current_user(), User)
     assert_type(client.list_guild_members(1), AsyncIterator[GuildMember])
+    assert_type(await anext(client.events(on_gap="raise")), Event)
     assert_type(await client.stub.GetUser(GetUserRequest(user_id=1)), UserResponse)
     async with client as same:
         assert_type(same, AsyncDiscordClient)
