@@ -77,7 +77,7 @@ class Guild(_message.Message):
     owner: _builtins.bool
     """list of the bot's guilds only"""
     permissions: _builtins.str
-    """list of the bot's guilds only"""
+    """list of the bot's guilds only, when Discord was asked (`fresh`)"""
     afk_channel_id: _builtins.int
     afk_timeout: _builtins.int
     widget_enabled: _builtins.bool
