@@ -64,23 +64,26 @@ class Flights:
         asked_at = loop.time()
         async with self._locks.setdefault(key, asyncio.Lock()):
             landed = self._landed.get(key)
-            if landed is None or (fresh and landed.at < asked_at):
-                landed = _Landed(await self._fly(f"read:{key}", fetch, fresh=fresh), loop.time())
-                self._landed[key] = landed
+            if landed is not None and not (fresh and landed.at < asked_at):
+                return _open(landed.result)
+            result, new = await self._fly(f"read:{key}", fetch, fresh=fresh)
+            if new:
+                self._landed[key] = _Landed(result, loop.time())
                 loop.call_later(SHARED_S, self._landed.pop, key, None)
-        return _open(landed.result)
+        return _open(result)
 
-    async def _fly(self, name: str, fetch: Fetch, *, fresh: bool) -> bytes:
+    async def _fly(self, name: str, fetch: Fetch, *, fresh: bool) -> tuple[bytes, bool]:
+        """Return the answer, and whether it came after the question."""
         owner, turn = uuid.uuid4().hex, 0
         while True:
             try:
                 claim = await self._notes.claim(name, "", owner=owner, lease_s=LEASE_S)
             except BrokerError:
-                return await _closed(fetch)
+                return await _closed(fetch), True
             if claim.state == "ours":
-                return await self._first(name, owner, fetch)
+                return await self._first(name, owner, fetch), True
             if claim.state == "settled":
-                return claim.result if turn or not fresh else await _closed(fetch)
+                return (claim.result, bool(turn)) if turn or not fresh else (await _closed(fetch), True)
             async with self._drain.interruptible():
                 await asyncio.sleep(_PAUSES_S[min(turn, len(_PAUSES_S) - 1)])
             turn += 1
@@ -90,10 +93,10 @@ class Flights:
         try:
             result = await _closed(fetch)
         except BaseException:
+            renewal.cancel()  # before the release: a renewal after it would keep the others waiting
             await self._quietly(self._notes.release(name, owner=owner))
             raise
-        finally:
-            renewal.cancel()
+        renewal.cancel()
         await self._quietly(self._notes.settle(name, "", owner=owner, result=result, ttl_s=SHARED_S))
         return result
 

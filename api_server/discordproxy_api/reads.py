@@ -157,7 +157,8 @@ class Read:
         return response  # type: ignore[no-any-return]  # the translator makes what the contract says
 
     async def _document(self, outgoing: Outgoing, call: Call, *, fresh: bool) -> Any:
-        return orjson.loads(await self._reads.ask(outgoing, call, fresh=fresh))
+        body = await self._reads.ask(outgoing, call, fresh=fresh)
+        return orjson.loads(body) if body else None
 
     async def _members_of_role(self, outgoing: Outgoing, request: Any, call: Call) -> list[Any]:
         """Read Discord's list on until the page is full: it cannot be asked for a role."""

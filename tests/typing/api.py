@@ -26,6 +26,7 @@ from discordproxy.discord_api_pb2 import (
     Ban,
     Channel,
     Component,
+    ComputePermissionsResponse,
     Embed,
     Event,
     GetUserRequest,
@@ -95,6 +96,9 @@ def synchronous(client: DiscordClient, message: Message) -> None:
     assert_type(client.get_voice_states(1), list[VoiceState])
     assert_type(client.list_bans(1), Iterator[Ban])
     assert_type(client.list_guilds(), Iterator[Guild])
+    assert_type(client.list_guild_members(1, role_id=2), Iterator[GuildMember])
+    assert_type(client.get_voice_states(1), list[VoiceState])
+    assert_type(client.compute_permissions(1, channel_id=2, user_id=3), ComputePermissionsResponse)
     assert_type(client.edit_guild_member(1, 2, nick=None, roles=[3]), GuildMember)
     client.edit_guild_member(1, 2, nik=None)  # type: ignore[call-arg]
     assert_type(client.create_role(1, name="Pilot", color=0xFF), Role)
