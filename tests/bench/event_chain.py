@@ -75,6 +75,11 @@ def cpu_s(process: Process) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def waited_s(process: Process) -> float:
+    """How long a process was ready to run while others had the machine's cores: what its delays owe to them."""
+    return int(Path(f"/proc/{process.pid}/schedstat").read_text().split()[1]) / 1e9
+
+
 async def findings(process: Process, *, within_s: float) -> list[dict[str, Any]]:
     """What each subscriber found, once all are done."""
     line = await process.line("^{", within_s=within_s)

@@ -74,8 +74,10 @@ class Stage:
 
 
 @pytest.fixture
-async def stage(redis, keys, valkey, key_prefix, request):
+async def stage(redis, keys, valkey, key_prefix, request, monkeypatch):
     """`stage` of a worker that defers after the seconds in the marker's parameter, 0 for never."""
+    monkeypatch.setattr("discordproxy_sandbox.resources.interactions._FIRST_RESPONSE_S", 60.0)  # a busy machine is slow
+    monkeypatch.setattr("discordproxy_gateway.defer.EXPIRED_S", 60.0)
     stopping = asyncio.Event()
     async with Sandbox(SandboxConfig(token=TOKEN, global_limit=None)) as sandbox:
         options = Options(rest_url=sandbox.rest_url, intents=("guilds",), defer_after_s=request.param)
