@@ -7,26 +7,21 @@ import json
 import os
 import sys
 from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from google.protobuf import json_format
-
-from discordproxy import __title__, __version__
+from discordproxy import __title__, __version__, _cli_message
 from discordproxy._completion import SHELLS, script
 from discordproxy._console import ask
 from discordproxy._diagnosis import Finding, diagnose, explain
 from discordproxy._status_text import problems_of, text_of
 from discordproxy.client import DiscordClient, DiscordProxyException, DiscordProxyGrpcError, DiscordProxyTimeoutError
 from discordproxy.exceptions import never_left
-from discordproxy.snowflakes import message_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from discordproxy.discord_api_pb2 import Message
-
 _DONE, _FAILED, _USAGE, _UNREACHABLE, _TIMEOUT = range(5)
+_INTERRUPTED = 130
 _STATUSES = """\
 exit status:
   0  done
@@ -34,6 +29,7 @@ exit status:
   2  wrong usage
   3  no proxy at that address: nothing was sent
   4  no answer in time: whether anything was sent is not known, unless the message says so
+  130  interrupted with Ctrl-C
 """
 _ENVIRONMENT = """\
 environment:
@@ -42,13 +38,6 @@ environment:
   DISCORDPROXY_CA       file of CA certificates: the connection is encrypted
   DISCORDPROXY_CERT, DISCORDPROXY_CERT_KEY
                         files of your own certificate and its key, if the proxy asks for one
-"""
-_EXAMPLES = """\
-examples:
-  discordproxy message direct 123456789 "Hello, world!"
-  discordproxy message channel 123456789 --title Report --description "All is well" --file plot.png
-  uptime | discordproxy message channel 123456789
-  discordproxy doctor --channel 123456789 --target discordproxy.example:50051
 """
 
 
@@ -84,8 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = args.run(args)
     except DiscordProxyException as error:
         status = _report(error, args.target or DiscordClient().target)
+    except (ValueError, OSError) as error:
+        print(f"{parser.prog} {args.command}: {error}", file=sys.stderr)
+        status = _USAGE
     except KeyboardInterrupt:
-        status = _FAILED
+        status = _INTERRUPTED
     raise SystemExit(status)
 
 
@@ -95,14 +87,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="discordproxy",
         description=f"{__title__}: send messages to Discord, and see how the proxy is doing.",
-        epilog=f"{_EXAMPLES}\n{_ENVIRONMENT}\n{_STATUSES}",
+        epilog=f"{_cli_message.EXAMPLES}\n{_ENVIRONMENT}\n{_STATUSES}",
         formatter_class=raw,
     )
     parser.add_argument("--version", action="version", version=f"{__title__} {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     connection = _connection_options()
     for name, run, parents, text in (
-        ("message", _message, [connection], "Send a message."),
+        ("message", _cli_message.run, [connection], "Send a message."),
         ("status", _status, [connection], "Show workers, limits, queues, gateway, applications and errors."),
         ("doctor", _doctor, [connection], "Look for problems, and say how to fix each."),
         (
@@ -124,7 +116,8 @@ def build_parser() -> argparse.ArgumentParser:
             add_help=name not in {"sandbox", "keys"},
         )
         command.set_defaults(run=run, parser=parser)
-    _message_options(commands.choices["message"])
+    commands.choices["message"].epilog = f"{_cli_message.EXAMPLES}\n{_STATUSES}"
+    _cli_message.add_options(commands.choices["message"])
     for name in ("status", "doctor"):
         commands.choices[name].add_argument("--json", action="store_true", help="print it as JSON")
     commands.choices["doctor"].add_argument(
@@ -141,53 +134,6 @@ def _connection_options() -> argparse.ArgumentParser:
         "--timeout", type=float, default=30.0, help="seconds to wait for an answer (default: %(default)s)"
     )
     return connection
-
-
-def _message_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("type", choices=["channel", "direct"], help="what the id is: of a channel or of a user")
-    parser.add_argument("id", type=int, help="id of the channel or user")
-    parser.add_argument("content", nargs="?", help="the text; - or nothing reads it from a pipe")
-    parser.add_argument("--title", default="", help="title of an embed")
-    parser.add_argument("--description", default="", help="text of an embed")
-    parser.add_argument("--embed-json", metavar="JSON", help="an embed as Discord writes it, or @FILE that holds it")
-    parser.add_argument("--file", action="append", default=[], metavar="PATH", help="a file to send (repeatable)")
-    parser.add_argument("--reply-to", type=int, metavar="ID", help="the message to answer")
-    parser.add_argument("--silent", action="store_true", help="notify nobody")
-    parser.add_argument("--json", action="store_true", help="print the sent message as JSON")
-
-
-def _message(args: argparse.Namespace) -> int:
-    with DiscordClient(args.target, timeout=args.timeout, app="discordproxy-cli") as client:
-        send = client.create_direct_message if args.type == "direct" else client.create_channel_message
-        try:
-            content, embeds = _content(args), _embeds(args)
-            message = send(args.id, content, embeds=embeds, files=args.file, silent=args.silent, reply_to=args.reply_to)
-        except (ValueError, OSError) as error:
-            print(f"{args.parser.prog} message: {error}", file=sys.stderr)
-            return _USAGE
-    print(_as_json(message) if args.json else f"Message {message.id} sent: {message_url(message)}")
-    return _DONE
-
-
-def _content(args: argparse.Namespace) -> str:
-    described = args.title or args.description or args.embed_json or args.file
-    if args.content == "-" or (args.content is None and not described and not sys.stdin.isatty()):
-        return sys.stdin.read().rstrip("\n")
-    return args.content or ""
-
-
-def _embeds(args: argparse.Namespace) -> list[dict[str, Any]]:
-    embeds = []
-    if args.embed_json:
-        text = Path(args.embed_json[1:]).read_text("utf-8") if args.embed_json.startswith("@") else args.embed_json
-        embeds.append(json.loads(text))
-    if args.title or args.description:
-        embeds.append({"title": args.title, "description": args.description})
-    return embeds
-
-
-def _as_json(message: Message) -> str:
-    return json_format.MessageToJson(message, preserving_proto_field_name=True)
 
 
 def _status(args: argparse.Namespace) -> int:

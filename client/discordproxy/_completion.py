@@ -57,7 +57,7 @@ def _fish(parser: argparse.ArgumentParser) -> str:
             options = [_fish_option(option) for option in action.option_strings]
             options += [f"-a {choice}" for choice in action.choices or ()]
             lines += [
-                _FISH_OPTION.format(program=parser.prog, command=name, option=option, help=_quoted(action.help))
+                _FISH_OPTION.format(program=parser.prog, command=name, option=option, help=_help(action))
                 for option in options
             ]
     return "\n".join(lines) + "\n"
@@ -67,5 +67,9 @@ def _fish_option(option: str) -> str:
     return f"-l {option[2:]}" if option.startswith("--") else f"-s {option[1:]}"
 
 
+def _help(action: argparse.Action) -> str:
+    return _quoted((action.help or "") % vars(action))
+
+
 def _quoted(text: str | None) -> str:
-    return (text or "").replace("\\", "\\\\").replace("'", "\\'").replace("%%", "%")
+    return (text or "").replace("\\", "\\\\").replace("'", "\\'")

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import types
 
 import grpc
 import pytest
@@ -13,6 +14,7 @@ from grpc_health.v1.health_pb2 import HealthCheckResponse
 from discordproxy import _cli
 from discordproxy._completion import SHELLS, script
 from discordproxy.discord_api_pb2 import (
+    OVERFLOW_SPLIT,
     Message,
     SendChannelMessageResponse,
     SendDirectMessageResponse,
@@ -86,11 +88,27 @@ class TestMessage:
             "--json",
         ]
         options += ["--file", f"{tmp_path}/plot.png", "--reply-to", "6", "--target", proxy.address]
+        options += ["--overflow", "split", "--key", "report-1"]
         status, out, _ = run("message", "channel", "5", *options)
         assert (status, json.loads(out)["id"]) == (0, "7")
         request = proxy.received[0].request
         assert [(embed.title, embed.description) for embed in request.embeds] == [("from file", ""), ("T", "D")]
         assert (request.files[0].filename, request.message_reference.message_id, request.flags) == ("plot.png", 6, 4096)
+        assert (request.overflow, request.options.idempotency_key) == (OVERFLOW_SPLIT, "report-1")
+
+    def test_long_text_in_parts(self, proxy, run):
+        message, rest = Message(id=8, channel_id=5), Message(id=9, channel_id=5)
+        proxy.answers.clear()
+        proxy.script("SendChannelMessage", SendChannelMessageResponse(message=message, more_messages=[rest]))
+        _, out, _ = run("message", "channel", "5", "long", "--overflow", "split", "--target", proxy.address)
+        assert out == "Message 8 sent in 2 parts: https://discord.com/channels/@me/5/8\n"
+
+    def test_interrupted(self, proxy, run, monkeypatch):
+        def interrupt():
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("sys.stdin", types.SimpleNamespace(read=interrupt))
+        assert run("message", "channel", "5", "-", "--target", proxy.address) == (130, "", "")
 
     @pytest.mark.parametrize("content", [[], ["-"]])
     def test_from_a_pipe(self, proxy, run, monkeypatch, content):
@@ -104,10 +122,11 @@ class TestMessage:
             (["--embed-json", "{broken"], "Expecting property name"),
             (["--embed-json", '{"titel": "x"}'], 'has no field named "titel"'),
             (["--file", "no-such-file"], "No such file"),
+            (["--target", "one:1,two:2"], "one DNS name"),
         ],
     )
     def test_wrong_arguments(self, proxy, run, arguments, expected):
-        status, _, err = run("message", "channel", "5", "x", *arguments, "--target", proxy.address)
+        status, _, err = run("message", "channel", "5", "x", "--target", proxy.address, *arguments)
         assert status == 2
         assert expected in err
         assert len(err.splitlines()) == 1
@@ -220,6 +239,7 @@ class TestCompletion:
         assert status == 0
         for word in ("message", "doctor", "sandbox", "embed-json", "reply-to", "fish"):
             assert word in out
+        assert "%(" not in out
 
     @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
     @pytest.mark.parametrize(

@@ -1,0 +1,93 @@
+"""The command `discordproxy message`: text, embeds and files from arguments, files or a pipe."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf import json_format
+
+from discordproxy.client import DiscordClient
+from discordproxy.snowflakes import message_url
+
+if TYPE_CHECKING:
+    import argparse
+
+EXAMPLES = """\
+examples:
+  discordproxy message direct 123456789 "Hello, world!"
+  discordproxy message channel 123456789 --title Report --description "All is well" --file plot.png
+  uptime | discordproxy message channel 123456789
+  journalctl -n 100 | discordproxy message channel 123456789 --overflow file
+  discordproxy message channel 123456789 --embed-json @embed.json --json
+  discordproxy message channel 123456789 "Backup done" --key "backup-$(date -I)"
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give the command its arguments."""
+    parser.add_argument("type", choices=["channel", "direct"], help="what the id is: of a channel or of a user")
+    parser.add_argument("id", type=int, help="id of the channel or user")
+    parser.add_argument("content", nargs="?", help="the text; - or nothing reads it from a pipe")
+    parser.add_argument("--title", default="", help="title of an embed")
+    parser.add_argument("--description", default="", help="text of an embed")
+    parser.add_argument("--embed-json", metavar="JSON", help="an embed as Discord writes it, or @FILE that holds it")
+    parser.add_argument("--file", action="append", default=[], metavar="PATH", help="a file to send (repeatable)")
+    parser.add_argument("--reply-to", type=int, metavar="ID", help="the message to answer")
+    parser.add_argument("--silent", action="store_true", help="notify nobody")
+    parser.add_argument(
+        "--overflow",
+        choices=["error", "split", "truncate", "file"],
+        default="error",
+        help="what to do with a text that is too long (default: %(default)s)",
+    )
+    parser.add_argument("--key", default="", help="send once, however often the command runs with this key in a day")
+    parser.add_argument("--json", action="store_true", help="print the sent message as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Send the message and say where it is; returns the exit status.
+
+    Raises:
+        ValueError: an argument is wrong.
+        OSError: a file cannot be read.
+        DiscordProxyException: the message was not sent, or nobody knows.
+    """
+    content, embeds = _content(args), _embeds(args)
+    with DiscordClient(args.target, timeout=args.timeout, app="discordproxy-cli") as client:
+        send = client.create_direct_message if args.type == "direct" else client.create_channel_message
+        message = send(
+            args.id,
+            content,
+            embeds=embeds,
+            files=args.file,
+            silent=args.silent,
+            reply_to=args.reply_to,
+            overflow=args.overflow,
+            idempotency_key=args.key,
+        )
+    if args.json:
+        print(json_format.MessageToJson(message, preserving_proto_field_name=True))
+    else:
+        parts = f" in {len(message.more_messages) + 1} parts" if message.more_messages else ""
+        print(f"Message {message.id} sent{parts}: {message_url(message)}")
+    return 0
+
+
+def _content(args: argparse.Namespace) -> str:
+    described = args.title or args.description or args.embed_json or args.file
+    if args.content == "-" or (args.content is None and not described and not sys.stdin.isatty()):
+        return sys.stdin.read().rstrip("\n")
+    return args.content or ""
+
+
+def _embeds(args: argparse.Namespace) -> list[dict[str, Any]]:
+    embeds = []
+    if args.embed_json:
+        text = Path(args.embed_json[1:]).read_text("utf-8") if args.embed_json.startswith("@") else args.embed_json
+        embeds.append(json.loads(text))
+    if args.title or args.description:
+        embeds.append({"title": args.title, "description": args.description})
+    return embeds
