@@ -5,6 +5,7 @@ an acquire leaves at once.
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ PAUSE_S = 0.01
 
 COMPANY_S = 0.002
 """How long an item that is in no hurry waits for others."""
+
+NEVER = float("inf")
 
 
 @dataclass(slots=True, eq=False)
@@ -52,6 +55,8 @@ class Batch:
         self._items: deque[Item] = deque()
         self._failures = 0
         self._under_way: list[Item] = []
+        self._due = NEVER
+        self._patience: asyncio.Timeout | None = None
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -61,13 +66,22 @@ class Batch:
         """Whether something is queued or under way."""
         return bool(self._items or self._under_way)
 
-    def add(self, arguments: list[Any], keys: list[str], *, hurry: bool, lasting: bool = False) -> Item:
+    def add(
+        self,
+        arguments: list[Any],
+        keys: list[str],
+        *,
+        hurry: bool,
+        patience_s: float = COMPANY_S,
+        lasting: bool = False,
+    ) -> Item:
         """Queue one transition.
 
         Args:
             arguments: as the script wants them.
             keys: lane, queue, bucket, learned bucket.
             hurry: send with the next tick instead of waiting for company.
+            patience_s: how long it waits for company otherwise.
             lasting: survives a lost connection and is sent again; only for what may run twice.
         """
         loop = asyncio.get_running_loop()
@@ -76,9 +90,16 @@ class Batch:
         self._wake.set()
         if hurry or len(self._items) >= MOST:
             self._hurry.set()
+        else:
+            self._come_by(item.at + patience_s)
         if self._task is None:
             self._task = asyncio.create_task(self._drain(), name="broker-batch")
         return item
+
+    def _come_by(self, due: float) -> None:
+        self._due = min(self._due, due)
+        if self._patience and not self._patience.expired():
+            self._patience.reschedule(self._due)
 
     def poke(self, kind: str = "n") -> None:
         """Make a call soon even without items: a sign of life that also hands out what has become free."""
@@ -97,20 +118,25 @@ class Batch:
         while True:
             await self._wake.wait()
             if not self._hurry.is_set():
-                try:
-                    async with asyncio.timeout(COMPANY_S):
-                        await self._hurry.wait()
-                except TimeoutError:
-                    pass
+                await self._company()
             taken = [self._items.popleft() for _ in range(min(MOST, len(self._items)))]
             taken = [item for item in taken if not item.reply.cancelled()]  # whoever asked has gone
             if not self._items:
                 self._wake.clear()
                 self._hurry.clear()
+                self._due = NEVER
             if taken:
                 self._under_way = taken
                 await self._send(taken)
                 self._under_way = []
+
+    async def _company(self) -> None:
+        """Wait for somebody in a hurry, but no longer than the least patient item does."""
+        self._patience = asyncio.timeout_at(self._due)
+        with contextlib.suppress(TimeoutError):
+            async with self._patience:
+                await self._hurry.wait()
+        self._patience = None
 
     async def _send(self, items: list[Item]) -> None:
         try:

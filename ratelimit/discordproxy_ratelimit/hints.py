@@ -9,8 +9,8 @@ from discordproxy_ratelimit.waiting import Grant, Lanes
 COMPANY_S = 0.002
 """How long the call for a free global slot waits for reports; twice that for one it was only told of."""
 
-NOT_OURS_S = 0.1
-"""How much later the call for a global slot comes when the slot is not this worker's."""
+NOT_OURS_S = 0.5
+"""How much later the call for a global slot comes when the slot is not this worker's: in case a hint was lost."""
 
 
 class Hints:
@@ -43,6 +43,7 @@ class Hints:
         match kind:
             case "G":
                 self._told_grant(subject, number, bucket)
+                self._leave_it_to_others()
             case "S":  # the head of a lane is this worker's and can leave at a known instant
                 self._lanes.ask_in(subject, number / 1e6)
             case "P":
@@ -67,6 +68,13 @@ class Hints:
         if self._slot is None or self._slot.when() > at:
             self.close()
             self._ask_in(at - self._loop.time())
+
+    def _leave_it_to_others(self) -> None:
+        """Whoever granted a permit has looked at the line, too, and tells whose turn is next; unless that gets lost."""
+        if self._slot:
+            left_s = self._slot.when() - self._loop.time()
+            self.close()
+            self._ask_in(left_s + NOT_OURS_S)
 
     def _ask_in(self, seconds: float) -> None:
         self._slot = self._loop.call_later(seconds, self._batch.poke)

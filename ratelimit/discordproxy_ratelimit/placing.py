@@ -58,7 +58,7 @@ class Placing:
             waiter.seq = int(reply[2])
             if reply[0] == "wait":
                 self._decisions.waited()
-                self._serving.lanes.ask_in(waiter.route.lane, int(reply[1]) / 1e6)
+                self._serving.ask_in(waiter.route.lane, int(reply[1]))
             return
         raise BrokerUnavailable("Redis answers, but not for long enough to give a place", retry_after_s=1.0)
 

@@ -6,7 +6,7 @@ Decides nothing about limits: a reply names a lane's next instant, another lane 
 import asyncio
 from typing import Any
 
-from discordproxy_ratelimit.batch import Batch, Item
+from discordproxy_ratelimit.batch import COMPANY_S, Batch, Item
 from discordproxy_ratelimit.link import Link
 from discordproxy_ratelimit.memory import Memories
 from discordproxy_ratelimit.permit import Permit
@@ -16,6 +16,9 @@ from discordproxy_ratelimit.waiting import Lanes, Waiter
 
 LASTING = frozenset("cxd")
 """Transitions that may run twice, and so outlive a lost connection."""
+
+IN_CASE_S = 0.5
+"""How long what is asked only in case a hint was lost waits for another call that takes it along."""
 
 
 class Serving:
@@ -32,10 +35,17 @@ class Serving:
     def __init__(self, link: Link, store: Store, batch: Batch, memories: Memories, *, lease_s: float) -> None:
         self._link, self._store, self._batch = link, store, batch
         self._memories, self._lease_s = memories, lease_s
-        self.lanes = Lanes(self.ask)
+        self.lanes = Lanes(self._ask)
 
     def add(
-        self, kind: str, who: Waiter | Permit, *rest: Any, hurry: bool, learned: str = "", bucket: str = ""
+        self,
+        kind: str,
+        who: Waiter | Permit,
+        *rest: Any,
+        hurry: bool,
+        patience_s: float = COMPANY_S,
+        learned: str = "",
+        bucket: str = "",
     ) -> Item:
         """Queue a transition of one call.
 
@@ -44,19 +54,21 @@ class Serving:
             who: the call.
             rest: arguments after the bucket's name.
             hurry: send it with the next tick.
+            patience_s: how long it waits for company otherwise.
             learned: name of the bucket an answer speaks of, if it is another one.
             bucket: name of the bucket the call was charged to; empty = that of its route.
         """
         bucket = bucket or self._memories.bucket_of(who.route)
         arguments = [kind, who.id, who.route.name, who.route.lane, bucket, *rest]
         keys = self._store.keys(who.route.lane, bucket, learned)
-        return self._batch.add(arguments, keys, hurry=hurry, lasting=kind in LASTING)
+        return self._batch.add(arguments, keys, hurry=hurry, patience_s=patience_s, lasting=kind in LASTING)
 
-    def ask(self, waiter: Waiter) -> None:
+    def _ask(self, waiter: Waiter, in_case: bool = False) -> None:  # noqa: FBT001, FBT002 - the lanes' timer calls it
         """The time of a lane has come: let the script hand out what there is."""
         if not self._link.is_up:
             return
-        item = self.add("s", waiter, self._memories.hash_of(waiter.route.name), hurry=True)
+        known = self._memories.hash_of(waiter.route.name)
+        item = self.add("s", waiter, known, hurry=not in_case, patience_s=IN_CASE_S)
         item.reply.add_done_callback(lambda reply: self.served(waiter.route, reply))
 
     def served(self, route: Route, reply: asyncio.Future[list[Any]]) -> None:
@@ -68,13 +80,18 @@ class Serving:
         if known != self._memories.hash_of(route.name):
             self._memories.learn_hash(route.name, known)
             if first:
-                self.ask(first)
+                self._ask(first)
             return
         if other:
             self._serve_other(other, known)
         if first:
             self.lanes.clear_timer(route.lane)
-            self.lanes.ask_in(route.lane, int(after_us) / 1e6 if int(after_us) >= 0 else self._lease_s)
+            self.ask_in(route.lane, int(after_us))
+
+    def ask_in(self, lane: str, after_us: int) -> None:
+        """Ask when the script says: -1 = when an answer tells, below = in so many us, in case a hint is lost."""
+        seconds = self._lease_s if after_us == -1 else abs(after_us) / 1e6
+        self.lanes.ask_in(lane, seconds, in_case=after_us < 0)
 
     def _serve_other(self, lane: str, known: str) -> None:
         """Another lane of the same bucket came first."""

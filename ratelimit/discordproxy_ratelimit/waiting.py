@@ -50,10 +50,10 @@ class Lanes:
     """Waiters by lane, each lane with the one timer at which it asks again.
 
     Args:
-        ask: called with the lane's first waiter when its time has come.
+        ask: called with a lane's first waiter when its time has come; and whether only in case a hint was lost.
     """
 
-    def __init__(self, ask: Callable[[Waiter], None]) -> None:
+    def __init__(self, ask: Callable[[Waiter, bool], None]) -> None:
         self._ask = ask
         self._lanes: dict[str, dict[str, Waiter]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -95,8 +95,8 @@ class Lanes:
             del self._lanes[lane]
             self._stop(lane)
 
-    def ask_in(self, lane: str, seconds: float) -> None:
-        """Ask again for this lane after a time; an earlier appointment stays."""
+    def ask_in(self, lane: str, seconds: float, *, in_case: bool = False) -> None:
+        """Ask again for this lane after a time, for good reason or in case a hint was lost; an earlier time stays."""
         if lane not in self._lanes:
             return
         loop = asyncio.get_running_loop()
@@ -105,7 +105,7 @@ class Lanes:
         if timer is not None and timer.when() <= at:
             return
         self._stop(lane)
-        self._timers[lane] = loop.call_at(at, self._due, lane)
+        self._timers[lane] = loop.call_at(at, self._due, lane, in_case)
 
     def clear_timer(self, lane: str) -> None:
         """Forget a lane's appointment, because a newer answer makes another one."""
@@ -116,11 +116,11 @@ class Lanes:
         if timer:
             timer.cancel()
 
-    def _due(self, lane: str) -> None:
+    def _due(self, lane: str, in_case: bool) -> None:  # noqa: FBT001 - a timer passes no names
         self._timers.pop(lane, None)
         waiter = self.first(lane)
         if waiter:
-            self._ask(waiter)
+            self._ask(waiter, in_case)
 
     def close(self) -> None:
         """Stop all timers."""

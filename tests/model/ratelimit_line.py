@@ -9,6 +9,7 @@ from model.ratelimit_bucket import MINUTE, SECOND
 HEAD_START = {"high": 1000, "normal": 0, "low": -1000}
 RETURNED, RESTORED = -1e9, -1e7
 LONG_BACKLOG, GATHERING_US = 12, 50_000
+AHEAD_US, SOON_US, LEAD_US = 100_000, 50_000, 10_000
 ENOUGH, MOST_LATENCY_US = 20, 30_000
 
 
@@ -66,6 +67,7 @@ class Queue:
 class Slot:
     id: str
     paced: bool
+    since: float
     free_at: float = math.inf
 
 
@@ -98,33 +100,46 @@ class GlobalLimit:
         self.blocked = max(self.blocked, now + retry_us)
 
     def take(self, now: int, record: Record, backlog: int, *, crowd: bool) -> tuple[bool, float | None]:
-        """Whether a slot was taken; if not, the instant one can be, None if only an answer can tell."""
+        """Whether a slot was taken and the instant it is free; if not, when to ask; None: only an answer can tell."""
         limit = self.limit(now)
         spaced = limit // 5
-        plain = [slot for slot in self.slots if not slot.paced]
-        paced = [slot for slot in self.slots if slot.paced]
-        if len(plain) < limit - spaced:
-            self.slots.append(Slot(record.id, paced=False))
-            return True, None
         small = crowd and now - self.crowd >= GATHERING_US and backlog <= LONG_BACKLOG * limit
         hurry = record.priority == "high" or small
-        if len(paced) < spaced and (hurry or now >= self.phase):
-            self.slots.append(Slot(record.id, paced=True))
+        plain, paced = self._free_at(now, limit - spaced, paced=False), self._free_at(now, spaced, paced=True)
+        if plain == now:
+            self._occupy(record, limit - spaced, plain, paced=False)
+            return True, now
+        if spaced and not hurry:
+            paced = max(paced, self.phase)
+        if paced <= min(now + SOON_US, plain) and self._count(paced=True) <= spaced:
             if not hurry:
-                self.phase = max(now, self.phase) + SECOND / spaced
-            return True, None
-        instants = [min((slot.free_at for slot in plain), default=math.inf)]
-        if len(paced) < spaced:
-            instants.append(self.phase)
-        elif paced:
-            first = min(slot.free_at for slot in paced)
-            instants.append(first if hurry else max(first, self.phase))
-        return False, min((at for at in instants if at < math.inf), default=None)
+                self.phase = paced + SECOND / spaced
+            self._occupy(record, spaced, paced, paced=True)
+            return True, paced
+        if plain <= now + AHEAD_US and self._count(paced=False) <= limit - spaced:
+            self._occupy(record, limit - spaced, plain, paced=False)
+            return True, plain
+        at = min(plain, paced)
+        return False, max(now, at - LEAD_US) if at < math.inf else None
+
+    def _count(self, *, paced: bool) -> int:
+        return sum(slot.paced == paced for slot in self.slots)
+
+    def _free_at(self, now: int, most: int, *, paced: bool) -> float:
+        """When one of so many slots is free; never while all wait for answers."""
+        if not most:
+            return math.inf
+        return now if self._count(paced=paced) < most else min(s.free_at for s in self.slots if s.paced == paced)
+
+    def _occupy(self, record: Record, most: int, since: float, *, paced: bool) -> None:
+        if self._count(paced=paced) >= most:
+            self.slots.remove(min((s for s in self.slots if s.paced == paced), key=lambda s: (s.free_at, s.id)))
+        self.slots.append(Slot(record.id, paced, since))
 
     def free(self, now: int, record_id: str, age_us: int | None) -> None:
-        """Answered `age_us` ago; None: never sent, so the slot is free at once."""
+        """Answered `age_us` ago; None: never sent, so the slot is free as it was before."""
         for slot in [slot for slot in self.slots if slot.id == record_id]:
-            slot.free_at = now if age_us is None else round(now - age_us + SECOND - self.sure_latency())
+            slot.free_at = round(slot.since) if age_us is None else round(now - age_us + SECOND - self.sure_latency())
         self.tidy(now)
 
     def tidy(self, now: int) -> None:

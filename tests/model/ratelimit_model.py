@@ -120,9 +120,14 @@ class Model:
     def _to_global(self, record: Record, start: float) -> None:
         """The bucket agreed; now the global limit has to."""
         record.state = "on its way"
-        if record.exempt or (not self.waiting_for_a_slot() and self._take_slot(record)[0]):
+        if record.exempt:
             self._deliver(record, start)
             return
+        if not self.waiting_for_a_slot():
+            taken, at = self._take_slot(record)
+            if taken:
+                self._deliver(record, max(start, at))
+                return
         if not self.waiting_for_a_slot():
             self.globally.crowd = self.now
         record.state = "global"
@@ -140,7 +145,7 @@ class Model:
                 return after, record.worker == self.me
             self.stirred = True
             self.line.passed(record)
-            self._deliver(record, self.now)
+            self._deliver(record, at)
         return None, False
 
     def _earlier_lane(self, bucket: str, lane: str) -> str:
@@ -245,7 +250,7 @@ class Model:
     def _repeated(self, record: Record) -> list[Any]:
         """The reply to the first attempt was lost."""
         if record.state != "granted":
-            return ["wait", SAFETY_US, record.seq]
+            return ["wait", -SAFETY_US, record.seq]
         self._tell_again(record)
         return ["granted", 0, record.seq]
 
@@ -274,12 +279,12 @@ class Model:
         return self.bucket(bucket).eta(self.now, self.in_flight(bucket=bucket), k)
 
     def _wait_us(self, record: Record, bucket: str, after: int) -> int:
-        """When the worker should ask again: the head at its instant, the others only in case a hint is lost."""
+        """When the worker should ask again: the head at its instant; below 0: the others, in case a hint is lost."""
         ahead = self.waiting(record.lane).index(record)
         if ahead == 0 and after >= 0:
             return after
         instant = max(self._eta(bucket, ahead + 1), self._held_back(record.lane))
-        return round(instant - self.now + SAFETY_US)
+        return -round(instant - self.now + SAFETY_US)
 
     # The ends of permits
 
@@ -397,5 +402,5 @@ class Model:
             record.start = self.now
             self.records.append(record)
             if not exempt:
-                self.globally.slots.append(Slot(record_id, paced=False))
+                self.globally.slots.append(Slot(record_id, paced=False, since=self.now))
         return []

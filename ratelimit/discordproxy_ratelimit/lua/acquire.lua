@@ -1,14 +1,15 @@
 -- Part 12: acquire. item: {'a', id, route, lane, bucket name, options}; options: left_us, app, weight, priority, and if
 -- true ordered, exempt, returned (after a 429), token (the bot's is used), refusal (name of a remembered refusal), hash
 -- (the believed one), seq and restored (known before a restart).
--- reply {'granted'} | {'wait', come back in us, seq} | {'refused', us} | {'moved', hash} | {'known', status, code, us}
+-- reply {'granted'} | {'wait', come back in us (below 0: only in case a hint is lost), seq} | {'refused', us}
+--   | {'moved', hash} | {'known', status, code, us}
 local SAFETY = 5 * SECOND
 
 -- Who is behind in the queue hears of a grant by a hint; it asks by itself only in case the hint was lost.
 local function wait_reply(l, b, id, record, after)
   local ahead = redis.call('ZRANK', l.queue, member_of(id, record)) or 0
   local safety = math.max(eta(b, ahead + 1), l.paused, G.recover) - now + SAFETY
-  return { 'wait', integer(ahead == 0 and after or safety), integer(record.seq) }
+  return { 'wait', integer(ahead == 0 and after or -safety), integer(record.seq) }
 end
 
 -- The lower bound of the wait: the lane's own limit, and the global one behind those who wait for it already.
@@ -36,7 +37,7 @@ local function repeated(id, record)
     again(id, record)
     return { 'granted', 0, integer(record.seq) }
   end
-  return { 'wait', integer(SAFETY), integer(record.seq) }
+  return { 'wait', integer(-SAFETY), integer(record.seq) }
 end
 
 local function acquire(item, k)

@@ -11,7 +11,7 @@ local function settle(id, l, b, a)
   redis.call('HDEL', KEYS[4], id)
   b.infl, l.infl = math.max(0, b.infl - 1), math.max(0, l.infl - 1)
   if record.exempt then return record end
-  free_slot(id, record, a and now - a.age_us + SECOND - sure_latency() or nil)
+  free_slot(id, record, a and now - a.age_us + SECOND - sure_latency() or record.slot_at)
   return record
 end
 

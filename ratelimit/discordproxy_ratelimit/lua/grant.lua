@@ -14,13 +14,17 @@ local function deliver(id, record, delay)
   if record.worker == me then grants[#grants + 1] = message else hint(record.worker, message) end
 end
 
+local function with_slot(id, record, slot, at, delay)
+  record.spaced, record.slot_at = slot == KEYS[3], at > now and at or nil
+  deliver(id, record, math.max(delay, at - now))
+end
+
 -- A permit whose bucket agreed waits in `gq` while the global limit binds.
 local function to_global(id, record, delay)
   if record.exempt then return deliver(id, record, delay) end
-  local slot = size(KEYS[8]) == 0 and take_slot(id, record.priority == 'high')
-  if slot then
-    record.spaced = slot == KEYS[3]
-    return deliver(id, record, delay)
+  if size(KEYS[8]) == 0 then
+    local slot, at = take_slot(id, record.priority == 'high')
+    if slot then return with_slot(id, record, slot, at, delay) end
   end
   record.state = 'global'
   record.score = turn(G, record)
@@ -41,18 +45,17 @@ local function pump()
     if not record then
       take_out(KEYS[8], first)
     else
-      local taken, at = take_slot(id, record.priority == 'high')
-      if not taken then
+      local slot, at = take_slot(id, record.priority == 'high')
+      if not slot then
         local again = at and math.max(0, at - now) or SECOND / 10
         -- Whoever waits first has to ask for the slot, and may not know it: whoever changed the line may never call again.
         if stirred and record.worker ~= me then hint(record.worker, { 'P', '', integer(again) }) end
         return again, record.worker == me
       end
       take_out(KEYS[8], first)
-      record.spaced = taken == KEYS[3]
       G.waiting, stirred = math.max(0, G.waiting - 1), true
       passed(G, record.score, record)
-      deliver(id, record, 0)
+      with_slot(id, record, slot, at, 0)
     end
   end
   return 0, true

@@ -4,6 +4,10 @@
 -- that an urgent call never waits for the next burst of the others.
 local LONG_BACKLOG = 12 -- seconds of the global limit
 local GATHERING = SECOND / 20 -- how long a crowd may take to show its size
+-- How far ahead of its instant a slot may be given away, so that the call that reports one answer also serves the next
+-- in line, and nobody has to come for a slot alone. A spaced slot less far: an urgent call may want it.
+local AHEAD, SOON = SECOND / 10, SECOND / 20
+local LEAD = SECOND / 100 -- so much before the instant somebody comes if no report does
 
 local function global_limit()
   local quiet = math.floor((now - G.shrunk) / MINUTE)
@@ -27,37 +31,42 @@ local function occupied()
   return size(KEYS[2]) + size(KEYS[3])
 end
 
-local function earliest(key)
+-- The instant a slot of a set of so many is free, and whose it is until then. nil: an answer must come first
+local function free_instant(key, most)
+  if size(key) < most then return now end
   local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
   local at = tonumber(first[2])
-  return at and at < IN_FLIGHT and at or nil
+  if at and at < IN_FLIGHT then return at, first[1] end
 end
 
--- returns the set a slot was taken from; else nil and the instant one can be, nil if only an answer can tell
+local function occupy(key, id, before)
+  if before then take_out(key, before) end
+  put(key, IN_FLIGHT, id)
+  return key
+end
+
+-- returns the set a slot was taken from and the instant it is free; else nil and the instant somebody should ask again,
+-- nil if only an answer can tell
 local function take_slot(id, urgent)
   local blocked = math.max(G.blocked, G.recover)
   if now < blocked then return nil, blocked end
   tidy_slots()
   local limit = global_limit()
   local spaced = limit >= 5 and math.floor(limit / 5) or 0
-  if size(KEYS[2]) < limit - spaced then
-    put(KEYS[2], IN_FLIGHT, id)
-    return KEYS[2]
-  end
   local known = size(KEYS[8]) > 0 and now - G.crowd >= GATHERING
   local hurry = urgent or (known and G.waiting <= LONG_BACKLOG * limit)
-  if spaced > 0 and size(KEYS[3]) < spaced and (hurry or now >= G.phase) then
-    put(KEYS[3], IN_FLIGHT, id)
-    if not hurry then G.phase = math.max(now, G.phase) + SECOND / spaced end
-    return KEYS[3]
+  local a, oldest_a = free_instant(KEYS[2], limit - spaced)
+  if a == now then return occupy(KEYS[2], id), now end
+  local b, oldest_b
+  if spaced > 0 then b, oldest_b = free_instant(KEYS[3], spaced) end
+  if b and not hurry then b = math.max(b, G.phase) end
+  if b and b <= now + SOON and (not a or b <= a) and size(KEYS[3]) <= spaced then
+    if not hurry then G.phase = b + SECOND / spaced end
+    return occupy(KEYS[3], id, oldest_b), b
   end
-  local a, b = earliest(KEYS[2]), spaced > 0 and earliest(KEYS[3]) or nil
-  if spaced > 0 and size(KEYS[3]) < spaced then
-    b = G.phase
-  elseif b and not hurry then
-    b = math.max(b, G.phase)
-  end
-  return nil, (a and b) and math.min(a, b) or a or b
+  if a and a <= now + AHEAD and size(KEYS[2]) <= limit - spaced then return occupy(KEYS[2], id, oldest_a), a end
+  local at = (a and b) and math.min(a, b) or a or b
+  return nil, at and math.max(now, at - LEAD)
 end
 
 local function free_slot(id, record, free_at)

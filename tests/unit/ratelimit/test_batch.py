@@ -96,6 +96,22 @@ def test_company_takes_along_who_waits() -> None:
     story(together())
 
 
+def test_the_least_patient_item_decides_when_all_leave() -> None:
+    async def impatient() -> None:
+        server = Server()
+        began = asyncio.get_running_loop().time()
+        patient = server.batch.add(["patient"], ["k"] * 4, hurry=False, patience_s=0.5).reply
+        await asyncio.sleep(0.1)
+        await asyncio.gather(patient, server.add("usual", hurry=False))
+        assert server.calls == [["patient", "usual"]]
+        assert server.at[0] - began == pytest.approx(0.1 + COMPANY_S, abs=1e-6)
+        await server.batch.add(["patient"], ["k"] * 4, hurry=False, patience_s=0.5).reply
+        assert server.at[1] - server.at[0] == pytest.approx(0.5, abs=1e-6)
+        await server.batch.close()
+
+    story(impatient())
+
+
 def test_who_has_gone_is_not_asked_for() -> None:
     async def gone() -> None:
         server = Server()

@@ -33,7 +33,7 @@ class Asked:
         for one in waiters:
             self.lanes.add(one)
 
-    def _note(self, one: Waiter) -> None:
+    def _note(self, one: Waiter, _in_case: object) -> None:
         self.diary.append((round(asyncio.get_running_loop().time() - self.began, 3), one.id))
 
 
