@@ -9,10 +9,11 @@ from grpc import StatusCode
 from grpc_health.v1 import health
 
 from discordproxy_api import errors
-from discordproxy_api.access.gate import Credentials, Gate, certificate_names
+from discordproxy_api.access.gate import LOCKED_OUT, Credentials, Gate, certificate_names
 from discordproxy_api.access.permission import check_rpc, is_read
 from discordproxy_api.call import CURRENT, Deed
 from discordproxy_api.contract import Rpc
+from discordproxy_api.errors import ApiError
 from discordproxy_api.interceptors import SERVICE, Kind, Layer
 from discordproxy_api.principal import Principal
 
@@ -22,6 +23,10 @@ STRANGER = "unauthenticated"
 _OPEN = f"/{health.SERVICE_NAME}/"
 """Health is for balancers, which have no key; it tells nothing but whether the worker serves."""
 
+
+SLOW_S, MOST_SLOWED = 1.0, 200
+"""A locked-out address waits for its answers, so that it cannot keep the worker busy by asking again at once; but only
+so many at a time wait, since waiting takes memory."""
 
 LOOK_AGAIN_S = 2.0
 """How soon a stream ends whose key is withdrawn or changed."""
@@ -39,6 +44,7 @@ class Authentication(Layer):
         self._gate = gate
         self._rpcs = {f"{SERVICE}{name}": rpc for name, rpc in contract.items()}
         self._certificates = certificates
+        self._slowed = 0
 
     @asynccontextmanager
     async def around(self, kind: Kind, context: Any) -> AsyncIterator[None]:
@@ -46,7 +52,13 @@ class Authentication(Layer):
         if kind.method.startswith(_OPEN):
             yield
             return
-        shown = self._admit(kind, context)
+        try:
+            shown = self._admit(kind, context)
+        except ApiError as error:
+            if error.reason == LOCKED_OUT:
+                CURRENT.get().logged = False
+                await self._slow_down()
+            raise
         if not kind.streams:
             yield
             return
@@ -70,6 +82,14 @@ class Authentication(Layer):
         if rpc is not None:
             check_rpc(call.principal, rpc)
         return shown
+
+    async def _slow_down(self) -> None:
+        if self._slowed < MOST_SLOWED:
+            self._slowed += 1
+            try:
+                await asyncio.sleep(SLOW_S)
+            finally:
+                self._slowed -= 1
 
     @asynccontextmanager
     async def _while_admitted(self, shown: Credentials, principal: Principal) -> AsyncIterator[None]:

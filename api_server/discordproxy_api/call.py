@@ -39,6 +39,7 @@ class Call:
         principal: who calls and what it may; shares of the limits are given by it.
         peer: address of the caller, in gRPC's form.
         deed: what the call changes, None for reads.
+        logged: False for what a locked-out address sends: by the thousand it must not fill the disk.
         deadline_at: loop time at which the caller stops caring.
         priority: "high", "normal" or "low".
         max_wait_s: longest wait for a limit in seconds; None waits until the deadline.
@@ -56,6 +57,7 @@ class Call:
     principal: Principal = field(default_factory=Principal)
     peer: str = ""
     deed: Deed | None = None
+    logged: bool = True
     deadline_at: float = float("inf")
     priority: str = "normal"
     max_wait_s: float | None = None

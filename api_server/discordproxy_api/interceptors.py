@@ -136,9 +136,13 @@ class AccessLog(Layer):
             self._count(call, status, took_s)
             if kind.method.startswith(SERVICE) and not kind.streams:
                 self._tally(call, status, refused, took_s)
-            _log(call, status, reason, took_s)
-            if self._audited and call.deed is not None:
-                audit.record(call, call.deed, status, reason)
+            if call.logged:
+                self._record(call, status, reason, took_s)
+
+    def _record(self, call: Call, status: StatusCode, reason: str, took_s: float) -> None:
+        _log(call, status, reason, took_s)
+        if self._audited and call.deed is not None:
+            audit.record(call, call.deed, status, reason)
 
     def _count(self, call: Call, status: StatusCode, took_s: float) -> None:
         self._metrics.calls.labels(call.rpc, status.name).inc()

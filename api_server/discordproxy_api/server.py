@@ -75,6 +75,8 @@ class Server:
                 ("grpc.so_reuseport", 1),
                 ("grpc.max_receive_message_length", options.max_message_bytes),
                 ("grpc.max_send_message_length", -1),
+                ("grpc.server.max_pending_requests", BACKSTOP),  # else a burst of 1,000 is thinned out by chance,
+                ("grpc.server.max_pending_requests_hard_limit", BACKSTOP),  # as a bare CANCELLED
                 ("grpc.http2.bdp_probe", 0),  # else gRPC lets every stream send megabytes before anybody reads
             ],
             maximum_concurrent_rpcs=BACKSTOP,

@@ -23,6 +23,9 @@ from discordproxy_api.principal import APP_NAME, DEFAULT_APP, Principal
 
 log = logging.getLogger("discordproxy_api.access")
 
+LOCKED_OUT = "LOCKED_OUT"
+"""Reason of the refusal for an address that has sent many wrong keys."""
+
 HOW = 'send "authorization: Bearer <key>" (api_key of the Python client, or DISCORDPROXY_API_KEY)'
 
 
@@ -126,7 +129,7 @@ class Gate:
         left_s = self._lockout.left_s(address, now)
         if left_s:
             text = "Too many wrong keys came from this address; a good one still works."
-            return errors.refusal(StatusCode.UNAUTHENTICATED, "LOCKED_OUT", text, retry_after_s=left_s)
+            return errors.refusal(StatusCode.UNAUTHENTICATED, LOCKED_OUT, text, retry_after_s=left_s)
         log.info("a wrong key from %s", address)
         hint = "is not known here; it may have been replaced" if FORM.fullmatch(key) else "is no key of Discord Proxy"
         return _refused(f"What was sent as key {hint}.")
