@@ -8,7 +8,7 @@ PIP := pip install --quiet --disable-pip-version-check
 CODE := client ratelimit gateway_worker api_server sandbox
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint format types layers drift protos generators prism prism-installed pyright pyright-installed matrix clean
+.PHONY: help run test check lint format types layers drift protos generators prism prism-installed chaos pyright pyright-installed matrix clean
 
 help:  ## this list
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -52,6 +52,9 @@ pyright: .venv/dev.stamp pyright-installed  ## the client's types as pyright see
 
 matrix: .venv/dev.stamp  ## the client's tests on every Python, protobuf and grpcio; ARGS="--tags ends" for two of them
 	@$(BIN)/nox $(ARGS)
+
+chaos: .venv/dev.stamp  ## kill, freeze and break everything for CHAOS_SECONDS (300), then ask whether every answer was true
+	@PYTHONPATH=tests $(BIN)/python tests/chaos/run.py $(ARGS)
 
 bench-%: .venv/dev.stamp  ## one benchmark, such as bench-translate
 	@PYTHONPATH=tests $(BIN)/python tests/bench/bench_$(subst -,_,$*).py $(ARGS)

@@ -1,0 +1,18 @@
+"""A short piece of what `make chaos` does: processes die, Redis goes, Discord breaks off, and every answer is true."""
+
+import pytest
+
+from chaos.run import chaos, report
+
+DISTURBANCES = (
+    *("kill worker", "stop worker", "kill redis", "stop redis", "kill broker"),
+    *("discord: reset after", "discord: reset before", "discord: status after", "discord: truncated after"),
+)
+
+
+@pytest.mark.timeout(300)
+async def test_everybody_is_told_the_truth(tmp_path_factory: pytest.TempPathFactory) -> None:
+    result = await chaos(6.0, 7, tmp_path_factory.mktemp("c"), only=DISTURBANCES)
+    assert result.good, report(result)
+    assert result.disturbances
+    assert sum(row["ok"] for row in result.ways)
