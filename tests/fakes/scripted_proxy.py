@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import grpc
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message as AnyMessage
 from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.wrappers_pb2 import StringValue
 from grpc_health.v1 import health, health_pb2_grpc
 
 from discordproxy.discord_api_pb2 import DESCRIPTOR
@@ -80,6 +82,17 @@ def scripted_proxy(address: str = "127.0.0.1:0", workers: int = 16, **server: An
     proxy = ScriptedProxy()
     grpc_server = grpc.server(futures.ThreadPoolExecutor(workers), options=[("grpc.so_reuseport", 0)])
     grpc_server.add_registered_method_handlers(SERVICE.full_name, proxy.handlers())
+    if "console" in server:
+        answers = {name: StringValue(value=json.dumps(answer)) for name, answer in server["console"].items()}
+        console = {
+            name: grpc.unary_unary_rpc_method_handler(
+                lambda _request, _context, answer=answer: answer,
+                request_deserializer=Empty.FromString,
+                response_serializer=StringValue.SerializeToString,
+            )
+            for name, answer in answers.items()
+        }
+        grpc_server.add_registered_method_handlers("discordproxy.Console", console)
     if "health" in server:
         servicer = health.HealthServicer()
         for service, status in server["health"].items():

@@ -15,6 +15,9 @@ from discordproxy import _cli
 from discordproxy._completion import SHELLS, script
 from discordproxy.discord_api_pb2 import (
     OVERFLOW_SPLIT,
+    Channel,
+    ChannelResponse,
+    ComputePermissionsResponse,
     Message,
     SendChannelMessageResponse,
     SendDirectMessageResponse,
@@ -26,6 +29,41 @@ from fakes.scripted_proxy import fail, scripted_proxy
 SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
 HEALTHY = {"": SERVING, "broker": SERVING, "gateway": SERVING}
 NOBODY = "127.0.0.1:1"
+
+WORKER = {"host": "host", "pid": 7, "number": 0, "version": "2.0.0", "started_at": 0.0, "state": "serving"}
+WORKER |= {"in_progress": 1, "waiting": 7, "rss_mib": 80.0}
+STATUS = {
+    "at": 7300.0,
+    "version": "2.0.0",
+    "workers": [WORKER, WORKER | {"pid": 8, "state": "draining"}],
+    "gateway": {
+        "ready": False,
+        "failure": "The token was revoked",
+        "identifies_left": 3,
+        "guilds": 2,
+        "shards": [{"shard": 0, "state": "ready", "held": False, "leader": "", "reason": "", "events": 12}],
+    },
+    "global": {"limit": 50, "taken": 3, "waiting": 1, "blocked_for_s": 2.0},
+    "circuit": {"state": "half_open", "open_for_s": 0.0, "invalid": 9, "invalid_limit": 10000},
+    "waiting": 7,
+    "buckets": [
+        {"route": "POST /x", "major": "channel_id=1", "limit": 5, "remaining": 0, "reset_after_s": 4.5, "waiting": 7}
+        | {"oldest_s": 130.0}
+    ],
+    "limited": {"user": 3},
+    "apps": [{"app": "srp", "calls": 60, "failures": 4}],
+    "ticks": {
+        "every_s": 5,
+        "calls": [0, 20, 20, 20, 20],
+        "failures": [0, 2, 1, 1, 0],
+        "p50_ms": [None, 30.0, 40.0, None, None],
+        "p95_ms": [None, 30.0, 1500.0, None, None],
+    },
+    "errors": [
+        {"rpc": "GetChannel", "status": "NOT_FOUND", "reason": "DISCORD_ERROR", "code": 10003, "count": 4, "ago_s": 3.0}
+        | {"app": "srp", "request_id": "r1", "meaning": "Discord knows no such channel", "fix": "Check the id."}
+    ],
+}
 
 
 @pytest.fixture
@@ -201,6 +239,55 @@ class TestStatusAndDoctor:
             status, out, _ = run("status", "--target", proxy.address)
         assert status == 0
         assert "proxy: does not report its health" in out
+
+    def test_status_of_a_fleet_with_problems(self, run):
+        with scripted_proxy(console={"Status": STATUS}) as proxy:
+            status, out, _ = run("status", "--target", proxy.address)
+            document = json.loads(run("status", "--json", "--target", proxy.address)[1])
+        assert (status, document) == (1, STATUS)
+        for line in (
+            f"Discord Proxy 2.0.0 at {proxy.address}: needs attention",
+            "  !! Worker host:8 is draining.",
+            "  !! The circuit is half open: Discord blocks the proxy's address.",
+            "  !! Discord's global limit was hit; nothing is sent for 2.0 s.",
+            "  !! The token was revoked",
+            "  calls    4.0 per second; 80 in five minutes, 4 failed",
+            "  latency  median 40 ms, 95 % within 1.5 s",
+            "  waiting  7 calls, the oldest for 2 min",
+            "  429s     3 user in five minutes",
+            "  POST /x channel_id=1: 0 of 5 left, full in 4.5 s, 7 waiting for 2 min",
+            "  shard 0    no leader   12 events",
+            "    Discord knows no such channel. Check the id.",
+        ):
+            assert line in out.splitlines()
+
+    def test_status_without_problems(self, run):
+        gateway = {"ready": True, "failure": "", "identifies_left": None, "guilds": 1, "shards": []}
+        calm = {"workers": [], "circuit": STATUS["circuit"] | {"state": "closed"}, "buckets": [], "errors": []}
+        calm |= {"apps": [], "limited": {}, "waiting": 0, "global": STATUS["global"] | {"blocked_for_s": 0}}
+        with scripted_proxy(console={"Status": STATUS | calm | {"gateway": gateway}}) as proxy:
+            status, out, _ = run("status", "--target", proxy.address)
+        assert status == 0
+        assert "all is well" in out
+        assert "Gateway: 1 server in the cache" in out
+
+    def test_the_proxy_checks_itself(self, run):
+        found = [{"subject": "token", "good": True, "text": "fine", "fix": ""}]
+        found += [{"subject": "redis", "good": False, "text": "forgets", "fix": "Set it to noeviction."}]
+        with scripted_proxy(health=HEALTHY, console={"Doctor": found}) as proxy:
+            status, out, _ = run("doctor", "--target", proxy.address)
+        assert status == 1
+        expected = ["  ok   proxy: serving", "  ok   broker: serving", "  ok   token: fine", "  BAD  redis: forgets"]
+        assert out.splitlines()[1:] == [*expected, "       Set it to noeviction."]
+
+    def test_the_permissions_in_a_channel(self, proxy, run):
+        denial = ComputePermissionsResponse.Denial(permission="SEND_MESSAGES", advice="Allow it.")
+        proxy.script("GetChannel", ChannelResponse(channel=Channel(id=5, guild_id=6, name="news")))
+        proxy.script("ComputePermissions", ComputePermissionsResponse(missing=[denial]))
+        status, out, _ = run("doctor", "--channel", "5", "--target", proxy.address)
+        assert status == 1
+        assert out.splitlines()[-2:] == ["  BAD  channel 5: the bot lacks SEND_MESSAGES there", "       Allow it."]
+        assert proxy.received[-1].request.guild_id == 6
 
     def test_nobody_there(self, run):
         status, out, _ = run("doctor", "--target", NOBODY)
