@@ -1,20 +1,13 @@
 """Fixtures for everybody: a Valkey of our own, key prefixes nobody else uses, an environment without settings."""
 
-import contextlib
 import os
-import shutil
-import subprocess
-import tempfile
-import time
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
-import redis
 
 from discordproxy_ratelimit import embedded
-from fakes.leash import LEASH
+from fakes.redis_servers import SHAPES, Servers, running, system_redis
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,6 +21,10 @@ def _no_settings_from_outside() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def valkey_binary() -> str:
     """Path of a server binary; without one the tests that need it are skipped, in CI they fail."""
+    return _binary()
+
+
+def _binary() -> str:
     try:
         return embedded.find_binary()
     except embedded.EmbeddedError as error:
@@ -37,68 +34,31 @@ def valkey_binary() -> str:
         pytest.skip(reason)
 
 
-class ValkeyServer:
-    """One server process on a unix socket in a private folder; `stop` and `start` let tests lose and regain it."""
-
-    def __init__(self, binary: str, *options: str) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="dp-valkey-"))
-        self.url = f"unix://{self.folder}/valkey.sock"
-        self._command = [binary, "--port", "0", "--unixsocket", str(self.folder / "valkey.sock"), "--dir", self.folder]
-        self._command += ["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction", *options]
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with (self.folder / "valkey.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [*LEASH, *self._command],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        with contextlib.closing(redis.Redis.from_url(self.url)) as client:
-            deadline = time.monotonic() + 10
-            while time.monotonic() < deadline:
-                with contextlib.suppress(redis.ConnectionError):
-                    assert client.info("server")["process_id"] == self.process.pid, "somebody else's server"
-                    return
-                assert self.process.poll() is None, (self.folder / "valkey.log").read_text()
-                time.sleep(0.01)  # a server that starts offers nothing to wait on
-        pytest.fail("the test's Valkey did not answer within 10 s")
-
-    def stop(self) -> None:
-        """Kill the server, as a crash would; nothing is saved."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def remove(self) -> None:
-        self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+@pytest.fixture(scope="session")
+def redis_shape() -> Callable[[], Servers]:
+    """Makes servers of the shape named by TOPOLOGY: `server` unless `make test-redis` asks for another one."""
+    shape = os.environ.get("TOPOLOGY", "server")
+    return lambda: SHAPES[shape](system_redis() if shape in {"redis70", "tls"} else _binary())
 
 
 @pytest.fixture(scope="session")
-def valkey_server(valkey_binary: str) -> Iterator[ValkeyServer]:
-    """The server of this test session. Not to be stopped: tests that do so make their own `ValkeyServer`."""
-    server = ValkeyServer(valkey_binary)
-    server.start()
-    yield server
-    server.remove()
+def valkey_server(redis_shape: Callable[[], Servers]) -> Iterator[Servers]:
+    """The server of this test session. Not to be stopped: tests that do so have `own_valkey`."""
+    with running(redis_shape()) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
-def valkey(valkey_server: ValkeyServer) -> str:
+def valkey(valkey_server: Servers) -> str:
     """URL of the session's own server."""
     return valkey_server.url
 
 
 @pytest.fixture
-def own_valkey(valkey_binary: str) -> Iterator[ValkeyServer]:
+def own_valkey(redis_shape: Callable[[], Servers]) -> Iterator[Servers]:
     """A server of this test alone, which it may stop, start and fill."""
-    server = ValkeyServer(valkey_binary)
-    server.start()
-    yield server
-    server.remove()
+    with running(redis_shape()) as server:
+        yield server
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from typing import Any
 
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.scripts import Scripts
+from discordproxy_gateway.server_time import ask_time, milliseconds
 from discordproxy_gateway.session import Session
 from discordproxy_gateway.writes import Operation
 
@@ -79,8 +80,7 @@ class SessionStore:
 
     async def learn_budget(self, remaining: int, reset_after_ms: int) -> None:
         """Note what Discord says about today's IDENTIFYs."""
-        seconds, microseconds = await self._redis.time()
-        reset_at_ms = seconds * 1000 + microseconds // 1000 + reset_after_ms
+        reset_at_ms = milliseconds(await ask_time(self._redis, self._keys)) + reset_after_ms
         key = self._keys.identify_budget
         async with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.hset(key, mapping={"remaining": remaining, "reset_at_ms": reset_at_ms})

@@ -5,14 +5,24 @@ them is here.
 """
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 from typing import Any, cast
 
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.client import PubSub
-from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.cluster import ClusterNode, ClusterPipeline
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    ClusterDownError,
+    NoPermissionError,
+    RedisClusterException,
+    RedisError,
+)
+from redis.exceptions import ConnectionError as ConnectionLost
+from redis.exceptions import TimeoutError as NoAnswer
 from redis.retry import Retry
 
 from discordproxy_ratelimit.errors import BrokerUnavailable
@@ -39,7 +49,7 @@ def connect(url: str, *, timeout_s: float = 1.0) -> Redis:
     options: dict[str, Any] = {
         "retry": Retry(NoBackoff(), 0),
         "socket_timeout": timeout_s,
-        "socket_connect_timeout": min(timeout_s, 1.0),
+        "socket_connect_timeout": timeout_s,
         "protocol": 2,  # nothing here needs RESP3, and without HELLO one round trip per connection is saved
     }
     if target.topology == "server":
@@ -75,9 +85,57 @@ def _behind_sentinels(target: Target, options: dict[str, Any]) -> Redis:
     return cast("Redis", sentinels.master_for(target.master))
 
 
+class _Cluster(RedisCluster):
+    """Says what went wrong with the Cluster as a whole as the library says it of a server."""
+
+    async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command where it belongs; the library sends those before the first answer to any node."""
+        await self.initialize()
+        return await super().execute_command(*args, **kwargs)
+
+    async def initialize(self, *args: Any, **kwargs: Any) -> RedisCluster:
+        """Find the nodes. Raises ConnectionError if none answers."""
+        with _as_connection_error():
+            return await super().initialize(*args, **kwargs)
+
+    async def get_nodes_from_slot(self, command: str, *args: Any) -> list[ClusterNode]:
+        """Return the node for a command. Raises ConnectionError if the slot of its key has none."""
+        with _as_connection_error():
+            nodes: list[ClusterNode] = await super().get_nodes_from_slot(command, *args)
+            return nodes
+
+    def pipeline(self, transaction: Any = None, shard_hint: Any = None) -> ClusterPipeline:
+        """Return a pipeline; several, if its commands turn out to belong to several nodes."""
+        del shard_hint
+        return _ClusterPipeline(self, transaction)  # type: ignore[abstract] # the library sets it in its base class
+
+
+class _ClusterPipeline(ClusterPipeline):
+    """Leads to a new look at the Cluster when a node does not answer, as single commands do in the library."""
+
+    async def execute(self, *args: Any, **kwargs: Any) -> list[Any]:
+        """Run the commands. Raises as a server's pipeline does."""
+        try:
+            with _as_connection_error():
+                replies: list[Any] = await super().execute(*args, **kwargs)
+                return replies
+        except (ConnectionLost, NoAnswer, ClusterDownError):
+            self.cluster_client._initialize = True  # noqa: SLF001 - there is no other way to ask for it
+            raise
+
+
+@contextlib.contextmanager
+def _as_connection_error() -> Iterator[None]:
+    try:
+        yield
+    except RedisClusterException as error:  # which is not a RedisError
+        raise ConnectionLost(str(error)) from error
+
+
 def _in_cluster(target: Target, options: dict[str, Any]) -> Redis:
     nodes = [ClusterNode(host, port) for host, port in target.hosts]
-    return cast("Redis", RedisCluster(startup_nodes=nodes, **options))
+    # With steps, a key that has moved would now and then close the connections of all calls under way.
+    return cast("Redis", _Cluster(startup_nodes=nodes, reinitialize_steps=0, **options))
 
 
 def node_of(client: Redis, key: str) -> str:
@@ -98,7 +156,7 @@ async def run_id_of(client: Redis, key: str) -> str:
     cluster = _as_cluster(client)
     if cluster is None:
         return str((await client.info("server"))["run_id"])
-    await cluster.exists(key)  # finds the node, and fails while the Cluster serves nothing
+    await cluster.get(key)  # finds the node, and fails while the Cluster serves nothing
     return str((await cluster.info("server", target_nodes=cluster.get_node_from_key(key)))["run_id"])
 
 

@@ -87,7 +87,7 @@ class Story:
         self.stores = self._stores()
 
     def _stores(self) -> list[Store]:
-        tag = f"{{{self.tag}:{self.generation}}}:"
+        tag = f"{{{self.tag}}}:{self.generation}:"
         return [
             Store(
                 self.link,

@@ -15,6 +15,7 @@ from discordproxy_gateway.cache import overlay
 from discordproxy_gateway.cache.commands import Commands, Runner
 from discordproxy_gateway.cache.freshness import META_FIELDS, SHARD_FIELDS, Answer, Freshness, Meta, Shard
 from discordproxy_gateway.keys import Keys, Slot, shard_of
+from discordproxy_gateway.server_time import ask_time, milliseconds
 
 Object = dict[str, Any]
 Add = Callable[[Commands], None]
@@ -192,12 +193,12 @@ class CacheReader:
         """Return the freshness of the oldest shard, complete if nothing that was announced is missing."""
         slots = [Slot(shard_id, self._shard_count) for shard_id in range(self._shard_count)]
         pipeline = self.redis.pipeline(transaction=False)
-        pipeline.time()
+        ask_time(pipeline, self.keys)
         for slot in slots:
             pipeline.hmget(self.keys.status(slot), SHARD_FIELDS)
             pipeline.scard(self.keys.awaited(slot))
-        (seconds, microseconds), *rows = await pipeline.execute()
-        shards = [_shard(row, seconds * 1000 + microseconds // 1000) for row in rows[::2]]
+        time, *rows = await pipeline.execute()
+        shards = [_shard(row, milliseconds(time)) for row in rows[::2]]
         known = [shard for shard in shards if shard is not None]
         if not known:
             return None

@@ -7,6 +7,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from discordproxy_gateway.keys import Keys, Slot
+from discordproxy_gateway.server_time import ask_time, milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ async def read_state(redis: Redis, keys: Keys) -> GatewayState:
     shard_count = int(await redis.get(keys.shard_count) or 1)
     slots = [Slot(shard_id, shard_count) for shard_id in range(shard_count)]
     pipeline = redis.pipeline(transaction=False)
-    pipeline.time()
+    ask_time(pipeline, keys)
     pipeline.get(keys.fatal)
     pipeline.hget(keys.identify_budget, "remaining")
     pipeline.hlen(keys.guilds)
@@ -72,8 +73,8 @@ async def read_state(redis: Redis, keys: Keys) -> GatewayState:
     for slot in slots:
         pipeline.hgetall(keys.status(slot))
         pipeline.exists(keys.lease(slot))
-    (seconds, microseconds), failure, remaining, guilds, channels, *rows = await pipeline.execute()
-    now_ms = seconds * 1000 + microseconds // 1000
+    time, failure, remaining, guilds, channels, *rows = await pipeline.execute()
+    now_ms = milliseconds(time)
     fields = [{name.decode(): value.decode() for name, value in row.items()} for row in rows[::2]]
     shards = (_shard(*each, now_ms) for each in zip(slots, fields, rows[1::2], strict=True))
     return GatewayState(

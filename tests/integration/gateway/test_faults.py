@@ -92,6 +92,7 @@ async def test_a_new_leader_refuses_the_old_one(start, discord, redis, keys, str
     first = start(lease_s=0.6)
     await discord.until(lambda: discord.live)
     await flood(discord, 1, 10)
+    await eventually(lambda: redis.exists(keys.session(SLOT)))
     # Sleeping is simulated where it matters: in Redis the lease has run out and another term has begun.
     await redis.delete(keys.lease(SLOT))
     await redis.incr(keys.fence(SLOT))
@@ -209,10 +210,10 @@ async def test_a_reply_that_redis_lost_applies_nothing_twice(discord, own_valkey
         await discord.until(lambda: discord.live)
         await flood(discord, 1, 10)
         await eventually(lambda: reaches(10))
-        own_valkey.process.send_signal(signal.SIGSTOP)  # commands lie in its socket until it goes on
+        own_valkey.send_signal(signal.SIGSTOP)  # commands lie in its socket until it goes on
         await flood(discord, 11, 10)
         await eventually(lambda: "wait for Redis" in caplog.text)
-        own_valkey.process.send_signal(signal.SIGCONT)
+        own_valkey.send_signal(signal.SIGCONT)
         await eventually(lambda: reaches(20))
         await flood(discord, 21, 10)
         await eventually(lambda: reaches(30))

@@ -12,6 +12,7 @@ from discordproxy_gateway.keys import Slot
 from discordproxy_gateway.leader import Leader
 from discordproxy_gateway.scripts import Scripts, source
 from discordproxy_gateway.writes import pack
+from fakes.redis_servers import blocking
 
 SLOT = Slot(0, 1)
 
@@ -171,9 +172,8 @@ class TestIndex:
     def test_holds_exactly_the_ids_in_order(self, valkey, key_prefix, steps):
         import uuid
 
-        import redis as blocking
 
-        with blocking.Redis.from_url(valkey) as client:
+        with blocking(valkey) as client:
             script = client.register_script(source("fenced"))
             fence, index = f"{{{key_prefix}}}:f", f"{{{key_prefix}}}:{uuid.uuid4().hex}"
             client.set(fence, 1)

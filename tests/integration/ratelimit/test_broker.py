@@ -30,7 +30,7 @@ def world(kind: str = "fixed", limit: int = 5, window_s: float = 1.0, **options)
 @asynccontextmanager
 async def redis_of(fleet_: Fleet):
     """The server, asked behind the broker's back."""
-    client = connect(fleet_.url)
+    client = connect(fleet_.url, timeout_s=10)
     try:
         yield client
     finally:

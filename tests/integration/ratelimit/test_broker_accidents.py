@@ -24,6 +24,7 @@ from fakes.discord_limits import FakeDiscord, message_in, role_in
 from fakes.eventually import eventually
 from fakes.fleet import Fleet, fleet
 from fakes.process import Process
+from fakes.redis_servers import blocking
 
 LEASE_S = 1.0
 GRACE_S = 0.5
@@ -37,7 +38,7 @@ def bot_key(fleet_: Fleet, name: str) -> str:
 @pytest.fixture
 def server(own_valkey):
     """The test's own server, asked behind the broker's back."""
-    client = redis.Redis.from_url(own_valkey.url)
+    client = blocking(own_valkey.operator_url)
     yield client
     client.close()
 
@@ -92,7 +93,7 @@ async def test_killed_worker_delays_its_bucket_by_a_lease_at_most(valkey, key_pr
         async with asyncio.timeout(LEASE_S + GRACE_S):
             assert await calls[0] == 200
         assert await asyncio.gather(*calls) == [200] * 3
-        client = redis.Redis.from_url(valkey)
+        client = blocking(valkey)
         await eventually(lambda: client.hlen(bot_key(survivors, "held")) == 0)
         client.close()
     assert [arrival.label for arrival in discord.arrivals] == [0, 1, 2]
@@ -108,7 +109,7 @@ async def test_worker_that_wakes_up_after_its_burial_takes_its_places_again(valk
         ) as sleeper,
     ):
         await sleeper.line("^holding$")
-        client = redis.Redis.from_url(valkey)
+        client = blocking(valkey)
         await eventually(lambda: client.hlen(bot_key(survivors, "held")) == 4)
         await survivors.send(0, message_in(2))  # meanwhile the sleeper reads the last reply: a late one would wake it
         sleeper.signal(signal.SIGSTOP)
@@ -143,7 +144,7 @@ async def test_worker_whose_places_others_gave_away_takes_them_again(valkey, key
 async def test_worker_that_wakes_up_during_its_burial_keeps_what_it_holds(valkey):
     async with fleet(valkey, FakeDiscord(), 2, clock=None) as workers:
         await workers.send(0, message_in(1))
-        client = redis.Redis.from_url(valkey)
+        client = blocking(valkey)
         async with workers.brokers[1].acquire(message_in(2)) as permit:
             undertaker = workers.brokers[0]._accounts["bot"]._undertaker
             undertaker.call("w1")
@@ -155,7 +156,7 @@ async def test_worker_that_wakes_up_during_its_burial_keeps_what_it_holds(valkey
 
 async def test_call_that_comes_with_the_goodbye_keeps_the_worker_alive(valkey, key_prefix):
     async with fleet(valkey, FakeDiscord(), 1, clock=None, prefix=key_prefix) as workers:
-        client = redis.Redis.from_url(valkey)
+        client = blocking(valkey)
         await workers.send(0, message_in(1), 1)
         await eventually(lambda: client.hlen(bot_key(workers, "held")) == 0)
         workers.brokers[0]._accounts["bot"]._batch.poke("g")
@@ -276,13 +277,13 @@ async def one_call(broker: Broker, discord: FakeDiscord, *, deadline_s: float = 
         permit.complete(await discord.request(role_in(1)))
 
 
-async def test_forgotten_scripts_are_brought_again(own_valkey, server):
+async def test_forgotten_scripts_are_brought_again(own_valkey):
     discord = FakeDiscord(limiter=lambda _: Gcra(5, 0.2))
     async with fleet(own_valkey.url, discord, 3, clock=None) as workers:
         calls = [asyncio.create_task(workers.send(n % 3, message_in(n % 4), n)) for n in range(60)]
         for arrived in (10, 25, 40):
             await eventually(lambda arrived=arrived: len(discord.arrivals) >= arrived)
-            server.script_flush()
+            own_valkey.tell("SCRIPT", "FLUSH")
         assert await asyncio.gather(*calls) == [200] * 60
     assert sorted(arrival.label for arrival in discord.arrivals) == list(range(60))
 
@@ -293,7 +294,7 @@ async def test_full_server_still_takes_permits_back(own_valkey, server):
         async with workers.brokers[0].acquire(message_in(1)) as permit:
             waiting = asyncio.create_task(workers.send(0, message_in(1)))
             await eventually(lambda: server.hlen(bot_key(workers, "held")) == 2)
-            server.config_set("maxmemory", 1)
+            own_valkey.tell("CONFIG", "SET", "maxmemory", "1")
             with pytest.raises(redis.exceptions.OutOfMemoryError):
                 server.set("anything", "more")
             permit.sent()

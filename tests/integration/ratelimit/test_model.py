@@ -1,16 +1,17 @@
 """The Lua and the model of `tests/model` do the same, step by step: replies, permits, hints and counters."""
 
+import contextlib
 import itertools
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
-import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from fakes.redis_servers import blocking
 from model.ratelimit_bucket import MINUTE, SECOND
 from model.ratelimit_steps import (
     Acquire,
@@ -95,20 +96,32 @@ steps = st.one_of(
 numbers = itertools.count(1)
 
 
+class Server(NamedTuple):
+    """A connection, and a subscription that hears every hint of a story with one of the names."""
+
+    client: Any
+    inbox: Any
+    names: Iterator[str]
+
+
 @pytest.fixture(scope="module")
-def server(valkey: str) -> Iterator[tuple[Any, Any]]:
-    """A connection, and a subscription that hears every hint."""
-    with redis.Redis.from_url(valkey) as client, client.pubsub(ignore_subscribe_messages=True) as inbox:
+def server(valkey: str) -> Iterator[Server]:
+    with blocking(valkey) as client, contextlib.ExitStack() as stack:
+        names, options = (f"model{number}" for number in numbers), {}
+        if hasattr(client, "get_primaries"):  # a node of a Cluster knows its own listeners only
+            node = options["node"] = client.get_primaries()[0]
+            names = (name for name in names if client.get_node_from_key(f"{{{name}}}") == node)
+        inbox = stack.enter_context(client.pubsub(ignore_subscribe_messages=True, **options))
         inbox.psubscribe("model*:in:*")
         inbox.get_message(timeout=5)
-        yield client, inbox
+        yield Server(client, inbox, names)
 
 
-def test_the_script_does_what_the_model_does(server: tuple[Any, Any]) -> None:
+def test_the_script_does_what_the_model_does(server: Server) -> None:
     class Stories(RuleBasedStateMachine):
         @initialize(limit=st.sampled_from([50, 1, 2, 5]), leaky=st.booleans())
         def begin(self, *, limit: int, leaky: bool) -> None:
-            self.story = Story(*server, f"model{next(numbers)}", limit, leaky)
+            self.story = Story(server.client, server.inbox, next(server.names), limit, leaky)
 
         @rule(step=steps)
         def then(self, step: Any) -> None:
@@ -133,8 +146,8 @@ def test_the_script_does_what_the_model_does(server: tuple[Any, Any]) -> None:
 @pytest.mark.parametrize("limit", [50, 5, 1])
 @pytest.mark.parametrize("leaky", [False, True], ids=["fixed", "leaky"])
 @pytest.mark.parametrize("title", STORIES)
-def test_stories_that_once_went_wrong(server: tuple[Any, Any], title: str, *, leaky: bool, limit: int) -> None:
-    story = Story(*server, f"model{next(numbers)}", limit, leaky)
+def test_stories_that_once_went_wrong(server: Server, title: str, *, leaky: bool, limit: int) -> None:
+    story = Story(server.client, server.inbox, next(server.names), limit, leaky)
     try:
         for step in STORIES[title]:
             story.follow(step)
