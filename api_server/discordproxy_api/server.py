@@ -18,6 +18,9 @@ from discordproxy_api.ops import PortTaken
 
 log = logging.getLogger("discordproxy_api")
 
+HANDSHAKE_MS = 20_000
+"""For TLS; a connection that never begins to speak is not kept for the two minutes that gRPC would."""
+
 BACKSTOP = 20_000
 """gRPC's own bound on calls; ours, which explains itself, comes first."""
 
@@ -77,6 +80,7 @@ class Server:
                 ("grpc.max_send_message_length", -1),
                 ("grpc.server.max_pending_requests", BACKSTOP),  # else a burst of 1,000 is thinned out by chance,
                 ("grpc.server.max_pending_requests_hard_limit", BACKSTOP),  # as a bare CANCELLED
+                ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
                 ("grpc.http2.bdp_probe", 0),  # else gRPC lets every stream send megabytes before anybody reads
             ],
             maximum_concurrent_rpcs=BACKSTOP,

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-NEEDED = ("aiohttp", "discord", "grpc_health", "orjson", "pydantic_settings", "redis")
+NEEDED = ("aiohttp", "cryptography", "discord", "grpc_health", "orjson", "pydantic_settings", "redis")
 LEVELS = ("DEBUG", "INFO", "WARN", "ERROR", "CRITICAL")
 
 FLAGS = {

@@ -7,6 +7,7 @@ from typing import Any
 from grpc import StatusCode
 
 from discordproxy_api.call import Call, Deed
+from discordproxy_ratelimit.logs import FIELDS
 
 log = logging.getLogger("discordproxy_api.audit")
 
@@ -32,4 +33,5 @@ def record(call: Call, deed: Deed, status: StatusCode, reason: str) -> None:
         "request": call.request_id,
     }
     text = " ".join(f"{name}={value}" for name, value in line.items())
-    log.info("%s%s", text, f" content={json.dumps(deed.content)}" if deed.content else "")
+    content = {"content": deed.content} if deed.content else {}
+    log.info("%s%s", text, f" content={json.dumps(deed.content)}" if content else "", extra={FIELDS: line | content})

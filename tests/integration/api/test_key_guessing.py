@@ -11,7 +11,7 @@ from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.access.keys import digest_of, new_key
 from integration.api.test_access import CHANNEL, keyed
 
-GUESSES = 2_000
+GUESSES = 1_500
 
 
 async def test_guessing_keys(discord, tmp_path, caplog):
