@@ -72,7 +72,9 @@ def run(args: argparse.Namespace) -> int:
         print(json_format.MessageToJson(message, preserving_proto_field_name=True))
     else:
         parts = f" in {len(message.more_messages) + 1} parts" if message.more_messages else ""
-        print(f"Message {message.id} sent{parts}: {message_url(message)}")
+        # Discord's answer does not name the server of a channel, and without it there is no link.
+        link = f": {message_url(message)}" if args.type == "direct" else ""
+        print(f"Message {message.id} sent{parts}{link}")
     return 0
 
 

@@ -109,8 +109,13 @@ class TestDiscordproxymessage:
 class TestMessage:
     def test_text(self, proxy, run):
         status, out, err = run("message", "channel", "5", "Hello", "--target", proxy.address)
-        assert (status, out, err) == (0, "Message 7 sent: https://discord.com/channels/@me/5/7\n", "")
+        assert (status, out, err) == (0, "Message 7 sent\n", "")
         assert proxy.received[0].time_left < 30.5
+
+    def test_direct_message_has_a_link(self, proxy, run):
+        proxy.script("SendDirectMessage", SendDirectMessageResponse(message=Message(id=7, channel_id=5)))
+        _, out, _ = run("message", "direct", "3", "Hello", "--target", proxy.address)
+        assert out == "Message 7 sent: https://discord.com/channels/@me/5/7\n"
 
     def test_everything(self, proxy, run, tmp_path):
         (tmp_path / "plot.png").write_bytes(b"plot")
@@ -139,7 +144,7 @@ class TestMessage:
         proxy.answers.clear()
         proxy.script("SendChannelMessage", SendChannelMessageResponse(message=message, more_messages=[rest]))
         _, out, _ = run("message", "channel", "5", "long", "--overflow", "split", "--target", proxy.address)
-        assert out == "Message 8 sent in 2 parts: https://discord.com/channels/@me/5/8\n"
+        assert out == "Message 8 sent in 2 parts\n"
 
     def test_interrupted(self, proxy, run, monkeypatch):
         def interrupt():
