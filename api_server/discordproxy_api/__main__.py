@@ -111,7 +111,9 @@ async def wired(
         health = Health({"broker": partial(_broker_answers, first.broker), **probes}, metrics)
         reporter = Reporter(first.broker, metrics, number=settings.worker, state=partial(_state, drain, health))
         status = Status(first.broker, first.gateway.events.state)
-        console = Console(status, Doctor(services[0].rest, status, partial(_inspect_redis, settings), _setup(settings)))
+        setup = _setup(settings)
+        doctor = Doctor(services[0].rest, status, partial(_inspect_redis, settings), setup)
+        console = Console(status, doctor, local_only=setup.local)
         server = Server(
             ServerOptions(
                 host=settings.host,

@@ -43,18 +43,19 @@ class Facts:
 
 def greeting(facts: Facts) -> str:
     """Return the lines for the console."""
+    host, _, port = facts.address.rpartition(":")
+    target = f"localhost:{port}" if host in {"127.0.0.1", "localhost", "0.0.0.0", "[::]"} else facts.address
+    option = "" if target == "localhost:50051" else f" --target {target}"
+    terminal = f"{facts.command} status{option}"
     rows = [
         ("gRPC", f"{facts.address} ({facts.workers} worker{'s' * (facts.workers != 1)}{', TLS' * facts.tls})"),
-        ("HTTP", f"{facts.http}/readyz /metrics" if facts.http else ""),
+        ("status", f"{facts.http}/ (and /metrics, /readyz), or: {terminal}" if facts.http else terminal),
         ("broker", f"{facts.broker} ({'private Valkey of this machine' if facts.private else 'as configured'})"),
         ("Discord", f"{facts.discord}{' (sandbox: nothing leaves this machine)' if facts.sandbox else ''}"),
         ("bots", ", ".join(facts.bots)),
         ("log", facts.log),
     ]
     table = "\n".join(f"  {name:8}{value}" for name, value in rows if value)
-    host, _, port = facts.address.rpartition(":")
-    target = f"localhost:{port}" if host in {"127.0.0.1", "localhost", "0.0.0.0", "[::]"} else facts.address
-    option = "" if target == "localhost:50051" else f" --target {target}"
     channel = str(SANDBOX_CHANNEL) if facts.sandbox else "CHANNEL_ID"
     hints = [
         "CHANNEL_ID: in Discord, Settings > Advanced > Developer Mode, then Copy Channel ID" * (not facts.sandbox),

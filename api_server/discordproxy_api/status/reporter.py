@@ -20,6 +20,7 @@ from discordproxy_ratelimit.errors import BrokerError, BrokerUnavailable
 log = logging.getLogger(__name__)
 
 EVERY_S = 1.0
+AFTER_A_FAILURE_S = 60.0
 FRESH_S = 0.8
 """A document is shown to everybody who asks within this time."""
 
@@ -50,7 +51,11 @@ class Reporter:
     async def run(self) -> None:
         """Report until cancelled."""
         while True:
-            await self.report()
+            try:
+                await self.report()
+            except Exception:
+                log.exception("this worker's report failed; the others see an old one")
+                await asyncio.sleep(AFTER_A_FAILURE_S)
             await asyncio.sleep(EVERY_S)
 
     async def report(self) -> None:

@@ -69,6 +69,7 @@ def test_what_runs_where_and_what_to_try_first() -> None:
     assert greeting(FACTS) == (
         "Discord Proxy 2.0.0 is ready.\n"
         "  gRPC    127.0.0.1:50051 (1 worker)\n"
+        "  status  discordproxy status\n"
         "  broker  unix:///run/x/broker.sock (private Valkey of this machine)\n"
         "  Discord https://discord.com/api/v10\n"
         "  log     /x/discordproxyserver.log\n"
@@ -94,7 +95,7 @@ def test_with_the_sandbox_the_command_is_complete() -> None:
     text = greeting(facts)
     assert f'discordproxy message channel {SANDBOX_CHANNEL} "Hello, world!" --target [::1]:7\n' in text
     assert "(2 workers)" in text
-    assert "http://127.0.0.1:8/readyz /metrics" in text
+    assert "  status  http://127.0.0.1:8/ (and /metrics, /readyz), or: discordproxy status --target [::1]:7\n" in text
     assert "as configured" in text
     assert "nothing leaves this machine" in text
 
