@@ -102,7 +102,7 @@ async def _add_worker(whole: Cluster, stack: AsyncExitStack, settings: dict[str,
         client,
         prefix=whole.prefix,
         bot_id=configured.bot_id,
-        limits=Limits(global_limit=100_000),
+        limits=Limits(global_limit=100_000, degraded=configured.degraded),
         decisions=Decisions(metrics.registry),
     )
     await broker.start()

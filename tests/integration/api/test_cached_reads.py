@@ -257,6 +257,26 @@ async def test_without_the_gateway_reads_ask_discord_and_say_so(valkey, key_pref
         assert sent.message.id
 
 
+async def test_trouble_with_redis_is_no_error_of_a_read_or_a_write(own_valkey, key_prefix):
+    async with cluster(own_valkey.url, key_prefix, workers=1, degraded="local") as whole:
+        stub = whole.stubs[0]
+        await stub.GetGuild(READS["GetGuild"])
+        own_valkey.stop()
+
+        async def answered() -> bool:
+            """The broker gives up on Redis after some seconds; until then it refuses."""
+            try:
+                return (await stub.GetGuild(READS["GetGuild"], timeout=10)).freshness.source == REST
+            except grpc.aio.AioRpcError:
+                return False
+
+        await eventually(answered, within_s=60)
+        edited = await stub.EditChannel(pb.EditChannelRequest(channel_id=CHANNEL, topic="still possible"), timeout=30)
+        assert edited.channel.topic == "still possible"
+        response = await stub.GetChannel(READS["GetChannel"], timeout=30)
+        assert (response.channel.topic, response.freshness.source) == ("still possible", REST)
+
+
 async def test_the_first_call_that_gives_up_does_not_fail_the_others(cold):
     """Who asks first sends; when its caller goes away, the next one sends."""
     cold.discord.faults.add(Fault(kind="slow", method="GET", delay_s=1.0))
