@@ -11,6 +11,10 @@ LATENCY_BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_00
 CALLS, FAILURES, LATENCY, LIMITED, REQUESTS = "c:", "f:", "l:", "9:", "r"
 """Names of the counts: calls and failures by application, latencies by class, 429s by scope, requests to Discord."""
 
+MOST_APPS = 30
+OTHER = "other"
+"""What applications beyond the first `MOST_APPS` are called."""
+
 MOST_FAILURES = 20
 FAILURES_KEPT_S = 900.0
 
@@ -46,14 +50,21 @@ class Tally:
     def __init__(self) -> None:
         self.in_progress = 0
         self._counts: Counter[str] = Counter()
+        self._apps: set[str] = set()
         self._failures: OrderedDict[Failure, Seen] = OrderedDict()
 
     def ended(self, app: str, *, failed: bool, took_s: float) -> None:
         """Count a call."""
+        app = self._named(app)
         self._counts[CALLS + app] += 1
         self._counts[f"{LATENCY}{bisect_left(LATENCY_BOUNDS_MS, took_s * 1000)}"] += 1
         if failed:
             self._counts[FAILURES + app] += 1
+
+    def _named(self, app: str) -> str:
+        if len(self._apps) < MOST_APPS:
+            self._apps.add(app)
+        return app if app in self._apps else OTHER
 
     def requested(self) -> None:
         """Count a request to Discord."""

@@ -15,6 +15,9 @@ TICK_S = 5
 TICKS = 60
 """So many finished ticks are kept, and the present one."""
 
+AT_ONCE = 4
+"""Ticks that one script call reads."""
+
 VOID_S = 5.0
 """A worker that has not posted for so long is gone."""
 
@@ -51,6 +54,7 @@ class Board:
         self._link, self._tag = link, tag
         self._now_ms = now_ms
         self._seen_ms = 0
+        self._over: dict[int, dict[str, int]] = {}
 
     async def post(self, worker: str, document: bytes, counted: Mapping[str, int]) -> None:
         """Hang up a worker's document in place of its last one, and add what it has counted since to the tick.
@@ -65,17 +69,25 @@ class Board:
         self._seen_ms = await self._run("post", [tick], worker, document, kept_ms, *pairs)
 
     async def read(self) -> Notices:
-        """Return what hangs there. Raises BrokerUnavailable."""
+        """Return what hangs there. Raises BrokerUnavailable.
+
+        Ticks that are over are read once, few at a time: Redis must not be held up by whoever looks on.
+        """
         if not self._seen_ms:
             self._seen_ms = (await self._run("read", []))[0]
-        last = self._seen_ms // 1000 // TICK_S * TICK_S
-        keys = [self._tick(last - back * TICK_S) for back in range(TICKS, -1, -1)]
-        self._seen_ms, posts, ticks = await self._run("read", keys)
+        newest = self._seen_ms // 1000 // TICK_S
+        self._over = {tick: counts for tick, counts in self._over.items() if tick >= newest - TICKS}
+        missing = [tick for tick in range(newest - TICKS, newest + 1) if tick not in self._over]
+        found, posts = dict(self._over), list[bytes]()
+        for some in (missing[i : i + AT_ONCE] for i in range(0, len(missing), AT_ONCE)):
+            self._seen_ms, posts, ticks = await self._run("read", [self._tick(tick * TICK_S) for tick in some])
+            found |= {tick: _numbers(counts) for tick, counts in zip(some, ticks, strict=True)}
+        self._over = {tick: counts for tick, counts in found.items() if tick < newest - 1}  # the last may still grow
         return Notices(
             at=self._seen_ms / 1000,
             posts={worker.decode(): document for worker, document in zip(posts[::2], posts[1::2], strict=True)},
-            ticks=[_numbers(tick) for tick in ticks],
-            tick_at=last,
+            ticks=[found[tick] for tick in range(newest - TICKS, newest + 1)],
+            tick_at=newest * TICK_S,
         )
 
     def _tick(self, at_s: int) -> str:

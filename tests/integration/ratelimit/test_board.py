@@ -44,6 +44,8 @@ async def test_posts_hang_while_their_worker_lives_and_counts_add_up(valkey: str
         assert len(notices.ticks) == TICKS + 1
         assert notices.tick_at == NOON_MS // 1000 + TICK_S
         assert (await boards[3].read()).posts == {"b": b"newer"}
+        again = await boards[2].read()  # most of it is remembered
+        assert (again.ticks, again.posts) == (notices.ticks, {"b": b"newer"})
         await boards[3].post("b", b"", {})
         assert (await boards[3].read()).posts == {}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from discordproxy_api.tally import FAILURES_KEPT_S, LATENCY_BOUNDS_MS, MOST_FAILURES, Failure, Tally
+from discordproxy_api.tally import FAILURES_KEPT_S, LATENCY_BOUNDS_MS, MOST_APPS, MOST_FAILURES, OTHER, Failure, Tally
 
 
 def test_counts_are_taken_once_and_can_be_given_back() -> None:
@@ -25,6 +25,15 @@ def test_a_latency_falls_into_the_class_it_does_not_exceed(took_s: float, index:
     tally.ended("a", failed=False, took_s=took_s)
     assert tally.take()[f"l:{index}"] == 1
     assert index <= len(LATENCY_BOUNDS_MS)
+
+
+def test_callers_cannot_make_more_and_more_names() -> None:
+    tally = Tally()
+    for number in range(1000):
+        tally.ended(f"app{number}", failed=True, took_s=0.1)
+    taken = tally.take()
+    assert len(taken) == 2 * (MOST_APPS + 1) + 1
+    assert taken[f"c:{OTHER}"] == 1000 - MOST_APPS
 
 
 def test_failures_of_a_kind_are_one_line_and_lines_are_few() -> None:
