@@ -8,7 +8,7 @@ import pytest
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_sandbox.faults import Fault
-from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID, MEMBERS, THREAD_ID, USER_ID, nth
+from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID, MEMBERS, THREAD_ID, USER_ID, add_guilds, nth
 from fakes.cluster import cluster
 from fakes.eventually import eventually
 from fakes.random_writes import Writer
@@ -126,6 +126,20 @@ async def test_members_by_role(warm, cold):
     request.fresh = True
     fresh = await warm.stubs[0].ListGuildMembers(request)
     assert [each.user.id for each in cached.members] == [OWNER, USER] == [each.user.id for each in fresh.members]
+
+
+async def test_a_long_list_is_whole_and_in_order_and_searched_for_a_role_to_its_end(cold):
+    (large,) = add_guilds(cold.discord.world, 1, 1100)
+    last = int(max(cold.discord.world.guilds[large].members, key=int))
+    role_id = (await cold.stubs[0].CreateRole(pb.CreateRoleRequest(guild_id=int(large), name="last"))).role.id
+    await cold.stubs[0].AddMemberRole(pb.MemberRoleRequest(guild_id=int(large), user_id=last, role_id=role_id))
+    page = await cold.stubs[0].ListGuildMembers(pb.ListGuildMembersRequest(guild_id=int(large), limit=1000))
+    ids = [each.user.id for each in page.members]
+    assert (len(ids), ids) == (1000, sorted(ids))
+    assert {each.guild_id for each in page.members} == {int(large)}
+    request = pb.ListGuildMembersRequest(guild_id=int(large), limit=5, role_id=role_id)
+    (found,) = (await cold.stubs[0].ListGuildMembers(request)).members
+    assert found.user.id == last
 
 
 async def test_voice_states(warm):
