@@ -104,6 +104,7 @@ class Connection:
             return None
         reading = asyncio.create_task(self._read(self.socket))
         writing = asyncio.create_task(self.writer.run())
+        watching = asyncio.create_task(self.socket.watch())
         reporting = asyncio.create_task(self._report())
         chunking = asyncio.create_task(self._chunk(self.socket))
         try:
@@ -111,7 +112,7 @@ class Connection:
             return await self._finish(self.socket, reading, writing, over)
         finally:
             self.drained = writing.done() and not writing.cancelled() and writing.exception() is None
-            await end(reading, writing, reporting, chunking)
+            await end(reading, writing, watching, reporting, chunking)
 
     async def close(self) -> None:
         """Close the socket so that the session stays for a successor; nothing happens if that was done."""

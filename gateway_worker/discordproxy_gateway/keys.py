@@ -40,6 +40,11 @@ class Keys:
         """Pub/sub channel on which a holder announces that it let go."""
         return f"{self.tag}:gw:free:{slot}"
 
+    @property
+    def division(self) -> str:
+        """Number of shards of whoever leads any of them; lives as long as their leases."""
+        return f"{self.tag}:gw:division"
+
     def fence(self, slot: Slot) -> str:
         """Counter of the holders; must never expire."""
         return f"{self.tag}:gw:fence:{slot}"

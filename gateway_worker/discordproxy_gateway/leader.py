@@ -51,8 +51,8 @@ class Lease:
             RedisError, OSError: nobody knows; the lease runs on until `require` says otherwise.
         """
         asked_at = asyncio.get_running_loop().time()
-        key = self._keys.lease(self.slot)
-        if not await self._scripts.run("renew_lease", [key], [self._owner, _ms(self._lease_s)]):
+        keys = [self._keys.lease(self.slot), self._keys.division]
+        if not await self._scripts.run("renew_lease", keys, [self._owner, _ms(self._lease_s), self.slot.shard_count]):
             self.lost.set()
             raise LeaseLostError
         self.extend(asked_at)
@@ -88,28 +88,42 @@ class Leader:
         self._keys = keys
         self._slot = slot
         self._lease_s = lease_s
+        self._others = ""  # with how many shards the bot runs
 
     async def lead(self) -> Lease:
         """Return a lease once nobody else holds one. Cancelling gives up waiting; a lease just taken runs out."""
         owner = secrets.token_hex(8)  # a new name per term: an old lease of ours is nobody's
-        standing_by = False
+        told = ""
         while True:
             lease, free_in_s = await self._try(owner)
             if lease is not None:
                 return lease
-            if not standing_by:
-                log.info("standing by: another gateway worker holds shard %s", self._slot)
-                standing_by = True
+            if told != self._others:
+                told = self._others
+                self._tell()
             await self._sleep(free_in_s)
+
+    def _tell(self) -> None:
+        if self._others == str(self._slot.shard_count):
+            log.info("standing by: another gateway worker holds shard %s", self._slot)
+        else:
+            log.error(
+                "standing by: another gateway worker runs this bot with %s shards, or did a moment ago; this one is "
+                "to run it with %d; set DISCORDPROXY_SHARDS alike, and stop the others before you change it",
+                self._others,
+                self._slot.shard_count,
+            )
 
     async def _try(self, owner: str) -> tuple[Lease | None, float]:
         asked_at = asyncio.get_running_loop().time()
-        keys = [self._keys.lease(self._slot), self._keys.fence(self._slot)]
+        keys = [self._keys.lease(self._slot), self._keys.fence(self._slot), self._keys.division]
+        arguments = [owner, _ms(self._lease_s), self._slot.shard_count]
         try:
-            fence, ms = await self._scripts.run("acquire_lease", keys, [owner, _ms(self._lease_s)])
+            fence, ms, shards = await self._scripts.run("acquire_lease", keys, arguments)
         except (RedisError, OSError) as error:
             log.warning("cannot ask for the lease of shard %s: %s", self._slot, type(error).__name__)
             return None, 1.0
+        self._others = shards.decode()
         if not fence:
             return None, max(ms, 1) / 1000
         lease = Lease(self._scripts, self._keys, self._slot, owner=owner, fence=fence, lease_s=self._lease_s)
@@ -119,6 +133,9 @@ class Leader:
     async def _sleep(self, free_in_s: float) -> None:
         """Wait until the holder announces its leave, or until its lease must have run out."""
         until = asyncio.get_running_loop().time() + min(free_in_s, _LONGEST_SLEEP_S)
+        if self._others != str(self._slot.shard_count):  # nobody announces that all of them have left
+            await asyncio.sleep(min(free_in_s, _LONGEST_SLEEP_S))
+            return
         try:
             await self._hear_release(until)
         except (RedisError, OSError):

@@ -5,6 +5,8 @@ Private names of discord.py that are touched here are pinned by tests/contract/t
 
 import asyncio
 import contextlib
+import random
+import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from urllib.parse import quote
 import aiohttp
 import discord
 import yarl
-from discord.gateway import DiscordWebSocket, ReconnectWebSocket
+from discord.gateway import DiscordWebSocket, KeepAliveHandler, ReconnectWebSocket
 from discord.http import Route
 
 from discordproxy_gateway.dispatch import Dispatch
@@ -26,6 +28,9 @@ HANDSHAKE_S = 30.0
 
 CLOSE_S = 1.0
 """Bound of waiting for Discord to confirm a close."""
+
+SILENCE_S = 60.0
+"""A connection on which nothing came for so long is dead: a heartbeat was due meanwhile, and with it an answer."""
 
 CALLBACK_S = 3.0
 """Discord takes no first response later than that."""
@@ -84,9 +89,10 @@ class Bot(discord.Client):
     Args:
         intents: the number Discord takes.
         rest_url: base of Discord's REST API, version included.
+        silence_s: after this time without a word a connection counts as dead.
     """
 
-    def __init__(self, *, intents: int, rest_url: str) -> None:
+    def __init__(self, *, intents: int, rest_url: str, silence_s: float = SILENCE_S) -> None:
         Route.BASE = rest_url
         flags = discord.Intents.none()
         flags.value = intents
@@ -96,6 +102,7 @@ class Bot(discord.Client):
             max_messages=None,
             chunk_guilds_at_startup=False,
             member_cache_flags=discord.MemberCacheFlags.none(),
+            heartbeat_timeout=silence_s,
         )
         self.recorder = Recorder()
         self._callbacks: aiohttp.ClientSession | None = None
@@ -152,6 +159,8 @@ class Bot(discord.Client):
 class Socket(DiscordWebSocket):
     """Passes every event on, and counts in heartbeats only what has been stored."""
 
+    _first_beat: asyncio.Task[None] | None = None
+    _silence_s = SILENCE_S
     _stored: int | None = None
     _received: int | None = None
     _reading = False
@@ -192,6 +201,35 @@ class Socket(DiscordWebSocket):
             if not first:  # the thread is created with a time in it, which is no answer yet
                 await self.link.alive(self._keep_alive.latency)
 
+    async def send_as_json(self, data: Any) -> None:
+        """Send a message; the first heartbeat, for which the library is in a hurry, waits a part of the interval.
+
+        Discord wants a random part (gateway, sending heartbeats): after an outage everybody connects at once.
+        """
+        if data.get("op") == self.HEARTBEAT and self._first_beat is None and self._keep_alive is not None:
+            self._first_beat = asyncio.create_task(self._beat_later(self._keep_alive), name="gateway-first-beat")
+            return
+        await super().send_as_json(data)
+
+    async def _beat_later(self, keep_alive: KeepAliveHandler) -> None:
+        await asyncio.sleep(random.random() * (keep_alive.interval or 0.0))  # noqa: S311 - spreads load
+        keep_alive._last_send = time.perf_counter()  # noqa: SLF001 - pinned
+        with contextlib.suppress(discord.ConnectionClosed, OSError):
+            await super().send_as_json(keep_alive.get_payload())
+
+    def trust_the_watch(self) -> None:
+        """Read without a time limit from now on: one for each message costs more than reading it. See `watch`."""
+        self._silence_s, self._max_heartbeat_timeout = self._max_heartbeat_timeout, 0.0
+
+    async def watch(self) -> None:
+        """Close the connection once nothing has come for too long; reading ends with it."""
+        while (keep_alive := self._keep_alive) is not None:
+            left_s = keep_alive._last_recv + self._silence_s - time.perf_counter()  # noqa: SLF001 - pinned
+            if left_s <= 0:
+                await self.leave()
+                return
+            await asyncio.sleep(left_s)
+
     async def resume(self) -> None:
         """Send RESUME, unless the lease was lost while the socket was opened."""
         self.link.resuming()
@@ -199,6 +237,8 @@ class Socket(DiscordWebSocket):
 
     async def leave(self, code: int = HAND_OVER) -> None:
         """Close with `code`; a peer that does not confirm in time is left without a word."""
+        if self._first_beat is not None:
+            self._first_beat.cancel()
         with contextlib.suppress(TimeoutError, OSError, discord.ConnectionClosed):
             async with asyncio.timeout(CLOSE_S):
                 await self.close(code)
@@ -214,7 +254,7 @@ async def connect(bot: Bot, link: Link, *, shard_id: int, gateway: str, session:
     context = _opening.set(opening)
     try:
         async with asyncio.timeout(HANDSHAKE_S):
-            return await Socket.from_client(
+            socket = await Socket.from_client(
                 bot,
                 gateway=yarl.URL(session.resume_url if session else gateway),
                 shard_id=shard_id,
@@ -222,6 +262,8 @@ async def connect(bot: Bot, link: Link, *, shard_id: int, gateway: str, session:
                 sequence=session.sequence if session else None,
                 resume=session is not None,
             )
+            socket.trust_the_watch()
+            return socket
     except BaseException:
         if opening.socket is not None:
             await opening.socket.leave()

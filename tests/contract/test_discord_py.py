@@ -3,6 +3,7 @@
 A new minor version is taken only when these pass on it; each says what moved.
 """
 
+import asyncio
 import inspect
 import warnings
 
@@ -82,6 +83,10 @@ def test_the_heartbeat_asks_the_socket_for_its_sequence():
     assert "self.ws.sequence" in inspect.getsource(KeepAliveHandler.get_payload)
     assert "_last_ack" in inspect.getsource(KeepAliveHandler.ack)
     assert "latency" in inspect.getsource(KeepAliveHandler.ack)
+    for name in ("_last_send", "interval", "heartbeat_timeout: float = ws._max_heartbeat_timeout"):
+        assert f"{name}" in inspect.getsource(KeepAliveHandler.__init__), f"{name} moved"
+    assert "_last_recv" in inspect.getsource(KeepAliveHandler.tick)
+    assert "receive(timeout=self._max_heartbeat_timeout)" in inspect.getsource(DiscordWebSocket.poll_event)
 
 
 def test_names_of_the_client(bot):
@@ -131,8 +136,37 @@ async def test_events_arrive_in_order_with_their_sequence(bot, fake):
         await socket.poll_event()
     assert link.events == [("READY", 1), ("GUILD_CREATE", 2), ("SOMETHING_NEW", 3)]
     assert link.identifies == 1
-    assert link.acks == 1  # of the heartbeat that answers HELLO
+    assert link.acks == 0  # the first heartbeat takes its time
     await socket.leave()
+
+
+async def test_the_first_heartbeat_comes_within_the_first_interval_and_is_answered():
+    async with FakeGateway(heartbeat_s=5.0) as fake:
+        bot = pump.Bot(intents=INTENTS, rest_url=fake.rest_url)
+        await bot.log_in(TOKEN)
+        link = Recording()
+        socket = await pump.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
+        async with asyncio.timeout(30):
+            while not link.acks:
+                await socket.poll_event()
+        assert socket._keep_alive.latency < 5
+        await socket.leave()
+        await bot.close()
+
+
+async def test_a_silent_connection_is_left(fake):
+    """Reading has no time limit of its own; the watch ends it, and the session can be resumed."""
+    bot = pump.Bot(intents=INTENTS, rest_url=fake.rest_url, silence_s=0.3)
+    await bot.log_in(TOKEN)
+    socket = await pump.connect(bot, Recording(), shard_id=0, gateway=gateway_of(fake), session=None)
+    watching = asyncio.create_task(socket.watch())
+    async with asyncio.timeout(30):
+        with pytest.raises(ReconnectWebSocket) as error:
+            await read(socket)
+        await watching
+    assert error.value.resume
+    assert fake.close_codes == [4000]
+    await bot.close()
 
 
 async def test_heartbeats_confirm_only_what_is_stored(bot, fake):

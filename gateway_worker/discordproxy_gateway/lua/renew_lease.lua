@@ -1,8 +1,9 @@
 -- Prolong a lease that is still ours. A lease that is gone is never taken back here: a new term needs a new fence.
--- KEYS[1] lease hash
--- ARGV[1] owner, ARGV[2] lease_ms
+-- KEYS[1] lease hash, KEYS[2] number of shards of all who lead
+-- ARGV[1] owner, ARGV[2] lease_ms, ARGV[3] number of shards
 -- returns 1 when prolonged, 0 when lost; O(1)
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then
   return 0
 end
+redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[2])
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])

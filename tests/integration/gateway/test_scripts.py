@@ -12,6 +12,7 @@ from discordproxy_gateway.keys import Slot
 from discordproxy_gateway.leader import Leader
 from discordproxy_gateway.scripts import Scripts, source
 from discordproxy_gateway.writes import pack
+from fakes.eventually import eventually
 from fakes.redis_servers import blocking
 
 SLOT = Slot(0, 1)
@@ -103,6 +104,7 @@ async def test_every_key_of_a_script_is_in_one_slot(keys):
         keys.guilds, keys.channel_index, keys.user, keys.identify_budget, keys.identify_gate(0), keys.awaited(SLOT),
         keys.wanted_members(SLOT), keys.interaction(1), keys.fatal, keys.shard_count, keys.lease_channel(SLOT),
         keys.overlay_channel_index,
+        keys.division,
     ]  # fmt: skip
     assert {re.search(r"\{(.*?)\}", key)[1] for key in every} == {keys.tag.strip("{}")}
     assert len(set(every)) == len(every)
@@ -139,6 +141,20 @@ class TestLease:
         assert second.fence == 2
         await second.release()
 
+    async def test_nobody_leads_who_divides_the_bot_differently(self, leader, scripts, keys, redis, caplog):
+        first = await leader(lease_s=60).lead()
+        other = Leader(scripts, keys, Slot(0, 2), lease_s=60)
+        waiting = asyncio.create_task(other.lead())
+        await eventually(lambda: "runs this bot with 1 shards" in caplog.text)
+        assert not waiting.done()
+        await first.release()
+        waiting.cancel()
+        await redis.delete(keys.division)  # as it ends by itself, a lease later
+        second = await other.lead()
+        await second.renew()
+        assert await redis.get(keys.division) == b"2"
+        await second.release()
+
     async def test_a_lease_that_ran_out_is_not_taken_back(self, leader, redis, keys):
         lease = await leader().lead()
         await redis.delete(keys.lease(SLOT))
@@ -171,7 +187,6 @@ class TestIndex:
     @given(steps=st.lists(st.tuples(st.booleans(), st.lists(ids, min_size=1, max_size=400, unique=True)), max_size=8))
     def test_holds_exactly_the_ids_in_order(self, valkey, key_prefix, steps):
         import uuid
-
 
         with blocking(valkey) as client:
             script = client.register_script(source("fenced"))
