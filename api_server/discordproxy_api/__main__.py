@@ -98,7 +98,7 @@ async def wired(
         tracing: None for no traces.
     """
     drain, contract, first = Drain(), load_contract(), backends[0]
-    bots = tuple(backend.bot.name for backend in backends)
+    bots = tuple(backend.bot.name for backend in backends if backend.bot.name)
     path = settings.keys_file
     gate = Gate(None if path is None else watch_keys(path, rpcs=tuple(contract), bots=bots), metrics)
     tls = _tls(settings)
@@ -216,6 +216,8 @@ async def run(settings: ApiSettings) -> None:
     check_listening(settings.host, knows_callers=settings.knows_callers, allow_anonymous=settings.allow_anonymous)
     if text := concern(settings.host, keys=settings.keys_file is not None, encrypted=settings.tls_cert is not None):
         log.warning("%s", text)
+    if len(settings.all_bots) > 1 and settings.keys_file is None:
+        log.warning("all callers get the first of several bots: only keys select one; set DISCORDPROXY_KEYS_FILE")
     metrics = Metrics()
     stop, now = asyncio.Event(), asyncio.Event()
 

@@ -120,7 +120,7 @@ async def _run(settings: ApiSettings, level: str, log_file: Path, *, sandbox: bo
         broker=child("broker", "discordproxy_ratelimit"),
         gateways=[
             child(name, "discordproxy_gateway", environment={**environment, **own}, parks_after_s=parks_after_s)
-            for name, own, parks_after_s in _gateways(settings)
+            for name, own, parks_after_s in gateways(settings)
         ],
         workers=[
             child(f"api.{number}", "discordproxy_api", environment={**environment, "DISCORDPROXY_WORKER": str(number)})
@@ -139,7 +139,7 @@ async def _run(settings: ApiSettings, level: str, log_file: Path, *, sandbox: bo
     return _fail(ended.line.removeprefix("ERROR: ") or f"{ended.name} ended with status {ended.status}", ended.status)
 
 
-def _gateways(settings: ApiSettings) -> list[tuple[str, dict[str, str], float]]:
+def gateways(settings: ApiSettings) -> list[tuple[str, dict[str, str], float]]:
     """Return name, environment and patience for the gateway of each bot.
 
     Where there are several, one that Discord refuses does not take the others' server down.

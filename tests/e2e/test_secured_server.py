@@ -1,8 +1,6 @@
 """A server as an operator secures it: TLS, keys made by the command, two bots, an audit log; nothing secret leaks."""
 
 import signal
-import ssl
-import urllib.request
 from pathlib import Path
 
 import grpc
@@ -15,7 +13,7 @@ from discordproxy_ratelimit.embedded import folder_of
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.certificates import Authority
 from fakes.deployment import CHANNEL, Server, left_running
-from fakes.process import Process, children_of, visible
+from fakes.process import children_of, visible
 
 FIRST = "MTAwMDAwMDAwMDAwMDAwMDAx.GaBcDe.c4nary-of-the-first-bot"
 SECOND = "MTAwMDAwMDAwMDAwMDAwMDAy.GaBcDe.c4nary-of-the-second-bot"
@@ -96,10 +94,7 @@ def corp_name(keys: Path) -> str:
 
 
 async def accounts(settings: dict[str, str]) -> set[str]:
-    """Bots that have limits of their own in Redis."""
+    """Bots that have buckets of their own in Redis."""
     folder = Path(settings["XDG_RUNTIME_DIR"]) / "discordproxy" / folder_of(FIRST).name
-    client = redis.asyncio.Redis.from_url(f"unix://{folder}/broker.sock", decode_responses=True)
-    async with client:
-        return {key.partition(":")[2].partition("}")[0] async for key in client.scan_iter("{dp:*}:rl:g")} - {
-            "ip:default"
-        }
+    async with redis.asyncio.Redis.from_url(f"unix://{folder}/broker.sock", decode_responses=True) as client:
+        return {key.partition(":")[2].partition("}")[0] async for key in client.scan_iter("{dp:1*}:rl:b*")}

@@ -2,7 +2,8 @@
 
 import pytest
 
-from discordproxy_api.launch import FAILED, Options, launch
+from discordproxy_api.launch import FAILED, UP_AFTER_S, Options, gateways, launch
+from discordproxy_api.settings import ApiSettings
 
 
 @pytest.mark.parametrize("port", ["99999", "0", "x", "-1"])
@@ -11,3 +12,14 @@ def test_a_port_that_is_none(monkeypatch, capsys, tmp_path, port):
     monkeypatch.setenv("DISCORD_BOT_TOKEN", "")
     assert launch(Options(tmp_path, None, "CRITICAL", "always")) == FAILED
     assert capsys.readouterr().err == f"ERROR: SANDBOX_PORT is {port!r}: a number from 1 to 65535 is needed\n"
+
+
+def test_each_bot_has_a_gateway_and_one_that_is_refused_takes_no_other_down(tmp_path):
+    one = ApiSettings(DISCORD_BOT_TOKEN="t")
+    assert gateways(one) == [("gateway", {}, UP_AFTER_S)]
+    path = tmp_path / "bots.toml"
+    path.write_text('[[bots]]\nname = "a"\ntoken = "x"\n[[bots]]\nname = "b"\ntoken = "y"\n')
+    assert gateways(ApiSettings(bots=path)) == [
+        ("gateway.a", {"DISCORDPROXY_BOT": "a"}, 0.0),
+        ("gateway.b", {"DISCORDPROXY_BOT": "b"}, 0.0),
+    ]
