@@ -89,7 +89,9 @@ def test_a_forwarded_message_reaches_the_channel_it_comes_from():
 
 def test_every_rpc_has_a_reach_that_can_be_judged():
     """An RPC that a key for some places could never use is a decision, not an accident."""
-    unplaced = {name for name, rpc in CONTRACT.items() if not rpc.streaming and reach_of(rpc)(rpc.request_type()).unplaced}
+    unplaced = {
+        name for name, rpc in CONTRACT.items() if not rpc.streaming and reach_of(rpc)(rpc.request_type()).unplaced
+    }
     assert unplaced <= {"ListGuilds", "DeleteInvite", "DeleteWebhook", "Request"}, unplaced
 
 
