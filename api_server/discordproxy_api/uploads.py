@@ -8,7 +8,7 @@ A declared upload waits for room before it is received; an undeclared one that f
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from grpc import StatusCode
@@ -22,8 +22,12 @@ DECLARED = "x-discordproxy-upload-bytes"
 SMALL = 256 * 1024
 """Requests up to this size are not counted: there is no point in making a text message wait."""
 
-QUICK_S = 0.25
-"""A request that needs longer to arrive is large, or its sender slow."""
+PROMPT_S = 0.05
+"""A request that needs longer to arrive is large, or its sender slow: only few of those may arrive at a time. Before,
+memory is bounded by what a network carries in this time, and whoever never sends anything takes nobody's place."""
+
+_LATE_S = 0.01
+_MOST_EXTENSIONS = 10
 
 Read = Callable[[], Awaitable[bytes | None]]
 
@@ -34,13 +38,15 @@ class UploadLimits:
 
     Attributes:
         held_bytes: large requests in memory, from arrival to answer.
-        quick: requests that may arrive at the same time.
-        slow: requests beyond those that may take longer than `QUICK_S` to arrive.
+        announced: declared uploads that may arrive at the same time.
+        arriving: other requests that may arrive at the same time.
+        slow: of those, how many may take longer than `PROMPT_S`.
         receive_timeout_s: longest time from permission to arrival.
     """
 
     held_bytes: int = 96 * 1024 * 1024
-    quick: int = 4
+    announced: int = 4
+    arriving: int = 256
     slow: int = 4
     receive_timeout_s: float = 60.0
 
@@ -77,7 +83,8 @@ class Uploads:
         self._metrics = metrics
         self._held = 0
         self._slow = 0
-        self._quick = asyncio.Semaphore(limits.quick)
+        self._announced = asyncio.Semaphore(limits.announced)
+        self._arriving = asyncio.Semaphore(limits.arriving)
         self._line: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @asynccontextmanager
@@ -96,7 +103,7 @@ class Uploads:
         if reserved:
             await self._wait_for_room(reserved)
         try:
-            received = Received(await self._arrive(read))
+            received = Received(await (self._arrive_announced(read) if declared else self._arrive(read)))
             missing = received.size - declared
             if missing > SMALL:
                 if not self._has_room(missing):
@@ -108,33 +115,33 @@ class Uploads:
         finally:
             self._release(reserved)
 
+    async def _arrive_announced(self, read: Read) -> bytes | None:
+        async with AsyncExitStack() as stack:
+            async with self._drain.interruptible():
+                await stack.enter_async_context(self._announced)
+            try:
+                async with asyncio.timeout(self._limits.receive_timeout_s):
+                    return await read()
+            except TimeoutError:
+                raise self._late() from None
+
     async def _arrive(self, read: Read) -> bytes | None:
-        loop = asyncio.get_running_loop()
-        limit = asyncio.timeout(self._limits.receive_timeout_s)
-        slow = False
+        async with self._arriving:
+            patience = _Patience(self._limits.receive_timeout_s, self._may_be_slow)
+            try:
+                async with patience.limit:
+                    return await read()
+            except TimeoutError:
+                raise (self._late() if patience.is_slow else _full()) from None
+            finally:
+                patience.end()
+                self._slow -= patience.is_slow
 
-        def is_slow() -> None:
-            nonlocal slow
-            if self._slow >= self._limits.slow:
-                limit.reschedule(loop.time())
-                return
-            slow = True
-            self._slow += 1
-            self._quick.release()
-
-        await self._quick.acquire()
-        timer = loop.call_later(QUICK_S, is_slow)
-        try:
-            async with limit:
-                return await read()
-        except TimeoutError:
-            raise (self._late() if slow else _full()) from None
-        finally:
-            timer.cancel()
-            if slow:
-                self._slow -= 1
-            else:
-                self._quick.release()
+    def _may_be_slow(self) -> bool:
+        if self._slow >= self._limits.slow:
+            return False
+        self._slow += 1
+        return True
 
     def _late(self) -> ApiError:
         text = f"The request did not arrive within {self._limits.receive_timeout_s:.0f} s."
@@ -183,6 +190,41 @@ class Uploads:
             if not room.done():
                 self._count(size)
                 room.set_result(None)
+
+
+class _Patience:
+    """How long one request may take to arrive: `PROMPT_S`, or all the time there is when `may_be_slow` grants it.
+
+    Attributes:
+        limit: runs around the reception.
+        is_slow: whether it was granted.
+    """
+
+    def __init__(self, longest_s: float, may_be_slow: Callable[[], bool]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._may_be_slow = may_be_slow
+        self._extensions = 0
+        self.limit = asyncio.timeout(longest_s)
+        self.is_slow = False
+        self._wait()
+
+    def end(self) -> None:
+        """The request is here, or never will be."""
+        self._timer.cancel()
+
+    def _wait(self) -> None:
+        self._due = self._loop.time() + PROMPT_S
+        self._timer = self._loop.call_at(self._due, self._over)
+
+    def _over(self) -> None:
+        late = self._loop.time() - self._due > _LATE_S  # then the request may be here and not have been looked at
+        if late and self._extensions < _MOST_EXTENSIONS:
+            self._extensions += 1
+            self._wait()
+            return
+        self.is_slow = self._may_be_slow()
+        if not self.is_slow:
+            self.limit.reschedule(self._loop.time())
 
 
 def _full() -> ApiError:

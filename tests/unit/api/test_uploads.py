@@ -1,6 +1,7 @@
 """The gate for large requests: who is received, who waits, who is refused, and that every byte is given back."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -17,7 +18,7 @@ BUDGET = 2 * LARGE + 2 * SMALL
 class Gate:
     def __init__(self, **limits) -> None:
         self.drain, self.metrics = Drain(), Metrics()
-        values = {"held_bytes": BUDGET, "quick": 2, "slow": 1, **limits}
+        values = {"held_bytes": BUDGET, "announced": 2, "arriving": 2, "slow": 1, **limits}
         self.uploads = Uploads(UploadLimits(**values), drain=self.drain, metrics=self.metrics)
 
     @property
@@ -171,8 +172,8 @@ async def test_the_drain_ends_several_waits_in_the_same_moment():
 
 
 async def test_slow_senders_do_not_keep_others_out(monkeypatch):
-    monkeypatch.setattr(module, "QUICK_S", 0.01)
-    gate, done, arrived = Gate(quick=1, slow=1), asyncio.Event(), asyncio.Event()
+    monkeypatch.setattr(module, "PROMPT_S", 0.01)
+    gate, done, arrived = Gate(arriving=3, slow=1), asyncio.Event(), asyncio.Event()
 
     async def slowly():
         await arrived.wait()
@@ -188,19 +189,52 @@ async def test_slow_senders_do_not_keep_others_out(monkeypatch):
 
 
 async def test_a_request_that_never_arrives_is_given_up(monkeypatch):
-    monkeypatch.setattr(module, "QUICK_S", 0.01)
+    monkeypatch.setattr(module, "PROMPT_S", 0.01)
     gate = Gate(receive_timeout_s=0.01)
     with pytest.raises(ApiError, match="did not arrive"):
         await gate.hold(1, asyncio.Event(), read=asyncio.Event().wait)
 
 
 async def test_a_cancelled_reception_frees_its_place():
-    gate = Gate(quick=1)
-    task = gate.start(1, asyncio.Event(), read=asyncio.Event().wait)
-    await settle()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    await gate.hold(1, _set_event())
+    gate = Gate(arriving=1, announced=1)
+    for declared in (0, LARGE):
+        task = gate.start(1, asyncio.Event(), read=asyncio.Event().wait, declared=declared)
+        await settle()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await gate.hold(1, _set_event(), declared=declared)
+    assert gate.held == 0
+
+
+async def test_a_declared_upload_may_take_its_time_while_slow_senders_fill_their_places(monkeypatch):
+    monkeypatch.setattr(module, "PROMPT_S", 0.01)
+    gate, done, arrived = Gate(slow=1), asyncio.Event(), asyncio.Event()
+
+    async def slowly():
+        await arrived.wait()
+        return b"x"
+
+    undeclared = gate.start(1, done, read=slowly)
+    declared = gate.start(1, done, read=slowly, declared=LARGE)
+    done_first, _ = await asyncio.wait({undeclared, declared}, timeout=0.1)
+    assert not done_first
+    await asyncio.gather(undeclared, declared, _set(done), _set(arrived))
+    assert gate.held == 0
+
+
+async def test_a_loop_that_was_busy_does_not_take_a_request_for_slow(monkeypatch):
+    monkeypatch.setattr(module, "PROMPT_S", 0.001)
+    gate, arrived = Gate(slow=0), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    async def arrives():
+        loop.call_soon(time.sleep, 0.05)
+        loop.call_later(0.002, arrived.set)
+        await arrived.wait()
+        return b"x"
+
+    monkeypatch.setattr(module, "PROMPT_S", 0.001)
+    await gate.hold(1, _set_event(), read=arrives)
 
 
 def _set_event():
