@@ -109,8 +109,9 @@ async def wired(
     async with AsyncExitStack() as stack:
         services = [await stack.enter_async_context(bot_service(backend, common)) for backend in backends]
         health = Health({"broker": partial(_broker_answers, first.broker), **probes}, metrics)
-        reporter = Reporter(first.broker, metrics, number=settings.worker, state=partial(_state, drain, health))
-        status = Status(first.broker, first.gateway.events.state)
+        brokers = {backend.bot.name: backend.broker for backend in backends}
+        reporter = Reporter(brokers, metrics, number=settings.worker, state=partial(_state, drain, health))
+        status = Status(brokers, {backend.bot.name: backend.gateway.events.state for backend in backends})
         setup = _setup(settings)
         doctor = Doctor(services[0].rest, status, partial(_inspect_redis, settings), setup)
         console = Console(status, doctor, local_only=setup.local)
@@ -119,6 +120,7 @@ async def wired(
                 host=settings.host,
                 port=settings.port,
                 max_message_bytes=settings.max_message_bytes,
+                max_connections=settings.max_connections,
                 reflection=settings.reflection,
                 drain_timeout_s=settings.drain_timeout,
                 lame_duck_s=settings.lame_duck,

@@ -17,24 +17,34 @@ def problems_of(document: dict[str, Any]) -> list[str]:
         for worker in document["workers"]
         if worker["state"] != "serving"
     ]
-    circuit, gateway = document["circuit"], document["gateway"]
+    circuit = document["circuit"]
     if circuit["state"] != "closed":
         found.append(f"The circuit is {circuit['state'].replace('_', ' ')}: Discord blocks the proxy's address.")
-    if document["global"]["blocked_for_s"] > 0:
-        seconds = duration(document["global"]["blocked_for_s"])
-        found.append(f"Discord's global limit was hit; nothing is sent for {seconds}.")
-    if gateway["failure"]:
-        found.append(gateway["failure"])
-    elif not gateway["ready"]:
-        found.append("The gateway is not connected: messages are sent, but caches and events stand still.")
+    for bot in document["bots"]:
+        found += [f"{_of(bot)}{problem}" for problem in _problems_of_bot(bot)]
     return found
+
+
+def _of(bot: dict[str, Any]) -> str:
+    return f"Bot {bot['bot']}: " if bot["bot"] else ""
+
+
+def _problems_of_bot(bot: dict[str, Any]) -> Iterator[str]:
+    blocked_for_s, gateway = bot["global"]["blocked_for_s"], bot["gateway"]
+    if blocked_for_s > 0:
+        yield f"Discord's global limit was hit; nothing is sent for {duration(blocked_for_s)}."
+    if gateway["failure"]:
+        yield gateway["failure"]
+    elif not gateway["ready"]:
+        yield "The gateway is not connected: messages are sent, but caches and events stand still."
 
 
 def text_of(document: dict[str, Any]) -> Iterator[str]:
     """Yield the lines; problems are left to the caller."""
     yield from _overview(document)
     yield from _workers(document)
-    yield from _gateway(document["gateway"])
+    for bot in document["bots"]:
+        yield from _gateway(_of(bot), bot["gateway"])
     yield from _buckets(document["buckets"])
     yield from _apps(document)
     yield from _errors(document["errors"])
@@ -62,8 +72,10 @@ def _overview(document: dict[str, Any]) -> Iterator[str]:
     oldest = max((bucket["oldest_s"] for bucket in document["buckets"]), default=0.0)
     waits = f", the oldest for {duration(oldest)}" if document["waiting"] else ""
     yield f"  waiting  {_number(document['waiting'], 'call')}{waits}"
-    limit, circuit = document["global"], document["circuit"]
-    yield f"  global   {limit['taken']} of {limit['limit']} slots taken, {limit['waiting']} waiting for one"
+    for bot in document["bots"]:
+        limit, of = bot["global"], f" ({bot['bot']})" if bot["bot"] else ""
+        yield f"  global   {limit['taken']} of {limit['limit']} slots taken, {limit['waiting']} waiting for one{of}"
+    circuit = document["circuit"]
     used = f"{circuit['invalid']} of {circuit['invalid_limit']} invalid requests in ten minutes"
     yield f"  circuit  {circuit['state'].replace('_', ' ')}, {used}"
     if document["limited"]:
@@ -89,10 +101,10 @@ def _workers(document: dict[str, Any]) -> Iterator[str]:
         yield f"  {name:32} {worker['state']:11} {busy}, up {up}, {worker['rss_mib']:.0f} MiB, {worker['version']}"
 
 
-def _gateway(gateway: dict[str, Any]) -> Iterator[str]:
+def _gateway(of: str, gateway: dict[str, Any]) -> Iterator[str]:
     left = gateway["identifies_left"]
     sessions = "" if left is None else f", {left} new sessions left today"
-    yield f"Gateway: {_number(gateway['guilds'], 'server')} in the cache{sessions}"
+    yield f"{of}Gateway: {_number(gateway['guilds'], 'server')} in the cache{sessions}"
     for shard in gateway["shards"]:
         state = shard["state"] if shard["held"] else "no leader"
         facts = [f"led by {shard['leader']}"] if shard["held"] else []
@@ -109,7 +121,7 @@ def _buckets(buckets: list[dict[str, Any]]) -> Iterator[str]:
         left = f"{bucket['remaining']} of {bucket['limit']} left" if known else "limit unknown"
         resets = f", full in {duration(bucket['reset_after_s'])}" if bucket["reset_after_s"] else ""
         waits = f", {bucket['waiting']} waiting for {duration(bucket['oldest_s'])}" if bucket["waiting"] else ""
-        yield f"  {' '.join(filter(None, (bucket['route'], bucket['major'])))}: {left}{resets}{waits}"
+        yield f"  {' '.join(filter(None, (bucket['bot'], bucket['route'], bucket['major'])))}: {left}{resets}{waits}"
     if len(buckets) > _MOST_BUCKETS:
         yield f"  and {len(buckets) - _MOST_BUCKETS} more"
 

@@ -103,7 +103,7 @@ async def test_every_worker_shows_the_whole_fleet(
             assert shown["buckets"][0]["waiting"] == WAITING
             assert shown["buckets"][0]["oldest_s"] > 0
             assert shown["errors"][0]["meaning"] == "Discord knows no such channel"
-            assert shown["gateway"]["shards"][0]["state"] == "ready"
+            assert shown["bots"][0]["gateway"]["shards"][0]["state"] == "ready"
         target = ("--target", f"127.0.0.1:{free_port}")
         status, output = await command(server, "status", "--json", *target)
         assert (status, json.loads(output)["waiting"]) == (0, WAITING)

@@ -28,6 +28,7 @@ class Queue:
     """A lane as all workers together see it.
 
     Attributes:
+        bot: name of the bot, empty for the only or first one.
         credential: whose limits, `bot` or `ip`.
         lane: route and major parameter.
         bucket: what it is charged to.
@@ -35,6 +36,7 @@ class Queue:
         oldest_s: for how long the first one has.
     """
 
+    bot: str
     credential: str
     lane: str
     bucket: str
@@ -44,25 +46,25 @@ class Queue:
 
 def queues(posts: Iterable[Document]) -> list[Queue]:
     """Return the lanes of all workers, those where most calls wait first."""
-    found: dict[tuple[str, str], Queue] = {}
+    found: dict[tuple[str, str, str], Queue] = {}
     for post in posts:
-        for credential, lane, bucket, waiting, oldest_s in post["lanes"]:
-            known = found.get((credential, lane))
-            found[credential, lane] = (
-                Queue(credential, lane, bucket, known.waiting + waiting, max(known.oldest_s, oldest_s))
+        for bot, credential, lane, bucket, waiting, oldest_s in post["lanes"]:
+            known = found.get((bot, credential, lane))
+            found[bot, credential, lane] = (
+                Queue(bot, credential, lane, bucket, known.waiting + waiting, max(known.oldest_s, oldest_s))
                 if known
-                else Queue(credential, lane, bucket, waiting, oldest_s)
+                else Queue(bot, credential, lane, bucket, waiting, oldest_s)
             )
-    return sorted(found.values(), key=lambda queue: (-queue.waiting, queue.lane))[:MOST_BUCKETS]
+    return sorted(found.values(), key=lambda queue: (-queue.waiting, queue.bot, queue.lane))[:MOST_BUCKETS]
 
 
 def document(
     notices: Notices,
     posts: Sequence[Document],
     lanes: Sequence[Queue],
-    accounts: Mapping[str, AccountState],
+    accounts: Mapping[tuple[str, str], AccountState],
     circuit: CircuitState,
-    gateway: GatewayState,
+    gateways: Mapping[str, GatewayState],
 ) -> Document:
     """Return the whole document.
 
@@ -70,22 +72,20 @@ def document(
         notices: what hangs on the board; its ticks are counted.
         posts: its documents, read.
         lanes: as `queues` gives them.
-        accounts: by credential.
+        accounts: by name of the bot and credential.
         circuit: of the machine that answers.
-        gateway: all of its connections.
+        gateways: by name of the bot, the first one first.
     """
-    bot, ticks = accounts["bot"], notices.ticks
+    ticks = notices.ticks
+    bots = [
+        {"bot": name, "global": _global(accounts[name, "bot"]), "gateway": _gateway(gateway)}
+        for name, gateway in gateways.items()
+    ]
     return {
         "at": notices.at,
         "version": posts[0]["version"] if posts else "",
         "workers": [_worker(post) for post in sorted(posts, key=lambda post: (post["host"], post["number"]))],
-        "gateway": _gateway(gateway),
-        "global": {
-            "limit": bot.global_limit,
-            "taken": bot.global_taken,
-            "waiting": bot.global_waiting,
-            "blocked_for_s": bot.blocked_for_s,
-        },
+        "bots": bots,
         "circuit": {
             "state": circuit.state,
             "open_for_s": circuit.open_for_s,
@@ -94,7 +94,7 @@ def document(
         },
         "waiting": sum(post["waiting"] for post in posts),
         "held": sum(account.held for account in accounts.values()),
-        "buckets": [_bucket(lane, accounts[lane.credential]) for lane in lanes],
+        "buckets": [_bucket(lane, accounts[lane.bot, lane.credential]) for lane in lanes],
         "limited": _by_name(ticks, LIMITED),
         "apps": _apps(ticks),
         "ticks": _ticks(notices),
@@ -104,6 +104,15 @@ def document(
 
 def _worker(post: Document) -> Document:
     return {name: value for name, value in post.items() if name not in {"lanes", "failures"}}
+
+
+def _global(account: AccountState) -> Document:
+    return {
+        "limit": account.global_limit,
+        "taken": account.global_taken,
+        "waiting": account.global_waiting,
+        "blocked_for_s": account.blocked_for_s,
+    }
 
 
 def _gateway(state: GatewayState) -> Document:
@@ -136,6 +145,7 @@ def _bucket(lane: Queue, account: AccountState) -> Document:
     route, _, major = lane.lane.partition("|")
     found = account.buckets[lane.bucket]
     return {
+        "bot": lane.bot,
         "route": route,
         "major": major,
         "bucket": lane.bucket.partition("|")[0] if not lane.bucket.startswith("?") else "",

@@ -95,9 +95,8 @@ def no_redis(where: str) -> Finding:
     return _bad("redis", f"{where} does not answer", "Start it, or correct DISCORDPROXY_REDIS_URL.")
 
 
-def gateway(document: Document) -> Finding:
-    """Judge the connection that fills caches and events."""
-    state = document["gateway"]
+def gateway(state: Document) -> Finding:
+    """Judge the connection that fills a bot's caches and events."""
     if state["failure"]:
         return _bad("gateway", state["failure"], "The line names what to change; then restart the gateway.")
     down = [shard for shard in state["shards"] if shard["state"] != "ready" or not shard["held"]]

@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
@@ -32,14 +32,17 @@ class Reporter:
     """This worker's voice on the board.
 
     Args:
-        broker: whose limits and whose board.
+        brokers: by name of the bot; the first one's board is everybody's.
         metrics: whose tally is told.
         number: of this worker on its machine.
         state: returns `serving`, `draining` or what keeps it from serving.
     """
 
-    def __init__(self, broker: Broker, metrics: Metrics, *, number: int, state: Callable[[], str]) -> None:
-        self._broker, self._metrics, self._state = broker, metrics, state
+    def __init__(
+        self, brokers: Mapping[str, Broker], metrics: Metrics, *, number: int, state: Callable[[], str]
+    ) -> None:
+        self._brokers, self._metrics, self._state = brokers, metrics, state
+        self._broker = next(iter(brokers.values()))
         self._fixed = {
             "host": socket.gethostname(),
             "pid": os.getpid(),
@@ -82,12 +85,13 @@ class Reporter:
             **self._fixed,
             "state": self._state(),
             "in_progress": tally.in_progress,
-            "waiting": self._broker.waiting,
+            "waiting": sum(broker.waiting for broker in self._brokers.values()),
             "rss_mib": _resident_mib(),
             "lanes": [
-                (credential, lane.name, lane.bucket, lane.waiting, round(lane.oldest_s, 3))
+                (bot, credential, lane.name, lane.bucket, lane.waiting, round(lane.oldest_s, 3))
+                for bot, broker in self._brokers.items()
                 for credential in CREDENTIALS
-                for lane in self._broker.lanes(credential, most=MOST_LANES)
+                for lane in broker.lanes(credential, most=MOST_LANES // len(self._brokers))
             ],
             "failures": [
                 (*failure, seen.count, seen.at, seen.app, seen.request_id)
@@ -96,16 +100,20 @@ class Reporter:
         }
 
 
+ReadGateway = Callable[[], Awaitable[GatewayState]]
+
+
 class Status:
     """Puts the document together: one look at Redis serves everybody who asks at about the same time.
 
     Args:
-        broker: whose limits and whose board.
-        gateway: reads the state of the gateway worker.
+        brokers: by name of the bot; the first one's board is everybody's.
+        gateways: read the state of each bot's gateway worker.
     """
 
-    def __init__(self, broker: Broker, gateway: Callable[[], Awaitable[GatewayState]]) -> None:
-        self._broker, self._gateway = broker, gateway
+    def __init__(self, brokers: Mapping[str, Broker], gateways: Mapping[str, ReadGateway]) -> None:
+        self._brokers, self._gateways = brokers, gateways
+        self._broker = next(iter(brokers.values()))
         self._lock = asyncio.Lock()
         self._document: Document = {}
         self._read_at = float("-inf")
@@ -126,19 +134,21 @@ class Status:
     async def _look(self) -> Document:
         notices = await self._broker.board.read()
         posts: list[Any] = [orjson.loads(post) for post in notices.posts.values()]
-        lanes = queues(posts)
+        lanes = [lane for lane in queues(posts) if lane.bot in self._brokers]
         accounts = {
-            credential: await self._broker.survey(
-                dict.fromkeys(lane.bucket for lane in lanes if lane.credential == credential), credential
+            (bot, credential): await broker.survey(
+                dict.fromkeys(lane.bucket for lane in lanes if (lane.bot, lane.credential) == (bot, credential)),
+                credential,
             )
+            for bot, broker in self._brokers.items()
             for credential in CREDENTIALS
         }
         circuit = await self._broker.circuit()
         try:
-            gateway = await self._gateway()
+            gateways = {bot: await read() for bot, read in self._gateways.items()}
         except Exception as error:
             raise BrokerUnavailable("Redis does not answer") from error  # it is the same server, by another client
-        return document(notices, posts, lanes, accounts, circuit, gateway)
+        return document(notices, posts, lanes, accounts, circuit, gateways)
 
 
 def _resident_mib() -> float:

@@ -44,18 +44,20 @@ def look(*posts: dict[str, Any], ticks: list[dict[str, int]] | None = None, **ch
     known = {lane.bucket: BucketState(5, 2, 1.5, 1) for lane in lanes}
     account = AccountState(50, 7, 1, 0.0, 4, known)
     circuit = changes.get("circuit", CircuitState("closed", 0, 0.0))
-    accounts = {"bot": account, "ip": replace(account, held=0)}
-    return document(notices, posts, lanes, accounts, circuit, changes.get("gateway", GATEWAY))
+    accounts = {("", "bot"): account, ("", "ip"): replace(account, held=0), ("second", "bot"): replace(account, held=0)}
+    gateways = {"": changes.get("gateway", GATEWAY), "second": GATEWAY}
+    return document(notices, posts, lanes, accounts, circuit, gateways)
 
 
 def test_queues_of_all_workers_are_one_and_the_longest_comes_first() -> None:
-    short = ["bot", "GET /x|", "?GET /x|", 0, 0.0]
+    short = ["", "bot", "GET /x|", "?GET /x|", 0, 0.0]
     shown = look(
-        post(lanes=[short, ["bot", SEND, "abc|channel_id=1", 2, 4.0]], waiting=2),
-        post(number=1, lanes=[["bot", SEND, "abc|channel_id=1", 3, 9.5]], waiting=3),
+        post(lanes=[short, ["", "bot", SEND, "abc|channel_id=1", 2, 4.0]], waiting=2),
+        post(number=1, lanes=[["", "bot", SEND, "abc|channel_id=1", 3, 9.5]], waiting=3),
     )
     first, second = shown["buckets"]
     assert first == {
+        "bot": "",
         "route": "POST /channels/{channel_id}/messages",
         "major": "channel_id=1",
         "bucket": "abc",
@@ -73,7 +75,7 @@ def test_queues_of_all_workers_are_one_and_the_longest_comes_first() -> None:
 
 
 def test_the_document_is_bounded_whatever_the_workers_say() -> None:
-    lanes = [["bot", f"GET /{number}|", f"{number}|", 1, 1.0] for number in range(500)]
+    lanes = [["second", "bot", f"GET /{number}|", f"{number}|", 1, 1.0] for number in range(500)]
     failures = [[f"R{number}", "INTERNAL", "", 0, 0, 1, 5.0, "a", "id"] for number in range(500)]
     ticks = [{f"c:app{number}": number for number in range(500)}]
     shown = look(post(lanes=lanes, failures=failures), ticks=ticks)
@@ -164,7 +166,7 @@ def test_checks_of_clocks_and_redis() -> None:
     ],
 )
 def test_check_of_the_gateway(gateway: GatewayState, text: str) -> None:
-    found = findings.gateway(look(gateway=gateway))
+    found = findings.gateway(look(gateway=gateway)["bots"][0]["gateway"])
     assert text in found.text
     assert found.good == (gateway == GATEWAY)
 

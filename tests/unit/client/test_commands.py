@@ -36,18 +36,31 @@ STATUS = {
     "at": 7300.0,
     "version": "2.0.0",
     "workers": [WORKER, WORKER | {"pid": 8, "state": "draining"}],
-    "gateway": {
-        "ready": False,
-        "failure": "The token was revoked",
-        "identifies_left": 3,
-        "guilds": 2,
-        "shards": [{"shard": 0, "state": "ready", "held": False, "leader": "", "reason": "", "events": 12}],
-    },
-    "global": {"limit": 50, "taken": 3, "waiting": 1, "blocked_for_s": 2.0},
+    "bots": [
+        {
+            "bot": "main",
+            "global": {"limit": 50, "taken": 3, "waiting": 1, "blocked_for_s": 2.0},
+            "gateway": {
+                "ready": False,
+                "failure": "The token was revoked",
+                "identifies_left": 3,
+                "guilds": 2,
+                "shards": [{"shard": 0, "state": "ready", "held": False, "leader": "", "reason": "", "events": 12}],
+            },
+        },
+    ],
     "circuit": {"state": "half_open", "open_for_s": 0.0, "invalid": 9, "invalid_limit": 10000},
     "waiting": 7,
     "buckets": [
-        {"route": "POST /x", "major": "channel_id=1", "limit": 5, "remaining": 0, "reset_after_s": 4.5, "waiting": 7}
+        {
+            "bot": "main",
+            "route": "POST /x",
+            "major": "channel_id=1",
+            "limit": 5,
+            "remaining": 0,
+            "reset_after_s": 4.5,
+            "waiting": 7,
+        }
         | {"oldest_s": 130.0}
     ],
     "limited": {"user": 3},
@@ -254,13 +267,15 @@ class TestStatusAndDoctor:
             f"Discord Proxy 2.0.0 at {proxy.address}: needs attention",
             "  !! Worker host:8 is draining.",
             "  !! The circuit is half open: Discord blocks the proxy's address.",
-            "  !! Discord's global limit was hit; nothing is sent for 2.0 s.",
-            "  !! The token was revoked",
+            "  !! Bot main: Discord's global limit was hit; nothing is sent for 2.0 s.",
+            "  !! Bot main: The token was revoked",
+            "  global   3 of 50 slots taken, 1 waiting for one (main)",
+            "Bot main: Gateway: 2 servers in the cache, 3 new sessions left today",
             "  calls    4.0 per second; 80 in five minutes, 4 failed",
             "  latency  median 40 ms, 95 % within 1.5 s",
             "  waiting  7 calls, the oldest for 2 min",
             "  429s     3 user in five minutes",
-            "  POST /x channel_id=1: 0 of 5 left, full in 4.5 s, 7 waiting for 2 min",
+            "  main POST /x channel_id=1: 0 of 5 left, full in 4.5 s, 7 waiting for 2 min",
             "  shard 0    no leader   12 events",
             "    Discord knows no such channel. Check the id.",
         ):
@@ -269,8 +284,9 @@ class TestStatusAndDoctor:
     def test_status_without_problems(self, run):
         gateway = {"ready": True, "failure": "", "identifies_left": None, "guilds": 1, "shards": []}
         calm = {"workers": [], "circuit": STATUS["circuit"] | {"state": "closed"}, "buckets": [], "errors": []}
-        calm |= {"apps": [], "limited": {}, "waiting": 0, "global": STATUS["global"] | {"blocked_for_s": 0}}
-        with scripted_proxy(console={"Status": STATUS | calm | {"gateway": gateway}}) as proxy:
+        limit = {"limit": 50, "taken": 0, "waiting": 0, "blocked_for_s": 0.0}
+        calm |= {"apps": [], "limited": {}, "waiting": 0, "bots": [{"bot": "", "global": limit, "gateway": gateway}]}
+        with scripted_proxy(console={"Status": STATUS | calm}) as proxy:
             status, out, _ = run("status", "--target", proxy.address)
         assert status == 0
         assert "all is well" in out

@@ -54,9 +54,12 @@ function problems(s) {
     if (worker.state !== "serving") found.push(`Worker ${worker.host}:${worker.pid} is ${worker.state}.`);
   }
   if (s.circuit.state !== "closed") found.push(`The circuit is ${s.circuit.state.replace("_", " ")}: Discord blocks this machine's address.`);
-  if (s.global.blocked_for_s > 0) found.push(`Discord's global limit was hit; nothing is sent for ${duration(s.global.blocked_for_s)}.`);
-  if (s.gateway.failure) found.push(s.gateway.failure);
-  else if (!s.gateway.ready) found.push("The gateway is not connected: messages are sent, but caches and events stand still.");
+  for (const { bot, global, gateway } of s.bots) {
+    const of = bot ? `Bot ${bot}: ` : "";
+    if (global.blocked_for_s > 0) found.push(`${of}Discord's global limit was hit; nothing is sent for ${duration(global.blocked_for_s)}.`);
+    if (gateway.failure) found.push(`${of}${gateway.failure}`);
+    else if (!gateway.ready) found.push(`${of}The gateway is not connected: messages are sent, but caches and events stand still.`);
+  }
   return found;
 }
 
@@ -86,14 +89,16 @@ function showTiles(s) {
   const calls = finished(t.calls).reduce((a, b) => a + b, 0), failures = finished(t.failures).reduce((a, b) => a + b, 0);
   const latest = (values) => values.slice(-4).reverse().find((value) => value !== null) ?? null;
   const oldest = Math.max(0, ...s.buckets.map((bucket) => bucket.oldest_s));
-  const used = s.circuit.invalid / s.circuit.invalid_limit, taken = s.global.taken / s.global.limit;
+  const used = s.circuit.invalid / s.circuit.invalid_limit, fullness = ({ global }) => global.taken / global.limit;
+  const fullest = s.bots.reduce((a, b) => (fullness(b) > fullness(a) ? b : a));
   const level = (share) => (share > 0.8 ? "bad" : share > 0.5 ? "warn" : "");
   $("tiles").replaceChildren(
     tile("Calls", short(rate), "per second", `${calls} in five minutes`),
     tile("Failed", calls ? `${((100 * failures) / calls).toFixed(failures && failures / calls < 0.1 ? 1 : 0)}` : "0", "%", `${failures} in five minutes`),
     tile("Latency", ms(latest(t.p50_ms)), "median", `95 % within ${ms(latest(t.p95_ms))}`),
     tile("Waiting", String(s.waiting), s.waiting === 1 ? "call" : "calls", s.waiting ? `the oldest for ${duration(oldest)}` : "nobody waits for a limit"),
-    tile("Global limit", `${s.global.taken}`, `of ${s.global.limit} slots`, s.global.waiting ? `${s.global.waiting} wait for one` : "in the last second", bar(taken)),
+    tile(fullest.bot ? `Global limit, ${fullest.bot}` : "Global limit", String(fullest.global.taken), `of ${fullest.global.limit} slots`,
+      fullest.global.waiting ? `${fullest.global.waiting} wait for one` : "in the last second", bar(fullness(fullest))),
     tile("Invalid requests", String(s.circuit.invalid), `of ${s.circuit.invalid_limit}`, `circuit ${s.circuit.state.replace("_", " ")}`, bar(used, level(used))));
 }
 
@@ -120,7 +125,7 @@ function showBuckets(s) {
     const known = bucket.limit !== null, share = known ? bucket.remaining / bucket.limit : 0;
     const left = known ? [`${bucket.remaining} of ${bucket.limit}`, bar(share, share === 0 ? "bad" : "")] : [text("quiet", "unknown")];
     return [
-      ["wide", [bucket.route, text("sub", [bucket.major, bucket.bucket && `bucket ${bucket.bucket}`].filter(Boolean).join(" · "))]],
+      ["wide", [bucket.route, text("sub", [bucket.bot && `bot ${bucket.bot}`, bucket.major, bucket.bucket && `bucket ${bucket.bucket}`].filter(Boolean).join(" · "))]],
       ["left", left],
       ["number optional", bucket.reset_after_s ? duration(bucket.reset_after_s) : "–"],
       ["number optional", String(bucket.granted)],
@@ -144,18 +149,19 @@ function showWorkers(s) {
 }
 
 function showGateway(s) {
-  const g = s.gateway;
-  const rows = g.shards.map((shard) => [
-    ["wide", [`shard ${shard.shard}`, text("sub", [shard.held ? `led by ${shard.leader}` : "nobody leads", shard.reason].filter(Boolean).join(" · "))]],
+  const rows = s.bots.flatMap(({ bot, gateway }) => gateway.shards.map((shard) => [
+    ["wide", [`${bot ? `${bot}, ` : ""}shard ${shard.shard}`, text("sub", [shard.held ? `led by ${shard.leader}` : "nobody leads", shard.reason].filter(Boolean).join(" · "))]],
     ["", pill(shard.held ? shard.state : "no leader", shard.held && shard.state === "ready" ? "good" : "warn")],
     ["number", shard.latency_ms === undefined ? "–" : `${shard.latency_ms} ms`],
     ["number", String(shard.events ?? 0)],
-    ["number optional", `${shard.resumes ?? 0} / ${shard.identifies ?? 0}`]]);
-  const left = g.identifies_left === null ? "" : ` · ${g.identifies_left} new sessions left today`;
+    ["number optional", `${shard.resumes ?? 0} / ${shard.identifies ?? 0}`]]));
+  const notes = s.bots.map(({ bot, gateway }) => h("p", { className: "quiet after" }, [
+    `${bot ? `${bot}: ` : ""}${number(gateway.guilds, "server")}, ${number(gateway.channels, "channel")} in the cache`,
+    gateway.identifies_left === null ? "" : `${gateway.identifies_left} new sessions left today`,
+    gateway.shard_count > gateway.shards.length ? `${gateway.shard_count - gateway.shards.length} more shards` : "",
+  ].filter(Boolean).join(" · ")));
   $("gateway").replaceChildren(
-    table([["", "connection"], ["", ""], ["number", "latency"], ["number", "events"], ["number optional", "resumed / new"]], rows),
-    g.shard_count > g.shards.length ? quiet(`and ${g.shard_count - g.shards.length} more shards`) : "",
-    h("p", { className: "quiet after" }, `${number(g.guilds, "server")} in the cache${left}`));
+    table([["", "connection"], ["", ""], ["number", "latency"], ["number", "events"], ["number optional", "resumed / new"]], rows), ...notes);
 }
 
 function showApps(s) {
