@@ -18,7 +18,7 @@ from weakref import WeakSet
 import grpc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterator
 
 DEFAULT_TARGET = "localhost:50051"
 
@@ -62,7 +62,7 @@ class Endpoint(NamedTuple):
         target, balanced = resolve_target(self.target)
         arguments: dict[str, Any] = {
             "target": target,
-            "options": [*_OPTIONS, *((_ROUND_ROBIN,) if balanced else ()), *self.options],
+            "options": [*_OPTIONS, *(self._options_of_several(target) if balanced else ()), *self.options],
         }
         if isinstance(self.tls, grpc.ChannelCredentials):
             arguments["credentials"] = self.tls
@@ -71,6 +71,13 @@ class Endpoint(NamedTuple):
             own, key = map(_read_pem, self.certificate) if self.certificate else (None, None)
             arguments["credentials"] = grpc.ssl_channel_credentials(trusted, key, own)
         return arguments
+
+    def _options_of_several(self, target: str) -> Iterator[tuple[str, str]]:
+        """Yield the options for a target that stands for several servers."""
+        yield _ROUND_ROBIN
+        if self.tls and target.startswith(("ipv4:", "ipv6:")):
+            # gRPC would look for the whole list in each certificate.
+            yield "grpc.default_authority", self.target.partition(",")[0].strip()
 
 
 def _read_pem(path: str) -> bytes:

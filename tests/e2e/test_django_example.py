@@ -22,6 +22,8 @@ from fakes.process import Process, children_of
 SITE = Path(__file__).parents[2] / "examples" / "django"
 ORDERS = 6
 
+pytestmark = pytest.mark.timeout(300)
+
 
 @pytest.fixture
 def api(settings, own_valkey):
@@ -91,7 +93,7 @@ async def test_every_receipt_arrives_once_whatever_dies(discord, api, site, tmp_
         await order(port, "Hat")  # nobody there: the task is tried again until the proxy has come
         await worker.line("Retry in", within_s=60)
         async with api(tmp_path) as proxy:
-            await proxy.line("serves on")
+            await proxy.line("serves on", within_s=60)
             await eventually(lambda: receipts(tmp_path) == 1, within_s=60)
 
             discord.faults.add(Fault(kind="slow", path="/messages", when="after", delay_s=1.5))

@@ -236,7 +236,8 @@ def certificate(tmp_path):
         "-days",
         "2",
     ]
-    command += ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
+    command += ["-days", "2", "-subj", "/CN=localhost", "-addext", names]
     subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
     return certificate, key
 
@@ -257,6 +258,19 @@ def test_encrypted(certificate, monkeypatch):
                 pytest.raises(DiscordProxyGrpcError),
             ):
                 client.get_guild_channels(1)
+
+
+@pytest.mark.parametrize("second", ["127.0.0.1:0", "[::1]:0"])
+def test_list_of_targets_encrypted(certificate, second):
+    path, key = certificate
+    pair = (key.read_bytes(), path.read_bytes())
+    with (
+        scripted_proxy(credentials=grpc.ssl_server_credentials([pair])) as one,
+        scripted_proxy(second, credentials=grpc.ssl_server_credentials([pair])) as two,
+        DiscordClient([one.address, two.address], tls=path, timeout=20) as client,
+    ):
+        while not (one.received and two.received):
+            client.get_guild_channels(1)
 
 
 async def test_encrypted_async(certificate):
