@@ -6,6 +6,7 @@ and message texts meets success and every kind of failure, at the most talkative
 
 import asyncio
 import base64
+import json
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -156,7 +157,9 @@ async def test_no_canary_sings(
         seen["output"] = whole.output
     seen["log"] = await asyncio.to_thread((tmp_path / "discordproxyserver.log").read_text)
     seen |= {f"trace {number}": taken for number, taken in enumerate(collector)}
-    assert "SendDirectMessage" in seen["log"], "the log must have something to tell"
+    lines = [json.loads(line) for line in seen["log"].splitlines()]
+    (told,) = [line for line in lines if line.get("rpc") == "SendDirectMessage" and line.get("status") == "OK"]
+    assert told.keys() >= {"time", "level", "message", "app", "request_id", "trace_id", "sent", "seconds"}
     for canary in (TOKEN, PASSWORD, KEY, WRONG_KEY, CONTENT, WEBHOOK_TOKEN, INTERACTION_TOKEN):
         for form in (canary, base64.b64encode(canary.encode()).decode()[:-4], canary.replace("-", "%2D")):
             singing = [where for where, text in seen.items() if form.encode() in _bytes(text)]

@@ -108,7 +108,7 @@ class Doctor:
             *found,
             findings.clock(time.time() - document["at"], "Redis"),
             findings.workers(document),
-            *(findings.gateway(bot["gateway"]) for bot in document["bots"]),
+            *(findings.gateway(bot["gateway"], bot["bot"]) for bot in document["bots"]),
             findings.intents(document["bots"][0]["gateway"]["intents"], described),
             *findings.interactions(described),
             findings.circuit(document),

@@ -95,20 +95,19 @@ def no_redis(where: str) -> Finding:
     return _bad("redis", f"{where} does not answer", "Start it, or correct DISCORDPROXY_REDIS_URL.")
 
 
-def gateway(state: Document) -> Finding:
-    """Judge the connection that fills a bot's caches and events."""
+def gateway(state: Document, bot: str = "") -> Finding:
+    """Judge the connection that fills a bot's caches and events; `bot` is its name among several."""
+    subject = f"gateway {bot}".rstrip()
     if state["failure"]:
-        return _bad("gateway", state["failure"], "The line names what to change; then restart the gateway.")
+        return _bad(subject, state["failure"], "The line names what to change; then restart the gateway.")
     down = [shard for shard in state["shards"] if shard["state"] != "ready" or not shard["held"]]
-    if not state["shards"] or not any(shard["held"] for shard in state["shards"]):
+    if not any(shard["held"] for shard in state["shards"]):
         fix = "Run one: `python -m discordproxy_gateway`. Messages are sent without it, caches and events stand still."
-        return _bad("gateway", "no gateway worker runs", fix)
+        return _bad(subject, "no gateway worker runs", fix)
     if down:
         told = "; ".join(filter(None, (shard["reason"] for shard in down))) or down[0]["state"]
-        return _bad("gateway", f"{len(down)} of {state['shard_count']} shards not connected: {told}")
-    return _good(
-        "gateway", f"connected, {_number(state['shard_count'], 'shard')}, {_number(state['guilds'], 'server')}"
-    )
+        return _bad(subject, f"{len(down)} of {state['shard_count']} shards not connected: {told}")
+    return _good(subject, f"connected, {_number(state['shard_count'], 'shard')}, {_number(state['guilds'], 'server')}")
 
 
 def intents(wanted: Iterable[str], application: dict[str, Any] | None) -> Finding:

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client import CollectorRegistry
 
 from discordproxy.discord_api_pb2 import ChannelId, SendChannelMessageRequest
-from discordproxy_api.tracing import Tracing
+from discordproxy_api.tracing import TracesMissing, Tracing, exporting
 from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.connection import connect
 from discordproxy_ratelimit.metrics import Decisions
@@ -88,3 +88,9 @@ def test_nothing_is_imported_while_traces_are_off() -> None:
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "discordproxy_api.tracing" in found
     assert not [name for name in found if name.startswith(("opentelemetry.sdk.trace", "opentelemetry.exporter"))]
+
+
+def test_missing_packages_are_told_in_one_line(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
+    with pytest.raises(TracesMissing, match=r"pip install 'discordproxy\[otel\]'"):
+        exporting()

@@ -166,7 +166,8 @@ def test_checks_of_clocks_and_redis() -> None:
     ],
 )
 def test_check_of_the_gateway(gateway: GatewayState, text: str) -> None:
-    found = findings.gateway(look(gateway=gateway)["bots"][0]["gateway"])
+    found = findings.gateway(look(gateway=gateway)["bots"][0]["gateway"], "main")
+    assert found.subject == "gateway main"
     assert text in found.text
     assert found.good == (gateway == GATEWAY)
 
