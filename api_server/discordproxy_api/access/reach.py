@@ -122,9 +122,15 @@ def _getters(request: Descriptor) -> Iterator[tuple[str, Callable[[Any], int]]]:
         if _is_place(each):
             yield each.name, attrgetter(each.name)
         elif each.message_type is not None and not is_list(each):
-            inner_places = list(filter(_is_place, each.message_type.fields))
-            for inner in [place for place in inner_places if place.name == CHANNEL] or inner_places:
-                yield inner.name, attrgetter(f"{each.name}.{inner.name}")
+            yield from _getters_inside(each.name, each.message_type)
+
+
+def _getters_inside(outer: str, message: Descriptor) -> Iterator[tuple[str, Callable[[Any], int]]]:
+    places = {inner.name: attrgetter(f"{outer}.{inner.name}") for inner in message.fields if _is_place(inner)}
+    if places.keys() >= {GUILD, CHANNEL}:
+        guild, channel = places.pop(GUILD), places[CHANNEL]
+        yield GUILD, lambda request: 0 if channel(request) else guild(request)
+    yield from places.items()
 
 
 def _is_place(each: FieldDescriptor) -> bool:
