@@ -124,7 +124,7 @@ class Subscribe:
                             await self._require_gateway()
                         together = [item, *items.at_hand(batch - 1, _MOST_BYTES_AT_ONCE)]
                         await write(_message(together, progress))
-                        self._metrics.events_sent.inc(len(together))
+                        self._metrics.events_sent.inc(sum(each.entry is not None for each in together))
         except EventsError as error:
             raise _refusal(error, progress) from None
 

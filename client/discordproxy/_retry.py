@@ -15,7 +15,7 @@ FIRST_DELAY_S = 0.25
 LONGEST_DELAY_S = 4.0
 # A longer wait is the application's decision; it finds it in `retry_after`.
 LONGEST_ADVICE_S = 15.0
-LONGEST_RESUME_DELAY_S = 10.0
+LONGEST_RESUME_DELAY_S = 5.0
 # A stream that ends for these reasons is at once continued by another worker, or by the same one.
 _ORDERLY = {"DRAINING", "STREAM_ENDED", "SUBSCRIBER_TOO_SLOW"}
 _FINAL = {

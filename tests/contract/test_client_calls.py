@@ -15,7 +15,7 @@ from discordproxy import _arguments
 from discordproxy._routes import is_read
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordClient
-from fakes.client_methods import RPCS, method_name
+from fakes.client_methods import METHODS, RPCS, method_name
 
 PACKAGE = Path(discordproxy.__file__).parent
 
@@ -57,6 +57,14 @@ def test_both_clients_have_the_same_methods_and_arguments():
             for method in (sync, asynchronous)
         ]
         assert arguments[0] == arguments[1], name
+
+
+def test_the_stream_has_a_method_with_an_argument_for_each_field():
+    (stream,) = METHODS.keys() - RPCS.keys()
+    assert stream == "SubscribeEvents"
+    sync, asynchronous = (inspect.signature(client.events).parameters for client in (DiscordClient, AsyncDiscordClient))
+    assert list(sync) == list(asynchronous)
+    assert {field.name for field in METHODS[stream].input_type.fields} - {"batch"} == set(sync) - {"self", "on_gap"}
 
 
 @pytest.mark.parametrize(

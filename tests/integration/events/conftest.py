@@ -46,11 +46,13 @@ async def leader(gateway, redis, keys):
     worker = asyncio.create_task(
         Worker(redis, keys, TOKEN, Options(rest_url=gateway.rest_url, intents=INTENTS, lease_s=1.0)).run(stopping)
     )
-    await gateway.until(lambda: gateway.live)
-    await eventually(lambda: redis.exists(keys.stream_meta(0)))
-    yield stopping
-    stopping.set()
-    await worker
+    try:
+        await gateway.until(lambda: gateway.live, within_s=60)
+        await eventually(lambda: redis.exists(keys.stream_meta(0)), within_s=60)
+        yield stopping
+    finally:
+        stopping.set()
+        await worker
 
 
 @pytest.fixture

@@ -92,14 +92,14 @@ def resumed(reason="", *, status=UNAVAILABLE, failures=1, jitter=1.0, retry_afte
 @pytest.mark.parametrize("reason", ["DRAINING", "STREAM_ENDED", "SUBSCRIBER_TOO_SLOW"])
 def test_a_stream_that_ends_in_order_goes_on_at_once(reason):
     assert resumed(reason, jitter=0.0) == 0
-    assert resumed(reason, jitter=0.0, retry_after=5.0, failures=2) == 5.0
+    assert resumed(reason, jitter=0.0, retry_after=4.0, failures=2) == 4.0
 
 
 def test_a_stream_comes_back_after_growing_pauses_but_never_gives_up():
     pauses = [resumed(failures=failures) for failures in range(1, 200)]
     assert pauses[:3] == [0.25, 0.5, 1.0]
-    assert set(pauses[6:]) == {10.0}
-    assert resumed("NO_GATEWAY", retry_after=60.0) == 10.0
+    assert set(pauses[6:]) == {5.0}
+    assert resumed("NO_GATEWAY", retry_after=60.0) == 5.0
     assert resumed(status=grpc.StatusCode.DEADLINE_EXCEEDED, kind=DiscordProxyTimeoutError) == 0.25
 
 
