@@ -42,6 +42,7 @@ class Planner:
         self.guilds = guilds
         self._keys = keys
         self._slot = slot
+        self._stream = keys.stream(slot.shard_id)
         self._mark = mark
         self._awaited = set(awaited)
         self._members = members
@@ -92,7 +93,7 @@ class Planner:
             words += ["g", str(guild_id)]
         if channel_id:
             words += ["c", str(channel_id)]
-        return ("APPEND", self._keys.stream(self._slot.shard_id), *words, "d", orjson.dumps(data))
+        return ("APPEND", self._stream, *words, "d", orjson.dumps(data))
 
     def _ready(self, data: dict[str, Any]) -> list[Operation]:
         self._mark = mark_of(data["session_id"])

@@ -75,7 +75,7 @@ class Recorder(dict[str, Callable[[Any], None]]):
         def record(data: Any) -> None:
             self._event = (name, data)
 
-        return record
+        return self.setdefault(name, record)
 
     def take(self) -> tuple[str, Any] | None:
         """Return the event of the message just read, if it was one."""

@@ -52,7 +52,8 @@ class FakeGateway:
         members: guild id -> members for op 8.
         callback_status: HTTP status of the answer to interaction callbacks.
         identify_answer: close code given instead of READY, None for a good start.
-        seen: counts of connections, identifies, resumes, refused_resumes, heartbeats, chunk_requests, logins.
+        seen: counts of connections, identifies, resumes, refused_resumes, heartbeats, chunk_requests, logins, rest.
+        most_at_once: how many sessions were connected at the same time.
     """
 
     def __init__(self, *, heartbeat_s: float = 30.0) -> None:
@@ -64,6 +65,7 @@ class FakeGateway:
         self.max_concurrency = 1
         self.rate_limit_chunks: float | None = None
         self.seen: Counter[str] = Counter()
+        self.most_at_once = 0
         self.sessions: dict[str, FakeSession] = {}
         self.heartbeats: list[int | None] = []
         self.callbacks: list[tuple[str, dict[str, Any]]] = []
@@ -76,7 +78,7 @@ class FakeGateway:
         self._handlers: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        application = web.Application()
+        application = web.Application(middlewares=[self._count])
         application.add_routes(
             [
                 web.get("/api/v10/users/@me", self._me),
@@ -159,6 +161,12 @@ class FakeGateway:
         # discord.py reads JSON only if the type has no charset.
         return web.Response(body=orjson.dumps(document), status=status, headers={"Content-Type": "application/json"})
 
+    @web.middleware
+    async def _count(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        self.seen["rest"] += request.path.startswith("/api/")
+        answer: web.StreamResponse = await handler(request)
+        return answer
+
     async def _me(self, request: web.Request) -> web.Response:
         self.seen["logins"] += 1
         if request.headers.get("Authorization") != f"Bot {TOKEN}":
@@ -227,6 +235,7 @@ class FakeGateway:
         session = FakeSession(f"session-{len(self.close_codes)}-{self.seen['identifies']}", shard, data["intents"])
         session.socket = socket
         self.sessions[session.id] = session
+        self.most_at_once = max(self.most_at_once, len(self.live))
         mine = [guild for guild in self.guilds.values() if (int(guild["id"]) >> 22) % shard[1] == shard[0]]
         ready = {
             "v": 10,
@@ -250,6 +259,7 @@ class FakeGateway:
             return None
         self.seen["resumes"] += 1
         session.socket = socket
+        self.most_at_once = max(self.most_at_once, len(self.live))
         for message in session.events[data["seq"] :]:
             await socket.send(message)
         await self._dispatch(session, "RESUMED", {"_trace": []})

@@ -1,11 +1,16 @@
 """What is lost, doubled and identified under every fault of a connection. Events are counted in the stream."""
 
 import asyncio
+import contextlib
 import signal
 
 import pytest
+from redis.exceptions import RedisError
 
+from discordproxy_gateway.cache import CacheReader, MemberReader
+from discordproxy_gateway.events import CursorExpiredError, EventHub, EventsError, Filter
 from discordproxy_gateway.keys import Slot
+from discordproxy_gateway.tasks import end
 from discordproxy_gateway.worker import Options, Worker
 from discordproxy_ratelimit import connection
 from fakes.eventually import eventually
@@ -109,11 +114,14 @@ async def test_a_new_leader_refuses_the_old_one(start, discord, redis, keys, str
 
 
 async def test_two_workers_hold_one_connection(start, discord):
-    for _ in range(3):
-        start()
-    await discord.until(lambda: discord.live)
+    workers = [start() for _ in range(3)]
+    await discord.until(lambda: discord.live and discord.seen["logins"] == 3)
     await flood(discord, 1, 50)
-    assert discord.seen["connections"] == 1
+    for worker in workers:  # the others take over one after the other, each on its own connection, in the same session
+        await discord.until(lambda: discord.live)
+        await worker.stop()
+    assert discord.most_at_once == 1
+    assert discord.seen["identifies"] == 1
 
 
 async def test_redis_going_back_in_time_is_repaired_by_resume(start, discord, redis, keys, streamed):
@@ -141,26 +149,68 @@ async def test_a_lost_session_record_begins_anew(start, discord, redis, keys):
     await discord.until(lambda: discord.seen["identifies"] == 2)
 
 
-async def test_an_emptied_server_is_filled_again(start, discord, own_valkey, key_prefix, keys):
-    redis = connection.connect(own_valkey.url)
-    discord.guilds = {"4194304": {"id": "4194304", "name": "home", "channels": [], "member_count": 1}}
-    stopping = asyncio.Event()
-    options = Options(rest_url=discord.rest_url, intents=("guilds",), lease_s=1.0)
+async def told_of_losses(redis, blocking, keys, told: list[str]) -> None:
+    """Follow events as an application does: after an end go on at the cursor, and note when that cannot be."""
+    hub, cursor = EventHub(redis, blocking, keys), None
+
+    async def follow() -> None:
+        nonlocal cursor
+        async with hub.subscribe(Filter(), cursor=cursor) as items:
+            cursor = items.cursor
+            told.append("subscribed")
+            async for item in items:
+                cursor = item.cursor
+
+    try:
+        while True:
+            ended = (await asyncio.gather(follow(), return_exceptions=True))[0]
+            assert isinstance(ended, EventsError | RedisError | OSError), repr(ended)
+            if isinstance(ended, CursorExpiredError):
+                cursor = None
+                told.append("CURSOR_EXPIRED")
+            await asyncio.sleep(0.05)  # a subscriber's own back-off
+    finally:
+        await hub.close()
+
+
+async def test_an_emptied_server_is_filled_again(discord, own_valkey, keys):
+    """All caches come back from Discord's own resync, at the price of one session and one question for each list."""
+    redis, blocking = (connection.connect(own_valkey.url, timeout_s=timeout_s) for timeout_s in (5, 10))
+    numbers = [number << 22 for number in range(1, 6)]
+    discord.guilds = {str(n): {"id": str(n), "name": f"guild {n}", "channels": [], "member_count": 3} for n in numbers}
+    everybody = [{"user": {"id": str(n), "username": f"user{n}"}, "roles": []} for n in (7, 8, 9)]
+    discord.members = dict.fromkeys(discord.guilds, everybody)
+    members = MemberReader(redis, keys, CacheReader(redis, keys))
+
+    async def all_there() -> bool:
+        with contextlib.suppress(RedisError, OSError):
+            lists = [await members.members(number) for number in numbers]
+            return all(one.freshness and one.freshness.complete and len(one.value) == 3 for one in lists)
+        return False
+
+    stopping, told = asyncio.Event(), list[str]()
+    options = Options(rest_url=discord.rest_url, intents=("guilds", "members"), lease_s=1.0)
     worker = asyncio.create_task(Worker(redis, keys, TOKEN, options).run(stopping))
     try:
-        await discord.until(lambda: discord.live)
-        epoch = await redis.hget(keys.stream_meta(0), "epoch")
-        await eventually(lambda: redis.hexists(keys.guilds, "4194304"))
+        await eventually(all_there, within_s=60)
+        following = asyncio.create_task(told_of_losses(redis, blocking, keys, told))
+        await eventually(lambda: "subscribed" in told)
+        epoch, asked = await redis.hget(keys.stream_meta(0), "epoch"), discord.seen.copy()
         own_valkey.stop()
         own_valkey.start()
-        await discord.until(lambda: discord.seen["identifies"] == 2)
-        await eventually(lambda: redis.hexists(keys.guilds, "4194304"))
+        await eventually(all_there, within_s=60)
+        await eventually(lambda: "CURSOR_EXPIRED" in told, within_s=30)
         assert await redis.hget(keys.stream_meta(0), "epoch") != epoch
-        assert discord.seen["identifies"] == 2
+        more = discord.seen - asked
+        assert more["identifies"] == 1
+        assert more["chunk_requests"] == len(numbers)
+        assert more["rest"] <= 1, "nothing of this is asked by REST; a start asks one thing in the background"
+        await end(following)
     finally:
         stopping.set()
         await worker
-        await redis.aclose()
+        for client in (redis, blocking):
+            await client.aclose()
 
 
 async def test_few_sessions_left_waits_for_the_reset(start, discord, redis, keys):
