@@ -59,7 +59,7 @@ class Authentication(Layer):
                 CURRENT.get().logged = False
                 await self._slow_down()
             raise
-        if not kind.streams:
+        if not (kind.streams and self._gate.asks_for_keys):
             yield
             return
         async with self._while_admitted(shown, CURRENT.get().principal):

@@ -108,9 +108,7 @@ class Gate:
         return found if found.status else None
 
     def still_admits(self, shown: Credentials, principal: Principal) -> bool:
-        """Tell whether who was admitted would be admitted again, and as the same."""
-        if self._keys is None:
-            return True
+        """Tell whether who was admitted with a key would be admitted again, and as the same."""
         return self._holder(shown) == principal and not self._expired(principal)
 
     def _holder(self, shown: Credentials) -> Principal | None:
