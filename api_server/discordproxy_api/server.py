@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,12 +19,24 @@ from discordproxy_api.ops import PortTaken
 
 log = logging.getLogger("discordproxy_api")
 
+CALLS_PER_CONNECTION = 2_000
+"""gRPC's default is no bound at all, and calls that are only begun cost time, too. A client keeps the others back."""
+
 HANDSHAKE_MS = 20_000
 """For TLS; a connection that never begins to speak is not kept for the two minutes that gRPC would."""
 
 BACKSTOP = 20_000
 """gRPC's own bound on calls; ours, which explains itself, comes first."""
 
+
+CALLS_PER_CONNECTION = 2_000
+"""gRPC's default is no bound at all, and calls that are only begun cost time, too. A client keeps the others back."""
+
+HANDSHAKE_MS = 20_000
+"""How long a new connection may take to speak HTTP/2; gRPC gives it two minutes."""
+
+_OWN_FILES = 256
+"""Descriptors that are not callers': connections to Redis and Discord, the log."""
 
 SETTLE_S, GOODBYE_S, WRITE_S = 0.15, 0.05, 0.1
 """A stopping gRPC server drops what it has received but not handed over, as a bare CANCELLED. So it first takes all
@@ -38,6 +51,7 @@ class ServerOptions:
 
     Attributes:
         max_message_bytes: largest request that is received.
+        max_connections: connections held at once, as far as the system lets the process open files.
         drain_timeout_s: from the signal to the end, the lame duck included.
         lame_duck_s: how long calls are still taken after health says NOT_SERVING.
         credentials: for TLS; None listens in plain text.
@@ -46,6 +60,7 @@ class ServerOptions:
     host: str
     port: int
     max_message_bytes: int = 32 * 1024 * 1024
+    max_connections: int = 10_000
     reflection: bool = True
     drain_timeout_s: float = 30.0
     lame_duck_s: float = 0.0
@@ -81,10 +96,14 @@ class Server:
                 ("grpc.server.max_pending_requests", BACKSTOP),  # else a burst of 1,000 is thinned out by chance,
                 ("grpc.server.max_pending_requests_hard_limit", BACKSTOP),  # as a bare CANCELLED
                 ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
+                ("grpc.max_concurrent_streams", CALLS_PER_CONNECTION),
+                ("grpc.max_allowed_incoming_connections", _connections(options.max_connections)),
+                ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
                 ("grpc.http2.bdp_probe", 0),  # else gRPC lets every stream send megabytes before anybody reads
             ],
             maximum_concurrent_rpcs=BACKSTOP,
         )
+        logging.getLogger("grpc._cython.cygrpc").addFilter(_worth_a_line)
         self._server.add_generic_rpc_handlers(tuple(handlers))
         health.add_to(self._server)
         if options.reflection:
@@ -142,6 +161,27 @@ class Server:
     async def _served(self) -> None:
         await self._drain.idle()
         await asyncio.sleep(WRITE_S)
+
+
+def _worth_a_line(record: logging.LogRecord) -> bool:
+    """Leave out what gRPC logs, with a traceback, whenever a caller goes away while it is being answered."""
+    return not (record.exc_info and type(record.exc_info[1]).__name__ == "ExecuteBatchError")
+
+
+def _connections(wanted: int) -> int:
+    """Return how many connections can be held, and let the process open as many files as that takes.
+
+    A worker without descriptors would accept nobody and reach neither Redis nor Discord.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY:
+        hard = wanted + _OWN_FILES
+    if soft != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, wanted + _OWN_FILES)), hard))
+    possible = max(1, min(wanted, hard - _OWN_FILES))
+    if possible < wanted:
+        log.warning("At most %d connections: this process may open %d files (ulimit -n)", possible, hard)
+    return possible
 
 
 def _try_to_bind(host: str, port: int) -> None:

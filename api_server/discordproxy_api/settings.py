@@ -87,6 +87,7 @@ class ApiSettings(SharedSettings):
 
     max_calls: Positive = Field(12_000, description="calls a worker serves at once, waiting ones included")
     max_calls_per_app: Positive = Field(10_000, description="calls of one application a worker serves at once")
+    max_connections: Positive = Field(10_000, description="connections of callers a worker holds at once")
     max_streams: Positive = Field(1_000, description="event streams a worker serves at once")
     max_streams_per_app: Positive = Field(100, description="event streams of one application a worker serves at once")
     event_heartbeat: Annotated[float, Field(ge=0.05, le=300)] = Field(

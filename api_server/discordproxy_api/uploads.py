@@ -22,7 +22,7 @@ DECLARED = "x-discordproxy-upload-bytes"
 SMALL = 256 * 1024
 """Requests up to this size are not counted: there is no point in making a text message wait."""
 
-PROMPT_S = 0.05
+PROMPT_S = 0.1
 """A request that needs longer to arrive is large, or its sender slow: only few of those may arrive at a time. Before,
 memory is bounded by what a network carries in this time, and whoever never sends anything takes nobody's place."""
 
@@ -46,7 +46,7 @@ class UploadLimits:
 
     held_bytes: int = 96 * 1024 * 1024
     announced: int = 4
-    arriving: int = 256
+    arriving: int = 512
     slow: int = 4
     receive_timeout_s: float = 60.0
 
