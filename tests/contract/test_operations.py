@@ -34,7 +34,9 @@ def exported() -> dict[str, tuple[str, tuple[str, ...]]]:
 
 
 def test_the_table_of_metrics_is_what_workers_export() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([^|]*)\| (.+) \|$", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| `(\w+)` \| (\w+) \| ([^|]*)\| (.+) \|$", (ROOT / "docs/operations.md").read_text(), re.MULTILINE
+    )
     documented = {name: (kind, tuple(re.findall(r"\w+", labels))) for name, kind, labels, _ in rows}
     assert documented == exported()
     assert len(rows) == len(documented)
