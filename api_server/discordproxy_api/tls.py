@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from discordproxy_api.access.watched import Unusable, Watched, read_file
+from discordproxy_api.access.watched import Unusable, Watched, grants, read_file
 
 log = logging.getLogger("discordproxy_api.tls")
 
@@ -136,7 +136,7 @@ def _check_key(pem: bytes, certificate: x509.Certificate, files: TlsFiles) -> No
             f"{KEY}: {str(files.key)!r} does not belong to the certificate in {str(files.cert)!r} ({CERT}); "
             "its own certificate must come first in that file"
         )
-    if files.key.stat().st_mode & _READABLE_BY_ALL:
+    if grants(files.key, _READABLE_BY_ALL):
         log.warning("%s can be read by every user of this machine: chmod 600 %s", KEY, files.key)
 
 

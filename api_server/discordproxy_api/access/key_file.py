@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from discordproxy_api.access.keys import KeyFileError, KeyRing, read_keys
-from discordproxy_api.access.watched import Unusable, Watched, read_file
+from discordproxy_api.access.watched import Unusable, Watched, grants, read_file
 
 log = logging.getLogger("discordproxy_api.access")
 
@@ -30,6 +30,6 @@ def read_key_file(path: Path, *, rpcs: Collection[str], bots: Collection[str] | 
         raise Unusable(f"{SETTING}: {str(path)!r} is not a text file") from None
     except KeyFileError as error:
         raise Unusable(f"{SETTING}: {str(path)!r} cannot be used: {error}") from None
-    if path.stat().st_mode & _WRITABLE_BY_OTHERS:
+    if grants(path, _WRITABLE_BY_OTHERS):
         log.warning("%s can be changed by other users, who could give themselves keys: chmod 600 %s", SETTING, path)
     return ring

@@ -82,6 +82,14 @@ def read_file(path: Path, setting: str) -> bytes:
         ) from None
 
 
+def grants(path: Path, bits: int) -> bool:
+    """Tell whether a file's mode has one of these bits; a file that has just gone grants nothing."""
+    try:
+        return bool(path.stat().st_mode & bits)
+    except OSError:
+        return False
+
+
 def _stamp(path: Path) -> tuple[int, int, int] | None:
     try:
         found = path.stat()
