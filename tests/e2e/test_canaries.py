@@ -133,6 +133,7 @@ async def test_no_canary_sings(
     server: Server,
     connect: Connect,
     http_ports: list[int],
+    free_port: int,
     own_valkey,
     tmp_path: Path,
 ) -> None:
@@ -143,6 +144,12 @@ async def test_no_canary_sings(
             await whole.line(f"worker {worker} serves on")
         seen |= {f"error {number}": text for number, text in enumerate(await everything_happens(discord, connect))}
         seen |= {f"page {number}": text for number, text in enumerate(await pages_of(http_ports))}
+        for question in ("status", "doctor"):
+            target = ("--target", f"127.0.0.1:{free_port}")
+            async with server(question, *target, command="discordproxy", DISCORDPROXY_API_KEY=KEY) as terminal:
+                assert await terminal.ended() == 1, "the circuit is open"
+            seen[f"terminal {question}"] = terminal.output
+            assert "circuit" in terminal.output
         for pid in [whole.pid, *children_of(whole.pid)]:
             seen[f"process {pid}"] = visible(pid)
         own_valkey.stop()

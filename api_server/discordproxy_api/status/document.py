@@ -15,6 +15,9 @@ from discordproxy_ratelimit.board import TICK_S, Notices
 from discordproxy_ratelimit.circuit import BUDGET, CircuitState
 from discordproxy_ratelimit.survey import AccountState
 
+FORMAT = 1
+"""Of a worker's post; another release may tell other things, and both may run during an upgrade."""
+
 MOST_BUCKETS, MOST_APPS, MOST_ERRORS, MOST_SHARDS = 40, 8, 20, 64
 SLOWEST_MS = 2 * LATENCY_BOUNDS_MS[-1]
 """What the class without an upper bound counts as."""
@@ -42,6 +45,11 @@ class Queue:
     bucket: str
     waiting: int
     oldest_s: float
+
+
+def readable(post: Document) -> Document:
+    """Return a post as far as this release understands it: of another one's, that the worker is there."""
+    return post if post.get("format") == FORMAT else post | {"lanes": [], "failures": []}
 
 
 def queues(posts: Iterable[Document]) -> list[Queue]:
@@ -103,7 +111,7 @@ def document(
 
 
 def _worker(post: Document) -> Document:
-    return {name: value for name, value in post.items() if name not in {"lanes", "failures"}}
+    return {name: value for name, value in post.items() if name not in {"format", "lanes", "failures"}}
 
 
 def _global(account: AccountState) -> Document:

@@ -6,13 +6,12 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 import orjson
 
 from discordproxy import __version__
 from discordproxy_api.metrics import Metrics
-from discordproxy_api.status.document import Document, document, queues
+from discordproxy_api.status.document import FORMAT, Document, document, queues, readable
 from discordproxy_gateway.cache import GatewayState
 from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.errors import BrokerError, BrokerUnavailable
@@ -44,6 +43,7 @@ class Reporter:
         self._brokers, self._metrics, self._state = brokers, metrics, state
         self._broker = next(iter(brokers.values()))
         self._fixed = {
+            "format": FORMAT,
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "number": number,
@@ -133,7 +133,7 @@ class Status:
 
     async def _look(self) -> Document:
         notices = await self._broker.board.read()
-        posts: list[Any] = [orjson.loads(post) for post in notices.posts.values()]
+        posts = [readable(orjson.loads(post)) for post in notices.posts.values()]
         lanes = [lane for lane in queues(posts) if lane.bot in self._brokers]
         accounts = {
             (bot, credential): await broker.survey(

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from discordproxy_api.status import findings
-from discordproxy_api.status.document import MOST_BUCKETS, document, percentile, queues
+from discordproxy_api.status.document import FORMAT, MOST_BUCKETS, document, percentile, queues, readable
 from discordproxy_api.status.explain import explain
 from discordproxy_api.status.findings import Finding
 from discordproxy_api.status.gateway_metrics import MOST_SHARDS, GatewayMetrics
@@ -32,7 +32,7 @@ GATEWAY = GatewayState((READY,), "", 999, 3, 30, ("guilds", "members"))
 
 
 def post(**changes: Any) -> dict[str, Any]:
-    made = {"host": "h", "pid": 1, "number": 0, "version": "2", "started_at": 0.0, "state": "serving"}
+    made = {"format": FORMAT, "host": "h", "pid": 1, "number": 0, "version": "2", "started_at": 0.0, "state": "serving"}
     made |= {"in_progress": 0, "waiting": 0, "rss_mib": 80.0, "lanes": [], "failures": []}
     return made | changes
 
@@ -72,6 +72,12 @@ def test_queues_of_all_workers_are_one_and_the_longest_comes_first() -> None:
     assert (shown["waiting"], shown["held"]) == (5, 4)
     assert [worker["number"] for worker in shown["workers"]] == [0, 1]
     assert "lanes" not in shown["workers"][0]
+
+
+def test_during_an_upgrade_the_other_releases_workers_are_seen_at_least() -> None:
+    shown = look(post(), readable(post(format=FORMAT + 1, lanes=[["new"]], failures="new", number=1, waiting=4)))
+    assert [worker["number"] for worker in shown["workers"]] == [0, 1]
+    assert (shown["buckets"], shown["errors"], shown["waiting"]) == ([], [], 4)
 
 
 def test_the_document_is_bounded_whatever_the_workers_say() -> None:
