@@ -1,4 +1,4 @@
-"""What the client promises, measured: `python tests/bench/bench_client.py`, in about a minute."""
+"""What the client promises, measured: `make bench-client`, two to three minutes."""
 
 import asyncio
 
