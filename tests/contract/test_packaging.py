@@ -77,6 +77,7 @@ def test_the_wheel_holds_the_five_packages_whole_and_nothing_else(wheel: Path) -
     assert files == inside
     assert {f"{package}/py.typed" for package in PACKAGES} <= files
     assert any(name.endswith(".lua") for name in files)
+    assert {f"discordproxy_api/status/page/{name}" for name in ("index.html", "status.js", "status.css")} <= files
 
 
 def test_an_application_gets_grpc_and_protobuf_only(application: Path) -> None:

@@ -26,7 +26,7 @@ SCREENS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 async def get(port: int, path: str) -> Any:
     async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as answer:
         assert answer.status == 200, await answer.text()
-        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert path == "/metrics" or "default-src 'none'" in answer.headers["Content-Security-Policy"]
         return await (answer.json() if path.endswith(".json") else answer.text())
 
 
@@ -104,6 +104,8 @@ async def test_every_worker_shows_the_whole_fleet(
             assert shown["buckets"][0]["oldest_s"] > 0
             assert shown["errors"][0]["meaning"] == "Discord knows no such channel"
             assert shown["bots"][0]["gateway"]["shards"][0]["state"] == "ready"
+            numbers = await get(port, "/metrics")
+            assert 'discordproxy_gateway_connected{bot="",shard="0"} 1.0' in numbers
         target = ("--target", f"127.0.0.1:{free_port}")
         status, output = await command(server, "status", "--json", *target)
         assert (status, json.loads(output)["waiting"]) == (0, WAITING)
