@@ -9,7 +9,7 @@ from model.ratelimit_bucket import MINUTE, SECOND
 HEAD_START = {"high": 1000, "normal": 0, "low": -1000}
 RETURNED, RESTORED = -1e9, -1e7
 LONG_BACKLOG, GATHERING_US = 12, 50_000
-AHEAD_US, SOON_US, LEAD_US = 100_000, 50_000, 10_000
+AHEAD_US, SOON_US, LEAD_US = 100_000, 20_000, 10_000
 ENOUGH, MOST_LATENCY_US = 20, 30_000
 
 
@@ -119,8 +119,8 @@ class GlobalLimit:
         if plain <= now + AHEAD_US and self._count(paced=False) <= limit - spaced:
             self._occupy(record, limit - spaced, plain, paced=False)
             return True, plain
-        at = min(plain, paced)
-        return False, max(now, at - LEAD_US) if at < math.inf else None
+        at = min(max(now, plain - LEAD_US), paced)
+        return False, at if at < math.inf else None
 
     def _count(self, *, paced: bool) -> int:
         return sum(slot.paced == paced for slot in self.slots)

@@ -6,8 +6,8 @@ local LONG_BACKLOG = 12 -- seconds of the global limit
 local GATHERING = SECOND / 20 -- how long a crowd may take to show its size
 -- How far ahead of its instant a slot may be given away, so that the call that reports one answer also serves the next
 -- in line, and nobody has to come for a slot alone. A spaced slot less far: an urgent call may want it.
-local AHEAD, SOON = SECOND / 10, SECOND / 20
-local LEAD = SECOND / 100 -- so much before the instant somebody comes if no report does
+local AHEAD, SOON = SECOND / 10, SECOND / 50
+local LEAD = SECOND / 100 -- so much before the instant of a slot that is not spaced somebody comes if no report does
 
 local function global_limit()
   local quiet = math.floor((now - G.shrunk) / MINUTE)
@@ -65,8 +65,8 @@ local function take_slot(id, urgent)
     return occupy(KEYS[3], id, oldest_b), b
   end
   if a and a <= now + AHEAD and size(KEYS[2]) <= limit - spaced then return occupy(KEYS[2], id, oldest_a), a end
-  local at = (a and b) and math.min(a, b) or a or b
-  return nil, at and math.max(now, at - LEAD)
+  a = a and math.max(now, a - LEAD)
+  return nil, (a and b) and math.min(a, b) or a or b
 end
 
 local function free_slot(id, record, free_at)
