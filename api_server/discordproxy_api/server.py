@@ -19,12 +19,6 @@ from discordproxy_api.ops import PortTaken
 
 log = logging.getLogger("discordproxy_api")
 
-CALLS_PER_CONNECTION = 2_000
-"""gRPC's default is no bound at all, and calls that are only begun cost time, too. A client keeps the others back."""
-
-HANDSHAKE_MS = 20_000
-"""For TLS; a connection that never begins to speak is not kept for the two minutes that gRPC would."""
-
 BACKSTOP = 20_000
 """gRPC's own bound on calls; ours, which explains itself, comes first."""
 
@@ -33,7 +27,7 @@ CALLS_PER_CONNECTION = 2_000
 """gRPC's default is no bound at all, and calls that are only begun cost time, too. A client keeps the others back."""
 
 HANDSHAKE_MS = 20_000
-"""How long a new connection may take to speak HTTP/2; gRPC gives it two minutes."""
+"""How long a new connection may take to speak TLS and HTTP/2; gRPC gives it two minutes."""
 
 _OWN_FILES = 256
 """Descriptors that are not callers': connections to Redis and Discord, the log."""
@@ -95,7 +89,6 @@ class Server:
                 ("grpc.max_send_message_length", -1),
                 ("grpc.server.max_pending_requests", BACKSTOP),  # else a burst of 1,000 is thinned out by chance,
                 ("grpc.server.max_pending_requests_hard_limit", BACKSTOP),  # as a bare CANCELLED
-                ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
                 ("grpc.max_concurrent_streams", CALLS_PER_CONNECTION),
                 ("grpc.max_allowed_incoming_connections", _connections(options.max_connections)),
                 ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
