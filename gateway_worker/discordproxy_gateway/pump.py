@@ -211,6 +211,12 @@ class Socket(DiscordWebSocket):
             return
         await super().send_as_json(data)
 
+    async def send_heartbeat(self, data: Any) -> None:
+        """Send a heartbeat of the library's thread, which itself notes the time when a quick answer may have come."""
+        if self._keep_alive is not None:
+            self._keep_alive._last_send = time.perf_counter()  # noqa: SLF001 - pinned
+        await super().send_heartbeat(data)
+
     async def _beat_later(self, keep_alive: KeepAliveHandler) -> None:
         await asyncio.sleep(random.random() * (keep_alive.interval or 0.0))  # noqa: S311 - spreads load
         keep_alive._last_send = time.perf_counter()  # noqa: SLF001 - pinned

@@ -154,6 +154,19 @@ async def test_the_first_heartbeat_comes_within_the_first_interval_and_is_answer
         await bot.close()
 
 
+async def test_an_answer_that_is_faster_than_the_librarys_thread_has_a_true_latency(bot, fake):
+    link = Recording()
+    socket = await pump.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
+    keep_alive = socket._keep_alive
+    keep_alive._last_send -= 41.0  # the thread notes the new time only after the send, and may be late
+    await socket.send_heartbeat(keep_alive.get_payload())
+    async with asyncio.timeout(30):
+        while not link.acks:
+            await socket.poll_event()
+    assert keep_alive.latency < 30
+    await socket.leave()
+
+
 async def test_a_silent_connection_is_left(fake):
     """Reading has no time limit of its own; the watch ends it, and the session can be resumed."""
     bot = pump.Bot(intents=INTENTS, rest_url=fake.rest_url, silence_s=0.3)
