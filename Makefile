@@ -8,7 +8,7 @@ PIP := pip install --quiet --disable-pip-version-check
 CODE := client ratelimit gateway_worker api_server sandbox
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint format types layers drift protos generators prism prism-installed chaos pyright pyright-installed matrix clean
+.PHONY: help run test test-redis check lint format types layers drift protos generators prism prism-installed chaos pyright pyright-installed matrix clean
 
 help:  ## this list
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -20,6 +20,10 @@ run: .venv/server.stamp  ## start everything; WORKERS=2 for two API workers; wit
 test: .venv/dev.stamp  ## run all tests
 	@$(MAKE) --no-print-directory generators || echo "no generator for this Python: the test that needs it is skipped"
 	@$(BIN)/pytest $(ARGS)
+
+test-redis: .venv/dev.stamp  ## the broker's and the gateway's tests against TOPOLOGY=cluster, sentinel, tls or redis70
+	@TOPOLOGY=$${TOPOLOGY:-cluster} $(BIN)/pytest tests/integration/ratelimit tests/integration/gateway \
+		tests/integration/api/test_idempotency.py --ignore tests/integration/ratelimit/test_embedded.py $(ARGS)
 
 check: lint types layers test  ## everything that must be green: format, lint, types, layers, tests
 

@@ -1,0 +1,37 @@
+"""Rolling restarts behind nginx, HAProxy and Envoy under load: `make bench-rolling ARGS="--rounds 5 --rate 200"`."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+from _pytest.outcomes import Skipped
+
+from discordproxy_ratelimit.embedded import find_binary
+from fakes.balancers import BALANCERS
+from fakes.redis_servers import Server, running
+from fakes.rolling import rolling_restart
+
+
+async def measure(rounds: int, rate: float) -> bool:
+    """Print one line per balancer and tell whether every call was answered once."""
+    good = True
+    for name, start in BALANCERS.items():
+        with running(Server(find_binary())) as server, tempfile.TemporaryDirectory(prefix="dp-rolling-") as folder:
+            try:
+                outcome = await rolling_restart(start, server.url, Path(folder), rounds=rounds, calls_per_s=rate)
+            except Skipped as skipped:
+                print(f"{name}: {skipped.msg}", flush=True)
+                continue
+        print(f"{name}: {outcome}", flush=True)
+        good = good and not (outcome.failed or outcome.doubled or outcome.lost)
+    return good
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="how often every worker is restarted")
+    parser.add_argument("--rate", type=float, default=200.0, help="calls per second")
+    options = parser.parse_args()
+    sys.exit(not asyncio.run(measure(options.rounds, options.rate)))

@@ -1,0 +1,20 @@
+"""Workers behind the balancers of deploy/: a rolling restart under load that no caller notices.
+
+`make bench-rolling` does the same for longer and with 200 calls/s.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from fakes.balancers import BALANCERS
+from fakes.rolling import rolling_restart
+
+
+@pytest.mark.parametrize("balancer", BALANCERS)
+async def test_a_rolling_restart_fails_no_call_and_doubles_none(balancer: str, valkey: str, tmp_path: Path) -> None:
+    outcome = await rolling_restart(BALANCERS[balancer], valkey, tmp_path, calls_per_s=50)
+    assert outcome.restarts == 2
+    assert not outcome.failed, outcome
+    assert not outcome.doubled, outcome
+    assert not outcome.lost, outcome

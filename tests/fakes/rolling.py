@@ -1,0 +1,205 @@
+"""A rolling restart under load: two workers behind a balancer, callers who count what became of every message."""
+
+import asyncio
+import json
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import grpc.aio
+
+from discordproxy import discord_api_pb2 as pb
+from discordproxy import discord_api_pb2_grpc as rpc
+from discordproxy_sandbox.limit_book import LimitBook, RouteLimit
+from discordproxy_sandbox.objects import make_channel
+from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
+from fakes.balancers import Balancer
+from fakes.deployment import CHANNEL, GUILD, TOKEN
+from fakes.eventually import eventually
+from fakes.process import Process
+from fakes.redis_servers import free_ports
+
+CHANNELS = range(CHANNEL + 100, CHANNEL + 200)
+"""Many, since the messages of one channel are sent one after the other."""
+LATENCY_S = 0.15
+LAME_DUCK_S = 2.0
+LIMIT = RouteLimit(limit=1000, window_s=1.0, kind="fixed")
+SEND = "POST /channels/{channel_id}/messages"
+
+Start = Callable[[Path, int, Sequence[int], Sequence[int]], Balancer]
+
+
+@dataclass
+class Outcome:
+    """What the callers and Discord counted."""
+
+    restarts: int = 0
+    answered: list[int] = field(default_factory=list)
+    failed: Counter[str] = field(default_factory=Counter)
+    stored: list[int] = field(default_factory=list)
+    doubled: int = 0
+
+    @property
+    def lost(self) -> int:
+        """Messages that were reported as sent and are not there."""
+        return len(set(self.answered) - set(self.stored))
+
+    def __str__(self) -> str:
+        calls = len(self.answered) + self.failed.total()
+        return (
+            f"{self.restarts} restarts, {calls} calls: {self.failed.total()} failed, {self.doubled} doubled, "
+            f"{self.lost} lost {dict(self.failed) or ''}"
+        )
+
+
+class Workers:
+    """Two API workers on one Redis, each on ports of its own, which can be replaced one after the other."""
+
+    def __init__(self, discord: Sandbox, redis_url: str, folder: Path) -> None:
+        self.ports, self.http_ports = free_ports(2), free_ports(2)
+        self._folder = folder
+        self._running: list[Process | None] = [None, None]
+        self._env = {
+            "DISCORD_BOT_TOKEN": TOKEN,
+            "DISCORDPROXY_DISCORD_URL": discord.rest_url,
+            "DISCORDPROXY_REDIS_URL": redis_url,
+            "DISCORDPROXY_GLOBAL_LIMIT": "500",
+            "DISCORDPROXY_LAME_DUCK": str(LAME_DUCK_S),
+        }
+
+    async def start(self, number: int) -> None:
+        """Start a worker and return once it is ready."""
+        env = {
+            **self._env,
+            "DISCORDPROXY_PORT": str(self.ports[number]),
+            "DISCORDPROXY_HTTP_PORT": str(self.http_ports[number]),
+        }
+        process = Process.module("discordproxy_api", env=env, cwd=self._folder)
+        self._running[number] = await process.__aenter__()
+        await eventually(lambda: self._is_ready(number), within_s=60)
+
+    async def stop(self, number: int) -> None:
+        """End a worker as its launcher would."""
+        process = self._running[number]
+        process.signal(signal.SIGTERM)
+        assert await process.ended(within_s=60) == 0, process.output
+        await process.__aexit__(None, None, None)
+
+    async def kill(self) -> None:
+        for process in self._running:
+            if process is not None:
+                await process.__aexit__(None, None, None)
+
+    async def _is_ready(self, number: int) -> bool:
+        try:
+            async with (
+                aiohttp.ClientSession() as http,
+                http.get(f"http://127.0.0.1:{self.http_ports[number]}/readyz") as answer,
+            ):
+                return answer.status == 200
+        except aiohttp.ClientError:
+            return False
+
+
+class Load:
+    """Messages at an even pace over a few connections, each with a text of its own; nobody repeats anything."""
+
+    def __init__(self, port: int, calls_per_s: float, *, connections: int = 4) -> None:
+        self.outcome = Outcome()
+        self._every_s = 1 / calls_per_s
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        self._channels = [grpc.aio.insecure_channel(f"127.0.0.1:{port}", options) for _ in range(connections)]
+        self._stubs = [rpc.DiscordApiStub(channel) for channel in self._channels]
+        self._calls: set[asyncio.Task[None]] = set()
+        self._count = 0
+
+    async def first(self) -> None:
+        """Return once every connection has had an answer."""
+        for stub in self._stubs:
+            await stub.SendChannelMessage(self._request(), wait_for_ready=True, timeout=60)
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            due += self._every_s
+            await asyncio.sleep(due - loop.time())
+            call = asyncio.create_task(self._send(self._stubs[self._count % len(self._stubs)]))
+            self._calls.add(call)
+            call.add_done_callback(self._calls.discard)
+
+    async def more(self, count: float) -> None:
+        """Return once so many more calls have been answered."""
+        goal = len(self.outcome.answered) + count
+        await eventually(lambda: len(self.outcome.answered) >= goal, within_s=60)
+
+    async def finish(self) -> None:
+        await asyncio.gather(*self._calls)
+        for channel in self._channels:
+            await channel.close()
+
+    def _request(self) -> pb.SendChannelMessageRequest:
+        self._count += 1
+        channel = CHANNELS[self._count % len(CHANNELS)]
+        return pb.SendChannelMessageRequest(channel_id=channel, content=f"message {self._count}")
+
+    async def _send(self, stub: rpc.DiscordApiStub) -> None:
+        try:
+            answer = await stub.SendChannelMessage(self._request(), timeout=60)
+            self.outcome.answered.append(answer.message.id)
+        except grpc.aio.AioRpcError as error:
+            self.outcome.failed[f"{error.code().name}: {_said(error)}"] += 1
+
+
+def _said(error: grpc.aio.AioRpcError) -> str:
+    details = error.details() or ""
+    try:
+        return str(json.loads(details).get("reason") or json.loads(details)["text"])
+    except (ValueError, KeyError):
+        return details[:120]
+
+
+async def rolling_restart(
+    balancer: Start, redis_url: str, folder: Path, *, rounds: int = 1, calls_per_s: float = 200.0
+) -> Outcome:
+    """Replace every worker `rounds` times while calls come in, and return what was counted."""
+    limits = LimitBook(routes={SEND: LIMIT}, global_limit=None)
+    config = SandboxConfig(token=TOKEN, latency_s=LATENCY_S, limits=limits)
+    async with Sandbox(config) as discord, _two(discord, redis_url, folder) as workers:
+        for channel in CHANNELS:
+            discord.world.add_channel(make_channel(str(channel), str(GUILD), "load", 0, 0))
+        (port,) = free_ports(1)
+        async with balancer(folder, port, workers.ports, workers.http_ports) as front:
+            load = Load(port, calls_per_s)
+            await load.first()
+            before = len(discord.ledger.stored)
+            sending = asyncio.create_task(load.run())
+            for number in (*range(2),) * rounds:
+                async with front.without(workers.ports[number]):
+                    await workers.stop(number)
+                    await workers.start(number)
+                load.outcome.restarts += 1
+                # The next one only goes when the balancer has had time to find this one again.
+                await load.more(calls_per_s * LAME_DUCK_S)
+            sending.cancel()
+            await load.finish()
+            assert front.process.running, front.process.output
+        stored = discord.ledger.stored[before:]
+    load.outcome.stored = [int(one.message_id) for one in stored]
+    load.outcome.doubled = len(stored) - len({one.digest for one in stored})
+    return load.outcome
+
+
+@asynccontextmanager
+async def _two(discord: Sandbox, redis_url: str, folder: Path) -> AsyncIterator[Workers]:
+    workers = Workers(discord, redis_url, folder)
+    try:
+        await asyncio.gather(workers.start(0), workers.start(1))
+        yield workers
+    finally:
+        await workers.kill()
