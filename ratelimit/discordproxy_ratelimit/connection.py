@@ -26,6 +26,7 @@ from redis.exceptions import TimeoutError as NoAnswer
 from redis.retry import Retry
 
 from discordproxy_ratelimit.errors import BrokerUnavailable
+from discordproxy_ratelimit.pool import BoundedPool
 from discordproxy_ratelimit.redis_url import Target, describe, parse
 
 LOGIN_REFUSED = "refused the login; check user and password in DISCORDPROXY_REDIS_URL"
@@ -53,7 +54,7 @@ def connect(url: str, *, timeout_s: float = 1.0) -> Redis:
         "protocol": 2,  # nothing here needs RESP3, and without HELLO one round trip per connection is saved
     }
     if target.topology == "server":
-        return Redis.from_url(target.library_url, **options)
+        return Redis.from_pool(BoundedPool.from_url(target.library_url, wait_s=timeout_s, **options))
     options |= target.options
     return _behind_sentinels(target, options) if target.topology == "sentinel" else _in_cluster(target, options)
 

@@ -1,0 +1,57 @@
+"""Connections to one server, bounded: whoever finds none free waits for one instead of opening another or failing."""
+
+import asyncio
+from typing import Any
+
+from redis.asyncio import ConnectionPool
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+MOST_CONNECTIONS = 64
+"""One carries some 10,000 commands a second, and all workers together must stay below the server's `maxclients`."""
+
+_UNBOUNDED = 2**31
+
+
+class BoundedPool(ConnectionPool):
+    """A pool like the library's blocking one, but a cancelled command cannot take a place with it.
+
+    Args:
+        max_connections: in use at once.
+        wait_s: longest wait for one of them; then the command fails as without a server.
+    """
+
+    def __init__(self, *, max_connections: int = MOST_CONNECTIONS, wait_s: float = 1.0, **options: Any) -> None:
+        super().__init__(max_connections=_UNBOUNDED, **options)
+        self._room = asyncio.Semaphore(max_connections)
+        self._wait_s = wait_s
+        self._taken: set[int] = set()
+
+    async def get_connection(self, *_command: Any, **_options: Any) -> Any:
+        """Return a connection; raises RedisConnectionError when none becomes free in time."""
+        await self._enter()
+        try:
+            connection = await super().get_connection()  # type: ignore[no-untyped-call] # its decorator has no types
+        except BaseException:
+            self._room.release()
+            raise
+        self._taken.add(id(connection))
+        return connection
+
+    async def release(self, connection: Any) -> None:
+        """Take a connection back."""
+        try:
+            await super().release(connection)
+        finally:
+            if id(connection) in self._taken:  # one that failed to connect never was
+                self._taken.remove(id(connection))
+                self._room.release()
+
+    async def _enter(self) -> None:
+        if not self._room.locked():
+            await self._room.acquire()
+            return
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await self._room.acquire()
+        except TimeoutError:
+            raise RedisConnectionError("No connection became free in time") from None
