@@ -21,7 +21,7 @@ ROLES = {
 }
 """What is found in the command line of each."""
 
-Kind = tuple[int, Callable[[], None]]
+Kind = tuple[float, Callable[[], None]]
 """How often, relative to the others, and what."""
 
 SENDS = r"/messages|/webhooks/|/channels$"
@@ -73,7 +73,8 @@ class Disturbances:
         for kind, weight in (("reset", 4), ("status", 3), ("slow", 4), ("truncated", 2), ("silent", 1), ("hash", 1)):
             for when in ("before", "after"):
                 kinds[f"discord: {kind} {when}"] = (weight, partial(self._fault, kind, when))
-        for kind, weight in (("rate_limited", 4), ("headerless", 2), ("cloudflare", 1)):
+        # A page of Cloudflare closes the way for a minute, so it is rare.
+        for kind, weight in (("rate_limited", 4), ("headerless", 2), ("cloudflare", 0.3)):
             kinds[f"discord: {kind}"] = (weight, partial(self._fault, kind, "before"))
         return kinds
 

@@ -1,0 +1,68 @@
+"""What an honest caller notices of hostile ones beside it, and what they cost the worker. It is no test.
+
+PYTHONPATH=tests .venv/bin/python tests/bench/bench_hostile.py [--requests 10000] [--connections 5000] [--seed 1]
+"""
+
+import argparse
+import asyncio
+import contextlib
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+from discordproxy_ratelimit import embedded
+from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
+from hostile.siege import Scale, Siege, report, victim
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def valkey(folder: Path):
+    """Run a server for the length of the block and return its URL."""
+    command = (embedded.find_binary(), "--port", "0", "--unixsocket", f"{folder}/s", "--save", "", "--dir", folder)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        yield f"unix://{folder}/s"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+async def main(scale: Scale, seed: int) -> None:
+    """Lay siege and print the table."""
+    with tempfile.TemporaryDirectory(prefix="dp-hostile-") as name, valkey(Path(name)) as url:
+        async with Sandbox(SandboxConfig(token="hostile", global_limit=None)) as discord:
+            settings = {
+                "DISCORD_BOT_TOKEN": "hostile",
+                "DISCORDPROXY_DISCORD_URL": discord.rest_url,
+                "DISCORDPROXY_REDIS_URL": url,
+                "DISCORDPROXY_PORT": str(free_port()),
+                "DISCORDPROXY_GLOBAL_LIMIT": "100000",
+                "XDG_RUNTIME_DIR": name,
+                "HOME": name,
+            }
+            async with victim(settings, discord, Path(name)) as worker:
+                siege = Siege(worker, scale, seed=seed)
+                try:
+                    await siege.run()
+                finally:
+                    print(report(siege.phases))  # noqa: T201 - the result
+                tracebacks = [line for line in worker.process.lines if "Traceback" in line]
+                print(f"alive: {worker.process.running}, tracebacks: {len(tracebacks)}")  # noqa: T201 - same
+                print(f"in the end {worker.rss_mib} MiB, {worker.descriptors} files")  # noqa: T201 - same
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("requests", "oddities", "huge", "connections", "slow"):
+        parser.add_argument(f"--{name}", type=int, default=getattr(Scale, name))
+    parser.add_argument("--seed", type=int, default=1)
+    options = vars(parser.parse_args())
+    seed = options.pop("seed")
+    asyncio.run(main(Scale(**options), seed))

@@ -1,0 +1,54 @@
+"""A little of what `make bench-hostile` does: whatever arrives, the worker lives, stays small and serves the others."""
+
+from pathlib import Path
+
+import pytest
+
+from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
+from fakes.deployment import TOKEN
+from fakes.eventually import eventually
+from hostile import attacks
+from hostile.frames import HELLO
+from hostile.siege import Scale, Siege, report, victim
+
+LITTLE = Scale(requests=500, oddities=1, huge=2, connections=300, slow=10, quiet_s=0.5, patience_s=0.5)
+MOST_MIB = 500
+KEPT = 150  # connections to Redis and Discord stay open for the next call
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("discord", [SandboxConfig(token=TOKEN, global_limit=None)], indirect=True)
+async def test_hostile_callers(
+    discord: Sandbox, settings: dict[str, str], valkey: str, key_prefix: str, tmp_path: Path
+) -> None:
+    settings |= {"DISCORDPROXY_REDIS_URL": valkey, "DISCORDPROXY_KEY_PREFIX": key_prefix}
+    settings |= {"DISCORDPROXY_GLOBAL_LIMIT": "100000"}
+    async with victim(settings, discord, tmp_path) as worker:
+        descriptors = worker.descriptors
+        siege = Siege(worker, LITTLE, seed=1)
+        await siege.run()
+        seen = report(siege.phases)
+        last = siege.phases[-1]
+        assert last.took_s, seen
+        assert not last.failed, seen
+        assert max(phase.rss_mib for phase in siege.phases) < MOST_MIB, seen
+        await eventually(lambda: worker.descriptors < descriptors + KEPT, within_s=30)
+        assert "Traceback" not in worker.process.output
+        assert not discord.ledger.violations
+
+
+@pytest.mark.parametrize("discord", [SandboxConfig(token=TOKEN)], indirect=True)
+async def test_connections_beyond_the_bound_are_turned_away(
+    discord: Sandbox, settings: dict[str, str], valkey: str, key_prefix: str, tmp_path: Path
+) -> None:
+    settings |= {"DISCORDPROXY_REDIS_URL": valkey, "DISCORDPROXY_KEY_PREFIX": key_prefix}
+    settings |= {"DISCORDPROXY_MAX_CONNECTIONS": "10"}
+    async with victim(settings, discord, tmp_path) as worker:
+        async with attacks.open_connections(worker.port, 30, HELLO) as taken:
+            assert taken == 10
+
+        async def there_is_room_again() -> bool:
+            async with attacks.open_connections(worker.port, 5, HELLO) as taken:
+                return taken == 5
+
+        await eventually(there_is_room_again)

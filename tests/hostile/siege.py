@@ -1,0 +1,195 @@
+"""One worker under attack beside an honest caller: what becomes of its memory, its files and the caller's calls."""
+
+import asyncio
+import contextlib
+import random
+import resource
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+
+from discordproxy.discord_api_pb2 import SendChannelMessageRequest
+from discordproxy.discord_api_pb2_grpc import DiscordApiStub
+from discordproxy_sandbox.population import add_guilds
+from discordproxy_sandbox.sandbox import Sandbox
+from fakes.process import Process
+from hostile import attacks
+from hostile.frames import HELLO
+
+POST = "POST /channels/{channel_id}/messages"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much of everything. `patience_s`: how long a connection that is not hung up on is read from."""
+
+    requests: int = 10_000
+    oddities: int = 5
+    huge: int = 10
+    connections: int = 5_000
+    slow: int = 100
+    quiet_s: float = 5.0
+    patience_s: float = 1.0
+
+
+@dataclass
+class Phase:
+    """What an honest caller and the worker's memory went through; `failed` by status."""
+
+    name: str
+    took_s: list[float] = field(default_factory=list)
+    failed: Counter[str] = field(default_factory=Counter)
+    rss_mib: int = 0
+    descriptors: int = 0
+    notes: str = ""
+
+    def percentile(self, share: float) -> float:
+        """Return how long this share of the calls took at most, in milliseconds."""
+        ordered = sorted(self.took_s)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000 if ordered else float("nan")
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A worker and its Discord."""
+
+    port: int
+    process: Process
+    discord: Sandbox
+
+    @property
+    def rss_mib(self) -> int:
+        """Memory in use."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) // 1024
+
+    @property
+    def descriptors(self) -> int:
+        """Open files and connections."""
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+
+@contextlib.asynccontextmanager
+async def victim(settings: Mapping[str, str], discord: Sandbox, folder: Path) -> AsyncIterator[Victim]:
+    """Run a worker with these settings for the length of the block."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        async with Process.module("discordproxy_api", env=settings, cwd=folder) as process:
+            await process.line("serves on", within_s=60)
+            yield Victim(int(settings["DISCORDPROXY_PORT"]), process, discord)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+class Siege:
+    """Attacks one after the other; `phases` holds what was seen."""
+
+    def __init__(self, worker: Victim, scale: Scale, *, seed: int) -> None:
+        self.phases: list[Phase] = []
+        self._worker, self._scale = worker, scale
+        self._rng = random.Random(seed)
+        worker.discord.limits.set(POST, None)
+        (guild,) = add_guilds(worker.discord.world, 1, channels=40)
+        self._guild = int(guild)
+        self._channels = [
+            int(channel.id) for channel in worker.discord.world.channels.values() if channel.guild_id == guild
+        ]
+        self._phase = Phase("")
+
+    async def run(self) -> None:
+        """Lay siege."""
+        scale, port = self._scale, self._worker.port
+        honest = asyncio.create_task(self._honest())
+        try:
+            await self._during("warming up", self._quiet)
+            await self._during("quiet", self._quiet)
+            await self._during(f"{scale.requests} fuzzed requests", self._fuzz)
+            await self._during("HTTP/2 oddities", self._oddities)
+            await self._during(f"{scale.huge} messages of 100 MiB", lambda: attacks.huge_messages(port, scale.huge))
+            await self._during(f"{scale.slow} connections of slow writers", self._holding(attacks.slow_writer()))
+            reader = attacks.slow_reader(self._guild)
+            await self._during(f"{scale.slow} connections of slow readers", self._holding(reader, read=False))
+            idle = self._holding(HELLO, count=scale.connections)
+            await self._during(f"{scale.connections} idle connections", idle)
+            await self._during("quiet again", self._quiet)
+        finally:
+            honest.cancel()
+            await asyncio.gather(honest, return_exceptions=True)
+
+    async def _during(self, name: str, attack: Callable[[], Awaitable[object]]) -> None:
+        self._phase = phase = Phase(name)
+        self.phases.append(phase)
+        watching = asyncio.create_task(self._watch(phase))
+        try:
+            phase.notes = str(await attack() or "")
+        finally:
+            watching.cancel()
+
+    async def _watch(self, phase: Phase) -> None:
+        while True:
+            phase.rss_mib = max(phase.rss_mib, self._worker.rss_mib)
+            phase.descriptors = max(phase.descriptors, self._worker.descriptors)
+            await asyncio.sleep(0.1)
+
+    async def _honest(self) -> None:
+        """Send messages on connections of its own, a few at a time."""
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{self._worker.port}", options) as channel:
+            await asyncio.gather(*(self._caller(DiscordApiStub(channel), number) for number in range(4)))
+
+    async def _caller(self, stub: DiscordApiStub, number: int) -> None:
+        for turn in range(10**9):
+            phase, began = self._phase, time.perf_counter()
+            channel = self._channels[(turn * 4 + number) % len(self._channels)]
+            try:
+                await stub.SendChannelMessage(SendChannelMessageRequest(channel_id=channel, content="x"), timeout=60)
+                phase.took_s.append(time.perf_counter() - began)
+            except grpc.aio.AioRpcError as error:
+                phase.failed[error.code().name] += 1
+            await asyncio.sleep(0.02)
+
+    async def _quiet(self) -> None:
+        await asyncio.sleep(self._scale.quiet_s)
+
+    async def _fuzz(self) -> Counter[str]:
+        valid = [
+            ("SendChannelMessage", SendChannelMessageRequest(channel_id=1, content="x" * 50).SerializeToString()),
+            ("EditGuildMember", b"\x08\x01\x10\x02\x1a\x01x"),
+            ("Request", b"\x0a\x03GET\x12\x0a/users/123"),
+        ]
+        return await attacks.fuzzed_requests(self._worker.port, self._scale.requests, self._rng, valid=valid)
+
+    async def _oddities(self) -> str:
+        count = 0
+        for _ in range(self._scale.oddities):
+            all_of_them = list(attacks.oddities(self._rng))
+            count += len(all_of_them)
+            sends = (
+                attacks.send_raw(self._worker.port, each, patience_s=self._scale.patience_s) for each in all_of_them
+            )
+            await asyncio.gather(*sends)
+        return f"{count} connections"
+
+    def _holding(self, data: bytes, *, count: int = 0, read: bool = True) -> Callable[[], Awaitable[str]]:
+        async def hold() -> str:
+            async with attacks.open_connections(self._worker.port, count or self._scale.slow, data, read=read) as taken:
+                await self._quiet()
+                return f"{taken} taken"
+
+        return hold
+
+
+def report(phases: list[Phase]) -> str:
+    """Return the table a person reads."""
+    lines = [f"{'':36}{'calls':>7}{'p50 ms':>9}{'p99 ms':>9}{'RSS MiB':>9}{'files':>7}  failed; notes"]
+    lines += [
+        f"{phase.name:36}{len(phase.took_s):>7}{phase.percentile(0.5):>9.1f}{phase.percentile(0.99):>9.1f}"
+        f"{phase.rss_mib:>9}{phase.descriptors:>7}  {dict(phase.failed) or ''} {phase.notes}"
+        for phase in phases
+    ]
+    return "\n".join(lines)
