@@ -5,9 +5,16 @@ import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from discordproxy_ratelimit import embedded
 from fakes.redis_servers import SHAPES, Servers, running, system_redis
+
+# How fast the machine is says nothing about the code; in CI the same examples are drawn every time.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session", autouse=True)
