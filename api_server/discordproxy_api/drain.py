@@ -16,6 +16,8 @@ class Drain:
         self._served = 0
         self._idle = asyncio.Event()
         self._idle.set()
+        self._speaks = asyncio.Event()
+        self._speaks.set()
 
     @property
     def begun(self) -> bool:
@@ -28,6 +30,19 @@ class Drain:
         now = asyncio.get_running_loop().time()
         for wait in self._waiting:
             wait.reschedule(now)
+
+    @contextmanager
+    def silence(self) -> Iterator[None]:
+        """Hold answers back: whoever gets none does not send its next call into a connection that is just closing."""
+        self._speaks.clear()
+        try:
+            yield
+        finally:
+            self._speaks.set()
+
+    async def may_answer(self) -> None:
+        """Return when a call may be answered: at once, but for a moment of every stop."""
+        await self._speaks.wait()
 
     @contextmanager
     def serving(self) -> Iterator[None]:

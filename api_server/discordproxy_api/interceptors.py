@@ -196,7 +196,10 @@ class Admission(Layer):
         self._apps[app] += 1
         try:
             with self._drain.serving():
-                yield
+                try:
+                    yield
+                finally:
+                    await self._drain.may_answer()
         finally:
             self._total[stream] -= 1
             self._apps[app] -= 1

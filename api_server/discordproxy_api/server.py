@@ -32,11 +32,12 @@ HANDSHAKE_MS = 20_000
 _OWN_FILES = 256
 """Descriptors that are not callers': connections to Redis and Discord, the log."""
 
-SETTLE_S, GOODBYE_S, WRITE_S = 0.15, 0.05, 0.1
+SETTLE_S, GOODBYE_S, WRITE_S = 0.15, 0.15, 0.1
 """A stopping gRPC server drops what it has received but not handed over, as a bare CANCELLED. So it first takes all
 that has arrived, then tells the connections to go away, and only then sends waiting calls back: before that they would
-return on the same connections and be dropped. A call that comes between may be kept and never handed over, so the end
-is when our own calls have been served and their answers written, not when gRPC says so."""
+return on the same connections and be dropped. Answers are held back meanwhile, for the same reason: who gets one sends
+the next call. A call that comes between may be kept and never handed over, so the end is when our own calls have been
+served and their answers written, not when gRPC says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +142,10 @@ class Server:
         until = loop.time() + self._options.drain_timeout_s
         await self._health.leave()
         await _event(now, min(max(self._options.lame_duck_s, SETTLE_S), self._options.drain_timeout_s))
-        ending = asyncio.create_task(self._server.stop(grace=max(0.0, until - loop.time())))
-        await _event(now, GOODBYE_S)
+        with self._drain.silence():
+            await _event(now, SETTLE_S)
+            ending = asyncio.create_task(self._server.stop(grace=max(0.0, until - loop.time())))
+            await _event(now, GOODBYE_S)
         self._drain.begin()
         release()
         served = asyncio.create_task(self._served())

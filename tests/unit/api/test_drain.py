@@ -50,3 +50,16 @@ async def test_other_timeouts_and_cancellations_keep_their_meaning():
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0), drain.interruptible():
             await asyncio.Event().wait()
+
+
+async def test_answers_are_held_back_while_connections_are_told_to_go():
+    drain = Drain()
+    await drain.may_answer()
+    with drain.silence():
+        answering = asyncio.create_task(drain.may_answer())
+        await asyncio.sleep(0)
+        assert not answering.done()
+    await answering
+    with pytest.raises(ZeroDivisionError), drain.silence():
+        raise ZeroDivisionError
+    await drain.may_answer()
