@@ -51,12 +51,16 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """Discord's answer to one question; status 0 and maybe a reason when there is none."""
+    """Discord's answer to one question; status 0 and maybe a reason when there is none.
+
+    `skew_s`: how far this machine's clock was ahead of the answer's Date, None if it had none.
+    """
 
     http_status: int
     reason: str
     took_s: float
     reply: Reply | None = None
+    skew_s: float | None = None
 
     def document(self) -> dict[str, Any] | None:
         try:
@@ -98,7 +102,7 @@ class Doctor:
             findings.token(user.http_status, str((user.document() or {}).get("username", "")), user.took_s),
             findings.reachability(user.http_status, user.reason, user.took_s, setup.discord_url),
             *await self._redis(),
-            findings.clock(_skew_s(user.reply), "Discord"),
+            findings.clock(user.skew_s, "Discord"),
         ]
         try:
             document = await self._status.read()
@@ -130,12 +134,11 @@ class Doctor:
             reply = await self._rest.send(request, call)
         except ApiError as error:
             return _Asked(error.http_status, error.reason, loop.time() - began)
-        return _Asked(reply.status, "", loop.time() - began, reply)
+        return _Asked(reply.status, "", loop.time() - began, reply, _skew_s(reply))
 
 
-def _skew_s(reply: Reply | None) -> float | None:
-    """Return how far this machine's clock is ahead of Discord's, as far as the answer's Date tells."""
-    dates = [value for name, value in reply.headers.items() if name.lower() == "date"] if reply else []
+def _skew_s(reply: Reply) -> float | None:
+    dates = [value for name, value in reply.headers.items() if name.lower() == "date"]
     try:
         return time.time() - parsedate_to_datetime(dates[0]).timestamp()
     except (IndexError, ValueError):

@@ -8,7 +8,7 @@ from discordproxy_api.status.document import Document
 MOST_SKEW_S = 5.0
 """Clocks further apart make ids, ages of messages and certificates wrong; Discord tells whole seconds only."""
 
-SLOW_S = 1.0
+SLOW_S = 3.0
 
 PORTAL = "https://discord.com/developers/applications"
 

@@ -52,8 +52,11 @@ class GatewayMetrics(Collector):
         """
 
         async def probe() -> bool:
-            self._states.pop(bot, None)  # what cannot be read now is not shown
-            self._states[bot] = state = await read()
+            try:
+                self._states[bot] = state = await read()
+            except BaseException:
+                self._states.pop(bot, None)  # what cannot be read now is not shown
+                raise
             return state.ready
 
         return probe
@@ -62,7 +65,7 @@ class GatewayMetrics(Collector):
         """Yield the metrics."""
         for name, (text, value_of_bot) in _OF_BOT.items():
             family = GaugeMetricFamily(PREFIX + name, text, labels=["bot"])
-            for bot, state in self._states.items():
+            for bot, state in list(self._states.items()):  # a scrape runs in a thread of its own
                 _add(family, [bot], value_of_bot(state))
             yield family
         for name, (text, value_of) in _GAUGES.items():
@@ -77,7 +80,7 @@ class GatewayMetrics(Collector):
             yield counter
 
     def _shards(self) -> Iterator[tuple[list[str], ShardState]]:
-        for bot, state in self._states.items():
+        for bot, state in list(self._states.items()):
             for shard in state.shards[:MOST_SHARDS]:
                 yield [bot, str(shard.slot.shard_id)], shard
 

@@ -54,12 +54,12 @@ class Reporter:
     async def run(self) -> None:
         """Report until cancelled."""
         while True:
+            await asyncio.sleep(EVERY_S)  # first, so that a new worker has looked whether it can serve
             try:
                 await self.report()
             except Exception:
                 log.exception("this worker's report failed; the others see an old one")
                 await asyncio.sleep(AFTER_A_FAILURE_S)
-            await asyncio.sleep(EVERY_S)
 
     async def report(self) -> None:
         """Report once; what cannot be told now is told the next time."""

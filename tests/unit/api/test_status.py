@@ -147,7 +147,7 @@ def test_checks_of_discord() -> None:
     assert "DISCORD_BOT_TOKEN" in findings.token(401, "", 0.1).fix
     assert bad(findings.token(503, "", 0.1))
     assert findings.reachability(401, "", 0.1, "https://d").good
-    assert bad(findings.reachability(200, "", 3.0, "https://d"))
+    assert bad(findings.reachability(200, "", 4.0, "https://d"))
     assert "network" in findings.reachability(0, "DISCORD_UNREACHABLE", 3.0, "https://d").fix
     assert "Redis" in findings.reachability(0, "BROKER_UNAVAILABLE", 3.0, "https://d").fix
 
