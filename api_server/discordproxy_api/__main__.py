@@ -124,6 +124,8 @@ async def wired(
                 reflection=settings.reflection,
                 drain_timeout_s=settings.drain_timeout,
                 lame_duck_s=settings.lame_duck,
+                keepalive_s=settings.keepalive,
+                connection_age_s=settings.max_connection_age,
                 credentials=tls.for_grpc() if tls else None,
             ),
             handlers=[*_handlers(services), console.handler()],

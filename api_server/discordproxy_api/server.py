@@ -40,6 +40,10 @@ the next call. A call that comes between may be kept and never handed over, so t
 served and their answers written, not when gRPC says so."""
 
 
+FASTEST_PINGS_MS = 10_000
+"""Callers and balancers may ping this often; who pings faster is sent away by gRPC."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
     """How to listen.
@@ -49,6 +53,8 @@ class ServerOptions:
         max_connections: connections held at once, as far as the system lets the process open files.
         drain_timeout_s: from the signal to the end, the lame duck included.
         lame_duck_s: how long calls are still taken after health says NOT_SERVING.
+        keepalive_s: how long a connection may be silent before its other end is asked for a sign of life; 0: never.
+        connection_age_s: after which callers are asked to connect anew; 0: never.
         credentials: for TLS; None listens in plain text.
     """
 
@@ -59,6 +65,8 @@ class ServerOptions:
     reflection: bool = True
     drain_timeout_s: float = 30.0
     lame_duck_s: float = 0.0
+    keepalive_s: float = 60.0
+    connection_age_s: float = 0.0
     credentials: grpc.ServerCredentials | None = field(default=None, repr=False)
 
 
@@ -94,6 +102,7 @@ class Server:
                 ("grpc.max_allowed_incoming_connections", _connections(options.max_connections)),
                 ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
                 ("grpc.http2.bdp_probe", 0),  # else gRPC lets every stream send megabytes before anybody reads
+                *_lives(options),
             ],
             maximum_concurrent_rpcs=BACKSTOP,
         )
@@ -178,6 +187,17 @@ def _connections(wanted: int) -> int:
     if possible < wanted:
         log.warning("At most %d connections: this process may open %d files (ulimit -n)", possible, hard)
     return possible
+
+
+def _lives(options: ServerOptions) -> list[tuple[str, int]]:
+    """Return how connections are kept alive and moved on. Calls under way on an old connection take their time."""
+    lives = [("grpc.http2.min_recv_ping_interval_without_data_ms", FASTEST_PINGS_MS)]
+    if options.keepalive_s:
+        keepalive_ms = int(options.keepalive_s * 1000)
+        lives += [("grpc.keepalive_time_ms", keepalive_ms), ("grpc.keepalive_permit_without_calls", 1)]
+    if options.connection_age_s:
+        lives.append(("grpc.max_connection_age_ms", int(options.connection_age_s * 1000)))
+    return lives
 
 
 def _try_to_bind(host: str, port: int) -> None:

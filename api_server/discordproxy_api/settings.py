@@ -126,6 +126,15 @@ class ApiSettings(SharedSettings):
         0.0,
         description="seconds a stopping worker still takes calls, so that balancers notice; part of the drain timeout",
     )
+    keepalive: Seconds = Field(
+        60.0,
+        description="seconds of silence after which a caller is asked for a sign of life; 0: never",
+    )
+    max_connection_age: Seconds = Field(
+        0.0,
+        description="seconds after which callers are asked to connect anew, so that a balancer of connections can move "
+        "them; calls under way are finished; 0: never",
+    )
 
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:

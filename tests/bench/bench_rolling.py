@@ -22,9 +22,9 @@ async def measure(rounds: int, rate: float) -> bool:
             try:
                 outcome = await rolling_restart(start, server.url, Path(folder), rounds=rounds, calls_per_s=rate)
             except Skipped as skipped:
-                print(f"{name}: {skipped.msg}", flush=True)
+                print(f"{name}: {skipped.msg}", flush=True)  # noqa: T201 - its purpose
                 continue
-        print(f"{name}: {outcome}", flush=True)
+        print(f"{name}: {outcome}", flush=True)  # noqa: T201 - same
         good = good and not (outcome.failed or outcome.doubled or outcome.lost)
     return good
 

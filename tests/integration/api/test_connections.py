@@ -1,0 +1,39 @@
+"""Connections that a balancer of connections can move: callers connect anew without losing a call."""
+
+import asyncio
+
+import grpc
+
+from discordproxy.discord_api_pb2 import GetGuildChannelsRequest
+from discordproxy_sandbox.population import GUILD_ID
+from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
+from integration.api.conftest import TOKEN, serve
+
+REQUEST = GetGuildChannelsRequest(guild_id=int(GUILD_ID))
+
+
+async def test_an_old_connection_gives_way_to_a_new_one_and_finishes_its_calls():
+    config = SandboxConfig(token=TOKEN, global_limit=None, latency_s=0.3)
+    async with Sandbox(config) as discord, serve(discord, max_connection_age=0.5) as served:
+        await served.stub.GetGuildChannels(REQUEST)
+        moved, calls = 0, []
+        while moved < 2:
+            gone = asyncio.create_task(served.channel.wait_for_state_change(grpc.ChannelConnectivity.READY))
+            while not gone.done():
+                calls.append(served.stub.GetGuildChannels(REQUEST, timeout=60))
+                await asyncio.wait({gone}, timeout=0.02)
+            moved += 1
+            await served.stub.GetGuildChannels(REQUEST, wait_for_ready=True, timeout=60)
+        answers = await asyncio.gather(*calls)
+    assert all(answer.channels for answer in answers)
+    assert len(answers) > 1
+
+
+async def test_signs_of_life_do_not_end_a_connection(discord):
+    async with serve(discord, keepalive=0.05) as served:
+        await served.stub.GetGuildChannels(REQUEST)
+        gone = asyncio.create_task(served.channel.wait_for_state_change(grpc.ChannelConnectivity.READY))
+        await asyncio.wait({gone}, timeout=0.5)  # ten pings later
+        assert not gone.done(), "pings of the server must not end a connection"
+        gone.cancel()
+        await served.stub.GetGuildChannels(REQUEST)
