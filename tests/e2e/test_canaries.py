@@ -141,19 +141,19 @@ async def test_no_canary_sings(
     talkative = ("--workers", "2", "--log-console-level", "DEBUG", "--log-file-level", "DEBUG")
     async with server(*talkative, DISCORDPROXY_LOG_FORMAT="json") as whole:
         for worker in (0, 1):
-            await whole.line(f"worker {worker} serves on")
+            await whole.line(f"worker {worker} serves on", within_s=60)
         seen |= {f"error {number}": text for number, text in enumerate(await everything_happens(discord, connect))}
         seen |= {f"page {number}": text for number, text in enumerate(await pages_of(http_ports))}
         for question in ("status", "doctor"):
             target = ("--target", f"127.0.0.1:{free_port}")
             async with server(question, *target, command="discordproxy", DISCORDPROXY_API_KEY=KEY) as terminal:
-                assert await terminal.ended() == 1, "the circuit is open"
+                assert await terminal.ended(within_s=60) == 1, "the circuit is open"
             seen[f"terminal {question}"] = terminal.output
             assert "circuit" in terminal.output
         for pid in [whole.pid, *children_of(whole.pid)]:
             seen[f"process {pid}"] = visible(pid)
         own_valkey.stop()
-        await whole.line("Redis does not answer")
+        await whole.line("Redis does not answer", within_s=60)
         stub = connect()
         request = pb.SendChannelMessageRequest(channel_id=CHANNEL, content=CONTENT)
         seen["error without redis"] = await failing(stub.SendChannelMessage(request, metadata=OPERATOR, timeout=5))

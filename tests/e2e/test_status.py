@@ -33,7 +33,7 @@ async def get(port: int, path: str) -> Any:
 
 async def command(server: Server, *arguments: str) -> tuple[int, str]:
     async with server(*arguments, command="discordproxy") as process:
-        return await process.ended(), process.output
+        return await process.ended(within_s=60), process.output
 
 
 async def traffic(connect: Connect) -> list[asyncio.Task[Any]]:
@@ -103,9 +103,9 @@ async def test_every_worker_shows_the_whole_fleet(
 ) -> None:
     discord.limits.routes["POST /channels/{channel_id}/messages"] = RouteLimit(limit=3, window_s=300.0, kind="fixed")
     async with server("--workers", "2") as whole:
-        await whole.line("Discord Proxy .* is ready")
+        await whole.line("Discord Proxy .* is ready", within_s=60)
         for worker in (0, 1):
-            await whole.line(f"worker {worker} serves on")
+            await whole.line(f"worker {worker} serves on", within_s=60)
         held = await traffic(connect)
         for port in http_ports:
             shown = await until_shown(port, all_is_there)
