@@ -126,9 +126,7 @@ async def test_costs(valkey, key_prefix):
             print(
                 f"\n{total} members in {GUILDS} guilds after {time.monotonic() - start:.0f} s (paced), {discord.seen}"
             )
-            print(
-                f"Redis: {await bytes_of_lists(redis, keys, numbers) / total:.0f} bytes a member in its list"
-            )
+            print(f"Redis: {await bytes_of_lists(redis, keys, numbers) / total:.0f} bytes a member in its list")
             print(f"Redis: {(after - before) / (1 << 20):.0f} MiB with all other caches")
             print(f"gateway: {figures.rss_mib:.0f} MiB RSS, {figures.cpu_s:.1f} s CPU so far")
             cpu = figures.cpu_s
