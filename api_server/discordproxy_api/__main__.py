@@ -108,7 +108,8 @@ async def wired(
     common = Common(settings, contract, drain, metrics, uploads, tracing.part if tracing else no_trace)
     async with AsyncExitStack() as stack:
         services = [await stack.enter_async_context(bot_service(backend, common)) for backend in backends]
-        health = Health({"broker": partial(_broker_answers, first.broker), **probes}, metrics)
+        needed = {"broker": partial(_broker_answers, first.broker), "discord": partial(_a_token_is_good, services)}
+        health = Health({**needed, **probes}, metrics)
         brokers = {backend.bot.name: backend.broker for backend in backends}
         reporter = Reporter(brokers, metrics, number=settings.worker, state=partial(_state, drain, health))
         status = Status(brokers, {backend.bot.name: backend.gateway.events.state for backend in backends})
@@ -190,6 +191,11 @@ async def backends_of(settings: ApiSettings, metrics: Metrics, trace: Trace = no
 async def _broker_answers(broker: Broker) -> bool:
     await broker.notes.get("health")  # a worker without traffic would not notice that Redis has gone
     return broker.is_up
+
+
+async def _a_token_is_good(services: Sequence[BotService]) -> bool:
+    """Tell whether any bot can be used; one without a token must not take the others' worker out of service."""
+    return not all(service.rest.token_refused for service in services)
 
 
 def _state(drain: Drain, health: Health) -> str:

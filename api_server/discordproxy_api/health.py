@@ -1,7 +1,7 @@
 """Is this worker of use? One answer for gRPC health checks, the HTTP port and the metrics.
 
-The worker is ready while Redis answers and it is not leaving. A missing gateway is told under its own name and changes
-nothing else.
+The worker is ready while Redis answers, Discord accepts the bot's token, and it is not leaving. A missing gateway is
+told under its own name and changes nothing else.
 """
 
 import asyncio
@@ -21,14 +21,15 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 Probe = Callable[[], Awaitable[bool]]
-NEEDED = "broker"
+NEEDED = ("broker", "discord")
+"""Without these a call is of no use, so callers are better off elsewhere."""
 
 
 class Health:
     """Keeps the state of the worker's services.
 
     Args:
-        probes: by service name; `broker` decides about readiness.
+        probes: by service name; those in `NEEDED` decide about readiness.
         every_s: seconds between two rounds.
     """
 
@@ -70,7 +71,7 @@ class Health:
     async def look(self) -> None:
         """Ask every probe once and publish what changed."""
         found: dict[str, bool] = {name: await self._ask(name, probe) for name, probe in self._probes.items()}
-        found[""] = found[SERVICE.strip("/")] = found.get(NEEDED, True)
+        found[""] = found[SERVICE.strip("/")] = all(found.get(name, True) for name in NEEDED)
         for name, up in found.items():
             if up != self._states[name]:
                 log.log(logging.INFO if up else logging.WARNING, "%s is %s", name or "worker", "up" if up else "down")

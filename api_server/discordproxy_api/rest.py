@@ -98,6 +98,9 @@ class Rest:
         chance: random numbers from 0 to 1, for the jitter of repeats.
         trace: times the wait for a permit and Discord's answer.
         landed: told of every request that Discord accepted, before the caller is; also when the caller has gone.
+
+    Attributes:
+        token_refused: whether Discord's last word on the bot's token was that it is not valid.
     """
 
     def __init__(
@@ -121,6 +124,7 @@ class Rest:
         self._trace = trace
         self._landed = landed
         self._departed: set[asyncio.Task[_Landing]] = set()
+        self.token_refused = False
 
     async def finish(self) -> None:
         """Wait until every request that has left is answered and learned from."""
@@ -228,6 +232,8 @@ class Rest:
             self._observe(request, 0, began)
             return _unanswered(flight, str(error))
         self._observe(request, answer.status, began)
+        if request.route.credential == "bot" and answer.status < HTTPStatus.TOO_MANY_REQUESTS:
+            self.token_refused = answer.status == HTTPStatus.UNAUTHORIZED
         verdict = permit.complete(read_answer(answer.status, answer.headers, answer.body))
         return _judge(answer, request, call, permit, verdict.retry_after_s)
 

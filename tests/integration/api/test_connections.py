@@ -1,8 +1,9 @@
-"""Connections that a balancer of connections can move: callers connect anew without losing a call."""
+"""What balancers rely on: connections they can move, signs of life, and readiness that tells the truth."""
 
 import asyncio
 
 import grpc
+import pytest
 
 from discordproxy.discord_api_pb2 import GetGuildChannelsRequest
 from discordproxy_sandbox.population import GUILD_ID
@@ -37,3 +38,15 @@ async def test_signs_of_life_do_not_end_a_connection(discord):
         assert not gone.done(), "pings of the server must not end a connection"
         gone.cancel()
         await served.stub.GetGuildChannels(REQUEST)
+
+
+async def test_a_worker_whose_token_discord_refuses_is_not_ready():
+    async with Sandbox(SandboxConfig(token="another-token")) as discord, serve(discord) as served:
+        assert served.worker.health.ready
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await served.stub.GetGuildChannels(REQUEST)
+        assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        await served.worker.health.look()
+        assert not served.worker.health.ready
+        assert not served.worker.health.states["discord"]
+        assert served.worker.health.states["broker"]
