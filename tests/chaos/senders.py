@@ -119,12 +119,14 @@ async def _failed(attempt: Awaitable[object], send: Send) -> bool:
         await attempt
     except DiscordProxyException as error:
         send.told.append(error.sent)
-        send.reasons.append(error.reason or _name(error))
+        send.reasons.append(_reason(error))
         return True
     send.told.append("ok")
     return False
 
 
-def _name(error: DiscordProxyException) -> str:
+def _reason(error: DiscordProxyException) -> str:
+    if error.reason == "INTERNAL" and "not JSON" in str(error):
+        return "BROKEN_ANSWER"  # Discord's fault, although the proxy reports it
     status = getattr(error, "status", "")
-    return f"{type(error).__name__} {getattr(status, 'name', status)}"
+    return error.reason or f"{type(error).__name__} {getattr(status, 'name', status)}"

@@ -34,11 +34,6 @@ def test_verdict(told, stored, wrong):
     assert bool(verdict) is (not wrong)
 
 
-def test_inner_failures_are_counted_unless_discord_s_answer_was_broken():
-    send = Send("message", "text", ["no", "yes"], ["INTERNAL", "INTERNAL"])
-    assert send.internal == 1
-
-
 def test_table():
     (row,) = table([sent("no", "ok"), sent("unknown")], {"text": 1})
     assert list(row.values()) == ["message", 2, 3, 1, 0, 0, 1, 2]
