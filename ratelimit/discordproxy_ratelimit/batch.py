@@ -53,6 +53,7 @@ class Batch:
         self._run = run
         self._until_up = until_up
         self._items: deque[Item] = deque()
+        self._in_front = 0
         self._failures = 0
         self._under_way: list[Item] = []
         self._due = NEVER
@@ -74,6 +75,7 @@ class Batch:
         hurry: bool,
         patience_s: float = COMPANY_S,
         lasting: bool = False,
+        urgent: bool = False,
     ) -> Item:
         """Queue one transition.
 
@@ -83,10 +85,15 @@ class Batch:
             hurry: send with the next tick instead of waiting for company.
             patience_s: how long it waits for company otherwise.
             lasting: survives a lost connection and is sent again; only for what may run twice.
+            urgent: goes before all that is not, when more than one call's worth is queued.
         """
         loop = asyncio.get_running_loop()
         item = Item(arguments, keys, loop.create_future(), lasting, loop.time())
-        self._items.append(item)
+        if urgent:
+            self._items.insert(self._in_front, item)
+            self._in_front += 1
+        else:
+            self._items.append(item)
         self._wake.set()
         if hurry or len(self._items) >= MOST:
             self._hurry.set()
@@ -120,6 +127,7 @@ class Batch:
             if not self._hurry.is_set():
                 await self._company()
             taken = [self._items.popleft() for _ in range(min(MOST, len(self._items)))]
+            self._in_front = max(0, self._in_front - len(taken))
             taken = [item for item in taken if not item.reply.cancelled()]  # whoever asked has gone
             if not self._items:
                 self._wake.clear()

@@ -43,7 +43,8 @@ class Placing:
         for _ in range(TRIES):
             await self._until_up()
             known = self._memories.hash_of(waiter.route.name)
-            item = self._serving.add("a", waiter, options_of(waiter, known, refusal), hurry=True)
+            urgent = waiter.caller.priority == "high"
+            item = self._serving.add("a", waiter, options_of(waiter, known, refusal), hurry=True, urgent=urgent)
             try:
                 with self._link.trace("redis acquire"):
                     reply = await item.reply

@@ -46,6 +46,7 @@ class Serving:
         patience_s: float = COMPANY_S,
         learned: str = "",
         bucket: str = "",
+        urgent: bool = False,
     ) -> Item:
         """Queue a transition of one call.
 
@@ -57,11 +58,13 @@ class Serving:
             patience_s: how long it waits for company otherwise.
             learned: name of the bucket an answer speaks of, if it is another one.
             bucket: name of the bucket the call was charged to; empty = that of its route.
+            urgent: goes before what others queued.
         """
         bucket = bucket or self._memories.bucket_of(who.route)
         arguments = [kind, who.id, who.route.name, who.route.lane, bucket, *rest]
         keys = self._store.keys(who.route.lane, bucket, learned)
-        return self._batch.add(arguments, keys, hurry=hurry, patience_s=patience_s, lasting=kind in LASTING)
+        lasting = kind in LASTING
+        return self._batch.add(arguments, keys, hurry=hurry, patience_s=patience_s, lasting=lasting, urgent=urgent)
 
     def _ask(self, waiter: Waiter, in_case: bool = False) -> None:  # noqa: FBT001, FBT002 - the lanes' timer calls it
         """The time of a lane has come: let the script hand out what there is."""

@@ -8,7 +8,7 @@ from model.ratelimit_bucket import MINUTE, SECOND
 
 HEAD_START = {"high": 1000, "normal": 0, "low": -1000}
 RETURNED, RESTORED = -1e9, -1e7
-LONG_BACKLOG, GATHERING_US = 12, 50_000
+LONG_BACKLOG, GATHERING_US, CALM_US, FAST = 12, 50_000, 20_000, 30
 AHEAD_US, SOON_US, LEAD_US = 100_000, 20_000, 10_000
 ENOUGH, MOST_LATENCY_US = 20, 30_000
 
@@ -82,6 +82,7 @@ class GlobalLimit:
     shrunk: int = 0
     phase: float = 0.0
     crowd: int = 0
+    arrived: int = 0
     rtt: int = 0
     rtt_old: int = 0
     rtt_at: int = 0
@@ -103,7 +104,7 @@ class GlobalLimit:
         """Whether a slot was taken and the instant it is free; if not, when to ask; None: only an answer can tell."""
         limit = self.limit(now)
         spaced = limit // 5
-        small = crowd and now - self.crowd >= GATHERING_US and backlog <= LONG_BACKLOG * limit
+        small = crowd and backlog <= LONG_BACKLOG * limit and self._shows_its_size(now, backlog)
         hurry = record.priority == "high" or small
         plain, paced = self._free_at(now, limit - spaced, paced=False), self._free_at(now, spaced, paced=True)
         if plain == now:
@@ -121,6 +122,11 @@ class GlobalLimit:
             return True, plain
         at = min(max(now, plain - LEAD_US), paced)
         return False, at if at < math.inf else None
+
+    def _shows_its_size(self, now: int, backlog: int) -> bool:
+        age = now - self.crowd
+        grows_fast = now - self.arrived < CALM_US and backlog >= FAST * self.limit(now) * age / SECOND
+        return age >= GATHERING_US and not grows_fast
 
     def _count(self, *, paced: bool) -> int:
         return sum(slot.paced == paced for slot in self.slots)

@@ -227,6 +227,7 @@ class Model:
         at = self._soonest(lane, bucket, o)
         if at > self.now + o["left_us"]:
             return ["refused", round(at - self.now)]
+        self.globally.arrived = self.now
         flags = {name: o.get(name, False) for name in ("ordered", "exempt", "returned", "restored")}
         record = Record(record_id, self.me, route, lane, bucket, o.get("seq") or self._next_seq(), **flags)
         record.app, record.weight, record.priority = o["app"], o["weight"], o["priority"]

@@ -52,6 +52,7 @@ local function acquire(item, k)
   local headerless = known == '-'
   local at = soonest(l, b, o, headerless)
   if at > now + o.left_us then return { 'refused', integer(at - now) } end
+  G.arrived = now
   local record = { worker = me, lane = lane_name, route = route, app = o.app, weight = o.weight, priority = o.priority,
     deadline = now + o.left_us, ordered = o.ordered, exempt = o.exempt, returned = o.returned, restored = o.restored,
     seq = o.seq or next_seq(), bucket = bucket_name }

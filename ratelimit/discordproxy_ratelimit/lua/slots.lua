@@ -3,7 +3,8 @@
 -- A fifth of the slots leaves evenly spaced as long as a long backlog waits, or nobody knows yet how long it gets, so
 -- that an urgent call never waits for the next burst of the others.
 local LONG_BACKLOG = 12 -- seconds of the global limit
-local GATHERING = SECOND / 20 -- how long a crowd may take to show its size
+local GATHERING = SECOND / 20 -- how long a crowd may take to show its size, or longer while it
+local CALM, FAST = SECOND / 50, 30 -- has not paused for so long and grows by so many seconds' worth a second
 -- How far ahead of its instant a slot may be given away, so that the call that reports one answer also serves the next
 -- in line, and nobody has to come for a slot alone. A spaced slot less far: an urgent call may want it.
 local AHEAD, SOON = SECOND / 10, SECOND / 50
@@ -45,6 +46,13 @@ local function occupy(key, id, before)
   return key
 end
 
+-- Whether it is known how long the backlog gets. One that grows fast will be a long one before long.
+local function crowd_is_known()
+  local age = now - G.crowd
+  if size(KEYS[8]) == 0 or age < GATHERING then return false end
+  return now - G.arrived >= CALM or G.waiting < FAST * global_limit() * age / SECOND
+end
+
 -- returns the set a slot was taken from and the instant it is free; else nil and the instant somebody should ask again,
 -- nil if only an answer can tell
 local function take_slot(id, urgent)
@@ -53,8 +61,7 @@ local function take_slot(id, urgent)
   tidy_slots()
   local limit = global_limit()
   local spaced = limit >= 5 and math.floor(limit / 5) or 0
-  local known = size(KEYS[8]) > 0 and now - G.crowd >= GATHERING
-  local hurry = urgent or (known and G.waiting <= LONG_BACKLOG * limit)
+  local hurry = urgent or (G.waiting <= LONG_BACKLOG * limit and crowd_is_known())
   local a, oldest_a = free_instant(KEYS[2], limit - spaced)
   if a == now then return occupy(KEYS[2], id), now end
   local b, oldest_b

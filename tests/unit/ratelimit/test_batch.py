@@ -72,6 +72,20 @@ def test_a_call_is_bounded() -> None:
     story(crowd())
 
 
+def test_what_is_urgent_goes_before_what_waits_already_in_its_own_order() -> None:
+    async def crowd() -> None:
+        server = Server(takes_s=0.1)
+        waiting = [server.add(i) for i in range(2 * MOST)]
+        await asyncio.sleep(0.05)
+        urgent = [server.batch.add([name], ["k"] * 4, hurry=True, urgent=True).reply for name in "xyz"]
+        await asyncio.gather(*waiting, *urgent)
+        assert server.calls[0] == list(range(MOST))
+        assert server.calls[1][:4] == ["x", "y", "z", MOST]
+        await server.batch.close()
+
+    story(crowd())
+
+
 @pytest.mark.parametrize(("hurry", "waits_s"), [(True, 0.0), (False, COMPANY_S)])
 def test_only_who_is_in_no_hurry_waits_for_company(*, hurry: bool, waits_s: float) -> None:
     async def alone() -> None:
