@@ -104,17 +104,16 @@ class GlobalLimit:
         """Whether a slot was taken and the instant it is free; if not, when to ask; None: only an answer can tell."""
         limit = self.limit(now)
         spaced = limit // 5
-        small = crowd and backlog <= LONG_BACKLOG * limit and self._shows_its_size(now, backlog)
-        hurry = record.priority == "high" or small
+        short = crowd and backlog <= LONG_BACKLOG * limit and self._shows_its_size(now, backlog)
         plain, paced = self._free_at(now, limit - spaced, paced=False), self._free_at(now, spaced, paced=True)
         if plain == now:
             self._occupy(record, limit - spaced, plain, paced=False)
             return True, now
-        if spaced and not hurry:
+        if spaced and not (record.priority == "high" or short):
             paced = max(paced, self.phase)
         if paced <= min(now + SOON_US, plain) and self._count(paced=True) <= spaced:
-            if not hurry:
-                self.phase = paced + SECOND / spaced
+            if not short:
+                self.phase = max(paced, self.phase) + SECOND / spaced
             self._occupy(record, spaced, paced, paced=True)
             return True, paced
         if plain <= now + AHEAD_US and self._count(paced=False) <= limit - spaced:

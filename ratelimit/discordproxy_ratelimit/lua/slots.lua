@@ -61,14 +61,14 @@ local function take_slot(id, urgent)
   tidy_slots()
   local limit = global_limit()
   local spaced = limit >= 5 and math.floor(limit / 5) or 0
-  local hurry = urgent or (G.waiting <= LONG_BACKLOG * limit and crowd_is_known())
+  local short = G.waiting <= LONG_BACKLOG * limit and crowd_is_known()
   local a, oldest_a = free_instant(KEYS[2], limit - spaced)
   if a == now then return occupy(KEYS[2], id), now end
   local b, oldest_b
   if spaced > 0 then b, oldest_b = free_instant(KEYS[3], spaced) end
-  if b and not hurry then b = math.max(b, G.phase) end
+  if b and not (urgent or short) then b = math.max(b, G.phase) end
   if b and b <= now + SOON and (not a or b <= a) and size(KEYS[3]) <= spaced then
-    if not hurry then G.phase = b + SECOND / spaced end
+    if not short then G.phase = math.max(b, G.phase) + SECOND / spaced end -- an urgent call takes a turn, too
     return occupy(KEYS[3], id, oldest_b), b
   end
   if a and a <= now + AHEAD and size(KEYS[2]) <= limit - spaced then return occupy(KEYS[2], id, oldest_a), a end
