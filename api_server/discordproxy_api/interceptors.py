@@ -22,6 +22,7 @@ from grpc.aio import AbortError, ServerInterceptor
 
 from discordproxy_api import errors
 from discordproxy_api.access import audit
+from discordproxy_api.beginnings import Beginnings
 from discordproxy_api.call import CURRENT, Call
 from discordproxy_api.drain import Drain
 from discordproxy_api.error_details import render
@@ -162,6 +163,8 @@ class AccessLog(Layer):
 class Admission(Layer):
     """Bounds how many calls are served at once; a waiting call costs memory. Refuses what comes after the drain began.
 
+    Calls begin in turn, connection by connection.
+
     Args:
         most: calls in total.
         most_per_app: calls of one application, so that a single one cannot use up the total.
@@ -175,6 +178,7 @@ class Admission(Layer):
         self._drain = drain
         self._most = {False: most, True: most_streams}
         self._most_per_app = {False: most_per_app, True: most_streams_per_app}
+        self._beginnings = Beginnings()
         self._total: Counter[bool] = Counter()
         self._apps: Counter[tuple[bool, str]] = Counter()
 
@@ -188,7 +192,8 @@ class Admission(Layer):
             return
         if self._drain.begun:
             raise errors.draining()
-        app = stream, CURRENT.get().app
+        call = CURRENT.get()
+        app = stream, call.app
         if self._total[stream] >= self._most[stream] or self._apps[app] >= self._most_per_app[stream]:
             text = f"Too many {'streams are open' if stream else 'calls wait'} in this worker; call again later."
             raise errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text, retry_after_s=1.0)
@@ -197,6 +202,7 @@ class Admission(Layer):
         try:
             with self._drain.serving():
                 try:
+                    await self._beginnings.turn(call.peer)
                     yield
                 finally:
                     await self._drain.may_answer()
