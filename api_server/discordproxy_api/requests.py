@@ -4,7 +4,6 @@ What could leave Discord's API, smuggle a header or spend the bot's token elsewh
 """
 
 import re
-import string
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from grpc import StatusCode
 
 from discordproxy.discord_api_pb2 import ApiResponse
 from discordproxy_api import errors
+from discordproxy_api.access.plain_path import plain
 from discordproxy_api.call import Call
 from discordproxy_api.contract import Rpc
 from discordproxy_api.interaction_responses import CALLBACK, InteractionResponses, Response
@@ -36,8 +36,6 @@ CREATE_MESSAGE = ("POST", "/channels/{channel_id}/messages")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 _PASSED_ON = re.compile(r"x-ratelimit-.*|retry-after", re.IGNORECASE)
-_ENCODED = re.compile(r"%([0-9A-Fa-f]{2})")
-_NEEDLESS = frozenset(string.ascii_letters + string.digits + "-._~@")
 _FILE_FIELD = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 
@@ -68,7 +66,7 @@ class Request:
         if problems:
             raise errors.invalid_request(problems)
         check(self.rpc, request)
-        path = _plain(request.path)
+        path = plain(request.path)
         template, parameters = template_of(path)
         route = f"{request.method} {template}"
         if not self._policy.permits(route):
@@ -174,11 +172,6 @@ def _object(text: str) -> dict[str, Any] | None:
     except orjson.JSONDecodeError:
         return None
     return document if isinstance(document, dict) else None
-
-
-def _plain(path: str) -> str:
-    """Return the path without needless percent-encoding: else `/channel%73` would be another route than `/channels`."""
-    return _ENCODED.sub(lambda found: char if (char := chr(int(found[1], 16))) in _NEEDLESS else found[0], path)
 
 
 def _rest_request(request: Any, path: str, template: str, own_nonce: str) -> RestRequest:

@@ -73,8 +73,8 @@ class Servicer:
     async def _answer(self, procedure: Procedure, received: Received, call: Call) -> Message:
         rpc = procedure.rpc
         job, once, reach = self._begin(procedure, received, call)
+        await self._turns.wait(call)  # first: to find out where a channel lies may cost a request
         await self._permission.check(reach, call)
-        await self._turns.wait(call)
         if once is None:
             return _checked(rpc, await job.run())
 

@@ -7,6 +7,7 @@ from grpc import StatusCode
 
 from discordproxy_api import errors
 from discordproxy_api.access.audit import content_of
+from discordproxy_api.access.plain_path import plain
 from discordproxy_api.access.reach import Reach, reach_of, reach_of_request
 from discordproxy_api.access.whereabouts import Map
 from discordproxy_api.call import Call, Deed
@@ -73,10 +74,11 @@ class Permission:
             reach = self._readers[rpc.name](request)
             call.deed = None if is_read(rpc) else Deed(rpc.name, str(reach), content)
             return reach
-        route = f"{request.method} {template_of(request.path)[0]}"
+        path = plain(request.path)
+        route = f"{request.method} {template_of(path)[0]}"
         query = [(pair.name, pair.value) for pair in request.query]
         authorized = bool(request.authorization)
-        reach = reach_of_request(request.method, request.path, query, request.json, authorized=authorized)
+        reach = reach_of_request(request.method, path, query, request.json, authorized=authorized)
         call.deed = None if request.method == "GET" else Deed(route, str(reach), content)
         if not scopes.allows_route(route):
             raise denied(call.principal, f"may not use {route}; its requests would have to name it")
@@ -87,7 +89,10 @@ class Permission:
         principal, scopes = call.principal, call.principal.scopes
         if reach.to_users and not scopes.may_write_to_users:
             raise denied(principal, "may not write to users; direct_messages would have to be true")
-        if scopes.everywhere or reach.by_token:
+        if reach.by_token:
+            return
+        if scopes.everywhere:
+            await self._check_no_direct_message(reach, call)
             return
         if reach.unplaced:
             raise denied(principal, "is for some places only, and this call names none that could be checked")
@@ -95,6 +100,16 @@ class Permission:
             raise denied(principal, f"is not for guild {guild_id}; its guilds would have to name it")
         for channel_id in sorted(reach.channels - scopes.channels):
             await self._check_channel(channel_id, call)
+
+    async def _check_no_direct_message(self, reach: Reach, call: Call) -> None:
+        """Writing to users is also writing to the channels that the bot shares with them, whose ids may be known."""
+        if call.principal.scopes.may_write_to_users:
+            return
+        for channel_id in sorted(reach.channels):
+            found = await self._places.of(channel_id, call)
+            if found.known and not found.guild_id:
+                text = f"is not for channel {channel_id}, a user's; direct_messages would have to be true"
+                raise denied(call.principal, text)
 
     async def _check_channel(self, channel_id: int, call: Call) -> None:
         scopes, current = call.principal.scopes, channel_id

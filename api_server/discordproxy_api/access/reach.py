@@ -1,10 +1,12 @@
 """Which places of Discord a request reaches: the ids of guilds and channels in it, wherever they stand. Pure."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
+from urllib.parse import unquote
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
@@ -13,10 +15,16 @@ from discordproxy_ratelimit.route import template_of
 
 GUILD, CHANNEL = "guild_id", "channel_id"
 
+_LONGEST_ID = 20
+"""Digits of 64 bits."""
+
 _HARMLESS = frozenset({"GET /users/{user_id}", "GET /users/@me"})
 """What every key with the call may do although it names no place."""
 
 _BY_TOKEN = ("/webhooks/{webhook_id}/{webhook_token}", "/interactions/{interaction_id}/{interaction_token}")
+_TOKEN = re.compile(r"[A-Za-z0-9_.=:~+-]+")
+"""What could be a token. An encoded slash or blank could make another route of the path, beyond the proxy."""
+
 _OPENS_DM = "POST /users/@me/channels"
 
 
@@ -58,7 +66,7 @@ class _Found:
         if not name.endswith((GUILD, CHANNEL)) or value is None:
             return
         text = str(value)
-        if text.isascii() and text.isdigit() and int(text):
+        if text.isascii() and text.isdigit() and len(text) <= _LONGEST_ID and int(text):
             (self.guilds if name.endswith(GUILD) else self.channels).add(int(text))
         else:
             self.odd = True
@@ -101,7 +109,8 @@ def reach_of_request(
         found.note(name, value)
     placed = bool({GUILD, CHANNEL} & set(parameters))
     _read_body(body, found)
-    by_token = authorized or template.startswith(_BY_TOKEN)
+    token = parameters.get("webhook_token") or parameters.get("interaction_token") or ""
+    by_token = authorized or (template.startswith(_BY_TOKEN) and bool(_TOKEN.fullmatch(unquote(token))))
     to_users = f"{method} {template}" == _OPENS_DM
     harmless = f"{method} {template}" in _HARMLESS
     return Reach(

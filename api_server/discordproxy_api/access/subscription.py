@@ -31,6 +31,8 @@ async def narrow(
     scopes = call.principal.scopes
     if forbidden := scopes.forbidden_events(types):
         raise denied(call.principal, f"may not subscribe to {', '.join(forbidden)}; its events would have to name it")
+    if scopes.events is not None and not scopes.events:
+        raise denied(call.principal, "may not subscribe to events; its events would have to name some")
     wish = Wish(frozenset(types) or scopes.events or frozenset(), frozenset(guilds), frozenset(channels))
     if scopes.everywhere:
         return wish

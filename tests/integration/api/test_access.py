@@ -58,7 +58,7 @@ class Keyed:
         assert details["sent"] == "no"
         assert all(word in details["text"] for word in words), details["text"]
         lookups = [
-            each for each in self.served.broker.acquired[spent:] if "GET /channels/{channel_id}" != each.route.name
+            each for each in self.served.broker.acquired[spent:] if each.route.name != "GET /channels/{channel_id}"
         ]
         assert not lookups
         return details
@@ -159,6 +159,18 @@ async def test_a_channel_includes_what_lies_in_it(discord, tmp_path):
         await keyed_.call("SendDirectMessage", user_id=USER, content="x")
         await keyed_.refused("SendChannelMessage", channel_id=CHANNEL + 1, content="x")
         await keyed_.refused("GetGuildChannels", guild_id=GUILD)
+
+
+async def test_users_are_not_written_to_by_another_way(discord, tmp_path):
+    async with keyed(discord, tmp_path, {"direct_messages": True}) as keyed_:
+        written = await keyed_.call("SendDirectMessage", user_id=USER, content="x")
+    async with keyed(discord, tmp_path, {"direct_messages": False}) as keyed_:
+        await keyed_.call("SendChannelMessage", channel_id=CHANNEL, content="x")
+        shared, told = written.message.channel_id, "direct_messages"
+        await keyed_.refused("SendChannelMessage", told, channel_id=shared, content="x")
+        body = json.dumps({"recipient_id": str(USER)})
+        for path in ("/users/@me/channels", "/users/%40me/channels", "/user%73/@%6de/channels/"):
+            await keyed_.refused("Request", told, method="POST", path=path, json=body)
 
 
 async def test_a_changed_file_is_taken_over_and_a_broken_one_is_not(discord, tmp_path, caplog):

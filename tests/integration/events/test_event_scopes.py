@@ -60,6 +60,17 @@ async def test_a_key_for_channels_gets_theirs_only(gateway, leader, worker, key_
         assert "guild 7" in await first_refusal(client, guild_ids=[7])
 
 
+async def test_a_key_for_no_events_gets_none(gateway, leader, worker, key_file):
+    key = new_key()
+    key_file.write_text(table(key, events=[]))
+    async with (
+        worker(keys_file=key_file) as served,
+        AsyncDiscordClient(f"127.0.0.1:{served.port}", api_key=key, retries=0) as client,
+    ):
+        assert "may not subscribe" in await first_refusal(client)
+        assert "MESSAGE_CREATE" in await first_refusal(client, types=["MESSAGE_CREATE"])
+
+
 async def test_a_stream_ends_when_its_key_is_withdrawn(gateway, leader, worker, key_file):
     key = new_key()
     key_file.write_text(table(key))
