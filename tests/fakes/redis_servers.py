@@ -242,7 +242,11 @@ class Watched(Servers):
         for port in self._sentinels:
             with redis.Redis(port=port) as sentinel:
                 known = sentinel.sentinel_master(self.NAME)
-                if known["num-slaves"] != 1 or known["num-other-sentinels"] != 2:
+                counted = known["num-slaves"], known["num-other-sentinels"]
+                if known["flags"] != "master" or counted != (1, 2):
+                    return False
+            with redis.Redis(port=known["port"]) as master:
+                if master.info("replication").get("connected_slaves") != 1:
                     return False
         return super().is_ready()
 

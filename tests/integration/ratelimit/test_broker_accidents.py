@@ -127,7 +127,7 @@ async def test_worker_whose_places_others_gave_away_takes_them_again(valkey, key
     """As after a leap of the server's clock: everybody counts as dead, and the worker itself cannot know."""
     limits = Limits(lease_s=LEASE_S)
     async with fleet(valkey, FakeDiscord(), 2, clock=None, limits=limits, prefix=key_prefix) as workers:
-        client = redis.Redis.from_url(valkey)
+        client = blocking(valkey)
         async with workers.brokers[1].acquire(message_in(2)) as unsent:
             async with workers.brokers[0].acquire(message_in(1)):
                 calls = [asyncio.create_task(workers.send(1, message_in(1), n)) for n in range(3)]
