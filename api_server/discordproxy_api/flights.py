@@ -1,7 +1,8 @@
 """One request to Discord for all who ask the same at the same time, in this worker and in others.
 
 Who comes while a request is under way waits for its answer, and so does who comes up to a second later, unless he wants
-it fresh. Whoever asks first sends, under the limits of his own call; when he gives up, the next one sends.
+it fresh. Whoever asks first sends, under the limits of his own call; when he gives up, the next one sends. When Discord
+itself fails, all fail who waited: one after the other they would wait for as many failures.
 """
 
 import asyncio
@@ -26,12 +27,20 @@ _FOUND, _REFUSED = b"=", b"!"
 
 _FOR_EVERYBODY = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
 
+_UNREACHABLE = "DISCORD_UNREACHABLE"
+
 Fetch = Callable[[], Awaitable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Landed:
     result: bytes
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Crashed:
+    error: ApiError
     at: float
 
 
@@ -47,6 +56,7 @@ class Flights:
         self._drain = drain
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._landed: dict[str, _Landed] = {}
+        self._crashed: dict[str, _Crashed] = {}
 
     async def share(self, key: str, fetch: Fetch, *, fresh: bool) -> bytes:
         """Return what `fetch` of the first who asked returned.
@@ -57,7 +67,7 @@ class Flights:
             fresh: an answer that was there before the question will not do.
 
         Raises:
-            ApiError: Discord refused, to whoever asked; or this call's own wait ended.
+            ApiError: Discord refused or failed, to whoever asked; or this call's own wait ended.
         """
         key = hashlib.sha256(key.encode()).hexdigest()
         loop = asyncio.get_running_loop()
@@ -66,7 +76,16 @@ class Flights:
             landed = self._landed.get(key)
             if landed is not None and not (fresh and landed.at < asked_at):
                 return _open(landed.result)
-            result, new = await self._fly(f"read:{key}", fetch, fresh=fresh)
+            crashed = self._crashed.get(key)
+            if crashed is not None and crashed.at >= asked_at:
+                raise _again(crashed.error)
+            try:
+                result, new = await self._fly(f"read:{key}", fetch, fresh=fresh)
+            except ApiError as error:
+                if _concerns_all(error):
+                    self._crashed[key] = _Crashed(_again(error), loop.time())
+                    loop.call_later(SHARED_S, self._crashed.pop, key, None)
+                raise
             if new:
                 self._landed[key] = _Landed(result, loop.time())
                 loop.call_later(SHARED_S, self._landed.pop, key, None)
@@ -110,6 +129,24 @@ class Flights:
             await change
         except BrokerError:
             return  # at worst another worker asks Discord, too
+
+
+def _concerns_all(error: ApiError) -> bool:
+    return error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.reason == _UNREACHABLE
+
+
+def _again(error: ApiError) -> ApiError:
+    """Return the failure for another call; an error that has been raised belongs to one."""
+    return ApiError(
+        error.status,
+        error.reason,
+        error.text,
+        http_status=error.http_status,
+        code=error.code,
+        retry_after_s=error.retry_after_s,
+        scope=error.scope,
+        bucket=error.bucket,
+    )
 
 
 async def _closed(fetch: Fetch) -> bytes:

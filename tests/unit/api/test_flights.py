@@ -100,6 +100,22 @@ async def test_a_refusal_of_discord_is_for_all(notes, discord):
     assert discord.asked == 1
 
 
+@pytest.mark.parametrize("facts", [("DISCORD_ERROR", 503), ("DISCORD_UNREACHABLE", 0)])
+async def test_a_failure_of_discord_is_for_all_who_waited_and_for_nobody_after(notes, discord, facts):
+    reason, http_status = facts
+    discord.error = ApiError(StatusCode.UNAVAILABLE, reason, "no", http_status=http_status, retry_after_s=1.0)
+    flights = Flights(notes, Drain())
+    tasks = [asking(flights, discord, fresh=number % 2 == 0) for number in range(5)]
+    await under_way(discord)
+    discord.may_answer.set()
+    failures = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [(each.reason, each.http_status, each.retry_after_s) for each in failures] == [(*facts, 1.0)] * 5
+    assert len({id(each) for each in failures}) == 5  # each call's own, to be told with its own facts
+    assert discord.asked == 1
+    discord.error = None
+    assert await asking(flights, discord) == b"answer 2"
+
+
 async def test_the_end_of_one_callers_patience_is_his_alone(notes, discord):
     discord.error = ApiError(StatusCode.RESOURCE_EXHAUSTED, "WAIT_EXCEEDS_DEADLINE", "too long", retry_after_s=9.0)
     flights = Flights(notes, Drain())
