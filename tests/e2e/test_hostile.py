@@ -31,6 +31,7 @@ async def test_hostile_callers(
         last = siege.phases[-1]
         assert last.took_s, seen
         assert not last.failed, seen
+        assert not any(phase.notes == "died" for phase in siege.phases), seen
         assert max(phase.rss_mib for phase in siege.phases) < MOST_MIB, seen
         await eventually(lambda: worker.descriptors < descriptors + KEPT, within_s=30)
         assert "Traceback" not in worker.process.output

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -17,8 +18,6 @@ from discordproxy.discord_api_pb2_grpc import DiscordApiStub
 from discordproxy_sandbox.population import add_guilds
 from discordproxy_sandbox.sandbox import Sandbox
 from fakes.process import Process
-from hostile import attacks
-from hostile.frames import HELLO
 
 POST = "POST /channels/{channel_id}/messages"
 
@@ -103,19 +102,20 @@ class Siege:
 
     async def run(self) -> None:
         """Lay siege."""
-        scale, port = self._scale, self._worker.port
+        scale = self._scale
         honest = asyncio.create_task(self._honest())
         try:
             await self._during("warming up", self._quiet)
             await self._during("quiet", self._quiet)
-            await self._during(f"{scale.requests} fuzzed requests", self._fuzz)
-            await self._during("HTTP/2 oddities", self._oddities)
-            await self._during(f"{scale.huge} messages of 100 MiB", lambda: attacks.huge_messages(port, scale.huge))
-            await self._during(f"{scale.slow} connections of slow writers", self._holding(attacks.slow_writer()))
-            reader = attacks.slow_reader(self._guild)
-            await self._during(f"{scale.slow} connections of slow readers", self._holding(reader, read=False))
-            idle = self._holding(HELLO, count=scale.connections)
-            await self._during(f"{scale.connections} idle connections", idle)
+            for name, kind, count, hold_s in (
+                (f"{scale.requests} fuzzed requests", "fuzz", scale.requests, 0),
+                ("HTTP/2 oddities", "oddities", scale.oddities, scale.patience_s),
+                (f"{scale.huge} messages of 100 MiB", "huge", scale.huge, 0),
+                (f"{scale.slow} connections of slow writers", "slow_writers", scale.slow, scale.quiet_s),
+                (f"{scale.slow} connections of slow readers", "slow_readers", scale.slow, scale.quiet_s),
+                (f"{scale.connections} idle connections", "idle", scale.connections, scale.quiet_s),
+            ):
+                await self._during(name, partial(self._attack, kind, count, hold_s))
             await self._during("quiet again", self._quiet)
         finally:
             honest.cancel()
@@ -156,32 +156,13 @@ class Siege:
     async def _quiet(self) -> None:
         await asyncio.sleep(self._scale.quiet_s)
 
-    async def _fuzz(self) -> Counter[str]:
-        valid = [
-            ("SendChannelMessage", SendChannelMessageRequest(channel_id=1, content="x" * 50).SerializeToString()),
-            ("EditGuildMember", b"\x08\x01\x10\x02\x1a\x01x"),
-            ("Request", b"\x0a\x03GET\x12\x0a/users/123"),
-        ]
-        return await attacks.fuzzed_requests(self._worker.port, self._scale.requests, self._rng, valid=valid)
-
-    async def _oddities(self) -> str:
-        count = 0
-        for _ in range(self._scale.oddities):
-            all_of_them = list(attacks.oddities(self._rng))
-            count += len(all_of_them)
-            sends = (
-                attacks.send_raw(self._worker.port, each, patience_s=self._scale.patience_s) for each in all_of_them
-            )
-            await asyncio.gather(*sends)
-        return f"{count} connections"
-
-    def _holding(self, data: bytes, *, count: int = 0, read: bool = True) -> Callable[[], Awaitable[str]]:
-        async def hold() -> str:
-            async with attacks.open_connections(self._worker.port, count or self._scale.slow, data, read=read) as taken:
-                await self._quiet()
-                return f"{taken} taken"
-
-        return hold
+    async def _attack(self, kind: str, count: int, hold_s: float) -> str:
+        words = (kind, self._worker.port, count, hold_s, self._guild, self._rng.random())
+        environment = {"PYTHONPATH": str(Path(__file__).parents[1])}
+        attacker = Process.module("hostile.attack", *map(str, words), env=environment, cwd=Path.cwd())
+        async with attacker as process:
+            await process.ended(within_s=600)
+        return process.lines[-1] if process.lines else "died"
 
 
 def report(phases: list[Phase]) -> str:
