@@ -133,6 +133,8 @@ def _path_problems(path: str) -> list[str]:
         return ['Must not hold "//".']
     if not _PATH.fullmatch(path):
         return ["Must be percent-encoded, without query string and fragment."]
+    if decoded.count("/") > path.count("/") or _CONTROL.search(decoded):  # Discord might see another route than we do
+        return ['Must not hold "/" or control characters in percent-encoding.']
     return []
 
 
@@ -177,7 +179,7 @@ def _object(text: str) -> dict[str, Any] | None:
 def _rest_request(request: Any, path: str, template: str, own_nonce: str) -> RestRequest:
     document = _object(request.json) if request.json else None
     body = request.json.encode() if request.json else None
-    nonce = (request.method, template) == CREATE_MESSAGE
+    nonce = (request.method, template) == CREATE_MESSAGE and (document is not None or not request.json)
     if nonce:
         document = _with_nonce(document or {}, own_nonce)
         body = orjson.dumps(document)
