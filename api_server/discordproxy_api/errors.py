@@ -24,6 +24,8 @@ from discordproxy_ratelimit.errors import (
 INVALID_FORM_BODY = 50035
 """Discord's JSON error code for a request with wrong fields."""
 
+_DEEPEST_FIELD = 64
+
 _BY_HTTP_STATUS = {
     400: StatusCode.INVALID_ARGUMENT,
     401: StatusCode.UNAUTHENTICATED,
@@ -196,18 +198,18 @@ def _phrase(http_status: int) -> str:
         return f"HTTP status {http_status}"
 
 
-def _flatten(errors: Any, path: str = "") -> Iterator[FieldProblem]:
+def _flatten(errors: Any, path: str = "", depth: int = 0) -> Iterator[FieldProblem]:
     """Yield the leaves of Discord's nested `errors` object."""
-    if not isinstance(errors, dict):
+    if not isinstance(errors, dict) or depth > _DEEPEST_FIELD:
         return
     for key, value in errors.items():
         if key == "_errors" and isinstance(value, list):
             leaves = (leaf for leaf in value if isinstance(leaf, dict))
             yield from (FieldProblem(path, str(leaf.get("code", "")), str(leaf.get("message", ""))) for leaf in leaves)
         elif key.isdigit():
-            yield from _flatten(value, f"{path}[{key}]")
+            yield from _flatten(value, f"{path}[{key}]", depth + 1)
         else:
-            yield from _flatten(value, f"{path}.{key}" if path else key)
+            yield from _flatten(value, f"{path}.{key}" if path else key, depth + 1)
 
 
 def _dotted(path: str) -> str:

@@ -1,5 +1,6 @@
 """One request to Discord and its reply, as values. Everything a repeat needs is kept here; nothing is sent here."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,7 +71,22 @@ class Reply:
 
     def document(self) -> Any:
         """Return the decoded JSON, None when there is no body; raises `orjson.JSONDecodeError`."""
-        return orjson.loads(self.body) if self.body else None
+        return read_json(self.body) if self.body else None
+
+
+def read_json(body: bytes) -> Any:
+    """Return the JSON of an answer of Discord; raises `orjson.JSONDecodeError`.
+
+    What orjson refuses though it does no harm is mended: half a surrogate pair, a number that no double holds.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as strict:
+        try:
+            text = json.dumps(json.loads(body), ensure_ascii=False)
+        except (ValueError, RecursionError):
+            raise strict from None
+        return json.loads(text.encode("utf-8", "replace"))
 
 
 def rest_request(outgoing: Outgoing, *, now_ms: int) -> RestRequest:

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-import orjson
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from grpc import StatusCode
@@ -23,7 +22,7 @@ from discordproxy_api.errors import ApiError
 from discordproxy_api.flights import Flights
 from discordproxy_api.lookups import FIRST_PAGE, LOOKUPS, MEMBERS_PER_PAGE, Caches, Lookup, Unknown
 from discordproxy_api.metrics import Metrics
-from discordproxy_api.outbound import rest_request
+from discordproxy_api.outbound import read_json, rest_request
 from discordproxy_api.own_writes import GUILDS, SELF, OwnWrites
 from discordproxy_api.rest import Rest
 from discordproxy_api.retry import Repeat
@@ -170,7 +169,7 @@ class Read:
 
     async def _document(self, outgoing: Outgoing, call: Call, *, fresh: bool) -> Any:
         body = await self._reads.ask(outgoing, call, fresh=fresh)
-        return orjson.loads(body) if body else None
+        return read_json(body) if body else None
 
     async def _members_of_role(self, outgoing: Outgoing, request: Any, call: Call) -> list[Any]:
         """Read Discord's list on until the page is full: it cannot be asked for a role."""

@@ -101,6 +101,12 @@ def test_field_errors_are_flattened_as_ever():
     assert [field.path for field in error.fields] == ["content", "embeds[0].fields[3].name", ""]
 
 
+def test_field_errors_nested_without_end_leave_the_error_what_it_is():
+    body = b'{"message": "Invalid Form Body", "code": 50035, "errors": %s{}%s}' % (b'{"a":' * 900, b"}" * 900)
+    error = errors.from_answer(400, {}, body)
+    assert (error.status, error.code, error.fields) == (StatusCode.INVALID_ARGUMENT, 50035, ())
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>secret</html>", b"[1]", b'"text"', b'{"code": "x", "errors": 7}'])
 def test_a_body_that_is_not_discords_is_not_quoted(body):
     error = errors.from_answer(502, {}, body)
