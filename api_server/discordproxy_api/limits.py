@@ -14,6 +14,10 @@ EMBED_CHARACTERS = 6000
 COMPONENTS = 40
 """Nested ones included."""
 FILES = 10
+POLL_ANSWERS = 10
+POLL_TEXT = 300
+POLL_ANSWER = 55
+"""Of the text of an answer (documentation of the poll object; Discord's description has that of the question)."""
 UPLOAD_BYTES = 25 * 1024 * 1024
 """Of all files of one request."""
 REASON = 512
@@ -160,12 +164,12 @@ _BY_MESSAGE: Mapping[str, Mapping[str, Limit]] = {
     "KeepAttachment": {"id": Limit(required=True), "description": Limit(most=1024)},
     "Poll": {
         "question": Limit(required=True),
-        "answers": _required(1, 10),
+        "answers": _required(1, POLL_ANSWERS),
         "duration": Limit(1, 768),
         "layout_type": _choice(1),
     },
     "Poll.Answer": {"poll_media": Limit(required=True)},
-    "Poll.Media": {"text": Limit(1, 300)},
+    "Poll.Media": {"text": Limit(1, POLL_TEXT)},
     "Component": {
         "type": Limit(required=True),
         "id": Limit(),

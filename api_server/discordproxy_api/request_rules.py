@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from discordproxy_api.limits import POLL_ANSWER, POLL_ANSWERS, POLL_TEXT
 from discordproxy_api.message_request import has
 from discordproxy_api.message_rules import check_mentions
 from discordproxy_api.problems import Problems
@@ -53,6 +54,15 @@ def _place(request: Any, problems: Problems) -> None:
         problems.conflict("entity_metadata.location", "Only an external event has a location.")
 
 
+def _poll(poll: Any, prefix: str, problems: Problems) -> None:
+    if poll.HasField("question") and not poll.question.text:
+        problems.required(f"{prefix}question.text")
+    for index, answer in enumerate(poll.answers[:POLL_ANSWERS]):
+        text = answer.poll_media.text
+        if POLL_ANSWER < len(text) <= POLL_TEXT:  # beyond, the table has found it
+            problems.length(f"{prefix}answers[{index}].poll_media.text", len(text), 1, POLL_ANSWER)
+
+
 RULES: Mapping[str, Rule] = {
     "AllowedMentions": check_mentions,
     "CreateChannelRequest": _new_tags,
@@ -61,5 +71,6 @@ RULES: Mapping[str, Rule] = {
     "GetMessagesRequest": _pages,
     "ListBansRequest": _pages,
     "ListGuildsRequest": _pages,
+    "Poll": _poll,
 }
 """By message name, the rules between the fields of that message."""

@@ -275,10 +275,12 @@ COMPONENTS = [
 POLLS = [
     poll("poll.question", question=None),
     poll("poll.question.text", question=pb.Poll.Media(text="x" * 301)),
+    poll("poll.question.text", question=pb.Poll.Media(emoji=pb.Component.Emoji(name="x"))),
     poll("poll.answers", answers=[]),
     poll("poll.answers", answers=[pb.Poll.Answer(poll_media=pb.Poll.Media(text="a"))] * 11),
     poll("poll.answers[0].poll_media", answers=[pb.Poll.Answer()]),
     poll("poll.answers[0].poll_media.text", answers=[pb.Poll.Answer(poll_media=pb.Poll.Media(text="x" * 301))]),
+    poll("poll.answers[0].poll_media.text", answers=[pb.Poll.Answer(poll_media=pb.Poll.Media(text="x" * 56))]),
     poll("poll.duration", duration=0),
     poll("poll.duration", duration=769),
     poll("poll.layout_type", layout_type=2),
