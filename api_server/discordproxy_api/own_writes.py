@@ -44,8 +44,8 @@ class OwnWrites:
     async def note(self, request: RestRequest, reply: Reply) -> None:
         """Note what an accepted request changed. Raises nothing: the write itself is done."""
         name = request.route.name.partition("#")[0]
-        if name not in EFFECTS:
-            return
+        if name not in EFFECTS or (request.authorization is not None and "@me" in name):
+            return  # with an authorization of the caller's, "me" is not the bot
         _, parameters = template_of(request.path)
         try:
             body = orjson.loads(request.body) if request.body else None

@@ -1,5 +1,7 @@
 """What is noted of a write, and that noting never fails it."""
 
+from dataclasses import replace
+
 import pytest
 
 from discordproxy_api.outbound import Reply, RestRequest
@@ -74,6 +76,13 @@ async def test_a_write_whose_guild_nobody_knows_ends_all_sharing(notes, overlay)
     await own_writes.note(written("DELETE", "/channels/5/permissions/9"), Reply(204, {}, b""))
     assert await own_writes.marks("7") != before
     assert not overlay.put_objects
+
+
+@pytest.mark.parametrize(("authorization", "shown"), [(None, 1), ("Bearer of-a-person", 0), ("", 0)])
+async def test_me_is_the_bot_with_its_own_token_only(notes, overlay, authorization, shown):
+    request = replace(written("PATCH", "/users/@me"), authorization=authorization)
+    await OwnWrites(notes, FakeReader(), overlay).note(request, Reply(200, {}, b'{"id":"77"}'))
+    assert len(overlay.put_objects) == shown
 
 
 @pytest.mark.parametrize("body", [b"{", b"[1]", b'{"id":"5"}', b""])
