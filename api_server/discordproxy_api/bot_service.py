@@ -100,16 +100,17 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             landed=own_writes.note,
             trace=common.trace,
         )
+        flights = Flights(broker.notes, drain)
         reads = Reads(
             rest=rest,
-            flights=Flights(broker.notes, drain),
+            flights=flights,
             own_writes=own_writes,
             caches=Caches(cache, MemberReader(cache.redis, cache.keys, cache)),
             max_age_s=settings.cache_max_age,
             metrics=metrics,
         )
         idempotency = Idempotency(broker.notes, kept_s=settings.idempotency_ttl, drain=drain, metrics=metrics)
-        places = Map(ChannelLookup(rest, gateway.channel).find)
+        places = Map(ChannelLookup(rest, flights, gateway.channel).find)
         permission = Permission(contract, places, audited=settings.audited, audit_content=settings.audit_content)
         servicer = Servicer(
             {

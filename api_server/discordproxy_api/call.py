@@ -79,6 +79,11 @@ class Call:
         return "unknown" if self._flying or self._doubt else "no"
 
     @property
+    def patience(self) -> str:
+        """What calls have in common that may wait together: else the urgent would wait for whoever has time."""
+        return f"{self.priority} {self.max_wait_s}"
+
+    @property
     def in_doubt(self) -> bool:
         """Whether an earlier attempt of the present request may have taken effect."""
         return self._doubt

@@ -1,11 +1,15 @@
 """Where a channel lies, for permission checks: the gateway's cache knows most, Discord is asked for the rest."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+import orjson
+
 from discordproxy_api.call import Call
 from discordproxy_api.errors import ApiError
+from discordproxy_api.flights import Flights
 from discordproxy_api.outbound import RestRequest
 from discordproxy_api.rest import Rest
 from discordproxy_api.retry import Repeat
@@ -20,10 +24,15 @@ Cached = Callable[[int], Awaitable[dict[str, Any] | None]]
 
 
 class ChannelLookup:
-    """Finds channels; see `access.whereabouts.Find`."""
+    """Finds channels; see `access.whereabouts.Find`.
 
-    def __init__(self, rest: Rest, cached: Cached) -> None:
+    Args:
+        flights: ask Discord once for all calls that want to know the same.
+    """
+
+    def __init__(self, rest: Rest, flights: Flights, cached: Cached) -> None:
         self._rest = rest
+        self._flights = flights
         self._cached = cached
 
     async def find(self, channel_id: int, call: Call) -> dict[str, Any] | None:
@@ -36,18 +45,24 @@ class ChannelLookup:
         return known or await self._ask(channel_id, call)
 
     async def _ask(self, channel_id: int, call: Call) -> dict[str, Any] | None:
-        parameters = {"channel_id": str(channel_id)}
-        request = RestRequest(
-            method="GET",
-            path=f"/channels/{channel_id}",
-            route=route_of("GET", _TEMPLATE, parameters),
-            repeat=Repeat.ALWAYS,
-            effect=False,
-        )
+        name = f"whereabouts of {channel_id} {call.patience}"
         try:
-            document = document_of(await self._rest.send(request, call))
+            body = await self._flights.share(name, partial(self._fetch, channel_id, call), fresh=False)
         except ApiError as error:
             if error.http_status in _NOT_FOR_US:
                 return None
             raise
+        document = orjson.loads(body) if body else None
         return document if isinstance(document, dict) else None
+
+    async def _fetch(self, channel_id: int, call: Call) -> bytes:
+        request = RestRequest(
+            method="GET",
+            path=f"/channels/{channel_id}",
+            route=route_of("GET", _TEMPLATE, {"channel_id": str(channel_id)}),
+            repeat=Repeat.ALWAYS,
+            effect=False,
+        )
+        reply = await self._rest.send(request, call)
+        document_of(reply)  # nobody is to share what cannot be read
+        return reply.body

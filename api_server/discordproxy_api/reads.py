@@ -100,8 +100,7 @@ class Reads:
         marks = await self._own_writes.marks(_scope(outgoing.parameters, outgoing.template))
         if marks is None:
             return await fetch()
-        patience = f"{call.priority} {call.max_wait_s}"  # else the urgent would wait for whoever has time
-        return await self._flights.share(f"{request.target} {patience} {marks}", fetch, fresh=fresh)
+        return await self._flights.share(f"{request.target} {call.patience} {marks}", fetch, fresh=fresh)
 
     async def _fetch(self, request: Any, call: Call) -> bytes:
         reply = await self._rest.send(request, call)

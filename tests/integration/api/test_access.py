@@ -1,5 +1,6 @@
 """Keys, scopes and the audit log: a real worker, real gRPC, a local Discord."""
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -68,6 +69,7 @@ REQUESTS = {
     "SendChannelMessage": pb.SendChannelMessageRequest,
     "SendDirectMessage": pb.SendDirectMessageRequest,
     "GetChannel": pb.ChannelId,
+    "TriggerTyping": pb.ChannelId,
     "GetGuildChannels": pb.GetGuildChannelsRequest,
     "ListGuilds": pb.ListGuildsRequest,
     "GetUser": pb.GetUserRequest,
@@ -159,6 +161,17 @@ async def test_a_channel_includes_what_lies_in_it(discord, tmp_path):
         await keyed_.call("SendDirectMessage", user_id=USER, content="x")
         await keyed_.refused("SendChannelMessage", channel_id=CHANNEL + 1, content="x")
         await keyed_.refused("GetGuildChannels", guild_id=GUILD)
+
+
+async def test_where_a_channel_lies_is_asked_once_for_a_burst(discord, tmp_path):
+    async with keyed(discord, tmp_path, {"guilds": [GUILD]}) as keyed_:
+        keyed_.served.broker.gate.clear()
+        burst = [asyncio.create_task(keyed_.call("TriggerTyping", channel_id=CHANNEL)) for _ in range(5)]
+        await eventually(lambda: keyed_.served.worker.metrics.tally.in_progress == len(burst))
+        keyed_.served.broker.gate.set()
+        await asyncio.gather(*burst)
+        asked = [each.route.name for each in keyed_.served.broker.acquired]
+        assert asked.count("GET /channels/{channel_id}") == 1
 
 
 async def test_users_are_not_written_to_by_another_way(discord, tmp_path):
