@@ -12,7 +12,7 @@ from typing import Any, cast
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.client import PubSub
 from redis.asyncio.cluster import ClusterNode, ClusterPipeline
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
@@ -26,8 +26,10 @@ from redis.exceptions import TimeoutError as NoAnswer
 from redis.retry import Retry
 
 from discordproxy_ratelimit.errors import BrokerUnavailable
-from discordproxy_ratelimit.pool import BoundedPool
+from discordproxy_ratelimit.pool import MOST_CONNECTIONS, BoundedPool
 from discordproxy_ratelimit.redis_url import Target, describe, parse
+
+_UNBOUNDED = 2**31
 
 LOGIN_REFUSED = "refused the login; check user and password in DISCORDPROXY_REDIS_URL"
 
@@ -75,6 +77,13 @@ class _Sentinels(Sentinel):
                     await sentinel.aclose()
 
 
+class _MasterPool(BoundedPool, SentinelConnectionPool):
+    """Bounded connections to the master that Sentinels know."""
+
+    def __init__(self, service_name: str, sentinel_manager: Sentinel, **options: Any) -> None:
+        super().__init__(service_name=service_name, sentinel_manager=sentinel_manager, **options)
+
+
 def _behind_sentinels(target: Target, options: dict[str, Any]) -> Redis:
     # One that is gone without a word must leave time for asking the others.
     patience_s = options["socket_connect_timeout"] / (len(target.hosts) + 1)
@@ -83,16 +92,21 @@ def _behind_sentinels(target: Target, options: dict[str, Any]) -> Redis:
     own |= {"socket_timeout": patience_s, "socket_connect_timeout": patience_s}
     sentinels = _Sentinels(list(target.hosts), sentinel_kwargs=own, **options)  # type: ignore[no-untyped-call]
     sentinels._asking = asyncio.Lock()  # noqa: SLF001 - our own class; the library's constructor takes no more
-    return cast("Redis", sentinels.master_for(target.master))
+    return cast("Redis", sentinels.master_for(target.master, connection_pool_class=_MasterPool))
 
 
 class _Cluster(RedisCluster):
-    """Says what went wrong with the Cluster as a whole as the library says it of a server."""
+    """Says what went wrong with the Cluster as a whole as the library says it of a server; has bounded connections."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_connections=_UNBOUNDED, **options)
+        self._room = asyncio.Semaphore(MOST_CONNECTIONS)
 
     async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command where it belongs; the library sends those before the first answer to any node."""
-        await self.initialize()
-        return await super().execute_command(*args, **kwargs)
+        async with self._room:
+            await self.initialize()
+            return await super().execute_command(*args, **kwargs)
 
     async def initialize(self, *args: Any, **kwargs: Any) -> RedisCluster:
         """Find the nodes. Raises ConnectionError if none answers."""

@@ -120,7 +120,7 @@ async def test_a_crowd_shares_few_connections_and_cancelled_commands_keep_none(v
         results = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(result is None or isinstance(result, asyncio.CancelledError) for result in results)
     await asyncio.gather(*(notes.set(f"{number}", b"x", ttl_s=60) for number in range(500)))
-    assert len(await client.client_list()) <= MOST_CONNECTIONS + 5
+    assert len(await client.client_list()) <= MOST_CONNECTIONS + 10  # Sentinels and replicas connect, too
     await link.close()
 
 
