@@ -154,9 +154,11 @@ def read_keys(text: str, *, rpcs: Collection[str] = (), bots: Collection[str] | 
         KeyFileError: it is not valid.
     """
     try:
-        entries = KeyFile.model_validate(tomllib.loads(text)).keys
-    except tomllib.TOMLDecodeError as error:
+        table = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # Python itself refuses endless numbers and nesting
         raise KeyFileError(f"is not valid TOML: {error}") from None
+    try:
+        entries = KeyFile.model_validate(table).keys
     except ValidationError as error:
         raise KeyFileError(_first(error)) from None
     for number, entry in enumerate(entries, 1):

@@ -79,6 +79,8 @@ def test_only_a_key_without_limits_sees_the_status_by_itself():
     [
         ("keys = 1", "keys: "),
         ("[[keys]", "not valid TOML"),
+        ("keys = " + "1" * 5_000, "not valid TOML"),
+        ("keys = " + "[" * 100_000, "not valid TOML"),
         ('[[keys]]\napp = "srp"\n', "key 1: needs either sha256"),
         (entry(sha256='"x"'), "not valid TOML"),
         ('[[keys]]\napp = "srp"\nsha256 = "dpk_secret"\n', "key 1 sha256"),
