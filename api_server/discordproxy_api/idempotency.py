@@ -151,7 +151,7 @@ class Idempotency:
     async def _first(self, once: Once, call: Call, owner: str, perform: Perform) -> bytes:
         renewal = asyncio.create_task(self._renew(once, owner))
         inherited = call.in_doubt  # an earlier call's doubt is older than ours, and only a result ends it
-        if once.repeat is Repeat.NEVER:
+        if once.repeat is not Repeat.ALWAYS and not inherited:  # what is inherited has been noted
             call.before_effect = partial(self._leave, once, owner)
         try:
             try:
@@ -168,9 +168,10 @@ class Idempotency:
             renewal.cancel()
 
     async def _leave(self, once: Once, owner: str) -> None:
-        """Should this worker die from here on, nobody may run the call again."""
+        """Should this worker die from here on, nobody may run the call again, unless Discord still knows the nonce."""
+        doubt = _DOUBT + (str(self._wall_clock()).encode() if once.repeat is Repeat.NONCE else b"")
         claim = await self._notes.leave(
-            once.key, once.request, owner=owner, result=_DOUBT, lease_s=LEASE_S, ttl_s=self._kept_s
+            once.key, once.request, owner=owner, result=doubt, lease_s=LEASE_S, ttl_s=self._kept_s
         )
         if claim.state != "ours":
             raise _OvertakenError

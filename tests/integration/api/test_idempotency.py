@@ -228,6 +228,31 @@ async def test_a_dead_worker_leaves_a_doubt_only_if_something_had_left(world, mo
     await first
 
 
+@pytest.mark.parametrize(("late_s", "runs"), [(NONCE_WINDOW_S - 1, 1), (NONCE_WINDOW_S + 1, 0)])
+async def test_a_dead_workers_message_is_sent_again_only_while_discord_knows_its_nonce(
+    world, monkeypatch, late_s, runs
+):
+    monkeypatch.setattr(module, "LEASE_S", 0.2)
+    monkeypatch.setattr(Idempotency, "_renew", lambda *_: asyncio.Event().wait())
+    dead, buried = asyncio.Event(), asyncio.Event()
+
+    async def die(call):
+        await leave(call)
+        dead.set()
+        await buried.wait()
+        return b"too late"
+
+    first = asyncio.ensure_future(world.ask(die))
+    await dead.wait()
+    world.runs = 0
+    world.clock.now += late_s
+    (outcome,) = await asyncio.gather(world.ask(), return_exceptions=True)
+    assert world.runs == runs
+    assert outcome == b"answer" if runs else outcome.reason == "OUTCOME_UNKNOWN"
+    buried.set()
+    await first
+
+
 async def test_who_was_overtaken_sends_nothing_and_gets_the_others_result(world, monkeypatch):
     """A worker that was stopped for longer than its lease and goes on just before its request leaves."""
     monkeypatch.setattr(Idempotency, "_renew", lambda *_: asyncio.Event().wait())
