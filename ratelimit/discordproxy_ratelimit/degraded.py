@@ -79,7 +79,7 @@ class LocalPace:
         while True:
             wait_s = self._earliest(lane, route) - loop.time()
             if loop.time() + wait_s > deadline:
-                raise WaitRefused("The wait would outlast the deadline", retry_after_s=wait_s)
+                raise WaitRefused("The wait is longer than this call may wait", retry_after_s=wait_s)
             await asyncio.sleep(max(0.0, wait_s))
             if not route.exempt:
                 await self._spacing.acquire()

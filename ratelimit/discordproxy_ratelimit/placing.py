@@ -90,7 +90,9 @@ class Placing:
     def _raise_refusal(self, reply: list[Any]) -> None:
         if reply[0] == "refused":
             self._decisions.refused("deadline")
-            raise WaitRefused("The wait for a rate limit would outlast the deadline", retry_after_s=int(reply[1]) / 1e6)
+            raise WaitRefused(
+                "The wait for a rate limit is longer than this call may wait", retry_after_s=int(reply[1]) / 1e6
+            )
         if reply[0] == "known":
             status, code, again_s = int(reply[1]), int(reply[2]), int(reply[3]) / 1e6
             self._decisions.refused("known")
