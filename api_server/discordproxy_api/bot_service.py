@@ -9,21 +9,21 @@ import grpc
 from discordproxy import __version__
 from discordproxy_api.access.permission import Permission
 from discordproxy_api.access.whereabouts import Map
-from discordproxy_api.channel_lookup import ChannelLookup
-from discordproxy_api.composite_reads import ComputePermissions, GetVoiceStates
+from discordproxy_api.cached.channel_lookup import ChannelLookup
+from discordproxy_api.cached.composite_reads import ComputePermissions, GetVoiceStates
+from discordproxy_api.cached.flights import Flights
+from discordproxy_api.cached.lookups import LOOKUPS, Caches
+from discordproxy_api.cached.own_writes import OwnWrites
+from discordproxy_api.cached.reads import Read, Reads
 from discordproxy_api.composites import SendDirectMessage, SyncMemberRoles
 from discordproxy_api.contract import Rpc
 from discordproxy_api.discord_http import DiscordHttp, HttpOptions
 from discordproxy_api.dm_channels import DmChannels
 from discordproxy_api.drain import Drain
-from discordproxy_api.flights import Flights
 from discordproxy_api.gateway import Gateway
 from discordproxy_api.idempotency import Idempotency
 from discordproxy_api.interaction_responses import CreateInteractionResponse, InteractionResponses
-from discordproxy_api.lookups import LOOKUPS, Caches
 from discordproxy_api.metrics import Metrics
-from discordproxy_api.own_writes import OwnWrites
-from discordproxy_api.reads import Read, Reads
 from discordproxy_api.requests import Request, RoutePolicy
 from discordproxy_api.rest import Rest
 from discordproxy_api.retry import RetryPolicy

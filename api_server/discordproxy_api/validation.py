@@ -11,9 +11,10 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import MessageToDict, SerializeToJsonError
 
 from discordproxy import annotations_pb2
-from discordproxy_api.checks import Check, compile_check, control_characters, path_check
 from discordproxy_api.contract import Rpc, field_option, request_parts
-from discordproxy_api.limits import (
+from discordproxy_api.problems import FieldProblem, InvalidRequest, Problems
+from discordproxy_api.rules.checks import Check, compile_check, control_characters, path_check
+from discordproxy_api.rules.limits import (
     CLEAR,
     COMPONENTS,
     EMBEDS,
@@ -25,10 +26,9 @@ from discordproxy_api.limits import (
     limits_of,
     writes_message,
 )
-from discordproxy_api.message_request import embeds_of
-from discordproxy_api.message_rules import check_message, too_many_components
-from discordproxy_api.problems import FieldProblem, InvalidRequest, Problems
-from discordproxy_api.request_rules import RULES
+from discordproxy_api.rules.message_request import embeds_of
+from discordproxy_api.rules.message_rules import check_message, too_many_components
+from discordproxy_api.rules.request_rules import RULES
 
 __all__ = ["FieldProblem", "InvalidRequest", "validate"]
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from discordproxy_api import limits
 from discordproxy_api.contract import is_list, json_key, load_contract, request_parts, travels
+from discordproxy_api.rules import limits
 from fakes.discord_spec import alternatives, body_schema, openapi, resolve
 
 SPEC = openapi("about 150 limits of request fields")

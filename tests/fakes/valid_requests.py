@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from discordproxy import annotations_pb2
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.contract import Rpc, field_option, is_list, request_parts
-from discordproxy_api.limits import INT32, NEVER_RESET, Form, Limit, limits_of
-from discordproxy_api.message_request import COMPONENTS_V2
+from discordproxy_api.rules.limits import INT32, NEVER_RESET, Form, Limit, limits_of
+from discordproxy_api.rules.message_request import COMPONENTS_V2
 from discordproxy_api.validation import InvalidRequest, validate
 
 IDS = st.integers(1, 2**63 - 1)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from discordproxy_api.children import Child, Ended
+from discordproxy_api.processes.children import Child, Ended
 from fakes.eventually import eventually
 from fakes.process import Process
 
@@ -104,7 +104,7 @@ async def test_it_ends_when_its_parent_is_killed(leash: bool, tmp_path: Path) ->
     (tmp_path / "program.py").write_text("import os, time; print('pid', os.getpid(), flush=True); time.sleep(600)")
     (tmp_path / "parent.py").write_text(
         "import asyncio, os\n"
-        "from discordproxy_api.children import Child\n"
+        "from discordproxy_api.processes.children import Child\n"
         "from discordproxy_ratelimit.parent import end_with_parent\n"
         "report = lambda name, line: print(line, flush=True)\n"
         f"preexec = None if {leash} else end_with_parent()\n"

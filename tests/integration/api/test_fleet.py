@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from discordproxy_api.children import Child, Ended
-from discordproxy_api.fleet import Address, Fleet, StartError, check_free
+from discordproxy_api.processes.children import Child, Ended
+from discordproxy_api.processes.fleet import Address, Fleet, StartError, check_free
 from fakes.eventually import eventually
 
 PROGRAM = """

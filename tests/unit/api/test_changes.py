@@ -2,7 +2,7 @@
 
 import pytest
 
-from discordproxy_api.changes import EFFECTS, Done, Overwrite, Put, RoleOfMember, changes_of
+from discordproxy_api.cached.changes import EFFECTS, Done, Overwrite, Put, RoleOfMember, changes_of
 from discordproxy_api.contract import load_contract
 from discordproxy_gateway.cache import CHANNEL, EMOJI, GUILD, MEMBER, ROLE, THREAD, USER
 

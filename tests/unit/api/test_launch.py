@@ -2,7 +2,7 @@
 
 import pytest
 
-from discordproxy_api.launch import FAILED, UP_AFTER_S, Options, gateways, launch
+from discordproxy_api.processes.launch import FAILED, UP_AFTER_S, Options, gateways, launch
 from discordproxy_api.settings import ApiSettings
 
 

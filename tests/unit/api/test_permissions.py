@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from discordproxy import discord_api_pb2 as pb
-from discordproxy_api.permission_advice import denials
-from discordproxy_api.permission_names import ALL, BITS, NAMES, names_of
-from discordproxy_api.permissions import Rule, compute
+from discordproxy_api.cached.permission_advice import denials
+from discordproxy_api.cached.permission_names import ALL, BITS, NAMES, names_of
+from discordproxy_api.cached.permissions import Rule, compute
 
 GUILD, OWNER, USER, OTHER, PILOT, CAPTAIN = "10", "1", "2", "3", "20", "21"
 TEXT, VOICE, CATEGORY, STAGE = 0, 2, 4, 13

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from discordproxy_api import server_log
-from discordproxy_api.children import pause_s
+from discordproxy_api.processes import server_log
+from discordproxy_api.processes.children import pause_s
 from discordproxy_ratelimit import logs
 from discordproxy_ratelimit.logs import FORMAT
 

@@ -14,10 +14,10 @@ from typing import Literal
 from pydantic import ValidationError
 
 from discordproxy import __version__
-from discordproxy_api import server_log
-from discordproxy_api.children import Child
-from discordproxy_api.fleet import Address, Fleet, StartError, check_free
-from discordproxy_api.greeting import Facts, greeting
+from discordproxy_api.processes import server_log
+from discordproxy_api.processes.children import Child
+from discordproxy_api.processes.fleet import Address, Fleet, StartError, check_free
+from discordproxy_api.processes.greeting import Facts, greeting
 from discordproxy_api.settings import ApiSettings
 from discordproxy_ratelimit.embedded import broker_url
 from discordproxy_ratelimit.parent import end_with_parent

@@ -64,7 +64,7 @@ class Child:
         parks_after_s: float | None = None,
     ) -> None:
         self.name = name
-        leash = () if preexec else ("discordproxy_api.leash",)
+        leash = () if preexec else ("discordproxy_api.processes.leash",)
         self._command = (sys.executable, "-m", *leash, module, *arguments)
         self._environment = dict(environment)
         self._report = report

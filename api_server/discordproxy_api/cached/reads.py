@@ -16,14 +16,14 @@ from google.protobuf.message import Message
 from grpc import StatusCode
 
 from discordproxy.discord_api_pb2 import Freshness
+from discordproxy_api.cached.flights import Flights
+from discordproxy_api.cached.lookups import FIRST_PAGE, LOOKUPS, MEMBERS_PER_PAGE, Caches, Lookup, Unknown
+from discordproxy_api.cached.own_writes import GUILDS, SELF, OwnWrites
 from discordproxy_api.call import Call
 from discordproxy_api.contract import Rpc
 from discordproxy_api.errors import ApiError
-from discordproxy_api.flights import Flights
-from discordproxy_api.lookups import FIRST_PAGE, LOOKUPS, MEMBERS_PER_PAGE, Caches, Lookup, Unknown
 from discordproxy_api.metrics import Metrics
 from discordproxy_api.outbound import read_json, rest_request
-from discordproxy_api.own_writes import GUILDS, SELF, OwnWrites
 from discordproxy_api.rest import Rest
 from discordproxy_api.retry import Repeat
 from discordproxy_api.routed import Job, check, document_of

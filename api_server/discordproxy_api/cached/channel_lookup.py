@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
+from discordproxy_api.cached.flights import Flights
 from discordproxy_api.call import Call
 from discordproxy_api.errors import ApiError
-from discordproxy_api.flights import Flights
 from discordproxy_api.outbound import RestRequest
 from discordproxy_api.rest import Rest
 from discordproxy_api.retry import Repeat

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from discordproxy_api.children import Child, Ended
+from discordproxy_api.processes.children import Child, Ended
 from discordproxy_ratelimit.connection import wait_for
 from discordproxy_ratelimit.errors import BrokerUnavailable
 

@@ -6,8 +6,10 @@ from typing import Any
 
 from discordproxy.components_pb2 import Component
 from discordproxy.messages_pb2 import OVERFLOW_FILE, OVERFLOW_SPLIT, Message
-from discordproxy_api import limits
-from discordproxy_api.message_request import (
+from discordproxy_api.overflow import split
+from discordproxy_api.problems import Problems
+from discordproxy_api.rules import limits
+from discordproxy_api.rules.message_request import (
     COMPONENTS_V2,
     FIRST_V2_TYPE,
     component_tree,
@@ -19,8 +21,6 @@ from discordproxy_api.message_request import (
     raw_components,
     sent_name,
 )
-from discordproxy_api.overflow import split
-from discordproxy_api.problems import Problems
 
 _ATTACHMENT = "attachment://"
 _DEEPEST_JSON = 32

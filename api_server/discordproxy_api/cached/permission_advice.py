@@ -3,8 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from discordproxy_api.permission_names import NAMES
-from discordproxy_api.permissions import CONNECT, SEND, SEND_IN_THREADS, STAGE, THREADS, VIEW, VOICE, Permissions, Rule
+from discordproxy_api.cached.permission_names import NAMES
+from discordproxy_api.cached.permissions import (
+    CONNECT,
+    SEND,
+    SEND_IN_THREADS,
+    STAGE,
+    THREADS,
+    VIEW,
+    VOICE,
+    Permissions,
+    Rule,
+)
 
 CATEGORY, DIRECTORY = 4, 14
 

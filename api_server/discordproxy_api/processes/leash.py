@@ -1,7 +1,7 @@
 """Run a module as `python -m` would, but end the process when its standard input closes.
 
 For systems whose kernel sends no signal when a parent dies: the supervisor holds the other end of the pipe, and
-however it ends, the pipe closes. `python -m discordproxy_api.leash <module> [argument ...]`
+however it ends, the pipe closes. `python -m discordproxy_api.processes.leash <module> [argument ...]`
 """
 
 import os

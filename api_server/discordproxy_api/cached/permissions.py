@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
-from discordproxy_api.permission_names import ALL, BITS
+from discordproxy_api.cached.permission_names import ALL, BITS
 
 Json = Mapping[str, Any]
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from discordproxy_api.message_request import raw_components, sent_name
+from discordproxy_api.rules.message_request import raw_components, sent_name
 from discordproxy_api.translate import Outgoing, OutgoingFile
 from discordproxy_api.translate_out import Json
 

@@ -11,14 +11,14 @@ from weakref import WeakValueDictionary
 
 import orjson
 
-from discordproxy_api.changes import EFFECTS, Change, Done, Overwrite, Put, changes_of
+from discordproxy_api.cached.changes import EFFECTS, Change, Done, Overwrite, Put, changes_of
 from discordproxy_api.outbound import Reply, RestRequest
 from discordproxy_gateway.cache import CHANNEL, GUILD, TROUBLE, CacheReader, Overlay
 from discordproxy_ratelimit.errors import BrokerError
 from discordproxy_ratelimit.notes import Notes
 from discordproxy_ratelimit.route import template_of
 
-log = logging.getLogger("discordproxy_api.own_writes")
+log = logging.getLogger("discordproxy_api.cached.own_writes")
 
 MARKED_S = 10.0
 """How long a mark is kept; longer than any answer is shared."""

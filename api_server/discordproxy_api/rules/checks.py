@@ -9,8 +9,8 @@ from typing import Any
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
 from discordproxy_api.contract import is_list
-from discordproxy_api.limits import INT32, LARGEST_SNOWFLAKE, PATH_FORMS, Form, Limit
 from discordproxy_api.problems import Problems
+from discordproxy_api.rules.limits import INT32, LARGEST_SNOWFLAKE, PATH_FORMS, Form, Limit
 from discordproxy_api.translate_out import enum_offset
 
 Check = Callable[[Any, str, Problems], None]  # value, path, where to record problems
