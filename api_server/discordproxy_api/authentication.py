@@ -17,7 +17,7 @@ from discordproxy_api.errors import ApiError
 from discordproxy_api.interceptors import SERVICE, Kind, Layer
 from discordproxy_api.principal import Principal
 
-STRANGER = "unauthenticated"
+STRANGER = "(unauthenticated)"  # no application can have this name
 """Name in metrics and logs of callers that are not let in: what they call themselves counts for nothing."""
 
 _OPEN = f"/{health.SERVICE_NAME}/"

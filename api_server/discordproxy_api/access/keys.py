@@ -18,6 +18,7 @@ from typing_extensions import Self
 
 from discordproxy_api.principal import APP_NAME, Principal
 from discordproxy_api.scopes import READ, WRITE, Scopes
+from discordproxy_gateway.events import UnknownEventError, check_types
 
 PREFIX = "dpk_"
 """Every key begins like this, so that people and scanners recognise one in the wrong place."""
@@ -175,6 +176,10 @@ def _problem(entry: Entry, rpcs: Collection[str], bots: Collection[str] | None) 
         single = Scopes(rpcs=(pattern,))
         if rpcs and pattern not in {READ, WRITE} and not any(single.allows_rpc(name, reads=True) for name in rpcs):
             return f"rpcs: {pattern!r} matches no RPC; give names such as SendChannelMessage, patterns, read or write"
+    try:
+        check_types(entry.events or (), ())
+    except UnknownEventError as error:
+        return f"events: {error}"
     if bots is not None and entry.bot and entry.bot not in bots:
         known = f"; it has {', '.join(bots)}" if bots else ""
         return f"bot: {entry.bot!r} is not in the file of DISCORDPROXY_BOTS{known}"

@@ -74,7 +74,7 @@ def _settings(sandbox: Literal["never", "auto", "always"]) -> tuple[ApiSettings,
         except ValidationError as error:
             if sandbox == "never" or not _token_missing(error):
                 raise
-    os.environ["DISCORD_BOT_TOKEN"] = "sandbox"  # noqa: S105 - no secret; a real one must not get there
+    os.environ["DISCORD_BOT_TOKEN"] = "token-of-the-sandbox"  # noqa: S105 - no secret; a real one must not get there
     os.environ["DISCORDPROXY_DISCORD_URL"] = f"http://127.0.0.1:{_sandbox_port()}/api/v10"
     os.environ["DISCORDPROXY_GATEWAY_URL"] = ""  # the sandbox tells its own
     return ApiSettings(), True

@@ -90,6 +90,7 @@ def test_only_a_key_without_limits_sees_the_status_by_itself():
         (entry(guilds="[]"), "an empty list would allow every place"),
         (entry(rpcs='["SendMesage"]'), "'SendMesage' matches no RPC"),
         (entry(requests='["audit-logs"]'), "key 1 requests"),
+        (entry(events='["MESSAGE_CREAT"]'), "did you mean MESSAGE_CREATE?"),
         (entry(bot='"second"'), "DISCORDPROXY_BOTS"),
         (entry() + entry(), "same key"),
     ],
