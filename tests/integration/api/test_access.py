@@ -225,7 +225,7 @@ async def test_the_audit_log_tells_who_did_what_where(discord, tmp_path, caplog)
         f"app=srp key={key}",
         f"app=srp key={key}",
         f"app=srp key={key}",
-        "app=unauthenticated key=-",
+        "app=(unauthenticated) key=-",
     ]
     said = [" ".join(line.split()[3:7]) for line in lines]
     assert said == [
