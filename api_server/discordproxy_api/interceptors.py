@@ -135,13 +135,15 @@ class AccessLog(Layer):
             self._metrics.tally.in_progress -= 1
             took_s, reason = loop.time() - began, refused.reason if refused else ""
             self._count(call, status, took_s)
-            if kind.method.startswith(SERVICE) and not kind.streams:
+            ours = kind.method.startswith(SERVICE)
+            if ours and not kind.streams:
                 self._tally(call, status, refused, took_s)
             if call.logged:
-                self._record(call, status, reason, took_s)
+                self._record(call, status, reason, took_s, logging.INFO if ours else logging.DEBUG)
 
-    def _record(self, call: Call, status: StatusCode, reason: str, took_s: float) -> None:
-        _log(call, status, reason, took_s)
+    def _record(self, call: Call, status: StatusCode, reason: str, took_s: float, level: int) -> None:
+        if access_log.isEnabledFor(level):  # probes of balancers come every second
+            _log(call, status, reason, took_s, level)
         if self._audited and call.deed is not None:
             audit.record(call, call.deed, status, reason)
 
@@ -272,14 +274,14 @@ def _internal(call: Call) -> ApiError:
     return errors.refusal(StatusCode.INTERNAL, "INTERNAL", text)
 
 
-def _log(call: Call, status: grpc.StatusCode, reason: str, took_s: float) -> None:
-    if access_log.isEnabledFor(logging.INFO):
-        outcome = f"{status.name} {reason}".rstrip()
-        http = f" http={call.answer_status}" if call.answer_status else ""
-        facts = {"status": status.name, "reason": reason, "sent": call.sent, "requests": call.attempts}
-        facts |= {"http": call.answer_status, "seconds": round(took_s, 6)}
-        access_log.info(
-            "%s %s app=%s sent=%s requests=%d%s %.3f s [%s]",
-            *(call.rpc, outcome, call.app, call.sent, call.attempts, http, took_s, call.request_id),
-            extra={FIELDS: facts},
-        )
+def _log(call: Call, status: grpc.StatusCode, reason: str, took_s: float, level: int) -> None:
+    outcome = f"{status.name} {reason}".rstrip()
+    http = f" http={call.answer_status}" if call.answer_status else ""
+    facts = {"status": status.name, "reason": reason, "sent": call.sent, "requests": call.attempts}
+    facts |= {"http": call.answer_status, "seconds": round(took_s, 6)}
+    access_log.log(
+        level,
+        "%s %s app=%s sent=%s requests=%d%s %.3f s [%s]",
+        *(call.rpc, outcome, call.app, call.sent, call.attempts, http, took_s, call.request_id),
+        extra={FIELDS: facts},
+    )

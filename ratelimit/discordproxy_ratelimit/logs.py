@@ -44,6 +44,9 @@ def set_up(
     level: str, style: Style = "human", *, secrets: Iterable[str] = (), context: Context = dict[str, str]
 ) -> None:
     """Log to stderr from `level` on; libraries that talk much are heard from WARNING on."""
+    # What no line shows need not be found out for each (the library's documentation, "Optimization").
+    logging._srcfile = None  # noqa: SLF001 - documented, underscore and all
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter(style, secrets=secrets, context=context))
     logging.basicConfig(level=level, handlers=[handler], force=True)
