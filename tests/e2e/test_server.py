@@ -13,6 +13,7 @@ import pytest
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_sandbox.faults import Fault
+from discordproxy_sandbox.limit_book import LimitBook, RouteLimit
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.deployment import CHANNEL, GUILD, TOKEN, USER, Connect, Server, left_running
 from fakes.eventually import eventually
@@ -20,6 +21,12 @@ from fakes.process import Process, children_of, environment, visible
 
 POST = "POST /channels/{channel_id}/messages"
 READY = "Discord Proxy .* is ready"
+BRISK = SandboxConfig(
+    token=TOKEN,
+    latency_s=0.03,
+    jitter_s=0.01,
+    limits=LimitBook(routes={POST: RouteLimit(limit=5, window_s=1.0, kind="fixed")}),
+)
 
 
 def message(content: str, channel: int = CHANNEL) -> pb.SendChannelMessageRequest:
@@ -67,7 +74,7 @@ async def test_first_messages_with_the_documented_command(
     assert left_running(settings["XDG_RUNTIME_DIR"]) == []
 
 
-@pytest.mark.parametrize("discord", [SandboxConfig(token=TOKEN, latency_s=0.03, jitter_s=0.01)], indirect=True)
+@pytest.mark.parametrize("discord", [BRISK], indirect=True)
 async def test_two_workers_share_a_port_and_the_limits(discord: Sandbox, server: Server, connect: Connect) -> None:
     channels = [CHANNEL, CHANNEL + 1, CHANNEL + 4, CHANNEL + 5]
     async with server("--workers", "2") as whole:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,10 @@ import pytest
 from discordproxy_sandbox.sandbox import Sandbox
 from fakes.certificates import Authority
 from fakes.deployment import COMMANDS, TOKEN, left_running
+from fakes.leash import LEASH
 from fakes.process import Process
+
+NOWHERE = "/nowhere/redis.sock"
 
 
 async def one_error(process: Process, status: int) -> str:
@@ -31,6 +35,23 @@ def quiet(settings: dict[str, str], tmp_path: Path):
         return Process(str(COMMANDS / "discordproxyserver"), *arguments, env=settings, cwd=tmp_path, **options)
 
     return make
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """A server that waits ten seconds for its Redis, as long as the other tests here take: the last one looks at it."""
+    folder = tmp_path_factory.mktemp("without-redis")
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "DISCORD_BOT_TOKEN": TOKEN,
+        "DISCORDPROXY_REDIS_URL": f"unix://{NOWHERE}?password=c4nary",
+    }
+    command = [*LEASH, str(COMMANDS / "discordproxyserver")]
+    output = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(command, env=environment, cwd=folder, text=True, **output) as process:
+        yield process
+        process.kill()
 
 
 async def test_no_token(quiet, settings: dict[str, str]) -> None:
@@ -63,14 +84,6 @@ async def test_wrong_setting(variable: str, value: str, quiet, settings: dict[st
     settings[variable] = value
     async with quiet() as process:
         assert variable in await one_error(process, 2)
-
-
-async def test_redis_not_reachable(quiet, settings: dict[str, str], tmp_path: Path) -> None:
-    settings["DISCORDPROXY_REDIS_URL"] = f"unix://{tmp_path}/none.sock?password=c4nary"
-    async with quiet() as process:
-        line = await one_error(process, 1)
-        assert f"Redis at unix://{tmp_path}/none.sock did not answer" in line
-        assert "DISCORDPROXY_REDIS_URL" in line
 
 
 async def test_port_taken(quiet, settings: dict[str, str], free_port: int) -> None:
@@ -149,3 +162,13 @@ async def test_files_of_tls_and_keys_that_cannot_be_used(quiet, settings: dict[s
         changed = {**settings, **{f"DISCORDPROXY_{name}": str(path) for name, path in changes.items()}}
         async with Process.module("discordproxy_api", env=changed, cwd=tmp_path) as process:
             assert problem in await one_error(process, 2)
+
+
+def test_redis_not_reachable(without_redis: subprocess.Popen[str]) -> None:
+    output, _ = without_redis.communicate(timeout=60)
+    assert without_redis.returncode == 1, output
+    assert "Traceback" not in output
+    assert "c4nary" not in output
+    (error,) = [line for line in output.splitlines() if line.startswith("ERROR: ")]
+    assert f"Redis at unix://{NOWHERE} did not answer" in error
+    assert "DISCORDPROXY_REDIS_URL" in error

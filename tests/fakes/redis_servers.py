@@ -238,6 +238,18 @@ class Watched(Servers):
         self._sentinels = sentinels
         self.url = "redis+sentinel://" + ",".join(f"127.0.0.1:{port}" for port in sentinels) + f"/{self.NAME}"
 
+    def start(self) -> None:
+        for node in self.nodes.values():
+            node.start()
+        self.wait(self._follows)  # a Sentinel looks for replicas when it starts, and then only every ten seconds
+        for process in self.processes[len(self.nodes) :]:
+            process.start()
+        self.wait(self.is_ready)
+
+    def _follows(self) -> bool:
+        with redis.Redis(port=self.master) as master:
+            return master.info("replication").get("slave0", {}).get("state") == "online"
+
     def is_ready(self) -> bool:
         for port in self._sentinels:
             with redis.Redis(port=port) as sentinel:

@@ -89,6 +89,10 @@ class Workers:
         assert await process.ended(within_s=60) == 0, process.output
         await process.__aexit__(None, None, None)
 
+    async def serves_again(self, number: int) -> None:
+        """Return once calls reach a worker that was replaced."""
+        await self._running[number].line("SendChannelMessage OK", count=10, within_s=60)
+
     async def kill(self) -> None:
         for process in self._running:
             if process is not None:
@@ -184,8 +188,9 @@ async def rolling_restart(
                     await workers.stop(number)
                     await workers.start(number)
                 load.outcome.restarts += 1
-                # The next one only goes when the balancer has had time to find this one again.
-                await load.more(calls_per_s * LAME_DUCK_S)
+                # The next one only goes when the balancer has found this one again.
+                await workers.serves_again(number)
+                await load.more(calls_per_s / 2)
             sending.cancel()
             await load.finish()
             assert front.process.running, front.process.output
