@@ -151,6 +151,7 @@ class Batch:
             replies = await self._run(items)
         except Exception as error:  # noqa: BLE001 - every waiting caller must hear of it, whatever it was
             self._failures += 1
+            self._fail_queued(error)
             self._failed(items, error)
             await self._until_up()
             await asyncio.sleep(min(PAUSE_S * self._failures, 1.0))  # a server may answer and still refuse the script
@@ -159,6 +160,14 @@ class Batch:
         for item, reply in zip(items, replies, strict=True):
             if not item.reply.done():
                 item.reply.set_result(reply)
+
+    def _fail_queued(self, error: Exception) -> None:
+        """Tell those behind a failed call: nobody knows when the next one leaves, and they may want to do without."""
+        behind, self._items = self._items, deque(item for item in self._items if item.lasting)
+        self._in_front = 0
+        for item in behind:
+            if not item.lasting and not item.reply.done():
+                item.reply.set_exception(error)
 
     def _failed(self, items: list[Item], error: Exception) -> None:
         hopeless = isinstance(error, (TypeError, ValueError)) or self._failures > MOST_FAILURES

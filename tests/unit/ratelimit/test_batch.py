@@ -157,6 +157,24 @@ def test_a_failed_call_fails_all_but_the_lasting_which_come_first_afterwards() -
     story(away())
 
 
+def test_who_is_queued_behind_a_failed_call_hears_of_it_while_the_server_is_away() -> None:
+    async def away() -> None:
+        server = Server(takes_s=0.1)
+        server.failures = 1
+        server.up.clear()
+        under_way = server.add("under way")
+        await asyncio.sleep(0.05)
+        behind, lasting = server.add("behind"), server.add("lasting", lasting=True)
+        results = await asyncio.gather(under_way, behind, return_exceptions=True)
+        assert [type(result) for result in results] == [ConnectionError] * 2
+        server.up.set()
+        assert await lasting == ["lasting"]
+        assert server.calls == [["under way"], ["lasting"]]
+        await server.batch.close()
+
+    story(away())
+
+
 def test_a_sign_of_life_is_nobodys_to_wait_for() -> None:
     async def poke() -> None:
         server = Server()
