@@ -26,7 +26,7 @@ from redis.exceptions import TimeoutError as NoAnswer
 from redis.retry import Retry
 
 from discordproxy_ratelimit.errors import BrokerUnavailable
-from discordproxy_ratelimit.pool import MOST_CONNECTIONS, BoundedPool
+from discordproxy_ratelimit.pool import MOST_CONNECTIONS, BoundedPool, Certificates
 from discordproxy_ratelimit.redis_url import Target, describe, parse
 
 _UNBOUNDED = 2**31
@@ -101,6 +101,15 @@ class _Cluster(RedisCluster):
     def __init__(self, **options: Any) -> None:
         super().__init__(max_connections=_UNBOUNDED, **options)
         self._room = asyncio.Semaphore(MOST_CONNECTIONS)
+        self._certificates = Certificates()
+        self._kind = self.connection_kwargs["connection_class"]
+        make: Any = self._new_connection
+        self.connection_kwargs["connection_class"] = make  # of nodes found later
+        for node in self.startup_nodes:
+            node.connection_class = make
+
+    def _new_connection(self, **options: Any) -> Any:
+        return self._certificates.share(self._kind(**options))
 
     async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command where it belongs; the library sends those before the first answer to any node."""

@@ -1,15 +1,36 @@
-"""Connections to one server, bounded: whoever finds none free waits for one instead of opening another or failing."""
+"""Connections to one server, bounded: whoever finds none free waits for one instead of opening another or failing.
+
+With TLS the certificates are read once for all of them.
+"""
 
 import asyncio
 from typing import Any
 
-from redis.asyncio import ConnectionPool
+from redis.asyncio import ConnectionPool, SSLConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 MOST_CONNECTIONS = 64
 """One carries some 10,000 commands a second, and all workers together must stay below the server's `maxclients`."""
 
 _UNBOUNDED = 2**31
+
+
+class Certificates:
+    """What all connections of one client trust, read when the first one is opened.
+
+    Reading the system's certificates takes tens of milliseconds in which nothing else runs. The library does it for
+    every connection anew: a worker that opens some dozens at once would stand still for seconds.
+    """
+
+    def __init__(self) -> None:
+        self._context: Any = None
+
+    def share(self, connection: Any) -> Any:
+        """Return a new connection that uses what the first one reads; one without TLS stays as it is."""
+        if isinstance(connection, SSLConnection):
+            self._context = self._context or connection.ssl_context
+            connection.ssl_context = self._context
+        return connection
 
 
 class BoundedPool(ConnectionPool):
@@ -25,6 +46,11 @@ class BoundedPool(ConnectionPool):
         self._room = asyncio.Semaphore(max_connections)
         self._wait_s = wait_s
         self._taken: set[int] = set()
+        self._certificates = Certificates()
+
+    def make_connection(self) -> Any:
+        """Return a new connection, not yet opened."""
+        return self._certificates.share(super().make_connection())  # type: ignore[no-untyped-call]
 
     async def get_connection(self, *_command: Any, **_options: Any) -> Any:
         """Return a connection; raises RedisConnectionError when none becomes free in time."""

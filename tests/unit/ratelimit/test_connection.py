@@ -41,3 +41,14 @@ async def test_a_cluster_is_entered_through_any_of_its_nodes_and_repeats_nothing
     assert [(node.host, node.port) for node in client.startup_nodes] == [("one", 6379), ("two", 7)]
     expected = {"username": "user", "password": "pw", "ssl_ca_certs": "/ca", "socket_timeout": 3.0}
     assert all(expected.items() <= node.connection_kwargs.items() for node in client.startup_nodes)
+
+
+async def test_certificates_are_read_once_for_all_connections_of_a_client() -> None:
+    for url in ("rediss://cache", "rediss+sentinel://one/main"):
+        pool = connect(url).connection_pool
+        assert pool.make_connection().ssl_context is pool.make_connection().ssl_context
+    client = connect("rediss+cluster://one,two")
+    assert isinstance(client, RedisCluster)
+    contexts = {id(node.acquire_connection().ssl_context) for node in client.startup_nodes * 2}
+    later = client.connection_kwargs["connection_class"](host="three", port=6379)
+    assert contexts == {id(later.ssl_context)}
