@@ -1,6 +1,7 @@
 """Small facts all workers share: kept, claimed once, forgotten in time."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,6 +12,7 @@ from discordproxy_ratelimit.link import Link
 from discordproxy_ratelimit.notes import Claim, Notes
 from discordproxy_ratelimit.pool import MOST_CONNECTIONS
 from fakes.eventually import eventually
+from fakes.redis_servers import Servers, blocking
 
 
 @pytest.fixture
@@ -108,20 +110,21 @@ async def test_only_one_of_many_is_first(notes: Notes) -> None:
     assert sorted(claim.state for claim in claims) == ["ours"] + ["pending"] * 19
 
 
-async def test_a_crowd_shares_few_connections_and_cancelled_commands_keep_none(valkey: str, key_prefix: str) -> None:
-    client = connect(valkey, timeout_s=10)
-    link = Link(client)
-    notes = Notes(link, f"{{{key_prefix}:1}}:note:")
-    for _ in range(5):
-        tasks = [asyncio.ensure_future(notes.set(f"{number}", b"x", ttl_s=60)) for number in range(500)]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks[::2]:
-            task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-        assert all(result is None or isinstance(result, asyncio.CancelledError) for result in results)
-    await asyncio.gather(*(notes.set(f"{number}", b"x", ttl_s=60) for number in range(500)))
-    assert len(await client.client_list()) <= MOST_CONNECTIONS + 10  # Sentinels and replicas connect, too
-    await link.close()
+async def test_a_crowd_shares_few_connections_and_cancelled_commands_keep_none(
+    valkey_server: Servers, key_prefix: str
+) -> None:
+    async with contextlib.aclosing(connect(valkey_server.url, timeout_s=10)) as client:
+        notes = Notes(Link(client), f"{{{key_prefix}:1}}:note:")
+        for _ in range(5):
+            tasks = [asyncio.ensure_future(notes.set(f"{number}", b"x", ttl_s=60)) for number in range(500)]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks[::2]:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            assert all(result is None or isinstance(result, asyncio.CancelledError) for result in results)
+        await asyncio.gather(*(notes.set(f"{number}", b"x", ttl_s=60) for number in range(500)))
+        with blocking(valkey_server.operator_url) as operator:
+            assert len(operator.client_list()) <= MOST_CONNECTIONS + 10  # Sentinels and replicas connect, too
 
 
 async def test_a_server_that_is_away_is_told(key_prefix: str, tmp_path) -> None:
