@@ -182,6 +182,7 @@ async def test_an_outage_ages_and_a_leave_purges(connected, discord, reader, red
 async def test_a_new_session_replaces_what_it_does_not_confirm(connected, discord, reader, members, redis, keys):
     discord.guilds = {str(2 << 22): guild(2 << 22)}
     discord.members = {str(2 << 22): [member(8)]}
+    await redis.delete(keys.identify_gate(0))  # the seconds between two IDENTIFYs are over
     await discord.invalidate(resumable=False)
 
     async def replaced() -> bool:

@@ -75,6 +75,7 @@ async def test_a_session_that_is_gone_begins_anew_with_a_gap(start, discord, red
     start()
     await discord.until(lambda: discord.live)
     await flood(discord, 1, 1)
+    await redis.delete(keys.identify_gate(0))  # the seconds between two IDENTIFYs are over
     await discord.close(code)
     await discord.until(lambda: discord.seen["identifies"] == 2 and len(discord.live) == 1)
     await flood(discord, 2, 1)
@@ -144,6 +145,7 @@ async def test_redis_going_back_in_time_is_repaired_by_resume(start, discord, re
 async def test_a_lost_session_record_begins_anew(start, discord, redis, keys):
     start()
     await eventually(lambda: redis.exists(keys.session(SLOT)))
+    await redis.delete(keys.identify_gate(0))  # the seconds between two IDENTIFYs are over
     await redis.delete(keys.session(SLOT))
     await flood(discord, 1, 1)
     await discord.until(lambda: discord.seen["identifies"] == 2)
