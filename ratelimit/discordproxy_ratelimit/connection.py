@@ -62,19 +62,25 @@ def connect(url: str, *, timeout_s: float = 1.0) -> Redis:
 
 
 class _Sentinels(Sentinel):
-    """Asks Sentinels where the master is, and keeps no connection to them in between."""
+    """Asks Sentinels where the master is, once for a crowd, and keeps no connection to them in between."""
 
     _asking: asyncio.Lock
+    _master: tuple[str, int]
+    _asked = _answered = 0
 
     async def discover_master(self, service_name: str) -> tuple[str, int]:
         """Return host and port of the master."""
+        before = self._asked
         async with self._asking:
-            try:
-                found: tuple[str, int] = await super().discover_master(service_name)
-                return found
-            finally:
-                for sentinel in self.sentinels:
-                    await sentinel.aclose()
+            if self._answered <= before:  # else somebody has asked since this call came
+                self._asked += 1
+                try:
+                    self._master = await super().discover_master(service_name)
+                    self._answered = self._asked
+                finally:
+                    for sentinel in self.sentinels:
+                        await sentinel.aclose()
+            return self._master
 
 
 class _MasterPool(BoundedPool, SentinelConnectionPool):
@@ -83,16 +89,22 @@ class _MasterPool(BoundedPool, SentinelConnectionPool):
     def __init__(self, service_name: str, sentinel_manager: Sentinel, **options: Any) -> None:
         super().__init__(service_name=service_name, sentinel_manager=sentinel_manager, **options)
 
+    async def aclose(self) -> None:
+        """Close all connections, also those to Sentinels that a cancelled question has left."""
+        await super().aclose()
+        await self.sentinel_manager.aclose()
+
 
 def _behind_sentinels(target: Target, options: dict[str, Any]) -> Redis:
     # One that is gone without a word must leave time for asking the others.
+    wait_s = options["socket_timeout"]
     patience_s = options["socket_connect_timeout"] / (len(target.hosts) + 1)
     login = {"username", "password", "db"}
     own = {name: value for name, value in options.items() if name not in login} | target.sentinel_options
     own |= {"socket_timeout": patience_s, "socket_connect_timeout": patience_s}
     sentinels = _Sentinels(list(target.hosts), sentinel_kwargs=own, **options)  # type: ignore[no-untyped-call]
     sentinels._asking = asyncio.Lock()  # noqa: SLF001 - our own class; the library's constructor takes no more
-    return cast("Redis", sentinels.master_for(target.master, connection_pool_class=_MasterPool))
+    return cast("Redis", sentinels.master_for(target.master, connection_pool_class=_MasterPool, wait_s=wait_s))
 
 
 class _Cluster(RedisCluster):
