@@ -139,7 +139,7 @@ def _procedures(
     procedures: dict[str, Procedure] = {
         name: Routed(rpc, rest, users_only=settings.users_only_mentions)
         for name, rpc in contract.items()
-        if rpc.template is not None
+        if rpc.template is not None and name not in LOOKUPS
     }
     cached = {name: Read(contract[name], reads) for name in LOOKUPS}
     procedures.update(cached)

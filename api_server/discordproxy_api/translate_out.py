@@ -37,6 +37,7 @@ class Writers:
 
     def __init__(self) -> None:
         self._functions: dict[str, Any] = {"add_extra": _add_extra}
+        self._bodies: dict[tuple[str, ...], Write] = {}
 
     def writer(self, descriptor: Descriptor) -> Write:
         """Return the function for all fields of a type that travel in JSON."""
@@ -44,7 +45,11 @@ class Writers:
 
     def body_writer(self, descriptor: Descriptor, body_fields: Iterable[FieldDescriptor]) -> Write:
         """Return the function for a request, whose other fields fill path and query."""
-        return self._generate(descriptor, body_fields)
+        fields = list(body_fields)
+        key = (descriptor.full_name, *(field.name for field in fields))
+        if key not in self._bodies:  # several bots, and RPCs that write the same body, share the function
+            self._bodies[key] = self._generate(descriptor, fields)
+        return self._bodies[key]
 
     def _name(self, descriptor: Descriptor) -> str:
         name = descriptor.full_name.replace(".", "_")

@@ -5,7 +5,7 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -17,6 +17,7 @@ with warnings.catch_warnings():
 
 from redis.asyncio import Redis
 
+from discordproxy_gateway.cache import CacheReader, MemberReader
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.worker import Options, Worker
 from discordproxy_ratelimit import connection
@@ -35,6 +36,27 @@ async def redis(valkey) -> AsyncIterator[Redis]:
 @pytest.fixture
 def keys(key_prefix) -> Keys:
     return Keys(key_prefix, "100000000000000001")
+
+
+@pytest.fixture
+def reader(redis, keys) -> CacheReader:
+    return CacheReader(redis, keys)
+
+
+@pytest.fixture
+def members(redis, keys, reader) -> MemberReader:
+    return MemberReader(redis, keys, reader)
+
+
+@pytest.fixture
+def streamed(redis, keys) -> Callable[[], Awaitable[list[int]]]:
+    """Returns the numbers of the messages in the stream of events."""
+
+    async def numbers() -> list[int]:
+        rows = await redis.xrange(keys.stream(0))
+        return [int(fields[b"c"]) for _, fields in rows if fields[b"t"] == b"MESSAGE_CREATE"]
+
+    return numbers
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import random
 import orjson
 import pytest
 
-from discordproxy_gateway.cache import CHANNEL, MEMBER, CacheReader, MemberReader, Overlay, Slot, read_state
+from discordproxy_gateway.cache import CHANNEL, MEMBER, Overlay, Slot, read_state
 from fakes.eventually import eventually
 
 GUILD = 1 << 22
@@ -39,16 +39,6 @@ def guild(number: int = GUILD, **fields) -> dict:
         "presences": [],
         **fields,
     }
-
-
-@pytest.fixture
-def reader(redis, keys) -> CacheReader:
-    return CacheReader(redis, keys)
-
-
-@pytest.fixture
-def members(redis, keys, reader) -> MemberReader:
-    return MemberReader(redis, keys, reader)
 
 
 @pytest.fixture

@@ -20,15 +20,6 @@ SLOT = Slot(0, 1)
 EVENTS = 300
 
 
-@pytest.fixture
-def streamed(redis, keys):
-    async def numbers() -> list[int]:
-        rows = await redis.xrange(keys.stream(0))
-        return [int(fields[b"c"]) for _, fields in rows if fields[b"t"] == b"MESSAGE_CREATE"]
-
-    return numbers
-
-
 async def flood(discord, first: int, count: int) -> None:
     for number in range(first, first + count):
         await discord.emit("MESSAGE_CREATE", {"channel_id": str(number), "content": "x" * 100})

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from discordproxy_gateway.cache import CacheReader, MemberReader, Slot
+from discordproxy_gateway.cache import MemberReader, Slot
 from discordproxy_gateway.worker import Options, Worker
 from discordproxy_sandbox.population import add_guilds
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
@@ -30,16 +30,6 @@ async def worker(sandbox, redis, keys):
     yield task
     stopping.set()
     await task
-
-
-@pytest.fixture
-def reader(redis, keys) -> CacheReader:
-    return CacheReader(redis, keys)
-
-
-@pytest.fixture
-def members(redis, keys, reader) -> MemberReader:
-    return MemberReader(redis, keys, reader)
 
 
 async def complete(members: MemberReader, guild_id: int) -> bool:

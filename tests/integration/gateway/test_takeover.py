@@ -15,15 +15,6 @@ LEASE_S = "1"
 
 
 @pytest.fixture
-def streamed(redis, keys):
-    async def numbers() -> list[int]:
-        rows = await redis.xrange(keys.stream(0))
-        return [int(fields[b"c"]) for _, fields in rows if fields[b"t"] == b"MESSAGE_CREATE"]
-
-    return numbers
-
-
-@pytest.fixture
 async def pair(spawn, discord, redis, keys):
     """A leader and a standby that has logged in."""
     leader = await spawn(DISCORDPROXY_GATEWAY_LEASE=LEASE_S)
