@@ -1,7 +1,7 @@
 """Ending tasks for sure. Knows nothing of Discord or Redis.
 
-Up to Python 3.11 `asyncio.wait_for`, which the Redis client uses for every command, can swallow a cancellation that
-comes in the same turn of the loop as its result. So one `cancel` may not be enough, and a cancelled task may return.
+Up to Python 3.11 `asyncio.wait_for`, which libraries use, can swallow a cancellation that comes in the same turn of the
+loop as its result. So one `cancel` may not be enough, and a cancelled task may return.
 """
 
 import asyncio

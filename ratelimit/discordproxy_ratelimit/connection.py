@@ -26,6 +26,7 @@ from redis.exceptions import TimeoutError as NoAnswer
 from redis.retry import Retry
 
 from discordproxy_ratelimit.errors import BrokerUnavailable
+from discordproxy_ratelimit.manners import our_kind
 from discordproxy_ratelimit.pool import MOST_CONNECTIONS, BoundedPool, Certificates
 from discordproxy_ratelimit.redis_url import Target, describe, parse
 
@@ -103,6 +104,8 @@ def _behind_sentinels(target: Target, options: dict[str, Any]) -> Redis:
     own = {name: value for name, value in options.items() if name not in login} | target.sentinel_options
     own |= {"socket_timeout": patience_s, "socket_connect_timeout": patience_s}
     sentinels = _Sentinels(list(target.hosts), sentinel_kwargs=own, **options)  # type: ignore[no-untyped-call]
+    for sentinel in sentinels.sentinels:
+        sentinel.connection_pool.connection_class = our_kind(sentinel.connection_pool.connection_class)
     sentinels._asking = asyncio.Lock()  # noqa: SLF001 - our own class; the library's constructor takes no more
     return cast("Redis", sentinels.master_for(target.master, connection_pool_class=_MasterPool, wait_s=wait_s))
 
@@ -114,7 +117,7 @@ class _Cluster(RedisCluster):
         super().__init__(max_connections=_UNBOUNDED, **options)
         self._room = asyncio.Semaphore(MOST_CONNECTIONS)
         self._certificates = Certificates()
-        self._kind = self.connection_kwargs["connection_class"]
+        self._kind = our_kind(self.connection_kwargs["connection_class"])
         make: Any = self._new_connection
         self.connection_kwargs["connection_class"] = make  # of nodes found later
         for node in self.startup_nodes:
@@ -218,7 +221,7 @@ async def let_go(client: Redis) -> None:
 async def stop(task: asyncio.Task[None]) -> None:
     """Cancel a task that talks to Redis and wait for its end.
 
-    Before Python 3.12 the client library's `wait_for` loses a cancellation that comes just as a command was written.
+    Before Python 3.12 a library's `wait_for` loses a cancellation that comes just as its work was done.
     """
     while not task.done():
         task.cancel()

@@ -9,6 +9,8 @@ from typing import Any
 from redis.asyncio import ConnectionPool, SSLConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from discordproxy_ratelimit.manners import our_kind
+
 MOST_CONNECTIONS = 64
 """One carries some 10,000 commands a second, and all workers together must stay below the server's `maxclients`."""
 
@@ -33,17 +35,6 @@ class Certificates:
         return connection
 
 
-class AbruptSSLConnection(SSLConnection):
-    """A connection that, given up, does not linger until the server has said its goodbye, too."""
-
-    async def disconnect(self, nowait: bool = False, *args: Any, **options: Any) -> None:  # noqa: FBT001, FBT002 - the library's
-        """Close it; with `nowait` at once."""
-        writer = self._writer
-        await super().disconnect(nowait, *args, **options)
-        if nowait and writer:
-            writer.transport.abort()
-
-
 class BoundedPool(ConnectionPool):
     """A pool like the library's blocking one, but a cancelled command cannot take a place with it.
 
@@ -53,9 +44,8 @@ class BoundedPool(ConnectionPool):
     """
 
     def __init__(self, *, max_connections: int = MOST_CONNECTIONS, wait_s: float = 1.0, **options: Any) -> None:
-        if options.get("connection_class") is SSLConnection:
-            options["connection_class"] = AbruptSSLConnection
         super().__init__(max_connections=_UNBOUNDED, **options)
+        self.connection_class = our_kind(self.connection_class)
         self._room = asyncio.Semaphore(max_connections)
         self._wait_s = wait_s
         self._taken: set[int] = set()

@@ -341,7 +341,7 @@ async def test_what_cannot_be_written_is_dropped_and_the_next_call_goes_on():
 
 
 async def test_closing_ends_although_a_cancellation_gets_lost():
-    """Before Python 3.12 the client library loses one that comes just as a command was written."""
+    """Before Python 3.12 a library's `wait_for` loses one that comes just as its work was done."""
     writing = asyncio.Event()
 
     async def write(items):
