@@ -4,18 +4,16 @@ A bucket is (credential, group of routes, major parameter). The hash is only the
 change at any time and the bucket keeps its state, as at Discord.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Literal
 
 from discordproxy_sandbox.limits import LIMITERS, Decision, GlobalLimit, GlobalModel, Kind, Limiter
+from discordproxy_sandbox.ruling import HiddenState, Ruling
 
 _DAY_S = 86_400.0
 _PRUNE_EVERY = 4096
-# By then the answer that announced a hidden limit has surely been read: who comes again too early was warned.
-_WARNED_AFTER_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,52 +72,6 @@ class Call:
 DELETE_MESSAGE = "DELETE /channels/{channel_id}/messages/{message_id}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ruling:
-    """The outcome for one request. `avoidable`: a client that reads headers and bodies would not have sent it."""
-
-    allowed: bool
-    bucket: str = ""  # the hash shown, "" for a route without headers
-    shown: Decision | None = None
-    scope: Literal["", "user", "global", "shared"] = ""
-    retry_after: float = 0.0  # seconds
-    avoidable: bool = False
-    code: int = 0
-
-    def headers(self) -> dict[str, str]:
-        """Write the headers as Discord does: milliseconds, whole seconds rounded up in Retry-After."""
-        headers: dict[str, str] = {}
-        if self.shown and self.scope != "global":
-            headers = {
-                "X-RateLimit-Limit": str(self.shown.limit),
-                "X-RateLimit-Remaining": str(self.shown.remaining),
-                "X-RateLimit-Reset": f"{self.shown.reset:.3f}",
-                "X-RateLimit-Reset-After": f"{self.shown.reset_after:.3f}",
-                "X-RateLimit-Bucket": self.bucket,
-            }
-        if not self.allowed:
-            headers["X-RateLimit-Scope"] = self.scope
-            headers["Retry-After"] = str(math.ceil(self.retry_after))
-        if self.scope == "global":
-            headers["X-RateLimit-Global"] = "true"
-        return headers
-
-    def body(self) -> dict[str, object]:
-        """Return the JSON object of a 429."""
-        # Rounded up: the exact value is a promise that waiting this long is enough.
-        retry_after = math.ceil(self.retry_after * 1000) / 1000
-        message = "The resource is being rate limited." if self.scope == "shared" else "You are being rate limited."
-        body = {"message": message, "retry_after": retry_after, "global": self.scope == "global"}
-        return body | {"code": self.code} if self.code else body
-
-
-@dataclass(slots=True)
-class _Hidden:
-    limiter: Limiter
-    refused_at: float = -math.inf
-    retry_at: float = -math.inf
-
-
 @dataclass(slots=True)
 class LimitBook:
     """All limits of one Discord. `routes` maps "METHOD /template" to its bucket; None there means no bucket at all.
@@ -134,7 +86,7 @@ class LimitBook:
     global_limit: int | None = 50
     global_model: GlobalModel = "sliding"
     _buckets: dict[tuple[str, str, str], Limiter] = field(default_factory=dict, init=False)
-    _extra: dict[tuple[str, str, str], _Hidden] = field(default_factory=dict, init=False)
+    _extra: dict[tuple[str, str, str], HiddenState] = field(default_factory=dict, init=False)
     _globals: dict[str, GlobalLimit] = field(default_factory=dict, init=False)
     _labels: dict[str, str] = field(default_factory=dict, init=False)
     _created: int = field(default=0, init=False)
@@ -218,24 +170,24 @@ class LimitBook:
         key = (credential, limit.name, call.resource if limit.per == "resource" else call.major)
         state = self._extra.get(key)
         if state is None:
-            state = self._extra[key] = _Hidden(LIMITERS[limit.kind](limit.limit, limit.window_s))
+            state = self._extra[key] = HiddenState(LIMITERS[limit.kind](limit.limit, limit.window_s))
         decision = state.limiter.hit(now)
         if decision.allowed:
             return ruling
-        avoidable = now < state.retry_at and now - state.refused_at > _WARNED_AFTER_S
-        if now >= state.retry_at:
-            state.refused_at = now
-        state.retry_at = now + decision.retry_after
-        if ruling.allowed or decision.retry_after > ruling.retry_after:
-            return replace(
-                ruling,
-                allowed=False,
-                scope=limit.scope,
-                retry_after=decision.retry_after,
-                avoidable=avoidable,
-                code=limit.code,
-            )
-        return ruling
+        # Of several refusals only the longest is told, but each that the client knew of would have kept it back.
+        avoidable = ruling.avoidable or state.is_known(now)
+        if not ruling.allowed and decision.retry_after <= ruling.retry_after:
+            return replace(ruling, avoidable=avoidable)
+        return replace(
+            ruling,
+            allowed=False,
+            scope=limit.scope,
+            retry_after=decision.retry_after,
+            avoidable=avoidable,
+            code=limit.code,
+            hidden=state,
+            free_at=now + decision.retry_after,
+        )
 
     def _prune(self, now: float) -> None:
         self._created += 1

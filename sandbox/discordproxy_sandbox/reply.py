@@ -7,6 +7,7 @@ from typing import Any, Literal
 import orjson
 
 from discordproxy_sandbox.faults import Fault
+from discordproxy_sandbox.ruling import Ruling
 
 _PAGE = "<!DOCTYPE html><html><head><title>{title}</title></head><body><h1>{title}</h1><p>cloudflare</p></body></html>"
 _BANNED = "You are being blocked from accessing our API temporarily due to exceeding our rate limits frequently."
@@ -14,13 +15,14 @@ _BANNED = "You are being blocked from accessing our API temporarily due to excee
 
 @dataclass(slots=True, kw_only=True)
 class Reply:
-    """What goes back over the wire, or the other fates of a request."""
+    """What goes back over the wire, or the other fates of a request. `ruling`: what it tells of the limits."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     delay_s: float = 0.0
     fate: Literal["answer", "reset", "silent"] = "answer"
+    ruling: Ruling = field(default_factory=lambda: Ruling(allowed=True))
 
 
 def api_reply(status: int, content: Any, content_type: str = "application/json") -> Reply:
@@ -42,6 +44,17 @@ def page_reply(status: int, title: str, retry_after: str = "") -> Reply:
 def ban_page(retry_after: str = "") -> Reply:
     """Return the page that a banned address gets."""
     return page_reply(429, "Error 1015: You are being rate limited", retry_after)
+
+
+def invented_limit(fault: Fault) -> Reply:
+    """Return the 429 of a limit that does not exist."""
+    content: dict[str, Any] = {"message": "You are being rate limited.", "global": fault.scope == "global"}
+    content |= {"retry_after": fault.retry_after_body} if fault.retry_after_body is not None else {}
+    reply = api_reply(429, content)
+    reply.headers["X-RateLimit-Scope"] = fault.scope
+    if fault.retry_after_header:
+        reply.headers["Retry-After"] = fault.retry_after_header
+    return reply
 
 
 def early_fault(fault: Fault) -> Reply | None:

@@ -19,10 +19,11 @@ from discordproxy_sandbox.exchange import Answer, ApiRequest, Route
 from discordproxy_sandbox.faults import Fault, Faults
 from discordproxy_sandbox.latency import Latency
 from discordproxy_sandbox.ledger import Ledger, Record, is_invalid
-from discordproxy_sandbox.limit_book import DELETE_MESSAGE, Call, LimitBook, Ruling
+from discordproxy_sandbox.limit_book import DELETE_MESSAGE, Call, LimitBook
 from discordproxy_sandbox.limits import InvalidRequests
-from discordproxy_sandbox.reply import Reply, api_reply, ban_page, damaged, early_fault
+from discordproxy_sandbox.reply import Reply, api_reply, ban_page, damaged, early_fault, invented_limit
 from discordproxy_sandbox.router import Match, Router, local_path, masked
+from discordproxy_sandbox.ruling import Ruling
 from discordproxy_sandbox.snowflakes import created_at
 from discordproxy_sandbox.validation import Unknown, failure, snowflake
 from discordproxy_sandbox.world import World
@@ -61,6 +62,8 @@ class Rest:
         self.log(record)
         if reply.fate == "reset":
             _reset(http)
+        if http.transport and not http.transport.is_closing():
+            reply.ruling.told(self.clock())
         return web.Response(status=reply.status, headers=reply.headers | {"Server": "cloudflare"}, body=reply.body)
 
     def judge(self, http: web.Request, body: Body) -> tuple[Record, Reply]:
@@ -96,13 +99,14 @@ class Rest:
             route = match.require()
             credential = self._authorise(http, route, record)
             ruling = self.limits.judge(self._call(http.method, body, match, credential), now)
-            record.bucket = ruling.bucket
+            record.bucket, record.avoidable = ruling.bucket, ruling.avoidable
             if fault and fault.kind == "hash":
                 self.limits.change_hash(f"{http.method} {match.template}", f"flip {record.number}")
             reply = self._refusal(ruling, record, fault) or self._process(http, body, match, route, record)
         except DiscordError as error:
             reply = api_reply(error.status, error.body())
-        reply.headers = ruling.headers() | reply.headers
+        reply.ruling = ruling.untold() if record.fault == "rate_limited" else ruling
+        reply.headers = reply.ruling.headers() | reply.headers
         return damaged(reply, fault) if fault else reply
 
     def _authorise(self, http: web.Request, route: Route, record: Record) -> Credential:
@@ -137,16 +141,10 @@ class Rest:
     def _refusal(self, ruling: Ruling, record: Record, fault: Fault | None) -> Reply | None:
         if fault and fault.kind == "rate_limited":
             record.scope, record.retry_after = fault.scope, fault.retry_after_body or 0.0
-            content: dict[str, Any] = {"message": "You are being rate limited.", "global": fault.scope == "global"}
-            content |= {"retry_after": fault.retry_after_body} if fault.retry_after_body is not None else {}
-            reply = api_reply(429, content)
-            reply.headers["X-RateLimit-Scope"] = fault.scope
-            if fault.retry_after_header:
-                reply.headers["Retry-After"] = fault.retry_after_header
-            return reply
+            return invented_limit(fault)
         if ruling.allowed:
             return None
-        record.scope, record.retry_after, record.avoidable = ruling.scope, ruling.retry_after, ruling.avoidable
+        record.scope, record.retry_after = ruling.scope, ruling.retry_after
         return api_reply(429, ruling.body())
 
     def _process(self, http: web.Request, body: Body, match: Match, route: Route, record: Record) -> Reply:

@@ -1,11 +1,16 @@
 import asyncio
+from contextlib import suppress
+from dataclasses import replace
+from unittest.mock import Mock
 
 import aiohttp
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
 from discordproxy_sandbox.faults import Fault
+from discordproxy_sandbox.limit_book import HiddenLimit, LimitBook
 from discordproxy_sandbox.population import CHANNEL_ID, USER_ID
-from discordproxy_sandbox.sandbox import SandboxConfig
+from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 
 MESSAGES = f"/channels/{CHANNEL_ID}/messages"
 
@@ -153,6 +158,74 @@ async def test_faults_that_lie(discord, http):
     assert discord.limits.hash_of("POST /channels/{channel_id}/messages") != bucket
     assert discord.ledger.stats()["429"] == {"avoidable": 0, "injected": 3, "by_scope": {"none": 2, "shared": 1}}
     assert discord.ledger.stats()["invalid"] == 2
+
+
+class Standstill:
+    """A clock that somebody moves."""
+
+    def __init__(self) -> None:
+        self.now = 1_790_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+async def refusing(http):
+    """A sandbox with a hidden limit that refuses for a minute after the first message, which has been sent."""
+    clock = Standstill()
+    hidden = {"POST /channels/{channel_id}/messages": (HiddenLimit(name="slow mode", limit=1, window_s=60.0),)}
+    async with Sandbox(SandboxConfig(clock=clock, limits=LimitBook(hidden=hidden))) as discord:
+        assert (await send(discord, http))[0].status == 200
+        yield discord
+
+
+async def was_told(discord, http) -> bool:
+    """Whether another message, later, would have been avoidable."""
+    discord.clock.now += 5.0
+    response, _ = await send(discord, http)
+    assert response.status == 429
+    return discord.ledger.records[-1].avoidable
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (Fault(kind="hash"), True),
+        (Fault(kind="headerless"), True),
+        (Fault(kind="truncated"), True),
+        (Fault(kind="rate_limited"), False),
+        (Fault(kind="rate_limited", retry_after_header=""), False),
+        (Fault(kind="status", when="after"), False),
+        (Fault(kind="reset", when="after"), False),
+        (Fault(kind="cloudflare"), False),
+    ],
+    ids=lambda value: f"{value.kind} {value.retry_after_header}" if isinstance(value, Fault) else "",
+)
+async def test_a_refusal_is_told_by_the_answer_that_has_it(refusing, http, fault, told):
+    refusing.faults.add(replace(fault))
+    with suppress(aiohttp.ClientError):
+        await send(refusing, http)
+    assert refusing.ledger.records[-1].fault == fault.kind
+    assert await was_told(refusing, http) is told
+
+
+async def test_a_refusal_is_told_to_nobody_who_has_gone(refusing, http):
+    connection = Mock(**{"is_closing.return_value": True})
+    headers = {"Authorization": "Bot secret"}
+    await refusing.rest.handle(make_mocked_request("POST", f"/api/v10{MESSAGES}", headers, transport=connection))
+    assert refusing.ledger.records[-1].status == 429
+    assert not await was_told(refusing, http)
+
+
+async def test_an_invented_limit_hides_the_real_one_and_excuses_nobody(refusing, http):
+    refusing.faults.add(Fault(kind="rate_limited", retry_after_header="", retry_after_body=None))
+    response, _ = await send(refusing, http)
+    assert response.headers["X-RateLimit-Remaining"] == "28"
+    assert "Retry-After" not in response.headers
+    assert not await was_told(refusing, http)
+    refusing.faults.add(Fault(kind="rate_limited"))
+    assert await was_told(refusing, http)
 
 
 async def test_skip_and_count_of_faults(discord, http):

@@ -97,12 +97,50 @@ def test_name_and_topic_are_limited_apart_and_headers_do_not_show_it():
     assert book.judge(other, EPOCH).allowed
 
 
-def test_a_hidden_refusal_becomes_avoidable_once_it_was_announced():
+RENAME = Call(method="PATCH", template=EDIT, major="1", body_keys=frozenset({"name"}))
+
+
+def test_a_hidden_refusal_becomes_avoidable_once_it_was_told():
     book = default_book()
-    call = Call(method="PATCH", template=EDIT, major="1", body_keys=frozenset({"name"}))
-    burst(book, call, 2)
-    first, racing, ignorant = (book.judge(call, EPOCH + after) for after in (1.0, 1.5, 30.0))
+    burst(book, RENAME, 2)
+    first = book.judge(RENAME, EPOCH + 1.0)
+    first.told(EPOCH + 1.1)
+    racing, ignorant = (book.judge(RENAME, EPOCH + after) for after in (1.5, 30.0))
     assert (first.avoidable, racing.avoidable, ignorant.avoidable) == (False, False, True)
+
+
+def test_a_hidden_refusal_that_is_never_told_makes_none_avoidable():
+    book = default_book()
+    assert not any(book.judge(RENAME, EPOCH + after).avoidable for after in (0, 0, 1, 30, 60))
+
+
+def test_what_is_told_too_late_or_of_an_earlier_window_makes_none_avoidable():
+    book = default_book()
+    burst(book, RENAME, 2)
+    late = book.judge(RENAME, EPOCH + 590.0)
+    burst(book, RENAME, 2, now=EPOCH + 600.0)
+    late.told(EPOCH + 601.0)
+    unheard = book.judge(RENAME, EPOCH + 610.0)
+    unheard.told(EPOCH + 630.0)
+    racing, ignorant = (book.judge(RENAME, EPOCH + after) for after in (630.5, 640.0))
+    assert (unheard.avoidable, racing.avoidable, ignorant.avoidable) == (False, False, True)
+
+
+def test_of_two_hidden_refusals_only_the_longer_is_told_and_either_can_be_known():
+    book = default_book()
+    topic = Call(method="PATCH", template=EDIT, major="1", body_keys=frozenset({"topic"}))
+    both = Call(method="PATCH", template=EDIT, major="1", body_keys=frozenset({"name", "topic"}))
+    burst(book, RENAME, 2)
+    burst(book, topic, 2, now=EPOCH + 5.0)
+    book.judge(both, EPOCH + 10.0).told(EPOCH + 10.0)
+    assert not book.judge(RENAME, EPOCH + 20.0).avoidable
+    assert book.judge(topic, EPOCH + 20.0).avoidable
+    book = default_book()
+    burst(book, RENAME, 2)
+    book.judge(RENAME, EPOCH + 4.0).told(EPOCH + 4.0)
+    burst(book, topic, 2, now=EPOCH + 5.0)
+    told = book.judge(both, EPOCH + 10.0)
+    assert (told.retry_after, told.avoidable) == (pytest.approx(595), True)
 
 
 def test_shared_limit_counts_all_webhooks_of_a_channel_and_keeps_the_user_headers():
