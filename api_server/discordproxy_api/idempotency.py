@@ -149,23 +149,20 @@ class Idempotency:
         return once.repeat is Repeat.NONCE and self._wall_clock() - left_at < NONCE_WINDOW_S
 
     async def _first(self, once: Once, call: Call, owner: str, perform: Perform) -> bytes:
-        renewal = asyncio.create_task(self._renew(once, owner))
         inherited = call.in_doubt  # an earlier call's doubt is older than ours, and only a result ends it
         if once.repeat is not Repeat.ALWAYS and not inherited:  # what is inherited has been noted
             call.before_effect = partial(self._leave, once, owner)
         try:
-            try:
+            async with self._notes.hold(once.key, once.request, owner=owner, lease_s=LEASE_S):
                 result = await perform()
-            except _OvertakenError:
-                raise
-            except BaseException:
-                if not inherited:
-                    await self._failed(once, call, owner)
-                raise
-            await self._note(once, owner, _DONE + result)
-            return result
-        finally:
-            renewal.cancel()
+        except _OvertakenError:
+            raise
+        except BaseException:
+            if not inherited:
+                await self._failed(once, call, owner)
+            raise
+        await self._note(once, owner, _DONE + result)
+        return result
 
     async def _leave(self, once: Once, owner: str) -> None:
         """Should this worker die from here on, nobody may run the call again, unless Discord still knows the nonce."""
@@ -194,14 +191,6 @@ class Idempotency:
             await change
         except BrokerError as error:  # the caller's own answer does not depend on it
             log.warning("An idempotency key could not be kept up to date: %s", error)
-
-    async def _renew(self, once: Once, owner: str) -> None:
-        while True:
-            await asyncio.sleep(LEASE_S / 3)
-            await self._quietly(self._renewed(once, owner))
-
-    async def _renewed(self, once: Once, owner: str) -> None:
-        await self._notes.claim(once.key, once.request, owner=owner, lease_s=LEASE_S)
 
     def _forget(self, task: asyncio.Task[bytes]) -> None:
         self._running.discard(task)

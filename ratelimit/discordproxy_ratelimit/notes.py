@@ -1,7 +1,11 @@
 """Small facts that all workers share, each for a while: a DM channel's id, the first result of an idempotency key."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Literal, NamedTuple
 
+from discordproxy_ratelimit.errors import BrokerError
 from discordproxy_ratelimit.link import Link, Script
 
 CLAIM = Script("claim")
@@ -53,6 +57,24 @@ class Notes:
                 CLAIM, [f"{self._tag}once:{key}"], ["claim", request, owner, int(lease_s * 1000), b""]
             )
         return Claim(reply[0].decode(), reply[1])
+
+    @asynccontextmanager
+    async def hold(self, key: str, request: str, *, owner: str, lease_s: float) -> AsyncIterator[None]:
+        """Renew the claim of `owner` for as long as the block runs.
+
+        Settle or release after it: a renewal that comes after a release would claim the key again.
+        """
+        renewal = asyncio.create_task(self._renew(key, request, owner, lease_s))
+        try:
+            yield
+        finally:
+            renewal.cancel()
+
+    async def _renew(self, key: str, request: str, owner: str, lease_s: float) -> None:
+        while True:
+            await asyncio.sleep(lease_s / 3)
+            with suppress(BrokerError):  # there is time for another try before the lease ends
+                await self.claim(key, request, owner=owner, lease_s=lease_s)
 
     async def leave(self, key: str, request: str, *, owner: str, result: bytes, lease_s: float, ttl_s: float) -> Claim:
         """Note what others find should this call not live to settle its key; until then they see it pending.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from discordproxy_ratelimit.errors import BrokerError, BrokerUnavailable, Draining
 from discordproxy_ratelimit.headers import Answer
-from discordproxy_ratelimit.notes import Claim
+from discordproxy_ratelimit.notes import Claim, Notes
 from discordproxy_ratelimit.permit import Caller, Permit, Verdict
 from discordproxy_ratelimit.route import Route
 
@@ -23,7 +23,7 @@ class Acquired:
     retry_of: Permit | None
 
 
-class FakeNotes:
+class FakeNotes(Notes):
     """Notes in a dict; nothing expires by itself."""
 
     def __init__(self) -> None:

@@ -108,23 +108,16 @@ class Flights:
             turn += 1
 
     async def _first(self, name: str, owner: str, fetch: Fetch) -> bytes:
-        renewal = asyncio.create_task(self._renew(name, owner))
         try:
-            result = await _closed(fetch)
+            async with self._notes.hold(name, "", owner=owner, lease_s=LEASE_S):
+                result = await _closed(fetch)
         except BaseException:
-            renewal.cancel()  # before the release: a renewal after it would keep the others waiting
             await self._quietly(self._notes.release(name, owner=owner))
             raise
-        renewal.cancel()
         await self._quietly(self._notes.settle(name, "", owner=owner, result=result, ttl_s=SHARED_S))
         return result
 
-    async def _renew(self, name: str, owner: str) -> None:
-        while True:
-            await asyncio.sleep(LEASE_S / 3)
-            await self._quietly(self._notes.claim(name, "", owner=owner, lease_s=LEASE_S))
-
-    async def _quietly(self, change: Awaitable[object]) -> None:
+    async def _quietly(self, change: Awaitable[None]) -> None:
         try:
             await change
         except BrokerError:
