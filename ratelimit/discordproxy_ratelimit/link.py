@@ -16,6 +16,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from discordproxy_ratelimit.connection import inbox, let_go, node_of, run_id_of, stop
 from discordproxy_ratelimit.errors import BrokerUnavailable
+from discordproxy_ratelimit.patience import Patience
 from discordproxy_ratelimit.trace import Trace, no_trace
 
 log = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ class Link:
             BrokerUnavailable: no reply came; whether the script ran is not known.
         """
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with Patience(ANSWER_S):
                 try:
                     reply = await self._client.evalsha(lua.sha, len(keys), *keys, *arguments)
                 except NoScriptError:  # nothing has run, so once more is safe
@@ -133,7 +134,7 @@ class Link:
         pause_s = 0.02
         while True:
             try:
-                async with asyncio.timeout(ANSWER_S):
+                async with Patience(ANSWER_S):
                     run_id = await run_id_of(self._client, self._home)
                 break
             except (RedisError, OSError, TimeoutError):
@@ -165,7 +166,7 @@ class Link:
 
     async def _guarded(self, command: Any) -> Any:
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with Patience(ANSWER_S):
                 return await command
         except (RedisError, OSError, TimeoutError) as error:
             self.lost(error)

@@ -1,35 +1,49 @@
 """The library's kinds of connections, with what ours do better: they obey a cancellation and end at once."""
 
-import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from redis.asyncio import SSLConnection
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import TimeoutError as NoAnswer
 
+from discordproxy_ratelimit.patience import Patience
+
 
 class _Obedient:
-    """Writes without `asyncio.wait_for`, which the library uses when a connection has a timeout.
+    """Bounds reading and writing by `Patience`.
 
-    Before Python 3.12 that loses a cancellation that comes just as the command was written: the caller would go on
-    as if nobody had cancelled it. It also costs a task for each command.
+    The library writes under `asyncio.wait_for`. Before Python 3.12 that loses a cancellation that comes just as the
+    command was written: the caller would go on as if nobody had cancelled it. It also costs a task for each command.
     """
 
     async def send_packed_command(self: Any, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - the library's
         """Write a command; raises the library's TimeoutError if the server takes nothing."""
         if not self.is_connected:
             await self.connect_check_health(check_health=False)
-        bound, self.socket_timeout = self.socket_timeout, None
-        patience = asyncio.timeout(bound)
-        try:
-            async with patience:
-                await super().send_packed_command(command, check_health)  # type: ignore[misc] # of the other base
-        except TimeoutError:
-            if not patience.expired():
-                raise
-            raise NoAnswer("Timeout writing to socket") from None
-        finally:
-            self.socket_timeout = bound
+        async with _bounded(self):
+            await super().send_packed_command(command, check_health)  # type: ignore[misc] # of the other base
+
+    async def read_response(self: Any, *args: Any, timeout: float | None = None, **options: Any) -> Any:
+        """Return a reply; raises the library's TimeoutError if none comes."""
+        if timeout is not None:
+            return await super().read_response(*args, timeout=timeout, **options)  # type: ignore[misc] # of the other base
+        async with _bounded(self):
+            return await super().read_response(*args, **options)  # type: ignore[misc] # of the other base
+
+
+@asynccontextmanager
+async def _bounded(connection: Any) -> AsyncIterator[None]:
+    """Take the bound of the connection's next step from the library and keep it ourselves."""
+    bound, connection.socket_timeout = connection.socket_timeout, None
+    try:
+        async with Patience(bound):
+            yield
+    except TimeoutError:
+        raise NoAnswer("Redis does not answer in time") from None
+    finally:
+        connection.socket_timeout = bound
 
 
 class _Abrupt:

@@ -1,6 +1,7 @@
-"""A cancelled command: whoever cancels it may rely on it."""
+"""Single commands: a cancellation ends them, a stall of this process does not."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -32,5 +33,18 @@ async def test_a_command_obeys_a_cancellation_in_each_turn_of_the_loop(valkey):
             assert await client.ping()  # so that the command needs no new connection
             under_way.append(await cancelled_after(client, turns))
         assert under_way[:2] == [True, True]
+    finally:
+        await client.aclose()
+
+
+async def test_a_reply_that_came_while_this_process_stood_still_is_taken(valkey):
+    client = connection.connect(valkey, timeout_s=0.2)
+    try:
+        assert await client.ping()
+        command = asyncio.create_task(client.get("discordproxy-no-such-key"))
+        for _ in range(5):  # it has been written by then, as the test above shows
+            await asyncio.sleep(0)
+        time.sleep(0.5)  # noqa: ASYNC251 - that is the accident
+        assert await command is None
     finally:
         await client.aclose()
