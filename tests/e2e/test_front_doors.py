@@ -89,4 +89,4 @@ async def test_make_run_without_a_token_then_the_printed_command_then_ctrl_c(
         os.killpg(process.pid, signal.SIGINT)
         await process.ended()
     assert "Traceback" not in process.output
-    await eventually(lambda: left_running(settings["XDG_RUNTIME_DIR"]) == [], within_s=5)
+    await eventually(lambda: left_running(settings["XDG_RUNTIME_DIR"]) == [])

@@ -111,7 +111,7 @@ class FakeGateway:
         """Sessions somebody is connected to."""
         return [session for session in self.sessions.values() if session.socket]
 
-    async def until(self, condition: Any, within_s: float = 20.0) -> None:
+    async def until(self, condition: Any, within_s: float = 60.0) -> None:
         """Return once `condition()` holds; it is looked at whenever something happens here, and every 20 ms."""
         async with asyncio.timeout(within_s):
             while not condition():

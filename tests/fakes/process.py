@@ -91,7 +91,7 @@ class Process:
     def output(self) -> str:
         return "\n".join(self.lines)
 
-    async def line(self, pattern: str, *, count: int = 1, within_s: float = 20.0) -> str:
+    async def line(self, pattern: str, *, count: int = 1, within_s: float = 60.0) -> str:
         """Wait for the `count`-th line that matches and return it."""
 
         def found() -> list[str]:
@@ -108,7 +108,7 @@ class Process:
     def signal(self, number: int) -> None:
         self._process.send_signal(number)
 
-    async def ended(self, *, within_s: float = 20.0) -> int:
+    async def ended(self, *, within_s: float = 60.0) -> int:
         """Wait for its end and return the exit status."""
         try:
             status = await asyncio.wait_for(self._process.wait(), within_s)

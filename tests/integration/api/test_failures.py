@@ -127,7 +127,7 @@ async def test_nobody_listens_at_discord(discord, unused_port):
 
 async def test_discord_does_not_answer_in_time(discord):
     discord.faults.add(Fault(kind="silent"))
-    async with serve(discord, http_timeout=0.2) as served:
+    async with serve(discord, http_timeout=1.0) as served:
         name, details, _ = await failure(served.stub.CreateInvite(INVITE))
     assert (name, details["reason"], details["sent"]) == ("UNAVAILABLE", "DISCORD_UNREACHABLE", "unknown")
 

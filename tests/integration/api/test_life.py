@@ -20,7 +20,7 @@ SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.Health
 
 async def until(condition):
     """Wait for a condition of the other side."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - the condition is another task's or process's
             await asyncio.sleep(0.005)
 
@@ -51,19 +51,22 @@ async def test_a_caller_that_leaves_in_flight_does_not_stop_the_request(served):
 
 
 async def test_the_callers_deadline_reaches_the_broker(served):
-    await served.stub.SendChannelMessage(MESSAGE, timeout=20)
-    await served.stub.SendChannelMessage(MESSAGE)
-    now = asyncio.get_running_loop().time()
-    first, second = (acquired.deadline - now for acquired in served.broker.acquired)
-    assert 15 < first < 21  # gRPC converts between two clocks
-    assert 1790 < second < 1801
+    loop = asyncio.get_running_loop()
+    for timeout_s in (20, None):
+        began = loop.time()
+        await served.stub.SendChannelMessage(MESSAGE, timeout=timeout_s)
+        lasts_s = served.broker.acquired[-1].deadline - began
+        assert -1 < lasts_s - (timeout_s or 1800) < loop.time() - began + 1  # gRPC converts between two clocks
 
 
 async def test_a_deadline_while_waiting_frees_the_place(served):
     served.broker.gate.clear()
-    with pytest.raises(grpc.aio.AioRpcError) as failed:
-        await served.stub.SendChannelMessage(MESSAGE, timeout=0.1)
-    assert failed.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    timeout_s = 0.1
+    while not served.broker.acquired:  # on a busy machine the first one's time may be over before it gets that far
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await served.stub.SendChannelMessage(MESSAGE, timeout=timeout_s)
+        assert failed.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        timeout_s *= 4
     await until(lambda: served.broker.cancelled_waits == 1)
 
 
@@ -188,7 +191,7 @@ async def test_a_second_signal_ends_the_drain(discord):
         async with draining(served, now) as task:
             await until(lambda: served.worker.drain.begun)
             now.set()
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, 60)
         with pytest.raises(grpc.aio.AioRpcError):
             await call
 

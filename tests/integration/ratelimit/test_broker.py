@@ -2,7 +2,6 @@
 
 import asyncio
 import copy
-import statistics
 from contextlib import asynccontextmanager
 
 import pytest
@@ -155,7 +154,7 @@ async def test_full_queue_refuses_one_more(valkey):
 
 
 async def test_draining_worker_sends_what_it_may_and_hands_the_rest_back(valkey):
-    async with fleet(valkey, world(), 2, clock=None) as workers:
+    async with fleet(valkey, world(), 2, clock=None, limits=Limits(lease_s=600.0)) as workers:
         leaving, staying = workers.brokers
         async with leaving.acquire(message_in(1)) as permit:
             calls = [asyncio.create_task(workers.send(0, message_in(1))) for _ in range(3)]
@@ -168,7 +167,7 @@ async def test_draining_worker_sends_what_it_may_and_hands_the_rest_back(valkey)
                 await workers.send(0, message_in(2))
             permit.sent()
             permit.complete(await workers.discord.request(message_in(1)))
-        async with asyncio.timeout(1), staying.acquire(message_in(1)):
+        async with asyncio.timeout(60), staying.acquire(message_in(1)):
             pass
         await held(workers, 0)
 
@@ -245,21 +244,25 @@ async def test_priorities_within_one_app(valkey):
     assert order == [("high", 3), ("high", 5), ("normal", 1), ("normal", 2), ("normal", 4), ("low", 0)]
 
 
-async def test_urgent_call_does_not_queue_behind_a_thousand_of_another_app(valkey):
-    discord = world("fixed", 5, 5.0, global_limit=GlobalLimit(50, "sliding"))
-    loop = asyncio.get_running_loop()
-    async with fleet(valkey, discord, 2, clock=None) as workers:
-        bulk = [
-            asyncio.create_task(workers.send(n % 2, message_in(n % 250), caller=Caller("bulk"))) for n in range(1000)
-        ]
+def test_urgent_call_does_not_queue_behind_a_thousand_of_another_app(valkey):
+    clock, discord = VirtualClock(), world("fixed", 5, 5.0, global_limit=GlobalLimit(50, "sliding"))
+
+    async def story() -> list[float]:
         waits = []
-        for number in range(5):
-            await asyncio.sleep(1.13)  # another instant of each second; nothing to wait for
-            began = loop.time()
-            await workers.send(1, message_in(1000 + number), caller=Caller("alert", "high"))
-            waits.append(loop.time() - began)
-        await give_up(bulk)
-    assert statistics.median(waits) <= 0.1 + RTT_S, "one of them may meet a busy machine"
+        async with fleet(valkey, discord, 2, clock=clock) as workers:
+            bulk = [
+                asyncio.create_task(workers.send(n % 2, message_in(n % 250), caller=Caller("bulk")))
+                for n in range(1000)
+            ]
+            for number in range(5):
+                await asyncio.sleep(1.13)  # another instant of each second
+                began = clock.now
+                await workers.send(1, message_in(1000 + number), caller=Caller("alert", "high"))
+                waits.append(clock.now - began)
+            await give_up(bulk)
+        return waits
+
+    assert max(run(story(), clock)) <= 0.1 + RTT_S
     assert discord.too_many == []
 
 

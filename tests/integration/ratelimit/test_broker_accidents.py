@@ -27,8 +27,8 @@ from fakes.process import Process
 from fakes.redis_servers import blocking
 
 LEASE_S = 1.0
-GRACE_S = 0.5
-"""On top of a promised bound, for a busy machine."""
+PATIENCE_S = 60.0
+"""For a busy machine. How soon is asked in virtual time (simulation/test_faults.py)."""
 
 
 def bot_key(fleet_: Fleet, name: str) -> str:
@@ -77,7 +77,7 @@ class Load:
         )
 
 
-async def test_killed_worker_delays_its_bucket_by_a_lease_at_most(valkey, key_prefix, tmp_path):
+async def test_killed_workers_bucket_is_free_once_its_lease_ends(valkey, key_prefix, tmp_path):
     script = Path(fakes.__path__[0]) / "broker_process.py"
     arguments = (valkey, key_prefix, "1", str(LEASE_S), "5")
     discord = FakeDiscord(limiter=lambda _: Gcra(5, 1.0))
@@ -90,7 +90,7 @@ async def test_killed_worker_delays_its_bucket_by_a_lease_at_most(valkey, key_pr
         calls = [asyncio.create_task(survivors.send(0, message_in(1), n)) for n in range(3)]
         await eventually(lambda: survivors.brokers[0].waiting == 3)
         victim.signal(signal.SIGKILL)
-        async with asyncio.timeout(LEASE_S + GRACE_S):
+        async with asyncio.timeout(PATIENCE_S):
             assert await calls[0] == 200
         assert await asyncio.gather(*calls) == [200] * 3
         client = blocking(valkey)
@@ -133,7 +133,7 @@ async def test_worker_whose_places_others_gave_away_takes_them_again(valkey, key
                 calls = [asyncio.create_task(workers.send(1, message_in(1), n)) for n in range(3)]
                 await eventually(lambda: client.hlen(bot_key(workers, "held")) == 5)
                 client.zrem(bot_key(workers, "workers"), "w1")
-            async with asyncio.timeout(10 * LEASE_S):
+            async with asyncio.timeout(PATIENCE_S):
                 assert await asyncio.gather(*calls) == [200] * 3
             with pytest.raises(BrokerUnavailable, match="out of touch"):
                 unsent.sent()
@@ -165,25 +165,25 @@ async def test_call_that_comes_with_the_goodbye_keeps_the_worker_alive(valkey, k
         client.close()
 
 
-async def test_killed_server_is_told_within_a_second_and_forgiven_within_two(own_valkey):
+async def test_killed_server_is_told_and_forgiven(own_valkey):
     discord = FakeDiscord(limiter=lambda _: FixedWindow(5, 1.0))
     async with (
         fleet(own_valkey.url, discord, 2, clock=None, limits=Limits(global_limit=1000)) as workers,
         Load(workers, 40) as load,
     ):
         queue = [asyncio.create_task(workers.send(n % 2, message_in(1000), n)) for n in range(100)]
-        await load.everybody_sent(2, within_s=10)
+        await load.everybody_sent(2, within_s=PATIENCE_S)
         own_valkey.stop()
-        async with asyncio.timeout(1 + GRACE_S):
+        async with asyncio.timeout(PATIENCE_S):
             outcomes = await asyncio.gather(*queue, return_exceptions=True)
         assert sum(isinstance(outcome, BrokerUnavailable) for outcome in outcomes) >= 80
         assert all(outcome == 200 or isinstance(outcome, BrokerUnavailable) for outcome in outcomes)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(PATIENCE_S):
             with pytest.raises(BrokerUnavailable):
                 await workers.send(0, message_in(2000))
         own_valkey.start()
-        await load.everybody_sent(1, within_s=2 + GRACE_S)
-        await load.everybody_sent(8, within_s=10)
+        await load.everybody_sent(1, within_s=PATIENCE_S)
+        await load.everybody_sent(8, within_s=PATIENCE_S)
     assert load.refused
     assert {type(error) for error in load.refused} == {BrokerUnavailable}
     assert discord.too_many == []
@@ -193,16 +193,16 @@ async def test_local_pace_while_the_server_is_away(own_valkey):
     discord = FakeDiscord(limiter=lambda _: FixedWindow(5, 1.0))
     limits = Limits(degraded="local", workers=2)
     async with fleet(own_valkey.url, discord, 2, clock=None, limits=limits) as workers, Load(workers, 6) as load:
-        await load.everybody_sent(1, within_s=10)
+        await load.everybody_sent(1, within_s=PATIENCE_S)
         own_valkey.stop()
-        await load.everybody_sent(2, within_s=10)
+        await load.everybody_sent(2, within_s=PATIENCE_S)
         assert [registry.get_sample_value("discordproxy_degraded") for registry in workers.registries] == [1, 1]
         calls = workers.script_calls
-        await load.everybody_sent(1, within_s=10)
+        await load.everybody_sent(1, within_s=PATIENCE_S)
         assert workers.script_calls == calls, "nobody asks a server that is away"
         own_valkey.start()
         await eventually(lambda: workers.script_calls > calls)
-        await load.everybody_sent(6, within_s=10)
+        await load.everybody_sent(6, within_s=PATIENCE_S)
         assert [registry.get_sample_value("discordproxy_degraded") for registry in workers.registries] == [0, 0]
     assert discord.too_many == []
 
@@ -256,7 +256,7 @@ async def test_lost_reply_charges_once(valkey):
     try:
         await one_call(broker, discord)
         client.losing = 2
-        async with asyncio.timeout(2), broker.acquire(role_in(1)) as permit:
+        async with asyncio.timeout(PATIENCE_S), broker.acquire(role_in(1)) as permit:
             assert client.losing == 0
             in_flight = [await client.hget(key, "infl") async for key in client.scan_iter(f"{{{prefix}:1}}:rl:b:h*")]
             assert in_flight == [b"1"]
@@ -353,5 +353,5 @@ async def test_closing_ends_although_a_cancellation_gets_lost():
     batch = Batch(write, writing.wait)
     batch.poke()
     await writing.wait()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         await batch.close()

@@ -25,7 +25,7 @@ async def test_it_says_how_to_use_it_and_ends_on_a_signal(http):
     process = await run("--port", "0", "--verbose", "--guilds", "2", "--members", "10", SANDBOX_TOKEN="secret")
     text = b""
     while b"discordproxyserver" not in text:
-        text += await asyncio.wait_for(process.stdout.readline(), 20)
+        text += await asyncio.wait_for(process.stdout.readline(), 60)
     welcome = text.decode()
     assert "secret" not in welcome
     rest_url = re.search(r"DISCORDPROXY_DISCORD_URL=(\S+)", welcome)[1]
@@ -35,7 +35,7 @@ async def test_it_says_how_to_use_it_and_ends_on_a_signal(http):
     async with http.get(f"{rest_url}/users/@me/guilds") as response:
         assert len(await response.json()) == 3
     process.send_signal(signal.SIGTERM)
-    rest, errors = await asyncio.wait_for(process.communicate(), 10)
+    rest, errors = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0
     assert f"200 POST /channels/{channel_id}/messages" in rest.decode()
     assert "private words" not in rest.decode()
@@ -61,7 +61,7 @@ def test_wrong_settings_are_one_line_and_status_2(arguments, environment, name, 
 
 async def test_a_taken_port_is_one_line(discord):
     process = await run("--port", str(discord.port))
-    _, errors = await asyncio.wait_for(process.communicate(), 20)
+    _, errors = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 1
     assert errors.decode() == (
         f"Cannot listen on 127.0.0.1:{discord.port}: Address already in use; choose another --port\n"

@@ -38,21 +38,21 @@ async def test_discord_py_logs_in_chunks_sends_and_resumes(discord, library):
 
     running = asyncio.create_task(client.start("token"))
     try:
-        await asyncio.wait_for(ready.wait(), 20)
+        await asyncio.wait_for(ready.wait(), 60)
         [guild] = client.guilds
         assert {member.name for member in guild.members} == {"sandbox-bot", "ada", "grace", "alan", "edsger", "barbara"}
         embed = library.Embed(title="title").set_image(url="https://example.com/a.png")
         message = await guild.get_channel(int(CHANNEL_ID)).send("hello", embed=embed)
         assert message.embeds[0].image.proxy_url
-        assert await asyncio.wait_for(heard.get(), 10) == "hello"
+        assert await asyncio.wait_for(heard.get(), 60) == "hello"
         await message.edit(content="edited")
         await message.delete()
         await (await client.fetch_user(int(USER_ID))).send("psst")
-        assert await asyncio.wait_for(heard.get(), 10) == "psst"
+        assert await asyncio.wait_for(heard.get(), 60) == "psst"
         discord.gateway.drop()
         discord.people.write(CHANNEL_ID, USER_ID, "while you were away")
-        await asyncio.wait_for(resumed.wait(), 20)
-        assert await asyncio.wait_for(heard.get(), 10) == "while you were away"
+        await asyncio.wait_for(resumed.wait(), 60)
+        assert await asyncio.wait_for(heard.get(), 60) == "while you were away"
     finally:
         await client.close()
         await running
