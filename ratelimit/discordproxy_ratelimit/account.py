@@ -190,7 +190,7 @@ class Account:
             return Verdict("unused")
         outcome, wait_s, now = outcome_of(answer, permit.bucket), retry_after_s(answer), self._loop.time()
         learned = f"{answer.hash}|{permit.route.major}" if answer.hash else permit.bucket
-        report = report_of(permit.route, answer, outcome, max(0, int((now - permit.sent_at) * 1e6)))
+        report = report_of(permit.route, answer, permit.bucket, outcome, max(0, int((now - permit.sent_at) * 1e6)))
         item = self._serving.add("c", permit, report, learned, hurry=False, learned=learned, bucket=permit.bucket)
         item.reply.add_done_callback(lambda reply: self._learned(permit, learned, reply))
         if outcome == "global":

@@ -32,13 +32,17 @@ def outcome_of(answer: Answer, bucket: str) -> str:
         return "unknown"
     if answer.scope in {"global", "shared"}:
         return "global" if answer.scope == "global" else "paused"
-    expected = bucket.partition("|")[0]
+    expected = _hash_of(bucket)
     another = answer.hash is not None and not expected.startswith("?") and answer.hash != expected
     return "paused" if another or (answer.hash and answer.remaining > 0) else "exhausted"
 
 
-def report_of(route: Route, answer: Answer, outcome: str, rtt_us: int) -> dict[str, Any]:
-    """Return the answer as the script wants it (lua/complete.lua)."""
+def _hash_of(bucket: str) -> str:
+    return bucket.partition("|")[0]
+
+
+def report_of(route: Route, answer: Answer, bucket: str, outcome: str, rtt_us: int) -> dict[str, Any]:
+    """Return the answer as the script wants it (lua/complete.lua); `bucket` is what the permit was charged to."""
     succeeded = 200 <= answer.status < 300  # noqa: PLR2004 - HTTP
     report: dict[str, Any] = {
         "outcome": outcome,
@@ -48,7 +52,8 @@ def report_of(route: Route, answer: Answer, outcome: str, rtt_us: int) -> dict[s
         "status": answer.status,
         "code": answer.code,
     }
-    if answer.hash and outcome != "paused":
+    # Another limit's refusal shows our bucket, which has counted the call, or a bucket that is no business of ours.
+    if answer.hash and (outcome != "paused" or answer.hash == _hash_of(bucket)):
         report |= {"hash": answer.hash, "limit": answer.limit, "remaining": answer.remaining}
         report |= {"rid": answer.reset_ms, "after_us": int(answer.reset_after_s * 1e6)}
     elif succeeded:

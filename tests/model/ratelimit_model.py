@@ -331,7 +331,7 @@ class Model:
                 b.reset = max(b.reset, self.now - a["age_us"] + a["after_us"])
         elif a.get("headerless") and route not in self.routes:
             self.routes[route] = "-"
-        elif a["outcome"] not in ("global", "paused"):
+        elif a["outcome"] != "global":
             b.count_unseen(self.now)
 
     def _learned_hash(self, route: str, told: str) -> str:

@@ -134,6 +134,32 @@ def test_shared_limit_pauses_only_its_own_resource(valkey):
     assert 30 <= paused_s < 31
 
 
+@pytest.mark.parametrize("limiter", [FixedWindow, Gcra])
+def test_what_another_limit_refused_has_spent_the_bucket(valkey, limiter):
+    """Its headers say so, as they do at Discord: who thinks that the token came back sends one too many."""
+    clock = VirtualClock()
+    discord = FakeDiscord(hash_of=lambda _: "one", limiter=lambda _: limiter(5, 5.0))
+
+    def fault(route: Route) -> Answer | None:
+        bucket = discord.buckets.get(("one", route.major))
+        if len(discord.arrivals) % 4 != 3 or bucket is None:
+            return None
+        spent = bucket.hit(asyncio.get_running_loop().time())
+        if not spent.allowed:
+            return None
+        headers = ("one", 5, spent.remaining, round(spent.reset * 1000), round(spent.reset_after, 3))
+        return Answer(429, *headers, retry_after_s=0.01, scope="shared")
+
+    discord.faults.append(fault)
+
+    async def story() -> None:
+        async with fleet(valkey, discord, 2, clock=clock) as workers:
+            await asyncio.gather(*(workers.send(n % 2, role_in(1), n) for n in range(40)))
+
+    run(story(), clock)
+    assert {arrival.scope for arrival in discord.too_many} == {"injected"}
+
+
 def test_sub_limit_leaves_the_rest_of_the_route_alone(valkey):
     clock = VirtualClock()
     discord = FakeDiscord(hash_of=lambda _: "edit", limiter=lambda _: FixedWindow(10, 15.0))

@@ -32,7 +32,7 @@ local function complete(item, k)
   elseif a.headerless and not hash then
     learn_route(route, '-')
     hash = '-'
-  elseif a.outcome ~= 'global' and a.outcome ~= 'paused' then
+  elseif a.outcome ~= 'global' then -- whatever limit refused it, ours may have counted it
     count_unseen(b)
   end
   local target = (hash == a.hash) and learned or b

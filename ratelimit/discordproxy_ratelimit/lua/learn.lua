@@ -21,7 +21,7 @@ local function saw_round_trip(rtt)
   G.rtt, G.rtts = G.rtt > 0 and math.min(G.rtt, rtt) or rtt, G.rtts + 1
 end
 
--- No answer, or one without numbers: Discord may have counted it, so it is counted here.
+-- No answer, or one without numbers of this bucket: Discord may have counted it, so it is counted here.
 local function count_unseen(b)
   if not b.limit then return end
   if b.leaky == '1' then
