@@ -6,20 +6,14 @@ PYTHONPATH=tests .venv/bin/python tests/bench/bench_hostile.py [--requests 10000
 import argparse
 import asyncio
 import contextlib
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
 
 from discordproxy_ratelimit import embedded
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
+from fakes.ports import free_port
 from hostile.siege import Scale, Siege, report, victim
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

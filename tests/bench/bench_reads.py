@@ -12,7 +12,6 @@ machine (root only).
 
 import asyncio
 import os
-import socket
 import statistics
 import sys
 import tempfile
@@ -38,6 +37,7 @@ from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.cluster import INTENTS, cluster
 from fakes.eventually import eventually
 from fakes.gateway import TOKEN
+from fakes.ports import free_port
 from fakes.process import Process
 from fakes.random_writes import Writer
 
@@ -100,12 +100,6 @@ async def listed(stub: DiscordApiStub, guild_id: int) -> bool:
     found = await stub.ListGuildMembers(pb.ListGuildMembersRequest(guild_id=guild_id))
     await asyncio.sleep(0.2)  # the waiting must not be the load
     return bool(found.freshness.source == pb.Freshness.CACHE)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def at_rate(calls: list[Call]) -> list[float]:

@@ -13,7 +13,6 @@ import json
 import os
 import random
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -31,6 +30,7 @@ from discordproxy.exceptions import DiscordProxyException
 from discordproxy_sandbox.population import add_guilds
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.deployment import COMMANDS, TOKEN, USER, left_running
+from fakes.ports import free_port
 from fakes.process import Process
 
 CALLERS = 24
@@ -126,7 +126,7 @@ async def chaos(seconds: float, seed: int, folder: Path, *, only: Collection[str
     async with Sandbox(SandboxConfig(token=TOKEN, latency_s=0.03, jitter_s=0.02, seed=seed)) as discord:
         add_guilds(discord.world, 1, channels=8)
         channels = [int(channel["id"]) for channel in _text_channels(discord)]
-        address = f"127.0.0.1:{_free_port()}"
+        address = f"127.0.0.1:{free_port()}"
         site = Site(_environment(folder, discord.rest_url, address), folder)
         async with site.running():
             await recovered(address, channels[0])
@@ -186,12 +186,6 @@ def _environment(folder: Path, discord_url: str, address: str) -> dict[str, str]
         "XDG_RUNTIME_DIR": str(folder),
         "HOME": str(folder),
     }
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def _left(folder: Path) -> list[str]:

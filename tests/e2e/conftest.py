@@ -1,7 +1,6 @@
 """A whole server of real processes against the local Discord, on ports and in folders of the test's own."""
 
 import contextlib
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,15 +9,14 @@ import pytest
 
 from discordproxy import discord_api_pb2_grpc as rpc
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
+from fakes import ports
 from fakes.deployment import COMMANDS, TOKEN, Connect, Server
 from fakes.process import Process
 
 
 @pytest.fixture
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return ports.free_port()
 
 
 @pytest.fixture
@@ -38,17 +36,9 @@ def settings(tmp_path_factory: pytest.TempPathFactory, free_port: int, valkey_bi
 @pytest.fixture
 def http_ports(settings: dict[str, str]) -> list[int]:
     """Two ports in a row, for the first worker and the second."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-        break
-    settings["DISCORDPROXY_HTTP_PORT"] = str(port)
-    return [port, port + 1]
+    chosen = ports.free_ports(2)
+    settings["DISCORDPROXY_HTTP_PORT"] = str(chosen[0])
+    return chosen
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 
 from discordproxy.discord_api_pb2 import SendChannelMessageRequest
 from discordproxy_sandbox.faults import Fault
+from fakes import ports
 from fakes.deployment import CHANNEL, TOKEN
 from fakes.process import Process
 
@@ -19,9 +20,7 @@ MESSAGE = SendChannelMessageRequest(channel_id=CHANNEL, content="Hello")
 
 @pytest.fixture
 def http_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return ports.free_port()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sqlite3
 import sys
 from collections import Counter
@@ -17,6 +16,7 @@ import pytest
 from discordproxy_sandbox.faults import Fault
 from fakes.deployment import COMMANDS, USER
 from fakes.eventually import eventually
+from fakes.ports import free_port
 from fakes.process import Process, children_of
 
 SITE = Path(__file__).parents[2] / "examples" / "django"
@@ -113,12 +113,6 @@ async def test_every_receipt_arrives_once_whatever_dies(discord, api, site, tmp_
     assert Counter(one.message_id for one in discord.ledger.stored) == Counter(receipt_ids(tmp_path))
     assert len(discord.ledger.stored) == ORDERS
     assert discord.ledger.duplicate_contents == 0
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def receipt_ids(folder):

@@ -5,7 +5,6 @@ It passes everything on and reports what it dislikes in a header; a recorder in 
 
 import contextlib
 import json
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from fakes.discord_spec import need
+from fakes.ports import free_port
 from fakes.process import Process
 
 COMMAND = Path(__file__).resolve().parents[2] / ".prism" / "node_modules" / ".bin" / "prism"
@@ -49,8 +49,8 @@ async def prism(folder: Path) -> AsyncIterator[Prism]:
     spec = need("openapi.json", "every RPC by an independent judge")
     if not COMMAND.exists():
         pytest.skip(f"NOT CHECKED: every RPC by an independent judge; {COMMAND} is missing, make prism installs it")
-    judge = Prism(upstream_port=_free_port())
-    port = _free_port()
+    judge = Prism(upstream_port=free_port())
+    port = free_port()
     upstream = f"http://127.0.0.1:{judge.upstream_port}"
     arguments = ("proxy", "-p", str(port), "-h", "127.0.0.1", "-v", "info", str(spec), upstream)
     async with Process(str(COMMAND), *arguments, env={}, cwd=folder) as process:
@@ -87,9 +87,3 @@ async def _recorder(judge: Prism, prism_url: str) -> AsyncIterator[None]:
             yield
         finally:
             await runner.cleanup()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

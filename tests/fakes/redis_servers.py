@@ -3,7 +3,6 @@
 import contextlib
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -19,6 +18,7 @@ from redis.sentinel import Sentinel
 
 from discordproxy_ratelimit.redis_url import parse
 from fakes.leash import LEASH
+from fakes.ports import free_port, free_ports
 
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "redis"
 PATIENCE_S = 30.0
@@ -141,7 +141,7 @@ class Tls(Servers):
         rules = (EXAMPLES / "users.acl").read_text().replace(">CHANGE-ME", ">s%cret")
         rules = rules.replace("dp:*", f"{prefix}:*") if prefix else rules.replace("{dp:*", "*").replace("&dp:*", "")
         (self.folder / "users.acl").write_text(f"{rules}user operator on >s%cret ~* &* +@all\n")
-        (port,) = free_ports(1)
+        port = free_port()
         paths = {"tls-cert-file": "server.crt", "tls-key-file": "server.key", "tls-ca-cert-file": "ca.crt"}
         files = [word for option, name in paths.items() for word in (f"--{option}", str(self.folder / name))]
         own_options = ("--bind", "127.0.0.1", "--tls-port", str(port), "--aclfile", str(self.folder / "users.acl"))
@@ -169,7 +169,7 @@ class Cluster(Servers):
         self._joined = False
 
     def _node(self, port: int) -> Process:
-        (bus,) = free_ports(1)
+        bus = free_port()
         options = ("--port", str(port), "--cluster-port", str(bus), "--cluster-node-timeout", "1000", "--save", "")
         return self.add("cluster.conf", *options, name=str(port))
 
@@ -311,14 +311,6 @@ class _OwnsSentinels:
         self._client.close()
         for sentinel in self._sentinels.sentinels:
             sentinel.close()
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        taken = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in taken:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in taken]
 
 
 @contextlib.contextmanager

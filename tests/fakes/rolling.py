@@ -20,8 +20,8 @@ from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.balancers import Balancer
 from fakes.deployment import CHANNEL, GUILD, TOKEN
 from fakes.eventually import eventually
+from fakes.ports import free_port, free_ports
 from fakes.process import Process
-from fakes.redis_servers import free_ports
 
 CHANNELS = range(CHANNEL + 100, CHANNEL + 200)
 """Many, since the messages of one channel are sent one after the other."""
@@ -177,7 +177,7 @@ async def rolling_restart(
     async with Sandbox(config) as discord, _two(discord, redis_url, folder) as workers:
         for channel in CHANNELS:
             discord.world.add_channel(make_channel(str(channel), str(GUILD), "load", 0, 0))
-        (port,) = free_ports(1)
+        port = free_port()
         async with balancer(folder, port, workers.ports, workers.http_ports) as front:
             load = Load(port, calls_per_s)
             await load.first()

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -19,6 +18,7 @@ from discordproxy_api.tracing import Tracing
 from discordproxy_gateway.cache import Keys
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.broker import FakeBroker
+from fakes.ports import free_port
 
 TOKEN = "canary.token.of-the-bot"
 NOWHERE = "unix:///nowhere/valkey.sock"
@@ -65,9 +65,7 @@ def _set():
 
 @pytest.fixture
 def unused_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 from discordproxy_api.processes.children import Child, Ended
 from discordproxy_api.processes.fleet import Address, Fleet, StartError, check_free
 from fakes.eventually import eventually
+from fakes.ports import free_port
 
 PROGRAM = """
 import os, signal, socket, sys, time
@@ -43,9 +44,7 @@ while True:
 
 @pytest.fixture
 def address() -> Address:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return Address("127.0.0.1", probe.getsockname()[1])
+    return Address("127.0.0.1", free_port())
 
 
 @pytest.fixture

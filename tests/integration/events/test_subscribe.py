@@ -14,6 +14,7 @@ from discordproxy.client import DiscordClient
 from discordproxy.discord_api_pb2 import Event, SubscribeEventsRequest
 from discordproxy.exceptions import DiscordProxyGapError, DiscordProxyGrpcError, DiscordProxyHttpError
 from fakes.eventually import eventually
+from fakes.ports import free_port
 
 WITHIN_S = 60
 
@@ -194,7 +195,7 @@ async def test_without_a_gateway_worker_there_are_no_events(leader, gateway, wor
         assert (name, told["reason"]) == ("UNAVAILABLE", "EVENTS_UNAVAILABLE")
 
 
-async def test_a_drain_ends_streams_at_once_and_nothing_is_lost(leader, gateway, worker, unused_tcp_port, caplog):
+async def test_a_drain_ends_streams_at_once_and_nothing_is_lost(leader, gateway, worker, caplog):
     caplog.set_level(logging.INFO, "discordproxy.events")
     total = 600
     seen = []
@@ -206,8 +207,9 @@ async def test_a_drain_ends_streams_at_once_and_nothing_is_lost(leader, gateway,
                 seen.extend(await take(events, 1))
 
     ready = asyncio.Event()
-    async with client_of(unused_tcp_port) as client, asyncio.timeout(WITHIN_S):
-        async with worker(port=unused_tcp_port, drain_timeout=40.0) as served:
+    port = free_port()
+    async with client_of(port) as client, asyncio.timeout(WITHIN_S):
+        async with worker(port=port, drain_timeout=40.0) as served:
             raw = served.stub.SubscribeEvents(SubscribeEventsRequest()).__aiter__()
             await anext(raw)
             following = asyncio.create_task(follow(client))
@@ -220,7 +222,7 @@ async def test_a_drain_ends_streams_at_once_and_nothing_is_lost(leader, gateway,
             last, name, told = await ending(raw)
             assert (name, told["reason"], told["cursor"]) == ("UNAVAILABLE", "DRAINING", last.cursor)
         await say(gateway, 201, 400)
-        async with worker(port=unused_tcp_port, event_stream_life=1.0):  # the stream ends by age, too
+        async with worker(port=port, event_stream_life=1.0):  # the stream ends by age, too
             await say(gateway, 401, 500)
             await eventually(lambda: sum("STREAM_ENDED" in line for line in caplog.messages) >= 2, within_s=60)
             await say(gateway, 501, total)
