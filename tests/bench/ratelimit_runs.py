@@ -21,6 +21,8 @@ from fakes.leash import LEASH
 HERE = Path(__file__).resolve().parent
 LEAD_S = 0.5
 """Between the word to begin and the first message, so that every worker has heard it."""
+APART_S = 1.5
+"""Between the beginnings of runs. B sends in a burst a second: whole seconds apart, two of them would fall together."""
 
 
 class Processes:
@@ -128,7 +130,7 @@ async def real(
     async with Processes.started(url, folder, max(workers)) as processes:
         for number in workers:
             pairs = [(scenario, bucket) for scenario in scenarios for bucket in buckets]
-            runs = [processes.run(*pair, number, later_s=1.0 * turn) for turn, pair in enumerate(pairs)]
+            runs = [processes.run(*pair, number, later_s=APART_S * turn) for turn, pair in enumerate(pairs)]
             rows += await asyncio.gather(*runs)
     return rows
 

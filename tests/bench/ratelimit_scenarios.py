@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import NamedTuple
 
 from discordproxy_ratelimit.route import Route, route_of
@@ -29,12 +30,13 @@ class Arrival(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """What a worker noted: when the call was submitted and answered (s, the judge's clock), with which status, and the
-    place that the broker gave it, in the order in which calls reach Redis.
+    """What a worker noted: when the call was submitted, left and was answered (s, the judge's clock), with which
+    status, and the place that the broker gave it, in the order in which calls reach Redis.
     """
 
     label: int
     submitted_at: float
+    left_at: float
     answered_at: float
     status: int
     place: int
@@ -45,7 +47,8 @@ class Scenario:
     """So many messages for so many channels, in buckets of `limit` per `window_s`, below a global limit.
 
     Attributes:
-        best_s: the shortest time in which a perfect client gets all answers.
+        best_s: the shortest time in which a perfect client gets all answers if all are submitted at once; `SPACING_S`
+            makes it 49 ms longer in B, which no client can save and which are not allowed for.
     """
 
     name: str
@@ -80,7 +83,8 @@ class Row:
     """One line of the table.
 
     `inversions` compares with the order of submission in different processes, `out_of_place` with the order in which
-    the calls reached Redis: between them lies only how busy the machine was.
+    the calls reached Redis: between them lies only how busy the machine was. Of that tells `round_trip_ms`, the mean,
+    too: each millisecond above `RTT_S` costs B a tenth of a percent, whatever the broker does.
     """
 
     scenario: str
@@ -91,6 +95,7 @@ class Row:
     doubled: int
     percent_of_maximum: float
     seconds: float
+    round_trip_ms: float
     inversions: int
     out_of_place: int
     script_calls_per_request: float
@@ -113,6 +118,7 @@ def judge(
         doubled=sum(accepted[message.label] > 1 for message in messages),
         percent_of_maximum=100 * scenario.best_s / seconds,
         seconds=seconds,
+        round_trip_ms=1e3 * fmean(one.answered_at - one.left_at for one in sent),
         inversions=inversions(arrivals, {one.label: one.submitted_at for one in sent}, channels, apart=SPACING_S),
         out_of_place=inversions(arrivals, {one.label: one.place for one in sent}, channels, apart=1),
         script_calls_per_request=script_calls / len(messages),

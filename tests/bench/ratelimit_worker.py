@@ -23,7 +23,8 @@ async def send(workers: Fleet, worker: int, message: Message, begin_at: float) -
     """Submit one message when its time has come, as an API worker does; status 0 means the broker refused it."""
     loop = asyncio.get_running_loop()
     await asyncio.sleep(begin_at + message.at - loop.time())
-    submitted_at, place, before, status = loop.time(), 0, None, 429
+    submitted_at = left_at = loop.time()
+    place, before, status = 0, None, 429
     try:
         while status == 429:
             route = route_for(message.channel)
@@ -31,10 +32,10 @@ async def send(workers: Fleet, worker: int, message: Message, begin_at: float) -
                 permit.sent()
                 answer = await workers.discord.request(route, message.label)
                 permit.complete(answer)
-            before, place, status = permit, permit.seq, answer.status
+            before, left_at, place, status = permit, permit.sent_at, permit.seq, answer.status
     except BrokerError:
         status = 0
-    return Sent(message.label, submitted_at, loop.time(), status, place)
+    return Sent(message.label, submitted_at, left_at, loop.time(), status, place)
 
 
 async def warm_up(workers: Fleet) -> int:
