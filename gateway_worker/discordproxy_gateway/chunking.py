@@ -106,18 +106,17 @@ class Chunker:
 
     def note(self, name: str, data: Any) -> None:
         """Look at an event that was stored."""
-        now = asyncio.get_running_loop().time()
         if name == "GUILD_MEMBERS_CHUNK":
-            self._progress_at[data["guild_id"]] = now
+            self._progress_at[data["guild_id"]] = asyncio.get_running_loop().time()
         elif name == "RATE_LIMITED" and data.get("opcode") == 8:  # noqa: PLR2004 - request guild members
-            self._refused(str(data.get("meta", {}).get("guild_id", "")), now + float(data["retry_after"]))
+            self._refused(str(data.get("meta", {}).get("guild_id", "")), float(data["retry_after"]))
         elif name in {"READY", "GUILD_CREATE", "RESUMED"}:
             self._news.set()
 
-    def _refused(self, guild_id: str, again_at: float) -> None:
+    def _refused(self, guild_id: str, wait_s: float) -> None:
         if guild_id in self._guilds:
             self._guilds[guild_id].request = None
-            self._not_before[guild_id] = again_at
+            self._not_before[guild_id] = asyncio.get_running_loop().time() + wait_s
             self._news.set()
 
     async def run(self, socket: Requests) -> None:

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,6 +14,7 @@ from urllib.parse import quote
 
 import aiohttp
 import discord
+import orjson
 import yarl
 from discord.gateway import DiscordWebSocket, KeepAliveHandler, ReconnectWebSocket
 from discord.http import Route
@@ -34,6 +34,8 @@ SILENCE_S = 60.0
 
 CALLBACK_S = 3.0
 """Discord takes no first response later than that."""
+
+_OF_SESSIONS = frozenset({"READY", "RESUMED"})
 
 HAND_OVER = 4000
 """Close code that keeps the session for a successor; 1000 and 1001 would end it (Discord: gateway, disconnecting)."""
@@ -64,25 +66,6 @@ class _Opening:
 _opening: ContextVar[_Opening] = ContextVar("opening")  # from_client makes the socket and offers no argument for it
 
 
-class Recorder(dict[str, Callable[[Any], None]]):
-    """Stands in for discord.py's parsers: notes the event instead of building objects."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._event: tuple[str, Any] | None = None
-
-    def __missing__(self, name: str) -> Callable[[Any], None]:
-        def record(data: Any) -> None:
-            self._event = (name, data)
-
-        return self.setdefault(name, record)
-
-    def take(self) -> tuple[str, Any] | None:
-        """Return the event of the message just read, if it was one."""
-        event, self._event = self._event, None
-        return event
-
-
 class Bot(discord.Client):
     """discord.py's client as a connection factory: no object caches, no listeners, our REST base.
 
@@ -104,9 +87,8 @@ class Bot(discord.Client):
             member_cache_flags=discord.MemberCacheFlags.none(),
             heartbeat_timeout=silence_s,
         )
-        self.recorder = Recorder()
         self._callbacks: aiohttp.ClientSession | None = None
-        self._connection.parsers = self.recorder
+        self._connection.parsers = {}
 
     def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
         """Do nothing: events leave through the socket's link."""
@@ -162,7 +144,6 @@ class Socket(DiscordWebSocket):
     _first_beat: asyncio.Task[None] | None = None
     _silence_s = SILENCE_S
     _stored: int | None = None
-    _received: int | None = None
     _reading = False
     _seen_ack = 0.0
 
@@ -179,7 +160,6 @@ class Socket(DiscordWebSocket):
 
     @sequence.setter
     def sequence(self, value: int | None) -> None:
-        self._received = value
         if not self._reading:  # from_client hands over the sequence to resume from
             self._stored = value
 
@@ -188,14 +168,19 @@ class Socket(DiscordWebSocket):
         self._stored = sequence
 
     async def received_message(self, msg: Any, /) -> None:
-        """Read one message; an event goes to the link, after discord.py has done its own part."""
+        """Read one message: an event goes to the link, the rest is discord.py's, and what it must know of a session."""
         self._reading = True
-        recorder: Any = self._discord_parsers
-        await super().received_message(msg)
-        event = recorder.take()
-        if event is not None:
-            name, data = event
-            await self.link.receive(Dispatch(name, data, self._received or 0, self.loop.time()))
+        text = self._decompressor.decompress(msg) if type(msg) is bytes else msg
+        if text is None:  # the rest of it is still to come
+            return
+        message = orjson.loads(text)
+        name = message.get("t")
+        if name is None or name in _OF_SESSIONS:
+            await super().received_message(text)
+        elif self._keep_alive is not None:
+            self._keep_alive.tick()
+        if name is not None:
+            await self.link.receive(Dispatch(name, message["d"], message["s"], self.loop.time()))
         elif self._keep_alive is not None and self._keep_alive._last_ack != self._seen_ack:  # noqa: SLF001 - pinned
             first, self._seen_ack = not self._seen_ack, self._keep_alive._last_ack  # noqa: SLF001 - pinned
             if not first:  # the thread is created with a time in it, which is no answer yet

@@ -1,6 +1,7 @@
 """Takes events off the socket and applies them in batches: caches, stream and sequence in one fenced step.
 
-A batch is what arrives while the previous one is on its way, up to a bound that keeps Redis responsive.
+A batch is what arrives while the previous one is on its way and in a moment after it, up to a bound that keeps Redis
+responsive.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from typing import Any
 import msgpack  # type: ignore[import-untyped] # the package ships no types
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
-from discordproxy_gateway.batch import Batch, Planned
+from discordproxy_gateway.batch import EVENTS_PER_CALL, Batch, Planned
 from discordproxy_gateway.dispatch import Dispatch
 from discordproxy_gateway.failures import LeaseLostError, SessionOutOfStepError
 from discordproxy_gateway.keys import Keys
@@ -25,7 +26,12 @@ from discordproxy_gateway.writes import Operation, pack
 
 log = logging.getLogger(__name__)
 
-QUEUE_LENGTH = 1000
+QUEUE_LENGTH = 2 * EVENTS_PER_CALL
+"""A batch on its way and one to come: more would be read ahead only to fall out of the processor's cache."""
+
+GATHER_S = 0.004
+"""How long events may gather after a batch that was not full: a script call costs more than ten events."""
+
 _HEAVY = frozenset({"GUILD_CREATE", "GUILD_MEMBERS_CHUNK"})  # up to some MB each
 _HEAVY_AT_A_TIME = 16
 _LONGEST_PAUSE_S = 1.0
@@ -120,6 +126,8 @@ class Writer:
         """
         while batch := await self._collect():
             await self._apply(batch)
+            if self._held is None:  # the batch was not full
+                await asyncio.sleep(GATHER_S)
 
     async def _collect(self) -> Batch | None:
         """Wait for something to apply and gather what else has arrived; None when told to finish."""
@@ -203,8 +211,7 @@ class Writer:
     ) -> None:
         """Run the script until its outcome is known; the lease ends this if it takes too long."""
         keys, packed = pack(operations, self._keys)
-        fields = ["id", session.id, "resume_url", session.resume_url, "fingerprint", session.fingerprint]
-        begin = (msgpack.packb(fields, use_bin_type=False), secrets.token_hex(6))
+        begin = _begin(session) if expected == "" else ("", "")
         keep = (self._retention.age_ms, self._retention.entries)
         pause_s = 0.05
         while True:
@@ -220,6 +227,12 @@ class Writer:
                 return _check(reply, expected, after)
             await asyncio.sleep(pause_s)
             pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+
+
+def _begin(session: Session) -> tuple[bytes, str]:
+    """Return what the script needs when a session begins: its record, and an epoch for a stream that has none."""
+    fields = ["id", session.id, "resume_url", session.resume_url, "fingerprint", session.fingerprint]
+    return msgpack.packb(fields, use_bin_type=False), secrets.token_hex(6)
 
 
 def _check(reply: list[Any], expected: int | str, after: int) -> None:

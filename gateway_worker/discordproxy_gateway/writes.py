@@ -10,6 +10,8 @@ Operation = tuple[Any, ...]
 
 
 _INDEX_WEIGHT = 8
+_TWO_KEYS = frozenset({"FORGET", "PRUNE"})
+_packb = msgpack.Packer(use_bin_type=False).pack
 
 
 def weight(operation: Operation) -> int:
@@ -29,7 +31,4 @@ def pack(operations: Sequence[Operation], first_keys: Sequence[str]) -> tuple[li
             packed.append((command, place, second, *operation[3:]))
         else:
             packed.append((command, place, *operation[2:]))
-    return list(places), msgpack.packb(packed, use_bin_type=False)
-
-
-_TWO_KEYS = frozenset({"FORGET", "PRUNE"})
+    return list(places), _packb(packed)

@@ -75,7 +75,8 @@ def test_names_of_the_socket():
     assert attributes <= set(dir(DiscordWebSocket))
     assert {"guild_id", "query", "limit", "nonce"} <= parameters(DiscordWebSocket.request_chunks)
     source = inspect.getsource(DiscordWebSocket)
-    for name in ("self._discord_parsers[event]", "self._keep_alive", "self.sequence = seq", "self.socket"):
+    pinned = ("self._discord_parsers[event]", "except KeyError", "self._keep_alive.tick()", "self.sequence = seq")
+    for name in (*pinned, "self._decompressor.decompress(msg)", "self.socket"):
         assert name in source, f"{name} moved"
 
 
@@ -137,6 +138,38 @@ async def test_events_arrive_in_order_with_their_sequence(bot, fake):
     assert link.events == [("READY", 1), ("GUILD_CREATE", 2), ("SOMETHING_NEW", 3)]
     assert link.identifies == 1
     assert link.acks == 0  # the first heartbeat takes its time
+    await socket.leave()
+
+
+async def test_a_message_may_come_in_parts(bot, fake):
+    class Parts:
+        come = b""
+
+        def decompress(self, data: bytes) -> str | None:
+            self.come += data
+            return self.come.decode() if self.come.endswith(b"}}") else None
+
+    link = Recording()
+    socket = await pump.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
+    socket._decompressor = Parts()
+    await socket.received_message(b'{"t":"TYPING_START","s":9,')
+    assert link.events == []
+    await socket.received_message(b'"op":0,"d":{}}')
+    assert link.events == [("TYPING_START", 9)]
+    await socket.leave()
+
+
+async def test_every_event_is_a_sign_of_life(bot, fake):
+    link = Recording()
+    socket = await pump.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
+    keep_alive = socket._keep_alive
+    while not link.events:
+        await socket.poll_event()
+    keep_alive._last_recv = 0.0
+    await fake.emit("TYPING_START", {})
+    while len(link.events) < 2:
+        await socket.poll_event()
+    assert keep_alive._last_recv > 0.0
     await socket.leave()
 
 

@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import orjson
+import zstandard
 from aiohttp import WSMsgType, web
 
 TOKEN = "MTAwMDAwMDAwMDAwMDAwMDAx.x.fake-token-of-the-tests"
@@ -29,19 +31,31 @@ class FakeSession:
 class FakeSocket:
     """One websocket, compressing like Discord when asked to."""
 
-    def __init__(self, response: web.WebSocketResponse, *, compress: bool) -> None:
+    def __init__(self, response: web.WebSocketResponse, compression: str | None) -> None:
         self.response = response
-        self._deflate = zlib.compressobj() if compress else None
+        self._pack = _PACKERS[compression]() if compression else None
         self._lock = asyncio.Lock()
 
     async def send(self, message: bytes) -> None:
         async with self._lock:
             with contextlib.suppress(ConnectionError):
-                if self._deflate is None:
+                if self._pack is None:
                     await self.response.send_str(message.decode())
                 else:
-                    packed = self._deflate.compress(message) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
-                    await self.response.send_bytes(packed)
+                    await self.response.send_bytes(self._pack(message))
+
+
+def _zlib_stream() -> Callable[[bytes], bytes]:
+    stream = zlib.compressobj()
+    return lambda message: stream.compress(message) + stream.flush(zlib.Z_SYNC_FLUSH)
+
+
+def _zstd_stream() -> Callable[[bytes], bytes]:
+    stream = zstandard.ZstdCompressor().compressobj()
+    return lambda message: stream.compress(message) + stream.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+
+
+_PACKERS = {"zlib-stream": _zlib_stream, "zstd-stream": _zstd_stream}
 
 
 class FakeGateway:
@@ -196,7 +210,7 @@ class FakeGateway:
         self.seen["connections"] += 1
         response = web.WebSocketResponse(max_msg_size=0)
         await response.prepare(request)
-        socket = FakeSocket(response, compress=request.query.get("compress") == "zlib-stream")
+        socket = FakeSocket(response, request.query.get("compress"))
         await socket.send(orjson.dumps({"op": 10, "d": {"heartbeat_interval": round(self._heartbeat_s * 1000)}}))
         session: FakeSession | None = None
         async for message in response:

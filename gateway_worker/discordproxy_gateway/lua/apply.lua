@@ -3,7 +3,7 @@
 -- KEYS[1] fence counter, [2] session hash, [3] status hash, [4] stream, [5] stream meta, [6...] keys of the operations
 -- ARGV[1] fence, [2] session id, [3] sequence expected in the session ('' begins it), [4] new sequence
 -- ARGV[5] ms the last event has waited, [6] operations (MessagePack), [7] session fields (MessagePack list, begin only)
--- ARGV[8] epoch for a stream that has none, [9] ms to keep stream entries, [10] entries to keep
+-- ARGV[8] epoch for a stream that has none (begin only), [9] ms to keep stream entries, [10] entries to keep
 -- returns {OK, now_ms}, {STALE}, {SESSION_LOST} or {SEQ_MISMATCH, stored sequence}; O(operations)
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return {'STALE'}
