@@ -80,7 +80,7 @@ def complaints(outgoing):
 
 @pytest.mark.parametrize("rpc", ROUTED, ids=lambda rpc: rpc.name)
 @given(data=st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 def test_every_request_fits(rpc, data):
     request = data.draw(valid_requests(rpc))
     for outgoing in prepare(rpc.name, request, Translator(rpc).outgoing(request), CIRCUMSTANCES):

@@ -55,9 +55,10 @@ def legacy() -> Path:
     python = ENVIRONMENT / "bin" / "python"
     if not (ENVIRONMENT / "complete").exists():
         shutil.rmtree(ENVIRONMENT, ignore_errors=True)
-        install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        make = [sys.executable, "-m", "venv", "--without-pip", ENVIRONMENT]
+        install = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check", "install", "-q"]
         try:
-            subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True, capture_output=True)
+            subprocess.run(make, check=True, capture_output=True)
             # Its own dependencies are a Discord library and the proto compiler, which the client does not import.
             subprocess.run([*install, "--no-deps", "discordproxy==1.5.1"], check=True, capture_output=True)
             subprocess.run([*install, "grpcio", "protobuf>=6,<7"], check=True, capture_output=True)

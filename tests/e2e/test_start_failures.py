@@ -1,5 +1,6 @@
 """What can be wrong at the start: one line, the right exit status, no traceback, nothing left running."""
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -71,19 +72,19 @@ async def test_wrong_token(quiet, discord: Sandbox, settings: dict[str, str]) ->
     assert left_running(settings["XDG_RUNTIME_DIR"]) == []
 
 
-@pytest.mark.parametrize(
-    ("variable", "value"),
-    [
-        ("DISCORDPROXY_PORT", "http"),
-        ("DISCORDPROXY_WORKERS", "0"),
-        ("DISCORDPROXY_REDIS_URL", "http://cache"),
-        ("DISCORDPROXY_INTENTS", "nonsense"),
-    ],
-)
-async def test_wrong_setting(variable: str, value: str, quiet, settings: dict[str, str]) -> None:
-    settings[variable] = value
-    async with quiet() as process:
-        assert variable in await one_error(process, 2)
+async def test_wrong_setting(settings: dict[str, str], tmp_path: Path) -> None:
+    async def is_named(variable: str, value: str) -> None:
+        command, runtime = str(COMMANDS / "discordproxyserver"), tmp_path / variable[-5:]
+        runtime.mkdir(mode=0o700)
+        changed = {**settings, "XDG_RUNTIME_DIR": str(runtime), variable: value}
+        async with Process(command, env=changed, cwd=runtime) as process:
+            assert variable in await one_error(process, 2)
+
+    async with asyncio.TaskGroup() as at_once:
+        at_once.create_task(is_named("DISCORDPROXY_PORT", "http"))
+        at_once.create_task(is_named("DISCORDPROXY_WORKERS", "0"))
+        at_once.create_task(is_named("DISCORDPROXY_REDIS_URL", "http://cache"))
+        at_once.create_task(is_named("DISCORDPROXY_INTENTS", "nonsense"))
 
 
 async def test_port_taken(quiet, settings: dict[str, str], free_port: int) -> None:
@@ -158,10 +159,15 @@ async def test_files_of_tls_and_keys_that_cannot_be_used(quiet, settings: dict[s
         ({"TLS_CERT": pair.cert, "TLS_KEY": other.key}, "does not belong to the certificate"),
         ({"KEYS_FILE": keys}, "key 1 sha256"),
     ]
-    for changes, problem in wrong:
+
+    async def is_told(changes: dict[str, Path], problem: str) -> None:
         changed = {**settings, **{f"DISCORDPROXY_{name}": str(path) for name, path in changes.items()}}
         async with Process.module("discordproxy_api", env=changed, cwd=tmp_path) as process:
             assert problem in await one_error(process, 2)
+
+    async with asyncio.TaskGroup() as at_once:
+        for changes, problem in wrong:
+            at_once.create_task(is_told(changes, problem))
 
 
 def test_redis_not_reachable(without_redis: subprocess.Popen[str]) -> None:

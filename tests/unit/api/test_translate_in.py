@@ -192,7 +192,7 @@ def test_explicit_zero_keeps_its_presence():
 
 @pytest.mark.parametrize("name", TRANSLATORS)
 @given(data=st.data())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_no_reply_is_ever_an_error(name, data):
     rpc = CONTRACT[name]
     inner = rpc.response.fields_by_name[rpc.result].message_type if rpc.result else rpc.response
