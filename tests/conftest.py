@@ -1,5 +1,6 @@
 """Fixtures for everybody: a Valkey of our own, key prefixes nobody else uses, an environment without settings."""
 
+import gc
 import os
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,6 +16,12 @@ settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
 )
 settings.load_profile("any machine")
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests, their parameters and modules stay to the end: no later search for garbage looks at them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

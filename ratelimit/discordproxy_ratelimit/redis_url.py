@@ -202,7 +202,7 @@ def _options(url: str) -> dict[str, Any]:
 def _checked(url: str) -> str:
     try:
         pool = ConnectionPool.from_url(url)
-        pool.connection_class(**pool.connection_kwargs)  # opens nothing
+        pool.connection_class(driver_info=None, **pool.connection_kwargs)  # opens nothing
     except (ValueError, TypeError, RedisError) as error:  # the library's text may quote the URL: only its kind is told
         raise ValueError(f"the Redis URL has an unfit option ({type(error).__name__})") from None
     return url

@@ -93,8 +93,7 @@ class FakeDiscordView:
         return [arrival for arrival in self._discord.accepted() if arrival.route.ordered == self._ordered]
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4, 8])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "workers"), [("fixed", 1), ("leaky", 2), ("leaky", 4), ("fixed", 8)])
 def test_four_channels_of_twenty_messages(valkey, kind, workers):
     clock = VirtualClock()
     discord = FakeDiscord(limiter=lambda _: KINDS[kind](5, 5.0), global_limit=GlobalLimit(50, "sliding"))
@@ -112,8 +111,14 @@ def test_four_channels_of_twenty_messages(valkey, kind, workers):
     assert 15.0 / elapsed_s >= 0.97
 
 
-@pytest.mark.parametrize("workers", [1, 3, 8])
-@pytest.mark.parametrize("model", ["sliding", "aligned", "first_request", "gcra"])
+@pytest.mark.parametrize(
+    ("model", "workers"),
+    [
+        *(("sliding", 1), ("aligned", 1), ("gcra", 1)),
+        *(("sliding", 3), ("first_request", 3)),
+        *(("aligned", 8), ("first_request", 8), ("gcra", 8)),
+    ],
+)
 def test_global_limit(valkey, model, workers):
     clock = VirtualClock()
     discord = FakeDiscord(limiter=lambda _: FixedWindow(5, 5.0), global_limit=GlobalLimit(50, model))
@@ -141,8 +146,8 @@ def test_global_limit_with_slow_answers(valkey, model, spike_s):
 
     async def story() -> None:
         async with fleet(valkey, discord, 3, clock=clock) as workers_:
-            calls = [(role_in(number % 100), number) for number in range(1000)]
-            assert await send_in_turn(workers_, calls, apart_s=0.001) == [200] * 1000
+            calls = [(role_in(number % 100), number) for number in range(600)]
+            assert await send_in_turn(workers_, calls, apart_s=0.001) == [200] * 600
 
     run(story(), clock)
     assert discord.too_many == []
