@@ -2,7 +2,6 @@
 
 import signal
 
-from fakes.eventually import eventually
 from fakes.gateway import TOKEN
 
 BAD = "MTAwMDAwMDAwMDAwMDAwMDAx.y.not-a-good-one"
@@ -40,16 +39,6 @@ async def test_sigterm_hands_over(spawn, discord, redis, keys):
     assert process.returncode == 0
     assert discord.close_codes == [4000]
     assert TOKEN not in error.decode()
-
-
-async def test_kill_9_is_taken_over_within_the_lease(spawn, discord):
-    first = await spawn(DISCORDPROXY_GATEWAY_LEASE="1")
-    await discord.until(lambda: discord.live)
-    await spawn(DISCORDPROXY_GATEWAY_LEASE="1")
-    await eventually(lambda: discord.seen["logins"] == 2)
-    first.kill()
-    await discord.until(lambda: discord.seen["resumes"] == 1)
-    assert discord.seen["identifies"] == 1
 
 
 async def test_a_wrong_intent_names_the_variable(spawn):
