@@ -264,13 +264,14 @@ async def test_a_subscriber_that_takes_nothing_is_cut(leader, gateway, worker):
             assert await take(events, many - first + 1) == numbers(first, many)
 
 
-async def test_a_lost_session_is_told_as_a_gap(leader, gateway, worker, caplog):
+async def test_a_lost_session_is_told_as_a_gap(leader, gateway, worker, caplog, redis, keys):
     async with worker() as served, client_of(served.port) as client:
         streams = [client.events(on_gap=how, types=["MESSAGE_CREATE"]) for how in ("log", "yield", "raise")]
         async with contextlib.AsyncExitStack() as stack:
             for stream in streams:
                 await stack.enter_async_context(stream)
             await say(gateway, 1, 1)
+            await redis.delete(keys.identify_gate(0))  # the seconds between two IDENTIFYs are over
             await gateway.invalidate(resumable=False)
             await gateway.until(lambda: gateway.live)
             await say(gateway, 2, 2)
