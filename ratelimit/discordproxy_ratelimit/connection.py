@@ -60,7 +60,7 @@ def connect(url: str, *, timeout_s: float = 1.0) -> Redis:
         "driver_info": _driver(),
     }
     if target.topology == "server":
-        return Redis.from_pool(BoundedPool.from_url(target.library_url, wait_s=timeout_s, **options))
+        return _Client.from_pool(BoundedPool.from_url(target.library_url, wait_s=timeout_s, **options))
     options |= target.options
     return _behind_sentinels(target, options) if target.topology == "sentinel" else _in_cluster(target, options)
 
@@ -69,6 +69,19 @@ def connect(url: str, *, timeout_s: float = 1.0) -> Redis:
 def _driver() -> DriverInfo:
     """What servers are told of the library; it would look up its own version for every connection, at a millisecond."""
     return DriverInfo()
+
+
+class _Client(Redis):
+    """Runs a command once. The library also prepares repeats and telemetry, for half as much again."""
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Run a command and return its reply, or raise it."""
+        connection: Any = await self.connection_pool.get_connection()  # type: ignore[no-untyped-call]
+        try:
+            await connection.send_command(*args)  # what fails here or below has closed the connection
+            return await self.parse_response(connection, args[0], **options)
+        finally:
+            await self.connection_pool.release(connection)
 
 
 class _Sentinels(Sentinel):
@@ -116,7 +129,8 @@ def _behind_sentinels(target: Target, options: dict[str, Any]) -> Redis:
     for sentinel in sentinels.sentinels:
         sentinel.connection_pool.connection_class = our_kind(sentinel.connection_pool.connection_class)
     sentinels._asking = asyncio.Lock()  # noqa: SLF001 - our own class; the library's constructor takes no more
-    return cast("Redis", sentinels.master_for(target.master, connection_pool_class=_MasterPool, wait_s=wait_s))
+    master = sentinels.master_for(target.master, _Client, connection_pool_class=_MasterPool, wait_s=wait_s)
+    return cast("Redis", master)
 
 
 class _Cluster(RedisCluster):

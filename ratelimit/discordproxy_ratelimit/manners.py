@@ -1,4 +1,4 @@
-"""The library's kinds of connections, with what ours do better: they obey a cancellation and end at once."""
+"""The library's kinds of connections, with what ours do better: they write fast, obey a cancellation, end at once."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,9 +6,21 @@ from typing import Any
 
 from redis.asyncio import SSLConnection
 from redis.asyncio.connection import AbstractConnection
+from redis.connection import HiredisRespSerializer
 from redis.exceptions import TimeoutError as NoAnswer
 
 from discordproxy_ratelimit.patience import Patience
+
+
+class _Fast:
+    """Writes commands with hiredis, as the library does in its synchronous connections only."""
+
+    _serializer = HiredisRespSerializer()
+
+    def pack_command(self, *command: Any) -> list[bytes]:
+        """Return a command as it is sent; raises DataError for what the server knows no form of."""
+        packed: list[bytes] = self._serializer.pack(*command)
+        return packed
 
 
 class _Obedient:
@@ -59,5 +71,5 @@ class _Abrupt:
 
 def our_kind(kind: type[AbstractConnection]) -> type[AbstractConnection]:
     """Return a kind of connection like the library's `kind`, and ours."""
-    manners = (_Abrupt, _Obedient) if issubclass(kind, SSLConnection) else (_Obedient,)
+    manners = (_Abrupt, _Obedient, _Fast) if issubclass(kind, SSLConnection) else (_Obedient, _Fast)
     return type(kind.__name__, (*manners, kind), {})

@@ -38,6 +38,8 @@ class Certificates:
 class BoundedPool(ConnectionPool):
     """A pool like the library's blocking one, but a cancelled command cannot take a place with it.
 
+    It gives and takes connections itself: the library's way feeds telemetry that nobody here asks for.
+
     Args:
         max_connections: in use at once.
         wait_s: longest wait for one of them; then the command fails as without a server.
@@ -48,7 +50,6 @@ class BoundedPool(ConnectionPool):
         self.connection_class = our_kind(self.connection_class)
         self._room = asyncio.Semaphore(max_connections)
         self._wait_s = wait_s
-        self._taken: set[int] = set()
         self._certificates = Certificates()
 
     def make_connection(self) -> Any:
@@ -56,24 +57,29 @@ class BoundedPool(ConnectionPool):
         return self._certificates.share(super().make_connection())  # type: ignore[no-untyped-call]
 
     async def get_connection(self, *_command: Any, **_options: Any) -> Any:
-        """Return a connection; raises RedisConnectionError when none becomes free in time."""
+        """Return a connection, opened; raises RedisConnectionError when none becomes free in time."""
         await self._enter()
         try:
-            connection = await super().get_connection()  # type: ignore[no-untyped-call] # its decorator has no types
+            connection: Any = self.get_available_connection()  # type: ignore[no-untyped-call]
         except BaseException:
             self._room.release()
             raise
-        self._taken.add(id(connection))
+        try:
+            await self.ensure_connection(connection)
+        except BaseException:
+            await self.release(connection)
+            raise
         return connection
 
     async def release(self, connection: Any) -> None:
         """Take a connection back."""
+        self._in_use_connections.remove(connection)  # raises if it was not taken here, or has been given back
         try:
-            await super().release(connection)
+            if connection.should_reconnect():
+                await connection.disconnect()
+            self._available_connections.append(connection)
         finally:
-            if id(connection) in self._taken:  # one that failed to connect never was
-                self._taken.remove(id(connection))
-                self._room.release()
+            self._room.release()
 
     async def _enter(self) -> None:
         if not self._room.locked():

@@ -1,11 +1,15 @@
-"""Single commands: a cancellation ends them, a stall of this process does not."""
+"""Single commands: a cancellation ends them, a stall of this process does not, and none takes a connection with it."""
 
 import asyncio
 import time
+from contextlib import suppress
 
 import pytest
+from redis.exceptions import ConnectionError as ConnectionLost
+from redis.exceptions import ResponseError
 
 from discordproxy_ratelimit import connection
+from fakes.eventually import eventually
 
 TURNS = 40
 """Of the event loop; a command to a server on the same machine needs fewer."""
@@ -48,3 +52,40 @@ async def test_a_reply_that_came_while_this_process_stood_still_is_taken(valkey)
         assert await command is None
     finally:
         await client.aclose()
+
+
+async def test_a_cancelled_or_failed_command_takes_no_place_with_it(valkey):
+    """With room for one connection, a lost place would be the end."""
+    client = connection.connect(f"{valkey}?max_connections=1", timeout_s=30)
+    try:
+        for turns in range(TURNS):
+            await cancelled_after(client, turns)
+            assert await client.ping()
+        with pytest.raises(ResponseError):
+            await client.evalsha("0" * 40, 0)
+        waiting = [asyncio.create_task(client.blpop("discordproxy-no-such-list", 20)) for _ in range(3)]
+        await asyncio.sleep(0)
+        for command in waiting:
+            command.cancel()
+        await asyncio.wait(waiting)
+        assert await asyncio.gather(*(client.ping() for _ in range(3))) == [True] * 3
+    finally:
+        await client.aclose()
+
+
+async def test_a_connection_that_the_server_closed_is_opened_anew(valkey):
+    client, other = connection.connect(f"{valkey}?max_connections=1"), connection.connect(valkey)
+
+    async def answers():
+        with suppress(ConnectionLost):  # while nobody knows yet
+            return await client.client_id()
+
+    try:
+        for _ in range(3):
+            number = await client.client_id()
+            assert await other.client_kill_filter(_id=str(number)) == 1
+            await eventually(answers)
+            assert await client.client_id() != number
+    finally:
+        await client.aclose()
+        await other.aclose()
