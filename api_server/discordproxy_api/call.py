@@ -5,10 +5,10 @@ Knows neither gRPC nor HTTP. `sent`, the promise every error carries, is kept he
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
-from discordproxy_api.principal import DEFAULT_APP, Principal
+from discordproxy_api.principal import ANYBODY, DEFAULT_APP, Principal
 
 Sent = Literal["no", "yes", "unknown"]
 
@@ -54,7 +54,7 @@ class Call:
     rpc: str
     request_id: str
     app: str = DEFAULT_APP
-    principal: Principal = field(default_factory=Principal)
+    principal: Principal = ANYBODY
     peer: str = ""
     deed: Deed | None = None
     logged: bool = True

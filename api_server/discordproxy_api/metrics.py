@@ -1,5 +1,8 @@
 """Every number an API worker counts. Adding a metric is one line here; labels have few values, for ever."""
 
+from functools import cache
+from typing import TypeVar
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from discordproxy_api.tally import Tally
@@ -52,13 +55,22 @@ class Metrics:
         return _capped(name, self._templates, MOST_TEMPLATES)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"discordproxy_{name}", text, labels, registry=self.registry)
+        return _remembering(Counter(f"discordproxy_{name}", text, labels, registry=self.registry))
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"discordproxy_{name}", text, labels, registry=self.registry)
+        return _remembering(Gauge(f"discordproxy_{name}", text, labels, registry=self.registry))
 
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
-        return Histogram(f"discordproxy_{name}", text, labels, registry=self.registry, buckets=_SECONDS)
+        return _remembering(Histogram(f"discordproxy_{name}", text, labels, registry=self.registry, buckets=_SECONDS))
+
+
+_Metric = TypeVar("_Metric", Counter, Gauge, Histogram)
+
+
+def _remembering(metric: _Metric) -> _Metric:
+    """Return a metric that finds the series of labels it has seen at once; the library locks and compares texts."""
+    metric.labels = cache(metric.labels)  # type: ignore[method-assign] # of this one only
+    return metric
 
 
 def _capped(name: str, known: set[str], most: int) -> str:

@@ -1,13 +1,14 @@
 """Who calls, as far as the proxy knows, and what it may do. Pure values."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from discordproxy_api.scopes import Scopes
 
 APP_NAME = re.compile(r"[A-Za-z0-9._:@/+-]{1,64}")
 DEFAULT_APP = "default"
+EVERYTHING = Scopes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Principal:
 
     app: str = DEFAULT_APP
     key: str = ""
-    scopes: Scopes = field(default_factory=Scopes)
+    scopes: Scopes = EVERYTHING
     share: float = 1.0
     calls_per_s: float | None = None
     bot: str = ""
@@ -36,3 +37,7 @@ class Principal:
     def __str__(self) -> str:
         """Return the form of texts and logs."""
         return f"{self.app} (key {self.key})" if self.key else self.app
+
+
+ANYBODY = Principal()
+"""A caller that nobody has asked who it is."""

@@ -26,7 +26,8 @@ _BY_WORD = (
 _SIGNED = r"[MNO][\w-]{22,31}\.[\w-]{5,8}\.[\w-]{20,}"  # a bot token: an id in base64, a time, a signature
 _INTERACTION = r"aW50ZXJhY3Rpb246[\w+/=-]+"  # its token: base64 of "interaction:..."
 _WEBHOOK_LENGTH = 60
-_LONG = re.compile(r"[\w+/=.-]{40,}")  # all tokens are longer
+_SHORTEST_TOKEN = 40
+_LONG = re.compile(rf"[\w+/=.-]{{{_SHORTEST_TOKEN},}}")
 _TOKENS = re.compile(rf"{_SIGNED}|{_INTERACTION}|[\w-]{{{_WEBHOOK_LENGTH},}}")
 
 
@@ -48,10 +49,12 @@ class Redaction:
         """Return `text` without secrets."""
         if self._known:
             text = self._known.sub(HIDDEN, text)
-        lower = text.lower()
+        holds = text.lower().__contains__
         for words, pattern, instead in _BY_WORD:
-            if any(word in lower for word in words):
+            if any(map(holds, words)):
                 text = pattern.sub(instead, text)
+        if max(map(len, text.split()), default=0) < _SHORTEST_TOKEN:  # as in most lines, and soon found out
+            return text
         return _LONG.sub(lambda found: _TOKENS.sub(_unless_ordinary, found[0]), text)
 
 
