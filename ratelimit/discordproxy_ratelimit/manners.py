@@ -1,7 +1,6 @@
 """The library's kinds of connections, with what ours do better: they write fast, obey a cancellation, end at once."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
 from typing import Any
 
 from redis.asyncio import SSLConnection
@@ -23,6 +22,29 @@ class _Fast:
         return packed
 
 
+class _Bounded(Patience):
+    """Takes the bound of a connection's next step from the library and keeps it instead."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Any) -> None:
+        super().__init__(connection.socket_timeout)
+        self._connection = connection
+
+    async def __aenter__(self) -> None:
+        await super().__aenter__()
+        self._connection.socket_timeout = None
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._connection.socket_timeout = self.seconds
+        try:
+            await super().__aexit__(kind, error, traceback)
+        except TimeoutError:
+            raise NoAnswer("Redis does not answer in time") from None
+
+
 class _Obedient:
     """Bounds reading and writing by `Patience`.
 
@@ -34,28 +56,15 @@ class _Obedient:
         """Write a command; raises the library's TimeoutError if the server takes nothing."""
         if not self.is_connected:
             await self.connect_check_health(check_health=False)
-        async with _bounded(self):
+        async with _Bounded(self):
             await super().send_packed_command(command, check_health)  # type: ignore[misc] # of the other base
 
     async def read_response(self: Any, *args: Any, timeout: float | None = None, **options: Any) -> Any:
         """Return a reply; raises the library's TimeoutError if none comes."""
         if timeout is not None:
             return await super().read_response(*args, timeout=timeout, **options)  # type: ignore[misc] # of the other base
-        async with _bounded(self):
+        async with _Bounded(self):
             return await super().read_response(*args, **options)  # type: ignore[misc] # of the other base
-
-
-@asynccontextmanager
-async def _bounded(connection: Any) -> AsyncIterator[None]:
-    """Take the bound of the connection's next step from the library and keep it ourselves."""
-    bound, connection.socket_timeout = connection.socket_timeout, None
-    try:
-        async with Patience(bound):
-            yield
-    except TimeoutError:
-        raise NoAnswer("Redis does not answer in time") from None
-    finally:
-        connection.socket_timeout = bound
 
 
 class _Abrupt:

@@ -23,19 +23,19 @@ class Patience:
         TimeoutError: on leaving, when the bound was reached.
     """
 
-    __slots__ = ("_bound", "_chances", "_due", "_loop", "_seconds", "_timer")
+    __slots__ = ("_bound", "_chances", "_due", "_loop", "_timer", "seconds")
 
     def __init__(self, seconds: float | None) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         self._chances = _CHANCES
         self._bound = asyncio.timeout(None)
         self._timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> None:
         await self._bound.__aenter__()
-        if self._seconds is not None:
+        if self.seconds is not None:
             self._loop = asyncio.get_running_loop()
-            self._wait_until(self._loop.time() + self._seconds, self._seconds)
+            self._wait_until(self._loop.time() + self.seconds, self.seconds)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
