@@ -6,6 +6,7 @@ overlay, so a change made through the proxy is seen by the next read.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import orjson
@@ -19,6 +20,9 @@ from discordproxy_gateway.server_time import ask_time, milliseconds
 
 Object = dict[str, Any]
 Add = Callable[[Commands], None]
+
+MOST_HOMES = 10_000
+"""Channels whose guilds are remembered; new threads come for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class CacheReader:
         self.redis = redis
         self._runner = Runner(redis)
         self._shard_count = 1
+        self._homes: dict[int, int] = {}  # guild by channel, last seen; a wrong guess costs one more round trip
 
     @property
     def shard_count(self) -> int:
@@ -136,34 +141,43 @@ class CacheReader:
         return Answer([orjson.loads(value) for value in found.rows[0].values()], found.freshness)
 
     async def channel(self, channel_id: int) -> Answer[Object]:
-        """A channel or active thread of a guild. Two round trips.
+        """A channel or active thread of a guild. Two round trips the first time, then one.
 
         Never complete: direct messages and archived threads are not in the cache, so only Discord can say "no".
         """
         field = str(channel_id)
-        pipeline = self.redis.pipeline(transaction=False)
-        pipeline.hget(self.keys.channel_index, field)
-        pipeline.hget(self.keys.overlay_channel_index, field)
-        guild_id = next(filter(None, await pipeline.execute()), None)
-        if guild_id is None:
+        found = await self._find_channel(channel_id, field)
+        if found is None or found.shard is None:
             return Answer()
-
-        def add(commands: Commands) -> None:
-            for kind in (overlay.CHANNEL, overlay.THREAD):
-                commands.hget(self.keys.part(kind, int(guild_id)), field)
-                commands.hgetall(self.keys.overlay(kind, int(guild_id)))
-
-        found = await self.find(int(guild_id), add)
-        if found.shard is None:
-            return Answer()
-        for place in (0, 2):
+        for place in (2, 4):
             changed = overlay.changes(found.rows[place + 1], found.now_ms)
             if field in changed:
                 return Answer(changed[field], found.shard.freshness(complete=True))
-        stored = found.rows[0] or found.rows[2]
+        stored = found.rows[2] or found.rows[4]
         if stored is None or found.freshness is None:
             return Answer()
         return Answer(orjson.loads(stored), found.freshness)
+
+    async def _find_channel(self, channel_id: int, field: str) -> Found | None:
+        """Look a channel up in the guild where it was the last time; None if it is in no guild now."""
+        guild_id = self._homes.get(channel_id, 0)
+        while True:
+            found = await self.find(guild_id, partial(self._add_channel, guild_id, field))
+            home = int(found.rows[0] or found.rows[1] or 0)
+            if not home:
+                return None
+            if home == guild_id:
+                return found
+            if len(self._homes) >= MOST_HOMES:
+                self._homes.clear()
+            guild_id = self._homes[channel_id] = home
+
+    def _add_channel(self, guild_id: int, field: str, commands: Commands) -> None:
+        commands.hget(self.keys.channel_index, field)
+        commands.hget(self.keys.overlay_channel_index, field)
+        for kind in (overlay.CHANNEL, overlay.THREAD):
+            commands.hget(self.keys.part(kind, guild_id), field)
+            commands.hgetall(self.keys.overlay(kind, guild_id))
 
     async def find(self, guild_id: int, add: Add) -> Found:
         """Run the commands that `add` adds in one atomic step, with what is needed to judge their replies."""

@@ -256,6 +256,19 @@ async def test_own_writes_are_read_at_once(connected, discord, reader, members, 
     assert (await reader.channel(10)).value["name"] == "twice"
 
 
+async def test_a_channel_is_found_in_the_guild_where_it_is_now(connected, reader, redis, keys):
+    other = 2 << 22
+    await redis.copy(keys.meta(GUILD), keys.meta(other))
+    assert (await reader.channel(77)).value is None
+    for guild_id in (GUILD, other, GUILD):  # as if remembered from a guild that it is no longer in
+        await redis.hset(keys.part(CHANNEL, guild_id), "77", orjson.dumps({"guild_id": str(guild_id)}))
+        await redis.hset(keys.channel_index, "77", str(guild_id))
+        for _ in range(2):
+            assert (await reader.channel(77)).value == {"guild_id": str(guild_id)}
+    await redis.hdel(keys.channel_index, "77")
+    assert (await reader.channel(77)).value is None
+
+
 async def test_state_tells_what_operators_ask(connected, redis, keys):
     async def ready() -> bool:
         return (await read_state(redis, keys)).ready
