@@ -320,6 +320,11 @@ async def test_random_writes_are_never_read_stale(connected, discord, reader, me
         await discord.emit("CHANNEL_CREATE", {**channel, "guild_id": EVERYONE})
     roles: dict[int, set[str]] = {7: set(), 8: set(), 9: set()}
 
+    async def created() -> bool:
+        return (await reader.channel(104)).value is not None
+
+    await eventually(created)  # an event from before a write that comes after it would undo it
+
     async def deliver() -> None:
         while (event := await late.get()) is not None:
             for _ in range(chance.randrange(20)):
