@@ -14,12 +14,12 @@ from urllib.parse import quote
 
 import aiohttp
 import discord
-import orjson
 import yarl
 from discord.gateway import DiscordWebSocket, KeepAliveHandler, ReconnectWebSocket
 from discord.http import Route
 
 from discordproxy_gateway.dispatch import Dispatch
+from discordproxy_gateway.inflate import Inflate, UnreadableError
 from discordproxy_gateway.reconnect import End
 from discordproxy_gateway.session import Session
 
@@ -152,6 +152,7 @@ class Socket(DiscordWebSocket):
         opening.socket = self
         self.link = opening.link
         super().__init__(*args, **kwargs)
+        self._inflate = Inflate(self._decompressor)
 
     @property
     def sequence(self) -> int | None:
@@ -170,13 +171,13 @@ class Socket(DiscordWebSocket):
     async def received_message(self, msg: Any, /) -> None:
         """Read one message: an event goes to the link, the rest is discord.py's, and what it must know of a session."""
         self._reading = True
-        text = self._decompressor.decompress(msg) if type(msg) is bytes else msg
-        if text is None:  # the rest of it is still to come
+        come = self._inflate.read(msg)
+        if come is None:  # the rest of it is still to come
             return
-        message = orjson.loads(text)
+        text, message = come
         name = message.get("t")
         if name is None or name in _OF_SESSIONS:
-            await super().received_message(text)
+            await super().received_message(text if isinstance(text, str) else text.decode())
         elif self._keep_alive is not None:
             self._keep_alive.tick()
         if name is not None:
@@ -266,7 +267,7 @@ async def connect(bot: Bot, link: Link, *, shard_id: int, gateway: str, session:
 REFUSALS = (discord.HTTPException, discord.GatewayNotFound, aiohttp.ClientError, OSError, TimeoutError)
 """What a request to Discord raises."""
 
-ENDINGS = (ReconnectWebSocket, discord.ConnectionClosed, *REFUSALS)
+ENDINGS = (ReconnectWebSocket, discord.ConnectionClosed, UnreadableError, *REFUSALS)
 """What connecting and reading raise when a connection ends, or does not come about."""
 
 
@@ -274,6 +275,8 @@ def end_of(error: BaseException, socket: Socket | None) -> End:
     """Say how the connection ended; `socket` is None if none came about."""
     if isinstance(error, discord.ConnectionClosed):
         return End("closed by Discord", error.code)
+    if isinstance(error, UnreadableError):
+        return End(str(error))
     if not isinstance(error, ReconnectWebSocket):
         return End(type(error).__name__)
     if not error.resume:

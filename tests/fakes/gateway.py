@@ -66,6 +66,7 @@ class FakeGateway:
         members: guild id -> members for op 8.
         callback_status: HTTP status of the answer to interaction callbacks.
         identify_answer: close code given instead of READY, None for a good start.
+        compression: what is used whatever is asked for; "" for none at all, None for what is asked for.
         seen: counts of connections, identifies, resumes, refused_resumes, heartbeats, chunk_requests, logins, rest.
         most_at_once: how many sessions were connected at the same time.
     """
@@ -74,6 +75,7 @@ class FakeGateway:
         self.guilds: dict[str, dict[str, Any]] = {}
         self.members: dict[str, list[dict[str, Any]]] = {}
         self.identify_answer: int | None = None
+        self.compression: str | None = None
         self.shards = 1
         self.identifies_left = 1000
         self.max_concurrency = 1
@@ -150,6 +152,16 @@ class FakeGateway:
             socket, session.socket = session.socket, None
             await socket.response.close(code=code)
 
+    async def babble(self, message: bytes) -> None:
+        """Send what is no message."""
+        for session in self.live:
+            await session.socket.send(message)
+
+    async def interfere(self) -> None:
+        """Send bytes that do not belong to the compressed stream."""
+        for session in self.live:
+            await session.socket.response.send_bytes(b"\x00 no part of it \x00\x00\xff\xff")
+
     async def ask_reconnect(self) -> None:
         """Op 7."""
         for session in self.live:
@@ -210,7 +222,8 @@ class FakeGateway:
         self.seen["connections"] += 1
         response = web.WebSocketResponse(max_msg_size=0)
         await response.prepare(request)
-        socket = FakeSocket(response, request.query.get("compress"))
+        compression = request.query.get("compress") if self.compression is None else self.compression
+        socket = FakeSocket(response, compression)
         await socket.send(orjson.dumps({"op": 10, "d": {"heartbeat_interval": round(self._heartbeat_s * 1000)}}))
         session: FakeSession | None = None
         async for message in response:

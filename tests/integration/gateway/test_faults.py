@@ -45,7 +45,21 @@ async def close_1006_like(discord):
     await discord.close(1012)
 
 
-@pytest.mark.parametrize("fault", [abort, op_7, op_9_true, close_4000, close_1006_like])
+async def no_json(discord):
+    await discord.babble(b'{"op":0,"t":"MESSAGE_CREATE","s":')
+
+
+async def no_message(discord):
+    await discord.babble(b'{"t":"MESSAGE_CREATE"}')
+
+
+async def other_bytes(discord):
+    await discord.interfere()
+
+
+@pytest.mark.parametrize(
+    "fault", [abort, op_7, op_9_true, close_4000, close_1006_like, no_json, no_message, other_bytes]
+)
 async def test_a_lost_connection_loses_and_doubles_nothing(start, discord, streamed, fault):
     start()
     await discord.until(lambda: discord.live)
@@ -59,6 +73,20 @@ async def test_a_lost_connection_loses_and_doubles_nothing(start, discord, strea
     await eventually(all_there)
     assert await streamed() == list(range(1, 2 * EVENTS + 1))
     assert discord.seen["identifies"] == 1
+
+
+@pytest.mark.parametrize("compression", ["", "zlib-stream", "zstd-stream"])
+async def test_events_are_read_however_they_are_compressed(start, discord, streamed, compression):
+    discord.compression = compression  # whatever was asked for
+    start()
+    await discord.until(lambda: discord.live)
+    await flood(discord, 1, EVENTS)
+
+    async def all_there() -> bool:
+        return await streamed() == list(range(1, EVENTS + 1))
+
+    await eventually(all_there)
+    assert discord.seen["connections"] == 1
 
 
 @pytest.mark.parametrize("code", [4007, 4009])

@@ -1,0 +1,71 @@
+"""From what came over the websocket to a message: decompressed in the way it was compressed, then read. Pure."""
+
+import zlib
+from typing import Any, Protocol
+
+import orjson
+
+_DISPATCH = 0
+_ZLIB = b"\x78"
+_FLUSHED = b"\x00\x00\xff\xff"
+
+
+class UnreadableError(Exception):
+    """A message is no JSON object, or not compressed as the stream before it: the connection is of no use any more."""
+
+
+class Decompressor(Protocol):
+    """One compressed stream."""
+
+    def decompress(self, data: bytes, /) -> str | bytes | None:
+        """Return the message that ends with `data`; None when there is more to come."""
+
+
+class Zlib:
+    """A zlib-stream: each message ends with a flush (Discord: gateway, transport compression)."""
+
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj()
+        self._parts = b""
+
+    def decompress(self, data: bytes, /) -> bytes | None:
+        """Return the message that ends with `data`; None when there is more to come."""
+        self._parts += data
+        if not data.endswith(_FLUSHED):
+            return None
+        parts, self._parts = self._parts, b""
+        return self._stream.decompress(parts)
+
+
+class Inflate:
+    """Reads a stream in the way its first bytes show: a gateway may know zlib only, although zstd was asked for.
+
+    Args:
+        asked: for what was asked for.
+    """
+
+    def __init__(self, asked: Decompressor) -> None:
+        self._asked = asked
+        self._chosen: Decompressor | None = None
+
+    def read(self, data: bytes | str) -> tuple[str | bytes, dict[str, Any]] | None:
+        """Return a message as text and as object; None when the rest of it is still to come.
+
+        Raises:
+            UnreadableError: it is no JSON object with all that a message has.
+        """
+        try:
+            text = self._decompress(data) if type(data) is bytes else data
+            if text is None:
+                return None
+            message = orjson.loads(text)
+            if message["op"] == _DISPATCH:
+                message["t"], message["s"], message["d"]
+        except Exception as error:  # noqa: BLE001 - each compression has an exception of its own
+            raise UnreadableError(f"unreadable message ({type(error).__name__})") from None
+        return text, message
+
+    def _decompress(self, data: bytes) -> str | bytes | None:
+        if self._chosen is None:
+            self._chosen = Zlib() if data.startswith(_ZLIB) else self._asked
+        return self._chosen.decompress(data)
