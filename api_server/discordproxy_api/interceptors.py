@@ -22,7 +22,6 @@ from grpc.aio import AbortError, ServerInterceptor
 
 from discordproxy_api import errors
 from discordproxy_api.access import audit
-from discordproxy_api.beginnings import Beginnings
 from discordproxy_api.call import CURRENT, Call
 from discordproxy_api.drain import Drain
 from discordproxy_api.error_details import render
@@ -110,7 +109,6 @@ class AccessLog(Layer):
         """Serve one call; see `Layer.around`."""
         call = CURRENT.get()
         loop = asyncio.get_running_loop()
-        began = loop.time()
         self._metrics.calls_in_progress.inc()
         self._metrics.tally.in_progress += 1
         status, refused = StatusCode.OK, None
@@ -133,7 +131,7 @@ class AccessLog(Layer):
         finally:
             self._metrics.calls_in_progress.dec()
             self._metrics.tally.in_progress -= 1
-            took_s, reason = loop.time() - began, refused.reason if refused else ""
+            took_s, reason = loop.time() - call.came_at, refused.reason if refused else ""
             self._count(call, status, took_s)
             ours = kind.method.startswith(SERVICE)
             if ours and not kind.streams:
@@ -165,8 +163,6 @@ class AccessLog(Layer):
 class Admission(Layer):
     """Bounds how many calls are served at once; a waiting call costs memory. Refuses what comes after the drain began.
 
-    Calls begin in turn, connection by connection.
-
     Args:
         most: calls in total.
         most_per_app: calls of one application, so that a single one cannot use up the total.
@@ -180,7 +176,6 @@ class Admission(Layer):
         self._drain = drain
         self._most = {False: most, True: most_streams}
         self._most_per_app = {False: most_per_app, True: most_streams_per_app}
-        self._beginnings = Beginnings()
         self._total: Counter[bool] = Counter()
         self._apps: Counter[tuple[bool, str]] = Counter()
 
@@ -204,7 +199,6 @@ class Admission(Layer):
         try:
             with self._drain.serving():
                 try:
-                    await self._beginnings.turn(call.peer)
                     yield
                 finally:
                     await self._drain.may_answer()
@@ -250,12 +244,13 @@ async def _nothing() -> AsyncIterator[None]:
 def _call(kind: Kind, context: Any) -> Call:
     metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
     request_id, app = metadata.get("x-request-id", ""), metadata.get("x-discordproxy-app", "")
-    remaining = context.time_remaining()
+    now, remaining = asyncio.get_running_loop().time(), context.time_remaining()
     return Call(
         rpc=kind.method.rpartition("/")[2],
         request_id=request_id if _SANE.fullmatch(request_id) else secrets.token_hex(8),
         app=app if _SANE.fullmatch(app) else DEFAULT_APP,
-        deadline_at=float("inf") if remaining is None else asyncio.get_running_loop().time() + remaining,
+        came_at=now,
+        deadline_at=float("inf") if remaining is None else now + remaining,
     )
 
 

@@ -204,23 +204,25 @@ class _Patience:
         self._loop = asyncio.get_running_loop()
         self._may_be_slow = may_be_slow
         self._extensions = 0
+        self._looked = False
         self.limit = asyncio.timeout(longest_s)
         self.is_slow = False
-        self._wait()
+        self._wait(PROMPT_S)
 
     def end(self) -> None:
         """The request is here, or never will be."""
         self._timer.cancel()
 
-    def _wait(self) -> None:
-        self._due = self._loop.time() + PROMPT_S
+    def _wait(self, seconds: float) -> None:
+        self._due = self._loop.time() + seconds
         self._timer = self._loop.call_at(self._due, self._over)
 
     def _over(self) -> None:
-        late = self._loop.time() - self._due > _LATE_S  # then the request may be here and not have been looked at
-        if late and self._extensions < _MOST_EXTENSIONS:
+        late = self._loop.time() - self._due > _LATE_S  # then the request may be here and not have been looked at,
+        if (late or not self._looked) and self._extensions < _MOST_EXTENSIONS:  # as the loop sees to timers first
             self._extensions += 1
-            self._wait()
+            self._looked = not late
+            self._wait(PROMPT_S if late else _LATE_S)
             return
         self.is_slow = self._may_be_slow()
         if not self.is_slow:

@@ -190,7 +190,7 @@ async def test_slow_senders_do_not_keep_others_out(monkeypatch):
 
 async def test_a_request_that_never_arrives_is_given_up(monkeypatch):
     monkeypatch.setattr(module, "PROMPT_S", 0.01)
-    gate = Gate(receive_timeout_s=0.01)
+    gate = Gate(receive_timeout_s=0.1)
     with pytest.raises(ApiError, match="did not arrive"):
         await gate.hold(1, asyncio.Event(), read=asyncio.Event().wait)
 
