@@ -1,5 +1,8 @@
 """What an honest caller notices of hostile ones beside it, and what they cost the worker. It is no test.
 
+"control" is the p99 while the same attack goes to another server: then the machine's processors and the attacker's own
+work are all there is to notice. "worker" is how long the worker's event loop ran during a call, for whomever.
+
 PYTHONPATH=tests .venv/bin/python tests/bench/bench_hostile.py [--requests 10000] [--connections 5000] [--seed 1]
 """
 
@@ -13,7 +16,7 @@ from pathlib import Path
 from discordproxy_ratelimit import embedded
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.ports import free_port
-from hostile.siege import Scale, Siege, report, victim
+from hostile.siege import Scale, Siege, decoy, report, victim
 
 
 @contextlib.contextmanager
@@ -41,8 +44,8 @@ async def main(scale: Scale, seed: int) -> None:
                 "XDG_RUNTIME_DIR": name,
                 "HOME": name,
             }
-            async with victim(settings, discord, Path(name)) as worker:
-                siege = Siege(worker, scale, seed=seed)
+            async with victim(settings, discord, Path(name)) as worker, decoy(Path(name)) as port:
+                siege = Siege(worker, scale, seed=seed, decoy_port=port)
                 try:
                     await siege.run()
                 finally:

@@ -17,6 +17,7 @@ from discordproxy.discord_api_pb2 import SendChannelMessageRequest
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
 from discordproxy_sandbox.population import add_guilds
 from discordproxy_sandbox.sandbox import Sandbox
+from fakes.ports import free_port
 from fakes.process import Process
 
 POST = "POST /channels/{channel_id}/messages"
@@ -37,19 +38,29 @@ class Scale:
 
 @dataclass
 class Phase:
-    """What an honest caller and the worker's memory went through; `failed` by status."""
+    """What an honest caller and the worker's memory went through.
+
+    Attributes:
+        took_s: how long each call took.
+        worked_s: how long the worker's event loop ran meanwhile, for anybody.
+        failed: by status.
+        control: the same attack on another server.
+    """
 
     name: str
     took_s: list[float] = field(default_factory=list)
+    worked_s: list[float] = field(default_factory=list)
     failed: Counter[str] = field(default_factory=Counter)
     rss_mib: int = 0
     descriptors: int = 0
     notes: str = ""
+    control: "Phase | None" = None
 
-    def percentile(self, share: float) -> float:
-        """Return how long this share of the calls took at most, in milliseconds."""
-        ordered = sorted(self.took_s)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000 if ordered else float("nan")
+
+def percentile(seconds: list[float], share: float) -> float:
+    """Return what this share of them does not exceed, in milliseconds."""
+    ordered = sorted(seconds)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000 if ordered else float("nan")
 
 
 @dataclass(frozen=True)
@@ -65,6 +76,11 @@ class Victim:
         """Memory in use."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) // 1024
+
+    @property
+    def worked_s(self) -> float:
+        """How long the event loop has been running on a processor."""
+        return int(Path(f"/proc/{self.process.pid}/schedstat").read_text().split()[0]) / 1e9
 
     @property
     def descriptors(self) -> int:
@@ -85,12 +101,26 @@ async def victim(settings: Mapping[str, str], discord: Sandbox, folder: Path) ->
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-class Siege:
-    """Attacks one after the other; `phases` holds what was seen."""
+@contextlib.asynccontextmanager
+async def decoy(folder: Path) -> AsyncIterator[int]:
+    """Run another server for the length of the block and yield its port."""
+    port = free_port()
+    environment = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    async with Process.module("hostile.decoy", str(port), env=environment, cwd=folder) as process:
+        await process.line("serves", within_s=60)
+        yield port
 
-    def __init__(self, worker: Victim, scale: Scale, *, seed: int) -> None:
+
+class Siege:
+    """Attacks one after the other; `phases` holds what was seen.
+
+    Args:
+        decoy_port: of a server that suffers every attack first, for comparison.
+    """
+
+    def __init__(self, worker: Victim, scale: Scale, *, seed: int, decoy_port: int = 0) -> None:
         self.phases: list[Phase] = []
-        self._worker, self._scale = worker, scale
+        self._worker, self._scale, self._decoy_port = worker, scale, decoy_port
         self._rng = random.Random(seed)
         worker.discord.limits.set(POST, None)
         (guild,) = add_guilds(worker.discord.world, 1, channels=40)
@@ -105,8 +135,8 @@ class Siege:
         scale = self._scale
         honest = asyncio.create_task(self._honest())
         try:
-            await self._during("warming up", self._quiet)
-            await self._during("quiet", self._quiet)
+            for name in ("warming up", "quiet"):
+                self.phases.append(await self._during(name, self._quiet))
             for name, kind, count, hold_s in (
                 (f"{scale.requests} fuzzed requests", "fuzz", scale.requests, 0),
                 ("HTTP/2 oddities", "oddities", scale.oddities, scale.patience_s),
@@ -115,20 +145,25 @@ class Siege:
                 (f"{scale.slow} connections of slow readers", "slow_readers", scale.slow, scale.quiet_s),
                 (f"{scale.connections} idle connections", "idle", scale.connections, scale.quiet_s),
             ):
-                await self._during(name, partial(self._attack, kind, count, hold_s))
-            await self._during("quiet again", self._quiet)
+                control = None
+                if self._decoy_port:
+                    control = await self._during("", partial(self._attack, self._decoy_port, kind, count, hold_s))
+                phase = await self._during(name, partial(self._attack, self._worker.port, kind, count, hold_s))
+                phase.control = control
+                self.phases.append(phase)
+            self.phases.append(await self._during("quiet again", self._quiet))
         finally:
             honest.cancel()
             await asyncio.gather(honest, return_exceptions=True)
 
-    async def _during(self, name: str, attack: Callable[[], Awaitable[object]]) -> None:
+    async def _during(self, name: str, attack: Callable[[], Awaitable[object]]) -> Phase:
         self._phase = phase = Phase(name)
-        self.phases.append(phase)
         watching = asyncio.create_task(self._watch(phase))
         try:
             phase.notes = str(await attack() or "")
         finally:
             watching.cancel()
+        return phase
 
     async def _watch(self, phase: Phase) -> None:
         while True:
@@ -144,11 +179,12 @@ class Siege:
 
     async def _caller(self, stub: DiscordApiStub, number: int) -> None:
         for turn in range(10**9):
-            phase, began = self._phase, time.perf_counter()
+            phase, began, worked_s = self._phase, time.perf_counter(), self._worker.worked_s
             channel = self._channels[(turn * 4 + number) % len(self._channels)]
             try:
                 await stub.SendChannelMessage(SendChannelMessageRequest(channel_id=channel, content="x"), timeout=60)
                 phase.took_s.append(time.perf_counter() - began)
+                phase.worked_s.append(self._worker.worked_s - worked_s)
             except grpc.aio.AioRpcError as error:
                 phase.failed[error.code().name] += 1
             await asyncio.sleep(0.02)
@@ -156,8 +192,8 @@ class Siege:
     async def _quiet(self) -> None:
         await asyncio.sleep(self._scale.quiet_s)
 
-    async def _attack(self, kind: str, count: int, hold_s: float) -> str:
-        words = (kind, self._worker.port, count, hold_s, self._guild, self._rng.random())
+    async def _attack(self, port: int, kind: str, count: int, hold_s: float) -> str:
+        words = (kind, port, count, hold_s, self._guild, self._rng.random())
         environment = {"PYTHONPATH": str(Path(__file__).parents[1])}
         attacker = Process.module("hostile.attack", *map(str, words), env=environment, cwd=Path.cwd())
         async with attacker as process:
@@ -167,10 +203,14 @@ class Siege:
 
 def report(phases: list[Phase]) -> str:
     """Return the table a person reads."""
-    lines = [f"{'':36}{'calls':>7}{'p50 ms':>9}{'p99 ms':>9}{'RSS MiB':>9}{'files':>7}  failed; notes"]
-    lines += [
-        f"{phase.name:36}{len(phase.took_s):>7}{phase.percentile(0.5):>9.1f}{phase.percentile(0.99):>9.1f}"
-        f"{phase.rss_mib:>9}{phase.descriptors:>7}  {dict(phase.failed) or ''} {phase.notes}"
-        for phase in phases
-    ]
+    columns = "".join(f"{name:>9}" for name in ("calls", "p50 ms", "p99 ms", "control", "worker", "RSS MiB", "files"))
+    lines = [f"{'':36}{columns}  failed; notes"]
+    for phase in phases:
+        control = percentile(phase.control.took_s, 0.99) if phase.control else float("nan")
+        figures = (percentile(phase.took_s, 0.5), percentile(phase.took_s, 0.99), control)
+        lines.append(
+            f"{phase.name:36}{len(phase.took_s):>9}"
+            + "".join(f"{figure:>9.1f}" for figure in (*figures, percentile(phase.worked_s, 0.99)))
+            + f"{phase.rss_mib:>9}{phase.descriptors:>9}  {dict(phase.failed) or ''} {phase.notes}"
+        )
     return "\n".join(lines)
