@@ -30,6 +30,7 @@ class Control:
     def __init__(
         self, world: World, people: People, limits: LimitBook, faults: Faults, ledger: Ledger, gateway: Gateway
     ) -> None:
+        self._world = world
         self._ledger = ledger
         self._gateway = gateway
         self._actions: dict[str, dict[str, Action]] = {
@@ -44,7 +45,7 @@ class Control:
             "world": {
                 "forbid": world.forbid,
                 "allow": world.allow,
-                "add_guilds": lambda **size: add_guilds(world, **size),
+                "add_guilds": self._add_guilds,
                 "remove_guild": world.remove_guild,
                 "add_user": people.add,
                 "add_emoji": people.add_emoji,
@@ -74,13 +75,19 @@ class Control:
         for topic, actions in self._actions.items():
             app.router.add_post(f"/_sandbox/{topic}", _acting(actions))
 
+    def _add_guilds(self, guilds: int, members: int = 0, channels: int = 5) -> list[str]:
+        ids = add_guilds(self._world, guilds, members, channels)
+        for guild_id in ids:
+            self._gateway.announce(guild_id)
+        return ids
+
     async def _get_ledger(self, http: web.Request) -> web.Response:
         since = int(http.query.get("since", 0))
         records = [record.as_json() for record in self._ledger.records if record.number > since]
         return _json({"records": records, "stored": [asdict(one) for one in self._ledger.stored]})
 
     async def _get_stats(self, _http: web.Request) -> web.Response:
-        return _json({"rest": self._ledger.stats(), "gateway": asdict(self._gateway.stats)})
+        return _json({"rest": self._ledger.stats(), "gateway": self._gateway.stats})
 
 
 def _acting(actions: dict[str, Action]) -> _Handler:

@@ -168,15 +168,22 @@ class Gateway:
 
     def set_available(self, guild_id: str, *, available: bool) -> None:
         """Begin or end an outage of a guild."""
+        self.world.guild(guild_id).unavailable = not available
+        if available:
+            self.announce(guild_id)
+            return
+        for session in self._sessions_of(guild_id):
+            session.append("GUILD_DELETE", {"id": guild_id, "unavailable": True})
+
+    def announce(self, guild_id: str) -> None:
+        """Tell that the bot is in a guild: it has just been added, or an outage is over."""
         guild = self.world.guild(guild_id)
-        guild.unavailable = not available
-        for session in self.sessions.values():
-            if shard_of(guild_id, session.shard[1]) != session.shard[0] or not session.intents & 1:
-                continue
-            if available:
-                session.append("GUILD_CREATE", guild_create(self.world, guild, session.intents))
-            else:
-                session.append("GUILD_DELETE", {"id": guild_id, "unavailable": True})
+        for session in self._sessions_of(guild_id):
+            session.append("GUILD_CREATE", guild_create(self.world, guild, session.intents))
+
+    def _sessions_of(self, guild_id: str) -> list[Session]:
+        sessions = self.sessions.values()
+        return [one for one in sessions if shard_of(guild_id, one.shard[1]) == one.shard[0] and one.intents & 1]
 
     async def ask_to_reconnect(self) -> None:
         """Send op 7 on every connection."""

@@ -150,12 +150,18 @@ def _nonce(value: Any, path: str, unknown: Unknown) -> Json:
     return snowflake(value, path, unknown) if isinstance(value, int) else text(25)(value, path, unknown)
 
 
+def _hours(value: Any, path: str, unknown: Unknown) -> Json:
+    """Check how long a poll is open; discord.py sends 1.0 for an hour, and Discord takes it."""
+    whole = int(value) if isinstance(value, float) and value.is_integer() else value
+    return integer(1, 768)(whole, path, unknown)
+
+
 _MEDIUM = form({"text": text(300), "emoji": _EMOJI})
 _POLL = form(
     {
         "question": _MEDIUM,
         "answers": items(form({"answer_id": integer(1), "poll_media": _MEDIUM}, required=("poll_media",)), 10, 1),
-        "duration": integer(1, 768),
+        "duration": _hours,
         "allow_multiselect": boolean,
         "layout_type": one_of((1,)),
     },

@@ -1,12 +1,13 @@
 """All routes the other modules don't serve: recognised, authorised, limited, and answered plausibly.
 
-A read of a collection is empty, anything else gives back what was sent with an id, so that a caller can follow its own
-request. Nothing is stored.
+A read of several things finds none; anything else gives back what was sent with an id, so that a caller can follow its
+own request. Nothing is stored.
 """
 
 from typing import Any
 
 from discordproxy_sandbox.exchange import Answer, ApiRequest, Auth, Handler, Route, Routes
+from discordproxy_sandbox.resources.empty import empty
 from discordproxy_sandbox.validation import anything
 
 # Methods and path; a status is named where it is neither 204 for DELETE nor 200 for the others.
@@ -43,7 +44,6 @@ DELETE /guilds/{guild_id}/integrations/{integration_id}
 GET /guilds/{guild_id}/messages/search
 GET /guilds/{guild_id}/new-member-welcome
 GET PUT /guilds/{guild_id}/onboarding
-GET /guilds/{guild_id}/preview
 GET POST /guilds/{guild_id}/prune
 GET /guilds/{guild_id}/regions
 GET /guilds/{guild_id}/requests
@@ -63,7 +63,6 @@ PATCH:204 /guilds/{guild_id}/voice-states/@me
 PATCH:204 /guilds/{guild_id}/voice-states/{user_id}
 GET PATCH /guilds/{guild_id}/welcome-screen
 GET PATCH /guilds/{guild_id}/widget
-GET /guilds/{guild_id}/widget.json
 GET /guilds/{guild_id}/widget.png
 GET /guilds/templates/{code}
 GET PUT:204 /invites/{code}/target-users
@@ -104,7 +103,6 @@ POST:204 /webhooks/{webhook_id}/{webhook_token}/github
 POST /webhooks/{webhook_id}/{webhook_token}/slack
 """
 _PUBLIC = (
-    "/guilds/{guild_id}/widget.json",
     "/guilds/{guild_id}/widget.png",
     "/guilds/templates/{code}",
     "/oauth2/keys",
@@ -134,7 +132,7 @@ def _read(request: ApiRequest) -> Any:
         return Answer(content=b"user_id\n", content_type="text/csv")
     if last.startswith("{"):
         return {"id": request[last.strip("{}")], **request.params}
-    return []
+    return empty(request)
 
 
 def _written(status: int) -> Handler:

@@ -21,6 +21,21 @@ def get(request: ApiRequest) -> Json:
     return answer
 
 
+def preview(request: ApiRequest) -> Json:
+    """Return what everybody may know of a guild."""
+    guild = request.world.guild(request["guild_id"])
+    whole = document(guild)
+    counts = {"approximate_member_count": len(guild.members), "approximate_presence_count": 1}
+    return {key: whole.get(key) for key in _PREVIEW} | counts
+
+
+def widget(request: ApiRequest) -> Json:
+    """Return what a web page shows of a guild; nobody is online."""
+    guild = request.world.guild(request["guild_id"])
+    about = {"id": guild.id, "name": guild.data["name"], "instant_invite": None}
+    return about | {"channels": [], "members": [], "presence_count": 0}
+
+
 def edit(request: ApiRequest) -> Json:
     """Change a guild."""
     guild = request.world.guild(request["guild_id"])
@@ -40,6 +55,8 @@ def emojis(request: ApiRequest) -> list[Json]:
 
 
 _GUILD = "/guilds/{guild_id}"
+_PICTURES = ("icon", "home_header", "splash", "discovery_splash")
+_PREVIEW = ("id", "name", "description", *_PICTURES, "features", "emojis", "stickers")
 _ID_OR_NULL = (
     "afk_channel_id",
     "system_channel_id",
@@ -73,4 +90,6 @@ ROUTES: Routes = {
     f"PATCH {_GUILD}": Route(edit, _FORM),
     f"GET {_GUILD}/channels": Route(channels),
     f"GET {_GUILD}/emojis": Route(emojis),
+    f"GET {_GUILD}/preview": Route(preview),
+    f"GET {_GUILD}/widget.json": Route(widget, auth="path"),
 }

@@ -13,6 +13,7 @@ _FIRST_RESPONSE_S = 3.0
 _TOKEN_S = 900.0
 _MESSAGE, _DEFERRED, _DEFERRED_UPDATE, _UPDATE = 4, 5, 6, 7
 _COMPONENT = 3
+_KINDS = (2, _COMPONENT, 5)
 _LOADING = 1 << 7
 _EPHEMERAL = 1 << 6
 _WITHOUT_MESSAGE = (1, 8, 9, 10, 12)
@@ -21,7 +22,13 @@ _WITHOUT_MESSAGE = (1, 8, 9, 10, 12)
 def interact(
     world: World, channel_id: str, user_id: str, kind: int = 2, data: Json | None = None, **more: Json
 ) -> Json:
-    """Let a user use a command (2), component (3) or modal (5); returns what INTERACTION_CREATE tells the bot."""
+    """Let a user use a command (2), component (3) or modal (5); returns what INTERACTION_CREATE tells the bot.
+
+    Raises:
+        ValueError: `kind` is none of these.
+    """
+    if kind not in _KINDS:
+        raise ValueError(f"kind is {kind!r}; use 2 for a command, 3 for a component, 5 for a modal")
     channel = world.channel(channel_id)
     interaction_id = world.new_id()
     token = f"interaction:{interaction_id}:{secrets.token_urlsafe(60)}"  # as Discord makes them

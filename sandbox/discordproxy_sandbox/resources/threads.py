@@ -100,8 +100,13 @@ def _thread(request: ApiRequest) -> Channel:
 
 
 def members(request: ApiRequest) -> list[Json]:
-    """Return the members of a thread."""
-    return list(_thread(request).thread_members.values())
+    """Return the members of a thread: all of them, or in pages by id when they come with their memberships."""
+    thread = _thread(request)
+    if not request.flag("with_member"):
+        return list(thread.thread_members.values())
+    limit, after = request.number("limit", 100, 1, 100), request.snowflake("after") or 0
+    ids = [one for one in sorted(thread.thread_members, key=int) if int(one) > after]
+    return [_in_guild(request, thread, one) for one in ids[:limit]]
 
 
 def member(request: ApiRequest) -> Json:
@@ -109,7 +114,11 @@ def member(request: ApiRequest) -> Json:
     found = _thread(request).thread_members.get(request["user_id"])
     if found is None:
         raise discord_error(10007)
-    return found
+    return _in_guild(request, _thread(request), request["user_id"]) if request.flag("with_member") else found
+
+
+def _in_guild(request: ApiRequest, thread: Channel, user_id: str) -> Json:
+    return thread.thread_members[user_id] | {"member": request.world.member(thread.guild_id, user_id)}
 
 
 def join(request: ApiRequest) -> None:

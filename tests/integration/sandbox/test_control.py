@@ -50,7 +50,19 @@ async def test_people_and_gateway_from_another_process(discord, http):
     await gateway.until_op(7)
     await control(discord, http, "gateway", do="drop")
     assert await gateway.until_closed() == 1006
+    async with http.get(f"{discord.url}/_sandbox/stats") as response:
+        assert (await response.json())["gateway"]["closes"] == dict(discord.gateway.stats.closes) != {}
     assert status == 200
+
+
+async def test_the_bot_is_told_of_guilds_it_is_added_to(discord, http):
+    gateway = await RawGateway.connect(http, discord.gateway_url)
+    await gateway.identify(intents=1)
+    await gateway.until("GUILD_CREATE")
+    _, answer = await control(discord, http, "world", do="add_guilds", guilds=2, members=30, channels=3)
+    told = [await gateway.until("GUILD_CREATE") for _ in range(2)]
+    assert [guild["id"] for guild in told] == answer["result"]
+    assert (told[0]["member_count"], len(told[0]["channels"])) == (31, 3)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +75,7 @@ async def test_people_and_gateway_from_another_process(discord, http):
         ("faults", {"do": "add", "kind": "status", "path": "["}),
         ("limits", {"do": "set", "route": "GET /gateway", "limit": 1, "window_s": 1, "kind": "square"}),
         ("world", {"do": "join", "guild_id": "1", "user_id": "1"}),
+        ("world", {"do": "interact", "channel_id": CHANNEL_ID, "user_id": USER_ID, "kind": "button"}),
     ],
 )
 async def test_mistakes_are_explained(discord, http, topic, arguments):

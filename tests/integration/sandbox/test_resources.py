@@ -10,6 +10,7 @@ import pytest
 
 from discordproxy_sandbox.limit_book import LimitBook
 from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID, ROLE_ID, THREAD_ID, USER_ID, nth
+from discordproxy_sandbox.resources import generic
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.discord_spec import FOLDER, openapi, routes
 
@@ -93,6 +94,8 @@ async def call(http):
 
 
 M = "/channels/{channel_id}/messages"
+ONE_THING = ("@me", "userinfo", "permissions", "job-status", "target-users", "widget.png")
+"""Ends of generic routes that read no list; no promise is made about what they answer."""
 
 
 def upload(payload: dict, *files: tuple[str, bytes]) -> dict[str, aiohttp.FormData]:
@@ -259,6 +262,36 @@ async def test_threads_and_forum_posts(call):
     assert len((await call(f"GET {threads}/archived/private", CHANNEL_ID))["threads"]) == 1
     await call("GET /channels/{channel_id}/users/@me/threads/archived/private", CHANNEL_ID)
     await call("DELETE /channels/{channel_id}", post["id"])
+
+
+async def test_members_of_a_thread_come_in_pages(call):
+    path = "/channels/{channel_id}/thread-members"
+    for user_id in (USER_ID, GRACE):
+        await call(f"PUT {path}/{{user_id}}", THREAD_ID, user_id)
+    everybody = await call(f"GET {path}", THREAD_ID, query="?with_member=true")
+    ids = [one["user_id"] for one in everybody]
+    assert {USER_ID, GRACE} <= set(ids)
+    assert everybody[-1]["member"]["user"]["id"] == ids[-1]
+    page = await call(f"GET {path}", THREAD_ID, query=f"?with_member=true&limit=1&after={ids[0]}")
+    assert [one["user_id"] for one in page] == ids[1:2]
+    assert await call(f"GET {path}", THREAD_ID, query=f"?with_member=true&after={ids[-1]}") == []
+
+
+async def test_a_poll_may_last_a_whole_number_with_a_point(call):
+    poll = {"question": {"text": "?"}, "answers": [{"poll_media": {"text": "a"}}], "duration": 1.0}
+    assert (await call(f"POST {M}", CHANNEL_ID, body={"poll": poll}))["poll"]
+
+
+async def test_a_read_of_several_things_finds_none_in_the_form_discord_gives_it(call):
+    for route, how in generic.ROUTES.items():
+        method, template = route.split(" ")
+        if method == "GET" and template.rsplit("/", 1)[1] not in ONE_THING and template[-1] != "}":
+            params = [GUILD_ID if part == "{guild_id}" else "5" for part in template.split("/") if part[:1] == "{"]
+            if how.auth != "bearer":
+                await call(route, *params)
+    preview = await call("GET /guilds/{guild_id}/preview", GUILD_ID)
+    assert preview["id"] == GUILD_ID
+    await call("GET /guilds/{guild_id}/widget.json", GUILD_ID, token=False)
 
 
 async def test_invites(call):

@@ -1,0 +1,56 @@
+"""What Discord answers to a read of several things when there are none: most lists are wrapped, few come as [].
+
+Keys that are also parameters of the path are filled from there.
+"""
+
+from copy import deepcopy
+
+from discordproxy_sandbox.errors import Json
+from discordproxy_sandbox.exchange import ApiRequest
+
+_GUILD = "/guilds/{guild_id}"
+_NOTHING_FOUND: Json = {"total_results": 0, "threads": [], "members": [], "has_more": False}
+_AUDIT_LOG = (
+    "application_commands",
+    "audit_log_entries",
+    "auto_moderation_rules",
+    "guild_scheduled_events",
+    "integrations",
+    "threads",
+    "users",
+    "webhooks",
+)
+_WRAPPED: dict[str, Json] = {
+    "/applications/{application_id}/emojis": {"items": []},
+    "/channels/{channel_id}/threads/search": _NOTHING_FOUND,
+    f"{_GUILD}/audit-logs": {key: [] for key in _AUDIT_LOG},
+    f"{_GUILD}/messages/search": {"messages": [], "doing_deep_historical_index": False, "total_results": 0},
+    f"{_GUILD}/new-member-welcome": {
+        "guild_id": "",
+        "enabled": False,
+        "new_member_actions": [],
+        "resource_channels": [],
+    },
+    f"{_GUILD}/onboarding": {"guild_id": "", "prompts": [], "default_channel_ids": [], "enabled": False, "mode": 0},
+    f"{_GUILD}/prune": {"pruned": 0},
+    f"{_GUILD}/requests": {"guild_join_requests": [], "total": 0, "limit": 100},
+    f"{_GUILD}/scheduled-events/{{guild_scheduled_event_id}}/users/counts": {
+        "guild_scheduled_event_count": 0,
+        "guild_scheduled_event_exception_counts": {},
+    },
+    f"{_GUILD}/soundboard-sounds": {"items": []},
+    f"{_GUILD}/vanity-url": {"code": None, "uses": 0},
+    f"{_GUILD}/welcome-screen": {"description": None, "welcome_channels": []},
+    f"{_GUILD}/widget": {"enabled": False, "channel_id": None},
+    "/oauth2/keys": {"keys": []},
+    "/sticker-packs": {"sticker_packs": []},
+    "/users/@me/applications/{application_id}/role-connection": {},
+}
+
+
+def empty(request: ApiRequest) -> Json | list[Json]:
+    """Return the answer of a world in which there is none of what was asked for."""
+    wrapped = _WRAPPED.get(request.template)
+    if wrapped is None:
+        return []
+    return deepcopy(wrapped) | {key: value for key, value in request.params.items() if key in wrapped}
