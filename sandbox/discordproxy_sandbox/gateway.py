@@ -10,7 +10,7 @@ from typing import Protocol
 from discordproxy_sandbox.access import Access
 from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.gateway_payloads import guild_create, ready
-from discordproxy_sandbox.intents import PRIVILEGED
+from discordproxy_sandbox.intents import PRIVILEGED, application_flags
 from discordproxy_sandbox.limits import FixedWindow
 from discordproxy_sandbox.session import Session, shard_of
 from discordproxy_sandbox.world import Event, World
@@ -96,6 +96,7 @@ class Gateway:
         self._identifies_left = self.config.identify_total
         self._identifies_reset = 0.0
         self._member_lists: dict[str, FixedWindow] = {}
+        world.application_flags = application_flags(self.config.privileged)
         world.listeners.append(self.dispatch)
 
     def dispatch(self, event: Event) -> None:

@@ -25,7 +25,7 @@ def ready(world: World, session: Session, resume_url: str) -> Json:
         "session_id": session.id,
         "resume_gateway_url": resume_url,
         "shard": [number, count],
-        "application": {"id": world.bot_id, "flags": 0},
+        "application": {"id": world.bot_id, "flags": world.application_flags},
         "private_channels": [],
         "relationships": [],
         "presences": [],

@@ -31,9 +31,15 @@ MEMBERS = 1 << 1
 PRESENCES = 1 << 8
 CONTENT = 1 << 15
 PRIVILEGED = MEMBERS | PRESENCES | CONTENT
+_LIMITED_FLAGS = {PRESENCES: 1 << 13, MEMBERS: 1 << 15, CONTENT: 1 << 19}  # of applications in less than 100 guilds
 KNOWN = sum(1 << bit for bit in (*range(17), 20, 21, 24, 25))
 _CONTENT_EVENTS = ("MESSAGE_CREATE", "MESSAGE_UPDATE")
 _HIDDEN: Json = {"content": "", "embeds": [], "attachments": [], "components": []}
+
+
+def application_flags(privileged: int) -> int:
+    """Return the flags of an application for which these privileged intents are switched on."""
+    return sum(flag for intent, flag in _LIMITED_FLAGS.items() if privileged & intent)
 
 
 def wants(intents: int, name: str, data: Json, bot_id: str, *, in_guild: bool) -> bool:

@@ -100,6 +100,7 @@ class World:
     invites: dict[str, Json] = field(default_factory=dict)
     interactions: dict[str, Json] = field(default_factory=dict)  # token -> id, channel, response
     forbidden: dict[str, int] = field(default_factory=dict)  # id of a channel, guild, user ... -> JSON error code
+    application_flags: int = 0
     generated_users: int = 0
     build_user: Callable[[str], Json | None] | None = None  # for users that exist as a rule only
     new_dms: SlidingWindow | None = None  # how many DM channels may be opened; None: any number

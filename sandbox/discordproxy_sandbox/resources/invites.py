@@ -22,6 +22,7 @@ _GUILD_KEYS = (
     "nsfw",
     "premium_subscription_count",
 )
+_TOLD = ("code", "created_at", "expires_at", "inviter", "max_age", "max_uses", "temporary", "uses")
 
 
 def create(request: ApiRequest) -> Json:
@@ -47,13 +48,12 @@ def create(request: ApiRequest) -> Json:
         "flags": 0,
     }
     world.invites[invite["code"]] = invite
-    _tell(world, "INVITE_CREATE", channel, invite["code"])
+    _tell(world, "INVITE_CREATE", channel, {key: invite[key] for key in _TOLD})
     return invite
 
 
-def _tell(world: World, name: str, channel: Channel, code: str) -> None:
-    data = {"channel_id": channel.id, "guild_id": channel.guild_id, "code": code}
-    world.emit(name, data, channel.guild_id)
+def _tell(world: World, name: str, channel: Channel, about: Json) -> None:
+    world.emit(name, {"channel_id": channel.id, "guild_id": channel.guild_id, **about}, channel.guild_id)
 
 
 def get(request: ApiRequest) -> Json:
@@ -68,7 +68,7 @@ def delete(request: ApiRequest) -> Json:
     """Delete an invite; returns what it was."""
     world, invite = request.world, get(request)
     del world.invites[invite["code"]]
-    _tell(world, "INVITE_DELETE", world.channel(invite["channel"]["id"]), invite["code"])
+    _tell(world, "INVITE_DELETE", world.channel(invite["channel"]["id"]), {"code": invite["code"]})
     return invite
 
 

@@ -53,6 +53,28 @@ async def test_rest_changes_arrive_as_events(discord, http):
     assert event["guild_id"] == GUILD_ID
 
 
+async def test_a_new_invite_is_told_with_its_terms(discord, http):
+    gateway, _ = await started(discord, http, GUILDS | 1 << 6)
+    async with http.post(f"{discord.rest_url}/channels/{CHANNEL_ID}/invites", json={"max_age": 60}) as response:
+        made = await response.json()
+    told = await gateway.until("INVITE_CREATE")
+    assert told["channel_id"] == CHANNEL_ID
+    assert {key: told[key] for key in ("code", "created_at", "max_age", "uses")} == {
+        key: made[key] for key in ("code", "created_at", "max_age", "uses")
+    }
+
+
+@pytest.mark.parametrize(("privileged", "flags"), [(1 << 1 | 1 << 8 | 1 << 15, 1 << 13 | 1 << 15 | 1 << 19), (0, 0)])
+async def test_the_application_says_which_intents_it_may_ask_for(http, privileged, flags):
+    from discordproxy_sandbox.sandbox import Sandbox
+
+    async with Sandbox(SandboxConfig(gateway=GatewayConfig(privileged=privileged))) as discord:
+        _, ready = await started(discord, http)
+        async with http.get(f"{discord.rest_url}/applications/@me") as response:
+            application = await response.json()
+        assert ready["application"]["flags"] == application["flags"] == flags
+
+
 async def test_events_need_their_intent_and_content_its_own(discord, http):
     blind, _ = await started(discord, http, GUILDS | MESSAGES)
     discord.gateway._identify_gates.clear()
