@@ -191,7 +191,7 @@ class Account:
         outcome, wait_s, now = outcome_of(answer, permit.bucket), retry_after_s(answer), self._loop.time()
         learned = f"{answer.hash}|{permit.route.major}" if answer.hash else permit.bucket
         report = report_of(permit.route, answer, permit.bucket, outcome, max(0, int((now - permit.sent_at) * 1e6)))
-        item = self._serving.add("c", permit, report, learned, hurry=False, learned=learned, bucket=permit.bucket)
+        item = self._serving.add("c", permit, report, learned, hurry=False, other=learned, bucket=permit.bucket)
         item.reply.add_done_callback(lambda reply: self._learned(permit, learned, reply))
         if outcome == "global":
             self._hints.hold_for(wait_s)

@@ -9,6 +9,9 @@ from discordproxy_ratelimit.route import Route
 
 MOST = 20_000
 
+FORMER_S = 300.0
+"""How long after its route has got another hash a bucket's former state may still say something."""
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
@@ -34,14 +37,23 @@ class Memories:
     def __init__(self) -> None:
         self._by_bucket: OrderedDict[str, Memory] = OrderedDict()
         self._hashes: dict[str, str] = {}
+        self._former: dict[str, tuple[str, float]] = {}
 
     def hash_of(self, route: str) -> str:
         """Return the hash a route (by name) was last known to have: empty = unknown, `-` = it has none."""
         return self._hashes.get(route, "")
 
-    def learn_hash(self, route: str, known: str) -> None:
-        """Remember the hash of a route."""
+    def learn_hash(self, route: str, known: str, now: float) -> None:
+        """Remember the hash of a route; `now` is loop time."""
+        before = self.hash_of(route)
+        if before not in {"", "-", known}:
+            self._former[route] = before, now
         self._hashes[route] = known
+
+    def former_of(self, route: Route, now: float) -> str:
+        """Return the name of the bucket that was a route's until its hash changed lately; empty = it did not."""
+        former, since = self._former.get(route.name, ("", 0.0))
+        return f"{former}|{route.major}" if former and now - since < FORMER_S else ""
 
     def bucket_of(self, route: Route, known: str | None = None) -> str:
         """Return the name of a route's bucket, for the hash it is known to have or for another one."""

@@ -29,6 +29,7 @@ class Placing:
 
     def __init__(self, link: Link, serving: Serving, memories: Memories, decisions: Decisions) -> None:
         self._link, self._serving, self._memories, self._decisions = link, serving, memories, decisions
+        self._loop = asyncio.get_running_loop()
 
     async def place(self, waiter: Waiter, refusal: str) -> None:
         """Ask for a permit until Redis has given one, a place, or a refusal.
@@ -43,8 +44,10 @@ class Placing:
         for _ in range(TRIES):
             await self._until_up()
             known = self._memories.hash_of(waiter.route.name)
+            former = self._memories.former_of(waiter.route, self._loop.time())
             urgent = waiter.caller.priority == "high"
-            item = self._serving.add("a", waiter, options_of(waiter, known, refusal), hurry=True, urgent=urgent)
+            options = options_of(waiter, known, former, refusal)
+            item = self._serving.add("a", waiter, options, hurry=True, other=former, urgent=urgent)
             try:
                 with self._link.trace("redis acquire"):
                     reply = await item.reply
@@ -52,7 +55,7 @@ class Placing:
                 waiter.placed = False  # whether it ran is unknown; the same id is never charged twice
                 continue
             if reply[0] == "moved":
-                self._memories.learn_hash(waiter.route.name, reply[1])
+                self._memories.learn_hash(waiter.route.name, reply[1], self._loop.time())
                 continue
             waiter.placed = True
             self._raise_refusal(reply)
@@ -102,12 +105,13 @@ class Placing:
             raise KnownRefusal(text, status=status, code=code, retry_after_s=again_s)
 
 
-def options_of(waiter: Waiter, known: str, refusal: str) -> dict[str, Any]:
+def options_of(waiter: Waiter, known: str, former: str, refusal: str) -> dict[str, Any]:
     """Return what the script is told of a call (lua/acquire.lua).
 
     Args:
         waiter: the call.
         known: hash its route is believed to have.
+        former: name of the bucket it had before that; empty for none.
         refusal: name of a remembered refusal to respect.
     """
     route, caller = waiter.route, waiter.caller
@@ -126,4 +130,6 @@ def options_of(waiter: Waiter, known: str, refusal: str) -> dict[str, Any]:
         options["seq"] = waiter.seq
     if refusal:
         options["refusal"] = refusal
+    if former:
+        options["former"] = former
     return options

@@ -35,6 +35,7 @@ class Serving:
     def __init__(self, link: Link, store: Store, batch: Batch, memories: Memories, *, lease_s: float) -> None:
         self._link, self._store, self._batch = link, store, batch
         self._memories, self._lease_s = memories, lease_s
+        self._loop = asyncio.get_running_loop()
         self.lanes = Lanes(self._ask)
 
     def add(
@@ -44,7 +45,7 @@ class Serving:
         *rest: Any,
         hurry: bool,
         patience_s: float = COMPANY_S,
-        learned: str = "",
+        other: str = "",
         bucket: str = "",
         urgent: bool = False,
     ) -> Item:
@@ -56,13 +57,13 @@ class Serving:
             rest: arguments after the bucket's name.
             hurry: send it with the next tick.
             patience_s: how long it waits for company otherwise.
-            learned: name of the bucket an answer speaks of, if it is another one.
+            other: name of another bucket that matters: that an answer speaks of, or that was the route's before.
             bucket: name of the bucket the call was charged to; empty = that of its route.
             urgent: goes before what others queued.
         """
         bucket = bucket or self._memories.bucket_of(who.route)
         arguments = [kind, who.id, who.route.name, who.route.lane, bucket, *rest]
-        keys = self._store.keys(who.route.lane, bucket, learned)
+        keys = self._store.keys(who.route.lane, bucket, other)
         lasting = kind in LASTING
         return self._batch.add(arguments, keys, hurry=hurry, patience_s=patience_s, lasting=lasting, urgent=urgent)
 
@@ -71,7 +72,9 @@ class Serving:
         if not self._link.is_up:
             return
         known = self._memories.hash_of(waiter.route.name)
-        item = self.add("s", waiter, known, hurry=not in_case, patience_s=IN_CASE_S)
+        former = self._memories.former_of(waiter.route, self._loop.time())
+        rest = [known, former] if former else [known]
+        item = self.add("s", waiter, *rest, hurry=not in_case, patience_s=IN_CASE_S, other=former)
         item.reply.add_done_callback(lambda reply: self.served(waiter.route, reply))
 
     def served(self, route: Route, reply: asyncio.Future[list[Any]]) -> None:
@@ -81,7 +84,7 @@ class Serving:
         _, after_us, other, known = reply.result()
         first = self.lanes.first(route.lane)
         if known != self._memories.hash_of(route.name):
-            self._memories.learn_hash(route.name, known)
+            self._memories.learn_hash(route.name, known, self._loop.time())
             if first:
                 self._ask(first)
             return

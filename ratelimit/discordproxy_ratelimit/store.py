@@ -73,10 +73,10 @@ class Store:
         self._fixed = [global_limit, int(lease_s * 1e6), channels]
         self._clock = clock
 
-    def keys(self, lane: str, bucket: str, learned: str = "") -> list[str]:
+    def keys(self, lane: str, bucket: str, other: str = "") -> list[str]:
         """Return the four keys an item works on."""
         name = self.tag
-        return [f"{name}l:{lane}", f"{name}q:{lane}", f"{name}b:{bucket}", f"{name}b:{learned or bucket}"]
+        return [f"{name}l:{lane}", f"{name}q:{lane}", f"{name}b:{bucket}", f"{name}b:{other or bucket}"]
 
     async def run(self, items: list[Item]) -> Call:
         """Apply a batch of transitions in one atomic step.

@@ -23,6 +23,11 @@ class Bucket:
     opened: float = 0
     heads: dict[str, int] = field(default_factory=dict)
 
+    def take_over(self, former: "Bucket") -> None:
+        """Begin with what is known under a former name."""
+        self.limit, self.remaining, self.reset, self.rid = former.limit, former.remaining, former.reset, former.rid
+        self.leaky, self.step, self.period, self.opened = former.leaky, former.step, former.period, former.opened
+
     def available(self, now: int, infl: int) -> tuple[float, float | None]:
         """How many may be sent now; if none, the instant one may, None if only an answer can tell."""
         at: float | None = None

@@ -23,7 +23,7 @@ class Model:
         self.now = self.clock = self.seq = self.recover = 0
         self.server = self.told = ""
         self.routes: dict[str, str] = {}
-        self.flips: dict[str, int] = {}
+        self.moves: dict[str, tuple[int, int, str]] = {}  # of a route: since when, returns, the former hash
         self.blocks: dict[str, tuple[int, int, int]] = {}
         self.line, self.lanes = Queue(), dict[str, Queue]()
         self.records: list[Record] = []
@@ -224,6 +224,7 @@ class Model:
             return ["moved", known]
         if refusal := self._known_refusal(o):
             return refusal
+        self._inherit(bucket, o.get("former", ""))
         at = self._soonest(lane, bucket, o)
         if at > self.now + o["left_us"]:
             return ["refused", round(at - self.now)]
@@ -324,9 +325,11 @@ class Model:
     def _learn(self, route: str, bucket: str, a: dict[str, Any], learned: str) -> None:
         b = self.bucket(bucket)
         if a.get("hash"):
-            if self._learned_hash(route, a["hash"]) == a["hash"]:
+            if self._learned_hash(route, a) == a["hash"]:
                 self.bucket(learned).learn(self.now, a, self.globally.sure_latency())
-            elif b.limit is not None:  # two limiters in turn: the worse of both
+            elif b.limit is None:
+                b.learn(self.now, a, self.globally.sure_latency())
+            else:  # two limiters in turn: the worse of both
                 b.remaining = min(b.remaining, a["remaining"])
                 b.reset = max(b.reset, self.now - a["age_us"] + a["after_us"])
         elif a.get("headerless") and route not in self.routes:
@@ -334,14 +337,23 @@ class Model:
         elif a["outcome"] != "global":
             b.count_unseen(self.now)
 
-    def _learned_hash(self, route: str, told: str) -> str:
-        known = self.routes.get(route)
+    def _learned_hash(self, route: str, a: dict[str, Any]) -> str:
+        known, told, sent = self.routes.get(route), a["hash"], self.now - a["age_us"] - a["rtt_us"]
         if known and known not in (told, "-"):
-            if self.flips.get(route, 0) >= 3:
+            since, returns, former = self.moves.get(route, (0, 0, ""))
+            if sent < since <= self.now:  # the answer was late
                 return known
-            self.flips[route] = self.flips.get(route, 0) + 1
+            back = former == told and 0 <= self.now - since < 5 * MINUTE
+            if back and returns >= 2:
+                return known
+            self.moves[route] = sent, returns + 1 if back else 0, known
         self.routes[route] = told
         return told
+
+    def _inherit(self, bucket: str, former: str) -> None:
+        b = self.bucket(bucket)
+        if former and b.limit is None:
+            b.take_over(self.bucket(former))
 
     def _remember_refusal(self, a: dict[str, Any]) -> None:
         if a.get("works"):
@@ -370,10 +382,11 @@ class Model:
             record = None  # it lives after all
         return self._leave(record, route, lane, bucket, used=bool(record) and record.state == "granted")
 
-    def _s(self, record_id: str, route: str, lane: str, bucket: str, believed: str) -> list[Any]:
+    def _s(self, record_id: str, route: str, lane: str, bucket: str, believed: str, former: str = "") -> list[Any]:
         hash_ = self.routes.get(route, "")
         if hash_ != believed:
             return ["", -1, "", hash_]
+        self._inherit(bucket, former)
         after, other = self._serve(lane, bucket)
         record = self.record(record_id)
         if record and record.state == "granted":

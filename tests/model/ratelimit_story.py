@@ -63,6 +63,16 @@ def at_once(coroutine: Any) -> Any:
     raise AssertionError("it wanted to wait")
 
 
+def _other_bucket(item: list[Any]) -> str:
+    """The name of the bucket that matters beside that of the call; '' for none."""
+    match item:
+        case ["c", _, _, _, _, _, learned]:
+            return learned
+        case ["a", _, _, _, _, {"former": former}] | ["s", _, _, _, _, _, former]:
+            return former
+    return ""
+
+
 @dataclass
 class Story:
     """The state of the world around both implementations."""
@@ -111,6 +121,11 @@ class Story:
         known = self.model.routes.get(route, "")
         return f"{known}|{major}" if known not in ("", "-") else f"?{route}|{major}"
 
+    def former(self, route: str, major: str) -> str:
+        """The name its bucket had before its hash changed; '' for none."""
+        _, _, former = self.model.moves.get(route, (0, 0, ""))
+        return f"{former}|{major}" if former else ""
+
     def picked(self, pick: int, *, ended: bool = False) -> Record | None:
         records = self.model.records + (self.ended[-3:] if ended else [])
         return records[pick % len(records)] if records else None
@@ -125,6 +140,8 @@ class Story:
         options |= dict.fromkeys(step.flags, True)
         if "refusal" in step.flags:
             options["refusal"] = f"gone {major}"
+        if former := self.former(route, major):
+            options["former"] = former
         name = f"{next(self.ids)}"
         return ["a", name, route, f"{route}|{major}", self.bucket_name(route, major), options]
 
@@ -195,8 +212,9 @@ class Story:
         if record is None:
             return None
         believed = self.model.routes.get(record.route, "") if step.knows else "h9"
-        bucket = self.bucket_name(record.route, record.lane.rpartition("|")[2])
-        return ["s", record.id, record.route, record.lane, bucket, believed]
+        major = record.lane.rpartition("|")[2]
+        bucket, former = self.bucket_name(record.route, major), self.former(record.route, major)
+        return ["s", record.id, record.route, record.lane, bucket, believed, *([former] if former else [])]
 
     def _restore(self, step: Restore) -> list[Any] | None:
         if not self.memories:
@@ -271,7 +289,7 @@ class Story:
 
     def _with_keys(self, store: Store, item: list[Any]) -> Item:
         bare = item[0] in ("n", "g")
-        keys = [""] * 4 if bare else store.keys(item[3], item[4], item[6] if item[0] == "c" else "")
+        keys = [""] * 4 if bare else store.keys(item[3], item[4], _other_bucket(item))
         return Item(item, keys, None)
 
     def _hints(self, published: int) -> list[tuple[str, list[str]]]:

@@ -1,6 +1,6 @@
 -- Part 12: acquire. item: {'a', id, route, lane, bucket name, options}; options: left_us, app, weight, priority, and if
 -- true ordered, exempt, returned (after a 429), token (the bot's is used), refusal (name of a remembered refusal), hash
--- (the believed one), seq and restored (known before a restart).
+-- (the believed one), seq and restored (known before a restart), former (name of the bucket before the hash changed).
 -- reply {'granted'} | {'wait', come back in us (below 0: only in case a hint is lost), seq} | {'refused', us}
 --   | {'moved', hash} | {'known', status, code, us}
 local SAFETY = 5 * SECOND
@@ -49,6 +49,7 @@ local function acquire(item, k)
   local refusal = (o.token and known_refusal('token')) or (o.refusal and known_refusal(o.refusal))
   if refusal then return refusal end
   local l, b = lane(lane_name, KEYS[k], KEYS[k + 1]), bucket(KEYS[k + 2])
+  if o.former then inherit(b, KEYS[k + 3]) end
   local headerless = known == '-'
   local at = soonest(l, b, o, headerless)
   if at > now + o.left_us then return { 'refused', integer(at - now) } end

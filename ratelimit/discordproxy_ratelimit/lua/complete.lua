@@ -3,7 +3,8 @@
 --   answer: outcome (see below), age_us, rtt_us, retry_us, hash, limit, remaining, rid, after_us, headerless,
 --   works (the token does), refusal, status, code
 --   reply {the bucket's state to remember, us until the lane's head can leave or -1, another lane or '', known hash}
--- serve item: {'s', first id or '', route, lane, bucket name, believed hash}   reply as above, without a state
+-- serve item: {'s', first id or '', route, lane, bucket name, believed hash, former bucket name or nothing}
+--   reply as above, without a state
 
 local function settle(id, l, b, a)
   local record = read_record(id)
@@ -24,9 +25,10 @@ local function complete(item, k)
   local hash = route_hash(route)
   if a.hash then
     hash = learn_hash(route, a)
-    if hash == a.hash then
-      learn(learned, { limit = a.limit, remaining = a.remaining, rid = a.rid, after = a.after_us, age = a.age_us })
-    elseif b.limit then
+    if hash == a.hash or not b.limit then
+      local numbers = { limit = a.limit, remaining = a.remaining, rid = a.rid, after = a.after_us, age = a.age_us }
+      learn(hash == a.hash and learned or b, numbers)
+    else
       b.remaining, b.reset = math.min(b.remaining, a.remaining), math.max(b.reset, now - a.age_us + a.after_us)
     end
   elseif a.headerless and not hash then
@@ -52,6 +54,7 @@ local function serve_item(item, k)
   local hash = route_hash(route) or ''
   if hash ~= believed then return { '', -1, '', hash } end
   local l, b = lane(lane_name, KEYS[k], KEYS[k + 1]), bucket(KEYS[k + 2])
+  if item[7] then inherit(b, KEYS[k + 3]) end
   local after, other = serve(l, b, name, hash == '-')
   local record = item[2] ~= '' and read_record(item[2])
   if record and record.state == 'granted' then

@@ -62,6 +62,15 @@ local function learn(b, a)
   if b.leaky ~= '1' then b.period = math.max(b.period or 0, a.after) end
 end
 
+-- A bucket under a new name begins with what is known under the former one: Discord may have changed nothing but the name.
+local function inherit(b, former_key)
+  if b.limit then return end
+  local former = bucket(former_key)
+  for _, name in ipairs({ 'limit', 'remaining', 'reset', 'rid', 'leaky', 'step', 'period', 'opened' }) do
+    b[name] = former[name]
+  end
+end
+
 -- A 429 of the bucket itself: nothing before `retry_us`.
 local function exhaust(b, retry_us)
   if not b.limit then

@@ -16,14 +16,19 @@ local outcomes = {
   end,
 }
 
--- Two limiters may answer on one route in turn. After three flips the route stays and takes the worse of both.
+-- Discord may give a route another hash at any time; calls sent before that still bring the former one. Two limiters may
+-- also answer on one route in turn: after two returns the route stays where it is for a while, with the worse of both.
 local function learn_hash(route, a)
-  local known = route_hash(route)
+  local known, sent = route_hash(route), now - a.age_us - a.rtt_us
   if a.hash == known then return known end
-  local flips = tonumber(route_hash(route .. ' flips') or 0)
   if known and known ~= '-' then
-    if flips >= 3 then return known end
-    learn_route(route .. ' flips', flips + 1)
+    local since, returns, former = (route_hash(route .. ' moved') or ''):match('^(%d+) (%d+) (.*)$')
+    since, returns = tonumber(since or 0), tonumber(returns or 0)
+    if since <= now and sent < since then return known end
+    local lately = since <= now and now - since < 5 * MINUTE
+    if former == a.hash and lately and returns >= 2 then return known end
+    returns = former == a.hash and lately and returns + 1 or 0
+    learn_route(route .. ' moved', table.concat({ integer(sent), integer(returns), known }, ' '))
   end
   learn_route(route, a.hash)
   return a.hash
