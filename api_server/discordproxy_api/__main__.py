@@ -20,7 +20,6 @@ from discordproxy_api.access.gate import Gate
 from discordproxy_api.access.key_file import watch_keys
 from discordproxy_api.access.watched import Unusable
 from discordproxy_api.authentication import Authentication
-from discordproxy_api.beginnings import InTurn
 from discordproxy_api.bot_service import Backend, BotService, Common, bot_service
 from discordproxy_api.by_bot import ByBot
 from discordproxy_api.call import call_facts
@@ -133,7 +132,6 @@ async def wired(
             handlers=[*_handlers(services), console.handler()],
             interceptors=[
                 Identity(),
-                InTurn(drain, metrics),
                 *([Traces(tracing)] if tracing else []),
                 AccessLog(metrics, audited=settings.audited),
                 Authentication(gate, contract, certificates=settings.tls_client_ca is not None),

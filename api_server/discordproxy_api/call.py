@@ -40,7 +40,6 @@ class Call:
         peer: address of the caller, in gRPC's form.
         deed: what the call changes, None for reads.
         logged: False for what a locked-out address sends: by the thousand it must not fill the disk.
-        came_at: loop time at which it came in.
         deadline_at: loop time at which the caller stops caring.
         priority: "high", "normal" or "low".
         max_wait_s: longest wait for a limit in seconds; None waits until the deadline.
@@ -59,7 +58,6 @@ class Call:
     peer: str = ""
     deed: Deed | None = None
     logged: bool = True
-    came_at: float = 0.0
     deadline_at: float = float("inf")
     priority: str = "normal"
     max_wait_s: float | None = None

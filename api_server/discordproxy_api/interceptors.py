@@ -22,6 +22,7 @@ from grpc.aio import AbortError, ServerInterceptor
 
 from discordproxy_api import errors
 from discordproxy_api.access import audit
+from discordproxy_api.beginnings import Beginnings
 from discordproxy_api.call import CURRENT, Call
 from discordproxy_api.drain import Drain
 from discordproxy_api.error_details import render
@@ -109,6 +110,7 @@ class AccessLog(Layer):
         """Serve one call; see `Layer.around`."""
         call = CURRENT.get()
         loop = asyncio.get_running_loop()
+        began = loop.time()
         self._metrics.calls_in_progress.inc()
         self._metrics.tally.in_progress += 1
         status, refused = StatusCode.OK, None
@@ -131,7 +133,7 @@ class AccessLog(Layer):
         finally:
             self._metrics.calls_in_progress.dec()
             self._metrics.tally.in_progress -= 1
-            took_s, reason = loop.time() - call.came_at, refused.reason if refused else ""
+            took_s, reason = loop.time() - began, refused.reason if refused else ""
             self._count(call, status, took_s)
             ours = kind.method.startswith(SERVICE)
             if ours and not kind.streams:
@@ -163,6 +165,8 @@ class AccessLog(Layer):
 class Admission(Layer):
     """Bounds how many calls are served at once; a waiting call costs memory. Refuses what comes after the drain began.
 
+    Calls begin in turn, connection by connection.
+
     Args:
         most: calls in total.
         most_per_app: calls of one application, so that a single one cannot use up the total.
@@ -176,6 +180,7 @@ class Admission(Layer):
         self._drain = drain
         self._most = {False: most, True: most_streams}
         self._most_per_app = {False: most_per_app, True: most_streams_per_app}
+        self._beginnings = Beginnings()
         self._total: Counter[bool] = Counter()
         self._apps: Counter[tuple[bool, str]] = Counter()
 
@@ -199,6 +204,7 @@ class Admission(Layer):
         try:
             with self._drain.serving():
                 try:
+                    await self._beginnings.turn(call.peer)
                     yield
                 finally:
                     await self._drain.may_answer()
@@ -244,13 +250,12 @@ async def _nothing() -> AsyncIterator[None]:
 def _call(kind: Kind, context: Any) -> Call:
     metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
     request_id, app = metadata.get("x-request-id", ""), metadata.get("x-discordproxy-app", "")
-    now, remaining = asyncio.get_running_loop().time(), context.time_remaining()
+    remaining = context.time_remaining()
     return Call(
         rpc=kind.method.rpartition("/")[2],
         request_id=request_id if _SANE.fullmatch(request_id) else secrets.token_hex(8),
         app=app if _SANE.fullmatch(app) else DEFAULT_APP,
-        came_at=now,
-        deadline_at=float("inf") if remaining is None else now + remaining,
+        deadline_at=float("inf") if remaining is None else asyncio.get_running_loop().time() + remaining,
     )
 
 
