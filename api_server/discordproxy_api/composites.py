@@ -17,7 +17,7 @@ from discordproxy_api.outbound import RestRequest, repeat_of
 from discordproxy_api.problems import FieldProblem
 from discordproxy_api.rest import Rest
 from discordproxy_api.retry import Repeat
-from discordproxy_api.routed import Job, Plan, Routed, check, document_of
+from discordproxy_api.routed import Job, Plan, Routed, check, document_of, unfit
 from discordproxy_ratelimit.route import route_of
 
 UNKNOWN_CHANNEL = 10003
@@ -96,7 +96,10 @@ class SyncMemberRoles:
         self, parameters: dict[str, str], wanted: set[int], managed: set[int], reason: str, call: Call
     ) -> Message:
         member = document_of(await self._rest.send(self._request("GET", parameters), call))
-        held = {int(role) for role in member["roles"]}
+        try:
+            held = {int(role) for role in member["roles"]}
+        except (TypeError, KeyError, ValueError):
+            raise unfit() from None
         added, removed = wanted - held, (held & managed) - wanted
         if added or removed:
             roles = [str(role) for role in sorted((held | added) - removed)]

@@ -34,6 +34,7 @@ class Rpc:
         files: Discord takes multipart files here.
         result: response field that receives Discord's JSON document; "" when the document is the response.
         no_bot_auth: a token in the path authorises the call.
+        may_be_empty: Discord may answer without a document.
         streaming: the answer is a stream.
     """
 
@@ -47,6 +48,7 @@ class Rpc:
     files: bool = False
     result: str = ""
     no_bot_auth: bool = False
+    may_be_empty: bool = False
     streaming: bool = False
 
     @property
@@ -63,6 +65,13 @@ class Rpc:
     def parameters(self) -> tuple[str, ...]:
         """Names in the template's braces, in order."""
         return parameter_names(self.template or "")
+
+    def fits(self, document: Any) -> bool:
+        """Tell whether a response can be made of Discord's JSON; None stands for an answer without any."""
+        if not self.response.fields or (document is None and self.may_be_empty):
+            return True
+        several = self.result and is_list(self.response.fields_by_name[self.result])
+        return isinstance(document, list if several else dict)
 
 
 def parameter_names(template: str) -> tuple[str, ...]:
@@ -150,6 +159,7 @@ def _rpc(service: ServiceDescriptor, method: MethodDescriptor) -> Rpc:
         files=route.files,
         result=route.result,
         no_bot_auth=route.no_bot_auth,
+        may_be_empty=route.may_be_empty,
         streaming=method.server_streaming,
     )
 

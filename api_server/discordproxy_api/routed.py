@@ -106,10 +106,11 @@ class Routed:
             raise
 
     def _response(self, replies: Sequence[Reply], parameters: dict[str, str]) -> Message:
-        first = document_of(replies[0]) if replies else None
+        first = checked(self.rpc, document_of(replies[0])) if replies else None
         response: Any = self._translator.incoming(first, parameters)
         if len(replies) > 1 and MORE in self.rpc.response_type.DESCRIPTOR.fields_by_name:
-            more = (self._translator.incoming(document_of(reply), parameters) for reply in replies[1:])
+            documents = (checked(self.rpc, document_of(reply)) for reply in replies[1:])
+            more = (self._translator.incoming(document, parameters) for document in documents)
             response.more_messages.extend(each.message for each in more)
         return response  # type: ignore[no-any-return]  # the translator makes what the contract says
 
@@ -142,6 +143,19 @@ def document_of(reply: Reply) -> Any:
     except orjson.JSONDecodeError:
         text = "Discord accepted the request, but its answer is not JSON."
         raise errors.refusal(StatusCode.INTERNAL, "INTERNAL", text) from None
+
+
+def checked(rpc: Rpc, document: Any) -> Any:
+    """Return a document a response can be made of; another one is an error, as nobody could tell an empty response."""
+    if rpc.fits(document):
+        return document
+    raise unfit()
+
+
+def unfit() -> ApiError:
+    """Return how an answer that says something else than it should is told."""
+    text = "Discord accepted the request, but its answer is not what it should be."
+    return errors.refusal(StatusCode.INTERNAL, "INTERNAL", text)
 
 
 def _ids(replies: Sequence[Reply]) -> list[int]:

@@ -31,6 +31,7 @@ class Route(_message.Message):
     FILES_FIELD_NUMBER: _builtins.int
     RESULT_FIELD_NUMBER: _builtins.int
     NO_BOT_AUTH_FIELD_NUMBER: _builtins.int
+    MAY_BE_EMPTY_FIELD_NUMBER: _builtins.int
     get: _builtins.str
     put: _builtins.str
     post: _builtins.str
@@ -44,6 +45,8 @@ class Route(_message.Message):
     """response field that receives the JSON document ("" = document is the response)"""
     no_bot_auth: _builtins.bool
     """authorised by a token in the path"""
+    may_be_empty: _builtins.bool
+    """Discord may answer without a document"""
     def __init__(
         self,
         *,
@@ -56,10 +59,11 @@ class Route(_message.Message):
         files: _builtins.bool = ...,
         result: _builtins.str = ...,
         no_bot_auth: _builtins.bool = ...,
+        may_be_empty: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["delete", b"delete", "get", b"get", "patch", b"patch", "pattern", b"pattern", "post", b"post", "put", b"put"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delete", b"delete", "files", b"files", "get", b"get", "no_bot_auth", b"no_bot_auth", "patch", b"patch", "pattern", b"pattern", "post", b"post", "put", b"put", "reason", b"reason", "result", b"result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delete", b"delete", "files", b"files", "get", b"get", "may_be_empty", b"may_be_empty", "no_bot_auth", b"no_bot_auth", "patch", b"patch", "pattern", b"pattern", "post", b"post", "put", b"put", "reason", b"reason", "result", b"result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_pattern: _TypeAlias = _typing.Literal["get", "put", "post", "patch", "delete"]  # noqa: Y015
     _WhichOneofArgType_pattern: _TypeAlias = _typing.Literal["pattern", b"pattern"]  # noqa: Y015

@@ -94,6 +94,13 @@ def test_the_result_is_a_list_exactly_when_discord_answers_with_one(rpc):
     assert is_list(field) == ("array" in kinds)
 
 
+@pytest.mark.parametrize("rpc", [rpc for rpc in ROUTED if rpc.response.fields], ids=lambda rpc: rpc.name)
+def test_an_answer_may_be_empty_exactly_where_discord_has_such_an_answer(rpc):
+    answers = SPEC["paths"][rpc.template][rpc.method.lower()]["responses"]
+    assert rpc.may_be_empty == ("204" in answers)
+    assert rpc.fits(None) == rpc.may_be_empty
+
+
 @pytest.mark.parametrize("rpc", [rpc for rpc in ROUTED if not rpc.result], ids=lambda rpc: rpc.name)
 def test_rpcs_without_a_result_answer_with_discords_own_keys(rpc):
     schema = answer_schema(SPEC, rpc.method, rpc.template)

@@ -26,7 +26,7 @@ from discordproxy_api.metrics import Metrics
 from discordproxy_api.outbound import read_json, rest_request
 from discordproxy_api.rest import Rest
 from discordproxy_api.retry import Repeat
-from discordproxy_api.routed import Job, check, document_of
+from discordproxy_api.routed import Job, check, checked, document_of
 from discordproxy_api.translate import Outgoing, Translator
 from discordproxy_gateway.cache import TROUBLE, Answer
 
@@ -168,7 +168,7 @@ class Read:
 
     async def _document(self, outgoing: Outgoing, call: Call, *, fresh: bool) -> Any:
         body = await self._reads.ask(outgoing, call, fresh=fresh)
-        return read_json(body) if body else None
+        return checked(self.rpc, read_json(body) if body else None)
 
     async def _members_of_role(self, outgoing: Outgoing, request: Any, call: Call) -> list[Any]:
         """Read Discord's list on until the page is full: it cannot be asked for a role."""

@@ -12,6 +12,7 @@ from discordproxy.discord_api_pb2 import (
     MessageId,
     SendChannelMessageRequest,
     SendDirectMessageRequest,
+    SyncMemberRolesRequest,
 )
 from discordproxy_ratelimit.errors import BrokerUnavailable, KnownRefusal, WaitRefused
 from discordproxy_sandbox.faults import Fault
@@ -116,6 +117,26 @@ async def test_an_answer_that_is_cut_short_was_sent(served):
     served.discord.faults.add(Fault(kind="truncated"))
     name, details, _ = await failure(served.stub.SendChannelMessage(MESSAGE))
     assert (name, details["sent"]) == ("INTERNAL", "yes")
+
+
+@pytest.mark.parametrize(
+    ("call", "request_", "sent"),
+    [
+        ("SendChannelMessage", MESSAGE, "yes"),
+        ("GetGuildChannels", GetGuildChannelsRequest(guild_id=int(GUILD_ID), fresh=True), "no"),
+        ("SyncMemberRoles", SyncMemberRolesRequest(guild_id=int(GUILD_ID), user_id=int(USER_ID)), "no"),
+    ],
+)
+async def test_an_answer_without_a_document_is_no_empty_ok(served, call, request_, sent):
+    served.discord.faults.add(Fault(kind="status", status=204))
+    name, details, _ = await failure(getattr(served.stub, call)(request_))
+    assert (name, details["sent"]) == ("INTERNAL", sent)
+    assert "not what it should be" in details["text"]
+
+
+async def test_an_answer_without_a_document_is_fine_where_discord_has_such_an_answer(served):
+    served.discord.faults.add(Fault(kind="status", status=204))
+    assert not (await served.stub.CreateInvite(INVITE)).HasField("invite")
 
 
 async def test_nobody_listens_at_discord(discord, unused_port):

@@ -94,3 +94,12 @@ def test_a_wrong_annotation_stops_the_start(name, fields, route, complaint):
 def test_a_right_annotation_passes():
     (rpc,) = load_contract(service("right", [ID], delete="/channels/{channel_id}")).values()
     assert (rpc.method, rpc.parameters) == ("DELETE", ("channel_id",))
+
+
+@pytest.mark.parametrize("rpc", [rpc for rpc in load_contract().values() if rpc.method], ids=lambda rpc: rpc.name)
+def test_which_documents_a_response_can_be_made_of(rpc):
+    if not rpc.response.fields:
+        assert all(map(rpc.fits, (None, {}, [], "text")))
+        return
+    assert not any(map(rpc.fits, ("text", 5, True)))
+    assert rpc.fits({}) != rpc.fits([])
