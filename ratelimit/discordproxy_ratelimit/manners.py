@@ -71,11 +71,14 @@ class _Abrupt:
     """Given up, it does not linger until the server has said its goodbye in TLS, too."""
 
     async def disconnect(self: Any, nowait: bool = False, *args: Any, **options: Any) -> None:  # noqa: FBT001, FBT002 - the library's
-        """Close it; with `nowait` at once."""
-        writer = self._writer
-        await super().disconnect(nowait, *args, **options)  # type: ignore[misc] # of the other base
-        if nowait and writer:
-            writer.transport.abort()
+        """Close it; with `nowait` at once, else when the server has said goodbye or not done so in time."""
+        writer, said_goodbye = self._writer, False
+        try:
+            await super().disconnect(nowait, *args, **options)  # type: ignore[misc] # of the other base
+            said_goodbye = not nowait
+        finally:
+            if writer and not said_goodbye:
+                writer.transport.abort()
 
 
 def our_kind(kind: type[AbstractConnection]) -> type[AbstractConnection]:

@@ -1,7 +1,10 @@
 """What our kinds of connections do like the library's."""
 
+import contextlib
+from types import SimpleNamespace
+
 import pytest
-from redis.asyncio import Connection
+from redis.asyncio import Connection, SSLConnection
 from redis.exceptions import DataError
 
 from discordproxy_ratelimit.manners import our_kind
@@ -30,3 +33,24 @@ def test_what_has_no_form_on_the_wire_is_refused(value):
     for connection in (THEIRS, OURS):
         with pytest.raises(DataError):
             connection.pack_command("SET", "key", value)
+
+
+@pytest.mark.parametrize(("nowait", "says_goodbye", "aborted"), [(False, True, 0), (False, False, 1), (True, True, 1)])
+async def test_a_server_that_does_not_say_goodbye_in_tls_is_left_without(monkeypatch, nowait, says_goodbye, aborted):
+    class Transport:
+        aborted = 0
+
+        def abort(self):
+            self.aborted += 1
+
+    async def disconnect(_connection, _nowait):
+        if not says_goodbye:
+            raise TimeoutError("Timed out closing connection")
+
+    monkeypatch.setattr(SSLConnection, "disconnect", disconnect)
+    connection, transport = our_kind(SSLConnection)(), Transport()
+    connection._writer = SimpleNamespace(transport=transport)
+    with contextlib.nullcontext() if says_goodbye else pytest.raises(TimeoutError):
+        await connection.disconnect(nowait)
+    connection._writer = None
+    assert transport.aborted == aborted
