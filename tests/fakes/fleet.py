@@ -46,7 +46,7 @@ class Fleet:
     def add(self) -> Broker:
         client: Any = connect(self.url, timeout_s=5.0)
         if self.clock:
-            client = WatchedRedis(client, self.clock)
+            client = WatchedRedis(client, self.clock, self.url)
         self.clients.append(client)
         registry = CollectorRegistry()
         self.registries.append(registry)

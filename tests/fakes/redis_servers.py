@@ -292,6 +292,13 @@ def blocking(url: str, **options: Any) -> Any:
     return RedisCluster(startup_nodes=[ClusterNode(host, port) for host, port in target.hosts], **options)
 
 
+def connections(url: str) -> list[Any]:
+    """Return a connection of the blocking kind to each server of `url` that keeps something."""
+    client = blocking(url, socket_timeout=5)
+    nodes = [node.redis_connection for node in client.get_nodes()] if isinstance(client, RedisCluster) else [client]
+    return [node.connection_pool.get_connection() for node in nodes]
+
+
 class _OwnsSentinels:
     """A client of the master that closes the connections to the Sentinels, too."""
 

@@ -1,30 +1,74 @@
 """An event loop whose clock jumps to the next timer, while a real Valkey answers in real time.
 
-The clock stands still as long as a command or a hint is under way, so hours pass in seconds and every run of a
-simulation takes the same decisions.
+The clock stands still as long as anything is under way between this process and the server, so hours pass in seconds
+and every run of a simulation takes the same decisions, however slow the machine is.
 """
 
 import asyncio
 import os
 import selectors
-from collections.abc import Coroutine
-from typing import Any, Self
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from redis import RedisError
+
+from fakes.redis_servers import connections
 
 EPOCH_S = 1_790_000_000.0
 GRACE_S = 0.003 if "TOPOLOGY" in os.environ else 0.0
-"""Several servers, or TLS, bring what belongs together one after the other: time jumps only if nothing follows."""
+"""Nodes of a Cluster pass messages on to each other, which no reply of theirs proves to have happened."""
+
+ROUND_TRIPS = 2
+"""A server that has answered twice has read what was sent before, and has written what that led to.
+
+It handles what it has read from all connections before it writes to any. So the first reply may overtake another
+connection's reply or message, the second one cannot.
+"""
 
 
 class VirtualClock:
-    """What is under way in the real world; time moves only when nothing is."""
+    """The time of a simulation; it moves only when nothing is under way."""
 
     def __init__(self) -> None:
         self.now = EPOCH_S
         self.commands = 0
-        self.hints = 0
+        self._connections: dict[str, list[Any]] = {}
+        self._quiet = True
 
     def us(self) -> int:
         return round(self.now * 1e6)
+
+    def follow(self, url: str) -> None:
+        """Let time move only when the servers of `url` have delivered everything."""
+        if url not in self._connections:
+            self._connections[url] = connections(url)
+
+    def stir(self) -> None:
+        """Note that something was sent or has come: more may follow."""
+        self._quiet = False
+
+    def await_deliveries(self) -> None:
+        """Block until the servers have written all there is; one that is away has nothing to write."""
+        if self._quiet:
+            return
+        self._quiet = True
+        for connection in (each for server in self._connections.values() for each in server):
+            await_writes(connection)
+
+    def close(self) -> None:
+        for connection in (each for server in self._connections.values() for each in server):
+            connection.disconnect()
+        self._connections.clear()
+
+
+def await_writes(connection: Any) -> None:
+    """Block until a server has written all that others' commands have led to."""
+    try:
+        for _ in range(ROUND_TRIPS):
+            connection.send_packed_command([b"PING\r\n"])
+            connection.read_response()
+    except (RedisError, OSError):
+        connection.disconnect()
 
 
 class _Selector(selectors.DefaultSelector):
@@ -34,12 +78,16 @@ class _Selector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is not None and timeout <= 0:
-            return super().select(0)
-        if self._clock.commands or self._clock.hints > 0 or timeout is None:
-            return super().select(5)
-        events = super().select(GRACE_S)
-        if not events:
-            self._clock.now += timeout
+            events = super().select(0)
+        elif self._clock.commands or timeout is None:
+            events = super().select(5)
+        else:
+            self._clock.await_deliveries()
+            events = super().select(GRACE_S)
+            if not events:
+                self._clock.now += timeout
+        if events:
+            self._clock.stir()
         return events
 
 
@@ -53,68 +101,37 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self._virtual.now
 
 
-class _Inbox:
-    """Counts a hint as under way until its reader asks for the next one."""
-
-    def __init__(self, inbox: Any, clock: VirtualClock) -> None:
-        self._inbox, self._clock, self._handed_out = inbox, clock, False
-
-    async def __aenter__(self) -> Self:
-        await self._inbox.__aenter__()
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self._inbox.__aexit__(*error)
-
-    async def subscribe(self, *channels: str) -> None:
-        self._clock.commands += 1
-        try:
-            await self._inbox.subscribe(*channels)
-            await self._inbox.get_message(timeout=1)
-        finally:
-            self._clock.commands -= 1
-
-    async def get_message(self, **options: Any) -> Any:
-        if self._handed_out:
-            self._clock.hints -= 1
-        message = await self._inbox.get_message(**options)
-        self._handed_out = message is not None and b'"C"' not in message["data"]  # circuits do not count theirs
-        return message
-
-
 class WatchedRedis:
-    """A Redis client that tells the clock when a command is under way."""
+    """A Redis client whose commands and messages stop the clock while they are under way."""
 
-    def __init__(self, client: Any, clock: VirtualClock) -> None:
+    def __init__(self, client: Any, clock: VirtualClock, url: str) -> None:
         self._client, self._clock = client, clock
-        self.script_calls = 0
         self.run_id = ""
+        clock.follow(url)
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._client, name)
-        if name == "pubsub":
-            return lambda **options: _Inbox(attribute(**options), self._clock)
+        self._clock.stir()
         if name not in {"evalsha", "eval", "info", "get", "set"}:
             return attribute
+        return self._counted(name, attribute)
 
-        async def watched(*args: Any, **options: Any) -> Any:
+    def _counted(self, name: str, command: Callable[..., Coroutine[Any, Any, Any]]) -> Any:
+        async def counted(*args: Any, **options: Any) -> Any:
             self._clock.commands += 1
             try:
-                reply = await attribute(*args, **options)
-                if name == "info" and self.run_id:
-                    return {**reply, "run_id": self.run_id}
-                if name in {"evalsha", "eval"}:
-                    self.script_calls += 1
-                    if isinstance(reply, list) and len(reply) == 7:  # the broker's script
-                        self._clock.hints += int(reply[5])
-                return reply
+                reply = await command(*args, **options)
             finally:
                 self._clock.commands -= 1
+            return {**reply, "run_id": self.run_id} if name == "info" and self.run_id else reply
 
-        return watched
+        return counted
 
 
 def run(coroutine: Coroutine[Any, Any, Any], clock: VirtualClock) -> Any:
     """Run a coroutine in virtual time."""
-    with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(clock)) as runner:
-        return runner.run(coroutine)
+    try:
+        with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(clock)) as runner:
+            return runner.run(coroutine)
+    finally:
+        clock.close()

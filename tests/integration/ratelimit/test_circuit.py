@@ -28,7 +28,7 @@ class Workers:
     def __init__(self, url: str, prefix: str, clock: VirtualClock, count: int) -> None:
         self.clock, self.registries = clock, [CollectorRegistry() for _ in range(count)]
         home = f"{{{prefix}:ip:x}}"
-        self.links = [Link(WatchedRedis(connect(url, timeout_s=5.0), clock), home=home) for _ in range(count)]
+        self.links = [Link(WatchedRedis(connect(url, timeout_s=5.0), clock, url), home=home) for _ in range(count)]
         self.circuits = [
             Circuit(link, home, channel=f"{prefix}:all", decisions=Decisions(registry), clock=clock.us)
             for link, registry in zip(self.links, self.registries, strict=True)
