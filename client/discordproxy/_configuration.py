@@ -36,9 +36,9 @@ class Configuration:
             A proxy that asks for a certificate is shown the one in the file DISCORDPROXY_CERT (a path, too), whose key
             is in DISCORDPROXY_CERT_KEY; credentials of gRPC bring their own.
         app: Name of the application, for fair shares, metrics and logs of the proxy.
-        retries: How often a call is repeated at most, where that is harmless: the connection was refused or the proxy
-            says that nothing was sent, or the call only reads, has a nonce (new messages always do) or an
-            idempotency_key. 0 switches repetitions off.
+        retries: How often a call is repeated at most, where that is harmless and the proxy has not done it: the
+            connection was refused, or the proxy refused the call untried, or the connection broke and the call only
+            reads, has a nonce (new messages always do) or an idempotency_key. 0 switches repetitions off.
 
     Raises:
         ValueError: targets that cannot be used together, a name or key that cannot travel in a header, or a certificate

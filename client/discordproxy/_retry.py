@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from discordproxy.exceptions import DiscordProxyGrpcError, DiscordProxyTimeoutError
+from discordproxy.exceptions import DiscordProxyGrpcError, DiscordProxyTimeoutError, read_details
 
 if TYPE_CHECKING:
     from discordproxy.exceptions import DiscordProxyException
@@ -18,6 +18,9 @@ LONGEST_ADVICE_S = 15.0
 LONGEST_RESUME_DELAY_S = 5.0
 # A stream that ends for these reasons is at once continued by another worker, or by the same one.
 _ORDERLY = {"DRAINING", "STREAM_ENDED", "SUBSCRIBER_TOO_SLOW"}
+# The proxy refused the call before it tried it: it is going away, or its Redis does not answer for a moment.
+# Whatever else the proxy answers, it has repeated itself where that is harmless; repeating that would multiply requests.
+_REFUSED_UNTRIED = {"DRAINING", "BROKER_UNAVAILABLE"}
 _FINAL = {
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.FAILED_PRECONDITION,
@@ -72,15 +75,18 @@ def delay_before_resuming(error: DiscordProxyException, *, failures: int, jitter
 
 
 def _is_safe(error: DiscordProxyException, *, repeatable: bool) -> bool:
-    """Only a lost or refused connection is repeated: behind it, the proxy repeats what is safe by itself."""
+    """Return whether the connection to the proxy failed, or the proxy did not try the call, and a repeat is harmless."""
     if not isinstance(error, DiscordProxyGrpcError) or isinstance(error, DiscordProxyTimeoutError):
         return False
-    if not (error.status is grpc.StatusCode.UNAVAILABLE or _connection_lost(error)):
+    answered = read_details(error.details) is not None  # nothing but the proxy writes JSON there
+    if not (error.reason in _REFUSED_UNTRIED if answered else _connection_lost(error)):
         return False
     return error.sent == "no" or (error.sent == "unknown" and repeatable)
 
 
 def _connection_lost(error: DiscordProxyGrpcError) -> bool:
-    """Some transports report a torn connection under other names than UNAVAILABLE."""
+    """Return whether the connection failed; some transports report that under other names than UNAVAILABLE."""
     torn = error.details.startswith(("Stream removed", "Received RST_STREAM", "Data frame with END_STREAM"))
-    return torn and error.status in {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL}
+    return error.status is grpc.StatusCode.UNAVAILABLE or (
+        torn and error.status in {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL}
+    )

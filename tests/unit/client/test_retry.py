@@ -1,14 +1,20 @@
 """Which failed calls are repeated, and when."""
 
+import json
+
 import grpc
 import pytest
 
 from discordproxy._retry import LONGEST_ADVICE_S, LONGEST_DELAY_S, delay_before_resuming, delay_before_retry
+from discordproxy.client import DiscordClient
 from discordproxy.exceptions import (
     DiscordProxyGrpcError,
     DiscordProxyHttpError,
     DiscordProxyTimeoutError,
+    to_discord_proxy_exception,
 )
+from discordproxy.tests.factories import create_rpc_error
+from fakes.scripted_proxy import fail, scripted_proxy
 
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 
@@ -59,6 +65,38 @@ def test_neither_answers_of_discord_nor_timeouts():
     assert delay(answer, repeatable=True) is None
     late = failed("no", grpc.StatusCode.RESOURCE_EXHAUSTED, "too long", kind=DiscordProxyTimeoutError)
     assert delay(late, repeatable=True) is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("DRAINING", True),
+        ("BROKER_UNAVAILABLE", True),
+        ("DISCORD_UNREACHABLE", False),
+        ("CIRCUIT_OPEN", False),
+        ("NO_GATEWAY", False),
+        ("QUEUE_FULL", False),
+        ("WAIT_EXCEEDS_MAX_WAIT", False),
+        ("OUTCOME_UNKNOWN", False),
+        ("INTERNAL", False),
+        ("A_REASON_OF_A_LATER_PROXY", False),
+    ],
+)
+@pytest.mark.parametrize("sent", ["no", "unknown"])
+@pytest.mark.parametrize("status", [UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.RESOURCE_EXHAUSTED])
+def test_the_answers_of_the_proxy_are_repeated_only_where_it_has_not_tried(reason, expected, sent, status):
+    facts = {"type": "ProxyException", "text": "x", "reason": reason, "sent": sent, "retry_after": 0.1}
+    error = to_discord_proxy_exception(create_rpc_error(code=status, details=json.dumps(facts)))
+    assert (delay(error, repeatable=True) is not None) is expected
+
+
+def test_one_attempt_for_one_answer_of_the_proxy():
+    unreachable = {"type": "ProxyException", "text": "x", "reason": "DISCORD_UNREACHABLE", "sent": "no"}
+    with scripted_proxy() as proxy, DiscordClient(proxy.address, timeout=20) as client:
+        proxy.script("SendChannelMessage", *[fail(UNAVAILABLE, unreachable)] * 4)
+        with pytest.raises(DiscordProxyGrpcError) as refused:
+            client.create_channel_message(1, "x")
+        assert (refused.value.reason, len(proxy.received)) == ("DISCORD_UNREACHABLE", 1)
 
 
 def test_number_of_repetitions():
