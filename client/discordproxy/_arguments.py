@@ -110,6 +110,8 @@ class MessageArguments(ContentArguments, total=False):
     """Accepted by the calls that create a message in a channel.
 
     reply_to: The message this one answers, or its id.
+    forward: The message to forward, from any channel the bot can read; nothing of its own goes with it.
+    message_reference: The same as Discord writes it, for replies and forwards.
     sticker_ids: Up to three stickers.
     nonce: At most 25 characters. A second message with the same nonce within some minutes is not posted; the first one
         is returned instead. Default: a random one for each call, so that no repetition can post twice.
@@ -120,6 +122,8 @@ class MessageArguments(ContentArguments, total=False):
     """
 
     reply_to: Message | int | None
+    forward: Message | None
+    message_reference: Message.Reference | None
     sticker_ids: Iterable[int]
     nonce: str | int | None
     enforce_nonce: bool

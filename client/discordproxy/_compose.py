@@ -108,7 +108,7 @@ def write_message(
     """Fill a request that creates a message; return the arguments that are not part of the message.
 
     Raises:
-        ValueError: the message would be empty.
+        ValueError: nothing is given that could make a message. Whether what is given does is for Discord to judge.
     """
     fields, call = split_call(arguments)
     new_message = {"content": content, **_message_fields(fields)}
@@ -116,16 +116,13 @@ def write_message(
         new_message["embed"] = to_embed(embed)
     elif embed is not None:
         new_message["embeds"] = [to_embed(embed), *new_message.get("embeds", ())]
-    if not any(new_message.get(name) for name in _SUBSTANCE):
+    if not any(new_message.values()):
         raise ValueError("Either content or embed need to be specified.")
     if "nonce" in request.DESCRIPTOR.fields_by_name and not call.get("idempotency_key"):
         # With a key the proxy derives the nonce from it, so that another process' repetition has the same one.
         new_message["nonce"] = str(new_message.get("nonce") or os.urandom(_NONCE_BYTES).hex())
     fill(request, new_message)
     return call
-
-
-_SUBSTANCE = ("content", "embed", "embeds", "files", "components", "components_json", "sticker_ids", "poll")
 
 
 def write_changes(
@@ -162,6 +159,10 @@ def _message_fields(arguments: dict[str, Any]) -> dict[str, Any]:
         fields["allowed_mentions"] = AllowedMentions()
     if (reply_to := fields.pop("reply_to", None)) is not None:
         fields["message_reference"] = to_reference(reply_to)
+    if (forward := fields.pop("forward", None)) is not None:
+        if reply_to is not None:
+            raise ValueError("reply_to and forward exclude each other.")
+        fields["message_reference"] = to_forward(forward)
     if fields.get("overflow"):
         fields["overflow"] = Overflow.Value(f"OVERFLOW_{fields['overflow'].upper()}")
     for name, convert in (("embeds", to_embed), ("files", to_file)):
@@ -218,6 +219,14 @@ def to_kept(attachment: int | KeepAttachment) -> KeepAttachment:
 def to_reference(message: Message | int) -> Message.Reference:
     """Return the reference of a reply."""
     return Message.Reference(message_id=message if isinstance(message, int) else message.id)
+
+
+def to_forward(message: Message) -> Message.Reference:
+    """Return the reference that forwards a message."""
+    forward = Message.Reference.FORWARD
+    return Message.Reference(
+        type=forward, message_id=message.id, channel_id=message.channel_id, guild_id=message.guild_id
+    )
 
 
 def to_components(components: Sequence[ComponentLike]) -> tuple[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from discordproxy._fake.objects import change, copy_equal_fields
+from discordproxy._fake.objects import change, copy_equal_fields, echo
 from discordproxy._fake.world import HttpRefusal, now
 from discordproxy.discord_api_pb2 import (
     OVERFLOW_FILE,
@@ -25,7 +26,16 @@ if TYPE_CHECKING:
     from discordproxy._fake.world import World
 
 _LONGEST_TEXT = 2000
-_LAST_PART_ONLY = ("embed", "embeds", "files", "components", "components_json", "sticker_ids", "poll")
+# What can make a message without a text; in a split one, the last part has it.
+_CARRIERS = ("embed", "embeds", "files", "components", "components_json", "sticker_ids", "poll")
+
+
+def _check_not_empty(request: Any) -> None:
+    """Refuse a message that shows nothing, as the proxy does."""
+    given = {field.name: value for field, value in request.ListFields()}
+    forwards = given.get("message_reference", Message.Reference()).type == Message.Reference.FORWARD
+    if not (given.get("content", "").strip() or given.keys() & set(_CARRIERS) or forwards):
+        raise HttpRefusal(400, 50006, "Cannot send an empty message")
 
 
 def _check_text(text: str) -> None:
@@ -59,7 +69,7 @@ def _parts(request: Any) -> list[Any]:
         part.content = text
         part.nonce = request.nonce and f"{request.nonce}{index or ''}"
         _clear(part, ("message_reference",) if index else ())
-        _clear(part, _LAST_PART_ONLY if part is not parts[-1] else ())
+        _clear(part, _CARRIERS if part is not parts[-1] else ())
     if request.overflow == OVERFLOW_FILE:
         parts[0].files.add(filename="message.txt", content=request.content.encode())
     return parts
@@ -79,6 +89,7 @@ def _texts(request: Any) -> list[str]:
 
 def _post(world: World, request: Any, channel_id: int, guild_id: int) -> Message:
     _check_text(request.content)
+    _check_not_empty(request)
     message = _same_nonce(world, channel_id, request.nonce)
     if message is None:
         message = Message(id=world.new_id(), channel_id=channel_id, guild_id=guild_id, timestamp=now())
@@ -87,7 +98,9 @@ def _post(world: World, request: Any, channel_id: int, guild_id: int) -> Message
         del message.embeds[:]
         message.embeds.extend([*([request.embed] if request.HasField("embed") else []), *request.embeds])
         message.attachments.extend(_attachment(world, file) for file in request.files)
-        if request.HasField("message_reference"):
+        if request.message_reference.type == Message.Reference.FORWARD:
+            message.message_snapshots.append(_snapshot(world, request.message_reference))
+        elif request.HasField("message_reference"):
             message.type = Message.REPLY
         world.messages[message.id] = message
     return message
@@ -106,6 +119,15 @@ def _attachment(world: World, file: Any) -> Message.Attachment:
     return Message.Attachment(
         id=attachment_id, filename=file.filename, description=file.description, size=len(file.content), url=url
     )
+
+
+def _snapshot(world: World, reference: Message.Reference) -> Message:
+    """Return what a forward shows of its original: no author, no place."""
+    original = world.messages.get(reference.message_id, Message())
+    snapshot = Message(type=original.type, content=original.content, timestamp=original.timestamp)
+    snapshot.embeds.extend(original.embeds)
+    snapshot.attachments.extend(original.attachments)
+    return snapshot
 
 
 def _message(world: World, request: Any) -> Message:
@@ -157,7 +179,15 @@ def bulk_delete_messages(world: World, request: Any) -> AnyMessage:
     return Empty()
 
 
+def post_elsewhere(rpc: str, world: World, request: Any) -> AnyMessage:
+    _check_text(request.content)
+    _check_not_empty(request)
+    return echo(world, rpc, request)
+
+
 HANDLERS: dict[str, Handler] = {
+    "ExecuteWebhook": partial(post_elsewhere, "ExecuteWebhook"),
+    "CreateForumPost": partial(post_elsewhere, "CreateForumPost"),
     "SendChannelMessage": send_channel_message,
     "SendDirectMessage": send_direct_message,
     "EditMessage": edit_message,

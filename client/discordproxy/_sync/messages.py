@@ -56,7 +56,7 @@ class MessageCalls(Calls):
             The message; with overflow="split" the first one, and the others in its `more_messages`.
 
         Raises:
-            ValueError: the message would be empty.
+            ValueError: nothing is given that could make a message.
         """
         request = SendChannelMessageRequest(channel_id=channel_id, crosspost=crosspost)
         call = write_message(request, content, embed, message)

@@ -51,6 +51,71 @@ def as_dict(message):
     return json_format.MessageToDict(message, preserving_proto_field_name=True)
 
 
+CARRIERS = {
+    "content": "x",
+    "embed": Embed(),
+    "embeds": [{"title": "t"}],
+    "files": [("a", b"")],
+    "components": [{"type": 10, "content": "x"}],
+    "poll": builders.poll("q", ["a"]),
+    "sticker_ids": [4],
+    "message_reference": Message.Reference(type=Message.Reference.FORWARD, message_id=1, channel_id=2),
+    "forward": Message(id=1, channel_id=2),
+}
+
+
+class TestSubstance:
+    """Whether something makes a message is for Discord to judge; only a call without anything is refused at once."""
+
+    @pytest.mark.parametrize("carrier", CARRIERS)
+    @pytest.mark.parametrize("method", ["create_channel_message", "create_direct_message"])
+    async def test_whatever_can_make_a_message_is_sent(self, proxy, client, method, carrier):
+        getattr(client, method)(5, **{carrier: CARRIERS[carrier]})
+        await getattr(AsyncDiscordClient(), method)(5, **{carrier: CARRIERS[carrier]})
+        assert len(proxy.messages) == 2
+
+    @pytest.mark.parametrize("carrier", CARRIERS.keys() - {"forward", "message_reference", "sticker_ids"})
+    def test_elsewhere_too(self, proxy, client, carrier):
+        client.execute_webhook(1, "token", **{carrier: CARRIERS[carrier]})
+        client.edit_webhook_message(1, "token", 2, **({} if carrier == "poll" else {carrier: CARRIERS[carrier]}))
+        if carrier != "poll":
+            client.create_forum_post(1, "name", **{carrier: CARRIERS[carrier]})
+        assert proxy.calls
+
+    def test_what_a_later_discord_takes_is_not_judged_here(self, client):
+        with pytest.raises(DiscordProxyHttpError, match="empty message"):
+            client.create_channel_message(5, allowed_mentions=builders.mentions(roles=True), silent=True)
+
+    @pytest.mark.parametrize("nothing", [{}, {"files": []}, {"embeds": [], "silent": False, "overflow": "error"}])
+    def test_nothing_at_all_is_refused_before_any_io(self, proxy, client, nothing):
+        for call in (
+            lambda: client.create_channel_message(1, **nothing),
+            lambda: client.execute_webhook(1, "token", **{k: v for k, v in nothing.items() if k != "overflow"}),
+        ):
+            with pytest.raises(ValueError, match="content or embed"):
+                call()
+        assert not proxy.calls
+
+    @pytest.mark.parametrize("empty", [{"content": " \n"}, {"nonce": "n"}, {"reply_to": 5}, {"tts": True}])
+    def test_the_fake_proxy_refuses_what_shows_nothing(self, client, empty):
+        with pytest.raises(DiscordProxyHttpError, match="empty message"):
+            client.create_channel_message(5, **empty)
+        with pytest.raises(DiscordProxyHttpError, match="empty message"):
+            client.execute_webhook(5, "token", " ")
+
+    def test_forward(self, proxy, client, sent):
+        original = client.create_channel_message(9, "news", embed=Embed(title="t"), files=[("a", b"b")])
+        request = sent(forward=original)
+        assert request.message_reference == Message.Reference(
+            type=Message.Reference.FORWARD, message_id=original.id, channel_id=9
+        )
+        (snapshot,) = proxy.messages[-1].message_snapshots
+        assert (snapshot.content, snapshot.embeds[0].title, snapshot.attachments[0].filename) == ("news", "t", "a")
+        assert (proxy.messages[-1].type, snapshot.HasField("author")) == (Message.DEFAULT, False)
+        with pytest.raises(ValueError, match="reply_to and forward exclude each other"):
+            sent(forward=original, reply_to=original)
+
+
 class TestMessage:
     def test_embeds(self, sent):
         request = sent(embed=Embed(title="a"), embeds=[{"title": "b", "fields": [{"name": "n", "value": "v"}]}])
