@@ -157,12 +157,7 @@ def _message_fields(arguments: dict[str, Any]) -> dict[str, Any]:
         if fields.get("allowed_mentions") is not None:
             raise ValueError("suppress_mentions and allowed_mentions exclude each other.")
         fields["allowed_mentions"] = AllowedMentions()
-    if (reply_to := fields.pop("reply_to", None)) is not None:
-        fields["message_reference"] = to_reference(reply_to)
-    if (forward := fields.pop("forward", None)) is not None:
-        if reply_to is not None:
-            raise ValueError("reply_to and forward exclude each other.")
-        fields["message_reference"] = to_forward(forward)
+    _refer(fields)
     if fields.get("overflow"):
         fields["overflow"] = Overflow.Value(f"OVERFLOW_{fields['overflow'].upper()}")
     for name, convert in (("embeds", to_embed), ("files", to_file)):
@@ -172,6 +167,17 @@ def _message_fields(arguments: dict[str, Any]) -> dict[str, Any]:
         name, fields[name] = to_components(fields.pop("components"))
         flags |= Message.IS_COMPONENTS_V2 if need_v2(fields[name]) else 0
     return fields | ({"flags": flags} if flags else {})
+
+
+def _refer(fields: dict[str, Any]) -> None:
+    """Turn the message that is answered or forwarded into a reference."""
+    reply_to, forward = fields.pop("reply_to", None), fields.pop("forward", None)
+    if reply_to is not None and forward is not None:
+        raise ValueError("reply_to and forward exclude each other.")
+    if reply_to is not None:
+        fields["message_reference"] = to_reference(reply_to)
+    if forward is not None:
+        fields["message_reference"] = to_forward(forward)
 
 
 def whole_message(response: MessageAnswer) -> Message:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import grpc
 
 from discordproxy.events_pb2 import Event
-from discordproxy.exceptions import read_details
+from discordproxy.helpers import read_details
 
 if TYPE_CHECKING:
     from discordproxy.events_pb2 import Event as EventMessage

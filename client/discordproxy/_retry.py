@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from discordproxy.exceptions import DiscordProxyGrpcError, DiscordProxyTimeoutError, read_details
+from discordproxy.exceptions import DiscordProxyGrpcError, DiscordProxyTimeoutError
+from discordproxy.helpers import read_details
 
 if TYPE_CHECKING:
     from discordproxy.exceptions import DiscordProxyException
@@ -19,7 +20,7 @@ LONGEST_RESUME_DELAY_S = 5.0
 # A stream that ends for these reasons is at once continued by another worker, or by the same one.
 _ORDERLY = {"DRAINING", "STREAM_ENDED", "SUBSCRIBER_TOO_SLOW"}
 # The proxy refused the call before it tried it: it is going away, or its Redis does not answer for a moment.
-# Whatever else the proxy answers, it has repeated itself where that is harmless; repeating that would multiply requests.
+# Before its other answers it has repeated the call itself where that is harmless: both would multiply requests.
 _REFUSED_UNTRIED = {"DRAINING", "BROKER_UNAVAILABLE"}
 _FINAL = {
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -75,7 +76,7 @@ def delay_before_resuming(error: DiscordProxyException, *, failures: int, jitter
 
 
 def _is_safe(error: DiscordProxyException, *, repeatable: bool) -> bool:
-    """Return whether the connection to the proxy failed, or the proxy did not try the call, and a repeat is harmless."""
+    """Return whether the connection failed, or the proxy did not try the call; and whether a repeat is harmless."""
     if not isinstance(error, DiscordProxyGrpcError) or isinstance(error, DiscordProxyTimeoutError):
         return False
     answered = read_details(error.details) is not None  # nothing but the proxy writes JSON there

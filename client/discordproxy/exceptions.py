@@ -11,15 +11,28 @@ DiscordProxyException
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, cast, overload
 
 import grpc
+from grpc import StatusCode as GrpcStatusCode
+
+from discordproxy.helpers import parse_error_details, read_details
 
 if TYPE_CHECKING:
     from typing import Literal
 
     Sent = Literal["no", "yes", "unknown"]
+
+__all__ = [
+    "DiscordProxyException",
+    "DiscordProxyGapError",
+    "DiscordProxyGrpcError",
+    "DiscordProxyHttpError",
+    "DiscordProxyTimeoutError",
+    "GrpcStatusCode",
+    "parse_error_details",
+    "to_discord_proxy_exception",
+]
 
 _FIRST_CLIENT_ERROR, _FIRST_SERVER_ERROR = 400, 500
 # How gRPC words it when it found nobody to give the call to; observed with grpcio 1.71 and 1.85, and pinned by a test.
@@ -61,6 +74,11 @@ class DiscordProxyHttpError(DiscordProxyException):
         text: What Discord said.
     """
 
+    # On the class as well, so that Mock(spec=...) has them.
+    status: int = 0
+    code: int = 0
+    text: str = ""
+
     def __init__(self, status: int, code: int, text: str) -> None:
         super().__init__(status, code, text)
         self.status = status
@@ -83,11 +101,15 @@ class DiscordProxyGrpcError(DiscordProxyException):
         text: The same for people: the text of the JSON object, if it is one.
     """
 
+    status: grpc.StatusCode = grpc.StatusCode.UNKNOWN
+    details: str = ""
+    text: str = ""
+
     def __init__(self, status: grpc.StatusCode, details: str) -> None:
         super().__init__(status, details)
         self.status = status
         self.details = details
-        self.text: str = (read_details(details) or {}).get("text", details)
+        self.text = (read_details(details) or {}).get("text", details)
 
     def __str__(self) -> str:
         return f"gRPC error. Status code: {self.status.name} - Error message: {self.details}"
@@ -107,6 +129,9 @@ class DiscordProxyGapError(DiscordProxyException):
         gap_from, gap_to: The span in which they happened, ISO 8601; empty where nobody knows.
     """
 
+    gap_from: str = ""
+    gap_to: str = ""
+
     def __init__(self, gap_from: str, gap_to: str) -> None:
         super().__init__(gap_from, gap_to)
         self.gap_from = gap_from
@@ -114,15 +139,6 @@ class DiscordProxyGapError(DiscordProxyException):
 
     def __str__(self) -> str:
         return f"Events between {self.gap_from or 'an unknown time'} and {self.gap_to or 'now'} are lost."
-
-
-def read_details(details: str | None) -> dict[str, Any] | None:
-    """Return the JSON object in the details of a gRPC error, None when they are anything else."""
-    try:
-        found = json.loads(details or "")
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
 
 
 @overload

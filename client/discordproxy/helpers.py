@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, cast
-
-from discordproxy.exceptions import read_details
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 if TYPE_CHECKING:
     import grpc
@@ -21,6 +20,15 @@ class GrpcErrorDetails(NamedTuple):
     status: int | None
     code: int | None
     text: str
+
+
+def read_details(details: str | None) -> dict[str, Any] | None:
+    """Return the JSON object in the details of a gRPC error, None when they are anything else."""
+    try:
+        found = json.loads(details or "")
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def parse_error_details(ex: grpc.RpcError) -> GrpcErrorDetails:

@@ -64,8 +64,10 @@ class FakeDiscordProxy:
         calls: Every call, in order.
     """
 
+    calls: list[Call] = []  # noqa: RUF012 -- on the class as well, so that Mock(spec=...) has it
+
     def __init__(self) -> None:
-        self.calls: list[Call] = []
+        self.calls = []
         self._world = World()
         self._results = Results()
         self._events = EventLog()

@@ -39,6 +39,8 @@ class AsyncEventStream:
             it to `events` to go on from there, in another process or after a restart. Empty before the first answer.
     """
 
+    cursor: str = ""
+
     def __init__(self, calls: AsyncEventCalls, request: SubscribeEventsRequest, on_gap: OnGap) -> None:
         self._calls = calls
         self._request = request

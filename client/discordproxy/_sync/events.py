@@ -40,6 +40,8 @@ class EventStream:
             it to `events` to go on from there, in another process or after a restart. Empty before the first answer.
     """
 
+    cursor: str = ""
+
     def __init__(self, calls: EventCalls, request: SubscribeEventsRequest, on_gap: OnGap) -> None:
         self._calls = calls
         self._request = request

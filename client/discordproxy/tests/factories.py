@@ -7,19 +7,28 @@ from __future__ import annotations
 
 import itertools
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from discordproxy.discord_api_pb2 import Channel
 
-_channel_ids = itertools.count(1)
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def id_generator() -> Iterator[int]:
+    """Yield 1, 2, 3 ..."""
+    yield from itertools.count(1)
+
+
+unique_ids = id_generator()
 
 
 def create_discordproxy_channel(**kwargs: Any) -> Channel:
     """Return a channel; `id` counts up and `type` is GUILD_TEXT unless given."""
     fields = {"type": Channel.Type.GUILD_TEXT, **kwargs}
-    fields.setdefault("id", next(_channel_ids))
+    fields.setdefault("id", next(unique_ids))
     return Channel(**fields)
 
 
