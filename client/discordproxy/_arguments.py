@@ -51,7 +51,7 @@ UNSET: Final = Unset.UNSET
 class CallArguments(TypedDict, total=False):
     """Accepted by every call.
 
-    timeout: Seconds for the whole call, waiting for rate limits included; None or 0 for no deadline.
+    timeout: Seconds for the whole call, waiting for rate limits included; None, 0 or more than a year for no deadline.
         Default: the timeout of the client.
     priority: Calls of "low" priority yield to others that wait for the same rate limit.
     max_wait: Longest wait for a rate limit, in seconds. A longer one is refused at once; 0 never waits.

@@ -7,7 +7,12 @@ import time
 from typing import TYPE_CHECKING
 
 from discordproxy._retry import delay_before_retry
-from discordproxy.exceptions import DiscordProxyException, to_discord_proxy_exception
+from discordproxy.exceptions import (
+    DiscordProxyException,
+    DiscordProxyTimeoutError,
+    GrpcStatusCode,
+    to_discord_proxy_exception,
+)
 
 if TYPE_CHECKING:
     import grpc
@@ -24,9 +29,17 @@ class Attempts:
     Attributes:
         time_left: Seconds for the next attempt; the whole timeout for the first one.
         request_id: Finds all attempts in the log of the proxy.
+
+    Raises:
+        DiscordProxyTimeoutError: the time was over before the call began.
     """
 
     def __init__(self, timeout: float | None, retries: int, *, repeatable: bool) -> None:
+        if timeout is not None and timeout < 0:
+            late = f"timeout: the time was over before the call began ({timeout:g} seconds)"
+            error = DiscordProxyTimeoutError(GrpcStatusCode.DEADLINE_EXCEEDED, late)
+            error.sent = "no"
+            raise error
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._retries = retries
         self._repeatable = repeatable

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from discordproxy._arguments import UNSET, CallArguments
+from discordproxy._checks import choice, convert, items, make, seconds, to_json
 from discordproxy.discord_api_pb2 import (
     AllowedMentions,
     Component,
@@ -21,7 +20,7 @@ from discordproxy.discord_api_pb2 import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from google.protobuf.message import Message as AnyMessage
 
@@ -48,11 +47,12 @@ def fill(request: AnyMessage, fields: Mapping[str, Any]) -> None:
 
     Raises:
         TypeError: the request has no such field.
+        ValueError: a value does not fit into its field.
     """
     for name in fields:
         if name not in request.DESCRIPTOR.fields_by_name:
             raise TypeError(f"unexpected keyword argument {name!r}")
-    request.MergeFrom(type(request)(**fields))
+    request.MergeFrom(make(type(request), **fields))
 
 
 def patch(request: AnyMessage, changes: Mapping[str, Any]) -> None:
@@ -80,11 +80,14 @@ def with_options(
     """Return the request with the options that every request may carry; the one given is not changed."""
     if priority is None and max_wait is None and not idempotency_key:
         return request
-    options = RequestOptions(idempotency_key=idempotency_key)
+    options = make(RequestOptions, idempotency_key=idempotency_key)
     if priority is not None:
-        options.priority = RequestOptions.Priority.Value(priority.upper())
-    if max_wait is not None:
-        options.max_wait.FromTimedelta(max_wait if isinstance(max_wait, timedelta) else timedelta(seconds=max_wait))
+        options.priority = choice("priority", RequestOptions.Priority, priority)
+    longest = seconds("max_wait", max_wait)
+    if longest is not None:
+        if longest < 0:
+            raise ValueError(f"max_wait: must not be negative, as {longest:g} is")
+        options.max_wait.FromNanoseconds(round(longest * 1e9))
     complete = type(request)()
     complete.CopyFrom(request)
     cast("Any", complete).options.MergeFrom(options)
@@ -113,14 +116,15 @@ def write_message(
     fields, call = split_call(arguments)
     new_message = {"content": content, **_message_fields(fields)}
     if embed is not None and "embed" in request.DESCRIPTOR.fields_by_name:
-        new_message["embed"] = to_embed(embed)
+        new_message["embed"] = convert("embed", to_embed, embed)
     elif embed is not None:
-        new_message["embeds"] = [to_embed(embed), *new_message.get("embeds", ())]
+        new_message["embeds"] = [convert("embed", to_embed, embed), *(new_message.get("embeds") or ())]
     if not any(new_message.values()):
         raise ValueError("Either content or embed need to be specified.")
     if "nonce" in request.DESCRIPTOR.fields_by_name and not call.get("idempotency_key"):
         # With a key the proxy derives the nonce from it, so that another process' repetition has the same one.
-        new_message["nonce"] = str(new_message.get("nonce") or os.urandom(_NONCE_BYTES).hex())
+        nonce = new_message.get("nonce") or os.urandom(_NONCE_BYTES).hex()
+        new_message["nonce"] = str(nonce) if isinstance(nonce, int) else nonce
     fill(request, new_message)
     return call
 
@@ -132,9 +136,10 @@ def write_changes(
     fields, call = split_call(arguments)
     embed = fields.pop("embed", UNSET)
     if embed is not UNSET:
-        fields["embeds"] = [*([] if embed is None else [embed]), *(fields.get("embeds") or ())]
+        first = [] if embed is None else [convert("embed", to_embed, embed)]
+        fields["embeds"] = [*first, *items("embeds", fields.get("embeds") or ())]
     if fields.get("attachments"):
-        fields["attachments"] = [to_kept(attachment) for attachment in fields["attachments"]]
+        fields["attachments"] = _all("attachments", to_kept, fields["attachments"])
     changes = {"content": content, **_message_fields(fields)}
     if suppress_embeds is not UNSET:
         changes["flags"] = changes.get("flags", 0) | (Message.SUPPRESS_EMBEDS if suppress_embeds else 0)
@@ -149,7 +154,7 @@ def write_changes(
 def _message_fields(arguments: dict[str, Any]) -> dict[str, Any]:
     """Translate the arguments that differ from the request's fields; leave the others as they are."""
     fields = dict(arguments)
-    flags = fields.pop("flags", 0)
+    flags = convert("flags", int, fields.pop("flags", None) or 0)
     flags |= Message.SUPPRESS_NOTIFICATIONS if fields.pop("silent", False) else 0
     flags |= Message.SUPPRESS_EMBEDS if fields.pop("suppress_embeds", False) else 0
     fields.pop("enforce_nonce", None)
@@ -159,14 +164,20 @@ def _message_fields(arguments: dict[str, Any]) -> dict[str, Any]:
         fields["allowed_mentions"] = AllowedMentions()
     _refer(fields)
     if fields.get("overflow"):
-        fields["overflow"] = Overflow.Value(f"OVERFLOW_{fields['overflow'].upper()}")
-    for name, convert in (("embeds", to_embed), ("files", to_file)):
+        fields["overflow"] = choice("overflow", Overflow, fields["overflow"], "OVERFLOW_")
+    for name, conversion in (("embeds", to_embed), ("files", to_file)):
         if fields.get(name):
-            fields[name] = [convert(value) for value in fields[name]]
+            fields[name] = _all(name, conversion, fields[name])
     if fields.get("components"):
-        name, fields[name] = to_components(fields.pop("components"))
-        flags |= Message.IS_COMPONENTS_V2 if need_v2(fields[name]) else 0
+        components = items("components", fields.pop("components"))
+        flags |= Message.IS_COMPONENTS_V2 if any(map(needs_v2, components)) else 0
+        name, fields[name] = to_components(components)
     return fields | ({"flags": flags} if flags else {})
+
+
+def _all(name: str, conversion: Callable[[Any], Any], values: Any) -> list[Any]:
+    """Return converted values; an error names the argument and the place in it."""
+    return [convert(f"{name}[{index}]", conversion, value) for index, value in enumerate(items(name, values))]
 
 
 def _refer(fields: dict[str, Any]) -> None:
@@ -175,9 +186,9 @@ def _refer(fields: dict[str, Any]) -> None:
     if reply_to is not None and forward is not None:
         raise ValueError("reply_to and forward exclude each other.")
     if reply_to is not None:
-        fields["message_reference"] = to_reference(reply_to)
+        fields["message_reference"] = convert("reply_to", to_reference, reply_to)
     if forward is not None:
-        fields["message_reference"] = to_forward(forward)
+        fields["message_reference"] = convert("forward", to_forward, forward)
 
 
 def whole_message(response: MessageAnswer) -> Message:
@@ -211,15 +222,16 @@ def to_file(file: FileLike) -> File:
 
     if isinstance(file, (str, os.PathLike)):
         path = Path(file)
-        return File(filename=path.name, content=path.read_bytes())
+        return make(File, filename=path.name, content=path.read_bytes())
     if isinstance(file, tuple):
-        return File(filename=file[0], content=file[1])
-    return File(filename=Path(str(getattr(file, "name", "file"))).name, content=file.read())
+        name, content = file
+        return make(File, filename=name, content=content)
+    return make(File, filename=Path(str(getattr(file, "name", "file"))).name, content=file.read())
 
 
 def to_kept(attachment: int | KeepAttachment) -> KeepAttachment:
     """Return an attachment that stays."""
-    return KeepAttachment(id=attachment) if isinstance(attachment, int) else attachment
+    return make(KeepAttachment, id=attachment) if isinstance(attachment, int) else attachment
 
 
 def to_reference(message: Message | int) -> Message.Reference:
@@ -240,16 +252,16 @@ def to_components(components: Sequence[ComponentLike]) -> tuple[str, Any]:
 
     Raises:
         TypeError: Component objects and dictionaries are mixed.
+        ValueError: JSON cannot carry a dictionary.
     """
     if all(isinstance(component, Component) for component in components):
         return "components", list(components)
     if any(isinstance(component, Component) for component in components):
         raise TypeError("components are either Component objects or dictionaries, not both.")
-    return "components_json", json.dumps(list(components))
+    return "components_json", to_json("components", components)
 
 
-def need_v2(components: list[Component] | str) -> bool:
-    """Return whether a message of these components needs the flag IS_COMPONENTS_V2."""
-    if isinstance(components, str):
-        return any(component.get("type", 0) >= _FIRST_V2_COMPONENT for component in json.loads(components))
-    return any(component.type >= _FIRST_V2_COMPONENT for component in components)
+def needs_v2(component: ComponentLike) -> bool:
+    """Return whether a message with this component needs the flag IS_COMPONENTS_V2."""
+    kind = component.get("type") if isinstance(component, Mapping) else getattr(component, "type", None)
+    return isinstance(kind, int) and kind >= _FIRST_V2_COMPONENT

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from discordproxy._channel import DEFAULT_TARGET, Endpoint, resolve_target
+from discordproxy._checks import convert, header_text, items, seconds, trimmed, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -56,14 +58,16 @@ class Configuration:
         app: str | None = None,
         retries: int = DEFAULT_RETRIES,
     ) -> None:
-        self._target = _target_text(target or os.environ.get("DISCORDPROXY_TARGET") or DEFAULT_TARGET)
+        self._target = _target_text(target or _environment("DISCORDPROXY_TARGET") or DEFAULT_TARGET)
         self._options = options
+        _channel_options(options)
         self._timeout = timeout
-        self._retries = retries
-        self._tls = (os.environ.get("DISCORDPROXY_CA") or False) if tls is None else tls
+        seconds("timeout", timeout)
+        self._retries = whole_number("retries", retries) or 0
+        self._tls = (_environment("DISCORDPROXY_CA") or False) if tls is None else tls
         self._certificate = _certificate() if self._tls else None
         resolve_target(self._target)  # a target that cannot work is told here, not by the first call
-        self._metadata = _metadata(api_key or os.environ.get("DISCORDPROXY_API_KEY"), app)
+        self._metadata = _metadata(api_key or _environment("DISCORDPROXY_API_KEY"), app)
         self._closed = False
 
     @property
@@ -93,18 +97,39 @@ class Configuration:
         if self._closed:
             raise RuntimeError(f"{self!r} is closed: make a new client")
         tls = os.fspath(self._tls) if isinstance(self._tls, os.PathLike) else self._tls
-        return Endpoint(self._target, tuple(map(tuple, self._options or ())), tls, self._certificate)
+        return Endpoint(self._target, _channel_options(self._options), tls, self._certificate)
+
+
+def _environment(name: str) -> str:
+    """Return what the environment says, without what files and secret stores leave around it."""
+    return trimmed(os.environ.get(name, ""))
 
 
 def _target_text(target: str | Iterable[str]) -> str:
-    if isinstance(target, (list, tuple, set, frozenset)):
-        return ",".join(map(str, target))
-    return str(target)
+    several = isinstance(target, (list, tuple, set, frozenset))
+    text = ",".join(map(str, target)) if several else trimmed(str(target))
+    convert("target", str.encode, text)
+    return text
+
+
+def _channel_options(options: Options | Mapping[str, Any] | None) -> tuple[tuple[str, Any], ...]:
+    """Return the pairs of name and value.
+
+    Raises:
+        ValueError: something is no pair.
+    """
+    pairs = options.items() if isinstance(options, Mapping) else items("options", options or ())
+    return tuple((str(name), value) for name, value in (convert("options", _pair, pair) for pair in pairs))
+
+
+def _pair(option: Any) -> tuple[Any, Any]:
+    name, value = option
+    return name, value
 
 
 def _certificate() -> tuple[str, str] | None:
     """Return the paths of the client's own certificate and its key."""
-    certificate, key = os.environ.get("DISCORDPROXY_CERT"), os.environ.get("DISCORDPROXY_CERT_KEY")
+    certificate, key = _environment("DISCORDPROXY_CERT"), _environment("DISCORDPROXY_CERT_KEY")
     if bool(certificate) != bool(key):
         raise ValueError("DISCORDPROXY_CERT and DISCORDPROXY_CERT_KEY are needed together: a certificate and its key")
     return (certificate, key) if certificate and key else None
@@ -117,13 +142,8 @@ def _metadata(api_key: str | None, app: str | None) -> tuple[tuple[str, str], ..
         ValueError: a name or key that cannot travel in a header. The key itself is not shown.
     """
     metadata = []
-    if api_key:
-        metadata.append(("authorization", f"Bearer {api_key}"))
-    if app:
-        metadata.append(("x-discordproxy-app", app))
-    for name, value in metadata:
-        if not (value.isascii() and value.isprintable()):
-            raise ValueError(
-                f"{'app' if name.endswith('app') else 'api_key'} must consist of printable ASCII characters"
-            )
+    if api_key and (key := header_text("api_key", api_key)):
+        metadata.append(("authorization", f"Bearer {key}"))
+    if app and (name := header_text("app", app)):
+        metadata.append(("x-discordproxy-app", name))
     return tuple(metadata)

@@ -11,6 +11,11 @@ _METHODS = DESCRIPTOR.services_by_name["DiscordApi"].methods_by_name
 _READS_WITHOUT_ROUTE = frozenset({"GetVoiceStates", "ComputePermissions"})
 
 
+def is_rpc(name: str) -> bool:
+    """Return whether the service has a call of this name that gives one answer."""
+    return name in _METHODS and not _METHODS[name].server_streaming
+
+
 def is_read(rpc: str) -> bool:
     """Return whether an RPC only reads, so that repeating it is always safe."""
     return rpc in _READS_WITHOUT_ROUTE or _METHODS[rpc].GetOptions().Extensions[route].WhichOneof("pattern") == "get"

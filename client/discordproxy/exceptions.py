@@ -109,7 +109,7 @@ class DiscordProxyGrpcError(DiscordProxyException):
         super().__init__(status, details)
         self.status = status
         self.details = details
-        self.text = (read_details(details) or {}).get("text", details)
+        self.text = _fact(read_details(details) or {}, "text", str, details)
 
     def __str__(self) -> str:
         return f"gRPC error. Status code: {self.status.name} - Error message: {self.details}"
@@ -154,7 +154,8 @@ def to_discord_proxy_exception(ex: Exception) -> Exception:
     facts = read_details(details) or {}
     error: DiscordProxyException
     if facts.get("type") == "HTTPException":
-        error = DiscordProxyHttpError(facts.get("status") or 0, facts.get("code") or 0, facts.get("text") or "")
+        status_code, code = _fact(facts, "status", int, 0), _fact(facts, "code", int, 0)
+        error = DiscordProxyHttpError(status_code, code, _fact(facts, "text", str, ""))
     elif status is grpc.StatusCode.DEADLINE_EXCEEDED or facts.get("reason") == "WAIT_EXCEEDS_DEADLINE":
         error = DiscordProxyTimeoutError(status, details)
     else:
@@ -165,17 +166,24 @@ def to_discord_proxy_exception(ex: Exception) -> Exception:
 
 
 def _add_facts(error: DiscordProxyException, facts: dict[str, Any]) -> None:
-    error.retry_after = facts.get("retry_after")
-    error.request_id = facts.get("request_id") or ""
-    error.reason = facts.get("reason") or ""
-    error.fields = tuple(facts.get("fields") or ())
-    error.sent_message_ids = tuple(int(message_id) for message_id in facts.get("sent_message_ids") or ())
+    error.retry_after = _fact(facts, "retry_after", (int, float), None)
+    error.request_id = _fact(facts, "request_id", str, "")
+    error.reason = _fact(facts, "reason", str, "")
+    error.fields = tuple(field for field in _fact(facts, "fields", list, []) if isinstance(field, dict))
+    ids = _fact(facts, "sent_message_ids", list, [])
+    error.sent_message_ids = tuple(int(one) for one in ids if str(one).isdecimal())
+
+
+def _fact(facts: dict[str, Any], name: str, kind: type | tuple[type, ...], otherwise: Any) -> Any:
+    """Return what the details say; something else than the proxy may have written them."""
+    value = facts.get(name)
+    return value if isinstance(value, kind) else otherwise
 
 
 def _sent(error: DiscordProxyException, facts: dict[str, Any]) -> Sent:
     """Return what is certain: what the proxy said, else what HTTP or gRPC leave no doubt about."""
     said = facts.get("sent")
-    if said in {"no", "yes", "unknown"}:
+    if said in ("no", "yes", "unknown"):
         return cast("Sent", said)
     if isinstance(error, DiscordProxyHttpError):
         return "no" if _FIRST_CLIENT_ERROR <= error.status < _FIRST_SERVER_ERROR else "unknown"

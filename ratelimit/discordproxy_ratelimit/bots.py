@@ -62,7 +62,7 @@ def read_bots(path: Path) -> tuple[Bot, ...]:
     """
     where = f"{BOTS}: {str(path)!r}"
     try:
-        entries = File.model_validate(tomllib.loads(path.read_text("utf-8"))).bots
+        entries = File.model_validate(tomllib.loads(path.read_text("utf-8-sig"))).bots
     except OSError as error:
         raise ValueError(f"{where} cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
@@ -93,12 +93,17 @@ def bot_id_of(token: str) -> str:
 def read_token(path: Path, variable: str) -> str:
     """Return the token that a file holds; raises ValueError."""
     try:
-        return path.read_text("utf-8").strip()
+        return trimmed(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a text file"
         raise ValueError(
             f"{variable}: cannot read {str(path)!r} ({reason}); it must hold the bot token and nothing else"
         ) from None
+
+
+def trimmed(token: str) -> str:
+    """Return a token without the blanks, line breaks and byte order mark that editors put around it."""
+    return token.strip().strip("\ufeff").strip()
 
 
 def check_token(token: str, variable: str) -> None:
@@ -111,7 +116,7 @@ def check_token(token: str, variable: str) -> None:
 
 def _bot(entry: Entry, folder: Path, where: str) -> Bot:
     of = f"{where}: bot {entry.name}"
-    token = entry.token.get_secret_value().strip()
+    token = trimmed(entry.token.get_secret_value())
     if bool(token) == (entry.token_file is not None):
         raise ValueError(f"{of} needs either token or token_file")
     if entry.token_file is not None:

@@ -23,7 +23,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from typing_extensions import Self
 
 from discordproxy_ratelimit import redis_url
-from discordproxy_ratelimit.bots import Bot, check_token, read_bots, read_token
+from discordproxy_ratelimit.bots import Bot, check_token, read_bots, read_token, trimmed
 
 USAGE = 2
 """Exit status of a process that cannot start with these settings."""
@@ -66,7 +66,7 @@ class SharedSettings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
         env_file=".env",
-        env_file_encoding="utf-8",
+        env_file_encoding="utf-8-sig",
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -112,7 +112,7 @@ class SharedSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _find_bots(self) -> Self:
-        text = self.discord_bot_token.get_secret_value().strip()
+        text = trimmed(self.discord_bot_token.get_secret_value())
         variable = "DISCORD_BOT_TOKEN"
         if not text and self.token_file:
             text, variable = read_token(self.token_file, PREFIX + "TOKEN_FILE"), PREFIX + "TOKEN_FILE"

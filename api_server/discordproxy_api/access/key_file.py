@@ -25,7 +25,7 @@ def read_key_file(path: Path, *, rpcs: Collection[str], bots: Collection[str] | 
         Unusable: it cannot be read, or what it says cannot be followed.
     """
     try:
-        ring = read_keys(read_file(path, SETTING).decode(), rpcs=rpcs, bots=bots)
+        ring = read_keys(read_file(path, SETTING).decode("utf-8-sig"), rpcs=rpcs, bots=bots)
     except UnicodeDecodeError:
         raise Unusable(f"{SETTING}: {str(path)!r} is not a text file") from None
     except KeyFileError as error:

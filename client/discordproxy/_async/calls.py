@@ -8,8 +8,9 @@ import grpc
 
 from discordproxy._arguments import UNSET
 from discordproxy._attempts import Attempts
+from discordproxy._checks import seconds, whole_number
 from discordproxy._compose import size_of, takes_effect_once, with_options
-from discordproxy._routes import is_read
+from discordproxy._routes import is_read, is_rpc
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -56,6 +57,8 @@ class AsyncCalls:
         Returns:
             The whole response message, where other methods return the object inside it.
         """
+        if not is_rpc(rpc):
+            raise ValueError(f"rpc: the service has no {rpc!r}")
         method = getattr(self.stub, rpc)
         return await (self._read(method, request, **call) if is_read(rpc) else self._write(method, request, **call))
 
@@ -90,7 +93,7 @@ class AsyncCalls:
     ) -> Response:
         request = with_options(request, priority=priority, max_wait=max_wait, idempotency_key=idempotency_key)
         attempts = Attempts(
-            (self._timeout if timeout is UNSET else timeout) or None,
+            seconds("timeout", self._timeout if timeout is UNSET else timeout) or None,
             self._retries,
             repeatable=repeatable or takes_effect_once(request),
         )
@@ -112,6 +115,7 @@ class AsyncCalls:
     ) -> AsyncIterator[Item]:
         """Iterate over a list of any length; `fetch` gets the size of a page and the last id of the page before."""
         last_id: int | None = None
+        limit = whole_number("limit", limit)
         while limit is None or limit > 0:
             size = page_size if limit is None else min(limit, page_size)
             page = await fetch(size, last_id)

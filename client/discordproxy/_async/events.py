@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import grpc
 
 from discordproxy._async.calls import AsyncCalls
+from discordproxy._checks import choice, items, make
 from discordproxy._resume import gap_of
 from discordproxy._retry import delay_before_resuming
 from discordproxy.events_pb2 import Event, SubscribeEventsRequest
@@ -179,14 +180,17 @@ class AsyncEventCalls(AsyncCalls):
         Returns:
             Events: `type`, `json` (the data as Discord sent it), `guild_id`, `channel_id`, `received_at`, `cursor`.
         """
-        request = SubscribeEventsRequest(
-            types=types,
-            guild_ids=guild_ids,
-            channel_ids=channel_ids,
+        request = make(
+            SubscribeEventsRequest,
+            types=items("types", types),
+            guild_ids=items("guild_ids", guild_ids),
+            channel_ids=items("channel_ids", channel_ids),
             cursor=cursor,
-            start=SubscribeEventsRequest.From.Value(start.upper()),
+            start=choice("start", SubscribeEventsRequest.From, start),
             batch=_BATCH,
         )
+        if on_gap not in {"log", "yield", "raise"}:
+            raise ValueError(f"on_gap: must be one of log, yield, raise; not {on_gap!r}")
         return AsyncEventStream(self, request, on_gap)
 
     def _subscribe(self, request: SubscribeEventsRequest) -> tuple[Any, AsyncIterator[Event]]:

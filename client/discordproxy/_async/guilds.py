@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from discordproxy._async.calls import AsyncCalls
+from discordproxy._checks import make
 from discordproxy._compose import fill, patch, split_call
 from discordproxy.discord_api_pb2 import (
     ComputePermissionsRequest,
@@ -43,7 +44,7 @@ class AsyncGuildCalls(AsyncCalls):
             with_counts: Fill the approximate numbers of members.
             call: `timeout` and the like: see CallArguments.
         """
-        request = GetGuildRequest(guild_id=guild_id, fresh=fresh, with_counts=with_counts or None)
+        request = make(GetGuildRequest, guild_id=guild_id, fresh=fresh, with_counts=with_counts or None)
         return (await self._read(self.stub.GetGuild, request, **call)).guild
 
     def list_guilds(
@@ -60,7 +61,7 @@ class AsyncGuildCalls(AsyncCalls):
         """
 
         async def page(size: int, after: int | None) -> Sequence[Guild]:
-            request = ListGuildsRequest(after=after, limit=size, with_counts=with_counts or None, fresh=fresh)
+            request = make(ListGuildsRequest, after=after, limit=size, with_counts=with_counts or None, fresh=fresh)
             return (await self._read(self.stub.ListGuilds, request, **call)).guilds
 
         return self._pages(page, lambda guild: guild.id, _GUILDS_PER_PAGE, limit)
@@ -69,7 +70,7 @@ class AsyncGuildCalls(AsyncCalls):
         self, guild_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]
     ) -> list[Emoji]:
         """Return the emojis of a guild."""
-        request = GuildId(guild_id=guild_id, fresh=fresh)
+        request = make(GuildId, guild_id=guild_id, fresh=fresh)
         return list((await self._read(self.stub.GetGuildEmojis, request, **call)).emojis)
 
     async def get_voice_states(
@@ -79,7 +80,7 @@ class AsyncGuildCalls(AsyncCalls):
 
         Only the gateway tells: the proxy needs a gateway worker with the intent voice_states.
         """
-        request = GetVoiceStatesRequest(guild_id=guild_id, channel_id=channel_id)
+        request = make(GetVoiceStatesRequest, guild_id=guild_id, channel_id=channel_id)
         return list((await self._read(self.stub.GetVoiceStates, request, **call)).voice_states)
 
     async def compute_permissions(
@@ -100,12 +101,14 @@ class AsyncGuildCalls(AsyncCalls):
             fresh: Ask Discord even if the proxy knows guild, channel and member.
             call: `timeout` and the like: see CallArguments.
         """
-        request = ComputePermissionsRequest(guild_id=guild_id, channel_id=channel_id, user_id=user_id, fresh=fresh)
+        request = make(
+            ComputePermissionsRequest, guild_id=guild_id, channel_id=channel_id, user_id=user_id, fresh=fresh
+        )
         return await self._read(self.stub.ComputePermissions, request, **call)
 
     async def list_scheduled_events(self, guild_id: int, **call: Unpack[CallArguments]) -> list[ScheduledEvent]:
         """Return the scheduled events of a guild."""
-        request = GuildId(guild_id=guild_id)
+        request = make(GuildId, guild_id=guild_id)
         return list((await self._read(self.stub.ListScheduledEvents, request, **call)).scheduled_events)
 
     async def create_scheduled_event(
@@ -127,8 +130,12 @@ class AsyncGuildCalls(AsyncCalls):
         """
         fields, call = split_call(settings)
         fields.setdefault("privacy_level", _GUILD_ONLY)
-        request = CreateScheduledEventRequest(
-            guild_id=guild_id, name=name, scheduled_start_time=scheduled_start_time, entity_type=entity_type
+        request = make(
+            CreateScheduledEventRequest,
+            guild_id=guild_id,
+            name=name,
+            scheduled_start_time=scheduled_start_time,
+            entity_type=entity_type,
         )
         fill(request, fields)
         return (await self._write(self.stub.CreateScheduledEvent, request, **call)).scheduled_event
@@ -138,11 +145,11 @@ class AsyncGuildCalls(AsyncCalls):
     ) -> ScheduledEvent:
         """Edit, start or end a scheduled event. What is not given stays as it is; None resets it."""
         fields, call = split_call(changes)
-        request = EditScheduledEventRequest(guild_id=guild_id, guild_scheduled_event_id=event_id)
+        request = make(EditScheduledEventRequest, guild_id=guild_id, guild_scheduled_event_id=event_id)
         patch(request, fields)
         return (await self._write(self.stub.EditScheduledEvent, request, **call)).scheduled_event
 
     async def delete_scheduled_event(self, guild_id: int, event_id: int, **call: Unpack[CallArguments]) -> None:
         """Delete a scheduled event."""
-        request = ScheduledEventId(guild_id=guild_id, guild_scheduled_event_id=event_id)
+        request = make(ScheduledEventId, guild_id=guild_id, guild_scheduled_event_id=event_id)
         await self._write(self.stub.DeleteScheduledEvent, request, **call)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from discordproxy._async.calls import AsyncCalls
+from discordproxy._checks import make
 from discordproxy._compose import patch, split_call
 from discordproxy.discord_api_pb2 import (
     AddGuildMemberRequest,
@@ -34,17 +35,17 @@ class AsyncMemberCalls(AsyncCalls):
 
     async def get_user(self, user_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]) -> User:
         """Return a user."""
-        return (await self._read(self.stub.GetUser, GetUserRequest(user_id=user_id, fresh=fresh), **call)).user
+        return (await self._read(self.stub.GetUser, make(GetUserRequest, user_id=user_id, fresh=fresh), **call)).user
 
     async def get_current_user(self, *, fresh: bool = False, **call: Unpack[CallArguments]) -> User:
         """Return the bot's own user."""
-        return (await self._read(self.stub.GetCurrentUser, GetCurrentUserRequest(fresh=fresh), **call)).user
+        return (await self._read(self.stub.GetCurrentUser, make(GetCurrentUserRequest, fresh=fresh), **call)).user
 
     async def get_guild_member(
         self, guild_id: int, user_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]
     ) -> GuildMember:
         """Return a member; who has left is a DiscordProxyHttpError of status 404 and code 10007."""
-        request = MemberId(guild_id=guild_id, user_id=user_id, fresh=fresh)
+        request = make(MemberId, guild_id=guild_id, user_id=user_id, fresh=fresh)
         return (await self._read(self.stub.GetGuildMember, request, **call)).member
 
     def list_guild_members(
@@ -59,7 +60,9 @@ class AsyncMemberCalls(AsyncCalls):
         """Iterate over the members of a guild, or those with a role, in the order of their ids, page by page."""
 
         async def page(size: int, after: int | None) -> Sequence[GuildMember]:
-            request = ListGuildMembersRequest(guild_id=guild_id, after=after, limit=size, role_id=role_id, fresh=fresh)
+            request = make(
+                ListGuildMembersRequest, guild_id=guild_id, after=after, limit=size, role_id=role_id, fresh=fresh
+            )
             return (await self._read(self.stub.ListGuildMembers, request, **call)).members
 
         return self._pages(page, lambda member: member.user.id, _MEMBERS_PER_PAGE, limit)
@@ -74,7 +77,7 @@ class AsyncMemberCalls(AsyncCalls):
         **call: Unpack[CallArguments],
     ) -> list[GuildMember]:
         """Return members whose name or nickname starts with `query`: one if no `limit` is given, at most 1000."""
-        request = SearchGuildMembersRequest(guild_id=guild_id, query=query, limit=limit, fresh=fresh)
+        request = make(SearchGuildMembersRequest, guild_id=guild_id, query=query, limit=limit, fresh=fresh)
         return list((await self._read(self.stub.SearchGuildMembers, request, **call)).members)
 
     async def add_guild_member(
@@ -93,7 +96,8 @@ class AsyncMemberCalls(AsyncCalls):
 
         The result is empty if the user was a member already.
         """
-        request = AddGuildMemberRequest(
+        request = make(
+            AddGuildMemberRequest,
             guild_id=guild_id,
             user_id=user_id,
             access_token=access_token,
@@ -106,7 +110,7 @@ class AsyncMemberCalls(AsyncCalls):
 
     async def edit_guild_member(self, guild_id: int, user_id: int, **changes: Unpack[MemberChanges]) -> GuildMember:
         """Edit a member. What is not given stays as it is; None resets it: `nick=None` removes the nickname."""
-        request = EditGuildMemberRequest(guild_id=guild_id, user_id=user_id)
+        request = make(EditGuildMemberRequest, guild_id=guild_id, user_id=user_id)
         fields, call = split_call(changes)
         patch(request, fields)
         return (await self._write(self.stub.EditGuildMember, request, **call)).member
@@ -115,21 +119,21 @@ class AsyncMemberCalls(AsyncCalls):
         self, guild_id: int, user_id: int, *, reason: str = "", **call: Unpack[CallArguments]
     ) -> None:
         """Remove a member, who may come back with an invite."""
-        request = MemberId(guild_id=guild_id, user_id=user_id, reason=reason)
+        request = make(MemberId, guild_id=guild_id, user_id=user_id, reason=reason)
         await self._write(self.stub.KickGuildMember, request, **call)
 
     async def add_member_role(
         self, guild_id: int, user_id: int, role_id: int, *, reason: str = "", **call: Unpack[CallArguments]
     ) -> None:
         """Give a member a role."""
-        request = MemberRoleRequest(guild_id=guild_id, user_id=user_id, role_id=role_id, reason=reason)
+        request = make(MemberRoleRequest, guild_id=guild_id, user_id=user_id, role_id=role_id, reason=reason)
         await self._write(self.stub.AddMemberRole, request, **call)
 
     async def remove_member_role(
         self, guild_id: int, user_id: int, role_id: int, *, reason: str = "", **call: Unpack[CallArguments]
     ) -> None:
         """Take a role from a member."""
-        request = MemberRoleRequest(guild_id=guild_id, user_id=user_id, role_id=role_id, reason=reason)
+        request = make(MemberRoleRequest, guild_id=guild_id, user_id=user_id, role_id=role_id, reason=reason)
         await self._write(self.stub.RemoveMemberRole, request, **call)
 
     async def sync_member_roles(
@@ -155,7 +159,7 @@ class AsyncMemberCalls(AsyncCalls):
         Returns:
             What was `added` and what was `removed`.
         """
-        request = SyncMemberRolesRequest(
-            guild_id=guild_id, user_id=user_id, roles=roles, managed=managed, reason=reason
+        request = make(
+            SyncMemberRolesRequest, guild_id=guild_id, user_id=user_id, roles=roles, managed=managed, reason=reason
         )
         return await self._write(self.stub.SyncMemberRoles, request, **call)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from discordproxy._arguments import UNSET
 from discordproxy._async.calls import AsyncCalls
+from discordproxy._checks import convert, make, whole_number
 from discordproxy._compose import whole_message, write_changes, write_message
 from discordproxy.discord_api_pb2 import (
     BulkDeleteMessagesRequest,
@@ -57,7 +59,7 @@ class AsyncMessageCalls(AsyncCalls):
         Raises:
             ValueError: nothing is given that could make a message.
         """
-        request = SendChannelMessageRequest(channel_id=channel_id, crosspost=crosspost)
+        request = make(SendChannelMessageRequest, channel_id=channel_id, crosspost=crosspost)
         call = write_message(request, content, embed, message)
         response = await self._write(self.stub.SendChannelMessage, request, **call)
         return whole_message(response)
@@ -70,7 +72,7 @@ class AsyncMessageCalls(AsyncCalls):
         **message: Unpack[MessageArguments],
     ) -> Message:
         """Send a direct message to a user, with the arguments of create_channel_message."""
-        request = SendDirectMessageRequest(user_id=user_id)
+        request = make(SendDirectMessageRequest, user_id=user_id)
         call = write_message(request, content, embed, message)
         response = await self._write(self.stub.SendDirectMessage, request, **call)
         return whole_message(response)
@@ -84,7 +86,8 @@ class AsyncMessageCalls(AsyncCalls):
     ) -> Message:
         """Answer a message in its channel; if it is gone by then, send the answer as a normal message."""
         reply.setdefault("reply_to", message)
-        return await self.create_channel_message(message.channel_id, content, embed, **reply)
+        channel_id = convert("message", attrgetter("channel_id"), message)
+        return await self.create_channel_message(channel_id, content, embed, **reply)
 
     async def edit_channel_message(
         self,
@@ -104,7 +107,7 @@ class AsyncMessageCalls(AsyncCalls):
             suppress_embeds: Hide or show the previews of links.
             changes: `embed`, `embeds`, `files`, `attachments`, `components` ...: see MessageChanges.
         """
-        request = EditMessageRequest(channel_id=channel_id, message_id=message_id)
+        request = make(EditMessageRequest, channel_id=channel_id, message_id=message_id)
         call = write_changes(request, content, suppress_embeds, changes)
         response = await self._write(self.stub.EditMessage, request, **call)
         return response.message
@@ -113,19 +116,19 @@ class AsyncMessageCalls(AsyncCalls):
         self, channel_id: int, message_id: int, *, reason: str = "", **call: Unpack[CallArguments]
     ) -> None:
         """Delete a message."""
-        request = MessageId(channel_id=channel_id, message_id=message_id, reason=reason)
+        request = make(MessageId, channel_id=channel_id, message_id=message_id, reason=reason)
         await self._write(self.stub.DeleteMessage, request, **call)
 
     async def bulk_delete_channel_messages(
         self, channel_id: int, message_ids: Iterable[int], *, reason: str = "", **call: Unpack[CallArguments]
     ) -> None:
         """Delete any number of messages of a channel; the proxy cuts them into as few requests as Discord allows."""
-        request = BulkDeleteMessagesRequest(channel_id=channel_id, message_ids=message_ids, reason=reason)
+        request = make(BulkDeleteMessagesRequest, channel_id=channel_id, message_ids=message_ids, reason=reason)
         await self._write(self.stub.BulkDeleteMessages, request, **call)
 
     async def get_channel_message(self, channel_id: int, message_id: int, **call: Unpack[CallArguments]) -> Message:
         """Read one message."""
-        request = MessageId(channel_id=channel_id, message_id=message_id)
+        request = make(MessageId, channel_id=channel_id, message_id=message_id)
         return (await self._read(self.stub.GetMessage, request, **call)).message
 
     def get_channel_messages(
@@ -149,9 +152,11 @@ class AsyncMessageCalls(AsyncCalls):
 
         async def page(size: int, last_id: int | None) -> Sequence[Message]:
             if after is None:
-                request = GetMessagesRequest(channel_id=channel_id, before=last_id or before, limit=size)
+                request = make(GetMessagesRequest, channel_id=channel_id, before=last_id or before, limit=size)
             else:
-                request = GetMessagesRequest(channel_id=channel_id, before=before, after=last_id or after, limit=size)
+                request = make(
+                    GetMessagesRequest, channel_id=channel_id, before=before, after=last_id or after, limit=size
+                )
             messages = (await self._read(self.stub.GetMessages, request, **call)).messages
             return sorted(messages, key=lambda message: message.id, reverse=after is None)
 
@@ -159,21 +164,21 @@ class AsyncMessageCalls(AsyncCalls):
 
     async def crosspost_message(self, channel_id: int, message_id: int, **call: Unpack[CallArguments]) -> Message:
         """Publish a message of an announcement channel to the channels that follow it."""
-        request = MessageId(channel_id=channel_id, message_id=message_id)
+        request = make(MessageId, channel_id=channel_id, message_id=message_id)
         return (await self._write(self.stub.CrosspostMessage, request, **call)).message
 
     async def pin_message(
         self, channel_id: int, message_id: int, *, reason: str = "", **call: Unpack[CallArguments]
     ) -> None:
         """Pin a message."""
-        request = MessageId(channel_id=channel_id, message_id=message_id, reason=reason)
+        request = make(MessageId, channel_id=channel_id, message_id=message_id, reason=reason)
         await self._write(self.stub.PinMessage, request, **call)
 
     async def unpin_message(
         self, channel_id: int, message_id: int, *, reason: str = "", **call: Unpack[CallArguments]
     ) -> None:
         """Unpin a message."""
-        request = MessageId(channel_id=channel_id, message_id=message_id, reason=reason)
+        request = make(MessageId, channel_id=channel_id, message_id=message_id, reason=reason)
         await self._write(self.stub.UnpinMessage, request, **call)
 
     async def get_pins(
@@ -181,9 +186,10 @@ class AsyncMessageCalls(AsyncCalls):
     ) -> AsyncIterator[GetPinsResponse.Pin]:
         """Iterate over pinned messages and when they were pinned, the latest pin first."""
         before: str | None = None
+        limit = whole_number("limit", limit)
         while limit is None or limit > 0:
             size = _PINS_PER_PAGE if limit is None else min(limit, _PINS_PER_PAGE)
-            request = GetPinsRequest(channel_id=channel_id, before=before, limit=size)
+            request = make(GetPinsRequest, channel_id=channel_id, before=before, limit=size)
             response = await self._read(self.stub.GetPins, request, **call)
             for pin in response.items:
                 yield pin
@@ -194,4 +200,4 @@ class AsyncMessageCalls(AsyncCalls):
 
     async def trigger_typing(self, channel_id: int, **call: Unpack[CallArguments]) -> None:
         """Show the bot as typing for ten seconds, or until it sends a message."""
-        await self._write(self.stub.TriggerTyping, ChannelId(channel_id=channel_id), **call)
+        await self._write(self.stub.TriggerTyping, make(ChannelId, channel_id=channel_id), **call)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from discordproxy._async.calls import AsyncCalls
+from discordproxy._checks import make
 from discordproxy.discord_api_pb2 import (
     GetPollVotersRequest,
     GetReactionsRequest,
@@ -29,26 +30,30 @@ class AsyncReactionCalls(AsyncCalls):
 
     async def add_reaction(self, channel_id: int, message_id: int, emoji: str, **call: Unpack[CallArguments]) -> None:
         """React to a message."""
-        request = ReactionRequest(channel_id=channel_id, message_id=message_id, emoji=emoji)
+        request = make(ReactionRequest, channel_id=channel_id, message_id=message_id, emoji=emoji)
         await self._write(self.stub.AddReaction, request, **call)
 
     async def remove_reaction(
         self, channel_id: int, message_id: int, emoji: str, **call: Unpack[CallArguments]
     ) -> None:
         """Remove the bot's own reaction."""
-        request = ReactionRequest(channel_id=channel_id, message_id=message_id, emoji=emoji)
+        request = make(ReactionRequest, channel_id=channel_id, message_id=message_id, emoji=emoji)
         await self._write(self.stub.RemoveReaction, request, **call)
 
     async def remove_user_reaction(
         self, channel_id: int, message_id: int, emoji: str, user_id: int, **call: Unpack[CallArguments]
     ) -> None:
         """Remove somebody else's reaction."""
-        request = RemoveUserReactionRequest(channel_id=channel_id, message_id=message_id, emoji=emoji, user_id=user_id)
+        request = make(
+            RemoveUserReactionRequest, channel_id=channel_id, message_id=message_id, emoji=emoji, user_id=user_id
+        )
         await self._write(self.stub.RemoveUserReaction, request, **call)
 
     async def clear_reactions(self, channel_id: int, message_id: int, **call: Unpack[CallArguments]) -> None:
         """Remove all reactions from a message."""
-        await self._write(self.stub.ClearReactions, MessageId(channel_id=channel_id, message_id=message_id), **call)
+        await self._write(
+            self.stub.ClearReactions, make(MessageId, channel_id=channel_id, message_id=message_id), **call
+        )
 
     def get_reactions(
         self,
@@ -62,8 +67,8 @@ class AsyncReactionCalls(AsyncCalls):
         """Iterate over the users who reacted with an emoji, page by page."""
 
         async def page(size: int, after: int | None) -> Sequence[User]:
-            request = GetReactionsRequest(
-                channel_id=channel_id, message_id=message_id, emoji=emoji, after=after, limit=size
+            request = make(
+                GetReactionsRequest, channel_id=channel_id, message_id=message_id, emoji=emoji, after=after, limit=size
             )
             return (await self._read(self.stub.GetReactions, request, **call)).users
 
@@ -71,7 +76,7 @@ class AsyncReactionCalls(AsyncCalls):
 
     async def end_poll(self, channel_id: int, message_id: int, **call: Unpack[CallArguments]) -> Message:
         """Close a poll of the bot now."""
-        request = MessageId(channel_id=channel_id, message_id=message_id)
+        request = make(MessageId, channel_id=channel_id, message_id=message_id)
         return (await self._write(self.stub.EndPoll, request, **call)).message
 
     def get_poll_voters(
@@ -86,8 +91,13 @@ class AsyncReactionCalls(AsyncCalls):
         """Iterate over the users who voted for an answer, page by page."""
 
         async def page(size: int, after: int | None) -> Sequence[User]:
-            request = GetPollVotersRequest(
-                channel_id=channel_id, message_id=message_id, answer_id=answer_id, after=after, limit=size
+            request = make(
+                GetPollVotersRequest,
+                channel_id=channel_id,
+                message_id=message_id,
+                answer_id=answer_id,
+                after=after,
+                limit=size,
             )
             return (await self._read(self.stub.GetPollVoters, request, **call)).users
 

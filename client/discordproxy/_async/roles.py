@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from discordproxy._async.calls import AsyncCalls
+from discordproxy._checks import make
 from discordproxy._compose import fill, patch, split_call
 from discordproxy.discord_api_pb2 import (
     BulkBanRequest,
@@ -33,20 +34,20 @@ class AsyncRoleCalls(AsyncCalls):
 
     async def get_guild_roles(self, guild_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]) -> list[Role]:
         """Return the roles of a guild."""
-        request = GuildId(guild_id=guild_id, fresh=fresh)
+        request = make(GuildId, guild_id=guild_id, fresh=fresh)
         return list((await self._read(self.stub.GetGuildRoles, request, **call)).roles)
 
     async def create_role(self, guild_id: int, **settings: Unpack[RoleSettings]) -> Role:
         """Create a role: `name`, `permissions`, `color`, `hoist`, `mentionable` ...: see RoleSettings."""
         fields, call = split_call(settings)
-        request = CreateRoleRequest(guild_id=guild_id)
+        request = make(CreateRoleRequest, guild_id=guild_id)
         fill(request, fields)
         return (await self._write(self.stub.CreateRole, request, **call)).role
 
     async def edit_role(self, guild_id: int, role_id: int, **changes: Unpack[RoleSettings]) -> Role:
         """Edit a role. What is not given stays as it is; None resets it."""
         fields, call = split_call(changes)
-        request = EditRoleRequest(guild_id=guild_id, role_id=role_id)
+        request = make(EditRoleRequest, guild_id=guild_id, role_id=role_id)
         patch(request, fields)
         return (await self._write(self.stub.EditRole, request, **call)).role
 
@@ -54,7 +55,7 @@ class AsyncRoleCalls(AsyncCalls):
         self, guild_id: int, role_id: int, *, reason: str = "", **call: Unpack[CallArguments]
     ) -> None:
         """Delete a role."""
-        request = RoleId(guild_id=guild_id, role_id=role_id, reason=reason)
+        request = make(RoleId, guild_id=guild_id, role_id=role_id, reason=reason)
         await self._write(self.stub.DeleteRole, request, **call)
 
     def list_bans(
@@ -63,14 +64,14 @@ class AsyncRoleCalls(AsyncCalls):
         """Iterate over the bans of a guild in the order of the users' ids, page by page."""
 
         async def page(size: int, after: int | None) -> Sequence[Ban]:
-            request = ListBansRequest(guild_id=guild_id, after=after, limit=size)
+            request = make(ListBansRequest, guild_id=guild_id, after=after, limit=size)
             return (await self._read(self.stub.ListBans, request, **call)).bans
 
         return self._pages(page, lambda ban: ban.user.id, _BANS_PER_PAGE, limit)
 
     async def get_ban(self, guild_id: int, user_id: int, **call: Unpack[CallArguments]) -> Ban:
         """Return the ban of a user; no ban is a DiscordProxyHttpError of status 404 and code 10026."""
-        return (await self._read(self.stub.GetBan, MemberId(guild_id=guild_id, user_id=user_id), **call)).ban
+        return (await self._read(self.stub.GetBan, make(MemberId, guild_id=guild_id, user_id=user_id), **call)).ban
 
     async def create_ban(
         self,
@@ -82,14 +83,18 @@ class AsyncRoleCalls(AsyncCalls):
         **call: Unpack[CallArguments],
     ) -> None:
         """Ban a user, and delete what the user wrote in the last `delete_message_seconds` (at most 7 days)."""
-        request = CreateBanRequest(
-            guild_id=guild_id, user_id=user_id, delete_message_seconds=delete_message_seconds, reason=reason
+        request = make(
+            CreateBanRequest,
+            guild_id=guild_id,
+            user_id=user_id,
+            delete_message_seconds=delete_message_seconds,
+            reason=reason,
         )
         await self._write(self.stub.CreateBan, request, **call)
 
     async def delete_ban(self, guild_id: int, user_id: int, *, reason: str = "", **call: Unpack[CallArguments]) -> None:
         """Lift a ban."""
-        request = MemberId(guild_id=guild_id, user_id=user_id, reason=reason)
+        request = make(MemberId, guild_id=guild_id, user_id=user_id, reason=reason)
         await self._write(self.stub.DeleteBan, request, **call)
 
     async def bulk_ban(
@@ -102,7 +107,11 @@ class AsyncRoleCalls(AsyncCalls):
         **call: Unpack[CallArguments],
     ) -> BulkBanResponse:
         """Ban up to 200 users at once; return which were banned and which were not."""
-        request = BulkBanRequest(
-            guild_id=guild_id, user_ids=user_ids, delete_message_seconds=delete_message_seconds, reason=reason
+        request = make(
+            BulkBanRequest,
+            guild_id=guild_id,
+            user_ids=user_ids,
+            delete_message_seconds=delete_message_seconds,
+            reason=reason,
         )
         return await self._write(self.stub.BulkBan, request, **call)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from discordproxy._async.calls import AsyncCalls
+from discordproxy._checks import make
 from discordproxy._compose import write_message
 from discordproxy.discord_api_pb2 import (
     CreateForumPostRequest,
@@ -47,7 +48,8 @@ class AsyncThreadCalls(AsyncCalls):
             reason: For the audit log.
             call: `timeout` and the like: see CallArguments.
         """
-        request = CreateThreadRequest(
+        request = make(
+            CreateThreadRequest,
             channel_id=channel_id,
             name=name,
             type=type,
@@ -70,7 +72,8 @@ class AsyncThreadCalls(AsyncCalls):
         **call: Unpack[CallArguments],
     ) -> Channel:
         """Start a thread from a message."""
-        request = CreateMessageThreadRequest(
+        request = make(
+            CreateMessageThreadRequest,
             channel_id=channel_id,
             message_id=message_id,
             name=name,
@@ -100,7 +103,7 @@ class AsyncThreadCalls(AsyncCalls):
             embed: An embed; `embeds` takes several.
             post: `applied_tags`, `embeds`, `files` ...: see ForumPostArguments.
         """
-        request = CreateForumPostRequest(channel_id=channel_id, name=name)
+        request = make(CreateForumPostRequest, channel_id=channel_id, name=name)
         call = write_message(request, content, embed, post)
         return (await self._write(self.stub.CreateForumPost, request, **call)).channel
 
@@ -108,4 +111,4 @@ class AsyncThreadCalls(AsyncCalls):
         self, guild_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]
     ) -> ThreadsResponse:
         """Return the threads of a guild that are not archived, and the bot's membership of them."""
-        return await self._read(self.stub.GetActiveThreads, GuildId(guild_id=guild_id, fresh=fresh), **call)
+        return await self._read(self.stub.GetActiveThreads, make(GuildId, guild_id=guild_id, fresh=fresh), **call)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json as _json
 from typing import TYPE_CHECKING
 
 from discordproxy._arguments import UNSET
 from discordproxy._async.calls import AsyncCalls
+from discordproxy._checks import convert, items, make, to_json
 from discordproxy._compose import to_file, whole_message, write_changes, write_message
 from discordproxy.discord_api_pb2 import (
     ApiRequest,
@@ -48,17 +48,17 @@ class AsyncWebhookCalls(AsyncCalls):
         **call: Unpack[CallArguments],
     ) -> Webhook:
         """Create a webhook; `avatar` is a data URI. Keep its `token` secret: it is all one needs to post."""
-        request = CreateWebhookRequest(channel_id=channel_id, name=name, avatar=avatar, reason=reason)
+        request = make(CreateWebhookRequest, channel_id=channel_id, name=name, avatar=avatar, reason=reason)
         return (await self._write(self.stub.CreateWebhook, request, **call)).webhook
 
     async def get_channel_webhooks(self, channel_id: int, **call: Unpack[CallArguments]) -> list[Webhook]:
         """Return the webhooks of a channel."""
-        request = ChannelId(channel_id=channel_id)
+        request = make(ChannelId, channel_id=channel_id)
         return list((await self._read(self.stub.GetChannelWebhooks, request, **call)).webhooks)
 
     async def delete_webhook(self, webhook_id: int, *, reason: str = "", **call: Unpack[CallArguments]) -> None:
         """Delete a webhook."""
-        await self._write(self.stub.DeleteWebhook, WebhookId(webhook_id=webhook_id, reason=reason), **call)
+        await self._write(self.stub.DeleteWebhook, make(WebhookId, webhook_id=webhook_id, reason=reason), **call)
 
     async def execute_webhook(
         self,
@@ -80,7 +80,7 @@ class AsyncWebhookCalls(AsyncCalls):
             embed: An embed; `embeds` takes several.
             message: `username`, `avatar_url`, `thread_id`, `files` ...: see WebhookMessageArguments.
         """
-        request = ExecuteWebhookRequest(webhook_id=webhook_id, webhook_token=webhook_token)
+        request = make(ExecuteWebhookRequest, webhook_id=webhook_id, webhook_token=webhook_token)
         call = write_message(request, content, embed, message)
         response = await self._write(self.stub.ExecuteWebhook, request, **call)
         return whole_message(response)
@@ -96,8 +96,12 @@ class AsyncWebhookCalls(AsyncCalls):
         **changes: Unpack[MessageChanges],
     ) -> Message:
         """Edit a message of a webhook. What is not given stays as it is; None or an empty list removes it."""
-        request = EditWebhookMessageRequest(
-            webhook_id=webhook_id, webhook_token=webhook_token, message_id=message_id, thread_id=thread_id
+        request = make(
+            EditWebhookMessageRequest,
+            webhook_id=webhook_id,
+            webhook_token=webhook_token,
+            message_id=message_id,
+            thread_id=thread_id,
         )
         call = write_changes(request, content, UNSET, changes)
         return (await self._write(self.stub.EditWebhookMessage, request, **call)).message
@@ -112,8 +116,12 @@ class AsyncWebhookCalls(AsyncCalls):
         **call: Unpack[CallArguments],
     ) -> None:
         """Delete a message of a webhook."""
-        request = WebhookMessageId(
-            webhook_id=webhook_id, webhook_token=webhook_token, message_id=message_id, thread_id=thread_id
+        request = make(
+            WebhookMessageId,
+            webhook_id=webhook_id,
+            webhook_token=webhook_token,
+            message_id=message_id,
+            thread_id=thread_id,
         )
         await self._write(self.stub.DeleteWebhookMessage, request, **call)
 
@@ -146,12 +154,13 @@ class AsyncWebhookCalls(AsyncCalls):
         Returns:
             `status`, `body` (bytes), `content_type` and `headers` of a successful answer.
         """
-        request = ApiRequest(
-            method=method.upper(),
+        request = make(
+            ApiRequest,
+            method=convert("method", str.upper, method),
             path=path,
-            query=_parameters(query or {}),
-            json="" if json is None else _json.dumps(json),
-            files=map(to_file, files),
+            query=convert("query", _parameters, query or {}),
+            json="" if json is None else to_json("json", json),
+            files=[convert("files", to_file, file) for file in items("files", files)],
             file_field=file_field,
             authorization=authorization,
             reason=reason,
@@ -162,7 +171,7 @@ class AsyncWebhookCalls(AsyncCalls):
 
 def _parameters(query: Mapping[str, str | int | Iterable[str | int]]) -> list[ApiRequest.Param]:
     return [
-        ApiRequest.Param(name=name, value=str(value))
+        make(ApiRequest.Param, name=name, value=str(value))
         for name, values in query.items()
         for value in ([values] if isinstance(values, (str, int)) else values)
     ]

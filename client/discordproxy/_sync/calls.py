@@ -9,8 +9,9 @@ import grpc
 
 from discordproxy._arguments import UNSET
 from discordproxy._attempts import Attempts
+from discordproxy._checks import seconds, whole_number
 from discordproxy._compose import size_of, takes_effect_once, with_options
-from discordproxy._routes import is_read
+from discordproxy._routes import is_read, is_rpc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -57,6 +58,8 @@ class Calls:
         Returns:
             The whole response message, where other methods return the object inside it.
         """
+        if not is_rpc(rpc):
+            raise ValueError(f"rpc: the service has no {rpc!r}")
         method = getattr(self.stub, rpc)
         return self._read(method, request, **call) if is_read(rpc) else self._write(method, request, **call)
 
@@ -91,7 +94,7 @@ class Calls:
     ) -> Response:
         request = with_options(request, priority=priority, max_wait=max_wait, idempotency_key=idempotency_key)
         attempts = Attempts(
-            (self._timeout if timeout is UNSET else timeout) or None,
+            seconds("timeout", self._timeout if timeout is UNSET else timeout) or None,
             self._retries,
             repeatable=repeatable or takes_effect_once(request),
         )
@@ -113,6 +116,7 @@ class Calls:
     ) -> Iterator[Item]:
         """Iterate over a list of any length; `fetch` gets the size of a page and the last id of the page before."""
         last_id: int | None = None
+        limit = whole_number("limit", limit)
         while limit is None or limit > 0:
             size = page_size if limit is None else min(limit, page_size)
             page = fetch(size, last_id)

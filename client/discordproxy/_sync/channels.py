@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from discordproxy._checks import convert, make
 from discordproxy._compose import fill, patch, split_call
 from discordproxy._sync.calls import Calls
 from discordproxy.discord_api_pb2 import (
@@ -36,12 +38,12 @@ class ChannelCalls(Calls):
             fresh: Ask Discord even if the proxy knows the channels.
             call: `timeout` and the like: see CallArguments.
         """
-        request = GetGuildChannelsRequest(guild_id=guild_id, fresh=fresh)
+        request = make(GetGuildChannelsRequest, guild_id=guild_id, fresh=fresh)
         return list(self._read(self.stub.GetGuildChannels, request, **call).channels)
 
     def get_channel(self, channel_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]) -> Channel:
         """Return a channel or thread."""
-        request = ChannelId(channel_id=channel_id, fresh=fresh)
+        request = make(ChannelId, channel_id=channel_id, fresh=fresh)
         return self._read(self.stub.GetChannel, request, **call).channel
 
     def create_channel(
@@ -52,21 +54,21 @@ class ChannelCalls(Calls):
         **settings: Unpack[ChannelSettings],
     ) -> Channel:
         """Create a channel in a guild; `type` is e.g. Channel.GUILD_TEXT."""
-        request = CreateChannelRequest(guild_id=guild_id, name=name, type=type)
+        request = make(CreateChannelRequest, guild_id=guild_id, name=name, type=type)
         fields, call = split_call(settings)
         fill(request, fields)
         return self._write(self.stub.CreateChannel, request, **call).channel
 
     def edit_channel(self, channel_id: int, **changes: Unpack[ChannelChanges]) -> Channel:
         """Edit a channel or thread. What is not given stays as it is; None resets it."""
-        request = EditChannelRequest(channel_id=channel_id)
+        request = make(EditChannelRequest, channel_id=channel_id)
         fields, call = split_call(changes)
         patch(request, fields)
         return self._write(self.stub.EditChannel, request, **call).channel
 
     def delete_channel(self, channel_id: int, *, reason: str = "", **call: Unpack[CallArguments]) -> Channel:
         """Delete a channel or thread, or close a direct message; return what it was."""
-        request = ChannelId(channel_id=channel_id, reason=reason)
+        request = make(ChannelId, channel_id=channel_id, reason=reason)
         return self._write(self.stub.DeleteChannel, request, **call).channel
 
     def set_channel_permissions(
@@ -78,12 +80,14 @@ class ChannelCalls(Calls):
         **call: Unpack[CallArguments],
     ) -> None:
         """Set what a role or member may and may not do in a channel."""
-        request = SetChannelPermissionsRequest(
+        overwrite_id, kind, allow, deny = convert("overwrite", attrgetter("id", "type", "allow", "deny"), overwrite)
+        request = make(
+            SetChannelPermissionsRequest,
             channel_id=channel_id,
-            overwrite_id=overwrite.id,
-            type=overwrite.type,
-            allow=overwrite.allow,
-            deny=overwrite.deny,
+            overwrite_id=overwrite_id,
+            type=kind,
+            allow=allow,
+            deny=deny,
             reason=reason,
         )
         self._write(self.stub.SetChannelPermissions, request, **call)
@@ -92,7 +96,7 @@ class ChannelCalls(Calls):
         self, channel_id: int, overwrite_id: int, *, reason: str = "", **call: Unpack[CallArguments]
     ) -> None:
         """Remove the permissions set for a role or member, whose id is `overwrite_id`."""
-        request = ChannelOverwriteId(channel_id=channel_id, overwrite_id=overwrite_id, reason=reason)
+        request = make(ChannelOverwriteId, channel_id=channel_id, overwrite_id=overwrite_id, reason=reason)
         self._write(self.stub.DeleteChannelPermissions, request, **call)
 
     def create_invite(
@@ -117,7 +121,8 @@ class ChannelCalls(Calls):
             reason: For the audit log.
             call: `timeout` and the like: see CallArguments.
         """
-        request = CreateInviteRequest(
+        request = make(
+            CreateInviteRequest,
             channel_id=channel_id,
             max_age=max_age,
             max_uses=max_uses,
@@ -129,4 +134,4 @@ class ChannelCalls(Calls):
 
     def delete_invite(self, code: str, *, reason: str = "", **call: Unpack[CallArguments]) -> Invite:
         """Revoke an invite; return what it was."""
-        return self._write(self.stub.DeleteInvite, InviteCode(code=code, reason=reason), **call).invite
+        return self._write(self.stub.DeleteInvite, make(InviteCode, code=code, reason=reason), **call).invite

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from discordproxy._checks import make
 from discordproxy._compose import fill, patch, split_call
 from discordproxy._sync.calls import Calls
 from discordproxy.discord_api_pb2 import (
@@ -44,7 +45,7 @@ class GuildCalls(Calls):
             with_counts: Fill the approximate numbers of members.
             call: `timeout` and the like: see CallArguments.
         """
-        request = GetGuildRequest(guild_id=guild_id, fresh=fresh, with_counts=with_counts or None)
+        request = make(GetGuildRequest, guild_id=guild_id, fresh=fresh, with_counts=with_counts or None)
         return self._read(self.stub.GetGuild, request, **call).guild
 
     def list_guilds(
@@ -61,14 +62,14 @@ class GuildCalls(Calls):
         """
 
         def page(size: int, after: int | None) -> Sequence[Guild]:
-            request = ListGuildsRequest(after=after, limit=size, with_counts=with_counts or None, fresh=fresh)
+            request = make(ListGuildsRequest, after=after, limit=size, with_counts=with_counts or None, fresh=fresh)
             return self._read(self.stub.ListGuilds, request, **call).guilds
 
         return self._pages(page, lambda guild: guild.id, _GUILDS_PER_PAGE, limit)
 
     def get_guild_emojis(self, guild_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]) -> list[Emoji]:
         """Return the emojis of a guild."""
-        request = GuildId(guild_id=guild_id, fresh=fresh)
+        request = make(GuildId, guild_id=guild_id, fresh=fresh)
         return list(self._read(self.stub.GetGuildEmojis, request, **call).emojis)
 
     def get_voice_states(
@@ -78,7 +79,7 @@ class GuildCalls(Calls):
 
         Only the gateway tells: the proxy needs a gateway worker with the intent voice_states.
         """
-        request = GetVoiceStatesRequest(guild_id=guild_id, channel_id=channel_id)
+        request = make(GetVoiceStatesRequest, guild_id=guild_id, channel_id=channel_id)
         return list(self._read(self.stub.GetVoiceStates, request, **call).voice_states)
 
     def compute_permissions(
@@ -99,12 +100,14 @@ class GuildCalls(Calls):
             fresh: Ask Discord even if the proxy knows guild, channel and member.
             call: `timeout` and the like: see CallArguments.
         """
-        request = ComputePermissionsRequest(guild_id=guild_id, channel_id=channel_id, user_id=user_id, fresh=fresh)
+        request = make(
+            ComputePermissionsRequest, guild_id=guild_id, channel_id=channel_id, user_id=user_id, fresh=fresh
+        )
         return self._read(self.stub.ComputePermissions, request, **call)
 
     def list_scheduled_events(self, guild_id: int, **call: Unpack[CallArguments]) -> list[ScheduledEvent]:
         """Return the scheduled events of a guild."""
-        request = GuildId(guild_id=guild_id)
+        request = make(GuildId, guild_id=guild_id)
         return list(self._read(self.stub.ListScheduledEvents, request, **call).scheduled_events)
 
     def create_scheduled_event(
@@ -126,8 +129,12 @@ class GuildCalls(Calls):
         """
         fields, call = split_call(settings)
         fields.setdefault("privacy_level", _GUILD_ONLY)
-        request = CreateScheduledEventRequest(
-            guild_id=guild_id, name=name, scheduled_start_time=scheduled_start_time, entity_type=entity_type
+        request = make(
+            CreateScheduledEventRequest,
+            guild_id=guild_id,
+            name=name,
+            scheduled_start_time=scheduled_start_time,
+            entity_type=entity_type,
         )
         fill(request, fields)
         return self._write(self.stub.CreateScheduledEvent, request, **call).scheduled_event
@@ -137,11 +144,11 @@ class GuildCalls(Calls):
     ) -> ScheduledEvent:
         """Edit, start or end a scheduled event. What is not given stays as it is; None resets it."""
         fields, call = split_call(changes)
-        request = EditScheduledEventRequest(guild_id=guild_id, guild_scheduled_event_id=event_id)
+        request = make(EditScheduledEventRequest, guild_id=guild_id, guild_scheduled_event_id=event_id)
         patch(request, fields)
         return self._write(self.stub.EditScheduledEvent, request, **call).scheduled_event
 
     def delete_scheduled_event(self, guild_id: int, event_id: int, **call: Unpack[CallArguments]) -> None:
         """Delete a scheduled event."""
-        request = ScheduledEventId(guild_id=guild_id, guild_scheduled_event_id=event_id)
+        request = make(ScheduledEventId, guild_id=guild_id, guild_scheduled_event_id=event_id)
         self._write(self.stub.DeleteScheduledEvent, request, **call)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from discordproxy._arguments import UNSET
+from discordproxy._checks import choice, convert, make
 from discordproxy._compose import write_changes
 from discordproxy._sync.calls import Calls
 from discordproxy.discord_api_pb2 import CreateInteractionResponseRequest, Message
@@ -48,12 +49,13 @@ class InteractionCalls(Calls):
         Returns:
             The message; an empty one when it is only promised.
         """
-        request = CreateInteractionResponseRequest(
+        request = make(
+            CreateInteractionResponseRequest,
             interaction_id=interaction_id,
             interaction_token=interaction_token,
-            type=CreateInteractionResponseRequest.Type.Value(type.upper()),
+            type=choice("type", CreateInteractionResponseRequest.Type, type),
         )
         if ephemeral:
-            message["flags"] = message.get("flags", 0) | Message.EPHEMERAL
+            message["flags"] = convert("flags", int, message.get("flags") or 0) | Message.EPHEMERAL
         call = write_changes(request, content, UNSET, message)
         return self._write(self.stub.CreateInteractionResponse, request, **call).message

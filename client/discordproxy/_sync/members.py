@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from discordproxy._checks import make
 from discordproxy._compose import patch, split_call
 from discordproxy._sync.calls import Calls
 from discordproxy.discord_api_pb2 import (
@@ -35,17 +36,17 @@ class MemberCalls(Calls):
 
     def get_user(self, user_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]) -> User:
         """Return a user."""
-        return self._read(self.stub.GetUser, GetUserRequest(user_id=user_id, fresh=fresh), **call).user
+        return self._read(self.stub.GetUser, make(GetUserRequest, user_id=user_id, fresh=fresh), **call).user
 
     def get_current_user(self, *, fresh: bool = False, **call: Unpack[CallArguments]) -> User:
         """Return the bot's own user."""
-        return self._read(self.stub.GetCurrentUser, GetCurrentUserRequest(fresh=fresh), **call).user
+        return self._read(self.stub.GetCurrentUser, make(GetCurrentUserRequest, fresh=fresh), **call).user
 
     def get_guild_member(
         self, guild_id: int, user_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]
     ) -> GuildMember:
         """Return a member; who has left is a DiscordProxyHttpError of status 404 and code 10007."""
-        request = MemberId(guild_id=guild_id, user_id=user_id, fresh=fresh)
+        request = make(MemberId, guild_id=guild_id, user_id=user_id, fresh=fresh)
         return self._read(self.stub.GetGuildMember, request, **call).member
 
     def list_guild_members(
@@ -60,7 +61,9 @@ class MemberCalls(Calls):
         """Iterate over the members of a guild, or those with a role, in the order of their ids, page by page."""
 
         def page(size: int, after: int | None) -> Sequence[GuildMember]:
-            request = ListGuildMembersRequest(guild_id=guild_id, after=after, limit=size, role_id=role_id, fresh=fresh)
+            request = make(
+                ListGuildMembersRequest, guild_id=guild_id, after=after, limit=size, role_id=role_id, fresh=fresh
+            )
             return self._read(self.stub.ListGuildMembers, request, **call).members
 
         return self._pages(page, lambda member: member.user.id, _MEMBERS_PER_PAGE, limit)
@@ -75,7 +78,7 @@ class MemberCalls(Calls):
         **call: Unpack[CallArguments],
     ) -> list[GuildMember]:
         """Return members whose name or nickname starts with `query`: one if no `limit` is given, at most 1000."""
-        request = SearchGuildMembersRequest(guild_id=guild_id, query=query, limit=limit, fresh=fresh)
+        request = make(SearchGuildMembersRequest, guild_id=guild_id, query=query, limit=limit, fresh=fresh)
         return list(self._read(self.stub.SearchGuildMembers, request, **call).members)
 
     def add_guild_member(
@@ -94,7 +97,8 @@ class MemberCalls(Calls):
 
         The result is empty if the user was a member already.
         """
-        request = AddGuildMemberRequest(
+        request = make(
+            AddGuildMemberRequest,
             guild_id=guild_id,
             user_id=user_id,
             access_token=access_token,
@@ -107,7 +111,7 @@ class MemberCalls(Calls):
 
     def edit_guild_member(self, guild_id: int, user_id: int, **changes: Unpack[MemberChanges]) -> GuildMember:
         """Edit a member. What is not given stays as it is; None resets it: `nick=None` removes the nickname."""
-        request = EditGuildMemberRequest(guild_id=guild_id, user_id=user_id)
+        request = make(EditGuildMemberRequest, guild_id=guild_id, user_id=user_id)
         fields, call = split_call(changes)
         patch(request, fields)
         return self._write(self.stub.EditGuildMember, request, **call).member
@@ -116,21 +120,21 @@ class MemberCalls(Calls):
         self, guild_id: int, user_id: int, *, reason: str = "", **call: Unpack[CallArguments]
     ) -> None:
         """Remove a member, who may come back with an invite."""
-        request = MemberId(guild_id=guild_id, user_id=user_id, reason=reason)
+        request = make(MemberId, guild_id=guild_id, user_id=user_id, reason=reason)
         self._write(self.stub.KickGuildMember, request, **call)
 
     def add_member_role(
         self, guild_id: int, user_id: int, role_id: int, *, reason: str = "", **call: Unpack[CallArguments]
     ) -> None:
         """Give a member a role."""
-        request = MemberRoleRequest(guild_id=guild_id, user_id=user_id, role_id=role_id, reason=reason)
+        request = make(MemberRoleRequest, guild_id=guild_id, user_id=user_id, role_id=role_id, reason=reason)
         self._write(self.stub.AddMemberRole, request, **call)
 
     def remove_member_role(
         self, guild_id: int, user_id: int, role_id: int, *, reason: str = "", **call: Unpack[CallArguments]
     ) -> None:
         """Take a role from a member."""
-        request = MemberRoleRequest(guild_id=guild_id, user_id=user_id, role_id=role_id, reason=reason)
+        request = make(MemberRoleRequest, guild_id=guild_id, user_id=user_id, role_id=role_id, reason=reason)
         self._write(self.stub.RemoveMemberRole, request, **call)
 
     def sync_member_roles(
@@ -156,7 +160,7 @@ class MemberCalls(Calls):
         Returns:
             What was `added` and what was `removed`.
         """
-        request = SyncMemberRolesRequest(
-            guild_id=guild_id, user_id=user_id, roles=roles, managed=managed, reason=reason
+        request = make(
+            SyncMemberRolesRequest, guild_id=guild_id, user_id=user_id, roles=roles, managed=managed, reason=reason
         )
         return self._write(self.stub.SyncMemberRoles, request, **call)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from discordproxy._checks import make
 from discordproxy._sync.calls import Calls
 from discordproxy.discord_api_pb2 import (
     GetPollVotersRequest,
@@ -30,24 +31,26 @@ class ReactionCalls(Calls):
 
     def add_reaction(self, channel_id: int, message_id: int, emoji: str, **call: Unpack[CallArguments]) -> None:
         """React to a message."""
-        request = ReactionRequest(channel_id=channel_id, message_id=message_id, emoji=emoji)
+        request = make(ReactionRequest, channel_id=channel_id, message_id=message_id, emoji=emoji)
         self._write(self.stub.AddReaction, request, **call)
 
     def remove_reaction(self, channel_id: int, message_id: int, emoji: str, **call: Unpack[CallArguments]) -> None:
         """Remove the bot's own reaction."""
-        request = ReactionRequest(channel_id=channel_id, message_id=message_id, emoji=emoji)
+        request = make(ReactionRequest, channel_id=channel_id, message_id=message_id, emoji=emoji)
         self._write(self.stub.RemoveReaction, request, **call)
 
     def remove_user_reaction(
         self, channel_id: int, message_id: int, emoji: str, user_id: int, **call: Unpack[CallArguments]
     ) -> None:
         """Remove somebody else's reaction."""
-        request = RemoveUserReactionRequest(channel_id=channel_id, message_id=message_id, emoji=emoji, user_id=user_id)
+        request = make(
+            RemoveUserReactionRequest, channel_id=channel_id, message_id=message_id, emoji=emoji, user_id=user_id
+        )
         self._write(self.stub.RemoveUserReaction, request, **call)
 
     def clear_reactions(self, channel_id: int, message_id: int, **call: Unpack[CallArguments]) -> None:
         """Remove all reactions from a message."""
-        self._write(self.stub.ClearReactions, MessageId(channel_id=channel_id, message_id=message_id), **call)
+        self._write(self.stub.ClearReactions, make(MessageId, channel_id=channel_id, message_id=message_id), **call)
 
     def get_reactions(
         self,
@@ -61,8 +64,8 @@ class ReactionCalls(Calls):
         """Iterate over the users who reacted with an emoji, page by page."""
 
         def page(size: int, after: int | None) -> Sequence[User]:
-            request = GetReactionsRequest(
-                channel_id=channel_id, message_id=message_id, emoji=emoji, after=after, limit=size
+            request = make(
+                GetReactionsRequest, channel_id=channel_id, message_id=message_id, emoji=emoji, after=after, limit=size
             )
             return self._read(self.stub.GetReactions, request, **call).users
 
@@ -70,7 +73,7 @@ class ReactionCalls(Calls):
 
     def end_poll(self, channel_id: int, message_id: int, **call: Unpack[CallArguments]) -> Message:
         """Close a poll of the bot now."""
-        request = MessageId(channel_id=channel_id, message_id=message_id)
+        request = make(MessageId, channel_id=channel_id, message_id=message_id)
         return self._write(self.stub.EndPoll, request, **call).message
 
     def get_poll_voters(
@@ -85,8 +88,13 @@ class ReactionCalls(Calls):
         """Iterate over the users who voted for an answer, page by page."""
 
         def page(size: int, after: int | None) -> Sequence[User]:
-            request = GetPollVotersRequest(
-                channel_id=channel_id, message_id=message_id, answer_id=answer_id, after=after, limit=size
+            request = make(
+                GetPollVotersRequest,
+                channel_id=channel_id,
+                message_id=message_id,
+                answer_id=answer_id,
+                after=after,
+                limit=size,
             )
             return self._read(self.stub.GetPollVoters, request, **call).users
 

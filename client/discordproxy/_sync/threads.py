@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from discordproxy._checks import make
 from discordproxy._compose import write_message
 from discordproxy._sync.calls import Calls
 from discordproxy.discord_api_pb2 import (
@@ -48,7 +49,8 @@ class ThreadCalls(Calls):
             reason: For the audit log.
             call: `timeout` and the like: see CallArguments.
         """
-        request = CreateThreadRequest(
+        request = make(
+            CreateThreadRequest,
             channel_id=channel_id,
             name=name,
             type=type,
@@ -71,7 +73,8 @@ class ThreadCalls(Calls):
         **call: Unpack[CallArguments],
     ) -> Channel:
         """Start a thread from a message."""
-        request = CreateMessageThreadRequest(
+        request = make(
+            CreateMessageThreadRequest,
             channel_id=channel_id,
             message_id=message_id,
             name=name,
@@ -101,7 +104,7 @@ class ThreadCalls(Calls):
             embed: An embed; `embeds` takes several.
             post: `applied_tags`, `embeds`, `files` ...: see ForumPostArguments.
         """
-        request = CreateForumPostRequest(channel_id=channel_id, name=name)
+        request = make(CreateForumPostRequest, channel_id=channel_id, name=name)
         call = write_message(request, content, embed, post)
         return self._write(self.stub.CreateForumPost, request, **call).channel
 
@@ -109,4 +112,4 @@ class ThreadCalls(Calls):
         self, guild_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]
     ) -> ThreadsResponse:
         """Return the threads of a guild that are not archived, and the bot's membership of them."""
-        return self._read(self.stub.GetActiveThreads, GuildId(guild_id=guild_id, fresh=fresh), **call)
+        return self._read(self.stub.GetActiveThreads, make(GuildId, guild_id=guild_id, fresh=fresh), **call)

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import json as _json
 from typing import TYPE_CHECKING
 
 from discordproxy._arguments import UNSET
+from discordproxy._checks import convert, items, make, to_json
 from discordproxy._compose import to_file, whole_message, write_changes, write_message
 from discordproxy._sync.calls import Calls
 from discordproxy.discord_api_pb2 import (
@@ -49,17 +49,17 @@ class WebhookCalls(Calls):
         **call: Unpack[CallArguments],
     ) -> Webhook:
         """Create a webhook; `avatar` is a data URI. Keep its `token` secret: it is all one needs to post."""
-        request = CreateWebhookRequest(channel_id=channel_id, name=name, avatar=avatar, reason=reason)
+        request = make(CreateWebhookRequest, channel_id=channel_id, name=name, avatar=avatar, reason=reason)
         return self._write(self.stub.CreateWebhook, request, **call).webhook
 
     def get_channel_webhooks(self, channel_id: int, **call: Unpack[CallArguments]) -> list[Webhook]:
         """Return the webhooks of a channel."""
-        request = ChannelId(channel_id=channel_id)
+        request = make(ChannelId, channel_id=channel_id)
         return list(self._read(self.stub.GetChannelWebhooks, request, **call).webhooks)
 
     def delete_webhook(self, webhook_id: int, *, reason: str = "", **call: Unpack[CallArguments]) -> None:
         """Delete a webhook."""
-        self._write(self.stub.DeleteWebhook, WebhookId(webhook_id=webhook_id, reason=reason), **call)
+        self._write(self.stub.DeleteWebhook, make(WebhookId, webhook_id=webhook_id, reason=reason), **call)
 
     def execute_webhook(
         self,
@@ -81,7 +81,7 @@ class WebhookCalls(Calls):
             embed: An embed; `embeds` takes several.
             message: `username`, `avatar_url`, `thread_id`, `files` ...: see WebhookMessageArguments.
         """
-        request = ExecuteWebhookRequest(webhook_id=webhook_id, webhook_token=webhook_token)
+        request = make(ExecuteWebhookRequest, webhook_id=webhook_id, webhook_token=webhook_token)
         call = write_message(request, content, embed, message)
         response = self._write(self.stub.ExecuteWebhook, request, **call)
         return whole_message(response)
@@ -97,8 +97,12 @@ class WebhookCalls(Calls):
         **changes: Unpack[MessageChanges],
     ) -> Message:
         """Edit a message of a webhook. What is not given stays as it is; None or an empty list removes it."""
-        request = EditWebhookMessageRequest(
-            webhook_id=webhook_id, webhook_token=webhook_token, message_id=message_id, thread_id=thread_id
+        request = make(
+            EditWebhookMessageRequest,
+            webhook_id=webhook_id,
+            webhook_token=webhook_token,
+            message_id=message_id,
+            thread_id=thread_id,
         )
         call = write_changes(request, content, UNSET, changes)
         return self._write(self.stub.EditWebhookMessage, request, **call).message
@@ -113,8 +117,12 @@ class WebhookCalls(Calls):
         **call: Unpack[CallArguments],
     ) -> None:
         """Delete a message of a webhook."""
-        request = WebhookMessageId(
-            webhook_id=webhook_id, webhook_token=webhook_token, message_id=message_id, thread_id=thread_id
+        request = make(
+            WebhookMessageId,
+            webhook_id=webhook_id,
+            webhook_token=webhook_token,
+            message_id=message_id,
+            thread_id=thread_id,
         )
         self._write(self.stub.DeleteWebhookMessage, request, **call)
 
@@ -147,12 +155,13 @@ class WebhookCalls(Calls):
         Returns:
             `status`, `body` (bytes), `content_type` and `headers` of a successful answer.
         """
-        request = ApiRequest(
-            method=method.upper(),
+        request = make(
+            ApiRequest,
+            method=convert("method", str.upper, method),
             path=path,
-            query=_parameters(query or {}),
-            json="" if json is None else _json.dumps(json),
-            files=map(to_file, files),
+            query=convert("query", _parameters, query or {}),
+            json="" if json is None else to_json("json", json),
+            files=[convert("files", to_file, file) for file in items("files", files)],
             file_field=file_field,
             authorization=authorization,
             reason=reason,
@@ -163,7 +172,7 @@ class WebhookCalls(Calls):
 
 def _parameters(query: Mapping[str, str | int | Iterable[str | int]]) -> list[ApiRequest.Param]:
     return [
-        ApiRequest.Param(name=name, value=str(value))
+        make(ApiRequest.Param, name=name, value=str(value))
         for name, values in query.items()
         for value in ([values] if isinstance(values, (str, int)) else values)
     ]

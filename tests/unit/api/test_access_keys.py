@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from discordproxy_api.access.gate import Credentials, Gate, key_in
+from discordproxy_api.access.key_file import read_key_file
 from discordproxy_api.access.keys import FORM, KeyFileError, digest_of, new_key, read_keys
 from discordproxy_api.access.lockout import Lockout, address_of
 from discordproxy_api.contract import load_contract
@@ -209,3 +210,10 @@ def test_nothing_is_offered_to_a_network_by_accident(host: str):
 def test_this_machine_is_trusted(host: str):
     check_listening(host, knows_callers=False, allow_anonymous=False)
     assert not concern(host, keys=True, encrypted=False)
+
+
+def test_a_key_file_with_a_byte_order_mark(tmp_path):
+    key, path = new_key(), tmp_path / "keys.toml"
+    path.write_text(f'[[keys]]\r\napp = "srp"\r\nsha256 = "{digest_of(key)}"\r\n', "utf-8-sig")
+    path.chmod(0o600)
+    assert read_key_file(path, rpcs=()).holder_of(key).app == "srp"

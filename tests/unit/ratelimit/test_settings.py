@@ -35,6 +35,24 @@ def test_token_from_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert load(ExampleSettings).token.get_secret_value() == TOKEN
 
 
+AROUND = ["{}\r\n", "\ufeff{}", "\ufeff{}\r\n", "\t{} \n\n"]
+
+
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize("variable", ["DISCORD_BOT_TOKEN", "DISCORDPROXY_TOKEN_FILE"])
+def test_what_editors_leave_around_a_token_is_cut_off(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, around: str, variable: str
+) -> None:
+    (folder / "token").write_text(around.format(TOKEN), "utf-8")
+    monkeypatch.setenv(variable, str(folder / "token") if variable.endswith("FILE") else around.format(TOKEN))
+    assert load(ExampleSettings).token.get_secret_value() == TOKEN
+
+
+def test_dotenv_with_a_byte_order_mark(folder: Path) -> None:
+    (folder / ".env").write_text(f"DISCORD_BOT_TOKEN={TOKEN}\r\n", "utf-8-sig")
+    assert load(ExampleSettings).token.get_secret_value() == TOKEN
+
+
 def test_dotenv_keeps_whole_values_and_the_environment_wins(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / ".env").write_text("DISCORD_BOT_TOKEN='ab#cd'\nDISCORDPROXY_PORT=1\nDISCORDPROXY_KEY_PREFIX=other\n")
     monkeypatch.setenv("DISCORDPROXY_PORT", "2")
