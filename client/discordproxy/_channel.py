@@ -27,6 +27,8 @@ _OPTIONS = (
     # A long-lived channel must find a restarted proxy within seconds; gRPC's own pause grows to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2000),
+    # The proxy passes on far less; gRPC's own bound of 4 MiB is below a page of messages with large embeds.
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
 )
 # A stream is silent for long: without pings, nobody would notice that the other side is gone without a word.
 # The news of a guild may be large, and refusing it would stop the stream for good.

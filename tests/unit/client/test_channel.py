@@ -13,6 +13,7 @@ import pytest
 from discordproxy._channel import ChannelPool, Endpoint, resolve_target
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordClient, DiscordProxyGrpcError
+from discordproxy.discord_api_pb2 import Message, MessagesResponse
 from fakes.name_server import name_server
 from fakes.scripted_proxy import scripted_proxy
 
@@ -55,6 +56,21 @@ def test_own_options_win():
     options = Endpoint("a:1", (("grpc.lb_policy_name", "pick_first"),), tls=False).channel_arguments()["options"]
     assert options[-1] == ("grpc.lb_policy_name", "pick_first")
     assert ("grpc.use_local_subchannel_pool", 1) in options
+
+
+async def test_an_answer_beyond_the_bound_of_grpc_arrives():
+    page = MessagesResponse(messages=[Message(id=1, content="x" * 9_000_000)])
+    with scripted_proxy() as proxy:
+        proxy.script("GetMessages", page, page)
+        with DiscordClient(proxy.address, timeout=20) as client:
+            assert list(client.get_channel_messages(1, limit=1)) == list(page.messages)
+        async with AsyncDiscordClient(proxy.address, timeout=20) as client:
+            assert [message async for message in client.get_channel_messages(1, limit=1)] == list(page.messages)
+
+
+def test_streams_have_no_bound():
+    options = dict(Endpoint("a:1", (), tls=False).for_streams().channel_arguments()["options"])
+    assert options["grpc.max_receive_message_length"] == -1
 
 
 class Channels:
