@@ -15,6 +15,8 @@ from discordproxy.exceptions import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import grpc
 
 
@@ -25,6 +27,7 @@ class Attempts:
         timeout: Seconds for all attempts together; None without a deadline.
         retries: How many repetitions the caller wants at most.
         repeatable: Whether a repetition is harmless even if a failed attempt took effect.
+        add_hint: Completes the error that is raised in the end.
 
     Attributes:
         time_left: Seconds for the next attempt; the whole timeout for the first one.
@@ -34,7 +37,9 @@ class Attempts:
         DiscordProxyTimeoutError: the time was over before the call began.
     """
 
-    def __init__(self, timeout: float | None, retries: int, *, repeatable: bool) -> None:
+    def __init__(
+        self, timeout: float | None, retries: int, *, repeatable: bool, add_hint: Callable[[Exception], None]
+    ) -> None:
         if timeout is not None and timeout < 0:
             late = f"timeout: the time was over before the call began ({timeout:g} seconds)"
             error = DiscordProxyTimeoutError(GrpcStatusCode.DEADLINE_EXCEEDED, late)
@@ -43,6 +48,7 @@ class Attempts:
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._retries = retries
         self._repeatable = repeatable
+        self._add_hint = add_hint
         self._failures = 0
         self._uncertain = False
         self.time_left = timeout
@@ -68,6 +74,7 @@ class Attempts:
             jitter=os.urandom(1)[0] / 255,
         )
         if delay is None:
+            self._add_hint(error)
             raise error from ex
         if self._deadline is not None:
             self.time_left = self._deadline - time.monotonic() - delay

@@ -17,10 +17,14 @@ from weakref import WeakSet
 
 import grpc
 
+from discordproxy._connection import only_local
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
 DEFAULT_TARGET = "localhost:50051"
+_SCHEMES = {"dns", "unix", "ipv4", "ipv6", "vsock", "xds", "google-c2p"}  # gRPC's own
+_LAST_PORT = 65535
 
 _OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
@@ -37,6 +41,8 @@ _STREAM_OPTIONS = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.max_receive_message_length", -1),
 )
+# An HTTP proxy that the environment names is somewhere else; what it would reach as localhost is itself.
+_NO_HTTP_PROXY = ("grpc.enable_http_proxy", 0)
 _ROUND_ROBIN = ("grpc.lb_policy_name", "round_robin")
 
 
@@ -66,6 +72,8 @@ class Endpoint(NamedTuple):
             "target": target,
             "options": [*_OPTIONS, *(self._options_of_several(target) if balanced else ()), *self.options],
         }
+        if only_local(self.target):
+            arguments["options"].insert(0, _NO_HTTP_PROXY)
         if isinstance(self.tls, grpc.ChannelCredentials):
             arguments["credentials"] = self.tls
         elif self.tls:
@@ -83,17 +91,25 @@ class Endpoint(NamedTuple):
 
 
 def _read_pem(path: str) -> bytes:
-    with open(path, "rb") as file:  # noqa: PTH123 -- pathlib would slow down every import
-        return file.read()
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 -- pathlib would slow down every import
+            found = file.read()
+    except OSError as error:
+        raise ValueError(f"tls: cannot read {path!r} ({error.strerror})") from error
+    if b"-----BEGIN " not in found:
+        raise ValueError(f"tls: {path!r} holds no certificate or key in the PEM format")
+    return found
 
 
 def resolve_target(target: str) -> tuple[str, bool]:
     """Return gRPC's form of a target, and whether the calls shall be spread over what it stands for.
 
     Raises:
-        ValueError: several targets that gRPC cannot reach through one channel.
+        ValueError: a target that gRPC would take for something else, or several that one channel cannot reach.
     """
     targets = [part.strip() for part in target.split(",") if part.strip()]
+    for part in targets:
+        _check_form(part)
     if len(targets) == 1:
         return targets[0], _is_name(targets[0])
     if all(part.startswith("unix:") for part in targets):
@@ -108,6 +124,17 @@ def resolve_target(target: str) -> tuple[str, bool]:
     if set(versions) == {4}:
         return "ipv4:" + ",".join(addresses), True
     return "ipv6:" + ",".join(map(_ipv6, addresses, versions)), True
+
+
+def _check_form(target: str) -> None:
+    """Refuse an address in the form of the web, and ports that no machine has."""
+    scheme, separator, rest = target.partition("://")
+    if separator and scheme not in _SCHEMES:
+        wanted = rest.partition("/")[0] or "host:port"
+        raise ValueError(f"target: {target!r} has a scheme, and targets have none: use {wanted}")
+    colon, port = target.rpartition(":")[1:]
+    if colon and port.isdecimal() and not target.startswith("unix") and int(port) > _LAST_PORT:
+        raise ValueError(f"target: {target!r} has a port above {_LAST_PORT}")
 
 
 def _ipv6(address: str, version: int | None) -> str:

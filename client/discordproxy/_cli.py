@@ -27,7 +27,7 @@ exit status:
   0  done
   1  Discord or the proxy refused, or a check found a problem
   2  wrong usage
-  3  no proxy at that address: nothing was sent
+  3  no connection to a proxy at that address: nothing was sent
   4  no answer in time: whether anything was sent is not known, unless the message says so
   130  interrupted with Ctrl-C
 """

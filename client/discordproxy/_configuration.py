@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from discordproxy._channel import DEFAULT_TARGET, Endpoint, resolve_target
 from discordproxy._checks import convert, header_text, items, seconds, trimmed, whole_number
+from discordproxy._connection import connection_problem
+from discordproxy.exceptions import DiscordProxyGrpcError, never_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -87,6 +89,12 @@ class Configuration:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(target={self._target!r}, timeout={self._timeout!r})"
+
+    def _add_hint(self, error: Exception) -> None:
+        """Say in an error why there is no connection."""
+        if isinstance(error, DiscordProxyGrpcError) and never_left(error.status, error.details):
+            problem = connection_problem(self._target, error.details, tls=bool(self._tls))
+            error.hint = f"{problem.text}. {problem.fix}"
 
     def _endpoint(self) -> Endpoint:
         """Return where to connect to.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 import grpc
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
+from discordproxy._connection import connection_problem
 from discordproxy._console import ask
 from discordproxy.exceptions import (
     DiscordProxyException,
@@ -148,10 +150,7 @@ def explain(error: Exception, target: str) -> tuple[str, str]:
 
 def _explain_grpc(error: DiscordProxyGrpcError, target: str) -> tuple[str, str]:
     if never_left(error.status, error.details):
-        return (
-            f"Nobody answers at {target}",
-            "Start the proxy with `discordproxyserver`, or name its address with --target or DISCORDPROXY_TARGET.",
-        )
+        return connection_problem(target, error.details, tls=bool(os.environ.get("DISCORDPROXY_CA")))
     if error.status is grpc.StatusCode.UNAUTHENTICATED:
         return error.text, "Put the key of your application into DISCORDPROXY_API_KEY."
     wait = f" Try again in {error.retry_after:.0f} s." if error.retry_after else ""

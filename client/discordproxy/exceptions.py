@@ -99,11 +99,13 @@ class DiscordProxyGrpcError(DiscordProxyException):
         status: gRPC status.
         details: gRPC's details as they came: plain text, or a JSON object when the proxy itself refused.
         text: The same for people: the text of the JSON object, if it is one.
+        hint: Why there is no connection to the proxy, and what to do about it; empty for other errors.
     """
 
     status: grpc.StatusCode = grpc.StatusCode.UNKNOWN
     details: str = ""
     text: str = ""
+    hint: str = ""
 
     def __init__(self, status: grpc.StatusCode, details: str) -> None:
         super().__init__(status, details)
@@ -112,7 +114,8 @@ class DiscordProxyGrpcError(DiscordProxyException):
         self.text = _fact(read_details(details) or {}, "text", str, details)
 
     def __str__(self) -> str:
-        return f"gRPC error. Status code: {self.status.name} - Error message: {self.details}"
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"gRPC error. Status code: {self.status.name} - Error message: {self.details}{hint}"
 
 
 class DiscordProxyTimeoutError(DiscordProxyGrpcError):

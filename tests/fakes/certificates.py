@@ -1,7 +1,7 @@
 """Certificates of the test's own authority, as files."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 import grpc
@@ -27,7 +27,7 @@ class Authority:
 
     def issue(self, name: str = "localhost", *, file: str = "", until: datetime | None = None) -> Pair:
         """Write a certificate; the same `file` is written over."""
-        since = datetime(2020, 1, 1, tzinfo=UTC) if until else None
+        since = datetime(2020, 1, 1, tzinfo=timezone.utc) if until else None
         issued = self._authority.issue_cert(name, common_name=name, not_before=since, not_after=until)
         pair = Pair(self._folder / f"{file or name}.cert.pem", self._folder / f"{file or name}.key.pem")
         pair.key.touch(mode=0o600)

@@ -35,6 +35,7 @@ class AsyncCalls:
     _retries: int
     _metadata: tuple[tuple[str, str], ...]
     _gate: AbstractContextManager[None]
+    _add_hint: Callable[[Exception], None]
 
     @property
     def stub(self) -> DiscordApiAsyncStub:
@@ -96,6 +97,7 @@ class AsyncCalls:
             seconds("timeout", self._timeout if timeout is UNSET else timeout) or None,
             self._retries,
             repeatable=repeatable or takes_effect_once(request),
+            add_hint=self._add_hint,
         )
         metadata = (*self._metadata, ("x-request-id", attempts.request_id), *size_of(request))
         while True:

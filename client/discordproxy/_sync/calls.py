@@ -36,6 +36,7 @@ class Calls:
     _retries: int
     _metadata: tuple[tuple[str, str], ...]
     _gate: AbstractContextManager[None]
+    _add_hint: Callable[[Exception], None]
 
     @property
     def stub(self) -> DiscordApiStub:
@@ -97,6 +98,7 @@ class Calls:
             seconds("timeout", self._timeout if timeout is UNSET else timeout) or None,
             self._retries,
             repeatable=repeatable or takes_effect_once(request),
+            add_hint=self._add_hint,
         )
         metadata = (*self._metadata, ("x-request-id", attempts.request_id), *size_of(request))
         while True:

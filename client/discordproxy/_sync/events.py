@@ -137,6 +137,7 @@ class EventStream:
         error = to_discord_proxy_exception(ex)
         if not isinstance(error, DiscordProxyException):
             raise ex
+        self._calls._add_hint(error)  # noqa: SLF001 -- the other half of this class
         self._failures += 1
         delay = delay_before_resuming(error, failures=self._failures, jitter=os.urandom(1)[0] / 255)
         if delay is None:

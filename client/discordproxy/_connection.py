@@ -1,0 +1,161 @@
+"""Why no connection came about, from gRPC's words for it: what happened, and what to do about it. Reads no network.
+
+The words are those of grpcio 1.71 and 1.85; a test makes each of the mistakes and looks at what is said.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from typing import NamedTuple
+
+_ANSWERS = "It answers at {target}, but TLS failed: "
+_TRUST = (
+    "Give the certificate of the authority that signed the proxy's with tls= or DISCORDPROXY_CA; "
+    "without either, no authority but the system's is trusted."
+)
+# In this order: the words found in the details, then what they mean.
+_CAUSES = (
+    (
+        ("certificate has expired",),
+        _ANSWERS + "the proxy's certificate has expired",
+        "Renew it, or set the clock of this machine.",
+    ),
+    (
+        ("CERTIFICATE_VERIFY_FAILED",),
+        _ANSWERS + "the proxy's certificate is not trusted ({rest})",
+        _TRUST,
+    ),
+    (
+        ("Hostname Verification Check failed", "is not in peer certificate"),
+        _ANSWERS + "the proxy's certificate is for another name",
+        "Use a name that is in the certificate, or name it with options=[('grpc.default_authority', NAME)].",
+    ),
+    (
+        ("WRONG_VERSION_NUMBER",),
+        _ANSWERS + "the other side speaks no TLS",
+        "Leave out tls= and DISCORDPROXY_CA, or switch TLS on at the proxy.",
+    ),
+    (
+        ("SSL_ERROR", "handshake"),
+        _ANSWERS + "{rest}",
+        "Compare tls=, DISCORDPROXY_CA and DISCORDPROXY_CERT with the settings of the proxy.",
+    ),
+    (
+        ("http1.x server",),
+        "At {target} answers a server of HTTP/1, not the gRPC port of the proxy",
+        "Look at the port: the proxy's default is 50051.",
+    ),
+)
+_CLOSED = ("Socket closed", "connection reset", "Connection reset", "FD shutdown", "Broken pipe")
+_START = "Start the proxy with `discordproxyserver`, or name its address with --target or DISCORDPROXY_TARGET."
+
+
+class Problem(NamedTuple):
+    """What happened, and what to do about it."""
+
+    text: str
+    fix: str
+
+
+def connection_problem(target: str, details: str, *, tls: bool) -> Problem:
+    """Return why a connection failed.
+
+    Args:
+        target: Where the client wanted to connect to.
+        details: What gRPC says about it.
+        tls: Whether the client wanted to encrypt.
+    """
+    between = http_proxy_for(target)
+    if between:
+        return Problem(
+            f"{target} cannot be reached through the HTTP proxy {between.address}, which {between.variable} names",
+            "Add the host to no_proxy if that proxy is not meant for it.",
+        )
+    for words, text, fix in _CAUSES:
+        if any(word in details for word in words):
+            return Problem(text.format(target=target, rest=_last_part(details)), fix)
+    if any(word in details for word in _CLOSED):
+        return _closed(target, tls=tls)
+    if details.startswith(("DNS resolution failed", "errors resolving")):
+        return Problem(f"The name in {target} is not known", "Look at its spelling, and at the DNS of this machine.")
+    port = "" if _has_port(target) else ", port 443, since the target names none"
+    return Problem(f"Nobody answers at {target}{port}", _START)
+
+
+def _closed(target: str, *, tls: bool) -> Problem:
+    text = f"It answers at {target}, but closes the connection: "
+    if tls:
+        return Problem(
+            text + "maybe it wants a certificate of yours", "Name it and its key in DISCORDPROXY_CERT and _CERT_KEY."
+        )
+    return Problem(text + "maybe it wants TLS", "Give the certificate of its authority with tls= or DISCORDPROXY_CA.")
+
+
+def _last_part(details: str) -> str:
+    """Return the cause at the end of the library's chain of prefixes."""
+    found = re.sub(r"(: OK|\W)*$", "", details)
+    return found.rpartition(": ")[2]
+
+
+class HttpProxy(NamedTuple):
+    """An HTTP proxy: host and port, and the environment variable it is named in."""
+
+    address: str
+    variable: str
+
+
+def http_proxy_for(target: str) -> HttpProxy | None:
+    """Return the HTTP proxy that gRPC uses for a target, as it reads the environment."""
+    hosts = [_host(part) for part in target.split(",")]
+    if only_local(target) or any(map(_excepted, hosts)):
+        return None
+    for variable in ("grpc_proxy", "https_proxy", "http_proxy"):
+        if address := os.environ.get(variable):
+            return HttpProxy(address.rpartition("@")[2].removeprefix("http://").rstrip("/"), variable)
+    return None
+
+
+def _excepted(host: str) -> bool:
+    """Return whether no_proxy names a host: by the end of its name, or by its network."""
+    excepted = next(filter(None, map(os.environ.get, ("no_grpc_proxy", "no_proxy"))), "")
+    return any(_covers(entry.strip(), host) for entry in excepted.split(",") if entry.strip())
+
+
+def _covers(entry: str, host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        return host.lower().endswith(entry.lower())
+
+
+def only_local(target: str) -> bool:
+    """Return whether a target never leaves this machine: a unix socket, or addresses of the loopback."""
+    return all(_is_local(part.strip()) for part in target.split(","))
+
+
+def _is_local(target: str) -> bool:
+    if target.startswith(("unix:", "unix-abstract:", "/")):
+        return True
+    host = _host(target).lower()
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def _host(target: str) -> str:
+    """Return the host in a target: without scheme, name server and port."""
+    rest = re.sub(r"^(dns:(//[^/]*/)?|ipv[46]:)", "", target.strip())
+    if rest.startswith("["):
+        return rest[1:].partition("]")[0]
+    return rest if rest.count(":") > 1 else rest.partition(":")[0]
+
+
+def _has_port(target: str) -> bool:
+    return target.startswith("unix") or bool(re.search(r"[^:]:\d+$", target))
