@@ -2,15 +2,18 @@
 
 A Python that the machine does not have is skipped, and said so.
 `nox --tags ends` runs the two ends only: the lowest versions of all, and the newest ones that are here.
+`nox -s legacy` runs tests that were written for discordproxy 1.5.1 against this package; it downloads them first.
 """
 
 import os
 import shutil
 import subprocess
 from itertools import product
+from pathlib import Path
 
 import nox
 
+nox.options.sessions = ["client"]
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = False
@@ -20,7 +23,7 @@ PROTOBUFS = ("5.29", "6", "7")
 GRPCIOS = {"1.71.2": "==1.71.2", "latest": ">1.71.2"}
 WITHOUT_WHEEL = {("3.14", "1.71.2")}  # it would be compiled, which takes half an hour
 
-TOOLS = ("pytest>=8.4", "pytest-asyncio>=1", "pytest-timeout>=2.4", "ruff>=0.12")
+TOOLS = ("hypothesis>=6.130", "pytest>=8.4", "pytest-asyncio>=1", "pytest-timeout>=2.4", "ruff>=0.12", "trustme>=1.1")
 # The tests' servers need it; it runs on every protobuf, but asks for one below 6.
 HEALTH = "grpcio-health-checking==1.71.2"
 TESTS = (
@@ -30,6 +33,7 @@ TESTS = (
     "tests/contract/test_client_calls.py",
     "tests/contract/test_client_docs.py",
     "tests/contract/test_client_import.py",
+    "tests/contract/test_client_surface_1_5_1.py",
 )
 
 
@@ -66,3 +70,70 @@ def client(session: nox.Session, protobuf: str, grpcio: str) -> None:
     session.install("--quiet", "--no-deps", HEALTH)
     # The shared fixtures are about servers; nothing of them is installed here.
     session.run("pytest", "--noconftest", "--quiet", *TESTS, *session.posargs)
+
+
+LEGACY_TESTS = Path("tests/legacy").resolve()
+# Whose tests: version, and which of them. Those of 1.5.1 that replace parts of its private `_cli` are left out.
+LEGACY = {
+    "discordproxy": ("1.5.1", "test_client.py test_exceptions.py test_helpers.py"),
+    "aa-discordnotify": ("4.0.1", "discordnotify"),
+    "aa-mailrelay": ("2.1.1", "mailrelay"),
+    "aa-freight": ("3.1.0", "freight.tests.models.test_contracts_discord"),
+}
+# The applications' tests use SQLite: the driver of MySQL, which has to be compiled, only has to seem installed.
+NO_MYSQL = """\
+[build-system]
+requires = ["hatchling>=1.26"]
+build-backend = "hatchling.build"
+[project]
+name = "mysqlclient"
+version = "2.2.7"
+[tool.hatch.build.targets.wheel]
+bypass-selection = true
+"""
+
+
+@nox.session
+@nox.parametrize("package", list(LEGACY), ids=list(LEGACY))
+def legacy(session: nox.Session, package: str) -> None:
+    """Run the tests of a package that was written for discordproxy 1.5.1."""
+    version, tests = LEGACY[package]
+    if package == "discordproxy":
+        session.install("--quiet", ".", *TOOLS)
+        run_tests_of_1_5_1(session, source_of(session, package, version), tests.split())
+        return
+    no_mysql = Path(session.create_tmp()) / "mysqlclient"
+    no_mysql.mkdir(exist_ok=True)
+    (no_mysql / "pyproject.toml").write_text(NO_MYSQL)
+    session.install("--quiet", ".[embedded]", no_mysql)
+    source = source_of(session, package, version)
+    session.install("--quiet", f"{source}[test]", "allianceauth<5")
+    # The source of freight has no site to be tested in; that of discordnotify has one.
+    site = source_of(session, "aa-discordnotify", LEGACY["aa-discordnotify"][0])
+    with session.chdir(source):
+        path = os.pathsep.join(map(str, (source, site, LEGACY_TESTS)))
+        run = ("python", LEGACY_TESTS / "run_app_tests.py", tests.partition(".")[0], tests)
+        session.run(*run, env={"PYTHONPATH": path})
+
+
+def source_of(session: nox.Session, package: str, version: str) -> Path:
+    """Return the folder with the source of a released package, which is downloaded once."""
+    folder = Path(session.create_tmp()).resolve()
+    name = f"{package.replace('-', '_')}-{version}"
+    if not (folder / name).exists():
+        download = ("python", "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", package)
+        session.run(*download, "--dest", folder, f"{package}=={version}", silent=True)
+        shutil.unpack_archive(folder / f"{name}.tar.gz", folder, filter="data")
+    return folder / name
+
+
+def run_tests_of_1_5_1(session: nox.Session, source: Path, tests: list[str]) -> None:
+    """Run tests of 1.5.1 beside its own package, with our helpers and factories in place of its own."""
+    folder = source.parent / "tests_of_1_5_1"
+    folder.mkdir(exist_ok=True)
+    for name in tests:
+        shutil.copy(source / "discordproxy" / "tests" / name, folder)
+    for name in ("factories", "helpers"):
+        (folder / f"{name}.py").write_text(f"from discordproxy.tests.{name} import *\n")
+    (folder / "__init__.py").touch()
+    session.run("pytest", "--quiet", "--rootdir", folder, "--config-file", os.devnull, folder)
