@@ -20,9 +20,13 @@ from discordproxy_ratelimit.errors import (
     TokenRejected,
     WaitRefused,
 )
+from discordproxy_ratelimit.headers import read_answer
 
 INVALID_FORM_BODY = 50035
 """Discord's JSON error code for a request with wrong fields."""
+
+ANSWERED_BY = "answered_by"
+"""Key of the details that says "edge" when Discord itself did not answer."""
 
 _DEEPEST_FIELD = 64
 
@@ -106,13 +110,16 @@ def status_of(http_status: int) -> StatusCode:
 def from_answer(
     http_status: int, headers: Mapping[str, str], body: bytes, *, retry_after_s: float | None = None
 ) -> ApiError:
-    """Return the error for Discord's answer `http_status`; a body that is not Discord's JSON is not quoted."""
-    document = _document(body)
+    """Return the error for the answer `http_status`; a body that is not Discord's JSON is not quoted."""
+    from_discord = read_answer(http_status, headers, body).from_discord
+    document = _document(body) if from_discord else {}
     code = document.get("code")
     fields = tuple(_flatten(document.get("errors")))
     text = str(document.get("message") or _phrase(http_status))
+    if not from_discord:
+        text = f"{text} (answered by Cloudflare's edge or a proxy on the way, not by Discord's API)"
     lines = (f"In {_dotted(field.path)}: {field.message}" if field.path else field.message for field in fields)
-    return ApiError(
+    error = ApiError(
         status_of(http_status),
         "DISCORD_ERROR",
         "\n".join((text, *lines)),
@@ -123,6 +130,9 @@ def from_answer(
         bucket=_plain(headers.get("X-RateLimit-Bucket", "")),
         fields=fields,
     )
+    if not from_discord:
+        error.extras[ANSWERED_BY] = "edge"
+    return error
 
 
 def invalid_request(fields: Iterable[FieldProblem]) -> ApiError:

@@ -232,9 +232,10 @@ class Rest:
             self._observe(request, 0, began)
             return _unanswered(flight, str(error))
         self._observe(request, answer.status, began)
-        if request.route.credential == "bot" and answer.status < HTTPStatus.TOO_MANY_REQUESTS:
-            self.token_refused = answer.status == HTTPStatus.UNAUTHORIZED
-        verdict = permit.complete(read_answer(answer.status, answer.headers, answer.body))
+        said = read_answer(answer.status, answer.headers, answer.body)
+        if request.route.credential == "bot" and said.from_discord and said.status < HTTPStatus.TOO_MANY_REQUESTS:
+            self.token_refused = said.status == HTTPStatus.UNAUTHORIZED
+        verdict = permit.complete(said)
         return _judge(answer, request, call, permit, verdict.retry_after_s)
 
     def _observe(self, request: RestRequest, status: int, began: float) -> None:

@@ -22,6 +22,7 @@ from discordproxy_gateway.dispatch import Dispatch
 from discordproxy_gateway.inflate import Inflate, UnreadableError
 from discordproxy_gateway.reconnect import End
 from discordproxy_gateway.session import Session
+from discordproxy_ratelimit.headers import TOO_MANY, read_answer
 
 HANDSHAKE_S = 30.0
 """Bound of opening the socket up to IDENTIFY or RESUME."""
@@ -266,6 +267,18 @@ async def connect(bot: Bot, link: Link, *, shard_id: int, gateway: str, session:
 
 REFUSALS = (discord.HTTPException, discord.GatewayNotFound, aiohttp.ClientError, OSError, TimeoutError)
 """What a request to Discord raises."""
+
+EDGE_WAIT_S = 60.0
+"""How long to stay away from Discord's edge at least once it has refused this machine's address."""
+
+
+def wait_asked_for(error: BaseException) -> float:
+    """Return for how many seconds a refused request must not be repeated, 0 if it may be."""
+    if not isinstance(error, discord.HTTPException) or error.status != TOO_MANY:
+        return 0.0
+    answer = read_answer(error.status, error.response.headers, error.text.encode())
+    return max(answer.retry_after_s or 1.0, 0.0 if answer.from_discord else EDGE_WAIT_S)
+
 
 ENDINGS = (ReconnectWebSocket, discord.ConnectionClosed, UnreadableError, *REFUSALS)
 """What connecting and reading raise when a connection ends, or does not come about."""

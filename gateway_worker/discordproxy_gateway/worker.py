@@ -15,7 +15,7 @@ from discordproxy_gateway import failures
 from discordproxy_gateway.intents import value_of
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.leader import Leader
-from discordproxy_gateway.pump import REFUSALS, Bot
+from discordproxy_gateway.pump import REFUSALS, Bot, wait_asked_for
 from discordproxy_gateway.reconnect import End, next_step
 from discordproxy_gateway.scripts import Scripts
 from discordproxy_gateway.session import fingerprint_of
@@ -167,6 +167,7 @@ async def _patiently(what: str, ask: Callable[[], Awaitable[Answer]]) -> Answer:
             if isinstance(error, discord.LoginFailure):
                 raise
             wait_s = next_step(End(what), failures=failed + 1, chance=random.random()).wait_s  # noqa: S311 - spreads load
+            wait_s = max(wait_s, wait_asked_for(error))
             log.warning("cannot %s at Discord (%s), again in %.1f s", what, type(error).__name__, wait_s)
             failed += 1
         await asyncio.sleep(wait_s)

@@ -9,6 +9,9 @@ from typing import Any
 LONGEST_S = 7 * 24 * 3600.0
 """A longer wait than a week is a broken number."""
 
+ERRORS = 400
+"""Statuses from here on are errors."""
+
 TOO_MANY = 429
 
 
@@ -24,7 +27,7 @@ class Answer:
         reset_after_s: until all tokens are back.
         retry_after_s: of a 429, the larger of header and body; None when Discord gave none.
         scope: of a 429: `user`, `global`, `shared`; empty otherwise.
-        from_discord: False for Cloudflare's pages and bans, which say nothing about a bucket.
+        from_discord: False for an answer of Cloudflare's edge, or of a proxy on the way; see `is_from_discord`.
         code: Discord's JSON error code, 0 if none.
     """
 
@@ -57,13 +60,13 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes = b"") -> A
         body: only looked at for error statuses.
     """
     lower = {name.lower(): value for name, value in headers.items() if name.lower() in WANTED}
-    document = _document(body) if status >= 400 else {}  # noqa: PLR2004 - HTTP errors
+    document = _document(body) if status >= ERRORS else {}
     return Answer(
         status=status,
         **_bucket(lower),
         retry_after_s=_retry_after_s(lower, document) if status == TOO_MANY else None,
         scope=_scope(lower, document) if status == TOO_MANY else "",
-        from_discord=status != TOO_MANY or _is_discords(lower, document),
+        from_discord=is_from_discord(status, lower, document),
         code=code if isinstance(code := document.get("code"), int) and 0 <= code < 1 << 31 else 0,
     )
 
@@ -129,8 +132,27 @@ def _scope(headers: Mapping[str, str], document: Mapping[str, Any]) -> str:
     return scope if scope in {"user", "global", "shared"} else "user"
 
 
-def _is_discords(headers: Mapping[str, str], document: Mapping[str, Any]) -> bool:
-    """Discord's own 429 is JSON with `retry_after`; a ban is a page, or JSON with code 0 and no number at all."""
-    if "retry_after" in document:
+def is_from_discord(status: int, headers: Mapping[str, str], document: Mapping[str, Any]) -> bool:
+    """Tell whether Discord itself gave this answer, rather than Cloudflare's edge or a proxy on the way.
+
+    Headers are judged first: a body can be empty, cut, or replaced although Discord answered. `CF-RAY` and
+    `Server: cloudflare` prove nothing, because every answer passes Cloudflare and carries them.
+
+    Args:
+        status: HTTP status.
+        headers: with lower-case names.
+        document: the JSON object in the body; empty when there is none that can be read.
+    """
+    if status < ERRORS or any(name.startswith("x-ratelimit-") for name in headers):
         return True
-    return bool(document) and "x-ratelimit-bucket" in headers
+    if document.get("cloudflare_error") or "error_code" in document:
+        return False
+    if "via" not in headers:
+        # Discord's own 429 names `retry_after`, its other errors a message and a code.
+        return "retry_after" in document or (status != TOO_MANY and {"message", "code"} <= document.keys())
+    return status != TOO_MANY or not _is_ban(headers, document)
+
+
+def _is_ban(headers: Mapping[str, str], document: Mapping[str, Any]) -> bool:
+    """A ban of the address can also be JSON: code 0, and nothing says when to come back (discord-api-docs#5810)."""
+    return document.get("code") == 0 and "retry_after" not in document and "retry-after" not in headers

@@ -68,6 +68,8 @@ def report_of(route: Route, answer: Answer, bucket: str, outcome: str, rtt_us: i
 
 def refusal_of(route: Route, answer: Answer) -> str:
     """Return the name of what need not be asked again for a while, or an empty text."""
+    if not answer.from_discord:
+        return ""  # the edge refuses everything alike: that says nothing about the token or the resource
     if answer.status == UNAUTHORIZED:
         return f"gone {route.major}" if route.by_token else "token" if route.credential != "ip" else ""
     if answer.status == NOT_FOUND and route.by_token and answer.code == UNKNOWN_WEBHOOK:

@@ -9,13 +9,16 @@ FaultKind = Literal[
     "reset",  # reset the connection
     "silent",  # never answer
     "slow",  # answer `delay_s` late
-    "cloudflare",  # 429 with an HTML page, no Via, no JSON
+    "cloudflare",  # 429 of the edge: no Via; `body` is a page by default, "json" is Cloudflare's own for error 1015
     "banned",  # 429 with the JSON of a ban: code 0, no retry_after
-    "rate_limited",  # 429 of `scope` with the two waits below
+    "rate_limited",  # 429 of `scope` with the two waits below; `body` is Discord's JSON by default
     "headerless",  # the answer without X-RateLimit headers
     "truncated",  # JSON that ends in the middle
+    "long_header",  # the answer with one more header of `size` bytes
+    "echo",  # answer `status` with the request's Authorization in headers and body
     "hash",  # from now on the route shows another bucket hash
 ]
+FaultBody = Literal["", "empty", "cut", "text", "page", "json"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,6 +26,7 @@ class Fault:
     """One fault for the next `count` requests whose method and path match, after `skip` matching ones.
 
     `when`: whether the request is processed first. Waits are in seconds; `retry_after_header` "" leaves the header out.
+    `body`: of a 429, instead of the usual one; "cut" ends in the middle.
     """
 
     kind: FaultKind
@@ -36,6 +40,8 @@ class Fault:
     scope: Literal["user", "shared", "global"] = "user"
     retry_after_header: str = "1"
     retry_after_body: float | None = 1.0
+    body: FaultBody = ""
+    size: int = 9_000
 
 
 class Faults:
@@ -48,6 +54,8 @@ class Faults:
         """Append a fault; its patterns must be regular expressions."""
         if fault.kind not in get_args(FaultKind):
             raise ValueError(f"the kind of a fault is one of {', '.join(get_args(FaultKind))}, not {fault.kind}")
+        if fault.body not in get_args(FaultBody):
+            raise ValueError(f"the body of a fault is one of {', '.join(get_args(FaultBody)[1:])}, not {fault.body}")
         try:
             re.compile(fault.method)
             re.compile(fault.path)

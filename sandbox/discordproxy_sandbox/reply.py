@@ -46,6 +46,31 @@ def ban_page(retry_after: str = "") -> Reply:
     return page_reply(429, "Error 1015: You are being rate limited", retry_after)
 
 
+def _edge_limit(fault: Fault) -> Reply:
+    """Return the edge's 429, which is JSON for some clients (cloudflare-docs#29000)."""
+    reply = ban_page(fault.retry_after_header)
+    if fault.body == "json":
+        content: dict[str, Any] = {"title": "Error 1015: You are being rate limited", "status": 429}
+        content |= {"error_code": 1015, "error_name": "rate_limited", "cloudflare_error": True}
+        content |= {"retry_after": fault.retry_after_body} if fault.retry_after_body is not None else {}
+        reply.headers["Content-Type"] = "application/json"
+        reply.body = orjson.dumps(content)
+    return _odd_body(reply, fault)
+
+
+def _odd_body(reply: Reply, fault: Fault) -> Reply:
+    """Return the answer with the body that the fault asks for; its headers stay."""
+    if fault.body == "empty":
+        reply.body = b""
+    elif fault.body == "cut":
+        reply.body = reply.body[: len(reply.body) // 2]
+    elif fault.body == "text":
+        reply.body = b"error code: 1015"
+    elif fault.body == "page":
+        reply.body = _PAGE.format(title="429: Too Many Requests").encode()
+    return reply
+
+
 def invented_limit(fault: Fault) -> Reply:
     """Return the 429 of a limit that does not exist."""
     content: dict[str, Any] = {"message": "You are being rate limited.", "global": fault.scope == "global"}
@@ -54,13 +79,22 @@ def invented_limit(fault: Fault) -> Reply:
     reply.headers["X-RateLimit-Scope"] = fault.scope
     if fault.retry_after_header:
         reply.headers["Retry-After"] = fault.retry_after_header
+    if fault.scope == "global":
+        reply.headers["X-RateLimit-Global"] = "true"
+    return _odd_body(reply, fault)
+
+
+def echo(fault: Fault, authorization: str) -> Reply:
+    """Return an answer that repeats what the client sent to prove who it is."""
+    reply = api_reply(fault.status, {"message": f"You sent {authorization}.", "code": 0, "sent": [authorization]})
+    reply.headers |= {"X-Authorization": authorization, "X-RateLimit-Bucket": authorization.replace(" ", "_")}
     return reply
 
 
 def early_fault(fault: Fault) -> Reply | None:
     """Return the reply of a fault that decides before Discord looks at the request; None if it is of another sort."""
     if fault.kind == "cloudflare":
-        return ban_page(fault.retry_after_header)
+        return _edge_limit(fault)
     if fault.kind == "banned":
         return api_reply(429, {"message": _BANNED, "code": 0})
     return broken(fault) if fault.when == "before" else None
@@ -88,6 +122,8 @@ def damaged(reply: Reply, fault: Fault) -> Reply:
         reply.delay_s = fault.delay_s
     if fault.kind == "headerless":
         reply.headers = {k: v for k, v in reply.headers.items() if not k.startswith("X-RateLimit")}
+    if fault.kind == "long_header":
+        reply.headers["X-Long"] = "x" * fault.size
     if fault.kind == "truncated":
         reply.body = reply.body[: max(1, len(reply.body) // 2)]
     return reply

@@ -21,7 +21,7 @@ from discordproxy_sandbox.latency import Latency
 from discordproxy_sandbox.ledger import Ledger, Record, is_invalid
 from discordproxy_sandbox.limit_book import DELETE_MESSAGE, Call, LimitBook
 from discordproxy_sandbox.limits import InvalidRequests
-from discordproxy_sandbox.reply import Reply, api_reply, ban_page, damaged, early_fault, invented_limit
+from discordproxy_sandbox.reply import Reply, api_reply, ban_page, damaged, early_fault, echo, invented_limit
 from discordproxy_sandbox.router import Match, Router, local_path, masked
 from discordproxy_sandbox.ruling import Ruling
 from discordproxy_sandbox.snowflakes import created_at
@@ -92,6 +92,8 @@ class Rest:
         if left_s := self.invalid.banned_for(now):
             record.scope, record.retry_after = "ban", left_s
             return ban_page(str(int(left_s) + 1))
+        if fault and fault.kind == "echo":
+            return echo(fault, http.headers.get("Authorization", ""))
         if fault and (reply := early_fault(fault)):
             return reply
         ruling = Ruling(allowed=True)

@@ -106,6 +106,23 @@ async def test_429_goes_back_to_the_head_of_the_queue(served):
     assert served.broker.ended[0][1].retry_after_s == 0.5
 
 
+@pytest.mark.parametrize("scope", ["user", "shared", "global"])
+@pytest.mark.parametrize("body", ["empty", "cut", "text", "page"])
+async def test_429_of_discord_with_an_odd_body_is_waited_for(served, body, scope):
+    served.discord.faults.add(Fault(kind="rate_limited", scope=scope, body=body, retry_after_header="2"))
+    await served.stub.SendChannelMessage(MESSAGE)
+    answer = served.broker.ended[0][1]
+    assert (answer.from_discord, answer.scope, answer.retry_after_s) == (True, scope, 2.0)
+
+
+@pytest.mark.parametrize("body", ["", "json", "empty", "cut", "text"])
+async def test_429_of_the_edge_is_not_taken_for_discords(served, body):
+    served.discord.faults.add(Fault(kind="cloudflare", body=body, count=99))
+    _, details, _ = await failure(served.stub.SendChannelMessage(MESSAGE))
+    assert (details["status"], details["answered_by"]) == (429, "edge")
+    assert not any(answer.from_discord for _permit, answer in served.broker.ended)
+
+
 async def test_429_that_cannot_wait_is_told_with_its_time(served):
     served.discord.faults.add(Fault(kind="rate_limited", retry_after_body=30.0, retry_after_header="30", count=99))
     name, details, _ = await failure(served.stub.SendChannelMessage(MESSAGE))

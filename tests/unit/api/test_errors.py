@@ -109,8 +109,18 @@ def test_field_errors_nested_without_end_leave_the_error_what_it_is():
 
 @pytest.mark.parametrize("body", [b"", b"<html>secret</html>", b"[1]", b'"text"', b'{"code": "x", "errors": 7}'])
 def test_a_body_that_is_not_discords_is_not_quoted(body):
-    error = errors.from_answer(502, {}, body)
+    error = errors.from_answer(502, {"Via": "1.1 google"}, body)
     assert (error.text, error.code, error.fields) == ("Bad Gateway", 0, ())
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 502])
+@pytest.mark.parametrize("body", [b"", b"<html>secret</html>", b'{"error_code": 1015, "cloudflare_error": true}'])
+def test_an_error_says_when_discord_itself_did_not_answer(status, body):
+    error = errors.from_answer(status, {"CF-RAY": "1"}, body)
+    details = json.loads(render(error, sent="no", request_id="r").details)
+    assert (details["answered_by"], details["status"], details["code"]) == ("edge", status, 0)
+    assert "not by Discord's API" in details["text"]
+    assert "answered_by" not in render(errors.from_answer(status, {"Via": "1"}, b""), sent="no", request_id="r").details
 
 
 def test_headers_of_the_answer_are_passed_on():

@@ -1,12 +1,13 @@
 """The pure decisions: reconnecting, fatal lines, pacing, batching, deferring."""
 
 import warnings
+from unittest.mock import Mock
 
 import pytest
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # discord.py imports audioop
-    import discord as _  # noqa: F401
+    import discord
 
 from discordproxy_gateway.batch import WEIGHT_PER_CALL, Batch, Planned
 from discordproxy_gateway.chunking import Pace, next_guild
@@ -15,6 +16,7 @@ from discordproxy_gateway.dispatch import Dispatch
 from discordproxy_gateway.failures import budget_line, fatal_line
 from discordproxy_gateway.intents import BITS, EVENTS, names_of, value_of
 from discordproxy_gateway.member_lists import GuildMemory, MemberRequest
+from discordproxy_gateway.pump import EDGE_WAIT_S, wait_asked_for
 from discordproxy_gateway.reconnect import End, next_step
 from discordproxy_gateway.session import Session
 
@@ -157,3 +159,19 @@ class TestBatch:
 )
 def test_deferred_responses(kind, private, body):
     assert deferred_response({"type": kind}, private=private) == body
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "text", "wait_s"),
+    [
+        (429, {"Via": "1.1 google", "Retry-After": "7"}, "", 7.0),
+        (429, {"X-RateLimit-Global": "true", "Retry-After": "7"}, "error", 7.0),
+        (429, {"Via": "1.1 google"}, "", 1.0),
+        (429, {}, "<html>", EDGE_WAIT_S),
+        (429, {"Retry-After": "3600"}, "<html>", 3600.0),
+        (503, {"Retry-After": "7"}, "", 0.0),
+    ],
+)
+def test_a_refused_request_of_the_gateway_worker_waits_as_long_as_it_is_asked_to(status, headers, text, wait_s):
+    assert wait_asked_for(discord.HTTPException(Mock(status=status, headers=headers, reason=""), text)) == wait_s
+    assert wait_asked_for(TimeoutError()) == 0.0

@@ -101,7 +101,9 @@ def test_the_larger_of_header_and_body_counts(header: str | None, told: Any, exp
 
 
 def test_only_a_429_says_when_to_come_back() -> None:
-    answer = read_answer(503, {"Retry-After": "7", "X-RateLimit-Scope": "shared"}, body(retry_after=7, global_=True))
+    answer = read_answer(
+        503, VIA | {"Retry-After": "7", "X-RateLimit-Scope": "shared"}, body(retry_after=7, global_=True)
+    )
     assert (answer.retry_after_s, answer.scope, answer.from_discord) == (None, "", True)
 
 
@@ -125,29 +127,70 @@ def test_scope(headers: dict[str, str], fields: dict[str, Any], scope: str) -> N
     assert read_answer(429, headers, body(retry_after=1, **fields)).scope == scope
 
 
-CLOUDFLARE = b"<!doctype html><title>Access denied | error 1015</title>"
+PAGE = b"<!doctype html><title>Access denied | error 1015</title>"
 BANNED = b'{"code":0,"message":"You are being blocked from accessing our API temporarily"}'
+EDGE_1015 = b'{"error_code":1015,"error_name":"rate_limited","cloudflare_error":true,"retry_after":30}'
+DISCORDS = body(retry_after=1.0, **{"global": False})
+ODD = [b"", DISCORDS[:-9], b"error code: 1015", PAGE, b"[1]", b'"retry_after"', b"\xff\xfe\x00", b"[" * 100_000]
+VIA, RETRY = {"Via": "1.1 google"}, {"Retry-After": "2"}
+EVERYWHERE = {"CF-RAY": "8f1-FRA", "Server": "cloudflare", "Content-Type": "application/json"}
 
 
+@pytest.mark.parametrize("extra", [{}, RETRY, EVERYWHERE], ids=["bare", "retry-after", "cloudflare's"])
+@pytest.mark.parametrize("name", ["Limit", "Remaining", "Reset", "Reset-After", "Bucket", "Global", "Scope"])
+@pytest.mark.parametrize("document", [*ODD, DISCORDS, BANNED, EDGE_1015, body()])
+def test_a_rate_limit_header_proves_that_discord_answered(name: str, extra: dict[str, str], document: bytes) -> None:
+    for status in (401, 403, 404, 429, 500, 503):
+        assert read_answer(status, {f"X-RateLimit-{name}": "1"} | extra, document).from_discord
+
+
+@pytest.mark.parametrize("document", [*ODD, DISCORDS, body()])
+def test_via_proves_it_whatever_the_body_is(document: bytes) -> None:
+    answer = read_answer(429, VIA | RETRY | EVERYWHERE, document)
+    assert answer.from_discord
+    assert answer.retry_after_s is not None
+    assert read_answer(429, VIA, document).from_discord
+
+
+@pytest.mark.parametrize("headers", [{}, RETRY, EVERYWHERE, RETRY | EVERYWHERE])
 @pytest.mark.parametrize(
-    ("headers", "document", "from_discord"),
-    [
-        ({"Retry-After": "3600"}, CLOUDFLARE, False),
-        ({}, b"error code: 1015", False),
-        ({}, BANNED, False),
-        ({}, b"", False),
-        ({}, b"[1]", False),
-        ({}, b'"retry_after"', False),
-        ({}, b"\xff\xfe\x00", False),
-        ({}, b"[" * 100_000, False),
-        ({"Via": "1.1 google"}, body(retry_after=1.0), True),
-        ({}, body(retry_after=1.0), True),
-        (BUCKET, body(), True),
-        (BUCKET, CLOUDFLARE, False),
-    ],
+    ("document", "from_discord"), [*((odd, False) for odd in ODD), (BANNED, False), (body(), False), (DISCORDS, True)]
 )
-def test_who_said_429(headers: dict[str, str], document: bytes, *, from_discord: bool) -> None:
+def test_without_such_headers_the_body_decides(headers: dict[str, str], document: bytes, *, from_discord: bool) -> None:
     assert read_answer(429, headers, document).from_discord is from_discord
+
+
+@pytest.mark.parametrize("headers", [{}, VIA, RETRY, VIA | RETRY, EVERYWHERE])
+@pytest.mark.parametrize("status", [401, 403, 429, 503])
+def test_cloudflares_own_json_names_itself(headers: dict[str, str], status: int) -> None:
+    assert not read_answer(status, headers, EDGE_1015).from_discord
+
+
+def test_a_ban_in_json_says_nothing_about_when_to_come_back() -> None:
+    assert not read_answer(429, VIA, BANNED).from_discord
+    assert read_answer(429, VIA | RETRY, BANNED).from_discord
+    assert read_answer(403, VIA, BANNED).from_discord
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 500, 502, 503])
+def test_who_gave_another_error(status: int) -> None:
+    error = b'{"message": "Missing Access", "code": 50001}'
+    assert read_answer(status, {}, error).from_discord
+    assert read_answer(status, VIA, PAGE).from_discord
+    for odd in ODD:
+        assert not read_answer(status, EVERYWHERE | RETRY, odd).from_discord
+
+
+def test_what_is_no_error_is_discords() -> None:
+    assert read_answer(200, {}, PAGE).from_discord
+    assert read_answer(304, {}, b"").from_discord
+
+
+@pytest.mark.parametrize("document", ODD)
+@pytest.mark.parametrize("headers", [{"X-RateLimit-Global": "true"}, {"X-RateLimit-Scope": "global"}])
+def test_a_global_429_is_told_by_its_headers_alone(headers: dict[str, str], document: bytes) -> None:
+    answer = read_answer(429, headers | RETRY, document)
+    assert (answer.scope, answer.retry_after_s, answer.from_discord) == ("global", 2.0, True)
 
 
 def test_a_number_beyond_all_bounds_was_not_said() -> None:
