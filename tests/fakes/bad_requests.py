@@ -327,7 +327,23 @@ COMMON = [
 PATHS = [
     *(
         reaction(emoji)
-        for emoji in ("..", ".", "../x", "a/b", "a\\b", "%2e%2e", "a?b", "a#b", "👍/../x", "👍\n", "a b")
+        for emoji in (
+            "..",
+            ".",
+            "../x",
+            "a/b",
+            "a\\b",
+            "%2e%2e",
+            "a?b",
+            "a#b",
+            "👍/../x",
+            "👍\n",
+            "a b",
+            "❤%2f..%2f",
+            "❤%252f",
+            "❤%",
+            "❤.",
+        )
     ),
     *(reaction(emoji) for emoji in ("<:name:1>", "name", ":name:", "x" * 300, "😀" * 65, "name:abc")),
     *(Bad("DeleteInvite", pb.InviteCode(code=code), "code") for code in ("..", "a/b", "a?b", "a%2fb", "ä", "x" * 300)),

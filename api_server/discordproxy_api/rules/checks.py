@@ -28,6 +28,8 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _CUSTOM_EMOJI = re.compile(r"(a:)?[A-Za-z0-9_~]{1,64}:[0-9]{1,20}")
 _IMAGE = re.compile(r"data:image/[a-z+.-]+;base64,[A-Za-z0-9+/]+=*")
 _LONGEST_EMOJI = 64
+_KEYCAPS = frozenset("0123456789#*")
+"""The only ASCII characters of unicode emoji."""
 
 
 def compile_check(field: FieldDescriptor, limit: Limit | None, nested: Check | None = None) -> Check | None:
@@ -171,8 +173,9 @@ def _filename(value: Any, path: str, problems: Problems) -> None:
 
 
 def _segment(value: Any, path: str, problems: Problems) -> None:
-    if control_characters(value) or {"/", "\\"} & set(value) or value in {".", ".."}:
-        problems.add(path, "PATH_SEGMENT_INVALID", "Must be one segment of a path, without slashes and controls.")
+    if control_characters(value) or {"/", "\\", "%"} & set(value) or value in {".", ".."}:
+        text = "Must be one segment of a path: without slashes, percent-encoding and control characters."
+        problems.add(path, "PATH_SEGMENT_INVALID", text)
 
 
 def _token(value: Any, path: str, problems: Problems) -> None:
@@ -181,7 +184,8 @@ def _token(value: Any, path: str, problems: Problems) -> None:
 
 
 def _emoji(value: Any, path: str, problems: Problems) -> None:
-    unicode = not value.isascii() and len(value) <= _LONGEST_EMOJI and not set(value) & set("/\\ <>:")
+    ascii_part = {character for character in value if character.isascii()}
+    unicode = not value.isascii() and len(value) <= _LONGEST_EMOJI and ascii_part <= _KEYCAPS
     if control_characters(value) or not (unicode or _CUSTOM_EMOJI.fullmatch(value)):
         problems.add(path, "EMOJI_INVALID", "Must be one unicode emoji, or name:id of a custom one.")
 
