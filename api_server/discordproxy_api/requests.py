@@ -28,7 +28,7 @@ from discordproxy_api.retry import repeatability
 from discordproxy_api.routed import Job, check, seed_of
 from discordproxy_api.steps import nonce_of
 from discordproxy_api.translate import OutgoingFile
-from discordproxy_ratelimit.route import route_of_path, template_of
+from discordproxy_ratelimit.route import names_token, route_of_path, template_of
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 CREATE_MESSAGE = ("POST", "/channels/{channel_id}/messages")
@@ -184,12 +184,15 @@ def _rest_request(request: Any, path: str, template: str, own_nonce: str) -> Res
         document = _with_nonce(document or {}, own_nonce)
         body = orjson.dumps(document)
     bearer = request.authorization.removeprefix("Bearer ") if request.authorization.startswith("Bearer ") else ""
+    # A token in the path is enough. With the bot's besides, the call would count as one of the bot's, and Discord's
+    # answer to a wrong token in the path would be taken for one about the bot's.
+    anonymous = not bearer and (request.authorization == "none" or names_token(template))
     route = route_of_path(
         request.method,
         path,
         body_keys=tuple(document or ()),
         now_ms=int(time.time() * 1000),
-        no_bot_auth=request.authorization == "none",
+        no_bot_auth=anonymous,
         bearer=bearer,
     )
     return RestRequest(
@@ -203,8 +206,7 @@ def _rest_request(request: Any, path: str, template: str, own_nonce: str) -> Res
             for index, file in enumerate(request.files)
         ],
         reason=request.reason,
-        # With the bot's token, an answer to an interaction would count as one of the bot's calls after all.
-        authorization={"": "" if route.exempt else None, "none": ""}.get(request.authorization, request.authorization),
+        authorization="" if anonymous else request.authorization or None,
         repeat=repeatability(request.method, nonce=nonce),
     )
 

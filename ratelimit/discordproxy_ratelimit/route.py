@@ -111,7 +111,12 @@ class Route:
     @property
     def by_token(self) -> bool:
         """Whether a token in the path authorises the call, so that a refusal says nothing about the bot."""
-        return "_token}" in self.name
+        return names_token(self.name)
+
+
+def names_token(template: str) -> bool:
+    """Tell whether a token in the path authorises the calls of a route, so that Discord wants no other."""
+    return "_token}" in template
 
 
 def fingerprint(text: str) -> str:

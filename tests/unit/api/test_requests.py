@@ -98,6 +98,29 @@ def test_authorization(given, header):
     assert "abc" not in repr(request)
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/webhooks/1/a-b_c.d"),
+        ("POST", "/webhooks/1/a-b_c.d/github"),
+        ("PATCH", "/webhooks/1/123456/messages/@original"),
+        ("DELETE", "/webhooks/1/a%2Db/messages/2"),
+        ("PUT", "/interactions/1/tok/callback"),
+    ],
+)
+@pytest.mark.parametrize("given", ["", "none"])
+def test_a_token_in_the_path_comes_without_the_bots(method, path, given):
+    request = made(method=method, path=path, authorization=given)
+    assert (request.authorization, request.route.credential) == ("", "ip")
+    assert "Authorization" not in request.headers
+    assert made(method=method, path=path, authorization="Bearer abc").authorization == "Bearer abc"
+
+
+@pytest.mark.parametrize("path", ["/webhooks/1", "/channels/1/webhooks", "/invites/abc", "/guilds/1/templates/abc"])
+def test_other_paths_come_with_the_bots_token(path):
+    assert made(method="GET", path=path).authorization is None
+
+
 def test_a_message_gets_a_nonce_here_too():
     request = made(method="POST", path="/channels/1/messages", json='{"content": "x"}')
     assert b'"enforce_nonce":true' in request.body
