@@ -45,6 +45,7 @@ from discordproxy_ratelimit import logs
 from discordproxy_ratelimit.broker import Broker, Limits
 from discordproxy_ratelimit.connection import connect
 from discordproxy_ratelimit.embedded import broker_url
+from discordproxy_ratelimit.http_proxy import BadHttpProxy, http_proxy_for
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis_url import describe
 from discordproxy_ratelimit.settings import load
@@ -213,6 +214,7 @@ async def _inspect_redis(settings: ApiSettings) -> tuple[str, list[str]] | None:
 def _setup(settings: ApiSettings) -> Setup:
     return Setup(
         discord_url=settings.discord_url,
+        http_proxy=str(http_proxy_for(settings.discord_url) or ""),
         redis=describe(_redis_url(settings)),
         host=settings.host,
         local=is_local(settings.host),
@@ -228,6 +230,8 @@ async def run(settings: ApiSettings) -> None:
         log.warning("%s", text)
     if len(settings.all_bots) > 1 and settings.keys_file is None:
         log.warning("all callers get the first of several bots: only keys select one; set DISCORDPROXY_KEYS_FILE")
+    if http_proxy := http_proxy_for(settings.discord_url):
+        log.info("Discord is reached through the HTTP proxy %s", http_proxy)
     metrics = Metrics()
     stop, now = asyncio.Event(), asyncio.Event()
 
@@ -315,7 +319,7 @@ def main() -> None:
         log.warning("protobuf runs without its C part: translation is ten times slower")
     try:
         uvloop.run(run(settings))
-    except (Unsafe, Unusable, TracesMissing) as error:
+    except (Unsafe, Unusable, TracesMissing, BadHttpProxy) as error:
         _fail(str(error), 2)
     except PortTaken as error:
         _fail(str(error), CONFIGURATION)

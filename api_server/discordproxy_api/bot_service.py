@@ -36,6 +36,7 @@ from discordproxy_api.uploads import Uploads
 from discordproxy_gateway.cache import MemberReader, Overlay
 from discordproxy_ratelimit.bots import Bot
 from discordproxy_ratelimit.broker import Broker
+from discordproxy_ratelimit.http_proxy import http_proxy_for
 from discordproxy_ratelimit.trace import Trace, no_trace
 
 HOMEPAGE = "https://github.com/discordproxy/discordproxy"
@@ -88,6 +89,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
         timeout_s=settings.http_timeout,
         connect_timeout_s=settings.connect_timeout,
         answer_limit_bytes=settings.max_answer_bytes,
+        http_proxy=http_proxy_for(settings.discord_url),
     )
     async with DiscordHttp(options, token=backend.bot.token.get_secret_value()) as http:
         own_writes = OwnWrites(broker.notes, cache, Overlay(cache.redis, cache.keys))

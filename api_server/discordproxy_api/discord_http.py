@@ -8,12 +8,19 @@ from typing import Any, Self
 
 import aiohttp
 import orjson
+from aiohttp.http_exceptions import ContentEncodingError
+from multidict import CIMultiDict
 from yarl import URL
 
 from discordproxy_api.outbound import RestRequest
+from discordproxy_ratelimit.http_proxy import HttpProxy
+from discordproxy_ratelimit.redaction import HIDDEN
 
 SLOWEST_UPLOAD = 128 * 1024
 """Bytes per second that are granted to an upload on top of the timeout: a fixed limit would cut large ones."""
+
+LONGEST_HEADER_LINE, MOST_HEADERS = 64 * 1024, 256
+"""Bounds of what is read of an answer's headers; an answer beyond them is `UnreadableAnswer`."""
 
 PAYLOAD = "payload_json"
 """The field of a form that holds the JSON of a request with files."""
@@ -26,6 +33,10 @@ class NoAnswer(Exception):  # noqa: N818 - says what is the case
     """Discord gave no answer; whether the request left is known to the caller of `exchange`."""
 
 
+class UnreadableAnswer(NoAnswer):
+    """Discord answered, but not in HTTP that can be read; the next answer would be like it."""
+
+
 @dataclass(frozen=True, slots=True)
 class HttpOptions:
     """How to reach Discord.
@@ -36,6 +47,7 @@ class HttpOptions:
         timeout_s: longest a request without files may take.
         connect_timeout_s: longest a new connection may take.
         answer_limit_bytes: what is longer is not read.
+        http_proxy: what leads to Discord, None for a direct connection.
     """
 
     url: str
@@ -43,11 +55,12 @@ class HttpOptions:
     timeout_s: float = 30.0
     connect_timeout_s: float = 5.0
     answer_limit_bytes: int = 8 * 1024 * 1024
+    http_proxy: HttpProxy | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """An answer of any status. `cut` says why its body is missing: "lost" on the way, or "large"."""
+    """An answer of any status. `cut` says why its body is missing: "lost" on the way, "large" or "unreadable"."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -56,10 +69,11 @@ class HttpAnswer:
 
 
 class DiscordHttp:
-    """A pool of connections to Discord, opened with `async with`."""
+    """A pool of connections to Discord, opened with `async with`. No answer leaves it with the bot's token inside."""
 
     def __init__(self, options: HttpOptions, *, token: str) -> None:
         self._options = options
+        self._token = token
         self._authorization = f"Bot {token}"
         self._session: aiohttp.ClientSession
 
@@ -67,12 +81,17 @@ class DiscordHttp:
         trace = aiohttp.TraceConfig()
         trace.on_connection_create_end.append(_connected)
         trace.on_connection_reuseconn.append(_connected)
+        proxy = self._options.http_proxy
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),  # the broker is the bound; a permit must not queue again
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": self._options.user_agent},
             middlewares=(_once,),
             trace_configs=[trace],
+            max_line_size=LONGEST_HEADER_LINE,
+            max_field_size=LONGEST_HEADER_LINE,
+            max_headers=MOST_HEADERS,
+            proxy=proxy.url if proxy else None,  # `trust_env` would also read .netrc and send what it finds to Discord
         )
         return self
 
@@ -87,6 +106,7 @@ class DiscordHttp:
             leaves: called when a connection stands and the first byte is about to go out.
 
         Raises:
+            UnreadableAnswer: an answer that is no HTTP within our bounds.
             NoAnswer: no connection, a broken one, or a timeout.
         """
         headers = request.headers
@@ -106,7 +126,11 @@ class DiscordHttp:
                 trace_request_ctx=leaves,
             ) as response:
                 body, cut = await self._body(response)
-                return HttpAnswer(response.status, response.headers, body, cut)
+                return HttpAnswer(response.status, self._without_token(response.headers), self._hide(body), cut)
+        except aiohttp.ClientHttpProxyError as error:
+            raise NoAnswer(f"the HTTP proxy answered {error.status}") from None
+        except aiohttp.ClientResponseError as error:
+            raise UnreadableAnswer(type(error.__cause__ or error).__name__) from None
         except (aiohttp.ClientError, TimeoutError, _Broken) as error:
             raise NoAnswer(type(error).__name__) from None
 
@@ -118,9 +142,19 @@ class DiscordHttp:
                 if len(body) > self._options.answer_limit_bytes:
                     response.close()
                     return b"", "large"
+        except aiohttp.ClientPayloadError as error:
+            return b"", "unreadable" if isinstance(error.__cause__, ContentEncodingError) else "lost"
         except (aiohttp.ClientError, TimeoutError):
             return b"", "lost"
         return bytes(body), ""
+
+    def _hide(self, body: bytes) -> bytes:
+        return body.replace(self._token.encode(), HIDDEN.encode()) if self._token else body
+
+    def _without_token(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        if not self._token or not any(self._token in value for value in headers.values()):
+            return headers
+        return CIMultiDict((name, value.replace(self._token, HIDDEN)) for name, value in headers.items())
 
 
 class _Broken(Exception):  # noqa: N818 - says what is the case

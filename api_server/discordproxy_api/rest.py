@@ -16,7 +16,7 @@ from grpc import StatusCode
 
 from discordproxy_api import errors
 from discordproxy_api.call import Call
-from discordproxy_api.discord_http import DiscordHttp, HttpAnswer, NoAnswer
+from discordproxy_api.discord_http import DiscordHttp, HttpAnswer, NoAnswer, UnreadableAnswer
 from discordproxy_api.drain import Drain
 from discordproxy_api.errors import ApiError
 from discordproxy_api.metrics import Metrics
@@ -228,6 +228,9 @@ class Rest:
                 span.tell(http_response_status__code=answer.status)
         except BrokerError as error:  # the permit ran out before the first byte
             return _Landing(error=errors.from_broker(error))
+        except UnreadableAnswer as error:
+            self._observe(request, 0, began)
+            return _unreadable(flight, str(error))
         except NoAnswer as error:
             self._observe(request, 0, began)
             return _unanswered(flight, str(error))
@@ -250,8 +253,17 @@ def _unanswered(flight: _Flight, why: str) -> _Landing:
         flight.call.lost(effect=flight.request.effect)
         text = f"Discord did not answer ({why}); whether the request took effect is unknown."
         return _Landing(error=_unreachable(text), outcome=Outcome.LOST)
-    text = f"Discord could not be reached ({why}); check the machine's network and DISCORDPROXY_DISCORD_URL."
+    text = (
+        f"Discord could not be reached ({why}); check the machine's network, HTTPS_PROXY and DISCORDPROXY_DISCORD_URL."
+    )
     return _Landing(error=_unreachable(text), outcome=Outcome.UNSENT)
+
+
+def _unreadable(flight: _Flight, why: str) -> _Landing:
+    """Return the end of a request whose answer cannot be read: a repeat would only be answered like it."""
+    flight.call.lost(effect=flight.request.effect)
+    text = f"Discord's answer cannot be read ({why}); whether the request took effect is unknown."
+    return _Landing(error=errors.refusal(StatusCode.INTERNAL, "INTERNAL", text))
 
 
 def _unreachable(text: str) -> ApiError:
@@ -285,6 +297,9 @@ def _accepted(answer: HttpAnswer) -> _Landing:
     if answer.cut == "lost":
         text = "Discord accepted the request, but its answer broke off."
         return _Landing(error=_unreachable(text), outcome=Outcome.LOST)
+    if answer.cut == "unreadable":
+        text = "Discord accepted the request, but its answer cannot be decompressed."
+        return _Landing(error=errors.refusal(StatusCode.INTERNAL, "INTERNAL", text))
     text = "Discord accepted the request, but its answer is larger than the proxy passes on; ask for smaller pages."
     return _Landing(error=errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "INTERNAL", text))
 

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import gc
+import logging
 import signal
 import sys
 
@@ -15,7 +16,16 @@ from discordproxy_gateway.worker import Options, Worker
 from discordproxy_gateway.writer import Retention
 from discordproxy_ratelimit import connection, embedded, logs
 from discordproxy_ratelimit.errors import BrokerUnavailable
+from discordproxy_ratelimit.http_proxy import BadHttpProxy, http_proxy_for
 from discordproxy_ratelimit.settings import load
+
+log = logging.getLogger(__name__)
+
+DISCORDS_GATEWAY = "wss://gateway.discord.gg"
+"""The address that Discord tells bots to connect to."""
+
+WRONG_SETTINGS = 2
+"""Exit status for settings that cannot be used."""
 
 _BROKER_WITHIN_S = 10.0
 _REPEAT_S = 60.0
@@ -57,6 +67,11 @@ async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    try:
+        _tell_http_proxies(settings)
+    except BadHttpProxy as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return WRONG_SETTINGS
     token = settings.token.get_secret_value()
     url = embedded.broker_url(settings.redis_url.get_secret_value(), settings.home_token.get_secret_value())
     redis = connection.connect(url)
@@ -75,6 +90,13 @@ async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
     finally:
         await redis.aclose()
     return 0
+
+
+def _tell_http_proxies(settings: GatewaySettings) -> None:
+    """Log which HTTP proxies of the environment lead to Discord; raises BadHttpProxy."""
+    for url in (settings.discord_url, settings.gateway_url or DISCORDS_GATEWAY):
+        if proxy := http_proxy_for(url):
+            log.info("%s is reached through the HTTP proxy %s", url, proxy)
 
 
 def _options(settings: GatewaySettings, *, force: bool) -> Options:

@@ -23,6 +23,7 @@ from discordproxy_gateway.inflate import Inflate, UnreadableError
 from discordproxy_gateway.reconnect import End
 from discordproxy_gateway.session import Session
 from discordproxy_ratelimit.headers import TOO_MANY, read_answer
+from discordproxy_ratelimit.http_proxy import http_proxy_for
 
 HANDSHAKE_S = 30.0
 """Bound of opening the socket up to IDENTIFY or RESUME."""
@@ -90,6 +91,15 @@ class Bot(discord.Client):
         )
         self._callbacks: aiohttp.ClientSession | None = None
         self._connection.parsers = {}
+        self._rest_url = rest_url
+        self.take_proxy_for(rest_url)
+
+    def take_proxy_for(self, url: str) -> None:
+        """Send the next request of the library through the environment's HTTP proxy for `url`, others as before."""
+        proxy = http_proxy_for(url)
+        self.http.proxy = proxy.url if proxy else None
+        if url != self._rest_url:  # the library reads the attributes before it first waits
+            asyncio.get_running_loop().call_soon(self.take_proxy_for, self._rest_url)
 
     def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
         """Do nothing: events leave through the socket's link."""
@@ -117,14 +127,19 @@ class Bot(discord.Client):
         """
         path = f"interactions/{quote(interaction_id, safe='')}/{quote(token, safe='')}/callback"
         if self._callbacks is None:
-            timeout = aiohttp.ClientTimeout(total=CALLBACK_S)
-            self._callbacks = aiohttp.ClientSession(timeout=timeout, headers={"User-Agent": self.http.user_agent})
+            timeout, proxy = aiohttp.ClientTimeout(total=CALLBACK_S), http_proxy_for(self._rest_url)
+            self._callbacks = aiohttp.ClientSession(
+                timeout=timeout,
+                headers={"User-Agent": self.http.user_agent},
+                proxy=proxy.url if proxy else None,
+            )
         url = yarl.URL(f"{Route.BASE}/{path}", encoded=True)
         async with self._callbacks.post(url, json=body, raise_for_status=True):
             return
 
     async def interactions_endpoint(self) -> str:
         """Return the address Discord sends interactions to instead of the gateway, "" for none; raises REFUSALS."""
+        self.take_proxy_for(self._rest_url)
         application = await self.http.request(Route("GET", "/applications/@me"))
         return application.get("interactions_endpoint_url") or ""
 
@@ -247,9 +262,11 @@ async def connect(bot: Bot, link: Link, *, shard_id: int, gateway: str, session:
     context = _opening.set(opening)
     try:
         async with asyncio.timeout(HANDSHAKE_S):
+            url = session.resume_url if session else gateway
+            bot.take_proxy_for(url)
             socket = await Socket.from_client(
                 bot,
-                gateway=yarl.URL(session.resume_url if session else gateway),
+                gateway=yarl.URL(url),
                 shard_id=shard_id,
                 session=session.id if session else None,
                 sequence=session.sequence if session else None,

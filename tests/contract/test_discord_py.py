@@ -20,6 +20,7 @@ from discordproxy_gateway.dispatch import Dispatch
 from discordproxy_gateway.inflate import Inflate
 from discordproxy_gateway.session import Session
 from fakes.gateway import TOKEN, FakeGateway
+from fakes.http_proxy import http_proxy
 
 INTENTS = 1
 
@@ -102,6 +103,28 @@ def test_names_of_the_client(bot):
 
 def test_the_rest_base_is_an_attribute_of_the_route(bot, fake):
     assert Route("GET", "/users/@me").url == f"{fake.rest_url}/users/@me"
+
+
+async def test_gateway_and_requests_take_the_http_proxies_of_their_own_urls(fake, monkeypatch):
+    async with http_proxy(fake.port) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://us:pw@127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("NO_PROXY", "direct.test")
+        bot = pump.Bot(intents=INTENTS, rest_url="http://discord.test/api/v10")
+        await bot.log_in(TOKEN)
+        gateway = gateway_of(fake).replace("127.0.0.1", "gateway.test")
+        socket = await pump.connect(bot, Recording(), shard_id=0, gateway=gateway, session=None)
+        await socket.leave()
+        assert [line.split()[1].partition("?")[0] for line in proxy.lines] == [
+            "http://discord.test/api/v10/users/@me",
+            f"ws://gateway.test:{fake.port}/gateway",
+        ]
+        assert all("Proxy-Authorization: Basic dXM6cHc=" in head for head in proxy.heads)
+        for url, used in (("ws://direct.test", None), (fake.rest_url, None), ("ws://other.test", proxy.port)):
+            bot.take_proxy_for(url)
+            assert bot.http.proxy == (used and f"http://us:pw@127.0.0.1:{used}")
+        await asyncio.sleep(0)
+        assert bot.http.proxy == f"http://us:pw@127.0.0.1:{proxy.port}", "requests take the one for their own URL again"
+        await bot.close()
 
 
 @pytest.mark.parametrize("code", [4004, 4010, 4011, 4012, 4013, 4014])

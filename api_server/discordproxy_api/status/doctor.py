@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from discordproxy_api.call import Call
-from discordproxy_api.errors import ApiError
+from discordproxy_api.errors import ANSWERED_BY, ApiError
 from discordproxy_api.outbound import Reply, RestRequest
 from discordproxy_api.rest import Rest
 from discordproxy_api.retry import Repeat
@@ -35,6 +35,7 @@ class Setup:
 
     Attributes:
         discord_url: base of Discord's API.
+        http_proxy: the HTTP proxy that leads there, without credentials; "" for none.
         redis: where the shared server is, without secrets.
         host: address that is listened on.
         local: whether only this machine reaches it.
@@ -47,12 +48,19 @@ class Setup:
     local: bool
     encrypted: bool
     keys: bool
+    http_proxy: str = ""
+
+    @property
+    def way(self) -> str:
+        """How Discord is reached, in words."""
+        return f"{self.discord_url} through the HTTP proxy {self.http_proxy}" if self.http_proxy else self.discord_url
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """Discord's answer to one question; status 0 and maybe a reason when there is none.
 
+    `edge`: it was not Discord itself that answered.
     `skew_s`: how far this machine's clock was ahead of the answer's Date, None if it had none.
     """
 
@@ -61,6 +69,7 @@ class _Asked:
     took_s: float
     reply: Reply | None = None
     skew_s: float | None = None
+    edge: bool = False
 
     def document(self) -> dict[str, Any] | None:
         try:
@@ -99,8 +108,10 @@ class Doctor:
         user, application = await self._ask("/users/@me"), await self._ask("/applications/@me")
         setup, described = self._setup, application.document()
         found = [
-            findings.token(user.http_status, str((user.document() or {}).get("username", "")), user.took_s),
-            findings.reachability(user.http_status, user.reason, user.took_s, setup.discord_url),
+            findings.token(
+                user.http_status, str((user.document() or {}).get("username", "")), user.took_s, edge=user.edge
+            ),
+            findings.reachability(user.http_status, user.reason, user.took_s, setup.way),
             *await self._redis(),
             findings.clock(user.skew_s, "Discord"),
         ]
@@ -133,7 +144,8 @@ class Doctor:
         try:
             reply = await self._rest.send(request, call)
         except ApiError as error:
-            return _Asked(error.http_status, error.reason, loop.time() - began)
+            edge = ANSWERED_BY in error.extras
+            return _Asked(error.http_status, error.reason, loop.time() - began, edge=edge)
         return _Asked(reply.status, "", loop.time() - began, reply, _skew_s(reply))
 
 

@@ -41,8 +41,14 @@ def _bad(subject: str, text: str, fix: str = "") -> Finding:
     return Finding(subject, good=False, text=text, fix=fix)
 
 
-def token(http_status: int, name: str, took_s: float) -> Finding:
-    """Judge Discord's answer to the question who this bot is; status 0 means that no answer came."""
+def token(http_status: int, name: str, took_s: float, *, edge: bool = False) -> Finding:
+    """Judge the answer to the question who this bot is; status 0 means that no answer came.
+
+    `edge`: Cloudflare's edge or a proxy on the way gave it, so that it says nothing about the token.
+    """
+    if edge:
+        fix = "See whether Cloudflare blocks this machine's address, and what a proxy on the way allows."
+        return _bad("token", f"not checked: Discord's edge or a proxy on the way answered {http_status}", fix)
     if 200 <= http_status < 300:  # noqa: PLR2004 - HTTP
         return _good("token", f"Discord knows the bot as {name}")
     if http_status == 401:  # noqa: PLR2004 - HTTP
@@ -60,7 +66,7 @@ def reachability(http_status: int, reason: str, took_s: float, url: str) -> Find
             "BROKER_UNAVAILABLE": "Redis does not answer, so nothing is sent: see that it runs.",
             "CIRCUIT_OPEN": "Calls are held back for a while, see the circuit; it reopens by itself.",
         }
-        fix = fixes.get(reason, "Check this machine's network, name service and DISCORDPROXY_DISCORD_URL.")
+        fix = fixes.get(reason, "Check this machine's network, name service, HTTPS_PROXY and DISCORDPROXY_DISCORD_URL.")
         return _bad("discord", f"no answer from {url}" + (f" ({reason})" if reason else ""), fix)
     if took_s > SLOW_S:
         fix = "Calls wait for rate limits, or the network is slow: the status shows which."

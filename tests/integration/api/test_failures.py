@@ -17,7 +17,8 @@ from discordproxy.discord_api_pb2 import (
 from discordproxy_ratelimit.errors import BrokerUnavailable, KnownRefusal, WaitRefused
 from discordproxy_sandbox.faults import Fault
 from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID, USER_ID
-from integration.api.conftest import serve
+from fakes.http_proxy import http_proxy
+from integration.api.conftest import TOKEN, serve
 
 MESSAGE = SendChannelMessageRequest(channel_id=int(CHANNEL_ID), content="Hello")
 INVITE = CreateInviteRequest(channel_id=int(CHANNEL_ID))
@@ -246,3 +247,76 @@ async def test_the_token_is_in_no_error(discord):
     async with serve(discord, retries=1) as served:
         _, details, trailers = await failure(served.stub.Request(ApiRequest(method="GET", path="/users/@me")))
     assert "canary" not in json.dumps(details) + repr(trailers)
+
+
+@pytest.mark.parametrize("size", [9_000, 60_000])
+async def test_a_long_header_of_an_answer_is_read(served, size):
+    served.discord.faults.add(Fault(kind="long_header", size=size))
+    assert (await served.stub.SendChannelMessage(MESSAGE)).message.content == "Hello"
+
+
+@pytest.mark.parametrize(
+    ("call", "request_", "sent"),
+    [
+        ("SendChannelMessage", MESSAGE, "unknown"),
+        ("GetGuildChannels", GetGuildChannelsRequest(guild_id=int(GUILD_ID), fresh=True), "no"),
+    ],
+)
+async def test_an_answer_whose_headers_cannot_be_read_is_not_asked_for_again(served, call, request_, sent):
+    served.discord.faults.add(Fault(kind="long_header", size=70_000, count=99))
+    name, details, trailers = await failure(getattr(served.stub, call)(request_))
+    assert (name, details["reason"], details["sent"]) == ("INTERNAL", "INTERNAL", sent)
+    assert "cannot be read" in details["text"]
+    assert len(served.discord.ledger.records) == 1
+    assert trailers.get("grpc-retry-pushback-ms") == (None if sent == "no" else "-1")
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 429, 500])
+async def test_an_answer_that_repeats_the_bots_token_is_passed_on_without_it(served, status, caplog):
+    caplog.set_level("DEBUG")
+    served.discord.faults.add(Fault(kind="echo", status=status, count=99))
+    asked = ApiRequest(method="POST", path="/guilds/1/anything", json="{}")
+    try:
+        seen = str(await served.stub.Request(asked, timeout=20))
+    except grpc.aio.AioRpcError as error:
+        seen = f"{error.details()} {error.trailing_metadata()}"
+    assert "You sent Bot ***" in seen
+    assert TOKEN not in seen + caplog.text
+    assert TOKEN not in str([answer for _permit, answer in served.broker.ended])
+
+
+async def test_discord_is_reached_through_the_http_proxy_of_the_environment(discord, monkeypatch):
+    async with http_proxy(discord.port) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://us:pw@127.0.0.1:{proxy.port}")
+        async with serve(discord, discord_url="http://discord.test/api/v10") as served:
+            await served.stub.SendChannelMessage(MESSAGE)
+        [head] = [head for head in proxy.heads if head.startswith("POST")]
+        assert head.startswith("POST http://discord.test/api/v10/channels/")
+        assert "Proxy-Authorization: Basic dXM6cHc=" in head
+        async with serve(discord) as served:  # loopback: without it
+            await served.stub.SendChannelMessage(MESSAGE)
+        assert len([head for head in proxy.heads if head.startswith("POST")]) == 1
+
+
+async def test_an_http_proxy_that_refuses_is_named(discord, monkeypatch):
+    async with http_proxy(discord.port) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        async with serve(discord, discord_url="https://discord.test/api/v10", retries=0) as served:
+            name, details, _ = await failure(served.stub.SendChannelMessage(MESSAGE))
+    assert (name, details["reason"], details["sent"]) == ("UNAVAILABLE", "DISCORD_UNREACHABLE", "no")
+    assert "HTTPS_PROXY" in details["text"]
+
+
+async def test_request_with_a_token_in_its_path_carries_no_other(served):
+    webhook = await served.stub.Request(
+        ApiRequest(method="POST", path=f"/channels/{CHANNEL_ID}/webhooks", json='{"name": "x"}')
+    )
+    made = json.loads(webhook.body)
+    await served.stub.Request(
+        ApiRequest(method="POST", path=f"/webhooks/{made['id']}/{made['token']}", json='{"content": "x"}')
+    )
+    assert served.discord.ledger.records[-1].credential == "none"
+    assert not served.discord.ledger.violations
+    with pytest.raises(grpc.aio.AioRpcError):
+        await served.stub.Request(ApiRequest(method="GET", path=f"/webhooks/{made['id']}/wrong-token"))
+    assert not served.worker.services[0].rest.token_refused

@@ -1,0 +1,68 @@
+"""Which HTTP proxy of the environment leads to a URL: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, but for NO_PROXY.
+
+Loopback addresses never take one, whatever NO_PROXY says: an HTTP proxy has a loopback of its own.
+"""
+
+import ipaddress
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass_environment
+
+_SCHEMES = {"https": "https", "wss": "https", "http": "http", "ws": "http"}
+
+
+class BadHttpProxy(ValueError):  # noqa: N818 - says what is the case
+    """The environment names an HTTP proxy that cannot be used; the text names the variable, the problem and the fix."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpProxy:
+    """An HTTP proxy. Its text form has no credentials.
+
+    Attributes:
+        url: for HTTP libraries, with credentials if it needs some.
+        shown: scheme, host and port.
+    """
+
+    url: str = field(repr=False)
+    shown: str
+
+    def __str__(self) -> str:
+        return self.shown
+
+
+def http_proxy_for(url: str) -> HttpProxy | None:
+    """Return the HTTP proxy for `url`, None to connect directly.
+
+    Raises:
+        BadHttpProxy: the one that the environment names cannot be used.
+    """
+    target, proxies = urlsplit(url), getproxies_environment()
+    scheme = _SCHEMES.get(target.scheme, "")
+    name = scheme if proxies.get(scheme) else "all"
+    given, host = proxies.get(name, ""), target.hostname or ""
+    if not scheme or not given or _is_loopback(host) or proxy_bypass_environment(host, proxies):
+        return None
+    return _read(given, f"{name.upper()}_PROXY")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _read(given: str, name: str) -> HttpProxy:
+    parts = urlsplit(given if "://" in given else f"http://{given}")
+    if parts.scheme not in {"http", "https"}:
+        raise BadHttpProxy(f"{name}: proxies of the kind {parts.scheme}:// are not supported; give one with http://")
+    try:
+        host, port = parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme]
+    except ValueError:
+        host, port = None, 0
+    if not host:
+        raise BadHttpProxy(f"{name}: must be the address of an HTTP proxy, such as http://proxy.example:3128")
+    credentials, at, _ = parts.netloc.rpartition("@")
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return HttpProxy(f"{parts.scheme}://{credentials}{at}{place}", f"{parts.scheme}://{place}")
