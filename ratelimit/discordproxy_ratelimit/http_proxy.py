@@ -6,7 +6,7 @@ Loopback addresses never take one, whatever NO_PROXY says: an HTTP proxy has a l
 import ipaddress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies_environment, proxy_bypass
 
 _SCHEMES = {"https": "https", "wss": "https", "http": "http", "ws": "http"}
 
@@ -41,7 +41,7 @@ def http_proxy_for(url: str) -> HttpProxy | None:
     scheme = _SCHEMES.get(target.scheme, "")
     name = scheme if proxies.get(scheme) else "all"
     given, host = proxies.get(name, ""), target.hostname or ""
-    if not scheme or not given or _is_loopback(host) or proxy_bypass_environment(host, proxies):
+    if not scheme or not given or _is_loopback(host) or proxy_bypass(host):
         return None
     return _read(given, f"{name.upper()}_PROXY")
 
