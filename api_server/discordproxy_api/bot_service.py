@@ -22,6 +22,7 @@ from discordproxy_api.dm_channels import DmChannels
 from discordproxy_api.drain import Drain
 from discordproxy_api.gateway import Gateway
 from discordproxy_api.idempotency import Idempotency
+from discordproxy_api.in_order import InOrder
 from discordproxy_api.interaction_responses import CreateInteractionResponse, InteractionResponses
 from discordproxy_api.metrics import Metrics
 from discordproxy_api.requests import Request, RoutePolicy
@@ -70,11 +71,13 @@ class BotService:
     backend: Backend
     rest: Rest
     idempotency: Idempotency
+    in_order: InOrder
     handlers: tuple[grpc.GenericRpcHandler, ...] = field(repr=False)
 
     async def finish(self) -> None:
         """Wait for the calls that go on without their callers."""
         await self.idempotency.finish()
+        await self.in_order.finish()
         await self.rest.finish()
 
 
@@ -112,6 +115,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             metrics=metrics,
         )
         idempotency = Idempotency(broker.notes, kept_s=settings.idempotency_ttl, drain=drain, metrics=metrics)
+        in_order = InOrder(broker.notes, drain)
         places = Map(ChannelLookup(rest, flights, gateway.channel).find)
         permission = Permission(contract, places, audited=settings.audited, audit_content=settings.audit_content)
         servicer = Servicer(
@@ -123,6 +127,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             idempotency=idempotency,
             permission=permission,
             turns=Turns(broker.quota, drain),
+            in_order=in_order,
         )
         subscribe = Subscribe(
             contract["SubscribeEvents"],
@@ -132,7 +137,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             permission=permission,
             options=StreamOptions(settings.event_stream_life, settings.event_patience),
         )
-        yield BotService(backend, rest, idempotency, (servicer.handler(), subscribe.handler()))
+        yield BotService(backend, rest, idempotency, in_order, (servicer.handler(), subscribe.handler()))
 
 
 def _procedures(

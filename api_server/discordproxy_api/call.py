@@ -49,6 +49,7 @@ class Call:
         answer_status: HTTP status of Discord's last answer, 0 before the first.
         trace_id: names the trace the call belongs to, "" when nobody traces.
         before_effect: awaited before the first request leaves that does what the caller asks for; it may raise.
+        before_each_effect: awaited before each such request, repeats included; it may raise.
     """
 
     rpc: str
@@ -67,6 +68,7 @@ class Call:
     answer_status: int = 0
     trace_id: str = ""
     before_effect: Callable[[], Awaitable[None]] | None = None
+    before_each_effect: Callable[[], Awaitable[None]] | None = None
     _flying: int = 0
     _done: bool = False
     _doubt: bool = False
@@ -82,6 +84,11 @@ class Call:
     def patience(self) -> str:
         """What calls have in common that may wait together: else the urgent would wait for whoever has time."""
         return f"{self.priority} {self.max_wait_s}"
+
+    @property
+    def flying(self) -> bool:
+        """Whether a request that does what the caller asks for is on its way."""
+        return self._flying > 0
 
     @property
     def in_doubt(self) -> bool:

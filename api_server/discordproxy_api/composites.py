@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from typing import Any
 
 import orjson
@@ -13,6 +14,7 @@ from discordproxy_api.call import Call
 from discordproxy_api.contract import Rpc
 from discordproxy_api.dm_channels import DmChannels
 from discordproxy_api.errors import ApiError
+from discordproxy_api.in_order import order_of
 from discordproxy_api.outbound import RestRequest, repeat_of
 from discordproxy_api.problems import FieldProblem
 from discordproxy_api.rest import Rest
@@ -70,9 +72,14 @@ class SendDirectMessage:
 
 
 class SyncMemberRoles:
-    """Makes a member's roles among the managed ones exactly those given: one read, at most one edit."""
+    """Makes a member's roles among the managed ones exactly those given: one read, at most one change.
 
-    _TEMPLATE = "/guilds/{guild_id}/members/{user_id}"
+    A single role is given or taken by itself, which leaves alone what others change at Discord meanwhile. More are
+    written as a list; when nobody knows whether that happened, the list is made anew of what the member has by then.
+    """
+
+    _MEMBER = "/guilds/{guild_id}/members/{user_id}"
+    _ROLE = f"{_MEMBER}/roles/{{role_id}}"
 
     def __init__(self, rpc: Rpc, rest: Rest) -> None:
         self.rpc = rpc
@@ -90,32 +97,61 @@ class SyncMemberRoles:
         if strays:
             raise errors.invalid_request(strays)
         parameters = {"guild_id": str(request.guild_id), "user_id": str(request.user_id)}
-        return Job(partial(self._run, parameters, wanted, managed, request.reason, call), Repeat.ALWAYS)
+        return Job(
+            partial(self._run, parameters, wanted, managed, request.reason, call),
+            Repeat.ALWAYS,
+            order=order_of("PATCH", self._MEMBER, parameters, ("roles",)),
+        )
 
     async def _run(
         self, parameters: dict[str, str], wanted: set[int], managed: set[int], reason: str, call: Call
     ) -> Message:
-        member = document_of(await self._rest.send(self._request("GET", parameters), call))
-        try:
-            held = {int(role) for role in member["roles"]}
-        except (TypeError, KeyError, ValueError):
-            raise unfit() from None
-        added, removed = wanted - held, (held & managed) - wanted
-        if added or removed:
-            roles = [str(role) for role in sorted((held | added) - removed)]
-            body = orjson.dumps({"roles": roles})
-            await self._rest.send(self._request("PATCH", parameters, body=body, reason=reason), call)
+        added: set[int] = set()
+        removed: set[int] = set()
+        for attempt in count(1):
+            held = await self._held(parameters, call)
+            added |= wanted - held
+            removed |= (held & managed) - wanted
+            if held & managed == wanted:
+                break
+            try:
+                await self._rest.send(self._change(parameters, held, (held - managed) | wanted, reason), call)
+                break
+            except ApiError:
+                if not call.in_doubt or not await self._rest.pause(attempt, call):
+                    raise
         return SyncMemberRolesResponse(added=sorted(added), removed=sorted(removed))
 
-    def _request(
-        self, method: str, parameters: dict[str, str], *, body: bytes | None = None, reason: str = ""
-    ) -> RestRequest:
+    async def _held(self, parameters: dict[str, str], call: Call) -> set[int]:
+        """Return the member's roles as Discord has them now: a cached list may be from before the last change."""
+        request = RestRequest(
+            method="GET",
+            path=self._MEMBER.format_map(parameters),
+            route=route_of("GET", self._MEMBER, parameters),
+            repeat=Repeat.ALWAYS,
+            effect=False,
+        )
+        member = document_of(await self._rest.send(request, call))
+        try:
+            return {int(role) for role in member["roles"]}
+        except (TypeError, KeyError, ValueError):
+            raise unfit() from None
+
+    def _change(self, parameters: dict[str, str], held: set[int], target: set[int], reason: str) -> RestRequest:
+        """Return the request that makes `target` of `held`; only one that concerns a single role may be repeated."""
+        difference = held ^ target
+        if len(difference) > 1:
+            method, template, repeat = "PATCH", self._MEMBER, Repeat.NEVER
+            body = orjson.dumps({"roles": [str(role) for role in sorted(target)]})
+        else:
+            (role,) = difference
+            method, template, repeat = "PUT" if role in target else "DELETE", self._ROLE, Repeat.ALWAYS
+            parameters, body = {**parameters, "role_id": str(role)}, None
         return RestRequest(
             method=method,
-            path=self._TEMPLATE.format_map(parameters),
-            route=route_of(method, self._TEMPLATE, parameters),
+            path=template.format_map(parameters),
+            route=route_of(method, template, parameters),
             body=body,
             reason=reason,
-            repeat=Repeat.ALWAYS,
-            effect=method != "GET",
+            repeat=repeat,
         )

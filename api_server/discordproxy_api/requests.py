@@ -20,6 +20,7 @@ from discordproxy_api import errors
 from discordproxy_api.access.plain_path import plain
 from discordproxy_api.call import Call
 from discordproxy_api.contract import Rpc
+from discordproxy_api.in_order import order_of
 from discordproxy_api.interaction_responses import CALLBACK, InteractionResponses, Response
 from discordproxy_api.outbound import Reply, RestRequest
 from discordproxy_api.problems import FieldProblem
@@ -78,7 +79,8 @@ class Request:
             token = unquote(parameters["interaction_token"])
             response = Response(parameters["interaction_id"], token, rest, _object(request.json) or {})
             send = partial(self._responses.send, response, call)
-        return Job(partial(_run, send), rest.repeat)
+        order = order_of(rest.method, template, parameters, _object(request.json) or ())
+        return Job(partial(_run, send), rest.repeat, order=order)
 
 
 async def _run(send: Callable[[], Awaitable[Reply]]) -> Message:

@@ -78,9 +78,12 @@ class _Flight:
 
     async def prepare(self) -> None:
         """Let others know what is about to happen, where it may happen once only."""
-        prepare = self.call.before_effect
-        if prepare is not None and self.request.effect:
-            self.call.before_effect = None
+        if not self.request.effect:
+            return
+        if self.call.before_each_effect is not None:
+            await self.call.before_each_effect()
+        prepare, self.call.before_effect = self.call.before_effect, None
+        if prepare is not None:
             await prepare()
 
     def leaves(self) -> None:
@@ -151,6 +154,28 @@ class Rest:
             log.info("%s %s: repeated in %.2f s [%s]", request.route.name, landing.outcome, pause_s, call.request_id)
             async with self._drain.interruptible():
                 await asyncio.sleep(pause_s)
+
+    async def pause(self, attempt: int, call: Call) -> bool:
+        """Wait before a request with an unknown outcome is made anew; False if there is no time or try left.
+
+        Args:
+            attempt: how many requests have ended so.
+            call: whose deadline counts.
+        """
+        pause_s = pause_before_repeat(
+            Outcome.LOST,
+            Repeat.ALWAYS,
+            self._policy,
+            attempt=attempt,
+            since_first_s=0.0,
+            time_left_s=call.deadline_at - asyncio.get_running_loop().time(),
+            chance=self._chance(),
+        )
+        if pause_s is None:
+            return False
+        async with self._drain.interruptible():
+            await asyncio.sleep(pause_s)
+        return True
 
     def _pause_s(self, landing: _Landing, request: RestRequest, call: Call, tries: _Tries) -> float | None:
         if landing.outcome is None:

@@ -15,6 +15,7 @@ from discordproxy_api import errors
 from discordproxy_api.call import Call
 from discordproxy_api.contract import Rpc
 from discordproxy_api.errors import ApiError
+from discordproxy_api.in_order import order_of
 from discordproxy_api.outbound import Reply, repeat_of, rest_request
 from discordproxy_api.rest import Rest
 from discordproxy_api.retry import Repeat
@@ -35,11 +36,13 @@ class Job:
     Attributes:
         repeat: how far running it a second time does no harm.
         effect: False for a read: its result is of the moment, so nobody keeps it.
+        order: jobs with the same one run one after another, see `in_order`; "" for no order.
     """
 
     run: Run
     repeat: Repeat
     effect: bool = True
+    order: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,12 @@ class Routed:
         """Return the job for a request message; raises ApiError when it is invalid."""
         check(self.rpc, request)
         plan = self.plan(request, call)
-        return Job(partial(self.run, plan, call), repeat_of(plan.parts), effect=self.rpc.method != "GET")
+        return Job(
+            partial(self.run, plan, call),
+            repeat_of(plan.parts),
+            effect=self.rpc.method != "GET",
+            order=_order(plan.parts),
+        )
 
     def plan(self, request: Any, call: Call) -> Plan:
         """Return what has to be sent for a valid request."""
@@ -122,6 +130,11 @@ def seed_of(call: Call) -> str:
 
 def _now_ms() -> int:
     return int(time.time() * 1000)
+
+
+def _order(parts: Sequence[Outgoing]) -> str:
+    first = parts[0]
+    return order_of(first.method, first.template, first.parameters, first.body or ())
 
 
 def _nothing(_response: Any) -> list[Outgoing]:

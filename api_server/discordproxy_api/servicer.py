@@ -5,6 +5,7 @@ on the wire there is no difference.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import grpc
@@ -16,6 +17,7 @@ from discordproxy_api.access.reach import Reach
 from discordproxy_api.call import CURRENT, Call
 from discordproxy_api.contract import Rpc
 from discordproxy_api.idempotency import LONGEST_KEY, Idempotency, Once
+from discordproxy_api.in_order import InOrder
 from discordproxy_api.interceptors import SERVICE
 from discordproxy_api.routed import Job
 from discordproxy_api.turns import Turns
@@ -45,10 +47,12 @@ class Servicer:
         idempotency: Idempotency,
         permission: Permission,
         turns: Turns,
+        in_order: InOrder,
     ) -> None:
         self._procedures = procedures
         self._permission = permission
         self._turns = turns
+        self._in_order = in_order
         self._uploads = uploads
         self._idempotency = idempotency
 
@@ -75,11 +79,12 @@ class Servicer:
         job, once, reach = self._begin(procedure, received, call)
         await self._turns.wait(call)  # first: to find out where a channel lies may cost a request
         await self._permission.check(reach, call)
+        run = partial(self._in_order.run, job.order, call, job.run) if job.order else job.run
         if once is None:
-            return _checked(rpc, await job.run())
+            return _checked(rpc, await run())
 
         async def perform() -> bytes:
-            return _checked(rpc, await job.run()).SerializeToString()
+            return _checked(rpc, await run()).SerializeToString()
 
         return rpc.response_type.FromString(await self._idempotency.run(once, call, perform))
 

@@ -416,7 +416,7 @@ Global___MemberRoleRequest: _TypeAlias = MemberRoleRequest  # noqa: Y015
 @_typing.final
 class SyncMemberRolesRequest(_message.Message):
     """Makes the member's roles among `managed` exactly `roles`; roles outside `managed` are left alone.
-    No call to Discord when nothing differs, one PATCH otherwise.
+    One read; then nothing when nothing differs, else one change. Changes of one member's roles go one after another.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

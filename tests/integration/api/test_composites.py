@@ -39,8 +39,14 @@ async def test_roles_become_what_was_asked_and_others_stay(served):
     assert roles_of(served) == {MEMBER}
     assert await sync(served, [MODERATOR], [ADMIN, MODERATOR], reason="promotion") == ([MODERATOR], [])
     assert roles_of(served) == {MODERATOR, MEMBER}
-    assert requests_of(served) == ["GET", "PATCH"]
+    assert requests_of(served) == ["GET", "PUT"]
     assert served.discord.ledger.records[1].reason == "promotion"
+
+
+async def test_more_roles_are_written_at_once(served):
+    assert await sync(served, [ADMIN, MODERATOR], [ADMIN, MODERATOR, MEMBER]) == ([ADMIN, MODERATOR], [MEMBER])
+    assert roles_of(served) == {ADMIN, MODERATOR}
+    assert requests_of(served) == ["GET", "PATCH"]
 
 
 async def test_nothing_is_edited_when_nothing_differs(served):

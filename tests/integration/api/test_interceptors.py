@@ -17,6 +17,7 @@ from discordproxy_api.call import CURRENT
 from discordproxy_api.contract import load_contract
 from discordproxy_api.drain import Drain
 from discordproxy_api.idempotency import Idempotency
+from discordproxy_api.in_order import InOrder
 from discordproxy_api.interceptors import AccessLog, Admission, Identity, TimeLimit
 from discordproxy_api.metrics import Metrics
 from discordproxy_api.retry import Repeat
@@ -221,6 +222,7 @@ async def test_a_procedure_without_an_answer_fails_instead_of_an_empty_ok():
         idempotency=Idempotency(FakeNotes(), kept_s=1.0, drain=drain, metrics=metrics),
         permission=Permission(load_contract(), Map(no_channel)),
         turns=Turns(None, drain),
+        in_order=InOrder(FakeNotes(), drain),
     )
     server = grpc.aio.server(interceptors=[Identity()])
     server.add_generic_rpc_handlers((servicer.handler(),))
