@@ -15,7 +15,7 @@ from discordproxy_api.cached.flights import Flights
 from discordproxy_api.cached.lookups import LOOKUPS, Caches
 from discordproxy_api.cached.own_writes import OwnWrites
 from discordproxy_api.cached.reads import Read, Reads
-from discordproxy_api.composites import SendDirectMessage, SyncMemberRoles
+from discordproxy_api.composites import EditMessage, SendDirectMessage, SyncMemberRoles
 from discordproxy_api.contract import Rpc
 from discordproxy_api.discord_http import DiscordHttp, HttpOptions
 from discordproxy_api.dm_channels import DmChannels
@@ -150,6 +150,8 @@ def _procedures(
     }
     cached = {name: Read(contract[name], reads) for name in LOOKUPS}
     procedures.update(cached)
+    for name in ("EditMessage", "EditWebhookMessage"):
+        procedures[name] = EditMessage(contract[name], rest, users_only=settings.users_only_mentions)
     procedures["SendDirectMessage"] = SendDirectMessage(
         contract["SendDirectMessage"],
         contract["SendChannelMessage"],

@@ -1,4 +1,4 @@
-"""RPCs that are more than one request: direct messages and role synchronisation."""
+"""RPCs that are more than one request: direct messages, role synchronisation, files added to a message."""
 
 from dataclasses import replace
 from functools import partial
@@ -15,11 +15,14 @@ from discordproxy_api.contract import Rpc
 from discordproxy_api.dm_channels import DmChannels
 from discordproxy_api.errors import ApiError
 from discordproxy_api.in_order import order_of
-from discordproxy_api.outbound import RestRequest, repeat_of
+from discordproxy_api.outbound import RestRequest, repeat_of, rest_request
 from discordproxy_api.problems import FieldProblem
 from discordproxy_api.rest import Rest
 from discordproxy_api.retry import Repeat
-from discordproxy_api.routed import Job, Plan, Routed, check, document_of, unfit
+from discordproxy_api.routed import Job, Plan, Routed, check, document_of, keep_attachments, unfit
+from discordproxy_api.rules.attachments import adds_files
+from discordproxy_api.translate import Outgoing
+from discordproxy_api.translate_out import Json
 from discordproxy_ratelimit.route import route_of
 
 UNKNOWN_CHANNEL = 10003
@@ -69,6 +72,27 @@ class SendDirectMessage:
         for part in plan.parts:
             part.parameters["channel_id"] = str(channel_id)
         return await self._routed.run(plan, call)
+
+
+class EditMessage(Routed):
+    """A change of a message. New files join the attachments it has, unless the caller says which of them stay."""
+
+    def plan(self, request: Any, call: Call) -> Plan:
+        """Return what has to be sent for a valid request."""
+        return replace(super().plan(request, call), keeps=adds_files(request))
+
+    async def run(self, plan: Plan, call: Call) -> Message:
+        """Send what was planned and return the response."""
+        if plan.keeps:
+            (change,) = plan.parts
+            plan = replace(plan, parts=[replace(change, body=await self._kept(change, call))])
+        return await super().run(plan, call)
+
+    async def _kept(self, change: Outgoing, call: Call) -> Json:
+        query = [pair for pair in change.query if pair[0] == "thread_id"]
+        read = Outgoing("GET", change.template, change.parameters, query, no_bot_auth=change.no_bot_auth)
+        reply = await self._rest.send(replace(rest_request(read, now_ms=0), effect=False), call)
+        return keep_attachments(change.body or {}, document_of(reply))
 
 
 class SyncMemberRoles:

@@ -20,12 +20,13 @@ from discordproxy_api.contract import Rpc
 from discordproxy_api.errors import ApiError
 from discordproxy_api.outbound import Reply, RestRequest, rest_request
 from discordproxy_api.rest import Rest
-from discordproxy_api.retry import repeatability
-from discordproxy_api.routed import Job, check, document_of
+from discordproxy_api.retry import Repeat, repeatability
+from discordproxy_api.routed import Job, check, document_of, keep_attachments
+from discordproxy_api.rules.attachments import adds_files
 from discordproxy_api.steps import Circumstances, prepare
 from discordproxy_api.translate import Translator
 from discordproxy_gateway.events import Deferral, EventsUnavailableError, Interactions
-from discordproxy_ratelimit.route import route_of
+from discordproxy_ratelimit.route import route_of, template_of
 
 CALLBACK = "/interactions/{interaction_id}/{interaction_token}/callback"
 FOLLOW_UP = "/webhooks/{webhook_id}/{webhook_token}"
@@ -47,12 +48,14 @@ class Response:
     Attributes:
         request: the callback, ready to be sent.
         document: its JSON.
+        keeps: it adds files to the message it changes, whose attachments are to stay.
     """
 
     interaction_id: str
     token: str
     request: RestRequest
     document: dict[str, Any]
+    keeps: bool = False
 
     def __repr__(self) -> str:
         return f"Response({self.interaction_id})"
@@ -118,8 +121,18 @@ class InteractionResponses:
         request = late(response, deferral)
         if request is None:
             return _as_callback(response, None)
+        if response.keeps and deferral.response_type == DEFERRED_UPDATE:
+            request = await self._keeping(request, call)
         reply = await self._rest.send(request, call)
         return _as_callback(response, document_of(reply))
+
+    async def _keeping(self, change: RestRequest, call: Call) -> RestRequest:
+        """Return a late change of a message with the attachments in it that are to stay."""
+        parameters = template_of(change.path)[1]
+        route = route_of("GET", ORIGINAL, parameters, no_bot_auth=True)
+        read = replace(change, method="GET", route=route, body=None, files=(), repeat=Repeat.ALWAYS, effect=False)
+        message = document_of(await self._rest.send(read, call))
+        return replace(change, body=orjson.dumps(keep_attachments(orjson.loads(change.body or b"{}"), message)))
 
     async def _deferral(self, interaction_id: str) -> Deferral | None:
         """Claim the first response; a deferral, which Discord has taken or had time to, if the worker was earlier."""
@@ -167,7 +180,8 @@ class CreateInteractionResponse:
         circumstances = Circumstances("", 0, users_only=self._users_only)
         (outgoing,) = prepare(self.rpc.name, request, self._translator.outgoing(request), circumstances)
         rest = rest_request(outgoing, now_ms=0)
-        response = Response(str(request.interaction_id), request.interaction_token, rest, outgoing.body or {})
+        keeps = request.type == UPDATE and adds_files(request)
+        response = Response(str(request.interaction_id), request.interaction_token, rest, outgoing.body or {}, keeps)
         return Job(partial(self._run, response, call), rest.repeat)
 
     async def _run(self, response: Response, call: Call) -> Message:

@@ -19,8 +19,10 @@ from discordproxy_api.in_order import order_of
 from discordproxy_api.outbound import Reply, repeat_of, rest_request
 from discordproxy_api.rest import Rest
 from discordproxy_api.retry import Repeat
+from discordproxy_api.rules.attachments import kept
 from discordproxy_api.steps import Circumstances, follow_ups, prepare
 from discordproxy_api.translate import Outgoing, Translator
+from discordproxy_api.translate_out import Json
 from discordproxy_api.validation import InvalidRequest, validate
 
 MORE = "more_messages"
@@ -47,10 +49,15 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a call sends: `parts` one after the other, then what `follow_ups` makes of the response."""
+    """What a call sends: `parts` one after the other, then what `follow_ups` makes of the response.
+
+    Attributes:
+        keeps: the first part adds files to a message whose attachments are to stay.
+    """
 
     parts: list[Outgoing]
     follow_ups: Callable[[Any], list[Outgoing]]
+    keeps: bool = False
 
 
 class Routed:
@@ -156,6 +163,16 @@ def document_of(reply: Reply) -> Any:
     except orjson.JSONDecodeError:
         text = "Discord accepted the request, but its answer is not JSON."
         raise errors.refusal(StatusCode.INTERNAL, "INTERNAL", text) from None
+
+
+def keep_attachments(change: Json, message: Any) -> Json:
+    """Return the body of a change that adds files, with the attachments of `message` in it, so that they stay."""
+    try:
+        return kept(change, message)
+    except InvalidRequest as invalid:
+        raise errors.invalid_request(invalid.fields) from None
+    except (TypeError, KeyError, ValueError, AttributeError):
+        raise unfit() from None
 
 
 def checked(rpc: Rpc, document: Any) -> Any:

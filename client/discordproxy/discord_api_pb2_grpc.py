@@ -428,7 +428,8 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def EditMessage(self, request, context):
-        """Change a message of the bot. With files, `attachments` names those that stay; what is not listed goes.
+        """Change a message of the bot. What is not named stays; files are added, up to ten with those there are. `attachments`
+        lists the ones that stay, and any other goes; `clear` with "attachments" takes all away. Adding needs a read first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -834,7 +835,7 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def EditWebhookMessage(self, request, context):
-        """Change a message of a webhook.
+        """Change a message of a webhook. Attachments stay, or go, as with EditMessage.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

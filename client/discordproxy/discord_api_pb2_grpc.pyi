@@ -206,7 +206,9 @@ class DiscordApiStub:
     GetGuildChannels: _grpc.UnaryUnaryMultiCallable[_channels_pb2.GetGuildChannelsRequest, _channels_pb2.GetGuildChannelsResponse]
     """Get the list of channels of a guild."""
     EditMessage: _grpc.UnaryUnaryMultiCallable[_messages_pb2.EditMessageRequest, _messages_pb2.MessageResponse]
-    """Change a message of the bot. With files, `attachments` names those that stay; what is not listed goes."""
+    """Change a message of the bot. What is not named stays; files are added, up to ten with those there are. `attachments`
+    lists the ones that stay, and any other goes; `clear` with "attachments" takes all away. Adding needs a read first.
+    """
     GetMessage: _grpc.UnaryUnaryMultiCallable[_messages_pb2.MessageId, _messages_pb2.MessageResponse]
     """Get one message."""
     GetMessages: _grpc.UnaryUnaryMultiCallable[_messages_pb2.GetMessagesRequest, _messages_pb2.MessagesResponse]
@@ -322,7 +324,7 @@ class DiscordApiStub:
     ExecuteWebhook: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.ExecuteWebhookRequest, _messages_pb2.MessageResponse]
     """Send a message through a webhook. It has no nonce, so it is never repeated once it may have arrived."""
     EditWebhookMessage: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.EditWebhookMessageRequest, _messages_pb2.MessageResponse]
-    """Change a message of a webhook."""
+    """Change a message of a webhook. Attachments stay, or go, as with EditMessage."""
     DeleteWebhookMessage: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.WebhookMessageId, _common_pb2.Empty]
     """Delete a message of a webhook."""
     ListScheduledEvents: _grpc.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _scheduled_events_pb2.ScheduledEventsResponse]
@@ -352,7 +354,9 @@ class DiscordApiAsyncStub(DiscordApiStub):
     GetGuildChannels: _aio.UnaryUnaryMultiCallable[_channels_pb2.GetGuildChannelsRequest, _channels_pb2.GetGuildChannelsResponse]  # type: ignore[assignment]
     """Get the list of channels of a guild."""
     EditMessage: _aio.UnaryUnaryMultiCallable[_messages_pb2.EditMessageRequest, _messages_pb2.MessageResponse]  # type: ignore[assignment]
-    """Change a message of the bot. With files, `attachments` names those that stay; what is not listed goes."""
+    """Change a message of the bot. What is not named stays; files are added, up to ten with those there are. `attachments`
+    lists the ones that stay, and any other goes; `clear` with "attachments" takes all away. Adding needs a read first.
+    """
     GetMessage: _aio.UnaryUnaryMultiCallable[_messages_pb2.MessageId, _messages_pb2.MessageResponse]  # type: ignore[assignment]
     """Get one message."""
     GetMessages: _aio.UnaryUnaryMultiCallable[_messages_pb2.GetMessagesRequest, _messages_pb2.MessagesResponse]  # type: ignore[assignment]
@@ -468,7 +472,7 @@ class DiscordApiAsyncStub(DiscordApiStub):
     ExecuteWebhook: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.ExecuteWebhookRequest, _messages_pb2.MessageResponse]  # type: ignore[assignment]
     """Send a message through a webhook. It has no nonce, so it is never repeated once it may have arrived."""
     EditWebhookMessage: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.EditWebhookMessageRequest, _messages_pb2.MessageResponse]  # type: ignore[assignment]
-    """Change a message of a webhook."""
+    """Change a message of a webhook. Attachments stay, or go, as with EditMessage."""
     DeleteWebhookMessage: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.WebhookMessageId, _common_pb2.Empty]  # type: ignore[assignment]
     """Delete a message of a webhook."""
     ListScheduledEvents: _aio.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _scheduled_events_pb2.ScheduledEventsResponse]  # type: ignore[assignment]
@@ -519,7 +523,9 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _messages_pb2.EditMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_messages_pb2.MessageResponse, _abc.Awaitable[_messages_pb2.MessageResponse]]:
-        """Change a message of the bot. With files, `attachments` names those that stay; what is not listed goes."""
+        """Change a message of the bot. What is not named stays; files are added, up to ten with those there are. `attachments`
+        lists the ones that stay, and any other goes; `clear` with "attachments" takes all away. Adding needs a read first.
+        """
 
     @_abc_1.abstractmethod
     def GetMessage(
@@ -983,7 +989,7 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _webhooks_pb2.EditWebhookMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_messages_pb2.MessageResponse, _abc.Awaitable[_messages_pb2.MessageResponse]]:
-        """Change a message of a webhook."""
+        """Change a message of a webhook. Attachments stay, or go, as with EditMessage."""
 
     @_abc_1.abstractmethod
     def DeleteWebhookMessage(

@@ -44,7 +44,7 @@ class CreateInteractionResponseRequest(_message.Message):
         DEFERRED_UPDATE: CreateInteractionResponseRequest._Type.ValueType  # 6
         """of a component: something comes later, nothing is shown meanwhile"""
         UPDATE_MESSAGE: CreateInteractionResponseRequest._Type.ValueType  # 7
-        """of a component: change the message it belongs to"""
+        """of a component: change the message it belongs to; with files, list the attachments that stay"""
 
     class Type(_Type, metaclass=_TypeEnumTypeWrapper): ...
     DEFAULT: CreateInteractionResponseRequest.Type.ValueType  # 0
@@ -56,7 +56,7 @@ class CreateInteractionResponseRequest(_message.Message):
     DEFERRED_UPDATE: CreateInteractionResponseRequest.Type.ValueType  # 6
     """of a component: something comes later, nothing is shown meanwhile"""
     UPDATE_MESSAGE: CreateInteractionResponseRequest.Type.ValueType  # 7
-    """of a component: change the message it belongs to"""
+    """of a component: change the message it belongs to; with files, list the attachments that stay"""
 
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     CONTENT_FIELD_NUMBER: _builtins.int

@@ -837,7 +837,7 @@ Global___File: _TypeAlias = File  # noqa: Y015
 
 @_typing.final
 class KeepAttachment(_message.Message):
-    """An attachment that stays on an edited message."""
+    """An attachment that stays on an edited message. Where any is listed, those that are not listed go."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 from datetime import timedelta
 from hashlib import blake2b
-from typing import Any
 from urllib.parse import quote
 
 import orjson
@@ -21,6 +20,7 @@ _USER = re.compile(r"<@!?(\d+)>")
 _ROLE = re.compile(r"<@&(\d+)>")
 _EVERYONE = re.compile(r"@(everyone|here)\b")
 FORWARD = 1
+_CDN = "https://cdn.discordapp.com"
 
 
 def is_empty(body: Json, uploads: Sequence[Upload]) -> bool:
@@ -69,7 +69,8 @@ def compose(world: World, channel: Channel, author: Json, body: Json, uploads: S
 
 def write(world: World, channel: Channel, message: Json, body: Json, uploads: Sequence[Upload]) -> None:
     """Write the parts of a body that can be sent and edited alike into a message."""
-    attachments = _attachments(world, message, body.get("attachments"), uploads)
+    attachments = channel.files[message["id"]] = _attachments(world, channel, message, body, uploads)
+    _drop_pictures(message, attachments)
     files = {one["filename"]: one for one in attachments}
     if "embeds" in body:
         message["embeds"] = [echo_embed(embed, files) for embed in body["embeds"] or ()]
@@ -87,9 +88,11 @@ def write(world: World, channel: Channel, message: Json, body: Json, uploads: Se
         _mention(world, channel, message, body.get("allowed_mentions"))
 
 
-def _attachments(world: World, message: Json, listed: Any, uploads: Sequence[Upload]) -> list[Json]:
+def _attachments(world: World, channel: Channel, message: Json, body: Json, uploads: Sequence[Upload]) -> list[Json]:
+    """Return what a message has attached after a change, which takes away what it does not list if it brings files."""
+    listed = (body["attachments"] or []) if "attachments" in body else [] if uploads else None
     described = {str(one["id"]): one for one in listed or ()}
-    kept = [one for one in message["attachments"] if listed is None or one["id"] in described]
+    kept = [one for one in channel.files.get(message["id"], ()) if listed is None or one["id"] in described]
     numbers = {re.sub(r"\D", "", upload.field) or "0" for upload in uploads}
     for position, one in enumerate(listed or ()):
         if str(one["id"]) not in numbers | {attachment["id"] for attachment in kept}:
@@ -100,6 +103,16 @@ def _attachments(world: World, message: Json, listed: Any, uploads: Sequence[Upl
     return kept + [_attachment(world, message, upload, described) for upload in uploads]
 
 
+def _drop_pictures(message: Json, attachments: list[Json]) -> None:
+    """Take out of the embeds what is no longer attached."""
+    stored, left = f"{_CDN}/attachments/{message['channel_id']}/", {one["url"] for one in attachments}
+    for embed in message["embeds"]:
+        for key in PICTURES:
+            address = (embed.get(key) or {}).get("url") or ""
+            if address.startswith(stored) and address not in left:
+                del embed[key]
+
+
 def _attachment(world: World, message: Json, upload: Upload, described: dict[str, Json]) -> Json:
     about = described.get(re.sub(r"\D", "", upload.field) or "0", {})
     attachment_id, filename = world.new_id(), about.get("filename") or upload.filename
@@ -108,7 +121,7 @@ def _attachment(world: World, message: Json, upload: Upload, described: dict[str
         "id": attachment_id,
         "filename": filename,
         "size": upload.size,
-        "url": f"https://cdn.discordapp.com/{path}",
+        "url": f"{_CDN}/{path}",
         "proxy_url": f"https://media.discordapp.net/{path}",
         "content_type": upload.content_type,
     }

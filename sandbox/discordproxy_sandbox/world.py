@@ -35,6 +35,7 @@ class Channel:
     data: Json
     messages: dict[str, Json] = field(default_factory=dict)  # oldest first
     pins: dict[str, str] = field(default_factory=dict)  # message id -> time
+    files: dict[str, list[Json]] = field(default_factory=dict)  # message id -> attachments, those an embed shows too
     reactions: dict[str, dict[str, list[str]]] = field(default_factory=dict)  # message id -> emoji -> user ids
     votes: dict[str, dict[int, list[str]]] = field(default_factory=dict)  # message id -> answer -> user ids
     nonces: dict[tuple[str, str], tuple[float, str]] = field(default_factory=dict)  # author, nonce -> time, message id

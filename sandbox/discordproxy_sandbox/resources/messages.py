@@ -138,7 +138,7 @@ def delete(request: ApiRequest) -> None:
 
 def forget(channel: Channel, message_id: str) -> None:
     """Take a message and what hangs on it out of its channel."""
-    for part in (channel.messages, channel.pins, channel.reactions, channel.votes):
+    for part in (channel.messages, channel.pins, channel.files, channel.reactions, channel.votes):
         part.pop(message_id, None)
 
 

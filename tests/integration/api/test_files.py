@@ -1,9 +1,23 @@
 """Files on their way to Discord: parts, names, descriptions."""
 
+import asyncio
+
+import grpc
+import orjson
 import pytest
 from aiohttp import web
 
-from discordproxy.discord_api_pb2 import ApiRequest, File, SendChannelMessageRequest
+from discordproxy.discord_api_pb2 import (
+    ApiRequest,
+    CreateWebhookRequest,
+    EditMessageRequest,
+    EditWebhookMessageRequest,
+    Embed,
+    ExecuteWebhookRequest,
+    File,
+    KeepAttachment,
+    SendChannelMessageRequest,
+)
 from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID
 from integration.api.conftest import serve
 
@@ -77,3 +91,87 @@ async def test_a_file_with_a_name_of_its_own(served):
     response = await served.stub.Request(request, timeout=10)
     assert b'"files":[{"filename":"b.bin","size":7}]' in response.body
     assert not served.discord.ledger.violations
+
+
+NEW = [File(filename="new.txt", content=b"new")]
+PICTURE = Embed(title="x", image=Embed.Image(url="attachment://shown.png"))
+
+
+async def posted(served, *names, **fields):
+    files = [File(filename=name, content=b"x") for name in names]
+    request = SendChannelMessageRequest(channel_id=int(CHANNEL_ID), content="x", files=files, **fields)
+    return (await served.stub.SendChannelMessage(request)).message
+
+
+async def edited(served, message, **fields):
+    request = EditMessageRequest(channel_id=int(CHANNEL_ID), message_id=message.id, **fields)
+    return (await served.stub.EditMessage(request)).message
+
+
+def names_of(message):
+    return [each.filename for each in message.attachments]
+
+
+async def test_files_join_the_attachments_of_a_message(served):
+    message = await posted(served, "a.txt", "b.txt")
+    assert names_of(await edited(served, message, files=NEW)) == ["a.txt", "b.txt", "new.txt"]
+    requests = [record.method for record in served.discord.ledger.records]
+    assert requests == ["POST", "GET", "PATCH"]
+
+
+@pytest.mark.parametrize("fields", [{"content": "y"}, {"embeds": [Embed(title="y")]}])
+async def test_attachments_stay_when_something_else_changes(served, fields):
+    message = await posted(served, "a.txt")
+    assert names_of(await edited(served, message, **fields)) == ["a.txt"]
+    assert [record.method for record in served.discord.ledger.records] == ["POST", "PATCH"]
+
+
+async def test_the_caller_may_say_which_attachments_stay(served):
+    message = await posted(served, "a.txt", "b.txt")
+    kept = [KeepAttachment(id=message.attachments[1].id, description="alt")]
+    assert names_of(await edited(served, message, files=NEW, attachments=kept)) == ["b.txt", "new.txt"]
+    assert names_of(await edited(served, message, files=FILES[1:], clear=["attachments"])) == ["b.bin"]
+    assert names_of(await edited(served, message, clear=["attachments"])) == []
+    assert "GET" not in [record.method for record in served.discord.ledger.records]
+
+
+async def test_a_file_that_an_embed_shows_stays(served):
+    message = await posted(served, "shown.png", "a.txt", embeds=[PICTURE])
+    assert names_of(message) == ["a.txt"]
+    changed = await edited(served, message, files=NEW)
+    assert names_of(changed) == ["a.txt", "new.txt"]
+    assert changed.embeds[0].image.url == message.embeds[0].image.url
+    changed = await edited(served, message, files=FILES[1:], embeds=[Embed(title="y")])
+    assert names_of(changed) == ["a.txt", "new.txt", "b.bin"]  # the picture went with the embed that showed it
+
+
+async def test_a_message_has_ten_attachments_at_most(served):
+    message = await posted(served, *(f"{number}.txt" for number in range(10)))
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await edited(served, message, files=NEW)
+    details = orjson.loads(failed.value.details())
+    assert (details["fields"][0]["path"], details["sent"]) == ("attachments", "no")
+
+
+async def test_files_that_are_added_at_once_all_stay(served):
+    message = await posted(served, "a.txt")
+    edits = [edited(served, message, files=[File(filename=f"{number}.txt", content=b"x")]) for number in range(5)]
+    last = max(await asyncio.gather(*edits), key=lambda each: len(each.attachments))
+    assert sorted(names_of(last)) == ["0.txt", "1.txt", "2.txt", "3.txt", "4.txt", "a.txt"]
+
+
+async def test_files_join_those_of_a_webhooks_message(served):
+    webhook = (await served.stub.CreateWebhook(CreateWebhookRequest(channel_id=int(CHANNEL_ID), name="w"))).webhook
+    hook = {"webhook_id": webhook.id, "webhook_token": webhook.token}
+    sent = (await served.stub.ExecuteWebhook(ExecuteWebhookRequest(content="x", files=FILES[1:], **hook))).message
+    request = EditWebhookMessageRequest(message_id=sent.id, files=NEW, **hook)
+    assert names_of((await served.stub.EditWebhookMessage(request)).message) == ["b.bin", "new.txt"]
+    assert not served.discord.ledger.violations
+
+
+async def test_a_raw_request_says_all_itself(served):
+    """Discord takes away what a change with files does not list (discord-api-docs#5170)."""
+    message = await posted(served, "a.txt")
+    path = f"/channels/{CHANNEL_ID}/messages/{message.id}"
+    answer = await served.stub.Request(ApiRequest(method="PATCH", path=path, json="{}", files=NEW))
+    assert [each["filename"] for each in orjson.loads(answer.body)["attachments"]] == ["new.txt"]

@@ -37,10 +37,10 @@ class Stage:
         async with asyncio.timeout(30):
             return json.loads((await anext(self.events)).json)
 
-    async def button(self):
+    async def button(self, files=()):
         """A message of the bot with a button that a user clicks."""
         sent = await self.client.create_channel_message(
-            int(CHANNEL_ID), "Ready?", components=[ActionRow(Button.action("Yes", "yes"))]
+            int(CHANNEL_ID), "Ready?", components=[ActionRow(Button.action("Yes", "yes"))], files=files
         )
         message = self.sandbox.world.message(CHANNEL_ID, str(sent.id))
         data = {"custom_id": "yes", "component_type": 2}
@@ -166,6 +166,18 @@ async def test_a_late_answer_becomes_an_edit_or_a_follow_up(stage):
     await stage.deferred(promise)
     assert (await stage.answer(promise, type="deferred_message")).id == 0
     assert stage.callbacks(promise) == [204]
+
+
+@deferring
+async def test_a_late_change_with_files_keeps_the_attachments(stage):
+    click = await stage.button([("a.txt", b"a")])
+    await stage.deferred(click)
+    changed = await stage.answer(click, "Changed", type="update_message", files=[("b.txt", b"b")])
+    assert [each.filename for each in changed.attachments] == ["a.txt", "b.txt"]
+    click = await stage.button([("a.txt", b"a")])
+    await stage.deferred(click)
+    changed = await stage.answer(click, "Changed", type="update_message", files=[("b.txt", b"b")], attachments=[])
+    assert [each.filename for each in changed.attachments] == ["b.txt"]
 
 
 @deferring

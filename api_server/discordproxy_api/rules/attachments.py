@@ -1,0 +1,62 @@
+"""The attachments that a message has, and how a change that only adds files names them. Pure.
+
+With API v10 a change that brings files, or a list of attachments, takes away whatever it does not list
+(discord-api-docs#5170). A file that an embed or a component shows is an attachment, too, but Discord does not list it.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from discordproxy_api.problems import Problems
+from discordproxy_api.rules.limits import FILES
+
+MESSAGE_AGE_MS = 60_000
+"""Uploads come with their message or later; an embed may also show a file of an older message, which cannot be kept."""
+_STORED = re.compile(r"https?://[^/]+/(ephemeral-)?attachments/([0-9]+)/([0-9]+)/([^/?#]+)")
+
+Json = dict[str, Any]
+
+
+def adds_files(request: Any) -> bool:
+    """Tell whether a request that changes a message brings files and says nothing of the attachments there are."""
+    return bool(request.files and not request.attachments and "attachments" not in request.clear)
+
+
+def kept(body: Json, message: Json) -> Json:
+    """Return `body`, which adds files to `message`, with the attachments listed that it would otherwise take away.
+
+    Raises:
+        InvalidRequest: together they are more than a message can have.
+    """
+    ids = [str(one["id"]) for one in message.get("attachments") or ()]
+    for part in ("embeds", "components"):
+        change = repr(body[part]) if part in body else None
+        for attachment_id, filename in _shown(message.get(part), message):
+            if change is None or attachment_id in change or f"attachment://{filename}" in change:
+                ids.append(attachment_id)
+    attachments = [*({"id": each} for each in dict.fromkeys(ids)), *(body.get("attachments") or ())]
+    problems = Problems()
+    problems.length("attachments", len(attachments), 0, FILES)
+    problems.raise_if_any()
+    return {**body, "attachments": attachments}
+
+
+def _shown(part: Any, message: Json) -> Iterator[tuple[str, str]]:
+    """Yield id and name of the message's own files that stand somewhere in its embeds or components."""
+    for text in _texts(part):
+        found = _STORED.match(text)
+        if found is None:
+            continue
+        ephemeral, channel_id, attachment_id, filename = found.groups()
+        ours = ephemeral or channel_id == str(message.get("channel_id"))
+        if ours and (int(attachment_id) >> 22) > (int(message["id"]) >> 22) - MESSAGE_AGE_MS:
+            yield attachment_id, filename
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
