@@ -27,6 +27,7 @@ from discordproxy_api.problems import FieldProblem
 from discordproxy_api.rest import Rest
 from discordproxy_api.retry import repeatability
 from discordproxy_api.routed import Job, check, seed_of
+from discordproxy_api.rules.checks import control_characters
 from discordproxy_api.steps import nonce_of
 from discordproxy_api.translate import OutgoingFile
 from discordproxy_ratelimit.route import names_token, route_of_path, template_of
@@ -101,6 +102,10 @@ def find_problems(request: Any) -> list[FieldProblem]:
         for path, text in _texts(request)
         if _CONTROL.search(text)
     ]
+    if control_characters(request.reason, but="\t\r\n"):
+        found.append(
+            FieldProblem("reason", "CONTROL_CHARACTERS", "Only line breaks are allowed as control characters.")
+        )
     if request.method not in METHODS:
         found.append(FieldProblem("method", "BASE_TYPE_CHOICES", f"Must be one of {', '.join(METHODS)}."))
     found += [FieldProblem("path", "INVALID_PATH", text) for text in _path_problems(request.path)]
@@ -118,7 +123,7 @@ def _texts(request: Any) -> list[tuple[str, str]]:
         for index, pair in enumerate(request.query)
         for part, text in (("name", pair.name), ("value", pair.value))
     ]
-    single = ("path", "reason", "authorization", "file_field")
+    single = ("path", "authorization", "file_field")
     return [(name, getattr(request, name)) for name in single] + query
 
 

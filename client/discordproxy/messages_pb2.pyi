@@ -797,6 +797,8 @@ Global___AllowedMentions: _TypeAlias = AllowedMentions  # noqa: Y015
 
 @_typing.final
 class File(_message.Message):
+    """A file to upload. Discord cleans its name; embeds and components may refer to it by "attachment://" and either name."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     FILENAME_FIELD_NUMBER: _builtins.int

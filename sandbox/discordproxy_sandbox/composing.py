@@ -4,13 +4,13 @@ import re
 from collections.abc import Sequence
 from datetime import timedelta
 from hashlib import blake2b
-from urllib.parse import quote
 
 import orjson
 
 from discordproxy_sandbox.echo import PICTURES, echo_component, echo_embed
 from discordproxy_sandbox.errors import Json, discord_error, invalid_form
 from discordproxy_sandbox.exchange import Upload
+from discordproxy_sandbox.file_names import clean, stored
 from discordproxy_sandbox.message_forms import flatten
 from discordproxy_sandbox.snowflakes import iso
 from discordproxy_sandbox.validation import failure
@@ -71,7 +71,7 @@ def write(world: World, channel: Channel, message: Json, body: Json, uploads: Se
     """Write the parts of a body that can be sent and edited alike into a message."""
     attachments = channel.files[message["id"]] = _attachments(world, channel, message, body, uploads)
     _drop_pictures(message, attachments)
-    files = {one["filename"]: one for one in attachments}
+    files = {clean(one["filename"]): one for one in attachments}
     if "embeds" in body:
         message["embeds"] = [echo_embed(embed, files) for embed in body["embeds"] or ()]
     shown = {one.get("url") for embed in message["embeds"] for one in (embed.get(key) or {} for key in PICTURES)}
@@ -115,11 +115,11 @@ def _drop_pictures(message: Json, attachments: list[Json]) -> None:
 
 def _attachment(world: World, message: Json, upload: Upload, described: dict[str, Json]) -> Json:
     about = described.get(re.sub(r"\D", "", upload.field) or "0", {})
-    attachment_id, filename = world.new_id(), about.get("filename") or upload.filename
-    path = f"attachments/{message['channel_id']}/{attachment_id}/{quote(filename)}?ex=0&is=0&hm={upload.digest}&"
+    attachment_id, name = world.new_id(), stored(about.get("filename") or upload.filename)
+    path = f"attachments/{message['channel_id']}/{attachment_id}/{name['filename']}?ex=0&is=0&hm={upload.digest}&"
     attachment: Json = {
         "id": attachment_id,
-        "filename": filename,
+        **name,
         "size": upload.size,
         "url": f"{_CDN}/{path}",
         "proxy_url": f"https://media.discordapp.net/{path}",

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-from discordproxy_sandbox.errors import Json
+from discordproxy_sandbox.errors import Json, invalid_form
+from discordproxy_sandbox.file_names import clean
+from discordproxy_sandbox.validation import failure
 
+_ATTACHMENT = "attachment://"
 PICTURES = ("image", "thumbnail", "video")
-Files = Mapping[str, Json]  # attachments of the same message by file name
+Files = Mapping[str, Json]  # attachments of the same message by cleaned file name
 _SELECTS: Json = {"min_values": 1, "max_values": 1}
 _DEFAULTS: dict[int, Json] = {
     3: _SELECTS,
@@ -27,8 +30,9 @@ def echo_embed(sent: Json, files: Files) -> Json:
     embed = _without_nulls({"type": "rich", **sent})
     for key in PICTURES:
         if key in embed:
-            url, proxy = _urls(embed[key].get("url") or "", files)
-            embed[key] = {"url": url, "proxy_url": proxy, "height": 0, "width": 0, "flags": 0}
+            url, proxy = _urls(embed.pop(key).get("url") or "", files)
+            if not url.startswith(_ATTACHMENT):  # a picture that is not there is left out without a word
+                embed[key] = {"url": url, "proxy_url": proxy, "height": 0, "width": 0, "flags": 0}
     for key in ("footer", "author"):
         if key in embed:
             embed[key] = _without_nulls(embed[key])
@@ -61,14 +65,17 @@ def echo_component(sent: Json, files: Files) -> Json:
 
 def _media(sent: Json, files: Files) -> Json:
     url, proxy = _urls(sent["url"], files)
+    if url.startswith(_ATTACHMENT):
+        text = f'The referenced attachment ("{url}") was not found'
+        raise invalid_form({"components": failure("UNFURLED_MEDIA_ITEM_REFERENCED_ATTACHMENT_NOT_FOUND", text)})
     digest = int.from_bytes(blake2b(url.encode(), digest_size=7).digest())
     return {"id": str(digest), "url": url, "proxy_url": proxy, "height": 0, "width": 0}
 
 
 def _urls(url: str, files: Files) -> tuple[str, str]:
     """Return where something is and where Discord's proxy shows it."""
-    if url.startswith("attachment://"):
-        attachment = files.get(url.removeprefix("attachment://"))
+    if url.startswith(_ATTACHMENT):
+        attachment = files.get(clean(url.removeprefix(_ATTACHMENT)))
         return (attachment["url"], attachment["proxy_url"]) if attachment else (url, url)
     scheme, _, rest = url.partition("://")
     digest = blake2b(rest.encode(), digest_size=16).hexdigest()

@@ -39,12 +39,12 @@ _EMBED = form(
         "timestamp": timestamp,
         "color": integer(0, 0xFFFFFF),
         "flags": integer(0),
-        "footer": form({"text": text(2048, 1), "icon_url": url, "proxy_icon_url": url}, required=("text",)),
+        "footer": form({"text": text(2048), "icon_url": url, "proxy_icon_url": url}),
         "image": _MEDIA,
         "thumbnail": _MEDIA,
         "video": _MEDIA,
         "provider": form({"name": text(256), "url": url}),
-        "author": form({"name": text(256, 1), "url": url, "icon_url": url, "proxy_icon_url": url}, required=("name",)),
+        "author": form({"name": text(256), "url": url, "icon_url": url, "proxy_icon_url": url}),
         "fields": items(
             form({"name": text(256, 1), "value": text(1024, 1), "inline": boolean}, required=("name", "value")), 25
         ),

@@ -16,7 +16,6 @@ KNOWN_BETTER = {
     "SendChannelMessageRequest.content": 2000,
     "EditMessageRequest.content": 2000,
     "CreateForumPostRequest.content": 2000,
-    "CreateInviteRequest.max_age": 604800,  # 7 days
     "EditChannelRequest.user_limit": 10000,  # of a stage
     "BulkDeleteMessagesRequest.message_ids": limits.INT32,  # any number: they are cut into chunks
 }

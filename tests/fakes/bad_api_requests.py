@@ -73,7 +73,7 @@ BAD_AUTHORIZATIONS = [
 BAD_PARTS = [
     bad("query[0].name", query=[PARAM(name="a\n", value="b")]),
     bad("query[1].value", query=[PARAM(name="a"), PARAM(name="a", value="b\0")]),
-    bad("reason", method="POST", reason="a\r\nb"),
+    bad("reason", method="POST", reason="a\x00b"),
     bad("reason", method="POST", reason="a" * 513),
     bad("json", method="POST", json="{"),
     bad("json", method="POST", json="{'a': 1}"),

@@ -10,7 +10,8 @@ from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
 from discordproxy_api.contract import is_list
 from discordproxy_api.problems import Problems
-from discordproxy_api.rules.limits import INT32, LARGEST_SNOWFLAKE, PATH_FORMS, Form, Limit
+from discordproxy_api.rules.file_names import ATTACHMENT
+from discordproxy_api.rules.limits import INT32, LARGEST_SNOWFLAKE, PATH_FORMS, TOKEN, Form, Limit
 from discordproxy_api.translate_out import enum_offset
 
 Check = Callable[[Any, str, Problems], None]  # value, path, where to record problems
@@ -23,11 +24,12 @@ _SCHEMES: Mapping[Form, tuple[str, ...]] = {
     Form.LINK: ("http", "https", "discord"),
     Form.MEDIA: ("http", "https", "attachment"),
 }
-_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^\s/?#][^\s]*)", re.ASCII)
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,256}")
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://[^\s/?#][^\s/?#]*(?:[/?#].*)?", re.ASCII | re.DOTALL)
+_TOKEN = re.compile(r"[A-Za-z0-9_-]+")
 _CUSTOM_EMOJI = re.compile(r"(a:)?[A-Za-z0-9_~]{1,64}:[0-9]{1,20}")
-_IMAGE = re.compile(r"data:image/[a-z+.-]+;base64,[A-Za-z0-9+/]+=*")
+_IMAGE = re.compile(r"data:image/[A-Za-z0-9+.-]+;base64,[A-Za-z0-9+/\s]+=*\s*")
 _LONGEST_EMOJI = 64
+_PATH_SEGMENT = 256
 _KEYCAPS = frozenset("0123456789#*")
 """The only ASCII characters of unicode emoji."""
 
@@ -46,7 +48,8 @@ def compile_check(field: FieldDescriptor, limit: Limit | None, nested: Check | N
 
 def path_check(field: FieldDescriptor) -> Check:
     """Return the check of a field that fills a path parameter; it is needed even when it is empty."""
-    single = _text(Limit(1, 256, form=PATH_FORMS.get(field.name, Form.PATH)))
+    form = PATH_FORMS.get(field.name, Form.PATH)
+    single = _text(Limit(1, TOKEN if form is Form.TOKEN else _PATH_SEGMENT, form=form))
 
     def check(value: Any, path: str, problems: Problems) -> None:
         if not value:
@@ -59,9 +62,9 @@ def path_check(field: FieldDescriptor) -> Check:
     return check
 
 
-def control_characters(value: str) -> bool:
-    """Tell whether the text has control characters, line breaks included."""
-    return any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in value)
+def control_characters(value: str, *, but: str = "") -> bool:
+    """Tell whether the text has control characters, line breaks included, other than those in `but`."""
+    return any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} and character not in but for character in value)
 
 
 def _elements(single: Check, limit: Limit | None) -> Check:
@@ -146,6 +149,8 @@ def _address(form: Form) -> Check:
     schemes = _SCHEMES[form]
 
     def check(value: Any, path: str, problems: Problems) -> None:
+        if form is Form.MEDIA and value.startswith(ATTACHMENT) and value != ATTACHMENT:
+            return  # any file name may follow
         match = _ADDRESS.fullmatch(value)
         if match is None:
             problems.add(path, "URL_TYPE_INVALID_URL", "Not a well formed URL.")
@@ -157,7 +162,7 @@ def _address(form: Form) -> Check:
 
 def _time(value: Any, path: str, problems: Problems) -> None:
     try:
-        datetime.fromisoformat(value)
+        datetime.fromisoformat(value.strip().upper())
     except ValueError:
         problems.add(path, "DATE_TYPE_PARSE", "Could not parse. Should be ISO8601.")
 

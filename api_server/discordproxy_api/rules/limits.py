@@ -21,6 +21,8 @@ POLL_ANSWER = 55
 UPLOAD_BYTES = 25 * 1024 * 1024
 """Of all files of one request."""
 REASON = 512
+TOKEN = 2048
+"""Of a webhook or interaction, and of an invite's code."""
 SPLIT_MESSAGES = 50
 """Ours: one call never posts more messages."""
 COMPONENTS_JSON = 200_000
@@ -141,12 +143,12 @@ _BY_MESSAGE: Mapping[str, Mapping[str, Limit]] = {
         "color": Limit(0, _COLOR),
         "fields": Limit(most=25),
     },
-    "Embed.Footer": {"text": _required(1, 2048), "icon_url": _MEDIA_URL},
+    "Embed.Footer": {"text": Limit(most=2048), "icon_url": _MEDIA_URL},
     "Embed.Image": {"url": _MEDIA_URL, "description": Limit(most=4096)},
     "Embed.Thumbnail": {"url": _MEDIA_URL, "description": Limit(most=4096)},
     "Embed.Video": {"url": _MEDIA_URL, "description": Limit(most=4096)},
     "Embed.Provider": {"name": Limit(most=256), "url": _WEB_URL},
-    "Embed.Author": {"name": _required(1, 256), "url": _WEB_URL, "icon_url": _MEDIA_URL},
+    "Embed.Author": {"name": Limit(most=256), "url": _WEB_URL, "icon_url": _MEDIA_URL},
     "Embed.Field": {"name": _required(1, 256), "value": _required(1, 1024)},
     "AllowedMentions": {
         "parse": Limit(most=3, choices=("users", "roles", "everyone")),
@@ -224,7 +226,7 @@ _BY_MESSAGE: Mapping[str, Mapping[str, Limit]] = {
     "CreateThreadRequest": _THREAD,
     "CreateMessageThreadRequest": _THREAD,
     "CreateForumPostRequest": _THREAD,
-    "CreateInviteRequest": {"max_age": Limit(0, 604800), "max_uses": Limit(0, 100)},
+    "CreateInviteRequest": {"max_age": Limit(0, 5184000), "max_uses": Limit(0, 100)},
     "AddGuildMemberRequest": {
         "access_token": _required(1, 10240),
         "nick": Limit(most=32),
@@ -256,7 +258,7 @@ _BY_MESSAGE: Mapping[str, Mapping[str, Limit]] = {
     },
     "CreateInteractionResponseRequest": {
         "interaction_id": Limit(required=True),
-        "interaction_token": _required(1, 2048, Form.TOKEN),
+        "interaction_token": _required(1, TOKEN, Form.TOKEN),
         "type": _choice(4, 5, 6, 7),
     },
     "CreateScheduledEventRequest": {

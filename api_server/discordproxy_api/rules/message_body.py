@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from discordproxy_api.rules.message_request import raw_components, sent_name
+from discordproxy_api.rules.file_names import meant, named, references, with_stored_names
+from discordproxy_api.rules.message_request import raw_components
 from discordproxy_api.translate import Outgoing, OutgoingFile
 from discordproxy_api.translate_out import Json
 
 USERS_ONLY: Json = {"parse": ["users"], "replied_user": True}
 """The operator's stricter default of who may be pinged."""
-
-_ATTACHMENT = "attachment://"
 
 
 def complete_body(request: Any, outgoing: Outgoing, *, users_only: bool) -> None:
@@ -36,26 +35,18 @@ def attach_text(outgoing: Outgoing, body: Json, filename: str, text: str) -> Non
 def _attach(request: Any, outgoing: Outgoing, body: Json) -> None:
     """Describe the new files after the attachments that stay; Discord drops what the list leaves out."""
     described = body.setdefault("attachments", [])
-    renamed = {}
-    for index, (file, part) in enumerate(zip(request.files, outgoing.files, strict=True)):
-        part.filename = sent_name(file)
-        if part.filename != file.filename:
-            renamed[_ATTACHMENT + file.filename] = _ATTACHMENT + part.filename
-        described.append(_description(index, file, part.filename))
-    if renamed:
-        body.update({key: _with_names(body[key], renamed) for key in ("embeds", "components") if key in body})
+    names = named(request.files)
+    shown = {key: body[key] for key in ("embeds", "components") if key in body}
+    meant_files = {meant(name, names) for name in references(list(shown.values()))}
+    for index, (file, part, name) in enumerate(zip(request.files, outgoing.files, names, strict=True)):
+        invented = name.lost and index in meant_files
+        part.filename = name.stored if invented else name.sent
+        title = {"title": file.filename.rpartition(".")[0] or file.filename} if invented else {}
+        described.append(_description(index, file, part.filename) | title)
+    body.update({key: with_stored_names(value, names) for key, value in shown.items()})
 
 
 def _description(index: int, file: Any, filename: str) -> Json:
     entry: Json = {"id": str(index), "filename": filename}
     entry |= {key: value for key in ("description", "duration_secs", "waveform") if (value := getattr(file, key))}
     return entry
-
-
-def _with_names(value: Any, renamed: dict[str, str]) -> Any:
-    """Let references to a spoiler follow its new name."""
-    if isinstance(value, str):
-        return renamed.get(value, value)
-    if isinstance(value, dict):
-        return {key: _with_names(inner, renamed) for key, inner in value.items()}
-    return [_with_names(inner, renamed) for inner in value] if isinstance(value, list) else value

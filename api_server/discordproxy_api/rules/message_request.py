@@ -11,7 +11,6 @@ from discordproxy_api.rules.limits import CONTENT
 
 COMPONENTS_V2 = Message.IS_COMPONENTS_V2
 FIRST_V2_TYPE = 9
-SPOILER = "SPOILER_"
 
 
 def has(request: Any, name: str) -> bool:
@@ -50,12 +49,6 @@ def raw_components(request: Any) -> list[Any]:
     if not isinstance(components, list) or not all(isinstance(each, dict) for each in components):
         raise ValueError("not an array of objects")
     return components
-
-
-def sent_name(file: Any) -> str:
-    """Return the name under which a file is uploaded; Discord hides spoilers by their name."""
-    hide = file.spoiler and not file.filename.startswith(SPOILER)
-    return f"{SPOILER}{file.filename}" if hide else str(file.filename)
 
 
 def component_tree(components: Any) -> Iterator[tuple[str, Any]]:

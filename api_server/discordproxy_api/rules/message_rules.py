@@ -9,6 +9,7 @@ from discordproxy.messages_pb2 import OVERFLOW_FILE, OVERFLOW_SPLIT, Message
 from discordproxy_api.overflow import split
 from discordproxy_api.problems import Problems
 from discordproxy_api.rules import limits
+from discordproxy_api.rules.file_names import ATTACHMENT, meant, named
 from discordproxy_api.rules.message_request import (
     COMPONENTS_V2,
     FIRST_V2_TYPE,
@@ -19,10 +20,8 @@ from discordproxy_api.rules.message_request import (
     overflows,
     raw_component_types,
     raw_components,
-    sent_name,
 )
 
-_ATTACHMENT = "attachment://"
 _DEEPEST_JSON = 32
 _EMBED_MEDIA = (
     ("image", "url"),
@@ -166,9 +165,9 @@ def _voice(request: Any, problems: Problems) -> None:
 def _attachments_exist(request: Any, problems: Problems) -> None:
     if edits(request):
         return  # an edit may refer to files that the message has already
-    names = {name for file in request.files for name in (file.filename, sent_name(file))}
+    files = named(request.files)
     for path, url in _media_urls(request):
-        if url.startswith(_ATTACHMENT) and url.removeprefix(_ATTACHMENT) not in names:
+        if url.startswith(ATTACHMENT) and meant(url.removeprefix(ATTACHMENT), files) is None:
             problems.add(path, "ATTACHMENT_NOT_FOUND", "No file of this request has that name.")
 
 

@@ -11,6 +11,7 @@ from discordproxy_api.rules.message_rules import check_mentions
 Rule = Callable[[Any, str, Problems], None]  # message, path prefix ("" or "embeds[0]."), where to record problems
 
 _EXTERNAL = 3  # entity type of an event that happens outside of Discord
+_NO_CHANNEL = "An external event has a location, no channel."
 
 
 def _pages(request: Any, _prefix: str, problems: Problems) -> None:
@@ -34,8 +35,8 @@ def _new_event(request: Any, _prefix: str, problems: Problems) -> None:
 
 
 def _edited_event(request: Any, _prefix: str, problems: Problems) -> None:
-    if request.entity_type == _EXTERNAL:
-        _external_event(request, problems)
+    if request.entity_type == _EXTERNAL and request.channel_id:
+        problems.conflict("channel_id", _NO_CHANNEL)  # place and end may be those that the event has
     if request.entity_type:
         _place(request, problems)
 
@@ -46,7 +47,7 @@ def _external_event(request: Any, problems: Problems) -> None:
     if not request.scheduled_end_time:
         problems.required("scheduled_end_time")
     if request.channel_id:
-        problems.conflict("channel_id", "An external event has a location, no channel.")
+        problems.conflict("channel_id", _NO_CHANNEL)
 
 
 def _place(request: Any, problems: Problems) -> None:
@@ -69,7 +70,6 @@ RULES: Mapping[str, Rule] = {
     "CreateScheduledEventRequest": _new_event,
     "EditScheduledEventRequest": _edited_event,
     "GetMessagesRequest": _pages,
-    "ListBansRequest": _pages,
     "ListGuildsRequest": _pages,
     "Poll": _poll,
 }

@@ -58,7 +58,8 @@ async def test_a_message_with_files(served):
     request = SendChannelMessageRequest(channel_id=int(CHANNEL_ID), content="gr\u00fc\u00dfe", files=FILES)
     message = (await served.stub.SendChannelMessage(request, timeout=10)).message
     assert message.content == "gr\u00fc\u00dfe"
-    assert [(each.filename, each.size) for each in message.attachments] == [("ä report 1.txt", 3), ("b.bin", 7)]
+    assert [(each.filename, each.size) for each in message.attachments] == [("a_report_1.txt", 3), ("b.bin", 7)]
+    assert [each.title for each in message.attachments] == ["ä report 1", ""]
     assert message.attachments[0].description == "alt"
     assert not served.discord.ledger.violations
 
@@ -124,6 +125,16 @@ async def test_attachments_stay_when_something_else_changes(served, fields):
     message = await posted(served, "a.txt")
     assert names_of(await edited(served, message, **fields)) == ["a.txt"]
     assert [record.method for record in served.discord.ledger.records] == ["POST", "PATCH"]
+
+
+@pytest.mark.parametrize(
+    "name", ["image two.png", "_bug1.png", "hello (world).png", "\u753b\u50cf.png", "caf\u00e9.png"]
+)
+async def test_an_embed_shows_a_file_by_the_name_it_was_given(served, name):
+    shows = Embed(title="x", image=Embed.Image(url=f"attachment://{name}"))
+    message = await posted(served, name, "other.txt", embeds=[shows])
+    assert message.embeds[0].image.url.startswith("https://cdn.discordapp.com/attachments/")
+    assert names_of(message) == ["other.txt"]
 
 
 async def test_the_caller_may_say_which_attachments_stay(served):

@@ -78,7 +78,12 @@ INVALID = [
     (MESSAGES, embeds(color=1 << 24), "embeds.0.color", "NUMBER_TYPE_MAX"),
     (MESSAGES, embeds(timestamp="noon"), "embeds.0.timestamp", "DATE_TIME_TYPE_PARSE"),
     (MESSAGES, embeds(url="ftp://x"), "embeds.0.url", "URL_TYPE_INVALID_URL"),
-    (MESSAGES, embeds(footer={"text": ""}), "embeds.0.footer.text", "BASE_TYPE_BAD_LENGTH"),
+    (
+        MESSAGES,
+        {"embeds": [{"title": "x", "footer": {"text": "x" * 2049}}]},
+        "embeds.0.footer.text",
+        "BASE_TYPE_MAX_LENGTH",
+    ),
     (MESSAGES, embeds(fields=[{"name": "n"}]), "embeds.0.fields.0.value", "BASE_TYPE_REQUIRED"),
     (MESSAGES, embeds(fields=[{"name": "n", "value": "v"}] * 26), "embeds.0.fields", "BASE_TYPE_MAX_LENGTH"),
     (MESSAGES, {"embeds": [{"description": "d" * 4000}] * 2}, "embeds", "MAX_EMBED_SIZE_EXCEEDED"),

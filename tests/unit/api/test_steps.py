@@ -121,6 +121,42 @@ class TestFiles:
         assert part.body["embeds"] == [{"title": "attachment", "image": {"url": "attachment://SPOILER_a.png"}}]
         assert part.body["components"][0]["file"] == {"url": "attachment://SPOILER_a.png"}
 
+    @pytest.mark.parametrize(
+        ("name", "address", "stored"),
+        [
+            ("image two.png", "image two.png", "image_two.png"),
+            ("image two.png", "image_two.png", "image_two.png"),
+            ("_bug1.png", "_bug1.png", "bug1.png"),
+            ("hello (world).png", "hello (world).png", "hello_world.png"),
+            ("a.png", "b.png", "b.png"),
+        ],
+    )
+    def test_what_refers_to_a_file_names_it_as_discord_stores_it(self, name, address, stored):
+        url = f"attachment://{address}"
+        (part,) = plan(
+            "EditMessage",
+            channel_id=1,
+            message_id=2,
+            files=[pb.File(filename=name)],
+            embeds=[pb.Embed(image=pb.Embed.Image(url=url))],
+            components=[pb.Component(type=13, file=pb.Component.Media(url=url))],
+        )
+        assert part.files[0].filename == name
+        assert part.body["embeds"][0]["image"]["url"] == f"attachment://{stored}"
+        assert part.body["components"][0]["file"]["url"] == f"attachment://{stored}"
+
+    def test_a_file_whose_name_discord_would_lose_gets_one_where_something_shows_it(self):
+        name = "\u753b\u50cf.png"
+        image = pb.Embed.Image(url=f"attachment://{name}")
+        files = [pb.File(filename=name, spoiler=True), pb.File(filename="\u97f3.ogg")]
+        (part,) = plan("SendChannelMessage", channel_id=1, files=files, embeds=[pb.Embed(image=image)])
+        assert [file.filename for file in part.files] == ["SPOILER_file0.png", "\u97f3.ogg"]
+        assert part.body["attachments"] == [
+            {"id": "0", "filename": "SPOILER_file0.png", "title": "\u753b\u50cf"},
+            {"id": "1", "filename": "\u97f3.ogg"},
+        ]
+        assert part.body["embeds"][0]["image"]["url"] == "attachment://SPOILER_file0.png"
+
     def test_an_edit_lists_what_stays_before_what_is_new(self):
         made = body(
             "EditMessage",

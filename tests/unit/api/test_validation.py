@@ -35,6 +35,26 @@ Request = pb.SendChannelMessageRequest
 ROW = pb.Component(type=1, components=[pb.Component(type=2, style=1, label="x", custom_id="y")])
 
 
+WEB = "https://example.org/a.png"
+SHOWN = [
+    ("image two.png", "image two.png"),
+    ("image two.png", "image_two.png"),
+    ("_bug1.png", "_bug1.png"),
+    ("_bug1.png", "bug1.png"),
+    ("hello (world).png", "hello (world).png"),
+    ("hello (world).png", "hello_world.png"),
+    ("hello_world.png", "hello (world).png"),
+    ("\u753b\u50cf.png", "\u753b\u50cf.png"),
+    ("caf\u00e9.png", "cafe.png"),
+]
+"""File names, and how an embed or a component may refer to them."""
+
+
+def shown(name, address):
+    picture = pb.Embed.Image(url=f"attachment://{address}")
+    return Request(channel_id=1, files=[pb.File(filename=name)], embeds=[pb.Embed(image=picture)])
+
+
 @pytest.mark.parametrize(
     ("name", "request_"),
     [
@@ -70,6 +90,11 @@ ROW = pb.Component(type=1, components=[pb.Component(type=2, style=1, label="x", 
             "SendChannelMessage",
             Request(channel_id=1, flags=8192, files=[pb.File(filename="v.ogg", waveform="AA==", duration_secs=2)]),
         ),
+        *(("SendChannelMessage", shown(name, address)) for name, address in SHOWN),
+        ("SendChannelMessage", Request(channel_id=1, embed=pb.Embed(title="x", footer=pb.Embed.Footer(text="")))),
+        ("SendChannelMessage", Request(channel_id=1, embed=pb.Embed(title="x", author=pb.Embed.Author(icon_url=WEB)))),
+        ("SendChannelMessage", Request(channel_id=1, embed=pb.Embed(title="x", url="https://x.y/a b?c=d e"))),
+        ("SendChannelMessage", Request(channel_id=1, embed=pb.Embed(title="x", timestamp=" 2026-07-18t17:21:09z"))),
         ("SendDirectMessage", pb.SendDirectMessageRequest(user_id=1, content="x")),
         ("EditMessage", pb.EditMessageRequest(channel_id=1, message_id=2, clear=["content", "embeds", "attachments"])),
         (
@@ -93,6 +118,11 @@ ROW = pb.Component(type=1, components=[pb.Component(type=2, style=1, label="x", 
         ("EditChannel", pb.EditChannelRequest(channel_id=1, type=pb.Channel.GUILD_NEWS)),
         ("EditScheduledEvent", pb.EditScheduledEventRequest(guild_id=1, guild_scheduled_event_id=2, entity_type=2)),
         ("EditScheduledEvent", pb.EditScheduledEventRequest(guild_id=1, guild_scheduled_event_id=2, description="x")),
+        ("EditScheduledEvent", pb.EditScheduledEventRequest(guild_id=1, guild_scheduled_event_id=2, entity_type=3)),
+        ("CreateInvite", pb.CreateInviteRequest(channel_id=1, max_age=60 * 86_400)),
+        ("ListBans", pb.ListBansRequest(guild_id=1, before=1, after=2)),
+        ("DeleteMessage", pb.MessageId(channel_id=1, message_id=2, reason="for Ada:\r\n\tspam")),
+        ("ExecuteWebhook", pb.ExecuteWebhookRequest(webhook_id=1, webhook_token="x" * 2048, content="x")),
         ("BulkDeleteMessages", pb.BulkDeleteMessagesRequest(channel_id=1, message_ids=range(1, 5000))),
     ],
 )
