@@ -64,9 +64,15 @@ class Account:
         self._serving = Serving(link, store, self._batch, self._memories, lease_s=lease_s)
         self._lanes = self._serving.lanes
         self._placing = Placing(link, self._serving, self._memories, decisions)
-        self._hints = Hints(self._lanes, self._batch)
-        self._pulse = Pulse(link, self._batch, lease_s=lease_s, holds=lambda: bool(self._lanes or self._permits))
-        self._undertaker = Undertaker(store, self._batch)
+        self._hints = Hints(self._lanes, self._batch, self._stray)
+        self._undertaker = Undertaker(store, self._serving, worker=worker, holds=self._holds)
+        self._pulse = Pulse(
+            link,
+            self._batch,
+            lease_s=lease_s,
+            holds=lambda: bool(self._lanes or self._permits),
+            each_lease=self._undertaker.doubt,
+        )
         self._drained: asyncio.Future[None] = self._loop.create_future()
         self.told = self._hints.told
 
@@ -165,13 +171,25 @@ class Account:
         self._pulse.about_to_call(items)
         _tell_age(items, began)
         self._decisions.called()
-        call = await self._store.run(items)
+        try:
+            call = await self._store.run(items)
+        except BrokerUnavailable:
+            self._undertaker.doubt()  # it may have run
+            raise
         if self._pulse.called(items, began, stranger=call.stranger):
             self._place_anew()
         self._hints.heed(call)
-        if call.dead:
-            self._undertaker.call(call.dead)
+        self._undertaker.call(call.dead)
         return call.replies
+
+    def _holds(self, permit_id: str) -> bool:
+        """Whether a call of this worker has this place or permit, or Redis is about to hear of its end."""
+        known = permit_id in self._permits or self._lanes.get(permit_id) is not None
+        return known or self._batch.mentions(permit_id)
+
+    def _stray(self, permit_id: str) -> None:
+        if not self._holds(permit_id):
+            self._undertaker.doubt()
 
     # The ends of permits
 

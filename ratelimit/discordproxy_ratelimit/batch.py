@@ -6,6 +6,7 @@ an acquire leaves at once.
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -13,11 +14,13 @@ from typing import Any
 
 from discordproxy_ratelimit.connection import stop
 
+log = logging.getLogger(__name__)
+
 MOST = 64
 """Items in one call: the server is blocked for the whole batch, some 30 us an item."""
 
 MOST_FAILURES = 20
-"""After so many failed calls in a row what was to be sent again is given up; leases make up for it."""
+"""After so many failed calls in a row what was to be sent again is given up; the undertaker makes up for it."""
 
 PAUSE_S = 0.01
 
@@ -61,6 +64,10 @@ class Batch:
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+
+    def mentions(self, permit_id: str) -> bool:
+        """Whether something about this place or permit is queued or under way."""
+        return any(item.arguments[1:2] == [permit_id] for item in (*self._under_way, *self._items))
 
     @property
     def is_busy(self) -> bool:
@@ -171,6 +178,8 @@ class Batch:
 
     def _failed(self, items: list[Item], error: Exception) -> None:
         hopeless = isinstance(error, (TypeError, ValueError)) or self._failures > MOST_FAILURES
+        if hopeless and any(item.lasting for item in items):
+            log.warning("%d ends of permits are given up after %d failed calls", len(items), self._failures)
         for item in reversed(items):
             if item.lasting and not hopeless and not item.reply.done():
                 self._items.appendleft(item)

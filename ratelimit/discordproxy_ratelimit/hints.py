@@ -1,6 +1,7 @@
 """What this worker is told: by the replies to its own calls, and by hints of other workers' calls."""
 
 import asyncio
+from collections.abc import Callable
 
 from discordproxy_ratelimit.batch import Batch
 from discordproxy_ratelimit.store import Call
@@ -22,10 +23,11 @@ class Hints:
     Args:
         lanes: who waits.
         batch: poked when a global slot is free.
+        stray: told of a permit that no call waits for.
     """
 
-    def __init__(self, lanes: Lanes, batch: Batch) -> None:
-        self._lanes, self._batch = lanes, batch
+    def __init__(self, lanes: Lanes, batch: Batch, stray: Callable[[str], None]) -> None:
+        self._lanes, self._batch, self._stray = lanes, batch, stray
         self._loop = asyncio.get_running_loop()
         self._slot: asyncio.TimerHandle | None = None
         self.held_until = 0.0
@@ -58,7 +60,9 @@ class Hints:
     def _told_grant(self, permit_id: str, delay_us: int, bucket: str) -> None:
         """A permit was granted, by this worker's call or by somebody else's."""
         waiter = self._lanes.get(permit_id)
-        if waiter and not waiter.grant.done():
+        if waiter is None:
+            self._stray(permit_id)
+        elif not waiter.grant.done():
             waiter.placed = True
             waiter.grant.set_result(Grant(bucket, self._loop.time() + delay_us / 1e6))
 

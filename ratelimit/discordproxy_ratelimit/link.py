@@ -24,6 +24,11 @@ log = logging.getLogger(__name__)
 ANSWER_S = 1.0
 """A server that takes longer for one call is as good as away."""
 
+PROBE = "#!lua flags=allow-oom\nreturn 1"
+"""Refused by a server that would refuse our scripts: one that is read-only or still loads, a user without rights."""
+
+LONGEST_PAUSE_S = 1.0
+
 
 def script(*parts: str) -> str:
     """Return the text of a script made of these files of `lua/`."""
@@ -67,6 +72,8 @@ class Link:
         self.trace = trace
         self._home, self._node = home, ""
         self._first_run = ""
+        self._losses = 0  # in a row, without a script that ran in between
+        self._complained = ""
         self.run_id = ""
         self._up = asyncio.Event()
         self._down_since: float | None = None
@@ -106,10 +113,9 @@ class Link:
                 except NoScriptError:  # nothing has run, so once more is safe
                     reply = await self._client.eval(lua.text, len(keys), *keys, *arguments)
         except (RedisError, OSError, TimeoutError) as error:
-            if isinstance(error, ResponseError):  # read-only, loading, no rights: the server is there but of no use
-                log.error("Redis refuses the broker's script: %s", error)  # noqa: TRY400 - one line is enough
             self.lost(error)
             raise BrokerUnavailable("Redis does not answer", retry_after_s=1.0) from error
+        self._losses, self._complained = 0, ""
         if self._node and self._node != node_of(self._client, self._home):
             self._reconnect()  # a Cluster has moved our keys to another node, which has a run of its own
         return reply
@@ -118,13 +124,21 @@ class Link:
         """Note that the server does not answer, and start asking for it."""
         was_up = self._up.is_set()
         self._up.clear()
+        self._complain(error)
         if self._down_since is None:
             self._down_since = asyncio.get_running_loop().time()
         if was_up:
+            self._losses += 1
             log.warning("Redis does not answer (%s)", type(error).__name__)
             for watcher in self.watchers:
                 watcher.link_down()
         self._reconnect()
+
+    def _complain(self, error: Exception) -> None:
+        """Log once why a server that is there is of no use: it is read-only, it loads, we have no rights."""
+        if isinstance(error, ResponseError) and str(error) != self._complained:
+            self._complained = str(error)
+            log.error("Redis refuses the broker's script: %s", error)
 
     def _reconnect(self) -> None:
         if self._reconnecting is None or self._reconnecting.done():
@@ -132,12 +146,16 @@ class Link:
 
     async def _connect(self) -> None:
         pause_s = 0.02
+        if self._losses > 1:  # it answers the question below, but not what we need it for
+            await asyncio.sleep(min(pause_s * 2 ** min(self._losses, 10), LONGEST_PAUSE_S))
         while True:
             try:
                 async with Patience(ANSWER_S):
                     run_id = await run_id_of(self._client, self._home)
+                    await self._client.eval(PROBE, 1, self._home)
                 break
-            except (RedisError, OSError, TimeoutError):
+            except (RedisError, OSError, TimeoutError) as error:
+                self._complain(error)
                 if self._down_since is None:
                     self._down_since = asyncio.get_running_loop().time()
                 await let_go(self._client)
@@ -173,19 +191,26 @@ class Link:
             raise BrokerUnavailable("Redis does not answer", retry_after_s=1.0) from error
 
     async def messages(self, *channels: str) -> AsyncIterator[bytes]:
-        """Yield what others publish to these channels; a lost connection is made anew without a word."""
+        """Yield what others publish to these channels; a lost connection is made anew."""
+        pause_s = 0.05
         while True:
             await self.until_up()
             try:
                 async with inbox(self._client, self._home) as letters:
                     await letters.subscribe(*channels)
+                    pause_s = 0.05
                     while True:
                         message = await letters.get_message(timeout=None)
                         if message is not None:
                             yield message["data"]
             except (RedisError, OSError) as error:
-                log.debug("the inbox was cut (%s)", type(error).__name__)
-                await asyncio.sleep(0.05)
+                log.log(
+                    logging.WARNING if isinstance(error, ResponseError) else logging.DEBUG,
+                    "No hints of other workers come in (%s: %s); trying again in %.2f s",
+                    *(type(error).__name__, error, pause_s),
+                )
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     async def close(self) -> None:
         """Stop asking for the server and close the connections."""

@@ -16,6 +16,9 @@ GRACE_S = 0.7
 
 TRIES = 5
 
+IN_CASE_US = -5_000_000
+"""In so many us (below 0: only in case) somebody asks for a call that waits for the global limit alone."""
+
 
 class Placing:
     """Asks for places.
@@ -41,6 +44,13 @@ class Placing:
         Raises:
             BrokerError: there is no place.
         """
+        waiter.placing = True
+        try:
+            await self._place(waiter, refusal)
+        finally:
+            waiter.placing = False
+
+    async def _place(self, waiter: Waiter, refusal: str) -> None:
         for _ in range(TRIES):
             await self._until_up()
             known = self._memories.hash_of(waiter.route.name)
@@ -63,17 +73,21 @@ class Placing:
             if reply[0] == "wait":
                 self._decisions.waited()
                 self._serving.ask_in(waiter.route.lane, int(reply[1]))
+            elif reply[0] == "global":
+                self._serving.ask_in(waiter.route.lane, IN_CASE_US)  # the hint of its grant may be lost, too
             return
         raise BrokerUnavailable("Redis answers, but not for long enough to give a place", retry_after_s=1.0)
 
     def start_anew(self, waiter: Waiter) -> None:
         """Ask for a waiting call's place once more, in the background; what goes wrong is its caller's."""
-        if not waiter.grant.done():
-            waiter.placed = False
-            asyncio.create_task(self._anew(waiter), name="broker-replace")  # noqa: RUF006 - ends with its waiter
+        if waiter.grant.done():
+            return
+        waiter.placed = False
+        if not waiter.placing and (waiter.task is None or waiter.task.done()):
+            waiter.task = asyncio.create_task(self._anew(waiter), name="broker-replace")
 
     async def _anew(self, waiter: Waiter) -> None:
-        if waiter.placed or waiter.grant.done() or self._serving.lanes.get(waiter.id) is None:
+        if waiter.placed or waiter.placing or waiter.grant.done():
             return
         try:
             await self.place(waiter, "")

@@ -1,6 +1,7 @@
 """Signs of life: Redis trusts a worker for one lease after each of its calls, the worker itself for less."""
 
 import asyncio
+import itertools
 from collections.abc import Callable
 
 from discordproxy_ratelimit.batch import Batch, Item
@@ -19,10 +20,20 @@ class Pulse:
         batch: carries the signs.
         lease_s: how long Redis trusts this worker without one.
         holds: whether the worker holds a place or a permit.
+        each_lease: called once a lease as long as it does.
     """
 
-    def __init__(self, link: Link, batch: Batch, *, lease_s: float, holds: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        link: Link,
+        batch: Batch,
+        *,
+        lease_s: float,
+        holds: Callable[[], bool],
+        each_lease: Callable[[], None],
+    ) -> None:
         self._link, self._batch, self._lease_s, self._holds = link, batch, lease_s, holds
+        self._each_lease = each_lease
         self._loop = asyncio.get_running_loop()
         self._trusted_from = self._trusted_until = self._last_call = 0.0
         self._introduced = False
@@ -63,7 +74,11 @@ class Pulse:
         return buried
 
     async def _beat(self) -> None:
-        while self._holds():
+        for step in itertools.count(1):
+            if not self._holds():
+                break
+            if step * STEP % 1 < STEP:
+                self._each_lease()
             if self._link.is_up and self._loop.time() - self._last_call >= self._lease_s * SILENCE:
                 self._batch.poke()
             await asyncio.sleep(self._lease_s * STEP)

@@ -120,6 +120,16 @@ class Serving:
         else:
             self.served(who.route, reply)
 
+    def end(
+        self, kind: str, permit_id: str, name: str, lane: str, bucket: str, *rest: Any
+    ) -> asyncio.Future[list[Any]]:
+        """End a place or a permit that no call of this worker holds, and serve its lane. Returns the script's reply."""
+        keys = self._store.keys(lane, bucket)
+        item = self._batch.add([kind, permit_id, name, lane, bucket, *rest], keys, hurry=False, lasting=True)
+        route = Route(name, lane.partition("|")[2])
+        item.reply.add_done_callback(lambda reply: self.served(route, reply))
+        return item.reply
+
     def restore(self, now: float) -> None:
         """Tell a Redis that forgot its buckets what is remembered of them; `now` is loop time."""
         self._memories.forget_hashes()

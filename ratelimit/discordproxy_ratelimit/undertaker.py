@@ -1,32 +1,51 @@
-"""Gives back what a dead worker held, a bounded step at a time."""
+"""Gives back what nobody holds any more, a bounded step at a time: what a dead worker held, and what this one lost."""
 
 import asyncio
 import logging
+from collections.abc import Callable
 
-from discordproxy_ratelimit.batch import Batch
 from discordproxy_ratelimit.connection import stop
 from discordproxy_ratelimit.errors import BrokerUnavailable
+from discordproxy_ratelimit.serving import Serving
 from discordproxy_ratelimit.store import Store
 
 log = logging.getLogger(__name__)
 
+MAY_BE_USED = 1
+
 
 class Undertaker:
-    """Buries one dead worker at a time; several workers may bury the same one without harm."""
+    """Buries one dead worker at a time; several workers may bury the same one without harm.
 
-    def __init__(self, store: Store, batch: Batch) -> None:
-        self._store, self._batch = store, batch
+    Args:
+        store: knows what is held.
+        serving: gives it back.
+        worker: this worker's name.
+        holds: whether this worker holds the place or permit of an id, or is about to end it.
+    """
+
+    def __init__(self, store: Store, serving: Serving, *, worker: str, holds: Callable[[str], bool]) -> None:
+        self._store, self._serving, self._worker, self._holds = store, serving, worker, holds
         self._task: asyncio.Task[None] | None = None
+        self._in_doubt = False
 
-    def call(self, worker: str) -> None:
-        """Begin, unless at work already."""
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._bury(worker), name="broker-undertaker")
+    def doubt(self) -> None:
+        """Redis may count a place or a permit as ours that nobody here holds; find out at the next opportunity."""
+        self._in_doubt = True
+
+    def call(self, dead: str) -> None:
+        """Redis answers: begin to bury a dead worker (empty for none) or what is in doubt, unless at work already."""
+        if self._task is not None and not self._task.done():
+            return
+        if dead:
+            self._task = asyncio.create_task(self._bury(dead), name="broker-undertaker")
+        elif self._in_doubt:
+            self._task = asyncio.create_task(self._look_for_lost(), name="broker-undertaker")
 
     async def _bury(self, worker: str) -> None:
         buried: set[str] = set()
         try:
-            while found := await self._round(worker):
+            while found := await self._round(worker, "d"):
                 if found & buried:
                     return  # still there: the worker has woken up and keeps what it holds
                 buried |= found
@@ -38,19 +57,26 @@ class Undertaker:
                 "Worker %s shows no sign of life; its %d places and permits are given back", worker, len(buried)
             )
 
-    async def _round(self, worker: str) -> set[str]:
-        """Go once through everything that is held. Returns the ids of what was the dead worker's."""
+    async def _look_for_lost(self) -> None:
+        """A call that failed may have run after all, and what was to be told to Redis may have been given up."""
+        self._in_doubt = False
+        try:
+            lost = await self._round(self._worker, "x", MAY_BE_USED)
+        except BrokerUnavailable:
+            self._in_doubt = True  # the next call that is answered leads here again
+            return
+        if lost:
+            log.warning("%d places and permits that no call holds any more are given back", len(lost))
+
+    async def _round(self, worker: str, kind: str, *rest: int) -> set[str]:
+        """Go once through everything that is held. Returns the ids of what was the worker's and nobody holds."""
         cursor, found = "0", set[str]()
         while True:
             cursor, held = await self._store.held_by(worker, cursor)
-            replies = [
-                self._batch.add(
-                    ["d", permit_id, name, lane, bucket], self._store.keys(lane, bucket), hurry=False, lasting=True
-                ).reply
-                for permit_id, name, lane, bucket in held
-            ]
+            unheld = [one for one in held if not self._holds(one[0])]
+            replies = [self._serving.end(kind, *one, *rest) for one in unheld]
             await asyncio.gather(*replies)
-            found.update(permit_id for permit_id, *_ in held)
+            found.update(permit_id for permit_id, *_ in unheld)
             if cursor == "0":
                 return found
 

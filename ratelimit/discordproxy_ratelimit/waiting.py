@@ -26,6 +26,8 @@ class Waiter:
         placed: whether Redis has confirmed the place.
         returned: the call comes back after a 429 and goes to the head.
         since: loop time at which the call came.
+        placing: whether its place is being asked for right now.
+        task: asks for its place anew in the background, and ends with the waiter.
     """
 
     id: str
@@ -38,6 +40,8 @@ class Waiter:
     returned: bool = False
     grant: asyncio.Future[Grant] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     since: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+    placing: bool = False
+    task: asyncio.Task[None] | None = None
 
     def again(self) -> None:
         """Forget a place or a grant that may be void."""
@@ -86,6 +90,8 @@ class Lanes:
     def remove(self, waiter: Waiter) -> None:
         """A call has its permit, or gave up."""
         self._by_id.pop(waiter.id, None)
+        if waiter.task:
+            waiter.task.cancel()  # or it would take a place for nobody
         lane = waiter.route.lane
         waiting = self._lanes.get(lane)
         if waiting is None:

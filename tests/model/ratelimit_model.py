@@ -373,8 +373,10 @@ class Model:
         self._settle(record.id, 0 if used else None)
         return self._served(lane, bucket, hash_)
 
-    def _x(self, record_id: str, route: str, lane: str, bucket: str) -> list[Any]:
-        return self._leave(self.record(record_id), route, lane, bucket, used=False)
+    def _x(self, record_id: str, route: str, lane: str, bucket: str, used: int = 0) -> list[Any]:
+        record = self.record(record_id)
+        sent = used == 1 and record is not None and record.state == "granted"
+        return self._leave(record, route, lane, bucket, used=sent)
 
     def _d(self, record_id: str, route: str, lane: str, bucket: str) -> list[Any]:
         record = self.record(record_id)

@@ -1,6 +1,7 @@
 -- Part 15: places and permits that end without an answer.
--- cancel item: {'x', id, route, lane, bucket name}   bury item: {'d', ...}   replies as of complete, without a state;
---   a permit that was granted in another bucket meanwhile stays, and that bucket's name follows in the reply
+-- cancel item: {'x', id, route, lane, bucket name, 1 if the permit may have been used}   bury item: {'d', ...}
+--   replies as of complete, without a state; a permit that was granted in another bucket meanwhile stays, and that
+--   bucket's name follows in the reply
 
 local function leave(item, k, record, used)
   if record.state and record.bucket ~= item[5] then
@@ -26,10 +27,10 @@ end
 
 local function nothing(item) return { '', -1, '', route_hash(item[3]) or '' } end
 
--- A place left or a permit never used: nothing is charged.
+-- A place left or a permit never used: nothing is charged. One that its worker lost may have been used.
 local function cancel(item, k)
   local record = read_record(item[2])
-  return record and leave(item, k, record, false) or nothing(item)
+  return record and leave(item, k, record, item[6] == 1 and record.state == 'granted') or nothing(item)
 end
 
 -- What a dead worker held: a permit may have been used, so it is charged as if sent just now; a place just goes.

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 import uuid
@@ -185,6 +186,35 @@ async def test_killed_server_is_told_and_forgiven(own_valkey):
         await load.everybody_sent(1, within_s=PATIENCE_S)
         await load.everybody_sent(8, within_s=PATIENCE_S)
     assert load.refused
+    assert {type(error) for error in load.refused} == {BrokerUnavailable}
+    assert discord.too_many == []
+
+
+@pytest.mark.skipif("TOPOLOGY" in os.environ, reason="other topologies decide by themselves who is read-only")
+@pytest.mark.parametrize(
+    ("refuse", "serve"),
+    [
+        ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
+        ("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"),
+        ("ACL SETUSER default -@scripting", "ACL SETUSER default +@scripting"),
+    ],
+)
+async def test_server_that_refuses_for_a_while_leaves_nothing_behind(own_valkey, server, refuse, serve):
+    """Calls of every moment meet it: those that wait, those in flight, those whose caller goes away meanwhile."""
+    discord = FakeDiscord(limiter=lambda _: FixedWindow(5, 0.5))
+    async with fleet(own_valkey.url, discord, 2, clock=None, limits=Limits(global_limit=1000)) as workers:
+        async with Load(workers, 12) as load:
+            waiting = [asyncio.create_task(workers.send(n % 2, message_in(n % 12), n)) for n in range(48)]
+            await load.everybody_sent(1, within_s=PATIENCE_S)
+            own_valkey.tell(*refuse.split())
+            await eventually(lambda: len(load.refused) >= 12)
+            for call in waiting:
+                call.cancel()
+            await eventually(lambda: len(load.refused) >= 36)
+            own_valkey.tell(*serve.split())
+            await load.everybody_sent(2, within_s=PATIENCE_S)
+        await eventually(lambda: server.hlen(bot_key(workers, "held")) == 0)
+        await eventually(lambda: server.zcount(bot_key(workers, "slots"), 1e17, "+inf") == 0)
     assert {type(error) for error in load.refused} == {BrokerUnavailable}
     assert discord.too_many == []
 

@@ -1,0 +1,158 @@
+"""Redis answers, but refuses for a while; or cuts the connection at the worst moment. Afterwards everything flows."""
+
+import asyncio
+from typing import Any
+
+import orjson
+import pytest
+import redis
+from redis import exceptions
+
+from discordproxy_ratelimit.broker import Limits
+from discordproxy_ratelimit.errors import BrokerError
+from discordproxy_ratelimit.link import PROBE
+from discordproxy_sandbox.limits import Gcra
+from fakes.discord_limits import FakeDiscord, around, message_in, role_in
+from fakes.fleet import Fleet, fleet
+from fakes.virtual_time import VirtualClock, WatchedRedis, run
+
+CHANNELS = 6
+AWAY_S, BACK_WITHIN_S = 10.0, 2.0
+IN_FLIGHT = 1e17
+
+ERRORS = {
+    "READONLY": exceptions.ReadOnlyError("You can't write against a read only replica."),
+    "LOADING": exceptions.BusyLoadingError("Redis is loading the dataset in memory"),
+    "MASTERDOWN": exceptions.MasterDownError("Link with MASTER is down"),
+    "OOM": exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'."),
+    "CLUSTERDOWN": exceptions.ClusterDownError("The cluster is down"),
+    "TRYAGAIN": exceptions.TryAgainError("Multiple keys request during rehashing of slot"),
+    "NOPERM": exceptions.NoPermissionError("User discordproxy has no permissions to run the 'evalsha' command"),
+    "NOREPLICAS": exceptions.ResponseError("NOREPLICAS Not enough good replicas to write."),
+    "cut": exceptions.ConnectionError("Connection closed by server."),
+    "no answer": exceptions.TimeoutError("Timeout reading from socket"),
+}
+
+
+class Refusing(WatchedRedis):
+    """A client whose scripts fail as `judge` says: it gets the kinds of a call's items, and whether it has run."""
+
+    def __init__(self, client: Any, clock: VirtualClock) -> None:
+        super().__init__(client, clock)
+        self.judge: Any = lambda _, *, has_run: None
+
+    def __getattr__(self, name: str) -> Any:
+        run_it = super().__getattr__(name)
+        if name not in {"evalsha", "eval"}:
+            return run_it
+
+        async def judged(*arguments: Any) -> Any:
+            kinds = {"probe"} if arguments[0] == PROBE else _kinds(arguments[-1])
+            if error := self.judge(kinds, has_run=False):
+                raise error
+            reply = await run_it(*arguments)
+            if error := self.judge(kinds, has_run=True):
+                raise error
+            return reply
+
+        return judged
+
+
+def _kinds(body: Any) -> set[str]:
+    try:
+        return {item[0] for item in orjson.loads(body)}
+    except (ValueError, TypeError, IndexError):
+        return {"another script"}
+
+
+class Outage:
+    """Away for `AWAY_S` from the first call with an item of this kind on; the first one may have run."""
+
+    def __init__(self, clock: VirtualClock, kind: str, error: Exception, *, ran: bool, probe_passes: bool) -> None:
+        self.clock, self.kind, self.error = clock, kind, error
+        self.ran, self.probe_passes = ran, probe_passes
+        self.until: float | None = None
+        self.armed = False
+
+    def __call__(self, kinds: set[str], *, has_run: bool) -> Exception | None:
+        if self.until is None:
+            if not self.armed or self.kind not in kinds or has_run != self.ran:
+                return None
+            self.until = self.clock.now + AWAY_S
+        away = self.clock.now < self.until and not (self.probe_passes and kinds == {"probe"})
+        return self.error if away else None
+
+
+async def keep_sending(workers: Fleet, channel: int, number: int) -> None:
+    """Send one after the other in one lane, whatever happens, as an application does."""
+    route = message_in(channel) if channel % 2 else role_in(channel)
+    while True:
+        try:
+            await workers.send(number % len(workers.brokers), route, workers.clock.now, deadline_s=20)
+        except BrokerError:  # noqa: PERF203 - it is what the loop is about
+            await asyncio.sleep(0.1)
+
+
+def left_behind(url: str, workers: Fleet) -> dict[str, Any]:
+    """Whatever Redis still counts as waiting or in flight."""
+    tag = f"{{{workers.prefix}:{workers.bot_id}}}:rl:"
+    with redis.Redis.from_url(url) as client:
+        lanes = {key: client.hget(key, "infl") for key in client.scan_iter(f"{tag}l:*")}
+        buckets = {key: client.hget(key, "infl") for key in client.scan_iter(f"{tag}b:*")}
+        slots = client.zrangebyscore(f"{tag}slots", IN_FLIGHT, "+inf") + client.zrangebyscore(
+            f"{tag}paced", IN_FLIGHT, "+inf"
+        )
+        found = {key: infl for key, infl in (lanes | buckets).items() if infl not in (None, b"0")}
+        return found | ({"slots": slots} if slots else {}) | dict(client.hgetall(f"{tag}held"))
+
+
+def outages() -> list[Any]:
+    """Every error, each at another moment, with and without a server that runs the trivial script all the same."""
+    moments = {"a": "acquire", "c": "complete", "x": "leave"}
+    cases = []
+    for number, name in enumerate(ERRORS):
+        for place, kind in enumerate(moments):
+            if name in {"READONLY", "cut"} or (number + place) % 3 == 0:
+                passes = bool(number % 2) != (name == "READONLY" and place == 1)
+                title = f"{name} on {moments[kind]}{', though a probe passes' if passes else ''}"
+                cases.append(pytest.param(name, kind, passes, id=title))
+    return cases
+
+
+@pytest.mark.parametrize(("name", "kind", "probe_passes"), outages())
+def test_every_channel_sends_again_soon_after_a_refusing_server(valkey, monkeypatch, name, kind, probe_passes):
+    monkeypatch.setattr("fakes.fleet.WatchedRedis", Refusing)
+    clock = VirtualClock()
+    discord = FakeDiscord(limiter=lambda _: Gcra(8, 1.0), latency=around(0.1, 0.05))
+    outage = Outage(clock, kind, ERRORS[name], ran=name in {"cut", "no answer"}, probe_passes=probe_passes)
+
+    async def story() -> dict[str, Any]:
+        async with fleet(valkey, discord, 2, clock=clock, limits=Limits(global_limit=1000)) as workers:
+            for client in workers.clients:
+                client.judge = outage
+            calls = [
+                asyncio.create_task(keep_sending(workers, number % CHANNELS, number)) for number in range(4 * CHANNELS)
+            ]
+            await asyncio.sleep(1.0)
+            outage.armed = True
+            await asyncio.sleep(0.05)
+            for call in calls[CHANNELS : 2 * CHANNELS]:  # in every moment of a call, and in each channel
+                call.cancel()
+                await asyncio.sleep(0.02)
+            assert outage.until is not None
+            await asyncio.sleep(4.0)
+            for call in calls[2 * CHANNELS : 3 * CHANNELS]:
+                call.cancel()
+            await asyncio.sleep(outage.until + BACK_WITHIN_S - clock.now)
+            for call in calls:
+                call.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
+            await asyncio.sleep(1.0)
+            return left_behind(valkey, workers)
+
+    left = run(story(), clock)
+    assert outage.until is not None
+    again = {a.route.lane for a in discord.accepted() if outage.until < a.at < outage.until + BACK_WITHIN_S}
+    assert len(again) == CHANNELS
+    assert left == {}
+    assert discord.too_many == []
