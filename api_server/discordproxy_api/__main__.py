@@ -6,7 +6,6 @@ import ctypes
 import gc
 import logging
 import signal
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -41,7 +40,7 @@ from discordproxy_api.tls import Tls, TlsFiles
 from discordproxy_api.tracing import Traces, TracesMissing, Tracing, exporting
 from discordproxy_api.uploads import UploadLimits, Uploads
 from discordproxy_gateway.cache import Keys
-from discordproxy_ratelimit import logs
+from discordproxy_ratelimit import logs, streams
 from discordproxy_ratelimit.broker import Broker, Limits
 from discordproxy_ratelimit.connection import connect
 from discordproxy_ratelimit.embedded import broker_url
@@ -312,6 +311,7 @@ def _give_large_memory_back() -> None:
 
 def main() -> None:
     """Run the process; what nobody but the operator can repair ends it with one line."""
+    streams.prepare()
     settings = load(ApiSettings)
     logs.set_up(settings.log_level, settings.log_format, secrets=settings.secrets, context=call_facts)
     _give_large_memory_back()
@@ -326,7 +326,7 @@ def main() -> None:
 
 
 def _fail(line: str, status: int) -> None:
-    print(f"ERROR: {line}", file=sys.stderr)
+    streams.complain(f"ERROR: {line}")
     raise SystemExit(status)
 
 

@@ -6,9 +6,12 @@ Only the standard library at the top: where just the client is installed, the co
 import argparse
 import importlib.util
 import os
-import sys
+import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
+
+from discordproxy_ratelimit.streams import complain, prepare
 
 NEEDED = ("aiohttp", "cryptography", "discord", "grpc_health", "orjson", "pydantic_settings", "redis")
 LEVELS = ("DEBUG", "INFO", "WARN", "ERROR", "CRITICAL")
@@ -58,17 +61,25 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the server until a signal; `launch` tells the exit statuses."""
+    prepare()
+    if os.getpid() == 1:  # the kernel drops signals that process 1 has no handler for; `Fleet` sets its own later
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, _end)
     options = parser().parse_args(arguments)
     if any(importlib.util.find_spec(name) is None for name in NEEDED):
-        print("The server needs more packages: pip install 'discordproxy[server]'", file=sys.stderr)  # noqa: T201
+        complain("The server needs more packages: pip install 'discordproxy[server]'")
         raise SystemExit(USAGE)
     if options.token:
-        print("WARNING: --token is visible to other users; set DISCORD_BOT_TOKEN instead", file=sys.stderr)  # noqa: T201
+        complain("WARNING: --token is visible to other users; set DISCORD_BOT_TOKEN instead")
     os.environ.update(into_environment(options))
     from discordproxy_api.processes.launch import Options, launch  # noqa: PLC0415 - needs the packages looked for above
 
     levels = options.log_file_level, options.log_console_level
     raise SystemExit(launch(Options(options.log_file_path, *levels, options.sandbox)))
+
+
+def _end(_number: int, _frame: object) -> NoReturn:
+    raise SystemExit(0)
 
 
 def into_environment(options: argparse.Namespace) -> dict[str, str]:

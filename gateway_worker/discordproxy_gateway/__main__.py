@@ -14,7 +14,7 @@ from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.settings import GatewaySettings
 from discordproxy_gateway.worker import Options, Worker
 from discordproxy_gateway.writer import Retention
-from discordproxy_ratelimit import connection, embedded, logs
+from discordproxy_ratelimit import connection, embedded, logs, streams
 from discordproxy_ratelimit.errors import BrokerUnavailable
 from discordproxy_ratelimit.http_proxy import BadHttpProxy, http_proxy_for
 from discordproxy_ratelimit.settings import load
@@ -36,6 +36,7 @@ _GARBAGE = 50_000
 
 def main() -> None:
     """Run the process named `python -m discordproxy_gateway`."""
+    streams.prepare()
     arguments = _arguments()
     settings = load(GatewaySettings)
     logs.set_up(settings.log_level, settings.log_format, secrets=settings.secrets)
@@ -80,10 +81,10 @@ async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
         keys = Keys(settings.key_prefix, settings.bot_id)
         await Worker(redis, keys, token, _options(settings, force=force)).run(stopping)
     except BrokerUnavailable as error:
-        print(f"ERROR: {error}", file=sys.stderr)
+        streams.complain(f"ERROR: {error}")
         return 1
     except FatalError as error:
-        print(f"ERROR: {error}", file=sys.stderr)
+        streams.complain(f"ERROR: {error}")
         if not park:
             return EXIT_STATUS
         await _park(str(error), stopping)
@@ -119,7 +120,7 @@ async def _park(line: str, stopping: asyncio.Event) -> None:
     while not stopping.is_set():
         await asyncio.wait({asyncio.ensure_future(stopping.wait())}, timeout=_REPEAT_S)
         if not stopping.is_set():
-            print(f"ERROR: {line}", file=sys.stderr)
+            streams.complain(f"ERROR: {line}")
 
 
 if __name__ == "__main__":

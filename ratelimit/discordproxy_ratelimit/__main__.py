@@ -7,9 +7,8 @@ would take the workers down with it.
 import asyncio
 import logging
 import signal
-import sys
 
-from discordproxy_ratelimit import embedded, logs
+from discordproxy_ratelimit import embedded, logs, streams
 from discordproxy_ratelimit.connection import connect
 from discordproxy_ratelimit.embedded import EmbeddedError, PrivateServer
 from discordproxy_ratelimit.settings import SharedSettings, load
@@ -132,12 +131,13 @@ async def run(settings: SharedSettings) -> None:
 
 def main() -> None:
     """Run the process; what nobody but the operator can repair ends it with one line and status 78."""
+    streams.prepare()
     settings = load(SharedSettings)
     logs.set_up(settings.log_level, settings.log_format, secrets=settings.secrets)
     try:
         asyncio.run(run(settings))
     except EmbeddedError as error:
-        print(f"ERROR: {error}", file=sys.stderr)
+        streams.complain(f"ERROR: {error}")
         raise SystemExit(CONFIGURATION) from None
 
 

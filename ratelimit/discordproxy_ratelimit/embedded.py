@@ -56,8 +56,15 @@ def folder_of(token: str) -> Path:
     if runtime and _is_ours(Path(runtime)):
         parent = Path(runtime) / "discordproxy"
     else:
-        parent = Path(tempfile.gettempdir()) / f"discordproxy-{os.getuid()}"
+        parent = _temporary_folder() / f"discordproxy-{os.getuid()}"
     return parent / hashlib.sha256(token.encode()).hexdigest()[:16]
+
+
+def _temporary_folder() -> Path:
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError:  # none can be written to, as on a read-only system: `make_private` names the fix
+        return Path("/tmp")  # noqa: S108 - nothing is made there without a look at its owner
 
 
 def make_private(folder: Path) -> None:

@@ -127,7 +127,9 @@ def _read_json(line: str) -> Line | None:
     try:
         document = json.loads(line)
         level, logger, message = (document.pop(name) for name in ("level", "logger", "message"))
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, RecursionError):
         return None
     document.pop("time", None)
-    return Line(logging.getLevelNamesMapping()[level], f"{logger}: {message}", document) if level in _LEVELS else None
+    return (
+        Line(logging.getLevelNamesMapping()[level], f"{logger}: {message}", document) if str(level) in _LEVELS else None
+    )

@@ -3,7 +3,6 @@
 Only `__main__` modules and the supervisor read settings; everything below gets plain values.
 """
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -24,6 +23,7 @@ from typing_extensions import Self
 
 from discordproxy_ratelimit import redis_url
 from discordproxy_ratelimit.bots import Bot, check_token, read_bots, read_token, trimmed
+from discordproxy_ratelimit.streams import complain
 
 USAGE = 2
 """Exit status of a process that cannot start with these settings."""
@@ -182,9 +182,9 @@ def load(kind: type[Settings]) -> Settings:
     try:
         return kind()
     except ValidationError as error:
-        print(f"ERROR: {explain(error, kind)}", file=sys.stderr)  # noqa: T201 - logging is not set up yet
+        complain(f"ERROR: {explain(error, kind)}")  # logging is not set up yet
     except (SettingsError, OSError) as error:  # their text may quote a value
-        print(f"ERROR: the settings cannot be read ({type(error).__name__}); check .env", file=sys.stderr)  # noqa: T201
+        complain(f"ERROR: the settings cannot be read ({type(error).__name__}); check .env")
     raise SystemExit(USAGE)
 
 

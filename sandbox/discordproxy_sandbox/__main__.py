@@ -1,6 +1,7 @@
 """`python -m discordproxy_sandbox`: runs a sandbox until it is interrupted and says how to use it."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -55,16 +56,25 @@ def line(record: Record) -> str:
     return f"{at} {record.status or '---'} {record.method} {record.path} {'; '.join(filter(None, more))}".rstrip()
 
 
+def _tell(text: str) -> None:
+    """Print `text`. A reader that has gone, or a full disk, ends nothing."""
+    try:
+        print(text, flush=True)
+    except (OSError, ValueError):  # what is left in the buffer would fail once more at the end
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 async def run(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM."""
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    log = (lambda record: print(line(record), flush=True)) if settings.verbose else None
+    log = (lambda record: _tell(line(record))) if settings.verbose else None
     async with Sandbox(settings.config(log)) as sandbox:
         if settings.guilds:
             add_guilds(sandbox.world, settings.guilds, settings.members)
-        print(describe(sandbox), flush=True)
+        _tell(describe(sandbox))
         await stopped.wait()
 
 

@@ -37,7 +37,7 @@ class Ended:
 
 def pause_s(failures: int) -> float:
     """Return the seconds to wait before a start after `failures` early ends in a row (at least 1)."""
-    return min(0.2 * 2.0 ** (failures - 1), LONGEST_PAUSE_S)
+    return min(0.2 * 2.0 ** min(failures - 1, 10), LONGEST_PAUSE_S)
 
 
 class Child:
@@ -51,6 +51,8 @@ class Child:
         preexec: what runs in the child before the program, or None on systems that need the leash.
         parks_after_s: if it ends for good after having run so long, its place stays empty and its last words are
             repeated, instead of ending everything.
+
+    Attribute `starting` is true while its process may exist although `pid` is None.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Child:
         self._stopping = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
         self._last_words = ""
+        self.starting = False
 
     @property
     def pid(self) -> int | None:
@@ -86,7 +89,7 @@ class Child:
         began = clock()
         while not self._stopping.is_set():
             started = clock()
-            status = await self._run()
+            status, happened = await self._run()
             if self._stopping.is_set():
                 break
             if status in (USAGE, CONFIGURATION):
@@ -95,7 +98,7 @@ class Child:
                 await self._park(status)
                 break
             failures = 1 if clock() - started > STABLE_AFTER_S else failures + 1
-            log.error("%s ended with status %s; starting it again in %.1f s", self.name, status, pause_s(failures))
+            log.error("%s %s; starting it again in %.1f s", self.name, happened, pause_s(failures))
             await self._stopped_within(pause_s(failures))
         return None
 
@@ -106,23 +109,35 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(number)
 
-    async def _run(self) -> int:
+    async def _run(self) -> tuple[int | None, str]:
+        """Run the child once. Return its exit status, None if it could not be started, and what happened in words."""
         self._last_words = ""
-        self._process = process = await asyncio.create_subprocess_exec(
-            *self._command,
-            env=self._environment,
-            stdin=subprocess.DEVNULL if self._preexec else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C in the terminal is for the supervisor, which knows the order
-            preexec_fn=self._preexec,
-        )
+        try:
+            self._process = process = await self._start()
+        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+            return None, f"cannot be started ({error})"  # no process, thread or descriptor is left, or no program
         log.info("%s started, pid %d", self.name, process.pid)
         if self._stopping.is_set():  # asked while it was being started
             self.stop()
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for
         await self._read(process.stdout)
-        return await process.wait()
+        status = await process.wait()
+        return status, f"ended with status {status}"
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        self.starting = True
+        try:
+            return await asyncio.create_subprocess_exec(
+                *self._command,
+                env=self._environment,
+                stdin=subprocess.DEVNULL if self._preexec else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C in the terminal is for the supervisor, which knows the order
+                preexec_fn=self._preexec,
+            )
+        finally:
+            self.starting = False
 
     async def _read(self, output: asyncio.StreamReader) -> None:
         while True:

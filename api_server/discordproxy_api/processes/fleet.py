@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from discordproxy_api.processes.children import Child, Ended
 from discordproxy_ratelimit.connection import wait_for
 from discordproxy_ratelimit.errors import BrokerUnavailable
+from discordproxy_ratelimit.streams import tell
 
 log = logging.getLogger("supervisor")
 
@@ -21,7 +22,11 @@ MARGIN_S, GATEWAY_WITHIN_S, BROKER_WITHIN_S = 2.0, 6.0, 8.0
 
 
 class StartError(Exception):
-    """The server cannot start; the text is one line with the fix."""
+    """The server cannot start; the text is one line with the fix. `temporary`: it may be able to, a little later."""
+
+    def __init__(self, text: str, *, temporary: bool = False) -> None:
+        super().__init__(text)
+        self.temporary = temporary
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,11 @@ class Fleet:
         self._over: asyncio.Future[Ended | None] = asyncio.get_running_loop().create_future()
         self._hurry = asyncio.Event()
 
+    @property
+    def children(self) -> list[Child]:
+        """All of them."""
+        return [self._broker, *self._gateways, *self._workers, *([self._sandbox] if self._sandbox else [])]
+
     async def run(self) -> Ended | None:
         """Start everything, look after it, end it. Return the child that ended it, or None if a signal did.
 
@@ -121,12 +131,12 @@ class Fleet:
         try:
             await wait_for(self._redis_url, within_s=self._redis_within_s)
         except BrokerUnavailable as error:
-            raise StartError(str(error)) from None
+            raise StartError(str(error), temporary=True) from None
         for child in (*self._gateways, *self._workers):
             self._keep(child)
         if await self._listening(self._address):
             log.info("listening on %s with %d workers", self._address, len(self._workers))
-            print(self._greeting, flush=True)  # noqa: T201 - for the operator
+            tell(self._greeting)
 
     async def _listening(self, address: Address) -> bool:
         """Wait until somebody accepts connections at `address`; complain and return False if nobody does."""

@@ -18,13 +18,16 @@ from discordproxy_api.processes import server_log
 from discordproxy_api.processes.children import Child
 from discordproxy_api.processes.fleet import Address, Fleet, StartError, check_free
 from discordproxy_api.processes.greeting import Facts, greeting
+from discordproxy_api.processes.orphans import adopts_orphans, reap_orphans
 from discordproxy_api.settings import ApiSettings
 from discordproxy_ratelimit.embedded import broker_url
 from discordproxy_ratelimit.parent import end_with_parent
 from discordproxy_ratelimit.redis_url import describe
 from discordproxy_ratelimit.settings import TOKEN_MISSING, explain
+from discordproxy_ratelimit.streams import complain, tell
 
-FAILED, USAGE = 1, 2
+FAILED, USAGE, BROKEN, NOT_YET = 1, 2, 70, 75
+"""Exit statuses beside 0, and 78 of a child; docs/deploy.md explains them. 70 and 75 are worth another start."""
 
 UP_AFTER_S = 30.0
 """A gateway that Discord refuses later than this (a revoked token) leaves the API workers running: they tell why."""
@@ -63,7 +66,10 @@ def launch(options: Options) -> int:
             return _fail("No Discord bot token provided", FAILED)
         return _fail(explain(error, ApiSettings), USAGE)
     except StartError as error:
-        return _fail(str(error), FAILED)
+        return _fail(str(error), NOT_YET if error.temporary else FAILED)
+    except Exception:
+        logging.getLogger("supervisor").exception("the server ends because of an error of its own; please report it")
+        return _fail("an error of the server's own; the log has it", BROKEN)
 
 
 def _settings(sandbox: Literal["never", "auto", "always"]) -> tuple[ApiSettings, bool]:
@@ -92,7 +98,7 @@ def _open_log(options: Options, file_level: str, settings: ApiSettings) -> Path:
     except OSError as error:
         where = options.log_folder.absolute()
         raise StartError(f"cannot write the log to {where} ({error.strerror}); use --log-file-path") from None
-    print(f"Writing logfile to: {log_file}", flush=True)  # noqa: T201 - for the operator, as ever
+    tell(f"Writing logfile to: {log_file}")
     return log_file
 
 
@@ -111,7 +117,7 @@ async def _run(settings: ApiSettings, level: str, log_file: Path, *, sandbox: bo
     address = Address(settings.host, settings.port)
     _check_ports(settings, address, sandbox=sandbox)
     redis_url = broker_url(settings.redis_url.get_secret_value(), settings.home_token.get_secret_value())
-    environment = {**os.environ, "DISCORDPROXY_LOG_LEVEL": level, "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "DISCORDPROXY_LOG_LEVEL": level, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
     environment.setdefault("GRPC_VERBOSITY", "ERROR")  # else it writes a line for everybody who fails to speak TLS
     child = functools.partial(
         Child, environment=environment, report=server_log.report, preexec=end_with_parent(), parks_after_s=None
@@ -133,7 +139,10 @@ async def _run(settings: ApiSettings, level: str, log_file: Path, *, sandbox: bo
         drain_s=settings.drain_timeout,
         greeting=greeting(_facts(settings, address, redis_url, log_file, sandbox=sandbox)),
     )
+    reaping = asyncio.create_task(reap_orphans(fleet.children)) if adopts_orphans() else None
     ended = await fleet.run()
+    if reaping:
+        reaping.cancel()
     if ended is None:
         return 0
     return _fail(ended.line.removeprefix("ERROR: ") or f"{ended.name} ended with status {ended.status}", ended.status)
@@ -189,5 +198,5 @@ def _chatter(name: str, line: str) -> bool:
 
 
 def _fail(line: str, status: int) -> int:
-    print(f"ERROR: {line}", file=sys.stderr)  # noqa: T201 - for the operator
+    complain(f"ERROR: {line}")
     return status

@@ -5,12 +5,14 @@ Only one process writes the file, so that rotation is safe.
 
 import logging
 import sys
+import time
 from collections.abc import Iterable
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from discordproxy_ratelimit import logs
 from discordproxy_ratelimit.logs import Style
+from discordproxy_ratelimit.streams import complain
 
 FILE_NAME = "discordproxyserver.log"
 MEBIBYTES, KEPT = 10, 10
@@ -35,6 +37,7 @@ def set_up(
     """
     path = folder.absolute() / FILE_NAME
     file = RotatingFileHandler(path, maxBytes=MEBIBYTES * 2**20, backupCount=KEPT, encoding="utf-8")
+    file.handleError = Loss(path).tell  # type: ignore[method-assign] # of this one only
     file.setLevel(file_level)
     console = logging.StreamHandler(sys.stderr)
     console.setLevel(console_level)
@@ -43,6 +46,22 @@ def set_up(
     logging.basicConfig(level=lower(file_level, console_level), handlers=[file, console], force=True)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     return path
+
+
+class Loss:
+    """Tells on stderr, once a minute, that lines cannot be written to the file at `path`. The server goes on."""
+
+    EVERY_S = 60.0
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._told_at = float("-inf")
+
+    def tell(self, record: logging.LogRecord) -> None:  # noqa: ARG002 - the signature of the library
+        """Take the place of a handler's `handleError`: the library prints a traceback for each line."""
+        if time.monotonic() - self._told_at > self.EVERY_S:
+            self._told_at = time.monotonic()
+            complain(f"WARNING: log lines are lost: {self._path} cannot be written ({sys.exception()})")
 
 
 def lower(first: str, second: str) -> str:

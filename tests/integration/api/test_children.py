@@ -63,6 +63,38 @@ async def test_a_refusal_later_on_leaves_the_place_empty(
     assert (tmp_path / "count").read_text() == "x"
 
 
+@pytest.mark.parametrize(
+    "problem",
+    [
+        FileNotFoundError(2, "No such file or directory", "/gone/python"),
+        BlockingIOError(11, "Resource temporarily unavailable"),
+        RuntimeError("can't start new thread"),
+    ],
+    ids=["upgraded away", "no process left", "no thread left"],
+)
+async def test_what_cannot_be_started_is_tried_again(
+    problem: Exception,
+    child: Start,
+    lines: list[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start, failures = asyncio.create_subprocess_exec, [problem, problem]
+
+    async def fails_at_first(*command: str, **options: object) -> asyncio.subprocess.Process:
+        if failures:
+            raise failures.pop()
+        return await start(*command, **options)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", fails_at_first)
+    forever = child(FOREVER)
+    keeping = asyncio.create_task(forever.keep())
+    await eventually(lambda: lines == ["log up"])
+    assert f"api.1 cannot be started ({problem}); starting it again in 0.4 s" in caplog.text
+    forever.stop()
+    assert await keeping is None
+
+
 async def test_killed_it_comes_back_and_stopped_it_stays_away(child: Start, lines: list[str]) -> None:
     forever = child(FOREVER)
     keeping = asyncio.create_task(forever.keep())

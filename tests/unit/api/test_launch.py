@@ -2,7 +2,7 @@
 
 import pytest
 
-from discordproxy_api.processes.launch import FAILED, UP_AFTER_S, Options, gateways, launch
+from discordproxy_api.processes.launch import BROKEN, FAILED, UP_AFTER_S, Options, gateways, launch
 from discordproxy_api.settings import ApiSettings
 
 
@@ -23,3 +23,13 @@ def test_each_bot_has_a_gateway_and_one_that_is_refused_takes_no_other_down(tmp_
         ("gateway.a", {"DISCORDPROXY_BOT": "a"}, 0.0),
         ("gateway.b", {"DISCORDPROXY_BOT": "b"}, 0.0),
     ]
+
+
+def test_an_error_of_its_own_has_a_status_that_is_tried_again(monkeypatch, capsys, tmp_path, caplog):
+    def broken(_settings):
+        raise KeyError("surprise")
+
+    monkeypatch.setattr("discordproxy_api.processes.launch._settings", broken)
+    assert launch(Options(tmp_path, None, "CRITICAL", "never")) == BROKEN
+    assert capsys.readouterr().err == "ERROR: an error of the server's own; the log has it\n"
+    assert "surprise" in caplog.text

@@ -1,5 +1,7 @@
 """The log file and the levels of its lines."""
 
+import errno
+import io
 import json
 import logging
 from collections.abc import Iterator
@@ -66,7 +68,26 @@ def test_children_send_what_the_more_curious_reader_wants(first: str, second: st
     assert server_log.lower(first, second) == lower
 
 
+class FullDisk(io.StringIO):
+    def write(self, _text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_is_told_once_and_lines_come_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = server_log.set_up(tmp_path, "INFO", "CRITICAL")
+    handler = next(h for h in logging.getLogger().handlers if isinstance(h, logging.handlers.RotatingFileHandler))
+    good = handler.setStream(FullDisk())
+    for _ in range(3):
+        logging.getLogger("api.1").error("lost")
+    told = f"WARNING: log lines are lost: {path} cannot be written ([Errno 28] No space left on device)\n"
+    assert capsys.readouterr().err == told
+    handler.setStream(good)
+    logging.getLogger("api.1").error("kept")
+    assert "kept" in path.read_text()
+
+
 def test_the_back_off_doubles_up_to_a_bound() -> None:
+    assert pause_s(100_000) == 30
     pauses = [pause_s(failures) for failures in range(1, 12)]
     assert pauses[:4] == [0.2, 0.4, 0.8, 1.6]
     assert pauses == sorted(pauses)

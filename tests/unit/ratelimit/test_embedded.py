@@ -34,6 +34,15 @@ def test_without_a_runtime_folder_the_temporary_one_is_taken(monkeypatch: pytest
         assert folder_of("a").parent == tmp_path / f"discordproxy-{os.getuid()}"
 
 
+def test_a_system_that_nothing_can_be_written_to_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_usable() -> str:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.gettempdir", none_usable)
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    assert folder_of("a").parent == Path(f"/tmp/discordproxy-{os.getuid()}")
+
+
 def test_the_folder_is_made_private_whatever_the_umask(tmp_path: Path) -> None:
     folder = tmp_path / "dp" / "id"
     before = os.umask(0)

@@ -1,0 +1,114 @@
+"""The server where little is there: as process 1 of a container, without home, locale and standard streams."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from discordproxy import discord_api_pb2 as pb
+from discordproxy_sandbox.sandbox import Sandbox
+from fakes.deployment import CHANNEL, COMMANDS, Connect
+from fakes.eventually import eventually
+from fakes.process import Process, children_of
+
+UNSHARE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+STOPPED_EARLY = """
+import time
+from discordproxy_api import supervisor
+def slow():
+    print("starting", flush=True)
+    time.sleep(600)
+supervisor.parser = slow
+supervisor.main()
+"""
+INTO_PIPE = """
+import os, sys
+os.dup2(int(sys.argv[1]), 1)
+os.dup2(1, 2)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+@pytest.fixture
+def namespace() -> tuple[str, ...]:
+    """The command that makes the next one process 1."""
+    if not shutil.which("unshare") or subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("NOT TESTED as process 1: unshare is missing or this user may not use it (run as root)")
+    return UNSHARE
+
+
+def zombies(parent: int) -> list[int]:
+    stats = {pid: Path(f"/proc/{pid}/stat").read_text() for pid in children_of(parent) if Path(f"/proc/{pid}").exists()}
+    return [pid for pid, stat in stats.items() if stat.rpartition(")")[2].split()[0] == "Z"]
+
+
+async def answers(connect: Connect) -> None:
+    request = pb.SendChannelMessageRequest(channel_id=CHANNEL, content="hi")
+    await connect().SendChannelMessage(request, timeout=60, wait_for_ready=True)
+
+
+async def test_as_process_1_with_nothing_around_it(
+    namespace: tuple[str, ...], discord: Sandbox, settings: dict[str, str], connect: Connect, tmp_path: Path
+) -> None:
+    bare = {name: value for name, value in settings.items() if name.startswith(("DISCORD", "XDG"))}
+    variables = [f"{name}={value}" for name, value in bare.items()]  # no PATH, HOME, LANG, TMPDIR
+    command = (*namespace, "env", "-i", *variables, "/bin/sh", "-c", 'exec "$@" <&- >/dev/full 2>&-', "-")
+    log = tmp_path / "discordproxyserver.log"
+
+    def pid_of(name: str) -> int:
+        return int(re.findall(rf"{name} started, pid (\d+)", log.read_text())[-1])
+
+    async with Process(*command, str(COMMANDS / "discordproxyserver"), env=bare, cwd=tmp_path) as whole:
+        await answers(connect)
+        (server,) = [pid for pid in children_of(whole.pid) if b"discordproxyserver" in _command(pid)]
+        first = pid_of("broker")
+        (broker,) = [pid for pid in children_of(server) if b"discordproxy_ratelimit" in _command(pid)]
+        (valkey,) = children_of(broker)
+        os.kill(broker, signal.SIGKILL)  # the Valkey becomes an orphan and ends
+        await eventually(lambda: pid_of("broker") != first and not Path(f"/proc/{valkey}").exists())
+        await eventually(lambda: not zombies(server))
+        await answers(connect)
+        os.kill(server, signal.SIGTERM)
+        assert await whole.ended() == 0
+    assert "Traceback" not in log.read_text()
+
+
+async def test_process_1_can_be_stopped_while_it_starts(
+    namespace: tuple[str, ...], settings: dict[str, str], tmp_path: Path
+) -> None:
+    command = (*namespace, sys.executable, "-c", STOPPED_EARLY)
+    async with Process(*command, env=settings, cwd=tmp_path) as whole:
+        await whole.line("starting")
+        (python,) = [pid for pid in children_of(whole.pid) if b"supervisor" in _command(pid)]
+        os.kill(python, signal.SIGTERM)
+        assert await whole.ended() == 0
+
+
+async def test_nobody_reads_what_it_prints(
+    discord: Sandbox, settings: dict[str, str], connect: Connect, tmp_path: Path
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    server = (str(COMMANDS / "discordproxyserver"), "--log-console-level", "INFO")
+    try:
+        async with Process(
+            *(sys.executable, "-c", INTO_PIPE, str(writing), *server), env=settings, cwd=tmp_path, pass_fds=(writing,)
+        ) as whole:
+            await answers(connect)
+            await eventually(lambda: "listening on" in (tmp_path / "discordproxyserver.log").read_text())
+            whole.signal(signal.SIGTERM)
+            assert await whole.ended() == 0
+    finally:
+        os.close(writing)
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
