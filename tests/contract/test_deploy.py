@@ -1,6 +1,7 @@
 """The configurations of deploy/ as their own programs judge them, and that they name what exists."""
 
 import configparser
+import json
 import re
 import shutil
 import subprocess
@@ -8,7 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from discordproxy_api.processes.children import CONFIGURATION
+from discordproxy_api.processes.launch import BROKEN, FAILED, NOT_YET, USAGE
 from discordproxy_api.settings import ApiSettings
 from discordproxy_gateway.settings import GatewaySettings
 
@@ -43,6 +47,19 @@ def test_envoy_accepts_its_configuration() -> None:
     run("envoy", "--mode", "validate", "-c", DEPLOY / "envoy/envoy.yaml", install="pip install '.[deploy]'")
 
 
+def test_process_1_of_every_container_is_an_init() -> None:
+    image = (DEPLOY / "docker/Dockerfile").read_text().splitlines()
+    assert json.loads(next(line for line in image if line.startswith("ENTRYPOINT"))[11:])[0] == "tini"
+    services = yaml.safe_load((DEPLOY / "docker/compose.yaml").read_text())["services"]
+    for name, service in services.items():
+        ours = service["image"] == "discordproxy"
+        assert service.get("init", False) is not ours, f"{name}: exactly one init"
+        assert "entrypoint" not in service
+    for manifest in yaml.safe_load_all((DEPLOY / "kubernetes/discordproxy.yaml").read_text()):
+        if manifest["kind"] == "Deployment":
+            assert all("command" not in one for one in manifest["spec"]["template"]["spec"]["containers"])
+
+
 @pytest.mark.parametrize("path", ["haproxy/haproxy.cfg", "docker/haproxy.cfg"])
 def test_haproxy_accepts_its_configuration(path: str) -> None:
     run("haproxy", "-c", "-f", DEPLOY / path, install="apt-get install haproxy")
@@ -75,6 +92,19 @@ def test_supervisor_starts_what_exists_and_gives_it_time_to_drain() -> None:
     assert (BESIDE_PYTHON / Path(program["command"].split()[0]).name).exists()
     assert program.getint("stopwaitsecs") >= 30
     assert program["stopsignal"] == "TERM"
+    assert {int(status) for status in program["exitcodes"].split(",")} == {0, FAILED, USAGE, CONFIGURATION}
+    assert program["autorestart"] == "unexpected"
+
+
+def test_each_exit_status_is_explained_and_its_unit_follows() -> None:
+    table = (DEPLOY.parent / "docs/deploy.md").read_text()
+    again = {int(status): word for status, word in re.findall(r"^\| (\d+) \| .* \| (no|yes)\b", table, re.MULTILINE)}
+    assert again == {0: "no", FAILED: "no", USAGE: "no", BROKEN: "yes", NOT_YET: "yes", CONFIGURATION: "no"}
+    parser = configparser.RawConfigParser(strict=False)
+    parser.optionxform = str
+    parser.read_string((DEPLOY / "systemd/discordproxy.service").read_text())
+    prevented = {int(status) for status in parser["Service"]["RestartPreventExitStatus"].split()}
+    assert prevented == {status for status, word in again.items() if word == "no"} - {0}
 
 
 def test_settings_named_in_configurations_exist() -> None:
