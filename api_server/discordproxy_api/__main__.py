@@ -174,7 +174,7 @@ async def backends_of(settings: ApiSettings, metrics: Metrics, trace: Trace = no
             )
             broker = Broker(
                 connect(url),
-                prefix=settings.key_prefix,
+                prefix=settings.namespace,
                 bot_id=bot.id,
                 limits=limits,
                 decisions=decisions,
@@ -182,7 +182,7 @@ async def backends_of(settings: ApiSettings, metrics: Metrics, trace: Trace = no
             )
             await broker.start()
             stack.push_async_callback(broker.close)
-            keys = Keys(settings.key_prefix, bot.id)
+            keys = Keys(settings.namespace, bot.id)
             gateway = await stack.enter_async_context(gateway_behind(url, keys, heartbeat_s=settings.event_heartbeat))
             backends.append(Backend(bot, broker, gateway))
         yield backends

@@ -78,7 +78,7 @@ async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
     redis = connection.connect(url)
     try:
         await connection.wait_for(url, within_s=_BROKER_WITHIN_S)
-        keys = Keys(settings.key_prefix, settings.bot_id)
+        keys = Keys(settings.namespace, settings.bot_id)
         await Worker(redis, keys, token, _options(settings, force=force)).run(stopping)
     except BrokerUnavailable as error:
         streams.complain(f"ERROR: {error}")

@@ -27,6 +27,7 @@ def mark_of(session_id: str) -> str:
     return hashlib.sha256(session_id.encode()).hexdigest()[:12]
 
 
-def fingerprint_of(token: str, intents: int, shard_count: int) -> str:
-    """Return what a session depends on, as a hash: resuming with anything else would keep the old intents."""
-    return hashlib.sha256(f"{token}:{intents}:{shard_count}".encode()).hexdigest()[:32]
+def fingerprint_of(token: str, intents: int, shard_count: int, gateway_url: str = "") -> str:
+    """Return what a session depends on, as a hash: resuming with anything else would keep the old ones."""
+    parts = (token, str(intents), str(shard_count), *filter(None, [gateway_url]))
+    return hashlib.sha256(":".join(parts).encode()).hexdigest()[:32]

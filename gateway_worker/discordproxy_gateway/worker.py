@@ -102,7 +102,7 @@ class Worker:
     @property
     def _identity(self) -> str:
         """Who fails when connecting fails: this token with these intents."""
-        return fingerprint_of(self._token, self._intents, 0)
+        return fingerprint_of(self._token, self._intents, 0, self._options.gateway_url)
 
     async def _prepare(self) -> list[Shard]:
         await self._refuse_known_failure()
@@ -113,7 +113,7 @@ class Worker:
         bot.use_shards(shard_count)
         plan = Plan(
             intents=self._options.intents,
-            fingerprint=fingerprint_of(self._token, self._intents, shard_count),
+            fingerprint=fingerprint_of(self._token, self._intents, shard_count, self._options.gateway_url),
             gateway=self._options.gateway_url or url,
             max_concurrency=limit["max_concurrency"],
             identify_floor=None if self._options.force else self._options.identify_floor,

@@ -3,6 +3,8 @@
 Only `__main__` modules and the supervisor read settings; everything below gets plain values.
 """
 
+import hashlib
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -56,6 +58,19 @@ def _level(value: Any) -> Any:
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_level)]
 
 
+def world_of(url: str) -> str:
+    """Return a short name of the Discord whose API is at `url`, empty for discord.com.
+
+    A test's or a sandbox's channels, limits and answers are not those of Discord, though the bot's token be the same.
+    """
+    parts = urlsplit(url.lower())
+    if re.fullmatch(r"(.+\.)?discord(app)?\.com", parts.hostname or ""):
+        return ""
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    base = f"{parts.hostname}:{port}{re.sub(r'/v[0-9]+$', '', parts.path)}"  # all versions have the same limits
+    return hashlib.sha256(base.encode()).hexdigest()[:8]
+
+
 class SharedSettings(BaseSettings):
     """What the broker, the gateway and the API workers have in common.
 
@@ -98,7 +113,7 @@ class SharedSettings(BaseSettings):
         SecretStr(""),
         description="URL of the Redis or Valkey server that all workers share; unset: a private Valkey on this machine",
     )
-    key_prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,40}$")] = Field(
+    key_prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,40}$")] = Field(
         "dp", description="first part of every key in Redis, so that several deployments can share a server"
     )
     log_level: LogLevel = Field(
@@ -159,6 +174,12 @@ class SharedSettings(BaseSettings):
     def home_token(self) -> SecretStr:
         """The first bot's token; all processes of a deployment agree on it, so the private server goes by it."""
         return self._all_bots[0].token
+
+    @property
+    def namespace(self) -> str:
+        """First part of every key in Redis: `key_prefix`, and which Discord it is about unless that is discord.com."""
+        world = world_of(self.discord_url)
+        return f"{self.key_prefix}:{world}" if world else self.key_prefix
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import sys
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ Point Discord Proxy at it:
   export DISCORD_BOT_TOKEN={token}
   export DISCORDPROXY_DISCORD_URL={rest_url}
   export DISCORDPROXY_GATEWAY_URL={gateway_url}
+  export DISCORDPROXY_KEY_PREFIX=dp:sandbox-{run}
   discordproxyserver
 """
 
@@ -45,6 +47,7 @@ def describe(sandbox: Sandbox) -> str:
         guild=GUILD_ID,
         channels="\n".join(f"  channel  {id_}  {name}" for id_, name in channels),
         users="\n".join(f"  user     {id_}  {name}" for id_, name in users),
+        run=secrets.token_hex(4),  # what is known about this world must not be believed of the next one
         token="<the token in SANDBOX_TOKEN>" if sandbox.config.token else "any-token-will-do",
     )
 

@@ -19,6 +19,7 @@ import pytest
 from bench.gateway_events import some_events
 from discordproxy_gateway.cache import CacheReader, Keys, MemberReader
 from discordproxy_ratelimit import connection
+from discordproxy_ratelimit.settings import world_of
 from fakes.eventually import eventually
 from fakes.gateway import TOKEN, FakeGateway
 
@@ -114,9 +115,9 @@ async def emit(discord: FakeGateway, redis, keys: Keys, events: list, pace: int 
 @pytest.mark.timeout(2 * PATIENCE_S)
 async def test_costs(valkey, key_prefix):
     redis = connection.connect(valkey, timeout_s=10)
-    keys = Keys(key_prefix, "100000000000000001")
-    members = MemberReader(redis, keys, CacheReader(redis, keys))
     async with FakeGateway() as discord:
+        keys = Keys(f"{key_prefix}:{world_of(discord.rest_url)}", "100000000000000001")
+        members = MemberReader(redis, keys, CacheReader(redis, keys))
         numbers = range(1, GUILDS + 1)
         discord.guilds = {str(n << 22): guild(n) for n in numbers}
         everybody = [member(n) for n in range(MEMBERS)]

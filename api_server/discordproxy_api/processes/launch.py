@@ -1,10 +1,12 @@
 """Composition root of `discordproxyserver`: settings, log, children, and the exit status they lead to."""
 
 import asyncio
+import contextlib
 import functools
 import logging
 import os
 import re
+import secrets
 import shutil
 import sys
 from dataclasses import dataclass
@@ -15,12 +17,13 @@ from pydantic import ValidationError
 
 from discordproxy import __version__
 from discordproxy_api.processes import server_log
-from discordproxy_api.processes.children import Child
+from discordproxy_api.processes.children import CONFIGURATION, Child
 from discordproxy_api.processes.fleet import Address, Fleet, StartError, check_free
 from discordproxy_api.processes.greeting import Facts, greeting
 from discordproxy_api.processes.orphans import adopts_orphans, reap_orphans
 from discordproxy_api.settings import ApiSettings
-from discordproxy_ratelimit.embedded import broker_url
+from discordproxy_ratelimit.embedded import EmbeddedError, broker_url
+from discordproxy_ratelimit.ephemeral import ephemeral, forget
 from discordproxy_ratelimit.parent import end_with_parent
 from discordproxy_ratelimit.redis_url import describe
 from discordproxy_ratelimit.settings import TOKEN_MISSING, explain
@@ -33,6 +36,8 @@ UP_AFTER_S = 30.0
 """A gateway that Discord refuses later than this (a revoked token) leaves the API workers running: they tell why."""
 
 SANDBOX_PORT = 4099
+SANDBOX_BOT = "MTAwMDAwMDAwMDAwMDAwMDAx"
+"""First part of a token: the user id of the sandbox's bot."""
 HIGHEST_PORT = 65535
 
 
@@ -60,13 +65,17 @@ def launch(options: Options) -> int:
         file_level = options.file_level or settings.log_level
         log_file = _open_log(options, file_level, settings)
         level = server_log.lower(file_level, options.console_level)
-        return asyncio.run(_run(settings, level, log_file, sandbox=sandbox))
+        private = sandbox and not settings.redis_url.get_secret_value()
+        with ephemeral(settings.home_token.get_secret_value()) if private else contextlib.nullcontext():
+            return asyncio.run(_run(settings, level, log_file, sandbox=sandbox))
     except ValidationError as error:
         if _token_missing(error):
             return _fail("No Discord bot token provided", FAILED)
         return _fail(explain(error, ApiSettings), USAGE)
     except StartError as error:
         return _fail(str(error), NOT_YET if error.temporary else FAILED)
+    except EmbeddedError as error:
+        return _fail(str(error), CONFIGURATION)
     except Exception:
         logging.getLogger("supervisor").exception("the server ends because of an error of its own; please report it")
         return _fail("an error of the server's own; the log has it", BROKEN)
@@ -80,9 +89,12 @@ def _settings(sandbox: Literal["never", "auto", "always"]) -> tuple[ApiSettings,
         except ValidationError as error:
             if sandbox == "never" or not _token_missing(error):
                 raise
-    os.environ["DISCORD_BOT_TOKEN"] = "token-of-the-sandbox"  # noqa: S105 - no secret; a real one must not get there
+    run = secrets.token_hex(4)
+    os.environ["DISCORD_BOT_TOKEN"] = f"{SANDBOX_BOT}.sandbox.{run}-no-secret"  # a real one must not get there
     os.environ["DISCORDPROXY_DISCORD_URL"] = f"http://127.0.0.1:{_sandbox_port()}/api/v10"
     os.environ["DISCORDPROXY_GATEWAY_URL"] = ""  # the sandbox tells its own
+    prefix = ApiSettings().key_prefix[:20]
+    os.environ["DISCORDPROXY_KEY_PREFIX"] = f"{prefix}:sandbox-{run}"  # the next run has another world
     return ApiSettings(), True
 
 
@@ -141,6 +153,8 @@ async def _run(settings: ApiSettings, level: str, log_file: Path, *, sandbox: bo
     )
     reaping = asyncio.create_task(reap_orphans(fleet.children)) if adopts_orphans() else None
     ended = await fleet.run()
+    if sandbox and settings.redis_url.get_secret_value():
+        await forget(redis_url, settings.namespace)
     if reaping:
         reaping.cancel()
     if ended is None:

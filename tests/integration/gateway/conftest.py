@@ -21,6 +21,7 @@ from discordproxy_gateway.cache import CacheReader, MemberReader
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.worker import Options, Worker
 from discordproxy_ratelimit import connection
+from discordproxy_ratelimit.settings import world_of
 from fakes.gateway import TOKEN, FakeGateway
 
 SLOT = Slot(0, 1)
@@ -34,8 +35,8 @@ async def redis(valkey) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
-def keys(key_prefix) -> Keys:
-    return Keys(key_prefix, "100000000000000001")
+def keys(key_prefix, discord) -> Keys:
+    return Keys(f"{key_prefix}:{world_of(discord.rest_url)}", "100000000000000001")
 
 
 @pytest.fixture

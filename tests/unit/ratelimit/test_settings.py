@@ -123,3 +123,30 @@ def test_bot_id(token: str, bot: str) -> None:
     assert found == bot if bot.isdigit() else len(found) == 16
     assert found == bot_id_of(token)
     assert token not in found
+
+
+DISCORD = "https://discord.com/api/v10"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (DISCORD, "https://discord.com/api/v9", True),
+        (DISCORD, "https://canary.discord.com/api/v10", True),
+        (DISCORD, "https://discordapp.com/api", True),
+        (DISCORD, "https://DISCORD.com:443/api/v10", True),
+        (DISCORD, "http://127.0.0.1:4099/api/v10", False),
+        (DISCORD, "https://notdiscord.com/api/v10", False),
+        (DISCORD, "https://discord.com.example/api/v10", False),
+        ("http://127.0.0.1:4099/api/v10", "http://127.0.0.1:4100/api/v10", False),
+        ("http://127.0.0.1:4099/api/v10", "http://127.0.0.1:4099/api/v9/", True),
+        ("http://mock.example/api/v10", "http://mock.example:80/api/v10", True),
+        ("http://mock.example/one/api", "http://mock.example/two/api", False),
+        ("http://[::1]:4099/api/v10", "http://127.0.0.1:4099/api/v10", False),
+    ],
+)
+def test_what_is_kept_belongs_to_one_discord(one: str, other: str, same: bool) -> None:  # noqa: FBT001 - a parameter
+    first, second = (ExampleSettings(DISCORD_BOT_TOKEN=TOKEN, discord_url=url) for url in (one, other))
+    assert (first.namespace == second.namespace) is same
+    assert first.namespace.startswith("dp")  # a Redis user that may use `dp:*` may use either
+    assert (first.namespace == "dp") is (one == DISCORD)

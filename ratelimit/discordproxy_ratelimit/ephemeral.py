@@ -1,0 +1,63 @@
+"""State that belongs to one run and is gone with it: that of a server whose Discord is a sandbox.
+
+Token and key prefix are made for the run, so nobody else finds its private server, or its keys in another one.
+"""
+
+import contextlib
+import fcntl
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from redis.exceptions import RedisError
+
+from discordproxy_ratelimit.connection import connect
+from discordproxy_ratelimit.embedded import folder_of, make_private
+
+MARK = "ephemeral"
+"""A file with this name marks the folder of a run, which holds a lock on it as long as it lives."""
+
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def ephemeral(token: str) -> Iterator[None]:
+    """Make the folder of the private server of `token`, and remove it at the end.
+
+    Folders of runs that were killed are removed, too.
+
+    Raises:
+        EmbeddedError: as `make_private`.
+    """
+    folder = folder_of(token)
+    make_private(folder)
+    for path in folder.parent.glob(f"*/{MARK}"):
+        with contextlib.suppress(OSError):  # somebody else is about to remove it
+            _remove_abandoned(path)
+    with (folder / MARK).open("wb") as mark:
+        fcntl.flock(mark, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove the folder of the mark unless its run, or the server it started, still lives: they hold the locks."""
+    with path.open("ab") as mark, path.with_name("lock").open("ab") as lock:
+        for held in (mark, lock):
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(path.parent)
+
+
+async def forget(url: str, namespace: str) -> None:
+    """Delete every key of `namespace` from the server at `url`."""
+    client = connect(url)
+    try:
+        async for key in client.scan_iter(match=f"{{{namespace}:*", count=1000):
+            await client.unlink(key)
+    except (RedisError, OSError) as error:
+        log.warning("the keys of this run stay in Redis, where nothing finds them again: %s", error)
+    finally:
+        await client.aclose()
