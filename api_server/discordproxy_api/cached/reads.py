@@ -26,7 +26,7 @@ from discordproxy_api.metrics import Metrics
 from discordproxy_api.outbound import read_json, rest_request
 from discordproxy_api.rest import Rest
 from discordproxy_api.retry import Repeat
-from discordproxy_api.routed import Job, check, checked, document_of
+from discordproxy_api.routed import Job, check, checked, document_of, unfit
 from discordproxy_api.translate import Outgoing, Translator
 from discordproxy_gateway.cache import TROUBLE, Answer
 
@@ -180,7 +180,10 @@ class Read:
             wanted += [member for member in page if role_id in member["roles"]]
             if len(page) < MEMBERS_PER_PAGE or len(wanted) >= limit:
                 return wanted[:limit]
-            after = page[-1]["user"]["id"]
+            last = int(page[-1]["user"]["id"])
+            if last <= int(after):
+                raise unfit()
+            after = last
 
 
 def freshness_of(answer: Answer[Any]) -> Freshness:
