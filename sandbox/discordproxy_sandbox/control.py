@@ -60,6 +60,9 @@ class Control:
             },
             "gateway": {
                 "emit": gateway.emit,
+                "emit_frame": gateway.emit_frame,
+                "fault": gateway.faults.set,
+                "clear_faults": gateway.faults.clear,
                 "drop": gateway.drop,
                 "reconnect": gateway.ask_to_reconnect,
                 "invalidate": gateway.invalidate,

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from discordproxy_sandbox.access import Access
 from discordproxy_sandbox.errors import Json
+from discordproxy_sandbox.gateway_faults import GatewayFaults, replaced
 from discordproxy_sandbox.gateway_payloads import guild_create, ready
 from discordproxy_sandbox.intents import PRIVILEGED, application_flags
 from discordproxy_sandbox.limits import FixedWindow
@@ -39,6 +40,7 @@ class GatewayConfig:
     """How the gateway behaves. `privileged`: the privileged intents switched on for the application (a bit set).
 
     `shards`: the recommended count; `sharding_required` refuses one shard. A session lives `session_ttl_s` unattended.
+    `rested_reset_after_s`: the reset_after of a bot that has not sent IDENTIFY for a day; Discord says 0.
     """
 
     heartbeat_interval_s: float = 41.25
@@ -51,6 +53,7 @@ class GatewayConfig:
     session_ttl_s: float = 300.0
     sends_per_minute: int = 120
     members_every_s: float = 30.0
+    rested_reset_after_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -60,6 +63,7 @@ class GatewayStats:
     identifies: int = 0
     resumes: int = 0
     invalid_sessions: int = 0
+    infos: int = 0  # answers of GET /gateway/bot
     heartbeats: int = 0
     member_requests: int = 0
     members_rate_limited: int = 0
@@ -87,6 +91,7 @@ class Gateway:
         self.clock = clock
         self.config = config or GatewayConfig()
         self.stats = GatewayStats()
+        self.faults = GatewayFaults()
         self.sessions: dict[str, Session] = {}
         self.connections: set[Connection] = set()
         self.url = ""
@@ -109,13 +114,20 @@ class Gateway:
         now = self.clock()
         if now >= self._identifies_reset:
             self._identifies_left = self.config.identify_total
-        left_s = max(0.0, self._identifies_reset - now) or _DAY_S
+        left_s = max(0.0, self._identifies_reset - now) or self.config.rested_reset_after_s
         return {
             "total": self.config.identify_total,
             "remaining": self._identifies_left,
             "reset_after": math.ceil(left_s * 1000),
             "max_concurrency": self.config.max_concurrency,
         }
+
+    def info(self) -> Json:
+        """Return the answer of GET /gateway/bot."""
+        self.stats.infos += 1
+        limit = replaced(self.start_limit(), self.faults.start_limit)
+        info: Json = {"url": self.url, "shards": self.config.shards, "session_start_limit": limit}
+        return replaced(info, self.faults.info)
 
     def may_identify(self, shard_id: int) -> bool:
         """Use up one IDENTIFY; False if its shard comes too early. The last one of the day revokes every token."""
@@ -129,7 +141,10 @@ class Gateway:
             self.stats.violations.append("IDENTIFY budget of the day exceeded: Discord resets the token")
             self.access.tokens = set()
             return False
-        return gate.hit(self.clock()).allowed
+        if not gate.hit(self.clock()).allowed:
+            self.stats.violations.append(f"IDENTIFY of shard {shard_id} comes too early after the last of its group")
+            return False
+        return True
 
     def may_list_members(self, guild_id: str) -> float:
         """Use up the guild's full member list; returns 0, or the seconds until the next is allowed."""
@@ -166,6 +181,11 @@ class Gateway:
     def emit(self, name: str, data: Json, guild_id: str = "") -> None:
         """Send any event, as if it had happened."""
         self.world.emit(name, data, guild_id)
+
+    def emit_frame(self, frame: str) -> None:
+        """Send a text as the next message of every session, and again on RESUME; SEQ stands for the sequence."""
+        for session in self.sessions.values():
+            session.append_frame(frame)
 
     def set_available(self, guild_id: str, *, available: bool) -> None:
         """Begin or end an outage of a guild."""

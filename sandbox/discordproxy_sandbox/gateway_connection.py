@@ -12,6 +12,7 @@ from aiohttp import WSMsgType, web
 from discordproxy_sandbox.compression import compressor
 from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.gateway import Gateway
+from discordproxy_sandbox.gateway_faults import ABORT
 from discordproxy_sandbox.gateway_payloads import may_have_all, member_chunks, wants_all
 from discordproxy_sandbox.gateway_rules import (
     RuleBrokenError,
@@ -46,6 +47,7 @@ class GatewayConnection:
         self._alive = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed_by_us = 0
+        self._silent = False  # as a fault wants it
         self._closing: asyncio.Future[bool] | None = None
         self._before_session = {
             1: self._heartbeat,
@@ -59,6 +61,8 @@ class GatewayConnection:
 
     async def run(self) -> web.StreamResponse:
         """Serve; returns when the connection is over. Its session stays, unless the client closed with 1000 or 1001."""
+        if (status := self._gateway.faults.handshake) != 0:
+            return web.Response(status=status, headers=self._gateway.faults.handshake_headers)
         if self._http.query.get("compress") and self._compressor is None:
             return web.Response(status=400, text="This sandbox cannot compress so; zstd-stream needs zstandard.")
         await self._socket.prepare(self._http)
@@ -105,7 +109,8 @@ class GatewayConnection:
         if self._http.query.get("v") != "10" or self._http.query.get("encoding", "json") != "json":
             await self.close(4012, "Invalid API version or encoding.")
             return
-        await self.send_op(10, {"heartbeat_interval": int(self._gateway.config.heartbeat_interval_s * 1000)})
+        hello = {"heartbeat_interval": int(self._gateway.config.heartbeat_interval_s * 1000)}
+        await self.send_op(10, hello if self._gateway.faults.hello is None else self._gateway.faults.hello)
         self._start(self._watch_heartbeats())
         async for message in self._socket:
             if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
@@ -122,6 +127,8 @@ class GatewayConnection:
         op, data = read_payload(raw)
         if op in self._before_session:
             await self._before_session[op](data)
+        elif self._silent:
+            return
         elif self._session is None:
             raise RuleBrokenError(4003, "Not authenticated.")
         elif op in self._in_session:
@@ -132,7 +139,8 @@ class GatewayConnection:
     async def _heartbeat(self, _sequence: Any) -> None:
         self._gateway.stats.heartbeats += 1
         self._alive.set()
-        await self.send_op(11, None)
+        if not self._gateway.faults.no_acks:
+            await self.send_op(11, None)
 
     async def _identify(self, sent: Any) -> None:
         data, config = as_object(sent), self._gateway.config
@@ -143,14 +151,28 @@ class GatewayConnection:
         token_key = self._check_token(data)
         shard = read_shard(data, config.shards if config.sharding_required else 1)
         intents = read_intents(data, PRIVILEGED & ~config.privileged)
-        if self._gateway.may_identify(shard[0]):
-            self._hold(self._gateway.start(token_key, intents, shard), 0)
-        else:
+        if not self._gateway.may_identify(shard[0]):
             await self.invalidate(resumable=False)
+        elif self._gateway.faults.identify:
+            self._gateway.stats.identifies += 1
+            await self._misbehave(self._gateway.faults.identify)
+        else:
+            self._hold(self._gateway.start(token_key, intents, shard), 0)
+
+    async def _misbehave(self, fault: str | int) -> None:
+        self._silent = True
+        if isinstance(fault, int):
+            await self.close(fault)
+        elif fault == ABORT:
+            self.drop()
 
     async def _resume(self, sent: Any) -> None:
         data = as_object(sent)
         sequence = read_sequence(data)
+        if self._gateway.faults.resume:
+            self._gateway.stats.resumes += 1
+            await self._misbehave(self._gateway.faults.resume)
+            return
         session = self._gateway.find(str(data.get("session_id")), self._check_token(data), sequence)
         if session is None:
             await self.invalidate(resumable=False)

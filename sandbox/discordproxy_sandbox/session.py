@@ -41,8 +41,14 @@ class Session:
 
     def append(self, name: str, data: Json) -> None:
         """Number an event and keep it for sending and replay."""
+        self._keep(orjson.dumps({"op": 0, "s": self.sequence + 1, "t": name, "d": data}))
+
+    def append_frame(self, frame: str) -> None:
+        """Number any text, which may be no event at all, and keep it likewise; SEQ in it stands for the number."""
+        self._keep(frame.replace("SEQ", str(self.sequence + 1)).encode())
+
+    def _keep(self, payload: bytes) -> None:
         self.sequence += 1
-        payload = orjson.dumps({"op": 0, "s": self.sequence, "t": name, "d": data})
         self._kept.append(payload)
         self._kept_bytes += len(payload)
         while len(self._kept) > _KEPT_EVENTS or (self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1):

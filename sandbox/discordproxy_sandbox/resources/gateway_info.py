@@ -14,7 +14,6 @@ def routes(gateway: Callable[[], Gateway]) -> Routes:
         return {"url": gateway().url}
 
     def get_bot(_request: ApiRequest) -> Json:
-        limit = gateway().start_limit()
-        return {"url": gateway().url, "shards": gateway().config.shards, "session_start_limit": limit}
+        return gateway().info()
 
     return {"GET /gateway": Route(get, auth="path"), "GET /gateway/bot": Route(get_bot)}

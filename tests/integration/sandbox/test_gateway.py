@@ -1,5 +1,6 @@
 import asyncio
 
+import aiohttp
 import pytest
 
 from discordproxy_sandbox.compression import zstd_available
@@ -185,6 +186,99 @@ async def test_identify_too_soon_is_an_invalid_session(discord, http):
     second = await RawGateway.connect(http, discord.gateway_url)
     await second.identify()
     assert await second.until_op(9) is False
+    assert discord.gateway.stats.violations == ["IDENTIFY of shard 0 comes too early after the last of its group"]
+
+
+@pytest.mark.parametrize(
+    ("discord", "rested"),
+    [(quick(), 0), (quick(rested_reset_after_s=86_400.0), 86_400_000)],
+    indirect=["discord"],
+)
+async def test_the_day_of_identifies_begins_with_the_first(discord, http, rested):
+    async def limit() -> tuple[int, int]:
+        async with http.get(f"{discord.rest_url}/gateway/bot") as response:
+            told = (await response.json())["session_start_limit"]
+            return told["remaining"], told["reset_after"]
+
+    assert await limit() == (1000, rested)
+    await started(discord, http)
+    remaining, reset_after = await limit()
+    assert remaining == 999
+    assert 86_000_000 < reset_after < 86_400_000
+
+
+async def test_the_answer_of_gateway_bot_can_be_spoiled(discord, http):
+    discord.gateway.faults.set(info={"shards": None, "url": "(absent)"}, start_limit={"remaining": "many"})
+    async with http.get(f"{discord.rest_url}/gateway/bot") as response:
+        told = await response.json()
+    assert "url" not in told
+    assert told["shards"] is None
+    assert told["session_start_limit"]["remaining"] == "many"
+    assert discord.gateway.stats.infos == 1
+    with pytest.raises(ValueError, match="faults of the gateway are"):
+        discord.gateway.faults.set(acks=False)
+
+
+async def test_handshakes_can_be_refused_until_the_faults_are_cleared(discord, http):
+    async with http.post(
+        f"{discord.url}/_sandbox/gateway",
+        json={"do": "fault", "handshake": 429, "handshake_headers": {"Retry-After": "9"}},
+    ) as response:
+        assert response.status == 200
+    with pytest.raises(aiohttp.WSServerHandshakeError) as error:
+        await RawGateway.connect(http, discord.gateway_url)
+    assert (error.value.status, error.value.headers["Retry-After"]) == (429, "9")
+    async with http.post(f"{discord.url}/_sandbox/gateway", json={"do": "clear_faults"}) as response:
+        assert response.status == 200
+    await started(discord, http)
+
+
+async def test_heartbeats_can_stay_unanswered(discord, http):
+    gateway, _ = await started(discord, http)
+    discord.gateway.faults.set(no_acks=True)
+    await gateway.send(1, None)
+    await gateway.send(4, {"guild_id": GUILD_ID, "channel_id": None})
+    discord.gateway.emit("CHANNEL_UPDATE", {"id": "1"}, GUILD_ID)
+    await gateway.until("CHANNEL_UPDATE")
+    discord.gateway.faults.clear()
+    await gateway.send(1, None)
+    await gateway.until_op(11)
+    assert discord.gateway.stats.heartbeats == 2
+
+
+@pytest.mark.parametrize(("fault", "code"), [("abort", 1006), (1000, 1000), (4008, 4008)])
+async def test_a_resume_can_fail_in_every_way(discord, http, fault, code):
+    gateway, ready = await started(discord, http)
+    discord.gateway.faults.set(resume=fault)
+    discord.gateway.drop()
+    await gateway.until_closed()
+    again = await RawGateway.connect(http, ready["resume_gateway_url"])
+    await again.resume(ready["session_id"], 1)
+    assert await again.until_closed() == code
+    assert discord.gateway.stats.resumes == 1
+
+
+async def test_a_silent_identify_gets_answers_to_heartbeats_only(discord, http):
+    discord.gateway.faults.set(identify="silent")
+    gateway = await RawGateway.connect(http, discord.gateway_url)
+    await gateway.identify()
+    await gateway.send(8, {"guild_id": GUILD_ID})
+    await gateway.send(1, None)
+    await gateway.until_op(11)
+    assert gateway.events == []
+    assert discord.gateway.stats.identifies == 1
+
+
+async def test_any_text_can_be_an_event_and_is_repeated(discord, http):
+    gateway, ready = await started(discord, http)
+    await gateway.until("GUILD_CREATE")
+    discord.gateway.emit_frame('{"op":0,"t":"ODD","s":SEQ,"d":null}')
+    await gateway.until("ODD")
+    assert gateway.events[-1] == (3, "ODD", None)
+    again = await RawGateway.connect(http, ready["resume_gateway_url"])
+    await again.resume(ready["session_id"], 2)
+    await again.until("RESUMED")
+    assert [name for _, name, _ in again.events] == ["ODD", "RESUMED"]
 
 
 @pytest.mark.parametrize("discord", [quick(identify_total=2)], indirect=True)
