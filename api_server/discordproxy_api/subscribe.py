@@ -157,9 +157,10 @@ class Subscribe:
             state = await self._events.state()
         except EventsUnavailableError as error:
             raise _unavailable("EVENTS_UNAVAILABLE", str(error)) from None
-        if state.failure:
-            raise _unavailable("GATEWAY_FAILED", f"the gateway worker cannot connect: {state.failure}")
-        if not any(shard.held for shard in state.shards):
+        held = any(shard.held for shard in state.shards)
+        if state.failure or (not held and state.login_problem):
+            raise _unavailable("GATEWAY_FAILED", state.login_problem or state.failure)
+        if not held:
             raise _unavailable("NO_GATEWAY", "no gateway worker is running")
         return state.intents
 

@@ -50,7 +50,7 @@ class Keys:
         return f"{self.tag}:gw:fence:{slot}"
 
     def session(self, slot: Slot) -> str:
-        """Hash {id, seq, resume_url, fingerprint}: what a successor needs to RESUME; lives one hour."""
+        """Hash {id, seq, resume_url, fingerprint, tries}: what a successor needs to RESUME; lives one hour."""
         return f"{self.tag}:gw:sess:{slot}"
 
     def status(self, slot: Slot) -> str:
@@ -70,6 +70,11 @@ class Keys:
     def fatal(self) -> str:
         """Why nobody may connect with this token and these intents for now; lives ten minutes."""
         return f"{self.tag}:gw:fatal"
+
+    @property
+    def trouble(self) -> str:
+        """Why a worker that holds no lease yet cannot log in; lives until a little after its next attempt."""
+        return f"{self.tag}:gw:trouble"
 
     @property
     def shard_count(self) -> str:

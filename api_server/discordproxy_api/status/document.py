@@ -126,7 +126,7 @@ def _global(account: AccountState) -> Document:
 def _gateway(state: GatewayState) -> Document:
     return {
         "ready": state.ready,
-        "failure": state.failure,
+        "failure": state.login_problem,
         "identifies_left": state.identifies_left,
         "guilds": state.guilds,
         "channels": state.channels,

@@ -105,7 +105,8 @@ def gateway(state: Document, bot: str = "") -> Finding:
     """Judge the connection that fills a bot's caches and events; `bot` is its name among several."""
     subject = f"gateway {bot}".rstrip()
     if state["failure"]:
-        return _bad(subject, state["failure"], "The line names what to change; then restart the gateway.")
+        fix = "If this names a setting or a switch, change it and restart the gateway; else it tries again by itself."
+        return _bad(subject, state["failure"], fix)
     down = [shard for shard in state["shards"] if shard["state"] != "ready" or not shard["held"]]
     if not any(shard["held"] for shard in state["shards"]):
         fix = "Run one: `python -m discordproxy_gateway`. Messages are sent without it, caches and events stand still."

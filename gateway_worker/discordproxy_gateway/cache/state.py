@@ -38,6 +38,7 @@ class GatewayState:
 
     Attributes:
         failure: the operator's line of a failure that keeps everybody from connecting; "" if there is none.
+        trouble: why a worker that holds no shard yet cannot log in; "" if there is none.
         identifies_left: new sessions Discord still allows today; None if nobody knows.
         guilds: guilds in the cache.
         channels: channels and threads in the cache.
@@ -50,6 +51,24 @@ class GatewayState:
     guilds: int
     channels: int
     intents: tuple[str, ...]
+    trouble: str = ""
+
+    @property
+    def running(self) -> bool:
+        """A gateway worker runs, as far as Redis shows."""
+        return bool(self.trouble) or any(shard.held for shard in self.shards)
+
+    @property
+    def login_problem(self) -> str:
+        """A sentence that says why the gateway worker cannot log in; "" if it can, or none runs."""
+        if self.ready:
+            return f"another gateway worker cannot log in: {self.failure}" if self.failure else ""
+        refused = [shard for shard in self.shards if shard.reason and shard.state in _CANNOT_LOG_IN]
+        told = [shard.reason for shard in refused if shard.held or shard.state == "fatal"]
+        cause = self.failure or (told[0] if told else self.trouble)
+        if not cause:
+            return ""
+        return f"the gateway worker {'runs but ' if self.running else ''}cannot log in: {cause}"
 
     @property
     def ready(self) -> bool:
@@ -57,30 +76,35 @@ class GatewayState:
         return bool(self.shards) and all(shard.held and shard.state == "ready" for shard in self.shards)
 
 
+_CANNOT_LOG_IN = frozenset({"waiting", "refused", "fatal"})
+
 _COUNTERS = ("identifies", "resumes", "events", "bad_events", "backlog", "latency_ms", "fence")
 
 
 async def read_state(redis: Redis, keys: Keys) -> GatewayState:
     """Read the state of the gateway; two round trips."""
-    shard_count = int(await redis.get(keys.shard_count) or 1)
+    led, known = await redis.mget(keys.division, keys.shard_count)  # those who lead may not have connected yet
+    shard_count = _whole(led) or _whole(known) or 1
     slots = [Slot(shard_id, shard_count) for shard_id in range(shard_count)]
     pipeline = redis.pipeline(transaction=False)
     ask_time(pipeline, keys)
     pipeline.get(keys.fatal)
+    pipeline.get(keys.trouble)
     pipeline.hget(keys.identify_budget, "remaining")
     pipeline.hlen(keys.guilds)
     pipeline.hlen(keys.channel_index)
     for slot in slots:
         pipeline.hgetall(keys.status(slot))
         pipeline.exists(keys.lease(slot))
-    time, failure, remaining, guilds, channels, *rows = await pipeline.execute()
+    time, failure, trouble, remaining, guilds, channels, *rows = await pipeline.execute()
     now_ms = milliseconds(time)
-    fields = [{name.decode(): value.decode() for name, value in row.items()} for row in rows[::2]]
+    fields = [{name.decode(): value.decode("utf-8", "replace") for name, value in row.items()} for row in rows[::2]]
     shards = (_shard(*each, now_ms) for each in zip(slots, fields, rows[1::2], strict=True))
     return GatewayState(
         shards=tuple(shards),
-        failure=json.loads(failure)["line"] if failure else "",
-        identifies_left=int(remaining) if remaining else None,
+        failure=_line(failure),
+        trouble=trouble.decode("utf-8", "replace") if trouble else "",
+        identifies_left=_whole(remaining),
         guilds=guilds,
         channels=channels,
         intents=tuple(fields[0].get("intents", "").split()),
@@ -88,14 +112,30 @@ async def read_state(redis: Redis, keys: Keys) -> GatewayState:
 
 
 def _shard(slot: Slot, fields: dict[str, str], held: Any, now_ms: int) -> ShardState:
-    as_of = fields.get("as_of")
+    as_of = _whole(fields.get("as_of"))
     return ShardState(
         slot=slot,
         state=fields.get("state", ""),
         held=bool(held),
-        age_s=max(0, now_ms - int(as_of)) / 1000 if as_of else None,
+        age_s=max(0, now_ms - as_of) / 1000 if as_of else None,
         reason=fields.get("reason", ""),
         connected_since=fields.get("connected_since", ""),
         owner=fields.get("owner", ""),
-        counters={name: int(fields[name]) for name in _COUNTERS if fields.get(name)},
+        counters={name: number for name in _COUNTERS if (number := _whole(fields.get(name))) is not None},
     )
+
+
+def _whole(value: bytes | str | None) -> int | None:
+    """Return a stored number; None if there is none, or something else is stored."""
+    try:
+        return int(value) if value is not None else None
+    except ValueError:
+        return None
+
+
+def _line(record: bytes | None) -> str:
+    """Return the line of a recorded failure."""
+    try:
+        return str(json.loads(record)["line"]) if record else ""
+    except (LookupError, TypeError, ValueError):
+        return "a failure was recorded that cannot be read"

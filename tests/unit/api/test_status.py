@@ -28,6 +28,7 @@ READY = ShardState(
     owner="host:7",
     counters={"events": 9, "latency_ms": 40},
 )
+GONE = replace(READY, held=False, state="")
 GATEWAY = GatewayState((READY,), "", 999, 3, 30, ("guilds", "members"))
 
 
@@ -166,8 +167,33 @@ def test_checks_of_clocks_and_redis() -> None:
     ("gateway", "text"),
     [
         (GATEWAY, "connected, 1 shard, 3 servers"),
-        (replace(GATEWAY, failure="The token was revoked"), "The token was revoked"),
-        (replace(GATEWAY, shards=(replace(READY, held=False, state=""),)), "no gateway worker runs"),
+        (
+            replace(GATEWAY, failure="The token was revoked"),
+            "another gateway worker cannot log in: The token was revoked",
+        ),
+        (
+            replace(GATEWAY, failure="The token was revoked", shards=(GONE,)),
+            "the gateway worker cannot log in: The token",
+        ),
+        (
+            replace(GATEWAY, failure="The token was revoked", shards=(GONE,), trouble="x"),
+            "the gateway worker runs but cannot log in: The token was revoked",
+        ),
+        (replace(GATEWAY, shards=(GONE,), trouble="HTTP 500"), "the gateway worker runs but cannot log in: HTTP 500"),
+        (
+            replace(GATEWAY, shards=(replace(GONE, state="fatal", reason="sharding required"),)),
+            "the gateway worker cannot log in: sharding required",
+        ),
+        (
+            replace(GATEWAY, shards=(replace(READY, state="refused", reason="handshake refused: HTTP 500"),)),
+            "the gateway worker runs but cannot log in: handshake refused: HTTP 500",
+        ),
+        (
+            replace(GATEWAY, shards=(READY, replace(READY, state="connecting", reason="closed by Discord"))),
+            "1 of 2 shards not connected: closed by Discord",
+        ),
+        (replace(GATEWAY, shards=(GONE,)), "no gateway worker runs"),
+        (replace(GATEWAY, shards=(replace(GONE, state="stopped"),)), "no gateway worker runs"),
         (replace(GATEWAY, shards=(replace(READY, state="waiting", reason="no sessions left"),)), "no sessions left"),
     ],
 )
