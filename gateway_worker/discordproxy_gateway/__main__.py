@@ -76,10 +76,10 @@ async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
     token = settings.token.get_secret_value()
     url = embedded.broker_url(settings.redis_url.get_secret_value(), settings.home_token.get_secret_value())
     redis = connection.connect(url)
+    worker = Worker(redis, Keys(settings.namespace, settings.bot_id), token, _options(settings, force=force))
     try:
         await connection.wait_for(url, within_s=_BROKER_WITHIN_S)
-        keys = Keys(settings.namespace, settings.bot_id)
-        await Worker(redis, keys, token, _options(settings, force=force)).run(stopping)
+        await worker.run(stopping)
     except BrokerUnavailable as error:
         streams.complain(f"ERROR: {error}")
         return 1
@@ -87,7 +87,7 @@ async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
         streams.complain(f"ERROR: {error}")
         if not park:
             return EXIT_STATUS
-        await _park(str(error), stopping)
+        await _park(worker, str(error), stopping)
     finally:
         await redis.aclose()
     return 0
@@ -115,9 +115,10 @@ def _options(settings: GatewaySettings, *, force: bool) -> Options:
     )
 
 
-async def _park(line: str, stopping: asyncio.Event) -> None:
+async def _park(worker: Worker, line: str, stopping: asyncio.Event) -> None:
     """Repeat the line once a minute until the process is stopped."""
     while not stopping.is_set():
+        await worker.note_trouble(line, 2 * _REPEAT_S)
         await asyncio.wait({asyncio.ensure_future(stopping.wait())}, timeout=_REPEAT_S)
         if not stopping.is_set():
             streams.complain(f"ERROR: {line}")

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
@@ -27,6 +28,9 @@ PER_GUILD_S = 30.0
 
 PATIENCE_S = 60.0
 """A list without a new chunk for so long is asked for again."""
+
+LEAST_REFUSED_S, LONGEST_REFUSED_S = 1.0, 3600.0
+"""A guild whose request was refused is left alone for so long at least, and for longer with each refusal in a row."""
 
 _IDLE_S = 5.0
 _MOST_WISHES = 1000
@@ -65,6 +69,7 @@ def next_guild(
         memory = guilds.get(guild_id)
         return (
             memory is not None
+            and str(guild_id).isdecimal()  # another id is none of Discord's
             and memory.current
             and memory.available
             and not memory.complete
@@ -76,6 +81,13 @@ def next_guild(
     if urgent is not None:
         return urgent
     return min(filter(missing, guilds), key=lambda guild_id: guilds[guild_id].size, default=None)
+
+
+def refused_wait_s(retry_after: Any, refusals: int) -> float:
+    """Return how long a guild is left alone after a refusal, the `refusals` + 1st in a row. Pure."""
+    usable = isinstance(retry_after, int | float) and 0 <= retry_after < float("inf")
+    asked_s = min(retry_after, LONGEST_REFUSED_S) if usable else PER_GUILD_S
+    return max(asked_s, min(LEAST_REFUSED_S * 2.0 ** min(refusals, 20), LONGEST_REFUSED_S))
 
 
 class Requests(Protocol):
@@ -102,19 +114,24 @@ class Chunker:
         self._wanted: list[str] = []
         self._not_before: dict[str, float] = {}
         self._progress_at: dict[str, float] = {}
+        self._refusals: Counter[str] = Counter()
         self._news = asyncio.Event()
 
     def note(self, name: str, data: Any) -> None:
-        """Look at an event that was stored."""
+        """Look at an event that was stored; raises whatever an odd one causes."""
         if name == "GUILD_MEMBERS_CHUNK":
             self._progress_at[data["guild_id"]] = asyncio.get_running_loop().time()
+            self._refusals.pop(data["guild_id"], None)
         elif name == "RATE_LIMITED" and data.get("opcode") == 8:  # noqa: PLR2004 - request guild members
-            self._refused(str(data.get("meta", {}).get("guild_id", "")), float(data["retry_after"]))
+            meta = data.get("meta")
+            self._refused(str(meta.get("guild_id")) if isinstance(meta, dict) else "", data.get("retry_after"))
         elif name in {"READY", "GUILD_CREATE", "RESUMED"}:
             self._news.set()
 
-    def _refused(self, guild_id: str, wait_s: float) -> None:
+    def _refused(self, guild_id: str, retry_after: Any) -> None:
         if guild_id in self._guilds:
+            wait_s = refused_wait_s(retry_after, self._refusals[guild_id])
+            self._refusals[guild_id] += 1
             self._guilds[guild_id].request = None
             self._not_before[guild_id] = asyncio.get_running_loop().time() + wait_s
             self._news.set()

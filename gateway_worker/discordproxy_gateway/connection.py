@@ -3,26 +3,33 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
+
+from redis.exceptions import RedisError
 
 from discordproxy_gateway import pump, status
 from discordproxy_gateway.chunking import Chunker  # noqa: TC001 - types are real here
 from discordproxy_gateway.defer import Deferrer  # noqa: TC001 - types are real here
-from discordproxy_gateway.dispatch import Dispatch
-from discordproxy_gateway.failures import SessionOutOfStepError
+from discordproxy_gateway.dispatch import OF_SESSIONS, Dispatch
+from discordproxy_gateway.failures import LeaseLostError, SessionOutOfStepError
 from discordproxy_gateway.leader import Lease
-from discordproxy_gateway.pump import Socket
 from discordproxy_gateway.reconnect import End
 from discordproxy_gateway.session_store import SessionStore
-from discordproxy_gateway.tasks import end
+from discordproxy_gateway.skipped import Skipped
+from discordproxy_gateway.tasks import end, supervise
+from discordproxy_gateway.websocket import Socket
 from discordproxy_gateway.writer import Writer  # noqa: TC001 - types are real here
 
 log = logging.getLogger(__name__)
 
 DRAIN_S = 2.0
 """Bound of storing what was read when the process stops; the rest is repeated by Discord on RESUME."""
+
+HEALTHY_S = 60.0
+"""A connection that lived so long wipes out the failures before it."""
 
 _REPORT_S = 5.0
 
@@ -45,7 +52,12 @@ class Connection:
         self._events = 0
         self._latency_s = 0.0
         self._news = asyncio.Event()
+        self._skipped = Skipped()
         self.identified = False
+        self.resumed = False  # RESUME was sent
+        self.works = False  # an event of the session was stored, or it is healthy otherwise
+        self._cleared = self._reported = False
+        self._told_events = 0
         self.drained = True  # nothing that was read remained unstored
         self.writer: Writer
         self.chunker: Chunker | None = None
@@ -61,14 +73,17 @@ class Connection:
         self._latency_s = latency_s
         await self.writer.confirm(asyncio.get_running_loop().time())
 
-    def resuming(self) -> None:
-        """Refuse to steal the session from a newer leader."""
+    async def resuming(self) -> None:
+        """Refuse to steal the session from a newer leader, else count the RESUME."""
+        self._lease.require()
+        await self._store.note_try(self._lease)
+        self.resumed = True
         self._lease.require()
 
     async def identifying(self) -> None:
         """Refuse as `resuming`, else charge the IDENTIFY."""
         self._lease.require()
-        await self._store.identified(self._group)
+        await self._store.identified(self._lease, self._group)
         self.identified = True
         self._lease.require()
 
@@ -80,14 +95,30 @@ class Connection:
         if self.socket is not None:
             self.socket.stored(events[-1].sequence)
         for event in events:
-            if self.chunker is not None:
-                self.chunker.note(event.name, event.data)
-            if event.name == "INTERACTION_CREATE" and self.deferrer is not None:
-                self.deferrer.note(event.data, event.received_at)
-            elif event.name in {"READY", "RESUMED"}:
-                self._up_at = asyncio.get_running_loop().time()
-                log.info("%s shard %s", event.name, self._lease.slot)
-                self._news.set()
+            self._note(event)
+
+    def _note(self, event: Dispatch) -> None:
+        if event.name in OF_SESSIONS:
+            self._up_at = asyncio.get_running_loop().time()
+            log.info("%s shard %s", event.name, self._lease.slot)
+            self._news.set()
+        else:
+            self.works = True
+        try:
+            self._tell_helpers(event)
+        except Exception as error:  # noqa: BLE001 - whatever is odd about it, the next event may be fine
+            self._skipped.note(f"event {event.name[:50]!r} not understood ({type(error).__name__})")
+
+    def _tell_helpers(self, event: Dispatch) -> None:
+        if event.name == "INTERACTION_CREATE" and self.deferrer is not None:
+            self.deferrer.note(event.data, event.received_at)
+        if self.chunker is not None:
+            self.chunker.note(event.name, event.data)
+
+    @property
+    def began(self) -> bool:
+        """Whether the session began or was resumed on this connection."""
+        return self._up_at is not None
 
     @property
     def up_for_s(self) -> float:
@@ -104,15 +135,19 @@ class Connection:
             return None
         reading = asyncio.create_task(self._read(self.socket))
         writing = asyncio.create_task(self.writer.run())
-        watching = asyncio.create_task(self.socket.watch())
-        reporting = asyncio.create_task(self._report())
-        chunking = asyncio.create_task(self._chunk(self.socket))
+        shared: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "the watch": self.socket.watch,
+            "the report": self._report,
+            "the requests for members": partial(self._chunk, self.socket),
+        }
+        slot = self._lease.slot
+        beside = [asyncio.create_task(supervise(f"{name} of shard {slot}", work)) for name, work in shared.items()]
         try:
             await asyncio.wait({reading, writing, over}, return_when=asyncio.FIRST_COMPLETED)
             return await self._finish(self.socket, reading, writing, over)
         finally:
             self.drained = writing.done() and not writing.cancelled() and writing.exception() is None
-            await end(reading, writing, watching, reporting, chunking)
+            await end(reading, writing, *beside)
 
     async def close(self) -> None:
         """Close the socket so that the session stays for a successor; nothing happens if that was done."""
@@ -159,8 +194,9 @@ class Connection:
 
     async def _report(self) -> None:
         """Tell state and counters now and then, and at once when the session has begun."""
-        told_events = 0
-        await self._status.count(**{"identifies" if self.identified else "resumes": 1})
+        if not self._reported:
+            self._reported = True
+            await self._status.count(**{"identifies" if self.identified else "resumes": 1})
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), _REPORT_S)
@@ -168,8 +204,22 @@ class Connection:
                 self._news.clear()
                 since = datetime.now(UTC).isoformat(timespec="seconds")
                 await self._status.tell(state=status.READY, connected_since=since, reason=None)
-            events, told_events = self._events - told_events, self._events
+            elif self.up_for_s > HEALTHY_S:
+                self.works = True
+            await self.note_progress()
+            events, self._told_events = self._events - self._told_events, self._events
             await self._status.tell(
-                latency_ms=round(self._latency_s * 1000), backlog=self.writer.backlog, bad_events=self.writer.bad_events
+                latency_ms=round(self._latency_s * 1000), backlog=self.writer.backlog, bad_events=self._bad_events
             )
             await self._status.count(events=events)
+
+    @property
+    def _bad_events(self) -> int:
+        return self.writer.bad_events + self._skipped.count + (self.socket.skipped.count if self.socket else 0)
+
+    async def note_progress(self) -> None:
+        """Have the tries to resume counted from 0 again, once the session has shown that it works."""
+        if self.resumed and self.works and not self._cleared:
+            with contextlib.suppress(RedisError, OSError, LeaseLostError):  # the next event notices the last
+                await self._store.note_progress(self._lease)
+                self._cleared = True

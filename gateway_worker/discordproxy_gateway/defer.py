@@ -60,12 +60,19 @@ class Deferrer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def note(self, interaction: dict[str, Any], received_at: float) -> None:
-        """Defer an interaction that arrived at loop time `received_at`, unless somebody is faster."""
+        """Defer an interaction that arrived at loop time `received_at`, unless somebody is faster.
+
+        Raises:
+            LookupError, TypeError, AttributeError: it is not what Discord documents.
+        """
         body = deferred_response(interaction, private=self._private)
         if not self._after_s or body is None:
             return
         deferral = Deferral(body["type"], str(interaction.get("application_id", "")))
-        task = asyncio.create_task(self._defer(interaction["id"], interaction["token"], body, deferral, received_at))
+        interaction_id, token = interaction["id"], interaction["token"]
+        if not isinstance(interaction_id, str) or not isinstance(token, str):
+            raise TypeError("id and token of an interaction are text")
+        task = asyncio.create_task(self._defer(interaction_id, token, body, deferral, received_at))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -86,6 +93,8 @@ class Deferrer:
                 await self._give(interaction_id, token, body, deferral)
         except EventsUnavailableError as error:
             log.warning("interaction %s could not be deferred: %s", interaction_id, error)
+        except Exception:
+            log.exception("interaction %s could not be deferred", interaction_id)
 
     async def _give(self, interaction_id: str, token: str, body: dict[str, Any], deferral: Deferral) -> None:
         try:

@@ -1,7 +1,11 @@
-"""An event as it came off the socket."""
+"""An event as it came off the socket, and how it is read from a message. Pure."""
 
 from dataclasses import dataclass
 from typing import Any
+
+OF_SESSIONS = frozenset({"READY", "RESUMED"})
+
+_LARGEST = 2**53  # Lua's numbers are exact below
 
 
 @dataclass(slots=True)
@@ -12,3 +16,32 @@ class Dispatch:
     data: Any
     sequence: int
     received_at: float
+
+
+class OddEventError(ValueError):
+    """A message is no event that could be stored; the text names its kind and what is wrong, never content."""
+
+
+def read_dispatch(message: dict[str, Any], *, after: int, now: float) -> Dispatch:
+    """Return the event in a message.
+
+    Args:
+        message: what came, an object.
+        after: sequence of the last event of the session, 0 for none.
+        now: loop time.
+
+    Raises:
+        OddEventError: it has no name, no usable sequence, or came already.
+    """
+    name, sequence = message.get("t"), message.get("s")
+    if not isinstance(name, str):
+        raise OddEventError("event without a name")
+    if not isinstance(sequence, int) or isinstance(sequence, bool) or not 0 < sequence < _LARGEST:
+        if name != "RESUMED":  # it says something even without a number
+            raise OddEventError(f"event {name[:50]!r} without a usable sequence")
+        sequence = after
+    if name == "RESUMED":
+        sequence = max(sequence, after)
+    elif sequence <= after and name != "READY":  # READY begins to count anew
+        raise OddEventError(f"event {name[:50]!r} that came already")
+    return Dispatch(name, message.get("d"), sequence, now)

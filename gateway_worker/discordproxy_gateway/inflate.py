@@ -1,11 +1,11 @@
 """From what came over the websocket to a message: decompressed in the way it was compressed, then read. Pure."""
 
+import json
 import zlib
 from typing import Any, Protocol
 
 import orjson
 
-_DISPATCH = 0
 _ZLIB = b"\x78"
 _FLUSHED = b"\x00\x00\xff\xff"
 
@@ -52,15 +52,14 @@ class Inflate:
         """Return a message as text and as object; None when the rest of it is still to come.
 
         Raises:
-            UnreadableError: it is no JSON object with all that a message has.
+            UnreadableError: it is no JSON object, or has no opcode.
         """
         try:
             text = self._decompress(data) if type(data) is bytes else data
             if text is None:
                 return None
-            message = orjson.loads(text)
-            if message["op"] == _DISPATCH:
-                message["t"], message["s"], message["d"]
+            message = _loads(text)
+            message["op"]
         except Exception as error:  # noqa: BLE001 - each compression has an exception of its own
             raise UnreadableError(f"unreadable message ({type(error).__name__})") from None
         return text, message
@@ -69,3 +68,14 @@ class Inflate:
         if self._chosen is None:
             self._chosen = Zlib() if data.startswith(_ZLIB) else self._asked
         return self._chosen.decompress(data)
+
+
+def _loads(text: str | bytes) -> Any:
+    """Read JSON. What only a strict reader refuses is mended: halves of characters (discord-api-docs#6561), NaN."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        loose = text if isinstance(text, str) else text.decode("utf-8", "replace")
+        found = json.loads(loose, parse_constant=lambda _: None)
+        whole = json.dumps(found, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return orjson.loads(whole)

@@ -14,6 +14,7 @@ from discordproxy_gateway.scripts import Scripts
 log = logging.getLogger(__name__)
 
 _LONGEST_SLEEP_S = 5.0
+_LEAST_SLEEP_MS = 20
 _MARGIN = 0.1  # of the lease: the holder stops earlier than Redis forgets it
 
 
@@ -86,7 +87,7 @@ class Leader:
     def __init__(self, scripts: Scripts, keys: Keys, slot: Slot, *, lease_s: float = 10.0) -> None:
         self._scripts = scripts
         self._keys = keys
-        self._slot = slot
+        self.slot = slot
         self._lease_s = lease_s
         self._others = ""  # with how many shards the bot runs
 
@@ -104,36 +105,36 @@ class Leader:
             await self._sleep(free_in_s)
 
     def _tell(self) -> None:
-        if self._others == str(self._slot.shard_count):
-            log.info("standing by: another gateway worker holds shard %s", self._slot)
+        if self._others == str(self.slot.shard_count):
+            log.info("standing by: another gateway worker holds shard %s", self.slot)
         else:
             log.error(
                 "standing by: another gateway worker runs this bot with %s shards, or did a moment ago; this one is "
                 "to run it with %d; set DISCORDPROXY_SHARDS alike, and stop the others before you change it",
                 self._others,
-                self._slot.shard_count,
+                self.slot.shard_count,
             )
 
     async def _try(self, owner: str) -> tuple[Lease | None, float]:
         asked_at = asyncio.get_running_loop().time()
-        keys = [self._keys.lease(self._slot), self._keys.fence(self._slot), self._keys.division]
-        arguments = [owner, _ms(self._lease_s), self._slot.shard_count]
+        keys = [self._keys.lease(self.slot), self._keys.fence(self.slot), self._keys.division]
+        arguments = [owner, _ms(self._lease_s), self.slot.shard_count]
         try:
             fence, ms, shards = await self._scripts.run("acquire_lease", keys, arguments)
         except (RedisError, OSError) as error:
-            log.warning("cannot ask for the lease of shard %s: %s", self._slot, type(error).__name__)
+            log.warning("cannot ask for the lease of shard %s: %s", self.slot, type(error).__name__)
             return None, 1.0
         self._others = shards.decode()
         if not fence:
-            return None, max(ms, 1) / 1000
-        lease = Lease(self._scripts, self._keys, self._slot, owner=owner, fence=fence, lease_s=self._lease_s)
+            return None, max(ms, _LEAST_SLEEP_MS) / 1000
+        lease = Lease(self._scripts, self._keys, self.slot, owner=owner, fence=fence, lease_s=self._lease_s)
         lease.extend(asked_at)
         return lease, 0.0
 
     async def _sleep(self, free_in_s: float) -> None:
         """Wait until the holder announces its leave, or until its lease must have run out."""
         until = asyncio.get_running_loop().time() + min(free_in_s, _LONGEST_SLEEP_S)
-        if self._others != str(self._slot.shard_count):  # nobody announces that all of them have left
+        if self._others != str(self.slot.shard_count):  # nobody announces that all of them have left
             await asyncio.sleep(min(free_in_s, _LONGEST_SLEEP_S))
             return
         try:
@@ -143,13 +144,13 @@ class Leader:
 
     async def _hear_release(self, until: float) -> None:
         async with self._scripts.redis.pubsub() as channel:
-            await channel.subscribe(self._keys.lease_channel(self._slot))
+            await channel.subscribe(self._keys.lease_channel(self.slot))
             while (left_s := until - asyncio.get_running_loop().time()) > 0:
                 message = await channel.get_message(timeout=left_s)
                 if message is None or message["type"] == "message":
                     return
                 # Subscribed. The holder may have left between our request and now.
-                if not await self._scripts.redis.exists(self._keys.lease(self._slot)):
+                if not await self._scripts.redis.exists(self._keys.lease(self.slot)):
                     return
 
 

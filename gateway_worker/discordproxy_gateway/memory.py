@@ -1,5 +1,6 @@
 """Loads what the planner remembers, so that a successor goes on where the stored events end."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,8 @@ from redis.asyncio import Redis
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.member_lists import GuildMemory
 from discordproxy_gateway.operations import Planner
+
+log = logging.getLogger(__name__)
 
 _FIELDS = ("gen", "mark", "count", "complete", "available")
 _AT_A_TIME = 200
@@ -24,8 +27,8 @@ async def load_planner(redis: Redis, keys: Keys, slot: Slot, *, mark: str, membe
         members: whether member lists are kept.
     """
     stored: list[Any] = await redis.hkeys(keys.guilds)
-    ids = sorted(field.decode() for field in stored)
-    mine = [guild_id for guild_id in ids if slot.holds(int(guild_id))]
+    ids = sorted(field.decode("utf-8", "replace") for field in stored)
+    mine = [guild_id for guild_id in ids if guild_id.isdecimal() and slot.holds(int(guild_id))]
     guilds: dict[str, GuildMemory] = {}
     for start in range(0, len(mine), _AT_A_TIME):
         some = mine[start : start + _AT_A_TIME]
@@ -33,10 +36,19 @@ async def load_planner(redis: Redis, keys: Keys, slot: Slot, *, mark: str, membe
             for guild_id in some:
                 pipeline.hmget(keys.meta(guild_id), _FIELDS)
             rows = await pipeline.execute()
-        guilds.update({guild_id: _memory(row, mark) for guild_id, row in zip(some, rows, strict=True)})
+        for guild_id, row in zip(some, rows, strict=True):
+            guilds[guild_id] = _readable(guild_id, row, mark)
     waiting: set[Any] = await redis.smembers(keys.awaited(slot))
-    awaited = [member.decode() for member in waiting]
+    awaited = [member.decode("utf-8", "replace") for member in waiting]
     return Planner(keys, slot, guilds=guilds, mark=mark, awaited=awaited, members=members)
+
+
+def _readable(guild_id: str, row: Sequence[Any], mark: str) -> GuildMemory:
+    try:
+        return _memory(row, mark)
+    except ValueError:
+        log.warning("what is stored about guild %s cannot be read; it is filled again with the next session", guild_id)
+        return GuildMemory()
 
 
 def _memory(row: Sequence[Any], mark: str) -> GuildMemory:

@@ -97,10 +97,12 @@ class Planner:
 
     def _ready(self, data: dict[str, Any]) -> list[Operation]:
         self._mark = mark_of(data["session_id"])
-        self._awaited = {guild["id"] for guild in data["guilds"]}
+        listed = data.get("guilds")
+        # Without a list nobody knows which guilds the bot has left: all that were known are waited for.
+        self._awaited = {guild["id"] for guild in listed} if isinstance(listed, list) else set(self.guilds)
         operations: list[Operation] = [
             ("DEL", self._keys.fatal),
-            ("SET", self._keys.user, orjson.dumps(data["user"])),
+            *([("SET", self._keys.user, orjson.dumps(data["user"]))] if data.get("user") else []),
             ("SET", self._keys.shard_count, str(self._slot.shard_count)),
             ("HSET", self._keys.status(self._slot), "mark", self._mark),
             ("UNLINK", self._keys.awaited(self._slot)),

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 FIRST_RESUME_S = 1.0
 LONGEST_RESUME_S = 60.0
+LONGEST_ADVICE_S = 3600.0
+"""How long a wait that somebody else names is obeyed at most."""
+
 FIRST_IDENTIFY_S = 5.0
 LONGEST_IDENTIFY_S = 900.0
 
@@ -18,12 +21,18 @@ class End:
     Attributes:
         reason: a word or two for log and status.
         code: close code of the websocket, if one was given.
-        session_gone: Discord said that the session cannot be resumed (op 9 false).
+        session_gone: Discord said that the session cannot be resumed (op 9 false), or there was none yet.
+        established: a connection had come about.
+        wait_s: how long to wait at least, if the other side has said so.
+        unreadable: something came that is no message.
     """
 
     reason: str
     code: int | None = None
     session_gone: bool = False
+    established: bool = True
+    wait_s: float = 0.0
+    unreadable: bool = False
 
     @property
     def must_identify(self) -> bool:
@@ -47,14 +56,17 @@ def next_step(end: End, *, failures: int, chance: float) -> Step:
         failures: ends of the same kind before this one without a healthy connection between.
         chance: drawn evenly from [0, 1); spreads the bots of the world over time.
     """
+    told_s = min(end.wait_s, LONGEST_ADVICE_S)
     if end.must_identify:
         # Discord: wait 1 to 5 s after an invalid session. More failures cost budget, so they cost time, too.
-        wait_s = 1 + 4 * chance if not failures else _back_off(FIRST_IDENTIFY_S, LONGEST_IDENTIFY_S, failures, chance)
-        return Step(keep_session=False, wait_s=wait_s)
-    wait_s = 0.0 if not failures else _back_off(FIRST_RESUME_S, LONGEST_RESUME_S, failures - 1, chance)
-    return Step(keep_session=True, wait_s=wait_s)
+        wait_s = 1 + 4 * chance if not failures else back_off(FIRST_IDENTIFY_S, LONGEST_IDENTIFY_S, failures, chance)
+        return Step(keep_session=False, wait_s=max(told_s, wait_s))
+    failures += not end.established  # only a connection that was there is tried again at once
+    wait_s = 0.0 if not failures else back_off(FIRST_RESUME_S, LONGEST_RESUME_S, failures - 1, chance)
+    return Step(keep_session=True, wait_s=max(told_s, wait_s))
 
 
-def _back_off(first_s: float, longest_s: float, doublings: int, chance: float) -> float:
+def back_off(first_s: float, longest_s: float, doublings: int, chance: float) -> float:
+    """Return a wait that doubles with each failure up to a bound; chance, from [0, 1), takes off up to a half."""
     bound = min(longest_s, first_s * 2.0 ** min(doublings, 20))
     return bound * (0.5 + chance / 2)

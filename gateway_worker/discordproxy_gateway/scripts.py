@@ -24,7 +24,7 @@ class Scripts:
         self.redis = redis
         self._scripts = {
             name: redis.register_script(source(name))
-            for name in ("acquire_lease", "renew_lease", "release_lease", "fenced", "apply", "identify")
+            for name in ("acquire_lease", "renew_lease", "release_lease", "fenced", "apply", "identify", "identified")
         }
 
     async def run(self, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:

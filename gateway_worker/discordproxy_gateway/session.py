@@ -2,16 +2,23 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session of the gateway as far as its events have been applied."""
+    """A session of the gateway as far as its events have been applied.
+
+    Attributes:
+        resume_url: where to resume, "" if Discord named no place.
+        tries: RESUMEs in a row, of all processes, after which no event was stored.
+    """
 
     id: str
     sequence: int
     resume_url: str
     fingerprint: str
+    tries: int = 0
 
     @property
     def mark(self) -> str:
@@ -20,6 +27,14 @@ class Session:
 
     def __repr__(self) -> str:
         return f"Session({self.mark}, sequence {self.sequence})"
+
+
+def begun_by(ready: Any, sequence: int, fingerprint: str) -> Session:
+    """Return the session that READY begins; raises LookupError, TypeError or ValueError if it names none."""
+    session_id, resume_url = ready["session_id"], ready.get("resume_gateway_url")
+    if not isinstance(session_id, str) or not session_id:
+        raise ValueError("READY without a session")
+    return Session(session_id, sequence, resume_url if isinstance(resume_url, str) else "", fingerprint)
 
 
 def mark_of(session_id: str) -> str:

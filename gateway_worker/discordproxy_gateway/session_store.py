@@ -1,20 +1,30 @@
 """What outlives a process: the session to resume, the budget of IDENTIFY, the failure that forbids connecting."""
 
 import json
+import logging
 from dataclasses import dataclass
 from typing import Any
 
+from discordproxy_gateway.failures import LeaseLostError
+from discordproxy_gateway.gateway_info import GatewayInfo
 from discordproxy_gateway.keys import Keys, Slot
+from discordproxy_gateway.leader import Lease
 from discordproxy_gateway.scripts import Scripts
 from discordproxy_gateway.server_time import ask_time, milliseconds
 from discordproxy_gateway.session import Session
 from discordproxy_gateway.writes import Operation
 
+log = logging.getLogger(__name__)
+
 GATE_MS = 5_000
 """Discord: one IDENTIFY per concurrency group and 5 seconds (gateway, rate limiting of identify)."""
 
-HANDSHAKE_MS = 30_000
-"""How long the gate stays shut for a process that dies between opening a socket and IDENTIFY."""
+HANDSHAKE_MS = 35_000
+"""How long the gate stays shut for a process that dies between opening a socket and IDENTIFY; a little more than the
+longest handshake, so that nobody overtakes one that is under way."""
+
+MOST_TRIES = 3
+"""RESUMEs in a row that brought no event: then the session is given up (compare buape/carbon#364)."""
 
 FATAL_MS = 600_000
 """How long the same token and intents stay away after a fatal failure, so that a crash loop costs nothing."""
@@ -39,26 +49,44 @@ class SessionStore:
 
     async def load(self, slot: Slot, fingerprint: str) -> Session | None:
         """Return the session to resume; None if there is none, or one of another token, intents or shard count."""
-        names = ["id", "seq", "resume_url", "fingerprint"]
+        names = ["id", "seq", "resume_url", "fingerprint", "tries"]
         fields: list[Any] = await self._redis.hmget(self._keys.session(slot), names)
-        session_id, sequence, resume_url, stored = (value.decode() if value else "" for value in fields)
-        if not session_id or not sequence or not resume_url or stored != fingerprint:
+        try:
+            session_id, sequence, resume_url, stored, tries = (value.decode() if value else "" for value in fields)
+            if not session_id or not sequence or stored != fingerprint:
+                return None
+            return Session(session_id, int(sequence), resume_url, stored, int(tries or 0))
+        except ValueError:
+            log.warning("the stored session of shard %s cannot be read; a new one begins", slot)
             return None
-        return Session(session_id, int(sequence), resume_url, stored)
+
+    async def note_try(self, lease: Lease) -> None:
+        """Count a RESUME that is about to be sent, so that a successor knows of it; raises LeaseLostError."""
+        await self._write(lease, ("HINCRBY", self._keys.session(lease.slot), "tries", "1"))
+
+    async def note_progress(self, lease: Lease) -> None:
+        """Note that the session works; raises LeaseLostError."""
+        await self._write(lease, ("HDEL", self._keys.session(lease.slot), "tries"))
+
+    async def _write(self, lease: Lease, operation: Operation) -> None:
+        if not await self._scripts.write(self._keys.fence(lease.slot), lease.fence, [operation]):
+            raise LeaseLostError
 
     def forget(self, slot: Slot) -> Operation:
         """Return the operation that drops a session Discord no longer knows."""
         return ("DEL", self._keys.session(slot))
 
-    async def may_identify(self, group: int, floor: int | None) -> IdentifyAnswer:
+    async def may_identify(self, lease: Lease, group: int, floor: int | None) -> IdentifyAnswer:
         """Ask for an IDENTIFY. After GO, connect and call `identified`, or `not_identified`, without delay.
 
         Args:
+            lease: of the shard that asks.
             group: shard id modulo Discord's max_concurrency; each group has its own pace.
             floor: refuse when no more than so many are left today; None never refuses.
         """
         keys = [self._keys.identify_budget, self._keys.identify_gate(group)]
-        verdict, *numbers = await self._scripts.run("identify", keys, ["" if floor is None else floor, HANDSHAKE_MS])
+        arguments = ["" if floor is None else floor, HANDSHAKE_MS, _name_of(lease)]
+        verdict, *numbers = await self._scripts.run("identify", keys, arguments)
         match verdict:
             case b"WAIT":
                 return IdentifyAnswer("WAIT", wait_s=numbers[0] / 1000)
@@ -67,23 +95,24 @@ class SessionStore:
             case _:
                 return IdentifyAnswer(verdict.decode(), numbers[0])
 
-    async def identified(self, group: int) -> None:
+    async def identified(self, lease: Lease, group: int) -> None:
         """Charge the IDENTIFY that is about to be sent, and let the next of its group follow at Discord's pace."""
-        async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.hincrby(self._keys.identify_budget, "remaining", -1)
-            pipeline.set(self._keys.identify_gate(group), "1", px=GATE_MS)
-            await pipeline.execute()
+        await self._settle(lease, group, GATE_MS)
 
-    async def not_identified(self, group: int) -> None:
+    async def not_identified(self, lease: Lease, group: int) -> None:
         """Let others of the group go ahead: the connection failed before an IDENTIFY was sent."""
-        await self._redis.delete(self._keys.identify_gate(group))
+        await self._settle(lease, group, "")
 
-    async def learn_budget(self, remaining: int, reset_after_ms: int) -> None:
+    async def _settle(self, lease: Lease, group: int, gate_ms: int | str) -> None:
+        keys = [self._keys.identify_budget, self._keys.identify_gate(group)]
+        await self._scripts.run("identified", keys, [_name_of(lease), gate_ms])
+
+    async def learn_budget(self, info: GatewayInfo) -> None:
         """Note what Discord says about today's IDENTIFYs."""
-        reset_at_ms = milliseconds(await ask_time(self._redis, self._keys)) + reset_after_ms
+        reset_at_ms = milliseconds(await ask_time(self._redis, self._keys)) + info.reset_after_ms
         key = self._keys.identify_budget
         async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.hset(key, mapping={"remaining": remaining, "reset_at_ms": reset_at_ms})
+            pipeline.hset(key, mapping={"remaining": info.remaining, "reset_at_ms": reset_at_ms})
             pipeline.pexpireat(key, reset_at_ms + 60_000)
             await pipeline.execute()
 
@@ -97,5 +126,18 @@ class SessionStore:
             pipeline.get(self._keys.fatal)
             pipeline.pttl(self._keys.fatal)
             text, ms = await pipeline.execute()
-        record = json.loads(text) if text else {}
-        return (record["line"], ms / 1000) if record.get("fingerprint") == fingerprint else None
+        try:
+            record = json.loads(text) if text else {}
+            return (str(record["line"]), ms / 1000) if record.get("fingerprint") == fingerprint else None
+        except (AttributeError, KeyError, ValueError):
+            log.warning("the recorded failure cannot be read and is passed over")
+            return None
+
+    async def note_trouble(self, line: str, lives_s: float) -> None:
+        """Tell operators why no connection comes about while no lease is held."""
+        await self._redis.set(self._keys.trouble, line, px=round(lives_s * 1000))
+
+
+def _name_of(lease: Lease) -> str:
+    """Return a name that no other term has."""
+    return f"{lease.slot}:{lease.fence}"

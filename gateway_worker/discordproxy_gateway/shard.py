@@ -6,16 +6,18 @@ import logging
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from redis.exceptions import RedisError
 
 from discordproxy_gateway import failures, pump, status
 from discordproxy_gateway.chunking import Chunker
-from discordproxy_gateway.connection import Connection
+from discordproxy_gateway.connection import HEALTHY_S, Connection
 from discordproxy_gateway.defer import Deferrer
 from discordproxy_gateway.events.interactions import Interactions
-from discordproxy_gateway.failures import LeaseLostError
+from discordproxy_gateway.failures import GatewayError, LeaseLostError
+from discordproxy_gateway.gateway_info import websocket_url
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.leader import Leader, Lease
 from discordproxy_gateway.memory import load_planner
@@ -24,17 +26,15 @@ from discordproxy_gateway.pump import Bot
 from discordproxy_gateway.reconnect import End, next_step
 from discordproxy_gateway.scripts import Scripts
 from discordproxy_gateway.session import Session
-from discordproxy_gateway.session_store import SessionStore
-from discordproxy_gateway.tasks import end, first, race
+from discordproxy_gateway.session_store import MOST_TRIES, IdentifyAnswer, SessionStore
+from discordproxy_gateway.tasks import end, first, race, supervise
+from discordproxy_gateway.turn import await_turn
 from discordproxy_gateway.writer import Retention, Writer
 
 log = logging.getLogger(__name__)
 
-HEALTHY_S = 60.0
-"""A connection that lived so long wipes out the failures before it."""
-
 _STALE_URL_FAILURES = 3  # the resume URL may be out of service while the gateway is not
-_LONGEST_BUDGET_SLEEP_S = 60.0
+_UNCOMPRESSED_FAILURES = 3  # connections on which nothing could be read: the compression may be at fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +60,27 @@ class Plan:
     defer_privately: bool = True
 
 
+@dataclass(slots=True)
+class History:
+    """What failed in a row since the last healthy connection of this process; a new term goes on from there."""
+
+    failures: int = 0
+    lost_sessions: int = 0
+    unreadable: int = 0
+
+
 class Shard:
     """Runs one slot in this process until it is told to stop."""
 
     def __init__(self, bot: Bot, scripts: Scripts, keys: Keys, leader: Leader, store: SessionStore, plan: Plan) -> None:
+        self.slot = leader.slot
         self._bot = bot
         self._scripts = scripts
         self._keys = keys
         self._leader = leader
         self._store = store
         self._plan = plan
+        self._history = History()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Lead whenever the lease is free, until `stopping` is set; then hand over and return.
@@ -86,9 +97,10 @@ class Shard:
 
     async def _lead(self, lease: Lease, stopping: asyncio.Event) -> None:
         log.info("leading shard %s with fence %d", lease.slot, lease.fence)
-        keeping = asyncio.create_task(lease.keep())
+        keeping = asyncio.create_task(supervise(f"the lease of shard {lease.slot}", lease.keep))
         try:
-            await Term(self._bot, self._scripts, self._keys, lease, self._store, self._plan).run(stopping)
+            term = Term(self._bot, self._scripts, self._keys, lease, self._store, self._plan, self._history)
+            await term.run(stopping)
         finally:
             await end(keeping)
             await lease.release()
@@ -97,7 +109,16 @@ class Shard:
 class Term:
     """One leadership: connections one after the other, each resuming where the stored events end."""
 
-    def __init__(self, bot: Bot, scripts: Scripts, keys: Keys, lease: Lease, store: SessionStore, plan: Plan) -> None:
+    def __init__(
+        self,
+        bot: Bot,
+        scripts: Scripts,
+        keys: Keys,
+        lease: Lease,
+        store: SessionStore,
+        plan: Plan,
+        history: History,
+    ) -> None:
         self._bot = bot
         self._scripts = scripts
         self._keys = keys
@@ -106,8 +127,7 @@ class Term:
         self._plan = plan
         self._group = lease.slot.shard_id % plan.max_concurrency
         self._status = status.Status(scripts, keys, lease)
-        self._failures = 0
-        self._lost_sessions = 0
+        self._history = history
         self._planner: Planner | None = None
         self._chunker: Chunker | None = None
         self._deferrer = Deferrer(
@@ -127,6 +147,8 @@ class Term:
         try:
             while not over.done():
                 ended = await self._connect_once(over)
+                if ended is None and not (stopping.is_set() or self._lease.lost.is_set()):
+                    ended = End("ended for no known reason", established=False)  # not at once again
                 if ended is not None:
                     await self._recover(ended, over)
             await self._status.tell(state=status.STOPPED)
@@ -142,22 +164,44 @@ class Term:
         try:
             await race(self._open(connection), over)
             ended = await connection.run(over)
-        except (RedisError, *pump.ENDINGS) as error:
-            return pump.end_of(error, None)
+        except GatewayError:
+            raise
+        except Exception as error:  # noqa: BLE001 - connecting again may help, ending the process does not
+            ended = self._unexpected(error)
         finally:
             await connection.close()
             if not connection.drained:  # it has planned what was never stored
                 self._planner = self._chunker = None
+        return await self._judge(connection, ended)
+
+    def _unexpected(self, error: Exception) -> End:
+        if isinstance(error, pump.NoConnectionError):
+            return error.end
+        if not isinstance(error, (RedisError, *pump.ENDINGS)):
+            log.error("shard %s failed", self._lease.slot, exc_info=error)
+            return End(f"internal error, {type(error).__name__}", established=False)
+        return replace(pump.end_of(error, None), established=False)
+
+    async def _judge(self, connection: Connection, ended: End | None) -> End | None:
+        """Note what a connection says about its session, and return its end seen that way."""
+        history = self._history
         if connection.up_for_s > HEALTHY_S:
-            self._failures = self._lost_sessions = 0
+            history.failures = history.lost_sessions = 0
+        if connection.up_for_s > HEALTHY_S or (ended is None and connection.began):
+            connection.works = True
+        await connection.note_progress()
+        if ended is None:
+            return None
+        history.unreadable = history.unreadable + 1 if ended.unreadable and not connection.works else 0
+        if connection.identified and not connection.began:  # there is nothing to resume
+            return replace(ended, session_gone=True)
         return ended
 
     async def _open(self, connection: Connection) -> None:
         slot = self._lease.slot
-        session = await self._store.load(slot, self._plan.fingerprint)
-        await self._status.tell(state=status.CONNECTING)
-        if session is None:
-            await self._wait_for_identify()
+        session = await self._load()
+        if not self._history.failures:
+            await self._status.tell(state=status.CONNECTING)
         planner = await self._follow(session)
         connection.chunker = self._chunker
         connection.writer = Writer(
@@ -171,18 +215,43 @@ class Term:
             retention=self._plan.retention,
         )
         connection.deferrer = self._deferrer
-        if session is not None and self._failures > _STALE_URL_FAILURES:
+        stale = self._history.failures > _STALE_URL_FAILURES
+        if session is not None and (stale or not websocket_url(session.resume_url)):
             session = replace(session, resume_url=self._plan.gateway)
-        # A process that slept may have lost the session to a successor: ask right before connecting.
-        await self._lease.renew()
+        if session is None:
+            floor = self._plan.identify_floor
+            may = partial(self._store.may_identify, self._lease, self._group, floor)
+            await await_turn(may, self._ask_budget, self._tell_low)
         try:
+            # A process that slept may have lost the session to a successor: ask right before connecting.
+            await self._lease.renew()
             connection.socket = await pump.connect(
-                self._bot, connection, shard_id=slot.shard_id, gateway=self._plan.gateway, session=session
+                self._bot,
+                connection,
+                shard_id=slot.shard_id,
+                gateway=self._plan.gateway,
+                session=session,
+                compress=self._history.unreadable < _UNCOMPRESSED_FAILURES,
             )
         except BaseException:
             if session is None and not connection.identified:
-                await self._store.not_identified(self._group)
+                with contextlib.suppress(RedisError, OSError):  # the gate opens by itself, later
+                    await self._store.not_identified(self._lease, self._group)
             raise
+
+    async def _load(self) -> Session | None:
+        """Return the session to resume; None if there is none, or one that cannot be resumed any more."""
+        session = await self._store.load(self._lease.slot, self._plan.fingerprint)
+        if session is None or session.tries < MOST_TRIES:
+            return session
+        log.warning(
+            "shard %s: session %s was resumed %d times in a row and no event came; "
+            "a new session begins, and subscribers get a GAP",
+            self._lease.slot,
+            session.mark,
+            session.tries,
+        )
+        return None
 
     async def _follow(self, session: Session | None) -> Planner:
         """Return the planner of the last connection, requests for members in flight included, or a newly loaded one."""
@@ -196,45 +265,31 @@ class Term:
             self._planner = planner
         return self._planner
 
-    async def _wait_for_identify(self) -> None:
-        told = False
-        while True:
-            answer = await self._store.may_identify(self._group, self._plan.identify_floor)
-            match answer.verdict:
-                case "GO":
-                    return
-                case "ASK":
-                    await self._ask_budget()
-                case "WAIT":
-                    await asyncio.sleep(answer.wait_s)
-                case _:
-                    line = failures.budget_line(answer.remaining, answer.wait_s)
-                    if not told:
-                        log.error("%s", line)
-                    told = True
-                    await self._status.tell(state=status.WAITING, reason=line)
-                    await asyncio.sleep(min(answer.wait_s, _LONGEST_BUDGET_SLEEP_S))
-
     async def _ask_budget(self) -> None:
-        _, _, limit = await self._bot.http.get_bot_gateway()
-        await self._store.learn_budget(limit["remaining"], limit["reset_after"])
+        await self._store.learn_budget(await self._bot.gateway_info(self._plan.gateway))
+
+    async def _tell_low(self, answer: IdentifyAnswer) -> None:
+        line = failures.budget_line(answer.remaining, answer.wait_s)
+        log.error("%s", line)
+        await self._status.tell(state=status.WAITING, reason=line)
 
     async def _recover(self, ended: End, over: asyncio.Future[Any]) -> None:
         """Act on how a connection ended: give up for good, or wait the right time."""
-        slot = self._lease.slot
+        slot, history = self._lease.slot, self._history
         line = failures.fatal_line(ended.code, intents=self._plan.intents, shards=str(slot))
         if line is not None:
             await self._status.tell(state=status.FATAL, reason=line)
             raise failures.FatalError(line)
-        failed = self._lost_sessions if ended.must_identify else self._failures
+        failed = history.lost_sessions if ended.must_identify else history.failures
         step = next_step(ended, failures=failed, chance=random.random())  # noqa: S311 - spreads load
-        self._failures += 1
-        self._lost_sessions += ended.must_identify
-        code = f", close code {ended.code}" if ended.code else ""
-        log.info("shard %s disconnected (%s%s), again in %.1f s", slot, ended.reason, code, step.wait_s)
+        history.failures += 1
+        history.lost_sessions += ended.must_identify
+        reason = f"{ended.reason}, close code {ended.code}" if ended.code else ended.reason
+        level, what = (logging.INFO, "disconnected") if ended.established else (logging.WARNING, "not connected")
+        log.log(level, "shard %s %s (%s), again in %.1f s", slot, what, reason, step.wait_s)
         if not step.keep_session:
             await self._forget_session()
-        await self._status.tell(state=status.CONNECTING, reason=f"{ended.reason}{code}")
+        await self._status.tell(state=status.CONNECTING if ended.established else status.REFUSED, reason=reason)
         await asyncio.wait({over}, timeout=step.wait_s)
 
     async def _forget_session(self) -> None:

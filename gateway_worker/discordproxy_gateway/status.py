@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 CONNECTING = "connecting"
 READY = "ready"
 WAITING = "waiting"
+REFUSED = "refused"
 STOPPED = "stopped"
 FATAL = "fatal"
 

@@ -4,7 +4,9 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import discord
@@ -12,21 +14,26 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from discordproxy_gateway import failures
+from discordproxy_gateway.endings import advised_wait_s, describe
+from discordproxy_gateway.gateway_info import GatewayInfo
 from discordproxy_gateway.intents import value_of
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.leader import Leader
-from discordproxy_gateway.pump import REFUSALS, Bot, wait_asked_for
+from discordproxy_gateway.pump import Bot
 from discordproxy_gateway.reconnect import End, next_step
 from discordproxy_gateway.scripts import Scripts
 from discordproxy_gateway.session import fingerprint_of
 from discordproxy_gateway.session_store import SessionStore
 from discordproxy_gateway.shard import Plan, Shard
-from discordproxy_gateway.tasks import end, race, together
+from discordproxy_gateway.tasks import end, race, supervise, together
 from discordproxy_gateway.writer import Retention
 
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
+
+TROUBLE_S = 60.0
+"""What is told of a failed attempt is shown for so long after the next one was due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +81,9 @@ class Worker:
         try:
             shards = await race(self._prepare(), stop)
             if shards is not None:
-                looking = asyncio.create_task(self._warn_of_endpoint())
+                looking = asyncio.create_task(self._warn_of_endpoint(), name="gateway-endpoint")
                 try:
-                    await together(shard.run(stopping) for shard in shards)
+                    await together(self._kept(shard, stopping) for shard in shards)
                 finally:
                     await end(looking)
         except failures.FatalError as error:
@@ -87,14 +94,18 @@ class Worker:
             if self._bot is not None:
                 await self._bot.close()
 
+    @staticmethod
+    async def _kept(shard: Shard, stopping: asyncio.Event) -> None:
+        await supervise(f"shard {shard.slot}", partial(shard.run, stopping), but=(failures.FatalError,))
+
     async def _warn_of_endpoint(self) -> None:
         """Tell the operator if interactions cannot arrive here."""
         if self._bot is None:
             return
         try:
             endpoint = await self._bot.interactions_endpoint()
-        except REFUSALS as error:
-            log.info("the application's settings could not be read: %s", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - nothing depends on it
+            log.info("the application's settings could not be read: %s", describe(error))
             return
         if endpoint:
             log.warning("%s", failures.ENDPOINT_SET)
@@ -105,18 +116,17 @@ class Worker:
         return fingerprint_of(self._token, self._intents, 0, self._options.gateway_url)
 
     async def _prepare(self) -> list[Shard]:
-        await self._refuse_known_failure()
-        bot = await _patiently("log in", self._log_in)
-        shard_count, url, limit = await _patiently("ask for the gateway", bot.http.get_bot_gateway)
-        await self._store.learn_budget(limit["remaining"], limit["reset_after"])
-        shard_count = self._options.shards or shard_count
+        await self._patiently("Redis", self._refuse_known_failure)
+        bot = await self._patiently("GET /users/@me", self._log_in)
+        info = await self._patiently("GET /gateway/bot", self._ask_gateway)
+        shard_count = self._options.shards or info.shards
         bot.use_shards(shard_count)
         plan = Plan(
             intents=self._options.intents,
             fingerprint=fingerprint_of(self._token, self._intents, shard_count, self._options.gateway_url),
-            gateway=self._options.gateway_url or url,
-            max_concurrency=limit["max_concurrency"],
-            identify_floor=None if self._options.force else self._options.identify_floor,
+            gateway=info.url,
+            max_concurrency=info.max_concurrency,
+            identify_floor=None if self._options.force else min(self._options.identify_floor, info.total // 2),
             retention=self._options.retention,
             defer_after_s=self._options.defer_after_s,
             defer_privately=self._options.defer_privately,
@@ -126,6 +136,15 @@ class Worker:
     def _shard(self, bot: Bot, slot: Slot, plan: Plan) -> Shard:
         leader = Leader(self._scripts, self._keys, slot, lease_s=self._options.lease_s)
         return Shard(bot, self._scripts, self._keys, leader, self._store, plan)
+
+    async def _ask_gateway(self) -> GatewayInfo:
+        if self._bot is None:
+            raise RuntimeError("not logged in")
+        info = await self._bot.gateway_info(self._options.gateway_url)
+        if info.replaced:
+            log.warning("GET /gateway/bot: no usable value for %s; defaults are used", ", ".join(info.replaced))
+        await self._store.learn_budget(info)
+        return info
 
     async def _log_in(self) -> Bot:
         bot = Bot(intents=self._intents, rest_url=self._options.rest_url)
@@ -156,18 +175,28 @@ class Worker:
         except (RedisError, OSError) as problem:
             log.warning("the failure could not be recorded: %s", type(problem).__name__)
 
+    async def note_trouble(self, line: str, lives_s: float) -> None:
+        """Tell operators why this worker, which runs, cannot log in; "" if it can again."""
+        with suppress(RedisError, OSError):
+            await self._store.note_trouble(line, lives_s)
 
-async def _patiently(what: str, ask: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Ask until Discord answers; its outages are waited for, not fatal."""
-    failed = 0
-    while True:
-        try:
-            return await ask()
-        except REFUSALS as error:
-            if isinstance(error, discord.LoginFailure):
+    async def _patiently(self, where: str, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Ask until there is an answer: outages are waited for, not fatal."""
+        failed = 0
+        while True:
+            try:
+                answer = await ask()
+            except failures.FatalError:
                 raise
-            wait_s = next_step(End(what), failures=failed + 1, chance=random.random()).wait_s  # noqa: S311 - spreads load
-            wait_s = max(wait_s, wait_asked_for(error))
-            log.warning("cannot %s at Discord (%s), again in %.1f s", what, type(error).__name__, wait_s)
+            except Exception as error:  # noqa: BLE001 - whatever came instead of an answer, the next may be one
+                reason = f"{where}: {describe(error)}"
+                ended = End(reason, established=False, wait_s=advised_wait_s(error))
+            else:
+                if failed:
+                    await self.note_trouble("", TROUBLE_S)
+                return answer
+            step = next_step(ended, failures=failed, chance=random.random())  # noqa: S311 - spreads load
+            log.warning("cannot log in: %s; again in %.1f s", reason, step.wait_s)
+            await self.note_trouble(reason, step.wait_s + TROUBLE_S)
             failed += 1
-        await asyncio.sleep(wait_s)
+            await asyncio.sleep(step.wait_s)

@@ -21,7 +21,7 @@ from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.leader import Lease
 from discordproxy_gateway.operations import Planner
 from discordproxy_gateway.scripts import Scripts
-from discordproxy_gateway.session import Session
+from discordproxy_gateway.session import Session, begun_by
 from discordproxy_gateway.writes import Operation, pack
 
 log = logging.getLogger(__name__)
@@ -157,9 +157,7 @@ class Writer:
         operations: list[Operation] = []
         try:
             if item.name == "READY":
-                begins = Session(
-                    item.data["session_id"], item.sequence, item.data["resume_gateway_url"], self._fingerprint
-                )
+                begins = begun_by(item.data, item.sequence, self._fingerprint)
             operations = self.planner.plan(item.name, item.data, item.sequence)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next event may be fine
             self.bad_events += 1

@@ -67,6 +67,7 @@ class FakeGateway:
         callback_status: HTTP status of the answer to interaction callbacks.
         identify_answer: close code given instead of READY, None for a good start.
         compression: what is used whatever is asked for; "" for none at all, None for what is asked for.
+        garbled: whatever is compressed cannot be read.
         seen: counts of connections, identifies, resumes, refused_resumes, heartbeats, chunk_requests, logins, rest.
         most_at_once: how many sessions were connected at the same time.
     """
@@ -76,6 +77,7 @@ class FakeGateway:
         self.members: dict[str, list[dict[str, Any]]] = {}
         self.identify_answer: int | None = None
         self.compression: str | None = None
+        self.garbled = False
         self.shards = 1
         self.identifies_left = 1000
         self.max_concurrency = 1
@@ -203,7 +205,7 @@ class FakeGateway:
         limit = {
             "total": 1000,
             "remaining": self.identifies_left,
-            "reset_after": 3_600_000,
+            "reset_after": 0 if self.identifies_left == 1000 else 3_600_000,  # as Discord says of a rested bot
             "max_concurrency": self.max_concurrency,
         }
         url = f"ws://127.0.0.1:{self.port}/gateway"
@@ -224,6 +226,8 @@ class FakeGateway:
         await response.prepare(request)
         compression = request.query.get("compress") if self.compression is None else self.compression
         socket = FakeSocket(response, compression)
+        if self.garbled and compression:
+            await response.send_bytes(b"\x00 no part of a stream \x00\x00\xff\xff")
         await socket.send(orjson.dumps({"op": 10, "d": {"heartbeat_interval": round(self._heartbeat_s * 1000)}}))
         session: FakeSession | None = None
         async for message in response:

@@ -2,18 +2,22 @@
 -- GO shuts the gate; the IDENTIFY is charged when it is sent, not for connections that never get so far.
 -- KEYS[1] budget hash {remaining, reset_at_ms}, KEYS[2] gate of the concurrency group
 -- ARGV[1] floor: refuse at or below it ('' = never refuse), ARGV[2] ms the gate stays shut at most
+-- ARGV[3] name of the caller, for whom the gate is shut: nobody else opens it again
 -- returns {GO, remaining}, {ASK, 0} budget unknown, {LOW, remaining, ms until reset} or {WAIT, ms}; O(1)
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local budget = redis.call('HMGET', KEYS[1], 'remaining', 'reset_at_ms')
 local remaining, reset_at_ms = tonumber(budget[1] or nil), tonumber(budget[2] or nil)
-if not remaining or now_ms >= reset_at_ms then
+if not remaining or not reset_at_ms or now_ms >= reset_at_ms then
   return {'ASK', 0}
 end
 if ARGV[1] ~= '' and remaining <= tonumber(ARGV[1]) then
   return {'LOW', remaining, reset_at_ms - now_ms}
 end
-if not redis.call('SET', KEYS[2], '1', 'NX', 'PX', ARGV[2]) then
+if not redis.call('SET', KEYS[2], ARGV[3], 'NX', 'PX', ARGV[2]) then
+  if redis.call('PTTL', KEYS[2]) < 0 then -- a gate always opens again
+    redis.call('PEXPIRE', KEYS[2], ARGV[2])
+  end
   return {'WAIT', redis.call('PTTL', KEYS[2])}
 end
 return {'GO', remaining}

@@ -22,6 +22,7 @@ from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.worker import Options, Worker
 from discordproxy_ratelimit import connection
 from discordproxy_ratelimit.settings import world_of
+from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.gateway import TOKEN, FakeGateway
 
 SLOT = Slot(0, 1)
@@ -80,12 +81,32 @@ class Running:
 
 
 @pytest.fixture
+async def sandbox(request) -> AsyncIterator[Sandbox]:
+    """The stand-in for Discord that is as strict; its configuration is the parameter."""
+    async with Sandbox(getattr(request, "param", SandboxConfig())) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
 async def start(redis, keys, discord) -> AsyncIterator[Callable[..., Running]]:
     """Start a worker: `start(shards=2)`; all are stopped at the end."""
+    async with starter(redis, keys, discord.rest_url) as begin:
+        yield begin
+
+
+@pytest.fixture
+async def connect(redis, keys, sandbox) -> AsyncIterator[Callable[..., Running]]:
+    """Start a worker at the sandbox, as `start` does at the fake."""
+    async with starter(redis, keys, sandbox.rest_url) as begin:
+        yield begin
+
+
+@contextlib.asynccontextmanager
+async def starter(redis: Redis, keys: Keys, rest_url: str) -> AsyncIterator[Callable[..., Running]]:
     async with AsyncExitStack() as stack:
 
         def begin(*, token: str = TOKEN, **options: Any) -> Running:
-            settings: dict[str, Any] = {"rest_url": discord.rest_url, "intents": ("guilds", "members")}
+            settings: dict[str, Any] = {"rest_url": rest_url, "intents": ("guilds", "members")}
             running = Running(Worker(redis, keys, token, Options(**(settings | options))))
 
             async def end() -> None:

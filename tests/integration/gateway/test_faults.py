@@ -7,6 +7,7 @@ import signal
 import pytest
 from redis.exceptions import RedisError
 
+from discordproxy_gateway import reconnect
 from discordproxy_gateway.cache import CacheReader, MemberReader
 from discordproxy_gateway.events import CursorExpiredError, EventHub, EventsError, Filter
 from discordproxy_gateway.keys import Slot
@@ -87,6 +88,16 @@ async def test_events_are_read_however_they_are_compressed(start, discord, strea
 
     await eventually(all_there)
     assert discord.seen["connections"] == 1
+
+
+async def test_a_compression_that_never_can_be_read_is_left_out(start, discord, monkeypatch, caplog):
+    monkeypatch.setattr(reconnect, "FIRST_RESUME_S", 0.01)
+    discord.garbled = True
+    start()
+    await discord.until(lambda: discord.live)
+    assert discord.seen["connections"] == 4
+    assert discord.seen["identifies"] == 1
+    assert caplog.text.count("not connected (unreadable message") == 3
 
 
 @pytest.mark.parametrize("code", [4007, 4009])

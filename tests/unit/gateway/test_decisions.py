@@ -13,10 +13,10 @@ from discordproxy_gateway.batch import WEIGHT_PER_CALL, Batch, Planned
 from discordproxy_gateway.chunking import Pace, next_guild
 from discordproxy_gateway.defer import deferred_response
 from discordproxy_gateway.dispatch import Dispatch
+from discordproxy_gateway.endings import EDGE_WAIT_S, advised_wait_s
 from discordproxy_gateway.failures import budget_line, fatal_line
 from discordproxy_gateway.intents import BITS, EVENTS, names_of, value_of
 from discordproxy_gateway.member_lists import GuildMemory, MemberRequest
-from discordproxy_gateway.pump import EDGE_WAIT_S, wait_asked_for
 from discordproxy_gateway.reconnect import End, next_step
 from discordproxy_gateway.session import Session
 
@@ -25,6 +25,14 @@ class TestReconnect:
     def test_a_first_loss_resumes_at_once(self):
         step = next_step(End("lost"), failures=0, chance=0.5)
         assert (step.keep_session, step.wait_s) == (True, 0)
+
+    def test_what_never_came_about_is_not_tried_again_at_once(self):
+        assert next_step(End("refused", established=False), failures=0, chance=0.0).wait_s >= 0.5
+
+    def test_a_wait_that_was_asked_for_is_kept_within_bounds(self):
+        assert next_step(End("refused", wait_s=1234), failures=0, chance=0.5).wait_s == 1234
+        assert next_step(End("invalid", session_gone=True, wait_s=77), failures=0, chance=0.5).wait_s == 77
+        assert next_step(End("refused", wait_s=10**9), failures=3, chance=0.5).wait_s == 3600
 
     @pytest.mark.parametrize("chance", [0.0, 0.999])
     def test_an_invalid_session_waits_one_to_five_seconds(self, chance):
@@ -90,25 +98,26 @@ class TestPace:
 
 class TestNextGuild:
     guilds = {  # noqa: RUF012 - read only
-        "big": GuildMemory(current=True, size=1000),
-        "small": GuildMemory(current=True, size=10),
-        "complete": GuildMemory(current=True, complete=True),
-        "asked": GuildMemory(current=True, request=MemberRequest("n")),
-        "out": GuildMemory(current=True, available=False),
-        "old": GuildMemory(current=False),
+        "10": GuildMemory(current=True, size=1000),
+        "20": GuildMemory(current=True, size=10),
+        "30": GuildMemory(current=True, complete=True),
+        "40": GuildMemory(current=True, request=MemberRequest("n")),
+        "50": GuildMemory(current=True, available=False),
+        "60": GuildMemory(current=False),
+        "no id": GuildMemory(current=True, size=1),
     }
 
     def ask(self, wanted=(), not_before=None, now=0.0):
         return next_guild(self.guilds, wanted=wanted, not_before=not_before or {}, now=now)
 
     def test_wanted_guilds_come_first_then_small_ones(self):
-        assert self.ask() == "small"
-        assert self.ask(wanted=["complete", "old", "unknown", "big"]) == "big"
+        assert self.ask() == "20"
+        assert self.ask(wanted=["30", "60", "70", "no id", "10"]) == "10"
 
     def test_a_guild_is_left_alone_until_it_may_be_asked(self):
-        assert self.ask(not_before={"small": 30}) == "big"
-        assert self.ask(not_before={"small": 30, "big": 20}) is None
-        assert self.ask(not_before={"small": 30, "big": 20}, now=20) == "big"
+        assert self.ask(not_before={"20": 30}) == "10"
+        assert self.ask(not_before={"20": 30, "10": 20}) is None
+        assert self.ask(not_before={"20": 30, "10": 20}, now=20) == "10"
 
 
 class TestBatch:
@@ -169,9 +178,9 @@ def test_deferred_responses(kind, private, body):
         (429, {"Via": "1.1 google"}, "", 1.0),
         (429, {}, "<html>", EDGE_WAIT_S),
         (429, {"Retry-After": "3600"}, "<html>", 3600.0),
-        (503, {"Retry-After": "7"}, "", 0.0),
+        (503, {"Retry-After": "7"}, "", 7.0),
     ],
 )
 def test_a_refused_request_of_the_gateway_worker_waits_as_long_as_it_is_asked_to(status, headers, text, wait_s):
-    assert wait_asked_for(discord.HTTPException(Mock(status=status, headers=headers, reason=""), text)) == wait_s
-    assert wait_asked_for(TimeoutError()) == 0.0
+    assert advised_wait_s(discord.HTTPException(Mock(status=status, headers=headers, reason=""), text)) == wait_s
+    assert advised_wait_s(TimeoutError()) == 0.0

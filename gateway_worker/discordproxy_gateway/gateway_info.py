@@ -1,0 +1,93 @@
+"""What Discord says about connecting (GET /gateway/bot), with a usable value for each one that is odd. Pure."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import yarl
+
+DAY_MS = 86_400_000
+"""Discord counts IDENTIFYs per 24 hours (gateway, session start limit object)."""
+
+LEAST_RESET_MS = 60_000
+"""A budget is believed for so long at least, so that no answer makes the worker ask without a pause."""
+
+_MOST_SHARDS = 16_000
+_MOST_IDENTIFIES = 1_000_000
+_TOTAL = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayInfo:
+    """Discord's advice.
+
+    Attributes:
+        url: where to connect.
+        shards: recommended number of connections.
+        max_concurrency: number of IDENTIFY groups.
+        total, remaining: IDENTIFYs per day, and those that are left.
+        reset_after_ms: when the budget is full again; never less than `LEAST_RESET_MS`.
+        replaced: names of the fields that were missing or odd.
+    """
+
+    url: str
+    shards: int
+    max_concurrency: int
+    total: int
+    remaining: int
+    reset_after_ms: int
+    replaced: tuple[str, ...] = ()
+
+
+class NoAdviceError(ValueError):
+    """The answer does not say where to connect."""
+
+
+def read_info(answer: Any, *, url: str = "") -> GatewayInfo:
+    """Read the answer.
+
+    Args:
+        answer: the JSON document.
+        url: used instead of Discord's.
+
+    Raises:
+        NoAdviceError: it is no object, or has no websocket URL and `url` is empty.
+    """
+    if not isinstance(answer, dict):
+        raise NoAdviceError("the answer is no JSON object")
+    url = url or websocket_url(answer.get("url")) or ""
+    if not url:
+        raise NoAdviceError("the answer has no websocket URL")
+    limit = answer.get("session_start_limit")
+    limit = limit if isinstance(limit, dict) else {}
+    replaced: list[str] = []
+
+    def whole(source: dict[str, Any], name: str, default: int, least: int, most: int) -> int:
+        value = source.get(name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            replaced.append(name)
+            return default
+        return min(value, most)
+
+    total = whole(limit, "total", _TOTAL, 1, _MOST_IDENTIFIES)
+    remaining = whole(limit, "remaining", total, 0, _MOST_IDENTIFIES)
+    reset_after_ms = whole(limit, "reset_after", DAY_MS, 0, DAY_MS)
+    if not reset_after_ms and remaining:  # a rested bot: its day begins with the first IDENTIFY
+        reset_after_ms = DAY_MS
+    return GatewayInfo(
+        url=url,
+        shards=whole(answer, "shards", 1, 1, _MOST_SHARDS),
+        max_concurrency=whole(limit, "max_concurrency", 1, 1, _MOST_SHARDS),
+        total=total,
+        remaining=remaining,
+        reset_after_ms=max(reset_after_ms, LEAST_RESET_MS),
+        replaced=tuple(replaced),
+    )
+
+
+def websocket_url(value: Any) -> str | None:
+    """Return `value` if a websocket can be opened there, else None."""
+    try:
+        url = yarl.URL(value)
+    except (TypeError, ValueError):
+        return None
+    return str(value) if url.scheme in {"ws", "wss"} and url.host else None

@@ -1,0 +1,22 @@
+"""Warns of what is passed over because it could not be understood, once of each kind."""
+
+import logging
+
+log = logging.getLogger(__name__)
+
+_MOST_KINDS = 100
+
+
+class Skipped:
+    """Counts what is passed over, and warns once of each kind."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._told: set[str] = set()
+
+    def note(self, kind: str) -> None:
+        """Note one; `kind` is shown and holds no content."""
+        self.count += 1
+        if kind not in self._told and len(self._told) < _MOST_KINDS:
+            self._told.add(kind)
+            log.warning("%s: skipped, and so are more like it on this connection", kind)

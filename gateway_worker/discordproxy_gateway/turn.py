@@ -1,0 +1,55 @@
+"""Waits until a bot may send IDENTIFY: for the budget of the day, and for its turn. No question is without a pause."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+
+from discordproxy_gateway.reconnect import back_off
+from discordproxy_gateway.session_store import IdentifyAnswer
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.5
+"""A closed gate is looked at again after that time: it may open early, when a handshake ends."""
+
+FIRST_ASK_S = 60.0
+LONGEST_ASK_S = 900.0
+"""Discord is asked again for the budget after such waits, doubling and shortened by chance."""
+
+_PROMISE_S = 1.0
+_LEAST_S = 0.01
+
+
+async def await_turn(
+    may_identify: Callable[[], Awaitable[IdentifyAnswer]],
+    ask_budget: Callable[[], Awaitable[None]],
+    tell_low: Callable[[IdentifyAnswer], Awaitable[None]],
+) -> None:
+    """Return when an IDENTIFY may be sent.
+
+    Args:
+        may_identify: asks Redis; GO reserves the turn.
+        ask_budget: asks Discord and tells Redis.
+        tell_low: tells the operator that too few IDENTIFYs are left.
+    """
+    asked = promised = 0
+    while True:
+        answer = await may_identify()
+        match answer.verdict:
+            case "GO":
+                return
+            case "WAIT":
+                await asyncio.sleep(min(max(answer.wait_s, _LEAST_S), POLL_S))
+                continue
+            case "LOW":
+                await tell_low(answer)
+        if asked or answer.verdict == "LOW":
+            wait_s = back_off(FIRST_ASK_S, LONGEST_ASK_S, asked, random.random())  # noqa: S311 - spreads load
+            if answer.verdict == "LOW" and answer.wait_s < wait_s:  # it is said to be full earlier, maybe not truly
+                wait_s = max(answer.wait_s, back_off(_PROMISE_S, LONGEST_ASK_S, promised, 1.0))
+                promised += 1
+            log.info("Discord is asked again in %.0f s how many new sessions are left", wait_s)
+            await asyncio.sleep(wait_s)
+        await ask_budget()
+        asked += 1

@@ -1,0 +1,253 @@
+"""The bot's websocket: discord.py's socket without its objects. What is odd about a message costs that message only.
+
+Private names of discord.py that are touched here are pinned by tests/contract/test_discord_py.py.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import discord
+import orjson
+from discord.gateway import DiscordWebSocket, KeepAliveHandler
+
+from discordproxy_gateway.dispatch import OF_SESSIONS, Dispatch, OddEventError, read_dispatch
+from discordproxy_gateway.inflate import Inflate
+from discordproxy_gateway.skipped import Skipped
+
+log = logging.getLogger(__name__)
+
+CLOSE_S = 1.0
+"""Bound of waiting for Discord to confirm a close."""
+
+SILENCE_S = 60.0
+"""A connection on which nothing came for so long is dead: a heartbeat was due meanwhile, and with it an answer."""
+
+BEGIN_S = 60.0
+"""READY or RESUMED is given up if no event came for so long after IDENTIFY or RESUME."""
+
+WATCH_S = 1.0
+"""How often the deadlines of a connection are looked at."""
+
+STALL_S = 1.0
+"""What lies unread when a time has run out is read for so long, before the connection counts as dead."""
+
+MOST_EXCUSE_S = 60.0
+"""How much longer a heartbeat may go unanswered because Redis takes events slowly."""
+
+HELLO_MS = 41_250
+LEAST_HELLO_MS, MOST_HELLO_MS = 1_000, 60_000
+
+HAND_OVER = 4000
+"""Close code that keeps the session for a successor; 1000 and 1001 would end it (Discord: gateway, disconnecting)."""
+
+
+class Link(Protocol):
+    """What a connection needs from the worker."""
+
+    async def receive(self, event: Dispatch) -> None:
+        """Take an event; awaiting here stops the reading, so that TCP holds Discord back."""
+
+    async def alive(self, latency_s: float) -> None:
+        """Discord confirmed a heartbeat."""
+
+    async def resuming(self) -> None:
+        """Called right before RESUME is sent; raises if this process may no longer speak for the shard."""
+
+    async def identifying(self) -> None:
+        """Called right before IDENTIFY is sent; raises if this process may no longer speak for the shard."""
+
+
+@dataclass(slots=True)
+class Opening:
+    """A connection that is being opened: for whom, and the socket once there is one."""
+
+    link: Link
+    socket: "Socket | None" = None
+
+
+opening_now: ContextVar[Opening] = ContextVar("opening")  # from_client makes the socket and offers no argument for it
+
+
+class Socket(DiscordWebSocket):
+    """Passes every event on, and counts in heartbeats only what has been stored.
+
+    Attributes:
+        why: the reason if this side closed the connection, "" otherwise.
+        skipped: messages that could not be understood.
+    """
+
+    _first_beat: asyncio.Task[None] | None = None
+    _silence_s = SILENCE_S
+    _stored: int | None = None
+    _reading = False
+    _unanswered_at: float | None = None
+    _excused_s = 0.0
+    _begun = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        opening = opening_now.get()
+        opening.socket = self
+        self.link = opening.link
+        self.why = ""
+        self.skipped = Skipped()
+        super().__init__(*args, **kwargs)
+        self._inflate = Inflate(self._decompressor)
+        self._received = 0
+        self._event_at = time.perf_counter()
+
+    @property
+    def sequence(self) -> int | None:
+        """The sequence for heartbeats and RESUME: that of the last event that is stored."""
+        return self._stored
+
+    @sequence.setter
+    def sequence(self, value: int | None) -> None:
+        if not self._reading:  # from_client hands over the sequence to resume from
+            self._stored, self._received = value, value or 0
+
+    def stored(self, sequence: int) -> None:
+        """Note that all events up to `sequence` are stored."""
+        self._stored = sequence
+
+    async def received_message(self, msg: Any, /) -> None:
+        """Read one message: an event goes to the link, the rest is discord.py's. One that is odd costs only itself."""
+        self._reading = True
+        come = self._inflate.read(msg)
+        if come is None:  # the rest of it is still to come
+            return
+        text, message = come
+        if self._keep_alive is not None:
+            self._keep_alive.tick()
+        if message["op"] != self.DISPATCH:
+            await self._control(text if isinstance(text, str) else text.decode("utf-8", "replace"), message)
+            return
+        try:
+            event = read_dispatch(message, after=self._received, now=self.loop.time())
+        except OddEventError as error:
+            self.skipped.note(str(error))
+            return
+        self._received, self._event_at = event.sequence, time.perf_counter()
+        self._begun |= event.name in OF_SESSIONS
+        await self.link.receive(event)
+        if self._unanswered_at is not None:
+            self._excuse(self.loop.time() - event.received_at)
+
+    def _excuse(self, waited_s: float) -> None:
+        """Give a heartbeat more time: its answer cannot be read while an event waits for room."""
+        waited_s = min(waited_s, MOST_EXCUSE_S - self._excused_s)
+        if self._unanswered_at is not None and waited_s > 0:
+            self._unanswered_at += waited_s
+            self._excused_s += waited_s
+
+    async def _control(self, text: str, message: dict[str, Any]) -> None:
+        op = message["op"]
+        if op == self.HELLO and self._keep_alive is None:
+            text = orjson.dumps({"op": op, "d": {"heartbeat_interval": hello_ms(message.get("d"))}}).decode()
+        elif op == self.RECONNECT:
+            self.why = "Discord asked to reconnect"
+        elif op == self.INVALIDATE_SESSION:
+            self.why = "session interrupted by Discord"
+        elif op not in (self.HEARTBEAT, self.HEARTBEAT_ACK):
+            self.skipped.note(f"message with opcode {str(op)[:20]}")
+            return
+        await super().received_message(text)
+        if op == self.HEARTBEAT_ACK and self._keep_alive is not None:
+            self._unanswered_at = None
+            await self.link.alive(self._keep_alive.latency)
+
+    async def send_as_json(self, data: Any) -> None:
+        """Send a message; the first heartbeat, for which the library is in a hurry, waits a part of the interval.
+
+        Discord wants a random part (gateway, sending heartbeats): after an outage everybody connects at once.
+        """
+        if data.get("op") == self.HEARTBEAT and self._keep_alive is not None:
+            if self._first_beat is None:
+                self._first_beat = asyncio.create_task(self._beat_later(self._keep_alive), name="gateway-first-beat")
+                return
+            self._beats()
+        await super().send_as_json(data)
+
+    async def send_heartbeat(self, data: Any) -> None:
+        """Send a heartbeat of the library's thread, which itself notes the time when a quick answer may have come."""
+        self._beats()
+        await super().send_heartbeat(data)
+
+    def _beats(self) -> None:
+        now = time.perf_counter()
+        if self._keep_alive is not None:
+            self._keep_alive._last_send = now  # noqa: SLF001 - pinned
+        if self._unanswered_at is None:
+            self._unanswered_at, self._excused_s = now, 0.0
+
+    async def _beat_later(self, keep_alive: KeepAliveHandler) -> None:
+        await asyncio.sleep(random.random() * (keep_alive.interval or 0.0))  # noqa: S311 - spreads load
+        self._beats()
+        with contextlib.suppress(discord.ConnectionClosed, OSError):
+            await super().send_as_json(keep_alive.get_payload())
+
+    def trust_the_watch(self) -> None:
+        """Read without a time limit from now on: one for each message costs more than reading it. See `watch`."""
+        self._silence_s, self._max_heartbeat_timeout = self._max_heartbeat_timeout, 0.0
+
+    async def watch(self) -> None:
+        """Close a connection that is dead, though nobody has closed it; reading ends with it."""
+        overdue = ""
+        while (keep_alive := self._keep_alive) is not None:
+            left_s, why = min(self._deadlines(keep_alive))
+            if left_s <= 0 and why == overdue:
+                self.why = why
+                await self.leave()
+                return
+            overdue = why if left_s <= 0 else ""
+            # A heartbeat that is sent meanwhile brings a new deadline.
+            await asyncio.sleep(min(left_s, WATCH_S) if left_s > 0 else STALL_S)
+
+    def _deadlines(self, keep_alive: KeepAliveHandler) -> Iterator[tuple[float, str]]:
+        """Yield the seconds until the connection counts as dead, with the reason."""
+        now = time.perf_counter()
+        yield keep_alive._last_recv + self._silence_s - now, f"nothing received for {self._silence_s:.0f} s"  # noqa: SLF001 - pinned
+        if not self._begun:
+            yield self._event_at + BEGIN_S - now, f"neither READY nor RESUMED for {BEGIN_S:.0f} s"
+        if self._unanswered_at is not None and keep_alive.interval:
+            # Discord: a heartbeat that is not answered before the next one is due means a dead connection.
+            yield self._unanswered_at + keep_alive.interval - now, "heartbeat not answered"
+
+    async def identify(self) -> None:
+        """Send IDENTIFY after HELLO."""
+        await self._await_hello()
+        await super().identify()
+
+    async def resume(self) -> None:
+        """Send RESUME after HELLO, unless the lease was lost while the socket was opened."""
+        await self._await_hello()
+        await self.link.resuming()
+        await super().resume()
+
+    async def _await_hello(self) -> None:
+        """Read on until HELLO, without which no heartbeat is sent; the bound of the handshake ends this."""
+        while self._keep_alive is None:
+            await self.poll_event()
+
+    async def leave(self, code: int = HAND_OVER) -> None:
+        """Close with `code`; a peer that does not confirm in time is left without a word."""
+        if self._first_beat is not None:
+            self._first_beat.cancel()
+        with contextlib.suppress(TimeoutError, OSError, discord.ConnectionClosed):
+            async with asyncio.timeout(CLOSE_S):
+                await self.close(code)
+
+
+def hello_ms(data: Any) -> int:
+    """Return how often a heartbeat is sent, in ms, whatever HELLO says. Pure."""
+    asked = data.get("heartbeat_interval") if isinstance(data, dict) else None
+    if isinstance(asked, bool) or not isinstance(asked, int | float) or asked <= 0:
+        log.warning("HELLO names no usable heartbeat interval; one is sent every %d ms", HELLO_MS)
+        return HELLO_MS
+    return round(min(max(asked, LEAST_HELLO_MS), MOST_HELLO_MS))
