@@ -16,6 +16,7 @@ from discordproxy.discord_api_pb2 import (
     MessageResponse,
     MessagesResponse,
 )
+from discordproxy.overflow import split, truncate, units
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,7 +61,7 @@ def _send(world: World, request: Any, channel_id: int, guild_id: int) -> AnyMess
 
 def _parts(request: Any) -> list[Any]:
     """Return a request for each message that a text needs: a reply refers in the first, all else is in the last."""
-    if len(request.content) <= _LONGEST_TEXT or not request.overflow:
+    if units(request.content) <= _LONGEST_TEXT or not request.overflow:
         return [request]
     texts = _texts(request)
     parts = [type(request)() for _ in texts]
@@ -83,8 +84,8 @@ def _clear(request: AnyMessage, names: Iterable[str]) -> None:
 def _texts(request: Any) -> list[str]:
     text = request.content
     if request.overflow == OVERFLOW_SPLIT:
-        return [text[start : start + _LONGEST_TEXT] for start in range(0, len(text), _LONGEST_TEXT)]
-    return [text[: _LONGEST_TEXT - 1] + "…" if request.overflow == OVERFLOW_TRUNCATE else ""]
+        return split(text, _LONGEST_TEXT) or [""]
+    return [truncate(text, _LONGEST_TEXT) if request.overflow == OVERFLOW_TRUNCATE else ""]
 
 
 def _post(world: World, request: Any, channel_id: int, guild_id: int) -> Message:
