@@ -52,7 +52,7 @@ def message_main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="where the proxy runs (default: %(default)s)")
     parser.add_argument("--port", default=50051, type=int, help="its port (default: %(default)s)")
     args = parser.parse_args(arguments)
-    client = DiscordClient(target=f"{args.host}:{args.port}")
+    client = DiscordClient(target=f"{args.host}:{args.port}", app="discordproxymessage")
     send = client.create_direct_message if args.type == "direct" else client.create_channel_message
     try:
         send(args.recipient_id, args.content)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from discordproxy._calling_app import calling_app
 from discordproxy._channel import DEFAULT_TARGET, Endpoint, resolve_target
 from discordproxy._checks import convert, header_text, items, seconds, trimmed, whole_number
 from discordproxy._connection import connection_problem
@@ -39,7 +40,8 @@ class Configuration:
             credentials of gRPC. Default: the path in the environment variable DISCORDPROXY_CA, else no encryption.
             A proxy that asks for a certificate is shown the one in the file DISCORDPROXY_CERT (a path, too), whose key
             is in DISCORDPROXY_CERT_KEY; credentials of gRPC bring their own.
-        app: Name of the application, for fair shares, metrics and logs of the proxy.
+        app: Name of the application, for fair shares, metrics and logs of the proxy; "" for none. Default: the
+            environment variable DISCORDPROXY_APP ("off" for none), else the top-level package that makes the client.
         retries: How often a call is repeated at most, where that is harmless and the proxy has not done it: the
             connection was refused, or the proxy refused the call untried, or the connection broke and the call only
             reads, has a nonce (new messages always do) or an idempotency_key. 0 switches repetitions off.
@@ -69,7 +71,10 @@ class Configuration:
         self._tls = (_environment("DISCORDPROXY_CA") or False) if tls is None else tls
         self._certificate = _certificate() if self._tls else None
         resolve_target(self._target)  # a target that cannot work is told here, not by the first call
-        self._metadata = _metadata(api_key or _environment("DISCORDPROXY_API_KEY"), app)
+        if app is None:
+            app = configured_app()
+        name = calling_app() if app is None else app
+        self._metadata = _metadata(api_key or _environment("DISCORDPROXY_API_KEY"), name)
         self._closed = False
 
     @property
@@ -111,6 +116,12 @@ class Configuration:
 def _environment(name: str) -> str:
     """Return what the environment says, without what files and secret stores leave around it."""
     return trimmed(os.environ.get(name, ""))
+
+
+def configured_app() -> str | None:
+    """Return the name that the environment gives to applications: "" for none, None if it says nothing about it."""
+    name = _environment("DISCORDPROXY_APP")
+    return "" if name.lower() == "off" else name or None
 
 
 def _target_text(target: str | Iterable[str]) -> str:

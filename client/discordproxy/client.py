@@ -10,7 +10,7 @@ import grpc
 
 from discordproxy._arguments import UNSET
 from discordproxy._channel import pool
-from discordproxy._configuration import Configuration
+from discordproxy._configuration import Configuration, configured_app
 from discordproxy._fork_gate import fork_gate
 from discordproxy._sync.channels import ChannelCalls
 from discordproxy._sync.events import EventCalls
@@ -152,5 +152,8 @@ def _open(endpoint: Endpoint) -> tuple[Any, DiscordApiStub]:
 
 @cache
 def default_client() -> DiscordClient:
-    """Return a client that is shared by the whole process and configured by the environment."""
-    return DiscordClient()
+    """Return a client that is shared by the whole process and configured by the environment.
+
+    Many packages may share it, so the first one does not give it its name: DISCORDPROXY_APP does.
+    """
+    return DiscordClient(app=configured_app() or "")
