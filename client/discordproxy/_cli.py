@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from discordproxy import __title__, __version__, _cli_message
+from discordproxy._cli_io import Outcome, complain, show, text_of_argument
 from discordproxy._completion import SHELLS, script
 from discordproxy._console import ask
 from discordproxy._diagnosis import Finding, diagnose, explain
@@ -24,7 +25,7 @@ _DONE, _FAILED, _USAGE, _UNREACHABLE, _TIMEOUT = range(5)
 _INTERRUPTED = 130
 _STATUSES = """\
 exit status:
-  0  done
+  0  done; also if a message was sent, but the output could not be written
   1  Discord or the proxy refused, or a check found a problem
   2  wrong usage
   3  no connection to a proxy at that address: nothing was sent
@@ -52,14 +53,20 @@ def message_main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="where the proxy runs (default: %(default)s)")
     parser.add_argument("--port", default=50051, type=int, help="its port (default: %(default)s)")
     args = parser.parse_args(arguments)
-    client = DiscordClient(target=f"{args.host}:{args.port}", app="discordproxymessage")
-    send = client.create_direct_message if args.type == "direct" else client.create_channel_message
+    if status := show(_send_one(args), unwritten=_FAILED):
+        raise SystemExit(status)
+
+
+def _send_one(args: argparse.Namespace) -> Outcome:
     try:
-        send(args.recipient_id, args.content)
-    except DiscordProxyException as ex:
-        print(f"ERROR: {ex}")
-        raise SystemExit(1) from ex
-    print("Message sent")
+        client = DiscordClient(target=f"{args.host}:{args.port}", app="discordproxymessage")
+        send = client.create_direct_message if args.type == "direct" else client.create_channel_message
+        send(args.recipient_id, text_of_argument(args.content))
+    except (DiscordProxyException, ValueError) as ex:
+        return Outcome(_FAILED, f"ERROR: {ex}")
+    except KeyboardInterrupt:
+        return Outcome(_INTERRUPTED, "")
+    return Outcome(_DONE, "Message sent", done=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -69,16 +76,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if rest and args.command not in {"sandbox", "keys"}:
         parser.error(f"unknown argument {rest[0]}; see {parser.prog} {args.command} --help")
     args.rest = rest
+    raise SystemExit(show(_outcome(args), unwritten=_FAILED))
+
+
+def _outcome(args: argparse.Namespace) -> Outcome:
+    """Run a command. A ValueError or OSError is about its arguments and files: nothing was sent and nothing printed."""
     try:
-        status = args.run(args)
+        outcome: Outcome = args.run(args)
     except DiscordProxyException as error:
-        status = _report(error, args.target or DiscordClient().target)
+        return Outcome(_report(error, args.target or DiscordClient().target), "")
     except (ValueError, OSError) as error:
-        print(f"{parser.prog} {args.command}: {error}", file=sys.stderr)
-        status = _USAGE
+        complain(f"{args.parser.prog} {args.command}: {error}")
+        return Outcome(_USAGE, "")
     except KeyboardInterrupt:
-        status = _INTERRUPTED
-    raise SystemExit(status)
+        return Outcome(_INTERRUPTED, "")
+    return outcome
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -136,7 +148,7 @@ def _connection_options() -> argparse.ArgumentParser:
     return connection
 
 
-def _status(args: argparse.Namespace) -> int:
+def _status(args: argparse.Namespace) -> Outcome:
     with _client(args) as client:
         try:
             document = ask(client, "Status", args.timeout)
@@ -145,66 +157,67 @@ def _status(args: argparse.Namespace) -> int:
                 raise
             document = None  # the findings tell what is wrong
         if document is None:
-            return _show_findings(args, client.target, list(diagnose(client, args.timeout)), with_fixes=False)
-    problems = problems_of(document)
-    if args.json:
-        print(json.dumps(document, indent=2))
-    else:
+            return _findings(args, client.target, list(diagnose(client, args.timeout)), with_fixes=False)
+    try:
+        problems = problems_of(document)
+        if args.json:
+            return Outcome(_FAILED if problems else _DONE, json.dumps(document, indent=2))
         verdict = "needs attention" if problems else "all is well"
-        print(f"Discord Proxy {document['version']} at {client.target}: {verdict}")
-        print(*(f"  !! {problem}" for problem in problems), *text_of(document), sep="\n")
-    return _FAILED if problems else _DONE
+        heading = f"Discord Proxy {document['version']} at {client.target}: {verdict}"
+        lines = [heading, *(f"  !! {problem}" for problem in problems), *text_of(document)]
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        complain(f"The status of the proxy at {client.target} has another form than that of {__version__}: {error!r}")
+        return Outcome(_FAILED, "")
+    return Outcome(_FAILED if problems else _DONE, "\n".join(lines))
 
 
-def _doctor(args: argparse.Namespace) -> int:
+def _doctor(args: argparse.Namespace) -> Outcome:
     with _client(args) as client:
         findings = list(diagnose(client, args.timeout, channel_id=args.channel))
-    return _show_findings(args, client.target, findings, with_fixes=True)
+    return _findings(args, client.target, findings, with_fixes=True)
 
 
 def _client(args: argparse.Namespace) -> DiscordClient:
     return DiscordClient(args.target, timeout=args.timeout, app="discordproxy-cli", retries=0)
 
 
-def _show_findings(args: argparse.Namespace, target: str, findings: list[Finding], *, with_fixes: bool) -> int:
+def _findings(args: argparse.Namespace, target: str, findings: list[Finding], *, with_fixes: bool) -> Outcome:
+    status = _DONE if all(finding.good for finding in findings) else _FAILED
     if args.json:
-        print(json.dumps([finding._asdict() for finding in findings], indent=2))
-    else:
-        print(f"Discord Proxy at {target}")
-        for finding in findings:
-            print(f"  {'ok ' if finding.good else 'BAD'}  {finding.subject}: {finding.text}")
-            if with_fixes and finding.fix:
-                print(f"       {finding.fix}")
-    return _DONE if all(finding.good for finding in findings) else _FAILED
+        return Outcome(status, json.dumps([finding._asdict() for finding in findings], indent=2))
+    lines = [f"Discord Proxy at {target}"]
+    for finding in findings:
+        lines.append(f"  {'ok ' if finding.good else 'BAD'}  {finding.subject}: {finding.text}")
+        lines += [f"       {finding.fix}"] if with_fixes and finding.fix else []
+    return Outcome(status, "\n".join(lines))
 
 
-def _sandbox(args: argparse.Namespace) -> int:
+def _sandbox(args: argparse.Namespace) -> Outcome:
     return _become("discordproxy_sandbox", args.rest, "The sandbox", needs=("discordproxy_sandbox", "aiohttp"))
 
 
-def _keys(args: argparse.Namespace) -> int:
+def _keys(args: argparse.Namespace) -> Outcome:
     return _become(
         "discordproxy_api.access", args.rest, "Making keys", needs=("discordproxy_api", "pydantic", "grpc_health")
     )
 
 
-def _become(module: str, arguments: Sequence[str], what: str, *, needs: tuple[str, ...]) -> int:
+def _become(module: str, arguments: Sequence[str], what: str, *, needs: tuple[str, ...]) -> Outcome:
     if any(find_spec(name) is None for name in needs):
-        print(f"{what} needs more packages: pip install 'discordproxy[server]'", file=sys.stderr)
-        return _USAGE
-    sys.stdout.flush()
+        complain(f"{what} needs more packages: pip install 'discordproxy[server]'")
+        return Outcome(_USAGE, "")
     command = [sys.executable, "-m", module, *arguments]
-    return os.execv(sys.executable, command)  # noqa: S606 -- it takes the place of this process, signals and all
+    os.execv(sys.executable, command)  # noqa: S606 -- it takes the place of this process, signals and all
+    return Outcome(_DONE, "")
 
 
-def _complete(args: argparse.Namespace) -> int:
-    print(script(args.shell, args.parser), end="")
-    return _DONE
+def _complete(args: argparse.Namespace) -> Outcome:
+    return Outcome(_DONE, script(args.shell, args.parser).rstrip("\n"))
 
 
 def _report(error: DiscordProxyException, target: str) -> int:
     what, fix = explain(error, target)
-    print(f"{what}." + (f" {fix}" if fix else ""), file=sys.stderr)
+    complain(f"{what}." + (f" {fix}" if fix else ""))
     if isinstance(error, DiscordProxyTimeoutError):
         return _TIMEOUT
     unreachable = isinstance(error, DiscordProxyGrpcError) and never_left(error.status, error.details)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format
 
+from discordproxy._cli_io import Outcome, read_stdin, text_of_argument, text_of_bytes
 from discordproxy.client import DiscordClient
 from discordproxy.snowflakes import message_url
 
@@ -47,8 +48,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the sent message as JSON")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Send the message and say where it is; returns the exit status.
+def run(args: argparse.Namespace) -> Outcome:
+    """Send the message; returns where it is.
 
     Raises:
         ValueError: an argument is wrong.
@@ -66,30 +67,35 @@ def run(args: argparse.Namespace) -> int:
             silent=args.silent,
             reply_to=args.reply_to,
             overflow=args.overflow,
-            idempotency_key=args.key,
+            idempotency_key=text_of_argument(args.key),
         )
     if args.json:
-        print(json_format.MessageToJson(message, preserving_proto_field_name=True))
-    else:
-        parts = f" in {len(message.more_messages) + 1} parts" if message.more_messages else ""
-        # Discord's answer does not name the server of a channel, and without it there is no link.
-        link = f": {message_url(message)}" if args.type == "direct" else ""
-        print(f"Message {message.id} sent{parts}{link}")
-    return 0
+        return Outcome(0, json_format.MessageToJson(message, preserving_proto_field_name=True), done=True)
+    parts = f" in {len(message.more_messages) + 1} parts" if message.more_messages else ""
+    # Discord's answer does not name the server of a channel, and without it there is no link.
+    link = f": {message_url(message)}" if args.type == "direct" else ""
+    return Outcome(0, f"Message {message.id} sent{parts}{link}", done=True)
 
 
 def _content(args: argparse.Namespace) -> str:
     described = args.title or args.description or args.embed_json or args.file
-    if args.content == "-" or (args.content is None and not described and not sys.stdin.isatty()):
-        return sys.stdin.read().rstrip("\n")
-    return args.content or ""
+    if args.content == "-" or (args.content is None and not described and not _at_terminal()):
+        return read_stdin().rstrip("\n")
+    return text_of_argument(args.content or "")
+
+
+def _at_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _embeds(args: argparse.Namespace) -> list[dict[str, Any]]:
     embeds = []
     if args.embed_json:
-        text = Path(args.embed_json[1:]).read_text("utf-8") if args.embed_json.startswith("@") else args.embed_json
+        file = args.embed_json.removeprefix("@")
+        from_file = args.embed_json.startswith("@")
+        text = text_of_bytes(Path(file).read_bytes(), file) if from_file else text_of_argument(args.embed_json)
         embeds.append(json.loads(text))
     if args.title or args.description:
-        embeds.append({"title": args.title, "description": args.description})
+        title, description = text_of_argument(args.title), text_of_argument(args.description)
+        embeds.append({"title": title, "description": description})
     return embeds

@@ -222,7 +222,8 @@ def to_file(file: FileLike) -> File:
 
     if isinstance(file, (str, os.PathLike)):
         path = Path(file)
-        return make(File, filename=path.name, content=path.read_bytes())
+        name = os.fsencode(path.name).decode("utf-8", "replace")  # file systems know names that are no text
+        return make(File, filename=name, content=path.read_bytes())
     if isinstance(file, tuple):
         name, content = file
         return make(File, filename=name, content=content)

@@ -9,7 +9,7 @@ import grpc
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.wrappers_pb2 import StringValue
 
-from discordproxy.exceptions import to_discord_proxy_exception
+from discordproxy.exceptions import DiscordProxyGrpcError, to_discord_proxy_exception
 
 if TYPE_CHECKING:
     from discordproxy.client import DiscordClient
@@ -37,4 +37,9 @@ def ask(client: DiscordClient, question: str, timeout: float) -> Any | None:
         if ex.code() is grpc.StatusCode.UNIMPLEMENTED:
             return None
         raise to_discord_proxy_exception(ex) from ex
-    return json.loads(answer.value)
+    try:
+        return json.loads(answer.value)
+    except (ValueError, RecursionError) as error:
+        raise DiscordProxyGrpcError(
+            grpc.StatusCode.INTERNAL, f"the answer to {question} is no JSON: {error}"
+        ) from error

@@ -24,6 +24,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(FAILED) from None
 
 
+def _show(text: str) -> None:
+    """Print at once: a key that nobody could read must not get into a file."""
+    if sys.stdout is None:
+        raise Unusable("the output cannot be written (it is closed)")
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would try again at its end, and complain
+        raise Unusable(f"the output cannot be written ({error.strerror})") from None
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="discordproxy keys", description="Keys with which applications call the proxy."
@@ -43,13 +54,12 @@ def _new(options: argparse.Namespace) -> None:
     key = new_key()
     entry = f'[[keys]]\napp = "{options.app}"\nsha256 = "{digest_of(key)}"\n'
     read_keys(entry)
+    _show(f"The key of {options.app}, shown this once; give it to the application as DISCORDPROXY_API_KEY:\n\n{key}\n")
     if options.file is None:
-        place = f"What the proxy keeps of it; add this to the file of DISCORDPROXY_KEYS_FILE:\n\n{entry}"
+        _show(f"What the proxy keeps of it; add this to the file of DISCORDPROXY_KEYS_FILE:\n\n{entry}")
     else:
         _append(options.file, entry)
-        place = f"Its entry is in {options.file}; limit there what it may do."
-    print(f"The key of {options.app}, shown this once; give it to the application as DISCORDPROXY_API_KEY:\n\n{key}\n")
-    print(place)
+        _show(f"Its entry is in {options.file}; limit there what it may do.")
 
 
 def _append(path: Path, entry: str) -> None:
@@ -62,9 +72,7 @@ def _append(path: Path, entry: str) -> None:
 
 def _check(options: argparse.Namespace) -> None:
     ring = read_key_file(options.file, rpcs=tuple(load_contract()), bots=None)
-    print(f"{options.file}: nothing wrong")
-    for principal in ring.principals:
-        print(f"  {principal}: {principal.scopes}")
+    _show("\n".join([f"{options.file}: nothing wrong", *(f"  {each}: {each.scopes}" for each in ring.principals)]))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Keys: how they are made, kept and recognised; what is wrong with a file; who is locked out; what is exposed."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -217,3 +219,11 @@ def test_a_key_file_with_a_byte_order_mark(tmp_path):
     path.write_text(f'[[keys]]\r\napp = "srp"\r\nsha256 = "{digest_of(key)}"\r\n', "utf-8-sig")
     path.chmod(0o600)
     assert read_key_file(path, rpcs=()).holder_of(key).app == "srp"
+
+
+def test_no_key_gets_into_a_file_that_nobody_has_read(tmp_path):
+    command = f"{sys.executable} -m discordproxy_api.access new --app srp --file {tmp_path}/keys.toml"
+    for output, why in (("> /dev/full", "No space left on device"), (">&-", "it is closed")):
+        done = subprocess.run(["bash", "-c", f"{command} {output}"], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (1, f"ERROR: the output cannot be written ({why})\n")
+    assert not (tmp_path / "keys.toml").exists()
