@@ -18,6 +18,7 @@ from weakref import WeakSet
 import grpc
 
 from discordproxy._connection import only_local
+from discordproxy._green_threads import warn_of_green_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -193,6 +194,7 @@ class ChannelPool:
             with self._lock:
                 if (link := self._links.get(key)) is None:
                     _warn_of_fork_support()
+                    warn_of_green_threads()
                     link = self._links[key] = Link(*open_link(), WeakSet())
                 link.users.add(user)
         return link

@@ -91,7 +91,7 @@ def test_settings_and_make_targets_that_documents_name_exist(path: Path) -> None
         assert variable in known, variable
 
 
-CLIENT_VARIABLES = {f"DISCORDPROXY_{name}" for name in ("TARGET", "API_KEY", "CA", "CERT", "CERT_KEY")}
+CLIENT_VARIABLES = {f"DISCORDPROXY_{name}" for name in ("TARGET", "API_KEY", "APP", "CA", "CERT", "CERT_KEY")}
 
 
 def test_the_server_command_has_its_documented_options() -> None:

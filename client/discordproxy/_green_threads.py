@@ -1,0 +1,29 @@
+"""Notices a process whose standard library gevent or eventlet has replaced: gRPC has to be prepared for that."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from functools import cache
+
+
+@cache
+def warn_of_green_threads() -> None:
+    """Warn, once, if a call would hold up all green threads of the process."""
+    if problem := _problem():
+        warnings.warn(problem, RuntimeWarning, stacklevel=5)
+
+
+def _problem() -> str:
+    gevent = sys.modules.get("gevent.monkey")
+    if gevent is not None and gevent.is_module_patched("socket"):
+        # gRPC tells only here whether it is prepared.
+        prepared = getattr(sys.modules.get("grpc._cython.cygrpc"), "g_gevent_activated", True)
+        if prepared:
+            return ""
+        prepare = "grpc.experimental.gevent.init_gevent()"
+        return f"gevent has patched this process: until {prepare} is called, each call holds up all others"
+    eventlet = sys.modules.get("eventlet.patcher")
+    if eventlet is not None and eventlet.is_monkey_patched("socket"):
+        return "eventlet has patched this process, and gRPC does not know it: each call holds up all others; use gevent"
+    return ""
