@@ -95,12 +95,14 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
         http_proxy=http_proxy_for(settings.discord_url),
     )
     async with DiscordHttp(options, token=backend.bot.token.get_secret_value()) as http:
+        turns = Turns(broker.quota, drain)
         own_writes = OwnWrites(broker.notes, cache, Overlay(cache.redis, cache.keys))
         rest = Rest(
             http=http,
             broker=broker,
             drain=drain,
             metrics=metrics,
+            turns=turns,
             policy=RetryPolicy(attempts=settings.retries + 1),
             landed=own_writes.note,
             trace=common.trace,
@@ -126,7 +128,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             uploads=common.uploads,
             idempotency=idempotency,
             permission=permission,
-            turns=Turns(broker.quota, drain),
+            turns=turns,
             in_order=in_order,
         )
         subscribe = Subscribe(
@@ -135,6 +137,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             drain=drain,
             metrics=metrics,
             permission=permission,
+            turns=turns,
             options=StreamOptions(settings.event_stream_life, settings.event_patience),
         )
         yield BotService(backend, rest, idempotency, in_order, (servicer.handler(), subscribe.handler()))

@@ -48,6 +48,7 @@ class Call:
         attempts: how many HTTP requests have left for this call.
         answer_status: HTTP status of Discord's last answer, 0 before the first.
         trace_id: names the trace the call belongs to, "" when nobody traces.
+        has_turn: whether it has taken a turn of its application's rate that no request has used up.
         before_effect: awaited before the first request leaves that does what the caller asks for; it may raise.
         before_each_effect: awaited before each such request, repeats included; it may raise.
     """
@@ -67,6 +68,7 @@ class Call:
     attempts: int = 0
     answer_status: int = 0
     trace_id: str = ""
+    has_turn: bool = False
     before_effect: Callable[[], Awaitable[None]] | None = None
     before_each_effect: Callable[[], Awaitable[None]] | None = None
     _flying: int = 0

@@ -22,6 +22,7 @@ from discordproxy_api.errors import ApiError
 from discordproxy_api.metrics import Metrics
 from discordproxy_api.outbound import Reply, RestRequest
 from discordproxy_api.retry import NONCE_WINDOW_S, Outcome, Repeat, RetryPolicy, pause_before_repeat
+from discordproxy_api.turns import Turns
 from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.errors import BrokerError
 from discordproxy_ratelimit.headers import read_answer
@@ -100,6 +101,7 @@ class Rest:
     Args:
         chance: random numbers from 0 to 1, for the jitter of repeats.
         trace: times the wait for a permit and Discord's answer.
+        turns: what applications with a rate of their own wait for, request by request.
         landed: told of every request that Discord accepted, before the caller is; also when the caller has gone.
 
     Attributes:
@@ -113,6 +115,7 @@ class Rest:
         broker: Broker,
         drain: Drain,
         metrics: Metrics,
+        turns: Turns,
         policy: RetryPolicy | None = None,
         chance: Callable[[], float] = random.random,
         trace: Trace = no_trace,
@@ -122,6 +125,7 @@ class Rest:
         self._broker = broker
         self._drain = drain
         self._metrics = metrics
+        self._turns = turns
         self._policy = policy or RetryPolicy()
         self._chance = chance
         self._trace = trace
@@ -144,6 +148,7 @@ class Rest:
         """
         tries = _Tries()
         while True:
+            await self._turns.for_request(call)
             landing = await self._detached(_Flight(request, call), tries)
             if landing.reply is not None:
                 return landing.reply

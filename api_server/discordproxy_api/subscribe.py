@@ -25,6 +25,7 @@ from discordproxy_api.errors import ApiError
 from discordproxy_api.interceptors import SERVICE
 from discordproxy_api.metrics import Metrics
 from discordproxy_api.servicer import decode
+from discordproxy_api.turns import Turns
 from discordproxy_gateway.events import (
     BadCursorError,
     Cursor,
@@ -84,6 +85,7 @@ class Subscribe:
         drain: Drain,
         metrics: Metrics,
         permission: Permission,
+        turns: Turns,
         options: StreamOptions,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -92,6 +94,7 @@ class Subscribe:
         self._drain = drain
         self._metrics = metrics
         self._permission = permission
+        self._turns = turns
         self._options = options
         self._chance = chance
 
@@ -104,6 +107,7 @@ class Subscribe:
         request: Any = decode(self._rpc, data)
         progress = _Progress(request.cursor)
         try:
+            await self._turns.wait(CURRENT.get())
             async with self._drain.interruptible(), self._life():
                 await self._stream(request, self._patiently(context.write), progress)
         except ApiError as error:

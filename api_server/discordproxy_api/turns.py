@@ -1,4 +1,8 @@
-"""Calls of an application with a rate of its own wait for their turn here, before they ask for a permit."""
+"""Calls of an application with a rate of its own wait for their turn here, before they ask for a permit.
+
+What a rate bounds is requests: a call takes a turn when it comes, which its first request to Discord uses up, and each
+further request takes one more.
+"""
 
 import asyncio
 
@@ -18,8 +22,24 @@ class Turns:
         self._quota = quota
         self._drain = drain
 
+    async def for_request(self, call: Call) -> None:
+        """Return when the call may send a request. Raises as `wait`."""
+        if call.has_turn:
+            call.has_turn = False
+        else:
+            await self._wait(call)
+
     async def wait(self, call: Call) -> None:
-        """Return when it is the call's turn.
+        """Return when it is the call's turn, which its first request uses up.
+
+        Raises:
+            ApiError: the wait would outlast what the caller accepts, or this worker stops.
+        """
+        await self._wait(call)
+        call.has_turn = True
+
+    async def _wait(self, call: Call) -> None:
+        """Take a turn.
 
         Raises:
             ApiError: the wait would outlast what the caller accepts, or this worker stops.

@@ -35,6 +35,17 @@ async def test_the_caller_decides_how_long_it_may_take():
     assert quota.taken[0][:2] == ("srp", 2.0)
 
 
+async def test_each_request_beyond_a_calls_first_takes_a_turn_of_its_own():
+    quota, made = FakeQuota(), call()
+    turns = Turns(quota, Drain())
+    await turns.wait(made)
+    await turns.for_request(made)
+    assert len(quota.taken) == 1
+    await turns.for_request(made)
+    await turns.for_request(made)
+    assert len(quota.taken) == 3
+
+
 async def test_the_wait_counts_as_waiting_for_a_limit():
     quota, waiting = FakeQuota(), call(max_wait_s=3.0)
     quota.wait_s = 0.01
