@@ -20,6 +20,8 @@ class Scopes:
         guilds: servers the key is for. With neither guilds nor channels it is for every place.
         channels: channels it is for, and what lies in them: threads, or the channels of a category.
         direct_messages: whether it may write to users; None: if it is for every place.
+        authorization: whether its `Request` may bring an authorization other than the bot's token; None: if the key has
+            no other limits.
         events: names of events it may subscribe to; None allows all.
         priority: the highest one its calls can have.
     """
@@ -29,6 +31,7 @@ class Scopes:
     guilds: frozenset[int] = frozenset()
     channels: frozenset[int] = frozenset()
     direct_messages: bool | None = None
+    authorization: bool | None = None
     events: frozenset[str] | None = None
     priority: str = "high"
 
@@ -40,6 +43,7 @@ class Scopes:
         parts += [f"channels {', '.join(map(str, sorted(self.channels)))}"] if self.channels else []
         parts += ["everywhere"] if self.everywhere else []
         parts += ["direct messages" if self.may_write_to_users else "no direct messages"]
+        parts += ["authorizations of its own"] if self.may_authorize else []
         parts += [f"events {', '.join(sorted(self.events)) or 'none'}"] if self.events is not None else []
         return "; ".join([*parts, f"priority up to {self.priority}"])
 
@@ -57,6 +61,11 @@ class Scopes:
     def may_write_to_users(self) -> bool:
         """Whether direct messages are allowed."""
         return self.everywhere if self.direct_messages is None else self.direct_messages
+
+    @property
+    def may_authorize(self) -> bool:
+        """Whether `Request` may bring an authorization of its own, whose invalid answers count for this address."""
+        return self.unlimited if self.authorization is None else self.authorization
 
     def allows_rpc(self, name: str, *, reads: bool) -> bool:
         """Tell whether an RPC may be called at all."""

@@ -48,6 +48,7 @@ class Entry(BaseModel):
     guilds: frozenset[Snowflake] = frozenset()
     channels: frozenset[Snowflake] = frozenset()
     direct_messages: bool | None = None
+    authorization: bool | None = None
     events: frozenset[str] | None = None
     priority: Literal["low", "normal", "high"] = "high"
     share: Annotated[float, Field(ge=0.01, le=100)] = 1.0
@@ -78,6 +79,7 @@ class Entry(BaseModel):
             guilds=self.guilds,
             channels=self.channels,
             direct_messages=self.direct_messages,
+            authorization=self.authorization,
             events=self.events,
             priority=self.priority,
         )

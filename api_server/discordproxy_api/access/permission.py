@@ -15,7 +15,7 @@ from discordproxy_api.contract import Rpc
 from discordproxy_api.errors import ApiError
 from discordproxy_api.principal import Principal
 from discordproxy_api.scopes import REQUEST
-from discordproxy_ratelimit.route import template_of
+from discordproxy_ratelimit.route import names_token, template_of
 
 ANYWHERE = Reach()
 """Of a call that nobody asks where it goes."""
@@ -67,7 +67,7 @@ class Permission:
         """
         scopes = call.principal.scopes
         call.priority = scopes.lower(call.priority)
-        if scopes.unlimited and scopes.may_write_to_users and not self._audited:
+        if scopes.unlimited and scopes.may_write_to_users and scopes.may_authorize and not self._audited:
             return ANYWHERE
         content = content_of(request) if self._audit_content else ""
         if rpc.name != REQUEST:
@@ -75,13 +75,17 @@ class Permission:
             call.deed = None if is_read(rpc) else Deed(rpc.name, str(reach), content)
             return reach
         path = plain(request.path)
-        route = f"{request.method} {template_of(path)[0]}"
+        template = template_of(path)[0]
+        route = f"{request.method} {template}"
         query = [(pair.name, pair.value) for pair in request.query]
         authorized = bool(request.authorization)
         reach = reach_of_request(request.method, path, query, request.json, authorized=authorized)
         call.deed = None if request.method == "GET" else Deed(route, str(reach), content)
         if not scopes.allows_route(route):
             raise denied(call.principal, f"may not use {route}; its requests would have to name it")
+        needless = request.authorization == "none" and names_token(template)
+        if request.authorization and not needless and not scopes.may_authorize:
+            raise denied(call.principal, "may not bring an authorization; its authorization would have to be true")
         return reach
 
     async def check(self, reach: Reach, call: Call) -> None:

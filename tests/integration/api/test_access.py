@@ -18,6 +18,7 @@ from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.access.keys import digest_of, new_key
+from discordproxy_sandbox.faults import Fault
 from discordproxy_sandbox.objects import make_channel, make_guild
 from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID, THREAD_ID, USER_ID
 from fakes.eventually import eventually
@@ -251,3 +252,40 @@ async def test_without_keys_applications_name_themselves(served, caplog):
     await served.stub.SendChannelMessage(request, metadata=[("x-discordproxy-app", "freight")])
     assert served.broker.acquired[-1].caller.app == "freight"
     assert "outcome=" not in caplog.text
+
+
+@pytest.mark.parametrize("allowed", [{"guilds": [GUILD]}, {"rpcs": ["Request"]}, {"authorization": False}])
+async def test_a_limited_key_brings_no_authorization_unless_it_may(discord, tmp_path, allowed):
+    async with keyed(discord, tmp_path, allowed) as keyed_:
+        fields = {"method": "GET", "path": f"/guilds/{GUILD}"}
+        for authorization in ("Bearer a-users", "none"):
+            await keyed_.refused(
+                "Request", "its authorization would have to be true", authorization=authorization, **fields
+            )
+    async with keyed(discord, tmp_path, allowed | {"authorization": True}) as keyed_:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await keyed_.call("Request", authorization="none", **fields)
+        assert discord.ledger.records[-1].credential == "none"
+
+
+async def test_a_limited_key_may_say_that_it_brings_none_where_none_is_needed(discord, tmp_path):
+    async with keyed(discord, tmp_path, {"guilds": [GUILD]}) as keyed_:
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await keyed_.call("Request", method="GET", path="/webhooks/1/token", authorization="none")
+    assert json.loads(failed.value.details())["reason"] == "DISCORD_ERROR"
+
+
+async def test_a_rate_bounds_requests_and_subscriptions(discord, tmp_path):
+    async with keyed(discord, tmp_path, {"calls_per_s": 1000.0}) as keyed_:
+        taken = keyed_.served.broker.quota.taken
+        await keyed_.call("SendChannelMessage", channel_id=CHANNEL, content="x")
+        assert len(taken) == 1
+        await keyed_.call("SendChannelMessage", channel_id=CHANNEL, content="x" * 7_000, overflow=pb.OVERFLOW_SPLIT)
+        assert len(taken) == 5, "four messages"
+        discord.faults.add(Fault(kind="status", status=502, count=3))
+        await keyed_.call("SendChannelMessage", channel_id=CHANNEL, content="x")
+        assert len(taken) == 9, "three repeats"
+        metadata = [("authorization", f"Bearer {keyed_.key}")]
+        with pytest.raises(grpc.aio.AioRpcError):
+            await keyed_.served.stub.SubscribeEvents(pb.SubscribeEventsRequest(), metadata=metadata).read()
+        assert len(taken) == 10

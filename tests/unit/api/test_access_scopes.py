@@ -67,6 +67,14 @@ def test_direct_messages_follow_places_unless_said_otherwise():
     assert not Scopes(direct_messages=False).may_write_to_users
 
 
+def test_an_authorization_of_its_own_needs_a_key_without_limits_or_the_right():
+    assert Scopes().may_authorize
+    assert not Scopes(authorization=False).may_authorize
+    for limits in ({"guilds": frozenset({1})}, {"rpcs": ("*",)}, {"requests": ("*",)}):
+        assert not Scopes(**limits).may_authorize
+        assert Scopes(**limits, authorization=True).may_authorize
+
+
 def test_places_of_calls():
     assert reach("SendChannelMessage", channel_id=5) == Reach(channels=frozenset({5}))
     assert reach("GetGuildMember", guild_id=7, user_id=8) == Reach(guilds=frozenset({7}))
