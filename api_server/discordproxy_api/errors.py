@@ -17,6 +17,7 @@ from discordproxy_ratelimit.errors import (
     CircuitOpen,
     Draining,
     KnownRefusal,
+    ShareUsed,
     TokenRejected,
     WaitRefused,
 )
@@ -47,6 +48,7 @@ _BY_BROKER_ERROR: dict[type[BrokerError], StatusCode] = {
     WaitRefused: StatusCode.RESOURCE_EXHAUSTED,
     BrokerUnavailable: StatusCode.UNAVAILABLE,
     CircuitOpen: StatusCode.UNAVAILABLE,
+    ShareUsed: StatusCode.RESOURCE_EXHAUSTED,
     Draining: StatusCode.UNAVAILABLE,
     TokenRejected: StatusCode.UNAUTHENTICATED,
 }

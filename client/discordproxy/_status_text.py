@@ -17,9 +17,7 @@ def problems_of(document: dict[str, Any]) -> list[str]:
         for worker in document["workers"]
         if worker["state"] != "serving"
     ]
-    circuit = document["circuit"]
-    if circuit["state"] != "closed":
-        found.append(f"The circuit is {circuit['state'].replace('_', ' ')}: Discord blocks the proxy's address.")
+    found += document["circuit"].get("problems", [])
     for bot in document["bots"]:
         found += [f"{_of(bot)}{problem}" for problem in _problems_of_bot(bot)]
     return found

@@ -39,7 +39,7 @@ class Account:
         lease_s: how long Redis trusts this worker without a sign of life.
         decisions: the metrics.
         most_waiting: calls that may wait in this worker; one more is refused.
-        heard: told of every answer, for the circuit.
+        heard: told of every answer and whose it is, for the circuit.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Account:
         lease_s: float,
         decisions: Decisions,
         most_waiting: int,
-        heard: Callable[[Answer], None],
+        heard: Callable[[Answer, str], None],
     ) -> None:
         self._store, self._link, self._worker = store, link, worker
         self._decisions, self._most_waiting, self._heard = decisions, most_waiting, heard
@@ -214,7 +214,7 @@ class Account:
         if outcome == "global":
             self._hints.hold_for(wait_s)
         self._decisions.answered(outcome, answer)
-        self._heard(answer)
+        self._heard(answer, permit.app)
         return Verdict(outcome, wait_s if answer.status == TOO_MANY else None)
 
     def _learned(self, permit: Permit, bucket: str, reply: asyncio.Future[list[Any]]) -> None:

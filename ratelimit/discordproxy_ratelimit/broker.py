@@ -176,7 +176,7 @@ class Broker:
         until = min(deadline if deadline is not None else now + LONGEST_WAIT_S, now + LONGEST_WAIT_S)
         if self._draining:
             raise Draining("This worker is stopping; another one will serve the call", retry_after_s=1.0)
-        await self._check_circuit()
+        probing = await self._check_circuit(caller.app)
         patience = until if max_wait_s is None else min(until, now + max_wait_s)
         try:
             permit = await self._permit(route, until, patience, caller, retry_of)
@@ -184,17 +184,20 @@ class Broker:
             if patience < until and refusal.reason == WaitRefused.reason:
                 refusal.reason = "WAIT_EXCEEDS_MAX_WAIT"
             raise
+        permit.app = caller.app
         try:
+            self._circuit.check_again(caller.app, probing=probing)
             yield permit
         finally:
             permit.leave()
 
-    async def _check_circuit(self) -> None:
+    async def _check_circuit(self, app: str) -> bool:
         try:
-            await self._circuit.check()
+            return await self._circuit.check(app)
         except BrokerUnavailable:
             if self._limits.degraded != "local":
                 raise
+            return True  # nobody can say who finds out
 
     async def _permit(
         self, route: Route, until: float, patience: float, caller: Caller, retry_of: Permit | None

@@ -1,15 +1,18 @@
 """The circuit of this machine's address: Discord blocks an address that makes too many invalid requests.
 
 All workers of an address count together (Discord's documentation: 10,000 answers of 401, 403 or 429 per ten minutes;
-429s of scope `shared` do not count). Refusing early is kinder than a ban of the whole address.
+429s of scope `shared` do not count). Refusing early is kinder than a ban of the whole address. An application may use
+half of what the others leave of the budget, so that one that floods is stopped alone.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from discordproxy_ratelimit.errors import BrokerUnavailable, CircuitOpen
+from discordproxy_ratelimit.errors import BrokerUnavailable, CircuitOpen, ShareUsed
 from discordproxy_ratelimit.headers import TOO_MANY, Answer
 from discordproxy_ratelimit.link import Link, Script
 from discordproxy_ratelimit.metrics import Decisions
@@ -19,6 +22,26 @@ log = logging.getLogger(__name__)
 BUDGET = 10_000
 WARN, CAREFUL, STOP = 0.5, 0.8, 0.95
 PROBE_S = 10.0
+LOOK_EVERY_S = 1.0
+"""How often Redis is asked whether a budget that was used up has room again."""
+
+MOST_APPS = 1_000
+"""Applications whose share a worker remembers; Redis knows them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppShare:
+    """What an application has used of the budget.
+
+    Attributes:
+        app: its name.
+        invalid: its invalid requests, counted when the last one came.
+        stopped: whether that is all it may use.
+    """
+
+    app: str
+    invalid: int
+    stopped: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +52,25 @@ class CircuitState:
         state: closed, open or half_open.
         invalid: invalid requests of the last ten minutes.
         open_for_s: seconds until a call may try again; 0 unless open.
+        since_s: for how long it has not been closed; 0 if it is.
+        reason: why it is not closed: `blocked` by Discord's edge, or `spent`, the budget; empty if it is.
+        apps: who made invalid requests, the largest number first.
     """
 
     state: str
     invalid: int
     open_for_s: float
+    since_s: float = 0.0
+    reason: str = ""
+    apps: tuple[AppShare, ...] = ()
+
+
+@dataclass(slots=True)
+class _Used:
+    """Until when an application's share is used up, and when Redis was asked; loop times."""
+
+    until: float
+    looked_at: float
 
 
 class Circuit:
@@ -52,11 +89,14 @@ class Circuit:
         self, link: Link, key: str, *, channel: str, decisions: Decisions, clock: Callable[[], int] | None = None
     ) -> None:
         self._link, self._channel, self._decisions, self._clock = link, channel, decisions, clock
-        self._keys = [f"{key}:cells", f"{key}:breaker"]
+        self._key = key
         self._loop = asyncio.get_running_loop()
         self._open_until = 0.0
+        self._spent_until = 0.0
+        self._looked_at = float("-inf")
         self._half_open = False
         self._used = 0
+        self._shares: dict[str, _Used] = {}
         self._reports: set[asyncio.Task[None]] = set()
         decisions.circuit("closed")
         decisions.invalid_left(BUDGET)
@@ -64,12 +104,12 @@ class Circuit:
     @property
     def name(self) -> str:
         """The key by which published hints name this circuit."""
-        return self._keys[0]
+        return f"{self._key}:cells"
 
     @property
     def state(self) -> str:
         """closed, open or half_open."""
-        if self._loop.time() < self._open_until:
+        if self._loop.time() < max(self._open_until, self._spent_until):
             return "open"
         return "half_open" if self._half_open else "closed"
 
@@ -80,41 +120,77 @@ class Circuit:
 
     async def look(self) -> CircuitState:
         """Ask Redis for what all workers of this address know. Raises BrokerUnavailable."""
-        await self._ask("count", 0)
-        return CircuitState(self.state, self._used, max(0.0, self._open_until - self._loop.time()))
+        _, since_us, apps = await self._ask("count", 0)
+        open_for_s = max(0.0, self._open_until - self._loop.time(), self._spent_until - self._loop.time())
+        blocked = self._half_open or self._loop.time() < self._open_until
+        reason = "" if self.state == "closed" else "blocked" if blocked else "spent"
+        shares = [
+            AppShare(app.decode(), int(invalid), stopped=stopped == 1)
+            for app, invalid, stopped in zip(apps[::3], apps[1::3], apps[2::3], strict=True)
+        ]
+        return CircuitState(self.state, self._used, open_for_s, int(since_us) / 1e6, reason, tuple(shares))
 
-    async def check(self) -> None:
-        """Let a call pass, or not.
+    async def check(self, app: str = "") -> bool:
+        """Let a call pass, or not; return whether it is the one that finds out if Discord answers again.
 
         Raises:
-            CircuitOpen: with the time after which one call may try.
+            CircuitOpen: nobody may call, with the time after which one call may try.
+            ShareUsed: this application may not, others may.
         """
-        left_s = self._open_until - self._loop.time()
-        if left_s > 0:
-            self._refuse("Discord's edge blocks this address", left_s)
-        if self._used >= BUDGET * STOP:
-            await self._ask("count", 0)
-            if self._used >= BUDGET * STOP:
-                self._refuse("Nearly all invalid requests Discord allows this address are used up", 60.0)
-        if self._half_open and not await self._ask("probe", 0):
-            self._refuse("Another call is finding out whether Discord answers again", PROBE_S)
+        share, before = self._shares.get(app), self._loop.time() - LOOK_EVERY_S
+        if (self._spent_until and self._looked_at <= before) or (share and share.looked_at <= before):
+            with contextlib.suppress(BrokerUnavailable):  # without Redis, what is known decides
+                await self._ask("count", 0, app)
+        self._check_budgets(app)
+        if not self._half_open:
+            return False
+        probing, _, _ = await self._ask("probe", 0)
+        if not probing:
+            self._refuse_probe()
+        return True
+
+    def check_again(self, app: str, *, probing: bool) -> None:
+        """Raise as `check` does if things have changed while the call waited for its permit; Redis is not asked."""
+        self._check_budgets(app)
+        if self._half_open and not probing:
+            self._refuse_probe()
+
+    def _check_budgets(self, app: str) -> None:
+        now = self._loop.time()
+        if now < self._open_until:
+            self._refuse("Discord's edge blocks this address", self._open_until - now)
+        if now < self._spent_until:
+            wait_s = min(60.0, self._spent_until - now)
+            self._refuse("Nearly all invalid requests Discord allows this address are used up", wait_s)
+        share = self._shares.get(app)
+        if share and now < share.until:
+            self._decisions.refused("share")
+            text = (
+                f"The application {app} has used up its share of the invalid requests (answers of 401, 403 and 429) "
+                "that Discord allows this address in ten minutes; other applications go on. Look for wrong tokens, ids "
+                "or permissions in its calls"
+            )
+            raise ShareUsed(text, retry_after_s=min(60.0, share.until - now))
+
+    def _refuse_probe(self) -> None:
+        self._refuse("Another call is finding out whether Discord answers again", PROBE_S)
 
     def _refuse(self, why: str, retry_after_s: float) -> None:
         self._decisions.refused("circuit")
         raise CircuitOpen(f"{why}; calls are held back to keep it from getting worse", retry_after_s=retry_after_s)
 
-    def heard(self, answer: Answer) -> None:
-        """Take notice of an answer; Redis is told in the background."""
+    def heard(self, answer: Answer, app: str = "") -> None:
+        """Take notice of an answer to an application; Redis is told in the background."""
         if answer.status == TOO_MANY and not answer.from_discord:
             if self.state != "open":
                 log.error("Discord's edge blocks this address (429 that is not from Discord)")
             self.told(int((answer.retry_after_s or 60.0) * 1e6))
-            self._report("blocked", int((answer.retry_after_s or 0) * 1e6))
+            self._report("blocked", int((answer.retry_after_s or 0) * 1e6), app)
         elif answer.is_invalid:
-            self._report("count", 1)
+            self._report("count", 1, app)
         if self._half_open and answer.status and answer.from_discord:
             self._half_open = False
-            self._report("works", 0)
+            self._report("works", 0, app)
 
     def told(self, open_for_us: int) -> None:
         """The circuit opened for this long, or closed (0), as another worker found out."""
@@ -122,30 +198,49 @@ class Circuit:
         self._open_until = self._loop.time() + open_for_us / 1e6 if open_for_us else 0.0
         self._decisions.circuit(self.state)
 
-    def _report(self, what: str, number: int) -> None:
-        task = asyncio.create_task(self._quietly(what, number), name="broker-circuit")
+    def _report(self, what: str, number: int, app: str) -> None:
+        task = asyncio.create_task(self._quietly(what, number, app), name="broker-circuit")
         self._reports.add(task)
         task.add_done_callback(self._reports.discard)
 
-    async def _quietly(self, what: str, number: int) -> None:
+    async def _quietly(self, what: str, number: int, app: str) -> None:
         try:
-            await self._ask(what, number)
+            await self._ask(what, number, app)
         except BrokerUnavailable:
             log.debug("Redis did not take the note of an invalid request")
 
-    async def _ask(self, what: str, number: int) -> bool:
-        now = str(self._clock()) if self._clock else ""
-        reply = await self._link.run(self.SCRIPT, self._keys, [now, what, number, self._channel])
-        before, self._used = self._used, int(reply[0])
-        open_us = int(reply[1])
-        if open_us:
-            self._open_until = max(self._open_until, self._loop.time() + open_us / 1e6)
-        self._half_open = bool(open_us) or reply[2] == 1
+    async def _ask(self, what: str, number: int, app: str = "") -> tuple[bool, bytes, list[Any]]:
+        """Run the script; return whether this call may probe, the us since the circuit opened, who used how much."""
+        clock = str(self._clock()) if self._clock else ""
+        keys = [f"{self._key}:{part}" for part in ("cells", "breaker", f"cells:{app}", "apps")]
+        arguments = [clock, what, number, self._channel, app, int(BUDGET * STOP)]
+        used, open_us, half_open, may_probe, spent_us, own_us, since_us, apps = await self._link.run(
+            self.SCRIPT, keys, arguments
+        )
+        now, before, self._used = self._loop.time(), self._used, int(used)
+        if int(open_us):
+            self._open_until = max(self._open_until, now + int(open_us) / 1e6)
+        self._half_open = bool(int(open_us)) or half_open == 1
+        if int(spent_us) and now >= self._spent_until:
+            log.error("Nearly all invalid requests Discord allows this address are used up: nothing is sent for now")
+        self._spent_until, self._looked_at = now + int(spent_us) / 1e6 if int(spent_us) else 0.0, now
+        if app:
+            self._learn_share(app, int(own_us), now)
         self._decisions.invalid_left(max(0, BUDGET - self._used))
         self._decisions.circuit(self.state)
         if before < BUDGET * WARN <= self._used:
             log.warning("Half of the invalid requests Discord allows this address in ten minutes are used up")
-        return int(reply[3]) == 1
+        return int(may_probe) == 1, since_us, apps
+
+    def _learn_share(self, app: str, own_us: int, now: float) -> None:
+        if not own_us:
+            self._shares.pop(app, None)
+            return
+        if app not in self._shares:
+            log.error("the application %s has used up its share of the invalid requests and is stopped for now", app)
+        if len(self._shares) >= MOST_APPS:
+            self._shares = {name: share for name, share in self._shares.items() if now < share.until}
+        self._shares[app] = _Used(now + own_us / 1e6, now)
 
     async def close(self) -> None:
         """Finish the reports under way."""

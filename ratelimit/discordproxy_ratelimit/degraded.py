@@ -31,10 +31,10 @@ class LocalPace:
     Args:
         global_limit: of the bot, per second.
         workers: how many share it.
-        heard: told of every answer, for the circuit.
+        heard: told of every answer and whose it is, for the circuit.
     """
 
-    def __init__(self, global_limit: int, workers: int, *, heard: Callable[[Answer], None]) -> None:
+    def __init__(self, global_limit: int, workers: int, *, heard: Callable[[Answer, str], None]) -> None:
         self._heard = heard
         self._spacing = AsyncLimiter(1, max(1, workers) / (0.8 * global_limit))
         self._lanes: dict[str, _Lane] = {}
@@ -119,14 +119,14 @@ class LocalPace:
         """Obey what the answer says until Redis is back."""
         lane = self._lanes[permit.route.lane]
         try:
-            return self._heed(lane, answer or NO_ANSWER)
+            return self._heed(lane, answer or NO_ANSWER, permit.app)
         finally:
             lane.turn.release()
             self._left(permit.route.lane, lane)
 
-    def _heed(self, lane: _Lane, answer: Answer) -> Verdict:
+    def _heed(self, lane: _Lane, answer: Answer, app: str) -> Verdict:
         now = asyncio.get_running_loop().time()
-        self._heard(answer)
+        self._heard(answer, app)
         if answer.status == TOO_MANY:
             wait_s = answer.retry_after_s if answer.retry_after_s is not None else 1.0
             if answer.scope == "global":

@@ -4,6 +4,7 @@ BrokerError
  |- WaitRefused         the wait cannot fit the deadline or `max_wait`, or the queue is full
  |- BrokerUnavailable   Redis does not answer
  |- CircuitOpen         Discord's edge blocks this address; asking again would make it worse
+ |- ShareUsed           this application has made too many invalid requests; others go on
  |- TokenRejected       Discord answered 401 to this credential
  |- KnownRefusal        the same call was answered 403 or 404 a moment ago
  `- Draining            this process is shutting down
@@ -43,6 +44,12 @@ class CircuitOpen(BrokerError):
     """Too many invalid requests, or Cloudflare blocks this address."""
 
     reason = "CIRCUIT_OPEN"
+
+
+class ShareUsed(BrokerError):
+    """The application has used up its share of the invalid requests of this address."""
+
+    reason = "INVALID_BUDGET_USED"
 
 
 class TokenRejected(BrokerError):

@@ -54,12 +54,13 @@ class Permit:
     `complete()` gives itself back: uncharged when nothing was sent, as unknown otherwise.
     """
 
-    __slots__ = ("_grantor", "_state", "bucket", "granted_at", "id", "route", "sent_at", "seq")
+    __slots__ = ("_grantor", "_state", "app", "bucket", "granted_at", "id", "route", "sent_at", "seq")
 
     def __init__(self, grantor: Grantor, permit_id: str, route: Route, bucket: str, seq: int) -> None:
         self._grantor = grantor
         self.id, self.route, self.bucket, self.seq = permit_id, route, bucket, seq
         self._state = "granted"
+        self.app = ""  # whose answer it will be
         self.sent_at = self.granted_at = 0.0
 
     def __repr__(self) -> str:

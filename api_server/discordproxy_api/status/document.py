@@ -4,7 +4,7 @@ Numbers carry their unit in the name; instants are Unix seconds of Redis' clock.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -94,12 +94,7 @@ def document(
         "version": posts[0]["version"] if posts else "",
         "workers": [_worker(post) for post in sorted(posts, key=lambda post: (post["host"], post["number"]))],
         "bots": bots,
-        "circuit": {
-            "state": circuit.state,
-            "open_for_s": circuit.open_for_s,
-            "invalid": circuit.invalid,
-            "invalid_limit": BUDGET,
-        },
+        "circuit": _circuit(circuit),
         "waiting": sum(post["waiting"] for post in posts),
         "held": sum(account.held for account in accounts.values()),
         "buckets": [_bucket(lane, accounts[lane.bot, lane.credential]) for lane in lanes],
@@ -112,6 +107,43 @@ def document(
 
 def _worker(post: Document) -> Document:
     return {name: value for name, value in post.items() if name not in {"format", "lanes", "failures"}}
+
+
+def _circuit(circuit: CircuitState) -> Document:
+    return {
+        "state": circuit.state,
+        "reason": circuit.reason,
+        "open_for_s": circuit.open_for_s,
+        "since_s": circuit.since_s,
+        "invalid": circuit.invalid,
+        "invalid_limit": BUDGET,
+        "apps": [asdict(share) for share in circuit.apps[:MOST_APPS]],
+        "problems": list(_circuit_problems(circuit)),
+    }
+
+
+def _circuit_problems(circuit: CircuitState) -> Iterator[str]:
+    """Yield what keeps calls back, in sentences: since when, and because of whom."""
+    if circuit.state != "closed":
+        why = {
+            "blocked": "Discord's edge blocks this machine's address",
+            "spent": "nearly all invalid requests that Discord allows this machine's address are used up",
+        }.get(circuit.reason, "calls are held back")
+        worst = ", ".join(f"{share.app} ({share.invalid})" for share in circuit.apps[:3])
+        most = f" Most invalid requests of the last ten minutes came from {worst}." if worst else ""
+        state = circuit.state.replace("_", " ")
+        yield f"The circuit is {state} since {_span(circuit.since_s)}: {why}.{most}"
+    for share in circuit.apps:
+        if share.stopped:
+            yield (
+                f"The application {share.app} is stopped: its {share.invalid} invalid requests of the last ten minutes "
+                "are its share of what Discord allows this machine's address; others go on."
+            )
+
+
+def _span(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{seconds:.0f} s" if seconds < 120 else f"{minutes} min"  # noqa: PLR2004 - two minutes
 
 
 def _global(account: AccountState) -> Document:

@@ -43,6 +43,10 @@ _BY_REASON = {
     "FORBIDDEN_BY_OPERATOR": Explanation("The settings do not allow this route", "See DISCORDPROXY_REQUEST_ALLOW."),
     "INTENT_OFF": Explanation("The gateway does not ask Discord for such events", "See DISCORDPROXY_INTENTS."),
     "INTERNAL": Explanation("The proxy failed", "Its log has the cause under the request id; please report it."),
+    "INVALID_BUDGET_USED": Explanation(
+        "The application has used up its share of the invalid requests that Discord allows this machine's address",
+        "It goes on by itself once they are ten minutes old. Look for wrong tokens, ids or permissions in its calls.",
+    ),
     "INVALID_REQUEST": Explanation("The request was refused before it was sent", "The caller's error names the field."),
     "LOCKED_OUT": Explanation("Too many wrong keys came from this address", "Correct the caller's key."),
     "NO_GATEWAY": Explanation("No gateway worker is connected", "See that one runs."),

@@ -146,9 +146,9 @@ def interactions(application: dict[str, Any] | None) -> list[Finding]:
 def circuit(document: Document) -> Finding:
     """Judge how near this address is to Discord's ban for invalid requests."""
     state = document["circuit"]
-    if state["state"] != "closed":
+    if state["problems"]:
         fix = "It reopens by itself; look for callers with wrong tokens, ids or permissions among the recent errors."
-        return _bad("circuit", f"{state['state']}: Discord blocks this machine's address", fix)
+        return _bad("circuit", " ".join(state["problems"]), fix)
     share = state["invalid"] / state["invalid_limit"]
     text = f"{state['invalid']} of {state['invalid_limit']} invalid requests used in ten minutes"
     if share > 0.5:  # noqa: PLR2004 - half

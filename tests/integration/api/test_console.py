@@ -11,7 +11,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.wrappers_pb2 import StringValue
 from prometheus_client import CollectorRegistry
 
-from discordproxy.discord_api_pb2 import ChannelId
+from discordproxy.discord_api_pb2 import ApiRequest, ChannelId, SendChannelMessageRequest
 from discordproxy_api.access.keys import digest_of, new_key
 from discordproxy_api.ops import Ops
 from discordproxy_ratelimit.broker import Broker
@@ -59,6 +59,49 @@ async def test_checks_find_a_revoked_token_and_name_the_fix(discord, valkey: str
     assert not found["gateway"]["good"]
     asked = [record.path for record in discord.ledger.records if record.path.endswith("/users/@me")]
     assert len(asked) == 1, "two who ask at the same time are answered by one look"
+
+
+async def test_an_application_that_spends_its_share_of_invalid_requests_is_stopped_alone(
+    discord, valkey: str, key_prefix: str
+) -> None:
+    message = SendChannelMessageRequest(channel_id=CHANNEL, content="x")
+    async with console_on(discord, valkey, key_prefix) as served:
+        flood, other = ((("x-discordproxy-app", app),) for app in ("flood", "other"))
+        await served.broker._circuit._ask("count", 4_700, "flood")
+
+        async def answer(number: int) -> dict:
+            bad = ApiRequest(method="GET", path=f"/channels/{CHANNEL}", authorization=f"Bearer r{number}")
+            with pytest.raises(grpc.aio.AioRpcError) as failed:
+                await served.stub.Request(bad, metadata=flood)
+            return {"grpc": failed.value.code().name, **json.loads(failed.value.details())}
+
+        answers = [await answer(number) for number in range(60)]
+        assert (answers[0]["grpc"], answers[0]["reason"]) == ("UNAUTHENTICATED", "DISCORD_ERROR")
+        last, sent = answers[-1], len(discord.ledger.records)
+        assert (last["grpc"], last["reason"], last["sent"]) == ("RESOURCE_EXHAUSTED", "INVALID_BUDGET_USED", "no")
+        assert "flood has used up its share" in last["text"]
+        assert sent < 60
+        with pytest.raises(grpc.aio.AioRpcError):
+            await served.stub.SendChannelMessage(message, metadata=flood)
+        await served.stub.SendChannelMessage(message, metadata=other)
+        assert len(discord.ledger.records) == sent + 1
+        assert not served.worker.services[0].rest.token_refused
+        circuit = (await ask(served, "Status"))["circuit"]
+        assert circuit["state"] == "closed"
+        assert [(share["app"], share["stopped"]) for share in circuit["apps"]] == [("flood", True)]
+        assert "The application flood is stopped" in circuit["problems"][0]
+
+
+async def test_the_status_shows_the_circuit_that_decides(discord, valkey: str, key_prefix: str) -> None:
+    async with console_on(discord, valkey, key_prefix) as served:
+        for app in ("a", "b"):
+            await served.broker._circuit._ask("count", 4_800, app)
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await served.stub.GetChannel(ChannelId(channel_id=CHANNEL))
+        assert json.loads(failed.value.details())["reason"] == "CIRCUIT_OPEN"
+        circuit = (await ask(served, "Status"))["circuit"]
+        assert (circuit["state"], circuit["reason"]) == ("open", "spent")
+        assert "came from a (4800), b (4800)" in circuit["problems"][0]
 
 
 async def test_a_key_without_the_right_sees_nothing(discord, valkey: str, key_prefix: str, tmp_path) -> None:

@@ -9,9 +9,9 @@ import orjson
 import pytest
 from prometheus_client import CollectorRegistry
 
-from discordproxy_ratelimit.circuit import BUDGET, PROBE_S, Circuit
+from discordproxy_ratelimit.circuit import BUDGET, PROBE_S, STOP, Circuit
 from discordproxy_ratelimit.connection import connect, stop
-from discordproxy_ratelimit.errors import CircuitOpen
+from discordproxy_ratelimit.errors import CircuitOpen, ShareUsed
 from discordproxy_ratelimit.headers import Answer
 from discordproxy_ratelimit.link import Link
 from discordproxy_ratelimit.metrics import Decisions
@@ -49,10 +49,10 @@ class Workers:
             await circuit.close()
         await asyncio.sleep(0.001)
 
-    async def passes(self, worker: int) -> bool:
+    async def passes(self, worker: int, app: str = "") -> bool:
         try:
-            await self.circuits[worker].check()
-        except CircuitOpen:
+            await self.circuits[worker].check(app)
+        except (CircuitOpen, ShareUsed):
             return False
         return True
 
@@ -192,14 +192,14 @@ def test_what_counts(tell: Any, answer: Answer, counts: int) -> None:
         for _ in range(3):
             them.circuits[0].heard(answer)
         await them.settle()
-        assert await them.circuits[1]._ask("count", 0) is False
+        await them.circuits[1].look()
         assert them.metric(1, "discordproxy_invalid_requests_left") == BUDGET - 3 * counts
 
     tell(story)
 
 
-async def spend(them: Workers, worker: int, number: int) -> None:
-    await them.circuits[worker]._ask("count", number)
+async def spend(them: Workers, worker: int, number: int, app: str = "") -> None:
+    await them.circuits[worker]._ask("count", number, app)
 
 
 def test_the_budget_is_one_for_all_workers_and_stops_them_before_it_is_spent(tell: Any, caplog: Any) -> None:
@@ -240,3 +240,114 @@ def test_two_addresses_do_not_meet(valkey: str, key_prefix: str) -> None:
 
     clock = VirtualClock()
     run(main(clock), clock)
+
+
+def test_an_application_that_floods_is_stopped_alone(tell: Any, caplog: Any) -> None:
+    async def story(them: Workers) -> None:
+        for worker in (0, 1):
+            for _ in range(2_400):
+                them.circuits[worker].heard(FORBIDDEN, "flood")
+            await them.settle()
+        assert not await them.passes(1, "flood")
+        with pytest.raises(ShareUsed, match="The application flood has used up its share") as refusal:
+            await them.circuits[1].check("flood")
+        assert refusal.value.retry_after_s == 60
+        assert "flood has used up its share" in caplog.text
+        for worker in (0, 1):
+            assert await them.passes(worker, "other")
+            assert them.circuits[worker].state == "closed"
+        state = await them.circuits[0].look()
+        assert (state.state, state.reason) == ("closed", "")
+        assert [(share.app, share.invalid, share.stopped) for share in state.apps] == [("flood", 4_800, True)]
+        assert them.metric(1, "discordproxy_permit_refused_total", why="share") == 2
+
+    tell(story)
+
+
+def test_many_floods_one_after_the_other_never_spend_what_the_others_need(tell: Any) -> None:
+    async def story(them: Workers) -> None:
+        for number in range(8):
+            app = f"flood{number}"
+            while await them.passes(0, app):
+                them.circuits[0].heard(FORBIDDEN, app)
+                await them.settle()
+                await spend(them, 0, 24, app)
+        state = await them.circuits[1].look()
+        assert (state.state, len(state.apps)) == ("closed", 8)
+        assert state.invalid < BUDGET * STOP
+        assert await them.passes(1, "well-behaved")
+
+    tell(story)
+
+
+def test_a_share_has_room_again_once_answers_are_ten_minutes_old(tell: Any) -> None:
+    async def story(them: Workers) -> None:
+        await spend(them, 0, 3_000, "flood")
+        await asyncio.sleep(300)
+        await spend(them, 0, 2_000, "flood")
+        assert not await them.passes(0, "flood")
+        await asyncio.sleep(280)
+        assert not await them.passes(0, "flood")
+        await asyncio.sleep(25)
+        assert await them.passes(0, "flood")
+        assert (await them.circuits[0].look()).apps[0].stopped is False
+        await asyncio.sleep(600)
+        assert (await them.circuits[0].look()).apps == ()
+
+    tell(story)
+
+
+def test_what_is_shown_comes_from_what_decides(tell: Any) -> None:
+    async def story(them: Workers) -> None:
+        await spend(them, 0, 5_000, "a")
+        await spend(them, 0, 4_600, "b")
+        assert not await them.passes(0, "c")
+        for circuit in them.circuits:
+            await circuit.look()
+        assert them.states == ["open", "open"]
+        assert them.metric(1, "discordproxy_circuit", state="open") == 1
+        await asyncio.sleep(100)
+        state = await them.circuits[1].look()
+        assert (state.state, state.reason, [share.app for share in state.apps]) == ("open", "spent", ["a", "b"])
+        assert state.since_s == pytest.approx(100, abs=1)
+        assert state.open_for_s == pytest.approx(500, abs=11)
+        await asyncio.sleep(state.open_for_s + 1)
+        assert await them.passes(1, "c")
+        assert (await them.circuits[1].look()).since_s == 0
+
+    tell(story)
+
+
+def test_a_block_is_told_with_its_beginning(tell: Any) -> None:
+    async def story(them: Workers) -> None:
+        for _ in range(2):
+            them.circuits[0].heard(PAGE, "a")
+            await them.settle()
+            await asyncio.sleep(130)
+            await them.passes(0)
+        state = await them.circuits[1].look()
+        assert (state.state, state.reason) == ("half_open", "blocked")
+        assert state.since_s == pytest.approx(260, abs=1)
+
+    tell(story)
+
+
+def test_a_call_that_waited_for_its_permit_is_looked_at_again(tell: Any) -> None:
+    async def story(them: Workers) -> None:
+        circuit = them.circuits[0]
+        assert await circuit.check("flood") is False
+        await spend(them, 0, 5_000, "flood")
+        with pytest.raises(ShareUsed):
+            circuit.check_again("flood", probing=False)
+        circuit.check_again("other", probing=False)
+        circuit.heard(PAGE, "other")
+        with pytest.raises(CircuitOpen):
+            circuit.check_again("other", probing=False)
+        await them.settle()
+        await asyncio.sleep(61)
+        assert await circuit.check("other") is True
+        circuit.check_again("other", probing=True)
+        with pytest.raises(CircuitOpen):
+            circuit.check_again("other", probing=False)
+
+    tell(story)

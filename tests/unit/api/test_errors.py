@@ -17,6 +17,7 @@ from discordproxy_ratelimit.errors import (
     CircuitOpen,
     Draining,
     KnownRefusal,
+    ShareUsed,
     TokenRejected,
     WaitRefused,
 )
@@ -59,6 +60,7 @@ def test_every_http_status_has_its_grpc_status(http, status):
         (WaitRefused("x", reason="QUEUE_FULL"), StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", 0),
         (BrokerUnavailable("x"), StatusCode.UNAVAILABLE, "BROKER_UNAVAILABLE", 0),
         (CircuitOpen("x"), StatusCode.UNAVAILABLE, "CIRCUIT_OPEN", 0),
+        (ShareUsed("x"), StatusCode.RESOURCE_EXHAUSTED, "INVALID_BUDGET_USED", 0),
         (Draining("x"), StatusCode.UNAVAILABLE, "DRAINING", 0),
         (TokenRejected("x"), StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", 401),
         (KnownRefusal("x", status=403, code=50001), StatusCode.PERMISSION_DENIED, "DISCORD_ERROR", 403),

@@ -14,7 +14,7 @@ from discordproxy_api.status.gateway_metrics import MOST_SHARDS, GatewayMetrics
 from discordproxy_api.tally import LATENCY_BOUNDS_MS
 from discordproxy_gateway.cache import GatewayState, ShardState, Slot
 from discordproxy_ratelimit.board import TICKS, Notices
-from discordproxy_ratelimit.circuit import CircuitState
+from discordproxy_ratelimit.circuit import AppShare, CircuitState
 from discordproxy_ratelimit.survey import AccountState, BucketState
 
 SEND = "POST /channels/{channel_id}/messages|channel_id=1"
@@ -220,6 +220,46 @@ def test_checks_of_workers_circuit_and_exposure() -> None:
     assert findings.circuit(look()).good
     assert bad(findings.circuit(look(circuit=CircuitState("open", 0, 5.0))))
     assert bad(findings.circuit(look(circuit=CircuitState("closed", 6000, 0.0))))
+    assert bad(
+        findings.circuit(look(circuit=CircuitState("closed", 5000, 0.0, apps=(AppShare("a", 4800, stopped=True),))))
+    )
+
+
+SPENT = (
+    "The circuit is open since 10 min: nearly all invalid requests that Discord allows this machine's address are used "
+    "up. Most invalid requests of the last ten minutes came from a (5000), b (4600)."
+)
+STOPPED = (
+    "The application a is stopped: its 5000 invalid requests of the last ten minutes are its share of what Discord "
+    "allows this machine's address; others go on."
+)
+
+
+@pytest.mark.parametrize(
+    ("circuit", "problems"),
+    [
+        (CircuitState("closed", 90, 0.0, apps=(AppShare("a", 90, stopped=False),)), []),
+        (
+            CircuitState("open", 0, 5.0, 30.0, "blocked"),
+            ["The circuit is open since 30 s: Discord's edge blocks this machine's address."],
+        ),
+        (
+            CircuitState(
+                "open",
+                9600,
+                5.0,
+                600.0,
+                "spent",
+                (AppShare("a", 5000, stopped=True), AppShare("b", 4600, stopped=False)),
+            ),
+            [SPENT, STOPPED],
+        ),
+    ],
+)
+def test_what_keeps_calls_back_is_told_with_since_when_and_because_of_whom(circuit, problems) -> None:
+    told = look(circuit=circuit)["circuit"]
+    assert told["problems"] == problems
+    assert [share["app"] for share in told["apps"]] == [share.app for share in circuit.apps]
     assert findings.exposure("127.0.0.1", local=True, encrypted=False, keys=False).good
     assert "DISCORDPROXY_TLS_CERT" in findings.exposure("0.0.0.0", local=False, encrypted=False, keys=True).fix
     assert bad(findings.exposure("0.0.0.0", local=False, encrypted=True, keys=False))

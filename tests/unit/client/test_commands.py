@@ -49,7 +49,13 @@ STATUS = {
             },
         },
     ],
-    "circuit": {"state": "half_open", "open_for_s": 0.0, "invalid": 9, "invalid_limit": 10000},
+    "circuit": {
+        "state": "half_open",
+        "open_for_s": 0.0,
+        "invalid": 9,
+        "invalid_limit": 10000,
+        "problems": ["The circuit is half open since 3 min: Discord's edge blocks this machine's address."],
+    },
     "waiting": 7,
     "buckets": [
         {
@@ -266,7 +272,7 @@ class TestStatusAndDoctor:
         for line in (
             f"Discord Proxy 2.0.0 at {proxy.address}: needs attention",
             "  !! Worker host:8 is draining.",
-            "  !! The circuit is half open: Discord blocks the proxy's address.",
+            "  !! The circuit is half open since 3 min: Discord's edge blocks this machine's address.",
             "  !! Bot main: Discord's global limit was hit; nothing is sent for 2.0 s.",
             "  !! Bot main: The token was revoked",
             "  global   3 of 50 slots taken, 1 waiting for one (main)",
@@ -283,7 +289,12 @@ class TestStatusAndDoctor:
 
     def test_status_without_problems(self, run):
         gateway = {"ready": True, "failure": "", "identifies_left": None, "guilds": 1, "shards": []}
-        calm = {"workers": [], "circuit": STATUS["circuit"] | {"state": "closed"}, "buckets": [], "errors": []}
+        calm = {
+            "workers": [],
+            "circuit": STATUS["circuit"] | {"state": "closed", "problems": []},
+            "buckets": [],
+            "errors": [],
+        }
         limit = {"limit": 50, "taken": 0, "waiting": 0, "blocked_for_s": 0.0}
         calm |= {"apps": [], "limited": {}, "waiting": 0, "bots": [{"bot": "", "global": limit, "gateway": gateway}]}
         with scripted_proxy(console={"Status": STATUS | calm}) as proxy:

@@ -53,7 +53,7 @@ function problems(s) {
   for (const worker of s.workers) {
     if (worker.state !== "serving") found.push(`Worker ${worker.host}:${worker.pid} is ${worker.state}.`);
   }
-  if (s.circuit.state !== "closed") found.push(`The circuit is ${s.circuit.state.replace("_", " ")}: Discord blocks this machine's address.`);
+  found.push(...s.circuit.problems);
   for (const { bot, global, gateway } of s.bots) {
     const of = bot ? `Bot ${bot}: ` : "";
     if (global.blocked_for_s > 0) found.push(`${of}Discord's global limit was hit; nothing is sent for ${duration(global.blocked_for_s)}.`);
