@@ -25,6 +25,7 @@ from discordproxy_api.idempotency import Idempotency
 from discordproxy_api.in_order import InOrder
 from discordproxy_api.interaction_responses import CreateInteractionResponse, InteractionResponses
 from discordproxy_api.metrics import Metrics
+from discordproxy_api.nonces import Nonces
 from discordproxy_api.requests import Request, RoutePolicy
 from discordproxy_api.rest import Rest
 from discordproxy_api.retry import RetryPolicy
@@ -103,6 +104,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             drain=drain,
             metrics=metrics,
             turns=turns,
+            nonces=Nonces(backend.bot.token.get_secret_value()),
             policy=RetryPolicy(attempts=settings.retries + 1),
             landed=own_writes.note,
             trace=common.trace,

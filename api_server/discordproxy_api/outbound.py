@@ -24,6 +24,7 @@ class RestRequest:
         reason: for X-Audit-Log-Reason, not yet encoded.
         authorization: value of that header; None sends the bot's token, "" sends none.
         repeat: how far it may be sent again after it may have arrived.
+        own_nonce: the caller's own as JSON, and the one in `body` that stands for it; None without.
         effect: whether it does what the caller asked for; a mere preparation does not.
     """
 
@@ -36,6 +37,7 @@ class RestRequest:
     reason: str = field(default="", repr=False)
     authorization: str | None = field(default=None, repr=False)
     repeat: Repeat = Repeat.NEVER
+    own_nonce: tuple[bytes, bytes] | None = field(default=None, repr=False)
     effect: bool = True
 
     @property
@@ -54,6 +56,10 @@ class RestRequest:
         if self.body is not None and not self.files:
             headers["Content-Type"] = "application/json"
         return headers
+
+    def as_asked(self, body: bytes) -> bytes:
+        """Return an answer's body with the caller's own nonce in place of the one that stood for it."""
+        return body.replace(self.own_nonce[1], self.own_nonce[0]) if self.own_nonce else body
 
     @property
     def size(self) -> int:
@@ -109,7 +115,13 @@ def rest_request(outgoing: Outgoing, *, now_ms: int) -> RestRequest:
         reason=outgoing.reason,
         authorization="" if outgoing.no_bot_auth else None,
         repeat=repeatability(outgoing.method, nonce=_has_nonce(outgoing)),
+        own_nonce=own_nonce(outgoing.own_nonce, body["nonce"]) if body and outgoing.own_nonce else None,
     )
+
+
+def own_nonce(own: str | int, sent: str) -> tuple[bytes, bytes]:
+    """Return a caller's own nonce, and the one that is sent in its place, as they stand in JSON."""
+    return orjson.dumps(own), orjson.dumps(sent)
 
 
 def repeat_of(parts: Sequence[Outgoing]) -> Repeat:

@@ -6,7 +6,7 @@ What could leave Discord's API, smuggle a header or spend the bot's token elsewh
 import re
 import time
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from urllib.parse import unquote
@@ -22,13 +22,13 @@ from discordproxy_api.call import Call
 from discordproxy_api.contract import Rpc
 from discordproxy_api.in_order import order_of
 from discordproxy_api.interaction_responses import CALLBACK, InteractionResponses, Response
-from discordproxy_api.outbound import Reply, RestRequest
+from discordproxy_api.outbound import Reply, RestRequest, own_nonce
 from discordproxy_api.problems import FieldProblem
 from discordproxy_api.rest import Rest
 from discordproxy_api.retry import repeatability
-from discordproxy_api.routed import Job, check, seed_of
+from discordproxy_api.routed import Job, check
 from discordproxy_api.rules.checks import control_characters
-from discordproxy_api.steps import nonce_of
+from discordproxy_api.steps import NONCE_LENGTH, nonce_of
 from discordproxy_api.translate import OutgoingFile
 from discordproxy_ratelimit.route import names_token, route_of_path, template_of
 
@@ -74,7 +74,7 @@ class Request:
         if not self._policy.permits(route):
             text = f"The operator of the proxy does not allow {route}."
             raise errors.refusal(StatusCode.PERMISSION_DENIED, "FORBIDDEN_BY_OPERATOR", text)
-        rest = _rest_request(request, path, template, nonce_of(seed_of(call), 0))
+        rest = self._rest_request(request, path, template, call)
         send: Callable[[], Awaitable[Reply]] = partial(self._rest.send, rest, call)
         if (rest.method, template) == ("POST", CALLBACK):
             token = unquote(parameters["interaction_token"])
@@ -82,6 +82,22 @@ class Request:
             send = partial(self._responses.send, response, call)
         order = order_of(rest.method, template, parameters, _object(request.json) or ())
         return Job(partial(_run, send), rest.repeat, order=order)
+
+    def _rest_request(self, request: Any, path: str, template: str, call: Call) -> RestRequest:
+        rest = _rest_request(request, path, template)
+        document = _object(request.json or "{}")
+        if (request.method, template) != CREATE_MESSAGE or document is None:
+            return rest
+        own = document.get("nonce")
+        if own and not _is_nonce(own):
+            return rest  # Discord says what is wrong with it
+        sent = nonce_of(self._rest.nonces.seed(call, str(own or "")), 0)
+        return replace(
+            rest,
+            body=orjson.dumps({**document, "nonce": sent, "enforce_nonce": True}),
+            repeat=repeatability(request.method, nonce=True),
+            own_nonce=own_nonce(own, sent) if own else None,
+        )
 
 
 async def _run(send: Callable[[], Awaitable[Reply]]) -> Message:
@@ -183,13 +199,8 @@ def _object(text: str) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def _rest_request(request: Any, path: str, template: str, own_nonce: str) -> RestRequest:
+def _rest_request(request: Any, path: str, template: str) -> RestRequest:
     document = _object(request.json) if request.json else None
-    body = request.json.encode() if request.json else None
-    nonce = (request.method, template) == CREATE_MESSAGE and (document is not None or not request.json)
-    if nonce:
-        document = _with_nonce(document or {}, own_nonce)
-        body = orjson.dumps(document)
     bearer = request.authorization.removeprefix("Bearer ") if request.authorization.startswith("Bearer ") else ""
     # A token in the path is enough. With the bot's besides, the call would count as one of the bot's, and Discord's
     # answer to a wrong token in the path would be taken for one about the bot's.
@@ -207,17 +218,16 @@ def _rest_request(request: Any, path: str, template: str, own_nonce: str) -> Res
         path=path,
         route=route,
         query=[(pair.name, pair.value) for pair in request.query],
-        body=body,
+        body=request.json.encode() if request.json else None,
         files=[
             OutgoingFile(request.file_field or f"files[{index}]", file.filename, file.content, file.content_type)
             for index, file in enumerate(request.files)
         ],
         reason=request.reason,
         authorization="" if anonymous else request.authorization or None,
-        repeat=repeatability(request.method, nonce=nonce),
+        repeat=repeatability(request.method, nonce=False),
     )
 
 
-def _with_nonce(document: dict[str, Any], own: str) -> dict[str, Any]:
-    """Return the message with a nonce that Discord enforces: the caller's, or `own`."""
-    return {**document, "nonce": document.get("nonce") or own, "enforce_nonce": True}
+def _is_nonce(value: Any) -> bool:
+    return (isinstance(value, str) and len(value) <= NONCE_LENGTH) or type(value) is int

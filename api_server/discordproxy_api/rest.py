@@ -20,6 +20,7 @@ from discordproxy_api.discord_http import DiscordHttp, HttpAnswer, NoAnswer, Unr
 from discordproxy_api.drain import Drain
 from discordproxy_api.errors import ApiError
 from discordproxy_api.metrics import Metrics
+from discordproxy_api.nonces import Nonces
 from discordproxy_api.outbound import Reply, RestRequest
 from discordproxy_api.retry import NONCE_WINDOW_S, Outcome, Repeat, RetryPolicy, pause_before_repeat
 from discordproxy_api.turns import Turns
@@ -101,6 +102,7 @@ class Rest:
     Args:
         chance: random numbers from 0 to 1, for the jitter of repeats.
         trace: times the wait for a permit and Discord's answer.
+        nonces: what tells apart the messages of applications, for those who compose them.
         turns: what applications with a rate of their own wait for, request by request.
         landed: told of every request that Discord accepted, before the caller is; also when the caller has gone.
 
@@ -116,6 +118,7 @@ class Rest:
         drain: Drain,
         metrics: Metrics,
         turns: Turns,
+        nonces: Nonces,
         policy: RetryPolicy | None = None,
         chance: Callable[[], float] = random.random,
         trace: Trace = no_trace,
@@ -131,6 +134,7 @@ class Rest:
         self._trace = trace
         self._landed = landed
         self._departed: set[asyncio.Task[_Landing]] = set()
+        self.nonces = nonces
         self.token_refused = False
 
     async def finish(self) -> None:
@@ -307,7 +311,7 @@ def _judge(
     status, effect = answer.status, request.effect
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         call.succeeded(status, effect=effect)
-        return _accepted(answer)
+        return _accepted(answer, request)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         call.lost(status, effect=effect)
         error = errors.from_answer(status, answer.headers, answer.body)
@@ -321,9 +325,9 @@ def _judge(
     return _Landing(error=error, outcome=outcome, permit=permit)
 
 
-def _accepted(answer: HttpAnswer) -> _Landing:
+def _accepted(answer: HttpAnswer, request: RestRequest) -> _Landing:
     if not answer.cut:
-        return _Landing(reply=Reply(answer.status, dict(answer.headers), answer.body))
+        return _Landing(reply=Reply(answer.status, dict(answer.headers), request.as_asked(answer.body)))
     if answer.cut == "lost":
         text = "Discord accepted the request, but its answer broke off."
         return _Landing(error=_unreachable(text), outcome=Outcome.LOST)

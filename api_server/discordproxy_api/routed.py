@@ -4,7 +4,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from secrets import token_hex
 from typing import Any
 
 import orjson
@@ -86,7 +85,8 @@ class Routed:
 
     def plan(self, request: Any, call: Call) -> Plan:
         """Return what has to be sent for a valid request."""
-        circumstances = Circumstances(seed_of(call), _now_ms(), users_only=self._users_only)
+        seed = self._rest.nonces.seed(call, getattr(request, "nonce", ""))
+        circumstances = Circumstances(seed, _now_ms(), users_only=self._users_only)
         parts = prepare(self.rpc.name, request, self._translator.outgoing(request), circumstances)
         if not getattr(request, "crosspost", False):
             return Plan(parts, _nothing)
@@ -128,11 +128,6 @@ class Routed:
             more = (self._translator.incoming(document, parameters) for document in documents)
             response.more_messages.extend(each.message for each in more)
         return response  # type: ignore[no-any-return]  # the translator makes what the contract says
-
-
-def seed_of(call: Call) -> str:
-    """Return what the nonces of a call are made of: the same for the same logical call, as far as the caller tells."""
-    return f"{call.app} {call.rpc} {call.idempotency_key}" if call.idempotency_key else token_hex(16)
 
 
 def _now_ms() -> int:

@@ -29,7 +29,7 @@ DISCORD_EPOCH_MS = 1_420_070_400_000
 ALREADY_DELETED = frozenset({10008})  # unknown message
 NOTHING_TO_PUBLISH = frozenset({50024, 40033})  # no announcement channel; published already
 
-_NONCE_LENGTH = 25
+NONCE_LENGTH = 25
 _LAST_PART_ONLY = ("embeds", "components", "sticker_ids", "attachments", "poll")
 _ONE_MESSAGE = "/channels/{channel_id}/messages/{message_id}"
 
@@ -76,15 +76,14 @@ def follow_ups(name: str, request: Any, response: Any) -> list[Outgoing]:
 
 def nonce_of(seed: str, part: int) -> str:
     """Return the nonce of one part of a call: 25 characters, all that Discord takes."""
-    return hashlib.sha256(f"{part}:{seed}".encode()).hexdigest()[:_NONCE_LENGTH]
+    return hashlib.sha256(f"{part}:{seed}".encode()).hexdigest()[:NONCE_LENGTH]
 
 
 def _send(request: Any, outgoing: Outgoing, circumstances: Circumstances) -> list[Outgoing]:
     parts = _write(request, outgoing, circumstances)
     for index, part in enumerate(parts):
-        given = request.nonce if index == 0 else ""
-        nonce = given or nonce_of(request.nonce or circumstances.seed, index)
-        part.body = {**(part.body or {}), "nonce": nonce, "enforce_nonce": True}
+        part.body = {**(part.body or {}), "nonce": nonce_of(circumstances.seed, index), "enforce_nonce": True}
+    parts[0].own_nonce = request.nonce
     return parts
 
 

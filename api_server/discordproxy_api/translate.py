@@ -41,6 +41,7 @@ class Outgoing:
         query: pairs, not yet encoded.
         body: JSON object; None when the route takes none.
         reason: for X-Audit-Log-Reason, not yet encoded; "" for none.
+        own_nonce: the caller's, for which the one in `body` stands; "" for none.
         tolerated: Discord's JSON error codes that mean the aim is reached: such an answer counts as success.
     """
 
@@ -52,6 +53,7 @@ class Outgoing:
     files: list[OutgoingFile] = hidden(default_factory=list, repr=False)
     reason: str = hidden(default="", repr=False)
     no_bot_auth: bool = False
+    own_nonce: str = hidden(default="", repr=False)
     tolerated: frozenset[int] = frozenset()
 
     @property

@@ -90,13 +90,14 @@ async def killed(retries: int) -> tuple[str, str]:
             def send(number: int) -> None:
                 if not retries:  # or everything would fail at once while there is no worker
                     deployed.serving.wait()
-                outcomes.append((f"n{number}", outcome(client, number)))
+                outcomes.append((str(number), outcome(client, number)))
 
             await in_threads(THREADS, send, range(SENDS))
         reaper.cancel()
         await asyncio.gather(reaper, return_exceptions=True)
-        stored = Counter(one.nonce for one in deployed.discord.ledger.stored)
-    lies = [nonce for nonce, told in outcomes if (told, nonce in stored) in {("answered", False), ("no", True)}]
+        channel = deployed.discord.world.channels[str(CHANNEL)]
+        stored = Counter(message["content"] for message in channel.messages.values())
+    lies = [text for text, told in outcomes if (told, text in stored) in {("answered", False), ("no", True)}]
     doubled = sum(count - 1 for count in stored.values())
     told = sorted(Counter(told for _, told in outcomes).items())
     return f"{len(stored)} messages, {doubled} doubled, {len(lies)} lies", ", ".join(f"{n} {what}" for what, n in told)
@@ -105,7 +106,7 @@ async def killed(retries: int) -> tuple[str, str]:
 def outcome(client: DiscordClient, number: int) -> str:
     """Send a message; return "answered", or what the client says about a failed send: "no" or "unknown"."""
     try:
-        client.create_channel_message(CHANNEL, str(number), nonce=f"n{number}")
+        client.create_channel_message(CHANNEL, str(number))
     except DiscordProxyException as error:
         return error.sent
     return "answered"

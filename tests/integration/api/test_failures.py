@@ -1,5 +1,6 @@
 """What goes wrong at Discord or on the way, and what the caller is told: status, `sent`, and never a second message."""
 
+import hashlib
 import json
 
 import grpc
@@ -10,6 +11,7 @@ from discordproxy.discord_api_pb2 import (
     CreateInviteRequest,
     GetGuildChannelsRequest,
     MessageId,
+    RequestOptions,
     SendChannelMessageRequest,
     SendDirectMessageRequest,
     SyncMemberRolesRequest,
@@ -320,3 +322,28 @@ async def test_request_with_a_token_in_its_path_carries_no_other(served):
     with pytest.raises(grpc.aio.AioRpcError):
         await served.stub.Request(ApiRequest(method="GET", path=f"/webhooks/{made['id']}/wrong-token"))
     assert not served.worker.services[0].rest.token_refused
+
+
+async def test_no_application_gets_the_message_of_another_one_for_its_nonce(served):
+    a, b = ((("x-discordproxy-app", app),) for app in ("a", "b"))
+    send, stored = served.stub.SendChannelMessage, served.discord.ledger.stored
+    served.discord.limits.set("POST /channels/{channel_id}/messages", None)
+
+    def message(**fields):
+        return SendChannelMessageRequest(channel_id=int(CHANNEL_ID), **fields)
+
+    first = (await send(message(content="of a", nonce="order-1"), metadata=a)).message
+    other = (await send(message(content="of b", nonce="order-1"), metadata=b)).message
+    again = (await send(message(content="of a", nonce="order-1"), metadata=a)).message
+    assert (first.nonce, other.nonce, again.id) == ("order-1", "order-1", first.id)
+    assert (other.content, len(stored)) == ("of b", 2)
+
+    keyed = {"content": "of a", "options": RequestOptions(idempotency_key="k")}
+    guess = hashlib.sha256(b"0:a SendChannelMessage k").hexdigest()[:25]
+    for nonce in (guess, stored[0].nonce):  # what could be computed, what could be seen
+        body = json.dumps({"content": "of b", "nonce": nonce})
+        asked = ApiRequest(method="POST", path=f"/channels/{CHANNEL_ID}/messages", json=body)
+        answer = json.loads((await served.stub.Request(asked, metadata=b)).body)
+        assert (answer["content"], answer["nonce"]) == ("of b", nonce)
+    assert (await send(message(**keyed), metadata=a)).message.content == "of a"
+    assert len(stored) == 5

@@ -1,5 +1,7 @@
 """What the RPC Request refuses before anything is sent, and what it makes of the rest."""
 
+import json
+
 import pytest
 
 from discordproxy.discord_api_pb2 import ApiRequest, File
@@ -7,6 +9,7 @@ from discordproxy_api.call import Call
 from discordproxy_api.contract import load_contract
 from discordproxy_api.errors import ApiError
 from discordproxy_api.interaction_responses import InteractionResponses
+from discordproxy_api.nonces import Nonces
 from discordproxy_api.requests import Request, RoutePolicy, find_problems
 from discordproxy_api.retry import Repeat
 from fakes.bad_api_requests import BAD_API_REQUESTS
@@ -21,6 +24,7 @@ class SilentRest:
 
     def __init__(self) -> None:
         self.sent = []
+        self.nonces = Nonces("token")
 
     async def send(self, request, call):
         self.sent.append(request)
@@ -125,7 +129,26 @@ def test_a_message_gets_a_nonce_here_too():
     request = made(method="POST", path="/channels/1/messages", json='{"content": "x"}')
     assert b'"enforce_nonce":true' in request.body
     assert request.repeat is Repeat.NONCE
-    assert b'"nonce":"mine"' in made(method="POST", path="/channels/1/messages", json='{"nonce": "mine"}').body
+
+
+@pytest.mark.parametrize("own", ["mine", "x" * 25, 123, -5])
+def test_a_nonce_of_the_callers_own_is_one_among_its_applications_only(own):
+    def request(app):
+        asked = ApiRequest(method="POST", path="/channels/1/messages", json=json.dumps({"content": "x", "nonce": own}))
+        return procedure().job(asked, Call("Request", "r", app=app)).run.args[0].args[0]
+
+    sent = [json.loads(request(app).body)["nonce"] for app in ("a", "a", "b")]
+    assert sent[0] == sent[1] != sent[2]
+    assert own not in sent
+    assert {len(each) for each in sent} == {25}
+    answer = json.dumps({"id": "1", "nonce": sent[0]}).encode()
+    assert json.loads(request("a").as_asked(answer)) == {"id": "1", "nonce": own}
+
+
+@pytest.mark.parametrize("own", [["x"], {"a": 1}, True, 1.5, "x" * 26])
+def test_what_is_no_nonce_is_left_to_discord(own):
+    request = made(method="POST", path="/channels/1/messages", json=json.dumps({"nonce": own}))
+    assert (json.loads(request.body), request.repeat) == ({"nonce": own}, Repeat.NEVER)
 
 
 def test_a_message_that_is_no_object_is_left_to_discord():

@@ -65,7 +65,8 @@ class TestNonce:
         parts = plan(
             "SendChannelMessage", channel_id=1, content="word " * 900, nonce="mine", overflow=pb.OVERFLOW_SPLIT
         )
-        assert [part.body["nonce"] for part in parts] == ["mine", nonce_of("mine", 1), nonce_of("mine", 2)]
+        assert [part.body["nonce"] for part in parts] == [nonce_of("seed", 0), nonce_of("seed", 1), nonce_of("seed", 2)]
+        assert [part.own_nonce for part in parts] == ["mine", "", ""]
 
     def test_edits_webhooks_and_posts_have_none(self):
         assert "nonce" not in body("EditMessage", channel_id=1, message_id=2, content="x")
