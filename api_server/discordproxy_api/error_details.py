@@ -22,6 +22,13 @@ DOMAIN = "discordproxy"
 LIMIT_BYTES = 7_500
 """Both forms together; many peers refuse more than 8 kB of trailing headers."""
 
+WORTH_A_REPEAT = frozenset({"DRAINING", "STREAM_ENDED"})
+"""Reasons after which a repeat at once can do better: another worker answers it.
+
+All others are told not to be repeated by gRPC's own retries. What is worth it has been repeated here, where limits
+and Discord's state are known: attempts of both ends would multiply.
+"""
+
 _SENT = {"no": SENT_NO, "yes": SENT_YES, "unknown": SENT_UNKNOWN}
 _CUT = "..."
 
@@ -49,7 +56,7 @@ def render(error: ApiError, *, sent: Sent, request_id: str) -> Rendered:
         details = _details(error, text, fields, ids, sent, request_id)
         status = _status(error, details, text, fields, ids, sent, request_id).SerializeToString()
         if _header_bytes(details, status) <= LIMIT_BYTES or not (items or text_length):
-            return Rendered(details, _trailers(status, sent, request_id))
+            return Rendered(details, _trailers(status, sent, request_id, again=error.reason in WORTH_A_REPEAT))
         text_length, items = text_length // 2, items // 2
 
 
@@ -109,9 +116,9 @@ def _status(
     return Status(code=_number(error.status), message=details, details=[_packed(part) for part in parts])
 
 
-def _trailers(status: bytes, sent: Sent, request_id: str) -> Trailers:
+def _trailers(status: bytes, sent: Sent, request_id: str, *, again: bool) -> Trailers:
     trailers: Trailers = (("grpc-status-details-bin", status), ("x-request-id", request_id))
-    if sent != "no":  # a client with a retryPolicy must not repeat what may have happened
+    if not again or sent != "no":
         trailers += (("grpc-retry-pushback-ms", "-1"),)
     return trailers
 

@@ -16,6 +16,7 @@ from discordproxy.discord_api_pb2 import (
     SendDirectMessageRequest,
     SyncMemberRolesRequest,
 )
+from discordproxy.discord_api_pb2_grpc import DiscordApiStub
 from discordproxy_ratelimit.errors import BrokerUnavailable, KnownRefusal, WaitRefused
 from discordproxy_sandbox.faults import Fault
 from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID, USER_ID
@@ -52,7 +53,7 @@ async def test_status_and_sent_of_a_request_that_cannot_be_repeated(served, http
     name, details, trailers = await failure(served.stub.CreateInvite(INVITE))
     assert (name, details["type"], details["status"], details["sent"]) == (status, "HTTPException", http, sent)
     assert trailers["x-request-id"] == details["request_id"]
-    assert ("grpc-retry-pushback-ms" in trailers) == (sent != "no")
+    assert trailers["grpc-retry-pushback-ms"] == "-1"
     assert len(served.discord.ledger.records) == 1
 
 
@@ -74,6 +75,34 @@ async def test_a_lost_answer_of_what_cannot_be_repeated_is_unknown(served):
     assert (name, details["type"], details["reason"]) == ("UNAVAILABLE", "ProxyException", "DISCORD_UNREACHABLE")
     assert (details["sent"], details["retry_after"]) == ("unknown", 1.0)
     assert len(served.discord.ledger.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "request_", "sent"),
+    [
+        ("SendChannelMessage", MESSAGE, "unknown"),
+        ("GetGuildChannels", GetGuildChannelsRequest(guild_id=int(GUILD_ID), fresh=True), "no"),
+    ],
+)
+async def test_when_discord_cuts_every_connection_the_proxys_attempts_are_all(discord, call, request_, sent):
+    discord.faults.add(Fault(kind="reset", count=99))
+    async with serve(discord, retries=2) as served:
+        name, details, trailers = await failure(getattr(served.stub, call)(request_))
+    assert (name, details["reason"], details["scope"]) == ("UNAVAILABLE", "DISCORD_UNREACHABLE", "proxy")
+    assert (details["sent"], trailers["grpc-retry-pushback-ms"]) == (sent, "-1")
+    assert len(discord.ledger.records) == 3
+
+
+async def test_a_retry_policy_of_grpc_does_not_multiply_the_attempts(discord, unused_port):
+    policy = {"maxAttempts": 5, "initialBackoff": "0.01s", "maxBackoff": "0.01s", "backoffMultiplier": 1}
+    codes = ["UNAVAILABLE", "RESOURCE_EXHAUSTED"]
+    service = json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": policy | {"retryableStatusCodes": codes}}]})
+    async with (
+        serve(discord, discord_url=f"http://127.0.0.1:{unused_port}/api/v10", retries=0) as served,
+        grpc.aio.insecure_channel(f"127.0.0.1:{served.port}", [("grpc.service_config", service)]) as channel,
+    ):
+        _, details, _ = await failure(DiscordApiStub(channel).SendChannelMessage(MESSAGE))
+        assert (details["reason"], details["sent"], len(served.broker.acquired)) == ("DISCORD_UNREACHABLE", "no", 1)
 
 
 async def test_giving_up_after_the_attempts(discord):
@@ -270,7 +299,7 @@ async def test_an_answer_whose_headers_cannot_be_read_is_not_asked_for_again(ser
     assert (name, details["reason"], details["sent"]) == ("INTERNAL", "INTERNAL", sent)
     assert "cannot be read" in details["text"]
     assert len(served.discord.ledger.records) == 1
-    assert trailers.get("grpc-retry-pushback-ms") == (None if sent == "no" else "-1")
+    assert trailers["grpc-retry-pushback-ms"] == "-1"
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 429, 500])

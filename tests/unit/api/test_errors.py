@@ -169,6 +169,9 @@ def test_rich_details_say_the_same():
 @pytest.mark.parametrize(("sent", "pushback"), [("no", None), ("yes", "-1"), ("unknown", "-1")])
 def test_foreign_retry_policies_are_stopped_unless_nothing_was_sent(sent, pushback):
     assert dict(render(errors.draining(), sent=sent, request_id="r").trailers).get("grpc-retry-pushback-ms") == pushback
+    for reason in ("DISCORD_UNREACHABLE", "CIRCUIT_OPEN", "BROKER_UNAVAILABLE", "QUEUE_FULL", "NO_GATEWAY"):
+        refusal = errors.refusal(StatusCode.UNAVAILABLE, reason, "x")
+        assert dict(render(refusal, sent=sent, request_id="r").trailers)["grpc-retry-pushback-ms"] == "-1"
 
 
 @pytest.mark.parametrize("text", ["x" * 100_000, "\u4e16" * 50_000, "%" * 50_000, "\n" * 50_000])
