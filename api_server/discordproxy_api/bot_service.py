@@ -118,7 +118,13 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             max_age_s=settings.cache_max_age,
             metrics=metrics,
         )
-        idempotency = Idempotency(broker.notes, kept_s=settings.idempotency_ttl, drain=drain, metrics=metrics)
+        idempotency = Idempotency(
+            broker.notes,
+            kept_s=settings.idempotency_ttl,
+            most_bytes=settings.idempotency_bytes,
+            drain=drain,
+            metrics=metrics,
+        )
         in_order = InOrder(broker.notes, drain)
         places = Map(ChannelLookup(rest, flights, gateway.channel).find)
         permission = Permission(contract, places, audited=settings.audited, audit_content=settings.audit_content)

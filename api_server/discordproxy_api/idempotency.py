@@ -22,7 +22,7 @@ from discordproxy_api.drain import Drain
 from discordproxy_api.metrics import Metrics
 from discordproxy_api.retry import NONCE_WINDOW_S, Repeat
 from discordproxy_ratelimit.errors import BrokerError
-from discordproxy_ratelimit.notes import Notes
+from discordproxy_ratelimit.notes import Keeper, Notes
 
 log = logging.getLogger("discordproxy_api.idempotency")
 
@@ -46,17 +46,19 @@ class Once:
         key: names it, unique per application and RPC.
         request: fingerprint of what is asked.
         repeat: what a second run would do to Discord.
+        app: whose call it is.
     """
 
     key: str
     request: str
     repeat: Repeat
+    app: str = ""
 
     @classmethod
     def of(cls, call: Call, request: bytes, repeat: Repeat) -> "Once":
         """Return the identity of `call`; `request` are its bytes without the options."""
         key = hashlib.sha256(f"{call.app}\0{call.rpc}\0{call.idempotency_key}".encode()).hexdigest()
-        return cls(key, hashlib.sha256(request).hexdigest(), repeat)
+        return cls(key, hashlib.sha256(request).hexdigest(), repeat, call.app)
 
 
 class Idempotency:
@@ -65,6 +67,7 @@ class Idempotency:
     Args:
         notes: where claims and results are kept.
         kept_s: how long a result is kept, in seconds.
+        most_bytes: what keys and results of one application may take.
         wall_clock: Unix time in seconds; workers compare it to the minute only.
     """
 
@@ -73,12 +76,14 @@ class Idempotency:
         notes: Notes,
         *,
         kept_s: float,
+        most_bytes: int = 128 * 2**20,
         drain: Drain,
         metrics: Metrics,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._notes = notes
         self._kept_s = kept_s
+        self._most_bytes = most_bytes
         self._drain = drain
         self._metrics = metrics
         self._wall_clock = wall_clock
@@ -125,7 +130,11 @@ class Idempotency:
         """Return the kept result, or None when this call is to do the work."""
         turn = 0
         while True:
-            claim = await self._notes.claim(once.key, once.request, owner=owner, lease_s=LEASE_S)
+            claim = await self._notes.claim(
+                once.key, once.request, owner=owner, lease_s=LEASE_S, keeper=self._keeper(once)
+            )
+            if claim.state == "full":
+                raise self._full(once)
             if claim.state == "other":
                 text = "This idempotency key was used for another request."
                 raise errors.invalid_field("options.idempotency_key", "IDEMPOTENCY_KEY_REUSED", text)
@@ -142,6 +151,19 @@ class Idempotency:
             async with self._drain.interruptible():
                 await asyncio.sleep(_PAUSES_S[min(turn, len(_PAUSES_S) - 1)])
             turn += 1
+
+    def _keeper(self, once: Once) -> Keeper:
+        return Keeper(once.app, self._most_bytes, self._kept_s)
+
+    def _full(self, once: Once) -> errors.ApiError:
+        text = (
+            f"The idempotency keys of the application {once.app} and their results take as much memory as they may "
+            f"({self._most_bytes / 2**20:.0f} MiB within {self._kept_s / 3600:.0f} h). Give keys to fewer calls, or "
+            "let the operator raise DISCORDPROXY_IDEMPOTENCY_BYTES or lower DISCORDPROXY_IDEMPOTENCY_TTL."
+        )
+        return errors.refusal(
+            StatusCode.RESOURCE_EXHAUSTED, "IDEMPOTENCY_KEYS_FULL", text, retry_after_s=self._kept_s / 24
+        )
 
     def _may_take_over(self, once: Once, note: bytes) -> bool:
         """Whether running a call again whose outcome is unknown cannot double it: Discord still knows the nonce."""
@@ -176,7 +198,7 @@ class Idempotency:
     async def _failed(self, once: Once, call: Call, owner: str) -> None:
         """Let the next call with this key try, unless that could double what this one did."""
         if call.sent == "no" or once.repeat is Repeat.ALWAYS:
-            await self._quietly(self._notes.release(once.key, owner=owner))
+            await self._quietly(self._notes.release(once.key, owner=owner, keeper=self._keeper(once)))
         elif once.repeat is Repeat.NEVER:
             await self._note(once, owner, _DOUBT)
         else:
@@ -184,7 +206,10 @@ class Idempotency:
             await self._note(once, owner, _DOUBT + str(self._wall_clock() - age_s).encode())
 
     async def _note(self, once: Once, owner: str, result: bytes) -> None:
-        await self._quietly(self._notes.settle(once.key, once.request, owner=owner, result=result, ttl_s=self._kept_s))
+        settled = self._notes.settle(
+            once.key, once.request, owner=owner, result=result, ttl_s=self._kept_s, keeper=self._keeper(once)
+        )
+        await self._quietly(settled)
 
     async def _quietly(self, change: Awaitable[None]) -> None:
         try:

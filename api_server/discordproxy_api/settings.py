@@ -109,6 +109,10 @@ class ApiSettings(SharedSettings):
     )
     idempotency_ttl: Seconds = Field(86_400.0, description="seconds the result of an idempotency key is kept")
 
+    idempotency_bytes: Positive = Field(
+        128 * MIB, description="bytes of Redis that idempotency keys and results of one application may take"
+    )
+
     users_only_mentions: bool = Field(
         default=False,
         description="whether messages without allowed_mentions may ping users only, not roles and everyone",

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from discordproxy_ratelimit.errors import BrokerError
 from discordproxy_ratelimit.link import Link, Script
@@ -15,13 +15,27 @@ class Claim(NamedTuple):
     """What became of a claim.
 
     Attributes:
-        state: `ours` (go on and settle it), `pending` (somebody else is at it), `settled` (see `result`) or `other`
-            (the key was used with another request).
+        state: `ours` (go on and settle it), `pending` (somebody else is at it), `settled` (see `result`), `other` (the
+            key was used with another request) or `full` (the application keeps as much as it may).
         result: what was settled.
     """
 
-    state: Literal["ours", "pending", "settled", "other"]
+    state: Literal["ours", "pending", "settled", "other", "full"]
     result: bytes = b""
+
+
+class Keeper(NamedTuple):
+    """Whose claims are counted, so that they cannot fill the server.
+
+    Attributes:
+        app: name of the application.
+        most_bytes: what its keys and results may take.
+        kept_s: how long results are kept.
+    """
+
+    app: str
+    most_bytes: int
+    kept_s: float
 
 
 class Notes:
@@ -43,7 +57,7 @@ class Notes:
         """Return a kept value, None when there is none. Raises BrokerUnavailable."""
         return await self._link.get(self._tag + key)
 
-    async def claim(self, key: str, request: str, *, owner: str, lease_s: float) -> Claim:
+    async def claim(self, key: str, request: str, *, owner: str, lease_s: float, keeper: Keeper | None = None) -> Claim:
         """Say that this call is the first of its key, or learn what the first one is doing.
 
         Args:
@@ -51,12 +65,10 @@ class Notes:
             request: fingerprint of the request; the same key with another one is `other`.
             owner: this call; claiming again with it renews the lease.
             lease_s: after this time without a renewal another call may claim the key, or learns what `leave` noted.
+            keeper: whose key it is; None does not count it.
         """
         with self._link.trace("redis claim"):
-            reply = await self._link.run(
-                CLAIM, [f"{self._tag}once:{key}"], ["claim", request, owner, int(lease_s * 1000), b""]
-            )
-        return Claim(reply[0].decode(), reply[1])
+            return await self._run(key, ["claim", request, owner, int(lease_s * 1000), b""], keeper)
 
     @asynccontextmanager
     async def hold(self, key: str, request: str, *, owner: str, lease_s: float) -> AsyncIterator[None]:
@@ -82,16 +94,23 @@ class Notes:
         Anything but `ours` means that the lease ended meanwhile and the key is somebody else's. Raises
         BrokerUnavailable.
         """
-        arguments = ["leave", request, owner, int(lease_s * 1000), result, int(ttl_s * 1000)]
-        reply = await self._link.run(CLAIM, [f"{self._tag}once:{key}"], arguments)
-        return Claim(reply[0].decode(), reply[1])
+        return await self._run(key, ["leave", request, owner, int(lease_s * 1000), result, int(ttl_s * 1000)])
 
-    async def settle(self, key: str, request: str, *, owner: str, result: bytes, ttl_s: float) -> None:
+    async def settle(
+        self, key: str, request: str, *, owner: str, result: bytes, ttl_s: float, keeper: Keeper | None = None
+    ) -> None:
         """Keep the result of a claimed key. Raises BrokerUnavailable."""
-        arguments = ["settle", request, owner, int(ttl_s * 1000), result]
         with self._link.trace("redis settle"):
-            await self._link.run(CLAIM, [f"{self._tag}once:{key}"], arguments)
+            await self._run(key, ["settle", request, owner, int(ttl_s * 1000), result], keeper)
 
-    async def release(self, key: str, *, owner: str) -> None:
+    async def release(self, key: str, *, owner: str, keeper: Keeper | None = None) -> None:
         """Give a claim back: nothing was done. Raises BrokerUnavailable."""
-        await self._link.run(CLAIM, [f"{self._tag}once:{key}"], ["release", "", owner, 0, b""])
+        await self._run(key, ["release", "", owner, 0, b""], keeper)
+
+    async def _run(self, key: str, arguments: list[Any], keeper: Keeper | None = None) -> Claim:
+        keys = [f"{self._tag}once:{key}"]
+        if keeper is not None:
+            keys.append(f"{self._tag}kept:{keeper.app}")
+            arguments += [0] * (6 - len(arguments)) + [max(24, int(keeper.kept_s * 1000)), keeper.most_bytes]
+        reply = await self._link.run(CLAIM, keys, arguments)
+        return Claim(reply[0].decode(), reply[1])

@@ -21,7 +21,7 @@ from discordproxy_ratelimit.circuit import Circuit
 from discordproxy_ratelimit.connection import connect
 from discordproxy_ratelimit.headers import Answer
 from discordproxy_ratelimit.metrics import Decisions
-from discordproxy_ratelimit.notes import CLAIM
+from discordproxy_ratelimit.notes import CLAIM, Keeper
 from discordproxy_ratelimit.quota import QUOTA
 from discordproxy_ratelimit.route import route_of_path
 from discordproxy_ratelimit.store import PARTS, Store
@@ -93,6 +93,7 @@ def test_scripts_use_no_more_than_the_oldest_server_knows() -> None:
 def test_no_script_walks_over_something_without_a_bound() -> None:
     """Whole collections are read only where their size is bounded, and by name here; loops over them are by count."""
     whole = {"circuit": ["HGETALL", "HGETALL"]}  # 61 cells; 33 applications
+    whole["claim"] = ["HGETALL"]  # 25 parts of the time results are kept for
     whole["board"] = ["HGETALL", "HGETALL"]  # 1000 names of a tick, live workers
     for name, script in SCRIPTS.items():
         code = without_comments(script.text)
@@ -205,9 +206,10 @@ async def busy_worker(url: str, prefix: str, meanwhile: Callable[[], None] = lam
         permit.cancel()
     await broker.notes.set("dm", b"1", ttl_s=60)
     assert await broker.notes.get("dm") == b"1"
-    claim = await broker.notes.claim(broker.worker, "r", owner="a", lease_s=5)
+    keeper = Keeper("app", 10_000, 60.0)
+    claim = await broker.notes.claim(broker.worker, "r", owner="a", lease_s=5, keeper=keeper)
     assert claim.state == "ours"
-    await broker.notes.settle(broker.worker, "r", owner="a", result=b"x", ttl_s=60)
+    await broker.notes.settle(broker.worker, "r", owner="a", result=b"x", ttl_s=60, keeper=keeper)
     await broker.quota.take("app", per_s=10, patience_s=1)
     await broker.board.post(broker.worker, b"{}", {"calls": 1})
     await broker.board.read()

@@ -43,7 +43,7 @@ class FakeNotes(Notes):
         self._check()
         return self.kept.get(key)
 
-    async def claim(self, key: str, request: str, *, owner: str, lease_s: float) -> Claim:
+    async def claim(self, key: str, request: str, *, owner: str, lease_s: float, keeper=None) -> Claim:
         self._check()
         kept = self.claims.setdefault(key, [request, owner, None])
         if kept[0] != request:
@@ -55,13 +55,13 @@ class FakeNotes(Notes):
     async def leave(self, key: str, request: str, *, owner: str, result: bytes, lease_s: float, ttl_s: float) -> Claim:
         return await self.claim(key, request, owner=owner, lease_s=lease_s)
 
-    async def settle(self, key: str, request: str, *, owner: str, result: bytes, ttl_s: float) -> None:
+    async def settle(self, key: str, request: str, *, owner: str, result: bytes, ttl_s: float, keeper=None) -> None:
         self._check()
         self.claims[key] = [request, owner, result]
         if ttl_s < 1:
             del self.claims[key]
 
-    async def release(self, key: str, *, owner: str) -> None:
+    async def release(self, key: str, *, owner: str, keeper=None) -> None:
         self._check()
         self.claims.pop(key, None)
 

@@ -41,6 +41,10 @@ _BY_REASON = {
     "DISCORD_UNREACHABLE": Explanation("Discord gave no answer", "Look at the network and at discordstatus.com."),
     "DRAINING": Explanation("The worker was being stopped", "Clients call again by themselves."),
     "FORBIDDEN_BY_OPERATOR": Explanation("The settings do not allow this route", "See DISCORDPROXY_REQUEST_ALLOW."),
+    "IDEMPOTENCY_KEYS_FULL": Explanation(
+        "The application has as many idempotency keys and results in Redis as it may",
+        "It should give keys to fewer calls; see DISCORDPROXY_IDEMPOTENCY_BYTES.",
+    ),
     "INTENT_OFF": Explanation("The gateway does not ask Discord for such events", "See DISCORDPROXY_INTENTS."),
     "INTERNAL": Explanation("The proxy failed", "Its log has the cause under the request id; please report it."),
     "INVALID_BUDGET_USED": Explanation(

@@ -281,7 +281,7 @@ class CountingNotes(FakeNotes):
         super().__init__()
         self.owners, self.renewed = [], asyncio.Event()
 
-    async def claim(self, key, request, *, owner, lease_s):
+    async def claim(self, key, request, *, owner, lease_s, keeper=None):
         self.owners.append(owner)
         if len(self.owners) > 3:
             self.renewed.set()
@@ -331,3 +331,16 @@ async def test_a_result_that_cannot_be_kept_still_reaches_its_caller():
         return b"answer"
 
     assert await world.ask(work) == b"answer"
+
+
+async def test_an_application_that_keeps_too_much_is_refused_alone(world):
+    world.idempotency._most_bytes = 2_000
+    for number in range(3):
+        await world.ask(call=world.call(f"k{number}"))
+    with pytest.raises(ApiError, match="DISCORDPROXY_IDEMPOTENCY_BYTES") as refused:
+        await world.ask(call=world.call("k3"))
+    assert (refused.value.status.name, refused.value.reason) == ("RESOURCE_EXHAUSTED", "IDEMPOTENCY_KEYS_FULL")
+    assert await world.ask(call=world.call("k0")) == b"answer", "what is kept is still answered"
+    other = Call("SendChannelMessage", "id", app="other", idempotency_key="k3")
+    assert await world.ask(call=other) == b"answer"
+    assert world.runs == 4

@@ -9,7 +9,7 @@ import pytest
 from discordproxy_ratelimit.connection import connect
 from discordproxy_ratelimit.errors import BrokerUnavailable
 from discordproxy_ratelimit.link import Link
-from discordproxy_ratelimit.notes import Claim, Notes
+from discordproxy_ratelimit.notes import Claim, Keeper, Notes
 from discordproxy_ratelimit.pool import MOST_CONNECTIONS
 from fakes.eventually import eventually
 from fakes.redis_servers import Servers, blocking
@@ -139,3 +139,27 @@ async def test_a_server_that_is_away_is_told(key_prefix: str, tmp_path) -> None:
         with pytest.raises(BrokerUnavailable):
             await call
     await link.close()
+
+
+async def test_what_an_application_keeps_is_bounded_for_it_alone(notes: Notes) -> None:
+    one, other = Keeper("one", 10_000, 60), Keeper("other", 10_000, 60)
+    states = [(await notes.claim(f"k{number}", "r", owner="a", lease_s=60, keeper=one)).state for number in range(25)]
+    assert (states.count("ours"), states[-1]) == (19, "full")
+    assert await notes.claim("k0", "r", owner="b", lease_s=60, keeper=one) == Claim("pending"), "a known key"
+    assert await notes.claim("mine", "r", owner="a", lease_s=60, keeper=other) == Claim("ours")
+    await notes.release("k0", owner="b", keeper=one)
+    assert (await notes.claim("new", "r", owner="a", lease_s=60, keeper=one)).state == "full"
+    await notes.release("k0", owner="a", keeper=one)
+    assert (await notes.claim("new", "r", owner="a", lease_s=60, keeper=one)).state == "ours"
+
+
+async def test_results_count_by_their_size_until_they_are_gone(notes: Notes) -> None:
+    keeper = Keeper("one", 10_000, 0.5)
+    await notes.claim("k", "r", owner="a", lease_s=60, keeper=keeper)
+    await notes.settle("k", "r", owner="a", result=b"x" * 9_000, ttl_s=0.5, keeper=keeper)
+    assert (await notes.claim("k2", "r", owner="a", lease_s=60, keeper=keeper)).state == "full"
+
+    async def room() -> bool:
+        return (await notes.claim("k3", "r", owner="a", lease_s=60, keeper=keeper)).state == "ours"
+
+    await eventually(room)
