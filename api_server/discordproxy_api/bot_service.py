@@ -178,6 +178,7 @@ def _procedures(
         channel=cached["GetChannel"],
         member=cached["GetGuildMember"],
         user=cached["GetCurrentUser"],
+        now_ms=rest.clock.now_ms,
     )
     return procedures
 

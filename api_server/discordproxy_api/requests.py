@@ -4,7 +4,6 @@ What could leave Discord's API, smuggle a header or spend the bot's token elsewh
 """
 
 import re
-import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
@@ -84,7 +83,7 @@ class Request:
         return Job(partial(_run, send), rest.repeat, order=order)
 
     def _rest_request(self, request: Any, path: str, template: str, call: Call) -> RestRequest:
-        rest = _rest_request(request, path, template)
+        rest = _rest_request(request, path, template, self._rest.clock.now_ms())
         document = _object(request.json or "{}")
         if (request.method, template) != CREATE_MESSAGE or document is None:
             return rest
@@ -199,7 +198,7 @@ def _object(text: str) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def _rest_request(request: Any, path: str, template: str) -> RestRequest:
+def _rest_request(request: Any, path: str, template: str, now_ms: int) -> RestRequest:
     document = _object(request.json) if request.json else None
     bearer = request.authorization.removeprefix("Bearer ") if request.authorization.startswith("Bearer ") else ""
     # A token in the path is enough. With the bot's besides, the call would count as one of the bot's, and Discord's
@@ -209,7 +208,7 @@ def _rest_request(request: Any, path: str, template: str) -> RestRequest:
         request.method,
         path,
         body_keys=tuple(document or ()),
-        now_ms=int(time.time() * 1000),
+        now_ms=now_ms,
         no_bot_auth=anonymous,
         bearer=bearer,
     )

@@ -16,6 +16,7 @@ from grpc import StatusCode
 
 from discordproxy_api import errors
 from discordproxy_api.call import Call
+from discordproxy_api.discord_clock import DiscordClock
 from discordproxy_api.discord_http import DiscordHttp, HttpAnswer, NoAnswer, UnreadableAnswer
 from discordproxy_api.drain import Drain
 from discordproxy_api.errors import ApiError
@@ -108,6 +109,7 @@ class Rest:
 
     Attributes:
         token_refused: whether Discord's last word on the bot's token was that it is not valid.
+        clock: Discord's time.
     """
 
     def __init__(
@@ -136,6 +138,7 @@ class Rest:
         self._departed: set[asyncio.Task[_Landing]] = set()
         self.nonces = nonces
         self.token_refused = False
+        self.clock = DiscordClock()
 
     async def finish(self) -> None:
         """Wait until every request that has left is answered and learned from."""
@@ -270,6 +273,8 @@ class Rest:
             return _unanswered(flight, str(error))
         self._observe(request, answer.status, began)
         said = read_answer(answer.status, answer.headers, answer.body)
+        if said.from_discord:
+            self.clock.heard(answer.headers.get("Date"))
         if request.route.credential == "bot" and said.from_discord and said.status < HTTPStatus.TOO_MANY_REQUESTS:
             self.token_refused = said.status == HTTPStatus.UNAUTHORIZED
         verdict = permit.complete(said)

@@ -1,6 +1,5 @@
 """Serves every RPC that is one route of Discord: message -> request -> reply -> message, driven by the contract."""
 
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -86,7 +85,7 @@ class Routed:
     def plan(self, request: Any, call: Call) -> Plan:
         """Return what has to be sent for a valid request."""
         seed = self._rest.nonces.seed(call, getattr(request, "nonce", ""))
-        circumstances = Circumstances(seed, _now_ms(), users_only=self._users_only)
+        circumstances = Circumstances(seed, self._rest.clock.now_ms(), users_only=self._users_only)
         parts = prepare(self.rpc.name, request, self._translator.outgoing(request), circumstances)
         if not getattr(request, "crosspost", False):
             return Plan(parts, _nothing)
@@ -114,11 +113,15 @@ class Routed:
 
     async def _send_one(self, part: Outgoing, call: Call) -> Reply | None:
         try:
-            return await self._rest.send(rest_request(part, now_ms=_now_ms()), call)
+            return await self._rest.send(rest_request(part, now_ms=self._rest.clock.now_ms()), call)
         except ApiError as error:
             if error.code in part.tolerated:
                 return None
-            raise
+            instead = part.otherwise.get(error.code)
+            if instead is None:
+                raise
+        await self._send(instead(), call, [])
+        return None
 
     def _response(self, replies: Sequence[Reply], parameters: dict[str, str]) -> Message:
         first = checked(self.rpc, document_of(replies[0])) if replies else None
@@ -128,10 +131,6 @@ class Routed:
             more = (self._translator.incoming(document, parameters) for document in documents)
             response.more_messages.extend(each.message for each in more)
         return response  # type: ignore[no-any-return]  # the translator makes what the contract says
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)
 
 
 def _order(parts: Sequence[Outgoing]) -> str:

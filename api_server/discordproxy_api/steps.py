@@ -5,8 +5,9 @@ after the answer. Both expect a request that was validated.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from discordproxy.messages_pb2 import OVERFLOW_SPLIT, OVERFLOW_TRUNCATE
@@ -27,6 +28,7 @@ WAITING_MS = 3600 * 1000
 DISCORD_EPOCH_MS = 1_420_070_400_000
 
 ALREADY_DELETED = frozenset({10008})  # unknown message
+TOO_OLD = 50034  # a message for a bulk delete
 NOTHING_TO_PUBLISH = frozenset({50024, 40033})  # no announcement channel; published already
 
 NONCE_LENGTH = 25
@@ -40,7 +42,7 @@ class Circumstances:
 
     Attributes:
         seed: of the nonces; the same seed gives the same nonces, so that Discord recognises a repeated call.
-        now_ms: wall clock, milliseconds since 1970.
+        now_ms: Discord's time, milliseconds since 1970.
         users_only: the operator lets only users be pinged unless the request says otherwise.
     """
 
@@ -152,8 +154,19 @@ def _bulk_delete(request: Any, outgoing: Outgoing, circumstances: Circumstances)
     alone = [message_id for message_id in ids if _created_ms(message_id) <= oldest_ms]
     if chunks and len(chunks[-1]) == 1:
         alone[:0] = chunks.pop()
-    together = [replace(outgoing, body={"messages": [str(each) for each in chunk]}) for chunk in chunks]
-    return together + [_delete_one(outgoing, message_id) for message_id in alone]
+    return [_delete_together(outgoing, chunk) for chunk in chunks] + _delete_each(outgoing, alone)
+
+
+def _delete_together(outgoing: Outgoing, message_ids: Sequence[int]) -> Outgoing:
+    return replace(
+        outgoing,
+        body={"messages": [str(each) for each in message_ids]},
+        otherwise={TOO_OLD: partial(_delete_each, outgoing, message_ids)},  # our clock, or the wait, misjudged one
+    )
+
+
+def _delete_each(outgoing: Outgoing, message_ids: Sequence[int]) -> list[Outgoing]:
+    return [_delete_one(outgoing, message_id) for message_id in message_ids]
 
 
 def _delete_one(outgoing: Outgoing, message_id: int) -> Outgoing:

@@ -43,6 +43,7 @@ class Outgoing:
         reason: for X-Audit-Log-Reason, not yet encoded; "" for none.
         own_nonce: the caller's, for which the one in `body` stands; "" for none.
         tolerated: Discord's JSON error codes that mean the aim is reached: such an answer counts as success.
+        otherwise: by JSON error code, what to send instead when Discord refuses with it.
     """
 
     method: str
@@ -55,6 +56,7 @@ class Outgoing:
     no_bot_auth: bool = False
     own_nonce: str = hidden(default="", repr=False)
     tolerated: frozenset[int] = frozenset()
+    otherwise: Mapping[int, Callable[[], "list[Outgoing]"]] = hidden(default_factory=dict, repr=False)
 
     @property
     def path(self) -> str:

@@ -1271,7 +1271,9 @@ class BulkDeleteMessagesRequest(_message.Message):
     reason: _builtins.str
     @_builtins.property
     def message_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Any number: the proxy cuts into calls of 2..100, and deletes single ones and ones over 14 days old one by one."""
+        """Any number: the proxy cuts into calls of 2..100, and deletes single ones and ones over 14 days old one by one, by
+        Discord's clock; what Discord finds too old after all, too.
+        """
 
     @_builtins.property
     def options(self) -> _common_pb2.RequestOptions: ...

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from random import Random
 from typing import Any
 from urllib.parse import unquote
@@ -64,7 +65,8 @@ class Rest:
             _reset(http)
         if http.transport and not http.transport.is_closing():
             reply.ruling.told(self.clock())
-        return web.Response(status=reply.status, headers=reply.headers | {"Server": "cloudflare"}, body=reply.body)
+        headers = reply.headers | {"Server": "cloudflare", "Date": formatdate(self.clock(), usegmt=True)}
+        return web.Response(status=reply.status, headers=headers, body=reply.body)
 
     def judge(self, http: web.Request, body: Body) -> tuple[Record, Reply]:
         """Count a request that arrives now, process it if it may be, and return its record and answer."""

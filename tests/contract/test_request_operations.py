@@ -8,7 +8,9 @@ import pytest
 from discordproxy.discord_api_pb2 import ApiRequest
 from discordproxy_api.call import Call
 from discordproxy_api.contract import load_contract
+from discordproxy_api.discord_clock import DiscordClock
 from discordproxy_api.interaction_responses import InteractionResponses
+from discordproxy_api.nonces import Nonces
 from discordproxy_api.requests import Request, RoutePolicy
 from fakes.discord_spec import routes
 
@@ -35,7 +37,7 @@ def filled(template):
 
 @pytest.mark.parametrize(("method", "template"), OPERATIONS)
 def test_an_operation_is_recognised(method, template):
-    rest = SimpleNamespace(send=print)
+    rest = SimpleNamespace(send=print, clock=DiscordClock(), nonces=Nonces("token"))
     procedure = Request(load_contract()["Request"], rest, InteractionResponses(rest, None), RoutePolicy())
     send = procedure.job(ApiRequest(method=method, path=filled(template)), Call("Request", "r")).run.args[0]
     request = getattr(send.args[0], "request", send.args[0])  # a response to an interaction carries its request

@@ -1,8 +1,8 @@
 """Reads without a route of their own: voice states, which only the gateway tells, and permissions explained."""
 
 import asyncio
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -75,14 +75,18 @@ class ComputePermissions:
 
     Args:
         guild, channel, member, user: the reads GetGuild, GetChannel, GetGuildMember, GetCurrentUser.
+        now_ms: Discord's time, milliseconds since 1970.
     """
 
-    def __init__(self, rpc: Rpc, *, guild: Read, channel: Read, member: Read, user: Read) -> None:
+    def __init__(
+        self, rpc: Rpc, *, guild: Read, channel: Read, member: Read, user: Read, now_ms: Callable[[], int]
+    ) -> None:
         self.rpc = rpc
         self._guild = guild
         self._channel = channel
         self._member = member
         self._user = user
+        self._now_ms = now_ms
 
     def job(self, request: Any, call: Call) -> Job:
         """Return the job for a request message; raises ApiError when it is invalid."""
@@ -105,7 +109,7 @@ class ComputePermissions:
                 found.append(await self._channel_of(guild_id, int(thread["parent_id"]), call, fresh=fresh))
                 channel = found[-1].document
         until = member.get("communication_disabled_until") or ""
-        timed_out = bool(until) and datetime.fromisoformat(until) > datetime.now(UTC)
+        timed_out = bool(until) and datetime.fromisoformat(until).timestamp() * 1000 > self._now_ms()
         result = compute(guild, member, channel, thread=thread, timed_out=timed_out)
         missing = list(denials(result, channel_type))
         return ComputePermissionsResponse(

@@ -95,7 +95,7 @@ class Reads:
 
     async def ask(self, outgoing: Outgoing, call: Call, *, fresh: bool) -> bytes:
         """Return Discord's JSON for a read, asked once for all who wait for the same."""
-        request = replace(rest_request(outgoing, now_ms=self._now_ms()), effect=False)
+        request = replace(rest_request(outgoing, now_ms=0), effect=False)
         fetch = partial(self._fetch, request, call)
         marks = await self._own_writes.marks(_scope(outgoing.parameters, outgoing.template))
         if marks is None:

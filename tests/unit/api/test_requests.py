@@ -7,6 +7,7 @@ import pytest
 from discordproxy.discord_api_pb2 import ApiRequest, File
 from discordproxy_api.call import Call
 from discordproxy_api.contract import load_contract
+from discordproxy_api.discord_clock import DiscordClock
 from discordproxy_api.errors import ApiError
 from discordproxy_api.interaction_responses import InteractionResponses
 from discordproxy_api.nonces import Nonces
@@ -25,6 +26,7 @@ class SilentRest:
     def __init__(self) -> None:
         self.sent = []
         self.nonces = Nonces("token")
+        self.clock = DiscordClock()
 
     async def send(self, request, call):
         self.sent.append(request)

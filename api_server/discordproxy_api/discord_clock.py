@@ -1,0 +1,33 @@
+"""What time it is at Discord, which judges the age of messages and the end of time-outs by its own clock."""
+
+import time
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+
+
+class DiscordClock:
+    """Discord's time, as its last answer told it; this machine's until there was one.
+
+    Args:
+        wall_clock: Unix time in seconds, which may be wrong.
+        steady: seconds that never jump.
+    """
+
+    def __init__(
+        self, wall_clock: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._wall_clock = wall_clock
+        self._steady = steady
+        self._ahead_s: float | None = None
+
+    def heard(self, date: str | None) -> None:
+        """Take note of the header `Date` of an answer that has just come; one that cannot be read tells nothing."""
+        try:
+            at = parsedate_to_datetime(date or "").timestamp()
+        except (ValueError, OverflowError):
+            return
+        self._ahead_s = at - self._steady()
+
+    def now_ms(self) -> int:
+        """Return milliseconds since 1970; up to a second and half a round trip late."""
+        return int((self._wall_clock() if self._ahead_s is None else self._steady() + self._ahead_s) * 1000)
