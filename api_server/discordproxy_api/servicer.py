@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import grpc
 from google.protobuf.message import DecodeError, Message
+from grpc import StatusCode
 
 from discordproxy_api import errors
 from discordproxy_api.access.permission import Permission
@@ -23,6 +24,9 @@ from discordproxy_api.routed import Job
 from discordproxy_api.turns import Turns
 from discordproxy_api.uploads import DECLARED, Received, Uploads
 from discordproxy_api.wire import locate
+
+LARGEST_ANSWER = 64 * 1024 * 1024
+"""Bytes of the largest message that callers have to be able to receive; the contract's README names it."""
 
 _PRIORITIES = ("normal", "low", "high")  # by the numbers of RequestOptions.Priority
 
@@ -140,4 +144,7 @@ def _checked(rpc: Rpc, response: Any) -> Message:
     """Return `response`; anything but the RPC's message would be answered OK and empty by gRPC."""
     if not isinstance(response, rpc.response_type):
         raise TypeError(f"{rpc.name} returned no {rpc.response_type.__name__}")
+    if response.ByteSize() > LARGEST_ANSWER:  # the caller could not receive it, and gRPC would not tell what was sent
+        text = f"The answer is larger than {LARGEST_ANSWER} bytes, which is the most that is passed on; ask for less."
+        raise errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "INTERNAL", text)
     return response

@@ -43,6 +43,8 @@ from discordproxy_gateway.events import (
 )
 
 _MOST_AT_ONCE, _MOST_BYTES_AT_ONCE = 500, 512 * 1024
+_LARGEST_EVENT = 24 * 1024 * 1024
+"""Two of them and a batch between them stay below what callers have to be able to receive."""
 _KINDS = {Kind.DISPATCH: Event.DISPATCH, Kind.HEARTBEAT: Event.HEARTBEAT, Kind.GAP: Event.GAP}
 _MOST_FILTERED = 10_000
 _LONGEST_CURSOR = 3_000  # of what an error carries: it travels in a header; the subscriber has the last event's
@@ -211,7 +213,10 @@ def _event(item: Item) -> Event:
         event.sequence = entry.sequence
         event.session = entry.session
         event.received_at = _iso(entry.received_at_ms)
-        if entry.is_gap:
+        if len(entry.json) > _LARGEST_EVENT:  # nobody could receive it, and the stream would end here again and again
+            event.kind = Event.GAP
+            event.gap_from = event.gap_to = event.received_at
+        elif entry.is_gap:
             event.gap_from, event.gap_to = _iso(entry.gap_from_ms), _iso(entry.gap_to_ms)
         else:
             event.type = entry.type
