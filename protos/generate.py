@@ -12,6 +12,8 @@ from pathlib import Path
 
 PROTOS = Path(__file__).resolve().parent
 RECORD = PROTOS / "contract.sha256"
+DESCRIPTORS = "contract.binpb"
+"""The whole contract as a FileDescriptorSet, for tools that have no compiler."""
 
 
 def sources() -> list[Path]:
@@ -32,9 +34,10 @@ def generate(out: Path, protoc_python: str, stubs_bin: Path) -> None:
     command = [protoc_python, "-m", "grpc_tools.protoc", f"-I{PROTOS}"]
     command += [f"--plugin=protoc-gen-{name}={stubs_bin / f'protoc-gen-{name}'}" for name in ("mypy", "mypy_grpc")]
     command += [f"--{kind}_out={out}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
+    command += [f"--descriptor_set_out={out / DESCRIPTORS}", "--include_imports"]
     subprocess.run([*command, *map(str, sources())], check=True)
     for stub in (out / "discordproxy").glob("*_pb2_grpc.py*"):
-        if stub.name.split("_pb2")[0] != "discord_api":  # only this file holds a service
+        if stub.name.split("_pb2")[0] != "discord_api":  # the client needs stubs of this service only
             stub.unlink()
 
 
@@ -48,6 +51,7 @@ def main() -> None:
     generate(args.out, args.protoc_python, args.stubs_bin.resolve())
     if args.out == PROTOS.parent / "client":
         RECORD.write_text(fingerprint() + "\n")
+        (args.out / DESCRIPTORS).replace(PROTOS / DESCRIPTORS)
 
 
 if __name__ == "__main__":

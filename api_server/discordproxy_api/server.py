@@ -10,12 +10,12 @@ from typing import Any
 
 import grpc
 from grpc.aio import ServerInterceptor
-from grpc_reflection.v1alpha import reflection
 
 from discordproxy_api.drain import Drain
 from discordproxy_api.health import Health
 from discordproxy_api.interceptors import SERVICE
 from discordproxy_api.ops import PortTaken
+from discordproxy_api.reflection import CONSOLE, reflection_handlers
 
 log = logging.getLogger("discordproxy_api")
 
@@ -110,8 +110,8 @@ class Server:
         self._server.add_generic_rpc_handlers(tuple(handlers))
         health.add_to(self._server)
         if options.reflection:
-            names = (SERVICE.strip("/"), *health.services_of_grpc, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, self._server)
+            names = (SERVICE.strip("/"), CONSOLE, *health.services_of_grpc)
+            self._server.add_generic_rpc_handlers(reflection_handlers(names))
 
     async def start(self) -> int:
         """Listen and serve; return the port.

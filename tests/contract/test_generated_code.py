@@ -36,6 +36,7 @@ def test_generating_again_changes_nothing(tmp_path):
     assert sorted(path.name for path in again.iterdir()) == GENERATED
     _same, different, errors = filecmp.cmpfiles(ROOT / "client/discordproxy", again, GENERATED, shallow=False)
     assert (different, errors) == ([], [])
+    assert filecmp.cmp(ROOT / "protos/contract.binpb", tmp_path / "contract.binpb", shallow=False)
 
 
 @pytest.mark.parametrize("name", [name for name in GENERATED if name.endswith(".py")])
@@ -47,7 +48,7 @@ def test_one_module_exposes_every_message():
     from discordproxy import discord_api_pb2
 
     for path in (ROOT / "protos/discordproxy").glob("*.proto"):
-        if path.stem != "annotations":
+        if path.stem not in {"annotations", "console"}:
             part = importlib.import_module(f"discordproxy.{path.stem}_pb2")
             for name in part.DESCRIPTOR.message_types_by_name:
                 assert getattr(discord_api_pb2, name) is getattr(part, name)
@@ -57,6 +58,21 @@ def test_one_module_exposes_every_message():
 
 def test_every_rpc_is_described():
     """The comments become docstrings of the stub and texts in other languages' documentation."""
-    lines = (ROOT / "protos/discordproxy/discord_api.proto").read_text().splitlines()
+    files = ("discord_api.proto", "console.proto")
+    lines = [line for name in files for line in (ROOT / "protos/discordproxy" / name).read_text().splitlines()]
     bare = [line for before, line in pairwise(lines) if line.startswith("  rpc ") and not before.startswith("  // ")]
     assert bare == []
+
+
+def test_other_languages_find_all_they_need():
+    from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+    whole = FileDescriptorSet.FromString((ROOT / "protos/contract.binpb").read_bytes())
+    files = {file.name: file for file in whole.file}
+    assert {f"{service.package}.{each.name}" for service in whole.file for each in service.service} == {
+        "discord_api.DiscordApi",
+        "discordproxy.Console",
+    }
+    for path in (ROOT / "protos/discordproxy").glob("*.proto"):  # protoc-gen-go wants the option in each of them
+        assert files[f"discordproxy/{path.name}"].options.go_package.endswith(";discordproxy")
+    assert all(name in files for file in whole.file for name in file.dependency)
