@@ -471,14 +471,14 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PinMessage(self, request, context):
-        """Pin a message.
+        """Pin a message. The bot needs the permission PIN_MESSAGES, which MANAGE_MESSAGES no longer includes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UnpinMessage(self, request, context):
-        """Unpin a message.
+        """Unpin a message; needs PIN_MESSAGES, too.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

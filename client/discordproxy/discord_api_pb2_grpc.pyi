@@ -220,9 +220,9 @@ class DiscordApiStub:
     CrosspostMessage: _grpc.UnaryUnaryMultiCallable[_messages_pb2.MessageId, _messages_pb2.MessageResponse]
     """Publish a message of an announcement channel to the servers that follow it."""
     PinMessage: _grpc.UnaryUnaryMultiCallable[_messages_pb2.MessageId, _common_pb2.Empty]
-    """Pin a message."""
+    """Pin a message. The bot needs the permission PIN_MESSAGES, which MANAGE_MESSAGES no longer includes."""
     UnpinMessage: _grpc.UnaryUnaryMultiCallable[_messages_pb2.MessageId, _common_pb2.Empty]
-    """Unpin a message."""
+    """Unpin a message; needs PIN_MESSAGES, too."""
     GetPins: _grpc.UnaryUnaryMultiCallable[_messages_pb2.GetPinsRequest, _messages_pb2.GetPinsResponse]
     """Get up to 50 pinned messages, most recently pinned first."""
     AddReaction: _grpc.UnaryUnaryMultiCallable[_messages_pb2.ReactionRequest, _common_pb2.Empty]
@@ -368,9 +368,9 @@ class DiscordApiAsyncStub(DiscordApiStub):
     CrosspostMessage: _aio.UnaryUnaryMultiCallable[_messages_pb2.MessageId, _messages_pb2.MessageResponse]  # type: ignore[assignment]
     """Publish a message of an announcement channel to the servers that follow it."""
     PinMessage: _aio.UnaryUnaryMultiCallable[_messages_pb2.MessageId, _common_pb2.Empty]  # type: ignore[assignment]
-    """Pin a message."""
+    """Pin a message. The bot needs the permission PIN_MESSAGES, which MANAGE_MESSAGES no longer includes."""
     UnpinMessage: _aio.UnaryUnaryMultiCallable[_messages_pb2.MessageId, _common_pb2.Empty]  # type: ignore[assignment]
-    """Unpin a message."""
+    """Unpin a message; needs PIN_MESSAGES, too."""
     GetPins: _aio.UnaryUnaryMultiCallable[_messages_pb2.GetPinsRequest, _messages_pb2.GetPinsResponse]  # type: ignore[assignment]
     """Get up to 50 pinned messages, most recently pinned first."""
     AddReaction: _aio.UnaryUnaryMultiCallable[_messages_pb2.ReactionRequest, _common_pb2.Empty]  # type: ignore[assignment]
@@ -573,7 +573,7 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _messages_pb2.MessageId,
         context: _ServicerContext,
     ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
-        """Pin a message."""
+        """Pin a message. The bot needs the permission PIN_MESSAGES, which MANAGE_MESSAGES no longer includes."""
 
     @_abc_1.abstractmethod
     def UnpinMessage(
@@ -581,7 +581,7 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _messages_pb2.MessageId,
         context: _ServicerContext,
     ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
-        """Unpin a message."""
+        """Unpin a message; needs PIN_MESSAGES, too."""
 
     @_abc_1.abstractmethod
     def GetPins(

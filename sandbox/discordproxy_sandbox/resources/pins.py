@@ -2,10 +2,18 @@
 
 from discordproxy_sandbox.errors import Json, discord_error
 from discordproxy_sandbox.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.permissions import PIN_MESSAGES, bot_may
 from discordproxy_sandbox.resources.messages import with_reactions
 from discordproxy_sandbox.world import Channel
 
 _MOST = 250
+
+
+def _channel(request: ApiRequest) -> Channel:
+    channel = request.world.channel(request["channel_id"])
+    if not bot_may(request.world, channel, PIN_MESSAGES):
+        raise discord_error(50013)
+    return channel
 
 
 def _tell(request: ApiRequest, channel: Channel) -> None:
@@ -19,7 +27,7 @@ def _tell(request: ApiRequest, channel: Channel) -> None:
 
 def pin(request: ApiRequest) -> None:
     """Pin a message."""
-    channel = request.world.channel(request["channel_id"])
+    channel = _channel(request)
     message = request.world.message(channel.id, request["message_id"])
     if len(channel.pins) >= _MOST:
         raise discord_error(30003)
@@ -30,7 +38,7 @@ def pin(request: ApiRequest) -> None:
 
 def unpin(request: ApiRequest) -> None:
     """Unpin a message."""
-    channel = request.world.channel(request["channel_id"])
+    channel = _channel(request)
     message = request.world.message(channel.id, request["message_id"])
     message["pinned"] = False
     channel.pins.pop(message["id"], None)

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.parametrize(
 )
 CHANNEL, GUILD = f"/channels/{CHANNEL_ID}", f"/guilds/{GUILD_ID}"
 MESSAGES, MEMBERS = f"{CHANNEL}/messages", f"{GUILD}/members"
+COMMANDS = f"/applications/{BOT_ID}/commands"
 VOICE, FORUM = nth(CHANNEL_ID, 2), nth(CHANNEL_ID, 3)
 
 REFUSED = [
@@ -38,6 +39,11 @@ REFUSED = [
     ("DELETE", f"{GUILD}/scheduled-events/1", None, 404, 10070),
     ("POST", "/interactions/1/token/callback", {"type": 5}, 404, 10062),
     ("GET", f"{GUILD}/voice-states/{USER_ID}", None, 404, 10065),
+    ("GET", f"{COMMANDS}/1", None, 404, 10063),
+    ("PATCH", f"{COMMANDS}/1", {"name": "x"}, 404, 10063),
+    ("DELETE", f"{COMMANDS}/1", None, 404, 10063),
+    ("GET", f"/applications/{BOT_ID}/guilds/{GUILD_ID}/commands/1/permissions", None, 404, 10066),
+    ("GET", "/applications/1/commands", None, 403, 20012),
     # refused actions
     ("POST", MESSAGES, {"content": "  "}, 400, 50006),
     ("POST", MESSAGES, {}, 400, 50006),
@@ -102,6 +108,15 @@ INVALID = [
         {"content": "x", "message_reference": {"message_id": "1"}},
         "message_reference",
         "REPLIES_UNKNOWN_MESSAGE",
+    ),
+    (COMMANDS, {"name": "x"}, "description", "BASE_TYPE_REQUIRED"),
+    (COMMANDS, {"name": "Loud", "description": "x"}, "name", "APPLICATION_COMMAND_INVALID_NAME"),
+    (COMMANDS, {"name": "x" * 33, "description": "x"}, "name", "BASE_TYPE_BAD_LENGTH"),
+    (
+        MESSAGES,
+        {"flags": 32768, "components": [{"type": 13, "file": {"url": "attachment://no.txt"}}]},
+        "components",
+        "UNFURLED_MEDIA_ITEM_REFERENCED_ATTACHMENT_NOT_FOUND",
     ),
     (MESSAGES, {"content": "x", "attachments": [{"id": 0}]}, "attachments.0", "ATTACHMENT_NOT_FOUND"),
     (
@@ -232,3 +247,29 @@ async def test_opening_dms_too_fast(discord, http):
         async with http.post(f"{discord.rest_url}/users/@me/channels", json=body) as response:
             codes.append((response.status, (await response.json()).get("code")))
     assert codes == [(200, None), (200, None), (200, None), (403, 40003)]
+
+
+@pytest.mark.parametrize("pins", [f"{CHANNEL}/messages/pins", f"{CHANNEL}/pins"])
+async def test_pinning_needs_a_permission_of_its_own(discord, http, pins):
+    """MANAGE_MESSAGES no longer includes it (discord-api-docs#7766)."""
+    message_id = discord.people.write(CHANNEL_ID, USER_ID, "x")["id"]
+    url, role = f"{discord.rest_url}{pins}/{message_id}", discord.world.guilds[GUILD_ID].roles[ROLE_ID]
+    channel = discord.world.channels[CHANNEL_ID].data
+
+    async def codes():
+        found = []
+        for method in ("PUT", "DELETE"):
+            async with http.request(method, url) as response:
+                found.append(0 if response.status == 204 else (await response.json())["code"])
+        return found
+
+    assert await codes() == [0, 0]  # an administrator
+    role["permissions"] = str(1 << 13)
+    assert await codes() == [50013, 50013]
+    role["permissions"] = str(1 << 51)
+    assert await codes() == [0, 0]
+    denied = {"id": ROLE_ID, "type": 0, "allow": "0", "deny": str(1 << 51)}
+    channel["permission_overwrites"] = [denied]
+    assert await codes() == [50013, 50013]
+    channel["permission_overwrites"] = [denied, {"id": BOT_ID, "type": 1, "allow": str(1 << 51), "deny": "0"}]
+    assert await codes() == [0, 0]
