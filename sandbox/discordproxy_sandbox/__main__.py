@@ -11,7 +11,17 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 
 from discordproxy_sandbox.ledger import Record
-from discordproxy_sandbox.population import CHANNEL_ID, CHANNELS, GUILD_ID, MEMBERS, THREAD_ID, USER_ID, add_guilds, nth
+from discordproxy_sandbox.population import (
+    CHANNEL_ID,
+    CHANNELS,
+    GUILD_ID,
+    MEMBERS,
+    THREAD_ID,
+    TOKEN,
+    USER_ID,
+    add_guilds,
+    nth,
+)
 from discordproxy_sandbox.sandbox import Sandbox
 from discordproxy_sandbox.settings import Settings, read_settings
 
@@ -48,7 +58,7 @@ def describe(sandbox: Sandbox) -> str:
         channels="\n".join(f"  channel  {id_}  {name}" for id_, name in channels),
         users="\n".join(f"  user     {id_}  {name}" for id_, name in users),
         run=secrets.token_hex(4),  # what is known about this world must not be believed of the next one
-        token="<the token in SANDBOX_TOKEN>" if sandbox.config.token else "any-token-will-do",
+        token="<the token in SANDBOX_TOKEN>" if sandbox.config.token else TOKEN,
     )
 
 

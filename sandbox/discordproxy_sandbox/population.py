@@ -17,6 +17,8 @@ from discordproxy_sandbox.snowflakes import iso
 from discordproxy_sandbox.world import World
 
 BOT_ID = "100000000000000001"
+TOKEN = "MTAwMDAwMDAwMDAwMDAwMDAx.GSbox0.a-token-for-the-sandbox-and-nothing-else"  # noqa: S105 - no secret
+"""Any other will do, but some libraries read the bot's id out of the first part, as Discord writes it there."""
 USER_ID = "200000000000000001"
 GUILD_ID = "300000000000000001"
 ROLE_ID = "400000000000000001"

@@ -98,6 +98,7 @@ class World:
     channels: dict[str, Channel] = field(default_factory=dict)
     dms: dict[str, Channel] = field(default_factory=dict)  # user id -> DM channel
     webhooks: dict[str, Json] = field(default_factory=dict)
+    commands: dict[str, dict[str, Json]] = field(default_factory=dict)  # guild id, "" for all -> by id
     invites: dict[str, Json] = field(default_factory=dict)
     interactions: dict[str, Json] = field(default_factory=dict)  # token -> id, channel, response
     forbidden: dict[str, int] = field(default_factory=dict)  # id of a channel, guild, user ... -> JSON error code

@@ -8,6 +8,7 @@ from typing import Any
 
 from discordproxy_sandbox.exchange import Answer, ApiRequest, Auth, Handler, Route, Routes
 from discordproxy_sandbox.resources.empty import empty
+from discordproxy_sandbox.resources.filled import filled
 from discordproxy_sandbox.validation import anything
 
 # Methods and path; a status is named where it is neither 204 for DELETE nor 200 for the others.
@@ -16,12 +17,7 @@ GET PATCH /applications/{application_id}
 GET /applications/{application_id}/activity-instances/{instance_id}
 POST /applications/{application_id}/attachment
 GET PUT /applications/{application_id}/role-connections/metadata
-GET POST PUT /applications/{application_id}/commands
-GET PATCH DELETE /applications/{application_id}/commands/{command_id}
-GET POST PUT /applications/{application_id}/guilds/{guild_id}/commands
-GET PATCH DELETE /applications/{application_id}/guilds/{guild_id}/commands/{command_id}
-GET /applications/{application_id}/guilds/{guild_id}/commands/permissions
-GET PUT /applications/{application_id}/guilds/{guild_id}/commands/{command_id}/permissions
+PUT /applications/{application_id}/guilds/{guild_id}/commands/{command_id}/permissions
 GET POST:201 /applications/{application_id}/emojis
 GET PATCH DELETE /applications/{application_id}/emojis/{emoji_id}
 GET POST /applications/{application_id}/entitlements
@@ -131,7 +127,7 @@ def _read(request: ApiRequest) -> Any:
     if last == "target-users":
         return Answer(content=b"user_id\n", content_type="text/csv")
     if last.startswith("{"):
-        return {"id": request[last.strip("{}")], **request.params}
+        return filled(request, {})
     return empty(request)
 
 
@@ -142,7 +138,7 @@ def _written(status: int) -> Handler:
         if isinstance(request.body, list):
             return Answer(status, [{"id": request.world.new_id(), **one} for one in request.body])
         files = [{"filename": one.filename, "size": one.size} for one in request.uploads]
-        echo = {"id": request.world.new_id(), **request.params, **request.body}
+        echo = filled(request, request.body)
         return Answer(status, echo | ({"files": files} if files else {}))
 
     return handler

@@ -2,11 +2,12 @@
 
 import asyncio
 import importlib
+import io
 
 import pytest
 from yarl import URL
 
-from discordproxy_sandbox.population import CHANNEL_ID, USER_ID
+from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID, TOKEN, USER_ID
 
 pytestmark = pytest.mark.filterwarnings("ignore:'audioop' is deprecated:DeprecationWarning")  # discord.py's player
 
@@ -60,3 +61,44 @@ async def test_discord_py_logs_in_chunks_sends_and_resumes(discord, library):
     assert discord.gateway.stats.resumes == 1
     assert discord.gateway.stats.violations == []
     assert discord.ledger.stats()["429"]["avoidable"] == 0
+
+
+async def test_discord_py_syncs_its_commands(discord, library):
+    client = library.Client(intents=library.Intents.none())
+    tree = library.app_commands.CommandTree(client)
+
+    @tree.command(description="Says pong")
+    async def ping(interaction, word: str): ...
+
+    await client.login(TOKEN)
+    try:
+        [synced] = await tree.sync()
+        [fetched] = await tree.fetch_commands()
+        assert (synced.name, fetched.id, fetched.options[0].name) == ("ping", synced.id, "word")
+        assert [command.id for command in await tree.sync()] == [synced.id]
+        guild = library.Object(int(GUILD_ID))
+        tree.copy_global_to(guild=guild)
+        assert (await tree.sync(guild=guild))[0].guild_id == guild.id
+    finally:
+        await client.close()
+
+
+async def test_discord_py_makes_what_the_sandbox_does_not_remember(discord, library):
+    client = library.Client(intents=library.Intents.none())
+    await client.login(TOKEN)
+    try:
+        guild = await client.fetch_guild(int(GUILD_ID))
+        template = await guild.create_template(name="t")
+        assert template.source_guild.name == "Sandbox"
+        picture = library.File(io.BytesIO(b"x"), "a.png")
+        assert (await guild.create_sticker(name="st", description="d", emoji="x", file=picture)).name == "st"
+        trigger = library.AutoModTrigger(type=library.AutoModRuleTriggerType.spam)
+        rule = await guild.create_automod_rule(
+            name="r",
+            event_type=library.AutoModRuleEventType.message_send,
+            trigger=trigger,
+            actions=[library.AutoModRuleAction()],
+        )
+        assert (rule.name, rule.enabled) == ("r", False)
+    finally:
+        await client.close()

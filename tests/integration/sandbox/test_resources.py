@@ -9,7 +9,7 @@ import jsonschema_rs
 import pytest
 
 from discordproxy_sandbox.limit_book import LimitBook
-from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID, ROLE_ID, THREAD_ID, USER_ID, nth
+from discordproxy_sandbox.population import BOT_ID, CHANNEL_ID, GUILD_ID, ROLE_ID, THREAD_ID, USER_ID, nth
 from discordproxy_sandbox.resources import generic
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.discord_spec import FOLDER, openapi, routes
@@ -292,6 +292,55 @@ async def test_a_read_of_several_things_finds_none_in_the_form_discord_gives_it(
     preview = await call("GET /guilds/{guild_id}/preview", GUILD_ID)
     assert preview["id"] == GUILD_ID
     await call("GET /guilds/{guild_id}/widget.json", GUILD_ID, token=False)
+
+
+GLOBAL = "/applications/{application_id}/commands"
+OF_GUILD = "/applications/{application_id}/guilds/{guild_id}/commands"
+
+
+@pytest.mark.parametrize(("path", "where"), [(GLOBAL, (BOT_ID,)), (OF_GUILD, (BOT_ID, GUILD_ID))])
+async def test_commands_are_kept_with_discords_defaults(call, path, where):
+    made = await call(
+        f"POST {path}", *where, body={"name": "ping", "description": "x", "default_member_permissions": 8}
+    )
+    assert (made["type"], made["application_id"], made["default_member_permissions"]) == (1, BOT_ID, "8")
+    assert made.get("guild_id") == (GUILD_ID if path == OF_GUILD else None)
+    again = await call(f"POST {path}", *where, body={"name": "ping", "description": "y"})
+    assert (again["id"], again["description"], again["version"] > made["version"]) == (made["id"], "y", True)
+    other = await call(f"POST {path}", *where, body={"name": "ping", "type": 2})
+    assert other["id"] != made["id"]
+    assert [one["id"] for one in await call(f"GET {path}", *where)] == [made["id"], other["id"]]
+    assert "name_localizations" in (await call(f"GET {path}", *where, query="?with_localizations=true"))[0]
+    one = f"{path}/{{command_id}}"
+    edited = await call(f"PATCH {one}", *where, made["id"], body={"description": "z"})
+    assert (edited["name"], await call(f"GET {one}", *where, made["id"])) == ("ping", edited)
+    bodies = [{"name": "new", "description": "x"}, {"name": "ping", "description": "x"}]
+    replaced = await call(f"PUT {path}", *where, body=bodies)
+    assert [each["name"] for each in replaced] == ["new", "ping"]
+    assert replaced[1]["id"] == made["id"]
+    await call(f"DELETE {one}", *where, made["id"])
+    assert [each["name"] for each in await call(f"GET {path}", *where)] == ["new"]
+
+
+async def test_the_commands_of_a_guild_are_its_own(call):
+    await call(f"POST {GLOBAL}", BOT_ID, body={"name": "ping", "description": "x"})
+    assert await call(f"GET {OF_GUILD}", BOT_ID, GUILD_ID) == []
+    assert await call(f"GET {OF_GUILD}/permissions", BOT_ID, GUILD_ID) == []
+
+
+ONES_OWN = ("stickers", "stage-instances", "auto-moderation", "templates", "soundboard-sounds", "emojis")
+
+
+async def test_what_is_not_remembered_has_all_documented_keys(call):
+    known = {"guild_id": GUILD_ID, "channel_id": VOICE, "application_id": BOT_ID}
+    for route in generic.ROUTES:
+        method, template = route.split(" ")
+        if any(part in ONES_OWN for part in template.split("/")):
+            names = [part[1:-1] for part in template.split("/") if part.startswith("{")]
+            sent = {"channel_id": VOICE} if "stage-instances" in template else {"name": "mine"}
+            body = sent if method in {"POST", "PATCH"} else None
+            answer = await call(route, *(known.get(name, "5") for name in names), body=body)
+            assert body is None or sent.items() <= answer.items()
 
 
 async def test_invites(call):

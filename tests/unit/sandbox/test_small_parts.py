@@ -115,3 +115,13 @@ def test_zstd_pieces_make_one_stream():
 def test_unknown_compression_is_none():
     assert compressor("brotli") is None
     assert isinstance(compressor("zlib-stream"), ZlibStream)
+
+
+def test_the_token_that_is_shown_has_discords_form():
+    import base64
+
+    from discordproxy_sandbox.population import BOT_ID, TOKEN
+
+    first, *others = TOKEN.split(".")
+    assert base64.b64decode(first + "=" * (-len(first) % 4)).decode() == BOT_ID
+    assert len(others) == 2

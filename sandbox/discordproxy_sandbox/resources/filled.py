@@ -1,0 +1,88 @@
+"""What Discord fills in of objects that the sandbox does not remember; libraries rely on every documented key."""
+
+from collections.abc import Callable
+
+from discordproxy_sandbox.errors import Json
+from discordproxy_sandbox.exchange import ApiRequest
+
+
+def _emoji(request: ApiRequest) -> Json:
+    flags: Json = {"require_colons": True, "managed": False, "animated": False, "available": True}
+    return flags | {"name": "emoji", "roles": [], "user": request.world.user(request.world.bot_id)}
+
+
+def _sticker(request: ApiRequest) -> Json:
+    about: Json = {"name": "sticker", "tags": "", "type": 2, "format_type": 1, "description": None, "available": True}
+    return about | {"guild_id": next(iter(request.world.guilds), request.world.bot_id)}
+
+
+def _sound(_request: ApiRequest) -> Json:
+    return {"name": "sound", "volume": 1.0, "emoji_id": None, "emoji_name": None, "available": True}
+
+
+def _stage(request: ApiRequest) -> Json:
+    channel = request.world.channel(request.params.get("channel_id") or str(request.body.get("channel_id")))
+    about: Json = {"guild_id": channel.guild_id, "channel_id": channel.id, "topic": "topic", "privacy_level": 2}
+    return about | {"discoverable_disabled": True, "guild_scheduled_event_id": None}
+
+
+def _rule(request: ApiRequest) -> Json:
+    about: Json = {"name": "rule", "creator_id": request.world.bot_id, "event_type": 1, "trigger_type": 3}
+    return about | {"trigger_metadata": {}, "actions": [], "enabled": False, "exempt_roles": [], "exempt_channels": []}
+
+
+_SNAPSHOT = (
+    "name",
+    "description",
+    "region",
+    "verification_level",
+    "default_message_notifications",
+    "explicit_content_filter",
+    "preferred_locale",
+    "afk_timeout",
+    "afk_channel_id",
+    "system_channel_id",
+    "system_channel_flags",
+)
+
+
+def _template(request: ApiRequest) -> Json:
+    world, now = request.world, request.world.now_iso()
+    guild = (
+        world.guild(request.params["guild_id"]) if "guild_id" in request.params else next(iter(world.guilds.values()))
+    )
+    snapshot: Json = {key: guild.data[key] for key in _SNAPSHOT} | {"icon_hash": None, "roles": [], "channels": []}
+    who: Json = {"creator_id": world.bot_id, "creator": world.user(world.bot_id)}
+    when: Json = {"created_at": now, "updated_at": now, "source_guild_id": guild.id, "is_dirty": None}
+    about: Json = {"code": "template", "name": "template", "description": None, "usage_count": 0}
+    return about | who | when | {"serialized_source_guild": snapshot}
+
+
+_MAKERS: dict[str, tuple[str, Callable[[ApiRequest], Json]]] = {
+    "emojis": ("id", _emoji),
+    "stickers": ("id", _sticker),
+    "soundboard-sounds": ("sound_id", _sound),
+    "stage-instances": ("id", _stage),
+    "rules": ("id", _rule),
+    "templates": ("code", _template),
+}
+"""By the name of the collection in the path: the key of an object's id, and what is filled in."""
+
+
+def filled(request: ApiRequest, sent: Json) -> Json:
+    """Return an object as Discord answers: `sent`, the ids of the path, and a default for the keys that are missing."""
+    segments = request.template.strip("/").split("/")
+    single = segments[-1].startswith("{")
+    collection = segments[-2] if single else segments[-1]
+    path = {name: value for name, value in request.params.items() if name != "code"}
+    if collection not in _MAKERS:
+        own = request[segments[-1].strip("{}")] if single else request.world.new_id()
+        return {"id": own, **path, **sent}
+    key, make = _MAKERS[collection]
+    known = request.params.get(segments[-1].strip("{}")) if single and collection != "stage-instances" else None
+    of_guild = (
+        {"guild_id": path["guild_id"]} if "guild_id" in path and collection not in {"emojis", "templates"} else {}
+    )
+    own_id = {key: known or request.world.new_id()} if key != "code" or known else {}
+    given = {name: value for name, value in sent.items() if name not in {"image", "sound", "file"}}
+    return {**make(request), **of_guild, **own_id, **given}
