@@ -112,7 +112,7 @@ async def wired(
         health = Health({**needed, **probes}, metrics)
         brokers = {backend.bot.name: backend.broker for backend in backends}
         reporter = Reporter(brokers, metrics, number=settings.worker, state=partial(_state, drain, health))
-        status = Status(brokers, {backend.bot.name: backend.gateway.events.state for backend in backends})
+        status = Status(brokers, {backend.bot.name: backend.gateway for backend in backends})
         setup = _setup(settings)
         doctor = Doctor(services[0].rest, status, partial(_inspect_redis, settings), setup)
         console = Console(status, doctor, local_only=setup.local)

@@ -8,8 +8,12 @@ from typing import NamedTuple
 LATENCY_BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000)
 """Upper bounds of the classes that latencies are counted in; what takes longer is in one more class."""
 
-CALLS, FAILURES, LATENCY, LIMITED, REQUESTS = "c:", "f:", "l:", "9:", "r"
-"""Names of the counts: calls and failures by application, latencies by class, 429s by scope, requests to Discord."""
+CALLS, FAILURES, LATENCY, LIMITED, REQUESTS, CAUSE = "c:", "f:", "l:", "9:", "r", "x:"
+"""Names of the counts: calls and failures by application, latencies by class, 429s by scope, requests to Discord,
+failures by cause and application."""
+
+MOST_CAUSES = 60
+"""Between two tellings; further ones are counted without a cause."""
 
 MOST_APPS = 30
 OTHER = "other"
@@ -32,6 +36,22 @@ class Failure(NamedTuple):
     reason: str = ""
     http_status: int = 0
     code: int = 0
+
+
+class Cause(NamedTuple):
+    """Why calls of an application fail; see `Failure`."""
+
+    status: str
+    reason: str
+    http_status: int
+    code: int
+    app: str
+
+
+def cause_of(name: str) -> Cause:
+    """Return the cause that a count is named after."""
+    status, reason, http_status, code, app = name[len(CAUSE) :].split("|", 4)
+    return Cause(status, reason, int(http_status), int(code), app)
 
 
 @dataclass(slots=True)
@@ -76,10 +96,17 @@ class Tally:
 
     def failed(self, failure: Failure, *, app: str, request_id: str, at: float) -> None:
         """Remember a failed call; `at` is Unix time."""
+        self._count_cause(Cause(*failure[1:], self._named(app)))
         seen = self._failures.pop(failure, None)
         self._failures[failure] = Seen(seen.count + 1 if seen else 1, at, app, request_id)
         if len(self._failures) > MOST_FAILURES:
             self._failures.popitem(last=False)
+
+    def _count_cause(self, cause: Cause) -> None:
+        name = CAUSE + "|".join(map(str, cause))
+        if name not in self._counts and sum(known.startswith(CAUSE) for known in self._counts) >= MOST_CAUSES:
+            name = CAUSE + "|".join(map(str, Cause("UNKNOWN", "", 0, 0, cause.app)))
+        self._counts[name] += 1
 
     def failures(self, now: float) -> list[tuple[Failure, Seen]]:
         """Return the failures of the last quarter of an hour, the latest first; `now` is Unix time."""

@@ -20,6 +20,7 @@ def problems_of(document: dict[str, Any]) -> list[str]:
     found += document["circuit"].get("problems", [])
     for bot in document["bots"]:
         found += [f"{_of(bot)}{problem}" for problem in _problems_of_bot(bot)]
+    found += [f"{one['text']} {one['fix']}".rstrip() for one in document.get("failing", ())]
     return found
 
 
@@ -43,9 +44,10 @@ def text_of(document: dict[str, Any]) -> Iterator[str]:
     yield from _workers(document)
     for bot in document["bots"]:
         yield from _gateway(_of(bot), bot["gateway"])
-    yield from _buckets(document["buckets"])
-    yield from _apps(document)
-    yield from _errors(document["errors"])
+    left_out = document.get("left_out", {})  # a proxy of an earlier release does not say
+    yield from _buckets(document["buckets"], left_out.get("buckets", 0))
+    yield from _apps(document, left_out)
+    yield from _errors(document["errors"], left_out.get("errors", 0))
 
 
 def duration(seconds: float) -> str:
@@ -111,7 +113,7 @@ def _gateway(of: str, gateway: dict[str, Any]) -> Iterator[str]:
         yield f"  shard {shard['shard']:<4} {state:11} {', '.join(filter(None, facts))}"
 
 
-def _buckets(buckets: list[dict[str, Any]]) -> Iterator[str]:
+def _buckets(buckets: list[dict[str, Any]], left_out: int) -> Iterator[str]:
     if buckets:
         yield "Buckets, busiest first"
     for bucket in buckets[:_MOST_BUCKETS]:
@@ -119,19 +121,32 @@ def _buckets(buckets: list[dict[str, Any]]) -> Iterator[str]:
         left = f"{bucket['remaining']} of {bucket['limit']} left" if known else "limit unknown"
         resets = f", full in {duration(bucket['reset_after_s'])}" if bucket["reset_after_s"] else ""
         waits = f", {bucket['waiting']} waiting for {duration(bucket['oldest_s'])}" if bucket["waiting"] else ""
-        yield f"  {' '.join(filter(None, (bucket['bot'], bucket['route'], bucket['major'])))}: {left}{resets}{waits}"
-    if len(buckets) > _MOST_BUCKETS:
-        yield f"  and {len(buckets) - _MOST_BUCKETS} more"
+        name = f"({_shown(bucket['name'])})" if bucket.get("name") else ""
+        what = " ".join(filter(None, (bucket["bot"], bucket["route"], bucket["major"], name)))
+        yield f"  {what}: {left}{resets}{waits}"
+    yield from _more(len(buckets) - _MOST_BUCKETS, left_out)
 
 
-def _apps(document: dict[str, Any]) -> Iterator[str]:
+def _shown(name: str) -> str:
+    """Return a name that users chose, without what a terminal would take for a command."""
+    return "".join(character for character in name if character.isprintable())
+
+
+def _more(cut: int, left_out: int) -> Iterator[str]:
+    if (count := max(0, cut) + left_out) > 0:
+        yield f"  and {count} more"
+
+
+def _apps(document: dict[str, Any], left_out: dict[str, int]) -> Iterator[str]:
     if document["apps"]:
         yield "Applications, in five minutes"
     for app in document["apps"]:
         yield f"  {app['app']:32} {_number(app['calls'], 'call')}, {app['failures']} failed"
+    if count := left_out.get("apps", 0):
+        yield f"  {f'and {count} more':32} {_number(left_out['calls'], 'call')}, {left_out['failures']} failed"
 
 
-def _errors(errors: list[dict[str, Any]]) -> Iterator[str]:
+def _errors(errors: list[dict[str, Any]], left_out: int) -> Iterator[str]:
     if errors:
         yield "Recent errors"
     for error in errors[:_MOST_ERRORS]:
@@ -139,3 +154,4 @@ def _errors(errors: list[dict[str, Any]]) -> Iterator[str]:
         what = f"{error['rpc']} {error['status']} {error['reason']}".strip() + code
         yield f"  {what}: {error['count']} x, {duration(error['ago_s'])} ago, {error['app']} [{error['request_id']}]"
         yield f"    {error['meaning']}. {error['fix']}".rstrip()
+    yield from _more(len(errors) - _MOST_ERRORS, left_out)

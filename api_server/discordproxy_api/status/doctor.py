@@ -127,6 +127,7 @@ class Doctor:
             findings.intents(document["bots"][0]["gateway"]["intents"], described),
             *findings.interactions(described),
             findings.circuit(document),
+            *findings.calls(document),
             findings.exposure(setup.host, local=setup.local, encrypted=setup.encrypted, keys=setup.keys),
         ]
 

@@ -3,12 +3,14 @@
 Numbers carry their unit in the name; instants are Unix seconds of Redis' clock. Everything is bounded: `MOST_*`.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from discordproxy_api.status.explain import explain
+from discordproxy_api.status.failing import failing
 from discordproxy_api.tally import CALLS, FAILURES, LATENCY, LATENCY_BOUNDS_MS, LIMITED, REQUESTS
 from discordproxy_gateway.cache import GatewayState, ShardState
 from discordproxy_ratelimit.board import TICK_S, Notices
@@ -52,8 +54,8 @@ def readable(post: Document) -> Document:
     return post if post.get("format") == FORMAT else post | {"lanes": [], "failures": []}
 
 
-def queues(posts: Iterable[Document]) -> list[Queue]:
-    """Return the lanes of all workers, those where most calls wait first."""
+def queues(posts: Iterable[Document], most: int = MOST_BUCKETS) -> list[Queue]:
+    """Return the lanes of all workers, those where most calls wait first, `most` of them."""
     found: dict[tuple[str, str, str], Queue] = {}
     for post in posts:
         for bot, credential, lane, bucket, waiting, oldest_s in post["lanes"]:
@@ -63,7 +65,7 @@ def queues(posts: Iterable[Document]) -> list[Queue]:
                 if known
                 else Queue(bot, credential, lane, bucket, waiting, oldest_s)
             )
-    return sorted(found.values(), key=lambda queue: (-queue.waiting, queue.bot, queue.lane))[:MOST_BUCKETS]
+    return sorted(found.values(), key=lambda queue: (-queue.waiting, queue.bot, queue.lane))[:most]
 
 
 def document(
@@ -73,6 +75,7 @@ def document(
     accounts: Mapping[tuple[str, str], AccountState],
     circuit: CircuitState,
     gateways: Mapping[str, GatewayState],
+    names: Mapping[tuple[str, str], str] | None = None,
 ) -> Document:
     """Return the whole document.
 
@@ -83,8 +86,10 @@ def document(
         accounts: by name of the bot and credential.
         circuit: of the machine that answers.
         gateways: by name of the bot, the first one first.
+        names: of channels and servers, by name of the bot and major parameter; None for no names.
     """
-    ticks = notices.ticks
+    ticks, every_queue = notices.ticks, queues(posts, most=sys.maxsize)
+    apps, errors = _apps(ticks), _errors(posts, notices.at)
     bots = [
         {"bot": name, "global": _global(accounts[name, "bot"]), "gateway": _gateway(gateway)}
         for name, gateway in gateways.items()
@@ -97,11 +102,19 @@ def document(
         "circuit": _circuit(circuit),
         "waiting": sum(post["waiting"] for post in posts),
         "held": sum(account.held for account in accounts.values()),
-        "buckets": [_bucket(lane, accounts[lane.bot, lane.credential]) for lane in lanes],
+        "buckets": [_bucket(lane, accounts[lane.bot, lane.credential], names or {}) for lane in lanes],
         "limited": _by_name(ticks, LIMITED),
-        "apps": _apps(ticks),
+        "apps": apps[:MOST_APPS],
         "ticks": _ticks(notices),
-        "errors": _errors(posts, notices.at),
+        "failing": [one._asdict() for one in failing(ticks)],
+        "errors": errors[:MOST_ERRORS],
+        "left_out": {
+            "buckets": max(0, len(every_queue) - len(lanes)),
+            "apps": len(apps[MOST_APPS:]),
+            "calls": sum(app["calls"] for app in apps[MOST_APPS:]),
+            "failures": sum(app["failures"] for app in apps[MOST_APPS:]),
+            "errors": len(errors[MOST_ERRORS:]),
+        },
     }
 
 
@@ -181,13 +194,14 @@ def _shard(shard: ShardState) -> Document:
     }
 
 
-def _bucket(lane: Queue, account: AccountState) -> Document:
+def _bucket(lane: Queue, account: AccountState, names: Mapping[tuple[str, str], str]) -> Document:
     route, _, major = lane.lane.partition("|")
     found = account.buckets[lane.bucket]
     return {
         "bot": lane.bot,
         "route": route,
         "major": major,
+        "name": names.get((lane.bot, major), ""),
         "bucket": lane.bucket.partition("|")[0] if not lane.bucket.startswith("?") else "",
         "waiting": lane.waiting,
         "oldest_s": lane.oldest_s,
@@ -205,7 +219,6 @@ def _by_name(ticks: Iterable[Tick], kind: str) -> dict[str, int]:
 
 def _apps(ticks: Sequence[Tick]) -> list[Document]:
     failures = _by_name(ticks, FAILURES)
-    busiest = list(_by_name(ticks, CALLS).items())[:MOST_APPS]
     return [
         {
             "app": app,
@@ -213,7 +226,7 @@ def _apps(ticks: Sequence[Tick]) -> list[Document]:
             "failures": failures.get(app, 0),
             "series": [tick.get(CALLS + app, 0) for tick in ticks],
         }
-        for app, calls in busiest
+        for app, calls in _by_name(ticks, CALLS).items()
     ]
 
 
@@ -262,7 +275,7 @@ def _errors(posts: Iterable[Document], now: float) -> list[Document]:
             known["count"] += count
             if at >= known["at"]:
                 known |= {"at": at, "app": app, "request_id": request_id}
-    latest = sorted(merged.items(), key=lambda item: -item[1]["at"])[:MOST_ERRORS]
+    latest = sorted(merged.items(), key=lambda item: -item[1]["at"])
     return [_error(*kind, seen=seen, now=now) for kind, seen in latest]
 
 

@@ -168,6 +168,16 @@ def workers(document: Document) -> Finding:
     return _good("workers", f"{len(found)} serving")
 
 
+def calls(document: Document) -> list[Finding]:
+    """Judge how many calls fail."""
+    if document["failing"]:
+        return [_bad("calls", one["text"].removesuffix("."), one["fix"]) for one in document["failing"]]
+    ticks = document["ticks"]
+    return [
+        _good("calls", f"{sum(ticks['failures'])} of {_number(sum(ticks['calls']), 'call')} failed in five minutes")
+    ]
+
+
 def exposure(host: str, *, local: bool, encrypted: bool, keys: bool) -> Finding:
     """Judge who can reach the proxy, and how."""
     if local:

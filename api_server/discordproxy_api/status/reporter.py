@@ -5,14 +5,15 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 
 import orjson
 
 from discordproxy import __version__
+from discordproxy_api.gateway import Gateway
 from discordproxy_api.metrics import Metrics
 from discordproxy_api.status.document import FORMAT, Document, document, queues, readable
-from discordproxy_gateway.cache import GatewayState
+from discordproxy_api.status.names import Names
 from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.errors import BrokerError, BrokerUnavailable
 
@@ -100,19 +101,17 @@ class Reporter:
         }
 
 
-ReadGateway = Callable[[], Awaitable[GatewayState]]
-
-
 class Status:
     """Puts the document together: one look at Redis serves everybody who asks at about the same time.
 
     Args:
         brokers: by name of the bot; the first one's board is everybody's.
-        gateways: read the state of each bot's gateway worker.
+        gateways: the doors to each bot's gateway worker.
     """
 
-    def __init__(self, brokers: Mapping[str, Broker], gateways: Mapping[str, ReadGateway]) -> None:
+    def __init__(self, brokers: Mapping[str, Broker], gateways: Mapping[str, Gateway]) -> None:
         self._brokers, self._gateways = brokers, gateways
+        self._names = Names(gateways)
         self._broker = next(iter(brokers.values()))
         self._lock = asyncio.Lock()
         self._document: Document = {}
@@ -145,10 +144,11 @@ class Status:
         }
         circuit = await self._broker.circuit()
         try:
-            gateways = {bot: await read() for bot, read in self._gateways.items()}
+            gateways = {bot: await gateway.events.state() for bot, gateway in self._gateways.items()}
         except Exception as error:
             raise BrokerUnavailable("Redis does not answer") from error  # it is the same server, by another client
-        return document(notices, posts, lanes, accounts, circuit, gateways)
+        names = await self._names.of((lane.bot, lane.lane.partition("|")[2]) for lane in lanes)
+        return document(notices, posts, lanes, accounts, circuit, gateways, names)
 
 
 def _resident_mib() -> float:

@@ -1,6 +1,7 @@
 """Status and checks of a worker in this process, with a real broker: who may see them, and what they find."""
 
 import asyncio
+import contextlib
 import json
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -137,6 +138,21 @@ async def test_what_a_worker_counted_is_told_when_redis_is_back(discord, own_val
         assert [worker["state"] for worker in document["workers"]] == ["serving"]
         await reporter.leave()
         await asyncio.sleep(0)
+
+
+async def test_a_third_of_the_calls_fails_and_both_doors_say_so(discord, valkey: str, key_prefix: str) -> None:
+    async with console_on(discord, valkey, key_prefix) as served:
+        for number in range(20):
+            if number == 13:
+                discord.world.forbid(CHANNEL_ID, 50013)
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                await served.stub.SendChannelMessage(SendChannelMessageRequest(channel_id=CHANNEL, content="hi"))
+        await served.worker.reporter.report()
+        (found,) = (await ask(served, "Status"))["failing"]
+        (finding,) = [one for one in await ask(served, "Doctor") if one["subject"] == "calls"]
+    assert found["text"].startswith("35 % of the calls failed in five minutes (7 of 20, all of ")
+    assert "7 times: The bot lacks a permission there (PERMISSION_DENIED, Discord's code 50013)." in found["text"]
+    assert (finding["good"], finding["text"] + ".", finding["fix"]) == (False, found["text"], found["fix"])
 
 
 async def test_a_foreign_name_for_this_machine_shows_nothing(discord, valkey: str, key_prefix: str) -> None:

@@ -47,7 +47,7 @@ def look(*posts: dict[str, Any], ticks: list[dict[str, int]] | None = None, **ch
     circuit = changes.get("circuit", CircuitState("closed", 0, 0.0))
     accounts = {("", "bot"): account, ("", "ip"): replace(account, held=0), ("second", "bot"): replace(account, held=0)}
     gateways = {"": changes.get("gateway", GATEWAY), "second": GATEWAY}
-    return document(notices, posts, lanes, accounts, circuit, gateways)
+    return document(notices, posts, lanes, accounts, circuit, gateways, {("", "channel_id=1"): "#general, Home"})
 
 
 def test_queues_of_all_workers_are_one_and_the_longest_comes_first() -> None:
@@ -61,6 +61,7 @@ def test_queues_of_all_workers_are_one_and_the_longest_comes_first() -> None:
         "bot": "",
         "route": "POST /channels/{channel_id}/messages",
         "major": "channel_id=1",
+        "name": "#general, Home",
         "bucket": "abc",
         "waiting": 5,
         "oldest_s": 9.5,
@@ -91,6 +92,55 @@ def test_the_document_is_bounded_whatever_the_workers_say() -> None:
     assert [app["app"] for app in shown["apps"]][:2] == ["app499", "app498"]
     assert len(shown["apps"]) == 8
     assert len(shown["ticks"]["calls"]) == TICKS + 1
+    assert shown["left_out"] == {
+        "buckets": 500 - MOST_BUCKETS,
+        "errors": 480,
+        "apps": 492,
+        "calls": sum(range(492)),
+        "failures": 0,
+    }
+
+
+FORBIDDEN, MISSING = "x:PERMISSION_DENIED|DISCORD_ERROR|403|50013|", "x:NOT_FOUND|DISCORD_ERROR|404|10007|"
+
+
+@pytest.mark.parametrize(
+    ("calls", "failures", "warns"),
+    [
+        *[(0, 0, False), (4, 4, False), (5, 2, False), (5, 3, True), (19, 9, False), (19, 10, True), (20, 1, False)],
+        *[(20, 2, True), (100, 9, False), (100, 10, True), (100, 35, True), (100_000, 9_999, False)],
+    ],
+)
+def test_when_so_many_calls_fail_that_somebody_should_look(calls: int, failures: int, warns: bool) -> None:  # noqa: FBT001 - a parameter
+    ticks = [{"c:srp": calls - calls // 2}, {"c:srp": calls // 2, FORBIDDEN + "srp": failures}]
+    assert bool(look(ticks=ticks)["failing"]) is warns
+
+
+def test_a_warning_names_share_application_and_commonest_cause() -> None:
+    counts = {"c:srp": 100, "c:mail": 100, FORBIDDEN + "srp": 30, "x:UNAVAILABLE|DISCORD_UNREACHABLE|0|0|srp": 5}
+    (found,) = look(ticks=[counts])["failing"]
+    assert (found["app"], found["calls"], found["failures"], found["commonest"]) == ("", 200, 35, 30)
+    assert found["text"] == (
+        "18 % of the calls failed in five minutes (35 of 200, all of srp); the commonest cause, 30 times: "
+        "The bot lacks a permission there (PERMISSION_DENIED, Discord's code 50013)."
+    )
+    assert found["fix"].startswith("`discordproxy doctor --channel ID`")
+    assert all(bad(finding) and finding.fix for finding in findings.calls(look(ticks=[counts])))
+    (good,) = findings.calls(look(ticks=[{"c:srp": 3, "f:srp": 1}]))
+    assert (good.good, good.text) == (True, "1 of 3 calls failed in five minutes")
+
+
+def test_an_application_that_fails_alone_is_named_among_many_that_do_not() -> None:
+    counts = {"c:busy": 100_000, "c:a|b": 12, FORBIDDEN + "a|b": 12}
+    (found,) = look(ticks=[counts])["failing"]
+    assert found["text"].startswith("100 % of the calls of a|b failed in five minutes (12 of 12)")
+    many = look(ticks=[{"c:a": 20, FORBIDDEN + "a": 20, "c:b": 20, FORBIDDEN + "b": 15}])["failing"]
+    assert [(one["app"], one["failures"]) for one in many] == [("", 35), ("a", 20), ("b", 15)]
+
+
+def test_a_no_of_discord_is_an_answer_and_no_failure() -> None:
+    assert look(ticks=[{"c:auth": 100, "f:auth": 90, MISSING + "auth": 90}])["failing"] == []
+    assert look(ticks=[{"c:auth": 100, "x:NOT_FOUND|DISCORD_ERROR|404|10003|auth": 90}])["failing"], "a wrong channel"
 
 
 def test_counts_become_series() -> None:

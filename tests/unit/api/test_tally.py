@@ -2,7 +2,18 @@
 
 import pytest
 
-from discordproxy_api.tally import FAILURES_KEPT_S, LATENCY_BOUNDS_MS, MOST_APPS, MOST_FAILURES, OTHER, Failure, Tally
+from discordproxy_api.tally import (
+    FAILURES_KEPT_S,
+    LATENCY_BOUNDS_MS,
+    MOST_APPS,
+    MOST_CAUSES,
+    MOST_FAILURES,
+    OTHER,
+    Cause,
+    Failure,
+    Tally,
+    cause_of,
+)
 
 
 def test_counts_are_taken_once_and_can_be_given_back() -> None:
@@ -33,7 +44,18 @@ def test_callers_cannot_make_more_and_more_names() -> None:
         tally.ended(f"app{number}", failed=True, took_s=0.1)
     taken = tally.take()
     assert len(taken) == 2 * (MOST_APPS + 1) + 1
+    for number in range(1000):
+        tally.failed(Failure("X", "INTERNAL", "", 500, number), app=f"app{number}", request_id="", at=0.0)
+    assert len(tally.take()) <= MOST_CAUSES + MOST_APPS + 1
     assert taken[f"c:{OTHER}"] == 1000 - MOST_APPS
+
+
+def test_failures_are_counted_by_cause_and_application() -> None:
+    tally = Tally()
+    for _ in range(2):
+        tally.failed(Failure("GetChannel", "NOT_FOUND", "", 404, 10003), app="a|b", request_id="r", at=0.0)
+    (name,) = taken = tally.take()
+    assert (cause_of(name), taken[name]) == (Cause("NOT_FOUND", "", 404, 10003, "a|b"), 2)
 
 
 def test_failures_of_a_kind_are_one_line_and_lines_are_few() -> None:

@@ -287,6 +287,20 @@ class TestStatusAndDoctor:
         ):
             assert line in out.splitlines()
 
+    def test_what_is_shown_is_named_and_what_is_not_is_counted(self, run):
+        bucket = STATUS["buckets"][0] | {"name": "#gene\x1b[2Jral, Home"}
+        failing = {"text": "35 % of the calls failed.", "fix": "Look at `it`."}
+        left_out = {"buckets": 7, "apps": 3, "calls": 9, "failures": 2, "errors": 4}
+        told = STATUS | {"buckets": [bucket] * 12, "failing": [failing], "left_out": left_out}
+        with scripted_proxy(console={"Status": told}) as proxy:
+            status, out, _ = run("status", "--target", proxy.address)
+        assert status == 1
+        lines = out.splitlines()
+        assert "  !! 35 % of the calls failed. Look at `it`." in lines
+        assert "(#gene[2Jral, Home): 0 of 5 left" in out
+        for more in ("  and 9 more", "  and 4 more", f"  {'and 3 more':32} 9 calls, 2 failed"):
+            assert more in lines
+
     def test_status_without_problems(self, run):
         gateway = {"ready": True, "failure": "", "identifies_left": None, "guilds": 1, "shards": []}
         calm = {
