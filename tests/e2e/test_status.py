@@ -44,6 +44,8 @@ async def traffic(connect: Connect) -> list[asyncio.Task[Any]]:
         await stub.SendChannelMessage(pb.SendChannelMessageRequest(channel_id=CHANNEL, content="hi"), metadata=app)
         with pytest.raises(grpc.aio.AioRpcError):
             await stub.GetChannel(pb.ChannelId(channel_id=NOBODY_LIVES_HERE), metadata=app)
+    for _ in range(40):  # so that few of the calls have failed
+        await stub.GetCurrentUser(pb.GetCurrentUserRequest(), metadata=(("x-discordproxy-app", "app0"),))
     request = pb.SendChannelMessageRequest(channel_id=CHANNEL + 1, content="hi")
     return [asyncio.ensure_future(stub.SendChannelMessage(request, timeout=600)) for _ in range(3 + WAITING)]
 
@@ -77,7 +79,14 @@ async def look_at(page: Page, port: int) -> None:
     await page.until("document.querySelectorAll('#workers tbody tr').length === 2")
     text = await page.value("document.body.innerText")
     for expected in (
-        *("all is well", "POST /channels/{channel_id}/messages", f"channel_id={CHANNEL + 1}", "app0", "app1"),
+        *(
+            "all is well",
+            "#announcements, Sandbox",
+            "POST /channels/{channel_id}/messages",
+            f"channel_id={CHANNEL + 1}",
+            "app0",
+            "app1",
+        ),
         *("0 of 3", "GetChannel", "Discord knows no such channel.", "shard 0", "circuit closed", "slots"),
     ):
         assert expected in text, f"{expected!r} is not in\n{text}"

@@ -41,7 +41,10 @@ function hovers(picture, count, title) {
   }
 }
 
-// series: [{name, values}], drawn on top of each other, the first one at the bottom.
+// The class of a series' colour: there are eight, and one for the rest, which has no place of its own.
+const colour = (kind, index, rest) => (rest ? `${kind}rest` : `${kind}${index % 8}`);
+
+// series: [{name, values, rest}], drawn on top of each other, the first one at the bottom.
 export function stacked(series, { label, format, seconds, title }) {
   const count = series.length ? series[0].values.length : 60;
   const totals = Array.from({ length: count }, (_, i) => series.reduce((sum, one) => sum + one.values[i], 0));
@@ -49,12 +52,12 @@ export function stacked(series, { label, format, seconds, title }) {
   const { picture, y } = frame(label, top, format, seconds);
   const width = (WIDTH - LEFT) / count;
   const base = new Array(count).fill(0);
-  series.forEach(({ values }, index) => {
+  series.forEach(({ values, rest }, index) => {
     values.forEach((value, i) => {
       if (value > 0) {
         const from = y(base[i]), to = y(base[i] + value);
         const place = { x: LEFT + i * width + 0.5, width: width - 1, y: to, height: Math.max(0.5, from - to) };
-        picture.append(svg("rect", { class: `f${index % 8}`, rx: 1, ...place }));
+        picture.append(svg("rect", { class: colour("f", index, rest), rx: 1, ...place }));
       }
       base[i] += value;
     });
@@ -92,12 +95,13 @@ export function spark(values, index, label) {
     svg("path", { class: `line s${index % 8}`, d: `M${points.join("L")}`, "stroke-width": 1.5 }));
 }
 
-export function legend(names, kind) {
+// series: [{name, rest}]; kind: `line` for a chart of lines.
+export function legend(series, kind) {
   const list = document.createElement("div");
   list.className = "legend";
-  names.forEach((name, index) => {
+  series.forEach(({ name, rest }, index) => {
     const mark = svg("svg", { viewBox: "0 0 10 10", "aria-hidden": "true" },
-      svg("rect", { class: `f${index % 8}`, width: 10, height: kind === "line" ? 3 : 10, y: kind === "line" ? 4 : 0, rx: 1.5 }));
+      svg("rect", { class: colour("f", index, rest), width: 10, height: kind === "line" ? 3 : 10, y: kind === "line" ? 4 : 0, rx: 1.5 }));
     const item = document.createElement("span");
     item.append(mark, name);
     list.append(item);

@@ -1,7 +1,7 @@
 // Fetches status.json every second or two and shows it. All text is set as text, so nothing of it can become markup.
 import { legend, lines, spark, stacked } from "./charts.js";
 
-const EVERY_MS = 1500, MOST_BUCKETS = 15;
+const EVERY_MS = 1500, MOST_ERRORS = 3;
 const $ = (id) => document.getElementById(id);
 
 function h(tag, properties, ...children) {
@@ -13,6 +13,8 @@ function h(tag, properties, ...children) {
 
 const text = (className, ...children) => h("span", { className }, ...children);
 const quiet = (words) => h("p", { className: "quiet" }, words);
+// Text in which `backticks` mark what is typed or set.
+const rich = (words) => words.split("`").map((part, i) => (i % 2 ? h("code", {}, part) : part));
 const pill = (words, kind) => text(`pill ${kind}`, words);
 
 function bar(share, kind = "") {
@@ -60,6 +62,7 @@ function problems(s) {
     if (gateway.failure) found.push(`${of}${gateway.failure}`);
     else if (!gateway.ready) found.push(`${of}The gateway is not connected: messages are sent, but caches and events stand still.`);
   }
+  for (const one of s.failing) found.push(`${one.text} ${one.fix}`);
   return found;
 }
 
@@ -68,7 +71,8 @@ function showVerdict(found, s) {
   const kind = !found.length ? "good" : serving ? "warn" : "bad";
   verdict(kind, { good: "all is well", warn: "needs attention", bad: "not serving" }[kind]);
   $("problems").hidden = !found.length;
-  $("problems").replaceChildren(...found.map((line) => h("p", {}, line)));
+  $("problems").className = `problems ${kind}`;
+  $("problems").replaceChildren(...found.map((line) => h("p", {}, ...rich(line))));
 }
 
 function verdict(kind, words) {
@@ -108,34 +112,50 @@ function showCharts(s) {
   const series = s.apps.map(({ app, series: values }) => ({ name: app, values: finished(values).map((value) => value / t.every_s) }));
   const shown = series.reduce((sum, one) => one.values.map((value, i) => value + (sum[i] ?? 0)), []);
   const others = finished(t.calls).map((value, i) => value / t.every_s - (shown[i] ?? 0));
-  if (others.some((value) => value > 0.001)) series.push({ name: "others", values: others });
+  if (others.some((value) => value > 0.001)) series.push({ name: "others", values: others, rest: true });
   const named = (i) => series.filter((one) => one.values[i] > 0).map((one) => `\n${one.name}: ${short(one.values[i])}`).join("");
   $("calls").replaceChildren(
     stacked(series, { label: "Calls per second by application", format: short, seconds, title: (i) => `${at(i)}${named(i) || "\nno calls"}` }),
-    legend(series.map((one) => one.name)));
+    legend(series));
   const latencies = [{ name: "median", values: finished(t.p50_ms) }, { name: "95 %", values: finished(t.p95_ms) }];
   $("latency").replaceChildren(
     lines(latencies, { label: "Latency of calls", format: ms, seconds, title: (i) => `${at(i)}\nmedian ${ms(t.p50_ms[i])}\n95 % ${ms(t.p95_ms[i])}` }),
-    legend(latencies.map((one) => one.name), "line"));
+    legend(latencies, "line"));
 }
 
-function showBuckets(s) {
-  if (!s.buckets.length) return $("buckets").replaceChildren(quiet("Nothing was sent to Discord lately."));
-  const rows = s.buckets.slice(0, MOST_BUCKETS).map((bucket) => {
+// Shows what is in a fold, or hides the fold; whether it is open is left to the reader.
+function fold(id, summary, content, place) {
+  $(id).hidden = !summary;
+  $(id).firstElementChild.textContent = summary;
+  $(place).replaceChildren(...content);
+}
+
+function bucketTable(buckets) {
+  const rows = buckets.map((bucket) => {
     const known = bucket.limit !== null, share = known ? bucket.remaining / bucket.limit : 0;
     const left = known ? [`${bucket.remaining} of ${bucket.limit}`, bar(share, share === 0 ? "bad" : "")] : [text("quiet", "unknown")];
+    const ids = [bucket.bot && `bot ${bucket.bot}`, bucket.major, bucket.bucket && `bucket ${bucket.bucket}`].filter(Boolean).join(" · ");
     return [
-      ["wide", [bucket.route, text("sub", [bucket.bot && `bot ${bucket.bot}`, bucket.major, bucket.bucket && `bucket ${bucket.bucket}`].filter(Boolean).join(" · "))]],
+      ["wide", [bucket.route, text("sub", bucket.name ? text("name-of", bucket.name) : null, bucket.name && ids ? " · " : "", ids)]],
       ["left", left],
       ["number optional", bucket.reset_after_s ? duration(bucket.reset_after_s) : "–"],
       ["number optional", String(bucket.granted)],
       ["number", bucket.waiting ? h("strong", {}, String(bucket.waiting)) : "0"],
       ["number", bucket.waiting ? duration(bucket.oldest_s) : "–"]];
   });
-  const more = s.buckets.length - rows.length;
+  const heads = [["", "route"], ["", "remaining"], ["number optional", "resets in"], ["number optional", "in flight"], ["number", "waiting"], ["number", "oldest"]];
+  const made = table(heads, rows);
+  made.className = "buckets";
+  return made;
+}
+
+function showBuckets(s) {
+  const busy = s.buckets.filter((bucket) => bucket.waiting || bucket.granted), idle = s.buckets.filter((bucket) => !busy.includes(bucket));
+  const more = s.left_out.buckets, rest = more ? [h("p", { className: "quiet after" }, `and ${more} more`)] : [];
   $("buckets").replaceChildren(
-    table([["", "route"], ["", "remaining"], ["number optional", "resets in"], ["number optional", "in flight"], ["number", "waiting"], ["number", "oldest"]], rows),
-    more > 0 ? h("p", { className: "quiet after" }, `and ${more} more`) : "");
+    busy.length ? bucketTable(busy) : quiet(s.buckets.length ? "No call waits or is under way." : "Nothing was sent to Discord lately."),
+    ...(idle.length ? [] : rest));
+  fold("idle-fold", idle.length ? number(idle.length + more, "idle bucket") : "", idle.length ? [bucketTable(idle), ...rest] : [], "idle");
 }
 
 function showWorkers(s) {
@@ -170,6 +190,11 @@ function showApps(s) {
     ["spark", spark(finished(one.series), index, `calls of ${one.app}`)],
     ["number", String(one.calls)],
     ["number", one.failures ? h("strong", {}, String(one.failures)) : "0"]]);
+  const more = s.left_out;
+  if (more.apps) {
+    rows.push([["wide quiet", `and ${more.apps} more`], ["spark", ""], ["number", String(more.calls)],
+      ["number", more.failures ? h("strong", {}, String(more.failures)) : "0"]]);
+  }
   $("apps").replaceChildren(rows.length
     ? table([["", "application"], ["", ""], ["number", "calls"], ["number", "failed"]], rows)
     : quiet("No application has called."));
@@ -188,7 +213,8 @@ function showLimited(s) {
     list.append(h("dt", {}, scope), h("dd", {}, bar(count / most, scope === "shared" ? "" : "warn")), h("dd", { className: "number" }, String(count)),
       h("dd", { className: "quiet" }, SCOPES[scope] ?? ""));
   }
-  $("limited").replaceChildren(list.children.length ? list : quiet("None. Limits are kept before Discord has to remind of them."));
+  $("limited-card").hidden = !list.children.length;
+  $("limited").replaceChildren(list);
 }
 
 function showErrors(s) {
@@ -198,10 +224,15 @@ function showErrors(s) {
     return h("li", {},
       h("div", { className: "head" }, h("strong", {}, error.rpc), pill(answer.filter(Boolean).join(" · "), kind),
         text("quiet", `${number(error.count, "time")} · ${duration(error.ago_s)} ago · ${error.app}`)),
-      h("p", {}, `${error.meaning}. `, text("quiet", error.fix)),
+      h("p", {}, ...rich(`${error.meaning}. `), text("quiet", ...rich(error.fix))),
       text("sub", `last request id ${error.request_id}`));
   };
-  $("errors").replaceChildren(s.errors.length ? h("ul", { className: "errors" }, ...s.errors.map(item)) : quiet("None."));
+  const list = (errors) => h("ul", { className: "errors" }, ...errors.map(item));
+  const others = s.errors.slice(MOST_ERRORS), more = s.left_out.errors;
+  const rest = more ? [h("p", { className: "quiet after" }, `and ${more} more`)] : [];
+  $("errors-card").hidden = !s.errors.length;
+  $("errors").replaceChildren(list(s.errors.slice(0, MOST_ERRORS)));
+  fold("errors-fold", others.length ? `and ${number(others.length + more, "other kind")} of error` : "", [list(others), ...rest], "more-errors");
 }
 
 function show(s) {
@@ -223,6 +254,7 @@ async function refresh() {
   } catch (error) {
     verdict("bad", "no answer");
     $("problems").hidden = false;
+    $("problems").className = "problems bad";
     $("problems").replaceChildren(h("p", {}, error instanceof TypeError ? "The worker does not answer." : error.message));
   }
   document.body.dataset.rounds = Number(document.body.dataset.rounds ?? 0) + 1;
@@ -240,7 +272,7 @@ async function check() {
   try {
     const findings = await get("doctor.json");
     const rows = findings.map(({ subject, good, text: found, fix }) => [
-      ["", pill(good ? "ok" : "problem", good ? "good" : "bad")], ["", h("strong", {}, subject)], ["wide", [found, fix ? text("sub", fix) : null]]]);
+      ["", pill(good ? "ok" : "problem", good ? "good" : "bad")], ["", h("strong", {}, subject)], ["wide", [...rich(found), fix ? text("sub", ...rich(fix)) : null]]]);
     $("findings").replaceChildren(table([["", ""], ["", "check"], ["", "finding"]], rows));
   } catch (error) {
     $("findings").replaceChildren(quiet(error.message));
