@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             signal.signal(number, _end)
     options = parser().parse_args(arguments)
     if any(importlib.util.find_spec(name) is None for name in NEEDED):
-        complain("The server needs more packages: pip install 'discordproxy[server]'")
+        complain("The server needs more packages: pip install 'discordproxy[server]>=2'")
         raise SystemExit(USAGE)
     if options.token:
         complain("WARNING: --token is visible to other users; set DISCORD_BOT_TOKEN instead")

@@ -21,7 +21,7 @@ from discordproxy_ratelimit.trace import Fact, Span, no_trace
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
-MISSING = "DISCORDPROXY_TRACES is 'otlp': that needs more packages: pip install 'discordproxy[otel]'"
+MISSING = "DISCORDPROXY_TRACES is 'otlp': that needs more packages: pip install 'discordproxy[otel]>=2'"
 
 
 class TracesMissing(Exception):  # noqa: N818 - says what is the case

@@ -204,7 +204,7 @@ def _keys(args: argparse.Namespace) -> Outcome:
 
 def _become(module: str, arguments: Sequence[str], what: str, *, needs: tuple[str, ...]) -> Outcome:
     if any(find_spec(name) is None for name in needs):
-        complain(f"{what} needs more packages: pip install 'discordproxy[server]'")
+        complain(f"{what} needs more packages: pip install 'discordproxy[server]>=2'")
         return Outcome(_USAGE, "")
     command = [sys.executable, "-m", module, *arguments]
     os.execv(sys.executable, command)  # noqa: S606 -- it takes the place of this process, signals and all

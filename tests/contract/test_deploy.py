@@ -16,7 +16,8 @@ from discordproxy_api.processes.launch import BROKEN, FAILED, NOT_YET, USAGE
 from discordproxy_api.settings import ApiSettings
 from discordproxy_gateway.settings import GatewaySettings
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
 UNITS = sorted(DEPLOY.glob("systemd/*.service"))
 BESIDE_PYTHON = Path(sys.executable).parent
 
@@ -28,6 +29,47 @@ def run(name: str, *arguments: object, install: str) -> None:
         pytest.skip(f"NOT TESTED: there is no {name} here ({install})")
     result = subprocess.run([binary, *map(str, arguments)], capture_output=True, text=True, timeout=100, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def secrets_in_the_checkout() -> list[str]:
+    """Files that the guides have an operator make in the checkout."""
+    steps = (ROOT / "docs/deploy.md").read_text()
+    made = re.findall(r"(?:-keyout|-out|-extfile|--file|`) ?([\w.-]+\.(?:key|pem|csr|ext|toml)|\.env)\b", steps)
+    compose = yaml.safe_load((DEPLOY / "docker/compose.yaml").read_text())
+    beside = [f"deploy/docker/{secret['file']}" for secret in compose["secrets"].values()]
+    return sorted({*made, *beside, "authority.srl", "bots.toml", ".env.local", "discordproxyserver.log.1", "venv/x"})
+
+
+@pytest.mark.parametrize("path", secrets_in_the_checkout())
+def test_what_an_operator_puts_into_the_checkout_is_not_committed(path: str) -> None:
+    if not shutil.which("git") or not (ROOT / ".git").exists():
+        pytest.skip("NOT TESTED: this is no checkout of git")
+    ignored = subprocess.run(["git", "check-ignore", "-q", "--no-index", path], cwd=ROOT, check=False)
+    assert ignored.returncode == 0, f"{path} could be committed by accident"
+
+
+def test_nothing_of_the_project_is_ignored() -> None:
+    if not shutil.which("git") or not (ROOT / ".git").exists():
+        pytest.skip("NOT TESTED: this is no checkout of git")
+    listing = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
+    assert subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout == ""
+
+
+def test_every_install_line_asks_for_this_release() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=False, capture_output=True, text=True).stdout.split()
+    if not listed:
+        pytest.skip("NOT TESTED: this is no checkout of git")
+    kinds = {".md", ".py", ".toml", ".yaml", ".conf", ".service"}
+    files = [ROOT / name for name in listed if Path(name).suffix in kinds and name != "CHANGELOG.md"]
+    lines = [
+        (path.name, line.strip())
+        for path in files
+        if path.exists()
+        for line in path.read_text().splitlines()
+        if re.search(r"pip install [^`]*\bdiscordproxy\b(?!==)", line) and "plain `pip install" not in line
+    ]
+    assert len(lines) > 10
+    assert [line for line in lines if not re.search(r"discordproxy(\\?\[[a-z,]+\\?\])?>=2", line[1])] == []
 
 
 def test_kubernetes_knows_every_field() -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from discordproxy_api.bot_service import HOMEPAGE
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = {
     "discordproxy": "client",
@@ -86,6 +88,14 @@ def test_the_wheel_holds_the_five_packages_whole_and_nothing_else(wheel: Path) -
     assert {f"discordproxy_api/status/page/{name}" for name in ("index.html", "status.js", "status.css")} <= files
 
 
+def test_the_metadata_lead_to_the_project(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+    urls = [line for line in archive.read(name).decode().splitlines() if line.startswith("Project-URL: ")]
+    assert {line.split()[1] for line in urls} == {"Homepage,", "Documentation,", "Changelog,", "Issues,"}
+    assert all(HOMEPAGE in line for line in urls)
+
+
 def test_an_application_gets_grpc_and_protobuf_only(application: Path) -> None:
     installed = json.loads(pip("list", "--format", "json", python=application / "python"))
     names = {package["name"].lower().replace("_", "-") for package in installed}
@@ -112,7 +122,7 @@ def test_applications_imports_work(statement: str, application: Path, tmp_path: 
 def test_the_server_command_says_what_it_needs(application: Path, tmp_path: Path) -> None:
     done = run(application / "discordproxyserver", "--token", "x", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "The server needs more packages: pip install 'discordproxy[server]'\n"
+    assert done.stderr == "The server needs more packages: pip install 'discordproxy[server]>=2'\n"
 
 
 def test_version_and_help_need_no_server(application: Path, tmp_path: Path) -> None:

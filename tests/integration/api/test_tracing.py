@@ -92,5 +92,5 @@ def test_nothing_is_imported_while_traces_are_off() -> None:
 
 def test_missing_packages_are_told_in_one_line(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
-    with pytest.raises(TracesMissing, match=r"pip install 'discordproxy\[otel\]'"):
+    with pytest.raises(TracesMissing, match=r"pip install 'discordproxy\[otel\]>=2'"):
         exporting()

@@ -355,7 +355,7 @@ class TestUsage:
     def test_sandbox_without_the_server_packages(self, run, monkeypatch):
         monkeypatch.setattr(_cli, "find_spec", lambda name: None)
         status, _, err = run("sandbox")
-        assert (status, err) == (2, "The sandbox needs more packages: pip install 'discordproxy[server]'\n")
+        assert (status, err) == (2, "The sandbox needs more packages: pip install 'discordproxy[server]>=2'\n")
 
     def test_sandbox_takes_over_with_all_its_arguments(self, run, monkeypatch):
         started = []
