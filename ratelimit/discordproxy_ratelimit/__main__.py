@@ -57,7 +57,7 @@ async def own(server: PrivateServer, stop: Stop) -> None:
     """Run the private server whenever nobody else does, until asked to stop.
 
     Raises:
-        EmbeddedError: the first start failed. Later ones are repeated: the clients are better off waiting.
+        EmbeddedError: no start can succeed. Other failures are repeated: the clients are better off waiting.
     """
     pause_s = SHORTEST_PAUSE_S
     while not stop.asked.is_set():
@@ -69,10 +69,10 @@ async def own(server: PrivateServer, stop: Stop) -> None:
             await server.start()
             log.info("private server ready at %s, for this machine; others need DISCORDPROXY_REDIS_URL", server.url)
             happened = await until_lost(server, stop)
-        except EmbeddedError as error:
-            if pause_s == SHORTEST_PAUSE_S:
+        except (EmbeddedError, OSError) as error:  # OSError: no process, descriptor or disk space is left
+            if isinstance(error, EmbeddedError) and error.final:
                 raise
-            happened = str(error)
+            happened = f"did not start: {error}"
         if not happened:
             await drain(server, stop)
             return

@@ -39,7 +39,14 @@ log = logging.getLogger(__name__)
 
 
 class EmbeddedError(Exception):
-    """The private server cannot run; the text is one line that names the fixes."""
+    """The private server cannot run; the text is one line that names the fixes.
+
+    `final`: it never will unless somebody changes something, so another try is useless.
+    """
+
+    def __init__(self, text: str, *, final: bool = True) -> None:
+        super().__init__(text)
+        self.final = final
 
 
 def broker_url(redis_url: str, token: str) -> str:
@@ -233,7 +240,8 @@ class PrivateServer:
             lines = (self.folder / "server.log").read_text("utf-8", "replace").splitlines()
             await self._end(within_s=1.0)
             raise EmbeddedError(
-                f"{self._binary} does not answer at {self.url}; its log ends: {' | '.join(lines[-3:]) or '(empty)'}"
+                f"{self._binary} does not answer at {self.url}; its log ends: {' | '.join(lines[-3:]) or '(empty)'}",
+                final=False,  # the machine may be busy, out of memory or out of disk for now
             ) from None
 
     async def _end(self, within_s: float) -> None:

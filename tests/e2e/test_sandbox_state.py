@@ -26,7 +26,7 @@ class Local:
 
     def __init__(self, settings: dict[str, str], folder: Path) -> None:
         self.port, sandbox_port = ports.free_ports(2)
-        own = {"DISCORDPROXY_PORT": str(self.port), "SANDBOX_PORT": str(sandbox_port)}
+        own = {"DISCORDPROXY_PORT": str(self.port), "SANDBOX_PORT": str(sandbox_port), "SANDBOX_TOKEN": "another"}
         self._environment, self._folder = {**settings, **own}, folder
 
     def run(self) -> Process:

@@ -131,7 +131,7 @@ class Fleet:
         try:
             await wait_for(self._redis_url, within_s=self._redis_within_s)
         except BrokerUnavailable as error:
-            raise StartError(str(error), temporary=True) from None
+            raise StartError(f"{error}; the log file may tell why", temporary=True) from None
         for child in (*self._gateways, *self._workers):
             self._keep(child)
         if await self._listening(self._address):

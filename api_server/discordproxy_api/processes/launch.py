@@ -91,6 +91,7 @@ def _settings(sandbox: Literal["never", "auto", "always"]) -> tuple[ApiSettings,
                 raise
     run = secrets.token_hex(4)
     os.environ["DISCORD_BOT_TOKEN"] = f"{SANDBOX_BOT}.sandbox.{run}-no-secret"  # a real one must not get there
+    os.environ["SANDBOX_TOKEN"] = ""  # it would accept another one only
     os.environ["DISCORDPROXY_DISCORD_URL"] = f"http://127.0.0.1:{_sandbox_port()}/api/v10"
     os.environ["DISCORDPROXY_GATEWAY_URL"] = ""  # the sandbox tells its own
     prefix = ApiSettings().key_prefix[:20]

