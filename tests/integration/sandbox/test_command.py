@@ -4,9 +4,12 @@ import re
 import signal
 import sys
 
+import aiohttp
 import pytest
 
 from discordproxy_sandbox.__main__ import main
+from fakes.eventually import eventually
+from fakes.ports import free_port
 
 
 async def run(*arguments: str, **environment: str) -> asyncio.subprocess.Process:
@@ -40,6 +43,27 @@ async def test_it_says_how_to_use_it_and_ends_on_a_signal(http):
     assert f"200 POST /channels/{channel_id}/messages" in rest.decode()
     assert "private words" not in rest.decode()
     assert errors == b""
+
+
+async def test_nobody_has_to_read_what_it_prints(http):
+    reading, writing = os.pipe()
+    os.close(reading)
+    port = free_port()
+    command = (sys.executable, "-m", "discordproxy_sandbox", "--port", str(port), "--verbose")
+    process = await asyncio.create_subprocess_exec(*command, stdout=writing)
+    os.close(writing)
+
+    async def answers() -> bool:
+        try:
+            async with http.get(f"http://127.0.0.1:{port}/api/v10/users/@me/guilds") as response:
+                return response.status == 200
+        except aiohttp.ClientConnectionError:
+            return False
+
+    await eventually(answers)
+    assert await answers(), "also after the first line could not be printed"
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
 @pytest.mark.parametrize(
