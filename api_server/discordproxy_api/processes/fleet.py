@@ -1,7 +1,6 @@
 """All processes of one server: the order they start in, what the end of one means for the others, the way they end."""
 
 import asyncio
-import contextlib
 import errno
 import logging
 import signal
@@ -56,6 +55,15 @@ def check_free(address: Address, option: str) -> None:
         reason = "is already in use; stop the other server" if error.errno == errno.EADDRINUSE else "cannot be used"
         detail = "" if error.errno == errno.EADDRINUSE else f" ({error.strerror or error})"
         raise StartError(f"{address} {reason}{detail}, or choose another one with {option}") from None
+
+
+async def _accepts(address: Address) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(address.host, address.port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 class Fleet:
@@ -134,22 +142,21 @@ class Fleet:
             raise StartError(f"{error}; the log file may tell why", temporary=True) from None
         for child in (*self._gateways, *self._workers):
             self._keep(child)
-        if await self._listening(self._address):
-            log.info("listening on %s with %d workers", self._address, len(self._workers))
-            tell(self._greeting)
+        await self._listening(self._address)
+        log.info("listening on %s with %d workers", self._address, len(self._workers))
+        tell(self._greeting)
 
-    async def _listening(self, address: Address) -> bool:
-        """Wait until somebody accepts connections at `address`; complain and return False if nobody does."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LISTENING_WITHIN_S):
-                while True:
-                    with contextlib.suppress(OSError):
-                        _, writer = await asyncio.open_connection(address.host, address.port)
-                        writer.close()
-                        return True
-                    await asyncio.sleep(0.05)
-        log.critical("nobody listens on %s after %g s; the log file tells more", address, LISTENING_WITHIN_S)
-        return False
+    async def _listening(self, address: Address) -> None:
+        """Wait until somebody accepts connections at `address`; say so if that takes long."""
+        late = "nobody listens on %s yet after %g s; the log file may tell why"
+        complaint = asyncio.get_running_loop().call_later(
+            LISTENING_WITHIN_S, log.critical, late, address, LISTENING_WITHIN_S
+        )
+        try:
+            while not await _accepts(address):  # noqa: ASYNC110 - a port announces nothing
+                await asyncio.sleep(0.05)
+        finally:
+            complaint.cancel()
 
     def _keep(self, child: Child) -> None:
         self._tasks[child] = task = asyncio.create_task(child.keep(), name=child.name)

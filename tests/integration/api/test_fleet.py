@@ -119,6 +119,23 @@ async def test_broker_first_and_last(
     assert told.index("gateway asked") > max(told.index("api.0 ended"), told.index("api.1 ended"))
 
 
+async def test_workers_that_take_long_are_waited_for(
+    fleet: Callable[..., Fleet],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    address: Address,
+) -> None:
+    monkeypatch.setattr("discordproxy_api.processes.fleet.LISTENING_WITHIN_S", 0.0)
+    whole = fleet()
+    running = asyncio.create_task(whole.run())
+    await listening(capsys)
+    assert f"nobody listens on {address} yet" in caplog.text
+    whole.signal()
+    assert await running is None
+
+
 @pytest.mark.parametrize(("name", "status"), [("api.1", 2), ("gateway", 78), ("broker", 78)])
 async def test_a_child_that_cannot_run_ends_everything(
     name: str, status: int, fleet: Callable[..., Fleet], tmp_path: Path
