@@ -3,8 +3,12 @@
 Only one process writes the file, so that rotation is safe.
 """
 
+import contextlib
 import logging
+import os
+import queue
 import sys
+import threading
 import time
 from collections.abc import Iterable
 from logging.handlers import RotatingFileHandler
@@ -39,7 +43,7 @@ def set_up(
     file = RotatingFileHandler(path, maxBytes=MEBIBYTES * 2**20, backupCount=KEPT, encoding="utf-8")
     file.handleError = Loss(path).tell  # type: ignore[method-assign] # of this one only
     file.setLevel(file_level)
-    console = logging.StreamHandler(sys.stderr)
+    console = Console()
     console.setLevel(console_level)
     for handler in (file, console):
         handler.setFormatter(logs.formatter(style, secrets=secrets))
@@ -62,6 +66,42 @@ class Loss:
         if time.monotonic() - self._told_at > self.EVERY_S:
             self._told_at = time.monotonic()
             complain(f"WARNING: log lines are lost: {self._path} cannot be written ({sys.exception()})")
+
+
+class Console(logging.Handler):
+    """Lines on stderr, written by a thread: a reader that has stopped reading (a pager, Ctrl-S) holds up no server."""
+
+    MOST_LINES = 1000
+    FLUSH_S = 1.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: queue.Queue[bytes] = queue.Queue(self.MOST_LINES)
+        threading.Thread(target=self._write, name="console", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand a line over; it is lost if too many wait."""
+        try:
+            self._lines.put_nowait(f"{self.format(record)}\n".encode("utf-8", "backslashreplace"))
+        except queue.Full:
+            pass
+        except Exception:  # noqa: BLE001 - as the library's handlers do
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Wait until all is written, but not for a reader that does not read. `logging` calls this at the end."""
+        deadline = time.monotonic() + self.FLUSH_S
+        while self._lines.unfinished_tasks and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def _write(self) -> None:
+        while True:
+            line = self._lines.get()
+            with contextlib.suppress(OSError):
+                # Not by `sys.stderr`: a thread that waits in there keeps the interpreter from ending.
+                while line := line[os.write(2, line) :]:
+                    pass
+            self._lines.task_done()
 
 
 def lower(first: str, second: str) -> str:

@@ -4,6 +4,10 @@ import errno
 import io
 import json
 import logging
+import os
+import subprocess
+import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,7 +34,7 @@ def formatted(level: int, text: str) -> str:
     return logging.Formatter(FORMAT).format(logging.LogRecord("rest", level, "", 0, text, (), None))
 
 
-def test_children_keep_their_levels_and_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_children_keep_their_levels_and_names(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = server_log.set_up(tmp_path, "INFO", "CRITICAL")
     assert path == tmp_path / "discordproxyserver.log"
     assert server_log.report("api.1", formatted(logging.DEBUG, "unheard"))
@@ -42,7 +46,8 @@ def test_children_keep_their_levels_and_names(tmp_path: Path, capsys: pytest.Cap
     assert "INFO api.1: rest: said 100%" in written
     assert "CRITICAL api.2: rest: shouted" in written
     assert "ERROR gateway: ERROR: last words" in written
-    on_console = capsys.readouterr().err
+    logging.shutdown([weakref.ref(handler) for handler in logging.getLogger().handlers])  # as at the process' end
+    on_console = capfd.readouterr().err
     assert "shouted" in on_console
     assert "said" not in on_console
 
@@ -66,6 +71,28 @@ def test_the_file_rotates_at_ten_mebibytes_and_ten_are_kept(tmp_path: Path) -> N
 @pytest.mark.parametrize(("first", "second", "lower"), [("INFO", "CRITICAL", "INFO"), ("ERROR", "WARN", "WARN")])
 def test_children_send_what_the_more_curious_reader_wants(first: str, second: str, lower: str) -> None:
     assert server_log.lower(first, second) == lower
+
+
+PAGER = """
+import logging, pathlib, sys
+from discordproxy_api.processes import server_log
+path = server_log.set_up(pathlib.Path(sys.argv[1]), "INFO", "INFO")
+for number in range(5000):
+    logging.getLogger("api.1").info("line %d %s", number, "x" * 100)
+assert path.read_text().count("\\n") == 5000
+raise SystemExit(7)
+"""
+
+
+def test_a_reader_that_stops_reading_holds_nobody_up(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    try:
+        command = [sys.executable, "-c", PAGER, str(tmp_path)]
+        assert subprocess.run(command, stderr=writing, timeout=100, check=False).returncode == 7
+        assert os.read(reading, 100).split(maxsplit=3)[3].startswith(b"api.1: line 0 xxx")
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 class FullDisk(io.StringIO):
