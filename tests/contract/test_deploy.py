@@ -2,8 +2,10 @@
 
 import configparser
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ from discordproxy_api.processes.children import CONFIGURATION
 from discordproxy_api.processes.launch import BROKEN, FAILED, NOT_YET, USAGE
 from discordproxy_api.settings import ApiSettings
 from discordproxy_gateway.settings import GatewaySettings
+from fakes.process import Process
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -136,6 +139,25 @@ def test_supervisor_starts_what_exists_and_gives_it_time_to_drain() -> None:
     assert program["stopsignal"] == "TERM"
     assert {int(status) for status in program["exitcodes"].split(",")} == {0, FAILED, USAGE, CONFIGURATION}
     assert program["autorestart"] == "unexpected"
+
+
+@pytest.mark.parametrize(("status", "again"), [(FAILED, False), (CONFIGURATION, False), (NOT_YET, True)])
+async def test_supervisor_starts_again_what_may_help(status: int, again: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
+    binary = shutil.which("supervisord", path=f"{BESIDE_PYTHON}:{os.environ['PATH']}")
+    if not binary:
+        pytest.skip("NOT TESTED: there is no supervisord here (pip install '.[deploy]')")
+    text = (DEPLOY / "supervisor/discordproxy.conf").read_text()
+    changes = {"command": f"/bin/sh -c 'echo x >> count; exit {status}'", "directory": tmp_path}
+    for name, value in {**changes, "stdout_logfile": "NONE"}.items():
+        text = re.sub(rf"^{name}=.*", f"{name}={value}", text, flags=re.MULTILINE)
+    text = re.sub(r"^user=.*", "", text, flags=re.MULTILINE)
+    (tmp_path / "supervisord.conf").write_text(f"[supervisord]\nnodaemon=true\npidfile={tmp_path}/pid\n{text}")
+    command = (binary, "-c", str(tmp_path / "supervisord.conf"), "-l", str(tmp_path / "log"))
+    async with Process(*command, env={}, cwd=tmp_path) as process:
+        await process.line(rf"exit status {status}; {'not ' * again}expected", count=1 + again)
+        process.signal(signal.SIGTERM)
+        await process.ended()
+    assert again or (tmp_path / "count").read_text() == "x\n"
 
 
 def test_each_exit_status_is_explained_and_its_unit_follows() -> None:
