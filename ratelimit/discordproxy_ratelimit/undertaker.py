@@ -27,7 +27,7 @@ class Undertaker:
     def __init__(self, store: Store, serving: Serving, *, worker: str, holds: Callable[[str], bool]) -> None:
         self._store, self._serving, self._worker, self._holds = store, serving, worker, holds
         self._task: asyncio.Task[None] | None = None
-        self._in_doubt = False
+        self._in_doubt = self._closed = False
 
     def doubt(self) -> None:
         """Redis may count a place or a permit as ours that nobody here holds; find out at the next opportunity."""
@@ -35,7 +35,7 @@ class Undertaker:
 
     def call(self, dead: str) -> None:
         """Redis answers: begin to bury a dead worker (empty for none) or what is in doubt, unless at work already."""
-        if self._task is not None and not self._task.done():
+        if self._closed or (self._task is not None and not self._task.done()):
             return
         if dead:
             self._task = asyncio.create_task(self._bury(dead), name="broker-undertaker")
@@ -82,5 +82,6 @@ class Undertaker:
 
     async def close(self) -> None:
         """Stop; somebody else will finish."""
+        self._closed = True
         if self._task:
             await stop(self._task)
