@@ -83,9 +83,9 @@ class GlobalLimit:
     phase: float = 0.0
     crowd: int = 0
     arrived: int = 0
-    rtt: int = 0
-    rtt_old: int = 0
-    rtt_at: int = 0
+    ways: list[tuple[int, int]] = field(default_factory=list)
+    ways_before: list[tuple[int, int]] = field(default_factory=list)
+    ways_at: int = 0
     seen: int = 0
 
     def limit(self, now: int) -> int:
@@ -153,14 +153,18 @@ class GlobalLimit:
     def sure_latency(self) -> float:
         if self.seen < ENOUGH:
             return 0
-        return min(min(rtt for rtt in (self.rtt, self.rtt_old) if rtt > 0) / 2, MOST_LATENCY_US)
+        ways = self.ways_before + self.ways
+        shortest = min(there for there, _ in ways) + min(back for _, back in ways)
+        return min(max(0, shortest / 2), MOST_LATENCY_US)
 
-    def saw_round_trip(self, now: int, rtt: int) -> None:
-        if now - self.rtt_at > MINUTE:
-            self.seen = 0
-        if now - self.rtt_at > MINUTE / 2:
-            self.rtt_old, self.rtt, self.rtt_at = self.rtt, 0, now
-        self.rtt = min(self.rtt or rtt, rtt)
+    def saw_ways(self, now: int, answer: dict[str, Any]) -> None:
+        """How long a request took there and its answer back, both but for the difference of the clocks."""
+        answered, counted = now - answer["age_us"], answer["rid"] * 1000 - answer["after_us"]
+        if now - self.ways_at > MINUTE:
+            self.seen, self.ways = 0, []
+        if now - self.ways_at > MINUTE / 2:
+            self.ways_before, self.ways, self.ways_at = self.ways, [], now
+        self.ways.append((counted - answered + answer["rtt_us"], answered - counted))
         self.seen += 1
 
 

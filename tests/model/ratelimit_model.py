@@ -305,8 +305,8 @@ class Model:
         return [self.bucket(bucket).told(self.now) if with_state else "", after, other, hash_]
 
     def _c(self, record_id: str, route: str, lane: str, bucket: str, a: dict[str, Any], learned: str) -> list[Any]:
-        if a["rtt_us"] > 0:
-            self.globally.saw_round_trip(self.now, a["rtt_us"])
+        if a["rtt_us"] > 0 and a.get("hash"):
+            self.globally.saw_ways(self.now, a)
         self._settle(record_id, a["age_us"])
         self._learn(route, bucket, a, learned)
         hash_ = self.routes.get(route, "")

@@ -2,23 +2,33 @@
 local SAME_RESET_MS = 5 -- Discord's Reset of one fixed window never differs by more
 local GUARD = 1000      -- us; Discord rounds to a millisecond
 
--- Half the smallest round trip of the last minute is less than the time a request and its answer spend on the way: so
--- much earlier a request may leave and still arrives in time. Few samples, or slow ones only, prove little.
+-- An answer with numbers shows Discord's clock at the instant that counted the request. So both ways can be measured but
+-- for the difference of the clocks, and that drops out of the sum of the shortest way there and the shortest way back.
+-- Half of it is surely spent between one answer and the next request's arrival: so much earlier a request may leave. A
+-- round trip proves less: one that was short there may be followed by one that is short back. Few samples prove little.
 local ENOUGH, MOST_LATENCY = 20, 30000
 
-local function sure_latency()
-  if G.rtts < ENOUGH then return 0 end
-  local least = G.rtt > 0 and G.rtt or G.rtt_old
-  if G.rtt_old > 0 then least = math.min(least, G.rtt_old) end
-  return math.min(least / 2, MOST_LATENCY)
+-- 0 stands for none.
+local function lower(one, other)
+  if one == 0 or other == 0 then return one + other end
+  return math.min(one, other)
 end
 
-local function saw_round_trip(rtt)
-  if now - G.rtt_at > MINUTE / 2 then
-    if now - G.rtt_at > MINUTE then G.rtts = 0 end
-    G.rtt_old, G.rtt, G.rtt_at = G.rtt, 0, now
+local function sure_latency()
+  if G.ways < ENOUGH then return 0 end
+  local sum = lower(G.there, G.there_old) + lower(G.back, G.back_old)
+  return math.min(math.max(0, sum / 2), MOST_LATENCY)
+end
+
+-- a: the answer, with numbers: rid is Discord's Reset in ms, after_us what was left until then
+local function saw_ways(a)
+  local answered, counted = now - a.age_us, a.rid * 1000 - a.after_us
+  if now - G.ways_at > MINUTE / 2 then
+    if now - G.ways_at > MINUTE then G.ways, G.there, G.back = 0, 0, 0 end
+    G.there_old, G.back_old, G.there, G.back, G.ways_at = G.there, G.back, 0, 0, now
   end
-  G.rtt, G.rtts = G.rtt > 0 and math.min(G.rtt, rtt) or rtt, G.rtts + 1
+  G.there = lower(G.there, counted - (answered - a.rtt_us))
+  G.back, G.ways = lower(G.back, answered - counted), G.ways + 1
 end
 
 -- No answer, or one without numbers of this bucket: Discord may have counted it, so it is counted here.

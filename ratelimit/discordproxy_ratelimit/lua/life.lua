@@ -1,7 +1,7 @@
 -- Part 3: how a call begins and ends. `run` names one life of the state; a server that forgot begins another one.
 local TEXTS = { 'finish', 'run', 'server', 'told' }
-local NUMBERS = { 'recover', 'clock', 'seq', 'blocked', 'shrink', 'shrunk', 'rtt', 'rtt_old', 'rtt_at', 'rtts', 'phase',
-  'crowd', 'arrived', 'waiting', 'v', 'kept' }
+local NUMBERS = { 'recover', 'clock', 'seq', 'blocked', 'shrink', 'shrunk', 'there', 'there_old', 'back', 'back_old',
+  'ways', 'ways_at', 'phase', 'crowd', 'arrived', 'waiting', 'v', 'kept' }
 
 -- A server that is not the one we knew may have forgotten anything: its places and permits are void, its buckets
 -- unknown, and the last second counts as full until the workers have told what they remember.
