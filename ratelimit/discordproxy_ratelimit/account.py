@@ -244,6 +244,7 @@ class Account:
             if other_server:
                 waiter.again()
             self._placing.start_anew(waiter)
+        self._batch.poke("g")  # what another server has to wait for begins now, not with the first call
 
     def link_down(self) -> None:
         """Redis does not answer: whoever waits is told so after a moment of grace."""

@@ -267,6 +267,7 @@ class Broker:
 
     def link_up(self, *, other_server: bool) -> None:
         """Redis answers: places are taken anew, and a server that forgot is told what is known."""
+        self._accounts.of("bot")
         for account in self._accounts.values():
             account.link_up(other_server=other_server)
 

@@ -25,13 +25,15 @@ from typing import IO
 from redis.exceptions import RedisError
 
 from discordproxy_ratelimit.connection import connect
+from discordproxy_ratelimit.link import KEPT
 from discordproxy_ratelimit.parent import end_with_parent
 from discordproxy_ratelimit.watch import OLDEST
 
 LONGEST_SOCKET_PATH = 103
 """Bytes that fit into a socket address on every system (macOS: 104 with the closing zero, Linux: 108)."""
 
-_PRIVATE = 0o700
+_PRIVATE, _PRIVATE_FILE = 0o700, 0o600
+KEPT_FOR_S = 86_400
 _OTHER_SERVER = "set DISCORDPROXY_REDIS_URL to a server of yours"
 
 
@@ -192,15 +194,16 @@ class PrivateServer:
         Raises:
             EmbeddedError: it did not answer in time; the text ends with the last lines of its log.
         """
-        snapshot = self.folder / "dump.rdb"
+        snapshot, saved = self.folder / "dump.rdb", self._saved.exists()
+        self._saved.unlink(missing_ok=True)
         try:
-            await self._start(within_s)
+            await self._start(within_s, kept=saved)
         except EmbeddedError as error:
             if not snapshot.exists():
                 raise
             log.warning("starting without the snapshot, it is kept as %s.refused: %s", snapshot, error)
             snapshot.replace(f"{snapshot}.refused")
-            await self._start(within_s)
+            await self._start(within_s, kept=False)
 
     async def lost(self) -> str:
         """Return what happened once the running server has ended or nobody can reach it any more."""
@@ -214,12 +217,18 @@ class PrivateServer:
 
     async def stop(self, *, within_s: float = 3.0) -> None:
         """End the server, which saves a snapshot first, and give the lock back."""
-        await self._end(within_s)
+        if await self._end(within_s):
+            self._saved.touch(_PRIVATE_FILE)
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
-    async def _start(self, within_s: float) -> None:
+    @property
+    def _saved(self) -> Path:
+        """A file that is there while the snapshot holds all that the last server knew; a crash leaves none."""
+        return self.folder / "saved"
+
+    async def _start(self, within_s: float, *, kept: bool) -> None:
         if self._lock is None:
             raise RuntimeError("only the holder of the lock may start the server")
         with (self.folder / "server.log").open("wb") as output:
@@ -235,7 +244,7 @@ class PrivateServer:
             )
         try:
             async with asyncio.timeout(within_s):
-                await self._answer(self._process)
+                await self._answer(self._process, kept=kept)
         except TimeoutError:
             lines = (self.folder / "server.log").read_text("utf-8", "replace").splitlines()
             await self._end(within_s=1.0)
@@ -244,10 +253,11 @@ class PrivateServer:
                 final=False,  # the machine may be busy, out of memory or out of disk for now
             ) from None
 
-    async def _end(self, within_s: float) -> None:
+    async def _end(self, within_s: float) -> bool:
+        """End the process. Returns whether it has saved all it knew: else its exit status is another one."""
         process, self._process = self._process, None
         if process is None or process.returncode is not None:
-            return
+            return False
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
         try:
@@ -255,6 +265,7 @@ class PrivateServer:
         except TimeoutError:
             process.kill()
             await process.wait()
+        return process.returncode == 0
 
     def _command(self) -> list[str]:
         options = {
@@ -271,12 +282,15 @@ class PrivateServer:
         }
         return [self._binary, *(word for name, value in options.items() for word in (f"--{name}", value))]
 
-    async def _answer(self, process: asyncio.subprocess.Process) -> None:
+    async def _answer(self, process: asyncio.subprocess.Process, *, kept: bool) -> None:
         client = connect(self.url)
         try:
             while process.returncode is None:
                 with contextlib.suppress(RedisError, OSError):
-                    if (await client.info("server"))["process_id"] == process.pid:
+                    info = await client.info("server")
+                    if info["process_id"] == process.pid:
+                        if kept:
+                            await client.set(KEPT, info["run_id"], ex=KEPT_FOR_S)
                         return
                 await asyncio.sleep(0.01)
         finally:

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Any, Protocol
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, RedisError, ResponseError
 
 from discordproxy_ratelimit.connection import inbox, let_go, node_of, run_id_of, stop
 from discordproxy_ratelimit.errors import BrokerUnavailable
@@ -28,6 +28,9 @@ PROBE = "#!lua flags=allow-oom\nreturn 1"
 """Refused by a server that would refuse our scripts: one that is read-only or still loads, a user without rights."""
 
 LONGEST_PAUSE_S = 1.0
+
+KEPT = "discordproxy:kept"
+"""Key of the run id of a server that knows all that the one before it knew; only the private server has it."""
 
 
 def script(*parts: str) -> str:
@@ -59,6 +62,7 @@ class Link:
 
     Attributes:
         run_id: of the server that answers; another one may have forgotten everything.
+        memory_kept: whether it is known to know all that the server before it knew.
         watchers: told when it goes away and when it is back.
         trace: times what a call waits for.
 
@@ -75,6 +79,7 @@ class Link:
         self._losses = 0  # in a row, without a script that ran in between
         self._complained = ""
         self.run_id = ""
+        self.memory_kept = False
         self._up = asyncio.Event()
         self._down_since: float | None = None
         self._reconnecting: asyncio.Task[None] | None = None
@@ -152,6 +157,7 @@ class Link:
             try:
                 async with Patience(ANSWER_S):
                     run_id = await run_id_of(self._client, self._home)
+                    kept = self.memory_kept if run_id == self.run_id else await self._kept_by(run_id)
                     await self._client.eval(PROBE, 1, self._home)
                 break
             except (RedisError, OSError, TimeoutError) as error:
@@ -161,7 +167,8 @@ class Link:
                 await let_go(self._client)
             await asyncio.sleep(pause_s)
             pause_s = min(0.25, pause_s * 1.5)
-        other = bool(self.run_id) and run_id != self.run_id
+        other = bool(self.run_id) and run_id != self.run_id and not kept
+        self.memory_kept = kept
         self._first_run = self._first_run or run_id
         self.run_id, self._node = run_id, node_of(self._client, self._home)
         if self._down_since is not None and self.down_for_s() > 0:
@@ -170,6 +177,11 @@ class Link:
         self._up.set()
         for watcher in self.watchers:
             watcher.link_up(other_server=other)
+
+    async def _kept_by(self, run_id: str) -> bool:
+        with contextlib.suppress(NoPermissionError):  # a server of the operator's
+            return bool(await self._client.get(KEPT) == run_id.encode())
+        return False
 
     async def set(self, key: str, value: bytes, *, ttl_s: float) -> None:
         """Keep a value for a while."""

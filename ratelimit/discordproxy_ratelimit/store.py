@@ -86,7 +86,7 @@ class Store:
         """
         keys = self._keys + [key or self._keys[0] for item in items for key in item.keys]
         now = str(self._clock()) if self._clock else ""
-        lost = "1" if self._link.memory_lost else ""
+        lost = "kept" if self._link.memory_kept else "1" if self._link.memory_lost else ""
         body = orjson.dumps([item.arguments for item in items])
         reply = await self._link.run(
             self.BROKER, keys, [now, self._worker, self._link.run_id, lost, *self._fixed, body]

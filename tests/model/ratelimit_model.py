@@ -31,9 +31,9 @@ class Model:
         self.globally = GlobalLimit(global_limit)
         self.workers: dict[str, int] = {}
 
-    def call(self, now: int, worker: str, server: str, items: list[list[Any]], *, lost: bool) -> Outcome:
+    def call(self, now: int, worker: str, server: str, items: list[list[Any]], *, lost: bool, kept: bool) -> Outcome:
         self.me, self.grants, self.hints, self.stirred = worker, [], [], False
-        self._open(now, server, lost=lost)
+        self._open(now, server, lost=lost, kept=kept)
         replies: list[Any] = [None] * len(items)
         for kind in ORDER:
             for i, item in enumerate(items):
@@ -44,8 +44,8 @@ class Model:
         late = sorted((end, name) for name, end in self.workers.items() if end <= self.now)
         return Outcome(replies, self.grants, pump, own, late[0][1] if late else "", self.hints, self.stranger)
 
-    def _open(self, now: int, server: str, *, lost: bool) -> None:
-        other_server = bool(self.server) and self.server != server
+    def _open(self, now: int, server: str, *, lost: bool, kept: bool) -> None:
+        other_server = bool(self.server) and self.server != server and not kept
         if self.clock - now > 10 * SECOND or other_server or (lost and self.told != server):
             self.records, self.globally.slots, self.workers, self.buckets, self.lanes = [], [], {}, {}, {}
             self.recover, self.clock, self.told = now + SECOND, 0, server

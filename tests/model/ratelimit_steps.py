@@ -23,9 +23,10 @@ class Moves:
 
 @dataclass(frozen=True)
 class Restart:
-    """Another server answers; a replica still has the old data, a new start has none."""
+    """Another server answers; a replica still has the old data, a new start has none, or all that was saved."""
 
     stale: bool
+    kept: bool = False
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,8 @@ class OneServer:
     """A link without an event loop: every script call is answered before it returns."""
 
     def __init__(self, client: Any) -> None:
-        self.client, self.run_id, self.memory_lost, self.touched = client, "run0", False, set()
+        self.client, self.run_id, self.touched = client, "run0", set()
+        self.memory_lost = self.memory_kept = False
 
     async def run(self, lua: Any, keys: list[str], arguments: list[Any]) -> Any:
         self.touched.update(keys)
@@ -238,7 +239,7 @@ class Story:
         elif isinstance(step, Moves):
             self.hash_of[ROUTES[step.route]] = HASHES[step.hash]
         elif isinstance(step, Restart):
-            self._restart(stale=step.stale)
+            self._restart(step)
         elif isinstance(step, Bury):
             self._bury(WORKERS[step.worker])
         elif isinstance(step, Send):
@@ -249,9 +250,10 @@ class Story:
             items = [item for item in items if item[0] != "a" or item[1] not in ended]  # an id never comes back
             self.call(step.worker, items)
 
-    def _restart(self, *, stale: bool) -> None:
+    def _restart(self, step: Restart) -> None:
         self.link.run_id, self.link.memory_lost = f"{self.link.run_id}+", True
-        if not stale:
+        self.link.memory_kept = step.stale and step.kept
+        if not step.stale:
             self.generation += 1
             self.model = Model(self.limit, int(LEASE_S * SECOND))
             self.stores = self._stores()
@@ -276,7 +278,8 @@ class Story:
         batch = [self._with_keys(store, item) for item in items]
         before = list(self.model.records)
         lua = at_once(store.run(batch))
-        expected = self.model.call(self.now, WORKERS[worker], self.link.run_id, items, lost=self.link.memory_lost)
+        memory = {"lost": self.link.memory_lost and not self.link.memory_kept, "kept": self.link.memory_kept}
+        expected = self.model.call(self.now, WORKERS[worker], self.link.run_id, items, **memory)
         self.ended += [record for record in before if self.model.record(record.id) is None]
         story = [item[0] for item in items]
         assert [texts(reply) for reply in lua.replies] == [texts(reply) for reply in expected.replies], story

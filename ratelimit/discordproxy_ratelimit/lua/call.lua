@@ -9,7 +9,7 @@
 -- KEYS[3] paced   zset    the evenly spaced global slots  KEYS[8] gq      zset  permits that lack a global slot only
 -- KEYS[4] held    hash    id -> record of every place and permit
 -- KEYS[5] workers zset    worker -> lease end_us          then four per item: lane, queue, bucket, other bucket
--- ARGV[1] now_us or '' (Redis TIME)   ARGV[2] worker   ARGV[3] run id of the server   ARGV[4] '1' = lost its memory
+-- ARGV[1] now_us or '' (Redis TIME)   ARGV[2] worker   ARGV[3] run id of the server   ARGV[4] '1' = lost its memory, 'kept' = it has not
 -- ARGV[5] global limit   ARGV[6] lease_us   ARGV[7] channel prefix   ARGV[8] items, JSON
 -- returns {per item replies, grants for this worker, us until the next global slot or '', whether its permit is this
 --   worker's, a dead worker or '', hints published, whether this worker was counted as dead until now}

@@ -24,7 +24,8 @@ local function open_call()
   end
   G.finish = G.finish and cjson.decode(G.finish) or {}
   local clock_fell_back = G.clock - now > 10 * SECOND
-  if clock_fell_back or (G.server and G.server ~= server) or (ARGV[4] == '1' and G.told ~= server) then forget() end
+  local another = ARGV[4] ~= 'kept' and G.server and G.server ~= server
+  if clock_fell_back or another or (ARGV[4] == '1' and G.told ~= server) then forget() end
   now = math.max(now, G.clock)
   G.server, G.run, G.clock = server, G.run or server .. '@0', now
   run = G.run

@@ -9,11 +9,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.connection import connect, wait_for
 from discordproxy_ratelimit.embedded import EmbeddedError, PrivateServer, make_private
 from discordproxy_ratelimit.errors import BrokerUnavailable
+from discordproxy_ratelimit.metrics import Decisions
+from discordproxy_ratelimit.route import route_of
 from fakes.eventually import eventually
 from fakes.process import Process, environment, visible
 
@@ -67,6 +71,40 @@ async def test_only_the_owner_starts_a_server_and_the_next_owner_finds_its_data(
     assert await value(first.url, "k") == b"kept"
     await second.stop()
     assert not (folder / "broker.sock").exists()
+
+
+async def pause_of_a_first_call(server: PrivateServer) -> int:
+    """Make the first call of a worker. Returns for how many us the script held it back after the start."""
+    decisions = Decisions(CollectorRegistry())
+    broker = Broker(connect(server.url), prefix="dp", bot_id="1", decisions=decisions)
+    await broker.start()
+    async with asyncio.timeout(60), broker.acquire(route_of("GET", "/gateway", {})):
+        pass
+    await broker.close()
+    client = connect(server.url)
+    recover, clock = await client.hmget("{dp:1}:rl:g", "recover", "clock")
+    await client.aclose()
+    return max(0, int(float(recover)) - int(float(clock)) + 1_000_000) if float(recover) else 0
+
+
+async def test_nothing_waits_after_a_start_with_all_that_the_last_server_knew(folder: Path, valkey_binary: str) -> None:
+    async with running(folder, valkey_binary) as server:
+        assert await pause_of_a_first_call(server) == 0
+    async with running(folder, valkey_binary) as server:
+        assert await pause_of_a_first_call(server) == 0
+
+
+async def test_a_killed_server_may_have_forgotten_its_last_second(folder: Path, valkey_binary: str) -> None:
+    async with running(folder, valkey_binary) as server:
+        assert await pause_of_a_first_call(server) == 0
+        client = connect(server.url)
+        await client.save()
+        pid = (await client.info("server"))["process_id"]
+        await client.aclose()
+        os.kill(pid, signal.SIGKILL)
+        await server.lost()
+    async with running(folder, valkey_binary) as server:
+        assert await pause_of_a_first_call(server) > 0
 
 
 async def test_the_server_neither_inherits_the_environment_nor_opens_a_port(

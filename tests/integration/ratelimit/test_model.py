@@ -90,7 +90,10 @@ steps = st.one_of(
     *often(3, st.builds(Send, picks)),
     st.builds(Moves, routes, st.integers(0, len(HASHES) - 1)),
     st.builds(Bury, st.integers(0, len(WORKERS) - 1)),
-    st.one_of(st.builds(Pass, st.sampled_from([-SECOND, -20 * SECOND, MINUTE])), st.builds(Restart, st.booleans())),
+    st.one_of(
+        st.builds(Pass, st.sampled_from([-SECOND, -20 * SECOND, MINUTE])),
+        st.builds(Restart, st.booleans(), st.booleans()),
+    ),
 )
 
 numbers = itertools.count(1)
