@@ -35,13 +35,14 @@ class RetryPolicy:
     """Bounds of repeating one request.
 
     Attributes:
-        attempts: most attempts that may end without an answer of use, the first one included.
-        limited_attempts: most attempts that Discord may answer with 429.
+        attempts: most attempts that may end without an answer of use, the first one included. A 429 is none of them:
+            the broker holds its repeat back for as long as Discord asks, and the caller's deadline ends it.
+        limited_at_once: attempts that may follow a 429 at once; each further one also pauses as after a failure.
         pause_s: before the first repeat; doubles with each, up to `longest_pause_s`.
     """
 
     attempts: int = 5
-    limited_attempts: int = 10
+    limited_at_once: int = 3
     pause_s: float = 0.25
     longest_pause_s: float = 8.0
 
@@ -77,7 +78,11 @@ def pause_before_repeat(
         chance: a random number from 0 to 1 that spreads the repeats of many callers.
     """
     if outcome is Outcome.LIMITED:
-        return 0.0 if attempt < policy.limited_attempts else None
+        late = attempt - policy.limited_at_once
+        if late < 0:
+            return 0.0
+        pause_s = min(policy.pause_s * 2 ** min(late, 10), policy.longest_pause_s)
+        return pause_s if pause_s < time_left_s else None
     if attempt >= policy.attempts or not _harmless(outcome, repeat):
         return None
     longest = min(policy.pause_s * 2 ** (attempt - 1), policy.longest_pause_s)

@@ -32,9 +32,14 @@ def outcome_of(answer: Answer, bucket: str) -> str:
         return "unknown"
     if answer.scope in {"global", "shared"}:
         return "global" if answer.scope == "global" else "paused"
+    if answer.hash is None or answer.remaining > 0 or _is_anothers(answer, bucket):
+        return "paused"  # without headers, too: a bucket that shows itself would have done so
+    return "exhausted"
+
+
+def _is_anothers(answer: Answer, bucket: str) -> bool:
     expected = _hash_of(bucket)
-    another = answer.hash is not None and not expected.startswith("?") and answer.hash != expected
-    return "paused" if another or (answer.hash and answer.remaining > 0) else "exhausted"
+    return answer.hash is not None and not expected.startswith("?") and answer.hash != expected
 
 
 def _hash_of(bucket: str) -> str:
@@ -58,6 +63,9 @@ def report_of(route: Route, answer: Answer, bucket: str, outcome: str, rtt_us: i
         report |= {"rid": answer.reset_ms, "after_us": int(answer.reset_after_s * 1e6)}
     elif succeeded:
         report["headerless"] = True
+    elif outcome == "paused" and answer.remaining == 0 and _is_anothers(answer, bucket):
+        numbers = {"limit": answer.limit, "after_us": int(answer.reset_after_s * 1e6)}
+        report["second"] = {"name": answer.hash, **numbers}
     if succeeded and route.credential != "ip":
         report["works"] = True
     refusal = refusal_of(route, answer)

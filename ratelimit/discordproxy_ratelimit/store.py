@@ -10,12 +10,12 @@ from discordproxy_ratelimit.batch import Item
 from discordproxy_ratelimit.link import Link, Script
 
 PARTS = (
-    *("call", "tables", "life", "state", "limits", "learn", "queue", "slots", "grant", "serve"),
+    *("call", "tables", "life", "state", "second", "limits", "learn", "queue", "slots", "grant", "serve"),
     *("refusals", "acquire", "outcomes", "complete", "leave", "batch"),
 )
 """The broker's script, in the order in which its parts are joined."""
 
-BOT_KEYS = ("g", "slots", "paced", "held", "workers", "routes", "blocks", "gq")
+BOT_KEYS = ("g", "slots", "paced", "held", "workers", "routes", "blocks", "gq", "seconds")
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ class Record:
     scope: str = ""  # of a 429
     retry_after: float = 0.0
     avoidable: bool = False
+    hidden: bool = False  # a 429 of a limit that headers do not show
     fault: str = ""  # the injected fault that decided the answer
     violations: list[str] = field(default_factory=list)
 
@@ -83,6 +84,11 @@ class Ledger:
         return sum(record.avoidable for record in self.records)
 
     @property
+    def hidden_429s(self) -> int:
+        """429s of limits that no header had shown: a client that learns a rate from them earns few."""
+        return sum(record.hidden and not record.avoidable for record in self.records)
+
+    @property
     def duplicate_nonces(self) -> int:
         """Messages stored although one with their nonce was stored before in the channel."""
         return _repeats((one.channel_id, one.nonce) for one in self.stored if one.nonce)
@@ -113,6 +119,7 @@ class Ledger:
                 "injected": sum(bool(record.fault) for record in refused),
                 "by_scope": Counter(record.scope or "none" for record in refused),
             },
+            "hidden_429s": self.hidden_429s,
             "invalid": sum(is_invalid(record.status, record.scope) for record in self.records),
             "stored": len(self.stored),
             "nonce_repeats": self.nonce_repeats,

@@ -27,12 +27,17 @@ class RouteLimit:
     headers: bool = True
 
 
+def _hash(label: str) -> str:
+    return blake2b(label.encode(), digest_size=16).hexdigest()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HiddenLimit:
     """A second limit of a route that its headers do not show.
 
     `per`: the major parameter, or the resource behind it (a webhook's channel). `body_key`: only requests whose body
-    has this key count. `scope` shared: all credentials count together.
+    has this key count. `scope` shared: all credentials count together. Routes whose hidden limits have one `name` share
+    it. `shows`: whose numbers and hash its 429s show: those of the route's bucket, its own, or none.
     """
 
     name: str
@@ -43,6 +48,14 @@ class HiddenLimit:
     per: Literal["major", "resource"] = "major"
     body_key: str = ""
     code: int = 0
+    shows: Literal["bucket", "itself", "nothing"] = "bucket"
+
+    def shown(self, ruling: Ruling, decision: Decision) -> Ruling:
+        """Return the ruling with what the headers of this limit's 429 show."""
+        if self.shows == "bucket":
+            return ruling
+        itself = self.shows == "itself"
+        return replace(ruling, bucket=_hash(self.name) if itself else "", shown=decision if itself else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +131,7 @@ class LimitBook:
         if not limit or not limit.headers:
             return ""
         group = limit.group or route
-        label = self._labels.get(group, group)
-        return blake2b(label.encode(), digest_size=16).hexdigest()
+        return _hash(self._labels.get(group, group))
 
     def change_hash(self, route: str, label: str) -> str:
         """Show the bucket of a route under another hash, derived from `label`; its state stays. Returns the hash."""
@@ -179,7 +191,7 @@ class LimitBook:
         if not ruling.allowed and decision.retry_after <= ruling.retry_after:
             return replace(ruling, avoidable=avoidable)
         return replace(
-            ruling,
+            limit.shown(ruling, decision),
             allowed=False,
             scope=limit.scope,
             retry_after=decision.retry_after,

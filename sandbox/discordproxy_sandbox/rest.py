@@ -103,7 +103,7 @@ class Rest:
             route = match.require()
             credential = self._authorise(http, route, record)
             ruling = self.limits.judge(self._call(http.method, body, match, credential), now)
-            record.bucket, record.avoidable = ruling.bucket, ruling.avoidable
+            record.bucket, record.avoidable, record.hidden = ruling.bucket, ruling.avoidable, ruling.hidden is not None
             if fault and fault.kind == "hash":
                 self.limits.change_hash(f"{http.method} {match.template}", f"flip {record.number}")
             reply = self._refusal(ruling, record, fault) or self._process(http, body, match, route, record)

@@ -6,6 +6,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from discordproxy_ratelimit.headers import Answer
 from discordproxy_ratelimit.route import Route, route_of
@@ -46,8 +47,28 @@ class Arrival:
 
 
 @dataclass
+class Hidden:
+    """A limiter beside the one that answers show. Its 429s show `hash` and its own numbers, or what is `shown`."""
+
+    limiter: Limiter
+    hash: str = ""
+    scope: str = "user"
+    applies: Callable[[Route], bool] = lambda _: True
+    shown: tuple[Any, ...] = ()
+
+    def refusal(self, now: float) -> Answer | None:
+        decision = self.limiter.hit(now)
+        if decision.allowed:
+            return None
+        numbers = self.shown
+        if self.hash:
+            numbers = (self.hash, decision.limit, 0, round(decision.reset * 1000), round(decision.reset_after, 3))
+        return Answer(429, *numbers, retry_after_s=decision.retry_after, scope=self.scope)
+
+
+@dataclass
 class FakeDiscord:
-    """A Discord with one limiter per (hash, major) and a global one."""
+    """A Discord with one limiter per (hash, major) and a global one, and hidden ones beside them."""
 
     seed: int = 0
     latency: Latency = field(default_factory=lambda: around(0.03, 0.01))
@@ -55,6 +76,7 @@ class FakeDiscord:
     hash_of: Callable[[Route], str] = lambda route: f"h{(zlib.crc32(route.name.encode()))}"
     global_limit: GlobalLimit = field(default_factory=lambda: GlobalLimit(10_000))
     clock_offset_s: float = 0.0
+    hidden: list[Hidden] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
@@ -91,6 +113,9 @@ class FakeDiscord:
             if not decision.allowed:
                 self.arrivals.append(Arrival(now, route, 429, "global", label))
                 return Answer(429, retry_after_s=decision.retry_after, scope="global")
+        if refusal := next(filter(None, (one.refusal(now) for one in self.hidden if one.applies(route))), None):
+            self.arrivals.append(Arrival(now, route, 429, "hidden", label))
+            return refusal
         name = self.hash_of(route)
         key = (name, route.major)
         if key not in self.buckets:

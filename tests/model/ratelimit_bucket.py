@@ -7,6 +7,7 @@ from typing import Any
 SECOND, MINUTE = 1_000_000, 60_000_000
 GUARD_US = 1000
 SAME_RESET_MS = 5
+LARGE, MOST_PROVEN = 10, 1000
 
 
 @dataclass
@@ -21,18 +22,29 @@ class Bucket:
     step: float | None = None
     period: float | None = None
     opened: float = 0
+    proven: int = 0
     heads: dict[str, int] = field(default_factory=dict)
 
     def take_over(self, former: "Bucket") -> None:
         """Begin with what is known under a former name."""
         self.limit, self.remaining, self.reset, self.rid = former.limit, former.remaining, former.reset, former.rid
         self.leaky, self.step, self.period, self.opened = former.leaky, former.step, former.period, former.opened
+        self.proven = former.proven
+
+    def heard(self, outcome: str) -> None:
+        """What a large bucket has let pass; a 429 of another limiter begins anew."""
+        if outcome == "paused":
+            self.proven = 0
+        elif outcome == "answered" and (self.limit or 0) > LARGE:
+            self.proven = min(self.proven + 1, MOST_PROVEN)
 
     def available(self, now: int, infl: int) -> tuple[float, float | None]:
         """How many may be sent now; if none, the instant one may, None if only an answer can tell."""
         at: float | None = None
         if self.limit is None:
             return int(infl == 0), None
+        if self.limit > LARGE and infl >= max(1, self.proven // 2):
+            return 0, None
         if self.leaky:
             free = math.floor((self.limit * self.step - max(0, self.reset - now)) / self.step) - infl
             at = max(now + 1, self.reset + (infl + 1 - self.limit) * self.step)

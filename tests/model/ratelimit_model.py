@@ -8,6 +8,7 @@ from typing import Any
 
 from model.ratelimit_bucket import MINUTE, SECOND, Bucket
 from model.ratelimit_line import HEAD_START, GlobalLimit, Outcome, Queue, Record, Slot
+from model.ratelimit_second import Second, Sent
 
 SAFETY_US, PROBE_US = 5 * SECOND, 10 * SECOND
 FORBIDDEN_US, WEBHOOK_GONE_US = MINUTE, 86_400 * SECOND
@@ -28,6 +29,7 @@ class Model:
         self.line, self.lanes = Queue(), dict[str, Queue]()
         self.records: list[Record] = []
         self.buckets: dict[str, Bucket] = {}
+        self.seconds: dict[str, Second] = {}
         self.globally = GlobalLimit(global_limit)
         self.workers: dict[str, int] = {}
 
@@ -49,6 +51,8 @@ class Model:
         if self.clock - now > 10 * SECOND or other_server or (lost and self.told != server):
             self.records, self.globally.slots, self.workers, self.buckets, self.lanes = [], [], {}, {}, {}
             self.recover, self.clock, self.told = now + SECOND, 0, server
+            for second in self.seconds.values():
+                second.forget()
         self.now = self.clock = max(now, self.clock)
         self.server = server
         self.stranger = not self.is_alive(self.me)
@@ -58,6 +62,7 @@ class Model:
     def _close(self) -> None:
         for bucket in self.buckets.values():
             bucket.rounded()
+        self.seconds = {lane: second for lane, second in self.seconds.items() if second.close(self.now)}
         in_use = {record.lane for record in self.records}
         self.lanes = {name: queue for name, queue in self.lanes.items() if name in in_use}
 
@@ -169,18 +174,32 @@ class Model:
             return None, held_back
         if record.ordered and self.in_flight(lane=record.lane):
             return None, None
+        second = self.seconds.get(record.lane)
+        open_, later = second.instant(self.now) if second else (True, None)
+        if not open_ and later is None:
+            return None, None
+        now = self.now if open_ else None
         if self.is_headerless(record.route):
-            return self.now, None
+            return now, later
         infl = max(self.in_flight(bucket=bucket), self.in_flight(lane=record.lane))
         free, at = self.bucket(bucket).available(self.now, infl)
-        return (self.now, None) if free else (None, at)
+        if free:
+            return now, later
+        return None, None if at is None else max(at, later or 0)
+
+    def _charge(self, record: Record, bucket: str) -> None:
+        self.bucket(bucket).roll(self.now)
+        if second := self.seconds.get(record.lane):
+            second.sent(self.now, record.id)
 
     def _may_be_scheduled(self, record: Record, later: float | None, ahead: int) -> bool:
         """A permit may be granted ahead of its instant while nothing else binds."""
         if not later or later > record.deadline or self._held_back(record.lane) > self.now or ahead >= SCHEDULED:
             return False
         quiet = self.now >= self.globally.blocked and not self.waiting_for_a_slot()
-        return quiet and len(self.globally.slots) < self.globally.limit(self.now) / 2
+        return (
+            quiet and record.lane not in self.seconds and len(self.globally.slots) < self.globally.limit(self.now) / 2
+        )
 
     def _serve(self, lane: str, bucket: str) -> tuple[int, str]:
         """Grant all that can leave. Returns us until the head can (-1: an answer first) and whom to serve first."""
@@ -203,7 +222,7 @@ class Model:
             if at is None:
                 return self._come_back(record, later), ""
             self.lane(lane).passed(record)
-            self.bucket(bucket).roll(self.now)
+            self._charge(record, bucket)
             record.bucket = bucket
             self._to_global(record, at)
 
@@ -240,7 +259,7 @@ class Model:
         at_once = alone and self._start_instant(record, bucket)[0] and not self._earlier_lane(bucket, lane)
         self.records.append(record)
         if at_once:
-            self.bucket(bucket).roll(self.now)
+            self._charge(record, bucket)
             self._to_global(record, self.now)
         else:
             self.lane(lane).place(record)
@@ -290,12 +309,15 @@ class Model:
 
     # The ends of permits
 
-    def _settle(self, record_id: str, age_us: int | None) -> None:
-        """The record goes and its slot gets free; `age_us` None: nothing was sent."""
+    def _settle(self, record_id: str, answer: dict[str, Any] | None) -> Sent | None:
+        """The record goes and its slot gets free; `answer` None: nothing was sent. Returns what its lane had logged."""
         record = self.record(record_id)
-        if record:
-            self.records.remove(record)
-            self.globally.free(self.now, record_id, age_us)
+        if record is None:
+            return None
+        self.records.remove(record)
+        self.globally.free(self.now, record_id, answer and answer["age_us"])
+        second = self.seconds.get(record.lane) if record.state != "waiting" else None
+        return second and second.ended(self.now, record_id, answer)
 
     def _served(self, lane: str, bucket: str, hash_: str, *, with_state: bool = False) -> list[Any]:
         """Serve the lane if this is still the bucket of its route; else the worker has to ask with the right one."""
@@ -307,14 +329,16 @@ class Model:
     def _c(self, record_id: str, route: str, lane: str, bucket: str, a: dict[str, Any], learned: str) -> list[Any]:
         if a["rtt_us"] > 0 and a.get("hash"):
             self.globally.saw_ways(self.now, a)
-        self._settle(record_id, a["age_us"])
+        entry = self._settle(record_id, a)
         self._learn(route, bucket, a, learned)
         hash_ = self.routes.get(route, "")
         target = learned if hash_ == a.get("hash", "") else bucket
+        self.bucket(target).heard(a["outcome"])
         if a["outcome"] == "exhausted":
             self.bucket(target).exhaust(self.now, a["retry_us"])
         elif a["outcome"] == "paused":
-            till = max(self.blocks.get(lane, (0, 0, 0))[0], self.now + a["retry_us"])
+            pause = self.seconds.setdefault(lane, Second()).refused(self.now, a, entry)
+            till = max(self.blocks.get(lane, (0, 0, 0))[0], self.now + pause)
             self.blocks[lane] = (till, 429, 0)
         elif a["outcome"] == "global":
             self.globally.block(self.now, a["retry_us"])
@@ -370,7 +394,7 @@ class Model:
             return ["", -1, "", hash_, record.bucket]  # granted meanwhile, in a bucket the worker did not think of
         if used:
             self.bucket(record.bucket).count_unseen(self.now)
-        self._settle(record.id, 0 if used else None)
+        self._settle(record.id, {"age_us": 0} if used else None)
         return self._served(lane, bucket, hash_)
 
     def _x(self, record_id: str, route: str, lane: str, bucket: str, used: int = 0) -> list[Any]:
@@ -417,6 +441,8 @@ class Model:
             record = Record(record_id, self.me, route, lane, bucket, self._next_seq(), "granted", exempt=exempt)
             record.start = self.now
             self.records.append(record)
+            if second := self.seconds.get(lane):
+                second.sent(self.now, record_id)
             if not exempt:
                 self.globally.slots.append(Slot(record_id, paced=False, since=self.now))
         return []

@@ -198,6 +198,8 @@ class Story:
             rid = max(0, self.now // 1000 + says.rid_ms)
             body |= {"hash": hash_, "limit": says.limit, "remaining": min(says.remaining, says.limit), "rid": rid}
             body["after_us"] = says.after_us
+        elif says.hash is not None:
+            body["second"] = {"name": HASHES[says.hash], "limit": says.limit, "after_us": says.after_us}
         elif says.status == 200:
             body |= {"headerless": True, "works": True}
         if says.refusal:

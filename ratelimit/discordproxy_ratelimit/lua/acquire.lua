@@ -1,4 +1,4 @@
--- Part 12: acquire. item: {'a', id, route, lane, bucket name, options}; options: left_us, app, weight, priority, and if
+-- Part 13: acquire. item: {'a', id, route, lane, bucket name, options}; options: left_us, app, weight, priority, and if
 -- true ordered, exempt, returned (after a 429), token (the bot's is used), refusal (name of a remembered refusal), hash
 -- (the believed one), seq and restored (known before a restart), former (name of the bucket before the hash changed).
 -- reply {'granted'} | {'wait', come back in us (below 0: only in case a hint is lost), seq} | {'refused', us}
@@ -60,7 +60,7 @@ local function acquire(item, k)
   if size(l.queue) == 0 then
     local free = start_instant(b, l, record, headerless)
     if free and not earlier_lane(b, l, bucket_name) then
-      charge(b, l)
+      charge(b, l, id)
       to_global(id, record, 0)
       return { record.state, '0', integer(record.seq) }
     end

@@ -1,4 +1,4 @@
--- Part 16: the call itself. Endings come before acquires in every batch, so that what they free is used at once.
+-- Part 17: the call itself. Endings come before acquires in every batch, so that what they free is used at once.
 -- restore item: {'r', '', route, lane, bucket name, state, age_us, hash}: what a worker remembers of a bucket
 -- adopt item: {'o', id, route, lane, bucket name, exempt}: a permit whose request is on its way
 local function restore(item, k)
@@ -23,6 +23,7 @@ local function adopt(item, k)
   write_record(id, { worker = me, lane = item[4], route = item[3], state = 'granted', start = now, bucket = item[5],
     exempt = item[6], seq = next_seq() })
   b.infl, l.infl = b.infl + 1, l.infl + 1
+  log_sent(l, id)
   if not item[6] then put(KEYS[2], IN_FLIGHT, id) end
   return {}
 end
@@ -41,11 +42,11 @@ local transitions = { n = nothing_more, g = goodbye, r = restore, o = adopt, c =
   s = serve_item, a = acquire }
 for _, wanted in ipairs({ 'n', 'r', 'o', 'c', 'd', 'x', 's', 'a', 'g' }) do
   for i, item in ipairs(items) do
-    if item[1] == wanted then replies[i] = transitions[wanted](item, 9 + (i - 1) * 4) end
+    if item[1] == wanted then replies[i] = transitions[wanted](item, 10 + (i - 1) * 4) end
   end
 end
 local again, own = pump()
-for _, l in pairs(lanes) do save_lane(l) end
+for _, l in pairs(lanes) do save_lane(l); save_second(l) end
 for _, b in pairs(buckets) do save_bucket(b) end
 local dead = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', integer(now), 'LIMIT', 0, 1)[1]
 close_call()

@@ -8,12 +8,13 @@
 -- KEYS[2] slots   zset    global slots -> free_at_us      KEYS[7] blocks  hash  name -> 'until_us kind status code'
 -- KEYS[3] paced   zset    the evenly spaced global slots  KEYS[8] gq      zset  permits that lack a global slot only
 -- KEYS[4] held    hash    id -> record of every place and permit
--- KEYS[5] workers zset    worker -> lease end_us          then four per item: lane, queue, bucket, other bucket
+-- KEYS[5] workers zset    worker -> lease end_us          KEYS[9] seconds hash  lane -> limiters its 429s told of
+-- then four per item: lane, queue, bucket, other bucket
 -- ARGV[1] now_us or '' (Redis TIME)   ARGV[2] worker   ARGV[3] run id of the server   ARGV[4] '1' = lost its memory, 'kept' = it has not
 -- ARGV[5] global limit   ARGV[6] lease_us   ARGV[7] channel prefix   ARGV[8] items, JSON
 -- returns {per item replies, grants for this worker, us until the next global slot or '', whether its permit is this
 --   worker's, a dead worker or '', hints published, whether this worker was counted as dead until now}
--- Complexity: O(log n) per item and grant; nothing here loops over a queue.
+-- Complexity: O(log n) per item and grant, O(256) for a lane with a second limiter; nothing here loops over a queue.
 local SECOND, MINUTE = 1000000, 60000000
 local IN_FLIGHT = 1e17 -- score of a slot whose request is not answered yet
 local me, server, lease_us, channels = ARGV[2], ARGV[3], tonumber(ARGV[6]), ARGV[7]

@@ -1,16 +1,19 @@
--- Part 14: a permit ends with its answer; a lane is served.
+-- Part 15: a permit ends with its answer; a lane is served.
 -- complete item: {'c', id, route, lane, permit's bucket name, answer, learned bucket name}
 --   answer: outcome (see below), age_us, rtt_us, retry_us, hash, limit, remaining, rid, after_us, headerless,
---   works (the token does), refusal, status, code
+--   works (the token does), refusal, status, code, second (name, limit, after_us: what a 429 tells of another limiter)
 --   reply {the bucket's state to remember, us until the lane's head can leave or -1, another lane or '', known hash}
 -- serve item: {'s', first id or '', route, lane, bucket name, believed hash, former bucket name or nothing}
 --   reply as above, without a state
+
+local MOST_PROVEN = 1000
 
 local function settle(id, l, b, a)
   local record = read_record(id)
   if not record then return nil end
   redis.call('HDEL', KEYS[4], id)
   b.infl, l.infl = math.max(0, b.infl - 1), math.max(0, l.infl - 1)
+  l.ended = log_end(l, id, a)
   if record.exempt then return record end
   free_slot(id, record, a and now - a.age_us + SECOND - sure_latency() or record.slot_at)
   return record
@@ -21,6 +24,7 @@ local function complete(item, k)
   local id, route, lane_name, a = item[2], item[3], item[4], item[6]
   local l, b, learned = lane(lane_name, KEYS[k], KEYS[k + 1]), bucket(KEYS[k + 2]), bucket(KEYS[k + 3])
   if a.rtt_us > 0 and a.hash then saw_ways(a) end
+  a.refused = a.outcome == 'paused' or a.outcome == 'exhausted' or a.outcome == 'global'
   settle(id, l, b, a)
   local hash = route_hash(route)
   if a.hash then
@@ -38,6 +42,9 @@ local function complete(item, k)
     count_unseen(b)
   end
   local target = (hash == a.hash) and learned or b
+  if target.limit and a.outcome == 'answered' and target.limit > LARGE then
+    target.proven = math.min((target.proven or 0) + 1, MOST_PROVEN)
+  end
   outcomes[a.outcome](a, target, l)
   if a.works and blocked('token') then redis.call('HDEL', KEYS[7], 'token') end
   if a.refusal then

@@ -1,4 +1,4 @@
--- Part 6: what an answer teaches. Discord's Reset tells windows apart and orders them; it is never read as a clock.
+-- Part 7: what an answer teaches. Discord's Reset tells windows apart and orders them; it is never read as a clock.
 local SAME_RESET_MS = 5 -- Discord's Reset of one fixed window never differs by more
 local GUARD = 1000      -- us; Discord rounds to a millisecond
 
@@ -76,7 +76,7 @@ end
 local function inherit(b, former_key)
   if b.limit then return end
   local former = bucket(former_key)
-  for _, name in ipairs({ 'limit', 'remaining', 'reset', 'rid', 'leaky', 'step', 'period', 'opened' }) do
+  for _, name in ipairs({ 'limit', 'remaining', 'reset', 'rid', 'leaky', 'step', 'period', 'opened', 'proven' }) do
     b[name] = former[name]
   end
 end

@@ -1,4 +1,4 @@
--- Part 15: places and permits that end without an answer.
+-- Part 16: places and permits that end without an answer.
 -- cancel item: {'x', id, route, lane, bucket name, 1 if the permit may have been used}   bury item: {'d', ...}
 --   replies as of complete, without a state; a permit that was granted in another bucket meanwhile stays, and that
 --   bucket's name follows in the reply

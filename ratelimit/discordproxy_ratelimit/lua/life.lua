@@ -43,7 +43,8 @@ local function close_call()
   for _, name in ipairs(NUMBERS) do after[name] = string.format('%.17g', G[name]) end
   save(KEYS[1], G.before, after)
   touched[KEYS[1]], touched[KEYS[5]] = true, true
-  for i = 1, 8 do
-    if all or touched[KEYS[i]] then redis.call('PEXPIRE', KEYS[i], (i == 6 or i == 7) and 86400000 or 3600000) end
+  for i = 1, 9 do
+    local lasting = i == 6 or i == 7 or i == 9
+    if all or touched[KEYS[i]] then redis.call('PEXPIRE', KEYS[i], lasting and 86400000 or 3600000) end
   end
 end

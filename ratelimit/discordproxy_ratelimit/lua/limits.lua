@@ -1,5 +1,11 @@
--- Part 5: the arithmetic of one bucket. Discord runs fixed windows and leaky ones (GCRA) and does not say which; both
+-- Part 6: the arithmetic of one bucket. Discord runs fixed windows and leaky ones (GCRA) and does not say which; both
 -- are read safely until two answers have told them apart.
+
+-- A bucket of so many is rarely the one that binds: a smaller limiter, which no header of a success shows, may count the
+-- same calls. So a burst grows by half with each answer, and a 429 hits few.
+local LARGE = 10
+
+local function grows(b, infl) return b.limit > LARGE and infl >= math.max(1, math.floor((b.proven or 0) / 2)) end
 
 -- A request that is not answered yet may be counted by Discord at any moment until its answer, so a window that begins
 -- anew begins with all of them in it.
@@ -7,6 +13,7 @@
 local function available(b, l)
   local infl = math.max(b.infl, l.infl) -- after a bucket has changed its name, the lane's calls in flight are in both
   if not b.limit then return (infl == 0) and 1 or 0, nil end
+  if grows(b, infl) then return 0, nil end
   if b.leaky == '1' then
     local backlog = math.max(0, b.reset - now)
     local free = math.floor((b.limit * b.step - backlog) / b.step) - infl
@@ -38,7 +45,8 @@ local function roll(b)
   end
 end
 
-local function charge(b, l)
+local function charge(b, l, id)
   roll(b)
   b.infl, l.infl = b.infl + 1, l.infl + 1
+  log_sent(l, id)
 end

@@ -1,12 +1,13 @@
--- Part 13: what an answer means beside its numbers: for the lane, for everybody, for the route's bucket.
+-- Part 14: what an answer means beside its numbers: for the lane, for everybody, for the route's bucket.
 local WEBHOOK_GONE, FORBIDDEN = 86400 * SECOND, MINUTE
 
 local outcomes = {
   answered = function() end,
   unknown = function() end,
   exhausted = function(a, b) exhaust(b, a.retry_us) end,
-  paused = function(a, _, l) -- shared scope, a sub-limit, another limiter: only this lane
-    l.paused = math.max(l.paused, now + a.retry_us)
+  paused = function(a, b, l) -- shared scope, a sub-limit, another limiter: only this lane
+    b.proven = b.limit and 0 or nil
+    l.paused = math.max(l.paused, now + refused_by_second(l, a, l.ended))
     block(l.name, l.paused, 'paused', 429, 0)
   end,
   global = function(a)

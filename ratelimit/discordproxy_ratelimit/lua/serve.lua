@@ -1,4 +1,4 @@
--- Part 10: from the head of a lane to a bucket that agrees.
+-- Part 11: from the head of a lane to a bucket that agrees.
 local SCHEDULED = 8 -- permits of one lane that may be granted ahead of their instant
 
 local function lightly_used()
@@ -23,10 +23,12 @@ local function is_blocked(l) return math.max(l.paused, G.recover) > now end
 local function start_instant(b, l, record, headerless)
   if is_blocked(l) then return nil, math.max(l.paused, G.recover) end
   if record.ordered and l.infl > 0 then return nil end
-  if headerless then return now end
+  local open, later = second_instant(l)
+  if not open and not later then return nil end
+  if headerless then return open, later end
   local free, at = available(b, l)
-  if free >= 1 then return now end
-  return nil, at
+  if free >= 1 then return open, later end
+  return nil, at and math.max(at, later or 0)
 end
 
 -- Grants all that can leave, and what will leave at a known instant while the global limit is idle.
@@ -45,7 +47,7 @@ local function serve(l, b, bucket_name, headerless)
       local other = not headerless and earlier_lane(b, l, bucket_name)
       if other then return nil, other end
       local at, later = start_instant(b, l, record, headerless)
-      local in_time = later and later <= record.deadline and not is_blocked(l)
+      local in_time = later and later <= record.deadline and not is_blocked(l) and not second_of(l)
       if not at and in_time and ahead < SCHEDULED and lightly_used() then
         at, ahead = later, ahead + 1
       end
@@ -57,7 +59,7 @@ local function serve(l, b, bucket_name, headerless)
       G.waiting = math.max(0, G.waiting - 1)
       passed(l, record.score, record)
       record.bucket = bucket_name
-      charge(b, l)
+      charge(b, l, id)
       to_global(id, record, at - now)
     end
   end

@@ -1,4 +1,4 @@
--- Part 8: the global limit. It has G slots, and a slot is free again one second after its *answer*: two requests of one
+-- Part 9: the global limit. It has G slots, and a slot is free again one second after its *answer*: two requests of one
 -- slot then reach Discord at least a second apart, whatever the latency, and no second sees more than G of them.
 -- A fifth of the slots leaves evenly spaced as long as a long backlog waits, or nobody knows yet how long it gets, so
 -- that an urgent call never waits for the next burst of the others.

@@ -2,8 +2,10 @@
 
 -- A bucket: limit, remaining, reset (us, an upper bound on our clock; 0 = a window whose end no answer has told yet),
 -- rid (Discord's Reset in ms: identity and order, never a clock), leaky ('1', '0' or nil = not known), step (us per
--- token of a leaky one), period (us of a fixed window), opened (us), infl (sent or about to be, not answered), heads.
-local BUCKET = { 'run', 'limit', 'remaining', 'reset', 'rid', 'leaky', 'step', 'period', 'opened', 'infl', 'heads' }
+-- token of a leaky one), period (us of a fixed window), opened (us), infl (sent or about to be, not answered), heads,
+-- proven (calls that a large one has let pass).
+local BUCKET = { 'run', 'limit', 'remaining', 'reset', 'rid', 'leaky', 'step', 'period', 'opened', 'infl', 'heads',
+  'proven' }
 
 local function bucket(key)
   local b = buckets[key]
@@ -16,6 +18,7 @@ local function bucket(key)
     b.heads = f[11] and f[11] ~= '' and cmsgpack.unpack(f[11]) or {}
     b.limit, b.remaining, b.reset, b.rid = tonumber(f[2]), tonumber(f[3]), tonumber(f[4]), tonumber(f[5])
     b.step, b.period, b.opened, b.infl = tonumber(f[7]), tonumber(f[8]), tonumber(f[9]) or 0, tonumber(f[10])
+    b.proven = tonumber(f[12])
   end
   buckets[key] = b
   return b
@@ -25,7 +28,7 @@ local function save_bucket(b)
   local after = { run = run, infl = integer(b.infl), heads = next(b.heads) and cmsgpack.pack(b.heads) or '' }
   if b.limit then
     after.leaky = b.leaky or ''
-    for _, name in ipairs({ 'limit', 'remaining', 'reset', 'rid', 'step', 'period', 'opened' }) do
+    for _, name in ipairs({ 'limit', 'remaining', 'reset', 'rid', 'step', 'period', 'opened', 'proven' }) do
       if b[name] then after[name] = integer(b[name]) end
     end
   end

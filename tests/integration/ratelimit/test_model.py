@@ -52,12 +52,21 @@ odd = st.builds(
     st.sampled_from(["answered", "unknown", "exhausted", "paused", "global"]),
     st.sampled_from([200, 401, 403, 404, 429]),
     st.none() | st.integers(0, len(HASHES) - 1),
-    st.integers(1, 6),
-    st.integers(0, 6),
+    st.sampled_from([1, 2, 3, 4, 5, 6, 12]),
+    st.integers(0, 12),
     st.integers(-4000, 9000),
     durations,
     durations,
     st.sampled_from(["", "", "yes"]),
+)
+another_limiter = st.builds(
+    Says,
+    st.just("paused"),
+    st.just(429),
+    st.sampled_from([None, None, 0, 1]),
+    st.integers(1, 4),
+    after_us=durations,
+    retry_us=durations,
 )
 acquires = st.builds(
     Acquire,
@@ -75,6 +84,7 @@ items = st.one_of(
     *often(5, st.builds(Complete, picks, st.none(), short, short)),
     *often(3, acquires),
     st.builds(Complete, picks, odd, durations, durations),
+    *often(2, st.builds(Complete, picks, another_limiter, short, short)),
     *often(2, st.builds(Serve, picks, st.sampled_from([True] * 7 + [False]))),
     st.builds(Cancel, picks),
     st.builds(Returned, picks, st.sampled_from(["returned", "restored"])),

@@ -11,7 +11,7 @@ from discordproxy_api.retry import (
     repeatability,
 )
 
-POLICY = RetryPolicy(attempts=4, limited_attempts=3, pause_s=1.0, longest_pause_s=3.0)
+POLICY = RetryPolicy(attempts=4, limited_at_once=3, pause_s=1.0, longest_pause_s=3.0)
 
 
 def pause(outcome, repeat, **changes):
@@ -50,7 +50,13 @@ def test_the_table(outcome, always, nonce, never):
 
 def test_the_broker_holds_back_what_was_limited():
     assert pause(Outcome.LIMITED, Repeat.NEVER, time_left_s=0.0) == 0.0
-    assert pause(Outcome.LIMITED, Repeat.NEVER, attempt=3) is None
+
+
+def test_a_limited_call_ends_by_its_deadline_alone_and_slows_down():
+    attempts = (1, 2, 3, 4, 5, 400)
+    pauses = [pause(Outcome.LIMITED, Repeat.NEVER, attempt=n) for n in attempts]
+    assert pauses == [0.0, 0.0, 1.0, 2.0, 3.0, 3.0]
+    assert pause(Outcome.LIMITED, Repeat.NEVER, attempt=400, time_left_s=2.0) is None
 
 
 def test_pauses_double_up_to_the_longest_and_are_spread():

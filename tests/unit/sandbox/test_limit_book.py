@@ -203,6 +203,27 @@ def test_hidden_limits_can_be_set():
     assert refused.body()["code"] == 20028
 
 
+def test_what_the_429s_of_a_hidden_limit_show():
+    shown = {}
+    for shows in ("bucket", "itself", "nothing"):
+        book = LimitBook(default=RouteLimit(limit=50_000, window_s=60.0))
+        book.set_hidden(f"POST {SEND}", [HiddenLimit(name="small", limit=5, window_s=5.0, shows=shows)])
+        accepted = [book.judge(send(), EPOCH) for _ in range(5)]
+        assert {ruling.headers()["X-RateLimit-Limit"] for ruling in accepted} == {"50000"}
+        refused = book.judge(send(), EPOCH + 1)
+        assert (refused.allowed, refused.avoidable, refused.retry_after) == (False, False, 4.0)
+        shown[shows] = (refused.headers().get("X-RateLimit-Limit"), refused.bucket == accepted[0].bucket)
+    assert shown == {"bucket": ("50000", True), "itself": ("5", False), "nothing": (None, False)}
+
+
+def test_hidden_limits_of_one_name_are_one_limit_of_several_routes():
+    book = LimitBook(default=None)
+    for method in ("POST", "GET"):
+        book.set_hidden(f"{method} {SEND}", [HiddenLimit(name="both", limit=2, window_s=5.0)])
+    reading = Call(method="GET", template=SEND, major="1")
+    assert [book.judge(call, EPOCH).allowed for call in (reading, send(major="1"), reading)] == [True, True, False]
+
+
 def test_buckets_that_are_full_again_are_forgotten():
     book = LimitBook(default=RouteLimit(limit=5, window_s=5.0), global_limit=None)
     for n in range(20_000):
