@@ -30,6 +30,7 @@ from discordproxy_api.health import Health, Probe
 from discordproxy_api.interceptors import AccessLog, Admission, Identity, TimeLimit
 from discordproxy_api.metrics import Metrics
 from discordproxy_api.ops import Guard, Ops, PortTaken
+from discordproxy_api.reception import KEYLESS, Reception
 from discordproxy_api.server import Server, ServerOptions
 from discordproxy_api.settings import ApiSettings
 from discordproxy_api.status.console import Console
@@ -104,7 +105,8 @@ async def wired(
     tls = _tls(settings)
     if tls:
         metrics.certificate_expires.set_function(tls.expires_at)
-    uploads = Uploads(UploadLimits(held_bytes=settings.max_upload_bytes), drain=drain, metrics=metrics)
+    limits = UploadLimits(held_bytes=settings.max_upload_bytes, message_bytes=settings.max_message_bytes)
+    uploads = Uploads(limits, drain=drain, metrics=metrics)
     common = Common(settings, contract, drain, metrics, uploads, tracing.part if tracing else no_trace)
     async with AsyncExitStack() as stack:
         services = [await stack.enter_async_context(bot_service(backend, common)) for backend in backends]
@@ -143,6 +145,7 @@ async def wired(
                     most_streams_per_app=settings.max_streams_per_app,
                 ),
                 TimeLimit(),
+                Reception(Uploads(KEYLESS, drain=drain, metrics=metrics), uploads),
             ],
             health=health,
             drain=drain,

@@ -15,10 +15,7 @@ from discordproxy_api.call import CURRENT, Deed
 from discordproxy_api.contract import Rpc
 from discordproxy_api.errors import ApiError
 from discordproxy_api.interceptors import SERVICE, Kind, Layer
-from discordproxy_api.principal import Principal
-
-STRANGER = "(unauthenticated)"  # no application can have this name
-"""Name in metrics and logs of callers that are not let in: what they call themselves counts for nothing."""
+from discordproxy_api.principal import STRANGER, Principal
 
 _OPEN = f"/{health.SERVICE_NAME}/"
 """Health is for balancers, which have no key; it tells nothing but whether the worker serves."""

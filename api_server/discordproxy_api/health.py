@@ -7,10 +7,10 @@ told under its own name and changes nothing else.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_health.v1._async import HealthServicer
 
 from discordproxy_api.interceptors import SERVICE
 from discordproxy_api.metrics import Metrics
@@ -19,10 +19,53 @@ log = logging.getLogger("discordproxy_api.health")
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
 Probe = Callable[[], Awaitable[bool]]
 NEEDED = ("broker", "discord")
 """Without these a call is of no use, so callers are better off elsewhere."""
+
+
+class Servicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the library has no types
+    """Serves grpc.health.v1. The library's servicer lets one watcher that reads nothing hold up every other one."""
+
+    def __init__(self) -> None:
+        self._statuses: dict[str, Any] = {}
+        self._changed = asyncio.Event()
+
+    def set(self, name: str, status: Any) -> None:
+        """Tell from now on that a service has this status."""
+        if self._statuses.get(name) != status:
+            self._statuses[name] = status
+            self._changed.set()  # wakes those who wait now
+            self._changed = asyncio.Event()
+
+    async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """Answer with a service's status."""
+        if request.service not in self._statuses:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "There is no service of this name here.")
+        return _response(self._statuses[request.service])
+
+    async def List(self, _request: Any, _context: Any) -> Any:  # noqa: N802 - same
+        """Answer with every service's status."""
+        return health_pb2.HealthListResponse(
+            statuses={name: _response(status) for name, status in self._statuses.items()}
+        )
+
+    async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802 - same
+        """Tell a service's status, and again whenever it is another one."""
+        told = None
+        while True:
+            changed, status = self._changed, self._statuses.get(request.service, UNKNOWN)
+            if status != told:
+                await context.write(_response(status))
+                told = status
+            else:
+                await changed.wait()
+
+
+def _response(status: Any) -> Any:
+    return health_pb2.HealthCheckResponse(status=status)
 
 
 class Health:
@@ -37,9 +80,11 @@ class Health:
         self._probes = probes
         self._metrics = metrics
         self._every_s = every_s
-        self._servicer = HealthServicer()
+        self._servicer = Servicer()
         self._states: dict[str, bool] = dict.fromkeys(("", SERVICE.strip("/"), *probes), False)
         self._leaving = False
+        for name in self._states:
+            self._servicer.set(name, NOT_SERVING)
 
     services_of_grpc = (health.SERVICE_NAME,)
 
@@ -75,20 +120,21 @@ class Health:
         for name, up in found.items():
             if up != self._states[name]:
                 log.log(logging.INFO if up else logging.WARNING, "%s is %s", name or "worker", "up" if up else "down")
-            await self._publish(name, up)
+            self._publish(name, up)
 
     async def leave(self) -> None:
         """Say NOT_SERVING from now on, whatever the probes find."""
         self._leaving = True
         for name in self._states:
             self._metrics.serving.labels(name or "worker").set(0)
-        await self._servicer.enter_graceful_shutdown()
+        for name in self._states:
+            self._servicer.set(name, NOT_SERVING)
 
-    async def _publish(self, name: str, up: bool) -> None:  # noqa: FBT001 - a state, not a switch
+    def _publish(self, name: str, up: bool) -> None:  # noqa: FBT001 - a state, not a switch
         self._states[name] = up
         if not self._leaving:
             self._metrics.serving.labels(name or "worker").set(up)
-            await self._servicer.set(name, SERVING if up else NOT_SERVING)
+            self._servicer.set(name, SERVING if up else NOT_SERVING)
 
     async def _ask(self, name: str, probe: Probe) -> bool:
         try:

@@ -28,8 +28,10 @@ from discordproxy_api.drain import Drain
 from discordproxy_api.error_details import render
 from discordproxy_api.errors import ApiError
 from discordproxy_api.handler_kinds import wrap
+from discordproxy_api.keyless import Keyless, bound_of
+from discordproxy_api.line_budget import LineBudget
 from discordproxy_api.metrics import Metrics
-from discordproxy_api.principal import DEFAULT_APP
+from discordproxy_api.principal import DEFAULT_APP, STRANGER
 from discordproxy_api.tally import Failure
 from discordproxy_ratelimit.logs import FIELDS
 
@@ -104,6 +106,7 @@ class AccessLog(Layer):
         super().__init__()
         self._metrics = metrics
         self._audited = audited
+        self._strangers = LineBudget()
 
     @asynccontextmanager
     async def around(self, kind: Kind, context: Any) -> AsyncIterator[None]:
@@ -138,8 +141,14 @@ class AccessLog(Layer):
             ours = kind.method.startswith(SERVICE)
             if ours and not kind.streams:
                 self._tally(call, status, refused, took_s)
-            if call.logged:
+            if call.logged and (call.app != STRANGER or self._may_log(loop.time())):
                 self._record(call, status, reason, took_s, logging.INFO if ours else logging.DEBUG)
+
+    def _may_log(self, now: float) -> bool:
+        left_out = self._strangers.take(now)
+        if left_out:
+            access_log.warning("%d calls without a good key left no line: there were too many", left_out)
+        return left_out is not None
 
     def _record(self, call: Call, status: StatusCode, reason: str, took_s: float, level: int) -> None:
         if access_log.isEnabledFor(level):  # probes of balancers come every second
@@ -181,16 +190,18 @@ class Admission(Layer):
         self._most = {False: most, True: most_streams}
         self._most_per_app = {False: most_per_app, True: most_streams_per_app}
         self._beginnings = Beginnings()
+        self._keyless = Keyless()
         self._total: Counter[bool] = Counter()
         self._apps: Counter[tuple[bool, str]] = Counter()
 
     @asynccontextmanager
-    async def around(self, kind: Kind, context: Any) -> AsyncIterator[None]:  # noqa: ARG002 - same for all layers
+    async def around(self, kind: Kind, context: Any) -> AsyncIterator[None]:
         """Serve one call; see `Layer.around`."""
         stream = kind.streams
         if not kind.method.startswith(SERVICE):  # health and reflection; their streams end with the service
-            async with self._drain.interruptible() if stream else _nothing():
-                yield
+            with self._keyless.place(bound_of(kind.method, streams=stream), context.peer()):
+                async with self._drain.interruptible() if stream else _nothing():
+                    yield
             return
         if self._drain.begun:
             raise errors.draining()

@@ -8,6 +8,9 @@ from discordproxy_api.scopes import Scopes
 
 APP_NAME = re.compile(r"[A-Za-z0-9._:@/+-]{1,64}")
 DEFAULT_APP = "default"
+STRANGER = "(unauthenticated)"  # no application can have this name
+"""Name in metrics and logs of callers that are not let in: what they call themselves counts for nothing."""
+
 EVERYTHING = Scopes()
 
 

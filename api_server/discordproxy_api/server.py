@@ -19,12 +19,16 @@ from discordproxy_api.reflection import CONSOLE, reflection_handlers
 
 log = logging.getLogger("discordproxy_api")
 
-BACKSTOP = 20_000
-"""gRPC's own bound on calls; ours, which explains itself, comes first."""
+MOST_PENDING = 20_000
+"""Calls that have arrived and that the event loop has not looked at yet; gRPC drops others, whoever they are from."""
 
 
 CALLS_PER_CONNECTION = 2_000
 """gRPC's default is no bound at all, and calls that are only begun cost time, too. A client keeps the others back."""
+
+IDENTITY_AND_GZIP = 0b101
+"""gRPC's numbers of the compressions that are taken. Deflate data cannot be told from an uncompressed message; its
+callers get UNIMPLEMENTED: Compression algorithm 'deflate' is disabled."""
 
 HANDSHAKE_MS = 20_000
 """How long a new connection may take to speak TLS and HTTP/2; gRPC gives it two minutes."""
@@ -96,15 +100,16 @@ class Server:
                 ("grpc.so_reuseport", 1),
                 ("grpc.max_receive_message_length", options.max_message_bytes),
                 ("grpc.max_send_message_length", -1),
-                ("grpc.server.max_pending_requests", BACKSTOP),  # else a burst of 1,000 is thinned out by chance,
-                ("grpc.server.max_pending_requests_hard_limit", BACKSTOP),  # as a bare CANCELLED
+                ("grpc.server.max_pending_requests", MOST_PENDING),  # else a burst of 1,000 is thinned out by chance,
+                ("grpc.server.max_pending_requests_hard_limit", MOST_PENDING),  # as a bare CANCELLED
                 ("grpc.max_concurrent_streams", CALLS_PER_CONNECTION),
                 ("grpc.max_allowed_incoming_connections", _connections(options.max_connections)),
                 ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
                 ("grpc.http2.bdp_probe", 0),  # else gRPC lets every stream send megabytes before anybody reads
+                ("grpc.per_message_decompression", 0),  # we inflate, once we know the caller and have the room
+                ("grpc.compression_enabled_algorithms_bitset", IDENTITY_AND_GZIP),
                 *_lives(options),
-            ],
-            maximum_concurrent_rpcs=BACKSTOP,
+            ],  # no maximum_concurrent_rpcs: it counts every call alike, so those that need no key could use it up
         )
         logging.getLogger("grpc._cython.cygrpc").addFilter(_worth_a_line)
         self._server.add_generic_rpc_handlers(tuple(handlers))

@@ -2,7 +2,8 @@
 
 gRPC hands over a request only when it is asked to: a call that waits here has sent little more than its headers. The
 size is unknown until a request has arrived, unless the caller declares it (metadata `x-discordproxy-upload-bytes`).
-A declared upload waits for room before it is received; an undeclared one that finds no room is refused.
+A declared upload waits for room before it is received; an undeclared one that finds no room is refused. Compressed
+requests are inflated here, not by gRPC, which would do so before it is known who calls and whether there is room.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from grpc import StatusCode
 from discordproxy_api import errors
 from discordproxy_api.drain import Drain
 from discordproxy_api.errors import ApiError
+from discordproxy_api.gzipped import BadGzip, inflate, inflated_size
 from discordproxy_api.metrics import Metrics
 
 DECLARED = "x-discordproxy-upload-bytes"
@@ -40,15 +42,19 @@ class UploadLimits:
         held_bytes: large requests in memory, from arrival to answer.
         announced: declared uploads that may arrive at the same time.
         arriving: other requests that may arrive at the same time.
-        slow: of those, how many may take longer than `PROMPT_S`.
+        slow: of those, how many may take longer than `prompt_s`.
+        prompt_s: how long one may take without a place among the slow; None for `PROMPT_S`.
         receive_timeout_s: longest time from permission to arrival.
+        message_bytes: largest request, as gRPC delivers it and inflated.
     """
 
     held_bytes: int = 96 * 1024 * 1024
     announced: int = 4
     arriving: int = 512
     slow: int = 4
+    prompt_s: float | None = None
     receive_timeout_s: float = 60.0
+    message_bytes: int = 32 * 1024 * 1024
 
 
 class Received:
@@ -60,9 +66,9 @@ class Received:
         self._data = data
 
     @property
-    def size(self) -> int:
-        """Number of bytes."""
-        return len(self._data or b"")
+    def data(self) -> bytes:
+        """The bytes, still held."""
+        return self._data or b""
 
     def take(self) -> bytes:
         """Return the bytes and let go of them."""
@@ -104,16 +110,37 @@ class Uploads:
             await self._wait_for_room(reserved)
         try:
             received = Received(await (self._arrive_announced(read) if declared else self._arrive(read)))
-            missing = received.size - declared
+            size = inflated_size(received.data)
+            if size > self._limits.message_bytes:
+                received.take()
+                raise self._too_large(size)
+            missing = size - declared
             if missing > SMALL:
                 if not self._has_room(missing):
                     received.take()  # an error keeps this frame alive until it has been answered
                     raise _full()
                 self._count(missing)
                 reserved += missing
-            yield received
+            yield Received(await self.inflated(received.take()))
         finally:
             self._release(reserved)
+
+    async def inflated(self, data: bytes) -> bytes:
+        """Return a request without its caller's compression; raises ApiError if it is too large or damaged."""
+        size = inflated_size(data)
+        if size > self._limits.message_bytes:
+            del data
+            raise self._too_large(size)
+        if size == len(data):
+            return data
+        try:
+            return inflate(data, size) if size <= SMALL else await asyncio.to_thread(inflate, data, size)
+        except BadGzip as error:
+            raise errors.refusal(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", str(error)) from None
+
+    def _too_large(self, size: int) -> ApiError:
+        text = f"The request has {size} bytes; this call takes {self._limits.message_bytes} at most."
+        return errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "REQUEST_TOO_LARGE", text)
 
     async def _arrive_announced(self, read: Read) -> bytes | None:
         async with AsyncExitStack() as stack:
@@ -127,12 +154,13 @@ class Uploads:
 
     async def _arrive(self, read: Read) -> bytes | None:
         async with self._arriving:
-            patience = _Patience(self._limits.receive_timeout_s, self._may_be_slow)
+            limits = self._limits
+            patience = _Patience(limits.prompt_s or PROMPT_S, limits.receive_timeout_s, self._may_be_slow)
             try:
                 async with patience.limit:
                     return await read()
             except TimeoutError:
-                raise (self._late() if patience.is_slow else _full()) from None
+                raise (self._late() if patience.is_slow else _too_slow()) from None
             finally:
                 patience.end()
                 self._slow -= patience.is_slow
@@ -193,21 +221,22 @@ class Uploads:
 
 
 class _Patience:
-    """How long one request may take to arrive: `PROMPT_S`, or all the time there is when `may_be_slow` grants it.
+    """How long one request may take to arrive: `prompt_s`, or all the time there is when `may_be_slow` grants it.
 
     Attributes:
         limit: runs around the reception.
         is_slow: whether it was granted.
     """
 
-    def __init__(self, longest_s: float, may_be_slow: Callable[[], bool]) -> None:
+    def __init__(self, prompt_s: float, longest_s: float, may_be_slow: Callable[[], bool]) -> None:
+        self._prompt_s = prompt_s
         self._loop = asyncio.get_running_loop()
         self._may_be_slow = may_be_slow
         self._extensions = 0
         self._looked = False
         self.limit = asyncio.timeout(longest_s)
         self.is_slow = False
-        self._wait(PROMPT_S)
+        self._wait(prompt_s)
 
     def end(self) -> None:
         """The request is here, or never will be."""
@@ -222,7 +251,7 @@ class _Patience:
         if (late or not self._looked) and self._extensions < _MOST_EXTENSIONS:  # as the loop sees to timers first
             self._extensions += 1
             self._looked = not late
-            self._wait(PROMPT_S if late else _LATE_S)
+            self._wait(self._prompt_s if late else _LATE_S)
             return
         self.is_slow = self._may_be_slow()
         if not self.is_slow:
@@ -232,3 +261,8 @@ class _Patience:
 def _full() -> ApiError:
     text = "This worker holds as many uploads as its memory allows; call again, or declare the size to wait in line."
     return errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text, retry_after_s=2.0)
+
+
+def _too_slow() -> ApiError:
+    text = "The request did not arrive at once, and this worker waits for as many slow callers as it can; call again."
+    return errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text, retry_after_s=1.0)

@@ -61,14 +61,38 @@ async def idle(orders: Orders) -> str:
     return await _hold(orders, HELLO)
 
 
-async def _hold(orders: Orders, data: bytes, *, read: bool = True) -> str:
-    async with attacks.open_connections(orders.port, orders.count, data, read=read) as taken:
+async def keyless_huge(orders: Orders) -> Counter[str]:
+    return await attacks.huge_messages(orders.port, orders.count, 31 * attacks.MIB, method=attacks.BEFORE_THE_KEY[1])
+
+
+async def bombs(orders: Orders) -> str:
+    return await _hold(orders, attacks.bombs(10))
+
+
+async def watchers(orders: Orders) -> str:
+    return await _hold(orders, attacks.watchers(2_000))
+
+
+async def deaf_watchers(orders: Orders) -> str:
+    return await _hold(orders, attacks.watchers(2_000), read=False)
+
+
+async def half_requests(orders: Orders) -> str:
+    return await _hold(orders, attacks.half_request(orders.rng), answered=False)
+
+
+async def _hold(orders: Orders, data: bytes, *, read: bool = True, answered: bool = True) -> str:
+    async with attacks.open_connections(orders.port, orders.count, data, read=read, answered=answered) as taken:
         await asyncio.sleep(orders.hold_s)
         return f"{taken} taken"
 
 
 KINDS: dict[str, Callable[[Orders], Awaitable[object]]] = {
-    each.__name__: each for each in (fuzz, oddities, huge, slow_writers, slow_readers, idle)
+    each.__name__: each
+    for each in (
+        *(fuzz, oddities, huge, slow_writers, slow_readers, idle),
+        *(keyless_huge, bombs, watchers, deaf_watchers, half_requests),
+    )
 }
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -35,6 +36,16 @@ from hostile.frames import (
 
 RPCS = sorted(name for name, rpc in load_contract().items() if not rpc.streaming)
 MIB = 1024 * 1024
+BEFORE_THE_KEY = (
+    "/grpc.health.v1.Health/Watch",
+    "/grpc.health.v1.Health/Check",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    "/discordproxy.Console/Doctor",
+    "SubscribeEvents",
+    "SendChannelMessage",
+)
+"""A method of each kind of handler; whoever calls them here has no key."""
+
 OWN = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1)]
 
 
@@ -136,14 +147,16 @@ async def send_raw(port: int, data: bytes, *, patience_s: float) -> None:
                 pass
 
 
-async def huge_messages(port: int, count: int, size: int = 100 * MIB) -> Counter[str]:
+async def huge_messages(
+    port: int, count: int, size: int = 100 * MIB, method: str = "/discord_api.DiscordApi/SendChannelMessage"
+) -> Counter[str]:
     """Send messages far beyond what is taken, from a library that plays by the rules."""
     statuses: Counter[str] = Counter()
     data = bytes(size)
 
     async def one(channel: grpc.aio.Channel) -> None:
         try:
-            await channel.unary_unary("/discord_api.DiscordApi/SendChannelMessage")(data, timeout=60)
+            await channel.unary_unary(method)(data, timeout=60)
         except grpc.aio.AioRpcError as error:
             statuses[error.code().name] += 1
 
@@ -153,25 +166,34 @@ async def huge_messages(port: int, count: int, size: int = 100 * MIB) -> Counter
 
 
 @contextlib.asynccontextmanager
-async def open_connections(port: int, count: int, data: bytes, *, read: bool = True) -> AsyncIterator[int]:
-    """Hold connections that said `data` and nothing more; yields how many the worker took."""
+async def open_connections(
+    port: int, count: int, data: bytes, *, read: bool = True, answered: bool = True
+) -> AsyncIterator[int]:
+    """Hold connections that said `data` and nothing more; yields how many the worker took.
+
+    Args:
+        read: whether what comes back is read.
+        answered: whether the other side says something first; without, every connection counts as taken.
+    """
     async with contextlib.AsyncExitStack() as stack:
         taken = 0
         for start in range(0, count, 100):
             opened = await asyncio.gather(
-                *(_opened(stack, port, data, read=read) for _ in range(min(100, count - start)))
+                *(_opened(stack, port, data, read=read, answered=answered) for _ in range(min(100, count - start)))
             )
             taken += sum(opened)
         yield taken
 
 
-async def _opened(stack: contextlib.AsyncExitStack, port: int, data: bytes, *, read: bool) -> bool:
+async def _opened(stack: contextlib.AsyncExitStack, port: int, data: bytes, *, read: bool, answered: bool) -> bool:
     with contextlib.suppress(OSError, TimeoutError):
         reader, writer = await stack.enter_async_context(connection(port))
         if not read:
             writer.transport.pause_reading()
         writer.write(data)
-        return not read or bool(await asyncio.wait_for(reader.read(9), 10))
+        if read and answered:
+            return bool(await asyncio.wait_for(reader.read(9), 10))
+        return True
     return False
 
 
@@ -191,3 +213,31 @@ def slow_reader(guild: int, calls: int = 20) -> bytes:
         + frame(SETTINGS, setting(INITIAL_WINDOW_SIZE, 0))
         + b"".join(call("GetGuildChannels", number, request) for number in range(1, 2 * calls, 2))
     )
+
+
+def bombs(calls: int, *, inflated: int = 32 * MIB) -> bytes:
+    """Return calls whose small messages gRPC would inflate to a thousand times their size."""
+    bomb = message(gzip.compress(bytes(inflated)), compressed=True)
+    return HELLO + b"".join(
+        call_start(BEFORE_THE_KEY[number % len(BEFORE_THE_KEY)], 2 * number + 1, ("grpc-encoding", "gzip"))
+        + _data(bomb, 2 * number + 1)
+        for number in range(calls)
+    )
+
+
+def _data(data: bytes, stream: int) -> bytes:
+    """Return frames of the size that every receiver takes."""
+    pieces = [data[at : at + 16_384] for at in range(0, len(data), 16_384)]
+    whole = b"".join(frame(DATA, piece, stream=stream) for piece in pieces[:-1])
+    return whole + frame(DATA, pieces[-1], flags=END_STREAM, stream=stream)
+
+
+def watchers(calls: int) -> bytes:
+    """Return calls that watch the health of the worker for as long as they may."""
+    return HELLO + b"".join(call(BEFORE_THE_KEY[0], number, b"") for number in range(1, 2 * calls, 2))
+
+
+def half_request(rng: random.Random) -> bytes:
+    """Return the beginning of an HTTP request."""
+    request = b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Padding: xxxxxxxxxx\r\n"
+    return request[: rng.randrange(len(request))]

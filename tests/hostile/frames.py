@@ -43,11 +43,11 @@ def _integer(value: int) -> bytes:
 
 
 def call_headers(rpc: str, *more: tuple[str, str]) -> bytes:
-    """Return the header block of a call."""
+    """Return the header block of a call; `rpc` is one of ours, or the whole path of a method."""
     pairs = [
         (":method", "POST"),
         (":scheme", "http"),
-        (":path", f"/discord_api.DiscordApi/{rpc}"),
+        (":path", rpc if rpc.startswith("/") else f"/discord_api.DiscordApi/{rpc}"),
         (":authority", "localhost"),
         ("te", "trailers"),
         ("content-type", "application/grpc"),
@@ -61,9 +61,9 @@ def call_start(rpc: str, stream: int, *more: tuple[str, str]) -> bytes:
     return frame(HEADERS, call_headers(rpc, *more), flags=END_HEADERS, stream=stream)
 
 
-def message(data: bytes, *, size: int | None = None) -> bytes:
-    """Return a gRPC message, uncompressed; `size` is what it claims."""
-    return struct.pack(">BI", 0, len(data) if size is None else size) + data
+def message(data: bytes, *, size: int | None = None, compressed: bool = False) -> bytes:
+    """Return a gRPC message; `size` is what it claims, `compressed` whether it says that it is."""
+    return struct.pack(">BI", compressed, len(data) if size is None else size) + data
 
 
 def call(rpc: str, stream: int, data: bytes) -> bytes:

@@ -18,6 +18,7 @@ from discordproxy_api.access.keys import FORM, KeyRing
 from discordproxy_api.access.lockout import Lockout, address_of
 from discordproxy_api.access.watched import Watched
 from discordproxy_api.errors import ApiError
+from discordproxy_api.line_budget import LineBudget
 from discordproxy_api.metrics import Metrics
 from discordproxy_api.principal import APP_NAME, DEFAULT_APP, Principal
 
@@ -68,6 +69,7 @@ class Gate:
         self._lockout = Lockout() if lockout is None else lockout  # an empty one is false
         self._clock = clock
         self._wall_clock = wall_clock
+        self._lines = LineBudget()
 
     @property
     def asks_for_keys(self) -> bool:
@@ -122,13 +124,15 @@ class Gate:
     def _wrong_key(self, peer: str, key: str) -> ApiError:
         address, now = address_of(peer), self._clock()
         self._metrics.wrong_keys.inc()
-        if self._lockout.wrong(address, now):
+        locked_now, may_log = self._lockout.wrong(address, now), self._lines.take(now) is not None
+        if locked_now and may_log:
             log.warning("many wrong keys from %s: the address is locked out for a while, but for good keys", address)
         left_s = self._lockout.left_s(address, now)
         if left_s:
             text = "Too many wrong keys came from this address; a good one still works."
             return errors.refusal(StatusCode.UNAUTHENTICATED, LOCKED_OUT, text, retry_after_s=left_s)
-        log.info("a wrong key from %s", address)
+        if may_log:
+            log.info("a wrong key from %s", address)
         hint = "is not known here; it may have been replaced" if FORM.fullmatch(key) else "is no key of Discord Proxy"
         return _refused(f"What was sent as key {hint}.")
 

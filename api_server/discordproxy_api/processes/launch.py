@@ -131,7 +131,6 @@ async def _run(settings: ApiSettings, level: str, log_file: Path, *, sandbox: bo
     _check_ports(settings, address, sandbox=sandbox)
     redis_url = broker_url(settings.redis_url.get_secret_value(), settings.home_token.get_secret_value())
     environment = {**os.environ, "DISCORDPROXY_LOG_LEVEL": level, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
-    environment.setdefault("GRPC_VERBOSITY", "ERROR")  # else it writes a line for everybody who fails to speak TLS
     child = functools.partial(
         Child, environment=environment, report=server_log.report, preexec=end_with_parent(), parks_after_s=None
     )
