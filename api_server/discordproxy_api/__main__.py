@@ -117,7 +117,7 @@ async def wired(
         status = Status(brokers, {backend.bot.name: backend.gateway for backend in backends})
         setup = _setup(settings)
         doctor = Doctor(services[0].rest, status, partial(_inspect_redis, settings), setup)
-        console = Console(status, doctor, local_only=setup.local)
+        console = Console(status, doctor)
         server = Server(
             ServerOptions(
                 host=settings.host,

@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 from grpc.aio import ServerInterceptor
 
+from discordproxy_api import http_door
 from discordproxy_api.drain import Drain
 from discordproxy_api.health import Health
 from discordproxy_api.interceptors import SERVICE
@@ -33,8 +34,8 @@ callers get UNIMPLEMENTED: Compression algorithm 'deflate' is disabled."""
 HANDSHAKE_MS = 20_000
 """How long a new connection may take to speak TLS and HTTP/2; gRPC gives it two minutes."""
 
-_OWN_FILES = 256
-"""Descriptors that are not callers': connections to Redis and Discord, the log."""
+_OWN_FILES = 256 + http_door.MOST_CONNECTIONS
+"""Descriptors that are not callers': connections to Redis and Discord, of the HTTP port, the log."""
 
 SETTLE_S, GOODBYE_S, WRITE_S = 0.15, 0.15, 0.1
 """A stopping gRPC server drops what it has received but not handed over, as a bare CANCELLED. So it first takes all
@@ -188,9 +189,12 @@ def _connections(wanted: int) -> int:
         hard = wanted + _OWN_FILES
     if soft != resource.RLIM_INFINITY:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, wanted + _OWN_FILES)), hard))
-    possible = max(1, min(wanted, hard - _OWN_FILES))
+    possible = min(wanted, max(hard - _OWN_FILES, hard // 4, 1))
     if possible < wanted:
-        log.warning("At most %d connections: this process may open %d files (ulimit -n)", possible, hard)
+        log.warning(
+            "At most %d connections: this process may open only %d files; raise ulimit -n (systemd: LimitNOFILE)",
+            *(possible, hard),
+        )
     return possible
 
 

@@ -1,5 +1,6 @@
 """A little of what `make bench-hostile` does: whatever arrives, the worker lives, stays small and serves the others."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.deployment import TOKEN
 from fakes.eventually import eventually
+from fakes.ports import free_port
 from hostile import attacks
 from hostile.frames import HELLO
 from hostile.siege import Scale, Siege, report, victim
@@ -53,3 +55,19 @@ async def test_connections_beyond_the_bound_are_turned_away(
                 return taken == 5
 
         await eventually(there_is_room_again)
+
+
+@pytest.mark.parametrize("discord", [SandboxConfig(token=TOKEN)], indirect=True)
+async def test_half_requests_by_http_leave_files_for_grpc(
+    discord: Sandbox, settings: dict[str, str], valkey: str, key_prefix: str, tmp_path: Path
+) -> None:
+    http_port = free_port()
+    settings |= {"DISCORDPROXY_REDIS_URL": valkey, "DISCORDPROXY_KEY_PREFIX": key_prefix}
+    settings |= {"DISCORDPROXY_HTTP_PORT": str(http_port)}
+    half = attacks.half_request(random.Random(1))
+    async with victim(settings, discord, tmp_path, files=200) as worker:
+        async with attacks.open_connections(http_port, 300, half, answered=False):
+            async with attacks.open_connections(worker.port, 5, HELLO) as taken:
+                assert taken == 5
+            assert worker.descriptors < 200
+        assert any("may open only 200 files" in line for line in worker.process.lines)

@@ -89,12 +89,15 @@ class Victim:
 
 
 @contextlib.asynccontextmanager
-async def victim(settings: Mapping[str, str], discord: Sandbox, folder: Path) -> AsyncIterator[Victim]:
-    """Run a worker with these settings for the length of the block."""
+async def victim(
+    settings: Mapping[str, str], discord: Sandbox, folder: Path, *, files: int | None = None
+) -> AsyncIterator[Victim]:
+    """Run a worker with these settings for the length of the block. `files`: how many it may open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    limit = {} if files is None else {"preexec_fn": partial(resource.setrlimit, resource.RLIMIT_NOFILE, (files, files))}
     try:
-        async with Process.module("discordproxy_api", env=settings, cwd=folder) as process:
+        async with Process.module("discordproxy_api", env=settings, cwd=folder, **limit) as process:
             await process.line("serves on", within_s=60)
             yield Victim(int(settings["DISCORDPROXY_PORT"]), process, discord)
     finally:

@@ -17,7 +17,6 @@ from grpc import StatusCode
 
 from discordproxy_api import errors
 from discordproxy_api.call import CURRENT
-from discordproxy_api.exposure import is_local
 from discordproxy_api.status.doctor import Doctor
 from discordproxy_api.status.reporter import Status
 from discordproxy_ratelimit.errors import BrokerError
@@ -52,12 +51,10 @@ class Console:
     Args:
         status: what is shown.
         doctor: runs the checks.
-        local_only: whether only this machine can connect; then the page is shown under names of this machine only, or
-            a web site whose name leads here could read it with the operator's browser.
     """
 
-    def __init__(self, status: Status, doctor: Doctor, *, local_only: bool = False) -> None:
-        self._status, self._doctor, self._local_only = status, doctor, local_only
+    def __init__(self, status: Status, doctor: Doctor) -> None:
+        self._status, self._doctor = status, doctor
         folder = files("discordproxy_api") / "status" / "page"
         self._files = {path: ((folder / name).read_bytes(), kind) for path, (name, kind) in _FILES.items()}
 
@@ -91,9 +88,7 @@ class Console:
         return web.Response(body=body, content_type=kind, charset="utf-8", headers=_HEADERS)
 
     def _json(self, show: Show) -> Callable[[web.Request], Awaitable[web.Response]]:
-        async def answer(request: web.Request) -> web.Response:
-            if self._local_only and not is_local(request.url.host or ""):
-                return web.Response(status=421, text="Ask for localhost or 127.0.0.1.\n", headers=_HEADERS)
+        async def answer(_request: web.Request) -> web.Response:
             try:
                 status, found = 200, await show()
             except BrokerError as error:

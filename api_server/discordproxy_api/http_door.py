@@ -1,0 +1,167 @@
+"""Accepts the connections of the HTTP port, and ends those that only take up room.
+
+The HTTP library waits for a request for as long as it takes, on any number of connections; those would use up the
+descriptors that gRPC, Redis and Discord need.
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+MOST_CONNECTIONS = 100
+"""When there are more, the oldest one without a request in progress makes room."""
+
+FIRST_REQUEST_S, NEXT_REQUEST_S, ANSWER_S = 10.0, 15.0, 60.0
+"""How long a connection may take for TLS and the headers of its first request, then to take the answer and ask again;
+how long a request may be worked on."""
+
+_PAUSE_S = 0.1
+
+
+class _Connection(asyncio.Protocol):
+    """Hands everything on to the library's protocol; knows when the connection begins and ends."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.transport: Any = None  # uvloop's are of no class of asyncio
+        self.patience = asyncio.timeout(FIRST_REQUEST_S)
+        self.requests = 0
+        self.lost = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self._inner.connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._inner.connection_lost(exc)
+        self.lost.set()
+
+    def data_received(self, data: bytes) -> None:
+        self._inner.data_received(data)
+
+    def eof_received(self) -> Any:
+        return self._inner.eof_received()
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()
+
+    def grant(self, seconds: float) -> None:
+        """Let the connection live for so long from now on."""
+        if not (self.lost.is_set() or self.patience.expired()):
+            self.patience.reschedule(asyncio.get_running_loop().time() + seconds)
+
+
+class HttpDoor:
+    """Listens.
+
+    Args:
+        make: returns the library's protocol for one connection.
+        tls: serves HTTPS.
+    """
+
+    def __init__(self, make: Callable[[], Any], *, tls: ssl.SSLContext | None = None) -> None:
+        self._make, self._tls = make, tls
+        self._sockets: list[socket.socket] = []
+        self._accepting: list[asyncio.Task[None]] = []
+        self._open: dict[asyncio.Task[None], _Connection] = {}  # the oldest first
+        self._by_transport: dict[Any, _Connection] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    async def open(self, host: str, port: int) -> int:
+        """Listen; return the port. Raises OSError when that is not possible."""
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
+            where = (address[0], self._port() or port, *address[2:])
+            listening = socket.create_server(where, family=family, backlog=MOST_CONNECTIONS)
+            listening.settimeout(0)
+            self._sockets.append(listening)
+        self._accepting = [loop.create_task(self._accept(each)) for each in self._sockets]
+        return self._port()
+
+    def _port(self) -> int:
+        return int(self._sockets[0].getsockname()[1]) if self._sockets else 0
+
+    async def close(self) -> None:
+        """Stop listening; connections that are open stay until `drop`."""
+        for task in self._accepting:
+            task.cancel()
+        await asyncio.gather(*self._accepting, return_exceptions=True)
+        for listening in self._sockets:
+            listening.close()
+
+    async def drop(self) -> None:
+        """End every connection."""
+        tasks = list(self._open)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @contextlib.contextmanager
+    def request(self, transport: Any) -> Iterator[None]:
+        """Note that a request of this connection is being worked on."""
+        connection = self._by_transport.get(transport)
+        if connection is None:  # it has gone
+            yield
+            return
+        connection.requests += 1
+        connection.grant(ANSWER_S)
+        try:
+            yield
+        finally:
+            connection.requests -= 1
+            connection.grant(NEXT_REQUEST_S)
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, _address = await loop.sock_accept(listening)
+            except OSError:  # the caller has gone, or there are no descriptors left
+                await asyncio.sleep(_PAUSE_S)
+                continue
+            if not self._make_room():
+                accepted.close()
+                continue
+            connection = _Connection(self._make())
+            task = loop.create_task(self._serve(accepted, connection))
+            self._open[task] = connection
+            task.add_done_callback(partial(self._over, accepted))  # it may be cancelled before it has begun
+
+    def _over(self, accepted: socket.socket, task: asyncio.Task[None]) -> None:
+        self._open.pop(task, None)
+        accepted.close()
+
+    def _make_room(self) -> bool:
+        if len(self._open) < MOST_CONNECTIONS:
+            return True
+        idle = next((task for task, connection in self._open.items() if not connection.requests), None)
+        if idle is None:
+            return False
+        self._open.pop(idle)
+        idle.cancel()
+        return True
+
+    async def _serve(self, accepted: socket.socket, connection: _Connection) -> None:
+        accepted.settimeout(0)
+        loop = asyncio.get_running_loop()
+        try:
+            async with connection.patience:
+                await loop.connect_accepted_socket(lambda: connection, accepted, ssl=self._tls)
+                self._by_transport[connection.transport] = connection
+                await connection.lost.wait()
+        except (OSError, TimeoutError):  # a failed handshake is an OSError
+            return
+        finally:
+            self._by_transport.pop(connection.transport, None)
+            if connection.transport is not None:
+                connection.transport.abort()
