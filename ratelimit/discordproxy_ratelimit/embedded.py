@@ -1,6 +1,7 @@
 """The private Valkey of a machine: where it lives, which binary runs it, start, readiness and stop.
 
-Without DISCORDPROXY_REDIS_URL every process of one bot and one user derives the same folder from the token. Whoever
+Without DISCORDPROXY_REDIS_URL every process of one bot and one user derives the same folder from the token: below
+XDG_RUNTIME_DIR, else in the folder for temporary files, or in the home folder if another user has taken that. Whoever
 holds the lock in it owns the server; everybody else attaches to its socket. The server inherits the lock, so it is
 free exactly when no server runs, and a new owner can never meet an old one.
 """
@@ -27,12 +28,12 @@ from redis.exceptions import RedisError
 from discordproxy_ratelimit.connection import connect
 from discordproxy_ratelimit.link import KEPT
 from discordproxy_ratelimit.parent import end_with_parent
+from discordproxy_ratelimit.private_files import PRIVATE_FOLDER, can_be_ours, is_our_folder, open_private
 from discordproxy_ratelimit.watch import OLDEST
 
 LONGEST_SOCKET_PATH = 103
 """Bytes that fit into a socket address on every system (macOS: 104 with the closing zero, Linux: 108)."""
 
-_PRIVATE, _PRIVATE_FILE = 0o700, 0o600
 KEPT_FOR_S = 86_400
 _OTHER_SERVER = "set DISCORDPROXY_REDIS_URL to a server of yours"
 
@@ -61,12 +62,29 @@ def broker_url(redis_url: str, token: str) -> str:
 
 def folder_of(token: str) -> Path:
     """Return the folder of the private server: every process of this user and token gets the same one."""
+    return _parent() / hashlib.sha256(token.encode()).hexdigest()[:16]
+
+
+def _parent() -> Path:
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    if runtime and _is_ours(Path(runtime)):
-        parent = Path(runtime) / "discordproxy"
-    else:
-        parent = _temporary_folder() / f"discordproxy-{os.getuid()}"
-    return parent / hashlib.sha256(token.encode()).hexdigest()[:16]
+    if runtime and is_our_folder(Path(runtime)):
+        return Path(runtime) / "discordproxy"
+    temporary = _temporary_folder() / f"discordproxy-{os.getuid()}"
+    home = _home()
+    if home is None:
+        return temporary
+    own = home / ".discordproxy"
+    # Once used it stays in use, or another user could part the processes by taking and giving back the temporary one.
+    return own if own.exists() or not can_be_ours(temporary) else temporary
+
+
+def _home() -> Path | None:
+    """Return the home folder if it is one of ours."""
+    try:
+        home = Path.home()
+    except RuntimeError:  # the user has none
+        return None
+    return home if is_our_folder(home) else None
 
 
 def _temporary_folder() -> Path:
@@ -90,14 +108,19 @@ def make_private(folder: Path) -> None:
     for path in (folder.parent, folder):
         try:
             with contextlib.suppress(FileExistsError):
-                path.mkdir(mode=_PRIVATE)
+                path.mkdir(mode=PRIVATE_FOLDER)
+                path.chmod(PRIVATE_FOLDER)  # the umask may have taken bits away
             found = path.lstat()
         except OSError as error:
             raise EmbeddedError(
                 f"the socket folder {path} cannot be made ({error.strerror}); set XDG_RUNTIME_DIR to one of yours, "
                 f"or {_OTHER_SERVER}"
             ) from None
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) != _PRIVATE:
+        if (
+            not stat.S_ISDIR(found.st_mode)
+            or found.st_uid != os.getuid()
+            or stat.S_IMODE(found.st_mode) != PRIVATE_FOLDER
+        ):
             raise EmbeddedError(
                 f"the socket folder {path} is not a folder of yours with mode 0700, so others could read from it; "
                 f"remove it, set XDG_RUNTIME_DIR to a folder of yours, or {_OTHER_SERVER}"
@@ -152,13 +175,6 @@ def _problem_of(binary: str) -> str:
     return ""
 
 
-def _is_ours(path: Path) -> bool:
-    try:
-        return path.is_dir() and path.stat().st_uid == os.getuid()
-    except OSError:
-        return False
-
-
 class PrivateServer:
     """The server process in its folder. `lock` decides who owns it; only the owner may start and stop it."""
 
@@ -176,7 +192,7 @@ class PrivateServer:
             EmbeddedError: as `make_private`.
         """
         make_private(self.folder)
-        handle = (self.folder / "lock").open("ab")
+        handle = os.fdopen(open_private(self.folder / "lock", os.O_WRONLY | os.O_APPEND), "ab")
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -218,7 +234,7 @@ class PrivateServer:
     async def stop(self, *, within_s: float = 3.0) -> None:
         """End the server, which saves a snapshot first, and give the lock back."""
         if await self._end(within_s):
-            self._saved.touch(_PRIVATE_FILE)
+            os.close(open_private(self._saved, os.O_WRONLY))
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -231,7 +247,7 @@ class PrivateServer:
     async def _start(self, within_s: float, *, kept: bool) -> None:
         if self._lock is None:
             raise RuntimeError("only the holder of the lock may start the server")
-        with (self.folder / "server.log").open("wb") as output:
+        with os.fdopen(open_private(self.folder / "server.log", os.O_WRONLY | os.O_TRUNC), "wb") as output:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command(),
                 stdin=subprocess.DEVNULL,
@@ -240,6 +256,7 @@ class PrivateServer:
                 env={"LC_ALL": "C"},  # the token in ours is none of its business
                 pass_fds=(self._lock.fileno(),),
                 start_new_session=True,  # Ctrl-C in the terminal must not reach it before the workers have drained
+                umask=0o077,  # of its snapshots
                 preexec_fn=end_with_parent(),
             )
         try:

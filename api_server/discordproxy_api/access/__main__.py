@@ -10,6 +10,7 @@ from discordproxy_api.access.key_file import read_key_file
 from discordproxy_api.access.keys import KeyFileError, digest_of, new_key, read_keys
 from discordproxy_api.access.watched import Unusable
 from discordproxy_api.contract import load_contract
+from discordproxy_ratelimit.private_files import open_private
 
 FAILED = 1
 
@@ -64,7 +65,7 @@ def _new(options: argparse.Namespace) -> None:
 
 def _append(path: Path, entry: str) -> None:
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a", encoding="utf-8") as file:
+        with os.fdopen(open_private(path, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8") as file:
             file.write(f"\n{entry}" if path.stat().st_size else entry)
     except OSError as error:
         raise Unusable(f"{path} cannot be written ({error.strerror})") from None

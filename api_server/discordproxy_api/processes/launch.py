@@ -22,7 +22,7 @@ from discordproxy_api.processes.fleet import Address, Fleet, StartError, check_f
 from discordproxy_api.processes.greeting import Facts, greeting
 from discordproxy_api.processes.orphans import adopts_orphans, reap_orphans
 from discordproxy_api.settings import ApiSettings
-from discordproxy_ratelimit.embedded import EmbeddedError, broker_url
+from discordproxy_ratelimit.embedded import EmbeddedError, broker_url, folder_of, make_private
 from discordproxy_ratelimit.ephemeral import ephemeral, forget
 from discordproxy_ratelimit.parent import end_with_parent
 from discordproxy_ratelimit.redis_url import describe
@@ -130,6 +130,9 @@ async def _run(settings: ApiSettings, level: str, log_file: Path, *, sandbox: bo
     address = Address(settings.host, settings.port)
     _check_ports(settings, address, sandbox=sandbox)
     redis_url = broker_url(settings.redis_url.get_secret_value(), settings.home_token.get_secret_value())
+    if not settings.redis_url.get_secret_value():
+        with contextlib.suppress(EmbeddedError):  # the broker process tells it
+            make_private(folder_of(settings.home_token.get_secret_value()))  # now, so that all children find this one
     environment = {**os.environ, "DISCORDPROXY_LOG_LEVEL": level, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
     child = functools.partial(
         Child, environment=environment, report=server_log.report, preexec=end_with_parent(), parks_after_s=None

@@ -1,6 +1,7 @@
 """The supervisor's log: one rotating file and the console, each with its own level, fed by all children.
 
-Only one process writes the file, so that rotation is safe.
+Only one process writes the file, so that rotation is safe. Other programs may rotate it, too: a file that was moved or
+removed is made anew with the next line.
 """
 
 import contextlib
@@ -11,17 +12,49 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from discordproxy_ratelimit import logs
 from discordproxy_ratelimit.logs import Style
+from discordproxy_ratelimit.private_files import open_log
 from discordproxy_ratelimit.streams import complain
 
 FILE_NAME = "discordproxyserver.log"
 MEBIBYTES, KEPT = 10, 10
 
 LEVELS = ("DEBUG", "INFO", "WARN", "ERROR", "CRITICAL")
+
+
+class LogFile(RotatingFileHandler):
+    """A rotating file that only this user can read, found again after somebody else has moved it."""
+
+    _opened: os.stat_result
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        if self.stream is not None and self._was_moved():
+            self._open_again(self.stream)
+        super().emit(record)
+
+    def _open(self) -> TextIOWrapper:
+        descriptor = open_log(self.baseFilename)
+        self._opened = os.fstat(descriptor)
+        return os.fdopen(descriptor, "a", encoding=self.encoding, errors=self.errors)
+
+    def _was_moved(self) -> bool:
+        try:
+            return not os.path.samestat(os.lstat(self.baseFilename), self._opened)
+        except FileNotFoundError:
+            return True
+
+    def _open_again(self, moved: TextIOWrapper) -> None:
+        try:
+            self.stream = self._open()
+        except OSError:
+            return  # a line in a file that was moved is better than none
+        moved.close()
 
 
 def set_up(
@@ -40,7 +73,7 @@ def set_up(
         OSError: the file cannot be written.
     """
     path = folder.absolute() / FILE_NAME
-    file = RotatingFileHandler(path, maxBytes=MEBIBYTES * 2**20, backupCount=KEPT, encoding="utf-8")
+    file = LogFile(path, maxBytes=MEBIBYTES * 2**20, backupCount=KEPT, encoding="utf-8")
     file.handleError = Loss(path).tell  # type: ignore[method-assign] # of this one only
     file.setLevel(file_level)
     console = Console()

@@ -121,6 +121,19 @@ async def test_the_server_neither_inherits_the_environment_nor_opens_a_port(
         assert (folder / "broker.sock").stat().st_mode & 0o777 == 0o700
 
 
+async def test_nobody_else_can_read_what_it_writes(folder: Path, valkey_binary: str) -> None:
+    before = os.umask(0)
+    try:
+        async with running(folder, valkey_binary) as server:
+            client = connect(server.url)
+            await client.set("k", "v")
+            await client.aclose()
+    finally:
+        os.umask(before)
+    modes = {entry.name: entry.stat().st_mode & 0o777 for entry in os.scandir(folder)}
+    assert modes == {"lock": 0o600, "server.log": 0o600, "dump.rdb": 0o600, "saved": 0o600}
+
+
 async def test_its_end_and_a_lost_socket_are_noticed(folder: Path, valkey_binary: str) -> None:
     async with running(folder, valkey_binary) as server:
         (folder / "broker.sock").unlink()

@@ -68,6 +68,90 @@ def test_the_file_rotates_at_ten_mebibytes_and_ten_are_kept(tmp_path: Path) -> N
     assert (handler.maxBytes, handler.backupCount) == (10 * 1024 * 1024, 10)
 
 
+@pytest.fixture(params=[0o000, 0o022, 0o777])
+def umask(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+@pytest.mark.usefixtures("umask")
+def test_only_its_own_user_reads_the_log(tmp_path: Path) -> None:
+    path = server_log.set_up(tmp_path, "INFO", "CRITICAL")
+    assert mode(path) == 0o600
+    handler = next(h for h in logging.getLogger().handlers if isinstance(h, server_log.LogFile))
+    server_log.report("api.1", formatted(logging.INFO, "first"))
+    handler.doRollover()
+    server_log.report("api.1", formatted(logging.INFO, "second"))
+    assert "second" in path.read_text()
+    assert (mode(path), mode(path.with_name(f"{path.name}.1"))) == (0o600, 0o600)
+
+
+@pytest.mark.parametrize(
+    ("found", "kept"), [(0o644, 0o600), (0o666, 0o600), (0o660, 0o600), (0o600, 0o600), (0o640, 0o640), (0o200, 0o600)]
+)
+def test_a_log_that_others_could_read_becomes_private(tmp_path: Path, found: int, kept: int) -> None:
+    path = tmp_path / server_log.FILE_NAME
+    path.write_text("of before\n")
+    path.chmod(found)
+    server_log.set_up(tmp_path, "INFO", "CRITICAL")
+    server_log.report("api.1", formatted(logging.INFO, "new"))
+    assert mode(path) == kept
+    assert path.read_text().startswith("of before\n")
+
+
+@pytest.mark.parametrize("what", ["link", "dangling link", "folder", "pipe"])
+def test_the_log_is_written_to_nothing_but_a_file(tmp_path: Path, what: str) -> None:
+    path, other = tmp_path / server_log.FILE_NAME, tmp_path / "other"
+    if what == "link":
+        other.write_text("precious")
+    if "link" in what:
+        path.symlink_to(other)
+    elif what == "folder":
+        path.mkdir()
+    else:
+        os.mkfifo(path)
+    with pytest.raises(OSError) as refused:  # noqa: PT011 - several kinds
+        server_log.set_up(tmp_path, "INFO", "CRITICAL")
+    assert refused.value.strerror
+    assert "link" not in what or refused.value.strerror == "it is a symbolic link"
+    assert what != "link" or other.read_text() == "precious"
+    assert what != "dangling link" or not other.exists()
+
+
+@pytest.mark.parametrize("how", ["moved", "removed", "replaced"])
+def test_a_log_that_somebody_moved_is_made_anew(tmp_path: Path, how: str) -> None:
+    path = server_log.set_up(tmp_path, "INFO", "CRITICAL")
+    server_log.report("api.1", formatted(logging.INFO, "before"))
+    if how == "removed":
+        path.unlink()
+    else:
+        path.rename(tmp_path / "moved")
+    if how == "replaced":
+        path.touch(mode=0o640)
+    server_log.report("api.1", formatted(logging.INFO, "after"))
+    assert "after" in path.read_text()
+    assert "before" not in path.read_text()
+    assert mode(path) == (0o640 if how == "replaced" else 0o600)
+    assert how == "removed" or "after" not in (tmp_path / "moved").read_text()
+
+
+def test_lines_go_on_while_the_log_cannot_be_made_anew(tmp_path: Path) -> None:
+    path = server_log.set_up(tmp_path, "INFO", "CRITICAL")
+    path.rename(tmp_path / "moved")
+    path.symlink_to(tmp_path / "elsewhere")
+    server_log.report("api.1", formatted(logging.INFO, "meanwhile"))
+    assert "meanwhile" in (tmp_path / "moved").read_text()
+    assert not (tmp_path / "elsewhere").exists()
+    path.unlink()
+    server_log.report("api.1", formatted(logging.INFO, "after"))
+    assert "after" in path.read_text()
+
+
 @pytest.mark.parametrize(("first", "second", "lower"), [("INFO", "CRITICAL", "INFO"), ("ERROR", "WARN", "WARN")])
 def test_children_send_what_the_more_curious_reader_wants(first: str, second: str, lower: str) -> None:
     assert server_log.lower(first, second) == lower

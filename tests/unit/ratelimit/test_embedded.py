@@ -43,9 +43,67 @@ def test_a_system_that_nothing_can_be_written_to_is_told(monkeypatch: pytest.Mon
     assert folder_of("a").parent == Path(f"/tmp/discordproxy-{os.getuid()}")
 
 
-def test_the_folder_is_made_private_whatever_the_umask(tmp_path: Path) -> None:
+@pytest.fixture
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder, and a folder for temporary files beside it; short, for they hold a socket."""
+    folder = tmp_path_factory.mktemp("h")
+    (folder / "h").mkdir()
+    (folder / "t").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder / "t"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "")
+    monkeypatch.setenv("HOME", str(folder / "h"))
+    return folder / "h"
+
+
+def take(path: Path, how: str) -> None:
+    """Be another user who was faster."""
+    if how == "file":
+        path.write_text("")
+    elif how == "link":
+        path.symlink_to(path.parent)
+    elif how == "dangling link":
+        path.symlink_to(path.parent / "nowhere")
+    else:
+        path.mkdir(mode=0o700)
+        if os.getuid():
+            pytest.skip("only root can make a folder of another user")
+        os.chown(path, 12345, 12345)
+
+
+@pytest.mark.parametrize("how", ["file", "link", "dangling link", "folder"])
+def test_a_temporary_folder_that_somebody_else_has_taken_is_left_to_them(home: Path, how: str) -> None:
+    temporary = folder_of("a").parent
+    take(temporary, how)
+    folder = folder_of("a")
+    assert folder.parent == home / ".discordproxy"
+    make_private(folder)
+    assert [path.stat().st_mode & 0o777 for path in (folder.parent, folder)] == [0o700, 0o700]
+    temporary.unlink() if how != "folder" else temporary.rmdir()
+    assert folder_of("a") == folder, "who gives the place back must not part the processes"
+
+
+def test_the_own_temporary_folder_stays_in_use(home: Path) -> None:
+    folder = folder_of("a")
+    make_private(folder)
+    assert folder_of("a") == folder
+    folder.parent.chmod(0o755)
+    assert folder_of("a") == folder
+    with pytest.raises(EmbeddedError, match="XDG_RUNTIME_DIR"):
+        make_private(folder)
+    assert not list(home.iterdir())
+
+
+def test_without_a_home_folder_the_way_out_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(home / "missing"))
+    take(folder_of("a").parent, "link")
+    with pytest.raises(EmbeddedError, match="XDG_RUNTIME_DIR"):
+        make_private(folder_of("a"))
+
+
+@pytest.mark.parametrize("umask", [0, 0o777])
+def test_the_folder_is_made_private_whatever_the_umask(tmp_path: Path, umask: int) -> None:
     folder = tmp_path / "dp" / "id"
-    before = os.umask(0)
+    before = os.umask(umask)
     try:
         make_private(folder)
     finally:
