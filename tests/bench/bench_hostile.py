@@ -3,6 +3,8 @@
 "control" is the p99 while the same attack goes to another server: then the machine's processors and the attacker's own
 work are all there is to notice. "worker" is how long the worker's event loop ran during a call, for whomever.
 
+It fails if an attack that must not cost much memory did, or if a good call was refused meanwhile.
+
 PYTHONPATH=tests .venv/bin/python tests/bench/bench_hostile.py [--requests 10000] [--connections 5000] [--seed 1]
 """
 
@@ -16,7 +18,7 @@ from pathlib import Path
 from discordproxy_ratelimit import embedded
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.ports import free_port
-from hostile.siege import Scale, Siege, decoy, report, victim
+from hostile.siege import Scale, Siege, complaints, decoy, report, victim
 
 
 @contextlib.contextmanager
@@ -40,6 +42,7 @@ async def main(scale: Scale, seed: int) -> None:
                 "DISCORDPROXY_DISCORD_URL": discord.rest_url,
                 "DISCORDPROXY_REDIS_URL": url,
                 "DISCORDPROXY_PORT": str(free_port()),
+                "DISCORDPROXY_HTTP_PORT": str(free_port()),
                 "DISCORDPROXY_GLOBAL_LIMIT": "100000",
                 "XDG_RUNTIME_DIR": name,
                 "HOME": name,
@@ -53,12 +56,14 @@ async def main(scale: Scale, seed: int) -> None:
                 tracebacks = [line for line in worker.process.lines if "Traceback" in line]
                 print(f"alive: {worker.process.running}, tracebacks: {len(tracebacks)}")  # noqa: T201 - same
                 print(f"in the end {worker.rss_mib} MiB, {worker.descriptors} files")  # noqa: T201 - same
+                if found := complaints(siege.phases):
+                    raise SystemExit("\n".join(found))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("requests", "oddities", "huge", "connections", "slow"):
-        parser.add_argument(f"--{name}", type=int, default=getattr(Scale, name))
+    for name in ("requests", "oddities", "huge", "connections", "slow", "bombs", "watchers", "half_requests"):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Scale, name))
     parser.add_argument("--seed", type=int, default=1)
     options = vars(parser.parse_args())
     seed = options.pop("seed")

@@ -11,9 +11,20 @@ from fakes.eventually import eventually
 from fakes.ports import free_port
 from hostile import attacks
 from hostile.frames import HELLO
-from hostile.siege import Scale, Siege, report, victim
+from hostile.siege import Scale, Siege, complaints, report, victim
 
-LITTLE = Scale(requests=500, oddities=1, huge=2, connections=300, slow=10, quiet_s=0.5, patience_s=0.5)
+LITTLE = Scale(
+    requests=500,
+    oddities=1,
+    huge=2,
+    connections=300,
+    slow=10,
+    bombs=4,
+    watchers=4,
+    half_requests=300,
+    quiet_s=0.5,
+    patience_s=0.5,
+)
 MOST_MIB = 500
 KEPT = 150  # connections to Redis and Discord stay open for the next call
 
@@ -24,7 +35,7 @@ async def test_hostile_callers(
     discord: Sandbox, settings: dict[str, str], valkey: str, key_prefix: str, tmp_path: Path
 ) -> None:
     settings |= {"DISCORDPROXY_REDIS_URL": valkey, "DISCORDPROXY_KEY_PREFIX": key_prefix}
-    settings |= {"DISCORDPROXY_GLOBAL_LIMIT": "100000"}
+    settings |= {"DISCORDPROXY_GLOBAL_LIMIT": "100000", "DISCORDPROXY_HTTP_PORT": str(free_port())}
     async with victim(settings, discord, tmp_path) as worker:
         descriptors = worker.descriptors
         siege = Siege(worker, LITTLE, seed=1)
@@ -35,6 +46,7 @@ async def test_hostile_callers(
         assert not last.failed, seen
         assert not any(phase.notes == "died" for phase in siege.phases), seen
         assert max(phase.rss_mib for phase in siege.phases) < MOST_MIB, seen
+        assert not complaints(siege.phases), seen
         await eventually(lambda: worker.descriptors < descriptors + KEPT, within_s=30)
         assert "Traceback" not in worker.process.output
         assert not discord.ledger.violations

@@ -6,7 +6,7 @@ import random
 import resource
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,9 @@ class Scale:
     huge: int = 10
     connections: int = 5_000
     slow: int = 100
+    bombs: int = 20
+    watchers: int = 50
+    half_requests: int = 3_000
     quiet_s: float = 5.0
     patience_s: float = 1.0
 
@@ -44,10 +47,12 @@ class Phase:
         took_s: how long each call took.
         worked_s: how long the worker's event loop ran meanwhile, for anybody.
         failed: by status.
+        growth_mib: how much more memory the worker may need than before.
         control: the same attack on another server.
     """
 
     name: str
+    growth_mib: float = float("inf")
     took_s: list[float] = field(default_factory=list)
     worked_s: list[float] = field(default_factory=list)
     failed: Counter[str] = field(default_factory=Counter)
@@ -63,11 +68,28 @@ def percentile(seconds: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000 if ordered else float("nan")
 
 
+PENDING_MIB = 350
+"""What gRPC needs for the calls it holds before the event loop has seen them: 16 KiB for each of 20,000."""
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One attack; `growth_mib` as in `Phase`, `http` if it is for the HTTP port."""
+
+    name: str
+    kind: str
+    count: int
+    hold_s: float
+    growth_mib: float = float("inf")
+    http: bool = False
+
+
 @dataclass(frozen=True)
 class Victim:
     """A worker and its Discord."""
 
     port: int
+    http_port: int
     process: Process
     discord: Sandbox
 
@@ -99,7 +121,8 @@ async def victim(
     try:
         async with Process.module("discordproxy_api", env=settings, cwd=folder, **limit) as process:
             await process.line("serves on", within_s=60)
-            yield Victim(int(settings["DISCORDPROXY_PORT"]), process, discord)
+            http_port = int(settings.get("DISCORDPROXY_HTTP_PORT", 0))
+            yield Victim(int(settings["DISCORDPROXY_PORT"]), http_port, process, discord)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -135,29 +158,41 @@ class Siege:
 
     async def run(self) -> None:
         """Lay siege."""
-        scale = self._scale
         honest = asyncio.create_task(self._honest())
         try:
             for name in ("warming up", "quiet"):
                 self.phases.append(await self._during(name, self._quiet))
-            for name, kind, count, hold_s in (
-                (f"{scale.requests} fuzzed requests", "fuzz", scale.requests, 0),
-                ("HTTP/2 oddities", "oddities", scale.oddities, scale.patience_s),
-                (f"{scale.huge} messages of 100 MiB", "huge", scale.huge, 0),
-                (f"{scale.slow} connections of slow writers", "slow_writers", scale.slow, scale.quiet_s),
-                (f"{scale.slow} connections of slow readers", "slow_readers", scale.slow, scale.quiet_s),
-                (f"{scale.connections} idle connections", "idle", scale.connections, scale.quiet_s),
-            ):
+            for attack in self._attacks():
                 control = None
                 if self._decoy_port:
-                    control = await self._during("", partial(self._attack, self._decoy_port, kind, count, hold_s))
-                phase = await self._during(name, partial(self._attack, self._worker.port, kind, count, hold_s))
-                phase.control = control
+                    control = await self._during("", partial(self._attack, self._decoy_port, attack))
+                port = self._worker.http_port if attack.http else self._worker.port
+                phase = await self._during(attack.name, partial(self._attack, port, attack))
+                phase.control, phase.growth_mib = control, attack.growth_mib
                 self.phases.append(phase)
             self.phases.append(await self._during("quiet again", self._quiet))
         finally:
             honest.cancel()
             await asyncio.gather(honest, return_exceptions=True)
+
+    def _attacks(self) -> Iterator[Attack]:
+        """Yield the attacks: first those that must leave no more memory behind than others may need."""
+        scale, quiet_s = self._scale, self._scale.quiet_s
+        bombs = f"{10 * scale.bombs} messages of 32 MiB in 31 KB"
+        yield Attack(bombs, "bombs", scale.bombs, quiet_s, growth_mib=100)
+        if self._worker.http_port:
+            half = f"{scale.half_requests} halves of HTTP requests"
+            yield Attack(half, "half_requests", scale.half_requests, quiet_s, growth_mib=100, http=True)
+        for kind, name in (("watchers", "watch health"), ("deaf_watchers", "do so and read nothing")):
+            yield Attack(
+                f"{scale.watchers} x 2,000 calls {name}", kind, scale.watchers, quiet_s, growth_mib=PENDING_MIB
+            )
+        yield Attack(f"{scale.requests} fuzzed requests", "fuzz", scale.requests, 0)
+        yield Attack("HTTP/2 oddities", "oddities", scale.oddities, scale.patience_s)
+        yield Attack(f"{scale.huge} messages of 100 MiB", "huge", scale.huge, 0)
+        yield Attack(f"{scale.slow} connections of slow writers", "slow_writers", scale.slow, quiet_s)
+        yield Attack(f"{scale.slow} connections of slow readers", "slow_readers", scale.slow, quiet_s)
+        yield Attack(f"{scale.connections} idle connections", "idle", scale.connections, quiet_s)
 
     async def _during(self, name: str, attack: Callable[[], Awaitable[object]]) -> Phase:
         self._phase = phase = Phase(name)
@@ -195,13 +230,26 @@ class Siege:
     async def _quiet(self) -> None:
         await asyncio.sleep(self._scale.quiet_s)
 
-    async def _attack(self, port: int, kind: str, count: int, hold_s: float) -> str:
-        words = (kind, port, count, hold_s, self._guild, self._rng.random())
+    async def _attack(self, port: int, attack: Attack) -> str:
+        words = (attack.kind, port, attack.count, attack.hold_s, self._guild, self._rng.random())
         environment = {"PYTHONPATH": str(Path(__file__).parents[1])}
         attacker = Process.module("hostile.attack", *map(str, words), env=environment, cwd=Path.cwd())
         async with attacker as process:
             await process.ended(within_s=600)
         return process.lines[-1] if process.lines else "died"
+
+
+def complaints(phases: list[Phase]) -> list[str]:
+    """Return what an attack did that it must not: good calls refused, or more memory taken than it may."""
+    before, found = phases[0].rss_mib, []
+    for phase in phases:
+        bounded = phase.growth_mib < float("inf")
+        if bounded and phase.failed:
+            found.append(f"{phase.name}: good calls failed, {dict(phase.failed)}")
+        if bounded and phase.rss_mib - before > phase.growth_mib:
+            found.append(f"{phase.name}: {phase.rss_mib - before} MiB more, {phase.growth_mib} at most")
+        before = max(before, phase.rss_mib)
+    return found
 
 
 def report(phases: list[Phase]) -> str:
