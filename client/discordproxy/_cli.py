@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from discordproxy import __title__, __version__, _cli_message
+from discordproxy._checks import seconds
 from discordproxy._cli_io import Outcome, complain, show, text_of_argument
 from discordproxy._completion import SHELLS, script
 from discordproxy._console import ask
@@ -143,9 +144,20 @@ def _connection_options() -> argparse.ArgumentParser:
     connection = argparse.ArgumentParser(add_help=False)
     connection.add_argument("--target", help="where the proxy is (default: DISCORDPROXY_TARGET, else localhost:50051)")
     connection.add_argument(
-        "--timeout", type=float, default=30.0, help="seconds to wait for an answer (default: %(default)s)"
+        "--timeout", type=_seconds, default=30.0, help="seconds to wait for an answer (default: %(default)s)"
     )
     return connection
+
+
+def _seconds(text: str) -> float | None:
+    """Return how long to wait; None without end."""
+    try:
+        found = seconds("timeout", float(text))
+    except ValueError:
+        found = -1.0
+    if found is not None and found < 0:
+        raise argparse.ArgumentTypeError(f"a number of seconds is needed, not {text!r}")
+    return found or None
 
 
 def _status(args: argparse.Namespace) -> Outcome:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import grpc
+
 from discordproxy._calling_app import calling_app
 from discordproxy._channel import DEFAULT_TARGET, Endpoint, resolve_target
 from discordproxy._checks import convert, header_text, items, seconds, trimmed, whole_number
@@ -15,8 +17,6 @@ from discordproxy.exceptions import DiscordProxyGrpcError, never_left
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import TypeVar
-
-    import grpc
 
     Self = TypeVar("Self", bound="Configuration")
 
@@ -68,7 +68,7 @@ class Configuration:
         self._timeout = timeout
         seconds("timeout", timeout)
         self._retries = whole_number("retries", retries) or 0
-        self._tls = (_environment("DISCORDPROXY_CA") or False) if tls is None else tls
+        self._tls = _trust(tls)
         self._certificate = _certificate() if self._tls else None
         resolve_target(self._target)  # a target that cannot work is told here, not by the first call
         if app is None:
@@ -144,6 +144,14 @@ def _channel_options(options: Options | Mapping[str, Any] | None) -> tuple[tuple
 def _pair(option: Any) -> tuple[Any, Any]:
     name, value = option
     return name, value
+
+
+def _trust(tls: Tls | None) -> Tls:
+    if tls is None:
+        return _environment("DISCORDPROXY_CA") or False
+    if not isinstance(tls, (bool, str, os.PathLike, grpc.ChannelCredentials)):
+        raise ValueError(f"tls: True, a path or gRPC's credentials are needed, not {type(tls).__name__}")  # noqa: TRY004 -- one kind of error for all wrong arguments
+    return tls
 
 
 def _certificate() -> tuple[str, str] | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from discordproxy.client import DiscordClient
 
 
-def ask(client: DiscordClient, question: str, timeout: float) -> Any | None:
+def ask(client: DiscordClient, question: str, timeout: float | None) -> Any | None:
     """Return the answer to `Status` (a document) or `Doctor` (a list of findings); None if the proxy knows neither.
 
     Args:

@@ -57,7 +57,7 @@ class Finding(NamedTuple):
     fix: str = ""
 
 
-def diagnose(client: DiscordClient, timeout: float, *, channel_id: int = 0) -> Iterator[Finding]:
+def diagnose(client: DiscordClient, timeout: float | None, *, channel_id: int = 0) -> Iterator[Finding]:
     """Yield what each check finds; ends early when nothing further can be known.
 
     Args:
@@ -84,7 +84,7 @@ def diagnose(client: DiscordClient, timeout: float, *, channel_id: int = 0) -> I
         yield from _channel(client, channel_id, timeout)
 
 
-def _health(client: DiscordClient, service: str, timeout: float) -> Finding:
+def _health(client: DiscordClient, service: str, timeout: float | None) -> Finding:
     """Ask grpc.health.v1, whose two messages have the form of protobuf's own wrappers of a string and a number."""
     subject, fix = _SERVICES[service]
     check = client.channel.unary_unary(
@@ -102,7 +102,7 @@ def _health(client: DiscordClient, service: str, timeout: float) -> Finding:
     return Finding(subject, serving, "serving" if serving else "not serving", "" if serving else fix)
 
 
-def _channel(client: DiscordClient, channel_id: int, timeout: float) -> Iterator[Finding]:
+def _channel(client: DiscordClient, channel_id: int, timeout: float | None) -> Iterator[Finding]:
     """Say whether the bot can send messages to a channel, and what denies it."""
     subject = f"channel {channel_id}"
     try:
@@ -120,7 +120,7 @@ def _channel(client: DiscordClient, channel_id: int, timeout: float) -> Iterator
         yield Finding(subject, good=False, text=f"the bot lacks {denial.permission} there", fix=denial.advice)
 
 
-def _bot(client: DiscordClient, timeout: float) -> Finding:
+def _bot(client: DiscordClient, timeout: float | None) -> Finding:
     try:
         bot = client.get_current_user(timeout=timeout)
     except DiscordProxyException as error:

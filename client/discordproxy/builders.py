@@ -7,8 +7,9 @@ Every function returns a plain protobuf message, so that anything it does not co
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from discordproxy._checks import convert, items, make
 from discordproxy.discord_api_pb2 import AllowedMentions, Component, Poll
 
 if TYPE_CHECKING:
@@ -32,12 +33,13 @@ def mentions(
         everyone: Whether @everyone and @here ping.
         replied_user: Whether the author of the message that is replied to is pinged.
     """
-    allowed = AllowedMentions(replied_user=replied_user)
+    allowed = make(AllowedMentions, replied_user=replied_user)
     for name, whom in (("users", users), ("roles", roles)):
         if whom is True:
             allowed.parse.append(name)
         elif whom:
-            getattr(allowed, name).extend(whom)
+            some: dict[str, Any] = {name: items(name, whom)}
+            allowed.MergeFrom(make(AllowedMentions, **some))
     if everyone:
         allowed.parse.append("everyone")
     return allowed
@@ -54,9 +56,10 @@ def poll(
         duration: One hour to 32 days, in whole hours.
         multiselect: Whether one may choose several answers.
     """
-    return Poll(
-        question=Poll.Media(text=question),
-        answers=[Poll.Answer(poll_media=Poll.Media(text=answer)) for answer in answers],
+    return make(
+        Poll,
+        question=make(Poll.Media, text=question),
+        answers=[Poll.Answer(poll_media=make(Poll.Media, text=answer)) for answer in answers],
         duration=round(duration.total_seconds() / _HOUR_S),
         allow_multiselect=multiselect,
     )
@@ -65,7 +68,11 @@ def poll(
 def emoji(text: str) -> Component.Emoji:
     """Return an emoji for a button or option: a character, or "name:id" of a guild's emoji."""
     name, _, emoji_id = text.partition(":")
-    return Component.Emoji(name=name, id=int(emoji_id)) if emoji_id else Component.Emoji(name=text)
+    return (
+        make(Component.Emoji, name=name, id=convert("id", int, emoji_id))
+        if emoji_id
+        else make(Component.Emoji, name=text)
+    )
 
 
 class Button:
@@ -74,8 +81,8 @@ class Button:
     @staticmethod
     def link(label: str, url: str, *, emoji: Component.Emoji | None = None, disabled: bool = False) -> Component:
         """Return a button that opens a page."""
-        return Component(
-            type=Component.BUTTON, style=Component.LINK, label=label, url=url, emoji=emoji, disabled=disabled
+        return make(
+            Component, type=Component.BUTTON, style=Component.LINK, label=label, url=url, emoji=emoji, disabled=disabled
         )
 
     @staticmethod
@@ -88,19 +95,25 @@ class Button:
         disabled: bool = False,
     ) -> Component:
         """Return a button that tells the bot about a click, with `custom_id`."""
-        return Component(
-            type=Component.BUTTON, style=style, label=label, custom_id=custom_id, emoji=emoji, disabled=disabled
+        return make(
+            Component,
+            type=Component.BUTTON,
+            style=style,
+            label=label,
+            custom_id=custom_id,
+            emoji=emoji,
+            disabled=disabled,
         )
 
     @staticmethod
     def premium(sku_id: int) -> Component:
         """Return a button that offers a purchase."""
-        return Component(type=Component.BUTTON, style=Component.PREMIUM, sku_id=sku_id)
+        return make(Component, type=Component.BUTTON, style=Component.PREMIUM, sku_id=sku_id)
 
 
 def ActionRow(*components: Component) -> Component:
     """Return a row of up to five buttons, or of one select."""
-    return Component(type=Component.ACTION_ROW, components=components)
+    return make(Component, type=Component.ACTION_ROW, components=components)
 
 
 def StringSelect(
@@ -112,11 +125,13 @@ def StringSelect(
     max_values: int | None = None,
 ) -> Component:
     """Return a menu of up to 25 options; a text is its own value."""
-    return Component(
+    return make(
+        Component,
         type=Component.STRING_SELECT,
         custom_id=custom_id,
         options=[
-            Component.Option(label=option, value=option) if isinstance(option, str) else option for option in options
+            make(Component.Option, label=option, value=option) if isinstance(option, str) else option
+            for option in options
         ],
         placeholder=placeholder,
         min_values=min_values,
@@ -126,40 +141,50 @@ def StringSelect(
 
 def Container(*components: Component, accent_color: int | None = None, spoiler: bool = False) -> Component:
     """Return a box around other components, with a coloured edge."""
-    return Component(type=Component.CONTAINER, components=components, accent_color=accent_color, spoiler=spoiler)
+    return make(Component, type=Component.CONTAINER, components=components, accent_color=accent_color, spoiler=spoiler)
 
 
 def TextDisplay(content: str) -> Component:
     """Return text with Discord's formatting."""
-    return Component(type=Component.TEXT_DISPLAY, content=content)
+    return make(Component, type=Component.TEXT_DISPLAY, content=content)
 
 
 def Section(*texts: str | Component, accessory: Component) -> Component:
     """Return up to three texts with a button or thumbnail beside them."""
     components = [TextDisplay(text) if isinstance(text, str) else text for text in texts]
-    return Component(type=Component.SECTION, components=components, accessory=accessory)
+    return make(Component, type=Component.SECTION, components=components, accessory=accessory)
 
 
 def Thumbnail(url: str, description: str = "", *, spoiler: bool = False) -> Component:
     """Return a small picture for a Section; `attachment://name` shows a file of the message."""
-    return Component(type=Component.THUMBNAIL, media=Component.Media(url=url), description=description, spoiler=spoiler)
+    return make(
+        Component,
+        type=Component.THUMBNAIL,
+        media=make(Component.Media, url=url),
+        description=description,
+        spoiler=spoiler,
+    )
 
 
 def MediaGallery(*items: str | Component.GalleryItem) -> Component:
     """Return up to ten pictures or videos, by URL or as GalleryItem."""
-    return Component(
+    return make(
+        Component,
         type=Component.MEDIA_GALLERY,
         items=[
-            Component.GalleryItem(media=Component.Media(url=item)) if isinstance(item, str) else item for item in items
+            make(Component.GalleryItem, media=make(Component.Media, url=item)) if isinstance(item, str) else item
+            for item in items
         ],
     )
 
 
 def AttachedFile(filename: str, *, spoiler: bool = False) -> Component:
     """Return a file of the message, shown at this place."""
-    return Component(type=Component.FILE, file=Component.Media(url=f"attachment://{filename}"), spoiler=spoiler)
+    return make(
+        Component, type=Component.FILE, file=make(Component.Media, url=f"attachment://{filename}"), spoiler=spoiler
+    )
 
 
 def Separator(*, divider: bool = True, large: bool = False) -> Component:
     """Return a gap, with a line in it or not."""
-    return Component(type=Component.SEPARATOR, divider=divider, spacing=2 if large else 1)
+    return make(Component, type=Component.SEPARATOR, divider=divider, spacing=2 if large else 1)

@@ -352,6 +352,16 @@ class TestUsage:
     def test_wrong_usage(self, run, arguments):
         assert run(*arguments)[0] == 2
 
+    @pytest.mark.parametrize("timeout", ["nan", "-1", "-inf", "soon", ""])
+    def test_a_time_that_is_none(self, run, timeout):
+        status, _, err = run("status", f"--timeout={timeout}")
+        assert (status, f"a number of seconds is needed, not {timeout!r}" in err) == (2, True)
+
+    @pytest.mark.parametrize("timeout", ["inf", "1e12", "0"])
+    @pytest.mark.parametrize("command", [["status"], ["doctor"], ["message", "channel", "5", "x"]])
+    def test_no_deadline(self, proxy, run, command, timeout):
+        assert run(*command, "--timeout", timeout, "--target", proxy.address)[0] == 0
+
     def test_sandbox_without_the_server_packages(self, run, monkeypatch):
         monkeypatch.setattr(_cli, "find_spec", lambda name: None)
         status, _, err = run("sandbox")

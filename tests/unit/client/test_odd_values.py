@@ -12,7 +12,7 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from discordproxy import _arguments
+from discordproxy import _arguments, builders
 from discordproxy._checks import trimmed
 from discordproxy._retry import delay_before_retry
 from discordproxy.aio import AsyncDiscordClient
@@ -111,7 +111,7 @@ def test_anything_as_an_argument(value):
         for name in ("content", "embed", "embeds", "files", "components", "poll", "sticker_ids", "timeout", "max_wait"):
             judged(name, lambda name=name: client.create_channel_message(1, **{"content": "x", name: value}))
         judged("json", lambda: client.request("POST", "/x", json=value))
-        for name in ("target", "options", "timeout", "api_key", "app", "retries"):
+        for name in ("target", "options", "timeout", "api_key", "app", "retries", "tls"):
             judged(name, lambda name=name: DiscordClient(**{name: value}))
 
 
@@ -187,6 +187,15 @@ def test_generators_are_read_once(proxy):
     numbers = count(1)
     DiscordClient().create_channel_message(1, "x", sticker_ids=(next(numbers) for _ in range(2)))
     assert list(proxy.requests("SendChannelMessage")[0].sticker_ids) == [1, 2]
+
+
+@given(st.text() | st.integers() | st.binary() | st.floats())
+def test_builders(value):
+    judged("custom_id", lambda: builders.Button.action("label", value))
+    judged("content", lambda: builders.TextDisplay(value))
+    judged("text", lambda: builders.poll(value, ["a"]))
+    judged("id", lambda: builders.emoji(f"name:{value}"))
+    judged("users", lambda: builders.mentions(users=value))
 
 
 JSON = st.recursive(st.none() | st.booleans() | st.floats() | st.text() | st.integers(), st.lists, max_leaves=4)
