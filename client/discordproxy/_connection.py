@@ -112,8 +112,9 @@ def http_proxy_for(target: str) -> HttpProxy | None:
     if only_local(target) or any(map(_excepted, hosts)):
         return None
     for variable in ("grpc_proxy", "https_proxy", "http_proxy"):
-        if address := os.environ.get(variable):
-            return HttpProxy(address.rpartition("@")[2].removeprefix("http://").rstrip("/"), variable)
+        scheme, _, rest = os.environ.get(variable, "").partition("://")
+        if scheme:  # gRPC looks at the first one that is set, and uses it if it can
+            return HttpProxy(rest.rpartition("@")[2].rstrip("/"), variable) if scheme == "http" else None
     return None
 
 

@@ -209,6 +209,23 @@ def test_no_proxy_is_honoured(monkeypatch, target, excepted, used):
 
 
 @pytest.mark.parametrize(
+    ("value", "address"),
+    [
+        ("http://between.test:3128", "between.test:3128"),
+        ("http://user:secret@between.test:3128/", "between.test:3128"),
+        ("between.test:3128", None),
+        ("https://between.test:3128", None),
+        ("socks5://between.test:1080", None),
+        ("", None),
+    ],
+)
+def test_grpc_uses_http_proxies_only(monkeypatch, value, address):
+    monkeypatch.setenv("https_proxy", value)
+    found = http_proxy_for("proxy.test:1")
+    assert (found and found.address) == address
+
+
+@pytest.mark.parametrize(
     ("target", "local"),
     [
         ("localhost", True),
