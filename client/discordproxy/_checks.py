@@ -31,9 +31,17 @@ def make(kind: Callable[Parameters, Made], *args: Parameters.args, **fields: Par
     }
     maker: Callable[..., Made] = kind
     try:
+        _check_texts(values)
         return maker(*args, **values)
     except WRONG as error:
         raise ValueError(f"{_culprit(maker, values)}: {cause_of(error)}") from error
+
+
+def _check_texts(values: dict[str, Any]) -> None:
+    """Raise UnicodeEncodeError; protobuf 5 crashes instead where the field is an enum."""
+    for value in values.values():
+        if isinstance(value, str) and not value.isascii():
+            value.encode()
 
 
 def _culprit(maker: Callable[..., object], values: dict[str, Any]) -> str:
@@ -43,6 +51,7 @@ def _culprit(maker: Callable[..., object], values: dict[str, Any]) -> str:
 
 def _fits(maker: Callable[..., object], name: str, value: object) -> bool:
     try:
+        _check_texts({name: value})
         maker(**{name: value})
     except WRONG:
         return False

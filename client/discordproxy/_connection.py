@@ -1,4 +1,4 @@
-"""Why no connection came about, from gRPC's words for it: what happened, and what to do about it. Reads no network.
+"""Why no connection came about, from gRPC's words for it: what happened, and what to do about it.
 
 The words are those of grpcio 1.71 and 1.85; a test makes each of the mistakes and looks at what is said.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import socket
 from typing import NamedTuple
 
 _ANSWERS = "It answers at {target}, but TLS failed: "
@@ -80,6 +81,8 @@ def connection_problem(target: str, details: str, *, tls: bool) -> Problem:
         return _closed(target, tls=tls)
     if details.startswith(("DNS resolution failed", "errors resolving")):
         return Problem(f"The name in {target} is not known", "Look at its spelling, and at the DNS of this machine.")
+    if _takes_connections(target):
+        return _closed(target, tls=tls)
     port = "" if _has_port(target) else ", port 443, since the target names none"
     return Problem(f"Nobody answers at {target}{port}", _START)
 
@@ -91,6 +94,18 @@ def _closed(target: str, *, tls: bool) -> Problem:
             text + "maybe it wants a certificate of yours", "Name it and its key in DISCORDPROXY_CERT and _CERT_KEY."
         )
     return Problem(text + "maybe it wants TLS", "Give the certificate of its authority with tls= or DISCORDPROXY_CA.")
+
+
+def _takes_connections(target: str) -> bool:
+    """Return whether a port of this machine is open: localhost has two addresses, and gRPC names the error of one."""
+    host, port = _host(target), target.rpartition(":")[2]
+    if not (only_local(target) and port.isdecimal()):
+        return False
+    try:
+        with socket.create_connection((host, int(port)), timeout=0.5):
+            return True
+    except Exception:  # noqa: BLE001 -- tests of applications forbid sockets in ways of their own
+        return False
 
 
 def _last_part(details: str) -> str:

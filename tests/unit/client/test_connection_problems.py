@@ -11,6 +11,7 @@ from discordproxy import _cli
 from discordproxy._connection import connection_problem, http_proxy_for, only_local
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordClient, DiscordProxyGrpcError
+from discordproxy.tests.helpers import NoSocketsTestCase
 from fakes.certificates import Authority
 from fakes.scripted_proxy import scripted_proxy
 
@@ -31,7 +32,7 @@ def authority(tmp_path):
 def serving(pair, trusted=None):
     keys = [(pair.key.read_bytes(), pair.cert.read_bytes())]
     ca = trusted and trusted.path.read_bytes()
-    return scripted_proxy("localhost:0", credentials=grpc.ssl_server_credentials(keys, ca, trusted is not None))
+    return scripted_proxy("127.0.0.1:0", credentials=grpc.ssl_server_credentials(keys, ca, trusted is not None))
 
 
 def hint_of(target, **arguments):
@@ -47,7 +48,7 @@ def hint_of(target, **arguments):
 
 def test_tls_with_the_wrong_authority(authority, tmp_path):
     other = Authority(tmp_path, "other")
-    with serving(authority.issue()) as proxy:
+    with serving(authority.issue("127.0.0.1")) as proxy:
         for tls in (True, other.path):
             assert hint_of(proxy.address, tls=tls).startswith(
                 f"It answers at {proxy.address}, but TLS failed: the proxy's certificate is not trusted ("
@@ -56,7 +57,7 @@ def test_tls_with_the_wrong_authority(authority, tmp_path):
 
 
 async def test_asyncio_says_the_same(authority):
-    with serving(authority.issue()) as proxy:
+    with serving(authority.issue("127.0.0.1")) as proxy:
         async with AsyncDiscordClient(proxy.address, timeout=20, retries=0, tls=True) as client:
             with pytest.raises(DiscordProxyGrpcError, match="but TLS failed: the proxy's certificate is not trusted"):
                 await client.get_guild_channels(1)
@@ -68,20 +69,20 @@ def test_tls_with_another_name(authority):
 
 
 def test_tls_with_an_old_certificate(authority):
-    old = authority.issue(until=datetime(2021, 1, 1, tzinfo=timezone.utc))
+    old = authority.issue("127.0.0.1", until=datetime(2021, 1, 1, tzinfo=timezone.utc))
     with serving(old) as proxy:
         assert "TLS failed: the proxy's certificate has expired" in hint_of(proxy.address, tls=authority.path)
 
 
 def test_tls_on_one_side_only(authority):
-    with serving(authority.issue()) as proxy:
+    with serving(authority.issue("127.0.0.1")) as proxy:
         assert "closes the connection: maybe it wants TLS" in hint_of(proxy.address)
     with scripted_proxy() as proxy:
         assert "TLS failed: the other side speaks no TLS" in hint_of(proxy.address, tls=authority.path)
 
 
 def test_tls_without_the_certificate_that_is_asked_for(authority):
-    with serving(authority.issue(), trusted=authority) as proxy:
+    with serving(authority.issue("127.0.0.1"), trusted=authority) as proxy:
         assert "maybe it wants a certificate of yours" in hint_of(proxy.address, tls=authority.path)
 
 
@@ -132,6 +133,21 @@ def test_a_server_of_http_1():
         thread.join(20)
 
 
+@pytest.mark.parametrize(("tls", "wanted"), [(False, "maybe it wants TLS"), (True, "a certificate of yours")])
+def test_an_error_of_another_address_does_not_hide_who_answers(tls, wanted):
+    refused = "failed to connect to all addresses; last error: UNKNOWN: ipv6:%5B::1%5D:7: Connection refused"
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        assert wanted in connection_problem(f"localhost:{port}", refused, tls=tls).text
+        assert wanted in connection_problem(f"dns:///localhost:{port}", refused, tls=tls).text
+    assert connection_problem(f"localhost:{port}", refused, tls=tls).text == f"Nobody answers at localhost:{port}"
+
+
+def test_applications_that_forbid_sockets_get_the_error(monkeypatch):
+    monkeypatch.setattr(socket, "socket", NoSocketsTestCase.guard)
+    assert connection_problem("localhost:7", "failed to connect", tls=False).text == "Nobody answers at localhost:7"
+
+
 def test_nobody(tmp_path):
     assert hint_of("127.0.0.1:1").startswith("Nobody answers at 127.0.0.1:1. Start the proxy")
     assert hint_of(f"unix:{tmp_path}/none").startswith(f"Nobody answers at unix:{tmp_path}/none.")
@@ -157,7 +173,7 @@ def test_words_of_grpc(target, details, text):
 
 
 def test_commands_say_it_too(authority, capsys, monkeypatch):
-    with serving(authority.issue()) as proxy:
+    with serving(authority.issue("127.0.0.1")) as proxy:
         for arguments in (["status"], ["message", "channel", "1", "x"]):
             with pytest.raises(SystemExit) as ended:
                 _cli.main([*arguments, "--target", proxy.address])
