@@ -1,4 +1,6 @@
-"""The client's tests on every Python, protobuf and grpcio that it supports; `make matrix` runs all of it.
+"""The client's tests on every Python, protobuf and grpcio that it supports; the server's on its lowest requirements.
+
+`make matrix` runs all of it, `nox --session floors` the latter.
 
 A Python that the machine does not have is skipped, and said so.
 `nox --tags ends` runs the two ends only: the lowest versions of all, and the newest ones that are here.
@@ -6,6 +8,7 @@ A Python that the machine does not have is skipped, and said so.
 """
 
 import os
+import re
 import shutil
 import subprocess
 from itertools import product
@@ -137,3 +140,36 @@ def run_tests_of_1_5_1(session: nox.Session, source: Path, tests: list[str]) -> 
         (folder / f"{name}.py").write_text(f"from discordproxy.tests.{name} import *\n")
     (folder / "__init__.py").touch()
     session.run("pytest", "--quiet", "--rootdir", folder, "--config-file", os.devnull, folder)
+
+
+SERVER_TESTS = (
+    "tests/unit/api",
+    "tests/unit/gateway",
+    "tests/unit/ratelimit",
+    "tests/contract/test_discord_py.py",
+    "tests/contract/test_lua.py",
+    "tests/contract/test_redis_py.py",
+    "tests/integration/api/test_failures.py",
+    "tests/integration/api/test_idempotency.py",
+    "tests/integration/ratelimit/test_broker.py",
+)
+SERVER_TOOLS = ("hypothesis>=6.130", "pytest-cov>=6", "trustme>=1.1")
+
+
+def floors() -> list[str]:
+    """Return the lowest version of everything that the server requires, as pip's constraints."""
+    project = nox.project.load_toml("pyproject.toml")["project"]
+    extras = project["optional-dependencies"]
+    required = [*project["dependencies"], *extras["server"], *extras["embedded"]]
+    found = [re.match(r"([A-Za-z0-9_.-]+)>=([0-9.]+)", each) for each in required]
+    return [f"{each[1]}=={each[2]}" for each in found if each]
+
+
+@nox.session(name="floors", python="3.11")
+def lowest(session: nox.Session) -> None:
+    """Run the server's tests with the lowest version of each requirement."""
+    constraints = Path(session.create_tmp(), "floors.txt")
+    constraints.write_text("\n".join(floors()))
+    session.install("--quiet", "--constraint", str(constraints), "--editable", ".[server,embedded]")
+    session.install("--quiet", *TOOLS, *SERVER_TOOLS)
+    session.run("pytest", "--quiet", *SERVER_TESTS, *session.posargs)

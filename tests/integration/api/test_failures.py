@@ -31,7 +31,7 @@ async def failure(call):
     with pytest.raises(grpc.aio.AioRpcError) as failed:
         await call
     error = failed.value
-    return error.code().name, json.loads(error.details()), dict(error.trailing_metadata())
+    return error.code().name, json.loads(error.details()), dict(list(error.trailing_metadata()))
 
 
 @pytest.mark.parametrize(
