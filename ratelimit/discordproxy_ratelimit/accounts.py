@@ -48,7 +48,7 @@ class Accounts(Mapping[str, Account]):
             WaitRefused: so many credentials are in use right now that another one has to wait.
         """
         if credential not in self._accounts:
-            if len(self._accounts) >= self._most:
+            if len(self._accounts) >= self._most and credential not in LASTING:
                 self._make_room()
             self._accounts[credential] = self._open(credential)
             if credential not in LASTING and self._look is None:

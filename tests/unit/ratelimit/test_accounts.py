@@ -50,6 +50,19 @@ def test_an_account_that_nobody_uses_is_closed_and_opened_anew() -> None:
     virtual(story())
 
 
+@pytest.mark.parametrize("credential", ["bot", "ip"])
+def test_bearer_tokens_in_use_keep_nobody_from_the_lasting_accounts(credential: str) -> None:
+    async def story() -> None:
+        accounts: Any = Accounts(open_account, most=3)
+        for number in range(3):
+            accounts.of(f"bearer {number}").used_at = None
+        with pytest.raises(WaitRefused):
+            accounts.of("bearer 4")
+        assert accounts.of(credential)
+
+    virtual(story())
+
+
 def test_there_are_never_too_many() -> None:
     async def story() -> None:
         accounts: Any = Accounts(open_account, most=3)
