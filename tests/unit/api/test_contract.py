@@ -4,6 +4,7 @@ from google.protobuf import descriptor_pb2
 from discordproxy import annotations_pb2
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.contract import ContractError, load_contract, request_parts
+from discordproxy_ratelimit.route import names_token
 
 FieldProto = descriptor_pb2.FieldDescriptorProto
 
@@ -24,6 +25,8 @@ def test_composites_have_no_route():
 
 
 def test_token_in_the_path_replaces_the_bots():
+    routed = [rpc for rpc in load_contract().values() if rpc.template]
+    assert {rpc.name for rpc in routed if names_token(rpc.template)} == {rpc.name for rpc in routed if rpc.no_bot_auth}
     assert load_contract()["ExecuteWebhook"].no_bot_auth
 
 
