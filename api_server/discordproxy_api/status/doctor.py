@@ -140,7 +140,11 @@ class Doctor:
         began = loop.time()
         request = RestRequest("GET", path, route_of("GET", path, {}), repeat=Repeat.NEVER)
         call = Call(
-            rpc="Doctor", request_id=secrets.token_hex(8), deadline_at=began + WITHIN_S, max_wait_s=WITHIN_S / 2
+            rpc="Doctor",
+            app="doctor",
+            request_id=secrets.token_hex(8),
+            deadline_at=began + WITHIN_S,
+            max_wait_s=WITHIN_S / 2,
         )
         try:
             reply = await self._rest.send(request, call)
