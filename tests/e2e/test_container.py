@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grpc.aio
 import pytest
 
 from discordproxy import discord_api_pb2 as pb
@@ -48,8 +49,19 @@ def zombies(parent: int) -> list[int]:
 
 
 async def answers(connect: Connect) -> None:
-    request = pb.SendChannelMessageRequest(channel_id=CHANNEL, content="hi")
-    await connect().SendChannelMessage(request, timeout=60, wait_for_ready=True)
+    """Wait until a message can be sent: the server starts, or its Redis does."""
+    stub, request = connect(), pb.SendChannelMessageRequest(channel_id=CHANNEL, content="hi")
+
+    async def sent() -> bool:
+        try:
+            await stub.SendChannelMessage(request, timeout=60, wait_for_ready=True)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNAVAILABLE:
+                return False
+            raise
+        return True
+
+    await eventually(sent)
 
 
 async def test_as_process_1_with_nothing_around_it(
