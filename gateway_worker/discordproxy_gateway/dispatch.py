@@ -37,9 +37,9 @@ def read_dispatch(message: dict[str, Any], *, after: int, now: float) -> Dispatc
     if not isinstance(name, str):
         raise OddEventError("event without a name")
     if not isinstance(sequence, int) or isinstance(sequence, bool) or not 0 < sequence < _LARGEST:
-        if name != "RESUMED":  # it says something even without a number
+        if name not in OF_SESSIONS:  # these say something even without a number
             raise OddEventError(f"event {name[:50]!r} without a usable sequence")
-        sequence = after
+        sequence = after if name == "RESUMED" else 1
     if name == "RESUMED":
         sequence = max(sequence, after)
     elif sequence <= after and name != "READY":  # READY begins to count anew

@@ -247,7 +247,7 @@ class Socket(DiscordWebSocket):
 def hello_ms(data: Any) -> int:
     """Return how often a heartbeat is sent, in ms, whatever HELLO says. Pure."""
     asked = data.get("heartbeat_interval") if isinstance(data, dict) else None
-    if isinstance(asked, bool) or not isinstance(asked, int | float) or asked <= 0:
+    if isinstance(asked, bool) or not isinstance(asked, int | float) or not asked > 0:
         log.warning("HELLO names no usable heartbeat interval; one is sent every %d ms", HELLO_MS)
         return HELLO_MS
     return round(min(max(asked, LEAST_HELLO_MS), MOST_HELLO_MS))

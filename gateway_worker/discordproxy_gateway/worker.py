@@ -32,8 +32,11 @@ log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
-TROUBLE_S = 60.0
-"""What is told of a failed attempt is shown for so long after the next one was due."""
+ASK_S = 45.0
+"""Bound of a question at Discord before the first connection; the library repeats 5xx for 25 s by itself."""
+
+TROUBLE_S = 10.0
+"""What is told of a failed attempt is shown for so long after the next one should have ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,22 +184,28 @@ class Worker:
             await self._store.note_trouble(line, lives_s)
 
     async def _patiently(self, where: str, ask: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Ask until there is an answer: outages are waited for, not fatal."""
-        failed = 0
-        while True:
-            try:
-                answer = await ask()
-            except failures.FatalError:
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever came instead of an answer, the next may be one
-                reason = f"{where}: {describe(error)}"
-                ended = End(reason, established=False, wait_s=advised_wait_s(error))
-            else:
-                if failed:
-                    await self.note_trouble("", TROUBLE_S)
-                return answer
-            step = next_step(ended, failures=failed, chance=random.random())  # noqa: S311 - spreads load
-            log.warning("cannot log in: %s; again in %.1f s", reason, step.wait_s)
-            await self.note_trouble(reason, step.wait_s + TROUBLE_S)
-            failed += 1
-            await asyncio.sleep(step.wait_s)
+        """Ask until there is an answer: outages are waited for, not fatal. Operators see what is waited for."""
+        try:
+            await self.note_trouble(f"{where}: no answer yet", ASK_S + TROUBLE_S)
+            failed = 0
+            while (answer := await self._asked(where, ask, failed)) is None:
+                failed += 1
+            return answer[0]
+        finally:
+            await self.note_trouble("", TROUBLE_S)
+
+    async def _asked(self, where: str, ask: Callable[[], Awaitable[Answer]], failed: int) -> tuple[Answer] | None:
+        """Ask once; without an answer, say why and wait."""
+        try:
+            async with asyncio.timeout(ASK_S):
+                return (await ask(),)
+        except failures.FatalError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever came instead of an answer, the next may be one
+            reason = f"{where}: {describe(error)}"
+            ended = End(reason, established=False, wait_s=advised_wait_s(error))
+        step = next_step(ended, failures=failed, chance=random.random())  # noqa: S311 - spreads load
+        log.warning("cannot log in: %s; again in %.1f s", reason, step.wait_s)
+        await self.note_trouble(reason, step.wait_s + ASK_S + TROUBLE_S)
+        await asyncio.sleep(step.wait_s)
+        return None

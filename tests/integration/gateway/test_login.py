@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from discordproxy_gateway import session_store
+from discordproxy_gateway import session_store, worker
 from discordproxy_gateway.cache import GatewayState, Slot, read_state
 from discordproxy_gateway.failures import FatalError
 from discordproxy_gateway.leader import Leader
@@ -32,6 +32,17 @@ async def problem(redis, keys, *words: str) -> GatewayState:
 
     await eventually(told)
     return seen[0]
+
+
+async def test_after_the_login_nothing_is_shown_of_it(connect, sandbox, redis, keys):
+    connect()
+
+    async def ready() -> bool:
+        return (await read_state(redis, keys)).ready
+
+    await eventually(ready)
+    state = await read_state(redis, keys)
+    assert (state.login_problem, state.trouble) == ("", "")
 
 
 async def test_a_rested_bot_connects_and_asks_once(connect, sandbox, redis, keys):
@@ -91,6 +102,8 @@ async def test_without_a_budget_the_worker_waits_and_says_so(connect, sandbox, r
         ({"kind": "status", "status": 401, "path": "/gateway/bot"}, "refused: HTTP 401"),
         ({"kind": "status", "status": 403, "path": "/users/@me"}, "refused: HTTP 403"),
         ({"kind": "status", "status": 503, "path": "/gateway/bot"}, "refused: HTTP 503"),
+        ({"kind": "status", "status": 500, "path": "/users/@me"}, "GET /users/@me: no answer yet"),  # asked again first
+        ({"kind": "silent", "path": "/gateway/bot"}, "GET /gateway/bot: no answer yet"),
         ({"kind": "truncated", "path": "/gateway/bot"}, "unreadable answer"),
         ({"kind": "rate_limited", "path": "/users/@me", "retry_after_body": 7200.0}, "rate limited for 7200 s"),
         ({"kind": "rate_limited", "path": "/gateway/bot", "retry_after_body": None}, "unreadable answer"),
@@ -104,6 +117,14 @@ async def test_a_refused_question_is_waited_for_and_shown(connect, sandbox, redi
     state = await problem(redis, keys, "runs but cannot log in", words)
     assert not any(shard.held for shard in state.shards)
     assert len(sandbox.ledger.records) < 20
+
+
+async def test_no_answer_at_all_is_given_up_and_asked_for_again(connect, sandbox, redis, keys, monkeypatch):
+    monkeypatch.setattr(worker, "ASK_S", 0.2)
+    sandbox.faults.add(Fault(kind="silent", path="/users/@me"))
+    connect()
+    await problem(redis, keys, "no answer in time")
+    await eventually(lambda: sandbox.gateway.stats.identifies == 1)
 
 
 async def test_advice_without_an_address_is_asked_for_again(connect, sandbox, redis, keys):

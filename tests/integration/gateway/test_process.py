@@ -2,6 +2,8 @@
 
 import signal
 
+from discordproxy_gateway.cache import read_state
+from fakes.eventually import eventually
 from fakes.gateway import TOKEN
 
 BAD = "MTAwMDAwMDAwMDAwMDAwMDAx.y.not-a-good-one"
@@ -17,7 +19,7 @@ async def test_a_bad_token_is_one_line_and_status_78(spawn):
     assert BAD not in out + error
 
 
-async def test_parked_it_stays_up_without_connecting(spawn, discord):
+async def test_parked_it_stays_up_without_connecting(spawn, discord, redis, keys):
     discord.identify_answer = 4014
     process = await spawn("--park-on-fatal", DISCORDPROXY_INTENTS="guilds,members,presences")
     async for line in process.stderr:
@@ -25,6 +27,11 @@ async def test_parked_it_stays_up_without_connecting(spawn, discord):
             break
     assert b"'Server Members Intent', 'Presence Intent'" in line
     assert process.returncode is None
+
+    async def told() -> bool:
+        return "runs but cannot log in: Discord disallows" in (await read_state(redis, keys)).login_problem
+
+    await eventually(told)
     process.send_signal(signal.SIGTERM)
     await process.communicate()
     assert process.returncode == 0

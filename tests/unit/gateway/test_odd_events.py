@@ -93,6 +93,10 @@ def test_resumed_never_goes_back(sequence, kept):
     assert read_dispatch({"t": "RESUMED", "s": sequence}, after=7, now=0.0).sequence == kept
 
 
+def test_ready_begins_to_count_also_without_a_number():
+    assert read_dispatch({"t": "READY", "s": None, "d": {}}, after=7, now=0.0).sequence == 1
+
+
 def test_an_event_that_came_already_is_passed_over():
     with pytest.raises(OddEventError, match="came already"):
         read_dispatch({"t": "MESSAGE_CREATE", "s": 7, "d": {}}, after=7, now=0.0)
@@ -113,6 +117,7 @@ def test_ready_names_a_session_or_is_refused(data):
 @given(values)
 def test_hello_always_gives_a_sensible_interval(data):
     assert LEAST_HELLO_MS <= hello_ms(data) <= MOST_HELLO_MS
+    assert LEAST_HELLO_MS <= hello_ms({"heartbeat_interval": data}) <= MOST_HELLO_MS
 
 
 def test_hello_is_obeyed():
