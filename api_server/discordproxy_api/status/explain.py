@@ -53,6 +53,7 @@ _BY_REASON = {
     ),
     "INVALID_REQUEST": Explanation("The request was refused before it was sent", "The caller's error names the field."),
     "LOCKED_OUT": Explanation("Too many wrong keys came from this address", "Correct the caller's key."),
+    "GATEWAY_FAILED": Explanation("The gateway worker cannot log in", "Run `discordproxy doctor`: it names the cause."),
     "NO_GATEWAY": Explanation("No gateway worker is connected", "See that one runs."),
     "OUTCOME_UNKNOWN": Explanation("Another call with the same idempotency key has not come to an end"),
     "PERMISSION_DENIED": Explanation("The application's key does not allow this", "Widen its scopes if it should."),

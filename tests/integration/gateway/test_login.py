@@ -194,11 +194,11 @@ async def test_a_fatal_refusal_is_shown_also_after_it_was_forgotten(redis, keys,
 
 async def test_shards_of_one_group_identify_one_after_the_other(connect, sandbox, redis, keys):
     """The sandbox refuses the second IDENTIFY of a group within five seconds."""
-    sandbox.gateway.config = GatewayConfig(shards=2)
+    sandbox.gateway.config = GatewayConfig(shards=4, max_concurrency=2)
     connect()
-    for number in range(2):
-        await eventually(lambda number=number: redis.exists(keys.session(Slot(number, 2))))
-    assert sandbox.gateway.stats.identifies == 2
+    for number in range(4):
+        await eventually(lambda number=number: redis.exists(keys.session(Slot(number, 4))))
+    assert sandbox.gateway.stats.identifies == 4
     assert sandbox.gateway.stats.violations == []
     assert sandbox.gateway.stats.infos == 1
 
