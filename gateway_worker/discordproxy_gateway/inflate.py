@@ -48,8 +48,8 @@ class Inflate:
         self._asked = asked
         self._chosen: Decompressor | None = None
 
-    def read(self, data: bytes | str) -> tuple[str | bytes, dict[str, Any]] | None:
-        """Return a message as text and as object; None when the rest of it is still to come.
+    def read(self, data: bytes | str) -> dict[str, Any] | None:
+        """Return a message; None when the rest of it is still to come.
 
         Raises:
             UnreadableError: it is no JSON object, or has no opcode.
@@ -58,11 +58,11 @@ class Inflate:
             text = self._decompress(data) if type(data) is bytes else data
             if text is None:
                 return None
-            message = _loads(text)
+            message: dict[str, Any] = _loads(text)
             message["op"]
         except Exception as error:  # noqa: BLE001 - each compression has an exception of its own
             raise UnreadableError(f"unreadable message ({type(error).__name__})") from None
-        return text, message
+        return message
 
     def _decompress(self, data: bytes) -> str | bytes | None:
         if self._chosen is None:

@@ -99,7 +99,7 @@ class Planner:
         self._mark = mark_of(data["session_id"])
         listed = data.get("guilds")
         # Without a list nobody knows which guilds the bot has left: all that were known are waited for.
-        self._awaited = {guild["id"] for guild in listed} if isinstance(listed, list) else set(self.guilds)
+        self._awaited = {str(guild["id"]) for guild in listed} if isinstance(listed, list) else set(self.guilds)
         operations: list[Operation] = [
             ("DEL", self._keys.fatal),
             *([("SET", self._keys.user, orjson.dumps(data["user"]))] if data.get("user") else []),

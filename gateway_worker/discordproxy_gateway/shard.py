@@ -33,6 +33,9 @@ from discordproxy_gateway.writer import Retention, Writer
 
 log = logging.getLogger(__name__)
 
+LEAST_TERM_S = 1.0
+"""Terms of leadership begin no faster than that."""
+
 _STALE_URL_FAILURES = 3  # the resume URL may be out of service while the gateway is not
 _UNCOMPRESSED_FAILURES = 3  # connections on which nothing could be read: the compression may be at fault
 
@@ -88,10 +91,14 @@ class Shard:
         Raises:
             failures.FatalError: connecting is hopeless; the lease is released.
         """
+        clock = asyncio.get_running_loop().time
         stop = asyncio.ensure_future(first(stopping))
         try:
             while (lease := await race(self._leader.lead(), stop)) is not None:
+                began = clock()
                 await self._lead(lease, stopping)
+                if (left_s := began + LEAST_TERM_S - clock()) > 0:  # leases may be lost at once, again and again
+                    await asyncio.wait({stop}, timeout=left_s)
         finally:
             stop.cancel()
 

@@ -119,14 +119,13 @@ class Socket(DiscordWebSocket):
     async def received_message(self, msg: Any, /) -> None:
         """Read one message: an event goes to the link, the rest is discord.py's. One that is odd costs only itself."""
         self._reading = True
-        come = self._inflate.read(msg)
-        if come is None:  # the rest of it is still to come
+        message = self._inflate.read(msg)
+        if message is None:  # the rest of it is still to come
             return
-        text, message = come
         if self._keep_alive is not None:
             self._keep_alive.tick()
         if message["op"] != self.DISPATCH:
-            await self._control(text if isinstance(text, str) else text.decode("utf-8", "replace"), message)
+            await self._control(message)
             return
         try:
             event = read_dispatch(message, after=self._received, now=self.loop.time())
@@ -146,10 +145,10 @@ class Socket(DiscordWebSocket):
             self._unanswered_at += waited_s
             self._excused_s += waited_s
 
-    async def _control(self, text: str, message: dict[str, Any]) -> None:
+    async def _control(self, message: dict[str, Any]) -> None:
         op = message["op"]
         if op == self.HELLO and self._keep_alive is None:
-            text = orjson.dumps({"op": op, "d": {"heartbeat_interval": hello_ms(message.get("d"))}}).decode()
+            message = {"op": op, "d": {"heartbeat_interval": hello_ms(message.get("d"))}}
         elif op == self.RECONNECT:
             self.why = "Discord asked to reconnect"
         elif op == self.INVALIDATE_SESSION:
@@ -157,7 +156,7 @@ class Socket(DiscordWebSocket):
         elif op not in (self.HEARTBEAT, self.HEARTBEAT_ACK):
             self.skipped.note(f"message with opcode {str(op)[:20]}")
             return
-        await super().received_message(text)
+        await super().received_message(orjson.dumps(message).decode())
         if op == self.HEARTBEAT_ACK and self._keep_alive is not None:
             self._unanswered_at = None
             await self.link.alive(self._keep_alive.latency)

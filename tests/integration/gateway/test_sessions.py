@@ -226,6 +226,7 @@ ODD = {
     "only an opcode": '{"op":0}',
     "unknown opcode": '{"op":99,"d":null}',
     "opcode of another kind": '{"op":[],"d":null}',
+    "heartbeat request with half a character": '{"op":1,"d":"\\ud83d","x":NaN}',
     "second hello": '{"op":10,"d":null}',
     "half a character": event("MESSAGE_CREATE", {"id": "1", "content": "HALF"}).replace("HALF", "\\ud83d"),
     "not a number": event("MESSAGE_CREATE", {"id": "1", "x": "NAN"}).replace('"NAN"', "NaN"),
