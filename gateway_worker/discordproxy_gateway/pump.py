@@ -31,6 +31,7 @@ CALLBACK_S = 3.0
 LONGEST_LIMIT_S = 30.0
 """A rate limit longer than that is not waited for inside a request."""
 
+_ORDERLY = 1000
 _LOST = 1006  # what a websocket shows that ended without a close frame
 
 
@@ -188,7 +189,13 @@ def end_of(error: BaseException, socket: Socket | None) -> End:
         return End(describe(error), wait_s=advised_wait_s(error))
     if not error.resume:
         return End("session invalid", session_gone=True)
-    if socket is not None and socket.why:
-        return End(socket.why)
+    return End(socket.why) if socket is not None and socket.why else _closed(socket)
+
+
+def _closed(socket: Socket | None) -> End:
+    """Say how the other side ended the connection."""
     code = socket.socket.close_code if socket else None
-    return End("connection lost") if code in {None, _LOST} else End("closed by Discord", code)
+    if code in {None, _LOST}:
+        return End("connection lost")
+    # aiohttp shows the end of a TCP connection without a close frame like an orderly close.
+    return End("closed without an error" if code == _ORDERLY else "closed by Discord", code)

@@ -61,7 +61,7 @@ class SessionStore:
             return None
 
     async def note_try(self, lease: Lease) -> None:
-        """Count a RESUME that is about to be sent, so that a successor knows of it; raises LeaseLostError."""
+        """Count a RESUME that is about to be sent, also for a successor; raises LeaseLostError."""
         await self._write(lease, ("HINCRBY", self._keys.session(lease.slot), "tries", "1"))
 
     async def note_progress(self, lease: Lease) -> None:

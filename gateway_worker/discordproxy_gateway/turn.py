@@ -1,4 +1,4 @@
-"""Waits until a bot may send IDENTIFY: for the budget of the day, and for its turn. No question is without a pause."""
+"""Waits until a bot may send IDENTIFY: for the budget of the day, and for its turn. It pauses between questions."""
 
 import asyncio
 import logging

@@ -5,7 +5,7 @@
 -- ARGV[1] owner (unique per term), ARGV[2] lease_ms, ARGV[3] number of shards
 -- returns {fence, lease_ms, shards} when held, {0, ms until the lease may be free, shards of the others} else; O(1)
 local shards = redis.call('GET', KEYS[3])
-for _, key in ipairs({KEYS[1], KEYS[3]}) do -- whatever has no end would be held for ever
+for _, key in ipairs({KEYS[1], KEYS[3]}) do -- a key without an expiry would be held for ever
   if redis.call('PTTL', key) == -1 then redis.call('PEXPIRE', key, ARGV[2]) end
 end
 if shards and shards ~= ARGV[3] then
