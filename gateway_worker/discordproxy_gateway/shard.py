@@ -251,13 +251,20 @@ class Term:
         session = await self._store.load(self._lease.slot, self._plan.fingerprint)
         if session is None or session.tries < MOST_TRIES:
             return session
+        # The first new session costs little; those after it may be many, and each takes one from the day's budget.
+        lost, self._history.lost_sessions = self._history.lost_sessions, self._history.lost_sessions + 1
+        gone = End("given up", session_gone=True)
+        wait_s = next_step(gone, failures=lost, chance=random.random()).wait_s if lost else 0.0  # noqa: S311 - spreads load
         log.warning(
             "shard %s: session %s was resumed %d times in a row and no event came; "
-            "a new session begins, and subscribers get a GAP",
+            "a new session begins in %.0f s, and subscribers get a GAP",
             self._lease.slot,
             session.mark,
             session.tries,
+            wait_s,
         )
+        await self._forget_session()
+        await asyncio.sleep(wait_s)
         return None
 
     async def _follow(self, session: Session | None) -> Planner:
