@@ -25,6 +25,8 @@ LEASE_S = 6.0
 """How long the turn of a worker that died is kept; a living one renews it."""
 MARGIN_S = 2.0
 """A request leaves only if its turn lasts this much longer; it has the time to arrive."""
+WISH_S = 1.0
+"""How long it is known that a worker wants the turn; it says so again as long as it waits."""
 _PAUSES_S = (0.01, 0.02, 0.05, 0.1)
 
 _MEMBER = "/guilds/{guild_id}/members/{user_id}"
@@ -65,6 +67,7 @@ class InOrder:
         self._drain = drain
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._running: set[asyncio.Task[Message]] = set()
+        self._worker = uuid.uuid4().bytes
 
     async def finish(self) -> None:
         """Wait for the requests that have left and whose callers have gone."""
@@ -91,7 +94,10 @@ class InOrder:
 
     async def _in_turn(self, name: str, call: Call, perform: Perform) -> Message:
         lock = self._locks.setdefault(name, asyncio.Lock())
+        queued = lock.locked()
         async with lock:
+            if queued:
+                await self._let_others_in(name)
             while True:
                 lease = await self._lease(name)
                 if lease is None:
@@ -106,9 +112,12 @@ class InOrder:
         lease, pause = _Lease(self._notes, f"order:{name}"), 0
         try:
             while not await lease.claim():
+                await self._notes.set(_wish(name), self._worker, ttl_s=WISH_S)
                 async with self._drain.interruptible():
                     await asyncio.sleep(_PAUSES_S[min(pause, len(_PAUSES_S) - 1)])
                 pause += 1
+            if pause:
+                await self._notes.set(_wish(name), b"", ttl_s=WISH_S)
         except BrokerError:
             return None
         except BaseException:
@@ -116,10 +125,21 @@ class InOrder:
             raise
         return lease
 
+    async def _let_others_in(self, name: str) -> None:
+        """Give another worker that wants the turn the time to take it: a long queue here must not keep it out."""
+        with suppress(BrokerError):
+            if await self._notes.get(_wish(name)) not in {None, b"", self._worker}:
+                async with self._drain.interruptible():
+                    await asyncio.sleep(2 * _PAUSES_S[-1])
+
     def _forget(self, task: asyncio.Task[Message]) -> None:
         self._running.discard(task)
         if not task.cancelled():
             task.exception()  # looked at, so that asyncio does not report what nobody waits for any more
+
+
+def _wish(name: str) -> str:
+    return f"order:{name}:wanted"
 
 
 class _LostTurnError(Exception):

@@ -38,7 +38,11 @@ VALUES = {
     "webhook_token": SECRET,
 }
 EVENT = {"name": "e", "privacy_level": 2, "entity_type": 2, "scheduled_start_time": "2036-01-01T00:00:00Z"}
+COMMANDS = "/applications/{application_id}/commands"
+GUILD_COMMANDS = "/applications/{application_id}/guilds/{guild_id}/commands"
 BODIES = {
+    **{f"PUT {path}": [] for path in (COMMANDS, GUILD_COMMANDS)},
+    **{f"POST {path}": {"name": "c", "description": "d"} for path in (COMMANDS, GUILD_COMMANDS)},
     "PATCH /guilds/{guild_id}/roles": [{"id": ROLE_ID}],
     "POST /channels/{channel_id}/messages": {"content": "x"},
     "POST /channels/{channel_id}/messages/bulk-delete": {"messages": [UNKNOWN, nth(UNKNOWN, 1)]},
