@@ -191,7 +191,6 @@ MESSAGES = [
 
 FILES = [
     send("files", files=[pb.File(filename="a")] * 11),
-    send("files", files=[pb.File(filename="a", content=bytes(13 * 1024 * 1024))] * 2),
     file("filename", filename=""),
     file("filename", filename="x" * 1025),
     file("filename", filename="a\r\nContent-Type: text/html"),

@@ -18,8 +18,8 @@ POLL_ANSWERS = 10
 POLL_TEXT = 300
 POLL_ANSWER = 55
 """Of the text of an answer (documentation of the poll object; Discord's description has that of the question)."""
-UPLOAD_BYTES = 25 * 1024 * 1024
-"""Of all files of one request."""
+FILE_BYTES = 100 * 1024 * 1024
+"""Of one file, in a guild of the highest level; Discord itself says where less is allowed (40005)."""
 REASON = 512
 TOKEN = 2048
 """Of a webhook or interaction, and of an invite's code."""

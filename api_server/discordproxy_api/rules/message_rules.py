@@ -23,6 +23,8 @@ from discordproxy_api.rules.message_request import (
 )
 
 _DEEPEST_JSON = 32
+_ABOUT_A_FILE = 16 * 1024
+"""Bytes of the name and description of a file, at most."""
 _EMBED_MEDIA = (
     ("image", "url"),
     ("thumbnail", "url"),
@@ -90,8 +92,9 @@ def _files(request: Any, problems: Problems) -> None:
     kept = len(request.attachments) if has(request, "attachments") else 0
     if len(request.files) <= limits.FILES < len(request.files) + kept:
         problems.length("attachments", len(request.files) + kept, 0, limits.FILES)
-    if sum(file.ByteSize() for file in request.files) > limits.UPLOAD_BYTES:  # `content` would be copied
-        problems.add("files", "FILE_SIZE_MAX", f"All files together must not exceed {limits.UPLOAD_BYTES} bytes.")
+    for index, file in enumerate(request.files[: limits.FILES]):
+        if file.ByteSize() > limits.FILE_BYTES + _ABOUT_A_FILE:  # `content` would be copied
+            problems.add(f"files[{index}].content", "FILE_SIZE_MAX", f"Must be {limits.FILE_BYTES} bytes or fewer.")
 
 
 def _components_json(request: Any, problems: Problems) -> None:

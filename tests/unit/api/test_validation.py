@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.contract import load_contract
 from discordproxy_api.problems import MOST_PROBLEMS
+from discordproxy_api.rules import limits
 from discordproxy_api.validation import FieldProblem, InvalidRequest, validate
 from fakes.bad_requests import BAD_REQUESTS
 from fakes.random_messages import messages
@@ -128,6 +129,13 @@ def shown(name, address):
 )
 def test_good_request_passes(name, request_):
     assert problems(name, request_) == ()
+
+
+def test_a_file_may_be_as_large_as_a_guild_of_the_highest_level_takes(monkeypatch):
+    monkeypatch.setattr(limits, "FILE_BYTES", 1_000_000)
+    files = [pb.File(filename="a", content=bytes(1_000_000)), pb.File(filename="b", content=bytes(1_020_000))]
+    found = problems("SendChannelMessage", Request(channel_id=1, files=files))
+    assert [(each.path, each.code) for each in found] == [("files[1].content", "FILE_SIZE_MAX")]
 
 
 def test_the_words_are_discords():
