@@ -62,7 +62,7 @@ def cause_of(error: Exception) -> str:
     """Return what is wrong, in words about the value."""
     if isinstance(error, UnicodeEncodeError):
         found = f"U+{ord(error.object[error.start]):04X}"
-        return f"half of a surrogate pair ({found}) at position {error.start}: no valid Unicode, cannot be sent"
+        return f"half of a surrogate pair ({found}) at position {error.start}: not valid Unicode, cannot be sent"
     return str(error)
 
 

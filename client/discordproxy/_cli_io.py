@@ -1,4 +1,4 @@
-"""How commands read and write: bytes that are no UTF-8, streams that are closed or full, readers that have left."""
+"""How commands read and write: bytes that are not UTF-8, streams that are closed or full, readers that have left."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def show(outcome: Outcome, *, unwritten: int) -> int:
     except OSError as error:
         _give_up_stdout()
         if error.errno != _READER_LEFT:
-            what = "It is done, but the output" if outcome.done else "The output"
+            what = "Done, but the output" if outcome.done else "The output"
             complain(f"{what} cannot be written: {error.strerror}")
             return outcome.status if outcome.done else unwritten
     return outcome.status
@@ -63,7 +63,7 @@ def complain(text: str) -> None:
 
 
 def text_of_argument(value: str) -> str:
-    """Return an argument as text; bytes that are no UTF-8 are replaced, and this is said."""
+    """Return an argument as text; bytes that are not UTF-8 are replaced, and a message says so."""
     return text_of_bytes(os.fsencode(value), "an argument") if not _is_text(value) else value
 
 
@@ -72,11 +72,11 @@ def _is_text(value: str) -> bool:
 
 
 def text_of_bytes(content: bytes, source: str) -> str:
-    """Return bytes as text; those that are no UTF-8 are replaced, and this is said."""
+    """Return bytes as text; those that are not UTF-8 are replaced, and a message says so."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        complain(f"Byte {error.start + 1} of {source} is no UTF-8: such bytes are sent as \N{REPLACEMENT CHARACTER}")
+        complain(f"Byte {error.start + 1} of {source} is not UTF-8; invalid bytes are replaced by U+FFFD")
         return content.decode("utf-8-sig", "replace")
 
 

@@ -31,12 +31,12 @@ _CAUSES = (
     (
         ("Hostname Verification Check failed", "is not in peer certificate"),
         _ANSWERS + "the proxy's certificate is for another name",
-        "Use a name that is in the certificate, or name it with options=[('grpc.default_authority', NAME)].",
+        "Use a host name that is in the certificate, or set it with options=[('grpc.default_authority', NAME)].",
     ),
     (
         ("WRONG_VERSION_NUMBER",),
-        _ANSWERS + "the other side speaks no TLS",
-        "Leave out tls= and DISCORDPROXY_CA, or switch TLS on at the proxy.",
+        _ANSWERS + "the server does not use TLS",
+        "Remove tls= and DISCORDPROXY_CA, or enable TLS in the proxy.",
     ),
     (
         ("SSL_ERROR", "handshake"),
@@ -45,8 +45,8 @@ _CAUSES = (
     ),
     (
         ("http1.x server",),
-        "At {target} answers a server of HTTP/1, not the gRPC port of the proxy",
-        "Look at the port: the proxy's default is 50051.",
+        "An HTTP/1 server answers at {target}, not the gRPC port of the proxy",
+        "Check the port: the proxy's default is 50051.",
     ),
 )
 _CLOSED = ("Socket closed", "connection reset", "Connection reset", "FD shutdown", "Broken pipe")
@@ -71,7 +71,8 @@ def connection_problem(target: str, details: str, *, tls: bool) -> Problem:
     between = http_proxy_for(target)
     if between:
         return Problem(
-            f"{target} cannot be reached through the HTTP proxy {between.address}, which {between.variable} names",
+            f"{target} cannot be reached through the HTTP proxy {between.address}, "
+            f"which the environment variable {between.variable} sets",
             "Add the host to no_proxy if that proxy is not meant for it.",
         )
     for words, text, fix in _CAUSES:
@@ -80,7 +81,9 @@ def connection_problem(target: str, details: str, *, tls: bool) -> Problem:
     if any(word in details for word in _CLOSED):
         return _closed(target, tls=tls)
     if details.startswith(("DNS resolution failed", "errors resolving")):
-        return Problem(f"The name in {target} is not known", "Look at its spelling, and at the DNS of this machine.")
+        return Problem(
+            f"The host name in {target} cannot be resolved", "Check its spelling and the DNS of this machine."
+        )
     if _takes_connections(target):
         return _closed(target, tls=tls)
     port = "" if _has_port(target) else ", port 443, since the target names none"
@@ -91,9 +94,10 @@ def _closed(target: str, *, tls: bool) -> Problem:
     text = f"It answers at {target}, but closes the connection: "
     if tls:
         return Problem(
-            text + "maybe it wants a certificate of yours", "Name it and its key in DISCORDPROXY_CERT and _CERT_KEY."
+            text + "it may require a client certificate",
+            "Set DISCORDPROXY_CERT and DISCORDPROXY_CERT_KEY to its path and that of its key.",
         )
-    return Problem(text + "maybe it wants TLS", "Give the certificate of its authority with tls= or DISCORDPROXY_CA.")
+    return Problem(text + "it may require TLS", "Give the certificate of its authority with tls= or DISCORDPROXY_CA.")
 
 
 def _takes_connections(target: str) -> bool:

@@ -9,7 +9,7 @@ from functools import cache
 
 @cache
 def warn_of_green_threads() -> None:
-    """Warn, once, if a call would hold up all green threads of the process."""
+    """Warn, once, if a call would block all green threads of the process."""
     if problem := _problem():
         warnings.warn(problem, RuntimeWarning, stacklevel=5)
 
@@ -22,8 +22,10 @@ def _problem() -> str:
         if prepared:
             return ""
         prepare = "grpc.experimental.gevent.init_gevent()"
-        return f"gevent has patched this process: until {prepare} is called, each call holds up all others"
+        return f"gevent has patched this process: until {prepare} is called, each call blocks all others"
     eventlet = sys.modules.get("eventlet.patcher")
     if eventlet is not None and eventlet.is_monkey_patched("socket"):
-        return "eventlet has patched this process, and gRPC does not know it: each call holds up all others; use gevent"
+        return (
+            "eventlet has patched this process, and gRPC does not support it: each call blocks all others; use gevent"
+        )
     return ""

@@ -1,4 +1,4 @@
-"""Commands as a shell starts them: bytes that are no UTF-8, streams that are closed or full, readers that have left."""
+"""Commands as a shell starts them: bytes that are not UTF-8, closed or full streams, readers that have left."""
 
 import os
 import subprocess
@@ -49,7 +49,7 @@ def test_bytes_that_are_no_utf_8_are_replaced_and_it_is_said(shell, proxy, line,
     status, out, err = shell(line)
     assert (status, "sent" in out) == (0, True)
     assert proxy.received[0].request.content == content
-    assert ("no UTF-8" in err) is ("\ufffd" in content)
+    assert ("not UTF-8" in err) is ("\ufffd" in content)
 
 
 def test_in_embeds_and_names_of_files_too(shell, proxy, tmp_path):
@@ -60,7 +60,7 @@ def test_in_embeds_and_names_of_files_too(shell, proxy, tmp_path):
     request = proxy.received[0].request
     assert (status, request.files[0].filename) == (0, "caf\ufffd.txt")
     assert [embed.title or embed.description for embed in request.embeds] == ["caf\ufffd", "\ufffd"]
-    assert err.count("no UTF-8") == 2
+    assert err.count("not UTF-8") == 2
 
 
 OLD, NEW = "discordproxymessage $P channel 1 x", "discordproxy message channel 1 x"
@@ -77,7 +77,7 @@ def test_what_was_sent_is_a_success_even_if_nobody_can_read_it(shell, proxy, com
     line = f"{command} {output}" if "|" not in output else f"set -o pipefail; {command} {output}"
     status, _, err = shell(line)
     assert (status, len(proxy.received)) == (0, 1)
-    assert ("It is done, but the output cannot be written" in err) is (output in {"> /dev/full", ">&-"})
+    assert ("Done, but the output cannot be written" in err) is (output in {"> /dev/full", ">&-"})
 
 
 @pytest.mark.parametrize(

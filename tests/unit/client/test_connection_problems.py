@@ -76,14 +76,14 @@ def test_tls_with_an_old_certificate(authority):
 
 def test_tls_on_one_side_only(authority):
     with serving(authority.issue("127.0.0.1")) as proxy:
-        assert "closes the connection: maybe it wants TLS" in hint_of(proxy.address)
+        assert "closes the connection: it may require TLS" in hint_of(proxy.address)
     with scripted_proxy() as proxy:
-        assert "TLS failed: the other side speaks no TLS" in hint_of(proxy.address, tls=authority.path)
+        assert "TLS failed: the server does not use TLS" in hint_of(proxy.address, tls=authority.path)
 
 
 def test_tls_without_the_certificate_that_is_asked_for(authority):
     with serving(authority.issue("127.0.0.1"), trusted=authority) as proxy:
-        assert "maybe it wants a certificate of yours" in hint_of(proxy.address, tls=authority.path)
+        assert "it may require a client certificate" in hint_of(proxy.address, tls=authority.path)
 
 
 @pytest.mark.parametrize(("content", "words"), [(None, "cannot read"), (b"no PEM", "no certificate or key in the PEM")])
@@ -129,11 +129,11 @@ def test_a_server_of_http_1():
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         port = listening.getsockname()[1]
-        assert hint_of(f"127.0.0.1:{port}").startswith(f"At 127.0.0.1:{port} answers a server of HTTP/1")
+        assert hint_of(f"127.0.0.1:{port}").startswith(f"An HTTP/1 server answers at 127.0.0.1:{port}")
         thread.join(20)
 
 
-@pytest.mark.parametrize(("tls", "wanted"), [(False, "maybe it wants TLS"), (True, "a certificate of yours")])
+@pytest.mark.parametrize(("tls", "wanted"), [(False, "it may require TLS"), (True, "a client certificate")])
 def test_an_error_of_another_address_does_not_hide_who_answers(tls, wanted):
     refused = "failed to connect to all addresses; last error: UNKNOWN: ipv6:%5B::1%5D:7: Connection refused"
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -156,8 +156,12 @@ def test_nobody(tmp_path):
 @pytest.mark.parametrize(
     ("target", "details", "text"),
     [
-        ("proxy.test:1", "errors resolving proxy.test:1: [...]", "The name in proxy.test:1 is not known"),
-        ("proxy.test:1", "DNS resolution failed for proxy.test:1: C-ares", "The name in proxy.test:1 is not known"),
+        ("proxy.test:1", "errors resolving proxy.test:1: [...]", "The host name in proxy.test:1 cannot be resolved"),
+        (
+            "proxy.test:1",
+            "DNS resolution failed for proxy.test:1: C-ares",
+            "The host name in proxy.test:1 cannot be resolved",
+        ),
         ("proxy.test", "failed to connect to all addresses", "port 443, since the target names none"),
         ("[::1]", "failed to connect to all addresses", "port 443, since the target names none"),
         ("[::1]:7", "failed to connect to all addresses", "Nobody answers at [::1]:7"),
@@ -177,7 +181,7 @@ def test_commands_say_it_too(authority, capsys, monkeypatch):
         for arguments in (["status"], ["message", "channel", "1", "x"]):
             with pytest.raises(SystemExit) as ended:
                 _cli.main([*arguments, "--target", proxy.address])
-            assert (ended.value.code, "maybe it wants TLS" in capsys.readouterr().err) == (3, True)
+            assert (ended.value.code, "it may require TLS" in capsys.readouterr().err) == (3, True)
 
 
 @pytest.mark.parametrize("variable", ["grpc_proxy", "https_proxy", "http_proxy"])
@@ -198,7 +202,8 @@ def test_elsewhere_the_error_names_the_http_proxy(monkeypatch):
     monkeypatch.setenv("http_proxy", "http://user:secret@127.0.0.1:1/")
     hint = hint_of("192.0.2.1:50051")
     assert hint.startswith(
-        "192.0.2.1:50051 cannot be reached through the HTTP proxy 127.0.0.1:1, which http_proxy names. "
+        "192.0.2.1:50051 cannot be reached through the HTTP proxy 127.0.0.1:1, "
+        "which the environment variable http_proxy sets. "
         "Add the host to no_proxy"
     )
     assert "secret" not in hint
