@@ -221,6 +221,21 @@ async def test_a_second_broker_attaches_and_takes_over(settings: dict[str, str],
             await value(url_in(line), "k")
 
 
+async def test_a_temporary_folder_that_another_user_has_taken_keeps_no_server_from_starting(
+    folder: Path, tmp_path: Path
+) -> None:
+    home, temporary = folder.parent / "h", folder.parent / "t"
+    for made in (home, temporary, temporary / "theirs"):
+        made.mkdir()
+    (temporary / f"discordproxy-{os.getuid()}").symlink_to(temporary / "theirs")
+    settings = {"DISCORD_BOT_TOKEN": TOKEN, "HOME": str(home), "TMPDIR": str(temporary)}
+    async with broker(settings, tmp_path) as process:
+        url = url_in(await process.line("private server ready"))
+        assert url.startswith(f"unix://{home}/.discordproxy/")
+        await wait_for(url, within_s=30)
+        assert not list((temporary / "theirs").iterdir())
+
+
 async def test_a_killed_server_is_started_again(settings: dict[str, str], tmp_path: Path) -> None:
     async with broker(settings, tmp_path) as process:
         url = url_in(await process.line("private server ready"))

@@ -1,11 +1,15 @@
 """Keys: how they are made, kept and recognised; what is wrong with a file; who is locked out; what is exposed."""
 
+import os
+import stat
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from discordproxy_api.access.__main__ import main
 from discordproxy_api.access.gate import Credentials, Gate, key_in
 from discordproxy_api.access.key_file import read_key_file
 from discordproxy_api.access.keys import FORM, KeyFileError, digest_of, new_key, read_keys
@@ -227,3 +231,21 @@ def test_no_key_gets_into_a_file_that_nobody_has_read(tmp_path):
         done = subprocess.run(["bash", "-c", f"{command} {output}"], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (1, f"ERROR: the output cannot be written ({why})\n")
     assert not (tmp_path / "keys.toml").exists()
+
+
+def test_a_new_key_is_written_to_a_private_file_and_through_no_link(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, link = tmp_path / "keys.toml", tmp_path / "link.toml"
+    link.symlink_to(file)
+    with pytest.raises(SystemExit):
+        main(["new", "--app", "srp", "--file", str(link)])
+    assert "symbolic link" in capsys.readouterr().err
+    assert not file.exists()
+    before = os.umask(0)
+    try:
+        main(["new", "--app", "srp", "--file", str(file)])
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [principal.app for principal in read_keys(file.read_text()).principals] == ["srp"]
