@@ -18,7 +18,7 @@ from discordproxy_api import errors
 from discordproxy_api.interceptors import SERVICE
 from discordproxy_api.uploads import UploadLimits, Uploads
 
-KEYLESS = UploadLimits(message_bytes=4096, arriving=3, slow=1, prompt_s=0.02, receive_timeout_s=5.0)
+KEYLESS = UploadLimits(message_bytes=4096, arriving=64, slow=2, prompt_s=0.05, receive_timeout_s=5.0)
 """What may be sent to health, reflection and console, whose largest request holds a name. gRPC knows one largest size
 for all methods, so each that arrives may take that much memory until it is here and can be refused; an honest one has
 come with its call."""

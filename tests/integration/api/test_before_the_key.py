@@ -17,7 +17,7 @@ from discordproxy_api.reception import KEYLESS
 from discordproxy_sandbox.population import CHANNEL_ID
 from fakes.eventually import eventually
 from hostile import attacks
-from hostile.frames import INITIAL_WINDOW_SIZE, PREFACE, SETTINGS, call, frame, setting
+from hostile.frames import HELLO, INITIAL_WINDOW_SIZE, PREFACE, SETTINGS, call, call_start, frame, setting
 from integration.api.conftest import serve
 from integration.api.test_access import keyed
 
@@ -144,6 +144,15 @@ async def test_a_flood_of_watchers_takes_no_place_of_the_calls_with_a_key(discor
         async with attacks.open_connections(port, 12, attacks.watchers(2_000), read=False):
             for _ in range(20):
                 await keyed_.call("SendChannelMessage", channel_id=CHANNEL, content="x")
+
+
+async def test_checks_that_never_say_what_they_want_keep_no_other_check_waiting(served):
+    check = "/grpc.health.v1.Health/Check"
+    mute = HELLO + b"".join(call_start(check, number) for number in range(1, 200, 2))
+    async with attacks.open_connections(served.port, 5, mute):
+        for _ in range(5):
+            status = (await HealthStub(served.channel).Check(HealthCheckRequest(), timeout=60)).status
+            assert status == HealthCheckResponse.SERVING
 
 
 async def test_a_watcher_that_reads_nothing_holds_nobody_up(served):
