@@ -49,6 +49,7 @@ from discordproxy_ratelimit.http_proxy import BadHttpProxy, http_proxy_for
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis_url import describe
 from discordproxy_ratelimit.settings import load
+from discordproxy_ratelimit.steady import steadily
 from discordproxy_ratelimit.trace import Trace, no_trace
 from discordproxy_ratelimit.watch import inspect_url
 
@@ -260,8 +261,8 @@ async def run(settings: ApiSettings) -> None:
             stack.push_async_callback(ops.close)
             await ops.start(settings.host, settings.http_port + settings.worker if settings.http_port else 0)
         port = await worker.server.start()
-        for task in (worker.health.run(), worker.reporter.run()):
-            stack.callback(asyncio.create_task(task).cancel)
+        for work, name in ((worker.health.run, "the look at the worker's health"), (worker.reporter.run, "reporting")):
+            stack.callback(asyncio.create_task(steadily(work, name)).cancel)
         log.info("worker %d serves on %s:%d", settings.worker, settings.host, port)
         gc.freeze()  # what was wired lives as long as the process; collections need not look at it
         await stop.wait()

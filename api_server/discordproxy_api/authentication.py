@@ -1,6 +1,7 @@
 """The layer that asks every call who it is from, and refuses what its application may never do, before reading it."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,6 +25,8 @@ _OPEN = f"/{health.SERVICE_NAME}/"
 SLOW_S, MOST_SLOWED = 1.0, 200
 """A locked-out address waits for its answers, so that it cannot keep the worker busy by asking again at once; but only
 so many at a time wait, since waiting takes memory."""
+
+log = logging.getLogger("discordproxy_api.access")
 
 LOOK_AGAIN_S = 2.0
 """How soon a stream ends whose key is withdrawn or changed."""
@@ -106,8 +109,11 @@ class Authentication(Layer):
             raise errors.refusal(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", text) from None
 
     async def _end_when_withdrawn(self, shown: Credentials, principal: Principal, scope: asyncio.Timeout) -> None:
-        while self._gate.still_admits(shown, principal):  # noqa: ASYNC110 - a file announces no change
-            await asyncio.sleep(LOOK_AGAIN_S)
+        try:
+            while self._gate.still_admits(shown, principal):  # noqa: ASYNC110 - a file announces no change
+                await asyncio.sleep(LOOK_AGAIN_S)
+        except Exception:
+            log.exception("the keys could not be looked at; the stream of %s ends", principal)
         scope.reschedule(asyncio.get_running_loop().time())
 
 

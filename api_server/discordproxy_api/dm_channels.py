@@ -60,7 +60,7 @@ class DmChannels:
             note = await self._notes.get(_key(user_id))
         except BrokerError:
             return None  # whether anything may be sent without Redis is decided where a permit is asked for
-        return None if note is None else int(note)
+        return int(note) if note is not None and note.isdigit() else None
 
     async def _open(self, user_id: int, call: Call) -> int:
         request = RestRequest(

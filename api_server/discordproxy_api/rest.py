@@ -33,10 +33,10 @@ from discordproxy_ratelimit.trace import Trace, no_trace
 
 log = logging.getLogger("discordproxy_api.rest")
 
-Landed = Callable[[RestRequest, Reply], Awaitable[None]]
+Landed = Callable[[RestRequest, Reply, float], Awaitable[None]]
 
 
-async def unnoticed(_request: RestRequest, _reply: Reply) -> None:
+async def unnoticed(_request: RestRequest, _reply: Reply, _took_s: float) -> None:
     """Do nothing about an accepted request."""
 
 
@@ -105,7 +105,8 @@ class Rest:
         trace: times the wait for a permit and Discord's answer.
         nonces: what tells apart the messages of applications, for those who compose them.
         turns: what applications with a rate of their own wait for, request by request.
-        landed: told of every request that Discord accepted, before the caller is; also when the caller has gone.
+        landed: told of every request that Discord accepted, before the caller is, and for how many seconds it was under
+            way; also when the caller has gone.
 
     Attributes:
         token_refused: whether Discord's last word on the bot's token was that it is not valid.
@@ -235,11 +236,10 @@ class Rest:
             except BrokerError as error:
                 return _Landing(error=errors.from_broker(error))
             tries.waited_s += loop.time() - asked_at
-            if tries.first_left_at is None:
-                tries.first_left_at = loop.time()
+            left_at = tries.first_left_at = loop.time() if tries.first_left_at is None else tries.first_left_at
             landing = await self._exchange(flight, permit)
         if landing.reply is not None:
-            await self._landed(flight.request, landing.reply)
+            await self._landed(flight.request, landing.reply, loop.time() - left_at)
         return landing
 
     def _acquire(self, flight: _Flight, tries: _Tries) -> AbstractAsyncContextManager[Permit]:

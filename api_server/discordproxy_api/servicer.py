@@ -115,7 +115,7 @@ def _reader(context: Any) -> Callable[[], Any]:
 def _declared(context: Any) -> int:
     for key, value in context.invocation_metadata():
         if key == DECLARED:
-            return int(value) if value.isdigit() and len(value) < len("10000000000") else 0
+            return int(value) if value.isascii() and value.isdecimal() and len(value) < len("10000000000") else 0
     return 0
 
 

@@ -18,7 +18,7 @@ from discordproxy.events_pb2 import Event, SubscribeEventsRequest
 from discordproxy_api import errors
 from discordproxy_api.access.permission import Permission
 from discordproxy_api.access.subscription import narrow
-from discordproxy_api.call import CURRENT
+from discordproxy_api.call import CURRENT, Call
 from discordproxy_api.contract import Rpc
 from discordproxy_api.drain import Drain
 from discordproxy_api.errors import ApiError
@@ -121,18 +121,28 @@ class Subscribe:
         wanted, cursor = await self._read(request)
         earliest = request.start == SubscribeEventsRequest.EARLIEST
         batch = min(request.batch, _MOST_AT_ONCE)
+        call, loop = CURRENT.get(), asyncio.get_running_loop()
         try:
             async with self._events.subscribe(wanted, cursor=cursor, earliest=earliest) as items:
                 with self._metrics.event_streams.track_inprogress():
                     await write(_message([Item(Kind.HEARTBEAT, items.cursor)], progress))
+                    told_at = loop.time()
                     async for item in items:
                         if item.kind is Kind.HEARTBEAT:
                             await self._require_gateway()
-                        together = [item, *items.at_hand(batch - 1, _MOST_BYTES_AT_ONCE)]
-                        await write(_message(together, progress))
+                        come = [item, *items.at_hand(batch - 1, _MOST_BYTES_AT_ONCE)]
+                        together = [each for each in come if await self._sees(each, call)]
+                        if not together and loop.time() - told_at < self._events.heartbeat_s:
+                            continue
+                        await write(_message(together or [Item(Kind.HEARTBEAT, items.cursor)], progress))
+                        told_at = loop.time()
                         self._metrics.events_sent.inc(sum(each.entry is not None for each in together))
         except EventsError as error:
-            raise _refusal(error, progress) from None
+            raise _refusal(error) from None
+
+    async def _sees(self, item: Item, call: Call) -> bool:
+        """Tell whether an item is for the call's application; gaps and heartbeats are for all."""
+        return item.entry is None or item.entry.is_gap or await self._permission.sees(item.entry, call)
 
     async def _read(self, request: Any) -> tuple[Filter, Cursor | None]:
         """Return what is asked for; raises ApiError if it cannot be had."""
@@ -221,26 +231,25 @@ def _event(item: Item) -> Event:
         else:
             event.type = entry.type
             event.guild_id, event.channel_id = entry.guild_id, entry.channel_id
-            event.json = entry.json.decode()
+            event.json = entry.json
     return event
 
 
-def _refusal(error: EventsError, progress: _Progress) -> ApiError:
+def _refusal(error: EventsError) -> ApiError:
     """Return how a subscription that cannot begin or go on is told."""
     if isinstance(error, CursorExpiredError):
-        return _expired(error, progress)
+        return _expired(error)
     if isinstance(error, SubscriberTooSlowError):
         return _too_slow("The subscriber was slower than events are kept.")
     return _unavailable("EVENTS_UNAVAILABLE", str(error))
 
 
-def _expired(error: CursorExpiredError, progress: _Progress) -> ApiError:
-    """Tell the place to go on from: other shards stay where they are."""
-    known = Cursor.parse(progress.cursor).positions if progress.cursor else {}
+def _expired(error: CursorExpiredError) -> ApiError:
+    """Tell the place to go on from."""
     refusal = errors.refusal(
         StatusCode.OUT_OF_RANGE, "CURSOR_EXPIRED", "Events after this cursor are no longer kept; go on from `cursor`."
     )
-    refusal.extras["cursor"] = str(Cursor({**known, **error.earliest.positions}))
+    refusal.extras["cursor"] = str(error.earliest)
     refusal.extras["gap_from"] = _iso(error.lost_from_ms)
     refusal.extras["gap_to"] = _iso(error.lost_to_ms)
     return refusal
@@ -256,5 +265,8 @@ def _unavailable(reason: str, why: str) -> ApiError:
 
 
 def _iso(ms: int) -> str:
-    """Return a time as ISO 8601, "" for none."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds") if ms else ""
+    """Return a time as ISO 8601, "" for none, or one beyond the calendar: a caller may have made it up."""
+    try:
+        return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds") if ms else ""
+    except (OverflowError, OSError, ValueError):
+        return ""

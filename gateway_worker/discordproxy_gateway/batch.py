@@ -15,6 +15,9 @@ EVENTS_PER_CALL = 100
 WEIGHT_PER_CALL = 1500
 """Arguments of all operations of a call, those that cost more counted more: about 2 ms of Redis."""
 
+_IN_ONE_STEP = frozenset({"GUILD_EMOJIS_UPDATE", "GUILD_STICKERS_UPDATE", "THREAD_LIST_SYNC"})
+"""They replace a list that readers see meanwhile; Discord bounds it to some thousands."""
+
 
 @dataclass(slots=True)
 class Planned:
@@ -40,7 +43,10 @@ class Batch:
     """Events that are applied together."""
 
     planned: list[Planned] = field(default_factory=list)
-    weight: int = 0
+    weight: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.weight = sum(planned.weight for planned in self.planned)
 
     def takes(self, planned: Planned) -> bool:
         """Add `planned`, unless it has to wait for the next batch. READY stands alone."""
@@ -72,7 +78,7 @@ class Batch:
 
     def calls(self) -> Iterator[list[Operation]]:
         """Yield the operations of each script call: one, or several when a single event writes much."""
-        if self.weight <= WEIGHT_PER_CALL:
+        if self.weight <= WEIGHT_PER_CALL or any(event.name in _IN_ONE_STEP for event in self.events):
             yield [operation for planned in self.planned for operation in planned.operations]
             return
         operations: list[Operation] = []

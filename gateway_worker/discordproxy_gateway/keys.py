@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+ERAS_KEPT = 8
+"""Ended eras whose streams subscribers may still read; with an older cursor they are told of a gap. See `Keys.eras`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
@@ -129,13 +132,22 @@ class Keys:
         """Hash channel or thread id -> guild id, of those the proxy itself just wrote; lives five seconds."""
         return f"{self.tag}:c:ov:chg"
 
-    def stream(self, shard_id: int) -> str:
-        """Stream of events."""
-        return f"{self.tag}:ev:{shard_id}"
+    @property
+    def eras(self) -> str:
+        """Hash {now, shards, "era:shard"...}: number of the present era, its shards, and the streams that have begun.
 
-    def stream_meta(self, shard_id: int) -> str:
+        An era is a time in which the bot runs with one number of shards. Each has streams of its own: with another
+        number, a guild's events come through another shard.
+        """
+        return f"{self.tag}:ev:eras"
+
+    def stream(self, shard_id: int, era: int) -> str:
+        """Stream of events."""
+        return f"{self.tag}:ev:{era}:{shard_id}"
+
+    def stream_meta(self, shard_id: int, era: int) -> str:
         """Hash {epoch, n}: the stream's random identity and the ordinal of its last entry."""
-        return f"{self.tag}:ev:{shard_id}:meta"
+        return f"{self.tag}:ev:{era}:{shard_id}:meta"
 
     def interaction(self, interaction_id: int | str) -> str:
         """Who gave the first response to an interaction; lives 15 minutes, as its token does."""

@@ -8,7 +8,7 @@ import secrets
 from redis.exceptions import RedisError
 
 from discordproxy_gateway.failures import LeaseLostError
-from discordproxy_gateway.keys import Keys, Slot
+from discordproxy_gateway.keys import ERAS_KEPT, Keys, Slot
 from discordproxy_gateway.scripts import Scripts
 
 log = logging.getLogger(__name__)
@@ -21,8 +21,11 @@ _MARGIN = 0.1  # of the lease: the holder stops earlier than Redis forgets it
 class Lease:
     """One term of leadership. `lost` is set, at the latest, a little before Redis would let somebody else in."""
 
-    def __init__(self, scripts: Scripts, keys: Keys, slot: Slot, *, owner: str, fence: int, lease_s: float) -> None:
+    def __init__(
+        self, scripts: Scripts, keys: Keys, slot: Slot, *, owner: str, fence: int, lease_s: float, era: int = 1
+    ) -> None:
         self.fence = fence
+        self.era = era
         self.slot = slot
         self.lost = asyncio.Event()
         self._scripts = scripts
@@ -118,16 +121,17 @@ class Leader:
     async def _try(self, owner: str) -> tuple[Lease | None, float]:
         asked_at = asyncio.get_running_loop().time()
         keys = [self._keys.lease(self.slot), self._keys.fence(self.slot), self._keys.division]
-        arguments = [owner, _ms(self._lease_s), self.slot.shard_count]
+        keys += [self._keys.eras, self._keys.shard_count]
+        arguments = [owner, _ms(self._lease_s), self.slot.shard_count, ERAS_KEPT]
         try:
-            fence, ms, shards = await self._scripts.run("acquire_lease", keys, arguments)
+            fence, ms, shards, *era = await self._scripts.run("acquire_lease", keys, arguments)
         except (RedisError, OSError) as error:
             log.warning("cannot ask for the lease of shard %s: %s", self.slot, type(error).__name__)
             return None, 1.0
         self._others = shards.decode()
         if not fence:
             return None, max(ms, _LEAST_SLEEP_MS) / 1000
-        lease = Lease(self._scripts, self._keys, self.slot, owner=owner, fence=fence, lease_s=self._lease_s)
+        lease = Lease(self._scripts, self._keys, self.slot, owner=owner, fence=fence, lease_s=self._lease_s, era=era[0])
         lease.extend(asked_at)
         return lease, 0.0
 

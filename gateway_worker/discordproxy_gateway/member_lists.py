@@ -11,6 +11,7 @@ from typing import Any
 
 from discordproxy_gateway import parts
 from discordproxy_gateway.cache.overlay import ROLES_OF
+from discordproxy_gateway.ids import require_id
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.writes import Operation
 
@@ -64,27 +65,27 @@ class MemberLists:
         if memory is None:
             return []
         memory.size += 1
-        return [*self._put(memory, member, known=False), self._count(member["guild_id"], 1)]
+        return [*self._put(memory, member), self._count(member["guild_id"], 1)]
 
     def _update(self, member: dict[str, Any]) -> list[Operation]:
         memory = self._current(member["guild_id"], member["user"]["id"])
-        return [] if memory is None else self._put(memory, member, known=memory.complete)
+        return [] if memory is None else self._put(memory, member)
 
-    def _put(self, memory: GuildMemory, member: dict[str, Any], *, known: bool) -> list[Operation]:
-        guild_id, user_id = member["guild_id"], member["user"]["id"]
+    def _put(self, memory: GuildMemory, member: dict[str, Any]) -> list[Operation]:
+        guild_id, user_id = member["guild_id"], require_id(member["user"]["id"])
         return [
-            *parts.put_member(self._keys, guild_id, memory.generation, member, known=known),
-            self._seen(guild_id, user_id),
+            parts.put_member(self._keys, guild_id, memory.generation, member),
+            self._seen(guild_id, user_id, member),
         ]
 
     def _remove(self, data: dict[str, Any]) -> list[Operation]:
-        guild_id, user_id = data["guild_id"], data["user"]["id"]
+        guild_id, user_id = data["guild_id"], require_id(data["user"]["id"])
         memory = self._current(guild_id, user_id)
         if memory is None:
             return []
         memory.size -= 1
         drop = parts.drop_member(self._keys, guild_id, memory.generation, user_id)
-        return [*drop, self._seen(guild_id, user_id), self._count(guild_id, -1)]
+        return [*drop, self._seen(guild_id, user_id, None), self._count(guild_id, -1)]
 
     def _chunk(self, chunk: dict[str, Any]) -> list[Operation]:
         guild_id = chunk["guild_id"]
@@ -93,7 +94,7 @@ class MemberLists:
         if memory is None or request is None or request.nonce != chunk.get("nonce"):
             return []  # asked for by an earlier connection: asked for again
         # Whoever changed since the request is known better from the event than from a list made before it.
-        rows = [row for row in chunk["members"] if row["user"]["id"] not in request.touched]
+        rows = [row for row in chunk["members"] if parts.user_of(row) not in request.touched]
         operations = parts.put_members(self._keys, guild_id, memory.generation, rows)
         request.received.add(chunk["chunk_index"])
         if len(request.received) == chunk["chunk_count"]:
@@ -111,8 +112,8 @@ class MemberLists:
             memory.request.touched.add(touched)
         return memory
 
-    def _seen(self, guild_id: str, user_id: str) -> Operation:
-        return parts.seen(self._keys, "m", guild_id, user_id, user_id + ROLES_OF)
+    def _seen(self, guild_id: str, user_id: str, member: dict[str, Any] | None) -> Operation:
+        return parts.seen(self._keys, "m", guild_id, member, user_id, user_id + ROLES_OF)
 
     def _count(self, guild_id: str, by: int) -> Operation:
         return ("HINCRBY", self._keys.meta(guild_id), "count", str(by))

@@ -6,6 +6,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from discordproxy_gateway.ids import id_of, number_of, text_of
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.member_lists import GuildMemory
 from discordproxy_gateway.operations import Planner
@@ -16,7 +17,7 @@ _FIELDS = ("gen", "mark", "count", "complete", "available")
 _AT_A_TIME = 200
 
 
-async def load_planner(redis: Redis, keys: Keys, slot: Slot, *, mark: str, members: bool) -> Planner:
+async def load_planner(redis: Redis, keys: Keys, slot: Slot, *, mark: str, members: bool, era: int = 1) -> Planner:
     """Return a planner that knows what Redis knows.
 
     Args:
@@ -25,10 +26,11 @@ async def load_planner(redis: Redis, keys: Keys, slot: Slot, *, mark: str, membe
         slot: whose guilds.
         mark: of the session that is resumed, "" when a new one will begin.
         members: whether member lists are kept.
+        era: whose streams are written.
     """
     stored: list[Any] = await redis.hkeys(keys.guilds)
-    ids = sorted(field.decode("utf-8", "replace") for field in stored)
-    mine = [guild_id for guild_id in ids if guild_id.isdecimal() and slot.holds(int(guild_id))]
+    ids = sorted(filter(None, map(id_of, stored)))
+    mine = [guild_id for guild_id in ids if slot.holds(int(guild_id))]
     guilds: dict[str, GuildMemory] = {}
     for start in range(0, len(mine), _AT_A_TIME):
         some = mine[start : start + _AT_A_TIME]
@@ -37,27 +39,19 @@ async def load_planner(redis: Redis, keys: Keys, slot: Slot, *, mark: str, membe
                 pipeline.hmget(keys.meta(guild_id), _FIELDS)
             rows = await pipeline.execute()
         for guild_id, row in zip(some, rows, strict=True):
-            guilds[guild_id] = _readable(guild_id, row, mark)
+            guilds[guild_id] = _memory(row, mark)
     waiting: set[Any] = await redis.smembers(keys.awaited(slot))
-    awaited = [member.decode("utf-8", "replace") for member in waiting]
-    return Planner(keys, slot, guilds=guilds, mark=mark, awaited=awaited, members=members)
-
-
-def _readable(guild_id: str, row: Sequence[Any], mark: str) -> GuildMemory:
-    try:
-        return _memory(row, mark)
-    except ValueError:
-        log.warning("what is stored about guild %s cannot be read; it is filled again with the next session", guild_id)
-        return GuildMemory()
+    awaited = [text_of(member) for member in waiting if id_of(member)]  # not those that were JOINED
+    return Planner(keys, slot, guilds=guilds, mark=mark, awaited=awaited, members=members, era=era)
 
 
 def _memory(row: Sequence[Any], mark: str) -> GuildMemory:
-    generation, stored_mark, count, complete, available = (value.decode() if value else "" for value in row)
+    generation, stored_mark, count, complete, available = map(text_of, row)
     current = bool(mark) and stored_mark == mark
     return GuildMemory(
-        generation=int(generation or 0),
+        generation=number_of(generation) or 0,
         current=current,
         available=available == "1",
         complete=current and complete == "1",
-        size=int(count or 0),
+        size=number_of(count) or 0,
     )

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from discordproxy_gateway import parts
+from discordproxy_gateway.ids import id_of, number_of, require_id
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.member_lists import GuildMemory, MemberLists
 from discordproxy_gateway.session import mark_of
@@ -17,6 +18,9 @@ from discordproxy_gateway.writes import Operation
 
 INTERNAL = frozenset({"READY", "RESUMED", "GUILD_MEMBERS_CHUNK", "RATE_LIMITED", "VOICE_SERVER_UPDATE"})
 """Never passed on: they concern the connection itself, or carry a secret of it."""
+
+JOINED = "+"
+"""Before the id of an awaited guild that the bot joined while it was unavailable."""
 
 
 class Planner:
@@ -27,6 +31,7 @@ class Planner:
         mark: short name of the session the caches belong to, "" before READY.
         awaited: guilds of READY whose GUILD_CREATE has not come yet.
         members: the members intent is on, so member lists are kept.
+        era: whose streams are written.
     """
 
     def __init__(
@@ -38,11 +43,12 @@ class Planner:
         mark: str,
         awaited: Iterable[str],
         members: bool,
+        era: int = 1,
     ) -> None:
         self.guilds = guilds
         self._keys = keys
         self._slot = slot
-        self._stream = keys.stream(slot.shard_id)
+        self._stream = keys.stream(slot.shard_id, era)
         self._mark = mark
         self._awaited = set(awaited)
         self._members = members
@@ -76,39 +82,48 @@ class Planner:
         Raises:
             LookupError, TypeError, ValueError: the event is not what Discord documents.
         """
-        first_sight = name == "GUILD_CREATE" and data["id"] in self._awaited
-        plan = self._plans.get(name)
+        first_sight = name == "GUILD_CREATE" and id_of(data["id"]) in self._awaited
+        plan = self._plans.get(name) if _has_place(name, data) else None
         operations = plan(data) if plan else []
         # Guilds that READY announced are state, not news: their whole content would flood the stream.
-        if name not in INTERNAL and not first_sight:
-            operations.append(self._append(name, data, sequence))
-        return operations
+        return operations if first_sight else operations + self.pass_on(name, data, sequence)
+
+    def pass_on(self, name: str, data: Any, sequence: int) -> list[Operation]:
+        """Return the operation that appends the event to the stream; none for those of the connection itself.
+
+        Raises:
+            AttributeError: the event is no object.
+        """
+        return [] if name in INTERNAL else [self._append(name, data, sequence)]
 
     def _append(self, name: str, data: Any, sequence: int) -> Operation:
-        own_id = data.get("id") or ""
-        guild_id = data.get("guild_id") or (own_id if name in _ABOUT_GUILD else "")
-        channel_id = data.get("channel_id") or (own_id if name.startswith(("CHANNEL_", "THREAD_")) else "")
+        """Return what appends the event. A place that is no id is left out: only those who may see all get it then."""
+        own_id = data.get("id")
+        guild_id = id_of(data.get("guild_id") or (own_id if name in _ABOUT_GUILD else ""))
+        channel_id = id_of(data.get("channel_id") or (own_id if name.startswith(("CHANNEL_", "THREAD_")) else ""))
         words = ["t", name, "s", str(sequence), "x", self._mark]
         if guild_id:
-            words += ["g", str(guild_id)]
+            words += ["g", guild_id]
         if channel_id:
-            words += ["c", str(channel_id)]
+            words += ["c", channel_id]
+            if parent_id := id_of(data.get("parent_id")):
+                words += ["p", parent_id]
         return ("APPEND", self._stream, *words, "d", orjson.dumps(data))
 
     def _ready(self, data: dict[str, Any]) -> list[Operation]:
         self._mark = mark_of(data["session_id"])
         listed = data.get("guilds")
         # Without a list nobody knows which guilds the bot has left: all that were known are waited for.
-        self._awaited = {str(guild["id"]) for guild in listed} if isinstance(listed, list) else set(self.guilds)
+        found = {guild_id for guild_id, _ in parts.by_id(listed)} if isinstance(listed, list) else set(self.guilds)
+        self._awaited = found
         operations: list[Operation] = [
             ("DEL", self._keys.fatal),
             *([("SET", self._keys.user, orjson.dumps(data["user"]))] if data.get("user") else []),
             ("SET", self._keys.shard_count, str(self._slot.shard_count)),
             ("HSET", self._keys.status(self._slot), "mark", self._mark),
             ("UNLINK", self._keys.awaited(self._slot)),
+            *parts.await_guilds(self._keys.awaited(self._slot), self._awaited),
         ]
-        if self._awaited:
-            operations.append(("SADD", self._keys.awaited(self._slot), *sorted(self._awaited)))
         for guild_id in [known for known in self.guilds if known not in self._awaited]:
             operations += parts.purge(self._keys, guild_id, self.guilds.pop(guild_id).generation)
         for memory in self.guilds.values():
@@ -123,9 +138,9 @@ class Planner:
         keys = self._keys
         self._awaited.discard(guild_id)
         old = self.guilds.get(guild_id, GuildMemory())
-        memory = GuildMemory(old.generation + 1, current=True, size=guild.get("member_count") or 0)
+        memory = GuildMemory(old.generation + 1, current=True, size=number_of(guild.get("member_count")) or 0)
         self.guilds[guild_id] = memory
-        voice_states = [(state["user_id"], _voice(state, guild_id)) for state in guild.get("voice_states") or ()]
+        states = parts.by("user_id", guild.get("voice_states") or ())
         operations = [
             ("HSET", keys.meta(guild_id), "mark", ""),  # readers look away until all of it is there
             *parts.retire_members(keys, guild_id, old.generation),
@@ -134,7 +149,9 @@ class Planner:
             *parts.put_channels(keys, "ch", guild_id, guild.get("channels") or ()),
             parts.forget_channels(keys, "th", guild_id),
             *parts.put_channels(keys, "th", guild_id, map(_thread, guild.get("threads") or ())),
-            *parts.replace(keys.part("vs", guild_id), voice_states),
+            *parts.replace(
+                keys.part("vs", guild_id), [(user_id, _voice(state, guild_id)) for user_id, state in states]
+            ),
         ]
         if self._members:
             operations += parts.put_members(keys, guild_id, memory.generation, guild.get("members") or ())
@@ -143,11 +160,11 @@ class Planner:
         return [
             *operations,
             ("HSET", keys.meta(guild_id), *words),
-            ("SREM", keys.awaited(self._slot), guild_id),
+            self._here(guild_id),
         ]
 
     def _guild_update(self, guild: dict[str, Any]) -> list[Operation]:
-        return [*parts.put_guild(self._keys, guild), self._seen("guild", guild["id"], guild["id"])]
+        return [*parts.put_guild(self._keys, guild), self._seen("guild", guild["id"], guild["id"], guild)]
 
     def _guild_delete(self, data: dict[str, Any]) -> list[Operation]:
         guild_id = data["id"]
@@ -155,13 +172,18 @@ class Planner:
             return self._outage(guild_id)
         self._awaited.discard(guild_id)
         memory = self.guilds.pop(guild_id, GuildMemory())
-        left = ("SREM", self._keys.awaited(self._slot), guild_id)
-        return [*parts.purge(self._keys, guild_id, memory.generation), left]
+        return [*parts.purge(self._keys, guild_id, memory.generation), self._here(guild_id)]
+
+    def _here(self, guild_id: str) -> Operation:
+        """Return the operation after which nobody waits for the guild any more."""
+        return ("SREM", self._keys.awaited(self._slot), guild_id, JOINED + guild_id)
 
     def _outage(self, guild_id: str) -> list[Operation]:
         """Keep what is known, but let its age count from now: Discord tells nothing until the next GUILD_CREATE."""
         if guild_id not in self.guilds:
-            return []
+            # A guild of which only the id is known. Its GUILD_CREATE will be news, unlike that of one READY announced.
+            waits = [] if guild_id in self._awaited else [JOINED + guild_id]
+            return [("SADD", self._keys.awaited(self._slot), *waits)] if waits else []
         memory = self.guilds[guild_id]
         memory.available = memory.complete = False
         memory.request = None
@@ -170,12 +192,12 @@ class Planner:
 
     def _role_put(self, data: dict[str, Any]) -> list[Operation]:
         role = data["role"]
-        put = parts.put(self._keys.part("ro", data["guild_id"]), [(role["id"], role)])
-        return [*put, self._seen("ro", data["guild_id"], role["id"])]
+        put = parts.put(self._keys.part("ro", data["guild_id"]), parts.by_id([role]))
+        return [*put, self._seen("ro", data["guild_id"], role["id"], role)]
 
     def _role_delete(self, data: dict[str, Any]) -> list[Operation]:
         key = self._keys.part("ro", data["guild_id"])
-        return [("HDEL", key, data["role_id"]), self._seen("ro", data["guild_id"], data["role_id"])]
+        return [("HDEL", key, require_id(data["role_id"])), self._seen("ro", data["guild_id"], data["role_id"], None)]
 
     def _emojis(self, data: dict[str, Any]) -> list[Operation]:
         overlay = ("UNLINK", self._keys.overlay("em", data["guild_id"]))
@@ -190,28 +212,28 @@ class Planner:
         if not guild_id:  # a direct message's channel
             return []
         put = parts.put_channels(self._keys, "ch", guild_id, [channel])
-        return [*put, self._seen("ch", guild_id, channel["id"])]
+        return [*put, self._seen("ch", guild_id, channel["id"], channel)]
 
     def _channel_delete(self, channel: dict[str, Any]) -> list[Operation]:
-        guild_id, channel_id = channel.get("guild_id"), channel["id"]
+        guild_id, channel_id = channel.get("guild_id"), require_id(channel["id"])
         if not guild_id:
             return []
         threads = ("PRUNE", self._keys.part("th", guild_id), self._keys.channel_index, channel_id)
         return [
             *parts.drop_channel(self._keys, "ch", guild_id, channel_id),
             threads,  # Discord announces no deletion of its threads
-            self._seen("ch", guild_id, channel_id),
+            self._seen("ch", guild_id, channel_id, None),
         ]
 
     def _thread_put(self, thread: dict[str, Any]) -> list[Operation]:
         if (thread.get("thread_metadata") or {}).get("archived"):
             return self._thread_delete(thread)
         put = parts.put_channels(self._keys, "th", thread["guild_id"], [_thread(thread)])
-        return [*put, self._seen("th", thread["guild_id"], thread["id"])]
+        return [*put, self._seen("th", thread["guild_id"], thread["id"], thread)]
 
     def _thread_delete(self, thread: dict[str, Any]) -> list[Operation]:
-        drop = parts.drop_channel(self._keys, "th", thread["guild_id"], thread["id"])
-        return [*drop, self._seen("th", thread["guild_id"], thread["id"])]
+        drop = parts.drop_channel(self._keys, "th", thread["guild_id"], require_id(thread["id"]))
+        return [*drop, self._seen("th", thread["guild_id"], thread["id"], None)]
 
     def _threads(self, data: dict[str, Any]) -> list[Operation]:
         guild_id = data["guild_id"]
@@ -219,7 +241,12 @@ class Planner:
         if parents is None:
             drop = parts.forget_channels(self._keys, "th", guild_id)
         else:
-            drop = ("PRUNE", self._keys.part("th", guild_id), self._keys.channel_index, *parents)
+            drop = (
+                "PRUNE",
+                self._keys.part("th", guild_id),
+                self._keys.channel_index,
+                *filter(None, map(id_of, parents)),
+            )
         return [drop, *parts.put_channels(self._keys, "th", guild_id, map(_thread, data["threads"]))]
 
     def _voice_state(self, state: dict[str, Any]) -> list[Operation]:
@@ -228,20 +255,30 @@ class Planner:
             return []
         key = self._keys.part("vs", guild_id)
         if state.get("channel_id") is None:
-            return [("HDEL", key, state["user_id"])]
-        return parts.put(key, [(state["user_id"], _voice(state, guild_id))])
+            return [("HDEL", key, require_id(state["user_id"]))]
+        return parts.put(key, parts.by("user_id", [_voice(state, guild_id)]))
 
     def _user(self, user: dict[str, Any]) -> list[Operation]:
-        return [("SET", self._keys.user, orjson.dumps(user)), self._seen("user", "0", user["id"])]
+        return [("SET", self._keys.user, orjson.dumps(user)), self._seen("user", "0", user["id"], user)]
 
-    def _seen(self, kind: str, guild_id: str, object_id: str) -> Operation:
-        return parts.seen(self._keys, kind, guild_id, object_id)
+    def _seen(self, kind: str, guild_id: str, object_id: str, value: Any) -> Operation:
+        return parts.seen(self._keys, kind, guild_id, value, require_id(object_id))
 
 
 _ABOUT_GUILD = frozenset({"GUILD_CREATE", "GUILD_UPDATE", "GUILD_DELETE"})
 
 
-def _thread(thread: dict[str, Any]) -> dict[str, Any]:
+def _has_place(name: str, data: dict[str, Any]) -> bool:
+    """Tell whether the caches can follow the event: its guild is an id, or it names none."""
+    place = data.get("id" if name in _ABOUT_GUILD else "guild_id")
+    if not place:
+        return name not in _ABOUT_GUILD
+    return isinstance(place, str) and id_of(place) == place
+
+
+def _thread(thread: Any) -> Any:
+    if not isinstance(thread, dict):
+        return thread
     return {name: value for name, value in thread.items() if name not in {"newly_created", "guild_hashes"}}
 
 

@@ -3,17 +3,21 @@
 Parts (see `keys.Keys.part`): ch channels, th active threads, ro roles, em emojis, st stickers, vs voice states.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
 
 from discordproxy_gateway.cache import members as codec
+from discordproxy_gateway.ids import id_of
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.writes import Operation
 
 MEMBERS_PER_OPERATION = 100
 """Keeps a single script call short: the index costs some microseconds a member."""
+
+OBJECTS_PER_OPERATION = 500
+"""The same, of what has no order."""
 
 OLD_MEMBERS_MS = 60_000
 """How long a replaced member list stays for readers that are in the middle of it."""
@@ -45,9 +49,18 @@ _IN_OTHER_KEYS = frozenset(
 
 
 def put(key: str, objects: Iterable[tuple[str, Any]]) -> list[Operation]:
-    """Return the operation that stores objects under their ids; none if there are none."""
-    words = [word for object_id, value in objects for word in (object_id, orjson.dumps(value))]
-    return [("HSET", key, *words)] if words else []
+    """Return the operations that store objects under their ids, in slices; none if there are none."""
+    return _sliced("HSET", key, [(object_id, orjson.dumps(value)) for object_id, value in objects])
+
+
+def _sliced(command: str, key: str, rows: Sequence[tuple[Any, ...]]) -> list[Operation]:
+    slices = (rows[at : at + OBJECTS_PER_OPERATION] for at in range(0, len(rows), OBJECTS_PER_OPERATION))
+    return [(command, key, *(word for row in some for word in row)) for some in slices]
+
+
+def await_guilds(key: str, guild_ids: Iterable[str]) -> list[Operation]:
+    """Return the operations that add guilds to the set of those whose GUILD_CREATE is to come."""
+    return _sliced("SADD", key, [(guild_id,) for guild_id in sorted(guild_ids)])
 
 
 def replace(key: str, objects: Iterable[tuple[str, Any]]) -> list[Operation]:
@@ -57,9 +70,9 @@ def replace(key: str, objects: Iterable[tuple[str, Any]]) -> list[Operation]:
 
 def put_guild(keys: Keys, guild: dict[str, Any]) -> list[Operation]:
     """Return the operations that store the guild object, and its roles, emojis and stickers if it has them."""
-    guild_id = guild["id"]
+    guild_id = id_of(guild["id"])
     own = {name: value for name, value in guild.items() if name not in _IN_OTHER_KEYS}
-    operations = put(keys.guilds, [(guild_id, own)])
+    operations = put(keys.guilds, by_id([own]))
     for name, kind in (("roles", "ro"), ("emojis", "em"), ("stickers", "st")):
         if name in guild:
             operations += replace(keys.part(kind, guild_id), by_id(guild[name]))
@@ -68,11 +81,9 @@ def put_guild(keys: Keys, guild: dict[str, Any]) -> list[Operation]:
 
 def put_channels(keys: Keys, kind: str, guild_id: str, channels: Iterable[dict[str, Any]]) -> list[Operation]:
     """Return the operations that store channels or threads and the way from each to its guild."""
-    listed = [{**channel, "guild_id": guild_id} for channel in channels]
-    if not listed:
-        return []
-    index = [word for channel in listed for word in (channel["id"], guild_id)]
-    return [*put(keys.part(kind, guild_id), by_id(listed)), ("HSET", keys.channel_index, *index)]
+    listed = by_id({**channel, "guild_id": guild_id} for channel in channels if isinstance(channel, dict))
+    index = _sliced("HSET", keys.channel_index, [(channel_id, guild_id) for channel_id, _ in listed])
+    return [*put(keys.part(kind, guild_id), listed), *index]
 
 
 def drop_channel(keys: Keys, kind: str, guild_id: str, channel_id: str) -> list[Operation]:
@@ -85,16 +96,15 @@ def forget_channels(keys: Keys, kind: str, guild_id: str) -> Operation:
     return ("FORGET", keys.part(kind, guild_id), keys.channel_index)
 
 
-def put_member(keys: Keys, guild_id: str, generation: int, row: dict[str, Any], *, known: bool) -> list[Operation]:
-    """Return the operations that store one member; who is `known` to be in the list needs no place in its order."""
-    member_id = codec.id_field(row["user"]["id"])
-    stored = ("HSET", keys.members(guild_id, generation), member_id, codec.pack(row))
-    return [stored] if known else [stored, ("INDEX", keys.member_index(guild_id, generation), member_id)]
+def put_member(keys: Keys, guild_id: str, generation: int, row: dict[str, Any]) -> Operation:
+    """Return the operation that stores one member; who is new to the list gets a place in its order."""
+    members, index = keys.members(guild_id, generation), keys.member_index(guild_id, generation)
+    return ("MEMBER", members, index, codec.id_field(row["user"]["id"]), codec.pack(row))
 
 
 def put_members(keys: Keys, guild_id: str, generation: int, rows: Iterable[dict[str, Any]]) -> list[Operation]:
     """Return the operations that store members, in slices short enough for one script call each."""
-    packed = sorted((codec.id_field(row["user"]["id"]), codec.pack(row)) for row in rows)
+    packed = sorted(filter(None, map(_packed, rows)))
     members, index = keys.members(guild_id, generation), keys.member_index(guild_id, generation)
     operations: list[Operation] = []
     for start in range(0, len(packed), MEMBERS_PER_OPERATION):
@@ -102,6 +112,20 @@ def put_members(keys: Keys, guild_id: str, generation: int, rows: Iterable[dict[
         operations.append(("HSET", members, *(word for row in slice_ for word in row)))
         operations.append(("INDEX", index, *(field for field, _ in slice_)))
     return operations
+
+
+def user_of(row: Any) -> str:
+    """Return the user id of a member, "" if it has none."""
+    user = row.get("user") if isinstance(row, dict) else None
+    return id_of(user.get("id")) if isinstance(user, dict) else ""
+
+
+def _packed(row: Any) -> tuple[bytes, bytes] | None:
+    """Return field and value of a member; None for a row that cannot be read: it costs nobody else their place."""
+    try:
+        return codec.id_field(user_of(row)), codec.pack(row)
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
+        return None
 
 
 def drop_member(keys: Keys, guild_id: str, generation: int, user_id: str) -> list[Operation]:
@@ -138,11 +162,25 @@ def purge(keys: Keys, guild_id: str, generation: int) -> list[Operation]:
     ]
 
 
-def seen(keys: Keys, kind: str, guild_id: str, *object_ids: str) -> Operation:
-    """Return the operation that ends the overlay of an object: the event of the proxy's own change has come."""
-    return ("SEEN", keys.overlay(kind, guild_id), *object_ids)
+def seen(keys: Keys, kind: str, guild_id: str, value: Any, *fields: str) -> Operation:
+    """Return the operation that ends the overlay of an object when its event shows the proxy's own change.
+
+    Args:
+        keys: of the bot.
+        kind: of the overlay.
+        guild_id: its guild.
+        value: the object in the event, None when it was deleted.
+        fields: what the overlay may hold of it.
+    """
+    return ("SEEN", keys.overlay(kind, guild_id), b"" if value is None else orjson.dumps(value), *fields)
 
 
 def by_id(objects: Iterable[dict[str, Any]]) -> list[tuple[str, Any]]:
-    """Return objects with their ids."""
-    return [(each["id"], each) for each in objects]
+    """Return objects with their ids, but for those without one: readers sort by it."""
+    return by("id", objects)
+
+
+def by(name: str, objects: Iterable[Any]) -> list[tuple[str, Any]]:
+    """Return objects with the id under `name`, as `by_id`."""
+    known = ((id_of(each.get(name)), each) for each in objects if isinstance(each, dict))
+    return [(object_id, each) for object_id, each in known if object_id]

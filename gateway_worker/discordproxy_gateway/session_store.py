@@ -7,6 +7,7 @@ from typing import Any
 
 from discordproxy_gateway.failures import LeaseLostError
 from discordproxy_gateway.gateway_info import GatewayInfo
+from discordproxy_gateway.ids import number_of, text_of
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.leader import Lease
 from discordproxy_gateway.scripts import Scripts
@@ -51,14 +52,14 @@ class SessionStore:
         """Return the session to resume; None if there is none, or one of another token, intents or shard count."""
         names = ["id", "seq", "resume_url", "fingerprint", "tries"]
         fields: list[Any] = await self._redis.hmget(self._keys.session(slot), names)
-        try:
-            session_id, sequence, resume_url, stored, tries = (value.decode() if value else "" for value in fields)
-            if not session_id or not sequence or stored != fingerprint:
-                return None
-            return Session(session_id, int(sequence), resume_url, stored, int(tries or 0))
-        except ValueError:
+        session_id, sequence, resume_url, stored, tries = map(text_of, fields)
+        if not session_id or not sequence or stored != fingerprint:
+            return None
+        number = number_of(sequence)
+        if number is None:
             log.warning("the stored session of shard %s cannot be read; a new one begins", slot)
             return None
+        return Session(session_id, number, resume_url, stored, number_of(tries) or 0)
 
     async def note_try(self, lease: Lease) -> None:
         """Count a RESUME that is about to be sent, also for a successor; raises LeaseLostError."""
@@ -71,6 +72,28 @@ class SessionStore:
     async def _write(self, lease: Lease, operation: Operation) -> None:
         if not await self._scripts.write(self._keys.fence(lease.slot), lease.fence, [operation]):
             raise LeaseLostError
+
+    async def covered_until_ms(self, era: int) -> int | None:
+        """Return until when the streams of the eras before this one hold every event.
+
+        0: nobody knows; None: nothing has come in any of them.
+        """
+        stored: Any = await self._redis.hgetall(self._keys.eras)
+        shards: dict[int, list[Slot]] = {}
+        for field, count in stored.items():
+            number, _, shard_id = field.partition(b":")
+            begun, shard_count = number_of(number) or 0, number_of(count) or 0
+            if 0 < begun < era and shard_count:
+                shards.setdefault(begun, []).append(Slot(number_of(shard_id) or 0, shard_count))
+        for _, slots in sorted(shards.items(), reverse=True):
+            if len(slots) == slots[0].shard_count:  # every guild had its connection
+                times = [await self._as_of(slot) for slot in slots]
+                return min(times)
+        return 0 if shards else None
+
+    async def _as_of(self, slot: Slot) -> int:
+        stored: Any = await self._redis.hget(self._keys.status(slot), "as_of")
+        return number_of(stored) or 0
 
     def forget(self, slot: Slot) -> Operation:
         """Return the operation that drops a session Discord no longer knows."""

@@ -132,6 +132,8 @@ class Term:
         self._lease = lease
         self._store = store
         self._plan = plan
+        # A session of an earlier era is not resumed: the caches have followed others since.
+        self._fingerprint = f"{plan.fingerprint}:{lease.era}"
         self._group = lease.slot.shard_id % plan.max_concurrency
         self._status = status.Status(scripts, keys, lease)
         self._history = history
@@ -216,10 +218,11 @@ class Term:
             self._keys,
             self._lease,
             session=session,
-            fingerprint=self._plan.fingerprint,
+            fingerprint=self._fingerprint,
             planner=planner,
             applied=connection.applied,
             retention=self._plan.retention,
+            covered_until_ms=await self._store.covered_until_ms(self._lease.era) if session is None else None,
         )
         connection.deferrer = self._deferrer
         stale = self._history.failures > _STALE_URL_FAILURES
@@ -248,7 +251,7 @@ class Term:
 
     async def _load(self) -> Session | None:
         """Return the session to resume; None if there is none, or one that cannot be resumed any more."""
-        session = await self._store.load(self._lease.slot, self._plan.fingerprint)
+        session = await self._store.load(self._lease.slot, self._fingerprint)
         if session is None or session.tries < MOST_TRIES:
             return session
         # The first new session costs little; those after it may be many, and each takes one from the day's budget.
@@ -273,7 +276,7 @@ class Term:
             members = "members" in self._plan.intents
             mark = session.mark if session else ""
             slot, redis = self._lease.slot, self._scripts.redis
-            planner = await load_planner(redis, self._keys, slot, mark=mark, members=members)
+            planner = await load_planner(redis, self._keys, slot, mark=mark, members=members, era=self._lease.era)
             wanted = self._keys.wanted_members(slot)
             self._chunker = Chunker(redis, wanted, planner.guilds, planner.member_lists.request) if members else None
             self._planner = planner

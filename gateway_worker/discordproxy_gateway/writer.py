@@ -5,6 +5,7 @@ responsive.
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Callable, Sequence
@@ -56,6 +57,7 @@ class Writer:
         fingerprint: what a new session is recorded with.
         planner: turns events into operations; its memory belongs to this writer.
         applied: called with the events of each batch once they are stored.
+        covered_until_ms: until when the streams of earlier eras hold everything; see `SessionStore`.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Writer:
         planner: Planner,
         applied: Callable[[Sequence[Dispatch]], None],
         retention: Retention,
+        covered_until_ms: int | None = None,
     ) -> None:
         self.planner = planner
         self.bad_events = 0
@@ -82,13 +85,16 @@ class Writer:
         self._room = asyncio.Semaphore(_HEAVY_AT_A_TIME)
         self._held: Planned | None = None  # planned already, but for the next batch
         self._finishing = False
-        shard_id = lease.slot.shard_id
+        slot = lease.slot
+        self._era = (lease.era, slot.shard_id, slot.shard_count)
+        self._covered = "" if covered_until_ms is None else covered_until_ms
         self._keys = [
             keys.fence(lease.slot),
             keys.session(lease.slot),
             keys.status(lease.slot),
-            keys.stream(shard_id),
-            keys.stream_meta(shard_id),
+            keys.stream(slot.shard_id, lease.era),
+            keys.stream_meta(slot.shard_id, lease.era),
+            keys.eras,
         ]
 
     @property
@@ -162,7 +168,9 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - whatever it is, the next event may be fine
             self.bad_events += 1
             kind = type(error).__name__  # never the content
-            log.error("event %s not understood (%s), skipped", item.name, kind)  # noqa: TRY400
+            log.error("event %s not understood (%s), the caches skip it", item.name, kind)  # noqa: TRY400
+            with contextlib.suppress(AttributeError, TypeError, ValueError):
+                operations = self.planner.pass_on(item.name, item.data, item.sequence)
         return Planned(item.received_at, item, operations, begins)
 
     async def _apply(self, batch: Batch) -> None:
@@ -185,8 +193,13 @@ class Writer:
             return
         self.bad_events += 1
         names = ", ".join(event.name for event in batch.events)
-        log.error("Redis refused what event %s writes (%s); skipped", names or "none", type(error).__name__)
-        await self._store(Batch([replace(batch.planned[0], operations=())]))
+        log.error("Redis refused what event %s writes (%s); the caches skip it", names or "none", type(error).__name__)
+        planned = batch.planned[0]
+        passed_on = [operation for operation in planned.operations if operation[0] == "APPEND"]
+        try:
+            await self._store(Batch([replace(planned, operations=passed_on)]))
+        except ResponseError:
+            await self._store(Batch([replace(planned, operations=())]))
         self._applied(batch.events)
 
     async def _store(self, batch: Batch) -> None:
@@ -215,6 +228,7 @@ class Writer:
         while True:
             waited_ms = round((asyncio.get_running_loop().time() - batch.current_at) * 1000)
             arguments = [self._lease.fence, session.id, expected, after, max(0, waited_ms), packed, *begin, *keep]
+            arguments += [self._covered, *self._era]
             try:
                 reply = await self._scripts.run("apply", keys, arguments)
             except (RedisError, OSError) as error:

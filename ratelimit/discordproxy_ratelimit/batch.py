@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from discordproxy_ratelimit.connection import stop
+from discordproxy_ratelimit.steady import steadily
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +108,7 @@ class Batch:
         else:
             self._come_by(item.at + patience_s)
         if self._task is None:
-            self._task = asyncio.create_task(self._drain(), name="broker-batch")
+            self._task = asyncio.create_task(steadily(self._drain, "the batch of transitions"), name="broker-batch")
         return item
 
     def _come_by(self, due: float) -> None:
@@ -155,7 +156,7 @@ class Batch:
 
     async def _send(self, items: list[Item]) -> None:
         try:
-            replies = await self._run(items)
+            answered = list(zip(items, await self._run(items), strict=True))
         except Exception as error:  # noqa: BLE001 - every waiting caller must hear of it, whatever it was
             self._failures += 1
             self._fail_queued(error)
@@ -164,7 +165,7 @@ class Batch:
             await asyncio.sleep(min(PAUSE_S * self._failures, 1.0))  # a server may answer and still refuse the script
             return
         self._failures = 0
-        for item, reply in zip(items, replies, strict=True):
+        for item, reply in answered:
             if not item.reply.done():
                 item.reply.set_result(reply)
 

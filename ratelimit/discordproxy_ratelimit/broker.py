@@ -28,6 +28,7 @@ from discordproxy_ratelimit.permit import Caller, Permit
 from discordproxy_ratelimit.quota import Quota
 from discordproxy_ratelimit.report import refusal_to_respect
 from discordproxy_ratelimit.route import Route
+from discordproxy_ratelimit.steady import steadily
 from discordproxy_ratelimit.store import Store
 from discordproxy_ratelimit.survey import AccountState, Lane, survey
 from discordproxy_ratelimit.trace import Trace, no_trace
@@ -114,7 +115,7 @@ class Broker:
 
     async def start(self) -> None:
         """Listen for hints of other workers. Redis may still be away."""
-        self._inbox = asyncio.create_task(self._listen(), name="broker-inbox")
+        self._inbox = asyncio.create_task(steadily(self._listen, "the inbox of hints"), name="broker-inbox")
         await asyncio.sleep(0)
 
     async def ready(self) -> None:
@@ -253,8 +254,8 @@ class Broker:
             try:
                 key, (kind, permit_id, number, *rest) = orjson.loads(message)
                 self._hint(key, kind, permit_id, int(number), *rest)
-            except (ValueError, TypeError):
-                log.warning("A hint that nobody understands came from another worker")
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next hint may be fine
+                log.warning("A hint that nobody understands came from another worker (%s)", type(error).__name__)
 
     def _hint(self, key: str, kind: str, permit_id: str, number: int, bucket: str = "") -> None:
         if kind == "C":

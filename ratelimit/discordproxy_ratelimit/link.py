@@ -17,6 +17,7 @@ from redis.exceptions import NoPermissionError, NoScriptError, RedisError, Respo
 from discordproxy_ratelimit.connection import inbox, let_go, node_of, run_id_of, stop
 from discordproxy_ratelimit.errors import BrokerUnavailable
 from discordproxy_ratelimit.patience import Patience
+from discordproxy_ratelimit.steady import steadily
 from discordproxy_ratelimit.trace import Trace, no_trace
 
 log = logging.getLogger(__name__)
@@ -147,7 +148,8 @@ class Link:
 
     def _reconnect(self) -> None:
         if self._reconnecting is None or self._reconnecting.done():
-            self._reconnecting = asyncio.create_task(self._connect(), name="broker-reconnect")
+            connecting = steadily(self._connect, "reconnecting to Redis", until_done=True)
+            self._reconnecting = asyncio.create_task(connecting, name="broker-reconnect")
 
     async def _connect(self) -> None:
         pause_s = 0.02

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from discordproxy_ratelimit.batch import Batch, Item
 from discordproxy_ratelimit.connection import stop
 from discordproxy_ratelimit.link import Link
+from discordproxy_ratelimit.steady import steadily
 
 SURE, SILENCE, STEP = 0.9, 0.55, 0.15
 """Parts of a lease: for how long a worker trusts itself, after how long it shows a sign of life, how often it looks."""
@@ -46,7 +47,8 @@ class Pulse:
     def keep(self) -> None:
         """Show signs of life from now on until nothing is held."""
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._beat(), name="broker-pulse")
+            beating = steadily(self._beat, "the worker's signs of life", until_done=True)
+            self._task = asyncio.create_task(beating, name="broker-pulse")
 
     def about_to_call(self, items: list[Item]) -> None:
         """Turn a goodbye into a sign of life if somebody has come since it was queued."""

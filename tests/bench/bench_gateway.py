@@ -98,7 +98,7 @@ async def emit(discord: FakeGateway, redis, keys: Keys, events: list, pace: int 
     """Send events, so many a second or as fast as they are taken, and return once they are stored."""
 
     async def stored() -> int:
-        return int(await redis.hget(keys.stream_meta(0), "n") or 0)
+        return int(await redis.hget(keys.stream_meta(0, 1), "n") or 0)
 
     wanted, start = await stored() + len(events), time.monotonic()
     for number, (name, data) in enumerate(events):

@@ -14,8 +14,17 @@ from discordproxy_api.call import Call, Deed
 from discordproxy_api.contract import Rpc
 from discordproxy_api.errors import ApiError
 from discordproxy_api.principal import Principal
-from discordproxy_api.scopes import REQUEST
+from discordproxy_api.scopes import REQUEST, Scopes
+from discordproxy_gateway.events import Entry
 from discordproxy_ratelimit.route import names_token, template_of
+
+OF_THE_BOT = frozenset(
+    {
+        *("USER_UPDATE", "ENTITLEMENT_CREATE", "ENTITLEMENT_UPDATE", "ENTITLEMENT_DELETE"),
+        *("SUBSCRIPTION_CREATE", "SUBSCRIPTION_UPDATE", "SUBSCRIPTION_DELETE"),
+    }
+)
+"""Events about the bot and what was bought of it. All others that name no guild come from a user's channel."""
 
 ANYWHERE = Reach()
 """Of a call that nobody asks where it goes."""
@@ -105,6 +114,23 @@ class Permission:
         for channel_id in sorted(reach.channels - scopes.channels):
             await self._check_channel(channel_id, call)
 
+    async def sees(self, event: Entry, call: Call) -> bool:
+        """Tell whether the application gets an event: as `check`, with nothing taken for granted."""
+        scopes = call.principal.scopes
+        if not event.guild_id:
+            return event.channel_id in scopes.channels or _sees_outside_guilds(scopes, event)
+        if scopes.everywhere or event.guild_id in scopes.guilds:
+            return True
+        if not (event.channel_id and scopes.channels):
+            return False
+        if {event.channel_id, event.parent_id} & scopes.channels:
+            return True
+        try:
+            await self._check_channel(event.channel_id, call)
+        except ApiError:
+            return False
+        return True
+
     async def _check_no_direct_message(self, reach: Reach, call: Call) -> None:
         """Writing to users is also writing to the channels that the bot shares with them, whose ids may be known."""
         if call.principal.scopes.may_write_to_users:
@@ -128,3 +154,10 @@ class Permission:
             current = found.parent_id
         text = f"is not for channel {channel_id}; its channels or guilds would have to name it"
         raise denied(call.principal, text)
+
+
+def _sees_outside_guilds(scopes: Scopes, event: Entry) -> bool:
+    if scopes.everywhere and event.type in OF_THE_BOT:
+        return True
+    # What names neither guild nor channel could come from anywhere.
+    return scopes.may_write_to_users and (scopes.everywhere or bool(event.channel_id))

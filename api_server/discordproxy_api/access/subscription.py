@@ -26,6 +26,7 @@ async def narrow(
 ) -> Wish:
     """Return the wish within the scopes of the call's application; raise ApiError if it names something outside them.
 
+    It may still let events pass that are not for the application: `Permission.sees` decides about each.
     Guilds and channels of a subscription both have to match an event, so with channels named its guilds only narrow.
     """
     scopes = call.principal.scopes
@@ -37,6 +38,6 @@ async def narrow(
     if scopes.everywhere:
         return wish
     await permission.check(Reach(frozenset() if channels else wish.guilds, wish.channels), call)
-    if wish.guilds or wish.channels:
-        return wish
-    return wish._replace(guilds=scopes.guilds, channels=frozenset() if scopes.guilds else scopes.channels)
+    if wish.guilds or wish.channels or scopes.channels or scopes.may_write_to_users:
+        return wish  # `Permission.sees` looks at every event
+    return wish._replace(guilds=scopes.guilds)

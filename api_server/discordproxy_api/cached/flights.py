@@ -101,6 +101,8 @@ class Flights:
                 return await _closed(fetch), True
             if claim.state == "ours":
                 return await self._first(name, owner, fetch), True
+            if claim.state == "settled" and not _readable(claim.result):
+                return await _closed(fetch), True
             if claim.state == "settled":
                 return (claim.result, bool(turn)) if turn or not fresh else (await _closed(fetch), True)
             async with self._drain.interruptible():
@@ -151,6 +153,17 @@ async def _closed(fetch: Fetch) -> bytes:
             raise
         facts = {"http_status": error.http_status, "code": error.code, "scope": error.scope, "bucket": error.bucket}
         return _REFUSED + orjson.dumps([error.text, facts])
+
+
+def _readable(result: bytes) -> bool:
+    """Tell whether an answer is in the form of this release."""
+    try:
+        _open(result)
+    except ApiError:
+        return True
+    except (ValueError, TypeError, LookupError):
+        return False
+    return True
 
 
 def _open(result: bytes) -> bytes:

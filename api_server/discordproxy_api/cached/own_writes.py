@@ -41,8 +41,8 @@ class OwnWrites:
         self._overlay = overlay
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def note(self, request: RestRequest, reply: Reply) -> None:
-        """Note what an accepted request changed. Raises nothing: the write itself is done."""
+    async def note(self, request: RestRequest, reply: Reply, took_s: float) -> None:
+        """Note what a request changed that left `took_s` ago. Raises nothing: the write itself is done."""
         name = request.route.name.partition("#")[0]
         if name not in EFFECTS or (request.authorization is not None and "@me" in name):
             return  # with an authorization of the caller's, "me" is not the bot
@@ -55,7 +55,7 @@ class OwnWrites:
             changes = []
         scopes = {parameters[key] for key in ("guild_id", "channel_id") if key in parameters}
         for change in changes:
-            scopes |= await self._apply(change)
+            scopes |= await self._apply(change, took_s)
         await asyncio.gather(*(self._mark(scope) for scope in scopes))
 
     async def marks(self, scope: str) -> str | None:
@@ -76,27 +76,29 @@ class OwnWrites:
         except BrokerError as error:
             log.warning("A write could not be marked: %s", error)
 
-    async def _apply(self, change: Change) -> set[str]:
+    async def _apply(self, change: Change, took_s: float) -> set[str]:
         """Put a change on top of the caches; return the scopes it concerns."""
         try:
-            return await self._put(change)
+            return await self._put(change, took_s)
         except TROUBLE as error:
             log.warning("A write could not be shown to readers at once: %s", type(error).__name__)
             return {ANYTHING}
 
-    async def _put(self, change: Change) -> set[str]:
+    async def _put(self, change: Change, took_s: float) -> set[str]:
         if isinstance(change, Overwrite):
-            return await self._set_overwrite(change)
+            return await self._set_overwrite(change, took_s)
         if not isinstance(change, Put):
-            await self._overlay.change_role(change.guild_id, change.user_id, change.role_id, added=change.added)
+            await self._overlay.change_role(
+                change.guild_id, change.user_id, change.role_id, added=change.added, took_s=took_s
+            )
             return {change.guild_id}
         if change.value is None:
-            await self._overlay.remove(change.kind, change.guild_id, change.object_id)
+            await self._overlay.remove(change.kind, change.guild_id, change.object_id, took_s=took_s)
         else:
-            await self._overlay.put(change.kind, change.guild_id, change.object_id, change.value)
+            await self._overlay.put(change.kind, change.guild_id, change.object_id, change.value, took_s=took_s)
         return {change.guild_id, change.object_id} | ({GUILDS} if change.kind == GUILD else set())
 
-    async def _set_overwrite(self, change: Overwrite) -> set[str]:
+    async def _set_overwrite(self, change: Overwrite, took_s: float) -> set[str]:
         """Discord answers with nothing, so the channel that readers shall see is made of the one they see now."""
         async with self._locks.setdefault(change.channel_id, asyncio.Lock()):
             channel = (await self._reader.channel(int(change.channel_id))).value
@@ -106,7 +108,7 @@ class OwnWrites:
             overwrites = kept if change.value is None else [*kept, change.value]
             guild_id: str = channel["guild_id"]
             changed = {**channel, "permission_overwrites": overwrites}
-            await self._overlay.put(CHANNEL, guild_id, change.channel_id, changed)
+            await self._overlay.put(CHANNEL, guild_id, change.channel_id, changed, took_s=took_s)
         return {guild_id}
 
 

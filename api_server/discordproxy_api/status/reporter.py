@@ -132,7 +132,7 @@ class Status:
 
     async def _look(self) -> Document:
         notices = await self._broker.board.read()
-        posts = [readable(orjson.loads(post)) for post in notices.posts.values()]
+        posts = [post for each in notices.posts.values() if (post := _read(each))]
         lanes = [lane for lane in queues(posts) if lane.bot in self._brokers]
         accounts = {
             (bot, credential): await broker.survey(
@@ -149,6 +149,15 @@ class Status:
             raise BrokerUnavailable("Redis does not answer") from error  # it is the same server, by another client
         names = await self._names.of((lane.bot, lane.lane.partition("|")[2]) for lane in lanes)
         return document(notices, posts, lanes, accounts, circuit, gateways, names)
+
+
+def _read(post: bytes) -> Document | None:
+    """Return a post of the board; None for one that is no document, which costs that worker its line only."""
+    try:
+        found = orjson.loads(post)
+    except ValueError:
+        return None
+    return readable(found) if isinstance(found, dict) else None
 
 
 def _resident_mib() -> float:

@@ -28,7 +28,7 @@ from discordproxy_gateway.cache.reader import CacheReader
 from discordproxy_gateway.cache.state import GatewayState, ShardState, read_state
 from discordproxy_gateway.keys import Keys, Slot
 
-TROUBLE: tuple[type[Exception], ...] = (RedisError, OSError, ValueError)
+TROUBLE: tuple[type[Exception], ...] = (RedisError, OSError, ValueError, TypeError, LookupError, AttributeError)
 """What a read or a note raises when Redis does not answer, or holds what another release wrote."""
 
 __all__ = [

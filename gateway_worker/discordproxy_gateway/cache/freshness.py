@@ -6,6 +6,8 @@ All times are the server's. The age is that of the connection's last sign of lif
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from discordproxy_gateway.ids import number_of, text_of
+
 Value = TypeVar("Value")
 
 
@@ -76,13 +78,13 @@ class Meta:
     @classmethod
     def of(cls, row: list[Any], shard: Shard) -> "Meta":
         """Read the fields META_FIELDS of the guild's meta hash."""
-        mark, generation, complete, available, out_at, size = (value.decode() if value else "" for value in row)
+        mark, generation, complete, available, out_at, size = (text_of(value) for value in row)
         return cls(
             current=bool(mark) and mark == shard.mark,
-            generation=int(generation or 0),
+            generation=number_of(generation) or 0,
             complete=complete == "1",
-            out_at_ms=int(out_at) if available == "0" and out_at else None,
-            size=int(size or 0),
+            out_at_ms=number_of(out_at) if available == "0" else None,
+            size=number_of(size) or 0,
         )
 
 

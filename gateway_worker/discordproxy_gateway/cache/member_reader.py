@@ -10,6 +10,7 @@ from discordproxy_gateway.cache import overlay
 from discordproxy_gateway.cache.commands import Commands
 from discordproxy_gateway.cache.freshness import Answer, Freshness
 from discordproxy_gateway.cache.reader import CacheReader, Found, Object
+from discordproxy_gateway.ids import text_of
 from discordproxy_gateway.keys import Keys, Slot, shard_of
 
 PAGE = 1000
@@ -149,7 +150,7 @@ class MemberReader:
         )
         roles = _roles(found)
         for user_id, patch in changed_roles.items():
-            if user_id in merged and patch:
+            if user_id in merged and patch is not None:
                 merged[user_id] = overlay.merge_roles(merged[user_id], patch)
         return [_without_deleted(merged[each], roles) for each in sorted(merged, key=int)]
 
@@ -166,8 +167,8 @@ def _values(found: Found) -> Sequence[bytes | None]:
 
 def _roles(found: Found) -> set[str]:
     """Return the ids of the guild's roles, those the proxy just made or deleted included."""
-    roles = {role.decode() for role in found.rows[1]}
-    for role_id, role in overlay.changes(found.rows[2], found.now_ms).items():
+    roles = {text_of(role) for role in found.rows[1]}
+    for role_id, role in overlay.changes(found.rows[2], found.now_ms).items():  # UNSURE: it exists
         (roles.discard if role is None else roles.add)(role_id)
     return roles
 

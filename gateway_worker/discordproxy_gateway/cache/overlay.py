@@ -1,15 +1,19 @@
 """Read-your-writes: what the proxy itself changed is shown for five seconds, until its event has come.
 
 After a mutation the worker notes Discord's answer here. Readers of every worker merge it; the gateway worker ends it
-when the event arrives. Nobody waits for the event: it may never come.
+when the event arrives. Nobody waits for the event: it may never come. So what the caches show already is not shown from
+here, and what may be either of two writes under way at once is not shown at all: then Discord is asked.
 """
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 from redis.asyncio import Redis
 
+from discordproxy_gateway.cache import members as codec
+from discordproxy_gateway.ids import number_of
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.scripts import source
 
@@ -36,44 +40,107 @@ class Overlay:
         self._script = redis.register_script(source("overlay"))
         self._keys = keys
 
-    async def put(self, kind: str, guild_id: int | str, object_id: int | str, value: dict[str, Any]) -> None:
-        """Note that an object was created or changed into `value`."""
+    async def put(
+        self, kind: str, guild_id: int | str, object_id: int | str, value: dict[str, Any], *, took_s: float = 0.0
+    ) -> None:
+        """Note that an object was created or changed into `value`, by a request that left `took_s` ago."""
         if kind in {CHANNEL, THREAD}:  # a new one must be found by its id alone, too
             pipeline = self._redis.pipeline(transaction=False)
             pipeline.hset(self._keys.overlay_channel_index, str(object_id), str(guild_id))
             pipeline.pexpire(self._keys.overlay_channel_index, LIFE_MS)
             await pipeline.execute()
-        await self._note(kind, guild_id, object_id, value, "put")
+        known = _agree(kind, value, await self._stored(kind, guild_id, object_id))
+        await self._note(kind, guild_id, str(object_id), value, took_s=took_s, known=known)
 
-    async def remove(self, kind: str, guild_id: int | str, object_id: int | str) -> None:
+    async def remove(self, kind: str, guild_id: int | str, object_id: int | str, *, took_s: float = 0.0) -> None:
         """Note that an object was deleted."""
-        await self._note(kind, guild_id, object_id, None, "put")
+        known = await self._stored(kind, guild_id, object_id) is None
+        await self._note(kind, guild_id, str(object_id), None, took_s=took_s, known=known)
 
-    async def change_role(self, guild_id: int | str, user_id: int | str, role_id: int | str, *, added: bool) -> None:
+    async def change_role(
+        self, guild_id: int | str, user_id: int | str, role_id: int | str, *, added: bool, took_s: float = 0.0
+    ) -> None:
         """Note that one role of a member was added or removed: Discord answers such a call with nothing."""
-        await self._note(MEMBER, guild_id, f"{user_id}{ROLES_OF}", {str(role_id): added}, "merge")
+        member = await self._stored(MEMBER, guild_id, user_id)
+        known = (str(role_id) in member["roles"]) == added if member else False
+        field = f"{user_id}{ROLES_OF}"
+        await self._note(MEMBER, guild_id, field, {str(role_id): added}, took_s=took_s, known=known)
 
     async def _note(
-        self, kind: str, guild_id: int | str, object_id: int | str, value: dict[str, Any] | None, mode: str
+        self, kind: str, guild_id: int | str, field: str, value: dict[str, Any] | None, *, took_s: float, known: bool
     ) -> None:
-        key = self._keys.overlay(kind, guild_id)
+        merge = field.endswith(ROLES_OF)
+        beside = (field.removesuffix(ROLES_OF) if merge else field + ROLES_OF) if kind == MEMBER else ""
         text = b"" if value is None else orjson.dumps(value)
-        outdated = f"{object_id}{ROLES_OF}" if kind == MEMBER and mode == "put" else ""
-        await self._script(keys=[key], args=[str(object_id), text, mode, LIFE_MS, outdated])
+        arguments: list[str | bytes | int] = [
+            field,
+            text,
+            "merge" if merge else "put",
+            LIFE_MS,
+            beside,
+            round(took_s * 1000),
+            int(known),
+        ]
+        await self._script(keys=[self._keys.overlay(kind, guild_id)], args=arguments)
 
+    async def _stored(self, kind: str, guild_id: int | str, object_id: int | str) -> dict[str, Any] | None:
+        """Return an object as the caches hold it now, empty if it cannot be read."""
+        try:
+            return await self._read(kind, guild_id, object_id)
+        except (ValueError, TypeError, LookupError, OverflowError):
+            return {}
+
+    async def _read(self, kind: str, guild_id: int | str, object_id: int | str) -> dict[str, Any] | None:
+        value: Any
+        if kind == MEMBER:
+            generation: Any = await self._redis.hget(self._keys.meta(guild_id), "gen")
+            members = self._keys.members(guild_id, number_of(generation) or 0)
+            value = await self._redis.hget(members, codec.id_field(object_id))
+            return codec.unpack(int(object_id), value) if value else None
+        if kind == USER:
+            value = await self._redis.get(self._keys.user)
+        else:
+            key = self._keys.guilds if kind == GUILD else self._keys.part(kind, guild_id)
+            value = await self._redis.hget(key, str(object_id))
+        return orjson.loads(value) if value else None
+
+
+def _agree(kind: str, written: dict[str, Any], stored: dict[str, Any] | None) -> bool:
+    """Tell whether the caches show a written object already. Pure; when in doubt they do not."""
+    if stored is None:
+        return False
+    if kind == MEMBER:
+        with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError, OverflowError):
+            written = codec.unpack(int(written["user"]["id"]), codec.pack(written))
+    return all(stored.get(name) == value for name, value in written.items() if value or name in stored)
+
+
+class Unsure(ValueError):  # noqa: N818 - says what is the case
+    """Two writes of the proxy were under way at once, so only Discord knows which took effect last."""
+
+
+UNSURE: dict[str, Any] = {}
+"""Stands for an object of which nobody knows; compare by identity."""
 
 Changes = dict[str, dict[str, Any] | None]
-"""Object id -> the object as it was written, None when deleted."""
+"""Object id -> the object as it was written, None when deleted, UNSURE."""
 
 
 def changes(rows: Mapping[bytes, bytes], now_ms: int) -> Changes:
     """Return what an overlay hash holds, leaving out what has run out. Pure."""
     found: Changes = {}
     for field, value in rows.items():
-        _, written_ms, text = value.split(b":", 2)
-        if now_ms - int(written_ms) < LIFE_MS:
-            found[field.decode()] = orjson.loads(text) if text else None
+        pending, written_ms, text = value.split(b":", 2)
+        if pending != b"0" and now_ms - int(written_ms) < LIFE_MS:
+            found[field.decode()] = UNSURE if text == b"?" else orjson.loads(text) if text else None
     return found
+
+
+def sure(changed: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return a change; raise Unsure if nobody knows what it is. Pure."""
+    if changed is UNSURE:
+        raise Unsure
+    return changed
 
 
 def split_roles(changed: Changes) -> tuple[Changes, Changes]:
@@ -84,13 +151,14 @@ def split_roles(changed: Changes) -> tuple[Changes, Changes]:
 
 
 def merge(objects: dict[str, dict[str, Any]], changed: Changes) -> dict[str, dict[str, Any]]:
-    """Return objects by id with changes on top. Pure."""
-    merged: Changes = {**objects, **changed}
+    """Return objects by id with changes on top; raise Unsure if one of them is. Pure."""
+    merged: Changes = {**objects, **{object_id: sure(value) for object_id, value in changed.items()}}
     return {object_id: value for object_id, value in merged.items() if value is not None}
 
 
 def merge_roles(member: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
-    """Return a member with roles added (true) and removed (false). Pure."""
+    """Return a member with roles added (true) and removed (false); raise Unsure if nobody knows which. Pure."""
+    sure(changed)
     kept = [role for role in member["roles"] if changed.get(role, True)]
     new = [role for role, added in changed.items() if added and role not in kept]
     return {**member, "roles": kept + new}

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from discordproxy_gateway.cache import overlay
 from discordproxy_gateway.cache.commands import Commands, Runner
 from discordproxy_gateway.cache.freshness import META_FIELDS, SHARD_FIELDS, Answer, Freshness, Meta, Shard
+from discordproxy_gateway.ids import MOST_SHARDS, id_of, number_of, text_of
 from discordproxy_gateway.keys import Keys, Slot, shard_of
 from discordproxy_gateway.server_time import ask_time, milliseconds
 
@@ -68,7 +69,7 @@ class CacheReader:
         if found.shard is None or found.rows[0] is None:
             return Answer()
         stored = orjson.loads(found.rows[0])
-        changed = overlay.changes(found.rows[1], found.now_ms).get(stored["id"]) or {}
+        changed = overlay.sure(overlay.changes(found.rows[1], found.now_ms).get(stored["id"])) or {}
         return Answer({**stored, **changed}, found.shard.freshness(complete=True))
 
     async def guild(self, guild_id: int) -> Answer[Object]:
@@ -100,7 +101,7 @@ class CacheReader:
         """
         found = await self.find(0, lambda commands: commands.hkeys(self.keys.guilds))
         freshness = await self._freshness_of_all()
-        ids = sorted(int(field) for field in found.rows[0])
+        ids = sorted(guild_id for guild_id in map(number_of, found.rows[0]) if guild_id)
         wanted = [each for each in ids if (after is None or each > after) and (before is None or each < before)]
         wanted = wanted[:limit] if before is None or after is not None else wanted[-limit:]
         if not wanted:
@@ -152,7 +153,7 @@ class CacheReader:
         for place in (2, 4):
             changed = overlay.changes(found.rows[place + 1], found.now_ms)
             if field in changed:
-                return Answer(changed[field], found.shard.freshness(complete=True))
+                return Answer(overlay.sure(changed[field]), found.shard.freshness(complete=True))
         stored = found.rows[2] or found.rows[4]
         if stored is None or found.freshness is None:
             return Answer()
@@ -163,7 +164,7 @@ class CacheReader:
         guild_id = self._homes.get(channel_id, 0)
         while True:
             found = await self.find(guild_id, partial(self._add_channel, guild_id, field))
-            home = int(found.rows[0] or found.rows[1] or 0)
+            home = number_of(found.rows[0]) or number_of(found.rows[1])
             if not home:
                 return None
             if home == guild_id:
@@ -190,7 +191,7 @@ class CacheReader:
             commands.hmget(self.keys.meta(guild_id), META_FIELDS)
             add(commands)
             now_ms, (stored_count, status, meta, *rows) = await self._runner.run(commands)
-            self._shard_count = int(stored_count or 1)
+            self._shard_count = number_of(stored_count, most=MOST_SHARDS) or 1
             if self._shard_count == shard_count:
                 shard = _shard(status, now_ms)
                 return Found(shard, Meta.of(meta, shard) if shard else None, rows, now_ms)
@@ -221,18 +222,19 @@ class CacheReader:
 
 
 def _shard(row: Sequence[Any], now_ms: int) -> Shard | None:
-    as_of, mark, since = (value.decode() if value else "" for value in row)
-    return Shard(now_ms, int(as_of), mark, since) if as_of else None
+    as_of, mark, since = map(text_of, row)
+    as_of_ms = number_of(as_of)
+    return Shard(now_ms, as_of_ms, mark, since) if as_of_ms else None
 
 
 def _changed_guild(row: bytes, changes: Any, guild_id: int, now_ms: int) -> Object | None:
     """Return a stored guild with its overlay on top; None when the bot has just left it."""
-    changed = overlay.changes(changes, now_ms).get(str(guild_id), {})
+    changed = overlay.sure(overlay.changes(changes, now_ms).get(str(guild_id), {}))
     return None if changed is None else {**orjson.loads(row), **changed}
 
 
 def _listed(found: Found, place: int) -> list[Object]:
     """Return objects of the hash at `place` with the overlay behind it, in the order of their ids."""
-    stored = {field.decode(): orjson.loads(value) for field, value in found.rows[place].items()}
+    stored = {str(number_of(field)): orjson.loads(value) for field, value in found.rows[place].items() if id_of(field)}
     merged = overlay.merge(stored, overlay.changes(found.rows[place + 1], found.now_ms))
     return [merged[each] for each in sorted(merged, key=int)]

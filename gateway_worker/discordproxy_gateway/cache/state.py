@@ -6,6 +6,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from discordproxy_gateway.ids import MOST_SHARDS, number_of, text_of
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.server_time import ask_time, milliseconds
 
@@ -84,7 +85,7 @@ _COUNTERS = ("identifies", "resumes", "events", "bad_events", "backlog", "latenc
 async def read_state(redis: Redis, keys: Keys) -> GatewayState:
     """Read the state of the gateway; two round trips."""
     led, known = await redis.mget(keys.division, keys.shard_count)  # those who lead may not have connected yet
-    shard_count = _whole(led) or _whole(known) or 1
+    shard_count = number_of(led, most=MOST_SHARDS) or number_of(known, most=MOST_SHARDS) or 1
     slots = [Slot(shard_id, shard_count) for shard_id in range(shard_count)]
     pipeline = redis.pipeline(transaction=False)
     ask_time(pipeline, keys)
@@ -98,13 +99,13 @@ async def read_state(redis: Redis, keys: Keys) -> GatewayState:
         pipeline.exists(keys.lease(slot))
     time, failure, trouble, remaining, guilds, channels, *rows = await pipeline.execute()
     now_ms = milliseconds(time)
-    fields = [{name.decode(): value.decode("utf-8", "replace") for name, value in row.items()} for row in rows[::2]]
+    fields = [{text_of(name): text_of(value) for name, value in row.items()} for row in rows[::2]]
     shards = (_shard(*each, now_ms) for each in zip(slots, fields, rows[1::2], strict=True))
     return GatewayState(
         shards=tuple(shards),
-        failure=_line(failure),
-        trouble=trouble.decode("utf-8", "replace") if trouble else "",
-        identifies_left=_whole(remaining),
+        failure=_line_of(failure),
+        trouble=text_of(trouble),
+        identifies_left=number_of(remaining),
         guilds=guilds,
         channels=channels,
         intents=tuple(fields[0].get("intents", "").split()),
@@ -112,7 +113,7 @@ async def read_state(redis: Redis, keys: Keys) -> GatewayState:
 
 
 def _shard(slot: Slot, fields: dict[str, str], held: Any, now_ms: int) -> ShardState:
-    as_of = _whole(fields.get("as_of"))
+    as_of = number_of(fields.get("as_of"))
     return ShardState(
         slot=slot,
         state=fields.get("state", ""),
@@ -121,21 +122,13 @@ def _shard(slot: Slot, fields: dict[str, str], held: Any, now_ms: int) -> ShardS
         reason=fields.get("reason", ""),
         connected_since=fields.get("connected_since", ""),
         owner=fields.get("owner", ""),
-        counters={name: number for name in _COUNTERS if (number := _whole(fields.get(name))) is not None},
+        counters={name: value for name in _COUNTERS if (value := number_of(fields.get(name))) is not None},
     )
 
 
-def _whole(value: bytes | str | None) -> int | None:
-    """Return a stored number; None if there is none, or something else is stored."""
+def _line_of(failure: bytes | None) -> str:
+    """Return the operator's line of a recorded failure, "" if there is none that can be read."""
     try:
-        return int(value) if value is not None else None
-    except ValueError:
-        return None
-
-
-def _line(record: bytes | None) -> str:
-    """Return the line of a recorded failure."""
-    try:
-        return str(json.loads(record)["line"]) if record else ""
-    except (LookupError, TypeError, ValueError):
-        return "a failure was recorded that cannot be read"
+        return str(json.loads(failure)["line"]) if failure else ""
+    except (ValueError, LookupError, TypeError):
+        return ""

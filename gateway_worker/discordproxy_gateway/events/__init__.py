@@ -7,7 +7,7 @@
 The stream of each shard holds events as Discord sent them, with an ordinal that makes losses visible.
 """
 
-from discordproxy_gateway.events.cursor import BadCursorError, Cursor, Position
+from discordproxy_gateway.events.cursor import BadCursorError, Cursor, Place, Position
 from discordproxy_gateway.events.entry import Entry
 from discordproxy_gateway.events.filters import Filter, IntentOffError, UnknownEventError, check_types
 from discordproxy_gateway.events.hub import EventHub, Item, Kind, Subscription
@@ -35,6 +35,7 @@ __all__ = [
     "Interactions",
     "Item",
     "Kind",
+    "Place",
     "Position",
     "SubscriberTooSlowError",
     "Subscription",

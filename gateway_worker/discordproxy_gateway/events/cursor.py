@@ -2,14 +2,31 @@
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
+
+from discordproxy_gateway.ids import number_of
+
+LONGEST = 2_000_000
+"""Characters of a cursor; with the most shards there can be, in two eras, it has fewer."""
+
+_MOST = 2**63 - 1
+_START = "0-0"
+_EPOCH = re.compile(r"[0-9A-Za-z]{0,64}")
 
 
 class BadCursorError(ValueError):
     """The text is no cursor of ours."""
+
+
+class Place(NamedTuple):
+    """A stream: in which era, of which shard. See `Keys.eras`."""
+
+    era: int
+    shard_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +44,33 @@ class Position:
     entry: str
 
 
+BEGINNING = Position("", 0, _START)
+"""Before the first entry of a stream that may not have begun yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Positions by shard. A shard that is not in it starts with what comes."""
+    """Positions by stream.
 
-    positions: dict[int, Position] = field(default_factory=dict)
+    A stream of its newest era that is not in it, or of a later era, had not begun: nothing of it has been processed.
+    One of an earlier era has been processed completely.
+    """
+
+    positions: dict[Place, Position] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        places: list[Any] = [[s, p.epoch, p.ordinal, p.entry] for s, p in sorted(self.positions.items())]
+        places: list[Any] = [[*s, p.epoch, p.ordinal, p.entry] for s, p in sorted(self.positions.items())]
         return base64.urlsafe_b64encode(orjson.dumps(places)).decode().rstrip("=")
 
-    def at(self, shard_id: int, position: Position) -> "Cursor":
-        """Return the cursor after another entry of a shard."""
-        return Cursor({**self.positions, shard_id: position})
+    @property
+    def era(self) -> int:
+        """The newest era in it."""
+        return max((place.era for place in self.positions), default=0)
+
+    @property
+    def read_until_ms(self) -> int:
+        """Until when everything has been processed, as far as the cursor tells; ms since 1970."""
+        return min((int(position.entry.partition("-")[0]) for position in self.positions.values()), default=0)
 
     @classmethod
     def parse(cls, text: str) -> "Cursor":
@@ -48,21 +79,40 @@ class Cursor:
         Raises:
             BadCursorError: it was not.
         """
+        if len(text) > LONGEST:
+            raise BadCursorError("this is no cursor of this service: it is too long")
         try:
-            places = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-            return cls({int(s): Position(_text(epoch), int(n), _entry(entry)) for s, epoch, n, entry in places})
+            places = orjson.loads(base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True))
+            positions = {
+                Place(_whole(era), _whole(shard_id)): Position(_epoch(epoch), _whole(ordinal), _entry(entry))
+                for era, shard_id, epoch, ordinal, entry in places
+            }
         except (binascii.Error, ValueError, TypeError) as error:
             raise BadCursorError("this is no cursor of this service") from error
+        odd = any(not position.epoch and position != BEGINNING for position in positions.values())
+        if odd or any(not place.era for place in positions) or not positions:
+            raise BadCursorError("this is no cursor of this service: it names no place")
+        return cls(positions)
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
+def _whole(value: Any) -> int:
+    number = number_of(value, most=_MOST) if isinstance(value, int) else None
+    if number is None:
+        raise ValueError
+    return number
+
+
+def _epoch(value: Any) -> str:
+    if not isinstance(value, str) or not _EPOCH.fullmatch(value):
+        raise ValueError
     return value
 
 
 def _entry(value: Any) -> str:
-    ms, dash, number = _text(value).partition("-")
-    if not (dash and ms.isdecimal() and number.isdecimal()):
+    if not isinstance(value, str):
+        raise TypeError
+    ms, _, number = value.partition("-")
+    parts = [number_of(part, most=_MOST) for part in (ms, number)]
+    if None in parts:
         raise ValueError
-    return f"{int(ms)}-{int(number)}"
+    return f"{parts[0]}-{parts[1]}"

@@ -1,11 +1,15 @@
 """One entry of an event stream. Pure."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from discordproxy_gateway.events.cursor import Position
+from discordproxy_gateway.ids import MOST_ID, number_of
 
 GAP = "GAP"
+
+_LATEST_MS = 253_402_300_799_999  # the year 9999
+_MOST_SEQUENCE = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +20,8 @@ class Entry:
         type: Discord's name, or GAP when a session was lost: what happened between the two times is unknown.
         sequence, session: tell repeats apart; the session is a short public name of Discord's session.
         received_at_ms: when it was stored, in ms since 1970, by the server's clock.
-        json: the event's data as Discord sent it, b"" for a gap.
+        json: the event's data as Discord sent it, "" for a gap.
+        parent_id: of a channel's or thread's own events, the channel or category it lies in.
         gap_from_ms, gap_to_ms: what a gap covers, else 0.
     """
 
@@ -28,9 +33,10 @@ class Entry:
     guild_id: int
     channel_id: int
     received_at_ms: int
-    json: bytes
+    json: str
     gap_from_ms: int = 0
     gap_to_ms: int = 0
+    parent_id: int = 0
 
     @property
     def is_gap(self) -> bool:
@@ -38,23 +44,41 @@ class Entry:
         return self.type == GAP
 
 
-def decode(shard_id: int, epoch: str, entry_id: bytes, fields: dict[bytes, bytes]) -> Entry:
-    """Return what an entry of the stream says."""
-    number = _number(fields)
+def decode(shard_id: int, epoch: str, entry_id: bytes, fields: Mapping[bytes, bytes], *, after: int = 0) -> Entry:
+    """Return what an entry of the stream says. What cannot be read is left out: it must not hold up what follows.
+
+    `after` is the ordinal of the entry before it.
+    """
+
+    def number(name: bytes, most: int = MOST_ID) -> int:
+        return number_of(fields.get(name), most=most) or 0
+
     return Entry(
         shard_id=shard_id,
-        position=Position(epoch, number(b"n"), entry_id.decode()),
-        type=fields[b"t"].decode(),
-        sequence=number(b"s"),
-        session=fields.get(b"x", b"").decode(),
+        position=Position(epoch, number(b"n", _MOST_SEQUENCE) or after + 1, entry_id.decode()),
+        type=_text(fields, b"t"),
+        sequence=number(b"s", _MOST_SEQUENCE),
+        session=_text(fields, b"x"),
         guild_id=number(b"g"),
         channel_id=number(b"c"),
-        received_at_ms=int(entry_id.partition(b"-")[0]),
-        json=fields.get(b"d", b""),
-        gap_from_ms=number(b"from"),
-        gap_to_ms=number(b"to"),
+        received_at_ms=number_of(entry_id.partition(b"-")[0], most=_LATEST_MS) or 0,
+        json=_text(fields, b"d"),
+        gap_from_ms=number(b"from", _LATEST_MS),
+        gap_to_ms=number(b"to", _LATEST_MS),
+        parent_id=number(b"p"),
     )
 
 
-def _number(fields: dict[bytes, bytes]) -> Any:
-    return lambda name: int(fields.get(name, b"0"))
+def decode_all(
+    shard_id: int, epoch: str, rows: Iterable[tuple[bytes, Mapping[bytes, bytes]]], *, after: int
+) -> list[Entry]:
+    """Return the entries of a stream's rows; `after` is the ordinal of the entry before them."""
+    entries = []
+    for entry_id, fields in rows:
+        entries.append(decode(shard_id, epoch, entry_id, fields, after=after))
+        after = entries[-1].position.ordinal
+    return entries
+
+
+def _text(fields: Mapping[bytes, bytes], name: bytes) -> str:
+    return fields.get(name, b"").decode("utf-8", "replace")

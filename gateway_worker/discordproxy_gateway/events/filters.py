@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from discordproxy_gateway.events.entry import Entry
 from discordproxy_gateway.intents import EVENTS
 
+_LONGEST_NAME = 64
+
 
 class UnknownEventError(ValueError):
     """No event has this name; the text names the nearest one."""
@@ -31,7 +33,7 @@ class Filter:
         """Tell whether a subscriber wants the entry; a gap concerns everybody."""
         if entry.is_gap:
             return True
-        if self.types and entry.type not in self.types:
+        if not entry.type or (self.types and entry.type not in self.types):
             return False
         if self.guild_ids and entry.guild_id not in self.guild_ids:
             return False
@@ -52,8 +54,9 @@ def check_types(types: Iterable[str], intents: Collection[str]) -> frozenset[str
     wanted = frozenset(types)
     for name in sorted(wanted):
         if name not in EVENTS:
-            near = difflib.get_close_matches(name.upper(), EVENTS, n=1)
-            raise UnknownEventError(f"unknown event {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
+            start = name[:_LONGEST_NAME]  # comparing and showing endless texts would cost more than it helps
+            near = difflib.get_close_matches(start.upper(), EVENTS, n=1)
+            raise UnknownEventError(f"unknown event {start!r}" + (f"; did you mean {near[0]}?" if near else ""))
         needed = EVENTS[name]
         if intents and needed and not set(needed) & set(intents):
             raise IntentOffError(f"{name} needs the intent {' or '.join(needed)}; add it to DISCORDPROXY_INTENTS")

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import enum
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -11,12 +11,21 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from discordproxy_gateway.cache.state import GatewayState, read_state
-from discordproxy_gateway.events.cursor import Cursor
+from discordproxy_gateway.events.cursor import Cursor, Place, Position
 from discordproxy_gateway.events.entry import Entry
+from discordproxy_gateway.events.eras import Eras, read_eras
 from discordproxy_gateway.events.filters import Filter
-from discordproxy_gateway.events.tail import EventsError, EventsUnavailableError, Feed, Tail
+from discordproxy_gateway.events.tail import (
+    NEW_ERA,
+    CursorExpiredError,
+    EventsError,
+    EventsUnavailableError,
+    Feed,
+    Tail,
+)
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.tasks import end
+from discordproxy_ratelimit.steady import steadily
 
 HEARTBEAT_S = 15.0
 
@@ -46,14 +55,14 @@ class Subscription:
 
     def __init__(self, heartbeat_s: float) -> None:
         self._heartbeat_s = heartbeat_s
-        self._feeds: list[tuple[int, Feed]] = []
+        self._feeds: list[tuple[Place, Feed]] = []
         self._news = asyncio.Event()
         self._turn = 0
 
     @property
     def cursor(self) -> Cursor:
         """The newest position, events that were filtered out included."""
-        return Cursor({shard_id: feed.position for shard_id, feed in self._feeds})
+        return Cursor({place: feed.position for place, feed in self._feeds})
 
     def wake(self) -> None:
         """Have the iterator look again."""
@@ -64,6 +73,12 @@ class Subscription:
 
     async def __anext__(self) -> Item:
         """Return the next item; a heartbeat when nothing came for a while."""
+        try:
+            return await self._next()
+        except CursorExpiredError as error:  # of one stream: the others stay where they are
+            raise error.among(self.cursor.positions) from None
+
+    async def _next(self) -> Item:
         deadline = asyncio.get_running_loop().time() + self._heartbeat_s
         while True:
             self._news.clear()
@@ -96,24 +111,29 @@ class Subscription:
         return Item(Kind.GAP if entry.is_gap else Kind.DISPATCH, self.cursor, entry)
 
     def _take(self) -> Entry | None:
-        """Return an entry of the next shard that has one, each in its turn."""
+        """Return an entry of the next shard that has one, each in its turn; an ended era's first."""
+        era = self._feeds[0][0].era
         for step in range(len(self._feeds)):
-            place = (self._turn + step) % len(self._feeds)
-            entry = self._feeds[place][1].take()
+            turn = (self._turn + step) % len(self._feeds)
+            place, feed = self._feeds[turn]
+            entry = feed.take() if place.era == era else None
             if entry is not None:
-                self._turn = place + 1
+                self._turn = turn + 1
                 return entry
         return None
 
     async def _refill(self) -> bool:
         try:
-            return any([await feed.refill() for _, feed in self._feeds])
+            more = any([await feed.refill() for _, feed in self._feeds])
         except (RedisError, OSError) as error:
             raise EventsUnavailableError("Redis does not answer") from error
+        left = [(place, feed) for place, feed in self._feeds if not feed.over]
+        ended, self._feeds = len(left) < len(self._feeds), left
+        return more or ended
 
-    def add(self, shard_id: int, feed: Feed) -> None:
-        """Take events of another shard."""
-        self._feeds.append((shard_id, feed))
+    def add(self, place: Place, feed: Feed) -> None:
+        """Take events of another stream; those of earlier eras are to be added first."""
+        self._feeds.append((place, feed))
 
 
 class EventHub:
@@ -128,8 +148,9 @@ class EventHub:
         self._redis = redis
         self._blocking = blocking
         self._keys = keys
-        self._heartbeat_s = heartbeat_s
+        self.heartbeat_s = heartbeat_s
         self._tails: list[Tail] = []
+        self._era = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._opening = asyncio.Lock()
         self.subscribers = 0
@@ -159,21 +180,24 @@ class EventHub:
 
         Args:
             wanted: what to get.
-            cursor: go on after it; a shard that is not in it starts as without one.
+            cursor: go on after it.
             earliest: start with the oldest event that is kept instead of with what comes.
 
         Raises:
             EventsUnavailableError: no gateway worker has connected yet, or Redis is away.
             CursorExpiredError: events after the cursor are lost.
         """
-        subscription = Subscription(self._heartbeat_s)
+        subscription = Subscription(self.heartbeat_s)
         opened: list[tuple[Tail, Feed]] = []
         try:
-            for tail in await self._open():
-                feed = Feed(tail, wanted, await tail.position(cursor, earliest=earliest), subscription.wake)
+            eras = await self._eras()
+            tails = [*await self._ended(eras, cursor, earliest=earliest), *await self._live(eras)]
+            positions = await _positions(eras, tails, cursor, earliest=earliest)
+            for tail in tails:
+                feed = Feed(tail, wanted, positions[tail.place], subscription.wake)
                 tail.feeds.add(feed)
                 opened.append((tail, feed))
-                subscription.add(tail.shard_id, feed)
+                subscription.add(tail.place, feed)
         except (RedisError, OSError) as error:
             _close(opened)
             raise EventsUnavailableError("Redis does not answer") from error
@@ -187,23 +211,62 @@ class EventHub:
             self.subscribers -= 1
             _close(opened)
 
-    async def _open(self) -> list[Tail]:
-        """Return the tails, reading anew when the number of shards has changed."""
+    async def _eras(self) -> Eras:
+        eras = await read_eras(self._redis, self._keys)
+        if not eras.now:
+            raise EventsUnavailableError("no gateway worker has connected to Discord yet")
+        return eras
+
+    async def _ended(self, eras: Eras, cursor: Cursor | None, *, earliest: bool) -> list[Tail]:
+        """Return the tails of ended eras that a subscription has to read first."""
+        if cursor is None and not earliest:
+            return []
+        places = eras.after(cursor) if cursor else eras.begun
+        tails = [Tail(self._redis, self._blocking, self._keys, p, ended=True) for p in places if p.era < eras.now]
+        for tail in tails:
+            await tail.open()
+        return tails if cursor else [tail for tail in tails if tail.last.epoch]  # others are no longer kept
+
+    async def _live(self, eras: Eras) -> list[Tail]:
+        """Return the tails of the present era, reading anew when another has begun."""
         async with self._opening:
-            shard_count = int(await self._redis.get(self._keys.shard_count) or 0)
-            if not shard_count:
-                raise EventsUnavailableError("no gateway worker has connected to Discord yet")
-            if len(self._tails) != shard_count:
+            if (self._era, len(self._tails)) != (eras.now, eras.shards):
                 for tail in self._tails:
                     for feed in tail.feeds:
-                        feed.fail(EventsUnavailableError("the number of shards has changed"))
+                        feed.fail(EventsUnavailableError(NEW_ERA))
                 await self.close()
-                tails = [Tail(self._redis, self._blocking, self._keys, shard_id) for shard_id in range(shard_count)]
+                places = [Place(eras.now, shard_id) for shard_id in range(eras.shards)]
+                tails = [Tail(self._redis, self._blocking, self._keys, place) for place in places]
                 for tail in tails:
                     await tail.open()
-                self._tails = tails
-                self._tasks = [asyncio.create_task(tail.run()) for tail in tails]
+                self._era, self._tails = eras.now, tails
+                self._tasks = [
+                    asyncio.create_task(steadily(tail.run, f"events of shard {tail.place.shard_id}")) for tail in tails
+                ]
             return self._tails
+
+
+async def _positions(
+    eras: Eras, tails: Sequence[Tail], cursor: Cursor | None, *, earliest: bool
+) -> dict[Place, Position]:
+    """Return where each stream is read on.
+
+    Raises:
+        CursorExpiredError: in some events are lost; it names a place in all from where on nothing is missing.
+    """
+    positions: dict[Place, Position] = {}
+    expired: CursorExpiredError | None = None
+    for tail in tails:
+        try:
+            positions[tail.place] = await tail.position(cursor, earliest=earliest)
+        except CursorExpiredError as error:  # noqa: PERF203 - each stream by itself
+            positions |= error.earliest.positions
+            expired = expired or error
+    if expired is not None:
+        raise expired.among(positions)
+    if cursor is not None and not eras.know(cursor):
+        raise CursorExpiredError(Cursor(positions), lost_from_ms=cursor.read_until_ms)
+    return positions
 
 
 def _close(opened: list[tuple[Tail, Feed]]) -> None:

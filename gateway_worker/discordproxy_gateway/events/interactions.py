@@ -52,7 +52,10 @@ class Interactions:
     async def answer(self, interaction_id: int | str) -> Deferral | None:
         """Claim the first response for an application; a deferral when the gateway worker was earlier."""
         earlier = await self._claim(interaction_id, _APPLICATION)
-        return None if earlier in {None, _APPLICATION} else Deferral.parse(str(earlier))
+        try:
+            return None if earlier in {None, _APPLICATION} else Deferral.parse(str(earlier))
+        except ValueError:  # written by another release: Discord says whether somebody has answered
+            return None
 
     async def defer(self, interaction_id: int | str, deferral: Deferral) -> bool:
         """Claim the first response for the gateway worker; False when somebody was earlier."""

@@ -7,15 +7,16 @@ again: the stream is the buffer, memory per subscriber is bounded, and nobody sl
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from discordproxy_gateway.events.cursor import Cursor, Position
-from discordproxy_gateway.events.entry import Entry, decode
+from discordproxy_gateway.events.cursor import BEGINNING, Cursor, Place, Position
+from discordproxy_gateway.events.entry import Entry, decode, decode_all
 from discordproxy_gateway.events.filters import Filter
+from discordproxy_gateway.ids import number_of
 from discordproxy_gateway.keys import Keys
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ FEED_LENGTH = 1_000
 PAGE = 200
 _AWAY_S = 5.0
 _START = "0-0"
+NEW_ERA = "the bot runs with another number of shards now"
 
 
 class EventsError(Exception):
@@ -49,11 +51,16 @@ class CursorExpiredError(EventsError):
         lost_from_ms, lost_to_ms: the span in which events may be lost; 0 when unknown.
     """
 
-    def __init__(self, earliest: Position, shard_id: int, *, lost_from_ms: int = 0, lost_to_ms: int = 0) -> None:
+    def __init__(self, earliest: Cursor, *, lost_from_ms: int = 0, lost_to_ms: int = 0) -> None:
         super().__init__("events after this cursor are no longer kept")
-        self.earliest = Cursor({shard_id: earliest})
+        self.earliest = earliest
         self.lost_from_ms = lost_from_ms
         self.lost_to_ms = lost_to_ms
+
+    def among(self, positions: Mapping[Place, Position]) -> "CursorExpiredError":
+        """Return the same, with the place to go on from in all streams: `positions`, but for those that are lost."""
+        earliest = Cursor({**positions, **self.earliest.positions})
+        return CursorExpiredError(earliest, lost_from_ms=self.lost_from_ms, lost_to_ms=self.lost_to_ms)
 
 
 class SubscriberTooSlowError(EventsError):
@@ -71,6 +78,7 @@ class Feed:
         self._wake = wake
         self._queue: deque[Entry] = deque()
         self._live = False
+        self.over = False  # the end of a stream of an ended era is reached
 
     def offer(self, entry: Entry) -> None:
         """Take an entry the tail has read; a full feed stops being live."""
@@ -113,6 +121,7 @@ class Feed:
         page = await self._tail.read(self.position)
         self._queue.extend(page)
         if not page and self._tail.last.ordinal <= self.position.ordinal:
+            self.over = self._tail.ended
             self._live = True  # nothing was offered since the tail's last entry: no await lies between
             return False
         if not page:  # at the end of the stream, and yet behind it
@@ -133,27 +142,24 @@ class Tail:
     Args:
         redis: for short reads.
         blocking: a client whose timeout is longer than BLOCK_MS.
+        ended: its era has ended, nothing comes any more; such a one needs no `run`.
     """
 
-    def __init__(self, redis: Redis, blocking: Redis, keys: Keys, shard_id: int) -> None:
-        self.shard_id = shard_id
-        self.last = Position("", 0, _START)
+    def __init__(self, redis: Redis, blocking: Redis, keys: Keys, place: Place, *, ended: bool = False) -> None:
+        self.place = place
+        self.ended = ended
+        self.last = BEGINNING
         self.feeds: set[Feed] = set()
         self._redis = redis
         self._blocking = blocking
-        self._stream = keys.stream(shard_id)
-        self._meta = keys.stream_meta(shard_id)
+        self._eras = keys.eras
+        self._stream = keys.stream(place.shard_id, place.era)
+        self._meta = keys.stream_meta(place.shard_id, place.era)
 
     async def open(self) -> None:
-        """Find the end of the stream.
-
-        Raises:
-            EventsUnavailableError: nothing was ever written to it.
-        """
+        """Find the end of the stream; of one that has not begun, that is its beginning."""
         epoch, ordinal, entry, _ = await self._ends()
-        if not epoch:
-            raise EventsUnavailableError("no gateway worker has connected to Discord yet")
-        self.last = Position(epoch, ordinal, entry)
+        self.last = Position(epoch, ordinal, entry) if epoch else BEGINNING
 
     async def run(self) -> None:
         """Hand out what comes, for ever; an outage of Redis ends the feeds, not the tail."""
@@ -168,8 +174,11 @@ class Tail:
                 away_since = away_since or now
                 if now - away_since > _AWAY_S:
                     self._fail(EventsUnavailableError("Redis does not answer"))
-                log.debug("stream of shard %d: %s", self.shard_id, type(error).__name__)
+                log.debug("stream of shard %d: %s", self.place.shard_id, type(error).__name__)
                 await asyncio.sleep(0.2)
+            except Exception as error:
+                self._fail(EventsUnavailableError(f"reading them failed ({type(error).__name__}), and begins anew"))
+                raise
 
     async def position(self, cursor: Cursor | None, *, earliest: bool) -> Position:
         """Return where a new subscriber begins.
@@ -177,18 +186,23 @@ class Tail:
         Raises:
             CursorExpiredError: not everything after the cursor is kept.
         """
-        wanted = cursor.positions.get(self.shard_id) if cursor else None
-        if wanted is not None:
+        if cursor is not None:
+            wanted = cursor.positions.get(self.place, BEGINNING)
             await self.check(wanted)
             return wanted
         return (await self._earliest())[0] if earliest else self.last
 
     async def check(self, position: Position) -> None:
         """Raise CursorExpiredError unless everything after `position` is kept."""
-        first, first_ms = await self._earliest()
-        if position.epoch != first.epoch or position.ordinal < first.ordinal:
+        first, first_ms, last = await self._earliest()
+        begun = bool(first.epoch) or self.ended  # the hub asks for streams that have begun, once their era has ended
+        if position == BEGINNING and not begun:
+            return
+        same = position == BEGINNING or position.epoch == first.epoch
+        if not (first.epoch and same and first.ordinal <= position.ordinal <= last):
             lost_from_ms = int(position.entry.partition("-")[0])
-            raise CursorExpiredError(first, self.shard_id, lost_from_ms=lost_from_ms, lost_to_ms=first_ms)
+            earliest = Cursor({self.place: first} if first.epoch or not self.ended else {})
+            raise CursorExpiredError(earliest, lost_from_ms=lost_from_ms, lost_to_ms=first_ms)
 
     async def read(self, position: Position) -> list[Entry]:
         """Return the next entries after `position`, [] at the end.
@@ -202,16 +216,18 @@ class Tail:
         epoch, rows = await pipeline.execute()
         if epoch != position.epoch.encode():
             await self.check(position)
-        return [decode(self.shard_id, position.epoch, entry, fields) for entry, fields in rows]
+        return decode_all(self.place.shard_id, (epoch or b"").decode(), rows, after=position.ordinal)
 
     async def _next(self) -> list[Entry]:
         rows: Any = await self._blocking.xread({self._stream: self.last.entry}, count=PAGE * 2, block=BLOCK_MS)
-        entries = [
-            decode(self.shard_id, self.last.epoch, entry, fields) for _, found in rows or () for entry, fields in found
-        ]
-        if not entries or entries[0].position.ordinal != self.last.ordinal + 1:
+        found, before = rows[0][1] if rows else (), self.last
+        if not found or not before.epoch:
             await self._notice_new_stream()
-        return entries if not entries or entries[0].position.epoch == self.last.epoch else []
+            before = self.last if not before.epoch else before
+        entries = decode_all(self.place.shard_id, self.last.epoch, found, after=self.last.ordinal)
+        if entries and entries[0].position.ordinal != self.last.ordinal + 1:
+            await self._notice_new_stream()
+        return entries if self.last is before else []
 
     def _hand_out(self, entry: Entry) -> None:
         self.last = entry.position
@@ -219,26 +235,35 @@ class Tail:
             feed.offer(entry)
 
     async def _notice_new_stream(self) -> None:
-        """End all feeds if the stream was replaced: a server without its data counts from one again."""
+        """End all feeds if the stream was replaced: a server with older data, or without any, counts from there again.
+
+        So, too, if its era has ended: who subscribes again gets the rest of it, and then the streams of the next era.
+        """
+        era = number_of(await self._redis.hget(self._eras, "now"))
+        if era not in {None, self.place.era}:
+            self._fail(EventsUnavailableError(NEW_ERA))
         epoch, ordinal, entry, first_ms = await self._ends()
-        if epoch in {"", self.last.epoch}:
+        if not epoch or (epoch == self.last.epoch and ordinal >= self.last.ordinal):
+            return
+        if not self.last.epoch:  # it has begun
+            self.last = Position(epoch, 0, _START)
             return
         self.last = Position(epoch, ordinal, entry)
-        earliest, _ = await self._earliest()
-        self._fail(CursorExpiredError(earliest, self.shard_id, lost_to_ms=first_ms))
+        earliest, *_ = await self._earliest()
+        self._fail(CursorExpiredError(Cursor({self.place: earliest}), lost_to_ms=first_ms))
 
     def _fail(self, failure: EventsError) -> None:
         for feed in self.feeds:
             feed.fail(failure)
 
-    async def _earliest(self) -> tuple[Position, int]:
-        """Return the position before the first entry that is kept, and that entry's time."""
+    async def _earliest(self) -> tuple[Position, int, int]:
+        """Return the position before the first entry that is kept, that entry's time, and the last ordinal."""
         epoch, last, _, _ = await self._ends()
         rows: Any = await self._redis.xrange(self._stream, "-", "+", count=1)
         if not rows:
-            return Position(epoch, last, _START), 0
-        first = decode(self.shard_id, epoch, *rows[0])
-        return Position(epoch, first.position.ordinal - 1, _START), first.received_at_ms
+            return Position(epoch, last, _START), 0, last
+        first = decode(self.place.shard_id, epoch, *rows[0])
+        return Position(epoch, first.position.ordinal - 1, _START), first.received_at_ms, last
 
     async def _ends(self) -> tuple[str, int, str, int]:
         """Return epoch, last ordinal, id of the last entry and its time."""
@@ -247,4 +272,4 @@ class Tail:
         pipeline.xrevrange(self._stream, "+", "-", count=1)
         (epoch, ordinal), rows = await pipeline.execute()
         entry = rows[0][0].decode() if rows else _START
-        return (epoch or b"").decode(), int(ordinal or 0), entry, int(entry.partition("-")[0])
+        return (epoch or b"").decode(), number_of(ordinal) or 0, entry, int(entry.partition("-")[0])

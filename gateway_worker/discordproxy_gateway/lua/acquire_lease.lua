@@ -1,9 +1,12 @@
 -- Take the lease of a slot when nobody holds it. Every new holder gets a higher fence.
 -- Asking again under the same owner name is answered alike, so a lost reply costs nothing.
 -- Who divides the bot into another number of shards is refused: each guild would be on two connections.
+-- The first holder after a change of that number begins a new era; eras older than the last ones are forgotten.
 -- KEYS[1] lease hash, KEYS[2] fence counter, KEYS[3] number of shards of all who lead
--- ARGV[1] owner (unique per term), ARGV[2] lease_ms, ARGV[3] number of shards
--- returns {fence, lease_ms, shards} when held, {0, ms until the lease may be free, shards of the others} else; O(1)
+-- KEYS[4] eras hash, KEYS[5] number of shards for readers
+-- ARGV[1] owner (unique per term), ARGV[2] lease_ms, ARGV[3] number of shards, ARGV[4] ended eras to remember
+-- returns {fence, lease_ms, shards, era} when held, {0, ms until the lease may be free, shards of the others} else
+-- O(1); O(streams of all eras) when an era begins
 local shards = redis.call('GET', KEYS[3])
 for _, key in ipairs({KEYS[1], KEYS[3]}) do -- a key without an expiry would be held for ever
   if redis.call('PTTL', key) == -1 then redis.call('PEXPIRE', key, ARGV[2]) end
@@ -20,4 +23,14 @@ if not owner then
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[2])
-return {tonumber(redis.call('HGET', KEYS[1], 'fence')), tonumber(ARGV[2]), ARGV[3]}
+if redis.call('HGET', KEYS[4], 'shards') ~= ARGV[3] then
+  local now = redis.call('HINCRBY', KEYS[4], 'now', 1)
+  for _, field in ipairs(redis.call('HKEYS', KEYS[4])) do
+    local era = tonumber(string.match(field, '^(%d+):'))
+    if era and era < now - ARGV[4] then redis.call('HDEL', KEYS[4], field) end
+  end
+  redis.call('HSET', KEYS[4], 'shards', ARGV[3])
+  redis.call('SET', KEYS[5], ARGV[3])
+end
+local era = tonumber(redis.call('HGET', KEYS[4], 'now'))
+return {tonumber(redis.call('HGET', KEYS[1], 'fence')), tonumber(ARGV[2]), ARGV[3], era}

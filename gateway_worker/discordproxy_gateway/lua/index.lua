@@ -37,14 +37,14 @@ local function split(index, leaf)
 end
 
 -- ids: ascending, so that neighbours share one rewrite of their leaf
-local function index_ids(index, ids, first)
+local function index_ids(index, ids, first, last)
   local leaf, original
   local function store()
     if leaf == original then return end
     if original ~= '' then redis.call('ZREM', index, original) end
     if #leaf > 8 + 8 * LEAF_IDS then split(index, leaf) else redis.call('ZADD', index, 0, leaf) end
   end
-  for i = first, #ids do
+  for i = first, last or #ids do
     local home = leaf_of(index, ids[i])
     if not leaf or (home and home ~= original) or #leaf > 8 + 8 * LEAF_IDS then
       if leaf then store() home = leaf_of(index, ids[i]) end

@@ -1,24 +1,53 @@
 -- Note what the proxy itself just changed, so that the next read through any worker shows it.
--- A value is "<writes whose events are still to come>:<ms of the last write>:<JSON, empty when deleted>".
+-- A value is "<writes whose events are still to come>:<ms of the last write>:<JSON, empty when deleted>". With no
+-- events to come it shows nothing more, but still tells when the last write was.
+-- Two writes that were under way at the same time may have taken effect in either order, whichever answer came first:
+-- then the JSON is "?", nobody knows, and readers ask Discord.
 -- KEYS[1] overlay hash
 -- ARGV[1] object id, ARGV[2] JSON or '', ARGV[3] 'put' or 'merge' (adds to a JSON object), ARGV[4] ms to live
--- ARGV[5] another field that this makes outdated, or ''
+-- ARGV[5] field beside it that says something of the same object, or '': a put makes it outdated
+-- ARGV[6] ms since the write left, ARGV[7] '1' when the caches show it already
 -- O(1)
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-local pending, json = 1, ARGV[2]
-local earlier = redis.call('HGET', KEYS[1], ARGV[1])
-if earlier then
-  local count, written_ms, text = string.match(earlier, '^(%d+):(%d+):(.*)$')
+local sent_ms = now_ms - ARGV[6]
+
+local function note_of(field)
+  local value = field ~= '' and redis.call('HGET', KEYS[1], field)
+  if not value then return end
+  local count, written_ms, text = string.match(value, '^(%d+):(%d+):(.*)$')
   if now_ms - written_ms < tonumber(ARGV[4]) then
-    pending = count + 1
-    if ARGV[3] == 'merge' then
-      local merged = cjson.decode(text)
-      for name, value in pairs(cjson.decode(json)) do merged[name] = value end
-      json = cjson.encode(merged)
-    end
+    return {pending = tonumber(count), text = text, overlaps = tonumber(written_ms) > sent_ms}
   end
+end
+
+local earlier, beside = note_of(ARGV[1]), note_of(ARGV[5])
+local pending, json = 1, ARGV[2]
+local unsure = beside and beside.overlaps
+if earlier then
+  local same = earlier.text == json
+  if ARGV[3] == 'merge' and earlier.text == '?' then
+    unsure = unsure or earlier.pending > 0
+  elseif ARGV[3] == 'merge' then
+    local merged = cjson.decode(earlier.text)
+    same = true
+    for name, value in pairs(cjson.decode(json)) do
+      same = same and merged[name] == value
+      unsure = unsure or (earlier.overlaps and merged[name] ~= nil and merged[name] ~= value)
+      merged[name] = value
+    end
+    json = cjson.encode(merged)
+  elseif earlier.overlaps and not same then
+    unsure = true
+  end
+  -- Writing the same once more brings no event.
+  pending = earlier.pending + ((same and earlier.pending > 0) and 0 or 1)
+end
+if unsure then
+  json = '?'
+elseif ARGV[7] == '1' and not (earlier and earlier.pending > 0) then
+  pending = 0
 end
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f:%.0f:%s', pending, now_ms, json))
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
-if ARGV[5] ~= '' then redis.call('HDEL', KEYS[1], ARGV[5]) end
+if ARGV[3] == 'put' and beside then redis.call('HDEL', KEYS[1], ARGV[5]) end

@@ -2,28 +2,62 @@
 -- An operation is {command, index in KEYS, argument...}; ids and values are opaque strings.
 -- FORGET {index hash}: take the fields of KEYS[i] out of the index, then drop KEYS[i]; a guild has <= 1500 channels.
 -- STAMP {field}: set a field to the server's time in ms. INDEX, UNINDEX {ids...}: see index.lua.
--- SEEN {ids...}: the event of one of our own changes has come; with the last one its overlay ends (overlay.lua).
+-- MEMBER {index, id, value}: store a member; one that was not there gets its place in the order.
+-- SEEN {JSON or '' when deleted, fields...}: an event has come of what we may have changed ourselves (overlay.lua).
 -- PRUNE {index hash, parent ids...}: drop threads whose parent is named; a guild has <= 1000 active threads.
 local function server_ms()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
-local function drop_fields(key, fields)
-  for first = 1, #fields, 1000 do
-    redis.call('HDEL', key, unpack(fields, first, math.min(first + 999, #fields)))
+-- Lua can hand over some 8000 words at once: a command takes its words in slices, pairs stay together.
+local SLICE = 1000
+local function call_in_slices(command, key, words, first)
+  for from = first, math.max(first, #words), SLICE do
+    redis.call(command, key, unpack(words, from, math.min(from + SLICE - 1, #words)))
   end
 end
 
-local function seen(overlay, id)
+local function drop_fields(key, fields)
+  if #fields > 0 then call_in_slices('HDEL', key, fields, 1) end
+end
+
+-- Whether two JSON values are the same in what both of them tell; the order of a list says nothing.
+local function agree(a, b)
+  if type(a) ~= 'table' or type(b) ~= 'table' then return a == b end
+  if #a ~= #b then return false end
+  for name, value in pairs(a) do
+    local found = b[name] == nil or agree(value, b[name])
+    for i = 1, #a > 0 and not found and #b or 0 do found = found or agree(value, b[i]) end
+    if not found then return false end
+  end
+  return true
+end
+
+local function has_roles(changed, member)
+  local roles = {}
+  for _, role in ipairs(member.roles or {}) do roles[role] = true end
+  for role, added in pairs(changed) do
+    if (roles[role] or false) ~= added then return false end
+  end
+  return true
+end
+
+-- The overlay ends with the event that shows the last of our changes. Another one is of an earlier change, ours or
+-- somebody else's: then ours is still to come. After a deletion nothing comes.
+local function seen(overlay, id, event)
   local value = redis.call('HGET', overlay, id)
   if not value then return end
-  local count, rest = string.match(value, '^(%d+)(:.*)$')
-  if tonumber(count) <= 1 then
-    redis.call('HDEL', overlay, id)
-  else
-    redis.call('HSET', overlay, id, string.format('%.0f', count - 1) .. rest)
+  local count, rest, text = string.match(value, '^(%d+)(:%d+:(.*))$')
+  count = tonumber(count)
+  if event == '' then
+    count = 0
+  elseif text ~= '?' and count == 1 then
+    local shown = text ~= '' and cjson.decode(text)
+    local same = string.find(id, ':roles', 1, true) and has_roles or agree
+    if not shown or not same(shown, cjson.decode(event)) then return end
   end
+  redis.call('HSET', overlay, id, string.format('%.0f', math.max(0, count - 1)) .. rest)
 end
 
 local function prune(key, index, op)
@@ -45,7 +79,9 @@ local function write(operations, now_ms, append)
     elseif command == 'STAMP' then
       redis.call('HSET', key, op[3], string.format('%.0f', now_ms))
     elseif command == 'SEEN' then
-      for i = 3, #op do seen(key, op[i]) end
+      for i = 4, #op do seen(key, op[i], op[3]) end
+    elseif command == 'MEMBER' then
+      if redis.call('HSET', key, op[4], op[5]) > 0 then index_ids(KEYS[op[3]], op, 4, 4) end
     elseif command == 'INDEX' then
       index_ids(key, op, 3)
     elseif command == 'UNINDEX' then
@@ -56,7 +92,7 @@ local function write(operations, now_ms, append)
     elseif command == 'PRUNE' then
       prune(key, KEYS[op[3]], op)
     else
-      redis.call(command, key, unpack(op, 3))
+      call_in_slices(command, key, op, 3)
     end
   end
 end

@@ -48,7 +48,7 @@ async def leader(gateway, redis, keys):
     )
     try:
         await gateway.until(lambda: gateway.live, within_s=60)
-        await eventually(lambda: redis.exists(keys.stream_meta(0)), within_s=60)
+        await eventually(lambda: redis.exists(keys.stream_meta(0, 1)), within_s=60)
         yield stopping
     finally:
         stopping.set()

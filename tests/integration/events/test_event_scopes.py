@@ -7,6 +7,7 @@ import pytest
 
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.discord_api_pb2 import SubscribeEventsRequest
+from discordproxy.events_pb2 import Event
 from discordproxy.exceptions import DiscordProxyGrpcError
 from discordproxy_api.access.keys import new_key
 from integration.api.test_access import table
@@ -81,3 +82,26 @@ async def test_a_stream_ends_when_its_key_is_withdrawn(gateway, leader, worker, 
         key_file.write_text(table(new_key()))
         _, status, told = await ending(stream)
         assert (status, told["reason"]) == ("UNAUTHENTICATED", "UNAUTHENTICATED")
+
+
+@pytest.mark.parametrize("batch", [1, 100])
+async def test_a_key_without_direct_messages_follows_none(gateway, leader, worker, key_file, batch):
+    key = new_key()
+    key_file.write_text(table(key, direct_messages=False))
+    async with worker(keys_file=key_file) as served:
+        request = SubscribeEventsRequest(start=SubscribeEventsRequest.EARLIEST, batch=batch)
+        stream = aiter(served.stub.SubscribeEvents(request, metadata=[("authorization", f"Bearer {key}")]))
+        begins = (await anext(stream)).cursor
+        for number in range(900, 950):
+            for name in ("MESSAGE_CREATE", "TYPING_START", "MESSAGE_REACTION_ADD", "CHANNEL_PINS_UPDATE"):
+                await gateway.emit(name, {"id": str(number), "channel_id": "66", "user_id": "3"})
+        while (event := await anext(stream)).cursor == begins:
+            assert event.kind is Event.HEARTBEAT
+        assert event.kind is Event.HEARTBEAT, "what it does not get moves its cursor"
+        await say(gateway, 1, 1)
+        seen = []
+        while "MESSAGE_CREATE" not in seen:
+            event = await anext(stream)
+            seen += [each.type for each in event.events or [event] if each.kind is Event.DISPATCH]
+        assert seen == ["MESSAGE_CREATE"]
+        assert [each.guild_id for each in event.events or [event]] != [0]

@@ -82,7 +82,7 @@ async def stage(redis, keys, valkey, key_prefix, request, monkeypatch):
     async with Sandbox(SandboxConfig(token=TOKEN, global_limit=None)) as sandbox:
         options = Options(rest_url=sandbox.rest_url, intents=("guilds",), defer_after_s=request.param)
         worker = asyncio.create_task(Worker(redis, keys, TOKEN, options).run(stopping))
-        await eventually(lambda: redis.exists(keys.stream_meta(0)))
+        await eventually(lambda: redis.exists(keys.stream_meta(0, 1)))
         async with (
             serve(sandbox, DISCORD_BOT_TOKEN=TOKEN, redis=valkey, key_prefix=key_prefix) as served,
             AsyncDiscordClient(f"127.0.0.1:{served.port}", timeout=30) as client,

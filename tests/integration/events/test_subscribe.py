@@ -1,6 +1,7 @@
 """Events from Discord's gateway to subscribers: gateway worker, Valkey, API worker, gRPC and both clients are real."""
 
 import asyncio
+import base64
 import contextlib
 import json
 import logging
@@ -13,6 +14,7 @@ from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordClient
 from discordproxy.discord_api_pb2 import Event, SubscribeEventsRequest
 from discordproxy.exceptions import DiscordProxyGapError, DiscordProxyGrpcError, DiscordProxyHttpError
+from discordproxy_gateway.events import Cursor
 from fakes.eventually import eventually
 from fakes.ports import free_port
 
@@ -147,6 +149,34 @@ async def test_what_is_filtered_out_moves_the_cursor(leader, gateway, worker):
             assert (await take(events, 1))[0] > 1
 
 
+def written(*places: list) -> str:
+    return base64.urlsafe_b64encode(json.dumps(places).encode()).decode().rstrip("=")
+
+
+FORGED = [
+    written([1, 0, "e", 10**30, "1-1"]),
+    written([1, 0, "e", int("9" * 40), "1-1"]),
+    written([1, 0, "e", -1, "1-1"]),
+    written([1, 0, "e", 1, f"{10**30}-1"]),
+    written([1, 0, "e", 1, "\u0661-1"]),
+    written([1, 0, "e", 1, ""]),
+    written([1, 0, "", "", ""]),
+    written([0, 0, "", 0, "0-0"]),
+    written([1, 0, "", 1, "253402300800000-0"]),
+    written([]),
+    written(),
+    "A" * 1_000_000,
+    "\u0661",
+]
+MOST = 2**63 - 1
+FOREIGN = [
+    written([1, 0, "e", MOST, f"{MOST}-{MOST}"]),
+    written([1, 1, "e", 1, "1-1"]),
+    written([MOST, MOST, "e", 0, "0-0"]),
+]
+"""In the form of a cursor, but of no place there is."""
+
+
 async def test_refusals(leader, gateway, worker, redis, keys):
     async with worker(max_streams_per_app=1) as served:
         name, told = await refused(served, types=["MESSAGE_CREATE", "message_delet"])
@@ -158,6 +188,15 @@ async def test_refusals(leader, gateway, worker, redis, keys):
         assert "members" in told["text"]
         name, told = await refused(served, cursor="nonsense")
         assert (name, told["fields"][0]["path"]) == ("INVALID_ARGUMENT", "cursor")
+        for forged in FORGED:
+            name, told = await refused(served, cursor=forged)
+            assert (name, told["fields"][0]["path"]) == ("INVALID_ARGUMENT", "cursor"), forged[:80]
+        for foreign in FOREIGN:
+            name, told = await refused(served, cursor=foreign)
+            assert (name, told["reason"]) == ("OUT_OF_RANGE", "CURSOR_EXPIRED"), foreign
+            assert Cursor.parse(told["cursor"])
+        name, told = await refused(served, types=["x" * 1_000_000])
+        assert (name, told["fields"][0]["path"]) == ("INVALID_ARGUMENT", "types")
         async with client_of(served.port, app="srp") as client, client.events():
             with pytest.raises(grpc.aio.AioRpcError) as failed:
                 await anext(
@@ -297,7 +336,7 @@ async def test_a_cursor_that_is_too_old_is_answered_with_the_earliest(leader, ga
             await take(events, 1)
             old = events.cursor
             await take(events, 9)
-        await redis.xtrim(keys.stream(0), maxlen=3, approximate=False)
+        await redis.xtrim(keys.stream(0, 1), maxlen=3, approximate=False)
         name, told = await refused(served, cursor=old)
         assert (name, told["reason"]) == ("OUT_OF_RANGE", "CURSOR_EXPIRED")
         assert told["gap_from"] <= told["gap_to"]

@@ -55,7 +55,7 @@ def streamed(redis, keys) -> Callable[[], Awaitable[list[int]]]:
     """Returns the numbers of the messages in the stream of events."""
 
     async def numbers() -> list[int]:
-        rows = await redis.xrange(keys.stream(0))
+        rows = await redis.xrange(keys.stream(0, 1))
         return [int(fields[b"c"]) for _, fields in rows if fields[b"t"] == b"MESSAGE_CREATE"]
 
     return numbers

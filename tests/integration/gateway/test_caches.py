@@ -6,7 +6,8 @@ import random
 import orjson
 import pytest
 
-from discordproxy_gateway.cache import CHANNEL, MEMBER, Overlay, Slot, read_state
+from discordproxy_gateway.cache import CHANNEL, MEMBER, ROLE, TROUBLE, CacheReader, Overlay, Slot, read_state
+from discordproxy_ratelimit import connection
 from fakes.eventually import eventually
 
 GUILD = 1 << 22
@@ -252,8 +253,105 @@ async def test_own_writes_are_read_at_once(connected, discord, reader, members, 
     await discord.emit("CHANNEL_UPDATE", {**edited, "name": "twice"})
     await discord.emit("USER_UPDATE", user(1, username="second"))
     await eventually(lambda: bot_is("second"))
-    assert not await redis.hexists(keys.overlay(CHANNEL, GUILD), "10")
+    assert (await redis.hget(keys.overlay(CHANNEL, GUILD), "10")).startswith(b"0:")
     assert (await reader.channel(10)).value["name"] == "twice"
+
+
+def half(name: str) -> dict:
+    return {"id": "50", "name": name, "permissions": "0", "tags": None}
+
+
+async def told(discord, reader, *roles: dict) -> None:
+    """Have Discord tell of changes of a role, and wait until they are stored."""
+    for role in roles:
+        await discord.emit("GUILD_ROLE_UPDATE", {"guild_id": EVERYONE, "role": role})
+    mark = f"after {random.random()}"
+    await discord.emit("USER_UPDATE", user(1, username=mark))
+
+    async def stored() -> bool:
+        return (await reader.user()).value["username"] == mark
+
+    await eventually(stored)
+
+
+async def role_shown(reader) -> str | None:
+    """The name of role 50 as a reader sees it; None where Discord would be asked."""
+    try:
+        return (await reader.roles(GUILD)).value[0]["name"]
+    except TROUBLE:
+        return None
+
+
+@pytest.mark.parametrize("first", ["events", "answers", "both in turn"])
+async def test_of_writes_at_once_no_reader_sees_the_wrong_one(connected, discord, reader, redis, keys, first):
+    """Answers come in any order, events in that in which the writes took effect; then somebody else writes."""
+    overlay = Overlay(redis, keys)
+    writes = [half(f"write {number}") for number in range(8)]
+    answers = [writes[number] for number in (3, 7, 1, 0, 6, 2, 5, 4)]
+    if first == "events":
+        await told(discord, reader, *writes)
+    for answer, event in zip(answers, writes, strict=True):
+        await overlay.put(ROLE, GUILD, 50, answer, took_s=3.0)
+        if first == "both in turn":
+            await told(discord, reader, event)
+    assert await role_shown(reader) in {"write 7", None}
+    if first == "answers":
+        await told(discord, reader, *writes)
+        assert await role_shown(reader) == "write 7"
+    await told(discord, reader, half("somebody else's"))
+    assert await role_shown(reader) in {"somebody else's", None}
+
+
+@pytest.mark.parametrize("writes", [1, 8])
+async def test_a_write_that_changes_nothing_hides_nothing(connected, discord, reader, members, redis, keys, writes):
+    """Discord has no event for it, or one; both is right."""
+    overlay = Overlay(redis, keys)
+    await told(discord, reader, half("mine"))
+    for _ in range(writes):
+        await overlay.put(ROLE, GUILD, 50, half("mine"), took_s=3.0)
+        await overlay.put(MEMBER, GUILD, 8, member(8), took_s=3.0)
+        await overlay.change_role(GUILD, 9, 50, added=False, took_s=3.0)
+        await overlay.remove(CHANNEL, GUILD, 999, took_s=3.0)
+    changed = {"guild_id": EVERYONE, **member(9, roles=["50"])}
+    await discord.emit("GUILD_MEMBER_UPDATE", changed)
+    await discord.emit("GUILD_MEMBER_UPDATE", {"guild_id": EVERYONE, **member(8, nick="theirs")})
+    await told(discord, reader, half("theirs"))
+    assert await role_shown(reader) == "theirs"
+    assert (await members.member(GUILD, 8)).value["nick"] == "theirs"
+    assert (await members.member(GUILD, 9)).value["roles"] == ["50"]
+
+
+async def test_an_event_that_comes_before_the_answer_leaves_nothing_hidden(connected, discord, reader, redis, keys):
+    overlay = Overlay(redis, keys)
+    await told(discord, reader, half("mine"))
+    await overlay.put(ROLE, GUILD, 50, half("mine"), took_s=1.0)
+    await told(discord, reader, half("theirs"))
+    assert await role_shown(reader) == "theirs"
+
+
+async def test_somebody_elses_change_before_ours_does_not_end_it(connected, discord, reader, redis, keys):
+    overlay = Overlay(redis, keys)
+    await overlay.put(ROLE, GUILD, 50, half("mine"), took_s=1.0)
+    await told(discord, reader, half("theirs, and older"))
+    assert await role_shown(reader) == "mine"
+    await told(discord, reader, half("mine") | {"tags": {"bot_id": "1"}, "position": 1} | {"tags": None})
+    await told(discord, reader, half("theirs"))
+    assert await role_shown(reader) == "theirs"
+
+
+async def test_roles_given_at_once_are_all_shown(connected, discord, members, redis, keys):
+    overlay = Overlay(redis, keys)
+    for role_id in ("50", EVERYONE):
+        await overlay.change_role(GUILD, 9, role_id, added=True, took_s=3.0)
+    assert set((await members.member(GUILD, 9)).value["roles"]) == {"50", EVERYONE}
+    await overlay.change_role(GUILD, 9, 50, added=False, took_s=3.0)  # before or after it was given?
+    with pytest.raises(TROUBLE):
+        await members.member(GUILD, 9)
+    assert (await members.member(GUILD, 8)).value["roles"] == [], "others are not in doubt"
+    await overlay.put(MEMBER, GUILD, 8, member(8, nick="n"), took_s=0.0)
+    await overlay.change_role(GUILD, 8, 50, added=True, took_s=3.0)
+    with pytest.raises(TROUBLE):
+        await members.members(GUILD)
 
 
 async def test_a_channel_is_found_in_the_guild_where_it_is_now(connected, reader, redis, keys):
@@ -300,14 +398,14 @@ async def test_guilds_of_ready_are_no_news_but_a_join_is(connected, discord, red
     await discord.emit("GUILD_CREATE", guild(3 << 22))
 
     async def streamed() -> list[bytes]:
-        return [fields[b"t"] for _, fields in await redis.xrange(keys.stream(0))]
+        return [fields[b"t"] for _, fields in await redis.xrange(keys.stream(0, 1))]
 
     async def joined() -> bool:
         return bool(await streamed())
 
     await eventually(joined)
     assert await streamed() == [b"GUILD_CREATE"]
-    entry = (await redis.xrange(keys.stream(0)))[0][1]
+    entry = (await redis.xrange(keys.stream(0, 1)))[0][1]
     assert orjson.loads(entry[b"d"])["id"] == str(3 << 22)
 
 
@@ -398,3 +496,129 @@ async def test_an_event_redis_refuses_is_skipped_alone(connected, discord, redis
 
     await eventually(all_channels)
     assert discord.seen["connections"] == 1
+
+
+def numbered(count: int, first: int = 1000, **fields) -> list[dict]:
+    return [{"id": str(number), "name": f"n{number}", **fields} for number in range(first, first + count)]
+
+
+async def test_a_huge_guild_is_whole(start, discord, keys, valkey, caplog):
+    """As large as Discord lets guilds become, and with more voice states than Lua can hand over at once."""
+    big = guild(
+        channels=numbered(1000, type=0),
+        threads=numbered(5000, 10_000, type=11, parent_id="1000"),
+        roles=numbered(250),
+        emojis=numbered(2000),
+        presences=[{"user": {"id": str(number)}, "status": "online", "activities": []} for number in range(100_000)],
+        voice_states=[{"user_id": str(number), "channel_id": "1001", "session_id": "s"} for number in range(1, 5001)],
+        members=[],
+    )
+    discord.guilds = {EVERYONE: big}
+    start(intents=("guilds", "voice_states"))
+    patient = connection.connect(valkey, timeout_s=60)
+    reader = CacheReader(patient, keys)
+
+    async def there() -> bool:
+        return (await reader.guild(GUILD)).usable(60)
+
+    await eventually(there)
+    assert len((await reader.channels(GUILD)).value) == 1000
+    assert len((await reader.threads(GUILD)).value) == 5000
+    assert len((await reader.roles(GUILD)).value) == 250
+    assert len((await reader.voice_states(GUILD)).value) == 5000
+    assert (await reader.channel(14_999)).value["parent_id"] == "1000"
+    await discord.emit("GUILD_EMOJIS_UPDATE", {"guild_id": EVERYONE, "emojis": numbered(4001)})
+    await discord.emit("THREAD_LIST_SYNC", {"guild_id": EVERYONE, "threads": numbered(6000, 10_000, type=11)})
+
+    async def all_threads() -> bool:
+        return len((await reader.threads(GUILD)).value) == 6000
+
+    await eventually(all_threads)
+    assert len((await reader.emojis(GUILD)).value) == 4001
+    await patient.aclose()
+    assert "refused" not in caplog.text
+
+
+async def test_a_member_that_was_not_known_is_in_the_list_too(connected, discord, members):
+    """Discord may have left somebody out of a list that it called complete."""
+    here = {"guild_id": EVERYONE}
+    await discord.emit("GUILD_MEMBER_UPDATE", {**here, **member(77, nick="late", roles=["50"])})
+
+    async def found() -> bool:
+        return (await members.member(GUILD, 77)).value is not None
+
+    await eventually(found)
+    assert "77" in [each["user"]["id"] for each in (await members.members(GUILD)).value]
+    assert [each["user"]["id"] for each in (await members.members(GUILD, role_id=50)).value] == ["77"]
+    assert [each["user"]["id"] for each in (await members.search(GUILD, "late", 5)).value] == ["77"]
+    await discord.emit("GUILD_MEMBER_REMOVE", {**here, "user": user(4444)})  # never heard of
+    await discord.emit("GUILD_BAN_ADD", {**here, "user": user(77)})
+    await discord.emit("GUILD_MEMBER_REMOVE", {**here, "user": user(77)})
+
+    async def gone() -> bool:
+        return (await members.member(GUILD, 77)).value is None
+
+    await eventually(gone)
+    answer = await members.members(GUILD)
+    assert [each["user"]["id"] for each in answer.value] == ["7", "8", "9"]
+    assert answer.freshness.complete
+
+
+async def test_a_guild_joined_during_an_outage_leaves_a_hole_in_the_list(
+    connected, discord, reader, redis, keys, start
+):
+    new = 3 << 22
+
+    async def whole() -> bool:
+        return (await reader.guilds()).freshness.complete
+
+    async def holey() -> bool:
+        return not await whole()
+
+    await eventually(whole)
+    await discord.emit("GUILD_CREATE", {"id": str(new), "unavailable": True})
+    await eventually(holey)
+    await discord.emit("GUILD_CREATE", guild(new))
+    await eventually(whole)
+    assert await names(reader.guilds()) == [f"Guild {GUILD}", f"Guild {new}"]
+    created = [fields for _, fields in await redis.xrange(keys.stream(0, 1)) if fields[b"t"] == b"GUILD_CREATE"]
+    assert len(created) == 2, "joining is news, also after an outage"
+
+    for id_of_none in (4 << 22, 5 << 22):  # known by an outage, or left before it ends
+        await discord.emit("GUILD_DELETE", {"id": str(id_of_none), "unavailable": True})
+        await eventually(holey)
+        await connected.stop()
+        connected = start()  # a successor knows it, too
+        await discord.until(lambda: discord.live)
+        await eventually(holey)
+        await discord.emit("GUILD_DELETE", {"id": str(id_of_none)})
+        await eventually(whole)
+
+
+@pytest.mark.parametrize("junk", [b"\xff\xfe", b"@me", b"-1", b"9" * 40, b"{", b"null", b"1.5"])
+async def test_a_record_that_cannot_be_read_costs_itself(connected, reader, members, redis, keys, junk, start, discord):
+    """What another release or a person wrote: Discord is asked, or the record is left out; nothing else fails."""
+    for key in (keys.guilds, keys.part("ch", GUILD), keys.part("ro", GUILD), keys.channel_index, keys.eras):
+        await redis.hset(key, junk, b"{}")
+    await redis.hset(keys.meta(GUILD), mapping={"count": junk, "out_at": junk})
+    await redis.hset(keys.status(Slot(0, 1)), mapping={"events": junk, "latency_ms": junk, junk: junk})
+    await redis.hset(keys.identify_budget, "remaining", junk)
+    await redis.set(keys.shard_count, junk)
+    await redis.set(keys.fatal, junk)
+    assert await names(reader.channels(GUILD)) == ["general", "voice"]
+    assert await names(reader.guilds()) == [f"Guild {GUILD}"]
+    assert (await reader.guild(GUILD)).value["name"] == f"Guild {GUILD}"
+    assert (await members.member(GUILD, 8)).value["user"]["username"] == "user8"
+    assert (await read_state(redis, keys)).failure == ""
+    await redis.hset(keys.part("ch", GUILD), "10", junk)
+    await redis.hset(keys.overlay("ro", GUILD), "50", junk)
+    for read in (reader.channel(10), reader.roles(GUILD)):
+        try:
+            await read
+        except TROUBLE:  # noqa: PERF203 - Discord is asked
+            continue
+    await redis.hset(keys.session(Slot(0, 1)), "seq", junk)
+    await redis.delete(keys.fatal)
+    await connected.stop()
+    start()  # what a successor remembers is not spoiled
+    await discord.until(lambda: discord.live)

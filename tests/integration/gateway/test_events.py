@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import secrets
 
 import pytest
 
@@ -15,21 +16,26 @@ from discordproxy_gateway.events import (
     Kind,
     SubscriberTooSlowError,
 )
-from discordproxy_gateway.events.tail import FEED_LENGTH
+from discordproxy_gateway.events.tail import FEED_LENGTH, Tail
+from discordproxy_gateway.keys import ERAS_KEPT
 from discordproxy_ratelimit import connection
+from fakes.eventually import eventually
 
 
 class Stream:
     """Writes entries as the worker's script does."""
 
-    def __init__(self, redis, keys, shard_id: int = 0) -> None:
+    def __init__(self, redis, keys, shard_id: int = 0, era: int = 1) -> None:
         self._redis = redis
-        self.key = keys.stream(shard_id)
-        self._meta = keys.stream_meta(shard_id)
+        self.key = keys.stream(shard_id, era)
+        self._meta = keys.stream_meta(shard_id, era)
+        self._eras, self._place = keys.eras, (era, shard_id)
         self._count = 0
 
     async def begin(self, epoch: str = "epoch") -> None:
+        era, shard_id = self._place
         await self._redis.hset(self._meta, mapping={"epoch": epoch, "n": 0})
+        await self._redis.hset(self._eras, mapping={"now": era, "shards": shard_id + 1, f"{era}:{shard_id}": "1"})
 
     async def add(self, count: int = 1, **fields: str) -> None:
         pipeline = self._redis.pipeline(transaction=True)
@@ -44,7 +50,6 @@ class Stream:
 @pytest.fixture
 async def stream(redis, keys) -> Stream:
     stream = Stream(redis, keys)
-    await redis.set(keys.shard_count, 1)
     await stream.begin()
     return stream
 
@@ -101,7 +106,7 @@ async def test_filtered_events_move_the_cursor(redis, keys, valkey, stream):
     async with hub.subscribe(Filter(types=frozenset({"GUILD_UPDATE"}))) as items:
         await stream.add(20)
         async with asyncio.timeout(60):
-            while (item := await anext(items)).cursor.positions[0].ordinal < 20:
+            while (item := await anext(items)).cursor.positions[1, 0].ordinal < 20:
                 assert item.kind is Kind.HEARTBEAT
     await hub.close()
     await blocking.aclose()
@@ -171,7 +176,7 @@ async def test_a_subscriber_that_falls_out_of_what_is_kept_ends_with_its_cursor(
         await redis.xtrim(stream.key, maxlen=10, approximate=False)
         with pytest.raises(SubscriberTooSlowError):
             await take(slow, many)
-        assert slow.cursor.positions[0].ordinal < many - 10
+        assert slow.cursor.positions[1, 0].ordinal < many - 10
         await stream.add(1)
         assert await take(fast, 1) == [many + 2]
 
@@ -192,7 +197,6 @@ async def test_without_a_gateway_there_are_no_events(hub, redis, keys):
 
 async def test_two_shards_are_read_in_turn(redis, keys, hub):
     streams = [Stream(redis, keys, shard_id) for shard_id in (0, 1)]
-    await redis.set(keys.shard_count, 2)
     for stream in streams:
         await stream.begin()
         await stream.add(5)
@@ -229,3 +233,152 @@ async def test_nothing_is_missed_while_subscribers_come_and_go(hub, stream):
     async with asyncio.timeout(60):
         await asyncio.gather(write(), read())
     assert seen == list(range(1, total + 1))
+
+
+async def eras(redis, keys, now: int, **begun: int) -> list[Stream]:
+    """Make one-shard eras up to `now`, an event in each."""
+    streams = []
+    for era in range(1, now + 1):
+        streams.append(Stream(redis, keys, 0, era))
+        await streams[-1].begin(secrets.token_hex(6))
+        await streams[-1].add(1, g=str(era))
+    return streams
+
+
+async def guilds(items, count: int) -> list[int]:
+    async with asyncio.timeout(60):
+        taken = [await anext(items) for _ in range(count)]
+    return [item.entry.guild_id for item in taken if item.kind is Kind.DISPATCH]
+
+
+async def test_streams_that_began_after_a_cursor_are_read_from_their_beginning(hub, redis, keys):
+    first = Stream(redis, keys)
+    await first.begin()
+    async with hub.subscribe(Filter()) as items:
+        cursor = Cursor.parse(str(items.cursor))
+    await first.add(1, g="10")
+    second = Stream(redis, keys, 1)  # of the same era: the second shard was slower
+    await second.begin()
+    await second.add(1, g="11")
+    async with hub.subscribe(Filter(), cursor=cursor) as items:
+        assert sorted(await guilds(items, 2)) == [10, 11]
+    later = Stream(redis, keys, 0, 2)
+    await later.begin()
+    await later.add(1, g="20")
+    async with hub.subscribe(Filter(), cursor=cursor) as items:
+        assert (await guilds(items, 3))[2] == 20, "an ended era comes first"
+        cursor = items.cursor
+    assert set(cursor.positions) == {(2, 0)}, "what is processed completely need not be named"
+    async with hub.subscribe(Filter(), cursor=cursor) as items:
+        await later.add(1, g="21")
+        assert await guilds(items, 1) == [21]
+
+
+async def test_earliest_means_every_stream_that_is_kept(hub, redis, keys):
+    await eras(redis, keys, 3)
+    await redis.delete(keys.stream(0, 1), keys.stream_meta(0, 1))
+    async with hub.subscribe(Filter(), earliest=True) as items:
+        assert await guilds(items, 2) == [2, 3]
+
+
+@pytest.mark.parametrize("gone", ["stream of the cursor", "stream after it", "era of the cursor", "every era"])
+async def test_what_a_cursor_misses_of_ended_eras_is_told(hub, redis, keys, gone):
+    await eras(redis, keys, 1)
+    async with hub.subscribe(Filter(), earliest=True) as items:
+        await guilds(items, 1)
+        cursor = items.cursor
+    await eras(redis, keys, 3)
+    match gone:
+        case "stream of the cursor":
+            await redis.delete(keys.stream(0, 1), keys.stream_meta(0, 1))
+        case "stream after it":
+            await redis.delete(keys.stream(0, 2), keys.stream_meta(0, 2))
+        case "era of the cursor":
+            await redis.hset(keys.eras, "now", 2 + ERAS_KEPT)
+        case "every era":
+            await redis.delete(keys.eras)
+            await eras(redis, keys, 1)
+    with pytest.raises(CursorExpiredError) as error:
+        async with hub.subscribe(Filter(), cursor=cursor):
+            pass
+    async with hub.subscribe(Filter(), cursor=Cursor.parse(str(error.value.earliest))) as items:
+        assert items.cursor.positions
+
+
+async def test_a_server_restored_from_an_old_snapshot_is_told(hub, stream, redis, keys):
+    """Its ordinals are given a second time, to other events."""
+    await stream.add(5)
+    async with hub.subscribe(Filter(), earliest=True) as items:
+        await take(items, 5)
+        cursor = items.cursor
+        await redis.xtrim(stream.key, maxlen=0, approximate=False)
+        stream._count = 2
+        await stream.add(1)
+        with contextlib.suppress(CursorExpiredError):  # told, if it was read for all; else the event itself
+            assert await take(items, 1) == [3]
+    with pytest.raises(CursorExpiredError) as error:
+        async with hub.subscribe(Filter(), cursor=cursor):
+            pass
+    async with hub.subscribe(Filter(), cursor=error.value.earliest) as items:
+        assert await take(items, 1) == [3]
+
+
+async def test_a_listener_is_told_of_a_restored_server(hub, stream, redis):
+    async with hub.subscribe(Filter()) as items:
+        listening = asyncio.create_task(take(items, 6))
+        await stream.add(5)
+        await eventually(lambda: hub._tails[0].last.ordinal == 5)
+        await redis.xtrim(stream.key, maxlen=0, approximate=False)
+        stream._count = 2
+        await stream.add(1)
+        with pytest.raises(CursorExpiredError):
+            await listening
+
+
+async def test_a_listener_is_told_of_a_new_era(hub, stream, redis, keys):
+    async with hub.subscribe(Filter()) as items:
+        await stream.add(1)
+        assert await take(items, 1) == [1]
+        await eras(redis, keys, 2)
+        with pytest.raises(EventsUnavailableError, match="another number of shards"):
+            await take(items, 2)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{b"g": b"@me"}, {b"n": b"x"}, {b"n": b"9" * 40}, {b"c": b"-1"}, {b"s": b"1.5"}, {b"t": b"\xff"}, {b"d": b"\xff"}],
+)
+async def test_an_entry_that_cannot_be_read_costs_nothing_else(hub, stream, redis, odd):
+    await stream.add(1)
+    async with hub.subscribe(Filter(), earliest=True) as items:
+        assert await take(items, 1) == [1]
+        await redis.xadd(stream.key, {b"n": b"2", b"t": b"MESSAGE_CREATE", b"s": b"2", b"d": b"{}"} | odd)
+        stream._count = 2
+        await stream.add(2)
+        assert await take(items, 3) == [2, 3, 4]
+    async with hub.subscribe(Filter(), earliest=True) as items:
+        assert await take(items, 4) == [1, 2, 3, 4]
+
+
+async def test_reading_goes_on_after_whatever_ended_it(hub, stream, monkeypatch, caplog):
+    failures = [KeyError("odd"), TypeError("odd")]
+    real = Tail._next
+
+    async def next_entries(tail):
+        if failures:
+            raise failures.pop()
+        return await real(tail)
+
+    async with hub.subscribe(Filter()) as items:
+        await stream.add(1)
+        assert await take(items, 1) == [1]
+        monkeypatch.setattr(Tail, "_next", next_entries)
+        await stream.add(1)  # ends the reading that is under way
+        with pytest.raises(EventsUnavailableError, match="TypeError"):
+            await take(items, 2)
+        cursor = items.cursor
+    assert "events of shard 0 failed; it starts again" in caplog.text
+    await eventually(lambda: not failures)
+    async with hub.subscribe(Filter(), cursor=cursor) as items:
+        await stream.add(1)
+        assert (await take(items, 3 - cursor.positions[1, 0].ordinal))[-1] == 3

@@ -111,14 +111,14 @@ async def test_a_session_that_is_gone_begins_anew_with_a_gap(start, discord, red
     await flood(discord, 2, 1)
 
     async def kinds() -> list[bytes]:
-        return [fields[b"t"] for _, fields in await redis.xrange(keys.stream(0))]
+        return [fields[b"t"] for _, fields in await redis.xrange(keys.stream(0, 1))]
 
     async def both() -> bool:
         return (await kinds()).count(b"MESSAGE_CREATE") == 2
 
     await eventually(both)
     assert await kinds() == [b"MESSAGE_CREATE", b"GAP", b"MESSAGE_CREATE"]
-    gap = (await redis.xrange(keys.stream(0)))[1][1]
+    gap = (await redis.xrange(keys.stream(0, 1)))[1][1]
     assert 0 < int(gap[b"from"]) <= int(gap[b"to"])
     assert discord.seen["resumes"] == 0
 
@@ -165,7 +165,7 @@ async def test_redis_going_back_in_time_is_repaired_by_resume(start, discord, re
 
     await eventually(lambda: has(20))
     await redis.hset(keys.session(SLOT), "seq", "11")  # READY is 1, so ten messages
-    await redis.xtrim(keys.stream(0), maxlen=0)
+    await redis.xtrim(keys.stream(0, 1), maxlen=0)
     await flood(discord, 21, 1)
     await eventually(lambda: has(11))
     assert await streamed() == list(range(11, 22))
@@ -227,12 +227,12 @@ async def test_an_emptied_server_is_filled_again(discord, own_valkey, keys):
         await eventually(all_there, within_s=60)
         following = asyncio.create_task(told_of_losses(redis, blocking, keys, told))
         await eventually(lambda: "subscribed" in told)
-        epoch, asked = await redis.hget(keys.stream_meta(0), "epoch"), discord.seen.copy()
+        epoch, asked = await redis.hget(keys.stream_meta(0, 1), "epoch"), discord.seen.copy()
         own_valkey.stop()
         own_valkey.start()
         await eventually(all_there, within_s=60)
         await eventually(lambda: "CURSOR_EXPIRED" in told, within_s=30)
-        assert await redis.hget(keys.stream_meta(0), "epoch") != epoch
+        assert await redis.hget(keys.stream_meta(0, 1), "epoch") != epoch
         more = discord.seen - asked
         assert more["identifies"] == 1
         assert more["chunk_requests"] == len(numbers)
@@ -264,7 +264,7 @@ async def test_few_sessions_left_waits_for_the_reset(start, discord, redis, keys
 async def test_shards_identify_at_discords_pace(start, discord, redis, keys):
     discord.shards = 2
     discord.max_concurrency = 2
-    discord.guilds = {str(n << 22): {"id": str(n << 22), "name": f"g{n}", "member_count": 1} for n in range(4)}
+    discord.guilds = {str(n << 22): {"id": str(n << 22), "name": f"g{n}", "member_count": 1} for n in range(1, 5)}
     start()
     await discord.until(lambda: len(discord.live) == 2)
     assert {session.shard for session in discord.live} == {(0, 2), (1, 2)}
@@ -283,7 +283,7 @@ async def test_a_reply_that_redis_lost_applies_nothing_twice(discord, own_valkey
     worker = asyncio.create_task(Worker(redis, keys, TOKEN, options).run(stopping))
 
     async def count() -> int:
-        return await redis.xlen(keys.stream(0))
+        return await redis.xlen(keys.stream(0, 1))
 
     async def reaches(wanted: int) -> bool:
         return await count() >= wanted
@@ -299,7 +299,7 @@ async def test_a_reply_that_redis_lost_applies_nothing_twice(discord, own_valkey
         await eventually(lambda: reaches(20))
         await flood(discord, 21, 10)
         await eventually(lambda: reaches(30))
-        rows = await redis.xrange(keys.stream(0))
+        rows = await redis.xrange(keys.stream(0, 1))
         assert [int(fields[b"c"]) for _, fields in rows] == list(range(1, 31))
         assert discord.seen["connections"] == 1
     finally:

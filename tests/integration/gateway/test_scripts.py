@@ -29,19 +29,27 @@ class Applying:
     def __init__(self, scripts, keys) -> None:
         self._scripts = scripts
         self._keys = keys
-        names = (keys.fence(SLOT), keys.session(SLOT), keys.status(SLOT), keys.stream(0), keys.stream_meta(0))
+        names = (
+            keys.fence(SLOT),
+            keys.session(SLOT),
+            keys.status(SLOT),
+            keys.stream(0, 1),
+            keys.stream_meta(0, 1),
+            keys.eras,
+        )
         self._first = names
 
     async def __call__(self, operations=(), *, fence=1, session="s", expected="", after=1, epoch="e", keep=1000):
         keys, packed = pack(operations, self._first)
         fields = msgpack.packb(["id", session, "resume_url", "u", "fingerprint", "f"], use_bin_type=False)
-        arguments = [fence, session, expected, after, 0, packed, fields, epoch, 900_000, keep]
+        arguments = [fence, session, expected, after, 0, packed, fields, epoch, 900_000, keep, "", 1, 0, 1]
         return await self._scripts.run("apply", keys, arguments)
 
 
 @pytest.fixture
 async def apply(scripts, redis, keys) -> Applying:
     await redis.set(keys.fence(SLOT), 1)
+    await redis.hset(keys.eras, "now", 1)
     return Applying(scripts, keys)
 
 
@@ -69,42 +77,43 @@ async def test_another_session_or_sequence_changes_no_key(apply, redis, keys):
 
 async def test_sequence_and_data_move_together(apply, redis, keys):
     await apply()
-    entry = ("APPEND", keys.stream(0), "t", "X", "d", "{}")
+    entry = ("APPEND", keys.stream(0, 1), "t", "X", "d", "{}")
     assert (await apply([entry, entry], expected=1, after=3))[0] == b"OK"
     assert await redis.hget(keys.session(SLOT), "seq") == b"3"
-    assert [fields[b"n"] for _, fields in await redis.xrange(keys.stream(0))] == [b"1", b"2"]
-    assert await redis.hget(keys.stream_meta(0), "n") == b"2"
+    assert [fields[b"n"] for _, fields in await redis.xrange(keys.stream(0, 1))] == [b"1", b"2"]
+    assert await redis.hget(keys.stream_meta(0, 1), "n") == b"2"
     assert 0 < await redis.pttl(keys.session(SLOT)) <= 3_600_000
     assert await redis.pttl(keys.fence(SLOT)) == -1
 
 
 async def test_the_first_session_has_no_gap_the_second_has(apply, redis, keys):
     await apply()
-    assert await redis.xlen(keys.stream(0)) == 0
+    assert await redis.xlen(keys.stream(0, 1)) == 0
     await apply(session="t", epoch="another")
-    ((_, gap),) = await redis.xrange(keys.stream(0))
+    ((_, gap),) = await redis.xrange(keys.stream(0, 1))
     assert gap[b"t"] == b"GAP"
-    assert await redis.hget(keys.stream_meta(0), "epoch") == b"e"
+    assert await redis.hget(keys.stream_meta(0, 1), "epoch") == b"e"
 
 
 async def test_the_stream_is_trimmed(apply, redis, keys):
     await apply()
-    entry = ("APPEND", keys.stream(0), "t", "X", "d", "x" * 100)
+    entry = ("APPEND", keys.stream(0, 1), "t", "X", "d", "x" * 100)
     for sequence in range(1, 40):
         await apply([entry] * 50, expected=sequence, after=sequence + 1)
-    assert 1000 <= await redis.xlen(keys.stream(0)) < 1200
+    assert 1000 <= await redis.xlen(keys.stream(0, 1)) < 1200
 
 
 async def test_every_key_of_a_script_is_in_one_slot(keys):
     import re
 
     every = [
-        keys.lease(SLOT), keys.fence(SLOT), keys.session(SLOT), keys.status(SLOT), keys.stream(0), keys.stream_meta(0),
+        keys.lease(SLOT), keys.fence(SLOT), keys.session(SLOT), keys.status(SLOT), keys.stream(0, 1),
+        keys.stream_meta(0, 1),
         keys.meta(1), keys.part("ch", 1), keys.members(1, 2), keys.member_index(1, 2), keys.overlay("ch", 1),
         keys.guilds, keys.channel_index, keys.user, keys.identify_budget, keys.identify_gate(0), keys.awaited(SLOT),
         keys.wanted_members(SLOT), keys.interaction(1), keys.fatal, keys.shard_count, keys.lease_channel(SLOT),
         keys.overlay_channel_index,
-        keys.division,
+        keys.division, keys.eras,
     ]  # fmt: skip
     assert {re.search(r"\{(.*?)\}", key)[1] for key in every} == {keys.tag.strip("{}")}
     assert len(set(every)) == len(every)
@@ -212,3 +221,35 @@ def listed(leaves: list[bytes]) -> list[int]:
         assert not found or not numbers or numbers[0] > found[-1]
         found += numbers
     return found
+
+
+MANY = 20_000
+
+
+@pytest.mark.parametrize("command", ["HSET", "HDEL", "SADD", "SREM"])
+async def test_a_command_may_have_any_number_of_words(scripts, redis, keys, command):
+    await redis.set(keys.fence(SLOT), 1)
+    words = [str(number) for number in range(MANY)]
+    key = keys.part("ch", 1) if command.startswith("H") else keys.awaited(SLOT)
+    add = (
+        ("HSET", key, *(word for each in words for word in (each, "x"))) if command[0] == "H" else ("SADD", key, *words)
+    )
+    assert await scripts.write(keys.fence(SLOT), 1, [add])
+    assert await (redis.hlen(key) if command[0] == "H" else redis.scard(key)) == MANY
+    if command in {"HDEL", "SREM"}:
+        assert await scripts.write(keys.fence(SLOT), 1, [(command, key, *words)])
+        assert not await redis.exists(key)
+
+
+@pytest.mark.parametrize("drop", ["FORGET", "PRUNE"])
+async def test_a_list_of_any_length_is_dropped(scripts, redis, keys, drop):
+    await redis.set(keys.fence(SLOT), 1)
+    part, index = keys.part("th", 1), keys.channel_index
+    rows = [str(number) for number in range(MANY)]
+    put = [
+        ("HSET", part, *(word for row in rows for word in (row, '{"parent_id":"7"}'))),
+        ("HSET", index, *(word for row in rows for word in (row, "1"))),
+    ]
+    assert await scripts.write(keys.fence(SLOT), 1, put)
+    assert await scripts.write(keys.fence(SLOT), 1, [(drop, part, index, *(["7"] if drop == "PRUNE" else []))])
+    assert not await redis.exists(part, index)

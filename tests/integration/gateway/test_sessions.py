@@ -39,7 +39,7 @@ def _quick(sandbox, monkeypatch):
 
 
 async def kinds(redis, keys) -> list[str]:
-    return [fields[b"t"].decode() for _, fields in await redis.xrange(keys.stream(0))]
+    return [fields[b"t"].decode() for _, fields in await redis.xrange(keys.stream(0, 1))]
 
 
 def say(sandbox: Sandbox, number: int) -> None:
@@ -164,7 +164,7 @@ async def test_unreadable_records_of_guilds_cost_nothing_else(connect, sandbox, 
     connect(intents=INTENTS)
     await eventually(lambda: sandbox.gateway.stats.resumes == 1)
     say(sandbox, 1)
-    await eventually(lambda: redis.xlen(keys.stream(0)))
+    await eventually(lambda: redis.xlen(keys.stream(0, 1)))
 
 
 async def test_heartbeats_without_an_answer_end_the_connection_though_events_flow(
@@ -181,7 +181,7 @@ async def test_heartbeats_without_an_answer_end_the_connection_though_events_flo
         say(sandbox, number)
 
         async def stored(number=number) -> bool:
-            return await redis.xlen(keys.stream(0)) >= number
+            return await redis.xlen(keys.stream(0, 1)) >= number
 
         await eventually(stored)
     assert sandbox.gateway.stats.closes["client 4000"] >= 1
@@ -281,7 +281,7 @@ async def test_a_task_that_fails_says_so_and_starts_again(
     assert what in caplog.text
     assert "nobody expected this" in caplog.text
     say(sandbox, 1)
-    await eventually(lambda: redis.xlen(keys.stream(0)))
+    await eventually(lambda: redis.xlen(keys.stream(0, 1)))
     assert not worker.task.done()
 
 
@@ -315,7 +315,7 @@ async def test_a_ready_without_some_fields_begins_the_session(connect, sandbox, 
     connect(intents=INTENTS)
     await connected(sandbox, redis, keys)
     say(sandbox, 1)
-    await eventually(lambda: redis.xlen(keys.stream(0)))
+    await eventually(lambda: redis.xlen(keys.stream(0, 1)))
     assert (sandbox.gateway.stats.identifies, sandbox.gateway.stats.opened) == (1, 1)
 
 

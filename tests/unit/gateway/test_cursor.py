@@ -1,3 +1,5 @@
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from discordproxy_gateway.events import (
     Cursor,
     Filter,
     IntentOffError,
+    Place,
     Position,
     UnknownEventError,
     check_types,
@@ -21,7 +24,10 @@ positions = st.builds(
 )
 
 
-@given(st.dictionaries(st.integers(0, 100), positions))
+places = st.builds(Place, st.integers(1, 2**40), st.integers(0, 100))
+
+
+@given(st.dictionaries(places, positions, min_size=1))
 def test_a_cursor_survives_as_text(places):
     cursor = Cursor(places)
     assert Cursor.parse(str(cursor)) == cursor
@@ -36,12 +42,51 @@ def test_anything_else_is_refused(text):
     assert Cursor.parse(str(cursor)) == cursor
 
 
-@pytest.mark.parametrize("places", ['[[0,1,2,"1-1"]]', '[[0,"e",2,"x"]]', "[[0]]", "{}x", '[[0,"e",2,"1-1) COUNT 1"]]'])
-def test_forged_cursors_are_refused(places):
-    import base64
+FORGED = [
+    "[]",
+    "[[]]",
+    "{}",
+    "7",
+    '[[1,0,1,2,"1-1"]]',
+    '[[1,0,"e",2]]',
+    '[[1,0,"e",2,"x"]]',
+    '[[1,0,"e",2,"1"]]',
+    '[[1,0,"e",2,"1-"]]',
+    '[[1,0,"e",2,"1-1-1"]]',
+    '[[1,0,"e",2,"1-1) COUNT 1"]]',
+    '[[1,0,"e",2,"\u0661-1"]]',  # a digit, but not one of Redis
+    '[[1,0,"e",2,"-1-1"]]',
+    f'[[1,0,"e",2,"{10**30}-1"]]',
+    f'[[1,0,"e",{10**30},"1-1"]]',
+    f'[[1,0,"e",{"9" * 40},"1-1"]]',
+    f'[[1,0,"e",{2**63},"1-1"]]',
+    '[[1,0,"e",-1,"1-1"]]',
+    '[[1,0,"e",1.5,"1-1"]]',
+    '[[1,0,"e",true,"1-1"]]',
+    '[[1,0,"e","2","1-1"]]',
+    '[[1,-1,"e",2,"1-1"]]',
+    '[[null,0,"e",2,"1-1"]]',
+    '[[1,0,"e e",2,"1-1"]]',
+    f'[[1,0,"{"e" * 65}",2,"1-1"]]',
+    "[" * 2000,
+]
 
+
+@pytest.mark.parametrize("places", FORGED)
+def test_forged_cursors_are_refused(places):
+    with pytest.raises(BadCursorError, match="no cursor of this service"):
+        Cursor.parse(base64.urlsafe_b64encode(places.encode()).decode().rstrip("="))
+
+
+@pytest.mark.parametrize("text", ["a", "a b", "W10=\n", "W1+x/", "\u0661", "x" * 1_000_000, "A" * 2_000_001])
+def test_what_is_no_base64_or_endless_is_refused(text):
     with pytest.raises(BadCursorError):
-        Cursor.parse(base64.urlsafe_b64encode(places.encode()).decode())
+        Cursor.parse(text)
+
+
+def test_the_cursor_of_the_most_shards_is_read():
+    every = {Place(7, shard): Position("0123456789ab", 2**40, "1790000000000-0") for shard in range(16_000)}
+    assert len(Cursor.parse(str(Cursor(every))).positions) == 16_000
 
 
 def entry(**fields: str):

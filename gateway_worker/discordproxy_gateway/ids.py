@@ -1,0 +1,44 @@
+"""Discord's ids, and numbers in records, as they really come. Pure."""
+
+from typing import Any
+
+MOST_ID = 2**64 - 1
+MOST_DIGITS = 20
+"""Digits of 64 bits."""
+
+MOST_SHARDS = 16_000
+"""As in the settings; a record that tells of more is not to be followed."""
+
+
+def number_of(value: Any, *, most: int = MOST_ID) -> int | None:
+    """Return a whole number from 0 to `most`, given as a number or in ASCII digits; None for anything else."""
+    if isinstance(value, bytes):
+        value = value.decode("ascii", "replace")
+    if isinstance(value, str):
+        value = int(value) if value.isascii() and value.isdecimal() and len(value) <= MOST_DIGITS else None
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value <= most else None
+
+
+def text_of(value: bytes | None) -> str:
+    """Return the text of a record's field, "" for none; what is no UTF-8 is replaced."""
+    return value.decode("utf-8", "replace") if value else ""
+
+
+def id_of(value: Any) -> str:
+    """Return an id as Discord writes it, "" if it is none: nothing else may become part of a key or field."""
+    number = number_of(value)
+    return str(number) if number else ""
+
+
+def require_id(value: Any) -> str:
+    """Return an id as `id_of`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = id_of(value)
+    if not found:
+        raise ValueError("not an id of Discord")
+    return found

@@ -1,0 +1,32 @@
+"""Lua hands over some 8000 words at once: no script unpacks a list whose length somebody else decides."""
+
+import re
+from importlib.resources import files
+
+import pytest
+
+FOLDERS = {package: files(package) / "lua" for package in ("discordproxy_gateway", "discordproxy_ratelimit")}
+SCRIPTS = {
+    f"{package}/{entry.name}": entry.read_text("utf-8")
+    for package, folder in FOLDERS.items()
+    for entry in folder.iterdir()
+    if entry.name.endswith(".lua")
+}
+
+SHORT = {
+    "discordproxy_gateway/apply.lua": ["unpack(op, 3)", "unpack(cmsgpack.unpack(ARGV[7]))"],  # an entry, a session
+    "discordproxy_gateway/read.lua": ["unpack(command)"],  # at most a page of members
+    "discordproxy_ratelimit/life.lua": ["unpack(TEXTS)", "unpack(names)"],  # constants
+    "discordproxy_ratelimit/state.lua": ["unpack(BUCKET)"],
+    "discordproxy_ratelimit/tables.lua": ["unpack(fields)"],  # the fields of one state, whose names are constants
+}
+"""Lists that are short by themselves."""
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_unpack_is_bounded(name):
+    code = re.sub(r"--.*", "", SCRIPTS[name])
+    calls = re.findall(r"(?<![\w.])unpack\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)", code)
+    assert len(calls) == len(re.findall(r"(?<![\w.])unpack\(", code))
+    unbounded = [call for call in calls if not re.search(r", math\.min\(\w+ \+ SLICE - 1, #\w+\)\)$", call)]
+    assert sorted(unbounded) == sorted(SHORT.get(name, [])), "call_in_slices of lua/write.lua takes lists of any length"

@@ -1,0 +1,45 @@
+"""Work that others depend on starts again, whatever ends it."""
+
+import asyncio
+import contextlib
+import itertools
+
+from discordproxy_ratelimit.steady import HEALTHY_S, LONGEST_PAUSE_S, steadily
+from fakes.virtual_time import EPOCH_S, VirtualClock, run
+
+
+def test_work_that_ends_is_named_and_starts_again_after_longer_and_longer_pauses(caplog):
+    clock = VirtualClock()
+    began: list[float] = []
+
+    async def work() -> None:
+        began.append(clock.now - EPOCH_S)
+        match len(began):
+            case 1:
+                raise ValueError("an odd record")
+            case 2:
+                return
+            case 12:
+                await asyncio.sleep(HEALTHY_S + 1)
+            case 14:
+                await asyncio.Event().wait()
+        raise KeyError
+
+    async def story() -> None:
+        task = asyncio.create_task(steadily(work, "the work"))
+        await asyncio.sleep(1000)
+        assert not task.done()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        assert task.cancelled()
+
+    run(story(), clock)
+    assert len(began) == 14
+    pauses = [round(later - earlier, 1) for earlier, later in itertools.pairwise(began)]
+    assert pauses[:3] == [0.1, 0.2, 0.4]
+    assert max(pauses[:11]) == LONGEST_PAUSE_S
+    assert pauses[11:] == [HEALTHY_S + 1.1, 0.2]
+    assert "the work failed" in caplog.text
+    assert "an odd record" in caplog.text
+    assert "the work ended" in caplog.text
