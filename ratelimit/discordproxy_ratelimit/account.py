@@ -65,7 +65,7 @@ class Account:
         self._lanes = self._serving.lanes
         self._placing = Placing(link, self._serving, self._memories, decisions)
         self._hints = Hints(self._lanes, self._batch, self._stray)
-        self._undertaker = Undertaker(store, self._serving, worker=worker, holds=self._holds)
+        self._undertaker = Undertaker(store, self._serving, worker=worker, not_held=self._not_held)
         self._pulse = Pulse(
             link,
             self._batch,
@@ -182,13 +182,13 @@ class Account:
         self._undertaker.call(call.dead)
         return call.replies
 
-    def _holds(self, permit_id: str) -> bool:
-        """Whether a call of this worker has this place or permit, or Redis is about to hear of its end."""
-        known = permit_id in self._permits or self._lanes.get(permit_id) is not None
-        return known or self._batch.mentions(permit_id)
+    def _not_held(self, ids: list[str]) -> set[str]:
+        """Return the places and permits that no call here has, and of whose end Redis is not about to hear."""
+        unknown = {name for name in ids if name not in self._permits and self._lanes.get(name) is None}
+        return unknown - self._batch.mentioned() if unknown else unknown
 
     def _stray(self, permit_id: str) -> None:
-        if not self._holds(permit_id):
+        if permit_id not in self._permits:
             self._undertaker.doubt()
 
     # The ends of permits

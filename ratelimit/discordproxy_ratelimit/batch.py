@@ -66,9 +66,9 @@ class Batch:
         self._hurry = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def mentions(self, permit_id: str) -> bool:
-        """Whether something about this place or permit is queued or under way."""
-        return any(item.arguments[1:2] == [permit_id] for item in (*self._under_way, *self._items))
+    def mentioned(self) -> set[str]:
+        """Return the places and permits about which something is queued or under way."""
+        return {item.arguments[1] for item in (*self._under_way, *self._items) if len(item.arguments) > 1}
 
     @property
     def is_busy(self) -> bool:

@@ -34,7 +34,6 @@ from discordproxy_ratelimit.watch import OLDEST
 LONGEST_SOCKET_PATH = 103
 """Bytes that fit into a socket address on every system (macOS: 104 with the closing zero, Linux: 108)."""
 
-KEPT_FOR_S = 86_400
 _OTHER_SERVER = "set DISCORDPROXY_REDIS_URL to a server of yours"
 
 
@@ -307,7 +306,8 @@ class PrivateServer:
                     info = await client.info("server")
                     if info["process_id"] == process.pid:
                         if kept:
-                            await client.set(KEPT, info["run_id"], ex=KEPT_FOR_S)
+                            with os.fdopen(open_private(self.folder / KEPT, os.O_WRONLY | os.O_TRUNC), "w") as mark:
+                                mark.write(info["run_id"])
                         return
                 await asyncio.sleep(0.01)
         finally:

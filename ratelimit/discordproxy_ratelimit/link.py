@@ -9,10 +9,11 @@ import logging
 from collections.abc import AsyncIterator
 from hashlib import sha1
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Protocol
 
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from discordproxy_ratelimit.connection import inbox, let_go, node_of, run_id_of, stop
 from discordproxy_ratelimit.errors import BrokerUnavailable
@@ -30,8 +31,8 @@ PROBE = "#!lua flags=allow-oom\nreturn 1"
 
 LONGEST_PAUSE_S = 1.0
 
-KEPT = "discordproxy:kept"
-"""Key of the run id of a server that knows all that the one before it knew; only the private server has it."""
+KEPT = "kept"
+"""A file beside the private server's socket: the run id of a server that knows all that the one before it knew."""
 
 
 def script(*parts: str) -> str:
@@ -159,7 +160,7 @@ class Link:
             try:
                 async with Patience(ANSWER_S):
                     run_id = await run_id_of(self._client, self._home)
-                    kept = self.memory_kept if run_id == self.run_id else await self._kept_by(run_id)
+                    kept = self.memory_kept if run_id == self.run_id else _is_kept(self._client, run_id)
                     await self._client.eval(PROBE, 1, self._home)
                 break
             except (RedisError, OSError, TimeoutError) as error:
@@ -179,11 +180,6 @@ class Link:
         self._up.set()
         for watcher in self.watchers:
             watcher.link_up(other_server=other)
-
-    async def _kept_by(self, run_id: str) -> bool:
-        with contextlib.suppress(NoPermissionError):  # a server of the operator's
-            return bool(await self._client.get(KEPT) == run_id.encode())
-        return False
 
     async def set(self, key: str, value: bytes, *, ttl_s: float) -> None:
         """Keep a value for a while."""
@@ -232,3 +228,11 @@ class Link:
             await stop(self._reconnecting)
         with contextlib.suppress(RedisError, OSError):
             await self._client.aclose()
+
+
+def _is_kept(client: Any, run_id: str) -> bool:
+    socket: str = getattr(getattr(client, "connection_pool", None), "connection_kwargs", {}).get("path", "")
+    try:
+        return bool(socket) and Path(socket).with_name(KEPT).read_text("ascii") == run_id
+    except (OSError, ValueError):
+        return False  # a server of the operator's, or one that was killed

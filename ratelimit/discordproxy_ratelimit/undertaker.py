@@ -13,6 +13,9 @@ log = logging.getLogger(__name__)
 
 MAY_BE_USED = 1
 
+PAUSE_S = 0.5
+"""At least so long between two searches for what this worker lost."""
+
 
 class Undertaker:
     """Buries one dead worker at a time; several workers may bury the same one without harm.
@@ -21,11 +24,14 @@ class Undertaker:
         store: knows what is held.
         serving: gives it back.
         worker: this worker's name.
-        holds: whether this worker holds the place or permit of an id, or is about to end it.
+        not_held: picks the ids that this worker neither holds nor is about to end.
     """
 
-    def __init__(self, store: Store, serving: Serving, *, worker: str, holds: Callable[[str], bool]) -> None:
-        self._store, self._serving, self._worker, self._holds = store, serving, worker, holds
+    def __init__(
+        self, store: Store, serving: Serving, *, worker: str, not_held: Callable[[list[str]], set[str]]
+    ) -> None:
+        self._store, self._serving, self._worker, self._not_held = store, serving, worker, not_held
+        self._look_at = 0.0
         self._task: asyncio.Task[None] | None = None
         self._in_doubt = self._closed = False
 
@@ -39,7 +45,7 @@ class Undertaker:
             return
         if dead:
             self._task = asyncio.create_task(self._bury(dead), name="broker-undertaker")
-        elif self._in_doubt:
+        elif self._in_doubt and asyncio.get_running_loop().time() >= self._look_at:
             self._task = asyncio.create_task(self._look_for_lost(), name="broker-undertaker")
 
     async def _bury(self, worker: str) -> None:
@@ -60,6 +66,7 @@ class Undertaker:
     async def _look_for_lost(self) -> None:
         """A call that failed may have run after all, and what was to be told to Redis may have been given up."""
         self._in_doubt = False
+        self._look_at = asyncio.get_running_loop().time() + PAUSE_S
         try:
             lost = await self._round(self._worker, "x", MAY_BE_USED)
         except BrokerUnavailable:
@@ -73,7 +80,8 @@ class Undertaker:
         cursor, found = "0", set[str]()
         while True:
             cursor, held = await self._store.held_by(worker, cursor)
-            unheld = [one for one in held if not self._holds(one[0])]
+            ids = self._not_held([one[0] for one in held])
+            unheld = [one for one in held if one[0] in ids]
             replies = [self._serving.end(kind, *one, *rest) for one in unheld]
             await asyncio.gather(*replies)
             found.update(permit_id for permit_id, *_ in unheld)

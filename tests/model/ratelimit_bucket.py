@@ -90,7 +90,7 @@ class Bucket:
         limit, remaining, rid, after = (answer[name] for name in ("limit", "remaining", "rid", "after_us"))
         reset, moved = now - answer["age_us"] + after + GUARD_US - sure_latency, self.limit != limit
         used = max(1, limit - remaining)
-        least, most = max(1, (after - 500) / used), after / (used - 1) if used > 1 else after + 500
+        least, most = max(1, (after - 500) / used), max(1, after / (used - 1) if used > 1 else after + 500)
         if self.limit is not None and rid < self.rid - SAME_RESET_MS:
             return
         if self.limit is None or rid > self.rid + SAME_RESET_MS:
@@ -106,7 +106,7 @@ class Bucket:
             self.limit, self.step, self.period = limit, None, None
         self.step = min(max(self.step or least, least), most)
         if not self.leaky:
-            self.period = max(self.period or 0, after)
+            self.period = max(self.period or 1, after)
 
     def _learn_more(self, remaining: int, reset: float, after: int) -> None:
         """The same window once more: numbers only get worse, and an end that does not move is a fixed window's."""

