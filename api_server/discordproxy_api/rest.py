@@ -326,7 +326,8 @@ def _judge(
         return _Landing(reply=Reply(HTTPStatus.NO_CONTENT, dict(answer.headers), b""))
     call.refused(status, effect=effect)
     error = errors.from_answer(status, answer.headers, answer.body, retry_after_s=retry_after_s)
-    outcome = Outcome.LIMITED if status == HTTPStatus.TOO_MANY_REQUESTS else None
+    limited = status == HTTPStatus.TOO_MANY_REQUESTS and errors.ANSWERED_BY not in error.extras  # the edge only blocks
+    outcome = Outcome.LIMITED if limited else None
     return _Landing(error=error, outcome=outcome, permit=permit)
 
 

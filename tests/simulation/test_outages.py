@@ -37,8 +37,8 @@ ERRORS = {
 class Refusing(WatchedRedis):
     """A client whose scripts fail as `judge` says: it gets the kinds of a call's items, and whether it has run."""
 
-    def __init__(self, client: Any, clock: VirtualClock) -> None:
-        super().__init__(client, clock)
+    def __init__(self, client: Any, clock: VirtualClock, url: str) -> None:
+        super().__init__(client, clock, url)
         self.judge: Any = lambda _, *, has_run: None
 
     def __getattr__(self, name: str) -> Any:
