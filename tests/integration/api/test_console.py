@@ -142,9 +142,10 @@ async def test_what_a_worker_counted_is_told_when_redis_is_back(discord, own_val
 
 async def test_a_third_of_the_calls_fails_and_both_doors_say_so(discord, valkey: str, key_prefix: str) -> None:
     async with console_on(discord, valkey, key_prefix) as served:
-        for number in range(20):
-            if number == 13:
-                discord.world.forbid(CHANNEL_ID, 50013)
+        for _ in range(13):
+            await served.stub.GetChannel(ChannelId(channel_id=CHANNEL))
+        discord.world.forbid(CHANNEL_ID, 50013)
+        for _ in range(7):
             with contextlib.suppress(grpc.aio.AioRpcError):
                 await served.stub.SendChannelMessage(SendChannelMessageRequest(channel_id=CHANNEL, content="hi"))
         await served.worker.reporter.report()

@@ -1,6 +1,8 @@
 """Folders of runs: removed at the end, by the next run after a kill, and never while somebody lives in them."""
 
 import fcntl
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,10 @@ from discordproxy_ratelimit.ephemeral import MARK, ephemeral
 
 
 @pytest.fixture(autouse=True)
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    return tmp_path / "discordproxy"
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="dp-") as folder:  # short, for it holds sockets
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        yield Path(folder) / "discordproxy"
 
 
 def abandoned(name: str) -> Path:
