@@ -19,9 +19,10 @@ from discordproxy_gateway.leader import Lease
 from discordproxy_gateway.reconnect import End
 from discordproxy_gateway.session_store import SessionStore
 from discordproxy_gateway.skipped import Skipped
-from discordproxy_gateway.tasks import end, supervise
+from discordproxy_gateway.tasks import end
 from discordproxy_gateway.websocket import Socket
 from discordproxy_gateway.writer import Writer  # noqa: TC001 - types are real here
+from discordproxy_ratelimit.steady import steadily
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +142,10 @@ class Connection:
             "the requests for members": partial(self._chunk, self.socket),
         }
         slot = self._lease.slot
-        beside = [asyncio.create_task(supervise(f"{name} of shard {slot}", work)) for name, work in shared.items()]
+        beside = [
+            asyncio.create_task(steadily(work, f"{name} of shard {slot}", until_done=True))
+            for name, work in shared.items()
+        ]
         try:
             await asyncio.wait({reading, writing, over}, return_when=asyncio.FIRST_COMPLETED)
             return await self._finish(self.socket, reading, writing, over)

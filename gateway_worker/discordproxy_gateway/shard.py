@@ -27,9 +27,10 @@ from discordproxy_gateway.reconnect import End, next_step
 from discordproxy_gateway.scripts import Scripts
 from discordproxy_gateway.session import Session
 from discordproxy_gateway.session_store import MOST_TRIES, IdentifyAnswer, SessionStore
-from discordproxy_gateway.tasks import end, first, race, supervise
+from discordproxy_gateway.tasks import end, first, race
 from discordproxy_gateway.turn import await_turn
 from discordproxy_gateway.writer import Retention, Writer
+from discordproxy_ratelimit.steady import steadily
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ class Shard:
 
     async def _lead(self, lease: Lease, stopping: asyncio.Event) -> None:
         log.info("leading shard %s with fence %d", lease.slot, lease.fence)
-        keeping = asyncio.create_task(supervise(f"the lease of shard {lease.slot}", lease.keep))
+        keeping = asyncio.create_task(steadily(lease.keep, f"the lease of shard {lease.slot}", until_done=True))
         try:
             term = Term(self._bot, self._scripts, self._keys, lease, self._store, self._plan, self._history)
             await term.run(stopping)

@@ -5,15 +5,10 @@ loop as its result. So one `cancel` may not be enough, and a cancelled task may 
 """
 
 import asyncio
-import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
-log = logging.getLogger(__name__)
-
 _REPEAT_S = 0.1
-_FIRST_PAUSE_S = 1.0
-_LONGEST_PAUSE_S = 60.0
 
 Outcome = TypeVar("Outcome")
 
@@ -62,26 +57,3 @@ async def together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
             task.result()
     finally:
         await end(*tasks)
-
-
-async def supervise(
-    name: str, work: Callable[[], Coroutine[Any, Any, None]], *, but: tuple[type[Exception], ...] = ()
-) -> None:
-    """Run `work` until it returns or raises one of `but`. When it fails otherwise, say why and start it again.
-
-    The pause before that grows with each failure in a row.
-    """
-    loop = asyncio.get_running_loop()
-    pause_s = _FIRST_PAUSE_S
-    while True:
-        began = loop.time()
-        try:
-            return await work()
-        except but:
-            raise
-        except Exception:
-            if loop.time() - began > _LONGEST_PAUSE_S:
-                pause_s = _FIRST_PAUSE_S
-            log.exception("%s failed and starts again in %.0f s", name, pause_s)
-        await asyncio.sleep(pause_s)
-        pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)

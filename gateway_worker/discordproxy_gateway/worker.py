@@ -24,9 +24,10 @@ from discordproxy_gateway.reconnect import End, next_step
 from discordproxy_gateway.scripts import Scripts
 from discordproxy_gateway.session import fingerprint_of
 from discordproxy_gateway.session_store import SessionStore
-from discordproxy_gateway.shard import Plan, Shard
-from discordproxy_gateway.tasks import end, race, supervise, together
+from discordproxy_gateway.shard import LEAST_TERM_S, Plan, Shard
+from discordproxy_gateway.tasks import end, race, together
 from discordproxy_gateway.writer import Retention
+from discordproxy_ratelimit.steady import steadily
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +100,9 @@ class Worker:
 
     @staticmethod
     async def _kept(shard: Shard, stopping: asyncio.Event) -> None:
-        await supervise(f"shard {shard.slot}", partial(shard.run, stopping), but=(failures.FatalError,))
+        run = partial(shard.run, stopping)
+        fatal = (failures.FatalError,)
+        await steadily(run, f"shard {shard.slot}", until_done=True, fatal=fatal, first_pause_s=LEAST_TERM_S)
 
     async def _warn_of_endpoint(self) -> None:
         """Tell the operator if interactions cannot arrive here."""

@@ -254,11 +254,11 @@ async def test_an_odd_message_costs_only_itself(connect, sandbox, redis, keys, c
 @pytest.mark.parametrize(
     ("owner", "name", "what"),
     [
-        (Chunker, "run", "the requests for members of shard 0-1 failed and starts again"),
-        (websocket.Socket, "watch", "the watch of shard 0-1 failed and starts again"),
-        (Lease, "keep", "the lease of shard 0-1 failed and starts again"),
+        (Chunker, "run", "the requests for members of shard 0-1 failed; it starts again"),
+        (websocket.Socket, "watch", "the watch of shard 0-1 failed; it starts again"),
+        (Lease, "keep", "the lease of shard 0-1 failed; it starts again"),
         (Writer, "run", "internal error, RuntimeError"),
-        (Term, "run", "shard 0-1 failed and starts again"),
+        (Term, "run", "shard 0-1 failed; it starts again"),
     ],
 )
 async def test_a_task_that_fails_says_so_and_starts_again(

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import itertools
 
+import pytest
+
 from discordproxy_ratelimit.steady import HEALTHY_S, LONGEST_PAUSE_S, steadily
 from fakes.virtual_time import EPOCH_S, VirtualClock, run
 
@@ -43,3 +45,24 @@ def test_work_that_ends_is_named_and_starts_again_after_longer_and_longer_pauses
     assert "the work failed" in caplog.text
     assert "an odd record" in caplog.text
     assert "the work ended" in caplog.text
+
+
+def test_work_that_may_end_is_not_started_again(caplog):
+    starts: list[float] = []
+
+    async def work() -> None:
+        starts.append(asyncio.get_running_loop().time())
+        if len(starts) < 3:
+            raise LookupError
+
+    run(steadily(work, "the work", until_done=True, first_pause_s=5.0), VirtualClock())
+    assert [round(later - earlier) for earlier, later in itertools.pairwise(starts)] == [5, 10]
+    assert "ended" not in caplog.text
+
+
+def test_a_fatal_error_is_raised():
+    async def work() -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        run(steadily(work, "the work", fatal=(LookupError,)), VirtualClock())
