@@ -17,15 +17,12 @@ from discordproxy_gateway.writer import Retention
 from discordproxy_ratelimit import connection, embedded, logs, streams
 from discordproxy_ratelimit.errors import BrokerUnavailable
 from discordproxy_ratelimit.http_proxy import BadHttpProxy, http_proxy_for
-from discordproxy_ratelimit.settings import load
+from discordproxy_ratelimit.settings import USAGE, load
 
 log = logging.getLogger(__name__)
 
 DISCORDS_GATEWAY = "wss://gateway.discord.gg"
 """The address that Discord tells bots to connect to."""
-
-WRONG_SETTINGS = 2
-"""Exit status for settings that cannot be used."""
 
 _BROKER_WITHIN_S = 10.0
 _REPEAT_S = 60.0
@@ -71,8 +68,8 @@ async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
     try:
         _tell_http_proxies(settings)
     except BadHttpProxy as error:
-        print(f"ERROR: {error}", file=sys.stderr)
-        return WRONG_SETTINGS
+        streams.complain(f"ERROR: {error}")
+        return USAGE
     token = settings.token.get_secret_value()
     url = embedded.broker_url(settings.redis_url.get_secret_value(), settings.home_token.get_secret_value())
     redis = connection.connect(url)

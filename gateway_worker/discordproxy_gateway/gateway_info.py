@@ -5,13 +5,14 @@ from typing import Any
 
 import yarl
 
+from discordproxy_gateway.ids import MOST_SHARDS
+
 DAY_MS = 86_400_000
 """Discord counts IDENTIFYs per 24 hours (gateway, session start limit object)."""
 
 LEAST_RESET_MS = 60_000
 """A budget is believed for so long at least, so that no answer makes the worker ask without a pause."""
 
-_MOST_SHARDS = 16_000
 _MOST_IDENTIFIES = 1_000_000
 _TOTAL = 1000
 
@@ -75,8 +76,8 @@ def read_info(answer: Any, *, url: str = "") -> GatewayInfo:
         reset_after_ms = DAY_MS
     return GatewayInfo(
         url=url,
-        shards=whole(answer, "shards", 1, 1, _MOST_SHARDS),
-        max_concurrency=whole(limit, "max_concurrency", 1, 1, _MOST_SHARDS),
+        shards=whole(answer, "shards", 1, 1, MOST_SHARDS),
+        max_concurrency=whole(limit, "max_concurrency", 1, 1, MOST_SHARDS),
         total=total,
         remaining=remaining,
         reset_after_ms=max(reset_after_ms, LEAST_RESET_MS),

@@ -7,7 +7,7 @@ MOST_DIGITS = 20
 """Digits of 64 bits."""
 
 MOST_SHARDS = 16_000
-"""As in the settings; a record that tells of more is not to be followed."""
+"""The most that can be set; a record or an answer that names more is not followed."""
 
 
 def number_of(value: Any, *, most: int = MOST_ID) -> int | None:
