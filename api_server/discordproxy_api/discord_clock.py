@@ -19,9 +19,16 @@ class DiscordClock:
         self._wall_clock = wall_clock
         self._steady = steady
         self._ahead_s: float | None = None
+        self._date: str | None = None
 
     def heard(self, date: str | None) -> None:
-        """Take note of the header `Date` of an answer that has just come; one that cannot be read tells nothing."""
+        """Take note of the header `Date` of an answer that has just come; one that cannot be read tells nothing.
+
+        The same date is read once: it changes once a second, and the first answer with it is the most exact one.
+        """
+        if date == self._date:
+            return
+        self._date = date
         try:
             at = parsedate_to_datetime(date or "").timestamp()
         except (ValueError, OverflowError):

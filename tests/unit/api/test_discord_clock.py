@@ -30,3 +30,13 @@ def test_what_is_no_date_tells_nothing():
     for date in (None, "", "yesterday", "Sat, 99 Jul 2026 17:21:09 GMT"):
         discord.heard(date)
     assert discord.now_ms() == 1_000_000
+
+
+def test_a_later_answer_of_the_same_second_changes_nothing():
+    times, discord = clock()
+    discord.heard("Sat, 18 Jul 2026 17:21:09 GMT")
+    times.steady += 0.75
+    discord.heard("Sat, 18 Jul 2026 17:21:09 GMT")
+    assert discord.now_ms() == 1_784_395_269_750
+    discord.heard("Sat, 18 Jul 2026 17:21:10 GMT")
+    assert discord.now_ms() == 1_784_395_270_000
