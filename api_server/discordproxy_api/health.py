@@ -73,7 +73,7 @@ class Health:
 
     Args:
         probes: by service name; those in `NEEDED` decide about readiness.
-        every_s: seconds between two rounds.
+        every_s: seconds between two rounds; less while this worker is not ready.
     """
 
     def __init__(self, probes: Mapping[str, Probe], metrics: Metrics, *, every_s: float = 1.0) -> None:
@@ -111,7 +111,7 @@ class Health:
         """Look again and again."""
         while True:
             await self.look()
-            await asyncio.sleep(self._every_s)
+            await asyncio.sleep(self._every_s if self.ready else self._every_s / 5)
 
     async def look(self) -> None:
         """Ask every probe once and publish what changed."""
