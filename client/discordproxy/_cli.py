@@ -229,7 +229,7 @@ def _complete(args: argparse.Namespace) -> Outcome:
 
 def _report(error: DiscordProxyException, target: str) -> int:
     what, fix = explain(error, target)
-    complain(f"{what}." + (f" {fix}" if fix else ""))
+    complain(f"{what.rstrip('.')}. {fix}".rstrip())
     if isinstance(error, DiscordProxyTimeoutError):
         return _TIMEOUT
     unreachable = isinstance(error, DiscordProxyGrpcError) and never_left(error.status, error.details)

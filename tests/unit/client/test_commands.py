@@ -214,7 +214,7 @@ class TestMessage:
                 1,
                 "token is wrong",
             ),
-            (grpc.StatusCode.UNAUTHENTICATED, {"type": "ProxyException", "text": "No key"}, 1, "DISCORDPROXY_API_KEY"),
+            (grpc.StatusCode.UNAUTHENTICATED, {"type": "ProxyException", "text": "No key."}, 1, "DISCORDPROXY_API_KEY"),
             (grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded", 4, "whether it was sent is not known"),
             (
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -230,6 +230,7 @@ class TestMessage:
             found, out, err = run("message", "channel", "5", "x", "--target", proxy.address)
         assert (found, out) == (status, "")
         assert expected in err
+        assert ".." not in err
 
 
 class TestStatusAndDoctor:
