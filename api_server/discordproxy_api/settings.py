@@ -104,7 +104,7 @@ class ApiSettings(SharedSettings):
         96 * MIB, description="bytes of requests larger than 256 KiB a worker holds at once; others wait or are refused"
     )
     max_answer_bytes: Annotated[int, Field(gt=0, le=48 * MIB)] = Field(
-        8 * MIB, description="bytes of the largest answer of Discord that is read"
+        8 * MIB, description="bytes of the largest answer of Discord that is read; 50331648 (48 MiB) at most"
     )
     cache_max_age: Seconds = Field(
         60.0, description="seconds since the gateway was last known to be current; older reads ask Discord, 0: all do"

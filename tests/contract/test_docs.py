@@ -39,6 +39,7 @@ def documented() -> str:
     lines = [
         "# Settings of Discord Proxy. Copy this file to .env and change what you need; the environment wins over it.",
         "# Each line shows the default. Keep the quotes: some launchers cut unquoted values at a #.",
+        "# Not here, but in the environment: HTTPS_PROXY, ALL_PROXY, NO_PROXY (an HTTP proxy on the way to Discord).",
     ]
     seen: set[str] = set()
     for title, kind in SECTIONS:
