@@ -40,7 +40,10 @@ _BY_REASON = {
     "DEADLINE_EXCEEDED": Explanation("The caller's time was over first", "Give calls more time."),
     "DISCORD_UNREACHABLE": Explanation("Discord gave no answer", "Look at the network and at discordstatus.com."),
     "DRAINING": Explanation("The worker was being stopped", "Clients call again by themselves."),
-    "FORBIDDEN_BY_OPERATOR": Explanation("The settings do not allow this route", "See DISCORDPROXY_REQUEST_ALLOW."),
+    "FORBIDDEN_BY_OPERATOR": Explanation(
+        "The application's key or the settings do not allow this",
+        "Widen the key's scopes if it should; for a route, see DISCORDPROXY_REQUEST_ALLOW, too.",
+    ),
     "IDEMPOTENCY_KEYS_FULL": Explanation(
         "The application has as many idempotency keys and results in Redis as it may",
         "It should give keys to fewer calls; see DISCORDPROXY_IDEMPOTENCY_BYTES.",
