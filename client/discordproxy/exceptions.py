@@ -36,6 +36,9 @@ __all__ = [
 
 _FIRST_CLIENT_ERROR, _FIRST_SERVER_ERROR = 400, 500
 # How gRPC words it when it found nobody to give the call to; observed with grpcio 1.71 and 1.85, and pinned by a test.
+_REQUEST_TOO_LARGE = "SERVER: Received message larger than max"
+"""How gRPC itself begins the refusal of a request, before the proxy sees it."""
+
 _NEVER_LEFT = (
     "failed to connect to all addresses",
     "connections to all backends failing",
@@ -99,7 +102,8 @@ class DiscordProxyGrpcError(DiscordProxyException):
         status: gRPC status.
         details: gRPC's details as they came: plain text, or a JSON object when the proxy itself refused.
         text: The same for people: the text of the JSON object, if it is one.
-        hint: Why there is no connection to the proxy, and what to do about it; empty for other errors.
+        hint: Why there is no connection to the proxy, or why the request is too large for it, and what to do about it;
+            empty for other errors.
     """
 
     status: grpc.StatusCode = grpc.StatusCode.UNKNOWN
@@ -165,6 +169,8 @@ def to_discord_proxy_exception(ex: Exception) -> Exception:
         error = DiscordProxyGrpcError(status, details)
     _add_facts(error, facts)
     error.sent = _sent(error, facts)
+    if _is_too_large(error):
+        error.hint = "the proxy takes requests of up to DISCORDPROXY_MAX_MESSAGE_BYTES, 32 MiB by default"
     return error
 
 
@@ -192,7 +198,11 @@ def _sent(error: DiscordProxyException, facts: dict[str, Any]) -> Sent:
         return "no" if _FIRST_CLIENT_ERROR <= error.status < _FIRST_SERVER_ERROR else "unknown"
     if isinstance(error, DiscordProxyGrpcError) and never_left(error.status, error.details):
         return "no"
-    return "unknown"
+    return "no" if _is_too_large(error) else "unknown"
+
+
+def _is_too_large(error: DiscordProxyException) -> bool:
+    return isinstance(error, DiscordProxyGrpcError) and error.details.startswith(_REQUEST_TOO_LARGE)
 
 
 def never_left(status: grpc.StatusCode, details: str) -> bool:

@@ -6,6 +6,7 @@ import grpc
 import pytest
 
 from discordproxy.discord_api_pb2 import SendChannelMessageRequest
+from discordproxy.exceptions import to_discord_proxy_exception
 from discordproxy_api.contract import load_contract
 from discordproxy_sandbox.population import CHANNEL_ID
 from integration.api.conftest import serve
@@ -76,4 +77,5 @@ async def test_more_than_the_receive_limit_is_refused(discord):
         with pytest.raises(grpc.aio.AioRpcError) as failed:
             await call(b"x" * 1001)
         assert failed.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert to_discord_proxy_exception(failed.value).sent == "no"
         assert not discord.ledger.records

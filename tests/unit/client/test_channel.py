@@ -14,6 +14,7 @@ from discordproxy._channel import ChannelPool, Endpoint, resolve_target
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordClient, DiscordProxyGrpcError
 from discordproxy.discord_api_pb2 import Message, MessagesResponse
+from discordproxy.exceptions import to_discord_proxy_exception
 from fakes.name_server import name_server
 from fakes.scripted_proxy import scripted_proxy
 
@@ -66,6 +67,17 @@ async def test_an_answer_beyond_the_bound_of_grpc_arrives():
             assert list(client.get_channel_messages(1, limit=1)) == list(page.messages)
         async with AsyncDiscordClient(proxy.address, timeout=20) as client:
             assert [message async for message in client.get_channel_messages(1, limit=1)] == list(page.messages)
+
+
+@pytest.mark.parametrize("whose", ["SERVER", "CLIENT"])
+def test_a_request_that_grpc_refuses_was_not_sent_and_an_answer_may_have_been(whose):
+    """The server's refusal is gRPC's own; `test_bad_bytes` has the real one."""
+    refusal = grpc.aio.AioRpcError(
+        grpc.StatusCode.RESOURCE_EXHAUSTED, (), (), f"{whose}: Received message larger than max (9 vs. 8)"
+    )
+    error = to_discord_proxy_exception(refusal)
+    assert error.sent == ("no" if whose == "SERVER" else "unknown")
+    assert ("DISCORDPROXY_MAX_MESSAGE_BYTES" in str(error)) is (whose == "SERVER")
 
 
 def test_streams_have_no_bound():
