@@ -131,7 +131,9 @@ class DiscordHttp:
             raise NoAnswer(f"the HTTP proxy answered {error.status}") from None
         except aiohttp.ClientResponseError as error:
             raise UnreadableAnswer(type(error.__cause__ or error).__name__) from None
-        except (aiohttp.ClientError, TimeoutError, _Broken) as error:
+        except _Broken as error:
+            raise NoAnswer(type(error.__cause__).__name__) from None
+        except (aiohttp.ClientError, TimeoutError) as error:
             raise NoAnswer(type(error).__name__) from None
 
     async def _body(self, response: aiohttp.ClientResponse) -> tuple[bytes, str]:
