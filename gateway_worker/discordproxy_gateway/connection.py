@@ -18,7 +18,6 @@ from discordproxy_gateway.failures import LeaseLostError, SessionOutOfStepError
 from discordproxy_gateway.leader import Lease
 from discordproxy_gateway.reconnect import End
 from discordproxy_gateway.session_store import SessionStore
-from discordproxy_gateway.skipped import Skipped
 from discordproxy_gateway.tasks import end
 from discordproxy_gateway.websocket import Socket
 from discordproxy_gateway.writer import Writer  # noqa: TC001 - types are real here
@@ -53,7 +52,6 @@ class Connection:
         self._events = 0
         self._latency_s = 0.0
         self._news = asyncio.Event()
-        self._skipped = Skipped()
         self.identified = False
         self.resumed = False  # RESUME was sent
         self.works = False  # an event of the session was stored, or it is healthy otherwise
@@ -108,7 +106,7 @@ class Connection:
         try:
             self._tell_helpers(event)
         except Exception as error:  # noqa: BLE001 - whatever is odd about it, the next event may be fine
-            self._skipped.note(f"event {event.name[:50]!r} not understood ({type(error).__name__})")
+            self.writer.skipped.event(event.name, error)
 
     def _tell_helpers(self, event: Dispatch) -> None:
         if event.name == "INTERACTION_CREATE" and self.deferrer is not None:
@@ -219,7 +217,7 @@ class Connection:
 
     @property
     def _bad_events(self) -> int:
-        return self.writer.bad_events + self._skipped.count + (self.socket.skipped.count if self.socket else 0)
+        return self.writer.skipped.count + (self.socket.skipped.count if self.socket else 0)
 
     async def note_progress(self) -> None:
         """Have the tries to resume counted from 0 again, once the session has shown that it works."""

@@ -20,3 +20,7 @@ class Skipped:
         if kind not in self._told and len(self._told) < _MOST_KINDS:
             self._told.add(kind)
             log.warning("%s: skipped, and so are more like it on this connection", kind)
+
+    def event(self, name: str, error: Exception) -> None:
+        """Note an event that `error` shows to be odd."""
+        self.note(f"event {name[:50]!r} not understood ({type(error).__name__})")

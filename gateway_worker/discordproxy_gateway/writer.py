@@ -23,6 +23,7 @@ from discordproxy_gateway.leader import Lease
 from discordproxy_gateway.operations import Planner
 from discordproxy_gateway.scripts import Scripts
 from discordproxy_gateway.session import Session, begun_by
+from discordproxy_gateway.skipped import Skipped
 from discordproxy_gateway.writes import Operation, pack
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class Writer:
         covered_until_ms: int | None = None,
     ) -> None:
         self.planner = planner
-        self.bad_events = 0
+        self.skipped = Skipped()
         self._scripts = scripts
         self._lease = lease
         self._session = session
@@ -166,9 +167,7 @@ class Writer:
                 begins = begun_by(item.data, item.sequence, self._fingerprint)
             operations = self.planner.plan(item.name, item.data, item.sequence)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next event may be fine
-            self.bad_events += 1
-            kind = type(error).__name__  # never the content
-            log.error("event %s not understood (%s), the caches skip it", item.name, kind)  # noqa: TRY400
+            self.skipped.event(item.name, error)
             with contextlib.suppress(AttributeError, TypeError, ValueError):
                 operations = self.planner.pass_on(item.name, item.data, item.sequence)
         return Planned(item.received_at, item, operations, begins)
@@ -191,9 +190,8 @@ class Writer:
             for planned in batch.planned:
                 await self._apply(Batch([planned]))
             return
-        self.bad_events += 1
         names = ", ".join(event.name for event in batch.events)
-        log.error("Redis refused what event %s writes (%s); the caches skip it", names or "none", type(error).__name__)
+        self.skipped.note(f"what event {names or 'none'} writes refused by Redis ({type(error).__name__})")
         planned = batch.planned[0]
         passed_on = [operation for operation in planned.operations if operation[0] == "APPEND"]
         try:

@@ -327,6 +327,6 @@ async def test_a_ready_without_a_session_is_tried_again_slowly(
     spoil_ready(monkeypatch, session_id=session_id)
     connect(intents=INTENTS)
     await eventually(lambda: "again in" in caplog.text)
-    assert "event READY not understood" in caplog.text
+    assert "event 'READY' not understood" in caplog.text
     wait_s = float(caplog.text.split("again in ")[1].split()[0])
     assert wait_s >= 1

@@ -139,6 +139,21 @@ def test_whatever_comes_no_key_and_no_field_is_made_of_what_is_no_id(name, data)
             assert all(id_of(fields.get(place)) == fields.get(place, "") for place in ("g", "c", "p"))
 
 
+def test_odd_events_of_one_kind_are_counted_and_warned_of_once(caplog):
+    async def plan():
+        one = writer()
+        for data in [None, [1], None]:
+            one._plan(Dispatch("CHANNEL_CREATE", data, 5, 0.0))
+            one._plan(Dispatch("RESUMED\n", data, 5, 0.0))
+        return one.skipped.count
+
+    assert asyncio.run(plan()) >= 3
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == len(set(lines))
+    assert any("'CHANNEL_CREATE' not understood" in line for line in lines)
+    assert not any("\n" in line for line in lines)
+
+
 def test_one_odd_object_costs_the_others_nothing():
     rows = [{"id": "5", "name": "five"}, {"id": "@me"}, None, "x", {"name": "no id"}, {"id": "6", "name": "six"}]
     member = {"user": {"id": "5", "username": "u"}, "roles": ["7"]}
