@@ -6,7 +6,7 @@ here, and what may be either of two writes under way at once is not shown at all
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
@@ -18,6 +18,7 @@ from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.scripts import source
 
 LIFE_MS = 5_000
+_LOOKS = 4
 
 CHANNEL = "ch"
 THREAD = "th"
@@ -30,6 +31,9 @@ USER = "user"
 """The bot's own user, noted under guild 0."""
 ROLES_OF = ":roles"
 """Ends the field of a member's changed roles, which stand beside the member itself."""
+
+
+Known = Callable[[], Awaitable[bool]]
 
 
 class Overlay:
@@ -49,39 +53,50 @@ class Overlay:
             pipeline.hset(self._keys.overlay_channel_index, str(object_id), str(guild_id))
             pipeline.pexpire(self._keys.overlay_channel_index, LIFE_MS)
             await pipeline.execute()
-        known = _agree(kind, value, await self._stored(kind, guild_id, object_id))
+
+        async def known() -> bool:
+            return _agree(kind, value, await self._stored(kind, guild_id, object_id))
+
         await self._note(kind, guild_id, str(object_id), value, took_s=took_s, known=known)
 
     async def remove(self, kind: str, guild_id: int | str, object_id: int | str, *, took_s: float = 0.0) -> None:
         """Note that an object was deleted."""
-        known = await self._stored(kind, guild_id, object_id) is None
+
+        async def known() -> bool:
+            return await self._stored(kind, guild_id, object_id) is None
+
         await self._note(kind, guild_id, str(object_id), None, took_s=took_s, known=known)
 
     async def change_role(
         self, guild_id: int | str, user_id: int | str, role_id: int | str, *, added: bool, took_s: float = 0.0
     ) -> None:
         """Note that one role of a member was added or removed: Discord answers such a call with nothing."""
-        member = await self._stored(MEMBER, guild_id, user_id)
-        known = (str(role_id) in member["roles"]) == added if member else False
+
+        async def known() -> bool:
+            member = await self._stored(MEMBER, guild_id, user_id)
+            return (str(role_id) in member["roles"]) == added if member else False
+
         field = f"{user_id}{ROLES_OF}"
         await self._note(MEMBER, guild_id, field, {str(role_id): added}, took_s=took_s, known=known)
 
     async def _note(
-        self, kind: str, guild_id: int | str, field: str, value: dict[str, Any] | None, *, took_s: float, known: bool
+        self, kind: str, guild_id: int | str, field: str, value: dict[str, Any] | None, *, took_s: float, known: Known
     ) -> None:
-        merge = field.endswith(ROLES_OF)
+        """Note a change; `known` looks whether the caches show it already.
+
+        An event of an earlier change may come between that look and the note, and hide ours: then the look is repeated.
+        """
+        overlay, merge = self._keys.overlay(kind, guild_id), field.endswith(ROLES_OF)
         beside = (field.removesuffix(ROLES_OF) if merge else field + ROLES_OF) if kind == MEMBER else ""
         text = b"" if value is None else orjson.dumps(value)
-        arguments: list[str | bytes | int] = [
-            field,
-            text,
-            "merge" if merge else "put",
-            LIFE_MS,
-            beside,
-            round(took_s * 1000),
-            int(known),
-        ]
-        await self._script(keys=[self._keys.overlay(kind, guild_id)], args=arguments)
+        words: list[str | bytes | int] = [field, text, "merge" if merge else "put", LIFE_MS, beside]
+        for looks_left in reversed(range(_LOOKS)):
+            before: Any = await self._redis.hmget(overlay, [field, beside])
+            shown = await known() and looks_left > 0  # the last look counts for nothing: it is shown until its event
+            if await self._script(
+                keys=[overlay], args=[*words, round(took_s * 1000), int(shown), *(each or b"" for each in before)]
+            ):
+                return
 
     async def _stored(self, kind: str, guild_id: int | str, object_id: int | str) -> dict[str, Any] | None:
         """Return an object as the caches hold it now, empty if it cannot be read."""

@@ -7,21 +7,27 @@
 -- ARGV[1] object id, ARGV[2] JSON or '', ARGV[3] 'put' or 'merge' (adds to a JSON object), ARGV[4] ms to live
 -- ARGV[5] field beside it that says something of the same object, or '': a put makes it outdated
 -- ARGV[6] ms since the write left, ARGV[7] '1' when the caches show it already
+-- ARGV[8], ARGV[9] what stood in the field, and beside it, before the caches were looked at
+-- Returns 0 when an event that was to come then has come since: what the caches showed counts no more, look again.
 -- O(1)
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local sent_ms = now_ms - ARGV[6]
 
-local function note_of(field)
-  local value = field ~= '' and redis.call('HGET', KEYS[1], field)
-  if not value then return end
+local function read(value)
+  if not value or value == '' then return end
   local count, written_ms, text = string.match(value, '^(%d+):(%d+):(.*)$')
   if now_ms - written_ms < tonumber(ARGV[4]) then
     return {pending = tonumber(count), text = text, overlaps = tonumber(written_ms) > sent_ms}
   end
 end
 
-local earlier, beside = note_of(ARGV[1]), note_of(ARGV[5])
+local function waits(note) return note and note.pending > 0 end
+
+local earlier = read(redis.call('HGET', KEYS[1], ARGV[1]))
+local beside = read(ARGV[5] ~= '' and redis.call('HGET', KEYS[1], ARGV[5]))
+local still_to_come = waits(earlier) or waits(beside)
+if ARGV[7] == '1' and not still_to_come and (waits(read(ARGV[8])) or waits(read(ARGV[9]))) then return 0 end
 local pending, json = 1, ARGV[2]
 local unsure = beside and beside.overlaps
 if earlier then
@@ -45,9 +51,10 @@ if earlier then
 end
 if unsure then
   json = '?'
-elseif ARGV[7] == '1' and not (earlier and earlier.pending > 0) then
+elseif ARGV[7] == '1' and not still_to_come then
   pending = 0
 end
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f:%.0f:%s', pending, now_ms, json))
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 if ARGV[3] == 'put' and beside then redis.call('HDEL', KEYS[1], ARGV[5]) end
+return 1
