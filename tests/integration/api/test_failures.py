@@ -151,7 +151,7 @@ async def test_429_of_discord_with_an_odd_body_is_waited_for(served, body, scope
 @pytest.mark.parametrize("body", ["", "json", "empty", "cut", "text"])
 async def test_429_of_the_edge_is_not_taken_for_discords(served, body):
     served.discord.faults.add(Fault(kind="cloudflare", body=body, count=99))
-    _, details, _ = await failure(served.stub.SendChannelMessage(MESSAGE))
+    _, details, _ = await failure(served.stub.SendChannelMessage(MESSAGE, timeout=3.0))
     assert (details["status"], details["answered_by"]) == (429, "edge")
     assert not any(answer.from_discord for _permit, answer in served.broker.ended)
 
@@ -294,11 +294,12 @@ async def test_a_long_header_of_an_answer_is_read(served, size):
         ("GetGuildChannels", GetGuildChannelsRequest(guild_id=int(GUILD_ID), fresh=True), "no"),
     ],
 )
-async def test_an_answer_whose_headers_cannot_be_read_is_not_asked_for_again(served, call, request_, sent):
+async def test_an_answer_whose_headers_cannot_be_read_is_not_asked_for_again(served, call, request_, sent, caplog):
     served.discord.faults.add(Fault(kind="long_header", size=70_000, count=99))
     name, details, trailers = await failure(getattr(served.stub, call)(request_))
     assert (name, details["reason"], details["sent"]) == ("INTERNAL", "INTERNAL", sent)
     assert "cannot be read" in details["text"]
+    assert any(details["text"] in line and details["request_id"] in line for line in caplog.messages)
     assert len(served.discord.ledger.records) == 1
     assert trailers["grpc-retry-pushback-ms"] == "-1"
 
