@@ -89,6 +89,8 @@ class Identity(Layer):
         except (AbortError, asyncio.CancelledError):
             raise
         except ApiError as error:
+            if error.reason == "INTERNAL":  # whose explanation refers to the log
+                log.warning("%s: %s [%s]", call.rpc, error, call.request_id)
             await _abort(context, call, error)
         except Exception:
             log.exception("%s failed [%s]", call.rpc, call.request_id)

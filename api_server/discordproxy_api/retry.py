@@ -6,7 +6,7 @@ resources/message, 2026-08).
 """
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 
 IDEMPOTENT_METHODS = frozenset({"GET", "PUT", "DELETE", "PATCH"})
 NONCE_WINDOW_S = 120.0
@@ -21,7 +21,7 @@ class Repeat(Enum):
     NEVER = "never"
 
 
-class Outcome(Enum):
+class Outcome(StrEnum):
     """How one attempt ended, apart from success and from refusals that a repeat would only meet again."""
 
     UNSENT = "unsent"  # no connection: nothing left this machine

@@ -49,7 +49,10 @@ _BY_REASON = {
         "It should give keys to fewer calls; see DISCORDPROXY_IDEMPOTENCY_BYTES.",
     ),
     "INTENT_OFF": Explanation("The gateway does not ask Discord for such events", "See DISCORDPROXY_INTENTS."),
-    "INTERNAL": Explanation("The proxy failed", "Its log has the cause under the request id; please report it."),
+    "INTERNAL": Explanation(
+        "The proxy failed, or cannot use what Discord answered",
+        "Its log has the cause under the request id; please report it.",
+    ),
     "INVALID_BUDGET_USED": Explanation(
         "The application has used up its share of the invalid requests that Discord allows this machine's address",
         "It goes on by itself once they are ten minutes old. Look for wrong tokens, ids or permissions in its calls.",
