@@ -169,7 +169,7 @@ def to_discord_proxy_exception(ex: Exception) -> Exception:
         error = DiscordProxyGrpcError(status, details)
     _add_facts(error, facts)
     error.sent = _sent(error, facts)
-    if _is_too_large(error):
+    if isinstance(error, DiscordProxyGrpcError) and details.startswith(_REQUEST_TOO_LARGE):
         error.hint = "the proxy takes requests of up to DISCORDPROXY_MAX_MESSAGE_BYTES, 32 MiB by default"
     return error
 
@@ -196,13 +196,10 @@ def _sent(error: DiscordProxyException, facts: dict[str, Any]) -> Sent:
         return cast("Sent", said)
     if isinstance(error, DiscordProxyHttpError):
         return "no" if _FIRST_CLIENT_ERROR <= error.status < _FIRST_SERVER_ERROR else "unknown"
-    if isinstance(error, DiscordProxyGrpcError) and never_left(error.status, error.details):
-        return "no"
-    return "no" if _is_too_large(error) else "unknown"
-
-
-def _is_too_large(error: DiscordProxyException) -> bool:
-    return isinstance(error, DiscordProxyGrpcError) and error.details.startswith(_REQUEST_TOO_LARGE)
+    if isinstance(error, DiscordProxyGrpcError):
+        refused = error.details.startswith(_REQUEST_TOO_LARGE)
+        return "no" if refused or never_left(error.status, error.details) else "unknown"
+    return "unknown"
 
 
 def never_left(status: grpc.StatusCode, details: str) -> bool:
