@@ -22,6 +22,7 @@ from discordproxy_gateway.intents import EVENTS
 from discordproxy_gateway.member_lists import GuildMemory
 from discordproxy_gateway.operations import INTERNAL
 from discordproxy_gateway.session import begun_by
+from discordproxy_gateway.skipped import Skipped
 from discordproxy_gateway.websocket import HELLO_MS, LEAST_HELLO_MS, MOST_HELLO_MS, hello_ms
 
 GUILD = "4194304"
@@ -44,6 +45,7 @@ def connection(guilds: dict[str, GuildMemory]) -> tuple[Connection, Chunker, Def
         raise AssertionError("nothing is sent within a test")
 
     made = Connection(SimpleNamespace(slot="0-1"), None, 0, None)  # type: ignore[arg-type]
+    made.writer = SimpleNamespace(skipped=Skipped())  # type: ignore[assignment]
     made.chunker = chunker = Chunker(None, "", guilds, None)  # type: ignore[arg-type]
     made.deferrer = deferrer = Deferrer(None, send, after_s=1.0, private=True, failures=())  # type: ignore[arg-type]
     return made, chunker, deferrer
