@@ -77,8 +77,8 @@ def test_documented_attributes_are_on_the_class():
     """Mock(spec=...) and create_autospec find nothing else."""
     looked_at = 0
     for found in set(documented_classes()):
-        section = re.search(r"\n    Attributes:\n(.*)", found.__doc__, re.DOTALL)
-        lines = re.findall(r"^ {4,8}([a-z_, ]+): ", section[1], re.MULTILINE) if section else []
+        section = re.search(r"\nAttributes:\n(.*)", inspect.getdoc(found), re.DOTALL)
+        lines = re.findall(r"^ {4}([a-z_, ]+): ", section[1], re.MULTILINE) if section else []
         for name in (name for line in lines for name in line.split(", ")):
             assert name in dir(found), (found, name)
             looked_at += 1
