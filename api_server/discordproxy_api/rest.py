@@ -278,7 +278,7 @@ class Rest:
         if request.route.credential == "bot" and said.from_discord and said.status < HTTPStatus.TOO_MANY_REQUESTS:
             self.token_refused = said.status == HTTPStatus.UNAUTHORIZED
         verdict = permit.complete(said)
-        return _judge(answer, request, call, permit, verdict.retry_after_s)
+        return _judge(answer, request, call, permit, verdict.retry_after_s, from_discord=said.from_discord)
 
     def _observe(self, request: RestRequest, status: int, began: float) -> None:
         template = self._metrics.template(request.route.name.partition(" ")[2])
@@ -310,7 +310,13 @@ def _unreachable(text: str) -> ApiError:
 
 
 def _judge(
-    answer: HttpAnswer, request: RestRequest, call: Call, permit: Permit, retry_after_s: float | None
+    answer: HttpAnswer,
+    request: RestRequest,
+    call: Call,
+    permit: Permit,
+    retry_after_s: float | None,
+    *,
+    from_discord: bool,
 ) -> _Landing:
     """Note in `call` what the answer means for it, and return the landing."""
     status, effect = answer.status, request.effect
@@ -326,7 +332,7 @@ def _judge(
         return _Landing(reply=Reply(HTTPStatus.NO_CONTENT, dict(answer.headers), b""))
     call.refused(status, effect=effect)
     error = errors.from_answer(status, answer.headers, answer.body, retry_after_s=retry_after_s)
-    limited = status == HTTPStatus.TOO_MANY_REQUESTS and errors.ANSWERED_BY not in error.extras  # the edge only blocks
+    limited = status == HTTPStatus.TOO_MANY_REQUESTS and from_discord  # a 429 of Discord's edge is a block, no limit
     outcome = Outcome.LIMITED if limited else None
     return _Landing(error=error, outcome=outcome, permit=permit)
 
