@@ -1,0 +1,1 @@
+"""Bounds on what callers may use at once, and the drain."""

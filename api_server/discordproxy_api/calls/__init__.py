@@ -1,0 +1,1 @@
+"""Calls of applications, independent of the transport."""

@@ -1,0 +1,1 @@
+"""The gRPC adapter: server, handlers, health, errors on the wire."""

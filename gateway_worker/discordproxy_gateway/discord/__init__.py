@@ -1,0 +1,1 @@
+"""Discord's gateway protocol: the websocket, its events and its failures."""

@@ -1,0 +1,1 @@
+"""The life of one shard: its lease, its connection, its session."""

@@ -1,0 +1,1 @@
+"""Writes planned operations to Redis in batches."""

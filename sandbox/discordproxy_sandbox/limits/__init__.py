@@ -1,0 +1,1 @@
+"""Discord's rate limits as formulas."""

@@ -1,0 +1,1 @@
+"""The forms of messages, and how Discord stores them."""

@@ -1,0 +1,1 @@
+"""The application, its commands, interactions and users."""

@@ -1,0 +1,1 @@
+"""Guilds and what belongs to them."""
