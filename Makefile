@@ -23,7 +23,7 @@ test: .venv/dev.stamp  ## run all tests
 
 test-redis: .venv/dev.stamp  ## the broker's and the gateway's tests against TOPOLOGY=cluster, sentinel, tls or redis70
 	@TOPOLOGY=$${TOPOLOGY:-cluster} $(BIN)/pytest tests/integration/ratelimit tests/integration/gateway \
-		tests/integration/api/test_idempotency.py --ignore tests/integration/ratelimit/test_embedded.py $(ARGS)
+		tests/integration/api/pipeline/test_idempotency.py --ignore tests/integration/ratelimit/server/test_embedded.py $(ARGS)
 
 check: lint types layers test  ## everything that must be green: format, lint, types, layers, tests
 

@@ -32,11 +32,11 @@ HEALTH = "grpcio-health-checking==1.71.2"
 TESTS = (
     "tests/unit/client",
     "tests/integration/client",
-    "tests/contract/test_client_arguments.py",
-    "tests/contract/test_client_calls.py",
-    "tests/contract/test_client_docs.py",
-    "tests/contract/test_client_import.py",
-    "tests/contract/test_client_surface_1_5_1.py",
+    "tests/contract/client/test_client_arguments.py",
+    "tests/contract/client/test_client_calls.py",
+    "tests/contract/client/test_client_docs.py",
+    "tests/contract/client/test_client_import.py",
+    "tests/contract/client/test_client_surface_1_5_1.py",
 )
 
 
@@ -146,11 +146,11 @@ SERVER_TESTS = (
     "tests/unit/api",
     "tests/unit/gateway",
     "tests/unit/ratelimit",
-    "tests/contract/test_discord_py.py",
-    "tests/contract/test_lua.py",
-    "tests/contract/test_redis_py.py",
-    "tests/integration/api/test_failures.py",
-    "tests/integration/api/test_idempotency.py",
+    "tests/contract/libraries/test_discord_py.py",
+    "tests/contract/lua/test_lua.py",
+    "tests/contract/libraries/test_redis_py.py",
+    "tests/integration/api/discord/test_failures.py",
+    "tests/integration/api/pipeline/test_idempotency.py",
     "tests/integration/ratelimit/test_broker.py",
 )
 SERVER_TOOLS = ("hypothesis>=6.130", "pytest-cov>=6", "trustme>=1.1")

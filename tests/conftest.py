@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from discordproxy_ratelimit import embedded
-from fakes.redis_servers import SHAPES, Servers, running, system_redis
+from discordproxy_ratelimit.server import embedded
+from processes.redis_servers import SHAPES, Servers, running, system_redis
 
 # How fast the machine is says nothing about the code; in CI the same examples are drawn every time.
 settings.register_profile(

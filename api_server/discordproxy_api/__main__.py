@@ -15,43 +15,43 @@ import grpc
 import uvloop
 from google.protobuf.internal import api_implementation
 
-from discordproxy_api.access.gate import Gate
+from discordproxy_api.access.authenticator import Gate
 from discordproxy_api.access.key_file import watch_keys
-from discordproxy_api.access.watched import Unusable
-from discordproxy_api.authentication import Authentication
-from discordproxy_api.bot_service import Backend, BotService, Common, bot_service
-from discordproxy_api.by_bot import ByBot
-from discordproxy_api.call import call_facts
-from discordproxy_api.contract import load_contract
-from discordproxy_api.drain import Drain
-from discordproxy_api.exposure import Unsafe, check_listening, concern, is_local
+from discordproxy_api.bind_policy import Unsafe, check_listening, concern, is_local
+from discordproxy_api.calls.call import call_facts
+from discordproxy_api.calls.drain import Drain
+from discordproxy_api.calls.metrics import Metrics
+from discordproxy_api.contract.contract import load_contract
 from discordproxy_api.gateway import gateway_behind
-from discordproxy_api.health import Health, Probe
-from discordproxy_api.interceptors import AccessLog, Admission, Identity, TimeLimit
-from discordproxy_api.metrics import Metrics
-from discordproxy_api.ops import Guard, Ops, PortTaken
-from discordproxy_api.reception import KEYLESS, Reception
-from discordproxy_api.server import Server, ServerOptions
+from discordproxy_api.grpc_edge.authentication import Authentication
+from discordproxy_api.grpc_edge.bot_routing import ByBot
+from discordproxy_api.grpc_edge.interceptors import AccessLog, Admission, Identity, TimeLimit
+from discordproxy_api.grpc_edge.reception import KEYLESS, Reception
+from discordproxy_api.grpc_edge.server import Server, ServerOptions
+from discordproxy_api.grpc_edge.tracing import Traces, TracesMissing, Tracing, exporting
+from discordproxy_api.http.server import Guard, Ops, PortTaken
+from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 from discordproxy_api.settings import ApiSettings
-from discordproxy_api.status.console import Console
 from discordproxy_api.status.doctor import Doctor, Setup
 from discordproxy_api.status.gateway_metrics import GatewayMetrics
+from discordproxy_api.status.health import Health, Probe
 from discordproxy_api.status.reporter import Reporter, Status
+from discordproxy_api.status.service import Console
 from discordproxy_api.tls import Tls, TlsFiles
-from discordproxy_api.tracing import Traces, TracesMissing, Tracing, exporting
-from discordproxy_api.uploads import UploadLimits, Uploads
+from discordproxy_api.wiring import Backend, BotService, Common, bot_service
 from discordproxy_gateway.cache import Keys
-from discordproxy_ratelimit import logs, streams
 from discordproxy_ratelimit.broker import Broker, Limits
-from discordproxy_ratelimit.connection import connect
-from discordproxy_ratelimit.embedded import broker_url
-from discordproxy_ratelimit.http_proxy import BadHttpProxy, http_proxy_for
 from discordproxy_ratelimit.metrics import Decisions
-from discordproxy_ratelimit.redis_url import describe
+from discordproxy_ratelimit.process import logs, streams
+from discordproxy_ratelimit.process.http_proxy import BadHttpProxy, http_proxy_for
+from discordproxy_ratelimit.process.reloading import Unusable
+from discordproxy_ratelimit.process.tasks import steadily
+from discordproxy_ratelimit.process.trace import Trace, no_trace
+from discordproxy_ratelimit.redis.client import connect
+from discordproxy_ratelimit.redis.url import describe
+from discordproxy_ratelimit.server.embedded import broker_url
+from discordproxy_ratelimit.server.watch import inspect_url
 from discordproxy_ratelimit.settings import load
-from discordproxy_ratelimit.steady import steadily
-from discordproxy_ratelimit.trace import Trace, no_trace
-from discordproxy_ratelimit.watch import inspect_url
 
 log = logging.getLogger("discordproxy_api")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from discordproxy_gateway.cache import CacheReader, Keys
 from discordproxy_gateway.events import BLOCK_MS, EventHub, Interactions
-from discordproxy_ratelimit.connection import connect
+from discordproxy_ratelimit.redis.client import connect
 
 
 @dataclass(frozen=True, slots=True)

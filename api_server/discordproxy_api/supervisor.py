@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from discordproxy_ratelimit.streams import complain, prepare
+from discordproxy_ratelimit.process.streams import complain, prepare
 
 NEEDED = ("aiohttp", "cryptography", "discord", "grpc_health", "orjson", "pydantic_settings", "redis")
 LEVELS = ("DEBUG", "INFO", "WARN", "ERROR", "CRITICAL")

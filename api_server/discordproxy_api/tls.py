@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from discordproxy_api.access.watched import Unusable, Watched, grants, read_file
+from discordproxy_ratelimit.process.reloading import Unusable, Watched, grants, read_file
 
 log = logging.getLogger("discordproxy_api.tls")
 

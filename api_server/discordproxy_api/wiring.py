@@ -7,39 +7,39 @@ from dataclasses import dataclass, field
 import grpc
 
 from discordproxy import __version__
+from discordproxy_api.access.channel_locator import Map
 from discordproxy_api.access.permission import Permission
-from discordproxy_api.access.whereabouts import Map
 from discordproxy_api.cached.channel_lookup import ChannelLookup
 from discordproxy_api.cached.composite_reads import ComputePermissions, GetVoiceStates
-from discordproxy_api.cached.flights import Flights
 from discordproxy_api.cached.lookups import LOOKUPS, Caches
 from discordproxy_api.cached.own_writes import OwnWrites
 from discordproxy_api.cached.reads import Read, Reads
-from discordproxy_api.composites import EditMessage, SendDirectMessage, SyncMemberRoles
-from discordproxy_api.contract import Rpc
-from discordproxy_api.discord_http import DiscordHttp, HttpOptions
-from discordproxy_api.dm_channels import DmChannels
-from discordproxy_api.drain import Drain
+from discordproxy_api.cached.single_flight import Flights
+from discordproxy_api.calls.drain import Drain
+from discordproxy_api.calls.in_order import InOrder
+from discordproxy_api.calls.metrics import Metrics
+from discordproxy_api.calls.retry import RetryPolicy
+from discordproxy_api.contract.contract import Rpc
+from discordproxy_api.discord.app_rate import Turns
+from discordproxy_api.discord.http import DiscordHttp, HttpOptions
+from discordproxy_api.discord.nonces import Nonces
+from discordproxy_api.discord.rest import Rest
 from discordproxy_api.gateway import Gateway
-from discordproxy_api.idempotency import Idempotency
-from discordproxy_api.in_order import InOrder
-from discordproxy_api.interaction_responses import CreateInteractionResponse, InteractionResponses
-from discordproxy_api.metrics import Metrics
-from discordproxy_api.nonces import Nonces
-from discordproxy_api.requests import Request, RoutePolicy
-from discordproxy_api.rest import Rest
-from discordproxy_api.retry import RetryPolicy
-from discordproxy_api.routed import Routed
-from discordproxy_api.servicer import Procedure, Servicer
+from discordproxy_api.grpc_edge.servicer import Procedure, Servicer
+from discordproxy_api.grpc_edge.subscribe import StreamOptions, Subscribe
+from discordproxy_api.pipeline.idempotency import Idempotency
+from discordproxy_api.pipeline.uploads import Uploads
+from discordproxy_api.rpcs.composites import EditMessage, SendDirectMessage, SyncMemberRoles
+from discordproxy_api.rpcs.dm_channels import DmChannels
+from discordproxy_api.rpcs.interaction_responses import CreateInteractionResponse, InteractionResponses
+from discordproxy_api.rpcs.raw_request import Request, RoutePolicy
+from discordproxy_api.rpcs.routed import Routed
 from discordproxy_api.settings import ApiSettings
-from discordproxy_api.subscribe import StreamOptions, Subscribe
-from discordproxy_api.turns import Turns
-from discordproxy_api.uploads import Uploads
 from discordproxy_gateway.cache import MemberReader, Overlay
-from discordproxy_ratelimit.bots import Bot
 from discordproxy_ratelimit.broker import Broker
-from discordproxy_ratelimit.http_proxy import http_proxy_for
-from discordproxy_ratelimit.trace import Trace, no_trace
+from discordproxy_ratelimit.process.bot_config import Bot
+from discordproxy_ratelimit.process.http_proxy import http_proxy_for
+from discordproxy_ratelimit.process.trace import Trace, no_trace
 
 HOMEPAGE = "https://github.com/discordproxy/discordproxy"
 

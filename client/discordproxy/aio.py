@@ -19,8 +19,8 @@ from discordproxy._async.reactions import AsyncReactionCalls
 from discordproxy._async.roles import AsyncRoleCalls
 from discordproxy._async.threads import AsyncThreadCalls
 from discordproxy._async.webhooks import AsyncWebhookCalls
-from discordproxy._channel import Endpoint, pool
-from discordproxy._configuration import Configuration
+from discordproxy._grpc.channel import Endpoint, pool
+from discordproxy._grpc.configuration import Configuration
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from discordproxy._channel import Link
+    from discordproxy._grpc.channel import Link
     from discordproxy.discord_api_pb2_grpc import DiscordApiAsyncStub
 
 

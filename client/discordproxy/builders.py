@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from discordproxy._checks import convert, items, make
+from discordproxy._requests.checks import convert, items, make
 from discordproxy.discord_api_pb2 import AllowedMentions, Component, Poll
 
 if TYPE_CHECKING:

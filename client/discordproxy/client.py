@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from discordproxy._arguments import UNSET
-from discordproxy._channel import pool
-from discordproxy._configuration import Configuration, configured_app
-from discordproxy._fork_gate import fork_gate
+from discordproxy._grpc.channel import pool
+from discordproxy._grpc.configuration import Configuration, configured_app
+from discordproxy._grpc.fork_gate import fork_gate
+from discordproxy._requests.arguments import UNSET
 from discordproxy._sync.channels import ChannelCalls
 from discordproxy._sync.events import EventCalls
 from discordproxy._sync.guilds import GuildCalls
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from discordproxy._channel import Endpoint, Link
+    from discordproxy._grpc.channel import Endpoint, Link
 
 __all__ = [
     "UNSET",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from discordproxy._graphemes import follows, joined
+from discordproxy._requests.graphemes import follows, joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

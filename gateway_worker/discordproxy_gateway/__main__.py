@@ -9,14 +9,16 @@ import sys
 
 import uvloop
 
-from discordproxy_gateway.failures import EXIT_STATUS, FatalError
+from discordproxy_gateway.discord.failures import EXIT_STATUS, FatalError
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.settings import GatewaySettings
 from discordproxy_gateway.worker import Options, Worker
-from discordproxy_gateway.writer import Retention
-from discordproxy_ratelimit import connection, embedded, logs, streams
+from discordproxy_gateway.write.writer import Retention
 from discordproxy_ratelimit.errors import BrokerUnavailable
-from discordproxy_ratelimit.http_proxy import BadHttpProxy, http_proxy_for
+from discordproxy_ratelimit.process import logs, streams
+from discordproxy_ratelimit.process.http_proxy import BadHttpProxy, http_proxy_for
+from discordproxy_ratelimit.redis import client as redis_client
+from discordproxy_ratelimit.server import embedded
 from discordproxy_ratelimit.settings import USAGE, load
 
 log = logging.getLogger(__name__)
@@ -72,10 +74,10 @@ async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
         return USAGE
     token = settings.token.get_secret_value()
     url = embedded.broker_url(settings.redis_url.get_secret_value(), settings.home_token.get_secret_value())
-    redis = connection.connect(url)
+    redis = redis_client.connect(url)
     worker = Worker(redis, Keys(settings.namespace, settings.bot_id), token, _options(settings, force=force))
     try:
-        await connection.wait_for(url, within_s=_BROKER_WITHIN_S)
+        await redis_client.wait_for(url, within_s=_BROKER_WITHIN_S)
         await worker.run(stopping)
     except BrokerUnavailable as error:
         streams.complain(f"ERROR: {error}")

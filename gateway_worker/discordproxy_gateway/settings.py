@@ -6,8 +6,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
 from typing_extensions import Self
 
+from discordproxy_gateway.discord.intents import BITS, DEFAULT
 from discordproxy_gateway.ids import MOST_SHARDS
-from discordproxy_gateway.intents import BITS, DEFAULT
 from discordproxy_ratelimit.settings import SharedSettings
 
 

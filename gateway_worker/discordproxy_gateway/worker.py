@@ -13,21 +13,21 @@ import discord
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from discordproxy_gateway import failures
-from discordproxy_gateway.endings import advised_wait_s, describe
-from discordproxy_gateway.gateway_info import GatewayInfo
-from discordproxy_gateway.intents import value_of
+from discordproxy_gateway.discord import failures
+from discordproxy_gateway.discord.bot_client import Bot
+from discordproxy_gateway.discord.connect_errors import advised_wait_s, describe
+from discordproxy_gateway.discord.gateway_info import GatewayInfo
+from discordproxy_gateway.discord.intents import value_of
+from discordproxy_gateway.discord.reconnect import End, next_step
+from discordproxy_gateway.discord.session import fingerprint_of
 from discordproxy_gateway.keys import Keys, Slot
-from discordproxy_gateway.leader import Leader
-from discordproxy_gateway.pump import Bot
-from discordproxy_gateway.reconnect import End, next_step
-from discordproxy_gateway.scripts import Scripts
-from discordproxy_gateway.session import fingerprint_of
-from discordproxy_gateway.session_store import SessionStore
-from discordproxy_gateway.shard import LEAST_TERM_S, Plan, Shard
+from discordproxy_gateway.shard.shard import LEAST_TERM_S, Plan, Shard
+from discordproxy_gateway.state.lease import Leader
+from discordproxy_gateway.state.scripts import Scripts
+from discordproxy_gateway.state.session_store import SessionStore
 from discordproxy_gateway.tasks import end, race, together
-from discordproxy_gateway.writer import Retention
-from discordproxy_ratelimit.steady import steadily
+from discordproxy_gateway.write.writer import Retention
+from discordproxy_ratelimit.process.tasks import steadily
 
 log = logging.getLogger(__name__)
 

@@ -8,11 +8,12 @@ import asyncio
 import logging
 import signal
 
-from discordproxy_ratelimit import embedded, logs, streams
-from discordproxy_ratelimit.connection import connect
-from discordproxy_ratelimit.embedded import EmbeddedError, PrivateServer
+from discordproxy_ratelimit.process import logs, streams
+from discordproxy_ratelimit.redis.client import connect
+from discordproxy_ratelimit.server import embedded
+from discordproxy_ratelimit.server.embedded import EmbeddedError, PrivateServer
+from discordproxy_ratelimit.server.watch import Watch, clients_gone
 from discordproxy_ratelimit.settings import SharedSettings, load
-from discordproxy_ratelimit.watch import Watch, clients_gone
 
 log = logging.getLogger("discordproxy_ratelimit")
 

@@ -14,24 +14,25 @@ from dataclasses import dataclass
 import orjson
 from redis.asyncio import Redis
 
-from discordproxy_ratelimit.account import Account
-from discordproxy_ratelimit.accounts import Accounts
-from discordproxy_ratelimit.board import Board
 from discordproxy_ratelimit.circuit import Circuit, CircuitState
-from discordproxy_ratelimit.connection import stop
 from discordproxy_ratelimit.degraded import LocalPace
 from discordproxy_ratelimit.errors import BrokerUnavailable, Draining, WaitRefused
-from discordproxy_ratelimit.link import Link
+from discordproxy_ratelimit.inspection import AccountState, survey
+from discordproxy_ratelimit.limiter.account import Account
+from discordproxy_ratelimit.limiter.accounts import Accounts
+from discordproxy_ratelimit.limiter.outcomes import refusal_to_respect
+from discordproxy_ratelimit.limiter.store import Store
+from discordproxy_ratelimit.limiter.wait_queue import Lane
 from discordproxy_ratelimit.metrics import Decisions
-from discordproxy_ratelimit.notes import Notes
 from discordproxy_ratelimit.permit import Caller, Permit
-from discordproxy_ratelimit.quota import Quota
-from discordproxy_ratelimit.report import refusal_to_respect
+from discordproxy_ratelimit.process.tasks import steadily
+from discordproxy_ratelimit.process.trace import Trace, no_trace
+from discordproxy_ratelimit.redis.client import stop
+from discordproxy_ratelimit.redis.link import Link
 from discordproxy_ratelimit.route import Route
-from discordproxy_ratelimit.steady import steadily
-from discordproxy_ratelimit.store import Store
-from discordproxy_ratelimit.survey import AccountState, Lane, survey
-from discordproxy_ratelimit.trace import Trace, no_trace
+from discordproxy_ratelimit.shared.app_rate import Quota
+from discordproxy_ratelimit.shared.claims import Notes
+from discordproxy_ratelimit.shared.registry import Board
 
 __all__ = ["Broker", "Caller", "Limits"]
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from discordproxy_ratelimit.errors import BrokerUnavailable, CircuitOpen, ShareUsed
 from discordproxy_ratelimit.headers import TOO_MANY, Answer
-from discordproxy_ratelimit.link import Link, Script
 from discordproxy_ratelimit.metrics import Decisions
+from discordproxy_ratelimit.redis.link import Link, Script
 
 log = logging.getLogger(__name__)
 

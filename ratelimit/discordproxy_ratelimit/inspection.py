@@ -2,32 +2,12 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import islice
 
-from discordproxy_ratelimit.link import Link, Script
-from discordproxy_ratelimit.memory import Memories
-from discordproxy_ratelimit.waiting import Lanes
+from discordproxy_ratelimit.redis.link import Link, Script
 
-SCRIPT = Script("survey")
+SCRIPT = Script("inspect")
 MINUTE_US = 60_000_000
 MOST_SHRINK = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """A lane as one worker sees it.
-
-    Attributes:
-        name: route and major parameter, `GET /channels/{channel_id}|channel_id=1`.
-        bucket: the bucket it is charged to; `?...` while Discord has not named one.
-        waiting: calls of this worker that wait.
-        oldest_s: for how long the first of them has waited.
-    """
-
-    name: str
-    bucket: str
-    waiting: int = 0
-    oldest_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,26 +46,6 @@ class AccountState:
     blocked_for_s: float
     held: int
     buckets: dict[str, BucketState]
-
-
-def busiest(lanes: Lanes, memories: Memories, *, now: float, most: int) -> list[Lane]:
-    """Return a worker's lanes with waiting calls, longest queue first, then those that were answered last.
-
-    Args:
-        lanes: who waits.
-        memories: what was learned.
-        now: loop time.
-        most: so many at most.
-    """
-    queues = sorted(lanes.queues(), key=lambda queue: len(queue[1]), reverse=True)
-    found = {
-        name: Lane(name, memories.bucket_of(waiters[0].route), len(waiters), now - waiters[0].since)
-        for name, waiters in islice(queues, most)
-    }
-    for bucket, memory in memories.newest(most):
-        if len(found) < most:
-            found.setdefault(memory.lane, Lane(memory.lane, bucket))
-    return list(found.values())
 
 
 async def survey(

@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
-from discordproxy_sandbox.ledger import Record
-from discordproxy_sandbox.population import (
+from discordproxy_sandbox.rest.ledger import Record
+from discordproxy_sandbox.sandbox import Sandbox
+from discordproxy_sandbox.settings import Settings, read_settings
+from discordproxy_sandbox.world.population import (
     CHANNEL_ID,
     CHANNELS,
     GUILD_ID,
@@ -22,8 +24,6 @@ from discordproxy_sandbox.population import (
     add_guilds,
     nth,
 )
-from discordproxy_sandbox.sandbox import Sandbox
-from discordproxy_sandbox.settings import Settings, read_settings
 
 _USAGE = 2
 _WELCOME = """\

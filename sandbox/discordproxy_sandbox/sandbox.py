@@ -9,43 +9,34 @@ from typing import Self
 
 from aiohttp import web
 
-from discordproxy_sandbox.access import Access
-from discordproxy_sandbox.control import Control
-from discordproxy_sandbox.exchange import Routes
-from discordproxy_sandbox.gateway import Gateway, GatewayConfig
-from discordproxy_sandbox.gateway_connection import GatewayConnection
-from discordproxy_sandbox.latency import Latency
-from discordproxy_sandbox.ledger import Record
-from discordproxy_sandbox.limit_book import LimitBook
-from discordproxy_sandbox.limit_defaults import default_book
-from discordproxy_sandbox.limits import GlobalModel, InvalidRequests, Kind, SlidingWindow
-from discordproxy_sandbox.people import People
-from discordproxy_sandbox.population import default_world
-from discordproxy_sandbox.resources import (
-    applications,
-    bans,
+from discordproxy_sandbox.gateway.gateway import Gateway, GatewayConfig
+from discordproxy_sandbox.gateway.gateway_connection import GatewayConnection
+from discordproxy_sandbox.limits.limit_book import LimitBook
+from discordproxy_sandbox.limits.limit_defaults import default_book
+from discordproxy_sandbox.limits.limits import GlobalModel, InvalidRequests, Kind, SlidingWindow
+from discordproxy_sandbox.resources import generic
+from discordproxy_sandbox.resources.application import applications, commands, gateway_info, interactions, users
+from discordproxy_sandbox.resources.channel import (
     channels,
-    commands,
-    gateway_info,
-    generic,
-    guilds,
-    interactions,
     invites,
-    members,
     messages,
     pins,
     polls,
     reactions,
-    roles,
-    scheduled_events,
     threads,
-    users,
-    voice_states,
     webhooks,
 )
-from discordproxy_sandbox.rest import Rest
-from discordproxy_sandbox.router import Router
-from discordproxy_sandbox.world import World
+from discordproxy_sandbox.resources.guild import bans, guilds, members, roles, scheduled_events, voice_states
+from discordproxy_sandbox.rest.access import Access
+from discordproxy_sandbox.rest.control import Control
+from discordproxy_sandbox.rest.exchange import Routes
+from discordproxy_sandbox.rest.latency import Latency
+from discordproxy_sandbox.rest.ledger import Record
+from discordproxy_sandbox.rest.rest import Rest
+from discordproxy_sandbox.rest.router import Router
+from discordproxy_sandbox.world.people import People
+from discordproxy_sandbox.world.population import default_world
+from discordproxy_sandbox.world.world import World
 
 _RESOURCES = (
     applications,

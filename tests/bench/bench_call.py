@@ -23,7 +23,7 @@ import grpc
 
 from discordproxy.discord_api_pb2 import Embed, SendChannelMessageRequest, SendChannelMessageResponse
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
-from discordproxy_ratelimit import embedded
+from discordproxy_ratelimit.server import embedded
 
 CALLS, CALLERS = 1_000, (1, 32)
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -13,7 +13,7 @@ import sys
 import time
 
 from bench.event_chain import Chain, chain, cpu_s, findings, waited_s
-from fakes.process import Process
+from processes.process import Process
 
 TICK_S = 0.01
 TARGET_MS = 20.0

@@ -18,7 +18,7 @@ import pytest
 
 from bench.gateway_events import some_events
 from discordproxy_gateway.cache import CacheReader, Keys, MemberReader
-from discordproxy_ratelimit import connection
+from discordproxy_ratelimit.redis import client as redis_client
 from discordproxy_ratelimit.settings import world_of
 from fakes.eventually import eventually
 from fakes.gateway import TOKEN, FakeGateway
@@ -114,7 +114,7 @@ async def emit(discord: FakeGateway, redis, keys: Keys, events: list, pace: int 
 
 @pytest.mark.timeout(2 * PATIENCE_S)
 async def test_costs(valkey, key_prefix):
-    redis = connection.connect(valkey, timeout_s=10)
+    redis = redis_client.connect(valkey, timeout_s=10)
     async with FakeGateway() as discord:
         keys = Keys(f"{key_prefix}:{world_of(discord.rest_url)}", "100000000000000001")
         members = MemberReader(redis, keys, CacheReader(redis, keys))

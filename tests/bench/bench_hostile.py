@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from discordproxy_ratelimit import embedded
+from discordproxy_ratelimit.server import embedded
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.ports import free_port
 from hostile.siege import Scale, Siege, complaints, decoy, report, victim

@@ -27,7 +27,7 @@ from ratelimit_crowd import crowd
 from ratelimit_promises import contended, refusal, urgent
 from ratelimit_scenarios import SCENARIOS, Row
 
-from discordproxy_ratelimit.embedded import PrivateServer, find_binary
+from discordproxy_ratelimit.server.embedded import PrivateServer, find_binary
 
 BUCKETS = ("fixed", "leaky")
 Section = tuple[str, str, Callable[[str], Coroutine[Any, Any, Sequence[Any]]]]

@@ -29,17 +29,17 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
-from discordproxy_ratelimit import embedded
-from discordproxy_ratelimit.connection import connect
-from discordproxy_sandbox.limit_book import LimitBook
-from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID, USER_ID, add_guilds
+from discordproxy_ratelimit.redis.client import connect
+from discordproxy_ratelimit.server import embedded
+from discordproxy_sandbox.limits.limit_book import LimitBook
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
-from fakes.cluster import INTENTS, cluster
+from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, USER_ID, add_guilds
 from fakes.eventually import eventually
 from fakes.gateway import TOKEN
 from fakes.ports import free_port
-from fakes.process import Process
-from fakes.random_writes import Writer
+from processes.cluster import INTENTS, cluster
+from processes.process import Process
+from strategies.random_writes import Writer
 
 RATE, FOR_S = int(os.environ.get("BENCH_RATE", "500")), int(os.environ.get("BENCH_SECONDS", "20"))
 MEMBERS, WRITES = int(os.environ.get("BENCH_MEMBERS", "200000")), int(os.environ.get("BENCH_WRITES", "1000"))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from _pytest.outcomes import Skipped
 
-from discordproxy_ratelimit.embedded import find_binary
-from fakes.balancers import BALANCERS
-from fakes.redis_servers import Server, running
-from fakes.rolling import rolling_restart
+from discordproxy_ratelimit.server.embedded import find_binary
+from processes.balancers import BALANCERS
+from processes.redis_servers import Server, running
+from processes.rolling import rolling_restart
 
 
 async def measure(rounds: int, rate: float) -> bool:

@@ -14,9 +14,9 @@ import orjson
 from google.protobuf import json_format
 
 from discordproxy import discord_api_pb2 as pb
-from discordproxy_api.contract import load_contract, request_parts
-from discordproxy_api.translate import Translator
-from discordproxy_api.translate_out import Writers
+from discordproxy_api.contract.contract import load_contract, request_parts
+from discordproxy_api.contract.encode import Writers
+from discordproxy_api.contract.translate import Translator
 
 DOCUMENT = {
     "id": "1263488021389066240",

@@ -18,12 +18,12 @@ from typing import Any
 
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordClient, DiscordProxyException
-from discordproxy_ratelimit import embedded
-from discordproxy_sandbox.limit_book import LimitBook
+from discordproxy_ratelimit.server import embedded
+from discordproxy_sandbox.limits.limit_book import LimitBook
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
-from fakes import forking_program
-from fakes.deployment import CHANNEL, GUILD, TOKEN
-from fakes.process import Process
+from processes import forking_program
+from processes.deployment import CHANNEL, GUILD, TOKEN
+from processes.process import Process
 
 SENDS, THREADS, KILLED_EVERY = 1000, 16, 200
 

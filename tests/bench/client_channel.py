@@ -13,7 +13,7 @@ import grpc
 from discordproxy.client import DiscordClient
 from discordproxy.discord_api_pb2 import GetGuildChannelsRequest
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
-from fakes.mortal_proxy import mortal_proxy
+from processes.mortal_proxy import mortal_proxy
 
 CALLS, PASSES = 600, 5
 IMPORTS = 15

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fakes.gateway import TOKEN, FakeGateway
-from fakes.process import Process
+from processes.process import Process
 
 TICKS = os.sysconf("SC_CLK_TCK")
 SUBSCRIBERS = Path(__file__).with_name("event_subscribers.py")

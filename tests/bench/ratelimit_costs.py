@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from discordproxy_ratelimit.broker import Broker, Limits
-from discordproxy_ratelimit.connection import connect
 from discordproxy_ratelimit.headers import Answer
 from discordproxy_ratelimit.metrics import Decisions
+from discordproxy_ratelimit.redis.client import connect
 from discordproxy_ratelimit.route import Route
 
 PLENTY = 10**6

@@ -16,8 +16,8 @@ from typing_extensions import Self
 
 from discordproxy_ratelimit.headers import Answer
 from discordproxy_ratelimit.route import Route
-from discordproxy_sandbox.limits import LIMITERS, GlobalLimit
-from fakes.discord_limits import FakeDiscord, around
+from discordproxy_sandbox.limits.limits import LIMITERS, GlobalLimit
+from strategies.discord_limits import FakeDiscord, around
 
 
 def discord(kind: str, limit: int, window_s: float, global_limit: int, rtt_s: float, jitter_s: float) -> FakeDiscord:

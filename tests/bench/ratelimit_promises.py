@@ -13,7 +13,7 @@ from discordproxy_ratelimit.broker import Caller, Limits
 from discordproxy_ratelimit.errors import WaitRefused
 from discordproxy_ratelimit.route import Route
 from fakes.eventually import eventually
-from fakes.fleet import Fleet, fleet
+from processes.fleet import Fleet, fleet
 
 URGENT = Caller("urgent", priority="high")
 BULK = Caller("bulk")

@@ -15,8 +15,8 @@ from ratelimit_worker import send
 
 from discordproxy_ratelimit.broker import Limits
 from fakes import virtual_time
-from fakes.fleet import fleet
-from fakes.leash import LEASH
+from processes.fleet import fleet
+from processes.leash import LEASH
 
 HERE = Path(__file__).resolve().parent
 LEAD_S = 0.5

@@ -16,7 +16,7 @@ from ratelimit_scenarios import Message, Sent, route_for
 from discordproxy_ratelimit.broker import Limits
 from discordproxy_ratelimit.errors import BrokerError
 from discordproxy_ratelimit.route import Route
-from fakes.fleet import Fleet, fleet
+from processes.fleet import Fleet, fleet
 
 
 async def send(workers: Fleet, worker: int, message: Message, begin_at: float) -> Sent:

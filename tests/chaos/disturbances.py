@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 
-from discordproxy_sandbox.faults import Fault, Faults
+from discordproxy_sandbox.rest.faults import Fault, Faults
 
 ROLES = {
     "worker": "discordproxy_api",

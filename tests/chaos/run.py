@@ -27,11 +27,11 @@ from chaos.senders import Senders, Targets
 from chaos.verdict import Verdict, judge, table
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.exceptions import DiscordProxyException
-from discordproxy_sandbox.population import add_guilds
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
-from fakes.deployment import COMMANDS, TOKEN, USER, left_running
+from discordproxy_sandbox.world.population import add_guilds
 from fakes.ports import free_port
-from fakes.process import Process
+from processes.deployment import COMMANDS, TOKEN, USER, left_running
+from processes.process import Process
 
 CALLERS = 24
 RECOVERED_WITHIN_S = 120.0

@@ -17,7 +17,7 @@ from discordproxy_api.processes.children import CONFIGURATION
 from discordproxy_api.processes.launch import BROKEN, FAILED, NOT_YET, USAGE
 from discordproxy_api.settings import ApiSettings
 from discordproxy_gateway.settings import GatewaySettings
-from fakes.process import Process
+from processes.process import Process
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

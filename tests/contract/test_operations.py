@@ -9,7 +9,7 @@ import pytest
 import yaml
 from prometheus_client import generate_latest
 
-from discordproxy_api.metrics import MOST_APPS, MOST_TEMPLATES, OTHER, Metrics
+from discordproxy_api.calls.metrics import MOST_APPS, MOST_TEMPLATES, OTHER, Metrics
 from discordproxy_api.status.gateway_metrics import _COUNTERS, _GAUGES, _OF_BOT, PREFIX, GatewayMetrics
 from discordproxy_ratelimit.metrics import Decisions
 

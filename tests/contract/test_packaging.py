@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from discordproxy_api.bot_service import HOMEPAGE
+from discordproxy_api.wiring import HOMEPAGE
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = {

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from discordproxy_sandbox.faults import FaultKind
+from discordproxy_sandbox.rest.faults import FaultKind
 from discordproxy_sandbox.sandbox import Sandbox
 from discordproxy_sandbox.settings import Settings
 

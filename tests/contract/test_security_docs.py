@@ -11,10 +11,10 @@ import pytest
 
 from discordproxy_api.access.key_file import read_key_file
 from discordproxy_api.access.keys import Entry, read_keys
-from discordproxy_api.contract import load_contract
+from discordproxy_api.contract.contract import load_contract
 from discordproxy_api.tls import TlsFiles, read_certificates
-from discordproxy_ratelimit.bots import read_bots
-from fakes.deployment import COMMANDS
+from discordproxy_ratelimit.process.bot_config import read_bots
+from processes.deployment import COMMANDS
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
 RPCS = tuple(load_contract())

@@ -10,8 +10,8 @@ import pytest
 from discordproxy import discord_api_pb2_grpc as rpc
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes import ports
-from fakes.deployment import COMMANDS, TOKEN, Connect, Server
-from fakes.process import Process
+from processes.deployment import COMMANDS, TOKEN, Connect, Server
+from processes.process import Process
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import grpc
 import pytest
 
 from discordproxy.discord_api_pb2 import SendChannelMessageRequest
-from discordproxy_sandbox.faults import Fault
+from discordproxy_sandbox.rest.faults import Fault
 from fakes import ports
-from fakes.deployment import CHANNEL, TOKEN
-from fakes.process import Process
+from processes.deployment import CHANNEL, TOKEN
+from processes.process import Process
 
 MESSAGE = SendChannelMessageRequest(channel_id=CHANNEL, content="Hello")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fakes.balancers import BALANCERS
-from fakes.rolling import rolling_restart
+from processes.balancers import BALANCERS
+from processes.rolling import rolling_restart
 
 
 @pytest.mark.parametrize("balancer", ["nginx", "haproxy"])

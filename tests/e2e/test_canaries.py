@@ -19,11 +19,11 @@ from aiohttp import web
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.access.keys import digest_of
-from discordproxy_sandbox.faults import Fault
+from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.sandbox import Sandbox
-from fakes.deployment import CHANNEL, TOKEN, USER, Connect, Server
 from fakes.eventually import eventually
-from fakes.process import children_of, visible
+from processes.deployment import CHANNEL, TOKEN, USER, Connect, Server
+from processes.process import children_of, visible
 
 PASSWORD = "c4nary-redis-password"
 KEY = "dpk_" + "c4naryKey0" * 4 + "abc"

@@ -13,9 +13,9 @@ import pytest
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_sandbox.sandbox import Sandbox
-from fakes.deployment import CHANNEL, COMMANDS, Connect
 from fakes.eventually import eventually
-from fakes.process import Process, children_of
+from processes.deployment import CHANNEL, COMMANDS, Connect
+from processes.process import Process, children_of
 
 UNSHARE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 STOPPED_EARLY = """

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from discordproxy_sandbox.faults import Fault
-from fakes.deployment import COMMANDS, USER
+from discordproxy_sandbox.rest.faults import Fault
 from fakes.eventually import eventually
 from fakes.ports import free_port
-from fakes.process import Process, children_of
+from processes.deployment import COMMANDS, USER
+from processes.process import Process, children_of
 
 SITE = Path(__file__).parents[2] / "examples" / "django"
 ORDERS = 6

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from discordproxy_sandbox.sandbox import Sandbox
-from fakes.deployment import CHANNEL, COMMANDS, Server, left_running
 from fakes.eventually import eventually
 from fakes.ports import free_port
-from fakes.process import Process, children_of
+from processes.deployment import CHANNEL, COMMANDS, Server, left_running
+from processes.process import Process, children_of
 
 ROOT = Path(__file__).parents[2]
 

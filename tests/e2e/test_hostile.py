@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
-from fakes.deployment import TOKEN
 from fakes.eventually import eventually
 from fakes.ports import free_port
 from hostile import attacks
 from hostile.frames import HELLO
 from hostile.siege import Scale, Siege, complaints, report, victim
+from processes.deployment import TOKEN
 
 LITTLE = Scale(
     requests=500,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fakes.deployment import CHANNEL, GUILD, USER
-from fakes.process import Process
+from processes.deployment import CHANNEL, GUILD, USER
+from processes.process import Process
 
 ENVIRONMENT = Path(__file__).parents[2] / ".venv-legacy"
 

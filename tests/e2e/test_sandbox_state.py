@@ -11,11 +11,11 @@ import pytest
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy import discord_api_pb2_grpc as rpc
-from discordproxy_ratelimit.connection import connect
+from discordproxy_ratelimit.redis.client import connect
 from fakes import ports
-from fakes.deployment import CHANNEL, COMMANDS, left_running
 from fakes.eventually import eventually
-from fakes.process import Process
+from processes.deployment import CHANNEL, COMMANDS, left_running
+from processes.process import Process
 
 KEYED = pb.SendChannelMessageRequest(channel_id=CHANNEL, content="once in each world")
 KEYED.options.idempotency_key = "the same key"

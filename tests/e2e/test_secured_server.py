@@ -9,11 +9,11 @@ import redis.asyncio
 
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.exceptions import DiscordProxyGrpcError, DiscordProxyHttpError
-from discordproxy_ratelimit.embedded import folder_of
+from discordproxy_ratelimit.server.embedded import folder_of
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.certificates import Authority
-from fakes.deployment import CHANNEL, Server, left_running
-from fakes.process import children_of, visible
+from processes.deployment import CHANNEL, Server, left_running
+from processes.process import children_of, visible
 
 FIRST = "MTAwMDAwMDAwMDAwMDAwMDAx.GaBcDe.c4nary-of-the-first-bot"
 SECOND = "MTAwMDAwMDAwMDAwMDAwMDAy.GaBcDe.c4nary-of-the-second-bot"

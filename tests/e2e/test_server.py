@@ -12,12 +12,12 @@ import grpc.aio
 import pytest
 
 from discordproxy import discord_api_pb2 as pb
-from discordproxy_sandbox.faults import Fault
-from discordproxy_sandbox.limit_book import LimitBook, RouteLimit
+from discordproxy_sandbox.limits.limit_book import LimitBook, RouteLimit
+from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
-from fakes.deployment import CHANNEL, GUILD, TOKEN, USER, Connect, Server, left_running
 from fakes.eventually import eventually
-from fakes.process import Process, children_of, environment, visible
+from processes.deployment import CHANNEL, GUILD, TOKEN, USER, Connect, Server, left_running
+from processes.process import Process, children_of, environment, visible
 
 POST = "POST /channels/{channel_id}/messages"
 READY = "Discord Proxy .* is ready"

@@ -11,9 +11,9 @@ import pytest
 
 from discordproxy_sandbox.sandbox import Sandbox
 from fakes.certificates import Authority
-from fakes.deployment import COMMANDS, TOKEN, left_running
-from fakes.leash import LEASH
-from fakes.process import Process
+from processes.deployment import COMMANDS, TOKEN, left_running
+from processes.leash import LEASH
+from processes.process import Process
 
 NOWHERE = "/nowhere/redis.sock"
 

@@ -12,11 +12,11 @@ import grpc.aio
 import pytest
 
 from discordproxy import discord_api_pb2 as pb
-from discordproxy_sandbox.limit_book import RouteLimit
+from discordproxy_sandbox.limits.limit_book import RouteLimit
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.browser import Page, browser_page
-from fakes.deployment import CHANNEL, TOKEN, Connect, Server
 from fakes.eventually import eventually
+from processes.deployment import CHANNEL, TOKEN, Connect, Server
 
 BUILD = Path(__file__).parents[2] / "build"
 NOBODY_LIVES_HERE = 1

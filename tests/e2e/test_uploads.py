@@ -12,7 +12,7 @@ from aiohttp import web
 
 from discordproxy.discord_api_pb2 import File, SendChannelMessageRequest
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
-from fakes.process import Process
+from processes.process import Process
 
 UPLOADS, SIZE = 50, 20 * 1024 * 1024
 MOST_MIB = 600

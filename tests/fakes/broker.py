@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from discordproxy_ratelimit.errors import BrokerError, BrokerUnavailable, Draining
 from discordproxy_ratelimit.headers import Answer
-from discordproxy_ratelimit.notes import Claim, Notes
 from discordproxy_ratelimit.permit import Caller, Permit, Verdict
 from discordproxy_ratelimit.route import Route
+from discordproxy_ratelimit.shared.claims import Claim, Notes
 
 NOBODY = Caller()
 

@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from fakes.leash import LEASH
+from processes.leash import LEASH
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = (

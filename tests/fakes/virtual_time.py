@@ -12,7 +12,7 @@ from typing import Any
 
 from redis import RedisError
 
-from fakes.redis_servers import connections
+from processes.redis_servers import connections
 
 EPOCH_S = 1_790_000_000.0
 GRACE_S = 0.003 if "TOPOLOGY" in os.environ else 0.0

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 import grpc
 
 from discordproxy.discord_api_pb2 import GetGuildChannelsRequest
-from discordproxy_api.contract import load_contract
+from discordproxy_api.contract.contract import load_contract
 from hostile import frames
 from hostile.frames import (
     CONTINUATION,

@@ -15,10 +15,10 @@ import grpc
 
 from discordproxy.discord_api_pb2 import SendChannelMessageRequest
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
-from discordproxy_sandbox.population import add_guilds
 from discordproxy_sandbox.sandbox import Sandbox
+from discordproxy_sandbox.world.population import add_guilds
 from fakes.ports import free_port
-from fakes.process import Process
+from processes.process import Process
 
 POST = "POST /channels/{channel_id}/messages"
 

@@ -10,12 +10,12 @@ import pytest
 import pytest_asyncio
 
 from discordproxy import discord_api_pb2 as pb
-from discordproxy_sandbox.limit_book import LimitBook
+from discordproxy_sandbox.limits.limit_book import LimitBook
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
-from fakes.prism import Prism, Violation, prism
-from fakes.valid_requests import ROWS, V2
 from integration.api.conftest import TOKEN, Served, serve
-from integration.api.test_every_rpc import CHANNEL, GUILD, OTHER, REQUESTS, ROLE, Made, request_for
+from integration.api.rpcs.test_every_rpc import CHANNEL, GUILD, OTHER, REQUESTS, ROLE, Made, request_for
+from processes.prism import Prism, Violation, prism
+from strategies.valid_requests import ROWS, V2
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 

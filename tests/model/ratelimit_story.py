@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 import redis
 
-from discordproxy_ratelimit.batch import Item
-from discordproxy_ratelimit.store import Store
-from discordproxy_sandbox.limits import Decision, FixedWindow, Gcra
+from discordproxy_ratelimit.limiter.batch import Item
+from discordproxy_ratelimit.limiter.store import Store
+from discordproxy_sandbox.limits.limits import Decision, FixedWindow, Gcra
 from model.ratelimit_bucket import SECOND
 from model.ratelimit_line import Record
 from model.ratelimit_model import Model

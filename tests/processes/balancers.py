@@ -11,7 +11,7 @@ import pytest
 from typing_extensions import Self
 
 from fakes.eventually import eventually
-from fakes.process import Process
+from processes.process import Process
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 

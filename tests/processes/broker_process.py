@@ -13,9 +13,9 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 
 from discordproxy_ratelimit.broker import Limits  # noqa: E402 - after the path of `fakes`
-from fakes.discord_limits import FakeDiscord, message_in  # noqa: E402 - same
 from fakes.eventually import eventually  # noqa: E402 - same
-from fakes.fleet import fleet  # noqa: E402 - same
+from processes.fleet import fleet  # noqa: E402 - same
+from strategies.discord_limits import FakeDiscord, message_in  # noqa: E402 - same
 
 
 async def main(url: str, prefix: str, channel: str, lease_s: str, places: str) -> None:

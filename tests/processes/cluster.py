@@ -15,18 +15,18 @@ with warnings.catch_warnings():
 
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
 from discordproxy_api.__main__ import wired
-from discordproxy_api.bot_service import Backend
+from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.gateway import gateway_behind
-from discordproxy_api.metrics import Metrics
 from discordproxy_api.settings import ApiSettings
+from discordproxy_api.wiring import Backend
 from discordproxy_gateway.cache import Keys
 from discordproxy_gateway.worker import Options, Worker
 from discordproxy_ratelimit.broker import Broker, Limits
-from discordproxy_ratelimit.connection import connect
 from discordproxy_ratelimit.metrics import Decisions
-from discordproxy_sandbox.limit_book import LimitBook
+from discordproxy_ratelimit.redis.client import connect
+from discordproxy_sandbox.limits.limit_book import LimitBook
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
-from discordproxy_sandbox.world import World
+from discordproxy_sandbox.world.world import World
 from fakes.gateway import TOKEN
 
 INTENTS = ("guilds", "members", "expressions", "voice_states", "messages")

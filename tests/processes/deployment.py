@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from discordproxy import discord_api_pb2_grpc as rpc
-from fakes.process import Process
+from processes.process import Process
 
 TOKEN = "MTAwMDAwMDAwMDAwMDAwMDAx.GaBcDe.c4nary-c4nary-c4nary"
 CHANNEL = 500000000000000001

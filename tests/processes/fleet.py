@@ -9,11 +9,11 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from discordproxy_ratelimit.broker import Broker, Caller, Limits
-from discordproxy_ratelimit.connection import connect
 from discordproxy_ratelimit.metrics import Decisions
+from discordproxy_ratelimit.redis.client import connect
 from discordproxy_ratelimit.route import Route
-from fakes.discord_limits import FakeDiscord
 from fakes.virtual_time import VirtualClock, WatchedRedis
+from strategies.discord_limits import FakeDiscord
 
 
 class Fleet:

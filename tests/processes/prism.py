@@ -13,9 +13,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from fakes.discord_spec import need
 from fakes.ports import free_port
-from fakes.process import Process
+from processes.process import Process
+from strategies.discord_spec import need
 
 COMMAND = Path(__file__).resolve().parents[2] / ".prism" / "node_modules" / ".bin" / "prism"
 REPORT = "sl-violations"

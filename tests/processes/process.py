@@ -12,7 +12,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-from fakes.leash import LEASH
+from processes.leash import LEASH
 
 
 def visible(pid: int) -> bytes:

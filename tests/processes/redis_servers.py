@@ -16,9 +16,9 @@ import trustme
 from redis.cluster import ClusterNode, RedisCluster
 from redis.sentinel import Sentinel
 
-from discordproxy_ratelimit.redis_url import parse
-from fakes.leash import LEASH
+from discordproxy_ratelimit.redis.url import parse
 from fakes.ports import free_port, free_ports
+from processes.leash import LEASH
 
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "redis"
 PATIENCE_S = 30.0

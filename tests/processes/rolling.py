@@ -14,14 +14,14 @@ import grpc.aio
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy import discord_api_pb2_grpc as rpc
-from discordproxy_sandbox.limit_book import LimitBook, RouteLimit
-from discordproxy_sandbox.objects import make_channel
+from discordproxy_sandbox.limits.limit_book import LimitBook, RouteLimit
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
-from fakes.balancers import Balancer
-from fakes.deployment import CHANNEL, GUILD, TOKEN
+from discordproxy_sandbox.world.objects import make_channel
 from fakes.eventually import eventually
 from fakes.ports import free_port, free_ports
-from fakes.process import Process
+from processes.balancers import Balancer
+from processes.deployment import CHANNEL, GUILD, TOKEN
+from processes.process import Process
 
 CHANNELS = range(CHANNEL + 100, CHANNEL + 200)
 """Many, since the messages of one channel are sent one after the other."""

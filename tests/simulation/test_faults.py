@@ -10,10 +10,10 @@ from discordproxy_ratelimit.broker import Broker, Caller, Limits
 from discordproxy_ratelimit.errors import BrokerError, CircuitOpen, KnownRefusal, TokenRejected, WaitRefused
 from discordproxy_ratelimit.headers import Answer
 from discordproxy_ratelimit.route import Route, route_of
-from discordproxy_sandbox.limits import FixedWindow, Gcra, GlobalLimit
-from fakes.discord_limits import FakeDiscord, around
-from fakes.fleet import Fleet, fleet
+from discordproxy_sandbox.limits.limits import FixedWindow, Gcra, GlobalLimit
 from fakes.virtual_time import VirtualClock, run
+from processes.fleet import Fleet, fleet
+from strategies.discord_limits import FakeDiscord, around
 
 KINDS = {"fixed": FixedWindow, "leaky": Gcra}
 

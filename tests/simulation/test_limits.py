@@ -6,10 +6,10 @@ import itertools
 import pytest
 
 from discordproxy_ratelimit.route import Route, route_of
-from discordproxy_sandbox.limits import FixedWindow, Gcra, GlobalLimit
-from fakes.discord_limits import FakeDiscord, around
-from fakes.fleet import Fleet, fleet
+from discordproxy_sandbox.limits.limits import FixedWindow, Gcra, GlobalLimit
 from fakes.virtual_time import VirtualClock, run
+from processes.fleet import Fleet, fleet
+from strategies.discord_limits import FakeDiscord, around
 
 KINDS = {"fixed": FixedWindow, "leaky": Gcra}
 JITTER = {

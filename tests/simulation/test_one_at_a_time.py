@@ -9,10 +9,10 @@ import random
 import pytest
 
 from discordproxy_ratelimit.broker import Limits
-from discordproxy_sandbox.limits import FixedWindow, Gcra, GlobalLimit
-from fakes.discord_limits import FakeDiscord, Latency, around, message_in, role_in
-from fakes.fleet import Fleet, fleet
+from discordproxy_sandbox.limits.limits import FixedWindow, Gcra, GlobalLimit
 from fakes.virtual_time import VirtualClock, run
+from processes.fleet import Fleet, fleet
+from strategies.discord_limits import FakeDiscord, Latency, around, message_in, role_in
 
 KINDS = {"fixed": FixedWindow, "leaky": Gcra}
 CHANNELS, MESSAGES = 16, 12

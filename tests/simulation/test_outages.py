@@ -10,11 +10,11 @@ from redis import exceptions
 
 from discordproxy_ratelimit.broker import Limits
 from discordproxy_ratelimit.errors import BrokerError
-from discordproxy_ratelimit.link import PROBE
-from discordproxy_sandbox.limits import Gcra
-from fakes.discord_limits import FakeDiscord, around, message_in, role_in
-from fakes.fleet import Fleet, fleet
+from discordproxy_ratelimit.redis.link import PROBE
+from discordproxy_sandbox.limits.limits import Gcra
 from fakes.virtual_time import VirtualClock, WatchedRedis, run
+from processes.fleet import Fleet, fleet
+from strategies.discord_limits import FakeDiscord, around, message_in, role_in
 
 CHANNELS = 6
 AWAY_S, BACK_WITHIN_S = 10.0, 2.0
@@ -121,7 +121,7 @@ def outages() -> list[Any]:
 
 @pytest.mark.parametrize(("name", "kind", "probe_passes"), outages())
 def test_every_channel_sends_again_soon_after_a_refusing_server(valkey, monkeypatch, name, kind, probe_passes):
-    monkeypatch.setattr("fakes.fleet.WatchedRedis", Refusing)
+    monkeypatch.setattr("processes.fleet.WatchedRedis", Refusing)
     clock = VirtualClock()
     discord = FakeDiscord(limiter=lambda _: Gcra(8, 1.0), latency=around(0.1, 0.05))
     outage = Outage(clock, kind, ERRORS[name], ran=name in {"cut", "no answer"}, probe_passes=probe_passes)

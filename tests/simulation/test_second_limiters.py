@@ -6,10 +6,10 @@ import itertools
 import pytest
 
 from discordproxy_ratelimit.route import Route, route_of
-from discordproxy_sandbox.limits import FixedWindow, Gcra
-from fakes.discord_limits import FakeDiscord, Hidden, around
-from fakes.fleet import fleet
+from discordproxy_sandbox.limits.limits import FixedWindow, Gcra
 from fakes.virtual_time import VirtualClock, run
+from processes.fleet import fleet
+from strategies.discord_limits import FakeDiscord, Hidden, around
 
 WINDOW_S = 5.0
 KINDS = {"fixed": FixedWindow, "leaky": Gcra}

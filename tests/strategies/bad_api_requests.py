@@ -3,7 +3,7 @@
 from typing import Any
 
 from discordproxy.discord_api_pb2 import ApiRequest, File
-from fakes.bad_requests import Bad
+from strategies.bad_requests import Bad
 
 PARAM = ApiRequest.Param
 FILE = File(filename="a.png", content=b"x")

@@ -9,7 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct, Value
 
 from discordproxy import discord_api_pb2 as pb
-from discordproxy_api.contract import load_contract, request_parts
+from discordproxy_api.contract.contract import load_contract, request_parts
 
 HUGE = 2**63  # one more than a snowflake can be
 NEGATIVE = 2**64 - 1  # what -1 becomes on the wire

@@ -10,7 +10,7 @@ from typing import Any
 
 from discordproxy_ratelimit.headers import Answer
 from discordproxy_ratelimit.route import Route, route_of
-from discordproxy_sandbox.limits import Gcra, GlobalLimit, Limiter
+from discordproxy_sandbox.limits.limits import Gcra, GlobalLimit, Limiter
 
 Latency = Callable[[random.Random], tuple[float, float]]
 

@@ -8,7 +8,7 @@ import grpc
 import orjson
 
 from discordproxy import discord_api_pb2 as pb
-from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID, ROLE_ID, USER_ID, nth
+from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, ROLE_ID, USER_ID, nth
 
 GUILD = int(GUILD_ID)
 MEMBERS = [int(nth(USER_ID, number)) for number in range(1, 5)]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from discordproxy_api.access.key_file import read_key_file
 from discordproxy_api.access.keys import KeyFileError, digest_of, new_key, read_keys
-from discordproxy_api.access.watched import Unusable
-from discordproxy_api.contract import load_contract
-from discordproxy_ratelimit.private_files import open_private
+from discordproxy_api.contract.contract import load_contract
+from discordproxy_ratelimit.process.private_files import open_private
+from discordproxy_ratelimit.process.reloading import Unusable
 
 FAILED = 1
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from grpc import StatusCode
 
-from discordproxy_api.call import Call, Deed
-from discordproxy_ratelimit.logs import FIELDS
+from discordproxy_api.calls.call import Call, Deed
+from discordproxy_ratelimit.process.logs import FIELDS
 
 log = logging.getLogger("discordproxy_api.audit")
 

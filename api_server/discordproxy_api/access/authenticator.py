@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 
 from grpc import StatusCode
 
-from discordproxy_api import errors
 from discordproxy_api.access.keys import FORM, KeyRing
 from discordproxy_api.access.lockout import Lockout, address_of
-from discordproxy_api.access.watched import Watched
-from discordproxy_api.errors import ApiError
-from discordproxy_api.line_budget import LineBudget
-from discordproxy_api.metrics import Metrics
-from discordproxy_api.principal import APP_NAME, DEFAULT_APP, Principal
+from discordproxy_api.calls import errors
+from discordproxy_api.calls.errors import ApiError
+from discordproxy_api.calls.log_budget import LineBudget
+from discordproxy_api.calls.metrics import Metrics
+from discordproxy_api.calls.principal import APP_NAME, DEFAULT_APP, Principal
+from discordproxy_ratelimit.process.reloading import Watched
 
 log = logging.getLogger("discordproxy_api.access")
 

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
-from discordproxy_api.call import Call
+from discordproxy_api.calls.call import Call
 
 KEPT_S = 60.0
 MOST_KEPT = 20_000

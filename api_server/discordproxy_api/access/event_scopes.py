@@ -4,8 +4,8 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from discordproxy_api.access.permission import Permission, denied
-from discordproxy_api.access.reach import Reach
-from discordproxy_api.call import Call
+from discordproxy_api.access.targets import Reach
+from discordproxy_api.calls.call import Call
 
 
 class Wish(NamedTuple):

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from discordproxy_api.access.keys import KeyFileError, KeyRing, read_keys
-from discordproxy_api.access.watched import Unusable, Watched, grants, read_file
+from discordproxy_ratelimit.process.reloading import Unusable, Watched, grants, read_file
 
 log = logging.getLogger("discordproxy_api.access")
 

@@ -16,8 +16,8 @@ import tomllib
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from typing_extensions import Self
 
-from discordproxy_api.principal import APP_NAME, Principal
-from discordproxy_api.scopes import READ, WRITE, Scopes
+from discordproxy_api.calls.principal import APP_NAME, Principal
+from discordproxy_api.calls.scopes import READ, WRITE, Scopes
 from discordproxy_gateway.events import UnknownEventError, check_types
 
 PREFIX = "dpk_"

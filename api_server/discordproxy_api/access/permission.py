@@ -5,16 +5,16 @@ from typing import Any
 
 from grpc import StatusCode
 
-from discordproxy_api import errors
 from discordproxy_api.access.audit import content_of
-from discordproxy_api.access.plain_path import plain
-from discordproxy_api.access.reach import Reach, reach_of, reach_of_request
-from discordproxy_api.access.whereabouts import Map
-from discordproxy_api.call import Call, Deed
-from discordproxy_api.contract import Rpc
-from discordproxy_api.errors import ApiError
-from discordproxy_api.principal import Principal
-from discordproxy_api.scopes import REQUEST, Scopes
+from discordproxy_api.access.channel_locator import Map
+from discordproxy_api.access.path_normalization import plain
+from discordproxy_api.access.targets import Reach, reach_of, reach_of_request
+from discordproxy_api.calls import errors
+from discordproxy_api.calls.call import Call, Deed
+from discordproxy_api.calls.errors import ApiError
+from discordproxy_api.calls.principal import Principal
+from discordproxy_api.calls.scopes import REQUEST, Scopes
+from discordproxy_api.contract.contract import Rpc
 from discordproxy_gateway.events import Entry
 from discordproxy_ratelimit.route import names_token, template_of
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from discordproxy_api.contract import Rpc, is_list
+from discordproxy_api.contract.contract import Rpc, is_list
 from discordproxy_ratelimit.route import template_of
 
 GUILD, CHANNEL = "guild_id", "channel_id"

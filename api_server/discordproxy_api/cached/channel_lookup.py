@@ -7,13 +7,13 @@ from typing import Any
 
 import orjson
 
-from discordproxy_api.cached.flights import Flights
-from discordproxy_api.call import Call
-from discordproxy_api.errors import ApiError
-from discordproxy_api.outbound import RestRequest
-from discordproxy_api.rest import Rest
-from discordproxy_api.retry import Repeat
-from discordproxy_api.routed import document_of
+from discordproxy_api.cached.single_flight import Flights
+from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.errors import ApiError
+from discordproxy_api.calls.retry import Repeat
+from discordproxy_api.discord.request import RestRequest
+from discordproxy_api.discord.rest import Rest
+from discordproxy_api.rpcs.routed import document_of
 from discordproxy_ratelimit.route import route_of
 
 _TEMPLATE = "/channels/{channel_id}"

@@ -19,17 +19,17 @@ from discordproxy.discord_api_pb2 import (
     VoiceState,
     VoiceStatesResponse,
 )
-from discordproxy_api import errors
 from discordproxy_api.cached.permission_advice import denials
 from discordproxy_api.cached.permission_names import names_of
 from discordproxy_api.cached.permissions import THREADS, compute
 from discordproxy_api.cached.reads import Found, Read, Reads, freshness_of
-from discordproxy_api.call import Call
-from discordproxy_api.contract import Rpc
-from discordproxy_api.errors import ApiError
-from discordproxy_api.retry import Repeat
-from discordproxy_api.routed import Job, check
-from discordproxy_api.translate import compile_message
+from discordproxy_api.calls import errors
+from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.errors import ApiError
+from discordproxy_api.calls.retry import Repeat
+from discordproxy_api.contract.contract import Rpc
+from discordproxy_api.contract.translate import compile_message
+from discordproxy_api.rpcs.routed import Job, check
 from discordproxy_gateway.cache import TROUBLE, read_state
 
 VOICE_INTENT = "voice_states"

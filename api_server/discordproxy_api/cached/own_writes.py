@@ -12,11 +12,11 @@ from weakref import WeakValueDictionary
 import orjson
 
 from discordproxy_api.cached.changes import EFFECTS, Change, Done, Overwrite, Put, changes_of
-from discordproxy_api.outbound import Reply, RestRequest
+from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_gateway.cache import CHANNEL, GUILD, TROUBLE, CacheReader, Overlay
 from discordproxy_ratelimit.errors import BrokerError
-from discordproxy_ratelimit.notes import Notes
 from discordproxy_ratelimit.route import template_of
+from discordproxy_ratelimit.shared.claims import Notes
 
 log = logging.getLogger("discordproxy_api.cached.own_writes")
 

@@ -16,18 +16,18 @@ from google.protobuf.message import Message
 from grpc import StatusCode
 
 from discordproxy.discord_api_pb2 import Freshness
-from discordproxy_api.cached.flights import Flights
 from discordproxy_api.cached.lookups import FIRST_PAGE, LOOKUPS, MEMBERS_PER_PAGE, Caches, Lookup, Unknown
 from discordproxy_api.cached.own_writes import GUILDS, SELF, OwnWrites
-from discordproxy_api.call import Call
-from discordproxy_api.contract import Rpc
-from discordproxy_api.errors import ApiError
-from discordproxy_api.metrics import Metrics
-from discordproxy_api.outbound import read_json, rest_request
-from discordproxy_api.rest import Rest
-from discordproxy_api.retry import Repeat
-from discordproxy_api.routed import Job, check, checked, document_of, unfit
-from discordproxy_api.translate import Outgoing, Translator
+from discordproxy_api.cached.single_flight import Flights
+from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.errors import ApiError
+from discordproxy_api.calls.metrics import Metrics
+from discordproxy_api.calls.retry import Repeat
+from discordproxy_api.contract.contract import Rpc
+from discordproxy_api.contract.translate import Outgoing, Translator
+from discordproxy_api.discord.request import read_json, rest_request
+from discordproxy_api.discord.rest import Rest
+from discordproxy_api.rpcs.routed import Job, check, checked, document_of, unfit
 from discordproxy_gateway.cache import TROUBLE, Answer
 
 SLICE = 200

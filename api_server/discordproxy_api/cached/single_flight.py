@@ -15,10 +15,10 @@ from weakref import WeakValueDictionary
 
 import orjson
 
-from discordproxy_api.drain import Drain
-from discordproxy_api.errors import ApiError, status_of
+from discordproxy_api.calls.drain import Drain
+from discordproxy_api.calls.errors import ApiError, status_of
 from discordproxy_ratelimit.errors import BrokerError
-from discordproxy_ratelimit.notes import Notes
+from discordproxy_ratelimit.shared.claims import Notes
 
 SHARED_S = 1.0
 LEASE_S = 6.0

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
 
-from discordproxy_api.principal import ANYBODY, DEFAULT_APP, Principal
+from discordproxy_api.calls.principal import ANYBODY, DEFAULT_APP, Principal
 
 Sent = Literal["no", "yes", "unknown"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from grpc import StatusCode
 
-from discordproxy_api.problems import FieldProblem
+from discordproxy_api.calls.field_errors import FieldProblem
 from discordproxy_ratelimit.errors import (
     BrokerError,
     BrokerUnavailable,

@@ -14,12 +14,12 @@ from weakref import WeakValueDictionary
 
 from google.protobuf.message import Message
 
-from discordproxy_api.call import Call
-from discordproxy_api.drain import Drain
+from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.drain import Drain
 from discordproxy_ratelimit.errors import BrokerError
-from discordproxy_ratelimit.notes import Notes
+from discordproxy_ratelimit.shared.claims import Notes
 
-log = logging.getLogger("discordproxy_api.in_order")
+log = logging.getLogger("discordproxy_api.calls.in_order")
 
 LEASE_S = 6.0
 """How long the turn of a worker that died is kept; a living one renews it."""

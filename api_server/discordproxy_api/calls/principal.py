@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from discordproxy_api.scopes import Scopes
+from discordproxy_api.calls.scopes import Scopes
 
 APP_NAME = re.compile(r"[A-Za-z0-9._:@/+-]{1,64}")
 DEFAULT_APP = "default"

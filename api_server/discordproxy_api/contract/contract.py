@@ -17,6 +17,9 @@ from discordproxy import annotations_pb2, discord_api_pb2
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _PATH_TYPES = frozenset({FieldDescriptor.TYPE_UINT64, FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_STRING})
 
+SERVICE = "/discord_api.DiscordApi/"
+"""Prefix of the service's methods on the wire."""
+
 
 class ContractError(Exception):
     """An annotation of the contract contradicts its message; the text names the RPC and what to correct."""

@@ -14,9 +14,9 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 
 from discordproxy import annotations_pb2
-from discordproxy_api.contract import field_option, is_list, json_key
-from discordproxy_api.quirks import COMPLETIONS, LISTS
-from discordproxy_api.translate_out import enum_offset
+from discordproxy_api.contract.contract import field_option, is_list, json_key
+from discordproxy_api.contract.encode import enum_offset
+from discordproxy_api.contract.legacy_shapes import COMPLETIONS, LISTS
 
 MAX_DEPTH = 32
 """Messages inside messages that are kept. Protobuf reads 100 at most, Discord sends fewer than 10."""

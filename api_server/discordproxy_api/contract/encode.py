@@ -25,7 +25,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 
 from discordproxy import annotations_pb2
-from discordproxy_api.contract import field_option, is_list, json_key, travels
+from discordproxy_api.contract.contract import field_option, is_list, json_key, travels
 
 Json = dict[str, Any]
 Write = Callable[[Any], Json]

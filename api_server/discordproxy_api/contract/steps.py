@@ -12,12 +12,12 @@ from typing import Any
 
 from discordproxy.messages_pb2 import OVERFLOW_SPLIT, OVERFLOW_TRUNCATE
 from discordproxy.threads_pb2 import CreateForumPostRequest
-from discordproxy_api.contract import json_key
-from discordproxy_api.overflow import split, truncate
-from discordproxy_api.rules.limits import CONTENT
-from discordproxy_api.rules.message_body import attach_text, complete_body
-from discordproxy_api.rules.message_request import overflows
-from discordproxy_api.translate import Outgoing
+from discordproxy_api.contract.contract import json_key
+from discordproxy_api.contract.overflow import split, truncate
+from discordproxy_api.contract.rules.limits import CONTENT
+from discordproxy_api.contract.rules.message_body import attach_text, complete_body
+from discordproxy_api.contract.rules.message_request import overflows
+from discordproxy_api.contract.translate import Outgoing
 
 BULK = 100
 """Messages that one bulk delete takes; it wants two at least (Discord's documentation of the route)."""

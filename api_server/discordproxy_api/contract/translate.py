@@ -14,9 +14,9 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from discordproxy import annotations_pb2
-from discordproxy_api.contract import Rpc, field_option, is_list, json_key, request_parts
-from discordproxy_api.translate_in import Readers, build
-from discordproxy_api.translate_out import Json, Writers
+from discordproxy_api.contract.contract import Rpc, field_option, is_list, json_key, request_parts
+from discordproxy_api.contract.decode import Readers, build
+from discordproxy_api.contract.encode import Json, Writers
 
 _WRITERS, _READERS = Writers(), Readers()
 _NO_PARAMETERS: Mapping[str, str] = {}

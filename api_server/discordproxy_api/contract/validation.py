@@ -11,10 +11,10 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import MessageToDict, SerializeToJsonError
 
 from discordproxy import annotations_pb2
-from discordproxy_api.contract import Rpc, field_option, request_parts
-from discordproxy_api.problems import FieldProblem, InvalidRequest, Problems
-from discordproxy_api.rules.checks import Check, compile_check, control_characters, path_check
-from discordproxy_api.rules.limits import (
+from discordproxy_api.calls.field_errors import FieldProblem, InvalidRequest, Problems
+from discordproxy_api.contract.contract import Rpc, field_option, request_parts
+from discordproxy_api.contract.rules.checks import Check, compile_check, control_characters, path_check
+from discordproxy_api.contract.rules.limits import (
     CLEAR,
     COMPONENTS,
     EMBEDS,
@@ -26,9 +26,9 @@ from discordproxy_api.rules.limits import (
     limits_of,
     writes_message,
 )
-from discordproxy_api.rules.message_request import embeds_of
-from discordproxy_api.rules.message_rules import check_message, too_many_components
-from discordproxy_api.rules.request_rules import RULES
+from discordproxy_api.contract.rules.message_request import embeds_of
+from discordproxy_api.contract.rules.message_rules import check_message, too_many_components
+from discordproxy_api.contract.rules.request_rules import RULES
 
 __all__ = ["FieldProblem", "InvalidRequest", "validate"]
 

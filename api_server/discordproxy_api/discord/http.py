@@ -12,9 +12,9 @@ from aiohttp.http_exceptions import ContentEncodingError
 from multidict import CIMultiDict
 from yarl import URL
 
-from discordproxy_api.outbound import RestRequest
-from discordproxy_ratelimit.http_proxy import HttpProxy
-from discordproxy_ratelimit.redaction import HIDDEN
+from discordproxy_api.discord.request import RestRequest
+from discordproxy_ratelimit.process.http_proxy import HttpProxy
+from discordproxy_ratelimit.process.redaction import HIDDEN
 
 SLOWEST_UPLOAD = 128 * 1024
 """Bytes per second that are granted to an upload on top of the timeout: a fixed limit would cut large ones."""

@@ -8,8 +8,8 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
-from discordproxy_api.retry import Repeat, repeatability
-from discordproxy_api.translate import Outgoing, OutgoingFile
+from discordproxy_api.calls.retry import Repeat, repeatability
+from discordproxy_api.contract.translate import Outgoing, OutgoingFile
 from discordproxy_ratelimit.route import Route, route_of
 
 

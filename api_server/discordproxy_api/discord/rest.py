@@ -14,24 +14,24 @@ from typing import Any
 
 from grpc import StatusCode
 
-from discordproxy_api import errors
-from discordproxy_api.call import Call
-from discordproxy_api.discord_clock import DiscordClock
-from discordproxy_api.discord_http import DiscordHttp, HttpAnswer, NoAnswer, UnreadableAnswer
-from discordproxy_api.drain import Drain
-from discordproxy_api.errors import ApiError
-from discordproxy_api.metrics import Metrics
-from discordproxy_api.nonces import Nonces
-from discordproxy_api.outbound import Reply, RestRequest
-from discordproxy_api.retry import NONCE_WINDOW_S, Outcome, Repeat, RetryPolicy, pause_before_repeat
-from discordproxy_api.turns import Turns
+from discordproxy_api.calls import errors
+from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.drain import Drain
+from discordproxy_api.calls.errors import ApiError
+from discordproxy_api.calls.metrics import Metrics
+from discordproxy_api.calls.retry import NONCE_WINDOW_S, Outcome, Repeat, RetryPolicy, pause_before_repeat
+from discordproxy_api.discord.app_rate import Turns
+from discordproxy_api.discord.clock import DiscordClock
+from discordproxy_api.discord.http import DiscordHttp, HttpAnswer, NoAnswer, UnreadableAnswer
+from discordproxy_api.discord.nonces import Nonces
+from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.errors import BrokerError
 from discordproxy_ratelimit.headers import read_answer
 from discordproxy_ratelimit.permit import Caller, Permit
-from discordproxy_ratelimit.trace import Trace, no_trace
+from discordproxy_ratelimit.process.trace import Trace, no_trace
 
-log = logging.getLogger("discordproxy_api.rest")
+log = logging.getLogger("discordproxy_api.discord.rest")
 
 Landed = Callable[[RestRequest, Reply, float], Awaitable[None]]
 

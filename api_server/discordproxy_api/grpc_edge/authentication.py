@@ -9,14 +9,14 @@ from typing import Any
 from grpc import StatusCode
 from grpc_health.v1 import health
 
-from discordproxy_api import errors
-from discordproxy_api.access.gate import LOCKED_OUT, Credentials, Gate, certificate_names
+from discordproxy_api.access.authenticator import LOCKED_OUT, Credentials, Gate, certificate_names
 from discordproxy_api.access.permission import check_rpc, is_read
-from discordproxy_api.call import CURRENT, Deed
-from discordproxy_api.contract import Rpc
-from discordproxy_api.errors import ApiError
-from discordproxy_api.interceptors import SERVICE, Kind, Layer
-from discordproxy_api.principal import STRANGER, Principal
+from discordproxy_api.calls import errors
+from discordproxy_api.calls.call import CURRENT, Deed
+from discordproxy_api.calls.errors import ApiError
+from discordproxy_api.calls.principal import STRANGER, Principal
+from discordproxy_api.contract.contract import SERVICE, Rpc
+from discordproxy_api.grpc_edge.interceptors import Kind, Layer
 
 _OPEN = f"/{health.SERVICE_NAME}/"
 """Health is for balancers, which have no key; it tells nothing but whether the worker serves."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import grpc
 
-from discordproxy_api.call import CURRENT
+from discordproxy_api.calls.call import CURRENT
 
 
 class ByBot(grpc.GenericRpcHandler):

@@ -5,8 +5,8 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from discordproxy_api.contract import is_list
-from discordproxy_api.problems import FieldProblem
+from discordproxy_api.calls.field_errors import FieldProblem
+from discordproxy_api.contract.contract import is_list
 
 _VARINT, _FIXED64, _BYTES, _GROUP_START, _GROUP_END, _FIXED32 = range(6)
 _MALFORMED = "MALFORMED_BYTES"

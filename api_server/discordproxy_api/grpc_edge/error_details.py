@@ -14,9 +14,9 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from discordproxy.common_pb2 import SENT_NO, SENT_UNKNOWN, SENT_YES, DiscordError
-from discordproxy_api.call import Sent
-from discordproxy_api.errors import ApiError
-from discordproxy_api.problems import FieldProblem
+from discordproxy_api.calls.call import Sent
+from discordproxy_api.calls.errors import ApiError
+from discordproxy_api.calls.field_errors import FieldProblem
 
 DOMAIN = "discordproxy"
 LIMIT_BYTES = 7_500

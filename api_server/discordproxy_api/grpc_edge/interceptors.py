@@ -20,25 +20,25 @@ import grpc
 from grpc import StatusCode
 from grpc.aio import AbortError, ServerInterceptor
 
-from discordproxy_api import errors
 from discordproxy_api.access import audit
-from discordproxy_api.beginnings import Beginnings
-from discordproxy_api.call import CURRENT, Call
-from discordproxy_api.drain import Drain
-from discordproxy_api.error_details import render
-from discordproxy_api.errors import ApiError
-from discordproxy_api.handler_kinds import wrap
-from discordproxy_api.keyless import Keyless, bound_of
-from discordproxy_api.line_budget import LineBudget
-from discordproxy_api.metrics import Metrics
-from discordproxy_api.principal import DEFAULT_APP, STRANGER
-from discordproxy_api.tally import Failure
-from discordproxy_ratelimit.logs import FIELDS
+from discordproxy_api.calls import errors
+from discordproxy_api.calls.call import CURRENT, Call
+from discordproxy_api.calls.drain import Drain
+from discordproxy_api.calls.errors import ApiError
+from discordproxy_api.calls.log_budget import LineBudget
+from discordproxy_api.calls.metrics import Metrics
+from discordproxy_api.calls.principal import DEFAULT_APP, STRANGER
+from discordproxy_api.calls.recent_stats import Failure
+from discordproxy_api.contract.contract import SERVICE
+from discordproxy_api.grpc_edge.error_details import render
+from discordproxy_api.grpc_edge.wrapping import wrap
+from discordproxy_api.pipeline.fair_start import Beginnings
+from discordproxy_api.pipeline.keyless import Keyless, bound_of
+from discordproxy_ratelimit.process.logs import FIELDS
 
 log = logging.getLogger("discordproxy_api")
 access_log = logging.getLogger("discordproxy_api.access")
 
-SERVICE = "/discord_api.DiscordApi/"
 LONGEST_CALL_S = 1_800.0
 _SANE = re.compile(r"[A-Za-z0-9._:@/+-]{1,64}")
 

@@ -14,9 +14,9 @@ from google.protobuf.message import DecodeError
 from grpc import StatusCode
 from grpc.aio import ServerInterceptor
 
-from discordproxy_api import errors
-from discordproxy_api.interceptors import SERVICE
-from discordproxy_api.uploads import UploadLimits, Uploads
+from discordproxy_api.calls import errors
+from discordproxy_api.contract.contract import SERVICE
+from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 
 KEYLESS = UploadLimits(message_bytes=4096, arriving=64, slow=2, prompt_s=0.05, receive_timeout_s=5.0)
 """What may be sent to health, reflection and console, whose largest request holds a name. gRPC knows one largest size

@@ -11,12 +11,12 @@ from typing import Any
 import grpc
 from grpc.aio import ServerInterceptor
 
-from discordproxy_api import http_door
-from discordproxy_api.drain import Drain
-from discordproxy_api.health import Health
-from discordproxy_api.interceptors import SERVICE
-from discordproxy_api.ops import PortTaken
-from discordproxy_api.reflection import CONSOLE, reflection_handlers
+from discordproxy_api.calls.drain import Drain
+from discordproxy_api.contract.contract import SERVICE
+from discordproxy_api.grpc_edge.reflection import CONSOLE, reflection_handlers
+from discordproxy_api.http import connections
+from discordproxy_api.http.server import PortTaken
+from discordproxy_api.status.health import Health
 
 log = logging.getLogger("discordproxy_api")
 
@@ -34,7 +34,7 @@ callers get UNIMPLEMENTED: Compression algorithm 'deflate' is disabled."""
 HANDSHAKE_MS = 20_000
 """How long a new connection may take to speak TLS and HTTP/2; gRPC gives it two minutes."""
 
-_OWN_FILES = 256 + http_door.MOST_CONNECTIONS
+_OWN_FILES = 256 + connections.MOST_CONNECTIONS
 """Descriptors that are not callers': connections to Redis and Discord, of the HTTP port, the log."""
 
 SETTLE_S, GOODBYE_S, WRITE_S = 0.15, 0.15, 0.1

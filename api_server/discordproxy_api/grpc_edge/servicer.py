@@ -12,18 +12,17 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from grpc import StatusCode
 
-from discordproxy_api import errors
 from discordproxy_api.access.permission import Permission
-from discordproxy_api.access.reach import Reach
-from discordproxy_api.call import CURRENT, Call
-from discordproxy_api.contract import Rpc
-from discordproxy_api.idempotency import LONGEST_KEY, Idempotency, Once
-from discordproxy_api.in_order import InOrder
-from discordproxy_api.interceptors import SERVICE
-from discordproxy_api.routed import Job
-from discordproxy_api.turns import Turns
-from discordproxy_api.uploads import DECLARED, Received, Uploads
-from discordproxy_api.wire import locate
+from discordproxy_api.access.targets import Reach
+from discordproxy_api.calls import errors
+from discordproxy_api.calls.call import CURRENT, Call
+from discordproxy_api.calls.in_order import InOrder
+from discordproxy_api.contract.contract import SERVICE, Rpc
+from discordproxy_api.discord.app_rate import Turns
+from discordproxy_api.grpc_edge.decode_errors import locate
+from discordproxy_api.pipeline.idempotency import LONGEST_KEY, Idempotency, Once
+from discordproxy_api.pipeline.uploads import DECLARED, Received, Uploads
+from discordproxy_api.rpcs.routed import Job
 
 LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes of the largest message that callers have to be able to receive; the contract's README names it."""

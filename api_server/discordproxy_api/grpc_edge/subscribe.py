@@ -15,17 +15,16 @@ import grpc
 from grpc import StatusCode
 
 from discordproxy.events_pb2 import Event, SubscribeEventsRequest
-from discordproxy_api import errors
+from discordproxy_api.access.event_scopes import narrow
 from discordproxy_api.access.permission import Permission
-from discordproxy_api.access.subscription import narrow
-from discordproxy_api.call import CURRENT, Call
-from discordproxy_api.contract import Rpc
-from discordproxy_api.drain import Drain
-from discordproxy_api.errors import ApiError
-from discordproxy_api.interceptors import SERVICE
-from discordproxy_api.metrics import Metrics
-from discordproxy_api.servicer import decode
-from discordproxy_api.turns import Turns
+from discordproxy_api.calls import errors
+from discordproxy_api.calls.call import CURRENT, Call
+from discordproxy_api.calls.drain import Drain
+from discordproxy_api.calls.errors import ApiError
+from discordproxy_api.calls.metrics import Metrics
+from discordproxy_api.contract.contract import SERVICE, Rpc
+from discordproxy_api.discord.app_rate import Turns
+from discordproxy_api.grpc_edge.servicer import decode
 from discordproxy_gateway.events import (
     BadCursorError,
     Cursor,

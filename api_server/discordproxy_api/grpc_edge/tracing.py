@@ -13,10 +13,11 @@ from grpc import StatusCode
 from grpc.aio import AbortError
 
 from discordproxy import __version__
-from discordproxy_api.call import CURRENT
-from discordproxy_api.errors import ApiError
-from discordproxy_api.interceptors import SERVICE, Kind, Layer
-from discordproxy_ratelimit.trace import Fact, Span, no_trace
+from discordproxy_api.calls.call import CURRENT
+from discordproxy_api.calls.errors import ApiError
+from discordproxy_api.contract.contract import SERVICE
+from discordproxy_api.grpc_edge.interceptors import Kind, Layer
+from discordproxy_ratelimit.process.trace import Fact, Span, no_trace
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

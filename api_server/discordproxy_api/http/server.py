@@ -11,10 +11,10 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from discordproxy_api.exposure import is_local
-from discordproxy_api.health import Health
-from discordproxy_api.http_door import HttpDoor
-from discordproxy_api.metrics import Metrics
+from discordproxy_api.bind_policy import is_local
+from discordproxy_api.calls.metrics import Metrics
+from discordproxy_api.http.connections import HttpDoor
+from discordproxy_api.status.health import Health
 
 
 class PortTaken(Exception):  # noqa: N818 - says what is the case
@@ -26,7 +26,7 @@ Guard = Callable[[Mapping[str, str], str], bool]
 
 OPEN = frozenset({"/livez", "/healthz", "/readyz"})
 
-log = logging.getLogger("discordproxy_api.ops")
+log = logging.getLogger("discordproxy_api.http.server")
 
 
 class Ops:

@@ -66,7 +66,7 @@ class Child:
         parks_after_s: float | None = None,
     ) -> None:
         self.name = name
-        leash = () if preexec else ("discordproxy_api.processes.leash",)
+        leash = () if preexec else ("discordproxy_api.processes.exit_with_parent",)
         self._command = (sys.executable, "-m", *leash, module, *arguments)
         self._environment = dict(environment)
         self._report = report

@@ -17,17 +17,17 @@ from pydantic import ValidationError
 
 from discordproxy import __version__
 from discordproxy_api.processes import server_log
+from discordproxy_api.processes.banner import Facts, greeting
 from discordproxy_api.processes.children import CONFIGURATION, Child
-from discordproxy_api.processes.fleet import Address, Fleet, StartError, check_free
-from discordproxy_api.processes.greeting import Facts, greeting
 from discordproxy_api.processes.orphans import adopts_orphans, reap_orphans
+from discordproxy_api.processes.supervision import Address, Fleet, StartError, check_free
 from discordproxy_api.settings import ApiSettings
-from discordproxy_ratelimit.embedded import EmbeddedError, broker_url, folder_of, make_private
-from discordproxy_ratelimit.ephemeral import ephemeral, forget
-from discordproxy_ratelimit.parent import end_with_parent
-from discordproxy_ratelimit.redis_url import describe
+from discordproxy_ratelimit.process.streams import complain, tell
+from discordproxy_ratelimit.redis.url import describe
+from discordproxy_ratelimit.server.embedded import EmbeddedError, broker_url, folder_of, make_private
+from discordproxy_ratelimit.server.ephemeral import ephemeral, forget
+from discordproxy_ratelimit.server.parent_death import end_with_parent
 from discordproxy_ratelimit.settings import TOKEN_MISSING, explain
-from discordproxy_ratelimit.streams import complain, tell
 
 FAILED, USAGE, BROKEN, NOT_YET = 1, 2, 70, 75
 """Exit statuses beside 0, and 78 of a child; docs/deploy.md explains them. 70 and 75 are worth another start."""

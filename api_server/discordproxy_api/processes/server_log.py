@@ -16,10 +16,10 @@ from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from discordproxy_ratelimit import logs
-from discordproxy_ratelimit.logs import Style
-from discordproxy_ratelimit.private_files import open_log
-from discordproxy_ratelimit.streams import complain
+from discordproxy_ratelimit.process import logs
+from discordproxy_ratelimit.process.logs import Style
+from discordproxy_ratelimit.process.private_files import open_log
+from discordproxy_ratelimit.process.streams import complain
 
 FILE_NAME = "discordproxyserver.log"
 MEBIBYTES, KEPT = 10, 10

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from discordproxy_api.processes.children import Child, Ended
-from discordproxy_ratelimit.connection import wait_for
 from discordproxy_ratelimit.errors import BrokerUnavailable
-from discordproxy_ratelimit.streams import tell
+from discordproxy_ratelimit.process.streams import tell
+from discordproxy_ratelimit.redis.client import wait_for
 
 log = logging.getLogger("supervisor")
 

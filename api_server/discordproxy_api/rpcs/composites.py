@@ -9,20 +9,20 @@ import orjson
 from google.protobuf.message import Message
 
 from discordproxy.discord_api_pb2 import SendChannelMessageRequest, SyncMemberRolesResponse
-from discordproxy_api import errors
-from discordproxy_api.call import Call
-from discordproxy_api.contract import Rpc
-from discordproxy_api.dm_channels import DmChannels
-from discordproxy_api.errors import ApiError
-from discordproxy_api.in_order import order_of
-from discordproxy_api.outbound import RestRequest, repeat_of, rest_request
-from discordproxy_api.problems import FieldProblem
-from discordproxy_api.rest import Rest
-from discordproxy_api.retry import Repeat
-from discordproxy_api.routed import Job, Plan, Routed, check, document_of, keep_attachments, unfit
-from discordproxy_api.rules.attachments import adds_files
-from discordproxy_api.translate import Outgoing
-from discordproxy_api.translate_out import Json
+from discordproxy_api.calls import errors
+from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.errors import ApiError
+from discordproxy_api.calls.field_errors import FieldProblem
+from discordproxy_api.calls.in_order import order_of
+from discordproxy_api.calls.retry import Repeat
+from discordproxy_api.contract.contract import Rpc
+from discordproxy_api.contract.encode import Json
+from discordproxy_api.contract.rules.attachments import adds_files
+from discordproxy_api.contract.translate import Outgoing
+from discordproxy_api.discord.request import RestRequest, repeat_of, rest_request
+from discordproxy_api.discord.rest import Rest
+from discordproxy_api.rpcs.dm_channels import DmChannels
+from discordproxy_api.rpcs.routed import Job, Plan, Routed, check, document_of, keep_attachments, unfit
 from discordproxy_ratelimit.route import route_of
 
 UNKNOWN_CHANNEL = 10003

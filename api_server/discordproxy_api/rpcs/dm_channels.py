@@ -10,15 +10,15 @@ from weakref import WeakValueDictionary
 import orjson
 from grpc import StatusCode
 
-from discordproxy_api import errors
-from discordproxy_api.call import Call
-from discordproxy_api.metrics import Metrics
-from discordproxy_api.outbound import RestRequest
-from discordproxy_api.rest import Rest
-from discordproxy_api.retry import Repeat
+from discordproxy_api.calls import errors
+from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.metrics import Metrics
+from discordproxy_api.calls.retry import Repeat
+from discordproxy_api.discord.request import RestRequest
+from discordproxy_api.discord.rest import Rest
 from discordproxy_ratelimit.errors import BrokerError
-from discordproxy_ratelimit.notes import Notes
 from discordproxy_ratelimit.route import route_of
+from discordproxy_ratelimit.shared.claims import Notes
 
 _TEMPLATE = "/users/@me/channels"
 KEPT_S = 30 * 24 * 3600.0

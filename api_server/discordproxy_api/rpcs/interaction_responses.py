@@ -14,17 +14,17 @@ import orjson
 from google.protobuf.message import Message
 from grpc import StatusCode
 
-from discordproxy_api import errors
-from discordproxy_api.call import Call
-from discordproxy_api.contract import Rpc
-from discordproxy_api.errors import ApiError
-from discordproxy_api.outbound import Reply, RestRequest, rest_request
-from discordproxy_api.rest import Rest
-from discordproxy_api.retry import Repeat, repeatability
-from discordproxy_api.routed import Job, check, document_of, keep_attachments
-from discordproxy_api.rules.attachments import adds_files
-from discordproxy_api.steps import Circumstances, prepare
-from discordproxy_api.translate import Translator
+from discordproxy_api.calls import errors
+from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.errors import ApiError
+from discordproxy_api.calls.retry import Repeat, repeatability
+from discordproxy_api.contract.contract import Rpc
+from discordproxy_api.contract.rules.attachments import adds_files
+from discordproxy_api.contract.steps import Circumstances, prepare
+from discordproxy_api.contract.translate import Translator
+from discordproxy_api.discord.request import Reply, RestRequest, rest_request
+from discordproxy_api.discord.rest import Rest
+from discordproxy_api.rpcs.routed import Job, check, document_of, keep_attachments
 from discordproxy_gateway.events import Deferral, EventsUnavailableError, Interactions
 from discordproxy_ratelimit.route import route_of, template_of
 

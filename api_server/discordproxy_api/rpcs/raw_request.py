@@ -15,20 +15,20 @@ from google.protobuf.message import Message
 from grpc import StatusCode
 
 from discordproxy.discord_api_pb2 import ApiResponse
-from discordproxy_api import errors
-from discordproxy_api.access.plain_path import plain
-from discordproxy_api.call import Call
-from discordproxy_api.contract import Rpc
-from discordproxy_api.in_order import order_of
-from discordproxy_api.interaction_responses import CALLBACK, InteractionResponses, Response
-from discordproxy_api.outbound import Reply, RestRequest, own_nonce
-from discordproxy_api.problems import FieldProblem
-from discordproxy_api.rest import Rest
-from discordproxy_api.retry import repeatability
-from discordproxy_api.routed import Job, check
-from discordproxy_api.rules.checks import control_characters
-from discordproxy_api.steps import NONCE_LENGTH, nonce_of
-from discordproxy_api.translate import OutgoingFile
+from discordproxy_api.access.path_normalization import plain
+from discordproxy_api.calls import errors
+from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.field_errors import FieldProblem
+from discordproxy_api.calls.in_order import order_of
+from discordproxy_api.calls.retry import repeatability
+from discordproxy_api.contract.contract import Rpc
+from discordproxy_api.contract.rules.checks import control_characters
+from discordproxy_api.contract.steps import NONCE_LENGTH, nonce_of
+from discordproxy_api.contract.translate import OutgoingFile
+from discordproxy_api.discord.request import Reply, RestRequest, own_nonce
+from discordproxy_api.discord.rest import Rest
+from discordproxy_api.rpcs.interaction_responses import CALLBACK, InteractionResponses, Response
+from discordproxy_api.rpcs.routed import Job, check
 from discordproxy_ratelimit.route import names_token, route_of_path, template_of
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

@@ -9,19 +9,19 @@ import orjson
 from google.protobuf.message import Message
 from grpc import StatusCode
 
-from discordproxy_api import errors
-from discordproxy_api.call import Call
-from discordproxy_api.contract import Rpc
-from discordproxy_api.errors import ApiError
-from discordproxy_api.in_order import order_of
-from discordproxy_api.outbound import Reply, repeat_of, rest_request
-from discordproxy_api.rest import Rest
-from discordproxy_api.retry import Repeat
-from discordproxy_api.rules.attachments import kept
-from discordproxy_api.steps import Circumstances, follow_ups, prepare
-from discordproxy_api.translate import Outgoing, Translator
-from discordproxy_api.translate_out import Json
-from discordproxy_api.validation import InvalidRequest, validate
+from discordproxy_api.calls import errors
+from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.errors import ApiError
+from discordproxy_api.calls.in_order import order_of
+from discordproxy_api.calls.retry import Repeat
+from discordproxy_api.contract.contract import Rpc
+from discordproxy_api.contract.encode import Json
+from discordproxy_api.contract.rules.attachments import kept
+from discordproxy_api.contract.steps import Circumstances, follow_ups, prepare
+from discordproxy_api.contract.translate import Outgoing, Translator
+from discordproxy_api.contract.validation import InvalidRequest, validate
+from discordproxy_api.discord.request import Reply, repeat_of, rest_request
+from discordproxy_api.discord.rest import Rest
 
 MORE = "more_messages"
 """Field of the responses that can carry several messages."""

@@ -10,11 +10,11 @@ from typing import Any
 
 import orjson
 
-from discordproxy_api.call import Call
-from discordproxy_api.errors import ANSWERED_BY, ApiError
-from discordproxy_api.outbound import Reply, RestRequest
-from discordproxy_api.rest import Rest
-from discordproxy_api.retry import Repeat
+from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.errors import ANSWERED_BY, ApiError
+from discordproxy_api.calls.retry import Repeat
+from discordproxy_api.discord.request import Reply, RestRequest
+from discordproxy_api.discord.rest import Rest
 from discordproxy_api.status import findings
 from discordproxy_api.status.findings import Finding
 from discordproxy_api.status.reporter import Status

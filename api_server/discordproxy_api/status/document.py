@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from discordproxy_api.calls.recent_stats import CALLS, FAILURES, LATENCY, LATENCY_BOUNDS_MS, LIMITED, REQUESTS
 from discordproxy_api.status.explain import explain
 from discordproxy_api.status.failing import failing
-from discordproxy_api.tally import CALLS, FAILURES, LATENCY, LATENCY_BOUNDS_MS, LIMITED, REQUESTS
 from discordproxy_gateway.cache import GatewayState, ShardState
-from discordproxy_ratelimit.board import TICK_S, Notices
 from discordproxy_ratelimit.circuit import BUDGET, CircuitState
-from discordproxy_ratelimit.survey import AccountState
+from discordproxy_ratelimit.inspection import AccountState
+from discordproxy_ratelimit.shared.registry import TICK_S, Notices
 
 FORMAT = 1
 """Of a worker's post; another release may tell other things, and both may run during an upgrade."""

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from discordproxy_api.calls.recent_stats import CALLS, CAUSE, Cause, cause_of
 from discordproxy_api.status.explain import explain
-from discordproxy_api.tally import CALLS, CAUSE, Cause, cause_of
 
 ANSWERS = frozenset({10007, 10008, 10013, 10026})
 """Discord's codes (topics/opcodes-and-status-codes): unknown member, message, user, ban."""

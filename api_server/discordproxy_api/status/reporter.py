@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 import orjson
 
 from discordproxy import __version__
+from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.gateway import Gateway
-from discordproxy_api.metrics import Metrics
 from discordproxy_api.status.document import FORMAT, Document, document, queues, readable
 from discordproxy_api.status.names import Names
 from discordproxy_ratelimit.broker import Broker

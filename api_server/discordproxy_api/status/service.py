@@ -15,8 +15,8 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.wrappers_pb2 import StringValue
 from grpc import StatusCode
 
-from discordproxy_api import errors
-from discordproxy_api.call import CURRENT
+from discordproxy_api.calls import errors
+from discordproxy_api.calls.call import CURRENT
 from discordproxy_api.status.doctor import Doctor
 from discordproxy_api.status.reporter import Status
 from discordproxy_ratelimit.errors import BrokerError

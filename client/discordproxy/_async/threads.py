@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from discordproxy._async.calls import AsyncCalls
-from discordproxy._checks import make
-from discordproxy._compose import write_message
+from discordproxy._requests.checks import make
+from discordproxy._requests.compose import write_message
 from discordproxy.discord_api_pb2 import (
     CreateForumPostRequest,
     CreateMessageThreadRequest,
@@ -17,7 +17,7 @@ from discordproxy.discord_api_pb2 import (
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from discordproxy._arguments import CallArguments, EmbedLike, ForumPostArguments
+    from discordproxy._requests.arguments import CallArguments, EmbedLike, ForumPostArguments
     from discordproxy.discord_api_pb2 import Channel, ThreadsResponse
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from discordproxy._arguments import UNSET
 from discordproxy._async.calls import AsyncCalls
-from discordproxy._checks import convert, items, make, to_json
-from discordproxy._compose import to_file, whole_message, write_changes, write_message
+from discordproxy._requests.arguments import UNSET
+from discordproxy._requests.checks import convert, items, make, to_json
+from discordproxy._requests.compose import to_file, whole_message, write_changes, write_message
 from discordproxy.discord_api_pb2 import (
     ApiRequest,
     ChannelId,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from discordproxy._arguments import (
+    from discordproxy._requests.arguments import (
         CallArguments,
         EmbedLike,
         FileLike,

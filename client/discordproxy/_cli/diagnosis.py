@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import grpc
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
-from discordproxy._connection import connection_problem
-from discordproxy._console import ask
+from discordproxy._cli.console import ask
+from discordproxy._grpc.connection_errors import connection_problem
 from discordproxy.exceptions import (
     DiscordProxyException,
     DiscordProxyGrpcError,

@@ -9,13 +9,14 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from discordproxy import __title__, __version__, _cli_message
-from discordproxy._checks import seconds
-from discordproxy._cli_io import Outcome, complain, show, text_of_argument
-from discordproxy._completion import SHELLS, script
-from discordproxy._console import ask
-from discordproxy._diagnosis import Finding, diagnose, explain
-from discordproxy._status_text import problems_of, text_of
+from discordproxy import __title__, __version__
+from discordproxy._cli import message
+from discordproxy._cli.completion import SHELLS, script
+from discordproxy._cli.console import ask
+from discordproxy._cli.diagnosis import Finding, diagnose, explain
+from discordproxy._cli.io import Outcome, complain, show, text_of_argument
+from discordproxy._cli.status_text import problems_of, text_of
+from discordproxy._requests.checks import seconds
 from discordproxy.client import DiscordClient, DiscordProxyException, DiscordProxyGrpcError, DiscordProxyTimeoutError
 from discordproxy.exceptions import never_left
 
@@ -100,14 +101,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="discordproxy",
         description=f"{__title__}: send messages to Discord, and see how the proxy is doing.",
-        epilog=f"{_cli_message.EXAMPLES}\n{_ENVIRONMENT}\n{_STATUSES}",
+        epilog=f"{message.EXAMPLES}\n{_ENVIRONMENT}\n{_STATUSES}",
         formatter_class=raw,
     )
     parser.add_argument("--version", action="version", version=f"{__title__} {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     connection = _connection_options()
     for name, run, parents, text in (
-        ("message", _cli_message.run, [connection], "Send a message."),
+        ("message", message.run, [connection], "Send a message."),
         ("status", _status, [connection], "Show workers, limits, queues, gateway, applications and errors."),
         ("doctor", _doctor, [connection], "Look for problems, and say how to fix each."),
         (
@@ -129,8 +130,8 @@ def build_parser() -> argparse.ArgumentParser:
             add_help=name not in {"sandbox", "keys"},
         )
         command.set_defaults(run=run, parser=parser)
-    commands.choices["message"].epilog = f"{_cli_message.EXAMPLES}\n{_STATUSES}"
-    _cli_message.add_options(commands.choices["message"])
+    commands.choices["message"].epilog = f"{message.EXAMPLES}\n{_STATUSES}"
+    message.add_options(commands.choices["message"])
     for name in ("status", "doctor"):
         commands.choices[name].add_argument("--json", action="store_true", help="print it as JSON")
     commands.choices["doctor"].add_argument(

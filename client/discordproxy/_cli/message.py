@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format
 
-from discordproxy._cli_io import Outcome, read_stdin, text_of_argument, text_of_bytes
+from discordproxy._cli.io import Outcome, read_stdin, text_of_argument, text_of_bytes
 from discordproxy.client import DiscordClient
 from discordproxy.snowflakes import message_url
 

@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from discordproxy._retry import delay_before_retry
+from discordproxy._grpc.retry import delay_before_retry
 from discordproxy.exceptions import (
     DiscordProxyException,
     DiscordProxyTimeoutError,

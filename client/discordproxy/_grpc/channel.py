@@ -17,8 +17,8 @@ from weakref import WeakSet
 
 import grpc
 
-from discordproxy._connection import only_local
-from discordproxy._green_threads import warn_of_green_threads
+from discordproxy._grpc.connection_errors import only_local
+from discordproxy._grpc.green_threads import warn_of_green_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from discordproxy._calling_app import calling_app
-from discordproxy._channel import DEFAULT_TARGET, Endpoint, resolve_target
-from discordproxy._checks import convert, header_text, items, seconds, trimmed, whole_number
-from discordproxy._connection import connection_problem
+from discordproxy._grpc.calling_app import calling_app
+from discordproxy._grpc.channel import DEFAULT_TARGET, Endpoint, resolve_target
+from discordproxy._grpc.connection_errors import connection_problem
+from discordproxy._requests.checks import convert, header_text, items, seconds, trimmed, whole_number
 from discordproxy.exceptions import DiscordProxyGrpcError, never_left
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from discordproxy._arguments import UNSET, CallArguments
-from discordproxy._checks import choice, convert, items, make, seconds, to_json
+from discordproxy._requests.arguments import UNSET, CallArguments
+from discordproxy._requests.checks import choice, convert, items, make, seconds, to_json
 from discordproxy.discord_api_pb2 import (
     AllowedMentions,
     Component,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message as AnyMessage
 
-    from discordproxy._arguments import ComponentLike, EmbedLike, FileLike, Seconds
+    from discordproxy._requests.arguments import ComponentLike, EmbedLike, FileLike, Seconds
     from discordproxy.discord_api_pb2 import MessageResponse, SendChannelMessageResponse, SendDirectMessageResponse
 
     MessageAnswer = MessageResponse | SendChannelMessageResponse | SendDirectMessageResponse

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 
-from discordproxy._arguments import UNSET
-from discordproxy._attempts import Attempts
-from discordproxy._checks import seconds, whole_number
-from discordproxy._compose import size_of, takes_effect_once, with_options
-from discordproxy._routes import is_read, is_rpc
+from discordproxy._grpc.attempts import Attempts
+from discordproxy._grpc.routes import is_read, is_rpc
+from discordproxy._requests.arguments import UNSET
+from discordproxy._requests.checks import seconds, whole_number
+from discordproxy._requests.compose import size_of, takes_effect_once, with_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from grpc import UnaryUnaryMultiCallable
     from typing_extensions import Unpack
 
-    from discordproxy._arguments import CallArguments, Seconds, Unset
+    from discordproxy._requests.arguments import CallArguments, Seconds, Unset
     from discordproxy.discord_api_pb2_grpc import DiscordApiStub
 
 Item = TypeVar("Item")

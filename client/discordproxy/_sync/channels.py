@@ -6,8 +6,8 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from discordproxy._checks import convert, make
-from discordproxy._compose import fill, patch, split_call
+from discordproxy._requests.checks import convert, make
+from discordproxy._requests.compose import fill, patch, split_call
 from discordproxy._sync.calls import Calls
 from discordproxy.discord_api_pb2 import (
     ChannelId,
@@ -23,7 +23,7 @@ from discordproxy.discord_api_pb2 import (
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from discordproxy._arguments import CallArguments, ChannelChanges, ChannelSettings
+    from discordproxy._requests.arguments import CallArguments, ChannelChanges, ChannelSettings
     from discordproxy.discord_api_pb2 import Channel, Invite, PermissionOverwrite
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal
 
 import grpc
 
-from discordproxy._checks import choice, items, make
-from discordproxy._resume import gap_of
-from discordproxy._retry import delay_before_resuming
+from discordproxy._grpc.resume import gap_of
+from discordproxy._grpc.retry import delay_before_resuming
+from discordproxy._requests.checks import choice, items, make
 from discordproxy._sync.calls import Calls
 from discordproxy.events_pb2 import Event, SubscribeEventsRequest
 from discordproxy.exceptions import DiscordProxyException, DiscordProxyGapError, to_discord_proxy_exception

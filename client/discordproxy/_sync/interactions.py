@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from discordproxy._arguments import UNSET
-from discordproxy._checks import choice, convert, make
-from discordproxy._compose import write_changes
+from discordproxy._requests.arguments import UNSET
+from discordproxy._requests.checks import choice, convert, make
+from discordproxy._requests.compose import write_changes
 from discordproxy._sync.calls import Calls
 from discordproxy.discord_api_pb2 import CreateInteractionResponseRequest, Message
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from discordproxy._arguments import InteractionArguments, Unset
+    from discordproxy._requests.arguments import InteractionArguments, Unset
 
     Type = Literal["message", "deferred_message", "deferred_update", "update_message"]
 

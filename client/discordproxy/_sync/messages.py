@@ -6,9 +6,9 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from discordproxy._arguments import UNSET
-from discordproxy._checks import convert, make, whole_number
-from discordproxy._compose import whole_message, write_changes, write_message
+from discordproxy._requests.arguments import UNSET
+from discordproxy._requests.checks import convert, make, whole_number
+from discordproxy._requests.compose import whole_message, write_changes, write_message
 from discordproxy._sync.calls import Calls
 from discordproxy.discord_api_pb2 import (
     BulkDeleteMessagesRequest,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from discordproxy._arguments import CallArguments, EmbedLike, MessageArguments, MessageChanges, Unset
+    from discordproxy._requests.arguments import CallArguments, EmbedLike, MessageArguments, MessageChanges, Unset
     from discordproxy.discord_api_pb2 import GetPinsResponse, Message
 
 _MESSAGES_PER_PAGE = 100

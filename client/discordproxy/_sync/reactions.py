@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from discordproxy._checks import make
+from discordproxy._requests.checks import make
 from discordproxy._sync.calls import Calls
 from discordproxy.discord_api_pb2 import (
     GetPollVotersRequest,
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from discordproxy._arguments import CallArguments
+    from discordproxy._requests.arguments import CallArguments
     from discordproxy.discord_api_pb2 import Message, User
 
 _USERS_PER_PAGE = 100

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from discordproxy._checks import make
-from discordproxy._compose import fill, patch, split_call
+from discordproxy._requests.checks import make
+from discordproxy._requests.compose import fill, patch, split_call
 from discordproxy._sync.calls import Calls
 from discordproxy.discord_api_pb2 import (
     BulkBanRequest,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from discordproxy._arguments import CallArguments, RoleSettings
+    from discordproxy._requests.arguments import CallArguments, RoleSettings
     from discordproxy.discord_api_pb2 import Ban, BulkBanResponse, Role
 
 _BANS_PER_PAGE = 1000

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from discordproxy._arguments import UNSET
-from discordproxy._checks import convert, items, make, to_json
-from discordproxy._compose import to_file, whole_message, write_changes, write_message
+from discordproxy._requests.arguments import UNSET
+from discordproxy._requests.checks import convert, items, make, to_json
+from discordproxy._requests.compose import to_file, whole_message, write_changes, write_message
 from discordproxy._sync.calls import Calls
 from discordproxy.discord_api_pb2 import (
     ApiRequest,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from discordproxy._arguments import (
+    from discordproxy._requests.arguments import (
         CallArguments,
         EmbedLike,
         FileLike,

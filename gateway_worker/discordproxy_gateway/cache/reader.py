@@ -17,7 +17,7 @@ from discordproxy_gateway.cache.commands import Commands, Runner
 from discordproxy_gateway.cache.freshness import META_FIELDS, SHARD_FIELDS, Answer, Freshness, Meta, Shard
 from discordproxy_gateway.ids import MOST_SHARDS, id_of, number_of, text_of
 from discordproxy_gateway.keys import Keys, Slot, shard_of
-from discordproxy_gateway.server_time import ask_time, milliseconds
+from discordproxy_gateway.state.server_time import ask_time, milliseconds
 
 Object = dict[str, Any]
 Add = Callable[[Commands], None]

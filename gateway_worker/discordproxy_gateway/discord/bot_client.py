@@ -14,13 +14,13 @@ import yarl
 from discord.gateway import ReconnectWebSocket
 from discord.http import Route
 
-from discordproxy_gateway.endings import advised_wait_s, describe
-from discordproxy_gateway.gateway_info import GatewayInfo, read_info
-from discordproxy_gateway.inflate import UnreadableError
-from discordproxy_gateway.reconnect import End
-from discordproxy_gateway.session import Session
-from discordproxy_gateway.websocket import SILENCE_S, Link, Opening, Socket, opening_now
-from discordproxy_ratelimit.http_proxy import http_proxy_for
+from discordproxy_gateway.discord.connect_errors import advised_wait_s, describe
+from discordproxy_gateway.discord.discord_socket import SILENCE_S, Link, Opening, Socket, opening_now
+from discordproxy_gateway.discord.gateway_info import GatewayInfo, read_info
+from discordproxy_gateway.discord.inflate import UnreadableError
+from discordproxy_gateway.discord.reconnect import End
+from discordproxy_gateway.discord.session import Session
+from discordproxy_ratelimit.process.http_proxy import http_proxy_for
 
 HANDSHAKE_S = 30.0
 """Bound of opening the socket up to IDENTIFY or RESUME."""

@@ -17,9 +17,9 @@ import discord
 import orjson
 from discord.gateway import DiscordWebSocket, KeepAliveHandler
 
-from discordproxy_gateway.dispatch import OF_SESSIONS, Dispatch, OddEventError, read_dispatch
-from discordproxy_gateway.inflate import Inflate
-from discordproxy_gateway.skipped import Skipped
+from discordproxy_gateway.discord.dispatch import OF_SESSIONS, Dispatch, OddEventError, read_dispatch
+from discordproxy_gateway.discord.inflate import Inflate
+from discordproxy_gateway.discord.skipped import Skipped
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from discordproxy_gateway.intents import PRIVILEGED, privileged
+from discordproxy_gateway.discord.intents import PRIVILEGED, privileged
 
 PORTAL = "https://discord.com/developers/applications"
 

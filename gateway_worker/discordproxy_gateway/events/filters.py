@@ -4,8 +4,8 @@ import difflib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from discordproxy_gateway.discord.intents import EVENTS
 from discordproxy_gateway.events.entry import Entry
-from discordproxy_gateway.intents import EVENTS
 
 _LONGEST_NAME = 64
 

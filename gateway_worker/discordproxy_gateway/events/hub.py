@@ -25,7 +25,7 @@ from discordproxy_gateway.events.tail import (
 )
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.tasks import end
-from discordproxy_ratelimit.steady import steadily
+from discordproxy_ratelimit.process.tasks import steadily
 
 HEARTBEAT_S = 15.0
 

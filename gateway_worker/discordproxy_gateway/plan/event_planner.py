@@ -9,12 +9,12 @@ from typing import Any
 
 import orjson
 
-from discordproxy_gateway import parts
+from discordproxy_gateway.discord.session import mark_of
 from discordproxy_gateway.ids import id_of, number_of, require_id
 from discordproxy_gateway.keys import Keys, Slot
-from discordproxy_gateway.member_lists import GuildMemory, MemberLists
-from discordproxy_gateway.session import mark_of
-from discordproxy_gateway.writes import Operation
+from discordproxy_gateway.plan import guild_operations
+from discordproxy_gateway.plan.member_operations import GuildMemory, MemberLists
+from discordproxy_gateway.state.operations import Operation
 
 INTERNAL = frozenset({"READY", "RESUMED", "GUILD_MEMBERS_CHUNK", "RATE_LIMITED", "VOICE_SERVER_UPDATE"})
 """Never passed on: they concern the connection itself, or carry a secret of it."""
@@ -114,7 +114,11 @@ class Planner:
         self._mark = mark_of(data["session_id"])
         listed = data.get("guilds")
         # Without a list nobody knows which guilds the bot has left: all that were known are waited for.
-        found = {guild_id for guild_id, _ in parts.by_id(listed)} if isinstance(listed, list) else set(self.guilds)
+        found = (
+            {guild_id for guild_id, _ in guild_operations.by_id(listed)}
+            if isinstance(listed, list)
+            else set(self.guilds)
+        )
         self._awaited = found
         operations: list[Operation] = [
             ("DEL", self._keys.fatal),
@@ -122,10 +126,10 @@ class Planner:
             ("SET", self._keys.shard_count, str(self._slot.shard_count)),
             ("HSET", self._keys.status(self._slot), "mark", self._mark),
             ("UNLINK", self._keys.awaited(self._slot)),
-            *parts.await_guilds(self._keys.awaited(self._slot), self._awaited),
+            *guild_operations.await_guilds(self._keys.awaited(self._slot), self._awaited),
         ]
         for guild_id in [known for known in self.guilds if known not in self._awaited]:
-            operations += parts.purge(self._keys, guild_id, self.guilds.pop(guild_id).generation)
+            operations += guild_operations.purge(self._keys, guild_id, self.guilds.pop(guild_id).generation)
         for memory in self.guilds.values():
             memory.current = memory.complete = False
             memory.request = None
@@ -140,21 +144,21 @@ class Planner:
         old = self.guilds.get(guild_id, GuildMemory())
         memory = GuildMemory(old.generation + 1, current=True, size=number_of(guild.get("member_count")) or 0)
         self.guilds[guild_id] = memory
-        states = parts.by("user_id", guild.get("voice_states") or ())
+        states = guild_operations.by("user_id", guild.get("voice_states") or ())
         operations = [
             ("HSET", keys.meta(guild_id), "mark", ""),  # readers look away until all of it is there
-            *parts.retire_members(keys, guild_id, old.generation),
-            *parts.put_guild(keys, guild),
-            parts.forget_channels(keys, "ch", guild_id),
-            *parts.put_channels(keys, "ch", guild_id, guild.get("channels") or ()),
-            parts.forget_channels(keys, "th", guild_id),
-            *parts.put_channels(keys, "th", guild_id, map(_thread, guild.get("threads") or ())),
-            *parts.replace(
+            *guild_operations.retire_members(keys, guild_id, old.generation),
+            *guild_operations.put_guild(keys, guild),
+            guild_operations.forget_channels(keys, "ch", guild_id),
+            *guild_operations.put_channels(keys, "ch", guild_id, guild.get("channels") or ()),
+            guild_operations.forget_channels(keys, "th", guild_id),
+            *guild_operations.put_channels(keys, "th", guild_id, map(_thread, guild.get("threads") or ())),
+            *guild_operations.replace(
                 keys.part("vs", guild_id), [(user_id, _voice(state, guild_id)) for user_id, state in states]
             ),
         ]
         if self._members:
-            operations += parts.put_members(keys, guild_id, memory.generation, guild.get("members") or ())
+            operations += guild_operations.put_members(keys, guild_id, memory.generation, guild.get("members") or ())
         meta = {"mark": self._mark, "gen": memory.generation, "count": memory.size, "complete": 0, "available": 1}
         words = [str(word) for item in meta.items() for word in item]
         return [
@@ -164,7 +168,7 @@ class Planner:
         ]
 
     def _guild_update(self, guild: dict[str, Any]) -> list[Operation]:
-        return [*parts.put_guild(self._keys, guild), self._seen("guild", guild["id"], guild["id"], guild)]
+        return [*guild_operations.put_guild(self._keys, guild), self._seen("guild", guild["id"], guild["id"], guild)]
 
     def _guild_delete(self, data: dict[str, Any]) -> list[Operation]:
         guild_id = data["id"]
@@ -172,7 +176,7 @@ class Planner:
             return self._outage(guild_id)
         self._awaited.discard(guild_id)
         memory = self.guilds.pop(guild_id, GuildMemory())
-        return [*parts.purge(self._keys, guild_id, memory.generation), self._here(guild_id)]
+        return [*guild_operations.purge(self._keys, guild_id, memory.generation), self._here(guild_id)]
 
     def _here(self, guild_id: str) -> Operation:
         """Return the operation after which nobody waits for the guild any more."""
@@ -192,7 +196,7 @@ class Planner:
 
     def _role_put(self, data: dict[str, Any]) -> list[Operation]:
         role = data["role"]
-        put = parts.put(self._keys.part("ro", data["guild_id"]), parts.by_id([role]))
+        put = guild_operations.put(self._keys.part("ro", data["guild_id"]), guild_operations.by_id([role]))
         return [*put, self._seen("ro", data["guild_id"], role["id"], role)]
 
     def _role_delete(self, data: dict[str, Any]) -> list[Operation]:
@@ -201,17 +205,25 @@ class Planner:
 
     def _emojis(self, data: dict[str, Any]) -> list[Operation]:
         overlay = ("UNLINK", self._keys.overlay("em", data["guild_id"]))
-        return [*parts.replace(self._keys.part("em", data["guild_id"]), parts.by_id(data["emojis"])), overlay]
+        return [
+            *guild_operations.replace(self._keys.part("em", data["guild_id"]), guild_operations.by_id(data["emojis"])),
+            overlay,
+        ]
 
     def _stickers(self, data: dict[str, Any]) -> list[Operation]:
         overlay = ("UNLINK", self._keys.overlay("st", data["guild_id"]))
-        return [*parts.replace(self._keys.part("st", data["guild_id"]), parts.by_id(data["stickers"])), overlay]
+        return [
+            *guild_operations.replace(
+                self._keys.part("st", data["guild_id"]), guild_operations.by_id(data["stickers"])
+            ),
+            overlay,
+        ]
 
     def _channel_put(self, channel: dict[str, Any]) -> list[Operation]:
         guild_id = channel.get("guild_id")
         if not guild_id:  # a direct message's channel
             return []
-        put = parts.put_channels(self._keys, "ch", guild_id, [channel])
+        put = guild_operations.put_channels(self._keys, "ch", guild_id, [channel])
         return [*put, self._seen("ch", guild_id, channel["id"], channel)]
 
     def _channel_delete(self, channel: dict[str, Any]) -> list[Operation]:
@@ -220,7 +232,7 @@ class Planner:
             return []
         threads = ("PRUNE", self._keys.part("th", guild_id), self._keys.channel_index, channel_id)
         return [
-            *parts.drop_channel(self._keys, "ch", guild_id, channel_id),
+            *guild_operations.drop_channel(self._keys, "ch", guild_id, channel_id),
             threads,  # Discord announces no deletion of its threads
             self._seen("ch", guild_id, channel_id, None),
         ]
@@ -228,18 +240,18 @@ class Planner:
     def _thread_put(self, thread: dict[str, Any]) -> list[Operation]:
         if (thread.get("thread_metadata") or {}).get("archived"):
             return self._thread_delete(thread)
-        put = parts.put_channels(self._keys, "th", thread["guild_id"], [_thread(thread)])
+        put = guild_operations.put_channels(self._keys, "th", thread["guild_id"], [_thread(thread)])
         return [*put, self._seen("th", thread["guild_id"], thread["id"], thread)]
 
     def _thread_delete(self, thread: dict[str, Any]) -> list[Operation]:
-        drop = parts.drop_channel(self._keys, "th", thread["guild_id"], require_id(thread["id"]))
+        drop = guild_operations.drop_channel(self._keys, "th", thread["guild_id"], require_id(thread["id"]))
         return [*drop, self._seen("th", thread["guild_id"], thread["id"], None)]
 
     def _threads(self, data: dict[str, Any]) -> list[Operation]:
         guild_id = data["guild_id"]
         parents = data.get("channel_ids")
         if parents is None:
-            drop = parts.forget_channels(self._keys, "th", guild_id)
+            drop = guild_operations.forget_channels(self._keys, "th", guild_id)
         else:
             drop = (
                 "PRUNE",
@@ -247,7 +259,7 @@ class Planner:
                 self._keys.channel_index,
                 *filter(None, map(id_of, parents)),
             )
-        return [drop, *parts.put_channels(self._keys, "th", guild_id, map(_thread, data["threads"]))]
+        return [drop, *guild_operations.put_channels(self._keys, "th", guild_id, map(_thread, data["threads"]))]
 
     def _voice_state(self, state: dict[str, Any]) -> list[Operation]:
         guild_id = state.get("guild_id")
@@ -256,13 +268,13 @@ class Planner:
         key = self._keys.part("vs", guild_id)
         if state.get("channel_id") is None:
             return [("HDEL", key, require_id(state["user_id"]))]
-        return parts.put(key, parts.by("user_id", [_voice(state, guild_id)]))
+        return guild_operations.put(key, guild_operations.by("user_id", [_voice(state, guild_id)]))
 
     def _user(self, user: dict[str, Any]) -> list[Operation]:
         return [("SET", self._keys.user, orjson.dumps(user)), self._seen("user", "0", user["id"], user)]
 
     def _seen(self, kind: str, guild_id: str, object_id: str, value: Any) -> Operation:
-        return parts.seen(self._keys, kind, guild_id, value, require_id(object_id))
+        return guild_operations.seen(self._keys, kind, guild_id, value, require_id(object_id))
 
 
 _ABOUT_GUILD = frozenset({"GUILD_CREATE", "GUILD_UPDATE", "GUILD_DELETE"})

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from discordproxy_gateway import parts
 from discordproxy_gateway.cache.overlay import ROLES_OF
 from discordproxy_gateway.ids import require_id
 from discordproxy_gateway.keys import Keys
-from discordproxy_gateway.writes import Operation
+from discordproxy_gateway.plan import guild_operations
+from discordproxy_gateway.state.operations import Operation
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class MemberLists:
     def _put(self, memory: GuildMemory, member: dict[str, Any]) -> list[Operation]:
         guild_id, user_id = member["guild_id"], require_id(member["user"]["id"])
         return [
-            parts.put_member(self._keys, guild_id, memory.generation, member),
+            guild_operations.put_member(self._keys, guild_id, memory.generation, member),
             self._seen(guild_id, user_id, member),
         ]
 
@@ -84,7 +84,7 @@ class MemberLists:
         if memory is None:
             return []
         memory.size -= 1
-        drop = parts.drop_member(self._keys, guild_id, memory.generation, user_id)
+        drop = guild_operations.drop_member(self._keys, guild_id, memory.generation, user_id)
         return [*drop, self._seen(guild_id, user_id, None), self._count(guild_id, -1)]
 
     def _chunk(self, chunk: dict[str, Any]) -> list[Operation]:
@@ -94,8 +94,8 @@ class MemberLists:
         if memory is None or request is None or request.nonce != chunk.get("nonce"):
             return []  # asked for by an earlier connection: asked for again
         # Whoever changed since the request is known better from the event than from a list made before it.
-        rows = [row for row in chunk["members"] if parts.user_of(row) not in request.touched]
-        operations = parts.put_members(self._keys, guild_id, memory.generation, rows)
+        rows = [row for row in chunk["members"] if guild_operations.user_of(row) not in request.touched]
+        operations = guild_operations.put_members(self._keys, guild_id, memory.generation, rows)
         request.received.add(chunk["chunk_index"])
         if len(request.received) == chunk["chunk_count"]:
             memory.complete, memory.request = True, None
@@ -113,7 +113,7 @@ class MemberLists:
         return memory
 
     def _seen(self, guild_id: str, user_id: str, member: dict[str, Any] | None) -> Operation:
-        return parts.seen(self._keys, "m", guild_id, member, user_id, user_id + ROLES_OF)
+        return guild_operations.seen(self._keys, "m", guild_id, member, user_id, user_id + ROLES_OF)
 
     def _count(self, guild_id: str, by: int) -> Operation:
         return ("HINCRBY", self._keys.meta(guild_id), "count", str(by))

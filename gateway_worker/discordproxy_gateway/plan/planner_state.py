@@ -8,8 +8,8 @@ from redis.asyncio import Redis
 
 from discordproxy_gateway.ids import id_of, number_of, text_of
 from discordproxy_gateway.keys import Keys, Slot
-from discordproxy_gateway.member_lists import GuildMemory
-from discordproxy_gateway.operations import Planner
+from discordproxy_gateway.plan.event_planner import Planner
+from discordproxy_gateway.plan.member_operations import GuildMemory
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from discordproxy_gateway.member_lists import GuildMemory
+from discordproxy_gateway.plan.member_operations import GuildMemory
 
 log = logging.getLogger(__name__)
 

@@ -10,18 +10,19 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from discordproxy_gateway import pump, status
-from discordproxy_gateway.chunking import Chunker  # noqa: TC001 - types are real here
-from discordproxy_gateway.defer import Deferrer  # noqa: TC001 - types are real here
-from discordproxy_gateway.dispatch import OF_SESSIONS, Dispatch
-from discordproxy_gateway.failures import LeaseLostError, SessionOutOfStepError
-from discordproxy_gateway.leader import Lease
-from discordproxy_gateway.reconnect import End
-from discordproxy_gateway.session_store import SessionStore
+from discordproxy_gateway.discord import bot_client
+from discordproxy_gateway.discord.discord_socket import Socket
+from discordproxy_gateway.discord.dispatch import OF_SESSIONS, Dispatch
+from discordproxy_gateway.discord.failures import LeaseLostError, SessionOutOfStepError
+from discordproxy_gateway.discord.reconnect import End
+from discordproxy_gateway.shard.chunking import Chunker  # noqa: TC001 - types are real here
+from discordproxy_gateway.shard.interaction_deferral import Deferrer  # noqa: TC001 - types are real here
+from discordproxy_gateway.state import status
+from discordproxy_gateway.state.lease import Lease
+from discordproxy_gateway.state.session_store import SessionStore
 from discordproxy_gateway.tasks import end
-from discordproxy_gateway.websocket import Socket
-from discordproxy_gateway.writer import Writer  # noqa: TC001 - types are real here
-from discordproxy_ratelimit.steady import steadily
+from discordproxy_gateway.write.writer import Writer  # noqa: TC001 - types are real here
+from discordproxy_ratelimit.process.tasks import steadily
 
 log = logging.getLogger(__name__)
 
@@ -174,8 +175,8 @@ class Connection:
             return None
         try:
             reading.result()
-        except pump.ENDINGS as error:
-            return pump.end_of(error, socket)
+        except bot_client.ENDINGS as error:
+            return bot_client.end_of(error, socket)
         return End("reading stopped")
 
     async def _drain(self, writing: asyncio.Task[None], over: asyncio.Future[Any]) -> None:
@@ -190,7 +191,7 @@ class Connection:
             await socket.poll_event()
 
     async def _chunk(self, socket: Socket) -> None:
-        with contextlib.suppress(*pump.ENDINGS):  # reading notices the end, too, and says why
+        with contextlib.suppress(*bot_client.ENDINGS):  # reading notices the end, too, and says why
             if self.chunker is not None:
                 await self.chunker.run(socket)
 

@@ -11,26 +11,27 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from discordproxy_gateway import failures, pump, status
-from discordproxy_gateway.chunking import Chunker
-from discordproxy_gateway.connection import HEALTHY_S, Connection
-from discordproxy_gateway.defer import Deferrer
+from discordproxy_gateway.discord import bot_client, failures
+from discordproxy_gateway.discord.bot_client import Bot
+from discordproxy_gateway.discord.failures import GatewayError, LeaseLostError
+from discordproxy_gateway.discord.gateway_info import websocket_url
+from discordproxy_gateway.discord.reconnect import End, next_step
+from discordproxy_gateway.discord.session import Session
 from discordproxy_gateway.events.interactions import Interactions
-from discordproxy_gateway.failures import GatewayError, LeaseLostError
-from discordproxy_gateway.gateway_info import websocket_url
 from discordproxy_gateway.keys import Keys
-from discordproxy_gateway.leader import Leader, Lease
-from discordproxy_gateway.memory import load_planner
-from discordproxy_gateway.operations import Planner
-from discordproxy_gateway.pump import Bot
-from discordproxy_gateway.reconnect import End, next_step
-from discordproxy_gateway.scripts import Scripts
-from discordproxy_gateway.session import Session
-from discordproxy_gateway.session_store import MOST_TRIES, IdentifyAnswer, SessionStore
+from discordproxy_gateway.plan.event_planner import Planner
+from discordproxy_gateway.plan.planner_state import load_planner
+from discordproxy_gateway.shard.chunking import Chunker
+from discordproxy_gateway.shard.connection import HEALTHY_S, Connection
+from discordproxy_gateway.shard.identify_turn import await_turn
+from discordproxy_gateway.shard.interaction_deferral import Deferrer
+from discordproxy_gateway.state import status
+from discordproxy_gateway.state.lease import Leader, Lease
+from discordproxy_gateway.state.scripts import Scripts
+from discordproxy_gateway.state.session_store import MOST_TRIES, IdentifyAnswer, SessionStore
 from discordproxy_gateway.tasks import end, first, race
-from discordproxy_gateway.turn import await_turn
-from discordproxy_gateway.writer import Retention, Writer
-from discordproxy_ratelimit.steady import steadily
+from discordproxy_gateway.write.writer import Retention, Writer
+from discordproxy_ratelimit.process.tasks import steadily
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +146,7 @@ class Term:
             bot.respond,
             after_s=plan.defer_after_s,
             private=plan.defer_privately,
-            failures=pump.REFUSALS,
+            failures=bot_client.REFUSALS,
         )
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -185,12 +186,12 @@ class Term:
         return await self._judge(connection, ended)
 
     def _unexpected(self, error: Exception) -> End:
-        if isinstance(error, pump.NoConnectionError):
+        if isinstance(error, bot_client.NoConnectionError):
             return error.end
-        if not isinstance(error, (RedisError, *pump.ENDINGS)):
+        if not isinstance(error, (RedisError, *bot_client.ENDINGS)):
             log.error("shard %s failed", self._lease.slot, exc_info=error)
             return End(f"internal error, {type(error).__name__}", established=False)
-        return replace(pump.end_of(error, None), established=False)
+        return replace(bot_client.end_of(error, None), established=False)
 
     async def _judge(self, connection: Connection, ended: End | None) -> End | None:
         """Note what a connection says about its session, and return its end seen that way."""
@@ -236,7 +237,7 @@ class Term:
         try:
             # A process that slept may have lost the session to a successor: ask right before connecting.
             await self._lease.renew()
-            connection.socket = await pump.connect(
+            connection.socket = await bot_client.connect(
                 self._bot,
                 connection,
                 shard_id=slot.shard_id,

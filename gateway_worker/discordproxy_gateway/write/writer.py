@@ -15,16 +15,16 @@ from typing import Any
 import msgpack  # type: ignore[import-untyped] # the package ships no types
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
-from discordproxy_gateway.batch import EVENTS_PER_CALL, Batch, Planned
-from discordproxy_gateway.dispatch import Dispatch
-from discordproxy_gateway.failures import LeaseLostError, SessionOutOfStepError
+from discordproxy_gateway.discord.dispatch import Dispatch
+from discordproxy_gateway.discord.failures import LeaseLostError, SessionOutOfStepError
+from discordproxy_gateway.discord.session import Session, begun_by
+from discordproxy_gateway.discord.skipped import Skipped
 from discordproxy_gateway.keys import Keys
-from discordproxy_gateway.leader import Lease
-from discordproxy_gateway.operations import Planner
-from discordproxy_gateway.scripts import Scripts
-from discordproxy_gateway.session import Session, begun_by
-from discordproxy_gateway.skipped import Skipped
-from discordproxy_gateway.writes import Operation, pack
+from discordproxy_gateway.plan.event_planner import Planner
+from discordproxy_gateway.state.lease import Lease
+from discordproxy_gateway.state.operations import Operation, pack
+from discordproxy_gateway.state.scripts import Scripts
+from discordproxy_gateway.write.batch import EVENTS_PER_CALL, Batch, Planned
 
 log = logging.getLogger(__name__)
 

@@ -8,23 +8,22 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from discordproxy_ratelimit.batch import Batch, Item
 from discordproxy_ratelimit.errors import BrokerUnavailable, Draining, WaitRefused
 from discordproxy_ratelimit.headers import TOO_MANY, Answer
-from discordproxy_ratelimit.hints import Hints
-from discordproxy_ratelimit.link import Link
-from discordproxy_ratelimit.memory import Memories, Memory
+from discordproxy_ratelimit.limiter.batch import Batch, Item
+from discordproxy_ratelimit.limiter.bucket_cache import Memories, Memory
+from discordproxy_ratelimit.limiter.heartbeat import Pulse
+from discordproxy_ratelimit.limiter.hints import Hints
+from discordproxy_ratelimit.limiter.outcomes import outcome_of, report_of, retry_after_s
+from discordproxy_ratelimit.limiter.placing import GRACE_S, Placing
+from discordproxy_ratelimit.limiter.reaper import Undertaker
+from discordproxy_ratelimit.limiter.serving import Serving
+from discordproxy_ratelimit.limiter.store import Store
+from discordproxy_ratelimit.limiter.wait_queue import Grant, Lane, Waiter, busiest
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.permit import Caller, Permit, Verdict
-from discordproxy_ratelimit.placing import GRACE_S, Placing
-from discordproxy_ratelimit.pulse import Pulse
-from discordproxy_ratelimit.report import outcome_of, report_of, retry_after_s
+from discordproxy_ratelimit.redis.link import Link
 from discordproxy_ratelimit.route import Route
-from discordproxy_ratelimit.serving import Serving
-from discordproxy_ratelimit.store import Store
-from discordproxy_ratelimit.survey import Lane, busiest
-from discordproxy_ratelimit.undertaker import Undertaker
-from discordproxy_ratelimit.waiting import Grant, Waiter
 
 STOPPING = "This worker is stopping; another one will serve the call"
 

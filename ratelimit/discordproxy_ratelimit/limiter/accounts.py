@@ -6,8 +6,8 @@ A bearer token is used for a while and never again, so its account is closed whe
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 
-from discordproxy_ratelimit.account import Account
 from discordproxy_ratelimit.errors import WaitRefused
+from discordproxy_ratelimit.limiter.account import Account
 
 LASTING = frozenset({"bot", "ip"})
 """Credentials every worker has for as long as it lives."""

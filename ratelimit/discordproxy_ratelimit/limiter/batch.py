@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from discordproxy_ratelimit.connection import stop
-from discordproxy_ratelimit.steady import steadily
+from discordproxy_ratelimit.process.tasks import steadily
+from discordproxy_ratelimit.redis.client import stop
 
 log = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ import asyncio
 import itertools
 from collections.abc import Callable
 
-from discordproxy_ratelimit.batch import Batch, Item
-from discordproxy_ratelimit.connection import stop
-from discordproxy_ratelimit.link import Link
-from discordproxy_ratelimit.steady import steadily
+from discordproxy_ratelimit.limiter.batch import Batch, Item
+from discordproxy_ratelimit.process.tasks import steadily
+from discordproxy_ratelimit.redis.client import stop
+from discordproxy_ratelimit.redis.link import Link
 
 SURE, SILENCE, STEP = 0.9, 0.55, 0.15
 """Parts of a lease: for how long a worker trusts itself, after how long it shows a sign of life, how often it looks."""

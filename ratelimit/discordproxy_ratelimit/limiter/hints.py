@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
-from discordproxy_ratelimit.batch import Batch
-from discordproxy_ratelimit.store import Call
-from discordproxy_ratelimit.waiting import Grant, Lanes
+from discordproxy_ratelimit.limiter.batch import Batch
+from discordproxy_ratelimit.limiter.store import Call
+from discordproxy_ratelimit.limiter.wait_queue import Grant, Lanes
 
 COMPANY_S = 0.002
 """How long the call for a free global slot waits for reports; twice that for one it was only told of."""
@@ -41,7 +41,7 @@ class Hints:
             self._ask_in(call.pump_after_us / 1e6 + (COMPANY_S if call.pump_is_ours else NOT_OURS_S))
 
     def told(self, kind: str, subject: str, number: int, bucket: str = "") -> None:
-        """Heed a hint of another worker's call; `lua/grant.lua` and `serve.lua` say what it means."""
+        """Heed a hint of another worker's call; `lua/transitions/grant.lua` and `serve.lua` say what it means."""
         match kind:
             case "G":
                 self._told_grant(subject, number, bucket)

@@ -47,7 +47,7 @@ def _hash_of(bucket: str) -> str:
 
 
 def report_of(route: Route, answer: Answer, bucket: str, outcome: str, rtt_us: int) -> dict[str, Any]:
-    """Return the answer as the script wants it (lua/complete.lua); `bucket` is what the permit was charged to."""
+    """Return an answer as lua/transitions/complete.lua takes it; `bucket` is the one the permit was charged to."""
     succeeded = 200 <= answer.status < 300  # noqa: PLR2004 - HTTP
     report: dict[str, Any] = {
         "outcome": outcome,

@@ -4,12 +4,12 @@ import asyncio
 from typing import Any
 
 from discordproxy_ratelimit.errors import BrokerUnavailable, KnownRefusal, TokenRejected, WaitRefused
-from discordproxy_ratelimit.link import Link
-from discordproxy_ratelimit.memory import Memories
+from discordproxy_ratelimit.limiter.bucket_cache import Memories
+from discordproxy_ratelimit.limiter.outcomes import UNAUTHORIZED
+from discordproxy_ratelimit.limiter.serving import Serving
+from discordproxy_ratelimit.limiter.wait_queue import Waiter
 from discordproxy_ratelimit.metrics import Decisions
-from discordproxy_ratelimit.report import UNAUTHORIZED
-from discordproxy_ratelimit.serving import Serving
-from discordproxy_ratelimit.waiting import Waiter
+from discordproxy_ratelimit.redis.link import Link
 
 GRACE_S = 0.7
 """For how long a call waits for a Redis that does not answer."""
@@ -120,7 +120,7 @@ class Placing:
 
 
 def options_of(waiter: Waiter, known: str, former: str, refusal: str) -> dict[str, Any]:
-    """Return what the script is told of a call (lua/acquire.lua).
+    """Return what the script is told of a call (lua/transitions/acquire.lua).
 
     Args:
         waiter: the call.

@@ -4,10 +4,10 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from discordproxy_ratelimit.connection import stop
 from discordproxy_ratelimit.errors import BrokerUnavailable
-from discordproxy_ratelimit.serving import Serving
-from discordproxy_ratelimit.store import Store
+from discordproxy_ratelimit.limiter.serving import Serving
+from discordproxy_ratelimit.limiter.store import Store
+from discordproxy_ratelimit.redis.client import stop
 
 log = logging.getLogger(__name__)
 

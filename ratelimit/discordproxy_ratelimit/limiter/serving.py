@@ -6,13 +6,13 @@ Decides nothing about limits: a reply names a lane's next instant, another lane 
 import asyncio
 from typing import Any
 
-from discordproxy_ratelimit.batch import COMPANY_S, Batch, Item
-from discordproxy_ratelimit.link import Link
-from discordproxy_ratelimit.memory import Memories
+from discordproxy_ratelimit.limiter.batch import COMPANY_S, Batch, Item
+from discordproxy_ratelimit.limiter.bucket_cache import Memories
+from discordproxy_ratelimit.limiter.store import Store
+from discordproxy_ratelimit.limiter.wait_queue import Lanes, Waiter
 from discordproxy_ratelimit.permit import Permit
+from discordproxy_ratelimit.redis.link import Link
 from discordproxy_ratelimit.route import Route
-from discordproxy_ratelimit.store import Store
-from discordproxy_ratelimit.waiting import Lanes, Waiter
 
 LASTING = frozenset("cxd")
 """Transitions that may run twice, and so outlive a lost connection."""

@@ -6,12 +6,15 @@ from typing import Any
 
 import orjson
 
-from discordproxy_ratelimit.batch import Item
-from discordproxy_ratelimit.link import Link, Script
+from discordproxy_ratelimit.limiter.batch import Item
+from discordproxy_ratelimit.redis.link import Link, Script
 
 PARTS = (
-    *("call", "tables", "life", "state", "second", "limits", "learn", "queue", "slots", "grant", "serve"),
-    *("refusals", "acquire", "outcomes", "complete", "leave", "batch"),
+    *(f"state/{name}" for name in ("call", "tables", "life", "state", "second", "limits", "learn", "queue", "slots")),
+    *(
+        f"transitions/{name}"
+        for name in ("grant", "serve", "refusals", "acquire", "outcomes", "complete", "leave", "batch")
+    ),
 )
 """The broker's script, in the order in which its parts are joined."""
 
@@ -55,7 +58,7 @@ class Store:
     """
 
     BROKER = Script(*PARTS)
-    REAP = Script("reap")
+    REAP = Script("transitions/reap")
 
     def __init__(
         self,

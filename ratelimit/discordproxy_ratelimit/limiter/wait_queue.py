@@ -3,10 +3,29 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
+from discordproxy_ratelimit.limiter.bucket_cache import Memories
 from discordproxy_ratelimit.permit import Caller
 from discordproxy_ratelimit.route import Route
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A lane as one worker sees it.
+
+    Attributes:
+        name: route and major parameter, `GET /channels/{channel_id}|channel_id=1`.
+        bucket: the bucket it is charged to; `?...` while Discord has not named one.
+        waiting: calls of this worker that wait.
+        oldest_s: for how long the first of them has waited.
+    """
+
+    name: str
+    bucket: str
+    waiting: int = 0
+    oldest_s: float = 0.0
 
 
 class Grant(NamedTuple):
@@ -132,3 +151,23 @@ class Lanes:
         """Stop all timers."""
         for lane in list(self._timers):
             self._stop(lane)
+
+
+def busiest(lanes: Lanes, memories: Memories, *, now: float, most: int) -> list[Lane]:
+    """Return a worker's lanes with waiting calls, longest queue first, then those that were answered last.
+
+    Args:
+        lanes: who waits.
+        memories: what was learned.
+        now: loop time.
+        most: so many at most.
+    """
+    queues = sorted(lanes.queues(), key=lambda queue: len(queue[1]), reverse=True)
+    found = {
+        name: Lane(name, memories.bucket_of(waiters[0].route), len(waiters), now - waiters[0].since)
+        for name, waiters in islice(queues, most)
+    }
+    for bucket, memory in memories.newest(most):
+        if len(found) < most:
+            found.setdefault(memory.lane, Lane(memory.lane, bucket))
+    return list(found.values())

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any, Literal, NamedTuple
 
-from discordproxy_ratelimit.redaction import Redaction
+from discordproxy_ratelimit.process.redaction import Redaction
 
 Style = Literal["human", "json"]
 Context = Callable[[], Mapping[str, str]]

@@ -8,7 +8,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.connection import HiredisRespSerializer
 from redis.exceptions import TimeoutError as NoAnswer
 
-from discordproxy_ratelimit.patience import Patience
+from discordproxy_ratelimit.redis.timeouts import Patience
 
 
 class _Fast:

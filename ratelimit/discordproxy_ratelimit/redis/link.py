@@ -15,11 +15,11 @@ from typing import Any, Protocol
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from discordproxy_ratelimit.connection import inbox, let_go, node_of, run_id_of, stop
 from discordproxy_ratelimit.errors import BrokerUnavailable
-from discordproxy_ratelimit.patience import Patience
-from discordproxy_ratelimit.steady import steadily
-from discordproxy_ratelimit.trace import Trace, no_trace
+from discordproxy_ratelimit.process.tasks import steadily
+from discordproxy_ratelimit.process.trace import Trace, no_trace
+from discordproxy_ratelimit.redis.client import inbox, let_go, node_of, run_id_of, stop
+from discordproxy_ratelimit.redis.timeouts import Patience
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Any
 from redis.asyncio import ConnectionPool, SSLConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from discordproxy_ratelimit.manners import our_kind
+from discordproxy_ratelimit.redis.connections import our_kind
 
 MOST_CONNECTIONS = 64
 """One carries some 10,000 commands a second, and all workers together must stay below the server's `maxclients`."""

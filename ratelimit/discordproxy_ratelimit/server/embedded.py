@@ -25,11 +25,11 @@ from typing import IO
 
 from redis.exceptions import RedisError
 
-from discordproxy_ratelimit.connection import connect
-from discordproxy_ratelimit.link import KEPT
-from discordproxy_ratelimit.parent import end_with_parent
-from discordproxy_ratelimit.private_files import PRIVATE_FOLDER, can_be_ours, is_our_folder, open_private
-from discordproxy_ratelimit.watch import OLDEST
+from discordproxy_ratelimit.process.private_files import PRIVATE_FOLDER, can_be_ours, is_our_folder, open_private
+from discordproxy_ratelimit.redis.client import connect
+from discordproxy_ratelimit.redis.link import KEPT
+from discordproxy_ratelimit.server.parent_death import end_with_parent
+from discordproxy_ratelimit.server.watch import OLDEST
 
 LONGEST_SOCKET_PATH = 103
 """Bytes that fit into a socket address on every system (macOS: 104 with the closing zero, Linux: 108)."""

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from redis.exceptions import RedisError
 
-from discordproxy_ratelimit.connection import connect
-from discordproxy_ratelimit.embedded import folder_of, make_private
+from discordproxy_ratelimit.redis.client import connect
+from discordproxy_ratelimit.server.embedded import folder_of, make_private
 
 MARK = "ephemeral"
 """A file with this name marks the folder of a run, which holds a lock on it as long as it lives."""

@@ -8,8 +8,8 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
-from discordproxy_ratelimit.connection import LOGIN_REFUSED, connect, login_refused
-from discordproxy_ratelimit.redis_url import describe, is_encrypted, is_remote
+from discordproxy_ratelimit.redis.client import LOGIN_REFUSED, connect, login_refused
+from discordproxy_ratelimit.redis.url import describe, is_encrypted, is_remote
 
 log = logging.getLogger(__name__)
 

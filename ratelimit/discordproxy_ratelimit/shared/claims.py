@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Literal, NamedTuple
 
 from discordproxy_ratelimit.errors import BrokerError
-from discordproxy_ratelimit.link import Link, Script
+from discordproxy_ratelimit.redis.link import Link, Script
 
-CLAIM = Script("claim")
+CLAIM = Script("claims")
 
 
 class Claim(NamedTuple):

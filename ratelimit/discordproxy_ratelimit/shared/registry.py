@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from discordproxy_ratelimit.link import Link, Script
+from discordproxy_ratelimit.redis.link import Link, Script
 
 TICK_S = 5
 """What is counted is added up for this long."""
@@ -48,7 +48,7 @@ class Board:
         now_ms: Unix time in ms; 0 means Redis TIME. Only tests set it.
     """
 
-    SCRIPT = Script("board")
+    SCRIPT = Script("registry")
 
     def __init__(self, link: Link, tag: str, *, now_ms: int = 0) -> None:
         self._link, self._tag = link, tag

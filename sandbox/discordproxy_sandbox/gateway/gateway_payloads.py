@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from itertools import islice
 
-from discordproxy_sandbox.errors import Json
-from discordproxy_sandbox.intents import MEMBERS, PRESENCES
-from discordproxy_sandbox.resources.guilds import document
-from discordproxy_sandbox.session import Session, shard_of
-from discordproxy_sandbox.world import Guild, World
+from discordproxy_sandbox.gateway.intents import MEMBERS, PRESENCES
+from discordproxy_sandbox.gateway.session import Session, shard_of
+from discordproxy_sandbox.resources.guild.guilds import document
+from discordproxy_sandbox.rest.errors import Json
+from discordproxy_sandbox.world.world import Guild, World
 
 _LARGE = 75_000
 _CHUNK = 1000

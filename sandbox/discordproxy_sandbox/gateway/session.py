@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from discordproxy_sandbox.errors import Json
-from discordproxy_sandbox.intents import visible, wants
-from discordproxy_sandbox.world import Event
+from discordproxy_sandbox.gateway.intents import visible, wants
+from discordproxy_sandbox.rest.errors import Json
+from discordproxy_sandbox.world.world import Event
 
 _KEPT_EVENTS = 100_000
 _KEPT_BYTES = 64 * 1024 * 1024

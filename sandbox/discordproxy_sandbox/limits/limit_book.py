@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Literal
 
-from discordproxy_sandbox.limits import LIMITERS, Decision, GlobalLimit, GlobalModel, Kind, Limiter
-from discordproxy_sandbox.ruling import HiddenState, Ruling
+from discordproxy_sandbox.limits.limits import LIMITERS, Decision, GlobalLimit, GlobalModel, Kind, Limiter
+from discordproxy_sandbox.limits.ruling import HiddenState, Ruling
 
 _DAY_S = 86_400.0
 _PRUNE_EVERY = 4096

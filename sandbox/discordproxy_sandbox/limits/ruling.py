@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from discordproxy_sandbox.limits import Decision, Limiter
+from discordproxy_sandbox.limits.limits import Decision, Limiter
 
 # By then the answer that announced a hidden limit has surely been read: who comes again too early was warned.
 _READ_AFTER_S = 1.0

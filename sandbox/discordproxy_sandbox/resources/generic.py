@@ -6,10 +6,10 @@ own request. Nothing is stored.
 
 from typing import Any
 
-from discordproxy_sandbox.exchange import Answer, ApiRequest, Auth, Handler, Route, Routes
+from discordproxy_sandbox.messages.validation import anything
 from discordproxy_sandbox.resources.empty import empty
 from discordproxy_sandbox.resources.filled import filled
-from discordproxy_sandbox.validation import anything
+from discordproxy_sandbox.rest.exchange import Answer, ApiRequest, Auth, Handler, Route, Routes
 
 # Methods and path; a status is named where it is neither 204 for DELETE nor 200 for the others.
 _ROUTES = """

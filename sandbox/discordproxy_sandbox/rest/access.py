@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Literal
 
-from discordproxy_sandbox.errors import unauthorized
-from discordproxy_sandbox.exchange import Auth, Route
+from discordproxy_sandbox.rest.errors import unauthorized
+from discordproxy_sandbox.rest.exchange import Auth, Route
 
 _MAY_CALL: dict[Auth, tuple[str, ...]] = {
     "bot": ("bot",),

@@ -11,14 +11,14 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from discordproxy_sandbox.errors import DiscordError
-from discordproxy_sandbox.faults import Fault, Faults
-from discordproxy_sandbox.gateway import Gateway
-from discordproxy_sandbox.ledger import Ledger
-from discordproxy_sandbox.limit_book import HiddenLimit, LimitBook, RouteLimit
-from discordproxy_sandbox.people import People
-from discordproxy_sandbox.population import add_guilds
-from discordproxy_sandbox.world import World
+from discordproxy_sandbox.gateway.gateway import Gateway
+from discordproxy_sandbox.limits.limit_book import HiddenLimit, LimitBook, RouteLimit
+from discordproxy_sandbox.rest.errors import DiscordError
+from discordproxy_sandbox.rest.faults import Fault, Faults
+from discordproxy_sandbox.rest.ledger import Ledger
+from discordproxy_sandbox.world.people import People
+from discordproxy_sandbox.world.population import add_guilds
+from discordproxy_sandbox.world.world import World
 
 Action = Callable[..., Any]
 _Handler = Callable[[web.Request], Awaitable[web.Response]]

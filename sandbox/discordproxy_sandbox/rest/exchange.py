@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from discordproxy_sandbox.errors import invalid_form
-from discordproxy_sandbox.ledger import Ledger
-from discordproxy_sandbox.validation import Check, failure
-from discordproxy_sandbox.world import World
+from discordproxy_sandbox.messages.validation import Check, failure
+from discordproxy_sandbox.rest.errors import invalid_form
+from discordproxy_sandbox.rest.ledger import Ledger
+from discordproxy_sandbox.world.world import World
 
 
 @dataclass(frozen=True, slots=True)

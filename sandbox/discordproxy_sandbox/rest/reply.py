@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import orjson
 
-from discordproxy_sandbox.faults import Fault
-from discordproxy_sandbox.ruling import Ruling
+from discordproxy_sandbox.limits.ruling import Ruling
+from discordproxy_sandbox.rest.faults import Fault
 
 _PAGE = "<!DOCTYPE html><html><head><title>{title}</title></head><body><h1>{title}</h1><p>cloudflare</p></body></html>"
 _BANNED = "You are being blocked from accessing our API temporarily due to exceeding our rate limits frequently."

@@ -13,21 +13,21 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from discordproxy_sandbox.access import Access, Credential, check_access
-from discordproxy_sandbox.body import Body, read_body
-from discordproxy_sandbox.errors import DiscordError, invalid_form
-from discordproxy_sandbox.exchange import Answer, ApiRequest, Route
-from discordproxy_sandbox.faults import Fault, Faults
-from discordproxy_sandbox.latency import Latency
-from discordproxy_sandbox.ledger import Ledger, Record, is_invalid
-from discordproxy_sandbox.limit_book import DELETE_MESSAGE, Call, LimitBook
-from discordproxy_sandbox.limits import InvalidRequests
-from discordproxy_sandbox.reply import Reply, api_reply, ban_page, damaged, early_fault, echo, invented_limit
-from discordproxy_sandbox.router import Match, Router, local_path, masked
-from discordproxy_sandbox.ruling import Ruling
-from discordproxy_sandbox.snowflakes import created_at
-from discordproxy_sandbox.validation import Unknown, failure, snowflake
-from discordproxy_sandbox.world import World
+from discordproxy_sandbox.limits.limit_book import DELETE_MESSAGE, Call, LimitBook
+from discordproxy_sandbox.limits.limits import InvalidRequests
+from discordproxy_sandbox.limits.ruling import Ruling
+from discordproxy_sandbox.messages.validation import Unknown, failure, snowflake
+from discordproxy_sandbox.rest.access import Access, Credential, check_access
+from discordproxy_sandbox.rest.body import Body, read_body
+from discordproxy_sandbox.rest.errors import DiscordError, invalid_form
+from discordproxy_sandbox.rest.exchange import Answer, ApiRequest, Route
+from discordproxy_sandbox.rest.faults import Fault, Faults
+from discordproxy_sandbox.rest.latency import Latency
+from discordproxy_sandbox.rest.ledger import Ledger, Record, is_invalid
+from discordproxy_sandbox.rest.reply import Reply, api_reply, ban_page, damaged, early_fault, echo, invented_limit
+from discordproxy_sandbox.rest.router import Match, Router, local_path, masked
+from discordproxy_sandbox.world.snowflakes import created_at
+from discordproxy_sandbox.world.world import World
 
 _NOT_SNOWFLAKES = ("instance_id", "answer_id")
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from discordproxy_sandbox.errors import Json
-from discordproxy_sandbox.snowflakes import iso
-from discordproxy_sandbox.world import DM, THREADS, Channel, Guild
+from discordproxy_sandbox.rest.errors import Json
+from discordproxy_sandbox.world.snowflakes import iso
+from discordproxy_sandbox.world.world import DM, THREADS, Channel, Guild
 
 EVERYTHING = str((1 << 53) - 1)
 DEFAULT_PERMISSIONS = str(0x400 | 0x800 | 0x4000 | 0x8000 | 0x10000 | 0x40 | 0x100000 | 0x200000)

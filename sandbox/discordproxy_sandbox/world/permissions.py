@@ -1,6 +1,6 @@
 """What the bot may do in a channel: roles, overwrites, owner and administrator. Only pins ask for it."""
 
-from discordproxy_sandbox.world import THREADS, Channel, World
+from discordproxy_sandbox.world.world import THREADS, Channel, World
 
 ADMINISTRATOR = 1 << 3
 PIN_MESSAGES = 1 << 51

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from discordproxy_sandbox.errors import Json
-from discordproxy_sandbox.members import Members
-from discordproxy_sandbox.objects import (
+from discordproxy_sandbox.rest.errors import Json
+from discordproxy_sandbox.world.members import Members
+from discordproxy_sandbox.world.objects import (
     EVERYTHING,
     make_channel,
     make_guild,
@@ -13,8 +13,8 @@ from discordproxy_sandbox.objects import (
     make_thread,
     make_user,
 )
-from discordproxy_sandbox.snowflakes import iso
-from discordproxy_sandbox.world import World
+from discordproxy_sandbox.world.snowflakes import iso
+from discordproxy_sandbox.world.world import World
 
 BOT_ID = "100000000000000001"
 TOKEN = "MTAwMDAwMDAwMDAwMDAwMDAx.GSbox0.a-token-for-the-sandbox-and-nothing-else"  # noqa: S105 - no secret

@@ -1,7 +1,7 @@
 """Voice states: who is in which voice channel."""
 
-from discordproxy_sandbox.errors import Json
-from discordproxy_sandbox.world import World
+from discordproxy_sandbox.rest.errors import Json
+from discordproxy_sandbox.world.world import World
 
 
 def set_voice_state(world: World, guild_id: str, sent: Json, user_id: str = "") -> Json:

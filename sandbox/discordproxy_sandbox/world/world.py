@@ -7,10 +7,10 @@ says so with `emit`; the gateway listens.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from discordproxy_sandbox.errors import DiscordError, Json, discord_error
-from discordproxy_sandbox.limits import SlidingWindow
-from discordproxy_sandbox.members import Members
-from discordproxy_sandbox.snowflakes import Snowflakes, iso
+from discordproxy_sandbox.limits.limits import SlidingWindow
+from discordproxy_sandbox.rest.errors import DiscordError, Json, discord_error
+from discordproxy_sandbox.world.members import Members
+from discordproxy_sandbox.world.snowflakes import Snowflakes, iso
 
 THREADS = (10, 11, 12)
 DM = 1

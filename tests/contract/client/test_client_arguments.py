@@ -8,7 +8,7 @@ import pytest
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordClient
 from discordproxy.testing import FakeDiscordProxy
-from fakes.client_methods import IDS, OTHER, RENAMED, RPCS, arguments_of, method_name
+from strategies.client_methods import IDS, OTHER, RENAMED, RPCS, arguments_of, method_name
 
 
 def assert_arrived(rpc, arguments, request):

@@ -11,11 +11,11 @@ import pytest
 from google.protobuf.message_factory import GetMessageClass
 
 import discordproxy
-from discordproxy import _arguments
-from discordproxy._routes import is_read
+from discordproxy._grpc.routes import is_read
+from discordproxy._requests import arguments as call_arguments
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordClient
-from fakes.client_methods import METHODS, RPCS, method_name
+from strategies.client_methods import METHODS, RPCS, method_name
 
 PACKAGE = Path(discordproxy.__file__).parent
 
@@ -80,7 +80,7 @@ def test_the_stream_has_a_method_with_an_argument_for_each_field():
     ],
 )
 def test_arguments_are_the_fields_of_the_request(arguments, request_name):
-    own = set(getattr(_arguments, arguments).__annotations__) - set(_arguments.CallArguments.__annotations__)
+    own = set(getattr(call_arguments, arguments).__annotations__) - set(call_arguments.CallArguments.__annotations__)
     request = next(rpc.input_type for rpc in RPCS.values() if rpc.input_type.name == request_name)
     positional = {"guild_id", "channel_id", "user_id", "role_id", "guild_scheduled_event_id"}
     required = {"name", "type", "scheduled_start_time", "entity_type"} if "Create" in request_name else set()

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from discordproxy import _configuration
+from discordproxy._grpc import configuration
 from discordproxy.testing import FakeDiscordProxy
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 EXAMPLE = DOCS.parent / "examples" / "django"
 
 
@@ -48,9 +48,9 @@ def test_client_names_every_argument():
     text = (DOCS / "client.md").read_text("utf-8")
     signature = re.search(r"`DiscordClient\((.*?)\)`", text)[1]
     arguments = re.findall(r"(\w+)=", signature)
-    code = _configuration.Configuration.__init__.__code__
+    code = configuration.Configuration.__init__.__code__
     assert arguments == list(code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount])
-    assert f"retries={_configuration.DEFAULT_RETRIES})" in signature + ")"
+    assert f"retries={configuration.DEFAULT_RETRIES})" in signature + ")"
 
 
 def test_django_shows_the_code_of_the_example():

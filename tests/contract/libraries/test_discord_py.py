@@ -15,10 +15,10 @@ with warnings.catch_warnings():
     from discord.gateway import DiscordWebSocket, KeepAliveHandler, ReconnectWebSocket
     from discord.http import HTTPClient, Route
 
-from discordproxy_gateway import pump
-from discordproxy_gateway.dispatch import Dispatch
-from discordproxy_gateway.inflate import Inflate
-from discordproxy_gateway.session import Session
+from discordproxy_gateway.discord import bot_client
+from discordproxy_gateway.discord.dispatch import Dispatch
+from discordproxy_gateway.discord.inflate import Inflate
+from discordproxy_gateway.discord.session import Session
 from fakes.gateway import TOKEN, FakeGateway
 from fakes.http_proxy import http_proxy
 
@@ -53,7 +53,7 @@ async def fake():
 
 @pytest.fixture
 async def bot(fake):
-    bot = pump.Bot(intents=INTENTS, rest_url=fake.rest_url)
+    bot = bot_client.Bot(intents=INTENTS, rest_url=fake.rest_url)
     await bot.log_in(TOKEN)
     yield bot
     await bot.close()
@@ -109,10 +109,10 @@ async def test_gateway_and_requests_take_the_http_proxies_of_their_own_urls(fake
     async with http_proxy(fake.port) as proxy:
         monkeypatch.setenv("HTTP_PROXY", f"http://us:pw@127.0.0.1:{proxy.port}")
         monkeypatch.setenv("NO_PROXY", "direct.test")
-        bot = pump.Bot(intents=INTENTS, rest_url="http://discord.test/api/v10")
+        bot = bot_client.Bot(intents=INTENTS, rest_url="http://discord.test/api/v10")
         await bot.log_in(TOKEN)
         gateway = gateway_of(fake).replace("127.0.0.1", "gateway.test")
-        socket = await pump.connect(bot, Recording(), shard_id=0, gateway=gateway, session=None)
+        socket = await bot_client.connect(bot, Recording(), shard_id=0, gateway=gateway, session=None)
         await socket.leave()
         assert [line.split()[1].partition("?")[0] for line in proxy.lines] == [
             "http://discord.test/api/v10/users/@me",
@@ -130,22 +130,22 @@ async def test_gateway_and_requests_take_the_http_proxies_of_their_own_urls(fake
 @pytest.mark.parametrize("code", [4004, 4010, 4011, 4012, 4013, 4014])
 async def test_close_codes_that_cannot_be_resumed(bot, fake, code):
     fake.identify_answer = code
-    socket = await pump.connect(bot, Recording(), shard_id=0, gateway=gateway_of(fake), session=None)
+    socket = await bot_client.connect(bot, Recording(), shard_id=0, gateway=gateway_of(fake), session=None)
     with pytest.raises(discord.ConnectionClosed) as error:
         await read(socket)
-    assert pump.end_of(error.value, socket).code == code
+    assert bot_client.end_of(error.value, socket).code == code
     await socket.leave()
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 4000, 4001, 4007, 4008, 4009])
 async def test_close_codes_after_which_discord_may_be_asked_again(bot, fake, code):
-    socket = await pump.connect(bot, Recording(), shard_id=0, gateway=gateway_of(fake), session=None)
+    socket = await bot_client.connect(bot, Recording(), shard_id=0, gateway=gateway_of(fake), session=None)
     await fake.until(lambda: fake.live)
     await fake.close(code)
     with pytest.raises(ReconnectWebSocket) as error:
         await read(socket)
     assert error.value.resume
-    end = pump.end_of(error.value, socket)
+    end = bot_client.end_of(error.value, socket)
     assert end.code in {code, None}
     assert end.must_identify == (code in {4007, 4009})
 
@@ -153,7 +153,7 @@ async def test_close_codes_after_which_discord_may_be_asked_again(bot, fake, cod
 async def test_events_arrive_in_order_with_their_sequence(bot, fake):
     fake.guilds = {"4194304": {"id": "4194304", "name": "home"}}
     link = Recording()
-    socket = await pump.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
+    socket = await bot_client.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
     while len(link.events) < 2:
         await socket.poll_event()
     await fake.emit("SOMETHING_NEW", {})
@@ -174,7 +174,7 @@ async def test_a_message_may_come_in_parts(bot, fake):
             return self.come.decode() if self.come.endswith(b"}}") else None
 
     link = Recording()
-    socket = await pump.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
+    socket = await bot_client.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
     socket._inflate = Inflate(Parts())
     await socket.received_message(b'{"op":0,"t":"TYPING_START","s":9,')
     assert link.events == []
@@ -185,7 +185,7 @@ async def test_a_message_may_come_in_parts(bot, fake):
 
 async def test_every_event_is_a_sign_of_life(bot, fake):
     link = Recording()
-    socket = await pump.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
+    socket = await bot_client.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
     keep_alive = socket._keep_alive
     while not link.events:
         await socket.poll_event()
@@ -199,10 +199,10 @@ async def test_every_event_is_a_sign_of_life(bot, fake):
 
 async def test_the_first_heartbeat_comes_within_the_first_interval_and_is_answered():
     async with FakeGateway(heartbeat_s=5.0) as fake:
-        bot = pump.Bot(intents=INTENTS, rest_url=fake.rest_url)
+        bot = bot_client.Bot(intents=INTENTS, rest_url=fake.rest_url)
         await bot.log_in(TOKEN)
         link = Recording()
-        socket = await pump.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
+        socket = await bot_client.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
         async with asyncio.timeout(30):
             while not link.acks:
                 await socket.poll_event()
@@ -213,7 +213,7 @@ async def test_the_first_heartbeat_comes_within_the_first_interval_and_is_answer
 
 async def test_an_answer_that_is_faster_than_the_librarys_thread_has_a_true_latency(bot, fake):
     link = Recording()
-    socket = await pump.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
+    socket = await bot_client.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
     keep_alive = socket._keep_alive
     keep_alive._last_send -= 41.0  # the thread notes the new time only after the send, and may be late
     await socket.send_heartbeat(keep_alive.get_payload())
@@ -226,9 +226,9 @@ async def test_an_answer_that_is_faster_than_the_librarys_thread_has_a_true_late
 
 async def test_a_silent_connection_is_left(fake):
     """Reading has no time limit of its own; the watch ends it, and the session can be resumed."""
-    bot = pump.Bot(intents=INTENTS, rest_url=fake.rest_url, silence_s=0.3)
+    bot = bot_client.Bot(intents=INTENTS, rest_url=fake.rest_url, silence_s=0.3)
     await bot.log_in(TOKEN)
-    socket = await pump.connect(bot, Recording(), shard_id=0, gateway=gateway_of(fake), session=None)
+    socket = await bot_client.connect(bot, Recording(), shard_id=0, gateway=gateway_of(fake), session=None)
     watching = asyncio.create_task(socket.watch())
     async with asyncio.timeout(30):
         with pytest.raises(ReconnectWebSocket) as error:
@@ -241,7 +241,7 @@ async def test_a_silent_connection_is_left(fake):
 
 async def test_heartbeats_confirm_only_what_is_stored(bot, fake):
     link = Recording()
-    socket = await pump.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
+    socket = await bot_client.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
     while not link.events:
         await socket.poll_event()
     assert socket._keep_alive.get_payload()["d"] is None
@@ -252,14 +252,14 @@ async def test_heartbeats_confirm_only_what_is_stored(bot, fake):
 
 async def test_resume_repeats_what_was_not_stored(bot, fake):
     link = Recording()
-    socket = await pump.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
+    socket = await bot_client.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
     while not link.events:
         await socket.poll_event()
     await socket.leave()
     await fake.until(lambda: not fake.live)
     await fake.emit("TYPING_START", {})
     stored = Session(next(iter(fake.sessions)), 1, gateway_of(fake).replace("gateway", "resume"), "")
-    socket = await pump.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=stored)
+    socket = await bot_client.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=stored)
     while len(link.events) < 3:
         await socket.poll_event()
     assert link.events[1:] == [("TYPING_START", 2), ("RESUMED", 3)]
@@ -269,21 +269,21 @@ async def test_resume_repeats_what_was_not_stored(bot, fake):
 
 @pytest.mark.parametrize("resumable", [True, False])
 async def test_reconnect_and_invalid_session_reach_us(bot, fake, resumable):
-    socket = await pump.connect(bot, Recording(), shard_id=0, gateway=gateway_of(fake), session=None)
+    socket = await bot_client.connect(bot, Recording(), shard_id=0, gateway=gateway_of(fake), session=None)
     await fake.until(lambda: fake.live)
     await fake.invalidate(resumable=resumable)
     with pytest.raises(ReconnectWebSocket) as error:
         await read(socket)
-    assert pump.end_of(error.value, socket).session_gone is not resumable
+    assert bot_client.end_of(error.value, socket).session_gone is not resumable
 
 
 async def test_op_7_asks_for_a_resume(bot, fake):
-    socket = await pump.connect(bot, Recording(), shard_id=0, gateway=gateway_of(fake), session=None)
+    socket = await bot_client.connect(bot, Recording(), shard_id=0, gateway=gateway_of(fake), session=None)
     await fake.until(lambda: fake.live)
     await fake.ask_reconnect()
     with pytest.raises(ReconnectWebSocket) as error:
         await read(socket)
-    assert not pump.end_of(error.value, socket).must_identify
+    assert not bot_client.end_of(error.value, socket).must_identify
 
 
 async def test_a_refusal_before_identify_leaves_no_socket_open(bot, fake):
@@ -292,13 +292,13 @@ async def test_a_refusal_before_identify_leaves_no_socket_open(bot, fake):
             raise LookupError
 
     with pytest.raises(LookupError):
-        await pump.connect(bot, Refusing(), shard_id=0, gateway=gateway_of(fake), session=None)
+        await bot_client.connect(bot, Refusing(), shard_id=0, gateway=gateway_of(fake), session=None)
     await fake.until(lambda: fake.close_codes == [4000])
     assert fake.seen["identifies"] == 0
 
 
 async def test_a_bad_token_is_a_login_failure(fake):
-    bot = pump.Bot(intents=INTENTS, rest_url=fake.rest_url)
+    bot = bot_client.Bot(intents=INTENTS, rest_url=fake.rest_url)
     with pytest.raises(discord.LoginFailure):
         await bot.log_in("MTAwMDAwMDAwMDAwMDAwMDAx.bad.token")
     await bot.close()
@@ -308,6 +308,6 @@ def gateway_of(fake: FakeGateway) -> str:
     return f"ws://127.0.0.1:{fake.port}/gateway"
 
 
-async def read(socket: pump.Socket) -> None:
+async def read(socket: bot_client.Socket) -> None:
     while True:
         await socket.poll_event()

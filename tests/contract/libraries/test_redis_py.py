@@ -17,7 +17,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.connection import HiredisRespSerializer
 
-PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+PROJECT = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
 REQUIRED = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["server"]]
 INTERNALS = {"redis", "discord.py", "aiohttp"}
 """Packages whose next major version may move what we use."""

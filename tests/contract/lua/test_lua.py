@@ -15,22 +15,22 @@ import redis
 from prometheus_client import CollectorRegistry
 from redis.crc import key_slot
 
-from discordproxy_ratelimit.board import Board
 from discordproxy_ratelimit.broker import Broker, Limits
 from discordproxy_ratelimit.circuit import Circuit
-from discordproxy_ratelimit.connection import connect
 from discordproxy_ratelimit.headers import Answer
+from discordproxy_ratelimit.inspection import SCRIPT as SURVEY
+from discordproxy_ratelimit.limiter.store import PARTS, Store
 from discordproxy_ratelimit.metrics import Decisions
-from discordproxy_ratelimit.notes import CLAIM, Keeper
-from discordproxy_ratelimit.quota import QUOTA
+from discordproxy_ratelimit.redis.client import connect
 from discordproxy_ratelimit.route import route_of_path
-from discordproxy_ratelimit.store import PARTS, Store
-from discordproxy_ratelimit.survey import SCRIPT as SURVEY
+from discordproxy_ratelimit.shared.app_rate import QUOTA
+from discordproxy_ratelimit.shared.claims import CLAIM, Keeper
+from discordproxy_ratelimit.shared.registry import Board
 from fakes.eventually import eventually
 from model.ratelimit_stories import STORIES
 from model.ratelimit_story import Story
 
-FOLDER = files("discordproxy_ratelimit") / "lua"
+FOLDER = Path(str(files("discordproxy_ratelimit"))) / "lua"
 SCRIPTS = {"broker": Store.BROKER, "reap": Store.REAP, "circuit": Circuit.SCRIPT, "claim": CLAIM}
 SCRIPTS |= {"board": Board.SCRIPT, "survey": SURVEY, "quota": QUOTA}
 CHANNEL, GUILD = 81384788765712384, 41771983423143937
@@ -46,8 +46,8 @@ def without_comments(text: str) -> str:
 
 
 def test_every_file_belongs_to_exactly_one_script() -> None:
-    names = sorted(Path(entry.name).stem for entry in FOLDER.iterdir() if entry.name.endswith(".lua"))
-    assert names == sorted([*PARTS, "reap", "circuit", "claim", "board", "survey", "quota"])
+    names = sorted(str(path.relative_to(FOLDER).with_suffix("")) for path in FOLDER.rglob("*.lua"))
+    assert names == sorted([*PARTS, "transitions/reap", "circuit", "claims", "registry", "inspect", "app_rate"])
 
 
 def test_the_parts_are_numbered_in_the_order_in_which_they_are_joined() -> None:

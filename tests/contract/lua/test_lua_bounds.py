@@ -2,15 +2,15 @@
 
 import re
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
-FOLDERS = {package: files(package) / "lua" for package in ("discordproxy_gateway", "discordproxy_ratelimit")}
+FOLDERS = {package: Path(str(files(package))) / "lua" for package in ("discordproxy_gateway", "discordproxy_ratelimit")}
 SCRIPTS = {
-    f"{package}/{entry.name}": entry.read_text("utf-8")
+    f"{package}/{path.name}": path.read_text("utf-8")
     for package, folder in FOLDERS.items()
-    for entry in folder.iterdir()
-    if entry.name.endswith(".lua")
+    for path in folder.rglob("*.lua")
 }
 
 SHORT = {

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from discordproxy import discord_api_pb2 as pb
-from discordproxy_api.contract import load_contract
-from discordproxy_api.steps import Circumstances, prepare
-from discordproxy_api.translate import Translator
-from fakes.discord_spec import body_schema, openapi
-from fakes.valid_requests import valid_requests
+from discordproxy_api.contract.contract import load_contract
+from discordproxy_api.contract.steps import Circumstances, prepare
+from discordproxy_api.contract.translate import Translator
+from strategies.discord_spec import body_schema, openapi
+from strategies.valid_requests import valid_requests
 
 SPEC = openapi("the request bodies of 63 routes against Discord's schemas")
 CONTRACT = load_contract()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PROTOC = ROOT / ".venv-protoc/bin/python"
 STUBS = ROOT / ".venv-mypyproto/bin"
 GENERATED = sorted(path.name for path in (ROOT / "client/discordproxy").glob("*_pb2*"))

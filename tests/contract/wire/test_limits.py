@@ -2,9 +2,9 @@
 
 import pytest
 
-from discordproxy_api.contract import is_list, json_key, load_contract, request_parts, travels
-from discordproxy_api.rules import limits
-from fakes.discord_spec import alternatives, body_schema, openapi, resolve
+from discordproxy_api.contract.contract import is_list, json_key, load_contract, request_parts, travels
+from discordproxy_api.contract.rules import limits
+from strategies.discord_spec import alternatives, body_schema, openapi, resolve
 
 SPEC = openapi("about 150 limits of request fields")
 ROUTED = [rpc for rpc in load_contract().values() if rpc.method]

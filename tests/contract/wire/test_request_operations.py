@@ -6,13 +6,13 @@ from types import SimpleNamespace
 import pytest
 
 from discordproxy.discord_api_pb2 import ApiRequest
-from discordproxy_api.call import Call
-from discordproxy_api.contract import load_contract
-from discordproxy_api.discord_clock import DiscordClock
-from discordproxy_api.interaction_responses import InteractionResponses
-from discordproxy_api.nonces import Nonces
-from discordproxy_api.requests import Request, RoutePolicy
-from fakes.discord_spec import routes
+from discordproxy_api.calls.call import Call
+from discordproxy_api.contract.contract import load_contract
+from discordproxy_api.discord.clock import DiscordClock
+from discordproxy_api.discord.nonces import Nonces
+from discordproxy_api.rpcs.interaction_responses import InteractionResponses
+from discordproxy_api.rpcs.raw_request import Request, RoutePolicy
+from strategies.discord_spec import routes
 
 OPERATIONS = routes("242 operations that Request reaches")
 MAJORS = ("channel_id", "guild_id", "webhook_id")

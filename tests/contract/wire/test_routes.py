@@ -3,9 +3,9 @@
 import pytest
 
 from discordproxy import annotations_pb2
-from discordproxy_api.composites import COMPOSITES
-from discordproxy_api.contract import field_option, is_list, json_key, load_contract, request_parts
-from fakes.discord_spec import alternatives, answer_schema, body_schema, openapi, resolve, routes
+from discordproxy_api.contract.contract import field_option, is_list, json_key, load_contract, request_parts
+from discordproxy_api.rpcs.composites import COMPOSITES
+from strategies.discord_spec import alternatives, answer_schema, body_schema, openapi, resolve, routes
 
 CHECKS = "The RPCs against Discord's 242 operations"
 SPEC = openapi(CHECKS)

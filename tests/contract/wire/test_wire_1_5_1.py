@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from discordproxy import discord_api_pb2
-from discordproxy_api.contract import is_list, load_contract
-from fakes.discord_spec import wire_table
-from fakes.random_messages import messages
-from fakes.wire_1_5_1 import PACKAGE, FieldProto, classes, file_proto
+from discordproxy_api.contract.contract import is_list, load_contract
+from strategies.discord_spec import wire_table
+from strategies.random_messages import messages
+from strategies.wire_1_5_1 import PACKAGE, FieldProto, classes, file_proto
 
 TABLE = wire_table("wire compatibility with discordproxy 1.5.1: 157 fields, 4 enums, 3 RPCs, 4 property tests")
 POOL = discord_api_pb2.DESCRIPTOR.pool

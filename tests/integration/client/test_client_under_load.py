@@ -10,8 +10,8 @@ import pytest
 
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordClient, DiscordProxyException
-from fakes import forking_program
-from fakes.mortal_proxy import Progress, dying_again_and_again, mortal_proxy
+from processes import forking_program
+from processes.mortal_proxy import Progress, dying_again_and_again, mortal_proxy
 
 MESSAGES = 1000
 

@@ -12,7 +12,7 @@ with warnings.catch_warnings():
 from discordproxy_api.settings import ApiSettings
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.worker import Options, Worker
-from discordproxy_ratelimit import connection
+from discordproxy_ratelimit.redis import client as redis_client
 from fakes.eventually import eventually
 from fakes.gateway import TOKEN, FakeGateway
 from integration.api.conftest import serve
@@ -29,7 +29,7 @@ async def gateway():
 
 @pytest.fixture
 async def redis(valkey):
-    client = connection.connect(valkey, timeout_s=10)
+    client = redis_client.connect(valkey, timeout_s=10)
     yield client
     await client.aclose()
 

@@ -10,7 +10,7 @@ from discordproxy.discord_api_pb2 import SubscribeEventsRequest
 from discordproxy.events_pb2 import Event
 from discordproxy.exceptions import DiscordProxyGrpcError
 from discordproxy_api.access.keys import new_key
-from integration.api.test_access import table
+from integration.api.access.test_access import table
 from integration.events.test_subscribe import ending, say, take
 
 

@@ -11,9 +11,9 @@ from discordproxy.builders import ActionRow, Button
 from discordproxy.client import DiscordProxyGrpcError, DiscordProxyHttpError
 from discordproxy_gateway.events import Interactions
 from discordproxy_gateway.worker import Options, Worker
-from discordproxy_sandbox.population import CHANNEL_ID
-from discordproxy_sandbox.resources.interactions import interact
+from discordproxy_sandbox.resources.application.interactions import interact
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
+from discordproxy_sandbox.world.population import CHANNEL_ID
 from fakes.eventually import eventually
 from fakes.gateway import TOKEN
 from integration.api.conftest import serve
@@ -76,8 +76,10 @@ class Stage:
 @pytest.fixture
 async def stage(redis, keys, valkey, key_prefix, request, monkeypatch):
     """`stage` of a worker that defers after the seconds in the marker's parameter, 0 for never."""
-    monkeypatch.setattr("discordproxy_sandbox.resources.interactions._FIRST_RESPONSE_S", 60.0)  # a busy machine is slow
-    monkeypatch.setattr("discordproxy_gateway.defer.EXPIRED_S", 60.0)
+    monkeypatch.setattr(
+        "discordproxy_sandbox.resources.application.interactions._FIRST_RESPONSE_S", 60.0
+    )  # a busy machine is slow
+    monkeypatch.setattr("discordproxy_gateway.shard.interaction_deferral.EXPIRED_S", 60.0)
     stopping = asyncio.Event()
     async with Sandbox(SandboxConfig(token=TOKEN, global_limit=None)) as sandbox:
         options = Options(rest_url=sandbox.rest_url, intents=("guilds",), defer_after_s=request.param)

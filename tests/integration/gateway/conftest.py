@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from discordproxy_gateway.cache import CacheReader, MemberReader
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.worker import Options, Worker
-from discordproxy_ratelimit import connection
+from discordproxy_ratelimit.redis import client as redis_client
 from discordproxy_ratelimit.settings import world_of
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.gateway import TOKEN, FakeGateway
@@ -30,7 +30,7 @@ SLOT = Slot(0, 1)
 
 @pytest.fixture
 async def redis(valkey) -> AsyncIterator[Redis]:
-    client = connection.connect(valkey)
+    client = redis_client.connect(valkey)
     yield client
     await client.aclose()
 

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from discordproxy_gateway.cache import CHANNEL, MEMBER, ROLE, TROUBLE, CacheReader, Overlay, Slot, read_state
-from discordproxy_ratelimit import connection
+from discordproxy_ratelimit.redis import client as redis_client
 from fakes.eventually import eventually
 
 GUILD = 1 << 22
@@ -548,7 +548,7 @@ async def test_a_huge_guild_is_whole(start, discord, keys, valkey, caplog):
     )
     discord.guilds = {EVERYONE: big}
     start(intents=("guilds", "voice_states"))
-    patient = connection.connect(valkey, timeout_s=60)
+    patient = redis_client.connect(valkey, timeout_s=60)
     reader = CacheReader(patient, keys)
 
     async def there() -> bool:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from discordproxy_gateway.failures import FatalError
+from discordproxy_gateway.discord.failures import FatalError
 from discordproxy_gateway.keys import Slot
 from fakes.eventually import eventually
 

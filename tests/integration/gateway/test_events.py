@@ -18,7 +18,7 @@ from discordproxy_gateway.events import (
 )
 from discordproxy_gateway.events.tail import FEED_LENGTH, Tail
 from discordproxy_gateway.keys import ERAS_KEPT
-from discordproxy_ratelimit import connection
+from discordproxy_ratelimit.redis import client as redis_client
 from fakes.eventually import eventually
 
 
@@ -56,7 +56,7 @@ async def stream(redis, keys) -> Stream:
 
 @pytest.fixture
 async def hub(redis, keys, valkey):
-    blocking = connection.connect(valkey, timeout_s=BLOCK_MS / 1000 + 2)
+    blocking = redis_client.connect(valkey, timeout_s=BLOCK_MS / 1000 + 2)
     hub = EventHub(redis, blocking, keys)
     yield hub
     await hub.close()
@@ -101,7 +101,7 @@ async def test_resume_after_any_cursor(hub, stream):
 
 
 async def test_filtered_events_move_the_cursor(redis, keys, valkey, stream):
-    blocking = connection.connect(valkey, timeout_s=4)
+    blocking = redis_client.connect(valkey, timeout_s=4)
     hub = EventHub(redis, blocking, keys, heartbeat_s=0.05)
     async with hub.subscribe(Filter(types=frozenset({"GUILD_UPDATE"}))) as items:
         await stream.add(20)

@@ -7,13 +7,13 @@ import signal
 import pytest
 from redis.exceptions import RedisError
 
-from discordproxy_gateway import reconnect
 from discordproxy_gateway.cache import CacheReader, MemberReader
+from discordproxy_gateway.discord import reconnect
 from discordproxy_gateway.events import CursorExpiredError, EventHub, EventsError, Filter
 from discordproxy_gateway.keys import Slot
 from discordproxy_gateway.tasks import end
 from discordproxy_gateway.worker import Options, Worker
-from discordproxy_ratelimit import connection
+from discordproxy_ratelimit.redis import client as redis_client
 from fakes.eventually import eventually
 from fakes.gateway import TOKEN
 
@@ -207,7 +207,7 @@ async def told_of_losses(redis, blocking, keys, told: list[str]) -> None:
 
 async def test_an_emptied_server_is_filled_again(discord, own_valkey, keys):
     """All caches come back from Discord's own resync, at the price of one session and one question for each list."""
-    redis, blocking = (connection.connect(own_valkey.url, timeout_s=timeout_s) for timeout_s in (5, 10))
+    redis, blocking = (redis_client.connect(own_valkey.url, timeout_s=timeout_s) for timeout_s in (5, 10))
     numbers = [number << 22 for number in range(1, 6)]
     discord.guilds = {str(n): {"id": str(n), "name": f"guild {n}", "channels": [], "member_count": 3} for n in numbers}
     everybody = [{"user": {"id": str(n), "username": f"user{n}"}, "roles": []} for n in (7, 8, 9)]
@@ -277,7 +277,7 @@ async def test_shards_identify_at_discords_pace(start, discord, redis, keys):
 
 
 async def test_a_reply_that_redis_lost_applies_nothing_twice(discord, own_valkey, keys, caplog):
-    redis = connection.connect(own_valkey.url)
+    redis = redis_client.connect(own_valkey.url)
     stopping = asyncio.Event()
     options = Options(rest_url=discord.rest_url, intents=("guilds",), lease_s=60)
     worker = asyncio.create_task(Worker(redis, keys, TOKEN, options).run(stopping))

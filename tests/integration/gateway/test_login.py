@@ -5,14 +5,15 @@ import logging
 
 import pytest
 
-from discordproxy_gateway import session_store, worker
+from discordproxy_gateway import worker
 from discordproxy_gateway.cache import GatewayState, Slot, read_state
-from discordproxy_gateway.failures import FatalError
-from discordproxy_gateway.leader import Leader
-from discordproxy_gateway.scripts import Scripts
-from discordproxy_gateway.session_store import GATE_MS, HANDSHAKE_MS, SessionStore
-from discordproxy_sandbox.faults import Fault
-from discordproxy_sandbox.gateway import GatewayConfig
+from discordproxy_gateway.discord.failures import FatalError
+from discordproxy_gateway.state import session_store
+from discordproxy_gateway.state.lease import Leader
+from discordproxy_gateway.state.scripts import Scripts
+from discordproxy_gateway.state.session_store import GATE_MS, HANDSHAKE_MS, SessionStore
+from discordproxy_sandbox.gateway.gateway import GatewayConfig
+from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.eventually import eventually
 from fakes.ports import free_port

@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from discordproxy_gateway import session_store
 from discordproxy_gateway.events import (
     BLOCK_MS,
     Cursor,
@@ -17,7 +16,8 @@ from discordproxy_gateway.events import (
     Kind,
 )
 from discordproxy_gateway.keys import shard_of
-from discordproxy_ratelimit import connection
+from discordproxy_gateway.state import session_store
+from discordproxy_ratelimit.redis import client as redis_client
 from fakes.eventually import eventually
 
 GUILDS = [number << 22 for number in range(1, 5)]
@@ -93,7 +93,7 @@ class Follower:
 
 @pytest.fixture
 async def hub(redis, keys, valkey):
-    blocking = connection.connect(valkey, timeout_s=BLOCK_MS / 1000 + 2)
+    blocking = redis_client.connect(valkey, timeout_s=BLOCK_MS / 1000 + 2)
     hub = EventHub(redis, blocking, keys)
     yield hub
     await hub.close()

@@ -6,8 +6,8 @@ import pytest
 
 from discordproxy_gateway.cache import MemberReader, Slot
 from discordproxy_gateway.worker import Options, Worker
-from discordproxy_sandbox.population import add_guilds
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
+from discordproxy_sandbox.world.population import add_guilds
 from fakes.eventually import eventually
 from fakes.gateway import TOKEN
 

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from discordproxy_gateway.failures import LeaseLostError
+from discordproxy_gateway.discord.failures import LeaseLostError
 from discordproxy_gateway.keys import Slot
-from discordproxy_gateway.leader import Leader
-from discordproxy_gateway.scripts import Scripts, source
-from discordproxy_gateway.writes import pack
+from discordproxy_gateway.state.lease import Leader
+from discordproxy_gateway.state.operations import pack
+from discordproxy_gateway.state.scripts import Scripts, source
 from fakes.eventually import eventually
-from fakes.redis_servers import blocking
+from processes.redis_servers import blocking
 
 SLOT = Slot(0, 1)
 

@@ -6,18 +6,19 @@ from typing import Any
 import orjson
 import pytest
 
-from discordproxy_gateway import reconnect, session_store, websocket
-from discordproxy_gateway.chunking import Chunker
+from discordproxy_gateway.discord import discord_socket, reconnect
 from discordproxy_gateway.keys import Slot
-from discordproxy_gateway.leader import Lease
-from discordproxy_gateway.session_store import MOST_TRIES
-from discordproxy_gateway.shard import Term
-from discordproxy_gateway.writer import Writer
-from discordproxy_sandbox import gateway as sandbox_gateway
-from discordproxy_sandbox.gateway import GatewayConfig
-from discordproxy_sandbox.gateway_payloads import ready
-from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID
+from discordproxy_gateway.shard.chunking import Chunker
+from discordproxy_gateway.shard.shard import Term
+from discordproxy_gateway.state import session_store
+from discordproxy_gateway.state.lease import Lease
+from discordproxy_gateway.state.session_store import MOST_TRIES
+from discordproxy_gateway.write.writer import Writer
+from discordproxy_sandbox.gateway import gateway as sandbox_gateway
+from discordproxy_sandbox.gateway.gateway import GatewayConfig
+from discordproxy_sandbox.gateway.gateway_payloads import ready
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
+from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID
 from fakes.eventually import eventually
 
 SLOT = Slot(0, 1)
@@ -35,7 +36,7 @@ def _quick(sandbox, monkeypatch):
         sandbox.limits.set(route, None)
     monkeypatch.setattr(reconnect, "FIRST_RESUME_S", 0.01)
     monkeypatch.setattr(session_store, "GATE_MS", 5)
-    monkeypatch.setattr(websocket, "STALL_S", 0.05)
+    monkeypatch.setattr(discord_socket, "STALL_S", 0.05)
 
 
 async def kinds(redis, keys) -> list[str]:
@@ -78,7 +79,7 @@ async def test_a_message_that_is_unreadable_each_time_ends_the_session(connect, 
 
 @pytest.mark.parametrize("fault", ["abort", "silent", 1000, 4000, 4008])
 async def test_a_session_that_cannot_be_resumed_is_given_up(connect, sandbox, redis, keys, monkeypatch, fault):
-    monkeypatch.setattr(websocket, "BEGIN_S", 0.2)
+    monkeypatch.setattr(discord_socket, "BEGIN_S", 0.2)
     connect(intents=INTENTS)
     await connected(sandbox, redis, keys)
     sandbox.gateway.faults.set(resume=fault)
@@ -171,7 +172,7 @@ async def test_heartbeats_without_an_answer_end_the_connection_though_events_flo
     connect, sandbox, redis, keys, monkeypatch, caplog
 ):
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(websocket, "LEAST_HELLO_MS", 100)
+    monkeypatch.setattr(discord_socket, "LEAST_HELLO_MS", 100)
     sandbox.gateway.faults.set(hello={"heartbeat_interval": 100}, no_acks=True)
     connect(intents=INTENTS)
     await connected(sandbox, redis, keys)
@@ -255,7 +256,7 @@ async def test_an_odd_message_costs_only_itself(connect, sandbox, redis, keys, c
     ("owner", "name", "what"),
     [
         (Chunker, "run", "the requests for members of shard 0-1 failed; it starts again"),
-        (websocket.Socket, "watch", "the watch of shard 0-1 failed; it starts again"),
+        (discord_socket.Socket, "watch", "the watch of shard 0-1 failed; it starts again"),
         (Lease, "keep", "the lease of shard 0-1 failed; it starts again"),
         (Writer, "run", "internal error, RuntimeError"),
         (Term, "run", "shard 0-1 failed; it starts again"),

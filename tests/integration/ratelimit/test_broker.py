@@ -8,14 +8,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from discordproxy_ratelimit.broker import Broker, Caller, Limits
-from discordproxy_ratelimit.connection import connect
 from discordproxy_ratelimit.errors import Draining, WaitRefused
 from discordproxy_ratelimit.metrics import Decisions
-from discordproxy_sandbox.limits import FixedWindow, Gcra, GlobalLimit
-from fakes.discord_limits import FakeDiscord, around, message_in, role_in
+from discordproxy_ratelimit.redis.client import connect
+from discordproxy_sandbox.limits.limits import FixedWindow, Gcra, GlobalLimit
 from fakes.eventually import eventually
-from fakes.fleet import Fleet, fleet
 from fakes.virtual_time import VirtualClock, run
+from processes.fleet import Fleet, fleet
+from strategies.discord_limits import FakeDiscord, around, message_in, role_in
 
 KINDS = {"fixed": FixedWindow, "leaky": Gcra}
 RTT_S = 0.04

@@ -14,18 +14,18 @@ from prometheus_client import CollectorRegistry
 from redis.exceptions import ConnectionError as ConnectionLost
 from typing_extensions import Self
 
-import fakes
-from discordproxy_ratelimit.batch import Batch
+import processes
 from discordproxy_ratelimit.broker import Broker, Limits
-from discordproxy_ratelimit.connection import connect
 from discordproxy_ratelimit.errors import BrokerError, BrokerUnavailable, Draining, WaitRefused
+from discordproxy_ratelimit.limiter.batch import Batch
 from discordproxy_ratelimit.metrics import Decisions
-from discordproxy_sandbox.limits import FixedWindow, Gcra
-from fakes.discord_limits import FakeDiscord, message_in, role_in
+from discordproxy_ratelimit.redis.client import connect
+from discordproxy_sandbox.limits.limits import FixedWindow, Gcra
 from fakes.eventually import eventually
-from fakes.fleet import Fleet, fleet
-from fakes.process import Process
-from fakes.redis_servers import blocking
+from processes.fleet import Fleet, fleet
+from processes.process import Process
+from processes.redis_servers import blocking
+from strategies.discord_limits import FakeDiscord, message_in, role_in
 
 LEASE_S = 1.0
 PATIENCE_S = 60.0
@@ -79,7 +79,7 @@ class Load:
 
 
 async def test_killed_workers_bucket_is_free_once_its_lease_ends(valkey, key_prefix, tmp_path):
-    script = Path(fakes.__path__[0]) / "broker_process.py"
+    script = Path(processes.__path__[0]) / "broker_process.py"
     arguments = (valkey, key_prefix, "1", str(LEASE_S), "5")
     discord = FakeDiscord(limiter=lambda _: Gcra(5, 1.0))
     limits = Limits(lease_s=LEASE_S)
@@ -102,7 +102,7 @@ async def test_killed_workers_bucket_is_free_once_its_lease_ends(valkey, key_pre
 
 
 async def test_worker_that_wakes_up_after_its_burial_takes_its_places_again(valkey, key_prefix, tmp_path):
-    script = Path(fakes.__path__[0]) / "broker_process.py"
+    script = Path(processes.__path__[0]) / "broker_process.py"
     async with (
         fleet(valkey, FakeDiscord(), 1, clock=None, limits=Limits(lease_s=LEASE_S), prefix=key_prefix) as survivors,
         Process(

@@ -10,11 +10,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from discordproxy_ratelimit.circuit import BUDGET, PROBE_S, STOP, Circuit
-from discordproxy_ratelimit.connection import connect, stop
 from discordproxy_ratelimit.errors import CircuitOpen, ShareUsed
 from discordproxy_ratelimit.headers import Answer
-from discordproxy_ratelimit.link import Link
 from discordproxy_ratelimit.metrics import Decisions
+from discordproxy_ratelimit.redis.client import connect, stop
+from discordproxy_ratelimit.redis.link import Link
 from fakes.virtual_time import VirtualClock, WatchedRedis, run
 
 OK = Answer(200)

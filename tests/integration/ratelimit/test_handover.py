@@ -7,9 +7,9 @@ import pytest
 from discordproxy_ratelimit.broker import Broker, Limits
 from discordproxy_ratelimit.headers import Answer
 from discordproxy_ratelimit.route import route_of_path
-from fakes.discord_limits import FakeDiscord
-from fakes.fleet import fleet
 from fakes.virtual_time import VirtualClock, run
+from processes.fleet import fleet
+from strategies.discord_limits import FakeDiscord
 
 ROUTE = route_of_path("GET", "/channels/81384788765712384")
 KNOWN = Answer(200, "h1", 5, 4, 1_790_000_001_000, 1.0)

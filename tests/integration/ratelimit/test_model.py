@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from fakes.redis_servers import blocking
 from model.ratelimit_bucket import MINUTE, SECOND
 from model.ratelimit_steps import (
     Acquire,
@@ -33,6 +32,7 @@ from model.ratelimit_steps import (
 )
 from model.ratelimit_stories import STORIES
 from model.ratelimit_story import HASHES, ROUTES, WORKERS, Story
+from processes.redis_servers import blocking
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "60"))
 STEPS = int(os.environ.get("MODEL_STEPS", "60"))

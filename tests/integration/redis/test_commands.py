@@ -8,7 +8,7 @@ import pytest
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import ResponseError
 
-from discordproxy_ratelimit import connection
+from discordproxy_ratelimit.redis import client as redis_client
 from fakes.eventually import eventually
 
 TURNS = 40
@@ -30,7 +30,7 @@ async def cancelled_after(client, turns):
 
 async def test_a_command_obeys_a_cancellation_in_each_turn_of_the_loop(valkey):
     """Before Python 3.12 the library alone loses one that comes just as the command was written."""
-    client = connection.connect(valkey, timeout_s=30)
+    client = redis_client.connect(valkey, timeout_s=30)
     try:
         under_way = []
         for turns in range(TURNS):
@@ -42,7 +42,7 @@ async def test_a_command_obeys_a_cancellation_in_each_turn_of_the_loop(valkey):
 
 
 async def test_a_reply_that_came_while_this_process_stood_still_is_taken(valkey):
-    client = connection.connect(valkey, timeout_s=0.2)
+    client = redis_client.connect(valkey, timeout_s=0.2)
     try:
         assert await client.ping()
         command = asyncio.create_task(client.get("discordproxy-no-such-key"))
@@ -56,7 +56,7 @@ async def test_a_reply_that_came_while_this_process_stood_still_is_taken(valkey)
 
 async def test_a_cancelled_or_failed_command_takes_no_place_with_it(valkey):
     """With room for one connection, a lost place would be the end."""
-    client = connection.connect(f"{valkey}?max_connections=1", timeout_s=30)
+    client = redis_client.connect(f"{valkey}?max_connections=1", timeout_s=30)
     try:
         for turns in range(TURNS):
             await cancelled_after(client, turns)
@@ -74,7 +74,7 @@ async def test_a_cancelled_or_failed_command_takes_no_place_with_it(valkey):
 
 
 async def test_a_connection_that_the_server_closed_is_opened_anew(valkey):
-    client, other = connection.connect(f"{valkey}?max_connections=1"), connection.connect(valkey)
+    client, other = redis_client.connect(f"{valkey}?max_connections=1"), redis_client.connect(valkey)
 
     async def answers():
         with suppress(ConnectionLost):  # while nobody knows yet

@@ -10,11 +10,11 @@ from collections.abc import Callable
 import pytest
 
 from discordproxy_ratelimit.broker import Limits
-from discordproxy_sandbox.limits import FixedWindow
-from fakes.discord_limits import FakeDiscord, message_in
+from discordproxy_sandbox.limits.limits import FixedWindow
 from fakes.eventually import eventually
-from fakes.fleet import Fleet, fleet
-from fakes.redis_servers import SHAPES, Cluster, Servers, Watched, running, system_redis
+from processes.fleet import Fleet, fleet
+from processes.redis_servers import SHAPES, Cluster, Servers, Watched, running, system_redis
+from strategies.discord_limits import FakeDiscord, message_in
 
 PATIENCE_S = 60.0
 

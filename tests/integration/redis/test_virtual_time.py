@@ -8,9 +8,9 @@ import threading
 import time
 from collections.abc import Iterator
 
-from discordproxy_ratelimit.connection import connect, inbox
-from fakes.redis_servers import Servers
+from discordproxy_ratelimit.redis.client import connect, inbox
 from fakes.virtual_time import EPOCH_S, VirtualClock, WatchedRedis, run
+from processes.redis_servers import Servers
 
 MESSAGES = 300
 

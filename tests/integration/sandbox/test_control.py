@@ -1,6 +1,6 @@
 import pytest
 
-from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID, USER_ID
+from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, USER_ID
 from fakes.raw_gateway import RawGateway
 
 

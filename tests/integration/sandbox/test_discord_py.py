@@ -7,7 +7,7 @@ import io
 import pytest
 from yarl import URL
 
-from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID, TOKEN, USER_ID
+from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, TOKEN, USER_ID
 
 pytestmark = pytest.mark.filterwarnings("ignore:'audioop' is deprecated:DeprecationWarning")  # discord.py's player
 

@@ -5,9 +5,9 @@ from io import BytesIO
 import aiohttp
 import pytest
 
-from discordproxy_sandbox.limit_book import LimitBook
-from discordproxy_sandbox.population import BOT_ID, CHANNEL_ID, GUILD_ID, ROLE_ID, THREAD_ID, USER_ID, nth
+from discordproxy_sandbox.limits.limit_book import LimitBook
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
+from discordproxy_sandbox.world.population import BOT_ID, CHANNEL_ID, GUILD_ID, ROLE_ID, THREAD_ID, USER_ID, nth
 
 pytestmark = pytest.mark.parametrize(
     "discord", [SandboxConfig(limits=LimitBook(default=None, global_limit=None))], indirect=True

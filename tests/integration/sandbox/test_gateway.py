@@ -3,10 +3,10 @@ import asyncio
 import aiohttp
 import pytest
 
-from discordproxy_sandbox.compression import zstd_available
-from discordproxy_sandbox.gateway import GatewayConfig
-from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID, MEMBERS, USER_ID, add_guilds
+from discordproxy_sandbox.gateway.compression import zstd_available
+from discordproxy_sandbox.gateway.gateway import GatewayConfig
 from discordproxy_sandbox.sandbox import SandboxConfig
+from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, MEMBERS, USER_ID, add_guilds
 from fakes.raw_gateway import RawGateway
 
 GUILDS, MEMBER_EVENTS, MESSAGES, CONTENT, DMS = 1, 1 << 1, 1 << 9, 1 << 15, 1 << 12

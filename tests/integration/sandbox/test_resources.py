@@ -8,11 +8,11 @@ import aiohttp
 import jsonschema_rs
 import pytest
 
-from discordproxy_sandbox.limit_book import LimitBook
-from discordproxy_sandbox.population import BOT_ID, CHANNEL_ID, GUILD_ID, ROLE_ID, THREAD_ID, USER_ID, nth
+from discordproxy_sandbox.limits.limit_book import LimitBook
 from discordproxy_sandbox.resources import generic
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
-from fakes.discord_spec import FOLDER, openapi, routes
+from discordproxy_sandbox.world.population import BOT_ID, CHANNEL_ID, GUILD_ID, ROLE_ID, THREAD_ID, USER_ID, nth
+from strategies.discord_spec import FOLDER, openapi, routes
 
 ANNOUNCEMENTS, VOICE, FORUM = nth(CHANNEL_ID, 1), nth(CHANNEL_ID, 2), nth(CHANNEL_ID, 3)
 GRACE, ALAN, EDSGER = (nth(USER_ID, number) for number in (1, 2, 3))

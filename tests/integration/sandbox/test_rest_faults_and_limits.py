@@ -7,10 +7,10 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from discordproxy_sandbox.faults import Fault
-from discordproxy_sandbox.limit_book import HiddenLimit, LimitBook
-from discordproxy_sandbox.population import CHANNEL_ID, USER_ID
+from discordproxy_sandbox.limits.limit_book import HiddenLimit, LimitBook
+from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
+from discordproxy_sandbox.world.population import CHANNEL_ID, USER_ID
 from fakes.eventually import eventually
 
 MESSAGES = f"/channels/{CHANNEL_ID}/messages"

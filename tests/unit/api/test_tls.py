@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from discordproxy_api.access.watched import Unusable, Watched
 from discordproxy_api.tls import Tls, TlsFiles, read_certificates
+from discordproxy_ratelimit.process.reloading import Unusable, Watched
 from fakes.certificates import Authority
 
 NOW = datetime.now(UTC)

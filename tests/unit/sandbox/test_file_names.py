@@ -2,7 +2,7 @@
 
 import pytest
 
-from discordproxy_sandbox.file_names import clean, stored
+from discordproxy_sandbox.messages.file_names import clean, stored
 
 
 @pytest.mark.parametrize(

@@ -4,22 +4,11 @@ from typing import Any
 
 import pytest
 
-from discordproxy_sandbox.resources import (
-    bans,
-    channels,
-    guilds,
-    interactions,
-    invites,
-    members,
-    messages,
-    roles,
-    scheduled_events,
-    threads,
-    users,
-    webhooks,
-)
-from discordproxy_sandbox.validation import Unknown
-from fakes.discord_spec import alternatives, body_schema, openapi, resolve
+from discordproxy_sandbox.messages.validation import Unknown
+from discordproxy_sandbox.resources.application import interactions, users
+from discordproxy_sandbox.resources.channel import channels, invites, messages, threads, webhooks
+from discordproxy_sandbox.resources.guild import bans, guilds, members, roles, scheduled_events
+from strategies.discord_spec import alternatives, body_schema, openapi, resolve
 
 CHECKS = "request keys of 35 routes"
 RESOURCES = (

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from discordproxy_sandbox.limits import FixedWindow, Gcra, GlobalLimit, InvalidRequests, Limiter
+from discordproxy_sandbox.limits.limits import FixedWindow, Gcra, GlobalLimit, InvalidRequests, Limiter
 
 EPOCH = 1_790_000_000.0
 BUCKETS = [(5, 5.0), (10, 10.0), (10, 15.0), (5, 2.0), (3, 1.0), (30, 120.0), (1, 0.25), (2000, 600.0)]

@@ -2,7 +2,7 @@ from itertools import islice
 
 import pytest
 
-from discordproxy_sandbox.members import Members
+from discordproxy_sandbox.world.members import Members
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 import pytest
 
-from discordproxy_sandbox.errors import DiscordError
-from discordproxy_sandbox.exchange import Route
-from discordproxy_sandbox.router import Router, local_path, masked
+from discordproxy_sandbox.rest.errors import DiscordError
+from discordproxy_sandbox.rest.exchange import Route
+from discordproxy_sandbox.rest.router import Router, local_path, masked
 
 ROUTES = [
     "GET /users/@me",

@@ -3,8 +3,8 @@ import asyncio
 import orjson
 import pytest
 
-from discordproxy_sandbox.session import Session, shard_of
-from discordproxy_sandbox.world import Event
+from discordproxy_sandbox.gateway.session import Session, shard_of
+from discordproxy_sandbox.world.world import Event
 
 GUILD = str(7 << 22)
 
@@ -24,7 +24,7 @@ def test_events_are_numbered_and_kept_for_replay():
 
 
 def test_what_was_dropped_cannot_be_resumed(monkeypatch):
-    monkeypatch.setattr("discordproxy_sandbox.session._KEPT_EVENTS", 3)
+    monkeypatch.setattr("discordproxy_sandbox.gateway.session._KEPT_EVENTS", 3)
     one = session()
     for number in range(5):
         one.append("EVENT", {"n": number})

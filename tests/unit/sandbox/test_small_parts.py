@@ -3,13 +3,13 @@ from random import Random
 
 import pytest
 
-from discordproxy_sandbox.access import Access
-from discordproxy_sandbox.compression import ZlibStream, ZstdStream, compressor, zstd_available
-from discordproxy_sandbox.errors import DiscordError
-from discordproxy_sandbox.faults import Fault, Faults
-from discordproxy_sandbox.latency import Latency
-from discordproxy_sandbox.ledger import Ledger, Record, Stored, is_invalid
-from discordproxy_sandbox.snowflakes import Snowflakes, created_at, iso
+from discordproxy_sandbox.gateway.compression import ZlibStream, ZstdStream, compressor, zstd_available
+from discordproxy_sandbox.rest.access import Access
+from discordproxy_sandbox.rest.errors import DiscordError
+from discordproxy_sandbox.rest.faults import Fault, Faults
+from discordproxy_sandbox.rest.latency import Latency
+from discordproxy_sandbox.rest.ledger import Ledger, Record, Stored, is_invalid
+from discordproxy_sandbox.world.snowflakes import Snowflakes, created_at, iso
 
 EPOCH = 1_790_000_000.0
 
@@ -120,7 +120,7 @@ def test_unknown_compression_is_none():
 def test_the_token_that_is_shown_has_discords_form():
     import base64
 
-    from discordproxy_sandbox.population import BOT_ID, TOKEN
+    from discordproxy_sandbox.world.population import BOT_ID, TOKEN
 
     first, *others = TOKEN.split(".")
     assert base64.b64decode(first + "=" * (-len(first) % 4)).decode() == BOT_ID

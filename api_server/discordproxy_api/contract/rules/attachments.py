@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from discordproxy_api.problems import Problems
-from discordproxy_api.rules.limits import FILES
+from discordproxy_api.calls.field_errors import Problems
+from discordproxy_api.contract.rules.limits import FILES
 
 MESSAGE_AGE_MS = 60_000
 """Uploads come with their message or later; an embed may also show a file of an older message, which cannot be kept."""

@@ -8,11 +8,11 @@ from typing import Any
 
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
-from discordproxy_api.contract import is_list
-from discordproxy_api.problems import Problems
-from discordproxy_api.rules.file_names import ATTACHMENT
-from discordproxy_api.rules.limits import INT32, LARGEST_SNOWFLAKE, PATH_FORMS, TOKEN, Form, Limit
-from discordproxy_api.translate_out import enum_offset
+from discordproxy_api.calls.field_errors import Problems
+from discordproxy_api.contract.contract import is_list
+from discordproxy_api.contract.encode import enum_offset
+from discordproxy_api.contract.rules.file_names import ATTACHMENT
+from discordproxy_api.contract.rules.limits import INT32, LARGEST_SNOWFLAKE, PATH_FORMS, TOKEN, Form, Limit
 
 Check = Callable[[Any, str, Problems], None]  # value, path, where to record problems
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from discordproxy_api.rules.file_names import meant, named, references, with_stored_names
-from discordproxy_api.rules.message_request import raw_components
-from discordproxy_api.translate import Outgoing, OutgoingFile
-from discordproxy_api.translate_out import Json
+from discordproxy_api.contract.encode import Json
+from discordproxy_api.contract.rules.file_names import meant, named, references, with_stored_names
+from discordproxy_api.contract.rules.message_request import raw_components
+from discordproxy_api.contract.translate import Outgoing, OutgoingFile
 
 USERS_ONLY: Json = {"parse": ["users"], "replied_user": True}
 """The operator's stricter default of who may be pinged."""

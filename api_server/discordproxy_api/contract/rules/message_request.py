@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 
 from discordproxy.messages_pb2 import OVERFLOW_ERROR, Message
-from discordproxy_api.overflow import units
-from discordproxy_api.rules.limits import CONTENT
+from discordproxy_api.contract.overflow import units
+from discordproxy_api.contract.rules.limits import CONTENT
 
 COMPONENTS_V2 = Message.IS_COMPONENTS_V2
 FIRST_V2_TYPE = 9

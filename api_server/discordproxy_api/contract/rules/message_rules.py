@@ -6,11 +6,11 @@ from typing import Any
 
 from discordproxy.components_pb2 import Component
 from discordproxy.messages_pb2 import OVERFLOW_FILE, OVERFLOW_SPLIT, Message
-from discordproxy_api.overflow import split
-from discordproxy_api.problems import Problems
-from discordproxy_api.rules import limits
-from discordproxy_api.rules.file_names import ATTACHMENT, meant, named
-from discordproxy_api.rules.message_request import (
+from discordproxy_api.calls.field_errors import Problems
+from discordproxy_api.contract.overflow import split
+from discordproxy_api.contract.rules import limits
+from discordproxy_api.contract.rules.file_names import ATTACHMENT, meant, named
+from discordproxy_api.contract.rules.message_request import (
     COMPONENTS_V2,
     FIRST_V2_TYPE,
     component_tree,

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from discordproxy_api.problems import Problems
-from discordproxy_api.rules.limits import POLL_ANSWER, POLL_ANSWERS, POLL_TEXT
-from discordproxy_api.rules.message_request import has
-from discordproxy_api.rules.message_rules import check_mentions
+from discordproxy_api.calls.field_errors import Problems
+from discordproxy_api.contract.rules.limits import POLL_ANSWER, POLL_ANSWERS, POLL_TEXT
+from discordproxy_api.contract.rules.message_request import has
+from discordproxy_api.contract.rules.message_rules import check_mentions
 
 Rule = Callable[[Any, str, Problems], None]  # message, path prefix ("" or "embeds[0]."), where to record problems
 

@@ -1,9 +1,9 @@
 """The bot's own application."""
 
-from discordproxy_sandbox.errors import Json
-from discordproxy_sandbox.exchange import ApiRequest, Route, Routes
-from discordproxy_sandbox.validation import anything, form, integer, text
-from discordproxy_sandbox.world import World
+from discordproxy_sandbox.messages.validation import anything, form, integer, text
+from discordproxy_sandbox.rest.errors import Json
+from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.world.world import World
 
 
 def document(world: World) -> Json:

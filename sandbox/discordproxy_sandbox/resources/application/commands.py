@@ -1,8 +1,18 @@
 """Application commands: of all guilds, or of one. Two of one type with the same name are one."""
 
-from discordproxy_sandbox.errors import Json, discord_error, invalid_form
-from discordproxy_sandbox.exchange import Answer, ApiRequest, Route, Routes
-from discordproxy_sandbox.validation import anything, boolean, failure, form, integer, items, one_of, permissions, text
+from discordproxy_sandbox.messages.validation import (
+    anything,
+    boolean,
+    failure,
+    form,
+    integer,
+    items,
+    one_of,
+    permissions,
+    text,
+)
+from discordproxy_sandbox.rest.errors import Json, discord_error, invalid_form
+from discordproxy_sandbox.rest.exchange import Answer, ApiRequest, Route, Routes
 
 _CHAT_INPUT = 1
 _MOST = {1: 100, 2: 15, 3: 15, 4: 1}

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from discordproxy_sandbox.errors import Json
-from discordproxy_sandbox.exchange import ApiRequest, Route, Routes
-from discordproxy_sandbox.gateway import Gateway
+from discordproxy_sandbox.gateway.gateway import Gateway
+from discordproxy_sandbox.rest.errors import Json
+from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
 
 
 def routes(gateway: Callable[[], Gateway]) -> Routes:

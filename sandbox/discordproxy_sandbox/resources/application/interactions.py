@@ -3,11 +3,11 @@
 import base64
 import secrets
 
-from discordproxy_sandbox.errors import Json, discord_error
-from discordproxy_sandbox.exchange import ApiRequest, Route, Routes
-from discordproxy_sandbox.resources.messages import edit_in, store
-from discordproxy_sandbox.validation import anything, form, one_of
-from discordproxy_sandbox.world import World
+from discordproxy_sandbox.messages.validation import anything, form, one_of
+from discordproxy_sandbox.resources.channel.messages import edit_in, store
+from discordproxy_sandbox.rest.errors import Json, discord_error
+from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.world.world import World
 
 _FIRST_RESPONSE_S = 3.0
 _TOKEN_S = 900.0

@@ -1,10 +1,10 @@
 """Users, DM channels, the gateway's address, and the application itself."""
 
-from discordproxy_sandbox.errors import Json, discord_error, invalid_form
-from discordproxy_sandbox.exchange import ApiRequest, Route, Routes
-from discordproxy_sandbox.objects import EVERYTHING, make_dm
-from discordproxy_sandbox.validation import anything, failure, form, items, snowflake, text
-from discordproxy_sandbox.world import Channel, Guild, World
+from discordproxy_sandbox.messages.validation import anything, failure, form, items, snowflake, text
+from discordproxy_sandbox.rest.errors import Json, discord_error, invalid_form
+from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.world.objects import EVERYTHING, make_dm
+from discordproxy_sandbox.world.world import Channel, Guild, World
 
 
 def get_me(request: ApiRequest) -> Json:

@@ -1,9 +1,6 @@
 """Channels and their permission overwrites."""
 
-from discordproxy_sandbox.errors import Json, discord_error
-from discordproxy_sandbox.exchange import Answer, ApiRequest, Route, Routes
-from discordproxy_sandbox.objects import make_channel
-from discordproxy_sandbox.validation import (
+from discordproxy_sandbox.messages.validation import (
     anything,
     boolean,
     form,
@@ -14,7 +11,10 @@ from discordproxy_sandbox.validation import (
     snowflake,
     text,
 )
-from discordproxy_sandbox.world import DM, THREADS, Channel, World
+from discordproxy_sandbox.rest.errors import Json, discord_error
+from discordproxy_sandbox.rest.exchange import Answer, ApiRequest, Route, Routes
+from discordproxy_sandbox.world.objects import make_channel
+from discordproxy_sandbox.world.world import DM, THREADS, Channel, World
 
 _KINDS = (0, 2, 4, 5, 13, 14, 15, 16)
 _ARCHIVE_MINUTES = (60, 1440, 4320, 10080)

@@ -2,11 +2,11 @@
 
 import secrets
 
-from discordproxy_sandbox.errors import Json, discord_error
-from discordproxy_sandbox.exchange import ApiRequest, Route, Routes
-from discordproxy_sandbox.snowflakes import iso
-from discordproxy_sandbox.validation import anything, boolean, form, integer, items, one_of, snowflake
-from discordproxy_sandbox.world import DM, Channel, World
+from discordproxy_sandbox.messages.validation import anything, boolean, form, integer, items, one_of, snowflake
+from discordproxy_sandbox.rest.errors import Json, discord_error
+from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.world.snowflakes import iso
+from discordproxy_sandbox.world.world import DM, Channel, World
 
 _GUILD_KEYS = (
     "id",

@@ -4,14 +4,14 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import islice
 
-from discordproxy_sandbox.composing import as_event, compose, count_in, digest_of, is_empty, write
-from discordproxy_sandbox.errors import Json, discord_error
-from discordproxy_sandbox.exchange import ApiRequest, Route, Routes, Upload
-from discordproxy_sandbox.ledger import Ledger, Stored
-from discordproxy_sandbox.message_forms import CREATE_MESSAGE, EDIT_MESSAGE
-from discordproxy_sandbox.snowflakes import created_at
-from discordproxy_sandbox.validation import form, items, snowflake
-from discordproxy_sandbox.world import ANNOUNCEMENT, DM, TEXTUAL, Channel, World
+from discordproxy_sandbox.messages.composing import as_event, compose, count_in, digest_of, is_empty, write
+from discordproxy_sandbox.messages.message_forms import CREATE_MESSAGE, EDIT_MESSAGE
+from discordproxy_sandbox.messages.validation import form, items, snowflake
+from discordproxy_sandbox.rest.errors import Json, discord_error
+from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes, Upload
+from discordproxy_sandbox.rest.ledger import Ledger, Stored
+from discordproxy_sandbox.world.snowflakes import created_at
+from discordproxy_sandbox.world.world import ANNOUNCEMENT, DM, TEXTUAL, Channel, World
 
 _NONCE_WINDOW_S = 300.0
 _CROSSPOSTED = 1

@@ -1,10 +1,10 @@
 """Pinned messages, by the present routes and the older ones."""
 
-from discordproxy_sandbox.errors import Json, discord_error
-from discordproxy_sandbox.exchange import ApiRequest, Route, Routes
-from discordproxy_sandbox.permissions import PIN_MESSAGES, bot_may
-from discordproxy_sandbox.resources.messages import with_reactions
-from discordproxy_sandbox.world import Channel
+from discordproxy_sandbox.resources.channel.messages import with_reactions
+from discordproxy_sandbox.rest.errors import Json, discord_error
+from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.world.permissions import PIN_MESSAGES, bot_may
+from discordproxy_sandbox.world.world import Channel
 
 _MOST = 250
 

@@ -2,10 +2,10 @@
 
 from itertools import islice
 
-from discordproxy_sandbox.composing import as_event
-from discordproxy_sandbox.errors import Json, discord_error
-from discordproxy_sandbox.exchange import ApiRequest, Route, Routes
-from discordproxy_sandbox.world import World
+from discordproxy_sandbox.messages.composing import as_event
+from discordproxy_sandbox.rest.errors import Json, discord_error
+from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.world.world import World
 
 
 def _message(request: ApiRequest) -> Json:

@@ -2,10 +2,10 @@
 
 from itertools import islice
 
-from discordproxy_sandbox.errors import Json, discord_error
-from discordproxy_sandbox.exchange import ApiRequest, Route, Routes
-from discordproxy_sandbox.resources.messages import emoji_of
-from discordproxy_sandbox.world import Channel
+from discordproxy_sandbox.resources.channel.messages import emoji_of
+from discordproxy_sandbox.rest.errors import Json, discord_error
+from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.world.world import Channel
 
 
 def _reactions(request: ApiRequest) -> tuple[Channel, dict[str, list[str]]]:

@@ -1,12 +1,12 @@
 """Threads and forum posts."""
 
-from discordproxy_sandbox.errors import Json, discord_error, invalid_form
-from discordproxy_sandbox.exchange import Answer, ApiRequest, Route, Routes
-from discordproxy_sandbox.message_forms import FORUM_MESSAGE
-from discordproxy_sandbox.objects import make_thread
-from discordproxy_sandbox.resources.messages import store
-from discordproxy_sandbox.validation import REQUIRED, boolean, form, integer, items, one_of, snowflake, text
-from discordproxy_sandbox.world import ANNOUNCEMENT, FORUMS, THREADS, Channel, Guild, World
+from discordproxy_sandbox.messages.message_forms import FORUM_MESSAGE
+from discordproxy_sandbox.messages.validation import REQUIRED, boolean, form, integer, items, one_of, snowflake, text
+from discordproxy_sandbox.resources.channel.messages import store
+from discordproxy_sandbox.rest.errors import Json, discord_error, invalid_form
+from discordproxy_sandbox.rest.exchange import Answer, ApiRequest, Route, Routes
+from discordproxy_sandbox.world.objects import make_thread
+from discordproxy_sandbox.world.world import ANNOUNCEMENT, FORUMS, THREADS, Channel, Guild, World
 
 _ANNOUNCEMENT_THREAD, _PUBLIC_THREAD, _PRIVATE_THREAD = THREADS
 _PARENTS = (0, ANNOUNCEMENT, *FORUMS)

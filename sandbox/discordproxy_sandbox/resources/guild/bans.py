@@ -1,10 +1,10 @@
 """Bans of a guild."""
 
-from discordproxy_sandbox.errors import DiscordError, Json, discord_error
-from discordproxy_sandbox.exchange import ApiRequest, Route, Routes
-from discordproxy_sandbox.resources.members import leave
-from discordproxy_sandbox.validation import form, integer, items, snowflake
-from discordproxy_sandbox.world import Guild, World
+from discordproxy_sandbox.messages.validation import form, integer, items, snowflake
+from discordproxy_sandbox.resources.guild.members import leave
+from discordproxy_sandbox.rest.errors import DiscordError, Json, discord_error
+from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.world.world import Guild, World
 
 _WEEK_S = 7 * 86_400
 

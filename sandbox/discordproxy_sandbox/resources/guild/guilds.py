@@ -1,9 +1,9 @@
 """Guilds and their channel lists."""
 
-from discordproxy_sandbox.errors import Json
-from discordproxy_sandbox.exchange import ApiRequest, Route, Routes
-from discordproxy_sandbox.validation import anything, form, integer, text
-from discordproxy_sandbox.world import Guild
+from discordproxy_sandbox.messages.validation import anything, form, integer, text
+from discordproxy_sandbox.rest.errors import Json
+from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.world.world import Guild
 
 
 def document(guild: Guild) -> Json:

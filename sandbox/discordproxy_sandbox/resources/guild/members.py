@@ -2,13 +2,13 @@
 
 from itertools import islice
 
-from discordproxy_sandbox.errors import DiscordError, Json, discord_error
-from discordproxy_sandbox.exchange import Answer, ApiRequest, Route, Routes
-from discordproxy_sandbox.gateway_payloads import named
-from discordproxy_sandbox.objects import make_member
-from discordproxy_sandbox.validation import boolean, form, integer, items, snowflake, text, timestamp
-from discordproxy_sandbox.voice import set_voice_state
-from discordproxy_sandbox.world import Guild, World
+from discordproxy_sandbox.gateway.gateway_payloads import named
+from discordproxy_sandbox.messages.validation import boolean, form, integer, items, snowflake, text, timestamp
+from discordproxy_sandbox.rest.errors import DiscordError, Json, discord_error
+from discordproxy_sandbox.rest.exchange import Answer, ApiRequest, Route, Routes
+from discordproxy_sandbox.world.objects import make_member
+from discordproxy_sandbox.world.voice import set_voice_state
+from discordproxy_sandbox.world.world import Guild, World
 
 
 def document(world: World, guild: Guild, user_id: str) -> Json:

@@ -2,11 +2,20 @@
 
 from collections import Counter
 
-from discordproxy_sandbox.errors import Json, discord_error
-from discordproxy_sandbox.exchange import ApiRequest, Route, Routes
-from discordproxy_sandbox.objects import DEFAULT_PERMISSIONS, make_role
-from discordproxy_sandbox.resources.members import update
-from discordproxy_sandbox.validation import anything, boolean, form, integer, items, permissions, snowflake, text
+from discordproxy_sandbox.messages.validation import (
+    anything,
+    boolean,
+    form,
+    integer,
+    items,
+    permissions,
+    snowflake,
+    text,
+)
+from discordproxy_sandbox.resources.guild.members import update
+from discordproxy_sandbox.rest.errors import Json, discord_error
+from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.world.objects import DEFAULT_PERMISSIONS, make_role
 
 
 def list_(request: ApiRequest) -> list[Json]:

@@ -1,8 +1,6 @@
 """Scheduled events of a guild."""
 
-from discordproxy_sandbox.errors import Json, discord_error, invalid_form
-from discordproxy_sandbox.exchange import ApiRequest, Route, Routes
-from discordproxy_sandbox.validation import (
+from discordproxy_sandbox.messages.validation import (
     REQUIRED,
     anything,
     form,
@@ -12,7 +10,9 @@ from discordproxy_sandbox.validation import (
     text,
     timestamp,
 )
-from discordproxy_sandbox.world import Guild
+from discordproxy_sandbox.rest.errors import Json, discord_error, invalid_form
+from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.world.world import Guild
 
 _EXTERNAL = 3
 

@@ -1,7 +1,7 @@
 """Voice states, as REST shows them."""
 
-from discordproxy_sandbox.errors import Json, discord_error
-from discordproxy_sandbox.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.rest.errors import Json, discord_error
+from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
 
 
 def get(request: ApiRequest) -> Json:

@@ -18,9 +18,9 @@ from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.access.keys import digest_of, new_key
-from discordproxy_sandbox.faults import Fault
-from discordproxy_sandbox.objects import make_channel, make_guild
-from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID, THREAD_ID, USER_ID
+from discordproxy_sandbox.rest.faults import Fault
+from discordproxy_sandbox.world.objects import make_channel, make_guild
+from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, THREAD_ID, USER_ID
 from fakes.eventually import eventually
 from integration.api.conftest import Served, serve
 

@@ -5,11 +5,11 @@ import pytest
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.access.keys import new_key
-from discordproxy_sandbox.objects import make_channel, make_guild
-from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID, THREAD_ID, USER_ID, default_world
-from fakes.cluster import cluster
+from discordproxy_sandbox.world.objects import make_channel, make_guild
+from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, THREAD_ID, USER_ID, default_world
 from fakes.eventually import eventually
-from integration.api.test_access import ELSEWHERE, OTHER_GUILD, table
+from integration.api.access.test_access import ELSEWHERE, OTHER_GUILD, table
+from processes.cluster import cluster
 
 CATEGORY, INSIDE = 500000000000000801, 500000000000000802
 

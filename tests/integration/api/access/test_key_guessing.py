@@ -9,7 +9,7 @@ import grpc
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.access.keys import digest_of, new_key
-from integration.api.test_access import CHANNEL, keyed
+from integration.api.access.test_access import CHANNEL, keyed
 
 GUESSES = 1_500
 

@@ -7,11 +7,11 @@ import orjson
 import pytest
 
 from discordproxy import discord_api_pb2 as pb
-from discordproxy_sandbox.faults import Fault
-from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID, MEMBERS, THREAD_ID, USER_ID, add_guilds, nth
-from fakes.cluster import cluster
+from discordproxy_sandbox.rest.faults import Fault
+from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, MEMBERS, THREAD_ID, USER_ID, add_guilds, nth
 from fakes.eventually import eventually
-from fakes.random_writes import Writer
+from processes.cluster import cluster
+from strategies.random_writes import Writer
 
 GUILD, CHANNEL, VOICE, THREAD = int(GUILD_ID), int(CHANNEL_ID), int(nth(CHANNEL_ID, 2)), int(THREAD_ID)
 OWNER, USER, STRANGER = int(USER_ID), int(nth(USER_ID, 1)), 999
@@ -202,9 +202,13 @@ async def test_permissions_are_explained(warm):
 
 async def test_a_cold_cache_makes_no_storm(cold, monkeypatch):
     """200 reads at once through two workers: Discord is asked once for each object."""
-    monkeypatch.setattr("discordproxy_ratelimit.link.ANSWER_S", LONG_S)  # a busy machine is slow: without Redis each
-    monkeypatch.setattr("discordproxy_api.cached.flights.LEASE_S", LONG_S)  # worker asks for itself, and who comes
-    monkeypatch.setattr("discordproxy_api.cached.flights.SHARED_S", LONG_S)  # long after the answer asks again
+    monkeypatch.setattr(
+        "discordproxy_ratelimit.redis.link.ANSWER_S", LONG_S
+    )  # a busy machine is slow: without Redis each
+    monkeypatch.setattr(
+        "discordproxy_api.cached.single_flight.LEASE_S", LONG_S
+    )  # worker asks for itself, and who comes
+    monkeypatch.setattr("discordproxy_api.cached.single_flight.SHARED_S", LONG_S)  # long after the answer asks again
     cold.discord.faults.add(Fault(kind="slow", method="GET", delay_s=SLOW_S, count=1000))  # till all have asked
     wanted = [name for name in READS if name != "GetCurrentUser"]
     calls = [getattr(stub, name)(READS[name]) for _ in range(11) for stub in cold.stubs for name in wanted] + [

@@ -5,7 +5,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy.common_pb2 import RequestOptions
-from discordproxy_sandbox.population import GUILD_ID
+from discordproxy_sandbox.world.population import GUILD_ID
 from fakes.eventually import eventually
 
 URGENT, HASTY = RequestOptions(priority=RequestOptions.HIGH), RequestOptions(max_wait=Duration())

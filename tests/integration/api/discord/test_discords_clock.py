@@ -11,10 +11,10 @@ from discordproxy.discord_api_pb2 import (
     GetCurrentUserRequest,
     MessageId,
 )
-from discordproxy_sandbox.limit_book import LimitBook
-from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID, USER_ID, nth
+from discordproxy_sandbox.limits.limit_book import LimitBook
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
-from discordproxy_sandbox.snowflakes import iso
+from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, USER_ID, nth
+from discordproxy_sandbox.world.snowflakes import iso
 from integration.api.conftest import TOKEN, serve
 
 DAY_S = 86_400.0

@@ -18,8 +18,8 @@ from discordproxy.discord_api_pb2 import (
 )
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
 from discordproxy_ratelimit.errors import BrokerUnavailable, KnownRefusal, WaitRefused
-from discordproxy_sandbox.faults import Fault
-from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID, USER_ID
+from discordproxy_sandbox.rest.faults import Fault
+from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, USER_ID
 from fakes.http_proxy import http_proxy
 from integration.api.conftest import TOKEN, serve
 

@@ -7,8 +7,8 @@ import pytest
 
 from discordproxy.discord_api_pb2 import SendChannelMessageRequest
 from discordproxy.exceptions import to_discord_proxy_exception
-from discordproxy_api.contract import load_contract
-from discordproxy_sandbox.population import CHANNEL_ID
+from discordproxy_api.contract.contract import load_contract
+from discordproxy_sandbox.world.population import CHANNEL_ID
 from integration.api.conftest import serve
 
 GOOD = SendChannelMessageRequest(channel_id=int(CHANNEL_ID), content="x").SerializeToString()

@@ -6,8 +6,8 @@ import grpc
 import pytest
 
 from discordproxy.discord_api_pb2 import GetGuildChannelsRequest
-from discordproxy_sandbox.population import GUILD_ID
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
+from discordproxy_sandbox.world.population import GUILD_ID
 from integration.api.conftest import TOKEN, serve
 
 REQUEST = GetGuildChannelsRequest(guild_id=int(GUILD_ID))

@@ -15,11 +15,11 @@ from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordClient
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
 from discordproxy.exceptions import DiscordProxyGrpcError
-from discordproxy_sandbox.population import CHANNEL_ID
+from discordproxy_sandbox.world.population import CHANNEL_ID
 from fakes.certificates import Authority, Pair
 from fakes.eventually import eventually
+from integration.api.access.test_access import table
 from integration.api.conftest import serve
-from integration.api.test_access import table
 
 CHANNEL = int(CHANNEL_ID)
 LOCAL = [("grpc.use_local_subchannel_pool", 1)]

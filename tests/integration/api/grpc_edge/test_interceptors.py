@@ -10,22 +10,22 @@ import pytest
 
 from discordproxy.discord_api_pb2 import SendChannelMessageRequest
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
-from discordproxy_api import errors
+from discordproxy_api.access.channel_locator import Map
 from discordproxy_api.access.permission import Permission
-from discordproxy_api.access.whereabouts import Map
-from discordproxy_api.call import CURRENT
-from discordproxy_api.contract import load_contract
-from discordproxy_api.drain import Drain
-from discordproxy_api.idempotency import Idempotency
-from discordproxy_api.in_order import InOrder
-from discordproxy_api.interceptors import AccessLog, Admission, Identity, TimeLimit
-from discordproxy_api.metrics import Metrics
-from discordproxy_api.retry import Repeat
-from discordproxy_api.routed import Job
-from discordproxy_api.servicer import Servicer
-from discordproxy_api.turns import Turns
-from discordproxy_api.uploads import UploadLimits, Uploads
-from discordproxy_sandbox.population import CHANNEL_ID
+from discordproxy_api.calls import errors
+from discordproxy_api.calls.call import CURRENT
+from discordproxy_api.calls.drain import Drain
+from discordproxy_api.calls.in_order import InOrder
+from discordproxy_api.calls.metrics import Metrics
+from discordproxy_api.calls.retry import Repeat
+from discordproxy_api.contract.contract import load_contract
+from discordproxy_api.discord.app_rate import Turns
+from discordproxy_api.grpc_edge.interceptors import AccessLog, Admission, Identity, TimeLimit
+from discordproxy_api.grpc_edge.servicer import Servicer
+from discordproxy_api.pipeline.idempotency import Idempotency
+from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
+from discordproxy_api.rpcs.routed import Job
+from discordproxy_sandbox.world.population import CHANNEL_ID
 from fakes.broker import FakeNotes
 
 SECRET = "secret token in an exception"

@@ -6,10 +6,10 @@ import pytest
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
-from discordproxy_api import servicer, subscribe
+from discordproxy_api.grpc_edge import servicer, subscribe
 from discordproxy_gateway.events.entry import Entry
 from discordproxy_gateway.events.hub import Item, Kind
-from discordproxy_sandbox.population import CHANNEL_ID, USER_ID
+from discordproxy_sandbox.world.population import CHANNEL_ID, USER_ID
 
 CHANNEL = int(CHANNEL_ID)
 MIB = 1024 * 1024

@@ -9,9 +9,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from discordproxy.discord_api_pb2 import RequestOptions, SendChannelMessageRequest
-from discordproxy_api.interceptors import TimeLimit
-from discordproxy_sandbox.faults import Fault
-from discordproxy_sandbox.population import CHANNEL_ID
+from discordproxy_api.grpc_edge.interceptors import TimeLimit
+from discordproxy_sandbox.rest.faults import Fault
+from discordproxy_sandbox.world.population import CHANNEL_ID
 from integration.api.conftest import serve
 
 MESSAGE = SendChannelMessageRequest(channel_id=int(CHANNEL_ID), content="Hello")

@@ -14,11 +14,11 @@ from prometheus_client import CollectorRegistry
 
 from discordproxy.discord_api_pb2 import ApiRequest, ChannelId, SendChannelMessageRequest
 from discordproxy_api.access.keys import digest_of, new_key
-from discordproxy_api.ops import Ops
+from discordproxy_api.http.server import Ops
 from discordproxy_ratelimit.broker import Broker
-from discordproxy_ratelimit.connection import connect
 from discordproxy_ratelimit.metrics import Decisions
-from discordproxy_sandbox.population import CHANNEL_ID
+from discordproxy_ratelimit.redis.client import connect
+from discordproxy_sandbox.world.population import CHANNEL_ID
 from fakes.eventually import eventually
 from integration.api.conftest import Served, serve
 

@@ -7,16 +7,16 @@ import aiohttp
 import pytest
 
 from discordproxy_api.__main__ import ops_guard
-from discordproxy_api.access.gate import Gate
+from discordproxy_api.access.authenticator import Gate
 from discordproxy_api.access.keys import new_key, read_keys
-from discordproxy_api.health import Health
-from discordproxy_api.metrics import Metrics
-from discordproxy_api.ops import Ops
+from discordproxy_api.calls.metrics import Metrics
+from discordproxy_api.http.server import Ops
 from discordproxy_api.settings import ApiSettings
+from discordproxy_api.status.health import Health
 from discordproxy_api.tls import Tls, TlsFiles
 from fakes.certificates import Authority
-from integration.api.test_access import table
-from unit.api.test_access_keys import Fixed
+from integration.api.access.test_access import table
+from unit.api.access.test_keys import Fixed
 
 KEY, LIMITED = new_key(), new_key()
 RING = Fixed(read_keys(table(KEY) + table(LIMITED, "limited", channels=[1])))

@@ -9,10 +9,10 @@ import pytest
 import uvloop
 from aiohttp import web
 
-from discordproxy_api import http_door
-from discordproxy_api.health import Health
-from discordproxy_api.metrics import Metrics
-from discordproxy_api.ops import Ops
+from discordproxy_api.calls.metrics import Metrics
+from discordproxy_api.http import connections
+from discordproxy_api.http.server import Ops
+from discordproxy_api.status.health import Health
 from discordproxy_api.tls import Tls, TlsFiles
 from fakes.certificates import Authority
 from fakes.eventually import eventually
@@ -73,8 +73,8 @@ async def ended(reader: asyncio.StreamReader) -> bool:
 
 @pytest.mark.parametrize("data", [b"", b"GET", b"GET / HTTP/1.1\r\nHost: lo", GOOD + b"GET", GOOD])
 async def test_a_connection_that_asks_for_nothing_is_ended(monkeypatch, data):
-    monkeypatch.setattr(http_door, "FIRST_REQUEST_S", 0.2)
-    monkeypatch.setattr(http_door, "NEXT_REQUEST_S", 0.2)
+    monkeypatch.setattr(connections, "FIRST_REQUEST_S", 0.2)
+    monkeypatch.setattr(connections, "NEXT_REQUEST_S", 0.2)
     async with listening() as port, attacks.connection(port.number) as (reader, writer):
         writer.write(data)
         assert await ended(reader)
@@ -82,7 +82,7 @@ async def test_a_connection_that_asks_for_nothing_is_ended(monkeypatch, data):
 
 
 async def test_a_connection_that_never_speaks_tls_is_ended(monkeypatch, tmp_path):
-    monkeypatch.setattr(http_door, "FIRST_REQUEST_S", 0.2)
+    monkeypatch.setattr(connections, "FIRST_REQUEST_S", 0.2)
     pair = Authority(tmp_path).issue()
     tls = Tls(TlsFiles(pair.cert, pair.key)).for_http()
     async with listening(tls=tls) as port, attacks.connection(port.number) as (reader, writer):
@@ -92,14 +92,14 @@ async def test_a_connection_that_never_speaks_tls_is_ended(monkeypatch, tmp_path
 
 
 async def test_an_answer_that_takes_too_long_is_given_up(monkeypatch):
-    monkeypatch.setattr(http_door, "ANSWER_S", 0.2)
+    monkeypatch.setattr(connections, "ANSWER_S", 0.2)
     async with listening() as port, attacks.connection(port.number) as (reader, writer):
         writer.write(GOOD.replace(b"/livez", b"/page"))
         assert await ended(reader)
 
 
 async def test_a_crowd_of_half_requests_keeps_nobody_out(monkeypatch):
-    monkeypatch.setattr(http_door, "MOST_CONNECTIONS", 20)
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 20)
     half = attacks.half_request(random.Random(1))
     async with listening() as port:
         asked = asyncio.create_task(port.status("/page"))
@@ -113,7 +113,7 @@ async def test_a_crowd_of_half_requests_keeps_nobody_out(monkeypatch):
 
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
 def test_who_makes_room_is_hung_up_on(monkeypatch, run):
-    monkeypatch.setattr(http_door, "MOST_CONNECTIONS", 5)
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 5)
 
     async def crowd() -> None:
         async with listening() as port, contextlib.AsyncExitStack() as stack:
@@ -125,7 +125,7 @@ def test_who_makes_room_is_hung_up_on(monkeypatch, run):
 
 
 async def test_when_every_place_works_the_next_connection_is_turned_away(monkeypatch):
-    monkeypatch.setattr(http_door, "MOST_CONNECTIONS", 2)
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 2)
     async with listening() as port:
         asked = [asyncio.create_task(port.status("/page")) for _ in range(2)]
         await eventually(lambda: port.begun == 2)

@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from discordproxy_api.status.console import Console
 from discordproxy_api.status.document import document, queues
+from discordproxy_api.status.service import Console
 from discordproxy_gateway.cache import GatewayState
-from discordproxy_ratelimit.board import TICKS, Notices
 from discordproxy_ratelimit.circuit import CircuitState
-from discordproxy_ratelimit.survey import AccountState, BucketState
+from discordproxy_ratelimit.inspection import AccountState, BucketState
+from discordproxy_ratelimit.shared.registry import TICKS, Notices
 from fakes.browser import Page, browser_page
-from unit.api.test_status import READY, post
+from unit.api.status.test_status import READY, post
 
-BUILD = Path(__file__).parents[3] / "build"
+BUILD = Path(__file__).parents[4] / "build"
 APPS = [f"app{number:02}" for number in range(11)]
 LANES = [
     ["", "bot", f"GET /channels/{{channel_id}}|channel_id={number}", f"b{number}|", 0, 0.0] for number in range(50)

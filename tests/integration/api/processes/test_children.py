@@ -11,7 +11,7 @@ import pytest
 
 from discordproxy_api.processes.children import Child, Ended
 from fakes.eventually import eventually
-from fakes.process import Process
+from processes.process import Process
 
 Start = Callable[..., Child]
 
@@ -31,7 +31,7 @@ def child(tmp_path: Path, lines: list[str]) -> Start:
 
     def make(program: str, **options: object) -> Child:
         (tmp_path / "program.py").write_text(program)
-        settings = {"preexec": None, **options}  # on the leash: see `fakes.leash` for why not by the kernel
+        settings = {"preexec": None, **options}  # on the leash: see `processes.leash` for why not by the kernel
         environment = {"PYTHONPATH": str(tmp_path), "FOLDER": str(tmp_path), "PATH": os.environ["PATH"]}
         return Child("api.1", "program", environment=environment, report=report, **settings)
 

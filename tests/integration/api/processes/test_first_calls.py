@@ -11,7 +11,7 @@ from discordproxy.discord_api_pb2 import (
     SendChannelMessageRequest,
     SendDirectMessageRequest,
 )
-from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID, USER_ID
+from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, USER_ID
 
 EMBED = Embed(
     title="Title",

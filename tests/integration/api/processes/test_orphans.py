@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.process import Process
+from processes.process import Process
 
 CHILD = """
 import os, sys

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from discordproxy_api.processes.children import Child, Ended
-from discordproxy_api.processes.fleet import Address, Fleet, StartError, check_free
+from discordproxy_api.processes.supervision import Address, Fleet, StartError, check_free
 from fakes.eventually import eventually
 from fakes.ports import free_port
 
@@ -59,7 +59,7 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, valkey: str, address:
             "program",
             environment=environment | changes,
             report=lambda _name, line: not line.startswith("ERROR"),
-            preexec=None,  # on the leash: see `fakes.leash` for why not by the kernel
+            preexec=None,  # on the leash: see `processes.leash` for why not by the kernel
         )
 
     def make(
@@ -127,7 +127,7 @@ async def test_workers_that_take_long_are_waited_for(
     monkeypatch: pytest.MonkeyPatch,
     address: Address,
 ) -> None:
-    monkeypatch.setattr("discordproxy_api.processes.fleet.LISTENING_WITHIN_S", 0.0)
+    monkeypatch.setattr("discordproxy_api.processes.supervision.LISTENING_WITHIN_S", 0.0)
     whole = fleet()
     running = asyncio.create_task(whole.run())
     await listening(capsys)

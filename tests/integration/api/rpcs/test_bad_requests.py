@@ -8,9 +8,9 @@ import pytest
 import pytest_asyncio
 
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
-from fakes.bad_api_requests import BAD_API_REQUESTS
-from fakes.bad_requests import BAD_REQUESTS
 from integration.api.conftest import TOKEN, Served, serve
+from strategies.bad_api_requests import BAD_API_REQUESTS
+from strategies.bad_requests import BAD_REQUESTS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -13,7 +13,7 @@ from discordproxy.discord_api_pb2 import (
     SendChannelMessageRequest,
     SyncMemberRolesRequest,
 )
-from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID, ROLE_ID, USER_ID, nth
+from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, ROLE_ID, USER_ID, nth
 from integration.api.conftest import serve
 
 ADMIN, MODERATOR, MEMBER = (int(nth(ROLE_ID, number)) for number in range(3))

@@ -8,10 +8,10 @@ import grpc
 import pytest
 
 from discordproxy import discord_api_pb2 as pb
-from discordproxy_api.contract import load_contract
-from discordproxy_sandbox.faults import Fault
-from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID, ROLE_ID, USER_ID, nth
-from discordproxy_sandbox.resources.interactions import interact
+from discordproxy_api.contract.contract import load_contract
+from discordproxy_sandbox.resources.application.interactions import interact
+from discordproxy_sandbox.rest.faults import Fault
+from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, ROLE_ID, USER_ID, nth
 
 CONTRACT = load_contract()
 ROUTED = [name for name, rpc in CONTRACT.items() if rpc.template]

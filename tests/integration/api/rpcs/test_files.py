@@ -18,7 +18,7 @@ from discordproxy.discord_api_pb2 import (
     KeepAttachment,
     SendChannelMessageRequest,
 )
-from discordproxy_sandbox.population import CHANNEL_ID, GUILD_ID
+from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID
 from integration.api.conftest import serve
 
 FILES = [

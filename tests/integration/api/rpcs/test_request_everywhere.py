@@ -10,11 +10,11 @@ import pytest_asyncio
 
 from discordproxy.discord_api_pb2 import ApiRequest
 from discordproxy_ratelimit.route import fingerprint
-from discordproxy_sandbox.limit_book import LimitBook
-from discordproxy_sandbox.population import BOT_ID, CHANNEL_ID, GUILD_ID, ROLE_ID, USER_ID, nth
+from discordproxy_sandbox.limits.limit_book import LimitBook
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
-from fakes.discord_spec import routes
+from discordproxy_sandbox.world.population import BOT_ID, CHANNEL_ID, GUILD_ID, ROLE_ID, USER_ID, nth
 from integration.api.conftest import TOKEN, Served, serve
+from strategies.discord_spec import routes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -5,18 +5,18 @@ import asyncio
 import pytest
 from grpc import StatusCode
 
-from discordproxy_api import errors
+from discordproxy_api.access.channel_locator import Map
 from discordproxy_api.access.permission import OF_THE_BOT, Permission
-from discordproxy_api.access.whereabouts import Map
-from discordproxy_api.call import Call
-from discordproxy_api.contract import load_contract
-from discordproxy_api.principal import Principal
-from discordproxy_api.scopes import Scopes
+from discordproxy_api.calls import errors
+from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.principal import Principal
+from discordproxy_api.calls.scopes import Scopes
+from discordproxy_api.contract.contract import load_contract
+from discordproxy_gateway.discord.intents import EVENTS
 from discordproxy_gateway.events import Entry
 from discordproxy_gateway.events.entry import decode
-from discordproxy_gateway.intents import EVENTS
 from discordproxy_gateway.keys import Keys, Slot
-from discordproxy_gateway.operations import Planner
+from discordproxy_gateway.plan.event_planner import Planner
 
 CONTRACT = load_contract()
 KNOWN = {

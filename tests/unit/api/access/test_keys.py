@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from discordproxy_api.access.__main__ import main
-from discordproxy_api.access.gate import Credentials, Gate, key_in
+from discordproxy_api.access.authenticator import Credentials, Gate, key_in
 from discordproxy_api.access.key_file import read_key_file
 from discordproxy_api.access.keys import FORM, KeyFileError, digest_of, new_key, read_keys
 from discordproxy_api.access.lockout import Lockout, address_of
-from discordproxy_api.contract import load_contract
-from discordproxy_api.errors import ApiError
-from discordproxy_api.exposure import Unsafe, check_listening, concern
-from discordproxy_api.metrics import Metrics
+from discordproxy_api.bind_policy import Unsafe, check_listening, concern
+from discordproxy_api.calls.errors import ApiError
+from discordproxy_api.calls.metrics import Metrics
+from discordproxy_api.contract.contract import load_contract
 
 KEY = new_key()
 RPCS = tuple(load_contract())

@@ -4,9 +4,9 @@ import pytest
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.access.permission import is_read
-from discordproxy_api.access.reach import Reach, reach_of, reach_of_request
-from discordproxy_api.contract import load_contract
-from discordproxy_api.scopes import Scopes
+from discordproxy_api.access.targets import Reach, reach_of, reach_of_request
+from discordproxy_api.calls.scopes import Scopes
+from discordproxy_api.contract.contract import load_contract
 
 CONTRACT = load_contract()
 

@@ -7,10 +7,10 @@ import orjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from discordproxy_api.access.reach import reach_of, reach_of_request
-from discordproxy_api.contract import load_contract
-from discordproxy_api.translate import Translator
-from fakes.random_messages import messages
+from discordproxy_api.access.targets import reach_of, reach_of_request
+from discordproxy_api.contract.contract import load_contract
+from discordproxy_api.contract.translate import Translator
+from strategies.random_messages import messages
 
 ROUTED = [rpc for rpc in load_contract().values() if rpc.template is not None]
 IDS = st.integers(1, 2**64 - 1)

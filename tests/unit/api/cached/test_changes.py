@@ -3,7 +3,7 @@
 import pytest
 
 from discordproxy_api.cached.changes import EFFECTS, Done, Overwrite, Put, RoleOfMember, changes_of
-from discordproxy_api.contract import load_contract
+from discordproxy_api.contract.contract import load_contract
 from discordproxy_gateway.cache import CHANNEL, EMOJI, GUILD, MEMBER, ROLE, THREAD, USER
 
 IDS = {"guild_id": "1", "channel_id": "2", "user_id": "3", "role_id": "4", "overwrite_id": "5", "emoji_id": "6"}

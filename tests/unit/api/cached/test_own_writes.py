@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from discordproxy_api.cached.own_writes import ANYTHING, GUILDS, OwnWrites
-from discordproxy_api.outbound import Reply, RestRequest
+from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_gateway.cache import Answer, Freshness
 from discordproxy_ratelimit.route import route_of_path
 from fakes.broker import FakeNotes

@@ -6,9 +6,9 @@ import contextlib
 import pytest
 from grpc import StatusCode
 
-from discordproxy_api.cached.flights import Flights
-from discordproxy_api.drain import Drain
-from discordproxy_api.errors import ApiError
+from discordproxy_api.cached.single_flight import Flights
+from discordproxy_api.calls.drain import Drain
+from discordproxy_api.calls.errors import ApiError
 from fakes.broker import FakeNotes
 from fakes.eventually import eventually
 

@@ -1,6 +1,6 @@
 """`sent` tells the truth at every moment of a call."""
 
-from discordproxy_api.call import Call
+from discordproxy_api.calls.call import Call
 
 
 def a_call():

@@ -8,9 +8,9 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
 from discordproxy.common_pb2 import SENT_UNKNOWN, DiscordError
-from discordproxy_api import errors
-from discordproxy_api.error_details import LIMIT_BYTES, render
-from discordproxy_api.problems import FieldProblem
+from discordproxy_api.calls import errors
+from discordproxy_api.calls.field_errors import FieldProblem
+from discordproxy_api.grpc_edge.error_details import LIMIT_BYTES, render
 from discordproxy_ratelimit.errors import (
     BrokerError,
     BrokerUnavailable,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from discordproxy_api.tally import (
+from discordproxy_api.calls.recent_stats import (
     FAILURES_KEPT_S,
     LATENCY_BOUNDS_MS,
     MOST_APPS,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from discordproxy_api.retry import (
+from discordproxy_api.calls.retry import (
     NONCE_WINDOW_S,
     Outcome,
     Repeat,

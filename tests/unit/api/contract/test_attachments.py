@@ -2,8 +2,8 @@
 
 import pytest
 
-from discordproxy_api.problems import InvalidRequest
-from discordproxy_api.rules.attachments import kept
+from discordproxy_api.calls.field_errors import InvalidRequest
+from discordproxy_api.contract.rules.attachments import kept
 
 MESSAGE, FILE, LATER, OLDER = (str(number << 22) for number in (10_000_000, 9_999_900, 10_500_000, 5_000_000))
 CDN = "https://cdn.discordapp.com/attachments"

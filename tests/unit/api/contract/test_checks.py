@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import pytest
 
 from discordproxy import discord_api_pb2 as pb
-from discordproxy_api.contract import is_list
-from discordproxy_api.problems import Problems
-from discordproxy_api.rules.checks import compile_check, path_check
-from discordproxy_api.rules.limits import Form, Limit
+from discordproxy_api.calls.field_errors import Problems
+from discordproxy_api.contract.contract import is_list
+from discordproxy_api.contract.rules.checks import compile_check, path_check
+from discordproxy_api.contract.rules.limits import Form, Limit
 
 TEXT = pb.User.DESCRIPTOR.fields_by_name["username"]
 

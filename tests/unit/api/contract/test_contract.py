@@ -3,7 +3,7 @@ from google.protobuf import descriptor_pb2
 
 from discordproxy import annotations_pb2
 from discordproxy import discord_api_pb2 as pb
-from discordproxy_api.contract import ContractError, load_contract, request_parts
+from discordproxy_api.contract.contract import ContractError, load_contract, request_parts
 from discordproxy_ratelimit.route import names_token
 
 FieldProto = descriptor_pb2.FieldDescriptorProto

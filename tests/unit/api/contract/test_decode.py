@@ -4,10 +4,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from discordproxy import discord_api_pb2 as pb
-from discordproxy_api.contract import json_key, load_contract
-from discordproxy_api.translate import Translator, compile_message
-from discordproxy_api.translate_in import MAX_DEPTH
-from fakes.random_messages import JSON, documents
+from discordproxy_api.contract.contract import json_key, load_contract
+from discordproxy_api.contract.decode import MAX_DEPTH
+from discordproxy_api.contract.translate import Translator, compile_message
+from strategies.random_messages import JSON, documents
 
 CONTRACT = load_contract()
 TRANSLATORS = {name: Translator(rpc) for name, rpc in CONTRACT.items() if rpc.method}

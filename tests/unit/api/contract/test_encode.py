@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from discordproxy import discord_api_pb2 as pb
-from discordproxy_api.contract import load_contract
-from discordproxy_api.translate import Outgoing, OutgoingFile, Translator, compile_message
-from fakes.random_messages import messages
+from discordproxy_api.contract.contract import load_contract
+from discordproxy_api.contract.translate import Outgoing, OutgoingFile, Translator, compile_message
+from strategies.random_messages import messages
 
 CONTRACT = load_contract()
 TRANSLATORS = {name: Translator(rpc) for name, rpc in CONTRACT.items() if rpc.method}

@@ -3,7 +3,7 @@ import regex
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from discordproxy_api.overflow import ELLIPSIS, split, truncate, units
+from discordproxy_api.contract.overflow import ELLIPSIS, split, truncate, units
 
 TEXT = st.text(st.sampled_from("ab \n`é😀\u200d\ufe0f"), max_size=400)
 
@@ -106,7 +106,15 @@ CHARACTERS = (
 )
 
 
-@given(text=st.lists(st.sampled_from(TOKENS), max_size=60).map("".join), most=st.integers(70, 200))
+def joined(tokens):
+    """Join tokens; a space keeps the backticks of two of them from becoming a third one."""
+    text = ""
+    for token in tokens:
+        text += f" {token}" if text.endswith("`") and token.startswith("`") else token
+    return text
+
+
+@given(text=st.lists(st.sampled_from(TOKENS), max_size=60).map(joined), most=st.integers(70, 200))
 def test_no_token_is_ever_torn(text, most):
     parts = split(text, most)
     assert max(map(units, parts), default=0) <= most

@@ -3,9 +3,9 @@ import json
 import pytest
 
 from discordproxy import discord_api_pb2 as pb
-from discordproxy_api.contract import load_contract
-from discordproxy_api.overflow import ELLIPSIS, units
-from discordproxy_api.steps import (
+from discordproxy_api.contract.contract import load_contract
+from discordproxy_api.contract.overflow import ELLIPSIS, units
+from discordproxy_api.contract.steps import (
     BULK_AGE_MS,
     DISCORD_EPOCH_MS,
     PREPARE,
@@ -15,7 +15,7 @@ from discordproxy_api.steps import (
     nonce_of,
     prepare,
 )
-from discordproxy_api.translate import Translator
+from discordproxy_api.contract.translate import Translator
 
 CONTRACT = load_contract()
 NOW_MS = 1_780_000_000_000

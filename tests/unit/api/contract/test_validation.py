@@ -3,12 +3,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from discordproxy import discord_api_pb2 as pb
-from discordproxy_api.contract import load_contract
-from discordproxy_api.problems import MOST_PROBLEMS
-from discordproxy_api.rules import limits
-from discordproxy_api.validation import FieldProblem, InvalidRequest, validate
-from fakes.bad_requests import BAD_REQUESTS
-from fakes.random_messages import messages
+from discordproxy_api.calls.field_errors import MOST_PROBLEMS
+from discordproxy_api.contract.contract import load_contract
+from discordproxy_api.contract.rules import limits
+from discordproxy_api.contract.validation import FieldProblem, InvalidRequest, validate
+from strategies.bad_requests import BAD_REQUESTS
+from strategies.random_messages import messages
 
 CONTRACT = load_contract()
 

@@ -1,6 +1,6 @@
 """Discord's time, whatever this machine's clock says."""
 
-from discordproxy_api.discord_clock import DiscordClock
+from discordproxy_api.discord.clock import DiscordClock
 
 
 class Times:

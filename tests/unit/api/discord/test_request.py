@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from discordproxy_api.outbound import Reply
+from discordproxy_api.discord.request import Reply
 
 
 def document(body):

@@ -5,9 +5,9 @@ import pytest
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.wrappers_pb2 import StringValue
 
-from discordproxy_api.by_bot import ByBot
-from discordproxy_api.call import CURRENT, Call
-from discordproxy_api.principal import Principal
+from discordproxy_api.calls.call import CURRENT, Call
+from discordproxy_api.calls.principal import Principal
+from discordproxy_api.grpc_edge.bot_routing import ByBot
 
 
 class Details:

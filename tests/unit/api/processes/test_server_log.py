@@ -15,8 +15,8 @@ import pytest
 
 from discordproxy_api.processes import server_log
 from discordproxy_api.processes.children import pause_s
-from discordproxy_ratelimit import logs
-from discordproxy_ratelimit.logs import FORMAT
+from discordproxy_ratelimit.process import logs
+from discordproxy_ratelimit.process.logs import FORMAT
 
 
 @pytest.fixture(autouse=True)

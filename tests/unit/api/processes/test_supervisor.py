@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from discordproxy_api.processes.greeting import SANDBOX_CHANNEL, Facts, greeting
+from discordproxy_api.processes.banner import SANDBOX_CHANNEL, Facts, greeting
 from discordproxy_api.supervisor import FLAGS, into_environment, parser
 
 FACTS = Facts(

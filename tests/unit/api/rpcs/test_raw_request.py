@@ -5,15 +5,15 @@ import json
 import pytest
 
 from discordproxy.discord_api_pb2 import ApiRequest, File
-from discordproxy_api.call import Call
-from discordproxy_api.contract import load_contract
-from discordproxy_api.discord_clock import DiscordClock
-from discordproxy_api.errors import ApiError
-from discordproxy_api.interaction_responses import InteractionResponses
-from discordproxy_api.nonces import Nonces
-from discordproxy_api.requests import Request, RoutePolicy, find_problems
-from discordproxy_api.retry import Repeat
-from fakes.bad_api_requests import BAD_API_REQUESTS
+from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.errors import ApiError
+from discordproxy_api.calls.retry import Repeat
+from discordproxy_api.contract.contract import load_contract
+from discordproxy_api.discord.clock import DiscordClock
+from discordproxy_api.discord.nonces import Nonces
+from discordproxy_api.rpcs.interaction_responses import InteractionResponses
+from discordproxy_api.rpcs.raw_request import Request, RoutePolicy, find_problems
+from strategies.bad_api_requests import BAD_API_REQUESTS
 
 RPC = load_contract()["Request"]
 PARAM = ApiRequest.Param

@@ -9,8 +9,8 @@ import pytest
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.cached.lookups import MEMBERS_PER_PAGE
 from discordproxy_api.cached.reads import Read
-from discordproxy_api.errors import ApiError
-from discordproxy_api.translate import Outgoing
+from discordproxy_api.calls.errors import ApiError
+from discordproxy_api.contract.translate import Outgoing
 
 
 def page(first: int, count: int = MEMBERS_PER_PAGE) -> list[dict[str, Any]]:

@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from discordproxy_api.calls.recent_stats import LATENCY_BOUNDS_MS
 from discordproxy_api.status import findings
 from discordproxy_api.status.document import FORMAT, MOST_BUCKETS, document, percentile, queues, readable
 from discordproxy_api.status.explain import explain
 from discordproxy_api.status.findings import Finding
 from discordproxy_api.status.gateway_metrics import MOST_SHARDS, GatewayMetrics
-from discordproxy_api.tally import LATENCY_BOUNDS_MS
 from discordproxy_gateway.cache import GatewayState, ShardState, Slot
-from discordproxy_ratelimit.board import TICKS, Notices
 from discordproxy_ratelimit.circuit import AppShare, CircuitState
-from discordproxy_ratelimit.survey import AccountState, BucketState
+from discordproxy_ratelimit.inspection import AccountState, BucketState
+from discordproxy_ratelimit.shared.registry import TICKS, Notices
 
 SEND = "POST /channels/{channel_id}/messages|channel_id=1"
 READY = ShardState(

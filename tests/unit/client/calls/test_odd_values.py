@@ -12,16 +12,17 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from discordproxy import _arguments, builders
-from discordproxy._checks import trimmed
-from discordproxy._retry import delay_before_retry
+from discordproxy import builders
+from discordproxy._grpc.retry import delay_before_retry
+from discordproxy._requests import arguments as call_arguments
+from discordproxy._requests.checks import trimmed
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordClient, DiscordProxyException, DiscordProxyTimeoutError
 from discordproxy.exceptions import to_discord_proxy_exception
 from discordproxy.testing import FakeDiscordProxy
 from discordproxy.tests.factories import create_rpc_error
-from fakes.client_methods import RPCS, arguments_of, method_name
 from fakes.scripted_proxy import scripted_proxy
+from strategies.client_methods import RPCS, arguments_of, method_name
 
 CIRCLE = []
 CIRCLE.append(CIRCLE)
@@ -35,18 +36,18 @@ ODD = [
     [math.nan],
 ]  # fmt: skip
 KEYWORDS = {
-    "create_channel_message": _arguments.MessageArguments,
-    "create_direct_message": _arguments.MessageArguments,
-    "execute_webhook": _arguments.WebhookMessageArguments,
-    "create_forum_post": _arguments.ForumPostArguments,
-    "create_interaction_response": _arguments.InteractionArguments,
-    "edit_channel_message": _arguments.MessageChanges,
-    "edit_webhook_message": _arguments.MessageChanges,
-    "create_channel": _arguments.ChannelSettings,
-    "edit_channel": _arguments.ChannelChanges,
-    "edit_role": _arguments.RoleSettings,
-    "edit_guild_member": _arguments.MemberChanges,
-    "create_scheduled_event": _arguments.ScheduledEventSettings,
+    "create_channel_message": call_arguments.MessageArguments,
+    "create_direct_message": call_arguments.MessageArguments,
+    "execute_webhook": call_arguments.WebhookMessageArguments,
+    "create_forum_post": call_arguments.ForumPostArguments,
+    "create_interaction_response": call_arguments.InteractionArguments,
+    "edit_channel_message": call_arguments.MessageChanges,
+    "edit_webhook_message": call_arguments.MessageChanges,
+    "create_channel": call_arguments.ChannelSettings,
+    "edit_channel": call_arguments.ChannelChanges,
+    "edit_role": call_arguments.RoleSettings,
+    "edit_guild_member": call_arguments.MemberChanges,
+    "create_scheduled_event": call_arguments.ScheduledEventSettings,
 }
 # Answered by the small Discord in memory or by the file system, not by the client.
 OTHERS_SAY = (DiscordProxyException, OSError)
@@ -88,7 +89,7 @@ def error_of(call):
 def test_every_argument_of_every_method(proxy, method):
     client = DiscordClient(timeout=5)
     good = arguments_of(getattr(DiscordClient, method))
-    keywords = KEYWORDS.get(method, _arguments.CallArguments).__annotations__
+    keywords = KEYWORDS.get(method, call_arguments.CallArguments).__annotations__
     for name in {*good, *keywords}:
         for odd in ODD:
             judged(name, lambda name=name, odd=odd: getattr(client, method)(**{**good, name: odd}))

@@ -248,7 +248,17 @@ def test_pytest_fixture(tmp_path):
         "    DiscordClient().create_direct_message(42, 'Welcome!')\n"
         "    assert discord_proxy.direct_messages(42)[0].content == 'Welcome!'\n"
     )
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "discordproxy._pytest_plugin", "-p", "no:cacheprovider", "."]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "discordproxy._fake.pytest_plugin",
+        "-p",
+        "no:cacheprovider",
+        ".",
+    ]
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert "1 passed" in run.stdout, run.stdout + run.stderr

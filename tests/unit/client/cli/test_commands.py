@@ -11,8 +11,8 @@ import grpc
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 
-from discordproxy import _cli
-from discordproxy._completion import SHELLS, script
+from discordproxy._cli import main
+from discordproxy._cli.completion import SHELLS, script
 from discordproxy.discord_api_pb2 import (
     OVERFLOW_SPLIT,
     Channel,
@@ -98,7 +98,7 @@ def run(capsys):
 
     def run(*arguments):
         with pytest.raises(SystemExit) as ended:
-            _cli.main(arguments)
+            main.main(arguments)
         return ended.value.code, *capsys.readouterr()
 
     return run
@@ -108,7 +108,7 @@ class TestDiscordproxymessage:
     def test_sends(self, proxy, capsys):
         host, _, port = proxy.address.rpartition(":")
         proxy.script("SendDirectMessage", SendDirectMessageResponse())
-        _cli.message_main(["direct", "3", "Hello", "--host", host, "--port", port])
+        main.message_main(["direct", "3", "Hello", "--host", host, "--port", port])
         assert capsys.readouterr().out == "Message sent\n"
         assert (proxy.received[0].rpc, proxy.received[0].request.content) == ("SendDirectMessage", "Hello")
 
@@ -117,7 +117,7 @@ class TestDiscordproxymessage:
         details = {"type": "HTTPException", "status": 404, "code": 10013, "text": "Unknown User"}
         proxy.script("SendDirectMessage", fail(grpc.StatusCode.NOT_FOUND, details))
         with pytest.raises(SystemExit) as ended:
-            _cli.message_main(["direct", "3", "Hello", "--host", host, "--port", port])
+            main.message_main(["direct", "3", "Hello", "--host", host, "--port", port])
         assert ended.value.code == 1
         assert capsys.readouterr().out == (
             "ERROR: HTTP error from the Discord API. HTTP status code: 404 - JSON error code: 10013 - "
@@ -364,13 +364,13 @@ class TestUsage:
         assert run(*command, "--timeout", timeout, "--target", proxy.address)[0] == 0
 
     def test_sandbox_without_the_server_packages(self, run, monkeypatch):
-        monkeypatch.setattr(_cli, "find_spec", lambda name: None)
+        monkeypatch.setattr(main, "find_spec", lambda name: None)
         status, _, err = run("sandbox")
         assert (status, err) == (2, "The sandbox needs more packages: pip install 'discordproxy[server]>=2'\n")
 
     def test_sandbox_takes_over_with_all_its_arguments(self, run, monkeypatch):
         started = []
-        monkeypatch.setattr(_cli, "find_spec", lambda name: name)
+        monkeypatch.setattr(main, "find_spec", lambda name: name)
         monkeypatch.setattr(os, "execv", lambda path, command: started.append(command))
         run("sandbox", "--port", "0", "-h")
         assert started[0][1:] == ["-m", "discordproxy_sandbox", "--port", "0", "-h"]
@@ -390,7 +390,7 @@ class TestCompletion:
         ("words", "expected"), [(["do"], ["doctor"]), (["message", "--ti"], ["--timeout", "--title"])]
     )
     def test_bash_completes(self, words, expected):
-        program = script("bash", _cli.build_parser())
+        program = script("bash", main.build_parser())
         line = " ".join(["discordproxy", *words])
         code = f'{program}\nCOMP_WORDS=({line}); COMP_CWORD={len(words)}; _discordproxy; echo "${{COMPREPLY[@]}}"'
         found = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True).stdout.split()

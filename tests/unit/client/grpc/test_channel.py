@@ -10,7 +10,7 @@ import weakref
 import grpc
 import pytest
 
-from discordproxy._channel import ChannelPool, Endpoint, resolve_target
+from discordproxy._grpc.channel import ChannelPool, Endpoint, resolve_target
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordClient, DiscordProxyGrpcError
 from discordproxy.discord_api_pb2 import Message, MessagesResponse

@@ -7,8 +7,8 @@ from datetime import datetime, timezone
 import grpc
 import pytest
 
-from discordproxy import _cli
-from discordproxy._connection import connection_problem, http_proxy_for, only_local
+from discordproxy._cli import main
+from discordproxy._grpc.connection_errors import connection_problem, http_proxy_for, only_local
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordClient, DiscordProxyGrpcError
 from discordproxy.tests.helpers import NoSocketsTestCase
@@ -180,7 +180,7 @@ def test_commands_say_it_too(authority, capsys, monkeypatch):
     with serving(authority.issue("127.0.0.1")) as proxy:
         for arguments in (["status"], ["message", "channel", "1", "x"]):
             with pytest.raises(SystemExit) as ended:
-                _cli.main([*arguments, "--target", proxy.address])
+                main.main([*arguments, "--target", proxy.address])
             assert (ended.value.code, "it may require TLS" in capsys.readouterr().err) == (3, True)
 
 

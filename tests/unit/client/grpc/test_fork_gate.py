@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from discordproxy._fork_gate import ForkGate
+from discordproxy._grpc.fork_gate import ForkGate
 from discordproxy.aio import _Process
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")

@@ -10,11 +10,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from discordproxy._green_threads import warn_of_green_threads
+from discordproxy._grpc.green_threads import warn_of_green_threads
 from discordproxy.discord_api_pb2 import GetGuildChannelsResponse
 from fakes.scripted_proxy import scripted_proxy
 
-DOCS = Path(__file__).parents[3] / "docs"
+DOCS = Path(__file__).parents[4] / "docs"
 MANY = 6
 PROGRAM = """
 from gevent import monkey

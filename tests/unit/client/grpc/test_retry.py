@@ -5,7 +5,7 @@ import json
 import grpc
 import pytest
 
-from discordproxy._retry import LONGEST_ADVICE_S, LONGEST_DELAY_S, delay_before_resuming, delay_before_retry
+from discordproxy._grpc.retry import LONGEST_ADVICE_S, LONGEST_DELAY_S, delay_before_resuming, delay_before_retry
 from discordproxy.client import DiscordClient
 from discordproxy.exceptions import (
     DiscordProxyGrpcError,

@@ -10,7 +10,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # discord.py imports audioop
     import discord as _  # noqa: F401
 
-from discordproxy_gateway.gateway_info import DAY_MS, LEAST_RESET_MS, NoAdviceError, read_info, websocket_url
+from discordproxy_gateway.discord.gateway_info import DAY_MS, LEAST_RESET_MS, NoAdviceError, read_info, websocket_url
 
 URL = "wss://gateway.discord.gg"
 RESTED = {"total": 1000, "remaining": 1000, "reset_after": 0, "max_concurrency": 1}

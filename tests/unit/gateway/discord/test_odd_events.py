@@ -13,17 +13,17 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # discord.py imports audioop
     import discord as _  # noqa: F401
 
-from discordproxy_gateway.chunking import LONGEST_REFUSED_S, PER_GUILD_S, Chunker, next_guild, refused_wait_s
-from discordproxy_gateway.connection import Connection
-from discordproxy_gateway.defer import Deferrer
-from discordproxy_gateway.dispatch import Dispatch, OddEventError, read_dispatch
-from discordproxy_gateway.inflate import Inflate, UnreadableError
-from discordproxy_gateway.intents import EVENTS
-from discordproxy_gateway.member_lists import GuildMemory
-from discordproxy_gateway.operations import INTERNAL
-from discordproxy_gateway.session import begun_by
-from discordproxy_gateway.skipped import Skipped
-from discordproxy_gateway.websocket import HELLO_MS, LEAST_HELLO_MS, MOST_HELLO_MS, hello_ms
+from discordproxy_gateway.discord.discord_socket import HELLO_MS, LEAST_HELLO_MS, MOST_HELLO_MS, hello_ms
+from discordproxy_gateway.discord.dispatch import Dispatch, OddEventError, read_dispatch
+from discordproxy_gateway.discord.inflate import Inflate, UnreadableError
+from discordproxy_gateway.discord.intents import EVENTS
+from discordproxy_gateway.discord.session import begun_by
+from discordproxy_gateway.discord.skipped import Skipped
+from discordproxy_gateway.plan.event_planner import INTERNAL
+from discordproxy_gateway.plan.member_operations import GuildMemory
+from discordproxy_gateway.shard.chunking import LONGEST_REFUSED_S, PER_GUILD_S, Chunker, next_guild, refused_wait_s
+from discordproxy_gateway.shard.connection import Connection
+from discordproxy_gateway.shard.interaction_deferral import Deferrer
 
 GUILD = "4194304"
 FIELDS = [

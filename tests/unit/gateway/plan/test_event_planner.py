@@ -1,8 +1,8 @@
 import pytest
 
 from discordproxy_gateway.keys import Keys, Slot
-from discordproxy_gateway.member_lists import GuildMemory
-from discordproxy_gateway.operations import Planner
+from discordproxy_gateway.plan.event_planner import Planner
+from discordproxy_gateway.plan.member_operations import GuildMemory
 
 KEYS = Keys("dp", "1")
 GUILD = "4194304"

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from discordproxy_gateway.dispatch import Dispatch
+from discordproxy_gateway.discord.dispatch import Dispatch
+from discordproxy_gateway.discord.intents import EVENTS
 from discordproxy_gateway.events.entry import decode
 from discordproxy_gateway.ids import id_of, number_of
-from discordproxy_gateway.intents import EVENTS
 from discordproxy_gateway.keys import Keys, Slot
-from discordproxy_gateway.leader import Lease
-from discordproxy_gateway.member_lists import GuildMemory
-from discordproxy_gateway.operations import INTERNAL, Planner
-from discordproxy_gateway.writer import Retention, Writer
+from discordproxy_gateway.plan.event_planner import INTERNAL, Planner
+from discordproxy_gateway.plan.member_operations import GuildMemory
+from discordproxy_gateway.state.lease import Lease
+from discordproxy_gateway.write.writer import Retention, Writer
 
 KEYS = Keys("dp", "1")
 SLOT = Slot(0, 1)

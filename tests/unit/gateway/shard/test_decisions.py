@@ -9,16 +9,16 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # discord.py imports audioop
     import discord
 
-from discordproxy_gateway.batch import WEIGHT_PER_CALL, Batch, Planned
-from discordproxy_gateway.chunking import Pace, next_guild
-from discordproxy_gateway.defer import deferred_response
-from discordproxy_gateway.dispatch import Dispatch
-from discordproxy_gateway.endings import EDGE_WAIT_S, advised_wait_s
-from discordproxy_gateway.failures import budget_line, fatal_line
-from discordproxy_gateway.intents import BITS, EVENTS, names_of, value_of
-from discordproxy_gateway.member_lists import GuildMemory, MemberRequest
-from discordproxy_gateway.reconnect import End, next_step
-from discordproxy_gateway.session import Session
+from discordproxy_gateway.discord.connect_errors import EDGE_WAIT_S, advised_wait_s
+from discordproxy_gateway.discord.dispatch import Dispatch
+from discordproxy_gateway.discord.failures import budget_line, fatal_line
+from discordproxy_gateway.discord.intents import BITS, EVENTS, names_of, value_of
+from discordproxy_gateway.discord.reconnect import End, next_step
+from discordproxy_gateway.discord.session import Session
+from discordproxy_gateway.plan.member_operations import GuildMemory, MemberRequest
+from discordproxy_gateway.shard.chunking import Pace, next_guild
+from discordproxy_gateway.shard.interaction_deferral import deferred_response
+from discordproxy_gateway.write.batch import WEIGHT_PER_CALL, Batch, Planned
 
 
 class TestReconnect:

@@ -8,7 +8,7 @@ with warnings.catch_warnings():
     import discord as _  # noqa: F401
 
 from discordproxy_gateway.keys import Slot
-from discordproxy_gateway.shard import Shard
+from discordproxy_gateway.shard.shard import Shard
 from fakes.virtual_time import VirtualClock, run
 
 

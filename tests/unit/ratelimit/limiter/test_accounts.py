@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from discordproxy_ratelimit.accounts import Accounts
 from discordproxy_ratelimit.errors import WaitRefused
+from discordproxy_ratelimit.limiter.accounts import Accounts
 from fakes.virtual_time import VirtualClock, run
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from discordproxy_ratelimit.batch import COMPANY_S, MOST, Batch, Item
+from discordproxy_ratelimit.limiter.batch import COMPANY_S, MOST, Batch, Item
 from fakes.virtual_time import VirtualClock, run
 
 

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from discordproxy_ratelimit.limiter.wait_queue import Grant, Lanes, Waiter
 from discordproxy_ratelimit.permit import Caller
 from discordproxy_ratelimit.route import Route
-from discordproxy_ratelimit.waiting import Grant, Lanes, Waiter
 from fakes.virtual_time import VirtualClock, run
 
 A, B = Route("GET /a", "x=1"), Route("GET /b", "x=1")

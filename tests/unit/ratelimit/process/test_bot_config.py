@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from discordproxy_ratelimit.bots import read_bots
+from discordproxy_ratelimit.process.bot_config import read_bots
 from discordproxy_ratelimit.settings import SharedSettings, load
 
 FIRST, SECOND = "MTAwMDAwMDAwMDAwMDAwMDAx.GaBcDe.c4nary-one", "MTAwMDAwMDAwMDAwMDAwMDAy.GaBcDe.c4nary-two"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from discordproxy_ratelimit.http_proxy import BadHttpProxy, http_proxy_for
+from discordproxy_ratelimit.process.http_proxy import BadHttpProxy, http_proxy_for
 
 DISCORD, GATEWAY = "https://discord.com/api/v10", "wss://gateway.discord.gg"
 PROXY = "http://proxy.example:3128"

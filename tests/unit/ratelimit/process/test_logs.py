@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from discordproxy_ratelimit import logs
+from discordproxy_ratelimit.process import logs
 
 CALL = {"rpc": "SendChannelMessage", "app": "srp", "request_id": "0123456789abcdef"}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from discordproxy_ratelimit.private_files import can_be_ours, is_our_folder, open_log, open_private
+from discordproxy_ratelimit.process.private_files import can_be_ours, is_our_folder, open_log, open_private
 
 APPEND = os.O_WRONLY | os.O_APPEND
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from discordproxy_ratelimit.redaction import Redaction
+from discordproxy_ratelimit.process.redaction import Redaction
 
 BOT = "MTAwMDAwMDAwMDAwMDAwMDAx.GaBcDe.c4nary-c4nary-c4nary-c4nary"
 WEBHOOK = "aB3" + "x" * 65
@@ -34,7 +34,7 @@ def test_secrets_are_taken_out_by_their_shape(text: str, expected: str) -> None:
     "text",
     [
         "logged in as bot 100000000000000001",
-        "discordproxy_ratelimit.connection.something_long_enough_to_be_a_name",
+        "discordproxy_ratelimit.redis.client.something_long_enough_to_be_a_name",
         "POST /webhooks/{webhook_id}/{webhook_token}/messages: repeated in 0.20 s [0123456789abcdef]",
         "SendChannelMessage OK app=srp sent=yes requests=1 http=200 0.123 s [4f9c0f0e1d2c3b4a]",
         "DISCORDPROXY_TOKEN_FILE: cannot read '/run/token' (No such file); it must hold the bot token and nothing else",

@@ -8,7 +8,7 @@ import pytest
 
 PROGRAM = """
 import os, sys
-from discordproxy_ratelimit import streams
+from discordproxy_ratelimit.process import streams
 streams.prepare()
 with open(os.devnull) as file:
     assert file.fileno() > 2, "a file got the number of a standard stream"

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from discordproxy_ratelimit.steady import HEALTHY_S, LONGEST_PAUSE_S, steadily
+from discordproxy_ratelimit.process.tasks import HEALTHY_S, LONGEST_PAUSE_S, steadily
 from fakes.virtual_time import EPOCH_S, VirtualClock, run
 
 

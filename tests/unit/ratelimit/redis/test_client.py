@@ -4,7 +4,7 @@ import pytest
 from redis.asyncio import RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
 
-from discordproxy_ratelimit.connection import connect
+from discordproxy_ratelimit.redis.client import connect
 
 
 def test_schemes_of_valkey_mean_the_same_as_those_of_redis() -> None:

@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Connection, SSLConnection
 from redis.exceptions import DataError
 
-from discordproxy_ratelimit.manners import our_kind
+from discordproxy_ratelimit.redis.connections import our_kind
 
 THEIRS, OURS = Connection(), our_kind(Connection)()
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from discordproxy_ratelimit.patience import Patience
+from discordproxy_ratelimit.redis.timeouts import Patience
 
 BOUND_S = 0.1
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from discordproxy_ratelimit.redis_url import describe, is_encrypted, is_remote, parse
+from discordproxy_ratelimit.redis.url import describe, is_encrypted, is_remote, parse
 
 
 @pytest.mark.parametrize(

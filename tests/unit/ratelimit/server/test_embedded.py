@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from discordproxy_ratelimit.embedded import EmbeddedError, broker_url, find_binary, folder_of, make_private
+from discordproxy_ratelimit.server.embedded import EmbeddedError, broker_url, find_binary, folder_of, make_private
 
 
 @pytest.fixture

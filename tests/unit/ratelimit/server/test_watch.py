@@ -2,7 +2,7 @@
 
 import pytest
 
-from discordproxy_ratelimit.watch import problems_of, version_of
+from discordproxy_ratelimit.server.watch import problems_of, version_of
 
 FIT = {"redis_version": "7.2.4", "valkey_version": "9.1.2", "maxmemory_policy": "noeviction"}
 

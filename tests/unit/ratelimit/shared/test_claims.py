@@ -3,7 +3,7 @@
 import asyncio
 
 from discordproxy_ratelimit.errors import BrokerUnavailable
-from discordproxy_ratelimit.notes import Claim, Notes
+from discordproxy_ratelimit.shared.claims import Claim, Notes
 from fakes.eventually import eventually
 
 

@@ -1,1 +1,0 @@
-"""Bounds on what callers may use at once, and the drain."""

@@ -1,0 +1,162 @@
+"""The lease of a slot: who may hold the connection, and for how long it is sure of that."""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+
+from redis.exceptions import RedisError
+
+from discordproxy_gateway.discord.failures import LeaseLostError
+from discordproxy_gateway.keys import ERAS_KEPT, Keys, Slot
+from discordproxy_gateway.state.scripts import Scripts
+
+log = logging.getLogger(__name__)
+
+_LONGEST_SLEEP_S = 5.0
+_LEAST_SLEEP_MS = 20
+_MARGIN = 0.1  # of the lease: the holder stops earlier than Redis forgets it
+
+
+class Lease:
+    """One term of leadership. `lost` is set, at the latest, a little before Redis would let somebody else in."""
+
+    def __init__(
+        self, scripts: Scripts, keys: Keys, slot: Slot, *, owner: str, fence: int, lease_s: float, era: int = 1
+    ) -> None:
+        self.fence = fence
+        self.era = era
+        self.slot = slot
+        self.lost = asyncio.Event()
+        self._scripts = scripts
+        self._keys = keys
+        self._owner = owner
+        self._lease_s = lease_s
+        self._sure_until = 0.0
+
+    def __repr__(self) -> str:
+        return f"Lease({self.slot}, fence {self.fence}{', lost' if self.lost.is_set() else ''})"
+
+    def extend(self, asked_at: float) -> None:
+        """Note that a request sent at loop time `asked_at` was granted; the reply's own delay counts against us."""
+        self._sure_until = asked_at + self._lease_s * (1 - _MARGIN)
+
+    def require(self) -> None:
+        """Raise LeaseLostError unless the lease is ours for sure, by this process's own monotonic clock."""
+        if self.lost.is_set() or asyncio.get_running_loop().time() >= self._sure_until:
+            self.lost.set()
+            raise LeaseLostError
+
+    async def renew(self) -> None:
+        """Ask Redis whether the lease is still ours and prolong it.
+
+        Raises:
+            LeaseLostError: it is not.
+            RedisError, OSError: nobody knows; the lease runs on until `require` says otherwise.
+        """
+        asked_at = asyncio.get_running_loop().time()
+        keys = [self._keys.lease(self.slot), self._keys.division]
+        if not await self._scripts.run("renew_lease", keys, [self._owner, _ms(self._lease_s), self.slot.shard_count]):
+            self.lost.set()
+            raise LeaseLostError
+        self.extend(asked_at)
+
+    async def keep(self) -> None:
+        """Renew until the lease is lost; returns then."""
+        while not self.lost.is_set():
+            await asyncio.sleep(min(self._lease_s / 3, self._sure_for_s()))
+            try:
+                self.require()
+                await self.renew()
+            except (RedisError, OSError) as error:
+                log.warning("lease of shard %s not renewed: %s", self.slot, type(error).__name__)
+            except LeaseLostError:
+                log.warning("lease of shard %s lost: Redis is away or forgot it, or another worker leads", self.slot)
+
+    def _sure_for_s(self) -> float:
+        return max(0.0, self._sure_until - asyncio.get_running_loop().time())
+
+    async def release(self) -> None:
+        """Give the lease back and wake the standbys; if Redis is away it runs out by itself."""
+        self.lost.set()
+        keys = [self._keys.lease(self.slot), self._keys.lease_channel(self.slot)]
+        with contextlib.suppress(RedisError, OSError):
+            await self._scripts.run("release_lease", keys, [self._owner])
+
+
+class Leader:
+    """Waits for the lease of one slot."""
+
+    def __init__(self, scripts: Scripts, keys: Keys, slot: Slot, *, lease_s: float = 10.0) -> None:
+        self._scripts = scripts
+        self._keys = keys
+        self.slot = slot
+        self._lease_s = lease_s
+        self._others = ""  # with how many shards the bot runs
+
+    async def lead(self) -> Lease:
+        """Return a lease once nobody else holds one. Cancelling gives up waiting; a lease just taken runs out."""
+        owner = secrets.token_hex(8)  # a new name per term: an old lease of ours is nobody's
+        told = ""
+        while True:
+            lease, free_in_s = await self._try(owner)
+            if lease is not None:
+                return lease
+            if told != self._others:
+                told = self._others
+                self._tell()
+            await self._sleep(free_in_s)
+
+    def _tell(self) -> None:
+        if self._others == str(self.slot.shard_count):
+            log.info("standing by: another gateway worker holds shard %s", self.slot)
+        else:
+            log.error(
+                "standing by: another gateway worker runs this bot with %s shards, or did a moment ago; this one is "
+                "to run it with %d; set DISCORDPROXY_SHARDS alike, and stop the others before you change it",
+                self._others,
+                self.slot.shard_count,
+            )
+
+    async def _try(self, owner: str) -> tuple[Lease | None, float]:
+        asked_at = asyncio.get_running_loop().time()
+        keys = [self._keys.lease(self.slot), self._keys.fence(self.slot), self._keys.division]
+        keys += [self._keys.eras, self._keys.shard_count]
+        arguments = [owner, _ms(self._lease_s), self.slot.shard_count, ERAS_KEPT]
+        try:
+            fence, ms, shards, *era = await self._scripts.run("acquire_lease", keys, arguments)
+        except (RedisError, OSError) as error:
+            log.warning("cannot ask for the lease of shard %s: %s", self.slot, type(error).__name__)
+            return None, 1.0
+        self._others = shards.decode()
+        if not fence:
+            return None, max(ms, _LEAST_SLEEP_MS) / 1000
+        lease = Lease(self._scripts, self._keys, self.slot, owner=owner, fence=fence, lease_s=self._lease_s, era=era[0])
+        lease.extend(asked_at)
+        return lease, 0.0
+
+    async def _sleep(self, free_in_s: float) -> None:
+        """Wait until the holder announces its leave, or until its lease must have run out."""
+        until = asyncio.get_running_loop().time() + min(free_in_s, _LONGEST_SLEEP_S)
+        if self._others != str(self.slot.shard_count):  # nobody announces that all of them have left
+            await asyncio.sleep(min(free_in_s, _LONGEST_SLEEP_S))
+            return
+        try:
+            await self._hear_release(until)
+        except (RedisError, OSError):
+            await asyncio.sleep(1.0)
+
+    async def _hear_release(self, until: float) -> None:
+        async with self._scripts.redis.pubsub() as channel:
+            await channel.subscribe(self._keys.lease_channel(self.slot))
+            while (left_s := until - asyncio.get_running_loop().time()) > 0:
+                message = await channel.get_message(timeout=left_s)
+                if message is None or message["type"] == "message":
+                    return
+                # Subscribed. The holder may have left between our request and now.
+                if not await self._scripts.redis.exists(self._keys.lease(self.slot)):
+                    return
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

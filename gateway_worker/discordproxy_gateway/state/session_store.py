@@ -1,0 +1,166 @@
+"""What outlives a process: the session to resume, the budget of IDENTIFY, the failure that forbids connecting."""
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from discordproxy_gateway.discord.failures import LeaseLostError
+from discordproxy_gateway.discord.gateway_info import GatewayInfo
+from discordproxy_gateway.discord.session import Session
+from discordproxy_gateway.ids import number_of, text_of
+from discordproxy_gateway.keys import Keys, Slot
+from discordproxy_gateway.state.lease import Lease
+from discordproxy_gateway.state.operations import Operation
+from discordproxy_gateway.state.scripts import Scripts
+from discordproxy_gateway.state.server_time import ask_time, milliseconds
+
+log = logging.getLogger(__name__)
+
+GATE_MS = 5_000
+"""Discord: one IDENTIFY per concurrency group and 5 seconds (gateway, rate limiting of identify)."""
+
+HANDSHAKE_MS = 35_000
+"""How long the gate stays shut for a process that dies between opening a socket and IDENTIFY; a little more than the
+longest handshake, so that nobody overtakes one that is under way."""
+
+MOST_TRIES = 3
+"""RESUMEs in a row that brought no event: then the session is given up (compare buape/carbon#364)."""
+
+FATAL_MS = 600_000
+"""How long the same token and intents stay away after a fatal failure, so that a crash loop costs nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifyAnswer:
+    """What the budget says. `verdict` is GO, ASK (Discord must be asked for the budget first), LOW or WAIT."""
+
+    verdict: str
+    remaining: int = 0
+    wait_s: float = 0.0
+
+
+class SessionStore:
+    """The records of one bot in Redis. Reads are plain; writes of a slot go through its fence."""
+
+    def __init__(self, scripts: Scripts, keys: Keys) -> None:
+        self._scripts = scripts
+        self._redis = scripts.redis
+        self._keys = keys
+
+    async def load(self, slot: Slot, fingerprint: str) -> Session | None:
+        """Return the session to resume; None if there is none, or one of another token, intents or shard count."""
+        names = ["id", "seq", "resume_url", "fingerprint", "tries"]
+        fields: list[Any] = await self._redis.hmget(self._keys.session(slot), names)
+        session_id, sequence, resume_url, stored, tries = map(text_of, fields)
+        if not session_id or not sequence or stored != fingerprint:
+            return None
+        number = number_of(sequence)
+        if number is None:
+            log.warning("the stored session of shard %s cannot be read; a new one begins", slot)
+            return None
+        return Session(session_id, number, resume_url, stored, number_of(tries) or 0)
+
+    async def note_try(self, lease: Lease) -> None:
+        """Count a RESUME that is about to be sent, also for a successor; raises LeaseLostError."""
+        await self._write(lease, ("HINCRBY", self._keys.session(lease.slot), "tries", "1"))
+
+    async def note_progress(self, lease: Lease) -> None:
+        """Note that the session works; raises LeaseLostError."""
+        await self._write(lease, ("HDEL", self._keys.session(lease.slot), "tries"))
+
+    async def _write(self, lease: Lease, operation: Operation) -> None:
+        if not await self._scripts.write(self._keys.fence(lease.slot), lease.fence, [operation]):
+            raise LeaseLostError
+
+    async def covered_until_ms(self, era: int) -> int | None:
+        """Return until when the streams of the eras before this one hold every event.
+
+        0: nobody knows; None: nothing has come in any of them.
+        """
+        stored: Any = await self._redis.hgetall(self._keys.eras)
+        shards: dict[int, list[Slot]] = {}
+        for field, count in stored.items():
+            number, _, shard_id = field.partition(b":")
+            begun, shard_count = number_of(number) or 0, number_of(count) or 0
+            if 0 < begun < era and shard_count:
+                shards.setdefault(begun, []).append(Slot(number_of(shard_id) or 0, shard_count))
+        for _, slots in sorted(shards.items(), reverse=True):
+            if len(slots) == slots[0].shard_count:  # every guild had its connection
+                times = [await self._as_of(slot) for slot in slots]
+                return min(times)
+        return 0 if shards else None
+
+    async def _as_of(self, slot: Slot) -> int:
+        stored: Any = await self._redis.hget(self._keys.status(slot), "as_of")
+        return number_of(stored) or 0
+
+    def forget(self, slot: Slot) -> Operation:
+        """Return the operation that drops a session Discord no longer knows."""
+        return ("DEL", self._keys.session(slot))
+
+    async def may_identify(self, lease: Lease, group: int, floor: int | None) -> IdentifyAnswer:
+        """Ask for an IDENTIFY. After GO, connect and call `identified`, or `not_identified`, without delay.
+
+        Args:
+            lease: of the shard that asks.
+            group: shard id modulo Discord's max_concurrency; each group has its own pace.
+            floor: refuse when no more than so many are left today; None never refuses.
+        """
+        keys = [self._keys.identify_budget, self._keys.identify_gate(group)]
+        arguments = ["" if floor is None else floor, HANDSHAKE_MS, _name_of(lease)]
+        verdict, *numbers = await self._scripts.run("identify", keys, arguments)
+        match verdict:
+            case b"WAIT":
+                return IdentifyAnswer("WAIT", wait_s=numbers[0] / 1000)
+            case b"LOW":
+                return IdentifyAnswer("LOW", numbers[0], numbers[1] / 1000)
+            case _:
+                return IdentifyAnswer(verdict.decode(), numbers[0])
+
+    async def identified(self, lease: Lease, group: int) -> None:
+        """Charge the IDENTIFY that is about to be sent, and let the next of its group follow at Discord's pace."""
+        await self._settle(lease, group, GATE_MS)
+
+    async def not_identified(self, lease: Lease, group: int) -> None:
+        """Let others of the group go ahead: the connection failed before an IDENTIFY was sent."""
+        await self._settle(lease, group, "")
+
+    async def _settle(self, lease: Lease, group: int, gate_ms: int | str) -> None:
+        keys = [self._keys.identify_budget, self._keys.identify_gate(group)]
+        await self._scripts.run("identified", keys, [_name_of(lease), gate_ms])
+
+    async def learn_budget(self, info: GatewayInfo) -> None:
+        """Note what Discord says about today's IDENTIFYs."""
+        reset_at_ms = milliseconds(await ask_time(self._redis, self._keys)) + info.reset_after_ms
+        key = self._keys.identify_budget
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.hset(key, mapping={"remaining": info.remaining, "reset_at_ms": reset_at_ms})
+            pipeline.pexpireat(key, reset_at_ms + 60_000)
+            await pipeline.execute()
+
+    async def fail(self, fingerprint: str, line: str) -> None:
+        """Record a fatal failure for everybody who would connect in the same way."""
+        await self._redis.set(self._keys.fatal, json.dumps({"fingerprint": fingerprint, "line": line}), px=FATAL_MS)
+
+    async def failure(self, fingerprint: str) -> tuple[str, float] | None:
+        """Return the recorded failure of the same token and intents: its line and the seconds it still holds."""
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.get(self._keys.fatal)
+            pipeline.pttl(self._keys.fatal)
+            text, ms = await pipeline.execute()
+        try:
+            record = json.loads(text) if text else {}
+            return (str(record["line"]), ms / 1000) if record.get("fingerprint") == fingerprint else None
+        except (AttributeError, KeyError, ValueError):
+            log.warning("the recorded failure cannot be read and is passed over")
+            return None
+
+    async def note_trouble(self, line: str, lives_s: float) -> None:
+        """Tell operators why no connection comes about while no lease is held."""
+        await self._redis.set(self._keys.trouble, line, px=round(lives_s * 1000))
+
+
+def _name_of(lease: Lease) -> str:
+    """Return a name that no other term has."""
+    return f"{lease.slot}:{lease.fence}"

@@ -1,0 +1,52 @@
+"""The state of one connection, where health, metrics and readers find it. Written only by the holder of the lease."""
+
+import logging
+import os
+import socket
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from discordproxy_gateway.keys import Keys
+from discordproxy_gateway.state.lease import Lease
+from discordproxy_gateway.state.scripts import Scripts
+
+log = logging.getLogger(__name__)
+
+CONNECTING = "connecting"
+READY = "ready"
+WAITING = "waiting"
+REFUSED = "refused"
+STOPPED = "stopped"
+FATAL = "fatal"
+
+
+class Status:
+    """Writes fields of the status hash under a lease. Losing a write is no failure: the next one tells more."""
+
+    def __init__(self, scripts: Scripts, keys: Keys, lease: Lease) -> None:
+        self._scripts = scripts
+        self._fence_key = keys.fence(lease.slot)
+        self._key = keys.status(lease.slot)
+        self._lease = lease
+
+    async def tell(self, **fields: Any) -> None:
+        """Set fields; None clears one."""
+        text = [word for name, value in fields.items() for word in (name, "" if value is None else str(value))]
+        try:
+            await self._scripts.write(self._fence_key, self._lease.fence, [("HSET", self._key, *text)])
+        except (RedisError, OSError) as error:
+            log.warning("status of shard %s not written: %s", self._lease.slot, type(error).__name__)
+
+    async def count(self, **counters: int) -> None:
+        """Add to counters."""
+        operations = [("HINCRBY", self._key, name, str(by)) for name, by in counters.items() if by]
+        try:
+            await self._scripts.write(self._fence_key, self._lease.fence, operations)
+        except (RedisError, OSError) as error:
+            log.warning("counters of shard %s not written: %s", self._lease.slot, type(error).__name__)
+
+
+def owner_name() -> str:
+    """Return host and process id, for operators who look for the leader."""
+    return f"{socket.gethostname()}:{os.getpid()}"

@@ -1,0 +1,224 @@
+"""The settings every process shares, and how a wrong one is told in one line.
+
+Only `__main__` modules and the supervisor read settings; everything below gets plain values.
+"""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from typing_extensions import Self
+
+from discordproxy_ratelimit.process.bot_config import Bot, check_token, read_bots, read_token, trimmed
+from discordproxy_ratelimit.process.streams import complain
+from discordproxy_ratelimit.redis import url as redis_url
+
+USAGE = 2
+"""Exit status of a process that cannot start with these settings."""
+
+PREFIX = "DISCORDPROXY_"
+
+TOKEN_MISSING = "token_missing"  # noqa: S105 - the kind of an error
+
+
+def _checked_redis_url(url: SecretStr) -> SecretStr:
+    if url.get_secret_value():
+        redis_url.check(url.get_secret_value())
+    return url
+
+
+def _web_url(*schemes: str) -> AfterValidator:
+    def check(url: str) -> str:
+        parts = urlsplit(url)
+        if url and (parts.scheme not in schemes or not parts.hostname):
+            raise ValueError(f"a URL starting with {' or '.join(f'{scheme}://' for scheme in schemes)} is needed")
+        return url.rstrip("/")
+
+    return AfterValidator(check)
+
+
+def _level(value: Any) -> Any:
+    return {"WARN": "WARNING"}.get(value.upper(), value.upper()) if isinstance(value, str) else value
+
+
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_level)]
+
+
+def world_of(url: str) -> str:
+    """Return a short name of the Discord whose API is at `url`, empty for discord.com.
+
+    A test's or a sandbox's channels, limits and answers are not those of Discord, though the bot's token be the same.
+    """
+    parts = urlsplit(url.lower())
+    if re.fullmatch(r"(.+\.)?discord(app)?\.com", parts.hostname or ""):
+        return ""
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    base = f"{parts.hostname}:{port}{re.sub(r'/v[0-9]+$', '', parts.path)}"  # all versions have the same limits
+    return hashlib.sha256(base.encode()).hexdigest()[:8]
+
+
+class SharedSettings(BaseSettings):
+    """What the broker, the gateway and the API workers have in common.
+
+    Sources, the first wins: constructor arguments, environment, the file `.env` in the current folder. An empty
+    variable counts as unset. `token` is the only way to the bot token.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8-sig",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    discord_bot_token: SecretStr = Field(
+        SecretStr(""),
+        validation_alias="DISCORD_BOT_TOKEN",
+        description="token of the Discord bot; keep it secret",
+    )
+    token_file: Path | None = Field(
+        None, description="file that holds the bot token, read when DISCORD_BOT_TOKEN is unset"
+    )
+    bots: Path | None = Field(
+        None,
+        description="TOML file of several bots and their tokens, instead of DISCORD_BOT_TOKEN; keys select one",
+    )
+    bot: str = Field(
+        "", description="which of several bots this gateway worker connects; the launcher sets it; unset: the first"
+    )
+    discord_url: Annotated[str, _web_url("https", "http")] = Field(
+        "https://discord.com/api/v10", description="base of Discord's REST API, version included"
+    )
+    gateway_url: Annotated[str, _web_url("wss", "ws")] = Field(
+        "", description="URL of Discord's gateway; unset: Discord is asked for it"
+    )
+    redis_url: Annotated[SecretStr, AfterValidator(_checked_redis_url)] = Field(
+        SecretStr(""),
+        description="URL of the Redis or Valkey server that all workers share; unset: a private Valkey on this machine",
+    )
+    key_prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,40}$")] = Field(
+        "dp", description="first part of every key in Redis, so that several deployments can share a server"
+    )
+    log_level: LogLevel = Field(
+        "INFO", description="lowest level that is logged: DEBUG, INFO, WARNING, ERROR, CRITICAL"
+    )
+    log_format: Literal["human", "json"] = Field(
+        "human", description="shape of log lines: human, or json for one object per line"
+    )
+
+    _all_bots: tuple[Bot, ...] = PrivateAttr(())
+
+    @model_validator(mode="after")
+    def _find_bots(self) -> Self:
+        text = trimmed(self.discord_bot_token.get_secret_value())
+        variable = "DISCORD_BOT_TOKEN"
+        if not text and self.token_file:
+            text, variable = read_token(self.token_file, PREFIX + "TOKEN_FILE"), PREFIX + "TOKEN_FILE"
+        if self.bots:
+            self._all_bots = self._several(text, variable, self.bots)
+            return self
+        if not text:
+            raise PydanticCustomError(
+                TOKEN_MISSING,
+                "DISCORD_BOT_TOKEN is not set; set it (or DISCORDPROXY_TOKEN_FILE) to the token from the bot's page "
+                "of https://discord.com/developers/applications",
+            )
+        check_token(text, variable)
+        if self.bot:
+            raise ValueError("DISCORDPROXY_BOT names one of several bots, but DISCORDPROXY_BOTS is not set")
+        self._all_bots = (Bot("", SecretStr(text)),)
+        return self
+
+    def _several(self, text: str, variable: str, path: Path) -> tuple[Bot, ...]:
+        if text:
+            raise ValueError(f"{variable} and DISCORDPROXY_BOTS are both set; put that bot into the file, too")
+        bots = read_bots(path)
+        names = [bot.name for bot in bots]
+        if self.bot not in ("", *names):
+            raise ValueError(f"DISCORDPROXY_BOT is {self.bot!r}; DISCORDPROXY_BOTS has {', '.join(names)}")
+        return bots
+
+    @property
+    def all_bots(self) -> tuple[Bot, ...]:
+        """Every bot of this deployment; where there are several they have names."""
+        return self._all_bots
+
+    @property
+    def chosen(self) -> Bot:
+        """The bot of this process: the one DISCORDPROXY_BOT names, or the first."""
+        return next((bot for bot in self._all_bots if bot.name == self.bot), self._all_bots[0])
+
+    @property
+    def token(self) -> SecretStr:
+        """The chosen bot's token, without surrounding white space."""
+        return self.chosen.token
+
+    @property
+    def home_token(self) -> SecretStr:
+        """The first bot's token; all processes of a deployment agree on it, so the private server goes by it."""
+        return self._all_bots[0].token
+
+    @property
+    def namespace(self) -> str:
+        """First part of every key in Redis: `key_prefix`, and which Discord it is about unless that is discord.com."""
+        world = world_of(self.discord_url)
+        return f"{self.key_prefix}:{world}" if world else self.key_prefix
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret among the settings, for what must not show them: the token, passwords inside of URLs, all."""
+        values = [value for _, value in self if isinstance(value, SecretStr)]
+        texts = [secret.get_secret_value() for secret in (*(bot.token for bot in self._all_bots), *values)]
+        passwords = [unquote(urlsplit(text).password or "") for text in texts if "://" in text]
+        return tuple(text for text in (*texts, *passwords) if text)
+
+    @property
+    def bot_id(self) -> str:
+        """The chosen bot's name in keys of Redis; see `Bot.id`."""
+        return self.chosen.id
+
+
+Settings = TypeVar("Settings", bound=SharedSettings)
+
+
+def load(kind: type[Settings]) -> Settings:
+    """Read the settings of `kind`; a wrong one ends the process with one line on stderr and status 2."""
+    try:
+        return kind()
+    except ValidationError as error:
+        complain(f"ERROR: {explain(error, kind)}")  # logging is not set up yet
+    except (SettingsError, OSError) as error:  # their text may quote a value
+        complain(f"ERROR: the settings cannot be read ({type(error).__name__}); check .env")
+    raise SystemExit(USAGE)
+
+
+def explain(error: ValidationError, kind: type[BaseSettings]) -> str:
+    """Return one line: the variable, what is wrong with it, the fix. Values of secrets are left out."""
+    first, *others = error.errors(include_url=False, include_context=False)
+    message = first["msg"].removeprefix("Value error, ")
+    rest = f" (and {len(others)} more)" if others else ""
+    field = kind.model_fields.get(str(first["loc"][0])) if first["loc"] else None
+    if field is None:  # a check over several fields or of an aliased one; its text names the variable
+        return " ".join(message.split()) + rest
+    secret = "SecretStr" in str(field.annotation)
+    value = "" if secret else f" is {str(first['input'])[:80]!r}"
+    default = f" (default: {field.default})" if field.default not in ("", None) and not secret else ""
+    variable = f"{PREFIX}{str(first['loc'][0]).upper()}"
+    return " ".join(f"{variable}{value}: {message}; it is the {field.description}{default}{rest}".split())

@@ -1,0 +1,346 @@
+"""The idempotency key on a real server: one logical call, one effect, one answer, whatever happens in between."""
+
+import asyncio
+import contextlib
+import uuid
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.drain import Drain
+from discordproxy_api.calls.errors import ApiError, invalid_field
+from discordproxy_api.calls.metrics import Metrics
+from discordproxy_api.calls.retry import NONCE_WINDOW_S, Repeat
+from discordproxy_api.pipeline import idempotency as module
+from discordproxy_api.pipeline.idempotency import Idempotency, Once
+from discordproxy_ratelimit.broker import Broker
+from discordproxy_ratelimit.metrics import Decisions
+from discordproxy_ratelimit.redis.client import connect
+from discordproxy_ratelimit.shared.claims import Notes
+from fakes.broker import FakeNotes
+from fakes.eventually import eventually
+
+
+class Clock:
+    now = 1_000_000.0
+
+    def __call__(self):
+        return self.now
+
+
+class World:
+    """Idempotency of one worker, and calls of one caller."""
+
+    def __init__(self, notes) -> None:
+        self.clock, self.drain = Clock(), Drain()
+        self.runs, self.running = 0, asyncio.Event()
+        self.idempotency = Idempotency(notes, kept_s=60.0, drain=self.drain, metrics=Metrics(), wall_clock=self.clock)
+
+    def call(self, key="k1"):
+        return Call("SendChannelMessage", uuid.uuid4().hex, app="srp", idempotency_key=key)
+
+    async def ask(self, work=None, *, request=b"request", repeat=Repeat.NONCE, call=None):
+        call = call or self.call()
+
+        async def perform():
+            self.runs += 1
+            self.running.set()
+            return await work(call) if work else b"answer"
+
+        return await self.idempotency.run(Once.of(call, request, repeat), call, perform)
+
+
+@pytest.fixture
+async def world(valkey, key_prefix):
+    broker = Broker(connect(valkey), prefix=key_prefix, bot_id="1", decisions=Decisions(CollectorRegistry()))
+    await broker.start()
+    await broker.ready()
+    yield World(broker.notes)
+    await broker.close()
+
+
+ALL = [Repeat.ALWAYS, Repeat.NONCE, Repeat.NEVER]
+
+
+@pytest.mark.parametrize("repeat", ALL)
+async def test_the_second_call_gets_the_first_result(world, repeat):
+    assert [await world.ask(repeat=repeat) for _ in range(3)] == 3 * [b"answer"]
+    assert world.runs == 1
+
+
+@pytest.mark.parametrize("repeat", ALL)
+async def test_a_second_call_waits_for_the_first(world, repeat):
+    go = asyncio.Event()
+
+    async def work(_call):
+        await go.wait()
+        return b"answer"
+
+    first = asyncio.ensure_future(world.ask(work, repeat=repeat))
+    await world.running.wait()
+    second = asyncio.ensure_future(world.ask(work, repeat=repeat))
+    done, _ = await asyncio.wait({second}, timeout=0.3)
+    assert not done
+    go.set()
+    assert await asyncio.gather(first, second) == 2 * [b"answer"]
+    assert world.runs == 1
+
+
+async def test_another_request_is_invalid(world):
+    await world.ask()
+    with pytest.raises(ApiError) as refused:
+        await world.ask(request=b"other")
+    assert (refused.value.status.name, refused.value.fields[0].path) == (
+        "INVALID_ARGUMENT",
+        "options.idempotency_key",
+    )
+
+
+async def test_keys_belong_to_an_app_and_an_rpc(world):
+    await world.ask()
+    other_app, other_rpc, other_key = world.call(), world.call(), world.call("k2")
+    other_app.app, other_rpc.rpc = "forum", "CreateRole"
+    for call in (other_app, other_rpc, other_key):
+        await world.ask(request=b"other", call=call)
+    assert world.runs == 4
+
+
+async def refused(call):
+    call.left(0.0, effect=True)
+    call.refused(403, effect=True)
+    raise invalid_field("x", "X", "refused")
+
+
+async def leave(call):
+    """What `Rest` does before the first request leaves."""
+    if call.before_effect is not None:
+        await call.before_effect()
+    call.left(asyncio.get_running_loop().time(), effect=True)
+
+
+async def lost(call):
+    await leave(call)
+    call.lost(effect=True)
+    raise invalid_field("x", "X", "lost")
+
+
+@pytest.mark.parametrize("repeat", ALL)
+async def test_what_did_nothing_may_be_tried_again(world, monkeypatch, repeat):
+    monkeypatch.setattr(module, "LEASE_S", 600.0)  # nothing is free by itself before the test gives up
+    with pytest.raises(ApiError, match="refused"):
+        await world.ask(refused, repeat=repeat)
+
+    async def eventually():
+        while True:
+            with contextlib.suppress(ApiError):
+                return await world.ask(repeat=repeat)
+
+    assert await asyncio.wait_for(eventually(), 60) == b"answer"
+
+
+async def test_lost_but_repeatable_is_tried_again(world):
+    with pytest.raises(ApiError, match="lost"):
+        await world.ask(lost, repeat=Repeat.ALWAYS)
+    assert await world.ask(repeat=Repeat.ALWAYS) == b"answer"
+
+
+async def test_lost_with_a_nonce_is_tried_again_while_discord_knows_it(world):
+    with pytest.raises(ApiError, match="lost"):
+        await world.ask(lost)
+    world.clock.now += NONCE_WINDOW_S - 1
+    assert await world.ask() == b"answer"
+    assert await world.ask() == b"answer"
+    assert world.runs == 2
+
+
+@pytest.mark.parametrize("repeat", [Repeat.NONCE, Repeat.NEVER])
+async def test_lost_for_good_is_said_to_be_unknown(world, repeat):
+    with pytest.raises(ApiError, match="lost"):
+        await world.ask(lost, repeat=repeat)
+    world.clock.now += NONCE_WINDOW_S + 1
+    call = world.call()
+    with pytest.raises(ApiError) as refused:
+        await world.ask(call=call, repeat=repeat)
+    assert (refused.value.status.name, refused.value.reason, call.sent) == ("ABORTED", "OUTCOME_UNKNOWN", "unknown")
+    assert world.runs == 1
+
+
+async def test_a_caller_that_left_finds_the_result_later(world):
+    go = asyncio.Event()
+
+    async def work(call):
+        call.left(0.0, effect=True)
+        await go.wait()
+        call.succeeded(200, effect=True)
+        return b"answer"
+
+    first = asyncio.ensure_future(world.ask(work))
+    await world.running.wait()
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    go.set()
+    await world.idempotency.finish()
+    assert await world.ask() == b"answer"
+    assert world.runs == 1
+
+
+async def test_a_caller_that_left_before_anything_was_sent_stops_the_call(world):
+    first = asyncio.ensure_future(world.ask(lambda _call: asyncio.Event().wait()))
+    await world.running.wait()
+    first.cancel()
+    await world.idempotency.finish()
+    assert await world.ask() == b"answer"
+    assert world.runs == 2
+
+
+async def test_who_waits_says_the_truth_when_its_time_is_over(world):
+    """The first is still in a queue: nothing has happened, but it may at any time."""
+    first = asyncio.ensure_future(world.ask(lambda _call: asyncio.Event().wait(), repeat=Repeat.NEVER))
+    await world.running.wait()
+    call = world.call()
+    second = asyncio.ensure_future(world.ask(call=call, repeat=Repeat.NEVER))
+    await eventually(lambda: call.sent == "unknown")
+    first.cancel()
+    assert await second == b"answer"
+    assert world.runs == 2
+    await asyncio.gather(first, return_exceptions=True)
+
+
+@pytest.mark.parametrize(("left", "runs", "sent"), [(False, 1, "no"), (True, 0, "unknown")])
+async def test_a_dead_worker_leaves_a_doubt_only_if_something_had_left(world, monkeypatch, left, runs, sent):
+    """Dead to the others: its lease is not renewed."""
+    monkeypatch.setattr(module, "LEASE_S", 0.2)
+    monkeypatch.setattr(Notes, "_renew", lambda *_: asyncio.Event().wait())
+    dead, buried = asyncio.Event(), asyncio.Event()
+
+    async def die(call):
+        if left:
+            await leave(call)
+        dead.set()
+        await buried.wait()
+        return b"too late"
+
+    first = asyncio.ensure_future(world.ask(die, repeat=Repeat.NEVER))
+    await dead.wait()
+    world.runs, call = 0, world.call()
+    (outcome,) = await asyncio.gather(world.ask(call=call, repeat=Repeat.NEVER), return_exceptions=True)
+    assert (world.runs, call.sent, getattr(outcome, "reason", "")) == (runs, sent, "OUTCOME_UNKNOWN" if left else "")
+    buried.set()
+    await first
+
+
+@pytest.mark.parametrize(("late_s", "runs"), [(NONCE_WINDOW_S - 1, 1), (NONCE_WINDOW_S + 1, 0)])
+async def test_a_dead_workers_message_is_sent_again_only_while_discord_knows_its_nonce(
+    world, monkeypatch, late_s, runs
+):
+    monkeypatch.setattr(module, "LEASE_S", 0.2)
+    monkeypatch.setattr(Notes, "_renew", lambda *_: asyncio.Event().wait())
+    dead, buried = asyncio.Event(), asyncio.Event()
+
+    async def die(call):
+        await leave(call)
+        dead.set()
+        await buried.wait()
+        return b"too late"
+
+    first = asyncio.ensure_future(world.ask(die))
+    await dead.wait()
+    world.runs = 0
+    world.clock.now += late_s
+    (outcome,) = await asyncio.gather(world.ask(), return_exceptions=True)
+    assert world.runs == runs
+    assert outcome == b"answer" if runs else outcome.reason == "OUTCOME_UNKNOWN"
+    buried.set()
+    await first
+
+
+async def test_who_was_overtaken_sends_nothing_and_gets_the_others_result(world, monkeypatch):
+    """A worker that was stopped for longer than its lease and goes on just before its request leaves."""
+    monkeypatch.setattr(Notes, "_renew", lambda *_: asyncio.Event().wait())
+    monkeypatch.setattr(module, "LEASE_S", 0.05)
+    go_on, left = asyncio.Event(), []
+
+    async def stopped(call):
+        await go_on.wait()
+        await leave(call)
+        left.append(call)
+        return b"first"
+
+    first = asyncio.ensure_future(world.ask(stopped, repeat=Repeat.NEVER))
+    await world.running.wait()
+    assert await world.ask(repeat=Repeat.NEVER) == b"answer"
+    go_on.set()
+    assert (await first, left) == (b"answer", [])
+
+
+class CountingNotes(FakeNotes):
+    """Tells when a claim has been renewed a few times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.owners, self.renewed = [], asyncio.Event()
+
+    async def claim(self, key, request, *, owner, lease_s, keeper=None):
+        self.owners.append(owner)
+        if len(self.owners) > 3:
+            self.renewed.set()
+        return await super().claim(key, request, owner=owner, lease_s=lease_s)
+
+
+async def test_the_claim_is_renewed_while_the_work_lasts(monkeypatch):
+    monkeypatch.setattr(module, "LEASE_S", 0.03)
+    notes = CountingNotes()
+
+    async def work(_call):
+        await notes.renewed.wait()
+        return b"answer"
+
+    assert await World(notes).ask(work) == b"answer"
+    assert len(set(notes.owners)) == 1
+
+
+async def test_the_drain_ends_the_wait_for_the_first(world):
+    first = asyncio.ensure_future(world.ask(lambda _call: asyncio.Event().wait()))
+    await world.running.wait()
+    second = asyncio.ensure_future(world.ask())
+    await asyncio.wait({second}, timeout=0.1)
+    world.drain.begin()
+    with pytest.raises(ApiError, match="stopping"):
+        await second
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    await world.idempotency.finish()
+
+
+async def test_without_redis_nothing_is_sent():
+    notes = FakeNotes()
+    notes.down = True
+    world = World(notes)
+    with pytest.raises(ApiError) as refused:
+        await world.ask()
+    assert (refused.value.reason, world.runs) == ("BROKER_UNAVAILABLE", 0)
+
+
+async def test_a_result_that_cannot_be_kept_still_reaches_its_caller():
+    notes = FakeNotes()
+    world = World(notes)
+
+    async def work(_call):
+        notes.down = True
+        return b"answer"
+
+    assert await world.ask(work) == b"answer"
+
+
+async def test_an_application_that_keeps_too_much_is_refused_alone(world):
+    world.idempotency._most_bytes = 2_000
+    for number in range(3):
+        await world.ask(call=world.call(f"k{number}"))
+    with pytest.raises(ApiError, match="DISCORDPROXY_IDEMPOTENCY_BYTES") as refused:
+        await world.ask(call=world.call("k3"))
+    assert (refused.value.status.name, refused.value.reason) == ("RESOURCE_EXHAUSTED", "IDEMPOTENCY_KEYS_FULL")
+    assert await world.ask(call=world.call("k0")) == b"answer", "what is kept is still answered"
+    other = Call("SendChannelMessage", "id", app="other", idempotency_key="k3")
+    assert await world.ask(call=other) == b"answer"
+    assert world.runs == 4

@@ -1,0 +1,39 @@
+import asyncio
+
+from discordproxy_api.pipeline.fair_start import Beginnings
+
+
+async def test_without_a_crowd_nobody_waits():
+    beginnings = Beginnings(at_once=2)
+    for _ in range(5):
+        turns = [asyncio.ensure_future(beginnings.turn("a")) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert all(turn.done() for turn in turns)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+
+async def test_a_crowd_on_one_connection_does_not_delay_another():
+    beginnings, order = Beginnings(at_once=2), []
+
+    async def call(connection, number):
+        await beginnings.turn(connection)
+        order.append((connection, number))
+
+    crowd = [asyncio.ensure_future(call("crowd", number)) for number in range(100)]
+    await asyncio.sleep(0)
+    others = [asyncio.ensure_future(call(name, 0)) for name in ("a", "b")]
+    await asyncio.gather(*crowd, *others)
+    assert [number for name, number in order if name == "crowd"] == list(range(100))
+    assert all(order.index((name, 0)) < 8 for name in ("a", "b"))
+
+
+async def test_callers_that_went_away_are_passed_over():
+    beginnings = Beginnings(at_once=1)
+    calls = [asyncio.ensure_future(beginnings.turn("a")) for _ in range(50)]
+    await asyncio.sleep(0)
+    for call in calls[1:-1]:
+        call.cancel()
+    await asyncio.wait_for(calls[-1], 60)
+    await asyncio.gather(*calls, return_exceptions=True)
+    await asyncio.wait_for(beginnings.turn("a"), 60)

@@ -1,0 +1,152 @@
+"""Settings: sources, the token's ways in, and one line for every mistake."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import Field
+
+from discordproxy_ratelimit.process.bot_config import bot_id_of
+from discordproxy_ratelimit.settings import SharedSettings, load
+
+TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GaBcDe.s3cret-s3cret-s3cret"
+
+
+class ExampleSettings(SharedSettings):
+    port: int = Field(50051, ge=1, le=65535, description="port to listen on")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_token_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCORD_BOT_TOKEN", f"  {TOKEN}\n")
+    settings = load(ExampleSettings)
+    assert settings.token.get_secret_value() == TOKEN
+    assert settings.bot_id == "123456789012345678"
+    assert "s3cret" not in repr(settings) + str(settings) + repr(settings.model_dump())
+
+
+def test_token_from_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "token").write_text(TOKEN + "\n")
+    monkeypatch.setenv("DISCORDPROXY_TOKEN_FILE", str(folder / "token"))
+    assert load(ExampleSettings).token.get_secret_value() == TOKEN
+
+
+AROUND = ["{}\r\n", "\ufeff{}", "\ufeff{}\r\n", "\t{} \n\n"]
+
+
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize("variable", ["DISCORD_BOT_TOKEN", "DISCORDPROXY_TOKEN_FILE"])
+def test_what_editors_leave_around_a_token_is_cut_off(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, around: str, variable: str
+) -> None:
+    (folder / "token").write_text(around.format(TOKEN), "utf-8")
+    monkeypatch.setenv(variable, str(folder / "token") if variable.endswith("FILE") else around.format(TOKEN))
+    assert load(ExampleSettings).token.get_secret_value() == TOKEN
+
+
+def test_dotenv_with_a_byte_order_mark(folder: Path) -> None:
+    (folder / ".env").write_text(f"DISCORD_BOT_TOKEN={TOKEN}\r\n", "utf-8-sig")
+    assert load(ExampleSettings).token.get_secret_value() == TOKEN
+
+
+def test_dotenv_keeps_whole_values_and_the_environment_wins(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / ".env").write_text("DISCORD_BOT_TOKEN='ab#cd'\nDISCORDPROXY_PORT=1\nDISCORDPROXY_KEY_PREFIX=other\n")
+    monkeypatch.setenv("DISCORDPROXY_PORT", "2")
+    monkeypatch.setenv("DISCORDPROXY_KEY_PREFIX", "")
+    settings = load(ExampleSettings)
+    assert (settings.token.get_secret_value(), settings.port, settings.key_prefix) == ("ab#cd", 2, "other")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("DISCORD_BOT_TOKEN", "", "DISCORD_BOT_TOKEN is not set"),
+        ("DISCORD_BOT_TOKEN", "Bot s3cret", "DISCORD_BOT_TOKEN: holds more than the token"),
+        ("DISCORD_BOT_TOKEN", "s3cret s3cret", "DISCORD_BOT_TOKEN: has characters no bot token has"),
+        ("DISCORD_BOT_TOKEN", '"s3cret"', "DISCORD_BOT_TOKEN: has characters no bot token has"),
+        ("DISCORDPROXY_PORT", "abc", "DISCORDPROXY_PORT is 'abc'"),
+        ("DISCORDPROXY_PORT", "70000", "DISCORDPROXY_PORT is '70000'"),
+        ("DISCORDPROXY_LOG_LEVEL", "loud", "DISCORDPROXY_LOG_LEVEL is 'LOUD'"),
+        ("DISCORDPROXY_DISCORD_URL", "discord.com", "DISCORDPROXY_DISCORD_URL is 'discord.com'"),
+        ("DISCORDPROXY_GATEWAY_URL", "https://x", "DISCORDPROXY_GATEWAY_URL is 'https://x'"),
+        ("DISCORDPROXY_KEY_PREFIX", "{a}", "DISCORDPROXY_KEY_PREFIX is '{a}'"),
+        ("DISCORDPROXY_REDIS_URL", "redis://:s3cret/@x", "DISCORDPROXY_REDIS_URL: the Redis URL"),
+        ("DISCORDPROXY_REDIS_URL", "sentinel://s3cret", "DISCORDPROXY_REDIS_URL: a Redis URL is one of"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(
+    variable: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DISCORD_BOT_TOKEN", TOKEN)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SystemExit) as caught:
+        load(ExampleSettings)
+    assert caught.value.code == 2
+    out, err = capsys.readouterr()
+    assert err.startswith(f"ERROR: {says}"), err
+    assert err.count("\n") == 1
+    assert "s3cret" not in out + err
+
+
+def test_an_unreadable_token_file_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DISCORDPROXY_TOKEN_FILE", str(folder / "missing"))
+    with pytest.raises(SystemExit):
+        load(ExampleSettings)
+    assert "DISCORDPROXY_TOKEN_FILE: cannot read" in capsys.readouterr().err
+
+
+def test_several_mistakes_are_counted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("DISCORDPROXY_PORT", "x")
+    monkeypatch.setenv("DISCORDPROXY_LOG_LEVEL", "x")
+    with pytest.raises(SystemExit):
+        load(ExampleSettings)
+    assert "(and 1 more)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("token", "bot"),
+    [
+        ("MTIz.x.y", "123"),
+        ("MTIzNA.x.y", "1234"),  # base64 without its padding
+        ("sandbox", "8f81d8b3e8a9ff8b"),
+        ("____.x", "hash"),
+    ],
+)
+def test_bot_id(token: str, bot: str) -> None:
+    found = bot_id_of(token)
+    assert found == bot if bot.isdigit() else len(found) == 16
+    assert found == bot_id_of(token)
+    assert token not in found
+
+
+DISCORD = "https://discord.com/api/v10"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (DISCORD, "https://discord.com/api/v9", True),
+        (DISCORD, "https://canary.discord.com/api/v10", True),
+        (DISCORD, "https://discordapp.com/api", True),
+        (DISCORD, "https://DISCORD.com:443/api/v10", True),
+        (DISCORD, "http://127.0.0.1:4099/api/v10", False),
+        (DISCORD, "https://notdiscord.com/api/v10", False),
+        (DISCORD, "https://discord.com.example/api/v10", False),
+        ("http://127.0.0.1:4099/api/v10", "http://127.0.0.1:4100/api/v10", False),
+        ("http://127.0.0.1:4099/api/v10", "http://127.0.0.1:4099/api/v9/", True),
+        ("http://mock.example/api/v10", "http://mock.example:80/api/v10", True),
+        ("http://mock.example/one/api", "http://mock.example/two/api", False),
+        ("http://[::1]:4099/api/v10", "http://127.0.0.1:4099/api/v10", False),
+    ],
+)
+def test_what_is_kept_belongs_to_one_discord(one: str, other: str, same: bool) -> None:  # noqa: FBT001 - a parameter
+    first, second = (ExampleSettings(DISCORD_BOT_TOKEN=TOKEN, discord_url=url) for url in (one, other))
+    assert (first.namespace == second.namespace) is same
+    assert first.namespace.startswith("dp")  # a Redis user that may use `dp:*` may use either
+    assert (first.namespace == "dp") is (one == DISCORD)
