@@ -15,36 +15,36 @@ import grpc
 import uvloop
 from google.protobuf.internal import api_implementation
 
-from discordproxy_api.access.authenticator import Gate
+from discordproxy_api.access.authenticator import Authenticator
 from discordproxy_api.access.key_file import watch_keys
-from discordproxy_api.bind_policy import Unsafe, check_listening, concern, is_local
+from discordproxy_api.bind_policy import UnsafeBindError, check_listening, concern, is_local
 from discordproxy_api.calls.call import call_facts
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.contract.contract import load_contract
 from discordproxy_api.gateway import gateway_behind
 from discordproxy_api.grpc_edge.authentication import Authentication
-from discordproxy_api.grpc_edge.bot_routing import ByBot
+from discordproxy_api.grpc_edge.bot_routing import BotRouting
 from discordproxy_api.grpc_edge.interceptors import AccessLog, Admission, Identity, TimeLimit
 from discordproxy_api.grpc_edge.reception import KEYLESS, Reception
 from discordproxy_api.grpc_edge.server import Server, ServerOptions
-from discordproxy_api.grpc_edge.tracing import Traces, TracesMissing, Tracing, exporting
-from discordproxy_api.http.server import Guard, Ops, PortTaken
+from discordproxy_api.grpc_edge.tracing import Traces, Tracing, TracingUnavailableError, exporting
+from discordproxy_api.http.server import Guard, HttpServer, PortTakenError
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 from discordproxy_api.settings import ApiSettings
 from discordproxy_api.status.doctor import Doctor, Setup
 from discordproxy_api.status.gateway_metrics import GatewayMetrics
 from discordproxy_api.status.health import Health, Probe
-from discordproxy_api.status.reporter import Reporter, Status
-from discordproxy_api.status.service import Console
+from discordproxy_api.status.reporter import Reporter, StatusDocuments
+from discordproxy_api.status.service import StatusService
 from discordproxy_api.tls import Tls, TlsFiles
 from discordproxy_api.wiring import Backend, BotService, Common, bot_service
 from discordproxy_gateway.cache import Keys
 from discordproxy_ratelimit.broker import Broker, Limits
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.process import logs, streams
-from discordproxy_ratelimit.process.http_proxy import BadHttpProxy, http_proxy_for
-from discordproxy_ratelimit.process.reloading import Unusable
+from discordproxy_ratelimit.process.http_proxy import HttpProxyError, http_proxy_for
+from discordproxy_ratelimit.process.reloading import UnusableFileError
 from discordproxy_ratelimit.process.tasks import steadily
 from discordproxy_ratelimit.process.trace import Trace, no_trace
 from discordproxy_ratelimit.redis.client import connect
@@ -68,12 +68,12 @@ class Worker:
 
     server: Server
     health: Health
-    console: Console
+    console: StatusService
     reporter: Reporter
     drain: Drain
     metrics: Metrics
     services: tuple[BotService, ...]
-    gate: Gate
+    gate: Authenticator
     tls: Tls | None
 
     async def finish(self) -> None:
@@ -102,7 +102,7 @@ async def wired(
     drain, contract, first = Drain(), load_contract(), backends[0]
     bots = tuple(backend.bot.name for backend in backends if backend.bot.name)
     path = settings.keys_file
-    gate = Gate(None if path is None else watch_keys(path, rpcs=tuple(contract), bots=bots), metrics)
+    gate = Authenticator(None if path is None else watch_keys(path, rpcs=tuple(contract), bots=bots), metrics)
     tls = _tls(settings)
     if tls:
         metrics.certificate_expires.set_function(tls.expires_at)
@@ -115,10 +115,10 @@ async def wired(
         health = Health({**needed, **probes}, metrics)
         brokers = {backend.bot.name: backend.broker for backend in backends}
         reporter = Reporter(brokers, metrics, number=settings.worker, state=partial(_state, drain, health))
-        status = Status(brokers, {backend.bot.name: backend.gateway for backend in backends})
+        status = StatusDocuments(brokers, {backend.bot.name: backend.gateway for backend in backends})
         setup = _setup(settings)
         doctor = Doctor(services[0].rest, status, partial(_inspect_redis, settings), setup)
-        console = Console(status, doctor)
+        console = StatusService(status, doctor)
         server = Server(
             ServerOptions(
                 host=settings.host,
@@ -159,7 +159,9 @@ def _handlers(services: Sequence[BotService]) -> list[grpc.GenericRpcHandler]:
     if len(services) == 1:
         return list(services[0].handlers)
     by_name = [(service.backend.bot.name, service.handlers) for service in services]
-    return [ByBot({name: handlers[place] for name, handlers in by_name}) for place in range(len(services[0].handlers))]
+    return [
+        BotRouting({name: handlers[place] for name, handlers in by_name}) for place in range(len(services[0].handlers))
+    ]
 
 
 @asynccontextmanager
@@ -257,7 +259,7 @@ async def run(settings: ApiSettings) -> None:
         if settings.http_port is not None:
             tls = worker.tls.for_http() if worker.tls else None
             guard = ops_guard(settings, worker.gate)
-            ops = Ops(worker.health, metrics, pages=worker.console.routes(), guard=guard, tls=tls)
+            ops = HttpServer(worker.health, metrics, pages=worker.console.routes(), guard=guard, tls=tls)
             stack.push_async_callback(ops.close)
             await ops.start(settings.host, settings.http_port + settings.worker if settings.http_port else 0)
         port = await worker.server.start()
@@ -295,7 +297,7 @@ def _tls(settings: ApiSettings) -> Tls | None:
     return Tls(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
 
 
-def ops_guard(settings: ApiSettings, gate: Gate) -> Guard:
+def ops_guard(settings: ApiSettings, gate: Authenticator) -> Guard:
     """Return who may see more than health: on this machine everybody."""
     if is_local(settings.host) or (settings.allow_anonymous and not gate.asks_for_keys):
         return lambda _headers, _peer: True
@@ -323,9 +325,9 @@ def main() -> None:
         log.warning("protobuf runs without its C part: translation is ten times slower")
     try:
         uvloop.run(run(settings))
-    except (Unsafe, Unusable, TracesMissing, BadHttpProxy) as error:
+    except (UnsafeBindError, UnusableFileError, TracingUnavailableError, HttpProxyError) as error:
         _fail(str(error), 2)
-    except PortTaken as error:
+    except PortTakenError as error:
         _fail(str(error), CONFIGURATION)
 
 

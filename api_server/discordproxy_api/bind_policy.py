@@ -3,7 +3,7 @@
 import ipaddress
 
 
-class Unsafe(Exception):  # noqa: N818 - says what is the case
+class UnsafeBindError(Exception):
     """The settings would open the bot to everybody; the text says what to change."""
 
 
@@ -22,7 +22,7 @@ def check_listening(host: str, *, knows_callers: bool, allow_anonymous: bool) ->
         Unsafe: that is so.
     """
     if not (is_local(host) or knows_callers or allow_anonymous):
-        raise Unsafe(
+        raise UnsafeBindError(
             f"DISCORDPROXY_HOST is {host!r}: everybody who reaches that address could use the bot; give the "
             "applications keys (DISCORDPROXY_KEYS_FILE) or certificates (DISCORDPROXY_TLS_CLIENT_CA), listen on "
             "127.0.0.1, or set DISCORDPROXY_ALLOW_ANONYMOUS=true if the network is closed"

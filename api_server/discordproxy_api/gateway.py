@@ -11,7 +11,7 @@ from discordproxy_ratelimit.redis.client import connect
 
 
 @dataclass(frozen=True, slots=True)
-class Gateway:
+class GatewayReaders:
     """Events, interactions and caches of one bot."""
 
     events: EventHub
@@ -27,7 +27,7 @@ class Gateway:
 
 
 @asynccontextmanager
-async def gateway_behind(url: str, keys: Keys, *, heartbeat_s: float) -> AsyncIterator[Gateway]:
+async def gateway_behind(url: str, keys: Keys, *, heartbeat_s: float) -> AsyncIterator[GatewayReaders]:
     """Build the doors; nothing is opened before it is used.
 
     Args:
@@ -42,4 +42,4 @@ async def gateway_behind(url: str, keys: Keys, *, heartbeat_s: float) -> AsyncIt
         stack.push_async_callback(blocking.aclose)
         events = EventHub(redis, blocking, keys, heartbeat_s=heartbeat_s)
         stack.push_async_callback(events.close)
-        yield Gateway(events, Interactions(redis, keys), CacheReader(redis, keys))
+        yield GatewayReaders(events, Interactions(redis, keys), CacheReader(redis, keys))

@@ -72,10 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.token:
         complain("WARNING: --token is visible to other users; set DISCORD_BOT_TOKEN instead")
     os.environ.update(into_environment(options))
-    from discordproxy_api.processes.launch import Options, launch  # noqa: PLC0415 - needs the packages looked for above
+    from discordproxy_api.processes.launch import LaunchOptions, launch  # noqa: PLC0415 - needs the packages looked for above
 
     levels = options.log_file_level, options.log_console_level
-    raise SystemExit(launch(Options(options.log_file_path, *levels, options.sandbox)))
+    raise SystemExit(launch(LaunchOptions(options.log_file_path, *levels, options.sandbox)))
 
 
 def _end(_number: int, _frame: object) -> NoReturn:

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from discordproxy_ratelimit.process.reloading import Unusable, Watched, grants, read_file
+from discordproxy_ratelimit.process.reloading import ReloadedValue, UnusableFileError, grants, read_file
 
 log = logging.getLogger("discordproxy_api.tls")
 
@@ -59,7 +59,7 @@ class Tls:
     """
 
     def __init__(self, files: TlsFiles, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._watched = Watched(files.paths, lambda: read_certificates(files, now()))
+        self._watched = ReloadedValue(files.paths, lambda: read_certificates(files, now()))
         self._asks_clients = files.client_ca is not None
         self._served: Certificates | None = None
 
@@ -120,19 +120,19 @@ def _certificates(pem: bytes, setting: str, path: Path) -> list[x509.Certificate
     try:
         return x509.load_pem_x509_certificates(pem)
     except ValueError:
-        raise Unusable(f"{setting}: {str(path)!r} holds no certificate; a PEM file is needed") from None
+        raise UnusableFileError(f"{setting}: {str(path)!r} holds no certificate; a PEM file is needed") from None
 
 
 def _check_key(pem: bytes, certificate: x509.Certificate, files: TlsFiles) -> None:
     try:
         key = load_pem_private_key(pem, password=None)
     except TypeError:
-        raise Unusable(f"{KEY}: {str(files.key)!r} is encrypted; give a key without passphrase") from None
+        raise UnusableFileError(f"{KEY}: {str(files.key)!r} is encrypted; give a key without passphrase") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise Unusable(f"{KEY}: {str(files.key)!r} holds no private key; a PEM file is needed") from None
+        raise UnusableFileError(f"{KEY}: {str(files.key)!r} holds no private key; a PEM file is needed") from None
     form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
     if key.public_key().public_bytes(*form) != certificate.public_key().public_bytes(*form):
-        raise Unusable(
+        raise UnusableFileError(
             f"{KEY}: {str(files.key)!r} does not belong to the certificate in {str(files.cert)!r} ({CERT}); "
             "its own certificate must come first in that file"
         )
@@ -143,9 +143,11 @@ def _check_key(pem: bytes, certificate: x509.Certificate, files: TlsFiles) -> No
 def _check_time(certificate: x509.Certificate, path: Path, now: datetime) -> None:
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now > ends:
-        raise Unusable(f"{CERT}: the certificate in {str(path)!r} expired on {ends:%Y-%m-%d %H:%M} UTC; renew it")
+        raise UnusableFileError(
+            f"{CERT}: the certificate in {str(path)!r} expired on {ends:%Y-%m-%d %H:%M} UTC; renew it"
+        )
     if now < begins:
-        raise Unusable(
+        raise UnusableFileError(
             f"{CERT}: the certificate in {str(path)!r} is valid only from {begins:%Y-%m-%d %H:%M} UTC on; "
             "check this machine's clock"
         )
@@ -158,5 +160,5 @@ def _context(files: TlsFiles) -> ssl.SSLContext:
     try:
         context.load_cert_chain(files.cert, files.key)
     except (OSError, ssl.SSLError) as error:
-        raise Unusable(f"{CERT}: {str(files.cert)!r} cannot be served ({type(error).__name__})") from None
+        raise UnusableFileError(f"{CERT}: {str(files.cert)!r} cannot be served ({type(error).__name__})") from None
     return context

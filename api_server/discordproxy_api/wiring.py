@@ -7,24 +7,24 @@ from dataclasses import dataclass, field
 import grpc
 
 from discordproxy import __version__
-from discordproxy_api.access.channel_locator import Map
+from discordproxy_api.access.channel_locator import ChannelLocator
 from discordproxy_api.access.permission import Permission
 from discordproxy_api.cached.channel_lookup import ChannelLookup
 from discordproxy_api.cached.composite_reads import ComputePermissions, GetVoiceStates
 from discordproxy_api.cached.lookups import LOOKUPS, Caches
 from discordproxy_api.cached.own_writes import OwnWrites
 from discordproxy_api.cached.reads import Read, Reads
-from discordproxy_api.cached.single_flight import Flights
+from discordproxy_api.cached.single_flight import SingleFlight
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.in_order import InOrder
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.retry import RetryPolicy
 from discordproxy_api.contract.contract import Rpc
-from discordproxy_api.discord.app_rate import Turns
+from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.discord.http import DiscordHttp, HttpOptions
 from discordproxy_api.discord.nonces import Nonces
 from discordproxy_api.discord.rest import Rest
-from discordproxy_api.gateway import Gateway
+from discordproxy_api.gateway import GatewayReaders
 from discordproxy_api.grpc_edge.servicer import Procedure, Servicer
 from discordproxy_api.grpc_edge.subscribe import StreamOptions, Subscribe
 from discordproxy_api.pipeline.idempotency import Idempotency
@@ -37,7 +37,7 @@ from discordproxy_api.rpcs.routed import Routed
 from discordproxy_api.settings import ApiSettings
 from discordproxy_gateway.cache import MemberReader, Overlay
 from discordproxy_ratelimit.broker import Broker
-from discordproxy_ratelimit.process.bot_config import Bot
+from discordproxy_ratelimit.process.bot_config import BotConfig
 from discordproxy_ratelimit.process.http_proxy import http_proxy_for
 from discordproxy_ratelimit.process.trace import Trace, no_trace
 
@@ -48,9 +48,9 @@ HOMEPAGE = "https://github.com/discordproxy/discordproxy"
 class Backend:
     """What all workers share of one bot; opened and closed by whoever made it."""
 
-    bot: Bot
+    bot: BotConfig
     broker: Broker
-    gateway: Gateway
+    gateway: GatewayReaders
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
         http_proxy=http_proxy_for(settings.discord_url),
     )
     async with DiscordHttp(options, token=backend.bot.token.get_secret_value()) as http:
-        turns = Turns(broker.quota, drain)
+        turns = AppRateWaits(broker.quota, drain)
         own_writes = OwnWrites(broker.notes, cache, Overlay(cache.redis, cache.keys))
         rest = Rest(
             http=http,
@@ -109,7 +109,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             landed=own_writes.note,
             trace=common.trace,
         )
-        flights = Flights(broker.notes, drain)
+        flights = SingleFlight(broker.notes, drain)
         reads = Reads(
             rest=rest,
             flights=flights,
@@ -126,7 +126,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             metrics=metrics,
         )
         in_order = InOrder(broker.notes, drain)
-        places = Map(ChannelLookup(rest, flights, gateway.channel).find)
+        places = ChannelLocator(ChannelLookup(rest, flights, gateway.channel).find)
         permission = Permission(contract, places, audited=settings.audited, audit_content=settings.audit_content)
         servicer = Servicer(
             {

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from discordproxy._grpc.channel import Link
+    from discordproxy._grpc.channel import PooledChannel
     from discordproxy.discord_api_pb2_grpc import DiscordApiAsyncStub
 
 
@@ -77,10 +77,10 @@ class AsyncDiscordClient(
         stub: DiscordApiAsyncStub = self._open_link(self._endpoint().for_streams()).stub
         return stub
 
-    def _link(self) -> Link:
+    def _link(self) -> PooledChannel:
         return self._open_link(self._endpoint())
 
-    def _open_link(self, endpoint: Endpoint) -> Link:
+    def _open_link(self, endpoint: Endpoint) -> PooledChannel:
         return pool.link(self, _key(endpoint), lambda: _open(endpoint))
 
     async def _sleep(self, seconds: float) -> None:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from discordproxy._grpc.channel import Endpoint, Link
+    from discordproxy._grpc.channel import Endpoint, PooledChannel
 
 __all__ = [
     "UNSET",
@@ -111,10 +111,10 @@ class DiscordClient(
         stub: DiscordApiStub = self._open_link(self._endpoint().for_streams()).stub
         return stub
 
-    def _link(self) -> Link:
+    def _link(self) -> PooledChannel:
         return self._open_link(self._endpoint())
 
-    def _open_link(self, endpoint: Endpoint) -> Link:
+    def _open_link(self, endpoint: Endpoint) -> PooledChannel:
         with fork_gate:
             return pool.link(self, _key(endpoint), lambda: _open(endpoint))
 

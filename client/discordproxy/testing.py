@@ -27,7 +27,7 @@ from discordproxy._fake.answers import respond
 from discordproxy._fake.channels import AsyncChannel, Call, SyncChannel
 from discordproxy._fake.events import EventLog
 from discordproxy._fake.results import Results
-from discordproxy._fake.world import HttpRefusal, World
+from discordproxy._fake.world import FakeWorld, HttpRefusalError
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
 from discordproxy.events_pb2 import Event
 from discordproxy.tests.factories import create_rpc_error
@@ -68,7 +68,7 @@ class FakeDiscordProxy:
 
     def __init__(self) -> None:
         self.calls = []
-        self._world = World()
+        self._world = FakeWorld()
         self._results = Results()
         self._events = EventLog()
         self._answers: dict[str, Answer] = {}
@@ -159,7 +159,7 @@ class FakeDiscordProxy:
             rpc: Only calls of this RPC; None for any.
             times: How many calls fail.
         """
-        refusal = HttpRefusal(status, code, text or f"HTTP {status}")
+        refusal = HttpRefusalError(status, code, text or f"HTTP {status}")
         self._fail(refusal.grpc_status(), refusal.facts(), rpc, times)
 
     def fail_rate_limited(self, retry_after: float = 1.0, *, rpc: str | None = None, times: int = 1) -> None:
@@ -216,7 +216,7 @@ class FakeDiscordProxy:
                 raise create_rpc_error(code=failure.code, details=failure.details)
             try:
                 response = self._respond(call)
-            except HttpRefusal as refusal:
+            except HttpRefusalError as refusal:
                 raise create_rpc_error(code=refusal.grpc_status(), details=json.dumps(refusal.facts())) from None
             if failure is not None:
                 raise create_rpc_error(code=failure.code, details=failure.details)

@@ -12,11 +12,11 @@ import uvloop
 from discordproxy_gateway.discord.failures import EXIT_STATUS, FatalError
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.settings import GatewaySettings
-from discordproxy_gateway.worker import Options, Worker
+from discordproxy_gateway.worker import GatewayWorker, WorkerOptions
 from discordproxy_gateway.write.writer import Retention
-from discordproxy_ratelimit.errors import BrokerUnavailable
+from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.process import logs, streams
-from discordproxy_ratelimit.process.http_proxy import BadHttpProxy, http_proxy_for
+from discordproxy_ratelimit.process.http_proxy import HttpProxyError, http_proxy_for
 from discordproxy_ratelimit.redis import client as redis_client
 from discordproxy_ratelimit.server import embedded
 from discordproxy_ratelimit.settings import USAGE, load
@@ -69,17 +69,17 @@ async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     try:
         _tell_http_proxies(settings)
-    except BadHttpProxy as error:
+    except HttpProxyError as error:
         streams.complain(f"ERROR: {error}")
         return USAGE
     token = settings.token.get_secret_value()
     url = embedded.broker_url(settings.redis_url.get_secret_value(), settings.home_token.get_secret_value())
     redis = redis_client.connect(url)
-    worker = Worker(redis, Keys(settings.namespace, settings.bot_id), token, _options(settings, force=force))
+    worker = GatewayWorker(redis, Keys(settings.namespace, settings.bot_id), token, _options(settings, force=force))
     try:
         await redis_client.wait_for(url, within_s=_BROKER_WITHIN_S)
         await worker.run(stopping)
-    except BrokerUnavailable as error:
+    except BrokerUnavailableError as error:
         streams.complain(f"ERROR: {error}")
         return 1
     except FatalError as error:
@@ -99,8 +99,8 @@ def _tell_http_proxies(settings: GatewaySettings) -> None:
             log.info("%s is reached through the HTTP proxy %s", url, proxy)
 
 
-def _options(settings: GatewaySettings, *, force: bool) -> Options:
-    return Options(
+def _options(settings: GatewaySettings, *, force: bool) -> WorkerOptions:
+    return WorkerOptions(
         rest_url=settings.discord_url,
         gateway_url=settings.gateway_url,
         intents=settings.own_intents,
@@ -114,7 +114,7 @@ def _options(settings: GatewaySettings, *, force: bool) -> Options:
     )
 
 
-async def _park(worker: Worker, line: str, stopping: asyncio.Event) -> None:
+async def _park(worker: GatewayWorker, line: str, stopping: asyncio.Event) -> None:
     """Repeat the line once a minute until the process is stopped."""
     while not stopping.is_set():
         await worker.note_trouble(line, 2 * _REPEAT_S)

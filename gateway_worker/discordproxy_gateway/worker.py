@@ -14,14 +14,14 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from discordproxy_gateway.discord import failures
-from discordproxy_gateway.discord.bot_client import Bot
+from discordproxy_gateway.discord.bot_client import BotClient
 from discordproxy_gateway.discord.connect_errors import advised_wait_s, describe
 from discordproxy_gateway.discord.gateway_info import GatewayInfo
 from discordproxy_gateway.discord.intents import value_of
 from discordproxy_gateway.discord.reconnect import End, next_step
 from discordproxy_gateway.discord.session import fingerprint_of
 from discordproxy_gateway.keys import Keys, Slot
-from discordproxy_gateway.shard.shard import LEAST_TERM_S, Plan, Shard
+from discordproxy_gateway.shard.shard import LEAST_TERM_S, Shard, ShardOptions
 from discordproxy_gateway.state.lease import Leader
 from discordproxy_gateway.state.scripts import Scripts
 from discordproxy_gateway.state.session_store import SessionStore
@@ -41,7 +41,7 @@ TROUBLE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class WorkerOptions:
     """The worker's settings as plain values.
 
     Attributes:
@@ -62,10 +62,10 @@ class Options:
     force: bool = False
 
 
-class Worker:
+class GatewayWorker:
     """Runs every shard of one bot, as leader or as standby."""
 
-    def __init__(self, redis: Redis, keys: Keys, token: str, options: Options) -> None:
+    def __init__(self, redis: Redis, keys: Keys, token: str, options: WorkerOptions) -> None:
         self._redis = redis
         self._keys = keys
         self._token = token
@@ -73,7 +73,7 @@ class Worker:
         self._scripts = Scripts(redis)
         self._store = SessionStore(self._scripts, keys)
         self._intents = value_of(options.intents)
-        self._bot: Bot | None = None
+        self._bot: BotClient | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until `stopping` is set; every session is then left for a successor to resume.
@@ -127,7 +127,7 @@ class Worker:
         info = await self._patiently("GET /gateway/bot", self._ask_gateway)
         shard_count = self._options.shards or info.shards
         bot.use_shards(shard_count)
-        plan = Plan(
+        plan = ShardOptions(
             intents=self._options.intents,
             fingerprint=fingerprint_of(self._token, self._intents, shard_count, self._options.gateway_url),
             gateway=info.url,
@@ -139,7 +139,7 @@ class Worker:
         )
         return [self._shard(bot, Slot(shard_id, shard_count), plan) for shard_id in range(shard_count)]
 
-    def _shard(self, bot: Bot, slot: Slot, plan: Plan) -> Shard:
+    def _shard(self, bot: BotClient, slot: Slot, plan: ShardOptions) -> Shard:
         leader = Leader(self._scripts, self._keys, slot, lease_s=self._options.lease_s)
         return Shard(bot, self._scripts, self._keys, leader, self._store, plan)
 
@@ -152,8 +152,8 @@ class Worker:
         await self._store.learn_budget(info)
         return info
 
-    async def _log_in(self) -> Bot:
-        bot = Bot(intents=self._intents, rest_url=self._options.rest_url)
+    async def _log_in(self) -> BotClient:
+        bot = BotClient(intents=self._intents, rest_url=self._options.rest_url)
         try:
             user = await bot.log_in(self._token)
         except BaseException as error:

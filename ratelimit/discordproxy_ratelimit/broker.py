@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 
 from discordproxy_ratelimit.circuit import Circuit, CircuitState
 from discordproxy_ratelimit.degraded import LocalPace
-from discordproxy_ratelimit.errors import BrokerUnavailable, Draining, WaitRefused
+from discordproxy_ratelimit.errors import BrokerUnavailableError, DrainingError, WaitRefusedError
 from discordproxy_ratelimit.inspection import AccountState, survey
 from discordproxy_ratelimit.limiter.account import Account
 from discordproxy_ratelimit.limiter.accounts import Accounts
@@ -28,11 +28,11 @@ from discordproxy_ratelimit.permit import Caller, Permit
 from discordproxy_ratelimit.process.tasks import steadily
 from discordproxy_ratelimit.process.trace import Trace, no_trace
 from discordproxy_ratelimit.redis.client import stop
-from discordproxy_ratelimit.redis.link import Link
+from discordproxy_ratelimit.redis.link import RedisLink
 from discordproxy_ratelimit.route import Route
-from discordproxy_ratelimit.shared.app_rate import Quota
-from discordproxy_ratelimit.shared.claims import Notes
-from discordproxy_ratelimit.shared.registry import Board
+from discordproxy_ratelimit.shared.app_rate import AppRate
+from discordproxy_ratelimit.shared.claims import Claims
+from discordproxy_ratelimit.shared.registry import Registry
 
 __all__ = ["Broker", "Caller", "Limits"]
 
@@ -97,7 +97,7 @@ class Broker:
         self._prefix, self._bot_id = prefix, bot_id
         self.worker = worker or uuid.uuid4().hex[:12]
         self._channels = f"{prefix}:in:"
-        self._link = Link(client, home=f"{{{prefix}:{bot_id}}}", trace=trace)
+        self._link = RedisLink(client, home=f"{{{prefix}:{bot_id}}}", trace=trace)
         self._link.watchers.append(self)
         self._accounts = Accounts(self._open_account)
         self._circuit = Circuit(
@@ -108,9 +108,9 @@ class Broker:
             clock=clock,
         )
         self._local = LocalPace(self._limits.global_limit, self._limits.workers, heard=self._circuit.heard)
-        self.notes = Notes(self._link, f"{{{prefix}:{bot_id}}}:note:")
-        self.quota = Quota(self._link, f"{{{prefix}:{bot_id}}}:quota:")
-        self.board = Board(self._link, f"{{{prefix}:{bot_id}}}:board:")
+        self.notes = Claims(self._link, f"{{{prefix}:{bot_id}}}:note:")
+        self.quota = AppRate(self._link, f"{{{prefix}:{bot_id}}}:quota:")
+        self.board = Registry(self._link, f"{{{prefix}:{bot_id}}}:board:")
         self._inbox: asyncio.Task[None] | None = None
         self._draining = False
 
@@ -177,13 +177,13 @@ class Broker:
         now = asyncio.get_running_loop().time()
         until = min(deadline if deadline is not None else now + LONGEST_WAIT_S, now + LONGEST_WAIT_S)
         if self._draining:
-            raise Draining("This worker is stopping; another one will serve the call", retry_after_s=1.0)
+            raise DrainingError("This worker is stopping; another one will serve the call", retry_after_s=1.0)
         probing = await self._check_circuit(caller.app)
         patience = until if max_wait_s is None else min(until, now + max_wait_s)
         try:
             permit = await self._permit(route, until, patience, caller, retry_of)
-        except WaitRefused as refusal:
-            if patience < until and refusal.reason == WaitRefused.reason:
+        except WaitRefusedError as refusal:
+            if patience < until and refusal.reason == WaitRefusedError.reason:
                 refusal.reason = "WAIT_EXCEEDS_MAX_WAIT"
             raise
         permit.app = caller.app
@@ -196,7 +196,7 @@ class Broker:
     async def _check_circuit(self, app: str) -> bool:
         try:
             return await self._circuit.check(app)
-        except BrokerUnavailable:
+        except BrokerUnavailableError:
             if self._limits.degraded != "local":
                 raise
             return True  # nobody can say who finds out
@@ -216,7 +216,7 @@ class Broker:
                     refusal=refusal_to_respect(route, careful=self._circuit.is_careful),
                     returned=retry_of,
                 )
-            except BrokerUnavailable:
+            except BrokerUnavailableError:
                 if not local or self._link.is_up:
                     self._decisions.refused("unavailable")
                     raise
@@ -279,7 +279,7 @@ class Broker:
             account.link_down()
 
     def drain(self) -> None:
-        """End every waiting call with `Draining`; what has its permit goes on."""
+        """End every waiting call with `DrainingError`; what has its permit goes on."""
         self._draining = True
         self._local.drain()
         for account in self._accounts.values():

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from discordproxy_ratelimit.errors import BrokerUnavailable, CircuitOpen, ShareUsed
+from discordproxy_ratelimit.errors import BrokerUnavailableError, CircuitOpenError, ShareUsedError
 from discordproxy_ratelimit.headers import TOO_MANY, Answer
 from discordproxy_ratelimit.metrics import Decisions
-from discordproxy_ratelimit.redis.link import Link, Script
+from discordproxy_ratelimit.redis.link import RedisLink, Script
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class Circuit:
     SCRIPT = Script("circuit")
 
     def __init__(
-        self, link: Link, key: str, *, channel: str, decisions: Decisions, clock: Callable[[], int] | None = None
+        self, link: RedisLink, key: str, *, channel: str, decisions: Decisions, clock: Callable[[], int] | None = None
     ) -> None:
         self._link, self._channel, self._decisions, self._clock = link, channel, decisions, clock
         self._key = key
@@ -139,7 +139,7 @@ class Circuit:
         """
         share, before = self._shares.get(app), self._loop.time() - LOOK_EVERY_S
         if (self._spent_until and self._looked_at <= before) or (share and share.looked_at <= before):
-            with contextlib.suppress(BrokerUnavailable):  # without Redis, what is known decides
+            with contextlib.suppress(BrokerUnavailableError):  # without Redis, what is known decides
                 await self._ask("count", 0, app)
         self._check_budgets(app)
         if not self._half_open:
@@ -170,14 +170,14 @@ class Circuit:
                 "that Discord allows this address in ten minutes; other applications go on. Look for wrong tokens, ids "
                 "or permissions in its calls"
             )
-            raise ShareUsed(text, retry_after_s=min(60.0, share.until - now))
+            raise ShareUsedError(text, retry_after_s=min(60.0, share.until - now))
 
     def _refuse_probe(self) -> None:
         self._refuse("Another call is finding out whether Discord answers again", PROBE_S)
 
     def _refuse(self, why: str, retry_after_s: float) -> None:
         self._decisions.refused("circuit")
-        raise CircuitOpen(f"{why}; calls are held back to keep it from getting worse", retry_after_s=retry_after_s)
+        raise CircuitOpenError(f"{why}; calls are held back to keep it from getting worse", retry_after_s=retry_after_s)
 
     def heard(self, answer: Answer, app: str = "") -> None:
         """Take notice of an answer to an application; Redis is told in the background."""
@@ -206,7 +206,7 @@ class Circuit:
     async def _quietly(self, what: str, number: int, app: str) -> None:
         try:
             await self._ask(what, number, app)
-        except BrokerUnavailable:
+        except BrokerUnavailableError:
             log.debug("Redis did not take the note of an invalid request")
 
     async def _ask(self, what: str, number: int, app: str = "") -> tuple[bool, bytes, list[Any]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from aiolimiter import AsyncLimiter
 
-from discordproxy_ratelimit.errors import BrokerError, Draining, WaitRefused
+from discordproxy_ratelimit.errors import BrokerError, DrainingError, WaitRefusedError
 from discordproxy_ratelimit.headers import NO_ANSWER, TOO_MANY, Answer
 from discordproxy_ratelimit.permit import Permit, Verdict
 from discordproxy_ratelimit.route import Route
@@ -79,7 +79,7 @@ class LocalPace:
         while True:
             wait_s = self._earliest(lane, route) - loop.time()
             if loop.time() + wait_s > deadline:
-                raise WaitRefused("The wait is longer than this call may wait", retry_after_s=wait_s)
+                raise WaitRefusedError("The wait is longer than this call may wait", retry_after_s=wait_s)
             await asyncio.sleep(max(0.0, wait_s))
             if not route.exempt:
                 await self._spacing.acquire()
@@ -91,8 +91,8 @@ class LocalPace:
 
     def _refusal(self) -> BrokerError:
         if self._draining:
-            return Draining("This worker is stopping; another one will serve the call", retry_after_s=1.0)
-        return WaitRefused("The deadline came while waiting; Redis is away and calls go one at a time")
+            return DrainingError("This worker is stopping; another one will serve the call", retry_after_s=1.0)
+        return WaitRefusedError("The deadline came while waiting; Redis is away and calls go one at a time")
 
     def _left(self, name: str, lane: _Lane) -> None:
         """A lane is forgotten once nobody wants it and nothing holds it back."""

@@ -28,37 +28,37 @@ class BrokerError(Exception):
             self.reason = reason
 
 
-class WaitRefused(BrokerError):
+class WaitRefusedError(BrokerError):
     """The place in the queue lies beyond what the caller would wait for; nothing was reserved."""
 
     reason = "WAIT_EXCEEDS_DEADLINE"
 
 
-class BrokerUnavailable(BrokerError):
+class BrokerUnavailableError(BrokerError):
     """Redis did not answer in time, so nobody may send."""
 
     reason = "BROKER_UNAVAILABLE"
 
 
-class CircuitOpen(BrokerError):
+class CircuitOpenError(BrokerError):
     """Too many invalid requests, or Cloudflare blocks this address."""
 
     reason = "CIRCUIT_OPEN"
 
 
-class ShareUsed(BrokerError):
+class ShareUsedError(BrokerError):
     """The application has used up its share of the invalid requests of this address."""
 
     reason = "INVALID_BUDGET_USED"
 
 
-class TokenRejected(BrokerError):
+class TokenRejectedError(BrokerError):
     """Discord said 401; callers are refused at once until a probe succeeds."""
 
     reason = "UNAUTHENTICATED"
 
 
-class KnownRefusal(BrokerError):
+class KnownRefusalError(BrokerError):
     """Discord refused this very resource a moment ago and would again.
 
     Attributes:
@@ -74,7 +74,7 @@ class KnownRefusal(BrokerError):
         self.code = code
 
 
-class Draining(BrokerError):
+class DrainingError(BrokerError):
     """The worker is stopping; another one will serve the call."""
 
     reason = "DRAINING"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from discordproxy_ratelimit.redis.link import Link, Script
+from discordproxy_ratelimit.redis.link import RedisLink, Script
 
 SCRIPT = Script("inspect")
 MINUTE_US = 60_000_000
@@ -49,7 +49,7 @@ class AccountState:
 
 
 async def survey(
-    link: Link, tag: str, buckets: Iterable[str], *, limit: int, clock: Callable[[], int] | None = None
+    link: RedisLink, tag: str, buckets: Iterable[str], *, limit: int, clock: Callable[[], int] | None = None
 ) -> AccountState:
     """Look at one account. Raises BrokerUnavailable.
 

@@ -23,7 +23,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from typing_extensions import Self
 
-from discordproxy_ratelimit.process.bot_config import Bot, check_token, read_bots, read_token, trimmed
+from discordproxy_ratelimit.process.bot_config import BotConfig, check_token, read_bots, read_token, trimmed
 from discordproxy_ratelimit.process.streams import complain
 from discordproxy_ratelimit.redis import url as redis_url
 
@@ -123,7 +123,7 @@ class SharedSettings(BaseSettings):
         "human", description="shape of log lines: human, or json for one object per line"
     )
 
-    _all_bots: tuple[Bot, ...] = PrivateAttr(())
+    _all_bots: tuple[BotConfig, ...] = PrivateAttr(())
 
     @model_validator(mode="after")
     def _find_bots(self) -> Self:
@@ -143,10 +143,10 @@ class SharedSettings(BaseSettings):
         check_token(text, variable)
         if self.bot:
             raise ValueError("DISCORDPROXY_BOT names one of several bots, but DISCORDPROXY_BOTS is not set")
-        self._all_bots = (Bot("", SecretStr(text)),)
+        self._all_bots = (BotConfig("", SecretStr(text)),)
         return self
 
-    def _several(self, text: str, variable: str, path: Path) -> tuple[Bot, ...]:
+    def _several(self, text: str, variable: str, path: Path) -> tuple[BotConfig, ...]:
         if text:
             raise ValueError(f"{variable} and DISCORDPROXY_BOTS are both set; put that bot into the file, too")
         bots = read_bots(path)
@@ -156,12 +156,12 @@ class SharedSettings(BaseSettings):
         return bots
 
     @property
-    def all_bots(self) -> tuple[Bot, ...]:
+    def all_bots(self) -> tuple[BotConfig, ...]:
         """Every bot of this deployment; where there are several they have names."""
         return self._all_bots
 
     @property
-    def chosen(self) -> Bot:
+    def chosen(self) -> BotConfig:
         """The bot of this process: the one DISCORDPROXY_BOT names, or the first."""
         return next((bot for bot in self._all_bots if bot.name == self.bot), self._all_bots[0])
 
@@ -191,7 +191,7 @@ class SharedSettings(BaseSettings):
 
     @property
     def bot_id(self) -> str:
-        """The chosen bot's name in keys of Redis; see `Bot.id`."""
+        """The chosen bot's name in keys of Redis; see `BotConfig.id`."""
         return self.chosen.id
 
 

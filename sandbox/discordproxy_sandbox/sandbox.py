@@ -9,7 +9,7 @@ from typing import Self
 
 from aiohttp import web
 
-from discordproxy_sandbox.gateway.gateway import Gateway, GatewayConfig
+from discordproxy_sandbox.gateway.gateway import GatewayConfig, SandboxGateway
 from discordproxy_sandbox.gateway.gateway_connection import GatewayConnection
 from discordproxy_sandbox.limits.limit_book import LimitBook
 from discordproxy_sandbox.limits.limit_defaults import default_book
@@ -32,7 +32,7 @@ from discordproxy_sandbox.rest.control import Control
 from discordproxy_sandbox.rest.exchange import Routes
 from discordproxy_sandbox.rest.latency import Latency
 from discordproxy_sandbox.rest.ledger import Record
-from discordproxy_sandbox.rest.rest import Rest
+from discordproxy_sandbox.rest.rest import RestServer
 from discordproxy_sandbox.rest.router import Router
 from discordproxy_sandbox.world.people import People
 from discordproxy_sandbox.world.population import default_world
@@ -110,7 +110,7 @@ class Sandbox:
             self.limits.global_limit = config.global_limit
             self.limits.global_model = config.global_model
         self.access = Access({config.token} if config.token else None)
-        self.rest = Rest(
+        self.rest = RestServer(
             router=Router(_routes(lambda: self.gateway)),
             world=self.world,
             limits=self.limits,
@@ -128,7 +128,7 @@ class Sandbox:
             strict=config.strict,
             log=config.log,
         )
-        self.gateway = Gateway(self.world, self.access, self.clock, config.gateway)
+        self.gateway = SandboxGateway(self.world, self.access, self.clock, config.gateway)
         self.faults = self.rest.faults
         self.ledger = self.rest.ledger
         self.people = People(self.world)
@@ -185,7 +185,7 @@ def _clock(offset_s: float) -> Callable[[], float]:
     return lambda: start + time.monotonic()
 
 
-def _routes(gateway: Callable[[], Gateway]) -> Routes:
+def _routes(gateway: Callable[[], SandboxGateway]) -> Routes:
     routes = gateway_info.routes(gateway)
     for resource in _RESOURCES:
         routes |= resource.ROUTES

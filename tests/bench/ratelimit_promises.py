@@ -10,7 +10,7 @@ from ratelimit_judge import discord
 from ratelimit_scenarios import JITTER_S, RTT_S, route_for
 
 from discordproxy_ratelimit.broker import Caller, Limits
-from discordproxy_ratelimit.errors import WaitRefused
+from discordproxy_ratelimit.errors import WaitRefusedError
 from discordproxy_ratelimit.route import Route
 from fakes.eventually import eventually
 from processes.fleet import Fleet, fleet
@@ -68,7 +68,7 @@ async def refusal(url: str, calls: int = 200) -> Refusal:
             began = time.perf_counter()
             try:
                 await fleet_.send(0, route_for(1), deadline_s=1.0)
-            except WaitRefused:
+            except WaitRefusedError:
                 took.append(time.perf_counter() - began)
         took.sort()
         sent = len(fleet_.discord.arrivals) - 1

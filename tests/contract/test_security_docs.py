@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from discordproxy_api.access.key_file import read_key_file
-from discordproxy_api.access.keys import Entry, read_keys
+from discordproxy_api.access.keys import KeyEntry, read_keys
 from discordproxy_api.contract.contract import load_contract
 from discordproxy_api.tls import TlsFiles, read_certificates
 from discordproxy_ratelimit.process.bot_config import read_bots
@@ -61,4 +61,4 @@ def test_every_setting_of_a_key_is_described() -> None:
     described = set(
         re.findall(r"`(\w+)`", "\n".join(line.split("|")[1] for line in table.splitlines()[1:] if "|" in line))
     )
-    assert described == set(Entry.model_fields)
+    assert described == set(KeyEntry.model_fields)

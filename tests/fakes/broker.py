@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from discordproxy_ratelimit.errors import BrokerError, BrokerUnavailable, Draining
+from discordproxy_ratelimit.errors import BrokerError, BrokerUnavailableError, DrainingError
 from discordproxy_ratelimit.headers import Answer
 from discordproxy_ratelimit.permit import Caller, Permit, Verdict
 from discordproxy_ratelimit.route import Route
-from discordproxy_ratelimit.shared.claims import Claim, Notes
+from discordproxy_ratelimit.shared.claims import Claim, Claims
 
 NOBODY = Caller()
 
@@ -23,7 +23,7 @@ class Acquired:
     retry_of: Permit | None
 
 
-class FakeNotes(Notes):
+class FakeNotes(Claims):
     """Notes in a dict; nothing expires by itself."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class FakeNotes(Notes):
 
     def _check(self) -> None:
         if self.down:
-            raise BrokerUnavailable("Redis does not answer")
+            raise BrokerUnavailableError("Redis does not answer")
 
     async def set(self, key: str, value: bytes, *, ttl_s: float) -> None:
         self._check()
@@ -141,7 +141,7 @@ class FakeBroker:
             for task in tasks:
                 task.cancel()
         if self.draining.is_set():
-            raise Draining("This worker is stopping", retry_after_s=1.0)
+            raise DrainingError("This worker is stopping", retry_after_s=1.0)
 
     def drain(self) -> None:
         self.draining.set()

@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 import redis
 
-from discordproxy_ratelimit.limiter.batch import Item
+from discordproxy_ratelimit.limiter.batch import BatchItem
 from discordproxy_ratelimit.limiter.store import Store
-from discordproxy_sandbox.limits.limits import Decision, FixedWindow, Gcra
+from discordproxy_sandbox.limits.limits import FixedWindow, Gcra, LimitDecision
 from model.ratelimit_bucket import SECOND
 from model.ratelimit_line import Record
 from model.ratelimit_model import Model
@@ -92,7 +92,7 @@ class Story:
         self.model = Model(self.limit, int(LEASE_S * SECOND))
         self.hash_of = {route: HASHES[i // 2] for i, route in enumerate(ROUTES)}  # the first two share a bucket
         self.buckets: dict[str, Any] = {}
-        self.answers: dict[str, tuple[str, Decision]] = {}
+        self.answers: dict[str, tuple[str, LimitDecision]] = {}
         self.ended: list[Record] = []
         self.memories: list[list[Any]] = []
         self.stores = self._stores()
@@ -292,10 +292,10 @@ class Story:
         self._compare_counters(store)
         self._remember(items, lua.replies)
 
-    def _with_keys(self, store: Store, item: list[Any]) -> Item:
+    def _with_keys(self, store: Store, item: list[Any]) -> BatchItem:
         bare = item[0] in ("n", "g")
         keys = [""] * 4 if bare else store.keys(item[3], item[4], _other_bucket(item))
-        return Item(item, keys, None)
+        return BatchItem(item, keys, None)
 
     def _hints(self, published: int) -> list[tuple[str, list[str]]]:
         told: list[tuple[str, list[str]]] = []

@@ -7,7 +7,13 @@ import pytest
 import redis
 
 from discordproxy_ratelimit.broker import Broker, Caller, Limits
-from discordproxy_ratelimit.errors import BrokerError, CircuitOpen, KnownRefusal, TokenRejected, WaitRefused
+from discordproxy_ratelimit.errors import (
+    BrokerError,
+    CircuitOpenError,
+    KnownRefusalError,
+    TokenRejectedError,
+    WaitRefusedError,
+)
 from discordproxy_ratelimit.headers import Answer
 from discordproxy_ratelimit.route import Route, route_of
 from discordproxy_sandbox.limits.limits import FixedWindow, Gcra, GlobalLimit
@@ -173,7 +179,7 @@ def test_sub_limit_leaves_the_rest_of_the_route_alone(valkey):
         async with fleet(valkey, discord, 2, clock=clock) as workers:
             await workers.send(0, other)
             began = clock.now
-            with pytest.raises(WaitRefused) as refused:
+            with pytest.raises(WaitRefusedError) as refused:
                 await workers.send(0, rename, deadline_s=60)
             assert 575 <= refused.value.retry_after_s <= 590
             assert await workers.send(1, other) == 200
@@ -236,7 +242,7 @@ def test_cloudflare_block_lets_one_call_try_at_a_time(valkey, retry_after_s):
             for second in range(900):
                 try:
                     await workers.send(second % 3, role_in(1), tries=1)
-                except CircuitOpen as error:
+                except CircuitOpenError as error:
                     refused += 1
                     promised_s.append(error.retry_after_s)
                 await asyncio.sleep(1)
@@ -260,7 +266,7 @@ def test_refused_token_stops_the_bot_and_one_call_a_minute_tries(valkey):
             for second in range(190):
                 try:
                     await workers.send(second % 3, role_in(second))
-                except TokenRejected as error:
+                except TokenRejectedError as error:
                     promised_s.append(error.retry_after_s)
                 await asyncio.sleep(1)
             assert max(promised_s) <= 60
@@ -284,7 +290,7 @@ def test_deleted_webhook_is_not_called_again(valkey):
             assert await workers.send(0, webhook(1)) == 404
             await asyncio.sleep(1)
             for _ in range(20):
-                with pytest.raises(KnownRefusal) as refused:
+                with pytest.raises(KnownRefusalError) as refused:
                     await workers.send(1, webhook(1))
                 assert (refused.value.status, refused.value.code) == (404, 10015)
             assert await workers.send(1, webhook(2)) == 200
@@ -395,7 +401,7 @@ def test_deadline_that_cannot_be_met_is_refused_at_once_and_truthfully(valkey, k
             backlog = [asyncio.create_task(workers.send(n % 2, route, n)) for n in range(60)]
             await asyncio.sleep(6)
             began = clock.now
-            with pytest.raises(WaitRefused) as refused:
+            with pytest.raises(WaitRefusedError) as refused:
                 await workers.send(0, route, "late", deadline_s=10)
             assert clock.now - began < 0.05
             waiting = asyncio.create_task(workers.send(0, route, "in time"))

@@ -14,7 +14,7 @@ from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.contract.contract import Rpc, field_option, is_list, request_parts
 from discordproxy_api.contract.rules.limits import INT32, NEVER_RESET, Form, Limit, limits_of
 from discordproxy_api.contract.rules.message_request import COMPONENTS_V2
-from discordproxy_api.contract.validation import InvalidRequest, validate
+from discordproxy_api.contract.validation import InvalidRequestError, validate
 
 IDS = st.integers(1, 2**63 - 1)
 WORDS = st.characters(categories=["L", "N", "Ps", "So"], exclude_characters="\u0000")
@@ -170,7 +170,7 @@ def valid_requests(draw: Any, rpc: Rpc) -> Any:
     _tame(draw, request, rpc)
     try:
         validate(rpc, request)
-    except InvalidRequest:
+    except InvalidRequestError:
         assume(condition=False)
     return request
 

@@ -10,7 +10,7 @@ from discordproxy_api.access.key_file import read_key_file
 from discordproxy_api.access.keys import KeyFileError, digest_of, new_key, read_keys
 from discordproxy_api.contract.contract import load_contract
 from discordproxy_ratelimit.process.private_files import open_private
-from discordproxy_ratelimit.process.reloading import Unusable
+from discordproxy_ratelimit.process.reloading import UnusableFileError
 
 FAILED = 1
 
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-    except (KeyFileError, Unusable) as error:
+    except (KeyFileError, UnusableFileError) as error:
         print(f"ERROR: {error}", file=sys.stderr)
         raise SystemExit(FAILED) from None
 
@@ -28,12 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _show(text: str) -> None:
     """Print at once: a key that nobody could read must not get into a file."""
     if sys.stdout is None:
-        raise Unusable("the output cannot be written (it is closed)")
+        raise UnusableFileError("the output cannot be written (it is closed)")
     try:
         print(text, flush=True)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would try again at its end, and complain
-        raise Unusable(f"the output cannot be written ({error.strerror})") from None
+        raise UnusableFileError(f"the output cannot be written ({error.strerror})") from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,7 +68,7 @@ def _append(path: Path, entry: str) -> None:
         with os.fdopen(open_private(path, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8") as file:
             file.write(f"\n{entry}" if path.stat().st_size else entry)
     except OSError as error:
-        raise Unusable(f"{path} cannot be written ({error.strerror})") from None
+        raise UnusableFileError(f"{path} cannot be written ({error.strerror})") from None
 
 
 def _check(options: argparse.Namespace) -> None:

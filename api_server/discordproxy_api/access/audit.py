@@ -6,7 +6,7 @@ from typing import Any
 
 from grpc import StatusCode
 
-from discordproxy_api.calls.call import Call, Deed
+from discordproxy_api.calls.call import AuditEntry, Call
 from discordproxy_ratelimit.process.logs import FIELDS
 
 log = logging.getLogger("discordproxy_api.audit")
@@ -20,7 +20,7 @@ def content_of(request: Any) -> str:
     return text[:LONGEST_CONTENT] if isinstance(text, str) else ""
 
 
-def record(call: Call, deed: Deed, status: StatusCode, reason: str) -> None:
+def record(call: Call, deed: AuditEntry, status: StatusCode, reason: str) -> None:
     """Write the line of a call that has ended."""
     line = {
         "app": call.app,

@@ -17,10 +17,10 @@ from discordproxy_api.access.keys import FORM, KeyRing
 from discordproxy_api.access.lockout import Lockout, address_of
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.errors import ApiError
-from discordproxy_api.calls.log_budget import LineBudget
+from discordproxy_api.calls.log_budget import LogBudget
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.principal import APP_NAME, DEFAULT_APP, Principal
-from discordproxy_ratelimit.process.reloading import Watched
+from discordproxy_ratelimit.process.reloading import ReloadedValue
 
 log = logging.getLogger("discordproxy_api.access")
 
@@ -47,7 +47,7 @@ class Credentials:
     certificate: tuple[str, ...] = ()
 
 
-class Gate:
+class Authenticator:
     """Who may come in.
 
     Args:
@@ -57,7 +57,7 @@ class Gate:
 
     def __init__(
         self,
-        keys: Watched[KeyRing] | None,
+        keys: ReloadedValue[KeyRing] | None,
         metrics: Metrics,
         *,
         lockout: Lockout | None = None,
@@ -69,7 +69,7 @@ class Gate:
         self._lockout = Lockout() if lockout is None else lockout  # an empty one is false
         self._clock = clock
         self._wall_clock = wall_clock
-        self._lines = LineBudget()
+        self._lines = LogBudget()
 
     @property
     def asks_for_keys(self) -> bool:

@@ -14,7 +14,7 @@ Find = Callable[[int, Call], Awaitable[dict[str, Any] | None]]
 """From a channel's id to Discord's JSON of it; None when there is no such channel, or it is not for the bot."""
 
 
-class Whereabouts(NamedTuple):
+class ChannelLocation(NamedTuple):
     """Where a channel lies; 0 for nowhere.
 
     Attributes:
@@ -27,7 +27,7 @@ class Whereabouts(NamedTuple):
     known: bool = True
 
 
-class Map:
+class ChannelLocator:
     """The whereabouts of channels, for the workers' permission checks.
 
     Args:
@@ -37,15 +37,15 @@ class Map:
     def __init__(self, find: Find, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._find = find
         self._clock = clock
-        self._kept: OrderedDict[int, tuple[float, Whereabouts]] = OrderedDict()
+        self._kept: OrderedDict[int, tuple[float, ChannelLocation]] = OrderedDict()
 
-    async def of(self, channel_id: int, call: Call) -> Whereabouts:
+    async def of(self, channel_id: int, call: Call) -> ChannelLocation:
         """Return where a channel lies; may raise ApiError when Discord has to be asked and cannot be."""
         kept = self._kept.get(channel_id)
         if kept is not None and self._clock() - kept[0] < KEPT_S:
             return kept[1]
         channel = await self._find(channel_id, call)
-        found = Whereabouts(known=False) if channel is None else _read(channel)
+        found = ChannelLocation(known=False) if channel is None else _read(channel)
         self._kept[channel_id] = self._clock(), found
         self._kept.move_to_end(channel_id)
         while len(self._kept) > MOST_KEPT:
@@ -53,5 +53,5 @@ class Map:
         return found
 
 
-def _read(channel: dict[str, Any]) -> Whereabouts:
-    return Whereabouts(int(channel.get("guild_id") or 0), int(channel.get("parent_id") or 0))
+def _read(channel: dict[str, Any]) -> ChannelLocation:
+    return ChannelLocation(int(channel.get("guild_id") or 0), int(channel.get("parent_id") or 0))

@@ -4,11 +4,11 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from discordproxy_api.access.permission import Permission, denied
-from discordproxy_api.access.targets import Reach
+from discordproxy_api.access.targets import Targets
 from discordproxy_api.calls.call import Call
 
 
-class Wish(NamedTuple):
+class SubscriptionFilter(NamedTuple):
     """Names of events, guilds and channels; empty for all."""
 
     types: frozenset[str]
@@ -23,7 +23,7 @@ async def narrow(
     types: Collection[str],
     guilds: Collection[int],
     channels: Collection[int],
-) -> Wish:
+) -> SubscriptionFilter:
     """Return the wish within the scopes of the call's application; raise ApiError if it names something outside them.
 
     It may still let events pass that are not for the application: `Permission.sees` decides about each.
@@ -34,10 +34,10 @@ async def narrow(
         raise denied(call.principal, f"may not subscribe to {', '.join(forbidden)}; its events would have to name it")
     if scopes.events is not None and not scopes.events:
         raise denied(call.principal, "may not subscribe to events; its events would have to name some")
-    wish = Wish(frozenset(types) or scopes.events or frozenset(), frozenset(guilds), frozenset(channels))
+    wish = SubscriptionFilter(frozenset(types) or scopes.events or frozenset(), frozenset(guilds), frozenset(channels))
     if scopes.everywhere:
         return wish
-    await permission.check(Reach(frozenset() if channels else wish.guilds, wish.channels), call)
+    await permission.check(Targets(frozenset() if channels else wish.guilds, wish.channels), call)
     if wish.guilds or wish.channels or scopes.channels or scopes.may_write_to_users:
         return wish  # `Permission.sees` looks at every event
     return wish._replace(guilds=scopes.guilds)

@@ -35,7 +35,7 @@ class KeyFileError(ValueError):
     """A key file cannot be used; the text names the entry, the problem and the fix."""
 
 
-class Entry(BaseModel):
+class KeyEntry(BaseModel):
     """One table `[[keys]]` of the file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -100,13 +100,13 @@ class KeyFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    keys: tuple[Entry, ...] = ()
+    keys: tuple[KeyEntry, ...] = ()
 
 
 class KeyRing:
     """The keys in force. The repr tells nothing of them."""
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    def __init__(self, entries: Iterable[KeyEntry]) -> None:
         self._by_start: dict[str, list[tuple[str, Principal]]] = {}
         self._by_certificate: dict[str, Principal] = {}
         for entry in entries:
@@ -173,7 +173,7 @@ def read_keys(text: str, *, rpcs: Collection[str] = (), bots: Collection[str] | 
     return KeyRing(entries)
 
 
-def _problem(entry: Entry, rpcs: Collection[str], bots: Collection[str] | None) -> str:
+def _problem(entry: KeyEntry, rpcs: Collection[str], bots: Collection[str] | None) -> str:
     for pattern in entry.rpcs or ():
         single = Scopes(rpcs=(pattern,))
         if rpcs and pattern not in {READ, WRITE} and not any(single.allows_rpc(name, reads=True) for name in rpcs):
@@ -193,7 +193,7 @@ def _first(error: ValidationError) -> str:
     where = [str(part + 1) if isinstance(part, int) else str(part) for part in first["loc"]]
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        message = f"there is no such setting of a key; known are {', '.join(Entry.model_fields)}"
+        message = f"there is no such setting of a key; known are {', '.join(KeyEntry.model_fields)}"
     return f"{' '.join(where).replace('keys ', 'key ', 1)}: {message}"
 
 

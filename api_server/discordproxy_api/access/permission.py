@@ -6,16 +6,16 @@ from typing import Any
 from grpc import StatusCode
 
 from discordproxy_api.access.audit import content_of
-from discordproxy_api.access.channel_locator import Map
+from discordproxy_api.access.channel_locator import ChannelLocator
 from discordproxy_api.access.path_normalization import plain
-from discordproxy_api.access.targets import Reach, reach_of, reach_of_request
+from discordproxy_api.access.targets import Targets, reach_of, reach_of_request
 from discordproxy_api.calls import errors
-from discordproxy_api.calls.call import Call, Deed
+from discordproxy_api.calls.call import AuditEntry, Call
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.principal import Principal
 from discordproxy_api.calls.scopes import REQUEST, Scopes
 from discordproxy_api.contract.contract import Rpc
-from discordproxy_gateway.events import Entry
+from discordproxy_gateway.events import StreamEntry
 from discordproxy_ratelimit.route import names_token, template_of
 
 OF_THE_BOT = frozenset(
@@ -26,7 +26,7 @@ OF_THE_BOT = frozenset(
 )
 """Events about the bot and what was bought of it. All others that name no guild come from a user's channel."""
 
-ANYWHERE = Reach()
+ANYWHERE = Targets()
 """Of a call that nobody asks where it goes."""
 
 DEPTH = 3
@@ -61,14 +61,14 @@ class Permission:
     """
 
     def __init__(
-        self, contract: Mapping[str, Rpc], places: Map, *, audited: bool = False, audit_content: bool = False
+        self, contract: Mapping[str, Rpc], places: ChannelLocator, *, audited: bool = False, audit_content: bool = False
     ) -> None:
         self._readers = {name: reach_of(rpc) for name, rpc in contract.items()}
         self._places = places
         self._audited = audited
         self._audit_content = audit_content
 
-    def read(self, rpc: Rpc, request: Any, call: Call) -> Reach:
+    def read(self, rpc: Rpc, request: Any, call: Call) -> Targets:
         """Return what a valid request reaches, and note it for the audit log.
 
         Raises:
@@ -81,7 +81,7 @@ class Permission:
         content = content_of(request) if self._audit_content else ""
         if rpc.name != REQUEST:
             reach = self._readers[rpc.name](request)
-            call.deed = None if is_read(rpc) else Deed(rpc.name, str(reach), content)
+            call.deed = None if is_read(rpc) else AuditEntry(rpc.name, str(reach), content)
             return reach
         path = plain(request.path)
         template = template_of(path)[0]
@@ -89,7 +89,7 @@ class Permission:
         query = [(pair.name, pair.value) for pair in request.query]
         authorized = bool(request.authorization)
         reach = reach_of_request(request.method, path, query, request.json, authorized=authorized)
-        call.deed = None if request.method == "GET" else Deed(route, str(reach), content)
+        call.deed = None if request.method == "GET" else AuditEntry(route, str(reach), content)
         if not scopes.allows_route(route):
             raise denied(call.principal, f"may not use {route}; its requests would have to name it")
         needless = request.authorization == "none" and names_token(template)
@@ -97,7 +97,7 @@ class Permission:
             raise denied(call.principal, "may not bring an authorization; its authorization would have to be true")
         return reach
 
-    async def check(self, reach: Reach, call: Call) -> None:
+    async def check(self, reach: Targets, call: Call) -> None:
         """Raise ApiError unless the application is for every place that the call reaches."""
         principal, scopes = call.principal, call.principal.scopes
         if reach.to_users and not scopes.may_write_to_users:
@@ -114,7 +114,7 @@ class Permission:
         for channel_id in sorted(reach.channels - scopes.channels):
             await self._check_channel(channel_id, call)
 
-    async def sees(self, event: Entry, call: Call) -> bool:
+    async def sees(self, event: StreamEntry, call: Call) -> bool:
         """Tell whether the application gets an event: as `check`, with nothing taken for granted."""
         scopes = call.principal.scopes
         if not event.guild_id:
@@ -131,7 +131,7 @@ class Permission:
             return False
         return True
 
-    async def _check_no_direct_message(self, reach: Reach, call: Call) -> None:
+    async def _check_no_direct_message(self, reach: Targets, call: Call) -> None:
         """Writing to users is also writing to the channels that the bot shares with them, whose ids may be known."""
         if call.principal.scopes.may_write_to_users:
             return
@@ -156,7 +156,7 @@ class Permission:
         raise denied(call.principal, text)
 
 
-def _sees_outside_guilds(scopes: Scopes, event: Entry) -> bool:
+def _sees_outside_guilds(scopes: Scopes, event: StreamEntry) -> bool:
     if scopes.everywhere and event.type in OF_THE_BOT:
         return True
     # What names neither guild nor channel could come from anywhere.

@@ -29,7 +29,7 @@ _OPENS_DM = "POST /users/@me/channels"
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class Targets:
     """The places a request reaches.
 
     Attributes:
@@ -52,7 +52,7 @@ class Reach:
         return " ".join(parts + ["to=user"] * self.to_users) or "-"
 
 
-Reader = Callable[[Any], Reach]
+Reader = Callable[[Any], Targets]
 
 
 @dataclass(slots=True)
@@ -82,18 +82,18 @@ def reach_of(rpc: Rpc) -> Reader:
     by_token = rpc.no_bot_auth or "interaction_token" in fields
     unplaced = not (placed or to_users or harmless or by_token)
 
-    def read(request: Any) -> Reach:
+    def read(request: Any) -> Targets:
         found = _Found()
         for name, get in getters:
             found.note(name, get(request) or None)
-        return Reach(frozenset(found.guilds), frozenset(found.channels), to_users, by_token, unplaced)
+        return Targets(frozenset(found.guilds), frozenset(found.channels), to_users, by_token, unplaced)
 
     return read
 
 
 def reach_of_request(
     method: str, path: str, query: Iterable[tuple[str, str]], body: str, *, authorized: bool = False
-) -> Reach:
+) -> Targets:
     """Return the reach of a call that is known by path, query and JSON body.
 
     Args:
@@ -113,7 +113,7 @@ def reach_of_request(
     by_token = authorized or (template.startswith(_BY_TOKEN) and bool(_TOKEN.fullmatch(unquote(token))))
     to_users = f"{method} {template}" == _OPENS_DM
     harmless = f"{method} {template}" in _HARMLESS
-    return Reach(
+    return Targets(
         frozenset(found.guilds),
         frozenset(found.channels),
         to_users,

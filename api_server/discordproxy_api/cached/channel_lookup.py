@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from discordproxy_api.cached.single_flight import Flights
+from discordproxy_api.cached.single_flight import SingleFlight
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.retry import Repeat
@@ -30,7 +30,7 @@ class ChannelLookup:
         flights: ask Discord once for all calls that want to know the same.
     """
 
-    def __init__(self, rest: Rest, flights: Flights, cached: Cached) -> None:
+    def __init__(self, rest: Rest, flights: SingleFlight, cached: Cached) -> None:
         self._rest = rest
         self._flights = flights
         self._cached = cached

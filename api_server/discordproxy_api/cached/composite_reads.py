@@ -22,7 +22,7 @@ from discordproxy.discord_api_pb2 import (
 from discordproxy_api.cached.permission_advice import denials
 from discordproxy_api.cached.permission_names import names_of
 from discordproxy_api.cached.permissions import THREADS, compute
-from discordproxy_api.cached.reads import Found, Read, Reads, freshness_of
+from discordproxy_api.cached.reads import FreshDocument, Read, Reads, freshness_of
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.errors import ApiError
@@ -131,13 +131,13 @@ class ComputePermissions:
             freshness=_oldest(each.freshness for each in found),
         )
 
-    async def _member_of(self, request: Any, call: Call) -> Found:
+    async def _member_of(self, request: Any, call: Call) -> FreshDocument:
         user_id = request.user_id
         if not user_id:
             user_id = int((await self._user.find(GetCurrentUserRequest(), call)).document["id"])
         return await self._member.find(MemberId(guild_id=request.guild_id, user_id=user_id, fresh=request.fresh), call)
 
-    async def _channel_of(self, guild_id: int, channel_id: int, call: Call, *, fresh: bool) -> Found:
+    async def _channel_of(self, guild_id: int, channel_id: int, call: Call, *, fresh: bool) -> FreshDocument:
         found = await self._channel.find(ChannelId(channel_id=channel_id, fresh=fresh), call)
         if int(found.document.get("guild_id") or 0) != guild_id:
             raise errors.invalid_field("channel_id", "CHANNEL_OF_ANOTHER_GUILD", "Must be a channel of the guild.")

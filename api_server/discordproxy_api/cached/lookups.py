@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from discordproxy_gateway.cache import Answer, CacheReader, MemberReader
+from discordproxy_gateway.cache import CachedAnswer, CacheReader, MemberReader
 
-Find = Callable[["Caches", Any], Awaitable[Answer[Any]] | None]
+Find = Callable[["Caches", Any], Awaitable[CachedAnswer[Any]] | None]
 
 GUILDS_PER_PAGE, MEMBERS_PER_PAGE = 200, 1000
 FIRST_PAGE = 1
@@ -25,7 +25,7 @@ class Caches:
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
+class UnknownObject:
     """Discord's words for a thing that does not exist."""
 
     code: int
@@ -43,15 +43,15 @@ class Lookup:
     """
 
     find: Find
-    unknown: Unknown | None = None
+    unknown: UnknownObject | None = None
     whole: bool = False
 
 
-def _guild(caches: Caches, request: Any) -> Awaitable[Answer[Any]] | None:
+def _guild(caches: Caches, request: Any) -> Awaitable[CachedAnswer[Any]] | None:
     return None if request.with_counts else caches.reader.guild(request.guild_id)
 
 
-def _guilds(caches: Caches, request: Any) -> Awaitable[Answer[Any]] | None:
+def _guilds(caches: Caches, request: Any) -> Awaitable[CachedAnswer[Any]] | None:
     limit = request.limit if request.HasField("limit") else GUILDS_PER_PAGE
     before = request.before if request.HasField("before") else None
     after = request.after if request.HasField("after") else None
@@ -60,16 +60,18 @@ def _guilds(caches: Caches, request: Any) -> Awaitable[Answer[Any]] | None:
     return _with_owner(caches, after, before, limit)
 
 
-async def _with_owner(caches: Caches, after: int | None, before: int | None, limit: int) -> Answer[Any]:
+async def _with_owner(caches: Caches, after: int | None, before: int | None, limit: int) -> CachedAnswer[Any]:
     """Return guilds as the list of the bot's guilds shows them, but for `permissions`."""
     answer, user = await caches.reader.guilds(after=after, before=before, limit=limit), await caches.reader.user()
     if answer.value is None or user.value is None:
-        return Answer()
+        return CachedAnswer()
     own_id = user.value["id"]
-    return Answer([{**guild, "owner": guild.get("owner_id") == own_id} for guild in answer.value], answer.freshness)
+    return CachedAnswer(
+        [{**guild, "owner": guild.get("owner_id") == own_id} for guild in answer.value], answer.freshness
+    )
 
 
-def _members(caches: Caches, request: Any) -> Awaitable[Answer[Any]] | None:
+def _members(caches: Caches, request: Any) -> Awaitable[CachedAnswer[Any]] | None:
     limit = request.limit if request.HasField("limit") else FIRST_PAGE
     if not 1 <= limit <= MEMBERS_PER_PAGE:
         return None
@@ -77,14 +79,14 @@ def _members(caches: Caches, request: Any) -> Awaitable[Answer[Any]] | None:
     return _or_ask(caches, request.guild_id, pages)
 
 
-def _search(caches: Caches, request: Any) -> Awaitable[Answer[Any]] | None:
+def _search(caches: Caches, request: Any) -> Awaitable[CachedAnswer[Any]] | None:
     limit = request.limit if request.HasField("limit") else FIRST_PAGE
     if not 1 <= limit <= MEMBERS_PER_PAGE or not request.query:
         return None
     return _or_ask(caches, request.guild_id, caches.members.search(request.guild_id, request.query, limit))
 
 
-async def _or_ask(caches: Caches, guild_id: int, found: Awaitable[Answer[Any]]) -> Answer[Any]:
+async def _or_ask(caches: Caches, guild_id: int, found: Awaitable[CachedAnswer[Any]]) -> CachedAnswer[Any]:
     """Have the gateway worker fetch the list soon when it has holes."""
     answer = await found
     if answer.freshness is not None and not answer.freshness.complete:
@@ -94,17 +96,17 @@ async def _or_ask(caches: Caches, guild_id: int, found: Awaitable[Answer[Any]]) 
 
 LOOKUPS: Mapping[str, Lookup] = {
     "GetCurrentUser": Lookup(lambda caches, _: caches.reader.user()),
-    "GetGuild": Lookup(_guild, Unknown(10004, "Unknown Guild")),
+    "GetGuild": Lookup(_guild, UnknownObject(10004, "Unknown Guild")),
     "ListGuilds": Lookup(_guilds, whole=True),
     "GetGuildChannels": Lookup(lambda caches, request: caches.reader.channels(request.guild_id)),
     "GetGuildRoles": Lookup(lambda caches, request: caches.reader.roles(request.guild_id)),
     "GetGuildEmojis": Lookup(lambda caches, request: caches.reader.emojis(request.guild_id)),
     "GetChannel": Lookup(
-        lambda caches, request: caches.reader.channel(request.channel_id), Unknown(10003, "Unknown Channel")
+        lambda caches, request: caches.reader.channel(request.channel_id), UnknownObject(10003, "Unknown Channel")
     ),
     "GetGuildMember": Lookup(
         lambda caches, request: caches.members.member(request.guild_id, request.user_id),
-        Unknown(10007, "Unknown Member"),
+        UnknownObject(10007, "Unknown Member"),
     ),
     "ListGuildMembers": Lookup(_members, whole=True),
     "SearchGuildMembers": Lookup(_search, whole=True),

@@ -16,7 +16,7 @@ from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_gateway.cache import CHANNEL, GUILD, TROUBLE, CacheReader, Overlay
 from discordproxy_ratelimit.errors import BrokerError
 from discordproxy_ratelimit.route import template_of
-from discordproxy_ratelimit.shared.claims import Notes
+from discordproxy_ratelimit.shared.claims import Claims
 
 log = logging.getLogger("discordproxy_api.cached.own_writes")
 
@@ -35,7 +35,7 @@ class OwnWrites:
         reader: None without caches; then only marks are set.
     """
 
-    def __init__(self, notes: Notes, reader: CacheReader, overlay: Overlay) -> None:
+    def __init__(self, notes: Claims, reader: CacheReader, overlay: Overlay) -> None:
         self._notes = notes
         self._reader = reader
         self._overlay = overlay

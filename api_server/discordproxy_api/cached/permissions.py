@@ -40,7 +40,7 @@ class Rule(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class PermissionDecision:
     """A rule, and the roles or the user whose overwrites it looked at."""
 
     rule: Rule
@@ -61,18 +61,18 @@ class Permissions:
     owner: bool = False
     administrator: bool = False
     timed_out: bool = False
-    decisions: dict[int, Decision] = field(default_factory=dict)
+    decisions: dict[int, PermissionDecision] = field(default_factory=dict)
 
-    def decision(self, bit: int) -> Decision:
+    def decision(self, bit: int) -> PermissionDecision:
         """Return what decided about a bit."""
-        return self.decisions.get(bit, Decision(Rule.ROLES))
+        return self.decisions.get(bit, PermissionDecision(Rule.ROLES))
 
-    def apply(self, allow: int, deny: int, by: Decision) -> None:
+    def apply(self, allow: int, deny: int, by: PermissionDecision) -> None:
         """Deny, then allow."""
         self.bits = self.bits & ~deny | allow
         self.decisions.update(dict.fromkeys(_bits(deny | allow), by))
 
-    def keep(self, kept: int, why: Decision) -> None:
+    def keep(self, kept: int, why: PermissionDecision) -> None:
         """Take everything but `kept` away."""
         self.decisions.update(dict.fromkeys(_bits(self.bits & ~kept), why))
         self.bits &= kept
@@ -91,21 +91,21 @@ def compute(
         timed_out: the member's timeout lasts at this moment.
     """
     if guild["owner_id"] == member["user"]["id"]:
-        return Permissions(ALL, owner=True, decisions=dict.fromkeys(_bits(ALL), Decision(Rule.OWNER)))
+        return Permissions(ALL, owner=True, decisions=dict.fromkeys(_bits(ALL), PermissionDecision(Rule.OWNER)))
     held = {guild["id"], *member["roles"]}
     base = 0
     for role in guild["roles"]:
         if role["id"] in held:
             base |= int(role["permissions"])
     if base & ADMINISTRATOR:
-        by = Decision(Rule.ADMINISTRATOR)
+        by = PermissionDecision(Rule.ADMINISTRATOR)
         return Permissions(base | ALL, administrator=True, decisions=dict.fromkeys(_bits(base | ALL), by))
     found = Permissions(base, timed_out=timed_out)
     if channel is not None:
         _overwrite(found, guild, member, channel.get("permission_overwrites") or ())
         _imply(found, channel, thread)
     if timed_out:
-        found.keep(KEPT_IN_TIMEOUT, Decision(Rule.TIMED_OUT))
+        found.keep(KEPT_IN_TIMEOUT, PermissionDecision(Rule.TIMED_OUT))
     return found
 
 
@@ -114,29 +114,29 @@ def _overwrite(found: Permissions, guild: Json, member: Json, overwrites: Sequen
     roles = {each["id"]: each for each in overwrites if int(each["type"]) == _ROLE}
     everyone = roles.pop(guild["id"], None)
     if everyone is not None:
-        by = Decision(Rule.EVERYONE_OVERWRITE, (int(guild["id"]),))
+        by = PermissionDecision(Rule.EVERYONE_OVERWRITE, (int(guild["id"]),))
         found.apply(int(everyone["allow"]), int(everyone["deny"]), by)
     held = [roles[role] for role in member["roles"] if role in roles]
     for bit in _bits(_union(held, "allow") | _union(held, "deny")):
         allowing, denying = _ids(held, "allow", bit), _ids(held, "deny", bit)
-        by = Decision(Rule.ROLE_OVERWRITE, allowing or denying)
+        by = PermissionDecision(Rule.ROLE_OVERWRITE, allowing or denying)
         found.apply(bit if allowing else 0, bit if denying else 0, by)
     own = next((each for each in overwrites if int(each["type"]) != _ROLE and each["id"] == user_id), None)
     if own is not None:
-        by = Decision(Rule.MEMBER_OVERWRITE, (int(user_id),))
+        by = PermissionDecision(Rule.MEMBER_OVERWRITE, (int(user_id),))
         found.apply(int(own["allow"]), int(own["deny"]), by)
 
 
 def _imply(found: Permissions, channel: Json, thread: Json | None) -> None:
     locked = thread is not None and (thread.get("thread_metadata") or {}).get("locked")
     if locked and not found.bits & MANAGE_THREADS:
-        found.keep(~SEND_IN_THREADS, Decision(Rule.THREAD_LOCKED))
+        found.keep(~SEND_IN_THREADS, PermissionDecision(Rule.THREAD_LOCKED))
     if not found.bits & VIEW:
-        found.keep(0, Decision(Rule.NO_VIEW))
+        found.keep(0, PermissionDecision(Rule.NO_VIEW))
     elif not found.bits & (SEND if thread is None else SEND_IN_THREADS):
-        found.keep(~NEEDS_SEND, Decision(Rule.NO_SEND))
+        found.keep(~NEEDS_SEND, PermissionDecision(Rule.NO_SEND))
     if channel["type"] in {VOICE, STAGE} and not found.bits & CONNECT:
-        found.keep(VIEW, Decision(Rule.NO_CONNECT))
+        found.keep(VIEW, PermissionDecision(Rule.NO_CONNECT))
 
 
 def _bits(permissions: int) -> Iterable[int]:

@@ -16,9 +16,9 @@ from google.protobuf.message import Message
 from grpc import StatusCode
 
 from discordproxy.discord_api_pb2 import Freshness
-from discordproxy_api.cached.lookups import FIRST_PAGE, LOOKUPS, MEMBERS_PER_PAGE, Caches, Lookup, Unknown
+from discordproxy_api.cached.lookups import FIRST_PAGE, LOOKUPS, MEMBERS_PER_PAGE, Caches, Lookup, UnknownObject
 from discordproxy_api.cached.own_writes import GUILDS, SELF, OwnWrites
-from discordproxy_api.cached.single_flight import Flights
+from discordproxy_api.cached.single_flight import SingleFlight
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
@@ -28,14 +28,14 @@ from discordproxy_api.contract.translate import Outgoing, Translator
 from discordproxy_api.discord.request import read_json, rest_request
 from discordproxy_api.discord.rest import Rest
 from discordproxy_api.rpcs.routed import Job, check, checked, document_of, unfit
-from discordproxy_gateway.cache import TROUBLE, Answer
+from discordproxy_gateway.cache import TROUBLE, CachedAnswer
 
 SLICE = 200
 """Elements of a list that are translated at once: some two milliseconds of members."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FreshDocument:
     """Discord's JSON, and how fresh it is."""
 
     document: Any
@@ -54,7 +54,7 @@ class Reads:
         self,
         *,
         rest: Rest,
-        flights: Flights,
+        flights: SingleFlight,
         own_writes: OwnWrites,
         caches: Caches,
         max_age_s: float,
@@ -69,22 +69,22 @@ class Reads:
         self._metrics = metrics
         self._wall_clock = wall_clock
 
-    async def cached(self, lookup: Lookup, request: Any, rpc: str) -> Answer[Any] | None:
+    async def cached(self, lookup: Lookup, request: Any, rpc: str) -> CachedAnswer[Any] | None:
         """Return the caches' answer if it can be believed, else None."""
         answer, source = await self._look(lookup, request)
         self._metrics.reads.labels(rpc, source).inc()
         return answer if source == "cache" else None
 
-    async def _look(self, lookup: Lookup, request: Any) -> tuple[Answer[Any], str]:
+    async def _look(self, lookup: Lookup, request: Any) -> tuple[CachedAnswer[Any], str]:
         if request.fresh:
-            return Answer(), "fresh"
+            return CachedAnswer(), "fresh"
         found = lookup.find(self.caches, request)
         if found is None:
-            return Answer(), "uncached"
+            return CachedAnswer(), "uncached"
         try:
             answer = await found
         except TROUBLE:
-            return Answer(), "trouble"
+            return CachedAnswer(), "trouble"
         if answer.freshness is None:
             return answer, "unknown"
         if answer.freshness.age_s > self.max_age_s:
@@ -129,7 +129,7 @@ class Read:
         check(self.rpc, request)
         return Job(partial(self._run, request, call), Repeat.ALWAYS, effect=False)
 
-    async def find(self, request: Any, call: Call) -> Found:
+    async def find(self, request: Any, call: Call) -> FreshDocument:
         """Return what a valid request asks for.
 
         Raises:
@@ -139,7 +139,7 @@ class Read:
         if answer is not None and answer.freshness is not None:
             if answer.value is None and self._lookup.unknown is not None:
                 raise _unknown(self._lookup.unknown)
-            return Found(answer.value, freshness_of(answer))
+            return FreshDocument(answer.value, freshness_of(answer))
         outgoing = self._translator.outgoing(request)
         role_id = getattr(request, "role_id", 0)
         document = await (
@@ -147,7 +147,7 @@ class Read:
             if role_id
             else self._document(outgoing, call, fresh=request.fresh)
         )
-        return Found(document, self._reads.freshness_of_rest())
+        return FreshDocument(document, self._reads.freshness_of_rest())
 
     async def _run(self, request: Any, call: Call) -> Message:
         found = await self.find(request, call)
@@ -186,7 +186,7 @@ class Read:
             after = last
 
 
-def freshness_of(answer: Answer[Any]) -> Freshness:
+def freshness_of(answer: CachedAnswer[Any]) -> Freshness:
     """Return the freshness of an answer of the caches, which has one."""
     told = answer.freshness
     assert told is not None, "an answer that is believed has a freshness"  # noqa: S101 - for the reader
@@ -212,7 +212,7 @@ def _iso(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds")
 
 
-def _unknown(unknown: Unknown) -> ApiError:
+def _unknown(unknown: UnknownObject) -> ApiError:
     return ApiError(
         StatusCode.NOT_FOUND, "DISCORD_ERROR", unknown.text, http_status=404, code=unknown.code, scope="proxy"
     )

@@ -18,7 +18,7 @@ import orjson
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError, status_of
 from discordproxy_ratelimit.errors import BrokerError
-from discordproxy_ratelimit.shared.claims import Notes
+from discordproxy_ratelimit.shared.claims import Claims
 
 SHARED_S = 1.0
 LEASE_S = 6.0
@@ -44,14 +44,14 @@ class _Crashed:
     at: float
 
 
-class Flights:
+class SingleFlight:
     """Shares answers by key.
 
     Args:
         notes: tells the workers who is under way, and for a moment the answer.
     """
 
-    def __init__(self, notes: Notes, drain: Drain) -> None:
+    def __init__(self, notes: Claims, drain: Drain) -> None:
         self._notes = notes
         self._drain = drain
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()

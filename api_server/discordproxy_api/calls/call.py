@@ -14,7 +14,7 @@ Sent = Literal["no", "yes", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class AuditEntry:
     """What a call is about to change, for the audit log.
 
     Attributes:
@@ -58,7 +58,7 @@ class Call:
     app: str = DEFAULT_APP
     principal: Principal = ANYBODY
     peer: str = ""
-    deed: Deed | None = None
+    deed: AuditEntry | None = None
     logged: bool = True
     deadline_at: float = float("inf")
     priority: str = "normal"

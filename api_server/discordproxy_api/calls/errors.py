@@ -10,16 +10,16 @@ from typing import Any
 import orjson
 from grpc import StatusCode
 
-from discordproxy_api.calls.field_errors import FieldProblem
+from discordproxy_api.calls.field_errors import FieldError
 from discordproxy_ratelimit.errors import (
     BrokerError,
-    BrokerUnavailable,
-    CircuitOpen,
-    Draining,
-    KnownRefusal,
-    ShareUsed,
-    TokenRejected,
-    WaitRefused,
+    BrokerUnavailableError,
+    CircuitOpenError,
+    DrainingError,
+    KnownRefusalError,
+    ShareUsedError,
+    TokenRejectedError,
+    WaitRefusedError,
 )
 from discordproxy_ratelimit.headers import read_answer
 
@@ -45,12 +45,12 @@ _BY_HTTP_STATUS = {
 }
 
 _BY_BROKER_ERROR: dict[type[BrokerError], StatusCode] = {
-    WaitRefused: StatusCode.RESOURCE_EXHAUSTED,
-    BrokerUnavailable: StatusCode.UNAVAILABLE,
-    CircuitOpen: StatusCode.UNAVAILABLE,
-    ShareUsed: StatusCode.RESOURCE_EXHAUSTED,
-    Draining: StatusCode.UNAVAILABLE,
-    TokenRejected: StatusCode.UNAUTHENTICATED,
+    WaitRefusedError: StatusCode.RESOURCE_EXHAUSTED,
+    BrokerUnavailableError: StatusCode.UNAVAILABLE,
+    CircuitOpenError: StatusCode.UNAVAILABLE,
+    ShareUsedError: StatusCode.RESOURCE_EXHAUSTED,
+    DrainingError: StatusCode.UNAVAILABLE,
+    TokenRejectedError: StatusCode.UNAUTHENTICATED,
 }
 
 
@@ -81,7 +81,7 @@ class ApiError(Exception):
         retry_after_s: float | None = None,
         scope: str = "",
         bucket: str = "",
-        fields: Iterable[FieldProblem] = (),
+        fields: Iterable[FieldError] = (),
         sent_message_ids: Iterable[int] = (),
     ) -> None:
         super().__init__(text)
@@ -137,7 +137,7 @@ def from_answer(
     return error
 
 
-def invalid_request(fields: Iterable[FieldProblem]) -> ApiError:
+def invalid_request(fields: Iterable[FieldError]) -> ApiError:
     """Return the refusal of a request that Discord would not take either, shaped like Discord's own 50035."""
     fields = tuple(fields)
     lines = (f"In {_dotted(field.path)}: {field.message}" if field.path else field.message for field in fields)
@@ -154,14 +154,14 @@ def invalid_request(fields: Iterable[FieldProblem]) -> ApiError:
 
 def invalid_field(path: str, code: str, message: str) -> ApiError:
     """Return `invalid_request` for a single field."""
-    return invalid_request([FieldProblem(path, code, message)])
+    return invalid_request([FieldError(path, code, message)])
 
 
 def from_broker(error: BrokerError) -> ApiError:
     """Return the error for a permit that was not granted."""
-    if isinstance(error, KnownRefusal):
+    if isinstance(error, KnownRefusalError):
         return _remembered(error, error.status, error.code)
-    if isinstance(error, TokenRejected):
+    if isinstance(error, TokenRejectedError):
         return _remembered(error, HTTPStatus.UNAUTHORIZED, 0)
     status = next((known for kind, known in _BY_BROKER_ERROR.items() if isinstance(error, kind)), StatusCode.INTERNAL)
     return ApiError(status, error.reason, str(error), retry_after_s=error.retry_after_s, scope="proxy")
@@ -210,14 +210,14 @@ def _phrase(http_status: int) -> str:
         return f"HTTP status {http_status}"
 
 
-def _flatten(errors: Any, path: str = "", depth: int = 0) -> Iterator[FieldProblem]:
+def _flatten(errors: Any, path: str = "", depth: int = 0) -> Iterator[FieldError]:
     """Yield the leaves of Discord's nested `errors` object."""
     if not isinstance(errors, dict) or depth > _DEEPEST_FIELD:
         return
     for key, value in errors.items():
         if key == "_errors" and isinstance(value, list):
             leaves = (leaf for leaf in value if isinstance(leaf, dict))
-            yield from (FieldProblem(path, str(leaf.get("code", "")), str(leaf.get("message", ""))) for leaf in leaves)
+            yield from (FieldError(path, str(leaf.get("code", "")), str(leaf.get("message", ""))) for leaf in leaves)
         elif key.isdigit():
             yield from _flatten(value, f"{path}[{key}]", depth + 1)
         else:

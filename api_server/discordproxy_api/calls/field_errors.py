@@ -8,7 +8,7 @@ MOST_PROBLEMS = 25
 
 
 @dataclass(frozen=True, slots=True)
-class FieldProblem:
+class FieldError:
     """One wrong field: `path` like "embeds[0].fields[3].name", `code` as Discord names it."""
 
     path: str
@@ -16,24 +16,24 @@ class FieldProblem:
     message: str
 
 
-class InvalidRequest(Exception):  # noqa: N818 - it is the request that is invalid, the name says so
+class InvalidRequestError(Exception):
     """The request would be refused by Discord, or by us; it becomes Discord's error 50035. Nothing was sent."""
 
-    def __init__(self, fields: Iterable[FieldProblem]) -> None:
+    def __init__(self, fields: Iterable[FieldError]) -> None:
         self.fields = tuple(fields)
         super().__init__(", ".join(problem.path for problem in self.fields))
 
 
-class Problems:
+class FieldErrors:
     """Collects what a validation finds."""
 
     def __init__(self) -> None:
-        self.found: list[FieldProblem] = []
+        self.found: list[FieldError] = []
 
     def add(self, path: str, code: str, message: str) -> None:
         """Record a problem, as long as there is room."""
         if len(self.found) < MOST_PROBLEMS:
-            self.found.append(FieldProblem(path, code, message))
+            self.found.append(FieldError(path, code, message))
 
     def required(self, path: str) -> None:
         """Record a missing field."""
@@ -63,4 +63,4 @@ class Problems:
             InvalidRequest: something was recorded.
         """
         if self.found:
-            raise InvalidRequest(self.found)
+            raise InvalidRequestError(self.found)

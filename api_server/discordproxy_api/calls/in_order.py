@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.drain import Drain
 from discordproxy_ratelimit.errors import BrokerError
-from discordproxy_ratelimit.shared.claims import Notes
+from discordproxy_ratelimit.shared.claims import Claims
 
 log = logging.getLogger("discordproxy_api.calls.in_order")
 
@@ -62,7 +62,7 @@ class InOrder:
         notes: where the workers see whose turn it is.
     """
 
-    def __init__(self, notes: Notes, drain: Drain) -> None:
+    def __init__(self, notes: Claims, drain: Drain) -> None:
         self._notes = notes
         self._drain = drain
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -149,7 +149,7 @@ class _LostTurnError(Exception):
 class _Lease:
     """One turn, renewed for as long as the call runs."""
 
-    def __init__(self, notes: Notes, key: str) -> None:
+    def __init__(self, notes: Claims, key: str) -> None:
         self._notes = notes
         self._key = key
         self._owner = uuid.uuid4().hex

@@ -3,7 +3,7 @@
 LINES, WITHIN_S = 60, 60.0
 
 
-class LineBudget:
+class LogBudget:
     """How many lines may still be written; those that are left out are counted.
 
     Args:

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from discordproxy_api.calls.recent_stats import Tally
+from discordproxy_api.calls.recent_stats import RecentStats
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 MOST_APPS, MOST_TEMPLATES = 100, 300
@@ -22,7 +22,7 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
-        self.tally = Tally()
+        self.tally = RecentStats()
         self._apps: set[str] = set()
         self._templates: set[str] = set()
         self.calls = self._counter("calls", "Calls answered", "rpc", "status")

@@ -64,7 +64,7 @@ class Seen:
     request_id: str
 
 
-class Tally:
+class RecentStats:
     """The counts of one worker. Attribute `in_progress` is the number of calls being served."""
 
     def __init__(self) -> None:

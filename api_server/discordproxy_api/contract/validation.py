@@ -11,7 +11,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import MessageToDict, SerializeToJsonError
 
 from discordproxy import annotations_pb2
-from discordproxy_api.calls.field_errors import FieldProblem, InvalidRequest, Problems
+from discordproxy_api.calls.field_errors import FieldError, FieldErrors, InvalidRequestError
 from discordproxy_api.contract.contract import Rpc, field_option, request_parts
 from discordproxy_api.contract.rules.checks import Check, compile_check, control_characters, path_check
 from discordproxy_api.contract.rules.limits import (
@@ -30,7 +30,7 @@ from discordproxy_api.contract.rules.message_request import embeds_of
 from discordproxy_api.contract.rules.message_rules import check_message, too_many_components
 from discordproxy_api.contract.rules.request_rules import RULES
 
-__all__ = ["FieldProblem", "InvalidRequest", "validate"]
+__all__ = ["FieldError", "InvalidRequestError", "validate"]
 
 _LONGEST_WAIT_S = 315_576_000_000  # what protobuf allows in a Duration
 _NANOS = 999_999_999
@@ -42,7 +42,7 @@ def validate(rpc: Rpc, message: Any) -> None:
     Raises:
         InvalidRequest: with every problem found, 25 at most.
     """
-    problems = Problems()
+    problems = FieldErrors()
     _request_plan(rpc).check(message, problems)
     problems.raise_if_any()
 
@@ -66,7 +66,7 @@ class _Plan:
         self._checks = {name: check for name, check in self._checks.items() if name not in names}
         self._required = tuple(name for name in self._required if name not in names)
 
-    def check(self, message: Any, prefix: str, problems: Problems) -> None:
+    def check(self, message: Any, prefix: str, problems: FieldErrors) -> None:
         """Check the fields that are set, then those that must be."""
         present = self._present(message)
         for name, value in present.items():
@@ -101,7 +101,7 @@ class _RequestPlan:
         self._reason = rpc.reason or composite
         self._clearable = {field.name for field in parts.body} if "clear" in rpc.request.fields_by_name else None
 
-    def check(self, message: Any, problems: Problems) -> None:
+    def check(self, message: Any, problems: FieldErrors) -> None:
         """Check everything, in the order of a reader: path, fields, then what spans fields."""
         self._check_ids(message, problems)
         if self._writes and too_many_components(message):
@@ -115,7 +115,7 @@ class _RequestPlan:
         if self._clearable is not None:
             _check_clear(message, self._clearable, problems)
 
-    def _check_ids(self, message: Any, problems: Problems) -> None:
+    def _check_ids(self, message: Any, problems: FieldErrors) -> None:
         for name, check in self._path:
             check(getattr(message, name), name, problems)
         for name in self._ids_in_query:
@@ -146,14 +146,14 @@ def _short_name(descriptor: Descriptor) -> str:
     return str(descriptor.full_name).partition(".")[2]
 
 
-def _check_duration(duration: Any, path: str, problems: Problems) -> None:
+def _check_duration(duration: Any, path: str, problems: FieldErrors) -> None:
     if duration.seconds < 0 or duration.nanos < 0:
         problems.add(path, "NUMBER_TYPE_MIN", "A duration must not be negative.")
     elif duration.seconds > _LONGEST_WAIT_S or duration.nanos > _NANOS:
         problems.add(path, "NUMBER_TYPE_MAX", "The duration is too long.")
 
 
-def _check_extra(extra: Any, path: str, problems: Problems) -> None:
+def _check_extra(extra: Any, path: str, problems: FieldErrors) -> None:
     if extra.ByteSize() > EXTRA_BYTES:
         problems.add(path, "BASE_TYPE_MAX_LENGTH", f"Must be {EXTRA_BYTES} bytes or fewer.")
         return
@@ -169,7 +169,7 @@ _SPECIAL: Mapping[str, Check] = {
 }
 
 
-def _check_written(request: Any, problems: Problems) -> None:
+def _check_written(request: Any, problems: FieldErrors) -> None:
     if len(request.embeds) > EMBEDS or len(request.files) > FILES:
         problems.length("embeds", len(request.embeds), 0, EMBEDS)
         return  # hostile lists are not walked; that of the files was refused above
@@ -178,13 +178,13 @@ def _check_written(request: Any, problems: Problems) -> None:
     check_message(request, problems)
 
 
-def _check_reason(reason: str, problems: Problems) -> None:
+def _check_reason(reason: str, problems: FieldErrors) -> None:
     problems.length("reason", len(reason), 0, REASON)
     if control_characters(reason, but="\t\r\n"):  # the header is percent-encoded, and Discord shows several lines
         problems.add("reason", "CONTROL_CHARACTERS", "Control characters other than line breaks are not allowed.")
 
 
-def _check_clear(message: Any, clearable: set[str], problems: Problems) -> None:
+def _check_clear(message: Any, clearable: set[str], problems: FieldErrors) -> None:
     present = {field.name for field, _value in message.ListFields()}
     problems.length("clear", len(message.clear), 0, CLEAR)
     for index, name in enumerate(message.clear[:CLEAR]):

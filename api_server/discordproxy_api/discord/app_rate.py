@@ -9,16 +9,16 @@ import asyncio
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.drain import Drain
-from discordproxy_ratelimit.errors import BrokerUnavailable, WaitRefused
-from discordproxy_ratelimit.shared.app_rate import Quota
+from discordproxy_ratelimit.errors import BrokerUnavailableError, WaitRefusedError
+from discordproxy_ratelimit.shared.app_rate import AppRate
 
 LONGEST_WAIT_S = 1_800.0
 
 
-class Turns:
+class AppRateWaits:
     """Waits for turns; see `Principal.calls_per_s`."""
 
-    def __init__(self, quota: Quota, drain: Drain) -> None:
+    def __init__(self, quota: AppRate, drain: Drain) -> None:
         self._quota = quota
         self._drain = drain
 
@@ -51,9 +51,9 @@ class Turns:
         patience_s = min(left_s, LONGEST_WAIT_S if call.max_wait_s is None else call.max_wait_s)
         try:
             wait_s = await self._quota.take(call.app, per_s=per_s, patience_s=patience_s)
-        except WaitRefused as error:
+        except WaitRefusedError as error:
             raise errors.from_broker(error) from None
-        except BrokerUnavailable:
+        except BrokerUnavailableError:
             return  # whether anything may be sent without Redis is decided where a permit is asked for
         if call.max_wait_s is not None:
             call.max_wait_s -= wait_s

@@ -20,7 +20,7 @@ SLOWEST_UPLOAD = 128 * 1024
 """Bytes per second that are granted to an upload on top of the timeout: a fixed limit would cut large ones."""
 
 LONGEST_HEADER_LINE, MOST_HEADERS = 64 * 1024, 256
-"""Bounds of what is read of an answer's headers; an answer beyond them is `UnreadableAnswer`."""
+"""Bounds of what is read of an answer's headers; an answer beyond them is `UnreadableAnswerError`."""
 
 PAYLOAD = "payload_json"
 """The field of a form that holds the JSON of a request with files."""
@@ -29,11 +29,11 @@ STICKER_FILE = "file"
 """Stickers name their file so, and their other fields are fields of the form, too."""
 
 
-class NoAnswer(Exception):  # noqa: N818 - says what is the case
+class NoAnswerError(Exception):
     """Discord gave no answer; whether the request left is known to the caller of `exchange`."""
 
 
-class UnreadableAnswer(NoAnswer):
+class UnreadableAnswerError(NoAnswerError):
     """Discord answered, but not in HTTP that can be read; the next answer would be like it."""
 
 
@@ -128,13 +128,13 @@ class DiscordHttp:
                 body, cut = await self._body(response)
                 return HttpAnswer(response.status, self._without_token(response.headers), self._hide(body), cut)
         except aiohttp.ClientHttpProxyError as error:
-            raise NoAnswer(f"the HTTP proxy answered {error.status}") from None
+            raise NoAnswerError(f"the HTTP proxy answered {error.status}") from None
         except aiohttp.ClientResponseError as error:
-            raise UnreadableAnswer(type(error.__cause__ or error).__name__) from None
-        except _Broken as error:
-            raise NoAnswer(type(error.__cause__).__name__) from None
+            raise UnreadableAnswerError(type(error.__cause__ or error).__name__) from None
+        except _BrokenAnswerError as error:
+            raise NoAnswerError(type(error.__cause__).__name__) from None
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise NoAnswer(type(error).__name__) from None
+            raise NoAnswerError(type(error).__name__) from None
 
     async def _body(self, response: aiohttp.ClientResponse) -> tuple[bytes, str]:
         body = bytearray()
@@ -159,7 +159,7 @@ class DiscordHttp:
         return CIMultiDict((name, value.replace(self._token, HIDDEN)) for name, value in headers.items())
 
 
-class _Broken(Exception):  # noqa: N818 - says what is the case
+class _BrokenAnswerError(Exception):
     """A connection broke; not an error of aiohttp, which would repeat the request by itself."""
 
 
@@ -170,7 +170,7 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
     except aiohttp.ClientConnectorError:
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise _Broken from error
+        raise _BrokenAnswerError from error
 
 
 async def _connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:

@@ -20,9 +20,9 @@ from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.retry import NONCE_WINDOW_S, Outcome, Repeat, RetryPolicy, pause_before_repeat
-from discordproxy_api.discord.app_rate import Turns
+from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.discord.clock import DiscordClock
-from discordproxy_api.discord.http import DiscordHttp, HttpAnswer, NoAnswer, UnreadableAnswer
+from discordproxy_api.discord.http import DiscordHttp, HttpAnswer, NoAnswerError, UnreadableAnswerError
 from discordproxy_api.discord.nonces import Nonces
 from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_ratelimit.broker import Broker
@@ -120,7 +120,7 @@ class Rest:
         broker: Broker,
         drain: Drain,
         metrics: Metrics,
-        turns: Turns,
+        turns: AppRateWaits,
         nonces: Nonces,
         policy: RetryPolicy | None = None,
         chance: Callable[[], float] = random.random,
@@ -265,10 +265,10 @@ class Rest:
                 span.tell(http_response_status__code=answer.status)
         except BrokerError as error:  # the permit ran out before the first byte
             return _Landing(error=errors.from_broker(error))
-        except UnreadableAnswer as error:
+        except UnreadableAnswerError as error:
             self._observe(request, 0, began)
             return _unreadable(flight, str(error))
-        except NoAnswer as error:
+        except NoAnswerError as error:
             self._observe(request, 0, began)
             return _unanswered(flight, str(error))
         self._observe(request, answer.status, began)

@@ -9,10 +9,10 @@ from typing import Any
 from grpc import StatusCode
 from grpc_health.v1 import health
 
-from discordproxy_api.access.authenticator import LOCKED_OUT, Credentials, Gate, certificate_names
+from discordproxy_api.access.authenticator import LOCKED_OUT, Authenticator, Credentials, certificate_names
 from discordproxy_api.access.permission import check_rpc, is_read
 from discordproxy_api.calls import errors
-from discordproxy_api.calls.call import CURRENT, Deed
+from discordproxy_api.calls.call import CURRENT, AuditEntry
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.principal import STRANGER, Principal
 from discordproxy_api.contract.contract import SERVICE, Rpc
@@ -39,7 +39,7 @@ class Authentication(Layer):
         certificates: whether callers are asked for certificates.
     """
 
-    def __init__(self, gate: Gate, contract: Mapping[str, Rpc], *, certificates: bool = False) -> None:
+    def __init__(self, gate: Authenticator, contract: Mapping[str, Rpc], *, certificates: bool = False) -> None:
         super().__init__()
         self._gate = gate
         self._rpcs = {f"{SERVICE}{name}": rpc for name, rpc in contract.items()}
@@ -68,7 +68,7 @@ class Authentication(Layer):
     def _admit(self, kind: Kind, context: Any) -> Credentials:
         call, rpc = CURRENT.get(), self._rpcs.get(kind.method)
         if rpc is not None and not is_read(rpc):
-            call.deed = Deed(rpc.name)
+            call.deed = AuditEntry(rpc.name)
         call.peer = context.peer()
         shown = Credentials(
             authorization=_header(context, "authorization"),

@@ -8,7 +8,7 @@ import grpc
 from discordproxy_api.calls.call import CURRENT
 
 
-class ByBot(grpc.GenericRpcHandler):
+class BotRouting(grpc.GenericRpcHandler):
     """One handler out of those of all bots; the caller's key names the bot, "" is the first one.
 
     Args:

@@ -5,7 +5,7 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from discordproxy_api.calls.field_errors import FieldProblem
+from discordproxy_api.calls.field_errors import FieldError
 from discordproxy_api.contract.contract import is_list
 
 _VARINT, _FIXED64, _BYTES, _GROUP_START, _GROUP_END, _FIXED32 = range(6)
@@ -14,18 +14,18 @@ _DEEPEST = 100  # protobuf reads no deeper
 _MOST_FIELDS = 20_000  # a hostile message must not keep the event loop busy
 
 
-class _BadBytes(Exception):  # noqa: N818 - says what is the case
+class _DecodeFailureError(Exception):
     def __init__(self, code: str, message: str, path: str = "") -> None:
         self.path, self.code, self.message = path, code, message
 
 
-def locate(descriptor: Any, data: bytes) -> FieldProblem:
+def locate(descriptor: Any, data: bytes) -> FieldError:
     """Return the first field of `data` that is no valid `descriptor`; the path is empty where none can be named."""
     try:
         _Walk().check(descriptor, memoryview(data))
-    except _BadBytes as error:
-        return FieldProblem(error.path, error.code, error.message)
-    return FieldProblem("", _MALFORMED, f"The bytes are no {descriptor.name}.")
+    except _DecodeFailureError as error:
+        return FieldError(error.path, error.code, error.message)
+    return FieldError("", _MALFORMED, f"The bytes are no {descriptor.name}.")
 
 
 class _Walk:
@@ -34,7 +34,7 @@ class _Walk:
 
     def check(self, descriptor: Any, data: memoryview, depth: int = 0) -> None:
         if depth > _DEEPEST:
-            raise _BadBytes("TOO_DEEP", f"Messages are nested more than {_DEEPEST} levels deep.")
+            raise _DecodeFailureError("TOO_DEEP", f"Messages are nested more than {_DEEPEST} levels deep.")
         seen: dict[str, int] = {}
         for number, payload in _fields(data):
             self._left -= 1
@@ -49,13 +49,13 @@ class _Walk:
             try:
                 str(payload, "utf-8")
             except UnicodeDecodeError:
-                raise _BadBytes("INVALID_UTF8", "The text is not valid UTF-8.", path) from None
+                raise _DecodeFailureError("INVALID_UTF8", "The text is not valid UTF-8.", path) from None
         elif field.type == FieldDescriptor.TYPE_MESSAGE:
             try:
                 self.check(field.message_type, payload, depth + 1)
-            except _BadBytes as error:
+            except _DecodeFailureError as error:
                 inner = f"{path}.{error.path}" if error.path else path
-                raise _BadBytes(error.code, error.message, inner) from None
+                raise _DecodeFailureError(error.code, error.message, inner) from None
 
 
 def _path(field: FieldDescriptor, seen: dict[str, int]) -> str:
@@ -82,9 +82,9 @@ def _fields(data: memoryview) -> Iterator[tuple[int, memoryview | None]]:
         elif kind in {_FIXED64, _FIXED32}:
             position += 8 if kind == _FIXED64 else 4
         elif kind not in {_GROUP_START, _GROUP_END}:
-            raise _BadBytes(_MALFORMED, f"Field {number} has no valid wire type.")
+            raise _DecodeFailureError(_MALFORMED, f"Field {number} has no valid wire type.")
         if position > len(data) or not number:
-            raise _BadBytes(_MALFORMED, "The message ends in the middle of a field.")
+            raise _DecodeFailureError(_MALFORMED, "The message ends in the middle of a field.")
         yield number, payload
 
 
@@ -96,4 +96,4 @@ def _varint(data: memoryview, position: int) -> tuple[int, int]:
         if byte < 0x80:  # noqa: PLR2004 - the highest bit says that more bytes follow
             return value, position
         shift += 7
-    raise _BadBytes(_MALFORMED, "The message ends in the middle of a number.")
+    raise _DecodeFailureError(_MALFORMED, "The message ends in the middle of a number.")

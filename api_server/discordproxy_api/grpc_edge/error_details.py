@@ -16,7 +16,7 @@ from google.rpc.status_pb2 import Status
 from discordproxy.common_pb2 import SENT_NO, SENT_UNKNOWN, SENT_YES, DiscordError
 from discordproxy_api.calls.call import Sent
 from discordproxy_api.calls.errors import ApiError
-from discordproxy_api.calls.field_errors import FieldProblem
+from discordproxy_api.calls.field_errors import FieldError
 
 DOMAIN = "discordproxy"
 LIMIT_BYTES = 7_500
@@ -49,7 +49,7 @@ def render(error: ApiError, *, sent: Sent, request_id: str) -> Rendered:
     while True:
         text = _cut(error.text, text_length)
         fields = [
-            FieldProblem(_cut(field.path, 200), _cut(field.code, 100), _cut(field.message, max(40, text_length // 4)))
+            FieldError(_cut(field.path, 200), _cut(field.code, 100), _cut(field.message, max(40, text_length // 4)))
             for field in error.fields[:items]
         ]
         ids = error.sent_message_ids[: 2 * items]
@@ -61,7 +61,7 @@ def render(error: ApiError, *, sent: Sent, request_id: str) -> Rendered:
 
 
 def _details(
-    error: ApiError, text: str, fields: Sequence[FieldProblem], ids: Sequence[int], sent: Sent, request_id: str
+    error: ApiError, text: str, fields: Sequence[FieldError], ids: Sequence[int], sent: Sent, request_id: str
 ) -> str:
     """Return the JSON: the four keys of 1.5.1 first, then ours, those without a value left out."""
     document: dict[str, Any] = {"type": "HTTPException", "status": error.http_status, "code": error.code, "text": text}
@@ -86,7 +86,7 @@ def _status(
     error: ApiError,
     details: str,
     text: str,
-    fields: Sequence[FieldProblem],
+    fields: Sequence[FieldError],
     ids: Sequence[int],
     sent: Sent,
     request_id: str,

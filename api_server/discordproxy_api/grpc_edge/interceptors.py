@@ -25,14 +25,14 @@ from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import CURRENT, Call
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
-from discordproxy_api.calls.log_budget import LineBudget
+from discordproxy_api.calls.log_budget import LogBudget
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.principal import DEFAULT_APP, STRANGER
 from discordproxy_api.calls.recent_stats import Failure
 from discordproxy_api.contract.contract import SERVICE
 from discordproxy_api.grpc_edge.error_details import render
 from discordproxy_api.grpc_edge.wrapping import wrap
-from discordproxy_api.pipeline.fair_start import Beginnings
+from discordproxy_api.pipeline.fair_start import FairStart
 from discordproxy_api.pipeline.keyless import Keyless, bound_of
 from discordproxy_ratelimit.process.logs import FIELDS
 
@@ -108,7 +108,7 @@ class AccessLog(Layer):
         super().__init__()
         self._metrics = metrics
         self._audited = audited
-        self._strangers = LineBudget()
+        self._strangers = LogBudget()
 
     @asynccontextmanager
     async def around(self, kind: Kind, context: Any) -> AsyncIterator[None]:
@@ -191,7 +191,7 @@ class Admission(Layer):
         self._drain = drain
         self._most = {False: most, True: most_streams}
         self._most_per_app = {False: most_per_app, True: most_streams_per_app}
-        self._beginnings = Beginnings()
+        self._beginnings = FairStart()
         self._keyless = Keyless()
         self._total: Counter[bool] = Counter()
         self._apps: Counter[tuple[bool, str]] = Counter()

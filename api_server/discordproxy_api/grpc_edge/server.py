@@ -15,7 +15,7 @@ from discordproxy_api.calls.drain import Drain
 from discordproxy_api.contract.contract import SERVICE
 from discordproxy_api.grpc_edge.reflection import CONSOLE, reflection_handlers
 from discordproxy_api.http import connections
-from discordproxy_api.http.server import PortTaken
+from discordproxy_api.http.server import PortTakenError
 from discordproxy_api.status.health import Health
 
 log = logging.getLogger("discordproxy_api")
@@ -130,7 +130,7 @@ class Server:
             _try_to_bind(host, port)
             bound = self._listen(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         except (OSError, RuntimeError):
-            raise PortTaken(
+            raise PortTakenError(
                 f"cannot listen on {host}:{port}; stop what listens there or set DISCORDPROXY_HOST, DISCORDPROXY_PORT"
             ) from None
         await self._server.start()

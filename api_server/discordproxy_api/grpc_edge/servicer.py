@@ -13,12 +13,12 @@ from google.protobuf.message import DecodeError, Message
 from grpc import StatusCode
 
 from discordproxy_api.access.permission import Permission
-from discordproxy_api.access.targets import Reach
+from discordproxy_api.access.targets import Targets
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import CURRENT, Call
 from discordproxy_api.calls.in_order import InOrder
 from discordproxy_api.contract.contract import SERVICE, Rpc
-from discordproxy_api.discord.app_rate import Turns
+from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.grpc_edge.decode_errors import locate
 from discordproxy_api.pipeline.idempotency import LONGEST_KEY, Idempotency, Once
 from discordproxy_api.pipeline.uploads import DECLARED, Received, Uploads
@@ -49,7 +49,7 @@ class Servicer:
         uploads: Uploads,
         idempotency: Idempotency,
         permission: Permission,
-        turns: Turns,
+        turns: AppRateWaits,
         in_order: InOrder,
     ) -> None:
         self._procedures = procedures
@@ -91,7 +91,7 @@ class Servicer:
 
         return rpc.response_type.FromString(await self._idempotency.run(once, call, perform))
 
-    def _begin(self, procedure: Procedure, received: Received, call: Call) -> tuple[Job, Once | None, Reach]:
+    def _begin(self, procedure: Procedure, received: Received, call: Call) -> tuple[Job, Once | None, Targets]:
         """Decode and read a request; when this returns, nothing holds its bytes any more."""
         request: Any = decode(procedure.rpc, received.take())
         _read_options(request, call)

@@ -23,7 +23,7 @@ from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.contract.contract import SERVICE, Rpc
-from discordproxy_api.discord.app_rate import Turns
+from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.grpc_edge.servicer import decode
 from discordproxy_gateway.events import (
     BadCursorError,
@@ -34,9 +34,9 @@ from discordproxy_gateway.events import (
     EventsUnavailableError,
     Filter,
     IntentOffError,
-    Item,
-    Kind,
+    ItemKind,
     SubscriberTooSlowError,
+    SubscriptionItem,
     UnknownEventError,
     check_types,
 )
@@ -44,7 +44,7 @@ from discordproxy_gateway.events import (
 _MOST_AT_ONCE, _MOST_BYTES_AT_ONCE = 500, 512 * 1024
 _LARGEST_EVENT = 24 * 1024 * 1024
 """Two of them and a batch between them stay below what callers have to be able to receive."""
-_KINDS = {Kind.DISPATCH: Event.DISPATCH, Kind.HEARTBEAT: Event.HEARTBEAT, Kind.GAP: Event.GAP}
+_KINDS = {ItemKind.DISPATCH: Event.DISPATCH, ItemKind.HEARTBEAT: Event.HEARTBEAT, ItemKind.GAP: Event.GAP}
 _MOST_FILTERED = 10_000
 _LONGEST_CURSOR = 3_000  # of what an error carries: it travels in a header; the subscriber has the last event's
 
@@ -86,7 +86,7 @@ class Subscribe:
         drain: Drain,
         metrics: Metrics,
         permission: Permission,
-        turns: Turns,
+        turns: AppRateWaits,
         options: StreamOptions,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -124,22 +124,24 @@ class Subscribe:
         try:
             async with self._events.subscribe(wanted, cursor=cursor, earliest=earliest) as items:
                 with self._metrics.event_streams.track_inprogress():
-                    await write(_message([Item(Kind.HEARTBEAT, items.cursor)], progress))
+                    await write(_message([SubscriptionItem(ItemKind.HEARTBEAT, items.cursor)], progress))
                     told_at = loop.time()
                     async for item in items:
-                        if item.kind is Kind.HEARTBEAT:
+                        if item.kind is ItemKind.HEARTBEAT:
                             await self._require_gateway()
                         come = [item, *items.at_hand(batch - 1, _MOST_BYTES_AT_ONCE)]
                         together = [each for each in come if await self._sees(each, call)]
                         if not together and loop.time() - told_at < self._events.heartbeat_s:
                             continue
-                        await write(_message(together or [Item(Kind.HEARTBEAT, items.cursor)], progress))
+                        await write(
+                            _message(together or [SubscriptionItem(ItemKind.HEARTBEAT, items.cursor)], progress)
+                        )
                         told_at = loop.time()
                         self._metrics.events_sent.inc(sum(each.entry is not None for each in together))
         except EventsError as error:
             raise _refusal(error) from None
 
-    async def _sees(self, item: Item, call: Call) -> bool:
+    async def _sees(self, item: SubscriptionItem, call: Call) -> bool:
         """Tell whether an item is for the call's application; gaps and heartbeats are for all."""
         return item.entry is None or item.entry.is_gap or await self._permission.sees(item.entry, call)
 
@@ -206,7 +208,7 @@ class Subscribe:
         return write_in_time
 
 
-def _message(items: Sequence[Item], progress: _Progress) -> bytes:
+def _message(items: Sequence[SubscriptionItem], progress: _Progress) -> bytes:
     """Return the items as they travel, and note how far the stream has come with them."""
     progress.cursor = str(items[-1].cursor)
     if len(items) == 1:
@@ -214,7 +216,7 @@ def _message(items: Sequence[Item], progress: _Progress) -> bytes:
     return Event(kind=Event.BATCH, cursor=progress.cursor, events=map(_event, items)).SerializeToString()
 
 
-def _event(item: Item) -> Event:
+def _event(item: SubscriptionItem) -> Event:
     event = Event(kind=_KINDS[item.kind], cursor=str(item.cursor))
     entry = item.entry
     if entry is not None:

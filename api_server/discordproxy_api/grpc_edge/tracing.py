@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MISSING = "DISCORDPROXY_TRACES is 'otlp': that needs more packages: pip install 'discordproxy[otel]>=2'"
 
 
-class TracesMissing(Exception):  # noqa: N818 - says what is the case
+class TracingUnavailableError(Exception):
     """Traces were asked for, but their packages are not installed; the text says how."""
 
 
@@ -41,7 +41,7 @@ def exporting() -> "TracerProvider":
         from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - optional
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - optional
     except ImportError:
-        raise TracesMissing(MISSING) from None
+        raise TracingUnavailableError(MISSING) from None
     named = Resource({"service.name": "discordproxy", "service.version": __version__})
     provider = TracerProvider(resource=named.merge(Resource.create()))  # OTEL_SERVICE_NAME wins
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))

@@ -58,7 +58,7 @@ class _Connection(asyncio.Protocol):
             self.patience.reschedule(asyncio.get_running_loop().time() + seconds)
 
 
-class HttpDoor:
+class ConnectionGuard:
     """Listens.
 
     Args:

@@ -13,11 +13,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from discordproxy_api.bind_policy import is_local
 from discordproxy_api.calls.metrics import Metrics
-from discordproxy_api.http.connections import HttpDoor
+from discordproxy_api.http.connections import ConnectionGuard
 from discordproxy_api.status.health import Health
 
 
-class PortTaken(Exception):  # noqa: N818 - says what is the case
+class PortTakenError(Exception):
     """The address cannot be listened on; the text says what to do."""
 
 
@@ -29,7 +29,7 @@ OPEN = frozenset({"/livez", "/healthz", "/readyz"})
 log = logging.getLogger("discordproxy_api.http.server")
 
 
-class Ops:
+class HttpServer:
     """Serves /livez, /healthz (the same), /readyz, /metrics, and other pages.
 
     Where only this machine can connect, only names of this machine are answered: else a web site whose name leads here
@@ -62,7 +62,7 @@ class Ops:
         app.router.add_routes(pages)
         log.addFilter(_not_the_callers_fault)
         self._runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=1.0, lingering_time=0.0)
-        self._door = HttpDoor(self._connected, tls=tls)
+        self._door = ConnectionGuard(self._connected, tls=tls)
 
     def _connected(self) -> asyncio.Protocol:
         assert self._runner.server is not None, "set up by `start`"  # noqa: S101 - for the reader
@@ -79,7 +79,7 @@ class Ops:
         try:
             return await self._door.open(host, port)
         except OSError:
-            raise PortTaken(
+            raise PortTakenError(
                 f"cannot listen on {host}:{port}; stop what listens there or set DISCORDPROXY_HTTP_PORT"
             ) from None
 

@@ -12,7 +12,7 @@ AT_ONCE = 4
 _Line = deque[asyncio.Future[None]]
 
 
-class Beginnings:
+class FairStart:
     """Gives turns; without a crowd each call has its turn at once.
 
     Args:

@@ -12,7 +12,7 @@ _SHORTEST = 18
 _GZIP_ONLY = 31
 
 
-class BadGzip(ValueError):  # noqa: N818 - says what is the case
+class GzipError(ValueError):
     """The data is damaged, or is larger than it says; the text is for the caller."""
 
 
@@ -33,7 +33,7 @@ def inflate(data: bytes, size: int) -> bytes:
     try:
         content = stream.decompress(data, size + 1)
     except zlib.error:
-        raise BadGzip("The compressed request is damaged.") from None
+        raise GzipError("The compressed request is damaged.") from None
     if len(content) != size or not stream.eof or stream.unused_data:
-        raise BadGzip("The compressed request does not have the size that it says.")
+        raise GzipError("The compressed request does not have the size that it says.")
     return content

@@ -22,7 +22,7 @@ from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.retry import NONCE_WINDOW_S, Repeat
 from discordproxy_ratelimit.errors import BrokerError
-from discordproxy_ratelimit.shared.claims import Keeper, Notes
+from discordproxy_ratelimit.shared.claims import ClaimQuota, Claims
 
 log = logging.getLogger("discordproxy_api.pipeline.idempotency")
 
@@ -73,7 +73,7 @@ class Idempotency:
 
     def __init__(
         self,
-        notes: Notes,
+        notes: Claims,
         *,
         kept_s: float,
         most_bytes: int = 128 * 2**20,
@@ -152,8 +152,8 @@ class Idempotency:
                 await asyncio.sleep(_PAUSES_S[min(turn, len(_PAUSES_S) - 1)])
             turn += 1
 
-    def _keeper(self, once: Once) -> Keeper:
-        return Keeper(once.app, self._most_bytes, self._kept_s)
+    def _keeper(self, once: Once) -> ClaimQuota:
+        return ClaimQuota(once.app, self._most_bytes, self._kept_s)
 
     def _full(self, once: Once) -> errors.ApiError:
         text = (

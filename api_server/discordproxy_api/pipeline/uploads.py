@@ -18,7 +18,7 @@ from discordproxy_api.calls import errors
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
-from discordproxy_api.pipeline.gzipped import BadGzip, inflate, inflated_size
+from discordproxy_api.pipeline.gzipped import GzipError, inflate, inflated_size
 
 DECLARED = "x-discordproxy-upload-bytes"
 SMALL = 256 * 1024
@@ -135,7 +135,7 @@ class Uploads:
             return data
         try:
             return inflate(data, size) if size <= SMALL else await asyncio.to_thread(inflate, data, size)
-        except BadGzip as error:
+        except GzipError as error:
             raise errors.refusal(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", str(error)) from None
 
     def _too_large(self, size: int) -> ApiError:

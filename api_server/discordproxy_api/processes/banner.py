@@ -7,7 +7,7 @@ SANDBOX_CHANNEL = 500000000000000001
 
 
 @dataclass(frozen=True)
-class Facts:
+class BannerFacts:
     """What runs where.
 
     Attributes:
@@ -41,7 +41,7 @@ class Facts:
     keys: bool = False
 
 
-def greeting(facts: Facts) -> str:
+def greeting(facts: BannerFacts) -> str:
     """Return the lines for the console."""
     host, _, port = facts.address.rpartition(":")
     target = f"localhost:{port}" if host in {"127.0.0.1", "localhost", "0.0.0.0", "[::]"} else facts.address

@@ -17,10 +17,10 @@ from pydantic import ValidationError
 
 from discordproxy import __version__
 from discordproxy_api.processes import server_log
-from discordproxy_api.processes.banner import Facts, greeting
+from discordproxy_api.processes.banner import BannerFacts, greeting
 from discordproxy_api.processes.children import CONFIGURATION, Child
 from discordproxy_api.processes.orphans import adopts_orphans, reap_orphans
-from discordproxy_api.processes.supervision import Address, Fleet, StartError, check_free
+from discordproxy_api.processes.supervision import Address, StartError, Supervision, check_free
 from discordproxy_api.settings import ApiSettings
 from discordproxy_ratelimit.process.streams import complain, tell
 from discordproxy_ratelimit.redis.url import describe
@@ -42,7 +42,7 @@ HIGHEST_PORT = 65535
 
 
 @dataclass(frozen=True)
-class Options:
+class LaunchOptions:
     """What only the command line can tell.
 
     Attributes:
@@ -58,7 +58,7 @@ class Options:
     sandbox: Literal["never", "auto", "always"]
 
 
-def launch(options: Options) -> int:
+def launch(options: LaunchOptions) -> int:
     """Run the server until it ends and return its exit status; whatever goes wrong is told in one line."""
     try:
         settings, sandbox = _settings(options.sandbox)
@@ -99,7 +99,7 @@ def _settings(sandbox: Literal["never", "auto", "always"]) -> tuple[ApiSettings,
     return ApiSettings(), True
 
 
-def _open_log(options: Options, file_level: str, settings: ApiSettings) -> Path:
+def _open_log(options: LaunchOptions, file_level: str, settings: ApiSettings) -> Path:
     try:
         log_file = server_log.set_up(
             options.log_folder,
@@ -137,7 +137,7 @@ async def _run(settings: ApiSettings, level: str, log_file: Path, *, sandbox: bo
     child = functools.partial(
         Child, environment=environment, report=server_log.report, preexec=end_with_parent(), parks_after_s=None
     )
-    fleet = Fleet(
+    fleet = Supervision(
         broker=child("broker", "discordproxy_ratelimit"),
         gateways=[
             child(name, "discordproxy_gateway", environment={**environment, **own}, parks_after_s=parks_after_s)
@@ -187,11 +187,11 @@ def _check_ports(settings: ApiSettings, address: Address, *, sandbox: bool) -> N
         check_free(Address("127.0.0.1", _sandbox_port()), "SANDBOX_PORT")
 
 
-def _facts(settings: ApiSettings, address: Address, redis_url: str, log_file: Path, *, sandbox: bool) -> Facts:
+def _facts(settings: ApiSettings, address: Address, redis_url: str, log_file: Path, *, sandbox: bool) -> BannerFacts:
     here = Path(sys.executable).with_name("discordproxy")
     command = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
     encrypted = settings.tls_cert is not None
-    return Facts(
+    return BannerFacts(
         version=__version__,
         address=str(address),
         workers=settings.workers,

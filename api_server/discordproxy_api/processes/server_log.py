@@ -76,7 +76,7 @@ def set_up(
     file = LogFile(path, maxBytes=MEBIBYTES * 2**20, backupCount=KEPT, encoding="utf-8")
     file.handleError = Loss(path).tell  # type: ignore[method-assign] # of this one only
     file.setLevel(file_level)
-    console = Console()
+    console = ConsoleHandler()
     console.setLevel(console_level)
     for handler in (file, console):
         handler.setFormatter(logs.formatter(style, secrets=secrets))
@@ -101,7 +101,7 @@ class Loss:
             complain(f"WARNING: log lines are lost: {self._path} cannot be written ({sys.exception()})")
 
 
-class Console(logging.Handler):
+class ConsoleHandler(logging.Handler):
     """Lines on stderr, written by a thread: a reader that has stopped reading (a pager, Ctrl-S) holds up no server."""
 
     MOST_LINES = 1000

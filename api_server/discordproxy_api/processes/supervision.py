@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from discordproxy_api.processes.children import Child, Ended
-from discordproxy_ratelimit.errors import BrokerUnavailable
+from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.process.streams import tell
 from discordproxy_ratelimit.redis.client import wait_for
 
@@ -66,7 +66,7 @@ async def _accepts(address: Address) -> bool:
     return True
 
 
-class Fleet:
+class Supervision:
     """Broker, gateways and API workers, started in this order and ended in the reverse one.
 
     Args:
@@ -138,7 +138,7 @@ class Fleet:
             await self._listening(self._sandbox_address)
         try:
             await wait_for(self._redis_url, within_s=self._redis_within_s)
-        except BrokerUnavailable as error:
+        except BrokerUnavailableError as error:
             raise StartError(f"{error}; the log file may tell why", temporary=True) from None
         for child in (*self._gateways, *self._workers):
             self._keep(child)

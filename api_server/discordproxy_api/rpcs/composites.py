@@ -12,7 +12,7 @@ from discordproxy.discord_api_pb2 import SendChannelMessageRequest, SyncMemberRo
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.errors import ApiError
-from discordproxy_api.calls.field_errors import FieldProblem
+from discordproxy_api.calls.field_errors import FieldError
 from discordproxy_api.calls.in_order import order_of
 from discordproxy_api.calls.retry import Repeat
 from discordproxy_api.contract.contract import Rpc
@@ -22,7 +22,7 @@ from discordproxy_api.contract.translate import Outgoing
 from discordproxy_api.discord.request import RestRequest, repeat_of, rest_request
 from discordproxy_api.discord.rest import Rest
 from discordproxy_api.rpcs.dm_channels import DmChannels
-from discordproxy_api.rpcs.routed import Job, Plan, Routed, check, document_of, keep_attachments, unfit
+from discordproxy_api.rpcs.routed import Job, RequestPlan, Routed, check, document_of, keep_attachments, unfit
 from discordproxy_ratelimit.route import route_of
 
 UNKNOWN_CHANNEL = 10003
@@ -58,7 +58,7 @@ class SendDirectMessage:
         plan = self._routed.plan(SendChannelMessageRequest.FromString(request.SerializeToString()), call)
         return Job(partial(self._run, request.user_id, plan, call), repeat_of(plan.parts))
 
-    async def _run(self, user_id: int, plan: Plan, call: Call) -> Message:
+    async def _run(self, user_id: int, plan: RequestPlan, call: Call) -> Message:
         channel_id, remembered = await self._dm_channels.find(user_id, call)
         try:
             return await self._send(channel_id, plan, call)
@@ -68,7 +68,7 @@ class SendDirectMessage:
         channel_id, _ = await self._dm_channels.find(user_id, call, fresh=True)
         return await self._send(channel_id, plan, call)
 
-    async def _send(self, channel_id: int, plan: Plan, call: Call) -> Message:
+    async def _send(self, channel_id: int, plan: RequestPlan, call: Call) -> Message:
         for part in plan.parts:
             part.parameters["channel_id"] = str(channel_id)
         return await self._routed.run(plan, call)
@@ -77,11 +77,11 @@ class SendDirectMessage:
 class EditMessage(Routed):
     """A change of a message. New files join the attachments it has, unless the caller says which of them stay."""
 
-    def plan(self, request: Any, call: Call) -> Plan:
+    def plan(self, request: Any, call: Call) -> RequestPlan:
         """Return what has to be sent for a valid request."""
         return replace(super().plan(request, call), keeps=adds_files(request))
 
-    async def run(self, plan: Plan, call: Call) -> Message:
+    async def run(self, plan: RequestPlan, call: Call) -> Message:
         """Send what was planned and return the response."""
         if plan.keeps:
             (change,) = plan.parts
@@ -114,7 +114,7 @@ class SyncMemberRoles:
         check(self.rpc, request)
         wanted, managed = set(request.roles), set(request.managed)
         strays = [
-            FieldProblem(f"roles[{index}]", "ROLE_NOT_MANAGED", "This role is not among `managed`.")
+            FieldError(f"roles[{index}]", "ROLE_NOT_MANAGED", "This role is not among `managed`.")
             for index, role in enumerate(request.roles)
             if role not in managed
         ]

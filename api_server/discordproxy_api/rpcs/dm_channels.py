@@ -18,7 +18,7 @@ from discordproxy_api.discord.request import RestRequest
 from discordproxy_api.discord.rest import Rest
 from discordproxy_ratelimit.errors import BrokerError
 from discordproxy_ratelimit.route import route_of
-from discordproxy_ratelimit.shared.claims import Notes
+from discordproxy_ratelimit.shared.claims import Claims
 
 _TEMPLATE = "/users/@me/channels"
 KEPT_S = 30 * 24 * 3600.0
@@ -31,7 +31,7 @@ class DmChannels:
         notes: what all workers know.
     """
 
-    def __init__(self, rest: Rest, notes: Notes, metrics: Metrics) -> None:
+    def __init__(self, rest: Rest, notes: Claims, metrics: Metrics) -> None:
         self._rest = rest
         self._notes = notes
         self._metrics = metrics

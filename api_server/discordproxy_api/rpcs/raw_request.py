@@ -18,7 +18,7 @@ from discordproxy.discord_api_pb2 import ApiResponse
 from discordproxy_api.access.path_normalization import plain
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
-from discordproxy_api.calls.field_errors import FieldProblem
+from discordproxy_api.calls.field_errors import FieldError
 from discordproxy_api.calls.in_order import order_of
 from discordproxy_api.calls.retry import repeatability
 from discordproxy_api.contract.contract import Rpc
@@ -110,24 +110,22 @@ async def _run(send: Callable[[], Awaitable[Reply]]) -> Message:
     )
 
 
-def find_problems(request: Any) -> list[FieldProblem]:
+def find_problems(request: Any) -> list[FieldError]:
     """Return everything that forbids sending this request."""
     found = [
-        FieldProblem(path, "CONTROL_CHARACTERS", "Line breaks and other control characters are not allowed.")
+        FieldError(path, "CONTROL_CHARACTERS", "Line breaks and other control characters are not allowed.")
         for path, text in _texts(request)
         if _CONTROL.search(text)
     ]
     if control_characters(request.reason, but="\t\r\n"):
-        found.append(
-            FieldProblem("reason", "CONTROL_CHARACTERS", "Only line breaks are allowed as control characters.")
-        )
+        found.append(FieldError("reason", "CONTROL_CHARACTERS", "Only line breaks are allowed as control characters."))
     if request.method not in METHODS:
-        found.append(FieldProblem("method", "BASE_TYPE_CHOICES", f"Must be one of {', '.join(METHODS)}."))
-    found += [FieldProblem("path", "INVALID_PATH", text) for text in _path_problems(request.path)]
+        found.append(FieldError("method", "BASE_TYPE_CHOICES", f"Must be one of {', '.join(METHODS)}."))
+    found += [FieldError("path", "INVALID_PATH", text) for text in _path_problems(request.path)]
     if request.json and _object(request.json) is None and not _is_json(request.json):
-        found.append(FieldProblem("json", "JSON_INVALID", "Must be valid JSON."))
+        found.append(FieldError("json", "JSON_INVALID", "Must be valid JSON."))
     if request.json and request.method == "GET":
-        found.append(FieldProblem("json", "FIELD_CONFLICT", "GET has no body."))
+        found.append(FieldError("json", "FIELD_CONFLICT", "GET has no body."))
     found += _authorization_problems(request.authorization)
     return found + _file_problems(request)
 
@@ -160,25 +158,25 @@ def _path_problems(path: str) -> list[str]:
     return []
 
 
-def _authorization_problems(authorization: str) -> list[FieldProblem]:
+def _authorization_problems(authorization: str) -> list[FieldError]:
     if authorization in {"", "none"} or re.fullmatch(r"Bearer [!-~]+", authorization):
         return []
-    return [FieldProblem("authorization", "BASE_TYPE_CHOICES", 'Must be empty, "none" or "Bearer ...".')]
+    return [FieldError("authorization", "BASE_TYPE_CHOICES", 'Must be empty, "none" or "Bearer ...".')]
 
 
-def _file_problems(request: Any) -> list[FieldProblem]:
+def _file_problems(request: Any) -> list[FieldError]:
     found = []
     if request.file_field and len(request.files) > 1:
-        found.append(FieldProblem("file_field", "FIELD_CONFLICT", "Only one file can have a name of its own."))
+        found.append(FieldError("file_field", "FIELD_CONFLICT", "Only one file can have a name of its own."))
     if request.file_field and not _FILE_FIELD.fullmatch(request.file_field):
-        found.append(FieldProblem("file_field", "INVALID_NAME", "Must be letters, digits and underscores."))
+        found.append(FieldError("file_field", "INVALID_NAME", "Must be letters, digits and underscores."))
     if request.file_field == "payload_json":
-        found.append(FieldProblem("file_field", "INVALID_NAME", "This is the name of the body; use `json` for it."))
+        found.append(FieldError("file_field", "INVALID_NAME", "This is the name of the body; use `json` for it."))
     if request.files and request.method == "GET":
-        found.append(FieldProblem("files", "FIELD_CONFLICT", "GET has no body."))
+        found.append(FieldError("files", "FIELD_CONFLICT", "GET has no body."))
     for index, file in enumerate(request.files):
         if not file.filename or _CONTROL.search(file.filename + file.content_type):
-            found.append(FieldProblem(f"files[{index}].filename", "INVALID_NAME", "Every file needs a plain name."))
+            found.append(FieldError(f"files[{index}].filename", "INVALID_NAME", "Every file needs a plain name."))
     return found
 
 

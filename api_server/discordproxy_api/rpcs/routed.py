@@ -19,7 +19,7 @@ from discordproxy_api.contract.encode import Json
 from discordproxy_api.contract.rules.attachments import kept
 from discordproxy_api.contract.steps import Circumstances, follow_ups, prepare
 from discordproxy_api.contract.translate import Outgoing, Translator
-from discordproxy_api.contract.validation import InvalidRequest, validate
+from discordproxy_api.contract.validation import InvalidRequestError, validate
 from discordproxy_api.discord.request import Reply, repeat_of, rest_request
 from discordproxy_api.discord.rest import Rest
 
@@ -46,7 +46,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RequestPlan:
     """What a call sends: `parts` one after the other, then what `follow_ups` makes of the response.
 
     Attributes:
@@ -82,17 +82,17 @@ class Routed:
             order=_order(plan.parts),
         )
 
-    def plan(self, request: Any, call: Call) -> Plan:
+    def plan(self, request: Any, call: Call) -> RequestPlan:
         """Return what has to be sent for a valid request."""
         seed = self._rest.nonces.seed(call, getattr(request, "nonce", ""))
         circumstances = Circumstances(seed, self._rest.clock.now_ms(), users_only=self._users_only)
         parts = prepare(self.rpc.name, request, self._translator.outgoing(request), circumstances)
         if not getattr(request, "crosspost", False):
-            return Plan(parts, _nothing)
+            return RequestPlan(parts, _nothing)
         small = type(request)(channel_id=request.channel_id, crosspost=True)  # the files need not wait for the answer
-        return Plan(parts, partial(follow_ups, self.rpc.name, small))
+        return RequestPlan(parts, partial(follow_ups, self.rpc.name, small))
 
-    async def run(self, plan: Plan, call: Call) -> Message:
+    async def run(self, plan: RequestPlan, call: Call) -> Message:
         """Send what was planned and return the response."""
         replies: list[Reply] = []
         try:
@@ -146,7 +146,7 @@ def check(rpc: Rpc, request: Any) -> None:
     """Raise ApiError unless Discord could take the request."""
     try:
         validate(rpc, request)
-    except InvalidRequest as invalid:
+    except InvalidRequestError as invalid:
         raise errors.invalid_request(invalid.fields) from None
 
 
@@ -163,7 +163,7 @@ def keep_attachments(change: Json, message: Any) -> Json:
     """Return the body of a change that adds files, with the attachments of `message` in it, so that they stay."""
     try:
         return kept(change, message)
-    except InvalidRequest as invalid:
+    except InvalidRequestError as invalid:
         raise errors.invalid_request(invalid.fields) from None
     except (TypeError, KeyError, ValueError, AttributeError):
         raise unfit() from None

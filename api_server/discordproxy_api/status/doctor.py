@@ -17,7 +17,7 @@ from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_api.discord.rest import Rest
 from discordproxy_api.status import findings
 from discordproxy_api.status.findings import Finding
-from discordproxy_api.status.reporter import Status
+from discordproxy_api.status.reporter import StatusDocuments
 from discordproxy_ratelimit.errors import BrokerError
 from discordproxy_ratelimit.route import route_of
 
@@ -89,7 +89,7 @@ class Doctor:
         setup: the settings that matter.
     """
 
-    def __init__(self, rest: Rest, status: Status, inspect_redis: InspectRedis, setup: Setup) -> None:
+    def __init__(self, rest: Rest, status: StatusDocuments, inspect_redis: InspectRedis, setup: Setup) -> None:
         self._rest, self._status, self._inspect_redis, self._setup = rest, status, inspect_redis, setup
         self._lock = asyncio.Lock()
         self._found: list[Finding] = []

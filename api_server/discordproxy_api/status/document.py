@@ -15,7 +15,7 @@ from discordproxy_api.status.failing import failing
 from discordproxy_gateway.cache import GatewayState, ShardState
 from discordproxy_ratelimit.circuit import BUDGET, CircuitState
 from discordproxy_ratelimit.inspection import AccountState
-from discordproxy_ratelimit.shared.registry import TICK_S, Notices
+from discordproxy_ratelimit.shared.registry import TICK_S, Snapshot
 
 FORMAT = 1
 """Of a worker's post; another release may tell other things, and both may run during an upgrade."""
@@ -69,7 +69,7 @@ def queues(posts: Iterable[Document], most: int = MOST_BUCKETS) -> list[Queue]:
 
 
 def document(
-    notices: Notices,
+    notices: Snapshot,
     posts: Sequence[Document],
     lanes: Sequence[Queue],
     accounts: Mapping[tuple[str, str], AccountState],
@@ -230,7 +230,7 @@ def _apps(ticks: Sequence[Tick]) -> list[Document]:
     ]
 
 
-def _ticks(notices: Notices) -> Document:
+def _ticks(notices: Snapshot) -> Document:
     """Return the series: one number per tick, the last tick is not over; latencies are None where nobody called."""
     ticks = notices.ticks
     latencies = [_classes(tick) for tick in ticks]

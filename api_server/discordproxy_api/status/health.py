@@ -26,7 +26,7 @@ NEEDED = ("broker", "discord")
 """Without these a call is of no use, so callers are better off elsewhere."""
 
 
-class Servicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the library has no types
+class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the library has no types
     """Serves grpc.health.v1. The library's servicer lets one watcher that reads nothing hold up every other one."""
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class Health:
         self._probes = probes
         self._metrics = metrics
         self._every_s = every_s
-        self._servicer = Servicer()
+        self._servicer = HealthServicer()
         self._states: dict[str, bool] = dict.fromkeys(("", SERVICE.strip("/"), *probes), False)
         self._leaving = False
         for name in self._states:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping
 
-from discordproxy_api.gateway import Gateway
+from discordproxy_api.gateway import GatewayReaders
 
 KEPT_S = 60.0
 MOST = 1000
@@ -20,7 +20,7 @@ class Names:
         gateways: by name of the bot.
     """
 
-    def __init__(self, gateways: Mapping[str, Gateway]) -> None:
+    def __init__(self, gateways: Mapping[str, GatewayReaders]) -> None:
         self._gateways = gateways
         self._known: dict[Subject, tuple[str, float]] = {}
 

@@ -11,11 +11,11 @@ import orjson
 
 from discordproxy import __version__
 from discordproxy_api.calls.metrics import Metrics
-from discordproxy_api.gateway import Gateway
+from discordproxy_api.gateway import GatewayReaders
 from discordproxy_api.status.document import FORMAT, Document, document, queues, readable
 from discordproxy_api.status.names import Names
 from discordproxy_ratelimit.broker import Broker
-from discordproxy_ratelimit.errors import BrokerError, BrokerUnavailable
+from discordproxy_ratelimit.errors import BrokerError, BrokerUnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class Reporter:
         }
 
 
-class Status:
+class StatusDocuments:
     """Puts the document together: one look at Redis serves everybody who asks at about the same time.
 
     Args:
@@ -109,7 +109,7 @@ class Status:
         gateways: the doors to each bot's gateway worker.
     """
 
-    def __init__(self, brokers: Mapping[str, Broker], gateways: Mapping[str, Gateway]) -> None:
+    def __init__(self, brokers: Mapping[str, Broker], gateways: Mapping[str, GatewayReaders]) -> None:
         self._brokers, self._gateways = brokers, gateways
         self._names = Names(gateways)
         self._broker = next(iter(brokers.values()))
@@ -146,7 +146,7 @@ class Status:
         try:
             gateways = {bot: await gateway.events.state() for bot, gateway in self._gateways.items()}
         except Exception as error:
-            raise BrokerUnavailable("Redis does not answer") from error  # it is the same server, by another client
+            raise BrokerUnavailableError("Redis does not answer") from error  # it is the same server, by another client
         names = await self._names.of((lane.bot, lane.lane.partition("|")[2]) for lane in lanes)
         return document(notices, posts, lanes, accounts, circuit, gateways, names)
 

@@ -1,6 +1,6 @@
 """The doors to status and checks: gRPC for `discordproxy status` and `doctor`, HTTP for the page. Read only.
 
-gRPC service `discordproxy.Console`: `Status` and `Doctor` take nothing and return JSON in a
+gRPC service `discordproxy.Console`: `StatusDocuments` and `Doctor` take nothing and return JSON in a
 `google.protobuf.StringValue`, so that a client needs no other messages than protobuf's own.
 """
 
@@ -18,7 +18,7 @@ from grpc import StatusCode
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import CURRENT
 from discordproxy_api.status.doctor import Doctor
-from discordproxy_api.status.reporter import Status
+from discordproxy_api.status.reporter import StatusDocuments
 from discordproxy_ratelimit.errors import BrokerError
 
 SERVICE = "discordproxy.Console"
@@ -45,7 +45,7 @@ _FILES = {
 Show = Callable[[], Awaitable[Any]]
 
 
-class Console:
+class StatusService:
     """Status and checks for operators.
 
     Args:
@@ -53,7 +53,7 @@ class Console:
         doctor: runs the checks.
     """
 
-    def __init__(self, status: Status, doctor: Doctor) -> None:
+    def __init__(self, status: StatusDocuments, doctor: Doctor) -> None:
         self._status, self._doctor = status, doctor
         folder = files("discordproxy_api") / "status" / "page"
         self._files = {path: ((folder / name).read_bytes(), kind) for path, (name, kind) in _FILES.items()}
@@ -68,7 +68,7 @@ class Console:
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the handler to add to a gRPC server."""
-        shows = {"Status": self.show_status, "Doctor": self.show_findings}
+        shows = {"StatusDocuments": self.show_status, "Doctor": self.show_findings}
         methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             name: grpc.unary_unary_rpc_method_handler(_serve(show), Empty.FromString, StringValue.SerializeToString)
             for name, show in shows.items()

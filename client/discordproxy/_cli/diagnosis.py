@@ -41,7 +41,7 @@ _DISCORD_HINTS = {
 }
 
 
-class Finding(NamedTuple):
+class Diagnosis(NamedTuple):
     """The result of one check.
 
     Attributes:
@@ -57,7 +57,7 @@ class Finding(NamedTuple):
     fix: str = ""
 
 
-def diagnose(client: DiscordClient, timeout: float | None, *, channel_id: int = 0) -> Iterator[Finding]:
+def diagnose(client: DiscordClient, timeout: float | None, *, channel_id: int = 0) -> Iterator[Diagnosis]:
     """Yield what each check finds; ends early when nothing further can be known.
 
     Args:
@@ -79,12 +79,12 @@ def diagnose(client: DiscordClient, timeout: float | None, *, channel_id: int = 
     if checks is None:
         yield from (health["gateway"], _bot(client, timeout))
     else:
-        yield from (Finding(**each) for each in checks)
+        yield from (Diagnosis(**each) for each in checks)
     if channel_id:
         yield from _channel(client, channel_id, timeout)
 
 
-def _health(client: DiscordClient, service: str, timeout: float | None) -> Finding:
+def _health(client: DiscordClient, service: str, timeout: float | None) -> Diagnosis:
     """Ask grpc.health.v1, whose two messages have the form of protobuf's own wrappers of a string and a number."""
     subject, fix = _SERVICES[service]
     check = client.channel.unary_unary(
@@ -96,41 +96,41 @@ def _health(client: DiscordClient, service: str, timeout: float | None) -> Findi
         status: Int32Value = check(StringValue(value=service), timeout=timeout)
     except grpc.RpcError as ex:
         if ex.code() in {grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.NOT_FOUND}:
-            return Finding(subject, good=True, text="does not report its health")
+            return Diagnosis(subject, good=True, text="does not report its health")
         raise to_discord_proxy_exception(ex) from ex
     serving = status.value == _SERVING
-    return Finding(subject, serving, "serving" if serving else "not serving", "" if serving else fix)
+    return Diagnosis(subject, serving, "serving" if serving else "not serving", "" if serving else fix)
 
 
-def _channel(client: DiscordClient, channel_id: int, timeout: float | None) -> Iterator[Finding]:
+def _channel(client: DiscordClient, channel_id: int, timeout: float | None) -> Iterator[Diagnosis]:
     """Say whether the bot can send messages to a channel, and what denies it."""
     subject = f"channel {channel_id}"
     try:
         channel = client.get_channel(channel_id, timeout=timeout)
         if not channel.guild_id:
-            yield Finding(subject, good=True, text="a channel without permissions: direct messages")
+            yield Diagnosis(subject, good=True, text="a channel without permissions: direct messages")
             return
         found = client.compute_permissions(channel.guild_id, channel_id=channel_id, timeout=timeout)
     except DiscordProxyException as error:
         yield _problem(subject, error, client.target)
         return
     if found.can_send:
-        yield Finding(subject, good=True, text=f"the bot can send messages to {channel.name!r}")
+        yield Diagnosis(subject, good=True, text=f"the bot can send messages to {channel.name!r}")
     for denial in found.missing:
-        yield Finding(subject, good=False, text=f"the bot lacks {denial.permission} there", fix=denial.advice)
+        yield Diagnosis(subject, good=False, text=f"the bot lacks {denial.permission} there", fix=denial.advice)
 
 
-def _bot(client: DiscordClient, timeout: float | None) -> Finding:
+def _bot(client: DiscordClient, timeout: float | None) -> Diagnosis:
     try:
         bot = client.get_current_user(timeout=timeout)
     except DiscordProxyException as error:
         return _problem("bot", error, client.target)
-    return Finding("bot", good=True, text=f"{bot.username} ({bot.id})")
+    return Diagnosis("bot", good=True, text=f"{bot.username} ({bot.id})")
 
 
-def _problem(subject: str, error: Exception, target: str) -> Finding:
+def _problem(subject: str, error: Exception, target: str) -> Diagnosis:
     text, fix = explain(error, target)
-    return Finding(subject, good=False, text=text, fix=fix)
+    return Diagnosis(subject, good=False, text=text, fix=fix)
 
 
 def explain(error: Exception, target: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 _READER_LEFT = errno.EPIPE
 
 
-class Outcome(NamedTuple):
+class CommandResult(NamedTuple):
     """What a command found out or did.
 
     Attributes:
@@ -25,7 +25,7 @@ class Outcome(NamedTuple):
     done: bool = False
 
 
-def show(outcome: Outcome, *, unwritten: int) -> int:
+def show(outcome: CommandResult, *, unwritten: int) -> int:
     """Print the text; return the exit status, which is `unwritten` if printing was the command's only purpose."""
     try:
         if outcome.text:

@@ -13,8 +13,8 @@ from discordproxy import __title__, __version__
 from discordproxy._cli import message
 from discordproxy._cli.completion import SHELLS, script
 from discordproxy._cli.console import ask
-from discordproxy._cli.diagnosis import Finding, diagnose, explain
-from discordproxy._cli.io import Outcome, complain, show, text_of_argument
+from discordproxy._cli.diagnosis import Diagnosis, diagnose, explain
+from discordproxy._cli.io import CommandResult, complain, show, text_of_argument
 from discordproxy._cli.status_text import problems_of, text_of
 from discordproxy._requests.checks import seconds
 from discordproxy.client import DiscordClient, DiscordProxyException, DiscordProxyGrpcError, DiscordProxyTimeoutError
@@ -59,16 +59,16 @@ def message_main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(status)
 
 
-def _send_one(args: argparse.Namespace) -> Outcome:
+def _send_one(args: argparse.Namespace) -> CommandResult:
     try:
         client = DiscordClient(target=f"{args.host}:{args.port}", app="discordproxymessage")
         send = client.create_direct_message if args.type == "direct" else client.create_channel_message
         send(args.recipient_id, text_of_argument(args.content))
     except (DiscordProxyException, ValueError) as ex:
-        return Outcome(_FAILED, f"ERROR: {ex}")
+        return CommandResult(_FAILED, f"ERROR: {ex}")
     except KeyboardInterrupt:
-        return Outcome(_INTERRUPTED, "")
-    return Outcome(_DONE, "Message sent", done=True)
+        return CommandResult(_INTERRUPTED, "")
+    return CommandResult(_DONE, "Message sent", done=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -81,17 +81,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     raise SystemExit(show(_outcome(args), unwritten=_FAILED))
 
 
-def _outcome(args: argparse.Namespace) -> Outcome:
+def _outcome(args: argparse.Namespace) -> CommandResult:
     """Run a command. A ValueError or OSError is about its arguments and files: nothing was sent and nothing printed."""
     try:
-        outcome: Outcome = args.run(args)
+        outcome: CommandResult = args.run(args)
     except DiscordProxyException as error:
-        return Outcome(_report(error, args.target or DiscordClient().target), "")
+        return CommandResult(_report(error, args.target or DiscordClient().target), "")
     except (ValueError, OSError) as error:
         complain(f"{args.parser.prog} {args.command}: {error}")
-        return Outcome(_USAGE, "")
+        return CommandResult(_USAGE, "")
     except KeyboardInterrupt:
-        return Outcome(_INTERRUPTED, "")
+        return CommandResult(_INTERRUPTED, "")
     return outcome
 
 
@@ -161,7 +161,7 @@ def _seconds(text: str) -> float | None:
     return found or None
 
 
-def _status(args: argparse.Namespace) -> Outcome:
+def _status(args: argparse.Namespace) -> CommandResult:
     with _client(args) as client:
         try:
             document = ask(client, "Status", args.timeout)
@@ -174,17 +174,17 @@ def _status(args: argparse.Namespace) -> Outcome:
     try:
         problems = problems_of(document)
         if args.json:
-            return Outcome(_FAILED if problems else _DONE, json.dumps(document, indent=2))
+            return CommandResult(_FAILED if problems else _DONE, json.dumps(document, indent=2))
         verdict = "needs attention" if problems else "all is well"
         heading = f"Discord Proxy {document['version']} at {client.target}: {verdict}"
         lines = [heading, *(f"  !! {problem}" for problem in problems), *text_of(document)]
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         complain(f"The status of the proxy at {client.target} has another form than that of {__version__}: {error!r}")
-        return Outcome(_FAILED, "")
-    return Outcome(_FAILED if problems else _DONE, "\n".join(lines))
+        return CommandResult(_FAILED, "")
+    return CommandResult(_FAILED if problems else _DONE, "\n".join(lines))
 
 
-def _doctor(args: argparse.Namespace) -> Outcome:
+def _doctor(args: argparse.Namespace) -> CommandResult:
     with _client(args) as client:
         findings = list(diagnose(client, args.timeout, channel_id=args.channel))
     return _findings(args, client.target, findings, with_fixes=True)
@@ -194,38 +194,38 @@ def _client(args: argparse.Namespace) -> DiscordClient:
     return DiscordClient(args.target, timeout=args.timeout, app="discordproxy-cli", retries=0)
 
 
-def _findings(args: argparse.Namespace, target: str, findings: list[Finding], *, with_fixes: bool) -> Outcome:
+def _findings(args: argparse.Namespace, target: str, findings: list[Diagnosis], *, with_fixes: bool) -> CommandResult:
     status = _DONE if all(finding.good for finding in findings) else _FAILED
     if args.json:
-        return Outcome(status, json.dumps([finding._asdict() for finding in findings], indent=2))
+        return CommandResult(status, json.dumps([finding._asdict() for finding in findings], indent=2))
     lines = [f"Discord Proxy at {target}"]
     for finding in findings:
         lines.append(f"  {'ok ' if finding.good else 'BAD'}  {finding.subject}: {finding.text}")
         lines += [f"       {finding.fix}"] if with_fixes and finding.fix else []
-    return Outcome(status, "\n".join(lines))
+    return CommandResult(status, "\n".join(lines))
 
 
-def _sandbox(args: argparse.Namespace) -> Outcome:
+def _sandbox(args: argparse.Namespace) -> CommandResult:
     return _become("discordproxy_sandbox", args.rest, "The sandbox", needs=("discordproxy_sandbox", "aiohttp"))
 
 
-def _keys(args: argparse.Namespace) -> Outcome:
+def _keys(args: argparse.Namespace) -> CommandResult:
     return _become(
         "discordproxy_api.access", args.rest, "Making keys", needs=("discordproxy_api", "pydantic", "grpc_health")
     )
 
 
-def _become(module: str, arguments: Sequence[str], what: str, *, needs: tuple[str, ...]) -> Outcome:
+def _become(module: str, arguments: Sequence[str], what: str, *, needs: tuple[str, ...]) -> CommandResult:
     if any(find_spec(name) is None for name in needs):
         complain(f"{what} needs more packages: pip install 'discordproxy[server]>=2'")
-        return Outcome(_USAGE, "")
+        return CommandResult(_USAGE, "")
     command = [sys.executable, "-m", module, *arguments]
     os.execv(sys.executable, command)  # noqa: S606 -- it takes the place of this process, signals and all
-    return Outcome(_DONE, "")
+    return CommandResult(_DONE, "")
 
 
-def _complete(args: argparse.Namespace) -> Outcome:
-    return Outcome(_DONE, script(args.shell, args.parser).rstrip("\n"))
+def _complete(args: argparse.Namespace) -> CommandResult:
+    return CommandResult(_DONE, script(args.shell, args.parser).rstrip("\n"))
 
 
 def _report(error: DiscordProxyException, target: str) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format
 
-from discordproxy._cli.io import Outcome, read_stdin, text_of_argument, text_of_bytes
+from discordproxy._cli.io import CommandResult, read_stdin, text_of_argument, text_of_bytes
 from discordproxy.client import DiscordClient
 from discordproxy.snowflakes import message_url
 
@@ -48,7 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the sent message as JSON")
 
 
-def run(args: argparse.Namespace) -> Outcome:
+def run(args: argparse.Namespace) -> CommandResult:
     """Send the message; returns where it is.
 
     Raises:
@@ -70,11 +70,11 @@ def run(args: argparse.Namespace) -> Outcome:
             idempotency_key=text_of_argument(args.key),
         )
     if args.json:
-        return Outcome(0, json_format.MessageToJson(message, preserving_proto_field_name=True), done=True)
+        return CommandResult(0, json_format.MessageToJson(message, preserving_proto_field_name=True), done=True)
     parts = f" in {len(message.more_messages) + 1} parts" if message.more_messages else ""
     # Discord's answer does not name the server of a channel, and without it there is no link.
     link = f": {message_url(message)}" if args.type == "direct" else ""
-    return Outcome(0, f"Message {message.id} sent{parts}{link}", done=True)
+    return CommandResult(0, f"Message {message.id} sent{parts}{link}", done=True)
 
 
 def _content(args: argparse.Namespace) -> str:

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message as AnyMessage
 
     from discordproxy._fake.objects import Handler
-    from discordproxy._fake.world import World
+    from discordproxy._fake.world import FakeWorld
 
 
-def respond(world: World, rpc: str, request: Any) -> AnyMessage:
+def respond(world: FakeWorld, rpc: str, request: Any) -> AnyMessage:
     """Return the response of an RPC.
 
     Raises:
@@ -25,7 +25,7 @@ def respond(world: World, rpc: str, request: Any) -> AnyMessage:
     return handler(world, request) if handler else echo(world, rpc, request)
 
 
-def request_anything(_world: World, _request: Any) -> AnyMessage:
+def request_anything(_world: FakeWorld, _request: Any) -> AnyMessage:
     return ApiResponse(status=200, body=b"{}", content_type="application/json")
 
 

@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message as AnyMessage
 
     from discordproxy._fake.objects import Handler
-    from discordproxy._fake.world import World
+    from discordproxy._fake.world import FakeWorld
 
 
-def get_guild(world: World, request: Any) -> AnyMessage:
+def get_guild(world: FakeWorld, request: Any) -> AnyMessage:
     return GuildResponse(guild=known(world.guilds, request.guild_id, 10004, "Unknown Guild"))
 
 
-def list_guilds(world: World, request: Any) -> AnyMessage:
+def list_guilds(world: FakeWorld, request: Any) -> AnyMessage:
     found = [world.guilds[guild_id] for guild_id in sorted(world.guilds) if guild_id > request.after]
     return GuildsResponse(guilds=found[: request.limit or 200])
 
 
-def compute_permissions(world: World, request: Any) -> AnyMessage:
+def compute_permissions(world: FakeWorld, request: Any) -> AnyMessage:
     """Everybody may do everything here; `FakeDiscordProxy.answer` tells something else."""
     known(world.guilds, request.guild_id, 10004, "Unknown Guild")
     if request.channel_id:
@@ -40,48 +40,48 @@ def compute_permissions(world: World, request: Any) -> AnyMessage:
     return ComputePermissionsResponse(can_send=True)
 
 
-def get_guild_channels(world: World, request: Any) -> AnyMessage:
+def get_guild_channels(world: FakeWorld, request: Any) -> AnyMessage:
     return GetGuildChannelsResponse(channels=in_guild(world.channels, request))
 
 
-def get_channel(world: World, request: Any) -> AnyMessage:
+def get_channel(world: FakeWorld, request: Any) -> AnyMessage:
     return ChannelResponse(channel=known(world.channels, request.channel_id, 10003, "Unknown Channel"))
 
 
-def create_channel(world: World, request: Any) -> AnyMessage:
+def create_channel(world: FakeWorld, request: Any) -> AnyMessage:
     channel = world.add_channel(guild_id=request.guild_id)
     copy_equal_fields(request, channel)
     return ChannelResponse(channel=channel)
 
 
-def edit_channel(world: World, request: Any) -> AnyMessage:
+def edit_channel(world: FakeWorld, request: Any) -> AnyMessage:
     channel = known(world.channels, request.channel_id, 10003, "Unknown Channel")
     change(channel, request)
     return ChannelResponse(channel=channel)
 
 
-def delete_channel(world: World, request: Any) -> AnyMessage:
+def delete_channel(world: FakeWorld, request: Any) -> AnyMessage:
     known(world.channels, request.channel_id, 10003, "Unknown Channel")
     return ChannelResponse(channel=world.channels.pop(request.channel_id))
 
 
-def get_guild_roles(world: World, request: Any) -> AnyMessage:
+def get_guild_roles(world: FakeWorld, request: Any) -> AnyMessage:
     return GetGuildRolesResponse(roles=in_guild(world.roles, request))
 
 
-def create_role(world: World, request: Any) -> AnyMessage:
+def create_role(world: FakeWorld, request: Any) -> AnyMessage:
     role = world.add_role(guild_id=request.guild_id)
     copy_equal_fields(request, role)
     return RoleResponse(role=role)
 
 
-def edit_role(world: World, request: Any) -> AnyMessage:
+def edit_role(world: FakeWorld, request: Any) -> AnyMessage:
     role = known(world.roles, request.role_id, 10011, "Unknown Role")
     change(role, request)
     return RoleResponse(role=role)
 
 
-def delete_role(world: World, request: Any) -> AnyMessage:
+def delete_role(world: FakeWorld, request: Any) -> AnyMessage:
     known(world.roles, request.role_id, 10011, "Unknown Role")
     del world.roles[request.role_id]
     return Empty()

@@ -17,26 +17,26 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message as AnyMessage
 
     from discordproxy._fake.objects import Handler
-    from discordproxy._fake.world import World
+    from discordproxy._fake.world import FakeWorld
     from discordproxy.discord_api_pb2 import GuildMember
 
 
-def _member(world: World, request: Any) -> GuildMember:
+def _member(world: FakeWorld, request: Any) -> GuildMember:
     return known(world.members, (request.guild_id, request.user_id), 10007, "Unknown Member")
 
 
-def get_guild_member(world: World, request: Any) -> AnyMessage:
+def get_guild_member(world: FakeWorld, request: Any) -> AnyMessage:
     return GuildMemberResponse(member=_member(world, request))
 
 
-def list_guild_members(world: World, request: Any) -> AnyMessage:
+def list_guild_members(world: FakeWorld, request: Any) -> AnyMessage:
     found = sorted(in_guild(world.members, request), key=lambda member: member.user.id)
     after = [member for member in found if member.user.id > request.after]
     wanted = [member for member in after if request.role_id in {0, *member.roles}]
     return GuildMembersResponse(members=wanted[: request.limit or 1])
 
 
-def search_guild_members(world: World, request: Any) -> AnyMessage:
+def search_guild_members(world: FakeWorld, request: Any) -> AnyMessage:
     start = request.query.casefold()
     found = (
         member
@@ -46,31 +46,31 @@ def search_guild_members(world: World, request: Any) -> AnyMessage:
     return GuildMembersResponse(members=list(found)[: request.limit or 1])
 
 
-def edit_guild_member(world: World, request: Any) -> AnyMessage:
+def edit_guild_member(world: FakeWorld, request: Any) -> AnyMessage:
     member = _member(world, request)
     change(member, request)
     return GuildMemberResponse(member=member)
 
 
-def kick_guild_member(world: World, request: Any) -> AnyMessage:
+def kick_guild_member(world: FakeWorld, request: Any) -> AnyMessage:
     _member(world, request)
     del world.members[request.guild_id, request.user_id]
     return Empty()
 
 
-def add_member_role(world: World, request: Any) -> AnyMessage:
+def add_member_role(world: FakeWorld, request: Any) -> AnyMessage:
     roles = _member(world, request).roles
     roles.extend({request.role_id} - set(roles))
     return Empty()
 
 
-def remove_member_role(world: World, request: Any) -> AnyMessage:
+def remove_member_role(world: FakeWorld, request: Any) -> AnyMessage:
     roles = _member(world, request).roles
     roles[:] = [role for role in roles if role != request.role_id]
     return Empty()
 
 
-def sync_member_roles(world: World, request: Any) -> AnyMessage:
+def sync_member_roles(world: FakeWorld, request: Any) -> AnyMessage:
     roles = _member(world, request).roles
     added = set(request.roles) - set(roles)
     removed = (set(roles) & set(request.managed)) - set(request.roles)
@@ -78,11 +78,11 @@ def sync_member_roles(world: World, request: Any) -> AnyMessage:
     return SyncMemberRolesResponse(added=sorted(added), removed=sorted(removed))
 
 
-def get_user(world: World, request: Any) -> AnyMessage:
+def get_user(world: FakeWorld, request: Any) -> AnyMessage:
     return UserResponse(user=known(world.users, request.user_id, 10013, "Unknown User"))
 
 
-def get_current_user(world: World, _request: Any) -> AnyMessage:
+def get_current_user(world: FakeWorld, _request: Any) -> AnyMessage:
     return UserResponse(user=world.bot)
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from discordproxy._fake.objects import change, copy_equal_fields, echo
-from discordproxy._fake.world import HttpRefusal, now
+from discordproxy._fake.world import HttpRefusalError, now
 from discordproxy.discord_api_pb2 import (
     OVERFLOW_FILE,
     OVERFLOW_SPLIT,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message as AnyMessage
 
     from discordproxy._fake.objects import Handler
-    from discordproxy._fake.world import World
+    from discordproxy._fake.world import FakeWorld
 
 _LONGEST_TEXT = 2000
 # What can make a message without a text; in a split one, the last part has it.
@@ -36,25 +36,25 @@ def _check_not_empty(request: Any) -> None:
     given = {field.name: value for field, value in request.ListFields()}
     forwards = given.get("message_reference", Message.Reference()).type == Message.Reference.FORWARD
     if not (given.get("content", "").strip() or given.keys() & set(_CARRIERS) or forwards):
-        raise HttpRefusal(400, 50006, "Cannot send an empty message")
+        raise HttpRefusalError(400, 50006, "Cannot send an empty message")
 
 
 def _check_text(text: str) -> None:
     if len(text) > _LONGEST_TEXT:
         reason = f"Invalid Form Body\nIn content: Must be {_LONGEST_TEXT} or fewer in length."
-        raise HttpRefusal(400, 50035, reason)
+        raise HttpRefusalError(400, 50035, reason)
 
 
-def send_channel_message(world: World, request: Any) -> AnyMessage:
+def send_channel_message(world: FakeWorld, request: Any) -> AnyMessage:
     channel = world.channels.get(request.channel_id)
     return _send(world, request, request.channel_id, channel.guild_id if channel else 0)
 
 
-def send_direct_message(world: World, request: Any) -> AnyMessage:
+def send_direct_message(world: FakeWorld, request: Any) -> AnyMessage:
     return _send(world, request, world.direct_channel(request.user_id), 0)
 
 
-def _send(world: World, request: Any, channel_id: int, guild_id: int) -> AnyMessage:
+def _send(world: FakeWorld, request: Any, channel_id: int, guild_id: int) -> AnyMessage:
     first, *more = [_post(world, part, channel_id, guild_id) for part in _parts(request)]
     return MessageResponse(message=first, more_messages=more)
 
@@ -88,7 +88,7 @@ def _texts(request: Any) -> list[str]:
     return [truncate(text, _LONGEST_TEXT) if request.overflow == OVERFLOW_TRUNCATE else ""]
 
 
-def _post(world: World, request: Any, channel_id: int, guild_id: int) -> Message:
+def _post(world: FakeWorld, request: Any, channel_id: int, guild_id: int) -> Message:
     _check_text(request.content)
     _check_not_empty(request)
     message = _same_nonce(world, channel_id, request.nonce)
@@ -107,14 +107,14 @@ def _post(world: World, request: Any, channel_id: int, guild_id: int) -> Message
     return message
 
 
-def _same_nonce(world: World, channel_id: int, nonce: str) -> Message | None:
+def _same_nonce(world: FakeWorld, channel_id: int, nonce: str) -> Message | None:
     same = (
         found for found in world.messages.values() if nonce and (found.channel_id, found.nonce) == (channel_id, nonce)
     )
     return next(same, None)
 
 
-def _attachment(world: World, file: Any) -> Message.Attachment:
+def _attachment(world: FakeWorld, file: Any) -> Message.Attachment:
     attachment_id = world.new_id()
     url = f"https://cdn.discordapp.com/attachments/{attachment_id}/{file.filename}"
     return Message.Attachment(
@@ -122,7 +122,7 @@ def _attachment(world: World, file: Any) -> Message.Attachment:
     )
 
 
-def _snapshot(world: World, reference: Message.Reference) -> Message:
+def _snapshot(world: FakeWorld, reference: Message.Reference) -> Message:
     """Return what a forward shows of its original: no author, no place."""
     original = world.messages.get(reference.message_id, Message())
     snapshot = Message(type=original.type, content=original.content, timestamp=original.timestamp)
@@ -131,14 +131,14 @@ def _snapshot(world: World, reference: Message.Reference) -> Message:
     return snapshot
 
 
-def _message(world: World, request: Any) -> Message:
+def _message(world: FakeWorld, request: Any) -> Message:
     message = world.messages.get(request.message_id)
     if message is None or message.channel_id != request.channel_id:
-        raise HttpRefusal(404, 10008, "Unknown Message")
+        raise HttpRefusalError(404, 10008, "Unknown Message")
     return message
 
 
-def edit_message(world: World, request: Any) -> AnyMessage:
+def edit_message(world: FakeWorld, request: Any) -> AnyMessage:
     message = _message(world, request)
     _check_text(request.content)
     if request.attachments:
@@ -152,11 +152,11 @@ def edit_message(world: World, request: Any) -> AnyMessage:
     return MessageResponse(message=message)
 
 
-def get_message(world: World, request: Any) -> AnyMessage:
+def get_message(world: FakeWorld, request: Any) -> AnyMessage:
     return MessageResponse(message=_message(world, request))
 
 
-def get_messages(world: World, request: Any) -> AnyMessage:
+def get_messages(world: FakeWorld, request: Any) -> AnyMessage:
     newest_first = sorted(world.messages.values(), key=lambda message: message.id, reverse=True)
     found = [
         message
@@ -169,18 +169,18 @@ def get_messages(world: World, request: Any) -> AnyMessage:
     return MessagesResponse(messages=found[-limit:] if request.after else found[:limit])
 
 
-def delete_message(world: World, request: Any) -> AnyMessage:
+def delete_message(world: FakeWorld, request: Any) -> AnyMessage:
     del world.messages[_message(world, request).id]
     return Empty()
 
 
-def bulk_delete_messages(world: World, request: Any) -> AnyMessage:
+def bulk_delete_messages(world: FakeWorld, request: Any) -> AnyMessage:
     for message_id in request.message_ids:
         world.messages.pop(message_id, None)
     return Empty()
 
 
-def post_elsewhere(rpc: str, world: World, request: Any) -> AnyMessage:
+def post_elsewhere(rpc: str, world: FakeWorld, request: Any) -> AnyMessage:
     _check_text(request.content)
     _check_not_empty(request)
     return echo(world, rpc, request)

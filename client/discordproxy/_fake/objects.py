@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from google.protobuf.message import Message as AnyMessage
 from google.protobuf.message_factory import GetMessageClass
 
-from discordproxy._fake.world import HttpRefusal
+from discordproxy._fake.world import HttpRefusalError
 from discordproxy.discord_api_pb2 import DESCRIPTOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from discordproxy._fake.world import World
+    from discordproxy._fake.world import FakeWorld
 
-    Handler = Callable[[World, Any], AnyMessage]
+    Handler = Callable[[FakeWorld, Any], AnyMessage]
 
 Known = TypeVar("Known", bound=AnyMessage)
 
 _METHODS = DESCRIPTOR.services_by_name["DiscordApi"].methods_by_name
 
 
-def echo(world: World, rpc: str, request: Any) -> AnyMessage:
+def echo(world: FakeWorld, rpc: str, request: Any) -> AnyMessage:
     """Return an object with a new id and with what the request says about it."""
     response = GetMessageClass(_METHODS[rpc].output_type)()
     for field in response.DESCRIPTOR.fields:
@@ -64,7 +64,7 @@ def known(found: Mapping[Any, Known], key: object, code: int, text: str) -> Know
         HttpRefusal: it does not; Discord would answer 404 with this code and text.
     """
     if key not in found:
-        raise HttpRefusal(404, code, text)
+        raise HttpRefusalError(404, code, text)
     return found[key]
 
 

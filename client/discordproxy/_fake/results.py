@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from discordproxy._fake.world import HttpRefusal
+from discordproxy._fake.world import HttpRefusalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,5 +35,5 @@ class Results:
         first, result = self._results[app, rpc, key]
         if first != wanted:
             text = "Invalid Form Body\nIn options.idempotency_key: This idempotency key was used for another request."
-            raise HttpRefusal(400, 50035, text)
+            raise HttpRefusalError(400, 50035, text)
         return result

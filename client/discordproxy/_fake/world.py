@@ -25,7 +25,7 @@ _STATUS = {
 _SERVER_ERROR = 500
 
 
-class HttpRefusal(Exception):  # noqa: N818 -- Discord refuses; it never reaches a program
+class HttpRefusalError(Exception):
     """Discord answers with an error."""
 
     def __init__(self, status: int, code: int, text: str) -> None:
@@ -45,7 +45,7 @@ class HttpRefusal(Exception):  # noqa: N818 -- Discord refuses; it never reaches
         return {"type": "HTTPException", "status": self.status, "code": self.code, "text": self.text, "sent": sent}
 
 
-class World:
+class FakeWorld:
     """Guilds, channels, roles, members, users and messages."""
 
     def __init__(self) -> None:

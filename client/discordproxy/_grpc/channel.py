@@ -161,7 +161,7 @@ def _is_name(target: str) -> bool:
     return port.isdigit() and ":" not in host and host != "localhost" and _ip_version(target) is None
 
 
-class Link(NamedTuple):
+class PooledChannel(NamedTuple):
     """An open channel, its stub, and the clients that use it."""
 
     channel: Any
@@ -177,8 +177,8 @@ class ChannelPool:
     """
 
     def __init__(self) -> None:
-        self._inherited: list[dict[Hashable, Link]] = []
-        self._links: dict[Hashable, Link] = {}
+        self._inherited: list[dict[Hashable, PooledChannel]] = []
+        self._links: dict[Hashable, PooledChannel] = {}
         self._lock = threading.RLock()
         os.register_at_fork(after_in_child=self._forget)
 
@@ -187,7 +187,7 @@ class ChannelPool:
         self._links = {}
         self._lock = threading.RLock()
 
-    def link(self, user: object, key: Hashable, open_link: Callable[[], tuple[Any, Any]]) -> Link:
+    def link(self, user: object, key: Hashable, open_link: Callable[[], tuple[Any, Any]]) -> PooledChannel:
         """Return the channel and stub for a key; `open_link` makes them if there are none yet."""
         link = self._links.get(key)
         if link is None or user not in link.users:
@@ -195,7 +195,7 @@ class ChannelPool:
                 if (link := self._links.get(key)) is None:
                     _warn_of_fork_support()
                     warn_of_green_threads()
-                    link = self._links[key] = Link(*open_link(), WeakSet())
+                    link = self._links[key] = PooledChannel(*open_link(), WeakSet())
                 link.users.add(user)
         return link
 

@@ -118,14 +118,14 @@ def _last_part(details: str) -> str:
     return found.rpartition(": ")[2]
 
 
-class HttpProxy(NamedTuple):
+class GrpcHttpProxy(NamedTuple):
     """An HTTP proxy: host and port, and the environment variable it is named in."""
 
     address: str
     variable: str
 
 
-def http_proxy_for(target: str) -> HttpProxy | None:
+def http_proxy_for(target: str) -> GrpcHttpProxy | None:
     """Return the HTTP proxy that gRPC uses for a target, as it reads the environment."""
     hosts = [_host(part) for part in target.split(",")]
     if only_local(target) or any(map(_excepted, hosts)):
@@ -133,7 +133,7 @@ def http_proxy_for(target: str) -> HttpProxy | None:
     for variable in ("grpc_proxy", "https_proxy", "http_proxy"):
         scheme, _, rest = os.environ.get(variable, "").partition("://")
         if scheme:  # gRPC looks at the first one that is set, and uses it if it can
-            return HttpProxy(rest.rpartition("@")[2].rstrip("/"), variable) if scheme == "http" else None
+            return GrpcHttpProxy(rest.rpartition("@")[2].rstrip("/"), variable) if scheme == "http" else None
     return None
 
 

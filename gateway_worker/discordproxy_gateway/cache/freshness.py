@@ -29,7 +29,7 @@ class Freshness:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[Value]):
+class CachedAnswer(Generic[Value]):
     """What the cache holds. `value` None: not there; `freshness` None: the cache knows nothing about it."""
 
     value: Value | None = None
@@ -43,7 +43,7 @@ class Answer(Generic[Value]):
 
 
 @dataclass(frozen=True, slots=True)
-class Shard:
+class ShardFreshness:
     """What Redis says about the connection that feeds a guild."""
 
     now_ms: int
@@ -76,7 +76,7 @@ class Meta:
     size: int
 
     @classmethod
-    def of(cls, row: list[Any], shard: Shard) -> "Meta":
+    def of(cls, row: list[Any], shard: ShardFreshness) -> "Meta":
         """Read the fields META_FIELDS of the guild's meta hash."""
         mark, generation, complete, available, out_at, size = (text_of(value) for value in row)
         return cls(

@@ -8,8 +8,8 @@ from redis.asyncio import Redis
 from discordproxy_gateway.cache import members as codec
 from discordproxy_gateway.cache import overlay
 from discordproxy_gateway.cache.commands import Commands
-from discordproxy_gateway.cache.freshness import Answer, Freshness
-from discordproxy_gateway.cache.reader import CacheReader, Found, Object
+from discordproxy_gateway.cache.freshness import CachedAnswer, Freshness
+from discordproxy_gateway.cache.reader import CacheReader, CacheReply, Object
 from discordproxy_gateway.ids import text_of
 from discordproxy_gateway.keys import Keys, Slot, shard_of
 
@@ -29,7 +29,7 @@ class MemberReader:
         self._reader = reader
         self._generations: dict[int, int] = {}  # last seen; a wrong guess costs one more round trip
 
-    async def member(self, guild_id: int, user_id: int) -> Answer[Object]:
+    async def member(self, guild_id: int, user_id: int) -> CachedAnswer[Object]:
         """One member. Found also in a list that is not complete: whatever is in it belongs to this session."""
         field = codec.id_field(user_id)
         generation = self._generations.get(guild_id, 1)
@@ -42,12 +42,12 @@ class MemberReader:
         members = self._shown(found, [field], _values(found))
         patched = str(user_id) in _changes(found)[0]
         if patched and found.shard is not None:
-            return Answer(members[0] if members else None, found.shard.freshness(complete=True))
-        return Answer(members[0] if members else None, _freshness(found))
+            return CachedAnswer(members[0] if members else None, found.shard.freshness(complete=True))
+        return CachedAnswer(members[0] if members else None, _freshness(found))
 
     async def members(
         self, guild_id: int, *, after: int = 0, limit: int = PAGE, role_id: int | None = None
-    ) -> Answer[list[Object]]:
+    ) -> CachedAnswer[list[Object]]:
         """A page of members in the order of their ids, as Discord pages them; two round trips per 250 members.
 
         Args:
@@ -63,9 +63,9 @@ class MemberReader:
             wanted += [member for member in page if role_id is None or str(role_id) in member["roles"]]
             if freshness is None or len(wanted) >= limit:
                 break
-        return Answer(wanted[:limit], freshness)
+        return CachedAnswer(wanted[:limit], freshness)
 
-    async def search(self, guild_id: int, query: str, limit: int) -> Answer[list[Object]]:
+    async def search(self, guild_id: int, query: str, limit: int) -> CachedAnswer[list[Object]]:
         """Members whose user name, display name or nickname begins with `query`, case ignored.
 
         Reads the list in slices that keep Redis responsive; it is an answer only if the list is complete.
@@ -73,7 +73,7 @@ class MemberReader:
         found = await self._find(guild_id, self._generations.get(guild_id, 1), [])
         freshness = _freshness(found)
         if found.meta is None or freshness is None or not freshness.complete:
-            return Answer(None, freshness)
+            return CachedAnswer(None, freshness)
         start = query.casefold()
         fields: list[bytes] = []
         cursor, key = 0, self._keys.members(guild_id, found.meta.generation)
@@ -85,7 +85,7 @@ class MemberReader:
                 break
         fields = sorted(set(fields))[:limit]
         found = await self._find(guild_id, found.meta.generation, fields)
-        return Answer(self._shown(found, fields, _values(found)) if fields else [], _freshness(found))
+        return CachedAnswer(self._shown(found, fields, _values(found)) if fields else [], _freshness(found))
 
     async def ask_for_list(self, guild_id: int) -> None:
         """Have the gateway worker fetch this guild's member list before others."""
@@ -97,7 +97,7 @@ class MemberReader:
         pipeline.expire(key, _WISH_S)
         await pipeline.execute()
 
-    async def _pages(self, guild_id: int, after: int) -> AsyncIterator[tuple[list[Object], Found]]:
+    async def _pages(self, guild_id: int, after: int) -> AsyncIterator[tuple[list[Object], CacheReply]]:
         """Yield the members behind `after`, page by page, all of the generation that was current at first."""
         found = await self._find(guild_id, 1, [])
         generation = found.meta.generation if found.meta else 0
@@ -126,7 +126,7 @@ class MemberReader:
             return page, None
         return page, codec.id_of(page[-1]) if page else _upper_bound(leaves[-1])
 
-    async def _find(self, guild_id: int, generation: int, fields: Sequence[bytes]) -> Found:
+    async def _find(self, guild_id: int, generation: int, fields: Sequence[bytes]) -> CacheReply:
         def add(commands: Commands) -> None:
             commands.hgetall(self._keys.overlay(overlay.MEMBER, guild_id))
             commands.hkeys(self._keys.part(overlay.ROLE, guild_id))
@@ -137,7 +137,7 @@ class MemberReader:
         return await self._reader.find(guild_id, add)
 
     def _shown(
-        self, found: Found, fields: Sequence[bytes], values: Sequence[bytes | None], *, between: Any = None
+        self, found: CacheReply, fields: Sequence[bytes], values: Sequence[bytes | None], *, between: Any = None
     ) -> list[Object]:
         """Return the members of `fields`, changed by the overlay, in order; `between` adds those just created."""
         stored = {
@@ -155,17 +155,17 @@ class MemberReader:
         return [_without_deleted(merged[each], roles) for each in sorted(merged, key=int)]
 
 
-def _changes(found: Found) -> tuple[overlay.Changes, overlay.Changes]:
+def _changes(found: CacheReply) -> tuple[overlay.Changes, overlay.Changes]:
     return overlay.split_roles(overlay.changes(found.rows[0], found.now_ms))
 
 
-def _values(found: Found) -> Sequence[bytes | None]:
+def _values(found: CacheReply) -> Sequence[bytes | None]:
     """Return the packed members that were asked for."""
     values: Sequence[bytes | None] = found.rows[3]
     return values
 
 
-def _roles(found: Found) -> set[str]:
+def _roles(found: CacheReply) -> set[str]:
     """Return the ids of the guild's roles, those the proxy just made or deleted included."""
     roles = {text_of(role) for role in found.rows[1]}
     for role_id, role in overlay.changes(found.rows[2], found.now_ms).items():  # UNSURE: it exists
@@ -190,7 +190,7 @@ def _without_deleted(member: Object, roles: set[str]) -> Object:
     return {**member, "roles": [role for role in member["roles"] if role in roles]} if roles else member
 
 
-def _freshness(found: Found) -> Freshness | None:
+def _freshness(found: CacheReply) -> Freshness | None:
     if found.shard is None or found.meta is None or not found.meta.current:
         return None
     complete = found.meta.complete and found.meta.out_at_ms is None

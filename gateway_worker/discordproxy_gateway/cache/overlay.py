@@ -130,7 +130,7 @@ def _agree(kind: str, written: dict[str, Any], stored: dict[str, Any] | None) ->
     return all(stored.get(name) == value for name, value in written.items() if value or name in stored)
 
 
-class Unsure(ValueError):  # noqa: N818 - says what is the case
+class UncertainOverlayError(ValueError):
     """Two writes of the proxy were under way at once, so only Discord knows which took effect last."""
 
 
@@ -154,7 +154,7 @@ def changes(rows: Mapping[bytes, bytes], now_ms: int) -> Changes:
 def sure(changed: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return a change; raise Unsure if nobody knows what it is. Pure."""
     if changed is UNSURE:
-        raise Unsure
+        raise UncertainOverlayError
     return changed
 
 

@@ -14,7 +14,14 @@ from redis.asyncio import Redis
 
 from discordproxy_gateway.cache import overlay
 from discordproxy_gateway.cache.commands import Commands, Runner
-from discordproxy_gateway.cache.freshness import META_FIELDS, SHARD_FIELDS, Answer, Freshness, Meta, Shard
+from discordproxy_gateway.cache.freshness import (
+    META_FIELDS,
+    SHARD_FIELDS,
+    CachedAnswer,
+    Freshness,
+    Meta,
+    ShardFreshness,
+)
 from discordproxy_gateway.ids import MOST_SHARDS, id_of, number_of, text_of
 from discordproxy_gateway.keys import Keys, Slot, shard_of
 from discordproxy_gateway.state.server_time import ask_time, milliseconds
@@ -27,10 +34,10 @@ MOST_HOMES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CacheReply:
     """A reply: what is known about shard and guild, and the rows of the commands that were added."""
 
-    shard: Shard | None
+    shard: ShardFreshness | None
     meta: Meta | None
     rows: Sequence[Any]
     now_ms: int
@@ -58,7 +65,7 @@ class CacheReader:
         """Number of shards as of the last read."""
         return self._shard_count
 
-    async def user(self) -> Answer[Object]:
+    async def user(self) -> CachedAnswer[Object]:
         """The bot's own user."""
 
         def add(commands: Commands) -> None:
@@ -67,12 +74,12 @@ class CacheReader:
 
         found = await self.find(0, add)
         if found.shard is None or found.rows[0] is None:
-            return Answer()
+            return CachedAnswer()
         stored = orjson.loads(found.rows[0])
         changed = overlay.sure(overlay.changes(found.rows[1], found.now_ms).get(stored["id"])) or {}
-        return Answer({**stored, **changed}, found.shard.freshness(complete=True))
+        return CachedAnswer({**stored, **changed}, found.shard.freshness(complete=True))
 
-    async def guild(self, guild_id: int) -> Answer[Object]:
+    async def guild(self, guild_id: int) -> CachedAnswer[Object]:
         """A guild with roles, emojis and stickers, as Discord's GET /guilds/{guild_id} shows it without counts."""
 
         def add(commands: Commands) -> None:
@@ -84,17 +91,17 @@ class CacheReader:
 
         found = await self.find(guild_id, add)
         if found.freshness is None or found.rows[0] is None:
-            return Answer(None, found.freshness)
+            return CachedAnswer(None, found.freshness)
         guild = _changed_guild(found.rows[0], found.rows[1], guild_id, found.now_ms)
         if guild is None:
-            return Answer(None, found.freshness)
+            return CachedAnswer(None, found.freshness)
         for place, name in ((2, "roles"), (4, "emojis"), (6, "stickers")):
             guild[name] = _listed(found, place)
-        return Answer(guild, found.freshness)
+        return CachedAnswer(guild, found.freshness)
 
     async def guilds(
         self, *, after: int | None = None, before: int | None = None, limit: int = 200
-    ) -> Answer[list[Object]]:
+    ) -> CachedAnswer[list[Object]]:
         """Guilds of the bot in the order of their ids, without roles, emojis and stickers. Two round trips.
 
         Complete only when every shard is up and all guilds it announced have come.
@@ -105,7 +112,7 @@ class CacheReader:
         wanted = [each for each in ids if (after is None or each > after) and (before is None or each < before)]
         wanted = wanted[:limit] if before is None or after is not None else wanted[-limit:]
         if not wanted:
-            return Answer([], freshness)
+            return CachedAnswer([], freshness)
         pipeline = self.redis.pipeline(transaction=False)
         pipeline.hmget(self.keys.guilds, [str(each) for each in wanted])
         for each in wanted:
@@ -116,32 +123,32 @@ class CacheReader:
             for each, row, changed in zip(wanted, rows, changes, strict=True)
             if row
         )
-        return Answer([guild for guild in guilds if guild is not None], freshness)
+        return CachedAnswer([guild for guild in guilds if guild is not None], freshness)
 
-    async def channels(self, guild_id: int) -> Answer[list[Object]]:
+    async def channels(self, guild_id: int) -> CachedAnswer[list[Object]]:
         """Channels of a guild, threads not among them."""
         return await self._part(overlay.CHANNEL, guild_id)
 
-    async def threads(self, guild_id: int) -> Answer[list[Object]]:
+    async def threads(self, guild_id: int) -> CachedAnswer[list[Object]]:
         """Active threads of a guild that the bot can see."""
         return await self._part(overlay.THREAD, guild_id)
 
-    async def roles(self, guild_id: int) -> Answer[list[Object]]:
+    async def roles(self, guild_id: int) -> CachedAnswer[list[Object]]:
         """Roles of a guild."""
         return await self._part(overlay.ROLE, guild_id)
 
-    async def emojis(self, guild_id: int) -> Answer[list[Object]]:
+    async def emojis(self, guild_id: int) -> CachedAnswer[list[Object]]:
         """Emojis of a guild."""
         return await self._part(overlay.EMOJI, guild_id)
 
-    async def voice_states(self, guild_id: int) -> Answer[list[Object]]:
+    async def voice_states(self, guild_id: int) -> CachedAnswer[list[Object]]:
         """Who is in a voice channel; needs the intent voice_states, which the caller checks."""
         found = await self.find(guild_id, lambda commands: commands.hgetall(self.keys.part("vs", guild_id)))
         if found.freshness is None:
-            return Answer()
-        return Answer([orjson.loads(value) for value in found.rows[0].values()], found.freshness)
+            return CachedAnswer()
+        return CachedAnswer([orjson.loads(value) for value in found.rows[0].values()], found.freshness)
 
-    async def channel(self, channel_id: int) -> Answer[Object]:
+    async def channel(self, channel_id: int) -> CachedAnswer[Object]:
         """A channel or active thread of a guild. Two round trips the first time, then one.
 
         Never complete: direct messages and archived threads are not in the cache, so only Discord can say "no".
@@ -149,17 +156,17 @@ class CacheReader:
         field = str(channel_id)
         found = await self._find_channel(channel_id, field)
         if found is None or found.shard is None:
-            return Answer()
+            return CachedAnswer()
         for place in (2, 4):
             changed = overlay.changes(found.rows[place + 1], found.now_ms)
             if field in changed:
-                return Answer(overlay.sure(changed[field]), found.shard.freshness(complete=True))
+                return CachedAnswer(overlay.sure(changed[field]), found.shard.freshness(complete=True))
         stored = found.rows[2] or found.rows[4]
         if stored is None or found.freshness is None:
-            return Answer()
-        return Answer(orjson.loads(stored), found.freshness)
+            return CachedAnswer()
+        return CachedAnswer(orjson.loads(stored), found.freshness)
 
-    async def _find_channel(self, channel_id: int, field: str) -> Found | None:
+    async def _find_channel(self, channel_id: int, field: str) -> CacheReply | None:
         """Look a channel up in the guild where it was the last time; None if it is in no guild now."""
         guild_id = self._homes.get(channel_id, 0)
         while True:
@@ -180,7 +187,7 @@ class CacheReader:
             commands.hget(self.keys.part(kind, guild_id), field)
             commands.hgetall(self.keys.overlay(kind, guild_id))
 
-    async def find(self, guild_id: int, add: Add) -> Found:
+    async def find(self, guild_id: int, add: Add) -> CacheReply:
         """Run the commands that `add` adds in one atomic step, with what is needed to judge their replies."""
         while True:
             shard_count = self._shard_count
@@ -194,15 +201,15 @@ class CacheReader:
             self._shard_count = number_of(stored_count, most=MOST_SHARDS) or 1
             if self._shard_count == shard_count:
                 shard = _shard(status, now_ms)
-                return Found(shard, Meta.of(meta, shard) if shard else None, rows, now_ms)
+                return CacheReply(shard, Meta.of(meta, shard) if shard else None, rows, now_ms)
 
-    async def _part(self, kind: str, guild_id: int) -> Answer[list[Object]]:
+    async def _part(self, kind: str, guild_id: int) -> CachedAnswer[list[Object]]:
         def add(commands: Commands) -> None:
             commands.hgetall(self.keys.part(kind, guild_id))
             commands.hgetall(self.keys.overlay(kind, guild_id))
 
         found = await self.find(guild_id, add)
-        return Answer(_listed(found, 0), found.freshness) if found.freshness else Answer()
+        return CachedAnswer(_listed(found, 0), found.freshness) if found.freshness else CachedAnswer()
 
     async def _freshness_of_all(self) -> Freshness | None:
         """Return the freshness of the oldest shard, complete if nothing that was announced is missing."""
@@ -221,10 +228,10 @@ class CacheReader:
         return min(known, key=lambda shard: shard.as_of_ms).freshness(complete=complete)
 
 
-def _shard(row: Sequence[Any], now_ms: int) -> Shard | None:
+def _shard(row: Sequence[Any], now_ms: int) -> ShardFreshness | None:
     as_of, mark, since = map(text_of, row)
     as_of_ms = number_of(as_of)
-    return Shard(now_ms, as_of_ms, mark, since) if as_of_ms else None
+    return ShardFreshness(now_ms, as_of_ms, mark, since) if as_of_ms else None
 
 
 def _changed_guild(row: bytes, changes: Any, guild_id: int, now_ms: int) -> Object | None:
@@ -233,7 +240,7 @@ def _changed_guild(row: bytes, changes: Any, guild_id: int, now_ms: int) -> Obje
     return None if changed is None else {**orjson.loads(row), **changed}
 
 
-def _listed(found: Found, place: int) -> list[Object]:
+def _listed(found: CacheReply, place: int) -> list[Object]:
     """Return objects of the hash at `place` with the overlay behind it, in the order of their ids."""
     stored = {str(number_of(field)): orjson.loads(value) for field, value in found.rows[place].items() if id_of(field)}
     merged = overlay.merge(stored, overlay.changes(found.rows[place + 1], found.now_ms))

@@ -15,7 +15,7 @@ from discord.gateway import ReconnectWebSocket
 from discord.http import Route
 
 from discordproxy_gateway.discord.connect_errors import advised_wait_s, describe
-from discordproxy_gateway.discord.discord_socket import SILENCE_S, Link, Opening, Socket, opening_now
+from discordproxy_gateway.discord.discord_socket import SILENCE_S, Opening, Socket, SocketListener, opening_now
 from discordproxy_gateway.discord.gateway_info import GatewayInfo, read_info
 from discordproxy_gateway.discord.inflate import UnreadableError
 from discordproxy_gateway.discord.reconnect import End
@@ -35,7 +35,7 @@ _ORDERLY = 1000
 _LOST = 1006  # what a websocket shows that ended without a close frame
 
 
-class Bot(discord.Client):
+class BotClient(discord.Client):
     """discord.py's client as a connection factory: no object caches, no listeners, our REST base.
 
     Args:
@@ -137,7 +137,7 @@ class NoConnectionError(Exception):
 
 
 async def connect(
-    bot: Bot, link: Link, *, shard_id: int, gateway: str, session: Session | None, compress: bool = True
+    bot: BotClient, link: SocketListener, *, shard_id: int, gateway: str, session: Session | None, compress: bool = True
 ) -> Socket:
     """Open a socket and send RESUME for `session`, or IDENTIFY when there is none.
 

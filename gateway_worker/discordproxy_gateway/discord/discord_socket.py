@@ -48,7 +48,7 @@ HAND_OVER = 4000
 """Close code that keeps the session for a successor; 1000 and 1001 would end it (Discord: gateway, disconnecting)."""
 
 
-class Link(Protocol):
+class SocketListener(Protocol):
     """What a connection needs from the worker."""
 
     async def receive(self, event: Dispatch) -> None:
@@ -68,7 +68,7 @@ class Link(Protocol):
 class Opening:
     """A connection that is being opened: for whom, and the socket once there is one."""
 
-    link: Link
+    link: SocketListener
     socket: "Socket | None" = None
 
 

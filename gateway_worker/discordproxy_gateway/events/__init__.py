@@ -8,9 +8,9 @@ The stream of each shard holds events as Discord sent them, with an ordinal that
 """
 
 from discordproxy_gateway.events.cursor import BadCursorError, Cursor, Place, Position
-from discordproxy_gateway.events.entry import Entry
+from discordproxy_gateway.events.entry import StreamEntry
 from discordproxy_gateway.events.filters import Filter, IntentOffError, UnknownEventError, check_types
-from discordproxy_gateway.events.hub import EventHub, Item, Kind, Subscription
+from discordproxy_gateway.events.hub import EventHub, ItemKind, Subscription, SubscriptionItem
 from discordproxy_gateway.events.interactions import Deferral, Interactions
 from discordproxy_gateway.events.tail import (
     BLOCK_MS,
@@ -26,19 +26,19 @@ __all__ = [
     "Cursor",
     "CursorExpiredError",
     "Deferral",
-    "Entry",
     "EventHub",
     "EventsError",
     "EventsUnavailableError",
     "Filter",
     "IntentOffError",
     "Interactions",
-    "Item",
-    "Kind",
+    "ItemKind",
     "Place",
     "Position",
+    "StreamEntry",
     "SubscriberTooSlowError",
     "Subscription",
+    "SubscriptionItem",
     "UnknownEventError",
     "check_types",
 ]

@@ -13,7 +13,7 @@ _MOST_SEQUENCE = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StreamEntry:
     """An event of Discord, or word of a gap.
 
     Attributes:
@@ -44,7 +44,7 @@ class Entry:
         return self.type == GAP
 
 
-def decode(shard_id: int, epoch: str, entry_id: bytes, fields: Mapping[bytes, bytes], *, after: int = 0) -> Entry:
+def decode(shard_id: int, epoch: str, entry_id: bytes, fields: Mapping[bytes, bytes], *, after: int = 0) -> StreamEntry:
     """Return what an entry of the stream says. What cannot be read is left out: it must not hold up what follows.
 
     `after` is the ordinal of the entry before it.
@@ -53,7 +53,7 @@ def decode(shard_id: int, epoch: str, entry_id: bytes, fields: Mapping[bytes, by
     def number(name: bytes, most: int = MOST_ID) -> int:
         return number_of(fields.get(name), most=most) or 0
 
-    return Entry(
+    return StreamEntry(
         shard_id=shard_id,
         position=Position(epoch, number(b"n", _MOST_SEQUENCE) or after + 1, entry_id.decode()),
         type=_text(fields, b"t"),
@@ -71,7 +71,7 @@ def decode(shard_id: int, epoch: str, entry_id: bytes, fields: Mapping[bytes, by
 
 def decode_all(
     shard_id: int, epoch: str, rows: Iterable[tuple[bytes, Mapping[bytes, bytes]]], *, after: int
-) -> list[Entry]:
+) -> list[StreamEntry]:
     """Return the entries of a stream's rows; `after` is the ordinal of the entry before them."""
     entries = []
     for entry_id, fields in rows:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from discordproxy_gateway.discord.intents import EVENTS
-from discordproxy_gateway.events.entry import Entry
+from discordproxy_gateway.events.entry import StreamEntry
 
 _LONGEST_NAME = 64
 
@@ -29,7 +29,7 @@ class Filter:
     guild_ids: frozenset[int] = frozenset()
     channel_ids: frozenset[int] = frozenset()
 
-    def passes(self, entry: Entry) -> bool:
+    def passes(self, entry: StreamEntry) -> bool:
         """Tell whether a subscriber wants the entry; a gap concerns everybody."""
         if entry.is_gap:
             return True

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from discordproxy_gateway.cache.state import GatewayState, read_state
 from discordproxy_gateway.events.cursor import Cursor, Place, Position
-from discordproxy_gateway.events.entry import Entry
+from discordproxy_gateway.events.entry import StreamEntry
 from discordproxy_gateway.events.eras import Eras, read_eras
 from discordproxy_gateway.events.filters import Filter
 from discordproxy_gateway.events.tail import (
@@ -30,7 +30,7 @@ from discordproxy_ratelimit.process.tasks import steadily
 HEARTBEAT_S = 15.0
 
 
-class Kind(enum.Enum):
+class ItemKind(enum.Enum):
     """What an item of a subscription is."""
 
     DISPATCH = "dispatch"
@@ -39,12 +39,12 @@ class Kind(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class SubscriptionItem:
     """What a subscriber gets. `cursor` is the place to go on from once the item is processed."""
 
-    kind: Kind
+    kind: ItemKind
     cursor: Cursor
-    entry: Entry | None = None
+    entry: StreamEntry | None = None
 
 
 class Subscription:
@@ -71,14 +71,14 @@ class Subscription:
     def __aiter__(self) -> "Subscription":
         return self
 
-    async def __anext__(self) -> Item:
+    async def __anext__(self) -> SubscriptionItem:
         """Return the next item; a heartbeat when nothing came for a while."""
         try:
             return await self._next()
         except CursorExpiredError as error:  # of one stream: the others stay where they are
             raise error.among(self.cursor.positions) from None
 
-    async def _next(self) -> Item:
+    async def _next(self) -> SubscriptionItem:
         deadline = asyncio.get_running_loop().time() + self._heartbeat_s
         while True:
             self._news.clear()
@@ -91,11 +91,11 @@ class Subscription:
                 async with asyncio.timeout_at(deadline):
                     await self._news.wait()
             if not self._news.is_set():
-                return Item(Kind.HEARTBEAT, self.cursor)
+                return SubscriptionItem(ItemKind.HEARTBEAT, self.cursor)
 
-    def at_hand(self, most: int, most_bytes: int) -> list[Item]:
+    def at_hand(self, most: int, most_bytes: int) -> list[SubscriptionItem]:
         """Return further items that need no waiting; what cannot go on is told by the next iteration."""
-        items: list[Item] = []
+        items: list[SubscriptionItem] = []
         while len(items) < most and most_bytes > 0:
             try:
                 entry = self._take()
@@ -107,10 +107,10 @@ class Subscription:
             items.append(self._item(entry))
         return items
 
-    def _item(self, entry: Entry) -> Item:
-        return Item(Kind.GAP if entry.is_gap else Kind.DISPATCH, self.cursor, entry)
+    def _item(self, entry: StreamEntry) -> SubscriptionItem:
+        return SubscriptionItem(ItemKind.GAP if entry.is_gap else ItemKind.DISPATCH, self.cursor, entry)
 
-    def _take(self) -> Entry | None:
+    def _take(self) -> StreamEntry | None:
         """Return an entry of the next shard that has one, each in its turn; an ended era's first."""
         era = self._feeds[0][0].era
         for step in range(len(self._feeds)):

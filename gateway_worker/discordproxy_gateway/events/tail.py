@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from discordproxy_gateway.events.cursor import BEGINNING, Cursor, Place, Position
-from discordproxy_gateway.events.entry import Entry, decode, decode_all
+from discordproxy_gateway.events.entry import StreamEntry, decode, decode_all
 from discordproxy_gateway.events.filters import Filter
 from discordproxy_gateway.ids import number_of
 from discordproxy_gateway.keys import Keys
@@ -76,11 +76,11 @@ class Feed:
         self._tail = tail
         self._wanted = wanted
         self._wake = wake
-        self._queue: deque[Entry] = deque()
+        self._queue: deque[StreamEntry] = deque()
         self._live = False
         self.over = False  # the end of a stream of an ended era is reached
 
-    def offer(self, entry: Entry) -> None:
+    def offer(self, entry: StreamEntry) -> None:
         """Take an entry the tail has read; a full feed stops being live."""
         if not self._live or entry.position.ordinal <= self._newest:
             return
@@ -97,7 +97,7 @@ class Feed:
         self.failure = self.failure or failure
         self._wake()
 
-    def take(self) -> Entry | None:
+    def take(self) -> StreamEntry | None:
         """Return the next wanted entry that is at hand.
 
         Raises:
@@ -204,7 +204,7 @@ class Tail:
             earliest = Cursor({self.place: first} if first.epoch or not self.ended else {})
             raise CursorExpiredError(earliest, lost_from_ms=lost_from_ms, lost_to_ms=first_ms)
 
-    async def read(self, position: Position) -> list[Entry]:
+    async def read(self, position: Position) -> list[StreamEntry]:
         """Return the next entries after `position`, [] at the end.
 
         Raises:
@@ -218,7 +218,7 @@ class Tail:
             await self.check(position)
         return decode_all(self.place.shard_id, (epoch or b"").decode(), rows, after=position.ordinal)
 
-    async def _next(self) -> list[Entry]:
+    async def _next(self) -> list[StreamEntry]:
         rows: Any = await self._blocking.xread({self._stream: self.last.entry}, count=PAGE * 2, block=BLOCK_MS)
         found, before = rows[0][1] if rows else (), self.last
         if not found or not before.epoch:
@@ -229,7 +229,7 @@ class Tail:
             await self._notice_new_stream()
         return entries if self.last is before else []
 
-    def _hand_out(self, entry: Entry) -> None:
+    def _hand_out(self, entry: StreamEntry) -> None:
         self.last = entry.position
         for feed in self.feeds:
             feed.offer(entry)

@@ -23,7 +23,7 @@ JOINED = "+"
 """Before the id of an awaited guild that the bot joined while it was unavailable."""
 
 
-class Planner:
+class EventPlanner:
     """Plans the writes of one shard, event by event, in order.
 
     Args:

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from discordproxy_gateway.ids import id_of, number_of, text_of
 from discordproxy_gateway.keys import Keys, Slot
-from discordproxy_gateway.plan.event_planner import Planner
+from discordproxy_gateway.plan.event_planner import EventPlanner
 from discordproxy_gateway.plan.member_operations import GuildMemory
 
 log = logging.getLogger(__name__)
@@ -17,7 +17,7 @@ _FIELDS = ("gen", "mark", "count", "complete", "available")
 _AT_A_TIME = 200
 
 
-async def load_planner(redis: Redis, keys: Keys, slot: Slot, *, mark: str, members: bool, era: int = 1) -> Planner:
+async def load_planner(redis: Redis, keys: Keys, slot: Slot, *, mark: str, members: bool, era: int = 1) -> EventPlanner:
     """Return a planner that knows what Redis knows.
 
     Args:
@@ -42,7 +42,7 @@ async def load_planner(redis: Redis, keys: Keys, slot: Slot, *, mark: str, membe
             guilds[guild_id] = _memory(row, mark)
     waiting: set[Any] = await redis.smembers(keys.awaited(slot))
     awaited = [text_of(member) for member in waiting if id_of(member)]  # not those that were JOINED
-    return Planner(keys, slot, guilds=guilds, mark=mark, awaited=awaited, members=members, era=era)
+    return EventPlanner(keys, slot, guilds=guilds, mark=mark, awaited=awaited, members=members, era=era)
 
 
 def _memory(row: Sequence[Any], mark: str) -> GuildMemory:

@@ -35,7 +35,7 @@ HEALTHY_S = 60.0
 _REPORT_S = 5.0
 
 
-class Connection:
+class ShardConnection:
     """Reads one socket into one writer until either ends, the lease is lost, or the process stops.
 
     Args:
@@ -43,7 +43,7 @@ class Connection:
         told: fields of the status are written through it.
     """
 
-    def __init__(self, lease: Lease, store: SessionStore, group: int, told: status.Status) -> None:
+    def __init__(self, lease: Lease, store: SessionStore, group: int, told: status.ShardStatus) -> None:
         self._lease = lease
         self._store = store
         self._group = group

@@ -12,17 +12,17 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from discordproxy_gateway.discord import bot_client, failures
-from discordproxy_gateway.discord.bot_client import Bot
+from discordproxy_gateway.discord.bot_client import BotClient
 from discordproxy_gateway.discord.failures import GatewayError, LeaseLostError
 from discordproxy_gateway.discord.gateway_info import websocket_url
 from discordproxy_gateway.discord.reconnect import End, next_step
 from discordproxy_gateway.discord.session import Session
 from discordproxy_gateway.events.interactions import Interactions
 from discordproxy_gateway.keys import Keys
-from discordproxy_gateway.plan.event_planner import Planner
+from discordproxy_gateway.plan.event_planner import EventPlanner
 from discordproxy_gateway.plan.planner_state import load_planner
 from discordproxy_gateway.shard.chunking import Chunker
-from discordproxy_gateway.shard.connection import HEALTHY_S, Connection
+from discordproxy_gateway.shard.connection import HEALTHY_S, ShardConnection
 from discordproxy_gateway.shard.identify_turn import await_turn
 from discordproxy_gateway.shard.interaction_deferral import Deferrer
 from discordproxy_gateway.state import status
@@ -43,7 +43,7 @@ _UNCOMPRESSED_FAILURES = 3  # connections on which nothing could be read: the co
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ShardOptions:
     """What all shards of a process connect with.
 
     Attributes:
@@ -77,7 +77,9 @@ class History:
 class Shard:
     """Runs one slot in this process until it is told to stop."""
 
-    def __init__(self, bot: Bot, scripts: Scripts, keys: Keys, leader: Leader, store: SessionStore, plan: Plan) -> None:
+    def __init__(
+        self, bot: BotClient, scripts: Scripts, keys: Keys, leader: Leader, store: SessionStore, plan: ShardOptions
+    ) -> None:
         self.slot = leader.slot
         self._bot = bot
         self._scripts = scripts
@@ -120,12 +122,12 @@ class Term:
 
     def __init__(
         self,
-        bot: Bot,
+        bot: BotClient,
         scripts: Scripts,
         keys: Keys,
         lease: Lease,
         store: SessionStore,
-        plan: Plan,
+        plan: ShardOptions,
         history: History,
     ) -> None:
         self._bot = bot
@@ -137,9 +139,9 @@ class Term:
         # A session of an earlier era is not resumed: the caches have followed others since.
         self._fingerprint = f"{plan.fingerprint}:{lease.era}"
         self._group = lease.slot.shard_id % plan.max_concurrency
-        self._status = status.Status(scripts, keys, lease)
+        self._status = status.ShardStatus(scripts, keys, lease)
         self._history = history
-        self._planner: Planner | None = None
+        self._planner: EventPlanner | None = None
         self._chunker: Chunker | None = None
         self._deferrer = Deferrer(
             Interactions(scripts.redis, keys),
@@ -171,7 +173,7 @@ class Term:
 
     async def _connect_once(self, over: asyncio.Future[Any]) -> End | None:
         """Live through one connection; None when it ended because `over` came."""
-        connection = Connection(self._lease, self._store, self._group, self._status)
+        connection = ShardConnection(self._lease, self._store, self._group, self._status)
         try:
             await race(self._open(connection), over)
             ended = await connection.run(over)
@@ -193,7 +195,7 @@ class Term:
             return End(f"internal error, {type(error).__name__}", established=False)
         return replace(bot_client.end_of(error, None), established=False)
 
-    async def _judge(self, connection: Connection, ended: End | None) -> End | None:
+    async def _judge(self, connection: ShardConnection, ended: End | None) -> End | None:
         """Note what a connection says about its session, and return its end seen that way."""
         history = self._history
         if connection.up_for_s > HEALTHY_S:
@@ -208,7 +210,7 @@ class Term:
             return replace(ended, session_gone=True)
         return ended
 
-    async def _open(self, connection: Connection) -> None:
+    async def _open(self, connection: ShardConnection) -> None:
         slot = self._lease.slot
         session = await self._load()
         if not self._history.failures:
@@ -272,7 +274,7 @@ class Term:
         await asyncio.sleep(wait_s)
         return None
 
-    async def _follow(self, session: Session | None) -> Planner:
+    async def _follow(self, session: Session | None) -> EventPlanner:
         """Return the planner of the last connection, requests for members in flight included, or a newly loaded one."""
         if self._planner is None:
             members = "members" in self._plan.intents

@@ -21,7 +21,7 @@ STOPPED = "stopped"
 FATAL = "fatal"
 
 
-class Status:
+class ShardStatus:
     """Writes fields of the status hash under a lease. Losing a write is no failure: the next one tells more."""
 
     def __init__(self, scripts: Scripts, keys: Keys, lease: Lease) -> None:

@@ -39,7 +39,7 @@ class Planned:
 
 
 @dataclass(slots=True)
-class Batch:
+class EventBatch:
     """Events that are applied together."""
 
     planned: list[Planned] = field(default_factory=list)

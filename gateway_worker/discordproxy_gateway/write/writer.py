@@ -20,11 +20,11 @@ from discordproxy_gateway.discord.failures import LeaseLostError, SessionOutOfSt
 from discordproxy_gateway.discord.session import Session, begun_by
 from discordproxy_gateway.discord.skipped import Skipped
 from discordproxy_gateway.keys import Keys
-from discordproxy_gateway.plan.event_planner import Planner
+from discordproxy_gateway.plan.event_planner import EventPlanner
 from discordproxy_gateway.state.lease import Lease
 from discordproxy_gateway.state.operations import Operation, pack
 from discordproxy_gateway.state.scripts import Scripts
-from discordproxy_gateway.write.batch import EVENTS_PER_CALL, Batch, Planned
+from discordproxy_gateway.write.batch import EVENTS_PER_CALL, EventBatch, Planned
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Writer:
         *,
         session: Session | None,
         fingerprint: str,
-        planner: Planner,
+        planner: EventPlanner,
         applied: Callable[[Sequence[Dispatch]], None],
         retention: Retention,
         covered_until_ms: int | None = None,
@@ -136,9 +136,9 @@ class Writer:
             if self._held is None:  # the batch was not full
                 await asyncio.sleep(GATHER_S)
 
-    async def _collect(self) -> Batch | None:
+    async def _collect(self) -> EventBatch | None:
         """Wait for something to apply and gather what else has arrived; None when told to finish."""
-        batch = Batch()
+        batch = EventBatch()
         first, self._held = self._held, None
         while first is None:
             if self._finishing:
@@ -172,7 +172,7 @@ class Writer:
                 operations = self.planner.pass_on(item.name, item.data, item.sequence)
         return Planned(item.received_at, item, operations, begins)
 
-    async def _apply(self, batch: Batch) -> None:
+    async def _apply(self, batch: EventBatch) -> None:
         if self._session is None and batch.begins is None:
             if batch.events:
                 raise SessionOutOfStepError("an event came before READY")
@@ -184,23 +184,23 @@ class Writer:
         else:
             self._applied(batch.events)
 
-    async def _apply_singly(self, batch: Batch, error: ResponseError) -> None:
+    async def _apply_singly(self, batch: EventBatch, error: ResponseError) -> None:
         """Find the event whose operations Redis refuses, and go on without them."""
         if len(batch.planned) > 1:
             for planned in batch.planned:
-                await self._apply(Batch([planned]))
+                await self._apply(EventBatch([planned]))
             return
         names = ", ".join(event.name for event in batch.events)
         self.skipped.note(f"what event {names or 'none'} writes refused by Redis ({type(error).__name__})")
         planned = batch.planned[0]
         passed_on = [operation for operation in planned.operations if operation[0] == "APPEND"]
         try:
-            await self._store(Batch([replace(planned, operations=passed_on)]))
+            await self._store(EventBatch([replace(planned, operations=passed_on)]))
         except ResponseError:
-            await self._store(Batch([replace(planned, operations=())]))
+            await self._store(EventBatch([replace(planned, operations=())]))
         self._applied(batch.events)
 
-    async def _store(self, batch: Batch) -> None:
+    async def _store(self, batch: EventBatch) -> None:
         """Run the script; several times for an event that writes much, the sequence advancing with the last call."""
         new = batch.begins or self._session
         if new is None:
@@ -216,7 +216,7 @@ class Writer:
         self._session = replace(new, sequence=sequence)
 
     async def _call(
-        self, batch: Batch, session: Session, operations: Sequence[Operation], expected: int | str, after: int
+        self, batch: EventBatch, session: Session, operations: Sequence[Operation], expected: int | str, after: int
     ) -> None:
         """Run the script until its outcome is known; the lease ends this if it takes too long."""
         keys, packed = pack(operations, self._keys)

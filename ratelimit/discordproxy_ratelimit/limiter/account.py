@@ -8,21 +8,21 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from discordproxy_ratelimit.errors import BrokerUnavailable, Draining, WaitRefused
+from discordproxy_ratelimit.errors import BrokerUnavailableError, DrainingError, WaitRefusedError
 from discordproxy_ratelimit.headers import TOO_MANY, Answer
-from discordproxy_ratelimit.limiter.batch import Batch, Item
-from discordproxy_ratelimit.limiter.bucket_cache import Memories, Memory
-from discordproxy_ratelimit.limiter.heartbeat import Pulse
+from discordproxy_ratelimit.limiter.batch import BatchItem, ScriptBatch
+from discordproxy_ratelimit.limiter.bucket_cache import BucketCache, CachedBucket
+from discordproxy_ratelimit.limiter.heartbeat import Heartbeat
 from discordproxy_ratelimit.limiter.hints import Hints
 from discordproxy_ratelimit.limiter.outcomes import outcome_of, report_of, retry_after_s
 from discordproxy_ratelimit.limiter.placing import GRACE_S, Placing
-from discordproxy_ratelimit.limiter.reaper import Undertaker
+from discordproxy_ratelimit.limiter.reaper import Reaper
 from discordproxy_ratelimit.limiter.serving import Serving
 from discordproxy_ratelimit.limiter.store import Store
 from discordproxy_ratelimit.limiter.wait_queue import Grant, Lane, Waiter, busiest
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.permit import Caller, Permit, Verdict
-from discordproxy_ratelimit.redis.link import Link
+from discordproxy_ratelimit.redis.link import RedisLink
 from discordproxy_ratelimit.route import Route
 
 STOPPING = "This worker is stopping; another one will serve the call"
@@ -44,7 +44,7 @@ class Account:
     def __init__(
         self,
         store: Store,
-        link: Link,
+        link: RedisLink,
         *,
         worker: str,
         lease_s: float,
@@ -58,14 +58,14 @@ class Account:
         self._numbers = itertools.count(1)
         self._used_at = self._loop.time()
         self._permits: dict[str, Permit] = {}
-        self._memories = Memories()
-        self._batch = Batch(self._run, link.until_up)
+        self._memories = BucketCache()
+        self._batch = ScriptBatch(self._run, link.until_up)
         self._serving = Serving(link, store, self._batch, self._memories, lease_s=lease_s)
         self._lanes = self._serving.lanes
         self._placing = Placing(link, self._serving, self._memories, decisions)
         self._hints = Hints(self._lanes, self._batch, self._stray)
-        self._undertaker = Undertaker(store, self._serving, worker=worker, not_held=self._not_held)
-        self._pulse = Pulse(
+        self._undertaker = Reaper(store, self._serving, worker=worker, not_held=self._not_held)
+        self._pulse = Heartbeat(
             link,
             self._batch,
             lease_s=lease_s,
@@ -119,7 +119,7 @@ class Account:
             BrokerError: nothing was granted. Cancelling gives the place back.
         """
         if len(self._lanes) >= self._most_waiting:
-            raise WaitRefused("Too many calls are waiting already", reason="QUEUE_FULL", retry_after_s=1.0)
+            raise WaitRefusedError("Too many calls are waiting already", reason="QUEUE_FULL", retry_after_s=1.0)
         waiter = Waiter(f"{self._worker}:{next(self._numbers)}", route, caller, deadline, patience)
         if returned is not None:
             waiter.seq, waiter.returned = returned.seq, True
@@ -153,7 +153,7 @@ class Account:
                     if waiter.grant.done() and waiter.grant.result() is grant:
                         return grant
         except TimeoutError:
-            raise WaitRefused("The deadline came while waiting for a rate limit") from None
+            raise WaitRefusedError("The deadline came while waiting for a rate limit") from None
         finally:
             if not waiter.grant.cancel() and not waiter.grant.cancelled():
                 waiter.grant.exception()  # looked at, whoever raised first
@@ -163,16 +163,16 @@ class Account:
         while (pause_s := max(grant.start_at, self._hints.held_until) - self._loop.time()) > 0:
             drained, _ = await asyncio.wait({self._drained}, timeout=pause_s)
             if drained:
-                raise Draining(STOPPING, retry_after_s=1.0)
+                raise DrainingError(STOPPING, retry_after_s=1.0)
 
-    async def _run(self, items: list[Item]) -> list[list[Any]]:
+    async def _run(self, items: list[BatchItem]) -> list[list[Any]]:
         began = self._loop.time()
         self._pulse.about_to_call(items)
         _tell_age(items, began)
         self._decisions.called()
         try:
             call = await self._store.run(items)
-        except BrokerUnavailable:
+        except BrokerUnavailableError:
             self._undertaker.doubt()  # it may have run
             raise
         if self._pulse.called(items, began, stranger=call.stranger):
@@ -196,7 +196,7 @@ class Account:
         """Refuse to send with a permit that Redis may have given to somebody else."""
         permit.sent_at = self._loop.time()
         if not self._pulse.is_trusted(permit.granted_at, permit.sent_at):
-            raise BrokerUnavailable("This worker was out of touch with Redis for too long", retry_after_s=0.1)
+            raise BrokerUnavailableError("This worker was out of touch with Redis for too long", retry_after_s=0.1)
 
     def ended(self, permit: Permit, answer: Answer | None) -> Verdict:
         """Report the end of a permit in the background."""
@@ -221,7 +221,9 @@ class Account:
             return
         state, _, _, known = reply.result()
         if state:
-            self._memories.keep(bucket, Memory(permit.route.name, permit.route.lane, state, known, self._loop.time()))
+            self._memories.keep(
+                bucket, CachedBucket(permit.route.name, permit.route.lane, state, known, self._loop.time())
+            )
         self._serving.served(permit.route, reply)
 
     # A server without memory, without an answer; the end
@@ -254,7 +256,7 @@ class Account:
             return
         for waiter in self._lanes:
             if not waiter.grant.done():
-                waiter.grant.set_exception(BrokerUnavailable("Redis does not answer", retry_after_s=1.0))
+                waiter.grant.set_exception(BrokerUnavailableError("Redis does not answer", retry_after_s=1.0))
 
     def drain(self) -> None:
         """This worker stops: whoever waits is told to ask another one."""
@@ -262,7 +264,7 @@ class Account:
             self._drained.set_result(None)
         for waiter in self._lanes:
             if not waiter.grant.done():
-                waiter.grant.set_exception(Draining(STOPPING, retry_after_s=1.0))
+                waiter.grant.set_exception(DrainingError(STOPPING, retry_after_s=1.0))
 
     async def close(self) -> None:
         """Report what has ended, then stop."""
@@ -273,7 +275,7 @@ class Account:
         await self._batch.close()
 
 
-def _tell_age(items: list[Item], now: float) -> None:
+def _tell_age(items: list[BatchItem], now: float) -> None:
     """An answer is as old as its report has waited: what it frees is free from its arrival on."""
     for item in items:
         if item.arguments[0] == "c":

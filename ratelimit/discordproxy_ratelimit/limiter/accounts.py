@@ -6,7 +6,7 @@ A bearer token is used for a while and never again, so its account is closed whe
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 
-from discordproxy_ratelimit.errors import WaitRefused
+from discordproxy_ratelimit.errors import WaitRefusedError
 from discordproxy_ratelimit.limiter.account import Account
 
 LASTING = frozenset({"bot", "ip"})
@@ -58,7 +58,7 @@ class Accounts(Mapping[str, Account]):
     def _make_room(self) -> None:
         idle = {name: idle_s for name in self._temporary() if (idle_s := self._accounts[name].idle_s) is not None}
         if not idle:
-            raise WaitRefused("Too many credentials are in use already", reason="QUEUE_FULL", retry_after_s=1.0)
+            raise WaitRefusedError("Too many credentials are in use already", reason="QUEUE_FULL", retry_after_s=1.0)
         self._close(max(idle, key=idle.__getitem__))
 
     def _temporary(self) -> list[str]:

@@ -32,7 +32,7 @@ NEVER = float("inf")
 
 
 @dataclass(slots=True, eq=False)
-class Item:
+class BatchItem:
     """One transition: the script's arguments, its four keys, where the reply goes, and when it came (loop time)."""
 
     arguments: list[Any]
@@ -42,7 +42,7 @@ class Item:
     at: float = 0.0
 
 
-class Batch:
+class ScriptBatch:
     """A queue of items and the one task that empties it.
 
     Args:
@@ -52,14 +52,14 @@ class Batch:
     """
 
     def __init__(
-        self, run: Callable[[list[Item]], Awaitable[list[list[Any]]]], until_up: Callable[[], Awaitable[None]]
+        self, run: Callable[[list[BatchItem]], Awaitable[list[list[Any]]]], until_up: Callable[[], Awaitable[None]]
     ) -> None:
         self._run = run
         self._until_up = until_up
-        self._items: deque[Item] = deque()
+        self._items: deque[BatchItem] = deque()
         self._in_front = 0
         self._failures = 0
-        self._under_way: list[Item] = []
+        self._under_way: list[BatchItem] = []
         self._due = NEVER
         self._patience: asyncio.Timeout | None = None
         self._wake = asyncio.Event()
@@ -84,7 +84,7 @@ class Batch:
         patience_s: float = COMPANY_S,
         lasting: bool = False,
         urgent: bool = False,
-    ) -> Item:
+    ) -> BatchItem:
         """Queue one transition.
 
         Args:
@@ -96,7 +96,7 @@ class Batch:
             urgent: goes before all that is not, when more than one call's worth is queued.
         """
         loop = asyncio.get_running_loop()
-        item = Item(arguments, keys, loop.create_future(), lasting, loop.time())
+        item = BatchItem(arguments, keys, loop.create_future(), lasting, loop.time())
         if urgent:
             self._items.insert(self._in_front, item)
             self._in_front += 1
@@ -154,7 +154,7 @@ class Batch:
                 await self._hurry.wait()
         self._patience = None
 
-    async def _send(self, items: list[Item]) -> None:
+    async def _send(self, items: list[BatchItem]) -> None:
         try:
             answered = list(zip(items, await self._run(items), strict=True))
         except Exception as error:  # noqa: BLE001 - every waiting caller must hear of it, whatever it was
@@ -177,7 +177,7 @@ class Batch:
             if not item.lasting and not item.reply.done():
                 item.reply.set_exception(error)
 
-    def _failed(self, items: list[Item], error: Exception) -> None:
+    def _failed(self, items: list[BatchItem], error: Exception) -> None:
         hopeless = isinstance(error, (TypeError, ValueError)) or self._failures > MOST_FAILURES
         if hopeless and any(item.lasting for item in items):
             log.warning("%d ends of permits are given up after %d failed calls", len(items), self._failures)

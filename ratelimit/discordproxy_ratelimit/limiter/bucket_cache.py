@@ -14,7 +14,7 @@ FORMER_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class CachedBucket:
     """The last known state of a bucket.
 
     Attributes:
@@ -31,11 +31,11 @@ class Memory:
     at: float
 
 
-class Memories:
+class BucketCache:
     """The latest `MOST` buckets by name, and the bucket hash of each route."""
 
     def __init__(self) -> None:
-        self._by_bucket: OrderedDict[str, Memory] = OrderedDict()
+        self._by_bucket: OrderedDict[str, CachedBucket] = OrderedDict()
         self._hashes: dict[str, str] = {}
         self._former: dict[str, tuple[str, float]] = {}
 
@@ -60,7 +60,7 @@ class Memories:
         known = self.hash_of(route.name) if known is None else known
         return f"{known}|{route.major}" if known not in {"", "-"} else f"?{route.name}|{route.major}"
 
-    def keep(self, bucket: str, memory: Memory) -> None:
+    def keep(self, bucket: str, memory: CachedBucket) -> None:
         """Remember a bucket's newest state; the oldest one goes when there are too many."""
         self._by_bucket[bucket] = memory
         self._by_bucket.move_to_end(bucket)
@@ -71,9 +71,9 @@ class Memories:
         """Keep only what the buckets tell: Redis has forgotten the rest and would not know it from us."""
         self._hashes = {memory.route: memory.hash for memory in self._by_bucket.values()}
 
-    def newest(self, most: int) -> Iterator[tuple[str, Memory]]:
+    def newest(self, most: int) -> Iterator[tuple[str, CachedBucket]]:
         """Yield the buckets that were heard of last, the newest first."""
         return islice(reversed(self._by_bucket.items()), most)
 
-    def __iter__(self) -> Iterator[tuple[str, Memory]]:
+    def __iter__(self) -> Iterator[tuple[str, CachedBucket]]:
         return iter(self._by_bucket.items())

@@ -4,16 +4,16 @@ import asyncio
 import itertools
 from collections.abc import Callable
 
-from discordproxy_ratelimit.limiter.batch import Batch, Item
+from discordproxy_ratelimit.limiter.batch import BatchItem, ScriptBatch
 from discordproxy_ratelimit.process.tasks import steadily
 from discordproxy_ratelimit.redis.client import stop
-from discordproxy_ratelimit.redis.link import Link
+from discordproxy_ratelimit.redis.link import RedisLink
 
 SURE, SILENCE, STEP = 0.9, 0.55, 0.15
 """Parts of a lease: for how long a worker trusts itself, after how long it shows a sign of life, how often it looks."""
 
 
-class Pulse:
+class Heartbeat:
     """Keeps a worker alive in Redis's eyes while it holds anything.
 
     Args:
@@ -26,8 +26,8 @@ class Pulse:
 
     def __init__(
         self,
-        link: Link,
-        batch: Batch,
+        link: RedisLink,
+        batch: ScriptBatch,
         *,
         lease_s: float,
         holds: Callable[[], bool],
@@ -50,14 +50,14 @@ class Pulse:
             beating = steadily(self._beat, "the worker's signs of life", until_done=True)
             self._task = asyncio.create_task(beating, name="broker-pulse")
 
-    def about_to_call(self, items: list[Item]) -> None:
+    def about_to_call(self, items: list[BatchItem]) -> None:
         """Turn a goodbye into a sign of life if somebody has come since it was queued."""
         if self._holds():
             for item in items:
                 if item.arguments[0] == "g":
                     item.arguments[0] = "n"
 
-    def called(self, items: list[Item], began: float, *, stranger: bool) -> bool:
+    def called(self, items: list[BatchItem], began: float, *, stranger: bool) -> bool:
         """Note a call that was answered.
 
         Args:

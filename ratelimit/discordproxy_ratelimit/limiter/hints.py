@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
-from discordproxy_ratelimit.limiter.batch import Batch
-from discordproxy_ratelimit.limiter.store import Call
-from discordproxy_ratelimit.limiter.wait_queue import Grant, Lanes
+from discordproxy_ratelimit.limiter.batch import ScriptBatch
+from discordproxy_ratelimit.limiter.store import ScriptReply
+from discordproxy_ratelimit.limiter.wait_queue import Grant, WaitQueue
 
 COMPANY_S = 0.002
 """How long the call for a free global slot waits for reports; twice that for one it was only told of."""
@@ -26,13 +26,13 @@ class Hints:
         stray: told of a permit that no call waits for.
     """
 
-    def __init__(self, lanes: Lanes, batch: Batch, stray: Callable[[str], None]) -> None:
+    def __init__(self, lanes: WaitQueue, batch: ScriptBatch, stray: Callable[[str], None]) -> None:
         self._lanes, self._batch, self._stray = lanes, batch, stray
         self._loop = asyncio.get_running_loop()
         self._slot: asyncio.TimerHandle | None = None
         self.held_until = 0.0
 
-    def heed(self, call: Call) -> None:
+    def heed(self, call: ScriptReply) -> None:
         """Follow what a call of this worker was answered beside its items."""
         for permit_id, delay_us, bucket in call.grants:
             self._told_grant(permit_id, delay_us, bucket)

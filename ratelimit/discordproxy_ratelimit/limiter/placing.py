@@ -3,13 +3,18 @@
 import asyncio
 from typing import Any
 
-from discordproxy_ratelimit.errors import BrokerUnavailable, KnownRefusal, TokenRejected, WaitRefused
-from discordproxy_ratelimit.limiter.bucket_cache import Memories
+from discordproxy_ratelimit.errors import (
+    BrokerUnavailableError,
+    KnownRefusalError,
+    TokenRejectedError,
+    WaitRefusedError,
+)
+from discordproxy_ratelimit.limiter.bucket_cache import BucketCache
 from discordproxy_ratelimit.limiter.outcomes import UNAUTHORIZED
 from discordproxy_ratelimit.limiter.serving import Serving
 from discordproxy_ratelimit.limiter.wait_queue import Waiter
 from discordproxy_ratelimit.metrics import Decisions
-from discordproxy_ratelimit.redis.link import Link
+from discordproxy_ratelimit.redis.link import RedisLink
 
 GRACE_S = 0.7
 """For how long a call waits for a Redis that does not answer."""
@@ -30,7 +35,7 @@ class Placing:
         decisions: the metrics.
     """
 
-    def __init__(self, link: Link, serving: Serving, memories: Memories, decisions: Decisions) -> None:
+    def __init__(self, link: RedisLink, serving: Serving, memories: BucketCache, decisions: Decisions) -> None:
         self._link, self._serving, self._memories, self._decisions = link, serving, memories, decisions
         self._loop = asyncio.get_running_loop()
 
@@ -61,7 +66,7 @@ class Placing:
             try:
                 with self._link.trace("redis acquire"):
                     reply = await item.reply
-            except BrokerUnavailable:
+            except BrokerUnavailableError:
                 waiter.placed = False  # whether it ran is unknown; the same id is never charged twice
                 continue
             if reply[0] == "moved":
@@ -76,7 +81,7 @@ class Placing:
             elif reply[0] == "global":
                 self._serving.ask_in(waiter.route.lane, IN_CASE_US)  # the hint of its grant may be lost, too
             return
-        raise BrokerUnavailable("Redis answers, but not for long enough to give a place", retry_after_s=1.0)
+        raise BrokerUnavailableError("Redis answers, but not for long enough to give a place", retry_after_s=1.0)
 
     def start_anew(self, waiter: Waiter) -> None:
         """Ask for a waiting call's place once more, in the background; what goes wrong is its caller's."""
@@ -102,21 +107,21 @@ class Placing:
             async with asyncio.timeout(max(0.0, GRACE_S - self._link.down_for_s())):
                 await self._link.until_up()
         except TimeoutError:
-            raise BrokerUnavailable("Redis does not answer", retry_after_s=1.0) from None
+            raise BrokerUnavailableError("Redis does not answer", retry_after_s=1.0) from None
 
     def _raise_refusal(self, reply: list[Any]) -> None:
         if reply[0] == "refused":
             self._decisions.refused("deadline")
-            raise WaitRefused(
+            raise WaitRefusedError(
                 "The wait for a rate limit is longer than this call may wait", retry_after_s=int(reply[1]) / 1e6
             )
         if reply[0] == "known":
             status, code, again_s = int(reply[1]), int(reply[2]), int(reply[3]) / 1e6
             self._decisions.refused("known")
             if status == UNAUTHORIZED:
-                raise TokenRejected("Discord refuses this token", retry_after_s=again_s)
+                raise TokenRejectedError("Discord refuses this token", retry_after_s=again_s)
             text = f"Discord answered {status} to this a moment ago"
-            raise KnownRefusal(text, status=status, code=code, retry_after_s=again_s)
+            raise KnownRefusalError(text, status=status, code=code, retry_after_s=again_s)
 
 
 def options_of(waiter: Waiter, known: str, former: str, refusal: str) -> dict[str, Any]:

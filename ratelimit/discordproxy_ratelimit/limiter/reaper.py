@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from discordproxy_ratelimit.errors import BrokerUnavailable
+from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.limiter.serving import Serving
 from discordproxy_ratelimit.limiter.store import Store
 from discordproxy_ratelimit.redis.client import stop
@@ -17,7 +17,7 @@ PAUSE_S = 0.5
 """At least so long between two searches for what this worker lost."""
 
 
-class Undertaker:
+class Reaper:
     """Buries one dead worker at a time; several workers may bury the same one without harm.
 
     Args:
@@ -56,7 +56,7 @@ class Undertaker:
                     return  # still there: the worker has woken up and keeps what it holds
                 buried |= found
             await self._store.forget_worker(worker)
-        except BrokerUnavailable:
+        except BrokerUnavailableError:
             log.debug("the burial of %s goes on when Redis answers", worker)
         if buried:
             log.warning(
@@ -69,7 +69,7 @@ class Undertaker:
         self._look_at = asyncio.get_running_loop().time() + PAUSE_S
         try:
             lost = await self._round(self._worker, "x", MAY_BE_USED)
-        except BrokerUnavailable:
+        except BrokerUnavailableError:
             self._in_doubt = True  # the next call that is answered leads here again
             return
         if lost:

@@ -6,12 +6,12 @@ Decides nothing about limits: a reply names a lane's next instant, another lane 
 import asyncio
 from typing import Any
 
-from discordproxy_ratelimit.limiter.batch import COMPANY_S, Batch, Item
-from discordproxy_ratelimit.limiter.bucket_cache import Memories
+from discordproxy_ratelimit.limiter.batch import COMPANY_S, BatchItem, ScriptBatch
+from discordproxy_ratelimit.limiter.bucket_cache import BucketCache
 from discordproxy_ratelimit.limiter.store import Store
-from discordproxy_ratelimit.limiter.wait_queue import Lanes, Waiter
+from discordproxy_ratelimit.limiter.wait_queue import Waiter, WaitQueue
 from discordproxy_ratelimit.permit import Permit
-from discordproxy_ratelimit.redis.link import Link
+from discordproxy_ratelimit.redis.link import RedisLink
 from discordproxy_ratelimit.route import Route
 
 LASTING = frozenset("cxd")
@@ -32,11 +32,13 @@ class Serving:
         lease_s: after this time a lane asks in case all else was lost.
     """
 
-    def __init__(self, link: Link, store: Store, batch: Batch, memories: Memories, *, lease_s: float) -> None:
+    def __init__(
+        self, link: RedisLink, store: Store, batch: ScriptBatch, memories: BucketCache, *, lease_s: float
+    ) -> None:
         self._link, self._store, self._batch = link, store, batch
         self._memories, self._lease_s = memories, lease_s
         self._loop = asyncio.get_running_loop()
-        self.lanes = Lanes(self._ask)
+        self.lanes = WaitQueue(self._ask)
 
     def add(
         self,
@@ -48,7 +50,7 @@ class Serving:
         other: str = "",
         bucket: str = "",
         urgent: bool = False,
-    ) -> Item:
+    ) -> BatchItem:
         """Queue a transition of one call.
 
         Args:

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from discordproxy_ratelimit.limiter.batch import Item
-from discordproxy_ratelimit.redis.link import Link, Script
+from discordproxy_ratelimit.limiter.batch import BatchItem
+from discordproxy_ratelimit.redis.link import RedisLink, Script
 
 PARTS = (
     *(f"state/{name}" for name in ("call", "tables", "life", "state", "second", "limits", "learn", "queue", "slots")),
@@ -22,7 +22,7 @@ BOT_KEYS = ("g", "slots", "paced", "held", "workers", "routes", "blocks", "gq", 
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ScriptReply:
     """What one script call answered.
 
     Attributes:
@@ -62,7 +62,7 @@ class Store:
 
     def __init__(
         self,
-        link: Link,
+        link: RedisLink,
         tag: str,
         *,
         worker: str,
@@ -81,7 +81,7 @@ class Store:
         name = self.tag
         return [f"{name}l:{lane}", f"{name}q:{lane}", f"{name}b:{bucket}", f"{name}b:{other or bucket}"]
 
-    async def run(self, items: list[Item]) -> Call:
+    async def run(self, items: list[BatchItem]) -> ScriptReply:
         """Apply a batch of transitions in one atomic step.
 
         Raises:
@@ -95,7 +95,7 @@ class Store:
             self.BROKER, keys, [now, self._worker, self._link.run_id, lost, *self._fixed, body]
         )
         replies, grants, pump, own, dead, published, stranger = reply
-        return Call(
+        return ScriptReply(
             [_texts(one) for one in replies],
             [(_text(grant[1]), int(grant[2]), _text(grant[3])) for grant in grants],
             int(pump) if pump else None,

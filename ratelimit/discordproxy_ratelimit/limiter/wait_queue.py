@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
-from discordproxy_ratelimit.limiter.bucket_cache import Memories
+from discordproxy_ratelimit.limiter.bucket_cache import BucketCache
 from discordproxy_ratelimit.permit import Caller
 from discordproxy_ratelimit.route import Route
 
@@ -69,7 +69,7 @@ class Waiter:
             self.grant = asyncio.get_running_loop().create_future()
 
 
-class Lanes:
+class WaitQueue:
     """Waiters by lane, each lane with the one timer at which it asks again.
 
     Args:
@@ -153,7 +153,7 @@ class Lanes:
             self._stop(lane)
 
 
-def busiest(lanes: Lanes, memories: Memories, *, now: float, most: int) -> list[Lane]:
+def busiest(lanes: WaitQueue, memories: BucketCache, *, now: float, most: int) -> list[Lane]:
     """Return a worker's lanes with waiting calls, longest queue first, then those that were answered last.
 
     Args:

@@ -14,7 +14,7 @@ BOTS = "DISCORDPROXY_BOTS"
 
 
 @dataclass(frozen=True, slots=True)
-class Bot:
+class BotConfig:
     """One bot.
 
     Attributes:
@@ -34,7 +34,7 @@ class Bot:
         return bot_id_of(self.token.get_secret_value())
 
 
-class Entry(BaseModel):
+class BotEntry(BaseModel):
     """One table `[[bots]]` of the file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -51,10 +51,10 @@ class File(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    bots: Annotated[tuple[Entry, ...], Field(min_length=1)]
+    bots: Annotated[tuple[BotEntry, ...], Field(min_length=1)]
 
 
-def read_bots(path: Path) -> tuple[Bot, ...]:
+def read_bots(path: Path) -> tuple[BotConfig, ...]:
     """Return the bots of a file, in its order.
 
     Raises:
@@ -114,7 +114,7 @@ def check_token(token: str, variable: str) -> None:
         raise ValueError(f"{variable}: has characters no bot token has; copy it again, without quotes or line breaks")
 
 
-def _bot(entry: Entry, folder: Path, where: str) -> Bot:
+def _bot(entry: BotEntry, folder: Path, where: str) -> BotConfig:
     of = f"{where}: bot {entry.name}"
     token = trimmed(entry.token.get_secret_value())
     if bool(token) == (entry.token_file is not None):
@@ -124,12 +124,12 @@ def _bot(entry: Entry, folder: Path, where: str) -> Bot:
     if not token:
         raise ValueError(f"{of}: the token is empty")
     check_token(token, of)
-    return Bot(entry.name, SecretStr(token), entry.intents, entry.global_limit)
+    return BotConfig(entry.name, SecretStr(token), entry.intents, entry.global_limit)
 
 
 def _first(error: ValidationError) -> str:
     first: Any = error.errors(include_url=False, include_context=False, include_input=False)[0]
     if first["type"] == "extra_forbidden":
-        return f"{first['loc'][-1]} is no setting of a bot; known are {', '.join(Entry.model_fields)}"
+        return f"{first['loc'][-1]} is no setting of a bot; known are {', '.join(BotEntry.model_fields)}"
     where = [str(part + 1) if isinstance(part, int) else str(part) for part in first["loc"]]
     return f"{' '.join(where).replace('bots ', 'bot ', 1)}: {first['msg']}"

@@ -11,7 +11,7 @@ from urllib.request import getproxies_environment, proxy_bypass
 _SCHEMES = {"https": "https", "wss": "https", "http": "http", "ws": "http"}
 
 
-class BadHttpProxy(ValueError):  # noqa: N818 - says what is the case
+class HttpProxyError(ValueError):
     """The environment names an HTTP proxy that cannot be used; the text names the variable, the problem and the fix."""
 
 
@@ -56,13 +56,13 @@ def _is_loopback(host: str) -> bool:
 def _read(given: str, name: str) -> HttpProxy:
     parts = urlsplit(given if "://" in given else f"http://{given}")
     if parts.scheme not in {"http", "https"}:
-        raise BadHttpProxy(f"{name}: proxies of the kind {parts.scheme}:// are not supported; give one with http://")
+        raise HttpProxyError(f"{name}: proxies of the kind {parts.scheme}:// are not supported; give one with http://")
     try:
         host, port = parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme]
     except ValueError:
         host, port = None, 0
     if not host:
-        raise BadHttpProxy(f"{name}: must be the address of an HTTP proxy, such as http://proxy.example:3128")
+        raise HttpProxyError(f"{name}: must be the address of an HTTP proxy, such as http://proxy.example:3128")
     credentials, at, _ = parts.netloc.rpartition("@")
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     return HttpProxy(f"{parts.scheme}://{credentials}{at}{place}", f"{parts.scheme}://{place}")

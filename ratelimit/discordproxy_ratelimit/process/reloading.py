@@ -14,11 +14,11 @@ Value = TypeVar("Value")
 LOOK_EVERY_S = 1.0
 
 
-class Unusable(Exception):  # noqa: N818 - says what is the case
+class UnusableFileError(Exception):
     """A file cannot be used; the text is one line with the setting or file, the problem and the fix."""
 
 
-class Watched(Generic[Value]):
+class ReloadedValue(Generic[Value]):
     """The files are looked at when the value is asked for, once a second at most; there is no task behind it.
 
     Safe to use from several threads: gRPC asks for certificates in its own.
@@ -59,7 +59,7 @@ class Watched(Generic[Value]):
         self._stamps = stamps
         try:
             self._value = self._make()
-        except Unusable as error:
+        except UnusableFileError as error:
             log.error("%s; what was read before stays in force", error)  # noqa: TRY400 - the line says it all
         else:
             log.info("read again: %s", ", ".join(map(str, self._paths)))
@@ -77,7 +77,7 @@ def read_file(path: Path, setting: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise Unusable(
+        raise UnusableFileError(
             f"{setting}: cannot read {str(path)!r} ({error.strerror}); give the path of a file that this user may read"
         ) from None
 

@@ -27,9 +27,9 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import TimeoutError as NoAnswer
 from redis.retry import Retry
 
-from discordproxy_ratelimit.errors import BrokerUnavailable
+from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.redis.connections import our_kind
-from discordproxy_ratelimit.redis.pool import MOST_CONNECTIONS, BoundedPool, Certificates
+from discordproxy_ratelimit.redis.pool import MOST_CONNECTIONS, BoundedPool, RedisCertificates
 from discordproxy_ratelimit.redis.url import Target, describe, parse
 
 _UNBOUNDED = 2**31
@@ -139,7 +139,7 @@ class _Cluster(RedisCluster):
     def __init__(self, **options: Any) -> None:
         super().__init__(max_connections=_UNBOUNDED, **options)
         self._room = asyncio.Semaphore(MOST_CONNECTIONS)
-        self._certificates = Certificates()
+        self._certificates = RedisCertificates()
         self._kind = our_kind(self.connection_kwargs["connection_class"])
         make: Any = self._new_connection
         self.connection_kwargs["connection_class"] = make  # of nodes found later
@@ -284,5 +284,5 @@ def login_refused(error: BaseException) -> bool:
     return isinstance(error, kinds) or isinstance(error.__cause__, kinds)
 
 
-def _unavailable(url: str, happened: str) -> BrokerUnavailable:
-    return BrokerUnavailable(f"Redis at {describe(url)} {happened}")
+def _unavailable(url: str, happened: str) -> BrokerUnavailableError:
+    return BrokerUnavailableError(f"Redis at {describe(url)} {happened}")

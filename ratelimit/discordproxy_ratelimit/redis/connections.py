@@ -8,10 +8,10 @@ from redis.asyncio.connection import AbstractConnection
 from redis.connection import HiredisRespSerializer
 from redis.exceptions import TimeoutError as NoAnswer
 
-from discordproxy_ratelimit.redis.timeouts import Patience
+from discordproxy_ratelimit.redis.timeouts import StallTolerantTimeout
 
 
-class _Fast:
+class _HiredisEncoder:
     """Writes commands with hiredis, as the library does in its synchronous connections only."""
 
     _serializer = HiredisRespSerializer()
@@ -22,7 +22,7 @@ class _Fast:
         return packed
 
 
-class _Bounded(Patience):
+class _Bounded(StallTolerantTimeout):
     """Takes the bound of a connection's next step from the library and keeps it instead."""
 
     __slots__ = ("_connection",)
@@ -45,8 +45,8 @@ class _Bounded(Patience):
             raise NoAnswer("Redis does not answer in time") from None
 
 
-class _Obedient:
-    """Bounds reading and writing by `Patience`.
+class _CancellableIo:
+    """Bounds reading and writing by `StallTolerantTimeout`.
 
     The library writes under `asyncio.wait_for`. Before Python 3.12 that loses a cancellation that comes just as the
     command was written: the caller would go on as if nobody had cancelled it. It also costs a task for each command.
@@ -67,7 +67,7 @@ class _Obedient:
             return await super().read_response(*args, **options)  # type: ignore[misc] # of the other base
 
 
-class _Abrupt:
+class _AbortOnClose:
     """Given up, it does not linger until the server has said its goodbye in TLS, too."""
 
     async def disconnect(self: Any, nowait: bool = False, *args: Any, **options: Any) -> None:  # noqa: FBT001, FBT002 - the library's
@@ -83,5 +83,9 @@ class _Abrupt:
 
 def our_kind(kind: type[AbstractConnection]) -> type[AbstractConnection]:
     """Return a kind of connection like the library's `kind`, and ours."""
-    manners = (_Abrupt, _Obedient, _Fast) if issubclass(kind, SSLConnection) else (_Obedient, _Fast)
+    manners = (
+        (_AbortOnClose, _CancellableIo, _HiredisEncoder)
+        if issubclass(kind, SSLConnection)
+        else (_CancellableIo, _HiredisEncoder)
+    )
     return type(kind.__name__, (*manners, kind), {})

@@ -15,11 +15,11 @@ from typing import Any, Protocol
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from discordproxy_ratelimit.errors import BrokerUnavailable
+from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.process.tasks import steadily
 from discordproxy_ratelimit.process.trace import Trace, no_trace
 from discordproxy_ratelimit.redis.client import inbox, let_go, node_of, run_id_of, stop
-from discordproxy_ratelimit.redis.timeouts import Patience
+from discordproxy_ratelimit.redis.timeouts import StallTolerantTimeout
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Watcher(Protocol):
         """Redis does not answer."""
 
 
-class Link:
+class RedisLink:
     """The connection to Redis: knows whether it is up, and which server answers.
 
     Attributes:
@@ -114,14 +114,14 @@ class Link:
             BrokerUnavailable: no reply came; whether the script ran is not known.
         """
         try:
-            async with Patience(ANSWER_S):
+            async with StallTolerantTimeout(ANSWER_S):
                 try:
                     reply = await self._client.evalsha(lua.sha, len(keys), *keys, *arguments)
                 except NoScriptError:  # nothing has run, so once more is safe
                     reply = await self._client.eval(lua.text, len(keys), *keys, *arguments)
         except (RedisError, OSError, TimeoutError) as error:
             self.lost(error)
-            raise BrokerUnavailable("Redis does not answer", retry_after_s=1.0) from error
+            raise BrokerUnavailableError("Redis does not answer", retry_after_s=1.0) from error
         self._losses, self._complained = 0, ""
         if self._node and self._node != node_of(self._client, self._home):
             self._reconnect()  # a Cluster has moved our keys to another node, which has a run of its own
@@ -158,7 +158,7 @@ class Link:
             await asyncio.sleep(min(pause_s * 2 ** min(self._losses, 10), LONGEST_PAUSE_S))
         while True:
             try:
-                async with Patience(ANSWER_S):
+                async with StallTolerantTimeout(ANSWER_S):
                     run_id = await run_id_of(self._client, self._home)
                     kept = self.memory_kept if run_id == self.run_id else _is_kept(self._client, run_id)
                     await self._client.eval(PROBE, 1, self._home)
@@ -194,11 +194,11 @@ class Link:
 
     async def _guarded(self, command: Any) -> Any:
         try:
-            async with Patience(ANSWER_S):
+            async with StallTolerantTimeout(ANSWER_S):
                 return await command
         except (RedisError, OSError, TimeoutError) as error:
             self.lost(error)
-            raise BrokerUnavailable("Redis does not answer", retry_after_s=1.0) from error
+            raise BrokerUnavailableError("Redis does not answer", retry_after_s=1.0) from error
 
     async def messages(self, *channels: str) -> AsyncIterator[bytes]:
         """Yield what others publish to these channels; a lost connection is made anew."""

@@ -17,7 +17,7 @@ MOST_CONNECTIONS = 64
 _UNBOUNDED = 2**31
 
 
-class Certificates:
+class RedisCertificates:
     """What all connections of one client trust, read when the first one is opened.
 
     Reading the system's certificates takes tens of milliseconds in which nothing else runs. The library does it for
@@ -50,7 +50,7 @@ class BoundedPool(ConnectionPool):
         self.connection_class = our_kind(self.connection_class)
         self._room = asyncio.Semaphore(max_connections)
         self._wait_s = wait_s
-        self._certificates = Certificates()
+        self._certificates = RedisCertificates()
 
     def make_connection(self) -> Any:
         """Return a new connection, not yet opened."""

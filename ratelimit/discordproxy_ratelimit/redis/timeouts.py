@@ -10,7 +10,7 @@ _CHANCES = 3
 """How often in a row a stall is forgiven, so that a process that always stands still comes to an end, too."""
 
 
-class Patience:
+class StallTolerantTimeout:
     """`async with Patience(seconds)` is `asyncio.timeout(seconds)`, but does not blame the other side for our stalls.
 
     An event loop that was busy or suspended past the bound finds the answer and the timer together, and would drop

@@ -1,12 +1,12 @@
 """Rates that the operator gives to single applications, kept for all workers together."""
 
-from discordproxy_ratelimit.errors import WaitRefused
-from discordproxy_ratelimit.redis.link import Link, Script
+from discordproxy_ratelimit.errors import WaitRefusedError
+from discordproxy_ratelimit.redis.link import RedisLink, Script
 
 QUOTA = Script("app_rate")
 
 
-class Quota:
+class AppRate:
     """Turns of applications.
 
     Args:
@@ -14,7 +14,7 @@ class Quota:
         tag: prefix with the hash tag, e.g. `{dp:1234}:quota:`.
     """
 
-    def __init__(self, link: Link, tag: str) -> None:
+    def __init__(self, link: RedisLink, tag: str) -> None:
         self._link, self._tag = link, tag
 
     async def take(self, app: str, *, per_s: float, patience_s: float) -> float:
@@ -32,5 +32,7 @@ class Quota:
         granted, wait_us = await self._link.run(QUOTA, [self._tag + app], arguments)
         wait_s = int(wait_us) / 1e6
         if not granted:
-            raise WaitRefused(f"The wait for the rate that {app} may call at would be too long", retry_after_s=wait_s)
+            raise WaitRefusedError(
+                f"The wait for the rate that {app} may call at would be too long", retry_after_s=wait_s
+            )
         return wait_s

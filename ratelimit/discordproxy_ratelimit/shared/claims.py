@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Literal, NamedTuple
 
 from discordproxy_ratelimit.errors import BrokerError
-from discordproxy_ratelimit.redis.link import Link, Script
+from discordproxy_ratelimit.redis.link import RedisLink, Script
 
 CLAIM = Script("claims")
 
@@ -24,7 +24,7 @@ class Claim(NamedTuple):
     result: bytes = b""
 
 
-class Keeper(NamedTuple):
+class ClaimQuota(NamedTuple):
     """Whose claims are counted, so that they cannot fill the server.
 
     Attributes:
@@ -38,7 +38,7 @@ class Keeper(NamedTuple):
     kept_s: float
 
 
-class Notes:
+class Claims:
     """Keys below one hash tag.
 
     Args:
@@ -46,7 +46,7 @@ class Notes:
         tag: prefix with the hash tag, e.g. `{dp:1234}:note:`.
     """
 
-    def __init__(self, link: Link, tag: str) -> None:
+    def __init__(self, link: RedisLink, tag: str) -> None:
         self._link, self._tag = link, tag
 
     async def set(self, key: str, value: bytes, *, ttl_s: float) -> None:
@@ -57,7 +57,9 @@ class Notes:
         """Return a kept value, None when there is none. Raises BrokerUnavailable."""
         return await self._link.get(self._tag + key)
 
-    async def claim(self, key: str, request: str, *, owner: str, lease_s: float, keeper: Keeper | None = None) -> Claim:
+    async def claim(
+        self, key: str, request: str, *, owner: str, lease_s: float, keeper: ClaimQuota | None = None
+    ) -> Claim:
         """Say that this call is the first of its key, or learn what the first one is doing.
 
         Args:
@@ -97,17 +99,17 @@ class Notes:
         return await self._run(key, ["leave", request, owner, int(lease_s * 1000), result, int(ttl_s * 1000)])
 
     async def settle(
-        self, key: str, request: str, *, owner: str, result: bytes, ttl_s: float, keeper: Keeper | None = None
+        self, key: str, request: str, *, owner: str, result: bytes, ttl_s: float, keeper: ClaimQuota | None = None
     ) -> None:
         """Keep the result of a claimed key. Raises BrokerUnavailable."""
         with self._link.trace("redis settle"):
             await self._run(key, ["settle", request, owner, int(ttl_s * 1000), result], keeper)
 
-    async def release(self, key: str, *, owner: str, keeper: Keeper | None = None) -> None:
+    async def release(self, key: str, *, owner: str, keeper: ClaimQuota | None = None) -> None:
         """Give a claim back: nothing was done. Raises BrokerUnavailable."""
         await self._run(key, ["release", "", owner, 0, b""], keeper)
 
-    async def _run(self, key: str, arguments: list[Any], keeper: Keeper | None = None) -> Claim:
+    async def _run(self, key: str, arguments: list[Any], keeper: ClaimQuota | None = None) -> Claim:
         keys = [f"{self._tag}once:{key}"]
         if keeper is not None:
             keys.append(f"{self._tag}kept:{keeper.app}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from discordproxy_ratelimit.redis.link import Link, Script
+from discordproxy_ratelimit.redis.link import RedisLink, Script
 
 TICK_S = 5
 """What is counted is added up for this long."""
@@ -23,7 +23,7 @@ VOID_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Notices:
+class Snapshot:
     """What hangs on the board.
 
     Attributes:
@@ -39,7 +39,7 @@ class Notices:
     tick_at: int
 
 
-class Board:
+class Registry:
     """One bot's board.
 
     Args:
@@ -50,7 +50,7 @@ class Board:
 
     SCRIPT = Script("registry")
 
-    def __init__(self, link: Link, tag: str, *, now_ms: int = 0) -> None:
+    def __init__(self, link: RedisLink, tag: str, *, now_ms: int = 0) -> None:
         self._link, self._tag = link, tag
         self._now_ms = now_ms
         self._seen_ms = 0
@@ -68,7 +68,7 @@ class Board:
         tick = self._tick(self._seen_ms // 1000)
         self._seen_ms = await self._run("post", [tick], worker, document, kept_ms, *pairs)
 
-    async def read(self) -> Notices:
+    async def read(self) -> Snapshot:
         """Return what hangs there. Raises BrokerUnavailable.
 
         Ticks that are over are read once, few at a time: Redis must not be held up by whoever looks on.
@@ -83,7 +83,7 @@ class Board:
             self._seen_ms, posts, ticks = await self._run("read", [self._tick(tick * TICK_S) for tick in some])
             found |= {tick: _numbers(counts) for tick, counts in zip(some, ticks, strict=True)}
         self._over = {tick: counts for tick, counts in found.items() if tick < newest - 1}  # the last may still grow
-        return Notices(
+        return Snapshot(
             at=self._seen_ms / 1000,
             posts={worker.decode(): document for worker, document in zip(posts[::2], posts[1::2], strict=True)},
             ticks=[found[tick] for tick in range(newest - TICKS, newest + 1)],

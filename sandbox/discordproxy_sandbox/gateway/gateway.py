@@ -10,7 +10,7 @@ from typing import Protocol
 from discordproxy_sandbox.gateway.gateway_faults import GatewayFaults, replaced
 from discordproxy_sandbox.gateway.gateway_payloads import guild_create, ready
 from discordproxy_sandbox.gateway.intents import PRIVILEGED, application_flags
-from discordproxy_sandbox.gateway.session import Session, shard_of
+from discordproxy_sandbox.gateway.session import SandboxSession, shard_of
 from discordproxy_sandbox.limits.limits import FixedWindow
 from discordproxy_sandbox.rest.access import Access
 from discordproxy_sandbox.rest.errors import Json
@@ -19,7 +19,7 @@ from discordproxy_sandbox.world.world import Event, World
 _DAY_S = 86_400.0
 
 
-class Connection(Protocol):
+class OpenWebsocket(Protocol):
     """What tests may do to an open websocket."""
 
     async def send_op(self, op: int, data: object) -> None:
@@ -80,7 +80,7 @@ class GatewayStats:
         self.max_connections = max(self.max_connections, self.connections)
 
 
-class Gateway:
+class SandboxGateway:
     """All sessions of all connections. `url` and `resume_url` are set when the server knows its port."""
 
     def __init__(
@@ -92,8 +92,8 @@ class Gateway:
         self.config = config or GatewayConfig()
         self.stats = GatewayStats()
         self.faults = GatewayFaults()
-        self.sessions: dict[str, Session] = {}
-        self.connections: set[Connection] = set()
+        self.sessions: dict[str, SandboxSession] = {}
+        self.connections: set[OpenWebsocket] = set()
         self.url = ""
         self.resume_url = ""
         self._identify_gates: dict[int, FixedWindow] = {}
@@ -151,9 +151,9 @@ class Gateway:
         gate = self._member_lists.setdefault(guild_id, FixedWindow(1, self.config.members_every_s))
         return gate.hit(self.clock()).retry_after
 
-    def start(self, token_key: str, intents: int, shard: tuple[int, int]) -> Session:
+    def start(self, token_key: str, intents: int, shard: tuple[int, int]) -> SandboxSession:
         """Begin a session: READY, then a GUILD_CREATE per available guild."""
-        session = Session(secrets.token_hex(16), token_key, intents, shard, self.world.bot_id)
+        session = SandboxSession(secrets.token_hex(16), token_key, intents, shard, self.world.bot_id)
         self.sessions[session.id] = session
         self.stats.identifies += 1
         session.append("READY", ready(self.world, session, self.resume_url))
@@ -162,7 +162,7 @@ class Gateway:
                 session.append("GUILD_CREATE", guild_create(self.world, guild, intents))
         return session
 
-    def find(self, session_id: str, token_key: str, sequence: int) -> Session | None:
+    def find(self, session_id: str, token_key: str, sequence: int) -> SandboxSession | None:
         """Return a session that can be resumed behind this sequence number; None if it is gone."""
         session = self.sessions.get(session_id)
         if session is None or session.token_key != token_key:
@@ -174,7 +174,7 @@ class Gateway:
         self.stats.resumes += 1
         return session
 
-    def end(self, session: Session) -> None:
+    def end(self, session: SandboxSession) -> None:
         """Forget a session: it cannot be resumed."""
         self.sessions.pop(session.id, None)
 
@@ -202,7 +202,7 @@ class Gateway:
         for session in self._sessions_of(guild_id):
             session.append("GUILD_CREATE", guild_create(self.world, guild, session.intents))
 
-    def _sessions_of(self, guild_id: str) -> list[Session]:
+    def _sessions_of(self, guild_id: str) -> list[SandboxSession]:
         sessions = self.sessions.values()
         return [one for one in sessions if shard_of(guild_id, one.shard[1]) == one.shard[0] and one.intents & 1]
 

@@ -10,7 +10,7 @@ import orjson
 from aiohttp import WSMsgType, web
 
 from discordproxy_sandbox.gateway.compression import compressor
-from discordproxy_sandbox.gateway.gateway import Gateway
+from discordproxy_sandbox.gateway.gateway import SandboxGateway
 from discordproxy_sandbox.gateway.gateway_faults import ABORT
 from discordproxy_sandbox.gateway.gateway_payloads import may_have_all, member_chunks, wants_all
 from discordproxy_sandbox.gateway.gateway_rules import (
@@ -23,7 +23,7 @@ from discordproxy_sandbox.gateway.gateway_rules import (
     read_token,
 )
 from discordproxy_sandbox.gateway.intents import PRIVILEGED
-from discordproxy_sandbox.gateway.session import Session
+from discordproxy_sandbox.gateway.session import SandboxSession
 from discordproxy_sandbox.limits.limits import SlidingWindow
 from discordproxy_sandbox.rest.errors import Json
 from discordproxy_sandbox.world.voice import set_voice_state
@@ -36,12 +36,12 @@ _WITHOUT_EFFECT = (3, 31, 43)  # presence, soundboard, channel info
 class GatewayConnection:
     """Serves one websocket until either side ends it."""
 
-    def __init__(self, gateway: Gateway, http: web.Request) -> None:
+    def __init__(self, gateway: SandboxGateway, http: web.Request) -> None:
         self._gateway = gateway
         self._http = http
         self._socket = web.WebSocketResponse(autoping=True, compress=False, max_msg_size=1 << 20, timeout=1.0)
         self._compressor = compressor(http.query.get("compress", ""))
-        self._session: Session | None = None
+        self._session: SandboxSession | None = None
         self._sent = 0  # sequence number of the last event that went out here
         self._sends = SlidingWindow(gateway.config.sends_per_minute, 60.0)
         self._alive = asyncio.Event()
@@ -188,13 +188,13 @@ class GatewayConnection:
             raise RuleBrokenError(4004, "Authentication failed.")
         return self._gateway.access.key_of(token)
 
-    def _hold(self, session: Session, sequence: int) -> None:
+    def _hold(self, session: SandboxSession, sequence: int) -> None:
         self._session, self._sent = session, sequence
         session.holder = self
         session.detached_at = 0.0
         self._start(self._send_events(session))
 
-    async def _send_events(self, session: Session) -> None:
+    async def _send_events(self, session: SandboxSession) -> None:
         while session.holder is self:
             session.news.clear()
             for payload in session.after(self._sent):
@@ -203,7 +203,7 @@ class GatewayConnection:
             if self._sent >= session.sequence:
                 await session.news.wait()
 
-    def _request_members(self, session: Session, data: Json) -> None:
+    def _request_members(self, session: SandboxSession, data: Json) -> None:
         self._gateway.stats.member_requests += 1
         guild = self._gateway.world.guilds.get(str(data.get("guild_id")))
         if guild is None:
@@ -220,13 +220,13 @@ class GatewayConnection:
                 return
         self._start(self._send_members(session, guild.id, data))
 
-    async def _send_members(self, session: Session, guild_id: str, data: Json) -> None:
+    async def _send_members(self, session: SandboxSession, guild_id: str, data: Json) -> None:
         world = self._gateway.world
         for chunk in member_chunks(world, world.guilds[guild_id], data, session.intents):
             session.append("GUILD_MEMBERS_CHUNK", chunk)
             await asyncio.sleep(0)  # a large guild is many chunks; others get their turn
 
-    def _set_voice_state(self, _session: Session, data: Json) -> None:
+    def _set_voice_state(self, _session: SandboxSession, data: Json) -> None:
         set_voice_state(self._gateway.world, str(data.get("guild_id")), data)
 
     async def _watch_heartbeats(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from discordproxy_sandbox.gateway.intents import MEMBERS, PRESENCES
-from discordproxy_sandbox.gateway.session import Session, shard_of
+from discordproxy_sandbox.gateway.session import SandboxSession, shard_of
 from discordproxy_sandbox.resources.guild.guilds import document
 from discordproxy_sandbox.rest.errors import Json
 from discordproxy_sandbox.world.world import Guild, World
@@ -14,7 +14,7 @@ _CHUNK = 1000
 _SOME = 100
 
 
-def ready(world: World, session: Session, resume_url: str) -> Json:
+def ready(world: World, session: SandboxSession, resume_url: str) -> Json:
     """Return the data of READY: every guild of the shard is named, and unavailable until its GUILD_CREATE."""
     number, count = session.shard
     mine = [guild_id for guild_id in world.guilds if shard_of(guild_id, count) == number]

@@ -16,7 +16,7 @@ _KEPT_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(slots=True)
-class Session:
+class SandboxSession:
     """What survives a lost connection. Events are numbered from 1 and sent by whoever holds the session."""
 
     id: str

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Literal
 
-from discordproxy_sandbox.limits.limits import LIMITERS, Decision, GlobalLimit, GlobalModel, Kind, Limiter
+from discordproxy_sandbox.limits.limits import LIMITERS, GlobalLimit, GlobalModel, Kind, LimitDecision, Limiter
 from discordproxy_sandbox.limits.ruling import HiddenState, Ruling
 
 _DAY_S = 86_400.0
@@ -50,7 +50,7 @@ class HiddenLimit:
     code: int = 0
     shows: Literal["bucket", "itself", "nothing"] = "bucket"
 
-    def shown(self, ruling: Ruling, decision: Decision) -> Ruling:
+    def shown(self, ruling: Ruling, decision: LimitDecision) -> Ruling:
         """Return the ruling with what the headers of this limit's 429 show."""
         if self.shows == "bucket":
             return ruling
@@ -59,7 +59,7 @@ class HiddenLimit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class LimitedRequest:
     """What the limits need to know about one request."""
 
     method: str
@@ -140,7 +140,7 @@ class LimitBook:
         self._labels[group] = label
         return self.hash_of(route)
 
-    def judge(self, call: Call, now: float) -> Ruling:
+    def judge(self, call: LimitedRequest, now: float) -> Ruling:
         """Count a request that arrives at `now` (epoch seconds) and say whether it may be processed."""
         overall = self._judge_globally(call, now)
         if overall and not overall.allowed:
@@ -153,7 +153,7 @@ class LimitBook:
                 ruling = self._judge_hidden(call, limit, ruling, now)
         return ruling
 
-    def _judge_globally(self, call: Call, now: float) -> Decision | None:
+    def _judge_globally(self, call: LimitedRequest, now: float) -> LimitDecision | None:
         if call.exempt or self.global_limit is None:
             return None
         limiter = self._globals.get(call.credential)
@@ -161,7 +161,7 @@ class LimitBook:
             limiter = self._globals[call.credential] = GlobalLimit(self.global_limit, self.global_model)
         return limiter.hit(now)
 
-    def _judge_bucket(self, call: Call, now: float) -> Ruling:
+    def _judge_bucket(self, call: LimitedRequest, now: float) -> Ruling:
         limit = self.routes.get(call.route, self.default)
         if limit is None:
             return Ruling(allowed=True)
@@ -177,7 +177,7 @@ class LimitBook:
             return ruling
         return replace(ruling, scope="user", retry_after=decision.retry_after, avoidable=limit.headers)
 
-    def _judge_hidden(self, call: Call, limit: HiddenLimit, ruling: Ruling, now: float) -> Ruling:
+    def _judge_hidden(self, call: LimitedRequest, limit: HiddenLimit, ruling: Ruling, now: float) -> Ruling:
         credential = "" if limit.scope == "shared" else call.credential
         key = (credential, limit.name, call.resource if limit.per == "resource" else call.major)
         state = self._extra.get(key)

@@ -18,7 +18,7 @@ _RESOLUTION_S = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class LimitDecision:
     """What a limiter said about one hit; `reset` in epoch seconds, the others in seconds, unrounded."""
 
     allowed: bool
@@ -37,7 +37,7 @@ class Limiter(Protocol):
 
     def __init__(self, limit: int, window_s: float) -> None: ...
 
-    def hit(self, now: float) -> Decision:
+    def hit(self, now: float) -> LimitDecision:
         """Count one request that arrives at `now`."""
 
     def is_idle(self, now: float) -> bool:
@@ -53,13 +53,13 @@ class FixedWindow:
         self._count = 0
         self._ends_at = -math.inf
 
-    def hit(self, now: float) -> Decision:
+    def hit(self, now: float) -> LimitDecision:
         """Count one request that arrives at `now`."""
         if now >= self._ends_at:
             self._open(now)
         left_s = self._ends_at - now
         if self._count >= self.limit:
-            return Decision(
+            return LimitDecision(
                 allowed=False,
                 limit=self.limit,
                 remaining=0,
@@ -68,7 +68,7 @@ class FixedWindow:
                 retry_after=left_s,
             )
         self._count += 1
-        return Decision(
+        return LimitDecision(
             allowed=True, limit=self.limit, remaining=self.limit - self._count, reset=self._ends_at, reset_after=left_s
         )
 
@@ -102,13 +102,13 @@ class Gcra:
         self._debt_s = 0.0
         self._at = 0.0
 
-    def hit(self, now: float) -> Decision:
+    def hit(self, now: float) -> LimitDecision:
         """Count one request that arrives at `now`."""
         token_s = self.window_s / self.limit
         debt_s = self._debt_at(now)
         new_s = debt_s + token_s
         if new_s > self.window_s + _RESOLUTION_S:
-            return Decision(
+            return LimitDecision(
                 allowed=False,
                 limit=self.limit,
                 remaining=0,
@@ -118,7 +118,7 @@ class Gcra:
             )
         self._debt_s, self._at = new_s, now
         remaining = math.floor((self.window_s - new_s + _RESOLUTION_S) / token_s)
-        return Decision(allowed=True, limit=self.limit, remaining=remaining, reset=now + new_s, reset_after=new_s)
+        return LimitDecision(allowed=True, limit=self.limit, remaining=remaining, reset=now + new_s, reset_after=new_s)
 
     def is_idle(self, now: float) -> bool:
         """Say whether every token is back."""
@@ -136,14 +136,14 @@ class SlidingWindow:
         self.window_s = window_s
         self._hits: deque[float] = deque()
 
-    def hit(self, now: float) -> Decision:
+    def hit(self, now: float) -> LimitDecision:
         """Count one request that arrives at `now`."""
         while self._hits and self._hits[0] <= now - self.window_s:
             self._hits.popleft()
         if len(self._hits) >= self.limit:
             # The hit that must age out first may not be the oldest: the limit can have been lowered meanwhile.
             free_at = self._hits[len(self._hits) - self.limit] + self.window_s
-            return Decision(
+            return LimitDecision(
                 allowed=False,
                 limit=self.limit,
                 remaining=0,
@@ -153,7 +153,7 @@ class SlidingWindow:
             )
         self._hits.append(now)
         reset = self._hits[-1] + self.window_s
-        return Decision(
+        return LimitDecision(
             allowed=True, limit=self.limit, remaining=self.limit - len(self._hits), reset=reset, reset_after=reset - now
         )
 
@@ -181,7 +181,7 @@ class GlobalLimit:
     def limit(self, limit: int) -> None:
         self._limiter.limit = limit
 
-    def hit(self, now: float) -> Decision:
+    def hit(self, now: float) -> LimitDecision:
         """Count one request that arrives at `now`."""
         return self._limiter.hit(now)
 
@@ -197,14 +197,14 @@ class InvalidRequests:
         self._window = SlidingWindow(limit, window_s)
         self._banned_until = -math.inf
 
-    def hit(self, now: float) -> Decision:
+    def hit(self, now: float) -> LimitDecision:
         """Count one invalid answer; `allowed` is False from the one on that exhausts the budget."""
         decision = self._window.hit(now)
         if decision.allowed and decision.remaining:
             return decision
         self._banned_until = max(self._banned_until, now + self.ban_s)
         left_s = self._banned_until - now
-        return Decision(
+        return LimitDecision(
             allowed=False,
             limit=decision.limit,
             remaining=0,

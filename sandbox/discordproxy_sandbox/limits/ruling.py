@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from discordproxy_sandbox.limits.limits import Decision, Limiter
+from discordproxy_sandbox.limits.limits import LimitDecision, Limiter
 
 # By then the answer that announced a hidden limit has surely been read: who comes again too early was warned.
 _READ_AFTER_S = 1.0
@@ -38,7 +38,7 @@ class Ruling:
 
     allowed: bool
     bucket: str = ""  # the hash shown, "" for a route without headers
-    shown: Decision | None = None
+    shown: LimitDecision | None = None
     scope: Literal["", "user", "global", "shared"] = ""
     retry_after: float = 0.0  # seconds
     avoidable: bool = False

@@ -7,7 +7,7 @@ from typing import Any
 
 from discordproxy_sandbox.messages.validation import (
     Check,
-    Unknown,
+    UnknownReference,
     anything,
     boolean,
     every,
@@ -52,7 +52,7 @@ _EMBED = form(
 )
 
 
-def _embeds_size(value: Any, _path: str, _unknown: Unknown) -> Json:
+def _embeds_size(value: Any, _path: str, _unknown: UnknownReference) -> Json:
     if sum(map(embed_length, value)) > _EMBEDS_TEXT:
         return failure("MAX_EMBED_SIZE_EXCEEDED", f"Embed size exceeds maximum size of {_EMBEDS_TEXT}")
     return {}
@@ -67,7 +67,7 @@ def embed_length(embed: Json) -> int:
     return sum(len(one.strip()) for one in texts if one)
 
 
-def _component(value: Any, path: str, unknown: Unknown) -> Json:
+def _component(value: Any, path: str, unknown: UnknownReference) -> Json:
     return _COMPONENT(value, path, unknown)
 
 
@@ -124,13 +124,13 @@ def flatten(components: list[Json]) -> list[Json]:
     return found
 
 
-def _components_size(value: Any, _path: str, _unknown: Unknown) -> Json:
+def _components_size(value: Any, _path: str, _unknown: UnknownReference) -> Json:
     if len(flatten(value)) > _COMPONENTS:
         return failure("BASE_TYPE_MAX_LENGTH", f"Must be {_COMPONENTS} or fewer in length.")
     return {}
 
 
-def _layout(value: Json, _path: str, _unknown: Unknown) -> Json:
+def _layout(value: Json, _path: str, _unknown: UnknownReference) -> Json:
     """Components of version 2 need the flag, and then nothing else may be in the message."""
     flagged = bool((value.get("flags") or 0) & IS_COMPONENTS_V2)
     components = value.get("components") or []
@@ -146,11 +146,11 @@ def _layout(value: Json, _path: str, _unknown: Unknown) -> Json:
     return {name: failure(key, message) for name in ("content", "embeds", "poll", "sticker_ids") if value.get(name)}
 
 
-def _nonce(value: Any, path: str, unknown: Unknown) -> Json:
+def _nonce(value: Any, path: str, unknown: UnknownReference) -> Json:
     return snowflake(value, path, unknown) if isinstance(value, int) else text(25)(value, path, unknown)
 
 
-def _hours(value: Any, path: str, unknown: Unknown) -> Json:
+def _hours(value: Any, path: str, unknown: UnknownReference) -> Json:
     """Check how long a poll is open; discord.py sends 1.0 for an hour, and Discord takes it."""
     whole = int(value) if isinstance(value, float) and value.is_integer() else value
     return integer(1, 768)(whole, path, unknown)

@@ -13,13 +13,13 @@ from discordproxy_sandbox.rest.errors import Json
 
 
 @dataclass(slots=True)
-class Unknown:
+class UnknownReference:
     """Paths of keys that the request does not have at Discord."""
 
     paths: list[str] = field(default_factory=list)
 
 
-Check = Callable[[Any, str, Unknown], Json]
+Check = Callable[[Any, str, UnknownReference], Json]
 
 
 def failure(code: str, message: str) -> Json:
@@ -34,7 +34,7 @@ MAX_SNOWFLAKE = 2**63 - 1
 def text(longest: int | None = None, shortest: int = 0) -> Check:
     """Check a string by its length in code points."""
 
-    def check(value: Any, _path: str, _unknown: Unknown) -> Json:
+    def check(value: Any, _path: str, _unknown: UnknownReference) -> Json:
         if not isinstance(value, str):
             return failure("STRING_TYPE_CONVERT", "Could not interpret the value as string.")
         if shortest and longest is not None and not shortest <= len(value) <= longest:
@@ -49,7 +49,7 @@ def text(longest: int | None = None, shortest: int = 0) -> Check:
 def integer(least: int = -(2**53), most: int = 2**53) -> Check:
     """Check a whole number and its bounds, both inclusive."""
 
-    def check(value: Any, _path: str, _unknown: Unknown) -> Json:
+    def check(value: Any, _path: str, _unknown: UnknownReference) -> Json:
         if isinstance(value, bool) or not isinstance(value, int):
             return failure("NUMBER_TYPE_COERCE", "Value is not int.")
         if value < least:
@@ -64,7 +64,7 @@ def integer(least: int = -(2**53), most: int = 2**53) -> Check:
 def one_of(choices: Collection[object]) -> Check:
     """Check that a value is one of a few."""
 
-    def check(value: Any, _path: str, _unknown: Unknown) -> Json:
+    def check(value: Any, _path: str, _unknown: UnknownReference) -> Json:
         if isinstance(value, bool) or not isinstance(value, (int, str)) or value not in choices:
             listed = ", ".join(str(choice) for choice in choices)
             return failure("BASE_TYPE_CHOICES", f"Value must be one of {{{listed}}}.")
@@ -73,12 +73,12 @@ def one_of(choices: Collection[object]) -> Check:
     return check
 
 
-def boolean(value: Any, _path: str, _unknown: Unknown) -> Json:
+def boolean(value: Any, _path: str, _unknown: UnknownReference) -> Json:
     """Check true or false."""
     return {} if isinstance(value, bool) else failure("BOOLEAN_TYPE_CONVERT", "Must be either true or false.")
 
 
-def snowflake(value: Any, _path: str, _unknown: Unknown) -> Json:
+def snowflake(value: Any, _path: str, _unknown: UnknownReference) -> Json:
     """Check an id: a decimal string, or a number as Discord also accepts."""
     number = value if isinstance(value, int) and not isinstance(value, bool) else None
     if isinstance(value, str) and value.isascii() and value.isdigit():
@@ -88,12 +88,12 @@ def snowflake(value: Any, _path: str, _unknown: Unknown) -> Json:
     return {}
 
 
-def permissions(value: Any, path: str, unknown: Unknown) -> Json:
+def permissions(value: Any, path: str, unknown: UnknownReference) -> Json:
     """Check a permission set: a decimal string or a number."""
     return {} if not snowflake(value, path, unknown) else failure("NUMBER_TYPE_COERCE", "Value is not int.")
 
 
-def timestamp(value: Any, _path: str, _unknown: Unknown) -> Json:
+def timestamp(value: Any, _path: str, _unknown: UnknownReference) -> Json:
     """Check an ISO 8601 time."""
     try:
         datetime.fromisoformat(value)
@@ -102,7 +102,7 @@ def timestamp(value: Any, _path: str, _unknown: Unknown) -> Json:
     return {}
 
 
-def url(value: Any, path: str, unknown: Unknown) -> Json:
+def url(value: Any, path: str, unknown: UnknownReference) -> Json:
     """Check a web address, or a file of the same request."""
     wrong = text(2048)(value, path, unknown)
     if wrong or value.startswith(("http://", "https://", "attachment://", "discord://")):
@@ -110,7 +110,7 @@ def url(value: Any, path: str, unknown: Unknown) -> Json:
     return failure("URL_TYPE_INVALID_URL", "Not a well formed URL.")
 
 
-def anything(_value: Any, _path: str, _unknown: Unknown) -> Json:
+def anything(_value: Any, _path: str, _unknown: UnknownReference) -> Json:
     """Accept every JSON value."""
     return {}
 
@@ -118,7 +118,7 @@ def anything(_value: Any, _path: str, _unknown: Unknown) -> Json:
 def items(check_item: Check, most: int | None = None, least: int = 0) -> Check:
     """Check a list and each of its items."""
 
-    def check(value: Any, path: str, unknown: Unknown) -> Json:
+    def check(value: Any, path: str, unknown: UnknownReference) -> Json:
         if not isinstance(value, list):
             return failure("LIST_TYPE_CONVERT", "Only iterables may be used in a ListType")
         if most is not None and not least <= len(value) <= most:
@@ -133,7 +133,7 @@ def items(check_item: Check, most: int | None = None, least: int = 0) -> Check:
 def form(fields: Mapping[str, Check], required: Collection[str] = ()) -> Check:
     """Check an object: its known keys, and that the required ones are there; null is accepted for the others."""
 
-    def check(value: Any, path: str, unknown: Unknown) -> Json:
+    def check(value: Any, path: str, unknown: UnknownReference) -> Json:
         if not isinstance(value, dict):
             return failure("DICT_TYPE_CONVERT", "Only dictionaries may be used in a DictType")
         errors: Json = {key: REQUIRED for key in required if value.get(key) is None}
@@ -151,7 +151,7 @@ def form(fields: Mapping[str, Check], required: Collection[str] = ()) -> Check:
 def every(*checks: Check) -> Check:
     """Apply checks in turn; the first one with errors wins."""
 
-    def check(value: Any, path: str, unknown: Unknown) -> Json:
+    def check(value: Any, path: str, unknown: UnknownReference) -> Json:
         for one in checks:
             if wrong := one(value, path, unknown):
                 return wrong

@@ -9,7 +9,7 @@ from typing import Any
 from discordproxy_sandbox.messages.validation import anything
 from discordproxy_sandbox.resources.empty import empty
 from discordproxy_sandbox.resources.filled import filled
-from discordproxy_sandbox.rest.exchange import Answer, ApiRequest, Auth, Handler, Route, Routes
+from discordproxy_sandbox.rest.exchange import ApiAnswer, ApiRequest, ApiRoute, Auth, Handler, Routes
 
 # Methods and path; a status is named where it is neither 204 for DELETE nor 200 for the others.
 _ROUTES = """
@@ -123,23 +123,23 @@ _PIXEL = bytes.fromhex(
 def _read(request: ApiRequest) -> Any:
     last = request.template.rsplit("/", 1)[1]
     if last == "widget.png":
-        return Answer(content=_PIXEL, content_type="image/png")
+        return ApiAnswer(content=_PIXEL, content_type="image/png")
     if last == "target-users":
-        return Answer(content=b"user_id\n", content_type="text/csv")
+        return ApiAnswer(content=b"user_id\n", content_type="text/csv")
     if last.startswith("{"):
         return filled(request, {})
     return empty(request)
 
 
 def _written(status: int) -> Handler:
-    def handler(request: ApiRequest) -> Answer:
+    def handler(request: ApiRequest) -> ApiAnswer:
         if status == 204:  # noqa: PLR2004 - No Content
-            return Answer(204)
+            return ApiAnswer(204)
         if isinstance(request.body, list):
-            return Answer(status, [{"id": request.world.new_id(), **one} for one in request.body])
+            return ApiAnswer(status, [{"id": request.world.new_id(), **one} for one in request.body])
         files = [{"filename": one.filename, "size": one.size} for one in request.uploads]
         echo = filled(request, request.body)
-        return Answer(status, echo | ({"files": files} if files else {}))
+        return ApiAnswer(status, echo | ({"files": files} if files else {}))
 
     return handler
 
@@ -158,12 +158,12 @@ def _routes() -> Routes:
         *methods, path = line.split(" ")
         for method, _, status in (one.partition(":") for one in methods):
             if method == "GET":
-                routes[f"GET {path}"] = Route(_read, auth=_auth(path))
+                routes[f"GET {path}"] = ApiRoute(_read, auth=_auth(path))
                 continue
             handler = _written(int(status or (204 if method == "DELETE" else 200)))
             files = path.rsplit("/", 1)[1] in _FILES
             body = None if method == "DELETE" else anything
-            routes[f"{method} {path}"] = Route(handler, body, files=files, auth=_auth(path))
+            routes[f"{method} {path}"] = ApiRoute(handler, body, files=files, auth=_auth(path))
     return routes
 
 

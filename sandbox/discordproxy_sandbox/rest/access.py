@@ -5,7 +5,7 @@ from hashlib import blake2b
 from typing import Literal
 
 from discordproxy_sandbox.rest.errors import unauthorized
-from discordproxy_sandbox.rest.exchange import Auth, Route
+from discordproxy_sandbox.rest.exchange import ApiRoute, Auth
 
 _MAY_CALL: dict[Auth, tuple[str, ...]] = {
     "bot": ("bot",),
@@ -49,7 +49,7 @@ class Access:
         return bool(token) and (self.tokens is None or token in self.tokens)
 
 
-def check_access(route: Route, credential: Credential) -> None:
+def check_access(route: ApiRoute, credential: Credential) -> None:
     """Raise 401 unless this credential may call the route."""
     if credential.kind not in _MAY_CALL[route.auth]:
         raise unauthorized()

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from discordproxy_sandbox.gateway.gateway import Gateway
+from discordproxy_sandbox.gateway.gateway import SandboxGateway
 from discordproxy_sandbox.limits.limit_book import HiddenLimit, LimitBook, RouteLimit
 from discordproxy_sandbox.rest.errors import DiscordError
 from discordproxy_sandbox.rest.faults import Fault, Faults
@@ -28,7 +28,7 @@ class Control:
     """Handlers below /_sandbox."""
 
     def __init__(
-        self, world: World, people: People, limits: LimitBook, faults: Faults, ledger: Ledger, gateway: Gateway
+        self, world: World, people: People, limits: LimitBook, faults: Faults, ledger: Ledger, gateway: SandboxGateway
     ) -> None:
         self._world = world
         self._ledger = ledger

@@ -68,7 +68,7 @@ class ApiRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApiAnswer:
     """An answer other than 200 with JSON; `content` None is an empty body, bytes are sent as they are."""
 
     status: int = 200
@@ -81,7 +81,7 @@ Auth = Literal["bot", "path", "any", "bearer"]
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class ApiRoute:
     """How a route is served. A handler returns JSON, an Answer, or None for 204.
 
     `auth`: who may call: a bot; nobody, since a token in the path authorises; a bot or an OAuth2 bearer;
@@ -95,4 +95,4 @@ class Route:
     exempt: bool = False  # from the global limit
 
 
-Routes = dict[str, Route]
+Routes = dict[str, ApiRoute]

@@ -14,7 +14,7 @@ _BANNED = "You are being blocked from accessing our API temporarily due to excee
 
 
 @dataclass(slots=True, kw_only=True)
-class Reply:
+class HttpReply:
     """What goes back over the wire, or the other fates of a request. `ruling`: what it tells of the limits."""
 
     status: int = 200
@@ -25,28 +25,28 @@ class Reply:
     ruling: Ruling = field(default_factory=lambda: Ruling(allowed=True))
 
 
-def api_reply(status: int, content: Any, content_type: str = "application/json") -> Reply:
+def api_reply(status: int, content: Any, content_type: str = "application/json") -> HttpReply:
     """Return an answer of Discord's API; content None is an empty body, bytes go as they are, all else as JSON."""
     headers = {"Via": "1.1 google"}
     if content is None:
-        return Reply(status=status, headers=headers)
+        return HttpReply(status=status, headers=headers)
     # No charset: Discord sends none, and clients that compare the whole value depend on it.
     body = content if isinstance(content, bytes) else orjson.dumps(content)
-    return Reply(status=status, headers=headers | {"Content-Type": content_type}, body=body)
+    return HttpReply(status=status, headers=headers | {"Content-Type": content_type}, body=body)
 
 
-def page_reply(status: int, title: str, retry_after: str = "") -> Reply:
+def page_reply(status: int, title: str, retry_after: str = "") -> HttpReply:
     """Return a page of the edge: HTML, no Via, no JSON."""
     headers = {"Content-Type": "text/html; charset=UTF-8"} | ({"Retry-After": retry_after} if retry_after else {})
-    return Reply(status=status, headers=headers, body=_PAGE.format(title=title).encode())
+    return HttpReply(status=status, headers=headers, body=_PAGE.format(title=title).encode())
 
 
-def ban_page(retry_after: str = "") -> Reply:
+def ban_page(retry_after: str = "") -> HttpReply:
     """Return the page that a banned address gets."""
     return page_reply(429, "Error 1015: You are being rate limited", retry_after)
 
 
-def _edge_limit(fault: Fault) -> Reply:
+def _edge_limit(fault: Fault) -> HttpReply:
     """Return the edge's 429, which is JSON for some clients (cloudflare-docs#29000)."""
     reply = ban_page(fault.retry_after_header)
     if fault.body == "json":
@@ -58,7 +58,7 @@ def _edge_limit(fault: Fault) -> Reply:
     return _odd_body(reply, fault)
 
 
-def _odd_body(reply: Reply, fault: Fault) -> Reply:
+def _odd_body(reply: HttpReply, fault: Fault) -> HttpReply:
     """Return the answer with the body that the fault asks for; its headers stay."""
     if fault.body == "empty":
         reply.body = b""
@@ -71,7 +71,7 @@ def _odd_body(reply: Reply, fault: Fault) -> Reply:
     return reply
 
 
-def invented_limit(fault: Fault) -> Reply:
+def invented_limit(fault: Fault) -> HttpReply:
     """Return the 429 of a limit that does not exist."""
     content: dict[str, Any] = {"message": "You are being rate limited.", "global": fault.scope == "global"}
     content |= {"retry_after": fault.retry_after_body} if fault.retry_after_body is not None else {}
@@ -84,14 +84,14 @@ def invented_limit(fault: Fault) -> Reply:
     return _odd_body(reply, fault)
 
 
-def echo(fault: Fault, authorization: str) -> Reply:
+def echo(fault: Fault, authorization: str) -> HttpReply:
     """Return an answer that repeats what the client sent to prove who it is."""
     reply = api_reply(fault.status, {"message": f"You sent {authorization}.", "code": 0, "sent": [authorization]})
     reply.headers |= {"X-Authorization": authorization, "X-RateLimit-Bucket": authorization.replace(" ", "_")}
     return reply
 
 
-def early_fault(fault: Fault) -> Reply | None:
+def early_fault(fault: Fault) -> HttpReply | None:
     """Return the reply of a fault that decides before Discord looks at the request; None if it is of another sort."""
     if fault.kind == "cloudflare":
         return _edge_limit(fault)
@@ -100,12 +100,12 @@ def early_fault(fault: Fault) -> Reply | None:
     return broken(fault) if fault.when == "before" else None
 
 
-def broken(fault: Fault) -> Reply | None:
+def broken(fault: Fault) -> HttpReply | None:
     """Return the reply of a fault that replaces the answer."""
     if fault.kind == "reset":
-        return Reply(fate="reset")
+        return HttpReply(fate="reset")
     if fault.kind == "silent":
-        return Reply(fate="silent")
+        return HttpReply(fate="silent")
     if fault.kind == "status":
         title = f"{fault.status}: {HTTPStatus(fault.status).phrase}"
         if fault.status > HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -114,7 +114,7 @@ def broken(fault: Fault) -> Reply | None:
     return None
 
 
-def damaged(reply: Reply, fault: Fault) -> Reply:
+def damaged(reply: HttpReply, fault: Fault) -> HttpReply:
     """Return the reply after the faults that change an answer."""
     if fault.when == "after" and (replaced := broken(fault)):
         return replaced

@@ -13,18 +13,18 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from discordproxy_sandbox.limits.limit_book import DELETE_MESSAGE, Call, LimitBook
+from discordproxy_sandbox.limits.limit_book import DELETE_MESSAGE, LimitBook, LimitedRequest
 from discordproxy_sandbox.limits.limits import InvalidRequests
 from discordproxy_sandbox.limits.ruling import Ruling
-from discordproxy_sandbox.messages.validation import Unknown, failure, snowflake
+from discordproxy_sandbox.messages.validation import UnknownReference, failure, snowflake
 from discordproxy_sandbox.rest.access import Access, Credential, check_access
 from discordproxy_sandbox.rest.body import Body, read_body
 from discordproxy_sandbox.rest.errors import DiscordError, invalid_form
-from discordproxy_sandbox.rest.exchange import Answer, ApiRequest, Route
+from discordproxy_sandbox.rest.exchange import ApiAnswer, ApiRequest, ApiRoute
 from discordproxy_sandbox.rest.faults import Fault, Faults
 from discordproxy_sandbox.rest.latency import Latency
 from discordproxy_sandbox.rest.ledger import Ledger, Record, is_invalid
-from discordproxy_sandbox.rest.reply import Reply, api_reply, ban_page, damaged, early_fault, echo, invented_limit
+from discordproxy_sandbox.rest.reply import HttpReply, api_reply, ban_page, damaged, early_fault, echo, invented_limit
 from discordproxy_sandbox.rest.router import Match, Router, local_path, masked
 from discordproxy_sandbox.world.snowflakes import created_at
 from discordproxy_sandbox.world.world import World
@@ -33,7 +33,7 @@ _NOT_SNOWFLAKES = ("instance_id", "answer_id")
 
 
 @dataclass(slots=True)
-class Rest:
+class RestServer:
     """Serves all routes on one world. `strict`: unknown JSON keys are refused instead of only noted."""
 
     router: Router
@@ -68,7 +68,7 @@ class Rest:
         headers = reply.headers | {"Server": "cloudflare", "Date": formatdate(self.clock(), usegmt=True)}
         return web.Response(status=reply.status, headers=headers, body=reply.body)
 
-    def judge(self, http: web.Request, body: Body) -> tuple[Record, Reply]:
+    def judge(self, http: web.Request, body: Body) -> tuple[Record, HttpReply]:
         """Count a request that arrives now, process it if it may be, and return its record and answer."""
         now = self.clock()
         path = http.raw_path.partition("?")[0]
@@ -89,7 +89,7 @@ class Rest:
             self.invalid.hit(now)
         return record, reply
 
-    def _answer(self, http: web.Request, body: Body, match: Match, record: Record, fault: Fault | None) -> Reply:
+    def _answer(self, http: web.Request, body: Body, match: Match, record: Record, fault: Fault | None) -> HttpReply:
         now = record.arrived_at
         if left_s := self.invalid.banned_for(now):
             record.scope, record.retry_after = "ban", left_s
@@ -113,7 +113,7 @@ class Rest:
         reply.headers = reply.ruling.headers() | reply.headers
         return damaged(reply, fault) if fault else reply
 
-    def _authorise(self, http: web.Request, route: Route, record: Record) -> Credential:
+    def _authorise(self, http: web.Request, route: ApiRoute, record: Record) -> Credential:
         credential = self.access.credential(http.headers.get("Authorization"))
         record.credential = credential.kind
         check_access(route, credential)
@@ -121,7 +121,7 @@ class Rest:
             record.violations.append("Authorization sent to a route that a token in the path authorises")
         return credential
 
-    def _call(self, method: str, body: Body, match: Match, credential: Credential) -> Call:
+    def _call(self, method: str, body: Body, match: Match, credential: Credential) -> LimitedRequest:
         webhook = self.world.webhooks.get(match.params.get("webhook_id", ""))
         age_s = None
         if f"{method} {match.template}" == DELETE_MESSAGE:
@@ -130,7 +130,7 @@ class Rest:
             age_s = self.clock() - created_at(message_id) if known and message_id in known.messages else 0.0
         interaction = match.params.get("webhook_token") in self.world.interactions
         exempt = bool(match.route and match.route.exempt) or interaction
-        return Call(
+        return LimitedRequest(
             method=method,
             template=match.template,
             credential=credential.key,
@@ -142,7 +142,7 @@ class Rest:
             exempt=exempt and credential.kind == "none",
         )
 
-    def _refusal(self, ruling: Ruling, record: Record, fault: Fault | None) -> Reply | None:
+    def _refusal(self, ruling: Ruling, record: Record, fault: Fault | None) -> HttpReply | None:
         if fault and fault.kind == "rate_limited":
             record.scope, record.retry_after = fault.scope, fault.retry_after_body or 0.0
             return invented_limit(fault)
@@ -151,13 +151,15 @@ class Rest:
         record.scope, record.retry_after = ruling.scope, ruling.retry_after
         return api_reply(429, ruling.body())
 
-    def _process(self, http: web.Request, body: Body, match: Match, route: Route, record: Record) -> Reply:
+    def _process(self, http: web.Request, body: Body, match: Match, route: ApiRoute, record: Record) -> HttpReply:
         if body.error:
             raise body.error
         self._check_params(match)
         if route.body:
             self._check_form(
-                route.body({} if body.content is None else body.content, "", unknown := Unknown()), unknown, record
+                route.body({} if body.content is None else body.content, "", unknown := UnknownReference()),
+                unknown,
+                record,
             )
         elif body.content:
             record.violations.append("body sent to a route that takes none")
@@ -176,19 +178,19 @@ class Rest:
             now=record.arrived_at,
         )
         result = route.handler(request)
-        if isinstance(result, Answer):
+        if isinstance(result, ApiAnswer):
             return api_reply(result.status, result.content, result.content_type)
         return api_reply(204 if result is None else 200, result)
 
     def _check_params(self, match: Match) -> None:
         for name, value in match.params.items():
-            if name.endswith("_id") and name not in _NOT_SNOWFLAKES and snowflake(value, "", Unknown()):
+            if name.endswith("_id") and name not in _NOT_SNOWFLAKES and snowflake(value, "", UnknownReference()):
                 message = f'Value "{value}" is not snowflake.'
                 raise invalid_form({name: failure("NUMBER_TYPE_COERCE", message)})
             if refusal := self.world.refusal(value):
                 raise refusal
 
-    def _check_form(self, errors: dict[str, Any], unknown: Unknown, record: Record) -> None:
+    def _check_form(self, errors: dict[str, Any], unknown: UnknownReference, record: Record) -> None:
         record.violations += [f"unknown key {path}" for path in unknown.paths]
         if errors:
             raise invalid_form(errors)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from discordproxy_sandbox.rest.errors import DiscordError, discord_error
-from discordproxy_sandbox.rest.exchange import Route
+from discordproxy_sandbox.rest.exchange import ApiRoute
 
 _BASE = re.compile(r"^(?:/[^/]+)*?/api/v\d+(?=/)|^/api(?=/)")
 _MAJORS = ("/channels/{channel_id}", "/guilds/{guild_id}", "/webhooks/{webhook_id}", "/interactions/{interaction_id}")
@@ -22,9 +22,9 @@ class Match:
 
     template: str
     params: dict[str, str]
-    route: Route | None
+    route: ApiRoute | None
 
-    def require(self) -> Route:
+    def require(self) -> ApiRoute:
         """Return the route; raises Discord's 404 or 405 if there is none."""
         if self.route:
             return self.route
@@ -45,13 +45,13 @@ class _Node:
     fixed: dict[str, "_Node"] = field(default_factory=dict)
     parameters: dict[str, "_Node"] = field(default_factory=dict)
     template: str = ""
-    routes: dict[str, Route] = field(default_factory=dict)
+    routes: dict[str, ApiRoute] = field(default_factory=dict)
 
 
 class Router:
     """All routes of Discord as a tree of path segments."""
 
-    def __init__(self, routes: Mapping[str, Route]) -> None:
+    def __init__(self, routes: Mapping[str, ApiRoute]) -> None:
         self._root = _Node()
         for name, route in routes.items():
             method, template = name.split(" ")

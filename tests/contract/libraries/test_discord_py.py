@@ -53,7 +53,7 @@ async def fake():
 
 @pytest.fixture
 async def bot(fake):
-    bot = bot_client.Bot(intents=INTENTS, rest_url=fake.rest_url)
+    bot = bot_client.BotClient(intents=INTENTS, rest_url=fake.rest_url)
     await bot.log_in(TOKEN)
     yield bot
     await bot.close()
@@ -109,7 +109,7 @@ async def test_gateway_and_requests_take_the_http_proxies_of_their_own_urls(fake
     async with http_proxy(fake.port) as proxy:
         monkeypatch.setenv("HTTP_PROXY", f"http://us:pw@127.0.0.1:{proxy.port}")
         monkeypatch.setenv("NO_PROXY", "direct.test")
-        bot = bot_client.Bot(intents=INTENTS, rest_url="http://discord.test/api/v10")
+        bot = bot_client.BotClient(intents=INTENTS, rest_url="http://discord.test/api/v10")
         await bot.log_in(TOKEN)
         gateway = gateway_of(fake).replace("127.0.0.1", "gateway.test")
         socket = await bot_client.connect(bot, Recording(), shard_id=0, gateway=gateway, session=None)
@@ -199,7 +199,7 @@ async def test_every_event_is_a_sign_of_life(bot, fake):
 
 async def test_the_first_heartbeat_comes_within_the_first_interval_and_is_answered():
     async with FakeGateway(heartbeat_s=5.0) as fake:
-        bot = bot_client.Bot(intents=INTENTS, rest_url=fake.rest_url)
+        bot = bot_client.BotClient(intents=INTENTS, rest_url=fake.rest_url)
         await bot.log_in(TOKEN)
         link = Recording()
         socket = await bot_client.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
@@ -226,7 +226,7 @@ async def test_an_answer_that_is_faster_than_the_librarys_thread_has_a_true_late
 
 async def test_a_silent_connection_is_left(fake):
     """Reading has no time limit of its own; the watch ends it, and the session can be resumed."""
-    bot = bot_client.Bot(intents=INTENTS, rest_url=fake.rest_url, silence_s=0.3)
+    bot = bot_client.BotClient(intents=INTENTS, rest_url=fake.rest_url, silence_s=0.3)
     await bot.log_in(TOKEN)
     socket = await bot_client.connect(bot, Recording(), shard_id=0, gateway=gateway_of(fake), session=None)
     watching = asyncio.create_task(socket.watch())
@@ -298,7 +298,7 @@ async def test_a_refusal_before_identify_leaves_no_socket_open(bot, fake):
 
 
 async def test_a_bad_token_is_a_login_failure(fake):
-    bot = bot_client.Bot(intents=INTENTS, rest_url=fake.rest_url)
+    bot = bot_client.BotClient(intents=INTENTS, rest_url=fake.rest_url)
     with pytest.raises(discord.LoginFailure):
         await bot.log_in("MTAwMDAwMDAwMDAwMDAwMDAx.bad.token")
     await bot.close()

@@ -24,15 +24,15 @@ from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect
 from discordproxy_ratelimit.route import route_of_path
 from discordproxy_ratelimit.shared.app_rate import QUOTA
-from discordproxy_ratelimit.shared.claims import CLAIM, Keeper
-from discordproxy_ratelimit.shared.registry import Board
+from discordproxy_ratelimit.shared.claims import CLAIM, ClaimQuota
+from discordproxy_ratelimit.shared.registry import Registry
 from fakes.eventually import eventually
 from model.ratelimit_stories import STORIES
 from model.ratelimit_story import Story
 
 FOLDER = Path(str(files("discordproxy_ratelimit"))) / "lua"
 SCRIPTS = {"broker": Store.BROKER, "reap": Store.REAP, "circuit": Circuit.SCRIPT, "claim": CLAIM}
-SCRIPTS |= {"board": Board.SCRIPT, "survey": SURVEY, "quota": QUOTA}
+SCRIPTS |= {"board": Registry.SCRIPT, "survey": SURVEY, "quota": QUOTA}
 CHANNEL, GUILD = 81384788765712384, 41771983423143937
 KEYLESS = {"TIME", "PUBLISH"}
 ALL_KEYS = {"UNLINK", "EXISTS", "DEL"}
@@ -206,7 +206,7 @@ async def busy_worker(url: str, prefix: str, meanwhile: Callable[[], None] = lam
         permit.cancel()
     await broker.notes.set("dm", b"1", ttl_s=60)
     assert await broker.notes.get("dm") == b"1"
-    keeper = Keeper("app", 10_000, 60.0)
+    keeper = ClaimQuota("app", 10_000, 60.0)
     claim = await broker.notes.claim(broker.worker, "r", owner="a", lease_s=5, keeper=keeper)
     assert claim.state == "ours"
     await broker.notes.settle(broker.worker, "r", owner="a", result=b"x", ttl_s=60, keeper=keeper)

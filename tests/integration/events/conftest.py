@@ -11,7 +11,7 @@ with warnings.catch_warnings():
 
 from discordproxy_api.settings import ApiSettings
 from discordproxy_gateway.keys import Keys
-from discordproxy_gateway.worker import Options, Worker
+from discordproxy_gateway.worker import GatewayWorker, WorkerOptions
 from discordproxy_ratelimit.redis import client as redis_client
 from fakes.eventually import eventually
 from fakes.gateway import TOKEN, FakeGateway
@@ -44,7 +44,9 @@ async def leader(gateway, redis, keys):
     """A gateway worker that is connected."""
     stopping = asyncio.Event()
     worker = asyncio.create_task(
-        Worker(redis, keys, TOKEN, Options(rest_url=gateway.rest_url, intents=INTENTS, lease_s=1.0)).run(stopping)
+        GatewayWorker(redis, keys, TOKEN, WorkerOptions(rest_url=gateway.rest_url, intents=INTENTS, lease_s=1.0)).run(
+            stopping
+        )
     )
     try:
         await gateway.until(lambda: gateway.live, within_s=60)

@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 
 from discordproxy_gateway.cache import CacheReader, MemberReader
 from discordproxy_gateway.keys import Keys, Slot
-from discordproxy_gateway.worker import Options, Worker
+from discordproxy_gateway.worker import GatewayWorker, WorkerOptions
 from discordproxy_ratelimit.redis import client as redis_client
 from discordproxy_ratelimit.settings import world_of
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
@@ -70,7 +70,7 @@ async def discord() -> AsyncIterator[FakeGateway]:
 class Running:
     """A worker in a task."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: GatewayWorker) -> None:
         self.stopping = asyncio.Event()
         self.task = asyncio.create_task(worker.run(self.stopping))
 
@@ -107,7 +107,7 @@ async def starter(redis: Redis, keys: Keys, rest_url: str) -> AsyncIterator[Call
 
         def begin(*, token: str = TOKEN, **options: Any) -> Running:
             settings: dict[str, Any] = {"rest_url": rest_url, "intents": ("guilds", "members")}
-            running = Running(Worker(redis, keys, token, Options(**(settings | options))))
+            running = Running(GatewayWorker(redis, keys, token, WorkerOptions(**(settings | options))))
 
             async def end() -> None:
                 running.stopping.set()

@@ -13,7 +13,7 @@ from discordproxy_gateway.events import (
     EventHub,
     EventsUnavailableError,
     Filter,
-    Kind,
+    ItemKind,
     SubscriberTooSlowError,
 )
 from discordproxy_gateway.events.tail import FEED_LENGTH, Tail
@@ -68,7 +68,7 @@ async def take(items, count: int) -> list[int]:
     async with asyncio.timeout(60):
         while len(taken) < count:
             item = await anext(items)
-            if item.kind is Kind.DISPATCH:
+            if item.kind is ItemKind.DISPATCH:
                 taken.append(item.entry.position.ordinal)
     return taken
 
@@ -107,7 +107,7 @@ async def test_filtered_events_move_the_cursor(redis, keys, valkey, stream):
         await stream.add(20)
         async with asyncio.timeout(60):
             while (item := await anext(items)).cursor.positions[1, 0].ordinal < 20:
-                assert item.kind is Kind.HEARTBEAT
+                assert item.kind is ItemKind.HEARTBEAT
     await hub.close()
     await blocking.aclose()
 
@@ -185,7 +185,7 @@ async def test_a_gap_is_an_item(hub, stream):
     async with hub.subscribe(Filter(types=frozenset({"MESSAGE_CREATE"}))) as items:
         await stream.add(1, t="GAP", **{"from": "1000", "to": "2000"})
         item = await anext(items)
-    assert item.kind is Kind.GAP
+    assert item.kind is ItemKind.GAP
     assert (item.entry.gap_from_ms, item.entry.gap_to_ms) == (1000, 2000)
 
 
@@ -226,7 +226,7 @@ async def test_nothing_is_missed_while_subscribers_come_and_go(hub, stream):
                         if len(seen) == total:
                             break
                         item = await anext(items)
-                        if item.kind is Kind.DISPATCH:
+                        if item.kind is ItemKind.DISPATCH:
                             seen.append(item.entry.position.ordinal)
                             cursor = item.cursor
 
@@ -248,7 +248,7 @@ async def eras(redis, keys, now: int, **begun: int) -> list[Stream]:
 async def guilds(items, count: int) -> list[int]:
     async with asyncio.timeout(60):
         taken = [await anext(items) for _ in range(count)]
-    return [item.entry.guild_id for item in taken if item.kind is Kind.DISPATCH]
+    return [item.entry.guild_id for item in taken if item.kind is ItemKind.DISPATCH]
 
 
 async def test_streams_that_began_after_a_cursor_are_read_from_their_beginning(hub, redis, keys):

@@ -12,7 +12,7 @@ from discordproxy_gateway.discord import reconnect
 from discordproxy_gateway.events import CursorExpiredError, EventHub, EventsError, Filter
 from discordproxy_gateway.keys import Slot
 from discordproxy_gateway.tasks import end
-from discordproxy_gateway.worker import Options, Worker
+from discordproxy_gateway.worker import GatewayWorker, WorkerOptions
 from discordproxy_ratelimit.redis import client as redis_client
 from fakes.eventually import eventually
 from fakes.gateway import TOKEN
@@ -221,8 +221,8 @@ async def test_an_emptied_server_is_filled_again(discord, own_valkey, keys):
         return False
 
     stopping, told = asyncio.Event(), list[str]()
-    options = Options(rest_url=discord.rest_url, intents=("guilds", "members"), lease_s=1.0)
-    worker = asyncio.create_task(Worker(redis, keys, TOKEN, options).run(stopping))
+    options = WorkerOptions(rest_url=discord.rest_url, intents=("guilds", "members"), lease_s=1.0)
+    worker = asyncio.create_task(GatewayWorker(redis, keys, TOKEN, options).run(stopping))
     try:
         await eventually(all_there, within_s=60)
         following = asyncio.create_task(told_of_losses(redis, blocking, keys, told))
@@ -279,8 +279,8 @@ async def test_shards_identify_at_discords_pace(start, discord, redis, keys):
 async def test_a_reply_that_redis_lost_applies_nothing_twice(discord, own_valkey, keys, caplog):
     redis = redis_client.connect(own_valkey.url)
     stopping = asyncio.Event()
-    options = Options(rest_url=discord.rest_url, intents=("guilds",), lease_s=60)
-    worker = asyncio.create_task(Worker(redis, keys, TOKEN, options).run(stopping))
+    options = WorkerOptions(rest_url=discord.rest_url, intents=("guilds",), lease_s=60)
+    worker = asyncio.create_task(GatewayWorker(redis, keys, TOKEN, options).run(stopping))
 
     async def count() -> int:
         return await redis.xlen(keys.stream(0, 1))

@@ -13,7 +13,7 @@ from discordproxy_gateway.events import (
     EventHub,
     EventsError,
     Filter,
-    Kind,
+    ItemKind,
 )
 from discordproxy_gateway.keys import shard_of
 from discordproxy_gateway.state import session_store
@@ -76,7 +76,7 @@ class Follower:
             self.cursor = str(items.cursor)
             self.following.set()
             async for item in items:
-                if item.kind is Kind.GAP:
+                if item.kind is ItemKind.GAP:
                     self.gaps.append((item.entry.gap_from_ms, item.entry.gap_to_ms))
                 elif item.entry is not None and item.entry.type == "MESSAGE_CREATE":
                     self.got.add(int(item.entry.json.split('"')[3]))

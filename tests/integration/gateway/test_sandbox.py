@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from discordproxy_gateway.cache import MemberReader, Slot
-from discordproxy_gateway.worker import Options, Worker
+from discordproxy_gateway.worker import GatewayWorker, WorkerOptions
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.population import add_guilds
 from fakes.eventually import eventually
@@ -25,8 +25,8 @@ async def sandbox():
 @pytest.fixture
 async def worker(sandbox, redis, keys):
     stopping = asyncio.Event()
-    options = Options(rest_url=sandbox.rest_url, intents=INTENTS)
-    task = asyncio.create_task(Worker(redis, keys, TOKEN, options).run(stopping))
+    options = WorkerOptions(rest_url=sandbox.rest_url, intents=INTENTS)
+    task = asyncio.create_task(GatewayWorker(redis, keys, TOKEN, options).run(stopping))
     yield task
     stopping.set()
     await task

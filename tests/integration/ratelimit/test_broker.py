@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from discordproxy_ratelimit.broker import Broker, Caller, Limits
-from discordproxy_ratelimit.errors import Draining, WaitRefused
+from discordproxy_ratelimit.errors import DrainingError, WaitRefusedError
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect
 from discordproxy_sandbox.limits.limits import FixedWindow, Gcra, GlobalLimit
@@ -87,7 +87,7 @@ async def test_deadline_that_cannot_be_met_is_refused_with_the_true_wait(valkey,
         for _ in range(2):
             await workers.send(0, role_in(1))
         calls = await queue(workers, role_in(1), ahead)
-        with pytest.raises(WaitRefused) as refused:
+        with pytest.raises(WaitRefusedError) as refused:
             await workers.send(1, role_in(1), deadline_s=1.0)
         assert refused.value.reason == "WAIT_EXCEEDS_DEADLINE"
         assert refused.value.retry_after_s == pytest.approx(_true_wait(discord, ahead), rel=0.1)
@@ -110,7 +110,7 @@ async def test_max_wait_is_a_bound_of_its_own(valkey):
     discord = world("fixed", 1, 60.0)
     async with fleet(valkey, discord, 1, clock=None) as workers:
         await workers.send(0, message_in(1))
-        with pytest.raises(WaitRefused) as refused:
+        with pytest.raises(WaitRefusedError) as refused:
             await workers.send(0, message_in(1), deadline_s=600, max_wait_s=5)
         assert refused.value.reason == "WAIT_EXCEEDS_MAX_WAIT"
         assert "deadline" not in str(refused.value), "the caller set none that matters"
@@ -147,7 +147,7 @@ async def test_full_queue_refuses_one_more(valkey):
     async with fleet(valkey, discord, 1, clock=None, limits=Limits(most_waiting=3)) as workers:
         await workers.send(0, message_in(1))
         calls = await queue(workers, message_in(1), 3)
-        with pytest.raises(WaitRefused) as refused:
+        with pytest.raises(WaitRefusedError) as refused:
             await workers.send(0, message_in(1))
         assert refused.value.reason == "QUEUE_FULL"
         assert refused.value.retry_after_s is not None
@@ -162,9 +162,9 @@ async def test_draining_worker_sends_what_it_may_and_hands_the_rest_back(valkey)
             await held(workers, 4)
             leaving.drain()
             for call in calls:
-                with pytest.raises(Draining):
+                with pytest.raises(DrainingError):
                     await call
-            with pytest.raises(Draining):
+            with pytest.raises(DrainingError):
                 await workers.send(0, message_in(2))
             permit.sent()
             permit.complete(await workers.discord.request(message_in(1)))

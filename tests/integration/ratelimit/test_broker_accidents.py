@@ -16,8 +16,8 @@ from typing_extensions import Self
 
 import processes
 from discordproxy_ratelimit.broker import Broker, Limits
-from discordproxy_ratelimit.errors import BrokerError, BrokerUnavailable, Draining, WaitRefused
-from discordproxy_ratelimit.limiter.batch import Batch
+from discordproxy_ratelimit.errors import BrokerError, BrokerUnavailableError, DrainingError, WaitRefusedError
+from discordproxy_ratelimit.limiter.batch import ScriptBatch
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect
 from discordproxy_sandbox.limits.limits import FixedWindow, Gcra
@@ -136,7 +136,7 @@ async def test_worker_whose_places_others_gave_away_takes_them_again(valkey, key
                 client.zrem(bot_key(workers, "workers"), "w1")
             async with asyncio.timeout(PATIENCE_S):
                 assert await asyncio.gather(*calls) == [200] * 3
-            with pytest.raises(BrokerUnavailable, match="out of touch"):
+            with pytest.raises(BrokerUnavailableError, match="out of touch"):
                 unsent.sent()
         client.close()
     assert [arrival.label for arrival in workers.discord.arrivals] == [0, 1, 2]
@@ -177,16 +177,16 @@ async def test_killed_server_is_told_and_forgiven(own_valkey):
         own_valkey.stop()
         async with asyncio.timeout(PATIENCE_S):
             outcomes = await asyncio.gather(*queue, return_exceptions=True)
-        assert sum(isinstance(outcome, BrokerUnavailable) for outcome in outcomes) >= 80
-        assert all(outcome == 200 or isinstance(outcome, BrokerUnavailable) for outcome in outcomes)
+        assert sum(isinstance(outcome, BrokerUnavailableError) for outcome in outcomes) >= 80
+        assert all(outcome == 200 or isinstance(outcome, BrokerUnavailableError) for outcome in outcomes)
         async with asyncio.timeout(PATIENCE_S):
-            with pytest.raises(BrokerUnavailable):
+            with pytest.raises(BrokerUnavailableError):
                 await workers.send(0, message_in(2000))
         own_valkey.start()
         await load.everybody_sent(1, within_s=PATIENCE_S)
         await load.everybody_sent(8, within_s=PATIENCE_S)
     assert load.refused
-    assert {type(error) for error in load.refused} == {BrokerUnavailable}
+    assert {type(error) for error in load.refused} == {BrokerUnavailableError}
     assert discord.too_many == []
 
 
@@ -215,7 +215,7 @@ async def test_server_that_refuses_for_a_while_leaves_nothing_behind(own_valkey,
             await load.everybody_sent(2, within_s=PATIENCE_S)
         await eventually(lambda: server.hlen(bot_key(workers, "held")) == 0)
         await eventually(lambda: server.zcount(bot_key(workers, "slots"), 1e17, "+inf") == 0)
-    assert {type(error) for error in load.refused} == {BrokerUnavailable}
+    assert {type(error) for error in load.refused} == {BrokerUnavailableError}
     assert discord.too_many == []
 
 
@@ -255,7 +255,7 @@ async def test_local_pace_where_there_has_never_been_a_server_and_for_who_waits_
             own_valkey.stop()
             assert await waiting == 200
         lonely.brokers[0].drain()
-        with pytest.raises(Draining):
+        with pytest.raises(DrainingError):
             await lonely.send(0, message_in(1))
     assert [arrival.label for arrival in discord.arrivals] == ["alone", "waited"]
 
@@ -294,7 +294,7 @@ async def test_lost_reply_charges_once(valkey):
             permit.complete(await discord.request(role_in(1)))
         for _ in range(3):
             await one_call(broker, discord)
-        with pytest.raises(WaitRefused):
+        with pytest.raises(WaitRefusedError):
             await one_call(broker, discord, deadline_s=1.0)
     finally:
         await broker.close()
@@ -343,7 +343,7 @@ async def test_closing_waits_for_the_call_under_way():
         arrived.extend(items)
         return [[] for _ in items]
 
-    batch = Batch(send, sending.wait)
+    batch = ScriptBatch(send, sending.wait)
     item = batch.add(["c"], [""] * 4, hurry=True, lasting=True)
     await sending.wait()
     await batch.close()
@@ -363,7 +363,7 @@ async def test_what_cannot_be_written_is_dropped_and_the_next_call_goes_on():
     async def until_up():
         return
 
-    batch = Batch(send, until_up)
+    batch = ScriptBatch(send, until_up)
     with pytest.raises(TypeError):
         await batch.add(["c"], [""] * 4, hurry=True, lasting=True).reply
     assert await batch.add(["c"], [""] * 4, hurry=True, lasting=True).reply == []
@@ -380,7 +380,7 @@ async def test_closing_ends_although_a_cancellation_gets_lost():
             await asyncio.Event().wait()
         return [[] for _ in items]
 
-    batch = Batch(write, writing.wait)
+    batch = ScriptBatch(write, writing.wait)
     batch.poke()
     await writing.wait()
     async with asyncio.timeout(PATIENCE_S):

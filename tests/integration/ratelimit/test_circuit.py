@@ -10,11 +10,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from discordproxy_ratelimit.circuit import BUDGET, PROBE_S, STOP, Circuit
-from discordproxy_ratelimit.errors import CircuitOpen, ShareUsed
+from discordproxy_ratelimit.errors import CircuitOpenError, ShareUsedError
 from discordproxy_ratelimit.headers import Answer
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect, stop
-from discordproxy_ratelimit.redis.link import Link
+from discordproxy_ratelimit.redis.link import RedisLink
 from fakes.virtual_time import VirtualClock, WatchedRedis, run
 
 OK = Answer(200)
@@ -28,7 +28,7 @@ class Workers:
     def __init__(self, url: str, prefix: str, clock: VirtualClock, count: int) -> None:
         self.clock, self.registries = clock, [CollectorRegistry() for _ in range(count)]
         home = f"{{{prefix}:ip:x}}"
-        self.links = [Link(WatchedRedis(connect(url, timeout_s=5.0), clock, url), home=home) for _ in range(count)]
+        self.links = [RedisLink(WatchedRedis(connect(url, timeout_s=5.0), clock, url), home=home) for _ in range(count)]
         self.circuits = [
             Circuit(link, home, channel=f"{prefix}:all", decisions=Decisions(registry), clock=clock.us)
             for link, registry in zip(self.links, self.registries, strict=True)
@@ -52,7 +52,7 @@ class Workers:
     async def passes(self, worker: int, app: str = "") -> bool:
         try:
             await self.circuits[worker].check(app)
-        except (CircuitOpen, ShareUsed):
+        except (CircuitOpenError, ShareUsedError):
             return False
         return True
 
@@ -103,7 +103,7 @@ def test_a_cloudflare_page_closes_the_address_for_every_worker(tell: Any) -> Non
         assert them.states[0] == "open", "the worker itself stops before Redis has answered"
         await them.settle()
         assert them.states == ["open", "open"]
-        with pytest.raises(CircuitOpen) as refusal:
+        with pytest.raises(CircuitOpenError) as refusal:
             await them.circuits[1].check()
         assert refusal.value.retry_after_s == pytest.approx(120, abs=1)
         assert them.metric(1, "discordproxy_circuit", state="open") == 1
@@ -249,7 +249,7 @@ def test_an_application_that_floods_is_stopped_alone(tell: Any, caplog: Any) -> 
                 them.circuits[worker].heard(FORBIDDEN, "flood")
             await them.settle()
         assert not await them.passes(1, "flood")
-        with pytest.raises(ShareUsed, match="The application flood has used up its share") as refusal:
+        with pytest.raises(ShareUsedError, match="The application flood has used up its share") as refusal:
             await them.circuits[1].check("flood")
         assert refusal.value.retry_after_s == 60
         assert "flood has used up its share" in caplog.text
@@ -337,17 +337,17 @@ def test_a_call_that_waited_for_its_permit_is_looked_at_again(tell: Any) -> None
         circuit = them.circuits[0]
         assert await circuit.check("flood") is False
         await spend(them, 0, 5_000, "flood")
-        with pytest.raises(ShareUsed):
+        with pytest.raises(ShareUsedError):
             circuit.check_again("flood", probing=False)
         circuit.check_again("other", probing=False)
         circuit.heard(PAGE, "other")
-        with pytest.raises(CircuitOpen):
+        with pytest.raises(CircuitOpenError):
             circuit.check_again("other", probing=False)
         await them.settle()
         await asyncio.sleep(61)
         assert await circuit.check("other") is True
         circuit.check_again("other", probing=True)
-        with pytest.raises(CircuitOpen):
+        with pytest.raises(CircuitOpenError):
             circuit.check_again("other", probing=False)
 
     tell(story)

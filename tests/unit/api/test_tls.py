@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from discordproxy_api.tls import Tls, TlsFiles, read_certificates
-from discordproxy_ratelimit.process.reloading import Unusable, Watched
+from discordproxy_ratelimit.process.reloading import ReloadedValue, UnusableFileError
 from fakes.certificates import Authority
 
 NOW = datetime.now(UTC)
@@ -25,7 +25,7 @@ def authority(tmp_path: Path) -> Authority:
 
 
 def refusal(files: TlsFiles, now: datetime = NOW) -> str:
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(UnusableFileError) as refused:
         read_certificates(files, now)
     assert "\n" not in str(refused.value)
     return str(refused.value)
@@ -95,11 +95,11 @@ def test_a_changed_file_is_read_again_and_a_bad_one_changes_nothing(tmp_path: Pa
     def make() -> str:
         reads.append(text := path.read_text())
         if "bad" in text:
-            raise Unusable("it is bad")
+            raise UnusableFileError("it is bad")
         return text
 
     path.write_text("one")
-    watched = Watched([path], make, clock=clock)
+    watched = ReloadedValue([path], make, clock=clock)
     path.write_text("second")
     assert watched.get() == "one"  # looked at once a second at most
     clock.now += 1
@@ -119,5 +119,5 @@ def test_a_changed_file_is_read_again_and_a_bad_one_changes_nothing(tmp_path: Pa
 
 
 def test_the_first_read_must_succeed(tmp_path: Path):
-    with pytest.raises(Unusable):
+    with pytest.raises(UnusableFileError):
         Tls(TlsFiles(tmp_path / "a", tmp_path / "b"))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from discordproxy_ratelimit.degraded import LocalPace
-from discordproxy_ratelimit.errors import Draining, WaitRefused
+from discordproxy_ratelimit.errors import DrainingError, WaitRefusedError
 from discordproxy_ratelimit.headers import NO_ANSWER, Answer
 from discordproxy_ratelimit.route import Route
 from fakes.virtual_time import EPOCH_S, VirtualClock, run
@@ -146,7 +146,7 @@ def test_nothing_leaves_after_its_deadline() -> None:
         world = World(global_limit=10)
         calls = [world.send(f"{i}", within_s=1.0) for i in range(40)]
         results = await asyncio.gather(*calls, return_exceptions=True)
-        refused = [result for result in results if isinstance(result, WaitRefused)]
+        refused = [result for result in results if isinstance(result, WaitRefusedError)]
         assert len(world.sent) + len(refused) == 40
         assert refused
         assert max(world.instants()) <= 1.0
@@ -159,7 +159,7 @@ def test_a_wait_that_cannot_fit_is_refused_at_once_with_its_length() -> None:
         world = World()
         await world.send("x", Answer(429, retry_after_s=60.0, scope="user"))
         before = world.loop.time()
-        with pytest.raises(WaitRefused) as refusal:
+        with pytest.raises(WaitRefusedError) as refusal:
             await world.send("x", within_s=5.0)
         assert world.loop.time() == pytest.approx(before, abs=0.001)
         assert refusal.value.retry_after_s == pytest.approx(60.0, abs=0.001)
@@ -172,7 +172,7 @@ def test_a_full_lane_is_refused_at_the_deadline() -> None:
         world = World()
         slow = asyncio.ensure_future(world.send("x", takes_s=100.0))
         await asyncio.sleep(1)
-        with pytest.raises(WaitRefused):
+        with pytest.raises(WaitRefusedError):
             await world.send("x", within_s=5.0)
         assert world.loop.time() - world.began == pytest.approx(6.0, abs=0.001)
         await slow
@@ -218,7 +218,7 @@ def test_a_drain_ends_every_wait_and_no_call_in_flight() -> None:
         await asyncio.sleep(0.001)
         world.pace.drain()
         outcomes = await asyncio.gather(for_its_turn, *for_the_spacing, return_exceptions=True)
-        assert {type(outcome) for outcome in outcomes} == {Draining}
+        assert {type(outcome) for outcome in outcomes} == {DrainingError}
         await in_flight
         assert [lane for _, lane in world.sent] == ["x"]
 
@@ -237,7 +237,7 @@ def test_lanes_are_forgotten_once_nothing_holds_them_back() -> None:
         assert await lanes_in_use() == 0
         await world.send("x", Answer(200, hash="h", limit=5, remaining=0, reset_after_s=2.0))
         assert await lanes_in_use() == 1
-        with pytest.raises(WaitRefused):
+        with pytest.raises(WaitRefusedError):
             await world.send("x", within_s=1)
         await asyncio.sleep(2.5)
         assert await lanes_in_use() == 0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from discordproxy_ratelimit.errors import BrokerUnavailable
+from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.headers import NO_ANSWER, Answer
 from discordproxy_ratelimit.permit import Permit, Verdict
 from discordproxy_ratelimit.route import Route
@@ -17,7 +17,7 @@ class Office:
 
     def leaving(self, permit: Permit) -> None:
         if self.refuses:
-            raise BrokerUnavailable("too late")
+            raise BrokerUnavailableError("too late")
 
     def ended(self, permit: Permit, answer: Answer | None) -> Verdict:
         self.ends.append(answer)
@@ -66,7 +66,7 @@ def test_a_permit_that_may_be_void_is_not_sent() -> None:
     office = Office()
     office.refuses = True
     permit = office.permit()
-    with pytest.raises(BrokerUnavailable):
+    with pytest.raises(BrokerUnavailableError):
         permit.sent()
     assert not permit.is_sent
     permit.leave()

@@ -1,6 +1,6 @@
 import pytest
 
-from discordproxy_sandbox.limits.limit_book import DELETE_MESSAGE, Call, HiddenLimit, LimitBook, RouteLimit
+from discordproxy_sandbox.limits.limit_book import DELETE_MESSAGE, HiddenLimit, LimitBook, LimitedRequest, RouteLimit
 from discordproxy_sandbox.limits.limit_defaults import default_book
 
 EPOCH = 1_790_000_000.0
@@ -8,11 +8,11 @@ SEND = "/channels/{channel_id}/messages"
 EDIT = "/channels/{channel_id}"
 
 
-def send(**kwargs) -> Call:
-    return Call(method="POST", template=SEND, **({"major": "1"} | kwargs))
+def send(**kwargs) -> LimitedRequest:
+    return LimitedRequest(method="POST", template=SEND, **({"major": "1"} | kwargs))
 
 
-def burst(book: LimitBook, call: Call, count: int, now: float = EPOCH) -> list[bool]:
+def burst(book: LimitBook, call: LimitedRequest, count: int, now: float = EPOCH) -> list[bool]:
     return [book.judge(call, now).allowed for _ in range(count)]
 
 
@@ -70,15 +70,15 @@ def test_kind_of_the_book_overrides_the_routes(kind, shown):
 )
 def test_deleting_messages_has_three_buckets_by_age(age_s, limit):
     book = default_book()
-    call = Call(method="DELETE", template=DELETE_MESSAGE.split()[1], major="1", age_s=age_s)
+    call = LimitedRequest(method="DELETE", template=DELETE_MESSAGE.split()[1], major="1", age_s=age_s)
     assert burst(book, call, limit + 1) == [True] * limit + [False]
 
 
 def test_reactions_of_a_channel_share_one_bucket_across_methods():
     book = default_book()
     template = "/channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me"
-    put = book.judge(Call(method="PUT", template=template, major="1"), EPOCH)
-    delete = book.judge(Call(method="DELETE", template=template, major="1"), EPOCH + 0.1)
+    put = book.judge(LimitedRequest(method="PUT", template=template, major="1"), EPOCH)
+    delete = book.judge(LimitedRequest(method="DELETE", template=template, major="1"), EPOCH + 0.1)
     assert put.bucket == delete.bucket
     assert delete.retry_after == pytest.approx(0.15, abs=1e-5)
 
@@ -86,7 +86,8 @@ def test_reactions_of_a_channel_share_one_bucket_across_methods():
 def test_name_and_topic_are_limited_apart_and_headers_do_not_show_it():
     book = default_book()
     name, topic, other = (
-        Call(method="PATCH", template=EDIT, major="1", body_keys=frozenset({key})) for key in ("name", "topic", "nsfw")
+        LimitedRequest(method="PATCH", template=EDIT, major="1", body_keys=frozenset({key}))
+        for key in ("name", "topic", "nsfw")
     )
     assert burst(book, name, 3) == [True, True, False]
     refused = book.judge(name, EPOCH + 5)
@@ -97,7 +98,7 @@ def test_name_and_topic_are_limited_apart_and_headers_do_not_show_it():
     assert book.judge(other, EPOCH).allowed
 
 
-RENAME = Call(method="PATCH", template=EDIT, major="1", body_keys=frozenset({"name"}))
+RENAME = LimitedRequest(method="PATCH", template=EDIT, major="1", body_keys=frozenset({"name"}))
 
 
 def test_a_hidden_refusal_becomes_avoidable_once_it_was_told():
@@ -128,8 +129,8 @@ def test_what_is_told_too_late_or_of_an_earlier_window_makes_none_avoidable():
 
 def test_of_two_hidden_refusals_only_the_longer_is_told_and_either_can_be_known():
     book = default_book()
-    topic = Call(method="PATCH", template=EDIT, major="1", body_keys=frozenset({"topic"}))
-    both = Call(method="PATCH", template=EDIT, major="1", body_keys=frozenset({"name", "topic"}))
+    topic = LimitedRequest(method="PATCH", template=EDIT, major="1", body_keys=frozenset({"topic"}))
+    both = LimitedRequest(method="PATCH", template=EDIT, major="1", body_keys=frozenset({"name", "topic"}))
     burst(book, RENAME, 2)
     burst(book, topic, 2, now=EPOCH + 5.0)
     book.judge(both, EPOCH + 10.0).told(EPOCH + 10.0)
@@ -148,7 +149,9 @@ def test_shared_limit_counts_all_webhooks_of_a_channel_and_keeps_the_user_header
     template = "/webhooks/{webhook_id}/{webhook_token}"
     rulings = [
         book.judge(
-            Call(method="POST", template=template, major=f"webhook {n % 10}", resource="channel", credential="ip"),
+            LimitedRequest(
+                method="POST", template=template, major=f"webhook {n % 10}", resource="channel", credential="ip"
+            ),
             EPOCH,
         )
         for n in range(31)
@@ -220,7 +223,7 @@ def test_hidden_limits_of_one_name_are_one_limit_of_several_routes():
     book = LimitBook(default=None)
     for method in ("POST", "GET"):
         book.set_hidden(f"{method} {SEND}", [HiddenLimit(name="both", limit=2, window_s=5.0)])
-    reading = Call(method="GET", template=SEND, major="1")
+    reading = LimitedRequest(method="GET", template=SEND, major="1")
     assert [book.judge(call, EPOCH).allowed for call in (reading, send(major="1"), reading)] == [True, True, False]
 
 

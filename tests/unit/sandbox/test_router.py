@@ -1,7 +1,7 @@
 import pytest
 
 from discordproxy_sandbox.rest.errors import DiscordError
-from discordproxy_sandbox.rest.exchange import Route
+from discordproxy_sandbox.rest.exchange import ApiRoute
 from discordproxy_sandbox.rest.router import Router, local_path, masked
 
 ROUTES = [
@@ -17,7 +17,7 @@ ROUTES = [
     "POST /interactions/{interaction_id}/{interaction_token}/callback",
     "GET /stage-instances/{channel_id}",
 ]
-ROUTER = Router({name: Route(lambda _: None) for name in ROUTES})
+ROUTER = Router({name: ApiRoute(lambda _: None) for name in ROUTES})
 
 
 @pytest.mark.parametrize(

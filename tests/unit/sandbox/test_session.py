@@ -3,14 +3,14 @@ import asyncio
 import orjson
 import pytest
 
-from discordproxy_sandbox.gateway.session import Session, shard_of
+from discordproxy_sandbox.gateway.session import SandboxSession, shard_of
 from discordproxy_sandbox.world.world import Event
 
 GUILD = str(7 << 22)
 
 
-def session(intents: int = 1, shard: tuple[int, int] = (0, 1)) -> Session:
-    return Session("id", "key", intents, shard, bot_id="1", news=asyncio.Event())
+def session(intents: int = 1, shard: tuple[int, int] = (0, 1)) -> SandboxSession:
+    return SandboxSession("id", "key", intents, shard, bot_id="1", news=asyncio.Event())
 
 
 def test_events_are_numbered_and_kept_for_replay():

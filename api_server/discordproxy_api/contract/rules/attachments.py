@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from discordproxy_api.calls.field_errors import Problems
+from discordproxy_api.calls.field_errors import FieldErrors
 from discordproxy_api.contract.rules.limits import FILES
 
 MESSAGE_AGE_MS = 60_000
@@ -36,7 +36,7 @@ def kept(body: Json, message: Json) -> Json:
             if change is None or attachment_id in change or f"attachment://{filename}" in change:
                 ids.append(attachment_id)
     attachments = [*({"id": each} for each in dict.fromkeys(ids)), *(body.get("attachments") or ())]
-    problems = Problems()
+    problems = FieldErrors()
     problems.length("attachments", len(attachments), 0, FILES)
     problems.raise_if_any()
     return {**body, "attachments": attachments}

@@ -8,13 +8,13 @@ from typing import Any
 
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
-from discordproxy_api.calls.field_errors import Problems
+from discordproxy_api.calls.field_errors import FieldErrors
 from discordproxy_api.contract.contract import is_list
 from discordproxy_api.contract.encode import enum_offset
 from discordproxy_api.contract.rules.file_names import ATTACHMENT
 from discordproxy_api.contract.rules.limits import INT32, LARGEST_SNOWFLAKE, PATH_FORMS, TOKEN, Form, Limit
 
-Check = Callable[[Any, str, Problems], None]  # value, path, where to record problems
+Check = Callable[[Any, str, FieldErrors], None]  # value, path, where to record problems
 
 _BIT_FIELDS = frozenset({"allow", "deny", "permissions"})  # the only uint64 that are no ids
 _OPEN_ENUMS = frozenset({"discord_api.Component.Type", "discord_api.Component.ButtonStyle"})
@@ -51,7 +51,7 @@ def path_check(field: FieldDescriptor) -> Check:
     form = PATH_FORMS.get(field.name, Form.PATH)
     single = _text(Limit(1, TOKEN if form is Form.TOKEN else _PATH_SEGMENT, form=form))
 
-    def check(value: Any, path: str, problems: Problems) -> None:
+    def check(value: Any, path: str, problems: FieldErrors) -> None:
         if not value:
             problems.required(path)
         elif isinstance(value, str):
@@ -70,7 +70,7 @@ def control_characters(value: str, *, but: str = "") -> bool:
 def _elements(single: Check, limit: Limit | None) -> Check:
     least, most = (limit.least, limit.most) if limit else (0, INT32)
 
-    def check(values: Any, path: str, problems: Problems) -> None:
+    def check(values: Any, path: str, problems: FieldErrors) -> None:
         if not least <= len(values) <= most:  # then its elements are not looked at: there may be millions
             problems.length(path, len(values), least, most)
         elif single is _snowflake and min(values) > 0 and max(values) <= LARGEST_SNOWFLAKE:
@@ -96,7 +96,7 @@ def _single(field: FieldDescriptor, limit: Limit | None) -> Check | None:
     return _number(limit) if field.type in _NUMBERS and not is_list(field) else None
 
 
-def _snowflake(value: Any, path: str, problems: Problems) -> None:
+def _snowflake(value: Any, path: str, problems: FieldErrors) -> None:
     if not 0 < value <= LARGEST_SNOWFLAKE:
         problems.snowflake(path)
 
@@ -115,7 +115,7 @@ def _choices(field: FieldDescriptor, enum: EnumDescriptor, limit: Limit | None) 
 def _one_of(allowed: tuple[int | str, ...], words: str) -> Check:
     text = f"Value must be one of {{{words.strip('()')}}}."
 
-    def check(value: Any, path: str, problems: Problems) -> None:
+    def check(value: Any, path: str, problems: FieldErrors) -> None:
         if value not in allowed:
             problems.add(path, "BASE_TYPE_CHOICES", text)
 
@@ -123,7 +123,7 @@ def _one_of(allowed: tuple[int | str, ...], words: str) -> Check:
 
 
 def _number(limit: Limit) -> Check:
-    def check(value: Any, path: str, problems: Problems) -> None:
+    def check(value: Any, path: str, problems: FieldErrors) -> None:
         if value > limit.most:
             problems.add(path, "NUMBER_TYPE_MAX", f"int value should be less than or equal to {limit.most}.")
         elif not value >= limit.least:  # catches "not a number", too
@@ -135,7 +135,7 @@ def _number(limit: Limit) -> Check:
 def _text(limit: Limit) -> Check:
     form = _FORMS.get(limit.form) if limit.form else None
 
-    def check(value: Any, path: str, problems: Problems) -> None:
+    def check(value: Any, path: str, problems: FieldErrors) -> None:
         length = len(value)
         if not limit.least <= length <= limit.most:
             problems.length(path, length, limit.least, limit.most)
@@ -148,7 +148,7 @@ def _text(limit: Limit) -> Check:
 def _address(form: Form) -> Check:
     schemes = _SCHEMES[form]
 
-    def check(value: Any, path: str, problems: Problems) -> None:
+    def check(value: Any, path: str, problems: FieldErrors) -> None:
         if form is Form.MEDIA and value.startswith(ATTACHMENT) and value != ATTACHMENT:
             return  # any file name may follow
         match = _ADDRESS.fullmatch(value)
@@ -160,35 +160,35 @@ def _address(form: Form) -> Check:
     return check
 
 
-def _time(value: Any, path: str, problems: Problems) -> None:
+def _time(value: Any, path: str, problems: FieldErrors) -> None:
     try:
         datetime.fromisoformat(value.strip().upper())
     except ValueError:
         problems.add(path, "DATE_TYPE_PARSE", "Could not parse. Should be ISO8601.")
 
 
-def _image(value: Any, path: str, problems: Problems) -> None:
+def _image(value: Any, path: str, problems: FieldErrors) -> None:
     if not _IMAGE.fullmatch(value):
         problems.add(path, "IMAGE_INVALID", "Must be an image as a data URI: data:image/png;base64,...")
 
 
-def _filename(value: Any, path: str, problems: Problems) -> None:
+def _filename(value: Any, path: str, problems: FieldErrors) -> None:
     if control_characters(value):
         problems.add(path, "CONTROL_CHARACTERS", "Control characters are not allowed.")
 
 
-def _segment(value: Any, path: str, problems: Problems) -> None:
+def _segment(value: Any, path: str, problems: FieldErrors) -> None:
     if control_characters(value) or {"/", "\\", "%"} & set(value) or value in {".", ".."}:
         text = "Must be one segment of a path: without slashes, percent-encoding and control characters."
         problems.add(path, "PATH_SEGMENT_INVALID", text)
 
 
-def _token(value: Any, path: str, problems: Problems) -> None:
+def _token(value: Any, path: str, problems: FieldErrors) -> None:
     if not _TOKEN.fullmatch(value):
         problems.add(path, "PATH_SEGMENT_INVALID", "Only letters, digits, '-' and '_' are allowed.")
 
 
-def _emoji(value: Any, path: str, problems: Problems) -> None:
+def _emoji(value: Any, path: str, problems: FieldErrors) -> None:
     ascii_part = {character for character in value if character.isascii()}
     unicode = not value.isascii() and len(value) <= _LONGEST_EMOJI and ascii_part <= _KEYCAPS
     if control_characters(value) or not (unicode or _CUSTOM_EMOJI.fullmatch(value)):

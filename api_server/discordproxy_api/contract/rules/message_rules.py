@@ -6,7 +6,7 @@ from typing import Any
 
 from discordproxy.components_pb2 import Component
 from discordproxy.messages_pb2 import OVERFLOW_FILE, OVERFLOW_SPLIT, Message
-from discordproxy_api.calls.field_errors import Problems
+from discordproxy_api.calls.field_errors import FieldErrors
 from discordproxy_api.contract.overflow import split
 from discordproxy_api.contract.rules import limits
 from discordproxy_api.contract.rules.file_names import ATTACHMENT, meant, named
@@ -34,7 +34,7 @@ _EMBED_MEDIA = (
 )
 
 
-def check_message(request: Any, problems: Problems) -> None:
+def check_message(request: Any, problems: FieldErrors) -> None:
     """Check the rules that span a whole request that writes a message."""
     for rule in (_not_empty, _content, _embeds, _files, _components_json, _v2, _reference, _voice, _attachments_exist):
         rule(request, problems)
@@ -45,7 +45,7 @@ def too_many_components(request: Any) -> bool:
     return next(islice(component_tree(request.components), limits.COMPONENTS, None), None) is not None
 
 
-def _not_empty(request: Any, problems: Problems) -> None:
+def _not_empty(request: Any, problems: FieldErrors) -> None:
     if edits(request):
         return
     given = request.content.strip() or request.components or request.components_json or request.files
@@ -59,7 +59,7 @@ def _forwards(request: Any) -> bool:
     return has(request, "message_reference") and request.message_reference.type == Message.Reference.FORWARD
 
 
-def _content(request: Any, problems: Problems) -> None:
+def _content(request: Any, problems: FieldErrors) -> None:
     if not overflows(request):
         problems.length("content", len(request.content), 0, limits.CONTENT)
         return
@@ -74,7 +74,7 @@ def _content(request: Any, problems: Problems) -> None:
         problems.add("content", "BASE_TYPE_MAX_LENGTH", f"Would be more than {limits.SPLIT_MESSAGES} messages.")
 
 
-def _embeds(request: Any, problems: Problems) -> None:
+def _embeds(request: Any, problems: FieldErrors) -> None:
     embeds = embeds_of(request)
     problems.length("embeds", len(embeds), 0, limits.EMBEDS)
     if sum(_characters(embed) for embed in embeds) > limits.EMBED_CHARACTERS:
@@ -88,7 +88,7 @@ def _characters(embed: Any) -> int:
     return sum(len(text.strip()) for text in texts)
 
 
-def _files(request: Any, problems: Problems) -> None:
+def _files(request: Any, problems: FieldErrors) -> None:
     kept = len(request.attachments) if has(request, "attachments") else 0
     if len(request.files) <= limits.FILES < len(request.files) + kept:
         problems.length("attachments", len(request.files) + kept, 0, limits.FILES)
@@ -97,7 +97,7 @@ def _files(request: Any, problems: Problems) -> None:
             problems.add(f"files[{index}].content", "FILE_SIZE_MAX", f"Must be {limits.FILE_BYTES} bytes or fewer.")
 
 
-def _components_json(request: Any, problems: Problems) -> None:
+def _components_json(request: Any, problems: FieldErrors) -> None:
     if request.components and request.components_json:
         problems.conflict("components_json", "Give components or components_json, not both.")
     if len(request.components_json) > limits.COMPONENTS_JSON:
@@ -123,7 +123,7 @@ def _depth(value: Any) -> int:
     return depth
 
 
-def _v2(request: Any, problems: Problems) -> None:
+def _v2(request: Any, problems: FieldErrors) -> None:
     flagged = has(request, "flags") and bool(request.flags & COMPONENTS_V2)
     if flagged:
         for name in ("content", "embeds", "sticker_ids", "poll"):
@@ -144,7 +144,7 @@ def _is_set(request: Any, name: str) -> bool:
     return bool(request.HasField(name) if name == "poll" else getattr(request, name))
 
 
-def _reference(request: Any, problems: Problems) -> None:
+def _reference(request: Any, problems: FieldErrors) -> None:
     if not _forwards(request):
         return
     if not request.message_reference.channel_id:
@@ -154,7 +154,7 @@ def _reference(request: Any, problems: Problems) -> None:
             problems.conflict(name, "A forward carries nothing of its own.")
 
 
-def _voice(request: Any, problems: Problems) -> None:
+def _voice(request: Any, problems: FieldErrors) -> None:
     voice = has(request, "flags") and bool(request.flags & Message.IS_VOICE_MESSAGE)
     if not voice or edits(request):
         return
@@ -165,7 +165,7 @@ def _voice(request: Any, problems: Problems) -> None:
             problems.conflict(name, "A voice message has nothing but its file.")
 
 
-def _attachments_exist(request: Any, problems: Problems) -> None:
+def _attachments_exist(request: Any, problems: FieldErrors) -> None:
     if edits(request):
         return  # an edit may refer to files that the message has already
     files = named(request.files)
@@ -185,7 +185,7 @@ def _media_urls(request: Any) -> Iterator[tuple[str, str]]:
         yield from ((f"{path}.items[{index}].media.url", item.media.url) for index, item in enumerate(component.items))
 
 
-def check_mentions(mentions: Any, prefix: str, problems: Problems) -> None:
+def check_mentions(mentions: Any, prefix: str, problems: FieldErrors) -> None:
     """Check that nobody is named both as a group and one by one; `prefix` ends in a dot."""
     for name in ("users", "roles"):
         if name in mentions.parse and getattr(mentions, name):

@@ -3,30 +3,30 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from discordproxy_api.calls.field_errors import Problems
+from discordproxy_api.calls.field_errors import FieldErrors
 from discordproxy_api.contract.rules.limits import POLL_ANSWER, POLL_ANSWERS, POLL_TEXT
 from discordproxy_api.contract.rules.message_request import has
 from discordproxy_api.contract.rules.message_rules import check_mentions
 
-Rule = Callable[[Any, str, Problems], None]  # message, path prefix ("" or "embeds[0]."), where to record problems
+Rule = Callable[[Any, str, FieldErrors], None]  # message, path prefix ("" or "embeds[0]."), where to record problems
 
 _EXTERNAL = 3  # entity type of an event that happens outside of Discord
 _NO_CHANNEL = "An external event has a location, no channel."
 
 
-def _pages(request: Any, _prefix: str, problems: Problems) -> None:
+def _pages(request: Any, _prefix: str, problems: FieldErrors) -> None:
     names = [name for name in ("around", "before", "after") if has(request, name) and request.HasField(name)]
     for name in names[1:]:
         problems.conflict(name, f"Give {names[0]} or {name}, not both.")
 
 
-def _new_tags(request: Any, _prefix: str, problems: Problems) -> None:
+def _new_tags(request: Any, _prefix: str, problems: FieldErrors) -> None:
     for index, tag in enumerate(request.available_tags):
         if tag.id:
             problems.conflict(f"available_tags[{index}].id", "A new channel's tags have no ids yet.")
 
 
-def _new_event(request: Any, _prefix: str, problems: Problems) -> None:
+def _new_event(request: Any, _prefix: str, problems: FieldErrors) -> None:
     if request.entity_type == _EXTERNAL:
         _external_event(request, problems)
     elif not request.channel_id:
@@ -34,14 +34,14 @@ def _new_event(request: Any, _prefix: str, problems: Problems) -> None:
     _place(request, problems)
 
 
-def _edited_event(request: Any, _prefix: str, problems: Problems) -> None:
+def _edited_event(request: Any, _prefix: str, problems: FieldErrors) -> None:
     if request.entity_type == _EXTERNAL and request.channel_id:
         problems.conflict("channel_id", _NO_CHANNEL)  # place and end may be those that the event has
     if request.entity_type:
         _place(request, problems)
 
 
-def _external_event(request: Any, problems: Problems) -> None:
+def _external_event(request: Any, problems: FieldErrors) -> None:
     if not request.entity_metadata.location:
         problems.required("entity_metadata.location")
     if not request.scheduled_end_time:
@@ -50,12 +50,12 @@ def _external_event(request: Any, problems: Problems) -> None:
         problems.conflict("channel_id", _NO_CHANNEL)
 
 
-def _place(request: Any, problems: Problems) -> None:
+def _place(request: Any, problems: FieldErrors) -> None:
     if request.entity_type != _EXTERNAL and request.entity_metadata.location:
         problems.conflict("entity_metadata.location", "Only an external event has a location.")
 
 
-def _poll(poll: Any, prefix: str, problems: Problems) -> None:
+def _poll(poll: Any, prefix: str, problems: FieldErrors) -> None:
     if poll.HasField("question") and not poll.question.text:
         problems.required(f"{prefix}question.text")
     for index, answer in enumerate(poll.answers[:POLL_ANSWERS]):

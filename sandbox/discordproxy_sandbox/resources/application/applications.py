@@ -2,7 +2,7 @@
 
 from discordproxy_sandbox.messages.validation import anything, form, integer, text
 from discordproxy_sandbox.rest.errors import Json
-from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.world import World
 
 
@@ -45,7 +45,7 @@ _EDIT = form(
     {"description": text(400), "icon": anything, "flags": integer(0), "tags": anything, "cover_image": anything}
 )
 ROUTES: Routes = {
-    "GET /applications/@me": Route(get),
-    "PATCH /applications/@me": Route(get, _EDIT),
-    "GET /oauth2/applications/@me": Route(get),
+    "GET /applications/@me": ApiRoute(get),
+    "PATCH /applications/@me": ApiRoute(get, _EDIT),
+    "GET /oauth2/applications/@me": ApiRoute(get),
 }

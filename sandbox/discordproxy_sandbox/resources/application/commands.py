@@ -12,7 +12,7 @@ from discordproxy_sandbox.messages.validation import (
     text,
 )
 from discordproxy_sandbox.rest.errors import Json, discord_error, invalid_form
-from discordproxy_sandbox.rest.exchange import Answer, ApiRequest, Route, Routes
+from discordproxy_sandbox.rest.exchange import ApiAnswer, ApiRequest, ApiRoute, Routes
 
 _CHAT_INPUT = 1
 _MOST = {1: 100, 2: 15, 3: 15, 4: 1}
@@ -81,14 +81,14 @@ def list_(request: ApiRequest) -> list[Json]:
     return [{key: value for key, value in one.items() if key not in left_out} for one in commands]
 
 
-def create(request: ApiRequest) -> Answer:
+def create(request: ApiRequest) -> ApiAnswer:
     """Make a command, or replace the one of that name and type."""
     commands = _commands(request)
     before = _same(commands, request.body)
     command = _made(request, request.body, before)
     _check_number({**commands, command["id"]: command})
     commands[command["id"]] = command
-    return Answer(200 if before else 201, command)
+    return ApiAnswer(200 if before else 201, command)
 
 
 def replace(request: ApiRequest) -> list[Json]:
@@ -167,14 +167,14 @@ _BASES = (f"{_OF_APPLICATION}/commands", f"{_OF_APPLICATION}/guilds/{{guild_id}}
 ROUTES: Routes = {}
 for _base in _BASES:
     ROUTES |= {
-        f"GET {_base}": Route(list_, auth="any"),
-        f"POST {_base}": Route(create, _NEW, auth="any"),
-        f"PUT {_base}": Route(replace, items(_NEW, sum(_MOST.values())), auth="any"),
-        f"GET {_base}/{{command_id}}": Route(get, auth="any"),
-        f"PATCH {_base}/{{command_id}}": Route(edit, form(_FORM), auth="any"),
-        f"DELETE {_base}/{{command_id}}": Route(delete, auth="any"),
+        f"GET {_base}": ApiRoute(list_, auth="any"),
+        f"POST {_base}": ApiRoute(create, _NEW, auth="any"),
+        f"PUT {_base}": ApiRoute(replace, items(_NEW, sum(_MOST.values())), auth="any"),
+        f"GET {_base}/{{command_id}}": ApiRoute(get, auth="any"),
+        f"PATCH {_base}/{{command_id}}": ApiRoute(edit, form(_FORM), auth="any"),
+        f"DELETE {_base}/{{command_id}}": ApiRoute(delete, auth="any"),
     }
 ROUTES |= {
-    f"GET {_BASES[1]}/permissions": Route(permissions_of_all, auth="any"),
-    f"GET {_BASES[1]}/{{command_id}}/permissions": Route(permissions_of_one, auth="any"),
+    f"GET {_BASES[1]}/permissions": ApiRoute(permissions_of_all, auth="any"),
+    f"GET {_BASES[1]}/{{command_id}}/permissions": ApiRoute(permissions_of_one, auth="any"),
 }

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from discordproxy_sandbox.gateway.gateway import Gateway
+from discordproxy_sandbox.gateway.gateway import SandboxGateway
 from discordproxy_sandbox.rest.errors import Json
-from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
 
 
-def routes(gateway: Callable[[], Gateway]) -> Routes:
+def routes(gateway: Callable[[], SandboxGateway]) -> Routes:
     """Return the routes that tell about a gateway."""
 
     def get(_request: ApiRequest) -> Json:
@@ -16,4 +16,4 @@ def routes(gateway: Callable[[], Gateway]) -> Routes:
     def get_bot(_request: ApiRequest) -> Json:
         return gateway().info()
 
-    return {"GET /gateway": Route(get, auth="path"), "GET /gateway/bot": Route(get_bot)}
+    return {"GET /gateway": ApiRoute(get, auth="path"), "GET /gateway/bot": ApiRoute(get_bot)}

@@ -6,7 +6,7 @@ import secrets
 from discordproxy_sandbox.messages.validation import anything, form, one_of
 from discordproxy_sandbox.resources.channel.messages import edit_in, store
 from discordproxy_sandbox.rest.errors import Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.world import World
 
 _FIRST_RESPONSE_S = 3.0
@@ -133,7 +133,7 @@ def follow_up(request: ApiRequest, state: Json, data: Json | None = None) -> Jso
 
 
 ROUTES: Routes = {
-    "POST /interactions/{interaction_id}/{interaction_token}/callback": Route(
+    "POST /interactions/{interaction_id}/{interaction_token}/callback": ApiRoute(
         respond,
         form({"type": one_of(range(1, 13)), "data": anything}, required=("type",)),
         files=True,

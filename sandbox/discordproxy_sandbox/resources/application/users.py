@@ -2,7 +2,7 @@
 
 from discordproxy_sandbox.messages.validation import anything, failure, form, items, snowflake, text
 from discordproxy_sandbox.rest.errors import Json, discord_error, invalid_form
-from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.objects import EVERYTHING, make_dm
 from discordproxy_sandbox.world.world import Channel, Guild, World
 
@@ -74,11 +74,11 @@ def dm_with(world: World, user: Json) -> Channel:
 
 _USER = form({"username": text(32, 2), "avatar": anything, "banner": anything})
 ROUTES: Routes = {
-    "GET /users/@me": Route(get_me, auth="any"),
-    "PATCH /users/@me": Route(edit_me, _USER),
-    "GET /users/{user_id}": Route(get),
-    "GET /users/@me/guilds": Route(guilds, auth="any"),
-    "POST /users/@me/channels": Route(
+    "GET /users/@me": ApiRoute(get_me, auth="any"),
+    "PATCH /users/@me": ApiRoute(edit_me, _USER),
+    "GET /users/{user_id}": ApiRoute(get),
+    "GET /users/@me/guilds": ApiRoute(guilds, auth="any"),
+    "POST /users/@me/channels": ApiRoute(
         open_dm, form({"recipient_id": snowflake, "access_tokens": items(text()), "nicks": anything})
     ),
 }

@@ -12,7 +12,7 @@ from discordproxy_sandbox.messages.validation import (
     text,
 )
 from discordproxy_sandbox.rest.errors import Json, discord_error
-from discordproxy_sandbox.rest.exchange import Answer, ApiRequest, Route, Routes
+from discordproxy_sandbox.rest.exchange import ApiAnswer, ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.objects import make_channel
 from discordproxy_sandbox.world.world import DM, THREADS, Channel, World
 
@@ -26,7 +26,7 @@ def get(request: ApiRequest) -> Json:
     return request.world.channel(request["channel_id"]).data
 
 
-def create(request: ApiRequest) -> Answer:
+def create(request: ApiRequest) -> ApiAnswer:
     """Create a channel in a guild."""
     world, guild = request.world, request.world.guild(request["guild_id"])
     body = request.body
@@ -35,7 +35,7 @@ def create(request: ApiRequest) -> Answer:
     _apply(world, channel, {key: value for key, value in body.items() if key not in ("name", "type", "position")})
     world.add_channel(channel)
     world.emit("CHANNEL_CREATE", channel.data, guild.id)
-    return Answer(201, channel.data)
+    return ApiAnswer(201, channel.data)
 
 
 def _apply(world: World, channel: Channel, body: Json) -> None:
@@ -154,10 +154,10 @@ _EDIT = {
 _PERMISSIONS = form({key: _OVERWRITE[key] for key in ("type", "allow", "deny")})
 _CHANNEL = "/channels/{channel_id}"
 ROUTES: Routes = {
-    "POST /guilds/{guild_id}/channels": Route(create, form(_FIELDS, required=("name",))),
-    f"GET {_CHANNEL}": Route(get),
-    f"PATCH {_CHANNEL}": Route(edit, form(_EDIT)),
-    f"DELETE {_CHANNEL}": Route(delete),
-    f"PUT {_CHANNEL}/permissions/{{overwrite_id}}": Route(set_permissions, _PERMISSIONS),
-    f"DELETE {_CHANNEL}/permissions/{{overwrite_id}}": Route(delete_permissions),
+    "POST /guilds/{guild_id}/channels": ApiRoute(create, form(_FIELDS, required=("name",))),
+    f"GET {_CHANNEL}": ApiRoute(get),
+    f"PATCH {_CHANNEL}": ApiRoute(edit, form(_EDIT)),
+    f"DELETE {_CHANNEL}": ApiRoute(delete),
+    f"PUT {_CHANNEL}/permissions/{{overwrite_id}}": ApiRoute(set_permissions, _PERMISSIONS),
+    f"DELETE {_CHANNEL}/permissions/{{overwrite_id}}": ApiRoute(delete_permissions),
 }

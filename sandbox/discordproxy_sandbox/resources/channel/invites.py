@@ -4,7 +4,7 @@ import secrets
 
 from discordproxy_sandbox.messages.validation import anything, boolean, form, integer, items, one_of, snowflake
 from discordproxy_sandbox.rest.errors import Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.snowflakes import iso
 from discordproxy_sandbox.world.world import DM, Channel, World
 
@@ -98,9 +98,9 @@ _FORM = form(
     }
 )
 ROUTES: Routes = {
-    "POST /channels/{channel_id}/invites": Route(create, _FORM, files=True),
-    "GET /channels/{channel_id}/invites": Route(of_channel),
-    "GET /guilds/{guild_id}/invites": Route(of_guild),
-    "GET /invites/{code}": Route(get, auth="path"),
-    "DELETE /invites/{code}": Route(delete),
+    "POST /channels/{channel_id}/invites": ApiRoute(create, _FORM, files=True),
+    "GET /channels/{channel_id}/invites": ApiRoute(of_channel),
+    "GET /guilds/{guild_id}/invites": ApiRoute(of_guild),
+    "GET /invites/{code}": ApiRoute(get, auth="path"),
+    "DELETE /invites/{code}": ApiRoute(delete),
 }

@@ -8,7 +8,7 @@ from discordproxy_sandbox.messages.composing import as_event, compose, count_in,
 from discordproxy_sandbox.messages.message_forms import CREATE_MESSAGE, EDIT_MESSAGE
 from discordproxy_sandbox.messages.validation import form, items, snowflake
 from discordproxy_sandbox.rest.errors import Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes, Upload
+from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes, Upload
 from discordproxy_sandbox.rest.ledger import Ledger, Stored
 from discordproxy_sandbox.world.snowflakes import created_at
 from discordproxy_sandbox.world.world import ANNOUNCEMENT, DM, TEXTUAL, Channel, World
@@ -183,12 +183,14 @@ def _guild(channel: Channel) -> Json:
 _MESSAGES = "/channels/{channel_id}/messages"
 _MESSAGE = f"{_MESSAGES}/{{message_id}}"
 ROUTES: Routes = {
-    f"GET {_MESSAGES}": Route(list_),
-    f"POST {_MESSAGES}": Route(create, CREATE_MESSAGE, files=True),
-    f"GET {_MESSAGE}": Route(get),
-    f"PATCH {_MESSAGE}": Route(edit, EDIT_MESSAGE, files=True),
-    f"DELETE {_MESSAGE}": Route(delete),
-    f"POST {_MESSAGES}/bulk-delete": Route(bulk_delete, form({"messages": items(snowflake)}, required=("messages",))),
-    f"POST {_MESSAGE}/crosspost": Route(crosspost),
-    "POST /channels/{channel_id}/typing": Route(type_),
+    f"GET {_MESSAGES}": ApiRoute(list_),
+    f"POST {_MESSAGES}": ApiRoute(create, CREATE_MESSAGE, files=True),
+    f"GET {_MESSAGE}": ApiRoute(get),
+    f"PATCH {_MESSAGE}": ApiRoute(edit, EDIT_MESSAGE, files=True),
+    f"DELETE {_MESSAGE}": ApiRoute(delete),
+    f"POST {_MESSAGES}/bulk-delete": ApiRoute(
+        bulk_delete, form({"messages": items(snowflake)}, required=("messages",))
+    ),
+    f"POST {_MESSAGE}/crosspost": ApiRoute(crosspost),
+    "POST /channels/{channel_id}/typing": ApiRoute(type_),
 }

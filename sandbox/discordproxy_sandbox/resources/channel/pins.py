@@ -2,7 +2,7 @@
 
 from discordproxy_sandbox.resources.channel.messages import with_reactions
 from discordproxy_sandbox.rest.errors import Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.permissions import PIN_MESSAGES, bot_may
 from discordproxy_sandbox.world.world import Channel
 
@@ -65,10 +65,10 @@ def list_plain(request: ApiRequest) -> list[Json]:
 _PINS = "/channels/{channel_id}/messages/pins"
 _OLD = "/channels/{channel_id}/pins"
 ROUTES: Routes = {
-    f"GET {_PINS}": Route(list_),
-    f"PUT {_PINS}/{{message_id}}": Route(pin),
-    f"DELETE {_PINS}/{{message_id}}": Route(unpin),
-    f"GET {_OLD}": Route(list_plain),
-    f"PUT {_OLD}/{{message_id}}": Route(pin),
-    f"DELETE {_OLD}/{{message_id}}": Route(unpin),
+    f"GET {_PINS}": ApiRoute(list_),
+    f"PUT {_PINS}/{{message_id}}": ApiRoute(pin),
+    f"DELETE {_PINS}/{{message_id}}": ApiRoute(unpin),
+    f"GET {_OLD}": ApiRoute(list_plain),
+    f"PUT {_OLD}/{{message_id}}": ApiRoute(pin),
+    f"DELETE {_OLD}/{{message_id}}": ApiRoute(unpin),
 }

@@ -4,7 +4,7 @@ from itertools import islice
 
 from discordproxy_sandbox.messages.composing import as_event
 from discordproxy_sandbox.rest.errors import Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.world import World
 
 
@@ -52,6 +52,6 @@ def vote(world: World, channel_id: str, message_id: str, answer_id: int, user_id
 
 _POLL = "/channels/{channel_id}/polls/{message_id}"
 ROUTES: Routes = {
-    f"POST {_POLL}/expire": Route(end),
-    f"GET {_POLL}/answers/{{answer_id}}": Route(voters),
+    f"POST {_POLL}/expire": ApiRoute(end),
+    f"GET {_POLL}/answers/{{answer_id}}": ApiRoute(voters),
 }

@@ -4,7 +4,7 @@ from itertools import islice
 
 from discordproxy_sandbox.resources.channel.messages import emoji_of
 from discordproxy_sandbox.rest.errors import Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.world import Channel
 
 
@@ -80,10 +80,10 @@ def clear_emoji(request: ApiRequest) -> None:
 _ALL = "/channels/{channel_id}/messages/{message_id}/reactions"
 _ONE = f"{_ALL}/{{emoji_name}}"
 ROUTES: Routes = {
-    f"PUT {_ONE}/@me": Route(add),
-    f"DELETE {_ONE}/@me": Route(remove),
-    f"DELETE {_ONE}/{{user_id}}": Route(remove),
-    f"GET {_ONE}": Route(users_of),
-    f"DELETE {_ONE}": Route(clear_emoji),
-    f"DELETE {_ALL}": Route(clear),
+    f"PUT {_ONE}/@me": ApiRoute(add),
+    f"DELETE {_ONE}/@me": ApiRoute(remove),
+    f"DELETE {_ONE}/{{user_id}}": ApiRoute(remove),
+    f"GET {_ONE}": ApiRoute(users_of),
+    f"DELETE {_ONE}": ApiRoute(clear_emoji),
+    f"DELETE {_ALL}": ApiRoute(clear),
 }

@@ -4,7 +4,7 @@ from discordproxy_sandbox.messages.message_forms import FORUM_MESSAGE
 from discordproxy_sandbox.messages.validation import REQUIRED, boolean, form, integer, items, one_of, snowflake, text
 from discordproxy_sandbox.resources.channel.messages import store
 from discordproxy_sandbox.rest.errors import Json, discord_error, invalid_form
-from discordproxy_sandbox.rest.exchange import Answer, ApiRequest, Route, Routes
+from discordproxy_sandbox.rest.exchange import ApiAnswer, ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.objects import make_thread
 from discordproxy_sandbox.world.world import ANNOUNCEMENT, FORUMS, THREADS, Channel, Guild, World
 
@@ -30,13 +30,13 @@ def _with_member(world: World, thread: Channel) -> Json:
     return thread.data | {"member": thread.thread_members[world.bot_id]}
 
 
-def create(request: ApiRequest) -> Answer:
+def create(request: ApiRequest) -> ApiAnswer:
     """Create a thread, or a post with its first message in a forum."""
     world, parent, body = request.world, request.world.channel(request["channel_id"]), request.body
     if parent.type not in FORUMS:
         # Discord's default is a private thread, "for now".
         thread = open_thread(world, parent, body, body.get("type") or _PRIVATE_THREAD)
-        return Answer(201, _with_member(world, thread))
+        return ApiAnswer(201, _with_member(world, thread))
     if not body.get("message"):
         raise invalid_form({"message": REQUIRED})
     thread = open_thread(world, parent, body, _PUBLIC_THREAD)
@@ -46,10 +46,10 @@ def create(request: ApiRequest) -> Answer:
     except Exception:
         world.remove_channel(thread)
         raise
-    return Answer(201, _with_member(world, thread) | {"message": message})
+    return ApiAnswer(201, _with_member(world, thread) | {"message": message})
 
 
-def create_from_message(request: ApiRequest) -> Answer:
+def create_from_message(request: ApiRequest) -> ApiAnswer:
     """Create the thread of a message; it has the message's id."""
     world, parent = request.world, request.world.channel(request["channel_id"])
     message = world.message(parent.id, request["message_id"])
@@ -59,7 +59,7 @@ def create_from_message(request: ApiRequest) -> Answer:
     thread = open_thread(world, parent, request.body, kind, message["id"])
     message["flags"] |= 1 << 5
     message["thread"] = thread.data
-    return Answer(201, _with_member(world, thread))
+    return ApiAnswer(201, _with_member(world, thread))
 
 
 def active(request: ApiRequest) -> Json:
@@ -157,18 +157,18 @@ _CREATE = {
 }
 _CHANNEL = "/channels/{channel_id}"
 ROUTES: Routes = {
-    f"POST {_CHANNEL}/threads": Route(create, form(_CREATE, required=("name",)), files=True),
-    f"POST {_CHANNEL}/messages/{{message_id}}/threads": Route(
+    f"POST {_CHANNEL}/threads": ApiRoute(create, form(_CREATE, required=("name",)), files=True),
+    f"POST {_CHANNEL}/messages/{{message_id}}/threads": ApiRoute(
         create_from_message, form(_FROM_MESSAGE, required=("name",))
     ),
-    "GET /guilds/{guild_id}/threads/active": Route(active),
-    f"GET {_CHANNEL}/threads/archived/public": Route(archived),
-    f"GET {_CHANNEL}/threads/archived/private": Route(archived),
-    f"GET {_CHANNEL}/users/@me/threads/archived/private": Route(archived),
-    f"GET {_CHANNEL}/thread-members": Route(members),
-    f"GET {_CHANNEL}/thread-members/{{user_id}}": Route(member),
-    f"PUT {_CHANNEL}/thread-members/{{user_id}}": Route(join),
-    f"PUT {_CHANNEL}/thread-members/@me": Route(join),
-    f"DELETE {_CHANNEL}/thread-members/{{user_id}}": Route(leave),
-    f"DELETE {_CHANNEL}/thread-members/@me": Route(leave),
+    "GET /guilds/{guild_id}/threads/active": ApiRoute(active),
+    f"GET {_CHANNEL}/threads/archived/public": ApiRoute(archived),
+    f"GET {_CHANNEL}/threads/archived/private": ApiRoute(archived),
+    f"GET {_CHANNEL}/users/@me/threads/archived/private": ApiRoute(archived),
+    f"GET {_CHANNEL}/thread-members": ApiRoute(members),
+    f"GET {_CHANNEL}/thread-members/{{user_id}}": ApiRoute(member),
+    f"PUT {_CHANNEL}/thread-members/{{user_id}}": ApiRoute(join),
+    f"PUT {_CHANNEL}/thread-members/@me": ApiRoute(join),
+    f"DELETE {_CHANNEL}/thread-members/{{user_id}}": ApiRoute(leave),
+    f"DELETE {_CHANNEL}/thread-members/@me": ApiRoute(leave),
 }

@@ -8,7 +8,7 @@ from discordproxy_sandbox.resources.application import interactions
 from discordproxy_sandbox.resources.channel.messages import edit_in, forget, store
 from discordproxy_sandbox.resources.channel.threads import open_thread
 from discordproxy_sandbox.rest.errors import Json, discord_error, invalid_form
-from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.world import FORUMS, TEXTUAL, Channel, World
 
 _MOST = 15
@@ -166,17 +166,17 @@ _HOOK = "/webhooks/{webhook_id}"
 _TOKEN = f"{_HOOK}/{{webhook_token}}"
 _ANY = (f"{_TOKEN}/messages/{{message_id}}", f"{_TOKEN}/messages/@original")
 ROUTES: Routes = {
-    "POST /channels/{channel_id}/webhooks": Route(create, form(_NAMED, required=("name",))),
-    "GET /channels/{channel_id}/webhooks": Route(of_channel),
-    "GET /guilds/{guild_id}/webhooks": Route(of_guild),
-    f"GET {_HOOK}": Route(get),
-    f"PATCH {_HOOK}": Route(edit, _EDIT),
-    f"DELETE {_HOOK}": Route(delete),
-    f"GET {_TOKEN}": Route(get, auth="path"),
-    f"PATCH {_TOKEN}": Route(edit, _EDIT, auth="path"),
-    f"DELETE {_TOKEN}": Route(delete, auth="path"),
-    f"POST {_TOKEN}": Route(execute, EXECUTE_WEBHOOK, files=True, auth="path"),
-    **{f"GET {path}": Route(get_message, auth="path") for path in _ANY},
-    **{f"PATCH {path}": Route(edit_message, EDIT_WEBHOOK_MESSAGE, files=True, auth="path") for path in _ANY},
-    **{f"DELETE {path}": Route(delete_message, auth="path") for path in _ANY},
+    "POST /channels/{channel_id}/webhooks": ApiRoute(create, form(_NAMED, required=("name",))),
+    "GET /channels/{channel_id}/webhooks": ApiRoute(of_channel),
+    "GET /guilds/{guild_id}/webhooks": ApiRoute(of_guild),
+    f"GET {_HOOK}": ApiRoute(get),
+    f"PATCH {_HOOK}": ApiRoute(edit, _EDIT),
+    f"DELETE {_HOOK}": ApiRoute(delete),
+    f"GET {_TOKEN}": ApiRoute(get, auth="path"),
+    f"PATCH {_TOKEN}": ApiRoute(edit, _EDIT, auth="path"),
+    f"DELETE {_TOKEN}": ApiRoute(delete, auth="path"),
+    f"POST {_TOKEN}": ApiRoute(execute, EXECUTE_WEBHOOK, files=True, auth="path"),
+    **{f"GET {path}": ApiRoute(get_message, auth="path") for path in _ANY},
+    **{f"PATCH {path}": ApiRoute(edit_message, EDIT_WEBHOOK_MESSAGE, files=True, auth="path") for path in _ANY},
+    **{f"DELETE {path}": ApiRoute(delete_message, auth="path") for path in _ANY},
 }

@@ -3,7 +3,7 @@
 from discordproxy_sandbox.messages.validation import form, integer, items, snowflake
 from discordproxy_sandbox.resources.guild.members import leave
 from discordproxy_sandbox.rest.errors import DiscordError, Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.world import Guild, World
 
 _WEEK_S = 7 * 86_400
@@ -68,9 +68,9 @@ _BANS = "/guilds/{guild_id}/bans"
 _DELETION = {"delete_message_seconds": integer(0, _WEEK_S), "delete_message_days": integer(0, 7)}
 _BULK = form({"user_ids": items(snowflake, 200, 1), **_DELETION}, required=("user_ids",))
 ROUTES: Routes = {
-    f"GET {_BANS}": Route(list_),
-    f"GET {_BANS}/{{user_id}}": Route(get),
-    f"PUT {_BANS}/{{user_id}}": Route(create, form(_DELETION)),
-    f"DELETE {_BANS}/{{user_id}}": Route(delete),
-    "POST /guilds/{guild_id}/bulk-ban": Route(bulk, _BULK),
+    f"GET {_BANS}": ApiRoute(list_),
+    f"GET {_BANS}/{{user_id}}": ApiRoute(get),
+    f"PUT {_BANS}/{{user_id}}": ApiRoute(create, form(_DELETION)),
+    f"DELETE {_BANS}/{{user_id}}": ApiRoute(delete),
+    "POST /guilds/{guild_id}/bulk-ban": ApiRoute(bulk, _BULK),
 }

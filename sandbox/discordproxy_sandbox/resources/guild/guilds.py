@@ -2,7 +2,7 @@
 
 from discordproxy_sandbox.messages.validation import anything, form, integer, text
 from discordproxy_sandbox.rest.errors import Json
-from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.world import Guild
 
 
@@ -86,10 +86,10 @@ _FORM = form(
     }
 )
 ROUTES: Routes = {
-    f"GET {_GUILD}": Route(get),
-    f"PATCH {_GUILD}": Route(edit, _FORM),
-    f"GET {_GUILD}/channels": Route(channels),
-    f"GET {_GUILD}/emojis": Route(emojis),
-    f"GET {_GUILD}/preview": Route(preview),
-    f"GET {_GUILD}/widget.json": Route(widget, auth="path"),
+    f"GET {_GUILD}": ApiRoute(get),
+    f"PATCH {_GUILD}": ApiRoute(edit, _FORM),
+    f"GET {_GUILD}/channels": ApiRoute(channels),
+    f"GET {_GUILD}/emojis": ApiRoute(emojis),
+    f"GET {_GUILD}/preview": ApiRoute(preview),
+    f"GET {_GUILD}/widget.json": ApiRoute(widget, auth="path"),
 }

@@ -5,7 +5,7 @@ from itertools import islice
 from discordproxy_sandbox.gateway.gateway_payloads import named
 from discordproxy_sandbox.messages.validation import boolean, form, integer, items, snowflake, text, timestamp
 from discordproxy_sandbox.rest.errors import DiscordError, Json, discord_error
-from discordproxy_sandbox.rest.exchange import Answer, ApiRequest, Route, Routes
+from discordproxy_sandbox.rest.exchange import ApiAnswer, ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.objects import make_member
 from discordproxy_sandbox.world.voice import set_voice_state
 from discordproxy_sandbox.world.world import Guild, World
@@ -61,15 +61,15 @@ def get(request: ApiRequest) -> Json:
     return request.world.member(request["guild_id"], request["user_id"])
 
 
-def add(request: ApiRequest) -> Answer:
+def add(request: ApiRequest) -> ApiAnswer:
     """Add a user by an OAuth2 token; 204 if already a member."""
     world, guild, body = request.world, request.world.guild(request["guild_id"]), request.body
     user_id = world.user(request["user_id"])["id"]
     if user_id in guild.members:
-        return Answer(204)
+        return ApiAnswer(204)
     join(world, guild.id, user_id, [str(one) for one in body.get("roles") or ()])
     changes = {key: body[key] for key in ("nick", "mute", "deaf") if body.get(key) is not None}
-    return Answer(201, update(world, guild, user_id, changes))
+    return ApiAnswer(201, update(world, guild, user_id, changes))
 
 
 def edit(request: ApiRequest) -> Json:
@@ -141,13 +141,13 @@ _ME = form({"nick": text(32), "avatar": text(), "banner": text(), "bio": text(19
 _MEMBERS = "/guilds/{guild_id}/members"
 _MEMBER = f"{_MEMBERS}/{{user_id}}"
 ROUTES: Routes = {
-    f"GET {_MEMBERS}": Route(list_),
-    f"GET {_MEMBERS}/search": Route(search),
-    f"PATCH {_MEMBERS}/@me": Route(edit, _ME),
-    f"GET {_MEMBER}": Route(get),
-    f"PUT {_MEMBER}": Route(add, form(_ADD, required=("access_token",))),
-    f"PATCH {_MEMBER}": Route(edit, form(_EDIT)),
-    f"DELETE {_MEMBER}": Route(kick),
-    f"PUT {_MEMBER}/roles/{{role_id}}": Route(add_role),
-    f"DELETE {_MEMBER}/roles/{{role_id}}": Route(remove_role),
+    f"GET {_MEMBERS}": ApiRoute(list_),
+    f"GET {_MEMBERS}/search": ApiRoute(search),
+    f"PATCH {_MEMBERS}/@me": ApiRoute(edit, _ME),
+    f"GET {_MEMBER}": ApiRoute(get),
+    f"PUT {_MEMBER}": ApiRoute(add, form(_ADD, required=("access_token",))),
+    f"PATCH {_MEMBER}": ApiRoute(edit, form(_EDIT)),
+    f"DELETE {_MEMBER}": ApiRoute(kick),
+    f"PUT {_MEMBER}/roles/{{role_id}}": ApiRoute(add_role),
+    f"DELETE {_MEMBER}/roles/{{role_id}}": ApiRoute(remove_role),
 }

@@ -14,7 +14,7 @@ from discordproxy_sandbox.messages.validation import (
 )
 from discordproxy_sandbox.resources.guild.members import update
 from discordproxy_sandbox.rest.errors import Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.objects import DEFAULT_PERMISSIONS, make_role
 
 
@@ -99,11 +99,11 @@ _FORM = form(
 )
 _ROLES = "/guilds/{guild_id}/roles"
 ROUTES: Routes = {
-    f"GET {_ROLES}": Route(list_),
-    f"POST {_ROLES}": Route(create, _FORM),
-    f"PATCH {_ROLES}": Route(move, items(form({"id": snowflake, "position": integer(0)}))),
-    f"GET {_ROLES}/member-counts": Route(counts),
-    f"GET {_ROLES}/{{role_id}}": Route(get),
-    f"PATCH {_ROLES}/{{role_id}}": Route(edit, _FORM),
-    f"DELETE {_ROLES}/{{role_id}}": Route(delete),
+    f"GET {_ROLES}": ApiRoute(list_),
+    f"POST {_ROLES}": ApiRoute(create, _FORM),
+    f"PATCH {_ROLES}": ApiRoute(move, items(form({"id": snowflake, "position": integer(0)}))),
+    f"GET {_ROLES}/member-counts": ApiRoute(counts),
+    f"GET {_ROLES}/{{role_id}}": ApiRoute(get),
+    f"PATCH {_ROLES}/{{role_id}}": ApiRoute(edit, _FORM),
+    f"DELETE {_ROLES}/{{role_id}}": ApiRoute(delete),
 }

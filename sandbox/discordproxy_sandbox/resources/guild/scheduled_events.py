@@ -11,7 +11,7 @@ from discordproxy_sandbox.messages.validation import (
     timestamp,
 )
 from discordproxy_sandbox.rest.errors import Json, discord_error, invalid_form
-from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.world import Guild
 
 _EXTERNAL = 3
@@ -108,10 +108,10 @@ _NEEDED = ("name", "scheduled_start_time", "privacy_level", "entity_type")
 _EVENTS = "/guilds/{guild_id}/scheduled-events"
 _EVENT = f"{_EVENTS}/{{guild_scheduled_event_id}}"
 ROUTES: Routes = {
-    f"GET {_EVENTS}": Route(list_),
-    f"POST {_EVENTS}": Route(create, form(_CREATE, required=_NEEDED)),
-    f"GET {_EVENT}": Route(get),
-    f"PATCH {_EVENT}": Route(edit, form({**_CREATE, "status": integer(1, 4)})),
-    f"DELETE {_EVENT}": Route(delete),
-    f"GET {_EVENT}/users": Route(users),
+    f"GET {_EVENTS}": ApiRoute(list_),
+    f"POST {_EVENTS}": ApiRoute(create, form(_CREATE, required=_NEEDED)),
+    f"GET {_EVENT}": ApiRoute(get),
+    f"PATCH {_EVENT}": ApiRoute(edit, form({**_CREATE, "status": integer(1, 4)})),
+    f"DELETE {_EVENT}": ApiRoute(delete),
+    f"GET {_EVENT}/users": ApiRoute(users),
 }

@@ -1,7 +1,7 @@
 """Voice states, as REST shows them."""
 
 from discordproxy_sandbox.rest.errors import Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRequest, Route, Routes
+from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
 
 
 def get(request: ApiRequest) -> Json:
@@ -14,4 +14,4 @@ def get(request: ApiRequest) -> Json:
 
 
 _STATES = "/guilds/{guild_id}/voice-states"
-ROUTES: Routes = {f"GET {_STATES}/@me": Route(get), f"GET {_STATES}/{{user_id}}": Route(get)}
+ROUTES: Routes = {f"GET {_STATES}/@me": ApiRoute(get), f"GET {_STATES}/{{user_id}}": ApiRoute(get)}

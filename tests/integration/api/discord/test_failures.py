@@ -17,7 +17,7 @@ from discordproxy.discord_api_pb2 import (
     SyncMemberRolesRequest,
 )
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
-from discordproxy_ratelimit.errors import BrokerUnavailable, KnownRefusal, WaitRefused
+from discordproxy_ratelimit.errors import BrokerUnavailableError, KnownRefusalError, WaitRefusedError
 from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, USER_ID
 from fakes.http_proxy import http_proxy
@@ -206,9 +206,9 @@ async def test_discord_does_not_answer_in_time(discord):
 @pytest.mark.parametrize(
     ("refusal", "status", "reason"),
     [
-        (WaitRefused("too long", retry_after_s=9.0), "RESOURCE_EXHAUSTED", "WAIT_EXCEEDS_DEADLINE"),
-        (BrokerUnavailable("no Redis", retry_after_s=1.0), "UNAVAILABLE", "BROKER_UNAVAILABLE"),
-        (KnownRefusal("no", status=403, code=50001, retry_after_s=60.0), "PERMISSION_DENIED", "DISCORD_ERROR"),
+        (WaitRefusedError("too long", retry_after_s=9.0), "RESOURCE_EXHAUSTED", "WAIT_EXCEEDS_DEADLINE"),
+        (BrokerUnavailableError("no Redis", retry_after_s=1.0), "UNAVAILABLE", "BROKER_UNAVAILABLE"),
+        (KnownRefusalError("no", status=403, code=50001, retry_after_s=60.0), "PERMISSION_DENIED", "DISCORD_ERROR"),
     ],
 )
 async def test_refusals_of_the_broker_send_nothing(served, refusal, status, reason):
@@ -220,7 +220,7 @@ async def test_refusals_of_the_broker_send_nothing(served, refusal, status, reas
 
 
 async def test_a_permit_that_ran_out_sends_nothing(served):
-    served.broker.void = BrokerUnavailable("no sign of life", retry_after_s=1.0)
+    served.broker.void = BrokerUnavailableError("no sign of life", retry_after_s=1.0)
     name, details, _ = await failure(served.stub.SendChannelMessage(MESSAGE))
     assert (name, details["reason"], details["sent"]) == ("UNAVAILABLE", "BROKER_UNAVAILABLE", "no")
     assert not served.discord.ledger.records

@@ -10,7 +10,7 @@ import pytest
 
 from discordproxy.discord_api_pb2 import SendChannelMessageRequest
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
-from discordproxy_api.access.channel_locator import Map
+from discordproxy_api.access.channel_locator import ChannelLocator
 from discordproxy_api.access.permission import Permission
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import CURRENT
@@ -19,7 +19,7 @@ from discordproxy_api.calls.in_order import InOrder
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.retry import Repeat
 from discordproxy_api.contract.contract import load_contract
-from discordproxy_api.discord.app_rate import Turns
+from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.grpc_edge.interceptors import AccessLog, Admission, Identity, TimeLimit
 from discordproxy_api.grpc_edge.servicer import Servicer
 from discordproxy_api.pipeline.idempotency import Idempotency
@@ -220,8 +220,8 @@ async def test_a_procedure_without_an_answer_fails_instead_of_an_empty_ok():
         {"SendChannelMessage": Forgetful()},
         uploads=Uploads(UploadLimits(), drain=drain, metrics=metrics),
         idempotency=Idempotency(FakeNotes(), kept_s=1.0, drain=drain, metrics=metrics),
-        permission=Permission(load_contract(), Map(no_channel)),
-        turns=Turns(None, drain),
+        permission=Permission(load_contract(), ChannelLocator(no_channel)),
+        turns=AppRateWaits(None, drain),
         in_order=InOrder(FakeNotes(), drain),
     )
     server = grpc.aio.server(interceptors=[Identity()])

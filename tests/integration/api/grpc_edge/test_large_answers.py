@@ -7,8 +7,8 @@ import pytest
 from discordproxy import discord_api_pb2 as pb
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
 from discordproxy_api.grpc_edge import servicer, subscribe
-from discordproxy_gateway.events.entry import Entry
-from discordproxy_gateway.events.hub import Item, Kind
+from discordproxy_gateway.events.entry import StreamEntry
+from discordproxy_gateway.events.hub import ItemKind, SubscriptionItem
 from discordproxy_sandbox.world.population import CHANNEL_ID, USER_ID
 
 CHANNEL = int(CHANNEL_ID)
@@ -40,8 +40,8 @@ async def test_a_larger_one_says_so_and_that_the_message_was_sent(served, monkey
 
 def test_an_event_that_nobody_could_receive_is_told_as_a_gap(monkeypatch):
     monkeypatch.setattr(subscribe, "_LARGEST_EVENT", 10)
-    entry = Entry(0, (1, 0), "GUILD_CREATE", 7, "s", 1, 0, 1_784_395_269_000, b"{" + b" " * 10 + b"}")
-    event = subscribe._event(Item(Kind.DISPATCH, "cursor", entry))
+    entry = StreamEntry(0, (1, 0), "GUILD_CREATE", 7, "s", 1, 0, 1_784_395_269_000, b"{" + b" " * 10 + b"}")
+    event = subscribe._event(SubscriptionItem(ItemKind.DISPATCH, "cursor", entry))
     assert (event.kind, event.json, event.gap_from, event.gap_to) == (
         pb.Event.GAP,
         "",

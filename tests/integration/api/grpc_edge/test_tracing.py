@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client import CollectorRegistry
 
 from discordproxy.discord_api_pb2 import ChannelId, SendChannelMessageRequest
-from discordproxy_api.grpc_edge.tracing import TracesMissing, Tracing, exporting
+from discordproxy_api.grpc_edge.tracing import Tracing, TracingUnavailableError, exporting
 from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect
@@ -92,5 +92,5 @@ def test_nothing_is_imported_while_traces_are_off() -> None:
 
 def test_missing_packages_are_told_in_one_line(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
-    with pytest.raises(TracesMissing, match=r"pip install 'discordproxy\[otel\]>=2'"):
+    with pytest.raises(TracingUnavailableError, match=r"pip install 'discordproxy\[otel\]>=2'"):
         exporting()

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.http import connections
-from discordproxy_api.http.server import Ops
+from discordproxy_api.http.server import HttpServer
 from discordproxy_api.status.health import Health
 from discordproxy_api.tls import Tls, TlsFiles
 from fakes.certificates import Authority
@@ -28,7 +28,7 @@ class Port:
     def __init__(self, **options) -> None:
         self.let, self.begun = asyncio.Event(), 0
         metrics = Metrics()
-        self.ops = Ops(Health({}, metrics), metrics, pages=[web.get("/page", self._page)], **options)
+        self.ops = HttpServer(Health({}, metrics), metrics, pages=[web.get("/page", self._page)], **options)
         self.number = 0
 
     @property

@@ -7,11 +7,11 @@ import pytest
 from aiohttp import web
 
 from discordproxy_api.status.document import document, queues
-from discordproxy_api.status.service import Console
+from discordproxy_api.status.service import StatusService
 from discordproxy_gateway.cache import GatewayState
 from discordproxy_ratelimit.circuit import CircuitState
 from discordproxy_ratelimit.inspection import AccountState, BucketState
-from discordproxy_ratelimit.shared.registry import TICKS, Notices
+from discordproxy_ratelimit.shared.registry import TICKS, Snapshot
 from fakes.browser import Page, browser_page
 from unit.api.status.test_status import READY, post
 
@@ -38,7 +38,7 @@ def shown(*, calm: bool) -> dict[str, Any]:
     account = AccountState(50, 7, 0, 0.0, 1, known)
     names = {("", "channel_id=7"): "#announcements, The Capsuleers of New Eden"}
     return document(
-        Notices(at=1000.0, posts={}, ticks=ticks, tick_at=1000),
+        Snapshot(at=1000.0, posts={}, ticks=ticks, tick_at=1000),
         posts,
         lanes,
         {("", "bot"): account, ("", "ip"): account},
@@ -66,7 +66,7 @@ async def page(tmp_path: Path):
     """A function that opens the page of a document, and the document."""
     told = Told()
     app = web.Application()
-    app.add_routes(Console(told, told).routes())
+    app.add_routes(StatusService(told, told).routes())
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

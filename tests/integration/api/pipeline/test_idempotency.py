@@ -17,7 +17,7 @@ from discordproxy_api.pipeline.idempotency import Idempotency, Once
 from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect
-from discordproxy_ratelimit.shared.claims import Notes
+from discordproxy_ratelimit.shared.claims import Claims
 from fakes.broker import FakeNotes
 from fakes.eventually import eventually
 
@@ -211,7 +211,7 @@ async def test_who_waits_says_the_truth_when_its_time_is_over(world):
 async def test_a_dead_worker_leaves_a_doubt_only_if_something_had_left(world, monkeypatch, left, runs, sent):
     """Dead to the others: its lease is not renewed."""
     monkeypatch.setattr(module, "LEASE_S", 0.2)
-    monkeypatch.setattr(Notes, "_renew", lambda *_: asyncio.Event().wait())
+    monkeypatch.setattr(Claims, "_renew", lambda *_: asyncio.Event().wait())
     dead, buried = asyncio.Event(), asyncio.Event()
 
     async def die(call):
@@ -235,7 +235,7 @@ async def test_a_dead_workers_message_is_sent_again_only_while_discord_knows_its
     world, monkeypatch, late_s, runs
 ):
     monkeypatch.setattr(module, "LEASE_S", 0.2)
-    monkeypatch.setattr(Notes, "_renew", lambda *_: asyncio.Event().wait())
+    monkeypatch.setattr(Claims, "_renew", lambda *_: asyncio.Event().wait())
     dead, buried = asyncio.Event(), asyncio.Event()
 
     async def die(call):
@@ -257,7 +257,7 @@ async def test_a_dead_workers_message_is_sent_again_only_while_discord_knows_its
 
 async def test_who_was_overtaken_sends_nothing_and_gets_the_others_result(world, monkeypatch):
     """A worker that was stopped for longer than its lease and goes on just before its request leaves."""
-    monkeypatch.setattr(Notes, "_renew", lambda *_: asyncio.Event().wait())
+    monkeypatch.setattr(Claims, "_renew", lambda *_: asyncio.Event().wait())
     monkeypatch.setattr(module, "LEASE_S", 0.05)
     go_on, left = asyncio.Event(), []
 

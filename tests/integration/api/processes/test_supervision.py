@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from discordproxy_api.processes.children import Child, Ended
-from discordproxy_api.processes.supervision import Address, Fleet, StartError, check_free
+from discordproxy_api.processes.supervision import Address, StartError, Supervision, check_free
 from fakes.eventually import eventually
 from fakes.ports import free_port
 
@@ -48,7 +48,7 @@ def address() -> Address:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, valkey: str, address: Address) -> Callable[..., Fleet]:
+def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, valkey: str, address: Address) -> Callable[..., Supervision]:
     (tmp_path / "program.py").write_text(PROGRAM)
     monkeypatch.chdir(tmp_path)  # the children's folder
 
@@ -64,11 +64,11 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, valkey: str, address:
 
     def make(
         changes: dict[str, dict[str, str]] | None = None, redis_url: str = valkey, redis_within_s: float = 60.0
-    ) -> Fleet:
+    ) -> Supervision:
         broker, gateway, first, second = (
             child(name, (changes or {}).get(name, {})) for name in ("broker", "gateway", "api.0", "api.1")
         )
-        return Fleet(
+        return Supervision(
             broker=broker,
             gateways=[gateway],
             workers=[first, second],
@@ -97,7 +97,7 @@ async def listening(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 async def test_broker_first_and_last(
-    fleet: Callable[..., Fleet],
+    fleet: Callable[..., Supervision],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
@@ -120,7 +120,7 @@ async def test_broker_first_and_last(
 
 
 async def test_workers_that_take_long_are_waited_for(
-    fleet: Callable[..., Fleet],
+    fleet: Callable[..., Supervision],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
@@ -138,7 +138,7 @@ async def test_workers_that_take_long_are_waited_for(
 
 @pytest.mark.parametrize(("name", "status"), [("api.1", 2), ("gateway", 78), ("broker", 78)])
 async def test_a_child_that_cannot_run_ends_everything(
-    name: str, status: int, fleet: Callable[..., Fleet], tmp_path: Path
+    name: str, status: int, fleet: Callable[..., Supervision], tmp_path: Path
 ) -> None:
     async with asyncio.timeout(60):
         assert await fleet({name: {"STATUS": str(status)}}).run() == Ended(name, status, "ERROR: no way")
@@ -147,14 +147,17 @@ async def test_a_child_that_cannot_run_ends_everything(
     assert {line.split()[0] for line in told if line.endswith("ended")} <= started
 
 
-async def test_without_redis_nothing_else_is_started(fleet: Callable[..., Fleet], tmp_path: Path) -> None:
+async def test_without_redis_nothing_else_is_started(fleet: Callable[..., Supervision], tmp_path: Path) -> None:
     with pytest.raises(StartError, match=r"did not answer for 0.5 s; start it or set DISCORDPROXY_REDIS_URL"):
         await fleet(redis_url=f"unix://{tmp_path}/none", redis_within_s=0.5).run()
     assert not any(line.startswith(("api", "gateway")) for line in story(tmp_path))
 
 
 async def test_a_child_that_ignores_the_signal_is_killed(
-    fleet: Callable[..., Fleet], tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    fleet: Callable[..., Supervision],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     whole = fleet({"api.0": {"STUBBORN": "1"}})
     running = asyncio.create_task(whole.run())

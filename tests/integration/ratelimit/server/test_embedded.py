@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from discordproxy_ratelimit.broker import Broker
-from discordproxy_ratelimit.errors import BrokerUnavailable
+from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect, wait_for
 from discordproxy_ratelimit.route import route_of
@@ -167,7 +167,9 @@ async def test_a_server_that_does_not_answer_is_told_with_its_log(folder: Path, 
 
 
 async def test_waiting_for_a_server_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(BrokerUnavailable, match=r"did not answer for 0.2 s; start it or set DISCORDPROXY_REDIS_URL"):
+    with pytest.raises(
+        BrokerUnavailableError, match=r"did not answer for 0.2 s; start it or set DISCORDPROXY_REDIS_URL"
+    ):
         await wait_for(f"unix://{tmp_path}/none.sock", within_s=0.2)
 
 
@@ -175,9 +177,9 @@ async def test_a_refused_login_is_told_as_such(own_valkey) -> None:
     client = connect(own_valkey.url)
     await client.config_set("requirepass", "right")
     await client.aclose()
-    with pytest.raises(BrokerUnavailable, match="refused the login"):
+    with pytest.raises(BrokerUnavailableError, match="refused the login"):
         await wait_for(own_valkey.url, within_s=30)
-    with pytest.raises(BrokerUnavailable, match="refused the login") as caught:
+    with pytest.raises(BrokerUnavailableError, match="refused the login") as caught:
         await wait_for(f"{own_valkey.url}?password=wr0ng", within_s=30)
     assert "wr0ng" not in str(caught.value)
     await wait_for(f"{own_valkey.url}?password=right", within_s=30)

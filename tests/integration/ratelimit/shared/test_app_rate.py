@@ -4,17 +4,17 @@ import asyncio
 
 import pytest
 
-from discordproxy_ratelimit.errors import WaitRefused
+from discordproxy_ratelimit.errors import WaitRefusedError
 from discordproxy_ratelimit.redis.client import connect
-from discordproxy_ratelimit.redis.link import Link
-from discordproxy_ratelimit.shared.app_rate import Quota
+from discordproxy_ratelimit.redis.link import RedisLink
+from discordproxy_ratelimit.shared.app_rate import AppRate
 
 
 @pytest.fixture
 async def quotas(valkey: str, key_prefix: str):
     """Two workers."""
-    links = [Link(connect(valkey)) for _ in range(2)]
-    yield [Quota(link, f"{{{key_prefix}:1}}:quota:") for link in links]
+    links = [RedisLink(connect(valkey)) for _ in range(2)]
+    yield [AppRate(link, f"{{{key_prefix}:1}}:quota:") for link in links]
     for link in links:
         await link.close()
 
@@ -38,7 +38,7 @@ async def test_a_second_is_made_up_for(quotas):
 async def test_a_wait_too_long_takes_no_turn(quotas):
     await quotas[0].take("srp", per_s=0.01, patience_s=0)
     for _ in range(3):
-        with pytest.raises(WaitRefused) as refused:
+        with pytest.raises(WaitRefusedError) as refused:
             await quotas[1].take("srp", per_s=0.01, patience_s=5)
         assert 5 < refused.value.retry_after_s <= 100
     assert 5 < await quotas[0].take("srp", per_s=0.01, patience_s=100) <= 100

@@ -6,28 +6,28 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from discordproxy_ratelimit.errors import BrokerUnavailable
+from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.redis.client import connect
-from discordproxy_ratelimit.redis.link import Link
+from discordproxy_ratelimit.redis.link import RedisLink
 from discordproxy_ratelimit.redis.pool import MOST_CONNECTIONS
-from discordproxy_ratelimit.shared.claims import Claim, Keeper, Notes
+from discordproxy_ratelimit.shared.claims import Claim, ClaimQuota, Claims
 from fakes.eventually import eventually
 from processes.redis_servers import Servers, blocking
 
 
 @pytest.fixture
-async def link(valkey: str) -> AsyncIterator[Link]:
-    link = Link(connect(valkey))
+async def link(valkey: str) -> AsyncIterator[RedisLink]:
+    link = RedisLink(connect(valkey))
     yield link
     await link.close()
 
 
 @pytest.fixture
-def notes(link: Link, key_prefix: str) -> Notes:
-    return Notes(link, f"{{{key_prefix}:1}}:note:")
+def notes(link: RedisLink, key_prefix: str) -> Claims:
+    return Claims(link, f"{{{key_prefix}:1}}:note:")
 
 
-async def test_a_note_is_kept_for_its_time(notes: Notes) -> None:
+async def test_a_note_is_kept_for_its_time(notes: Claims) -> None:
     assert await notes.get("dm") is None
     await notes.set("dm", b"\x00\xff", ttl_s=60)
     assert await notes.get("dm") == b"\x00\xff"
@@ -39,12 +39,12 @@ async def test_a_note_is_kept_for_its_time(notes: Notes) -> None:
     await eventually(gone)
 
 
-async def test_two_bots_do_not_read_each_others_notes(link: Link, notes: Notes, key_prefix: str) -> None:
+async def test_two_bots_do_not_read_each_others_notes(link: RedisLink, notes: Claims, key_prefix: str) -> None:
     await notes.set("dm", b"mine", ttl_s=60)
-    assert await Notes(link, f"{{{key_prefix}:2}}:note:").get("dm") is None
+    assert await Claims(link, f"{{{key_prefix}:2}}:note:").get("dm") is None
 
 
-async def test_the_first_claim_is_ours_until_it_is_settled(notes: Notes) -> None:
+async def test_the_first_claim_is_ours_until_it_is_settled(notes: Claims) -> None:
     assert await notes.claim("k", "r", owner="a", lease_s=60) == Claim("ours")
     assert await notes.claim("k", "r", owner="a", lease_s=60) == Claim("ours"), "a renewal"
     assert await notes.claim("k", "r", owner="b", lease_s=60) == Claim("pending")
@@ -53,14 +53,14 @@ async def test_the_first_claim_is_ours_until_it_is_settled(notes: Notes) -> None
     assert await notes.claim("k", "r", owner="a", lease_s=60) == Claim("settled", b"result \xff")
 
 
-async def test_the_same_key_for_another_request_is_told_apart(notes: Notes) -> None:
+async def test_the_same_key_for_another_request_is_told_apart(notes: Claims) -> None:
     await notes.claim("k", "r", owner="a", lease_s=60)
     assert await notes.claim("k", "another", owner="b", lease_s=60) == Claim("other")
     await notes.settle("k", "r", owner="a", result=b"x", ttl_s=60)
     assert await notes.claim("k", "another", owner="b", lease_s=60) == Claim("other")
 
 
-async def test_a_claim_given_back_is_free_and_nobody_else_can_give_it_back(notes: Notes) -> None:
+async def test_a_claim_given_back_is_free_and_nobody_else_can_give_it_back(notes: Claims) -> None:
     await notes.claim("k", "r", owner="a", lease_s=60)
     await notes.release("k", owner="b")
     assert await notes.claim("k", "r", owner="b", lease_s=60) == Claim("pending")
@@ -68,14 +68,14 @@ async def test_a_claim_given_back_is_free_and_nobody_else_can_give_it_back(notes
     assert await notes.claim("k", "r", owner="b", lease_s=60) == Claim("ours")
 
 
-async def test_a_settled_claim_is_not_given_back(notes: Notes) -> None:
+async def test_a_settled_claim_is_not_given_back(notes: Claims) -> None:
     await notes.claim("k", "r", owner="a", lease_s=60)
     await notes.settle("k", "r", owner="a", result=b"x", ttl_s=60)
     await notes.release("k", owner="a")
     assert await notes.claim("k", "r", owner="b", lease_s=60) == Claim("settled", b"x")
 
 
-async def test_a_dead_owners_claim_ends_with_its_lease(notes: Notes) -> None:
+async def test_a_dead_owners_claim_ends_with_its_lease(notes: Claims) -> None:
     await notes.claim("k", "r", owner="a", lease_s=0.02)
 
     async def free() -> bool:
@@ -84,7 +84,7 @@ async def test_a_dead_owners_claim_ends_with_its_lease(notes: Notes) -> None:
     await eventually(free)
 
 
-async def test_what_leaves_is_pending_while_its_owner_lives_and_a_doubt_afterwards(notes: Notes) -> None:
+async def test_what_leaves_is_pending_while_its_owner_lives_and_a_doubt_afterwards(notes: Claims) -> None:
     await notes.claim("k", "r", owner="a", lease_s=60)
     assert await notes.leave("k", "r", owner="a", result=b"?", lease_s=60, ttl_s=60) == Claim("ours")
     assert await notes.claim("k", "r", owner="b", lease_s=60) == Claim("pending")
@@ -98,14 +98,14 @@ async def test_what_leaves_is_pending_while_its_owner_lives_and_a_doubt_afterwar
     assert await notes.claim("k", "r", owner="b", lease_s=60) == Claim("settled", b"result")
 
 
-async def test_who_was_overtaken_cannot_leave(notes: Notes) -> None:
+async def test_who_was_overtaken_cannot_leave(notes: Claims) -> None:
     await notes.claim("k", "r", owner="a", lease_s=60)
     assert await notes.leave("k", "r", owner="b", result=b"?", lease_s=60, ttl_s=60) == Claim("pending")
     await notes.settle("k", "r", owner="a", result=b"x", ttl_s=60)
     assert await notes.leave("k", "r", owner="b", result=b"?", lease_s=60, ttl_s=60) == Claim("settled", b"x")
 
 
-async def test_only_one_of_many_is_first(notes: Notes) -> None:
+async def test_only_one_of_many_is_first(notes: Claims) -> None:
     claims = await asyncio.gather(*[notes.claim("k", "r", owner=f"{i}", lease_s=60) for i in range(20)])
     assert sorted(claim.state for claim in claims) == ["ours"] + ["pending"] * 19
 
@@ -114,7 +114,7 @@ async def test_a_crowd_shares_few_connections_and_cancelled_commands_keep_none(
     valkey_server: Servers, key_prefix: str
 ) -> None:
     async with contextlib.aclosing(connect(valkey_server.url, timeout_s=10)) as client:
-        notes = Notes(Link(client), f"{{{key_prefix}:1}}:note:")
+        notes = Claims(RedisLink(client), f"{{{key_prefix}:1}}:note:")
         for _ in range(5):
             tasks = [asyncio.ensure_future(notes.set(f"{number}", b"x", ttl_s=60)) for number in range(500)]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -128,21 +128,21 @@ async def test_a_crowd_shares_few_connections_and_cancelled_commands_keep_none(
 
 
 async def test_a_server_that_is_away_is_told(key_prefix: str, tmp_path) -> None:
-    link = Link(connect(f"unix://{tmp_path}/nobody"))
-    notes = Notes(link, f"{{{key_prefix}:1}}:note:")
+    link = RedisLink(connect(f"unix://{tmp_path}/nobody"))
+    notes = Claims(link, f"{{{key_prefix}:1}}:note:")
     for call in (
         notes.get("k"),
         notes.set("k", b"", ttl_s=1),
         notes.claim("k", "r", owner="a", lease_s=1),
         notes.release("k", owner="a"),
     ):
-        with pytest.raises(BrokerUnavailable):
+        with pytest.raises(BrokerUnavailableError):
             await call
     await link.close()
 
 
-async def test_what_an_application_keeps_is_bounded_for_it_alone(notes: Notes) -> None:
-    one, other = Keeper("one", 10_000, 60), Keeper("other", 10_000, 60)
+async def test_what_an_application_keeps_is_bounded_for_it_alone(notes: Claims) -> None:
+    one, other = ClaimQuota("one", 10_000, 60), ClaimQuota("other", 10_000, 60)
     states = [(await notes.claim(f"k{number}", "r", owner="a", lease_s=60, keeper=one)).state for number in range(25)]
     assert (states.count("ours"), states[-1]) == (19, "full")
     assert await notes.claim("k0", "r", owner="b", lease_s=60, keeper=one) == Claim("pending"), "a known key"
@@ -153,8 +153,8 @@ async def test_what_an_application_keeps_is_bounded_for_it_alone(notes: Notes) -
     assert (await notes.claim("new", "r", owner="a", lease_s=60, keeper=one)).state == "ours"
 
 
-async def test_results_count_by_their_size_until_they_are_gone(notes: Notes) -> None:
-    keeper = Keeper("one", 10_000, 0.5)
+async def test_results_count_by_their_size_until_they_are_gone(notes: Claims) -> None:
+    keeper = ClaimQuota("one", 10_000, 0.5)
     await notes.claim("k", "r", owner="a", lease_s=60, keeper=keeper)
     await notes.settle("k", "r", owner="a", result=b"x" * 9_000, ttl_s=0.5, keeper=keeper)
     assert (await notes.claim("k2", "r", owner="a", lease_s=60, keeper=keeper)).state == "full"

@@ -10,9 +10,9 @@ from discordproxy_ratelimit.broker import Broker, Limits
 from discordproxy_ratelimit.headers import Answer
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect
-from discordproxy_ratelimit.redis.link import Link
+from discordproxy_ratelimit.redis.link import RedisLink
 from discordproxy_ratelimit.route import route_of_path
-from discordproxy_ratelimit.shared.registry import TICK_S, TICKS, VOID_S, Board
+from discordproxy_ratelimit.shared.registry import TICK_S, TICKS, VOID_S, Registry
 from fakes.eventually import eventually
 
 NOON_MS = 1_790_000_000_000
@@ -21,10 +21,10 @@ CHANNEL = 81384788765712384
 
 @asynccontextmanager
 async def board_of(url: str, prefix: str, now_ms: int):
-    link = Link(connect(url))
+    link = RedisLink(connect(url))
     try:
         await link.until_up()
-        yield Board(link, f"{{{prefix}:1}}:board:", now_ms=now_ms)
+        yield Registry(link, f"{{{prefix}:1}}:board:", now_ms=now_ms)
     finally:
         await link.close()
 

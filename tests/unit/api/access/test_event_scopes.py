@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from grpc import StatusCode
 
-from discordproxy_api.access.channel_locator import Map
+from discordproxy_api.access.channel_locator import ChannelLocator
 from discordproxy_api.access.permission import OF_THE_BOT, Permission
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
@@ -13,10 +13,10 @@ from discordproxy_api.calls.principal import Principal
 from discordproxy_api.calls.scopes import Scopes
 from discordproxy_api.contract.contract import load_contract
 from discordproxy_gateway.discord.intents import EVENTS
-from discordproxy_gateway.events import Entry
+from discordproxy_gateway.events import StreamEntry
 from discordproxy_gateway.events.entry import decode
 from discordproxy_gateway.keys import Keys, Slot
-from discordproxy_gateway.plan.event_planner import Planner
+from discordproxy_gateway.plan.event_planner import EventPlanner
 
 CONTRACT = load_contract()
 KNOWN = {
@@ -65,27 +65,27 @@ async def find(channel_id: int, _call: Call):
     return KNOWN.get(channel_id)
 
 
-def entry(name: str, data: dict) -> Entry:
+def entry(name: str, data: dict) -> StreamEntry:
     """Return an event as it comes out of the stream."""
-    planner = Planner(Keys("dp", "1"), Slot(0, 1), guilds={}, mark="m", awaited=(), members=False)
+    planner = EventPlanner(Keys("dp", "1"), Slot(0, 1), guilds={}, mark="m", awaited=(), members=False)
     (append,) = planner.pass_on(name, data, 1)
     words = [word.encode() if isinstance(word, str) else word for word in append[2:]]
     return decode(0, "e", b"5-1", dict(zip(words[::2], words[1::2], strict=True)))
 
 
-PERMISSION = Permission(CONTRACT, Map(find))
+PERMISSION = Permission(CONTRACT, ChannelLocator(find))
 
 
-async def shows(scopes: Scopes, event: Entry) -> bool:
+async def shows(scopes: Scopes, event: StreamEntry) -> bool:
     call = Call(rpc="SubscribeEvents", request_id="r", principal=Principal(app="a", scopes=scopes))
     return await PERMISSION.sees(event, call)
 
 
-def sees(scopes: Scopes, event: Entry) -> bool:
+def sees(scopes: Scopes, event: StreamEntry) -> bool:
     return asyncio.run(shows(scopes, event))
 
 
-def event_in(name: str, place: str) -> Entry:
+def event_in(name: str, place: str) -> StreamEntry:
     data = dict(PLACES[place])
     if name in OF_GUILDS:
         data = {"id": data.get("guild_id", "")}

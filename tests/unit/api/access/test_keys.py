@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from discordproxy_api.access.__main__ import main
-from discordproxy_api.access.authenticator import Credentials, Gate, key_in
+from discordproxy_api.access.authenticator import Authenticator, Credentials, key_in
 from discordproxy_api.access.key_file import read_key_file
 from discordproxy_api.access.keys import FORM, KeyFileError, digest_of, new_key, read_keys
 from discordproxy_api.access.lockout import Lockout, address_of
-from discordproxy_api.bind_policy import Unsafe, check_listening, concern
+from discordproxy_api.bind_policy import UnsafeBindError, check_listening, concern
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.contract.contract import load_contract
@@ -117,11 +117,11 @@ def test_authorization_headers():
     assert key_in("") == key_in("Digest x") == ""
 
 
-def gate(text: str = "", **options) -> Gate:
-    return Gate(Fixed(read_keys(text or entry())), Metrics(), **options)
+def gate(text: str = "", **options) -> Authenticator:
+    return Authenticator(Fixed(read_keys(text or entry())), Metrics(), **options)
 
 
-def refusal(gate: Gate, shown: Credentials) -> ApiError:
+def refusal(gate: Authenticator, shown: Credentials) -> ApiError:
     with pytest.raises(ApiError) as refused:
         gate.admit(shown)
     assert refused.value.status.name == "UNAUTHENTICATED"
@@ -129,7 +129,7 @@ def refusal(gate: Gate, shown: Credentials) -> ApiError:
 
 
 def test_without_a_file_nobody_needs_a_key():
-    anyone = Gate(None, Metrics())
+    anyone = Authenticator(None, Metrics())
     assert anyone.admit(Credentials(app="srp")).app == "srp"
     assert anyone.admit(Credentials(app="srp", certificate=("freight.example",))).app == "freight.example"
     assert anyone.admit(Credentials(app="no name\n")).app == "default"
@@ -204,7 +204,7 @@ def test_the_http_port_takes_the_same_keys():
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "proxy.example"])
 def test_nothing_is_offered_to_a_network_by_accident(host: str):
-    with pytest.raises(Unsafe, match="DISCORDPROXY_KEYS_FILE"):
+    with pytest.raises(UnsafeBindError, match="DISCORDPROXY_KEYS_FILE"):
         check_listening(host, knows_callers=False, allow_anonymous=False)
     check_listening(host, knows_callers=True, allow_anonymous=False)
     check_listening(host, knows_callers=False, allow_anonymous=True)

@@ -4,14 +4,14 @@ import pytest
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.access.permission import is_read
-from discordproxy_api.access.targets import Reach, reach_of, reach_of_request
+from discordproxy_api.access.targets import Targets, reach_of, reach_of_request
 from discordproxy_api.calls.scopes import Scopes
 from discordproxy_api.contract.contract import load_contract
 
 CONTRACT = load_contract()
 
 
-def reach(name: str, **fields) -> Reach:
+def reach(name: str, **fields) -> Targets:
     rpc = CONTRACT[name]
     return reach_of(rpc)(rpc.request_type(**fields))
 
@@ -76,11 +76,11 @@ def test_an_authorization_of_its_own_needs_a_key_without_limits_or_the_right():
 
 
 def test_places_of_calls():
-    assert reach("SendChannelMessage", channel_id=5) == Reach(channels=frozenset({5}))
-    assert reach("GetGuildMember", guild_id=7, user_id=8) == Reach(guilds=frozenset({7}))
-    assert reach("SyncMemberRoles", guild_id=7, user_id=8) == Reach(guilds=frozenset({7}))
-    assert reach("EditGuildMember", guild_id=7, user_id=8, channel_id=9) == Reach(frozenset({7}), frozenset({9}))
-    assert reach("GetUser", user_id=8) == reach("GetCurrentUser") == Reach()
+    assert reach("SendChannelMessage", channel_id=5) == Targets(channels=frozenset({5}))
+    assert reach("GetGuildMember", guild_id=7, user_id=8) == Targets(guilds=frozenset({7}))
+    assert reach("SyncMemberRoles", guild_id=7, user_id=8) == Targets(guilds=frozenset({7}))
+    assert reach("EditGuildMember", guild_id=7, user_id=8, channel_id=9) == Targets(frozenset({7}), frozenset({9}))
+    assert reach("GetUser", user_id=8) == reach("GetCurrentUser") == Targets()
     assert reach("ListGuilds").unplaced
     assert reach("DeleteWebhook", webhook_id=3).unplaced
     assert reach("DeleteInvite", code="abc").unplaced
@@ -90,9 +90,9 @@ def test_places_of_calls():
 def test_a_forwarded_message_reaches_the_channel_it_comes_from():
     reference = pb.Message.Reference(message_id=1, channel_id=6, guild_id=7)
     forwarded = reach("SendChannelMessage", channel_id=5, message_reference=reference)
-    assert forwarded == Reach(channels=frozenset({5, 6}))
+    assert forwarded == Targets(channels=frozenset({5, 6}))
     direct = reach("SendDirectMessage", user_id=8, message_reference=reference)
-    assert direct == Reach(channels=frozenset({6}), to_users=True)
+    assert direct == Targets(channels=frozenset({6}), to_users=True)
 
 
 def test_every_rpc_has_a_reach_that_can_be_judged():
@@ -106,30 +106,30 @@ def test_every_rpc_has_a_reach_that_can_be_judged():
 @pytest.mark.parametrize(
     ("method", "path", "query", "body", "expected"),
     [
-        ("POST", "/channels/5/messages", [], '{"content": "x"}', Reach(channels=frozenset({5}))),
-        ("GET", "/guilds/7/audit-logs", [("user_id", "1")], "", Reach(guilds=frozenset({7}))),
+        ("POST", "/channels/5/messages", [], '{"content": "x"}', Targets(channels=frozenset({5}))),
+        ("GET", "/guilds/7/audit-logs", [("user_id", "1")], "", Targets(guilds=frozenset({7}))),
         (
             "POST",
             "/channels/5/messages",
             [],
             '{"message_reference": {"type": 1, "guild_id": "7", "channel_id": "6", "channel_id": "5"}}',
-            Reach(channels=frozenset({5, 6})),
+            Targets(channels=frozenset({5, 6})),
         ),
-        ("POST", "/channels/5/followers", [], '{"webhook_channel_id": 6}', Reach(channels=frozenset({5, 6}))),
-        ("POST", "/users/@me/channels", [], '{"recipient_id": "1"}', Reach(to_users=True)),
-        ("PATCH", "/users/@me", [], "{}", Reach(unplaced=True)),
-        ("GET", "/users/@me/guilds", [], "", Reach(unplaced=True)),
-        ("DELETE", "/users/@me/guilds/7", [], "", Reach(guilds=frozenset({7}))),
-        ("PATCH", "/webhooks/3", [], '{"channel_id": "5"}', Reach(channels=frozenset({5}), unplaced=True)),
-        ("POST", "/webhooks/3/token-of-it", [], "{}", Reach(by_token=True)),
-        ("DELETE", "/webhooks/3/%2F", [], "", Reach(unplaced=True)),
-        ("DELETE", "/webhooks/3/%20", [], "", Reach(unplaced=True)),
-        ("GET", "/guilds/" + "1" * 5_000, [], "", Reach(unplaced=True)),
-        ("GET", "/users/8", [], "", Reach()),
-        ("GET", "/channels/x5", [], "", Reach(unplaced=True)),
-        ("PATCH", "/guilds/7/members/8", [], '{"channel_id": null}', Reach(guilds=frozenset({7}))),
-        ("PATCH", "/guilds/7/members/8", [], '{"channel_id": true}', Reach(guilds=frozenset({7}), unplaced=True)),
-        ("GET", "/guilds/7", [], "[" * 100_000, Reach(guilds=frozenset({7}), unplaced=True)),
+        ("POST", "/channels/5/followers", [], '{"webhook_channel_id": 6}', Targets(channels=frozenset({5, 6}))),
+        ("POST", "/users/@me/channels", [], '{"recipient_id": "1"}', Targets(to_users=True)),
+        ("PATCH", "/users/@me", [], "{}", Targets(unplaced=True)),
+        ("GET", "/users/@me/guilds", [], "", Targets(unplaced=True)),
+        ("DELETE", "/users/@me/guilds/7", [], "", Targets(guilds=frozenset({7}))),
+        ("PATCH", "/webhooks/3", [], '{"channel_id": "5"}', Targets(channels=frozenset({5}), unplaced=True)),
+        ("POST", "/webhooks/3/token-of-it", [], "{}", Targets(by_token=True)),
+        ("DELETE", "/webhooks/3/%2F", [], "", Targets(unplaced=True)),
+        ("DELETE", "/webhooks/3/%20", [], "", Targets(unplaced=True)),
+        ("GET", "/guilds/" + "1" * 5_000, [], "", Targets(unplaced=True)),
+        ("GET", "/users/8", [], "", Targets()),
+        ("GET", "/channels/x5", [], "", Targets(unplaced=True)),
+        ("PATCH", "/guilds/7/members/8", [], '{"channel_id": null}', Targets(guilds=frozenset({7}))),
+        ("PATCH", "/guilds/7/members/8", [], '{"channel_id": true}', Targets(guilds=frozenset({7}), unplaced=True)),
+        ("GET", "/guilds/7", [], "[" * 100_000, Targets(guilds=frozenset({7}), unplaced=True)),
     ],
 )
 def test_places_of_requests(method, path, query, body, expected):

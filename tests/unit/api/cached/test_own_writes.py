@@ -6,7 +6,7 @@ import pytest
 
 from discordproxy_api.cached.own_writes import ANYTHING, GUILDS, OwnWrites
 from discordproxy_api.discord.request import Reply, RestRequest
-from discordproxy_gateway.cache import Answer, Freshness
+from discordproxy_gateway.cache import CachedAnswer, Freshness
 from discordproxy_ratelimit.route import route_of_path
 from fakes.broker import FakeNotes
 
@@ -29,7 +29,7 @@ class FakeReader:
         self._channel = channel
 
     async def channel(self, _channel_id):
-        return Answer(self._channel, Freshness(1.0, complete=True, as_of_ms=0))
+        return CachedAnswer(self._channel, Freshness(1.0, complete=True, as_of_ms=0))
 
 
 def written(method, path, body=b""):

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 from grpc import StatusCode
 
-from discordproxy_api.cached.single_flight import Flights
+from discordproxy_api.cached.single_flight import SingleFlight
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
 from fakes.broker import FakeNotes
@@ -49,7 +49,7 @@ async def under_way(discord, number=1):
 
 
 async def test_all_who_wait_get_one_answer_in_this_worker_and_others(notes, discord):
-    workers = [Flights(notes, Drain()) for _ in range(2)]
+    workers = [SingleFlight(notes, Drain()) for _ in range(2)]
     tasks = [asking(worker, discord, fresh=number % 2 == 0) for number in range(5) for worker in workers]
     await under_way(discord)
     discord.may_answer.set()
@@ -59,23 +59,23 @@ async def test_all_who_wait_get_one_answer_in_this_worker_and_others(notes, disc
 
 async def test_other_questions_are_asked(notes, discord):
     discord.may_answer.set()
-    flights = Flights(notes, Drain())
+    flights = SingleFlight(notes, Drain())
     assert await flights.share("a", discord.fetch, fresh=False) == b"answer 1"
     assert await flights.share("b", discord.fetch, fresh=False) == b"answer 2"
 
 
 async def test_an_answer_from_before_the_question_is_not_fresh(notes, discord):
     discord.may_answer.set()
-    here, there = Flights(notes, Drain()), Flights(notes, Drain())
+    here, there = SingleFlight(notes, Drain()), SingleFlight(notes, Drain())
     assert await asking(here, discord) == b"answer 1"
     assert await asking(here, discord) == b"answer 1"
     assert await asking(there, discord) == b"answer 1"
     assert await asking(here, discord, fresh=True) == b"answer 2"
-    assert await asking(Flights(notes, Drain()), discord, fresh=True) == b"answer 3"
+    assert await asking(SingleFlight(notes, Drain()), discord, fresh=True) == b"answer 3"
 
 
 async def test_who_gives_up_is_replaced(notes, discord):
-    flights = [Flights(notes, Drain()) for _ in range(2)]
+    flights = [SingleFlight(notes, Drain()) for _ in range(2)]
     first = asking(flights[0], discord)
     await under_way(discord)
     others = [asking(each, discord) for each in flights]
@@ -89,7 +89,7 @@ async def test_who_gives_up_is_replaced(notes, discord):
 
 async def test_a_refusal_of_discord_is_for_all(notes, discord):
     discord.error = ApiError(StatusCode.NOT_FOUND, "DISCORD_ERROR", "Unknown Guild", http_status=404, code=10004)
-    workers = [Flights(notes, Drain()) for _ in range(2)]
+    workers = [SingleFlight(notes, Drain()) for _ in range(2)]
     tasks = [asking(worker, discord) for worker in workers for _ in range(3)]
     await under_way(discord)
     discord.may_answer.set()
@@ -104,7 +104,7 @@ async def test_a_refusal_of_discord_is_for_all(notes, discord):
 async def test_a_failure_of_discord_is_for_all_who_waited_and_for_nobody_after(notes, discord, facts):
     reason, http_status = facts
     discord.error = ApiError(StatusCode.UNAVAILABLE, reason, "no", http_status=http_status, retry_after_s=1.0)
-    flights = Flights(notes, Drain())
+    flights = SingleFlight(notes, Drain())
     tasks = [asking(flights, discord, fresh=number % 2 == 0) for number in range(5)]
     await under_way(discord)
     discord.may_answer.set()
@@ -118,7 +118,7 @@ async def test_a_failure_of_discord_is_for_all_who_waited_and_for_nobody_after(n
 
 async def test_the_end_of_one_callers_patience_is_his_alone(notes, discord):
     discord.error = ApiError(StatusCode.RESOURCE_EXHAUSTED, "WAIT_EXCEEDS_DEADLINE", "too long", retry_after_s=9.0)
-    flights = Flights(notes, Drain())
+    flights = SingleFlight(notes, Drain())
     first, second = asking(flights, discord), asking(flights, discord)
     await under_way(discord)
     discord.may_answer.set()
@@ -132,14 +132,14 @@ async def test_the_end_of_one_callers_patience_is_his_alone(notes, discord):
 async def test_without_redis_the_worker_asks_for_itself(notes, discord):
     notes.down = True
     discord.may_answer.set()
-    assert await asking(Flights(notes, Drain()), discord) == b"answer 1"
+    assert await asking(SingleFlight(notes, Drain()), discord) == b"answer 1"
 
 
 async def test_a_drain_ends_waiting_for_another_worker(notes, discord):
     drain = Drain()
-    first = asking(Flights(notes, Drain()), discord)
+    first = asking(SingleFlight(notes, Drain()), discord)
     await under_way(discord)
-    second = asking(Flights(notes, drain), discord)
+    second = asking(SingleFlight(notes, drain), discord)
     await asyncio.sleep(0)  # it may be waiting by now or not: the end is the same
     drain.begin()
     with pytest.raises(ApiError, match="stopping"):

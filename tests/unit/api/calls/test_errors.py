@@ -9,17 +9,17 @@ from grpc import StatusCode
 
 from discordproxy.common_pb2 import SENT_UNKNOWN, DiscordError
 from discordproxy_api.calls import errors
-from discordproxy_api.calls.field_errors import FieldProblem
+from discordproxy_api.calls.field_errors import FieldError
 from discordproxy_api.grpc_edge.error_details import LIMIT_BYTES, render
 from discordproxy_ratelimit.errors import (
     BrokerError,
-    BrokerUnavailable,
-    CircuitOpen,
-    Draining,
-    KnownRefusal,
-    ShareUsed,
-    TokenRejected,
-    WaitRefused,
+    BrokerUnavailableError,
+    CircuitOpenError,
+    DrainingError,
+    KnownRefusalError,
+    ShareUsedError,
+    TokenRejectedError,
+    WaitRefusedError,
 )
 
 
@@ -56,15 +56,15 @@ def test_every_http_status_has_its_grpc_status(http, status):
 @pytest.mark.parametrize(
     ("error", "status", "reason", "http"),
     [
-        (WaitRefused("x"), StatusCode.RESOURCE_EXHAUSTED, "WAIT_EXCEEDS_DEADLINE", 0),
-        (WaitRefused("x", reason="QUEUE_FULL"), StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", 0),
-        (BrokerUnavailable("x"), StatusCode.UNAVAILABLE, "BROKER_UNAVAILABLE", 0),
-        (CircuitOpen("x"), StatusCode.UNAVAILABLE, "CIRCUIT_OPEN", 0),
-        (ShareUsed("x"), StatusCode.RESOURCE_EXHAUSTED, "INVALID_BUDGET_USED", 0),
-        (Draining("x"), StatusCode.UNAVAILABLE, "DRAINING", 0),
-        (TokenRejected("x"), StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", 401),
-        (KnownRefusal("x", status=403, code=50001), StatusCode.PERMISSION_DENIED, "DISCORD_ERROR", 403),
-        (KnownRefusal("x", status=404), StatusCode.NOT_FOUND, "DISCORD_ERROR", 404),
+        (WaitRefusedError("x"), StatusCode.RESOURCE_EXHAUSTED, "WAIT_EXCEEDS_DEADLINE", 0),
+        (WaitRefusedError("x", reason="QUEUE_FULL"), StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", 0),
+        (BrokerUnavailableError("x"), StatusCode.UNAVAILABLE, "BROKER_UNAVAILABLE", 0),
+        (CircuitOpenError("x"), StatusCode.UNAVAILABLE, "CIRCUIT_OPEN", 0),
+        (ShareUsedError("x"), StatusCode.RESOURCE_EXHAUSTED, "INVALID_BUDGET_USED", 0),
+        (DrainingError("x"), StatusCode.UNAVAILABLE, "DRAINING", 0),
+        (TokenRejectedError("x"), StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", 401),
+        (KnownRefusalError("x", status=403, code=50001), StatusCode.PERMISSION_DENIED, "DISCORD_ERROR", 403),
+        (KnownRefusalError("x", status=404), StatusCode.NOT_FOUND, "DISCORD_ERROR", 404),
         (BrokerError("x"), StatusCode.INTERNAL, "INTERNAL", 0),
     ],
 )
@@ -153,7 +153,7 @@ def unpacked(rendered):
 
 
 def test_rich_details_say_the_same():
-    error = errors.invalid_request([FieldProblem("content", "BASE_TYPE_MAX_LENGTH", "Too long")])
+    error = errors.invalid_request([FieldError("content", "BASE_TYPE_MAX_LENGTH", "Too long")])
     error.retry_after_s, error.sent_message_ids = 1.5, (2**63, 5)
     status, parts = unpacked(render(error, sent="unknown", request_id="r1"))
     assert status.code == 3
@@ -176,7 +176,7 @@ def test_foreign_retry_policies_are_stopped_unless_nothing_was_sent(sent, pushba
 
 @pytest.mark.parametrize("text", ["x" * 100_000, "\u4e16" * 50_000, "%" * 50_000, "\n" * 50_000])
 def test_details_and_trailers_stay_small(text):
-    fields = [FieldProblem(f"embeds[{n}]." + text[:300], "CODE", text) for n in range(200)]
+    fields = [FieldError(f"embeds[{n}]." + text[:300], "CODE", text) for n in range(200)]
     error = errors.invalid_request(fields)
     error.sent_message_ids = range(2**63, 2**63 + 500)
     rendered = render(error, sent="yes", request_id="r" * 64)

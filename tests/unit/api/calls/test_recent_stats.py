@@ -11,13 +11,13 @@ from discordproxy_api.calls.recent_stats import (
     OTHER,
     Cause,
     Failure,
-    Tally,
+    RecentStats,
     cause_of,
 )
 
 
 def test_counts_are_taken_once_and_can_be_given_back() -> None:
-    tally = Tally()
+    tally = RecentStats()
     tally.ended("srp", failed=False, took_s=0.0005)
     tally.ended("srp", failed=True, took_s=0.015)
     tally.requested()
@@ -32,14 +32,14 @@ def test_counts_are_taken_once_and_can_be_given_back() -> None:
 
 @pytest.mark.parametrize(("took_s", "index"), [(0.001, 0), (0.0011, 1), (60, 14), (1800, 15)])
 def test_a_latency_falls_into_the_class_it_does_not_exceed(took_s: float, index: int) -> None:
-    tally = Tally()
+    tally = RecentStats()
     tally.ended("a", failed=False, took_s=took_s)
     assert tally.take()[f"l:{index}"] == 1
     assert index <= len(LATENCY_BOUNDS_MS)
 
 
 def test_callers_cannot_make_more_and_more_names() -> None:
-    tally = Tally()
+    tally = RecentStats()
     for number in range(1000):
         tally.ended(f"app{number}", failed=True, took_s=0.1)
     taken = tally.take()
@@ -51,7 +51,7 @@ def test_callers_cannot_make_more_and_more_names() -> None:
 
 
 def test_failures_are_counted_by_cause_and_application() -> None:
-    tally = Tally()
+    tally = RecentStats()
     for _ in range(2):
         tally.failed(Failure("GetChannel", "NOT_FOUND", "", 404, 10003), app="a|b", request_id="r", at=0.0)
     (name,) = taken = tally.take()
@@ -59,7 +59,7 @@ def test_failures_are_counted_by_cause_and_application() -> None:
 
 
 def test_failures_of_a_kind_are_one_line_and_lines_are_few() -> None:
-    tally = Tally()
+    tally = RecentStats()
     kind = Failure("SendChannelMessage", "NOT_FOUND", "DISCORD_ERROR", 404, 10003)
     tally.failed(kind, app="a", request_id="1", at=10.0)
     tally.failed(Failure("X", "INTERNAL"), app="a", request_id="2", at=11.0)

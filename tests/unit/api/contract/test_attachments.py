@@ -2,7 +2,7 @@
 
 import pytest
 
-from discordproxy_api.calls.field_errors import InvalidRequest
+from discordproxy_api.calls.field_errors import InvalidRequestError
 from discordproxy_api.contract.rules.attachments import kept
 
 MESSAGE, FILE, LATER, OLDER = (str(number << 22) for number in (10_000_000, 9_999_900, 10_500_000, 5_000_000))
@@ -60,5 +60,5 @@ def test_new_embeds_decide_about_the_files_of_the_old(embeds, stays):
 
 
 def test_no_more_than_a_message_takes():
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidRequestError):
         ids({"attachments": [{"id": FILE + str(number)} for number in range(10)]})

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from discordproxy import discord_api_pb2 as pb
-from discordproxy_api.calls.field_errors import Problems
+from discordproxy_api.calls.field_errors import FieldErrors
 from discordproxy_api.contract.contract import is_list
 from discordproxy_api.contract.rules.checks import compile_check, path_check
 from discordproxy_api.contract.rules.limits import Form, Limit
@@ -14,7 +14,7 @@ TEXT = pb.User.DESCRIPTOR.fields_by_name["username"]
 
 
 def refused(check, value):
-    problems = Problems()
+    problems = FieldErrors()
     check(value, "field", problems)
     return bool(problems.found)
 

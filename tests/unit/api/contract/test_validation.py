@@ -6,7 +6,7 @@ from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.calls.field_errors import MOST_PROBLEMS
 from discordproxy_api.contract.contract import load_contract
 from discordproxy_api.contract.rules import limits
-from discordproxy_api.contract.validation import FieldProblem, InvalidRequest, validate
+from discordproxy_api.contract.validation import FieldError, InvalidRequestError, validate
 from strategies.bad_requests import BAD_REQUESTS
 from strategies.random_messages import messages
 
@@ -16,7 +16,7 @@ CONTRACT = load_contract()
 def problems(name, request):
     try:
         validate(CONTRACT[name], request)
-    except InvalidRequest as invalid:
+    except InvalidRequestError as invalid:
         return invalid.fields
     return ()
 
@@ -140,7 +140,7 @@ def test_a_file_may_be_as_large_as_a_guild_of_the_highest_level_takes(monkeypatc
 
 def test_the_words_are_discords():
     assert problems("SendChannelMessage", Request(channel_id=1, content="x" * 2001)) == (
-        FieldProblem("content", "BASE_TYPE_MAX_LENGTH", "Must be 2000 or fewer in length."),
+        FieldError("content", "BASE_TYPE_MAX_LENGTH", "Must be 2000 or fewer in length."),
     )
 
 
@@ -155,7 +155,7 @@ def test_all_problems_are_named_at_once_within_bounds():
 def test_no_value_is_repeated_in_an_error():
     secret = "hunter2" * 400
     request = Request(channel_id=1, content=secret, embed=pb.Embed(title=secret, url=f"ftp://{secret}"))
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         validate(CONTRACT["SendChannelMessage"], request)
     assert "hunter2" not in str(caught.value) + repr(caught.value) + str(caught.value.fields)
 

@@ -8,8 +8,8 @@ from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.principal import Principal
-from discordproxy_api.discord.app_rate import LONGEST_WAIT_S, Turns
-from discordproxy_ratelimit.errors import BrokerUnavailable, WaitRefused
+from discordproxy_api.discord.app_rate import LONGEST_WAIT_S, AppRateWaits
+from discordproxy_ratelimit.errors import BrokerUnavailableError, WaitRefusedError
 from fakes.broker import FakeQuota
 
 
@@ -19,13 +19,13 @@ def call(per_s: float | None = 2.0, **fields) -> Call:
 
 async def test_without_a_rate_nobody_is_asked():
     quota = FakeQuota()
-    await Turns(quota, Drain()).wait(call(None))
+    await AppRateWaits(quota, Drain()).wait(call(None))
     assert quota.taken == []
 
 
 async def test_the_caller_decides_how_long_it_may_take():
     quota, now = FakeQuota(), asyncio.get_running_loop().time()
-    turns = Turns(quota, Drain())
+    turns = AppRateWaits(quota, Drain())
     for one in (call(), call(deadline_at=now + 50), call(deadline_at=now + 50, max_wait_s=3.0)):
         await turns.wait(one)
     patience = [taken[2] for taken in quota.taken]
@@ -37,7 +37,7 @@ async def test_the_caller_decides_how_long_it_may_take():
 
 async def test_each_request_beyond_a_calls_first_takes_a_turn_of_its_own():
     quota, made = FakeQuota(), call()
-    turns = Turns(quota, Drain())
+    turns = AppRateWaits(quota, Drain())
     await turns.wait(made)
     await turns.for_request(made)
     assert len(quota.taken) == 1
@@ -49,28 +49,28 @@ async def test_each_request_beyond_a_calls_first_takes_a_turn_of_its_own():
 async def test_the_wait_counts_as_waiting_for_a_limit():
     quota, waiting = FakeQuota(), call(max_wait_s=3.0)
     quota.wait_s = 0.01
-    await Turns(quota, Drain()).wait(waiting)
+    await AppRateWaits(quota, Drain()).wait(waiting)
     assert waiting.max_wait_s == 2.99
 
 
 async def test_a_turn_that_comes_too_late_is_refused_at_once():
     quota = FakeQuota()
-    quota.refusal = WaitRefused("too long", retry_after_s=7.0)
+    quota.refusal = WaitRefusedError("too long", retry_after_s=7.0)
     with pytest.raises(ApiError) as refused:
-        await Turns(quota, Drain()).wait(call())
+        await AppRateWaits(quota, Drain()).wait(call())
     assert (refused.value.status.name, refused.value.retry_after_s) == ("RESOURCE_EXHAUSTED", 7.0)
 
 
 async def test_without_redis_the_permit_decides():
     quota = FakeQuota()
-    quota.refusal = BrokerUnavailable("away")
-    await Turns(quota, Drain()).wait(call())
+    quota.refusal = BrokerUnavailableError("away")
+    await AppRateWaits(quota, Drain()).wait(call())
 
 
 async def test_a_drain_sends_the_waiting_away():
     quota, drain = FakeQuota(), Drain()
     quota.wait_s = 1_000.0
-    waiting = asyncio.create_task(Turns(quota, drain).wait(call()))
+    waiting = asyncio.create_task(AppRateWaits(quota, drain).wait(call()))
     await asyncio.sleep(0)
     drain.begin()
     with pytest.raises(ApiError) as refused:

@@ -7,7 +7,7 @@ from google.protobuf.wrappers_pb2 import StringValue
 
 from discordproxy_api.calls.call import CURRENT, Call
 from discordproxy_api.calls.principal import Principal
-from discordproxy_api.grpc_edge.bot_routing import ByBot
+from discordproxy_api.grpc_edge.bot_routing import BotRouting
 
 
 class Details:
@@ -31,7 +31,7 @@ def handlers(bot: str) -> grpc.GenericRpcHandler:
 
 @pytest.mark.parametrize(("bot", "served_by"), [("", "first"), ("first", "first"), ("second", "second")])
 async def test_the_callers_bot_serves(bot: str, served_by: str):
-    by_bot = ByBot({name: handlers(name) for name in ("first", "second")})
+    by_bot = BotRouting({name: handlers(name) for name in ("first", "second")})
     unary, stream = by_bot.service(Details("/service/Unary")), by_bot.service(Details("/service/Stream"))
     CURRENT.set(Call("Unary", "id", principal=Principal("srp", bot=bot)))
     assert await unary.stream_unary(None, None) == f"{served_by} answers"
@@ -43,6 +43,6 @@ async def test_the_callers_bot_serves(bot: str, served_by: str):
 
 
 def test_a_method_is_found_once_and_an_unknown_one_never():
-    by_bot = ByBot({"first": handlers("first")})
+    by_bot = BotRouting({"first": handlers("first")})
     assert by_bot.service(Details("/service/None")) is None
     assert by_bot.service(Details("/service/Unary")) is by_bot.service(Details("/service/Unary"))

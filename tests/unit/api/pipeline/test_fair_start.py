@@ -1,10 +1,10 @@
 import asyncio
 
-from discordproxy_api.pipeline.fair_start import Beginnings
+from discordproxy_api.pipeline.fair_start import FairStart
 
 
 async def test_without_a_crowd_nobody_waits():
-    beginnings = Beginnings(at_once=2)
+    beginnings = FairStart(at_once=2)
     for _ in range(5):
         turns = [asyncio.ensure_future(beginnings.turn("a")) for _ in range(2)]
         await asyncio.sleep(0)
@@ -14,7 +14,7 @@ async def test_without_a_crowd_nobody_waits():
 
 
 async def test_a_crowd_on_one_connection_does_not_delay_another():
-    beginnings, order = Beginnings(at_once=2), []
+    beginnings, order = FairStart(at_once=2), []
 
     async def call(connection, number):
         await beginnings.turn(connection)
@@ -29,7 +29,7 @@ async def test_a_crowd_on_one_connection_does_not_delay_another():
 
 
 async def test_callers_that_went_away_are_passed_over():
-    beginnings = Beginnings(at_once=1)
+    beginnings = FairStart(at_once=1)
     calls = [asyncio.ensure_future(beginnings.turn("a")) for _ in range(50)]
     await asyncio.sleep(0)
     for call in calls[1:-1]:

@@ -6,7 +6,7 @@ import zlib
 import pytest
 
 from discordproxy.discord_api_pb2 import SendChannelMessageRequest
-from discordproxy_api.pipeline.gzipped import BadGzip, inflate, inflated_size
+from discordproxy_api.pipeline.gzipped import GzipError, inflate, inflated_size
 
 TEXT = b"all work and no play " * 500
 PACKED = gzip.compress(TEXT)
@@ -42,7 +42,7 @@ def test_what_is_not_gzip_is_as_large_as_it_is(data):
     ids=["larger", "smaller", "trailing bytes", "two members", "cut", "damaged", "no gzip at all"],
 )
 def test_what_does_not_keep_its_promise_is_refused(data, size):
-    with pytest.raises(BadGzip):
+    with pytest.raises(GzipError):
         inflate(data, size)
 
 
@@ -50,7 +50,7 @@ def test_a_bomb_takes_no_more_memory_than_it_admits_to():
     bomb = _compressed(bytes(32 * 1024 * 1024), 100)
     stream = zlib.decompressobj(31)
     assert len(stream.decompress(bomb, 101)) == 101
-    with pytest.raises(BadGzip):
+    with pytest.raises(GzipError):
         inflate(bomb, inflated_size(bomb))
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from discordproxy_api.processes.launch import BROKEN, FAILED, UP_AFTER_S, Options, gateways, launch
+from discordproxy_api.processes.launch import BROKEN, FAILED, UP_AFTER_S, LaunchOptions, gateways, launch
 from discordproxy_api.settings import ApiSettings
 
 
@@ -10,7 +10,7 @@ from discordproxy_api.settings import ApiSettings
 def test_a_port_that_is_none(monkeypatch, capsys, tmp_path, port):
     monkeypatch.setenv("SANDBOX_PORT", port)
     monkeypatch.setenv("DISCORD_BOT_TOKEN", "")
-    assert launch(Options(tmp_path, None, "CRITICAL", "always")) == FAILED
+    assert launch(LaunchOptions(tmp_path, None, "CRITICAL", "always")) == FAILED
     assert capsys.readouterr().err == f"ERROR: SANDBOX_PORT is {port!r}: a number from 1 to 65535 is needed\n"
 
 
@@ -30,6 +30,6 @@ def test_an_error_of_its_own_has_a_status_that_is_tried_again(monkeypatch, capsy
         raise KeyError("surprise")
 
     monkeypatch.setattr("discordproxy_api.processes.launch._settings", broken)
-    assert launch(Options(tmp_path, None, "CRITICAL", "never")) == BROKEN
+    assert launch(LaunchOptions(tmp_path, None, "CRITICAL", "never")) == BROKEN
     assert capsys.readouterr().err == "ERROR: an error of the server's own; the log has it\n"
     assert "surprise" in caplog.text

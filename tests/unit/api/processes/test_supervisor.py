@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from discordproxy_api.processes.banner import SANDBOX_CHANNEL, Facts, greeting
+from discordproxy_api.processes.banner import SANDBOX_CHANNEL, BannerFacts, greeting
 from discordproxy_api.supervisor import FLAGS, into_environment, parser
 
-FACTS = Facts(
+FACTS = BannerFacts(
     version="2.0.0",
     address="127.0.0.1:50051",
     workers=1,

@@ -15,7 +15,7 @@ from discordproxy_api.status.gateway_metrics import MOST_SHARDS, GatewayMetrics
 from discordproxy_gateway.cache import GatewayState, ShardState, Slot
 from discordproxy_ratelimit.circuit import AppShare, CircuitState
 from discordproxy_ratelimit.inspection import AccountState, BucketState
-from discordproxy_ratelimit.shared.registry import TICKS, Notices
+from discordproxy_ratelimit.shared.registry import TICKS, Snapshot
 
 SEND = "POST /channels/{channel_id}/messages|channel_id=1"
 READY = ShardState(
@@ -40,7 +40,7 @@ def post(**changes: Any) -> dict[str, Any]:
 
 def look(*posts: dict[str, Any], ticks: list[dict[str, int]] | None = None, **changes: Any) -> dict[str, Any]:
     all_ticks = [{}] * (TICKS + 1 - len(ticks or [])) + (ticks or [])
-    notices = Notices(at=1000.0, posts={}, ticks=all_ticks, tick_at=1000)
+    notices = Snapshot(at=1000.0, posts={}, ticks=all_ticks, tick_at=1000)
     lanes = queues(posts)
     known = {lane.bucket: BucketState(5, 2, 1.5, 1) for lane in lanes}
     account = AccountState(50, 7, 1, 0.0, 4, known)

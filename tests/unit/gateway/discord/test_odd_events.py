@@ -22,7 +22,7 @@ from discordproxy_gateway.discord.skipped import Skipped
 from discordproxy_gateway.plan.event_planner import INTERNAL
 from discordproxy_gateway.plan.member_operations import GuildMemory
 from discordproxy_gateway.shard.chunking import LONGEST_REFUSED_S, PER_GUILD_S, Chunker, next_guild, refused_wait_s
-from discordproxy_gateway.shard.connection import Connection
+from discordproxy_gateway.shard.connection import ShardConnection
 from discordproxy_gateway.shard.interaction_deferral import Deferrer
 
 GUILD = "4194304"
@@ -40,11 +40,11 @@ values = st.recursive(
 )
 
 
-def connection(guilds: dict[str, GuildMemory]) -> tuple[Connection, Chunker, Deferrer]:
+def connection(guilds: dict[str, GuildMemory]) -> tuple[ShardConnection, Chunker, Deferrer]:
     async def send(*_: Any) -> None:
         raise AssertionError("nothing is sent within a test")
 
-    made = Connection(SimpleNamespace(slot="0-1"), None, 0, None)  # type: ignore[arg-type]
+    made = ShardConnection(SimpleNamespace(slot="0-1"), None, 0, None)  # type: ignore[arg-type]
     made.writer = SimpleNamespace(skipped=Skipped())  # type: ignore[assignment]
     made.chunker = chunker = Chunker(None, "", guilds, None)  # type: ignore[arg-type]
     made.deferrer = deferrer = Deferrer(None, send, after_s=1.0, private=True, failures=())  # type: ignore[arg-type]

@@ -1,16 +1,16 @@
 import pytest
 
 from discordproxy_gateway.keys import Keys, Slot
-from discordproxy_gateway.plan.event_planner import Planner
+from discordproxy_gateway.plan.event_planner import EventPlanner
 from discordproxy_gateway.plan.member_operations import GuildMemory
 
 KEYS = Keys("dp", "1")
 GUILD = "4194304"
 
 
-def planner(*, members: bool = True, **guilds: GuildMemory) -> Planner:
+def planner(*, members: bool = True, **guilds: GuildMemory) -> EventPlanner:
     known = {GUILD: GuildMemory(3, current=True, size=2)} | guilds
-    return Planner(KEYS, Slot(0, 1), guilds=known, mark="mark", awaited=(), members=members)
+    return EventPlanner(KEYS, Slot(0, 1), guilds=known, mark="mark", awaited=(), members=members)
 
 
 def member(number: int, **fields) -> dict:

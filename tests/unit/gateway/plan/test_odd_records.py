@@ -12,7 +12,7 @@ from discordproxy_gateway.discord.intents import EVENTS
 from discordproxy_gateway.events.entry import decode
 from discordproxy_gateway.ids import id_of, number_of
 from discordproxy_gateway.keys import Keys, Slot
-from discordproxy_gateway.plan.event_planner import INTERNAL, Planner
+from discordproxy_gateway.plan.event_planner import INTERNAL, EventPlanner
 from discordproxy_gateway.plan.member_operations import GuildMemory
 from discordproxy_gateway.state.lease import Lease
 from discordproxy_gateway.write.writer import Retention, Writer
@@ -74,7 +74,7 @@ events = st.dictionaries(names, json | ids | st.lists(st.dictionaries(names, jso
 
 
 def writer() -> Writer:
-    planner = Planner(
+    planner = EventPlanner(
         KEYS, SLOT, guilds={GUILD: GuildMemory(1, current=True)}, mark="m", awaited=(), members=True, era=1
     )
     lease = Lease(None, KEYS, SLOT, owner="o", fence=1, lease_s=10)

@@ -18,7 +18,7 @@ from discordproxy_gateway.discord.session import Session
 from discordproxy_gateway.plan.member_operations import GuildMemory, MemberRequest
 from discordproxy_gateway.shard.chunking import Pace, next_guild
 from discordproxy_gateway.shard.interaction_deferral import deferred_response
-from discordproxy_gateway.write.batch import WEIGHT_PER_CALL, Batch, Planned
+from discordproxy_gateway.write.batch import WEIGHT_PER_CALL, EventBatch, Planned
 
 
 class TestReconnect:
@@ -126,14 +126,14 @@ class TestBatch:
         return Planned(float(sequence), Dispatch("X", {}, sequence, float(sequence)), operations, begins)
 
     def test_takes_events_up_to_its_bounds(self):
-        batch = Batch()
+        batch = EventBatch()
         taken = [batch.takes(self.planned(n, 100)) for n in range(100)]
         assert taken.count(True) == WEIGHT_PER_CALL // 100
         assert len(list(batch.calls())) == 1
         assert batch.current_at == batch.events[-1].sequence
 
     def test_a_big_event_is_alone_and_written_in_parts(self):
-        batch = Batch()
+        batch = EventBatch()
         assert batch.takes(self.planned(1, 5000))
         assert not batch.takes(self.planned(2, 100))
         parts = list(batch.calls())
@@ -142,15 +142,15 @@ class TestBatch:
 
     def test_ready_stands_alone(self):
         session = Session("s", 1, "url", "f")
-        batch = Batch()
+        batch = EventBatch()
         assert batch.takes(self.planned(1, 100, session))
         assert not batch.takes(self.planned(2, 100))
-        later = Batch()
+        later = EventBatch()
         assert later.takes(self.planned(1, 100))
         assert not later.takes(self.planned(2, 100, session))
 
     def test_word_of_life_has_one_empty_call(self):
-        batch = Batch()
+        batch = EventBatch()
         assert batch.takes(Planned(5.0))
         assert list(batch.calls()) == [[]]
 

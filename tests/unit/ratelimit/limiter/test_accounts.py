@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from discordproxy_ratelimit.errors import WaitRefused
+from discordproxy_ratelimit.errors import WaitRefusedError
 from discordproxy_ratelimit.limiter.accounts import Accounts
 from fakes.virtual_time import VirtualClock, run
 
@@ -56,7 +56,7 @@ def test_bearer_tokens_in_use_keep_nobody_from_the_lasting_accounts(credential: 
         accounts: Any = Accounts(open_account, most=3)
         for number in range(3):
             accounts.of(f"bearer {number}").used_at = None
-        with pytest.raises(WaitRefused):
+        with pytest.raises(WaitRefusedError):
             accounts.of("bearer 4")
         assert accounts.of(credential)
 
@@ -73,7 +73,7 @@ def test_there_are_never_too_many() -> None:
         assert list(accounts) == ["bot", "bearer 2", "bearer 3"]
         for account in accounts.values():
             account.used_at = None
-        with pytest.raises(WaitRefused, match="Too many credentials"):
+        with pytest.raises(WaitRefusedError, match="Too many credentials"):
             accounts.of("bearer 4")
         await accounts.close()
         assert bot.closed

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from discordproxy_ratelimit.limiter.batch import COMPANY_S, MOST, Batch, Item
+from discordproxy_ratelimit.limiter.batch import COMPANY_S, MOST, BatchItem, ScriptBatch
 from fakes.virtual_time import VirtualClock, run
 
 
@@ -18,9 +18,9 @@ class Server:
         self.takes_s, self.failures = takes_s, 0
         self.up = asyncio.Event()
         self.up.set()
-        self.batch = Batch(self._run, self.up.wait)
+        self.batch = ScriptBatch(self._run, self.up.wait)
 
-    async def _run(self, items: list[Item]) -> list[list[Any]]:
+    async def _run(self, items: list[BatchItem]) -> list[list[Any]]:
         self.calls.append([item.arguments[0] for item in items])
         self.at.append(asyncio.get_running_loop().time())
         await asyncio.sleep(self.takes_s)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from discordproxy_ratelimit.limiter.wait_queue import Grant, Lanes, Waiter
+from discordproxy_ratelimit.limiter.wait_queue import Grant, Waiter, WaitQueue
 from discordproxy_ratelimit.permit import Caller
 from discordproxy_ratelimit.route import Route
 from fakes.virtual_time import VirtualClock, run
@@ -29,7 +29,7 @@ class Asked:
     def __init__(self, *waiters: Waiter) -> None:
         self.began = asyncio.get_running_loop().time()
         self.diary: list[tuple[float, str]] = []
-        self.lanes = Lanes(self._note)
+        self.lanes = WaitQueue(self._note)
         for one in waiters:
             self.lanes.add(one)
 

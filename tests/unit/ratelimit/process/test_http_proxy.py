@@ -2,7 +2,7 @@
 
 import pytest
 
-from discordproxy_ratelimit.process.http_proxy import BadHttpProxy, http_proxy_for
+from discordproxy_ratelimit.process.http_proxy import HttpProxyError, http_proxy_for
 
 DISCORD, GATEWAY = "https://discord.com/api/v10", "wss://gateway.discord.gg"
 PROXY = "http://proxy.example:3128"
@@ -67,5 +67,5 @@ def test_credentials_are_kept_and_never_shown(monkeypatch, given, url, shown):
 @pytest.mark.parametrize("given", ["socks5://proxy.example:1080", "http://", "http://proxy.example:99999"])
 def test_a_proxy_that_cannot_be_used_is_named(monkeypatch, given):
     monkeypatch.setenv("HTTPS_PROXY", given)
-    with pytest.raises(BadHttpProxy, match="HTTPS_PROXY: "):
+    with pytest.raises(HttpProxyError, match="HTTPS_PROXY: "):
         http_proxy_for(DISCORD)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from discordproxy_ratelimit.redis.timeouts import Patience
+from discordproxy_ratelimit.redis.timeouts import StallTolerantTimeout
 
 BOUND_S = 0.1
 
@@ -30,7 +30,7 @@ async def test_an_answer_that_came_while_the_loop_stood_still_is_taken(ends):
     reader, theirs = ends
     loop = asyncio.get_running_loop()
     loop.call_soon(lambda: (theirs.send(b"x"), stand_still()))
-    async with Patience(BOUND_S):
+    async with StallTolerantTimeout(BOUND_S):
         assert await reader.read(1) == b"x"
 
 
@@ -38,7 +38,7 @@ async def test_silence_is_silence_even_after_a_stall(ends):
     reader, _theirs = ends
     asyncio.get_running_loop().call_soon(stand_still)
     with pytest.raises(TimeoutError):
-        async with Patience(BOUND_S):
+        async with StallTolerantTimeout(BOUND_S):
             await reader.read(1)
 
 
@@ -52,7 +52,7 @@ async def test_a_loop_that_always_stands_still_comes_to_an_end():
 
     loop.call_soon(again)
     with pytest.raises(TimeoutError):
-        async with Patience(BOUND_S):
+        async with StallTolerantTimeout(BOUND_S):
             await asyncio.Event().wait()
     stalls_until_the_end = len(stalls)
     assert 1 < stalls_until_the_end < 20
@@ -60,16 +60,16 @@ async def test_a_loop_that_always_stands_still_comes_to_an_end():
 
 async def test_none_waits_and_what_ends_in_time_is_not_disturbed():
     for bound_s in (None, 60.0):
-        async with Patience(bound_s):
+        async with StallTolerantTimeout(bound_s):
             await asyncio.sleep(0)
     with pytest.raises(ValueError, match="mine"):
-        async with Patience(60.0):
+        async with StallTolerantTimeout(60.0):
             raise ValueError("mine")
 
 
 async def test_a_cancellation_from_outside_stays_one():
     async def wait():
-        async with Patience(60.0):
+        async with StallTolerantTimeout(60.0):
             await asyncio.Event().wait()
 
     task = asyncio.create_task(wait())

@@ -2,12 +2,12 @@
 
 import asyncio
 
-from discordproxy_ratelimit.errors import BrokerUnavailable
-from discordproxy_ratelimit.shared.claims import Claim, Notes
+from discordproxy_ratelimit.errors import BrokerUnavailableError
+from discordproxy_ratelimit.shared.claims import Claim, Claims
 from fakes.eventually import eventually
 
 
-class Renewals(Notes):
+class Renewals(Claims):
     """Notes on a Redis that does not answer at first."""
 
     def __init__(self) -> None:
@@ -17,7 +17,7 @@ class Renewals(Notes):
     async def claim(self, key: str, request: str, *, owner: str, lease_s: float) -> Claim:
         self.seen.append((key, request, owner, lease_s))
         if len(self.seen) == 1:
-            raise BrokerUnavailable("Redis does not answer")
+            raise BrokerUnavailableError("Redis does not answer")
         if len(self.seen) > 3:
             self.enough.set()
         return Claim("ours")
