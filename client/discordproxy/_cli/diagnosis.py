@@ -1,4 +1,4 @@
-"""What works and what does not, each problem with its fix: behind `discordproxy status` and `discordproxy doctor`."""
+"""Checks of a proxy, each problem with its fix. Used by `discordproxy status` and `discordproxy doctor`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SERVICES = {
     "broker": ("broker", "rate limits cannot be kept without it, so nothing is sent: see that it runs, or start it"),
     "gateway": ("gateway", "messages are sent without it, but caches and events stand still: see that it runs"),
 }
-# What to do about the errors of Discord that a first message meets.
+# By JSON error code: fixes of the errors that a first message often causes.
 _DISCORD_HINTS = {
     10003: "Check the id: right-click the channel in Discord (developer mode on) and copy it.",
     10008: "The message is gone, or in another channel.",
@@ -45,10 +45,10 @@ class Diagnosis(NamedTuple):
     """The result of one check.
 
     Attributes:
-        subject: What was looked at.
-        good: Whether it is as it should be.
-        text: What was found.
-        fix: What to do about it; empty if nothing.
+        subject: What was checked.
+        good: Whether the check passed.
+        text: The result.
+        fix: How to fix the problem; empty if there is none.
     """
 
     subject: str
@@ -57,13 +57,13 @@ class Diagnosis(NamedTuple):
     fix: str = ""
 
 
-def diagnose(client: DiscordClient, timeout: float | None, *, channel_id: int = 0) -> Iterator[Diagnosis]:
-    """Yield what each check finds; ends early when nothing further can be known.
+def diagnose(client: DiscordClient, timeout: float | None, *, channel_id: int = 0) -> Iterator[Finding]:
+    """Yield the finding of each check; without connection, a single one.
 
     Args:
-        client: Reaches the proxy to look at.
-        timeout: Seconds for each check.
-        channel_id: A channel the bot is to write to; 0 for none.
+        client: A client of the proxy to check.
+        timeout: Seconds for each check; None: no limit.
+        channel_id: A channel to which the bot shall be able to send messages; 0: none.
     """
     try:
         health = {service: _health(client, service, timeout) for service in _SERVICES}
@@ -84,8 +84,8 @@ def diagnose(client: DiscordClient, timeout: float | None, *, channel_id: int = 
         yield from _channel(client, channel_id, timeout)
 
 
-def _health(client: DiscordClient, service: str, timeout: float | None) -> Diagnosis:
-    """Ask grpc.health.v1, whose two messages have the form of protobuf's own wrappers of a string and a number."""
+def _health(client: DiscordClient, service: str, timeout: float | None) -> Finding:
+    """Call grpc.health.v1. Its messages are wire compatible with protobuf's wrappers of a string and a number."""
     subject, fix = _SERVICES[service]
     check = client.channel.unary_unary(
         "/grpc.health.v1.Health/Check",
@@ -102,8 +102,8 @@ def _health(client: DiscordClient, service: str, timeout: float | None) -> Diagn
     return Diagnosis(subject, serving, "serving" if serving else "not serving", "" if serving else fix)
 
 
-def _channel(client: DiscordClient, channel_id: int, timeout: float | None) -> Iterator[Diagnosis]:
-    """Say whether the bot can send messages to a channel, and what denies it."""
+def _channel(client: DiscordClient, channel_id: int, timeout: float | None) -> Iterator[Finding]:
+    """Yield whether the bot can send messages to a channel, or the permissions it lacks."""
     subject = f"channel {channel_id}"
     try:
         channel = client.get_channel(channel_id, timeout=timeout)
@@ -134,10 +134,10 @@ def _problem(subject: str, error: Exception, target: str) -> Diagnosis:
 
 
 def explain(error: Exception, target: str) -> tuple[str, str]:
-    """Return what happened, and what to do about it (maybe empty), in words for the person at the terminal."""
+    """Return the problem and its fix, which may be empty, as text for a terminal."""
     if isinstance(error, DiscordProxyHttpError):
         text = f"Discord refused: {error.text} (HTTP {error.status}, code {error.code})"
-        if error.status == 401:  # noqa: PLR2004 -- HTTP's own number
+        if error.status == 401:  # noqa: PLR2004 -- the HTTP status
             return text, "The bot token is wrong or was revoked: give the proxy the current one."
         return text, _DISCORD_HINTS.get(error.code, "")
     if isinstance(error, DiscordProxyTimeoutError):

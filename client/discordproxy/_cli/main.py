@@ -1,4 +1,4 @@
-"""Commands for people: `discordproxymessage`, as it always was, and `discordproxy`."""
+"""The commands `discordproxy` and, as in 1.5.1, `discordproxymessage`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ environment:
 
 
 def message_main(arguments: Sequence[str] | None = None) -> None:
-    """Run `discordproxymessage`: send one text message."""
+    """Run the command `discordproxymessage`: send a text message."""
     parser = argparse.ArgumentParser(
         prog="discordproxymessage", description="Send a message through Discord Proxy: a quick test that it works."
     )
@@ -72,7 +72,7 @@ def _send_one(args: argparse.Namespace) -> CommandResult:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run `discordproxy`; ends with the documented exit status."""
+    """Run the command `discordproxy` and exit with the documented status."""
     parser = build_parser()
     args, rest = parser.parse_known_args(arguments)
     if rest and args.command not in {"sandbox", "keys"}:
@@ -81,8 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     raise SystemExit(show(_outcome(args), unwritten=_FAILED))
 
 
-def _outcome(args: argparse.Namespace) -> CommandResult:
-    """Run a command. A ValueError or OSError is about its arguments and files: nothing was sent and nothing printed."""
+def _outcome(args: argparse.Namespace) -> Outcome:
+    """Run a command. A ValueError or OSError concerns its arguments and files: nothing was sent or printed."""
     try:
         outcome: CommandResult = args.run(args)
     except DiscordProxyException as error:
@@ -96,7 +96,7 @@ def _outcome(args: argparse.Namespace) -> CommandResult:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of `discordproxy`."""
+    """Return the argument parser of `discordproxy`."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
         prog="discordproxy",
@@ -151,7 +151,7 @@ def _connection_options() -> argparse.ArgumentParser:
 
 
 def _seconds(text: str) -> float | None:
-    """Return how long to wait; None without end."""
+    """Return the seconds to wait; None: no limit."""
     try:
         found = seconds("timeout", float(text))
     except ValueError:
@@ -168,7 +168,7 @@ def _status(args: argparse.Namespace) -> CommandResult:
         except DiscordProxyException as error:
             if isinstance(error, DiscordProxyGrpcError) and never_left(error.status, error.details):
                 raise
-            document = None  # the findings tell what is wrong
+            document = None  # the findings below show the problem
         if document is None:
             return _findings(args, client.target, list(diagnose(client, args.timeout)), with_fixes=False)
     try:
@@ -205,23 +205,23 @@ def _findings(args: argparse.Namespace, target: str, findings: list[Diagnosis], 
     return CommandResult(status, "\n".join(lines))
 
 
-def _sandbox(args: argparse.Namespace) -> CommandResult:
-    return _become("discordproxy_sandbox", args.rest, "The sandbox", needs=("discordproxy_sandbox", "aiohttp"))
+def _sandbox(args: argparse.Namespace) -> Outcome:
+    return _exec_module("discordproxy_sandbox", args.rest, "The sandbox", needs=("discordproxy_sandbox", "aiohttp"))
 
 
-def _keys(args: argparse.Namespace) -> CommandResult:
-    return _become(
+def _keys(args: argparse.Namespace) -> Outcome:
+    return _exec_module(
         "discordproxy_api.access", args.rest, "Making keys", needs=("discordproxy_api", "pydantic", "grpc_health")
     )
 
 
-def _become(module: str, arguments: Sequence[str], what: str, *, needs: tuple[str, ...]) -> CommandResult:
+def _exec_module(module: str, arguments: Sequence[str], what: str, *, needs: tuple[str, ...]) -> Outcome:
     if any(find_spec(name) is None for name in needs):
         complain(f"{what} needs more packages: pip install 'discordproxy[server]>=2'")
         return CommandResult(_USAGE, "")
     command = [sys.executable, "-m", module, *arguments]
-    os.execv(sys.executable, command)  # noqa: S606 -- it takes the place of this process, signals and all
-    return CommandResult(_DONE, "")
+    os.execv(sys.executable, command)  # noqa: S606 -- replaces this process, so that signals reach the command
+    return Outcome(_DONE, "")
 
 
 def _complete(args: argparse.Namespace) -> CommandResult:

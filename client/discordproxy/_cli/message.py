@@ -1,4 +1,4 @@
-"""The command `discordproxy message`: text, embeds and files from arguments, files or a pipe."""
+"""The command `discordproxy message`: sends text, embeds and files from arguments, files or standard input."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ examples:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give the command its arguments."""
+    """Add the arguments of the command."""
     parser.add_argument("type", choices=["channel", "direct"], help="what the id is: of a channel or of a user")
     parser.add_argument("id", type=int, help="id of the channel or user")
     parser.add_argument("content", nargs="?", help="the text; - or nothing reads it from a pipe")
@@ -48,13 +48,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the sent message as JSON")
 
 
-def run(args: argparse.Namespace) -> CommandResult:
-    """Send the message; returns where it is.
+def run(args: argparse.Namespace) -> Outcome:
+    """Send the message; return its id and link.
 
     Raises:
-        ValueError: an argument is wrong.
+        ValueError: an argument is invalid.
         OSError: a file cannot be read.
-        DiscordProxyException: the message was not sent, or nobody knows.
+        DiscordProxyException: the call failed; its `sent` states whether the message was sent.
     """
     content, embeds = _content(args), _embeds(args)
     with DiscordClient(args.target, timeout=args.timeout, app="discordproxy-cli") as client:
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> CommandResult:
     if args.json:
         return CommandResult(0, json_format.MessageToJson(message, preserving_proto_field_name=True), done=True)
     parts = f" in {len(message.more_messages) + 1} parts" if message.more_messages else ""
-    # Discord's answer does not name the server of a channel, and without it there is no link.
+    # Discord's response does not contain the guild of a channel, which the link requires.
     link = f": {message_url(message)}" if args.type == "direct" else ""
     return CommandResult(0, f"Message {message.id} sent{parts}{link}", done=True)
 

@@ -1,4 +1,4 @@
-"""How the small Discord in memory answers calls about guilds, their channels and roles."""
+"""Responses of the in-memory Discord about guilds, their channels and roles."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def list_guilds(world: FakeWorld, request: Any) -> AnyMessage:
     return GuildsResponse(guilds=found[: request.limit or 200])
 
 
-def compute_permissions(world: FakeWorld, request: Any) -> AnyMessage:
-    """Everybody may do everything here; `FakeDiscordProxy.answer` tells something else."""
+def compute_permissions(world: World, request: Any) -> AnyMessage:
+    """Allow every member to send messages; a test can set another response with `FakeDiscordProxy.answer`."""
     known(world.guilds, request.guild_id, 10004, "Unknown Guild")
     if request.channel_id:
         known(world.channels, request.channel_id, 10003, "Unknown Channel")

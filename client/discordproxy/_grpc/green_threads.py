@@ -1,4 +1,4 @@
-"""Notices a process whose standard library gevent or eventlet has replaced: gRPC has to be prepared for that."""
+"""Detects gevent and eventlet: gRPC needs preparation if they have patched the standard library."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cache
 
 @cache
 def warn_of_green_threads() -> None:
-    """Warn, once, if a call would block all green threads of the process."""
+    """Warn once if a call would block all green threads of the process."""
     if problem := _problem():
         warnings.warn(problem, RuntimeWarning, stacklevel=5)
 
@@ -17,7 +17,7 @@ def warn_of_green_threads() -> None:
 def _problem() -> str:
     gevent = sys.modules.get("gevent.monkey")
     if gevent is not None and gevent.is_module_patched("socket"):
-        # gRPC tells only here whether it is prepared.
+        # The only place where gRPC exposes whether it is prepared.
         prepared = getattr(sys.modules.get("grpc._cython.cygrpc"), "g_gevent_activated", True)
         if prepared:
             return ""
