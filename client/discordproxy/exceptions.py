@@ -169,7 +169,7 @@ def to_discord_proxy_exception(ex: Exception) -> Exception:
     _add_facts(error, facts)
     error.sent = _sent(error, facts)
     if isinstance(error, DiscordProxyGrpcError) and details.startswith(_REQUEST_TOO_LARGE):
-        error.hint = "the proxy takes requests of up to DISCORDPROXY_MAX_MESSAGE_BYTES, 32 MiB by default"
+        error.hint = "the proxy accepts requests of up to DISCORDPROXY_MAX_MESSAGE_BYTES (default 32 MiB)"
     return error
 
 

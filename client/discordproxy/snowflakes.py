@@ -24,10 +24,10 @@ def snowflake_at(time: datetime) -> int:
         ValueError: the time has no time zone, or is before 2015.
     """
     if time.tzinfo is None:
-        raise ValueError("the time needs a time zone, e.g. datetime.now(timezone.utc)")
+        raise ValueError("time: must have a time zone, as datetime.now(timezone.utc) has")
     milliseconds = round(time.timestamp() * 1000) - _EPOCH_MS
     if milliseconds < 0:
-        raise ValueError("there are no ids before 2015")
+        raise ValueError("time: there are no ids before 2015")
     return milliseconds << _TIME_SHIFT
 
 
@@ -45,7 +45,7 @@ def message_url(message: Message | int, channel_id: int | None = None, guild_id:
     """
     if isinstance(message, int):
         if channel_id is None:
-            raise TypeError("the id of a message needs a channel_id")
+            raise TypeError("channel_id: required if message is an id")
         return _url(guild_id, channel_id, message)
     return _url(guild_id or message.guild_id, channel_id or message.channel_id, message.id)
 

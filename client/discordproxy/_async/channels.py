@@ -43,7 +43,7 @@ class AsyncChannelCalls(AsyncCalls):
         return list((await self._read(self.stub.GetGuildChannels, request, **call)).channels)
 
     async def get_channel(self, channel_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]) -> Channel:
-        """Return a channel or thread."""
+        """Return a channel or thread. `fresh` bypasses the proxy's cache."""
         request = make(ChannelId, channel_id=channel_id, fresh=fresh)
         return (await self._read(self.stub.GetChannel, request, **call)).channel
 

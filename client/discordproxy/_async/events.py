@@ -142,7 +142,7 @@ class AsyncEventStream:
         if delay is None:
             raise error from ex
         level = logging.INFO if delay < 1 else logging.WARNING
-        log.log(level, "The stream of events ended, again in %.1f s: %s", delay, error)
+        log.log(level, "The event stream ended, resuming in %.1f s: %s", delay, error)
         await self._calls._sleep(delay)  # noqa: SLF001 -- the stream and its client belong together
 
 

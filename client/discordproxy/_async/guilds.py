@@ -69,7 +69,7 @@ class AsyncGuildCalls(AsyncCalls):
     async def get_guild_emojis(
         self, guild_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]
     ) -> list[Emoji]:
-        """Return the emojis of a guild."""
+        """Return the custom emojis of a guild. `fresh` bypasses the proxy's cache."""
         request = make(GuildId, guild_id=guild_id, fresh=fresh)
         return list((await self._read(self.stub.GetGuildEmojis, request, **call)).emojis)
 

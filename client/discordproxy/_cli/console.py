@@ -41,5 +41,5 @@ def ask(client: DiscordClient, question: str, timeout: float | None) -> Any | No
         return json.loads(answer.value)
     except (ValueError, RecursionError) as error:
         raise DiscordProxyGrpcError(
-            grpc.StatusCode.INTERNAL, f"the answer to {question} is no JSON: {error}"
+            grpc.StatusCode.INTERNAL, f"the response to {question} is not JSON: {error}"
         ) from error

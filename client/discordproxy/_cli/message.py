@@ -29,22 +29,26 @@ examples:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("type", choices=["channel", "direct"], help="what the id is: of a channel or of a user")
+    parser.add_argument("type", choices=["channel", "direct"], help="whether the id is that of a channel or of a user")
     parser.add_argument("id", type=int, help="id of the channel or user")
-    parser.add_argument("content", nargs="?", help="the text; - or nothing reads it from a pipe")
+    parser.add_argument(
+        "content", nargs="?", help="the text; - reads it from standard input, as does a pipe without other content"
+    )
     parser.add_argument("--title", default="", help="title of an embed")
     parser.add_argument("--description", default="", help="text of an embed")
-    parser.add_argument("--embed-json", metavar="JSON", help="an embed as Discord writes it, or @FILE that holds it")
+    parser.add_argument(
+        "--embed-json", metavar="JSON", help="an embed in the form of Discord's JSON, or @FILE to read it from"
+    )
     parser.add_argument("--file", action="append", default=[], metavar="PATH", help="a file to send (repeatable)")
-    parser.add_argument("--reply-to", type=int, metavar="ID", help="the message to answer")
-    parser.add_argument("--silent", action="store_true", help="notify nobody")
+    parser.add_argument("--reply-to", type=int, metavar="ID", help="the message to reply to")
+    parser.add_argument("--silent", action="store_true", help="send no notifications")
     parser.add_argument(
         "--overflow",
         choices=["error", "split", "truncate", "file"],
         default="error",
-        help="what to do with a text that is too long (default: %(default)s)",
+        help="how to handle a text that is too long (default: %(default)s)",
     )
-    parser.add_argument("--key", default="", help="send once, however often the command runs with this key in a day")
+    parser.add_argument("--key", default="", help="idempotency key: the message is sent once per key and day")
     parser.add_argument("--json", action="store_true", help="print the sent message as JSON")
 
 

@@ -35,7 +35,7 @@ def _problems_of_bot(bot: dict[str, Any]) -> Iterator[str]:
     if gateway["failure"]:
         yield gateway["failure"]
     elif not gateway["ready"]:
-        yield "The gateway is not connected: messages are sent, but caches and events stand still."
+        yield "The gateway is not connected: messages are sent, but caches and events are not updated."
 
 
 def text_of(document: dict[str, Any]) -> Iterator[str]:

@@ -41,8 +41,8 @@ class Attempts:
         self, timeout: float | None, retries: int, *, repeatable: bool, add_hint: Callable[[Exception], None]
     ) -> None:
         if timeout is not None and timeout < 0:
-            late = f"timeout: the time was over before the call began ({timeout:g} seconds)"
-            error = DiscordProxyTimeoutError(GrpcStatusCode.DEADLINE_EXCEEDED, late)
+            text = f"timeout: already exceeded when the call started ({timeout:g} seconds)"
+            error = DiscordProxyTimeoutError(GrpcStatusCode.DEADLINE_EXCEEDED, text)
             error.sent = "no"
             raise error
         self._deadline = None if timeout is None else time.monotonic() + timeout

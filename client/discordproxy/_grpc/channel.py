@@ -98,7 +98,7 @@ def _read_pem(path: str) -> bytes:
     except OSError as error:
         raise ValueError(f"tls: cannot read {path!r} ({error.strerror})") from error
     if b"-----BEGIN " not in found:
-        raise ValueError(f"tls: {path!r} holds no certificate or key in the PEM format")
+        raise ValueError(f"tls: {path!r} contains no certificate or key in the PEM format")
     return found
 
 
@@ -119,8 +119,8 @@ def resolve_target(target: str) -> tuple[str, bool]:
     versions = [_ip_version(part) for part in addresses]
     if unfit := [part for part, version in zip(targets, versions, strict=True) if version is None]:
         raise ValueError(
-            f"{unfit[0]!r} does not fit into a list of targets: it holds either IP addresses with ports, such as "
-            "10.0.0.1:50051, or unix sockets; several hosts by name need one DNS name that has all their addresses"
+            f"target: {unfit[0]!r} does not fit into a list, which consists of IP addresses with ports, such as "
+            "10.0.0.1:50051, or of unix sockets; for several host names use one DNS name with all their addresses"
         )
     if set(versions) == {4}:
         return "ipv4:" + ",".join(addresses), True
@@ -132,7 +132,7 @@ def _check_form(target: str) -> None:
     scheme, separator, rest = target.partition("://")
     if separator and scheme not in _SCHEMES:
         wanted = rest.partition("/")[0] or "host:port"
-        raise ValueError(f"target: {target!r} has a scheme, and targets have none: use {wanted}")
+        raise ValueError(f"target: {target!r} must not have a scheme: use {wanted}")
     colon, port = target.rpartition(":")[1:]
     if colon and port.isdecimal() and not target.startswith("unix") and int(port) > _LAST_PORT:
         raise ValueError(f"target: {target!r} has a port above {_LAST_PORT}")

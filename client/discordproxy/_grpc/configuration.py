@@ -107,7 +107,7 @@ class Configuration:
             RuntimeError: the client is closed.
         """
         if self._closed:
-            raise RuntimeError(f"{self!r} is closed: make a new client")
+            raise RuntimeError(f"{self!r} is closed: create a new client")
         tls = os.fspath(self._tls) if isinstance(self._tls, os.PathLike) else self._tls
         return Endpoint(self._target, _channel_options(self._options), tls, self._certificate)
 
@@ -149,7 +149,7 @@ def _trust(tls: Tls | None) -> Tls:
     if tls is None:
         return _environment("DISCORDPROXY_CA") or False
     if not isinstance(tls, (bool, str, os.PathLike, grpc.ChannelCredentials)):
-        raise ValueError(f"tls: True, a path or gRPC's credentials are needed, not {type(tls).__name__}")  # noqa: TRY004 -- ValueError for every invalid argument
+        raise ValueError(f"tls: must be a bool, a path or gRPC's channel credentials, not {type(tls).__name__}")  # noqa: TRY004 -- ValueError for every invalid argument
     return tls
 
 
@@ -157,7 +157,9 @@ def _certificate() -> tuple[str, str] | None:
     """Return the paths of the client certificate and its key from the environment; None if they are not set."""
     certificate, key = _environment("DISCORDPROXY_CERT"), _environment("DISCORDPROXY_CERT_KEY")
     if bool(certificate) != bool(key):
-        raise ValueError("DISCORDPROXY_CERT and DISCORDPROXY_CERT_KEY are needed together: a certificate and its key")
+        raise ValueError(
+            "DISCORDPROXY_CERT and DISCORDPROXY_CERT_KEY: set both, the paths of a certificate and its key"
+        )
     return (certificate, key) if certificate and key else None
 
 

@@ -11,46 +11,46 @@ import re
 import socket
 from typing import NamedTuple
 
-_ANSWERS = "It answers at {target}, but TLS failed: "
+_TLS_FAILED = "The server at {target} responds, but TLS failed: "
 _TRUST = (
-    "Give the certificate of the authority that signed the proxy's with tls= or DISCORDPROXY_CA; "
-    "without either, no authority but the system's is trusted."
+    "Set tls= or DISCORDPROXY_CA to the certificate of the authority that signed the proxy's certificate; "
+    "without either, only the system's authorities are trusted."
 )
 # In order of precedence: texts in gRPC's details, the problem, its fix.
 _CAUSES = (
     (
         ("certificate has expired",),
-        _ANSWERS + "the proxy's certificate has expired",
-        "Renew it, or set the clock of this machine.",
+        _TLS_FAILED + "the proxy's certificate has expired",
+        "Renew the certificate, or correct the clock of this machine.",
     ),
     (
         ("CERTIFICATE_VERIFY_FAILED",),
-        _ANSWERS + "the proxy's certificate is not trusted ({rest})",
+        _TLS_FAILED + "the proxy's certificate is not trusted ({rest})",
         _TRUST,
     ),
     (
         ("Hostname Verification Check failed", "is not in peer certificate"),
-        _ANSWERS + "the proxy's certificate is for another name",
-        "Use a host name that is in the certificate, or set it with options=[('grpc.default_authority', NAME)].",
+        _TLS_FAILED + "the proxy's certificate is for another name",
+        "Use a host name of the certificate as target, or set options=[('grpc.default_authority', NAME)].",
     ),
     (
         ("WRONG_VERSION_NUMBER",),
-        _ANSWERS + "the server does not use TLS",
+        _TLS_FAILED + "the server does not use TLS",
         "Remove tls= and DISCORDPROXY_CA, or enable TLS in the proxy.",
     ),
     (
         ("SSL_ERROR", "handshake"),
-        _ANSWERS + "{rest}",
-        "Compare tls=, DISCORDPROXY_CA and DISCORDPROXY_CERT with the settings of the proxy.",
+        _TLS_FAILED + "{rest}",
+        "Check tls=, DISCORDPROXY_CA and DISCORDPROXY_CERT against the TLS settings of the proxy.",
     ),
     (
         ("http1.x server",),
-        "An HTTP/1 server answers at {target}, not the gRPC port of the proxy",
+        "An HTTP/1 server responds at {target}, not the gRPC port of the proxy",
         "Check the port: the proxy's default is 50051.",
     ),
 )
 _CLOSED = ("Socket closed", "connection reset", "Connection reset", "FD shutdown", "Broken pipe")
-_START = "Start the proxy with `discordproxyserver`, or name its address with --target or DISCORDPROXY_TARGET."
+_START = "Start the proxy with `discordproxyserver`, or set its address with --target or DISCORDPROXY_TARGET."
 
 
 class Problem(NamedTuple):
@@ -73,7 +73,7 @@ def connection_problem(target: str, details: str, *, tls: bool) -> Problem:
         return Problem(
             f"{target} cannot be reached through the HTTP proxy {between.address}, "
             f"which the environment variable {between.variable} sets",
-            "Add the host to no_proxy if that proxy is not meant for it.",
+            "Add the host to no_proxy to connect without that HTTP proxy.",
         )
     for words, text, fix in _CAUSES:
         if any(word in details for word in words):
@@ -86,18 +86,20 @@ def connection_problem(target: str, details: str, *, tls: bool) -> Problem:
         )
     if _accepts_connections(target):
         return _closed(target, tls=tls)
-    port = "" if _has_port(target) else ", port 443, since the target names none"
-    return Problem(f"Nobody answers at {target}{port}", _START)
+    port = "" if _has_port(target) else " (port 443, because the target has no port)"
+    return Problem(f"No server responds at {target}{port}", _START)
 
 
 def _closed(target: str, *, tls: bool) -> Problem:
-    text = f"It answers at {target}, but closes the connection: "
+    text = f"The server at {target} closes the connection: "
     if tls:
         return Problem(
             text + "it may require a client certificate",
-            "Set DISCORDPROXY_CERT and DISCORDPROXY_CERT_KEY to its path and that of its key.",
+            "Set DISCORDPROXY_CERT and DISCORDPROXY_CERT_KEY to the paths of a certificate and its key.",
         )
-    return Problem(text + "it may require TLS", "Give the certificate of its authority with tls= or DISCORDPROXY_CA.")
+    return Problem(
+        text + "it may require TLS", "Set tls= or DISCORDPROXY_CA to the certificate of the proxy's authority."
+    )
 
 
 def _accepts_connections(target: str) -> bool:

@@ -22,10 +22,8 @@ def _problem() -> str:
         if prepared:
             return ""
         prepare = "grpc.experimental.gevent.init_gevent()"
-        return f"gevent has patched this process: until {prepare} is called, each call blocks all others"
+        return f"gevent has patched this process, so each call blocks all others: call {prepare} first"
     eventlet = sys.modules.get("eventlet.patcher")
     if eventlet is not None and eventlet.is_monkey_patched("socket"):
-        return (
-            "eventlet has patched this process, and gRPC does not support it: each call blocks all others; use gevent"
-        )
+        return "eventlet has patched this process, which gRPC does not support: each call blocks all others; use gevent"
     return ""

@@ -87,7 +87,7 @@ def _is_safe(error: DiscordProxyException, *, repeatable: bool) -> bool:
 
 def _connection_lost(error: DiscordProxyGrpcError) -> bool:
     """Return whether the connection failed; some transports report this with a status other than UNAVAILABLE."""
-    torn = error.details.startswith(("Stream removed", "Received RST_STREAM", "Data frame with END_STREAM"))
+    broken = error.details.startswith(("Stream removed", "Received RST_STREAM", "Data frame with END_STREAM"))
     return error.status is grpc.StatusCode.UNAVAILABLE or (
-        torn and error.status in {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL}
+        broken and error.status in {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL}
     )

@@ -62,7 +62,7 @@ def cause_of(error: Exception) -> str:
     """Return the problem as text about the value."""
     if isinstance(error, UnicodeEncodeError):
         found = f"U+{ord(error.object[error.start]):04X}"
-        return f"half of a surrogate pair ({found}) at position {error.start}: not valid Unicode, cannot be sent"
+        return f"the unpaired surrogate {found} at position {error.start} is not valid Unicode"
     return str(error)
 
 
@@ -85,7 +85,7 @@ def items(name: str, values: Any) -> list[Any]:
         ValueError: the argument is not iterable, or is a single str or bytes.
     """
     if isinstance(values, (str, bytes)):
-        raise ValueError(f"{name}: a list is needed, not a single {type(values).__name__}")  # noqa: TRY004 -- ValueError for every invalid argument
+        raise ValueError(f"{name}: must be a list, not a single {type(values).__name__}")  # noqa: TRY004 -- ValueError for every invalid argument
     return convert(name, list, values)
 
 
@@ -99,13 +99,13 @@ def seconds(name: str, value: Any) -> float | None:
         return None
     found = value.total_seconds() if isinstance(value, timedelta) else convert(name, _number, value)
     if found != found:  # noqa: PLR0124 -- only NaN differs from itself
-        raise ValueError(f"{name}: a number of seconds is needed, not NaN")
+        raise ValueError(f"{name}: must be a number of seconds, not NaN")
     return None if found > _ENDLESS_S else found
 
 
 def _number(value: Any) -> float:
     if isinstance(value, (str, bytes)):
-        raise ValueError(f"a number of seconds is needed, not the text {value!r}")  # noqa: TRY004 -- as above
+        raise ValueError(f"must be a number of seconds, not the text {value!r}")  # noqa: TRY004 -- as above
     try:
         return float(value)
     except OverflowError:  # an integer above the range of float
@@ -119,7 +119,7 @@ def whole_number(name: str, value: Any) -> int | None:
         ValueError: the value is neither.
     """
     if value is not None and not isinstance(value, int):
-        raise ValueError(f"{name}: a whole number is needed, not {type(value).__name__}")
+        raise ValueError(f"{name}: must be an integer, not {type(value).__name__}")
     return value
 
 
@@ -159,10 +159,10 @@ def header_text(name: str, value: Any) -> str:
         ValueError: it is not a str, or not printable ASCII. The error does not contain the value, which may be a key.
     """
     if not isinstance(value, str):
-        raise ValueError(f"{name} must be a text, not {type(value).__name__}")  # noqa: TRY004 -- as above
+        raise ValueError(f"{name}: must be a text, not {type(value).__name__}")  # noqa: TRY004 -- as above
     text = trimmed(value)
     if not (text.isascii() and text.isprintable()):
-        raise ValueError(f"{name} must consist of printable ASCII characters")
+        raise ValueError(f"{name}: must consist of printable ASCII characters")
     return text
 
 

@@ -86,7 +86,7 @@ def with_options(
     max_wait_s = seconds("max_wait", max_wait)
     if max_wait_s is not None:
         if max_wait_s < 0:
-            raise ValueError(f"max_wait: must not be negative, as {max_wait_s:g} is")
+            raise ValueError(f"max_wait: must not be negative, but is {max_wait_s:g}")
         options.max_wait.FromNanoseconds(round(max_wait_s * 1e9))
     complete = type(request)()
     complete.CopyFrom(request)
@@ -160,7 +160,7 @@ def _message_fields(arguments: dict[str, Any]) -> dict[str, Any]:
     fields.pop("enforce_nonce", None)
     if fields.pop("suppress_mentions", False):
         if fields.get("allowed_mentions") is not None:
-            raise ValueError("suppress_mentions and allowed_mentions exclude each other.")
+            raise ValueError("suppress_mentions and allowed_mentions exclude each other: give only one.")
         fields["allowed_mentions"] = AllowedMentions()
     _refer(fields)
     if fields.get("overflow"):
@@ -184,7 +184,7 @@ def _refer(fields: dict[str, Any]) -> None:
     """Replace `reply_to` and `forward` by `message_reference`."""
     reply_to, forward = fields.pop("reply_to", None), fields.pop("forward", None)
     if reply_to is not None and forward is not None:
-        raise ValueError("reply_to and forward exclude each other.")
+        raise ValueError("reply_to and forward exclude each other: give only one.")
     if reply_to is not None:
         fields["message_reference"] = convert("reply_to", to_reference, reply_to)
     if forward is not None:
@@ -211,7 +211,7 @@ def to_embed(embed: EmbedLike) -> Embed:
     try:
         return json_format.ParseDict(dict(embed), Embed())
     except json_format.ParseError as error:
-        raise ValueError(f"not an embed in Discord's form: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"not an embed in the form of Discord's JSON: {str(error).splitlines()[0]}") from error
 
 
 def to_file(file: FileLike) -> File:

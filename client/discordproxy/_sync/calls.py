@@ -64,7 +64,7 @@ class Calls:
             ValueError: the service has no such RPC.
         """
         if not is_rpc(rpc):
-            raise ValueError(f"rpc: the service has no {rpc!r}")
+            raise ValueError(f"rpc: the service has no unary RPC {rpc!r}")
         method = getattr(self.stub, rpc)
         return self._read(method, request, **call) if is_read(rpc) else self._write(method, request, **call)
 

@@ -42,7 +42,7 @@ class ChannelCalls(Calls):
         return list(self._read(self.stub.GetGuildChannels, request, **call).channels)
 
     def get_channel(self, channel_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]) -> Channel:
-        """Return a channel or thread."""
+        """Return a channel or thread. `fresh` bypasses the proxy's cache."""
         request = make(ChannelId, channel_id=channel_id, fresh=fresh)
         return self._read(self.stub.GetChannel, request, **call).channel
 
