@@ -60,7 +60,7 @@ class Diagnosis(NamedTuple):
     fix: str = ""
 
 
-def diagnose(client: DiscordClient, timeout: float | None, *, channel_id: int = 0) -> Iterator[Finding]:
+def diagnose(client: DiscordClient, timeout: float | None, *, channel_id: int = 0) -> Iterator[Diagnosis]:
     """Yield the finding of each check; without connection, a single one.
 
     Args:
@@ -87,7 +87,7 @@ def diagnose(client: DiscordClient, timeout: float | None, *, channel_id: int = 
         yield from _channel(client, channel_id, timeout)
 
 
-def _health(client: DiscordClient, service: str, timeout: float | None) -> Finding:
+def _health(client: DiscordClient, service: str, timeout: float | None) -> Diagnosis:
     """Call grpc.health.v1. Its messages are wire compatible with protobuf's wrappers of a string and a number."""
     subject, fix = _SERVICES[service]
     check = client.channel.unary_unary(
@@ -105,13 +105,13 @@ def _health(client: DiscordClient, service: str, timeout: float | None) -> Findi
     return Diagnosis(subject, serving, "serving" if serving else "not serving", "" if serving else fix)
 
 
-def _channel(client: DiscordClient, channel_id: int, timeout: float | None) -> Iterator[Finding]:
+def _channel(client: DiscordClient, channel_id: int, timeout: float | None) -> Iterator[Diagnosis]:
     """Yield whether the bot can send messages to a channel, or the permissions it lacks."""
     subject = f"channel {channel_id}"
     try:
         channel = client.get_channel(channel_id, timeout=timeout)
         if not channel.guild_id:
-            yield Finding(subject, good=True, text="a DM channel, which has no permissions")
+            yield Diagnosis(subject, good=True, text="a DM channel, which has no permissions")
             return
         found = client.compute_permissions(channel.guild_id, channel_id=channel_id, timeout=timeout)
     except DiscordProxyException as error:
@@ -122,7 +122,7 @@ def _channel(client: DiscordClient, channel_id: int, timeout: float | None) -> I
     for denial in found.missing:
         lacking = f"the bot lacks the permission {denial.permission}"
         text = lacking if denial.permission else "the bot cannot send messages there"  # a category has no messages
-        yield Finding(subject, good=False, text=text, fix=denial.advice)
+        yield Diagnosis(subject, good=False, text=text, fix=denial.advice)
 
 
 def _bot(client: DiscordClient, timeout: float | None) -> Diagnosis:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 _BROKEN_PIPE = errno.EPIPE
 
 
-class Outcome(NamedTuple):
+class CommandResult(NamedTuple):
     """The result of a command.
 
     Attributes:
@@ -25,7 +25,7 @@ class Outcome(NamedTuple):
     done: bool = False
 
 
-def show(outcome: Outcome, *, unwritten: int) -> int:
+def show(outcome: CommandResult, *, unwritten: int) -> int:
     """Print the text; return the exit status: `unwritten` if printing failed and was the command's only purpose."""
     try:
         if outcome.text:

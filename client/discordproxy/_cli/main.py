@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     raise SystemExit(show(_outcome(args), unwritten=_FAILED))
 
 
-def _outcome(args: argparse.Namespace) -> Outcome:
+def _outcome(args: argparse.Namespace) -> CommandResult:
     """Run a command. A ValueError or OSError concerns its arguments and files: nothing was sent or printed."""
     try:
         outcome: CommandResult = args.run(args)
@@ -186,8 +186,8 @@ def _status(args: argparse.Namespace) -> CommandResult:
         lines = [heading, *(f"  !! {problem}" for problem in problems), *text_of(document)]
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         complain(f"The status of the proxy at {client.target} is not in the format of client {__version__}: {error!r}")
-        return Outcome(_FAILED, "")
-    return Outcome(_FAILED if problems else _DONE, "\n".join(lines))
+        return CommandResult(_FAILED, "")
+    return CommandResult(_FAILED if problems else _DONE, "\n".join(lines))
 
 
 def _doctor(args: argparse.Namespace) -> CommandResult:
@@ -211,23 +211,23 @@ def _findings(args: argparse.Namespace, target: str, findings: list[Diagnosis], 
     return CommandResult(status, "\n".join(lines))
 
 
-def _sandbox(args: argparse.Namespace) -> Outcome:
+def _sandbox(args: argparse.Namespace) -> CommandResult:
     return _exec_module("discordproxy_sandbox", args.rest, "The sandbox", needs=("discordproxy_sandbox", "aiohttp"))
 
 
-def _keys(args: argparse.Namespace) -> Outcome:
+def _keys(args: argparse.Namespace) -> CommandResult:
     return _exec_module(
         "discordproxy_api.access", args.rest, "The key tool", needs=("discordproxy_api", "pydantic", "grpc_health")
     )
 
 
-def _exec_module(module: str, arguments: Sequence[str], what: str, *, needs: tuple[str, ...]) -> Outcome:
+def _exec_module(module: str, arguments: Sequence[str], what: str, *, needs: tuple[str, ...]) -> CommandResult:
     if any(find_spec(name) is None for name in needs):
         complain(f"{what} needs more packages: pip install 'discordproxy[server]>=2'")
         return CommandResult(_USAGE, "")
     command = [sys.executable, "-m", module, *arguments]
     os.execv(sys.executable, command)  # noqa: S606 -- replaces this process, so that signals reach the command
-    return Outcome(_DONE, "")
+    return CommandResult(_DONE, "")
 
 
 def _complete(args: argparse.Namespace) -> CommandResult:

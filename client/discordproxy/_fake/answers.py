@@ -19,7 +19,7 @@ def respond(world: FakeWorld, rpc: str, request: Any) -> AnyMessage:
     """Return the response of an RPC.
 
     Raises:
-        HttpRefusal: Discord would return an error.
+        HttpRefusalError: Discord would return an error.
     """
     handler = _HANDLERS.get(rpc)
     return handler(world, request) if handler else echo(world, rpc, request)

@@ -32,7 +32,7 @@ def list_guilds(world: FakeWorld, request: Any) -> AnyMessage:
     return GuildsResponse(guilds=found[: request.limit or 200])
 
 
-def compute_permissions(world: World, request: Any) -> AnyMessage:
+def compute_permissions(world: FakeWorld, request: Any) -> AnyMessage:
     """Allow every member to send messages; a test can set another response with `FakeDiscordProxy.answer`."""
     known(world.guilds, request.guild_id, 10004, "Unknown Guild")
     if request.channel_id:

@@ -42,7 +42,7 @@ def _check_not_empty(request: Any) -> None:
 def _check_text(text: str) -> None:
     if len(text) > _MAX_CONTENT:
         reason = f"Invalid Form Body\nIn content: Must be {_MAX_CONTENT} or fewer in length."
-        raise HttpRefusal(400, 50035, reason)
+        raise HttpRefusalError(400, 50035, reason)
 
 
 def send_channel_message(world: FakeWorld, request: Any) -> AnyMessage:
@@ -122,7 +122,7 @@ def _attachment(world: FakeWorld, file: Any) -> Message.Attachment:
     )
 
 
-def _snapshot(world: World, reference: Message.Reference) -> Message:
+def _snapshot(world: FakeWorld, reference: Message.Reference) -> Message:
     """Return the snapshot of a forwarded message, which has neither author nor channel."""
     original = world.messages.get(reference.message_id, Message())
     snapshot = Message(type=original.type, content=original.content, timestamp=original.timestamp)

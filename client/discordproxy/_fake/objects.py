@@ -22,7 +22,7 @@ Known = TypeVar("Known", bound=AnyMessage)
 _METHODS = DESCRIPTOR.services_by_name["DiscordApi"].methods_by_name
 
 
-def echo(world: World, rpc: str, request: Any) -> AnyMessage:
+def echo(world: FakeWorld, rpc: str, request: Any) -> AnyMessage:
     """Return a response whose object has a new id and the fields of the request."""
     response = GetMessageClass(_METHODS[rpc].output_type)()
     for field in response.DESCRIPTOR.fields:
@@ -61,7 +61,7 @@ def known(found: Mapping[Any, Known], key: object, code: int, text: str) -> Know
     """Return the object with this key.
 
     Raises:
-        HttpRefusal: it does not exist: HTTP 404 with this code and text.
+        HttpRefusalError: it does not exist: HTTP 404 with this code and text.
     """
     if key not in found:
         raise HttpRefusalError(404, code, text)

@@ -22,7 +22,7 @@ class Results:
         """Return the stored result of the key of `request`; without a stored one, call `perform` and store its result.
 
         Raises:
-            HttpRefusal: `perform` failed, or the key was used for a different request.
+            HttpRefusalError: `perform` failed, or the key was used for a different request.
         """
         key = request.options.idempotency_key
         if not key:

@@ -25,7 +25,7 @@ _STATUS = {
 _SERVER_ERROR = 500
 
 
-class HttpRefusal(Exception):  # noqa: N818 -- internal: never raised to a program
+class HttpRefusalError(Exception):
     """An error response of Discord."""
 
     def __init__(self, status: int, code: int, text: str) -> None:

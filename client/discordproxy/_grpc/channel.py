@@ -161,7 +161,7 @@ def _is_name(target: str) -> bool:
     return port.isdigit() and ":" not in host and host != "localhost" and _ip_version(target) is None
 
 
-class Link(NamedTuple):
+class PooledChannel(NamedTuple):
     """An open channel, its stub and the clients that use it."""
 
     channel: Any
@@ -187,7 +187,7 @@ class ChannelPool:
         self._links = {}
         self._lock = threading.RLock()
 
-    def link(self, user: object, key: Hashable, open_link: Callable[[], tuple[Any, Any]]) -> Link:
+    def link(self, user: object, key: Hashable, open_link: Callable[[], tuple[Any, Any]]) -> PooledChannel:
         """Return the channel and stub of a key; call `open_link` to create them if there are none."""
         link = self._links.get(key)
         if link is None or user not in link.users:

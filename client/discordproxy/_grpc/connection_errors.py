@@ -120,14 +120,14 @@ def _last_part(details: str) -> str:
     return found.rpartition(": ")[2]
 
 
-class HttpProxy(NamedTuple):
+class GrpcHttpProxy(NamedTuple):
     """An HTTP proxy: its host and port, and the environment variable that sets it."""
 
     address: str
     variable: str
 
 
-def http_proxy_for(target: str) -> HttpProxy | None:
+def http_proxy_for(target: str) -> GrpcHttpProxy | None:
     """Return the HTTP proxy that gRPC reads from the environment for a target; None if there is none."""
     hosts = [_host(part) for part in target.split(",")]
     if only_local(target) or any(map(_is_excepted, hosts)):
@@ -135,7 +135,7 @@ def http_proxy_for(target: str) -> HttpProxy | None:
     for variable in ("grpc_proxy", "https_proxy", "http_proxy"):
         scheme, _, rest = os.environ.get(variable, "").partition("://")
         if scheme:  # gRPC reads only the first variable that is set, and supports http only
-            return HttpProxy(rest.rpartition("@")[2].rstrip("/"), variable) if scheme == "http" else None
+            return GrpcHttpProxy(rest.rpartition("@")[2].rstrip("/"), variable) if scheme == "http" else None
     return None
 
 
