@@ -60,11 +60,11 @@ matrix: .venv/dev.stamp  ## run the client's tests on every Python, protobuf and
 chaos: .venv/dev.stamp  ## kill, freeze and break every part for CHAOS_SECONDS (300), then verify every response
 	@PYTHONPATH=tests $(BIN)/python tests/chaos/run.py $(ARGS)
 
-bench-%: .venv/dev.stamp  ## run one benchmark, such as bench-translate
+bench-%: .venv/dev.stamp  ## run one benchmark, such as bench-speed or bench-footprint
 	@PYTHONPATH=tests $(BIN)/python tests/bench/bench_$(subst -,_,$*).py $(ARGS)
 
 clean:  ## remove environments, caches and build output
-	rm -rf .venv .venv-protoc .venv-mypyproto .prism .pyright .nox build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-protoc .venv-mypyproto .prism .pyright .peers .nox build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find $(CODE) tests protos -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Environments: a stamp that is newer than its prerequisites marks a complete environment.

@@ -101,7 +101,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="discordproxy",
         description=f"Send messages through {__title__}, and inspect the proxy.",
-        epilog=f"{_cli_message.EXAMPLES}\n{_ENVIRONMENT}\n{_STATUSES}",
+        epilog=f"{message.EXAMPLES}\n{_ENVIRONMENT}\n{_STATUSES}",
         formatter_class=raw,
     )
     parser.add_argument("--version", action="version", version=f"{__title__} {__version__}")
