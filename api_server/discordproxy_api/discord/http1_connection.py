@@ -175,9 +175,7 @@ class Connection(asyncio.Protocol):
         if len(raw) > MAX_HEADERS or (self._received > MAX_HEAD_BYTES and _size(raw) > MAX_HEAD_BYTES):
             self.fail(UnreadableAnswerError("headers are too large"))
             return
-        names = b"\n".join(raw).decode("utf-8", "surrogateescape").lower().split("\n")
-        values = b"\n".join(raw.values()).decode("utf-8", "surrogateescape").split("\n")
-        self._headers = headers = Headers(zip(names, map(str.strip, values), strict=True))
+        self._headers = headers = _headers(raw)
         raw.clear()
         coding = dict.get(headers, "transfer-encoding")
         if self._head_only:
@@ -232,6 +230,14 @@ class Connection(asyncio.Protocol):
         """Fail what waits for a response."""
         if self._response is not None:
             self.fail(NoAnswerError("connection closed" if error is None else type(error).__name__))
+
+
+def _headers(raw: dict[bytes, bytes]) -> Headers:
+    if not raw:
+        return Headers()
+    names = b"\n".join(raw).decode("utf-8", "surrogateescape").lower().split("\n")
+    values = b"\n".join(raw.values()).decode("utf-8", "surrogateescape").split("\n")
+    return Headers(zip(reversed(names), map(str.strip, reversed(values)), strict=True))  # the first one wins
 
 
 def _size(raw: dict[bytes, bytes]) -> int:
