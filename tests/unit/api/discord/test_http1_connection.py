@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import itertools
 import socket
 import zlib
 from dataclasses import dataclass, field
@@ -94,7 +95,7 @@ def as_seen(response):
 
 def pieces_of(data, cuts):
     places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    return [data[a:b] for a, b in zip(places, places[1:], strict=False) if a < b]
+    return [data[a:b] for a, b in itertools.pairwise(places) if a < b]
 
 
 @st.composite
