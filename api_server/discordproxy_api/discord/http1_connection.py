@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
         self._headers: Headers | None = None
         self._status = self._interim = 0
         self._head_only = False
-        self._received = self._framing = self._counted = 0
+        self._framing = self._counted = 0
         self._raw: dict[bytes, bytes] = {}
         self._body = bytearray()
         self._awaited: list[None] = []
@@ -119,7 +119,7 @@ class Connection(asyncio.Protocol):
         self.reusable = False
         self._headers = None
         self._head_only = head_only
-        self._received = self._framing = self._counted = self._interim = 0
+        self._framing = self._counted = self._interim = 0
         self._raw.clear()  # of trailers
         self._awaited.append(None)
         self._response = response = self._loop.create_future()
@@ -145,9 +145,14 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
         if self._response is None:  # nobody asked for it
+            self.reusable = False
             self.transport.abort()
             return
-        self._received += len(data)
+        room = MAX_HEAD_BYTES + 1 - self._framing
+        if len(data) > room and self._headers is None:  # `_bound` shall see what is too large for a head
+            self.data_received(data[:room])
+            self.data_received(data[room:])
+            return
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
@@ -172,7 +177,7 @@ class Connection(asyncio.Protocol):
         if status < HTTPStatus.OK:
             self._skip_interim(status)
             return
-        if len(raw) > MAX_HEADERS or (self._received > MAX_HEAD_BYTES and _size(raw) > MAX_HEAD_BYTES):
+        if len(raw) > MAX_HEADERS:
             self.fail(UnreadableAnswerError("headers are too large"))
             return
         self._headers = headers = _headers(raw)
@@ -238,10 +243,6 @@ def _headers(raw: dict[bytes, bytes]) -> Headers:
     names = b"\n".join(raw).decode("utf-8", "surrogateescape").lower().split("\n")
     values = b"\n".join(raw.values()).decode("utf-8", "surrogateescape").split("\n")
     return Headers(zip(reversed(names), map(str.strip, reversed(values)), strict=True))  # the first one wins
-
-
-def _size(raw: dict[bytes, bytes]) -> int:
-    return sum(map(len, raw)) + sum(map(len, raw.values()))
 
 
 def decompressed(body: bytes, coding: str, limit: int) -> tuple[bytes, str]:

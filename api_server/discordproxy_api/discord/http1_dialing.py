@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Self
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from aiohappyeyeballs import start_connection
+from aiohappyeyeballs import AddrInfoType, start_connection
 from yarl import URL
 
 from discordproxy_api.discord.http1_connection import Connection, NoAnswerError
@@ -104,7 +104,7 @@ class Dialer:
 
     async def _open(self, hop: _Hop) -> Connection:
         loop = asyncio.get_running_loop()
-        addresses = await loop.getaddrinfo(hop.host, hop.port, type=socket.SOCK_STREAM)
+        addresses = await _addresses(hop.host, hop.port)
         # uvloop's create_connection knows no happy eyeballs.
         sock = await start_connection(addresses, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S, interleave=1)
         try:
@@ -137,6 +137,10 @@ class Dialer:
             outer.transport.abort()
             raise
         return inner
+
+
+async def _addresses(host: str, port: int) -> list[AddrInfoType]:
+    return [*await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
 def _default_tls() -> ssl.SSLContext:
