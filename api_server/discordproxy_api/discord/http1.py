@@ -225,7 +225,7 @@ class Http1Client:
         """Take back a connection: for the next that waits, to keep it, or to close it."""
         if not connection.reusable or self._closed:
             self._discard(connection)
-        elif not self._pass_on(connection):
+        elif not self._waiting or not self._pass_on(connection):
             self._keep(connection)
 
     def _keep(self, connection: Connection) -> None:

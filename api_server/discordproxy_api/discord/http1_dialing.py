@@ -18,6 +18,9 @@ from discordproxy_ratelimit.http_proxy import HttpProxy
 HAPPY_EYEBALLS_DELAY_S = 0.25
 """How long an address may take before the next one is tried beside it; RFC 8305 recommends this."""
 
+LOOKUP_S = 10.0
+"""How long the addresses of a name are kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Hop:
@@ -74,6 +77,8 @@ class Dialer:
         self._body_limit = body_limit
         self._origin = self._first = _Hop.of(origin, tls)
         self._tunnels = False
+        self._lookup: asyncio.Future[list[AddrInfoType]] | None = None
+        self._lookup_expires_at = 0.0
         self.host = origin.host_port_subcomponent or ""
         self.target_prefix = origin.raw_path.rstrip("/")
         self.proxy_authorization = ""
@@ -104,9 +109,12 @@ class Dialer:
 
     async def _open(self, hop: _Hop) -> Connection:
         loop = asyncio.get_running_loop()
-        addresses = await _addresses(hop.host, hop.port)
-        # uvloop's create_connection knows no happy eyeballs.
-        sock = await start_connection(addresses, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S, interleave=1)
+        addresses = await self._resolved(hop)
+        try:  # uvloop's create_connection has no happy eyeballs
+            sock = await start_connection(addresses, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S, interleave=1)
+        except OSError:
+            self._lookup = None
+            raise
         try:
             _, connection = await loop.create_connection(
                 lambda: Connection(loop, self._body_limit), sock=sock, ssl=hop.tls, server_hostname=hop.certified
@@ -115,6 +123,14 @@ class Dialer:
             sock.close()
             raise
         return connection
+
+    async def _resolved(self, hop: _Hop) -> list[AddrInfoType]:
+        """Return the addresses of `hop`; requests that come together, or soon after, share one lookup."""
+        loop, lookup = asyncio.get_running_loop(), self._lookup
+        if lookup is None or (lookup.done() and (lookup.exception() or loop.time() > self._lookup_expires_at)):
+            lookup = loop.run_in_executor(None, _addresses, hop)
+            self._lookup, self._lookup_expires_at = lookup, loop.time() + LOOKUP_S
+        return await asyncio.shield(lookup)
 
     async def _tunnel(self, outer: Connection) -> Connection:
         """Return a connection to the origin through the HTTP proxy at the other end of `outer`."""
@@ -139,8 +155,8 @@ class Dialer:
         return inner
 
 
-async def _addresses(host: str, port: int) -> list[AddrInfoType]:
-    return [*await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+def _addresses(hop: _Hop) -> list[AddrInfoType]:
+    return [*socket.getaddrinfo(hop.host, hop.port, type=socket.SOCK_STREAM)]
 
 
 def _default_tls() -> ssl.SSLContext:

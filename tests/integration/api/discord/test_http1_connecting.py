@@ -7,7 +7,6 @@ import ssl
 
 import pytest
 
-from discordproxy_api.discord import http1_dialing
 from discordproxy_api.discord.http1 import Http1Client, Http1Options
 from discordproxy_api.discord.http1_connection import NoAnswerError
 from discordproxy_ratelimit.http_proxy import HttpProxy
@@ -211,14 +210,18 @@ needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="NOT TESTED: this machine
 
 
 def resolving(monkeypatch, *addresses):
-    async def resolve(_host, _port):
+    calls = []
+
+    def resolve(*call, **_kind):
+        calls.append(call)
         families = (socket.AF_INET6 if ":" in host else socket.AF_INET for host, _ in addresses)
         return [
             (family, socket.SOCK_STREAM, 6, "", address if family == socket.AF_INET else (*address, 0, 0))
             for family, address in zip(families, addresses, strict=True)
         ]
 
-    monkeypatch.setattr(http1_dialing, "_addresses", resolve)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    return calls
 
 
 @needs_ipv6
@@ -261,6 +264,25 @@ async def test_when_every_address_refuses_nothing_was_sent(monkeypatch, unused_p
         with pytest.raises(NoAnswerError):
             await get(client, writes)
         assert writes == []
+
+
+async def test_requests_that_come_together_resolve_the_name_once(monkeypatch):
+    async with odd_server(hello) as server, client_of("http://discord.test") as client:
+        calls = resolving(monkeypatch, ("127.0.0.1", server.port))
+        await asyncio.gather(*(get(client) for _ in range(20)))
+        assert (server.connections, calls) == (20, [("discord.test", 80)])
+        client._dialer._lookup_expires_at = 0.0
+        await asyncio.gather(*(get(client) for _ in range(21)))
+        assert len(calls) == 2
+
+
+async def test_a_name_is_resolved_anew_after_a_failure(monkeypatch, unused_port):
+    calls = resolving(monkeypatch, ("127.0.0.1", unused_port))
+    async with client_of("http://discord.test") as client:
+        for count in (1, 2):
+            with pytest.raises(NoAnswerError):
+                await get(client)
+            assert len(calls) == count
 
 
 async def test_plain_http_passes_through_a_proxy():
