@@ -399,3 +399,16 @@ def test_headers_are_found_in_any_case(sock):
 def test_nothing_of_a_response_is_in_its_repr(sock):
     response, _ = received(sock, OK + b"Secret: canary\r\nContent-Length: 6\r\n\r\ncanary")
     assert "canary" not in repr(response.result())
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        b"HTTP/1.1 200 OK\nA: b\nContent-Length: 2\n\nhi",
+        b"HTTP/1.1 200 OK\r\nA: b\r\nX: \x01\r\nContent-Length: 2\r\n\r\nhi",
+        b"HTTP/1.1 200 OK\r\nA:b  \r\nTransfer-Encoding: chunked\r\n\r\n2  \r\nhi\r\n0\r\n\r\n",
+    ],
+)
+def test_what_browsers_forgive_is_forgiven(sock, wire):
+    response, connection = received(sock, wire)
+    assert (response.result().body, response.result().headers["a"], connection.reusable) == (b"hi", "b", True)
