@@ -88,6 +88,7 @@ class RedisLink:
         self._up = asyncio.Event()
         self._down_since: float | None = None
         self._reconnecting: asyncio.Task[None] | None = None
+        self._closed = False
         self.watchers: list[Watcher] = []
 
     @property
@@ -161,6 +162,8 @@ class RedisLink:
             log.error("Redis refuses the broker's script: %s", error)
 
     def _reconnect(self) -> None:
+        if self._closed:
+            return
         if self._reconnecting is None or self._reconnecting.done():
             connecting = steadily(self._connect, "reconnecting to Redis", until_done=True)
             self._reconnecting = asyncio.create_task(connecting, name="broker-reconnect")
@@ -255,6 +258,7 @@ class RedisLink:
 
     async def close(self) -> None:
         """Stop asking for the server and close the connections."""
+        self._closed = True
         if self._reconnecting:
             await stop(self._reconnecting)
         self._drop_pipeline()
