@@ -50,7 +50,7 @@ class Pipeline(asyncio.Protocol):
     def __init__(self, writer: asyncio.StreamWriter, *, timeout_s: float, on_lost: Callable[[], None]) -> None:
         self.is_open = True
         self._loop = asyncio.get_running_loop()
-        self._writer = writer  # closes its transport when it is collected
+        self._writer = writer  # kept: it closes its transport when it is collected
         self._transport = writer.transport
         self._timeout_s, self._on_lost = timeout_s, on_lost
         self._reader = Reader(

@@ -141,11 +141,11 @@ async def test_a_login_is_redis_pys(valkey_binary):
                 pass
 
 
-async def test_cancelled_callers_take_nobodys_reply(valkey):
+async def test_cancelled_callers_take_nobodys_reply(own_server):
     async def call(number):
         return await pipeline.send("ECHO", number)
 
-    async with pipeline_to(valkey) as pipeline:
+    async with pipeline_to(own_server.url) as pipeline:
         for turns in range(20):
             calls = [asyncio.create_task(call(number)) for number in range(10)]
             for _ in range(turns):
@@ -156,8 +156,8 @@ async def test_cancelled_callers_take_nobodys_reply(valkey):
             assert replies[1::2] == [b"%d" % number for number in range(1, 10, 2)]
 
 
-async def test_a_reply_that_came_while_this_process_stood_still_is_taken(valkey):
-    async with pipeline_to(valkey, timeout_s=0.2) as pipeline:
+async def test_a_reply_that_came_while_this_process_stood_still_is_taken(own_server):
+    async with pipeline_to(own_server.url, timeout_s=0.2) as pipeline:
         reply = pipeline.send("ECHO", "here")
         await asyncio.sleep(0)
         time.sleep(0.5)  # noqa: ASYNC251 - that is the accident
