@@ -19,9 +19,9 @@ from collections.abc import Awaitable, Callable, Iterator
 import orjson
 import uvloop
 
+from discordproxy_api.discord.http import DiscordHttp, HttpOptions
 from discordproxy_api.discord.http1 import Http1Client, Http1Options
-from discordproxy_api.discord_http import DiscordHttp, HttpOptions
-from discordproxy_api.outbound import RestRequest
+from discordproxy_api.discord.request import RestRequest
 from discordproxy_ratelimit.route import route_of
 
 REQUESTS, CALLERS = 2_000, (1, 64)

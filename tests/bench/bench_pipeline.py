@@ -13,10 +13,10 @@ from typing import Any
 import bench_path  # noqa: F401 - makes `fakes` importable
 import uvloop
 
-from discordproxy_ratelimit import embedded
-from discordproxy_ratelimit.connection import connect
-from discordproxy_ratelimit.link import Link, Script
-from fakes.redis_servers import Server, running
+from discordproxy_ratelimit.redis.client import connect
+from discordproxy_ratelimit.redis.link import RedisLink, Script
+from discordproxy_ratelimit.server import embedded
+from processes.redis_servers import Server, running
 
 ROUNDS = 15
 CALLS = {1: 1500, 64: 6400}
@@ -36,7 +36,7 @@ class Cheap(Script):
         self.sha = ""
 
 
-async def call_in_turn(link: Link, lua: Script, callers: int, calls: int) -> None:
+async def call_in_turn(link: RedisLink, lua: Script, callers: int, calls: int) -> None:
     async def caller() -> None:
         for _ in range(calls // callers):
             await link.run(lua, KEYS, ARGUMENTS)
@@ -44,13 +44,13 @@ async def call_in_turn(link: Link, lua: Script, callers: int, calls: int) -> Non
     await asyncio.gather(*(caller() for _ in range(callers)))
 
 
-async def cpu_us(link: Link, lua: Script, callers: int) -> float:
+async def cpu_us(link: RedisLink, lua: Script, callers: int) -> float:
     began = time.process_time()
     await call_in_turn(link, lua, callers, CALLS[callers])
     return (time.process_time() - began) / CALLS[callers] * 1e6
 
 
-async def functions(link: Link, lua: Script, callers: int) -> float:
+async def functions(link: RedisLink, lua: Script, callers: int) -> float:
     """Return how many Python functions are entered or resumed in a call."""
     entered, calls = 0, callers * 20
 
@@ -70,7 +70,7 @@ async def measure(url: str) -> None:
     lua = Cheap()
     client = connect(url)
     lua.sha = await client.script_load(lua.text)
-    links = {"pipeline": Link(connect(url)), "redis-py": Link(client)}
+    links = {"pipeline": RedisLink(connect(url)), "redis-py": RedisLink(client)}
     await links["pipeline"].until_up()  # the other one stays without a pipeline, so its calls go through the pool
     for callers in CALLS:
         costs: dict[str, list[float]] = {way: [] for way in links}

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from discordproxy_ratelimit.connection import open_pipeline
+from discordproxy_ratelimit.redis.client import open_pipeline
 
 
 class TappedPipeline:

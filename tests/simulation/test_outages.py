@@ -11,10 +11,8 @@ from redis import exceptions
 
 from discordproxy_ratelimit.broker import Limits
 from discordproxy_ratelimit.errors import BrokerError
-from discordproxy_ratelimit.link import PROBE
-from discordproxy_sandbox.limits import Gcra
-from fakes.discord_limits import FakeDiscord, around, message_in, role_in
-from fakes.fleet import Fleet, fleet
+from discordproxy_ratelimit.redis.link import PROBE
+from discordproxy_sandbox.limits.limits import Gcra
 from fakes.tapped_pipeline import TappedPipeline
 from fakes.virtual_time import VirtualClock, WatchedRedis, run
 from processes.fleet import Fleet, fleet

@@ -15,7 +15,7 @@ from typing import Self
 
 from discordproxy_api.discord.http1_connection import Connection, HttpResponse, NoAnswerError
 from discordproxy_api.discord.http1_dialing import Dialer
-from discordproxy_ratelimit.http_proxy import HttpProxy
+from discordproxy_ratelimit.process.http_proxy import HttpProxy
 
 IDLE_S = 15.0
 """How long an unused connection is kept, unless the server announces less; servers and balancers keep them longer."""

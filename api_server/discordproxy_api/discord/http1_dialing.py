@@ -13,7 +13,7 @@ from aiohappyeyeballs import AddrInfoType, start_connection
 from yarl import URL
 
 from discordproxy_api.discord.http1_connection import Connection, NoAnswerError
-from discordproxy_ratelimit.http_proxy import HttpProxy
+from discordproxy_ratelimit.process.http_proxy import HttpProxy
 
 HAPPY_EYEBALLS_DELAY_S = 0.25
 """How long an address may take before the next one is tried beside it; RFC 8305 recommends this."""

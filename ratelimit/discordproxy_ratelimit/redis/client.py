@@ -27,11 +27,11 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import TimeoutError as NoAnswer
 from redis.retry import Retry
 
-from discordproxy_ratelimit.errors import BrokerUnavailable
-from discordproxy_ratelimit.manners import our_kind
-from discordproxy_ratelimit.pool import MOST_CONNECTIONS, BoundedPool, Certificates
+from discordproxy_ratelimit.errors import BrokerUnavailableError
+from discordproxy_ratelimit.redis.connections import our_kind
 from discordproxy_ratelimit.redis.pipeline import Pipeline
-from discordproxy_ratelimit.redis_url import Target, describe, parse
+from discordproxy_ratelimit.redis.pool import MOST_CONNECTIONS, BoundedPool, RedisCertificates
+from discordproxy_ratelimit.redis.url import Target, describe, parse
 
 _UNBOUNDED = 2**31
 

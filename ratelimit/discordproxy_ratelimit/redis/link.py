@@ -15,12 +15,12 @@ from typing import Any, Protocol
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from discordproxy_ratelimit.connection import inbox, let_go, node_of, open_pipeline, run_id_behind, run_id_of, stop
-from discordproxy_ratelimit.errors import BrokerUnavailable
-from discordproxy_ratelimit.patience import Patience
+from discordproxy_ratelimit.errors import BrokerUnavailableError
+from discordproxy_ratelimit.process.tasks import steadily
+from discordproxy_ratelimit.process.trace import Trace, no_trace
+from discordproxy_ratelimit.redis.client import inbox, let_go, node_of, open_pipeline, run_id_behind, run_id_of, stop
 from discordproxy_ratelimit.redis.pipeline import Pipeline
-from discordproxy_ratelimit.steady import steadily
-from discordproxy_ratelimit.trace import Trace, no_trace
+from discordproxy_ratelimit.redis.timeouts import StallTolerantTimeout
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ class RedisLink:
 
     async def _run_without(self, lua: Script, keys: list[str], arguments: list[Any]) -> Any:
         """Run a script on a connection of the client's pool: for a Cluster, or while there is no pipeline."""
-        async with Patience(ANSWER_S):
+        async with StallTolerantTimeout(ANSWER_S):
             try:
                 return await self._client.evalsha(lua.sha, len(keys), *keys, *arguments)
             except NoScriptError:
@@ -174,7 +174,7 @@ class RedisLink:
             await asyncio.sleep(min(pause_s * 2 ** min(self._losses, 10), LONGEST_PAUSE_S))
         while True:
             try:
-                async with Patience(ANSWER_S):
+                async with StallTolerantTimeout(ANSWER_S):
                     run_id = await self._meet()
                 kept = self.memory_kept if run_id == self.run_id else _is_kept(self._client, run_id)
                 break
@@ -228,7 +228,7 @@ class RedisLink:
         try:
             if self._pipeline is not None and self._pipeline.is_open:
                 return await self._pipeline.send(*command)
-            async with Patience(ANSWER_S):
+            async with StallTolerantTimeout(ANSWER_S):
                 return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
         except (RedisError, OSError, TimeoutError) as error:
             self.lost(error)

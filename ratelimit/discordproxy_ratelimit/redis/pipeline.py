@@ -17,7 +17,7 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import DataError, InvalidResponse, ReadOnlyError
 from redis.exceptions import TimeoutError as NoAnswer
 
-from discordproxy_ratelimit.patience import MAX_CHANCES, STALL_S
+from discordproxy_ratelimit.redis.timeouts import MAX_CHANCES, STALL_S
 
 MAX_OUTSTANDING = 4096
 """Calls without a reply. A server that takes so long for so many has failed; more of them would only fill memory."""

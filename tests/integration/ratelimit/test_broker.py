@@ -14,7 +14,6 @@ from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect
 from discordproxy_sandbox.limits.limits import FixedWindow, Gcra, GlobalLimit
 from fakes.eventually import eventually
-from fakes.fleet import Fleet, fleet
 from fakes.tapped_pipeline import open_tapped
 from fakes.virtual_time import VirtualClock, run
 from processes.fleet import Fleet, fleet

@@ -23,10 +23,11 @@ from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect
 from discordproxy_sandbox.limits.limits import FixedWindow, Gcra
 from fakes.eventually import eventually
-from fakes.fleet import Fleet, fleet
-from fakes.process import Process
-from fakes.redis_servers import blocking
 from fakes.tapped_pipeline import open_tapped
+from processes.fleet import Fleet, fleet
+from processes.process import Process
+from processes.redis_servers import blocking
+from strategies.discord_limits import FakeDiscord, message_in, role_in
 
 LEASE_S = 1.0
 PATIENCE_S = 60.0

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from discordproxy_ratelimit.connection import connect, inbox, open_pipeline
-from fakes.redis_servers import Servers
+from discordproxy_ratelimit.redis.client import connect, inbox, open_pipeline
 from fakes.virtual_time import EPOCH_S, VirtualClock, WatchedRedis, run
 from processes.redis_servers import Servers
 

@@ -9,7 +9,7 @@ import pytest
 
 from discordproxy_api.discord.http1 import Http1Client, Http1Options
 from discordproxy_api.discord.http1_connection import NoAnswerError
-from discordproxy_ratelimit.http_proxy import HttpProxy
+from discordproxy_ratelimit.process.http_proxy import HttpProxy
 from fakes.certificates import Authority
 from fakes.eventually import eventually
 from fakes.http_proxy import http_proxy

@@ -6,13 +6,13 @@ import contextlib
 import pytest
 import redis
 
-from discordproxy_ratelimit.connection import connect
-from discordproxy_ratelimit.errors import BrokerUnavailable
-from discordproxy_ratelimit.link import Link, Script
-from discordproxy_ratelimit.notes import Notes
-from discordproxy_ratelimit.quota import Quota
+from discordproxy_ratelimit.errors import BrokerUnavailableError
+from discordproxy_ratelimit.redis.client import connect
+from discordproxy_ratelimit.redis.link import RedisLink, Script
+from discordproxy_ratelimit.shared.app_rate import AppRate
+from discordproxy_ratelimit.shared.claims import Claims
 from fakes.eventually import eventually
-from fakes.redis_servers import Server, blocking, running
+from processes.redis_servers import Server, blocking, running
 
 
 class Counting(Script):
@@ -52,7 +52,7 @@ def operator(server):
 
 @contextlib.asynccontextmanager
 async def link_to(url):
-    link = Link(connect(url))
+    link = RedisLink(connect(url))
     link.watcher = Watcher()
     link.watchers.append(link.watcher)
     try:
@@ -71,7 +71,7 @@ async def test_scripts_and_notes_need_no_connection_of_the_pool(server, operator
         for number in range(3):
             operator.script_flush()
             assert await count(link) == number + 1
-        notes, quota = Notes(link, "{dp:1}:note:"), Quota(link, "{dp:1}:quota:")
+        notes, quota = Claims(link, "{dp:1}:note:"), AppRate(link, "{dp:1}:quota:")
         await notes.set("a", b"\xff", ttl_s=60)
         assert (await notes.get("a"), await notes.get("b")) == (b"\xff", None)
         assert 0 < operator.pttl("{dp:1}:note:a") <= 60_000
@@ -100,10 +100,10 @@ async def test_an_idle_connection_that_the_server_closes_is_no_outage(server, op
 async def test_a_call_that_finds_no_server_is_refused_and_the_next_server_is_found(server):
     async with link_to(server.url) as link:
         server.stop()
-        with pytest.raises(BrokerUnavailable):
+        with pytest.raises(BrokerUnavailableError):
             await count(link)
         assert not link.is_up
-        with pytest.raises(BrokerUnavailable):
+        with pytest.raises(BrokerUnavailableError):
             await count(link)
         server.start()
         await link.until_up()
@@ -114,7 +114,7 @@ async def test_a_call_that_finds_no_server_is_refused_and_the_next_server_is_fou
 async def test_a_demoted_server_is_left_until_it_is_a_master_again(server, operator):
     async with link_to(server.url) as link:
         operator.replicaof("127.0.0.1", "1")
-        with pytest.raises(BrokerUnavailable):
+        with pytest.raises(BrokerUnavailableError):
             await count(link)
         assert not link.is_up
         operator.replicaof("NO", "ONE")
@@ -167,7 +167,7 @@ async def test_a_lost_reply_is_reported_and_its_script_runs_once(server, operato
     async with link_to(relay.url) as link:
         assert await count(link) == 1
         relay.loses_next = True
-        with pytest.raises(BrokerUnavailable):
+        with pytest.raises(BrokerUnavailableError):
             await count(link)
         await link.until_up()
         assert operator.get("{dp:1}:count") == b"2"
@@ -182,13 +182,13 @@ async def test_closing_the_link_closes_its_pipeline_and_fails_who_waits(server, 
         operator.client_pause(60_000, all=True)
         call = asyncio.create_task(count(link))
         await asyncio.sleep(0)
-    with pytest.raises(BrokerUnavailable):
+    with pytest.raises(BrokerUnavailableError):
         await call
     await link.close()
 
 
 async def test_a_wrong_password_ends_in_no_endless_pipelines(server, operator, caplog):
-    link = Link(connect(f"{server.url}?password=s3cret&username=nobody"))
+    link = RedisLink(connect(f"{server.url}?password=s3cret&username=nobody"))
     waiting = asyncio.create_task(link.until_up())
     await eventually(lambda: operator.info("stats")["acl_access_denied_auth"] > 2)
     waiting.cancel()

@@ -11,11 +11,11 @@ import redis
 import uvloop
 from redis.exceptions import AuthenticationError, NoScriptError, ResponseError
 
-from discordproxy_ratelimit.connection import connect, open_pipeline, run_id_behind
+from discordproxy_ratelimit.redis.client import connect, open_pipeline, run_id_behind
 from discordproxy_ratelimit.redis.pipeline import NotSentError, OutcomeUnknownError
 from fakes.eventually import eventually
 from fakes.ports import free_port
-from fakes.redis_servers import Server, Servers, Tls, blocking, running, system_redis
+from processes.redis_servers import Server, Servers, Tls, blocking, running, system_redis
 
 BOUND_S = 20.0
 """For a busy machine."""

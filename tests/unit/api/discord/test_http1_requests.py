@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from discordproxy_api.discord.http1 import Http1Client, Http1Options
-from discordproxy_ratelimit.http_proxy import HttpProxy
+from discordproxy_ratelimit.process.http_proxy import HttpProxy
 
 OPTIONS = Http1Options("http://discord.test:8080/api/v10", "DiscordBot (test)")
 CLIENT = Http1Client(OPTIONS)
