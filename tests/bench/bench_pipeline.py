@@ -31,7 +31,7 @@ class Cheap(Script):
     """Leaves the server little to do, so that the client is what is measured."""
 
     def __init__(self) -> None:
-        super().__init__("quota")
+        super().__init__("app_rate")
         self.text = "return {{'granted', 1, ARGV[8]}, {}, '', 0, '', 0, 0}"
         self.sha = ""
 

@@ -19,7 +19,7 @@ class Counting(Script):
     """Counts how often it ran."""
 
     def __init__(self):
-        super().__init__("quota")
+        super().__init__("app_rate")
         self.text = "return redis.call('INCR', KEYS[1])"
         self.sha = redis.Redis().register_script(self.text).sha
 

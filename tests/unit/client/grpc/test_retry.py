@@ -4,8 +4,8 @@ import json
 
 import grpc
 import pytest
-from discordproxy._retry import MAX_DELAY_S, MAX_RETRY_AFTER_S, delay_before_resuming, delay_before_retry
 
+from discordproxy._grpc.retry import MAX_DELAY_S, MAX_RETRY_AFTER_S, delay_before_resuming, delay_before_retry
 from discordproxy.client import DiscordClient
 from discordproxy.exceptions import (
     DiscordProxyGrpcError,
