@@ -18,8 +18,8 @@ from typing_extensions import Self
 import processes
 from discordproxy_ratelimit.broker import Broker, Limits
 from discordproxy_ratelimit.errors import BrokerError, BrokerUnavailableError, DrainingError, WaitRefusedError
-from discordproxy_ratelimit.limiter.batch import ScriptBatch
 from discordproxy_ratelimit.metrics import Decisions
+from discordproxy_ratelimit.redis.batch import ScriptBatch
 from discordproxy_ratelimit.redis.client import connect
 from discordproxy_sandbox.limits.limits import FixedWindow, Gcra
 from fakes.eventually import eventually
