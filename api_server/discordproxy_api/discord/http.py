@@ -3,8 +3,8 @@
 Requests without files go through the lean client, which costs a fifth of aiohttp's CPU; aiohttp sends the forms.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from io import BytesIO
 from types import SimpleNamespace
 from typing import Any, Self
@@ -15,7 +15,7 @@ from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
 from discordproxy_api.discord.http1 import Http1Client, Http1Options
-from discordproxy_api.discord.http1_connection import Headers, NoAnswerError, UnreadableAnswerError
+from discordproxy_api.discord.http1_connection import Headers, HttpResponse, NoAnswerError, UnreadableAnswerError
 from discordproxy_api.discord.request import RestRequest
 from discordproxy_ratelimit.process.http_proxy import HttpProxy
 from discordproxy_ratelimit.process.redaction import HIDDEN
@@ -52,16 +52,6 @@ class HttpOptions:
     connect_timeout_s: float = 5.0
     answer_limit_bytes: int = 8 * 1024 * 1024
     http_proxy: HttpProxy | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """An answer of any status. `cut` says why its body is missing: "lost" on the way, "large" or "unreadable"."""
-
-    status: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(default=b"", repr=False)
-    cut: str = ""
 
 
 class DiscordHttp:
@@ -106,8 +96,8 @@ class DiscordHttp:
         await self._plain.__aexit__()
         await self._session.close()
 
-    async def exchange(self, request: RestRequest, leaves: Callable[[], None]) -> HttpAnswer:
-        """Send `request` and return the answer.
+    async def exchange(self, request: RestRequest, leaves: Callable[[], None]) -> HttpResponse:
+        """Send `request` and return the response, of any status.
 
         Args:
             request: what to send.
@@ -120,34 +110,32 @@ class DiscordHttp:
         headers = request.headers
         if request.authorization is None:
             headers["Authorization"] = self._authorization
+        timeout_s = self._options.timeout_s + request.size / SLOWEST_UPLOAD
         if request.files:
-            return await self._upload(request, headers, leaves)
-        answer = await self._plain.request(
-            request.method,
-            request.target,
-            headers,
-            request.body,
-            before_write=leaves,
-            timeout_s=self._options.timeout_s + request.size / SLOWEST_UPLOAD,
-        )
-        return HttpAnswer(answer.status, self._without_token(answer.headers), self._hide(answer.body), answer.cut)
+            response = await self._upload(request, headers, leaves, timeout_s)
+        else:
+            response = await self._plain.request(
+                request.method, request.target, headers, request.body, before_write=leaves, timeout_s=timeout_s
+            )
+        self._hide_token(response)
+        return response
 
-    async def _upload(self, request: RestRequest, headers: dict[str, str], leaves: Callable[[], None]) -> HttpAnswer:
+    async def _upload(
+        self, request: RestRequest, headers: dict[str, str], leaves: Callable[[], None], timeout_s: float
+    ) -> HttpResponse:
         try:
             async with self._session.request(
                 request.method,
                 URL(self._options.url + request.target, encoded=True),
                 headers=headers,
-                data=_payload(request),
+                data=_form(request),
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(
-                    total=self._options.timeout_s + request.size / SLOWEST_UPLOAD,
-                    sock_connect=self._options.connect_timeout_s,
-                ),
+                timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=self._options.connect_timeout_s),
                 trace_request_ctx=leaves,
             ) as response:
                 body, cut = await self._body(response)
-                return HttpAnswer(response.status, self._without_token(response.headers), self._hide(body), cut)
+                found = Headers((name.lower(), response.headers[name]) for name in response.headers)
+                return HttpResponse(response.status, found, body, cut)
         except aiohttp.ClientHttpProxyError as error:
             raise NoAnswerError(f"the HTTP proxy answered {error.status}") from None
         except aiohttp.ClientResponseError as error:
@@ -171,13 +159,13 @@ class DiscordHttp:
             return b"", "lost"
         return bytes(body), ""
 
-    def _hide(self, body: bytes) -> bytes:
-        return body.replace(self._token.encode(), HIDDEN.encode()) if self._token else body
-
-    def _without_token(self, headers: Mapping[str, str]) -> Mapping[str, str]:
-        if not self._token or not any(self._token in value for value in headers.values()):
-            return headers
-        return Headers((name.lower(), value.replace(self._token, HIDDEN)) for name, value in headers.items())
+    def _hide_token(self, response: HttpResponse) -> None:
+        if not self._token:
+            return
+        response.body = response.body.replace(self._token.encode(), HIDDEN.encode())
+        for name, value in response.headers.items():
+            if self._token in value:
+                response.headers[name] = value.replace(self._token, HIDDEN)
 
 
 class _BrokenAnswerError(Exception):
@@ -198,7 +186,7 @@ async def _connected(_session: aiohttp.ClientSession, context: SimpleNamespace, 
     context.trace_request_ctx()
 
 
-def _payload(request: RestRequest) -> Any:
+def _form(request: RestRequest) -> aiohttp.FormData:
     """Return the form for aiohttp; made anew for each attempt, because sending uses it up."""
     form = aiohttp.FormData(quote_fields=False)  # Discord takes UTF-8 file names as they are
     if request.body is not None and [file.field for file in request.files] == [STICKER_FILE]:

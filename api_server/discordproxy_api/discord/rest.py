@@ -22,8 +22,8 @@ from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.retry import NONCE_WINDOW_S, Outcome, Repeat, RetryPolicy, pause_before_repeat
 from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.discord.clock import DiscordClock
-from discordproxy_api.discord.http import DiscordHttp, HttpAnswer
-from discordproxy_api.discord.http1_connection import NoAnswerError, UnreadableAnswerError
+from discordproxy_api.discord.http import DiscordHttp
+from discordproxy_api.discord.http1_connection import HttpResponse, NoAnswerError, UnreadableAnswerError
 from discordproxy_api.discord.nonces import Nonces
 from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_ratelimit.broker import Broker
@@ -311,7 +311,7 @@ def _unreachable(text: str) -> ApiError:
 
 
 def _judge(
-    answer: HttpAnswer,
+    answer: HttpResponse,
     request: RestRequest,
     call: Call,
     permit: Permit,
@@ -338,7 +338,7 @@ def _judge(
     return _Landing(error=error, outcome=outcome, permit=permit)
 
 
-def _accepted(answer: HttpAnswer, request: RestRequest) -> _Landing:
+def _accepted(answer: HttpResponse, request: RestRequest) -> _Landing:
     if not answer.cut:
         return _Landing(reply=Reply(answer.status, dict(answer.headers), request.as_asked(answer.body)))
     if answer.cut == "lost":
