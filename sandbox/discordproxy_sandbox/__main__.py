@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
-from discordproxy_sandbox.rest.ledger import Record
+from discordproxy_sandbox.ledger import Record
 from discordproxy_sandbox.sandbox import Sandbox
 from discordproxy_sandbox.settings import Settings, read_settings
 from discordproxy_sandbox.world.population import (

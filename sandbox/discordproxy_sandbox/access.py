@@ -4,22 +4,16 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Literal
 
-from discordproxy_sandbox.rest.errors import unauthorized
-from discordproxy_sandbox.rest.exchange import ApiRoute, Auth
+from discordproxy_sandbox.errors import unauthorized
 
-_MAY_CALL: dict[Auth, tuple[str, ...]] = {
-    "bot": ("bot",),
-    "any": ("bot", "bearer"),
-    "bearer": ("bearer",),
-    "path": ("bot", "bearer", "none"),
-}
+CredentialKind = Literal["bot", "bearer", "none"]
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
     """Whose limits a request counts against: a bot's, an OAuth2 user's, or the address's."""
 
-    kind: Literal["bot", "bearer", "none"]
+    kind: CredentialKind
     key: str
 
 
@@ -47,12 +41,6 @@ class Access:
     def is_good(self, token: str) -> bool:
         """Say whether a bot token is accepted."""
         return bool(token) and (self.tokens is None or token in self.tokens)
-
-
-def check_access(route: ApiRoute, credential: Credential) -> None:
-    """Raise 401 unless this credential may call the route."""
-    if credential.kind not in _MAY_CALL[route.auth]:
-        raise unauthorized()
 
 
 def _digest(token: str) -> str:

@@ -9,13 +9,22 @@ from typing import Self
 
 from aiohttp import web
 
+from discordproxy_sandbox.access import Access
+from discordproxy_sandbox.gateway.connection import GatewayConnection
 from discordproxy_sandbox.gateway.gateway import GatewayConfig, SandboxGateway
-from discordproxy_sandbox.gateway.gateway_connection import GatewayConnection
-from discordproxy_sandbox.limits.limit_book import LimitBook
-from discordproxy_sandbox.limits.limit_defaults import default_book
+from discordproxy_sandbox.ledger import Record
+from discordproxy_sandbox.limits.book import LimitBook
+from discordproxy_sandbox.limits.defaults import default_book
 from discordproxy_sandbox.limits.limits import GlobalModel, InvalidRequests, Kind, SlidingWindow
 from discordproxy_sandbox.resources import generic
-from discordproxy_sandbox.resources.application import applications, commands, gateway_info, interactions, users
+from discordproxy_sandbox.resources.application import (
+    applications,
+    commands,
+    gateway_info,
+    interactions,
+    users,
+    webhooks,
+)
 from discordproxy_sandbox.resources.channel import (
     channels,
     invites,
@@ -24,17 +33,14 @@ from discordproxy_sandbox.resources.channel import (
     polls,
     reactions,
     threads,
-    webhooks,
 )
+from discordproxy_sandbox.resources.exchange import Routes
 from discordproxy_sandbox.resources.guild import bans, guilds, members, roles, scheduled_events, voice_states
-from discordproxy_sandbox.rest.access import Access
+from discordproxy_sandbox.resources.people import People
 from discordproxy_sandbox.rest.control import Control
-from discordproxy_sandbox.rest.exchange import Routes
 from discordproxy_sandbox.rest.latency import Latency
-from discordproxy_sandbox.rest.ledger import Record
-from discordproxy_sandbox.rest.rest import RestServer
 from discordproxy_sandbox.rest.router import Router
-from discordproxy_sandbox.world.people import People
+from discordproxy_sandbox.rest.server import RestServer
 from discordproxy_sandbox.world.population import default_world
 from discordproxy_sandbox.world.world import World
 

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from discordproxy_sandbox.rest.ledger import Record
+from discordproxy_sandbox.ledger import Record
 from discordproxy_sandbox.sandbox import SandboxConfig
 
 

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from bench.client_accidents import crowds, killed
-from bench.client_channel import import_time, shared_channel
+from bench.client.accidents import crowds, killed
+from bench.client.channel import import_time, shared_channel
 
 
 def main() -> None:

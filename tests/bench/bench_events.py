@@ -12,7 +12,7 @@ import asyncio
 import sys
 import time
 
-from bench.event_chain import Chain, chain, cpu_s, findings, waited_s
+from bench.events.chain import Chain, chain, cpu_s, findings, waited_s
 from processes.process import Process
 
 TICK_S = 0.01

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.gateway_events import some_events
+from bench.events.some_events import some_events
 from discordproxy_gateway.cache import CacheReader, Keys, MemberReader
 from discordproxy_ratelimit.redis import client as redis_client
 from discordproxy_ratelimit.settings import world_of

@@ -20,13 +20,11 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-import bench_path  # noqa: F401 - makes `fakes` importable
-import ratelimit_runs as runs
-from ratelimit_costs import memory, speed
-from ratelimit_crowd import crowd
-from ratelimit_promises import contended, refusal, urgent
-from ratelimit_scenarios import SCENARIOS, Row
-
+from bench.ratelimit import runs
+from bench.ratelimit.costs import memory, speed
+from bench.ratelimit.crowd import crowd
+from bench.ratelimit.promises import contended, refusal, urgent
+from bench.ratelimit.scenarios import SCENARIOS, Row
 from discordproxy_ratelimit.server.embedded import PrivateServer, find_binary
 
 BUCKETS = ("fixed", "leaky")

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import bench_path  # noqa: F401 - makes `fakes` importable
 import grpc
 import uvloop
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -31,7 +30,7 @@ from discordproxy import discord_api_pb2 as pb
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
 from discordproxy_ratelimit.redis.client import connect
 from discordproxy_ratelimit.server import embedded
-from discordproxy_sandbox.limits.limit_book import LimitBook
+from discordproxy_sandbox.limits.book import LimitBook
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, USER_ID, add_guilds
 from fakes.eventually import eventually

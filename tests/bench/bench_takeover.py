@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from functools import partial
 
-from bench.event_chain import Chain, chain, findings
+from bench.events.chain import Chain, chain, findings
 
 LEASE_S = 2.0
 WITHIN_S = {"kill -9": LEASE_S + 0.5, "SIGTERM": 0.5}

@@ -9,7 +9,7 @@ import aiohttp
 import orjson
 
 
-class RawGateway:
+class GatewayClient:
     """One connection; `events` collects the dispatches that were read."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse, compress: str = "") -> None:

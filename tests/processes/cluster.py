@@ -24,7 +24,7 @@ from discordproxy_gateway.worker import GatewayWorker, WorkerOptions
 from discordproxy_ratelimit.broker import Broker, Limits
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect
-from discordproxy_sandbox.limits.limit_book import LimitBook
+from discordproxy_sandbox.limits.book import LimitBook
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.world import World
 from fakes.gateway import TOKEN

@@ -14,7 +14,7 @@ import grpc.aio
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy import discord_api_pb2_grpc as rpc
-from discordproxy_sandbox.limits.limit_book import LimitBook, RouteLimit
+from discordproxy_sandbox.limits.book import LimitBook, RouteLimit
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.objects import make_channel
 from fakes.eventually import eventually

@@ -9,11 +9,13 @@ from typing import Any
 import orjson
 from aiohttp import WSMsgType, web
 
+from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.gateway.compression import compressor
+from discordproxy_sandbox.gateway.faults import ABORT
 from discordproxy_sandbox.gateway.gateway import SandboxGateway
-from discordproxy_sandbox.gateway.gateway_faults import ABORT
-from discordproxy_sandbox.gateway.gateway_payloads import may_have_all, member_chunks, wants_all
-from discordproxy_sandbox.gateway.gateway_rules import (
+from discordproxy_sandbox.gateway.intents import PRIVILEGED
+from discordproxy_sandbox.gateway.payloads import may_have_all, member_chunks, wants_all
+from discordproxy_sandbox.gateway.rules import (
     RuleBrokenError,
     as_object,
     read_intents,
@@ -22,10 +24,8 @@ from discordproxy_sandbox.gateway.gateway_rules import (
     read_shard,
     read_token,
 )
-from discordproxy_sandbox.gateway.intents import PRIVILEGED
 from discordproxy_sandbox.gateway.session import SandboxSession
 from discordproxy_sandbox.limits.limits import SlidingWindow
-from discordproxy_sandbox.rest.errors import Json
 from discordproxy_sandbox.world.voice import set_voice_state
 
 _MISSED_HEARTBEATS = 2.0  # intervals until a silent client counts as gone

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, fields
 
-from discordproxy_sandbox.rest.errors import Json
+from discordproxy_sandbox.errors import Json
 
 SILENT = "silent"
 ABORT = "abort"

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from discordproxy_sandbox.gateway.gateway_faults import GatewayFaults, replaced
-from discordproxy_sandbox.gateway.gateway_payloads import guild_create, ready
+from discordproxy_sandbox.access import Access
+from discordproxy_sandbox.errors import Json
+from discordproxy_sandbox.gateway.faults import GatewayFaults, replaced
 from discordproxy_sandbox.gateway.intents import PRIVILEGED, application_flags
+from discordproxy_sandbox.gateway.payloads import guild_create, ready
 from discordproxy_sandbox.gateway.session import SandboxSession, shard_of
 from discordproxy_sandbox.limits.limits import FixedWindow
-from discordproxy_sandbox.rest.access import Access
-from discordproxy_sandbox.rest.errors import Json
 from discordproxy_sandbox.world.world import Event, World
 
 _DAY_S = 86_400.0

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from itertools import islice
 
+from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.gateway.intents import MEMBERS, PRESENCES
 from discordproxy_sandbox.gateway.session import SandboxSession, shard_of
-from discordproxy_sandbox.resources.guild.guilds import document
-from discordproxy_sandbox.rest.errors import Json
 from discordproxy_sandbox.world.world import Guild, World
 
 _LARGE = 75_000
@@ -46,7 +45,7 @@ def guild_create(world: World, guild: Guild, intents: int) -> Json:
     if intents & PRESENCES and len(guild.members) <= _LARGE:
         shown = list(guild.members)
     return (
-        document(guild)
+        guild.as_json()
         | {
             "joined_at": "2025-01-01T00:00:00.000000+00:00",
             "large": len(guild.members) > 50,  # noqa: PLR2004 - Discord's default of large_threshold
@@ -105,15 +104,8 @@ def _select(world: World, guild: Guild, request: Json) -> tuple[tuple[Iterator[s
     if wants_all(request):
         return (iter(guild.members), len(guild.members)), []
     prefix, limit = str(request.get("query", "")).lower(), min(int(request.get("limit") or _SOME), _SOME)
-    matching = list(islice((one for one in guild.members if named(world, guild, one, prefix)), limit))
+    matching = list(islice(world.members_named(guild, prefix), limit))
     return (iter(matching), len(matching)), []
-
-
-def named(world: World, guild: Guild, user_id: str, prefix: str) -> bool:
-    """Say whether a member's name or nickname begins with a prefix, given in lower case."""
-    member = guild.members.get(user_id) or {}
-    names = (world.user(user_id)["username"], member.get("nick") or "")
-    return any(name.lower().startswith(prefix) for name in names)
 
 
 def _presence(user_id: str) -> Json:

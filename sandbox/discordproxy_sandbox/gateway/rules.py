@@ -4,8 +4,8 @@ from typing import Any
 
 import orjson
 
+from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.gateway.intents import KNOWN
-from discordproxy_sandbox.rest.errors import Json
 
 _MAX_PAYLOAD = 4096
 _SHARD_PARTS = 2

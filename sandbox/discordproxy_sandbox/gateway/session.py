@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
+from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.gateway.intents import visible, wants
-from discordproxy_sandbox.rest.errors import Json
 from discordproxy_sandbox.world.world import Event
 
 _KEPT_EVENTS = 100_000

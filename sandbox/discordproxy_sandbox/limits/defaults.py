@@ -4,7 +4,7 @@ Discord documents none of these values and changes them; a client that relies on
 Sources: discord-api-docs issues 182, 981, 1454, 2190, 3426, 4043, 5646, 7145, 7394, 7680, 8330 and eris 1173.
 """
 
-from discordproxy_sandbox.limits.limit_book import DELETE_MESSAGE, HiddenLimit, LimitBook, RouteLimit
+from discordproxy_sandbox.limits.book import DELETE_MESSAGE, HiddenLimit, LimitBook, RouteLimit
 
 _CHANNEL = "/channels/{channel_id}"
 _MESSAGE = f"{_CHANNEL}/messages/{{message_id}}"

@@ -7,12 +7,12 @@ from hashlib import blake2b
 
 import orjson
 
+from discordproxy_sandbox.errors import Json, discord_error, invalid_form
 from discordproxy_sandbox.messages.echo import PICTURES, echo_component, echo_embed
 from discordproxy_sandbox.messages.file_names import clean, stored
-from discordproxy_sandbox.messages.message_forms import flatten
+from discordproxy_sandbox.messages.forms import flatten
+from discordproxy_sandbox.messages.uploads import Upload
 from discordproxy_sandbox.messages.validation import failure
-from discordproxy_sandbox.rest.errors import Json, discord_error, invalid_form
-from discordproxy_sandbox.rest.exchange import Upload
 from discordproxy_sandbox.world.snowflakes import iso
 from discordproxy_sandbox.world.world import THREADS, Channel, World
 

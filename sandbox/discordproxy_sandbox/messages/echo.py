@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
+from discordproxy_sandbox.errors import Json, invalid_form
 from discordproxy_sandbox.messages.file_names import clean
 from discordproxy_sandbox.messages.validation import failure
-from discordproxy_sandbox.rest.errors import Json, invalid_form
 
 _ATTACHMENT = "attachment://"
 PICTURES = ("image", "thumbnail", "video")

@@ -4,7 +4,7 @@ import re
 import secrets
 import unicodedata
 
-from discordproxy_sandbox.rest.errors import Json
+from discordproxy_sandbox.errors import Json
 
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9_.-]")
 _SPOILER = "SPOILER_"

@@ -5,6 +5,7 @@ Sources: resources/message, components/reference, resources/poll of Discord's do
 
 from typing import Any
 
+from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.messages.validation import (
     Check,
     UnknownReference,
@@ -21,7 +22,6 @@ from discordproxy_sandbox.messages.validation import (
     timestamp,
     url,
 )
-from discordproxy_sandbox.rest.errors import Json
 
 IS_COMPONENTS_V2 = 1 << 15
 _EMBEDS_TEXT = 6000

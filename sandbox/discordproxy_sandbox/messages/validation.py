@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from discordproxy_sandbox.rest.errors import Json
+from discordproxy_sandbox.errors import Json
 
 
 @dataclass(slots=True)

@@ -5,8 +5,8 @@ Keys that are also parameters of the path are filled from there.
 
 from copy import deepcopy
 
-from discordproxy_sandbox.rest.errors import Json
-from discordproxy_sandbox.rest.exchange import ApiRequest
+from discordproxy_sandbox.errors import Json
+from discordproxy_sandbox.resources.exchange import ApiRequest
 
 _GUILD = "/guilds/{guild_id}"
 _NOTHING_FOUND: Json = {"total_results": 0, "threads": [], "members": [], "has_more": False}

@@ -4,21 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from discordproxy_sandbox.access import CredentialKind
+from discordproxy_sandbox.errors import invalid_form
+from discordproxy_sandbox.ledger import Ledger
+from discordproxy_sandbox.messages.uploads import Upload
 from discordproxy_sandbox.messages.validation import Check, failure
-from discordproxy_sandbox.rest.errors import invalid_form
-from discordproxy_sandbox.rest.ledger import Ledger
 from discordproxy_sandbox.world.world import World
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A file of a multipart request; its bytes are counted and hashed, not kept."""
-
-    field: str  # files[0], file ...
-    filename: str
-    content_type: str
-    size: int
-    digest: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,6 +69,12 @@ class ApiAnswer:
 
 Handler = Callable[[ApiRequest], Any]
 Auth = Literal["bot", "path", "any", "bearer"]
+_ACCEPTED: dict[Auth, tuple[CredentialKind, ...]] = {
+    "bot": ("bot",),
+    "any": ("bot", "bearer"),
+    "bearer": ("bearer",),
+    "path": ("bot", "bearer", "none"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +90,10 @@ class ApiRoute:
     files: bool = False
     auth: Auth = "bot"
     exempt: bool = False  # from the global limit
+
+    def accepts(self, kind: CredentialKind) -> bool:
+        """Return whether a caller with this kind of credential may use the route."""
+        return kind in _ACCEPTED[self.auth]
 
 
 Routes = dict[str, ApiRoute]

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from discordproxy_sandbox.rest.errors import Json
-from discordproxy_sandbox.rest.exchange import ApiRequest
+from discordproxy_sandbox.errors import Json
+from discordproxy_sandbox.resources.exchange import ApiRequest
 
 
 def _emoji(request: ApiRequest) -> Json:

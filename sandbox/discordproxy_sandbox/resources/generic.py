@@ -8,8 +8,8 @@ from typing import Any
 
 from discordproxy_sandbox.messages.validation import anything
 from discordproxy_sandbox.resources.empty import empty
+from discordproxy_sandbox.resources.exchange import ApiAnswer, ApiRequest, ApiRoute, Auth, Handler, Routes
 from discordproxy_sandbox.resources.filled import filled
-from discordproxy_sandbox.rest.exchange import ApiAnswer, ApiRequest, ApiRoute, Auth, Handler, Routes
 
 # Methods and path; a status is named where it is neither 204 for DELETE nor 200 for the others.
 _ROUTES = """

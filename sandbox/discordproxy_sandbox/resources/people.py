@@ -1,10 +1,10 @@
 """What the people of the world do by themselves: write, react, join, click. The bot learns of it by the gateway."""
 
+from discordproxy_sandbox.errors import Json
+from discordproxy_sandbox.ledger import Ledger
 from discordproxy_sandbox.resources.application import interactions, users
 from discordproxy_sandbox.resources.channel import messages, polls
 from discordproxy_sandbox.resources.guild import members
-from discordproxy_sandbox.rest.errors import Json
-from discordproxy_sandbox.rest.ledger import Ledger
 from discordproxy_sandbox.world.objects import make_user
 from discordproxy_sandbox.world.voice import set_voice_state
 from discordproxy_sandbox.world.world import World

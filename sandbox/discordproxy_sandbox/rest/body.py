@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 from aiohttp import BodyPartReader, web
 
-from discordproxy_sandbox.rest.errors import DiscordError, discord_error
-from discordproxy_sandbox.rest.exchange import Upload
+from discordproxy_sandbox.errors import DiscordError, discord_error
+from discordproxy_sandbox.messages.uploads import Upload
 
 MAX_REQUEST = 25 * 1024 * 1024
 MAX_FILE = 10 * 1024 * 1024

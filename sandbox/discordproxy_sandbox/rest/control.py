@@ -11,12 +11,12 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from discordproxy_sandbox.errors import DiscordError
 from discordproxy_sandbox.gateway.gateway import SandboxGateway
-from discordproxy_sandbox.limits.limit_book import HiddenLimit, LimitBook, RouteLimit
-from discordproxy_sandbox.rest.errors import DiscordError
+from discordproxy_sandbox.ledger import Ledger
+from discordproxy_sandbox.limits.book import HiddenLimit, LimitBook, RouteLimit
+from discordproxy_sandbox.resources.people import People
 from discordproxy_sandbox.rest.faults import Fault, Faults
-from discordproxy_sandbox.rest.ledger import Ledger
-from discordproxy_sandbox.world.people import People
 from discordproxy_sandbox.world.population import add_guilds
 from discordproxy_sandbox.world.world import World
 

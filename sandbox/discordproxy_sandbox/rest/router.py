@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from discordproxy_sandbox.rest.errors import DiscordError, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRoute
+from discordproxy_sandbox.errors import DiscordError, discord_error
+from discordproxy_sandbox.resources.exchange import ApiRoute
 
 _BASE = re.compile(r"^(?:/[^/]+)*?/api/v\d+(?=/)|^/api(?=/)")
 _MAJORS = ("/channels/{channel_id}", "/guilds/{guild_id}", "/webhooks/{webhook_id}", "/interactions/{interaction_id}")

@@ -13,17 +13,17 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from discordproxy_sandbox.limits.limit_book import DELETE_MESSAGE, LimitBook, LimitedRequest
+from discordproxy_sandbox.access import Access, Credential
+from discordproxy_sandbox.errors import DiscordError, invalid_form, unauthorized
+from discordproxy_sandbox.ledger import Ledger, Record, is_invalid
+from discordproxy_sandbox.limits.book import DELETE_MESSAGE, LimitBook, LimitedRequest
 from discordproxy_sandbox.limits.limits import InvalidRequests
 from discordproxy_sandbox.limits.ruling import Ruling
 from discordproxy_sandbox.messages.validation import UnknownReference, failure, snowflake
-from discordproxy_sandbox.rest.access import Access, Credential, check_access
+from discordproxy_sandbox.resources.exchange import ApiAnswer, ApiRequest, ApiRoute
 from discordproxy_sandbox.rest.body import Body, read_body
-from discordproxy_sandbox.rest.errors import DiscordError, invalid_form
-from discordproxy_sandbox.rest.exchange import ApiAnswer, ApiRequest, ApiRoute
 from discordproxy_sandbox.rest.faults import Fault, Faults
 from discordproxy_sandbox.rest.latency import Latency
-from discordproxy_sandbox.rest.ledger import Ledger, Record, is_invalid
 from discordproxy_sandbox.rest.reply import HttpReply, api_reply, ban_page, damaged, early_fault, echo, invented_limit
 from discordproxy_sandbox.rest.router import Match, Router, local_path, masked
 from discordproxy_sandbox.world.snowflakes import created_at
@@ -116,7 +116,8 @@ class RestServer:
     def _authorise(self, http: web.Request, route: ApiRoute, record: Record) -> Credential:
         credential = self.access.credential(http.headers.get("Authorization"))
         record.credential = credential.kind
-        check_access(route, credential)
+        if not route.accepts(credential.kind):
+            raise unauthorized()
         if route.auth == "path" and credential.kind != "none":
             record.violations.append("Authorization sent to a route that a token in the path authorises")
         return credential

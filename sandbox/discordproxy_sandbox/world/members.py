@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 
-from discordproxy_sandbox.rest.errors import Json
+from discordproxy_sandbox.errors import Json
 
 
 class Members:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from discordproxy_sandbox.rest.errors import Json
+from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.world.snowflakes import iso
 from discordproxy_sandbox.world.world import DM, THREADS, Channel, Guild
 

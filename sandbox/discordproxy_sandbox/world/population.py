@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from discordproxy_sandbox.rest.errors import Json
+from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.world.members import Members
 from discordproxy_sandbox.world.objects import (
     EVERYTHING,

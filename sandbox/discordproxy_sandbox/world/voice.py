@@ -1,6 +1,6 @@
 """Voice states: who is in which voice channel."""
 
-from discordproxy_sandbox.rest.errors import Json
+from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.world.world import World
 
 

@@ -4,11 +4,11 @@ Ids are strings, as on the wire. Lookups raise Discord's own error for what does
 says so with `emit`; the gateway listens.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from discordproxy_sandbox.errors import DiscordError, Json, discord_error
 from discordproxy_sandbox.limits.limits import SlidingWindow
-from discordproxy_sandbox.rest.errors import DiscordError, Json, discord_error
 from discordproxy_sandbox.world.members import Members
 from discordproxy_sandbox.world.snowflakes import Snowflakes, iso
 
@@ -76,6 +76,11 @@ class Guild:
     def id(self) -> str:
         """The guild's id, which is also the id of its role @everyone."""
         return str(self.data["id"])
+
+    def as_json(self) -> Json:
+        """Return the guild as REST sends it: with roles, emojis and stickers, without channels and members."""
+        parts = {"roles": self.roles, "emojis": self.emojis, "stickers": self.stickers}
+        return self.data | {key: list(part.values()) for key, part in parts.items()}
 
     def plain_channels(self) -> list[Channel]:
         """Return the channels without the threads."""
@@ -180,6 +185,13 @@ class World:
             self.user(user_id)
             raise discord_error(10007)
         return {**member, "user": self.user(user_id)}
+
+    def members_named(self, guild: Guild, prefix: str) -> Iterator[str]:
+        """Yield the ids of the members whose name or nickname begins with a prefix, given in lower case."""
+        for user_id in guild.members:
+            names = (self.user(user_id)["username"], (guild.members.get(user_id) or {}).get("nick") or "")
+            if any(name.lower().startswith(prefix) for name in names):
+                yield user_id
 
     def role(self, guild_id: str, role_id: str) -> Json:
         """Return a role of a guild."""

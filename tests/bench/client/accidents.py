@@ -19,7 +19,7 @@ from typing import Any
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordClient, DiscordProxyException
 from discordproxy_ratelimit.server import embedded
-from discordproxy_sandbox.limits.limit_book import LimitBook
+from discordproxy_sandbox.limits.book import LimitBook
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from processes import forking_program
 from processes.deployment import CHANNEL, GUILD, TOKEN

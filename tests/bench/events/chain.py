@@ -15,7 +15,7 @@ from fakes.gateway import TOKEN, FakeGateway
 from processes.process import Process
 
 TICKS = os.sysconf("SC_CLK_TCK")
-SUBSCRIBERS = Path(__file__).with_name("event_subscribers.py")
+SUBSCRIBERS = Path(__file__).with_name("subscribers.py")
 
 
 class Chain:

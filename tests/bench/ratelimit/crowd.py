@@ -6,8 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ratelimit_costs import Server, broker, server
-
+from bench.ratelimit.costs import Server, broker, server
 from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.headers import Answer
 from discordproxy_ratelimit.route import Route

@@ -11,7 +11,6 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-import bench_path  # noqa: F401 - makes `fakes` importable
 from typing_extensions import Self
 
 from discordproxy_ratelimit.headers import Answer

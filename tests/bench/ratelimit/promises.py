@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from ratelimit_judge import discord
-from ratelimit_scenarios import JITTER_S, RTT_S, route_for
-
+from bench.ratelimit.judge import discord
+from bench.ratelimit.scenarios import JITTER_S, RTT_S, route_for
 from discordproxy_ratelimit.broker import Caller, Limits
 from discordproxy_ratelimit.errors import WaitRefusedError
 from discordproxy_ratelimit.route import Route

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -9,16 +10,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from ratelimit_judge import JudgeClient, discord, ledger
-from ratelimit_scenarios import JITTER_S, RTT_S, Arrival, Row, Scenario, Sent, judge
-from ratelimit_worker import send
-
+from bench.ratelimit.judge import JudgeClient, discord, ledger
+from bench.ratelimit.scenarios import JITTER_S, RTT_S, Arrival, Row, Scenario, Sent, judge
+from bench.ratelimit.worker import send
 from discordproxy_ratelimit.broker import Limits
 from fakes import virtual_time
 from processes.fleet import fleet
 from processes.leash import LEASH
 
-HERE = Path(__file__).resolve().parent
+TESTS = Path(__file__).resolve().parents[2]
 LEAD_S = 0.5
 """Between the word to begin and the first message, so that every worker has heard it."""
 APART_S = 1.5
@@ -44,10 +44,10 @@ class Processes:
         """Start the processes; leaving the block ends them."""
         self = cls(url, folder)
         async with AsyncExitStack() as stack:
-            court = await stack.enter_async_context(_process("ratelimit_judge.py", self._judge))
+            court = await stack.enter_async_context(_process("judge", self._judge))
             await court.stdout.readline()
             for _ in range(workers):
-                worker = await stack.enter_async_context(_process("ratelimit_worker.py"))
+                worker = await stack.enter_async_context(_process("worker"))
                 self._workers.append(worker)
                 stack.callback(asyncio.create_task(self._read(worker)).cancel)
             yield self
@@ -105,12 +105,14 @@ def _rules(scenario: Scenario, bucket: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _process(script: str, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _process(module: str, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
         *LEASH,
         sys.executable,
-        str(HERE / script),
+        "-m",
+        f"bench.ratelimit.{module}",
         *arguments,
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=2**24,

@@ -9,10 +9,8 @@ import json
 import sys
 from typing import Any
 
-import bench_path  # noqa: F401 - makes `fakes` importable
-from ratelimit_judge import JudgeClient
-from ratelimit_scenarios import Message, Sent, route_for
-
+from bench.ratelimit.judge import JudgeClient
+from bench.ratelimit.scenarios import Message, Sent, route_for
 from discordproxy_ratelimit.broker import Limits
 from discordproxy_ratelimit.errors import BrokerError
 from discordproxy_ratelimit.route import Route

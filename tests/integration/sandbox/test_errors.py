@@ -5,7 +5,7 @@ from io import BytesIO
 import aiohttp
 import pytest
 
-from discordproxy_sandbox.limits.limit_book import LimitBook
+from discordproxy_sandbox.limits.book import LimitBook
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.population import BOT_ID, CHANNEL_ID, GUILD_ID, ROLE_ID, THREAD_ID, USER_ID, nth
 

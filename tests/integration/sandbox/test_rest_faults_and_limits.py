@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from discordproxy_sandbox.limits.limit_book import HiddenLimit, LimitBook
+from discordproxy_sandbox.limits.book import HiddenLimit, LimitBook
 from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.population import CHANNEL_ID, USER_ID

@@ -1,7 +1,7 @@
 import pytest
 
-from discordproxy_sandbox.limits.limit_book import DELETE_MESSAGE, HiddenLimit, LimitBook, LimitedRequest, RouteLimit
-from discordproxy_sandbox.limits.limit_defaults import default_book
+from discordproxy_sandbox.limits.book import DELETE_MESSAGE, HiddenLimit, LimitBook, LimitedRequest, RouteLimit
+from discordproxy_sandbox.limits.defaults import default_book
 
 EPOCH = 1_790_000_000.0
 SEND = "/channels/{channel_id}/messages"

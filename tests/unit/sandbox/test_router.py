@@ -1,7 +1,7 @@
 import pytest
 
-from discordproxy_sandbox.rest.errors import DiscordError
-from discordproxy_sandbox.rest.exchange import ApiRoute
+from discordproxy_sandbox.errors import DiscordError
+from discordproxy_sandbox.resources.exchange import ApiRoute
 from discordproxy_sandbox.rest.router import Router, local_path, masked
 
 ROUTES = [

@@ -3,12 +3,12 @@ from random import Random
 
 import pytest
 
+from discordproxy_sandbox.access import Access
+from discordproxy_sandbox.errors import DiscordError
 from discordproxy_sandbox.gateway.compression import ZlibStream, ZstdStream, compressor, zstd_available
-from discordproxy_sandbox.rest.access import Access
-from discordproxy_sandbox.rest.errors import DiscordError
+from discordproxy_sandbox.ledger import Ledger, Record, Stored, is_invalid
 from discordproxy_sandbox.rest.faults import Fault, Faults
 from discordproxy_sandbox.rest.latency import Latency
-from discordproxy_sandbox.rest.ledger import Ledger, Record, Stored, is_invalid
 from discordproxy_sandbox.world.snowflakes import Snowflakes, created_at, iso
 
 EPOCH = 1_790_000_000.0

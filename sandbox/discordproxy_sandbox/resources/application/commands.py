@@ -1,5 +1,6 @@
 """Application commands: of all guilds, or of one. Two of one type with the same name are one."""
 
+from discordproxy_sandbox.errors import Json, discord_error, invalid_form
 from discordproxy_sandbox.messages.validation import (
     anything,
     boolean,
@@ -11,8 +12,7 @@ from discordproxy_sandbox.messages.validation import (
     permissions,
     text,
 )
-from discordproxy_sandbox.rest.errors import Json, discord_error, invalid_form
-from discordproxy_sandbox.rest.exchange import ApiAnswer, ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.resources.exchange import ApiAnswer, ApiRequest, ApiRoute, Routes
 
 _CHAT_INPUT = 1
 _MOST = {1: 100, 2: 15, 3: 15, 4: 1}

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
+from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.gateway.gateway import SandboxGateway
-from discordproxy_sandbox.rest.errors import Json
-from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 
 
 def routes(gateway: Callable[[], SandboxGateway]) -> Routes:

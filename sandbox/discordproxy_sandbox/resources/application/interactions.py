@@ -3,10 +3,10 @@
 import base64
 import secrets
 
+from discordproxy_sandbox.errors import Json, discord_error
 from discordproxy_sandbox.messages.validation import anything, form, one_of
 from discordproxy_sandbox.resources.channel.messages import edit_in, store
-from discordproxy_sandbox.rest.errors import Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.world import World
 
 _FIRST_RESPONSE_S = 3.0

@@ -1,8 +1,8 @@
 """Users, DM channels, the gateway's address, and the application itself."""
 
+from discordproxy_sandbox.errors import Json, discord_error, invalid_form
 from discordproxy_sandbox.messages.validation import anything, failure, form, items, snowflake, text
-from discordproxy_sandbox.rest.errors import Json, discord_error, invalid_form
-from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.objects import EVERYTHING, make_dm
 from discordproxy_sandbox.world.world import Channel, Guild, World
 

@@ -2,13 +2,13 @@
 
 import secrets
 
-from discordproxy_sandbox.messages.message_forms import EDIT_WEBHOOK_MESSAGE, EXECUTE_WEBHOOK
+from discordproxy_sandbox.errors import Json, discord_error, invalid_form
+from discordproxy_sandbox.messages.forms import EDIT_WEBHOOK_MESSAGE, EXECUTE_WEBHOOK
 from discordproxy_sandbox.messages.validation import anything, failure, form, snowflake, text
 from discordproxy_sandbox.resources.application import interactions
 from discordproxy_sandbox.resources.channel.messages import edit_in, forget, store
 from discordproxy_sandbox.resources.channel.threads import open_thread
-from discordproxy_sandbox.rest.errors import Json, discord_error, invalid_form
-from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.world import FORUMS, TEXTUAL, Channel, World
 
 _MOST = 15

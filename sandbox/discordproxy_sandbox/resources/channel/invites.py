@@ -2,9 +2,9 @@
 
 import secrets
 
+from discordproxy_sandbox.errors import Json, discord_error
 from discordproxy_sandbox.messages.validation import anything, boolean, form, integer, items, one_of, snowflake
-from discordproxy_sandbox.rest.errors import Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.snowflakes import iso
 from discordproxy_sandbox.world.world import DM, Channel, World
 

@@ -4,12 +4,13 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import islice
 
+from discordproxy_sandbox.errors import Json, discord_error
+from discordproxy_sandbox.ledger import Ledger, Stored
 from discordproxy_sandbox.messages.composing import as_event, compose, count_in, digest_of, is_empty, write
-from discordproxy_sandbox.messages.message_forms import CREATE_MESSAGE, EDIT_MESSAGE
+from discordproxy_sandbox.messages.forms import CREATE_MESSAGE, EDIT_MESSAGE
+from discordproxy_sandbox.messages.uploads import Upload
 from discordproxy_sandbox.messages.validation import form, items, snowflake
-from discordproxy_sandbox.rest.errors import Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes, Upload
-from discordproxy_sandbox.rest.ledger import Ledger, Stored
+from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.snowflakes import created_at
 from discordproxy_sandbox.world.world import ANNOUNCEMENT, DM, TEXTUAL, Channel, World
 

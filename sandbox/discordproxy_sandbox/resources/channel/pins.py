@@ -1,8 +1,8 @@
 """Pinned messages, by the present routes and the older ones."""
 
+from discordproxy_sandbox.errors import Json, discord_error
 from discordproxy_sandbox.resources.channel.messages import with_reactions
-from discordproxy_sandbox.rest.errors import Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.permissions import PIN_MESSAGES, bot_may
 from discordproxy_sandbox.world.world import Channel
 

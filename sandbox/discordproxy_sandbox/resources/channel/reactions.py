@@ -2,9 +2,9 @@
 
 from itertools import islice
 
+from discordproxy_sandbox.errors import Json, discord_error
 from discordproxy_sandbox.resources.channel.messages import emoji_of
-from discordproxy_sandbox.rest.errors import Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.world import Channel
 
 

@@ -1,10 +1,10 @@
 """Threads and forum posts."""
 
-from discordproxy_sandbox.messages.message_forms import FORUM_MESSAGE
+from discordproxy_sandbox.errors import Json, discord_error, invalid_form
+from discordproxy_sandbox.messages.forms import FORUM_MESSAGE
 from discordproxy_sandbox.messages.validation import REQUIRED, boolean, form, integer, items, one_of, snowflake, text
 from discordproxy_sandbox.resources.channel.messages import store
-from discordproxy_sandbox.rest.errors import Json, discord_error, invalid_form
-from discordproxy_sandbox.rest.exchange import ApiAnswer, ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.resources.exchange import ApiAnswer, ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.objects import make_thread
 from discordproxy_sandbox.world.world import ANNOUNCEMENT, FORUMS, THREADS, Channel, Guild, World
 

@@ -2,18 +2,12 @@
 
 from itertools import islice
 
-from discordproxy_sandbox.gateway.gateway_payloads import named
+from discordproxy_sandbox.errors import DiscordError, Json, discord_error
 from discordproxy_sandbox.messages.validation import boolean, form, integer, items, snowflake, text, timestamp
-from discordproxy_sandbox.rest.errors import DiscordError, Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiAnswer, ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.resources.exchange import ApiAnswer, ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.objects import make_member
 from discordproxy_sandbox.world.voice import set_voice_state
 from discordproxy_sandbox.world.world import Guild, World
-
-
-def document(world: World, guild: Guild, user_id: str) -> Json:
-    """Return a member with its user."""
-    return world.member(guild.id, user_id)
 
 
 def update(world: World, guild: Guild, user_id: str, changes: Json) -> Json:
@@ -45,15 +39,14 @@ def list_(request: ApiRequest) -> list[Json]:
     """Return members by id."""
     guild = request.world.guild(request["guild_id"])
     limit, after = request.number("limit", 1, 1, 1000), request.snowflake("after") or 0
-    return [document(request.world, guild, one) for one in islice(guild.members.after(str(after)), limit)]
+    return [request.world.member(guild.id, one) for one in islice(guild.members.after(str(after)), limit)]
 
 
 def search(request: ApiRequest) -> list[Json]:
     """Return the members whose name or nickname begins with the query."""
     world, guild = request.world, request.world.guild(request["guild_id"])
     limit, prefix = request.number("limit", 1, 1, 1000), request.query.get("query", "").lower()
-    found = (one for one in guild.members if named(world, guild, one, prefix))
-    return [document(world, guild, one) for one in islice(found, limit)]
+    return [world.member(guild.id, one) for one in islice(world.members_named(guild, prefix), limit)]
 
 
 def get(request: ApiRequest) -> Json:

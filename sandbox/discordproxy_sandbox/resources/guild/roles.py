@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from discordproxy_sandbox.errors import Json, discord_error
 from discordproxy_sandbox.messages.validation import (
     anything,
     boolean,
@@ -12,9 +13,8 @@ from discordproxy_sandbox.messages.validation import (
     snowflake,
     text,
 )
+from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.resources.guild.members import update
-from discordproxy_sandbox.rest.errors import Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.objects import DEFAULT_PERMISSIONS, make_role
 
 

@@ -1,5 +1,6 @@
 """Scheduled events of a guild."""
 
+from discordproxy_sandbox.errors import Json, discord_error, invalid_form
 from discordproxy_sandbox.messages.validation import (
     REQUIRED,
     anything,
@@ -10,8 +11,7 @@ from discordproxy_sandbox.messages.validation import (
     text,
     timestamp,
 )
-from discordproxy_sandbox.rest.errors import Json, discord_error, invalid_form
-from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.world import Guild
 
 _EXTERNAL = 3
