@@ -1,4 +1,4 @@
-"""Who calls: reads the Authorization header. Tokens are compared and hashed, never kept."""
+"""Authenticates callers by the Authorization header. Tokens are compared and hashed, never stored in records."""
 
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -11,7 +11,7 @@ CredentialKind = Literal["bot", "bearer", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """Whose limits a request counts against: a bot's, an OAuth2 user's, or the address's."""
+    """The owner of the limits that a request counts against: a bot, an OAuth2 user, or the address."""
 
     kind: CredentialKind
     key: str
@@ -19,7 +19,7 @@ class Credential:
 
 @dataclass(slots=True)
 class Access:
-    """Which bot tokens are good: any, unless `tokens` names them."""
+    """The accepted bot tokens; None accepts any."""
 
     tokens: set[str] | None = field(default=None, repr=False)
 
@@ -35,11 +35,11 @@ class Access:
         raise unauthorized()
 
     def key_of(self, token: str) -> str:
-        """Return a name for a bot token that does not give it away."""
+        """Return a digest that identifies a bot token."""
         return f"bot:{_digest(token)}"
 
     def is_good(self, token: str) -> bool:
-        """Say whether a bot token is accepted."""
+        """Return whether a bot token is accepted."""
         return bool(token) and (self.tokens is None or token in self.tokens)
 
 

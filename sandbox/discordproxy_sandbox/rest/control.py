@@ -1,6 +1,6 @@
-"""The control plane: reads the ledger and disturbs the sandbox over HTTP, for tests in other processes.
+"""The control API: reads the ledger and controls the sandbox over HTTP, for tests in other processes.
 
-Every POST takes `{"do": "<action>", ...arguments}`; README lists the actions.
+Every POST takes `{"do": "<action>", ...arguments}`; the README lists the actions.
 """
 
 from collections.abc import Awaitable, Callable
@@ -72,7 +72,7 @@ class Control:
         }
 
     def add_to(self, app: web.Application) -> None:
-        """Put the handlers into a server."""
+        """Register the handlers with a server."""
         app.router.add_get("/_sandbox/ledger", self._get_ledger)
         app.router.add_get("/_sandbox/stats", self._get_stats)
         for topic, actions in self._actions.items():

@@ -1,4 +1,4 @@
-"""New objects in the shape Discord sends them, with its defaults."""
+"""Factories of objects in Discord's shape with its defaults."""
 
 from collections.abc import Sequence
 

@@ -215,7 +215,7 @@ async def test_the_answer_of_gateway_bot_can_be_spoiled(discord, http):
     assert told["shards"] is None
     assert told["session_start_limit"]["remaining"] == "many"
     assert discord.gateway.stats.infos == 1
-    with pytest.raises(ValueError, match="faults of the gateway are"):
+    with pytest.raises(ValueError, match="gateway faults are"):
         discord.gateway.faults.set(acks=False)
 
 

@@ -105,7 +105,7 @@ def test_a_hidden_refusal_becomes_avoidable_once_it_was_told():
     book = default_book()
     burst(book, RENAME, 2)
     first = book.judge(RENAME, EPOCH + 1.0)
-    first.told(EPOCH + 1.1)
+    first.announce(EPOCH + 1.1)
     racing, ignorant = (book.judge(RENAME, EPOCH + after) for after in (1.5, 30.0))
     assert (first.avoidable, racing.avoidable, ignorant.avoidable) == (False, False, True)
 
@@ -120,9 +120,9 @@ def test_what_is_told_too_late_or_of_an_earlier_window_makes_none_avoidable():
     burst(book, RENAME, 2)
     late = book.judge(RENAME, EPOCH + 590.0)
     burst(book, RENAME, 2, now=EPOCH + 600.0)
-    late.told(EPOCH + 601.0)
+    late.announce(EPOCH + 601.0)
     unheard = book.judge(RENAME, EPOCH + 610.0)
-    unheard.told(EPOCH + 630.0)
+    unheard.announce(EPOCH + 630.0)
     racing, ignorant = (book.judge(RENAME, EPOCH + after) for after in (630.5, 640.0))
     assert (unheard.avoidable, racing.avoidable, ignorant.avoidable) == (False, False, True)
 
@@ -133,12 +133,12 @@ def test_of_two_hidden_refusals_only_the_longer_is_told_and_either_can_be_known(
     both = LimitedRequest(method="PATCH", template=EDIT, major="1", body_keys=frozenset({"name", "topic"}))
     burst(book, RENAME, 2)
     burst(book, topic, 2, now=EPOCH + 5.0)
-    book.judge(both, EPOCH + 10.0).told(EPOCH + 10.0)
+    book.judge(both, EPOCH + 10.0).announce(EPOCH + 10.0)
     assert not book.judge(RENAME, EPOCH + 20.0).avoidable
     assert book.judge(topic, EPOCH + 20.0).avoidable
     book = default_book()
     burst(book, RENAME, 2)
-    book.judge(RENAME, EPOCH + 4.0).told(EPOCH + 4.0)
+    book.judge(RENAME, EPOCH + 4.0).announce(EPOCH + 4.0)
     burst(book, topic, 2, now=EPOCH + 5.0)
     told = book.judge(both, EPOCH + 10.0)
     assert (told.retry_after, told.avoidable) == (pytest.approx(595), True)

@@ -37,11 +37,11 @@ def test_faults_match_by_method_and_path():
     faults = Faults()
     faults.add(Fault(kind="reset", method="POST", path="/messages$", count=2))
     faults.add(Fault(kind="status", skip=1))
-    assert faults.take("GET", "/channels/1/messages") is None
-    assert faults.take("GET", "/channels/1/messages").kind == "status"
-    assert [getattr(faults.take("POST", "/channels/1/messages"), "kind", None) for _ in range(3)] == ["reset"] * 2 + [
-        None
-    ]
+    assert faults.consume("GET", "/channels/1/messages") is None
+    assert faults.consume("GET", "/channels/1/messages").kind == "status"
+    assert [getattr(faults.consume("POST", "/channels/1/messages"), "kind", None) for _ in range(3)] == [
+        "reset"
+    ] * 2 + [None]
     assert faults.queue == []
 
 

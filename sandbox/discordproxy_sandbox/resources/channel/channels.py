@@ -78,7 +78,7 @@ def edit(request: ApiRequest) -> Json:
 
 
 def delete(request: ApiRequest) -> Json:
-    """Delete a channel or thread, or close a DM; returns what it was."""
+    """Delete a channel or thread, or close a DM; return it."""
     world, channel = request.world, request.world.channel(request["channel_id"])
     if channel.type == DM:
         return channel.data

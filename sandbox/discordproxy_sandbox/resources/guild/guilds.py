@@ -15,7 +15,7 @@ def get(request: ApiRequest) -> Json:
 
 
 def preview(request: ApiRequest) -> Json:
-    """Return what everybody may know of a guild."""
+    """Return the public preview of a guild."""
     guild = request.world.guild(request["guild_id"])
     whole = guild.as_json()
     counts = {"approximate_member_count": len(guild.members), "approximate_presence_count": 1}
@@ -23,7 +23,7 @@ def preview(request: ApiRequest) -> Json:
 
 
 def widget(request: ApiRequest) -> Json:
-    """Return what a web page shows of a guild; nobody is online."""
+    """Return the widget of a guild; nobody is online."""
     guild = request.world.guild(request["guild_id"])
     about = {"id": guild.id, "name": guild.data["name"], "instant_invite": None}
     return about | {"channels": [], "members": [], "presence_count": 0}

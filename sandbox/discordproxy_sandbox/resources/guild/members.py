@@ -11,7 +11,7 @@ from discordproxy_sandbox.world.world import Guild, World
 
 
 def update(world: World, guild: Guild, user_id: str, changes: Json) -> Json:
-    """Change a member and tell the gateway; returns it with its user."""
+    """Change a member and emit the event; return it with its user."""
     member = dict(guild.members.get(user_id) or {}) | changes
     guild.members.put(user_id, member)
     full = world.member(guild.id, user_id)
@@ -20,7 +20,7 @@ def update(world: World, guild: Guild, user_id: str, changes: Json) -> Json:
 
 
 def join(world: World, guild_id: str, user_id: str, roles: list[str] | None = None) -> Json:
-    """Let a user join a guild."""
+    """Add a user to a guild and emit the event; return the member with its user."""
     guild = world.guild(guild_id)
     guild.members.put(user_id, make_member(roles or ()) | {"joined_at": world.now_iso()})
     full = world.member(guild.id, user_id)
@@ -29,7 +29,7 @@ def join(world: World, guild_id: str, user_id: str, roles: list[str] | None = No
 
 
 def leave(world: World, guild: Guild, user_id: str) -> None:
-    """Take a member out of a guild."""
+    """Remove a member from a guild and emit the event."""
     if guild.members.remove(user_id):
         guild.voice_states.pop(user_id, None)
         world.emit("GUILD_MEMBER_REMOVE", {"guild_id": guild.id, "user": world.user(user_id)}, guild.id)
@@ -43,7 +43,7 @@ def list_(request: ApiRequest) -> list[Json]:
 
 
 def search(request: ApiRequest) -> list[Json]:
-    """Return the members whose name or nickname begins with the query."""
+    """Return the members whose name or nickname starts with the query."""
     world, guild = request.world, request.world.guild(request["guild_id"])
     limit, prefix = request.number("limit", 1, 1, 1000), request.query.get("query", "").lower()
     return [world.member(guild.id, one) for one in islice(world.members_named(guild, prefix), limit)]
@@ -101,7 +101,7 @@ def add_role(request: ApiRequest) -> None:
 
 
 def remove_role(request: ApiRequest) -> None:
-    """Take a role from a member."""
+    """Remove a role from a member."""
     _change_role(request, present=False)
 
 

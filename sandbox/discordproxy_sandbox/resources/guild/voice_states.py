@@ -1,4 +1,4 @@
-"""Voice states, as REST shows them."""
+"""Voice states over REST."""
 
 from discordproxy_sandbox.errors import Json, discord_error
 from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
