@@ -1,4 +1,4 @@
-"""discordproxyserver as its users run it: first message, several workers, kills and stops, nothing left behind."""
+"""discordproxyserver end to end: first message, several workers, kills and stops, nothing left behind."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What operators see of a whole server: the page in a real browser, the same facts as JSON and in the terminal."""
+"""The status of a whole server: the page in a real browser, the same facts as JSON and in the terminal."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A websocket client that knows nothing of Discord but how to read and write payloads."""
+"""A minimal gateway client: reads and sends payloads, and does nothing by itself."""
 
 import asyncio
 import contextlib

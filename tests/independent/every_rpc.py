@@ -1,4 +1,4 @@
-"""Every RPC under the eyes of an independent judge. Run by `make prism`: it needs Node, and up to two minutes."""
+"""Every RPC, validated by Prism. Run by `make prism`: it needs Node, and up to two minutes."""
 
 import contextlib
 import re

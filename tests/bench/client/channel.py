@@ -1,4 +1,4 @@
-"""What a shared channel saves, and what importing the client costs: ratios within one run."""
+"""The gain of a shared channel, and the cost of importing the client: ratios within one run."""
 
 import os
 import statistics

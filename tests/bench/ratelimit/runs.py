@@ -20,9 +20,9 @@ from processes.leash import LEASH
 
 TESTS = Path(__file__).resolve().parents[2]
 LEAD_S = 0.5
-"""Between the word to begin and the first message, so that every worker has heard it."""
+"""Time between the start signal and the first message, so that every worker has read it."""
 APART_S = 1.5
-"""Between the beginnings of runs. B sends in a burst a second: whole seconds apart, two of them would fall together."""
+"""Time between the starts of runs. B sends one burst a second: whole seconds apart, two bursts would coincide."""
 
 
 class Processes:
@@ -60,7 +60,7 @@ class Processes:
     async def run(self, scenario: Scenario, bucket: str, workers: int, *, later_s: float) -> Row:
         """Run one scenario; several may be under way at once, each with its own Discord, keys and brokers.
 
-        They begin `later_s` apart: what is measured is a call's way through a broker, not through a crowd of callers.
+        They start `later_s` apart: the subject is a call's path through a broker, not the contention of runs.
         """
         run = f"bench-{uuid.uuid4().hex[:8]}"
         results = self._results[run] = asyncio.Queue()
@@ -69,7 +69,7 @@ class Processes:
             self._prepare(run, scenario, workers)
             for _ in range(workers):
                 assert (await results.get())["ready"]
-            self._tell(workers, {"run": run, "begin_at": asyncio.get_running_loop().time() + LEAD_S + later_s})
+            self._send(workers, {"run": run, "begin_at": asyncio.get_running_loop().time() + LEAD_S + later_s})
             done = [await results.get() for _ in range(workers)]
             arrivals = [Arrival(*arrival) for arrival in await discord_.ask(close=True)]
         sent = [Sent(*one) for result in done for one in result["sent"]]
@@ -88,7 +88,7 @@ class Processes:
             }
             process.stdin.write(json.dumps(job).encode() + b"\n")
 
-    def _tell(self, workers: int, news: dict[str, Any]) -> None:
+    def _send(self, workers: int, news: dict[str, Any]) -> None:
         for process in self._workers[:workers]:
             process.stdin.write(json.dumps(news).encode() + b"\n")
 

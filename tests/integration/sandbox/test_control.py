@@ -55,7 +55,7 @@ async def test_people_and_gateway_from_another_process(discord, http):
     assert status == 200
 
 
-async def test_the_bot_is_told_of_guilds_it_is_added_to(discord, http):
+async def test_added_guilds_are_sent_to_the_bot(discord, http):
     gateway = await GatewayClient.connect(http, discord.gateway_url)
     await gateway.identify(intents=1)
     await gateway.until("GUILD_CREATE")
@@ -78,7 +78,7 @@ async def test_the_bot_is_told_of_guilds_it_is_added_to(discord, http):
         ("world", {"do": "interact", "channel_id": CHANNEL_ID, "user_id": USER_ID, "kind": "button"}),
     ],
 )
-async def test_mistakes_are_explained(discord, http, topic, arguments):
+async def test_invalid_control_requests_are_explained(discord, http, topic, arguments):
     status, answer = await control(discord, http, topic, **arguments)
     assert status == 400
     assert answer["error"]

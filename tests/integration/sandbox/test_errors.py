@@ -1,4 +1,4 @@
-"""What Discord refuses, and with which code."""
+"""Discord's refusals with their codes."""
 
 from io import BytesIO
 
@@ -160,7 +160,7 @@ async def test_invalid_queries(discord, http, query):
         assert (response.status, (await response.json())["code"]) == (400, 50035)
 
 
-async def test_what_needs_a_story(discord, http):
+async def test_codes_that_need_several_requests(discord, http):
     async def code(method, path, body=None):
         async with http.request(method, discord.rest_url + path, json=body) as response:
             return (await response.json())["code"]

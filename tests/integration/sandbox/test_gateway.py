@@ -54,7 +54,7 @@ async def test_rest_changes_arrive_as_events(discord, http):
     assert event["guild_id"] == GUILD_ID
 
 
-async def test_a_new_invite_is_told_with_its_terms(discord, http):
+async def test_a_new_invite_is_sent_with_its_terms(discord, http):
     gateway, _ = await started(discord, http, GUILDS | 1 << 6)
     async with http.post(f"{discord.rest_url}/channels/{CHANNEL_ID}/invites", json={"max_age": 60}) as response:
         made = await response.json()
@@ -66,7 +66,7 @@ async def test_a_new_invite_is_told_with_its_terms(discord, http):
 
 
 @pytest.mark.parametrize(("privileged", "flags"), [(1 << 1 | 1 << 8 | 1 << 15, 1 << 13 | 1 << 15 | 1 << 19), (0, 0)])
-async def test_the_application_says_which_intents_it_may_ask_for(http, privileged, flags):
+async def test_the_applications_flags_show_its_privileged_intents(http, privileged, flags):
     from discordproxy_sandbox.sandbox import Sandbox
 
     async with Sandbox(SandboxConfig(gateway=GatewayConfig(privileged=privileged))) as discord:
@@ -377,7 +377,7 @@ async def test_identifying_twice_is_an_error(discord, http):
 
 
 @pytest.mark.parametrize("discord", [quick(session_ttl_s=0.0)], indirect=True)
-async def test_a_session_left_alone_too_long_is_gone(discord, http):
+async def test_a_session_expires_without_a_connection(discord, http):
     gateway, ready = await started(discord, http)
     discord.gateway.drop()
     await gateway.until_closed()

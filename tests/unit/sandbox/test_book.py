@@ -101,7 +101,7 @@ def test_name_and_topic_are_limited_apart_and_headers_do_not_show_it():
 RENAME = LimitedRequest(method="PATCH", template=EDIT, major="1", body_keys=frozenset({"name"}))
 
 
-def test_a_hidden_refusal_becomes_avoidable_once_it_was_told():
+def test_a_hidden_refusal_becomes_avoidable_once_announced():
     book = default_book()
     burst(book, RENAME, 2)
     first = book.judge(RENAME, EPOCH + 1.0)
@@ -110,12 +110,12 @@ def test_a_hidden_refusal_becomes_avoidable_once_it_was_told():
     assert (first.avoidable, racing.avoidable, ignorant.avoidable) == (False, False, True)
 
 
-def test_a_hidden_refusal_that_is_never_told_makes_none_avoidable():
+def test_an_unannounced_hidden_refusal_makes_none_avoidable():
     book = default_book()
     assert not any(book.judge(RENAME, EPOCH + after).avoidable for after in (0, 0, 1, 30, 60))
 
 
-def test_what_is_told_too_late_or_of_an_earlier_window_makes_none_avoidable():
+def test_a_late_announcement_or_one_of_an_earlier_window_makes_none_avoidable():
     book = default_book()
     burst(book, RENAME, 2)
     late = book.judge(RENAME, EPOCH + 590.0)
@@ -127,7 +127,7 @@ def test_what_is_told_too_late_or_of_an_earlier_window_makes_none_avoidable():
     assert (unheard.avoidable, racing.avoidable, ignorant.avoidable) == (False, False, True)
 
 
-def test_of_two_hidden_refusals_only_the_longer_is_told_and_either_can_be_known():
+def test_only_the_longer_of_two_hidden_refusals_is_announced():
     book = default_book()
     topic = LimitedRequest(method="PATCH", template=EDIT, major="1", body_keys=frozenset({"topic"}))
     both = LimitedRequest(method="PATCH", template=EDIT, major="1", body_keys=frozenset({"name", "topic"}))
@@ -206,7 +206,7 @@ def test_hidden_limits_can_be_set():
     assert refused.body()["code"] == 20028
 
 
-def test_what_the_429s_of_a_hidden_limit_show():
+def test_headers_of_a_hidden_limits_429s():
     shown = {}
     for shows in ("bucket", "itself", "nothing"):
         book = LimitBook(default=RouteLimit(limit=50_000, window_s=60.0))

@@ -1,4 +1,4 @@
-"""The forms of the sandbox know every key that Discord's own description of a request has."""
+"""The sandbox's forms accept every key of Discord's OpenAPI description."""
 
 from typing import Any
 

@@ -14,7 +14,7 @@ from discordproxy_sandbox.world.snowflakes import Snowflakes, created_at, iso
 EPOCH = 1_790_000_000.0
 
 
-def test_snowflakes_grow_and_tell_their_time():
+def test_snowflakes_grow_and_contain_their_time():
     flakes = Snowflakes(lambda: EPOCH)
     ids = [int(flakes.next()) for _ in range(1000)]
     assert ids == sorted(set(ids))
@@ -79,7 +79,7 @@ def test_the_ledger_counts():
         (404, "", False),
     ],
 )
-def test_what_counts_as_invalid(status, scope, invalid):
+def test_invalid_requests(status, scope, invalid):
     assert is_invalid(status, scope) is invalid
 
 
@@ -117,7 +117,7 @@ def test_unknown_compression_is_none():
     assert isinstance(compressor("zlib-stream"), ZlibStream)
 
 
-def test_the_token_that_is_shown_has_discords_form():
+def test_the_printed_token_has_discords_format():
     import base64
 
     from discordproxy_sandbox.world.population import BOT_ID, TOKEN
