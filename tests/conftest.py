@@ -1,4 +1,4 @@
-"""Fixtures for everybody: a Valkey of our own, key prefixes nobody else uses, an environment without settings."""
+"""Fixtures of all tests: a private Valkey, unique key prefixes, an environment without settings."""
 
 import gc
 import os
@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from discordproxy_ratelimit.server import embedded
 from processes.redis_servers import SHAPES, Servers, running, system_redis
 
-# How fast the machine is says nothing about the code; in CI the same examples are drawn every time.
+# The machine's speed is irrelevant; in CI, the same examples are drawn every time.
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
 )
@@ -19,14 +19,14 @@ settings.load_profile("any machine")
 
 
 def pytest_collection_finish() -> None:
-    """Thousands of tests, their parameters and modules stay to the end: no later search for garbage looks at them."""
+    """Exclude tests, parameters and modules from garbage collection: they live until the end."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> Iterator[None]:
-    """Tests never see the developer's token or Redis, nor reach them by accident."""
+    """Remove the developer's token and Redis from the environment."""
     kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(("DISCORDPROXY_", "DISCORD_"))}
     yield
     os.environ.update(kept)
@@ -50,14 +50,14 @@ def _binary() -> str:
 
 @pytest.fixture(scope="session")
 def redis_shape() -> Callable[[], Servers]:
-    """Makes servers of the shape named by TOPOLOGY: `server` unless `make test-redis` asks for another one."""
+    """Creates servers of the topology in TOPOLOGY: `server` unless `make test-redis` sets another one."""
     shape = os.environ.get("TOPOLOGY", "server")
     return lambda: SHAPES[shape](system_redis() if shape in {"redis70", "tls"} else _binary())
 
 
 @pytest.fixture(scope="session")
 def valkey_server(redis_shape: Callable[[], Servers]) -> Iterator[Servers]:
-    """The server of this test session. Not to be stopped: tests that do so have `own_valkey`."""
+    """The server of this test session. Tests that stop a server use `own_valkey`."""
     with running(redis_shape()) as server:
         yield server
 
@@ -70,12 +70,12 @@ def valkey(valkey_server: Servers) -> str:
 
 @pytest.fixture
 def own_valkey(redis_shape: Callable[[], Servers]) -> Iterator[Servers]:
-    """A server of this test alone, which it may stop, start and fill."""
+    """A server of this test, which it may stop, start and fill."""
     with running(redis_shape()) as server:
         yield server
 
 
 @pytest.fixture
 def key_prefix() -> str:
-    """A key prefix of this test alone, so that tests share the session's server without meeting."""
+    """A key prefix of this test, which separates tests on the session's server."""
     return f"t{uuid.uuid4().hex[:12]}"

@@ -1,4 +1,4 @@
-"""`python -m discordproxy_sandbox`: runs a sandbox until it is interrupted and says how to use it."""
+"""`python -m discordproxy_sandbox`: runs a sandbox until SIGINT or SIGTERM and prints how to use it."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
-from discordproxy_sandbox.rest.ledger import Record
+from discordproxy_sandbox.ledger import Record
 from discordproxy_sandbox.sandbox import Sandbox
 from discordproxy_sandbox.settings import Settings, read_settings
 from discordproxy_sandbox.world.population import (
@@ -46,7 +46,7 @@ Point Discord Proxy at it:
 
 
 def describe(sandbox: Sandbox) -> str:
-    """Return what a newcomer needs: addresses, ids, the next command."""
+    """Return the text that the command prints: addresses, ids, the next command."""
     channels = [(nth(CHANNEL_ID, number), f"#{name}") for number, (name, _) in enumerate(CHANNELS)]
     channels.append((THREAD_ID, "a thread of #general"))
     users = [(nth(USER_ID, number), f"@{name}") for number, name in enumerate(MEMBERS)]
@@ -57,7 +57,7 @@ def describe(sandbox: Sandbox) -> str:
         guild=GUILD_ID,
         channels="\n".join(f"  channel  {id_}  {name}" for id_, name in channels),
         users="\n".join(f"  user     {id_}  {name}" for id_, name in users),
-        run=secrets.token_hex(4),  # what is known about this world must not be believed of the next one
+        run=secrets.token_hex(4),  # caches of this world must not serve the next one
         token="<the token in SANDBOX_TOKEN>" if sandbox.config.token else TOKEN,
     )
 
@@ -69,11 +69,11 @@ def line(record: Record) -> str:
     return f"{at} {record.status or '---'} {record.method} {record.path} {'; '.join(filter(None, more))}".rstrip()
 
 
-def _tell(text: str) -> None:
-    """Print `text`. A reader that has gone, or a full disk, ends nothing."""
+def _print(text: str) -> None:
+    """Print `text`; a closed pipe or a full disk does not stop the sandbox."""
     try:
         print(text, flush=True)
-    except (OSError, ValueError):  # what is left in the buffer would fail once more at the end
+    except (OSError, ValueError):  # the buffered rest would fail again at exit
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -83,11 +83,11 @@ async def run(settings: Settings) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    log = (lambda record: _tell(line(record))) if settings.verbose else None
+    log = (lambda record: _print(line(record))) if settings.verbose else None
     async with Sandbox(settings.config(log)) as sandbox:
         if settings.guilds:
             add_guilds(sandbox.world, settings.guilds, settings.members)
-        _tell(describe(sandbox))
+        _print(describe(sandbox))
         await stopped.wait()
 
 

@@ -1,4 +1,4 @@
-"""A local Discord as one object: wires world, limits, REST and gateway, and serves them on one port."""
+"""The sandbox as one object: wires world, limits, REST and gateway, and serves them on one port."""
 
 import asyncio
 import time
@@ -9,13 +9,22 @@ from typing import Self
 
 from aiohttp import web
 
+from discordproxy_sandbox.access import Access
+from discordproxy_sandbox.gateway.connection import GatewayConnection
 from discordproxy_sandbox.gateway.gateway import GatewayConfig, SandboxGateway
-from discordproxy_sandbox.gateway.gateway_connection import GatewayConnection
-from discordproxy_sandbox.limits.limit_book import LimitBook
-from discordproxy_sandbox.limits.limit_defaults import default_book
+from discordproxy_sandbox.ledger import Record
+from discordproxy_sandbox.limits.book import LimitBook
+from discordproxy_sandbox.limits.defaults import default_book
 from discordproxy_sandbox.limits.limits import GlobalModel, InvalidRequests, Kind, SlidingWindow
 from discordproxy_sandbox.resources import generic
-from discordproxy_sandbox.resources.application import applications, commands, gateway_info, interactions, users
+from discordproxy_sandbox.resources.application import (
+    applications,
+    commands,
+    gateway_info,
+    interactions,
+    users,
+    webhooks,
+)
 from discordproxy_sandbox.resources.channel import (
     channels,
     invites,
@@ -24,17 +33,14 @@ from discordproxy_sandbox.resources.channel import (
     polls,
     reactions,
     threads,
-    webhooks,
 )
+from discordproxy_sandbox.resources.exchange import Routes
 from discordproxy_sandbox.resources.guild import bans, guilds, members, roles, scheduled_events, voice_states
-from discordproxy_sandbox.rest.access import Access
+from discordproxy_sandbox.resources.people import People
 from discordproxy_sandbox.rest.control import Control
-from discordproxy_sandbox.rest.exchange import Routes
 from discordproxy_sandbox.rest.latency import Latency
-from discordproxy_sandbox.rest.ledger import Record
-from discordproxy_sandbox.rest.rest import RestServer
 from discordproxy_sandbox.rest.router import Router
-from discordproxy_sandbox.world.people import People
+from discordproxy_sandbox.rest.server import RestServer
 from discordproxy_sandbox.world.population import default_world
 from discordproxy_sandbox.world.world import World
 
@@ -64,10 +70,10 @@ _DM_WINDOW_S = 600.0
 
 @dataclass(frozen=True, kw_only=True)
 class SandboxConfig:
-    """How strict and how far away this Discord is.
+    """Configuration of a sandbox; times are in seconds.
 
     `token`: the only bot token accepted; None accepts any. `kind` makes every bucket fixed or leaky; None leaves each
-    route its own. `clock_offset_s`: how wrong Discord's clock is; `clock` replaces it (epoch seconds).
+    route its own. `clock_offset_s`: error of Discord's clock; `clock` replaces it (epoch seconds).
     `strict`: unknown JSON keys are refused. `new_dms`: DM channels that may be opened in 10 minutes.
     """
 
@@ -97,7 +103,7 @@ class SandboxConfig:
 
 
 class Sandbox:
-    """Serves from entering the context until leaving it; `world`, `limits`, `faults`, `ledger` are for its user."""
+    """A local Discord that serves inside its context; `world`, `limits`, `faults`, `ledger` are public."""
 
     def __init__(self, config: SandboxConfig | None = None) -> None:
         self.config = config = config or SandboxConfig()
@@ -138,7 +144,7 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """Where it listens, without a path."""
+        """The address without a path."""
         return f"http://{self.config.host}:{self.port}"
 
     @property
@@ -157,7 +163,7 @@ class Sandbox:
         app.router.add_get("/gateway", self._serve_gateway)
         app.router.add_get("/gateway/resume", self._serve_gateway)
         app.router.add_route("*", "/{path:.*}", self.rest.handle)
-        # Nothing in the server waits for clients: faults keep connections open on purpose.
+        # The shutdown waits for no client: faults keep connections open on purpose.
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.config.host, self.config.port, backlog=1024)
@@ -180,7 +186,7 @@ class Sandbox:
 
 
 def _clock(offset_s: float) -> Callable[[], float]:
-    """Return epoch seconds that never jump, whatever happens to the machine's clock."""
+    """Return a clock of epoch seconds that does not follow jumps of the machine's clock."""
     start = time.time() - time.monotonic() + offset_s
     return lambda: start + time.monotonic()
 

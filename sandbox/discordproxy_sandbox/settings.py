@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from discordproxy_sandbox.rest.ledger import Record
+from discordproxy_sandbox.ledger import Record
 from discordproxy_sandbox.sandbox import SandboxConfig
 
 
@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     verbose: bool = Field(default=False, description="print one line per request")
 
     def config(self, log: Callable[[Record], None] | None = None) -> SandboxConfig:
-        """Return what the sandbox itself takes; `log` hears of every request."""
+        """Return the sandbox's configuration; `log` is called with every request's record."""
         return SandboxConfig(
             host=self.host,
             port=self.port,
@@ -46,7 +46,7 @@ class Settings(BaseSettings):
 
 
 def read_settings(arguments: list[str]) -> Settings:
-    """Return the settings of a command line; a token is taken from the environment only, where others can't see it."""
+    """Return the settings of a command line. The token comes from the environment only: arguments are public."""
     parser = argparse.ArgumentParser("discordproxy sandbox", description="A local Discord, stricter than Discord.")
     for name, field in Settings.model_fields.items():
         if name == "token":

@@ -1,18 +1,18 @@
-# ruff: noqa: T201 - a benchmark speaks to whoever runs it
-"""How late events reach subscribers: 1,000 events a second, four subscribers, and a fifth that does not read meanwhile.
+# ruff: noqa: T201 - a benchmark prints its result
+"""Delay of events to subscribers: 1,000 events a second, four subscribers, and a fifth that reads afterwards.
 
     make bench-events            ARGS="seconds events-a-second subscribers"
 
-From the fake gateway's send to the application's hands, everything between in processes of its own on this machine; the
-fake gateway and the subscribers share its cores, so read the figures as an upper bound. On a busy machine, root can
-measure ahead of everybody else:  PYTHONPATH=tests chrt -r 1 .venv/bin/python tests/bench/bench_events.py 10
+Measured from the fake gateway's send to the application's read, with the server's processes between them; the fake
+gateway and the subscribers use the same cores, so the figures are an upper bound. On a busy machine, root can give it
+precedence:  PYTHONPATH=tests chrt -r 1 .venv/bin/python tests/bench/bench_events.py 10
 """
 
 import asyncio
 import sys
 import time
 
-from bench.event_chain import Chain, chain, cpu_s, findings, waited_s
+from bench.events.chain import Chain, chain, cpu_s, findings, waited_s
 from processes.process import Process
 
 TICK_S = 0.01
@@ -20,7 +20,7 @@ TARGET_MS = 20.0
 
 
 async def pour(running: Chain, total: int, per_s: int) -> None:
-    """Emit evenly; what is late is caught up on."""
+    """Emit at an even rate; delayed events follow at once."""
     begun = time.monotonic()
     sent = 0
     while sent < total:
@@ -32,12 +32,12 @@ async def pour(running: Chain, total: int, per_s: int) -> None:
 
 
 def figures(gateway: Process, api: Process) -> list[float]:
-    """Seconds of CPU of the gateway worker and the API worker, and how long the latter waited for a core."""
+    """Return the CPU seconds of the gateway worker and of the API worker, and the latter's wait for a core (s)."""
     return [cpu_s(gateway), cpu_s(api), waited_s(api)]
 
 
 async def measure(total: int, per_s: int, count: int) -> tuple[list[dict[str, float]], list[float]]:
-    """Return what each subscriber found, the stopped one last, and the growth of `figures`."""
+    """Return the findings of each subscriber, those of the stopped one last, and the growth of `figures`."""
     async with chain() as running, running.process("discordproxy_gateway") as gateway:
         await running.discord.until(lambda: running.discord.live, within_s=60)
         async with running.subscribers(count, total, "stopped") as subscribers:

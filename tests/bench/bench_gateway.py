@@ -1,10 +1,10 @@
-# ruff: noqa: T201 - a benchmark speaks to whoever runs it
-"""What the gateway worker costs: memory, CPU per event, bytes of Redis per member. Run: `make bench-gateway`.
+# ruff: noqa: T201 - a benchmark prints its result
+"""Cost of the gateway worker: memory, CPU per event, bytes of Redis per member. Run: `make bench-gateway`.
 
-CPU is that of the gateway process alone, once in a flood, as after a RESUME, and once at an even pace, where each
-event wakes it up. A fake gateway and a private Valkey run on the same machine, so read the figures as an upper bound,
-the smallest of some rounds as the best. The default takes a minute; BENCH_GUILDS=1000 BENCH_MEMBERS=200 takes twelve:
-member lists come at Discord's pace, ninety guilds a minute.
+CPU is that of the gateway process alone, once in a flood, as after a RESUME, and once at an even rate, where each
+event wakes it up. A fake gateway and a private Valkey run on the same machine, so the figures are an upper bound; the
+smallest of several rounds is the most exact. The default takes a minute; BENCH_GUILDS=1000 BENCH_MEMBERS=200 takes
+twelve: member lists come at Discord's rate, ninety guilds a minute.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.gateway_events import some_events
+from bench.events.some_events import some_events
 from discordproxy_gateway.cache import CacheReader, Keys, MemberReader
 from discordproxy_ratelimit.redis import client as redis_client
 from discordproxy_ratelimit.settings import world_of
@@ -95,7 +95,7 @@ async def bytes_of_lists(redis, keys: Keys, numbers: range) -> int:
 
 
 async def emit(discord: FakeGateway, redis, keys: Keys, events: list, pace: int | None) -> None:
-    """Send events, so many a second or as fast as they are taken, and return once they are stored."""
+    """Send events at `pace` per second, or as fast as possible, and return once they are stored."""
 
     async def stored() -> int:
         return int(await redis.hget(keys.stream_meta(0, 1), "n") or 0)

@@ -1,9 +1,9 @@
-"""What an honest caller notices of hostile ones beside it, and what they cost the worker. It is no test.
+"""The effect of hostile callers on an honest one, and their cost for the worker.
 
-"control" is the p99 while the same attack goes to another server: then the machine's processors and the attacker's own
-work are all there is to notice. "worker" is how long the worker's event loop ran during a call, for whomever.
+"control" is the p99 while the same attack goes to another server: the delay that the machine alone causes. "worker" is
+the CPU time of the worker's event loop during a call.
 
-It fails if an attack that must not cost much memory did, or if a good call was refused meanwhile.
+It fails if an attack with a memory bound exceeds it, or if an honest call is refused meanwhile.
 
 PYTHONPATH=tests .venv/bin/python tests/bench/bench_hostile.py [--requests 10000] [--connections 5000] [--seed 1]
 """

@@ -1,11 +1,11 @@
-"""What the rate-limit broker achieves and what it costs. Run it by name: it is no test.
+"""Throughput and cost of the rate-limit broker.
 
-    python tests/bench/bench_ratelimit.py [--quick | --full] [--scenarios] [--virtual] [--json FILE]
+    make bench-ratelimit         ARGS="[--quick | --full] [--scenarios] [--virtual] [--json FILE]"
 
-Everything runs on a private Valkey. The scenarios' workers are processes in real time, judged by a Discord in a process
-of its own whose latency is 30 +- 10 ms; `--virtual` runs them in one process in virtual time. Round trips much longer
-than that tell of a busy machine, which runs every process late: `chrt -r 1` in front of the command (as root) lets the
-scenarios pass the others. The exit status is 1 when a request was answered 429, lost or doubled.
+Everything runs on a private Valkey. The scenarios' workers are processes in real time, with a fake Discord in a process
+of its own whose latency is 30 +- 10 ms; `--virtual` runs them in one process in virtual time. Much longer round trips
+indicate a busy machine: as root, `chrt -r 1` in front of the command gives the scenarios precedence. The exit status is
+1 when a request got a 429, was lost or was doubled.
 """
 
 import argparse
@@ -20,13 +20,11 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-import bench_path  # noqa: F401 - makes `fakes` importable
-import ratelimit_runs as runs
-from ratelimit_costs import memory, speed
-from ratelimit_crowd import crowd
-from ratelimit_promises import contended, refusal, urgent
-from ratelimit_scenarios import SCENARIOS, Row
-
+from bench.ratelimit import runs
+from bench.ratelimit.costs import memory, speed
+from bench.ratelimit.crowd import crowd
+from bench.ratelimit.promises import contended, refusal, urgent
+from bench.ratelimit.scenarios import SCENARIOS, Row
 from discordproxy_ratelimit.server.embedded import PrivateServer, find_binary
 
 BUCKETS = ("fixed", "leaky")
@@ -136,7 +134,7 @@ def _figure(value: Any) -> str:
 
 
 def main() -> int:
-    """Measure, print, and say whether a promise about requests was broken."""
+    """Measure and print; return 1 if a request got a 429, was lost or was doubled."""
     options = arguments()
     found: dict[str, Sequence[Any]] = {"scenarios": scenarios(options)}
     time = "virtual time" if options.virtual else f"real time, {os.cpu_count()} cores"

@@ -1,13 +1,12 @@
-# ruff: noqa: T201 - a benchmark speaks to whoever runs it
-"""What reads from the caches cost: latency at a steady rate, a large guild page by page, random writes and their reads.
+# ruff: noqa: T201 - a benchmark prints its result
+"""Cost of reads from the caches: latency at a steady rate, a large guild page by page, random writes and their reads.
 
     make bench-reads                     # all three, about two minutes
     make bench-reads ARGS="rate"         # or large, writes
 
 Processes beside this one: a Valkey, a gateway worker, one API worker. The local Discord and the callers share this
-process, so on a busy machine much of a latency is their waiting for a processor; the same rate of health checks to the
-same worker, which touch no Redis, says how much. BENCH_PRECEDENCE=1 puts all of it before other processes of the
-machine (root only).
+process, so on a busy machine much of the latency is their wait for a CPU; health checks at the same rate, which use no
+Redis, show how much. BENCH_PRECEDENCE=1 gives all of it precedence over other processes (root only).
 """
 
 import asyncio
@@ -22,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import bench_path  # noqa: F401 - makes `fakes` importable
 import grpc
 import uvloop
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -31,7 +29,7 @@ from discordproxy import discord_api_pb2 as pb
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
 from discordproxy_ratelimit.redis.client import connect
 from discordproxy_ratelimit.server import embedded
-from discordproxy_sandbox.limits.limit_book import LimitBook
+from discordproxy_sandbox.limits.book import LimitBook
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, USER_ID, add_guilds
 from fakes.eventually import eventually
@@ -103,9 +101,9 @@ async def listed(stub: DiscordApiStub, guild_id: int) -> bool:
 
 
 async def at_rate(calls: list[Call]) -> list[float]:
-    """Make calls at RATE for FOR_S whatever becomes of them; return ms from when each was due to its answer, sorted.
+    """Make calls at RATE for FOR_S; return the sorted ms from each call's due time to its answer.
 
-    A timer that is late by up to two milliseconds is the event loop's way; only what is more counts as waiting.
+    Timers of the event loop are up to two milliseconds late; only a longer delay counts.
     """
     took: list[float] = []
 
@@ -126,9 +124,9 @@ async def at_rate(calls: list[Call]) -> list[float]:
     return sorted(took)
 
 
-def told(name: str, took: list[float], cpu_s: float) -> None:
-    places = " ".join(f"p{place} {took[int(len(took) * place / 100)]:.2f}" for place in (50, 90, 99))
-    print(f"{name:28} {places} max {took[-1]:.1f} ms; worker {cpu_s / len(took) * 1e6:.0f} us CPU a call")
+def report(name: str, took: list[float], cpu_s: float) -> None:
+    percentiles = " ".join(f"p{share} {took[int(len(took) * share / 100)]:.2f}" for share in (50, 90, 99))
+    print(f"{name:28} {percentiles} max {took[-1]:.1f} ms; worker {cpu_s / len(took) * 1e6:.0f} us CPU a call")
 
 
 async def rate() -> None:
@@ -149,7 +147,7 @@ async def rate() -> None:
         for name, calls in (("health checks", health), ("cached reads, mixed", list(kinds.values()))):
             before = whole.cpu_s
             took = await at_rate(calls)
-            told(name, took, whole.cpu_s - before)
+            report(name, took, whole.cpu_s - before)
         print(f"requests to Discord meanwhile: {len(whole.discord.ledger.records) - asked}")
         for name, call in kinds.items():
             took = []
@@ -161,7 +159,7 @@ async def rate() -> None:
 
 
 async def large() -> None:
-    """A guild of 200,000 members, page by page, while somebody else looks up single members."""
+    """A guild of 200,000 members, page by page, while another caller looks up single members."""
     async with AsyncExitStack() as stack:
         began = time.perf_counter()
         whole = await start(stack, MEMBERS)
@@ -196,7 +194,7 @@ async def large() -> None:
 
 
 async def held(whole: Whole) -> None:
-    """Tell how long commands held Redis: by its log of slow ones, and on average."""
+    """Print how long commands blocked Redis: by its slow log, and on average."""
     slow = [entry["duration"] / 1000 for entry in await whole.redis.slowlog_get(128)]
     text = f"the longest {max(slow):.1f} ms" if slow else "none"
     print(f"commands that held Redis for more than {SLOW_US // 1000} ms: {len(slow)}, {text}")

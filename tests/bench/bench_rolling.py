@@ -15,7 +15,7 @@ from processes.rolling import rolling_restart
 
 
 async def measure(rounds: int, rate: float) -> bool:
-    """Print one line per balancer and tell whether every call was answered once."""
+    """Print one line per balancer and return whether every call was answered once."""
     good = True
     for name, start in BALANCERS.items():
         with running(Server(find_binary())) as server, tempfile.TemporaryDirectory(prefix="dp-rolling-") as folder:

@@ -1,10 +1,10 @@
-# ruff: noqa: T201 - a benchmark speaks to whoever runs it
-"""Events through every way a leader can go: 20,000 of them, two gateway workers, four subscribers.
+# ruff: noqa: T201 - a benchmark prints its result
+"""Events through every way a leader can fail: 20,000 of them, two gateway workers, four subscribers.
 
     make bench-takeover          ARGS="events events-a-second"
 
-In turn: kill -9, SIGTERM, SIGSTOP and SIGCONT, a reset connection, op 7, op 9 that can be resumed. Nothing may be lost,
-nothing doubled for a subscriber that dedupes, and there is one IDENTIFY in all.
+In turn: kill -9, SIGTERM, SIGSTOP and SIGCONT, a reset connection, op 7, a resumable op 9. No event may be lost, or
+doubled for a subscriber that deduplicates, and there is one IDENTIFY in total.
 """
 
 import asyncio
@@ -15,14 +15,14 @@ import time
 from collections import Counter
 from functools import partial
 
-from bench.event_chain import Chain, chain, findings
+from bench.events.chain import Chain, chain, findings
 
 LEASE_S = 2.0
 WITHIN_S = {"kill -9": LEASE_S + 0.5, "SIGTERM": 0.5}
 
 
 class Workers:
-    """The leader and its standby; whoever ends is started anew and stands by."""
+    """The leader and its standby; a new standby replaces the one that ends."""
 
     def __init__(self, running: Chain, stack: contextlib.AsyncExitStack) -> None:
         self._running = running
@@ -34,15 +34,15 @@ class Workers:
         self._workers.append(await self._stack.enter_async_context(self._running.process("discordproxy_gateway")))
 
     async def connected(self) -> None:
-        """Wait until somebody leads."""
+        """Wait until a worker leads."""
         await self._running.discord.until(lambda: self._running.discord.live, within_s=60)
 
     async def gone(self) -> None:
-        """Wait until nobody is connected."""
+        """Wait until no worker is connected."""
         await self._running.discord.until(lambda: not self._running.discord.live, within_s=60)
 
     async def killed(self) -> None:
-        """Kill the leader, and start another worker once somebody leads."""
+        """Kill the leader, and start another worker once the standby leads."""
         await self._end(signal.SIGKILL)
 
     async def terminated(self) -> None:
@@ -50,7 +50,7 @@ class Workers:
         await self._end(signal.SIGTERM)
 
     async def stopped(self) -> None:
-        """Stop the leader for longer than its lease and let it go on: it must find that it leads no more."""
+        """Stop the leader for longer than its lease, then continue it: it must detect that it no longer leads."""
         leader = self._workers.pop(0)
         leader.signal(signal.SIGSTOP)
         resumes = self._running.discord.seen["resumes"]
@@ -67,7 +67,7 @@ class Workers:
 
 
 async def pour(running: Chain, total: int, per_s: int, sent: list[int]) -> None:
-    """Emit evenly, whoever is connected."""
+    """Emit at an even rate, whether or not a worker is connected."""
     begun = time.monotonic()
     while sent[0] < total:
         due = min(total, int((time.monotonic() - begun) * per_s))
@@ -78,7 +78,7 @@ async def pour(running: Chain, total: int, per_s: int, sent: list[int]) -> None:
 
 
 async def endure(total: int, per_s: int, *names: str) -> tuple[dict[str, float], list[dict[str, float]], Counter[str]]:
-    """Return the seconds until the session went on after each fault, what the subscribers found, what Discord saw."""
+    """Return the seconds to the RESUME after each fault, the subscribers' findings, and Discord's counters."""
     took: dict[str, float] = {}
     async with chain(DISCORDPROXY_GATEWAY_LEASE=str(LEASE_S)) as running, contextlib.AsyncExitStack() as stack:
         discord = running.discord
@@ -110,7 +110,7 @@ async def endure(total: int, per_s: int, *names: str) -> tuple[dict[str, float],
 
 
 async def main(total: int = 20_000, per_s: int = 600) -> int:
-    """Run, tell and return the exit status."""
+    """Run, print and return the exit status."""
     took, found, seen = await endure(total, per_s)
     for name, seconds in took.items():
         print(f"{name}: resumed after {seconds:.2f} s")

@@ -1,8 +1,8 @@
-"""How fast a typical message is translated, against protobuf's own json_format. Run it by name: it is no test.
+"""Speed of translating a typical message, against protobuf's own json_format.
 
-    python tests/bench/bench_translate.py
+    make bench-translate
 
-Prints microseconds of processor time per message, and the ratios, which mean more than the figures.
+Prints microseconds of CPU time per message, and the ratios, which depend less on the machine.
 """
 
 import time
@@ -64,12 +64,12 @@ DOCUMENT = {
 
 
 def microseconds(function: Callable[[], object]) -> float:
-    """Return the processor time of one call, the best of seven passes: others on the machine disturb it least."""
+    """Return the CPU time of one call in us, the best of seven passes: the least disturbed by other processes."""
     return min(timeit.repeat(function, timer=time.process_time, number=1000, repeat=7)) / 1000 * 1e6
 
 
 def request_of(message: pb.Message) -> pb.SendChannelMessageRequest:
-    """Return the request for a message like the one given, with more to say: its body is as long as the document."""
+    """Return a request like the given message, with more fields: its body is as long as the document."""
     request = pb.SendChannelMessageRequest(
         channel_id=message.channel_id,
         content=message.content,

@@ -1,4 +1,4 @@
-"""What is done to a server and its Discord: signals to any process, Redis gone or frozen, every bad kind of answer."""
+"""Disturbances of a server and its Discord: signals to processes, a stopped Redis, every bad kind of response."""
 
 import asyncio
 import contextlib
@@ -19,16 +19,16 @@ ROLES = {
     "redis": "valkey-server",
     "supervisor": "discordproxyserver",
 }
-"""What is found in the command line of each."""
+"""Role -> text in the command line of its processes."""
 
 Kind = tuple[float, Callable[[], None]]
-"""How often, relative to the others, and what."""
+"""Relative frequency, and the action."""
 
 SENDS = r"/messages|/webhooks/|/channels$"
 
 
 def processes(runtime: Path, role: str) -> list[int]:
-    """Return the ids of the processes of one server, found by the runtime folder that only they know."""
+    """Return the ids of one server's processes, which share a runtime folder."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -41,11 +41,11 @@ def processes(runtime: Path, role: str) -> list[int]:
 
 
 class Disturbances:
-    """Disturbs until told to stop; `done` counts what was done.
+    """Injects random disturbances; `done` counts them.
 
     Args:
-        runtime: folder of the server's processes.
-        faults: of its Discord.
+        runtime: runtime folder of the server's processes.
+        faults: faults of its Discord.
         only: names of the disturbances to choose from; empty for all.
     """
 
@@ -73,13 +73,13 @@ class Disturbances:
         for kind, weight in (("reset", 4), ("status", 3), ("slow", 4), ("truncated", 2), ("silent", 1), ("hash", 1)):
             for when in ("before", "after"):
                 kinds[f"discord: {kind} {when}"] = (weight, partial(self._fault, kind, when))
-        # A page of Cloudflare closes the way for a minute, so it is rare.
+        # A page of Cloudflare stops all requests for a minute, so it is rare.
         for kind, weight in (("rate_limited", 4), ("headerless", 2), ("cloudflare", 0.3)):
             kinds[f"discord: {kind}"] = (weight, partial(self._fault, kind, "before"))
         return kinds
 
     async def run(self, *, pause_s: tuple[float, float]) -> None:
-        """Disturb until cancelled, with a pause between two disturbances; in the end nothing stays disturbed."""
+        """Disturb until cancelled, with a pause between two disturbances; undo all disturbances at the end."""
         names, weights = list(self._kinds), [weight for weight, _ in self._kinds.values()]
         try:
             while True:

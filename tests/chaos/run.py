@@ -1,9 +1,10 @@
-"""A whole server under fire, and the question whether everybody was told the truth. `make chaos` runs it.
+"""A whole server under random faults; afterwards every answer is compared with Discord's state. `make chaos` runs it.
 
-    python tests/chaos/run.py [--seconds 300] [--seed 1] [--json build/chaos.json]
+    make chaos                   ARGS="[--seconds 300] [--seed 1] [--json build/chaos.json]"
 
 discordproxyserver with two workers and its private Redis sends to the sandbox, while processes are killed or frozen and
-Discord misbehaves. At the end each answer is held against what the sandbox stored. Exit status 1: somebody was lied to.
+the sandbox injects faults. At the end each answer is compared with the sandbox's messages. Exit status 1: an answer was
+untrue, or the server did not recover or end cleanly.
 """
 
 import argparse
@@ -40,14 +41,14 @@ PAUSE_S = (0.2, 1.2)
 
 @dataclass(frozen=True)
 class Result:
-    """What a run found.
+    """The result of a run.
 
     Attributes:
-        recovered_s: from the last disturbance to the first message that went through.
+        recovered_s: seconds from the last disturbance to the first message that was sent.
         left: processes that outlived the server.
-        internal: answers that say the proxy itself failed.
-        rate_limited: 429s that headers had announced.
-        lines: tracebacks that the server printed.
+        internal: answers with reason INTERNAL.
+        rate_limited: avoidable 429s.
+        lines: tracebacks in the server's output.
     """
 
     seed: int
@@ -66,12 +67,12 @@ class Result:
 
     @property
     def good(self) -> bool:
-        """Whether everything promised was kept."""
+        """Whether the run found no error."""
         return bool(self.verdict) and not self.left and self.exit_status == 0 and not self.internal
 
 
 class Site:
-    """The server as an operator runs it: started again when it ends, as systemd does."""
+    """The server under a process manager that restarts it, as systemd does."""
 
     def __init__(self, environment: dict[str, str], folder: Path) -> None:
         self._environment, self._folder = environment, folder
@@ -110,7 +111,7 @@ class Site:
 
 
 async def recovered(address: str, channel: int) -> float:
-    """Return the seconds until a message goes through."""
+    """Return the seconds until a message is sent."""
     began = time.monotonic()
     client = AsyncDiscordClient(address, retries=0)
     while time.monotonic() - began < RECOVERED_WITHIN_S:
@@ -122,7 +123,7 @@ async def recovered(address: str, channel: int) -> float:
 
 
 async def chaos(seconds: float, seed: int, folder: Path, *, only: Collection[str] = ()) -> Result:
-    """Disturb a server for this long and return what came of it; `folder` is empty and its path short."""
+    """Disturb a server for `seconds` and return the result; `folder` is empty and its path short."""
     async with Sandbox(SandboxConfig(token=TOKEN, latency_s=0.03, jitter_s=0.02, seed=seed)) as discord:
         add_guilds(discord.world, 1, channels=8)
         channels = [int(channel["id"]) for channel in _text_channels(discord)]
@@ -189,7 +190,7 @@ def _environment(folder: Path, discord_url: str, address: str) -> dict[str, str]
 
 
 async def _left(folder: Path) -> list[str]:
-    """Return the processes that do not end with their server."""
+    """Return the processes that outlive their server."""
     for _ in range(50):
         if not left_running(str(folder)):
             return []
@@ -198,7 +199,7 @@ async def _left(folder: Path) -> list[str]:
 
 
 def report(result: Result) -> str:
-    """Return the tables a person reads."""
+    """Return the tables as text."""
     columns = list(result.ways[0])
     lines = [f"{'way':26}" + "".join(f"{column:>10}" for column in columns[1:])]
     lines += [f"{row['way']:26}" + "".join(f"{row[column]:>10}" for column in columns[1:]) for row in result.ways]

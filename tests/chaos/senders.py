@@ -1,4 +1,4 @@
-"""Callers that send without end, note what they are told, and call again where they were told that they may."""
+"""Callers that send continuously, record the answers, and repeat where the error allows it."""
 
 import asyncio
 import itertools
@@ -18,7 +18,7 @@ PAUSE_S = 0.3
 
 @dataclass(frozen=True)
 class Targets:
-    """Where messages go. Webhooks: pairs of id and token."""
+    """Destinations of messages. `webhooks`: pairs of id and token."""
 
     channels: Sequence[int]
     users: Sequence[int]
@@ -57,17 +57,17 @@ def _keyed_message(
 
 
 def _same(places: Sequence[Any], text: str) -> Any:
-    """Choose by the text alone: the same key must come with the same request."""
+    """Return a destination that depends only on the text: a key must always come with the same request."""
     return places[int(text.rpartition(" ")[2]) % len(places)]
 
 
 @dataclass(frozen=True)
 class Way:
-    """How something is sent.
+    """A way of sending.
 
     Attributes:
-        retries: of the client library.
-        again_after: what the caller may be told to call again.
+        retries: repeats of the client library.
+        again_after: values of the error's `sent` after which the caller repeats.
     """
 
     attempt: Attempt
@@ -86,7 +86,7 @@ WAYS = {
 
 
 class Senders:
-    """Sends until told to stop; `sends` holds all of it."""
+    """Sends until `stopping` is set; `sends` holds all sends."""
 
     def __init__(self, target: str, targets: Targets, *, seed: int) -> None:
         self.sends: list[Send] = []
@@ -109,7 +109,7 @@ class Senders:
     async def _send(self, send: Send, way: Way, rng: random.Random) -> None:
         for _ in range(ATTEMPTS):
             attempt = way.attempt(self._clients[send.way], self._targets, rng, send.text, rng.choice(TIMEOUTS_S))
-            if not await _failed(attempt, send) or send.told[-1] not in way.again_after or self.stopping.is_set():
+            if not await _failed(attempt, send) or send.answers[-1] not in way.again_after or self.stopping.is_set():
                 return
             await asyncio.sleep(PAUSE_S * (1 + rng.random()))
 
@@ -118,10 +118,10 @@ async def _failed(attempt: Awaitable[object], send: Send) -> bool:
     try:
         await attempt
     except DiscordProxyException as error:
-        send.told.append(error.sent)
+        send.answers.append(error.sent)
         send.reasons.append(_reason(error))
         return True
-    send.told.append("ok")
+    send.answers.append("ok")
     return False
 
 

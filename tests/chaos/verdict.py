@@ -1,50 +1,50 @@
-"""Compares what callers were told with what Discord did. Pure."""
+"""Compares the answers that callers got with Discord's state. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Told = Literal["ok", "no", "yes", "unknown"]
+SendResult = Literal["ok", "no", "yes", "unknown"]
 
 
 @dataclass(slots=True)
 class Send:
-    """One thing a caller wanted to happen once.
+    """One message that a caller wanted to send once.
 
     Attributes:
-        way: how it was sent.
-        text: what finds it in Discord.
-        told: the answer of each attempt: `ok`, or `sent` of the error.
-        reasons: why attempts failed.
+        way: the way of sending.
+        text: its unique text.
+        answers: the answer of each attempt: `ok`, or `sent` of the error.
+        reasons: reasons of the failed attempts.
     """
 
     way: str
     text: str
-    told: list[Told] = field(default_factory=list)
+    answers: list[SendResult] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
 
     @property
-    def outcome(self) -> Told:
-        """What the caller knows in the end: an attempt whose fate is unknown is not forgotten."""
-        if self.told and self.told[-1] == "ok":
+    def outcome(self) -> SendResult:
+        """The final answer; `unknown` of an earlier attempt outweighs a later `no`."""
+        if self.answers and self.answers[-1] == "ok":
             return "ok"
-        return next((told for told in ("yes", "unknown") if told in self.told), "no")
+        return next((answer for answer in ("yes", "unknown") if answer in self.answers), "no")
 
     @property
     def internal(self) -> int:
-        """Attempts in which the proxy itself failed."""
+        """Attempts that failed with reason INTERNAL."""
         return self.reasons.count("INTERNAL")
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was wrong, by text; all empty when every answer was true.
+    """The wrong answers by text; all empty when every answer was true.
 
     Attributes:
-        lost: answered OK, and not there.
-        doubled: there more than once.
-        untrue: `sent` is yes and it is not there, or no and it is.
+        lost: answered OK, but not stored.
+        doubled: stored more than once.
+        untrue: `sent` is yes but it is not stored, or no but it is.
     """
 
     lost: tuple[str, ...]
@@ -57,7 +57,7 @@ class Verdict:
 
 
 def judge(sends: Iterable[Send], stored: Mapping[str, int]) -> Verdict:
-    """Return the verdict; `stored` tells how often each text is at Discord."""
+    """Return the verdict; `stored` maps each text to its number of stored messages."""
     lost, doubled, untrue = [], [], []
     for send in sends:
         count, outcome = stored.get(send.text, 0), send.outcome
@@ -76,7 +76,7 @@ def table(sends: Iterable[Send], stored: Mapping[str, int]) -> list[dict[str, in
     for send in sends:
         row = rows.setdefault(send.way, Counter())
         row["sends"] += 1
-        row["attempts"] += len(send.told)
+        row["attempts"] += len(send.answers)
         row[send.outcome] += 1
         row["stored"] += stored.get(send.text, 0)
     columns = ("sends", "attempts", "ok", "no", "yes", "unknown", "stored")

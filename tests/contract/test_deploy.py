@@ -1,4 +1,4 @@
-"""The configurations of deploy/ as their own programs judge them, and that they name what exists."""
+"""The configurations of deploy/ pass their own programs' checks, and their names exist."""
 
 import configparser
 import json

@@ -1,4 +1,4 @@
-"""What is written for people agrees with the code: settings, commands, files that are pointed at."""
+"""Documents agree with the code: settings, commands, linked files."""
 
 import json
 import re

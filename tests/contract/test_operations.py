@@ -1,4 +1,4 @@
-"""What operators rely on: documented metrics exist and exist documented, dashboard and alerts name real ones."""
+"""The documented metrics are the exported ones, and dashboard and alerts use existing ones."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What an installation brings: the wheel's contents, and an application's environment with nothing of the server."""
+"""The wheel's contents, and an application's environment without the server's packages."""
 
 import json
 import os

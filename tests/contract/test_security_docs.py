@@ -1,4 +1,4 @@
-"""What docs/security.md shows works: its commands make files the server takes, its tables are those of the code."""
+"""The examples of docs/security.md work: its commands make valid files, its tables match the code."""
 
 import os
 import re

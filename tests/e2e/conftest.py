@@ -1,4 +1,4 @@
-"""A whole server of real processes against the local Discord, on ports and in folders of the test's own."""
+"""A whole server of real processes with a local Discord, on ports and in folders of the test's own."""
 
 import contextlib
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""One API worker as a process of its own: start, operators' port, signals, and one line for what is wrong."""
+"""One API worker as a process: start, operators' port, signals, and one line per error."""
 
 import asyncio
 import json

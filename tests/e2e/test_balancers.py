@@ -1,4 +1,4 @@
-"""Workers behind the balancers of deploy/: a rolling restart under load that no caller notices.
+"""Workers behind the balancers of deploy/: a rolling restart under load without a failed call.
 
 `make bench-rolling` does the same for longer, with 200 calls/s, and behind Envoy, too.
 """

@@ -1,4 +1,4 @@
-"""Secrets and what messages say are seen by nobody who has no business with them: searched for in everything that is.
+"""Secrets and message texts do not leak: searched for in all output, files and requests.
 
 A whole server with canaries for a bot token, a Redis password, an application's key, webhook and interaction tokens
 and message texts meets success and every kind of failure, at the most talkative level.

@@ -1,4 +1,4 @@
-"""A short piece of what `make chaos` does: processes die, Redis goes, Discord breaks off, and every answer is true."""
+"""A short run of `make chaos`: processes die, Redis stops, Discord breaks off, and every answer is true."""
 
 import pytest
 

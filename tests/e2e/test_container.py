@@ -1,4 +1,4 @@
-"""The server where little is there: as process 1 of a container, without home, locale and standard streams."""
+"""The server in a bare environment: as process 1 of a container, without home, locale and standard streams."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The example site for real: Django, a Celery worker with prefork, an API worker, a local Discord; and what dies."""
+"""The example site with real processes: Django, a Celery prefork worker, an API worker, a local Discord, and kills."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""`make run` and `honcho start`: what a person sees, and that nothing is left when it is stopped."""
+"""`make run` and `honcho start`: their output, and that a stop leaves nothing behind."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""A little of what `make bench-hostile` does: whatever arrives, the worker lives, stays small and serves the others."""
+"""A short run of `make bench-hostile`: under attack the worker survives, stays small and serves the others."""
 
 import random
 from pathlib import Path

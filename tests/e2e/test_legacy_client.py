@@ -1,4 +1,4 @@
-"""The unmodified client of discordproxy 1.5.1, from the package index and in an environment of its own, against us."""
+"""The unmodified client of discordproxy 1.5.1, from the package index in an environment of its own."""
 
 import asyncio
 import json

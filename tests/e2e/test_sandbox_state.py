@@ -1,4 +1,4 @@
-"""What a server knows about a local Discord ends with that Discord: the next one, or another one, is another world."""
+"""Caches of a local Discord end with it: the next one, or another one, has a world of its own."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""A server as an operator secures it: TLS, keys made by the command, two bots, an audit log; nothing secret leaks."""
+"""A secured server: TLS, keys made by the command, two bots, an audit log; no secret leaks."""
 
 import signal
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""discordproxyserver as its users run it: first message, several workers, kills and stops, nothing left behind."""
+"""discordproxyserver end to end: first message, several workers, kills and stops, nothing left behind."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ import grpc.aio
 import pytest
 
 from discordproxy import discord_api_pb2 as pb
-from discordproxy_sandbox.limits.limit_book import LimitBook, RouteLimit
+from discordproxy_sandbox.limits.book import LimitBook, RouteLimit
 from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.eventually import eventually

@@ -1,4 +1,4 @@
-"""What can be wrong at the start: one line, the right exit status, no traceback, nothing left running."""
+"""Failures at the start: one line, the right exit status, no traceback, no process left."""
 
 import asyncio
 import os

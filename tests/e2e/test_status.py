@@ -1,4 +1,4 @@
-"""What operators see of a whole server: the page in a real browser, the same facts as JSON and in the terminal."""
+"""The status of a whole server: the page in a real browser, the same facts as JSON and in the terminal."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ import grpc.aio
 import pytest
 
 from discordproxy import discord_api_pb2 as pb
-from discordproxy_sandbox.limits.limit_book import RouteLimit
+from discordproxy_sandbox.limits.book import RouteLimit
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from fakes.browser import Page, browser_page
 from fakes.eventually import eventually

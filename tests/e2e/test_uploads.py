@@ -1,4 +1,4 @@
-"""Fifty uploads of 20 MiB at once on one worker: its memory stays bounded, and everybody gets an answer."""
+"""Fifty concurrent uploads of 20 MiB on one worker: memory stays bounded, and every caller gets an answer."""
 
 import asyncio
 import json

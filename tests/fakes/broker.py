@@ -1,4 +1,4 @@
-"""A broker without limits and without Redis: grants at once unless told otherwise, and remembers what it was told."""
+"""A broker without limits and without Redis: grants at once unless configured otherwise, and records its calls."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -85,9 +85,9 @@ class FakeQuota:
 class FakeBroker:
     """Attributes:
     refusal: raised instead of granting.
-    void: raised when a request is about to leave.
-    gate: cleared, it makes everybody wait for a permit.
-    holds: a repeat waits for as long as its 429 asked.
+    void: raised when a request is about to be sent.
+    gate: while cleared, every call waits for a permit.
+    holds: a repeat waits for the retry_after of its 429.
     """
 
     refusal: BrokerError | None = None

@@ -1,4 +1,4 @@
-"""A headless Chromium, driven through its DevTools protocol: pages as people see them, without a driver program."""
+"""A headless Chromium, controlled through its DevTools protocol."""
 
 import asyncio
 import base64
@@ -27,7 +27,7 @@ OPTIONS = (
 
 
 class Page:
-    """One tab. Attributes `problems` and `requests` collect what the console complains of and the URLs asked for."""
+    """One tab. `problems` collects console errors and warnings, `requests` the requested URLs."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
@@ -64,7 +64,7 @@ class Page:
         return answer["result"]
 
     async def value(self, expression: str) -> Any:
-        """Return what an expression of JavaScript yields."""
+        """Return the value of a JavaScript expression."""
         found = await self.send("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
@@ -83,7 +83,7 @@ class Page:
         await self.until("document.readyState === 'complete'")
 
     async def look(self, *, width: int, scheme: str, height: int = 900) -> None:
-        """Become a screen of this width whose owner prefers `light` or `dark`."""
+        """Emulate a screen of this size and the colour scheme `light` or `dark`."""
         await self.send(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
@@ -96,7 +96,7 @@ class Page:
 
 
 def find_chromium() -> str:
-    """Return the program; without one the test is skipped."""
+    """Return the path of the browser; skip the test without one."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
         pytest.skip("NOT TESTED in a browser: install chromium (apt-get install chromium)")
@@ -132,7 +132,7 @@ async def browser_page(profile: Path) -> AsyncIterator[Page]:
 
 
 async def _port_of(profile: Path, process: asyncio.subprocess.Process) -> int:
-    """The browser writes its port into its profile."""
+    """Return the debugging port, which the browser writes into its profile."""
     file = profile / "DevToolsActivePort"
     async with asyncio.timeout(60):
         while not (file.exists() and "\n" in file.read_text()):

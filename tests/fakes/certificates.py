@@ -1,4 +1,4 @@
-"""Certificates of the test's own authority, as files."""
+"""Certificate files of a test authority."""
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -26,7 +26,7 @@ class Authority:
         self._authority.cert_pem.write_to_path(self.path)
 
     def issue(self, name: str = "localhost", *, file: str = "", until: datetime | None = None) -> Pair:
-        """Write a certificate; the same `file` is written over."""
+        """Write a certificate; an existing `file` is overwritten."""
         since = datetime(2020, 1, 1, tzinfo=timezone.utc) if until else None
         issued = self._authority.issue_cert(name, common_name=name, not_before=since, not_after=until)
         pair = Pair(self._folder / f"{file or name}.cert.pem", self._folder / f"{file or name}.key.pem")
@@ -36,6 +36,6 @@ class Authority:
         return pair
 
     def credentials(self, own: Pair | None = None) -> grpc.ChannelCredentials:
-        """What a client needs to trust this authority, and to show a certificate of its own."""
+        """Return a client's credentials: trust in this authority, and optionally a certificate of its own."""
         key, chain = (own.key.read_bytes(), own.cert.read_bytes()) if own else (None, None)
         return grpc.ssl_channel_credentials(self.path.read_bytes(), key, chain)

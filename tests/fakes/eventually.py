@@ -1,4 +1,4 @@
-"""Wait for a condition that announces itself nowhere."""
+"""Waits for a condition by polling."""
 
 import asyncio
 import inspect

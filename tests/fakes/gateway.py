@@ -1,4 +1,4 @@
-"""A small gateway of Discord for fault tests: connections, IDENTIFYs and RESUMEs are counted, faults are calls."""
+"""A fake Discord gateway for fault tests: counts connections, IDENTIFYs and RESUMEs, and injects faults."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ BOT = {"id": "100000000000000001", "username": "bot", "discriminator": "0000", "
 
 @dataclass
 class FakeSession:
-    """A session with every event it ever sent; `socket` is None while nobody is connected."""
+    """A session with all its events; `socket` is None while no client is connected."""
 
     id: str
     shard: tuple[int, int]
@@ -29,7 +29,7 @@ class FakeSession:
 
 
 class FakeSocket:
-    """One websocket, compressing like Discord when asked to."""
+    """One websocket, with Discord's compression on request."""
 
     def __init__(self, response: web.WebSocketResponse, compression: str | None) -> None:
         self.response = response
@@ -62,14 +62,14 @@ class FakeGateway:
     """`async with FakeGateway() as discord`; listens on a free port of the loopback interface.
 
     Attributes:
-        guilds: what a new session is told, one GUILD_CREATE each.
+        guilds: the guilds of a new session, one GUILD_CREATE each.
         members: guild id -> members for op 8.
-        callback_status: HTTP status of the answer to interaction callbacks.
-        identify_answer: close code given instead of READY, None for a good start.
-        compression: what is used whatever is asked for; "" for none at all, None for what is asked for.
-        garbled: whatever is compressed cannot be read.
+        callback_status: HTTP status of the response to interaction callbacks.
+        identify_answer: close code sent instead of READY; None sends READY.
+        compression: overrides the requested compression; "" for none, None for the requested one.
+        garbled: compressed streams start with invalid bytes.
         seen: counts of connections, identifies, resumes, refused_resumes, heartbeats, chunk_requests, logins, rest.
-        most_at_once: how many sessions were connected at the same time.
+        most_at_once: maximum of simultaneously connected sessions.
     """
 
     def __init__(self, *, heartbeat_s: float = 30.0) -> None:
@@ -126,11 +126,11 @@ class FakeGateway:
 
     @property
     def live(self) -> list[FakeSession]:
-        """Sessions somebody is connected to."""
+        """The connected sessions."""
         return [session for session in self.sessions.values() if session.socket]
 
     async def until(self, condition: Any, within_s: float = 60.0) -> None:
-        """Return once `condition()` holds; it is looked at whenever something happens here, and every 20 ms."""
+        """Return once `condition()` is true; it is checked after every message and every 20 ms."""
         async with asyncio.timeout(within_s):
             while not condition():
                 self._changed.clear()
@@ -138,12 +138,12 @@ class FakeGateway:
                     await asyncio.wait_for(self._changed.wait(), 0.02)
 
     async def emit(self, name: str, data: dict[str, Any]) -> None:
-        """Send an event to every session; one that is not connected gets it on RESUME."""
+        """Send an event to every session; a disconnected one gets it on RESUME."""
         for session in list(self.sessions.values()):
             await self._dispatch(session, name, data)
 
     async def abort(self) -> None:
-        """Cut every connection without a close frame."""
+        """Abort every connection without a close frame."""
         for session in self.live:
             self._abort(session.socket)
             session.socket = None
@@ -155,12 +155,12 @@ class FakeGateway:
             await socket.response.close(code=code)
 
     async def babble(self, message: bytes) -> None:
-        """Send what is no message."""
+        """Send invalid messages."""
         for session in self.live:
             await session.socket.send(message)
 
     async def interfere(self) -> None:
-        """Send bytes that do not belong to the compressed stream."""
+        """Send bytes outside the compressed stream."""
         for session in self.live:
             await session.socket.response.send_bytes(b"\x00 no part of it \x00\x00\xff\xff")
 
@@ -170,14 +170,14 @@ class FakeGateway:
             await session.socket.send(orjson.dumps({"op": 7, "d": None}))
 
     async def invalidate(self, *, resumable: bool) -> None:
-        """Op 9; sessions that cannot be resumed are forgotten."""
+        """Op 9; sessions that are not resumable are deleted."""
         for session in self.live:
             if not resumable:
                 del self.sessions[session.id]
             await session.socket.send(orjson.dumps({"op": 9, "d": resumable}))
 
     def forget_sessions(self) -> None:
-        """Drop sessions, as after a long absence."""
+        """Delete all sessions, as after a long absence."""
         self.sessions.clear()
 
     def _abort(self, socket: FakeSocket) -> None:
@@ -205,7 +205,9 @@ class FakeGateway:
         limit = {
             "total": 1000,
             "remaining": self.identifies_left,
-            "reset_after": 0 if self.identifies_left == 1000 else 3_600_000,  # as Discord says of a rested bot
+            "reset_after": 0
+            if self.identifies_left == 1000
+            else 3_600_000,  # Discord returns 0 without recent IDENTIFYs
             "max_concurrency": self.max_concurrency,
         }
         url = f"ws://127.0.0.1:{self.port}/gateway"

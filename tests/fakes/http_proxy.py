@@ -1,4 +1,4 @@
-"""A small HTTP proxy for plain HTTP and websockets: takes requests for any host and passes them to one port."""
+"""A small HTTP proxy for plain HTTP and websockets; it passes requests for any host to one port."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class PassedOn:
-    """What came through: `lines` are the first lines of requests, `heads` everything up to the body."""
+    """The forwarded requests: `lines` are their first lines, `heads` all text up to the body."""
 
     port: int = 0
     heads: list[str] = field(default_factory=list)

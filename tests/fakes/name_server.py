@@ -1,4 +1,4 @@
-"""A name server that knows one answer: every name has these IPv4 addresses."""
+"""A DNS server that resolves every name to the same IPv4 addresses."""
 
 import socket
 import struct
@@ -12,7 +12,7 @@ _HEADER = struct.Struct("!6H")
 
 
 def answer(query: bytes, addresses: list[str]) -> bytes:
-    """Return the reply to a query of one question; names have no addresses of IPv6."""
+    """Return the reply to a query with one question; names have no IPv6 addresses."""
     number = _HEADER.unpack_from(query)[0]
     end = query.index(b"\0", _HEADER.size) + 5
     question = query[_HEADER.size : end]
@@ -26,7 +26,7 @@ def answer(query: bytes, addresses: list[str]) -> bytes:
 
 @contextmanager
 def name_server(*addresses: str) -> Iterator[str]:
-    """Serve until the block ends; gives its own address."""
+    """Serve until the block ends; yield the server's address."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
         own = server.getsockname()

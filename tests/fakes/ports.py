@@ -1,18 +1,18 @@
-"""Ports for servers that must know theirs beforehand."""
+"""Free ports for servers that need theirs in advance."""
 
 import random
 import socket
 
-# Below those of which Linux (from 32768) and macOS (from 49152) take one for each outgoing connection: it could be gone
+# Below the ephemeral ports of Linux (from 32768) and macOS (from 49152): an outgoing connection could take one of those
 # before the server listens.
 _PORTS = range(20_000, 32_000)
 
 _chosen: set[int] = set()
-_random = random.SystemRandom()  # not that of the tests, which hypothesis starts anew each time
+_random = random.SystemRandom()  # hypothesis reseeds the global generator
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports in a row on which nobody listens; none is ever returned again."""
+    """Return consecutive free ports; no port is returned twice."""
     while True:
         first = _random.choice(_PORTS)
         ports = list(range(first, first + count))
@@ -22,7 +22,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def free_port() -> int:
-    """Return one of them."""
+    """Return a free port."""
     return free_ports(1)[0]
 
 

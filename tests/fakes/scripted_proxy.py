@@ -1,4 +1,4 @@
-"""A real gRPC server with scripted answers: what the client's tests talk to instead of the whole proxy."""
+"""A real gRPC server with scripted responses, for the client's tests."""
 
 import json
 import threading
@@ -30,7 +30,7 @@ class Received:
 
 
 def fail(code: grpc.StatusCode, details: str | dict[str, Any]) -> Callable[[Any, grpc.ServicerContext], NoReturn]:
-    """Return an answer that is an error."""
+    """Return a scripted answer that aborts the call."""
 
     def answer(_request: Any, context: grpc.ServicerContext) -> NoReturn:
         context.abort(code, details if isinstance(details, str) else json.dumps(details))

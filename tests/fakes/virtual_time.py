@@ -1,7 +1,7 @@
-"""An event loop whose clock jumps to the next timer, while a real Valkey answers in real time.
+"""An event loop in virtual time: its clock jumps to the next timer, while a real Valkey answers in real time.
 
-The clock stands still as long as anything is under way between this process and the server, so hours pass in seconds
-and every run of a simulation takes the same decisions, however slow the machine is.
+The clock stands still while messages are in transit between this process and the server, so hours pass in seconds, and
+every run of a simulation makes the same decisions, independent of the machine's speed.
 """
 
 import asyncio
@@ -17,18 +17,18 @@ from processes.redis_servers import connections
 
 EPOCH_S = 1_790_000_000.0
 GRACE_S = 0.003 if "TOPOLOGY" in os.environ else 0.0
-"""Nodes of a Cluster pass messages on to each other, which no reply of theirs proves to have happened."""
+"""Nodes of a Cluster forward messages to each other, and no reply proves that they have done so."""
 
 ROUND_TRIPS = 2
-"""A server that has answered twice has read what was sent before, and has written what that led to.
+"""After two replies, a server has processed all earlier commands and has written their effects.
 
-It handles what it has read from all connections before it writes to any. So the first reply may overtake another
-connection's reply or message, the second one cannot.
+It processes the input of all connections before it writes to any. So the first reply may overtake another connection's
+reply or message, the second one cannot.
 """
 
 
 class VirtualClock:
-    """The time of a simulation; it moves only when nothing is under way."""
+    """The time of a simulation; it advances only while nothing is in transit."""
 
     def __init__(self) -> None:
         self.now = EPOCH_S
@@ -49,16 +49,16 @@ class VirtualClock:
             self.commands -= 1
 
     def follow(self, url: str) -> None:
-        """Let time move only when the servers of `url` have delivered everything."""
+        """Advance time only after the servers of `url` have delivered everything."""
         if url not in self._connections:
             self._connections[url] = connections(url)
 
     def stir(self) -> None:
-        """Note that something was sent or has come: more may follow."""
+        """Record that something was sent or received: more may follow."""
         self._quiet = False
 
     def await_deliveries(self) -> None:
-        """Block until the servers have written all there is; one that is away has nothing to write."""
+        """Block until the servers have written everything; unreachable ones are skipped."""
         if self._quiet:
             return
         self._quiet = True
@@ -72,7 +72,7 @@ class VirtualClock:
 
 
 def await_writes(connection: Any) -> None:
-    """Block until a server has written all that others' commands have led to."""
+    """Block until a server has written the effects of all earlier commands."""
     try:
         for _ in range(ROUND_TRIPS):
             connection.send_packed_command([b"PING\r\n"])
@@ -112,7 +112,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 class WatchedRedis:
-    """A Redis client whose commands and messages stop the clock while they are under way."""
+    """A Redis client whose commands and messages stop the clock while they are in transit."""
 
     def __init__(self, client: Any, clock: VirtualClock, url: str) -> None:
         self._client, self._clock = client, clock

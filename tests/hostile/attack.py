@@ -1,4 +1,4 @@
-"""One attack as a process of its own, so that the attacker's work delays nobody but itself and the worker.
+"""One attack in a process of its own, so that the attacker's CPU time does not delay the callers.
 
 PYTHONPATH=tests python -m hostile.attack <kind> <port> <count> <seconds to hold> <guild> <seed>
 """
@@ -23,7 +23,7 @@ VALID = [
 
 @dataclass(frozen=True)
 class Orders:
-    """What to attack and how much. `hold_s`: how long connections are held, or read from."""
+    """Target and amount of an attack. `hold_s`: how long connections are held, or read from."""
 
     port: int
     count: int

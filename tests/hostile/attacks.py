@@ -1,4 +1,4 @@
-"""What a hostile or broken caller does to a worker. Each attack returns once it is over; none expects an answer."""
+"""Attacks of hostile or broken callers on a worker. Each returns once it is over; none expects a response."""
 
 import asyncio
 import contextlib
@@ -44,13 +44,13 @@ BEFORE_THE_KEY = (
     "SubscribeEvents",
     "SendChannelMessage",
 )
-"""A method of each kind of handler; whoever calls them here has no key."""
+"""A method of each kind of handler; the attackers have no key."""
 
 OWN = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1)]
 
 
 def _bytes(rng: random.Random, valid: bytes) -> bytes:
-    """Return noise, or something valid with a few changed, missing or repeated bytes."""
+    """Return random bytes, or `valid` with a few changed, missing or repeated bytes."""
     if rng.random() < 0.4:
         return rng.randbytes(rng.choice((1, 3, 10, 100, 2000)))
     data = bytearray(valid)
@@ -63,7 +63,7 @@ def _bytes(rng: random.Random, valid: bytes) -> bytes:
 async def fuzzed_requests(
     port: int, count: int, rng: random.Random, *, valid: Sequence[tuple[str, bytes]], callers: int = 32
 ) -> Counter[str]:
-    """Call with bytes that are no requests; `valid` are RPCs with a request each. Returns the statuses."""
+    """Call with mutated requests; `valid` are RPCs with a request each. Return the count of each status."""
     statuses: Counter[str] = Counter()
     left = iter(range(count))
 
@@ -83,7 +83,7 @@ async def fuzzed_requests(
 
 
 def oddities(rng: random.Random) -> Iterator[bytes]:
-    """Yield what no HTTP/2 library sends, one connection's worth each."""
+    """Yield malformed HTTP/2 streams, one per connection."""
     yield b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     yield b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + rng.randbytes(512)  # the beginning of TLS
     yield rng.randbytes(4096)
@@ -139,7 +139,7 @@ async def connection(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asy
 
 
 async def send_raw(port: int, data: bytes, *, patience_s: float) -> None:
-    """Write and read until the other side hangs up or has nothing more to say for a while."""
+    """Write, then read until the server closes the connection or sends nothing for `patience_s`."""
     with contextlib.suppress(OSError, TimeoutError):
         async with connection(port) as (reader, writer):
             writer.write(data)
@@ -150,7 +150,7 @@ async def send_raw(port: int, data: bytes, *, patience_s: float) -> None:
 async def huge_messages(
     port: int, count: int, size: int = 100 * MIB, method: str = "/discord_api.DiscordApi/SendChannelMessage"
 ) -> Counter[str]:
-    """Send messages far beyond what is taken, from a library that plays by the rules."""
+    """Send messages far beyond the size limit, from a conforming library."""
     statuses: Counter[str] = Counter()
     data = bytes(size)
 
@@ -169,11 +169,11 @@ async def huge_messages(
 async def open_connections(
     port: int, count: int, data: bytes, *, read: bool = True, answered: bool = True
 ) -> AsyncIterator[int]:
-    """Hold connections that said `data` and nothing more; yields how many the worker took.
+    """Hold connections that have sent only `data`; yield how many the worker accepted.
 
     Args:
-        read: whether what comes back is read.
-        answered: whether the other side says something first; without, every connection counts as taken.
+        read: whether responses are read.
+        answered: whether the server sends something first; otherwise every connection counts as accepted.
     """
     async with contextlib.AsyncExitStack() as stack:
         taken = 0
@@ -198,7 +198,7 @@ async def _opened(stack: contextlib.AsyncExitStack, port: int, data: bytes, *, r
 
 
 def slow_writer(calls: int = 20) -> bytes:
-    """Return calls that begin and never say what they want."""
+    """Return calls whose requests never complete."""
     return HELLO + b"".join(
         call_start("SendChannelMessage", number) + frame(DATA, message(b"", size=MIB), stream=number)
         for number in range(1, 2 * calls, 2)
@@ -206,7 +206,7 @@ def slow_writer(calls: int = 20) -> bytes:
 
 
 def slow_reader(guild: int, calls: int = 20) -> bytes:
-    """Return calls with long answers that nobody takes."""
+    """Return calls with long responses that the caller does not read."""
     request = GetGuildChannelsRequest(guild_id=guild).SerializeToString()
     return (
         PREFACE
@@ -226,14 +226,14 @@ def bombs(calls: int, *, inflated: int = 32 * MIB) -> bytes:
 
 
 def _data(data: bytes, stream: int) -> bytes:
-    """Return frames of the size that every receiver takes."""
+    """Return frames of the size that every receiver accepts."""
     pieces = [data[at : at + 16_384] for at in range(0, len(data), 16_384)]
     whole = b"".join(frame(DATA, piece, stream=stream) for piece in pieces[:-1])
     return whole + frame(DATA, pieces[-1], flags=END_STREAM, stream=stream)
 
 
 def watchers(calls: int) -> bytes:
-    """Return calls that watch the health of the worker for as long as they may."""
+    """Return calls that watch the worker's health without end."""
     return HELLO + b"".join(call(BEFORE_THE_KEY[0], number, b"") for number in range(1, 2 * calls, 2))
 
 

@@ -1,4 +1,4 @@
-"""A server beside the worker. What the worker's callers notice of an attack on this one is the machine's, not ours.
+"""A server beside the worker that is attacked first: the delays of the worker's callers then come from the machine.
 
 PYTHONPATH=tests python -m hostile.decoy <port>
 """
@@ -12,7 +12,7 @@ ANSWER = bytes(4096)
 
 
 class Anything(grpc.GenericRpcHandler):
-    """Answers whatever is called, once the request is here."""
+    """Answers every method once the request has arrived."""
 
     def service(self, _details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
         return grpc.unary_unary_rpc_method_handler(self._answer)
@@ -26,7 +26,7 @@ async def main(port: int) -> None:
     server = grpc.aio.server(handlers=[Anything()])
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
-    print("serves", flush=True)  # noqa: T201 - whoever started it waits for this
+    print("serves", flush=True)  # noqa: T201 - the parent process waits for it
     await server.wait_for_termination()
 
 

@@ -1,4 +1,4 @@
-"""HTTP/2 by hand: frames as bytes, so that a test can send what no library would."""
+"""HTTP/2 frames as bytes, for requests that no library would send."""
 
 import struct
 
@@ -9,7 +9,7 @@ INITIAL_WINDOW_SIZE = 4
 
 
 def frame(kind: int, payload: bytes = b"", *, flags: int = 0, stream: int = 0, length: int | None = None) -> bytes:
-    """Return a frame; `length` is what its header claims instead of the truth."""
+    """Return a frame; `length` overrides the length in its header."""
     size = len(payload) if length is None else length
     return struct.pack(">I", size)[1:] + bytes((kind, flags)) + struct.pack(">I", stream) + payload
 
@@ -23,7 +23,7 @@ HELLO = PREFACE + frame(SETTINGS)
 
 
 def header(name: str, value: str) -> bytes:
-    """Return a header as HPACK writes it without tables and without compression."""
+    """Return a header in HPACK without tables and without compression."""
     return b"\x00" + _text(name) + _text(value)
 
 
@@ -62,7 +62,7 @@ def call_start(rpc: str, stream: int, *more: tuple[str, str]) -> bytes:
 
 
 def message(data: bytes, *, size: int | None = None, compressed: bool = False) -> bytes:
-    """Return a gRPC message; `size` is what it claims, `compressed` whether it says that it is."""
+    """Return a gRPC message; `size` overrides the size in its prefix, `compressed` sets its flag."""
     return struct.pack(">BI", compressed, len(data) if size is None else size) + data
 
 

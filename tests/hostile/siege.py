@@ -1,4 +1,4 @@
-"""One worker under attack beside an honest caller: what becomes of its memory, its files and the caller's calls."""
+"""One worker under attack beside an honest caller: measures memory, open files, and the caller's calls."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ POST = "POST /channels/{channel_id}/messages"
 
 @dataclass(frozen=True)
 class Scale:
-    """How much of everything. `patience_s`: how long a connection that is not hung up on is read from."""
+    """The amount of each attack. `patience_s`: how long an open connection is read from."""
 
     requests: int = 10_000
     oddities: int = 5
@@ -41,13 +41,13 @@ class Scale:
 
 @dataclass
 class Phase:
-    """What an honest caller and the worker's memory went through.
+    """Measurements of one attack.
 
     Attributes:
-        took_s: how long each call took.
-        worked_s: how long the worker's event loop ran meanwhile, for anybody.
-        failed: by status.
-        growth_mib: how much more memory the worker may need than before.
+        took_s: duration of each call of the honest caller.
+        worked_s: CPU time of the worker during each of those calls.
+        failed: failed calls by status.
+        growth_mib: permitted growth of the worker's memory.
         control: the same attack on another server.
     """
 
@@ -63,13 +63,13 @@ class Phase:
 
 
 def percentile(seconds: list[float], share: float) -> float:
-    """Return what this share of them does not exceed, in milliseconds."""
+    """Return the percentile `share` in milliseconds."""
     ordered = sorted(seconds)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000 if ordered else float("nan")
 
 
 PENDING_MIB = 350
-"""What gRPC needs for the calls it holds before the event loop has seen them: 16 KiB for each of 20,000."""
+"""gRPC's memory for calls that the event loop has not read yet: 16 KiB for each of 20,000."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Victim:
 
     @property
     def worked_s(self) -> float:
-        """How long the event loop has been running on a processor."""
+        """CPU time of the event loop's thread."""
         return int(Path(f"/proc/{self.process.pid}/schedstat").read_text().split()[0]) / 1e9
 
     @property
@@ -114,7 +114,7 @@ class Victim:
 async def victim(
     settings: Mapping[str, str], discord: Sandbox, folder: Path, *, files: int | None = None
 ) -> AsyncIterator[Victim]:
-    """Run a worker with these settings for the length of the block. `files`: how many it may open."""
+    """Run a worker with these settings for the length of the block. `files`: its limit of open files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     limit = {} if files is None else {"preexec_fn": partial(resource.setrlimit, resource.RLIMIT_NOFILE, (files, files))}
@@ -138,10 +138,10 @@ async def decoy(folder: Path) -> AsyncIterator[int]:
 
 
 class Siege:
-    """Attacks one after the other; `phases` holds what was seen.
+    """Attacks one after the other; `phases` holds the measurements.
 
     Args:
-        decoy_port: of a server that suffers every attack first, for comparison.
+        decoy_port: port of a server that is attacked first, for comparison.
     """
 
     def __init__(self, worker: Victim, scale: Scale, *, seed: int, decoy_port: int = 0) -> None:
@@ -176,7 +176,7 @@ class Siege:
             await asyncio.gather(honest, return_exceptions=True)
 
     def _attacks(self) -> Iterator[Attack]:
-        """Yield the attacks: first those that must leave no more memory behind than others may need."""
+        """Yield the attacks; those with a memory bound come first, before others grow the process."""
         scale, quiet_s = self._scale, self._scale.quiet_s
         bombs = f"{10 * scale.bombs} messages of 32 MiB in 31 KB"
         yield Attack(bombs, "bombs", scale.bombs, quiet_s, growth_mib=100)
@@ -240,7 +240,7 @@ class Siege:
 
 
 def complaints(phases: list[Phase]) -> list[str]:
-    """Return what an attack did that it must not: good calls refused, or more memory taken than it may."""
+    """Return the violations: honest calls that failed, and memory bounds that were exceeded."""
     before, found = phases[0].rss_mib, []
     for phase in phases:
         bounded = phase.growth_mib < float("inf")
@@ -253,7 +253,7 @@ def complaints(phases: list[Phase]) -> list[str]:
 
 
 def report(phases: list[Phase]) -> str:
-    """Return the table a person reads."""
+    """Return the table as text."""
     columns = "".join(f"{name:>9}" for name in ("calls", "p50 ms", "p99 ms", "control", "worker", "RSS MiB", "files"))
     lines = [f"{'':36}{columns}  failed; notes"]
     for phase in phases:

@@ -1,4 +1,4 @@
-"""Every RPC under the eyes of an independent judge. Run by `make prism`: it needs Node, and up to two minutes."""
+"""Every RPC, validated by Prism. Run by `make prism`: it needs Node, and up to two minutes."""
 
 import contextlib
 import re
@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from discordproxy import discord_api_pb2 as pb
-from discordproxy_sandbox.limits.limit_book import LimitBook
+from discordproxy_sandbox.limits.book import LimitBook
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from integration.api.conftest import TOKEN, Served, serve
 from integration.api.rpcs.test_every_rpc import CHANNEL, GUILD, OTHER, REQUESTS, ROLE, Made, request_for

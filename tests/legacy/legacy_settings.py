@@ -1,4 +1,4 @@
-"""Settings of an Alliance Auth site for the tests of an application: those it brings, but on a Redis of its own."""
+"""Settings of an Alliance Auth site for an application's tests: the application's own, on a private Redis."""
 
 import os
 

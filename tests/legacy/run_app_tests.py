@@ -1,4 +1,4 @@
-"""Run the tests of an Alliance Auth application in the current folder: `run_app_tests.py APP TESTS`; see noxfile.py."""
+"""Runs tests of an Alliance Auth application in the current folder: `run_app_tests.py APP TESTS`; see noxfile.py."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The arithmetic of one bucket in the model. Times are us; `rid` is Discord's Reset in ms."""
+"""The model's arithmetic of one bucket. Times are us; `rid` is Discord's Reset in ms."""
 
 import math
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ LARGE, MOST_PROVEN = 10, 1000
 
 @dataclass
 class Bucket:
-    """What is known of a bucket; nothing as long as `limit` is None. Who is in flight is counted elsewhere (`infl`)."""
+    """The known state of a bucket; unknown while `limit` is None. Calls in flight are counted elsewhere (`infl`)."""
 
     limit: int | None = None
     remaining: float = 0
@@ -26,7 +26,7 @@ class Bucket:
     heads: dict[str, int] = field(default_factory=dict)
 
     def take_over(self, former: "Bucket") -> None:
-        """Begin with what is known under a former name."""
+        """Start with the state under a former name."""
         self.limit, self.remaining, self.reset, self.rid = former.limit, former.remaining, former.reset, former.rid
         self.leaky, self.step, self.period, self.opened = former.leaky, former.step, former.period, former.opened
         self.proven = former.proven
@@ -57,7 +57,7 @@ class Bucket:
         return 0, at if infl < self.limit else None
 
     def eta(self, now: int, infl: int, k: int) -> float:
-        """A lower bound of the instant the k-th waiting call can leave."""
+        """Return a lower bound of the instant at which the k-th waiting call can be sent."""
         if self.limit is None:
             return now
         if self.leaky:
@@ -86,7 +86,7 @@ class Bucket:
         self.reset = self.reset or now + (self.period or 5 * SECOND)
 
     def learn(self, now: int, answer: dict[str, Any], sure_latency: float) -> None:
-        """Take what an answer says, unless it speaks of an earlier window."""
+        """Apply an answer unless it belongs to an earlier window."""
         limit, remaining, rid, after = (answer[name] for name in ("limit", "remaining", "rid", "after_us"))
         reset, moved = now - answer["age_us"] + after + GUARD_US - sure_latency, self.limit != limit
         used = max(1, limit - remaining)

@@ -1,4 +1,4 @@
-"""Who waits, in which order, and the slots of the global limit, in the model. Times are us."""
+"""The model's queue and the slots of the global limit. Times are us."""
 
 import math
 from dataclasses import dataclass, field

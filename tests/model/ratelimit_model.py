@@ -1,7 +1,7 @@
-"""The broker's algorithm once more: small, slow, lists and loops. The Lua must answer exactly like it, step by step.
+"""A model of the broker's algorithm: small, slow, lists and loops. The Lua must reply exactly the same, step by step.
 
-Nothing is indexed or counted here: who is in flight, who waits and which slots are taken is looked up in one list each
-time it is asked for. Times are us; a call's items have the shape the script's headers describe.
+The model has no indexes and no counters: it scans lists for calls in flight, waiting calls and taken slots. Times are
+us; a call's items have the form that the script's headers describe.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ ORDER = "nrocdxsag"
 
 
 class Model:
-    """One account's state and the one way to change it: `call`."""
+    """The state of one account; `call` is the only way to change it."""
 
     def __init__(self, global_limit: int, lease_us: int) -> None:
         self.lease_us = lease_us

@@ -1,4 +1,4 @@
-"""The second limiters of a lane in the model: what 429s told of, kept as so many calls in a period. Times are us."""
+"""The model's second limiters of a lane: rates learned from 429s. Times are us."""
 
 import math
 from dataclasses import dataclass, field

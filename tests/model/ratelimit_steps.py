@@ -1,4 +1,4 @@
-"""What can happen to an account's limits. A step is plain data: a failing story prints as it is and shrinks well."""
+"""Steps of a story: events of an account's limits as plain data, so that a failing story prints and shrinks well."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ from model.ratelimit_bucket import SECOND
 
 @dataclass(frozen=True)
 class Pass:
-    """Time goes by; it may also fall back, as after a failover."""
+    """Time passes, or goes back, as after a failover."""
 
     us: int
 
@@ -43,7 +43,7 @@ class Acquire:
 
 @dataclass(frozen=True)
 class Repeat:
-    """The same acquire once more: its reply was lost."""
+    """A repeated acquire: its reply was lost."""
 
     pick: int
 

@@ -1,4 +1,4 @@
-"""Stories that once went wrong, kept as they were found and made small."""
+"""Minimal stories of former failures."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A story told to the Lua and to the model alike, one step after the other; both must answer the same."""
+"""Runs a story against the Lua and the model, step by step; both must reply the same."""
 
 import itertools
 from collections.abc import Iterator

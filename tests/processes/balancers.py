@@ -1,4 +1,4 @@
-"""nginx, HAProxy and Envoy with the configurations of deploy/, on ports of a test's own, in front of its workers."""
+"""nginx, HAProxy and Envoy with the configurations of deploy/, on ports of the test's own."""
 
 import re
 import shutil
@@ -33,7 +33,7 @@ http {{
 
 
 def with_ports(example: Path, ports: dict[int, int]) -> str:
-    """Return an example with the ports it documents replaced; each must be there."""
+    """Return an example configuration with its documented ports replaced; each must occur in it."""
     text = example.read_text()
     for documented, own in ports.items():
         text, count = re.subn(rf"\b{documented}\b", str(own), text)
@@ -42,7 +42,7 @@ def with_ports(example: Path, ports: dict[int, int]) -> str:
 
 
 class Balancer:
-    """A running balancer that finds out by itself whether a worker is leaving."""
+    """A running balancer that detects a stopping worker by itself."""
 
     def __init__(self, process: Process) -> None:
         self.process = process
@@ -56,12 +56,12 @@ class Balancer:
 
     @asynccontextmanager
     async def without(self, worker: int) -> AsyncIterator[None]:
-        """Around the restart of the worker with this port: what an operator does with the balancer."""
+        """Take the worker with this port out of the balancer for the length of the block."""
         yield
 
 
 class Nginx(Balancer):
-    """Has to be told, by the script of deploy/."""
+    """Takes workers out by the script of deploy/."""
 
     def __init__(self, process: Process, folder: Path) -> None:
         super().__init__(process)

@@ -1,4 +1,4 @@
-"""A worker process that takes permits and places of one ordered lane and keeps them until it is killed.
+"""A worker process that holds permits and queue places of one ordered lane until it is killed.
 
     python broker_process.py URL PREFIX CHANNEL LEASE_S PLACES
 

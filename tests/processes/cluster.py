@@ -1,4 +1,4 @@
-"""The proxy in one process: a local Discord, a gateway worker, some API workers, all on one Valkey of the caller's."""
+"""The proxy in one process: a local Discord, a gateway worker and API workers, on a Valkey of the caller's."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ from discordproxy_gateway.worker import GatewayWorker, WorkerOptions
 from discordproxy_ratelimit.broker import Broker, Limits
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect
-from discordproxy_sandbox.limits.limit_book import LimitBook
+from discordproxy_sandbox.limits.book import LimitBook
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.world import World
 from fakes.gateway import TOKEN
@@ -49,7 +49,7 @@ class Cluster:
 
     @property
     def asked(self) -> list[str]:
-        """What Discord was asked by REST, in order."""
+        """The REST requests to Discord, in order."""
         return [f"{each.method} {each.path}" for each in self.discord.ledger.records if "/gateway" not in each.path]
 
     async def start_gateway(self, intents: tuple[str, ...] = INTENTS) -> None:

@@ -1,4 +1,4 @@
-"""What tests of a whole server share: its token, ids of the local Discord, and a look at the machine's processes."""
+"""Shared by tests of a whole server: token, ids of the local Discord, and the processes that are left."""
 
 import contextlib
 import sys
@@ -19,7 +19,7 @@ Connect = Callable[[], rpc.DiscordApiStub]
 
 
 def left_running(runtime: str) -> list[str]:
-    """Command lines of processes that still use the test's runtime folder."""
+    """Return the command lines of processes that still use the test's runtime folder."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):

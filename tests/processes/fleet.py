@@ -1,4 +1,4 @@
-"""Many workers in one process, each with a broker of its own, on one real Valkey and one fake Discord."""
+"""Many brokers in one process, on one real Valkey and one fake Discord."""
 
 import asyncio
 import time
@@ -17,9 +17,9 @@ from strategies.discord_limits import FakeDiscord
 
 
 class Fleet:
-    """`workers` brokers in virtual time (or real time, without a clock).
+    """`workers` brokers in virtual time, or without a clock in real time.
 
-    Several fleets, in processes of their own, are one when they share a prefix and their workers' names differ.
+    Fleets of several processes form one fleet if they share a prefix and their workers' names differ.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Fleet:
         max_wait_s: float | None = None,
         tries: int = 5,
     ) -> int:
-        """Send as an API worker does: a 429 is repeated from the head of the queue."""
+        """Send as an API worker does: repeat a 429 from the head of the queue."""
         loop = asyncio.get_running_loop()
         deadline = None if deadline_s is None else loop.time() + deadline_s
         before = None

@@ -1,7 +1,7 @@
-"""A program that forks forty children while its threads keep calling; all use the client. Prints what failed.
+"""A program that forks forty children while its threads keep calling the proxy, and prints the failures.
 
-Run as `python forking_program.py ADDRESS GUILD`, the id of a guild whose channels it may ask for. A process of its own,
-because gRPC's fork handling depends on all that the process did with gRPC before.
+Run as `python forking_program.py ADDRESS GUILD`; it requests the channels of that guild. A process of its own, because
+gRPC's fork handling depends on the process's earlier use of gRPC.
 """
 
 import json
@@ -51,7 +51,7 @@ def child_calls(inherited: DiscordClient, address: str, guild: int) -> int:
         for _ in range(CALLS_OF_A_CHILD):
             inherited.get_guild_channels(guild)
             DiscordClient(address, timeout=30, retries=0).get_guild_channels(guild)
-    except BaseException:  # noqa: BLE001 -- nothing of the parent's may run in a child
+    except BaseException:  # noqa: BLE001 -- no code of the parent may run in a child
         return 1
     return 0
 

@@ -1,12 +1,12 @@
-"""Processes that end with the test run, started in a way that gRPC survives."""
+"""A command prefix that ends a process with the test run."""
 
 import shutil
 
 _SETPRIV = shutil.which("setpriv")
 
 LEASH = (_SETPRIV, "--pdeathsig", "TERM", "--") if _SETPRIV else ()
-"""Put in front of a command, the kernel ends it with this process.
+"""A command with this prefix is ended by the kernel when this process ends.
 
-A `preexec_fn` would do the same, but with it Python forks, and gRPC's handlers in the child of a fork use file
-descriptors that Python closes: the child then dies before it has become the command. Without it, Python never forks.
+A `preexec_fn` would make Python fork, and gRPC's fork handlers in the child use file descriptors that Python has
+closed: the child dies before it executes the command.
 """

@@ -1,6 +1,6 @@
-"""A proxy in a process of its own, which tests may kill; what it has sent to Discord stays in a folder.
+"""A proxy process that tests may kill; its messages to Discord are files in a folder.
 
-Every message is a file named by its nonce, so a repeated nonce makes no second message, as at Discord.
+Every message is a file named by its nonce, so a repeated nonce creates no second message, as at Discord.
 Run as a program: `python mortal_proxy.py ADDRESS FOLDER`; prints one line when it serves.
 """
 
@@ -46,7 +46,7 @@ def serve(address: str, folder: Path) -> None:
 
 
 class MortalProxy:
-    """The process, seen from a test."""
+    """Controls the proxy process from a test."""
 
     def __init__(self, address: str, folder: Path) -> None:
         self._command = [sys.executable, __file__, address, str(folder)]
@@ -80,7 +80,7 @@ def mortal_proxy(folder: Path) -> Iterator[MortalProxy]:
 
 @contextmanager
 def dying_again_and_again(proxy: MortalProxy, every: int, progress: "Progress") -> Iterator[None]:
-    """Kill and restart the proxy whenever so many calls have ended, until the block ends."""
+    """Kill and restart the proxy after every `every` ended calls, until the block ends."""
     stopping = threading.Event()
 
     def reap() -> None:
@@ -101,7 +101,7 @@ def dying_again_and_again(proxy: MortalProxy, every: int, progress: "Progress") 
 
 
 class Progress:
-    """Counts ended calls; another thread can wait for a number of them."""
+    """Counts ended calls; a thread can wait for a count."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -1,6 +1,6 @@
-"""Prism in front of a Discord: a judge of requests and answers, written by others, that knows Discord's description.
+"""Prism between the proxy and Discord: an independent validator with Discord's OpenAPI description.
 
-It passes everything on and reports what it dislikes in a header; a recorder in front of it keeps the reports.
+It forwards every request and reports violations in a header; a recorder in front of it collects the reports.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ _OF_ONE_HOP = {"connection", "content-length", "content-encoding", "keep-alive",
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """`place` says where: request.body.embeds.0.title, response.body ..."""
+    """A violation at `place`: request.body.embeds.0.title, response.body ..."""
 
     operation: str
     place: str
@@ -35,7 +35,7 @@ class Violation:
 
 @dataclass(slots=True)
 class Prism:
-    """`url` is a Discord for clients; the Discord that answers is expected on `upstream_port`."""
+    """A running Prism: clients use `url`; it forwards to a Discord on `upstream_port`."""
 
     upstream_port: int
     url: str = ""
@@ -45,7 +45,7 @@ class Prism:
 
 @contextlib.asynccontextmanager
 async def prism(folder: Path) -> AsyncIterator[Prism]:
-    """Run Prism and its recorder; skips loudly when Prism or Discord's description is missing."""
+    """Run Prism and its recorder; skip the test with a message if Prism or Discord's description is missing."""
     spec = need("openapi.json", "every RPC by an independent judge")
     if not COMMAND.exists():
         pytest.skip(f"NOT CHECKED: every RPC by an independent judge; {COMMAND} is missing, make prism installs it")

@@ -1,4 +1,4 @@
-"""A real process under test: its output line by line, its signals, its end. Nothing it starts outlives the test."""
+"""A process under test: its output line by line, its signals, its exit. Its children end with the test."""
 
 import asyncio
 import contextlib
@@ -16,17 +16,17 @@ from processes.leash import LEASH
 
 
 def visible(pid: int) -> bytes:
-    """What every user of the machine can see of a process."""
+    """Return the command line and the name of a process, which every user can read."""
     return Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/comm").read_bytes()
 
 
 def environment(pid: int) -> bytes:
-    """What the process was started with; its own user and root can see it."""
+    """Return the environment of a process, which its own user and root can read."""
     return Path(f"/proc/{pid}/environ").read_bytes()
 
 
 def children_of(pid: int) -> list[int]:
-    """Process ids of everything `pid` started, directly or not."""
+    """Return the process ids of all descendants of `pid`."""
     found: list[int] = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
@@ -36,7 +36,7 @@ def children_of(pid: int) -> list[int]:
 
 
 class Process:
-    """`async with Process(...)`; leaving the block kills it, and what it started, if it still runs."""
+    """`async with Process(...)`: leaving the block kills the process and its descendants if it still runs."""
 
     def __init__(self, *command: str, env: Mapping[str, str], cwd: Path, **options: Any) -> None:
         self.lines: list[str] = []

@@ -1,4 +1,4 @@
-"""Real servers in the shapes they are deployed in, from the example configurations of deploy/redis."""
+"""Real servers in their supported topologies, from the example configurations of deploy/redis."""
 
 import contextlib
 import shutil
@@ -25,7 +25,7 @@ PATIENCE_S = 30.0
 
 
 class Process:
-    """One server; `start` and `stop` as often as a test likes. What it wrote to its folder stays."""
+    """One server, which may be started and stopped repeatedly; its folder stays."""
 
     def __init__(self, *command: str, folder: Path) -> None:
         self._command, self._folder = command, folder
@@ -49,7 +49,7 @@ class Process:
 
 
 class Servers:
-    """Servers that one URL leads to, each with a folder of its own below a private one."""
+    """Servers behind one URL, each with a folder of its own below a private one."""
 
     def __init__(self, binary: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="dp-redis-"))
@@ -59,11 +59,11 @@ class Servers:
 
     @property
     def operator_url(self) -> str:
-        """The URL of whoever may do everything."""
+        """The URL with an operator's rights."""
         return self.url
 
     def add(self, example: str, *options: str, name: str = "one", **changes: str) -> Process:
-        """Add a server with a copy of an example, since servers write into theirs; `changes` are made in it."""
+        """Add a server with a changed copy of an example; servers write into their configuration."""
         folder = self.folder / name
         folder.mkdir()
         text = (EXAMPLES / example).read_text()
@@ -84,7 +84,7 @@ class Servers:
             return bool(client.set("{dp:ready}", 1, px=1))
 
     def tell(self, *command: str) -> None:
-        """Run a command of an operator on every server that keeps something."""
+        """Run an operator's command on every server that stores data."""
         with blocking(self.operator_url) as client:
             client.execute_command(*command)
 
@@ -96,7 +96,7 @@ class Servers:
             with contextlib.suppress(redis.RedisError, OSError):
                 if condition():
                     return
-            time.sleep(0.02)  # servers that find each other offer nothing to wait on
+            time.sleep(0.02)  # servers do not signal that they have joined
         pytest.fail(f"{type(self).__name__} was not ready within {PATIENCE_S:.0f} s")
 
     def send_signal(self, number: signal.Signals) -> None:
@@ -125,10 +125,10 @@ class Server(Servers):
 
 
 class Tls(Servers):
-    """TLS only, and a user with few rights.
+    """TLS only, and a user with limited rights.
 
     Args:
-        prefix: of the keys and channels the user may touch; an empty one for whatever tests make up.
+        prefix: prefix of the keys and channels that the user may access; "" for all.
     """
 
     def __init__(self, binary: str, prefix: str = "") -> None:
@@ -158,7 +158,7 @@ class Tls(Servers):
 
 
 class Cluster(Servers):
-    """Three masters, and a replica of each if wanted."""
+    """Three masters, optionally with a replica each."""
 
     def __init__(self, binary: str, *, replicas: bool = False) -> None:
         super().__init__(binary)
@@ -273,7 +273,7 @@ SHAPES: dict[str, Callable[[str], Servers]] = {
 
 
 def system_redis() -> str:
-    """Return the distribution's server: it speaks TLS, and it is as old as what is supported."""
+    """Return the distribution's server: it has TLS, and it is as old as the oldest supported version."""
     binary = shutil.which("redis-server")
     if not binary:
         pytest.skip("NOT TESTED: there is no redis-server (apt-get install redis-server)")
@@ -281,7 +281,7 @@ def system_redis() -> str:
 
 
 def blocking(url: str, **options: Any) -> Any:
-    """Return a client of the blocking kind for any URL that is supported."""
+    """Return a blocking client for any supported URL."""
     target = parse(url)
     options = {"protocol": 2, **options}
     if target.topology == "server":
@@ -293,14 +293,14 @@ def blocking(url: str, **options: Any) -> Any:
 
 
 def connections(url: str) -> list[Any]:
-    """Return a connection of the blocking kind to each server of `url` that keeps something."""
+    """Return a blocking connection to each server of `url` that stores data."""
     client = blocking(url, socket_timeout=5)
     nodes = [node.redis_connection for node in client.get_nodes()] if isinstance(client, RedisCluster) else [client]
     return [node.connection_pool.get_connection() for node in nodes]
 
 
 class _OwnsSentinels:
-    """A client of the master that closes the connections to the Sentinels, too."""
+    """A client of the master that also closes its connections to the Sentinels."""
 
     def __init__(self, sentinels: Any, name: str) -> None:
         self._sentinels, self._client = sentinels, sentinels.master_for(name)

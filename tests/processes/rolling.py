@@ -1,4 +1,4 @@
-"""A rolling restart under load: two workers behind a balancer, callers who count what became of every message."""
+"""A rolling restart under load: two workers behind a balancer, and callers that count the fate of every message."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ import grpc.aio
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy import discord_api_pb2_grpc as rpc
-from discordproxy_sandbox.limits.limit_book import LimitBook, RouteLimit
+from discordproxy_sandbox.limits.book import LimitBook, RouteLimit
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.objects import make_channel
 from fakes.eventually import eventually
@@ -35,7 +35,7 @@ Start = Callable[[Path, int, Sequence[int], Sequence[int]], Balancer]
 
 @dataclass
 class Outcome:
-    """What the callers and Discord counted."""
+    """Counts of the callers and of Discord."""
 
     restarts: int = 0
     answered: list[int] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Outcome:
 
     @property
     def lost(self) -> int:
-        """Messages that were reported as sent and are not there."""
+        """Messages that were reported as sent but are not stored."""
         return len(set(self.answered) - set(self.stored))
 
     def __str__(self) -> str:
@@ -57,7 +57,7 @@ class Outcome:
 
 
 class Workers:
-    """Two API workers on one Redis, each on ports of its own, which can be replaced one after the other."""
+    """Two API workers on one Redis, each with ports of its own, which can be restarted one after the other."""
 
     def __init__(self, discord: Sandbox, redis_url: str, folder: Path) -> None:
         self.ports, self.http_ports = free_ports(2), free_ports(2)
@@ -110,7 +110,7 @@ class Workers:
 
 
 class Load:
-    """Messages at an even pace over a few connections, each with a text of its own; nobody repeats anything."""
+    """Messages at an even rate over a few connections, each with a unique text and without repeats."""
 
     def __init__(self, port: int, calls_per_s: float, *, connections: int = 4) -> None:
         self.outcome = Outcome()

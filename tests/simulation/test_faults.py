@@ -1,4 +1,4 @@
-"""What goes wrong in the world: callers that leave, workers that die, 429s of every kind, a Redis without memory."""
+"""Faults: cancelled calls, dead workers, 429s of every kind, a Redis without memory."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""Any number of workers look to Discord like one well-paced client: no avoidable 429, no idle capacity, in order."""
+"""To Discord, any number of workers look like one well-paced client: no avoidable 429, no idle capacity, in order."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""Libraries that send one message at a time to each of many channels, while the global limit is near its bound.
+"""Clients that send one message at a time to each of many channels, close to the global limit.
 
 A call is charged to its bucket before it waits for a global slot, so its bucket's window may turn while it waits.
 """

@@ -1,4 +1,4 @@
-"""Redis answers, but refuses for a while; or cuts the connection at the worst moment. Afterwards everything flows."""
+"""Redis refuses commands for a while, or drops the connection at the worst moment; then calls are served again."""
 
 import asyncio
 import functools

@@ -1,4 +1,4 @@
-"""Limiters that no header of a success shows: 429s tell of them, and they are kept as a rate, not as an instant."""
+"""Limiters that only 429s reveal: the broker keeps them as a rate, not as an instant."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""Uses of the RPC Request that must be refused before anything is sent."""
+"""Invalid requests of the RPC Request."""
 
 from typing import Any
 

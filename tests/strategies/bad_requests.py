@@ -1,4 +1,4 @@
-"""Requests that must be refused before anything is sent: RPC, request, the field path that the error must name.
+"""Invalid requests: RPC, request, and the field path that the error must name.
 
 Both the validation's own tests and runs against a server read this table.
 """

@@ -1,4 +1,4 @@
-"""Which method of the client makes which call of the contract, and arguments that work."""
+"""The client's method for each RPC, with valid arguments."""
 
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""Discord as a judge of limits only: it decides when a request arrives and writes everything into a ledger."""
+"""A fake Discord that only applies limits: decides on each request at its arrival and records it."""
 
 import asyncio
 import random
@@ -48,7 +48,7 @@ class Arrival:
 
 @dataclass
 class Hidden:
-    """A limiter beside the one that answers show. Its 429s show `hash` and its own numbers, or what is `shown`."""
+    """A limiter that headers of successes do not show. Its 429s have `hash` and its own numbers, or `shown`."""
 
     limiter: Limiter
     hash: str = ""

@@ -1,4 +1,4 @@
-"""Discord's description of its API and the wire table of 1.5.1, read from beside the project, never copied into it."""
+"""Discord's OpenAPI description and the wire table of 1.5.1, read from beside the project."""
 
 import csv
 import json
@@ -12,7 +12,7 @@ FOLDER = Path(__file__).resolve().parents[2].parent / "shared" / "spec"
 
 
 def need(name: str, checks: str) -> Path:
-    """Return the path of a file, or skip the tests of a module loudly."""
+    """Return the path of a file; without it, skip the module's tests with a message."""
     path = FOLDER / name
     if not path.exists():
         pytest.skip(f"NOT CHECKED: {checks}; {path} is missing", allow_module_level=True)

@@ -24,7 +24,7 @@ Choose = Callable[[FieldDescriptor], "st.SearchStrategy[Any] | None"]
 
 
 def values_of(field: FieldDescriptor, depth: int, choose: Choose) -> st.SearchStrategy[Any]:
-    """Return a strategy for one value of a field; `choose` may decide otherwise."""
+    """Return a strategy for one value of a field; `choose` may override it."""
     if (chosen := choose(field)) is not None:
         return chosen
     if field.message_type is not None:
@@ -71,7 +71,7 @@ JSON = st.recursive(
 
 @st.composite
 def documents(draw: Any, descriptor: Descriptor, json_key: Callable[[FieldDescriptor], str], depth: int = 3) -> Any:
-    """Draw a JSON object whose keys are mostly a message's, with values that fit, nearly fit, or don't fit at all."""
+    """Draw a JSON object with mostly a message's keys, and with valid, nearly valid and invalid values."""
     document = draw(st.dictionaries(st.text(max_size=5), JSON, max_size=2))
     fields = list(descriptor.fields)
     for field in draw(st.lists(st.sampled_from(fields), max_size=8)) if fields else ():

@@ -1,4 +1,4 @@
-"""Random writes through one worker, each followed by a read through another, which must show it."""
+"""Random writes through one worker, each followed by a read through another, which must return the new value."""
 
 import random
 from collections import Counter
@@ -15,11 +15,11 @@ MEMBERS = [int(nth(USER_ID, number)) for number in range(1, 5)]
 
 
 class Writer:
-    """Makes changes at random and looks at each.
+    """Makes random changes and reads each one back.
 
     Attributes:
-        stale: what a read showed that was not what had just been written.
-        sources: where the reads came from.
+        stale: reads that did not return the written value.
+        sources: number of reads per source.
     """
 
     def __init__(self, stubs: list[Any], seed: int) -> None:

@@ -1,4 +1,4 @@
-"""Random requests that Discord would accept, drawn from the contract and the table of limits."""
+"""Random valid requests, drawn from the contract and the table of limits."""
 
 import json
 from datetime import UTC, datetime
@@ -161,7 +161,7 @@ NOT_MIXED = {
 
 @st.composite
 def valid_requests(draw: Any, rpc: Rpc) -> Any:
-    """Draw a request that passes validation; combinations that exclude each other are taken apart first."""
+    """Draw a request that passes validation, without fields that exclude each other."""
     request = draw(filled(rpc.request))
     for field in request_parts(rpc).path.values():
         forms = {"emoji": Form.EMOJI, "webhook_token": Form.TOKEN, "code": Form.TOKEN}

@@ -1,4 +1,4 @@
-"""The messages of discordproxy 1.5.1, built from the table of its wire format in a descriptor pool of their own."""
+"""The messages of discordproxy 1.5.1, built from the table of its wire format in a separate descriptor pool."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What applications may rely on in their type checkers. Checked by mypy and pyright, never run."""
+"""The types that applications rely on. Checked by mypy and pyright, never run."""
 
 from __future__ import annotations
 

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 
 
 class Compressor(Protocol):
-    """Turns payloads into pieces of one compressed stream."""
+    """Compresses payloads into chunks of one stream."""
 
     def compress(self, payload: bytes) -> bytes:
-        """Return the piece that completes this payload for the reader."""
+        """Return the chunk after which the reader has the whole payload."""
 
 
 class ZlibStream:
@@ -20,7 +20,7 @@ class ZlibStream:
         self._stream = zlib.compressobj()
 
     def compress(self, payload: bytes) -> bytes:
-        """Return the piece that completes this payload for the reader."""
+        """Return the chunk after which the reader has the whole payload."""
         return self._stream.compress(payload) + self._stream.flush(zlib.Z_SYNC_FLUSH)
 
 
@@ -33,12 +33,12 @@ class ZstdStream:
         self._stream: Any = zstandard.ZstdCompressor().compressobj()
 
     def compress(self, payload: bytes) -> bytes:
-        """Return the piece that completes this payload for the reader."""
+        """Return the chunk after which the reader has the whole payload."""
         return bytes(self._stream.compress(payload) + self._stream.flush(self._flush))
 
 
 def zstd_available() -> bool:
-    """Say whether zstd-stream can be served here."""
+    """Return whether the package that zstd-stream needs is installed."""
     return importlib.util.find_spec("zstandard") is not None
 
 

@@ -1,4 +1,4 @@
-"""The gateway: sessions, the IDENTIFY budget, and the door through which tests disturb connections."""
+"""The gateway: sessions, the IDENTIFY budget, and the operations with which tests disturb connections."""
 
 import math
 import secrets
@@ -7,23 +7,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from discordproxy_sandbox.gateway.gateway_faults import GatewayFaults, replaced
-from discordproxy_sandbox.gateway.gateway_payloads import guild_create, ready
+from discordproxy_sandbox.access import Access
+from discordproxy_sandbox.errors import Json
+from discordproxy_sandbox.gateway.faults import GatewayFaults, replaced
 from discordproxy_sandbox.gateway.intents import PRIVILEGED, application_flags
+from discordproxy_sandbox.gateway.payloads import guild_create, ready
 from discordproxy_sandbox.gateway.session import SandboxSession, shard_of
 from discordproxy_sandbox.limits.limits import FixedWindow
-from discordproxy_sandbox.rest.access import Access
-from discordproxy_sandbox.rest.errors import Json
 from discordproxy_sandbox.world.world import Event, World
 
 _DAY_S = 86_400.0
 
 
 class OpenWebsocket(Protocol):
-    """What tests may do to an open websocket."""
+    """The operations on an open websocket."""
 
     async def send_op(self, op: int, data: object) -> None:
-        """Send a payload that is no event."""
+        """Send a payload other than an event."""
 
     async def invalidate(self, *, resumable: bool) -> None:
         """Send op 9."""
@@ -37,10 +37,11 @@ class OpenWebsocket(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayConfig:
-    """How the gateway behaves. `privileged`: the privileged intents switched on for the application (a bit set).
+    """Configuration of the gateway; times are in seconds.
 
-    `shards`: the recommended count; `sharding_required` refuses one shard. A session lives `session_ttl_s` unattended.
-    `rested_reset_after_s`: the reset_after of a bot that has not sent IDENTIFY for a day; Discord says 0.
+    `privileged`: bit set of the privileged intents that are enabled for the application. `shards`: the recommended
+    count; `sharding_required` refuses a single shard. `session_ttl_s`: lifetime of a session without a connection.
+    `rested_reset_after_s`: the reset_after of a bot that has not sent IDENTIFY for a day; Discord returns 0.
     """
 
     heartbeat_interval_s: float = 41.25
@@ -58,7 +59,7 @@ class GatewayConfig:
 
 @dataclass(slots=True)
 class GatewayStats:
-    """What happened on the gateway, for tests to assert."""
+    """Counters of the gateway, for assertions."""
 
     identifies: int = 0
     resumes: int = 0
@@ -81,7 +82,7 @@ class GatewayStats:
 
 
 class SandboxGateway:
-    """All sessions of all connections. `url` and `resume_url` are set when the server knows its port."""
+    """All sessions and connections. `url` and `resume_url` are set once the server has its port."""
 
     def __init__(
         self, world: World, access: Access, clock: Callable[[], float], config: GatewayConfig | None = None
@@ -130,7 +131,7 @@ class SandboxGateway:
         return replaced(info, self.faults.info)
 
     def may_identify(self, shard_id: int) -> bool:
-        """Use up one IDENTIFY; False if its shard comes too early. The last one of the day revokes every token."""
+        """Count one IDENTIFY; return False if it is refused. One beyond the day's budget revokes all tokens."""
         gate = self._identify_gates.setdefault(
             shard_id % self.config.max_concurrency, FixedWindow(1, self.config.identify_every_s)
         )
@@ -147,12 +148,12 @@ class SandboxGateway:
         return True
 
     def may_list_members(self, guild_id: str) -> float:
-        """Use up the guild's full member list; returns 0, or the seconds until the next is allowed."""
+        """Count one full member list of the guild; return 0, or the seconds until the next one is allowed."""
         gate = self._member_lists.setdefault(guild_id, FixedWindow(1, self.config.members_every_s))
         return gate.hit(self.clock()).retry_after
 
     def start(self, token_key: str, intents: int, shard: tuple[int, int]) -> SandboxSession:
-        """Begin a session: READY, then a GUILD_CREATE per available guild."""
+        """Start a session: READY, then a GUILD_CREATE per available guild."""
         session = SandboxSession(secrets.token_hex(16), token_key, intents, shard, self.world.bot_id)
         self.sessions[session.id] = session
         self.stats.identifies += 1
@@ -163,7 +164,7 @@ class SandboxGateway:
         return session
 
     def find(self, session_id: str, token_key: str, sequence: int) -> SandboxSession | None:
-        """Return a session that can be resumed behind this sequence number; None if it is gone."""
+        """Return the session to resume after this sequence number; None if it no longer exists."""
         session = self.sessions.get(session_id)
         if session is None or session.token_key != token_key:
             return None
@@ -175,7 +176,7 @@ class SandboxGateway:
         return session
 
     def end(self, session: SandboxSession) -> None:
-        """Forget a session: it cannot be resumed."""
+        """Delete a session: it cannot be resumed."""
         self.sessions.pop(session.id, None)
 
     def emit(self, name: str, data: Json, guild_id: str = "") -> None:
@@ -183,12 +184,12 @@ class SandboxGateway:
         self.world.emit(name, data, guild_id)
 
     def emit_frame(self, frame: str) -> None:
-        """Send a text as the next message of every session, and again on RESUME; SEQ stands for the sequence."""
+        """Send a text as the next message of every session, and again on RESUME; SEQ is replaced by the sequence."""
         for session in self.sessions.values():
             session.append_frame(frame)
 
     def set_available(self, guild_id: str, *, available: bool) -> None:
-        """Begin or end an outage of a guild."""
+        """Start or end an outage of a guild."""
         self.world.guild(guild_id).unavailable = not available
         if available:
             self.announce(guild_id)
@@ -197,7 +198,7 @@ class SandboxGateway:
             session.append("GUILD_DELETE", {"id": guild_id, "unavailable": True})
 
     def announce(self, guild_id: str) -> None:
-        """Tell that the bot is in a guild: it has just been added, or an outage is over."""
+        """Send GUILD_CREATE for a guild that the bot has joined, or whose outage is over."""
         guild = self.world.guild(guild_id)
         for session in self._sessions_of(guild_id):
             session.append("GUILD_CREATE", guild_create(self.world, guild, session.intents))
@@ -212,7 +213,7 @@ class SandboxGateway:
             await connection.send_op(7, None)
 
     async def invalidate(self, *, resumable: bool) -> None:
-        """Send op 9 on every connection; not resumable: the sessions are gone."""
+        """Send op 9 on every connection; without `resumable`, delete the sessions."""
         for connection in list(self.connections):
             await connection.invalidate(resumable=resumable)
 
@@ -222,6 +223,6 @@ class SandboxGateway:
             await connection.close(code)
 
     def drop(self) -> None:
-        """Reset every connection without a word."""
+        """Reset every connection without a close frame."""
         for connection in list(self.connections):
             connection.drop()

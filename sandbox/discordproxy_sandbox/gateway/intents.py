@@ -1,9 +1,9 @@
-"""Which intent an event needs, and what the content intent hides. Pure.
+"""The intent of each event, and the fields that the content intent hides. Pure.
 
 Source: events/gateway of Discord's documentation, August 2026.
 """
 
-from discordproxy_sandbox.rest.errors import Json
+from discordproxy_sandbox.errors import Json
 
 _EVENTS = {
     0: "GUILD_CREATE GUILD_UPDATE GUILD_DELETE GUILD_ROLE_CREATE GUILD_ROLE_UPDATE GUILD_ROLE_DELETE CHANNEL_CREATE "
@@ -38,12 +38,12 @@ _HIDDEN: Json = {"content": "", "embeds": [], "attachments": [], "components": [
 
 
 def application_flags(privileged: int) -> int:
-    """Return the flags of an application for which these privileged intents are switched on."""
+    """Return the flags of an application with these privileged intents enabled."""
     return sum(flag for intent, flag in _LIMITED_FLAGS.items() if privileged & intent)
 
 
 def wants(intents: int, name: str, data: Json, bot_id: str, *, in_guild: bool) -> bool:
-    """Say whether a session with these intents gets an event; events without an intent go to everybody."""
+    """Return whether a session with these intents receives an event; events without an intent go to all sessions."""
     bit = _BIT.get(name)
     if bit is None:
         return True
@@ -53,7 +53,7 @@ def wants(intents: int, name: str, data: Json, bot_id: str, *, in_guild: bool) -
 
 
 def visible(intents: int, name: str, data: Json, bot_id: str, *, in_guild: bool) -> Json:
-    """Return the event's data without what needs the content intent.
+    """Return the event's data without the fields that need the content intent.
 
     The bot's own messages, DMs and messages that mention the bot keep their content.
     """

@@ -1,4 +1,4 @@
-"""A gateway session: its sequence, the events it keeps for a RESUME, and the connection that reads it."""
+"""A gateway session: its sequence, the events stored for a RESUME, and its connection."""
 
 import asyncio
 from collections import deque
@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
+from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.gateway.intents import visible, wants
-from discordproxy_sandbox.rest.errors import Json
 from discordproxy_sandbox.world.world import Event
 
 _KEPT_EVENTS = 100_000
@@ -17,7 +17,7 @@ _KEPT_BYTES = 64 * 1024 * 1024
 
 @dataclass(slots=True)
 class SandboxSession:
-    """What survives a lost connection. Events are numbered from 1 and sent by whoever holds the session."""
+    """The state that survives a lost connection. Events are numbered from 1; `holder` sends them."""
 
     id: str
     token_key: str
@@ -25,14 +25,14 @@ class SandboxSession:
     shard: tuple[int, int]
     bot_id: str
     sequence: int = 0
-    holder: Any = None  # the connection that sends; a RESUME elsewhere takes it over
+    holder: Any = None  # the connection that sends; a RESUME on another connection replaces it
     detached_at: float = 0.0
     news: asyncio.Event = field(default_factory=asyncio.Event)
     _kept: deque[bytes] = field(default_factory=deque)
     _kept_bytes: int = 0
 
     def offer(self, event: Event) -> None:
-        """Append an event if the shard and the intents are right for it."""
+        """Append an event if it belongs to the session's shard and intents."""
         in_guild = bool(event.guild_id)
         if shard_of(event.guild_id, self.shard[1]) != self.shard[0]:
             return
@@ -40,11 +40,11 @@ class SandboxSession:
             self.append(event.name, visible(self.intents, event.name, event.data, self.bot_id, in_guild=in_guild))
 
     def append(self, name: str, data: Json) -> None:
-        """Number an event and keep it for sending and replay."""
+        """Number an event and store it for sending and replay."""
         self._keep(orjson.dumps({"op": 0, "s": self.sequence + 1, "t": name, "d": data}))
 
     def append_frame(self, frame: str) -> None:
-        """Number any text, which may be no event at all, and keep it likewise; SEQ in it stands for the number."""
+        """Number any text and store it like an event; SEQ in it is replaced by the number."""
         self._keep(frame.replace("SEQ", str(self.sequence + 1)).encode())
 
     def _keep(self, payload: bytes) -> None:
@@ -56,17 +56,17 @@ class SandboxSession:
         self.news.set()
 
     def has_all_after(self, sequence: int) -> bool:
-        """Say whether every event behind this number is still kept."""
+        """Return whether every event after this number is still stored."""
         return self.sequence - len(self._kept) <= sequence <= self.sequence
 
-    def after(self, sequence: int, most: int = 256) -> list[bytes]:
-        """Return the payloads that follow a number, a few at a time."""
+    def after(self, sequence: int, limit: int = 256) -> list[bytes]:
+        """Return up to `limit` payloads after a number."""
         start = sequence - (self.sequence - len(self._kept))
         if start < 0:
             return []
-        return [self._kept[index] for index in range(start, min(len(self._kept), start + most))]
+        return [self._kept[index] for index in range(start, min(len(self._kept), start + limit))]
 
 
 def shard_of(guild_id: str, shards: int) -> int:
-    """Return the shard that gets a guild's events; what belongs to no guild goes to shard 0."""
+    """Return the shard of a guild's events; events without a guild go to shard 0."""
     return (int(guild_id) >> 22) % shards if guild_id else 0

@@ -1,7 +1,7 @@
-"""Discord's limiters as formulas. Pure: time comes in as `now` (epoch seconds, any clock), nothing is read or sent.
+"""Discord's limiters as formulas. Pure: the caller passes the time as `now` (epoch seconds of any clock).
 
-Two kinds of bucket exist. A *fixed* window opens with the first hit after the last one ended; a *leaky* bucket (GCRA)
-gives one token back every T = window / limit. Which one a route has cannot be seen in its headers.
+Two kinds of bucket exist. A *fixed* window opens with the first hit after the previous one ended; a *leaky* bucket
+(GCRA) gives one token back every T = window / limit. Headers do not show the kind.
 A refused hit changes nothing: waiting `retry_after` is always enough.
 """
 
@@ -13,13 +13,13 @@ from typing import Literal, Protocol
 Kind = Literal["fixed", "leaky"]
 GlobalModel = Literal["aligned", "first_request", "sliding", "gcra"]
 
-# An epoch in a float64 is exact to 0.24 us: a comparison finer than this would be noise.
+# A float64 epoch is exact to 0.24 us: a finer comparison would compare noise.
 _RESOLUTION_S = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitDecision:
-    """What a limiter said about one hit; `reset` in epoch seconds, the others in seconds, unrounded."""
+    """A limiter's decision on one hit; `reset` in epoch seconds, the others in seconds, unrounded."""
 
     allowed: bool
     limit: int
@@ -30,7 +30,7 @@ class LimitDecision:
 
 
 class Limiter(Protocol):
-    """Anything that counts hits; `limit` may be changed at any time, as Discord does."""
+    """Counts hits; `limit` may be changed at any time, as Discord does."""
 
     limit: int
     window_s: float
@@ -41,7 +41,7 @@ class Limiter(Protocol):
         """Count one request that arrives at `now`."""
 
     def is_idle(self, now: float) -> bool:
-        """Say whether forgetting this limiter would change nothing."""
+        """Return whether a fresh limiter would decide the same."""
 
 
 class FixedWindow:
@@ -73,7 +73,7 @@ class FixedWindow:
         )
 
     def is_idle(self, now: float) -> bool:
-        """Say whether the window has expired."""
+        """Return whether the window has expired."""
         return now >= self._ends_at
 
     def _open(self, now: float) -> None:
@@ -82,7 +82,7 @@ class FixedWindow:
 
 
 class AlignedWindow(FixedWindow):
-    """A fixed window whose edges lie at whole multiples of its length, whoever comes first."""
+    """A fixed window that starts at whole multiples of its length."""
 
     def _open(self, now: float) -> None:
         self._count = 0
@@ -92,13 +92,13 @@ class AlignedWindow(FixedWindow):
 class Gcra:
     """Leaky bucket by the generic cell rate algorithm.
 
-    The first answer shows `reset_after` = T, not the window: the bucket is full again after one token's time.
+    The first response has `reset_after` = T, not the window: the bucket is full again after one token's time.
     """
 
     def __init__(self, limit: int, window_s: float) -> None:
         self.limit = limit
         self.window_s = window_s
-        # Seconds until every token is back, as of `_at`. Kept as a difference, since epochs in floats add up rounding.
+        # Seconds until every token is back, as of `_at`. A difference, since sums of float epochs accumulate rounding.
         self._debt_s = 0.0
         self._at = 0.0
 
@@ -121,7 +121,7 @@ class Gcra:
         return LimitDecision(allowed=True, limit=self.limit, remaining=remaining, reset=now + new_s, reset_after=new_s)
 
     def is_idle(self, now: float) -> bool:
-        """Say whether every token is back."""
+        """Return whether every token is back."""
         return not self._debt_at(now)
 
     def _debt_at(self, now: float) -> float:
@@ -141,7 +141,7 @@ class SlidingWindow:
         while self._hits and self._hits[0] <= now - self.window_s:
             self._hits.popleft()
         if len(self._hits) >= self.limit:
-            # The hit that must age out first may not be the oldest: the limit can have been lowered meanwhile.
+            # The limit may have been lowered meanwhile, so the oldest hit need not be the decisive one.
             free_at = self._hits[len(self._hits) - self.limit] + self.window_s
             return LimitDecision(
                 allowed=False,
@@ -158,14 +158,14 @@ class SlidingWindow:
         )
 
     def is_idle(self, now: float) -> bool:
-        """Say whether the last hit has aged out."""
+        """Return whether the last hit has aged out."""
         return not self._hits or self._hits[-1] <= now - self.window_s
 
 
 class GlobalLimit:
     """The limit over all routes of one bot: 50 per second unless Discord granted more.
 
-    How Discord cuts its second is not documented, so four models exist; a good client survives each.
+    Discord does not document how its second starts, so four models exist; a correct client works with each.
     """
 
     def __init__(self, limit: int = 50, model: GlobalModel = "sliding", window_s: float = 1.0) -> None:
@@ -187,7 +187,7 @@ class GlobalLimit:
 
 
 class InvalidRequests:
-    """The budget of 401, 403 and 429 answers (scope shared excepted) per address; exhausted, it is a ban.
+    """The budget of 401, 403 and 429 responses (except scope shared) per address; exceeding it means a ban.
 
     10,000 per 10 minutes is documented (topics/rate-limits, August 2026); how long the ban lasts is not.
     """
@@ -198,7 +198,7 @@ class InvalidRequests:
         self._banned_until = -math.inf
 
     def hit(self, now: float) -> LimitDecision:
-        """Count one invalid answer; `allowed` is False from the one on that exhausts the budget."""
+        """Count one invalid request; `allowed` is False from the one on that exhausts the budget."""
         decision = self._window.hit(now)
         if decision.allowed and decision.remaining:
             return decision
@@ -214,7 +214,7 @@ class InvalidRequests:
         )
 
     def banned_for(self, now: float) -> float:
-        """Seconds that the address stays banned; 0 when it is not."""
+        """Return the remaining seconds of the ban; 0 without one."""
         return max(0.0, self._banned_until - now)
 
 

@@ -1,4 +1,4 @@
-"""What the limits say about one request, how an answer tells it, and what the client knows from then on. Pure."""
+"""The limits' decision on one request, its headers and body, and when the client has been informed. Pure."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -6,34 +6,35 @@ from typing import Literal
 
 from discordproxy_sandbox.limits.limits import LimitDecision, Limiter
 
-# By then the answer that announced a hidden limit has surely been read: who comes again too early was warned.
+# After this time the client has read the response that announced a hidden limit.
 _READ_AFTER_S = 1.0
 
 
 @dataclass(slots=True)
 class HiddenState:
-    """A hidden limit in use, and what the client was told of it: when, and until when it refuses (epoch seconds)."""
+    """A hidden limit in use, with the time and the end of its last announced refusal (epoch seconds)."""
 
     limiter: Limiter
-    told_at: float = math.inf
-    told_until: float = -math.inf
+    announced_at: float = math.inf
+    announced_until: float = -math.inf
 
-    def tell(self, now: float, until: float) -> None:
-        """Note that an answer which goes out at `now` says that the limit refuses until then."""
-        if now >= self.told_until:
-            self.told_at = now
-        self.told_until = max(self.told_until, until)
+    def announce(self, now: float, until: float) -> None:
+        """Record that a response sent at `now` announces a refusal until `until`."""
+        if now >= self.announced_until:
+            self.announced_at = now
+        self.announced_until = max(self.announced_until, until)
 
-    def is_known(self, now: float) -> bool:
-        """Say whether the client has read that it must not come yet."""
-        return self.told_at + _READ_AFTER_S < now < self.told_until
+    def is_announced(self, now: float) -> bool:
+        """Return whether the client has read that the limit still refuses."""
+        return self.announced_at + _READ_AFTER_S < now < self.announced_until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ruling:
     """The outcome for one request. `avoidable`: a client that reads headers and bodies would not have sent it.
 
-    `hidden`: what refused, until `free_at` (epoch seconds). Its next refusal is avoidable only if this one is told.
+    `hidden`: the limit that refuses until `free_at` (epoch seconds); its next refusal is avoidable only if this one
+    is announced.
     """
 
     allowed: bool
@@ -47,7 +48,7 @@ class Ruling:
     free_at: float = -math.inf
 
     def headers(self) -> dict[str, str]:
-        """Write the headers as Discord does: milliseconds, whole seconds rounded up in Retry-After."""
+        """Return the headers as Discord formats them: milliseconds; Retry-After in whole seconds, rounded up."""
         headers: dict[str, str] = {}
         if self.shown and self.scope != "global":
             headers = {
@@ -66,17 +67,17 @@ class Ruling:
 
     def body(self) -> dict[str, object]:
         """Return the JSON object of a 429."""
-        # Rounded up: the exact value is a promise that waiting this long is enough.
+        # Rounded up: waiting this long must be enough.
         retry_after = math.ceil(self.retry_after * 1000) / 1000
         message = "The resource is being rate limited." if self.scope == "shared" else "You are being rate limited."
         body = {"message": message, "retry_after": retry_after, "global": self.scope == "global"}
         return body | {"code": self.code} if self.code else body
 
-    def untold(self) -> "Ruling":
-        """Return what is left for an answer that does not speak of the refusal: the bucket."""
+    def without_refusal(self) -> "Ruling":
+        """Return the ruling for a response that does not announce the refusal: only the bucket."""
         return replace(self, allowed=True, scope="", hidden=None)
 
-    def told(self, now: float) -> None:
-        """Note that the answer with this ruling goes out at `now`."""
+    def announce(self, now: float) -> None:
+        """Record that the response with this ruling is sent at `now`."""
         if self.hidden:
-            self.hidden.tell(now, self.free_at)
+            self.hidden.announce(now, self.free_at)

@@ -1,1 +1,1 @@
-"""The forms of messages, and how Discord stores them."""
+"""Validation of messages, and their stored form."""

@@ -1,4 +1,4 @@
-"""Makes the message Discord stores out of what was sent: embeds with proxy urls, attachments, mentions, polls."""
+"""Builds the stored message from a request: embeds with proxy URLs, attachments, mentions, polls."""
 
 import re
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from hashlib import blake2b
 
 import orjson
 
+from discordproxy_sandbox.errors import Json, discord_error, invalid_form
 from discordproxy_sandbox.messages.echo import PICTURES, echo_component, echo_embed
 from discordproxy_sandbox.messages.file_names import clean, stored
-from discordproxy_sandbox.messages.message_forms import flatten
+from discordproxy_sandbox.messages.forms import flatten
+from discordproxy_sandbox.messages.uploads import Upload
 from discordproxy_sandbox.messages.validation import failure
-from discordproxy_sandbox.rest.errors import Json, discord_error, invalid_form
-from discordproxy_sandbox.rest.exchange import Upload
 from discordproxy_sandbox.world.snowflakes import iso
 from discordproxy_sandbox.world.world import THREADS, Channel, World
 
@@ -24,21 +24,21 @@ _CDN = "https://cdn.discordapp.com"
 
 
 def is_empty(body: Json, uploads: Sequence[Upload]) -> bool:
-    """Say whether a message would have nothing in it."""
+    """Return whether a message would be empty."""
     parts = (body.get(key) for key in ("embeds", "components", "sticker_ids", "poll", "attachments"))
     forward = (body.get("message_reference") or {}).get("type") == FORWARD
     return not (uploads or forward or (body.get("content") or "").strip() or any(parts))
 
 
 def digest_of(message: Json) -> str:
-    """Return a hash of what a reader of the message sees."""
+    """Return a hash of the visible content of a message."""
     seen = [message[key] for key in ("content", "embeds", "components")]
     seen.append([(one["filename"], one["size"]) for one in message["attachments"]])
     return blake2b(orjson.dumps(seen), digest_size=8).hexdigest()
 
 
 def compose(world: World, channel: Channel, author: Json, body: Json, uploads: Sequence[Upload]) -> Json:
-    """Return a new message; raises Discord's errors for what it refers to and does not exist."""
+    """Return a new message; raises Discord's errors for references to unknown objects."""
     message_id = world.new_id()
     message: Json = {
         "type": 0,
@@ -68,14 +68,14 @@ def compose(world: World, channel: Channel, author: Json, body: Json, uploads: S
 
 
 def write(world: World, channel: Channel, message: Json, body: Json, uploads: Sequence[Upload]) -> None:
-    """Write the parts of a body that can be sent and edited alike into a message."""
+    """Write the fields that create and edit have in common into a message."""
     attachments = channel.files[message["id"]] = _attachments(world, channel, message, body, uploads)
     _drop_pictures(message, attachments)
     files = {clean(one["filename"]): one for one in attachments}
     if "embeds" in body:
         message["embeds"] = [echo_embed(embed, files) for embed in body["embeds"] or ()]
     shown = {one.get("url") for embed in message["embeds"] for one in (embed.get(key) or {} for key in PICTURES)}
-    # A file that an embed shows is not listed again.
+    # Discord does not list a file that an embed shows.
     message["attachments"] = [one for one in attachments if one["url"] not in shown]
     if "components" in body:
         message["components"] = [echo_component(one, files) for one in body["components"] or ()]
@@ -89,7 +89,7 @@ def write(world: World, channel: Channel, message: Json, body: Json, uploads: Se
 
 
 def _attachments(world: World, channel: Channel, message: Json, body: Json, uploads: Sequence[Upload]) -> list[Json]:
-    """Return what a message has attached after a change, which takes away what it does not list if it brings files."""
+    """Return the attachments after a change; a change with files removes the attachments that it does not list."""
     listed = (body["attachments"] or []) if "attachments" in body else [] if uploads else None
     described = {str(one["id"]): one for one in listed or ()}
     kept = [one for one in channel.files.get(message["id"], ()) if listed is None or one["id"] in described]
@@ -104,7 +104,7 @@ def _attachments(world: World, channel: Channel, message: Json, body: Json, uplo
 
 
 def _drop_pictures(message: Json, attachments: list[Json]) -> None:
-    """Take out of the embeds what is no longer attached."""
+    """Remove pictures whose attachment no longer exists from the embeds."""
     stored, left = f"{_CDN}/attachments/{message['channel_id']}/", {one["url"] for one in attachments}
     for embed in message["embeds"]:
         for key in PICTURES:
@@ -192,7 +192,7 @@ def _poll(world: World, sent: Json) -> Json:
 
 
 def as_event(world: World, channel: Channel, message: Json) -> Json:
-    """Return a message as the gateway sends it: with guild and the author's membership."""
+    """Return a message as the gateway sends it: with the guild and the author's member object."""
     if not channel.guild_id:
         return message
     member = world.guilds[channel.guild_id].members.get(message["author"]["id"])
@@ -200,7 +200,7 @@ def as_event(world: World, channel: Channel, message: Json) -> Json:
 
 
 def count_in(channel: Channel, message: Json) -> None:
-    """Put a new message into a channel and its counters."""
+    """Add a new message to a channel and its counters."""
     channel.messages[message["id"]] = message
     channel.data["last_message_id"] = message["id"]
     if channel.type in THREADS:

@@ -1,12 +1,12 @@
-"""How Discord gives embeds and components back: with its own urls, and every default filled in."""
+"""Returns embeds and components as Discord does: with its own URLs and all defaults."""
 
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
+from discordproxy_sandbox.errors import Json, invalid_form
 from discordproxy_sandbox.messages.file_names import clean
 from discordproxy_sandbox.messages.validation import failure
-from discordproxy_sandbox.rest.errors import Json, invalid_form
 
 _ATTACHMENT = "attachment://"
 PICTURES = ("image", "thumbnail", "video")
@@ -26,12 +26,12 @@ _DEFAULTS: dict[int, Json] = {
 
 
 def echo_embed(sent: Json, files: Files) -> Json:
-    """Return an embed as it is stored: pictures and icons with a proxied url."""
+    """Return an embed as it is stored: pictures and icons with a proxied URL."""
     embed = _without_nulls({"type": "rich", **sent})
     for key in PICTURES:
         if key in embed:
             url, proxy = _urls(embed.pop(key).get("url") or "", files)
-            if not url.startswith(_ATTACHMENT):  # a picture that is not there is left out without a word
+            if not url.startswith(_ATTACHMENT):  # Discord drops an unknown picture without an error
                 embed[key] = {"url": url, "proxy_url": proxy, "height": 0, "width": 0, "flags": 0}
     for key in ("footer", "author"):
         if key in embed:
@@ -45,7 +45,7 @@ def echo_embed(sent: Json, files: Files) -> Json:
 
 
 def echo_component(sent: Json, files: Files) -> Json:
-    """Return a component as it is stored, with those it holds."""
+    """Return a component and its children as they are stored."""
     component: Json = {**_DEFAULTS.get(sent["type"], {}), **_without_nulls(sent)}
     if "components" in component:
         component["components"] = [echo_component(inner, files) for inner in component["components"]]
@@ -73,7 +73,7 @@ def _media(sent: Json, files: Files) -> Json:
 
 
 def _urls(url: str, files: Files) -> tuple[str, str]:
-    """Return where something is and where Discord's proxy shows it."""
+    """Return the URL of a resource and the URL at Discord's proxy."""
     if url.startswith(_ATTACHMENT):
         attachment = files.get(clean(url.removeprefix(_ATTACHMENT)))
         return (attachment["url"], attachment["proxy_url"]) if attachment else (url, url)

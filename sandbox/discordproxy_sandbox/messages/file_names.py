@@ -1,23 +1,23 @@
-"""What Discord makes of the names of files, and of the names that refer to them (discord-api-docs#2102, #7754)."""
+"""File names as Discord stores them, and references to them (discord-api-docs#2102, #7754)."""
 
 import re
 import secrets
 import unicodedata
 
-from discordproxy_sandbox.rest.errors import Json
+from discordproxy_sandbox.errors import Json
 
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9_.-]")
 _SPOILER = "SPOILER_"
 
 
 def clean(filename: str) -> str:
-    """Return a file name with underscores for blanks, and without what is no letter, digit, "_", "-" or "."."""
+    """Return a file name with "_" for blanks that holds only ASCII letters, digits, "_", "-" and "."."""
     text = unicodedata.normalize("NFKD", filename).encode("ascii", "ignore").decode()
     return _FORBIDDEN.sub("", "_".join(re.split(r"[\s/\\\\]+", text.strip()))).strip("._")
 
 
 def stored(filename: str) -> Json:
-    """Return `filename` as Discord keeps it, and a `title` where that is another one; a lost one is made by chance."""
+    """Return the stored `filename`, and the original as `title` if it differs; an empty name becomes a random one."""
     stem, dot, ending = filename.rpartition(".")
     name = clean(filename)
     if dot and not clean(stem.removeprefix(_SPOILER)) and stem.strip("._"):

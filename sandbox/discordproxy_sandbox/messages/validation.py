@@ -1,7 +1,7 @@
-"""Discord's form checking: small checks that compose to the nested `errors` object of code 50035.
+"""Discord's form validation: small checks that compose to the nested `errors` object of code 50035.
 
-A check takes a value and returns the error tree of what is wrong with it, empty if nothing is. Unknown keys are no
-error at Discord, which ignores them; they are collected, since they are always a mistake of the caller.
+A check takes a value and returns its error tree, empty for a valid value. Discord ignores unknown keys; the sandbox
+collects them, since they are always a mistake of the caller.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from discordproxy_sandbox.rest.errors import Json
+from discordproxy_sandbox.errors import Json
 
 
 @dataclass(slots=True)
 class UnknownReference:
-    """Paths of keys that the request does not have at Discord."""
+    """Paths of the keys that Discord does not define for the request."""
 
     paths: list[str] = field(default_factory=list)
 
@@ -31,31 +31,31 @@ REQUIRED = failure("BASE_TYPE_REQUIRED", "This field is required")
 MAX_SNOWFLAKE = 2**63 - 1
 
 
-def text(longest: int | None = None, shortest: int = 0) -> Check:
+def text(max_length: int | None = None, min_length: int = 0) -> Check:
     """Check a string by its length in code points."""
 
     def check(value: Any, _path: str, _unknown: UnknownReference) -> Json:
         if not isinstance(value, str):
             return failure("STRING_TYPE_CONVERT", "Could not interpret the value as string.")
-        if shortest and longest is not None and not shortest <= len(value) <= longest:
-            return failure("BASE_TYPE_BAD_LENGTH", f"Must be between {shortest} and {longest} in length.")
-        if longest is not None and len(value) > longest:
-            return failure("BASE_TYPE_MAX_LENGTH", f"Must be {longest} or fewer in length.")
+        if min_length and max_length is not None and not min_length <= len(value) <= max_length:
+            return failure("BASE_TYPE_BAD_LENGTH", f"Must be between {min_length} and {max_length} in length.")
+        if max_length is not None and len(value) > max_length:
+            return failure("BASE_TYPE_MAX_LENGTH", f"Must be {max_length} or fewer in length.")
         return {}
 
     return check
 
 
-def integer(least: int = -(2**53), most: int = 2**53) -> Check:
+def integer(minimum: int = -(2**53), maximum: int = 2**53) -> Check:
     """Check a whole number and its bounds, both inclusive."""
 
     def check(value: Any, _path: str, _unknown: UnknownReference) -> Json:
         if isinstance(value, bool) or not isinstance(value, int):
             return failure("NUMBER_TYPE_COERCE", "Value is not int.")
-        if value < least:
-            return failure("NUMBER_TYPE_MIN", f"int value should be greater than or equal to {least}.")
-        if value > most:
-            return failure("NUMBER_TYPE_MAX", f"int value should be less than or equal to {most}.")
+        if value < minimum:
+            return failure("NUMBER_TYPE_MIN", f"int value should be greater than or equal to {minimum}.")
+        if value > maximum:
+            return failure("NUMBER_TYPE_MAX", f"int value should be less than or equal to {maximum}.")
         return {}
 
     return check
@@ -103,7 +103,7 @@ def timestamp(value: Any, _path: str, _unknown: UnknownReference) -> Json:
 
 
 def url(value: Any, path: str, unknown: UnknownReference) -> Json:
-    """Check a web address, or a file of the same request."""
+    """Check an http(s) URL, or a reference to a file of the same request."""
     wrong = text(2048)(value, path, unknown)
     if wrong or value.startswith(("http://", "https://", "attachment://", "discord://")):
         return wrong
@@ -115,15 +115,17 @@ def anything(_value: Any, _path: str, _unknown: UnknownReference) -> Json:
     return {}
 
 
-def items(check_item: Check, most: int | None = None, least: int = 0) -> Check:
+def items(check_item: Check, maximum: int | None = None, minimum: int = 0) -> Check:
     """Check a list and each of its items."""
 
     def check(value: Any, path: str, unknown: UnknownReference) -> Json:
         if not isinstance(value, list):
             return failure("LIST_TYPE_CONVERT", "Only iterables may be used in a ListType")
-        if most is not None and not least <= len(value) <= most:
-            bounds = f"between {least} and {most}" if least else f"{most} or fewer"
-            return failure("BASE_TYPE_BAD_LENGTH" if least else "BASE_TYPE_MAX_LENGTH", f"Must be {bounds} in length.")
+        if maximum is not None and not minimum <= len(value) <= maximum:
+            bounds = f"between {minimum} and {maximum}" if minimum else f"{maximum} or fewer"
+            return failure(
+                "BASE_TYPE_BAD_LENGTH" if minimum else "BASE_TYPE_MAX_LENGTH", f"Must be {bounds} in length."
+            )
         checked = ((str(n), check_item(item, f"{path}[{n}]", unknown)) for n, item in enumerate(value))
         return {key: errors for key, errors in checked if errors}
 
@@ -131,7 +133,7 @@ def items(check_item: Check, most: int | None = None, least: int = 0) -> Check:
 
 
 def form(fields: Mapping[str, Check], required: Collection[str] = ()) -> Check:
-    """Check an object: its known keys, and that the required ones are there; null is accepted for the others."""
+    """Check an object: its known keys, and that the required ones are present; null is accepted for the others."""
 
     def check(value: Any, path: str, unknown: UnknownReference) -> Json:
         if not isinstance(value, dict):
@@ -149,7 +151,7 @@ def form(fields: Mapping[str, Check], required: Collection[str] = ()) -> Check:
 
 
 def every(*checks: Check) -> Check:
-    """Apply checks in turn; the first one with errors wins."""
+    """Apply checks in order; return the errors of the first one that fails."""
 
     def check(value: Any, path: str, unknown: UnknownReference) -> Json:
         for one in checks:

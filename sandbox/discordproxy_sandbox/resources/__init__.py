@@ -1,1 +1,1 @@
-"""One module per resource of Discord's documentation, each with its table of routes."""
+"""One module per resource of Discord's documentation, each with a table of routes."""

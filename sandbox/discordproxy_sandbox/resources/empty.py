@@ -1,12 +1,12 @@
-"""What Discord answers to a read of several things when there are none: most lists are wrapped, few come as [].
+"""Discord's response to a read of an empty collection: usually an object, in few cases [].
 
-Keys that are also parameters of the path are filled from there.
+Keys that are also path parameters are filled from the path.
 """
 
 from copy import deepcopy
 
-from discordproxy_sandbox.rest.errors import Json
-from discordproxy_sandbox.rest.exchange import ApiRequest
+from discordproxy_sandbox.errors import Json
+from discordproxy_sandbox.resources.exchange import ApiRequest
 
 _GUILD = "/guilds/{guild_id}"
 _NOTHING_FOUND: Json = {"total_results": 0, "threads": [], "members": [], "has_more": False}
@@ -49,7 +49,7 @@ _WRAPPED: dict[str, Json] = {
 
 
 def empty(request: ApiRequest) -> Json | list[Json]:
-    """Return the answer of a world in which there is none of what was asked for."""
+    """Return the response for an empty collection."""
     wrapped = _WRAPPED.get(request.template)
     if wrapped is None:
         return []

@@ -1,9 +1,9 @@
-"""What Discord fills in of objects that the sandbox does not remember; libraries rely on every documented key."""
+"""Defaults of objects that the sandbox does not store; libraries rely on every documented key."""
 
 from collections.abc import Callable
 
-from discordproxy_sandbox.rest.errors import Json
-from discordproxy_sandbox.rest.exchange import ApiRequest
+from discordproxy_sandbox.errors import Json
+from discordproxy_sandbox.resources.exchange import ApiRequest
 
 
 def _emoji(request: ApiRequest) -> Json:
@@ -66,11 +66,11 @@ _MAKERS: dict[str, tuple[str, Callable[[ApiRequest], Json]]] = {
     "rules": ("id", _rule),
     "templates": ("code", _template),
 }
-"""By the name of the collection in the path: the key of an object's id, and what is filled in."""
+"""Collection in the path -> key of an object's id, and its defaults."""
 
 
 def filled(request: ApiRequest, sent: Json) -> Json:
-    """Return an object as Discord answers: `sent`, the ids of the path, and a default for the keys that are missing."""
+    """Return an object as Discord does: `sent`, the ids of the path, and defaults for the missing keys."""
     segments = request.template.strip("/").split("/")
     single = segments[-1].startswith("{")
     collection = segments[-2] if single else segments[-1]

@@ -1,17 +1,16 @@
-"""All routes the other modules don't serve: recognised, authorised, limited, and answered plausibly.
+"""All routes without a module of their own: recognised, authorised, limited, with a plausible response.
 
-A read of several things finds none; anything else gives back what was sent with an id, so that a caller can follow its
-own request. Nothing is stored.
+A read of a collection returns none; any other request returns what was sent with an id. Nothing is stored.
 """
 
 from typing import Any
 
 from discordproxy_sandbox.messages.validation import anything
 from discordproxy_sandbox.resources.empty import empty
+from discordproxy_sandbox.resources.exchange import ApiAnswer, ApiRequest, ApiRoute, Auth, Handler, Routes
 from discordproxy_sandbox.resources.filled import filled
-from discordproxy_sandbox.rest.exchange import ApiAnswer, ApiRequest, ApiRoute, Auth, Handler, Routes
 
-# Methods and path; a status is named where it is neither 204 for DELETE nor 200 for the others.
+# Methods and path; a status is given where it is neither 204 for DELETE nor 200 for the others.
 _ROUTES = """
 GET PATCH /applications/{application_id}
 GET /applications/{application_id}/activity-instances/{instance_id}

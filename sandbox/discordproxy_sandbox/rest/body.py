@@ -6,26 +6,26 @@ from typing import Any
 import orjson
 from aiohttp import BodyPartReader, web
 
-from discordproxy_sandbox.rest.errors import DiscordError, discord_error
-from discordproxy_sandbox.rest.exchange import Upload
+from discordproxy_sandbox.errors import DiscordError, discord_error
+from discordproxy_sandbox.messages.uploads import Upload
 
 MAX_REQUEST = 25 * 1024 * 1024
 MAX_FILE = 10 * 1024 * 1024
 
 
 class Body:
-    """A body as it came: `content` is the JSON value or the form's fields, None when there is none."""
+    """A request body: `content` is the JSON value or the form's fields, None without either."""
 
     def __init__(self) -> None:
         self.content: Any = None
         self.uploads: list[Upload] = []
-        self.error: DiscordError | None = None  # told only when the request is judged, after its latency
+        self.error: DiscordError | None = None  # raised when the request is processed, after its latency
         self._hash = blake2b(digest_size=8)
         self._size = 0
 
     @property
     def digest(self) -> str:
-        """A short hash of all that was sent; "" for an empty body."""
+        """A short hash of the whole body; "" for an empty one."""
         return self._hash.hexdigest() if self._size else ""
 
     def feed(self, chunk: bytes) -> None:

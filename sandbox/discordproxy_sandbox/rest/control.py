@@ -1,6 +1,6 @@
-"""The control plane: reads the ledger and disturbs the sandbox over HTTP, for tests in other processes.
+"""The control API: reads the ledger and controls the sandbox over HTTP, for tests in other processes.
 
-Every POST takes `{"do": "<action>", ...arguments}`; README lists the actions.
+Every POST takes `{"do": "<action>", ...arguments}`; the README lists the actions.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,12 +11,12 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from discordproxy_sandbox.errors import DiscordError
 from discordproxy_sandbox.gateway.gateway import SandboxGateway
-from discordproxy_sandbox.limits.limit_book import HiddenLimit, LimitBook, RouteLimit
-from discordproxy_sandbox.rest.errors import DiscordError
+from discordproxy_sandbox.ledger import Ledger
+from discordproxy_sandbox.limits.book import HiddenLimit, LimitBook, RouteLimit
+from discordproxy_sandbox.resources.people import People
 from discordproxy_sandbox.rest.faults import Fault, Faults
-from discordproxy_sandbox.rest.ledger import Ledger
-from discordproxy_sandbox.world.people import People
 from discordproxy_sandbox.world.population import add_guilds
 from discordproxy_sandbox.world.world import World
 
@@ -72,7 +72,7 @@ class Control:
         }
 
     def add_to(self, app: web.Application) -> None:
-        """Put the handlers into a server."""
+        """Register the handlers with a server."""
         app.router.add_get("/_sandbox/ledger", self._get_ledger)
         app.router.add_get("/_sandbox/stats", self._get_stats)
         for topic, actions in self._actions.items():

@@ -1,21 +1,21 @@
-"""Faults on demand: what a client must survive, asked for by method and path."""
+"""Faults of the REST API, injected by method and path."""
 
 import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 FaultKind = Literal[
-    "status",  # answer `status`, with Discord's JSON or, for 5xx, none
+    "status",  # respond with `status`: Discord's JSON up to 500, an HTML page above
     "reset",  # reset the connection
-    "silent",  # never answer
-    "slow",  # answer `delay_s` late
+    "silent",  # never respond
+    "slow",  # respond `delay_s` late
     "cloudflare",  # 429 of the edge: no Via; `body` is a page by default, "json" is Cloudflare's own for error 1015
     "banned",  # 429 with the JSON of a ban: code 0, no retry_after
     "rate_limited",  # 429 of `scope` with the two waits below; `body` is Discord's JSON by default
-    "headerless",  # the answer without X-RateLimit headers
+    "headerless",  # the response without X-RateLimit headers
     "truncated",  # JSON that ends in the middle
-    "long_header",  # the answer with one more header of `size` bytes
-    "echo",  # answer `status` with the request's Authorization in headers and body
+    "long_header",  # the response with one more header of `size` bytes
+    "echo",  # respond with `status` and the request's Authorization in headers and body
     "hash",  # from now on the route shows another bucket hash
 ]
 FaultBody = Literal["", "empty", "cut", "text", "page", "json"]
@@ -25,8 +25,8 @@ FaultBody = Literal["", "empty", "cut", "text", "page", "json"]
 class Fault:
     """One fault for the next `count` requests whose method and path match, after `skip` matching ones.
 
-    `when`: whether the request is processed first. Waits are in seconds; `retry_after_header` "" leaves the header out.
-    `body`: of a 429, instead of the usual one; "cut" ends in the middle.
+    `when`: before or after the request is processed. Times are in seconds; `retry_after_header` "" omits the header.
+    `body`: replaces the body of a 429; "cut" ends in the middle.
     """
 
     kind: FaultKind
@@ -45,13 +45,17 @@ class Fault:
 
 
 class Faults:
-    """The queue of faults; the first that matches a request is used for it."""
+    """The queue of faults; a request meets the first that matches."""
 
     def __init__(self) -> None:
         self.queue: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
-        """Append a fault; its patterns must be regular expressions."""
+        """Append a fault.
+
+        Raises:
+            ValueError: the kind or the body is unknown, or a pattern is not a regular expression.
+        """
         if fault.kind not in get_args(FaultKind):
             raise ValueError(f"the kind of a fault is one of {', '.join(get_args(FaultKind))}, not {fault.kind}")
         if fault.body not in get_args(FaultBody):
@@ -60,15 +64,15 @@ class Faults:
             re.compile(fault.method)
             re.compile(fault.path)
         except re.error as error:
-            raise ValueError(f"{error.pattern!r} is no regular expression: {error}") from None
+            raise ValueError(f"{error.pattern!r} is not a regular expression: {error}") from None
         self.queue.append(fault)
 
     def clear(self) -> None:
-        """Drop all faults that were not used."""
+        """Remove all unused faults."""
         self.queue.clear()
 
-    def take(self, method: str, path: str) -> Fault | None:
-        """Use up one fault for a request; None if no fault matches it."""
+    def consume(self, method: str, path: str) -> Fault | None:
+        """Return the fault of a request and count its use; None if no fault matches."""
         for fault in self.queue:
             if re.fullmatch(fault.method, method) and re.search(fault.path, path):
                 if fault.skip:

@@ -1,4 +1,4 @@
-"""How long a request travels to Discord and an answer back."""
+"""Simulated network latency between a client and the sandbox."""
 
 from dataclasses import dataclass
 from random import Random
@@ -6,9 +6,9 @@ from random import Random
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
-    """Round trip `latency_s` +- `jitter_s` (uniform), `inbound_share` of it before the request is judged.
+    """Round trip `latency_s` +- `jitter_s` (uniform), of which `inbound_share` passes before the request arrives.
 
-    `spike_chance` of all journeys, each way, take `spike_s` longer.
+    Each direction takes `spike_s` longer with probability `spike_chance`.
     """
 
     latency_s: float = 0.0
@@ -18,7 +18,7 @@ class Latency:
     spike_s: float = 0.0
 
     def draw(self, random: Random) -> tuple[float, float]:
-        """Return the seconds of one way and of the way back."""
+        """Return the seconds to the sandbox and back."""
         total = max(0.0, self.latency_s + random.uniform(-self.jitter_s, self.jitter_s))
         inbound = total * self.inbound_share
         return inbound + self._spike(random), total - inbound + self._spike(random)

@@ -1,4 +1,4 @@
-"""Answers as bytes: Discord's own JSON, and the pages of what stands in front of it."""
+"""Responses as bytes: Discord's own JSON, and the pages of Cloudflare in front of it."""
 
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -15,7 +15,7 @@ _BANNED = "You are being blocked from accessing our API temporarily due to excee
 
 @dataclass(slots=True, kw_only=True)
 class HttpReply:
-    """What goes back over the wire, or the other fates of a request. `ruling`: what it tells of the limits."""
+    """A response, or the other fates of a request. `ruling`: the limits that it announces."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
@@ -26,28 +26,28 @@ class HttpReply:
 
 
 def api_reply(status: int, content: Any, content_type: str = "application/json") -> HttpReply:
-    """Return an answer of Discord's API; content None is an empty body, bytes go as they are, all else as JSON."""
+    """Return a response of Discord's API; content None is an empty body, bytes are sent unchanged, others as JSON."""
     headers = {"Via": "1.1 google"}
     if content is None:
         return HttpReply(status=status, headers=headers)
-    # No charset: Discord sends none, and clients that compare the whole value depend on it.
+    # No charset: Discord sends none, and some clients compare the whole value.
     body = content if isinstance(content, bytes) else orjson.dumps(content)
     return HttpReply(status=status, headers=headers | {"Content-Type": content_type}, body=body)
 
 
 def page_reply(status: int, title: str, retry_after: str = "") -> HttpReply:
-    """Return a page of the edge: HTML, no Via, no JSON."""
+    """Return a page of Cloudflare: HTML without Via."""
     headers = {"Content-Type": "text/html; charset=UTF-8"} | ({"Retry-After": retry_after} if retry_after else {})
     return HttpReply(status=status, headers=headers, body=_PAGE.format(title=title).encode())
 
 
 def ban_page(retry_after: str = "") -> HttpReply:
-    """Return the page that a banned address gets."""
+    """Return the page for a banned address."""
     return page_reply(429, "Error 1015: You are being rate limited", retry_after)
 
 
 def _edge_limit(fault: Fault) -> HttpReply:
-    """Return the edge's 429, which is JSON for some clients (cloudflare-docs#29000)."""
+    """Return Cloudflare's 429, which is JSON for some clients (cloudflare-docs#29000)."""
     reply = ban_page(fault.retry_after_header)
     if fault.body == "json":
         content: dict[str, Any] = {"title": "Error 1015: You are being rate limited", "status": 429}
@@ -59,7 +59,7 @@ def _edge_limit(fault: Fault) -> HttpReply:
 
 
 def _odd_body(reply: HttpReply, fault: Fault) -> HttpReply:
-    """Return the answer with the body that the fault asks for; its headers stay."""
+    """Return the response with the fault's body; its headers stay."""
     if fault.body == "empty":
         reply.body = b""
     elif fault.body == "cut":
@@ -85,14 +85,14 @@ def invented_limit(fault: Fault) -> HttpReply:
 
 
 def echo(fault: Fault, authorization: str) -> HttpReply:
-    """Return an answer that repeats what the client sent to prove who it is."""
+    """Return a response that repeats the client's credentials."""
     reply = api_reply(fault.status, {"message": f"You sent {authorization}.", "code": 0, "sent": [authorization]})
     reply.headers |= {"X-Authorization": authorization, "X-RateLimit-Bucket": authorization.replace(" ", "_")}
     return reply
 
 
 def early_fault(fault: Fault) -> HttpReply | None:
-    """Return the reply of a fault that decides before Discord looks at the request; None if it is of another sort."""
+    """Return the reply of a fault that applies before the request is processed; None for the other faults."""
     if fault.kind == "cloudflare":
         return _edge_limit(fault)
     if fault.kind == "banned":
@@ -101,7 +101,7 @@ def early_fault(fault: Fault) -> HttpReply | None:
 
 
 def broken(fault: Fault) -> HttpReply | None:
-    """Return the reply of a fault that replaces the answer."""
+    """Return the reply of a fault that replaces the response; None for the other faults."""
     if fault.kind == "reset":
         return HttpReply(fate="reset")
     if fault.kind == "silent":
@@ -115,7 +115,7 @@ def broken(fault: Fault) -> HttpReply | None:
 
 
 def damaged(reply: HttpReply, fault: Fault) -> HttpReply:
-    """Return the reply after the faults that change an answer."""
+    """Return the reply after the faults that change a response."""
     if fault.when == "after" and (replaced := broken(fault)):
         return replaced
     if fault.kind == "slow":

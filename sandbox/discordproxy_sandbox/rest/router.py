@@ -1,12 +1,12 @@
-"""Finds the route of a path. Fixed segments win over parameters: /users/@me is not /users/{user_id}."""
+"""Finds the route of a path. Fixed segments have precedence over parameters: /users/@me is not /users/{user_id}."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from discordproxy_sandbox.rest.errors import DiscordError, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRoute
+from discordproxy_sandbox.errors import DiscordError, discord_error
+from discordproxy_sandbox.resources.exchange import ApiRoute
 
 _BASE = re.compile(r"^(?:/[^/]+)*?/api/v\d+(?=/)|^/api(?=/)")
 _MAJORS = ("/channels/{channel_id}", "/guilds/{guild_id}", "/webhooks/{webhook_id}", "/interactions/{interaction_id}")
@@ -17,7 +17,7 @@ _SECRETS = ("webhook_token", "interaction_token")
 class Match:
     """A template with the values of its parameters.
 
-    `route` is None if the path exists for other methods only; then, too, `template` is "" if it does not exist at all.
+    `route` is None if the path exists for other methods only; `template` is "" if the path does not exist.
     """
 
     template: str
@@ -25,7 +25,7 @@ class Match:
     route: ApiRoute | None
 
     def require(self) -> ApiRoute:
-        """Return the route; raises Discord's 404 or 405 if there is none."""
+        """Return the route; raise Discord's 404 or 405 without one."""
         if self.route:
             return self.route
         raise DiscordError(405, 0, "405: Method Not Allowed") if self.template else discord_error(0)
@@ -80,7 +80,7 @@ def local_path(raw_path: str) -> str:
 def masked(text: str, match: Match) -> str:
     """Return a path, or a major parameter, without the tokens in it."""
     if not match.template:
-        return "/".join(text.split("/")[:2]) + "/?"  # nobody knows which part of an unknown path is secret
+        return "/".join(text.split("/")[:2]) + "/?"  # any part of an unknown path may be secret
     for name in _SECRETS:
         if secret := match.params.get(name):
             text = text.replace(secret, "***")

@@ -1,1 +1,1 @@
-"""The state of the sandbox."""
+"""The objects of the sandbox."""

@@ -1,16 +1,16 @@
-"""The members of a guild: stored ones, and generated ones that cost nothing until somebody asks for them."""
+"""The members of a guild: stored ones, and generated ones that are built on access."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 
-from discordproxy_sandbox.rest.errors import Json
+from discordproxy_sandbox.errors import Json
 
 
 class Members:
     """Members by user id, in order of id.
 
-    The first `generated` of them exist as a rule only: user ids `first_id`, `first_id + 1` ... made by `build` when
-    asked for, so that a world of 200,000 members is built at once. A changed member is stored.
+    `build` creates the members `first_id`, `first_id + 1` ... (`generated` of them) on access, so a guild of 200,000
+    members costs no memory. A changed member is stored.
     """
 
     def __init__(self, build: Callable[[int], Json] | None = None, first_id: int = 0, generated: int = 0) -> None:
@@ -29,7 +29,7 @@ class Members:
         return self.after("0")
 
     def get(self, user_id: str) -> Json | None:
-        """Return a member without its user, or None. Changes are kept only after `put`."""
+        """Return a member without its user, or None. Changes take effect only with `put`."""
         number = int(user_id)
         if number in self._stored:
             return self._stored[number]
@@ -43,7 +43,7 @@ class Members:
         self._stored[int(user_id)] = member
 
     def remove(self, user_id: str) -> bool:
-        """Take a member out; says whether it was one."""
+        """Remove a member; return whether it was one."""
         present = user_id in self
         self._stored.pop(int(user_id), None)
         if present and int(user_id) in self._generated:
@@ -51,7 +51,7 @@ class Members:
         return present
 
     def stored(self) -> list[str]:
-        """Return the ids of the members that are stored; only they can differ from the rule."""
+        """Return the ids of the stored members; only they can differ from generated ones."""
         return [str(id_) for id_ in self._stored]
 
     def after(self, user_id: str) -> Iterator[str]:

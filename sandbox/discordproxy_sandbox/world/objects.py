@@ -1,8 +1,8 @@
-"""New objects in the shape Discord sends them, with its defaults."""
+"""Factories of objects in Discord's shape with its defaults."""
 
 from collections.abc import Sequence
 
-from discordproxy_sandbox.rest.errors import Json
+from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.world.snowflakes import iso
 from discordproxy_sandbox.world.world import DM, THREADS, Channel, Guild
 

@@ -1,4 +1,4 @@
-"""What the bot may do in a channel: roles, overwrites, owner and administrator. Only pins ask for it."""
+"""The bot's permissions in a channel from roles, overwrites, owner and administrator. Only pins check them."""
 
 from discordproxy_sandbox.world.world import THREADS, Channel, World
 
@@ -8,7 +8,7 @@ PIN_MESSAGES = 1 << 51
 
 
 def bot_may(world: World, channel: Channel, permission: int) -> bool:
-    """Say whether the bot has a permission in a channel; in a direct message it may do everything."""
+    """Return whether the bot has a permission in a channel; in a direct message it has all."""
     if not channel.guild_id:
         return True
     guild = world.guilds[channel.guild_id]

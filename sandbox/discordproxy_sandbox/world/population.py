@@ -1,8 +1,8 @@
-"""Fills a world: the small default one, and guilds by the thousand for load tests."""
+"""Builds worlds: the small default one, and thousands of guilds for load tests."""
 
 from collections.abc import Callable
 
-from discordproxy_sandbox.rest.errors import Json
+from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.world.members import Members
 from discordproxy_sandbox.world.objects import (
     EVERYTHING,
@@ -18,7 +18,7 @@ from discordproxy_sandbox.world.world import World
 
 BOT_ID = "100000000000000001"
 TOKEN = "MTAwMDAwMDAwMDAwMDAwMDAx.GSbox0.a-token-for-the-sandbox-and-nothing-else"  # noqa: S105 - no secret
-"""Any other will do, but some libraries read the bot's id out of the first part, as Discord writes it there."""
+"""Any token is accepted, but some libraries read the bot's id from the first part."""
 USER_ID = "200000000000000001"
 GUILD_ID = "300000000000000001"
 ROLE_ID = "400000000000000001"
@@ -36,12 +36,12 @@ _CREATED_AT = iso(1_735_689_600.0)
 
 
 def nth(first_id: str, number: int) -> str:
-    """Return the id `number` places after another one."""
+    """Return the id that follows another one by `number`."""
     return str(int(first_id) + number)
 
 
 def default_world(clock: Callable[[], float]) -> World:
-    """Return the world of a fresh sandbox: one guild with channels of every sort, a thread, roles and five members.
+    """Return the default world: one guild with channels of several types, a thread, roles and five members.
 
     Ids are fixed and count up from the constants of this module; the first member owns the guild.
     """
@@ -64,9 +64,9 @@ def default_world(clock: Callable[[], float]) -> World:
 
 
 def add_guilds(world: World, guilds: int, members: int = 0, channels: int = 5) -> list[str]:
-    """Add guilds with this many channels and generated members each; returns their ids, in order.
+    """Add guilds with this many channels and generated members each; return their ids, in order.
 
-    Members and their users are made when somebody asks for them, so the number of members costs nothing.
+    Members and their users are built on access, so their number costs no memory.
     """
     present = sum(int(guild_id) >= _GENERATED_GUILD for guild_id in world.guilds)
     ids = []

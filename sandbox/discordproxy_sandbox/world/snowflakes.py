@@ -1,4 +1,4 @@
-"""Ids and times as Discord writes them: decimal strings that grow with time, ISO 8601 in UTC."""
+"""Ids and times in Discord's notation: snowflakes as decimal strings, ISO 8601 in UTC."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -8,25 +8,25 @@ _WORKER = 1 << 17
 
 
 class Snowflakes:
-    """Hands out strictly growing ids; the clock gives epoch seconds."""
+    """Generates strictly growing ids; the clock returns epoch seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._last = 0
 
     def next(self) -> str:
-        """Return a new id of this instant."""
+        """Return a new id with the current time."""
         self._last = max(snowflake_at(self._clock()), self._last + 1)
         return str(self._last)
 
 
 def snowflake_at(epoch_s: float) -> int:
-    """Return the smallest id this sandbox gives at an instant."""
+    """Return the smallest id that the sandbox generates at an instant."""
     return (int((epoch_s - EPOCH_S) * 1000) << 22) + _WORKER
 
 
 def created_at(snowflake: str) -> float:
-    """Return when an id was made, epoch seconds."""
+    """Return the creation time of an id in epoch seconds."""
     return (int(snowflake) >> 22) / 1000 + EPOCH_S
 
 

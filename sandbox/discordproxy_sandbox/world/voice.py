@@ -1,11 +1,11 @@
-"""Voice states: who is in which voice channel."""
+"""Voice states: the users in each voice channel."""
 
-from discordproxy_sandbox.rest.errors import Json
+from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.world.world import World
 
 
 def set_voice_state(world: World, guild_id: str, sent: Json, user_id: str = "") -> Json:
-    """Move a user (the bot by default) into `channel_id`, or out of voice if it is null; returns the new state."""
+    """Move a user (the bot by default) into `channel_id`, or out of voice if it is null; return the new state."""
     guild, user_id = world.guild(guild_id), user_id or world.bot_id
     state: Json = {
         "guild_id": guild.id,

@@ -1,14 +1,14 @@
-"""The state of the sandbox: every object Discord would hold, kept as the JSON objects it sends.
+"""The state of the sandbox: Discord's objects, stored as the JSON objects that it sends.
 
-Ids are strings, as on the wire. Lookups raise Discord's own error for what does not exist. Whoever changes the world
-says so with `emit`; the gateway listens.
+Ids are strings, as on the wire. Lookups raise Discord's own error for unknown objects. A function that changes the
+world calls `emit`; the gateway is a listener.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from discordproxy_sandbox.errors import DiscordError, Json, discord_error
 from discordproxy_sandbox.limits.limits import SlidingWindow
-from discordproxy_sandbox.rest.errors import DiscordError, Json, discord_error
 from discordproxy_sandbox.world.members import Members
 from discordproxy_sandbox.world.snowflakes import Snowflakes, iso
 
@@ -21,7 +21,7 @@ TEXTUAL = (0, 1, 2, 3, 5, 10, 11, 12, 13)
 
 @dataclass(slots=True)
 class Event:
-    """A gateway event; `guild_id` is empty for what belongs to no guild."""
+    """A gateway event; `guild_id` is empty for events without a guild."""
 
     name: str
     data: Json
@@ -30,12 +30,12 @@ class Event:
 
 @dataclass(slots=True)
 class Channel:
-    """A channel, thread or DM with what is in it; `data` is Discord's channel object."""
+    """A channel, thread or DM with its content; `data` is Discord's channel object."""
 
     data: Json
     messages: dict[str, Json] = field(default_factory=dict)  # oldest first
     pins: dict[str, str] = field(default_factory=dict)  # message id -> time
-    files: dict[str, list[Json]] = field(default_factory=dict)  # message id -> attachments, those an embed shows too
+    files: dict[str, list[Json]] = field(default_factory=dict)  # message id -> attachments, also those in embeds
     reactions: dict[str, dict[str, list[str]]] = field(default_factory=dict)  # message id -> emoji -> user ids
     votes: dict[str, dict[int, list[str]]] = field(default_factory=dict)  # message id -> answer -> user ids
     nonces: dict[tuple[str, str], tuple[float, str]] = field(default_factory=dict)  # author, nonce -> time, message id
@@ -59,7 +59,7 @@ class Channel:
 
 @dataclass(slots=True)
 class Guild:
-    """A guild with its parts; `data` is Discord's guild object without them."""
+    """A guild with its objects; `data` is Discord's guild object without them."""
 
     data: Json
     channels: dict[str, Channel] = field(default_factory=dict)  # threads too
@@ -70,12 +70,17 @@ class Guild:
     bans: dict[str, Json] = field(default_factory=dict)
     scheduled_events: dict[str, Json] = field(default_factory=dict)
     voice_states: dict[str, Json] = field(default_factory=dict)
-    unavailable: bool = False  # out of order: no REST answers, GUILD_DELETE instead of GUILD_CREATE
+    unavailable: bool = False  # an outage: GUILD_DELETE instead of GUILD_CREATE
 
     @property
     def id(self) -> str:
         """The guild's id, which is also the id of its role @everyone."""
         return str(self.data["id"])
+
+    def as_json(self) -> Json:
+        """Return the guild as REST sends it: with roles, emojis and stickers, without channels and members."""
+        parts = {"roles": self.roles, "emojis": self.emojis, "stickers": self.stickers}
+        return self.data | {key: list(part.values()) for key, part in parts.items()}
 
     def plain_channels(self) -> list[Channel]:
         """Return the channels without the threads."""
@@ -89,7 +94,7 @@ class Guild:
 
 @dataclass
 class World:
-    """Everything that exists. `bot_id` is the user, and the application, that a bot token stands for."""
+    """All objects. `bot_id` is the id of the bot's user and of its application."""
 
     clock: Callable[[], float]
     bot_id: str
@@ -104,8 +109,8 @@ class World:
     forbidden: dict[str, int] = field(default_factory=dict)  # id of a channel, guild, user ... -> JSON error code
     application_flags: int = 0
     generated_users: int = 0
-    build_user: Callable[[str], Json | None] | None = None  # for users that exist as a rule only
-    new_dms: SlidingWindow | None = None  # how many DM channels may be opened; None: any number
+    build_user: Callable[[str], Json | None] | None = None  # builds generated users
+    new_dms: SlidingWindow | None = None  # limit of opened DM channels; None: unlimited
     listeners: list[Callable[[Event], None]] = field(default_factory=list)
     snowflakes: Snowflakes = field(init=False)
 
@@ -117,24 +122,24 @@ class World:
         return self.snowflakes.next()
 
     def now_iso(self) -> str:
-        """Return the present time as Discord writes it."""
+        """Return the current time in Discord's notation."""
         return iso(self.clock())
 
     def emit(self, name: str, data: Json, guild_id: str = "") -> None:
-        """Tell the gateway what happened."""
+        """Pass an event to the listeners."""
         for listener in self.listeners:
             listener(Event(name, data, guild_id))
 
     def forbid(self, object_id: str | int, code: int = 50001) -> None:
-        """Let every request that names this object in its path fail with an error code (50001, 50013, 50007 ...)."""
+        """Make every request with this object in its path fail with an error code (50001, 50013, 50007 ...)."""
         self.forbidden[str(object_id)] = code
 
     def allow(self, object_id: str | int) -> None:
-        """Take `forbid` back."""
+        """Revoke `forbid`."""
         self.forbidden.pop(str(object_id), None)
 
     def refusal(self, object_id: str) -> DiscordError | None:
-        """Return the error with which requests for this object are refused, if they are."""
+        """Return the error for requests for this object if it is forbidden."""
         code = self.forbidden.get(object_id)
         return discord_error(code) if code else None
 
@@ -146,7 +151,7 @@ class World:
         return found
 
     def has_user(self, user_id: str) -> bool:
-        """Say whether a user exists."""
+        """Return whether a user exists."""
         return self._find_user(user_id) is not None
 
     def _find_user(self, user_id: str) -> Json | None:
@@ -181,6 +186,13 @@ class World:
             raise discord_error(10007)
         return {**member, "user": self.user(user_id)}
 
+    def members_named(self, guild: Guild, prefix: str) -> Iterator[str]:
+        """Yield the ids of the members whose name or nickname begins with a prefix, given in lower case."""
+        for user_id in guild.members:
+            names = (self.user(user_id)["username"], (guild.members.get(user_id) or {}).get("nick") or "")
+            if any(name.lower().startswith(prefix) for name in names):
+                yield user_id
+
     def role(self, guild_id: str, role_id: str) -> Json:
         """Return a role of a guild."""
         try:
@@ -189,7 +201,7 @@ class World:
             raise discord_error(10011) from None
 
     def webhook(self, webhook_id: str, token: str | None = None) -> Json:
-        """Return a webhook; with a token it must be the right one."""
+        """Return a webhook; a given token must match."""
         webhook = self.webhooks.get(webhook_id)
         if webhook is None:
             raise discord_error(10015)
@@ -198,20 +210,20 @@ class World:
         return webhook
 
     def add_channel(self, channel: Channel) -> None:
-        """Put a channel, thread or DM into the world and into its guild."""
+        """Add a channel, thread or DM to the world and to its guild."""
         self.channels[channel.id] = channel
         if channel.guild_id:
             self.guild(channel.guild_id).channels[channel.id] = channel
 
     def remove_guild(self, guild_id: str) -> None:
-        """Let the bot be removed from a guild."""
+        """Remove the bot from a guild."""
         for channel_id in self.guild(guild_id).channels:
             self.channels.pop(channel_id, None)
         del self.guilds[guild_id]
         self.emit("GUILD_DELETE", {"id": guild_id}, guild_id)
 
     def remove_channel(self, channel: Channel) -> None:
-        """Take a channel out, with the threads below it."""
+        """Remove a channel and its threads."""
         guild = self.guilds.get(channel.guild_id)
         family = [channel]
         if guild:

@@ -1,4 +1,4 @@
-"""Each argument of each method arrives in the field of the request that has its name, from both clients."""
+"""Each argument of each method of both clients arrives in the request field with its name."""
 
 import inspect
 from unittest.mock import patch

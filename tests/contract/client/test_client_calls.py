@@ -1,4 +1,4 @@
-"""Both clients have a method for each call of the contract, and know what the contract says about it."""
+"""Both clients have a method for each RPC of the contract."""
 
 import ast
 import inspect

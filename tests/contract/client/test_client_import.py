@@ -1,4 +1,4 @@
-"""Importing the client is cheap, and pulls gRPC, protobuf and the standard library only."""
+"""Importing the client is cheap and loads only gRPC, protobuf and the standard library."""
 
 import subprocess
 import sys

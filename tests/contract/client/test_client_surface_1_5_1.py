@@ -1,4 +1,4 @@
-"""Every public name that discordproxy 1.5.1 had is there, and works as its importers use it."""
+"""Every public name of discordproxy 1.5.1 exists and works as its users import it."""
 
 import asyncio
 import importlib

@@ -1,4 +1,4 @@
-"""What every Lua script promises: a true header, declared keys in one Cluster slot, a TTL on whatever it keeps."""
+"""Requirements on every Lua script: a true header, declared keys in one Cluster slot, a TTL on every key."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""Lua hands over some 8000 words at once: no script unpacks a list whose length somebody else decides."""
+"""Lua unpacks about 8000 values at once: no script unpacks a list whose length a caller determines."""
 
 import re
 from importlib.resources import files

@@ -1,4 +1,4 @@
-"""The theory names the tests that hold us to it; each of them exists."""
+"""The tests that the broker's README names exist."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What we send is judged by Discord's own schemas, strictly: a key that Discord does not know is a mistake of ours."""
+"""Discord's own schemas validate our request bodies strictly: an unknown key is an error."""
 
 import copy
 from functools import cache

@@ -1,4 +1,4 @@
-"""The generated code in the client is what the contract's sources give."""
+"""The generated code in the client matches the contract's sources."""
 
 import filecmp
 import importlib

@@ -1,4 +1,4 @@
-"""Our table of limits says what Discord's own description says, but for what its documentation knows better."""
+"""The table of limits agrees with Discord's description, except where Discord's documentation is more precise."""
 
 import pytest
 

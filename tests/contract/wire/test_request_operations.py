@@ -1,4 +1,4 @@
-"""The RPC Request reaches every operation of Discord's HTTP API, with the route by which it is limited."""
+"""The RPC Request reaches every operation of Discord's HTTP API, with its rate-limit route."""
 
 import re
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Every route annotation agrees with Discord's own description: path, parameters, flags, and every field's place."""
+"""Every route annotation agrees with Discord's description: path, parameters, flags, and the place of every field."""
 
 import pytest
 

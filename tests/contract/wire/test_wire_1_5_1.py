@@ -1,4 +1,4 @@
-"""An application built with discordproxy 1.5.1 keeps working: every number, type and value is still there."""
+"""Applications built with discordproxy 1.5.1 keep working: every number, type and value is unchanged."""
 
 import json
 import subprocess

@@ -16,7 +16,7 @@ from discordproxy_gateway.state.session_store import MOST_TRIES
 from discordproxy_gateway.write.writer import Writer
 from discordproxy_sandbox.gateway import gateway as sandbox_gateway
 from discordproxy_sandbox.gateway.gateway import GatewayConfig
-from discordproxy_sandbox.gateway.gateway_payloads import ready
+from discordproxy_sandbox.gateway.payloads import ready
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID
 from fakes.eventually import eventually

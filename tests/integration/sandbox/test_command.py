@@ -24,7 +24,7 @@ async def run(*arguments: str, **environment: str) -> asyncio.subprocess.Process
     )
 
 
-async def test_it_says_how_to_use_it_and_ends_on_a_signal(http):
+async def test_it_prints_its_usage_and_ends_on_a_signal(http):
     process = await run("--port", "0", "--verbose", "--guilds", "2", "--members", "10", SANDBOX_TOKEN="secret")
     text = b""
     while b"discordproxyserver" not in text:
@@ -45,7 +45,7 @@ async def test_it_says_how_to_use_it_and_ends_on_a_signal(http):
     assert errors == b""
 
 
-async def test_nobody_has_to_read_what_it_prints(http):
+async def test_it_survives_a_closed_output(http):
     reading, writing = os.pipe()
     os.close(reading)
     port = free_port()

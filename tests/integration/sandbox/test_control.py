@@ -1,7 +1,7 @@
 import pytest
 
 from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, USER_ID
-from fakes.raw_gateway import RawGateway
+from fakes.gateway_client import GatewayClient
 
 
 async def control(discord, http, topic, **arguments):
@@ -33,7 +33,7 @@ async def test_faults_limits_and_world_from_another_process(discord, http):
 
 
 async def test_people_and_gateway_from_another_process(discord, http):
-    gateway = await RawGateway.connect(http, discord.gateway_url)
+    gateway = await GatewayClient.connect(http, discord.gateway_url)
     await gateway.identify(intents=1 | 1 << 9 | 1 << 1 | 1 << 15)
     await gateway.until("GUILD_CREATE")
     status, answer = await control(discord, http, "world", do="add_user", name="mallory")
@@ -55,8 +55,8 @@ async def test_people_and_gateway_from_another_process(discord, http):
     assert status == 200
 
 
-async def test_the_bot_is_told_of_guilds_it_is_added_to(discord, http):
-    gateway = await RawGateway.connect(http, discord.gateway_url)
+async def test_added_guilds_are_sent_to_the_bot(discord, http):
+    gateway = await GatewayClient.connect(http, discord.gateway_url)
     await gateway.identify(intents=1)
     await gateway.until("GUILD_CREATE")
     _, answer = await control(discord, http, "world", do="add_guilds", guilds=2, members=30, channels=3)
@@ -78,7 +78,7 @@ async def test_the_bot_is_told_of_guilds_it_is_added_to(discord, http):
         ("world", {"do": "interact", "channel_id": CHANNEL_ID, "user_id": USER_ID, "kind": "button"}),
     ],
 )
-async def test_mistakes_are_explained(discord, http, topic, arguments):
+async def test_invalid_control_requests_are_explained(discord, http, topic, arguments):
     status, answer = await control(discord, http, topic, **arguments)
     assert status == 400
     assert answer["error"]

@@ -1,4 +1,4 @@
-"""A library that knows Discord and not the sandbox gets along with it."""
+"""An unmodified discord.py works with the sandbox."""
 
 import asyncio
 import importlib
@@ -83,7 +83,7 @@ async def test_discord_py_syncs_its_commands(discord, library):
         await client.close()
 
 
-async def test_discord_py_makes_what_the_sandbox_does_not_remember(discord, library):
+async def test_discord_py_creates_objects_that_the_sandbox_does_not_store(discord, library):
     client = library.Client(intents=library.Intents.none())
     await client.login(TOKEN)
     try:

@@ -1,11 +1,11 @@
-"""What Discord refuses, and with which code."""
+"""Discord's refusals with their codes."""
 
 from io import BytesIO
 
 import aiohttp
 import pytest
 
-from discordproxy_sandbox.limits.limit_book import LimitBook
+from discordproxy_sandbox.limits.book import LimitBook
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.population import BOT_ID, CHANNEL_ID, GUILD_ID, ROLE_ID, THREAD_ID, USER_ID, nth
 
@@ -160,7 +160,7 @@ async def test_invalid_queries(discord, http, query):
         assert (response.status, (await response.json())["code"]) == (400, 50035)
 
 
-async def test_what_needs_a_story(discord, http):
+async def test_codes_that_need_several_requests(discord, http):
     async def code(method, path, body=None):
         async with http.request(method, discord.rest_url + path, json=body) as response:
             return (await response.json())["code"]

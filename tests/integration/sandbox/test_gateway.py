@@ -7,7 +7,7 @@ from discordproxy_sandbox.gateway.compression import zstd_available
 from discordproxy_sandbox.gateway.gateway import GatewayConfig
 from discordproxy_sandbox.sandbox import SandboxConfig
 from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, MEMBERS, USER_ID, add_guilds
-from fakes.raw_gateway import RawGateway
+from fakes.gateway_client import GatewayClient
 
 GUILDS, MEMBER_EVENTS, MESSAGES, CONTENT, DMS = 1, 1 << 1, 1 << 9, 1 << 15, 1 << 12
 ZSTD = pytest.param(
@@ -20,8 +20,8 @@ def quick(**changes) -> SandboxConfig:
     return SandboxConfig(gateway=GatewayConfig(identify_every_s=0.001, **changes))
 
 
-async def started(discord, http, intents: int = GUILDS | MESSAGES, **kwargs) -> tuple[RawGateway, dict]:
-    gateway = await RawGateway.connect(http, discord.gateway_url, **kwargs)
+async def started(discord, http, intents: int = GUILDS | MESSAGES, **kwargs) -> tuple[GatewayClient, dict]:
+    gateway = await GatewayClient.connect(http, discord.gateway_url, **kwargs)
     await gateway.identify(intents)
     return gateway, await gateway.until("READY")
 
@@ -54,7 +54,7 @@ async def test_rest_changes_arrive_as_events(discord, http):
     assert event["guild_id"] == GUILD_ID
 
 
-async def test_a_new_invite_is_told_with_its_terms(discord, http):
+async def test_a_new_invite_is_sent_with_its_terms(discord, http):
     gateway, _ = await started(discord, http, GUILDS | 1 << 6)
     async with http.post(f"{discord.rest_url}/channels/{CHANNEL_ID}/invites", json={"max_age": 60}) as response:
         made = await response.json()
@@ -66,7 +66,7 @@ async def test_a_new_invite_is_told_with_its_terms(discord, http):
 
 
 @pytest.mark.parametrize(("privileged", "flags"), [(1 << 1 | 1 << 8 | 1 << 15, 1 << 13 | 1 << 15 | 1 << 19), (0, 0)])
-async def test_the_application_says_which_intents_it_may_ask_for(http, privileged, flags):
+async def test_the_applications_flags_show_its_privileged_intents(http, privileged, flags):
     from discordproxy_sandbox.sandbox import Sandbox
 
     async with Sandbox(SandboxConfig(gateway=GatewayConfig(privileged=privileged))) as discord:
@@ -98,7 +98,7 @@ async def test_resume_replays_exactly_what_was_missed(discord, http):
     assert await gateway.until_closed() == 1006
     for number in range(500):
         discord.gateway.emit("CHANNEL_UPDATE", {"id": str(number)}, GUILD_ID)
-    again = await RawGateway.connect(http, ready["resume_gateway_url"])
+    again = await GatewayClient.connect(http, ready["resume_gateway_url"])
     await again.resume(ready["session_id"], gateway.events[-1][0])
     await again.until("RESUMED")
     assert [data["id"] for _, name, data in again.events if name == "CHANNEL_UPDATE"] == [str(n) for n in range(500)]
@@ -110,7 +110,7 @@ async def test_resume_replays_exactly_what_was_missed(discord, http):
 async def test_a_superseded_connection_keeps_the_session(discord, http):
     gateway, ready = await started(discord, http)
     await gateway.until("GUILD_CREATE")
-    second = await RawGateway.connect(http, ready["resume_gateway_url"])
+    second = await GatewayClient.connect(http, ready["resume_gateway_url"])
     await second.resume(ready["session_id"], 2)
     await second.until("RESUMED")
     assert await gateway.until_closed() == 4000
@@ -122,7 +122,7 @@ async def test_a_superseded_connection_keeps_the_session(discord, http):
 async def test_closing_code_decides_whether_the_session_survives(discord, http, code, resumable):
     gateway, ready = await started(discord, http)
     await gateway.socket.close(code=code)
-    second = await RawGateway.connect(http, ready["resume_gateway_url"])
+    second = await GatewayClient.connect(http, ready["resume_gateway_url"])
     await second.resume(ready["session_id"], 1)
     if resumable:
         await second.until("RESUMED")
@@ -165,15 +165,15 @@ async def test_fatal_close_codes(http, identify, code):
 
     config = SandboxConfig(token="secret", gateway=GatewayConfig(privileged=0, shards=2, sharding_required=True))
     async with Sandbox(config) as discord:
-        gateway = await RawGateway.connect(http, discord.gateway_url)
+        gateway = await GatewayClient.connect(http, discord.gateway_url)
         await gateway.identify(**identify)
         assert await gateway.until_closed() == code
 
 
 async def test_wrong_version_and_early_and_unknown_opcodes(discord, http):
-    old = await RawGateway.connect(http, discord.gateway_url, version=9)
+    old = await GatewayClient.connect(http, discord.gateway_url, version=9)
     assert await old.until_closed() == 4012
-    early = await RawGateway.connect(http, discord.gateway_url)
+    early = await GatewayClient.connect(http, discord.gateway_url)
     await early.send(8, {})
     assert await early.until_closed() == 4003
     unknown, _ = await started(discord, http)
@@ -183,7 +183,7 @@ async def test_wrong_version_and_early_and_unknown_opcodes(discord, http):
 
 async def test_identify_too_soon_is_an_invalid_session(discord, http):
     await started(discord, http)
-    second = await RawGateway.connect(http, discord.gateway_url)
+    second = await GatewayClient.connect(http, discord.gateway_url)
     await second.identify()
     assert await second.until_op(9) is False
     assert discord.gateway.stats.violations == ["IDENTIFY of shard 0 comes too early after the last of its group"]
@@ -215,7 +215,7 @@ async def test_the_answer_of_gateway_bot_can_be_spoiled(discord, http):
     assert told["shards"] is None
     assert told["session_start_limit"]["remaining"] == "many"
     assert discord.gateway.stats.infos == 1
-    with pytest.raises(ValueError, match="faults of the gateway are"):
+    with pytest.raises(ValueError, match="gateway faults are"):
         discord.gateway.faults.set(acks=False)
 
 
@@ -226,7 +226,7 @@ async def test_handshakes_can_be_refused_until_the_faults_are_cleared(discord, h
     ) as response:
         assert response.status == 200
     with pytest.raises(aiohttp.WSServerHandshakeError) as error:
-        await RawGateway.connect(http, discord.gateway_url)
+        await GatewayClient.connect(http, discord.gateway_url)
     assert (error.value.status, error.value.headers["Retry-After"]) == (429, "9")
     async with http.post(f"{discord.url}/_sandbox/gateway", json={"do": "clear_faults"}) as response:
         assert response.status == 200
@@ -252,7 +252,7 @@ async def test_a_resume_can_fail_in_every_way(discord, http, fault, code):
     discord.gateway.faults.set(resume=fault)
     discord.gateway.drop()
     await gateway.until_closed()
-    again = await RawGateway.connect(http, ready["resume_gateway_url"])
+    again = await GatewayClient.connect(http, ready["resume_gateway_url"])
     await again.resume(ready["session_id"], 1)
     assert await again.until_closed() == code
     assert discord.gateway.stats.resumes == 1
@@ -260,7 +260,7 @@ async def test_a_resume_can_fail_in_every_way(discord, http, fault, code):
 
 async def test_a_silent_identify_gets_answers_to_heartbeats_only(discord, http):
     discord.gateway.faults.set(identify="silent")
-    gateway = await RawGateway.connect(http, discord.gateway_url)
+    gateway = await GatewayClient.connect(http, discord.gateway_url)
     await gateway.identify()
     await gateway.send(8, {"guild_id": GUILD_ID})
     await gateway.send(1, None)
@@ -275,7 +275,7 @@ async def test_any_text_can_be_an_event_and_is_repeated(discord, http):
     discord.gateway.emit_frame('{"op":0,"t":"ODD","s":SEQ,"d":null}')
     await gateway.until("ODD")
     assert gateway.events[-1] == (3, "ODD", None)
-    again = await RawGateway.connect(http, ready["resume_gateway_url"])
+    again = await GatewayClient.connect(http, ready["resume_gateway_url"])
     await again.resume(ready["session_id"], 2)
     await again.until("RESUMED")
     assert [name for _, name, _ in again.events] == ["ODD", "RESUMED"]
@@ -290,7 +290,7 @@ async def test_the_identify_budget_ends_in_a_revoked_token(discord, http):
         limit = (await response.json())["session_start_limit"]
     assert (limit["total"], limit["remaining"]) == (2, 0)
     assert limit["reset_after"] > 86_000_000
-    third = await RawGateway.connect(http, discord.gateway_url)
+    third = await GatewayClient.connect(http, discord.gateway_url)
     await third.identify()
     await third.until_op(9)
     async with http.get(f"{discord.rest_url}/users/@me") as response:
@@ -365,7 +365,7 @@ async def test_the_bot_may_enter_voice_and_show_its_presence(discord, http):
     ("raw", "code"), [("{", 4002), ("[]", 4002), ('{"op":"x"}', 4002), ('{"op":6,"d":{"token":"t"}}', 4007)]
 )
 async def test_payloads_that_make_no_sense(discord, http, raw, code):
-    gateway = await RawGateway.connect(http, discord.gateway_url)
+    gateway = await GatewayClient.connect(http, discord.gateway_url)
     await gateway.socket.send_str(raw)
     assert await gateway.until_closed() == code
 
@@ -377,11 +377,11 @@ async def test_identifying_twice_is_an_error(discord, http):
 
 
 @pytest.mark.parametrize("discord", [quick(session_ttl_s=0.0)], indirect=True)
-async def test_a_session_left_alone_too_long_is_gone(discord, http):
+async def test_a_session_expires_without_a_connection(discord, http):
     gateway, ready = await started(discord, http)
     discord.gateway.drop()
     await gateway.until_closed()
-    second = await RawGateway.connect(http, ready["resume_gateway_url"])
+    second = await GatewayClient.connect(http, ready["resume_gateway_url"])
     await second.resume(ready["session_id"], 1)
     assert await second.until_op(9) is False
 
@@ -391,7 +391,7 @@ async def test_shards_share_the_guilds(discord, http):
     discord.gateway.config = GatewayConfig(max_concurrency=2, shards=2)
     seen = []
     for number in range(2):
-        gateway = await RawGateway.connect(http, discord.gateway_url)
+        gateway = await GatewayClient.connect(http, discord.gateway_url)
         await gateway.identify(shard=(number, 2))
         ready = await gateway.until("READY")
         seen += [guild["id"] for guild in ready["guilds"]]

@@ -1,4 +1,4 @@
-"""Every route that acts on the world, once with success; where the OpenAPI description is there, judged by it."""
+"""Every route that acts on the world succeeds once; with the OpenAPI description, its schema judges the responses."""
 
 import json
 from copy import deepcopy
@@ -8,7 +8,7 @@ import aiohttp
 import jsonschema_rs
 import pytest
 
-from discordproxy_sandbox.limits.limit_book import LimitBook
+from discordproxy_sandbox.limits.book import LimitBook
 from discordproxy_sandbox.resources import generic
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.population import BOT_ID, CHANNEL_ID, GUILD_ID, ROLE_ID, THREAD_ID, USER_ID, nth
@@ -44,7 +44,7 @@ class Judge:
 
 
 @pytest.mark.skipif(not (FOLDER / "openapi.json").exists(), reason=f"NOT CHECKED: {CHECKS}; {FOLDER} is missing")
-def test_the_judge_is_there_and_strict():
+def test_the_schema_is_available_and_strict():
     judge = Judge()
     assert judge.errors("GET", "/users/{user_id}", 200, {"id": "1"})
     assert judge.errors("GET", "/users/{user_id}", 418, None)
@@ -331,7 +331,7 @@ async def test_the_commands_of_a_guild_are_its_own(call):
 ONES_OWN = ("stickers", "stage-instances", "auto-moderation", "templates", "soundboard-sounds", "emojis")
 
 
-async def test_what_is_not_remembered_has_all_documented_keys(call):
+async def test_objects_that_are_not_stored_have_all_documented_keys(call):
     known = {"guild_id": GUILD_ID, "channel_id": VOICE, "application_id": BOT_ID}
     for route in generic.ROUTES:
         method, template = route.split(" ")

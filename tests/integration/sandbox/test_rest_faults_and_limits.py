@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from discordproxy_sandbox.limits.limit_book import HiddenLimit, LimitBook
+from discordproxy_sandbox.limits.book import HiddenLimit, LimitBook
 from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.population import CHANNEL_ID, USER_ID
@@ -202,7 +202,7 @@ async def was_told(discord, http) -> bool:
     ],
     ids=lambda value: f"{value.kind} {value.retry_after_header}" if isinstance(value, Fault) else "",
 )
-async def test_a_refusal_is_told_by_the_answer_that_has_it(refusing, http, fault, told):
+async def test_a_refusal_is_announced_by_its_response(refusing, http, fault, told):
     refusing.faults.add(replace(fault))
     with suppress(aiohttp.ClientError):
         await send(refusing, http)
@@ -210,7 +210,7 @@ async def test_a_refusal_is_told_by_the_answer_that_has_it(refusing, http, fault
     assert await was_told(refusing, http) is told
 
 
-async def test_a_refusal_is_told_to_nobody_who_has_gone(refusing, http):
+async def test_a_refusal_is_not_announced_to_a_disconnected_client(refusing, http):
     connection = Mock(**{"is_closing.return_value": True})
     headers = {"Authorization": "Bot secret"}
     await refusing.rest.handle(make_mocked_request("POST", f"/api/v10{MESSAGES}", headers, transport=connection))
@@ -218,7 +218,7 @@ async def test_a_refusal_is_told_to_nobody_who_has_gone(refusing, http):
     assert not await was_told(refusing, http)
 
 
-async def test_an_invented_limit_hides_the_real_one_and_excuses_nobody(refusing, http):
+async def test_an_injected_limit_hides_the_real_one(refusing, http):
     refusing.faults.add(Fault(kind="rate_limited", retry_after_header="", retry_after_body=None))
     response, _ = await send(refusing, http)
     assert response.headers["X-RateLimit-Remaining"] == "28"

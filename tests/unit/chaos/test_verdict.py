@@ -1,16 +1,16 @@
-"""A judge that never finds anything would prove nothing."""
+"""The verdict on a chaos run detects lost, doubled and untrue answers."""
 
 import pytest
 
 from chaos.verdict import Send, Verdict, judge, table
 
 
-def sent(*told):
-    return Send("message", "text", list(told), ["X"] * sum(each != "ok" for each in told))
+def sent(*answers):
+    return Send("message", "text", list(answers), ["X"] * sum(each != "ok" for each in answers))
 
 
 @pytest.mark.parametrize(
-    ("told", "stored", "wrong"),
+    ("answers", "stored", "wrong"),
     [
         (["ok"], 1, ""),
         (["ok"], 0, "lost"),
@@ -27,8 +27,8 @@ def sent(*told):
         ([], 1, "untrue"),
     ],
 )
-def test_verdict(told, stored, wrong):
-    verdict = judge([sent(*told)], {"text": stored})
+def test_verdict(answers, stored, wrong):
+    verdict = judge([sent(*answers)], {"text": stored})
     expected = {kind: ("text",) if kind == wrong else () for kind in ("lost", "doubled", "untrue")}
     assert verdict == Verdict(**expected)
     assert bool(verdict) is (not wrong)

@@ -1,4 +1,4 @@
-"""File names as Discord stores them, and what refers to them."""
+"""File names as Discord stores them, and references to them."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def test_a_name_is_cleaned(given, kept):
 
 
 @pytest.mark.parametrize("given", ["\u753b\u50cf.png", "((())).png", "SPOILER_\u753b.png", "\u753b"])
-def test_a_name_with_nothing_left_is_made_by_chance(given):
+def test_an_empty_name_becomes_random(given):
     one, two = stored(given), stored(given)
     assert one["filename"] != two["filename"]
     assert one["title"] == given.rpartition(".")[0] or given

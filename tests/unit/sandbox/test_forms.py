@@ -1,12 +1,12 @@
-"""The forms of the sandbox know every key that Discord's own description of a request has."""
+"""The sandbox's forms accept every key of Discord's OpenAPI description."""
 
 from typing import Any
 
 import pytest
 
 from discordproxy_sandbox.messages.validation import UnknownReference
-from discordproxy_sandbox.resources.application import interactions, users
-from discordproxy_sandbox.resources.channel import channels, invites, messages, threads, webhooks
+from discordproxy_sandbox.resources.application import interactions, users, webhooks
+from discordproxy_sandbox.resources.channel import channels, invites, messages, threads
 from discordproxy_sandbox.resources.guild import bans, guilds, members, roles, scheduled_events
 from strategies.discord_spec import alternatives, body_schema, openapi, resolve
 

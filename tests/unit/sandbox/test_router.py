@@ -1,7 +1,7 @@
 import pytest
 
-from discordproxy_sandbox.rest.errors import DiscordError
-from discordproxy_sandbox.rest.exchange import ApiRoute
+from discordproxy_sandbox.errors import DiscordError
+from discordproxy_sandbox.resources.exchange import ApiRoute
 from discordproxy_sandbox.rest.router import Router, local_path, masked
 
 ROUTES = [
@@ -62,7 +62,7 @@ def test_parameters_are_decoded():
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("POST", "/users/@me", 405), ("GET", "/nowhere", 404)])
-def test_what_is_no_route(method, path, status):
+def test_unknown_routes(method, path, status):
     with pytest.raises(DiscordError) as caught:
         ROUTER.find(method, path).require()
     assert caught.value.status == status

@@ -23,7 +23,7 @@ def test_events_are_numbered_and_kept_for_replay():
     assert not one.has_all_after(6)
 
 
-def test_what_was_dropped_cannot_be_resumed(monkeypatch):
+def test_dropped_events_cannot_be_resumed(monkeypatch):
     monkeypatch.setattr("discordproxy_sandbox.gateway.session._KEPT_EVENTS", 3)
     one = session()
     for number in range(5):
@@ -40,7 +40,7 @@ def test_a_guild_belongs_to_one_shard(shard, gets):
     assert one.sequence == int(gets)
 
 
-def test_what_has_no_guild_goes_to_the_first_shard():
+def test_events_without_a_guild_go_to_the_first_shard():
     assert shard_of("", 5) == 0
 
 

@@ -3,18 +3,18 @@ from random import Random
 
 import pytest
 
+from discordproxy_sandbox.access import Access
+from discordproxy_sandbox.errors import DiscordError
 from discordproxy_sandbox.gateway.compression import ZlibStream, ZstdStream, compressor, zstd_available
-from discordproxy_sandbox.rest.access import Access
-from discordproxy_sandbox.rest.errors import DiscordError
+from discordproxy_sandbox.ledger import Ledger, Record, Stored, is_invalid
 from discordproxy_sandbox.rest.faults import Fault, Faults
 from discordproxy_sandbox.rest.latency import Latency
-from discordproxy_sandbox.rest.ledger import Ledger, Record, Stored, is_invalid
 from discordproxy_sandbox.world.snowflakes import Snowflakes, created_at, iso
 
 EPOCH = 1_790_000_000.0
 
 
-def test_snowflakes_grow_and_tell_their_time():
+def test_snowflakes_grow_and_contain_their_time():
     flakes = Snowflakes(lambda: EPOCH)
     ids = [int(flakes.next()) for _ in range(1000)]
     assert ids == sorted(set(ids))
@@ -37,11 +37,11 @@ def test_faults_match_by_method_and_path():
     faults = Faults()
     faults.add(Fault(kind="reset", method="POST", path="/messages$", count=2))
     faults.add(Fault(kind="status", skip=1))
-    assert faults.take("GET", "/channels/1/messages") is None
-    assert faults.take("GET", "/channels/1/messages").kind == "status"
-    assert [getattr(faults.take("POST", "/channels/1/messages"), "kind", None) for _ in range(3)] == ["reset"] * 2 + [
-        None
-    ]
+    assert faults.consume("GET", "/channels/1/messages") is None
+    assert faults.consume("GET", "/channels/1/messages").kind == "status"
+    assert [getattr(faults.consume("POST", "/channels/1/messages"), "kind", None) for _ in range(3)] == [
+        "reset"
+    ] * 2 + [None]
     assert faults.queue == []
 
 
@@ -79,7 +79,7 @@ def test_the_ledger_counts():
         (404, "", False),
     ],
 )
-def test_what_counts_as_invalid(status, scope, invalid):
+def test_invalid_requests(status, scope, invalid):
     assert is_invalid(status, scope) is invalid
 
 
@@ -117,7 +117,7 @@ def test_unknown_compression_is_none():
     assert isinstance(compressor("zlib-stream"), ZlibStream)
 
 
-def test_the_token_that_is_shown_has_discords_form():
+def test_the_printed_token_has_discords_format():
     import base64
 
     from discordproxy_sandbox.world.population import BOT_ID, TOKEN

@@ -1,1 +1,1 @@
-"""The application, its commands, interactions and users."""
+"""The application, its commands, interactions and webhooks, and users."""

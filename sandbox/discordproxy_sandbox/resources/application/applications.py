@@ -1,8 +1,8 @@
 """The bot's own application."""
 
+from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.messages.validation import anything, form, integer, text
-from discordproxy_sandbox.rest.errors import Json
-from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.world import World
 
 

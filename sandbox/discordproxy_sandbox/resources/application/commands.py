@@ -1,5 +1,6 @@
-"""Application commands: of all guilds, or of one. Two of one type with the same name are one."""
+"""Global and guild application commands; type and name identify a command."""
 
+from discordproxy_sandbox.errors import Json, discord_error, invalid_form
 from discordproxy_sandbox.messages.validation import (
     anything,
     boolean,
@@ -11,11 +12,10 @@ from discordproxy_sandbox.messages.validation import (
     permissions,
     text,
 )
-from discordproxy_sandbox.rest.errors import Json, discord_error, invalid_form
-from discordproxy_sandbox.rest.exchange import ApiAnswer, ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.resources.exchange import ApiAnswer, ApiRequest, ApiRoute, Routes
 
 _CHAT_INPUT = 1
-_MOST = {1: 100, 2: 15, 3: 15, 4: 1}
+_MAX_BY_TYPE = {1: 100, 2: 15, 3: 15, 4: 1}
 _ABOUT = {
     "name_localizations": None,
     "description": "",
@@ -24,11 +24,11 @@ _ABOUT = {
     "nsfw": False,
 }
 _EVERYWHERE = {"dm_permission": True, "contexts": None, "integration_types": [0]}
-"""Keys of commands that belong to no guild."""
+"""Keys of global commands."""
 
 
 def _commands(request: ApiRequest) -> dict[str, Json]:
-    """Return the commands that a path is about, by id."""
+    """Return the commands of the path's scope by id."""
     if request["application_id"] != request.world.bot_id:
         raise discord_error(20012)
     guild_id = request.params.get("guild_id", "")
@@ -43,7 +43,7 @@ def _same(commands: dict[str, Json], sent: Json) -> Json | None:
 
 
 def _made(request: ApiRequest, sent: Json, before: Json | None) -> Json:
-    """Return a command as Discord keeps it: what was sent, and a default for everything else."""
+    """Return a command as Discord stores it: the sent fields, and defaults for the others."""
     guild_id = request.params.get("guild_id")
     given = {key: value for key, value in sent.items() if key != "id"}
     command: Json = {**_ABOUT, **({"guild_id": guild_id} if guild_id else _EVERYWHERE), **given}
@@ -68,12 +68,12 @@ def _check(command: Json) -> None:
 
 def _check_number(commands: dict[str, Json]) -> None:
     kinds = [one["type"] for one in commands.values()]
-    if any(kinds.count(kind) > most for kind, most in _MOST.items()):
+    if any(kinds.count(kind) > maximum for kind, maximum in _MAX_BY_TYPE.items()):
         raise discord_error(30032)
 
 
 def list_(request: ApiRequest) -> list[Json]:
-    """Return all commands; translations only if they are asked for."""
+    """Return all commands; translations only on request."""
     commands = list(_commands(request).values())
     if request.flag("with_localizations"):
         return commands
@@ -82,7 +82,7 @@ def list_(request: ApiRequest) -> list[Json]:
 
 
 def create(request: ApiRequest) -> ApiAnswer:
-    """Make a command, or replace the one of that name and type."""
+    """Create a command, or replace the one with its name and type."""
     commands = _commands(request)
     before = _same(commands, request.body)
     command = _made(request, request.body, before)
@@ -135,13 +135,13 @@ def delete(request: ApiRequest) -> None:
 
 
 def permissions_of_all(request: ApiRequest) -> list[Json]:
-    """Return who may use the commands of a guild: nobody has set anything."""
+    """Return the permissions of a guild's commands: none are set."""
     _commands(request)
     return []
 
 
 def permissions_of_one(_request: ApiRequest) -> None:
-    """Tell that nobody has set who may use a command."""
+    """Raise Discord's error for a command without permissions."""
     raise discord_error(10066)
 
 
@@ -157,7 +157,7 @@ _FORM = {
     "default_permission": boolean,
     "integration_types": items(integer(0, 1)),
     "contexts": items(integer(0, 2)),
-    "type": one_of(tuple(_MOST)),
+    "type": one_of(tuple(_MAX_BY_TYPE)),
     "nsfw": boolean,
     "handler": integer(1, 2),
 }
@@ -169,7 +169,7 @@ for _base in _BASES:
     ROUTES |= {
         f"GET {_base}": ApiRoute(list_, auth="any"),
         f"POST {_base}": ApiRoute(create, _NEW, auth="any"),
-        f"PUT {_base}": ApiRoute(replace, items(_NEW, sum(_MOST.values())), auth="any"),
+        f"PUT {_base}": ApiRoute(replace, items(_NEW, sum(_MAX_BY_TYPE.values())), auth="any"),
         f"GET {_base}/{{command_id}}": ApiRoute(get, auth="any"),
         f"PATCH {_base}/{{command_id}}": ApiRoute(edit, form(_FORM), auth="any"),
         f"DELETE {_base}/{{command_id}}": ApiRoute(delete, auth="any"),

@@ -1,14 +1,14 @@
-"""Where the gateway is, and how many sessions may still be started."""
+"""The gateway's URL and the remaining session starts."""
 
 from collections.abc import Callable
 
+from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.gateway.gateway import SandboxGateway
-from discordproxy_sandbox.rest.errors import Json
-from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 
 
 def routes(gateway: Callable[[], SandboxGateway]) -> Routes:
-    """Return the routes that tell about a gateway."""
+    """Return the routes of a gateway's information."""
 
     def get(_request: ApiRequest) -> Json:
         return {"url": gateway().url}

@@ -1,12 +1,12 @@
-"""Interactions: a user's click or command, its first response within three seconds, its follow-ups for 15 minutes."""
+"""Interactions: a user's command or click, its first response within 3 s, its follow-ups within 15 minutes."""
 
 import base64
 import secrets
 
+from discordproxy_sandbox.errors import Json, discord_error
 from discordproxy_sandbox.messages.validation import anything, form, one_of
 from discordproxy_sandbox.resources.channel.messages import edit_in, store
-from discordproxy_sandbox.rest.errors import Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.world import World
 
 _FIRST_RESPONSE_S = 3.0
@@ -22,7 +22,7 @@ _WITHOUT_MESSAGE = (1, 8, 9, 10, 12)
 def interact(
     world: World, channel_id: str, user_id: str, kind: int = 2, data: Json | None = None, **more: Json
 ) -> Json:
-    """Let a user use a command (2), component (3) or modal (5); returns what INTERACTION_CREATE tells the bot.
+    """Let a user use a command (2), component (3) or modal (5); return the data of INTERACTION_CREATE.
 
     Raises:
         ValueError: `kind` is none of these.
@@ -31,7 +31,7 @@ def interact(
         raise ValueError(f"kind is {kind!r}; use 2 for a command, 3 for a component, 5 for a modal")
     channel = world.channel(channel_id)
     interaction_id = world.new_id()
-    token = f"interaction:{interaction_id}:{secrets.token_urlsafe(60)}"  # as Discord makes them
+    token = f"interaction:{interaction_id}:{secrets.token_urlsafe(60)}"  # the format of Discord's tokens
     interaction: Json = {
         "id": interaction_id,
         "application_id": world.bot_id,
@@ -69,7 +69,7 @@ def find(world: World, application_id: str, token: str) -> Json | None:
 
 
 def respond(request: ApiRequest) -> Json | None:
-    """Give the first response."""
+    """Send the first response."""
     world, body = request.world, request.body
     state = world.interactions.get(request["interaction_token"])
     late = state is None or request.now - state["created_at"] > _FIRST_RESPONSE_S
@@ -113,7 +113,7 @@ def _respond(request: ApiRequest, state: Json, kind: int, data: Json) -> Json | 
 
 
 def follow_up(request: ApiRequest, state: Json, data: Json | None = None) -> Json:
-    """Send a message of an interaction; the first one after deferring takes the place of the deferred one."""
+    """Send a message of an interaction; the first one after a deferral replaces the deferred message."""
     world, channel = request.world, request.world.channel(state["channel_id"])
     body = request.body if data is None else data
     deferred = channel.messages.get(state["response_id"]) if state["response_id"] else None

@@ -1,14 +1,14 @@
-"""Users, DM channels, the gateway's address, and the application itself."""
+"""Users and DM channels."""
 
+from discordproxy_sandbox.errors import Json, discord_error, invalid_form
 from discordproxy_sandbox.messages.validation import anything, failure, form, items, snowflake, text
-from discordproxy_sandbox.rest.errors import Json, discord_error, invalid_form
-from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.objects import EVERYTHING, make_dm
 from discordproxy_sandbox.world.world import Channel, Guild, World
 
 
 def get_me(request: ApiRequest) -> Json:
-    """Return the bot's user with the parts only it may see."""
+    """Return the bot's user with its private fields."""
     user = request.world.user(request.world.bot_id)
     return {"mfa_enabled": True, "locale": "en-US", "premium_type": 0, "email": None, "verified": True, **user}
 
@@ -48,7 +48,7 @@ def _summary(world: World, guild: Guild, *, counts: bool) -> Json:
 
 
 def open_dm(request: ApiRequest) -> Json:
-    """Return the DM channel with a user, opening it if need be."""
+    """Return the DM channel with a user; open it if necessary."""
     world = request.world
     recipient = request.body.get("recipient_id")
     if recipient is None:

@@ -1,1 +1,1 @@
-"""Channels and what belongs to them."""
+"""Channels and their messages, pins, polls, reactions, threads and invites."""

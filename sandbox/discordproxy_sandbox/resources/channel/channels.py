@@ -1,5 +1,6 @@
 """Channels and their permission overwrites."""
 
+from discordproxy_sandbox.errors import Json, discord_error
 from discordproxy_sandbox.messages.validation import (
     anything,
     boolean,
@@ -11,8 +12,7 @@ from discordproxy_sandbox.messages.validation import (
     snowflake,
     text,
 )
-from discordproxy_sandbox.rest.errors import Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiAnswer, ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.resources.exchange import ApiAnswer, ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.objects import make_channel
 from discordproxy_sandbox.world.world import DM, THREADS, Channel, World
 
@@ -78,7 +78,7 @@ def edit(request: ApiRequest) -> Json:
 
 
 def delete(request: ApiRequest) -> Json:
-    """Delete a channel or thread, or close a DM; returns what it was."""
+    """Delete a channel or thread, or close a DM; return it."""
     world, channel = request.world, request.world.channel(request["channel_id"])
     if channel.type == DM:
         return channel.data

@@ -2,9 +2,9 @@
 
 import secrets
 
+from discordproxy_sandbox.errors import Json, discord_error
 from discordproxy_sandbox.messages.validation import anything, boolean, form, integer, items, one_of, snowflake
-from discordproxy_sandbox.rest.errors import Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.snowflakes import iso
 from discordproxy_sandbox.world.world import DM, Channel, World
 
@@ -22,7 +22,7 @@ _GUILD_KEYS = (
     "nsfw",
     "premium_subscription_count",
 )
-_TOLD = ("code", "created_at", "expires_at", "inviter", "max_age", "max_uses", "temporary", "uses")
+_EVENT_KEYS = ("code", "created_at", "expires_at", "inviter", "max_age", "max_uses", "temporary", "uses")
 
 
 def create(request: ApiRequest) -> Json:
@@ -48,11 +48,11 @@ def create(request: ApiRequest) -> Json:
         "flags": 0,
     }
     world.invites[invite["code"]] = invite
-    _tell(world, "INVITE_CREATE", channel, {key: invite[key] for key in _TOLD})
+    _emit(world, "INVITE_CREATE", channel, {key: invite[key] for key in _EVENT_KEYS})
     return invite
 
 
-def _tell(world: World, name: str, channel: Channel, about: Json) -> None:
+def _emit(world: World, name: str, channel: Channel, about: Json) -> None:
     world.emit(name, {"channel_id": channel.id, "guild_id": channel.guild_id, **about}, channel.guild_id)
 
 
@@ -65,10 +65,10 @@ def get(request: ApiRequest) -> Json:
 
 
 def delete(request: ApiRequest) -> Json:
-    """Delete an invite; returns what it was."""
+    """Delete an invite; return it."""
     world, invite = request.world, get(request)
     del world.invites[invite["code"]]
-    _tell(world, "INVITE_DELETE", world.channel(invite["channel"]["id"]), {"code": invite["code"]})
+    _emit(world, "INVITE_DELETE", world.channel(invite["channel"]["id"]), {"code": invite["code"]})
     return invite
 
 

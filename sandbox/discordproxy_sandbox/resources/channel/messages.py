@@ -4,12 +4,13 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import islice
 
+from discordproxy_sandbox.errors import Json, discord_error
+from discordproxy_sandbox.ledger import Ledger, Stored
 from discordproxy_sandbox.messages.composing import as_event, compose, count_in, digest_of, is_empty, write
-from discordproxy_sandbox.messages.message_forms import CREATE_MESSAGE, EDIT_MESSAGE
+from discordproxy_sandbox.messages.forms import CREATE_MESSAGE, EDIT_MESSAGE
+from discordproxy_sandbox.messages.uploads import Upload
 from discordproxy_sandbox.messages.validation import form, items, snowflake
-from discordproxy_sandbox.rest.errors import Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes, Upload
-from discordproxy_sandbox.rest.ledger import Ledger, Stored
+from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.snowflakes import created_at
 from discordproxy_sandbox.world.world import ANNOUNCEMENT, DM, TEXTUAL, Channel, World
 
@@ -21,7 +22,7 @@ _TWO_WEEKS_S = 14 * 86_400.0
 def store(
     world: World, ledger: Ledger, channel: Channel, author: Json, body: Json, uploads: Sequence[Upload] = ()
 ) -> Json:
-    """Store a new message of an author, note it in the ledger and tell the gateway; returns it."""
+    """Store a new message, record it in the ledger and emit the event; return it."""
     if channel.type not in TEXTUAL:
         raise discord_error(50008)
     if is_empty(body, uploads):
@@ -36,7 +37,7 @@ def store(
 
 
 def create(request: ApiRequest) -> Json:
-    """Create a message; a nonce that is enforced and was used in the last minutes returns the first one."""
+    """Create a message; an enforced nonce that was used in the last five minutes returns the first message."""
     world, channel, body = request.world, request.world.channel(request["channel_id"]), request.body
     if channel.type == DM and (refusal := world.refusal(channel.data["recipients"][0]["id"])):
         raise refusal
@@ -45,7 +46,7 @@ def create(request: ApiRequest) -> Json:
         used_at, message_id = channel.nonces.get(key, (0.0, ""))
         if request.now - used_at < _NONCE_WINDOW_S:
             request.ledger.nonce_repeats += 1
-            # Deleted meanwhile: Discord answers Unknown Message, on purpose.
+            # For a deleted message, Discord returns Unknown Message on purpose.
             return {**world.message(channel.id, message_id), "nonce": body["nonce"]}
     message = store(world, request.ledger, channel, world.user(world.bot_id), body, request.uploads)
     if key[1]:
@@ -103,7 +104,7 @@ def list_(request: ApiRequest) -> list[Json]:
 
 
 def edit(request: ApiRequest) -> Json:
-    """Edit a message of the bot; of somebody else's only the flags may be changed."""
+    """Edit a message of the bot; of another author's message only the flags may be changed."""
     world, channel = request.world, request.world.channel(request["channel_id"])
     message = world.message(channel.id, request["message_id"])
     if message["author"]["id"] != world.bot_id and set(request.body) - {"flags"}:
@@ -112,7 +113,7 @@ def edit(request: ApiRequest) -> Json:
 
 
 def edit_in(world: World, channel: Channel, message: Json, body: Json, uploads: Sequence[Upload]) -> Json:
-    """Change a stored message and tell the gateway; returns it."""
+    """Change a stored message and emit the event; return it."""
     left = {key: body.get(key, message[key]) for key in ("content", "embeds", "components", "attachments")}
     if is_empty(left, uploads) and "sticker_items" not in message and "poll" not in message:
         raise discord_error(50006)
@@ -137,7 +138,7 @@ def delete(request: ApiRequest) -> None:
 
 
 def forget(channel: Channel, message_id: str) -> None:
-    """Take a message and what hangs on it out of its channel."""
+    """Remove a message with its pin, files, reactions and votes from its channel."""
     for part in (channel.messages, channel.pins, channel.files, channel.reactions, channel.votes):
         part.pop(message_id, None)
 

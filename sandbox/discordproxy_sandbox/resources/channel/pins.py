@@ -1,12 +1,12 @@
-"""Pinned messages, by the present routes and the older ones."""
+"""Pinned messages, by the current routes and the legacy ones."""
 
+from discordproxy_sandbox.errors import Json, discord_error
 from discordproxy_sandbox.resources.channel.messages import with_reactions
-from discordproxy_sandbox.rest.errors import Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.permissions import PIN_MESSAGES, bot_may
 from discordproxy_sandbox.world.world import Channel
 
-_MOST = 250
+_MAX_PINS = 250
 
 
 def _channel(request: ApiRequest) -> Channel:
@@ -16,7 +16,7 @@ def _channel(request: ApiRequest) -> Channel:
     return channel
 
 
-def _tell(request: ApiRequest, channel: Channel) -> None:
+def _emit(request: ApiRequest, channel: Channel) -> None:
     last = max(channel.pins.values(), default=None)
     channel.data["last_pin_timestamp"] = last
     data: Json = {"channel_id": channel.id, "last_pin_timestamp": last}
@@ -29,11 +29,11 @@ def pin(request: ApiRequest) -> None:
     """Pin a message."""
     channel = _channel(request)
     message = request.world.message(channel.id, request["message_id"])
-    if len(channel.pins) >= _MOST:
+    if len(channel.pins) >= _MAX_PINS:
         raise discord_error(30003)
     message["pinned"] = True
     channel.pins.setdefault(message["id"], request.world.now_iso())
-    _tell(request, channel)
+    _emit(request, channel)
 
 
 def unpin(request: ApiRequest) -> None:
@@ -42,7 +42,7 @@ def unpin(request: ApiRequest) -> None:
     message = request.world.message(channel.id, request["message_id"])
     message["pinned"] = False
     channel.pins.pop(message["id"], None)
-    _tell(request, channel)
+    _emit(request, channel)
 
 
 def list_(request: ApiRequest) -> Json:

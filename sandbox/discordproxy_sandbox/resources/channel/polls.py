@@ -1,10 +1,10 @@
-"""Polls: ending them, and who voted."""
+"""Polls: their end, and their voters."""
 
 from itertools import islice
 
+from discordproxy_sandbox.errors import Json, discord_error
 from discordproxy_sandbox.messages.composing import as_event
-from discordproxy_sandbox.rest.errors import Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.world import World
 
 
@@ -30,7 +30,7 @@ def end(request: ApiRequest) -> Json:
 
 
 def voters(request: ApiRequest) -> Json:
-    """Return who voted for an answer."""
+    """Return the voters of an answer."""
     message, channel = _message(request), request.world.channel(request["channel_id"])
     limit, after = request.number("limit", 25, 1, 100), request.snowflake("after") or 0
     answer = int(request["answer_id"]) if request["answer_id"].isdigit() else 0

@@ -1,10 +1,10 @@
-"""Reactions, and who gave them."""
+"""Reactions and their users."""
 
 from itertools import islice
 
+from discordproxy_sandbox.errors import Json, discord_error
 from discordproxy_sandbox.resources.channel.messages import emoji_of
-from discordproxy_sandbox.rest.errors import Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.world import Channel
 
 
@@ -23,7 +23,7 @@ def _emoji(request: ApiRequest) -> str:
     return key
 
 
-def _tell(request: ApiRequest, name: str, channel: Channel, more: Json) -> None:
+def _emit(request: ApiRequest, name: str, channel: Channel, more: Json) -> None:
     data: Json = {"channel_id": channel.id, "message_id": request["message_id"]} | more
     if channel.guild_id:
         data["guild_id"] = channel.guild_id
@@ -38,24 +38,24 @@ def add(request: ApiRequest) -> None:
     if bot_id not in users:
         users.append(bot_id)
         more: Json = {"user_id": bot_id, "emoji": emoji_of(emoji), "burst": False, "type": 0}
-        _tell(request, "MESSAGE_REACTION_ADD", channel, more)
+        _emit(request, "MESSAGE_REACTION_ADD", channel, more)
 
 
 def remove(request: ApiRequest) -> None:
-    """Take back a reaction: the bot's, or that of a user in the path."""
+    """Remove a reaction of the bot, or of the user in the path."""
     channel, reactions = _reactions(request)
     emoji, user_id = _emoji(request), request.params.get("user_id", request.world.bot_id)
     users = reactions.get(emoji, [])
     if user_id in users:
         users.remove(user_id)
         more: Json = {"user_id": user_id, "emoji": emoji_of(emoji), "burst": False, "type": 0}
-        _tell(request, "MESSAGE_REACTION_REMOVE", channel, more)
+        _emit(request, "MESSAGE_REACTION_REMOVE", channel, more)
     if not users:
         reactions.pop(emoji, None)
 
 
 def users_of(request: ApiRequest) -> list[Json]:
-    """Return who reacted with an emoji."""
+    """Return the users who reacted with an emoji."""
     _, reactions = _reactions(request)
     limit, after = request.number("limit", 25, 1, 100), request.snowflake("after") or 0
     ids = sorted(reactions.get(_emoji(request), ()), key=int)
@@ -66,7 +66,7 @@ def clear(request: ApiRequest) -> None:
     """Remove all reactions."""
     channel, reactions = _reactions(request)
     reactions.clear()
-    _tell(request, "MESSAGE_REACTION_REMOVE_ALL", channel, {})
+    _emit(request, "MESSAGE_REACTION_REMOVE_ALL", channel, {})
 
 
 def clear_emoji(request: ApiRequest) -> None:
@@ -74,7 +74,7 @@ def clear_emoji(request: ApiRequest) -> None:
     channel, reactions = _reactions(request)
     emoji = _emoji(request)
     reactions.pop(emoji, None)
-    _tell(request, "MESSAGE_REACTION_REMOVE_EMOJI", channel, {"emoji": emoji_of(emoji)})
+    _emit(request, "MESSAGE_REACTION_REMOVE_EMOJI", channel, {"emoji": emoji_of(emoji)})
 
 
 _ALL = "/channels/{channel_id}/messages/{message_id}/reactions"

@@ -1,10 +1,10 @@
 """Threads and forum posts."""
 
-from discordproxy_sandbox.messages.message_forms import FORUM_MESSAGE
+from discordproxy_sandbox.errors import Json, discord_error, invalid_form
+from discordproxy_sandbox.messages.forms import FORUM_MESSAGE
 from discordproxy_sandbox.messages.validation import REQUIRED, boolean, form, integer, items, one_of, snowflake, text
 from discordproxy_sandbox.resources.channel.messages import store
-from discordproxy_sandbox.rest.errors import Json, discord_error, invalid_form
-from discordproxy_sandbox.rest.exchange import ApiAnswer, ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.resources.exchange import ApiAnswer, ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.objects import make_thread
 from discordproxy_sandbox.world.world import ANNOUNCEMENT, FORUMS, THREADS, Channel, Guild, World
 
@@ -13,7 +13,7 @@ _PARENTS = (0, ANNOUNCEMENT, *FORUMS)
 
 
 def open_thread(world: World, parent: Channel, body: Json, kind: int, thread_id: str = "") -> Channel:
-    """Add a thread below a channel and tell the gateway."""
+    """Add a thread to a channel and emit the event."""
     if parent.type not in _PARENTS:
         raise discord_error(50024)
     thread = make_thread(thread_id or world.new_id(), parent, body["name"], world.bot_id, world.now_iso(), kind)
@@ -100,7 +100,7 @@ def _thread(request: ApiRequest) -> Channel:
 
 
 def members(request: ApiRequest) -> list[Json]:
-    """Return the members of a thread: all of them, or in pages by id when they come with their memberships."""
+    """Return the members of a thread: all, or with `with_member` a page by id."""
     thread = _thread(request)
     if not request.flag("with_member"):
         return list(thread.thread_members.values())
@@ -131,7 +131,7 @@ def join(request: ApiRequest) -> None:
 
 
 def leave(request: ApiRequest) -> None:
-    """Take the bot, or the user in the path, out of a thread."""
+    """Remove the bot, or the user in the path, from a thread."""
     thread, user_id = _thread(request), request.params.get("user_id", request.world.bot_id)
     thread.thread_members.pop(user_id, None)
     _count(request.world, thread, {"removed_member_ids": [user_id]})

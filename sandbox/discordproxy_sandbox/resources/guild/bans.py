@@ -1,9 +1,9 @@
 """Bans of a guild."""
 
+from discordproxy_sandbox.errors import DiscordError, Json, discord_error
 from discordproxy_sandbox.messages.validation import form, integer, items, snowflake
+from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.resources.guild.members import leave
-from discordproxy_sandbox.rest.errors import DiscordError, Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.world import Guild, World
 
 _WEEK_S = 7 * 86_400

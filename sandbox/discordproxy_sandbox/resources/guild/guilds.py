@@ -1,36 +1,29 @@
 """Guilds and their channel lists."""
 
+from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.messages.validation import anything, form, integer, text
-from discordproxy_sandbox.rest.errors import Json
-from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
-from discordproxy_sandbox.world.world import Guild
-
-
-def document(guild: Guild) -> Json:
-    """Return a guild as REST sends it: with roles, emojis and stickers, without channels and members."""
-    parts = {"roles": guild.roles, "emojis": guild.emojis, "stickers": guild.stickers}
-    return guild.data | {key: list(part.values()) for key, part in parts.items()}
+from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 
 
 def get(request: ApiRequest) -> Json:
     """Return a guild."""
     guild = request.world.guild(request["guild_id"])
-    answer = document(guild)
+    answer = guild.as_json()
     if request.flag("with_counts"):
         answer |= {"approximate_member_count": len(guild.members), "approximate_presence_count": 1}
     return answer
 
 
 def preview(request: ApiRequest) -> Json:
-    """Return what everybody may know of a guild."""
+    """Return the public preview of a guild."""
     guild = request.world.guild(request["guild_id"])
-    whole = document(guild)
+    whole = guild.as_json()
     counts = {"approximate_member_count": len(guild.members), "approximate_presence_count": 1}
     return {key: whole.get(key) for key in _PREVIEW} | counts
 
 
 def widget(request: ApiRequest) -> Json:
-    """Return what a web page shows of a guild; nobody is online."""
+    """Return the widget of a guild; nobody is online."""
     guild = request.world.guild(request["guild_id"])
     about = {"id": guild.id, "name": guild.data["name"], "instant_invite": None}
     return about | {"channels": [], "members": [], "presence_count": 0}
@@ -40,8 +33,8 @@ def edit(request: ApiRequest) -> Json:
     """Change a guild."""
     guild = request.world.guild(request["guild_id"])
     guild.data.update({key: value for key, value in request.body.items() if key in guild.data})
-    request.world.emit("GUILD_UPDATE", document(guild), guild.id)
-    return document(guild)
+    request.world.emit("GUILD_UPDATE", guild.as_json(), guild.id)
+    return guild.as_json()
 
 
 def channels(request: ApiRequest) -> list[Json]:

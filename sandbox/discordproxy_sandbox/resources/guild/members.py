@@ -2,22 +2,16 @@
 
 from itertools import islice
 
-from discordproxy_sandbox.gateway.gateway_payloads import named
+from discordproxy_sandbox.errors import DiscordError, Json, discord_error
 from discordproxy_sandbox.messages.validation import boolean, form, integer, items, snowflake, text, timestamp
-from discordproxy_sandbox.rest.errors import DiscordError, Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiAnswer, ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.resources.exchange import ApiAnswer, ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.objects import make_member
 from discordproxy_sandbox.world.voice import set_voice_state
 from discordproxy_sandbox.world.world import Guild, World
 
 
-def document(world: World, guild: Guild, user_id: str) -> Json:
-    """Return a member with its user."""
-    return world.member(guild.id, user_id)
-
-
 def update(world: World, guild: Guild, user_id: str, changes: Json) -> Json:
-    """Change a member and tell the gateway; returns it with its user."""
+    """Change a member and emit the event; return it with its user."""
     member = dict(guild.members.get(user_id) or {}) | changes
     guild.members.put(user_id, member)
     full = world.member(guild.id, user_id)
@@ -26,7 +20,7 @@ def update(world: World, guild: Guild, user_id: str, changes: Json) -> Json:
 
 
 def join(world: World, guild_id: str, user_id: str, roles: list[str] | None = None) -> Json:
-    """Let a user join a guild."""
+    """Add a user to a guild and emit the event; return the member with its user."""
     guild = world.guild(guild_id)
     guild.members.put(user_id, make_member(roles or ()) | {"joined_at": world.now_iso()})
     full = world.member(guild.id, user_id)
@@ -35,7 +29,7 @@ def join(world: World, guild_id: str, user_id: str, roles: list[str] | None = No
 
 
 def leave(world: World, guild: Guild, user_id: str) -> None:
-    """Take a member out of a guild."""
+    """Remove a member from a guild and emit the event."""
     if guild.members.remove(user_id):
         guild.voice_states.pop(user_id, None)
         world.emit("GUILD_MEMBER_REMOVE", {"guild_id": guild.id, "user": world.user(user_id)}, guild.id)
@@ -45,15 +39,14 @@ def list_(request: ApiRequest) -> list[Json]:
     """Return members by id."""
     guild = request.world.guild(request["guild_id"])
     limit, after = request.number("limit", 1, 1, 1000), request.snowflake("after") or 0
-    return [document(request.world, guild, one) for one in islice(guild.members.after(str(after)), limit)]
+    return [request.world.member(guild.id, one) for one in islice(guild.members.after(str(after)), limit)]
 
 
 def search(request: ApiRequest) -> list[Json]:
-    """Return the members whose name or nickname begins with the query."""
+    """Return the members whose name or nickname starts with the query."""
     world, guild = request.world, request.world.guild(request["guild_id"])
     limit, prefix = request.number("limit", 1, 1, 1000), request.query.get("query", "").lower()
-    found = (one for one in guild.members if named(world, guild, one, prefix))
-    return [document(world, guild, one) for one in islice(found, limit)]
+    return [world.member(guild.id, one) for one in islice(world.members_named(guild, prefix), limit)]
 
 
 def get(request: ApiRequest) -> Json:
@@ -108,7 +101,7 @@ def add_role(request: ApiRequest) -> None:
 
 
 def remove_role(request: ApiRequest) -> None:
-    """Take a role from a member."""
+    """Remove a role from a member."""
     _change_role(request, present=False)
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from discordproxy_sandbox.errors import Json, discord_error
 from discordproxy_sandbox.messages.validation import (
     anything,
     boolean,
@@ -12,9 +13,8 @@ from discordproxy_sandbox.messages.validation import (
     snowflake,
     text,
 )
+from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.resources.guild.members import update
-from discordproxy_sandbox.rest.errors import Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.objects import DEFAULT_PERMISSIONS, make_role
 
 
@@ -67,7 +67,7 @@ def move(request: ApiRequest) -> list[Json]:
 
 
 def delete(request: ApiRequest) -> None:
-    """Delete a role and take it from its members."""
+    """Delete a role and remove it from its members."""
     world, guild = request.world, request.world.guild(request["guild_id"])
     role = world.role(guild.id, request["role_id"])
     if role["id"] == guild.id:
@@ -80,7 +80,7 @@ def delete(request: ApiRequest) -> None:
 
 
 def counts(request: ApiRequest) -> Json:
-    """Return how many members have each role."""
+    """Return the number of members of each role."""
     guild = request.world.guild(request["guild_id"])
     return Counter(role for one in guild.members.stored() for role in (guild.members.get(one) or {})["roles"])
 

@@ -1,5 +1,6 @@
 """Scheduled events of a guild."""
 
+from discordproxy_sandbox.errors import Json, discord_error, invalid_form
 from discordproxy_sandbox.messages.validation import (
     REQUIRED,
     anything,
@@ -10,8 +11,7 @@ from discordproxy_sandbox.messages.validation import (
     text,
     timestamp,
 )
-from discordproxy_sandbox.rest.errors import Json, discord_error, invalid_form
-from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.world import Guild
 
 _EXTERNAL = 3
@@ -38,7 +38,7 @@ def get(request: ApiRequest) -> Json:
 
 
 def create(request: ApiRequest) -> Json:
-    """Create an event: external ones need place and end, the others a channel."""
+    """Create an event: an external one requires a location and an end, the others a channel."""
     world, guild, body = request.world, request.world.guild(request["guild_id"]), request.body
     needed = ("scheduled_end_time", "entity_metadata") if body["entity_type"] == _EXTERNAL else ("channel_id",)
     if missing := {key: REQUIRED for key in needed if body.get(key) is None}:
@@ -87,7 +87,7 @@ def delete(request: ApiRequest) -> None:
 
 
 def users(request: ApiRequest) -> list[Json]:
-    """Return who is interested in an event: nobody here."""
+    """Return the users interested in an event: none."""
     _event(request)
     return []
 

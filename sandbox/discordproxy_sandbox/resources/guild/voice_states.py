@@ -1,7 +1,7 @@
-"""Voice states, as REST shows them."""
+"""Voice states over REST."""
 
-from discordproxy_sandbox.rest.errors import Json, discord_error
-from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.errors import Json, discord_error
+from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 
 
 def get(request: ApiRequest) -> Json:

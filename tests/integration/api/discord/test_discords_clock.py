@@ -11,7 +11,7 @@ from discordproxy.discord_api_pb2 import (
     GetCurrentUserRequest,
     MessageId,
 )
-from discordproxy_sandbox.limits.limit_book import LimitBook
+from discordproxy_sandbox.limits.book import LimitBook
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, USER_ID, nth
 from discordproxy_sandbox.world.snowflakes import iso

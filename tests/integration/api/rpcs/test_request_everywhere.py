@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from discordproxy.discord_api_pb2 import ApiRequest
 from discordproxy_ratelimit.route import fingerprint
-from discordproxy_sandbox.limits.limit_book import LimitBook
+from discordproxy_sandbox.limits.book import LimitBook
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.population import BOT_ID, CHANNEL_ID, GUILD_ID, ROLE_ID, USER_ID, nth
 from integration.api.conftest import TOKEN, Served, serve

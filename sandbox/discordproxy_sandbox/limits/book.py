@@ -1,7 +1,7 @@
-"""Which limiters one request meets, and what the answer's headers say about them. Pure.
+"""The limiters that apply to a request, and the headers of its response. Pure.
 
-A bucket is (credential, group of routes, major parameter). The hash is only the label under which it is shown: it can
-change at any time and the bucket keeps its state, as at Discord.
+A bucket is (credential, group of routes, major parameter). The hash is only the label that headers show: as at Discord
+it can change at any time, and the bucket keeps its state.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _PRUNE_EVERY = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteLimit:
-    """The bucket of a route; routes with the same `group` share it. `headers=False`: limited, but says nothing."""
+    """The bucket of a route; routes with the same `group` share it. `headers=False`: limited without headers."""
 
     limit: int
     window_s: float
@@ -37,7 +37,7 @@ class HiddenLimit:
 
     `per`: the major parameter, or the resource behind it (a webhook's channel). `body_key`: only requests whose body
     has this key count. `scope` shared: all credentials count together. Routes whose hidden limits have one `name` share
-    it. `shows`: whose numbers and hash its 429s show: those of the route's bucket, its own, or none.
+    it. `shows`: the source of the numbers and the hash in its 429s: the route's bucket, the limit itself, or none.
     """
 
     name: str
@@ -51,7 +51,7 @@ class HiddenLimit:
     shows: Literal["bucket", "itself", "nothing"] = "bucket"
 
     def shown(self, ruling: Ruling, decision: LimitDecision) -> Ruling:
-        """Return the ruling with what the headers of this limit's 429 show."""
+        """Return the ruling for the headers of this limit's 429."""
         if self.shows == "bucket":
             return ruling
         itself = self.shows == "itself"
@@ -60,7 +60,7 @@ class HiddenLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitedRequest:
-    """What the limits need to know about one request."""
+    """The properties of a request that limits depend on."""
 
     method: str
     template: str
@@ -73,7 +73,7 @@ class LimitedRequest:
 
     @property
     def route(self) -> str:
-        """Method and template, and for deleting messages the class of age that has a bucket of its own."""
+        """Method and template; for deleted messages with the age class, which has a bucket of its own."""
         route = f"{self.method} {self.template}"
         if route != DELETE_MESSAGE or self.age_s is None:
             return route
@@ -105,7 +105,7 @@ class LimitBook:
     _created: int = field(default=0, init=False)
 
     def set(self, route: str, limit: RouteLimit | None) -> None:
-        """Give a route another limit; buckets in use keep what was spent, as when Discord changes one."""
+        """Change the limit of a route; buckets in use keep their state, as at Discord."""
         if limit and limit.kind not in LIMITERS:
             raise ValueError(f"the kind of a bucket is one of {', '.join(LIMITERS)}, not {limit.kind}")
         self.routes[route] = limit
@@ -116,17 +116,17 @@ class LimitBook:
                     limiter.limit, limiter.window_s = limit.limit, limit.window_s
 
     def set_hidden(self, route: str, limits: Sequence[HiddenLimit]) -> None:
-        """Give a route these limits that its headers do not show."""
+        """Set the limits of a route that its headers do not show."""
         self.hidden[route] = tuple(limits)
 
     def set_global(self, limit: int | None) -> None:
-        """Change the global limit at run time; None switches it off."""
+        """Change the global limit at run time; None disables it."""
         self.global_limit = limit
         for limiter in self._globals.values():
             limiter.limit = limit or limiter.limit
 
     def hash_of(self, route: str) -> str:
-        """Return the hash that answers of this route show; "" if they show none."""
+        """Return the hash in responses of this route; "" if they have none."""
         limit = self.routes.get(route, self.default)
         if not limit or not limit.headers:
             return ""
@@ -141,7 +141,7 @@ class LimitBook:
         return self.hash_of(route)
 
     def judge(self, call: LimitedRequest, now: float) -> Ruling:
-        """Count a request that arrives at `now` (epoch seconds) and say whether it may be processed."""
+        """Count a request that arrives at `now` (epoch seconds) and return whether it may be processed."""
         overall = self._judge_globally(call, now)
         if overall and not overall.allowed:
             return Ruling(allowed=False, scope="global", retry_after=overall.retry_after, avoidable=True)
@@ -186,8 +186,8 @@ class LimitBook:
         decision = state.limiter.hit(now)
         if decision.allowed:
             return ruling
-        # Of several refusals only the longest is told, but each that the client knew of would have kept it back.
-        avoidable = ruling.avoidable or state.is_known(now)
+        # The response announces only the longest refusal, but each announced one should have held the client back.
+        avoidable = ruling.avoidable or state.is_announced(now)
         if not ruling.allowed and decision.retry_after <= ruling.retry_after:
             return replace(ruling, avoidable=avoidable)
         return replace(

@@ -1,4 +1,4 @@
-"""What is sent in the broker's benchmark, what would be perfect, and how a run is judged. Pure."""
+"""Scenarios of the broker's benchmark, their optimum, and the evaluation of a run. Pure."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ class Message(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """What the judge noted: its own clock (s), the message and the HTTP status."""
+    """A record of the judge: its own clock (s), the message and the HTTP status."""
 
     at: float
     label: int
@@ -44,11 +44,11 @@ class Sent(NamedTuple):
 
 @dataclass(frozen=True)
 class Scenario:
-    """So many messages for so many channels, in buckets of `limit` per `window_s`, below a global limit.
+    """Messages for channels in buckets of `limit` per `window_s`, below a global limit.
 
     Attributes:
-        best_s: the shortest time in which a perfect client gets all answers if all are submitted at once; `SPACING_S`
-            makes it 49 ms longer in B, which no client can save and which are not allowed for.
+        best_s: the shortest time in which a perfect client gets all answers if all are submitted at once, without
+            the 49 ms that `SPACING_S` adds in B.
     """
 
     name: str
@@ -83,8 +83,8 @@ class Row:
     """One line of the table.
 
     `inversions` compares with the order of submission in different processes, `out_of_place` with the order in which
-    the calls reached Redis: between them lies only how busy the machine was. Of that tells `round_trip_ms`, the mean,
-    too: each millisecond above `RTT_S` costs B a tenth of a percent, whatever the broker does.
+    the calls reached Redis: the difference shows the load of the machine. So does the mean `round_trip_ms`: each
+    millisecond above `RTT_S` costs B a tenth of a percent, independent of the broker.
     """
 
     scenario: str

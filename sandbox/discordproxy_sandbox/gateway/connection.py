@@ -1,4 +1,4 @@
-"""One websocket of the gateway: opcodes in, events out, and every rule a client can break."""
+"""One websocket of the gateway: reads opcodes, sends events, enforces Discord's rules."""
 
 import asyncio
 import socket
@@ -9,11 +9,13 @@ from typing import Any
 import orjson
 from aiohttp import WSMsgType, web
 
+from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.gateway.compression import compressor
+from discordproxy_sandbox.gateway.faults import ABORT
 from discordproxy_sandbox.gateway.gateway import SandboxGateway
-from discordproxy_sandbox.gateway.gateway_faults import ABORT
-from discordproxy_sandbox.gateway.gateway_payloads import may_have_all, member_chunks, wants_all
-from discordproxy_sandbox.gateway.gateway_rules import (
+from discordproxy_sandbox.gateway.intents import PRIVILEGED
+from discordproxy_sandbox.gateway.payloads import may_have_all, member_chunks, wants_all
+from discordproxy_sandbox.gateway.rules import (
     RuleBrokenError,
     as_object,
     read_intents,
@@ -22,10 +24,8 @@ from discordproxy_sandbox.gateway.gateway_rules import (
     read_shard,
     read_token,
 )
-from discordproxy_sandbox.gateway.intents import PRIVILEGED
 from discordproxy_sandbox.gateway.session import SandboxSession
 from discordproxy_sandbox.limits.limits import SlidingWindow
-from discordproxy_sandbox.rest.errors import Json
 from discordproxy_sandbox.world.voice import set_voice_state
 
 _MISSED_HEARTBEATS = 2.0  # intervals until a silent client counts as gone
@@ -34,7 +34,7 @@ _WITHOUT_EFFECT = (3, 31, 43)  # presence, soundboard, channel info
 
 
 class GatewayConnection:
-    """Serves one websocket until either side ends it."""
+    """Serves one websocket until either side closes it."""
 
     def __init__(self, gateway: SandboxGateway, http: web.Request) -> None:
         self._gateway = gateway
@@ -42,12 +42,12 @@ class GatewayConnection:
         self._socket = web.WebSocketResponse(autoping=True, compress=False, max_msg_size=1 << 20, timeout=1.0)
         self._compressor = compressor(http.query.get("compress", ""))
         self._session: SandboxSession | None = None
-        self._sent = 0  # sequence number of the last event that went out here
+        self._sent = 0  # sequence number of the last event sent here
         self._sends = SlidingWindow(gateway.config.sends_per_minute, 60.0)
         self._alive = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed_by_us = 0
-        self._silent = False  # as a fault wants it
+        self._silent = False  # set by a fault
         self._closing: asyncio.Future[bool] | None = None
         self._before_session = {
             1: self._heartbeat,
@@ -60,29 +60,30 @@ class GatewayConnection:
         }
 
     async def run(self) -> web.StreamResponse:
-        """Serve; returns when the connection is over. Its session stays, unless the client closed with 1000 or 1001."""
+        """Serve until the connection ends. The session survives unless the client closes with 1000 or 1001."""
         if (status := self._gateway.faults.handshake) != 0:
             return web.Response(status=status, headers=self._gateway.faults.handshake_headers)
         if self._http.query.get("compress") and self._compressor is None:
-            return web.Response(status=400, text="This sandbox cannot compress so; zstd-stream needs zstandard.")
+            text = "Unsupported compression; use zlib-stream, or install zstandard for zstd-stream."
+            return web.Response(status=400, text=text)
         await self._socket.prepare(self._http)
         self._gateway.stats.connected()
         self._gateway.connections.add(self)
         try:
-            with suppress(ConnectionError):  # the client is gone; its session waits for a RESUME
+            with suppress(ConnectionError):  # the client has disconnected; its session waits for a RESUME
                 await self._serve()
-            if self._closing:  # begun by somebody else: returning now would cut the close frame off
+            if self._closing:  # started by another task: returning now would cut off the close frame
                 await self._closing
         finally:
-            self._leave()
+            self._detach()
         return self._socket
 
     async def send_op(self, op: int, data: object) -> None:
-        """Send a payload that is no event."""
+        """Send a payload other than an event."""
         await self._write(orjson.dumps({"op": op, "d": data, "s": None, "t": None}))
 
     async def invalidate(self, *, resumable: bool) -> None:
-        """Send op 9; not resumable: the session is gone."""
+        """Send op 9; without `resumable`, delete the session."""
         self._gateway.stats.invalid_sessions += 1
         if self._session and not resumable:
             self._gateway.end(self._session)
@@ -157,7 +158,7 @@ class GatewayConnection:
             self._gateway.stats.identifies += 1
             await self._misbehave(self._gateway.faults.identify)
         else:
-            self._hold(self._gateway.start(token_key, intents, shard), 0)
+            self._attach(self._gateway.start(token_key, intents, shard), 0)
 
     async def _misbehave(self, fault: str | int) -> None:
         self._silent = True
@@ -180,7 +181,7 @@ class GatewayConnection:
         if session.holder is not None and session.holder is not self:
             self._start(session.holder.close(4000, "Another connection resumed the session."))
         session.append("RESUMED", {"_trace": ["sandbox"]})
-        self._hold(session, sequence)
+        self._attach(session, sequence)
 
     def _check_token(self, data: Json) -> str:
         token = read_token(data)
@@ -188,7 +189,7 @@ class GatewayConnection:
             raise RuleBrokenError(4004, "Authentication failed.")
         return self._gateway.access.key_of(token)
 
-    def _hold(self, session: SandboxSession, sequence: int) -> None:
+    def _attach(self, session: SandboxSession, sequence: int) -> None:
         self._session, self._sent = session, sequence
         session.holder = self
         session.detached_at = 0.0
@@ -224,7 +225,7 @@ class GatewayConnection:
         world = self._gateway.world
         for chunk in member_chunks(world, world.guilds[guild_id], data, session.intents):
             session.append("GUILD_MEMBERS_CHUNK", chunk)
-            await asyncio.sleep(0)  # a large guild is many chunks; others get their turn
+            await asyncio.sleep(0)  # a large guild has many chunks; let other tasks run
 
     def _set_voice_state(self, _session: SandboxSession, data: Json) -> None:
         set_voice_state(self._gateway.world, str(data.get("guild_id")), data)
@@ -253,7 +254,7 @@ class GatewayConnection:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _leave(self) -> None:
+    def _detach(self) -> None:
         gateway, session = self._gateway, self._session
         gateway.connections.discard(self)
         gateway.stats.connections -= 1

@@ -1,10 +1,11 @@
-"""What Discord accepts in messages: the forms of create, edit and webhook messages with their limits.
+"""Forms of create, edit and webhook messages with Discord's limits.
 
 Sources: resources/message, components/reference, resources/poll of Discord's documentation, August 2026.
 """
 
 from typing import Any
 
+from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.messages.validation import (
     Check,
     UnknownReference,
@@ -21,7 +22,6 @@ from discordproxy_sandbox.messages.validation import (
     timestamp,
     url,
 )
-from discordproxy_sandbox.rest.errors import Json
 
 IS_COMPONENTS_V2 = 1 << 15
 _EMBEDS_TEXT = 6000
@@ -59,7 +59,7 @@ def _embeds_size(value: Any, _path: str, _unknown: UnknownReference) -> Json:
 
 
 def embed_length(embed: Json) -> int:
-    """Count the characters of an embed that Discord counts: trimmed, all text but urls."""
+    """Return the length of an embed as Discord counts it: all text but URLs, trimmed."""
     texts = [embed.get("title"), embed.get("description")]
     texts += [(embed.get("footer") or {}).get("text"), (embed.get("author") or {}).get("name")]
     for item in embed.get("fields") or ():
@@ -115,7 +115,7 @@ _COMPONENT = form(_COMPONENT_FIELDS, required=("type",))
 
 
 def flatten(components: list[Json]) -> list[Json]:
-    """Return components and all they hold, depth first."""
+    """Return components and their descendants, depth first."""
     found = []
     for component in components:
         inner = [*(component.get("components") or ())]
@@ -131,7 +131,7 @@ def _components_size(value: Any, _path: str, _unknown: UnknownReference) -> Json
 
 
 def _layout(value: Json, _path: str, _unknown: UnknownReference) -> Json:
-    """Components of version 2 need the flag, and then nothing else may be in the message."""
+    """Check that components of version 2 come with their flag and without legacy fields."""
     flagged = bool((value.get("flags") or 0) & IS_COMPONENTS_V2)
     components = value.get("components") or []
     if not flagged:
@@ -151,7 +151,7 @@ def _nonce(value: Any, path: str, unknown: UnknownReference) -> Json:
 
 
 def _hours(value: Any, path: str, unknown: UnknownReference) -> Json:
-    """Check how long a poll is open; discord.py sends 1.0 for an hour, and Discord takes it."""
+    """Check the duration of a poll in hours; discord.py sends 1.0, which Discord accepts."""
     whole = int(value) if isinstance(value, float) and value.is_integer() else value
     return integer(1, 768)(whole, path, unknown)
 

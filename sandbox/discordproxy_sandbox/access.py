@@ -1,31 +1,25 @@
-"""Who calls: reads the Authorization header. Tokens are compared and hashed, never kept."""
+"""Authenticates callers by the Authorization header. Tokens are compared and hashed, never stored in records."""
 
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Literal
 
-from discordproxy_sandbox.rest.errors import unauthorized
-from discordproxy_sandbox.rest.exchange import ApiRoute, Auth
+from discordproxy_sandbox.errors import unauthorized
 
-_MAY_CALL: dict[Auth, tuple[str, ...]] = {
-    "bot": ("bot",),
-    "any": ("bot", "bearer"),
-    "bearer": ("bearer",),
-    "path": ("bot", "bearer", "none"),
-}
+CredentialKind = Literal["bot", "bearer", "none"]
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """Whose limits a request counts against: a bot's, an OAuth2 user's, or the address's."""
+    """The owner of the limits that a request counts against: a bot, an OAuth2 user, or the address."""
 
-    kind: Literal["bot", "bearer", "none"]
+    kind: CredentialKind
     key: str
 
 
 @dataclass(slots=True)
 class Access:
-    """Which bot tokens are good: any, unless `tokens` names them."""
+    """The accepted bot tokens; None accepts any."""
 
     tokens: set[str] | None = field(default=None, repr=False)
 
@@ -41,18 +35,12 @@ class Access:
         raise unauthorized()
 
     def key_of(self, token: str) -> str:
-        """Return a name for a bot token that does not give it away."""
+        """Return a digest that identifies a bot token."""
         return f"bot:{_digest(token)}"
 
     def is_good(self, token: str) -> bool:
-        """Say whether a bot token is accepted."""
+        """Return whether a bot token is accepted."""
         return bool(token) and (self.tokens is None or token in self.tokens)
-
-
-def check_access(route: ApiRoute, credential: Credential) -> None:
-    """Raise 401 unless this credential may call the route."""
-    if credential.kind not in _MAY_CALL[route.auth]:
-        raise unauthorized()
 
 
 def _digest(token: str) -> str:

@@ -1,4 +1,4 @@
-"""What the broker costs: script calls, acquires per second and their delay, CPU, memory of buckets. Real time."""
+"""Costs of the broker: script calls, acquires per second and their delay, CPU, memory of buckets. Real time."""
 
 import asyncio
 import itertools
@@ -22,7 +22,7 @@ SETTLE_S = 2.0
 
 @asynccontextmanager
 async def broker(url: str, registry: CollectorRegistry | None = None, **limits: int) -> AsyncIterator[Broker]:
-    """A broker with keys of its own, whose global limit does not bind unless told otherwise."""
+    """A broker with keys of its own, by default without an effective global limit."""
     built = Broker(
         connect(url, timeout_s=5.0),
         prefix=f"bench-{uuid.uuid4().hex[:8]}",
@@ -40,7 +40,7 @@ async def broker(url: str, registry: CollectorRegistry | None = None, **limits: 
 
 @asynccontextmanager
 async def server(url: str) -> AsyncIterator["Server"]:
-    """What the Valkey says of itself."""
+    """Statistics of the Valkey."""
     client = connect(url, timeout_s=5.0)
     try:
         yield Server(client)
@@ -83,7 +83,7 @@ class Speed:
 
 
 async def speed(url: str, callers: int, *, for_s: float) -> Speed:
-    """Let `callers` acquire, send nothing, complete and begin again for a while."""
+    """Let `callers` acquire and complete in a loop without sending."""
     waits: list[float] = []
     registry = CollectorRegistry()
 
@@ -137,9 +137,8 @@ class Memory:
 async def memory(url: str, sizes: list[int], *, callers: int = 512) -> list[Memory]:
     """Make buckets known, one channel each, and measure at each of the (growing) sizes.
 
-    `bytes_per_bucket` is what the server grew by since there was none, divided; `bytes_per_key` is what it says of
-    single keys (name and value, without its tables); `bytes_per_added` is the growth since the size before: constant
-    when flat.
+    `bytes_per_bucket` is the server's growth since it had none, per bucket; `bytes_per_key` is its report on single
+    keys (name and value, without its tables); `bytes_per_added` is the growth since the previous size.
     """
     rows: list[Memory] = []
     async with broker(url) as broker_, server(url) as server_:
@@ -164,7 +163,7 @@ async def _make_known(broker_: Broker, numbers: "itertools.count[int]", most: in
 
 
 async def _settled_memory(broker_: Broker, server_: Server) -> int:
-    """Wait until the global slots of the last second are tidied away: they are no part of a bucket."""
+    """Return the memory once the global slots of the last second are removed: they do not belong to a bucket."""
     await asyncio.sleep(SETTLE_S)
     await _acquire(broker_, 0)
     await asyncio.sleep(0.1)

@@ -1,18 +1,18 @@
-"""What a gateway client may send: reading and checking of payloads. A broken rule is a close code."""
+"""Parses and validates payloads of gateway clients. A violation carries a close code."""
 
 from typing import Any
 
 import orjson
 
+from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.gateway.intents import KNOWN
-from discordproxy_sandbox.rest.errors import Json
 
 _MAX_PAYLOAD = 4096
 _SHARD_PARTS = 2
 
 
 class RuleBrokenError(Exception):
-    """The connection is to be closed with this code."""
+    """A violated rule; the connection is closed with `code`."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -21,7 +21,7 @@ class RuleBrokenError(Exception):
 
 
 def read_payload(raw: str | bytes) -> tuple[int, Any]:
-    """Return opcode and data of what a client sent."""
+    """Return the opcode and the data of a payload."""
     if len(raw) > _MAX_PAYLOAD:
         raise RuleBrokenError(4002, "The payload is longer than 4096 bytes.")
     try:
@@ -32,7 +32,7 @@ def read_payload(raw: str | bytes) -> tuple[int, Any]:
 
 
 def as_object(data: Any) -> Json:
-    """Return the data of an opcode that needs an object."""
+    """Return the data of an opcode that requires an object."""
     if not isinstance(data, dict):
         raise RuleBrokenError(4002, "Error while decoding payload.")
     return data
@@ -54,7 +54,7 @@ def read_shard(data: Json, required: int) -> tuple[int, int]:
 
 
 def read_intents(data: Json, disallowed: int) -> int:
-    """Return the intents of an IDENTIFY; the privileged ones among `disallowed` are switched off for the bot."""
+    """Return the intents of an IDENTIFY; those in `disallowed` are not enabled for the bot."""
     intents = data.get("intents")
     if not isinstance(intents, int) or intents < 0 or intents & ~KNOWN:
         raise RuleBrokenError(4013, "Invalid intent(s).")

@@ -1,7 +1,7 @@
 import pytest
 
-from discordproxy_sandbox.limits.limit_book import DELETE_MESSAGE, HiddenLimit, LimitBook, LimitedRequest, RouteLimit
-from discordproxy_sandbox.limits.limit_defaults import default_book
+from discordproxy_sandbox.limits.book import DELETE_MESSAGE, HiddenLimit, LimitBook, LimitedRequest, RouteLimit
+from discordproxy_sandbox.limits.defaults import default_book
 
 EPOCH = 1_790_000_000.0
 SEND = "/channels/{channel_id}/messages"
@@ -101,44 +101,44 @@ def test_name_and_topic_are_limited_apart_and_headers_do_not_show_it():
 RENAME = LimitedRequest(method="PATCH", template=EDIT, major="1", body_keys=frozenset({"name"}))
 
 
-def test_a_hidden_refusal_becomes_avoidable_once_it_was_told():
+def test_a_hidden_refusal_becomes_avoidable_once_announced():
     book = default_book()
     burst(book, RENAME, 2)
     first = book.judge(RENAME, EPOCH + 1.0)
-    first.told(EPOCH + 1.1)
+    first.announce(EPOCH + 1.1)
     racing, ignorant = (book.judge(RENAME, EPOCH + after) for after in (1.5, 30.0))
     assert (first.avoidable, racing.avoidable, ignorant.avoidable) == (False, False, True)
 
 
-def test_a_hidden_refusal_that_is_never_told_makes_none_avoidable():
+def test_an_unannounced_hidden_refusal_makes_none_avoidable():
     book = default_book()
     assert not any(book.judge(RENAME, EPOCH + after).avoidable for after in (0, 0, 1, 30, 60))
 
 
-def test_what_is_told_too_late_or_of_an_earlier_window_makes_none_avoidable():
+def test_a_late_announcement_or_one_of_an_earlier_window_makes_none_avoidable():
     book = default_book()
     burst(book, RENAME, 2)
     late = book.judge(RENAME, EPOCH + 590.0)
     burst(book, RENAME, 2, now=EPOCH + 600.0)
-    late.told(EPOCH + 601.0)
+    late.announce(EPOCH + 601.0)
     unheard = book.judge(RENAME, EPOCH + 610.0)
-    unheard.told(EPOCH + 630.0)
+    unheard.announce(EPOCH + 630.0)
     racing, ignorant = (book.judge(RENAME, EPOCH + after) for after in (630.5, 640.0))
     assert (unheard.avoidable, racing.avoidable, ignorant.avoidable) == (False, False, True)
 
 
-def test_of_two_hidden_refusals_only_the_longer_is_told_and_either_can_be_known():
+def test_only_the_longer_of_two_hidden_refusals_is_announced():
     book = default_book()
     topic = LimitedRequest(method="PATCH", template=EDIT, major="1", body_keys=frozenset({"topic"}))
     both = LimitedRequest(method="PATCH", template=EDIT, major="1", body_keys=frozenset({"name", "topic"}))
     burst(book, RENAME, 2)
     burst(book, topic, 2, now=EPOCH + 5.0)
-    book.judge(both, EPOCH + 10.0).told(EPOCH + 10.0)
+    book.judge(both, EPOCH + 10.0).announce(EPOCH + 10.0)
     assert not book.judge(RENAME, EPOCH + 20.0).avoidable
     assert book.judge(topic, EPOCH + 20.0).avoidable
     book = default_book()
     burst(book, RENAME, 2)
-    book.judge(RENAME, EPOCH + 4.0).told(EPOCH + 4.0)
+    book.judge(RENAME, EPOCH + 4.0).announce(EPOCH + 4.0)
     burst(book, topic, 2, now=EPOCH + 5.0)
     told = book.judge(both, EPOCH + 10.0)
     assert (told.retry_after, told.avoidable) == (pytest.approx(595), True)
@@ -206,7 +206,7 @@ def test_hidden_limits_can_be_set():
     assert refused.body()["code"] == 20028
 
 
-def test_what_the_429s_of_a_hidden_limit_show():
+def test_headers_of_a_hidden_limits_429s():
     shown = {}
     for shows in ("bucket", "itself", "nothing"):
         book = LimitBook(default=RouteLimit(limit=50_000, window_s=60.0))

@@ -1,17 +1,17 @@
-"""Webhooks: their management by the bot, and what their token allows without it."""
+"""Webhooks: their management by the bot, and their use by token."""
 
 import secrets
 
-from discordproxy_sandbox.messages.message_forms import EDIT_WEBHOOK_MESSAGE, EXECUTE_WEBHOOK
+from discordproxy_sandbox.errors import Json, discord_error, invalid_form
+from discordproxy_sandbox.messages.forms import EDIT_WEBHOOK_MESSAGE, EXECUTE_WEBHOOK
 from discordproxy_sandbox.messages.validation import anything, failure, form, snowflake, text
 from discordproxy_sandbox.resources.application import interactions
 from discordproxy_sandbox.resources.channel.messages import edit_in, forget, store
 from discordproxy_sandbox.resources.channel.threads import open_thread
-from discordproxy_sandbox.rest.errors import Json, discord_error, invalid_form
-from discordproxy_sandbox.rest.exchange import ApiRequest, ApiRoute, Routes
+from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.world import FORUMS, TEXTUAL, Channel, World
 
-_MOST = 15
+_MAX_WEBHOOKS = 15
 _BANNED_NAMES = ("clyde", "discord")
 _PUBLIC_THREAD = 11
 
@@ -25,7 +25,7 @@ def create(request: ApiRequest) -> Json:
         raise invalid_form(
             {"name": failure("USERNAME_INVALID_CONTAINS", 'Username cannot contain "discord" or "clyde"')}
         )
-    if len(_of_channel(world, channel.id)) >= _MOST:
+    if len(_of_channel(world, channel.id)) >= _MAX_WEBHOOKS:
         raise discord_error(30007)
     webhook_id, token = world.new_id(), secrets.token_urlsafe(48)
     webhook: Json = {
@@ -41,11 +41,11 @@ def create(request: ApiRequest) -> Json:
         "url": f"https://discord.com/api/webhooks/{webhook_id}/{token}",
     }
     world.webhooks[webhook_id] = webhook
-    _tell(world, webhook)
+    _emit(world, webhook)
     return webhook
 
 
-def _tell(world: World, webhook: Json) -> None:
+def _emit(world: World, webhook: Json) -> None:
     data = {key: webhook[key] for key in ("guild_id", "channel_id")}
     world.emit("WEBHOOKS_UPDATE", data, webhook["guild_id"])
 
@@ -70,7 +70,7 @@ def _webhook(request: ApiRequest) -> Json:
 
 
 def get(request: ApiRequest) -> Json:
-    """Return a webhook; asked by its token, without the user who made it."""
+    """Return a webhook; by token, without its creator."""
     webhook = _webhook(request)
     return {key: value for key, value in webhook.items() if key != "user" or "webhook_token" not in request.params}
 
@@ -79,7 +79,7 @@ def edit(request: ApiRequest) -> Json:
     """Change a webhook."""
     webhook = _webhook(request)
     webhook |= {key: value for key, value in request.body.items() if key in ("name", "channel_id")}
-    _tell(request.world, webhook)
+    _emit(request.world, webhook)
     return get(request)
 
 
@@ -87,11 +87,11 @@ def delete(request: ApiRequest) -> None:
     """Delete a webhook."""
     webhook = _webhook(request)
     del request.world.webhooks[webhook["id"]]
-    _tell(request.world, webhook)
+    _emit(request.world, webhook)
 
 
 def execute(request: ApiRequest) -> Json | None:
-    """Send a message as a webhook, or as the follow-up of an interaction; 204 unless `wait` is asked for."""
+    """Send a message as a webhook, or as the follow-up of an interaction; 204 without `wait`."""
     world, body = request.world, request.body
     if interaction := interactions.find(world, request["webhook_id"], request["webhook_token"]):
         message = interactions.follow_up(request, interaction)

@@ -1,4 +1,4 @@
-"""The client while the API worker that it speaks to is killed again and again, and after forks; nothing is simulated.
+"""The client while its API worker is killed repeatedly, and after forks, with real processes.
 
 A local Discord without limits, a Valkey, one API worker as a process, and the client in threads of this process.
 """
@@ -19,7 +19,7 @@ from typing import Any
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordClient, DiscordProxyException
 from discordproxy_ratelimit.server import embedded
-from discordproxy_sandbox.limits.limit_book import LimitBook
+from discordproxy_sandbox.limits.book import LimitBook
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from processes import forking_program
 from processes.deployment import CHANNEL, GUILD, TOKEN
@@ -81,7 +81,7 @@ async def deployment() -> AsyncIterator[Deployment]:
 
 
 async def killed(retries: int) -> tuple[str, str]:
-    """Return what came of the sends, and whether the client told the truth, with a worker that keeps dying."""
+    """Return the results of the sends with a worker that keeps dying, and whether the client's errors were true."""
     outcomes: list[tuple[str, str]] = []
     async with deployment() as deployed:
         reaper = asyncio.create_task(deployed.die_every(KILLED_EVERY, outcomes))
@@ -97,14 +97,15 @@ async def killed(retries: int) -> tuple[str, str]:
         await asyncio.gather(reaper, return_exceptions=True)
         channel = deployed.discord.world.channels[str(CHANNEL)]
         stored = Counter(message["content"] for message in channel.messages.values())
-    lies = [text for text, told in outcomes if (told, text in stored) in {("answered", False), ("no", True)}]
+    untrue = [text for text, answer in outcomes if (answer, text in stored) in {("answered", False), ("no", True)}]
     doubled = sum(count - 1 for count in stored.values())
-    told = sorted(Counter(told for _, told in outcomes).items())
-    return f"{len(stored)} messages, {doubled} doubled, {len(lies)} lies", ", ".join(f"{n} {what}" for what, n in told)
+    answers = sorted(Counter(answer for _, answer in outcomes).items())
+    figure = f"{len(stored)} messages, {doubled} doubled, {len(untrue)} untrue"
+    return figure, ", ".join(f"{number} {answer}" for answer, number in answers)
 
 
 def outcome(client: DiscordClient, number: int) -> str:
-    """Send a message; return "answered", or what the client says about a failed send: "no" or "unknown"."""
+    """Send a message; return "answered", or the error's `sent`: "no" or "unknown"."""
     try:
         client.create_channel_message(CHANNEL, str(number))
     except DiscordProxyException as error:

@@ -1,10 +1,10 @@
-"""The limits of the sandbox unless told otherwise: what libraries and their users observed at Discord.
+"""The default limits: values that libraries and their users observed at Discord.
 
-Discord documents none of these values and changes them; a client that relies on them is wrong.
+Discord does not document these values and changes them; a client must not rely on them.
 Sources: discord-api-docs issues 182, 981, 1454, 2190, 3426, 4043, 5646, 7145, 7394, 7680, 8330 and eris 1173.
 """
 
-from discordproxy_sandbox.limits.limit_book import DELETE_MESSAGE, HiddenLimit, LimitBook, RouteLimit
+from discordproxy_sandbox.limits.book import DELETE_MESSAGE, HiddenLimit, LimitBook, RouteLimit
 
 _CHANNEL = "/channels/{channel_id}"
 _MESSAGE = f"{_CHANNEL}/messages/{{message_id}}"

@@ -1,7 +1,7 @@
-"""One worker of the broker's benchmark: a process that sends its share of each run it is told of.
+"""One worker process of the broker's benchmark: sends its share of each run.
 
-Reads a line of JSON for each job from stdin and says when its broker is connected, then a line with the instant to
-begin at, and writes the result. Every job gets a broker of its own, as if this were a fresh API worker; jobs overlap.
+Reads a line of JSON for each job from stdin and reports when its broker is connected, then reads a line with the start
+time, and writes the result. Every job has a broker of its own, like a fresh API worker; jobs overlap.
 """
 
 import asyncio
@@ -9,10 +9,8 @@ import json
 import sys
 from typing import Any
 
-import bench_path  # noqa: F401 - makes `fakes` importable
-from ratelimit_judge import JudgeClient
-from ratelimit_scenarios import Message, Sent, route_for
-
+from bench.ratelimit.judge import JudgeClient
+from bench.ratelimit.scenarios import Message, Sent, route_for
 from discordproxy_ratelimit.broker import Limits
 from discordproxy_ratelimit.errors import BrokerError
 from discordproxy_ratelimit.route import Route
@@ -20,7 +18,7 @@ from processes.fleet import Fleet, fleet
 
 
 async def send(workers: Fleet, worker: int, message: Message, begin_at: float) -> Sent:
-    """Submit one message when its time has come, as an API worker does; status 0 means the broker refused it."""
+    """Submit one message at its time, as an API worker does; status 0 means that the broker refused it."""
     loop = asyncio.get_running_loop()
     await asyncio.sleep(begin_at + message.at - loop.time())
     submitted_at = left_at = loop.time()
@@ -39,14 +37,14 @@ async def send(workers: Fleet, worker: int, message: Message, begin_at: float) -
 
 
 async def warm_up(workers: Fleet) -> int:
-    """Let the broker make its first call, as in a worker that is up for a while; return the script calls it took."""
+    """Make the broker's first call, as a worker that is not fresh has done; return the number of script calls."""
     async with workers.brokers[0].acquire(Route("GET /gateway", "", exempt=True)):
         pass
     return workers.script_calls
 
 
 async def do(job: dict[str, Any], begin_at: "asyncio.Future[float]") -> None:
-    """Send the messages of a job and tell what became of them."""
+    """Send the messages of a job and report their results."""
     async with (
         JudgeClient(job["judge"], job["run"]) as discord,
         fleet(
@@ -60,15 +58,15 @@ async def do(job: dict[str, Any], begin_at: "asyncio.Future[float]") -> None:
         ) as workers,
     ):
         before = await warm_up(workers)
-        tell({"run": job["run"], "ready": True})
+        report({"run": job["run"], "ready": True})
         at = await begin_at
         messages = [Message(*message) for message in job["messages"]]
         sent = await asyncio.gather(*(send(workers, 0, message, at) for message in messages))
-        tell({"run": job["run"], "sent": sent, "script_calls": workers.script_calls - before})
+        report({"run": job["run"], "sent": sent, "script_calls": workers.script_calls - before})
 
 
-def tell(news: dict[str, Any]) -> None:
-    """Write a line to whoever started this process."""
+def report(news: dict[str, Any]) -> None:
+    """Write a line to the parent process."""
     print(json.dumps(news), flush=True)  # noqa: T201 - stdout is the way back
 
 

@@ -1,10 +1,10 @@
-"""What the people of the world do by themselves: write, react, join, click. The bot learns of it by the gateway."""
+"""Actions of users: write, vote, join, click. The gateway sends the events to the bot."""
 
+from discordproxy_sandbox.errors import Json
+from discordproxy_sandbox.ledger import Ledger
 from discordproxy_sandbox.resources.application import interactions, users
 from discordproxy_sandbox.resources.channel import messages, polls
 from discordproxy_sandbox.resources.guild import members
-from discordproxy_sandbox.rest.errors import Json
-from discordproxy_sandbox.rest.ledger import Ledger
 from discordproxy_sandbox.world.objects import make_user
 from discordproxy_sandbox.world.voice import set_voice_state
 from discordproxy_sandbox.world.world import World
@@ -15,10 +15,10 @@ class People:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._ledger = Ledger()  # what people write is no business of the bot's ledger
+        self._ledger = Ledger()  # the sandbox's ledger records the bot's messages only
 
     def add(self, name: str, user_id: int | str = "") -> Json:
-        """Make a new user, member of nothing."""
+        """Add a user without any guild."""
         user = make_user(str(user_id) or self._world.new_id(), name)
         self._world.users[user["id"]] = user
         return user
@@ -41,7 +41,7 @@ class People:
         return messages.store(self._world, self._ledger, channel, author, {"content": content, **more})
 
     def write_dm(self, user_id: int | str, content: str) -> Json:
-        """Write to the bot."""
+        """Write a direct message to the bot."""
         channel = users.dm_with(self._world, self._world.user(str(user_id)))
         return self.write(channel.id, user_id, content)
 

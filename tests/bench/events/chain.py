@@ -1,4 +1,4 @@
-"""Everything between a fake gateway and subscribers, as processes: broker, gateway workers, an API worker."""
+"""The processes between a fake gateway and subscribers: broker, gateway workers, an API worker."""
 
 import asyncio
 import contextlib
@@ -15,11 +15,11 @@ from fakes.gateway import TOKEN, FakeGateway
 from processes.process import Process
 
 TICKS = os.sysconf("SC_CLK_TCK")
-SUBSCRIBERS = Path(__file__).with_name("event_subscribers.py")
+SUBSCRIBERS = Path(__file__).with_name("subscribers.py")
 
 
 class Chain:
-    """The running processes; `Discord` is the fake gateway in this process."""
+    """The running processes; `discord` is the fake gateway in this process."""
 
     def __init__(self, discord: FakeGateway, environment: dict[str, str], folder: Path, port: int) -> None:
         self.discord = discord
@@ -76,12 +76,12 @@ def cpu_s(process: Process) -> float:
 
 
 def waited_s(process: Process) -> float:
-    """How long a process was ready to run while others had the machine's cores: what its delays owe to them."""
+    """Seconds that a process was ready to run but had no core."""
     return int(Path(f"/proc/{process.pid}/schedstat").read_text().split()[1]) / 1e9
 
 
 async def findings(process: Process, *, within_s: float) -> list[dict[str, Any]]:
-    """What each subscriber found, once all are done."""
+    """The findings of each subscriber, once all are done."""
     line = await process.line("^{", within_s=within_s)
     found: list[dict[str, Any]] = json.loads(line)["subscribers"]
     await asyncio.sleep(0)

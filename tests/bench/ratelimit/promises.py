@@ -1,4 +1,4 @@
-"""Delays a caller notices: a refusal, and an urgent call among a thousand others. Real time, brokers of one process."""
+"""Delays that callers notice: a refusal, and an urgent call among a thousand others. Real time, one process."""
 
 import asyncio
 import time
@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from ratelimit_judge import discord
-from ratelimit_scenarios import JITTER_S, RTT_S, route_for
-
+from bench.ratelimit.judge import discord
+from bench.ratelimit.scenarios import JITTER_S, RTT_S, route_for
 from discordproxy_ratelimit.broker import Caller, Limits
 from discordproxy_ratelimit.errors import WaitRefusedError
 from discordproxy_ratelimit.route import Route
@@ -51,7 +50,7 @@ async def contended(url: str, workers: int, *, callers: int = 64, rounds: int = 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Calls whose deadline cannot be met: until they hear it, and what reached Discord all the same."""
+    """Calls whose deadline cannot be met: time to the refusal, and requests that reached Discord nevertheless."""
 
     calls: int
     p50_ms: float
@@ -77,9 +76,9 @@ async def refusal(url: str, calls: int = 200) -> Refusal:
 
 @dataclass(frozen=True)
 class Urgent:
-    """Single high-priority calls while another app has so many waiting for the global limit: until their permit.
+    """Time to the permit of single high-priority calls while `queued` calls of another app wait for the global limit.
 
-    `at_once_ms` is one that comes just after the others were queued, the rest come at any instant of a second.
+    `at_once_ms`: a call right after the others were queued; the rest come at any instant of a second.
     """
 
     queued: int

@@ -1,4 +1,4 @@
-"""Discord's error answers: HTTP status, JSON error code, text, and the nested field errors of an invalid form."""
+"""Discord's error responses: HTTP status, JSON error code, text, and the nested field errors of an invalid form."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ Json = dict[str, Any]
 
 
 class DiscordError(Exception):
-    """An error that Discord answers with; `fields` is the nested `errors` object of code 50035."""
+    """An error response of Discord; `fields` is the nested `errors` object of code 50035."""
 
     def __init__(self, status: int, code: int, message: str, fields: Json | None = None) -> None:
         super().__init__(message)
@@ -16,7 +16,7 @@ class DiscordError(Exception):
         self.fields = fields
 
     def body(self) -> Json:
-        """Return the JSON object of the answer."""
+        """Return the JSON object of the response."""
         body: Json = {"message": self.message, "code": self.code}
         return body | {"errors": self.fields} if self.fields else body
 
@@ -82,5 +82,5 @@ def invalid_form(fields: Json) -> DiscordError:
 
 
 def unauthorized() -> DiscordError:
-    """Return the answer to a missing or wrong token."""
+    """Return the error for a missing or wrong token."""
     return DiscordError(401, 0, "401: Unauthorized")

@@ -1,29 +1,20 @@
-"""What a resource's handler gets and gives: a request that was authorised and checked, and Discord's answer."""
+"""Input and output of a resource's handler: an authorised and validated request, and Discord's response."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from discordproxy_sandbox.access import CredentialKind
+from discordproxy_sandbox.errors import invalid_form
+from discordproxy_sandbox.ledger import Ledger
+from discordproxy_sandbox.messages.uploads import Upload
 from discordproxy_sandbox.messages.validation import Check, failure
-from discordproxy_sandbox.rest.errors import invalid_form
-from discordproxy_sandbox.rest.ledger import Ledger
 from discordproxy_sandbox.world.world import World
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A file of a multipart request; its bytes are counted and hashed, not kept."""
-
-    field: str  # files[0], file ...
-    filename: str
-    content_type: str
-    size: int
-    digest: str
 
 
 @dataclass(slots=True, kw_only=True)
 class ApiRequest:
-    """A request for a route: path parameters, query, JSON body, files."""
+    """A request: path parameters, query, JSON body, files."""
 
     method: str
     template: str
@@ -40,15 +31,15 @@ class ApiRequest:
         """Return a path parameter."""
         return self.params[name]
 
-    def number(self, name: str, default: int, least: int, most: int) -> int:
-        """Return a whole number of the query string; out of bounds is an invalid form."""
+    def number(self, name: str, default: int, minimum: int, maximum: int) -> int:
+        """Return an integer of the query string; out of bounds is an invalid form."""
         text = self.query.get(name)
         if text is None:
             return default
         if not text.isascii() or not text.isdigit():
             raise invalid_form({name: failure("NUMBER_TYPE_COERCE", f'Value "{text}" is not int.')})
-        if not least <= int(text) <= most:
-            bound, what = (most, "less") if int(text) > most else (least, "greater")
+        if not minimum <= int(text) <= maximum:
+            bound, what = (maximum, "less") if int(text) > maximum else (minimum, "greater")
             code = "NUMBER_TYPE_MAX" if what == "less" else "NUMBER_TYPE_MIN"
             raise invalid_form({name: failure(code, f"int value should be {what} than or equal to {bound}.")})
         return int(text)
@@ -63,13 +54,13 @@ class ApiRequest:
         return int(text)
 
     def flag(self, name: str) -> bool:
-        """Return a yes-or-no of the query string."""
+        """Return a boolean of the query string."""
         return self.query.get(name, "false").lower() in {"true", "1"}
 
 
 @dataclass(frozen=True, slots=True)
 class ApiAnswer:
-    """An answer other than 200 with JSON; `content` None is an empty body, bytes are sent as they are."""
+    """A response other than 200 with JSON; `content` None is an empty body, bytes are sent unchanged."""
 
     status: int = 200
     content: Any = None
@@ -78,14 +69,20 @@ class ApiAnswer:
 
 Handler = Callable[[ApiRequest], Any]
 Auth = Literal["bot", "path", "any", "bearer"]
+_ACCEPTED: dict[Auth, tuple[CredentialKind, ...]] = {
+    "bot": ("bot",),
+    "any": ("bot", "bearer"),
+    "bearer": ("bearer",),
+    "path": ("bot", "bearer", "none"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ApiRoute:
-    """How a route is served. A handler returns JSON, an Answer, or None for 204.
+    """The handler of a route, which returns JSON, an ApiAnswer, or None for 204.
 
-    `auth`: who may call: a bot; nobody, since a token in the path authorises; a bot or an OAuth2 bearer;
-    only a bearer.
+    `auth`: the accepted credentials: "bot"; "any" (a bot or an OAuth2 bearer); "bearer"; "path" (a token in the path
+    authorises).
     """
 
     handler: Handler
@@ -93,6 +90,10 @@ class ApiRoute:
     files: bool = False
     auth: Auth = "bot"
     exempt: bool = False  # from the global limit
+
+    def accepts(self, kind: CredentialKind) -> bool:
+        """Return whether a caller with this kind of credential may use the route."""
+        return kind in _ACCEPTED[self.auth]
 
 
 Routes = dict[str, ApiRoute]

@@ -1,4 +1,4 @@
-"""Discord in a process of its own: judges requests when they arrive, after a random latency, by its own clock.
+"""Discord in a process of its own: decides on requests at their arrival, after a random latency, by its own clock.
 
 Reads one JSON object a line from a unix socket: `open` begins a run, `close` ends it and returns its ledger, anything
 else is a request. `JudgeClient` is the workers' side.
@@ -11,7 +11,6 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-import bench_path  # noqa: F401 - makes `fakes` importable
 from typing_extensions import Self
 
 from discordproxy_ratelimit.headers import Answer
@@ -42,9 +41,9 @@ class Judge:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, path: str) -> None:
-        """Answer until this process is ended."""
+        """Serve until this process is killed."""
         server = await asyncio.start_unix_server(self._connection, path, limit=2**24)
-        print("ready", flush=True)  # noqa: T201 - whoever started this process waits for it
+        print("ready", flush=True)  # noqa: T201 - the parent process waits for it
         await server.serve_forever()
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

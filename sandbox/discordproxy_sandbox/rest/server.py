@@ -1,4 +1,4 @@
-"""The REST side: a request travels, arrives, is judged and counted at that moment, and its answer travels back."""
+"""The REST API: a request arrives after its latency, is counted and processed at that instant, and is answered."""
 
 import asyncio
 import socket
@@ -13,17 +13,17 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from discordproxy_sandbox.limits.limit_book import DELETE_MESSAGE, LimitBook, LimitedRequest
+from discordproxy_sandbox.access import Access, Credential
+from discordproxy_sandbox.errors import DiscordError, invalid_form, unauthorized
+from discordproxy_sandbox.ledger import Ledger, Record, is_invalid
+from discordproxy_sandbox.limits.book import DELETE_MESSAGE, LimitBook, LimitedRequest
 from discordproxy_sandbox.limits.limits import InvalidRequests
 from discordproxy_sandbox.limits.ruling import Ruling
 from discordproxy_sandbox.messages.validation import UnknownReference, failure, snowflake
-from discordproxy_sandbox.rest.access import Access, Credential, check_access
+from discordproxy_sandbox.resources.exchange import ApiAnswer, ApiRequest, ApiRoute
 from discordproxy_sandbox.rest.body import Body, read_body
-from discordproxy_sandbox.rest.errors import DiscordError, invalid_form
-from discordproxy_sandbox.rest.exchange import ApiAnswer, ApiRequest, ApiRoute
 from discordproxy_sandbox.rest.faults import Fault, Faults
 from discordproxy_sandbox.rest.latency import Latency
-from discordproxy_sandbox.rest.ledger import Ledger, Record, is_invalid
 from discordproxy_sandbox.rest.reply import HttpReply, api_reply, ban_page, damaged, early_fault, echo, invented_limit
 from discordproxy_sandbox.rest.router import Match, Router, local_path, masked
 from discordproxy_sandbox.world.snowflakes import created_at
@@ -34,7 +34,7 @@ _NOT_SNOWFLAKES = ("instance_id", "answer_id")
 
 @dataclass(slots=True)
 class RestServer:
-    """Serves all routes on one world. `strict`: unknown JSON keys are refused instead of only noted."""
+    """Serves all routes on one world. `strict`: unknown JSON keys are refused instead of only recorded."""
 
     router: Router
     world: World
@@ -64,12 +64,12 @@ class RestServer:
         if reply.fate == "reset":
             _reset(http)
         if http.transport and not http.transport.is_closing():
-            reply.ruling.told(self.clock())
+            reply.ruling.announce(self.clock())
         headers = reply.headers | {"Server": "cloudflare", "Date": formatdate(self.clock(), usegmt=True)}
         return web.Response(status=reply.status, headers=headers, body=reply.body)
 
     def judge(self, http: web.Request, body: Body) -> tuple[Record, HttpReply]:
-        """Count a request that arrives now, process it if it may be, and return its record and answer."""
+        """Count a request that arrives now, process it if its limits allow, and return its record and its response."""
         now = self.clock()
         path = http.raw_path.partition("?")[0]
         match = self.router.find(http.method, path)
@@ -82,7 +82,7 @@ class RestServer:
         if not http.headers.get("User-Agent", "").startswith("DiscordBot ("):
             record.violations.append("User-Agent is not of the form DiscordBot (url, version)")
         self.ledger.open(record)
-        fault = self.faults.take(http.method, local_path(path))
+        fault = self.faults.consume(http.method, local_path(path))
         record.fault = fault.kind if fault else ""
         reply = self._answer(http, body, match, record, fault)
         if is_invalid(reply.status, record.scope):
@@ -109,14 +109,15 @@ class RestServer:
             reply = self._refusal(ruling, record, fault) or self._process(http, body, match, route, record)
         except DiscordError as error:
             reply = api_reply(error.status, error.body())
-        reply.ruling = ruling.untold() if record.fault == "rate_limited" else ruling
+        reply.ruling = ruling.without_refusal() if record.fault == "rate_limited" else ruling
         reply.headers = reply.ruling.headers() | reply.headers
         return damaged(reply, fault) if fault else reply
 
     def _authorise(self, http: web.Request, route: ApiRoute, record: Record) -> Credential:
         credential = self.access.credential(http.headers.get("Authorization"))
         record.credential = credential.kind
-        check_access(route, credential)
+        if not route.accepts(credential.kind):
+            raise unauthorized()
         if route.auth == "path" and credential.kind != "none":
             record.violations.append("Authorization sent to a route that a token in the path authorises")
         return credential
@@ -138,7 +139,7 @@ class RestServer:
             resource=webhook["channel_id"] if webhook else match.major,
             body_keys=frozenset(body.content) if isinstance(body.content, dict) else frozenset(),
             age_s=age_s,
-            # A bot token on these routes makes the request count after all.
+            # With a bot token, Discord counts requests on these routes, too.
             exempt=exempt and credential.kind == "none",
         )
 
@@ -162,9 +163,9 @@ class RestServer:
                 record,
             )
         elif body.content:
-            record.violations.append("body sent to a route that takes none")
+            record.violations.append("body sent to a route without one")
         if body.uploads and not route.files:
-            record.violations.append("files sent to a route that takes none")
+            record.violations.append("files sent to a route that accepts none")
         request = ApiRequest(
             method=http.method,
             template=match.template,
@@ -208,6 +209,6 @@ def _reset(http: web.Request) -> None:
         return
     connection = http.transport.get_extra_info("socket")
     if connection is not None:
-        # Lingering for no time makes the close a reset instead of an orderly end.
+        # A linger time of zero makes the close a reset.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     http.transport.abort()

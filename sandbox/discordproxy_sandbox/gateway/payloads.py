@@ -1,21 +1,20 @@
-"""What the gateway says: READY, GUILD_CREATE, member chunks."""
+"""Data of READY, GUILD_CREATE and GUILD_MEMBERS_CHUNK."""
 
 from collections.abc import Iterator
 from itertools import islice
 
+from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.gateway.intents import MEMBERS, PRESENCES
 from discordproxy_sandbox.gateway.session import SandboxSession, shard_of
-from discordproxy_sandbox.resources.guild.guilds import document
-from discordproxy_sandbox.rest.errors import Json
 from discordproxy_sandbox.world.world import Guild, World
 
-_LARGE = 75_000
+_MAX_MEMBERS_SHOWN = 75_000
 _CHUNK = 1000
-_SOME = 100
+_MAX_LISTED = 100
 
 
 def ready(world: World, session: SandboxSession, resume_url: str) -> Json:
-    """Return the data of READY: every guild of the shard is named, and unavailable until its GUILD_CREATE."""
+    """Return the data of READY; every guild of the shard is listed as unavailable until its GUILD_CREATE."""
     number, count = session.shard
     mine = [guild_id for guild_id in world.guilds if shard_of(guild_id, count) == number]
     return {
@@ -40,13 +39,13 @@ def ready(world: World, session: SandboxSession, resume_url: str) -> Json:
 def guild_create(world: World, guild: Guild, intents: int) -> Json:
     """Return a guild as GUILD_CREATE sends it.
 
-    Members are only the bot and those in voice, unless presences are asked for and the guild is not huge.
+    `members` holds only the bot and users in voice, unless presences are requested and the guild has at most 75,000.
     """
     shown = [world.bot_id, *(user_id for user_id in guild.voice_states if user_id != world.bot_id)]
-    if intents & PRESENCES and len(guild.members) <= _LARGE:
+    if intents & PRESENCES and len(guild.members) <= _MAX_MEMBERS_SHOWN:
         shown = list(guild.members)
     return (
-        document(guild)
+        guild.as_json()
         | {
             "joined_at": "2025-01-01T00:00:00.000000+00:00",
             "large": len(guild.members) > 50,  # noqa: PLR2004 - Discord's default of large_threshold
@@ -56,7 +55,7 @@ def guild_create(world: World, guild: Guild, intents: int) -> Json:
             "members": [world.member(guild.id, user_id) for user_id in shown if user_id in guild.members],
             "channels": [channel.data for channel in guild.plain_channels()],
             "threads": [thread.data for thread in guild.active_threads()],
-            "presences": [_presence(user_id) for user_id in shown[:_SOME]] if intents & PRESENCES else [],
+            "presences": [_presence(user_id) for user_id in shown[:_MAX_LISTED]] if intents & PRESENCES else [],
             "stage_instances": [],
             "guild_scheduled_events": list(guild.scheduled_events.values()),
             "soundboard_sounds": [],
@@ -65,12 +64,12 @@ def guild_create(world: World, guild: Guild, intents: int) -> Json:
 
 
 def wants_all(request: Json) -> bool:
-    """Say whether a member request asks for the whole list."""
+    """Return whether a member request is for the whole list."""
     return request.get("query") == "" and not request.get("limit") and not request.get("user_ids")
 
 
 def member_chunks(world: World, guild: Guild, request: Json, intents: int) -> Iterator[Json]:
-    """Yield the data of every GUILD_MEMBERS_CHUNK that answers a request; at least one."""
+    """Yield the data of every GUILD_MEMBERS_CHUNK for a request; at least one."""
     found, missing = _select(world, guild, request)
     count = max(1, -(-found[1] // _CHUNK))
     nonce = request.get("nonce")
@@ -93,27 +92,20 @@ def member_chunks(world: World, guild: Guild, request: Json, intents: int) -> It
 
 
 def may_have_all(intents: int) -> bool:
-    """Say whether a session may ask for a whole member list."""
+    """Return whether a session may request a whole member list."""
     return bool(intents & MEMBERS)
 
 
 def _select(world: World, guild: Guild, request: Json) -> tuple[tuple[Iterator[str], int], list[str]]:
     if user_ids := request.get("user_ids"):
-        asked = [str(one) for one in (user_ids if isinstance(user_ids, list) else [user_ids])][:_SOME]
+        asked = [str(one) for one in (user_ids if isinstance(user_ids, list) else [user_ids])][:_MAX_LISTED]
         found = [one for one in asked if one in guild.members]
         return (iter(found), len(found)), [one for one in asked if one not in found]
     if wants_all(request):
         return (iter(guild.members), len(guild.members)), []
-    prefix, limit = str(request.get("query", "")).lower(), min(int(request.get("limit") or _SOME), _SOME)
-    matching = list(islice((one for one in guild.members if named(world, guild, one, prefix)), limit))
+    prefix, limit = str(request.get("query", "")).lower(), min(int(request.get("limit") or _MAX_LISTED), _MAX_LISTED)
+    matching = list(islice(world.members_named(guild, prefix), limit))
     return (iter(matching), len(matching)), []
-
-
-def named(world: World, guild: Guild, user_id: str, prefix: str) -> bool:
-    """Say whether a member's name or nickname begins with a prefix, given in lower case."""
-    member = guild.members.get(user_id) or {}
-    names = (world.user(user_id)["username"], member.get("nick") or "")
-    return any(name.lower().startswith(prefix) for name in names)
 
 
 def _presence(user_id: str) -> Json:

@@ -1,4 +1,4 @@
-"""A websocket client that knows nothing of Discord but how to read and write payloads."""
+"""A minimal gateway client: reads and sends payloads, and does nothing by itself."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ import aiohttp
 import orjson
 
 
-class RawGateway:
+class GatewayClient:
     """One connection; `events` collects the dispatches that were read."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse, compress: str = "") -> None:

@@ -1,10 +1,10 @@
-"""What happened: one record per request, and the sums that tests assert. Never holds a token or message content."""
+"""One record per request and per stored message, with totals for assertions. Holds no token and no message content."""
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
-from discordproxy_sandbox.rest.errors import Json
+from discordproxy_sandbox.errors import Json
 
 
 @dataclass(slots=True)
@@ -18,18 +18,18 @@ class Record:
     template: str = ""
     credential: str = ""  # bot, bearer or none
     major: str = ""
-    in_flight: int = 0  # requests arrived and not answered, this one included
+    in_flight: int = 0  # unanswered requests at its arrival, this one included
     digest: str = ""  # of the body
     nonce: str = ""
     reason: str = ""  # X-Audit-Log-Reason, decoded
     answered_at: float = 0.0
-    status: int = 0  # 0: no answer was given
+    status: int = 0  # 0: no response was sent
     bucket: str = ""
     scope: str = ""  # of a 429
     retry_after: float = 0.0
     avoidable: bool = False
     hidden: bool = False  # a 429 of a limit that headers do not show
-    fault: str = ""  # the injected fault that decided the answer
+    fault: str = ""  # the injected fault that determined the response
     violations: list[str] = field(default_factory=list)
 
     def as_json(self) -> Json:
@@ -39,7 +39,7 @@ class Record:
 
 @dataclass(slots=True)
 class Stored:
-    """One message that was stored; `digest` covers what the reader sees, not the nonce."""
+    """One stored message; `digest` covers the visible content, not the nonce."""
 
     channel_id: str
     message_id: str
@@ -53,19 +53,19 @@ class Ledger:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.stored: list[Stored] = []
-        self.nonce_repeats = 0  # repeated sends that were answered with the first message
+        self.nonce_repeats = 0  # repeated sends for which the first message was returned
         self.max_in_flight = 0
         self._in_flight = 0
 
     def open(self, record: Record) -> None:
-        """Add a request that has just arrived."""
+        """Add a request on arrival."""
         self._in_flight += 1
         record.in_flight = self._in_flight
         self.max_in_flight = max(self.max_in_flight, self._in_flight)
         self.records.append(record)
 
     def close(self, record: Record, status: int, now: float) -> None:
-        """Note that a request was answered; status 0 if it was not."""
+        """Record the response's status; 0 if no response was sent."""
         self._in_flight -= 1
         record.status = status
         record.answered_at = now
@@ -80,35 +80,35 @@ class Ledger:
 
     @property
     def avoidable_429s(self) -> int:
-        """429s that a client which believes headers and bodies would not have earned."""
+        """429s that a client could have avoided by reading headers and bodies."""
         return sum(record.avoidable for record in self.records)
 
     @property
     def hidden_429s(self) -> int:
-        """429s of limits that no header had shown: a client that learns a rate from them earns few."""
+        """429s of limits that no header had shown; a client that learns a rate from them receives few."""
         return sum(record.hidden and not record.avoidable for record in self.records)
 
     @property
     def duplicate_nonces(self) -> int:
-        """Messages stored although one with their nonce was stored before in the channel."""
+        """Messages whose nonce an earlier message of the channel had."""
         return _repeats((one.channel_id, one.nonce) for one in self.stored if one.nonce)
 
     @property
     def duplicate_contents(self) -> int:
-        """Messages stored that look like an earlier one of the channel."""
+        """Messages whose content equals an earlier one of the channel."""
         return _repeats((one.channel_id, one.digest) for one in self.stored)
 
     @property
     def violations(self) -> list[str]:
-        """Everything a request contained that Discord does not know."""
+        """All rule violations of all requests, such as unknown JSON keys."""
         return [violation for record in self.records for violation in record.violations]
 
     def order(self, channel_id: str | int) -> list[str]:
-        """Return the ids of the messages stored in a channel, in order."""
+        """Return the ids of a channel's messages in the order of storing."""
         return [one.message_id for one in self.stored if one.channel_id == str(channel_id)]
 
     def stats(self) -> Json:
-        """Return the sums."""
+        """Return the totals."""
         refused = [record for record in self.records if record.status == 429]  # noqa: PLR2004 - Too Many Requests
         return {
             "requests": len(self.records),
@@ -131,7 +131,7 @@ class Ledger:
         }
 
     def clear(self) -> None:
-        """Forget what is over; requests in flight stay counted."""
+        """Delete all records; requests in flight stay counted."""
         self.records.clear()
         self.stored.clear()
         self.nonce_repeats = 0
@@ -139,7 +139,7 @@ class Ledger:
 
 
 def is_invalid(status: int, scope: str) -> bool:
-    """Say whether an answer counts towards the ban of invalid requests."""
+    """Return whether a response counts towards the ban for invalid requests."""
     return status in (401, 403) or (status == 429 and scope != "shared")  # noqa: PLR2004 - HTTP statuses
 
 

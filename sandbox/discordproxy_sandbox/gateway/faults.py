@@ -1,8 +1,8 @@
-"""What the gateway does wrong on demand, as long as it is set: what a client must survive."""
+"""Faults of the gateway, active while they are set."""
 
 from dataclasses import dataclass, field, fields
 
-from discordproxy_sandbox.rest.errors import Json
+from discordproxy_sandbox.errors import Json
 
 SILENT = "silent"
 ABORT = "abort"
@@ -11,15 +11,15 @@ ABSENT = "(absent)"
 
 @dataclass(slots=True)
 class GatewayFaults:
-    """Nothing is wrong by default.
+    """The active faults; none by default.
 
     Attributes:
-        handshake: HTTP status that answers every websocket handshake, 0 for a good one; with `handshake_headers`.
-        hello: data of HELLO instead of the right one.
-        no_acks: heartbeats are not answered.
-        identify, resume: what IDENTIFY or RESUME meets: "silent" (nothing comes but answers to heartbeats), "abort"
-            (the connection is cut) or a close code.
-        info: fields that replace those of GET /gateway/bot; the text "(absent)" takes one away.
+        handshake: HTTP status of every websocket handshake, 0 for a successful one; with `handshake_headers`.
+        hello: replaces the data of HELLO.
+        no_acks: heartbeats are not acknowledged.
+        identify, resume: reaction to IDENTIFY or RESUME: "silent" (only heartbeats are acknowledged), "abort" (the
+            connection is reset) or a close code.
+        info: fields that replace those of GET /gateway/bot; the text "(absent)" removes one.
         start_limit: the same for its session_start_limit.
     """
 
@@ -33,19 +33,19 @@ class GatewayFaults:
     start_limit: Json = field(default_factory=dict)
 
     def set(self, **values: object) -> None:
-        """Set some of them; the others stay as they are."""
+        """Set some faults; the others stay."""
         known = {one.name for one in fields(self)}
         if unknown := set(values) - known:
-            raise ValueError(f"faults of the gateway are {', '.join(sorted(known))}, not {', '.join(sorted(unknown))}")
+            raise ValueError(f"gateway faults are {', '.join(sorted(known))}, not {', '.join(sorted(unknown))}")
         for name, value in values.items():
             setattr(self, name, value)
 
     def clear(self) -> None:
-        """Behave again."""
+        """Unset all faults."""
         fresh = GatewayFaults()
         self.set(**{one.name: getattr(fresh, one.name) for one in fields(self)})
 
 
 def replaced(document: Json, values: Json) -> Json:
-    """Return a document with some fields replaced, and without those that are to be absent."""
+    """Return a document with the fields of `values` replaced; a value of ABSENT removes the field."""
     return {name: value for name, value in (document | values).items() if value != ABSENT}

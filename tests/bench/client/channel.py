@@ -1,4 +1,4 @@
-"""What a shared channel saves, and what importing the client costs: ratios within one run."""
+"""The gain of a shared channel, and the cost of importing the client: ratios within one run."""
 
 import os
 import statistics
@@ -17,7 +17,7 @@ from processes.mortal_proxy import mortal_proxy
 
 CALLS, PASSES = 600, 5
 IMPORTS = 15
-LEGACY = Path(__file__).parents[2] / ".venv-legacy"
+LEGACY = Path(__file__).parents[3] / ".venv-legacy"
 
 IMPORT_OURS = "import discordproxy.client"
 # The package of 1.5.1 stands in a folder of its own; gRPC and protobuf are those of this environment for both.

@@ -1,5 +1,5 @@
 # ruff: noqa: T201 - its findings are printed for the benchmark that started it
-"""Applications that follow events: port, how many, how many events, and "stopped" for one more that reads last."""
+"""Applications that follow events: port, number, events to read, and "stopped" for one more that reads last."""
 
 import asyncio
 import json
@@ -51,7 +51,7 @@ class Subscriber:
 
 
 async def main() -> None:
-    """Subscribe, follow, tell."""
+    """Subscribe, follow, print the findings."""
     port, count, total = map(int, sys.argv[1:4])
     async with AsyncDiscordClient(f"127.0.0.1:{port}", app="bench") as client:
         followers = [Subscriber(client, total) for _ in range(count)]

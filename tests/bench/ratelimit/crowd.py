@@ -1,4 +1,4 @@
-"""Ten thousand calls that wait for one bucket: what a grant costs among many and among few, how places come free."""
+"""Ten thousand calls that wait for one bucket: the cost of a grant in long and short queues, and of cancellations."""
 
 import asyncio
 import os
@@ -6,8 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ratelimit_costs import Server, broker, server
-
+from bench.ratelimit.costs import Server, broker, server
 from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.headers import Answer
 from discordproxy_ratelimit.route import Route
@@ -16,25 +15,25 @@ from fakes.eventually import eventually
 IN_FLIGHT = 50
 CROWDED = Route("POST /crowded", "channel_id=1")
 STILL = Answer(200, "crowded", IN_FLIGHT, IN_FLIGHT - 1, 1_000, 1.0)
-"""Always the same window with all of it left: only what is in flight holds the others back."""
+"""Always the same window, not used at all: only calls in flight delay the others."""
 
 
 class Turnstile:
-    """Lets so many callers through, and tells when they have passed."""
+    """Admits a number of callers and signals when they have passed."""
 
     def __init__(self) -> None:
         self.passed, self._most = 0, 0
         self._changed = asyncio.Condition()
 
     async def go(self) -> None:
-        """Pass when it is open."""
+        """Wait for admission."""
         async with self._changed:
             await self._changed.wait_for(lambda: self.passed < self._most)
             self.passed += 1
             self._changed.notify_all()
 
     async def open_for(self, most: int) -> None:
-        """Let all pass up to the `most`-th, and wait until they have."""
+        """Admit callers up to the `most`-th, and wait until they have passed."""
         async with self._changed:
             self._most = most
             self._changed.notify_all()
@@ -90,8 +89,8 @@ async def _call(broker_: Broker, gate: Turnstile) -> None:
 
 
 async def _queue(broker_: Broker, gate: Turnstile, waiters: int) -> list["asyncio.Task[None]"]:
-    """Start the calls and wait until each has its place."""
-    async with broker_.acquire(CROWDED) as permit:  # the first answer tells the limit
+    """Start the calls and wait until each is queued."""
+    async with broker_.acquire(CROWDED) as permit:  # the first answer contains the limit
         permit.sent()
         permit.complete(STILL)
     calls = [asyncio.create_task(_call(broker_, gate)) for _ in range(waiters)]
@@ -109,7 +108,7 @@ async def _serve(gate: Turnstile, server_: Server, up_to: int) -> tuple[float, f
 
 
 async def _cancel(broker_: Broker, server_: Server, waiters: int, cancelled: int) -> float:
-    """Return the seconds until the server holds no place of those who were cancelled."""
+    """Return the seconds until the server has removed the cancelled calls from the queue."""
     gate = Turnstile()
     calls = await _queue(broker_, gate, waiters)
     (queue,) = [key async for key in server_.client.scan_iter(match=f"*q:{CROWDED.lane}", count=10_000)]

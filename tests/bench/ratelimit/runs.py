@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -9,20 +10,19 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from ratelimit_judge import JudgeClient, discord, ledger
-from ratelimit_scenarios import JITTER_S, RTT_S, Arrival, Row, Scenario, Sent, judge
-from ratelimit_worker import send
-
+from bench.ratelimit.judge import JudgeClient, discord, ledger
+from bench.ratelimit.scenarios import JITTER_S, RTT_S, Arrival, Row, Scenario, Sent, judge
+from bench.ratelimit.worker import send
 from discordproxy_ratelimit.broker import Limits
 from fakes import virtual_time
 from processes.fleet import fleet
 from processes.leash import LEASH
 
-HERE = Path(__file__).resolve().parent
+TESTS = Path(__file__).resolve().parents[2]
 LEAD_S = 0.5
-"""Between the word to begin and the first message, so that every worker has heard it."""
+"""Time between the start signal and the first message, so that every worker has read it."""
 APART_S = 1.5
-"""Between the beginnings of runs. B sends in a burst a second: whole seconds apart, two of them would fall together."""
+"""Time between the starts of runs. B sends one burst a second: whole seconds apart, two bursts would coincide."""
 
 
 class Processes:
@@ -44,10 +44,10 @@ class Processes:
         """Start the processes; leaving the block ends them."""
         self = cls(url, folder)
         async with AsyncExitStack() as stack:
-            court = await stack.enter_async_context(_process("ratelimit_judge.py", self._judge))
+            court = await stack.enter_async_context(_process("judge", self._judge))
             await court.stdout.readline()
             for _ in range(workers):
-                worker = await stack.enter_async_context(_process("ratelimit_worker.py"))
+                worker = await stack.enter_async_context(_process("worker"))
                 self._workers.append(worker)
                 stack.callback(asyncio.create_task(self._read(worker)).cancel)
             yield self
@@ -60,7 +60,7 @@ class Processes:
     async def run(self, scenario: Scenario, bucket: str, workers: int, *, later_s: float) -> Row:
         """Run one scenario; several may be under way at once, each with its own Discord, keys and brokers.
 
-        They begin `later_s` apart: what is measured is a call's way through a broker, not through a crowd of callers.
+        They start `later_s` apart: the subject is a call's path through a broker, not the contention of runs.
         """
         run = f"bench-{uuid.uuid4().hex[:8]}"
         results = self._results[run] = asyncio.Queue()
@@ -69,7 +69,7 @@ class Processes:
             self._prepare(run, scenario, workers)
             for _ in range(workers):
                 assert (await results.get())["ready"]
-            self._tell(workers, {"run": run, "begin_at": asyncio.get_running_loop().time() + LEAD_S + later_s})
+            self._send(workers, {"run": run, "begin_at": asyncio.get_running_loop().time() + LEAD_S + later_s})
             done = [await results.get() for _ in range(workers)]
             arrivals = [Arrival(*arrival) for arrival in await discord_.ask(close=True)]
         sent = [Sent(*one) for result in done for one in result["sent"]]
@@ -88,7 +88,7 @@ class Processes:
             }
             process.stdin.write(json.dumps(job).encode() + b"\n")
 
-    def _tell(self, workers: int, news: dict[str, Any]) -> None:
+    def _send(self, workers: int, news: dict[str, Any]) -> None:
         for process in self._workers[:workers]:
             process.stdin.write(json.dumps(news).encode() + b"\n")
 
@@ -105,12 +105,14 @@ def _rules(scenario: Scenario, bucket: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _process(script: str, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _process(module: str, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
         *LEASH,
         sys.executable,
-        str(HERE / script),
+        "-m",
+        f"bench.ratelimit.{module}",
         *arguments,
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=2**24,
