@@ -65,13 +65,13 @@ class ShardConnection:
 
     async def receive(self, event: Dispatch) -> None:
         """Queue an event for the writer; a full queue stops the reading."""
-        if not self.writer.take(event):
-            await self.writer.put(event)
+        if not self.writer.queue.put_nowait(event):
+            await self.writer.queue.put(event)
 
     async def alive(self, latency_s: float) -> None:
         """Count the connection as current once all that was read before is stored."""
         self._latency_s = latency_s
-        await self.writer.confirm(asyncio.get_running_loop().time())
+        await self.writer.queue.put_confirmation(asyncio.get_running_loop().time())
 
     async def resuming(self) -> None:
         """Refuse to steal the session from a newer leader, else count the RESUME."""
@@ -181,7 +181,7 @@ class ShardConnection:
 
     async def _drain(self, writing: asyncio.Task[None], over: asyncio.Future[Any]) -> None:
         """Store what was read: all of it after a lost connection, what can be done in time when the process stops."""
-        finishing = asyncio.create_task(self.writer.finish())
+        finishing = asyncio.create_task(self.writer.queue.put_end())
         await asyncio.wait({writing, over}, return_when=asyncio.FIRST_COMPLETED)
         await asyncio.wait({writing}, timeout=DRAIN_S)
         await end(finishing)

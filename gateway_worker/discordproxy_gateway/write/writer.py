@@ -1,7 +1,6 @@
 """Takes events off the socket and applies them in batches: caches, stream and sequence in one fenced step.
 
-A batch is what arrives while the previous one is on its way and in a moment after it, up to a bound that keeps Redis
-responsive.
+A batch is what the queue holds when the next one is due, up to a bound that keeps Redis responsive.
 """
 
 import asyncio
@@ -24,22 +23,12 @@ from discordproxy_gateway.plan.event_planner import EventPlanner
 from discordproxy_gateway.state.lease import Lease
 from discordproxy_gateway.state.operations import Operation, pack
 from discordproxy_gateway.state.scripts import Scripts
-from discordproxy_gateway.write.batch import EVENTS_PER_CALL, EventBatch, Planned
+from discordproxy_gateway.write.batch import EventBatch, Planned
+from discordproxy_gateway.write.event_queue import EventQueue, Item
 
 log = logging.getLogger(__name__)
 
-QUEUE_LENGTH = 2 * EVENTS_PER_CALL
-"""A batch on its way and one to come: more would be read ahead only to fall out of the processor's cache."""
-
-GATHER_S = 0.004
-"""How long events may gather after a batch that was not full: a script call costs more than ten events."""
-
-_HEAVY = frozenset({"GUILD_CREATE", "GUILD_MEMBERS_CHUNK"})  # up to some MB each
-_HEAVY_AT_A_TIME = 16
 _LONGEST_PAUSE_S = 1.0
-
-Item = Dispatch | float | None
-"""In the queue: an event, the loop time at which the connection was known to be current, or the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +71,7 @@ class Writer:
         self._fingerprint = fingerprint
         self._applied = applied
         self._retention = retention
-        self._queue: asyncio.Queue[Item] = asyncio.Queue(QUEUE_LENGTH)
-        self._room = asyncio.Semaphore(_HEAVY_AT_A_TIME)
+        self.queue = EventQueue()
         self._held: Planned | None = None  # planned already, but for the next batch
         self._finishing = False
         slot = lease.slot
@@ -101,28 +89,7 @@ class Writer:
     @property
     def backlog(self) -> int:
         """Events read from the socket and not yet on their way to Redis."""
-        return self._queue.qsize() + (self._held is not None)
-
-    def take(self, event: Dispatch) -> bool:
-        """Queue an event at once; False if `put` has to be used."""
-        if self._queue.full() or event.name in _HEAVY:
-            return False
-        self._queue.put_nowait(event)
-        return True
-
-    async def put(self, event: Dispatch) -> None:
-        """Queue an event; waits while the queue is full, or holds enough of the heavy ones."""
-        if event.name in _HEAVY:
-            await self._room.acquire()
-        await self._queue.put(event)
-
-    async def confirm(self, at: float) -> None:
-        """Note that the connection was current at loop time `at`, once everything read before is stored."""
-        await self._queue.put(at)
-
-    async def finish(self) -> None:
-        """Have `run` return once everything queued so far is stored."""
-        await self._queue.put(None)
+        return len(self.queue) + (self._held is not None)
 
     async def run(self) -> None:
         """Apply what is queued until told to finish.
@@ -133,8 +100,6 @@ class Writer:
         """
         while batch := await self._collect():
             await self._apply(batch)
-            if self._held is None:  # the batch was not full
-                await asyncio.sleep(GATHER_S)
 
     async def _collect(self) -> EventBatch | None:
         """Wait for something to apply and gather what else has arrived; None when told to finish."""
@@ -143,10 +108,11 @@ class Writer:
         while first is None:
             if self._finishing:
                 return None
-            first = self._plan(await self._queue.get())
+            await self.queue.wait_until_due()
+            first = self._plan(self.queue.get_nowait())
         batch.takes(first)
-        while not self._finishing and not self._queue.empty():
-            following = self._plan(self._queue.get_nowait())
+        while not self._finishing and len(self.queue):
+            following = self._plan(self.queue.get_nowait())
             if following is not None and not batch.takes(following):
                 self._held = following
                 break
@@ -158,8 +124,6 @@ class Writer:
             return None
         if not isinstance(item, Dispatch):
             return Planned(item)
-        if item.name in _HEAVY:
-            self._room.release()
         begins = None
         operations: list[Operation] = []
         try:
