@@ -25,9 +25,8 @@ from discordproxy_gateway.shard.shard import LEAST_TERM_S, Shard, ShardOptions
 from discordproxy_gateway.state.lease import Leader
 from discordproxy_gateway.state.scripts import Scripts
 from discordproxy_gateway.state.session_store import SessionStore
-from discordproxy_gateway.tasks import end, race, together
 from discordproxy_gateway.write.writer import Retention
-from discordproxy_ratelimit.process.tasks import steadily
+from discordproxy_ratelimit.process.tasks import cancel, run_all, run_until, steadily
 
 log = logging.getLogger(__name__)
 
@@ -83,13 +82,13 @@ class GatewayWorker:
         """
         stop = asyncio.ensure_future(stopping.wait())
         try:
-            shards = await race(self._prepare(), stop)
+            shards = await run_until(self._prepare(), stop)
             if shards is not None:
                 looking = asyncio.create_task(self._warn_of_endpoint(), name="gateway-endpoint")
                 try:
-                    await together(self._kept(shard, stopping) for shard in shards)
+                    await run_all(self._kept(shard, stopping) for shard in shards)
                 finally:
-                    await end(looking)
+                    await cancel(looking)
         except failures.FatalError as error:
             await self._record(error)
             raise

@@ -24,8 +24,7 @@ from discordproxy_gateway.events.tail import (
     Tail,
 )
 from discordproxy_gateway.keys import Keys
-from discordproxy_gateway.tasks import end
-from discordproxy_ratelimit.process.tasks import steadily
+from discordproxy_ratelimit.process.tasks import cancel, steadily
 
 HEARTBEAT_S = 15.0
 
@@ -159,7 +158,7 @@ class EventHub:
         """Stop reading. Subscriptions are to be ended before."""
         tasks, self._tasks, self._tails = self._tasks, [], []
         if tasks:
-            await end(*tasks)
+            await cancel(*tasks)
 
     async def state(self) -> GatewayState:
         """Return what the gateway worker says about itself.

@@ -20,9 +20,8 @@ from discordproxy_gateway.shard.interaction_deferral import Deferrer  # noqa: TC
 from discordproxy_gateway.state import status
 from discordproxy_gateway.state.lease import Lease
 from discordproxy_gateway.state.session_store import SessionStore
-from discordproxy_gateway.tasks import end
 from discordproxy_gateway.write.writer import Writer  # noqa: TC001 - types are real here
-from discordproxy_ratelimit.process.tasks import steadily
+from discordproxy_ratelimit.process.tasks import cancel, steadily
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +149,7 @@ class ShardConnection:
             return await self._finish(self.socket, reading, writing, over)
         finally:
             self.drained = writing.done() and not writing.cancelled() and writing.exception() is None
-            await end(reading, writing, *beside)
+            await cancel(reading, writing, *beside)
 
     async def close(self) -> None:
         """Close the socket so that the session stays for a successor; nothing happens if that was done."""
@@ -163,7 +162,7 @@ class ShardConnection:
         if not writing.done() and not self._lease.lost.is_set():
             # Closing first: from now on Discord keeps what comes for the successor.
             if not reading.done():
-                await end(reading)
+                await cancel(reading)
                 await socket.leave()
             await self._drain(writing, over)
         if writing.done():
@@ -184,7 +183,7 @@ class ShardConnection:
         finishing = asyncio.create_task(self.writer.queue.put_end())
         await asyncio.wait({writing, over}, return_when=asyncio.FIRST_COMPLETED)
         await asyncio.wait({writing}, timeout=DRAIN_S)
-        await end(finishing)
+        await cancel(finishing)
 
     async def _read(self, socket: Socket) -> None:
         while True:

@@ -7,7 +7,7 @@ from typing import Any
 
 from discordproxy_gateway.events.interactions import Deferral, Interactions
 from discordproxy_gateway.events.tail import EventsUnavailableError
-from discordproxy_gateway.tasks import end
+from discordproxy_ratelimit.process.tasks import cancel
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Deferrer:
     async def close(self) -> None:
         """Leave what is pending to the applications."""
         if self._tasks:
-            await end(*self._tasks)
+            await cancel(*self._tasks)
 
     async def _defer(
         self, interaction_id: str, token: str, body: dict[str, Any], deferral: Deferral, received_at: float

@@ -29,9 +29,8 @@ from discordproxy_gateway.state import status
 from discordproxy_gateway.state.lease import Leader, Lease
 from discordproxy_gateway.state.scripts import Scripts
 from discordproxy_gateway.state.session_store import MOST_TRIES, IdentifyAnswer, SessionStore
-from discordproxy_gateway.tasks import end, first, race
 from discordproxy_gateway.write.writer import Retention, Writer
-from discordproxy_ratelimit.process.tasks import steadily
+from discordproxy_ratelimit.process.tasks import cancel, run_until, steadily, wait_any
 
 log = logging.getLogger(__name__)
 
@@ -96,9 +95,9 @@ class Shard:
             failures.FatalError: connecting is hopeless; the lease is released.
         """
         clock = asyncio.get_running_loop().time
-        stop = asyncio.ensure_future(first(stopping))
+        stop = asyncio.ensure_future(wait_any(stopping))
         try:
-            while (lease := await race(self._leader.lead(), stop)) is not None:
+            while (lease := await run_until(self._leader.lead(), stop)) is not None:
                 began = clock()
                 await self._lead(lease, stopping)
                 if (left_s := began + LEAST_TERM_S - clock()) > 0:  # leases may be lost at once, again and again
@@ -113,7 +112,7 @@ class Shard:
             term = Term(self._bot, self._scripts, self._keys, lease, self._store, self._plan, self._history)
             await term.run(stopping)
         finally:
-            await end(keeping)
+            await cancel(keeping)
             await lease.release()
 
 
@@ -156,7 +155,7 @@ class Term:
         await self._status.tell(
             owner=status.owner_name(), fence=self._lease.fence, intents=" ".join(self._plan.intents)
         )
-        over = asyncio.ensure_future(first(stopping, self._lease.lost))
+        over = asyncio.ensure_future(wait_any(stopping, self._lease.lost))
         try:
             while not over.done():
                 ended = await self._connect_once(over)
@@ -175,7 +174,7 @@ class Term:
         """Live through one connection; None when it ended because `over` came."""
         connection = ShardConnection(self._lease, self._store, self._group, self._status)
         try:
-            await race(self._open(connection), over)
+            await run_until(self._open(connection), over)
             ended = await connection.run(over)
         except GatewayError:
             raise

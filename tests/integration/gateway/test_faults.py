@@ -11,8 +11,8 @@ from discordproxy_gateway.cache import CacheReader, MemberReader
 from discordproxy_gateway.discord import reconnect
 from discordproxy_gateway.events import CursorExpiredError, EventHub, EventsError, Filter
 from discordproxy_gateway.keys import Slot
-from discordproxy_gateway.tasks import end
 from discordproxy_gateway.worker import GatewayWorker, WorkerOptions
+from discordproxy_ratelimit.process.tasks import cancel
 from discordproxy_ratelimit.redis import client as redis_client
 from fakes.eventually import eventually
 from fakes.gateway import TOKEN
@@ -237,7 +237,7 @@ async def test_an_emptied_server_is_filled_again(discord, own_valkey, keys):
         assert more["identifies"] == 1
         assert more["chunk_requests"] == len(numbers)
         assert more["rest"] <= 1, "nothing of this is asked by REST; a start asks one thing in the background"
-        await end(following)
+        await cancel(following)
     finally:
         stopping.set()
         await worker
