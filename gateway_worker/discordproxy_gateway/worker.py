@@ -15,16 +15,16 @@ from redis.exceptions import RedisError
 
 from discordproxy_gateway.discord import failures
 from discordproxy_gateway.discord.bot_client import BotClient
-from discordproxy_gateway.discord.connect_errors import advised_wait_s, describe
 from discordproxy_gateway.discord.gateway_info import GatewayInfo
 from discordproxy_gateway.discord.intents import value_of
 from discordproxy_gateway.discord.reconnect import End, next_step
+from discordproxy_gateway.discord.request_errors import advised_wait_s, describe
 from discordproxy_gateway.discord.session import fingerprint_of
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.shard.shard import LEAST_TERM_S, Shard, ShardOptions
-from discordproxy_gateway.state.lease import Leader
-from discordproxy_gateway.state.scripts import Scripts
-from discordproxy_gateway.state.session_store import SessionStore
+from discordproxy_gateway.store.lease import Leader
+from discordproxy_gateway.store.scripts import Scripts
+from discordproxy_gateway.store.session_store import SessionStore
 from discordproxy_gateway.write.writer import Retention
 from discordproxy_ratelimit.process.tasks import cancel, run_all, run_until, steadily
 

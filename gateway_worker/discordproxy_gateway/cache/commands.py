@@ -6,7 +6,7 @@ from typing import Any
 import msgpack  # type: ignore[import-untyped] # the package ships no types
 from redis.asyncio import Redis
 
-from discordproxy_gateway.state.scripts import source
+from discordproxy_gateway.store.scripts import source
 
 _packb = msgpack.Packer(use_bin_type=False).pack
 

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from discordproxy_gateway.cache import members as codec
 from discordproxy_gateway.ids import number_of
 from discordproxy_gateway.keys import Keys
-from discordproxy_gateway.state.scripts import source
+from discordproxy_gateway.store.scripts import source
 
 LIFE_MS = 5_000
 _LOOKS = 4

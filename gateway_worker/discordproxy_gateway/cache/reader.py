@@ -24,7 +24,7 @@ from discordproxy_gateway.cache.freshness import (
 )
 from discordproxy_gateway.ids import MOST_SHARDS, id_of, number_of, text_of
 from discordproxy_gateway.keys import Keys, Slot, shard_of
-from discordproxy_gateway.state.server_time import ask_time, milliseconds
+from discordproxy_gateway.store.server_time import ask_time, milliseconds
 
 Object = dict[str, Any]
 Add = Callable[[Commands], None]

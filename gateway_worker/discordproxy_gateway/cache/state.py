@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from discordproxy_gateway.ids import MOST_SHARDS, number_of, text_of
 from discordproxy_gateway.keys import Keys, Slot
-from discordproxy_gateway.state.server_time import ask_time, milliseconds
+from discordproxy_gateway.store.server_time import ask_time, milliseconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ import yarl
 from discord.gateway import ReconnectWebSocket
 from discord.http import Route
 
-from discordproxy_gateway.discord.connect_errors import advised_wait_s, describe
 from discordproxy_gateway.discord.discord_socket import SILENCE_S, Opening, Socket, SocketListener, opening_now
 from discordproxy_gateway.discord.gateway_info import GatewayInfo, read_info
 from discordproxy_gateway.discord.inflate import UnreadableError
 from discordproxy_gateway.discord.reconnect import End
+from discordproxy_gateway.discord.request_errors import advised_wait_s, describe
 from discordproxy_gateway.discord.session import Session
 from discordproxy_ratelimit.process.http_proxy import http_proxy_for
 

@@ -19,7 +19,7 @@ from discord.gateway import DiscordWebSocket, KeepAliveHandler
 
 from discordproxy_gateway.discord.dispatch import OF_SESSIONS, Dispatch, OddEventError, read_dispatch
 from discordproxy_gateway.discord.inflate import Inflate
-from discordproxy_gateway.discord.skipped import Skipped
+from discordproxy_gateway.discord.skip_log import Skipped
 
 log = logging.getLogger(__name__)
 

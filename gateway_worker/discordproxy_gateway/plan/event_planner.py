@@ -14,7 +14,7 @@ from discordproxy_gateway.ids import id_of, number_of, require_id
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.plan import guild_operations
 from discordproxy_gateway.plan.member_operations import GuildMemory, MemberLists
-from discordproxy_gateway.state.operations import Operation
+from discordproxy_gateway.store.operations import Operation
 
 INTERNAL = frozenset({"READY", "RESUMED", "GUILD_MEMBERS_CHUNK", "RATE_LIMITED", "VOICE_SERVER_UPDATE"})
 """Never passed on: they concern the connection itself, or carry a secret of it."""

@@ -11,7 +11,7 @@ import orjson
 from discordproxy_gateway.cache import members as codec
 from discordproxy_gateway.ids import id_of
 from discordproxy_gateway.keys import Keys
-from discordproxy_gateway.state.operations import Operation
+from discordproxy_gateway.store.operations import Operation
 
 MEMBERS_PER_OPERATION = 100
 """Keeps a single script call short: the index costs some microseconds a member."""

@@ -13,7 +13,7 @@ from discordproxy_gateway.cache.overlay import ROLES_OF
 from discordproxy_gateway.ids import require_id
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.plan import guild_operations
-from discordproxy_gateway.state.operations import Operation
+from discordproxy_gateway.store.operations import Operation
 
 
 @dataclass(slots=True)

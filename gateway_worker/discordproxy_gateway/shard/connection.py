@@ -17,9 +17,9 @@ from discordproxy_gateway.discord.failures import LeaseLostError, SessionOutOfSt
 from discordproxy_gateway.discord.reconnect import End
 from discordproxy_gateway.shard.chunking import Chunker  # noqa: TC001 - types are real here
 from discordproxy_gateway.shard.interaction_deferral import Deferrer  # noqa: TC001 - types are real here
-from discordproxy_gateway.state import status
-from discordproxy_gateway.state.lease import Lease
-from discordproxy_gateway.state.session_store import SessionStore
+from discordproxy_gateway.store import shard_status as status
+from discordproxy_gateway.store.lease import Lease
+from discordproxy_gateway.store.session_store import SessionStore
 from discordproxy_gateway.write.writer import Writer  # noqa: TC001 - types are real here
 from discordproxy_ratelimit.process.tasks import cancel, steadily
 

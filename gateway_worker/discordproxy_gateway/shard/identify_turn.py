@@ -6,7 +6,7 @@ import random
 from collections.abc import Awaitable, Callable
 
 from discordproxy_gateway.discord.reconnect import back_off
-from discordproxy_gateway.state.session_store import IdentifyAnswer
+from discordproxy_gateway.store.session_store import IdentifyAnswer
 
 log = logging.getLogger(__name__)
 

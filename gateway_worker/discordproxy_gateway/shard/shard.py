@@ -25,10 +25,10 @@ from discordproxy_gateway.shard.chunking import Chunker
 from discordproxy_gateway.shard.connection import HEALTHY_S, ShardConnection
 from discordproxy_gateway.shard.identify_turn import await_turn
 from discordproxy_gateway.shard.interaction_deferral import Deferrer
-from discordproxy_gateway.state import status
-from discordproxy_gateway.state.lease import Leader, Lease
-from discordproxy_gateway.state.scripts import Scripts
-from discordproxy_gateway.state.session_store import MOST_TRIES, IdentifyAnswer, SessionStore
+from discordproxy_gateway.store import shard_status as status
+from discordproxy_gateway.store.lease import Leader, Lease
+from discordproxy_gateway.store.scripts import Scripts
+from discordproxy_gateway.store.session_store import MOST_TRIES, IdentifyAnswer, SessionStore
 from discordproxy_gateway.write.writer import Retention, Writer
 from discordproxy_ratelimit.process.tasks import cancel, run_until, steadily, wait_any
 

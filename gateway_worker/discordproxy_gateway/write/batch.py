@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from discordproxy_gateway.discord.dispatch import Dispatch
 from discordproxy_gateway.discord.session import Session
-from discordproxy_gateway.state.operations import Operation, weight
+from discordproxy_gateway.store.operations import Operation, weight
 
 EVENTS_PER_CALL = 100
 WEIGHT_PER_CALL = 1500

@@ -17,12 +17,12 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, Respon
 from discordproxy_gateway.discord.dispatch import Dispatch
 from discordproxy_gateway.discord.failures import LeaseLostError, SessionOutOfStepError
 from discordproxy_gateway.discord.session import Session, begun_by
-from discordproxy_gateway.discord.skipped import Skipped
+from discordproxy_gateway.discord.skip_log import Skipped
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.plan.event_planner import EventPlanner
-from discordproxy_gateway.state.lease import Lease
-from discordproxy_gateway.state.operations import Operation, pack
-from discordproxy_gateway.state.scripts import Scripts
+from discordproxy_gateway.store.lease import Lease
+from discordproxy_gateway.store.operations import Operation, pack
+from discordproxy_gateway.store.scripts import Scripts
 from discordproxy_gateway.write.batch import EventBatch, Planned
 from discordproxy_gateway.write.event_queue import EventQueue, Item
 

@@ -8,10 +8,10 @@ import pytest
 from discordproxy_gateway import worker
 from discordproxy_gateway.cache import GatewayState, Slot, read_state
 from discordproxy_gateway.discord.failures import FatalError
-from discordproxy_gateway.state import session_store
-from discordproxy_gateway.state.lease import Leader
-from discordproxy_gateway.state.scripts import Scripts
-from discordproxy_gateway.state.session_store import GATE_MS, HANDSHAKE_MS, SessionStore
+from discordproxy_gateway.store import session_store
+from discordproxy_gateway.store.lease import Leader
+from discordproxy_gateway.store.scripts import Scripts
+from discordproxy_gateway.store.session_store import GATE_MS, HANDSHAKE_MS, SessionStore
 from discordproxy_sandbox.gateway.gateway import GatewayConfig
 from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from discordproxy_gateway.discord.failures import LeaseLostError
 from discordproxy_gateway.keys import Slot
-from discordproxy_gateway.state.lease import Leader
-from discordproxy_gateway.state.operations import pack
-from discordproxy_gateway.state.scripts import Scripts, source
+from discordproxy_gateway.store.lease import Leader
+from discordproxy_gateway.store.operations import pack
+from discordproxy_gateway.store.scripts import Scripts, source
 from fakes.eventually import eventually
 from processes.redis_servers import blocking
 

@@ -10,9 +10,9 @@ from discordproxy_gateway.discord import discord_socket, reconnect
 from discordproxy_gateway.keys import Slot
 from discordproxy_gateway.shard.chunking import Chunker
 from discordproxy_gateway.shard.shard import Term
-from discordproxy_gateway.state import session_store
-from discordproxy_gateway.state.lease import Lease
-from discordproxy_gateway.state.session_store import MOST_TRIES
+from discordproxy_gateway.store import session_store
+from discordproxy_gateway.store.lease import Lease
+from discordproxy_gateway.store.session_store import MOST_TRIES
 from discordproxy_gateway.write.writer import Writer
 from discordproxy_sandbox.gateway import gateway as sandbox_gateway
 from discordproxy_sandbox.gateway.gateway import GatewayConfig

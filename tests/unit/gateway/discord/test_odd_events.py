@@ -18,7 +18,7 @@ from discordproxy_gateway.discord.dispatch import Dispatch, OddEventError, read_
 from discordproxy_gateway.discord.inflate import Inflate, UnreadableError
 from discordproxy_gateway.discord.intents import EVENTS
 from discordproxy_gateway.discord.session import begun_by
-from discordproxy_gateway.discord.skipped import Skipped
+from discordproxy_gateway.discord.skip_log import Skipped
 from discordproxy_gateway.plan.event_planner import INTERNAL
 from discordproxy_gateway.plan.member_operations import GuildMemory
 from discordproxy_gateway.shard.chunking import LONGEST_REFUSED_S, PER_GUILD_S, Chunker, next_guild, refused_wait_s

@@ -14,7 +14,7 @@ from discordproxy_gateway.ids import id_of, number_of
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.plan.event_planner import INTERNAL, EventPlanner
 from discordproxy_gateway.plan.member_operations import GuildMemory
-from discordproxy_gateway.state.lease import Lease
+from discordproxy_gateway.store.lease import Lease
 from discordproxy_gateway.write.writer import Retention, Writer
 
 KEYS = Keys("dp", "1")

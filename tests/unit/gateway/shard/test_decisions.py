@@ -9,11 +9,11 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # discord.py imports audioop
     import discord
 
-from discordproxy_gateway.discord.connect_errors import EDGE_WAIT_S, advised_wait_s
 from discordproxy_gateway.discord.dispatch import Dispatch
 from discordproxy_gateway.discord.failures import budget_line, fatal_line
 from discordproxy_gateway.discord.intents import BITS, EVENTS, names_of, value_of
 from discordproxy_gateway.discord.reconnect import End, next_step
+from discordproxy_gateway.discord.request_errors import EDGE_WAIT_S, advised_wait_s
 from discordproxy_gateway.discord.session import Session
 from discordproxy_gateway.plan.member_operations import GuildMemory, MemberRequest
 from discordproxy_gateway.shard.chunking import Pace, next_guild

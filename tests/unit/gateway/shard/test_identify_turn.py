@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from discordproxy_gateway.shard.identify_turn import LONGEST_ASK_S, POLL_S, await_turn
-from discordproxy_gateway.state.session_store import IdentifyAnswer
+from discordproxy_gateway.store.session_store import IdentifyAnswer
 from fakes.virtual_time import VirtualClock, run
 
 DAY_S = 86_400.0

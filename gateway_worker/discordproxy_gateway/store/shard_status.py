@@ -8,8 +8,8 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from discordproxy_gateway.keys import Keys
-from discordproxy_gateway.state.lease import Lease
-from discordproxy_gateway.state.scripts import Scripts
+from discordproxy_gateway.store.lease import Lease
+from discordproxy_gateway.store.scripts import Scripts
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from discordproxy_gateway.discord.failures import LeaseLostError
 from discordproxy_gateway.keys import ERAS_KEPT, Keys, Slot
-from discordproxy_gateway.state.scripts import Scripts
+from discordproxy_gateway.store.scripts import Scripts
 
 log = logging.getLogger(__name__)
 

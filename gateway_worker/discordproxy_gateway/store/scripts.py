@@ -6,7 +6,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from discordproxy_gateway.state.operations import Operation, pack
+from discordproxy_gateway.store.operations import Operation, pack
 
 _PRELUDES = {"apply": ("index", "write"), "fenced": ("index", "write")}
 

@@ -10,10 +10,10 @@ from discordproxy_gateway.discord.gateway_info import GatewayInfo
 from discordproxy_gateway.discord.session import Session
 from discordproxy_gateway.ids import number_of, text_of
 from discordproxy_gateway.keys import Keys, Slot
-from discordproxy_gateway.state.lease import Lease
-from discordproxy_gateway.state.operations import Operation
-from discordproxy_gateway.state.scripts import Scripts
-from discordproxy_gateway.state.server_time import ask_time, milliseconds
+from discordproxy_gateway.store.lease import Lease
+from discordproxy_gateway.store.operations import Operation
+from discordproxy_gateway.store.scripts import Scripts
+from discordproxy_gateway.store.server_time import ask_time, milliseconds
 
 log = logging.getLogger(__name__)
 
