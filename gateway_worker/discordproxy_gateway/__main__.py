@@ -12,8 +12,7 @@ import uvloop
 from discordproxy_gateway.discord.failures import EXIT_STATUS, FatalError
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.settings import GatewaySettings
-from discordproxy_gateway.worker import GatewayWorker, WorkerOptions
-from discordproxy_gateway.write.writer import Retention
+from discordproxy_gateway.worker import GatewayWorker
 from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.process import logs, streams
 from discordproxy_ratelimit.process.http_proxy import HttpProxyError, http_proxy_for
@@ -75,7 +74,7 @@ async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
     token = settings.token.get_secret_value()
     url = embedded.broker_url(settings.redis_url.get_secret_value(), settings.home_token.get_secret_value())
     redis = redis_client.connect(url)
-    worker = GatewayWorker(redis, Keys(settings.namespace, settings.bot_id), token, _options(settings, force=force))
+    worker = GatewayWorker(redis, Keys(settings.namespace, settings.bot_id), token, settings.options(force=force))
     try:
         await redis_client.wait_for(url, within_s=_BROKER_WITHIN_S)
         await worker.run(stopping)
@@ -97,21 +96,6 @@ def _tell_http_proxies(settings: GatewaySettings) -> None:
     for url in (settings.discord_url, settings.gateway_url or DISCORDS_GATEWAY):
         if proxy := http_proxy_for(url):
             log.info("%s is reached through the HTTP proxy %s", url, proxy)
-
-
-def _options(settings: GatewaySettings, *, force: bool) -> WorkerOptions:
-    return WorkerOptions(
-        rest_url=settings.discord_url,
-        gateway_url=settings.gateway_url,
-        intents=settings.own_intents,
-        shards=settings.shards,
-        lease_s=settings.gateway_lease,
-        identify_floor=settings.identify_floor,
-        retention=Retention(settings.event_retention * 1000, settings.event_limit),
-        defer_after_s=settings.auto_defer,
-        defer_privately=settings.auto_defer_private,
-        force=force,
-    )
 
 
 async def _park(worker: GatewayWorker, line: str, stopping: asyncio.Event) -> None:

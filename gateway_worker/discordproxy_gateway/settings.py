@@ -8,6 +8,7 @@ from typing_extensions import Self
 
 from discordproxy_gateway.discord.intents import BITS, DEFAULT
 from discordproxy_gateway.ids import MOST_SHARDS
+from discordproxy_gateway.options import GatewayOptions
 from discordproxy_ratelimit.settings import SharedSettings
 
 
@@ -79,3 +80,19 @@ class GatewaySettings(SharedSettings):
     def own_intents(self) -> tuple[str, ...]:
         """The intents of this process's bot: of its entry among several bots, else of the setting."""
         return self.intents if self.chosen.intents is None else self.chosen.intents
+
+    def options(self, *, force: bool) -> GatewayOptions:
+        """Return the settings as the worker's options; `force` is the command line's."""
+        return GatewayOptions(
+            rest_url=self.discord_url,
+            gateway_url=self.gateway_url,
+            intents=self.own_intents,
+            shards=self.shards,
+            lease_s=self.gateway_lease,
+            identify_floor=self.identify_floor,
+            retention_s=self.event_retention,
+            max_events=self.event_limit,
+            defer_after_s=self.auto_defer,
+            defer_privately=self.auto_defer_private,
+            force=force,
+        )

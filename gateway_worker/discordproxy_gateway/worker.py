@@ -3,9 +3,8 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -17,15 +16,16 @@ from discordproxy_gateway.discord import failures
 from discordproxy_gateway.discord.bot_client import BotClient
 from discordproxy_gateway.discord.gateway_info import GatewayInfo
 from discordproxy_gateway.discord.intents import value_of
-from discordproxy_gateway.discord.reconnect import End, next_step
+from discordproxy_gateway.discord.reconnect import ConnectionEnd, next_step
 from discordproxy_gateway.discord.request_errors import advised_wait_s, describe
 from discordproxy_gateway.discord.session import fingerprint_of
 from discordproxy_gateway.keys import Keys, Slot
-from discordproxy_gateway.shard.shard import LEAST_TERM_S, Shard, ShardOptions
+from discordproxy_gateway.options import GatewayOptions
+from discordproxy_gateway.shard.context import ShardContext
+from discordproxy_gateway.shard.shard import MIN_TERM_S, Shard
 from discordproxy_gateway.store.lease import Leader
 from discordproxy_gateway.store.scripts import Scripts
 from discordproxy_gateway.store.session_store import SessionStore
-from discordproxy_gateway.write.writer import Retention
 from discordproxy_ratelimit.process.tasks import cancel, run_all, run_until, steadily
 
 log = logging.getLogger(__name__)
@@ -39,32 +39,10 @@ TROUBLE_S = 10.0
 """What is told of a failed attempt is shown for so long after the next one should have ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerOptions:
-    """The worker's settings as plain values.
-
-    Attributes:
-        shards: number of shards, 0 for what Discord recommends.
-        gateway_url: where to connect; "" asks Discord.
-        force: ignore a recorded failure and the reserve of IDENTIFYs.
-    """
-
-    rest_url: str
-    intents: Sequence[str]
-    gateway_url: str = ""
-    shards: int = 0
-    lease_s: float = 10.0
-    identify_floor: int = 50
-    retention: Retention = field(default_factory=Retention)
-    defer_after_s: float = 0.0
-    defer_privately: bool = True
-    force: bool = False
-
-
 class GatewayWorker:
     """Runs every shard of one bot, as leader or as standby."""
 
-    def __init__(self, redis: Redis, keys: Keys, token: str, options: WorkerOptions) -> None:
+    def __init__(self, redis: Redis, keys: Keys, token: str, options: GatewayOptions) -> None:
         self._redis = redis
         self._keys = keys
         self._token = token
@@ -101,7 +79,7 @@ class GatewayWorker:
     async def _kept(shard: Shard, stopping: asyncio.Event) -> None:
         run = partial(shard.run, stopping)
         fatal = (failures.FatalError,)
-        await steadily(run, f"shard {shard.slot}", until_done=True, fatal=fatal, first_pause_s=LEAST_TERM_S)
+        await steadily(run, f"shard {shard.slot}", until_done=True, fatal=fatal, first_pause_s=MIN_TERM_S)
 
     async def _warn_of_endpoint(self) -> None:
         """Tell the operator if interactions cannot arrive here."""
@@ -124,23 +102,24 @@ class GatewayWorker:
         await self._patiently("Redis", self._refuse_known_failure)
         bot = await self._patiently("GET /users/@me", self._log_in)
         info = await self._patiently("GET /gateway/bot", self._ask_gateway)
-        shard_count = self._options.shards or info.shards
+        options = self._options
+        shard_count = options.shards or info.shards
         bot.use_shards(shard_count)
-        plan = ShardOptions(
-            intents=self._options.intents,
-            fingerprint=fingerprint_of(self._token, self._intents, shard_count, self._options.gateway_url),
-            gateway=info.url,
+        context = ShardContext(
+            bot=bot,
+            scripts=self._scripts,
+            keys=self._keys,
+            store=self._store,
+            options=options,
+            fingerprint=fingerprint_of(self._token, self._intents, shard_count, options.gateway_url),
+            gateway_url=info.url,
             max_concurrency=info.max_concurrency,
-            identify_floor=None if self._options.force else min(self._options.identify_floor, info.total // 2),
-            retention=self._options.retention,
-            defer_after_s=self._options.defer_after_s,
-            defer_privately=self._options.defer_privately,
+            identify_floor=None if options.force else min(options.identify_floor, info.total // 2),
         )
-        return [self._shard(bot, Slot(shard_id, shard_count), plan) for shard_id in range(shard_count)]
+        return [Shard(context, self._leader(Slot(shard_id, shard_count))) for shard_id in range(shard_count)]
 
-    def _shard(self, bot: BotClient, slot: Slot, plan: ShardOptions) -> Shard:
-        leader = Leader(self._scripts, self._keys, slot, lease_s=self._options.lease_s)
-        return Shard(bot, self._scripts, self._keys, leader, self._store, plan)
+    def _leader(self, slot: Slot) -> Leader:
+        return Leader(self._scripts, self._keys, slot, lease_s=self._options.lease_s)
 
     async def _ask_gateway(self) -> GatewayInfo:
         if self._bot is None:
@@ -148,7 +127,7 @@ class GatewayWorker:
         info = await self._bot.gateway_info(self._options.gateway_url)
         if info.replaced:
             log.warning("GET /gateway/bot: no usable value for %s; defaults are used", ", ".join(info.replaced))
-        await self._store.learn_budget(info)
+        await self._store.set_budget(info)
         return info
 
     async def _log_in(self) -> BotClient:
@@ -205,8 +184,8 @@ class GatewayWorker:
             raise
         except Exception as error:  # noqa: BLE001 - whatever came instead of an answer, the next may be one
             reason = f"{where}: {describe(error)}"
-            ended = End(reason, established=False, wait_s=advised_wait_s(error))
-        step = next_step(ended, failures=failed, chance=random.random())  # noqa: S311 - spreads load
+            ended = ConnectionEnd(reason, established=False, wait_s=advised_wait_s(error))
+        step = next_step(ended, failures=failed, jitter=random.random())  # noqa: S311 - spreads load
         log.warning("cannot log in: %s; again in %.1f s", reason, step.wait_s)
         await self.note_trouble(reason, step.wait_s + ASK_S + TROUBLE_S)
         await asyncio.sleep(step.wait_s)

@@ -17,7 +17,7 @@ from discord.http import Route
 from discordproxy_gateway.discord.discord_socket import SILENCE_S, Opening, Socket, SocketListener, opening_now
 from discordproxy_gateway.discord.gateway_info import GatewayInfo, read_info
 from discordproxy_gateway.discord.inflate import UnreadableError
-from discordproxy_gateway.discord.reconnect import End
+from discordproxy_gateway.discord.reconnect import ConnectionEnd
 from discordproxy_gateway.discord.request_errors import advised_wait_s, describe
 from discordproxy_gateway.discord.session import Session
 from discordproxy_ratelimit.process.http_proxy import http_proxy_for
@@ -70,11 +70,11 @@ class BotClient(discord.Client):
             asyncio.get_running_loop().call_soon(self.take_proxy_for, self._rest_url)
 
     def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: events leave through the socket's link."""
+        """Do nothing: events leave through the socket's listener."""
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:  # noqa: ARG002 - signature of the library
-        """Ask the link; the library calls this right before it sends IDENTIFY."""
-        await opening_now.get().link.identifying()
+        """Call the listener; the library calls this right before it sends IDENTIFY."""
+        await opening_now.get().listener.before_identify()
 
     async def log_in(self, token: str) -> dict[str, Any]:
         """Ask Discord who the bot is and return its user.
@@ -94,7 +94,7 @@ class BotClient(discord.Client):
         return read_info(await self.http.request(Route("GET", "/gateway/bot")), url=url)
 
     async def respond(self, interaction_id: str, token: str, body: dict[str, Any]) -> None:
-        """Send the first response to an interaction; raises one of REFUSALS.
+        """Send the first response to an interaction; raises one of REQUEST_ERRORS.
 
         Callbacks are outside the bot's global limit (Discord: receiving and responding), so no permit is needed; they
         would count if the bot's token came with them.
@@ -112,7 +112,7 @@ class BotClient(discord.Client):
             return
 
     async def interactions_endpoint(self) -> str:
-        """Return the address Discord sends interactions to instead of the gateway, "" for none; raises REFUSALS."""
+        """Return the URL that Discord sends interactions to instead of the gateway, or ""; raises REQUEST_ERRORS."""
         self.take_proxy_for(self._rest_url)
         application: Any = await self.http.request(Route("GET", "/applications/@me"))
         return str(application.get("interactions_endpoint_url") or "") if isinstance(application, dict) else ""
@@ -131,21 +131,27 @@ class BotClient(discord.Client):
 class NoConnectionError(Exception):
     """No connection came about; `end` says why."""
 
-    def __init__(self, end: End) -> None:
+    def __init__(self, end: ConnectionEnd) -> None:
         super().__init__(end.reason)
         self.end = end
 
 
 async def connect(
-    bot: BotClient, link: SocketListener, *, shard_id: int, gateway: str, session: Session | None, compress: bool = True
+    bot: BotClient,
+    listener: SocketListener,
+    *,
+    shard_id: int,
+    gateway: str,
+    session: Session | None,
+    compress: bool = True,
 ) -> Socket:
     """Open a socket and send RESUME for `session`, or IDENTIFY when there is none.
 
     Raises:
         NoConnectionError: no connection came about, no socket is left open.
-        whatever the link raises; same.
+        whatever the listener raises; same.
     """
-    opening = Opening(link)
+    opening = Opening(listener)
     context = opening_now.set(opening)
     try:
         async with asyncio.timeout(HANDSHAKE_S):
@@ -164,38 +170,38 @@ async def connect(
             return socket
     except BaseException as error:
         if opening.socket is not None:
-            await opening.socket.leave()
-        if isinstance(error, ENDINGS):
+            await opening.socket.close_resumable()
+        if isinstance(error, CONNECTION_ERRORS):
             raise NoConnectionError(replace(end_of(error, opening.socket), established=False)) from error
         raise
     finally:
         opening_now.reset(context)
 
 
-REFUSALS = (discord.HTTPException, discord.GatewayNotFound, aiohttp.ClientError, OSError, TimeoutError)
+REQUEST_ERRORS = (discord.HTTPException, discord.GatewayNotFound, aiohttp.ClientError, OSError, TimeoutError)
 """What a request to Discord raises."""
 
-ENDINGS = (ReconnectWebSocket, discord.ConnectionClosed, UnreadableError, *REFUSALS)
+CONNECTION_ERRORS = (ReconnectWebSocket, discord.ConnectionClosed, UnreadableError, *REQUEST_ERRORS)
 """What connecting and reading raise when a connection ends, or does not come about."""
 
 
-def end_of(error: BaseException, socket: Socket | None) -> End:
+def end_of(error: BaseException, socket: Socket | None) -> ConnectionEnd:
     """Say how the connection ended; `socket` is None if none came about."""
     if isinstance(error, discord.ConnectionClosed):
-        return End("closed by Discord", error.code)
+        return ConnectionEnd("closed by Discord", error.code)
     if isinstance(error, UnreadableError):
-        return End(str(error), unreadable=True)
+        return ConnectionEnd(str(error), unreadable=True)
     if not isinstance(error, ReconnectWebSocket):
-        return End(describe(error), wait_s=advised_wait_s(error))
+        return ConnectionEnd(describe(error), wait_s=advised_wait_s(error))
     if not error.resume:
-        return End("session invalid", session_gone=True)
-    return End(socket.why) if socket is not None and socket.why else _closed(socket)
+        return ConnectionEnd("session invalid", session_gone=True)
+    return ConnectionEnd(socket.why) if socket is not None and socket.why else _closed(socket)
 
 
-def _closed(socket: Socket | None) -> End:
+def _closed(socket: Socket | None) -> ConnectionEnd:
     """Say how the other side ended the connection."""
     code = socket.socket.close_code if socket else None
     if code in {None, _LOST}:
-        return End("connection lost")
+        return ConnectionEnd("connection lost")
     # aiohttp shows the end of a TCP connection without a close frame like an orderly close.
-    return End("closed without an error" if code == _ORDERLY else "closed by Discord", code)
+    return ConnectionEnd("closed without an error" if code == _ORDERLY else "closed by Discord", code)

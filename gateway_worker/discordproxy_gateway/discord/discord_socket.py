@@ -19,7 +19,7 @@ from discord.gateway import DiscordWebSocket, KeepAliveHandler
 
 from discordproxy_gateway.discord.dispatch import OF_SESSIONS, Dispatch, OddEventError, read_dispatch
 from discordproxy_gateway.discord.inflate import Inflate
-from discordproxy_gateway.discord.skip_log import Skipped
+from discordproxy_gateway.discord.skip_log import SkipLog
 
 log = logging.getLogger(__name__)
 
@@ -51,16 +51,19 @@ HAND_OVER = 4000
 class SocketListener(Protocol):
     """What a connection needs from the worker."""
 
-    async def receive(self, event: Dispatch) -> None:
-        """Take an event; awaiting here stops the reading, so that TCP holds Discord back."""
+    stored_sequence: int | None
+    """Sequence of the last stored event."""
 
-    async def alive(self, latency_s: float) -> None:
-        """Discord confirmed a heartbeat."""
+    async def on_event(self, event: Dispatch) -> None:
+        """Receive an event; awaiting here stops the reading, so that TCP holds Discord back."""
 
-    async def resuming(self) -> None:
+    async def on_heartbeat_ack(self, latency_s: float) -> None:
+        """Called when Discord has confirmed a heartbeat."""
+
+    async def before_resume(self) -> None:
         """Called right before RESUME is sent; raises if this process may no longer speak for the shard."""
 
-    async def identifying(self) -> None:
+    async def before_identify(self) -> None:
         """Called right before IDENTIFY is sent; raises if this process may no longer speak for the shard."""
 
 
@@ -68,7 +71,7 @@ class SocketListener(Protocol):
 class Opening:
     """A connection that is being opened: for whom, and the socket once there is one."""
 
-    link: SocketListener
+    listener: SocketListener
     socket: "Socket | None" = None
 
 
@@ -85,7 +88,6 @@ class Socket(DiscordWebSocket):
 
     _first_beat: asyncio.Task[None] | None = None
     _silence_s = SILENCE_S
-    _stored: int | None = None
     _reading = False
     _unanswered_at: float | None = None
     _excused_s = 0.0
@@ -94,9 +96,9 @@ class Socket(DiscordWebSocket):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         opening = opening_now.get()
         opening.socket = self
-        self.link = opening.link
+        self.listener = opening.listener
         self.why = ""
-        self.skipped = Skipped()
+        self.skipped = SkipLog()
         super().__init__(*args, **kwargs)
         self._inflate = Inflate(self._decompressor)
         self._received = 0
@@ -105,19 +107,15 @@ class Socket(DiscordWebSocket):
     @property
     def sequence(self) -> int | None:
         """The sequence for heartbeats and RESUME: that of the last event that is stored."""
-        return self._stored
+        return self.listener.stored_sequence
 
     @sequence.setter
     def sequence(self, value: int | None) -> None:
         if not self._reading:  # from_client hands over the sequence to resume from
-            self._stored, self._received = value, value or 0
-
-    def stored(self, sequence: int) -> None:
-        """Note that all events up to `sequence` are stored."""
-        self._stored = sequence
+            self._received = value or 0
 
     async def received_message(self, msg: Any, /) -> None:
-        """Read one message: an event goes to the link, the rest is discord.py's. One that is odd costs only itself."""
+        """Read one message: events go to the listener, the rest to discord.py. A malformed one is skipped."""
         self._reading = True
         message = self._inflate.read(msg)
         if message is None:  # the rest of it is still to come
@@ -130,11 +128,11 @@ class Socket(DiscordWebSocket):
         try:
             event = read_dispatch(message, after=self._received, now=self.loop.time())
         except OddEventError as error:
-            self.skipped.note(str(error))
+            self.skipped.record(str(error))
             return
         self._received, self._event_at = event.sequence, time.perf_counter()
         self._begun |= event.name in OF_SESSIONS
-        await self.link.receive(event)
+        await self.listener.on_event(event)
         if self._unanswered_at is not None:
             self._excuse(self.loop.time() - event.received_at)
 
@@ -154,12 +152,12 @@ class Socket(DiscordWebSocket):
         elif op == self.INVALIDATE_SESSION:
             self.why = "session interrupted by Discord"
         elif op not in (self.HEARTBEAT, self.HEARTBEAT_ACK):
-            self.skipped.note(f"message with opcode {str(op)[:20]}")
+            self.skipped.record(f"message with opcode {str(op)[:20]}")
             return
         await super().received_message(orjson.dumps(message).decode())
         if op == self.HEARTBEAT_ACK and self._keep_alive is not None:
             self._unanswered_at = None
-            await self.link.alive(self._keep_alive.latency)
+            await self.listener.on_heartbeat_ack(self._keep_alive.latency)
 
     async def send_as_json(self, data: Any) -> None:
         """Send a message; the first heartbeat, for which the library is in a hurry, waits a part of the interval.
@@ -202,7 +200,7 @@ class Socket(DiscordWebSocket):
             left_s, why = min(self._deadlines(keep_alive))
             if left_s <= 0 and why == overdue:
                 self.why = why
-                await self.leave()
+                await self.close_resumable()
                 return
             overdue = why if left_s <= 0 else ""
             # A heartbeat that is sent meanwhile brings a new deadline.
@@ -226,7 +224,7 @@ class Socket(DiscordWebSocket):
     async def resume(self) -> None:
         """Send RESUME after HELLO, unless the lease was lost while the socket was opened."""
         await self._await_hello()
-        await self.link.resuming()
+        await self.listener.before_resume()
         await super().resume()
 
     async def _await_hello(self) -> None:
@@ -234,7 +232,7 @@ class Socket(DiscordWebSocket):
         while self._keep_alive is None:
             await self.poll_event()
 
-    async def leave(self, code: int = HAND_OVER) -> None:
+    async def close_resumable(self, code: int = HAND_OVER) -> None:
         """Close with `code`; a peer that does not confirm in time is left without a word."""
         if self._first_beat is not None:
             self._first_beat.cancel()

@@ -11,14 +11,14 @@ class Session:
 
     Attributes:
         resume_url: where to resume, "" if Discord named no place.
-        tries: RESUMEs in a row, of all processes, after which no event was stored.
+        resumes: RESUMEs in a row, of all processes, after which no event was stored.
     """
 
     id: str
     sequence: int
     resume_url: str
     fingerprint: str
-    tries: int = 0
+    resumes: int = 0
 
     @property
     def mark(self) -> str:

@@ -7,20 +7,20 @@ log = logging.getLogger(__name__)
 _MOST_KINDS = 100
 
 
-class Skipped:
+class SkipLog:
     """Counts what is passed over, and warns once of each kind."""
 
     def __init__(self) -> None:
         self.count = 0
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
 
-    def note(self, kind: str) -> None:
+    def record(self, kind: str) -> None:
         """Note one; `kind` is shown and holds no content."""
         self.count += 1
-        if kind not in self._told and len(self._told) < _MOST_KINDS:
-            self._told.add(kind)
+        if kind not in self._logged and len(self._logged) < _MOST_KINDS:
+            self._logged.add(kind)
             log.warning("%s: skipped, and so are more like it on this connection", kind)
 
-    def event(self, name: str, error: Exception) -> None:
+    def record_event(self, name: str, error: Exception) -> None:
         """Note an event that `error` shows to be odd."""
-        self.note(f"event {name[:50]!r} not understood ({type(error).__name__})")
+        self.record(f"event {name[:50]!r} not understood ({type(error).__name__})")

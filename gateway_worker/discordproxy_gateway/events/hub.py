@@ -152,7 +152,6 @@ class EventHub:
         self._era = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._opening = asyncio.Lock()
-        self.subscribers = 0
 
     async def close(self) -> None:
         """Stop reading. Subscriptions are to be ended before."""
@@ -203,11 +202,9 @@ class EventHub:
         except BaseException:
             _close(opened)
             raise
-        self.subscribers += 1
         try:
             yield subscription
         finally:
-            self.subscribers -= 1
             _close(opened)
 
     async def _eras(self) -> Eras:

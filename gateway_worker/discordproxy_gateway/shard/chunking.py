@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
+from aiolimiter import AsyncLimiter
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -19,8 +20,7 @@ from discordproxy_gateway.plan.member_operations import GuildMemory
 
 log = logging.getLogger(__name__)
 
-BURST = 10
-INTERVAL_S = 60 / 90
+BURST, PER_MINUTE = 10, 90
 """Discord allows 120 sends per 60 s and connection (gateway, rate limiting): at most 100 of them are for lists."""
 
 PER_GUILD_S = 30.0
@@ -34,23 +34,6 @@ LEAST_REFUSED_S, LONGEST_REFUSED_S = 1.0, 3600.0
 
 _IDLE_S = 5.0
 _MOST_WISHES = 1000
-
-
-class Pace:
-    """Evenly spaced sends with a short burst at first. Pure: times come in and go out."""
-
-    def __init__(self, *, burst: int = BURST, interval_s: float = INTERVAL_S) -> None:
-        self._burst = burst
-        self._interval_s = interval_s
-        self._free_at = float("-inf")  # when the whole burst is available again
-
-    def wait_s(self, now: float) -> float:
-        """Return how long the next send has to wait; 0 permits it."""
-        return max(0.0, self._free_at - (self._burst - 1) * self._interval_s - now)
-
-    def sent(self, now: float) -> None:
-        """Note a send."""
-        self._free_at = max(self._free_at, now) + self._interval_s
 
 
 def next_guild(
@@ -110,14 +93,14 @@ class Chunker:
         self._wanted_key = wanted_key
         self._guilds = guilds
         self._note_request = request
-        self._pace = Pace()
+        self._limiter = AsyncLimiter(BURST, BURST * 60 / PER_MINUTE)
         self._wanted: list[str] = []
         self._not_before: dict[str, float] = {}
         self._progress_at: dict[str, float] = {}
         self._refusals: Counter[str] = Counter()
         self._news = asyncio.Event()
 
-    def note(self, name: str, data: Any) -> None:
+    def on_event(self, name: str, data: Any) -> None:
         """Look at an event that was stored; raises whatever an odd one causes."""
         if name == "GUILD_MEMBERS_CHUNK":
             self._progress_at[data["guild_id"]] = asyncio.get_running_loop().time()
@@ -137,23 +120,24 @@ class Chunker:
             self._news.set()
 
     async def run(self, socket: Requests) -> None:
-        """Ask for what is missing, for ever."""
+        """Request missing lists, forever."""
+        clock = asyncio.get_running_loop().time
         while True:
-            now = asyncio.get_running_loop().time()
-            self._give_up_on_silent(now)
+            self._give_up_on_silent(clock())
             await self._read_wanted()
-            guild_id = next_guild(self._guilds, wanted=self._wanted, not_before=self._not_before, now=now)
-            if guild_id is None:
-                await self._rest(now)
-            elif (wait_s := self._pace.wait_s(now)) > 0:
-                await asyncio.sleep(wait_s)
-            else:
-                await self._ask(socket, guild_id, now)
+            if self._next(clock()) is None:
+                await self._rest(clock())
+                continue
+            await self._limiter.acquire()
+            if (guild_id := self._next(clock())) is not None:  # another one may be more urgent by now
+                await self._request(socket, guild_id, clock())
 
-    async def _ask(self, socket: Requests, guild_id: str, now: float) -> None:
+    def _next(self, now: float) -> str | None:
+        return next_guild(self._guilds, wanted=self._wanted, not_before=self._not_before, now=now)
+
+    async def _request(self, socket: Requests, guild_id: str, now: float) -> None:
         nonce = secrets.token_hex(8)
         self._note_request(guild_id, nonce)
-        self._pace.sent(now)
         self._not_before[guild_id] = now + PER_GUILD_S
         self._progress_at[guild_id] = now
         await socket.request_chunks(int(guild_id), "", limit=0, nonce=nonce)

@@ -59,7 +59,7 @@ class Deferrer:
         self._failures = failures
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def note(self, interaction: dict[str, Any], received_at: float) -> None:
+    def on_interaction(self, interaction: dict[str, Any], received_at: float) -> None:
         """Defer an interaction that arrived at loop time `received_at`, unless somebody is faster.
 
         Raises:

@@ -24,7 +24,7 @@ HANDSHAKE_MS = 35_000
 """How long the gate stays shut for a process that dies between opening a socket and IDENTIFY; a little more than the
 longest handshake, so that nobody overtakes one that is under way."""
 
-MOST_TRIES = 3
+MAX_RESUMES = 3
 """RESUMEs in a row that brought no event: then the session is given up (compare buape/carbon#364)."""
 
 FATAL_MS = 600_000
@@ -61,11 +61,11 @@ class SessionStore:
             return None
         return Session(session_id, number, resume_url, stored, number_of(tries) or 0)
 
-    async def note_try(self, lease: Lease) -> None:
+    async def count_resume(self, lease: Lease) -> None:
         """Count a RESUME that is about to be sent, also for a successor; raises LeaseLostError."""
         await self._write(lease, ("HINCRBY", self._keys.session(lease.slot), "tries", "1"))
 
-    async def note_progress(self, lease: Lease) -> None:
+    async def reset_resume_count(self, lease: Lease) -> None:
         """Note that the session works; raises LeaseLostError."""
         await self._write(lease, ("HDEL", self._keys.session(lease.slot), "tries"))
 
@@ -130,7 +130,7 @@ class SessionStore:
         keys = [self._keys.identify_budget, self._keys.identify_gate(group)]
         await self._scripts.run("identified", keys, [_name_of(lease), gate_ms])
 
-    async def learn_budget(self, info: GatewayInfo) -> None:
+    async def set_budget(self, info: GatewayInfo) -> None:
         """Note what Discord says about today's IDENTIFYs."""
         reset_at_ms = milliseconds(await ask_time(self._redis, self._keys)) + info.reset_after_ms
         key = self._keys.identify_budget

@@ -30,7 +30,7 @@ class ShardStatus:
         self._key = keys.status(lease.slot)
         self._lease = lease
 
-    async def tell(self, **fields: Any) -> None:
+    async def set(self, **fields: Any) -> None:
         """Set fields; None clears one."""
         text = [word for name, value in fields.items() for word in (name, "" if value is None else str(value))]
         try:
@@ -38,7 +38,7 @@ class ShardStatus:
         except (RedisError, OSError) as error:
             log.warning("status of shard %s not written: %s", self._lease.slot, type(error).__name__)
 
-    async def count(self, **counters: int) -> None:
+    async def add(self, **counters: int) -> None:
         """Add to counters."""
         operations = [("HINCRBY", self._key, name, str(by)) for name, by in counters.items() if by]
         try:

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped] # the package ships no types
@@ -17,8 +17,9 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, Respon
 from discordproxy_gateway.discord.dispatch import Dispatch
 from discordproxy_gateway.discord.failures import LeaseLostError, SessionOutOfStepError
 from discordproxy_gateway.discord.session import Session, begun_by
-from discordproxy_gateway.discord.skip_log import Skipped
+from discordproxy_gateway.discord.skip_log import SkipLog
 from discordproxy_gateway.keys import Keys
+from discordproxy_gateway.options import GatewayOptions
 from discordproxy_gateway.plan.event_planner import EventPlanner
 from discordproxy_gateway.store.lease import Lease
 from discordproxy_gateway.store.operations import Operation, pack
@@ -31,14 +32,6 @@ log = logging.getLogger(__name__)
 _LONGEST_PAUSE_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """How much of the stream is kept for subscribers that were away."""
-
-    age_ms: int = 15 * 60_000
-    entries: int = 200_000
-
-
 class Writer:
     """The only writer of one shard's caches and stream, for one connection.
 
@@ -46,7 +39,8 @@ class Writer:
         session: the session to resume, None before READY has begun one.
         fingerprint: what a new session is recorded with.
         planner: turns events into operations; its memory belongs to this writer.
-        applied: called with the events of each batch once they are stored.
+        on_stored: called with the events of each batch once they are stored.
+        options: how much of the stream is kept.
         covered_until_ms: until when the streams of earlier eras hold everything; see `SessionStore`.
     """
 
@@ -59,18 +53,18 @@ class Writer:
         session: Session | None,
         fingerprint: str,
         planner: EventPlanner,
-        applied: Callable[[Sequence[Dispatch]], None],
-        retention: Retention,
+        on_stored: Callable[[Sequence[Dispatch]], None],
+        options: GatewayOptions,
         covered_until_ms: int | None = None,
     ) -> None:
         self.planner = planner
-        self.skipped = Skipped()
+        self.skipped = SkipLog()
         self._scripts = scripts
         self._lease = lease
         self._session = session
         self._fingerprint = fingerprint
-        self._applied = applied
-        self._retention = retention
+        self._on_stored = on_stored
+        self._retention = (options.retention_s * 1000, options.max_events)
         self.queue = EventQueue()
         self._held: Planned | None = None  # planned already, but for the next batch
         self._finishing = False
@@ -131,7 +125,7 @@ class Writer:
                 begins = begun_by(item.data, item.sequence, self._fingerprint)
             operations = self.planner.plan(item.name, item.data, item.sequence)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next event may be fine
-            self.skipped.event(item.name, error)
+            self.skipped.record_event(item.name, error)
             with contextlib.suppress(AttributeError, TypeError, ValueError):
                 operations = self.planner.pass_on(item.name, item.data, item.sequence)
         return Planned(item.received_at, item, operations, begins)
@@ -146,7 +140,7 @@ class Writer:
         except ResponseError as error:
             await self._apply_singly(batch, error)
         else:
-            self._applied(batch.events)
+            self._on_stored(batch.events)
 
     async def _apply_singly(self, batch: EventBatch, error: ResponseError) -> None:
         """Find the event whose operations Redis refuses, and go on without them."""
@@ -155,14 +149,14 @@ class Writer:
                 await self._apply(EventBatch([planned]))
             return
         names = ", ".join(event.name for event in batch.events)
-        self.skipped.note(f"what event {names or 'none'} writes refused by Redis ({type(error).__name__})")
+        self.skipped.record(f"what event {names or 'none'} writes refused by Redis ({type(error).__name__})")
         planned = batch.planned[0]
         passed_on = [operation for operation in planned.operations if operation[0] == "APPEND"]
         try:
             await self._store(EventBatch([replace(planned, operations=passed_on)]))
         except ResponseError:
             await self._store(EventBatch([replace(planned, operations=())]))
-        self._applied(batch.events)
+        self._on_stored(batch.events)
 
     async def _store(self, batch: EventBatch) -> None:
         """Run the script; several times for an event that writes much, the sequence advancing with the last call."""
@@ -185,11 +179,19 @@ class Writer:
         """Run the script until its outcome is known; the lease ends this if it takes too long."""
         keys, packed = pack(operations, self._keys)
         begin = _begin(session) if expected == "" else ("", "")
-        keep = (self._retention.age_ms, self._retention.entries)
         pause_s = 0.05
         while True:
             waited_ms = round((asyncio.get_running_loop().time() - batch.current_at) * 1000)
-            arguments = [self._lease.fence, session.id, expected, after, max(0, waited_ms), packed, *begin, *keep]
+            arguments = [
+                self._lease.fence,
+                session.id,
+                expected,
+                after,
+                max(0, waited_ms),
+                packed,
+                *begin,
+                *self._retention,
+            ]
             arguments += [self._covered, *self._era]
             try:
                 reply = await self._scripts.run("apply", keys, arguments)

@@ -2,8 +2,7 @@
 
 import asyncio
 import warnings
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -18,12 +17,15 @@ from discordproxy_gateway.discord.dispatch import Dispatch, OddEventError, read_
 from discordproxy_gateway.discord.inflate import Inflate, UnreadableError
 from discordproxy_gateway.discord.intents import EVENTS
 from discordproxy_gateway.discord.session import begun_by
-from discordproxy_gateway.discord.skip_log import Skipped
+from discordproxy_gateway.keys import Keys, Slot
+from discordproxy_gateway.options import GatewayOptions
 from discordproxy_gateway.plan.event_planner import INTERNAL
 from discordproxy_gateway.plan.member_operations import GuildMemory
 from discordproxy_gateway.shard.chunking import LONGEST_REFUSED_S, PER_GUILD_S, Chunker, next_guild, refused_wait_s
-from discordproxy_gateway.shard.connection import ShardConnection
+from discordproxy_gateway.shard.context import ShardContext
+from discordproxy_gateway.shard.intake import Intake
 from discordproxy_gateway.shard.interaction_deferral import Deferrer
+from discordproxy_gateway.store.lease import Lease
 
 GUILD = "4194304"
 FIELDS = [
@@ -40,24 +42,26 @@ values = st.recursive(
 )
 
 
-def connection(guilds: dict[str, GuildMemory]) -> tuple[ShardConnection, Chunker, Deferrer]:
+def helpers(guilds: dict[str, GuildMemory]) -> tuple[Intake, Chunker, Deferrer]:
     async def send(*_: Any) -> None:
         raise AssertionError("nothing is sent within a test")
 
-    made = ShardConnection(SimpleNamespace(slot="0-1"), None, 0, None)  # type: ignore[arg-type]
-    made.writer = SimpleNamespace(skipped=Skipped())  # type: ignore[assignment]
-    made.chunker = chunker = Chunker(None, "", guilds, None)  # type: ignore[arg-type]
-    made.deferrer = deferrer = Deferrer(None, send, after_s=1.0, private=True, failures=())  # type: ignore[arg-type]
-    return made, chunker, deferrer
+    options, keys, nothing = GatewayOptions("", ()), Keys("p", "1"), cast("Any", None)
+    context = ShardContext(nothing, nothing, keys, nothing, options, "", "", 1, None)
+    lease = Lease(nothing, keys, Slot(), owner="o", fence=1, lease_s=10)
+    chunker = Chunker(nothing, "", guilds, nothing)
+    deferrer = Deferrer(nothing, send, after_s=1.0, private=True, failures=())
+    intake = Intake(context, lease, session=None, fingerprint="", planner=nothing, deferrer=deferrer, chunker=chunker)
+    return intake, chunker, deferrer
 
 
 @given(st.lists(st.tuples(names, values), max_size=8))
 def test_helpers_of_a_connection_survive_every_event(events):
     async def apply() -> None:
         guilds = {GUILD: GuildMemory(current=True, size=3)}
-        made, chunker, deferrer = connection(guilds)
-        made.applied([Dispatch(name, data, number, 0.0) for number, (name, data) in enumerate(events, 1)])
-        made.applied([Dispatch("RESUMED", None, 99, 0.0)])
+        made, chunker, deferrer = helpers(guilds)
+        made.on_stored([Dispatch(name, data, number, 0.0) for number, (name, data) in enumerate(events, 1)])
+        made.on_stored([Dispatch("RESUMED", None, 99, 0.0)])
         assert made.began
         far = asyncio.get_running_loop().time() + LONGEST_REFUSED_S + 1
         assert next_guild(guilds, wanted=[], not_before=chunker._not_before, now=far) == GUILD
@@ -68,9 +72,9 @@ def test_helpers_of_a_connection_survive_every_event(events):
 
 def test_every_kind_of_odd_event_is_warned_of_once(caplog):
     async def apply() -> None:
-        made, *_ = connection({})
-        made.applied([Dispatch("INTERACTION_CREATE", None, number, 0.0) for number in range(50)])
-        made.applied([Dispatch("RATE_LIMITED", None, number, 0.0) for number in range(50)])
+        made, *_ = helpers({})
+        made.on_stored([Dispatch("INTERACTION_CREATE", None, number, 0.0) for number in range(50)])
+        made.on_stored([Dispatch("RATE_LIMITED", None, number, 0.0) for number in range(50)])
 
     asyncio.run(apply())
     assert [record.getMessage().split(" not ")[0] for record in caplog.records] == [

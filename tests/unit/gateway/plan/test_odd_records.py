@@ -12,10 +12,11 @@ from discordproxy_gateway.discord.intents import EVENTS
 from discordproxy_gateway.events.entry import decode
 from discordproxy_gateway.ids import id_of, number_of
 from discordproxy_gateway.keys import Keys, Slot
+from discordproxy_gateway.options import GatewayOptions
 from discordproxy_gateway.plan.event_planner import INTERNAL, EventPlanner
 from discordproxy_gateway.plan.member_operations import GuildMemory
 from discordproxy_gateway.store.lease import Lease
-from discordproxy_gateway.write.writer import Retention, Writer
+from discordproxy_gateway.write.writer import Writer
 
 KEYS = Keys("dp", "1")
 SLOT = Slot(0, 1)
@@ -79,7 +80,14 @@ def writer() -> Writer:
     )
     lease = Lease(None, KEYS, SLOT, owner="o", fence=1, lease_s=10)
     return Writer(
-        None, KEYS, lease, session=None, fingerprint="f", planner=planner, applied=print, retention=Retention()
+        None,
+        KEYS,
+        lease,
+        session=None,
+        fingerprint="f",
+        planner=planner,
+        on_stored=print,
+        options=GatewayOptions("", ()),
     )
 
 
