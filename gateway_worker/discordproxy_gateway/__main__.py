@@ -22,7 +22,7 @@ from discordproxy_ratelimit.settings import USAGE, load
 
 log = logging.getLogger(__name__)
 
-DISCORDS_GATEWAY = "wss://gateway.discord.gg"
+DISCORD_GATEWAY = "wss://gateway.discord.gg"
 """The address that Discord tells bots to connect to."""
 
 _BROKER_WITHIN_S = 10.0
@@ -67,7 +67,7 @@ async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     try:
-        _tell_http_proxies(settings)
+        _log_http_proxies(settings)
     except HttpProxyError as error:
         streams.complain(f"ERROR: {error}")
         return USAGE
@@ -91,9 +91,9 @@ async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
     return 0
 
 
-def _tell_http_proxies(settings: GatewaySettings) -> None:
+def _log_http_proxies(settings: GatewaySettings) -> None:
     """Log which HTTP proxies of the environment lead to Discord; raises BadHttpProxy."""
-    for url in (settings.discord_url, settings.gateway_url or DISCORDS_GATEWAY):
+    for url in (settings.discord_url, settings.gateway_url or DISCORD_GATEWAY):
         if proxy := http_proxy_for(url):
             log.info("%s is reached through the HTTP proxy %s", url, proxy)
 
@@ -101,7 +101,7 @@ def _tell_http_proxies(settings: GatewaySettings) -> None:
 async def _park(worker: GatewayWorker, line: str, stopping: asyncio.Event) -> None:
     """Repeat the line once a minute until the process is stopped."""
     while not stopping.is_set():
-        await worker.note_trouble(line, 2 * _REPEAT_S)
+        await worker.publish_login_error(line, 2 * _REPEAT_S)
         await asyncio.wait({asyncio.ensure_future(stopping.wait())}, timeout=_REPEAT_S)
         if not stopping.is_set():
             streams.complain(f"ERROR: {line}")

@@ -75,7 +75,7 @@ class Keys:
         return f"{self.tag}:gw:fatal"
 
     @property
-    def trouble(self) -> str:
+    def login_error(self) -> str:
         """Why a worker that holds no lease yet cannot log in; lives until a little after its next attempt."""
         return f"{self.tag}:gw:trouble"
 

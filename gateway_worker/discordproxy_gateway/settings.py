@@ -7,7 +7,7 @@ from pydantic_settings import NoDecode
 from typing_extensions import Self
 
 from discordproxy_gateway.discord.intents import BITS, DEFAULT
-from discordproxy_gateway.ids import MOST_SHARDS
+from discordproxy_gateway.ids import MAX_SHARDS
 from discordproxy_gateway.options import GatewayOptions
 from discordproxy_ratelimit.settings import SharedSettings
 
@@ -38,7 +38,7 @@ class GatewaySettings(SharedSettings):
         "be switched on for the bot on the developer portal first",
     )
     shards: Annotated[int, BeforeValidator(_shards)] = Field(
-        0, ge=0, le=MOST_SHARDS, description="number of gateway connections; auto (or 0): as many as Discord recommends"
+        0, ge=0, le=MAX_SHARDS, description="number of gateway connections; auto (or 0): as many as Discord recommends"
     )
     gateway_lease: float = Field(
         10.0, ge=0.5, le=300, description="seconds until a standby takes over from a gateway worker that gave no sign"

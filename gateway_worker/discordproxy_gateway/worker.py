@@ -32,10 +32,10 @@ log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
-ASK_S = 45.0
+REQUEST_TIMEOUT_S = 45.0
 """Bound of a question at Discord before the first connection; the library repeats 5xx for 25 s by itself."""
 
-TROUBLE_S = 10.0
+LOGIN_ERROR_MARGIN_S = 10.0
 """What is told of a failed attempt is shown for so long after the next one should have ended."""
 
 
@@ -62,9 +62,9 @@ class GatewayWorker:
         try:
             shards = await run_until(self._prepare(), stop)
             if shards is not None:
-                looking = asyncio.create_task(self._warn_of_endpoint(), name="gateway-endpoint")
+                looking = asyncio.create_task(self._warn_about_endpoint(), name="gateway-endpoint")
                 try:
-                    await run_all(self._kept(shard, stopping) for shard in shards)
+                    await run_all(self._supervised(shard, stopping) for shard in shards)
                 finally:
                     await cancel(looking)
         except failures.FatalError as error:
@@ -76,12 +76,12 @@ class GatewayWorker:
                 await self._bot.close()
 
     @staticmethod
-    async def _kept(shard: Shard, stopping: asyncio.Event) -> None:
+    async def _supervised(shard: Shard, stopping: asyncio.Event) -> None:
         run = partial(shard.run, stopping)
         fatal = (failures.FatalError,)
         await steadily(run, f"shard {shard.slot}", until_done=True, fatal=fatal, first_pause_s=MIN_TERM_S)
 
-    async def _warn_of_endpoint(self) -> None:
+    async def _warn_about_endpoint(self) -> None:
         """Tell the operator if interactions cannot arrive here."""
         if self._bot is None:
             return
@@ -99,12 +99,12 @@ class GatewayWorker:
         return fingerprint_of(self._token, self._intents, 0, self._options.gateway_url)
 
     async def _prepare(self) -> list[Shard]:
-        await self._patiently("Redis", self._refuse_known_failure)
-        bot = await self._patiently("GET /users/@me", self._log_in)
-        info = await self._patiently("GET /gateway/bot", self._ask_gateway)
+        await self._retry("Redis", self._refuse_known_failure)
+        bot = await self._retry("GET /users/@me", self._log_in)
+        info = await self._retry("GET /gateway/bot", self._ask_gateway)
         options = self._options
         shard_count = options.shards or info.shards
-        bot.use_shards(shard_count)
+        bot.set_shard_count(shard_count)
         context = ShardContext(
             bot=bot,
             scripts=self._scripts,
@@ -144,7 +144,7 @@ class GatewayWorker:
         return bot
 
     async def _refuse_known_failure(self) -> None:
-        known = None if self._options.force else await self._store.failure(self._identity)
+        known = None if self._options.force else await self._store.recorded_failure(self._identity)
         if known is not None:
             line, seconds = known
             raise failures.FatalError(
@@ -154,31 +154,31 @@ class GatewayWorker:
 
     async def _record(self, error: failures.FatalError) -> None:
         try:
-            if await self._store.failure(self._identity) is None:
-                await self._store.fail(self._identity, str(error))
+            if await self._store.recorded_failure(self._identity) is None:
+                await self._store.record_failure(self._identity, str(error))
         except (RedisError, OSError) as problem:
             log.warning("the failure could not be recorded: %s", type(problem).__name__)
 
-    async def note_trouble(self, line: str, lives_s: float) -> None:
+    async def publish_login_error(self, line: str, lives_s: float) -> None:
         """Tell operators why this worker, which runs, cannot log in; "" if it can again."""
         with suppress(RedisError, OSError):
-            await self._store.note_trouble(line, lives_s)
+            await self._store.set_login_error(line, lives_s)
 
-    async def _patiently(self, where: str, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def _retry(self, where: str, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         """Ask until there is an answer: outages are waited for, not fatal. Operators see what is waited for."""
         try:
-            await self.note_trouble(f"{where}: no answer yet", ASK_S + TROUBLE_S)
+            await self.publish_login_error(f"{where}: no answer yet", REQUEST_TIMEOUT_S + LOGIN_ERROR_MARGIN_S)
             failed = 0
-            while (answer := await self._asked(where, ask, failed)) is None:
+            while (answer := await self._attempt(where, ask, failed)) is None:
                 failed += 1
             return answer[0]
         finally:
-            await self.note_trouble("", TROUBLE_S)
+            await self.publish_login_error("", LOGIN_ERROR_MARGIN_S)
 
-    async def _asked(self, where: str, ask: Callable[[], Awaitable[Answer]], failed: int) -> tuple[Answer] | None:
+    async def _attempt(self, where: str, ask: Callable[[], Awaitable[Answer]], failed: int) -> tuple[Answer] | None:
         """Ask once; without an answer, say why and wait."""
         try:
-            async with asyncio.timeout(ASK_S):
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
                 return (await ask(),)
         except failures.FatalError:
             raise
@@ -187,6 +187,6 @@ class GatewayWorker:
             ended = ConnectionEnd(reason, established=False, wait_s=advised_wait_s(error))
         step = next_step(ended, failures=failed, jitter=random.random())  # noqa: S311 - spreads load
         log.warning("cannot log in: %s; again in %.1f s", reason, step.wait_s)
-        await self.note_trouble(reason, step.wait_s + ASK_S + TROUBLE_S)
+        await self.publish_login_error(reason, step.wait_s + REQUEST_TIMEOUT_S + LOGIN_ERROR_MARGIN_S)
         await asyncio.sleep(step.wait_s)
         return None

@@ -31,7 +31,7 @@ EVENTS = int(os.environ.get("BENCH_EVENTS", "5000"))
 ROUNDS = 4
 PACES = {0: EVENTS, 1000: 2000, 100: 400}
 """Events a second, 0 for a flood -> events of a round."""
-PATIENCE_S = 120 + GUILDS
+CHUNK_TIMEOUT_S = 120 + GUILDS
 CHUNK = random.Random(1)
 
 
@@ -115,7 +115,7 @@ async def emit(discord: FakeGateway, redis, keys: Keys, events: list, pace: int)
     await eventually(applied, within_s=60)
 
 
-@pytest.mark.timeout(2 * PATIENCE_S)
+@pytest.mark.timeout(2 * CHUNK_TIMEOUT_S)
 async def test_costs(valkey, key_prefix):
     redis = redis_client.connect(valkey, timeout_s=10)
     async with FakeGateway() as discord:
@@ -146,7 +146,7 @@ async def test_costs(valkey, key_prefix):
                 rows = [await redis.hget(keys.meta(n << 22), "complete") for n in numbers]
                 return all(row == b"1" for row in rows)
 
-            await eventually(complete, within_s=PATIENCE_S)
+            await eventually(complete, within_s=CHUNK_TIMEOUT_S)
             after = (await redis.info("memory"))["used_memory"]
             total = GUILDS * MEMBERS
             print(

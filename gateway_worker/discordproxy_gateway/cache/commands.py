@@ -54,7 +54,7 @@ class Commands:
         self._shapes.append(shape)
 
 
-class Runner:
+class CommandRunner:
     """Runs commands on a server."""
 
     def __init__(self, redis: Redis) -> None:

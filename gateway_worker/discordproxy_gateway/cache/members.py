@@ -24,7 +24,7 @@ def id_field(user_id: int | str) -> bytes:
     return int(user_id).to_bytes(8, "big")
 
 
-def id_of(field: bytes) -> int:
+def user_id_of(field: bytes) -> int:
     """Return the user id of a field."""
     return int.from_bytes(field, "big")
 

@@ -18,7 +18,7 @@ from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.store.scripts import source
 
 LIFE_MS = 5_000
-_LOOKS = 4
+_MAX_LOOKS = 4
 
 CHANNEL = "ch"
 THREAD = "th"
@@ -90,7 +90,7 @@ class Overlay:
         beside = (field.removesuffix(ROLES_OF) if merge else field + ROLES_OF) if kind == MEMBER else ""
         text = b"" if value is None else orjson.dumps(value)
         words: list[str | bytes | int] = [field, text, "merge" if merge else "put", LIFE_MS, beside]
-        for looks_left in reversed(range(_LOOKS)):
+        for looks_left in reversed(range(_MAX_LOOKS)):
             before: Any = await self._redis.hmget(overlay, [field, beside])
             shown = await known() and looks_left > 0  # the last look counts for nothing: it is shown until its event
             if await self._script(
@@ -134,11 +134,11 @@ class UncertainOverlayError(ValueError):
     """Two writes of the proxy were under way at once, so only Discord knows which took effect last."""
 
 
-UNSURE: dict[str, Any] = {}
+UNCERTAIN: dict[str, Any] = {}
 """Stands for an object of which nobody knows; compare by identity."""
 
 Changes = dict[str, dict[str, Any] | None]
-"""Object id -> the object as it was written, None when deleted, UNSURE."""
+"""Object id -> the object as it was written, None when deleted, UNCERTAIN."""
 
 
 def changes(rows: Mapping[bytes, bytes], now_ms: int) -> Changes:
@@ -147,13 +147,13 @@ def changes(rows: Mapping[bytes, bytes], now_ms: int) -> Changes:
     for field, value in rows.items():
         pending, written_ms, text = value.split(b":", 2)
         if pending != b"0" and now_ms - int(written_ms) < LIFE_MS:
-            found[field.decode()] = UNSURE if text == b"?" else orjson.loads(text) if text else None
+            found[field.decode()] = UNCERTAIN if text == b"?" else orjson.loads(text) if text else None
     return found
 
 
-def sure(changed: dict[str, Any] | None) -> dict[str, Any] | None:
+def require_certain(changed: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return a change; raise Unsure if nobody knows what it is. Pure."""
-    if changed is UNSURE:
+    if changed is UNCERTAIN:
         raise UncertainOverlayError
     return changed
 
@@ -167,13 +167,13 @@ def split_roles(changed: Changes) -> tuple[Changes, Changes]:
 
 def merge(objects: dict[str, dict[str, Any]], changed: Changes) -> dict[str, dict[str, Any]]:
     """Return objects by id with changes on top; raise Unsure if one of them is. Pure."""
-    merged: Changes = {**objects, **{object_id: sure(value) for object_id, value in changed.items()}}
+    merged: Changes = {**objects, **{object_id: require_certain(value) for object_id, value in changed.items()}}
     return {object_id: value for object_id, value in merged.items() if value is not None}
 
 
 def merge_roles(member: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
     """Return a member with roles added (true) and removed (false); raise Unsure if nobody knows which. Pure."""
-    sure(changed)
+    require_certain(changed)
     kept = [role for role in member["roles"] if changed.get(role, True)]
     new = [role for role, added in changed.items() if added and role not in kept]
     return {**member, "roles": kept + new}

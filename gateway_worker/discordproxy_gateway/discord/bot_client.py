@@ -28,7 +28,7 @@ HANDSHAKE_S = 30.0
 CALLBACK_S = 3.0
 """Discord takes no first response later than that."""
 
-LONGEST_LIMIT_S = 30.0
+MAX_RATE_LIMIT_S = 30.0
 """A rate limit longer than that is not waited for inside a request."""
 
 _ORDERLY = 1000
@@ -54,20 +54,20 @@ class BotClient(discord.Client):
             max_messages=None,
             chunk_guilds_at_startup=False,
             member_cache_flags=discord.MemberCacheFlags.none(),
-            max_ratelimit_timeout=LONGEST_LIMIT_S,
+            max_ratelimit_timeout=MAX_RATE_LIMIT_S,
             heartbeat_timeout=silence_s,
         )
         self._callbacks: aiohttp.ClientSession | None = None
         self._connection.parsers = {}
         self._rest_url = rest_url
-        self.take_proxy_for(rest_url)
+        self.use_proxy_for(rest_url)
 
-    def take_proxy_for(self, url: str) -> None:
+    def use_proxy_for(self, url: str) -> None:
         """Send the next request of the library through the environment's HTTP proxy for `url`, others as before."""
         proxy = http_proxy_for(url)
         self.http.proxy = proxy.url if proxy else None
         if url != self._rest_url:  # the library reads the attributes before it first waits
-            asyncio.get_running_loop().call_soon(self.take_proxy_for, self._rest_url)
+            asyncio.get_running_loop().call_soon(self.use_proxy_for, self._rest_url)
 
     def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
         """Do nothing: events leave through the socket's listener."""
@@ -113,7 +113,7 @@ class BotClient(discord.Client):
 
     async def interactions_endpoint(self) -> str:
         """Return the URL that Discord sends interactions to instead of the gateway, or ""; raises REQUEST_ERRORS."""
-        self.take_proxy_for(self._rest_url)
+        self.use_proxy_for(self._rest_url)
         application: Any = await self.http.request(Route("GET", "/applications/@me"))
         return str(application.get("interactions_endpoint_url") or "") if isinstance(application, dict) else ""
 
@@ -123,7 +123,7 @@ class BotClient(discord.Client):
             await self._callbacks.close()
         await super().close()
 
-    def use_shards(self, shard_count: int) -> None:
+    def set_shard_count(self, shard_count: int) -> None:
         """Tell Discord of so many shards in every IDENTIFY from now on."""
         self._connection.shard_count = shard_count
 
@@ -156,7 +156,7 @@ async def connect(
     try:
         async with asyncio.timeout(HANDSHAKE_S):
             url = session.resume_url if session else gateway
-            bot.take_proxy_for(url)
+            bot.use_proxy_for(url)
             socket = await Socket.from_client(
                 bot,
                 gateway=yarl.URL(url),
@@ -166,7 +166,7 @@ async def connect(
                 resume=session is not None,
                 compress=compress,
             )
-            socket.trust_the_watch()
+            socket.disable_read_timeout()
             return socket
     except BaseException as error:
         if opening.socket is not None:
@@ -195,7 +195,7 @@ def end_of(error: BaseException, socket: Socket | None) -> ConnectionEnd:
         return ConnectionEnd(describe(error), wait_s=advised_wait_s(error))
     if not error.resume:
         return ConnectionEnd("session invalid", session_gone=True)
-    return ConnectionEnd(socket.why) if socket is not None and socket.why else _closed(socket)
+    return ConnectionEnd(socket.close_reason) if socket is not None and socket.close_reason else _closed(socket)
 
 
 def _closed(socket: Socket | None) -> ConnectionEnd:

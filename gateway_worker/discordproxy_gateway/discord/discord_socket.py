@@ -17,7 +17,7 @@ import discord
 import orjson
 from discord.gateway import DiscordWebSocket, KeepAliveHandler
 
-from discordproxy_gateway.discord.dispatch import OF_SESSIONS, Dispatch, OddEventError, read_dispatch
+from discordproxy_gateway.discord.dispatch import SESSION_EVENTS, Dispatch, MalformedEventError, read_dispatch
 from discordproxy_gateway.discord.inflate import Inflate
 from discordproxy_gateway.discord.skip_log import SkipLog
 
@@ -38,11 +38,11 @@ WATCH_S = 1.0
 STALL_S = 1.0
 """What lies unread when a time has run out is read for so long, before the connection counts as dead."""
 
-MOST_EXCUSE_S = 60.0
+MAX_HEARTBEAT_GRACE_S = 60.0
 """How much longer a heartbeat may go unanswered because Redis takes events slowly."""
 
 HELLO_MS = 41_250
-LEAST_HELLO_MS, MOST_HELLO_MS = 1_000, 60_000
+MIN_HELLO_MS, MAX_HELLO_MS = 1_000, 60_000
 
 HAND_OVER = 4000
 """Close code that keeps the session for a successor; 1000 and 1001 would end it (Discord: gateway, disconnecting)."""
@@ -86,18 +86,18 @@ class Socket(DiscordWebSocket):
         skipped: messages that could not be understood.
     """
 
-    _first_beat: asyncio.Task[None] | None = None
+    _first_heartbeat: asyncio.Task[None] | None = None
     _silence_s = SILENCE_S
     _reading = False
     _unanswered_at: float | None = None
-    _excused_s = 0.0
+    _grace_s = 0.0
     _begun = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         opening = opening_now.get()
         opening.socket = self
         self.listener = opening.listener
-        self.why = ""
+        self.close_reason = ""
         self.skipped = SkipLog()
         super().__init__(*args, **kwargs)
         self._inflate = Inflate(self._decompressor)
@@ -127,30 +127,30 @@ class Socket(DiscordWebSocket):
             return
         try:
             event = read_dispatch(message, after=self._received, now=self.loop.time())
-        except OddEventError as error:
+        except MalformedEventError as error:
             self.skipped.record(str(error))
             return
         self._received, self._event_at = event.sequence, time.perf_counter()
-        self._begun |= event.name in OF_SESSIONS
+        self._begun |= event.name in SESSION_EVENTS
         await self.listener.on_event(event)
         if self._unanswered_at is not None:
-            self._excuse(self.loop.time() - event.received_at)
+            self._extend_deadline(self.loop.time() - event.received_at)
 
-    def _excuse(self, waited_s: float) -> None:
+    def _extend_deadline(self, waited_s: float) -> None:
         """Give a heartbeat more time: its answer cannot be read while an event waits for room."""
-        waited_s = min(waited_s, MOST_EXCUSE_S - self._excused_s)
+        waited_s = min(waited_s, MAX_HEARTBEAT_GRACE_S - self._grace_s)
         if self._unanswered_at is not None and waited_s > 0:
             self._unanswered_at += waited_s
-            self._excused_s += waited_s
+            self._grace_s += waited_s
 
     async def _control(self, message: dict[str, Any]) -> None:
         op = message["op"]
         if op == self.HELLO and self._keep_alive is None:
             message = {"op": op, "d": {"heartbeat_interval": hello_ms(message.get("d"))}}
         elif op == self.RECONNECT:
-            self.why = "Discord asked to reconnect"
+            self.close_reason = "Discord asked to reconnect"
         elif op == self.INVALIDATE_SESSION:
-            self.why = "session interrupted by Discord"
+            self.close_reason = "session interrupted by Discord"
         elif op not in (self.HEARTBEAT, self.HEARTBEAT_ACK):
             self.skipped.record(f"message with opcode {str(op)[:20]}")
             return
@@ -165,31 +165,33 @@ class Socket(DiscordWebSocket):
         Discord wants a random part (gateway, sending heartbeats): after an outage everybody connects at once.
         """
         if data.get("op") == self.HEARTBEAT and self._keep_alive is not None:
-            if self._first_beat is None:
-                self._first_beat = asyncio.create_task(self._beat_later(self._keep_alive), name="gateway-first-beat")
+            if self._first_heartbeat is None:
+                self._first_heartbeat = asyncio.create_task(
+                    self._send_first_heartbeat(self._keep_alive), name="gateway-first-beat"
+                )
                 return
-            self._beats()
+            self._record_heartbeat()
         await super().send_as_json(data)
 
     async def send_heartbeat(self, data: Any) -> None:
         """Send a heartbeat of the library's thread, which itself notes the time when a quick answer may have come."""
-        self._beats()
+        self._record_heartbeat()
         await super().send_heartbeat(data)
 
-    def _beats(self) -> None:
+    def _record_heartbeat(self) -> None:
         now = time.perf_counter()
         if self._keep_alive is not None:
             self._keep_alive._last_send = now  # noqa: SLF001 - pinned
         if self._unanswered_at is None:
-            self._unanswered_at, self._excused_s = now, 0.0
+            self._unanswered_at, self._grace_s = now, 0.0
 
-    async def _beat_later(self, keep_alive: KeepAliveHandler) -> None:
+    async def _send_first_heartbeat(self, keep_alive: KeepAliveHandler) -> None:
         await asyncio.sleep(random.random() * (keep_alive.interval or 0.0))  # noqa: S311 - spreads load
-        self._beats()
+        self._record_heartbeat()
         with contextlib.suppress(discord.ConnectionClosed, OSError):
             await super().send_as_json(keep_alive.get_payload())
 
-    def trust_the_watch(self) -> None:
+    def disable_read_timeout(self) -> None:
         """Read without a time limit from now on: one for each message costs more than reading it. See `watch`."""
         self._silence_s, self._max_heartbeat_timeout = self._max_heartbeat_timeout, 0.0
 
@@ -199,7 +201,7 @@ class Socket(DiscordWebSocket):
         while (keep_alive := self._keep_alive) is not None:
             left_s, why = min(self._deadlines(keep_alive))
             if left_s <= 0 and why == overdue:
-                self.why = why
+                self.close_reason = why
                 await self.close_resumable()
                 return
             overdue = why if left_s <= 0 else ""
@@ -234,8 +236,8 @@ class Socket(DiscordWebSocket):
 
     async def close_resumable(self, code: int = HAND_OVER) -> None:
         """Close with `code`; a peer that does not confirm in time is left without a word."""
-        if self._first_beat is not None:
-            self._first_beat.cancel()
+        if self._first_heartbeat is not None:
+            self._first_heartbeat.cancel()
         with contextlib.suppress(TimeoutError, OSError, discord.ConnectionClosed):
             async with asyncio.timeout(CLOSE_S):
                 await self.close(code)
@@ -247,4 +249,4 @@ def hello_ms(data: Any) -> int:
     if isinstance(asked, bool) or not isinstance(asked, int | float) or not asked > 0:
         log.warning("HELLO names no usable heartbeat interval; one is sent every %d ms", HELLO_MS)
         return HELLO_MS
-    return round(min(max(asked, LEAST_HELLO_MS), MOST_HELLO_MS))
+    return round(min(max(asked, MIN_HELLO_MS), MAX_HELLO_MS))

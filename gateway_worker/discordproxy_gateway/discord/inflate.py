@@ -45,7 +45,7 @@ class Inflate:
     """
 
     def __init__(self, asked: Decompressor) -> None:
-        self._asked = asked
+        self._attempt = asked
         self._chosen: Decompressor | None = None
 
     def read(self, data: bytes | str) -> dict[str, Any] | None:
@@ -66,7 +66,7 @@ class Inflate:
 
     def _decompress(self, data: bytes) -> str | bytes | None:
         if self._chosen is None:
-            self._chosen = Zlib() if data.startswith(_ZLIB) else self._asked
+            self._chosen = Zlib() if data.startswith(_ZLIB) else self._attempt
         return self._chosen.decompress(data)
 
 

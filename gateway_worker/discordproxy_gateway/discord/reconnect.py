@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 FIRST_RESUME_S = 1.0
-LONGEST_RESUME_S = 60.0
-LONGEST_ADVICE_S = 3600.0
+MAX_RESUME_S = 60.0
+MAX_ADVICE_S = 3600.0
 """How long a wait that somebody else names is obeyed at most."""
 
 FIRST_IDENTIFY_S = 5.0
-LONGEST_IDENTIFY_S = 900.0
+MAX_IDENTIFY_S = 900.0
 
 SESSION_GONE = frozenset({4007, 4009})
 """Close codes after which Discord asks for a new session (opcodes and status codes, gateway close events)."""
@@ -56,17 +56,17 @@ def next_step(end: ConnectionEnd, *, failures: int, jitter: float) -> ReconnectS
         failures: ends of the same kind before this one without a healthy connection between.
         jitter: drawn evenly from [0, 1); spreads the bots of the world over time.
     """
-    advised_s = min(end.wait_s, LONGEST_ADVICE_S)
+    advised_s = min(end.wait_s, MAX_ADVICE_S)
     if end.must_identify:
         # Discord: wait 1 to 5 s after an invalid session. More failures cost budget, so they cost time, too.
-        wait_s = 1 + 4 * jitter if not failures else back_off(FIRST_IDENTIFY_S, LONGEST_IDENTIFY_S, failures, jitter)
+        wait_s = 1 + 4 * jitter if not failures else back_off(FIRST_IDENTIFY_S, MAX_IDENTIFY_S, failures, jitter)
         return ReconnectStep(keep_session=False, wait_s=max(advised_s, wait_s))
     failures += not end.established  # only a connection that was there is tried again at once
-    wait_s = 0.0 if not failures else back_off(FIRST_RESUME_S, LONGEST_RESUME_S, failures - 1, jitter)
+    wait_s = 0.0 if not failures else back_off(FIRST_RESUME_S, MAX_RESUME_S, failures - 1, jitter)
     return ReconnectStep(keep_session=True, wait_s=max(advised_s, wait_s))
 
 
-def back_off(first_s: float, longest_s: float, doublings: int, jitter: float) -> float:
+def back_off(first_s: float, max_s: float, doublings: int, jitter: float) -> float:
     """Return a wait that doubles with each failure up to a bound; jitter, from [0, 1), takes off up to a half."""
-    bound = min(longest_s, first_s * 2.0 ** min(doublings, 20))
+    bound = min(max_s, first_s * 2.0 ** min(doublings, 20))
     return bound * (0.5 + jitter / 2)

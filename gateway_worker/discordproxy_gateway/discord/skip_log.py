@@ -4,7 +4,7 @@ import logging
 
 log = logging.getLogger(__name__)
 
-_MOST_KINDS = 100
+_MAX_KINDS = 100
 
 
 class SkipLog:
@@ -17,7 +17,7 @@ class SkipLog:
     def record(self, kind: str) -> None:
         """Note one; `kind` is shown and holds no content."""
         self.count += 1
-        if kind not in self._logged and len(self._logged) < _MOST_KINDS:
+        if kind not in self._logged and len(self._logged) < _MAX_KINDS:
             self._logged.add(kind)
             log.warning("%s: skipped, and so are more like it on this connection", kind)
 

@@ -10,10 +10,10 @@ import orjson
 
 from discordproxy_gateway.ids import number_of
 
-LONGEST = 2_000_000
+MAX_CURSOR_LENGTH = 2_000_000
 """Characters of a cursor; with the most shards there can be, in two eras, it has fewer."""
 
-_MOST = 2**63 - 1
+_MAX_INT64 = 2**63 - 1
 _START = "0-0"
 _EPOCH = re.compile(r"[0-9A-Za-z]{0,64}")
 
@@ -79,7 +79,7 @@ class Cursor:
         Raises:
             BadCursorError: it was not.
         """
-        if len(text) > LONGEST:
+        if len(text) > MAX_CURSOR_LENGTH:
             raise BadCursorError("this is no cursor of this service: it is too long")
         try:
             places = orjson.loads(base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True))
@@ -96,7 +96,7 @@ class Cursor:
 
 
 def _whole(value: Any) -> int:
-    number = number_of(value, most=_MOST) if isinstance(value, int) else None
+    number = number_of(value, maximum=_MAX_INT64) if isinstance(value, int) else None
     if number is None:
         raise ValueError
     return number
@@ -112,7 +112,7 @@ def _entry(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
     ms, _, number = value.partition("-")
-    parts = [number_of(part, most=_MOST) for part in (ms, number)]
+    parts = [number_of(part, maximum=_MAX_INT64) for part in (ms, number)]
     if None in parts:
         raise ValueError
     return f"{parts[0]}-{parts[1]}"

@@ -28,7 +28,7 @@ class Eras:
         """Return the streams that have events after a cursor: those it names, and those that had not begun."""
         return [place for place in self.begun if place.era >= cursor.era or place in cursor.positions]
 
-    def know(self, cursor: Cursor) -> bool:
+    def cover(self, cursor: Cursor) -> bool:
         """Tell whether nothing after a cursor is forgotten; what is still kept of a stream is another question."""
         if not self.now - ERAS_KEPT <= cursor.era <= self.now:
             return False

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from discordproxy_gateway.discord.intents import EVENTS
 from discordproxy_gateway.events.entry import StreamEntry
 
-_LONGEST_NAME = 64
+_MAX_NAME_LENGTH = 64
 
 
 class UnknownEventError(ValueError):
@@ -54,7 +54,7 @@ def check_types(types: Iterable[str], intents: Collection[str]) -> frozenset[str
     wanted = frozenset(types)
     for name in sorted(wanted):
         if name not in EVENTS:
-            start = name[:_LONGEST_NAME]  # comparing and showing endless texts would cost more than it helps
+            start = name[:_MAX_NAME_LENGTH]  # comparing and showing endless texts would cost more than it helps
             near = difflib.get_close_matches(start.upper(), EVENTS, n=1)
             raise UnknownEventError(f"unknown event {start!r}" + (f"; did you mean {near[0]}?" if near else ""))
         needed = EVENTS[name]

@@ -55,7 +55,7 @@ class Subscription:
     def __init__(self, heartbeat_s: float) -> None:
         self._heartbeat_s = heartbeat_s
         self._feeds: list[tuple[Place, Feed]] = []
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._turn = 0
 
     @property
@@ -65,7 +65,7 @@ class Subscription:
 
     def wake(self) -> None:
         """Have the iterator look again."""
-        self._news.set()
+        self._changed.set()
 
     def __aiter__(self) -> "Subscription":
         return self
@@ -80,42 +80,42 @@ class Subscription:
     async def _next(self) -> SubscriptionItem:
         deadline = asyncio.get_running_loop().time() + self._heartbeat_s
         while True:
-            self._news.clear()
-            entry = self._take()
+            self._changed.clear()
+            entry = self._pop()
             if entry is not None:
                 return self._item(entry)
             if await self._refill():
                 continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(deadline):
-                    await self._news.wait()
-            if not self._news.is_set():
+                    await self._changed.wait()
+            if not self._changed.is_set():
                 return SubscriptionItem(ItemKind.HEARTBEAT, self.cursor)
 
-    def at_hand(self, most: int, most_bytes: int) -> list[SubscriptionItem]:
+    def at_hand(self, max_items: int, max_bytes: int) -> list[SubscriptionItem]:
         """Return further items that need no waiting; what cannot go on is told by the next iteration."""
         items: list[SubscriptionItem] = []
-        while len(items) < most and most_bytes > 0:
+        while len(items) < max_items and max_bytes > 0:
             try:
-                entry = self._take()
+                entry = self._pop()
             except EventsError:
                 break
             if entry is None:
                 break
-            most_bytes -= len(entry.json)
+            max_bytes -= len(entry.json)
             items.append(self._item(entry))
         return items
 
     def _item(self, entry: StreamEntry) -> SubscriptionItem:
         return SubscriptionItem(ItemKind.GAP if entry.is_gap else ItemKind.DISPATCH, self.cursor, entry)
 
-    def _take(self) -> StreamEntry | None:
+    def _pop(self) -> StreamEntry | None:
         """Return an entry of the next shard that has one, each in its turn; an ended era's first."""
         era = self._feeds[0][0].era
         for step in range(len(self._feeds)):
             turn = (self._turn + step) % len(self._feeds)
             place, feed = self._feeds[turn]
-            entry = feed.take() if place.era == era else None
+            entry = feed.pop() if place.era == era else None
             if entry is not None:
                 self._turn = turn + 1
                 return entry
@@ -126,7 +126,7 @@ class Subscription:
             more = any([await feed.refill() for _, feed in self._feeds])
         except (RedisError, OSError) as error:
             raise EventsUnavailableError("Redis does not answer") from error
-        left = [(place, feed) for place, feed in self._feeds if not feed.over]
+        left = [(place, feed) for place, feed in self._feeds if not feed.exhausted]
         ended, self._feeds = len(left) < len(self._feeds), left
         return more or ended
 
@@ -260,7 +260,7 @@ async def _positions(
             expired = expired or error
     if expired is not None:
         raise expired.among(positions)
-    if cursor is not None and not eras.know(cursor):
+    if cursor is not None and not eras.cover(cursor):
         raise CursorExpiredError(Cursor(positions), lost_from_ms=cursor.read_until_ms)
     return positions
 

@@ -61,7 +61,7 @@ class Interactions:
         """Claim the first response for the gateway worker; False when somebody was earlier."""
         return await self._claim(interaction_id, str(deferral)) is None
 
-    async def note_deferred(self, interaction_id: int | str, deferral: Deferral) -> None:
+    async def confirm_deferral(self, interaction_id: int | str, deferral: Deferral) -> None:
         """Let applications know that Discord took the deferral."""
         try:
             await self._redis.set(self._key(interaction_id), str(replace(deferral, given=True)), xx=True, keepttl=True)

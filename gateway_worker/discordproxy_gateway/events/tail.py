@@ -78,9 +78,9 @@ class Feed:
         self._wake = wake
         self._queue: deque[StreamEntry] = deque()
         self._live = False
-        self.over = False  # the end of a stream of an ended era is reached
+        self.exhausted = False  # the end of a stream of an ended era is reached
 
-    def offer(self, entry: StreamEntry) -> None:
+    def push(self, entry: StreamEntry) -> None:
         """Take an entry the tail has read; a full feed stops being live."""
         if not self._live or entry.position.ordinal <= self._newest:
             return
@@ -97,7 +97,7 @@ class Feed:
         self.failure = self.failure or failure
         self._wake()
 
-    def take(self) -> StreamEntry | None:
+    def pop(self) -> StreamEntry | None:
         """Return the next wanted entry that is at hand.
 
         Raises:
@@ -121,12 +121,12 @@ class Feed:
         page = await self._tail.read(self.position)
         self._queue.extend(page)
         if not page and self._tail.last.ordinal <= self.position.ordinal:
-            self.over = self._tail.ended
+            self.exhausted = self._tail.ended
             self._live = True  # nothing was offered since the tail's last entry: no await lies between
             return False
         if not page:  # at the end of the stream, and yet behind it
             try:
-                await self._tail.check(self.position)
+                await self._tail.require_kept(self.position)
             except CursorExpiredError:
                 raise SubscriberTooSlowError("events were dropped before they were taken") from None
         return True
@@ -167,7 +167,7 @@ class Tail:
         while True:
             try:
                 for entry in await self._next():
-                    self._hand_out(entry)
+                    self._dispatch_entry(entry)
                 away_since = None
             except (RedisError, OSError) as error:  # noqa: PERF203 - an outage is what this loop survives
                 now = asyncio.get_running_loop().time()
@@ -188,11 +188,11 @@ class Tail:
         """
         if cursor is not None:
             wanted = cursor.positions.get(self.place, BEGINNING)
-            await self.check(wanted)
+            await self.require_kept(wanted)
             return wanted
         return (await self._earliest())[0] if earliest else self.last
 
-    async def check(self, position: Position) -> None:
+    async def require_kept(self, position: Position) -> None:
         """Raise CursorExpiredError unless everything after `position` is kept."""
         first, first_ms, last = await self._earliest()
         begun = bool(first.epoch) or self.ended  # the hub asks for streams that have begun, once their era has ended
@@ -215,7 +215,7 @@ class Tail:
         pipeline.xrange(self._stream, f"({position.entry}", "+", count=PAGE)
         epoch, rows = await pipeline.execute()
         if epoch != position.epoch.encode():
-            await self.check(position)
+            await self.require_kept(position)
         return decode_all(self.place.shard_id, (epoch or b"").decode(), rows, after=position.ordinal)
 
     async def _next(self) -> list[StreamEntry]:
@@ -229,10 +229,10 @@ class Tail:
             await self._notice_new_stream()
         return entries if self.last is before else []
 
-    def _hand_out(self, entry: StreamEntry) -> None:
+    def _dispatch_entry(self, entry: StreamEntry) -> None:
         self.last = entry.position
         for feed in self.feeds:
-            feed.offer(entry)
+            feed.push(entry)
 
     async def _notice_new_stream(self) -> None:
         """End all feeds if the stream was replaced: a server with older data, or without any, counts from there again.

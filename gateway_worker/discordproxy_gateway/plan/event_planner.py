@@ -13,7 +13,7 @@ from discordproxy_gateway.discord.session import mark_of
 from discordproxy_gateway.ids import id_of, number_of, require_id
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.plan import guild_operations
-from discordproxy_gateway.plan.member_operations import GuildMemory, MemberLists
+from discordproxy_gateway.plan.member_operations import GuildState, MemberLists
 from discordproxy_gateway.store.operations import Operation
 
 INTERNAL = frozenset({"READY", "RESUMED", "GUILD_MEMBERS_CHUNK", "RATE_LIMITED", "VOICE_SERVER_UPDATE"})
@@ -39,7 +39,7 @@ class EventPlanner:
         keys: Keys,
         slot: Slot,
         *,
-        guilds: dict[str, GuildMemory],
+        guilds: dict[str, GuildState],
         mark: str,
         awaited: Iterable[str],
         members: bool,
@@ -83,12 +83,12 @@ class EventPlanner:
             LookupError, TypeError, ValueError: the event is not what Discord documents.
         """
         first_sight = name == "GUILD_CREATE" and id_of(data["id"]) in self._awaited
-        plan = self._plans.get(name) if _has_place(name, data) else None
+        plan = self._plans.get(name) if _is_cacheable(name, data) else None
         operations = plan(data) if plan else []
         # Guilds that READY announced are state, not news: their whole content would flood the stream.
-        return operations if first_sight else operations + self.pass_on(name, data, sequence)
+        return operations if first_sight else operations + self.append_only(name, data, sequence)
 
-    def pass_on(self, name: str, data: Any, sequence: int) -> list[Operation]:
+    def append_only(self, name: str, data: Any, sequence: int) -> list[Operation]:
         """Return the operation that appends the event to the stream; none for those of the connection itself.
 
         Raises:
@@ -128,11 +128,11 @@ class EventPlanner:
             ("UNLINK", self._keys.awaited(self._slot)),
             *guild_operations.await_guilds(self._keys.awaited(self._slot), self._awaited),
         ]
-        for guild_id in [known for known in self.guilds if known not in self._awaited]:
+        for guild_id in [each for each in self.guilds if each not in self._awaited]:
             operations += guild_operations.purge(self._keys, guild_id, self.guilds.pop(guild_id).generation)
-        for memory in self.guilds.values():
-            memory.current = memory.complete = False
-            memory.request = None
+        for known in self.guilds.values():
+            known.current = known.complete = False
+            known.request = None
         return operations
 
     def _guild_create(self, guild: dict[str, Any]) -> list[Operation]:
@@ -141,9 +141,9 @@ class EventPlanner:
             return self._outage(guild_id)
         keys = self._keys
         self._awaited.discard(guild_id)
-        old = self.guilds.get(guild_id, GuildMemory())
-        memory = GuildMemory(old.generation + 1, current=True, size=number_of(guild.get("member_count")) or 0)
-        self.guilds[guild_id] = memory
+        old = self.guilds.get(guild_id, GuildState())
+        known = GuildState(old.generation + 1, current=True, size=number_of(guild.get("member_count")) or 0)
+        self.guilds[guild_id] = known
         states = guild_operations.by("user_id", guild.get("voice_states") or ())
         operations = [
             ("HSET", keys.meta(guild_id), "mark", ""),  # readers look away until all of it is there
@@ -158,13 +158,13 @@ class EventPlanner:
             ),
         ]
         if self._members:
-            operations += guild_operations.put_members(keys, guild_id, memory.generation, guild.get("members") or ())
-        meta = {"mark": self._mark, "gen": memory.generation, "count": memory.size, "complete": 0, "available": 1}
+            operations += guild_operations.put_members(keys, guild_id, known.generation, guild.get("members") or ())
+        meta = {"mark": self._mark, "gen": known.generation, "count": known.size, "complete": 0, "available": 1}
         words = [str(word) for item in meta.items() for word in item]
         return [
             *operations,
             ("HSET", keys.meta(guild_id), *words),
-            self._here(guild_id),
+            self._no_longer_awaited(guild_id),
         ]
 
     def _guild_update(self, guild: dict[str, Any]) -> list[Operation]:
@@ -175,10 +175,10 @@ class EventPlanner:
         if data.get("unavailable"):
             return self._outage(guild_id)
         self._awaited.discard(guild_id)
-        memory = self.guilds.pop(guild_id, GuildMemory())
-        return [*guild_operations.purge(self._keys, guild_id, memory.generation), self._here(guild_id)]
+        known = self.guilds.pop(guild_id, GuildState())
+        return [*guild_operations.purge(self._keys, guild_id, known.generation), self._no_longer_awaited(guild_id)]
 
-    def _here(self, guild_id: str) -> Operation:
+    def _no_longer_awaited(self, guild_id: str) -> Operation:
         """Return the operation after which nobody waits for the guild any more."""
         return ("SREM", self._keys.awaited(self._slot), guild_id, JOINED + guild_id)
 
@@ -188,9 +188,9 @@ class EventPlanner:
             # A guild of which only the id is known. Its GUILD_CREATE will be news, unlike that of one READY announced.
             waits = [] if guild_id in self._awaited else [JOINED + guild_id]
             return [("SADD", self._keys.awaited(self._slot), *waits)] if waits else []
-        memory = self.guilds[guild_id]
-        memory.available = memory.complete = False
-        memory.request = None
+        known = self.guilds[guild_id]
+        known.available = known.complete = False
+        known.request = None
         meta = self._keys.meta(guild_id)
         return [("HSET", meta, "available", "0", "complete", "0"), ("STAMP", meta, "out_at")]
 
@@ -280,7 +280,7 @@ class EventPlanner:
 _ABOUT_GUILD = frozenset({"GUILD_CREATE", "GUILD_UPDATE", "GUILD_DELETE"})
 
 
-def _has_place(name: str, data: dict[str, Any]) -> bool:
+def _is_cacheable(name: str, data: dict[str, Any]) -> bool:
     """Tell whether the caches can follow the event: its guild is an id, or it names none."""
     place = data.get("id" if name in _ABOUT_GUILD else "guild_id")
     if not place:

@@ -26,7 +26,7 @@ class MemberRequest:
 
 
 @dataclass(slots=True)
-class GuildMemory:
+class GuildState:
     """What is remembered about a guild.
 
     Attributes:
@@ -46,7 +46,7 @@ class GuildMemory:
 class MemberLists:
     """Plans the writes of member events."""
 
-    def __init__(self, keys: Keys, guilds: Mapping[str, GuildMemory]) -> None:
+    def __init__(self, keys: Keys, guilds: Mapping[str, GuildState]) -> None:
         self._keys = keys
         self._guilds = guilds
         self.plans: Mapping[str, Callable[[Any], list[Operation]]] = {
@@ -61,56 +61,56 @@ class MemberLists:
         self._guilds[guild_id].request = MemberRequest(nonce)
 
     def _add(self, member: dict[str, Any]) -> list[Operation]:
-        memory = self._current(member["guild_id"], member["user"]["id"])
-        if memory is None:
+        state = self._current(member["guild_id"], member["user"]["id"])
+        if state is None:
             return []
-        memory.size += 1
-        return [*self._put(memory, member), self._count(member["guild_id"], 1)]
+        state.size += 1
+        return [*self._put(state, member), self._count(member["guild_id"], 1)]
 
     def _update(self, member: dict[str, Any]) -> list[Operation]:
-        memory = self._current(member["guild_id"], member["user"]["id"])
-        return [] if memory is None else self._put(memory, member)
+        state = self._current(member["guild_id"], member["user"]["id"])
+        return [] if state is None else self._put(state, member)
 
-    def _put(self, memory: GuildMemory, member: dict[str, Any]) -> list[Operation]:
+    def _put(self, state: GuildState, member: dict[str, Any]) -> list[Operation]:
         guild_id, user_id = member["guild_id"], require_id(member["user"]["id"])
         return [
-            guild_operations.put_member(self._keys, guild_id, memory.generation, member),
+            guild_operations.put_member(self._keys, guild_id, state.generation, member),
             self._seen(guild_id, user_id, member),
         ]
 
     def _remove(self, data: dict[str, Any]) -> list[Operation]:
         guild_id, user_id = data["guild_id"], require_id(data["user"]["id"])
-        memory = self._current(guild_id, user_id)
-        if memory is None:
+        state = self._current(guild_id, user_id)
+        if state is None:
             return []
-        memory.size -= 1
-        drop = guild_operations.drop_member(self._keys, guild_id, memory.generation, user_id)
+        state.size -= 1
+        drop = guild_operations.drop_member(self._keys, guild_id, state.generation, user_id)
         return [*drop, self._seen(guild_id, user_id, None), self._count(guild_id, -1)]
 
     def _chunk(self, chunk: dict[str, Any]) -> list[Operation]:
         guild_id = chunk["guild_id"]
-        memory = self._current(guild_id)
-        request = memory.request if memory else None
-        if memory is None or request is None or request.nonce != chunk.get("nonce"):
+        state = self._current(guild_id)
+        request = state.request if state else None
+        if state is None or request is None or request.nonce != chunk.get("nonce"):
             return []  # asked for by an earlier connection: asked for again
         # Whoever changed since the request is known better from the event than from a list made before it.
         rows = [row for row in chunk["members"] if guild_operations.user_of(row) not in request.touched]
-        operations = guild_operations.put_members(self._keys, guild_id, memory.generation, rows)
+        operations = guild_operations.put_members(self._keys, guild_id, state.generation, rows)
         request.received.add(chunk["chunk_index"])
         if len(request.received) == chunk["chunk_count"]:
-            memory.complete, memory.request = True, None
+            state.complete, state.request = True, None
             meta = self._keys.meta(guild_id)
             operations += [("HSET", meta, "complete", "1"), ("STAMP", meta, "synced_at")]
         return operations
 
-    def _current(self, guild_id: str, touched: str | None = None) -> GuildMemory | None:
-        """Return the guild's memory if its list belongs to this session; otherwise GUILD_CREATE will start one."""
-        memory = self._guilds.get(guild_id)
-        if memory is None or not memory.current:
+    def _current(self, guild_id: str, touched: str | None = None) -> GuildState | None:
+        """Return the guild's state if its list belongs to this session; otherwise GUILD_CREATE will start one."""
+        state = self._guilds.get(guild_id)
+        if state is None or not state.current:
             return None
-        if memory.request is not None and touched is not None:
-            memory.request.touched.add(touched)
-        return memory
+        if state.request is not None and touched is not None:
+            state.request.touched.add(touched)
+        return state
 
     def _seen(self, guild_id: str, user_id: str, member: dict[str, Any] | None) -> Operation:
         return guild_operations.seen(self._keys, "m", guild_id, member, user_id, user_id + ROLES_OF)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from redis.exceptions import RedisError
 
-from discordproxy_gateway.discord.dispatch import OF_SESSIONS, Dispatch
+from discordproxy_gateway.discord.dispatch import SESSION_EVENTS, Dispatch
 from discordproxy_gateway.discord.failures import LeaseLostError
 from discordproxy_gateway.discord.session import Session
 from discordproxy_gateway.plan.event_planner import EventPlanner
@@ -93,17 +93,17 @@ class Intake:
 
     async def before_resume(self) -> None:
         """Count the RESUME; raises LeaseLostError if a newer leader may own the session."""
-        self.lease.require()
+        self.lease.ensure_held()
         await self._store.count_resume(self.lease)
         self._resumed = True
-        self.lease.require()
+        self.lease.ensure_held()
 
     async def before_identify(self) -> None:
         """Charge the IDENTIFY; raises LeaseLostError if a newer leader may own the shard."""
-        self.lease.require()
+        self.lease.ensure_held()
         await self._store.identified(self.lease, self._group)
         self.identified = True
-        self.lease.require()
+        self.lease.ensure_held()
 
     def on_stored(self, events: Sequence[Dispatch]) -> None:
         """Record stored events: heartbeats confirm them, chunker and deferrer act on them."""
@@ -115,7 +115,7 @@ class Intake:
             self._record(event)
 
     def _record(self, event: Dispatch) -> None:
-        if event.name in OF_SESSIONS:
+        if event.name in SESSION_EVENTS:
             self._begun_at = asyncio.get_running_loop().time()
             log.info("%s shard %s", event.name, self.lease.slot)
             self.session_begun.set()

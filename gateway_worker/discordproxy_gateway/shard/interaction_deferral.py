@@ -90,17 +90,17 @@ class Deferrer:
             return
         try:
             if await self._interactions.defer(interaction_id, deferral):
-                await self._give(interaction_id, token, body, deferral)
+                await self._send_deferral(interaction_id, token, body, deferral)
         except EventsUnavailableError as error:
             log.warning("interaction %s could not be deferred: %s", interaction_id, error)
         except Exception:
             log.exception("interaction %s could not be deferred", interaction_id)
 
-    async def _give(self, interaction_id: str, token: str, body: dict[str, Any], deferral: Deferral) -> None:
+    async def _send_deferral(self, interaction_id: str, token: str, body: dict[str, Any], deferral: Deferral) -> None:
         try:
             await self._send(interaction_id, token, body)
         except self._failures as error:
             log.warning("interaction %s could not be deferred: %s", interaction_id, type(error).__name__)
             await self._interactions.give_back(interaction_id)
         else:
-            await self._interactions.note_deferred(interaction_id, deferral)
+            await self._interactions.confirm_deferral(interaction_id, deferral)

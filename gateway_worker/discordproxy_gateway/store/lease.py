@@ -13,8 +13,8 @@ from discordproxy_gateway.store.scripts import Scripts
 
 log = logging.getLogger(__name__)
 
-_LONGEST_SLEEP_S = 5.0
-_LEAST_SLEEP_MS = 20
+_MAX_SLEEP_S = 5.0
+_MIN_SLEEP_MS = 20
 _MARGIN = 0.1  # of the lease: the holder stops earlier than Redis forgets it
 
 
@@ -41,7 +41,7 @@ class Lease:
         """Note that a request sent at loop time `asked_at` was granted; the reply's own delay counts against us."""
         self._sure_until = asked_at + self._lease_s * (1 - _MARGIN)
 
-    def require(self) -> None:
+    def ensure_held(self) -> None:
         """Raise LeaseLostError unless the lease is ours for sure, by this process's own monotonic clock."""
         if self.lost.is_set() or asyncio.get_running_loop().time() >= self._sure_until:
             self.lost.set()
@@ -52,7 +52,7 @@ class Lease:
 
         Raises:
             LeaseLostError: it is not.
-            RedisError, OSError: nobody knows; the lease runs on until `require` says otherwise.
+            RedisError, OSError: nobody knows; the lease runs on until `ensure_held` says otherwise.
         """
         asked_at = asyncio.get_running_loop().time()
         keys = [self._keys.lease(self.slot), self._keys.division]
@@ -66,7 +66,7 @@ class Lease:
         while not self.lost.is_set():
             await asyncio.sleep(min(self._lease_s / 3, self._sure_for_s()))
             try:
-                self.require()
+                self.ensure_held()
                 await self.renew()
             except (RedisError, OSError) as error:
                 log.warning("lease of shard %s not renewed: %s", self.slot, type(error).__name__)
@@ -97,17 +97,17 @@ class Leader:
     async def lead(self) -> Lease:
         """Return a lease once nobody else holds one. Cancelling gives up waiting; a lease just taken runs out."""
         owner = secrets.token_hex(8)  # a new name per term: an old lease of ours is nobody's
-        told = ""
+        logged = ""
         while True:
             lease, free_in_s = await self._try(owner)
             if lease is not None:
                 return lease
-            if told != self._others:
-                told = self._others
-                self._tell()
+            if logged != self._others:
+                logged = self._others
+                self._log_standby()
             await self._sleep(free_in_s)
 
-    def _tell(self) -> None:
+    def _log_standby(self) -> None:
         if self._others == str(self.slot.shard_count):
             log.info("standing by: another gateway worker holds shard %s", self.slot)
         else:
@@ -130,23 +130,23 @@ class Leader:
             return None, 1.0
         self._others = shards.decode()
         if not fence:
-            return None, max(ms, _LEAST_SLEEP_MS) / 1000
+            return None, max(ms, _MIN_SLEEP_MS) / 1000
         lease = Lease(self._scripts, self._keys, self.slot, owner=owner, fence=fence, lease_s=self._lease_s, era=era[0])
         lease.extend(asked_at)
         return lease, 0.0
 
     async def _sleep(self, free_in_s: float) -> None:
         """Wait until the holder announces its leave, or until its lease must have run out."""
-        until = asyncio.get_running_loop().time() + min(free_in_s, _LONGEST_SLEEP_S)
+        until = asyncio.get_running_loop().time() + min(free_in_s, _MAX_SLEEP_S)
         if self._others != str(self.slot.shard_count):  # nobody announces that all of them have left
-            await asyncio.sleep(min(free_in_s, _LONGEST_SLEEP_S))
+            await asyncio.sleep(min(free_in_s, _MAX_SLEEP_S))
             return
         try:
-            await self._hear_release(until)
+            await self._await_release(until)
         except (RedisError, OSError):
             await asyncio.sleep(1.0)
 
-    async def _hear_release(self, until: float) -> None:
+    async def _await_release(self, until: float) -> None:
         async with self._scripts.redis.pubsub() as channel:
             await channel.subscribe(self._keys.lease_channel(self.slot))
             while (left_s := until - asyncio.get_running_loop().time()) > 0:

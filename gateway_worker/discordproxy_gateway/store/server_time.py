@@ -11,7 +11,7 @@ from discordproxy_gateway.keys import Keys
 _TIME = "return redis.call('TIME')"
 
 
-def ask_time(commands: Any, keys: Keys) -> Any:
+def request_time(commands: Any, keys: Keys) -> Any:
     """Ask a client, or add the question to a pipeline."""
     return commands.eval(_TIME, 1, keys.shard_count)
 

@@ -13,7 +13,7 @@ from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.store.lease import Lease
 from discordproxy_gateway.store.operations import Operation
 from discordproxy_gateway.store.scripts import Scripts
-from discordproxy_gateway.store.server_time import ask_time, milliseconds
+from discordproxy_gateway.store.server_time import milliseconds, request_time
 
 log = logging.getLogger(__name__)
 
@@ -120,30 +120,30 @@ class SessionStore:
 
     async def identified(self, lease: Lease, group: int) -> None:
         """Charge the IDENTIFY that is about to be sent, and let the next of its group follow at Discord's pace."""
-        await self._settle(lease, group, GATE_MS)
+        await self._end_turn(lease, group, GATE_MS)
 
     async def not_identified(self, lease: Lease, group: int) -> None:
         """Let others of the group go ahead: the connection failed before an IDENTIFY was sent."""
-        await self._settle(lease, group, "")
+        await self._end_turn(lease, group, "")
 
-    async def _settle(self, lease: Lease, group: int, gate_ms: int | str) -> None:
+    async def _end_turn(self, lease: Lease, group: int, gate_ms: int | str) -> None:
         keys = [self._keys.identify_budget, self._keys.identify_gate(group)]
         await self._scripts.run("identified", keys, [_name_of(lease), gate_ms])
 
     async def set_budget(self, info: GatewayInfo) -> None:
         """Note what Discord says about today's IDENTIFYs."""
-        reset_at_ms = milliseconds(await ask_time(self._redis, self._keys)) + info.reset_after_ms
+        reset_at_ms = milliseconds(await request_time(self._redis, self._keys)) + info.reset_after_ms
         key = self._keys.identify_budget
         async with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.hset(key, mapping={"remaining": info.remaining, "reset_at_ms": reset_at_ms})
             pipeline.pexpireat(key, reset_at_ms + 60_000)
             await pipeline.execute()
 
-    async def fail(self, fingerprint: str, line: str) -> None:
+    async def record_failure(self, fingerprint: str, line: str) -> None:
         """Record a fatal failure for everybody who would connect in the same way."""
         await self._redis.set(self._keys.fatal, json.dumps({"fingerprint": fingerprint, "line": line}), px=FATAL_MS)
 
-    async def failure(self, fingerprint: str) -> tuple[str, float] | None:
+    async def recorded_failure(self, fingerprint: str) -> tuple[str, float] | None:
         """Return the recorded failure of the same token and intents: its line and the seconds it still holds."""
         async with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.get(self._keys.fatal)
@@ -156,9 +156,9 @@ class SessionStore:
             log.warning("the recorded failure cannot be read and is passed over")
             return None
 
-    async def note_trouble(self, line: str, lives_s: float) -> None:
+    async def set_login_error(self, line: str, lives_s: float) -> None:
         """Tell operators why no connection comes about while no lease is held."""
-        await self._redis.set(self._keys.trouble, line, px=round(lives_s * 1000))
+        await self._redis.set(self._keys.login_error, line, px=round(lives_s * 1000))
 
 
 def _name_of(lease: Lease) -> str:

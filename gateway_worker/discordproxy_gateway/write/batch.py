@@ -20,7 +20,7 @@ _IN_ONE_STEP = frozenset({"GUILD_EMOJIS_UPDATE", "GUILD_STICKERS_UPDATE", "THREA
 
 
 @dataclass(slots=True)
-class Planned:
+class PlannedEvent:
     """An event with what it writes; or, without an event, word that the connection was current.
 
     Attributes:
@@ -42,13 +42,13 @@ class Planned:
 class EventBatch:
     """Events that are applied together."""
 
-    planned: list[Planned] = field(default_factory=list)
+    planned: list[PlannedEvent] = field(default_factory=list)
     weight: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.weight = sum(planned.weight for planned in self.planned)
 
-    def takes(self, planned: Planned) -> bool:
+    def try_add(self, planned: PlannedEvent) -> bool:
         """Add `planned`, unless it has to wait for the next batch. READY stands alone."""
         if self.planned and (
             planned.begins

@@ -6,7 +6,7 @@ that one script call stores several of them. An urgent event ends the wait, and 
 
 import asyncio
 
-from discordproxy_gateway.discord.dispatch import OF_SESSIONS, Dispatch
+from discordproxy_gateway.discord.dispatch import SESSION_EVENTS, Dispatch
 from discordproxy_gateway.write.batch import EVENTS_PER_CALL
 
 QUEUE_LENGTH = 2 * EVENTS_PER_CALL
@@ -21,7 +21,7 @@ Measured at 100 events a second: 1 script call an event without it, 0.23 with it
 GATHER_EVENTS = 10
 """Queued events that end the wait. It bounds the delay at 1,000 events a second to 10 ms."""
 
-_URGENT = OF_SESSIONS | {"INTERACTION_CREATE"}  # an interaction expires after 3 s
+_URGENT = SESSION_EVENTS | {"INTERACTION_CREATE"}  # an interaction expires after 3 s
 _HEAVY = frozenset({"GUILD_CREATE", "GUILD_MEMBERS_CHUNK"})  # up to some MB each
 _MAX_HEAVY = 16
 

@@ -24,12 +24,12 @@ from discordproxy_gateway.plan.event_planner import EventPlanner
 from discordproxy_gateway.store.lease import Lease
 from discordproxy_gateway.store.operations import Operation, pack
 from discordproxy_gateway.store.scripts import Scripts
-from discordproxy_gateway.write.batch import EventBatch, Planned
+from discordproxy_gateway.write.batch import EventBatch, PlannedEvent
 from discordproxy_gateway.write.event_queue import EventQueue, Item
 
 log = logging.getLogger(__name__)
 
-_LONGEST_PAUSE_S = 1.0
+_MAX_PAUSE_S = 1.0
 
 
 class Writer:
@@ -66,7 +66,7 @@ class Writer:
         self._on_stored = on_stored
         self._retention = (options.retention_s * 1000, options.max_events)
         self.queue = EventQueue()
-        self._held: Planned | None = None  # planned already, but for the next batch
+        self._held: PlannedEvent | None = None  # planned already, but for the next batch
         self._finishing = False
         slot = lease.slot
         self._era = (lease.era, slot.shard_id, slot.shard_count)
@@ -104,20 +104,20 @@ class Writer:
                 return None
             await self.queue.wait_until_due()
             first = self._plan(self.queue.get_nowait())
-        batch.takes(first)
+        batch.try_add(first)
         while not self._finishing and len(self.queue):
             following = self._plan(self.queue.get_nowait())
-            if following is not None and not batch.takes(following):
+            if following is not None and not batch.try_add(following):
                 self._held = following
                 break
         return batch
 
-    def _plan(self, item: Item) -> Planned | None:
+    def _plan(self, item: Item) -> PlannedEvent | None:
         if item is None:
             self._finishing = True
             return None
         if not isinstance(item, Dispatch):
-            return Planned(item)
+            return PlannedEvent(item)
         begins = None
         operations: list[Operation] = []
         try:
@@ -127,8 +127,8 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - whatever it is, the next event may be fine
             self.skipped.record_event(item.name, error)
             with contextlib.suppress(AttributeError, TypeError, ValueError):
-                operations = self.planner.pass_on(item.name, item.data, item.sequence)
-        return Planned(item.received_at, item, operations, begins)
+                operations = self.planner.append_only(item.name, item.data, item.sequence)
+        return PlannedEvent(item.received_at, item, operations, begins)
 
     async def _apply(self, batch: EventBatch) -> None:
         if self._session is None and batch.begins is None:
@@ -178,7 +178,7 @@ class Writer:
     ) -> None:
         """Run the script until its outcome is known; the lease ends this if it takes too long."""
         keys, packed = pack(operations, self._keys)
-        begin = _begin(session) if expected == "" else ("", "")
+        begin = _session_fields(session) if expected == "" else ("", "")
         pause_s = 0.05
         while True:
             waited_ms = round((asyncio.get_running_loop().time() - batch.current_at) * 1000)
@@ -196,22 +196,22 @@ class Writer:
             try:
                 reply = await self._scripts.run("apply", keys, arguments)
             except (RedisError, OSError) as error:
-                if isinstance(error, ResponseError) and not _passes(error):
+                if isinstance(error, ResponseError) and not _is_temporary(error):
                     raise
                 log.warning("events of shard %s wait for Redis: %s", self._lease.slot, type(error).__name__)
             else:
-                return _check(reply, expected, after)
+                return _verify(reply, expected, after)
             await asyncio.sleep(pause_s)
-            pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+            pause_s = min(_MAX_PAUSE_S, pause_s * 2)
 
 
-def _begin(session: Session) -> tuple[bytes, str]:
+def _session_fields(session: Session) -> tuple[bytes, str]:
     """Return what the script needs when a session begins: its record, and an epoch for a stream that has none."""
     fields = ["id", session.id, "resume_url", session.resume_url, "fingerprint", session.fingerprint]
     return msgpack.packb(fields, use_bin_type=False), secrets.token_hex(6)
 
 
-def _check(reply: list[Any], expected: int | str, after: int) -> None:
+def _verify(reply: list[Any], expected: int | str, after: int) -> None:
     """Raise unless the call was applied, now or by an earlier attempt whose reply was lost."""
     match reply[0]:
         case b"OK":
@@ -227,6 +227,6 @@ def _check(reply: list[Any], expected: int | str, after: int) -> None:
 _SERVER_STATES = ("OOM", "MISCONF", "BUSY", "NOREPLICAS", "READONLY", "CLUSTERDOWN", "TRYAGAIN")
 
 
-def _passes(error: ResponseError) -> bool:
+def _is_temporary(error: ResponseError) -> bool:
     """Tell whether the server refuses every write for now, rather than this one for good."""
     return isinstance(error, OutOfMemoryError | ReadOnlyError) or str(error).startswith(_SERVER_STATES)

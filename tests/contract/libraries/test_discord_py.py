@@ -121,7 +121,7 @@ async def test_gateway_and_requests_take_the_http_proxies_of_their_own_urls(fake
         ]
         assert all("Proxy-Authorization: Basic dXM6cHc=" in head for head in proxy.heads)
         for url, used in (("ws://direct.test", None), (fake.rest_url, None), ("ws://other.test", proxy.port)):
-            bot.take_proxy_for(url)
+            bot.use_proxy_for(url)
             assert bot.http.proxy == (used and f"http://us:pw@127.0.0.1:{used}")
         await asyncio.sleep(0)
         assert bot.http.proxy == f"http://us:pw@127.0.0.1:{proxy.port}", "requests take the one for their own URL again"

@@ -43,7 +43,7 @@ async def test_after_the_login_nothing_is_shown_of_it(connect, sandbox, redis, k
 
     await eventually(ready)
     state = await read_state(redis, keys)
-    assert (state.login_problem, state.trouble) == ("", "")
+    assert (state.login_problem, state.login_error) == ("", "")
 
 
 async def test_a_rested_bot_connects_and_asks_once(connect, sandbox, redis, keys):
@@ -121,7 +121,7 @@ async def test_a_refused_question_is_waited_for_and_shown(connect, sandbox, redi
 
 
 async def test_no_answer_at_all_is_given_up_and_asked_for_again(connect, sandbox, redis, keys, monkeypatch):
-    monkeypatch.setattr(worker, "ASK_S", 0.2)
+    monkeypatch.setattr(worker, "REQUEST_TIMEOUT_S", 0.2)
     sandbox.faults.add(Fault(kind="silent", path="/users/@me"))
     connect()
     await problem(redis, keys, "no answer in time")

@@ -170,7 +170,7 @@ class TestLease:
         with pytest.raises(LeaseLostError):
             await lease.renew()
         with pytest.raises(LeaseLostError):
-            lease.require()
+            lease.ensure_held()
         assert not await redis.exists(keys.lease(SLOT))
 
     async def test_only_the_owner_renews_and_releases(self, leader, redis, keys):
@@ -183,7 +183,7 @@ class TestLease:
         lease = await leader().lead()
         lease.extend(asyncio.get_running_loop().time() - 9.5)
         with pytest.raises(LeaseLostError):
-            lease.require()
+            lease.ensure_held()
 
 
 ids = st.integers(1, 2**63 - 1)

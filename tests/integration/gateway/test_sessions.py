@@ -172,7 +172,7 @@ async def test_heartbeats_without_an_answer_end_the_connection_though_events_flo
     connect, sandbox, redis, keys, monkeypatch, caplog
 ):
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(discord_socket, "LEAST_HELLO_MS", 100)
+    monkeypatch.setattr(discord_socket, "MIN_HELLO_MS", 100)
     sandbox.gateway.faults.set(hello={"heartbeat_interval": 100}, no_acks=True)
     connect(intents=INTENTS)
     await connected(sandbox, redis, keys)

@@ -14,7 +14,7 @@ from discordproxy_gateway.ids import id_of, number_of
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.options import GatewayOptions
 from discordproxy_gateway.plan.event_planner import INTERNAL, EventPlanner
-from discordproxy_gateway.plan.member_operations import GuildMemory
+from discordproxy_gateway.plan.member_operations import GuildState
 from discordproxy_gateway.store.lease import Lease
 from discordproxy_gateway.write.writer import Writer
 
@@ -76,7 +76,7 @@ events = st.dictionaries(names, json | ids | st.lists(st.dictionaries(names, jso
 
 def writer() -> Writer:
     planner = EventPlanner(
-        KEYS, SLOT, guilds={GUILD: GuildMemory(1, current=True)}, mark="m", awaited=(), members=True, era=1
+        KEYS, SLOT, guilds={GUILD: GuildState(1, current=True)}, mark="m", awaited=(), members=True, era=1
     )
     lease = Lease(None, KEYS, SLOT, owner="o", fence=1, lease_s=10)
     return Writer(

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from discordproxy_gateway.plan.member_operations import GuildMemory, MemberRequest
+from discordproxy_gateway.plan.member_operations import GuildState, MemberRequest
 from discordproxy_gateway.shard.chunking import BURST, PER_MINUTE, Chunker
 from fakes.virtual_time import EPOCH_S, VirtualClock, run
 
@@ -40,7 +40,7 @@ class Sending:
 
 def test_never_more_than_a_hundred_requests_in_any_minute():
     async def story() -> list[float]:
-        guilds = {str(number): GuildMemory(current=True, size=number) for number in range(1, 400)}
+        guilds = {str(number): GuildState(current=True, size=number) for number in range(1, 400)}
 
         def request(guild_id: str, nonce: str) -> None:
             guilds[guild_id].request = MemberRequest(nonce)

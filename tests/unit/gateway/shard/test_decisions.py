@@ -15,10 +15,10 @@ from discordproxy_gateway.discord.intents import BITS, EVENTS, names_of, value_o
 from discordproxy_gateway.discord.reconnect import ConnectionEnd, next_step
 from discordproxy_gateway.discord.request_errors import EDGE_WAIT_S, advised_wait_s
 from discordproxy_gateway.discord.session import Session
-from discordproxy_gateway.plan.member_operations import GuildMemory, MemberRequest
+from discordproxy_gateway.plan.member_operations import GuildState, MemberRequest
 from discordproxy_gateway.shard.chunking import next_guild
 from discordproxy_gateway.shard.interaction_deferral import deferred_response
-from discordproxy_gateway.write.batch import WEIGHT_PER_CALL, EventBatch, Planned
+from discordproxy_gateway.write.batch import WEIGHT_PER_CALL, EventBatch, PlannedEvent
 
 
 class TestReconnect:
@@ -77,13 +77,13 @@ class TestIntents:
 
 class TestNextGuild:
     guilds = {  # noqa: RUF012 - read only
-        "10": GuildMemory(current=True, size=1000),
-        "20": GuildMemory(current=True, size=10),
-        "30": GuildMemory(current=True, complete=True),
-        "40": GuildMemory(current=True, request=MemberRequest("n")),
-        "50": GuildMemory(current=True, available=False),
-        "60": GuildMemory(current=False),
-        "no id": GuildMemory(current=True, size=1),
+        "10": GuildState(current=True, size=1000),
+        "20": GuildState(current=True, size=10),
+        "30": GuildState(current=True, complete=True),
+        "40": GuildState(current=True, request=MemberRequest("n")),
+        "50": GuildState(current=True, available=False),
+        "60": GuildState(current=False),
+        "no id": GuildState(current=True, size=1),
     }
 
     def ask(self, wanted=(), not_before=None, now=0.0):
@@ -100,21 +100,21 @@ class TestNextGuild:
 
 
 class TestBatch:
-    def planned(self, sequence: int, words: int, begins: Session | None = None) -> Planned:
+    def planned(self, sequence: int, words: int, begins: Session | None = None) -> PlannedEvent:
         operations = [tuple(map(str, range(100)))] * (words // 100)
-        return Planned(float(sequence), Dispatch("X", {}, sequence, float(sequence)), operations, begins)
+        return PlannedEvent(float(sequence), Dispatch("X", {}, sequence, float(sequence)), operations, begins)
 
     def test_takes_events_up_to_its_bounds(self):
         batch = EventBatch()
-        taken = [batch.takes(self.planned(n, 100)) for n in range(100)]
+        taken = [batch.try_add(self.planned(n, 100)) for n in range(100)]
         assert taken.count(True) == WEIGHT_PER_CALL // 100
         assert len(list(batch.calls())) == 1
         assert batch.current_at == batch.events[-1].sequence
 
     def test_a_big_event_is_alone_and_written_in_parts(self):
         batch = EventBatch()
-        assert batch.takes(self.planned(1, 5000))
-        assert not batch.takes(self.planned(2, 100))
+        assert batch.try_add(self.planned(1, 5000))
+        assert not batch.try_add(self.planned(2, 100))
         parts = list(batch.calls())
         assert len(parts) == 4
         assert sum(map(len, parts)) == 50
@@ -122,15 +122,15 @@ class TestBatch:
     def test_ready_stands_alone(self):
         session = Session("s", 1, "url", "f")
         batch = EventBatch()
-        assert batch.takes(self.planned(1, 100, session))
-        assert not batch.takes(self.planned(2, 100))
+        assert batch.try_add(self.planned(1, 100, session))
+        assert not batch.try_add(self.planned(2, 100))
         later = EventBatch()
-        assert later.takes(self.planned(1, 100))
-        assert not later.takes(self.planned(2, 100, session))
+        assert later.try_add(self.planned(1, 100))
+        assert not later.try_add(self.planned(2, 100, session))
 
     def test_word_of_life_has_one_empty_call(self):
         batch = EventBatch()
-        assert batch.takes(Planned(5.0))
+        assert batch.try_add(PlannedEvent(5.0))
         assert list(batch.calls()) == [[]]
 
 
