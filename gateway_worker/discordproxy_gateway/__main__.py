@@ -1,4 +1,4 @@
-"""The gateway process: reads the settings, wires the worker, ends on a signal or with one line for the operator."""
+"""Entry point of the gateway process."""
 
 import argparse
 import asyncio
@@ -23,13 +23,13 @@ from discordproxy_ratelimit.settings import USAGE, load
 log = logging.getLogger(__name__)
 
 DISCORD_GATEWAY = "wss://gateway.discord.gg"
-"""The address that Discord tells bots to connect to."""
+"""The address of GET /gateway/bot."""
 
 _BROKER_WITHIN_S = 10.0
 _REPEAT_S = 60.0
 
 _GARBAGE = 50_000
-"""Containers alive beyond those at the last collection before the next: events are trees, which end without it."""
+"""New containers before the next garbage collection; events are trees, which need none."""
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
     arguments = _arguments()
     settings = load(GatewaySettings)
     logs.set_up(settings.log_level, settings.log_format, secrets=settings.secrets)
-    gc.freeze()  # what was imported lives as long as the process; collections need not look at it
+    gc.freeze()  # imported objects live as long as the process
     gc.set_threshold(_GARBAGE)
     sys.exit(uvloop.run(_run(settings, park=arguments.park_on_fatal, force=arguments.force)))
 
@@ -52,7 +52,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--park-on-fatal",
         action="store_true",
-        help=f"stay up, disconnected, after a failure that only the operator can mend, instead of exit {EXIT_STATUS}",
+        help=f"stay up, disconnected, after a failure that only the operator can fix, instead of exit {EXIT_STATUS}",
     )
     parser.add_argument(
         "--force",
@@ -92,7 +92,7 @@ async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
 
 
 def _log_http_proxies(settings: GatewaySettings) -> None:
-    """Log which HTTP proxies of the environment lead to Discord; raises BadHttpProxy."""
+    """Log the HTTP proxies between this process and Discord; raises HttpProxyError."""
     for url in (settings.discord_url, settings.gateway_url or DISCORD_GATEWAY):
         if proxy := http_proxy_for(url):
             log.info("%s is reached through the HTTP proxy %s", url, proxy)

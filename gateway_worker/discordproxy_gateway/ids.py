@@ -1,4 +1,4 @@
-"""Discord's ids, and numbers in records, as they really come. Pure."""
+"""Parses ids and numbers of events and records. Pure."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ MAX_DIGITS = 20
 """Digits of 64 bits."""
 
 MAX_SHARDS = 16_000
-"""The most that can be set; a record or an answer that names more is not followed."""
+"""Upper bound of the setting; larger numbers in records and answers are ignored."""
 
 
 def number_of(value: Any, *, maximum: int = MAX_ID) -> int | None:
@@ -22,12 +22,12 @@ def number_of(value: Any, *, maximum: int = MAX_ID) -> int | None:
 
 
 def text_of(value: bytes | None) -> str:
-    """Return the text of a record's field, "" for none; what is no UTF-8 is replaced."""
+    """Return the text of a record's field, "" for none; invalid UTF-8 is replaced."""
     return value.decode("utf-8", "replace") if value else ""
 
 
 def id_of(value: Any) -> str:
-    """Return an id as Discord writes it, "" if it is none: nothing else may become part of a key or field."""
+    """Return an id as Discord writes it, "" if it is none. Keys and fields are built of nothing else."""
     number = number_of(value)
     return str(number) if number else ""
 

@@ -1,4 +1,4 @@
-"""The process's life: log in, learn how to connect, run the shards, tell the operator what is fatal."""
+"""The gateway worker: logs in, runs the shards, and records fatal failures."""
 
 import asyncio
 import logging
@@ -33,14 +33,14 @@ log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 REQUEST_TIMEOUT_S = 45.0
-"""Bound of a question at Discord before the first connection; the library repeats 5xx for 25 s by itself."""
+"""Time limit of a request before the first connection; the library itself retries 5xx for 25 s."""
 
 LOGIN_ERROR_MARGIN_S = 10.0
-"""What is told of a failed attempt is shown for so long after the next one should have ended."""
+"""A failed attempt stays visible for this long after the time limit of the next one."""
 
 
 class GatewayWorker:
-    """Runs every shard of one bot, as leader or as standby."""
+    """Runs all shards of one bot, as leader or standby."""
 
     def __init__(self, redis: Redis, keys: Keys, token: str, options: GatewayOptions) -> None:
         self._redis = redis
@@ -53,20 +53,20 @@ class GatewayWorker:
         self._bot: BotClient | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Work until `stopping` is set; every session is then left for a successor to resume.
+        """Run until `stopping` is set; a successor can then resume every session.
 
         Raises:
-            failures.FatalError: the operator has to change something; recorded, so that restarts stay away.
+            failures.FatalError: the operator has to change something. It is recorded, so that restarts do not connect.
         """
         stop = asyncio.ensure_future(stopping.wait())
         try:
             shards = await run_until(self._prepare(), stop)
             if shards is not None:
-                looking = asyncio.create_task(self._warn_about_endpoint(), name="gateway-endpoint")
+                warning = asyncio.create_task(self._warn_about_endpoint(), name="gateway-endpoint")
                 try:
                     await run_all(self._supervised(shard, stopping) for shard in shards)
                 finally:
-                    await cancel(looking)
+                    await cancel(warning)
         except failures.FatalError as error:
             await self._record(error)
             raise
@@ -82,26 +82,26 @@ class GatewayWorker:
         await steadily(run, f"shard {shard.slot}", until_done=True, fatal=fatal, first_pause_s=MIN_TERM_S)
 
     async def _warn_about_endpoint(self) -> None:
-        """Tell the operator if interactions cannot arrive here."""
+        """Warn if Discord sends interactions elsewhere."""
         if self._bot is None:
             return
         try:
             endpoint = await self._bot.interactions_endpoint()
         except Exception as error:  # noqa: BLE001 - nothing depends on it
-            log.info("the application's settings could not be read: %s", describe(error))
+            log.info("cannot read the application's settings: %s", describe(error))
             return
         if endpoint:
             log.warning("%s", failures.ENDPOINT_SET)
 
     @property
     def _identity(self) -> str:
-        """Who fails when connecting fails: this token with these intents."""
+        """Identifies recorded failures: this token with these intents."""
         return fingerprint_of(self._token, self._intents, 0, self._options.gateway_url)
 
     async def _prepare(self) -> list[Shard]:
         await self._retry("Redis", self._refuse_known_failure)
         bot = await self._retry("GET /users/@me", self._log_in)
-        info = await self._retry("GET /gateway/bot", self._ask_gateway)
+        info = await self._retry("GET /gateway/bot", self._read_gateway_info)
         options = self._options
         shard_count = options.shards or info.shards
         bot.set_shard_count(shard_count)
@@ -121,7 +121,7 @@ class GatewayWorker:
     def _leader(self, slot: Slot) -> Leader:
         return Leader(self._scripts, self._keys, slot, lease_s=self._options.lease_s)
 
-    async def _ask_gateway(self) -> GatewayInfo:
+    async def _read_gateway_info(self) -> GatewayInfo:
         if self._bot is None:
             raise RuntimeError("not logged in")
         info = await self._bot.gateway_info(self._options.gateway_url)
@@ -148,8 +148,8 @@ class GatewayWorker:
         if known is not None:
             line, seconds = known
             raise failures.FatalError(
-                f"{line}; not tried again for {seconds:.0f} s with the same token and intents, "
-                "start with --force to try at once"
+                f"{line}; not retried for {seconds:.0f} s with the same token and intents, "
+                "start with --force to retry at once"
             )
 
     async def _record(self, error: failures.FatalError) -> None:
@@ -157,35 +157,35 @@ class GatewayWorker:
             if await self._store.recorded_failure(self._identity) is None:
                 await self._store.record_failure(self._identity, str(error))
         except (RedisError, OSError) as problem:
-            log.warning("the failure could not be recorded: %s", type(problem).__name__)
+            log.warning("cannot record the failure: %s", type(problem).__name__)
 
     async def publish_login_error(self, line: str, lives_s: float) -> None:
-        """Tell operators why this worker, which runs, cannot log in; "" if it can again."""
+        """Publish why this worker cannot log in; "" if it can again."""
         with suppress(RedisError, OSError):
             await self._store.set_login_error(line, lives_s)
 
-    async def _retry(self, where: str, ask: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Ask until there is an answer: outages are waited for, not fatal. Operators see what is waited for."""
+    async def _retry(self, where: str, request: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Repeat a request until it succeeds, and publish the reason of each failure."""
         try:
             await self.publish_login_error(f"{where}: no answer yet", REQUEST_TIMEOUT_S + LOGIN_ERROR_MARGIN_S)
             failed = 0
-            while (answer := await self._attempt(where, ask, failed)) is None:
+            while (answer := await self._attempt(where, request, failed)) is None:
                 failed += 1
             return answer[0]
         finally:
             await self.publish_login_error("", LOGIN_ERROR_MARGIN_S)
 
-    async def _attempt(self, where: str, ask: Callable[[], Awaitable[Answer]], failed: int) -> tuple[Answer] | None:
-        """Ask once; without an answer, say why and wait."""
+    async def _attempt(self, where: str, request: Callable[[], Awaitable[Answer]], failed: int) -> tuple[Answer] | None:
+        """Try once; after a failure, log it, wait, and return None."""
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                return (await ask(),)
+                return (await request(),)
         except failures.FatalError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever came instead of an answer, the next may be one
+        except Exception as error:  # noqa: BLE001 - any failure is retried
             reason = f"{where}: {describe(error)}"
-            ended = ConnectionEnd(reason, established=False, wait_s=advised_wait_s(error))
-        step = next_step(ended, failures=failed, jitter=random.random())  # noqa: S311 - spreads load
+            end = ConnectionEnd(reason, established=False, wait_s=advised_wait_s(error))
+        step = next_step(end, failures=failed, jitter=random.random())  # noqa: S311 - spreads load
         log.warning("cannot log in: %s; again in %.1f s", reason, step.wait_s)
         await self.publish_login_error(reason, step.wait_s + REQUEST_TIMEOUT_S + LOGIN_ERROR_MARGIN_S)
         await asyncio.sleep(step.wait_s)

@@ -1,4 +1,4 @@
-"""Reads of members: one, a page, a search. Knows the generations of member lists and their index."""
+"""Reads members: one, a page, a search."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from discordproxy_gateway.keys import Keys, Slot, shard_of
 
 PAGE = 1000
 _SLICE, _LEAVES_PER_SLICE = 250, 5
-"""Members read by one call, and the leaves that surely name so many: Redis and this process stay responsive."""
+"""Members per call, and the number of leaves that hold at least as many. Keeps Redis and this process responsive."""
 _SCAN = 500
 _WANTED_LIFE_S = 3600
 
@@ -30,7 +30,7 @@ class MemberReader:
         self._generations: dict[int, int] = {}  # last seen; a wrong guess costs one more round trip
 
     async def member(self, guild_id: int, user_id: int) -> CachedAnswer[Object]:
-        """One member. Found also in a list that is not complete: whatever is in it belongs to this session."""
+        """One member. Also found in an incomplete list, whose members all belong to this session."""
         field = codec.id_field(user_id)
         generation = self._generations.get(guild_id, 1)
         while True:
@@ -88,7 +88,7 @@ class MemberReader:
         return CachedAnswer(self._shown(found, fields, _values(found)) if fields else [], _freshness(found))
 
     async def ask_for_list(self, guild_id: int) -> None:
-        """Have the gateway worker fetch this guild's member list before others."""
+        """Make the gateway worker fetch this guild's member list before others."""
         found = await self._find(guild_id, 1, [])
         slot = Slot(shard_of(guild_id, self._reader.shard_count), self._reader.shard_count)
         key = self._keys.wanted_members(slot)
@@ -162,7 +162,7 @@ def _changes(found: CacheReply) -> tuple[overlay.Changes, overlay.Changes]:
 
 
 def _values(found: CacheReply) -> Sequence[bytes | None]:
-    """Return the packed members that were asked for."""
+    """Return the packed members that were read."""
     values: Sequence[bytes | None] = found.rows[3]
     return values
 

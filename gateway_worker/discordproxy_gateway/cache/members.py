@@ -1,4 +1,4 @@
-"""A guild member in few bytes: pure packing and unpacking, version by version.
+"""Compact encoding of guild members. Pure.
 
 A value is a version byte and a MessagePack array. Ids are integers, times microseconds, image hashes raw bytes; what
 does not fit such a form exactly stays text, so unpacking gives Discord's words back. Fields at the end that are

@@ -1,6 +1,6 @@
-"""Reads of guilds and what belongs to them. One pipelined round trip each, where not said otherwise.
+"""Reads guilds and their parts from the cache, in one round trip unless documented otherwise.
 
-Knows nothing of REST: an answer says how fresh it is, the caller decides whether that will do. Every read merges the
+Independent of REST: an answer has its freshness, and the caller decides whether it suffices. Every read merges the
 overlay, so a change made through the proxy is seen by the next read.
 """
 
@@ -30,12 +30,12 @@ Object = dict[str, Any]
 Add = Callable[[Commands], None]
 
 MAX_CHANNEL_GUILDS = 10_000
-"""Channels whose guilds are remembered; new threads come for ever."""
+"""Maximum number of channels whose guilds are remembered; new threads keep coming."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheReply:
-    """A reply: what is known about shard and guild, and the rows of the commands that were added."""
+    """A reply: freshness of shard and guild, and the rows of the added commands."""
 
     shard: ShardFreshness | None
     meta: Meta | None
@@ -151,7 +151,7 @@ class CacheReader:
     async def channel(self, channel_id: int) -> CachedAnswer[Object]:
         """A channel or active thread of a guild. Two round trips the first time, then one.
 
-        Never complete: direct messages and archived threads are not in the cache, so only Discord can say "no".
+        Never complete: direct messages and archived threads are not in the cache, so only Discord can answer "no".
         """
         field = str(channel_id)
         found = await self._find_channel(channel_id, field)
@@ -188,7 +188,7 @@ class CacheReader:
             commands.hgetall(self.keys.overlay(kind, guild_id))
 
     async def find(self, guild_id: int, add: Add) -> CacheReply:
-        """Run the commands that `add` adds in one atomic step, with what is needed to judge their replies."""
+        """Run the commands that `add` adds in one atomic step, and read the freshness of their data."""
         while True:
             shard_count = self._shard_count
             slot = Slot(shard_of(guild_id, shard_count), shard_count)

@@ -1,4 +1,4 @@
-"""What the gateway worker says about itself: for health, metrics and the status page."""
+"""The published state of the gateway worker, for health, metrics and the status page."""
 
 import json
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class ShardState:
         held: a gateway worker holds its lease now.
         age_s: seconds since the connection was last known to be current; None if it never was.
         reason: why it is not ready, a line for the operator; "" if there is none.
-        counters: identifies, resumes, events, bad_events, backlog, latency_ms, fence, as far as told.
+        counters: identifies, resumes, events, bad_events, backlog, latency_ms, fence, as far as published.
     """
 
     slot: Slot
@@ -40,7 +40,7 @@ class GatewayState:
     Attributes:
         failure: the operator's line of a failure that keeps everybody from connecting; "" if there is none.
         login_error: why a worker that holds no shard yet cannot log in; "" if there is none.
-        identifies_left: new sessions Discord still allows today; None if nobody knows.
+        identifies_left: new sessions Discord still allows today; None if unknown.
         guilds: guilds in the cache.
         channels: channels and threads in the cache.
         intents: names of the intents the bot connects with, () before it ever did.
@@ -61,7 +61,7 @@ class GatewayState:
 
     @property
     def login_problem(self) -> str:
-        """A sentence that says why the gateway worker cannot log in; "" if it can, or none runs."""
+        """Why the gateway worker cannot log in, as a sentence; "" if it can, or none runs."""
         if self.ready:
             return f"another gateway worker cannot log in: {self.failure}" if self.failure else ""
         refused = [shard for shard in self.shards if shard.reason and shard.state in _CANNOT_LOG_IN]
@@ -84,7 +84,7 @@ _COUNTERS = ("identifies", "resumes", "events", "bad_events", "backlog", "latenc
 
 async def read_state(redis: Redis, keys: Keys) -> GatewayState:
     """Read the state of the gateway; two round trips."""
-    led, known = await redis.mget(keys.division, keys.shard_count)  # those who lead may not have connected yet
+    led, known = await redis.mget(keys.division, keys.shard_count)  # leaders may not have connected yet
     shard_count = number_of(led, maximum=MAX_SHARDS) or number_of(known, maximum=MAX_SHARDS) or 1
     slots = [Slot(shard_id, shard_count) for shard_id in range(shard_count)]
     pipeline = redis.pipeline(transaction=False)

@@ -1,4 +1,4 @@
-"""Opens the bot's connections with discord.py's client, asks Discord how to, and says how each one ended.
+"""Opens the bot's connections with discord.py's client, and describes how each one ended.
 
 Private names of discord.py that are touched here are pinned by tests/contract/test_discord_py.py.
 """
@@ -23,16 +23,16 @@ from discordproxy_gateway.discord.session import Session
 from discordproxy_ratelimit.process.http_proxy import http_proxy_for
 
 HANDSHAKE_S = 30.0
-"""Bound of opening the socket up to IDENTIFY or RESUME."""
+"""Time limit for opening the socket up to IDENTIFY or RESUME."""
 
 CALLBACK_S = 3.0
-"""Discord takes no first response later than that."""
+"""Discord rejects a later first response."""
 
 MAX_RATE_LIMIT_S = 30.0
-"""A rate limit longer than that is not waited for inside a request."""
+"""A request does not wait for a longer rate limit."""
 
 _ORDERLY = 1000
-_LOST = 1006  # what a websocket shows that ended without a close frame
+_LOST = 1006  # code of a websocket that ended without a close frame
 
 
 class BotClient(discord.Client):
@@ -41,14 +41,14 @@ class BotClient(discord.Client):
     Args:
         intents: the number Discord takes.
         rest_url: base of Discord's REST API, version included.
-        silence_s: after this time without a word a connection counts as dead.
+        silence_s: a connection without a message for this long counts as dead.
     """
 
     def __init__(self, *, intents: int, rest_url: str, silence_s: float = SILENCE_S) -> None:
         Route.BASE = rest_url
         flags = discord.Intents.none()
         flags.value = intents
-        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nobody speaks here
+        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # voice is not used
         super().__init__(
             intents=flags,
             max_messages=None,
@@ -77,11 +77,11 @@ class BotClient(discord.Client):
         await opening_now.get().listener.before_identify()
 
     async def log_in(self, token: str) -> dict[str, Any]:
-        """Ask Discord who the bot is and return its user.
+        """Log in and return the bot's user.
 
         Raises:
             discord.LoginFailure: the token is not accepted.
-            Exception: Discord did not answer properly.
+            Exception: the answer is missing or malformed.
         """
         await self._async_setup_hook()
         user: Any = await self.http.static_login(token)
@@ -90,7 +90,7 @@ class BotClient(discord.Client):
         return user
 
     async def gateway_info(self, url: str = "") -> GatewayInfo:
-        """Ask Discord how to connect; `url` replaces its address. Raises whatever an answer that is none causes."""
+        """Return the answer to GET /gateway/bot; `url` replaces its address. Raises on a malformed answer."""
         return read_info(await self.http.request(Route("GET", "/gateway/bot")), url=url)
 
     async def respond(self, interaction_id: str, token: str, body: dict[str, Any]) -> None:
@@ -124,12 +124,12 @@ class BotClient(discord.Client):
         await super().close()
 
     def set_shard_count(self, shard_count: int) -> None:
-        """Tell Discord of so many shards in every IDENTIFY from now on."""
+        """Send this number of shards with every IDENTIFY from now on."""
         self._connection.shard_count = shard_count
 
 
 class NoConnectionError(Exception):
-    """No connection came about; `end` says why."""
+    """No connection came about; `end` has the reason."""
 
     def __init__(self, end: ConnectionEnd) -> None:
         super().__init__(end.reason)
@@ -179,14 +179,14 @@ async def connect(
 
 
 REQUEST_ERRORS = (discord.HTTPException, discord.GatewayNotFound, aiohttp.ClientError, OSError, TimeoutError)
-"""What a request to Discord raises."""
+"""Errors of a request to Discord."""
 
 CONNECTION_ERRORS = (ReconnectWebSocket, discord.ConnectionClosed, UnreadableError, *REQUEST_ERRORS)
-"""What connecting and reading raise when a connection ends, or does not come about."""
+"""Errors with which connecting and reading end."""
 
 
 def end_of(error: BaseException, socket: Socket | None) -> ConnectionEnd:
-    """Say how the connection ended; `socket` is None if none came about."""
+    """Return how the connection ended; `socket` is None if none came about."""
     if isinstance(error, discord.ConnectionClosed):
         return ConnectionEnd("closed by Discord", error.code)
     if isinstance(error, UnreadableError):
@@ -199,7 +199,7 @@ def end_of(error: BaseException, socket: Socket | None) -> ConnectionEnd:
 
 
 def _closed(socket: Socket | None) -> ConnectionEnd:
-    """Say how the other side ended the connection."""
+    """Return how the other side ended the connection."""
     code = socket.socket.close_code if socket else None
     if code in {None, _LOST}:
         return ConnectionEnd("connection lost")

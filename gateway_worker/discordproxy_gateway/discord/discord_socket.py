@@ -1,4 +1,4 @@
-"""The bot's websocket: discord.py's socket without its objects. What is odd about a message costs that message only.
+"""The bot's websocket: discord.py's socket without its objects. A malformed message is skipped.
 
 Private names of discord.py that are touched here are pinned by tests/contract/test_discord_py.py.
 """
@@ -24,22 +24,22 @@ from discordproxy_gateway.discord.skip_log import SkipLog
 log = logging.getLogger(__name__)
 
 CLOSE_S = 1.0
-"""Bound of waiting for Discord to confirm a close."""
+"""Time limit for Discord to confirm a close."""
 
 SILENCE_S = 60.0
-"""A connection on which nothing came for so long is dead: a heartbeat was due meanwhile, and with it an answer."""
+"""A connection without a message for this long is dead: a heartbeat and its answer were due meanwhile."""
 
 BEGIN_S = 60.0
-"""READY or RESUMED is given up if no event came for so long after IDENTIFY or RESUME."""
+"""Time limit for READY or RESUMED after IDENTIFY or RESUME."""
 
 WATCH_S = 1.0
-"""How often the deadlines of a connection are looked at."""
+"""How often the deadlines of a connection are checked."""
 
 STALL_S = 1.0
-"""What lies unread when a time has run out is read for so long, before the connection counts as dead."""
+"""After a deadline, unread messages are read for this long before the connection counts as dead."""
 
 MAX_HEARTBEAT_GRACE_S = 60.0
-"""How much longer a heartbeat may go unanswered because Redis takes events slowly."""
+"""Maximum extension of a heartbeat's deadline while Redis stores events slowly."""
 
 HELLO_MS = 41_250
 MIN_HELLO_MS, MAX_HELLO_MS = 1_000, 60_000
@@ -49,7 +49,7 @@ HAND_OVER = 4000
 
 
 class SocketListener(Protocol):
-    """What a connection needs from the worker."""
+    """The receiving end of a socket."""
 
     stored_sequence: int | None
     """Sequence of the last stored event."""
@@ -61,15 +61,15 @@ class SocketListener(Protocol):
         """Called when Discord has confirmed a heartbeat."""
 
     async def before_resume(self) -> None:
-        """Called right before RESUME is sent; raises if this process may no longer speak for the shard."""
+        """Called right before RESUME is sent; raises if this process no longer leads the shard."""
 
     async def before_identify(self) -> None:
-        """Called right before IDENTIFY is sent; raises if this process may no longer speak for the shard."""
+        """Called right before IDENTIFY is sent; raises if this process no longer leads the shard."""
 
 
 @dataclass(slots=True)
 class Opening:
-    """A connection that is being opened: for whom, and the socket once there is one."""
+    """A connection that is being opened: its listener, and the socket once it exists."""
 
     listener: SocketListener
     socket: "Socket | None" = None
@@ -79,11 +79,11 @@ opening_now: ContextVar[Opening] = ContextVar("opening")  # from_client makes th
 
 
 class Socket(DiscordWebSocket):
-    """Passes every event on, and counts in heartbeats only what has been stored.
+    """Passes every event on; heartbeats confirm only stored events.
 
     Attributes:
-        why: the reason if this side closed the connection, "" otherwise.
-        skipped: messages that could not be understood.
+        close_reason: the reason if this side closed the connection, "" otherwise.
+        skipped: malformed messages.
     """
 
     _first_heartbeat: asyncio.Task[None] | None = None
@@ -137,7 +137,7 @@ class Socket(DiscordWebSocket):
             self._extend_deadline(self.loop.time() - event.received_at)
 
     def _extend_deadline(self, waited_s: float) -> None:
-        """Give a heartbeat more time: its answer cannot be read while an event waits for room."""
+        """Extend a heartbeat's deadline: its answer cannot be read while an event waits for room."""
         waited_s = min(waited_s, MAX_HEARTBEAT_GRACE_S - self._grace_s)
         if self._unanswered_at is not None and waited_s > 0:
             self._unanswered_at += waited_s
@@ -160,9 +160,9 @@ class Socket(DiscordWebSocket):
             await self.listener.on_heartbeat_ack(self._keep_alive.latency)
 
     async def send_as_json(self, data: Any) -> None:
-        """Send a message; the first heartbeat, for which the library is in a hurry, waits a part of the interval.
+        """Send a message; the first heartbeat, which the library sends at once, waits a part of the interval.
 
-        Discord wants a random part (gateway, sending heartbeats): after an outage everybody connects at once.
+        Discord requires a random part (gateway, sending heartbeats): after an outage all bots connect at once.
         """
         if data.get("op") == self.HEARTBEAT and self._keep_alive is not None:
             if self._first_heartbeat is None:
@@ -174,7 +174,7 @@ class Socket(DiscordWebSocket):
         await super().send_as_json(data)
 
     async def send_heartbeat(self, data: Any) -> None:
-        """Send a heartbeat of the library's thread, which itself notes the time when a quick answer may have come."""
+        """Send a heartbeat of the library's thread, which records the time too late for a quick answer."""
         self._record_heartbeat()
         await super().send_heartbeat(data)
 
@@ -192,11 +192,11 @@ class Socket(DiscordWebSocket):
             await super().send_as_json(keep_alive.get_payload())
 
     def disable_read_timeout(self) -> None:
-        """Read without a time limit from now on: one for each message costs more than reading it. See `watch`."""
+        """Read without a time limit from now on; `watch` has one. A timer per message costs more than reading it."""
         self._silence_s, self._max_heartbeat_timeout = self._max_heartbeat_timeout, 0.0
 
     async def watch(self) -> None:
-        """Close a connection that is dead, though nobody has closed it; reading ends with it."""
+        """Close a dead connection that neither side has closed; this ends the reading."""
         overdue = ""
         while (keep_alive := self._keep_alive) is not None:
             left_s, why = min(self._deadlines(keep_alive))
@@ -235,7 +235,7 @@ class Socket(DiscordWebSocket):
             await self.poll_event()
 
     async def close_resumable(self, code: int = HAND_OVER) -> None:
-        """Close with `code`; a peer that does not confirm in time is left without a word."""
+        """Close with `code`, without confirmation if it does not come in time."""
         if self._first_heartbeat is not None:
             self._first_heartbeat.cancel()
         with contextlib.suppress(TimeoutError, OSError, discord.ConnectionClosed):
@@ -244,9 +244,9 @@ class Socket(DiscordWebSocket):
 
 
 def hello_ms(data: Any) -> int:
-    """Return how often a heartbeat is sent, in ms, whatever HELLO says. Pure."""
+    """Return the heartbeat interval in ms for the data of HELLO, usable or not. Pure."""
     asked = data.get("heartbeat_interval") if isinstance(data, dict) else None
     if isinstance(asked, bool) or not isinstance(asked, int | float) or not asked > 0:
-        log.warning("HELLO names no usable heartbeat interval; one is sent every %d ms", HELLO_MS)
+        log.warning("HELLO has no usable heartbeat interval; using %d ms", HELLO_MS)
         return HELLO_MS
     return round(min(max(asked, MIN_HELLO_MS), MAX_HELLO_MS))

@@ -1,4 +1,4 @@
-"""An event as it came off the socket, and how it is read from a message. Pure."""
+"""An event as received from the socket, and how to read it from a message. Pure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ class Dispatch:
 
 
 class MalformedEventError(ValueError):
-    """A message is no event that could be stored; the text names its kind and what is wrong, never content."""
+    """A message cannot be stored as an event. The text names its kind and the fault, never content."""
 
 
 def read_dispatch(message: dict[str, Any], *, after: int, now: float) -> Dispatch:
@@ -37,7 +37,7 @@ def read_dispatch(message: dict[str, Any], *, after: int, now: float) -> Dispatc
     if not isinstance(name, str):
         raise MalformedEventError("event without a name")
     if not isinstance(sequence, int) or isinstance(sequence, bool) or not 0 < sequence < _MAX_EXACT:
-        if name not in SESSION_EVENTS:  # these say something even without a number
+        if name not in SESSION_EVENTS:  # both are usable without a number
             raise MalformedEventError(f"event {name[:50]!r} without a usable sequence")
         sequence = after if name == "RESUMED" else 1
     if name == "RESUMED":

@@ -1,4 +1,4 @@
-"""What Discord says about connecting (GET /gateway/bot), with a usable value for each one that is odd. Pure."""
+"""The answer to GET /gateway/bot, with a default for each unusable value. Pure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ DAY_MS = 86_400_000
 """Discord counts IDENTIFYs per 24 hours (gateway, session start limit object)."""
 
 MIN_RESET_MS = 60_000
-"""A budget is believed for so long at minimum, so that no answer makes the worker ask without a pause."""
+"""Minimum time until the next request for the budget, whatever the answer contains."""
 
 _MAX_IDENTIFIES = 1_000_000
 _TOTAL = 1000
@@ -19,7 +19,7 @@ _TOTAL = 1000
 
 @dataclass(frozen=True, slots=True)
 class GatewayInfo:
-    """Discord's advice.
+    """The validated answer.
 
     Attributes:
         url: where to connect.
@@ -27,7 +27,7 @@ class GatewayInfo:
         max_concurrency: number of IDENTIFY groups.
         total, remaining: IDENTIFYs per day, and those that are left.
         reset_after_ms: when the budget is full again; never less than `MIN_RESET_MS`.
-        replaced: names of the fields that were missing or odd.
+        replaced: names of the fields that were missing or unusable.
     """
 
     url: str
@@ -40,7 +40,7 @@ class GatewayInfo:
 
 
 class GatewayInfoError(ValueError):
-    """The answer does not say where to connect."""
+    """The answer has no usable address."""
 
 
 def read_info(answer: Any, *, url: str = "") -> GatewayInfo:

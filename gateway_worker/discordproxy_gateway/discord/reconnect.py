@@ -1,11 +1,11 @@
-"""What to do after a connection has ended. Pure: jitter and counts come in, a step comes out."""
+"""Decides how to go on after the end of a connection. Pure."""
 
 from dataclasses import dataclass
 
 FIRST_RESUME_S = 1.0
 MAX_RESUME_S = 60.0
 MAX_ADVICE_S = 3600.0
-"""How long a wait that somebody else names is obeyed at most."""
+"""Upper bound of a wait that a response advises."""
 
 FIRST_IDENTIFY_S = 5.0
 MAX_IDENTIFY_S = 900.0
@@ -19,12 +19,12 @@ class ConnectionEnd:
     """How a connection ended.
 
     Attributes:
-        reason: a word or two for log and status.
+        reason: a few words for log and status.
         code: close code of the websocket, if one was given.
-        session_gone: Discord said that the session cannot be resumed (op 9 false), or there was none yet.
+        session_gone: Discord refuses to resume the session (op 9 false), or there was none yet.
         established: a connection had come about.
-        wait_s: how long to wait at least, if the other side has said so.
-        unreadable: something came that is no message.
+        wait_s: minimum wait advised by the other side.
+        unreadable: a message could not be decoded.
     """
 
     reason: str
@@ -42,7 +42,7 @@ class ConnectionEnd:
 
 @dataclass(frozen=True, slots=True)
 class ReconnectStep:
-    """Whether the stored session is worth keeping, and how long to wait before connecting."""
+    """Whether to keep the stored session, and how long to wait before connecting."""
 
     keep_session: bool
     wait_s: float
@@ -54,7 +54,7 @@ def next_step(end: ConnectionEnd, *, failures: int, jitter: float) -> ReconnectS
     Args:
         end: how the connection ended.
         failures: ends of the same kind before this one without a healthy connection between.
-        jitter: drawn evenly from [0, 1); spreads the bots of the world over time.
+        jitter: drawn evenly from [0, 1); spreads reconnects over time.
     """
     advised_s = min(end.wait_s, MAX_ADVICE_S)
     if end.must_identify:

@@ -1,4 +1,4 @@
-"""Warns of what is passed over because it could not be understood, once of each kind."""
+"""A log of skipped events: one warning per kind."""
 
 import logging
 
@@ -8,19 +8,19 @@ _MAX_KINDS = 100
 
 
 class SkipLog:
-    """Counts what is passed over, and warns once of each kind."""
+    """Counts skipped items and warns once per kind."""
 
     def __init__(self) -> None:
         self.count = 0
         self._logged: set[str] = set()
 
     def record(self, kind: str) -> None:
-        """Note one; `kind` is shown and holds no content."""
+        """Record one; `kind` is logged and holds no content."""
         self.count += 1
         if kind not in self._logged and len(self._logged) < _MAX_KINDS:
             self._logged.add(kind)
-            log.warning("%s: skipped, and so are more like it on this connection", kind)
+            log.warning("%s: skipped, without a warning for the next ones on this connection", kind)
 
     def record_event(self, name: str, error: Exception) -> None:
-        """Note an event that `error` shows to be odd."""
+        """Record an event that caused `error`."""
         self.record(f"event {name[:50]!r} not understood ({type(error).__name__})")

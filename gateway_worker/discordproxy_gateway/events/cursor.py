@@ -1,4 +1,4 @@
-"""A place in the event streams, as an opaque text for applications. Pure."""
+"""Cursors: positions in the event streams, opaque to applications. Pure."""
 
 import base64
 import binascii
@@ -19,7 +19,7 @@ _EPOCH = re.compile(r"[0-9A-Za-z]{0,64}")
 
 
 class BadCursorError(ValueError):
-    """The text is no cursor of ours."""
+    """The text is no cursor of this service."""
 
 
 class Place(NamedTuple):
@@ -35,7 +35,7 @@ class Position:
 
     Attributes:
         epoch: random identity of the stream: after a wiped server an old position is refused, not misread.
-        ordinal: number of the entry since the stream began; tells what is missing.
+        ordinal: number of the entry since the stream began; shows what is missing.
         entry: id of the entry in the stream.
     """
 
@@ -69,7 +69,7 @@ class Cursor:
 
     @property
     def read_until_ms(self) -> int:
-        """Until when everything has been processed, as far as the cursor tells; ms since 1970."""
+        """Time until which all events have been processed, in ms since 1970."""
         return min((int(position.entry.partition("-")[0]) for position in self.positions.values()), default=0)
 
     @classmethod
@@ -91,7 +91,7 @@ class Cursor:
             raise BadCursorError("this is no cursor of this service") from error
         odd = any(not position.epoch and position != BEGINNING for position in positions.values())
         if odd or any(not place.era for place in positions) or not positions:
-            raise BadCursorError("this is no cursor of this service: it names no place")
+            raise BadCursorError("this is no cursor of this service: it has no position")
         return cls(positions)
 
 

@@ -14,7 +14,7 @@ _MAX_SEQUENCE = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class StreamEntry:
-    """An event of Discord, or word of a gap.
+    """An event of Discord, or a gap.
 
     Attributes:
         type: Discord's name, or GAP when a session was lost: what happened between the two times is unknown.
@@ -40,12 +40,12 @@ class StreamEntry:
 
     @property
     def is_gap(self) -> bool:
-        """Tell whether this is word of a lost session."""
+        """Whether this is a gap: a session was lost."""
         return self.type == GAP
 
 
 def decode(shard_id: int, epoch: str, entry_id: bytes, fields: Mapping[bytes, bytes], *, after: int = 0) -> StreamEntry:
-    """Return what an entry of the stream says. What cannot be read is left out: it must not hold up what follows.
+    """Decode an entry of the stream. Malformed fields are left out, so that they do not block later entries.
 
     `after` is the ordinal of the entry before it.
     """

@@ -1,4 +1,4 @@
-"""Which events a subscriber gets. Pure."""
+"""Filters of subscriptions. Pure."""
 
 import difflib
 from collections.abc import Collection, Iterable
@@ -30,7 +30,7 @@ class Filter:
     channel_ids: frozenset[int] = frozenset()
 
     def passes(self, entry: StreamEntry) -> bool:
-        """Tell whether a subscriber wants the entry; a gap concerns everybody."""
+        """Whether the entry passes; a gap always does."""
         if entry.is_gap:
             return True
         if not entry.type or (self.types and entry.type not in self.types):
@@ -45,7 +45,7 @@ def check_types(types: Iterable[str], intents: Collection[str]) -> frozenset[str
 
     Args:
         types: names as Discord writes them.
-        intents: names of the intents the bot is connected with; empty when nobody knows.
+        intents: names of the intents the bot is connected with; empty if unknown.
 
     Raises:
         UnknownEventError: a name Discord does not have.

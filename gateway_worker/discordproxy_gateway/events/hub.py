@@ -30,7 +30,7 @@ HEARTBEAT_S = 15.0
 
 
 class ItemKind(enum.Enum):
-    """What an item of a subscription is."""
+    """Kinds of subscription items."""
 
     DISPATCH = "dispatch"
     HEARTBEAT = "heartbeat"
@@ -39,7 +39,7 @@ class ItemKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionItem:
-    """What a subscriber gets. `cursor` is the place to go on from once the item is processed."""
+    """An item of a subscription. `cursor` resumes after it."""
 
     kind: ItemKind
     cursor: Cursor
@@ -49,7 +49,7 @@ class SubscriptionItem:
 class Subscription:
     """Iterate to get items. At least once while events are kept, in order per shard.
 
-    Iterating raises an EventsError when it cannot go on; `cursor` is then the place to resume from.
+    Iterating raises an EventsError when it cannot continue; `cursor` then resumes without a loss.
     """
 
     def __init__(self, heartbeat_s: float) -> None:
@@ -64,14 +64,14 @@ class Subscription:
         return Cursor({place: feed.position for place, feed in self._feeds})
 
     def wake(self) -> None:
-        """Have the iterator look again."""
+        """Wake up the iterator."""
         self._changed.set()
 
     def __aiter__(self) -> "Subscription":
         return self
 
     async def __anext__(self) -> SubscriptionItem:
-        """Return the next item; a heartbeat when nothing came for a while."""
+        """Return the next item; a heartbeat after `heartbeat_s` without one."""
         try:
             return await self._next()
         except CursorExpiredError as error:  # of one stream: the others stay where they are
@@ -93,7 +93,7 @@ class Subscription:
                 return SubscriptionItem(ItemKind.HEARTBEAT, self.cursor)
 
     def at_hand(self, max_items: int, max_bytes: int) -> list[SubscriptionItem]:
-        """Return further items that need no waiting; what cannot go on is told by the next iteration."""
+        """Return further items without waiting; the next iteration raises errors."""
         items: list[SubscriptionItem] = []
         while len(items) < max_items and max_bytes > 0:
             try:
@@ -110,7 +110,7 @@ class Subscription:
         return SubscriptionItem(ItemKind.GAP if entry.is_gap else ItemKind.DISPATCH, self.cursor, entry)
 
     def _pop(self) -> StreamEntry | None:
-        """Return an entry of the next shard that has one, each in its turn; an ended era's first."""
+        """Return the next entry, shards in turn, ended eras first."""
         era = self._feeds[0][0].era
         for step in range(len(self._feeds)):
             turn = (self._turn + step) % len(self._feeds)
@@ -131,7 +131,7 @@ class Subscription:
         return more or ended
 
     def add(self, place: Place, feed: Feed) -> None:
-        """Take events of another stream; those of earlier eras are to be added first."""
+        """Add the feed of another stream; those of earlier eras first."""
         self._feeds.append((place, feed))
 
 
@@ -140,7 +140,7 @@ class EventHub:
 
     Args:
         redis: for short reads.
-        blocking: a client that waits longer than two seconds for a reply.
+        blocking: a client whose timeout is longer than two seconds.
     """
 
     def __init__(self, redis: Redis, blocking: Redis, keys: Keys, *, heartbeat_s: float = HEARTBEAT_S) -> None:
@@ -154,13 +154,13 @@ class EventHub:
         self._opening = asyncio.Lock()
 
     async def close(self) -> None:
-        """Stop reading. Subscriptions are to be ended before."""
+        """Stop reading. End all subscriptions first."""
         tasks, self._tasks, self._tails = self._tasks, [], []
         if tasks:
             await cancel(*tasks)
 
     async def state(self) -> GatewayState:
-        """Return what the gateway worker says about itself.
+        """Return the published state of the gateway worker.
 
         Raises:
             EventsUnavailableError: Redis is away.
@@ -177,9 +177,9 @@ class EventHub:
         """Open a subscription.
 
         Args:
-            wanted: what to get.
-            cursor: go on after it.
-            earliest: start with the oldest event that is kept instead of with what comes.
+            wanted: which events.
+            cursor: continue after it.
+            earliest: start with the oldest event that is kept instead of the next one.
 
         Raises:
             EventsUnavailableError: no gateway worker has connected yet, or Redis is away.
@@ -245,10 +245,10 @@ class EventHub:
 async def _positions(
     eras: Eras, tails: Sequence[Tail], cursor: Cursor | None, *, earliest: bool
 ) -> dict[Place, Position]:
-    """Return where each stream is read on.
+    """Return the position at which each stream is read.
 
     Raises:
-        CursorExpiredError: in some events are lost; it names a place in all from where on nothing is missing.
+        CursorExpiredError: some streams lost events; its cursor continues without a further loss in all.
     """
     positions: dict[Place, Position] = {}
     expired: CursorExpiredError | None = None

@@ -1,7 +1,6 @@
-"""What an event changes. Pure: Discord's JSON in, cache and stream operations out; no I/O, no clock, no chance.
+"""Plans the cache and stream operations of each event. Pure: no I/O, no clock, no randomness.
 
-The planner remembers what it needs of each guild. That memory is loaded from Redis when a connection begins and follows
-the events from there.
+The planner keeps a state per guild. It is loaded from Redis when a connection begins and follows the events from there.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +16,7 @@ from discordproxy_gateway.plan.member_operations import GuildState, MemberLists
 from discordproxy_gateway.store.operations import Operation
 
 INTERNAL = frozenset({"READY", "RESUMED", "GUILD_MEMBERS_CHUNK", "RATE_LIMITED", "VOICE_SERVER_UPDATE"})
-"""Never passed on: they concern the connection itself, or carry a secret of it."""
+"""Not appended to the stream: they concern the connection itself, or carry a secret of it."""
 
 JOINED = "+"
 """Before the id of an awaited guild that the bot joined while it was unavailable."""
@@ -27,7 +26,7 @@ class EventPlanner:
     """Plans the writes of one shard, event by event, in order.
 
     Args:
-        guilds: what Redis knows, by guild id.
+        guilds: stored states, by guild id.
         mark: short name of the session the caches belong to, "" before READY.
         awaited: guilds of READY whose GUILD_CREATE has not come yet.
         members: the members intent is on, so member lists are kept.
@@ -77,15 +76,15 @@ class EventPlanner:
             self._plans = {**self._plans, **self.member_lists.plans}
 
     def plan(self, name: str, data: Any, sequence: int) -> list[Operation]:
-        """Return what the event `name` changes, last of all its entry in the stream.
+        """Return the operations of an event; the last one appends it to the stream.
 
         Raises:
-            LookupError, TypeError, ValueError: the event is not what Discord documents.
+            LookupError, TypeError, ValueError: the event differs from Discord's documentation.
         """
         first_sight = name == "GUILD_CREATE" and id_of(data["id"]) in self._awaited
         plan = self._plans.get(name) if _is_cacheable(name, data) else None
         operations = plan(data) if plan else []
-        # Guilds that READY announced are state, not news: their whole content would flood the stream.
+        # Guilds of READY are state, not events: their whole content would flood the stream.
         return operations if first_sight else operations + self.append_only(name, data, sequence)
 
     def append_only(self, name: str, data: Any, sequence: int) -> list[Operation]:
@@ -97,7 +96,7 @@ class EventPlanner:
         return [] if name in INTERNAL else [self._append(name, data, sequence)]
 
     def _append(self, name: str, data: Any, sequence: int) -> Operation:
-        """Return what appends the event. A place that is no id is left out: only those who may see all get it then."""
+        """Return the append operation. An invalid guild or channel id is left out: hidden from restricted keys."""
         own_id = data.get("id")
         guild_id = id_of(data.get("guild_id") or (own_id if name in _ABOUT_GUILD else ""))
         channel_id = id_of(data.get("channel_id") or (own_id if name.startswith(("CHANNEL_", "THREAD_")) else ""))
@@ -113,7 +112,7 @@ class EventPlanner:
     def _ready(self, data: dict[str, Any]) -> list[Operation]:
         self._mark = mark_of(data["session_id"])
         listed = data.get("guilds")
-        # Without a list nobody knows which guilds the bot has left: all that were known are waited for.
+        # Without a list it is unknown which guilds the bot has left: all stored ones are awaited.
         found = (
             {guild_id for guild_id, _ in guild_operations.by_id(listed)}
             if isinstance(listed, list)
@@ -146,7 +145,7 @@ class EventPlanner:
         self.guilds[guild_id] = known
         states = guild_operations.by("user_id", guild.get("voice_states") or ())
         operations = [
-            ("HSET", keys.meta(guild_id), "mark", ""),  # readers look away until all of it is there
+            ("HSET", keys.meta(guild_id), "mark", ""),  # readers ignore the guild until it is complete
             *guild_operations.retire_members(keys, guild_id, old.generation),
             *guild_operations.put_guild(keys, guild),
             guild_operations.forget_channels(keys, "ch", guild_id),
@@ -179,13 +178,13 @@ class EventPlanner:
         return [*guild_operations.purge(self._keys, guild_id, known.generation), self._no_longer_awaited(guild_id)]
 
     def _no_longer_awaited(self, guild_id: str) -> Operation:
-        """Return the operation after which nobody waits for the guild any more."""
+        """Return the operation that removes the guild from the awaited ones."""
         return ("SREM", self._keys.awaited(self._slot), guild_id, JOINED + guild_id)
 
     def _outage(self, guild_id: str) -> list[Operation]:
-        """Keep what is known, but let its age count from now: Discord tells nothing until the next GUILD_CREATE."""
+        """Keep the data, whose age counts from now: Discord sends no events until the next GUILD_CREATE."""
         if guild_id not in self.guilds:
-            # A guild of which only the id is known. Its GUILD_CREATE will be news, unlike that of one READY announced.
+            # Only the id is known. Unlike that of a guild of READY, its GUILD_CREATE goes into the stream.
             waits = [] if guild_id in self._awaited else [JOINED + guild_id]
             return [("SADD", self._keys.awaited(self._slot), *waits)] if waits else []
         known = self.guilds[guild_id]
@@ -233,7 +232,7 @@ class EventPlanner:
         threads = ("PRUNE", self._keys.part("th", guild_id), self._keys.channel_index, channel_id)
         return [
             *guild_operations.drop_channel(self._keys, "ch", guild_id, channel_id),
-            threads,  # Discord announces no deletion of its threads
+            threads,  # Discord sends no deletion of its threads
             self._seen("ch", guild_id, channel_id, None),
         ]
 
@@ -281,7 +280,7 @@ _ABOUT_GUILD = frozenset({"GUILD_CREATE", "GUILD_UPDATE", "GUILD_DELETE"})
 
 
 def _is_cacheable(name: str, data: dict[str, Any]) -> bool:
-    """Tell whether the caches can follow the event: its guild is an id, or it names none."""
+    """Whether the caches can follow the event: its guild id is valid, or it has none."""
     place = data.get("id" if name in _ABOUT_GUILD else "guild_id")
     if not place:
         return name not in _ABOUT_GUILD

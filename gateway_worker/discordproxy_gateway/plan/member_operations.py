@@ -1,8 +1,8 @@
-"""How member lists are filled and followed. Pure.
+"""Plans the writes of member lists. Pure.
 
-Every session starts a new generation of each list. It begins with what GUILD_CREATE brings, is filled by chunks that
-were asked for, and follows the events from the first moment on; whoever is in it is known to be right. It is complete
-once every chunk of one request has come.
+Every session starts a new generation of each list. It begins with the members of GUILD_CREATE, is filled by requested
+chunks, and follows the events from the start, so its members are always current. It is complete once every chunk of
+one request has come.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from discordproxy_gateway.store.operations import Operation
 
 @dataclass(slots=True)
 class MemberRequest:
-    """A member list that was asked for: which chunks have come, and whose members changed meanwhile."""
+    """A requested member list: received chunks, and members that changed meanwhile."""
 
     nonce: str
     received: set[int] = field(default_factory=set)
@@ -27,7 +27,7 @@ class MemberRequest:
 
 @dataclass(slots=True)
 class GuildState:
-    """What is remembered about a guild.
+    """State of a guild, as the planner keeps it.
 
     Attributes:
         generation: of the member list that is being kept; every session starts a new one.
@@ -57,7 +57,7 @@ class MemberLists:
         }
 
     def request(self, guild_id: str, nonce: str) -> None:
-        """Note that the list of a guild was asked for under `nonce`."""
+        """Record that the list of a guild was requested under `nonce`."""
         self._guilds[guild_id].request = MemberRequest(nonce)
 
     def _add(self, member: dict[str, Any]) -> list[Operation]:
@@ -92,8 +92,8 @@ class MemberLists:
         state = self._current(guild_id)
         request = state.request if state else None
         if state is None or request is None or request.nonce != chunk.get("nonce"):
-            return []  # asked for by an earlier connection: asked for again
-        # Whoever changed since the request is known better from the event than from a list made before it.
+            return []  # requested by an earlier connection; this one requests it again
+        # The event of a member that changed since the request is newer than the chunk.
         rows = [row for row in chunk["members"] if guild_operations.user_of(row) not in request.touched]
         operations = guild_operations.put_members(self._keys, guild_id, state.generation, rows)
         request.received.add(chunk["chunk_index"])

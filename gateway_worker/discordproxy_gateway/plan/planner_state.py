@@ -1,4 +1,4 @@
-"""Loads what the planner remembers, so that a successor goes on where the stored events end."""
+"""Loads the planner's state from Redis, so that a successor continues where the stored events end."""
 
 import logging
 from collections.abc import Sequence
@@ -18,15 +18,15 @@ _AT_A_TIME = 200
 
 
 async def load_planner(redis: Redis, keys: Keys, slot: Slot, *, mark: str, members: bool, era: int = 1) -> EventPlanner:
-    """Return a planner that knows what Redis knows.
+    """Return a planner with the stored state.
 
     Args:
-        redis: where the records are.
-        keys: their names.
-        slot: whose guilds.
+        redis: client.
+        keys: of the bot.
+        slot: whose guilds are loaded.
         mark: of the session that is resumed, "" when a new one will begin.
         members: whether member lists are kept.
-        era: whose streams are written.
+        era: whose streams are written to.
     """
     stored: list[Any] = await redis.hkeys(keys.guilds)
     ids = sorted(filter(None, map(id_of, stored)))

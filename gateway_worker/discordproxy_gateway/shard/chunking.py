@@ -1,7 +1,6 @@
-"""Fills member lists at Discord's pace: guilds somebody reads first, then the small ones.
+"""Requests missing member lists at Discord's rate limit: guilds with readers first, then small ones.
 
-A task of its own, never part of reading: waiting here delays no event. What the chunks contain is the planner's
-business; this decides only what to ask for next, and when.
+It runs as a task of its own, so that waiting here delays no event. The planner processes the chunks.
 """
 
 import asyncio
@@ -27,10 +26,10 @@ PER_GUILD_S = 30.0
 """Discord answers one full list per guild and 30 s (gateway events, request guild members)."""
 
 CHUNK_TIMEOUT_S = 60.0
-"""A list without a new chunk for so long is asked for again."""
+"""A list without a new chunk for this long is requested again."""
 
 MIN_REFUSED_S, MAX_REFUSED_S = 1.0, 3600.0
-"""A guild whose request was refused is left alone for so long at least, and for longer with each refusal in a row."""
+"""Bounds of the wait after a refused request; it doubles with each refusal in a row."""
 
 _IDLE_S = 5.0
 _MAX_WANTED = 1000
@@ -39,12 +38,12 @@ _MAX_WANTED = 1000
 def next_guild(
     guilds: Mapping[str, GuildState], *, wanted: Iterable[str], not_before: Mapping[str, float], now: float
 ) -> str | None:
-    """Return the guild to ask for, or None if no list is missing that may be asked for now. Pure.
+    """Return the guild to request next, or None if no missing list may be requested now. Pure.
 
     Args:
-        guilds: what is remembered of each.
-        wanted: guilds somebody reads, most urgent first.
-        not_before: when a guild may be asked for again.
+        guilds: their states.
+        wanted: guilds with readers, most urgent first.
+        not_before: when a guild may be requested again.
         now: on the same clock.
     """
 
@@ -52,7 +51,7 @@ def next_guild(
         state = guilds.get(guild_id)
         return (
             state is not None
-            and str(guild_id).isdecimal()  # another id is none of Discord's
+            and str(guild_id).isdecimal()  # other ids are invalid
             and state.current
             and state.available
             and not state.complete
@@ -67,25 +66,25 @@ def next_guild(
 
 
 def refused_wait_s(retry_after: Any, refusals: int) -> float:
-    """Return how long a guild is left alone after a refusal, the `refusals` + 1st in a row. Pure."""
+    """Return the wait in seconds after a refusal, the `refusals` + 1st in a row. Pure."""
     usable = isinstance(retry_after, int | float) and 0 <= retry_after < float("inf")
     asked_s = min(retry_after, MAX_REFUSED_S) if usable else PER_GUILD_S
     return max(asked_s, min(MIN_REFUSED_S * 2.0 ** min(refusals, 20), MAX_REFUSED_S))
 
 
 class MemberRequester(Protocol):
-    """The part of the socket that asks for members."""
+    """The part of the socket that requests members."""
 
     async def request_chunks(self, guild_id: int, query: str | None = None, *, limit: int, nonce: str | None) -> None:
         """Send op 8."""
 
 
 class Chunker:
-    """Asks for the member lists that are missing on one connection.
+    """Requests the missing member lists of one connection.
 
     Args:
         guilds: the planner's state, which chunks and events change.
-        wanted_key: sorted set of guilds somebody reads.
+        wanted_key: sorted set of guilds with readers.
     """
 
     def __init__(self, redis: Redis, wanted_key: str, guilds: Mapping[str, GuildState], request: Any) -> None:
@@ -101,7 +100,7 @@ class Chunker:
         self._changed = asyncio.Event()
 
     def on_event(self, name: str, data: Any) -> None:
-        """Look at an event that was stored; raises whatever an odd one causes."""
+        """Process a stored event; a malformed one may raise anything."""
         if name == "GUILD_MEMBERS_CHUNK":
             self._progress_at[data["guild_id"]] = asyncio.get_running_loop().time()
             self._refusals.pop(data["guild_id"], None)
@@ -145,7 +144,7 @@ class Chunker:
     def _drop_stalled_requests(self, now: float) -> None:
         for guild_id, state in self._guilds.items():
             if state.request is not None and self._progress_at.get(guild_id, now) + CHUNK_TIMEOUT_S < now:
-                log.warning("no members of guild %s for %.0f s, asking again", guild_id, CHUNK_TIMEOUT_S)
+                log.warning("no members of guild %s for %.0f s, requesting again", guild_id, CHUNK_TIMEOUT_S)
                 state.request = None
 
     async def _read_wanted(self) -> None:
@@ -154,7 +153,7 @@ class Chunker:
         except (RedisError, OSError):
             return
         wanted = dict.fromkeys([*self._wanted, *(member.decode() for member, _ in popped)])
-        # A guild we know nothing of may still be announced.
+        # An unknown guild may still be announced.
         self._wanted = [each for each in wanted if each not in self._guilds or self._is_incomplete(each)][:_MAX_WANTED]
 
     def _is_incomplete(self, guild_id: str) -> bool:
@@ -162,7 +161,7 @@ class Chunker:
         return state is not None and not state.complete
 
     async def _wait_for_work(self, now: float) -> None:
-        """Wait for news, for a guild that may be asked for again, or for readers' wishes."""
+        """Wait for a change, for a guild that may be requested again, or for the next check of `wanted_key`."""
         self._changed.clear()
         again = [at - now for guild_id, at in self._not_before.items() if at > now and self._is_incomplete(guild_id)]
         with contextlib.suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""What all shards of a process share: clients, key names, options, and how to connect."""
+"""The context that all shards of a process share: clients, key names, options, and connection advice."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Answers interactions that nobody has answered in time, so that the application gets 15 minutes instead of 3 s."""
+"""Defers unanswered interactions, so that the application has 15 minutes instead of 3 s."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ from discordproxy_ratelimit.process.tasks import cancel
 log = logging.getLogger(__name__)
 
 EXPIRED_S = 3.0
-"""Discord takes the first response within 3 s (receiving and responding to interactions)."""
+"""Discord accepts the first response within 3 s (receiving and responding to interactions)."""
 
 _PRIVATE = 64  # message flag EPHEMERAL
 _MESSAGE_LATER = 5
@@ -21,11 +21,11 @@ _RESPONSES = {2: _MESSAGE_LATER, 3: _UPDATE_LATER, 5: _MESSAGE_LATER}
 """Type of interaction -> type of the deferred response: commands, components, modals. Autocomplete has none."""
 
 Send = Callable[[str, str, dict[str, Any]], Awaitable[None]]
-"""Sends a callback: interaction id, token, body. Raises what `failures` of the deferrer names."""
+"""Sends a callback: interaction id, token, body. Raises the `failures` of the deferrer."""
 
 
 def deferred_response(interaction: dict[str, Any], *, private: bool) -> dict[str, Any] | None:
-    """Return the body that puts an interaction off, or None for a kind that cannot wait. Pure."""
+    """Return the body of a deferral, or None for a kind that cannot be deferred. Pure."""
     kind = _RESPONSES.get(interaction.get("type", 0))
     if kind is None:
         return None
@@ -35,12 +35,12 @@ def deferred_response(interaction: dict[str, Any], *, private: bool) -> dict[str
 
 
 class Deferrer:
-    """Watches interactions go by.
+    """Defers interactions after a time.
 
     Args:
-        after_s: how long the application has; 0 switches deferring off.
+        after_s: time for the application to respond; 0 switches deferring off.
         private: whether the deferred answer is shown to its user only; it cannot be changed later.
-        failures: exceptions of `send` that mean Discord did not take it.
+        failures: exceptions of `send` after which Discord has not accepted the response.
     """
 
     def __init__(
@@ -60,10 +60,10 @@ class Deferrer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def on_interaction(self, interaction: dict[str, Any], received_at: float) -> None:
-        """Defer an interaction that arrived at loop time `received_at`, unless somebody is faster.
+        """Defer an interaction that arrived at loop time `received_at`, unless an application responds first.
 
         Raises:
-            LookupError, TypeError, AttributeError: it is not what Discord documents.
+            LookupError, TypeError, AttributeError: it differs from Discord's documentation.
         """
         body = deferred_response(interaction, private=self._private)
         if not self._after_s or body is None:
@@ -77,7 +77,7 @@ class Deferrer:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Leave what is pending to the applications."""
+        """Cancel pending deferrals."""
         if self._tasks:
             await cancel(*self._tasks)
 

@@ -75,7 +75,7 @@ class Term:
             while not stop.done():
                 end = await self._connect_once(stop)
                 if end is None and not (stopping.is_set() or self._lease.lost.is_set()):
-                    end = ConnectionEnd("ended for no known reason", established=False)  # not at once again
+                    end = ConnectionEnd("ended for no known reason", established=False)  # waits before the next
                 if end is not None:
                     await self._recover(end, stop)
             await self._status.set(state=shard_status.STOPPED)

@@ -1,4 +1,4 @@
-"""The lease of a slot: who may hold the connection, and for how long it is sure of that."""
+"""The lease of a slot: only its holder may connect."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ _MARGIN = 0.1  # of the lease: the holder stops earlier than Redis forgets it
 
 
 class Lease:
-    """One term of leadership. `lost` is set, at the latest, a little before Redis would let somebody else in."""
+    """One term of leadership. `lost` is set, at the latest, a little before another worker can acquire it."""
 
     def __init__(
         self, scripts: Scripts, keys: Keys, slot: Slot, *, owner: str, fence: int, lease_s: float, era: int = 1
@@ -38,21 +38,21 @@ class Lease:
         return f"Lease({self.slot}, fence {self.fence}{', lost' if self.lost.is_set() else ''})"
 
     def extend(self, asked_at: float) -> None:
-        """Note that a request sent at loop time `asked_at` was granted; the reply's own delay counts against us."""
+        """Extend the lease from loop time `asked_at`, when the granted request was sent."""
         self._sure_until = asked_at + self._lease_s * (1 - _MARGIN)
 
     def ensure_held(self) -> None:
-        """Raise LeaseLostError unless the lease is ours for sure, by this process's own monotonic clock."""
+        """Raise LeaseLostError unless the lease is held for certain by this process's monotonic clock."""
         if self.lost.is_set() or asyncio.get_running_loop().time() >= self._sure_until:
             self.lost.set()
             raise LeaseLostError
 
     async def renew(self) -> None:
-        """Ask Redis whether the lease is still ours and prolong it.
+        """Renew the lease in Redis.
 
         Raises:
-            LeaseLostError: it is not.
-            RedisError, OSError: nobody knows; the lease runs on until `ensure_held` says otherwise.
+            LeaseLostError: another worker holds it, or Redis lost it.
+            RedisError, OSError: the outcome is unknown; the lease runs on until `ensure_held` raises.
         """
         asked_at = asyncio.get_running_loop().time()
         keys = [self._keys.lease(self.slot), self._keys.division]
@@ -77,7 +77,7 @@ class Lease:
         return max(0.0, self._sure_until - asyncio.get_running_loop().time())
 
     async def release(self) -> None:
-        """Give the lease back and wake the standbys; if Redis is away it runs out by itself."""
+        """Give the lease back and wake the standbys; without Redis it expires."""
         self.lost.set()
         keys = [self._keys.lease(self.slot), self._keys.lease_channel(self.slot)]
         with contextlib.suppress(RedisError, OSError):
@@ -92,11 +92,11 @@ class Leader:
         self._keys = keys
         self.slot = slot
         self._lease_s = lease_s
-        self._others = ""  # with how many shards the bot runs
+        self._others = ""  # number of shards of the current leaders
 
     async def lead(self) -> Lease:
-        """Return a lease once nobody else holds one. Cancelling gives up waiting; a lease just taken runs out."""
-        owner = secrets.token_hex(8)  # a new name per term: an old lease of ours is nobody's
+        """Return the lease once no other worker holds it. After a cancellation, one that was just granted expires."""
+        owner = secrets.token_hex(8)  # a new name per term: an earlier lease of this process is not taken over
         logged = ""
         while True:
             lease, free_in_s = await self._try(owner)
@@ -126,7 +126,7 @@ class Leader:
         try:
             fence, ms, shards, *era = await self._scripts.run("acquire_lease", keys, arguments)
         except (RedisError, OSError) as error:
-            log.warning("cannot ask for the lease of shard %s: %s", self.slot, type(error).__name__)
+            log.warning("cannot request the lease of shard %s: %s", self.slot, type(error).__name__)
             return None, 1.0
         self._others = shards.decode()
         if not fence:
@@ -136,9 +136,9 @@ class Leader:
         return lease, 0.0
 
     async def _sleep(self, free_in_s: float) -> None:
-        """Wait until the holder announces its leave, or until its lease must have run out."""
+        """Wait until the holder announces its release, or its lease must have expired."""
         until = asyncio.get_running_loop().time() + min(free_in_s, _MAX_SLEEP_S)
-        if self._others != str(self.slot.shard_count):  # nobody announces that all of them have left
+        if self._others != str(self.slot.shard_count):  # no message announces that all of them have left
             await asyncio.sleep(min(free_in_s, _MAX_SLEEP_S))
             return
         try:
@@ -153,7 +153,7 @@ class Leader:
                 message = await channel.get_message(timeout=left_s)
                 if message is None or message["type"] == "message":
                     return
-                # Subscribed. The holder may have left between our request and now.
+                # Subscribed. The holder may have released the lease before that.
                 if not await self._scripts.redis.exists(self._keys.lease(self.slot)):
                     return
 

@@ -1,4 +1,4 @@
-"""The state of one connection, where health, metrics and readers find it. Written only by the holder of the lease."""
+"""Publishes the state of one connection for health, metrics and readers, under its lease."""
 
 import logging
 import os
@@ -22,7 +22,7 @@ FATAL = "fatal"
 
 
 class ShardStatus:
-    """Writes fields of the status hash under a lease. Losing a write is no failure: the next one tells more."""
+    """Writes fields of the status hash under a lease. A lost write is not repeated: the next one supersedes it."""
 
     def __init__(self, scripts: Scripts, keys: Keys, lease: Lease) -> None:
         self._scripts = scripts

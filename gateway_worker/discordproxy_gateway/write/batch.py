@@ -1,7 +1,7 @@
-"""How events are put together for one script call. Pure.
+"""Batches of events for one script call. Pure.
 
-A call blocks Redis while it runs, so its writes are bounded; the sequence advances with whole events only, since what
-a successor gets again must not be half applied.
+A call blocks Redis while it runs, so its writes are bounded. The sequence advances with whole events only: a successor
+must not receive an event that is half applied.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ _IN_ONE_STEP = frozenset({"GUILD_EMOJIS_UPDATE", "GUILD_STICKERS_UPDATE", "THREA
 
 @dataclass(slots=True)
 class PlannedEvent:
-    """An event with what it writes; or, without an event, word that the connection was current.
+    """An event with its operations; without an event, a confirmation that the connection was current.
 
     Attributes:
         current_at: loop time at which the connection was known to be current.
@@ -32,7 +32,7 @@ class PlannedEvent:
     event: Dispatch | None = None
     operations: Sequence[Operation] = ()
     begins: Session | None = None
-    weight: int = field(init=False)  # how much this writes
+    weight: int = field(init=False)  # of its operations
 
     def __post_init__(self) -> None:
         self.weight = sum(map(weight, self.operations))

@@ -1,4 +1,4 @@
-"""Takes events off the socket and applies them in batches: caches, stream and sequence in one fenced step.
+"""Applies events in batches: caches, stream and sequence in one fenced script call.
 
 A batch is what the queue holds when the next one is due, up to a bound that keeps Redis responsive.
 """
@@ -38,10 +38,10 @@ class Writer:
     Args:
         session: the session to resume, None before READY has begun one.
         fingerprint: what a new session is recorded with.
-        planner: turns events into operations; its memory belongs to this writer.
+        planner: turns events into operations; it has no other user meanwhile.
         on_stored: called with the events of each batch once they are stored.
         options: how much of the stream is kept.
-        covered_until_ms: until when the streams of earlier eras hold everything; see `SessionStore`.
+        covered_until_ms: time until which the streams of earlier eras are complete; see `SessionStore`.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Writer:
         return len(self.queue) + (self._held is not None)
 
     async def run(self) -> None:
-        """Apply what is queued until told to finish.
+        """Apply queued events up to the end of the queue.
 
         Raises:
             LeaseLostError: a newer leader writes now; nothing of the current batch was written.
@@ -96,7 +96,7 @@ class Writer:
             await self._apply(batch)
 
     async def _collect(self) -> EventBatch | None:
-        """Wait for something to apply and gather what else has arrived; None when told to finish."""
+        """Wait until a batch is due and take it from the queue; None at its end."""
         batch = EventBatch()
         first, self._held = self._held, None
         while first is None:
@@ -124,7 +124,7 @@ class Writer:
             if item.name == "READY":
                 begins = begun_by(item.data, item.sequence, self._fingerprint)
             operations = self.planner.plan(item.name, item.data, item.sequence)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the next event may be fine
+        except Exception as error:  # noqa: BLE001 - one malformed event must not stop the next
             self.skipped.record_event(item.name, error)
             with contextlib.suppress(AttributeError, TypeError, ValueError):
                 operations = self.planner.append_only(item.name, item.data, item.sequence)
@@ -143,13 +143,13 @@ class Writer:
             self._on_stored(batch.events)
 
     async def _apply_singly(self, batch: EventBatch, error: ResponseError) -> None:
-        """Find the event whose operations Redis refuses, and go on without them."""
+        """Find the event whose operations Redis refuses, and skip them."""
         if len(batch.planned) > 1:
             for planned in batch.planned:
                 await self._apply(EventBatch([planned]))
             return
         names = ", ".join(event.name for event in batch.events)
-        self.skipped.record(f"what event {names or 'none'} writes refused by Redis ({type(error).__name__})")
+        self.skipped.record(f"Redis refused the write of event {names or 'none'} ({type(error).__name__})")
         planned = batch.planned[0]
         passed_on = [operation for operation in planned.operations if operation[0] == "APPEND"]
         try:
@@ -159,7 +159,7 @@ class Writer:
         self._on_stored(batch.events)
 
     async def _store(self, batch: EventBatch) -> None:
-        """Run the script; several times for an event that writes much, the sequence advancing with the last call."""
+        """Run the script, several times for an event with many operations; the last call advances the sequence."""
         new = batch.begins or self._session
         if new is None:
             raise SessionOutOfStepError("no session has begun")
@@ -206,7 +206,7 @@ class Writer:
 
 
 def _session_fields(session: Session) -> tuple[bytes, str]:
-    """Return what the script needs when a session begins: its record, and an epoch for a stream that has none."""
+    """Return the script's arguments that begin a session: its record, and an epoch for a new stream."""
     fields = ["id", session.id, "resume_url", session.resume_url, "fingerprint", session.fingerprint]
     return msgpack.packb(fields, use_bin_type=False), secrets.token_hex(6)
 
@@ -228,5 +228,5 @@ _SERVER_STATES = ("OOM", "MISCONF", "BUSY", "NOREPLICAS", "READONLY", "CLUSTERDO
 
 
 def _is_temporary(error: ResponseError) -> bool:
-    """Tell whether the server refuses every write for now, rather than this one for good."""
+    """Whether the server refuses all writes for now, rather than this one for good."""
     return isinstance(error, OutOfMemoryError | ReadOnlyError) or str(error).startswith(_SERVER_STATES)
