@@ -2,7 +2,7 @@
 
 A value is a version byte and a MessagePack array. Ids are integers, times microseconds, image hashes raw bytes; what
 does not fit such a form exactly stays text, so unpacking gives Discord's words back. Fields at the end that are
-absent are left out. Holds what the contract's GuildMember and User show; a member is told apart by its field, the
+absent are left out. Holds what the contract's GuildMember and User show; a member is identified by its field, the
 user id.
 """
 

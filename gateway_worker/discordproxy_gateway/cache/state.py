@@ -65,8 +65,8 @@ class GatewayState:
         if self.ready:
             return f"another gateway worker cannot log in: {self.failure}" if self.failure else ""
         refused = [shard for shard in self.shards if shard.reason and shard.state in _CANNOT_LOG_IN]
-        told = [shard.reason for shard in refused if shard.held or shard.state == "fatal"]
-        cause = self.failure or (told[0] if told else self.login_error)
+        reasons = [shard.reason for shard in refused if shard.held or shard.state == "fatal"]
+        cause = self.failure or (reasons[0] if reasons else self.login_error)
         if not cause:
             return ""
         return f"the gateway worker {'runs but ' if self.running else ''}cannot log in: {cause}"

@@ -18,7 +18,7 @@ class StreamEntry:
 
     Attributes:
         type: Discord's name, or GAP when a session was lost: what happened between the two times is unknown.
-        sequence, session: tell repeats apart; the session is a short public name of Discord's session.
+        sequence, session: identify repeats; the session is a short public name of Discord's session.
         received_at_ms: when it was stored, in ms since 1970, by the server's clock.
         json: the event's data as Discord sent it, "" for a gap.
         parent_id: of a channel's or thread's own events, the channel or category it lies in.
