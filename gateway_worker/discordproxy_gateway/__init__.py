@@ -1,1 +1,1 @@
-"""The gateway worker: one bot connection, the caches it feeds, the events it passes on."""
+"""The gateway worker: the bot's connections to Discord, the caches and the event streams."""

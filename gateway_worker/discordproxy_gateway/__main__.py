@@ -1,4 +1,4 @@
-"""The gateway process: reads the settings, wires the worker, ends on a signal or with one line for the operator."""
+"""Entry point of the gateway process."""
 
 import argparse
 import asyncio
@@ -12,8 +12,7 @@ import uvloop
 from discordproxy_gateway.discord.failures import EXIT_STATUS, FatalError
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.settings import GatewaySettings
-from discordproxy_gateway.worker import GatewayWorker, WorkerOptions
-from discordproxy_gateway.write.writer import Retention
+from discordproxy_gateway.worker import GatewayWorker
 from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.process import logs, streams
 from discordproxy_ratelimit.process.http_proxy import HttpProxyError, http_proxy_for
@@ -23,14 +22,14 @@ from discordproxy_ratelimit.settings import USAGE, load
 
 log = logging.getLogger(__name__)
 
-DISCORDS_GATEWAY = "wss://gateway.discord.gg"
-"""The address that Discord tells bots to connect to."""
+DISCORD_GATEWAY = "wss://gateway.discord.gg"
+"""The address of GET /gateway/bot."""
 
 _BROKER_WITHIN_S = 10.0
 _REPEAT_S = 60.0
 
 _GARBAGE = 50_000
-"""Containers alive beyond those at the last collection before the next: events are trees, which end without it."""
+"""New containers before the next garbage collection; events are trees, which need none."""
 
 
 def main() -> None:
@@ -39,7 +38,7 @@ def main() -> None:
     arguments = _arguments()
     settings = load(GatewaySettings)
     logs.set_up(settings.log_level, settings.log_format, secrets=settings.secrets)
-    gc.freeze()  # what was imported lives as long as the process; collections need not look at it
+    gc.freeze()  # imported objects live as long as the process
     gc.set_threshold(_GARBAGE)
     sys.exit(uvloop.run(_run(settings, park=arguments.park_on_fatal, force=arguments.force)))
 
@@ -53,7 +52,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--park-on-fatal",
         action="store_true",
-        help=f"stay up, disconnected, after a failure that only the operator can mend, instead of exit {EXIT_STATUS}",
+        help=f"stay up, disconnected, after a failure that only the operator can fix, instead of exit {EXIT_STATUS}",
     )
     parser.add_argument(
         "--force",
@@ -68,14 +67,14 @@ async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     try:
-        _tell_http_proxies(settings)
+        _log_http_proxies(settings)
     except HttpProxyError as error:
         streams.complain(f"ERROR: {error}")
         return USAGE
     token = settings.token.get_secret_value()
     url = embedded.broker_url(settings.redis_url.get_secret_value(), settings.home_token.get_secret_value())
     redis = redis_client.connect(url)
-    worker = GatewayWorker(redis, Keys(settings.namespace, settings.bot_id), token, _options(settings, force=force))
+    worker = GatewayWorker(redis, Keys(settings.namespace, settings.bot_id), token, settings.options(force=force))
     try:
         await redis_client.wait_for(url, within_s=_BROKER_WITHIN_S)
         await worker.run(stopping)
@@ -92,32 +91,17 @@ async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
     return 0
 
 
-def _tell_http_proxies(settings: GatewaySettings) -> None:
-    """Log which HTTP proxies of the environment lead to Discord; raises BadHttpProxy."""
-    for url in (settings.discord_url, settings.gateway_url or DISCORDS_GATEWAY):
+def _log_http_proxies(settings: GatewaySettings) -> None:
+    """Log the HTTP proxies between this process and Discord; raises HttpProxyError."""
+    for url in (settings.discord_url, settings.gateway_url or DISCORD_GATEWAY):
         if proxy := http_proxy_for(url):
             log.info("%s is reached through the HTTP proxy %s", url, proxy)
-
-
-def _options(settings: GatewaySettings, *, force: bool) -> WorkerOptions:
-    return WorkerOptions(
-        rest_url=settings.discord_url,
-        gateway_url=settings.gateway_url,
-        intents=settings.own_intents,
-        shards=settings.shards,
-        lease_s=settings.gateway_lease,
-        identify_floor=settings.identify_floor,
-        retention=Retention(settings.event_retention * 1000, settings.event_limit),
-        defer_after_s=settings.auto_defer,
-        defer_privately=settings.auto_defer_private,
-        force=force,
-    )
 
 
 async def _park(worker: GatewayWorker, line: str, stopping: asyncio.Event) -> None:
     """Repeat the line once a minute until the process is stopped."""
     while not stopping.is_set():
-        await worker.note_trouble(line, 2 * _REPEAT_S)
+        await worker.publish_login_error(line, 2 * _REPEAT_S)
         await asyncio.wait({asyncio.ensure_future(stopping.wait())}, timeout=_REPEAT_S)
         if not stopping.is_set():
             streams.complain(f"ERROR: {line}")

@@ -1,33 +1,33 @@
-"""Discord's ids, and numbers in records, as they really come. Pure."""
+"""Parses ids and numbers of events and records. Pure."""
 
 from typing import Any
 
-MOST_ID = 2**64 - 1
-MOST_DIGITS = 20
+MAX_ID = 2**64 - 1
+MAX_DIGITS = 20
 """Digits of 64 bits."""
 
-MOST_SHARDS = 16_000
-"""The most that can be set; a record or an answer that names more is not followed."""
+MAX_SHARDS = 16_000
+"""Upper bound of the setting; larger numbers in records and answers are ignored."""
 
 
-def number_of(value: Any, *, most: int = MOST_ID) -> int | None:
-    """Return a whole number from 0 to `most`, given as a number or in ASCII digits; None for anything else."""
+def number_of(value: Any, *, maximum: int = MAX_ID) -> int | None:
+    """Return a whole number from 0 to `maximum`, given as a number or in ASCII digits; None for anything else."""
     if isinstance(value, bytes):
         value = value.decode("ascii", "replace")
     if isinstance(value, str):
-        value = int(value) if value.isascii() and value.isdecimal() and len(value) <= MOST_DIGITS else None
+        value = int(value) if value.isascii() and value.isdecimal() and len(value) <= MAX_DIGITS else None
     if not isinstance(value, int) or isinstance(value, bool):
         return None
-    return value if 0 <= value <= most else None
+    return value if 0 <= value <= maximum else None
 
 
 def text_of(value: bytes | None) -> str:
-    """Return the text of a record's field, "" for none; what is no UTF-8 is replaced."""
+    """Return the text of a record's field, "" for none; invalid UTF-8 is replaced."""
     return value.decode("utf-8", "replace") if value else ""
 
 
 def id_of(value: Any) -> str:
-    """Return an id as Discord writes it, "" if it is none: nothing else may become part of a key or field."""
+    """Return an id as Discord writes it, "" if it is none. Keys and fields are built of nothing else."""
     number = number_of(value)
     return str(number) if number else ""
 

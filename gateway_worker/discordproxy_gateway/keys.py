@@ -1,9 +1,9 @@
-"""Names of everything the gateway worker keeps in Redis. One hash tag per bot, so that every script has one slot."""
+"""Names of the gateway worker's Redis keys. One hash tag per bot keeps each script in one cluster slot."""
 
 from dataclasses import dataclass
 
 ERAS_KEPT = 8
-"""Ended eras whose streams subscribers may still read; with an older cursor they are told of a gap. See `Keys.eras`."""
+"""Ended eras whose streams subscribers may still read; an older cursor gets a gap. See `Keys.eras`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Slot:
         return f"{self.shard_id}-{self.shard_count}"
 
     def holds(self, guild_id: int) -> bool:
-        """Tell whether Discord sends this guild's events here (Discord: gateway, sharding formula)."""
+        """Whether Discord sends this guild's events here (Discord: gateway, sharding formula)."""
         return shard_of(guild_id, self.shard_count) == self.shard_id
 
 
@@ -40,12 +40,12 @@ class Keys:
         return f"{self.tag}:gw:lease:{slot}"
 
     def lease_channel(self, slot: Slot) -> str:
-        """Pub/sub channel on which a holder announces that it let go."""
+        """Pub/sub channel on which a holder announces the release."""
         return f"{self.tag}:gw:free:{slot}"
 
     @property
     def division(self) -> str:
-        """Number of shards of whoever leads any of them; lives as long as their leases."""
+        """Number of shards of the current leaders; lives as long as their leases."""
         return f"{self.tag}:gw:division"
 
     def fence(self, slot: Slot) -> str:
@@ -53,7 +53,7 @@ class Keys:
         return f"{self.tag}:gw:fence:{slot}"
 
     def session(self, slot: Slot) -> str:
-        """Hash {id, seq, resume_url, fingerprint, tries}: what a successor needs to RESUME; lives one hour."""
+        """Hash {id, seq, resume_url, fingerprint, tries}: the session that a successor resumes; lives one hour."""
         return f"{self.tag}:gw:sess:{slot}"
 
     def status(self, slot: Slot) -> str:
@@ -71,11 +71,11 @@ class Keys:
 
     @property
     def fatal(self) -> str:
-        """Why nobody may connect with this token and these intents for now; lives ten minutes."""
+        """Why this token with these intents may not connect for now; lives ten minutes."""
         return f"{self.tag}:gw:fatal"
 
     @property
-    def trouble(self) -> str:
+    def login_error(self) -> str:
         """Why a worker that holds no lease yet cannot log in; lives until a little after its next attempt."""
         return f"{self.tag}:gw:trouble"
 
@@ -89,7 +89,7 @@ class Keys:
         return f"{self.tag}:gw:await:{slot}"
 
     def wanted_members(self, slot: Slot) -> str:
-        """Sorted set of guilds somebody asked for while their member list was incomplete."""
+        """Sorted set of guilds that were read while their member list was incomplete."""
         return f"{self.tag}:gw:want:{slot}"
 
     @property
@@ -108,7 +108,7 @@ class Keys:
         return f"{self.tag}:c:chg"
 
     def meta(self, guild_id: int | str) -> str:
-        """Hash {gen, mark, count, complete, available, out_at, synced_at}: what is known about the guild's caches."""
+        """Hash {gen, mark, count, complete, available, out_at, synced_at}: state of the guild's caches."""
         return f"{self.tag}:c:meta:{guild_id}"
 
     def part(self, kind: str, guild_id: int | str) -> str:
@@ -124,17 +124,17 @@ class Keys:
         return f"{self.tag}:c:mi:{guild_id}:g{generation}"
 
     def overlay(self, kind: str, guild_id: int | str) -> str:
-        """Hash of what the proxy itself just changed; lives five seconds."""
+        """Hash of the proxy's own latest changes; lives five seconds."""
         return f"{self.tag}:c:ov:{kind}:{guild_id}"
 
     @property
     def overlay_channel_index(self) -> str:
-        """Hash channel or thread id -> guild id, of those the proxy itself just wrote; lives five seconds."""
+        """Hash channel or thread id -> guild id, of the proxy's own latest writes; lives five seconds."""
         return f"{self.tag}:c:ov:chg"
 
     @property
     def eras(self) -> str:
-        """Hash {now, shards, "era:shard"...}: number of the present era, its shards, and the streams that have begun.
+        """Hash {now, shards, "era:shard"...}: number of the current era, its shards, and the streams that have begun.
 
         An era is a time in which the bot runs with one number of shards. Each has streams of its own: with another
         number, a guild's events come through another shard.
@@ -150,5 +150,5 @@ class Keys:
         return f"{self.tag}:ev:{era}:{shard_id}:meta"
 
     def interaction(self, interaction_id: int | str) -> str:
-        """Who gave the first response to an interaction; lives 15 minutes, as its token does."""
+        """The claim of the first response to an interaction; lives 15 minutes, like its token."""
         return f"{self.tag}:ix:{interaction_id}"

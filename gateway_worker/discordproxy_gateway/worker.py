@@ -1,11 +1,10 @@
-"""The process's life: log in, learn how to connect, run the shards, tell the operator what is fatal."""
+"""The gateway worker: logs in, runs the shards, and records fatal failures."""
 
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -15,57 +14,35 @@ from redis.exceptions import RedisError
 
 from discordproxy_gateway.discord import failures
 from discordproxy_gateway.discord.bot_client import BotClient
-from discordproxy_gateway.discord.connect_errors import advised_wait_s, describe
 from discordproxy_gateway.discord.gateway_info import GatewayInfo
 from discordproxy_gateway.discord.intents import value_of
-from discordproxy_gateway.discord.reconnect import End, next_step
+from discordproxy_gateway.discord.reconnect import ConnectionEnd, next_step
+from discordproxy_gateway.discord.request_errors import advised_wait_s, describe
 from discordproxy_gateway.discord.session import fingerprint_of
 from discordproxy_gateway.keys import Keys, Slot
-from discordproxy_gateway.shard.shard import LEAST_TERM_S, Shard, ShardOptions
-from discordproxy_gateway.state.lease import Leader
-from discordproxy_gateway.state.scripts import Scripts
-from discordproxy_gateway.state.session_store import SessionStore
-from discordproxy_gateway.tasks import end, race, together
-from discordproxy_gateway.write.writer import Retention
-from discordproxy_ratelimit.process.tasks import steadily
+from discordproxy_gateway.options import GatewayOptions
+from discordproxy_gateway.shard.context import ShardContext
+from discordproxy_gateway.shard.shard import MIN_TERM_S, Shard
+from discordproxy_gateway.store.lease import Leader
+from discordproxy_gateway.store.scripts import Scripts
+from discordproxy_gateway.store.session_store import SessionStore
+from discordproxy_ratelimit.process.tasks import cancel, run_all, run_until, steadily
 
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
-ASK_S = 45.0
-"""Bound of a question at Discord before the first connection; the library repeats 5xx for 25 s by itself."""
+REQUEST_TIMEOUT_S = 45.0
+"""Time limit of a request before the first connection; the library itself retries 5xx for 25 s."""
 
-TROUBLE_S = 10.0
-"""What is told of a failed attempt is shown for so long after the next one should have ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerOptions:
-    """The worker's settings as plain values.
-
-    Attributes:
-        shards: number of shards, 0 for what Discord recommends.
-        gateway_url: where to connect; "" asks Discord.
-        force: ignore a recorded failure and the reserve of IDENTIFYs.
-    """
-
-    rest_url: str
-    intents: Sequence[str]
-    gateway_url: str = ""
-    shards: int = 0
-    lease_s: float = 10.0
-    identify_floor: int = 50
-    retention: Retention = field(default_factory=Retention)
-    defer_after_s: float = 0.0
-    defer_privately: bool = True
-    force: bool = False
+LOGIN_ERROR_MARGIN_S = 10.0
+"""A failed attempt stays visible for this long after the time limit of the next one."""
 
 
 class GatewayWorker:
-    """Runs every shard of one bot, as leader or as standby."""
+    """Runs all shards of one bot, as leader or standby."""
 
-    def __init__(self, redis: Redis, keys: Keys, token: str, options: WorkerOptions) -> None:
+    def __init__(self, redis: Redis, keys: Keys, token: str, options: GatewayOptions) -> None:
         self._redis = redis
         self._keys = keys
         self._token = token
@@ -76,20 +53,20 @@ class GatewayWorker:
         self._bot: BotClient | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Work until `stopping` is set; every session is then left for a successor to resume.
+        """Run until `stopping` is set; a successor can then resume every session.
 
         Raises:
-            failures.FatalError: the operator has to change something; recorded, so that restarts stay away.
+            failures.FatalError: the operator has to change something. It is recorded, so that restarts do not connect.
         """
         stop = asyncio.ensure_future(stopping.wait())
         try:
-            shards = await race(self._prepare(), stop)
+            shards = await run_until(self._prepare(), stop)
             if shards is not None:
-                looking = asyncio.create_task(self._warn_of_endpoint(), name="gateway-endpoint")
+                warning = asyncio.create_task(self._warn_about_endpoint(), name="gateway-endpoint")
                 try:
-                    await together(self._kept(shard, stopping) for shard in shards)
+                    await run_all(self._supervised(shard, stopping) for shard in shards)
                 finally:
-                    await end(looking)
+                    await cancel(warning)
         except failures.FatalError as error:
             await self._record(error)
             raise
@@ -99,57 +76,58 @@ class GatewayWorker:
                 await self._bot.close()
 
     @staticmethod
-    async def _kept(shard: Shard, stopping: asyncio.Event) -> None:
+    async def _supervised(shard: Shard, stopping: asyncio.Event) -> None:
         run = partial(shard.run, stopping)
         fatal = (failures.FatalError,)
-        await steadily(run, f"shard {shard.slot}", until_done=True, fatal=fatal, first_pause_s=LEAST_TERM_S)
+        await steadily(run, f"shard {shard.slot}", until_done=True, fatal=fatal, first_pause_s=MIN_TERM_S)
 
-    async def _warn_of_endpoint(self) -> None:
-        """Tell the operator if interactions cannot arrive here."""
+    async def _warn_about_endpoint(self) -> None:
+        """Warn if Discord sends interactions elsewhere."""
         if self._bot is None:
             return
         try:
             endpoint = await self._bot.interactions_endpoint()
         except Exception as error:  # noqa: BLE001 - nothing depends on it
-            log.info("the application's settings could not be read: %s", describe(error))
+            log.info("cannot read the application's settings: %s", describe(error))
             return
         if endpoint:
             log.warning("%s", failures.ENDPOINT_SET)
 
     @property
     def _identity(self) -> str:
-        """Who fails when connecting fails: this token with these intents."""
+        """Identifies recorded failures: this token with these intents."""
         return fingerprint_of(self._token, self._intents, 0, self._options.gateway_url)
 
     async def _prepare(self) -> list[Shard]:
-        await self._patiently("Redis", self._refuse_known_failure)
-        bot = await self._patiently("GET /users/@me", self._log_in)
-        info = await self._patiently("GET /gateway/bot", self._ask_gateway)
-        shard_count = self._options.shards or info.shards
-        bot.use_shards(shard_count)
-        plan = ShardOptions(
-            intents=self._options.intents,
-            fingerprint=fingerprint_of(self._token, self._intents, shard_count, self._options.gateway_url),
-            gateway=info.url,
+        await self._retry("Redis", self._refuse_known_failure)
+        bot = await self._retry("GET /users/@me", self._log_in)
+        info = await self._retry("GET /gateway/bot", self._read_gateway_info)
+        options = self._options
+        shard_count = options.shards or info.shards
+        bot.set_shard_count(shard_count)
+        context = ShardContext(
+            bot=bot,
+            scripts=self._scripts,
+            keys=self._keys,
+            store=self._store,
+            options=options,
+            fingerprint=fingerprint_of(self._token, self._intents, shard_count, options.gateway_url),
+            gateway_url=info.url,
             max_concurrency=info.max_concurrency,
-            identify_floor=None if self._options.force else min(self._options.identify_floor, info.total // 2),
-            retention=self._options.retention,
-            defer_after_s=self._options.defer_after_s,
-            defer_privately=self._options.defer_privately,
+            identify_floor=None if options.force else min(options.identify_floor, info.total // 2),
         )
-        return [self._shard(bot, Slot(shard_id, shard_count), plan) for shard_id in range(shard_count)]
+        return [Shard(context, self._leader(Slot(shard_id, shard_count))) for shard_id in range(shard_count)]
 
-    def _shard(self, bot: BotClient, slot: Slot, plan: ShardOptions) -> Shard:
-        leader = Leader(self._scripts, self._keys, slot, lease_s=self._options.lease_s)
-        return Shard(bot, self._scripts, self._keys, leader, self._store, plan)
+    def _leader(self, slot: Slot) -> Leader:
+        return Leader(self._scripts, self._keys, slot, lease_s=self._options.lease_s)
 
-    async def _ask_gateway(self) -> GatewayInfo:
+    async def _read_gateway_info(self) -> GatewayInfo:
         if self._bot is None:
             raise RuntimeError("not logged in")
         info = await self._bot.gateway_info(self._options.gateway_url)
         if info.replaced:
             log.warning("GET /gateway/bot: no usable value for %s; defaults are used", ", ".join(info.replaced))
-        await self._store.learn_budget(info)
+        await self._store.set_budget(info)
         return info
 
     async def _log_in(self) -> BotClient:
@@ -166,49 +144,49 @@ class GatewayWorker:
         return bot
 
     async def _refuse_known_failure(self) -> None:
-        known = None if self._options.force else await self._store.failure(self._identity)
+        known = None if self._options.force else await self._store.recorded_failure(self._identity)
         if known is not None:
             line, seconds = known
             raise failures.FatalError(
-                f"{line}; not tried again for {seconds:.0f} s with the same token and intents, "
-                "start with --force to try at once"
+                f"{line}; not retried for {seconds:.0f} s with the same token and intents, "
+                "start with --force to retry at once"
             )
 
     async def _record(self, error: failures.FatalError) -> None:
         try:
-            if await self._store.failure(self._identity) is None:
-                await self._store.fail(self._identity, str(error))
+            if await self._store.recorded_failure(self._identity) is None:
+                await self._store.record_failure(self._identity, str(error))
         except (RedisError, OSError) as problem:
-            log.warning("the failure could not be recorded: %s", type(problem).__name__)
+            log.warning("cannot record the failure: %s", type(problem).__name__)
 
-    async def note_trouble(self, line: str, lives_s: float) -> None:
-        """Tell operators why this worker, which runs, cannot log in; "" if it can again."""
+    async def publish_login_error(self, line: str, lives_s: float) -> None:
+        """Publish why this worker cannot log in; "" if it can again."""
         with suppress(RedisError, OSError):
-            await self._store.note_trouble(line, lives_s)
+            await self._store.set_login_error(line, lives_s)
 
-    async def _patiently(self, where: str, ask: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Ask until there is an answer: outages are waited for, not fatal. Operators see what is waited for."""
+    async def _retry(self, where: str, request: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Repeat a request until it succeeds, and publish the reason of each failure."""
         try:
-            await self.note_trouble(f"{where}: no answer yet", ASK_S + TROUBLE_S)
+            await self.publish_login_error(f"{where}: no answer yet", REQUEST_TIMEOUT_S + LOGIN_ERROR_MARGIN_S)
             failed = 0
-            while (answer := await self._asked(where, ask, failed)) is None:
+            while (answer := await self._attempt(where, request, failed)) is None:
                 failed += 1
             return answer[0]
         finally:
-            await self.note_trouble("", TROUBLE_S)
+            await self.publish_login_error("", LOGIN_ERROR_MARGIN_S)
 
-    async def _asked(self, where: str, ask: Callable[[], Awaitable[Answer]], failed: int) -> tuple[Answer] | None:
-        """Ask once; without an answer, say why and wait."""
+    async def _attempt(self, where: str, request: Callable[[], Awaitable[Answer]], failed: int) -> tuple[Answer] | None:
+        """Try once; after a failure, log it, wait, and return None."""
         try:
-            async with asyncio.timeout(ASK_S):
-                return (await ask(),)
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                return (await request(),)
         except failures.FatalError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever came instead of an answer, the next may be one
+        except Exception as error:  # noqa: BLE001 - any failure is retried
             reason = f"{where}: {describe(error)}"
-            ended = End(reason, established=False, wait_s=advised_wait_s(error))
-        step = next_step(ended, failures=failed, chance=random.random())  # noqa: S311 - spreads load
+            end = ConnectionEnd(reason, established=False, wait_s=advised_wait_s(error))
+        step = next_step(end, failures=failed, jitter=random.random())  # noqa: S311 - spreads load
         log.warning("cannot log in: %s; again in %.1f s", reason, step.wait_s)
-        await self.note_trouble(reason, step.wait_s + ASK_S + TROUBLE_S)
+        await self.publish_login_error(reason, step.wait_s + REQUEST_TIMEOUT_S + LOGIN_ERROR_MARGIN_S)
         await asyncio.sleep(step.wait_s)
         return None

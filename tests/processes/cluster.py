@@ -20,7 +20,8 @@ from discordproxy_api.gateway import gateway_behind
 from discordproxy_api.settings import ApiSettings
 from discordproxy_api.wiring import Backend
 from discordproxy_gateway.cache import Keys
-from discordproxy_gateway.worker import GatewayWorker, WorkerOptions
+from discordproxy_gateway.options import GatewayOptions
+from discordproxy_gateway.worker import GatewayWorker
 from discordproxy_ratelimit.broker import Broker, Limits
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect
@@ -65,7 +66,7 @@ class Cluster:
     async def _run_gateway(self, intents: tuple[str, ...]) -> None:
         redis = connect(self.url)
         try:
-            options = WorkerOptions(rest_url=self.discord.rest_url, intents=intents)
+            options = GatewayOptions(rest_url=self.discord.rest_url, intents=intents)
             keys = Keys(self.prefix, "100000000000000001")
             await GatewayWorker(redis, keys, TOKEN, options).run(self._stopping)
         finally:

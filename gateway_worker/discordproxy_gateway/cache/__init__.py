@@ -1,4 +1,4 @@
-"""The door to the caches: what the gateway worker keeps current, for readers in every process.
+"""Public API of the caches, which the gateway worker updates and every process reads.
 
     keys = Keys(prefix, bot_id)
     reader = CacheReader(redis, keys)
@@ -29,7 +29,7 @@ from discordproxy_gateway.cache.state import GatewayState, ShardState, read_stat
 from discordproxy_gateway.keys import Keys, Slot
 
 TROUBLE: tuple[type[Exception], ...] = (RedisError, OSError, ValueError, TypeError, LookupError, AttributeError)
-"""What a read or a note raises when Redis does not answer, or holds what another release wrote."""
+"""Errors of reads and overlay writes when Redis does not answer or holds another release's data."""
 
 __all__ = [
     "CHANNEL",

@@ -1,4 +1,4 @@
-"""Read commands that run together in one atomic call, and what becomes of their replies."""
+"""Batches read commands into one atomic script call and decodes the replies."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import msgpack  # type: ignore[import-untyped] # the package ships no types
 from redis.asyncio import Redis
 
-from discordproxy_gateway.state.scripts import source
+from discordproxy_gateway.store.scripts import source
 
 _packb = msgpack.Packer(use_bin_type=False).pack
 
 
 class Commands:
-    """Collects commands; each method adds the one it is named like, and says what its reply will be."""
+    """Collects commands. Each method adds the command of its name; its docstring gives the reply."""
 
     def __init__(self) -> None:
         self.keys: list[str] = []
@@ -40,12 +40,12 @@ class Commands:
         self._add(_pairs, "HGETALL", key)
 
     def packed(self) -> bytes:
-        """Return what the script takes."""
+        """Return the commands as MessagePack for the script."""
         packed: bytes = _packb(self._commands)
         return packed
 
     def shaped(self, replies: Sequence[Any]) -> list[Any]:
-        """Return the replies as the methods promise."""
+        """Return the decoded replies."""
         return [shape(reply) for shape, reply in zip(self._shapes, replies, strict=True)]
 
     def _add(self, shape: Callable[[Any], Any], name: str, key: str, *words: str | bytes) -> None:
@@ -54,7 +54,7 @@ class Commands:
         self._shapes.append(shape)
 
 
-class Runner:
+class CommandRunner:
     """Runs commands on a server."""
 
     def __init__(self, redis: Redis) -> None:

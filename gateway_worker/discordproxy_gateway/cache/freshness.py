@@ -1,4 +1,4 @@
-"""How far an answer from the cache can be trusted. Pure.
+"""Age and completeness of an answer from the cache. Pure.
 
 All times are the server's. The age is that of the connection's last sign of life, not of the object's last change.
 """
@@ -13,7 +13,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """Where an answer comes from.
+    """Age and completeness of an answer.
 
     Attributes:
         age_s: seconds since the gateway connection was last known to be current.
@@ -30,13 +30,13 @@ class Freshness:
 
 @dataclass(frozen=True, slots=True)
 class CachedAnswer(Generic[Value]):
-    """What the cache holds. `value` None: not there; `freshness` None: the cache knows nothing about it."""
+    """An answer. `value` None: absent; `freshness` None: the cache has no data about it."""
 
     value: Value | None = None
     freshness: Freshness | None = None
 
     def usable(self, max_age_s: float) -> bool:
-        """Tell whether Discord need not be asked: young enough, and a "no" only if nothing is missing."""
+        """Whether the answer replaces a request: young enough, and a "no" only from a complete list."""
         if self.freshness is None or self.freshness.age_s > max_age_s:
             return False
         return self.value is not None or self.freshness.complete
@@ -44,7 +44,7 @@ class CachedAnswer(Generic[Value]):
 
 @dataclass(frozen=True, slots=True)
 class ShardFreshness:
-    """What Redis says about the connection that feeds a guild."""
+    """Freshness of the connection that updates a guild."""
 
     now_ms: int
     as_of_ms: int
@@ -59,13 +59,13 @@ class ShardFreshness:
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """What Redis says about a guild's caches.
+    """State of a guild's caches.
 
     Attributes:
         current: they belong to the present session and are all there.
         generation: of the member list.
         complete: the member list holds everybody.
-        out_at_ms: since when Discord tells nothing about the guild, None while it does.
+        out_at_ms: start of the guild's outage, during which Discord sends no events; None without one.
         size: members according to Discord.
     """
 

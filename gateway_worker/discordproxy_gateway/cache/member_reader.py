@@ -1,4 +1,4 @@
-"""Reads of members: one, a page, a search. Knows the generations of member lists and their index."""
+"""Reads members: one, a page, a search."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -15,9 +15,9 @@ from discordproxy_gateway.keys import Keys, Slot, shard_of
 
 PAGE = 1000
 _SLICE, _LEAVES_PER_SLICE = 250, 5
-"""Members read by one call, and the leaves that surely name so many: Redis and this process stay responsive."""
+"""Members per call, and the number of leaves that hold at least as many. Keeps Redis and this process responsive."""
 _SCAN = 500
-_WISH_S = 3600
+_WANTED_LIFE_S = 3600
 
 
 class MemberReader:
@@ -30,7 +30,7 @@ class MemberReader:
         self._generations: dict[int, int] = {}  # last seen; a wrong guess costs one more round trip
 
     async def member(self, guild_id: int, user_id: int) -> CachedAnswer[Object]:
-        """One member. Found also in a list that is not complete: whatever is in it belongs to this session."""
+        """One member. Also found in an incomplete list, whose members all belong to this session."""
         field = codec.id_field(user_id)
         generation = self._generations.get(guild_id, 1)
         while True:
@@ -88,13 +88,13 @@ class MemberReader:
         return CachedAnswer(self._shown(found, fields, _values(found)) if fields else [], _freshness(found))
 
     async def ask_for_list(self, guild_id: int) -> None:
-        """Have the gateway worker fetch this guild's member list before others."""
+        """Make the gateway worker fetch this guild's member list before others."""
         found = await self._find(guild_id, 1, [])
         slot = Slot(shard_of(guild_id, self._reader.shard_count), self._reader.shard_count)
         key = self._keys.wanted_members(slot)
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.zadd(key, {str(guild_id): found.now_ms}, nx=True)
-        pipeline.expire(key, _WISH_S)
+        pipeline.expire(key, _WANTED_LIFE_S)
         await pipeline.execute()
 
     async def _pages(self, guild_id: int, after: int) -> AsyncIterator[tuple[list[Object], CacheReply]]:
@@ -121,10 +121,10 @@ class MemberReader:
         wanted = [each for each in ids if each > field]
         page = wanted[:_SLICE]
         if len(page) < len(wanted):
-            return page, codec.id_of(page[-1])
+            return page, codec.user_id_of(page[-1])
         if len(following) < _LEAVES_PER_SLICE:
             return page, None
-        return page, codec.id_of(page[-1]) if page else _upper_bound(leaves[-1])
+        return page, codec.user_id_of(page[-1]) if page else _upper_bound(leaves[-1])
 
     async def _find(self, guild_id: int, generation: int, fields: Sequence[bytes]) -> CacheReply:
         def add(commands: Commands) -> None:
@@ -141,10 +141,12 @@ class MemberReader:
     ) -> list[Object]:
         """Return the members of `fields`, changed by the overlay, in order; `between` adds those just created."""
         stored = {
-            str(codec.id_of(f)): codec.unpack(codec.id_of(f), v) for f, v in zip(fields, values, strict=True) if v
+            str(codec.user_id_of(f)): codec.unpack(codec.user_id_of(f), v)
+            for f, v in zip(fields, values, strict=True)
+            if v
         }
         changed, changed_roles = _changes(found)
-        asked = {str(codec.id_of(field)) for field in fields}
+        asked = {str(codec.user_id_of(field)) for field in fields}
         merged = overlay.merge(
             stored, {each: v for each, v in changed.items() if each in asked or _lies(each, between)}
         )
@@ -160,7 +162,7 @@ def _changes(found: CacheReply) -> tuple[overlay.Changes, overlay.Changes]:
 
 
 def _values(found: CacheReply) -> Sequence[bytes | None]:
-    """Return the packed members that were asked for."""
+    """Return the packed members that were read."""
     values: Sequence[bytes | None] = found.rows[3]
     return values
 
@@ -168,7 +170,7 @@ def _values(found: CacheReply) -> Sequence[bytes | None]:
 def _roles(found: CacheReply) -> set[str]:
     """Return the ids of the guild's roles, those the proxy just made or deleted included."""
     roles = {text_of(role) for role in found.rows[1]}
-    for role_id, role in overlay.changes(found.rows[2], found.now_ms).items():  # UNSURE: it exists
+    for role_id, role in overlay.changes(found.rows[2], found.now_ms).items():  # UNCERTAIN: it exists
         (roles.discard if role is None else roles.add)(role_id)
     return roles
 
@@ -182,7 +184,7 @@ def _lies(user_id: str, between: tuple[int, int | None] | None) -> bool:
 
 
 def _upper_bound(leaf: bytes) -> int:
-    return codec.id_of(leaf[:8])
+    return codec.user_id_of(leaf[:8])
 
 
 def _without_deleted(member: Object, roles: set[str]) -> Object:

@@ -1,8 +1,8 @@
-"""A guild member in few bytes: pure packing and unpacking, version by version.
+"""Compact encoding of guild members. Pure.
 
 A value is a version byte and a MessagePack array. Ids are integers, times microseconds, image hashes raw bytes; what
 does not fit such a form exactly stays text, so unpacking gives Discord's words back. Fields at the end that are
-absent are left out. Holds what the contract's GuildMember and User show; a member is told apart by its field, the
+absent are left out. Holds what the contract's GuildMember and User show; a member is identified by its field, the
 user id.
 """
 
@@ -24,7 +24,7 @@ def id_field(user_id: int | str) -> bytes:
     return int(user_id).to_bytes(8, "big")
 
 
-def id_of(field: bytes) -> int:
+def user_id_of(field: bytes) -> int:
     """Return the user id of a field."""
     return int.from_bytes(field, "big")
 

@@ -1,8 +1,8 @@
-"""Read-your-writes: what the proxy itself changed is shown for five seconds, until its event has come.
+"""Read-your-writes: shows the proxy's own changes until their events have come, for five seconds at most.
 
-After a mutation the worker notes Discord's answer here. Readers of every worker merge it; the gateway worker ends it
-when the event arrives. Nobody waits for the event: it may never come. So what the caches show already is not shown from
-here, and what may be either of two writes under way at once is not shown at all: then Discord is asked.
+After a mutation the API worker stores Discord's answer here. Readers of every worker merge it; the gateway worker ends
+it when the event arrives, which may never happen. So a change that the caches already show is not stored, and of two
+concurrent writes neither is shown: the read goes to Discord.
 """
 
 import contextlib
@@ -15,10 +15,10 @@ from redis.asyncio import Redis
 from discordproxy_gateway.cache import members as codec
 from discordproxy_gateway.ids import number_of
 from discordproxy_gateway.keys import Keys
-from discordproxy_gateway.state.scripts import source
+from discordproxy_gateway.store.scripts import source
 
 LIFE_MS = 5_000
-_LOOKS = 4
+_MAX_LOOKS = 4
 
 CHANNEL = "ch"
 THREAD = "th"
@@ -28,7 +28,7 @@ STICKER = "st"
 MEMBER = "m"
 GUILD = "guild"
 USER = "user"
-"""The bot's own user, noted under guild 0."""
+"""The bot's own user, stored under guild 0."""
 ROLES_OF = ":roles"
 """Ends the field of a member's changed roles, which stand beside the member itself."""
 
@@ -37,7 +37,7 @@ Known = Callable[[], Awaitable[bool]]
 
 
 class Overlay:
-    """Notes changes. Ids are Discord's, as text or number; objects are Discord's JSON."""
+    """Stores changes. Ids are Discord's, as text or number; objects are Discord's JSON."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
@@ -47,7 +47,7 @@ class Overlay:
     async def put(
         self, kind: str, guild_id: int | str, object_id: int | str, value: dict[str, Any], *, took_s: float = 0.0
     ) -> None:
-        """Note that an object was created or changed into `value`, by a request that left `took_s` ago."""
+        """Store that an object was created or changed into `value`, by a request that left `took_s` ago."""
         if kind in {CHANNEL, THREAD}:  # a new one must be found by its id alone, too
             pipeline = self._redis.pipeline(transaction=False)
             pipeline.hset(self._keys.overlay_channel_index, str(object_id), str(guild_id))
@@ -60,7 +60,7 @@ class Overlay:
         await self._note(kind, guild_id, str(object_id), value, took_s=took_s, known=known)
 
     async def remove(self, kind: str, guild_id: int | str, object_id: int | str, *, took_s: float = 0.0) -> None:
-        """Note that an object was deleted."""
+        """Store that an object was deleted."""
 
         async def known() -> bool:
             return await self._stored(kind, guild_id, object_id) is None
@@ -70,7 +70,7 @@ class Overlay:
     async def change_role(
         self, guild_id: int | str, user_id: int | str, role_id: int | str, *, added: bool, took_s: float = 0.0
     ) -> None:
-        """Note that one role of a member was added or removed: Discord answers such a call with nothing."""
+        """Store that a role of a member was added or removed; Discord answers such a call without content."""
 
         async def known() -> bool:
             member = await self._stored(MEMBER, guild_id, user_id)
@@ -82,17 +82,17 @@ class Overlay:
     async def _note(
         self, kind: str, guild_id: int | str, field: str, value: dict[str, Any] | None, *, took_s: float, known: Known
     ) -> None:
-        """Note a change; `known` looks whether the caches show it already.
+        """Store a change; `known` checks whether the caches already show it.
 
-        An event of an earlier change may come between that look and the note, and hide ours: then the look is repeated.
+        An event of an earlier change may come between check and write, and hide ours: then the check is repeated.
         """
         overlay, merge = self._keys.overlay(kind, guild_id), field.endswith(ROLES_OF)
         beside = (field.removesuffix(ROLES_OF) if merge else field + ROLES_OF) if kind == MEMBER else ""
         text = b"" if value is None else orjson.dumps(value)
         words: list[str | bytes | int] = [field, text, "merge" if merge else "put", LIFE_MS, beside]
-        for looks_left in reversed(range(_LOOKS)):
+        for looks_left in reversed(range(_MAX_LOOKS)):
             before: Any = await self._redis.hmget(overlay, [field, beside])
-            shown = await known() and looks_left > 0  # the last look counts for nothing: it is shown until its event
+            shown = await known() and looks_left > 0  # the last check is ignored: the change is shown until its event
             if await self._script(
                 keys=[overlay], args=[*words, round(took_s * 1000), int(shown), *(each or b"" for each in before)]
             ):
@@ -121,7 +121,7 @@ class Overlay:
 
 
 def _agree(kind: str, written: dict[str, Any], stored: dict[str, Any] | None) -> bool:
-    """Tell whether the caches show a written object already. Pure; when in doubt they do not."""
+    """Whether the caches already show a written object; in doubt, False. Pure."""
     if stored is None:
         return False
     if kind == MEMBER:
@@ -131,29 +131,29 @@ def _agree(kind: str, written: dict[str, Any], stored: dict[str, Any] | None) ->
 
 
 class UncertainOverlayError(ValueError):
-    """Two writes of the proxy were under way at once, so only Discord knows which took effect last."""
+    """Two writes of the proxy were concurrent, so only Discord knows which took effect last."""
 
 
-UNSURE: dict[str, Any] = {}
-"""Stands for an object of which nobody knows; compare by identity."""
+UNCERTAIN: dict[str, Any] = {}
+"""Marks an object of unknown state; compare by identity."""
 
 Changes = dict[str, dict[str, Any] | None]
-"""Object id -> the object as it was written, None when deleted, UNSURE."""
+"""Object id -> the object as it was written, None when deleted, UNCERTAIN."""
 
 
 def changes(rows: Mapping[bytes, bytes], now_ms: int) -> Changes:
-    """Return what an overlay hash holds, leaving out what has run out. Pure."""
+    """Return the unexpired changes of an overlay hash. Pure."""
     found: Changes = {}
     for field, value in rows.items():
         pending, written_ms, text = value.split(b":", 2)
         if pending != b"0" and now_ms - int(written_ms) < LIFE_MS:
-            found[field.decode()] = UNSURE if text == b"?" else orjson.loads(text) if text else None
+            found[field.decode()] = UNCERTAIN if text == b"?" else orjson.loads(text) if text else None
     return found
 
 
-def sure(changed: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return a change; raise Unsure if nobody knows what it is. Pure."""
-    if changed is UNSURE:
+def require_certain(changed: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return a change; raises UncertainOverlayError if its state is unknown. Pure."""
+    if changed is UNCERTAIN:
         raise UncertainOverlayError
     return changed
 
@@ -166,14 +166,14 @@ def split_roles(changed: Changes) -> tuple[Changes, Changes]:
 
 
 def merge(objects: dict[str, dict[str, Any]], changed: Changes) -> dict[str, dict[str, Any]]:
-    """Return objects by id with changes on top; raise Unsure if one of them is. Pure."""
-    merged: Changes = {**objects, **{object_id: sure(value) for object_id, value in changed.items()}}
+    """Return objects by id with changes on top; raises UncertainOverlayError if one is uncertain. Pure."""
+    merged: Changes = {**objects, **{object_id: require_certain(value) for object_id, value in changed.items()}}
     return {object_id: value for object_id, value in merged.items() if value is not None}
 
 
 def merge_roles(member: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
-    """Return a member with roles added (true) and removed (false); raise Unsure if nobody knows which. Pure."""
-    sure(changed)
+    """Return a member with roles added (true) and removed (false); raises UncertainOverlayError. Pure."""
+    require_certain(changed)
     kept = [role for role in member["roles"] if changed.get(role, True)]
     new = [role for role, added in changed.items() if added and role not in kept]
     return {**member, "roles": kept + new}

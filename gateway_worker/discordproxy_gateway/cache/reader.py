@@ -1,6 +1,6 @@
-"""Reads of guilds and what belongs to them. One pipelined round trip each, where not said otherwise.
+"""Reads guilds and their parts from the cache, in one round trip unless documented otherwise.
 
-Knows nothing of REST: an answer says how fresh it is, the caller decides whether that will do. Every read merges the
+Independent of REST: an answer has its freshness, and the caller decides whether it suffices. Every read merges the
 overlay, so a change made through the proxy is seen by the next read.
 """
 
@@ -13,7 +13,7 @@ import orjson
 from redis.asyncio import Redis
 
 from discordproxy_gateway.cache import overlay
-from discordproxy_gateway.cache.commands import Commands, Runner
+from discordproxy_gateway.cache.commands import CommandRunner, Commands
 from discordproxy_gateway.cache.freshness import (
     META_FIELDS,
     SHARD_FIELDS,
@@ -22,20 +22,20 @@ from discordproxy_gateway.cache.freshness import (
     Meta,
     ShardFreshness,
 )
-from discordproxy_gateway.ids import MOST_SHARDS, id_of, number_of, text_of
+from discordproxy_gateway.ids import MAX_SHARDS, id_of, number_of, text_of
 from discordproxy_gateway.keys import Keys, Slot, shard_of
-from discordproxy_gateway.state.server_time import ask_time, milliseconds
+from discordproxy_gateway.store.server_time import milliseconds, request_time
 
 Object = dict[str, Any]
 Add = Callable[[Commands], None]
 
-MOST_HOMES = 10_000
-"""Channels whose guilds are remembered; new threads come for ever."""
+MAX_CHANNEL_GUILDS = 10_000
+"""Maximum number of channels whose guilds are remembered; new threads keep coming."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheReply:
-    """A reply: what is known about shard and guild, and the rows of the commands that were added."""
+    """A reply: freshness of shard and guild, and the rows of the added commands."""
 
     shard: ShardFreshness | None
     meta: Meta | None
@@ -56,9 +56,9 @@ class CacheReader:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self.keys = keys
         self.redis = redis
-        self._runner = Runner(redis)
+        self._runner = CommandRunner(redis)
         self._shard_count = 1
-        self._homes: dict[int, int] = {}  # guild by channel, last seen; a wrong guess costs one more round trip
+        self._guild_of_channel: dict[int, int] = {}  # as last seen; a wrong guess costs one more round trip
 
     @property
     def shard_count(self) -> int:
@@ -76,7 +76,7 @@ class CacheReader:
         if found.shard is None or found.rows[0] is None:
             return CachedAnswer()
         stored = orjson.loads(found.rows[0])
-        changed = overlay.sure(overlay.changes(found.rows[1], found.now_ms).get(stored["id"])) or {}
+        changed = overlay.require_certain(overlay.changes(found.rows[1], found.now_ms).get(stored["id"])) or {}
         return CachedAnswer({**stored, **changed}, found.shard.freshness(complete=True))
 
     async def guild(self, guild_id: int) -> CachedAnswer[Object]:
@@ -151,7 +151,7 @@ class CacheReader:
     async def channel(self, channel_id: int) -> CachedAnswer[Object]:
         """A channel or active thread of a guild. Two round trips the first time, then one.
 
-        Never complete: direct messages and archived threads are not in the cache, so only Discord can say "no".
+        Never complete: direct messages and archived threads are not in the cache, so only Discord can answer "no".
         """
         field = str(channel_id)
         found = await self._find_channel(channel_id, field)
@@ -160,7 +160,7 @@ class CacheReader:
         for place in (2, 4):
             changed = overlay.changes(found.rows[place + 1], found.now_ms)
             if field in changed:
-                return CachedAnswer(overlay.sure(changed[field]), found.shard.freshness(complete=True))
+                return CachedAnswer(overlay.require_certain(changed[field]), found.shard.freshness(complete=True))
         stored = found.rows[2] or found.rows[4]
         if stored is None or found.freshness is None:
             return CachedAnswer()
@@ -168,7 +168,7 @@ class CacheReader:
 
     async def _find_channel(self, channel_id: int, field: str) -> CacheReply | None:
         """Look a channel up in the guild where it was the last time; None if it is in no guild now."""
-        guild_id = self._homes.get(channel_id, 0)
+        guild_id = self._guild_of_channel.get(channel_id, 0)
         while True:
             found = await self.find(guild_id, partial(self._add_channel, guild_id, field))
             home = number_of(found.rows[0]) or number_of(found.rows[1])
@@ -176,9 +176,9 @@ class CacheReader:
                 return None
             if home == guild_id:
                 return found
-            if len(self._homes) >= MOST_HOMES:
-                self._homes.clear()
-            guild_id = self._homes[channel_id] = home
+            if len(self._guild_of_channel) >= MAX_CHANNEL_GUILDS:
+                self._guild_of_channel.clear()
+            guild_id = self._guild_of_channel[channel_id] = home
 
     def _add_channel(self, guild_id: int, field: str, commands: Commands) -> None:
         commands.hget(self.keys.channel_index, field)
@@ -188,7 +188,7 @@ class CacheReader:
             commands.hgetall(self.keys.overlay(kind, guild_id))
 
     async def find(self, guild_id: int, add: Add) -> CacheReply:
-        """Run the commands that `add` adds in one atomic step, with what is needed to judge their replies."""
+        """Run the commands that `add` adds in one atomic step, and read the freshness of their data."""
         while True:
             shard_count = self._shard_count
             slot = Slot(shard_of(guild_id, shard_count), shard_count)
@@ -198,7 +198,7 @@ class CacheReader:
             commands.hmget(self.keys.meta(guild_id), META_FIELDS)
             add(commands)
             now_ms, (stored_count, status, meta, *rows) = await self._runner.run(commands)
-            self._shard_count = number_of(stored_count, most=MOST_SHARDS) or 1
+            self._shard_count = number_of(stored_count, maximum=MAX_SHARDS) or 1
             if self._shard_count == shard_count:
                 shard = _shard(status, now_ms)
                 return CacheReply(shard, Meta.of(meta, shard) if shard else None, rows, now_ms)
@@ -215,7 +215,7 @@ class CacheReader:
         """Return the freshness of the oldest shard, complete if nothing that was announced is missing."""
         slots = [Slot(shard_id, self._shard_count) for shard_id in range(self._shard_count)]
         pipeline = self.redis.pipeline(transaction=False)
-        ask_time(pipeline, self.keys)
+        request_time(pipeline, self.keys)
         for slot in slots:
             pipeline.hmget(self.keys.status(slot), SHARD_FIELDS)
             pipeline.scard(self.keys.awaited(slot))
@@ -236,7 +236,7 @@ def _shard(row: Sequence[Any], now_ms: int) -> ShardFreshness | None:
 
 def _changed_guild(row: bytes, changes: Any, guild_id: int, now_ms: int) -> Object | None:
     """Return a stored guild with its overlay on top; None when the bot has just left it."""
-    changed = overlay.sure(overlay.changes(changes, now_ms).get(str(guild_id), {}))
+    changed = overlay.require_certain(overlay.changes(changes, now_ms).get(str(guild_id), {}))
     return None if changed is None else {**orjson.loads(row), **changed}
 
 

@@ -1,4 +1,4 @@
-"""What the gateway worker says about itself: for health, metrics and the status page."""
+"""The published state of the gateway worker, for health, metrics and the status page."""
 
 import json
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from discordproxy_gateway.ids import MOST_SHARDS, number_of, text_of
+from discordproxy_gateway.ids import MAX_SHARDS, number_of, text_of
 from discordproxy_gateway.keys import Keys, Slot
-from discordproxy_gateway.state.server_time import ask_time, milliseconds
+from discordproxy_gateway.store.server_time import milliseconds, request_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class ShardState:
         held: a gateway worker holds its lease now.
         age_s: seconds since the connection was last known to be current; None if it never was.
         reason: why it is not ready, a line for the operator; "" if there is none.
-        counters: identifies, resumes, events, bad_events, backlog, latency_ms, fence, as far as told.
+        counters: identifies, resumes, events, bad_events, backlog, latency_ms, fence, as far as published.
     """
 
     slot: Slot
@@ -39,8 +39,8 @@ class GatewayState:
 
     Attributes:
         failure: the operator's line of a failure that keeps everybody from connecting; "" if there is none.
-        trouble: why a worker that holds no shard yet cannot log in; "" if there is none.
-        identifies_left: new sessions Discord still allows today; None if nobody knows.
+        login_error: why a worker that holds no shard yet cannot log in; "" if there is none.
+        identifies_left: new sessions Discord still allows today; None if unknown.
         guilds: guilds in the cache.
         channels: channels and threads in the cache.
         intents: names of the intents the bot connects with, () before it ever did.
@@ -52,21 +52,21 @@ class GatewayState:
     guilds: int
     channels: int
     intents: tuple[str, ...]
-    trouble: str = ""
+    login_error: str = ""
 
     @property
     def running(self) -> bool:
         """A gateway worker runs, as far as Redis shows."""
-        return bool(self.trouble) or any(shard.held for shard in self.shards)
+        return bool(self.login_error) or any(shard.held for shard in self.shards)
 
     @property
     def login_problem(self) -> str:
-        """A sentence that says why the gateway worker cannot log in; "" if it can, or none runs."""
+        """Why the gateway worker cannot log in, as a sentence; "" if it can, or none runs."""
         if self.ready:
             return f"another gateway worker cannot log in: {self.failure}" if self.failure else ""
         refused = [shard for shard in self.shards if shard.reason and shard.state in _CANNOT_LOG_IN]
-        told = [shard.reason for shard in refused if shard.held or shard.state == "fatal"]
-        cause = self.failure or (told[0] if told else self.trouble)
+        reasons = [shard.reason for shard in refused if shard.held or shard.state == "fatal"]
+        cause = self.failure or (reasons[0] if reasons else self.login_error)
         if not cause:
             return ""
         return f"the gateway worker {'runs but ' if self.running else ''}cannot log in: {cause}"
@@ -84,27 +84,27 @@ _COUNTERS = ("identifies", "resumes", "events", "bad_events", "backlog", "latenc
 
 async def read_state(redis: Redis, keys: Keys) -> GatewayState:
     """Read the state of the gateway; two round trips."""
-    led, known = await redis.mget(keys.division, keys.shard_count)  # those who lead may not have connected yet
-    shard_count = number_of(led, most=MOST_SHARDS) or number_of(known, most=MOST_SHARDS) or 1
+    led, known = await redis.mget(keys.division, keys.shard_count)  # leaders may not have connected yet
+    shard_count = number_of(led, maximum=MAX_SHARDS) or number_of(known, maximum=MAX_SHARDS) or 1
     slots = [Slot(shard_id, shard_count) for shard_id in range(shard_count)]
     pipeline = redis.pipeline(transaction=False)
-    ask_time(pipeline, keys)
+    request_time(pipeline, keys)
     pipeline.get(keys.fatal)
-    pipeline.get(keys.trouble)
+    pipeline.get(keys.login_error)
     pipeline.hget(keys.identify_budget, "remaining")
     pipeline.hlen(keys.guilds)
     pipeline.hlen(keys.channel_index)
     for slot in slots:
         pipeline.hgetall(keys.status(slot))
         pipeline.exists(keys.lease(slot))
-    time, failure, trouble, remaining, guilds, channels, *rows = await pipeline.execute()
+    time, failure, login_error, remaining, guilds, channels, *rows = await pipeline.execute()
     now_ms = milliseconds(time)
     fields = [{text_of(name): text_of(value) for name, value in row.items()} for row in rows[::2]]
     shards = (_shard(*each, now_ms) for each in zip(slots, fields, rows[1::2], strict=True))
     return GatewayState(
         shards=tuple(shards),
         failure=_line_of(failure),
-        trouble=text_of(trouble),
+        login_error=text_of(login_error),
         identifies_left=number_of(remaining),
         guilds=guilds,
         channels=channels,

@@ -1,4 +1,4 @@
-"""Opens the bot's connections with discord.py's client, asks Discord how to, and says how each one ended.
+"""Opens the bot's connections with discord.py's client, and describes how each one ended.
 
 Private names of discord.py that are touched here are pinned by tests/contract/test_discord_py.py.
 """
@@ -14,25 +14,25 @@ import yarl
 from discord.gateway import ReconnectWebSocket
 from discord.http import Route
 
-from discordproxy_gateway.discord.connect_errors import advised_wait_s, describe
 from discordproxy_gateway.discord.discord_socket import SILENCE_S, Opening, Socket, SocketListener, opening_now
 from discordproxy_gateway.discord.gateway_info import GatewayInfo, read_info
 from discordproxy_gateway.discord.inflate import UnreadableError
-from discordproxy_gateway.discord.reconnect import End
+from discordproxy_gateway.discord.reconnect import ConnectionEnd
+from discordproxy_gateway.discord.request_errors import advised_wait_s, describe
 from discordproxy_gateway.discord.session import Session
 from discordproxy_ratelimit.process.http_proxy import http_proxy_for
 
 HANDSHAKE_S = 30.0
-"""Bound of opening the socket up to IDENTIFY or RESUME."""
+"""Time limit for opening the socket up to IDENTIFY or RESUME."""
 
 CALLBACK_S = 3.0
-"""Discord takes no first response later than that."""
+"""Discord rejects a later first response."""
 
-LONGEST_LIMIT_S = 30.0
-"""A rate limit longer than that is not waited for inside a request."""
+MAX_RATE_LIMIT_S = 30.0
+"""A request does not wait for a longer rate limit."""
 
 _ORDERLY = 1000
-_LOST = 1006  # what a websocket shows that ended without a close frame
+_LOST = 1006  # code of a websocket that ended without a close frame
 
 
 class BotClient(discord.Client):
@@ -41,47 +41,47 @@ class BotClient(discord.Client):
     Args:
         intents: the number Discord takes.
         rest_url: base of Discord's REST API, version included.
-        silence_s: after this time without a word a connection counts as dead.
+        silence_s: a connection without a message for this long counts as dead.
     """
 
     def __init__(self, *, intents: int, rest_url: str, silence_s: float = SILENCE_S) -> None:
         Route.BASE = rest_url
         flags = discord.Intents.none()
         flags.value = intents
-        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nobody speaks here
+        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # voice is not used
         super().__init__(
             intents=flags,
             max_messages=None,
             chunk_guilds_at_startup=False,
             member_cache_flags=discord.MemberCacheFlags.none(),
-            max_ratelimit_timeout=LONGEST_LIMIT_S,
+            max_ratelimit_timeout=MAX_RATE_LIMIT_S,
             heartbeat_timeout=silence_s,
         )
         self._callbacks: aiohttp.ClientSession | None = None
         self._connection.parsers = {}
         self._rest_url = rest_url
-        self.take_proxy_for(rest_url)
+        self.use_proxy_for(rest_url)
 
-    def take_proxy_for(self, url: str) -> None:
+    def use_proxy_for(self, url: str) -> None:
         """Send the next request of the library through the environment's HTTP proxy for `url`, others as before."""
         proxy = http_proxy_for(url)
         self.http.proxy = proxy.url if proxy else None
         if url != self._rest_url:  # the library reads the attributes before it first waits
-            asyncio.get_running_loop().call_soon(self.take_proxy_for, self._rest_url)
+            asyncio.get_running_loop().call_soon(self.use_proxy_for, self._rest_url)
 
     def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: events leave through the socket's link."""
+        """Do nothing: events leave through the socket's listener."""
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:  # noqa: ARG002 - signature of the library
-        """Ask the link; the library calls this right before it sends IDENTIFY."""
-        await opening_now.get().link.identifying()
+        """Call the listener; the library calls this right before it sends IDENTIFY."""
+        await opening_now.get().listener.before_identify()
 
     async def log_in(self, token: str) -> dict[str, Any]:
-        """Ask Discord who the bot is and return its user.
+        """Log in and return the bot's user.
 
         Raises:
             discord.LoginFailure: the token is not accepted.
-            Exception: Discord did not answer properly.
+            Exception: the answer is missing or malformed.
         """
         await self._async_setup_hook()
         user: Any = await self.http.static_login(token)
@@ -90,11 +90,11 @@ class BotClient(discord.Client):
         return user
 
     async def gateway_info(self, url: str = "") -> GatewayInfo:
-        """Ask Discord how to connect; `url` replaces its address. Raises whatever an answer that is none causes."""
+        """Return the answer to GET /gateway/bot; `url` replaces its address. Raises on a malformed answer."""
         return read_info(await self.http.request(Route("GET", "/gateway/bot")), url=url)
 
     async def respond(self, interaction_id: str, token: str, body: dict[str, Any]) -> None:
-        """Send the first response to an interaction; raises one of REFUSALS.
+        """Send the first response to an interaction; raises one of REQUEST_ERRORS.
 
         Callbacks are outside the bot's global limit (Discord: receiving and responding), so no permit is needed; they
         would count if the bot's token came with them.
@@ -112,8 +112,8 @@ class BotClient(discord.Client):
             return
 
     async def interactions_endpoint(self) -> str:
-        """Return the address Discord sends interactions to instead of the gateway, "" for none; raises REFUSALS."""
-        self.take_proxy_for(self._rest_url)
+        """Return the URL that Discord sends interactions to instead of the gateway, or ""; raises REQUEST_ERRORS."""
+        self.use_proxy_for(self._rest_url)
         application: Any = await self.http.request(Route("GET", "/applications/@me"))
         return str(application.get("interactions_endpoint_url") or "") if isinstance(application, dict) else ""
 
@@ -123,34 +123,40 @@ class BotClient(discord.Client):
             await self._callbacks.close()
         await super().close()
 
-    def use_shards(self, shard_count: int) -> None:
-        """Tell Discord of so many shards in every IDENTIFY from now on."""
+    def set_shard_count(self, shard_count: int) -> None:
+        """Send this number of shards with every IDENTIFY from now on."""
         self._connection.shard_count = shard_count
 
 
 class NoConnectionError(Exception):
-    """No connection came about; `end` says why."""
+    """No connection came about; `end` has the reason."""
 
-    def __init__(self, end: End) -> None:
+    def __init__(self, end: ConnectionEnd) -> None:
         super().__init__(end.reason)
         self.end = end
 
 
 async def connect(
-    bot: BotClient, link: SocketListener, *, shard_id: int, gateway: str, session: Session | None, compress: bool = True
+    bot: BotClient,
+    listener: SocketListener,
+    *,
+    shard_id: int,
+    gateway: str,
+    session: Session | None,
+    compress: bool = True,
 ) -> Socket:
     """Open a socket and send RESUME for `session`, or IDENTIFY when there is none.
 
     Raises:
         NoConnectionError: no connection came about, no socket is left open.
-        whatever the link raises; same.
+        whatever the listener raises; same.
     """
-    opening = Opening(link)
+    opening = Opening(listener)
     context = opening_now.set(opening)
     try:
         async with asyncio.timeout(HANDSHAKE_S):
             url = session.resume_url if session else gateway
-            bot.take_proxy_for(url)
+            bot.use_proxy_for(url)
             socket = await Socket.from_client(
                 bot,
                 gateway=yarl.URL(url),
@@ -160,42 +166,42 @@ async def connect(
                 resume=session is not None,
                 compress=compress,
             )
-            socket.trust_the_watch()
+            socket.disable_read_timeout()
             return socket
     except BaseException as error:
         if opening.socket is not None:
-            await opening.socket.leave()
-        if isinstance(error, ENDINGS):
+            await opening.socket.close_resumable()
+        if isinstance(error, CONNECTION_ERRORS):
             raise NoConnectionError(replace(end_of(error, opening.socket), established=False)) from error
         raise
     finally:
         opening_now.reset(context)
 
 
-REFUSALS = (discord.HTTPException, discord.GatewayNotFound, aiohttp.ClientError, OSError, TimeoutError)
-"""What a request to Discord raises."""
+REQUEST_ERRORS = (discord.HTTPException, discord.GatewayNotFound, aiohttp.ClientError, OSError, TimeoutError)
+"""Errors of a request to Discord."""
 
-ENDINGS = (ReconnectWebSocket, discord.ConnectionClosed, UnreadableError, *REFUSALS)
-"""What connecting and reading raise when a connection ends, or does not come about."""
+CONNECTION_ERRORS = (ReconnectWebSocket, discord.ConnectionClosed, UnreadableError, *REQUEST_ERRORS)
+"""Errors with which connecting and reading end."""
 
 
-def end_of(error: BaseException, socket: Socket | None) -> End:
-    """Say how the connection ended; `socket` is None if none came about."""
+def end_of(error: BaseException, socket: Socket | None) -> ConnectionEnd:
+    """Return how the connection ended; `socket` is None if none came about."""
     if isinstance(error, discord.ConnectionClosed):
-        return End("closed by Discord", error.code)
+        return ConnectionEnd("closed by Discord", error.code)
     if isinstance(error, UnreadableError):
-        return End(str(error), unreadable=True)
+        return ConnectionEnd(str(error), unreadable=True)
     if not isinstance(error, ReconnectWebSocket):
-        return End(describe(error), wait_s=advised_wait_s(error))
+        return ConnectionEnd(describe(error), wait_s=advised_wait_s(error))
     if not error.resume:
-        return End("session invalid", session_gone=True)
-    return End(socket.why) if socket is not None and socket.why else _closed(socket)
+        return ConnectionEnd("session invalid", session_gone=True)
+    return ConnectionEnd(socket.close_reason) if socket is not None and socket.close_reason else _closed(socket)
 
 
-def _closed(socket: Socket | None) -> End:
-    """Say how the other side ended the connection."""
+def _closed(socket: Socket | None) -> ConnectionEnd:
+    """Return how the other side ended the connection."""
     code = socket.socket.close_code if socket else None
     if code in {None, _LOST}:
-        return End("connection lost")
+        return ConnectionEnd("connection lost")
     # aiohttp shows the end of a TCP connection without a close frame like an orderly close.
-    return End("closed without an error" if code == _ORDERLY else "closed by Discord", code)
+    return ConnectionEnd("closed without an error" if code == _ORDERLY else "closed by Discord", code)

@@ -1,4 +1,4 @@
-"""The bot's websocket: discord.py's socket without its objects. What is odd about a message costs that message only.
+"""The bot's websocket: discord.py's socket without its objects. A malformed message is skipped.
 
 Private names of discord.py that are touched here are pinned by tests/contract/test_discord_py.py.
 """
@@ -17,58 +17,61 @@ import discord
 import orjson
 from discord.gateway import DiscordWebSocket, KeepAliveHandler
 
-from discordproxy_gateway.discord.dispatch import OF_SESSIONS, Dispatch, OddEventError, read_dispatch
+from discordproxy_gateway.discord.dispatch import SESSION_EVENTS, Dispatch, MalformedEventError, read_dispatch
 from discordproxy_gateway.discord.inflate import Inflate
-from discordproxy_gateway.discord.skipped import Skipped
+from discordproxy_gateway.discord.skip_log import SkipLog
 
 log = logging.getLogger(__name__)
 
 CLOSE_S = 1.0
-"""Bound of waiting for Discord to confirm a close."""
+"""Time limit for Discord to confirm a close."""
 
 SILENCE_S = 60.0
-"""A connection on which nothing came for so long is dead: a heartbeat was due meanwhile, and with it an answer."""
+"""A connection without a message for this long is dead: a heartbeat and its answer were due meanwhile."""
 
 BEGIN_S = 60.0
-"""READY or RESUMED is given up if no event came for so long after IDENTIFY or RESUME."""
+"""Time limit for READY or RESUMED after IDENTIFY or RESUME."""
 
 WATCH_S = 1.0
-"""How often the deadlines of a connection are looked at."""
+"""How often the deadlines of a connection are checked."""
 
 STALL_S = 1.0
-"""What lies unread when a time has run out is read for so long, before the connection counts as dead."""
+"""After a deadline, unread messages are read for this long before the connection counts as dead."""
 
-MOST_EXCUSE_S = 60.0
-"""How much longer a heartbeat may go unanswered because Redis takes events slowly."""
+MAX_HEARTBEAT_GRACE_S = 60.0
+"""Maximum extension of a heartbeat's deadline while Redis stores events slowly."""
 
 HELLO_MS = 41_250
-LEAST_HELLO_MS, MOST_HELLO_MS = 1_000, 60_000
+MIN_HELLO_MS, MAX_HELLO_MS = 1_000, 60_000
 
 HAND_OVER = 4000
 """Close code that keeps the session for a successor; 1000 and 1001 would end it (Discord: gateway, disconnecting)."""
 
 
 class SocketListener(Protocol):
-    """What a connection needs from the worker."""
+    """The receiving end of a socket."""
 
-    async def receive(self, event: Dispatch) -> None:
-        """Take an event; awaiting here stops the reading, so that TCP holds Discord back."""
+    stored_sequence: int | None
+    """Sequence of the last stored event."""
 
-    async def alive(self, latency_s: float) -> None:
-        """Discord confirmed a heartbeat."""
+    async def on_event(self, event: Dispatch) -> None:
+        """Receive an event; awaiting here stops the reading, so that TCP holds Discord back."""
 
-    async def resuming(self) -> None:
-        """Called right before RESUME is sent; raises if this process may no longer speak for the shard."""
+    async def on_heartbeat_ack(self, latency_s: float) -> None:
+        """Called when Discord has confirmed a heartbeat."""
 
-    async def identifying(self) -> None:
-        """Called right before IDENTIFY is sent; raises if this process may no longer speak for the shard."""
+    async def before_resume(self) -> None:
+        """Called right before RESUME is sent; raises if this process no longer leads the shard."""
+
+    async def before_identify(self) -> None:
+        """Called right before IDENTIFY is sent; raises if this process no longer leads the shard."""
 
 
 @dataclass(slots=True)
 class Opening:
-    """A connection that is being opened: for whom, and the socket once there is one."""
+    """A connection that is being opened: its listener, and the socket once it exists."""
 
-    link: SocketListener
+    listener: SocketListener
     socket: "Socket | None" = None
 
 
@@ -76,27 +79,26 @@ opening_now: ContextVar[Opening] = ContextVar("opening")  # from_client makes th
 
 
 class Socket(DiscordWebSocket):
-    """Passes every event on, and counts in heartbeats only what has been stored.
+    """Passes every event on; heartbeats confirm only stored events.
 
     Attributes:
-        why: the reason if this side closed the connection, "" otherwise.
-        skipped: messages that could not be understood.
+        close_reason: the reason if this side closed the connection, "" otherwise.
+        skipped: malformed messages.
     """
 
-    _first_beat: asyncio.Task[None] | None = None
+    _first_heartbeat: asyncio.Task[None] | None = None
     _silence_s = SILENCE_S
-    _stored: int | None = None
     _reading = False
     _unanswered_at: float | None = None
-    _excused_s = 0.0
+    _grace_s = 0.0
     _begun = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         opening = opening_now.get()
         opening.socket = self
-        self.link = opening.link
-        self.why = ""
-        self.skipped = Skipped()
+        self.listener = opening.listener
+        self.close_reason = ""
+        self.skipped = SkipLog()
         super().__init__(*args, **kwargs)
         self._inflate = Inflate(self._decompressor)
         self._received = 0
@@ -105,19 +107,15 @@ class Socket(DiscordWebSocket):
     @property
     def sequence(self) -> int | None:
         """The sequence for heartbeats and RESUME: that of the last event that is stored."""
-        return self._stored
+        return self.listener.stored_sequence
 
     @sequence.setter
     def sequence(self, value: int | None) -> None:
         if not self._reading:  # from_client hands over the sequence to resume from
-            self._stored, self._received = value, value or 0
-
-    def stored(self, sequence: int) -> None:
-        """Note that all events up to `sequence` are stored."""
-        self._stored = sequence
+            self._received = value or 0
 
     async def received_message(self, msg: Any, /) -> None:
-        """Read one message: an event goes to the link, the rest is discord.py's. One that is odd costs only itself."""
+        """Read one message: events go to the listener, the rest to discord.py. A malformed one is skipped."""
         self._reading = True
         message = self._inflate.read(msg)
         if message is None:  # the rest of it is still to come
@@ -129,80 +127,82 @@ class Socket(DiscordWebSocket):
             return
         try:
             event = read_dispatch(message, after=self._received, now=self.loop.time())
-        except OddEventError as error:
-            self.skipped.note(str(error))
+        except MalformedEventError as error:
+            self.skipped.record(str(error))
             return
         self._received, self._event_at = event.sequence, time.perf_counter()
-        self._begun |= event.name in OF_SESSIONS
-        await self.link.receive(event)
+        self._begun |= event.name in SESSION_EVENTS
+        await self.listener.on_event(event)
         if self._unanswered_at is not None:
-            self._excuse(self.loop.time() - event.received_at)
+            self._extend_deadline(self.loop.time() - event.received_at)
 
-    def _excuse(self, waited_s: float) -> None:
-        """Give a heartbeat more time: its answer cannot be read while an event waits for room."""
-        waited_s = min(waited_s, MOST_EXCUSE_S - self._excused_s)
+    def _extend_deadline(self, waited_s: float) -> None:
+        """Extend a heartbeat's deadline: its answer cannot be read while an event waits for room."""
+        waited_s = min(waited_s, MAX_HEARTBEAT_GRACE_S - self._grace_s)
         if self._unanswered_at is not None and waited_s > 0:
             self._unanswered_at += waited_s
-            self._excused_s += waited_s
+            self._grace_s += waited_s
 
     async def _control(self, message: dict[str, Any]) -> None:
         op = message["op"]
         if op == self.HELLO and self._keep_alive is None:
             message = {"op": op, "d": {"heartbeat_interval": hello_ms(message.get("d"))}}
         elif op == self.RECONNECT:
-            self.why = "Discord asked to reconnect"
+            self.close_reason = "Discord asked to reconnect"
         elif op == self.INVALIDATE_SESSION:
-            self.why = "session interrupted by Discord"
+            self.close_reason = "session interrupted by Discord"
         elif op not in (self.HEARTBEAT, self.HEARTBEAT_ACK):
-            self.skipped.note(f"message with opcode {str(op)[:20]}")
+            self.skipped.record(f"message with opcode {str(op)[:20]}")
             return
         await super().received_message(orjson.dumps(message).decode())
         if op == self.HEARTBEAT_ACK and self._keep_alive is not None:
             self._unanswered_at = None
-            await self.link.alive(self._keep_alive.latency)
+            await self.listener.on_heartbeat_ack(self._keep_alive.latency)
 
     async def send_as_json(self, data: Any) -> None:
-        """Send a message; the first heartbeat, for which the library is in a hurry, waits a part of the interval.
+        """Send a message; the first heartbeat, which the library sends at once, waits a part of the interval.
 
-        Discord wants a random part (gateway, sending heartbeats): after an outage everybody connects at once.
+        Discord requires a random part (gateway, sending heartbeats): after an outage all bots connect at once.
         """
         if data.get("op") == self.HEARTBEAT and self._keep_alive is not None:
-            if self._first_beat is None:
-                self._first_beat = asyncio.create_task(self._beat_later(self._keep_alive), name="gateway-first-beat")
+            if self._first_heartbeat is None:
+                self._first_heartbeat = asyncio.create_task(
+                    self._send_first_heartbeat(self._keep_alive), name="gateway-first-beat"
+                )
                 return
-            self._beats()
+            self._record_heartbeat()
         await super().send_as_json(data)
 
     async def send_heartbeat(self, data: Any) -> None:
-        """Send a heartbeat of the library's thread, which itself notes the time when a quick answer may have come."""
-        self._beats()
+        """Send a heartbeat of the library's thread, which records the time too late for a quick answer."""
+        self._record_heartbeat()
         await super().send_heartbeat(data)
 
-    def _beats(self) -> None:
+    def _record_heartbeat(self) -> None:
         now = time.perf_counter()
         if self._keep_alive is not None:
             self._keep_alive._last_send = now  # noqa: SLF001 - pinned
         if self._unanswered_at is None:
-            self._unanswered_at, self._excused_s = now, 0.0
+            self._unanswered_at, self._grace_s = now, 0.0
 
-    async def _beat_later(self, keep_alive: KeepAliveHandler) -> None:
+    async def _send_first_heartbeat(self, keep_alive: KeepAliveHandler) -> None:
         await asyncio.sleep(random.random() * (keep_alive.interval or 0.0))  # noqa: S311 - spreads load
-        self._beats()
+        self._record_heartbeat()
         with contextlib.suppress(discord.ConnectionClosed, OSError):
             await super().send_as_json(keep_alive.get_payload())
 
-    def trust_the_watch(self) -> None:
-        """Read without a time limit from now on: one for each message costs more than reading it. See `watch`."""
+    def disable_read_timeout(self) -> None:
+        """Read without a time limit from now on; `watch` has one. A timer per message costs more than reading it."""
         self._silence_s, self._max_heartbeat_timeout = self._max_heartbeat_timeout, 0.0
 
     async def watch(self) -> None:
-        """Close a connection that is dead, though nobody has closed it; reading ends with it."""
+        """Close a dead connection that neither side has closed; this ends the reading."""
         overdue = ""
         while (keep_alive := self._keep_alive) is not None:
             left_s, why = min(self._deadlines(keep_alive))
             if left_s <= 0 and why == overdue:
-                self.why = why
-                await self.leave()
+                self.close_reason = why
+                await self.close_resumable()
                 return
             overdue = why if left_s <= 0 else ""
             # A heartbeat that is sent meanwhile brings a new deadline.
@@ -226,7 +226,7 @@ class Socket(DiscordWebSocket):
     async def resume(self) -> None:
         """Send RESUME after HELLO, unless the lease was lost while the socket was opened."""
         await self._await_hello()
-        await self.link.resuming()
+        await self.listener.before_resume()
         await super().resume()
 
     async def _await_hello(self) -> None:
@@ -234,19 +234,19 @@ class Socket(DiscordWebSocket):
         while self._keep_alive is None:
             await self.poll_event()
 
-    async def leave(self, code: int = HAND_OVER) -> None:
-        """Close with `code`; a peer that does not confirm in time is left without a word."""
-        if self._first_beat is not None:
-            self._first_beat.cancel()
+    async def close_resumable(self, code: int = HAND_OVER) -> None:
+        """Close with `code`, without confirmation if it does not come in time."""
+        if self._first_heartbeat is not None:
+            self._first_heartbeat.cancel()
         with contextlib.suppress(TimeoutError, OSError, discord.ConnectionClosed):
             async with asyncio.timeout(CLOSE_S):
                 await self.close(code)
 
 
 def hello_ms(data: Any) -> int:
-    """Return how often a heartbeat is sent, in ms, whatever HELLO says. Pure."""
+    """Return the heartbeat interval in ms for the data of HELLO, usable or not. Pure."""
     asked = data.get("heartbeat_interval") if isinstance(data, dict) else None
     if isinstance(asked, bool) or not isinstance(asked, int | float) or not asked > 0:
-        log.warning("HELLO names no usable heartbeat interval; one is sent every %d ms", HELLO_MS)
+        log.warning("HELLO has no usable heartbeat interval; using %d ms", HELLO_MS)
         return HELLO_MS
-    return round(min(max(asked, LEAST_HELLO_MS), MOST_HELLO_MS))
+    return round(min(max(asked, MIN_HELLO_MS), MAX_HELLO_MS))

@@ -1,11 +1,11 @@
-"""An event as it came off the socket, and how it is read from a message. Pure."""
+"""An event as received from the socket, and how to read it from a message. Pure."""
 
 from dataclasses import dataclass
 from typing import Any
 
-OF_SESSIONS = frozenset({"READY", "RESUMED"})
+SESSION_EVENTS = frozenset({"READY", "RESUMED"})
 
-_LARGEST = 2**53  # Lua's numbers are exact below
+_MAX_EXACT = 2**53  # Lua's numbers are exact below
 
 
 @dataclass(slots=True)
@@ -18,8 +18,8 @@ class Dispatch:
     received_at: float
 
 
-class OddEventError(ValueError):
-    """A message is no event that could be stored; the text names its kind and what is wrong, never content."""
+class MalformedEventError(ValueError):
+    """A message cannot be stored as an event. The text names its kind and the fault, never content."""
 
 
 def read_dispatch(message: dict[str, Any], *, after: int, now: float) -> Dispatch:
@@ -31,17 +31,17 @@ def read_dispatch(message: dict[str, Any], *, after: int, now: float) -> Dispatc
         now: loop time.
 
     Raises:
-        OddEventError: it has no name, no usable sequence, or came already.
+        MalformedEventError: it has no name, no usable sequence, or came already.
     """
     name, sequence = message.get("t"), message.get("s")
     if not isinstance(name, str):
-        raise OddEventError("event without a name")
-    if not isinstance(sequence, int) or isinstance(sequence, bool) or not 0 < sequence < _LARGEST:
-        if name not in OF_SESSIONS:  # these say something even without a number
-            raise OddEventError(f"event {name[:50]!r} without a usable sequence")
+        raise MalformedEventError("event without a name")
+    if not isinstance(sequence, int) or isinstance(sequence, bool) or not 0 < sequence < _MAX_EXACT:
+        if name not in SESSION_EVENTS:  # both are usable without a number
+            raise MalformedEventError(f"event {name[:50]!r} without a usable sequence")
         sequence = after if name == "RESUMED" else 1
     if name == "RESUMED":
         sequence = max(sequence, after)
     elif sequence <= after and name != "READY":  # READY begins to count anew
-        raise OddEventError(f"event {name[:50]!r} that came already")
+        raise MalformedEventError(f"event {name[:50]!r} that came already")
     return Dispatch(name, message.get("d"), sequence, now)

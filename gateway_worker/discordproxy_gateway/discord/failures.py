@@ -1,4 +1,4 @@
-"""Which ends of a connection no retry can mend, and the one line that tells the operator what to do. Pure."""
+"""Errors that end a connection from our side, and operator lines for those that need a change. Pure."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from discordproxy_gateway.discord.intents import PRIVILEGED, privileged
 PORTAL = "https://discord.com/developers/applications"
 
 EXIT_STATUS = 78
-"""Exit status after a failure that a restart cannot mend (sysexits.h, EX_CONFIG)."""
+"""Exit status after a failure that a restart cannot fix (sysexits.h, EX_CONFIG)."""
 
 BAD_TOKEN = (
     "Discord rejected the bot token: it is wrong or was reset; make a new one on the Bot page of "
@@ -25,7 +25,7 @@ class GatewayError(Exception):
     """Why a connection ends from our side.
 
     GatewayError
-     |- FatalError              only the operator can mend it; the text is the line for them
+     |- FatalError              only the operator can fix it; the text is the line for them
      |- LeaseLostError          somebody else may hold the connection by now; nothing may be sent or written any more
      `- SessionOutOfStepError   Redis holds another session or sequence: it has to be resumed, or begun, from there
     """

@@ -1,4 +1,4 @@
-"""From what came over the websocket to a message: decompressed in the way it was compressed, then read. Pure."""
+"""Decompresses and decodes websocket messages. Pure."""
 
 import json
 import zlib
@@ -11,7 +11,7 @@ _FLUSHED = b"\x00\x00\xff\xff"
 
 
 class UnreadableError(Exception):
-    """A message is no JSON object, or not compressed as the stream before it: the connection is of no use any more."""
+    """A message is no JSON object, or not compressed as the stream before it: the connection is unusable."""
 
 
 class Decompressor(Protocol):
@@ -38,14 +38,14 @@ class Zlib:
 
 
 class Inflate:
-    """Reads a stream in the way its first bytes show: a gateway may know zlib only, although zstd was asked for.
+    """Detects the compression by the first bytes: a gateway may send zlib although zstd was requested.
 
     Args:
-        asked: for what was asked for.
+        requested: for the requested compression.
     """
 
-    def __init__(self, asked: Decompressor) -> None:
-        self._asked = asked
+    def __init__(self, requested: Decompressor) -> None:
+        self._requested = requested
         self._chosen: Decompressor | None = None
 
     def read(self, data: bytes | str) -> dict[str, Any] | None:
@@ -66,12 +66,12 @@ class Inflate:
 
     def _decompress(self, data: bytes) -> str | bytes | None:
         if self._chosen is None:
-            self._chosen = Zlib() if data.startswith(_ZLIB) else self._asked
+            self._chosen = Zlib() if data.startswith(_ZLIB) else self._requested
         return self._chosen.decompress(data)
 
 
 def _loads(text: str | bytes) -> Any:
-    """Read JSON. What only a strict reader refuses is mended: halves of characters (discord-api-docs#6561), NaN."""
+    """Decode JSON; tolerate lone surrogates (discord-api-docs#6561) and NaN."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""A session of the gateway, and the short names made of it. Pure."""
+"""A gateway session and its identifiers. Pure."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ class Session:
     """A session of the gateway as far as its events have been applied.
 
     Attributes:
-        resume_url: where to resume, "" if Discord named no place.
-        tries: RESUMEs in a row, of all processes, after which no event was stored.
+        resume_url: where to resume, "" if Discord sent none.
+        resumes: RESUMEs in a row, of all processes, without a stored event.
     """
 
     id: str
     sequence: int
     resume_url: str
     fingerprint: str
-    tries: int = 0
+    resumes: int = 0
 
     @property
     def mark(self) -> str:
@@ -43,6 +43,6 @@ def mark_of(session_id: str) -> str:
 
 
 def fingerprint_of(token: str, intents: int, shard_count: int, gateway_url: str = "") -> str:
-    """Return what a session depends on, as a hash: resuming with anything else would keep the old ones."""
+    """Return a hash of everything that a session depends on; with another value it is not resumed."""
     parts = (token, str(intents), str(shard_count), *filter(None, [gateway_url]))
     return hashlib.sha256(":".join(parts).encode()).hexdigest()[:32]

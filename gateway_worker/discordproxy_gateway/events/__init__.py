@@ -1,4 +1,4 @@
-"""The door to the events: subscribe with a filter and a cursor; answer interactions once.
+"""Public API of the events: subscriptions with filter and cursor, and first responses to interactions.
 
     hub = EventHub(redis, blocking_redis, keys)
     async with hub.subscribe(Filter(check_types(["MESSAGE_CREATE"], intents)), cursor=Cursor.parse(text)) as items:

@@ -1,4 +1,4 @@
-"""A place in the event streams, as an opaque text for applications. Pure."""
+"""Cursors: positions in the event streams, opaque to applications. Pure."""
 
 import base64
 import binascii
@@ -10,16 +10,16 @@ import orjson
 
 from discordproxy_gateway.ids import number_of
 
-LONGEST = 2_000_000
+MAX_CURSOR_LENGTH = 2_000_000
 """Characters of a cursor; with the most shards there can be, in two eras, it has fewer."""
 
-_MOST = 2**63 - 1
+_MAX_INT64 = 2**63 - 1
 _START = "0-0"
 _EPOCH = re.compile(r"[0-9A-Za-z]{0,64}")
 
 
 class BadCursorError(ValueError):
-    """The text is no cursor of ours."""
+    """The text is no cursor of this service."""
 
 
 class Place(NamedTuple):
@@ -35,7 +35,7 @@ class Position:
 
     Attributes:
         epoch: random identity of the stream: after a wiped server an old position is refused, not misread.
-        ordinal: number of the entry since the stream began; tells what is missing.
+        ordinal: number of the entry since the stream began; shows what is missing.
         entry: id of the entry in the stream.
     """
 
@@ -69,7 +69,7 @@ class Cursor:
 
     @property
     def read_until_ms(self) -> int:
-        """Until when everything has been processed, as far as the cursor tells; ms since 1970."""
+        """Time until which all events have been processed, in ms since 1970."""
         return min((int(position.entry.partition("-")[0]) for position in self.positions.values()), default=0)
 
     @classmethod
@@ -79,7 +79,7 @@ class Cursor:
         Raises:
             BadCursorError: it was not.
         """
-        if len(text) > LONGEST:
+        if len(text) > MAX_CURSOR_LENGTH:
             raise BadCursorError("this is no cursor of this service: it is too long")
         try:
             places = orjson.loads(base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True))
@@ -91,12 +91,12 @@ class Cursor:
             raise BadCursorError("this is no cursor of this service") from error
         odd = any(not position.epoch and position != BEGINNING for position in positions.values())
         if odd or any(not place.era for place in positions) or not positions:
-            raise BadCursorError("this is no cursor of this service: it names no place")
+            raise BadCursorError("this is no cursor of this service: it has no position")
         return cls(positions)
 
 
 def _whole(value: Any) -> int:
-    number = number_of(value, most=_MOST) if isinstance(value, int) else None
+    number = number_of(value, maximum=_MAX_INT64) if isinstance(value, int) else None
     if number is None:
         raise ValueError
     return number
@@ -112,7 +112,7 @@ def _entry(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
     ms, _, number = value.partition("-")
-    parts = [number_of(part, most=_MOST) for part in (ms, number)]
+    parts = [number_of(part, maximum=_MAX_INT64) for part in (ms, number)]
     if None in parts:
         raise ValueError
     return f"{parts[0]}-{parts[1]}"

@@ -4,21 +4,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from discordproxy_gateway.events.cursor import Position
-from discordproxy_gateway.ids import MOST_ID, number_of
+from discordproxy_gateway.ids import MAX_ID, number_of
 
 GAP = "GAP"
 
-_LATEST_MS = 253_402_300_799_999  # the year 9999
-_MOST_SEQUENCE = 2**63 - 1
+_MAX_MS = 253_402_300_799_999  # the year 9999
+_MAX_SEQUENCE = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class StreamEntry:
-    """An event of Discord, or word of a gap.
+    """An event of Discord, or a gap.
 
     Attributes:
         type: Discord's name, or GAP when a session was lost: what happened between the two times is unknown.
-        sequence, session: tell repeats apart; the session is a short public name of Discord's session.
+        sequence, session: identify repeats; the session is a short public name of Discord's session.
         received_at_ms: when it was stored, in ms since 1970, by the server's clock.
         json: the event's data as Discord sent it, "" for a gap.
         parent_id: of a channel's or thread's own events, the channel or category it lies in.
@@ -40,31 +40,31 @@ class StreamEntry:
 
     @property
     def is_gap(self) -> bool:
-        """Tell whether this is word of a lost session."""
+        """Whether this is a gap: a session was lost."""
         return self.type == GAP
 
 
 def decode(shard_id: int, epoch: str, entry_id: bytes, fields: Mapping[bytes, bytes], *, after: int = 0) -> StreamEntry:
-    """Return what an entry of the stream says. What cannot be read is left out: it must not hold up what follows.
+    """Decode an entry of the stream. Malformed fields are left out, so that they do not block later entries.
 
     `after` is the ordinal of the entry before it.
     """
 
-    def number(name: bytes, most: int = MOST_ID) -> int:
-        return number_of(fields.get(name), most=most) or 0
+    def number(name: bytes, maximum: int = MAX_ID) -> int:
+        return number_of(fields.get(name), maximum=maximum) or 0
 
     return StreamEntry(
         shard_id=shard_id,
-        position=Position(epoch, number(b"n", _MOST_SEQUENCE) or after + 1, entry_id.decode()),
+        position=Position(epoch, number(b"n", _MAX_SEQUENCE) or after + 1, entry_id.decode()),
         type=_text(fields, b"t"),
-        sequence=number(b"s", _MOST_SEQUENCE),
+        sequence=number(b"s", _MAX_SEQUENCE),
         session=_text(fields, b"x"),
         guild_id=number(b"g"),
         channel_id=number(b"c"),
-        received_at_ms=number_of(entry_id.partition(b"-")[0], most=_LATEST_MS) or 0,
+        received_at_ms=number_of(entry_id.partition(b"-")[0], maximum=_MAX_MS) or 0,
         json=_text(fields, b"d"),
-        gap_from_ms=number(b"from", _LATEST_MS),
-        gap_to_ms=number(b"to", _LATEST_MS),
+        gap_from_ms=number(b"from", _MAX_MS),
+        gap_to_ms=number(b"to", _MAX_MS),
         parent_id=number(b"p"),
     )
 

@@ -1,4 +1,4 @@
-"""Which streams there are: those of the present number of shards, and of earlier ones while they are kept."""
+"""The event streams of the current number of shards, and of earlier ones while they are kept."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ class Eras:
     Attributes:
         now: number of the present one, 0 before the first.
         shards: of the present one.
-        begun: streams something was ever written to, oldest first.
+        begun: streams with at least one write, oldest first.
     """
 
     now: int
@@ -28,8 +28,8 @@ class Eras:
         """Return the streams that have events after a cursor: those it names, and those that had not begun."""
         return [place for place in self.begun if place.era >= cursor.era or place in cursor.positions]
 
-    def know(self, cursor: Cursor) -> bool:
-        """Tell whether nothing after a cursor is forgotten; what is still kept of a stream is another question."""
+    def cover(self, cursor: Cursor) -> bool:
+        """Whether all streams after a cursor are still recorded; entries in them may have expired."""
         if not self.now - ERAS_KEPT <= cursor.era <= self.now:
             return False
         known = {*self.begun, *(Place(self.now, shard_id) for shard_id in range(self.shards))}

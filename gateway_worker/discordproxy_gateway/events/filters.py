@@ -1,4 +1,4 @@
-"""Which events a subscriber gets. Pure."""
+"""Filters of subscriptions. Pure."""
 
 import difflib
 from collections.abc import Collection, Iterable
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from discordproxy_gateway.discord.intents import EVENTS
 from discordproxy_gateway.events.entry import StreamEntry
 
-_LONGEST_NAME = 64
+_MAX_NAME_LENGTH = 64
 
 
 class UnknownEventError(ValueError):
@@ -30,7 +30,7 @@ class Filter:
     channel_ids: frozenset[int] = frozenset()
 
     def passes(self, entry: StreamEntry) -> bool:
-        """Tell whether a subscriber wants the entry; a gap concerns everybody."""
+        """Whether the entry passes; a gap always does."""
         if entry.is_gap:
             return True
         if not entry.type or (self.types and entry.type not in self.types):
@@ -45,7 +45,7 @@ def check_types(types: Iterable[str], intents: Collection[str]) -> frozenset[str
 
     Args:
         types: names as Discord writes them.
-        intents: names of the intents the bot is connected with; empty when nobody knows.
+        intents: names of the intents the bot is connected with; empty if unknown.
 
     Raises:
         UnknownEventError: a name Discord does not have.
@@ -54,7 +54,7 @@ def check_types(types: Iterable[str], intents: Collection[str]) -> frozenset[str
     wanted = frozenset(types)
     for name in sorted(wanted):
         if name not in EVENTS:
-            start = name[:_LONGEST_NAME]  # comparing and showing endless texts would cost more than it helps
+            start = name[:_MAX_NAME_LENGTH]  # comparing and showing endless texts would cost more than it helps
             near = difflib.get_close_matches(start.upper(), EVENTS, n=1)
             raise UnknownEventError(f"unknown event {start!r}" + (f"; did you mean {near[0]}?" if near else ""))
         needed = EVENTS[name]

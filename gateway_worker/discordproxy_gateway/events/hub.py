@@ -24,14 +24,13 @@ from discordproxy_gateway.events.tail import (
     Tail,
 )
 from discordproxy_gateway.keys import Keys
-from discordproxy_gateway.tasks import end
-from discordproxy_ratelimit.process.tasks import steadily
+from discordproxy_ratelimit.process.tasks import cancel, steadily
 
 HEARTBEAT_S = 15.0
 
 
 class ItemKind(enum.Enum):
-    """What an item of a subscription is."""
+    """Kinds of subscription items."""
 
     DISPATCH = "dispatch"
     HEARTBEAT = "heartbeat"
@@ -40,7 +39,7 @@ class ItemKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionItem:
-    """What a subscriber gets. `cursor` is the place to go on from once the item is processed."""
+    """An item of a subscription. `cursor` resumes after it."""
 
     kind: ItemKind
     cursor: Cursor
@@ -50,13 +49,13 @@ class SubscriptionItem:
 class Subscription:
     """Iterate to get items. At least once while events are kept, in order per shard.
 
-    Iterating raises an EventsError when it cannot go on; `cursor` is then the place to resume from.
+    Iterating raises an EventsError when it cannot continue; `cursor` then resumes without a loss.
     """
 
     def __init__(self, heartbeat_s: float) -> None:
         self._heartbeat_s = heartbeat_s
         self._feeds: list[tuple[Place, Feed]] = []
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._turn = 0
 
     @property
@@ -65,14 +64,14 @@ class Subscription:
         return Cursor({place: feed.position for place, feed in self._feeds})
 
     def wake(self) -> None:
-        """Have the iterator look again."""
-        self._news.set()
+        """Wake up the iterator."""
+        self._changed.set()
 
     def __aiter__(self) -> "Subscription":
         return self
 
     async def __anext__(self) -> SubscriptionItem:
-        """Return the next item; a heartbeat when nothing came for a while."""
+        """Return the next item; a heartbeat after `heartbeat_s` without one."""
         try:
             return await self._next()
         except CursorExpiredError as error:  # of one stream: the others stay where they are
@@ -81,42 +80,42 @@ class Subscription:
     async def _next(self) -> SubscriptionItem:
         deadline = asyncio.get_running_loop().time() + self._heartbeat_s
         while True:
-            self._news.clear()
-            entry = self._take()
+            self._changed.clear()
+            entry = self._pop()
             if entry is not None:
                 return self._item(entry)
             if await self._refill():
                 continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(deadline):
-                    await self._news.wait()
-            if not self._news.is_set():
+                    await self._changed.wait()
+            if not self._changed.is_set():
                 return SubscriptionItem(ItemKind.HEARTBEAT, self.cursor)
 
-    def at_hand(self, most: int, most_bytes: int) -> list[SubscriptionItem]:
-        """Return further items that need no waiting; what cannot go on is told by the next iteration."""
+    def at_hand(self, max_items: int, max_bytes: int) -> list[SubscriptionItem]:
+        """Return further items without waiting; the next iteration raises errors."""
         items: list[SubscriptionItem] = []
-        while len(items) < most and most_bytes > 0:
+        while len(items) < max_items and max_bytes > 0:
             try:
-                entry = self._take()
+                entry = self._pop()
             except EventsError:
                 break
             if entry is None:
                 break
-            most_bytes -= len(entry.json)
+            max_bytes -= len(entry.json)
             items.append(self._item(entry))
         return items
 
     def _item(self, entry: StreamEntry) -> SubscriptionItem:
         return SubscriptionItem(ItemKind.GAP if entry.is_gap else ItemKind.DISPATCH, self.cursor, entry)
 
-    def _take(self) -> StreamEntry | None:
-        """Return an entry of the next shard that has one, each in its turn; an ended era's first."""
+    def _pop(self) -> StreamEntry | None:
+        """Return the next entry, shards in turn, ended eras first."""
         era = self._feeds[0][0].era
         for step in range(len(self._feeds)):
             turn = (self._turn + step) % len(self._feeds)
             place, feed = self._feeds[turn]
-            entry = feed.take() if place.era == era else None
+            entry = feed.pop() if place.era == era else None
             if entry is not None:
                 self._turn = turn + 1
                 return entry
@@ -127,12 +126,12 @@ class Subscription:
             more = any([await feed.refill() for _, feed in self._feeds])
         except (RedisError, OSError) as error:
             raise EventsUnavailableError("Redis does not answer") from error
-        left = [(place, feed) for place, feed in self._feeds if not feed.over]
+        left = [(place, feed) for place, feed in self._feeds if not feed.exhausted]
         ended, self._feeds = len(left) < len(self._feeds), left
         return more or ended
 
     def add(self, place: Place, feed: Feed) -> None:
-        """Take events of another stream; those of earlier eras are to be added first."""
+        """Add the feed of another stream; those of earlier eras first."""
         self._feeds.append((place, feed))
 
 
@@ -141,7 +140,7 @@ class EventHub:
 
     Args:
         redis: for short reads.
-        blocking: a client that waits longer than two seconds for a reply.
+        blocking: a client whose timeout is longer than two seconds.
     """
 
     def __init__(self, redis: Redis, blocking: Redis, keys: Keys, *, heartbeat_s: float = HEARTBEAT_S) -> None:
@@ -153,16 +152,15 @@ class EventHub:
         self._era = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._opening = asyncio.Lock()
-        self.subscribers = 0
 
     async def close(self) -> None:
-        """Stop reading. Subscriptions are to be ended before."""
+        """Stop reading. End all subscriptions first."""
         tasks, self._tasks, self._tails = self._tasks, [], []
         if tasks:
-            await end(*tasks)
+            await cancel(*tasks)
 
     async def state(self) -> GatewayState:
-        """Return what the gateway worker says about itself.
+        """Return the published state of the gateway worker.
 
         Raises:
             EventsUnavailableError: Redis is away.
@@ -179,9 +177,9 @@ class EventHub:
         """Open a subscription.
 
         Args:
-            wanted: what to get.
-            cursor: go on after it.
-            earliest: start with the oldest event that is kept instead of with what comes.
+            wanted: which events.
+            cursor: continue after it.
+            earliest: start with the oldest event that is kept instead of the next one.
 
         Raises:
             EventsUnavailableError: no gateway worker has connected yet, or Redis is away.
@@ -204,11 +202,9 @@ class EventHub:
         except BaseException:
             _close(opened)
             raise
-        self.subscribers += 1
         try:
             yield subscription
         finally:
-            self.subscribers -= 1
             _close(opened)
 
     async def _eras(self) -> Eras:
@@ -249,10 +245,10 @@ class EventHub:
 async def _positions(
     eras: Eras, tails: Sequence[Tail], cursor: Cursor | None, *, earliest: bool
 ) -> dict[Place, Position]:
-    """Return where each stream is read on.
+    """Return the position at which each stream is read.
 
     Raises:
-        CursorExpiredError: in some events are lost; it names a place in all from where on nothing is missing.
+        CursorExpiredError: some streams lost events; its cursor continues without a further loss in all.
     """
     positions: dict[Place, Position] = {}
     expired: CursorExpiredError | None = None
@@ -264,7 +260,7 @@ async def _positions(
             expired = expired or error
     if expired is not None:
         raise expired.among(positions)
-    if cursor is not None and not eras.know(cursor):
+    if cursor is not None and not eras.cover(cursor):
         raise CursorExpiredError(Cursor(positions), lost_from_ms=cursor.read_until_ms)
     return positions
 

@@ -1,4 +1,4 @@
-"""Who gives the first response to an interaction: the application, or the gateway worker when time runs out."""
+"""Decides who sends the first response to an interaction: an application, or the gateway worker by a deferral."""
 
 from dataclasses import dataclass, replace
 
@@ -17,12 +17,12 @@ _DEFERRING, _DEFERRED = "deferring", "deferred"
 
 @dataclass(frozen=True, slots=True)
 class Deferral:
-    """How the gateway worker puts an interaction off.
+    """A deferral by the gateway worker.
 
     Attributes:
         response_type: Discord's number of the response it gives: 5 for a message later, 6 for an update later.
         application_id: whose webhook the real answer goes to.
-        given: Discord has taken the response; before that there is nothing to edit.
+        given: Discord has accepted the response; only then it can be edited.
     """
 
     response_type: int
@@ -40,7 +40,7 @@ class Deferral:
 
 
 class Interactions:
-    """One record per interaction decides, so that Discord gets exactly one first response.
+    """One record per interaction decides, so that Discord receives exactly one first response.
 
     Every method raises EventsUnavailableError while Redis is away.
     """
@@ -50,33 +50,33 @@ class Interactions:
         self._keys = keys
 
     async def answer(self, interaction_id: int | str) -> Deferral | None:
-        """Claim the first response for an application; a deferral when the gateway worker was earlier."""
+        """Claim the first response for an application; returns a deferral if the gateway worker was first."""
         earlier = await self._claim(interaction_id, _APPLICATION)
         try:
             return None if earlier in {None, _APPLICATION} else Deferral.parse(str(earlier))
-        except ValueError:  # written by another release: Discord says whether somebody has answered
+        except ValueError:  # written by another release; Discord detects a second response
             return None
 
     async def defer(self, interaction_id: int | str, deferral: Deferral) -> bool:
-        """Claim the first response for the gateway worker; False when somebody was earlier."""
+        """Claim the first response for the gateway worker; False if it was claimed before."""
         return await self._claim(interaction_id, str(deferral)) is None
 
-    async def note_deferred(self, interaction_id: int | str, deferral: Deferral) -> None:
-        """Let applications know that Discord took the deferral."""
+    async def confirm_deferral(self, interaction_id: int | str, deferral: Deferral) -> None:
+        """Record that Discord accepted the deferral."""
         try:
             await self._redis.set(self._key(interaction_id), str(replace(deferral, given=True)), xx=True, keepttl=True)
         except (RedisError, OSError) as error:
             raise EventsUnavailableError("Redis does not answer") from error
 
     async def give_back(self, interaction_id: int | str) -> None:
-        """Let others answer: Discord did not take the response that was claimed."""
+        """Release a claim: Discord did not accept the response."""
         try:
             await self._redis.delete(self._key(interaction_id))
         except (RedisError, OSError) as error:
             raise EventsUnavailableError("Redis does not answer") from error
 
     async def _claim(self, interaction_id: int | str, who: str) -> str | None:
-        """Return None when the claim is granted, else who was earlier."""
+        """Return None if the claim is granted, else the earlier claim."""
         try:
             earlier = await self._redis.set(self._key(interaction_id), who, nx=True, get=True, ex=TOKEN_LIFE_S)
         except (RedisError, OSError) as error:

@@ -1,7 +1,7 @@
-"""The end of one shard's stream, read once per process and handed to every subscriber.
+"""Reads one shard's stream once per process and feeds every subscriber.
 
-A subscriber that is too slow leaves the live feed and reads on by itself from its own position, until it is level
-again: the stream is the buffer, memory per subscriber is bounded, and nobody slows anybody else.
+A slow subscriber leaves the live feed and reads from its own position until it has caught up. So the stream is the
+buffer, memory per subscriber is bounded, and subscribers do not slow each other down.
 """
 
 import asyncio
@@ -30,24 +30,24 @@ NEW_ERA = "the bot runs with another number of shards now"
 
 
 class EventsError(Exception):
-    """Why a subscription cannot begin or go on.
+    """A subscription cannot begin or continue.
 
     EventsError
      |- EventsUnavailableError   no gateway worker has ever connected, or Redis is away
      |- CursorExpiredError       events after the cursor are lost
-     `- SubscriberTooSlowError   the subscriber fell behind what is kept
+     `- SubscriberTooSlowError   the subscriber fell behind the events that are kept
     """
 
 
 class EventsUnavailableError(EventsError):
-    """There are no events to be had now."""
+    """No events are available now."""
 
 
 class CursorExpiredError(EventsError):
     """Events behind the cursor are no longer kept, or belong to a stream that is gone.
 
     Attributes:
-        earliest: from where on nothing is missing.
+        earliest: where to continue without a further loss.
         lost_from_ms, lost_to_ms: the span in which events may be lost; 0 when unknown.
     """
 
@@ -58,17 +58,17 @@ class CursorExpiredError(EventsError):
         self.lost_to_ms = lost_to_ms
 
     def among(self, positions: Mapping[Place, Position]) -> "CursorExpiredError":
-        """Return the same, with the place to go on from in all streams: `positions`, but for those that are lost."""
+        """Return the same error with a position in every stream: `positions`, unless lost."""
         earliest = Cursor({**positions, **self.earliest.positions})
         return CursorExpiredError(earliest, lost_from_ms=self.lost_from_ms, lost_to_ms=self.lost_to_ms)
 
 
 class SubscriberTooSlowError(EventsError):
-    """Events were dropped from the stream before this subscriber took them."""
+    """The stream dropped events before this subscriber read them."""
 
 
 class Feed:
-    """What one subscriber still has to take from one shard."""
+    """Entries of one shard that one subscriber has not read yet."""
 
     def __init__(self, tail: "Tail", wanted: Filter, position: Position, wake: Callable[[], None]) -> None:
         self.position = position
@@ -78,10 +78,10 @@ class Feed:
         self._wake = wake
         self._queue: deque[StreamEntry] = deque()
         self._live = False
-        self.over = False  # the end of a stream of an ended era is reached
+        self.exhausted = False  # the end of a stream of an ended era is reached
 
-    def offer(self, entry: StreamEntry) -> None:
-        """Take an entry the tail has read; a full feed stops being live."""
+    def push(self, entry: StreamEntry) -> None:
+        """Add an entry that the tail has read; a full feed stops being live."""
         if not self._live or entry.position.ordinal <= self._newest:
             return
         if len(self._queue) >= FEED_LENGTH:
@@ -93,12 +93,12 @@ class Feed:
             self._wake()
 
     def fail(self, failure: EventsError) -> None:
-        """End the feed after what is queued."""
+        """End the feed after the queued entries."""
         self.failure = self.failure or failure
         self._wake()
 
-    def take(self) -> StreamEntry | None:
-        """Return the next wanted entry that is at hand.
+    def pop(self) -> StreamEntry | None:
+        """Return the next queued entry that passes the filter, or None.
 
         Raises:
             EventsError: the feed has failed, or entries are missing.
@@ -115,18 +115,18 @@ class Feed:
         return None
 
     async def refill(self) -> bool:
-        """Read on from the own position unless the feed is live or has something; True if something may be at hand."""
+        """Read from the own position unless the feed is live or has entries; True if entries may be queued."""
         if self._live or self._queue or self.failure is not None:
             return bool(self._queue) or self.failure is not None
         page = await self._tail.read(self.position)
         self._queue.extend(page)
         if not page and self._tail.last.ordinal <= self.position.ordinal:
-            self.over = self._tail.ended
+            self.exhausted = self._tail.ended
             self._live = True  # nothing was offered since the tail's last entry: no await lies between
             return False
         if not page:  # at the end of the stream, and yet behind it
             try:
-                await self._tail.check(self.position)
+                await self._tail.require_kept(self.position)
             except CursorExpiredError:
                 raise SubscriberTooSlowError("events were dropped before they were taken") from None
         return True
@@ -142,7 +142,7 @@ class Tail:
     Args:
         redis: for short reads.
         blocking: a client whose timeout is longer than BLOCK_MS.
-        ended: its era has ended, nothing comes any more; such a one needs no `run`.
+        ended: its era has ended, so there are no new entries and `run` is not required.
     """
 
     def __init__(self, redis: Redis, blocking: Redis, keys: Keys, place: Place, *, ended: bool = False) -> None:
@@ -162,14 +162,14 @@ class Tail:
         self.last = Position(epoch, ordinal, entry) if epoch else BEGINNING
 
     async def run(self) -> None:
-        """Hand out what comes, for ever; an outage of Redis ends the feeds, not the tail."""
+        """Feed new entries, forever; an outage of Redis ends the feeds, not the tail."""
         away_since: float | None = None
         while True:
             try:
                 for entry in await self._next():
-                    self._hand_out(entry)
+                    self._dispatch_entry(entry)
                 away_since = None
-            except (RedisError, OSError) as error:  # noqa: PERF203 - an outage is what this loop survives
+            except (RedisError, OSError) as error:  # noqa: PERF203 - the loop survives outages
                 now = asyncio.get_running_loop().time()
                 away_since = away_since or now
                 if now - away_since > _AWAY_S:
@@ -177,7 +177,7 @@ class Tail:
                 log.debug("stream of shard %d: %s", self.place.shard_id, type(error).__name__)
                 await asyncio.sleep(0.2)
             except Exception as error:
-                self._fail(EventsUnavailableError(f"reading them failed ({type(error).__name__}), and begins anew"))
+                self._fail(EventsUnavailableError(f"reading failed ({type(error).__name__}) and restarts"))
                 raise
 
     async def position(self, cursor: Cursor | None, *, earliest: bool) -> Position:
@@ -188,11 +188,11 @@ class Tail:
         """
         if cursor is not None:
             wanted = cursor.positions.get(self.place, BEGINNING)
-            await self.check(wanted)
+            await self.require_kept(wanted)
             return wanted
         return (await self._earliest())[0] if earliest else self.last
 
-    async def check(self, position: Position) -> None:
+    async def require_kept(self, position: Position) -> None:
         """Raise CursorExpiredError unless everything after `position` is kept."""
         first, first_ms, last = await self._earliest()
         begun = bool(first.epoch) or self.ended  # the hub asks for streams that have begun, once their era has ended
@@ -215,7 +215,7 @@ class Tail:
         pipeline.xrange(self._stream, f"({position.entry}", "+", count=PAGE)
         epoch, rows = await pipeline.execute()
         if epoch != position.epoch.encode():
-            await self.check(position)
+            await self.require_kept(position)
         return decode_all(self.place.shard_id, (epoch or b"").decode(), rows, after=position.ordinal)
 
     async def _next(self) -> list[StreamEntry]:
@@ -229,15 +229,15 @@ class Tail:
             await self._notice_new_stream()
         return entries if self.last is before else []
 
-    def _hand_out(self, entry: StreamEntry) -> None:
+    def _dispatch_entry(self, entry: StreamEntry) -> None:
         self.last = entry.position
         for feed in self.feeds:
-            feed.offer(entry)
+            feed.push(entry)
 
     async def _notice_new_stream(self) -> None:
-        """End all feeds if the stream was replaced: a server with older data, or without any, counts from there again.
+        """End all feeds if the stream was replaced: a server with older data, or none, continues counting from there.
 
-        So, too, if its era has ended: who subscribes again gets the rest of it, and then the streams of the next era.
+        The same if its era has ended: a new subscription gets the rest of it, then the streams of the next era.
         """
         era = number_of(await self._redis.hget(self._eras, "now"))
         if era not in {None, self.place.era}:

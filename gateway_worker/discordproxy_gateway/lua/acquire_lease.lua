@@ -1,14 +1,14 @@
--- Take the lease of a slot when nobody holds it. Every new holder gets a higher fence.
--- Asking again under the same owner name is answered alike, so a lost reply costs nothing.
--- Who divides the bot into another number of shards is refused: each guild would be on two connections.
--- The first holder after a change of that number begins a new era; eras older than the last ones are forgotten.
--- KEYS[1] lease hash, KEYS[2] fence counter, KEYS[3] number of shards of all who lead
+-- Acquire the free lease of a slot. Every new holder gets a higher fence.
+-- A repeated call of the same owner returns the same, so a lost reply costs nothing.
+-- A worker with another number of shards is refused: each guild would be on two connections.
+-- The first holder after a change of that number begins a new era; the oldest eras are deleted.
+-- KEYS[1] lease hash, KEYS[2] fence counter, KEYS[3] number of shards of the current leaders
 -- KEYS[4] eras hash, KEYS[5] number of shards for readers
 -- ARGV[1] owner (unique per term), ARGV[2] lease_ms, ARGV[3] number of shards, ARGV[4] ended eras to remember
 -- returns {fence, lease_ms, shards, era} when held, {0, ms until the lease may be free, shards of the others} else
 -- O(1); O(streams of all eras) when an era begins
 local shards = redis.call('GET', KEYS[3])
-for _, key in ipairs({KEYS[1], KEYS[3]}) do -- a key without an expiry would be held for ever
+for _, key in ipairs({KEYS[1], KEYS[3]}) do -- a key without an expiry would be held forever
   if redis.call('PTTL', key) == -1 then redis.call('PEXPIRE', key, ARGV[2]) end
 end
 if shards and shards ~= ARGV[3] then

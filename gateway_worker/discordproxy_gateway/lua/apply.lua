@@ -5,7 +5,7 @@
 -- ARGV[1] fence, [2] session id, [3] sequence expected in the session ('' begins it), [4] new sequence
 -- ARGV[5] ms the last event has waited, [6] operations (MessagePack), [7] session fields (MessagePack list, begin only)
 -- ARGV[8] epoch for a stream that has none (begin only), [9] ms to keep stream entries, [10] entries to keep
--- ARGV[11] ms until which the streams of earlier eras hold everything, 0 if nobody knows, '' if there are none
+-- ARGV[11] ms until which the streams of earlier eras are complete, 0 if unknown, '' if there are none
 -- ARGV[12] era, [13] shard id, [14] number of shards
 -- returns {OK, now_ms}, {STALE}, {SESSION_LOST} or {SEQ_MISMATCH, stored sequence}; O(operations)
 local SESSION_MS = 3600000
@@ -46,7 +46,7 @@ if appended then
 end
 redis.call('HSET', KEYS[2], 'seq', ARGV[4])
 redis.call('PEXPIRE', KEYS[2], SESSION_MS)
--- Every sign of life of the connection prolongs them; the streams of an era that has ended run out by themselves.
+-- Every call of the connection extends them; the streams of an ended era expire.
 redis.call('PEXPIRE', KEYS[4], string.format('%.0f', math.max(SESSION_MS, 2 * ARGV[9])))
 redis.call('PEXPIRE', KEYS[5], string.format('%.0f', math.max(SESSION_MS, 2 * ARGV[9])))
 redis.call('HSET', KEYS[3], 'as_of', string.format('%.0f', now_ms - ARGV[5]))

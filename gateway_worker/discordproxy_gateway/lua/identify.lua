@@ -1,8 +1,8 @@
 -- May the bot IDENTIFY? Discord's daily budget first (it resets the token of a bot that uses it up), then the pace.
--- GO shuts the gate; the IDENTIFY is charged when it is sent, not for connections that never get so far.
+-- GO shuts the gate; the IDENTIFY is charged when it is sent, not for connections that fail earlier.
 -- KEYS[1] budget hash {remaining, reset_at_ms}, KEYS[2] gate of the concurrency group
 -- ARGV[1] floor: refuse at or below it ('' = never refuse), ARGV[2] ms the gate stays shut at most
--- ARGV[3] name of the caller, for whom the gate is shut: nobody else opens it again
+-- ARGV[3] name of the caller; only it may open the gate again
 -- returns {GO, remaining}, {ASK, 0} budget unknown, {LOW, remaining, ms until reset} or {WAIT, ms}; O(1)
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,14 +1,14 @@
--- Note what the proxy itself just changed, so that the next read through any worker shows it.
--- A value is "<writes whose events are still to come>:<ms of the last write>:<JSON, empty when deleted>". With no
--- events to come it shows nothing more, but still tells when the last write was.
--- Two writes that were under way at the same time may have taken effect in either order, whichever answer came first:
--- then the JSON is "?", nobody knows, and readers ask Discord.
+-- Store a change of the proxy itself, so that the next read through any worker shows it.
+-- A value is "<writes whose events are still to come>:<ms of the last write>:<JSON, empty when deleted>". Without
+-- events to come it is not shown, but still holds the time of the last write.
+-- Two concurrent writes may have taken effect in either order, whatever the order of their answers:
+-- then the JSON is "?", the state is unknown, and readers ask Discord.
 -- KEYS[1] overlay hash
 -- ARGV[1] object id, ARGV[2] JSON or '', ARGV[3] 'put' or 'merge' (adds to a JSON object), ARGV[4] ms to live
--- ARGV[5] field beside it that says something of the same object, or '': a put makes it outdated
+-- ARGV[5] field beside it with another part of the same object, or '': a put makes it outdated
 -- ARGV[6] ms since the write left, ARGV[7] '1' when the caches show it already
 -- ARGV[8], ARGV[9] what stood in the field, and beside it, before the caches were looked at
--- Returns 0 when an event that was to come then has come since: what the caches showed counts no more, look again.
+-- Returns 0 when an event that was to come then has come since: the caches may have changed, check again.
 -- O(1)
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -3,7 +3,7 @@
 -- FORGET {index hash}: take the fields of KEYS[i] out of the index, then drop KEYS[i]; a guild has <= 1500 channels.
 -- STAMP {field}: set a field to the server's time in ms. INDEX, UNINDEX {ids...}: see index.lua.
 -- MEMBER {index, id, value}: store a member; one that was not there gets its place in the order.
--- SEEN {JSON or '' when deleted, fields...}: an event has come of what we may have changed ourselves (overlay.lua).
+-- SEEN {JSON or '' when deleted, fields...}: an event of an object that the proxy may have changed (overlay.lua).
 -- PRUNE {index hash, parent ids...}: drop threads whose parent is named; a guild has <= 1000 active threads.
 local function server_ms()
   local time = redis.call('TIME')
@@ -22,7 +22,7 @@ local function drop_fields(key, fields)
   if #fields > 0 then call_in_slices('HDEL', key, fields, 1) end
 end
 
--- Whether two JSON values are the same in what both of them tell; the order of a list says nothing.
+-- Whether two JSON values agree in the fields that both have, in any order of lists.
 local function agree(a, b)
   if type(a) ~= 'table' or type(b) ~= 'table' then return a == b end
   if #a ~= #b then return false end
@@ -43,8 +43,8 @@ local function has_roles(changed, member)
   return true
 end
 
--- The overlay ends with the event that shows the last of our changes. Another one is of an earlier change, ours or
--- somebody else's: then ours is still to come. After a deletion nothing comes.
+-- The overlay ends with the event that shows the last of our changes. Another one shows an earlier change,
+-- the proxy's or another: then ours is still to come. After a deletion nothing comes.
 local function seen(overlay, id, event)
   local value = redis.call('HGET', overlay, id)
   if not value then return end

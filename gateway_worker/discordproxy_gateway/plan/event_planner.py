@@ -1,7 +1,6 @@
-"""What an event changes. Pure: Discord's JSON in, cache and stream operations out; no I/O, no clock, no chance.
+"""Plans the cache and stream operations of each event. Pure: no I/O, no clock, no randomness.
 
-The planner remembers what it needs of each guild. That memory is loaded from Redis when a connection begins and follows
-the events from there.
+The planner keeps a state per guild. It is loaded from Redis when a connection begins and follows the events from there.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,11 +12,11 @@ from discordproxy_gateway.discord.session import mark_of
 from discordproxy_gateway.ids import id_of, number_of, require_id
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.plan import guild_operations
-from discordproxy_gateway.plan.member_operations import GuildMemory, MemberLists
-from discordproxy_gateway.state.operations import Operation
+from discordproxy_gateway.plan.member_operations import GuildState, MemberLists
+from discordproxy_gateway.store.operations import Operation
 
 INTERNAL = frozenset({"READY", "RESUMED", "GUILD_MEMBERS_CHUNK", "RATE_LIMITED", "VOICE_SERVER_UPDATE"})
-"""Never passed on: they concern the connection itself, or carry a secret of it."""
+"""Not appended to the stream: they concern the connection itself, or carry a secret of it."""
 
 JOINED = "+"
 """Before the id of an awaited guild that the bot joined while it was unavailable."""
@@ -27,7 +26,7 @@ class EventPlanner:
     """Plans the writes of one shard, event by event, in order.
 
     Args:
-        guilds: what Redis knows, by guild id.
+        guilds: stored states, by guild id.
         mark: short name of the session the caches belong to, "" before READY.
         awaited: guilds of READY whose GUILD_CREATE has not come yet.
         members: the members intent is on, so member lists are kept.
@@ -39,7 +38,7 @@ class EventPlanner:
         keys: Keys,
         slot: Slot,
         *,
-        guilds: dict[str, GuildMemory],
+        guilds: dict[str, GuildState],
         mark: str,
         awaited: Iterable[str],
         members: bool,
@@ -77,18 +76,18 @@ class EventPlanner:
             self._plans = {**self._plans, **self.member_lists.plans}
 
     def plan(self, name: str, data: Any, sequence: int) -> list[Operation]:
-        """Return what the event `name` changes, last of all its entry in the stream.
+        """Return the operations of an event; the last one appends it to the stream.
 
         Raises:
-            LookupError, TypeError, ValueError: the event is not what Discord documents.
+            LookupError, TypeError, ValueError: the event differs from Discord's documentation.
         """
         first_sight = name == "GUILD_CREATE" and id_of(data["id"]) in self._awaited
-        plan = self._plans.get(name) if _has_place(name, data) else None
+        plan = self._plans.get(name) if _is_cacheable(name, data) else None
         operations = plan(data) if plan else []
-        # Guilds that READY announced are state, not news: their whole content would flood the stream.
-        return operations if first_sight else operations + self.pass_on(name, data, sequence)
+        # Guilds of READY are state, not events: their whole content would flood the stream.
+        return operations if first_sight else operations + self.append_only(name, data, sequence)
 
-    def pass_on(self, name: str, data: Any, sequence: int) -> list[Operation]:
+    def append_only(self, name: str, data: Any, sequence: int) -> list[Operation]:
         """Return the operation that appends the event to the stream; none for those of the connection itself.
 
         Raises:
@@ -97,7 +96,7 @@ class EventPlanner:
         return [] if name in INTERNAL else [self._append(name, data, sequence)]
 
     def _append(self, name: str, data: Any, sequence: int) -> Operation:
-        """Return what appends the event. A place that is no id is left out: only those who may see all get it then."""
+        """Return the append operation. An invalid guild or channel id is left out: hidden from restricted keys."""
         own_id = data.get("id")
         guild_id = id_of(data.get("guild_id") or (own_id if name in _ABOUT_GUILD else ""))
         channel_id = id_of(data.get("channel_id") or (own_id if name.startswith(("CHANNEL_", "THREAD_")) else ""))
@@ -113,7 +112,7 @@ class EventPlanner:
     def _ready(self, data: dict[str, Any]) -> list[Operation]:
         self._mark = mark_of(data["session_id"])
         listed = data.get("guilds")
-        # Without a list nobody knows which guilds the bot has left: all that were known are waited for.
+        # Without a list it is unknown which guilds the bot has left: all stored ones are awaited.
         found = (
             {guild_id for guild_id, _ in guild_operations.by_id(listed)}
             if isinstance(listed, list)
@@ -128,11 +127,11 @@ class EventPlanner:
             ("UNLINK", self._keys.awaited(self._slot)),
             *guild_operations.await_guilds(self._keys.awaited(self._slot), self._awaited),
         ]
-        for guild_id in [known for known in self.guilds if known not in self._awaited]:
+        for guild_id in [each for each in self.guilds if each not in self._awaited]:
             operations += guild_operations.purge(self._keys, guild_id, self.guilds.pop(guild_id).generation)
-        for memory in self.guilds.values():
-            memory.current = memory.complete = False
-            memory.request = None
+        for known in self.guilds.values():
+            known.current = known.complete = False
+            known.request = None
         return operations
 
     def _guild_create(self, guild: dict[str, Any]) -> list[Operation]:
@@ -141,12 +140,12 @@ class EventPlanner:
             return self._outage(guild_id)
         keys = self._keys
         self._awaited.discard(guild_id)
-        old = self.guilds.get(guild_id, GuildMemory())
-        memory = GuildMemory(old.generation + 1, current=True, size=number_of(guild.get("member_count")) or 0)
-        self.guilds[guild_id] = memory
+        old = self.guilds.get(guild_id, GuildState())
+        known = GuildState(old.generation + 1, current=True, size=number_of(guild.get("member_count")) or 0)
+        self.guilds[guild_id] = known
         states = guild_operations.by("user_id", guild.get("voice_states") or ())
         operations = [
-            ("HSET", keys.meta(guild_id), "mark", ""),  # readers look away until all of it is there
+            ("HSET", keys.meta(guild_id), "mark", ""),  # readers ignore the guild until it is complete
             *guild_operations.retire_members(keys, guild_id, old.generation),
             *guild_operations.put_guild(keys, guild),
             guild_operations.forget_channels(keys, "ch", guild_id),
@@ -158,13 +157,13 @@ class EventPlanner:
             ),
         ]
         if self._members:
-            operations += guild_operations.put_members(keys, guild_id, memory.generation, guild.get("members") or ())
-        meta = {"mark": self._mark, "gen": memory.generation, "count": memory.size, "complete": 0, "available": 1}
+            operations += guild_operations.put_members(keys, guild_id, known.generation, guild.get("members") or ())
+        meta = {"mark": self._mark, "gen": known.generation, "count": known.size, "complete": 0, "available": 1}
         words = [str(word) for item in meta.items() for word in item]
         return [
             *operations,
             ("HSET", keys.meta(guild_id), *words),
-            self._here(guild_id),
+            self._no_longer_awaited(guild_id),
         ]
 
     def _guild_update(self, guild: dict[str, Any]) -> list[Operation]:
@@ -175,22 +174,22 @@ class EventPlanner:
         if data.get("unavailable"):
             return self._outage(guild_id)
         self._awaited.discard(guild_id)
-        memory = self.guilds.pop(guild_id, GuildMemory())
-        return [*guild_operations.purge(self._keys, guild_id, memory.generation), self._here(guild_id)]
+        known = self.guilds.pop(guild_id, GuildState())
+        return [*guild_operations.purge(self._keys, guild_id, known.generation), self._no_longer_awaited(guild_id)]
 
-    def _here(self, guild_id: str) -> Operation:
-        """Return the operation after which nobody waits for the guild any more."""
+    def _no_longer_awaited(self, guild_id: str) -> Operation:
+        """Return the operation that removes the guild from the awaited ones."""
         return ("SREM", self._keys.awaited(self._slot), guild_id, JOINED + guild_id)
 
     def _outage(self, guild_id: str) -> list[Operation]:
-        """Keep what is known, but let its age count from now: Discord tells nothing until the next GUILD_CREATE."""
+        """Keep the data, whose age counts from now: Discord sends no events until the next GUILD_CREATE."""
         if guild_id not in self.guilds:
-            # A guild of which only the id is known. Its GUILD_CREATE will be news, unlike that of one READY announced.
+            # Only the id is known. Unlike that of a guild of READY, its GUILD_CREATE goes into the stream.
             waits = [] if guild_id in self._awaited else [JOINED + guild_id]
             return [("SADD", self._keys.awaited(self._slot), *waits)] if waits else []
-        memory = self.guilds[guild_id]
-        memory.available = memory.complete = False
-        memory.request = None
+        known = self.guilds[guild_id]
+        known.available = known.complete = False
+        known.request = None
         meta = self._keys.meta(guild_id)
         return [("HSET", meta, "available", "0", "complete", "0"), ("STAMP", meta, "out_at")]
 
@@ -233,7 +232,7 @@ class EventPlanner:
         threads = ("PRUNE", self._keys.part("th", guild_id), self._keys.channel_index, channel_id)
         return [
             *guild_operations.drop_channel(self._keys, "ch", guild_id, channel_id),
-            threads,  # Discord announces no deletion of its threads
+            threads,  # Discord sends no deletion of its threads
             self._seen("ch", guild_id, channel_id, None),
         ]
 
@@ -280,8 +279,8 @@ class EventPlanner:
 _ABOUT_GUILD = frozenset({"GUILD_CREATE", "GUILD_UPDATE", "GUILD_DELETE"})
 
 
-def _has_place(name: str, data: dict[str, Any]) -> bool:
-    """Tell whether the caches can follow the event: its guild is an id, or it names none."""
+def _is_cacheable(name: str, data: dict[str, Any]) -> bool:
+    """Whether the caches can follow the event: its guild id is valid, or it has none."""
     place = data.get("id" if name in _ABOUT_GUILD else "guild_id")
     if not place:
         return name not in _ABOUT_GUILD

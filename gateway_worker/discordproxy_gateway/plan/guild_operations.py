@@ -1,4 +1,4 @@
-"""Operations on the parts of a guild's cache. Pure: objects of Discord's JSON in, operations out.
+"""Operations on the parts of a guild's cache, planned from Discord's JSON. Pure.
 
 Parts (see `keys.Keys.part`): ch channels, th active threads, ro roles, em emojis, st stickers, vs voice states.
 """
@@ -11,16 +11,16 @@ import orjson
 from discordproxy_gateway.cache import members as codec
 from discordproxy_gateway.ids import id_of
 from discordproxy_gateway.keys import Keys
-from discordproxy_gateway.state.operations import Operation
+from discordproxy_gateway.store.operations import Operation
 
 MEMBERS_PER_OPERATION = 100
 """Keeps a single script call short: the index costs some microseconds a member."""
 
 OBJECTS_PER_OPERATION = 500
-"""The same, of what has no order."""
+"""The same for objects without an index."""
 
 OLD_MEMBERS_MS = 60_000
-"""How long a replaced member list stays for readers that are in the middle of it."""
+"""How long a replaced member list stays for readers that have begun with it."""
 
 OVERLAYS = ("guild", "ch", "th", "ro", "em", "st", "m")
 
@@ -45,7 +45,7 @@ _IN_OTHER_KEYS = frozenset(
         "guild_id",
     }
 )
-"""What GUILD_CREATE brings beyond the guild object itself (Discord: gateway events, guild create)."""
+"""Fields of GUILD_CREATE that are not part of the guild object (Discord: gateway events, guild create)."""
 
 
 def put(key: str, objects: Iterable[tuple[str, Any]]) -> list[Operation]:
@@ -97,7 +97,7 @@ def forget_channels(keys: Keys, kind: str, guild_id: str) -> Operation:
 
 
 def put_member(keys: Keys, guild_id: str, generation: int, row: dict[str, Any]) -> Operation:
-    """Return the operation that stores one member; who is new to the list gets a place in its order."""
+    """Return the operation that stores one member and adds a new one to the index."""
     members, index = keys.members(guild_id, generation), keys.member_index(guild_id, generation)
     return ("MEMBER", members, index, codec.id_field(row["user"]["id"]), codec.pack(row))
 
@@ -121,7 +121,7 @@ def user_of(row: Any) -> str:
 
 
 def _packed(row: Any) -> tuple[bytes, bytes] | None:
-    """Return field and value of a member; None for a row that cannot be read: it costs nobody else their place."""
+    """Return field and value of a member; None for a malformed row, which is skipped."""
     try:
         return codec.id_field(user_of(row)), codec.pack(row)
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
@@ -146,7 +146,7 @@ def retire_members(keys: Keys, guild_id: str, generation: int) -> list[Operation
 
 
 def purge(keys: Keys, guild_id: str, generation: int) -> list[Operation]:
-    """Return the operations that drop all that is known about a guild."""
+    """Return the operations that delete all data of a guild."""
     gone = [
         *(keys.part(kind, guild_id) for kind in ("ro", "em", "st", "vs")),
         *(keys.overlay(kind, guild_id) for kind in OVERLAYS),
@@ -176,7 +176,7 @@ def seen(keys: Keys, kind: str, guild_id: str, value: Any, *fields: str) -> Oper
 
 
 def by_id(objects: Iterable[dict[str, Any]]) -> list[tuple[str, Any]]:
-    """Return objects with their ids, but for those without one: readers sort by it."""
+    """Return objects with their ids, leaving out those without one: readers sort by it."""
     return by("id", objects)
 
 

@@ -1,8 +1,8 @@
-"""How member lists are filled and followed. Pure.
+"""Plans the writes of member lists. Pure.
 
-Every session starts a new generation of each list. It begins with what GUILD_CREATE brings, is filled by chunks that
-were asked for, and follows the events from the first moment on; whoever is in it is known to be right. It is complete
-once every chunk of one request has come.
+Every session starts a new generation of each list. It begins with the members of GUILD_CREATE, is filled by requested
+chunks, and follows the events from the start, so its members are always current. It is complete once every chunk of
+one request has come.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,12 +13,12 @@ from discordproxy_gateway.cache.overlay import ROLES_OF
 from discordproxy_gateway.ids import require_id
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.plan import guild_operations
-from discordproxy_gateway.state.operations import Operation
+from discordproxy_gateway.store.operations import Operation
 
 
 @dataclass(slots=True)
 class MemberRequest:
-    """A member list that was asked for: which chunks have come, and whose members changed meanwhile."""
+    """A requested member list: received chunks, and members that changed meanwhile."""
 
     nonce: str
     received: set[int] = field(default_factory=set)
@@ -26,8 +26,8 @@ class MemberRequest:
 
 
 @dataclass(slots=True)
-class GuildMemory:
-    """What is remembered about a guild.
+class GuildState:
+    """State of a guild, as the planner keeps it.
 
     Attributes:
         generation: of the member list that is being kept; every session starts a new one.
@@ -46,7 +46,7 @@ class GuildMemory:
 class MemberLists:
     """Plans the writes of member events."""
 
-    def __init__(self, keys: Keys, guilds: Mapping[str, GuildMemory]) -> None:
+    def __init__(self, keys: Keys, guilds: Mapping[str, GuildState]) -> None:
         self._keys = keys
         self._guilds = guilds
         self.plans: Mapping[str, Callable[[Any], list[Operation]]] = {
@@ -57,60 +57,60 @@ class MemberLists:
         }
 
     def request(self, guild_id: str, nonce: str) -> None:
-        """Note that the list of a guild was asked for under `nonce`."""
+        """Record that the list of a guild was requested under `nonce`."""
         self._guilds[guild_id].request = MemberRequest(nonce)
 
     def _add(self, member: dict[str, Any]) -> list[Operation]:
-        memory = self._current(member["guild_id"], member["user"]["id"])
-        if memory is None:
+        state = self._current(member["guild_id"], member["user"]["id"])
+        if state is None:
             return []
-        memory.size += 1
-        return [*self._put(memory, member), self._count(member["guild_id"], 1)]
+        state.size += 1
+        return [*self._put(state, member), self._count(member["guild_id"], 1)]
 
     def _update(self, member: dict[str, Any]) -> list[Operation]:
-        memory = self._current(member["guild_id"], member["user"]["id"])
-        return [] if memory is None else self._put(memory, member)
+        state = self._current(member["guild_id"], member["user"]["id"])
+        return [] if state is None else self._put(state, member)
 
-    def _put(self, memory: GuildMemory, member: dict[str, Any]) -> list[Operation]:
+    def _put(self, state: GuildState, member: dict[str, Any]) -> list[Operation]:
         guild_id, user_id = member["guild_id"], require_id(member["user"]["id"])
         return [
-            guild_operations.put_member(self._keys, guild_id, memory.generation, member),
+            guild_operations.put_member(self._keys, guild_id, state.generation, member),
             self._seen(guild_id, user_id, member),
         ]
 
     def _remove(self, data: dict[str, Any]) -> list[Operation]:
         guild_id, user_id = data["guild_id"], require_id(data["user"]["id"])
-        memory = self._current(guild_id, user_id)
-        if memory is None:
+        state = self._current(guild_id, user_id)
+        if state is None:
             return []
-        memory.size -= 1
-        drop = guild_operations.drop_member(self._keys, guild_id, memory.generation, user_id)
+        state.size -= 1
+        drop = guild_operations.drop_member(self._keys, guild_id, state.generation, user_id)
         return [*drop, self._seen(guild_id, user_id, None), self._count(guild_id, -1)]
 
     def _chunk(self, chunk: dict[str, Any]) -> list[Operation]:
         guild_id = chunk["guild_id"]
-        memory = self._current(guild_id)
-        request = memory.request if memory else None
-        if memory is None or request is None or request.nonce != chunk.get("nonce"):
-            return []  # asked for by an earlier connection: asked for again
-        # Whoever changed since the request is known better from the event than from a list made before it.
+        state = self._current(guild_id)
+        request = state.request if state else None
+        if state is None or request is None or request.nonce != chunk.get("nonce"):
+            return []  # requested by an earlier connection; this one requests it again
+        # The event of a member that changed since the request is newer than the chunk.
         rows = [row for row in chunk["members"] if guild_operations.user_of(row) not in request.touched]
-        operations = guild_operations.put_members(self._keys, guild_id, memory.generation, rows)
+        operations = guild_operations.put_members(self._keys, guild_id, state.generation, rows)
         request.received.add(chunk["chunk_index"])
         if len(request.received) == chunk["chunk_count"]:
-            memory.complete, memory.request = True, None
+            state.complete, state.request = True, None
             meta = self._keys.meta(guild_id)
             operations += [("HSET", meta, "complete", "1"), ("STAMP", meta, "synced_at")]
         return operations
 
-    def _current(self, guild_id: str, touched: str | None = None) -> GuildMemory | None:
-        """Return the guild's memory if its list belongs to this session; otherwise GUILD_CREATE will start one."""
-        memory = self._guilds.get(guild_id)
-        if memory is None or not memory.current:
+    def _current(self, guild_id: str, touched: str | None = None) -> GuildState | None:
+        """Return the guild's state if its list belongs to this session; otherwise GUILD_CREATE will start one."""
+        state = self._guilds.get(guild_id)
+        if state is None or not state.current:
             return None
-        if memory.request is not None and touched is not None:
-            memory.request.touched.add(touched)
-        return memory
+        if state.request is not None and touched is not None:
+            state.request.touched.add(touched)
+        return state
 
     def _seen(self, guild_id: str, user_id: str, member: dict[str, Any] | None) -> Operation:
         return guild_operations.seen(self._keys, "m", guild_id, member, user_id, user_id + ROLES_OF)

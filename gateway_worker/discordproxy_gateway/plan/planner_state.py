@@ -1,4 +1,4 @@
-"""Loads what the planner remembers, so that a successor goes on where the stored events end."""
+"""Loads the planner's state from Redis, so that a successor continues where the stored events end."""
 
 import logging
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from discordproxy_gateway.ids import id_of, number_of, text_of
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.plan.event_planner import EventPlanner
-from discordproxy_gateway.plan.member_operations import GuildMemory
+from discordproxy_gateway.plan.member_operations import GuildState
 
 log = logging.getLogger(__name__)
 
@@ -18,20 +18,20 @@ _AT_A_TIME = 200
 
 
 async def load_planner(redis: Redis, keys: Keys, slot: Slot, *, mark: str, members: bool, era: int = 1) -> EventPlanner:
-    """Return a planner that knows what Redis knows.
+    """Return a planner with the stored state.
 
     Args:
-        redis: where the records are.
-        keys: their names.
-        slot: whose guilds.
+        redis: client.
+        keys: of the bot.
+        slot: whose guilds are loaded.
         mark: of the session that is resumed, "" when a new one will begin.
         members: whether member lists are kept.
-        era: whose streams are written.
+        era: whose streams are written to.
     """
     stored: list[Any] = await redis.hkeys(keys.guilds)
     ids = sorted(filter(None, map(id_of, stored)))
     mine = [guild_id for guild_id in ids if slot.holds(int(guild_id))]
-    guilds: dict[str, GuildMemory] = {}
+    guilds: dict[str, GuildState] = {}
     for start in range(0, len(mine), _AT_A_TIME):
         some = mine[start : start + _AT_A_TIME]
         async with redis.pipeline(transaction=False) as pipeline:
@@ -39,16 +39,16 @@ async def load_planner(redis: Redis, keys: Keys, slot: Slot, *, mark: str, membe
                 pipeline.hmget(keys.meta(guild_id), _FIELDS)
             rows = await pipeline.execute()
         for guild_id, row in zip(some, rows, strict=True):
-            guilds[guild_id] = _memory(row, mark)
+            guilds[guild_id] = _state_of(row, mark)
     waiting: set[Any] = await redis.smembers(keys.awaited(slot))
     awaited = [text_of(member) for member in waiting if id_of(member)]  # not those that were JOINED
     return EventPlanner(keys, slot, guilds=guilds, mark=mark, awaited=awaited, members=members, era=era)
 
 
-def _memory(row: Sequence[Any], mark: str) -> GuildMemory:
+def _state_of(row: Sequence[Any], mark: str) -> GuildState:
     generation, stored_mark, count, complete, available = map(text_of, row)
     current = bool(mark) and stored_mark == mark
-    return GuildMemory(
+    return GuildState(
         generation=number_of(generation) or 0,
         current=current,
         available=available == "1",

@@ -1,1 +1,1 @@
-"""The life of one shard: its lease, its connection, its session."""
+"""Runs shards: their terms of leadership, connections and sessions."""

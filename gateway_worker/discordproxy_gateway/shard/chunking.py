@@ -1,7 +1,6 @@
-"""Fills member lists at Discord's pace: guilds somebody reads first, then the small ones.
+"""Requests missing member lists at Discord's rate limit: guilds with readers first, then small ones.
 
-A task of its own, never part of reading: waiting here delays no event. What the chunks contain is the planner's
-business; this decides only what to ask for next, and when.
+It runs as a task of its own, so that waiting here delays no event. The planner processes the chunks.
 """
 
 import asyncio
@@ -12,68 +11,51 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
+from aiolimiter import AsyncLimiter
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from discordproxy_gateway.plan.member_operations import GuildMemory
+from discordproxy_gateway.plan.member_operations import GuildState
 
 log = logging.getLogger(__name__)
 
-BURST = 10
-INTERVAL_S = 60 / 90
+BURST, PER_MINUTE = 10, 90
 """Discord allows 120 sends per 60 s and connection (gateway, rate limiting): at most 100 of them are for lists."""
 
 PER_GUILD_S = 30.0
 """Discord answers one full list per guild and 30 s (gateway events, request guild members)."""
 
-PATIENCE_S = 60.0
-"""A list without a new chunk for so long is asked for again."""
+CHUNK_TIMEOUT_S = 60.0
+"""A list without a new chunk for this long is requested again."""
 
-LEAST_REFUSED_S, LONGEST_REFUSED_S = 1.0, 3600.0
-"""A guild whose request was refused is left alone for so long at least, and for longer with each refusal in a row."""
+MIN_REFUSED_S, MAX_REFUSED_S = 1.0, 3600.0
+"""Bounds of the wait after a refused request; it doubles with each refusal in a row."""
 
 _IDLE_S = 5.0
-_MOST_WISHES = 1000
-
-
-class Pace:
-    """Evenly spaced sends with a short burst at first. Pure: times come in and go out."""
-
-    def __init__(self, *, burst: int = BURST, interval_s: float = INTERVAL_S) -> None:
-        self._burst = burst
-        self._interval_s = interval_s
-        self._free_at = float("-inf")  # when the whole burst is available again
-
-    def wait_s(self, now: float) -> float:
-        """Return how long the next send has to wait; 0 permits it."""
-        return max(0.0, self._free_at - (self._burst - 1) * self._interval_s - now)
-
-    def sent(self, now: float) -> None:
-        """Note a send."""
-        self._free_at = max(self._free_at, now) + self._interval_s
+_MAX_WANTED = 1000
 
 
 def next_guild(
-    guilds: Mapping[str, GuildMemory], *, wanted: Iterable[str], not_before: Mapping[str, float], now: float
+    guilds: Mapping[str, GuildState], *, wanted: Iterable[str], not_before: Mapping[str, float], now: float
 ) -> str | None:
-    """Return the guild to ask for, or None if no list is missing that may be asked for now. Pure.
+    """Return the guild to request next, or None if no missing list may be requested now. Pure.
 
     Args:
-        guilds: what is remembered of each.
-        wanted: guilds somebody reads, most urgent first.
-        not_before: when a guild may be asked for again.
+        guilds: their states.
+        wanted: guilds with readers, most urgent first.
+        not_before: when a guild may be requested again.
         now: on the same clock.
     """
 
     def missing(guild_id: str) -> bool:
-        memory = guilds.get(guild_id)
+        state = guilds.get(guild_id)
         return (
-            memory is not None
-            and str(guild_id).isdecimal()  # another id is none of Discord's
-            and memory.current
-            and memory.available
-            and not memory.complete
-            and memory.request is None
+            state is not None
+            and str(guild_id).isdecimal()  # other ids are invalid
+            and state.current
+            and state.available
+            and not state.complete
+            and state.request is None
             and not_before.get(guild_id, now) <= now
         )
 
@@ -84,41 +66,41 @@ def next_guild(
 
 
 def refused_wait_s(retry_after: Any, refusals: int) -> float:
-    """Return how long a guild is left alone after a refusal, the `refusals` + 1st in a row. Pure."""
+    """Return the wait in seconds after a refusal, the `refusals` + 1st in a row. Pure."""
     usable = isinstance(retry_after, int | float) and 0 <= retry_after < float("inf")
-    asked_s = min(retry_after, LONGEST_REFUSED_S) if usable else PER_GUILD_S
-    return max(asked_s, min(LEAST_REFUSED_S * 2.0 ** min(refusals, 20), LONGEST_REFUSED_S))
+    asked_s = min(retry_after, MAX_REFUSED_S) if usable else PER_GUILD_S
+    return max(asked_s, min(MIN_REFUSED_S * 2.0 ** min(refusals, 20), MAX_REFUSED_S))
 
 
-class Requests(Protocol):
-    """The part of the socket that asks for members."""
+class MemberRequester(Protocol):
+    """The part of the socket that requests members."""
 
     async def request_chunks(self, guild_id: int, query: str | None = None, *, limit: int, nonce: str | None) -> None:
         """Send op 8."""
 
 
 class Chunker:
-    """Asks for the member lists that are missing on one connection.
+    """Requests the missing member lists of one connection.
 
     Args:
-        guilds: the planner's memory, which chunks and events change.
-        wanted_key: sorted set of guilds somebody reads.
+        guilds: the planner's state, which chunks and events change.
+        wanted_key: sorted set of guilds with readers.
     """
 
-    def __init__(self, redis: Redis, wanted_key: str, guilds: Mapping[str, GuildMemory], request: Any) -> None:
+    def __init__(self, redis: Redis, wanted_key: str, guilds: Mapping[str, GuildState], request: Any) -> None:
         self._redis = redis
         self._wanted_key = wanted_key
         self._guilds = guilds
-        self._note_request = request
-        self._pace = Pace()
+        self._record_request = request
+        self._limiter = AsyncLimiter(BURST, BURST * 60 / PER_MINUTE)
         self._wanted: list[str] = []
         self._not_before: dict[str, float] = {}
         self._progress_at: dict[str, float] = {}
         self._refusals: Counter[str] = Counter()
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
-    def note(self, name: str, data: Any) -> None:
-        """Look at an event that was stored; raises whatever an odd one causes."""
+    def on_event(self, name: str, data: Any) -> None:
+        """Process a stored event; a malformed one may raise anything."""
         if name == "GUILD_MEMBERS_CHUNK":
             self._progress_at[data["guild_id"]] = asyncio.get_running_loop().time()
             self._refusals.pop(data["guild_id"], None)
@@ -126,7 +108,7 @@ class Chunker:
             meta = data.get("meta")
             self._refused(str(meta.get("guild_id")) if isinstance(meta, dict) else "", data.get("retry_after"))
         elif name in {"READY", "GUILD_CREATE", "RESUMED"}:
-            self._news.set()
+            self._changed.set()
 
     def _refused(self, guild_id: str, retry_after: Any) -> None:
         if guild_id in self._guilds:
@@ -134,35 +116,36 @@ class Chunker:
             self._refusals[guild_id] += 1
             self._guilds[guild_id].request = None
             self._not_before[guild_id] = asyncio.get_running_loop().time() + wait_s
-            self._news.set()
+            self._changed.set()
 
-    async def run(self, socket: Requests) -> None:
-        """Ask for what is missing, for ever."""
+    async def run(self, socket: MemberRequester) -> None:
+        """Request missing lists, forever."""
+        clock = asyncio.get_running_loop().time
         while True:
-            now = asyncio.get_running_loop().time()
-            self._give_up_on_silent(now)
+            self._drop_stalled_requests(clock())
             await self._read_wanted()
-            guild_id = next_guild(self._guilds, wanted=self._wanted, not_before=self._not_before, now=now)
-            if guild_id is None:
-                await self._rest(now)
-            elif (wait_s := self._pace.wait_s(now)) > 0:
-                await asyncio.sleep(wait_s)
-            else:
-                await self._ask(socket, guild_id, now)
+            if self._next(clock()) is None:
+                await self._wait_for_work(clock())
+                continue
+            await self._limiter.acquire()
+            if (guild_id := self._next(clock())) is not None:  # another one may be more urgent by now
+                await self._request(socket, guild_id, clock())
 
-    async def _ask(self, socket: Requests, guild_id: str, now: float) -> None:
+    def _next(self, now: float) -> str | None:
+        return next_guild(self._guilds, wanted=self._wanted, not_before=self._not_before, now=now)
+
+    async def _request(self, socket: MemberRequester, guild_id: str, now: float) -> None:
         nonce = secrets.token_hex(8)
-        self._note_request(guild_id, nonce)
-        self._pace.sent(now)
+        self._record_request(guild_id, nonce)
         self._not_before[guild_id] = now + PER_GUILD_S
         self._progress_at[guild_id] = now
         await socket.request_chunks(int(guild_id), "", limit=0, nonce=nonce)
 
-    def _give_up_on_silent(self, now: float) -> None:
-        for guild_id, memory in self._guilds.items():
-            if memory.request is not None and self._progress_at.get(guild_id, now) + PATIENCE_S < now:
-                log.warning("no members of guild %s for %.0f s, asking again", guild_id, PATIENCE_S)
-                memory.request = None
+    def _drop_stalled_requests(self, now: float) -> None:
+        for guild_id, state in self._guilds.items():
+            if state.request is not None and self._progress_at.get(guild_id, now) + CHUNK_TIMEOUT_S < now:
+                log.warning("no members of guild %s for %.0f s, requesting again", guild_id, CHUNK_TIMEOUT_S)
+                state.request = None
 
     async def _read_wanted(self) -> None:
         try:
@@ -170,17 +153,17 @@ class Chunker:
         except (RedisError, OSError):
             return
         wanted = dict.fromkeys([*self._wanted, *(member.decode() for member, _ in popped)])
-        # A guild we know nothing of may still be announced.
-        self._wanted = [each for each in wanted if each not in self._guilds or self._misses(each)][:_MOST_WISHES]
+        # An unknown guild may still be announced.
+        self._wanted = [each for each in wanted if each not in self._guilds or self._is_incomplete(each)][:_MAX_WANTED]
 
-    def _misses(self, guild_id: str) -> bool:
-        memory = self._guilds.get(guild_id)
-        return memory is not None and not memory.complete
+    def _is_incomplete(self, guild_id: str) -> bool:
+        state = self._guilds.get(guild_id)
+        return state is not None and not state.complete
 
-    async def _rest(self, now: float) -> None:
-        """Wait for news, for a guild that may be asked for again, or for readers' wishes."""
-        self._news.clear()
-        again = [at - now for guild_id, at in self._not_before.items() if at > now and self._misses(guild_id)]
+    async def _wait_for_work(self, now: float) -> None:
+        """Wait for a change, for a guild that may be requested again, or for the next check of `wanted_key`."""
+        self._changed.clear()
+        again = [at - now for guild_id, at in self._not_before.items() if at > now and self._is_incomplete(guild_id)]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min([_IDLE_S, *again])):
-                await self._news.wait()
+                await self._changed.wait()

@@ -1,4 +1,4 @@
-"""Answers interactions that nobody has answered in time, so that the application gets 15 minutes instead of 3 s."""
+"""Defers unanswered interactions, so that the application has 15 minutes instead of 3 s."""
 
 import asyncio
 import logging
@@ -7,12 +7,12 @@ from typing import Any
 
 from discordproxy_gateway.events.interactions import Deferral, Interactions
 from discordproxy_gateway.events.tail import EventsUnavailableError
-from discordproxy_gateway.tasks import end
+from discordproxy_ratelimit.process.tasks import cancel
 
 log = logging.getLogger(__name__)
 
 EXPIRED_S = 3.0
-"""Discord takes the first response within 3 s (receiving and responding to interactions)."""
+"""Discord accepts the first response within 3 s (receiving and responding to interactions)."""
 
 _PRIVATE = 64  # message flag EPHEMERAL
 _MESSAGE_LATER = 5
@@ -21,11 +21,11 @@ _RESPONSES = {2: _MESSAGE_LATER, 3: _UPDATE_LATER, 5: _MESSAGE_LATER}
 """Type of interaction -> type of the deferred response: commands, components, modals. Autocomplete has none."""
 
 Send = Callable[[str, str, dict[str, Any]], Awaitable[None]]
-"""Sends a callback: interaction id, token, body. Raises what `failures` of the deferrer names."""
+"""Sends a callback: interaction id, token, body. Raises the `failures` of the deferrer."""
 
 
 def deferred_response(interaction: dict[str, Any], *, private: bool) -> dict[str, Any] | None:
-    """Return the body that puts an interaction off, or None for a kind that cannot wait. Pure."""
+    """Return the body of a deferral, or None for a kind that cannot be deferred. Pure."""
     kind = _RESPONSES.get(interaction.get("type", 0))
     if kind is None:
         return None
@@ -35,12 +35,12 @@ def deferred_response(interaction: dict[str, Any], *, private: bool) -> dict[str
 
 
 class Deferrer:
-    """Watches interactions go by.
+    """Defers interactions after a time.
 
     Args:
-        after_s: how long the application has; 0 switches deferring off.
+        after_s: time for the application to respond; 0 switches deferring off.
         private: whether the deferred answer is shown to its user only; it cannot be changed later.
-        failures: exceptions of `send` that mean Discord did not take it.
+        failures: exceptions of `send` after which Discord has not accepted the response.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class Deferrer:
         self._failures = failures
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def note(self, interaction: dict[str, Any], received_at: float) -> None:
-        """Defer an interaction that arrived at loop time `received_at`, unless somebody is faster.
+    def on_interaction(self, interaction: dict[str, Any], received_at: float) -> None:
+        """Defer an interaction that arrived at loop time `received_at`, unless an application responds first.
 
         Raises:
-            LookupError, TypeError, AttributeError: it is not what Discord documents.
+            LookupError, TypeError, AttributeError: it differs from Discord's documentation.
         """
         body = deferred_response(interaction, private=self._private)
         if not self._after_s or body is None:
@@ -77,9 +77,9 @@ class Deferrer:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Leave what is pending to the applications."""
+        """Cancel pending deferrals."""
         if self._tasks:
-            await end(*self._tasks)
+            await cancel(*self._tasks)
 
     async def _defer(
         self, interaction_id: str, token: str, body: dict[str, Any], deferral: Deferral, received_at: float
@@ -90,17 +90,17 @@ class Deferrer:
             return
         try:
             if await self._interactions.defer(interaction_id, deferral):
-                await self._give(interaction_id, token, body, deferral)
+                await self._send_deferral(interaction_id, token, body, deferral)
         except EventsUnavailableError as error:
             log.warning("interaction %s could not be deferred: %s", interaction_id, error)
         except Exception:
             log.exception("interaction %s could not be deferred", interaction_id)
 
-    async def _give(self, interaction_id: str, token: str, body: dict[str, Any], deferral: Deferral) -> None:
+    async def _send_deferral(self, interaction_id: str, token: str, body: dict[str, Any], deferral: Deferral) -> None:
         try:
             await self._send(interaction_id, token, body)
         except self._failures as error:
             log.warning("interaction %s could not be deferred: %s", interaction_id, type(error).__name__)
             await self._interactions.give_back(interaction_id)
         else:
-            await self._interactions.note_deferred(interaction_id, deferral)
+            await self._interactions.confirm_deferral(interaction_id, deferral)

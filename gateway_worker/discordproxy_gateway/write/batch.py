@@ -1,7 +1,7 @@
-"""How events are put together for one script call. Pure.
+"""Batches of events for one script call. Pure.
 
-A call blocks Redis while it runs, so its writes are bounded; the sequence advances with whole events only, since what
-a successor gets again must not be half applied.
+A call blocks Redis while it runs, so its writes are bounded. The sequence advances with whole events only: a successor
+must not receive an event that is half applied.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from discordproxy_gateway.discord.dispatch import Dispatch
 from discordproxy_gateway.discord.session import Session
-from discordproxy_gateway.state.operations import Operation, weight
+from discordproxy_gateway.store.operations import Operation, weight
 
 EVENTS_PER_CALL = 100
 WEIGHT_PER_CALL = 1500
@@ -20,8 +20,8 @@ _IN_ONE_STEP = frozenset({"GUILD_EMOJIS_UPDATE", "GUILD_STICKERS_UPDATE", "THREA
 
 
 @dataclass(slots=True)
-class Planned:
-    """An event with what it writes; or, without an event, word that the connection was current.
+class PlannedEvent:
+    """An event with its operations; without an event, a confirmation that the connection was current.
 
     Attributes:
         current_at: loop time at which the connection was known to be current.
@@ -32,7 +32,7 @@ class Planned:
     event: Dispatch | None = None
     operations: Sequence[Operation] = ()
     begins: Session | None = None
-    weight: int = field(init=False)  # how much this writes
+    weight: int = field(init=False)  # of its operations
 
     def __post_init__(self) -> None:
         self.weight = sum(map(weight, self.operations))
@@ -42,13 +42,13 @@ class Planned:
 class EventBatch:
     """Events that are applied together."""
 
-    planned: list[Planned] = field(default_factory=list)
+    planned: list[PlannedEvent] = field(default_factory=list)
     weight: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.weight = sum(planned.weight for planned in self.planned)
 
-    def takes(self, planned: Planned) -> bool:
+    def try_add(self, planned: PlannedEvent) -> bool:
         """Add `planned`, unless it has to wait for the next batch. READY stands alone."""
         if self.planned and (
             planned.begins

@@ -1,7 +1,6 @@
-"""Takes events off the socket and applies them in batches: caches, stream and sequence in one fenced step.
+"""Applies events in batches: caches, stream and sequence in one fenced script call.
 
-A batch is what arrives while the previous one is on its way and in a moment after it, up to a bound that keeps Redis
-responsive.
+A batch is what the queue holds when the next one is due, up to a bound that keeps Redis responsive.
 """
 
 import asyncio
@@ -9,7 +8,7 @@ import contextlib
 import logging
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped] # the package ships no types
@@ -18,36 +17,19 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, Respon
 from discordproxy_gateway.discord.dispatch import Dispatch
 from discordproxy_gateway.discord.failures import LeaseLostError, SessionOutOfStepError
 from discordproxy_gateway.discord.session import Session, begun_by
-from discordproxy_gateway.discord.skipped import Skipped
+from discordproxy_gateway.discord.skip_log import SkipLog
 from discordproxy_gateway.keys import Keys
+from discordproxy_gateway.options import GatewayOptions
 from discordproxy_gateway.plan.event_planner import EventPlanner
-from discordproxy_gateway.state.lease import Lease
-from discordproxy_gateway.state.operations import Operation, pack
-from discordproxy_gateway.state.scripts import Scripts
-from discordproxy_gateway.write.batch import EVENTS_PER_CALL, EventBatch, Planned
+from discordproxy_gateway.store.lease import Lease
+from discordproxy_gateway.store.operations import Operation, pack
+from discordproxy_gateway.store.scripts import Scripts
+from discordproxy_gateway.write.batch import EventBatch, PlannedEvent
+from discordproxy_gateway.write.event_queue import EventQueue, Item
 
 log = logging.getLogger(__name__)
 
-QUEUE_LENGTH = 2 * EVENTS_PER_CALL
-"""A batch on its way and one to come: more would be read ahead only to fall out of the processor's cache."""
-
-GATHER_S = 0.004
-"""How long events may gather after a batch that was not full: a script call costs more than ten events."""
-
-_HEAVY = frozenset({"GUILD_CREATE", "GUILD_MEMBERS_CHUNK"})  # up to some MB each
-_HEAVY_AT_A_TIME = 16
-_LONGEST_PAUSE_S = 1.0
-
-Item = Dispatch | float | None
-"""In the queue: an event, the loop time at which the connection was known to be current, or the end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """How much of the stream is kept for subscribers that were away."""
-
-    age_ms: int = 15 * 60_000
-    entries: int = 200_000
+_MAX_PAUSE_S = 1.0
 
 
 class Writer:
@@ -56,9 +38,10 @@ class Writer:
     Args:
         session: the session to resume, None before READY has begun one.
         fingerprint: what a new session is recorded with.
-        planner: turns events into operations; its memory belongs to this writer.
-        applied: called with the events of each batch once they are stored.
-        covered_until_ms: until when the streams of earlier eras hold everything; see `SessionStore`.
+        planner: turns events into operations; it has no other user meanwhile.
+        on_stored: called with the events of each batch once they are stored.
+        options: how much of the stream is kept.
+        covered_until_ms: time until which the streams of earlier eras are complete; see `SessionStore`.
     """
 
     def __init__(
@@ -70,21 +53,20 @@ class Writer:
         session: Session | None,
         fingerprint: str,
         planner: EventPlanner,
-        applied: Callable[[Sequence[Dispatch]], None],
-        retention: Retention,
+        on_stored: Callable[[Sequence[Dispatch]], None],
+        options: GatewayOptions,
         covered_until_ms: int | None = None,
     ) -> None:
         self.planner = planner
-        self.skipped = Skipped()
+        self.skipped = SkipLog()
         self._scripts = scripts
         self._lease = lease
         self._session = session
         self._fingerprint = fingerprint
-        self._applied = applied
-        self._retention = retention
-        self._queue: asyncio.Queue[Item] = asyncio.Queue(QUEUE_LENGTH)
-        self._room = asyncio.Semaphore(_HEAVY_AT_A_TIME)
-        self._held: Planned | None = None  # planned already, but for the next batch
+        self._on_stored = on_stored
+        self._retention = (options.retention_s * 1000, options.max_events)
+        self.queue = EventQueue()
+        self._held: PlannedEvent | None = None  # planned already, but for the next batch
         self._finishing = False
         slot = lease.slot
         self._era = (lease.era, slot.shard_id, slot.shard_count)
@@ -101,31 +83,10 @@ class Writer:
     @property
     def backlog(self) -> int:
         """Events read from the socket and not yet on their way to Redis."""
-        return self._queue.qsize() + (self._held is not None)
-
-    def take(self, event: Dispatch) -> bool:
-        """Queue an event at once; False if `put` has to be used."""
-        if self._queue.full() or event.name in _HEAVY:
-            return False
-        self._queue.put_nowait(event)
-        return True
-
-    async def put(self, event: Dispatch) -> None:
-        """Queue an event; waits while the queue is full, or holds enough of the heavy ones."""
-        if event.name in _HEAVY:
-            await self._room.acquire()
-        await self._queue.put(event)
-
-    async def confirm(self, at: float) -> None:
-        """Note that the connection was current at loop time `at`, once everything read before is stored."""
-        await self._queue.put(at)
-
-    async def finish(self) -> None:
-        """Have `run` return once everything queued so far is stored."""
-        await self._queue.put(None)
+        return len(self.queue) + (self._held is not None)
 
     async def run(self) -> None:
-        """Apply what is queued until told to finish.
+        """Apply queued events up to the end of the queue.
 
         Raises:
             LeaseLostError: a newer leader writes now; nothing of the current batch was written.
@@ -133,44 +94,41 @@ class Writer:
         """
         while batch := await self._collect():
             await self._apply(batch)
-            if self._held is None:  # the batch was not full
-                await asyncio.sleep(GATHER_S)
 
     async def _collect(self) -> EventBatch | None:
-        """Wait for something to apply and gather what else has arrived; None when told to finish."""
+        """Wait until a batch is due and take it from the queue; None at its end."""
         batch = EventBatch()
         first, self._held = self._held, None
         while first is None:
             if self._finishing:
                 return None
-            first = self._plan(await self._queue.get())
-        batch.takes(first)
-        while not self._finishing and not self._queue.empty():
-            following = self._plan(self._queue.get_nowait())
-            if following is not None and not batch.takes(following):
+            await self.queue.wait_until_due()
+            first = self._plan(self.queue.get_nowait())
+        batch.try_add(first)
+        while not self._finishing and len(self.queue):
+            following = self._plan(self.queue.get_nowait())
+            if following is not None and not batch.try_add(following):
                 self._held = following
                 break
         return batch
 
-    def _plan(self, item: Item) -> Planned | None:
+    def _plan(self, item: Item) -> PlannedEvent | None:
         if item is None:
             self._finishing = True
             return None
         if not isinstance(item, Dispatch):
-            return Planned(item)
-        if item.name in _HEAVY:
-            self._room.release()
+            return PlannedEvent(item)
         begins = None
         operations: list[Operation] = []
         try:
             if item.name == "READY":
                 begins = begun_by(item.data, item.sequence, self._fingerprint)
             operations = self.planner.plan(item.name, item.data, item.sequence)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the next event may be fine
-            self.skipped.event(item.name, error)
+        except Exception as error:  # noqa: BLE001 - one malformed event must not stop the next
+            self.skipped.record_event(item.name, error)
             with contextlib.suppress(AttributeError, TypeError, ValueError):
-                operations = self.planner.pass_on(item.name, item.data, item.sequence)
-        return Planned(item.received_at, item, operations, begins)
+                operations = self.planner.append_only(item.name, item.data, item.sequence)
+        return PlannedEvent(item.received_at, item, operations, begins)
 
     async def _apply(self, batch: EventBatch) -> None:
         if self._session is None and batch.begins is None:
@@ -182,26 +140,26 @@ class Writer:
         except ResponseError as error:
             await self._apply_singly(batch, error)
         else:
-            self._applied(batch.events)
+            self._on_stored(batch.events)
 
     async def _apply_singly(self, batch: EventBatch, error: ResponseError) -> None:
-        """Find the event whose operations Redis refuses, and go on without them."""
+        """Find the event whose operations Redis refuses, and skip them."""
         if len(batch.planned) > 1:
             for planned in batch.planned:
                 await self._apply(EventBatch([planned]))
             return
         names = ", ".join(event.name for event in batch.events)
-        self.skipped.note(f"what event {names or 'none'} writes refused by Redis ({type(error).__name__})")
+        self.skipped.record(f"Redis refused the write of event {names or 'none'} ({type(error).__name__})")
         planned = batch.planned[0]
         passed_on = [operation for operation in planned.operations if operation[0] == "APPEND"]
         try:
             await self._store(EventBatch([replace(planned, operations=passed_on)]))
         except ResponseError:
             await self._store(EventBatch([replace(planned, operations=())]))
-        self._applied(batch.events)
+        self._on_stored(batch.events)
 
     async def _store(self, batch: EventBatch) -> None:
-        """Run the script; several times for an event that writes much, the sequence advancing with the last call."""
+        """Run the script, several times for an event with many operations; the last call advances the sequence."""
         new = batch.begins or self._session
         if new is None:
             raise SessionOutOfStepError("no session has begun")
@@ -220,32 +178,40 @@ class Writer:
     ) -> None:
         """Run the script until its outcome is known; the lease ends this if it takes too long."""
         keys, packed = pack(operations, self._keys)
-        begin = _begin(session) if expected == "" else ("", "")
-        keep = (self._retention.age_ms, self._retention.entries)
+        begin = _session_fields(session) if expected == "" else ("", "")
         pause_s = 0.05
         while True:
             waited_ms = round((asyncio.get_running_loop().time() - batch.current_at) * 1000)
-            arguments = [self._lease.fence, session.id, expected, after, max(0, waited_ms), packed, *begin, *keep]
+            arguments = [
+                self._lease.fence,
+                session.id,
+                expected,
+                after,
+                max(0, waited_ms),
+                packed,
+                *begin,
+                *self._retention,
+            ]
             arguments += [self._covered, *self._era]
             try:
                 reply = await self._scripts.run("apply", keys, arguments)
             except (RedisError, OSError) as error:
-                if isinstance(error, ResponseError) and not _passes(error):
+                if isinstance(error, ResponseError) and not _is_temporary(error):
                     raise
                 log.warning("events of shard %s wait for Redis: %s", self._lease.slot, type(error).__name__)
             else:
-                return _check(reply, expected, after)
+                return _verify(reply, expected, after)
             await asyncio.sleep(pause_s)
-            pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+            pause_s = min(_MAX_PAUSE_S, pause_s * 2)
 
 
-def _begin(session: Session) -> tuple[bytes, str]:
-    """Return what the script needs when a session begins: its record, and an epoch for a stream that has none."""
+def _session_fields(session: Session) -> tuple[bytes, str]:
+    """Return the script's arguments that begin a session: its record, and an epoch for a new stream."""
     fields = ["id", session.id, "resume_url", session.resume_url, "fingerprint", session.fingerprint]
     return msgpack.packb(fields, use_bin_type=False), secrets.token_hex(6)
 
 
-def _check(reply: list[Any], expected: int | str, after: int) -> None:
+def _verify(reply: list[Any], expected: int | str, after: int) -> None:
     """Raise unless the call was applied, now or by an earlier attempt whose reply was lost."""
     match reply[0]:
         case b"OK":
@@ -261,6 +227,6 @@ def _check(reply: list[Any], expected: int | str, after: int) -> None:
 _SERVER_STATES = ("OOM", "MISCONF", "BUSY", "NOREPLICAS", "READONLY", "CLUSTERDOWN", "TRYAGAIN")
 
 
-def _passes(error: ResponseError) -> bool:
-    """Tell whether the server refuses every write for now, rather than this one for good."""
+def _is_temporary(error: ResponseError) -> bool:
+    """Whether the server refuses all writes for now, rather than this one for good."""
     return isinstance(error, OutOfMemoryError | ReadOnlyError) or str(error).startswith(_SERVER_STATES)

@@ -1,14 +1,23 @@
-"""Tasks that many callers depend on: one that ends says why, and is started again."""
+"""Supervised tasks, and helpers that end tasks reliably.
+
+Up to Python 3.11 `asyncio.wait_for`, which libraries use, can swallow a cancellation that comes in the same turn of the
+loop as its result. So one `Task.cancel` may not be enough, and a cancelled task may return.
+"""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, TypeVar
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 30.0
+FIRST_PAUSE_S, MAX_PAUSE_S = 0.1, 30.0
 HEALTHY_S = 60.0
-"""Work that went on for so long begins anew without the pauses of earlier failures."""
+"""A run of this length resets the pause."""
+
+_CANCEL_AGAIN_S = 0.1
+
+Result = TypeVar("Result")
 
 
 async def steadily(
@@ -19,13 +28,13 @@ async def steadily(
     fatal: tuple[type[Exception], ...] = (),
     first_pause_s: float = FIRST_PAUSE_S,
 ) -> None:
-    """Run `work` for ever: when it raises or returns, it starts again after a pause that doubles each time.
+    """Run `work` forever: when it raises or returns, restart it after a pause that doubles each time.
 
     Args:
-        work: starts the work; all it needs to go on must outlive it.
-        name: says in the log whose end it was.
-        until_done: end with it when it returns; only what it raises starts it again.
-        fatal: errors that are raised and do not start it again.
+        work: starts the work; its state must outlive one run.
+        name: names the work in the log.
+        until_done: return when the work returns; only an error restarts it.
+        fatal: errors that are raised instead of restarting the work.
         first_pause_s: the pause after the first failure.
     """
     loop = asyncio.get_running_loop()
@@ -45,4 +54,50 @@ async def steadily(
         if loop.time() - began > HEALTHY_S:
             pause_s = first_pause_s
         await asyncio.sleep(pause_s)
-        pause_s = min(LONGEST_PAUSE_S, 2 * pause_s)
+        pause_s = min(MAX_PAUSE_S, 2 * pause_s)
+
+
+async def cancel(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel tasks until all have ended; their outcomes stay readable."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
+
+
+async def run_until(work: Coroutine[Any, Any, Result], stop: asyncio.Future[Any]) -> Result | None:
+    """Return the result of `work`; None, with `work` cancelled and ended, when `stop` is done first.
+
+    Work that ends before the cancellation reaches it still returns its result, so that the caller can undo it.
+    """
+    if stop.done():
+        work.close()
+        return None
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if not task.done():
+            await cancel(task)
+    return None if task.cancelled() else task.result()
+
+
+async def wait_any(*events: asyncio.Event) -> None:
+    """Return when one of the events is set."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await cancel(*waiting)
+
+
+async def run_all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run all until they return; the first failure cancels the others and is raised."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+    finally:
+        await cancel(*tasks)

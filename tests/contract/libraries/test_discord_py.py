@@ -26,22 +26,23 @@ INTENTS = 1
 
 
 class Recording:
-    """A link that notes everything in order."""
+    """A listener that records everything in order."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, int]] = []
         self.identifies = self.resumes = self.acks = 0
+        self.stored_sequence: int | None = None
 
-    async def receive(self, event: Dispatch) -> None:
+    async def on_event(self, event: Dispatch) -> None:
         self.events.append((event.name, event.sequence))
 
-    async def alive(self, latency_s: float) -> None:
+    async def on_heartbeat_ack(self, latency_s: float) -> None:
         self.acks += 1
 
-    async def resuming(self) -> None:
+    async def before_resume(self) -> None:
         self.resumes += 1
 
-    async def identifying(self) -> None:
+    async def before_identify(self) -> None:
         self.identifies += 1
 
 
@@ -113,14 +114,14 @@ async def test_gateway_and_requests_take_the_http_proxies_of_their_own_urls(fake
         await bot.log_in(TOKEN)
         gateway = gateway_of(fake).replace("127.0.0.1", "gateway.test")
         socket = await bot_client.connect(bot, Recording(), shard_id=0, gateway=gateway, session=None)
-        await socket.leave()
+        await socket.close_resumable()
         assert [line.split()[1].partition("?")[0] for line in proxy.lines] == [
             "http://discord.test/api/v10/users/@me",
             f"ws://gateway.test:{fake.port}/gateway",
         ]
         assert all("Proxy-Authorization: Basic dXM6cHc=" in head for head in proxy.heads)
         for url, used in (("ws://direct.test", None), (fake.rest_url, None), ("ws://other.test", proxy.port)):
-            bot.take_proxy_for(url)
+            bot.use_proxy_for(url)
             assert bot.http.proxy == (used and f"http://us:pw@127.0.0.1:{used}")
         await asyncio.sleep(0)
         assert bot.http.proxy == f"http://us:pw@127.0.0.1:{proxy.port}", "requests take the one for their own URL again"
@@ -134,7 +135,7 @@ async def test_close_codes_that_cannot_be_resumed(bot, fake, code):
     with pytest.raises(discord.ConnectionClosed) as error:
         await read(socket)
     assert bot_client.end_of(error.value, socket).code == code
-    await socket.leave()
+    await socket.close_resumable()
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 4000, 4001, 4007, 4008, 4009])
@@ -152,17 +153,17 @@ async def test_close_codes_after_which_discord_may_be_asked_again(bot, fake, cod
 
 async def test_events_arrive_in_order_with_their_sequence(bot, fake):
     fake.guilds = {"4194304": {"id": "4194304", "name": "home"}}
-    link = Recording()
-    socket = await bot_client.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
-    while len(link.events) < 2:
+    listener = Recording()
+    socket = await bot_client.connect(bot, listener, shard_id=0, gateway=gateway_of(fake), session=None)
+    while len(listener.events) < 2:
         await socket.poll_event()
     await fake.emit("SOMETHING_NEW", {})
-    while len(link.events) < 3:
+    while len(listener.events) < 3:
         await socket.poll_event()
-    assert link.events == [("READY", 1), ("GUILD_CREATE", 2), ("SOMETHING_NEW", 3)]
-    assert link.identifies == 1
-    assert link.acks == 0  # the first heartbeat takes its time
-    await socket.leave()
+    assert listener.events == [("READY", 1), ("GUILD_CREATE", 2), ("SOMETHING_NEW", 3)]
+    assert listener.identifies == 1
+    assert listener.acks == 0  # the first heartbeat takes its time
+    await socket.close_resumable()
 
 
 async def test_a_message_may_come_in_parts(bot, fake):
@@ -173,55 +174,55 @@ async def test_a_message_may_come_in_parts(bot, fake):
             self.come += data
             return self.come.decode() if self.come.endswith(b"}}") else None
 
-    link = Recording()
-    socket = await bot_client.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
+    listener = Recording()
+    socket = await bot_client.connect(bot, listener, shard_id=0, gateway=gateway_of(fake), session=None)
     socket._inflate = Inflate(Parts())
     await socket.received_message(b'{"op":0,"t":"TYPING_START","s":9,')
-    assert link.events == []
+    assert listener.events == []
     await socket.received_message(b'"d":{}}')
-    assert link.events == [("TYPING_START", 9)]
-    await socket.leave()
+    assert listener.events == [("TYPING_START", 9)]
+    await socket.close_resumable()
 
 
 async def test_every_event_is_a_sign_of_life(bot, fake):
-    link = Recording()
-    socket = await bot_client.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
+    listener = Recording()
+    socket = await bot_client.connect(bot, listener, shard_id=0, gateway=gateway_of(fake), session=None)
     keep_alive = socket._keep_alive
-    while not link.events:
+    while not listener.events:
         await socket.poll_event()
     keep_alive._last_recv = 0.0
     await fake.emit("TYPING_START", {})
-    while len(link.events) < 2:
+    while len(listener.events) < 2:
         await socket.poll_event()
     assert keep_alive._last_recv > 0.0
-    await socket.leave()
+    await socket.close_resumable()
 
 
 async def test_the_first_heartbeat_comes_within_the_first_interval_and_is_answered():
     async with FakeGateway(heartbeat_s=5.0) as fake:
         bot = bot_client.BotClient(intents=INTENTS, rest_url=fake.rest_url)
         await bot.log_in(TOKEN)
-        link = Recording()
-        socket = await bot_client.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
+        listener = Recording()
+        socket = await bot_client.connect(bot, listener, shard_id=0, gateway=gateway_of(fake), session=None)
         async with asyncio.timeout(30):
-            while not link.acks:
+            while not listener.acks:
                 await socket.poll_event()
         assert socket._keep_alive.latency < 5
-        await socket.leave()
+        await socket.close_resumable()
         await bot.close()
 
 
 async def test_an_answer_that_is_faster_than_the_librarys_thread_has_a_true_latency(bot, fake):
-    link = Recording()
-    socket = await bot_client.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
+    listener = Recording()
+    socket = await bot_client.connect(bot, listener, shard_id=0, gateway=gateway_of(fake), session=None)
     keep_alive = socket._keep_alive
     keep_alive._last_send -= 41.0  # the thread notes the new time only after the send, and may be late
     await socket.send_heartbeat(keep_alive.get_payload())
     async with asyncio.timeout(30):
-        while not link.acks:
+        while not listener.acks:
             await socket.poll_event()
     assert keep_alive.latency < 30
-    await socket.leave()
+    await socket.close_resumable()
 
 
 async def test_a_silent_connection_is_left(fake):
@@ -240,31 +241,32 @@ async def test_a_silent_connection_is_left(fake):
 
 
 async def test_heartbeats_confirm_only_what_is_stored(bot, fake):
-    link = Recording()
-    socket = await bot_client.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
-    while not link.events:
+    listener = Recording()
+    socket = await bot_client.connect(bot, listener, shard_id=0, gateway=gateway_of(fake), session=None)
+    while not listener.events:
         await socket.poll_event()
     assert socket._keep_alive.get_payload()["d"] is None
-    socket.stored(1)
+    listener.stored_sequence = 1
     assert socket._keep_alive.get_payload()["d"] == 1
-    await socket.leave()
+    await socket.close_resumable()
 
 
 async def test_resume_repeats_what_was_not_stored(bot, fake):
-    link = Recording()
-    socket = await bot_client.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=None)
-    while not link.events:
+    listener = Recording()
+    socket = await bot_client.connect(bot, listener, shard_id=0, gateway=gateway_of(fake), session=None)
+    while not listener.events:
         await socket.poll_event()
-    await socket.leave()
+    await socket.close_resumable()
     await fake.until(lambda: not fake.live)
     await fake.emit("TYPING_START", {})
+    listener.stored_sequence = 1
     stored = Session(next(iter(fake.sessions)), 1, gateway_of(fake).replace("gateway", "resume"), "")
-    socket = await bot_client.connect(bot, link, shard_id=0, gateway=gateway_of(fake), session=stored)
-    while len(link.events) < 3:
+    socket = await bot_client.connect(bot, listener, shard_id=0, gateway=gateway_of(fake), session=stored)
+    while len(listener.events) < 3:
         await socket.poll_event()
-    assert link.events[1:] == [("TYPING_START", 2), ("RESUMED", 3)]
-    assert (link.resumes, link.identifies) == (1, 1)
-    await socket.leave()
+    assert listener.events[1:] == [("TYPING_START", 2), ("RESUMED", 3)]
+    assert (listener.resumes, listener.identifies) == (1, 1)
+    await socket.close_resumable()
 
 
 @pytest.mark.parametrize("resumable", [True, False])
@@ -288,7 +290,7 @@ async def test_op_7_asks_for_a_resume(bot, fake):
 
 async def test_a_refusal_before_identify_leaves_no_socket_open(bot, fake):
     class Refusing(Recording):
-        async def identifying(self) -> None:
+        async def before_identify(self) -> None:
             raise LookupError
 
     with pytest.raises(LookupError):

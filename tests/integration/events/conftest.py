@@ -11,7 +11,8 @@ with warnings.catch_warnings():
 
 from discordproxy_api.settings import ApiSettings
 from discordproxy_gateway.keys import Keys
-from discordproxy_gateway.worker import GatewayWorker, WorkerOptions
+from discordproxy_gateway.options import GatewayOptions
+from discordproxy_gateway.worker import GatewayWorker
 from discordproxy_ratelimit.redis import client as redis_client
 from fakes.eventually import eventually
 from fakes.gateway import TOKEN, FakeGateway
@@ -44,7 +45,7 @@ async def leader(gateway, redis, keys):
     """A gateway worker that is connected."""
     stopping = asyncio.Event()
     worker = asyncio.create_task(
-        GatewayWorker(redis, keys, TOKEN, WorkerOptions(rest_url=gateway.rest_url, intents=INTENTS, lease_s=1.0)).run(
+        GatewayWorker(redis, keys, TOKEN, GatewayOptions(rest_url=gateway.rest_url, intents=INTENTS, lease_s=1.0)).run(
             stopping
         )
     )

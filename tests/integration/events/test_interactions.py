@@ -10,7 +10,8 @@ from discordproxy.aio import AsyncDiscordClient
 from discordproxy.builders import ActionRow, Button
 from discordproxy.client import DiscordProxyGrpcError, DiscordProxyHttpError
 from discordproxy_gateway.events import Interactions
-from discordproxy_gateway.worker import GatewayWorker, WorkerOptions
+from discordproxy_gateway.options import GatewayOptions
+from discordproxy_gateway.worker import GatewayWorker
 from discordproxy_sandbox.resources.application.interactions import interact
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.population import CHANNEL_ID
@@ -82,7 +83,7 @@ async def stage(redis, keys, valkey, key_prefix, request, monkeypatch):
     monkeypatch.setattr("discordproxy_gateway.shard.interaction_deferral.EXPIRED_S", 60.0)
     stopping = asyncio.Event()
     async with Sandbox(SandboxConfig(token=TOKEN, global_limit=None)) as sandbox:
-        options = WorkerOptions(rest_url=sandbox.rest_url, intents=("guilds",), defer_after_s=request.param)
+        options = GatewayOptions(rest_url=sandbox.rest_url, intents=("guilds",), defer_after_s=request.param)
         worker = asyncio.create_task(GatewayWorker(redis, keys, TOKEN, options).run(stopping))
         await eventually(lambda: redis.exists(keys.stream_meta(0, 1)))
         async with (

@@ -19,7 +19,8 @@ from redis.asyncio import Redis
 
 from discordproxy_gateway.cache import CacheReader, MemberReader
 from discordproxy_gateway.keys import Keys, Slot
-from discordproxy_gateway.worker import GatewayWorker, WorkerOptions
+from discordproxy_gateway.options import GatewayOptions
+from discordproxy_gateway.worker import GatewayWorker
 from discordproxy_ratelimit.redis import client as redis_client
 from discordproxy_ratelimit.settings import world_of
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
@@ -107,7 +108,7 @@ async def starter(redis: Redis, keys: Keys, rest_url: str) -> AsyncIterator[Call
 
         def begin(*, token: str = TOKEN, **options: Any) -> Running:
             settings: dict[str, Any] = {"rest_url": rest_url, "intents": ("guilds", "members")}
-            running = Running(GatewayWorker(redis, keys, token, WorkerOptions(**(settings | options))))
+            running = Running(GatewayWorker(redis, keys, token, GatewayOptions(**(settings | options))))
 
             async def end() -> None:
                 running.stopping.set()

@@ -63,7 +63,7 @@ async def test_a_bad_token_is_fatal_and_not_tried_again(start, discord):
     with pytest.raises(FatalError, match="DISCORD_BOT_TOKEN") as failure:
         await start(token="MTAwMDAwMDAwMDAwMDAwMDAx.y.wrong").task
     assert "wrong" not in str(failure.value).replace("it is wrong", "")
-    with pytest.raises(FatalError, match="not tried again"):
+    with pytest.raises(FatalError, match="not retried"):
         await start(token="MTAwMDAwMDAwMDAwMDAwMDAx.y.wrong").task
     assert discord.seen["logins"] == 1
 
@@ -84,7 +84,7 @@ async def test_a_fatal_close_code_ends_with_the_fix(start, discord, redis, keys,
     with pytest.raises(FatalError, match=words):
         await start().task
     assert words in (await stored(redis, keys.status(SLOT)))["reason"]
-    with pytest.raises(FatalError, match="not tried again"):
+    with pytest.raises(FatalError, match="not retried"):
         await start().task
     assert discord.seen["identifies"] == 1
     assert not await redis.exists(keys.lease(SLOT))

@@ -11,8 +11,9 @@ from discordproxy_gateway.cache import CacheReader, MemberReader
 from discordproxy_gateway.discord import reconnect
 from discordproxy_gateway.events import CursorExpiredError, EventHub, EventsError, Filter
 from discordproxy_gateway.keys import Slot
-from discordproxy_gateway.tasks import end
-from discordproxy_gateway.worker import GatewayWorker, WorkerOptions
+from discordproxy_gateway.options import GatewayOptions
+from discordproxy_gateway.worker import GatewayWorker
+from discordproxy_ratelimit.process.tasks import cancel
 from discordproxy_ratelimit.redis import client as redis_client
 from fakes.eventually import eventually
 from fakes.gateway import TOKEN
@@ -221,7 +222,7 @@ async def test_an_emptied_server_is_filled_again(discord, own_valkey, keys):
         return False
 
     stopping, told = asyncio.Event(), list[str]()
-    options = WorkerOptions(rest_url=discord.rest_url, intents=("guilds", "members"), lease_s=1.0)
+    options = GatewayOptions(rest_url=discord.rest_url, intents=("guilds", "members"), lease_s=1.0)
     worker = asyncio.create_task(GatewayWorker(redis, keys, TOKEN, options).run(stopping))
     try:
         await eventually(all_there, within_s=60)
@@ -237,7 +238,7 @@ async def test_an_emptied_server_is_filled_again(discord, own_valkey, keys):
         assert more["identifies"] == 1
         assert more["chunk_requests"] == len(numbers)
         assert more["rest"] <= 1, "nothing of this is asked by REST; a start asks one thing in the background"
-        await end(following)
+        await cancel(following)
     finally:
         stopping.set()
         await worker
@@ -279,7 +280,7 @@ async def test_shards_identify_at_discords_pace(start, discord, redis, keys):
 async def test_a_reply_that_redis_lost_applies_nothing_twice(discord, own_valkey, keys, caplog):
     redis = redis_client.connect(own_valkey.url)
     stopping = asyncio.Event()
-    options = WorkerOptions(rest_url=discord.rest_url, intents=("guilds",), lease_s=60)
+    options = GatewayOptions(rest_url=discord.rest_url, intents=("guilds",), lease_s=60)
     worker = asyncio.create_task(GatewayWorker(redis, keys, TOKEN, options).run(stopping))
 
     async def count() -> int:

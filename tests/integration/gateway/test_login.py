@@ -8,10 +8,10 @@ import pytest
 from discordproxy_gateway import worker
 from discordproxy_gateway.cache import GatewayState, Slot, read_state
 from discordproxy_gateway.discord.failures import FatalError
-from discordproxy_gateway.state import session_store
-from discordproxy_gateway.state.lease import Leader
-from discordproxy_gateway.state.scripts import Scripts
-from discordproxy_gateway.state.session_store import GATE_MS, HANDSHAKE_MS, SessionStore
+from discordproxy_gateway.store import session_store
+from discordproxy_gateway.store.lease import Leader
+from discordproxy_gateway.store.scripts import Scripts
+from discordproxy_gateway.store.session_store import GATE_MS, HANDSHAKE_MS, SessionStore
 from discordproxy_sandbox.gateway.gateway import GatewayConfig
 from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
@@ -43,7 +43,7 @@ async def test_after_the_login_nothing_is_shown_of_it(connect, sandbox, redis, k
 
     await eventually(ready)
     state = await read_state(redis, keys)
-    assert (state.login_problem, state.trouble) == ("", "")
+    assert (state.login_problem, state.login_error) == ("", "")
 
 
 async def test_a_rested_bot_connects_and_asks_once(connect, sandbox, redis, keys):
@@ -92,7 +92,7 @@ async def test_without_a_budget_the_worker_waits_and_says_so(connect, sandbox, r
     connect()
     state = await problem(redis, keys, "runs but cannot log in", f"only {limit['remaining']} new sessions are left")
     assert state.running
-    await eventually(lambda: "Discord is asked again in" in caplog.text)
+    await eventually(lambda: "requesting the number of new sessions" in caplog.text)
     assert sandbox.gateway.stats.infos == 1
     assert sandbox.gateway.stats.opened == 0
 
@@ -121,7 +121,7 @@ async def test_a_refused_question_is_waited_for_and_shown(connect, sandbox, redi
 
 
 async def test_no_answer_at_all_is_given_up_and_asked_for_again(connect, sandbox, redis, keys, monkeypatch):
-    monkeypatch.setattr(worker, "ASK_S", 0.2)
+    monkeypatch.setattr(worker, "REQUEST_TIMEOUT_S", 0.2)
     sandbox.faults.add(Fault(kind="silent", path="/users/@me"))
     connect()
     await problem(redis, keys, "no answer in time")

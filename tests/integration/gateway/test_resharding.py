@@ -16,7 +16,7 @@ from discordproxy_gateway.events import (
     ItemKind,
 )
 from discordproxy_gateway.keys import shard_of
-from discordproxy_gateway.state import session_store
+from discordproxy_gateway.store import session_store
 from discordproxy_ratelimit.redis import client as redis_client
 from fakes.eventually import eventually
 

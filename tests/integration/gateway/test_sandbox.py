@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from discordproxy_gateway.cache import MemberReader, Slot
-from discordproxy_gateway.worker import GatewayWorker, WorkerOptions
+from discordproxy_gateway.options import GatewayOptions
+from discordproxy_gateway.worker import GatewayWorker
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.population import add_guilds
 from fakes.eventually import eventually
@@ -25,7 +26,7 @@ async def sandbox():
 @pytest.fixture
 async def worker(sandbox, redis, keys):
     stopping = asyncio.Event()
-    options = WorkerOptions(rest_url=sandbox.rest_url, intents=INTENTS)
+    options = GatewayOptions(rest_url=sandbox.rest_url, intents=INTENTS)
     task = asyncio.create_task(GatewayWorker(redis, keys, TOKEN, options).run(stopping))
     yield task
     stopping.set()

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from discordproxy_gateway.discord.failures import LeaseLostError
 from discordproxy_gateway.keys import Slot
-from discordproxy_gateway.state.lease import Leader
-from discordproxy_gateway.state.operations import pack
-from discordproxy_gateway.state.scripts import Scripts, source
+from discordproxy_gateway.store.lease import Leader
+from discordproxy_gateway.store.operations import pack
+from discordproxy_gateway.store.scripts import Scripts, source
 from fakes.eventually import eventually
 from processes.redis_servers import blocking
 
@@ -170,7 +170,7 @@ class TestLease:
         with pytest.raises(LeaseLostError):
             await lease.renew()
         with pytest.raises(LeaseLostError):
-            lease.require()
+            lease.ensure_held()
         assert not await redis.exists(keys.lease(SLOT))
 
     async def test_only_the_owner_renews_and_releases(self, leader, redis, keys):
@@ -183,7 +183,7 @@ class TestLease:
         lease = await leader().lead()
         lease.extend(asyncio.get_running_loop().time() - 9.5)
         with pytest.raises(LeaseLostError):
-            lease.require()
+            lease.ensure_held()
 
 
 ids = st.integers(1, 2**63 - 1)

@@ -9,10 +9,10 @@ import pytest
 from discordproxy_gateway.discord import discord_socket, reconnect
 from discordproxy_gateway.keys import Slot
 from discordproxy_gateway.shard.chunking import Chunker
-from discordproxy_gateway.shard.shard import Term
-from discordproxy_gateway.state import session_store
-from discordproxy_gateway.state.lease import Lease
-from discordproxy_gateway.state.session_store import MOST_TRIES
+from discordproxy_gateway.shard.term import Term
+from discordproxy_gateway.store import session_store
+from discordproxy_gateway.store.lease import Lease
+from discordproxy_gateway.store.session_store import MAX_RESUMES
 from discordproxy_gateway.write.writer import Writer
 from discordproxy_sandbox.gateway import gateway as sandbox_gateway
 from discordproxy_sandbox.gateway.gateway import GatewayConfig
@@ -60,7 +60,7 @@ async def given_up(sandbox, redis, keys) -> None:
         return "GAP" in await kinds(redis, keys)
 
     await eventually(told)
-    assert sandbox.gateway.stats.resumes == MOST_TRIES
+    assert sandbox.gateway.stats.resumes == MAX_RESUMES
 
 
 async def test_a_message_that_is_unreadable_each_time_ends_the_session(connect, sandbox, redis, keys, caplog):
@@ -92,7 +92,7 @@ async def test_the_tries_outlive_the_process(connect, sandbox, redis, keys):
     await connected(sandbox, redis, keys)
     await worker.stop()
     sandbox.gateway.faults.set(resume="silent")
-    for tries in range(1, MOST_TRIES + 1):
+    for tries in range(1, MAX_RESUMES + 1):
         worker = connect(intents=INTENTS)
         await eventually(lambda tries=tries: sandbox.gateway.stats.resumes == tries)
         await worker.stop()
@@ -104,7 +104,7 @@ async def test_the_tries_outlive_the_process(connect, sandbox, redis, keys):
 async def test_a_resume_that_brings_events_is_no_failed_try(connect, sandbox, redis, keys):
     connect(intents=INTENTS)
     await connected(sandbox, redis, keys)
-    for number in range(1, 3 * MOST_TRIES):
+    for number in range(1, 3 * MAX_RESUMES):
         sandbox.gateway.drop()
         say(sandbox, number)
 
@@ -117,7 +117,7 @@ async def test_a_resume_that_brings_events_is_no_failed_try(connect, sandbox, re
 
 
 async def test_stops_and_starts_of_a_quiet_bot_are_no_failed_tries(connect, sandbox, redis, keys):
-    for number in range(2 * MOST_TRIES):
+    for number in range(2 * MAX_RESUMES):
         worker = connect(intents=INTENTS)
 
         async def ready() -> bool:
@@ -172,7 +172,7 @@ async def test_heartbeats_without_an_answer_end_the_connection_though_events_flo
     connect, sandbox, redis, keys, monkeypatch, caplog
 ):
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(discord_socket, "LEAST_HELLO_MS", 100)
+    monkeypatch.setattr(discord_socket, "MIN_HELLO_MS", 100)
     sandbox.gateway.faults.set(hello={"heartbeat_interval": 100}, no_acks=True)
     connect(intents=INTENTS)
     await connected(sandbox, redis, keys)

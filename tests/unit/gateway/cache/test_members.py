@@ -70,7 +70,7 @@ def test_what_discord_leaves_out_is_absent():
 @given(st.lists(snowflakes, unique=True))
 def test_fields_sort_like_ids(ids):
     assert sorted(map(members.id_field, ids)) == [members.id_field(each) for each in sorted(ids)]
-    assert [members.id_of(members.id_field(each)) for each in ids] == ids
+    assert [members.user_id_of(members.id_field(each)) for each in ids] == ids
 
 
 def test_another_layout_is_refused():

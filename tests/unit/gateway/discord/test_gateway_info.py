@@ -10,7 +10,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # discord.py imports audioop
     import discord as _  # noqa: F401
 
-from discordproxy_gateway.discord.gateway_info import DAY_MS, LEAST_RESET_MS, NoAdviceError, read_info, websocket_url
+from discordproxy_gateway.discord.gateway_info import DAY_MS, MIN_RESET_MS, GatewayInfoError, read_info, websocket_url
 
 URL = "wss://gateway.discord.gg"
 RESTED = {"total": 1000, "remaining": 1000, "reset_after": 0, "max_concurrency": 1}
@@ -29,10 +29,10 @@ def test_a_rested_bot_has_a_full_budget_for_a_day():
 @pytest.mark.parametrize(
     ("limit", "reset_after_ms"),
     [
-        ({"remaining": 0}, LEAST_RESET_MS),
-        ({"remaining": 0, "reset_after": 1}, LEAST_RESET_MS),
+        ({"remaining": 0}, MIN_RESET_MS),
+        ({"remaining": 0, "reset_after": 1}, MIN_RESET_MS),
         ({"remaining": 1, "reset_after": 0}, DAY_MS),
-        ({"remaining": 999, "reset_after": 3}, LEAST_RESET_MS),
+        ({"remaining": 999, "reset_after": 3}, MIN_RESET_MS),
         ({"reset_after": 71_114_761}, 71_114_761),
         ({"reset_after": 30 * DAY_MS}, DAY_MS),
         ({"reset_after": 10**40}, DAY_MS),
@@ -71,14 +71,14 @@ def test_without_any_limit_the_worker_connects(value):
 
 @pytest.mark.parametrize("url", [None, "", 3, "https://discord.gg", "//x", "wss://", "gateway", "wss://[", []])
 def test_without_an_address_there_is_no_advice(url):
-    with pytest.raises(NoAdviceError):
+    with pytest.raises(GatewayInfoError):
         read_info(answer() | {"url": url})
     assert read_info(answer() | {"url": url}, url="ws://127.0.0.1:1/").url == "ws://127.0.0.1:1/"
 
 
 @pytest.mark.parametrize("document", [None, "text", [], 3])
 def test_what_is_no_object_is_no_advice(document):
-    with pytest.raises(NoAdviceError):
+    with pytest.raises(GatewayInfoError):
         read_info(document, url=URL)
 
 
@@ -96,5 +96,5 @@ def test_whatever_comes_makes_sense(limit, shards):
     assert 1 <= info.shards <= 16_000
     assert 1 <= info.max_concurrency <= 16_000
     assert 0 <= info.remaining < 2**53
-    assert LEAST_RESET_MS <= info.reset_after_ms <= DAY_MS
+    assert MIN_RESET_MS <= info.reset_after_ms <= DAY_MS
     assert all(type(number) is int for number in (info.shards, info.max_concurrency, info.remaining, info.total))

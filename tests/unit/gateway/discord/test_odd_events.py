@@ -2,8 +2,7 @@
 
 import asyncio
 import warnings
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -13,17 +12,20 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # discord.py imports audioop
     import discord as _  # noqa: F401
 
-from discordproxy_gateway.discord.discord_socket import HELLO_MS, LEAST_HELLO_MS, MOST_HELLO_MS, hello_ms
-from discordproxy_gateway.discord.dispatch import Dispatch, OddEventError, read_dispatch
+from discordproxy_gateway.discord.discord_socket import HELLO_MS, MAX_HELLO_MS, MIN_HELLO_MS, hello_ms
+from discordproxy_gateway.discord.dispatch import Dispatch, MalformedEventError, read_dispatch
 from discordproxy_gateway.discord.inflate import Inflate, UnreadableError
 from discordproxy_gateway.discord.intents import EVENTS
 from discordproxy_gateway.discord.session import begun_by
-from discordproxy_gateway.discord.skipped import Skipped
+from discordproxy_gateway.keys import Keys, Slot
+from discordproxy_gateway.options import GatewayOptions
 from discordproxy_gateway.plan.event_planner import INTERNAL
-from discordproxy_gateway.plan.member_operations import GuildMemory
-from discordproxy_gateway.shard.chunking import LONGEST_REFUSED_S, PER_GUILD_S, Chunker, next_guild, refused_wait_s
-from discordproxy_gateway.shard.connection import ShardConnection
+from discordproxy_gateway.plan.member_operations import GuildState
+from discordproxy_gateway.shard.chunking import MAX_REFUSED_S, PER_GUILD_S, Chunker, next_guild, refused_wait_s
+from discordproxy_gateway.shard.context import ShardContext
+from discordproxy_gateway.shard.intake import Intake
 from discordproxy_gateway.shard.interaction_deferral import Deferrer
+from discordproxy_gateway.store.lease import Lease
 
 GUILD = "4194304"
 FIELDS = [
@@ -40,26 +42,28 @@ values = st.recursive(
 )
 
 
-def connection(guilds: dict[str, GuildMemory]) -> tuple[ShardConnection, Chunker, Deferrer]:
+def helpers(guilds: dict[str, GuildState]) -> tuple[Intake, Chunker, Deferrer]:
     async def send(*_: Any) -> None:
         raise AssertionError("nothing is sent within a test")
 
-    made = ShardConnection(SimpleNamespace(slot="0-1"), None, 0, None)  # type: ignore[arg-type]
-    made.writer = SimpleNamespace(skipped=Skipped())  # type: ignore[assignment]
-    made.chunker = chunker = Chunker(None, "", guilds, None)  # type: ignore[arg-type]
-    made.deferrer = deferrer = Deferrer(None, send, after_s=1.0, private=True, failures=())  # type: ignore[arg-type]
-    return made, chunker, deferrer
+    options, keys, nothing = GatewayOptions("", ()), Keys("p", "1"), cast("Any", None)
+    context = ShardContext(nothing, nothing, keys, nothing, options, "", "", 1, None)
+    lease = Lease(nothing, keys, Slot(), owner="o", fence=1, lease_s=10)
+    chunker = Chunker(nothing, "", guilds, nothing)
+    deferrer = Deferrer(nothing, send, after_s=1.0, private=True, failures=())
+    intake = Intake(context, lease, session=None, fingerprint="", planner=nothing, deferrer=deferrer, chunker=chunker)
+    return intake, chunker, deferrer
 
 
 @given(st.lists(st.tuples(names, values), max_size=8))
 def test_helpers_of_a_connection_survive_every_event(events):
     async def apply() -> None:
-        guilds = {GUILD: GuildMemory(current=True, size=3)}
-        made, chunker, deferrer = connection(guilds)
-        made.applied([Dispatch(name, data, number, 0.0) for number, (name, data) in enumerate(events, 1)])
-        made.applied([Dispatch("RESUMED", None, 99, 0.0)])
+        guilds = {GUILD: GuildState(current=True, size=3)}
+        made, chunker, deferrer = helpers(guilds)
+        made.on_stored([Dispatch(name, data, number, 0.0) for number, (name, data) in enumerate(events, 1)])
+        made.on_stored([Dispatch("RESUMED", None, 99, 0.0)])
         assert made.began
-        far = asyncio.get_running_loop().time() + LONGEST_REFUSED_S + 1
+        far = asyncio.get_running_loop().time() + MAX_REFUSED_S + 1
         assert next_guild(guilds, wanted=[], not_before=chunker._not_before, now=far) == GUILD
         await deferrer.close()
 
@@ -68,9 +72,9 @@ def test_helpers_of_a_connection_survive_every_event(events):
 
 def test_every_kind_of_odd_event_is_warned_of_once(caplog):
     async def apply() -> None:
-        made, *_ = connection({})
-        made.applied([Dispatch("INTERACTION_CREATE", None, number, 0.0) for number in range(50)])
-        made.applied([Dispatch("RATE_LIMITED", None, number, 0.0) for number in range(50)])
+        made, *_ = helpers({})
+        made.on_stored([Dispatch("INTERACTION_CREATE", None, number, 0.0) for number in range(50)])
+        made.on_stored([Dispatch("RATE_LIMITED", None, number, 0.0) for number in range(50)])
 
     asyncio.run(apply())
     assert [record.getMessage().split(" not ")[0] for record in caplog.records] == [
@@ -83,7 +87,7 @@ def test_every_kind_of_odd_event_is_warned_of_once(caplog):
 def test_what_is_read_as_an_event_has_a_name_and_a_number(message, after):
     try:
         event = read_dispatch(message, after=after, now=0.0)
-    except OddEventError:
+    except MalformedEventError:
         return
     assert isinstance(event.name, str)
     assert type(event.sequence) is int
@@ -100,7 +104,7 @@ def test_ready_begins_to_count_also_without_a_number():
 
 
 def test_an_event_that_came_already_is_passed_over():
-    with pytest.raises(OddEventError, match="came already"):
+    with pytest.raises(MalformedEventError, match="came already"):
         read_dispatch({"t": "MESSAGE_CREATE", "s": 7, "d": {}}, after=7, now=0.0)
     assert read_dispatch({"t": "READY", "s": 1, "d": {}}, after=7, now=0.0).sequence == 1
 
@@ -118,8 +122,8 @@ def test_ready_names_a_session_or_is_refused(data):
 
 @given(values)
 def test_hello_always_gives_a_sensible_interval(data):
-    assert LEAST_HELLO_MS <= hello_ms(data) <= MOST_HELLO_MS
-    assert LEAST_HELLO_MS <= hello_ms({"heartbeat_interval": data}) <= MOST_HELLO_MS
+    assert MIN_HELLO_MS <= hello_ms(data) <= MAX_HELLO_MS
+    assert MIN_HELLO_MS <= hello_ms({"heartbeat_interval": data}) <= MAX_HELLO_MS
 
 
 def test_hello_is_obeyed():
@@ -129,7 +133,7 @@ def test_hello_is_obeyed():
 
 @given(values, st.integers(0, 10_000))
 def test_a_refused_guild_is_left_alone_for_a_while_but_not_for_ever(retry_after, refusals):
-    assert 1.0 <= refused_wait_s(retry_after, refusals) <= LONGEST_REFUSED_S
+    assert 1.0 <= refused_wait_s(retry_after, refusals) <= MAX_REFUSED_S
 
 
 def test_refusals_are_obeyed_and_slow_down():

@@ -2,14 +2,14 @@ import pytest
 
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.plan.event_planner import EventPlanner
-from discordproxy_gateway.plan.member_operations import GuildMemory
+from discordproxy_gateway.plan.member_operations import GuildState
 
 KEYS = Keys("dp", "1")
 GUILD = "4194304"
 
 
-def planner(*, members: bool = True, **guilds: GuildMemory) -> EventPlanner:
-    known = {GUILD: GuildMemory(3, current=True, size=2)} | guilds
+def planner(*, members: bool = True, **guilds: GuildState) -> EventPlanner:
+    known = {GUILD: GuildState(3, current=True, size=2)} | guilds
     return EventPlanner(KEYS, Slot(0, 1), guilds=known, mark="mark", awaited=(), members=members)
 
 
@@ -72,7 +72,7 @@ def test_a_new_session_starts_a_new_generation():
 
 
 def test_guilds_the_bot_has_left_are_purged_by_ready():
-    plan = planner(**{"8388608": GuildMemory(1, current=True)})
+    plan = planner(**{"8388608": GuildState(1, current=True)})
     operations = plan.plan("READY", {"session_id": "s", "user": {}, "guilds": [{"id": GUILD}]}, 1)
     assert ("HDEL", KEYS.guilds, "8388608") in operations
     assert ("HDEL", KEYS.guilds, GUILD) not in operations

@@ -12,10 +12,11 @@ from discordproxy_gateway.discord.intents import EVENTS
 from discordproxy_gateway.events.entry import decode
 from discordproxy_gateway.ids import id_of, number_of
 from discordproxy_gateway.keys import Keys, Slot
+from discordproxy_gateway.options import GatewayOptions
 from discordproxy_gateway.plan.event_planner import INTERNAL, EventPlanner
-from discordproxy_gateway.plan.member_operations import GuildMemory
-from discordproxy_gateway.state.lease import Lease
-from discordproxy_gateway.write.writer import Retention, Writer
+from discordproxy_gateway.plan.member_operations import GuildState
+from discordproxy_gateway.store.lease import Lease
+from discordproxy_gateway.write.writer import Writer
 
 KEYS = Keys("dp", "1")
 SLOT = Slot(0, 1)
@@ -75,11 +76,18 @@ events = st.dictionaries(names, json | ids | st.lists(st.dictionaries(names, jso
 
 def writer() -> Writer:
     planner = EventPlanner(
-        KEYS, SLOT, guilds={GUILD: GuildMemory(1, current=True)}, mark="m", awaited=(), members=True, era=1
+        KEYS, SLOT, guilds={GUILD: GuildState(1, current=True)}, mark="m", awaited=(), members=True, era=1
     )
     lease = Lease(None, KEYS, SLOT, owner="o", fence=1, lease_s=10)
     return Writer(
-        None, KEYS, lease, session=None, fingerprint="f", planner=planner, applied=print, retention=Retention()
+        None,
+        KEYS,
+        lease,
+        session=None,
+        fingerprint="f",
+        planner=planner,
+        on_stored=print,
+        options=GatewayOptions("", ()),
     )
 
 

@@ -9,42 +9,42 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # discord.py imports audioop
     import discord
 
-from discordproxy_gateway.discord.connect_errors import EDGE_WAIT_S, advised_wait_s
 from discordproxy_gateway.discord.dispatch import Dispatch
 from discordproxy_gateway.discord.failures import budget_line, fatal_line
 from discordproxy_gateway.discord.intents import BITS, EVENTS, names_of, value_of
-from discordproxy_gateway.discord.reconnect import End, next_step
+from discordproxy_gateway.discord.reconnect import ConnectionEnd, next_step
+from discordproxy_gateway.discord.request_errors import EDGE_WAIT_S, advised_wait_s
 from discordproxy_gateway.discord.session import Session
-from discordproxy_gateway.plan.member_operations import GuildMemory, MemberRequest
-from discordproxy_gateway.shard.chunking import Pace, next_guild
+from discordproxy_gateway.plan.member_operations import GuildState, MemberRequest
+from discordproxy_gateway.shard.chunking import next_guild
 from discordproxy_gateway.shard.interaction_deferral import deferred_response
-from discordproxy_gateway.write.batch import WEIGHT_PER_CALL, EventBatch, Planned
+from discordproxy_gateway.write.batch import WEIGHT_PER_CALL, EventBatch, PlannedEvent
 
 
 class TestReconnect:
     def test_a_first_loss_resumes_at_once(self):
-        step = next_step(End("lost"), failures=0, chance=0.5)
+        step = next_step(ConnectionEnd("lost"), failures=0, jitter=0.5)
         assert (step.keep_session, step.wait_s) == (True, 0)
 
     def test_what_never_came_about_is_not_tried_again_at_once(self):
-        assert next_step(End("refused", established=False), failures=0, chance=0.0).wait_s >= 0.5
+        assert next_step(ConnectionEnd("refused", established=False), failures=0, jitter=0.0).wait_s >= 0.5
 
     def test_a_wait_that_was_asked_for_is_kept_within_bounds(self):
-        assert next_step(End("refused", wait_s=1234), failures=0, chance=0.5).wait_s == 1234
-        assert next_step(End("invalid", session_gone=True, wait_s=77), failures=0, chance=0.5).wait_s == 77
-        assert next_step(End("refused", wait_s=10**9), failures=3, chance=0.5).wait_s == 3600
+        assert next_step(ConnectionEnd("refused", wait_s=1234), failures=0, jitter=0.5).wait_s == 1234
+        assert next_step(ConnectionEnd("invalid", session_gone=True, wait_s=77), failures=0, jitter=0.5).wait_s == 77
+        assert next_step(ConnectionEnd("refused", wait_s=10**9), failures=3, jitter=0.5).wait_s == 3600
 
     @pytest.mark.parametrize("chance", [0.0, 0.999])
     def test_an_invalid_session_waits_one_to_five_seconds(self, chance):
-        step = next_step(End("invalid", session_gone=True), failures=0, chance=chance)
+        step = next_step(ConnectionEnd("invalid", session_gone=True), failures=0, jitter=chance)
         assert not step.keep_session
         assert 1 <= step.wait_s < 5
 
     def test_waits_grow_to_a_bound(self):
-        waits = [next_step(End("lost"), failures=n, chance=0.999).wait_s for n in range(1, 30)]
+        waits = [next_step(ConnectionEnd("lost"), failures=n, jitter=0.999).wait_s for n in range(1, 30)]
         assert waits == sorted(waits)
         assert waits[-1] <= 60
-        waits = [next_step(End("gone", 4009), failures=n, chance=0.999).wait_s for n in range(1, 30)]
+        waits = [next_step(ConnectionEnd("gone", 4009), failures=n, jitter=0.999).wait_s for n in range(1, 30)]
         assert waits == sorted(waits)
         assert 800 < waits[-1] <= 900
 
@@ -75,36 +75,15 @@ class TestIntents:
         assert {name for needed in EVENTS.values() for name in needed} <= set(BITS)
 
 
-class TestPace:
-    def test_never_more_than_a_hundred_in_any_minute(self):
-        pace, now, sent = Pace(), 0.0, []
-        for _ in range(500):
-            now += pace.wait_s(now)
-            assert pace.wait_s(now) == pytest.approx(0, abs=1e-6)
-            pace.sent(now)
-            sent.append(now)
-        busiest = max(sum(start <= at < start + 60 for at in sent) for start in sent)
-        assert busiest <= 101
-        assert sent[9] == 0
-        assert sent[-1] == pytest.approx(490 * 60 / 90, rel=0.01)
-
-    def test_a_pause_gives_the_burst_back(self):
-        pace = Pace(burst=2, interval_s=1)
-        for _ in range(2):
-            pace.sent(0)
-        assert pace.wait_s(0) == 1
-        assert pace.wait_s(100) == 0
-
-
 class TestNextGuild:
     guilds = {  # noqa: RUF012 - read only
-        "10": GuildMemory(current=True, size=1000),
-        "20": GuildMemory(current=True, size=10),
-        "30": GuildMemory(current=True, complete=True),
-        "40": GuildMemory(current=True, request=MemberRequest("n")),
-        "50": GuildMemory(current=True, available=False),
-        "60": GuildMemory(current=False),
-        "no id": GuildMemory(current=True, size=1),
+        "10": GuildState(current=True, size=1000),
+        "20": GuildState(current=True, size=10),
+        "30": GuildState(current=True, complete=True),
+        "40": GuildState(current=True, request=MemberRequest("n")),
+        "50": GuildState(current=True, available=False),
+        "60": GuildState(current=False),
+        "no id": GuildState(current=True, size=1),
     }
 
     def ask(self, wanted=(), not_before=None, now=0.0):
@@ -121,21 +100,21 @@ class TestNextGuild:
 
 
 class TestBatch:
-    def planned(self, sequence: int, words: int, begins: Session | None = None) -> Planned:
+    def planned(self, sequence: int, words: int, begins: Session | None = None) -> PlannedEvent:
         operations = [tuple(map(str, range(100)))] * (words // 100)
-        return Planned(float(sequence), Dispatch("X", {}, sequence, float(sequence)), operations, begins)
+        return PlannedEvent(float(sequence), Dispatch("X", {}, sequence, float(sequence)), operations, begins)
 
     def test_takes_events_up_to_its_bounds(self):
         batch = EventBatch()
-        taken = [batch.takes(self.planned(n, 100)) for n in range(100)]
+        taken = [batch.try_add(self.planned(n, 100)) for n in range(100)]
         assert taken.count(True) == WEIGHT_PER_CALL // 100
         assert len(list(batch.calls())) == 1
         assert batch.current_at == batch.events[-1].sequence
 
     def test_a_big_event_is_alone_and_written_in_parts(self):
         batch = EventBatch()
-        assert batch.takes(self.planned(1, 5000))
-        assert not batch.takes(self.planned(2, 100))
+        assert batch.try_add(self.planned(1, 5000))
+        assert not batch.try_add(self.planned(2, 100))
         parts = list(batch.calls())
         assert len(parts) == 4
         assert sum(map(len, parts)) == 50
@@ -143,15 +122,15 @@ class TestBatch:
     def test_ready_stands_alone(self):
         session = Session("s", 1, "url", "f")
         batch = EventBatch()
-        assert batch.takes(self.planned(1, 100, session))
-        assert not batch.takes(self.planned(2, 100))
+        assert batch.try_add(self.planned(1, 100, session))
+        assert not batch.try_add(self.planned(2, 100))
         later = EventBatch()
-        assert later.takes(self.planned(1, 100))
-        assert not later.takes(self.planned(2, 100, session))
+        assert later.try_add(self.planned(1, 100))
+        assert not later.try_add(self.planned(2, 100, session))
 
     def test_word_of_life_has_one_empty_call(self):
         batch = EventBatch()
-        assert batch.takes(Planned(5.0))
+        assert batch.try_add(PlannedEvent(5.0))
         assert list(batch.calls()) == [[]]
 
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from discordproxy_gateway.shard.identify_turn import LONGEST_ASK_S, POLL_S, await_turn
-from discordproxy_gateway.state.session_store import IdentifyAnswer
+from discordproxy_gateway.shard.identify_turn import MAX_BUDGET_PAUSE_S, POLL_S, await_turn
+from discordproxy_gateway.store.session_store import IdentifyAnswer
 from fakes.virtual_time import VirtualClock, run
 
 DAY_S = 86_400.0
@@ -24,10 +24,10 @@ class Asked:
         self.lookups.append(asyncio.get_running_loop().time())
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
-    async def ask_budget(self) -> None:
+    async def refresh_budget(self) -> None:
         self.questions.append(asyncio.get_running_loop().time())
 
-    async def tell_low(self, answer: IdentifyAnswer) -> None:
+    async def report_low(self, answer: IdentifyAnswer) -> None:
         self.told.append(answer.remaining)
 
     def wait(self, within_s: float = DAY_S) -> float:
@@ -37,7 +37,7 @@ class Asked:
             began = asyncio.get_running_loop().time()
             try:
                 async with asyncio.timeout(within_s):
-                    await await_turn(self.may_identify, self.ask_budget, self.tell_low)
+                    await await_turn(self.may_identify, self.refresh_budget, self.report_low)
             except TimeoutError:
                 return within_s
             return asyncio.get_running_loop().time() - began
@@ -69,7 +69,7 @@ def test_an_unknown_budget_is_asked_for_once():
 def test_a_budget_that_never_comes_is_asked_for_ever_more_slowly(answer):
     asked = Asked(answer)
     asked.wait()
-    assert len(asked.questions) < 20 + 2 * DAY_S / LONGEST_ASK_S
+    assert len(asked.questions) < 20 + 2 * DAY_S / MAX_BUDGET_PAUSE_S
     pauses = [later - earlier for earlier, later in zip(asked.questions, asked.questions[1:], strict=False)]
     assert min(pauses) >= 29
 

@@ -25,7 +25,7 @@ def test_leases_that_are_lost_at_once_follow_each_other_slowly(monkeypatch):
     async def a_minute() -> None:
         leader: Any = SimpleNamespace(slot=Slot(), lead=lead)
         nothing: Any = None
-        shard = Shard(nothing, nothing, nothing, leader, nothing, nothing)
+        shard = Shard(nothing, leader)
         stopping = asyncio.Event()
         asyncio.get_running_loop().call_later(60, stopping.set)
         await shard.run(stopping)

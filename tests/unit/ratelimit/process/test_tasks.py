@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from discordproxy_ratelimit.process.tasks import HEALTHY_S, LONGEST_PAUSE_S, steadily
+from discordproxy_ratelimit.process.tasks import HEALTHY_S, MAX_PAUSE_S, steadily
 from fakes.virtual_time import EPOCH_S, VirtualClock, run
 
 
@@ -40,7 +40,7 @@ def test_work_that_ends_is_named_and_starts_again_after_longer_and_longer_pauses
     assert len(began) == 14
     pauses = [round(later - earlier, 1) for earlier, later in itertools.pairwise(began)]
     assert pauses[:3] == [0.1, 0.2, 0.4]
-    assert max(pauses[:11]) == LONGEST_PAUSE_S
+    assert max(pauses[:11]) == MAX_PAUSE_S
     assert pauses[11:] == [HEALTHY_S + 1.1, 0.2]
     assert "the work failed" in caplog.text
     assert "an odd record" in caplog.text

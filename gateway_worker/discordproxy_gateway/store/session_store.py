@@ -1,4 +1,4 @@
-"""What outlives a process: the session to resume, the budget of IDENTIFY, the failure that forbids connecting."""
+"""Records that outlive a process: the session to resume, the budget of IDENTIFY, the last fatal failure."""
 
 import json
 import logging
@@ -10,10 +10,10 @@ from discordproxy_gateway.discord.gateway_info import GatewayInfo
 from discordproxy_gateway.discord.session import Session
 from discordproxy_gateway.ids import number_of, text_of
 from discordproxy_gateway.keys import Keys, Slot
-from discordproxy_gateway.state.lease import Lease
-from discordproxy_gateway.state.operations import Operation
-from discordproxy_gateway.state.scripts import Scripts
-from discordproxy_gateway.state.server_time import ask_time, milliseconds
+from discordproxy_gateway.store.lease import Lease
+from discordproxy_gateway.store.operations import Operation
+from discordproxy_gateway.store.scripts import Scripts
+from discordproxy_gateway.store.server_time import milliseconds, request_time
 
 log = logging.getLogger(__name__)
 
@@ -21,19 +21,19 @@ GATE_MS = 5_000
 """Discord: one IDENTIFY per concurrency group and 5 seconds (gateway, rate limiting of identify)."""
 
 HANDSHAKE_MS = 35_000
-"""How long the gate stays shut for a process that dies between opening a socket and IDENTIFY; a little more than the
-longest handshake, so that nobody overtakes one that is under way."""
+"""How long the gate stays shut after a process dies between opening a socket and IDENTIFY. It is longer than any
+handshake, so that no process overtakes one that is under way."""
 
-MOST_TRIES = 3
-"""RESUMEs in a row that brought no event: then the session is given up (compare buape/carbon#364)."""
+MAX_RESUMES = 3
+"""RESUMEs in a row without an event, after which the session is given up (compare buape/carbon#364)."""
 
 FATAL_MS = 600_000
-"""How long the same token and intents stay away after a fatal failure, so that a crash loop costs nothing."""
+"""How long a fatal failure keeps the same token and intents from connecting, so that a crash loop costs nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdentifyAnswer:
-    """What the budget says. `verdict` is GO, ASK (Discord must be asked for the budget first), LOW or WAIT."""
+    """The budget's verdict: GO, ASK (read the budget from Discord first), LOW or WAIT."""
 
     verdict: str
     remaining: int = 0
@@ -61,12 +61,12 @@ class SessionStore:
             return None
         return Session(session_id, number, resume_url, stored, number_of(tries) or 0)
 
-    async def note_try(self, lease: Lease) -> None:
+    async def count_resume(self, lease: Lease) -> None:
         """Count a RESUME that is about to be sent, also for a successor; raises LeaseLostError."""
         await self._write(lease, ("HINCRBY", self._keys.session(lease.slot), "tries", "1"))
 
-    async def note_progress(self, lease: Lease) -> None:
-        """Note that the session works; raises LeaseLostError."""
+    async def reset_resume_count(self, lease: Lease) -> None:
+        """Reset the count of RESUMEs; raises LeaseLostError."""
         await self._write(lease, ("HDEL", self._keys.session(lease.slot), "tries"))
 
     async def _write(self, lease: Lease, operation: Operation) -> None:
@@ -74,9 +74,9 @@ class SessionStore:
             raise LeaseLostError
 
     async def covered_until_ms(self, era: int) -> int | None:
-        """Return until when the streams of the eras before this one hold every event.
+        """Return the time until which the streams of earlier eras are complete, in ms since 1970.
 
-        0: nobody knows; None: nothing has come in any of them.
+        0: unknown; None: they have no events.
         """
         stored: Any = await self._redis.hgetall(self._keys.eras)
         shards: dict[int, list[Slot]] = {}
@@ -96,16 +96,16 @@ class SessionStore:
         return number_of(stored) or 0
 
     def forget(self, slot: Slot) -> Operation:
-        """Return the operation that drops a session Discord no longer knows."""
+        """Return the operation that deletes a session that Discord has dropped."""
         return ("DEL", self._keys.session(slot))
 
     async def may_identify(self, lease: Lease, group: int, floor: int | None) -> IdentifyAnswer:
-        """Ask for an IDENTIFY. After GO, connect and call `identified`, or `not_identified`, without delay.
+        """Request an IDENTIFY. After GO, connect and call `identified` or `not_identified` without delay.
 
         Args:
-            lease: of the shard that asks.
+            lease: of the shard.
             group: shard id modulo Discord's max_concurrency; each group has its own pace.
-            floor: refuse when no more than so many are left today; None never refuses.
+            floor: number of IDENTIFYs a day that stay unused; None uses all.
         """
         keys = [self._keys.identify_budget, self._keys.identify_gate(group)]
         arguments = ["" if floor is None else floor, HANDSHAKE_MS, _name_of(lease)]
@@ -120,30 +120,30 @@ class SessionStore:
 
     async def identified(self, lease: Lease, group: int) -> None:
         """Charge the IDENTIFY that is about to be sent, and let the next of its group follow at Discord's pace."""
-        await self._settle(lease, group, GATE_MS)
+        await self._end_turn(lease, group, GATE_MS)
 
     async def not_identified(self, lease: Lease, group: int) -> None:
         """Let others of the group go ahead: the connection failed before an IDENTIFY was sent."""
-        await self._settle(lease, group, "")
+        await self._end_turn(lease, group, "")
 
-    async def _settle(self, lease: Lease, group: int, gate_ms: int | str) -> None:
+    async def _end_turn(self, lease: Lease, group: int, gate_ms: int | str) -> None:
         keys = [self._keys.identify_budget, self._keys.identify_gate(group)]
         await self._scripts.run("identified", keys, [_name_of(lease), gate_ms])
 
-    async def learn_budget(self, info: GatewayInfo) -> None:
-        """Note what Discord says about today's IDENTIFYs."""
-        reset_at_ms = milliseconds(await ask_time(self._redis, self._keys)) + info.reset_after_ms
+    async def set_budget(self, info: GatewayInfo) -> None:
+        """Store Discord's budget of IDENTIFYs."""
+        reset_at_ms = milliseconds(await request_time(self._redis, self._keys)) + info.reset_after_ms
         key = self._keys.identify_budget
         async with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.hset(key, mapping={"remaining": info.remaining, "reset_at_ms": reset_at_ms})
             pipeline.pexpireat(key, reset_at_ms + 60_000)
             await pipeline.execute()
 
-    async def fail(self, fingerprint: str, line: str) -> None:
-        """Record a fatal failure for everybody who would connect in the same way."""
+    async def record_failure(self, fingerprint: str, line: str) -> None:
+        """Record a fatal failure for all workers with the same token and intents."""
         await self._redis.set(self._keys.fatal, json.dumps({"fingerprint": fingerprint, "line": line}), px=FATAL_MS)
 
-    async def failure(self, fingerprint: str) -> tuple[str, float] | None:
+    async def recorded_failure(self, fingerprint: str) -> tuple[str, float] | None:
         """Return the recorded failure of the same token and intents: its line and the seconds it still holds."""
         async with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.get(self._keys.fatal)
@@ -153,12 +153,12 @@ class SessionStore:
             record = json.loads(text) if text else {}
             return (str(record["line"]), ms / 1000) if record.get("fingerprint") == fingerprint else None
         except (AttributeError, KeyError, ValueError):
-            log.warning("the recorded failure cannot be read and is passed over")
+            log.warning("the recorded failure cannot be read and is ignored")
             return None
 
-    async def note_trouble(self, line: str, lives_s: float) -> None:
-        """Tell operators why no connection comes about while no lease is held."""
-        await self._redis.set(self._keys.trouble, line, px=round(lives_s * 1000))
+    async def set_login_error(self, line: str, lives_s: float) -> None:
+        """Publish why no connection comes about while no lease is held."""
+        await self._redis.set(self._keys.login_error, line, px=round(lives_s * 1000))
 
 
 def _name_of(lease: Lease) -> str:

@@ -1,4 +1,4 @@
-"""The state of one connection, where health, metrics and readers find it. Written only by the holder of the lease."""
+"""Publishes the state of one connection for health, metrics and readers, under its lease."""
 
 import logging
 import os
@@ -8,8 +8,8 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from discordproxy_gateway.keys import Keys
-from discordproxy_gateway.state.lease import Lease
-from discordproxy_gateway.state.scripts import Scripts
+from discordproxy_gateway.store.lease import Lease
+from discordproxy_gateway.store.scripts import Scripts
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ FATAL = "fatal"
 
 
 class ShardStatus:
-    """Writes fields of the status hash under a lease. Losing a write is no failure: the next one tells more."""
+    """Writes fields of the status hash under a lease. A lost write is not repeated: the next one supersedes it."""
 
     def __init__(self, scripts: Scripts, keys: Keys, lease: Lease) -> None:
         self._scripts = scripts
@@ -30,7 +30,7 @@ class ShardStatus:
         self._key = keys.status(lease.slot)
         self._lease = lease
 
-    async def tell(self, **fields: Any) -> None:
+    async def set(self, **fields: Any) -> None:
         """Set fields; None clears one."""
         text = [word for name, value in fields.items() for word in (name, "" if value is None else str(value))]
         try:
@@ -38,7 +38,7 @@ class ShardStatus:
         except (RedisError, OSError) as error:
             log.warning("status of shard %s not written: %s", self._lease.slot, type(error).__name__)
 
-    async def count(self, **counters: int) -> None:
+    async def add(self, **counters: int) -> None:
         """Add to counters."""
         operations = [("HINCRBY", self._key, name, str(by)) for name, by in counters.items() if by]
         try:

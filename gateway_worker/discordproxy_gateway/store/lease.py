@@ -1,4 +1,4 @@
-"""The lease of a slot: who may hold the connection, and for how long it is sure of that."""
+"""The lease of a slot: only its holder may connect."""
 
 import asyncio
 import contextlib
@@ -9,17 +9,17 @@ from redis.exceptions import RedisError
 
 from discordproxy_gateway.discord.failures import LeaseLostError
 from discordproxy_gateway.keys import ERAS_KEPT, Keys, Slot
-from discordproxy_gateway.state.scripts import Scripts
+from discordproxy_gateway.store.scripts import Scripts
 
 log = logging.getLogger(__name__)
 
-_LONGEST_SLEEP_S = 5.0
-_LEAST_SLEEP_MS = 20
+_MAX_SLEEP_S = 5.0
+_MIN_SLEEP_MS = 20
 _MARGIN = 0.1  # of the lease: the holder stops earlier than Redis forgets it
 
 
 class Lease:
-    """One term of leadership. `lost` is set, at the latest, a little before Redis would let somebody else in."""
+    """One term of leadership. `lost` is set, at the latest, a little before another worker can acquire it."""
 
     def __init__(
         self, scripts: Scripts, keys: Keys, slot: Slot, *, owner: str, fence: int, lease_s: float, era: int = 1
@@ -38,21 +38,21 @@ class Lease:
         return f"Lease({self.slot}, fence {self.fence}{', lost' if self.lost.is_set() else ''})"
 
     def extend(self, asked_at: float) -> None:
-        """Note that a request sent at loop time `asked_at` was granted; the reply's own delay counts against us."""
+        """Extend the lease from loop time `asked_at`, when the granted request was sent."""
         self._sure_until = asked_at + self._lease_s * (1 - _MARGIN)
 
-    def require(self) -> None:
-        """Raise LeaseLostError unless the lease is ours for sure, by this process's own monotonic clock."""
+    def ensure_held(self) -> None:
+        """Raise LeaseLostError unless the lease is held for certain by this process's monotonic clock."""
         if self.lost.is_set() or asyncio.get_running_loop().time() >= self._sure_until:
             self.lost.set()
             raise LeaseLostError
 
     async def renew(self) -> None:
-        """Ask Redis whether the lease is still ours and prolong it.
+        """Renew the lease in Redis.
 
         Raises:
-            LeaseLostError: it is not.
-            RedisError, OSError: nobody knows; the lease runs on until `require` says otherwise.
+            LeaseLostError: another worker holds it, or Redis lost it.
+            RedisError, OSError: the outcome is unknown; the lease runs on until `ensure_held` raises.
         """
         asked_at = asyncio.get_running_loop().time()
         keys = [self._keys.lease(self.slot), self._keys.division]
@@ -66,7 +66,7 @@ class Lease:
         while not self.lost.is_set():
             await asyncio.sleep(min(self._lease_s / 3, self._sure_for_s()))
             try:
-                self.require()
+                self.ensure_held()
                 await self.renew()
             except (RedisError, OSError) as error:
                 log.warning("lease of shard %s not renewed: %s", self.slot, type(error).__name__)
@@ -77,7 +77,7 @@ class Lease:
         return max(0.0, self._sure_until - asyncio.get_running_loop().time())
 
     async def release(self) -> None:
-        """Give the lease back and wake the standbys; if Redis is away it runs out by itself."""
+        """Give the lease back and wake the standbys; without Redis it expires."""
         self.lost.set()
         keys = [self._keys.lease(self.slot), self._keys.lease_channel(self.slot)]
         with contextlib.suppress(RedisError, OSError):
@@ -92,22 +92,22 @@ class Leader:
         self._keys = keys
         self.slot = slot
         self._lease_s = lease_s
-        self._others = ""  # with how many shards the bot runs
+        self._others = ""  # number of shards of the current leaders
 
     async def lead(self) -> Lease:
-        """Return a lease once nobody else holds one. Cancelling gives up waiting; a lease just taken runs out."""
-        owner = secrets.token_hex(8)  # a new name per term: an old lease of ours is nobody's
-        told = ""
+        """Return the lease once no other worker holds it. After a cancellation, one that was just granted expires."""
+        owner = secrets.token_hex(8)  # a new name per term: an earlier lease of this process is not taken over
+        logged = ""
         while True:
             lease, free_in_s = await self._try(owner)
             if lease is not None:
                 return lease
-            if told != self._others:
-                told = self._others
-                self._tell()
+            if logged != self._others:
+                logged = self._others
+                self._log_standby()
             await self._sleep(free_in_s)
 
-    def _tell(self) -> None:
+    def _log_standby(self) -> None:
         if self._others == str(self.slot.shard_count):
             log.info("standing by: another gateway worker holds shard %s", self.slot)
         else:
@@ -126,34 +126,34 @@ class Leader:
         try:
             fence, ms, shards, *era = await self._scripts.run("acquire_lease", keys, arguments)
         except (RedisError, OSError) as error:
-            log.warning("cannot ask for the lease of shard %s: %s", self.slot, type(error).__name__)
+            log.warning("cannot request the lease of shard %s: %s", self.slot, type(error).__name__)
             return None, 1.0
         self._others = shards.decode()
         if not fence:
-            return None, max(ms, _LEAST_SLEEP_MS) / 1000
+            return None, max(ms, _MIN_SLEEP_MS) / 1000
         lease = Lease(self._scripts, self._keys, self.slot, owner=owner, fence=fence, lease_s=self._lease_s, era=era[0])
         lease.extend(asked_at)
         return lease, 0.0
 
     async def _sleep(self, free_in_s: float) -> None:
-        """Wait until the holder announces its leave, or until its lease must have run out."""
-        until = asyncio.get_running_loop().time() + min(free_in_s, _LONGEST_SLEEP_S)
-        if self._others != str(self.slot.shard_count):  # nobody announces that all of them have left
-            await asyncio.sleep(min(free_in_s, _LONGEST_SLEEP_S))
+        """Wait until the holder announces its release, or its lease must have expired."""
+        until = asyncio.get_running_loop().time() + min(free_in_s, _MAX_SLEEP_S)
+        if self._others != str(self.slot.shard_count):  # no message announces that all of them have left
+            await asyncio.sleep(min(free_in_s, _MAX_SLEEP_S))
             return
         try:
-            await self._hear_release(until)
+            await self._await_release(until)
         except (RedisError, OSError):
             await asyncio.sleep(1.0)
 
-    async def _hear_release(self, until: float) -> None:
+    async def _await_release(self, until: float) -> None:
         async with self._scripts.redis.pubsub() as channel:
             await channel.subscribe(self._keys.lease_channel(self.slot))
             while (left_s := until - asyncio.get_running_loop().time()) > 0:
                 message = await channel.get_message(timeout=left_s)
                 if message is None or message["type"] == "message":
                     return
-                # Subscribed. The holder may have left between our request and now.
+                # Subscribed. The holder may have released the lease before that.
                 if not await self._scripts.redis.exists(self._keys.lease(self.slot)):
                     return
 

@@ -1,4 +1,4 @@
-"""Writes planned in Python and run by the fenced scripts. Pure."""
+"""Operations that the fenced scripts run. Pure."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The Lua files as callables. The scripts are the algorithm; nothing here decides anything."""
+"""Runs the Lua scripts."""
 
 from collections.abc import Sequence
 from importlib.resources import files
@@ -6,7 +6,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from discordproxy_gateway.state.operations import Operation, pack
+from discordproxy_gateway.store.operations import Operation, pack
 
 _PRELUDES = {"apply": ("index", "write"), "fenced": ("index", "write")}
 
@@ -18,7 +18,7 @@ def source(name: str) -> str:
 
 
 class Scripts:
-    """Runs the scripts on one client. Raises what the client raises; a lost reply leaves the outcome unknown."""
+    """Runs the scripts on one client, with its errors; a lost reply leaves the outcome unknown."""
 
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
@@ -28,7 +28,7 @@ class Scripts:
         }
 
     async def run(self, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        """Run a script by its file's name; a server that forgot it gets it again."""
+        """Run a script by its file's name; it is loaded again after a restart of the server."""
         return await self._scripts[name](keys=keys, args=arguments)
 
     async def write(self, fence_key: str, fence: int, operations: Sequence[Operation]) -> bool:

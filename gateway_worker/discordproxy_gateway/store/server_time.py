@@ -1,4 +1,4 @@
-"""The time of the server that holds a bot's keys, asked for along with other commands.
+"""The clock of the server that holds a bot's keys, read along with other commands.
 
 By a script, because a Cluster has no TIME of its own in a pipeline, and another node's clock would not do.
 """
@@ -11,8 +11,8 @@ from discordproxy_gateway.keys import Keys
 _TIME = "return redis.call('TIME')"
 
 
-def ask_time(commands: Any, keys: Keys) -> Any:
-    """Ask a client, or add the question to a pipeline."""
+def request_time(commands: Any, keys: Keys) -> Any:
+    """Read the time from a client, or add the command to a pipeline."""
     return commands.eval(_TIME, 1, keys.shard_count)
 
 

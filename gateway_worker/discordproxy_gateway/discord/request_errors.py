@@ -1,4 +1,4 @@
-"""Why Discord could not be reached or asked, in words for log and status. Pure."""
+"""Reasons and advised waits of failed requests and connections, for log and status. Pure."""
 
 import ssl
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from discordproxy_ratelimit.headers import TOO_MANY, read_answer
 
 EDGE_WAIT_S = 60.0
-"""How long to stay away from Discord's edge at least once it has refused this machine's address."""
+"""Minimum wait after Discord's edge has refused this machine's address."""
 
 
 def describe(error: BaseException) -> str:
@@ -25,7 +25,7 @@ def describe(error: BaseException) -> str:
 
 
 def advised_wait_s(error: BaseException) -> float:
-    """Return how long the other side asks to wait; 0 if it names no time."""
+    """Return the wait that the response advises, in seconds; 0 if it has none."""
     if isinstance(error, discord.RateLimited):
         return _seconds(error.retry_after)
     if isinstance(error, discord.HTTPException) and error.status == TOO_MANY:
@@ -70,4 +70,4 @@ _WORDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str |
     (aiohttp.InvalidURL, "the address is no URL"),
     ((ValueError, TypeError, LookupError), "unreadable answer"),
 )
-"""Kind of error -> its words; the first that fits counts."""
+"""Kind of error -> its description; the first match counts."""
