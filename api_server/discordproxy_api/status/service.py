@@ -1,6 +1,6 @@
 """The doors to status and checks: gRPC for `discordproxy status` and `doctor`, HTTP for the page. Read only.
 
-gRPC service `discordproxy.Console`: `StatusDocuments` and `Doctor` take nothing and return JSON in a
+gRPC service `discordproxy.Console`: `Status` and `Doctor` take nothing and return JSON in a
 `google.protobuf.StringValue`, so that a client needs no other messages than protobuf's own.
 """
 
@@ -68,7 +68,7 @@ class StatusService:
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the handler to add to a gRPC server."""
-        shows = {"StatusDocuments": self.show_status, "Doctor": self.show_findings}
+        shows = {"Status": self.show_status, "Doctor": self.show_findings}
         methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             name: grpc.unary_unary_rpc_method_handler(_serve(show), Empty.FromString, StringValue.SerializeToString)
             for name, show in shows.items()
