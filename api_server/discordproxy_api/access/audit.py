@@ -11,13 +11,13 @@ from discordproxy_ratelimit.process.logs import FIELDS
 
 log = logging.getLogger("discordproxy_api.audit")
 
-LONGEST_CONTENT = 2_000
+MAX_CONTENT_LENGTH = 2_000
 
 
 def content_of(request: Any) -> str:
     """Return the text of a request: a message's content, or a body as it is."""
     text = getattr(request, "content", "") or getattr(request, "json", "")
-    return text[:LONGEST_CONTENT] if isinstance(text, str) else ""
+    return text[:MAX_CONTENT_LENGTH] if isinstance(text, str) else ""
 
 
 def record(call: Call, deed: AuditEntry, status: StatusCode, reason: str) -> None:

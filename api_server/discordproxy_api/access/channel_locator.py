@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from discordproxy_api.calls.call import Call
 
 KEPT_S = 60.0
-MOST_KEPT = 20_000
+MAX_KEPT = 20_000
 
 Find = Callable[[int, Call], Awaitable[dict[str, Any] | None]]
 """From a channel's id to Discord's JSON of it; None when there is no such channel, or it is not for the bot."""
@@ -48,7 +48,7 @@ class ChannelLocator:
         found = ChannelLocation(known=False) if channel is None else _read(channel)
         self._kept[channel_id] = self._clock(), found
         self._kept.move_to_end(channel_id)
-        while len(self._kept) > MOST_KEPT:
+        while len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)
         return found
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 WRONG_KEYS, WITHIN_S = 10, 60.0
 LOCKED_FOR_S = 300.0
-MOST_ADDRESSES = 10_000
+MAX_ADDRESSES = 10_000
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class Lockout:
 
     Args:
         wrong_keys: so many within `within_s` seconds lock an address out for `locked_for_s` seconds.
-        most_addresses: further ones push out those longest unseen.
+        max_addresses: further ones push out those longest unseen.
     """
 
     def __init__(
@@ -34,12 +34,12 @@ class Lockout:
         wrong_keys: int = WRONG_KEYS,
         within_s: float = WITHIN_S,
         locked_for_s: float = LOCKED_FOR_S,
-        most_addresses: int = MOST_ADDRESSES,
+        max_addresses: int = MAX_ADDRESSES,
     ) -> None:
         self._wrong_keys = wrong_keys
         self._within_s = within_s
         self._locked_for_s = locked_for_s
-        self._most = most_addresses
+        self._max_addresses = max_addresses
         self._records: OrderedDict[str, _Record] = OrderedDict()
 
     def __len__(self) -> int:
@@ -57,7 +57,7 @@ class Lockout:
             locked_until = record.locked_until if record else 0.0
             record = self._records[address] = _Record(now, locked_until=locked_until)
         self._records.move_to_end(address)
-        while len(self._records) > self._most:
+        while len(self._records) > self._max_addresses:
             self._records.popitem(last=False)
         record.wrong += 1
         if record.wrong < self._wrong_keys or record.locked_until > now:

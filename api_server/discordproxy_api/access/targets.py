@@ -15,7 +15,7 @@ from discordproxy_ratelimit.route import template_of
 
 GUILD, CHANNEL = "guild_id", "channel_id"
 
-_LONGEST_ID = 20
+_MAX_ID_DIGITS = 20
 """Digits of 64 bits."""
 
 _HARMLESS = frozenset({"GET /users/{user_id}", "GET /users/@me"})
@@ -66,7 +66,7 @@ class _Found:
         if not name.endswith((GUILD, CHANNEL)) or value is None:
             return
         text = str(value)
-        if text.isascii() and text.isdigit() and len(text) <= _LONGEST_ID and int(text):
+        if text.isascii() and text.isdigit() and len(text) <= _MAX_ID_DIGITS and int(text):
             (self.guilds if name.endswith(GUILD) else self.channels).add(int(text))
         else:
             self.odd = True

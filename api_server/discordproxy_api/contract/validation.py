@@ -20,7 +20,7 @@ from discordproxy_api.contract.rules.limits import (
     EMBEDS,
     EXTRA_BYTES,
     FILES,
-    LARGEST_SNOWFLAKE,
+    MAX_SNOWFLAKE,
     NEVER_RESET,
     REASON,
     limits_of,
@@ -32,7 +32,7 @@ from discordproxy_api.contract.rules.request_rules import RULES
 
 __all__ = ["FieldError", "InvalidRequestError", "validate"]
 
-_LONGEST_WAIT_S = 315_576_000_000  # what protobuf allows in a Duration
+_MAX_DURATION_S = 315_576_000_000  # what protobuf allows in a Duration
 _NANOS = 999_999_999
 
 
@@ -119,7 +119,7 @@ class _RequestPlan:
         for name, check in self._path:
             check(getattr(message, name), name, problems)
         for name in self._ids_in_query:
-            if getattr(message, name) > LARGEST_SNOWFLAKE:  # 0 is fine here: the beginning of a list
+            if getattr(message, name) > MAX_SNOWFLAKE:  # 0 is fine here: the beginning of a list
                 problems.snowflake(name)
 
 
@@ -149,7 +149,7 @@ def _short_name(descriptor: Descriptor) -> str:
 def _check_duration(duration: Any, path: str, problems: FieldErrors) -> None:
     if duration.seconds < 0 or duration.nanos < 0:
         problems.add(path, "NUMBER_TYPE_MIN", "A duration must not be negative.")
-    elif duration.seconds > _LONGEST_WAIT_S or duration.nanos > _NANOS:
+    elif duration.seconds > _MAX_DURATION_S or duration.nanos > _NANOS:
         problems.add(path, "NUMBER_TYPE_MAX", "The duration is too long.")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-MOST_CONNECTIONS = 100
+MAX_CONNECTIONS = 100
 """When there are more, the oldest one without a request in progress makes room."""
 
 FIRST_REQUEST_S, NEXT_REQUEST_S, ANSWER_S = 10.0, 15.0, 60.0
@@ -82,7 +82,7 @@ class ConnectionGuard:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
             where = (address[0], self._port() or port, *address[2:])
-            listening = socket.create_server(where, family=family, backlog=MOST_CONNECTIONS)
+            listening = socket.create_server(where, family=family, backlog=MAX_CONNECTIONS)
             listening.settimeout(0)
             self._sockets.append(listening)
         self._accepting = [loop.create_task(self._accept(each)) for each in self._sockets]
@@ -142,7 +142,7 @@ class ConnectionGuard:
         accepted.close()
 
     def _make_room(self) -> bool:
-        if len(self._open) < MOST_CONNECTIONS:
+        if len(self._open) < MAX_CONNECTIONS:
             return True
         idle = next((task for task, connection in self._open.items() if not connection.requests), None)
         if idle is None:

@@ -18,9 +18,9 @@ USAGE, CONFIGURATION = 2, 78
 """Exit statuses of a child that cannot run until somebody changes something; starting it again would change nothing."""
 
 STABLE_AFTER_S = 60.0
-LONGEST_PAUSE_S = 30.0
+MAX_PAUSE_S = 30.0
 REPEAT_EVERY_S = 60.0
-LONGEST_LINE = 8192
+MAX_LINE_BYTES = 8192
 
 Report = Callable[[str, str], bool]
 """Takes a child's name and a line it wrote; tells whether it was a log line (else it is for the operator's eyes)."""
@@ -37,7 +37,7 @@ class Ended:
 
 def pause_s(failures: int) -> float:
     """Return the seconds to wait before a start after `failures` early ends in a row (at least 1)."""
-    return min(0.2 * 2.0 ** min(failures - 1, 10), LONGEST_PAUSE_S)
+    return min(0.2 * 2.0 ** min(failures - 1, 10), MAX_PAUSE_S)
 
 
 class Child:
@@ -147,7 +147,7 @@ class Child:
                 continue
             if not raw:
                 return
-            line = raw[:LONGEST_LINE].decode("utf-8", "replace").rstrip()
+            line = raw[:MAX_LINE_BYTES].decode("utf-8", "replace").rstrip()
             if line and not self._report(self.name, line):
                 self._last_words = line
 

@@ -38,7 +38,7 @@ UP_AFTER_S = 30.0
 SANDBOX_PORT = 4099
 SANDBOX_BOT = "MTAwMDAwMDAwMDAwMDAwMDAx"
 """First part of a token: the user id of the sandbox's bot."""
-HIGHEST_PORT = 65535
+MAX_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ def _open_log(options: LaunchOptions, file_level: str, settings: ApiSettings) ->
 
 def _sandbox_port() -> int:
     given = os.environ.get("SANDBOX_PORT", "") or str(SANDBOX_PORT)
-    if not re.fullmatch("[0-9]{1,5}", given) or not 0 < int(given) <= HIGHEST_PORT:
-        raise StartError(f"SANDBOX_PORT is {given!r}: a number from 1 to {HIGHEST_PORT} is needed")
+    if not re.fullmatch("[0-9]{1,5}", given) or not 0 < int(given) <= MAX_PORT:
+        raise StartError(f"SANDBOX_PORT is {given!r}: a number from 1 to {MAX_PORT} is needed")
     return int(given)
 
 

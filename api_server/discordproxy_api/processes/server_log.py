@@ -104,12 +104,12 @@ class Loss:
 class ConsoleHandler(logging.Handler):
     """Lines on stderr, written by a thread: a reader that has stopped reading (a pager, Ctrl-S) holds up no server."""
 
-    MOST_LINES = 1000
+    MAX_LINES = 1000
     FLUSH_S = 1.0
 
     def __init__(self) -> None:
         super().__init__()
-        self._lines: queue.Queue[bytes] = queue.Queue(self.MOST_LINES)
+        self._lines: queue.Queue[bytes] = queue.Queue(self.MAX_LINES)
         threading.Thread(target=self._write, name="console", daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:

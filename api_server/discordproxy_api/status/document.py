@@ -20,8 +20,8 @@ from discordproxy_ratelimit.shared.registry import TICK_S, Snapshot
 FORMAT = 1
 """Of a worker's post; another release may tell other things, and both may run during an upgrade."""
 
-MOST_BUCKETS, MOST_APPS, MOST_ERRORS, MOST_SHARDS = 40, 8, 20, 64
-SLOWEST_MS = 2 * LATENCY_BOUNDS_MS[-1]
+MAX_BUCKETS, MAX_APPS, MAX_ERRORS, MAX_SHARDS = 40, 8, 20, 64
+MAX_LATENCY_MS = 2 * LATENCY_BOUNDS_MS[-1]
 """What the class without an upper bound counts as."""
 
 Tick = Mapping[str, int]
@@ -54,8 +54,8 @@ def readable(post: Document) -> Document:
     return post if post.get("format") == FORMAT else post | {"lanes": [], "failures": []}
 
 
-def queues(posts: Iterable[Document], most: int = MOST_BUCKETS) -> list[Queue]:
-    """Return the lanes of all workers, those where most calls wait first, `most` of them."""
+def queues(posts: Iterable[Document], limit: int = MAX_BUCKETS) -> list[Queue]:
+    """Return the lanes of all workers, the most crowded ones first, at most `limit`."""
     found: dict[tuple[str, str, str], Queue] = {}
     for post in posts:
         for bot, credential, lane, bucket, waiting, oldest_s in post["lanes"]:
@@ -65,7 +65,7 @@ def queues(posts: Iterable[Document], most: int = MOST_BUCKETS) -> list[Queue]:
                 if known
                 else Queue(bot, credential, lane, bucket, waiting, oldest_s)
             )
-    return sorted(found.values(), key=lambda queue: (-queue.waiting, queue.bot, queue.lane))[:most]
+    return sorted(found.values(), key=lambda queue: (-queue.waiting, queue.bot, queue.lane))[:limit]
 
 
 def document(
@@ -88,7 +88,7 @@ def document(
         gateways: by name of the bot, the first one first.
         names: of channels and servers, by name of the bot and major parameter; None for no names.
     """
-    ticks, every_queue = notices.ticks, queues(posts, most=sys.maxsize)
+    ticks, every_queue = notices.ticks, queues(posts, limit=sys.maxsize)
     apps, errors = _apps(ticks), _errors(posts, notices.at)
     bots = [
         {"bot": name, "global": _global(accounts[name, "bot"]), "gateway": _gateway(gateway)}
@@ -104,16 +104,16 @@ def document(
         "held": sum(account.held for account in accounts.values()),
         "buckets": [_bucket(lane, accounts[lane.bot, lane.credential], names or {}) for lane in lanes],
         "limited": _by_name(ticks, LIMITED),
-        "apps": apps[:MOST_APPS],
+        "apps": apps[:MAX_APPS],
         "ticks": _ticks(notices),
         "failing": [one._asdict() for one in failing(ticks)],
-        "errors": errors[:MOST_ERRORS],
+        "errors": errors[:MAX_ERRORS],
         "left_out": {
             "buckets": max(0, len(every_queue) - len(lanes)),
-            "apps": len(apps[MOST_APPS:]),
-            "calls": sum(app["calls"] for app in apps[MOST_APPS:]),
-            "failures": sum(app["failures"] for app in apps[MOST_APPS:]),
-            "errors": len(errors[MOST_ERRORS:]),
+            "apps": len(apps[MAX_APPS:]),
+            "calls": sum(app["calls"] for app in apps[MAX_APPS:]),
+            "failures": sum(app["failures"] for app in apps[MAX_APPS:]),
+            "errors": len(errors[MAX_ERRORS:]),
         },
     }
 
@@ -130,7 +130,7 @@ def _circuit(circuit: CircuitState) -> Document:
         "since_s": circuit.since_s,
         "invalid": circuit.invalid,
         "invalid_limit": BUDGET,
-        "apps": [asdict(share) for share in circuit.apps[:MOST_APPS]],
+        "apps": [asdict(share) for share in circuit.apps[:MAX_APPS]],
         "problems": list(_circuit_problems(circuit)),
     }
 
@@ -143,9 +143,9 @@ def _circuit_problems(circuit: CircuitState) -> Iterator[str]:
             "spent": "nearly all invalid requests that Discord allows this machine's address are used up",
         }.get(circuit.reason, "calls are held back")
         worst = ", ".join(f"{share.app} ({share.invalid})" for share in circuit.apps[:3])
-        most = f" Most invalid requests of the last ten minutes came from {worst}." if worst else ""
+        worst_apps = f" Most invalid requests of the last ten minutes came from {worst}." if worst else ""
         state = circuit.state.replace("_", " ")
-        yield f"The circuit is {state} since {_span(circuit.since_s)}: {why}.{most}"
+        yield f"The circuit is {state} since {_span(circuit.since_s)}: {why}.{worst_apps}"
     for share in circuit.apps:
         if share.stopped:
             yield (
@@ -177,7 +177,7 @@ def _gateway(state: GatewayState) -> Document:
         "channels": state.channels,
         "intents": list(state.intents),
         "shard_count": len(state.shards),
-        "shards": [_shard(shard) for shard in state.shards[:MOST_SHARDS]],
+        "shards": [_shard(shard) for shard in state.shards[:MAX_SHARDS]],
     }
 
 
@@ -259,12 +259,12 @@ def percentile(classes: Sequence[int], share: float) -> float | None:
     left = share * sum(classes)
     if not left:
         return None
-    bounds = (0, *LATENCY_BOUNDS_MS, SLOWEST_MS)
+    bounds = (0, *LATENCY_BOUNDS_MS, MAX_LATENCY_MS)
     for count, low, high in zip(classes, bounds, bounds[1:], strict=True):
         if count >= left:
             return round(low + (high - low) * left / count, 1)
         left -= count
-    return float(SLOWEST_MS)  # rounding
+    return float(MAX_LATENCY_MS)  # rounding
 
 
 def _errors(posts: Iterable[Document], now: float) -> list[Document]:

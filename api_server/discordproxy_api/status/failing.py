@@ -17,7 +17,7 @@ ANSWERS = frozenset({10007, 10008, 10013, 10026})
 BOUNDS = ((5, 0.5), (20, 0.1))
 """So many calls in five minutes, and this share of them failed: each pair alone is reason enough."""
 
-MOST_APPS = 3
+MAX_APPS = 3
 
 
 class Failing(NamedTuple):
@@ -62,7 +62,7 @@ def failing(ticks: Sequence[Mapping[str, int]]) -> list[Failing]:
     alone = sorted((one for one in apps if one), key=lambda one: (-one.failures, one.app))
     if whole and len(causes) == 1:
         return [whole]  # it names the application
-    return [*filter(None, [whole]), *alone[:MOST_APPS]]
+    return [*filter(None, [whole]), *alone[:MAX_APPS]]
 
 
 def _judged(app: str, calls: int, causes: Iterable[tuple[Cause, int]]) -> Failing | None:

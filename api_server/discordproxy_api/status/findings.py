@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from discordproxy_api.status.document import Document
 
-MOST_SKEW_S = 5.0
+MAX_SKEW_S = 5.0
 """Clocks further apart make ids, ages of messages and certificates wrong; Discord tells whole seconds only."""
 
 SLOW_S = 3.0
@@ -78,7 +78,7 @@ def clock(skew_s: float | None, against: str) -> Finding:
     """Judge how far this machine's clock is ahead of another one; None is not known."""
     if skew_s is None:
         return _good("clock", f"{against} does not tell its time")
-    if abs(skew_s) > MOST_SKEW_S:
+    if abs(skew_s) > MAX_SKEW_S:
         way = "ahead of" if skew_s > 0 else "behind"
         fix = "Let a time service set it, e.g. `timedatectl set-ntp true`."
         return _bad("clock", f"this machine's clock is {abs(skew_s):.0f} s {way} {against}'s", fix)

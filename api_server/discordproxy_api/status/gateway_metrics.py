@@ -7,7 +7,7 @@ from prometheus_client.registry import Collector
 
 from discordproxy_gateway.cache import GatewayState, ShardState
 
-MOST_SHARDS = 100
+MAX_SHARDS = 100
 """Shards beyond have no series of their own."""
 
 PREFIX = "discordproxy_gateway_"
@@ -81,7 +81,7 @@ class GatewayMetrics(Collector):
 
     def _shards(self) -> Iterator[tuple[list[str], ShardState]]:
         for bot, state in list(self._states.items()):
-            for shard in state.shards[:MOST_SHARDS]:
+            for shard in state.shards[:MAX_SHARDS]:
                 yield [bot, str(shard.slot.shard_id)], shard
 
 

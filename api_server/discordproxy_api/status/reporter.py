@@ -24,7 +24,7 @@ AFTER_A_FAILURE_S = 60.0
 FRESH_S = 0.8
 """A document is shown to everybody who asks within this time."""
 
-MOST_LANES = 40
+MAX_LANES = 40
 CREDENTIALS = ("bot", "ip")
 
 
@@ -92,7 +92,7 @@ class Reporter:
                 (bot, credential, lane.name, lane.bucket, lane.waiting, round(lane.oldest_s, 3))
                 for bot, broker in self._brokers.items()
                 for credential in CREDENTIALS
-                for lane in broker.lanes(credential, most=MOST_LANES // len(self._brokers))
+                for lane in broker.lanes(credential, most=MAX_LANES // len(self._brokers))
             ],
             "failures": [
                 (*failure, seen.count, seen.at, seen.app, seen.request_id)

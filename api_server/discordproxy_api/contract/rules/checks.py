@@ -12,7 +12,7 @@ from discordproxy_api.calls.field_errors import FieldErrors
 from discordproxy_api.contract.contract import is_list
 from discordproxy_api.contract.encode import enum_offset
 from discordproxy_api.contract.rules.file_names import ATTACHMENT
-from discordproxy_api.contract.rules.limits import INT32, LARGEST_SNOWFLAKE, PATH_FORMS, TOKEN, Form, Limit
+from discordproxy_api.contract.rules.limits import INT32, MAX_SNOWFLAKE, PATH_FORMS, TOKEN, Form, Limit
 
 Check = Callable[[Any, str, FieldErrors], None]  # value, path, where to record problems
 
@@ -28,7 +28,7 @@ _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://[^\s/?#][^\s/?#]*(?:[/?#].*)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+")
 _CUSTOM_EMOJI = re.compile(r"(a:)?[A-Za-z0-9_~]{1,64}:[0-9]{1,20}")
 _IMAGE = re.compile(r"data:image/[A-Za-z0-9+.-]+;base64,[A-Za-z0-9+/\s]+=*\s*")
-_LONGEST_EMOJI = 64
+_MAX_EMOJI_LENGTH = 64
 _PATH_SEGMENT = 256
 _KEYCAPS = frozenset("0123456789#*")
 """The only ASCII characters of unicode emoji."""
@@ -56,7 +56,7 @@ def path_check(field: FieldDescriptor) -> Check:
             problems.required(path)
         elif isinstance(value, str):
             single(value, path, problems)
-        elif not 0 < value <= LARGEST_SNOWFLAKE:
+        elif not 0 < value <= MAX_SNOWFLAKE:
             problems.snowflake(path)
 
     return check
@@ -73,7 +73,7 @@ def _elements(single: Check, limit: Limit | None) -> Check:
     def check(values: Any, path: str, problems: FieldErrors) -> None:
         if not least <= len(values) <= most:  # then its elements are not looked at: there may be millions
             problems.length(path, len(values), least, most)
-        elif single is _snowflake and min(values) > 0 and max(values) <= LARGEST_SNOWFLAKE:
+        elif single is _snowflake and min(values) > 0 and max(values) <= MAX_SNOWFLAKE:
             return  # the usual case, at the speed of min and max
         else:
             for index, value in enumerate(values):
@@ -97,7 +97,7 @@ def _single(field: FieldDescriptor, limit: Limit | None) -> Check | None:
 
 
 def _snowflake(value: Any, path: str, problems: FieldErrors) -> None:
-    if not 0 < value <= LARGEST_SNOWFLAKE:
+    if not 0 < value <= MAX_SNOWFLAKE:
         problems.snowflake(path)
 
 
@@ -190,7 +190,7 @@ def _token(value: Any, path: str, problems: FieldErrors) -> None:
 
 def _emoji(value: Any, path: str, problems: FieldErrors) -> None:
     ascii_part = {character for character in value if character.isascii()}
-    unicode = not value.isascii() and len(value) <= _LONGEST_EMOJI and ascii_part <= _KEYCAPS
+    unicode = not value.isascii() and len(value) <= _MAX_EMOJI_LENGTH and ascii_part <= _KEYCAPS
     if control_characters(value) or not (unicode or _CUSTOM_EMOJI.fullmatch(value)):
         problems.add(path, "EMOJI_INVALID", "Must be one unicode emoji, or name:id of a custom one.")
 

@@ -33,7 +33,7 @@ CLEAR = 40
 """Ours: more than any request has fields."""
 IDEMPOTENCY_KEY = 255
 """Ours: it becomes part of a Redis key."""
-LARGEST_SNOWFLAKE = 2**63 - 1
+MAX_SNOWFLAKE = 2**63 - 1
 
 INT32 = 2**31 - 1
 _COLOR = 0xFFFFFF

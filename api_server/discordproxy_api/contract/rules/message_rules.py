@@ -22,7 +22,7 @@ from discordproxy_api.contract.rules.message_request import (
     raw_components,
 )
 
-_DEEPEST_JSON = 32
+_MAX_JSON_DEPTH = 32
 _ABOUT_A_FILE = 16 * 1024
 """Bytes of the name and description of a file, at most."""
 _EMBED_MEDIA = (
@@ -107,7 +107,7 @@ def _components_json(request: Any, problems: FieldErrors) -> None:
     except ValueError:
         problems.add("components_json", "JSON_INVALID", "Must be a JSON array of component objects.")
         return
-    if _depth(raw) > _DEEPEST_JSON:
+    if _depth(raw) > _MAX_JSON_DEPTH:
         problems.add("components_json", "TOO_DEEP", "Nested too deep.")
         return
     count = sum(1 for kind in raw_component_types(raw) if isinstance(kind, int))
@@ -116,7 +116,7 @@ def _components_json(request: Any, problems: FieldErrors) -> None:
 
 def _depth(value: Any) -> int:
     level, depth = [value], 0
-    while level and depth <= _DEEPEST_JSON:
+    while level and depth <= _MAX_JSON_DEPTH:
         inner = [list(each.values()) if isinstance(each, dict) else each for each in level]
         level = [each for children in inner if isinstance(children, list) for each in children]
         depth += 1

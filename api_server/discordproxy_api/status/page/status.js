@@ -1,7 +1,7 @@
 // Fetches status.json every second or two and shows it. All text is set as text, so nothing of it can become markup.
 import { legend, lines, spark, stacked } from "./charts.js";
 
-const EVERY_MS = 1500, MOST_ERRORS = 3;
+const EVERY_MS = 1500, MAX_SHOWN_ERRORS = 3;
 const $ = (id) => document.getElementById(id);
 
 function h(tag, properties, ...children) {
@@ -228,10 +228,10 @@ function showErrors(s) {
       text("sub", `last request id ${error.request_id}`));
   };
   const list = (errors) => h("ul", { className: "errors" }, ...errors.map(item));
-  const others = s.errors.slice(MOST_ERRORS), more = s.left_out.errors;
+  const others = s.errors.slice(MAX_SHOWN_ERRORS), more = s.left_out.errors;
   const rest = more ? [h("p", { className: "quiet after" }, `and ${more} more`)] : [];
   $("errors-card").hidden = !s.errors.length;
-  $("errors").replaceChildren(list(s.errors.slice(0, MOST_ERRORS)));
+  $("errors").replaceChildren(list(s.errors.slice(0, MAX_SHOWN_ERRORS)));
   fold("errors-fold", others.length ? `and ${number(others.length + more, "other kind")} of error` : "", [list(others), ...rest], "more-errors");
 }
 

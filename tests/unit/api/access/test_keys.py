@@ -172,7 +172,7 @@ def test_guessers_are_locked_out_and_good_keys_behind_the_same_address_are_not(c
 
 
 def test_slow_mistakes_lock_nobody_out_and_memory_is_bounded():
-    lockout = Lockout(wrong_keys=2, within_s=10, most_addresses=5)
+    lockout = Lockout(wrong_keys=2, within_s=10, max_addresses=5)
     assert not any(lockout.wrong("a", now) for now in (0.0, 11.0, 22.0))
     for number in range(100):
         lockout.wrong(str(number), 30.0)

@@ -8,10 +8,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from discordproxy_api.calls.recent_stats import LATENCY_BOUNDS_MS
 from discordproxy_api.status import findings
-from discordproxy_api.status.document import FORMAT, MOST_BUCKETS, document, percentile, queues, readable
+from discordproxy_api.status.document import FORMAT, MAX_BUCKETS, document, percentile, queues, readable
 from discordproxy_api.status.explain import explain
 from discordproxy_api.status.findings import Finding
-from discordproxy_api.status.gateway_metrics import MOST_SHARDS, GatewayMetrics
+from discordproxy_api.status.gateway_metrics import MAX_SHARDS, GatewayMetrics
 from discordproxy_gateway.cache import GatewayState, ShardState, Slot
 from discordproxy_ratelimit.circuit import AppShare, CircuitState
 from discordproxy_ratelimit.inspection import AccountState, BucketState
@@ -87,13 +87,13 @@ def test_the_document_is_bounded_whatever_the_workers_say() -> None:
     failures = [[f"R{number}", "INTERNAL", "", 0, 0, 1, 5.0, "a", "id"] for number in range(500)]
     ticks = [{f"c:app{number}": number for number in range(500)}]
     shown = look(post(lanes=lanes, failures=failures), ticks=ticks)
-    assert len(shown["buckets"]) == MOST_BUCKETS
+    assert len(shown["buckets"]) == MAX_BUCKETS
     assert len(shown["errors"]) == 20
     assert [app["app"] for app in shown["apps"]][:2] == ["app499", "app498"]
     assert len(shown["apps"]) == 8
     assert len(shown["ticks"]["calls"]) == TICKS + 1
     assert shown["left_out"] == {
-        "buckets": 500 - MOST_BUCKETS,
+        "buckets": 500 - MAX_BUCKETS,
         "errors": 480,
         "apps": 492,
         "calls": sum(range(492)),
@@ -333,7 +333,7 @@ async def test_the_gateway_is_in_the_metrics_while_redis_answers() -> None:
     assert value("discordproxy_gateway_latency_seconds", {"bot": "main", "shard": "0"}) == 0.04
     assert value("discordproxy_gateway_events_total", {"bot": "main", "shard": "0"}) == 9
     assert value("discordproxy_gateway_identifies_left", {"bot": "main"}) == 999
-    assert generate_latest(registry).count(b"discordproxy_gateway_connected{") == MOST_SHARDS
+    assert generate_latest(registry).count(b"discordproxy_gateway_connected{") == MAX_SHARDS
     redis_up = False
     with pytest.raises(ConnectionError):
         await probe()
