@@ -121,7 +121,7 @@ class HttpServer:
         facts: dict[str, object] = {"ready": ready}
         if not self._is_foreign(request):
             states = {name or "worker": up for name, up in self._health.states.items()}
-            facts |= {"draining": self._health.leaving, "services": states}
+            facts |= {"draining": self._health.stopping, "services": states}
         return web.json_response(facts, status=200 if ready else 503)
 
     async def _numbers(self, _request: web.Request) -> web.Response:

@@ -136,7 +136,7 @@ async def test_what_a_worker_counted_is_told_when_redis_is_back(discord, own_val
         document = await ask(served, "Status")
         assert sum(document["ticks"]["calls"]) == 1
         assert [worker["state"] for worker in document["workers"]] == ["serving"]
-        await reporter.leave()
+        await reporter.withdraw()
         await asyncio.sleep(0)
 
 
