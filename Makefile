@@ -1,4 +1,4 @@
-# The front door. Only python3 >= 3.11 with its venv module and make are needed; everything else goes into .venv.
+# Requires only make and python3 >= 3.11 with its venv module; everything else is installed into .venv.
 # Without make:  python3 -m venv .venv && .venv/bin/pip install -e '.[server,embedded,dev]'
 #                .venv/bin/discordproxyserver --sandbox=auto      or      .venv/bin/pytest
 
@@ -10,80 +10,80 @@ CODE := client ratelimit gateway_worker api_server sandbox
 .DEFAULT_GOAL := help
 .PHONY: help run test test-redis check lint format types layers drift protos generators prism prism-installed chaos pyright pyright-installed matrix clean
 
-help:  ## this list
+help:  ## show this list
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
-run: .venv/server.stamp  ## start everything; WORKERS=2 for two API workers; without a bot token with a local Discord
+run: .venv/server.stamp  ## start everything; WORKERS=2 for two API workers; without a bot token with the sandbox
 	@DISCORDPROXY_DRAIN_TIMEOUT=$${DISCORDPROXY_DRAIN_TIMEOUT:-3} exec $(BIN)/discordproxyserver --sandbox=auto \
 		--log-console-level WARN $(if $(WORKERS),--workers $(WORKERS))
 
 test: .venv/dev.stamp  ## run all tests
-	@$(MAKE) --no-print-directory generators || echo "no generator for this Python: the test that needs it is skipped"
+	@$(MAKE) --no-print-directory generators || echo "no proto generator for this Python: the test that requires it is skipped"
 	@$(BIN)/pytest $(ARGS)
 
-test-redis: .venv/dev.stamp  ## the broker's and the gateway's tests against TOPOLOGY=cluster, sentinel, tls or redis70
+test-redis: .venv/dev.stamp  ## run the tests of broker and gateway against TOPOLOGY=cluster, sentinel, tls or redis70
 	@TOPOLOGY=$${TOPOLOGY:-cluster} $(BIN)/pytest tests/integration/ratelimit tests/integration/gateway \
 		tests/integration/api/pipeline/test_idempotency.py --ignore tests/integration/ratelimit/server/test_embedded.py $(ARGS)
 
-check: lint types layers test  ## everything that must be green: format, lint, types, layers, tests
+check: lint types layers test  ## everything that must pass: format, lint, types, layers, tests
 
-lint: .venv/dev.stamp  ## formatting and lint
+lint: .venv/dev.stamp  ## check formatting and lint
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 
-format: .venv/dev.stamp  ## format and repair what can be repaired
+format: .venv/dev.stamp  ## format, and apply ruff's fixes
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix --quiet .
 
-types: .venv/dev.stamp  ## mypy, strict
+types: .venv/dev.stamp  ## run mypy, strict
 	@$(BIN)/mypy $(CODE) $(wildcard tests/typing)
 
-layers: .venv/dev.stamp  ## who may import whom
+layers: .venv/dev.stamp  ## check the import rules
 	@$(BIN)/lint-imports
 
-protos: generators .venv/dev.stamp  ## make the client's messages and stubs from the contract
+protos: generators .venv/dev.stamp  ## generate the client's messages and stubs from the contract
 	@$(PYTHON) protos/generate.py --protoc-python .venv-protoc/bin/python --stubs-bin .venv-mypyproto/bin
 	@$(BIN)/python client/generate_sync.py
 
-drift: protos  ## fail if the checked-in generated code is not what the contract gives
+drift: protos  ## fail if the checked-in generated code differs from the contract
 	@git diff --exit-code --stat -- client protos
 
-prism: .venv/dev.stamp prism-installed  ## judge every RPC with Prism; needs Node 20, takes up to two minutes
+prism: .venv/dev.stamp prism-installed  ## validate every RPC with Prism; requires Node 20, takes up to two minutes
 	@$(BIN)/pytest tests/independent/every_rpc.py $(ARGS)
 
-pyright: .venv/dev.stamp pyright-installed  ## the client's types as pyright sees them, strict; needs Node 20
+pyright: .venv/dev.stamp pyright-installed  ## check the client's types with pyright, strict; requires Node 20
 	@.pyright/node_modules/.bin/pyright
 
-matrix: .venv/dev.stamp  ## the client's tests on every Python, protobuf and grpcio; ARGS="--tags ends" for two of them
+matrix: .venv/dev.stamp  ## run the client's tests on every Python, protobuf and grpcio; ARGS="--tags ends" for lowest and newest
 	@$(BIN)/nox $(ARGS)
 
-chaos: .venv/dev.stamp  ## kill, freeze and break everything for CHAOS_SECONDS (300), then ask whether every answer was true
+chaos: .venv/dev.stamp  ## kill, freeze and break every part for CHAOS_SECONDS (300), then verify every response
 	@PYTHONPATH=tests $(BIN)/python tests/chaos/run.py $(ARGS)
 
-bench-%: .venv/dev.stamp  ## one benchmark, such as bench-translate
+bench-%: .venv/dev.stamp  ## run one benchmark, such as bench-speed or bench-footprint
 	@PYTHONPATH=tests $(BIN)/python tests/bench/bench_$(subst -,_,$*).py $(ARGS)
 
-clean:  ## remove environments, caches and build results
-	rm -rf .venv .venv-protoc .venv-mypyproto .prism .pyright .nox build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+clean:  ## remove environments, caches and build output
+	rm -rf .venv .venv-protoc .venv-mypyproto .prism .pyright .peers .nox build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find $(CODE) tests protos -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Environments: each is ready when its stamp is newer than what it is made from.
+# Environments: a stamp that is newer than its prerequisites marks a complete environment.
 
 .venv/pyvenv.cfg:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is required: make PYTHON=python3.11")'
 	@$(PYTHON) -m venv .venv
 
 .venv/server.stamp: .venv/pyvenv.cfg pyproject.toml
-	@echo "Installing Discord Proxy into .venv, once; it takes about a minute"
+	@echo "Installing Discord Proxy into .venv (only once, about a minute)"
 	@$(BIN)/$(PIP) --editable '.[server,embedded]'
 	@touch $@
 
 .venv/dev.stamp: .venv/pyvenv.cfg pyproject.toml
-	@echo "Installing Discord Proxy and its development tools into .venv, once; it takes about a minute"
+	@echo "Installing Discord Proxy and its development tools into .venv (only once, about a minute)"
 	@$(BIN)/$(PIP) --editable '.[server,embedded,dev]'
 	@touch $@ .venv/server.stamp
 
-# The pinned protoc needs an older protobuf than the stub plugins.
+# The pinned protoc requires an older protobuf than the stub plugins.
 generators: .venv-protoc/1.71.2.stamp .venv-mypyproto/5.1.0.stamp
 
 .venv-protoc/%.stamp:

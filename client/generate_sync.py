@@ -1,6 +1,6 @@
-"""Make the synchronous calls (`discordproxy/_sync`) from the asynchronous ones; `make protos` runs it.
+"""Generates the synchronous calls (`discordproxy/_sync`) from the asynchronous ones. Run by `make protos`.
 
-Both differ in a few words only, so a few substitutions are the whole translation; ruff tidies the result.
+The two differ in a few words only, so a few substitutions translate one into the other. ruff formats the result.
 """
 
 import re
@@ -22,20 +22,20 @@ SUBSTITUTIONS = (
     (r"\bAsync([A-Z]\w+)", r"\1"),
     (r"\b_async\b", "_sync"),
 )
-# I: sorted imports; F401: names only coroutines need; UP028: a loop that only yields is `yield from` in a function.
-TIDY = ("check", "--quiet", "--fix-only", "--unsafe-fixes", "--select", "I,F401,UP028"), ("format", "--quiet")
+# I: sort imports; F401: remove names that only coroutines use; UP028: replace a loop that only yields by `yield from`.
+RUFF_COMMANDS = ("check", "--quiet", "--fix-only", "--unsafe-fixes", "--select", "I,F401,UP028"), ("format", "--quiet")
 
 
 def translate(source: str) -> str:
-    """Return the synchronous form of a module."""
-    source = _without_parentheses_of_await(source)
+    """Return the synchronous version of a module's source."""
+    source = _without_await_parentheses(source)
     for pattern, replacement in SUBSTITUTIONS:
         source = re.sub(pattern, replacement, source)
     return source
 
 
-def _without_parentheses_of_await(source: str) -> str:
-    """Turn `(await call(x)).item` into `await call(x).item`: only coroutines need the parentheses."""
+def _without_await_parentheses(source: str) -> str:
+    """Turn `(await call(x)).item` into `await call(x).item`: only coroutines require the parentheses."""
     before, opening, rest = source.partition("(await ")
     if not opening:
         return source
@@ -43,16 +43,16 @@ def _without_parentheses_of_await(source: str) -> str:
     while depth:
         depth += {"(": 1, ")": -1}.get(rest[end], 0)
         end += 1
-    return f"{before}await {rest[: end - 1]}" + _without_parentheses_of_await(rest[end:])
+    return f"{before}await {rest[: end - 1]}" + _without_await_parentheses(rest[end:])
 
 
 def generate(out: Path) -> None:
-    """Write the synchronous form of every module below `out`."""
+    """Write the synchronous version of every module to `out`."""
     for path in sorted((PACKAGE / "_async").glob("*.py")):
         header = HEADER.format(source=f"_async/{path.name}")
         (out / path.name).write_text(header + translate(path.read_text()))
-    for command in TIDY:
-        subprocess.run([sys.executable, "-m", "ruff", *command, out], check=True, cwd=PACKAGE)  # noqa: S603 -- our own words
+    for command in RUFF_COMMANDS:
+        subprocess.run([sys.executable, "-m", "ruff", *command, out], check=True, cwd=PACKAGE)  # noqa: S603 -- the command is a constant of this module
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Generate the client's messages and stubs from the contract; `make protos` runs it.
+"""Generates the client's messages and stubs from the contract. Run by `make protos`.
 
-Two small virtual environments are needed, because the pinned protoc and the stub plugins want different protobuf
-releases: PROTOC_PYTHON runs grpcio-tools, STUBS_BIN holds mypy-protobuf's plugins. Output is the same for every run.
+The pinned protoc and the stub plugins require different protobuf releases, hence two virtual environments:
+PROTOC_PYTHON runs grpcio-tools, STUBS_BIN contains mypy-protobuf's plugins. The output is reproducible.
 """
 
 import argparse
@@ -13,16 +13,16 @@ from pathlib import Path
 PROTOS = Path(__file__).resolve().parent
 RECORD = PROTOS / "contract.sha256"
 DESCRIPTORS = "contract.binpb"
-"""The whole contract as a FileDescriptorSet, for tools that have no compiler."""
+"""The contract as a FileDescriptorSet, for tools without a compiler."""
 
 
 def sources() -> list[Path]:
-    """Return the contract's files in a fixed order."""
+    """Return the proto files in a fixed order."""
     return sorted((PROTOS / "discordproxy").glob("*.proto"))
 
 
 def fingerprint() -> str:
-    """Return the SHA-256 of all sources, so that an edited proto is noticed without any generator at hand."""
+    """Return the SHA-256 of all sources: it detects an edited proto without running the generators."""
     digest = hashlib.sha256()
     for path in sources():
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -30,19 +30,19 @@ def fingerprint() -> str:
 
 
 def generate(out: Path, protoc_python: str, stubs_bin: Path) -> None:
-    """Write every generated file below `out`."""
+    """Write all generated files to `out`."""
     command = [protoc_python, "-m", "grpc_tools.protoc", f"-I{PROTOS}"]
     command += [f"--plugin=protoc-gen-{name}={stubs_bin / f'protoc-gen-{name}'}" for name in ("mypy", "mypy_grpc")]
     command += [f"--{kind}_out={out}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
     command += [f"--descriptor_set_out={out / DESCRIPTORS}", "--include_imports"]
     subprocess.run([*command, *map(str, sources())], check=True)
     for stub in (out / "discordproxy").glob("*_pb2_grpc.py*"):
-        if stub.name.split("_pb2")[0] != "discord_api":  # the client needs stubs of this service only
+        if stub.name.split("_pb2")[0] != "discord_api":  # the client uses the stubs of this service only
             stub.unlink()
 
 
 def main() -> None:
-    """Generate into the client package and record the fingerprint."""
+    """Generate the files; in the client package, also record the fingerprint."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--protoc-python", default=sys.executable)
     parser.add_argument("--stubs-bin", type=Path, required=True)

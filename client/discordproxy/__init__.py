@@ -1,6 +1,6 @@
 """Discord Proxy: one Discord bot for all your applications.
 
-This module imports nothing, so that asking for the version stays free of gRPC.
+It has no imports, so that reading the version does not load gRPC.
 """
 
 __title__ = "Discord Proxy"

@@ -1,4 +1,4 @@
-"""The client for asyncio programs: the same methods as DiscordClient, as coroutines."""
+"""The client for asyncio programs: AsyncDiscordClient has the methods of DiscordClient as coroutines."""
 
 from __future__ import annotations
 
@@ -45,30 +45,30 @@ class AsyncDiscordClient(
     AsyncEventCalls,
     Configuration,
 ):
-    """Talks to Discord through Discord Proxy, without blocking the event loop.
+    """A client of Discord Proxy that does not block the event loop.
 
-    Making a client costs nothing and does no I/O: clients of equal configuration share one connection per event loop,
-    which opens with the first call.
+    Creating a client is cheap and does no I/O. Clients with equal configuration share one connection per event loop,
+    which the first call opens.
 
-    Every method accepts `timeout`, `priority`, `max_wait` and `idempotency_key` besides its own arguments,
-    and raises a subclass of DiscordProxyException when the call fails. Cancelling a task cancels its call; whether the
-    request had left for Discord by then is not known.
+    In addition to its own arguments, every call accepts those of CallArguments: `timeout`, `priority`, `max_wait` and
+    `idempotency_key`. A failed call raises a subclass of DiscordProxyException. Cancelling a task cancels its call;
+    the request may have been sent to Discord before.
     """
 
-    _gate = nullcontext()  # a fork would stop the event loop, and no call would end
+    _gate = nullcontext()  # waiting in a fork would block the event loop, and no call would end
 
     @property
     def stub(self) -> DiscordApiAsyncStub:
-        """The typed gRPC stub of this event loop, for everything gRPC can do.
+        """The typed gRPC stub of this event loop, for direct use of gRPC.
 
-        Its calls raise grpc.RpcError, know nothing of the client's timeout and API key, and are never repeated.
+        Its calls raise grpc.RpcError. The client's timeout, API key and retries do not apply to them.
         """
         stub: DiscordApiAsyncStub = self._link().stub
         return stub
 
     @property
     def channel(self) -> grpc.aio.Channel:
-        """The gRPC channel of this event loop, for other services of the proxy: health, reflection."""
+        """The gRPC channel of this event loop, for other services of the proxy such as health and reflection."""
         channel: grpc.aio.Channel = self._link().channel
         return channel
 
@@ -87,7 +87,7 @@ class AsyncDiscordClient(
         await asyncio.sleep(seconds)
 
     async def close(self) -> None:
-        """End the use of the connection; it is closed when no other client uses it."""
+        """Close the client; the connection is closed if no other client uses it."""
         if not self._closed:
             endpoint = self._endpoint()
             self._closed = True
@@ -106,15 +106,15 @@ class AsyncDiscordClient(
 
 
 class _Process:
-    """The process that gRPC's asyncio support works in: the first that used it, and none forked from it."""
+    """The process in which gRPC's asyncio support works: the first that used it, but none of its forks."""
 
     _pid = 0
 
     def claim(self) -> None:
-        """Make sure that this is the process.
+        """Check that this is the process.
 
         Raises:
-            RuntimeError: it was forked from the process; its calls would hang or crash.
+            RuntimeError: this is a fork of the process, in which calls would hang or crash.
         """
         if self._pid not in {0, os.getpid()}:
             raise RuntimeError(
@@ -128,7 +128,7 @@ _process = _Process()
 
 
 class _Key(NamedTuple):
-    """A channel belongs to the event loop it was opened in."""
+    """The key of a channel, which belongs to the event loop that opened it."""
 
     endpoint: Endpoint
     loop: asyncio.AbstractEventLoop
@@ -137,7 +137,7 @@ class _Key(NamedTuple):
 
 
 def _key(endpoint: Endpoint) -> _Key:
-    # Tests replace the last two; a channel made by a replacement must not outlive it.
+    # Tests patch the last two; a channel of a patched function must not be reused after the test.
     return _Key(endpoint, asyncio.get_running_loop(), grpc.aio.insecure_channel, DiscordApiStub)
 
 

@@ -1,8 +1,8 @@
-"""Short ways to write the messages that are long to write: components, mentions, polls.
+"""Functions that create components, allowed mentions and polls.
 
-Every function returns a plain protobuf message, so that anything it does not cover can be set afterwards.
+Each returns a plain protobuf message, so that other fields can be set afterwards.
 """
-# ruff: noqa: N802 -- the functions are named like the components they make
+# ruff: noqa: N802 -- the functions have the names of the components they create
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def mentions(
     everyone: bool = False,
     replied_user: bool | None = None,
 ) -> AllowedMentions:
-    """Return who may be pinged: nobody unless said otherwise.
+    """Return the mentions that ping; without arguments none.
 
     Args:
-        users: True for all users that the text mentions, or the ids of some of them.
-        roles: Likewise for roles.
+        users: True for all mentioned users, or the ids of up to 100 users.
+        roles: True for all mentioned roles, or the ids of up to 100 roles.
         everyone: Whether @everyone and @here ping.
-        replied_user: Whether the author of the message that is replied to is pinged.
+        replied_user: Whether a reply pings the author of the original message.
     """
     allowed = make(AllowedMentions, replied_user=replied_user)
     for name, whom in (("users", users), ("roles", roles)):
@@ -51,10 +51,10 @@ def poll(
     """Return a poll.
 
     Args:
-        question: At most 300 characters.
-        answers: Up to 10, at most 55 characters each.
-        duration: One hour to 32 days, in whole hours.
-        multiselect: Whether one may choose several answers.
+        question: Up to 300 characters.
+        answers: 1 to 10 answers of up to 55 characters.
+        duration: 1 hour to 32 days; rounded to hours.
+        multiselect: Whether a user may choose several answers.
     """
     return make(
         Poll,
@@ -66,7 +66,7 @@ def poll(
 
 
 def emoji(text: str) -> Component.Emoji:
-    """Return an emoji for a button or option: a character, or "name:id" of a guild's emoji."""
+    """Return an emoji for a button or option, from a unicode character or "name:id" of a custom emoji."""
     name, _, emoji_id = text.partition(":")
     return (
         make(Component.Emoji, name=name, id=convert("id", int, emoji_id))
@@ -76,11 +76,11 @@ def emoji(text: str) -> Component.Emoji:
 
 
 class Button:
-    """Buttons; they stand in an ActionRow, or beside a Section."""
+    """Buttons, for an ActionRow or as the accessory of a Section."""
 
     @staticmethod
     def link(label: str, url: str, *, emoji: Component.Emoji | None = None, disabled: bool = False) -> Component:
-        """Return a button that opens a page."""
+        """Return a button that opens a URL."""
         return make(
             Component, type=Component.BUTTON, style=Component.LINK, label=label, url=url, emoji=emoji, disabled=disabled
         )
@@ -94,7 +94,7 @@ class Button:
         emoji: Component.Emoji | None = None,
         disabled: bool = False,
     ) -> Component:
-        """Return a button that tells the bot about a click, with `custom_id`."""
+        """Return a button whose click sends the bot an interaction with `custom_id`."""
         return make(
             Component,
             type=Component.BUTTON,
@@ -107,12 +107,12 @@ class Button:
 
     @staticmethod
     def premium(sku_id: int) -> Component:
-        """Return a button that offers a purchase."""
+        """Return a button for a purchase."""
         return make(Component, type=Component.BUTTON, style=Component.PREMIUM, sku_id=sku_id)
 
 
 def ActionRow(*components: Component) -> Component:
-    """Return a row of up to five buttons, or of one select."""
+    """Return a row of up to five buttons or one select menu."""
     return make(Component, type=Component.ACTION_ROW, components=components)
 
 
@@ -124,7 +124,7 @@ def StringSelect(
     min_values: int | None = None,
     max_values: int | None = None,
 ) -> Component:
-    """Return a menu of up to 25 options; a text is its own value."""
+    """Return a select menu of 1 to 25 options. A str is both label and value of its option."""
     return make(
         Component,
         type=Component.STRING_SELECT,
@@ -140,23 +140,23 @@ def StringSelect(
 
 
 def Container(*components: Component, accent_color: int | None = None, spoiler: bool = False) -> Component:
-    """Return a box around other components, with a coloured edge."""
+    """Return a box around other components. `accent_color` (0xRRGGBB) is the color of its edge."""
     return make(Component, type=Component.CONTAINER, components=components, accent_color=accent_color, spoiler=spoiler)
 
 
 def TextDisplay(content: str) -> Component:
-    """Return text with Discord's formatting."""
+    """Return a text with Markdown formatting."""
     return make(Component, type=Component.TEXT_DISPLAY, content=content)
 
 
 def Section(*texts: str | Component, accessory: Component) -> Component:
-    """Return up to three texts with a button or thumbnail beside them."""
+    """Return up to three texts next to an accessory: a button or thumbnail."""
     components = [TextDisplay(text) if isinstance(text, str) else text for text in texts]
     return make(Component, type=Component.SECTION, components=components, accessory=accessory)
 
 
 def Thumbnail(url: str, description: str = "", *, spoiler: bool = False) -> Component:
-    """Return a small picture for a Section; `attachment://name` shows a file of the message."""
+    """Return a small image for a Section. The URL `attachment://name` shows a file of the message."""
     return make(
         Component,
         type=Component.THUMBNAIL,
@@ -167,7 +167,7 @@ def Thumbnail(url: str, description: str = "", *, spoiler: bool = False) -> Comp
 
 
 def MediaGallery(*items: str | Component.GalleryItem) -> Component:
-    """Return up to ten pictures or videos, by URL or as GalleryItem."""
+    """Return up to ten images or videos, as URLs or GalleryItem objects."""
     return make(
         Component,
         type=Component.MEDIA_GALLERY,
@@ -179,12 +179,12 @@ def MediaGallery(*items: str | Component.GalleryItem) -> Component:
 
 
 def AttachedFile(filename: str, *, spoiler: bool = False) -> Component:
-    """Return a file of the message, shown at this place."""
+    """Return a component that shows a file of the message."""
     return make(
         Component, type=Component.FILE, file=make(Component.Media, url=f"attachment://{filename}"), spoiler=spoiler
     )
 
 
 def Separator(*, divider: bool = True, large: bool = False) -> Component:
-    """Return a gap, with a line in it or not."""
+    """Return vertical space, with a dividing line or without."""
     return make(Component, type=Component.SEPARATOR, divider=divider, spacing=2 if large else 1)

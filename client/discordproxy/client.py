@@ -1,4 +1,4 @@
-"""The client for synchronous programs: DiscordClient, and the names that programs import together with it."""
+"""The client for synchronous programs: DiscordClient, and the names that programs import with it."""
 
 from __future__ import annotations
 
@@ -80,29 +80,29 @@ class DiscordClient(
     EventCalls,
     Configuration,
 ):
-    """Talks to Discord through Discord Proxy.
+    """A client of Discord Proxy.
 
-    Making a client costs nothing and does no I/O: clients of equal configuration share one connection per process,
-    which opens with the first call. A client may be used by many threads, and by forked processes.
+    Creating a client is cheap and does no I/O. Clients with equal configuration share one connection per process,
+    which the first call opens. Threads and forked processes may share a client.
 
-    Every method accepts `timeout`, `priority`, `max_wait` and `idempotency_key` besides its own arguments,
-    and raises a subclass of DiscordProxyException when the call fails.
+    In addition to its own arguments, every call accepts those of CallArguments: `timeout`, `priority`, `max_wait` and
+    `idempotency_key`. A failed call raises a subclass of DiscordProxyException.
     """
 
     _gate = fork_gate
 
     @property
     def stub(self) -> DiscordApiStub:
-        """The typed gRPC stub of this process, for everything gRPC can do.
+        """The typed gRPC stub of this process, for direct use of gRPC.
 
-        Its calls raise grpc.RpcError, know nothing of the client's timeout and API key, and are never repeated.
+        Its calls raise grpc.RpcError. The client's timeout, API key and retries do not apply to them.
         """
         stub: DiscordApiStub = self._link().stub
         return stub
 
     @property
     def channel(self) -> grpc.Channel:
-        """The gRPC channel of this process, for other services of the proxy: health, reflection."""
+        """The gRPC channel of this process, for other services of the proxy such as health and reflection."""
         channel: grpc.Channel = self._link().channel
         return channel
 
@@ -122,7 +122,7 @@ class DiscordClient(
         time.sleep(seconds)
 
     def close(self) -> None:
-        """End the use of the connection; it is closed when no other client uses it."""
+        """Close the client; the connection is closed if no other client uses it."""
         if not self._closed:
             endpoint = self._endpoint()
             self._closed = True
@@ -141,7 +141,7 @@ class DiscordClient(
 
 
 def _key(endpoint: Endpoint) -> Hashable:
-    # Tests replace these two names; a channel made by a replacement must not outlive it.
+    # Tests patch these two names; a channel of a patched function must not be reused after the test.
     return endpoint, grpc.insecure_channel, DiscordApiStub
 
 
@@ -152,8 +152,8 @@ def _open(endpoint: Endpoint) -> tuple[Any, DiscordApiStub]:
 
 @cache
 def default_client() -> DiscordClient:
-    """Return a client that is shared by the whole process and configured by the environment.
+    """Return the client of the process, configured by environment variables.
 
-    Many packages may share it, so the first one does not give it its name: DISCORDPROXY_APP does.
+    Its application name comes from DISCORDPROXY_APP alone, because several packages may share the client.
     """
     return DiscordClient(app=configured_app() or "")

@@ -23,9 +23,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Component(_message.Message):
-    """One message for every component of v1 and v2, field for field Discord's JSON.
-    Discord decides which fields a type may carry; a type unknown to this file still travels (Type is open,
-    and Component.extra holds keys this file does not know).
+    """A component of any type, v1 or v2. The fields are those of Discord's JSON; Discord decides which of them a type may
+    have. Types that this file does not define are passed on unchanged, and `extra` holds keys that it does not define.
     https://docs.discord.com/developers/components/reference
     """
 
@@ -273,6 +272,7 @@ class Component(_message.Message):
     type: Global___Component.Type.ValueType
     id: _builtins.int
     custom_id: _builtins.str
+    """1..100 characters"""
     style: Global___Component.ButtonStyle.ValueType
     """button; text input: 1 short, 2 paragraph"""
     label: _builtins.str
@@ -303,7 +303,7 @@ class Component(_message.Message):
     """checkbox"""
     @_builtins.property
     def components(self) -> _containers.RepeatedCompositeFieldContainer[Global___Component]:
-        """action row, section, container"""
+        """action row, section, container; up to 40 per message, nested ones included"""
 
     @_builtins.property
     def accessory(self) -> Global___Component:
@@ -336,7 +336,9 @@ class Component(_message.Message):
         """label"""
 
     @_builtins.property
-    def extra(self) -> _struct_pb2.Struct: ...
+    def extra(self) -> _struct_pb2.Struct:
+        """keys not defined here, up to 100000 bytes"""
+
     def __init__(
         self,
         *,
@@ -440,6 +442,7 @@ class Poll(_message.Message):
         TEXT_FIELD_NUMBER: _builtins.int
         EMOJI_FIELD_NUMBER: _builtins.int
         text: _builtins.str
+        """up to 300 characters in a question, 55 in an answer"""
         @_builtins.property
         def emoji(self) -> Global___Component.Emoji: ...
         def __init__(
@@ -527,14 +530,17 @@ class Poll(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
     expiry: _builtins.str
+    """ISO 8601"""
     allow_multiselect: _builtins.bool
     layout_type: _builtins.int
     duration: _builtins.int
-    """requests: hours, 1..768, default 24"""
+    """requests only: 1..768 hours, default 24"""
     @_builtins.property
     def question(self) -> Global___Poll.Media: ...
     @_builtins.property
-    def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Poll.Answer]: ...
+    def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Poll.Answer]:
+        """1..10"""
+
     @_builtins.property
     def results(self) -> Global___Poll.Results: ...
     def __init__(

@@ -43,7 +43,8 @@ if _version_not_supported:
 
 
 class DiscordApiStub(object):
-    """Missing associated documentation comment in .proto file."""
+    """Discord's API, called as a bot. The server waits for rate limits and retries what is safe to retry.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -404,495 +405,500 @@ class DiscordApiStub(object):
 
 
 class DiscordApiServicer(object):
-    """Missing associated documentation comment in .proto file."""
+    """Discord's API, called as a bot. The server waits for rate limits and retries what is safe to retry.
+    """
 
     def SendChannelMessage(self, request, context):
-        """Send a message to a guild channel or thread.
+        """Sends a message to a channel or thread.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SendDirectMessage(self, request, context):
-        """Send a direct message to a user (opens the DM channel first; the channel id is cached).
+        """Sends a direct message to a user. The proxy opens the DM channel and caches its id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetGuildChannels(self, request, context):
-        """Get the list of channels of a guild.
+        """Returns the channels of a guild.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EditMessage(self, request, context):
-        """Change a message of the bot. What is not named stays; files are added, up to ten with those there are. `attachments`
-        lists the ones that stay, and any other goes; `clear` with "attachments" takes all away. Adding needs a read first.
+        """Edits a message of the bot. Fields that are not set stay as they are. `files` are added to the existing
+        attachments, up to ten in total; this takes an additional read of the message. `attachments` lists the attachments
+        to keep; all others are removed. `clear: ["attachments"]` removes all.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetMessage(self, request, context):
-        """Get one message.
+        """Returns a message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetMessages(self, request, context):
-        """Get up to 100 messages of a channel, newest first; at most one of around, before and after.
+        """Returns up to 100 messages of a channel, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteMessage(self, request, context):
-        """Delete a message.
+        """Deletes a message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BulkDeleteMessages(self, request, context):
-        """Delete any number of messages, in calls of up to 100; those over 14 days old one by one.
+        """Deletes any number of messages, up to 100 per request. Messages older than 14 days are deleted one by one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CrosspostMessage(self, request, context):
-        """Publish a message of an announcement channel to the servers that follow it.
+        """Publishes a message of an announcement channel to the channels that follow it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PinMessage(self, request, context):
-        """Pin a message. The bot needs the permission PIN_MESSAGES, which MANAGE_MESSAGES no longer includes.
+        """Pins a message. The bot needs the permission PIN_MESSAGES; MANAGE_MESSAGES no longer includes it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UnpinMessage(self, request, context):
-        """Unpin a message; needs PIN_MESSAGES, too.
+        """Unpins a message. The bot needs the permission PIN_MESSAGES.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetPins(self, request, context):
-        """Get up to 50 pinned messages, most recently pinned first.
+        """Returns up to 50 pinned messages, most recently pinned first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AddReaction(self, request, context):
-        """Add the bot's reaction.
+        """Adds a reaction of the bot to a message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RemoveReaction(self, request, context):
-        """Remove the bot's reaction.
+        """Removes a reaction of the bot from a message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RemoveUserReaction(self, request, context):
-        """Remove the reaction of another user.
+        """Removes a reaction of another user from a message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ClearReactions(self, request, context):
-        """Remove all reactions to a message.
+        """Removes all reactions from a message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetReactions(self, request, context):
-        """Get up to 100 users who reacted with an emoji.
+        """Returns up to 100 users who reacted to a message with an emoji.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EndPoll(self, request, context):
-        """End a poll of the bot at once.
+        """Ends a poll of the bot immediately.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetPollVoters(self, request, context):
-        """Get up to 100 users who voted for an answer.
+        """Returns up to 100 users who voted for an answer of a poll.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def TriggerTyping(self, request, context):
-        """Show that the bot is typing, for ten seconds.
+        """Shows the bot as typing for ten seconds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetChannel(self, request, context):
-        """Get a channel or thread.
+        """Returns a channel or thread.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateChannel(self, request, context):
-        """Create a channel of a guild.
+        """Creates a channel in a guild.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EditChannel(self, request, context):
-        """Change a channel or thread.
+        """Edits a channel or thread.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteChannel(self, request, context):
-        """Delete a channel or thread, or close a direct message.
+        """Deletes a channel or thread, or closes a DM channel.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetChannelPermissions(self, request, context):
-        """Set what a role or member may do in a channel.
+        """Sets the permission overwrite of a role or member in a channel.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteChannelPermissions(self, request, context):
-        """Remove the permissions of a role or member from a channel.
+        """Deletes the permission overwrite of a role or member in a channel.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateThread(self, request, context):
-        """Start a thread without a message.
+        """Creates a thread without a starter message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateMessageThread(self, request, context):
-        """Start a thread from a message.
+        """Creates a thread from a message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateForumPost(self, request, context):
-        """Start a thread in a forum or media channel, with its first message.
+        """Creates a thread in a forum or media channel, with its first message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetActiveThreads(self, request, context):
-        """Get the active threads of a guild.
+        """Returns the active threads of a guild.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateInvite(self, request, context):
-        """Create an invite to a channel.
+        """Creates an invite to a channel.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteInvite(self, request, context):
-        """Delete an invite.
+        """Deletes an invite.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetGuild(self, request, context):
-        """Get a guild.
+        """Returns a guild.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListGuilds(self, request, context):
-        """Get up to 200 guilds of the bot.
+        """Returns up to 200 guilds of the bot.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetGuildMember(self, request, context):
-        """Get a member of a guild.
+        """Returns a member of a guild.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListGuildMembers(self, request, context):
-        """Get up to 1000 members of a guild, by ascending user id.
+        """Returns up to 1000 members of a guild, in ascending order of user id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SearchGuildMembers(self, request, context):
-        """Get up to 1000 members whose user name or nickname begins with a text.
+        """Returns up to 1000 members whose user name or nickname starts with a text.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AddGuildMember(self, request, context):
-        """Add a user who authorised it to a guild; the response is empty if the user was a member already.
+        """Adds a user to a guild. The response is empty if the user is already a member.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EditGuildMember(self, request, context):
-        """Change a member: nickname, roles, voice, timeout.
+        """Edits a member: nickname, roles, voice state, timeout.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def KickGuildMember(self, request, context):
-        """Remove a member from a guild.
+        """Removes a member from a guild.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AddMemberRole(self, request, context):
-        """Give a role to a member.
+        """Adds a role to a member.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RemoveMemberRole(self, request, context):
-        """Take a role from a member.
+        """Removes a role from a member.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SyncMemberRoles(self, request, context):
-        """Make the member's roles among `managed` exactly `roles`: one read, at most one edit.
+        """Sets the member's roles among `managed` to exactly `roles`: one read, at most one edit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetGuildRoles(self, request, context):
-        """Get the roles of a guild.
+        """Returns the roles of a guild.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateRole(self, request, context):
-        """Create a role.
+        """Creates a role.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EditRole(self, request, context):
-        """Change a role.
+        """Edits a role.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteRole(self, request, context):
-        """Delete a role.
+        """Deletes a role.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListBans(self, request, context):
-        """Get up to 1000 bans of a guild.
+        """Returns up to 1000 bans of a guild.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetBan(self, request, context):
-        """Get the ban of a user.
+        """Returns the ban of a user. NOT_FOUND: the user is not banned.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateBan(self, request, context):
-        """Ban a user, and delete the user's messages of up to 7 days if asked for.
+        """Bans a user and optionally deletes the user's messages of up to 7 days.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteBan(self, request, context):
-        """Lift a ban.
+        """Removes the ban of a user.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BulkBan(self, request, context):
-        """Ban up to 200 users at once.
+        """Bans up to 200 users.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetGuildEmojis(self, request, context):
-        """Get the custom emojis of a guild.
+        """Returns the custom emojis of a guild.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetUser(self, request, context):
-        """Get a user.
+        """Returns a user.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetCurrentUser(self, request, context):
-        """Get the bot's own user.
+        """Returns the bot's user.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetVoiceStates(self, request, context):
-        """Get who is in a guild's voice channels. Known from the gateway only, with the intent voice_states.
+        """Returns the voice states of a guild. It needs a gateway worker with the intent voice_states. Without the intent the
+        call fails with FAILED_PRECONDITION, without current data with UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ComputePermissions(self, request, context):
-        """Compute what a member may do in a channel; explains why a message could not be sent there.
+        """Computes the permissions of a member in a channel or guild. The response explains why the member cannot send
+        messages there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateWebhook(self, request, context):
-        """Create a webhook of a channel.
+        """Creates a webhook in a channel.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetChannelWebhooks(self, request, context):
-        """Get the webhooks of a channel.
+        """Returns the webhooks of a channel.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteWebhook(self, request, context):
-        """Delete a webhook.
+        """Deletes a webhook.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExecuteWebhook(self, request, context):
-        """Send a message through a webhook. It has no nonce, so it is never repeated once it may have arrived.
+        """Sends a message through a webhook. Such a message has no nonce, so the proxy does not retry a request that Discord
+        may have received.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EditWebhookMessage(self, request, context):
-        """Change a message of a webhook. Attachments stay, or go, as with EditMessage.
+        """Edits a message of a webhook. Attachments are handled as in EditMessage.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteWebhookMessage(self, request, context):
-        """Delete a message of a webhook.
+        """Deletes a message of a webhook.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListScheduledEvents(self, request, context):
-        """Get the scheduled events of a guild.
+        """Returns the scheduled events of a guild.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateScheduledEvent(self, request, context):
-        """Create a scheduled event.
+        """Creates a scheduled event.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EditScheduledEvent(self, request, context):
-        """Change a scheduled event, start or end it.
+        """Edits, starts or ends a scheduled event.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteScheduledEvent(self, request, context):
-        """Delete a scheduled event.
+        """Deletes a scheduled event.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SubscribeEvents(self, request, context):
-        """Follow what happens: Discord's events with a cursor to resume from. Needs a running gateway worker.
+        """Streams Discord's events, with a cursor to resume from. It needs a running gateway worker: UNAVAILABLE without one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateInteractionResponse(self, request, context):
-        """Answer an interaction: a slash command, a button, a menu, a modal. If the gateway worker deferred it meanwhile, the
-        answer becomes an edit or a follow-up of the deferred one.
+        """Responds to an interaction: a slash command, button, select menu or modal. If the gateway worker has already
+        deferred it, the response is sent as an edit of the deferred response or as a follow-up.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Request(self, request, context):
-        """Call any other endpoint of Discord, rate limited like the rest.
+        """Calls any other Discord endpoint, with the same rate limiting.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1260,7 +1266,8 @@ def add_DiscordApiServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DiscordApi(object):
-    """Missing associated documentation comment in .proto file."""
+    """Discord's API, called as a bot. The server waits for rate limits and retries what is safe to retry.
+    """
 
     @staticmethod
     def SendChannelMessage(request,

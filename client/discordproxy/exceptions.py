@@ -1,11 +1,11 @@
-"""Exceptions of the client, and how a failed gRPC call becomes one of them.
+"""Exceptions of the client, and their creation from failed gRPC calls.
 
 ```
 DiscordProxyException
-├── DiscordProxyHttpError          Discord answered with an error: unknown user, no permission ...
-├── DiscordProxyGrpcError          the call failed on the way: proxy down, refused by the proxy ...
-│   └── DiscordProxyTimeoutError   the time for the call ran out, or would have
-└── DiscordProxyGapError           events are lost; raised only if one asks for it
+├── DiscordProxyHttpError          Discord returned an error: unknown user, missing permission ...
+├── DiscordProxyGrpcError          the call failed before Discord: proxy unreachable, refused by the proxy ...
+│   └── DiscordProxyTimeoutError   the deadline of the call was or would have been exceeded
+└── DiscordProxyGapError           events are lost; raised only with on_gap="raise"
 ```
 """
 
@@ -35,10 +35,10 @@ __all__ = [
 ]
 
 _FIRST_CLIENT_ERROR, _FIRST_SERVER_ERROR = 400, 500
-# How gRPC words it when it found nobody to give the call to; observed with grpcio 1.71 and 1.85, and pinned by a test.
 _REQUEST_TOO_LARGE = "SERVER: Received message larger than max"
-"""How gRPC itself begins the refusal of a request, before the proxy sees it."""
+"""Start of the details if the proxy's gRPC library rejects a request because of its size."""
 
+# Start of the details if gRPC had no connection for the call; grpcio 1.71 and 1.85, checked by a test.
 _NEVER_LEFT = (
     "failed to connect to all addresses",
     "connections to all backends failing",
@@ -48,16 +48,16 @@ _NEVER_LEFT = (
 
 
 class DiscordProxyException(Exception):  # noqa: N818 -- the public name applications catch
-    """Base class: one `except` for everything that can go wrong in a call.
+    """Base class of all errors of a call.
 
     Attributes:
         sent: Whether the call took effect at Discord: "no", "yes" (at least in part) or "unknown".
-            After "no" it is safe to call again or to fall back on another way.
-        retry_after: Seconds until a repetition makes sense; None when not known.
-        request_id: Finds the call in the log of the proxy; empty when not known.
-        reason: Why the proxy refused, e.g. "WAIT_EXCEEDS_DEADLINE" or "DRAINING"; empty when not known.
-        fields: What was wrong with the request: a list of objects with `path`, `code` and `message`.
-        sent_message_ids: Messages that were posted before a call of several parts failed.
+            After "no" a retry or a fallback is safe.
+        retry_after: Seconds until a retry can succeed; None: unknown.
+        request_id: Identifies the call in the log of the proxy; empty: unknown.
+        reason: Reason of the proxy's refusal, such as "WAIT_EXCEEDS_DEADLINE" or "DRAINING"; empty: unknown.
+        fields: Invalid fields of the request: dictionaries with `path`, `code` and `message`.
+        sent_message_ids: Ids of the messages that were posted before a call of several parts failed.
     """
 
     sent: Sent = "unknown"
@@ -69,15 +69,15 @@ class DiscordProxyException(Exception):  # noqa: N818 -- the public name applica
 
 
 class DiscordProxyHttpError(DiscordProxyException):
-    """Discord answered with an error.
+    """Discord returned an error.
 
     Attributes:
         status: HTTP status.
-        code: Discord's JSON error code, 0 if there was none.
-        text: What Discord said.
+        code: Discord's JSON error code; 0: none.
+        text: Discord's error message.
     """
 
-    # On the class as well, so that Mock(spec=...) has them.
+    # Class attributes too, for Mock(spec=...).
     status: int = 0
     code: int = 0
     text: str = ""
@@ -100,10 +100,9 @@ class DiscordProxyGrpcError(DiscordProxyException):
 
     Attributes:
         status: gRPC status.
-        details: gRPC's details as they came: plain text, or a JSON object when the proxy itself refused.
-        text: The same for people: the text of the JSON object, if it is one.
-        hint: Why there is no connection to the proxy, or why the request is too large for it, and what to do about it;
-            empty for other errors.
+        details: gRPC's details: a JSON object if the proxy refused the call, otherwise plain text.
+        text: The readable part of the details: `text` of the JSON object, or the plain text.
+        hint: Cause and fix if there is no connection to the proxy or the request is too large; empty for other errors.
     """
 
     status: grpc.StatusCode = grpc.StatusCode.UNKNOWN
@@ -123,17 +122,17 @@ class DiscordProxyGrpcError(DiscordProxyException):
 
 
 class DiscordProxyTimeoutError(DiscordProxyGrpcError):
-    """The call was not done in time, or could not have been and was refused at once.
+    """The call exceeded its deadline, or was refused because it would have.
 
-    `sent` is "unknown" unless the proxy said otherwise: the message may still arrive.
+    `sent` is "unknown" unless the proxy reports otherwise: the message may still arrive.
     """
 
 
 class DiscordProxyGapError(DiscordProxyException):
-    """Events are lost: read anew from Discord what they would have told, then go on with the same iterator.
+    """Events are lost. Read the affected data from Discord again, then continue with the same iterator.
 
     Attributes:
-        gap_from, gap_to: The span in which they happened, ISO 8601; empty where nobody knows.
+        gap_from, gap_to: Start and end of the gap, ISO 8601; empty: unknown.
     """
 
     gap_from: str = ""
@@ -153,7 +152,7 @@ def to_discord_proxy_exception(ex: grpc.RpcError) -> DiscordProxyException: ...
 @overload
 def to_discord_proxy_exception(ex: Exception) -> Exception: ...
 def to_discord_proxy_exception(ex: Exception) -> Exception:
-    """Return the exception of this module for a failed gRPC call; `ex` itself when it is none."""
+    """Return the exception of this module for a failed gRPC call; other exceptions are returned unchanged."""
     if not hasattr(ex, "details"):
         return ex
     status: grpc.StatusCode = cast("grpc.Call", ex).code()
@@ -170,7 +169,7 @@ def to_discord_proxy_exception(ex: Exception) -> Exception:
     _add_facts(error, facts)
     error.sent = _sent(error, facts)
     if isinstance(error, DiscordProxyGrpcError) and details.startswith(_REQUEST_TOO_LARGE):
-        error.hint = "the proxy takes requests of up to DISCORDPROXY_MAX_MESSAGE_BYTES, 32 MiB by default"
+        error.hint = "the proxy accepts requests of up to DISCORDPROXY_MAX_MESSAGE_BYTES (default 32 MiB)"
     return error
 
 
@@ -184,13 +183,13 @@ def _add_facts(error: DiscordProxyException, facts: dict[str, Any]) -> None:
 
 
 def _fact(facts: dict[str, Any], name: str, kind: type | tuple[type, ...], otherwise: Any) -> Any:
-    """Return what the details say; something else than the proxy may have written them."""
+    """Return a value of the details if it has the expected type: they may come from another server."""
     value = facts.get(name)
     return value if isinstance(value, kind) else otherwise
 
 
 def _sent(error: DiscordProxyException, facts: dict[str, Any]) -> Sent:
-    """Return what is certain: what the proxy said, else what HTTP or gRPC leave no doubt about."""
+    """Return `sent` as the proxy reports it, otherwise what the HTTP or gRPC status proves."""
     said = facts.get("sent")
     if said in ("no", "yes", "unknown"):
         return cast("Sent", said)
@@ -203,5 +202,5 @@ def _sent(error: DiscordProxyException, facts: dict[str, Any]) -> Sent:
 
 
 def never_left(status: grpc.StatusCode, details: str) -> bool:
-    """Return whether gRPC failed before it had a connection to write the call to."""
+    """Return whether gRPC failed without a connection, so that the call was not sent."""
     return status is grpc.StatusCode.UNAVAILABLE and details.startswith(_NEVER_LEFT)

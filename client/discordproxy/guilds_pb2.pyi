@@ -75,11 +75,12 @@ class Guild(_message.Message):
     discovery_splash: _builtins.str
     owner_id: _builtins.int
     owner: _builtins.bool
-    """list of the bot's guilds only"""
+    """the bot owns the guild; ListGuilds only"""
     permissions: _builtins.str
-    """list of the bot's guilds only, when Discord was asked (`fresh`)"""
+    """The bot's permissions as a decimal bit set; ListGuilds with `fresh` or `with_counts` only."""
     afk_channel_id: _builtins.int
     afk_timeout: _builtins.int
+    """seconds"""
     widget_enabled: _builtins.bool
     widget_channel_id: _builtins.int
     verification_level: _builtins.int
@@ -96,7 +97,7 @@ class Guild(_message.Message):
     description: _builtins.str
     banner: _builtins.str
     premium_tier: _builtins.int
-    """boost level 0..3; raises the file size limit"""
+    """boost level 0..3; it raises the file size limit"""
     premium_subscription_count: _builtins.int
     preferred_locale: _builtins.str
     public_updates_channel_id: _builtins.int
@@ -204,6 +205,7 @@ class GetGuildRequest(_message.Message):
     guild_id: _builtins.int
     fresh: _builtins.bool
     with_counts: _builtins.bool
+    """fills the approximate counts; bypasses the gateway cache"""
     @_builtins.property
     def options(self) -> _common_pb2.RequestOptions: ...
     def __init__(
@@ -259,9 +261,13 @@ class ListGuildsRequest(_message.Message):
     FRESH_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     before: _builtins.int
+    """guild id; not together with `after`"""
     after: _builtins.int
+    """guild id; not together with `before`"""
     limit: _builtins.int
+    """1..200, default 200"""
     with_counts: _builtins.bool
+    """as in GetGuildRequest"""
     fresh: _builtins.bool
     @_builtins.property
     def options(self) -> _common_pb2.RequestOptions: ...

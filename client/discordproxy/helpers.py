@@ -1,4 +1,4 @@
-"""Reading the errors of calls that were made with the gRPC stub directly."""
+"""Parses the errors of calls that use the gRPC stub directly."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 class GrpcErrorDetails(NamedTuple):
-    """What the details of a failed call say.
+    """The details of a failed call.
 
-    `type` is "HTTPException" for an error of Discord, "ProxyException" for a refusal of the proxy itself, and "Other"
-    for anything else; then only `text` is filled.
+    `type` is "HTTPException" for an error of Discord, "ProxyException" for a refusal of the proxy, and "Other" for
+    all other errors, which have only `text`.
     """
 
     type: str
@@ -23,7 +23,7 @@ class GrpcErrorDetails(NamedTuple):
 
 
 def read_details(details: str | None) -> dict[str, Any] | None:
-    """Return the JSON object in the details of a gRPC error, None when they are anything else."""
+    """Return the JSON object in the details of a gRPC error; None if they are not one."""
     try:
         found = json.loads(details or "")
     except (ValueError, RecursionError):
@@ -32,7 +32,7 @@ def read_details(details: str | None) -> dict[str, Any] | None:
 
 
 def parse_error_details(ex: grpc.RpcError) -> GrpcErrorDetails:
-    """Return what the details of a failed call say; never raises because of their form."""
+    """Return the parsed details of a failed call; details in another form are returned as `text`."""
     details = cast("grpc.Call", ex).details()
     facts = read_details(details)
     if facts is None:

@@ -1,9 +1,9 @@
-"""What to do with content that is longer than a message: cut it into parts, or shorten it. Pure text functions.
+"""Splits or truncates content that is too long for a message. Pure text functions.
 
-Nothing is torn that Discord or people read as one: mentions, emojis, times, links, inline code, spoilers, characters of
-several code points; unless it is longer than a message by itself. Code blocks are closed and opened again.
+A cut never breaks a mention, emoji, timestamp, link, inline code, spoiler or character of several code points, unless
+that is longer than a message by itself. A code block is closed at the cut and reopened in the next part.
 
-Lengths are UTF-16 units, the stricter of the two ways Discord may count, so that no part is ever too long.
+Lengths are counted in UTF-16 units, the stricter of the two ways in which Discord may count.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 ELLIPSIS = "…"
 _FENCE = "```"
-_SEPARATORS = ("\r\n\r\n", "\n\n", "\r\n", "\n", " ")  # paragraph, line, word: the best place that is left
+_SEPARATORS = ("\r\n\r\n", "\n\n", "\r\n", "\n", " ")  # in order of preference: paragraph, line, word
 _BLANKS = "\r\n "
-# What Discord reads as one; an escaped character comes first, since it begins none of the others.
+# Units of Discord's Markdown. Escaped characters come first, because they start no other token.
 _TOKEN = re.compile(
     r"""
       \\[^\w\s]
@@ -36,13 +36,13 @@ _TOKEN = re.compile(
 
 
 class Block(NamedTuple):
-    """A code block that is open: what it begins with, when it is opened again."""
+    """An open code block, and the text that reopens it."""
 
     opening: str
 
 
 class _Scan(NamedTuple):
-    """What a text holds: spans that are one, and the code block that is open at its end."""
+    """The spans of a text that must not be broken, and the code block that is open at its end."""
 
     spans: list[tuple[int, int]]
     block: Block | None
@@ -54,7 +54,7 @@ def units(text: str) -> int:
 
 
 def truncate(text: str, most: int) -> str:
-    """Return the text with at most `most` units, ending in an ellipsis when something is missing."""
+    """Return the text, shortened to `most` units with an ellipsis at the end if it is longer."""
     if units(text) <= most:
         return text
     room = most - units(ELLIPSIS)
@@ -67,10 +67,10 @@ def truncate(text: str, most: int) -> str:
 
 
 def split(text: str, most: int) -> list[str]:
-    """Return the text in parts of at most `most` units, cut at a paragraph, else a line, else a word.
+    """Return the text in parts of at most `most` units, cut between paragraphs, lines or words, in this preference.
 
-    A code block that is cut is closed at the end of the part and opened again in the next one, with its language.
-    Parts that would be empty are left out: Discord refuses them.
+    A code block is closed at the end of a part and reopened in the next one, with its language.
+    Blank parts are omitted, because Discord refuses them.
     """
     return [part for part in _parts(text, most) if part.strip()]
 
@@ -93,43 +93,44 @@ def _parts(text: str, most: int) -> Iterator[str]:
 
 
 def _opening(block: Block | None, most: int) -> str:
-    """Return how a code block goes on in the next part; its language is left out where it would take half of it."""
+    """Return the text that reopens a code block; without its language if that takes more than half of a part."""
     if block is None:
         return ""
     return block.opening if units(block.opening) * 2 <= most else f"{_FENCE}\n"
 
 
 def _without_blanks(text: str) -> str:
-    """Leave out the blanks at the beginning, but for one that an accent sits on."""
+    """Remove leading blanks, except one that a combining character extends."""
     rest = text.lstrip(_BLANKS)
     return text[len(text) - len(rest) - 1 :] if rest != text and rest and follows(rest[0]) else rest
 
 
 def _cut(text: str, room: int, block: Block | None, most: int) -> int:
-    """Return where to cut so that the head has at most `room` units: at a separator in its second half, else hard.
+    """Return the index of the cut, for a head of at most `room` units.
 
-    What has more than `most` units by itself may be torn.
+    The cut is at a separator in the second half of the head, otherwise at the last place that breaks nothing. Spans of
+    more than `most` units may be broken.
     """
     end = _fitting(text, room)
     spans = [span for span in _scan(text[: end + most], block).spans if units(text[slice(*span)]) <= most]
     for separator in _SEPARATORS:
         at = text.rfind(separator, end // 2, end + 1)
         while at > 0:
-            if not _tears(text, at, spans) and not joined(text, at + len(separator)):
+            if not _breaks(text, at, spans) and not joined(text, at + len(separator)):
                 return at
             at = text.rfind(separator, end // 2, at)
     at = end
-    while at > 0 and _tears(text, at, spans):
+    while at > 0 and _breaks(text, at, spans):
         at = min([start for start, stop in spans if start < at < stop], default=at - 1)
     return at or _whole_character(text, end)
 
 
-def _tears(text: str, at: int, spans: list[tuple[int, int]]) -> bool:
+def _breaks(text: str, at: int, spans: list[tuple[int, int]]) -> bool:
     return joined(text, at) or any(start < at < stop for start, stop in spans)
 
 
 def _whole_character(text: str, end: int) -> int:
-    """Return where to cut within something that is longer than a part: at best between two characters."""
+    """Return the index of a cut inside a span that is longer than a part, between two characters if possible."""
     at = end
     while at > 0 and joined(text, at):
         at -= 1
@@ -137,7 +138,7 @@ def _whole_character(text: str, end: int) -> int:
 
 
 def _fitting(text: str, room: int) -> int:
-    """Return how many characters fit into `room` units."""
+    """Return the number of characters that fit into `room` units."""
     if text[:room].isascii():
         return min(room, len(text))
     used = 0
@@ -149,7 +150,7 @@ def _fitting(text: str, room: int) -> int:
 
 
 def _scan(text: str, block: Block | None) -> _Scan:
-    """Find what is one; inside a code block that is only the mark of its end."""
+    """Find the spans that must not be broken; inside a code block only its closing fence is one."""
     spans: list[tuple[int, int]] = []
     position = 0
     while True:

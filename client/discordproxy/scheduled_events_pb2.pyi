@@ -32,6 +32,7 @@ class ScheduledEvent(_message.Message):
 
         LOCATION_FIELD_NUMBER: _builtins.int
         location: _builtins.str
+        """up to 100 characters"""
         def __init__(
             self,
             *,
@@ -70,7 +71,7 @@ class ScheduledEvent(_message.Message):
     privacy_level: _builtins.int
     """2 guild only"""
     status: _builtins.int
-    """1 scheduled, 2 active, 3 completed, 4 cancelled"""
+    """1 scheduled, 2 active, 3 completed, 4 canceled"""
     entity_type: _builtins.int
     """1 stage, 2 voice, 3 external"""
     entity_id: _builtins.int
@@ -166,16 +167,26 @@ class CreateScheduledEventRequest(_message.Message):
     OPTIONS_FIELD_NUMBER: _builtins.int
     guild_id: _builtins.int
     name: _builtins.str
+    """1..100 characters"""
     description: _builtins.str
+    """up to 1000 characters"""
     scheduled_start_time: _builtins.str
+    """ISO 8601"""
     scheduled_end_time: _builtins.str
+    """ISO 8601; required for external events"""
     privacy_level: _builtins.int
+    """2 guild only"""
     entity_type: _builtins.int
+    """1 stage, 2 voice, 3 external"""
     channel_id: _builtins.int
+    """required for stage and voice events; not for external ones"""
     image: _builtins.str
+    """cover image as a data URI"""
     reason: _builtins.str
     @_builtins.property
-    def entity_metadata(self) -> Global___ScheduledEvent.EntityMetadata: ...
+    def entity_metadata(self) -> Global___ScheduledEvent.EntityMetadata:
+        """with a location, for external events only"""
+
     @_builtins.property
     def options(self) -> _common_pb2.RequestOptions: ...
     def __init__(
@@ -219,6 +230,10 @@ Global___CreateScheduledEventRequest: _TypeAlias = CreateScheduledEventRequest  
 
 @_typing.final
 class EditScheduledEventRequest(_message.Message):
+    """Fields that are not set stay as they are; `clear` resets fields. A new `status` starts (2), completes (3) or cancels
+    (4) the event.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     GUILD_ID_FIELD_NUMBER: _builtins.int

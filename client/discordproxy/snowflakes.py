@@ -1,4 +1,4 @@
-"""Discord's ids (snowflakes) hold the time they were made; links to messages are made of them."""
+"""Discord's ids (snowflakes), which contain their creation time, and links to messages."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from discordproxy.discord_api_pb2 import Message
 
-_EPOCH_MS = 1_420_070_400_000  # 2015-01-01, Discord's first second
-_TIME_SHIFT = 22  # below the time: worker, process, counter
+_EPOCH_MS = 1_420_070_400_000  # 2015-01-01, the start of Discord's epoch
+_TIME_SHIFT = 22  # lower bits: worker, process, counter
 
 
 def snowflake_time(snowflake: int) -> datetime:
-    """Return when the thing with this id was made, in UTC."""
+    """Return the creation time of the object with this id, in UTC."""
     return datetime.fromtimestamp(((snowflake >> _TIME_SHIFT) + _EPOCH_MS) / 1000, tz=timezone.utc)
 
 
 def snowflake_at(time: datetime) -> int:
-    """Return the lowest id of a time, to read what is older or newer: `get_channel_messages(..., after=...)`.
+    """Return the lowest id of a time, for `before` and `after` of get_channel_messages.
 
     Raises:
-        ValueError: a time without time zone, or before there was Discord.
+        ValueError: the time has no time zone, or is before 2015.
     """
     if time.tzinfo is None:
-        raise ValueError("the time needs a time zone, e.g. datetime.now(timezone.utc)")
+        raise ValueError("time: must have a time zone, as datetime.now(timezone.utc) has")
     milliseconds = round(time.timestamp() * 1000) - _EPOCH_MS
     if milliseconds < 0:
-        raise ValueError("there are no ids before 2015")
+        raise ValueError("time: there are no ids before 2015")
     return milliseconds << _TIME_SHIFT
 
 
@@ -35,17 +35,17 @@ def message_url(message: Message | int, channel_id: int | None = None, guild_id:
     """Return the link that opens a message in Discord.
 
     Args:
-        message: The message, or its id together with `channel_id`.
-        channel_id: Its channel.
-        guild_id: Its guild; 0 or None for a direct message. The answer to a sent message does not name the guild:
-            give it here.
+        message: The message or its id; an id requires `channel_id`.
+        channel_id: Channel of the message. Default: the message's.
+        guild_id: Guild of the message; 0 or None for a direct message. A message that was just sent does not contain
+            its guild, so it must be given here.
 
     Raises:
-        TypeError: an id without `channel_id`.
+        TypeError: `message` is an id and `channel_id` is missing.
     """
     if isinstance(message, int):
         if channel_id is None:
-            raise TypeError("the id of a message needs a channel_id")
+            raise TypeError("channel_id: required if message is an id")
         return _url(guild_id, channel_id, message)
     return _url(guild_id or message.guild_id, channel_id or message.channel_id, message.id)
 

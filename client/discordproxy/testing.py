@@ -1,14 +1,14 @@
-"""A stand-in for the whole proxy, for the tests of applications: in memory, no network, nothing to install.
+"""A fake of the proxy for the tests of applications: in memory, without network, nothing to install.
 
 ```python
-def test_welcome(discord_proxy):                        # the fixture of the pytest plugin
+def test_welcome(discord_proxy):                        # a fixture of the pytest plugin
     welcome(user_id=42)                                 # your code, with its own DiscordClient or AsyncDiscordClient
     assert discord_proxy.direct_messages(42)[0].content == "Welcome!"
 
 
 def test_closed_direct_messages(discord_proxy):
     discord_proxy.fail_http(403, 50007, "Cannot send messages to this user", rpc="SendDirectMessage")
-    welcome(user_id=42)                                 # must cope
+    welcome(user_id=42)                                 # must handle the error
 ```
 Without pytest: `with FakeDiscordProxy() as proxy: ...`
 """
@@ -55,16 +55,16 @@ class _Failure(NamedTuple):
 
 
 class FakeDiscordProxy:
-    """Answers the calls of every client in this process while it is active, instead of a proxy.
+    """Handles the calls of every client in this process while it is active.
 
-    What is sent can be read, edited and deleted afterwards; everything else answers with plausible objects.
-    Waiting between repetitions is skipped.
+    Guilds, channels, roles, members and messages are stored: calls can read and change them. Other calls return
+    plausible objects. Clients do not wait between retries.
 
     Attributes:
-        calls: Every call, in order.
+        calls: All calls, in order.
     """
 
-    calls: list[Call] = []  # noqa: RUF012 -- on the class as well, so that Mock(spec=...) has it
+    calls: list[Call] = []  # noqa: RUF012 -- a class attribute too, for Mock(spec=...)
 
     def __init__(self) -> None:
         self.calls = []
@@ -95,7 +95,7 @@ class FakeDiscordProxy:
 
     @property
     def messages(self) -> list[Message]:
-        """All messages that were sent and not deleted, in order; edits are in them."""
+        """All messages that were sent and not deleted, in order, with their edits."""
         with self._lock:
             return list(self._world.messages.values())
 
@@ -108,62 +108,62 @@ class FakeDiscordProxy:
         return self.channel_messages(self._world.direct_channel(user_id))
 
     def requests(self, rpc: str) -> list[Any]:
-        """Return the requests of all calls of an RPC."""
+        """Return the requests of all calls of an RPC, in order."""
         return [call.request for call in self.calls if call.rpc == rpc]
 
     def add_guild(self, **fields: Any) -> Guild:
-        """Let a guild exist; returns it."""
+        """Add a guild with these fields of Guild; return it."""
         return self._world.add_guild(**fields)
 
     def add_channel(self, guild_id: int, name: str = "general", **fields: Any) -> Channel:
-        """Let a channel exist in a guild; returns it."""
+        """Add a channel to a guild, with these fields of Channel; return it."""
         return self._world.add_channel(guild_id=guild_id, name=name, **fields)
 
     def add_role(self, guild_id: int, name: str = "role", **fields: Any) -> Role:
-        """Let a role exist in a guild; returns it."""
+        """Add a role to a guild, with these fields of Role; return it."""
         return self._world.add_role(guild_id=guild_id, name=name, **fields)
 
     def add_user(self, username: str = "user", **fields: Any) -> User:
-        """Let a user exist; returns it."""
+        """Add a user with these fields of User; return it."""
         return self._world.add_user(username=username, **fields)
 
     def add_member(self, guild_id: int, user: User | int, **fields: Any) -> GuildMember:
-        """Let a user be a member of a guild; returns the member."""
+        """Add a user to a guild, with these fields of GuildMember; return the member."""
         return self._world.add_member(guild_id, user, **fields)
 
     def emit(self, type_: str, **data: Any) -> None:
-        """Let an event happen, with its data in Discord's form: `emit("MESSAGE_CREATE", channel_id="5", content="x")`.
+        """Emit an event, with its data as in Discord's JSON: `emit("MESSAGE_CREATE", channel_id="5", content="x")`.
 
-        `client.events()` hands out every event that a test lets happen, also those of before; unlike with a real proxy
-        the iteration ends after the last one.
+        `client.events()` returns all emitted events, including earlier ones. Unlike with a real proxy, the iteration
+        ends after the last event.
         """
         with self._lock:
             self._events.add(Event.DISPATCH, type_, data)
 
     def emit_gap(self) -> None:
-        """Let events be lost."""
+        """Emit a gap: events are lost."""
         with self._lock:
             self._events.add(Event.GAP, "", {})
 
     def answer(self, rpc: str, answer: Answer) -> None:
-        """Answer an RPC from now on with a response message, or with a function that makes it of the request."""
+        """Set the response of an RPC: a response message, or a function from request to response message."""
         self._answers[rpc] = answer
 
     def fail_http(self, status: int, code: int = 0, text: str = "", *, rpc: str | None = None, times: int = 1) -> None:
-        """Let the next calls end with an error of Discord.
+        """Make the next calls fail with an error of Discord.
 
         Args:
-            status: HTTP status; 429 is easier with fail_rate_limited.
+            status: HTTP status; for 429 see fail_rate_limited.
             code: Discord's JSON error code.
-            text: Discord's message.
-            rpc: Only calls of this RPC; None for any.
-            times: How many calls fail.
+            text: Discord's error message.
+            rpc: Only calls of this RPC; None: all calls.
+            times: Number of calls that fail.
         """
         refusal = HttpRefusalError(status, code, text or f"HTTP {status}")
         self._fail(refusal.grpc_status(), refusal.facts(), rpc, times)
 
     def fail_rate_limited(self, retry_after: float = 1.0, *, rpc: str | None = None, times: int = 1) -> None:
-        """Let the proxy refuse the next calls, because the rate limit asks for a longer wait than allowed."""
+        """Make the proxy refuse the next calls: the wait for the rate limit exceeds `max_wait`."""
         facts = {
             "type": "ProxyException",
             "text": "The wait for the rate limit is longer than max_wait",
@@ -174,17 +174,17 @@ class FakeDiscordProxy:
         self._fail(grpc.StatusCode.RESOURCE_EXHAUSTED, facts, rpc, times)
 
     def fail_timeout(self, *, rpc: str | None = None, times: int = 1, delivered: bool = False) -> None:
-        """Let the next calls time out, without waiting.
+        """Make the next calls time out, without waiting.
 
         Args:
-            rpc: Only calls of this RPC; None for any.
-            times: How many calls fail.
-            delivered: Whether they take effect nevertheless, so that calling again would do it twice.
+            rpc: Only calls of this RPC; None: all calls.
+            times: Number of calls that fail.
+            delivered: Whether the calls take effect nevertheless.
         """
         self._fail(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded", rpc, times, delivered=delivered)
 
     def fail_unreachable(self, *, rpc: str | None = None, times: int = 1) -> None:
-        """Let the next calls find no proxy. A client repeats such a call: `times` counts the attempts."""
+        """Make the next calls find no proxy. The client retries such a call; `times` counts attempts."""
         self._fail(
             grpc.StatusCode.UNAVAILABLE,
             "failed to connect to all addresses; last error: UNKNOWN: Connection refused",
@@ -205,7 +205,7 @@ class FakeDiscordProxy:
         self._failures += [_Failure(code, text, rpc, delivered)] * times
 
     def handle(self, call: Call) -> AnyMessage:
-        """Record a call and answer it; what gRPC's channel would do.
+        """Record a call; return its response.
 
         Raises:
             grpc.RpcError: the call fails.
@@ -223,7 +223,7 @@ class FakeDiscordProxy:
             return response
 
     def stream(self, call: Call) -> Iterator[Event]:
-        """Record a call and yield what it streams.
+        """Record a call; yield the events of its stream.
 
         Raises:
             grpc.RpcError: the call fails.
@@ -235,7 +235,7 @@ class FakeDiscordProxy:
         yield from self._events.stream(call.request)
 
     def _record(self, call: Call) -> _Failure | None:
-        """Record a call; return how it is to fail."""
+        """Record a call; return the failure that is set for it."""
         self.calls.append(call)
         failure = next((failure for failure in self._failures if failure.rpc in {None, call.rpc}), None)
         if failure is not None:
@@ -253,4 +253,4 @@ class FakeDiscordProxy:
 
 
 async def _do_not_wait(_client: object, _seconds: float) -> None:
-    """Take the place of waiting between repetitions."""
+    """Replace the wait between retries."""

@@ -37,11 +37,15 @@ class CreateThreadRequest(_message.Message):
     OPTIONS_FIELD_NUMBER: _builtins.int
     channel_id: _builtins.int
     name: _builtins.str
+    """1..100 characters"""
     type: _channels_pb2.Channel.Type.ValueType
-    """PRIVATE_THREAD when unset"""
+    """default PRIVATE_THREAD"""
     auto_archive_duration: _builtins.int
+    """minutes: 60, 1440, 4320 or 10080"""
     rate_limit_per_user: _builtins.int
+    """slow mode, 0..21600 seconds"""
     invitable: _builtins.bool
+    """private threads: non-moderators can add other non-moderators"""
     reason: _builtins.str
     @_builtins.property
     def options(self) -> _common_pb2.RequestOptions: ...
@@ -94,8 +98,11 @@ class CreateMessageThreadRequest(_message.Message):
     channel_id: _builtins.int
     message_id: _builtins.int
     name: _builtins.str
+    """1..100 characters"""
     auto_archive_duration: _builtins.int
+    """as in CreateThreadRequest"""
     rate_limit_per_user: _builtins.int
+    """as in CreateThreadRequest"""
     reason: _builtins.str
     @_builtins.property
     def options(self) -> _common_pb2.RequestOptions: ...
@@ -127,7 +134,7 @@ Global___CreateMessageThreadRequest: _TypeAlias = CreateMessageThreadRequest  # 
 
 @_typing.final
 class CreateForumPostRequest(_message.Message):
-    """Fields 2..17 form the JSON object "message"."""
+    """A post in a forum or media channel. Fields 2 to 17 form the object `message` in Discord's JSON."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -152,8 +159,11 @@ class CreateForumPostRequest(_message.Message):
     components_json: _builtins.str
     flags: _builtins.int
     name: _builtins.str
+    """title, 1..100 characters"""
     auto_archive_duration: _builtins.int
+    """as in CreateThreadRequest"""
     rate_limit_per_user: _builtins.int
+    """as in CreateThreadRequest"""
     reason: _builtins.str
     @_builtins.property
     def embeds(self) -> _containers.RepeatedCompositeFieldContainer[_embeds_pb2.Embed]: ...
@@ -168,7 +178,9 @@ class CreateForumPostRequest(_message.Message):
     @_builtins.property
     def poll(self) -> _components_pb2.Poll: ...
     @_builtins.property
-    def applied_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def applied_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """up to 5 tag ids"""
+
     @_builtins.property
     def options(self) -> _common_pb2.RequestOptions: ...
     def __init__(
@@ -217,7 +229,9 @@ class ThreadsResponse(_message.Message):
     @_builtins.property
     def threads(self) -> _containers.RepeatedCompositeFieldContainer[_channels_pb2.Channel]: ...
     @_builtins.property
-    def members(self) -> _containers.RepeatedCompositeFieldContainer[_channels_pb2.ThreadMember]: ...
+    def members(self) -> _containers.RepeatedCompositeFieldContainer[_channels_pb2.ThreadMember]:
+        """the bot's memberships"""
+
     def __init__(
         self,
         *,

@@ -1,14 +1,14 @@
 #!/bin/sh
 # Restart one worker behind nginx without losing a call:
 #   rolling-restart.sh 127.0.0.1:50061 http://127.0.0.1:50071/readyz systemctl restart discordproxy-api@1
-# Takes the worker out of the upstream, restarts it, waits until it is ready, and puts it back.
+# Removes the worker from the upstream, restarts it, waits until it is ready, and adds it again.
 set -eu
 conf=${DISCORDPROXY_NGINX_CONF:-/etc/nginx/conf.d/discordproxy.conf}
 nginx=${NGINX:-nginx}
 worker=$1 ready=$2
 shift 2
 
-change() { # in place and at once: nginx never reads half a file
+change() { # edits a copy, then overwrites the file in place
     sed "$1" "$conf" >"$conf.new"
     cat "$conf.new" >"$conf"
     rm "$conf.new"
@@ -16,7 +16,7 @@ change() { # in place and at once: nginx never reads half a file
 }
 
 change "s/^\( *server $worker\) max_fails/\1 down max_fails/"
-sleep "${DISCORDPROXY_NGINX_PAUSE:-1}" # until the new configuration is in force
+sleep "${DISCORDPROXY_NGINX_PAUSE:-1}" # until the new configuration is active
 "$@"
 until curl --silent --fail --output /dev/null "$ready"; do sleep 0.2; done
 change "s/^\( *server $worker\) down/\1/"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""The commands of the shop: `python manage.py migrate`, `runserver`, `test` ..."""
+"""Management commands of the shop: `python manage.py migrate`, `runserver`, `test` ..."""
 
 import os
 import sys

@@ -5,9 +5,10 @@ and every run of a simulation takes the same decisions, however slow the machine
 """
 
 import asyncio
+import contextlib
 import os
 import selectors
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from redis import RedisError
@@ -37,6 +38,15 @@ class VirtualClock:
 
     def us(self) -> int:
         return round(self.now * 1e6)
+
+    @contextlib.contextmanager
+    def command(self) -> Iterator[None]:
+        """Stop the clock while a command is under way."""
+        self.commands += 1
+        try:
+            yield
+        finally:
+            self.commands -= 1
 
     def follow(self, url: str) -> None:
         """Let time move only when the servers of `url` have delivered everything."""
@@ -112,20 +122,57 @@ class WatchedRedis:
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._client, name)
         self._clock.stir()
-        if name not in {"evalsha", "eval", "info", "get", "set"}:
+        if name == "open_pipeline":
+            return self._opened(attribute)
+        if name not in {"evalsha", "eval", "info", "execute_command"}:
             return attribute
         return self._counted(name, attribute)
 
+    def _opened(self, open_pipeline: Callable[..., Coroutine[Any, Any, Any]]) -> Any:
+        async def opened(**options: Any) -> Any:
+            with self._clock.command():
+                return _WatchedPipeline(await open_pipeline(**options), self)
+
+        return opened
+
+    def sent(self, command: tuple[Any, ...], reply: asyncio.Future[Any]) -> asyncio.Future[Any]:
+        """Stop the clock until the reply to a command comes."""
+        self._clock.stir()
+        self._clock.commands += 1
+        reply.add_done_callback(self._answered)
+        return self._as_another(reply) if command[0] == "INFO" and self.run_id else reply
+
+    def _answered(self, _reply: asyncio.Future[Any]) -> None:
+        self._clock.commands -= 1
+
+    def _as_another(self, reply: asyncio.Future[Any]) -> asyncio.Future[Any]:
+        async def info() -> bytes:
+            return (await reply).replace(b"run_id:", f"run_id:{self.run_id}\r\nother_run_id:".encode())
+
+        return asyncio.ensure_future(info())
+
     def _counted(self, name: str, command: Callable[..., Coroutine[Any, Any, Any]]) -> Any:
         async def counted(*args: Any, **options: Any) -> Any:
-            self._clock.commands += 1
-            try:
+            with self._clock.command():
                 reply = await command(*args, **options)
-            finally:
-                self._clock.commands -= 1
             return {**reply, "run_id": self.run_id} if name == "info" and self.run_id else reply
 
         return counted
+
+
+class _WatchedPipeline:
+    """A pipeline whose commands stop the clock while they are under way."""
+
+    def __init__(self, pipeline: Any, client: WatchedRedis) -> None:
+        self._pipeline, self._client = pipeline, client
+        self.close = pipeline.close
+
+    @property
+    def is_open(self) -> bool:
+        return self._pipeline.is_open
+
+    def send(self, *command: Any) -> asyncio.Future[Any]:
+        return self._client.sent(command, self._pipeline.send(*command))
 
 
 def run(coroutine: Coroutine[Any, Any, Any], clock: VirtualClock) -> Any:

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 import redis
 
-from discordproxy_ratelimit.limiter.batch import BatchItem
 from discordproxy_ratelimit.limiter.store import Store
+from discordproxy_ratelimit.redis.batch import BatchItem
 from discordproxy_sandbox.limits.limits import FixedWindow, Gcra, LimitDecision
 from model.ratelimit_bucket import SECOND
 from model.ratelimit_line import Record

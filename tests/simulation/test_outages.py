@@ -1,6 +1,7 @@
 """Redis answers, but refuses for a while; or cuts the connection at the worst moment. Afterwards everything flows."""
 
 import asyncio
+import functools
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ from discordproxy_ratelimit.broker import Limits
 from discordproxy_ratelimit.errors import BrokerError
 from discordproxy_ratelimit.redis.link import PROBE
 from discordproxy_sandbox.limits.limits import Gcra
+from fakes.tapped_pipeline import TappedPipeline
 from fakes.virtual_time import VirtualClock, WatchedRedis, run
 from processes.fleet import Fleet, fleet
 from strategies.discord_limits import FakeDiscord, around, message_in, role_in
@@ -42,20 +44,31 @@ class Refusing(WatchedRedis):
         self.judge: Any = lambda _, *, has_run: None
 
     def __getattr__(self, name: str) -> Any:
-        run_it = super().__getattr__(name)
-        if name not in {"evalsha", "eval"}:
-            return run_it
+        attribute = super().__getattr__(name)
+        if name == "open_pipeline":
+            return functools.partial(self._open, attribute)
+        return functools.partial(self._judged, attribute) if name in {"evalsha", "eval"} else attribute
 
-        async def judged(*arguments: Any) -> Any:
-            kinds = {"probe"} if arguments[0] == PROBE else _kinds(arguments[-1])
-            if error := self.judge(kinds, has_run=False):
-                raise error
-            reply = await run_it(*arguments)
-            if error := self.judge(kinds, has_run=True):
-                raise error
-            return reply
+    async def _open(self, open_pipeline: Any, **options: Any) -> TappedPipeline:
+        pipeline = await open_pipeline(**options)
 
-        return judged
+        async def judged(run_it: Any, *arguments: Any) -> Any:
+            try:
+                return await self._judged(run_it, *arguments)
+            except (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ReadOnlyError):
+                pipeline.close()
+                raise
+
+        return TappedPipeline(pipeline, judged, names=("EVALSHA", "EVAL"))
+
+    async def _judged(self, run_it: Any, *arguments: Any) -> Any:
+        kinds = {"probe"} if arguments[0] == PROBE else _kinds(arguments[-1])
+        if error := self.judge(kinds, has_run=False):
+            raise error
+        reply = await run_it(*arguments)
+        if error := self.judge(kinds, has_run=True):
+            raise error
+        return reply
 
 
 def _kinds(body: Any) -> set[str]:

@@ -22,7 +22,8 @@ from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.retry import NONCE_WINDOW_S, Outcome, Repeat, RetryPolicy, pause_before_repeat
 from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.discord.clock import DiscordClock
-from discordproxy_api.discord.http import DiscordHttp, HttpAnswer, NoAnswerError, UnreadableAnswerError
+from discordproxy_api.discord.http import DiscordHttp, HttpAnswer
+from discordproxy_api.discord.http1_connection import NoAnswerError, UnreadableAnswerError
 from discordproxy_api.discord.nonces import Nonces
 from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_ratelimit.broker import Broker

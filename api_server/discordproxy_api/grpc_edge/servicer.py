@@ -18,8 +18,8 @@ from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import CURRENT, Call
 from discordproxy_api.calls.in_order import InOrder
 from discordproxy_api.contract.contract import SERVICE, Rpc
+from discordproxy_api.contract.decode_errors import locate
 from discordproxy_api.discord.app_rate import AppRateWaits
-from discordproxy_api.grpc_edge.decode_errors import locate
 from discordproxy_api.pipeline.idempotency import LONGEST_KEY, Idempotency, Once
 from discordproxy_api.pipeline.uploads import DECLARED, Received, Uploads
 from discordproxy_api.rpcs.routed import Job

@@ -1,1 +1,1 @@
-"""The calls of the client, one file per resource."""
+"""The calls of the client, one module per resource."""

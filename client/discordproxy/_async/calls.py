@@ -1,4 +1,4 @@
-"""What every file of calls stands on: one unary call with its deadline, metadata, errors and repetitions."""
+"""The base of all calls: a unary call with deadline, metadata, errors and retries, and paging."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Response = TypeVar("Response")
 
 
 class AsyncCalls:
-    """Makes calls; the client provides the stub and a way to wait."""
+    """Performs calls. The client provides the stub and a way to wait."""
 
     _timeout: float | None
     _retries: int
@@ -39,9 +39,9 @@ class AsyncCalls:
 
     @property
     def stub(self) -> DiscordApiAsyncStub:
-        """The typed gRPC stub of this process, for everything gRPC can do.
+        """The typed gRPC stub of this process, for direct use of gRPC.
 
-        Its calls raise grpc.RpcError, know nothing of the client's timeout and API key, and are never repeated.
+        Its calls raise grpc.RpcError. The client's timeout, API key and retries do not apply to them.
         """
         raise NotImplementedError
 
@@ -49,17 +49,21 @@ class AsyncCalls:
         raise NotImplementedError
 
     async def call(self, rpc: str, request: Message, **call: Unpack[CallArguments]) -> Any:
-        """Call any RPC of the service by its name, with the timeout, errors and repetitions of the other methods.
+        """Call any unary RPC of the service by name, with the timeout, errors and retries of the other methods.
 
         Args:
-            rpc: Name of the RPC, e.g. "GetGuildChannels".
-            request: Its request message.
+            rpc: Name of the RPC, such as "GetGuildChannels".
+            request: Request message of the RPC.
+            call: `timeout`, `priority`, `max_wait`, `idempotency_key`: see CallArguments.
 
         Returns:
-            The whole response message, where other methods return the object inside it.
+            The response message, including fields that other methods drop, such as `freshness`.
+
+        Raises:
+            ValueError: the service has no such RPC.
         """
         if not is_rpc(rpc):
-            raise ValueError(f"rpc: the service has no {rpc!r}")
+            raise ValueError(f"rpc: the service has no unary RPC {rpc!r}")
         method = getattr(self.stub, rpc)
         return await (self._read(method, request, **call) if is_read(rpc) else self._write(method, request, **call))
 
@@ -69,7 +73,7 @@ class AsyncCalls:
         request: Request,
         **call: Unpack[CallArguments],
     ) -> Response:
-        """Call an RPC that changes nothing: repeating it is always safe."""
+        """Call an RPC that only reads: a retry is always safe."""
         return await self._perform(method, request, repeatable=True, **call)
 
     async def _write(
@@ -78,7 +82,7 @@ class AsyncCalls:
         request: Request,
         **call: Unpack[CallArguments],
     ) -> Response:
-        """Call an RPC that changes something: repeating it is safe if a nonce or a key makes it take effect once."""
+        """Call an RPC that changes something: a retry is safe if the request has a nonce or an idempotency key."""
         return await self._perform(method, request, repeatable=False, **call)
 
     async def _perform(
@@ -115,7 +119,7 @@ class AsyncCalls:
         page_size: int,
         limit: int | None,
     ) -> AsyncIterator[Item]:
-        """Iterate over a list of any length; `fetch` gets the size of a page and the last id of the page before."""
+        """Iterate over a list page by page; `fetch` takes the page size and the last id of the previous page."""
         last_id: int | None = None
         limit = whole_number("limit", limit)
         while limit is None or limit > 0:

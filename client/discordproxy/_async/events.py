@@ -1,4 +1,4 @@
-"""Discord's events as an iterator that reconnects and resumes by itself."""
+"""Discord's events as an iterator that reconnects and resumes automatically."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("discordproxy.events")
 
-_BATCH = 100  # most events in one message; one that comes alone is not held up
+_BATCH = 100  # maximum number of events per message; a single event is not delayed
 
 
 class AsyncEventStream:
-    """Events, one after the other. A lost connection, a restarted proxy or a worker that ends are waited for.
+    """An iterator over events. After a lost connection or a restart of the proxy it waits and resumes.
 
     Attributes:
-        cursor: The place after the last event that was handed out: store it once that event is processed, and give
-            it to `events` to go on from there, in another process or after a restart. Empty before the first answer.
+        cursor: The position after the last event that the iterator returned. Store it when that event is processed,
+            and pass it to `events` to resume, in any process. Empty before the first response.
     """
 
     cursor: str = ""
@@ -48,7 +48,7 @@ class AsyncEventStream:
         self._on_gap = on_gap
         self._call: Any = None
         self._items: AsyncIterator[Event] | None = None
-        self._at_hand: deque[Event] = deque()
+        self._received: deque[Event] = deque()
         self._failures = 0
         self._closed = False
         self.cursor = request.cursor
@@ -60,8 +60,8 @@ class AsyncEventStream:
         """Return the next event.
 
         Raises:
-            DiscordProxyException: the subscription is refused for good: an unknown type, an intent that is off.
-            DiscordProxyGapError: events are lost, with `on_gap="raise"`; iterating again goes on behind the gap.
+            DiscordProxyException: the subscription failed and retrying is pointless: an unknown type, a missing intent.
+            DiscordProxyGapError: events are lost, with `on_gap="raise"`. The next iteration continues after the gap.
         """
         while True:
             event = await self._next()
@@ -76,8 +76,8 @@ class AsyncEventStream:
                 log.warning("%s", gap)
 
     async def __aenter__(self) -> Self:
-        """Subscribe: what happens from now on will be handed out. Without this, the first iteration does it."""
-        if not self._at_hand:
+        """Subscribe now, so that no later event is missed. Otherwise the first iteration subscribes."""
+        if not self._received:
             await self._receive()
         return self
 
@@ -87,21 +87,21 @@ class AsyncEventStream:
         self.close()
 
     def close(self) -> None:
-        """End the stream; an iteration that waits, in whichever thread or task, ends too."""
+        """End the stream, and with it an iteration that is waiting in another thread or task."""
         self._closed = True
         if self._call is not None:
             self._call.cancel()
 
     async def _next(self) -> Event:
-        """Return what comes next, of whatever kind."""
-        if not self._at_hand:
+        """Return the next event of any kind."""
+        if not self._received:
             await self._receive()
-        event = self._at_hand.popleft()
+        event = self._received.popleft()
         self.cursor = event.cursor
         return event
 
     async def _receive(self) -> None:
-        """Have something at hand; wait and resume as often as it takes."""
+        """Receive the next events; reconnect and resume until there are some."""
         while not self._closed:
             try:
                 event = await anext(self._open())
@@ -115,20 +115,20 @@ class AsyncEventStream:
                     continue
                 event = lost
             except BaseException:
-                self._items = None  # a read that is cancelled ends the call; the next one resumes
+                self._items = None  # a cancelled read ends the call; the next one resumes
                 if self._closed:
                     break
                 raise
             self._failures = 0
-            self.cursor = self.cursor or event.cursor  # where it began
-            self._at_hand.extend(event.events if event.kind == Event.BATCH else [event])
+            self.cursor = self.cursor or event.cursor  # the start of the stream
+            self._received.extend(event.events if event.kind == Event.BATCH else [event])
             return
         raise StopAsyncIteration
 
     def _open(self) -> AsyncIterator[Event]:
         if self._items is None:
             self._request.cursor = self.cursor
-            self._call, items = self._calls._subscribe(self._request)  # noqa: SLF001 -- the other half of this class
+            self._call, items = self._calls._subscribe(self._request)  # noqa: SLF001 -- the stream and its client belong together
             self._items = items
         return self._items
 
@@ -136,22 +136,22 @@ class AsyncEventStream:
         error = to_discord_proxy_exception(ex)
         if not isinstance(error, DiscordProxyException):
             raise ex
-        self._calls._add_hint(error)  # noqa: SLF001 -- the other half of this class
+        self._calls._add_hint(error)  # noqa: SLF001 -- the stream and its client belong together
         self._failures += 1
         delay = delay_before_resuming(error, failures=self._failures, jitter=os.urandom(1)[0] / 255)
         if delay is None:
             raise error from ex
         level = logging.INFO if delay < 1 else logging.WARNING
-        log.log(level, "The stream of events ended, again in %.1f s: %s", delay, error)
-        await self._calls._sleep(delay)  # noqa: SLF001 -- the other half of this class
+        log.log(level, "The event stream ended, resuming in %.1f s: %s", delay, error)
+        await self._calls._sleep(delay)  # noqa: SLF001 -- the stream and its client belong together
 
 
 class AsyncEventCalls(AsyncCalls):
-    """Following what happens."""
+    """Calls about events."""
 
     @property
     def _stream_stub(self) -> DiscordApiAsyncStub:
-        """The stub of a connection of its own, which notices when the other side is gone without a word."""
+        """The stub of the separate connection for streams, whose pings detect a lost peer."""
         raise NotImplementedError
 
     def events(
@@ -164,22 +164,26 @@ class AsyncEventCalls(AsyncCalls):
         start: Literal["latest", "earliest"] = "latest",
         on_gap: OnGap = "log",
     ) -> AsyncEventStream:
-        """Return an iterator over Discord's events, which reconnects and resumes by itself and never ends.
+        """Return an endless iterator over Discord's events, which reconnects and resumes automatically.
 
-        Every event comes at least once while the proxy keeps it (15 minutes by default), in order per shard; after a
-        crash of your program the last ones come again, recognised by `session`, `shard` and `sequence`.
+        Events are delivered at least once while the proxy stores them (15 minutes by default), in order per shard.
+        After a crash of the application the last events may be repeated; `session`, `shard` and `sequence` identify an
+        event.
 
         Args:
-            types: Discord's names, e.g. "MESSAGE_CREATE"; none for all.
-            guild_ids: Only events of these guilds.
-            channel_ids: Only events of these channels.
-            cursor: Go on after this place, see `AsyncEventStream.cursor`.
-            start: Without a cursor: "latest" begins with what comes, "earliest" with the oldest event that is kept.
-            on_gap: What to do when events are lost: "log" a warning, "yield" an event of the kind GAP, or "raise"
+            types: Discord's event names, such as "MESSAGE_CREATE"; empty: all.
+            guild_ids: Only events of these guilds; empty: all.
+            channel_ids: Only events of these channels; empty: all.
+            cursor: Resume after this position, see `AsyncEventStream.cursor`.
+            start: Start without a cursor: "latest" for new events only, "earliest" for the oldest stored event.
+            on_gap: Reaction to lost events: "log" a warning, "yield" an event of the kind GAP, or "raise"
                 DiscordProxyGapError.
 
         Returns:
             Events: `type`, `json` (the data as Discord sent it), `guild_id`, `channel_id`, `received_at`, `cursor`.
+
+        Raises:
+            ValueError: an argument is invalid.
         """
         request = make(
             SubscribeEventsRequest,

@@ -1,4 +1,4 @@
-"""Guilds: themselves, their emojis, their scheduled events."""
+"""Calls about guilds, their emojis, voice states, permissions and scheduled events."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _GUILD_ONLY = 2
 
 
 class AsyncGuildCalls(AsyncCalls):
-    """Calls about guilds."""
+    """Calls about guilds and scheduled events."""
 
     async def get_guild(
         self, guild_id: int, *, fresh: bool = False, with_counts: bool = False, **call: Unpack[CallArguments]
@@ -40,9 +40,9 @@ class AsyncGuildCalls(AsyncCalls):
 
         Args:
             guild_id: The guild.
-            fresh: Ask Discord even if the proxy knows the guild.
-            with_counts: Fill the approximate numbers of members.
-            call: `timeout` and the like: see CallArguments.
+            fresh: Read from Discord instead of the proxy's cache.
+            with_counts: Fill approximate_member_count and approximate_presence_count.
+            call: `timeout`, `priority`, `max_wait`, `idempotency_key`: see CallArguments.
         """
         request = make(GetGuildRequest, guild_id=guild_id, fresh=fresh, with_counts=with_counts or None)
         return (await self._read(self.stub.GetGuild, request, **call)).guild
@@ -55,9 +55,9 @@ class AsyncGuildCalls(AsyncCalls):
         fresh: bool = False,
         **call: Unpack[CallArguments],
     ) -> AsyncIterator[Guild]:
-        """Iterate over the guilds the bot is in, page by page; only some fields of them are filled.
+        """Iterate over the bot's guilds, page by page. Discord fills only some of their fields.
 
-        `permissions` is there only when Discord was asked: with `fresh` or `with_counts`.
+        `permissions` is set only with `fresh` or `with_counts`.
         """
 
         async def page(size: int, after: int | None) -> Sequence[Guild]:
@@ -69,16 +69,16 @@ class AsyncGuildCalls(AsyncCalls):
     async def get_guild_emojis(
         self, guild_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]
     ) -> list[Emoji]:
-        """Return the emojis of a guild."""
+        """Return the custom emojis of a guild. `fresh` bypasses the proxy's cache."""
         request = make(GuildId, guild_id=guild_id, fresh=fresh)
         return list((await self._read(self.stub.GetGuildEmojis, request, **call)).emojis)
 
     async def get_voice_states(
         self, guild_id: int, *, channel_id: int = 0, **call: Unpack[CallArguments]
     ) -> list[VoiceState]:
-        """Return who is in the voice channels of a guild, or in one of them.
+        """Return the voice states of a guild, or of one of its channels.
 
-        Only the gateway tells: the proxy needs a gateway worker with the intent voice_states.
+        The proxy needs a gateway worker with the intent voice_states: no endpoint of Discord lists voice states.
         """
         request = make(GetVoiceStatesRequest, guild_id=guild_id, channel_id=channel_id)
         return list((await self._read(self.stub.GetVoiceStates, request, **call)).voice_states)
@@ -92,14 +92,14 @@ class AsyncGuildCalls(AsyncCalls):
         fresh: bool = False,
         **call: Unpack[CallArguments],
     ) -> ComputePermissionsResponse:
-        """Return what a member may do, and what keeps the member from sending a message.
+        """Return the permissions of a member, and the reasons why the member cannot send messages.
 
         Args:
             guild_id: The guild.
-            channel_id: A channel or thread of it; 0 for the guild as a whole.
-            user_id: The member; 0 for the bot.
-            fresh: Ask Discord even if the proxy knows guild, channel and member.
-            call: `timeout` and the like: see CallArguments.
+            channel_id: Channel or thread of the guild; 0: permissions in the guild.
+            user_id: The member; 0: the bot.
+            fresh: Read from Discord instead of the proxy's cache.
+            call: `timeout`, `priority`, `max_wait`, `idempotency_key`: see CallArguments.
         """
         request = make(
             ComputePermissionsRequest, guild_id=guild_id, channel_id=channel_id, user_id=user_id, fresh=fresh
@@ -119,13 +119,13 @@ class AsyncGuildCalls(AsyncCalls):
         entity_type: int,
         **settings: Unpack[ScheduledEventSettings],
     ) -> ScheduledEvent:
-        """Schedule an event.
+        """Create a scheduled event.
 
         Args:
             guild_id: The guild.
-            name: Of the event.
+            name: 1 to 100 characters.
             scheduled_start_time: ISO 8601.
-            entity_type: Where it takes place: 1 = stage, 2 = voice channel, 3 = elsewhere.
+            entity_type: Place of the event: 1 = stage, 2 = voice channel, 3 = external.
             settings: `channel_id`, `entity_metadata`, `scheduled_end_time` ...: see ScheduledEventSettings.
         """
         fields, call = split_call(settings)
@@ -143,7 +143,7 @@ class AsyncGuildCalls(AsyncCalls):
     async def edit_scheduled_event(
         self, guild_id: int, event_id: int, **changes: Unpack[ScheduledEventChanges]
     ) -> ScheduledEvent:
-        """Edit, start or end a scheduled event. What is not given stays as it is; None resets it."""
+        """Edit, start or end a scheduled event. Omitted arguments keep their value; None resets it."""
         fields, call = split_call(changes)
         request = make(EditScheduledEventRequest, guild_id=guild_id, guild_scheduled_event_id=event_id)
         patch(request, fields)

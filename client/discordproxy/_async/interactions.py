@@ -1,4 +1,4 @@
-"""Answers to slash commands, buttons, menus and modals."""
+"""Responses to interactions: slash commands, buttons, select menus and modals."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class AsyncInteractionCalls(AsyncCalls):
-    """Answering interactions."""
+    """Calls about interactions."""
 
     async def create_interaction_response(
         self,
@@ -33,20 +33,20 @@ class AsyncInteractionCalls(AsyncCalls):
         ephemeral: bool = False,
         **message: Unpack[InteractionArguments],
     ) -> Message:
-        """Give the first response to an interaction, within three seconds of its event.
+        """Send the initial response to an interaction. It is due within 3 seconds of the interaction's event.
 
         Args:
             interaction_id: `id` of the interaction.
             interaction_token: `token` of the interaction.
-            content: The text.
-            type: "message" answers; "deferred_message" and "deferred_update" promise an answer within 15 minutes, by
-                `execute_webhook(application_id, interaction_token, ...)`; "update_message" changes the message of the
-                button or menu. Modals and autocompletion go by `request`.
-            ephemeral: True shows the answer to its user only.
+            content: Text, up to 2000 characters.
+            type: "message" responds with a message. "deferred_message" and "deferred_update" defer the response by up
+                to 15 minutes; send it with `execute_webhook(application_id, interaction_token, ...)`. "update_message"
+                edits the message of the button or select menu. For modals and autocompletion use `request`.
+            ephemeral: If True, only the user of the interaction sees the response.
             message: `embed`, `files`, `components`, `allowed_mentions` ...: see InteractionArguments.
 
         Returns:
-            The message; an empty one when it is only promised.
+            The message; empty if the response is deferred.
         """
         request = make(
             CreateInteractionResponseRequest,

@@ -1,4 +1,4 @@
-"""Members of guilds, and users."""
+"""Calls about members of guilds, and users."""
 
 from __future__ import annotations
 
@@ -34,17 +34,21 @@ class AsyncMemberCalls(AsyncCalls):
     """Calls about members and users."""
 
     async def get_user(self, user_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]) -> User:
-        """Return a user."""
+        """Return a user. `fresh` has no effect, because users are always read from Discord."""
         return (await self._read(self.stub.GetUser, make(GetUserRequest, user_id=user_id, fresh=fresh), **call)).user
 
     async def get_current_user(self, *, fresh: bool = False, **call: Unpack[CallArguments]) -> User:
-        """Return the bot's own user."""
+        """Return the bot's user. `fresh` bypasses the proxy's cache."""
         return (await self._read(self.stub.GetCurrentUser, make(GetCurrentUserRequest, fresh=fresh), **call)).user
 
     async def get_guild_member(
         self, guild_id: int, user_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]
     ) -> GuildMember:
-        """Return a member; who has left is a DiscordProxyHttpError of status 404 and code 10007."""
+        """Return a member of a guild. `fresh` bypasses the proxy's cache.
+
+        Raises:
+            DiscordProxyHttpError: status 404 and code 10007: the user is not a member.
+        """
         request = make(MemberId, guild_id=guild_id, user_id=user_id, fresh=fresh)
         return (await self._read(self.stub.GetGuildMember, request, **call)).member
 
@@ -57,7 +61,15 @@ class AsyncMemberCalls(AsyncCalls):
         fresh: bool = False,
         **call: Unpack[CallArguments],
     ) -> AsyncIterator[GuildMember]:
-        """Iterate over the members of a guild, or those with a role, in the order of their ids, page by page."""
+        """Iterate over the members of a guild in the order of their ids, page by page.
+
+        Args:
+            guild_id: The guild.
+            limit: Maximum number of members; None: all.
+            role_id: Only members with this role; 0: all members.
+            fresh: Read from Discord instead of the proxy's cache.
+            call: `timeout` and the others of CallArguments, for each page.
+        """
 
         async def page(size: int, after: int | None) -> Sequence[GuildMember]:
             request = make(
@@ -76,7 +88,7 @@ class AsyncMemberCalls(AsyncCalls):
         fresh: bool = False,
         **call: Unpack[CallArguments],
     ) -> list[GuildMember]:
-        """Return members whose name or nickname starts with `query`: one if no `limit` is given, at most 1000."""
+        """Return members whose user name or nickname starts with `query`, up to `limit` (1 to 1000, default 1)."""
         request = make(SearchGuildMembersRequest, guild_id=guild_id, query=query, limit=limit, fresh=fresh)
         return list((await self._read(self.stub.SearchGuildMembers, request, **call)).members)
 
@@ -92,9 +104,9 @@ class AsyncMemberCalls(AsyncCalls):
         deaf: bool | None = None,
         **call: Unpack[CallArguments],
     ) -> GuildMember:
-        """Add a user who authorised `guilds.join`, with the user's OAuth2 access token.
+        """Add a user to a guild, with the user's OAuth2 access token for the scope guilds.join.
 
-        The result is empty if the user was a member already.
+        The result is empty if the user is already a member.
         """
         request = make(
             AddGuildMemberRequest,
@@ -109,7 +121,7 @@ class AsyncMemberCalls(AsyncCalls):
         return (await self._write(self.stub.AddGuildMember, request, **call)).member
 
     async def edit_guild_member(self, guild_id: int, user_id: int, **changes: Unpack[MemberChanges]) -> GuildMember:
-        """Edit a member. What is not given stays as it is; None resets it: `nick=None` removes the nickname."""
+        """Edit a member. Omitted arguments keep their value; None resets it: `nick=None` removes the nickname."""
         request = make(EditGuildMemberRequest, guild_id=guild_id, user_id=user_id)
         fields, call = split_call(changes)
         patch(request, fields)
@@ -118,21 +130,21 @@ class AsyncMemberCalls(AsyncCalls):
     async def kick_guild_member(
         self, guild_id: int, user_id: int, *, reason: str = "", **call: Unpack[CallArguments]
     ) -> None:
-        """Remove a member, who may come back with an invite."""
+        """Remove a member from a guild. The user can join again with an invite."""
         request = make(MemberId, guild_id=guild_id, user_id=user_id, reason=reason)
         await self._write(self.stub.KickGuildMember, request, **call)
 
     async def add_member_role(
         self, guild_id: int, user_id: int, role_id: int, *, reason: str = "", **call: Unpack[CallArguments]
     ) -> None:
-        """Give a member a role."""
+        """Add a role to a member."""
         request = make(MemberRoleRequest, guild_id=guild_id, user_id=user_id, role_id=role_id, reason=reason)
         await self._write(self.stub.AddMemberRole, request, **call)
 
     async def remove_member_role(
         self, guild_id: int, user_id: int, role_id: int, *, reason: str = "", **call: Unpack[CallArguments]
     ) -> None:
-        """Take a role from a member."""
+        """Remove a role from a member."""
         request = make(MemberRoleRequest, guild_id=guild_id, user_id=user_id, role_id=role_id, reason=reason)
         await self._write(self.stub.RemoveMemberRole, request, **call)
 
@@ -146,18 +158,18 @@ class AsyncMemberCalls(AsyncCalls):
         reason: str = "",
         **call: Unpack[CallArguments],
     ) -> SyncMemberRolesResponse:
-        """Make the member's roles among `managed` exactly `roles`, with at most one change at Discord.
+        """Set the member's roles among `managed` to exactly `roles`, with at most one edit.
 
         Args:
             guild_id: The guild.
             user_id: The member.
-            roles: Those of `managed` that the member shall have.
-            managed: The roles the application decides about; all others are left alone.
-            reason: For the audit log.
-            call: `timeout` and the like: see CallArguments.
+            roles: The roles that the member shall have; all of them must be in `managed`.
+            managed: The roles that the application manages. Other roles stay.
+            reason: Reason for the audit log, up to 512 characters.
+            call: `timeout`, `priority`, `max_wait`, `idempotency_key`: see CallArguments.
 
         Returns:
-            What was `added` and what was `removed`.
+            The ids of the roles that were `added` and `removed`.
         """
         request = make(
             SyncMemberRolesRequest, guild_id=guild_id, user_id=user_id, roles=roles, managed=managed, reason=reason

@@ -1,4 +1,4 @@
-"""Reactions and polls."""
+"""Calls about reactions and polls."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ _USERS_PER_PAGE = 100
 
 
 class AsyncReactionCalls(AsyncCalls):
-    """Calls about reactions and polls. An emoji is a character like "👍", or "name:id" for one of a guild."""
+    """Calls about reactions and polls. An emoji is a character such as "👍", or "name:id" of a custom emoji."""
 
     async def add_reaction(self, channel_id: int, message_id: int, emoji: str, **call: Unpack[CallArguments]) -> None:
-        """React to a message."""
+        """Add a reaction of the bot to a message."""
         request = make(ReactionRequest, channel_id=channel_id, message_id=message_id, emoji=emoji)
         await self._write(self.stub.AddReaction, request, **call)
 
     async def remove_reaction(
         self, channel_id: int, message_id: int, emoji: str, **call: Unpack[CallArguments]
     ) -> None:
-        """Remove the bot's own reaction."""
+        """Remove a reaction of the bot from a message."""
         request = make(ReactionRequest, channel_id=channel_id, message_id=message_id, emoji=emoji)
         await self._write(self.stub.RemoveReaction, request, **call)
 
     async def remove_user_reaction(
         self, channel_id: int, message_id: int, emoji: str, user_id: int, **call: Unpack[CallArguments]
     ) -> None:
-        """Remove somebody else's reaction."""
+        """Remove a reaction of another user from a message."""
         request = make(
             RemoveUserReactionRequest, channel_id=channel_id, message_id=message_id, emoji=emoji, user_id=user_id
         )
@@ -64,7 +64,7 @@ class AsyncReactionCalls(AsyncCalls):
         limit: int | None = None,
         **call: Unpack[CallArguments],
     ) -> AsyncIterator[User]:
-        """Iterate over the users who reacted with an emoji, page by page."""
+        """Iterate over the users who reacted to a message with an emoji, page by page."""
 
         async def page(size: int, after: int | None) -> Sequence[User]:
             request = make(
@@ -75,7 +75,7 @@ class AsyncReactionCalls(AsyncCalls):
         return self._pages(page, lambda user: user.id, _USERS_PER_PAGE, limit)
 
     async def end_poll(self, channel_id: int, message_id: int, **call: Unpack[CallArguments]) -> Message:
-        """Close a poll of the bot now."""
+        """End a poll of the bot immediately; return its message."""
         request = make(MessageId, channel_id=channel_id, message_id=message_id)
         return (await self._write(self.stub.EndPoll, request, **call)).message
 
@@ -88,7 +88,7 @@ class AsyncReactionCalls(AsyncCalls):
         limit: int | None = None,
         **call: Unpack[CallArguments],
     ) -> AsyncIterator[User]:
-        """Iterate over the users who voted for an answer, page by page."""
+        """Iterate over the users who voted for an answer of a poll, page by page."""
 
         async def page(size: int, after: int | None) -> Sequence[User]:
             request = make(

@@ -1,4 +1,4 @@
-"""Roles and bans of a guild."""
+"""Calls about roles and bans of a guild."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class AsyncRoleCalls(AsyncCalls):
     """Calls about roles and bans."""
 
     async def get_guild_roles(self, guild_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]) -> list[Role]:
-        """Return the roles of a guild."""
+        """Return the roles of a guild. `fresh` bypasses the proxy's cache."""
         request = make(GuildId, guild_id=guild_id, fresh=fresh)
         return list((await self._read(self.stub.GetGuildRoles, request, **call)).roles)
 
@@ -45,7 +45,7 @@ class AsyncRoleCalls(AsyncCalls):
         return (await self._write(self.stub.CreateRole, request, **call)).role
 
     async def edit_role(self, guild_id: int, role_id: int, **changes: Unpack[RoleSettings]) -> Role:
-        """Edit a role. What is not given stays as it is; None resets it."""
+        """Edit a role. Omitted arguments keep their value; None resets it. See RoleSettings."""
         fields, call = split_call(changes)
         request = make(EditRoleRequest, guild_id=guild_id, role_id=role_id)
         patch(request, fields)
@@ -61,7 +61,7 @@ class AsyncRoleCalls(AsyncCalls):
     def list_bans(
         self, guild_id: int, *, limit: int | None = None, **call: Unpack[CallArguments]
     ) -> AsyncIterator[Ban]:
-        """Iterate over the bans of a guild in the order of the users' ids, page by page."""
+        """Iterate over the bans of a guild in the order of user ids, page by page."""
 
         async def page(size: int, after: int | None) -> Sequence[Ban]:
             request = make(ListBansRequest, guild_id=guild_id, after=after, limit=size)
@@ -70,7 +70,11 @@ class AsyncRoleCalls(AsyncCalls):
         return self._pages(page, lambda ban: ban.user.id, _BANS_PER_PAGE, limit)
 
     async def get_ban(self, guild_id: int, user_id: int, **call: Unpack[CallArguments]) -> Ban:
-        """Return the ban of a user; no ban is a DiscordProxyHttpError of status 404 and code 10026."""
+        """Return the ban of a user.
+
+        Raises:
+            DiscordProxyHttpError: status 404 and code 10026: the user is not banned.
+        """
         return (await self._read(self.stub.GetBan, make(MemberId, guild_id=guild_id, user_id=user_id), **call)).ban
 
     async def create_ban(
@@ -82,7 +86,7 @@ class AsyncRoleCalls(AsyncCalls):
         reason: str = "",
         **call: Unpack[CallArguments],
     ) -> None:
-        """Ban a user, and delete what the user wrote in the last `delete_message_seconds` (at most 7 days)."""
+        """Ban a user and delete the user's messages of the last `delete_message_seconds` (up to 604800, 7 days)."""
         request = make(
             CreateBanRequest,
             guild_id=guild_id,
@@ -93,7 +97,7 @@ class AsyncRoleCalls(AsyncCalls):
         await self._write(self.stub.CreateBan, request, **call)
 
     async def delete_ban(self, guild_id: int, user_id: int, *, reason: str = "", **call: Unpack[CallArguments]) -> None:
-        """Lift a ban."""
+        """Remove the ban of a user."""
         request = make(MemberId, guild_id=guild_id, user_id=user_id, reason=reason)
         await self._write(self.stub.DeleteBan, request, **call)
 
@@ -106,7 +110,7 @@ class AsyncRoleCalls(AsyncCalls):
         reason: str = "",
         **call: Unpack[CallArguments],
     ) -> BulkBanResponse:
-        """Ban up to 200 users at once; return which were banned and which were not."""
+        """Ban up to 200 users; return the ids of the banned users and of those that could not be banned."""
         request = make(
             BulkBanRequest,
             guild_id=guild_id,

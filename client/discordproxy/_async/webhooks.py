@@ -1,4 +1,4 @@
-"""Webhooks, and requests to any other endpoint of Discord."""
+"""Calls about webhooks, and requests to any Discord endpoint."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class AsyncWebhookCalls(AsyncCalls):
-    """Calls about webhooks, and the call for everything that has no method of its own."""
+    """Calls about webhooks, and `request` for all other endpoints."""
 
     async def create_webhook(
         self,
@@ -47,7 +47,7 @@ class AsyncWebhookCalls(AsyncCalls):
         reason: str = "",
         **call: Unpack[CallArguments],
     ) -> Webhook:
-        """Create a webhook; `avatar` is a data URI. Keep its `token` secret: it is all one needs to post."""
+        """Create a webhook; `avatar` is a data URI. Keep its `token` secret: it suffices to send messages."""
         request = make(CreateWebhookRequest, channel_id=channel_id, name=name, avatar=avatar, reason=reason)
         return (await self._write(self.stub.CreateWebhook, request, **call)).webhook
 
@@ -68,16 +68,16 @@ class AsyncWebhookCalls(AsyncCalls):
         embed: EmbedLike | None = None,
         **message: Unpack[WebhookMessageArguments],
     ) -> Message:
-        """Post a message through a webhook.
+        """Send a message through a webhook.
 
-        Discord knows no nonce here: the call is not repeated when its outcome is unknown, unless it has an
+        Discord supports no nonce here, so the call is not retried if its outcome is unknown, unless it has an
         `idempotency_key`.
 
         Args:
             webhook_id: The webhook.
-            webhook_token: Its token.
-            content: The text.
-            embed: An embed; `embeds` takes several.
+            webhook_token: Token of the webhook.
+            content: Text, up to 2000 characters; see `overflow`.
+            embed: One embed; for several see `embeds`.
             message: `username`, `avatar_url`, `thread_id`, `files` ...: see WebhookMessageArguments.
         """
         request = make(ExecuteWebhookRequest, webhook_id=webhook_id, webhook_token=webhook_token)
@@ -95,7 +95,7 @@ class AsyncWebhookCalls(AsyncCalls):
         thread_id: int | None = None,
         **changes: Unpack[MessageChanges],
     ) -> Message:
-        """Edit a message of a webhook. What is not given stays as it is; None or an empty list removes it."""
+        """Edit a message of a webhook. Omitted arguments keep their value; None or an empty list removes it."""
         request = make(
             EditWebhookMessageRequest,
             webhook_id=webhook_id,
@@ -138,21 +138,21 @@ class AsyncWebhookCalls(AsyncCalls):
         reason: str = "",
         **call: Unpack[CallArguments],
     ) -> ApiResponse:
-        """Call any endpoint of Discord, under the same rate limits as all other calls.
+        """Call any Discord endpoint, with the same rate limiting as all other calls.
 
         Args:
             method: GET, POST, PUT, PATCH or DELETE.
-            path: For example "/guilds/123/audit-logs", percent-encoded, without host and query.
-            query: Its parameters; a list repeats the parameter.
-            json: The body, as Python objects; None for no body.
-            files: As for messages.
-            file_field: Name of the file's form field, where it is not `files[0]`.
-            authorization: "Bearer ..." to act for a user, "none" to send no token.
-            reason: For the audit log.
-            call: `timeout` and the like: see CallArguments.
+            path: Percent-encoded path without host and query, such as "/guilds/123/audit-logs".
+            query: Query parameters; a list repeats the parameter.
+            json: The body as Python objects; None: no body.
+            files: Files, as for messages.
+            file_field: Form field name of a single file. Default: `files[0]`.
+            authorization: "Bearer ..." replaces the bot token; "none" sends no authorization.
+            reason: Reason for the audit log, up to 512 characters.
+            call: `timeout`, `priority`, `max_wait`, `idempotency_key`: see CallArguments.
 
         Returns:
-            `status`, `body` (bytes), `content_type` and `headers` of a successful answer.
+            `status`, `body` (bytes), `content_type` and `headers` of a successful response.
         """
         request = make(
             ApiRequest,

@@ -1,4 +1,4 @@
-"""Completion scripts for shells, made from the parser, so that they never lag behind it. Pure."""
+"""Shell completion scripts, generated from the argument parser. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def script(shell: str, parser: argparse.ArgumentParser) -> str:
-    """Return the script that completes the commands and options of a parser."""
+    """Return the completion script for the commands and options of a parser."""
     if shell == "fish":
         return _fish(parser)
     commands = _commands(parser)
@@ -37,7 +37,7 @@ def script(shell: str, parser: argparse.ArgumentParser) -> str:
 
 
 def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    actions = parser._actions  # noqa: SLF001 -- argparse offers no other way to read a parser
+    actions = parser._actions  # noqa: SLF001 -- argparse has no public access to its actions
     found = next(action for action in actions if isinstance(action, argparse._SubParsersAction))  # noqa: SLF001 -- same
     return dict(found.choices)
 

@@ -1,4 +1,4 @@
-"""Asks the proxy what its operators see: gRPC service `discordproxy.Console`, JSON in protobuf's own messages."""
+"""Calls the gRPC service `discordproxy.Console`, which returns JSON in protobuf's wrapper messages."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 def ask(client: DiscordClient, question: str, timeout: float | None) -> Any | None:
-    """Return the answer to `Status` (a document) or `Doctor` (a list of findings); None if the proxy knows neither.
+    """Return the response of `Status` (a document) or `Doctor` (a list of findings); None if the proxy has no such RPC.
 
     Args:
-        client: Reaches the proxy, with its key.
-        question: Name of the method.
-        timeout: Seconds to wait.
+        client: Provides the channel and the API key.
+        question: Name of the RPC.
+        timeout: Seconds to wait; None: no limit.
 
     Raises:
-        DiscordProxyException: The proxy did not answer, or refused.
+        DiscordProxyException: the call failed.
     """
     method = client.channel.unary_unary(
         f"/discordproxy.Console/{question}",
@@ -41,5 +41,5 @@ def ask(client: DiscordClient, question: str, timeout: float | None) -> Any | No
         return json.loads(answer.value)
     except (ValueError, RecursionError) as error:
         raise DiscordProxyGrpcError(
-            grpc.StatusCode.INTERNAL, f"the answer to {question} is no JSON: {error}"
+            grpc.StatusCode.INTERNAL, f"the response to {question} is not JSON: {error}"
         ) from error

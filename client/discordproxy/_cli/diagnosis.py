@@ -1,4 +1,4 @@
-"""What works and what does not, each problem with its fix: behind `discordproxy status` and `discordproxy doctor`."""
+"""Checks of a proxy, each problem with its fix. Used by `discordproxy status` and `discordproxy doctor`."""
 
 from __future__ import annotations
 
@@ -26,18 +26,21 @@ if TYPE_CHECKING:
 
 _SERVING = 1
 _SERVICES = {
-    "": ("proxy", "it is starting, being drained, or has lost its broker: read its log"),
-    "broker": ("broker", "rate limits cannot be kept without it, so nothing is sent: see that it runs, or start it"),
-    "gateway": ("gateway", "messages are sent without it, but caches and events stand still: see that it runs"),
+    "": ("proxy", "it is starting, draining, or has lost its broker: read its log"),
+    "broker": ("broker", "no request is sent without it, because rate limits cannot be kept: start it"),
+    "gateway": (
+        "gateway",
+        "messages are sent without it, but caches and events are not updated: check that its worker runs",
+    ),
 }
-# What to do about the errors of Discord that a first message meets.
+# By JSON error code: fixes of the errors that a first message often causes.
 _DISCORD_HINTS = {
     10003: "Check the id: right-click the channel in Discord (developer mode on) and copy it.",
-    10008: "The message is gone, or in another channel.",
+    10008: "The message was deleted, or is in another channel.",
     10013: "Check the id: right-click the user in Discord (developer mode on) and copy it.",
-    50001: "The bot cannot see it: invite the bot to the server and give its role the permission View Channel.",
-    50007: "The user does not accept direct messages from the bot: they must share a server and allow it there.",
-    50013: "The bot's role lacks a permission there, e.g. Send Messages or Embed Links.",
+    50001: "The bot has no access: invite it to the server and give its role the permission View Channel.",
+    50007: "The user refuses direct messages: user and bot must share a server, and the user must allow them there.",
+    50013: "The bot's role lacks a permission in the channel, such as Send Messages or Embed Links.",
 }
 
 
@@ -45,10 +48,10 @@ class Diagnosis(NamedTuple):
     """The result of one check.
 
     Attributes:
-        subject: What was looked at.
-        good: Whether it is as it should be.
-        text: What was found.
-        fix: What to do about it; empty if nothing.
+        subject: What was checked.
+        good: Whether the check passed.
+        text: The result.
+        fix: How to fix the problem; empty if there is none.
     """
 
     subject: str
@@ -58,12 +61,12 @@ class Diagnosis(NamedTuple):
 
 
 def diagnose(client: DiscordClient, timeout: float | None, *, channel_id: int = 0) -> Iterator[Diagnosis]:
-    """Yield what each check finds; ends early when nothing further can be known.
+    """Yield the finding of each check; without connection, a single one.
 
     Args:
-        client: Reaches the proxy to look at.
-        timeout: Seconds for each check.
-        channel_id: A channel the bot is to write to; 0 for none.
+        client: A client of the proxy to check.
+        timeout: Seconds for each check; None: no limit.
+        channel_id: A channel to which the bot shall be able to send messages; 0: none.
     """
     try:
         health = {service: _health(client, service, timeout) for service in _SERVICES}
@@ -85,7 +88,7 @@ def diagnose(client: DiscordClient, timeout: float | None, *, channel_id: int = 
 
 
 def _health(client: DiscordClient, service: str, timeout: float | None) -> Diagnosis:
-    """Ask grpc.health.v1, whose two messages have the form of protobuf's own wrappers of a string and a number."""
+    """Call grpc.health.v1. Its messages are wire compatible with protobuf's wrappers of a string and a number."""
     subject, fix = _SERVICES[service]
     check = client.channel.unary_unary(
         "/grpc.health.v1.Health/Check",
@@ -103,12 +106,12 @@ def _health(client: DiscordClient, service: str, timeout: float | None) -> Diagn
 
 
 def _channel(client: DiscordClient, channel_id: int, timeout: float | None) -> Iterator[Diagnosis]:
-    """Say whether the bot can send messages to a channel, and what denies it."""
+    """Yield whether the bot can send messages to a channel, or the permissions it lacks."""
     subject = f"channel {channel_id}"
     try:
         channel = client.get_channel(channel_id, timeout=timeout)
         if not channel.guild_id:
-            yield Diagnosis(subject, good=True, text="a channel without permissions: direct messages")
+            yield Diagnosis(subject, good=True, text="a DM channel, which has no permissions")
             return
         found = client.compute_permissions(channel.guild_id, channel_id=channel_id, timeout=timeout)
     except DiscordProxyException as error:
@@ -117,7 +120,9 @@ def _channel(client: DiscordClient, channel_id: int, timeout: float | None) -> I
     if found.can_send:
         yield Diagnosis(subject, good=True, text=f"the bot can send messages to {channel.name!r}")
     for denial in found.missing:
-        yield Diagnosis(subject, good=False, text=f"the bot lacks {denial.permission} there", fix=denial.advice)
+        lacking = f"the bot lacks the permission {denial.permission}"
+        text = lacking if denial.permission else "the bot cannot send messages there"  # a category has no messages
+        yield Diagnosis(subject, good=False, text=text, fix=denial.advice)
 
 
 def _bot(client: DiscordClient, timeout: float | None) -> Diagnosis:
@@ -134,15 +139,15 @@ def _problem(subject: str, error: Exception, target: str) -> Diagnosis:
 
 
 def explain(error: Exception, target: str) -> tuple[str, str]:
-    """Return what happened, and what to do about it (maybe empty), in words for the person at the terminal."""
+    """Return the problem and its fix, which may be empty, as text for a terminal."""
     if isinstance(error, DiscordProxyHttpError):
-        text = f"Discord refused: {error.text} (HTTP {error.status}, code {error.code})"
-        if error.status == 401:  # noqa: PLR2004 -- HTTP's own number
-            return text, "The bot token is wrong or was revoked: give the proxy the current one."
+        text = f"Discord returned an error: {error.text} (HTTP {error.status}, code {error.code})"
+        if error.status == 401:  # noqa: PLR2004 -- the HTTP status
+            return text, "The bot token is wrong or revoked: configure the proxy with the current one."
         return text, _DISCORD_HINTS.get(error.code, "")
     if isinstance(error, DiscordProxyTimeoutError):
-        arrived = "nothing was sent" if error.sent == "no" else "whether it was sent is not known"
-        return f"No answer from {target} in time: {arrived}", "Give it more time with --timeout, or look at its status."
+        arrived = "nothing was sent" if error.sent == "no" else "whether it was sent is unknown"
+        return f"No response from {target} in time: {arrived}", "Increase --timeout, or run `discordproxy status`."
     if isinstance(error, DiscordProxyGrpcError):
         return _explain_grpc(error, target)
     return str(error), ""
@@ -152,7 +157,7 @@ def _explain_grpc(error: DiscordProxyGrpcError, target: str) -> tuple[str, str]:
     if never_left(error.status, error.details):
         return connection_problem(target, error.details, tls=bool(os.environ.get("DISCORDPROXY_CA")))
     if error.status is grpc.StatusCode.UNAUTHENTICATED:
-        return error.text, "Put the key of your application into DISCORDPROXY_API_KEY."
+        return error.text, "Set DISCORDPROXY_API_KEY to the API key of your application."
     wait = f" Try again in {error.retry_after:.0f} s." if error.retry_after else ""
-    request = f" Its log knows more about request {error.request_id}." if error.request_id else ""
+    request = f" See request {error.request_id} in the log of the proxy." if error.request_id else ""
     return f"{error.status.name}: {error.text}", f"{wait}{request}".strip()

@@ -1,4 +1,4 @@
-"""How commands read and write: bytes that are not UTF-8, streams that are closed or full, readers that have left."""
+"""Input and output of the commands: invalid UTF-8, closed or full streams, broken pipes."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import os
 import sys
 from typing import NamedTuple
 
-_READER_LEFT = errno.EPIPE
+_BROKEN_PIPE = errno.EPIPE
 
 
 class CommandResult(NamedTuple):
-    """What a command found out or did.
+    """The result of a command.
 
     Attributes:
-        status: Its exit status.
-        text: What it prints, without the last line break.
-        done: Whether it has changed something: then its status stands, even if nobody can read the text.
+        status: Exit status.
+        text: Text to print, without the last line break.
+        done: Whether the command changed something. Then a failure to print the text does not change the status.
     """
 
     status: int
@@ -26,13 +26,13 @@ class CommandResult(NamedTuple):
 
 
 def show(outcome: CommandResult, *, unwritten: int) -> int:
-    """Print the text; return the exit status, which is `unwritten` if printing was the command's only purpose."""
+    """Print the text; return the exit status: `unwritten` if printing failed and was the command's only purpose."""
     try:
         if outcome.text:
             _print(outcome.text)
     except OSError as error:
-        _give_up_stdout()
-        if error.errno != _READER_LEFT:
+        _discard_stdout()
+        if error.errno != _BROKEN_PIPE:
             what = "Done, but the output" if outcome.done else "The output"
             complain(f"{what} cannot be written: {error.strerror}")
             return outcome.status if outcome.done else unwritten
@@ -47,23 +47,23 @@ def _print(text: str) -> None:
     sys.stdout.flush()
 
 
-def _give_up_stdout() -> None:
-    """Let what is still in the buffer go nowhere: Python would try again at its end, and change the exit status."""
+def _discard_stdout() -> None:
+    """Discard the buffered output: Python would flush it again at exit and change the exit status."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())
+        os.close(devnull)
 
 
 def complain(text: str) -> None:
-    """Print a line to standard error, if somebody can read it."""
+    """Print a line to standard error; ignore failures."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError):
             print(text, file=sys.stderr, flush=True)
 
 
 def text_of_argument(value: str) -> str:
-    """Return an argument as text; bytes that are not UTF-8 are replaced, and a message says so."""
+    """Return an argument as text. Invalid UTF-8 is replaced and reported."""
     return text_of_bytes(os.fsencode(value), "an argument") if not _is_text(value) else value
 
 
@@ -72,7 +72,7 @@ def _is_text(value: str) -> bool:
 
 
 def text_of_bytes(content: bytes, source: str) -> str:
-    """Return bytes as text; those that are not UTF-8 are replaced, and a message says so."""
+    """Return bytes as text. Invalid UTF-8 is replaced and reported."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -81,10 +81,10 @@ def text_of_bytes(content: bytes, source: str) -> str:
 
 
 def read_stdin() -> str:
-    """Return all of standard input.
+    """Return the text of standard input.
 
     Raises:
-        ValueError: it is closed.
+        ValueError: standard input is closed.
     """
     if sys.stdin is None:
         raise ValueError("no text: standard input is closed")

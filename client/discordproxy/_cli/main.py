@@ -1,4 +1,4 @@
-"""Commands for people: `discordproxymessage`, as it always was, and `discordproxy`."""
+"""The commands `discordproxy` and, as in 1.5.1, `discordproxymessage`."""
 
 from __future__ import annotations
 
@@ -27,33 +27,33 @@ _DONE, _FAILED, _USAGE, _UNREACHABLE, _TIMEOUT = range(5)
 _INTERRUPTED = 130
 _STATUSES = """\
 exit status:
-  0  done; also if a message was sent, but the output could not be written
-  1  Discord or the proxy refused, or a check found a problem
-  2  wrong usage
-  3  no connection to a proxy at that address: nothing was sent
-  4  no answer in time: whether anything was sent is not known, unless the message says so
+  0  success; also if a message was sent, but the output could not be written
+  1  an error of Discord or the proxy, or a failed check
+  2  invalid usage
+  3  no connection to a proxy at the target: nothing was sent
+  4  timeout: whether anything was sent is unknown, unless the error states it
   130  interrupted with Ctrl-C
 """
 _ENVIRONMENT = """\
 environment:
-  DISCORDPROXY_TARGET   where the proxy is, if --target is not given
-  DISCORDPROXY_API_KEY  key of the application, if the proxy wants one
-  DISCORDPROXY_CA       file of CA certificates: the connection is encrypted
+  DISCORDPROXY_TARGET   address of the proxy, if --target is not given
+  DISCORDPROXY_API_KEY  API key of the application, if the proxy requires one
+  DISCORDPROXY_CA       file of CA certificates; enables TLS
   DISCORDPROXY_CERT, DISCORDPROXY_CERT_KEY
-                        files of your own certificate and its key, if the proxy asks for one
+                        files of a client certificate and its key, if the proxy requires one
 """
 
 
 def message_main(arguments: Sequence[str] | None = None) -> None:
-    """Run `discordproxymessage`: send one text message."""
+    """Run the command `discordproxymessage`: send a text message."""
     parser = argparse.ArgumentParser(
-        prog="discordproxymessage", description="Send a message through Discord Proxy: a quick test that it works."
+        prog="discordproxymessage", description="Send a message through Discord Proxy, to test that it works."
     )
-    parser.add_argument("type", choices=["direct", "channel"], help="what recipient_id is: a user or a channel")
+    parser.add_argument("type", choices=["direct", "channel"], help="whether recipient_id is a user or a channel")
     parser.add_argument("recipient_id", type=int, help="id of the user or channel")
     parser.add_argument("content", help="the text")
-    parser.add_argument("--host", default="127.0.0.1", help="where the proxy runs (default: %(default)s)")
-    parser.add_argument("--port", default=50051, type=int, help="its port (default: %(default)s)")
+    parser.add_argument("--host", default="127.0.0.1", help="host of the proxy (default: %(default)s)")
+    parser.add_argument("--port", default=50051, type=int, help="port of the proxy (default: %(default)s)")
     args = parser.parse_args(arguments)
     if status := show(_send_one(args), unwritten=_FAILED):
         raise SystemExit(status)
@@ -72,7 +72,7 @@ def _send_one(args: argparse.Namespace) -> CommandResult:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run `discordproxy`; ends with the documented exit status."""
+    """Run the command `discordproxy` and exit with the documented status."""
     parser = build_parser()
     args, rest = parser.parse_known_args(arguments)
     if rest and args.command not in {"sandbox", "keys"}:
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _outcome(args: argparse.Namespace) -> CommandResult:
-    """Run a command. A ValueError or OSError is about its arguments and files: nothing was sent and nothing printed."""
+    """Run a command. A ValueError or OSError concerns its arguments and files: nothing was sent or printed."""
     try:
         outcome: CommandResult = args.run(args)
     except DiscordProxyException as error:
@@ -96,11 +96,11 @@ def _outcome(args: argparse.Namespace) -> CommandResult:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of `discordproxy`."""
+    """Return the argument parser of `discordproxy`."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
         prog="discordproxy",
-        description=f"{__title__}: send messages to Discord, and see how the proxy is doing.",
+        description=f"Send messages through {__title__}, and inspect the proxy.",
         epilog=f"{message.EXAMPLES}\n{_ENVIRONMENT}\n{_STATUSES}",
         formatter_class=raw,
     )
@@ -110,15 +110,15 @@ def build_parser() -> argparse.ArgumentParser:
     for name, run, parents, text in (
         ("message", message.run, [connection], "Send a message."),
         ("status", _status, [connection], "Show workers, limits, queues, gateway, applications and errors."),
-        ("doctor", _doctor, [connection], "Look for problems, and say how to fix each."),
+        ("doctor", _doctor, [connection], "Check for problems, and show how to fix each."),
         (
             "sandbox",
             _sandbox,
             [],
-            "Run a local Discord, to try things without a bot; all further arguments are its own.",
+            "Run a local stand-in for Discord, to try the proxy without a bot; further arguments are passed to it.",
         ),
-        ("keys", _keys, [], "Make keys for applications; all further arguments are its own."),
-        ("completion", _complete, [], "Print the script that completes commands in your shell."),
+        ("keys", _keys, [], "Create API keys for applications; further arguments are passed to the key tool."),
+        ("completion", _complete, [], "Print the completion script for a shell."),
     ):
         command = commands.add_parser(
             name,
@@ -133,31 +133,37 @@ def build_parser() -> argparse.ArgumentParser:
     commands.choices["message"].epilog = f"{message.EXAMPLES}\n{_STATUSES}"
     message.add_options(commands.choices["message"])
     for name in ("status", "doctor"):
-        commands.choices[name].add_argument("--json", action="store_true", help="print it as JSON")
+        commands.choices[name].add_argument("--json", action="store_true", help="print JSON")
     commands.choices["doctor"].add_argument(
-        "--channel", type=int, default=0, metavar="ID", help="a channel the bot is to write to"
+        "--channel",
+        type=int,
+        default=0,
+        metavar="ID",
+        help="also check whether the bot can send messages to this channel",
     )
-    commands.choices["completion"].add_argument("shell", choices=SHELLS, help="your shell")
+    commands.choices["completion"].add_argument("shell", choices=SHELLS, help="the shell")
     return parser
 
 
 def _connection_options() -> argparse.ArgumentParser:
     connection = argparse.ArgumentParser(add_help=False)
-    connection.add_argument("--target", help="where the proxy is (default: DISCORDPROXY_TARGET, else localhost:50051)")
     connection.add_argument(
-        "--timeout", type=_seconds, default=30.0, help="seconds to wait for an answer (default: %(default)s)"
+        "--target", help="address of the proxy (default: DISCORDPROXY_TARGET, else localhost:50051)"
+    )
+    connection.add_argument(
+        "--timeout", type=_seconds, default=30.0, help="seconds to wait for a response (default: %(default)s)"
     )
     return connection
 
 
 def _seconds(text: str) -> float | None:
-    """Return how long to wait; None without end."""
+    """Return the seconds to wait; None: no limit."""
     try:
         found = seconds("timeout", float(text))
     except ValueError:
         found = -1.0
     if found is not None and found < 0:
-        raise argparse.ArgumentTypeError(f"a number of seconds is needed, not {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a number of seconds, not {text!r}")
     return found or None
 
 
@@ -168,7 +174,7 @@ def _status(args: argparse.Namespace) -> CommandResult:
         except DiscordProxyException as error:
             if isinstance(error, DiscordProxyGrpcError) and never_left(error.status, error.details):
                 raise
-            document = None  # the findings tell what is wrong
+            document = None  # the findings below show the problem
         if document is None:
             return _findings(args, client.target, list(diagnose(client, args.timeout)), with_fixes=False)
     try:
@@ -179,7 +185,7 @@ def _status(args: argparse.Namespace) -> CommandResult:
         heading = f"Discord Proxy {document['version']} at {client.target}: {verdict}"
         lines = [heading, *(f"  !! {problem}" for problem in problems), *text_of(document)]
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        complain(f"The status of the proxy at {client.target} has another form than that of {__version__}: {error!r}")
+        complain(f"The status of the proxy at {client.target} is not in the format of client {__version__}: {error!r}")
         return CommandResult(_FAILED, "")
     return CommandResult(_FAILED if problems else _DONE, "\n".join(lines))
 
@@ -206,21 +212,21 @@ def _findings(args: argparse.Namespace, target: str, findings: list[Diagnosis], 
 
 
 def _sandbox(args: argparse.Namespace) -> CommandResult:
-    return _become("discordproxy_sandbox", args.rest, "The sandbox", needs=("discordproxy_sandbox", "aiohttp"))
+    return _exec_module("discordproxy_sandbox", args.rest, "The sandbox", needs=("discordproxy_sandbox", "aiohttp"))
 
 
 def _keys(args: argparse.Namespace) -> CommandResult:
-    return _become(
-        "discordproxy_api.access", args.rest, "Making keys", needs=("discordproxy_api", "pydantic", "grpc_health")
+    return _exec_module(
+        "discordproxy_api.access", args.rest, "The key tool", needs=("discordproxy_api", "pydantic", "grpc_health")
     )
 
 
-def _become(module: str, arguments: Sequence[str], what: str, *, needs: tuple[str, ...]) -> CommandResult:
+def _exec_module(module: str, arguments: Sequence[str], what: str, *, needs: tuple[str, ...]) -> CommandResult:
     if any(find_spec(name) is None for name in needs):
         complain(f"{what} needs more packages: pip install 'discordproxy[server]>=2'")
         return CommandResult(_USAGE, "")
     command = [sys.executable, "-m", module, *arguments]
-    os.execv(sys.executable, command)  # noqa: S606 -- it takes the place of this process, signals and all
+    os.execv(sys.executable, command)  # noqa: S606 -- replaces this process, so that signals reach the command
     return CommandResult(_DONE, "")
 
 

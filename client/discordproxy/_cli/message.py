@@ -1,4 +1,4 @@
-"""The command `discordproxy message`: text, embeds and files from arguments, files or a pipe."""
+"""The command `discordproxy message`: sends text, embeds and files from arguments, files or standard input."""
 
 from __future__ import annotations
 
@@ -28,33 +28,37 @@ examples:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give the command its arguments."""
-    parser.add_argument("type", choices=["channel", "direct"], help="what the id is: of a channel or of a user")
+    """Add the arguments of the command."""
+    parser.add_argument("type", choices=["channel", "direct"], help="whether the id is that of a channel or of a user")
     parser.add_argument("id", type=int, help="id of the channel or user")
-    parser.add_argument("content", nargs="?", help="the text; - or nothing reads it from a pipe")
+    parser.add_argument(
+        "content", nargs="?", help="the text; - reads it from standard input, as does a pipe without other content"
+    )
     parser.add_argument("--title", default="", help="title of an embed")
     parser.add_argument("--description", default="", help="text of an embed")
-    parser.add_argument("--embed-json", metavar="JSON", help="an embed as Discord writes it, or @FILE that holds it")
+    parser.add_argument(
+        "--embed-json", metavar="JSON", help="an embed in the form of Discord's JSON, or @FILE to read it from"
+    )
     parser.add_argument("--file", action="append", default=[], metavar="PATH", help="a file to send (repeatable)")
-    parser.add_argument("--reply-to", type=int, metavar="ID", help="the message to answer")
-    parser.add_argument("--silent", action="store_true", help="notify nobody")
+    parser.add_argument("--reply-to", type=int, metavar="ID", help="the message to reply to")
+    parser.add_argument("--silent", action="store_true", help="send no notifications")
     parser.add_argument(
         "--overflow",
         choices=["error", "split", "truncate", "file"],
         default="error",
-        help="what to do with a text that is too long (default: %(default)s)",
+        help="how to handle a text that is too long (default: %(default)s)",
     )
-    parser.add_argument("--key", default="", help="send once, however often the command runs with this key in a day")
+    parser.add_argument("--key", default="", help="idempotency key: the message is sent once per key and day")
     parser.add_argument("--json", action="store_true", help="print the sent message as JSON")
 
 
 def run(args: argparse.Namespace) -> CommandResult:
-    """Send the message; returns where it is.
+    """Send the message; return its id and link.
 
     Raises:
-        ValueError: an argument is wrong.
+        ValueError: an argument is invalid.
         OSError: a file cannot be read.
-        DiscordProxyException: the message was not sent, or nobody knows.
+        DiscordProxyException: the call failed; its `sent` states whether the message was sent.
     """
     content, embeds = _content(args), _embeds(args)
     with DiscordClient(args.target, timeout=args.timeout, app="discordproxy-cli") as client:
@@ -72,7 +76,7 @@ def run(args: argparse.Namespace) -> CommandResult:
     if args.json:
         return CommandResult(0, json_format.MessageToJson(message, preserving_proto_field_name=True), done=True)
     parts = f" in {len(message.more_messages) + 1} parts" if message.more_messages else ""
-    # Discord's answer does not name the server of a channel, and without it there is no link.
+    # Discord's response does not contain the guild of a channel, which the link requires.
     link = f": {message_url(message)}" if args.type == "direct" else ""
     return CommandResult(0, f"Message {message.id} sent{parts}{link}", done=True)
 

@@ -1,4 +1,4 @@
-"""The status document as text for a terminal. Knows no network."""
+"""Formats the status document for a terminal. Pure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_MOST_BUCKETS, _MOST_ERRORS = 10, 10
+_MAX_BUCKETS, _MAX_ERRORS = 10, 10
 
 
 def problems_of(document: dict[str, Any]) -> list[str]:
-    """Return what needs attention, in sentences."""
+    """Return the problems in the document as sentences."""
     found = [
         f"Worker {worker['host']}:{worker['pid']} is {worker['state']}."
         for worker in document["workers"]
@@ -35,23 +35,23 @@ def _problems_of_bot(bot: dict[str, Any]) -> Iterator[str]:
     if gateway["failure"]:
         yield gateway["failure"]
     elif not gateway["ready"]:
-        yield "The gateway is not connected: messages are sent, but caches and events stand still."
+        yield "The gateway is not connected: messages are sent, but caches and events are not updated."
 
 
 def text_of(document: dict[str, Any]) -> Iterator[str]:
-    """Yield the lines; problems are left to the caller."""
+    """Yield the lines of the status, without the problems."""
     yield from _overview(document)
     yield from _workers(document)
     for bot in document["bots"]:
         yield from _gateway(_of(bot), bot["gateway"])
-    left_out = document.get("left_out", {})  # a proxy of an earlier release does not say
+    left_out = document.get("left_out", {})  # an earlier release of the proxy does not send it
     yield from _buckets(document["buckets"], left_out.get("buckets", 0))
     yield from _apps(document, left_out)
     yield from _errors(document["errors"], left_out.get("errors", 0))
 
 
 def duration(seconds: float) -> str:
-    """Return a time span as people say it."""
+    """Return a duration as text, such as "3.2 s" or "5 min"."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:  # noqa: PLR2004 -- a minute
@@ -116,7 +116,7 @@ def _gateway(of: str, gateway: dict[str, Any]) -> Iterator[str]:
 def _buckets(buckets: list[dict[str, Any]], left_out: int) -> Iterator[str]:
     if buckets:
         yield "Buckets, busiest first"
-    for bucket in buckets[:_MOST_BUCKETS]:
+    for bucket in buckets[:_MAX_BUCKETS]:
         known = bucket["limit"] is not None
         left = f"{bucket['remaining']} of {bucket['limit']} left" if known else "limit unknown"
         resets = f", full in {duration(bucket['reset_after_s'])}" if bucket["reset_after_s"] else ""
@@ -124,11 +124,11 @@ def _buckets(buckets: list[dict[str, Any]], left_out: int) -> Iterator[str]:
         name = f"({_shown(bucket['name'])})" if bucket.get("name") else ""
         what = " ".join(filter(None, (bucket["bot"], bucket["route"], bucket["major"], name)))
         yield f"  {what}: {left}{resets}{waits}"
-    yield from _more(len(buckets) - _MOST_BUCKETS, left_out)
+    yield from _more(len(buckets) - _MAX_BUCKETS, left_out)
 
 
 def _shown(name: str) -> str:
-    """Return a name that users chose, without what a terminal would take for a command."""
+    """Return a user-defined name without control characters, which a terminal might interpret."""
     return "".join(character for character in name if character.isprintable())
 
 
@@ -149,9 +149,9 @@ def _apps(document: dict[str, Any], left_out: dict[str, int]) -> Iterator[str]:
 def _errors(errors: list[dict[str, Any]], left_out: int) -> Iterator[str]:
     if errors:
         yield "Recent errors"
-    for error in errors[:_MOST_ERRORS]:
+    for error in errors[:_MAX_ERRORS]:
         code = f" code {error['code']}" if error["code"] else ""
         what = f"{error['rpc']} {error['status']} {error['reason']}".strip() + code
         yield f"  {what}: {error['count']} x, {duration(error['ago_s'])} ago, {error['app']} [{error['request_id']}]"
         yield f"    {error['meaning']}. {error['fix']}".rstrip()
-    yield from _more(len(errors) - _MOST_ERRORS, left_out)
+    yield from _more(len(errors) - _MAX_ERRORS, left_out)

@@ -1,1 +1,1 @@
-"""The inside of the fake proxy of `discordproxy.testing`."""
+"""The implementation of the fake proxy in `discordproxy.testing`."""

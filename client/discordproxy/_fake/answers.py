@@ -1,4 +1,4 @@
-"""How the small Discord in memory answers calls: one function per RPC, and a general one for the others."""
+"""Responses of the in-memory Discord: a function per stateful RPC, and a generic one for the others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def respond(world: FakeWorld, rpc: str, request: Any) -> AnyMessage:
     """Return the response of an RPC.
 
     Raises:
-        HttpRefusal: Discord would refuse it.
+        HttpRefusalError: Discord would return an error.
     """
     handler = _HANDLERS.get(rpc)
     return handler(world, request) if handler else echo(world, rpc, request)

@@ -1,8 +1,8 @@
-"""What stands in for gRPC's channels: as much of them as stubs and clients need. Every call goes to the fake proxy."""
+"""Fake gRPC channels that pass every call to the fake proxy. They support what stubs and clients use."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import grpc
 
@@ -14,17 +14,16 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message as AnyMessage
 
     from discordproxy.events_pb2 import Event
-    from discordproxy.testing import FakeDiscordProxy
 
 
 class Call(NamedTuple):
-    """A call that the application made.
+    """A call of the application.
 
     Attributes:
-        rpc: Name of the RPC, e.g. "SendDirectMessage".
+        rpc: Name of the RPC, such as "SendDirectMessage".
         request: The request message.
-        timeout: Seconds, None without deadline.
-        metadata: What was sent with it: API key, name of the application, id of the request.
+        timeout: Seconds; None: no deadline.
+        metadata: Metadata of the call: API key, name of the application, request id.
     """
 
     rpc: str
@@ -33,8 +32,18 @@ class Call(NamedTuple):
     metadata: dict[str, str]
 
 
+class CallHandler(Protocol):
+    """Handles the calls of the channels. Both methods raise grpc.RpcError if a call fails."""
+
+    def handle(self, call: Call) -> AnyMessage:
+        """Return the response of a unary call."""
+
+    def stream(self, call: Call) -> Iterator[Event]:
+        """Yield the events of a streaming call."""
+
+
 class _SyncStream:
-    """As much of a streaming call as a client needs."""
+    """The parts of a streaming call that a client uses."""
 
     def __init__(self, events: Iterator[Event]) -> None:
         self._events = events
@@ -64,10 +73,10 @@ class _AsyncStream(_SyncStream):
 
 
 class SyncChannel:
-    """As much of grpc.Channel as a stub needs."""
+    """The parts of grpc.Channel that a stub uses."""
 
-    def __init__(self, proxy: FakeDiscordProxy) -> None:
-        self._proxy = proxy
+    def __init__(self, handler: CallHandler) -> None:
+        self._handler = handler
 
     def unary_unary(
         self, path: str, request_serializer: Any, response_deserializer: Any, **_options: Any
@@ -76,7 +85,7 @@ class SyncChannel:
 
         def perform(request: AnyMessage, timeout: float | None = None, metadata: Any = (), **_options: Any) -> Any:
             copy = type(request).FromString(request_serializer(request))
-            response = self._proxy.handle(Call(rpc, copy, timeout, dict(metadata or ())))
+            response = self._handler.handle(Call(rpc, copy, timeout, dict(metadata or ())))
             return response_deserializer(response.SerializeToString())
 
         return perform
@@ -88,13 +97,13 @@ class SyncChannel:
 
         def perform(request: AnyMessage, timeout: float | None = None, metadata: Any = ()) -> _SyncStream:
             copy = type(request).FromString(request_serializer(request))
-            return self._stream(self._proxy.stream(Call(rpc, copy, timeout, dict(metadata or ()))))
+            return self._stream(self._handler.stream(Call(rpc, copy, timeout, dict(metadata or ()))))
 
         return perform
 
 
 class AsyncChannel(SyncChannel):
-    """The same of grpc.aio.Channel."""
+    """The parts of grpc.aio.Channel that a stub uses."""
 
     _stream = _AsyncStream
 

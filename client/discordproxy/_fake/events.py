@@ -1,4 +1,4 @@
-"""Events that a test lets happen, and streams of them."""
+"""Events that a test emits, and streams of them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class EventLog:
-    """Everything that happened, in order; the cursor of an event is its number."""
+    """The emitted events, in order. The cursor of an event is its number."""
 
     def __init__(self) -> None:
         self._events: list[Event] = []
 
     def add(self, kind: Event.Kind.ValueType, type_: str, data: dict[str, Any]) -> Event:
-        """Let something happen; ids of guild and channel are taken from the data, as Discord gives them."""
+        """Append an event. The ids of guild and channel come from the data, as in Discord's JSON."""
         number = len(self._events) + 1
         event = Event(
             kind=kind,
@@ -37,7 +37,7 @@ class EventLog:
         return event
 
     def stream(self, request: SubscribeEventsRequest) -> Iterator[Event]:
-        """Yield a heartbeat, then what the subscriber has not had yet, and end with the last event."""
+        """Yield a heartbeat, then the events after the cursor; end after the last event."""
         place = int(request.cursor or 0)
         yield Event(kind=Event.HEARTBEAT, cursor=str(place))
         while place < len(self._events):

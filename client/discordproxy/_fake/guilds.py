@@ -1,4 +1,4 @@
-"""How the small Discord in memory answers calls about guilds, their channels and roles."""
+"""Responses of the in-memory Discord about guilds, their channels and roles."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def list_guilds(world: FakeWorld, request: Any) -> AnyMessage:
 
 
 def compute_permissions(world: FakeWorld, request: Any) -> AnyMessage:
-    """Everybody may do everything here; `FakeDiscordProxy.answer` tells something else."""
+    """Allow every member to send messages; a test can set another response with `FakeDiscordProxy.answer`."""
     known(world.guilds, request.guild_id, 10004, "Unknown Guild")
     if request.channel_id:
         known(world.channels, request.channel_id, 10003, "Unknown Channel")

@@ -1,4 +1,4 @@
-"""How the small Discord in memory answers calls about members and users."""
+"""Responses of the in-memory Discord about members and users."""
 
 from __future__ import annotations
 

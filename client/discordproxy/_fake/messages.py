@@ -1,4 +1,4 @@
-"""How the small Discord in memory answers calls about messages."""
+"""Responses of the in-memory Discord about messages."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from discordproxy._fake.objects import Handler
     from discordproxy._fake.world import FakeWorld
 
-_LONGEST_TEXT = 2000
-# What can make a message without a text; in a split one, the last part has it.
+_MAX_CONTENT = 2000
+# The fields that suffice for a message without text. In a split message they belong to the last part.
 _CARRIERS = ("embed", "embeds", "files", "components", "components_json", "sticker_ids", "poll")
 
 
 def _check_not_empty(request: Any) -> None:
-    """Refuse a message that shows nothing, as the proxy does."""
+    """Raise HttpRefusal for an empty message, as the proxy refuses it."""
     given = {field.name: value for field, value in request.ListFields()}
     forwards = given.get("message_reference", Message.Reference()).type == Message.Reference.FORWARD
     if not (given.get("content", "").strip() or given.keys() & set(_CARRIERS) or forwards):
@@ -40,8 +40,8 @@ def _check_not_empty(request: Any) -> None:
 
 
 def _check_text(text: str) -> None:
-    if len(text) > _LONGEST_TEXT:
-        reason = f"Invalid Form Body\nIn content: Must be {_LONGEST_TEXT} or fewer in length."
+    if len(text) > _MAX_CONTENT:
+        reason = f"Invalid Form Body\nIn content: Must be {_MAX_CONTENT} or fewer in length."
         raise HttpRefusalError(400, 50035, reason)
 
 
@@ -60,8 +60,8 @@ def _send(world: FakeWorld, request: Any, channel_id: int, guild_id: int) -> Any
 
 
 def _parts(request: Any) -> list[Any]:
-    """Return a request for each message that a text needs: a reply refers in the first, all else is in the last."""
-    if units(request.content) <= _LONGEST_TEXT or not request.overflow:
+    """Return a request per message of a text: the first one has the reply reference, the last one embeds and files."""
+    if units(request.content) <= _MAX_CONTENT or not request.overflow:
         return [request]
     texts = _texts(request)
     parts = [type(request)() for _ in texts]
@@ -84,8 +84,8 @@ def _clear(request: AnyMessage, names: Iterable[str]) -> None:
 def _texts(request: Any) -> list[str]:
     text = request.content
     if request.overflow == OVERFLOW_SPLIT:
-        return split(text, _LONGEST_TEXT) or [""]
-    return [truncate(text, _LONGEST_TEXT) if request.overflow == OVERFLOW_TRUNCATE else ""]
+        return split(text, _MAX_CONTENT) or [""]
+    return [truncate(text, _MAX_CONTENT) if request.overflow == OVERFLOW_TRUNCATE else ""]
 
 
 def _post(world: FakeWorld, request: Any, channel_id: int, guild_id: int) -> Message:
@@ -123,7 +123,7 @@ def _attachment(world: FakeWorld, file: Any) -> Message.Attachment:
 
 
 def _snapshot(world: FakeWorld, reference: Message.Reference) -> Message:
-    """Return what a forward shows of its original: no author, no place."""
+    """Return the snapshot of a forwarded message, which has neither author nor channel."""
     original = world.messages.get(reference.message_id, Message())
     snapshot = Message(type=original.type, content=original.content, timestamp=original.timestamp)
     snapshot.embeds.extend(original.embeds)

@@ -1,4 +1,4 @@
-"""What the answers of the fake proxy have in common: finding objects, and filling them from requests."""
+"""Helpers of the fake responses: find objects, and fill them from requests."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _METHODS = DESCRIPTOR.services_by_name["DiscordApi"].methods_by_name
 
 
 def echo(world: FakeWorld, rpc: str, request: Any) -> AnyMessage:
-    """Return an object with a new id and with what the request says about it."""
+    """Return a response whose object has a new id and the fields of the request."""
     response = GetMessageClass(_METHODS[rpc].output_type)()
     for field in response.DESCRIPTOR.fields:
         made = getattr(response, field.name)
         if field.name == "freshness" or not isinstance(made, AnyMessage):
             continue
         if "id" in made.DESCRIPTOR.fields_by_name:
-            made.id = world.new_id()  # type: ignore[attr-defined]  # it has one, as just seen
+            made.id = world.new_id()  # type: ignore[attr-defined]  # the descriptor has it
         copy_equal_fields(request, made)
     return response
 
 
 def copy_equal_fields(request: AnyMessage, found: Any) -> None:
-    """Copy what is set in a request to the fields of an object that have the same name and type."""
+    """Copy the fields that are set in a request to fields of an object with the same name and type."""
     for field, value in request.ListFields():
         own = found.DESCRIPTOR.fields_by_name.get(field.name)
         if own is None or (own.type, own.message_type) != (field.type, field.message_type):
@@ -58,10 +58,10 @@ def change(found: AnyMessage, request: Any) -> None:
 
 
 def known(found: Mapping[Any, Known], key: object, code: int, text: str) -> Known:
-    """Return an object that must exist.
+    """Return the object with this key.
 
     Raises:
-        HttpRefusal: it does not; Discord would answer 404 with this code and text.
+        HttpRefusalError: it does not exist: HTTP 404 with this code and text.
     """
     if key not in found:
         raise HttpRefusalError(404, code, text)
@@ -69,5 +69,5 @@ def known(found: Mapping[Any, Known], key: object, code: int, text: str) -> Know
 
 
 def in_guild(found: Mapping[Any, Known], request: Any) -> list[Known]:
-    """Return those objects that belong to the guild of a request."""
-    return [one for one in found.values() if one.guild_id == request.guild_id]  # type: ignore[attr-defined]  # all have one
+    """Return the objects that belong to the guild of a request."""
+    return [one for one in found.values() if one.guild_id == request.guild_id]  # type: ignore[attr-defined]  # all have guild_id

@@ -1,4 +1,4 @@
-"""The pytest plugin: a fixture that stands in for the proxy. It costs nothing in runs that do not use it."""
+"""The pytest plugin: a fixture that replaces the proxy by a fake. Unused, it imports nothing of the client."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def discord_proxy() -> Iterator[FakeDiscordProxy]:
-    """Stand in for Discord Proxy during a test: see discordproxy.testing."""
-    from discordproxy.testing import FakeDiscordProxy  # noqa: PLC0415 -- only tests that use it pay for gRPC
+    """Replace Discord Proxy by a fake during a test: see discordproxy.testing."""
+    from discordproxy.testing import FakeDiscordProxy  # noqa: PLC0415 -- only tests that use it import gRPC
 
     with FakeDiscordProxy() as proxy:
         yield proxy

@@ -1,4 +1,4 @@
-"""The idempotency keys of the fake proxy: calls with the same key take effect once."""
+"""Idempotency keys of the fake proxy: calls with the same key take effect once."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 class Results:
-    """Keeps the result of the first call with each key, for the later ones."""
+    """Stores the result of the first call with each key."""
 
     def __init__(self) -> None:
         self._results: dict[tuple[str, str, str], tuple[bytes, AnyMessage]] = {}
 
     def once(self, app: str, rpc: str, request: Any, perform: Callable[[], AnyMessage]) -> AnyMessage:
-        """Return what `perform` returns, or returned for the first call of the application with this key.
+        """Return the stored result of the key of `request`; without a stored one, call `perform` and store its result.
 
         Raises:
-            HttpRefusal: `perform` was refused, or the key was used for another request.
+            HttpRefusalError: `perform` failed, or the key was used for a different request.
         """
         key = request.options.idempotency_key
         if not key:

@@ -1,4 +1,4 @@
-"""A small Discord in memory: what exists in it. Knows nothing of gRPC channels and clients."""
+"""The state of the in-memory Discord. Independent of gRPC channels and clients."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SERVER_ERROR = 500
 
 
 class HttpRefusalError(Exception):
-    """Discord answers with an error."""
+    """An error response of Discord."""
 
     def __init__(self, status: int, code: int, text: str) -> None:
         super().__init__(status, code, text)
@@ -35,12 +35,12 @@ class HttpRefusalError(Exception):
         self.text = text
 
     def grpc_status(self) -> grpc.StatusCode:
-        """Return the gRPC status the proxy makes of it."""
+        """Return the gRPC status that the proxy maps it to."""
         other = grpc.StatusCode.INTERNAL if self.status >= _SERVER_ERROR else grpc.StatusCode.INVALID_ARGUMENT
         return _STATUS.get(self.status, other)
 
     def facts(self) -> dict[str, Any]:
-        """Return the details the proxy makes of it."""
+        """Return the proxy's error details."""
         sent = "unknown" if self.status >= _SERVER_ERROR else "no"
         return {"type": "HTTPException", "status": self.status, "code": self.code, "text": self.text, "sent": sent}
 
@@ -60,40 +60,40 @@ class FakeWorld:
         self.bot = self.add_user("bot", bot=True)
 
     def add_guild(self, **fields: Any) -> Guild:
-        """Let a guild exist."""
+        """Add a guild."""
         guild = Guild(**{"id": self.new_id(), "name": "Guild", **fields})
         return self.guilds.setdefault(guild.id, guild)
 
     def add_channel(self, **fields: Any) -> Channel:
-        """Let a channel exist."""
+        """Add a channel."""
         channel = Channel(**{"id": self.new_id(), "type": Channel.GUILD_TEXT, **fields})
         return self.channels.setdefault(channel.id, channel)
 
     def add_role(self, **fields: Any) -> Role:
-        """Let a role exist."""
+        """Add a role."""
         role = Role(**{"id": self.new_id(), **fields})
         return self.roles.setdefault(role.id, role)
 
     def add_user(self, username: str, **fields: Any) -> User:
-        """Let a user exist."""
+        """Add a user."""
         user = User(**{"id": self.new_id(), "username": username, "discriminator": "0", **fields})
         return self.users.setdefault(user.id, user)
 
     def add_member(self, guild_id: int, user: User | int, **fields: Any) -> GuildMember:
-        """Let a user be a member."""
+        """Add a user to a guild."""
         known = self.users.get(user) or self.add_user("user", id=user) if isinstance(user, int) else user
         member = GuildMember(**{"user": known, "guild_id": guild_id, "joined_at": now(), **fields})
         return self.members.setdefault((guild_id, known.id), member)
 
     def direct_channel(self, user_id: int) -> int:
-        """Return the id of the channel for direct messages to a user."""
+        """Return the id of the DM channel of a user."""
         return self._direct_channels.setdefault(user_id, self.new_id())
 
     def new_id(self) -> int:
-        """Return an id of now that nothing has yet."""
+        """Return a new id with the current time."""
         return next(self._ids)
 
 
 def now() -> str:
-    """Return the time as Discord writes it."""
+    """Return the current time in Discord's format, ISO 8601."""
     return datetime.now(timezone.utc).isoformat()

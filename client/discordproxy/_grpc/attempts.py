@@ -1,4 +1,4 @@
-"""One call of the application, which may take several attempts: its time, its id, and what to say when it fails."""
+"""The attempts of one call: deadline, request id, retries and the final error."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
 
 
 class Attempts:
-    """Keeps the time and decides about repetitions.
+    """Tracks the deadline of a call and decides about retries.
 
     Args:
-        timeout: Seconds for all attempts together; None without a deadline.
-        retries: How many repetitions the caller wants at most.
-        repeatable: Whether a repetition is harmless even if a failed attempt took effect.
-        add_hint: Completes the error that is raised in the end.
+        timeout: Seconds for all attempts together; None: no deadline.
+        retries: Maximum number of retries.
+        repeatable: Whether a retry is harmless even if a failed attempt took effect.
+        add_hint: Adds a hint to the final error.
 
     Attributes:
-        time_left: Seconds for the next attempt; the whole timeout for the first one.
-        request_id: Finds all attempts in the log of the proxy.
+        time_left: Seconds for the next attempt; None: no deadline.
+        request_id: Identifies all attempts in the log of the proxy.
 
     Raises:
-        DiscordProxyTimeoutError: the time was over before the call began.
+        DiscordProxyTimeoutError: the timeout is negative.
     """
 
     def __init__(
         self, timeout: float | None, retries: int, *, repeatable: bool, add_hint: Callable[[Exception], None]
     ) -> None:
         if timeout is not None and timeout < 0:
-            late = f"timeout: the time was over before the call began ({timeout:g} seconds)"
-            error = DiscordProxyTimeoutError(GrpcStatusCode.DEADLINE_EXCEEDED, late)
+            text = f"timeout: already exceeded when the call started ({timeout:g} seconds)"
+            error = DiscordProxyTimeoutError(GrpcStatusCode.DEADLINE_EXCEEDED, text)
             error.sent = "no"
             raise error
         self._deadline = None if timeout is None else time.monotonic() + timeout
@@ -55,10 +55,10 @@ class Attempts:
         self.request_id = os.urandom(8).hex()
 
     def failed(self, ex: grpc.RpcError) -> float:
-        """Return how many seconds to wait before the next attempt.
+        """Return the seconds to wait before the next attempt.
 
         Raises:
-            DiscordProxyException: there is none.
+            DiscordProxyException: there is no further attempt.
         """
         error = to_discord_proxy_exception(ex)
         if not isinstance(error, DiscordProxyException):
@@ -83,5 +83,5 @@ class Attempts:
     def _complete(self, error: DiscordProxyException) -> None:
         error.request_id = error.request_id or self.request_id
         if self._uncertain and error.sent == "no":
-            error.sent = "unknown"  # true of this attempt only: an earlier one may have arrived
+            error.sent = "unknown"  # "no" holds for this attempt only; an earlier one may have arrived
         self._uncertain = error.sent == "unknown"

@@ -1,4 +1,4 @@
-"""Which application makes a client: the name of its top-level package, so that applications need not give one."""
+"""The name of the application that creates a client: its top-level package."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _OWN = "discordproxy"
 
 
 def calling_app() -> str:
-    """Return the name of the first package outside this one and Python's library; empty if there is none."""
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 -- the documented way to look at one's callers
+    """Return the first calling package outside this one and the standard library; "" if there is none."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 -- the documented way to inspect the callers
     while frame is not None:
         package = str(frame.f_globals.get("__name__") or "").partition(".")[0]
         if package == "__main__":
@@ -30,7 +30,7 @@ def calling_app() -> str:
 
 
 def _script(frame: FrameType) -> str:
-    """Return the package of `python -m package`, else the file name of the script without its ending."""
+    """Return the package of `python -m package`, or the file name of the script without its suffix."""
     if package := frame.f_globals.get("__package__"):
         return str(package).partition(".")[0]
     file = str(frame.f_globals.get("__file__") or "").replace("\\", "/").rpartition("/")[2]

@@ -1,8 +1,8 @@
-"""Channels: one long-lived channel per process for each endpoint, shared by its clients, safe across threads and forks.
+"""Channels: one long-lived gRPC channel per process and endpoint, shared by all clients, safe with threads and forks.
 
-gRPC supports forking after a channel was used only if nothing of it is touched in the child. Hence:
-the first call opens the channel, never the constructor; subchannels are not shared behind our back
-(`grpc.use_local_subchannel_pool`); a forked child forgets what it inherited, and closes none of it.
+gRPC supports a fork after a channel was used only if the child does not touch that channel. Therefore the first call
+opens the channel, not the constructor; gRPC's global subchannel pool is not used (`grpc.use_local_subchannel_pool`);
+and a forked child drops the inherited channels without closing them.
 """
 
 from __future__ import annotations
@@ -29,32 +29,32 @@ _LAST_PORT = 65535
 
 _OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
-    # A long-lived channel must find a restarted proxy within seconds; gRPC's own pause grows to two minutes.
+    # A long-lived channel must reconnect to a restarted proxy within seconds; gRPC's backoff grows to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2000),
-    # The proxy passes on far less; gRPC's own bound of 4 MiB is below a page of messages with large embeds.
+    # The largest response of the proxy. gRPC's default of 4 MiB is less than a page of messages with large embeds.
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
 )
-# A stream is silent for long: without pings, nobody would notice that the other side is gone without a word.
-# The news of a guild may be large, and refusing it would stop the stream for good.
+# A stream is silent for long periods: only pings detect a lost connection.
+# The event of a guild may be large; a limit would end the stream at that event each time.
 _STREAM_OPTIONS = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.max_receive_message_length", -1),
 )
-# An HTTP proxy that the environment names is somewhere else; what it would reach as localhost is itself.
+# An HTTP proxy from the environment cannot reach this machine's localhost.
 _NO_HTTP_PROXY = ("grpc.enable_http_proxy", 0)
 _ROUND_ROBIN = ("grpc.lb_policy_name", "round_robin")
 
 
 class Endpoint(NamedTuple):
-    """Where a client connects to: clients of equal endpoints share a channel.
+    """Address and channel settings of the proxy. Clients with equal endpoints share a channel.
 
     Attributes:
         target: An address, a DNS name, `unix:/path`, or several addresses separated by commas.
-        options: gRPC channel options; they win over ours.
-        tls: False for plain text, True for the system's certificates, a path of CA certificates, or credentials.
-        certificate: Paths of the client's own certificate and its key, for a proxy that asks for one.
+        options: gRPC channel options; they override the client's own.
+        tls: False: no TLS; True: trust the system's CA certificates; or the path of CA certificates, or credentials.
+        certificate: Paths of the client certificate and its key; None: no client certificate.
     """
 
     target: str
@@ -63,11 +63,11 @@ class Endpoint(NamedTuple):
     certificate: tuple[str, str] | None = None
 
     def for_streams(self) -> Endpoint:
-        """Return the same endpoint by a connection of its own."""
+        """Return the endpoint of the separate connection for streams."""
         return self._replace(options=(*_STREAM_OPTIONS, *self.options))
 
     def channel_arguments(self) -> dict[str, Any]:
-        """Return the arguments for the functions of gRPC that make a channel. Reads the certificates."""
+        """Read the certificates; return the arguments of grpc.insecure_channel or grpc.secure_channel."""
         target, balanced = resolve_target(self.target)
         arguments: dict[str, Any] = {
             "target": target,
@@ -84,10 +84,10 @@ class Endpoint(NamedTuple):
         return arguments
 
     def _options_of_several(self, target: str) -> Iterator[tuple[str, str]]:
-        """Yield the options for a target that stands for several servers."""
+        """Yield the options for a target that resolves to several servers."""
         yield _ROUND_ROBIN
         if self.tls and target.startswith(("ipv4:", "ipv6:")):
-            # gRPC would look for the whole list in each certificate.
+            # Otherwise gRPC expects the whole list as the name in each certificate.
             yield "grpc.default_authority", self.target.partition(",")[0].strip()
 
 
@@ -98,15 +98,15 @@ def _read_pem(path: str) -> bytes:
     except OSError as error:
         raise ValueError(f"tls: cannot read {path!r} ({error.strerror})") from error
     if b"-----BEGIN " not in found:
-        raise ValueError(f"tls: {path!r} holds no certificate or key in the PEM format")
+        raise ValueError(f"tls: {path!r} contains no certificate or key in the PEM format")
     return found
 
 
 def resolve_target(target: str) -> tuple[str, bool]:
-    """Return gRPC's form of a target, and whether the calls shall be spread over what it stands for.
+    """Return a target in gRPC's form, and whether calls are balanced over several addresses.
 
     Raises:
-        ValueError: a target that gRPC would take for something else, or several that one channel cannot reach.
+        ValueError: gRPC would misread the target, or one channel cannot connect to all targets of the list.
     """
     targets = [part.strip() for part in target.split(",") if part.strip()]
     for part in targets:
@@ -119,8 +119,8 @@ def resolve_target(target: str) -> tuple[str, bool]:
     versions = [_ip_version(part) for part in addresses]
     if unfit := [part for part, version in zip(targets, versions, strict=True) if version is None]:
         raise ValueError(
-            f"{unfit[0]!r} does not fit into a list of targets: it holds either IP addresses with ports, such as "
-            "10.0.0.1:50051, or unix sockets; several hosts by name need one DNS name that has all their addresses"
+            f"target: {unfit[0]!r} does not fit into a list, which consists of IP addresses with ports, such as "
+            "10.0.0.1:50051, or of unix sockets; for several host names use one DNS name with all their addresses"
         )
     if set(versions) == {4}:
         return "ipv4:" + ",".join(addresses), True
@@ -128,20 +128,20 @@ def resolve_target(target: str) -> tuple[str, bool]:
 
 
 def _check_form(target: str) -> None:
-    """Refuse an address in the form of the web, and ports that no machine has."""
+    """Raise ValueError for an unknown scheme (http://...) or an invalid port."""
     scheme, separator, rest = target.partition("://")
     if separator and scheme not in _SCHEMES:
         wanted = rest.partition("/")[0] or "host:port"
-        raise ValueError(f"target: {target!r} has a scheme, and targets have none: use {wanted}")
+        raise ValueError(f"target: {target!r} must not have a scheme: use {wanted}")
     colon, port = target.rpartition(":")[1:]
     if colon and port.isdecimal() and not target.startswith("unix") and int(port) > _LAST_PORT:
         raise ValueError(f"target: {target!r} has a port above {_LAST_PORT}")
 
 
 def _ipv6(address: str, version: int | None) -> str:
-    """Return an address in the form of IPv6, which has room for those of IPv4: a channel knows one kind only."""
+    """Return an address as IPv6, IPv4 addresses as mapped ones: a channel supports one address family only."""
     host, _, port = address.rpartition(":")
-    return address if version == 6 else f"[::ffff:{host}]:{port}"  # noqa: PLR2004 -- the name of a protocol
+    return address if version == 6 else f"[::ffff:{host}]:{port}"  # noqa: PLR2004 -- version 6 of the protocol
 
 
 def _ip_version(target: str) -> int | None:
@@ -154,7 +154,7 @@ def _ip_version(target: str) -> int | None:
 
 
 def _is_name(target: str) -> bool:
-    """Return whether a target is a DNS name, which may stand for several addresses."""
+    """Return whether a target is a DNS name, which may have several addresses."""
     if target.startswith("dns:"):
         return True
     host, _, port = target.rpartition(":")
@@ -162,7 +162,7 @@ def _is_name(target: str) -> bool:
 
 
 class PooledChannel(NamedTuple):
-    """An open channel, its stub, and the clients that use it."""
+    """An open channel, its stub and the clients that use it."""
 
     channel: Any
     stub: Any
@@ -172,8 +172,8 @@ class PooledChannel(NamedTuple):
 class ChannelPool:
     """The open channels of this process.
 
-    A channel stays open when its clients are garbage collected, because many applications make a client for each call.
-    It is closed when the last client that used it and still exists is closed.
+    A channel stays open when its clients are garbage collected, because many applications create a client per call.
+    It is closed when its last remaining client is closed.
     """
 
     def __init__(self) -> None:
@@ -183,12 +183,12 @@ class ChannelPool:
         os.register_at_fork(after_in_child=self._forget)
 
     def _forget(self) -> None:
-        self._inherited.append(self._links)  # kept, because gRPC would close a collected channel
+        self._inherited.append(self._links)  # kept alive: gRPC would close a garbage-collected channel
         self._links = {}
         self._lock = threading.RLock()
 
     def link(self, user: object, key: Hashable, open_link: Callable[[], tuple[Any, Any]]) -> PooledChannel:
-        """Return the channel and stub for a key; `open_link` makes them if there are none yet."""
+        """Return the channel and stub of a key; call `open_link` to create them if there are none."""
         link = self._links.get(key)
         if link is None or user not in link.users:
             with self._lock:
@@ -200,7 +200,7 @@ class ChannelPool:
         return link
 
     def release(self, user: object, key: Hashable) -> Any | None:
-        """End a client's use of a channel; return the channel if nobody else uses it, to be closed by the caller."""
+        """Remove a client from a channel; return the channel if no client is left, for the caller to close."""
         with self._lock:
             link = self._links.get(key)
             if link is None or user not in link.users:
@@ -209,7 +209,7 @@ class ChannelPool:
             return None if link.users else self._links.pop(key).channel
 
     def discard(self, is_stale: Callable[[Any], bool]) -> None:
-        """Drop the channels whose key is stale: those of event loops that have ended."""
+        """Drop the channels whose key is stale: those of closed event loops."""
         with self._lock:
             for key in [key for key in self._links if is_stale(key)]:
                 del self._links[key]

@@ -1,4 +1,4 @@
-"""What a client is told, and where it looks for the rest: arguments first, then the environment, then defaults."""
+"""The configuration of a client: arguments first, then environment variables, then defaults."""
 
 from __future__ import annotations
 
@@ -27,28 +27,27 @@ DEFAULT_RETRIES = 3
 
 
 class Configuration:
-    """How a client reaches the proxy; the part both clients share.
+    """The configuration of a client, shared by DiscordClient and AsyncDiscordClient.
 
     Args:
-        target: Address of the proxy, `unix:/path`, a DNS name, or several addresses, as a list or separated by commas;
-            calls are spread over what a name or a list stands for. A list holds IP addresses or unix sockets.
-            Default: the environment variable DISCORDPROXY_TARGET, else localhost:50051.
-        options: gRPC channel options, pairs of name and value.
-        timeout: Seconds for each call, waiting for rate limits included; None or 0 for no deadline.
-        api_key: For a proxy that wants one. Default: the environment variable DISCORDPROXY_API_KEY.
-        tls: True to encrypt and trust the system's certificates, a path of the CA certificates to trust instead, or
-            credentials of gRPC. Default: the path in the environment variable DISCORDPROXY_CA, else no encryption.
-            A proxy that asks for a certificate is shown the one in the file DISCORDPROXY_CERT (a path, too), whose key
-            is in DISCORDPROXY_CERT_KEY; credentials of gRPC bring their own.
+        target: Address of the proxy: `host:port`, `unix:/path`, or several addresses as a list or separated by commas.
+            Calls are balanced over the addresses of a DNS name or list. A list contains IP addresses or unix sockets.
+            Default: the environment variable DISCORDPROXY_TARGET, then localhost:50051.
+        options: gRPC channel options as (name, value) pairs; they override the client's own.
+        timeout: Seconds for each call, including waits for rate limits. None or 0: no deadline.
+        api_key: API key of the application. Default: the environment variable DISCORDPROXY_API_KEY.
+        tls: True: TLS with the system's CA certificates. A path: TLS with these CA certificates. Or gRPC's channel
+            credentials. Default: the path in the environment variable DISCORDPROXY_CA, then no TLS. The environment
+            variables DISCORDPROXY_CERT and DISCORDPROXY_CERT_KEY are the paths of a client certificate and its key;
+            they do not apply to credentials.
         app: Name of the application, for fair shares, metrics and logs of the proxy; "" for none. Default: the
-            environment variable DISCORDPROXY_APP ("off" for none), else the top-level package that makes the client.
-        retries: How often a call is repeated at most, where that is harmless and the proxy has not done it: the
-            connection was refused, or the proxy refused the call untried, or the connection broke and the call only
-            reads, has a nonce (new messages always do) or an idempotency_key. 0 switches repetitions off.
+            environment variable DISCORDPROXY_APP ("off" for none), then the top-level package that creates the client.
+        retries: Maximum number of retries of a call; 0 disables them. A call is retried if no connection was made, if
+            the proxy refused it before trying it, or if the connection broke and a repetition is harmless: the call
+            only reads, or has a nonce (as new messages do) or an idempotency_key.
 
     Raises:
-        ValueError: targets that cannot be used together, a name or key that cannot travel in a header, or a certificate
-            without its key.
+        ValueError: an argument or environment variable is invalid; the error names it.
     """
 
     def __init__(
@@ -70,7 +69,7 @@ class Configuration:
         self._retries = whole_number("retries", retries) or 0
         self._tls = _trust(tls)
         self._certificate = _certificate() if self._tls else None
-        resolve_target(self._target)  # a target that cannot work is told here, not by the first call
+        resolve_target(self._target)  # an invalid target fails here, not in the first call
         if app is None:
             app = configured_app()
         name = calling_app() if app is None else app
@@ -79,63 +78,63 @@ class Configuration:
 
     @property
     def target(self) -> str:
-        """Where the calls go."""
+        """Address of the proxy."""
         return self._target
 
     @property
     def options(self) -> Options | None:
-        """The gRPC channel options that were given."""
+        """The gRPC channel options of the constructor."""
         return self._options
 
     @property
     def timeout(self) -> float | None:
-        """Seconds for each call; None when there is no deadline."""
+        """Seconds for each call; None: no deadline."""
         return self._timeout
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(target={self._target!r}, timeout={self._timeout!r})"
 
     def _add_hint(self, error: Exception) -> None:
-        """Say in an error why there is no connection."""
+        """Set the hint of an error without connection: the cause and the fix."""
         if isinstance(error, DiscordProxyGrpcError) and never_left(error.status, error.details):
             problem = connection_problem(self._target, error.details, tls=bool(self._tls))
             error.hint = f"{problem.text}. {problem.fix}"
 
     def _endpoint(self) -> Endpoint:
-        """Return where to connect to.
+        """Return the endpoint to connect to.
 
         Raises:
-            RuntimeError: the client was closed.
+            RuntimeError: the client is closed.
         """
         if self._closed:
-            raise RuntimeError(f"{self!r} is closed: make a new client")
+            raise RuntimeError(f"{self!r} is closed: create a new client")
         tls = os.fspath(self._tls) if isinstance(self._tls, os.PathLike) else self._tls
         return Endpoint(self._target, _channel_options(self._options), tls, self._certificate)
 
 
 def _environment(name: str) -> str:
-    """Return what the environment says, without what files and secret stores leave around it."""
+    """Return an environment variable without surrounding whitespace and invisible marks; "" if it is not set."""
     return trimmed(os.environ.get(name, ""))
 
 
 def configured_app() -> str | None:
-    """Return the name that the environment gives to applications: "" for none, None if it says nothing about it."""
+    """Return the name of the application in DISCORDPROXY_APP: "" if it is "off", None if it is not set."""
     name = _environment("DISCORDPROXY_APP")
     return "" if name.lower() == "off" else name or None
 
 
 def _target_text(target: str | Iterable[str]) -> str:
-    several = isinstance(target, (list, tuple, set, frozenset))
-    text = ",".join(map(str, target)) if several else trimmed(str(target))
+    is_list = isinstance(target, (list, tuple, set, frozenset))
+    text = ",".join(map(str, target)) if is_list else trimmed(str(target))
     convert("target", str.encode, text)
     return text
 
 
 def _channel_options(options: Options | Mapping[str, Any] | None) -> tuple[tuple[str, Any], ...]:
-    """Return the pairs of name and value.
+    """Return the options as (name, value) pairs.
 
     Raises:
-        ValueError: something is no pair.
+        ValueError: an option is not a pair.
     """
     pairs = options.items() if isinstance(options, Mapping) else items("options", options or ())
     return tuple((str(name), value) for name, value in (convert("options", _pair, pair) for pair in pairs))
@@ -150,23 +149,25 @@ def _trust(tls: Tls | None) -> Tls:
     if tls is None:
         return _environment("DISCORDPROXY_CA") or False
     if not isinstance(tls, (bool, str, os.PathLike, grpc.ChannelCredentials)):
-        raise ValueError(f"tls: True, a path or gRPC's credentials are needed, not {type(tls).__name__}")  # noqa: TRY004 -- one kind of error for all wrong arguments
+        raise ValueError(f"tls: must be a bool, a path or gRPC's channel credentials, not {type(tls).__name__}")  # noqa: TRY004 -- ValueError for every invalid argument
     return tls
 
 
 def _certificate() -> tuple[str, str] | None:
-    """Return the paths of the client's own certificate and its key."""
+    """Return the paths of the client certificate and its key from the environment; None if they are not set."""
     certificate, key = _environment("DISCORDPROXY_CERT"), _environment("DISCORDPROXY_CERT_KEY")
     if bool(certificate) != bool(key):
-        raise ValueError("DISCORDPROXY_CERT and DISCORDPROXY_CERT_KEY are needed together: a certificate and its key")
+        raise ValueError(
+            "DISCORDPROXY_CERT and DISCORDPROXY_CERT_KEY: set both, the paths of a certificate and its key"
+        )
     return (certificate, key) if certificate and key else None
 
 
 def _metadata(api_key: str | None, app: str | None) -> tuple[tuple[str, str], ...]:
-    """Return what is sent with every call.
+    """Return the gRPC metadata of every call.
 
     Raises:
-        ValueError: a name or key that cannot travel in a header. The key itself is not shown.
+        ValueError: the key or name is not printable ASCII. The error does not contain the key.
     """
     metadata = []
     if api_key and (key := header_text("api_key", api_key)):

@@ -1,8 +1,8 @@
-"""Makes a fork wait until none of our calls is under way.
+"""Delays a fork until no call is in progress.
 
-gRPC can prepare a fork only while no thread is inside a call; otherwise it skips its preparations.
-Observed with 40 children of a parent with two busy threads: grpcio 1.85 crashed a child or hung the parent in every
-third run, grpcio 1.71 crashed the parent in every run. test_client_under_load pins that the gate prevents it.
+gRPC prepares a fork only while no thread is inside a call; otherwise it skips the preparation.
+Measured with 40 children of a parent with two busy threads: grpcio 1.85 crashed a child or hung the parent in every
+third run, grpcio 1.71 crashed the parent in every run. test_client_under_load checks that the gate prevents this.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
 
 class ForkGate:
-    """A context manager around everything that enters gRPC; many threads may be inside at a time.
+    """A context manager around calls of gRPC. Any number of threads may be inside.
 
     Args:
-        patience_s: How long a fork waits for calls. A call may wait minutes for a rate limit; then the risk is taken.
+        timeout_s: Maximum delay of a fork. A call may wait minutes for a rate limit; after the timeout the process
+            forks nevertheless.
     """
 
-    def __init__(self, patience_s: float = 5.0) -> None:
-        self._patience_s = patience_s
+    def __init__(self, timeout_s: float = 5.0) -> None:
+        self._timeout_s = timeout_s
         self._open()
         os.register_at_fork(before=self._close, after_in_parent=self._reopen, after_in_child=self._open)
 
@@ -41,10 +42,10 @@ class ForkGate:
                 self._changed.notify_all()
 
     def _close(self) -> None:
-        """Let nobody in, wait until all are out, and hold the lock during the fork."""
+        """Block new calls, wait for running ones, and hold the lock during the fork."""
         self._changed.acquire()
         self._forking = True
-        self._changed.wait_for(lambda: not self._inside, self._patience_s)
+        self._changed.wait_for(lambda: not self._inside, self._timeout_s)
 
     def _reopen(self) -> None:
         self._forking = False
@@ -52,7 +53,7 @@ class ForkGate:
         self._changed.release()
 
     def _open(self) -> None:
-        """Start anew: in a child, the threads that were inside do not exist."""
+        """Reset the gate: the threads that were inside do not exist in a child."""
         self._changed = threading.Condition()
         self._inside = 0
         self._forking = False

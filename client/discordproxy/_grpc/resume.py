@@ -1,4 +1,4 @@
-"""What the error that ends a stream says about lost events. Pure."""
+"""Reads the gap of lost events from the error that ends a stream. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def gap_of(ex: grpc.RpcError) -> EventMessage | None:
-    """Return the gap that an error tells about, with the cursor behind it; None if the error is another one."""
+    """Return the gap that an error reports, with the cursor after it; None for other errors."""
     call = cast("grpc.Call", ex)
     if call.code() is not grpc.StatusCode.OUT_OF_RANGE:
         return None

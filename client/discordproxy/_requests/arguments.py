@@ -1,6 +1,6 @@
-"""The keyword arguments that many calls share, as types: written once, checked and completed by editors.
+"""Types of the keyword arguments that many calls share, for type checkers and editors.
 
-At run time a call receives them as plain keywords; `_compose` turns them into fields of the request.
+At run time a call receives plain keywords; `_compose` turns them into fields of the request.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class Unset(enum.Enum):
-    """The type of UNSET: an argument that was not given, where None has a meaning of its own."""
+    """The type of UNSET: the default of arguments for which None has a meaning."""
 
     UNSET = "UNSET"
 
@@ -49,13 +49,14 @@ UNSET: Final = Unset.UNSET
 
 
 class CallArguments(TypedDict, total=False):
-    """Accepted by every call.
+    """Arguments of every call.
 
-    timeout: Seconds for the whole call, waiting for rate limits included; None, 0 or more than a year for no deadline.
+    timeout: Seconds for the whole call, including waits for rate limits. None, 0 or more than a year: no deadline.
         Default: the timeout of the client.
-    priority: Calls of "low" priority yield to others that wait for the same rate limit.
-    max_wait: Longest wait for a rate limit, in seconds. A longer one is refused at once; 0 never waits.
-    idempotency_key: Calls with the same key take effect once; later ones get the first one's result.
+    priority: Calls of priority "low" yield to other calls that wait for the same rate limit. Default: "normal".
+    max_wait: Maximum wait for a rate limit, in seconds. A longer wait fails immediately; 0 never waits.
+    idempotency_key: Up to 255 characters. Calls with the same key take effect once; later calls return the result of
+        the first one.
     """
 
     timeout: float | None
@@ -65,17 +66,18 @@ class CallArguments(TypedDict, total=False):
 
 
 class ContentArguments(CallArguments, total=False):
-    """Accepted by every call that writes a message.
+    """Arguments of every call that writes a message.
 
-    embeds: Up to 10 embeds: Embed objects, or dictionaries in Discord's form.
-    files: Paths, pairs of name and bytes, open binary files, or File objects (alt text, spoiler).
-    allowed_mentions: Who may be pinged. Default: whoever the text mentions.
-    suppress_mentions: True pings nobody.
-    silent: True notifies nobody.
-    suppress_embeds: True shows no previews of links.
-    components: Buttons, containers ... from `discordproxy.builders`, or dictionaries in Discord's form.
+    embeds: Up to 10 embeds: Embed objects, or dictionaries in the form of Discord's JSON.
+    files: Up to 10 files: paths, (name, bytes) tuples, open binary files, or File objects (alt text, spoiler).
+    allowed_mentions: The mentions that ping, see `discordproxy.builders.mentions`. Default: all mentions in the text,
+        or the default that the operator of the proxy has set.
+    suppress_mentions: If True, no mention pings.
+    silent: If True, the message sends no notifications.
+    suppress_embeds: If True, links have no previews.
+    components: Components from `discordproxy.builders`, or dictionaries in the form of Discord's JSON.
     poll: A poll, see `discordproxy.builders.poll`.
-    flags: Further flags, see Message.Flag.
+    flags: Additional flags, see Message.Flag.
     """
 
     embeds: Iterable[EmbedLike]
@@ -90,13 +92,13 @@ class ContentArguments(CallArguments, total=False):
 
 
 class ForumPostArguments(ContentArguments, total=False):
-    """Accepted by create_forum_post.
+    """Arguments of create_forum_post.
 
-    sticker_ids: Up to three stickers.
-    applied_tags: Ids of the tags of the post.
-    auto_archive_duration: Minutes without a message until it is archived: 60, 1440, 4320 or 10080.
-    rate_limit_per_user: Seconds between two messages of a user.
-    reason: For the audit log.
+    sticker_ids: Ids of up to 3 stickers.
+    applied_tags: Ids of up to 5 tags of the forum.
+    auto_archive_duration: Minutes without a message until the post is archived: 60, 1440, 4320 or 10080.
+    rate_limit_per_user: Slow mode: seconds between two messages of a user, up to 21600.
+    reason: Reason for the audit log, up to 512 characters.
     """
 
     sticker_ids: Iterable[int]
@@ -107,18 +109,18 @@ class ForumPostArguments(ContentArguments, total=False):
 
 
 class MessageArguments(ContentArguments, total=False):
-    """Accepted by the calls that create a message in a channel.
+    """Arguments of the calls that create a message in a channel.
 
-    reply_to: The message this one answers, or its id.
-    forward: The message to forward, from any channel the bot can read; nothing of its own goes with it.
-    message_reference: The same as Discord writes it, for replies and forwards.
-    sticker_ids: Up to three stickers.
-    nonce: At most 25 characters. A second message with the same nonce within some minutes is not posted; the first one
-        is returned instead. Default: a random one for each call, so that no repetition can post twice.
-    enforce_nonce: Accepted for programs that set it; the proxy always enforces nonces.
-    overflow: What to do with a text that is too long: refuse it ("error"), post it as several messages ("split"; those
-        after the first are in its `more_messages`), cut it ("truncate") or attach it ("file").
-    tts: True reads the message aloud.
+    reply_to: The message to reply to, or its id.
+    forward: The message to forward, from any channel the bot can read. A forward has no content of its own.
+    message_reference: A reply or forward in the form of Discord's JSON.
+    sticker_ids: Ids of up to 3 stickers.
+    nonce: Up to 25 characters. A second message with the same nonce within a few minutes is not posted; the call
+        returns the first one. Default: a random nonce for each call, so that a retry cannot post twice.
+    enforce_nonce: Accepted for compatibility; the proxy always enforces nonces.
+    overflow: How to handle a text of more than 2000 characters: "error" fails, "split" sends several messages (the
+        first has the others in `more_messages`), "truncate" shortens the text, "file" attaches it. Default: "error".
+    tts: If True, the message is read aloud (text-to-speech).
     """
 
     reply_to: Message | int | None
@@ -132,14 +134,14 @@ class MessageArguments(ContentArguments, total=False):
 
 
 class WebhookMessageArguments(ContentArguments, total=False):
-    """Accepted by execute_webhook.
+    """Arguments of execute_webhook.
 
-    username: Shown as the author.
-    avatar_url: Shown as the author's picture.
-    thread_id: Post in this thread.
-    thread_name: Start a forum post of this name.
-    applied_tags: Ids of the tags of that forum post.
-    overflow, tts: As for messages of the bot.
+    username: Name shown as the author, up to 80 characters.
+    avatar_url: URL of the author's avatar.
+    thread_id: Thread to send the message to.
+    thread_name: Title of a new forum post, up to 100 characters.
+    applied_tags: Ids of up to 5 tags of that forum post.
+    overflow, tts: See MessageArguments.
     """
 
     username: str
@@ -152,11 +154,11 @@ class WebhookMessageArguments(ContentArguments, total=False):
 
 
 class InteractionArguments(ContentArguments, total=False):
-    """Accepted by create_interaction_response.
+    """Arguments of create_interaction_response.
 
-    embed: One embed; `embeds` takes several. None or an empty list removes those of a message that is updated.
-    attachments: Of a message that is updated, the attachments that stay.
-    tts: True reads the message aloud.
+    embed: One embed; for several see `embeds`. None or an empty list removes the embeds of an updated message.
+    attachments: Attachments of an updated message to keep.
+    tts: If True, the message is read aloud (text-to-speech).
     """
 
     embed: EmbedLike | None
@@ -165,10 +167,10 @@ class InteractionArguments(ContentArguments, total=False):
 
 
 class MessageChanges(CallArguments, total=False):
-    """Accepted by the calls that edit a message. What is not given stays; None or an empty list removes it.
+    """Arguments of the calls that edit a message. Omitted arguments keep their value; None or an empty list removes it.
 
-    attachments: The attachments that stay: ids, or KeepAttachment objects to change an alt text. Default: all of them.
-    files: Further attachments.
+    attachments: The attachments to keep: ids, or KeepAttachment objects to change an alt text. Default: all.
+    files: Attachments to add.
     """
 
     embed: EmbedLike | None
@@ -181,7 +183,7 @@ class MessageChanges(CallArguments, total=False):
 
 
 class ChannelSettings(CallArguments, total=False):
-    """Accepted by create_channel."""
+    """Arguments of create_channel. Units and limits: see CreateChannelRequest in channels.proto."""
 
     topic: str | None
     position: int | None
@@ -203,7 +205,7 @@ class ChannelSettings(CallArguments, total=False):
 
 
 class ChannelChanges(ChannelSettings, total=False):
-    """Accepted by edit_channel, for channels and threads. What is not given stays; None resets it."""
+    """Arguments of edit_channel, for channels and threads. Omitted arguments keep their value; None resets it."""
 
     name: str
     type: Channel.Type.ValueType
@@ -216,7 +218,13 @@ class ChannelChanges(ChannelSettings, total=False):
 
 
 class RoleSettings(CallArguments, total=False):
-    """Accepted by create_role and edit_role. What is not given stays; None resets it."""
+    """Arguments of create_role and edit_role. Omitted arguments keep their value; None resets it.
+
+    permissions: Bit set.
+    color: 0xRRGGBB.
+    icon: Image as a data URI.
+    reason: Reason for the audit log, up to 512 characters.
+    """
 
     name: str | None
     permissions: int | None
@@ -230,11 +238,12 @@ class RoleSettings(CallArguments, total=False):
 
 
 class MemberChanges(CallArguments, total=False):
-    """Accepted by edit_guild_member. What is not given stays; None resets it.
+    """Arguments of edit_guild_member. Omitted arguments keep their value; None resets it.
 
+    nick: Up to 32 characters.
     roles: Replaces all roles.
-    channel_id: Moves the member to another voice channel; None disconnects.
-    communication_disabled_until: ISO 8601, at most 28 days ahead; None ends the member's timeout.
+    channel_id: Moves the member to this voice channel; None disconnects the member.
+    communication_disabled_until: End of the member's timeout, ISO 8601, at most 28 days ahead; None ends the timeout.
     """
 
     nick: str | None
@@ -248,10 +257,10 @@ class MemberChanges(CallArguments, total=False):
 
 
 class ScheduledEventSettings(CallArguments, total=False):
-    """Accepted by create_scheduled_event.
+    """Arguments of create_scheduled_event.
 
-    Times are ISO 8601; privacy_level 2 = the guild's members; entity_type 1 = stage, 2 = voice channel, 3 = elsewhere,
-    which needs a location in `entity_metadata` and an end.
+    Times are ISO 8601. privacy_level: 2 = guild only. entity_type: 1 = stage, 2 = voice channel, 3 = external. An
+    external event requires a location in `entity_metadata` and `scheduled_end_time`.
     """
 
     description: str | None
@@ -264,7 +273,10 @@ class ScheduledEventSettings(CallArguments, total=False):
 
 
 class ScheduledEventChanges(ScheduledEventSettings, total=False):
-    """Accepted by edit_scheduled_event. What is not given stays; None resets it."""
+    """Arguments of edit_scheduled_event. Omitted arguments keep their value; None resets it.
+
+    status: 2 starts the event, 3 completes it, 4 cancels it.
+    """
 
     name: str
     scheduled_start_time: str

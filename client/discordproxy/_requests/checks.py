@@ -1,4 +1,4 @@
-"""Checks of what a program gives: each error names the argument and says what is wrong with it."""
+"""Checks and conversions of arguments. Each error names the argument and the problem."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 WRONG = (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RecursionError)
-"""What Python and protobuf raise for values that do not fit."""
+"""The exceptions that Python and protobuf raise for invalid values."""
 
 Parameters = ParamSpec("Parameters")
 Made = TypeVar("Made")
 
-_ENDLESS_S = 365 * 86400.0  # gRPC takes times beyond some years for times in the past
-_MARKS = "\ufeff\u200b"  # editors put them into files, and nobody sees them
+_ENDLESS_S = 365 * 86400.0  # gRPC misreads deadlines of many years as times in the past
+_MARKS = "\ufeff\u200b"  # invisible characters that editors write into files
 
 
 def make(kind: Callable[Parameters, Made], *args: Parameters.args, **fields: Parameters.kwargs) -> Made:
-    """Return a message of protobuf with these fields.
+    """Return a protobuf message with these fields.
 
     Raises:
-        ValueError: a value does not fit into its field; names the field.
+        ValueError: a value does not fit its field; the error names the field.
     """
     values: dict[str, Any] = {
         name: list(value) if isinstance(value, Iterator) else value for name, value in fields.items()
@@ -38,14 +38,14 @@ def make(kind: Callable[Parameters, Made], *args: Parameters.args, **fields: Par
 
 
 def _check_texts(values: dict[str, Any]) -> None:
-    """Raise UnicodeEncodeError; protobuf 5 crashes instead where the field is an enum."""
+    """Raise UnicodeEncodeError for invalid Unicode; protobuf 5 crashes on it in an enum field."""
     for value in values.values():
         if isinstance(value, str) and not value.isascii():
             value.encode()
 
 
 def _culprit(maker: Callable[..., object], values: dict[str, Any]) -> str:
-    """Return the name of the value that does not fit."""
+    """Return the name of the field whose value does not fit."""
     return next((name for name, value in values.items() if not _fits(maker, name, value)), ", ".join(values))
 
 
@@ -59,18 +59,18 @@ def _fits(maker: Callable[..., object], name: str, value: object) -> bool:
 
 
 def cause_of(error: Exception) -> str:
-    """Return what is wrong, in words about the value."""
+    """Return the problem as text about the value."""
     if isinstance(error, UnicodeEncodeError):
         found = f"U+{ord(error.object[error.start]):04X}"
-        return f"half of a surrogate pair ({found}) at position {error.start}: not valid Unicode, cannot be sent"
+        return f"the unpaired surrogate {found} at position {error.start} is not valid Unicode"
     return str(error)
 
 
 def convert(name: str, conversion: Callable[[Any], Made], value: object) -> Made:
-    """Return a converted argument.
+    """Return the converted argument.
 
     Raises:
-        ValueError: it cannot be converted; names the argument.
+        ValueError: the conversion fails; the error names the argument.
     """
     try:
         return conversion(value)
@@ -79,55 +79,55 @@ def convert(name: str, conversion: Callable[[Any], Made], value: object) -> Made
 
 
 def items(name: str, values: Any) -> list[Any]:
-    """Return a list of what an argument holds.
+    """Return the elements of an argument as a list.
 
     Raises:
-        ValueError: it is no collection; a text or bytes are none, although Python can iterate over them.
+        ValueError: the argument is not iterable, or is a single str or bytes.
     """
     if isinstance(values, (str, bytes)):
-        raise ValueError(f"{name}: a list is needed, not a single {type(values).__name__}")  # noqa: TRY004 -- one kind of error for all wrong arguments
+        raise ValueError(f"{name}: must be a list, not a single {type(values).__name__}")  # noqa: TRY004 -- ValueError for every invalid argument
     return convert(name, list, values)
 
 
 def seconds(name: str, value: Any) -> float | None:
-    """Return a time span in seconds, None for one without end.
+    """Return a duration in seconds; None for None and for durations of more than a year.
 
     Raises:
-        ValueError: it is no number.
+        ValueError: the value is not a number.
     """
     if value is None:
         return None
     found = value.total_seconds() if isinstance(value, timedelta) else convert(name, _number, value)
-    if found != found:  # noqa: PLR0124 -- that is how NaN is recognised
-        raise ValueError(f"{name}: a number of seconds is needed, not NaN")
+    if found != found:  # noqa: PLR0124 -- only NaN differs from itself
+        raise ValueError(f"{name}: must be a number of seconds, not NaN")
     return None if found > _ENDLESS_S else found
 
 
 def _number(value: Any) -> float:
     if isinstance(value, (str, bytes)):
-        raise ValueError(f"a number of seconds is needed, not the text {value!r}")  # noqa: TRY004 -- as above
+        raise ValueError(f"must be a number of seconds, not the text {value!r}")  # noqa: TRY004 -- as above
     try:
         return float(value)
-    except OverflowError:  # an integer beyond all floats
+    except OverflowError:  # an integer above the range of float
         return float("inf") if value > 0 else float("-inf")
 
 
 def whole_number(name: str, value: Any) -> int | None:
-    """Return a number, or None.
+    """Return the value, an int or None.
 
     Raises:
-        ValueError: it is no whole number.
+        ValueError: the value is neither.
     """
     if value is not None and not isinstance(value, int):
-        raise ValueError(f"{name}: a whole number is needed, not {type(value).__name__}")
+        raise ValueError(f"{name}: must be an integer, not {type(value).__name__}")
     return value
 
 
 def choice(name: str, enum: Any, value: Any, prefix: str = "") -> Any:
-    """Return the number of an enum's value that is given by its name, in any case.
+    """Return the number of the enum value with this name, case-insensitive and without `prefix`.
 
     Raises:
-        ValueError: there is no such value; names those there are.
+        ValueError: there is no such value; the error lists the valid names.
     """
     names = [known.removeprefix(prefix).lower() for known in list(enum.keys())]
     if not isinstance(value, str) or value.lower() not in names:
@@ -140,7 +140,7 @@ def to_json(name: str, value: Any) -> str:
     """Return a value as JSON.
 
     Raises:
-        ValueError: JSON or UTF-8 cannot carry it.
+        ValueError: the value cannot be represented in JSON or UTF-8.
     """
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
@@ -153,19 +153,19 @@ def to_json(name: str, value: Any) -> str:
 
 
 def header_text(name: str, value: Any) -> str:
-    """Return a text that travels in a header, without the blanks, line breaks and marks around it.
+    """Return a header value without surrounding whitespace and invisible marks.
 
     Raises:
-        ValueError: it is no text, or no header can carry it. The text itself, a key maybe, is not shown.
+        ValueError: it is not a str, or not printable ASCII. The error does not contain the value, which may be a key.
     """
     if not isinstance(value, str):
-        raise ValueError(f"{name} must be a text, not {type(value).__name__}")  # noqa: TRY004 -- as above
+        raise ValueError(f"{name}: must be a text, not {type(value).__name__}")  # noqa: TRY004 -- as above
     text = trimmed(value)
     if not (text.isascii() and text.isprintable()):
-        raise ValueError(f"{name} must consist of printable ASCII characters")
+        raise ValueError(f"{name}: must consist of printable ASCII characters")
     return text
 
 
 def trimmed(text: str) -> str:
-    """Return a text without what editors, shells and secret stores leave around it: blanks, line breaks, marks."""
+    """Return a text without surrounding whitespace and invisible marks, which editors and secret stores add."""
     return text.strip().strip(_MARKS).strip()

@@ -1,4 +1,4 @@
-"""Turns the plain Python arguments of a call into fields of its request; reads the files that are named by path."""
+"""Turns the Python arguments of a call into fields of its request. Reads files that are given as paths."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ if TYPE_CHECKING:
     MessageAnswer = MessageResponse | SendChannelMessageResponse | SendDirectMessageResponse
     Request = TypeVar("Request", bound=AnyMessage)
 
-_NONCE_BYTES = 12  # 24 hexadecimal characters; Discord takes up to 25
-_LARGE = 256 * 1024  # bytes; the proxy keeps no count of smaller requests
-_FIRST_V2_COMPONENT = Component.SECTION  # this type and all later ones belong to messages of components only
+_NONCE_BYTES = 12  # 24 hexadecimal characters; Discord's maximum is 25
+_LARGE = 256 * 1024  # bytes; the proxy does not count smaller requests
+_FIRST_V2_COMPONENT = Component.SECTION  # this type and all later ones require IS_COMPONENTS_V2
 
 
 def split_call(arguments: Mapping[str, object]) -> tuple[dict[str, Any], CallArguments]:
-    """Return a call's own arguments, and apart from them those that every call accepts."""
+    """Split the arguments of a call into its own and those of every call (CallArguments)."""
     own = dict(arguments)
     call = {name: own.pop(name) for name in CallArguments.__annotations__ if name in own}
     return own, cast("CallArguments", call)
 
 
 def fill(request: AnyMessage, fields: Mapping[str, Any]) -> None:
-    """Set the fields that are given and not None.
+    """Set fields of a request; None leaves a field unset.
 
     Raises:
         TypeError: the request has no such field.
-        ValueError: a value does not fit into its field.
+        ValueError: a value does not fit its field.
     """
     for name in fields:
         if name not in request.DESCRIPTOR.fields_by_name:
@@ -56,7 +56,7 @@ def fill(request: AnyMessage, fields: Mapping[str, Any]) -> None:
 
 
 def patch(request: AnyMessage, changes: Mapping[str, Any]) -> None:
-    """Set the fields of a request that edits: what is UNSET stays as it is, None and empty lists reset.
+    """Set fields of a request that edits. UNSET keeps the value; None and empty lists reset the field.
 
     Raises:
         TypeError: the request has no such field.
@@ -77,17 +77,17 @@ def with_options(
     max_wait: Seconds | None = None,
     idempotency_key: str = "",
 ) -> Request:
-    """Return the request with the options that every request may carry; the one given is not changed."""
+    """Return a copy of the request with these options; the request itself if there are none."""
     if priority is None and max_wait is None and not idempotency_key:
         return request
     options = make(RequestOptions, idempotency_key=idempotency_key)
     if priority is not None:
         options.priority = choice("priority", RequestOptions.Priority, priority)
-    longest = seconds("max_wait", max_wait)
-    if longest is not None:
-        if longest < 0:
-            raise ValueError(f"max_wait: must not be negative, as {longest:g} is")
-        options.max_wait.FromNanoseconds(round(longest * 1e9))
+    max_wait_s = seconds("max_wait", max_wait)
+    if max_wait_s is not None:
+        if max_wait_s < 0:
+            raise ValueError(f"max_wait: must not be negative, but is {max_wait_s:g}")
+        options.max_wait.FromNanoseconds(round(max_wait_s * 1e9))
     complete = type(request)()
     complete.CopyFrom(request)
     cast("Any", complete).options.MergeFrom(options)
@@ -95,23 +95,23 @@ def with_options(
 
 
 def size_of(request: AnyMessage) -> tuple[tuple[str, str], ...]:
-    """Return the metadata of a large request: it lets the proxy have it wait for room instead of refusing it."""
+    """Return the metadata with the size of a large request: the proxy can then queue it instead of refusing it."""
     size = request.ByteSize()
     return (("x-discordproxy-upload-bytes", str(size)),) if size > _LARGE else ()
 
 
 def takes_effect_once(request: Any) -> bool:
-    """Return whether Discord or the proxy would recognise a repetition of this request."""
+    """Return whether Discord or the proxy can detect a repetition of this request."""
     return bool(getattr(request, "nonce", "") or request.options.idempotency_key)
 
 
 def write_message(
     request: AnyMessage, content: str, embed: EmbedLike | None, arguments: Mapping[str, Any]
 ) -> CallArguments:
-    """Fill a request that creates a message; return the arguments that are not part of the message.
+    """Fill a request that creates a message; return the arguments of the call.
 
     Raises:
-        ValueError: nothing is given that could make a message. Whether what is given does is for Discord to judge.
+        ValueError: the message has no content at all. Other checks are left to the proxy and Discord.
     """
     fields, call = split_call(arguments)
     new_message = {"content": content, **_message_fields(fields)}
@@ -122,7 +122,7 @@ def write_message(
     if not any(new_message.values()):
         raise ValueError("Either content or embed need to be specified.")
     if "nonce" in request.DESCRIPTOR.fields_by_name and not call.get("idempotency_key"):
-        # With a key the proxy derives the nonce from it, so that another process' repetition has the same one.
+        # With a key the proxy derives the nonce from it, so that a retry by another process has the same nonce.
         nonce = new_message.get("nonce") or os.urandom(_NONCE_BYTES).hex()
         new_message["nonce"] = str(nonce) if isinstance(nonce, int) else nonce
     fill(request, new_message)
@@ -132,7 +132,7 @@ def write_message(
 def write_changes(
     request: AnyMessage, content: object, suppress_embeds: object, arguments: Mapping[str, Any]
 ) -> CallArguments:
-    """Fill a request that edits a message; return the arguments that are not part of the message."""
+    """Fill a request that edits a message; return the arguments of the call."""
     fields, call = split_call(arguments)
     embed = fields.pop("embed", UNSET)
     if embed is not UNSET:
@@ -144,15 +144,15 @@ def write_changes(
     if suppress_embeds is not UNSET:
         changes["flags"] = changes.get("flags", 0) | (Message.SUPPRESS_EMBEDS if suppress_embeds else 0)
     if "flags" not in request.DESCRIPTOR.fields_by_name:
-        changes.pop("flags", None)  # a webhook's message keeps the flags it was made with
+        changes.pop("flags", None)  # the flags of a webhook's message cannot be edited
     if not changes.get("files"):
-        changes.pop("files", None)  # nothing to add; `attachments` says what goes
+        changes.pop("files", None)  # no files to add; only `attachments` removes some
     patch(request, changes)
     return call
 
 
 def _message_fields(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Translate the arguments that differ from the request's fields; leave the others as they are."""
+    """Convert the arguments that differ from the request's fields; keep the others."""
     fields = dict(arguments)
     flags = convert("flags", int, fields.pop("flags", None) or 0)
     flags |= Message.SUPPRESS_NOTIFICATIONS if fields.pop("silent", False) else 0
@@ -160,7 +160,7 @@ def _message_fields(arguments: dict[str, Any]) -> dict[str, Any]:
     fields.pop("enforce_nonce", None)
     if fields.pop("suppress_mentions", False):
         if fields.get("allowed_mentions") is not None:
-            raise ValueError("suppress_mentions and allowed_mentions exclude each other.")
+            raise ValueError("suppress_mentions and allowed_mentions exclude each other: give only one.")
         fields["allowed_mentions"] = AllowedMentions()
     _refer(fields)
     if fields.get("overflow"):
@@ -176,15 +176,15 @@ def _message_fields(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _all(name: str, conversion: Callable[[Any], Any], values: Any) -> list[Any]:
-    """Return converted values; an error names the argument and the place in it."""
+    """Return converted values; an error names the argument and the index."""
     return [convert(f"{name}[{index}]", conversion, value) for index, value in enumerate(items(name, values))]
 
 
 def _refer(fields: dict[str, Any]) -> None:
-    """Turn the message that is answered or forwarded into a reference."""
+    """Replace `reply_to` and `forward` by `message_reference`."""
     reply_to, forward = fields.pop("reply_to", None), fields.pop("forward", None)
     if reply_to is not None and forward is not None:
-        raise ValueError("reply_to and forward exclude each other.")
+        raise ValueError("reply_to and forward exclude each other: give only one.")
     if reply_to is not None:
         fields["message_reference"] = convert("reply_to", to_reference, reply_to)
     if forward is not None:
@@ -192,37 +192,37 @@ def _refer(fields: dict[str, Any]) -> None:
 
 
 def whole_message(response: MessageAnswer) -> Message:
-    """Return the message of an answer; those that followed it, because its text was split, become a part of it."""
+    """Return the message of a response. The other messages of a split text go into its `more_messages`."""
     message = response.message
     message.more_messages.extend(response.more_messages)
     return message
 
 
 def to_embed(embed: EmbedLike) -> Embed:
-    """Return an embed, also from a dictionary in Discord's form.
+    """Return an embed, converted if it is a dictionary in the form of Discord's JSON.
 
     Raises:
-        ValueError: a dictionary that is no embed.
+        ValueError: the dictionary is not an embed.
     """
     if not isinstance(embed, Mapping):
         return embed
-    from google.protobuf import json_format  # noqa: PLC0415 -- most programs never need it
+    from google.protobuf import json_format  # noqa: PLC0415 -- most programs do not use it; import is slow
 
     try:
         return json_format.ParseDict(dict(embed), Embed())
     except json_format.ParseError as error:
-        raise ValueError(f"not an embed in Discord's form: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"not an embed in the form of Discord's JSON: {str(error).splitlines()[0]}") from error
 
 
 def to_file(file: FileLike) -> File:
-    """Return a file with its content, from a path, a pair of name and bytes, or an open binary file."""
+    """Return a File from a path, a (name, bytes) tuple, an open binary file or a File."""
     if isinstance(file, File):
         return file
-    from pathlib import Path  # noqa: PLC0415 -- programs that send no files import faster
+    from pathlib import Path  # noqa: PLC0415 -- keeps the import of the client fast
 
     if isinstance(file, (str, os.PathLike)):
         path = Path(file)
-        name = os.fsencode(path.name).decode("utf-8", "replace")  # file systems know names that are no text
+        name = os.fsencode(path.name).decode("utf-8", "replace")  # file names may be invalid UTF-8
         return make(File, filename=name, content=path.read_bytes())
     if isinstance(file, tuple):
         name, content = file
@@ -231,12 +231,12 @@ def to_file(file: FileLike) -> File:
 
 
 def to_kept(attachment: int | KeepAttachment) -> KeepAttachment:
-    """Return an attachment that stays."""
+    """Return an attachment to keep, from an id or a KeepAttachment."""
     return make(KeepAttachment, id=attachment) if isinstance(attachment, int) else attachment
 
 
 def to_reference(message: Message | int) -> Message.Reference:
-    """Return the reference of a reply."""
+    """Return the reference to the message that a reply belongs to."""
     return Message.Reference(message_id=message if isinstance(message, int) else message.id)
 
 
@@ -249,11 +249,11 @@ def to_forward(message: Message) -> Message.Reference:
 
 
 def to_components(components: Sequence[ComponentLike]) -> tuple[str, Any]:
-    """Return the name and the value of the field that carries the components.
+    """Return the request field for the components, as name and value.
 
     Raises:
-        TypeError: Component objects and dictionaries are mixed.
-        ValueError: JSON cannot carry a dictionary.
+        TypeError: the list mixes Component objects and dictionaries.
+        ValueError: a dictionary cannot be represented in JSON.
     """
     if all(isinstance(component, Component) for component in components):
         return "components", list(components)
@@ -263,6 +263,6 @@ def to_components(components: Sequence[ComponentLike]) -> tuple[str, Any]:
 
 
 def needs_v2(component: ComponentLike) -> bool:
-    """Return whether a message with this component needs the flag IS_COMPONENTS_V2."""
+    """Return whether the component requires the message flag IS_COMPONENTS_V2."""
     kind = component.get("type") if isinstance(component, Mapping) else getattr(component, "type", None)
     return isinstance(kind, int) and kind >= _FIRST_V2_COMPONENT

@@ -1,6 +1,6 @@
-"""Where text may be cut without tearing what people see as one character (Unicode's extended grapheme clusters). Pure.
+"""Boundaries of extended grapheme clusters (user-perceived characters), to split text without breaking one. Pure.
 
-Unicode's own tables are not in Python's library; categories and a few ranges come to the same for what is written.
+Python's library does not contain Unicode's table of cluster boundaries. Categories and a few ranges approximate it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import unicodedata
 
 _JOINER = "\u200d"
 _MARKS = {"Mn", "Me", "Mc"}
-# Others that belong to the character before them: joiners, skin tones, the letters of a subdivision's flag,
-# vowels of Thai and Lao, halfwidth voice marks of Japanese.
+# Other characters that extend the one before them: joiners, skin tones, tags of subdivision flags,
+# Thai and Lao vowels, Japanese halfwidth voice marks.
 _FOLLOWING = (
     ("\u200c", "\u200d"),
     ("\U0001f3fb", "\U0001f3ff"),
@@ -20,17 +20,17 @@ _FOLLOWING = (
     ("\uff9e", "\uff9f"),
 )
 _REGIONAL = ("\U0001f1e6", "\U0001f1ff")
-# Hangul, in the order in which its letters build a syllable.
+# Hangul, in the order in which its letters form a syllable.
 _LEADING = (("\u1100", "\u115f"), ("\ua960", "\ua97c"))
 _VOWELS = (("\u1160", "\u11a7"), ("\ud7b0", "\ud7c6"))
 _TRAILING = (("\u11a8", "\u11ff"), ("\ud7cb", "\ud7fb"))
 _SYLLABLES = (("\uac00", "\ud7a3"),)
-_WITHOUT_TRAILING = 28  # every 28th syllable ends in its vowel
-_VIRAMA = 9  # Unicode's class of signs that join two consonants
+_WITHOUT_TRAILING = 28  # every 28th syllable has no trailing consonant
+_VIRAMA = 9  # combining class of signs that join two consonants
 
 
 def joined(text: str, at: int) -> bool:
-    """Return whether a cut before the character at this place would tear one; what comes before is whole."""
+    """Return whether a cut before index `at` would break a grapheme cluster; `text` starts at a boundary."""
     if not 0 < at < len(text):
         return False
     before, after = text[at - 1], text[at]
@@ -42,7 +42,7 @@ def joined(text: str, at: int) -> bool:
 
 
 def follows(character: str) -> bool:
-    """Return whether a character belongs to the one before it, whichever that is."""
+    """Return whether a character extends any character before it."""
     return unicodedata.category(character) in _MARKS or _in(character, _FOLLOWING)
 
 
@@ -53,7 +53,7 @@ def _pulls(before: str, after: str) -> bool:
 
 
 def _one_flag(text: str, at: int) -> bool:
-    """Flags are pairs of letters, counted from the first of a row."""
+    """Return whether a cut would break a flag: a pair of regional indicators, counted from the start of their run."""
     start = at
     while start and _REGIONAL[0] <= text[start - 1] <= _REGIONAL[1]:
         start -= 1

@@ -1,5 +1,5 @@
 # Generated from _async/channels.py by client/generate_sync.py; edit that file and run it again.
-"""Channels, their permissions, and invites."""
+"""Calls about channels, their permissions, and invites."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 
 
 class ChannelCalls(Calls):
-    """Calls about channels."""
+    """Calls about channels and invites."""
 
     def get_guild_channels(self, guild_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]) -> list[Channel]:
         """Return the channels of a guild.
 
         Args:
             guild_id: The guild.
-            fresh: Ask Discord even if the proxy knows the channels.
-            call: `timeout` and the like: see CallArguments.
+            fresh: Read from Discord instead of the proxy's cache.
+            call: `timeout`, `priority`, `max_wait`, `idempotency_key`: see CallArguments.
         """
         request = make(GetGuildChannelsRequest, guild_id=guild_id, fresh=fresh)
         return list(self._read(self.stub.GetGuildChannels, request, **call).channels)
 
     def get_channel(self, channel_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]) -> Channel:
-        """Return a channel or thread."""
+        """Return a channel or thread. `fresh` bypasses the proxy's cache."""
         request = make(ChannelId, channel_id=channel_id, fresh=fresh)
         return self._read(self.stub.GetChannel, request, **call).channel
 
@@ -53,21 +53,28 @@ class ChannelCalls(Calls):
         type: Channel.Type.ValueType,  # noqa: A002 -- Discord's name
         **settings: Unpack[ChannelSettings],
     ) -> Channel:
-        """Create a channel in a guild; `type` is e.g. Channel.GUILD_TEXT."""
+        """Create a channel in a guild.
+
+        Args:
+            guild_id: The guild.
+            name: 1 to 100 characters.
+            type: Type of the channel, such as Channel.GUILD_TEXT.
+            settings: `topic`, `parent_id`, `permission_overwrites` ...: see ChannelSettings.
+        """
         request = make(CreateChannelRequest, guild_id=guild_id, name=name, type=type)
         fields, call = split_call(settings)
         fill(request, fields)
         return self._write(self.stub.CreateChannel, request, **call).channel
 
     def edit_channel(self, channel_id: int, **changes: Unpack[ChannelChanges]) -> Channel:
-        """Edit a channel or thread. What is not given stays as it is; None resets it."""
+        """Edit a channel or thread. Omitted arguments keep their value; None resets it. See ChannelChanges."""
         request = make(EditChannelRequest, channel_id=channel_id)
         fields, call = split_call(changes)
         patch(request, fields)
         return self._write(self.stub.EditChannel, request, **call).channel
 
     def delete_channel(self, channel_id: int, *, reason: str = "", **call: Unpack[CallArguments]) -> Channel:
-        """Delete a channel or thread, or close a direct message; return what it was."""
+        """Delete a channel or thread, or close a DM channel; return the deleted channel."""
         request = make(ChannelId, channel_id=channel_id, reason=reason)
         return self._write(self.stub.DeleteChannel, request, **call).channel
 
@@ -79,7 +86,7 @@ class ChannelCalls(Calls):
         reason: str = "",
         **call: Unpack[CallArguments],
     ) -> None:
-        """Set what a role or member may and may not do in a channel."""
+        """Set the permission overwrite of a role or member in a channel."""
         overwrite_id, kind, allow, deny = convert("overwrite", attrgetter("id", "type", "allow", "deny"), overwrite)
         request = make(
             SetChannelPermissionsRequest,
@@ -95,7 +102,7 @@ class ChannelCalls(Calls):
     def delete_channel_permissions(
         self, channel_id: int, overwrite_id: int, *, reason: str = "", **call: Unpack[CallArguments]
     ) -> None:
-        """Remove the permissions set for a role or member, whose id is `overwrite_id`."""
+        """Delete the permission overwrite of the role or member with the id `overwrite_id`."""
         request = make(ChannelOverwriteId, channel_id=channel_id, overwrite_id=overwrite_id, reason=reason)
         self._write(self.stub.DeleteChannelPermissions, request, **call)
 
@@ -114,12 +121,12 @@ class ChannelCalls(Calls):
 
         Args:
             channel_id: The channel.
-            max_age: Seconds until it expires, 0 for never; Discord's default is one day.
-            max_uses: 0 for any number.
-            temporary: Whether guests leave with their connection, unless they got a role.
-            unique: Whether to make a new invite even if a similar one exists.
-            reason: For the audit log.
-            call: `timeout` and the like: see CallArguments.
+            max_age: Seconds until the invite expires, up to 5184000 (60 days); 0: never. Default: 86400 (1 day).
+            max_uses: Maximum number of uses, up to 100; 0: no limit. Default: 0.
+            temporary: Whether members without a role are removed when they disconnect.
+            unique: Whether to create a new invite even if a similar one exists.
+            reason: Reason for the audit log, up to 512 characters.
+            call: `timeout`, `priority`, `max_wait`, `idempotency_key`: see CallArguments.
         """
         request = make(
             CreateInviteRequest,
@@ -133,5 +140,5 @@ class ChannelCalls(Calls):
         return self._write(self.stub.CreateInvite, request, **call).invite
 
     def delete_invite(self, code: str, *, reason: str = "", **call: Unpack[CallArguments]) -> Invite:
-        """Revoke an invite; return what it was."""
+        """Delete an invite; return the deleted invite."""
         return self._write(self.stub.DeleteInvite, make(InviteCode, code=code, reason=reason), **call).invite

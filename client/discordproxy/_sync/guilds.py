@@ -1,5 +1,5 @@
 # Generated from _async/guilds.py by client/generate_sync.py; edit that file and run it again.
-"""Guilds: themselves, their emojis, their scheduled events."""
+"""Calls about guilds, their emojis, voice states, permissions and scheduled events."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _GUILD_ONLY = 2
 
 
 class GuildCalls(Calls):
-    """Calls about guilds."""
+    """Calls about guilds and scheduled events."""
 
     def get_guild(
         self, guild_id: int, *, fresh: bool = False, with_counts: bool = False, **call: Unpack[CallArguments]
@@ -41,9 +41,9 @@ class GuildCalls(Calls):
 
         Args:
             guild_id: The guild.
-            fresh: Ask Discord even if the proxy knows the guild.
-            with_counts: Fill the approximate numbers of members.
-            call: `timeout` and the like: see CallArguments.
+            fresh: Read from Discord instead of the proxy's cache.
+            with_counts: Fill approximate_member_count and approximate_presence_count.
+            call: `timeout`, `priority`, `max_wait`, `idempotency_key`: see CallArguments.
         """
         request = make(GetGuildRequest, guild_id=guild_id, fresh=fresh, with_counts=with_counts or None)
         return self._read(self.stub.GetGuild, request, **call).guild
@@ -56,9 +56,9 @@ class GuildCalls(Calls):
         fresh: bool = False,
         **call: Unpack[CallArguments],
     ) -> Iterator[Guild]:
-        """Iterate over the guilds the bot is in, page by page; only some fields of them are filled.
+        """Iterate over the bot's guilds, page by page. Discord fills only some of their fields.
 
-        `permissions` is there only when Discord was asked: with `fresh` or `with_counts`.
+        `permissions` is set only with `fresh` or `with_counts`.
         """
 
         def page(size: int, after: int | None) -> Sequence[Guild]:
@@ -68,16 +68,16 @@ class GuildCalls(Calls):
         return self._pages(page, lambda guild: guild.id, _GUILDS_PER_PAGE, limit)
 
     def get_guild_emojis(self, guild_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]) -> list[Emoji]:
-        """Return the emojis of a guild."""
+        """Return the custom emojis of a guild. `fresh` bypasses the proxy's cache."""
         request = make(GuildId, guild_id=guild_id, fresh=fresh)
         return list(self._read(self.stub.GetGuildEmojis, request, **call).emojis)
 
     def get_voice_states(
         self, guild_id: int, *, channel_id: int = 0, **call: Unpack[CallArguments]
     ) -> list[VoiceState]:
-        """Return who is in the voice channels of a guild, or in one of them.
+        """Return the voice states of a guild, or of one of its channels.
 
-        Only the gateway tells: the proxy needs a gateway worker with the intent voice_states.
+        The proxy needs a gateway worker with the intent voice_states: no endpoint of Discord lists voice states.
         """
         request = make(GetVoiceStatesRequest, guild_id=guild_id, channel_id=channel_id)
         return list(self._read(self.stub.GetVoiceStates, request, **call).voice_states)
@@ -91,14 +91,14 @@ class GuildCalls(Calls):
         fresh: bool = False,
         **call: Unpack[CallArguments],
     ) -> ComputePermissionsResponse:
-        """Return what a member may do, and what keeps the member from sending a message.
+        """Return the permissions of a member, and the reasons why the member cannot send messages.
 
         Args:
             guild_id: The guild.
-            channel_id: A channel or thread of it; 0 for the guild as a whole.
-            user_id: The member; 0 for the bot.
-            fresh: Ask Discord even if the proxy knows guild, channel and member.
-            call: `timeout` and the like: see CallArguments.
+            channel_id: Channel or thread of the guild; 0: permissions in the guild.
+            user_id: The member; 0: the bot.
+            fresh: Read from Discord instead of the proxy's cache.
+            call: `timeout`, `priority`, `max_wait`, `idempotency_key`: see CallArguments.
         """
         request = make(
             ComputePermissionsRequest, guild_id=guild_id, channel_id=channel_id, user_id=user_id, fresh=fresh
@@ -118,13 +118,13 @@ class GuildCalls(Calls):
         entity_type: int,
         **settings: Unpack[ScheduledEventSettings],
     ) -> ScheduledEvent:
-        """Schedule an event.
+        """Create a scheduled event.
 
         Args:
             guild_id: The guild.
-            name: Of the event.
+            name: 1 to 100 characters.
             scheduled_start_time: ISO 8601.
-            entity_type: Where it takes place: 1 = stage, 2 = voice channel, 3 = elsewhere.
+            entity_type: Place of the event: 1 = stage, 2 = voice channel, 3 = external.
             settings: `channel_id`, `entity_metadata`, `scheduled_end_time` ...: see ScheduledEventSettings.
         """
         fields, call = split_call(settings)
@@ -142,7 +142,7 @@ class GuildCalls(Calls):
     def edit_scheduled_event(
         self, guild_id: int, event_id: int, **changes: Unpack[ScheduledEventChanges]
     ) -> ScheduledEvent:
-        """Edit, start or end a scheduled event. What is not given stays as it is; None resets it."""
+        """Edit, start or end a scheduled event. Omitted arguments keep their value; None resets it."""
         fields, call = split_call(changes)
         request = make(EditScheduledEventRequest, guild_id=guild_id, guild_scheduled_event_id=event_id)
         patch(request, fields)

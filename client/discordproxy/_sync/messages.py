@@ -1,5 +1,5 @@
 # Generated from _async/messages.py by client/generate_sync.py; edit that file and run it again.
-"""Messages: sending, editing, reading, deleting, publishing, pins."""
+"""Calls about messages: send, edit, read, delete, publish, pin."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ class MessageCalls(Calls):
 
         Args:
             channel_id: The channel or thread.
-            content: The text.
-            embed: An embed; `embeds` takes several.
-            crosspost: Publish the message at once, in an announcement channel.
+            content: Text, up to 2000 characters; see `overflow`.
+            embed: One embed; for several see `embeds`.
+            crosspost: Publish the message if the channel is an announcement channel.
             message: `embeds`, `files`, `reply_to`, `silent`, `components` ...: see MessageArguments.
 
         Returns:
-            The message; with overflow="split" the first one, and the others in its `more_messages`.
+            The message. With overflow="split" the first one, with the others in its `more_messages`.
 
         Raises:
-            ValueError: nothing is given that could make a message.
+            ValueError: the message is empty, or an argument is invalid.
         """
         request = make(SendChannelMessageRequest, channel_id=channel_id, crosspost=crosspost)
         call = write_message(request, content, embed, message)
@@ -72,7 +72,7 @@ class MessageCalls(Calls):
         embed: EmbedLike | None = None,
         **message: Unpack[MessageArguments],
     ) -> Message:
-        """Send a direct message to a user, with the arguments of create_channel_message."""
+        """Send a direct message to a user. Arguments and result are those of create_channel_message."""
         request = make(SendDirectMessageRequest, user_id=user_id)
         call = write_message(request, content, embed, message)
         response = self._write(self.stub.SendDirectMessage, request, **call)
@@ -85,7 +85,7 @@ class MessageCalls(Calls):
         embed: EmbedLike | None = None,
         **reply: Unpack[MessageArguments],
     ) -> Message:
-        """Answer a message in its channel; if it is gone by then, send the answer as a normal message."""
+        """Reply to a message in its channel. If the message no longer exists, the reply is sent without a reference."""
         reply.setdefault("reply_to", message)
         channel_id = convert("message", attrgetter("channel_id"), message)
         return self.create_channel_message(channel_id, content, embed, **reply)
@@ -99,13 +99,13 @@ class MessageCalls(Calls):
         suppress_embeds: bool | Unset = UNSET,
         **changes: Unpack[MessageChanges],
     ) -> Message:
-        """Edit a message of the bot. What is not given stays as it is; None or an empty list removes it.
+        """Edit a message of the bot. Omitted arguments keep their value; None or an empty list removes it.
 
         Args:
-            channel_id: Where the message is.
+            channel_id: Channel of the message.
             message_id: The message.
-            content: The new text.
-            suppress_embeds: Hide or show the previews of links.
+            content: New text, up to 2000 characters.
+            suppress_embeds: Whether to hide the previews of links.
             changes: `embed`, `embeds`, `files`, `attachments`, `components` ...: see MessageChanges.
         """
         request = make(EditMessageRequest, channel_id=channel_id, message_id=message_id)
@@ -123,12 +123,12 @@ class MessageCalls(Calls):
     def bulk_delete_channel_messages(
         self, channel_id: int, message_ids: Iterable[int], *, reason: str = "", **call: Unpack[CallArguments]
     ) -> None:
-        """Delete any number of messages of a channel; the proxy cuts them into as few requests as Discord allows."""
+        """Delete any number of messages of a channel, in as few requests as Discord allows."""
         request = make(BulkDeleteMessagesRequest, channel_id=channel_id, message_ids=message_ids, reason=reason)
         self._write(self.stub.BulkDeleteMessages, request, **call)
 
     def get_channel_message(self, channel_id: int, message_id: int, **call: Unpack[CallArguments]) -> Message:
-        """Read one message."""
+        """Return a message."""
         request = make(MessageId, channel_id=channel_id, message_id=message_id)
         return self._read(self.stub.GetMessage, request, **call).message
 
@@ -141,14 +141,14 @@ class MessageCalls(Calls):
         after: int | None = None,
         **call: Unpack[CallArguments],
     ) -> Iterator[Message]:
-        """Iterate over messages, page by page: newest first, or oldest first with `after`.
+        """Iterate over the messages of a channel, page by page: newest first, or oldest first with `after`.
 
         Args:
             channel_id: The channel or thread.
-            limit: At most this many; None for all.
-            before: Only messages older than this id. `snowflake_at` makes an id of a time.
-            after: Only messages newer than this id.
-            call: `timeout` and the like, for each page.
+            limit: Maximum number of messages; None: all.
+            before: Only messages before this id. `snowflake_at` returns the id of a time.
+            after: Only messages after this id.
+            call: `timeout` and the others of CallArguments, for each page.
         """
 
         def page(size: int, last_id: int | None) -> Sequence[Message]:
@@ -169,21 +169,21 @@ class MessageCalls(Calls):
         return self._write(self.stub.CrosspostMessage, request, **call).message
 
     def pin_message(self, channel_id: int, message_id: int, *, reason: str = "", **call: Unpack[CallArguments]) -> None:
-        """Pin a message."""
+        """Pin a message. The bot needs the permission PIN_MESSAGES."""
         request = make(MessageId, channel_id=channel_id, message_id=message_id, reason=reason)
         self._write(self.stub.PinMessage, request, **call)
 
     def unpin_message(
         self, channel_id: int, message_id: int, *, reason: str = "", **call: Unpack[CallArguments]
     ) -> None:
-        """Unpin a message."""
+        """Unpin a message. The bot needs the permission PIN_MESSAGES."""
         request = make(MessageId, channel_id=channel_id, message_id=message_id, reason=reason)
         self._write(self.stub.UnpinMessage, request, **call)
 
     def get_pins(
         self, channel_id: int, *, limit: int | None = None, **call: Unpack[CallArguments]
     ) -> Iterator[GetPinsResponse.Pin]:
-        """Iterate over pinned messages and when they were pinned, the latest pin first."""
+        """Iterate over the pinned messages of a channel with their pin times, the latest pin first, page by page."""
         before: str | None = None
         limit = whole_number("limit", limit)
         while limit is None or limit > 0:

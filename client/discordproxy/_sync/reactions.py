@@ -1,5 +1,5 @@
 # Generated from _async/reactions.py by client/generate_sync.py; edit that file and run it again.
-"""Reactions and polls."""
+"""Calls about reactions and polls."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ _USERS_PER_PAGE = 100
 
 
 class ReactionCalls(Calls):
-    """Calls about reactions and polls. An emoji is a character like "👍", or "name:id" for one of a guild."""
+    """Calls about reactions and polls. An emoji is a character such as "👍", or "name:id" of a custom emoji."""
 
     def add_reaction(self, channel_id: int, message_id: int, emoji: str, **call: Unpack[CallArguments]) -> None:
-        """React to a message."""
+        """Add a reaction of the bot to a message."""
         request = make(ReactionRequest, channel_id=channel_id, message_id=message_id, emoji=emoji)
         self._write(self.stub.AddReaction, request, **call)
 
     def remove_reaction(self, channel_id: int, message_id: int, emoji: str, **call: Unpack[CallArguments]) -> None:
-        """Remove the bot's own reaction."""
+        """Remove a reaction of the bot from a message."""
         request = make(ReactionRequest, channel_id=channel_id, message_id=message_id, emoji=emoji)
         self._write(self.stub.RemoveReaction, request, **call)
 
     def remove_user_reaction(
         self, channel_id: int, message_id: int, emoji: str, user_id: int, **call: Unpack[CallArguments]
     ) -> None:
-        """Remove somebody else's reaction."""
+        """Remove a reaction of another user from a message."""
         request = make(
             RemoveUserReactionRequest, channel_id=channel_id, message_id=message_id, emoji=emoji, user_id=user_id
         )
@@ -61,7 +61,7 @@ class ReactionCalls(Calls):
         limit: int | None = None,
         **call: Unpack[CallArguments],
     ) -> Iterator[User]:
-        """Iterate over the users who reacted with an emoji, page by page."""
+        """Iterate over the users who reacted to a message with an emoji, page by page."""
 
         def page(size: int, after: int | None) -> Sequence[User]:
             request = make(
@@ -72,7 +72,7 @@ class ReactionCalls(Calls):
         return self._pages(page, lambda user: user.id, _USERS_PER_PAGE, limit)
 
     def end_poll(self, channel_id: int, message_id: int, **call: Unpack[CallArguments]) -> Message:
-        """Close a poll of the bot now."""
+        """End a poll of the bot immediately; return its message."""
         request = make(MessageId, channel_id=channel_id, message_id=message_id)
         return self._write(self.stub.EndPoll, request, **call).message
 
@@ -85,7 +85,7 @@ class ReactionCalls(Calls):
         limit: int | None = None,
         **call: Unpack[CallArguments],
     ) -> Iterator[User]:
-        """Iterate over the users who voted for an answer, page by page."""
+        """Iterate over the users who voted for an answer of a poll, page by page."""
 
         def page(size: int, after: int | None) -> Sequence[User]:
             request = make(

@@ -1,5 +1,5 @@
 # Generated from _async/roles.py by client/generate_sync.py; edit that file and run it again.
-"""Roles and bans of a guild."""
+"""Calls about roles and bans of a guild."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RoleCalls(Calls):
     """Calls about roles and bans."""
 
     def get_guild_roles(self, guild_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]) -> list[Role]:
-        """Return the roles of a guild."""
+        """Return the roles of a guild. `fresh` bypasses the proxy's cache."""
         request = make(GuildId, guild_id=guild_id, fresh=fresh)
         return list(self._read(self.stub.GetGuildRoles, request, **call).roles)
 
@@ -46,7 +46,7 @@ class RoleCalls(Calls):
         return self._write(self.stub.CreateRole, request, **call).role
 
     def edit_role(self, guild_id: int, role_id: int, **changes: Unpack[RoleSettings]) -> Role:
-        """Edit a role. What is not given stays as it is; None resets it."""
+        """Edit a role. Omitted arguments keep their value; None resets it. See RoleSettings."""
         fields, call = split_call(changes)
         request = make(EditRoleRequest, guild_id=guild_id, role_id=role_id)
         patch(request, fields)
@@ -58,7 +58,7 @@ class RoleCalls(Calls):
         self._write(self.stub.DeleteRole, request, **call)
 
     def list_bans(self, guild_id: int, *, limit: int | None = None, **call: Unpack[CallArguments]) -> Iterator[Ban]:
-        """Iterate over the bans of a guild in the order of the users' ids, page by page."""
+        """Iterate over the bans of a guild in the order of user ids, page by page."""
 
         def page(size: int, after: int | None) -> Sequence[Ban]:
             request = make(ListBansRequest, guild_id=guild_id, after=after, limit=size)
@@ -67,7 +67,11 @@ class RoleCalls(Calls):
         return self._pages(page, lambda ban: ban.user.id, _BANS_PER_PAGE, limit)
 
     def get_ban(self, guild_id: int, user_id: int, **call: Unpack[CallArguments]) -> Ban:
-        """Return the ban of a user; no ban is a DiscordProxyHttpError of status 404 and code 10026."""
+        """Return the ban of a user.
+
+        Raises:
+            DiscordProxyHttpError: status 404 and code 10026: the user is not banned.
+        """
         return self._read(self.stub.GetBan, make(MemberId, guild_id=guild_id, user_id=user_id), **call).ban
 
     def create_ban(
@@ -79,7 +83,7 @@ class RoleCalls(Calls):
         reason: str = "",
         **call: Unpack[CallArguments],
     ) -> None:
-        """Ban a user, and delete what the user wrote in the last `delete_message_seconds` (at most 7 days)."""
+        """Ban a user and delete the user's messages of the last `delete_message_seconds` (up to 604800, 7 days)."""
         request = make(
             CreateBanRequest,
             guild_id=guild_id,
@@ -90,7 +94,7 @@ class RoleCalls(Calls):
         self._write(self.stub.CreateBan, request, **call)
 
     def delete_ban(self, guild_id: int, user_id: int, *, reason: str = "", **call: Unpack[CallArguments]) -> None:
-        """Lift a ban."""
+        """Remove the ban of a user."""
         request = make(MemberId, guild_id=guild_id, user_id=user_id, reason=reason)
         self._write(self.stub.DeleteBan, request, **call)
 
@@ -103,7 +107,7 @@ class RoleCalls(Calls):
         reason: str = "",
         **call: Unpack[CallArguments],
     ) -> BulkBanResponse:
-        """Ban up to 200 users at once; return which were banned and which were not."""
+        """Ban up to 200 users; return the ids of the banned users and of those that could not be banned."""
         request = make(
             BulkBanRequest,
             guild_id=guild_id,

@@ -1,5 +1,5 @@
 # Generated from _async/threads.py by client/generate_sync.py; edit that file and run it again.
-"""Threads and forum posts. Editing and deleting a thread are calls about channels."""
+"""Calls about threads and forum posts. To edit or delete a thread use the calls about channels."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ class ThreadCalls(Calls):
         reason: str = "",
         **call: Unpack[CallArguments],
     ) -> Channel:
-        """Start a thread that belongs to no message.
+        """Create a thread without a starter message.
 
         Args:
             channel_id: The channel.
-            name: Of the thread.
-            type: Channel.PUBLIC_THREAD or Channel.PRIVATE_THREAD, which is the default.
-            auto_archive_duration: Minutes without a message until it is archived: 60, 1440, 4320 or 10080.
-            rate_limit_per_user: Seconds between two messages of a user.
-            invitable: Whether everybody in a private thread may add others.
-            reason: For the audit log.
-            call: `timeout` and the like: see CallArguments.
+            name: 1 to 100 characters.
+            type: Channel.PUBLIC_THREAD or Channel.PRIVATE_THREAD. Default: Channel.PRIVATE_THREAD.
+            auto_archive_duration: Minutes without a message until the thread is archived: 60, 1440, 4320 or 10080.
+            rate_limit_per_user: Slow mode: seconds between two messages of a user, up to 21600.
+            invitable: Whether non-moderators can add other non-moderators to a private thread.
+            reason: Reason for the audit log, up to 512 characters.
+            call: `timeout`, `priority`, `max_wait`, `idempotency_key`: see CallArguments.
         """
         request = make(
             CreateThreadRequest,
@@ -72,7 +72,7 @@ class ThreadCalls(Calls):
         reason: str = "",
         **call: Unpack[CallArguments],
     ) -> Channel:
-        """Start a thread from a message."""
+        """Create a thread from a message."""
         request = make(
             CreateMessageThreadRequest,
             channel_id=channel_id,
@@ -92,16 +92,16 @@ class ThreadCalls(Calls):
         embed: EmbedLike | None = None,
         **post: Unpack[ForumPostArguments],
     ) -> Channel:
-        """Start a thread with its first message in a forum or media channel.
+        """Create a thread with its first message in a forum or media channel.
 
-        Discord knows no nonce here: the call is not repeated when its outcome is unknown, unless it has an
+        Discord supports no nonce here, so the call is not retried if its outcome is unknown, unless it has an
         `idempotency_key`.
 
         Args:
-            channel_id: The forum.
-            name: Title of the post.
-            content: Text of its message.
-            embed: An embed; `embeds` takes several.
+            channel_id: The forum or media channel.
+            name: Title of the post, 1 to 100 characters.
+            content: Text of the first message, up to 2000 characters.
+            embed: One embed; for several see `embeds`.
             post: `applied_tags`, `embeds`, `files` ...: see ForumPostArguments.
         """
         request = make(CreateForumPostRequest, channel_id=channel_id, name=name)
@@ -111,5 +111,5 @@ class ThreadCalls(Calls):
     def get_active_threads(
         self, guild_id: int, *, fresh: bool = False, **call: Unpack[CallArguments]
     ) -> ThreadsResponse:
-        """Return the threads of a guild that are not archived, and the bot's membership of them."""
+        """Return the active threads of a guild and the bot's memberships. `fresh` has no effect: there is no cache."""
         return self._read(self.stub.GetActiveThreads, make(GuildId, guild_id=guild_id, fresh=fresh), **call)

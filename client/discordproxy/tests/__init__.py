@@ -1,1 +1,1 @@
-"""Things for the tests of applications; nothing here is run by the product."""
+"""Test helpers for applications. Only tests use them."""

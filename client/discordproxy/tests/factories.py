@@ -1,6 +1,6 @@
-"""Factories for the tests of applications.
+"""Factories of single objects, for tests of applications that mock the client.
 
-`discordproxy.testing` stands in for the whole proxy; these make single objects for tests that mock the client.
+`discordproxy.testing` fakes the whole proxy.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ unique_ids = id_generator()
 
 
 def create_discordproxy_channel(**kwargs: Any) -> Channel:
-    """Return a channel; `id` counts up and `type` is GUILD_TEXT unless given."""
+    """Return a channel. Default `id`: the next of a counter; default `type`: GUILD_TEXT."""
     fields = {"type": Channel.Type.GUILD_TEXT, **kwargs}
     fields.setdefault("id", next(unique_ids))
     return Channel(**fields)
 
 
 class _RpcError(grpc.RpcError):
-    """A failed call, as gRPC raises it."""
+    """The error of a failed call, with gRPC's methods."""
 
     def __init__(self, code: grpc.StatusCode, details: str | None) -> None:
         super().__init__(code, details)
@@ -48,10 +48,10 @@ class _RpcError(grpc.RpcError):
 
 
 def create_rpc_error(**kwargs: Any) -> grpc.RpcError:
-    """Return a failed call with the methods `code()` and `details()`.
+    """Return the error of a failed call, with the methods `code()` and `details()`.
 
     Args:
-        kwargs: `code` (default NOT_FOUND) and `details` (default: Discord does not know the user).
+        kwargs: `code` (default NOT_FOUND) and `details` (default: Discord's error for an unknown user).
     """
     unknown_user = {"type": "HTTPException", "status": 404, "code": 50001, "text": "User not found"}
     fields = {"code": grpc.StatusCode.NOT_FOUND, "details": json.dumps(unknown_user), **kwargs}

@@ -1,4 +1,4 @@
-"""A test case for applications that must not reach the network in their tests."""
+"""A test case without network access."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class SocketAccessError(Exception):
 
 
 class NoSocketsTestCase(unittest.TestCase):
-    """A TestCase in which Python code cannot open sockets. gRPC opens its own in C: patch the stub, or use the fake."""
+    """A TestCase that blocks Python's sockets. gRPC opens sockets in C: patch its stub, or use discordproxy.testing."""
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -25,7 +25,7 @@ class NoSocketsTestCase(unittest.TestCase):
 
     @staticmethod
     def guard(*_args: object, **_kwargs: object) -> NoReturn:
-        """Refuse to open a socket.
+        """Replace the constructor of sockets.
 
         Raises:
             SocketAccessError: always.

@@ -1,7 +1,7 @@
-"""Stand-ins for the Discord library that discordproxy 1.5.1 used, and for gRPC's context; under the names they had.
+"""Stubs of the Discord library that discordproxy 1.5.1 used, and of gRPC's context, under the names of 1.5.1.
 
-They need no Discord library: users, guilds, channels and roles are plain objects with the attributes of their data.
-New tests use `discordproxy.testing`, which stands in for the whole proxy.
+They require no Discord library: users, guilds, channels and roles are plain objects with the same attributes.
+New tests use `discordproxy.testing`, which fakes the whole proxy.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ mock_state = MagicMock(name="ConnectionState")
 
 
 class DiscordClientResponseStub:
-    """The HTTP response that belongs to an error."""
+    """The HTTP response of an error."""
 
     def __init__(self, status: int = 200, reason: str = "") -> None:
         self.status = status
@@ -36,7 +36,7 @@ class DiscordClientResponseStub:
 
 
 class HTTPException(Exception):  # noqa: N818 -- the name of Discord libraries
-    """Discord refuses."""
+    """An error response of Discord."""
 
     def __init__(self, response: DiscordClientResponseStub, message: str = "") -> None:
         super().__init__(f"{response.status} {response.reason}: {message}")
@@ -47,20 +47,20 @@ class HTTPException(Exception):  # noqa: N818 -- the name of Discord libraries
 
 
 class Forbidden(HTTPException):
-    """403."""
+    """HTTP status 403."""
 
 
 class NotFound(HTTPException):
-    """404."""
+    """HTTP status 404."""
 
 
 def obj_list_2_dict(obj_list: Iterable[Any]) -> dict[int, Any]:
-    """Return objects by their attribute `id`."""
+    """Return a dictionary of objects by their attribute `id`."""
     return {found.id: found for found in obj_list}
 
 
 def obj_dict_by_id(obj_list: Iterable[dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    """Return dictionaries by their key `id`."""
+    """Return a dictionary of dictionaries by their key `id`."""
     return {found["id"]: found for found in obj_list}
 
 
@@ -118,7 +118,7 @@ def my_get_role(_guild: object, role_id: int) -> Any:
 
 
 class DiscordChannel:
-    """A channel that takes messages."""
+    """A channel that accepts messages."""
 
     def __init__(self, id: int, bot_user_id: int = _BOT_ID) -> None:  # noqa: A002 -- the name it had
         self.channel = CHANNELS[id]
@@ -144,14 +144,14 @@ class DiscordChannel:
 
 
 class DiscordUser:
-    """A user who takes direct messages, unless it is one of USERS_FORBIDDEN."""
+    """A user who accepts direct messages, unless it is one of USERS_FORBIDDEN."""
 
     def __init__(self, id: int, bot_user_id: int = _BOT_ID) -> None:  # noqa: A002 -- the name it had
         self.user = USERS[id]
         self.bot_user_id = bot_user_id
 
     async def create_dm(self) -> DiscordChannel:
-        """Return the channel for direct messages."""
+        """Return the DM channel."""
         forbidden = self.user.id in USERS_FORBIDDEN
         return DiscordChannel(_FORBIDDEN_CHANNEL_ID if forbidden else _DIRECT_CHANNEL_ID, self.bot_user_id)
 
@@ -225,16 +225,16 @@ class DiscordClientErrorStub(DiscordClientStub):
 
 
 class ServicerContextStub:
-    """The context of a servicer's method; remembers status and details."""
+    """The context of a servicer's method. It records status and details."""
 
     def __init__(self) -> None:
         self._code = grpc.StatusCode.UNKNOWN
         self._details = ""
 
     def set_code(self, code: grpc.StatusCode) -> None:
-        """Remember the status."""
+        """Record the status."""
         self._code = code
 
     def set_details(self, details: str) -> None:
-        """Remember the details."""
+        """Record the details."""
         self._details = details

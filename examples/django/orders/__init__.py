@@ -1,1 +1,1 @@
-"""Orders and their receipts, which customers get as direct messages in Discord."""
+"""Orders and their receipts, which are sent as Discord direct messages."""

@@ -1,4 +1,4 @@
-"""The one place that knows how the site reaches Discord."""
+"""Creates the client for Discord Proxy."""
 
 from django.conf import settings
 
@@ -6,5 +6,5 @@ from discordproxy.client import DiscordClient
 
 
 def discord_client():
-    """Return a client; making one is free, all of them share one connection per process."""
+    """Return a client; creating one is cheap, since all clients of a process share one connection."""
     return DiscordClient(settings.DISCORDPROXY_TARGET, timeout=settings.DISCORDPROXY_TIMEOUT, app="shop")

@@ -1,14 +1,14 @@
-"""What the shop remembers."""
+"""Database models of the shop."""
 
 from django.db import models
 
 
 class Order(models.Model):
-    """What a customer bought."""
+    """An order of a customer."""
 
-    customer_id = models.BigIntegerField(help_text="Discord's id of the user")
+    customer_id = models.BigIntegerField(help_text="Discord ID of the user")
     article = models.CharField(max_length=100)
-    receipt_id = models.BigIntegerField(null=True, help_text="id of the message with the receipt, once it is sent")
+    receipt_id = models.BigIntegerField(null=True, help_text="ID of the receipt message; null until sent")
 
     def __str__(self) -> str:
         return f"order {self.pk} of {self.article}"

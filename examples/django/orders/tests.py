@@ -1,4 +1,4 @@
-"""How an application is tested without a proxy, without Discord and without a network."""
+"""Tests of the shop, without a proxy, Discord or a network."""
 
 from unittest import mock
 
@@ -14,7 +14,7 @@ CUSTOMER = 123456789
 
 
 class ReceiptTests(TestCase):
-    """Every call of the shop is answered by a proxy in memory."""
+    """All calls of the shop go to an in-memory fake of the proxy."""
 
     def setUp(self):
         proxy = FakeDiscordProxy()
@@ -34,7 +34,7 @@ class ReceiptTests(TestCase):
         with self.assertRaises(DiscordProxyHttpError):
             send_receipt(1, CUSTOMER, "Thank you!")
 
-    def test_late_answer_is_asked_for_again_and_nothing_is_sent_twice(self):
+    def test_retry_after_a_timeout_sends_nothing_twice(self):
         self.proxy.fail_timeout(delivered=True)
         with self.assertRaises(Retry):
             send_receipt.apply(args=(1, CUSTOMER, "Thank you!"), throw=True)

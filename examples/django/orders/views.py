@@ -1,4 +1,4 @@
-"""The pages of the shop."""
+"""HTTP views of the shop."""
 
 from django.db import transaction
 from django.http import JsonResponse
@@ -10,7 +10,7 @@ from orders.tasks import send_receipt
 
 @require_POST
 def place_order(request):
-    """Take an order; the receipt follows when the order is safe in the database."""
+    """Store an order, and send its receipt after the commit."""
     with transaction.atomic():
         order = Order.objects.create(customer_id=request.POST["customer"], article=request.POST["article"])
         text = f"Thank you! Order {order.pk}: {order.article}"

@@ -1,4 +1,4 @@
-"""The site. Celery's application is loaded with it, so that `shared_task` finds it."""
+"""The site. Imports the Celery application, so that `shared_task` finds it."""
 
 from shop.celery import app
 

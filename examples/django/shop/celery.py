@@ -1,4 +1,4 @@
-"""Celery's application: `celery --app shop worker`."""
+"""The Celery application: `celery --app shop worker`."""
 
 import os
 

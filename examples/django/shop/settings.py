@@ -1,17 +1,17 @@
-"""Settings of the shop: as few as a site can have. What differs between machines comes from the environment."""
+"""Minimal settings of the shop. Values that differ between machines come from the environment."""
 
 import os
 from pathlib import Path
 
 DISCORDPROXY_TARGET = os.environ.get("DISCORDPROXY_TARGET", "localhost:50051")
-DISCORDPROXY_TIMEOUT = 30  # seconds, waiting for rate limits included
+DISCORDPROXY_TIMEOUT = 30  # seconds, including the wait for rate limits
 DISCORDPROXY_RETRY_DELAY = float(os.environ.get("SHOP_RETRY_DELAY", "10"))  # seconds, doubled with each attempt
 
 CELERY_BROKER_URL = os.environ.get("SHOP_BROKER_URL", "redis://localhost:6379/1")
-CELERY_TASK_ACKS_LATE = True  # a task whose worker dies runs again ...
-CELERY_TASK_REJECT_ON_WORKER_LOST = True  # ... even if it was killed
+CELERY_TASK_ACKS_LATE = True  # run a task again if its worker dies ...
+CELERY_TASK_REJECT_ON_WORKER_LOST = True  # ... even if the worker was killed
 
-SECRET_KEY = os.environ.get("SHOP_SECRET_KEY", "only for trying it out")
+SECRET_KEY = os.environ.get("SHOP_SECRET_KEY", "insecure: only for local use")
 DEBUG = False
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "testserver"]
 INSTALLED_APPS = ["orders"]

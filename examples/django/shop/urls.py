@@ -1,4 +1,4 @@
-"""The pages of the shop."""
+"""URL routes of the shop."""
 
 from django.urls import path
 

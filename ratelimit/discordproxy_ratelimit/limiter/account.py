@@ -10,7 +10,6 @@ from typing import Any
 
 from discordproxy_ratelimit.errors import BrokerUnavailableError, DrainingError, WaitRefusedError
 from discordproxy_ratelimit.headers import TOO_MANY, Answer
-from discordproxy_ratelimit.limiter.batch import BatchItem, ScriptBatch
 from discordproxy_ratelimit.limiter.bucket_cache import BucketCache, CachedBucket
 from discordproxy_ratelimit.limiter.heartbeat import Heartbeat
 from discordproxy_ratelimit.limiter.hints import Hints
@@ -22,6 +21,7 @@ from discordproxy_ratelimit.limiter.store import Store
 from discordproxy_ratelimit.limiter.wait_queue import Grant, Lane, Waiter, busiest
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.permit import Caller, Permit, Verdict
+from discordproxy_ratelimit.redis.batch import BatchItem, ScriptBatch
 from discordproxy_ratelimit.redis.link import RedisLink
 from discordproxy_ratelimit.route import Route
 

@@ -4,8 +4,8 @@ import asyncio
 import itertools
 from collections.abc import Callable
 
-from discordproxy_ratelimit.limiter.batch import BatchItem, ScriptBatch
 from discordproxy_ratelimit.process.tasks import steadily
+from discordproxy_ratelimit.redis.batch import BatchItem, ScriptBatch
 from discordproxy_ratelimit.redis.client import stop
 from discordproxy_ratelimit.redis.link import RedisLink
 

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
-from discordproxy_ratelimit.limiter.batch import ScriptBatch
 from discordproxy_ratelimit.limiter.store import ScriptReply
 from discordproxy_ratelimit.limiter.wait_queue import Grant, WaitQueue
+from discordproxy_ratelimit.redis.batch import ScriptBatch
 
 COMPANY_S = 0.002
 """How long the call for a free global slot waits for reports; twice that for one it was only told of."""

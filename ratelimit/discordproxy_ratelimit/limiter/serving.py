@@ -6,11 +6,11 @@ Decides nothing about limits: a reply names a lane's next instant, another lane 
 import asyncio
 from typing import Any
 
-from discordproxy_ratelimit.limiter.batch import COMPANY_S, BatchItem, ScriptBatch
 from discordproxy_ratelimit.limiter.bucket_cache import BucketCache
 from discordproxy_ratelimit.limiter.store import Store
 from discordproxy_ratelimit.limiter.wait_queue import Waiter, WaitQueue
 from discordproxy_ratelimit.permit import Permit
+from discordproxy_ratelimit.redis.batch import COMPANY_S, BatchItem, ScriptBatch
 from discordproxy_ratelimit.redis.link import RedisLink
 from discordproxy_ratelimit.route import Route
 

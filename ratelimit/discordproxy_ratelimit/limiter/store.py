@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from discordproxy_ratelimit.limiter.batch import BatchItem
+from discordproxy_ratelimit.redis.batch import BatchItem
 from discordproxy_ratelimit.redis.link import RedisLink, Script
 
 PARTS = (

@@ -7,7 +7,7 @@ them is here.
 import asyncio
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from redis import DriverInfo
@@ -29,6 +29,7 @@ from redis.retry import Retry
 
 from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.redis.connections import our_kind
+from discordproxy_ratelimit.redis.pipeline import Pipeline
 from discordproxy_ratelimit.redis.pool import MOST_CONNECTIONS, BoundedPool, RedisCertificates
 from discordproxy_ratelimit.redis.url import Target, describe, parse
 
@@ -82,6 +83,11 @@ class _Client(Redis):
             return await self.parse_response(connection, args[0], **options)
         finally:
             await self.connection_pool.release(connection)
+
+    async def open_pipeline(self, *, timeout_s: float, on_lost: Callable[[], None]) -> Pipeline:
+        """Return a new pipeline to the server, with the login and options of this client. As `Pipeline.connect`."""
+        connection: Any = self.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        return await Pipeline.connect(connection, timeout_s=timeout_s, on_lost=on_lost)
 
 
 class _Sentinels(Sentinel):
@@ -220,6 +226,18 @@ async def run_id_of(client: Redis, key: str) -> str:
         return str((await client.info("server"))["run_id"])
     await cluster.get(key)  # finds the node, and fails while the Cluster serves nothing
     return str((await cluster.info("server", target_nodes=cluster.get_node_from_key(key)))["run_id"])
+
+
+async def open_pipeline(client: Any, *, timeout_s: float, on_lost: Callable[[], None]) -> Pipeline | None:
+    """Return a new pipeline to the one server of `client`; None for a Cluster. As `Pipeline.connect`."""
+    make = getattr(client, "open_pipeline", None)  # by what it can do, so that a client in a wrapper counts, too
+    return None if make is None else cast("Pipeline", await make(timeout_s=timeout_s, on_lost=on_lost))
+
+
+async def run_id_behind(pipeline: Pipeline) -> str:
+    """Return the id of the run of the server of `pipeline`. Raises RedisError: it does not answer."""
+    info: bytes = await pipeline.send("INFO", "server")
+    return next(line[7:] for line in info.decode().splitlines() if line.startswith("run_id:"))
 
 
 def _as_cluster(client: Any) -> RedisCluster | None:

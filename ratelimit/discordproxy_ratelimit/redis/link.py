@@ -18,7 +18,8 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.process.tasks import steadily
 from discordproxy_ratelimit.process.trace import Trace, no_trace
-from discordproxy_ratelimit.redis.client import inbox, let_go, node_of, run_id_of, stop
+from discordproxy_ratelimit.redis.client import inbox, let_go, node_of, open_pipeline, run_id_behind, run_id_of, stop
+from discordproxy_ratelimit.redis.pipeline import Pipeline
 from discordproxy_ratelimit.redis.timeouts import StallTolerantTimeout
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,8 @@ class RedisLink:
         home: a key; in a Cluster the node that holds it is the server that is meant above.
     """
 
+    _pipeline: Pipeline | None = None
+
     def __init__(self, client: Redis, *, home: str = "home", trace: Trace = no_trace) -> None:
         self._client = client
         self.trace = trace
@@ -85,6 +88,7 @@ class RedisLink:
         self._up = asyncio.Event()
         self._down_since: float | None = None
         self._reconnecting: asyncio.Task[None] | None = None
+        self._closed = False
         self.watchers: list[Watcher] = []
 
     @property
@@ -114,11 +118,13 @@ class RedisLink:
             BrokerUnavailable: no reply came; whether the script ran is not known.
         """
         try:
-            async with StallTolerantTimeout(ANSWER_S):
+            if self._pipeline is None or not self._pipeline.is_open:
+                reply = await self._run_without(lua, keys, arguments)
+            else:
                 try:
-                    reply = await self._client.evalsha(lua.sha, len(keys), *keys, *arguments)
+                    reply = await self._pipeline.send("EVALSHA", lua.sha, len(keys), *keys, *arguments)
                 except NoScriptError:  # nothing has run, so once more is safe
-                    reply = await self._client.eval(lua.text, len(keys), *keys, *arguments)
+                    reply = await self._pipeline.send("EVAL", lua.text, len(keys), *keys, *arguments)
         except (RedisError, OSError, TimeoutError) as error:
             self.lost(error)
             raise BrokerUnavailableError("Redis does not answer", retry_after_s=1.0) from error
@@ -126,6 +132,14 @@ class RedisLink:
         if self._node and self._node != node_of(self._client, self._home):
             self._reconnect()  # a Cluster has moved our keys to another node, which has a run of its own
         return reply
+
+    async def _run_without(self, lua: Script, keys: list[str], arguments: list[Any]) -> Any:
+        """Run a script on a connection of the client's pool: for a Cluster, or while there is no pipeline."""
+        async with StallTolerantTimeout(ANSWER_S):
+            try:
+                return await self._client.evalsha(lua.sha, len(keys), *keys, *arguments)
+            except NoScriptError:
+                return await self._client.eval(lua.text, len(keys), *keys, *arguments)
 
     def lost(self, error: Exception) -> None:
         """Note that the server does not answer, and start asking for it."""
@@ -136,7 +150,7 @@ class RedisLink:
             self._down_since = asyncio.get_running_loop().time()
         if was_up:
             self._losses += 1
-            log.warning("Redis does not answer (%s)", type(error).__name__)
+            log.warning("Redis does not answer (%s)", type(error.__cause__ or error).__name__)
             for watcher in self.watchers:
                 watcher.link_down()
         self._reconnect()
@@ -148,6 +162,8 @@ class RedisLink:
             log.error("Redis refuses the broker's script: %s", error)
 
     def _reconnect(self) -> None:
+        if self._closed:
+            return
         if self._reconnecting is None or self._reconnecting.done():
             connecting = steadily(self._connect, "reconnecting to Redis", until_done=True)
             self._reconnecting = asyncio.create_task(connecting, name="broker-reconnect")
@@ -159,14 +175,14 @@ class RedisLink:
         while True:
             try:
                 async with StallTolerantTimeout(ANSWER_S):
-                    run_id = await run_id_of(self._client, self._home)
-                    kept = self.memory_kept if run_id == self.run_id else _is_kept(self._client, run_id)
-                    await self._client.eval(PROBE, 1, self._home)
+                    run_id = await self._meet()
+                kept = self.memory_kept if run_id == self.run_id else _is_kept(self._client, run_id)
                 break
             except (RedisError, OSError, TimeoutError) as error:
                 self._complain(error)
                 if self._down_since is None:
                     self._down_since = asyncio.get_running_loop().time()
+                self._drop_pipeline()  # the next one may lead to another server
                 await let_go(self._client)
             await asyncio.sleep(pause_s)
             pause_s = min(0.25, pause_s * 1.5)
@@ -181,21 +197,39 @@ class RedisLink:
         for watcher in self.watchers:
             watcher.link_up(other_server=other)
 
+    async def _meet(self) -> str:
+        """Return the run id of the server that scripts go to; raises if it does not answer or would refuse them."""
+        if self._pipeline is None or not self._pipeline.is_open:
+            self._pipeline = await open_pipeline(self._client, timeout_s=ANSWER_S, on_lost=self._reconnect)
+        if self._pipeline is None:
+            run_id = await run_id_of(self._client, self._home)
+            await self._client.eval(PROBE, 1, self._home)
+        else:
+            run_id = await run_id_behind(self._pipeline)
+            await self._pipeline.send("EVAL", PROBE, 1, self._home)
+        return run_id
+
+    def _drop_pipeline(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.close()
+
     async def set(self, key: str, value: bytes, *, ttl_s: float) -> None:
         """Keep a value for a while."""
         with self.trace("redis set"):
-            await self._guarded(self._client.set(key, value, px=int(ttl_s * 1000)))
+            await self._guarded("SET", key, value, "PX", int(ttl_s * 1000))
 
     async def get(self, key: str) -> bytes | None:
         """Return a kept value."""
         with self.trace("redis get"):
-            value: bytes | None = await self._guarded(self._client.get(key))
+            value: bytes | None = await self._guarded("GET", key)
         return value
 
-    async def _guarded(self, command: Any) -> Any:
+    async def _guarded(self, *command: Any) -> Any:
         try:
+            if self._pipeline is not None and self._pipeline.is_open:
+                return await self._pipeline.send(*command)
             async with StallTolerantTimeout(ANSWER_S):
-                return await command
+                return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
         except (RedisError, OSError, TimeoutError) as error:
             self.lost(error)
             raise BrokerUnavailableError("Redis does not answer", retry_after_s=1.0) from error
@@ -224,8 +258,10 @@ class RedisLink:
 
     async def close(self) -> None:
         """Stop asking for the server and close the connections."""
+        self._closed = True
         if self._reconnecting:
             await stop(self._reconnecting)
+        self._drop_pipeline()
         with contextlib.suppress(RedisError, OSError):
             await self._client.aclose()
 

@@ -3,10 +3,10 @@
 import asyncio
 from types import TracebackType
 
-_STALL_S = 0.05
+STALL_S = 0.05
 """A timer that fires later than this has not been looked at in time; what came meanwhile was not, either."""
 
-_CHANCES = 3
+MAX_CHANCES = 3
 """How often in a row a stall is forgiven, so that a process that always stands still comes to an end, too."""
 
 
@@ -27,7 +27,7 @@ class StallTolerantTimeout:
 
     def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
-        self._chances = _CHANCES
+        self._chances = MAX_CHANCES
         self._bound = asyncio.timeout(None)
         self._timer: asyncio.TimerHandle | None = None
 
@@ -51,7 +51,7 @@ class StallTolerantTimeout:
     def _judge(self, seconds: float) -> None:
         now = self._loop.time()
         late_s = now - self._due
-        if late_s > _STALL_S and self._chances:
+        if late_s > STALL_S and self._chances:
             self._chances -= 1
             self._wait_until(now + min(late_s, seconds), seconds)
         else:

@@ -11,11 +11,23 @@ from pathlib import Path
 import pytest
 import redis
 import tomllib
-from redis.asyncio import BlockingConnectionPool, Connection, ConnectionPool, Redis, RedisCluster, SSLConnection
+from redis._parsers.base import BaseParser
+from redis._parsers.hiredis import _AsyncHiredisParser
+from redis.asyncio import (
+    BlockingConnectionPool,
+    Connection,
+    ConnectionPool,
+    Redis,
+    RedisCluster,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
 from redis.asyncio.cluster import ClusterNode, ClusterPipeline
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.connection import HiredisRespSerializer
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
 PROJECT = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
 REQUIRED = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["server"]]
@@ -59,6 +71,34 @@ def test_a_connection_closes_at_once_when_told_to():
     assert connection._writer is None, "manners: the transport behind it is cut"
     assert callable(connection.should_reconnect)
     assert hasattr(SSLConnection(), "ssl_context"), "pool: shared by all connections"
+
+
+def test_a_connection_that_has_logged_in_can_be_taken_over():
+    """pipeline: its writer is taken out, then it closes nothing when it is collected; its parser is of no use."""
+    connection = Connection()
+    assert connection._reader is None
+    assert connection._writer is None
+    assert re.search(r"self\._writer = writer", source(Connection._connect))
+    assert re.search(r"self\._writer = writer", source(UnixDomainSocketConnection._connect))
+    assert inspect.iscoroutinefunction(connection.connect)
+    assert inspect.iscoroutinefunction(connection.can_read)
+    assert "at_eof()" in source(_AsyncHiredisParser.can_read), "pipeline: a closed connection is refused"
+    assert "_stream._buffer" in source(_AsyncHiredisParser.can_read), "pipeline: so is one with unread data"
+    assert Connection(socket_timeout=0.5).socket_timeout == 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("NOSCRIPT No matching script", NoScriptError),
+        ("READONLY You can't write", ReadOnlyError),
+        ("LOADING Redis is loading", RedisConnectionError),
+        ("NOAUTH Authentication required.", RedisConnectionError),
+        ("ERR unknown", ResponseError),
+    ],
+)
+def test_a_parser_names_errors_without_a_connection(text, kind):
+    assert isinstance(BaseParser.parse_error(text), kind)
 
 
 def test_a_pool_gives_and_takes_connections_as_ours_does():

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -13,6 +14,7 @@ from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect
 from discordproxy_sandbox.limits.limits import FixedWindow, Gcra, GlobalLimit
 from fakes.eventually import eventually
+from fakes.tapped_pipeline import open_tapped
 from fakes.virtual_time import VirtualClock, run
 from processes.fleet import Fleet, fleet
 from strategies.discord_limits import FakeDiscord, around, message_in, role_in
@@ -127,9 +129,15 @@ class FarRedis:
     def __getattr__(self, name: str):
         return getattr(self._client, name)
 
+    async def open_pipeline(self, **options: Any):
+        return await open_tapped(self._client, self._far, **options)
+
     async def evalsha(self, *arguments: object):
+        return await self._far(self._client.evalsha, *arguments)
+
+    async def _far(self, send, *command: object):
         await asyncio.sleep(0.02)  # the way to the server
-        return await self._client.evalsha(*arguments)
+        return await send(*command)
 
 
 async def test_who_need_not_wait_passes_though_redis_is_far_away(valkey, key_prefix):

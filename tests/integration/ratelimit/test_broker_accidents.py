@@ -7,6 +7,7 @@ import signal
 import sys
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -17,11 +18,12 @@ from typing_extensions import Self
 import processes
 from discordproxy_ratelimit.broker import Broker, Limits
 from discordproxy_ratelimit.errors import BrokerError, BrokerUnavailableError, DrainingError, WaitRefusedError
-from discordproxy_ratelimit.limiter.batch import ScriptBatch
 from discordproxy_ratelimit.metrics import Decisions
+from discordproxy_ratelimit.redis.batch import ScriptBatch
 from discordproxy_ratelimit.redis.client import connect
 from discordproxy_sandbox.limits.limits import FixedWindow, Gcra
 from fakes.eventually import eventually
+from fakes.tapped_pipeline import open_tapped
 from processes.fleet import Fleet, fleet
 from processes.process import Process
 from processes.redis_servers import blocking
@@ -269,8 +271,14 @@ class LosesReplies:
     def __getattr__(self, name: str):
         return getattr(self._client, name)
 
+    async def open_pipeline(self, **options: Any):
+        return await open_tapped(self._client, self._lossy, **options)
+
     async def evalsha(self, *arguments: object):
-        reply = await self._client.evalsha(*arguments)
+        return await self._lossy(self._client.evalsha, *arguments)
+
+    async def _lossy(self, send, *command: object):
+        reply = await send(*command)
         if self.losing:
             self.losing -= 1
             raise ConnectionLost("the reply is lost")

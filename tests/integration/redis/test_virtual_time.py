@@ -8,7 +8,9 @@ import threading
 import time
 from collections.abc import Iterator
 
-from discordproxy_ratelimit.redis.client import connect, inbox
+import pytest
+
+from discordproxy_ratelimit.redis.client import connect, inbox, open_pipeline
 from fakes.virtual_time import EPOCH_S, VirtualClock, WatchedRedis, run
 from processes.redis_servers import Servers
 
@@ -75,6 +77,26 @@ def test_time_does_not_move_while_a_command_that_nobody_counts_is_under_way(own_
             async with asyncio.timeout(0.001):
                 assert await client.incr("{dp:number}") == number + 1
             await client.aclose()
+
+    with preempted(own_valkey):
+        run(story(), clock)
+    assert clock.now == EPOCH_S
+
+
+def test_time_does_not_move_while_a_command_in_a_pipeline_is_under_way(own_valkey: Servers) -> None:
+    """Nor while the reply to a caller that has given up is."""
+    clock = VirtualClock()
+
+    async def story() -> None:
+        client = WatchedRedis(connect(own_valkey.url, timeout_s=5.0), clock, own_valkey.url)
+        pipeline = await open_pipeline(client, timeout_s=0.001, on_lost=lambda: None)
+        if pipeline is None:
+            pytest.skip("a Cluster has none")
+        for number in range(MESSAGES // 10):
+            pipeline.send("GET", "{dp:any}").cancel()
+            assert await pipeline.send("INCR", "{dp:number}") == number + 1
+        pipeline.close()
+        await client.aclose()
 
     with preempted(own_valkey):
         run(story(), clock)

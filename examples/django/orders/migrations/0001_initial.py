@@ -1,4 +1,4 @@
-"""The table of orders."""
+"""Creates the table of orders."""
 
 from django.db import migrations, models
 
@@ -11,11 +11,11 @@ class Migration(migrations.Migration):
             name="Order",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("customer_id", models.BigIntegerField(help_text="Discord's id of the user")),
+                ("customer_id", models.BigIntegerField(help_text="Discord ID of the user")),
                 ("article", models.CharField(max_length=100)),
                 (
                     "receipt_id",
-                    models.BigIntegerField(help_text="id of the message with the receipt, once it is sent", null=True),
+                    models.BigIntegerField(help_text="ID of the receipt message; null until sent", null=True),
                 ),
             ],
         ),

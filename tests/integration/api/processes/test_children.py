@@ -138,7 +138,7 @@ async def test_it_ends_when_its_parent_is_killed(leash: bool, tmp_path: Path) ->
     (tmp_path / "parent.py").write_text(
         "import asyncio, os\n"
         "from discordproxy_api.processes.children import Child\n"
-        "from discordproxy_ratelimit.parent import end_with_parent\n"
+        "from discordproxy_ratelimit.server.parent_death import end_with_parent\n"
         "report = lambda name, line: print(line, flush=True)\n"
         f"preexec = None if {leash} else end_with_parent()\n"
         "child = Child('x', 'program', environment=dict(os.environ), report=report, preexec=preexec)\n"

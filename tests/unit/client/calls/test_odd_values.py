@@ -100,7 +100,7 @@ async def test_coroutines_too(proxy):
     for arguments in ({"content": "\ud800"}, {"files": [object()]}, {"timeout": math.nan}, {"max_wait": math.nan}):
         with pytest.raises(ValueError, match=next(iter(arguments))):
             await client.create_channel_message(1, **{"content": "x", **arguments})
-    with pytest.raises(ValueError, match=r"types: a list .* not a single str"):
+    with pytest.raises(ValueError, match="types: must be a list, not a single str"):
         client.events("MESSAGE_CREATE")
 
 
@@ -119,17 +119,17 @@ def test_anything_as_an_argument(value):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"content": "ab\ud83d"}, r"content: half of a surrogate pair \(U\+D83D\) at position 2"),
+        ({"content": "ab\ud83d"}, r"content: the unpaired surrogate U\+D83D at position 2"),
         ({"embed": {"titel": "x"}}, "embed: .*titel"),
         ({"embeds": [{}, {"fields": [{"nme": "x"}]}]}, r"embeds\[1\]: .*nme"),
         ({"embeds": [{"title": "\ud83d"}]}, r"embeds\[0\]: .*surrogate"),
-        ({"components": [{"type": 10, "content": "\ud83d"}]}, r"components: in its JSON, half of a surrogate pair"),
+        ({"components": [{"type": 10, "content": "\ud83d"}]}, r"components: in its JSON, the unpaired surrogate"),
         ({"components": [{"type": math.nan}]}, "components: Out of range"),
         ({"overflow": "cut"}, "overflow: must be one of error, split, truncate, file; not 'cut'"),
         ({"priority": "urgent"}, "priority: must be one of normal, low, high; not 'urgent'"),
         ({"files": [("a", "text")]}, r"files\[0\]: content: expected bytes, str found"),
         ({"sticker_ids": ["a"]}, "sticker_ids: 'str' object"),
-        ({"timeout": "30"}, "timeout: a number of seconds is needed, not the text '30'"),
+        ({"timeout": "30"}, "timeout: must be a number of seconds, not the text '30'"),
         ({"max_wait": -1}, "max_wait: must not be negative"),
     ],
 )
@@ -152,7 +152,7 @@ async def test_no_deadline(timeout, where):
 
 @pytest.mark.parametrize("timeout", [-1, -1e12, -math.inf])
 def test_time_that_is_over(proxy, timeout):
-    with pytest.raises(DiscordProxyTimeoutError, match="timeout: the time was over") as late:
+    with pytest.raises(DiscordProxyTimeoutError, match="timeout: already exceeded") as late:
         DiscordClient(timeout=timeout).create_channel_message(1, "x")
     assert (late.value.sent, proxy.calls) == ("no", [])
 
@@ -179,7 +179,7 @@ def test_marks_and_blanks_in_any_order():
 
 @pytest.mark.parametrize("wrong", ["two\nlines", "café", b"bytes", 5])
 def test_a_key_that_cannot_travel_is_not_shown(wrong):
-    with pytest.raises(ValueError, match="api_key must") as caught:
+    with pytest.raises(ValueError, match="api_key: must") as caught:
         DiscordClient(api_key=wrong)
     assert str(wrong) not in str(caught.value)
 

@@ -114,4 +114,4 @@ def test_an_output_that_knows_few_characters(shell, proxy):
 def test_an_answer_of_another_form_is_no_wrong_usage(shell):
     with scripted_proxy(console={"Status": {"version": "9"}, "Doctor": []}) as later:
         status, _, err = shell(f"discordproxy status --target {later.address}")
-    assert (status, "has another form" in err) == (1, True)
+    assert (status, "is not in the format of" in err) == (1, True)

@@ -197,7 +197,7 @@ class TestMessage:
     def test_nobody_there(self, run):
         status, _, err = run("message", "channel", "5", "x", "--target", NOBODY)
         assert status == 3
-        assert err.startswith(f"Nobody answers at {NOBODY}. Start the proxy with")
+        assert err.startswith(f"No server responds at {NOBODY}. Start the proxy with")
 
     @pytest.mark.parametrize(
         ("code", "details", "status", "expected"),
@@ -215,12 +215,12 @@ class TestMessage:
                 "token is wrong",
             ),
             (grpc.StatusCode.UNAUTHENTICATED, {"type": "ProxyException", "text": "No key."}, 1, "DISCORDPROXY_API_KEY"),
-            (grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded", 4, "whether it was sent is not known"),
+            (grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded", 4, "whether it was sent is unknown"),
             (
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
                 {"type": "ProxyException", "text": "Full", "sent": "no", "retry_after": 3.2, "request_id": "r9"},
                 1,
-                "Try again in 3 s. Its log knows more about request r9.",
+                "Try again in 3 s. See request r9 in the log of the proxy.",
             ),
         ],
     )
@@ -333,7 +333,10 @@ class TestStatusAndDoctor:
         proxy.script("ComputePermissions", ComputePermissionsResponse(missing=[denial]))
         status, out, _ = run("doctor", "--channel", "5", "--target", proxy.address)
         assert status == 1
-        assert out.splitlines()[-2:] == ["  BAD  channel 5: the bot lacks SEND_MESSAGES there", "       Allow it."]
+        assert out.splitlines()[-2:] == [
+            "  BAD  channel 5: the bot lacks the permission SEND_MESSAGES",
+            "       Allow it.",
+        ]
         assert proxy.received[-1].request.guild_id == 6
 
     def test_nobody_there(self, run):
@@ -356,7 +359,7 @@ class TestUsage:
     @pytest.mark.parametrize("timeout", ["nan", "-1", "-inf", "soon", ""])
     def test_a_time_that_is_none(self, run, timeout):
         status, _, err = run("status", f"--timeout={timeout}")
-        assert (status, f"a number of seconds is needed, not {timeout!r}" in err) == (2, True)
+        assert (status, f"must be a number of seconds, not {timeout!r}" in err) == (2, True)
 
     @pytest.mark.parametrize("timeout", ["inf", "1e12", "0"])
     @pytest.mark.parametrize("command", [["status"], ["doctor"], ["message", "channel", "5", "x"]])

@@ -154,7 +154,7 @@ def test_closed_client_says_so():
 
 def test_key_is_not_shown():
     assert "secret" not in repr(DiscordClient(api_key="secret"))
-    with pytest.raises(ValueError, match="api_key must consist") as caught:
+    with pytest.raises(ValueError, match="api_key: must consist") as caught:
         DiscordClient(api_key="secret\nmore")
     assert "secret" not in str(caught.value)
 

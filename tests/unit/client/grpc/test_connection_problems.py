@@ -51,7 +51,7 @@ def test_tls_with_the_wrong_authority(authority, tmp_path):
     with serving(authority.issue("127.0.0.1")) as proxy:
         for tls in (True, other.path):
             assert hint_of(proxy.address, tls=tls).startswith(
-                f"It answers at {proxy.address}, but TLS failed: the proxy's certificate is not trusted ("
+                f"The server at {proxy.address} responds, but TLS failed: the proxy's certificate is not trusted ("
             )
             assert "DISCORDPROXY_CA" in hint_of(proxy.address, tls=tls)
 
@@ -99,9 +99,9 @@ def test_files_of_certificates_that_are_none(tmp_path, content, words):
 
 @pytest.mark.parametrize("scheme", ["http", "https", "grpc", "grpcs", "tcp"])
 def test_a_target_with_a_scheme(scheme):
-    with pytest.raises(ValueError, match=r"target: .* has a scheme, and targets have none: use proxy.test:50051$"):
+    with pytest.raises(ValueError, match=r"target: .* must not have a scheme: use proxy.test:50051$"):
         DiscordClient(f"{scheme}://proxy.test:50051/path")
-    with pytest.raises(ValueError, match="targets have none"):
+    with pytest.raises(ValueError, match="must not have a scheme"):
         DiscordClient(["127.0.0.1:1", f"{scheme}://127.0.0.1:2"])
 
 
@@ -129,7 +129,7 @@ def test_a_server_of_http_1():
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         port = listening.getsockname()[1]
-        assert hint_of(f"127.0.0.1:{port}").startswith(f"An HTTP/1 server answers at 127.0.0.1:{port}")
+        assert hint_of(f"127.0.0.1:{port}").startswith(f"An HTTP/1 server responds at 127.0.0.1:{port}")
         thread.join(20)
 
 
@@ -140,17 +140,17 @@ def test_an_error_of_another_address_does_not_hide_who_answers(tls, wanted):
         port = listening.getsockname()[1]
         assert wanted in connection_problem(f"localhost:{port}", refused, tls=tls).text
         assert wanted in connection_problem(f"dns:///localhost:{port}", refused, tls=tls).text
-    assert connection_problem(f"localhost:{port}", refused, tls=tls).text == f"Nobody answers at localhost:{port}"
+    assert connection_problem(f"localhost:{port}", refused, tls=tls).text == f"No server responds at localhost:{port}"
 
 
 def test_applications_that_forbid_sockets_get_the_error(monkeypatch):
     monkeypatch.setattr(socket, "socket", NoSocketsTestCase.guard)
-    assert connection_problem("localhost:7", "failed to connect", tls=False).text == "Nobody answers at localhost:7"
+    assert connection_problem("localhost:7", "failed to connect", tls=False).text == "No server responds at localhost:7"
 
 
 def test_nobody(tmp_path):
-    assert hint_of("127.0.0.1:1").startswith("Nobody answers at 127.0.0.1:1. Start the proxy")
-    assert hint_of(f"unix:{tmp_path}/none").startswith(f"Nobody answers at unix:{tmp_path}/none.")
+    assert hint_of("127.0.0.1:1").startswith("No server responds at 127.0.0.1:1. Start the proxy")
+    assert hint_of(f"unix:{tmp_path}/none").startswith(f"No server responds at unix:{tmp_path}/none.")
 
 
 @pytest.mark.parametrize(
@@ -162,9 +162,9 @@ def test_nobody(tmp_path):
             "DNS resolution failed for proxy.test:1: C-ares",
             "The host name in proxy.test:1 cannot be resolved",
         ),
-        ("proxy.test", "failed to connect to all addresses", "port 443, since the target names none"),
-        ("[::1]", "failed to connect to all addresses", "port 443, since the target names none"),
-        ("[::1]:7", "failed to connect to all addresses", "Nobody answers at [::1]:7"),
+        ("proxy.test", "failed to connect to all addresses", "(port 443, because the target has no port)"),
+        ("[::1]", "failed to connect to all addresses", "(port 443, because the target has no port)"),
+        ("[::1]:7", "failed to connect to all addresses", "No server responds at [::1]:7"),
         (
             "proxy.test:1",
             "failed to connect to all addresses; last error: UNKNOWN: Ssl handshake failed: SSL_ERROR_SSL: odd: OK",

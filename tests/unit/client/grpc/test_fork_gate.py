@@ -29,7 +29,7 @@ def test_open_gate_costs_nothing():
 
 
 def test_fork_waits_for_the_last_call_and_holds_back_the_next():
-    gate = ForkGate(patience_s=60)
+    gate = ForkGate(timeout_s=60)
     order, inside, leave, closed = [], threading.Event(), threading.Event(), threading.Event()
 
     def call():
@@ -77,7 +77,7 @@ def wake_up_when_forking(gate):
 
 
 def test_fork_does_not_wait_for_ever():
-    gate = ForkGate(patience_s=0.01)
+    gate = ForkGate(timeout_s=0.01)
     with gate:
         assert forked(gate)
 

@@ -5,7 +5,7 @@ import json
 import grpc
 import pytest
 
-from discordproxy._grpc.retry import LONGEST_ADVICE_S, LONGEST_DELAY_S, delay_before_resuming, delay_before_retry
+from discordproxy._grpc.retry import MAX_DELAY_S, MAX_RETRY_AFTER_S, delay_before_resuming, delay_before_retry
 from discordproxy.client import DiscordClient
 from discordproxy.exceptions import (
     DiscordProxyGrpcError,
@@ -107,13 +107,13 @@ def test_number_of_repetitions():
 
 def test_pauses_grow_up_to_a_limit_and_spread():
     assert [delay(failed("no"), failures=n, retries=9) for n in (1, 2, 3)] == [0.25, 0.5, 1.0]
-    assert delay(failed("no"), failures=9, retries=9) == LONGEST_DELAY_S
+    assert delay(failed("no"), failures=9, retries=9) == MAX_DELAY_S
     assert delay(failed("no"), jitter=0.0) == 0.125
 
 
 def test_advice_of_the_proxy_is_followed_unless_it_is_long():
     assert delay(failed("no", retry_after=2.5)) == 2.5
-    assert delay(failed("no", retry_after=LONGEST_ADVICE_S + 1)) is None
+    assert delay(failed("no", retry_after=MAX_RETRY_AFTER_S + 1)) is None
 
 
 def test_stays_within_the_timeout():

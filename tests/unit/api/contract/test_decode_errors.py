@@ -3,7 +3,7 @@
 import pytest
 
 from discordproxy.discord_api_pb2 import SendChannelMessageRequest
-from discordproxy_api.grpc_edge.decode_errors import locate
+from discordproxy_api.contract.decode_errors import locate
 
 GOOD = SendChannelMessageRequest(channel_id=1, content="x").SerializeToString()
 

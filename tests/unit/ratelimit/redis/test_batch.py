@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from discordproxy_ratelimit.limiter.batch import COMPANY_S, MOST, BatchItem, ScriptBatch
+from discordproxy_ratelimit.redis.batch import COMPANY_S, MOST, BatchItem, ScriptBatch
 from fakes.virtual_time import VirtualClock, run
 
 

@@ -1,0 +1,276 @@
+"""An HTTP/1.1 client connection: one request out, one response in, parsed by httptools.
+
+A request costs few Python calls: the parser calls methods of built-in types where they do the job.
+"""
+
+import asyncio
+import select
+import zlib
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, cast
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+MAX_HEAD_BYTES, MAX_HEADERS = 64 * 1024, 256
+"""Bounds of a response's status line and headers, and of its trailers."""
+
+MAX_INTERIM_RESPONSES = 16
+"""More 1xx responses than that before the final one are refused."""
+
+FRAMING_BYTES = 8
+"""What one byte of a chunked body may cost on the wire; more counts towards `MAX_HEAD_BYTES`."""
+
+MAX_GZIP_MEMBERS = 16
+"""Members that a gzip body may have; one is usual."""
+
+WBITS_GZIP, WBITS_ZLIB, WBITS_RAW = 31, 15, -15
+
+
+class NoAnswerError(Exception):
+    """No response came; the caller of a request knows by its `before_write` whether the request may have arrived."""
+
+
+class UnreadableAnswerError(NoAnswerError):
+    """A response came that is not HTTP within our bounds; the next one would be like it."""
+
+
+class Headers(dict[str, str]):
+    """Headers of a response: lower-case names, found in any case. Of a repeated header the first value is kept."""
+
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(name.lower())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and super().__contains__(name.lower())
+
+    def get(self, name: str, default: Any = None, /) -> Any:
+        """Return a header's value, or `default`."""
+        return super().get(name.lower(), default)
+
+
+@dataclass(slots=True)
+class HttpResponse:
+    """A response of any status. `cut` says why its body is missing: "lost" on the way, "large" or "unreadable"."""
+
+    status: int
+    headers: Headers = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+    cut: str = ""
+
+
+class Connection(asyncio.Protocol):
+    """A connection that carries one request at a time.
+
+    Args:
+        loop: the running loop.
+        body_limit: bytes that a body may have, decompressed or not.
+
+    Attributes:
+        transport: set once the connection is made.
+        keep_alive: value of that header of the last response; None without.
+        reusable: whether another request may follow; False while a request is under way.
+        idle_until: loop time at which an idle connection expires; kept by the pool.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, body_limit: int) -> None:
+        self.transport: asyncio.Transport
+        self.reusable = True
+        self.keep_alive: str | None = None
+        self.idle_until = 0.0
+        self._loop = loop
+        self._body_limit = body_limit
+        self._response: asyncio.Future[HttpResponse] | None = None
+        self._headers: Headers | None = None
+        self._status = self._interim = 0
+        self._head_only = False
+        self._framing = self._counted = 0
+        self._raw: dict[bytes, bytes] = {}
+        self._body = bytearray()
+        self._awaited: list[None] = []
+        self.on_header = self._raw.setdefault
+        self.on_body = self._body.extend
+        self.on_message_begin = self._awaited.pop  # fails when nobody waits for a response
+        self._parser = HttpResponseParser(self)
+        self._parser.set_dangerous_leniencies(  # what browsers forgive
+            lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
+        )
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self.transport = cast("asyncio.Transport", transport)
+        poll = select.poll()
+        poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        self._unread = poll.poll
+
+    def is_alive(self) -> bool:
+        """Return whether an idle connection has neither ended nor received anything, up to this very moment."""
+        return not self.transport.is_closing() and not self._unread(0)
+
+    def exchange(self, request: bytes, *, head_only: bool = False) -> "asyncio.Future[HttpResponse]":
+        """Write `request`; return the future of its response.
+
+        The future raises `NoAnswerError`. To cancel it spoils the connection, which the caller then has to abort.
+
+        Args:
+            request: head and body.
+            head_only: whether the response ends with its headers, whatever these announce.
+        """
+        self.reusable = False
+        self._headers = None
+        self._head_only = head_only
+        self._framing = self._counted = self._interim = 0
+        self._raw.clear()  # of trailers
+        self._awaited.append(None)
+        self._response = response = self._loop.create_future()
+        self.transport.write(request)
+        return response
+
+    def expire(self) -> None:
+        """End the exchange because its time is over."""
+        self.fail(NoAnswerError("no answer in time"))
+
+    def fail(self, error: NoAnswerError, cut: str = "lost") -> None:
+        """Close the connection; the exchange ends with `error`, or with a cut response if the headers are known."""
+        response, self._response = self._response, None
+        self.reusable = False
+        self.transport.abort()
+        if response is None or response.done():
+            return
+        if self._headers is None:
+            response.set_exception(error)
+        else:
+            response.set_result(HttpResponse(self._status, self._headers, b"", cut))
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came."""
+        if self._response is None:  # nobody asked for it
+            self.reusable = False
+            self.transport.abort()
+            return
+        room = MAX_HEAD_BYTES + 1 - self._framing
+        if len(data) > room and self._headers is None:  # `_bound` shall see what is too large for a head
+            self.data_received(data[:room])
+            self.data_received(data[room:])
+            return
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            self.fail(UnreadableAnswerError(str(error)))
+        if self._response is not None:
+            self._bound(len(data))
+
+    def _bound(self, size: int) -> None:
+        """Refuse a response that grows too large; `size` is that of the piece just read."""
+        body = len(self._body)
+        self._framing += max(0, size - FRAMING_BYTES * (body - self._counted))
+        self._counted = body
+        if self._framing > MAX_HEAD_BYTES:
+            self.fail(UnreadableAnswerError("headers are too large"))
+        elif body > self._body_limit:
+            self.fail(NoAnswerError("body is too large"), "large")
+
+    def on_headers_complete(self) -> None:
+        """Keep status and headers."""
+        self._status = status = self._parser.get_status_code()
+        raw = self._raw
+        if status < HTTPStatus.OK:
+            self._skip_interim(status)
+            return
+        if len(raw) > MAX_HEADERS:
+            self.fail(UnreadableAnswerError("headers are too large"))
+            return
+        self._headers = headers = _headers(raw)
+        raw.clear()
+        coding = dict.get(headers, "transfer-encoding")
+        if self._head_only:
+            self._finish()
+        elif coding is not None and coding.lower() != "chunked":
+            self.fail(NoAnswerError("unknown transfer coding"), "unreadable")
+
+    def _skip_interim(self, status: int) -> None:
+        self._interim += 1
+        self._raw.clear()
+        if status < HTTPStatus.CONTINUE or status == HTTPStatus.SWITCHING_PROTOCOLS:
+            self.fail(UnreadableAnswerError(f"status {status}"))
+        elif self._interim > MAX_INTERIM_RESPONSES:
+            self.fail(UnreadableAnswerError("too many interim responses"))
+
+    def on_message_complete(self) -> None:
+        """Take the response as complete."""
+        if self._response is None:
+            return
+        if self._status < HTTPStatus.OK:
+            self._body.clear()
+            self._awaited.append(None)
+            return
+        # A server that answers before it has read all may close as soon as it has answered.
+        self.reusable = self._parser.should_keep_alive() and not self.transport.get_write_buffer_size()
+        self._finish()
+
+    def _finish(self) -> None:
+        response, self._response = self._response, None
+        headers = self._headers
+        assert response is not None, "finished once"  # noqa: S101 - callers have looked
+        assert headers is not None, "after the headers"  # noqa: S101 - same
+        self.keep_alive = dict.get(headers, "keep-alive")
+        body, cut = bytes(self._body), ""
+        self._body.clear()
+        if len(body) > self._body_limit:
+            body, cut = b"", "large"
+        elif body and (coding := dict.get(headers, "content-encoding")):
+            body, cut = decompressed(body, coding.lower(), self._body_limit)
+        if not response.done():
+            response.set_result(HttpResponse(self._status, headers, body, cut))
+
+    def eof_received(self) -> None:
+        """Complete a body that ends with the connection; the transport closes itself."""
+        headers = self._headers
+        if self._response is None or headers is None:
+            return
+        if "content-length" not in headers and "transfer-encoding" not in headers:
+            self._finish()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Fail what waits for a response."""
+        if self._response is not None:
+            self.fail(NoAnswerError("connection closed" if error is None else type(error).__name__))
+
+
+def _headers(raw: dict[bytes, bytes]) -> Headers:
+    if not raw:
+        return Headers()
+    names = b"\n".join(raw).decode("utf-8", "surrogateescape").lower().split("\n")
+    values = b"\n".join(raw.values()).decode("utf-8", "surrogateescape").split("\n")
+    return Headers(zip(reversed(names), map(str.strip, reversed(values)), strict=True))  # the first one wins
+
+
+def decompressed(body: bytes, coding: str, limit: int) -> tuple[bytes, str]:
+    """Return `body` without its content coding, and why there is none: "", "large" or "unreadable".
+
+    Args:
+        body: at least one byte.
+        coding: value of Content-Encoding, lower-case.
+        limit: bytes that are decompressed at most.
+    """
+    if coding in {"gzip", "x-gzip"}:
+        wbits = WBITS_GZIP
+    elif coding == "deflate":  # some servers leave out the header of zlib
+        wbits = WBITS_ZLIB if body[0] & 0xF == zlib.DEFLATED else WBITS_RAW
+    else:
+        return (body, "") if coding == "identity" else (b"", "unreadable")
+    text = b""
+    for _ in range(MAX_GZIP_MEMBERS):
+        inflater = zlib.decompressobj(wbits)
+        try:
+            text += inflater.decompress(body, limit + 1 - len(text))
+        except zlib.error:
+            break
+        if len(text) > limit:
+            return b"", "large"
+        if not inflater.eof:
+            break
+        body = inflater.unused_data
+        if not body:
+            return text, ""
+    return b"", "unreadable"

@@ -1,0 +1,172 @@
+"""A load generator in a process of its own: `python -m bench.speed.load`.
+
+Each line of its standard input is a `Load` in JSON, each line of its output the `Outcome` of one.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
+from typing import Any
+
+import grpc
+import orjson
+import uvloop
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from bench.speed import http1
+from bench.speed.messages import BODY, FIRST_CHANNEL, legacy_request, request
+from bench.speed.orders import Load, Outcome
+from discordproxy import discord_api_pb2 as pb
+from discordproxy.discord_api_pb2_grpc import DiscordApiStub
+
+GUILD, CHANNEL = 300000000000000001, 500000000000000001
+"""Of the sandbox: what the caches hold."""
+
+OK = 200
+CALL_TIMEOUT_S = 30.0
+
+
+class WrongAnswerError(Exception):
+    """A call was answered, but not with what was wanted."""
+
+
+Call = Callable[[], Awaitable[None]]
+Connect = Callable[[int, int], Any]
+"""Of port and caller's number; returns a context manager with a `Call`."""
+
+_channels: dict[int, grpc.aio.Channel] = {}
+
+
+def _channel(port: int) -> grpc.aio.Channel:
+    if port not in _channels:
+        _channels[port] = grpc.aio.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)])
+    return _channels[port]
+
+
+def _expect(condition: object, answer: Any) -> None:
+    if not condition:
+        raise WrongAnswerError(str(answer)[:300])
+
+
+def _send(make: Callable[[int], pb.SendChannelMessageRequest]) -> Connect:
+    @asynccontextmanager
+    async def connect(port: int, caller: int) -> AsyncIterator[Call]:
+        stub, message = DiscordApiStub(_channel(port)), make(FIRST_CHANNEL + caller)
+
+        async def call() -> None:
+            answer = await stub.SendChannelMessage(message, timeout=CALL_TIMEOUT_S)
+            _expect(answer.message.content == message.content and answer.message.embeds, answer)
+
+        yield call
+
+    return connect
+
+
+@asynccontextmanager
+async def _get_guild(port: int, _: int) -> AsyncIterator[Call]:
+    stub, wanted = DiscordApiStub(_channel(port)), pb.GetGuildRequest(guild_id=GUILD)
+
+    async def call() -> None:
+        answer = await stub.GetGuild(wanted, timeout=CALL_TIMEOUT_S)
+        _expect(answer.guild.id == GUILD and answer.freshness.source == pb.Freshness.CACHE, answer)
+
+    yield call
+
+
+@asynccontextmanager
+async def _get_channel(port: int, _: int) -> AsyncIterator[Call]:
+    stub, wanted = DiscordApiStub(_channel(port)), pb.ChannelId(channel_id=CHANNEL)
+
+    async def call() -> None:
+        answer = await stub.GetChannel(wanted, timeout=CALL_TIMEOUT_S)
+        _expect(answer.channel.id == CHANNEL and answer.freshness.source == pb.Freshness.CACHE, answer)
+
+    yield call
+
+
+@asynccontextmanager
+async def _health_check(port: int, _: int) -> AsyncIterator[Call]:
+    stub, wanted = health_pb2_grpc.HealthStub(_channel(port)), health_pb2.HealthCheckRequest()
+
+    async def call() -> None:
+        answer = await stub.Check(wanted, timeout=CALL_TIMEOUT_S)
+        _expect(answer.status == health_pb2.HealthCheckResponse.SERVING, answer)
+
+    yield call
+
+
+@asynccontextmanager
+async def _post(port: int, caller: int) -> AsyncIterator[Call]:
+    """Send the message as a request of Discord's API, for proxies that speak HTTP."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    headers = {"Host": f"127.0.0.1:{port}", "Authorization": "Bot bench", "Content-Type": "application/json"}
+    path = f"/api/v10/channels/{FIRST_CHANNEL + caller}/messages"
+    wanted = http1.write(f"POST {path} HTTP/1.1", headers, orjson.dumps(BODY))
+
+    async def call() -> None:
+        writer.write(wanted)
+        async with asyncio.timeout(CALL_TIMEOUT_S):
+            answer = await http1.read(reader)
+        _expect(answer.status == OK and orjson.loads(answer.body)["content"] == BODY["content"], answer)
+
+    try:
+        yield call
+    finally:
+        writer.close()
+
+
+CALLS: dict[str, Connect] = {
+    "SendChannelMessage": _send(request),
+    "SendChannelMessage of version 1": _send(legacy_request),
+    "GetGuild": _get_guild,
+    "GetChannel": _get_channel,
+    "health check": _health_check,
+    "POST": _post,
+}
+
+
+async def run(load: Load) -> Outcome:
+    """Make calls one after another in each of the callers, until the time is over or the limit is reached."""
+    took: list[float] = []
+    failed = started = 0
+    first_error = ""
+
+    async def calls(call: Call, until: float) -> None:
+        nonlocal failed, started, first_error
+        while time.perf_counter() < until and (not load.limit or started < load.limit):
+            started += 1
+            began = time.perf_counter()
+            try:
+                await call()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the call was not answered
+                failed += 1
+                first_error = first_error or f"{type(error).__name__}: {error}"
+            else:
+                took.append(time.perf_counter() - began)
+
+    async with AsyncExitStack() as stack:
+        connected = [
+            await stack.enter_async_context(CALLS[load.call](load.port, caller)) for caller in range(load.callers)
+        ]
+        began = time.perf_counter()
+        await asyncio.gather(*(calls(call, began + load.seconds) for call in connected))
+        seconds = time.perf_counter() - began
+    took.sort()
+    p50, p99 = (took[int(len(took) * place / 100)] * 1000 if took else 0.0 for place in (50, 99))
+    return Outcome(len(took), failed, first_error, seconds, p50, p99)
+
+
+async def main() -> None:
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        outcome = await run(Load(**json.loads(line)))
+        sys.stdout.write(json.dumps(asdict(outcome)) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

@@ -1,0 +1,77 @@
+"""A little of `make bench-speed` and `make bench-footprint`: they run, and their figures are possible ones."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+CALLERS = ("1", "4")
+OURS = {"SendChannelMessage", "GetGuild", "GetChannel", "health check"}
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="NOT TESTED: the benchmarks read /proc"),
+    pytest.mark.usefixtures("valkey_binary"),
+]
+
+
+async def result_of(program: str, *arguments: str, folder: Path) -> dict[str, Any]:
+    output = folder / "result.json"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", f"bench.{program}", *arguments, "--output", str(output)),
+        cwd=TESTS,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    text, _ = await process.communicate()
+    assert process.returncode == 0, text.decode()
+    return json.loads(output.read_text())
+
+
+def medians(figures: dict[str, Any]) -> dict[str, float]:
+    """The medians among the figures, each within its spread."""
+    spreads = {name: each for name, each in figures.items() if isinstance(each, dict)}
+    assert all(0 <= each["min"] <= each["median"] <= each["max"] for each in spreads.values()), figures
+    return {name: each["median"] for name, each in spreads.items()}
+
+
+async def test_speed(tmp_path):
+    scale = ("--rounds", "2", "--seconds", "0.2", "--callers", *CALLERS, "--profiled-calls", "20", "--peers", "none")
+    result = await result_of("bench_speed", *scale, folder=tmp_path)
+    assert set(result["subjects"]) == OURS | {"echo"}
+    for name, by_callers in result["subjects"].items():
+        assert set(by_callers) == set(CALLERS)
+        for figures in by_callers.values():
+            assert figures["answered"] > 0, name
+            assert figures["failed"] == 0, name
+            found = medians(figures)
+            assert found["calls_per_s"] > 0
+            assert 0 < found["p50_ms"] <= found["p99_ms"]
+            assert 0 < found["worker_us"] <= found["all_us"]
+            assert found["echoes"] > 0
+            assert ("redis_us" in found) == (name in OURS)
+    assert {medians(figures)["echoes"] for figures in result["subjects"]["echo"].values()} == {1}
+    for by_callers in (result["subjects"][name] for name in OURS - {"health check"}):
+        for figures in by_callers.values():
+            assert all(medians(figures)[name] > 0 for name in ("redis_us", "scripts_per_call", "commands_per_call"))
+    for figures in result["functions"].values():
+        assert figures["calls"] >= 20
+        assert figures["failed"] == 0
+        assert figures["entered_per_call"] > 10
+        assert figures["different"] > 10
+
+
+async def test_footprint(tmp_path):
+    scale = ("--rounds", "1", "--settle", "0", "--seconds", "0.2")
+    result = await result_of("bench_footprint", *scale, folder=tmp_path)
+    assert {"supervisor", "API worker", "valkey"} <= set(result["processes"])
+    found = [medians(figures) for figures in result["processes"].values()]
+    assert all(0 < each["pss_mb"] <= each["rss_mb"] for each in found)
+    for name, in_sum in medians(result["sum"]).items():
+        assert in_sum == pytest.approx(sum(each[name] for each in found))
+    start = medians(result["start"])
+    assert 0 < start["port_open_s"] <= start["serving_s"]
