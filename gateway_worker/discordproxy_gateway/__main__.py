@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import gc
 import logging
-import signal
 import sys
 
 import uvloop
@@ -18,6 +17,7 @@ from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.process import logs, streams
 from discordproxy_ratelimit.process.exit_status import CONFIGURATION, USAGE
 from discordproxy_ratelimit.process.http_proxy import HttpProxyError, http_proxy_for
+from discordproxy_ratelimit.process.stop_signals import on_stop_signal
 from discordproxy_ratelimit.redis import client as redis_client
 from discordproxy_ratelimit.server import embedded
 from discordproxy_ratelimit.settings import load
@@ -66,8 +66,7 @@ def _arguments() -> argparse.Namespace:
 
 async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
     stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    on_stop_signal(stopping.set)
     try:
         _tell_http_proxies(settings)
     except HttpProxyError as error:

@@ -6,10 +6,10 @@ would take the workers down with it.
 
 import asyncio
 import logging
-import signal
 
 from discordproxy_ratelimit.process import logs, streams
 from discordproxy_ratelimit.process.exit_status import CONFIGURATION
+from discordproxy_ratelimit.process.stop_signals import on_stop_signal
 from discordproxy_ratelimit.redis.client import connect
 from discordproxy_ratelimit.server import embedded
 from discordproxy_ratelimit.server.embedded import EmbeddedError, PrivateServer
@@ -119,8 +119,7 @@ async def drain(server: PrivateServer, stop: Stop) -> None:
 async def run(settings: SharedSettings) -> None:
     """Wire the process and run it until a signal."""
     stop = Stop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stop.signal)
+    on_stop_signal(stop.signal)
     if url := settings.redis_url.get_secret_value():
         await watch(url, stop)
         return
