@@ -3,6 +3,10 @@
 import ipaddress
 
 
+class PortTakenError(Exception):
+    """The address is in use; the text contains the fix."""
+
+
 class UnsafeBindError(Exception):
     """The settings would expose the bot to everyone; the text contains the fix."""
 

@@ -33,7 +33,7 @@ class Port:
 
     @property
     def open(self) -> int:
-        return len(self.ops._door)
+        return len(self.ops._connections)
 
     async def _page(self, _request):
         self.begun += 1
@@ -92,7 +92,7 @@ async def test_a_connection_that_never_speaks_tls_is_ended(monkeypatch, tmp_path
 
 
 async def test_an_answer_that_takes_too_long_is_given_up(monkeypatch):
-    monkeypatch.setattr(connections, "ANSWER_S", 0.2)
+    monkeypatch.setattr(connections, "RESPONSE_S", 0.2)
     async with listening() as port, attacks.connection(port.number) as (reader, writer):
         writer.write(GOOD.replace(b"/livez", b"/page"))
         assert await ended(reader)
