@@ -5,7 +5,6 @@ import contextlib
 import ctypes
 import gc
 import logging
-import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from google.protobuf.internal import api_implementation
 
 from discordproxy_api.access.authenticator import Authenticator
 from discordproxy_api.access.key_file import watch_keys
-from discordproxy_api.bind_policy import UnsafeBindError, bind_warning, is_local, require_safe_bind
+from discordproxy_api.bind_policy import PortTakenError, UnsafeBindError, bind_warning, is_local, require_safe_bind
 from discordproxy_api.calls.call import call_facts
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.metrics import Metrics
@@ -29,7 +28,7 @@ from discordproxy_api.grpc_edge.interceptors import AccessLog, Admission, Identi
 from discordproxy_api.grpc_edge.reception import KEYLESS, Reception
 from discordproxy_api.grpc_edge.server import Server, ServerOptions
 from discordproxy_api.grpc_edge.tracing import Traces, Tracing, TracingUnavailableError, exporting
-from discordproxy_api.http.server import Guard, HttpServer, PortTakenError
+from discordproxy_api.http.server import Guard, HttpServer
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 from discordproxy_api.settings import ApiSettings
 from discordproxy_api.status.doctor import Doctor, Setup
@@ -47,6 +46,7 @@ from discordproxy_ratelimit.process import logs, streams
 from discordproxy_ratelimit.process.exit_status import CONFIGURATION
 from discordproxy_ratelimit.process.http_proxy import HttpProxyError, http_proxy_for
 from discordproxy_ratelimit.process.reloading import UnusableFileError
+from discordproxy_ratelimit.process.stop_signals import on_stop_signal
 from discordproxy_ratelimit.process.tasks import steadily
 from discordproxy_ratelimit.process.trace import Trace, no_trace
 from discordproxy_ratelimit.redis.client import connect
@@ -244,8 +244,7 @@ async def run(settings: ApiSettings) -> None:
     def on_signal() -> None:
         (now if stop.is_set() else stop).set()
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    on_stop_signal(on_signal)
     async with AsyncExitStack() as stack:
         tracing = _tracing(settings, stack)
         trace = tracing.part if tracing else no_trace

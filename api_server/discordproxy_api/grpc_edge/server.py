@@ -11,11 +11,11 @@ from typing import Any
 import grpc
 from grpc.aio import ServerInterceptor
 
+from discordproxy_api.bind_policy import PortTakenError
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.contract.contract import SERVICE
 from discordproxy_api.grpc_edge.reflection import CONSOLE, reflection_handlers
 from discordproxy_api.http import connections
-from discordproxy_api.http.server import PortTakenError
 from discordproxy_api.status.health import Health
 
 log = logging.getLogger("discordproxy_api")
