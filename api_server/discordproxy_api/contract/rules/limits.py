@@ -1,6 +1,7 @@
-"""Discord's limits of request fields; a contract test compares them with Discord's OpenAPI description.
+"""Discord's limits of request fields.
 
-The length of text is counted in code points. `EVERY_WRITER` applies to each request that writes a message.
+A contract test compares them with Discord's OpenAPI description. The length of text is counted in code points.
+`EVERY_WRITER` applies to each request that writes a message.
 """
 
 from collections.abc import Mapping
