@@ -66,7 +66,7 @@ class Authenticator:
     ) -> None:
         self._keys = keys
         self._metrics = metrics
-        self._lockout = Lockout() if lockout is None else lockout  # an empty Lockout is falsy
+        self._lockout = lockout or Lockout()
         self._clock = clock
         self._wall_clock = wall_clock
         self._lines = LogBudget()

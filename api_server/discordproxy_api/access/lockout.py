@@ -42,9 +42,6 @@ class Lockout:
         self._max_addresses = max_addresses
         self._records: OrderedDict[str, _Record] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._records)
-
     def left_s(self, address: str, now: float) -> float:
         """Return the remaining seconds of an address's lockout, 0 if it is not locked out."""
         record = self._records.get(address)

@@ -72,9 +72,6 @@ class ConnectionGuard:
         self._open: dict[asyncio.Task[None], _Connection] = {}  # the oldest first
         self._by_transport: dict[Any, _Connection] = {}
 
-    def __len__(self) -> int:
-        return len(self._open)
-
     async def open(self, host: str, port: int) -> int:
         """Listen and return the port. Raises OSError if that is not possible."""
         loop = asyncio.get_running_loop()

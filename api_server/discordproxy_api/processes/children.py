@@ -115,7 +115,7 @@ class Child:
         log.info("%s started, pid %d", self.name, process.pid)
         if self._stopping.is_set():  # `stop` was called during the start
             self.stop()
-        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+        assert process.stdout is not None  # noqa: S101 - stdout=PIPE
         await self._read(process.stdout)
         status = await process.wait()
         return status, f"ended with status {status}"

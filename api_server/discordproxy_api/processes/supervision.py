@@ -102,7 +102,7 @@ class Supervision:
         self._banner = banner
         self._tasks: dict[Child, asyncio.Task[ChildExit | None]] = {}
         self._finished: asyncio.Future[ChildExit | None] = asyncio.get_running_loop().create_future()
-        self._immediately = asyncio.Event()
+        self._stop_now = asyncio.Event()
 
     @property
     def children(self) -> list[Child]:
@@ -127,7 +127,7 @@ class Supervision:
     def stop(self) -> None:
         """Stop in order at the first call, immediately at the second."""
         if self._finished.done():
-            self._immediately.set()
+            self._stop_now.set()
         else:
             self._finished.set_result(None)
 
@@ -188,10 +188,10 @@ class Supervision:
             child.stop()
         if left := self._running(children):
             gone = asyncio.create_task(asyncio.wait([self._tasks[child] for child in left]))
-            immediately = asyncio.create_task(self._immediately.wait())
-            await asyncio.wait({gone, immediately}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+            stop_now = asyncio.create_task(self._stop_now.wait())
+            await asyncio.wait({gone, stop_now}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
             gone.cancel()
-            immediately.cancel()
+            stop_now.cancel()
 
     def _running(self, children: Iterable[Child]) -> list[Child]:
         return [child for child in children if child in self._tasks and not self._tasks[child].done()]

@@ -33,7 +33,7 @@ class Port:
 
     @property
     def open(self) -> int:
-        return len(self.ops._connections)
+        return len(self.ops._connections._open)
 
     async def _page(self, _request):
         self.begun += 1

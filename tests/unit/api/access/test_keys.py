@@ -176,7 +176,7 @@ def test_slow_mistakes_lock_nobody_out_and_memory_is_bounded():
     assert not any(lockout.add_wrong_key("a", now) for now in (0.0, 11.0, 22.0))
     for number in range(100):
         lockout.add_wrong_key(str(number), 30.0)
-    assert len(lockout) == 5
+    assert len(lockout._records) == 5
 
 
 @pytest.mark.parametrize(
