@@ -88,9 +88,8 @@ def _settings(sandbox: Literal["never", "auto", "always"]) -> tuple[ApiSettings,
             if sandbox == "never" or not _token_missing(error):
                 raise
     run = secrets.token_hex(4)
-    os.environ["DISCORD_BOT_TOKEN"] = (
-        f"{SANDBOX_BOT}.sandbox.{run}-no-secret"  # the real token must not reach the sandbox
-    )
+    # The real token must not reach the sandbox.
+    os.environ["DISCORD_BOT_TOKEN"] = f"{SANDBOX_BOT}.sandbox.{run}-no-secret"
     os.environ["SANDBOX_TOKEN"] = ""  # otherwise the sandbox accepts only that token
     os.environ["DISCORDPROXY_DISCORD_URL"] = f"http://127.0.0.1:{_sandbox_port()}/api/v10"
     os.environ["DISCORDPROXY_GATEWAY_URL"] = ""  # the sandbox returns its own URL
@@ -132,9 +131,8 @@ async def _run(settings: ApiSettings, level: str, log_file: Path, *, sandbox: bo
     redis_url = broker_url(settings.redis_url.get_secret_value(), settings.home_token.get_secret_value())
     if not settings.redis_url.get_secret_value():
         with contextlib.suppress(EmbeddedError):  # the broker process reports it
-            make_private(
-                folder_of(settings.home_token.get_secret_value())
-            )  # now, so that all children use the same folder
+            # Now, so that all children use the same folder.
+            make_private(folder_of(settings.home_token.get_secret_value()))
     environment = {**os.environ, "DISCORDPROXY_LOG_LEVEL": level, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
     child = functools.partial(
         Child, environment=environment, on_line=server_log.log_line, preexec=end_with_parent(), parks_after_s=None
@@ -164,9 +162,8 @@ async def _run(settings: ApiSettings, level: str, log_file: Path, *, sandbox: bo
         reaping.cancel()
     if exited is None:
         return 0
-    return _fail(
-        exited.line.removeprefix("ERROR: ") or f"{exited.name} ended with status {exited.status}", exited.status
-    )
+    line = exited.line.removeprefix("ERROR: ") or f"{exited.name} ended with status {exited.status}"
+    return _fail(line, exited.status)
 
 
 def gateways(settings: ApiSettings) -> list[tuple[str, dict[str, str], float]]:
