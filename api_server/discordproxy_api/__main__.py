@@ -5,7 +5,6 @@ import contextlib
 import ctypes
 import gc
 import logging
-import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from google.protobuf.internal import api_implementation
 
 from discordproxy_api.access.authenticator import Authenticator
 from discordproxy_api.access.key_file import watch_keys
-from discordproxy_api.bind_policy import UnsafeBindError, check_listening, concern, is_local
+from discordproxy_api.bind_policy import PortTakenError, UnsafeBindError, bind_warning, is_local, require_safe_bind
 from discordproxy_api.calls.call import call_facts
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.metrics import Metrics
@@ -29,22 +28,25 @@ from discordproxy_api.grpc_edge.interceptors import AccessLog, Admission, Identi
 from discordproxy_api.grpc_edge.reception import KEYLESS, Reception
 from discordproxy_api.grpc_edge.server import Server, ServerOptions
 from discordproxy_api.grpc_edge.tracing import Traces, Tracing, TracingUnavailableError, exporting
-from discordproxy_api.http.server import Guard, HttpServer, PortTakenError
+from discordproxy_api.http.server import Guard, HttpServer
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 from discordproxy_api.settings import ApiSettings
 from discordproxy_api.status.doctor import Doctor, Setup
+from discordproxy_api.status.endpoints import StatusService
 from discordproxy_api.status.gateway_metrics import GatewayMetrics
 from discordproxy_api.status.health import Health, Probe
-from discordproxy_api.status.reporter import Reporter, StatusDocuments
-from discordproxy_api.status.service import StatusService
+from discordproxy_api.status.reporter import Reporter
+from discordproxy_api.status.status_reader import StatusReader
 from discordproxy_api.tls import Tls, TlsFiles
 from discordproxy_api.wiring import Backend, BotService, Common, bot_service
 from discordproxy_gateway.cache import Keys
 from discordproxy_ratelimit.broker import Broker, Limits
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.process import logs, streams
+from discordproxy_ratelimit.process.exit_status import CONFIGURATION
 from discordproxy_ratelimit.process.http_proxy import HttpProxyError, http_proxy_for
 from discordproxy_ratelimit.process.reloading import UnusableFileError
+from discordproxy_ratelimit.process.stop_signals import on_stop_signal
 from discordproxy_ratelimit.process.tasks import steadily
 from discordproxy_ratelimit.process.trace import Trace, no_trace
 from discordproxy_ratelimit.redis.client import connect
@@ -54,9 +56,6 @@ from discordproxy_ratelimit.server.watch import inspect_url
 from discordproxy_ratelimit.settings import load
 
 log = logging.getLogger("discordproxy_api")
-
-CONFIGURATION = 78
-"""Exit status that tells a supervisor not to try again: somebody has to change something first."""
 
 M_MMAP_THRESHOLD = -3
 """The number of this parameter in glibc's malloc.h."""
@@ -115,7 +114,7 @@ async def wired(
         health = Health({**needed, **probes}, metrics)
         brokers = {backend.bot.name: backend.broker for backend in backends}
         reporter = Reporter(brokers, metrics, number=settings.worker, state=partial(_state, drain, health))
-        status = StatusDocuments(brokers, {backend.bot.name: backend.gateway for backend in backends})
+        status = StatusReader(brokers, {backend.bot.name: backend.gateway for backend in backends})
         setup = _setup(settings)
         doctor = Doctor(services[0].rest, status, partial(_inspect_redis, settings), setup)
         console = StatusService(status, doctor)
@@ -230,8 +229,10 @@ def _setup(settings: ApiSettings) -> Setup:
 
 async def run(settings: ApiSettings) -> None:
     """Serve until a signal; a second one ends the drain."""
-    check_listening(settings.host, knows_callers=settings.knows_callers, allow_anonymous=settings.allow_anonymous)
-    if text := concern(settings.host, keys=settings.keys_file is not None, encrypted=settings.tls_cert is not None):
+    require_safe_bind(settings.host, knows_callers=settings.knows_callers, allow_anonymous=settings.allow_anonymous)
+    if text := bind_warning(
+        settings.host, keys=settings.keys_file is not None, encrypted=settings.tls_cert is not None
+    ):
         log.warning("%s", text)
     if len(settings.all_bots) > 1 and settings.keys_file is None:
         log.warning("all callers get the first of several bots: only keys select one; set DISCORDPROXY_KEYS_FILE")
@@ -243,8 +244,7 @@ async def run(settings: ApiSettings) -> None:
     def on_signal() -> None:
         (now if stop.is_set() else stop).set()
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    on_stop_signal(on_signal)
     async with AsyncExitStack() as stack:
         tracing = _tracing(settings, stack)
         trace = tracing.part if tracing else no_trace
@@ -270,7 +270,7 @@ async def run(settings: ApiSettings) -> None:
         await stop.wait()
         log.info("stopping: calls in flight may finish within %.0f s", settings.drain_timeout)
         await worker.server.stop(partial(_drain, backends), worker.finish, now)
-        await worker.reporter.leave()
+        await worker.reporter.withdraw()
 
 
 def _gateway_name(number: int, backend: Backend) -> str:
@@ -299,9 +299,9 @@ def _tls(settings: ApiSettings) -> Tls | None:
 
 def ops_guard(settings: ApiSettings, gate: Authenticator) -> Guard:
     """Return who may see more than health: on this machine everybody."""
-    if is_local(settings.host) or (settings.allow_anonymous and not gate.asks_for_keys):
+    if is_local(settings.host) or (settings.allow_anonymous and not gate.requires_keys):
         return lambda _headers, _peer: True
-    if not gate.asks_for_keys:
+    if not gate.requires_keys:
         return lambda _headers, _peer: False  # certificates are asked for by gRPC only
     return lambda headers, peer: gate.allowed(headers, peer) is not None
 

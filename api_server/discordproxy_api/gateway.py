@@ -1,4 +1,4 @@
-"""The doors to what the gateway worker of one bot keeps in Redis, as far as an API worker uses it."""
+"""Readers of the gateway worker's events, interactions and caches in Redis, for one bot."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,24 +19,24 @@ class GatewayReaders:
     cache: CacheReader
 
     async def channel(self, channel_id: int) -> dict[str, Any] | None:
-        """Return a channel as the cache has it, None if it does not, or Redis is away."""
+        """Return a channel from the cache; None if it is not cached or Redis does not answer."""
         try:
             return (await self.cache.channel(channel_id)).value
-        except Exception:  # noqa: BLE001 - Redis is away, or what it holds cannot be read: Discord knows, too
+        except Exception:  # noqa: BLE001 - Redis is unavailable or its data is unreadable: Discord is queried instead
             return None
 
 
 @asynccontextmanager
 async def gateway_behind(url: str, keys: Keys, *, heartbeat_s: float) -> AsyncIterator[GatewayReaders]:
-    """Build the doors; nothing is opened before it is used.
+    """Build the readers. Connections are opened at their first use.
 
     Args:
-        url: of Redis.
-        keys: of the bot.
-        heartbeat_s: how often a subscriber without events hears of it.
+        url: URL of Redis.
+        keys: names of the bot's keys.
+        heartbeat_s: interval of heartbeats to subscribers without events.
     """
     async with AsyncExitStack() as stack:
-        redis = connect(url)  # the broker has a client of its own
+        redis = connect(url)  # the broker has its own client
         stack.push_async_callback(redis.aclose)
         blocking = connect(url, timeout_s=BLOCK_MS / 1000 + 3)
         stack.push_async_callback(blocking.aclose)

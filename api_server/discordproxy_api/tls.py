@@ -1,4 +1,4 @@
-"""TLS of the worker's ports: certificates are read from files, checked, and read again when the files change."""
+"""TLS certificates of the worker's ports: read from files, validated, reloaded on change."""
 
 import logging
 import ssl
@@ -24,7 +24,7 @@ _READABLE_BY_ALL = 0o004
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """Where the PEM files are: certificate with its chain, its key, and the authorities of client certificates."""
+    """Paths of the PEM files: certificate with chain, private key, CA certificates for client certificates."""
 
     cert: Path
     key: Path
@@ -32,18 +32,18 @@ class TlsFiles:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Every file."""
+        """All files."""
         return (self.cert, self.key, *([self.client_ca] if self.client_ca else []))
 
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """Checked certificates.
+    """Validated certificates.
 
     Attributes:
-        expires_at: when the server's own one ends.
-        for_grpc: gRPC's form of them.
-        for_http: a context of the standard library; it asks no client for a certificate.
+        expires_at: expiry of the server's certificate.
+        for_grpc: gRPC's certificate configuration.
+        for_http: context of the standard library; it requests no client certificates.
     """
 
     expires_at: datetime
@@ -52,42 +52,44 @@ class Certificates:
 
 
 class Tls:
-    """The certificates in force.
+    """The current certificates.
 
     Raises:
-        Unusable: they cannot be served.
+        UnusableFileError: a file is invalid.
     """
 
     def __init__(self, files: TlsFiles, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._watched = ReloadedValue(files.paths, lambda: read_certificates(files, now()))
-        self._asks_clients = files.client_ca is not None
+        self._reloaded = ReloadedValue(files.paths, lambda: read_certificates(files, now()))
+        self._requires_client_certificates = files.client_ca is not None
         self._served: Certificates | None = None
 
     @property
     def current(self) -> Certificates:
-        """The newest good ones."""
-        return self._watched.get()
+        """The newest valid certificates."""
+        return self._reloaded.get()
 
     def expires_at(self) -> float:
-        """Return when the certificate in force ends, in Unix time."""
+        """Return the expiry of the current certificate in Unix time."""
         return self.current.expires_at.timestamp()
 
     def for_grpc(self) -> grpc.ServerCredentials:
-        """Return credentials that take over changed files with the next handshake; open connections stay."""
-        return grpc.dynamic_ssl_server_credentials(self.current.for_grpc, self._fetch, self._asks_clients)
+        """Return credentials that use changed files from the next handshake on; open connections continue."""
+        return grpc.dynamic_ssl_server_credentials(
+            self.current.for_grpc, self._fetch, self._requires_client_certificates
+        )
 
     def for_http(self) -> ssl.SSLContext:
-        """Return a context that does the same."""
+        """Return an SSL context that uses changed files from the next handshake on."""
 
-        def take_newest(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        def use_current(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
             connection.context = self.current.for_http
 
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.sni_callback = take_newest
+        context.sni_callback = use_current
         return context
 
     def _fetch(self) -> Any:
-        """Return the certificates if they are others than at the last handshake; gRPC calls this in its own thread."""
+        """Return the certificates if they have changed since the last handshake. gRPC calls this in its own thread."""
         newest = self.current
         if newest is self._served:
             return None
@@ -96,10 +98,10 @@ class Tls:
 
 
 def read_certificates(files: TlsFiles, now: datetime) -> Certificates:
-    """Read and check the files.
+    """Read and validate the files.
 
     Raises:
-        Unusable: one cannot be read or parsed, the key is another certificate's, or the certificate is not valid now.
+        UnusableFileError: a file is unreadable or invalid, the key does not match, or the certificate is not valid now.
     """
     chain, key = read_file(files.cert, CERT), read_file(files.key, KEY)
     certificate = _certificates(chain, CERT, files.cert)[0]
@@ -120,24 +122,24 @@ def _certificates(pem: bytes, setting: str, path: Path) -> list[x509.Certificate
     try:
         return x509.load_pem_x509_certificates(pem)
     except ValueError:
-        raise UnusableFileError(f"{setting}: {str(path)!r} holds no certificate; a PEM file is needed") from None
+        raise UnusableFileError(f"{setting}: {str(path)!r} contains no certificate; a PEM file is required") from None
 
 
 def _check_key(pem: bytes, certificate: x509.Certificate, files: TlsFiles) -> None:
     try:
         key = load_pem_private_key(pem, password=None)
     except TypeError:
-        raise UnusableFileError(f"{KEY}: {str(files.key)!r} is encrypted; give a key without passphrase") from None
+        raise UnusableFileError(f"{KEY}: {str(files.key)!r} is encrypted; use a key without passphrase") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise UnusableFileError(f"{KEY}: {str(files.key)!r} holds no private key; a PEM file is needed") from None
+        raise UnusableFileError(f"{KEY}: {str(files.key)!r} contains no private key; a PEM file is required") from None
     form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
     if key.public_key().public_bytes(*form) != certificate.public_key().public_bytes(*form):
         raise UnusableFileError(
             f"{KEY}: {str(files.key)!r} does not belong to the certificate in {str(files.cert)!r} ({CERT}); "
-            "its own certificate must come first in that file"
+            "the server's certificate must come first in that file"
         )
     if grants(files.key, _READABLE_BY_ALL):
-        log.warning("%s can be read by every user of this machine: chmod 600 %s", KEY, files.key)
+        log.warning("%s can be read by all users of this machine: chmod 600 %s", KEY, files.key)
 
 
 def _check_time(certificate: x509.Certificate, path: Path, now: datetime) -> None:
@@ -160,5 +162,5 @@ def _context(files: TlsFiles) -> ssl.SSLContext:
     try:
         context.load_cert_chain(files.cert, files.key)
     except (OSError, ssl.SSLError) as error:
-        raise UnusableFileError(f"{CERT}: {str(files.cert)!r} cannot be served ({type(error).__name__})") from None
+        raise UnusableFileError(f"{CERT}: {str(files.cert)!r} is unusable ({type(error).__name__})") from None
     return context

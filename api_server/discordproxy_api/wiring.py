@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 import grpc
 
 from discordproxy import __version__
-from discordproxy_api.access.channel_locator import ChannelLocator
 from discordproxy_api.access.permission import Permission
-from discordproxy_api.cached.channel_lookup import ChannelLookup
+from discordproxy_api.cached.channel_locator import ChannelLocator
 from discordproxy_api.cached.composite_reads import ComputePermissions, GetVoiceStates
 from discordproxy_api.cached.lookups import LOOKUPS, Caches
 from discordproxy_api.cached.own_writes import OwnWrites
@@ -106,13 +105,13 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             turns=turns,
             nonces=Nonces(backend.bot.token.get_secret_value()),
             policy=RetryPolicy(attempts=settings.retries + 1),
-            landed=own_writes.note,
+            landed=own_writes.record,
             trace=common.trace,
         )
-        flights = SingleFlight(broker.notes, drain)
+        single_flight = SingleFlight(broker.notes, drain)
         reads = Reads(
             rest=rest,
-            flights=flights,
+            single_flight=single_flight,
             own_writes=own_writes,
             caches=Caches(cache, MemberReader(cache.redis, cache.keys, cache)),
             max_age_s=settings.cache_max_age,
@@ -126,8 +125,8 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             metrics=metrics,
         )
         in_order = InOrder(broker.notes, drain)
-        places = ChannelLocator(ChannelLookup(rest, flights, gateway.channel).find)
-        permission = Permission(contract, places, audited=settings.audited, audit_content=settings.audit_content)
+        locate = ChannelLocator(rest, single_flight, gateway.channel).locate
+        permission = Permission(contract, locate, audited=settings.audited, audit_content=settings.audit_content)
         servicer = Servicer(
             {
                 **_procedures(settings, contract, rest, reads, DmChannels(rest, broker.notes, metrics)),

@@ -4,21 +4,22 @@ import argparse
 import asyncio
 import gc
 import logging
-import signal
 import sys
 
 import uvloop
 
-from discordproxy_gateway.discord.failures import EXIT_STATUS, FatalError
+from discordproxy_gateway.discord.failures import FatalError
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.settings import GatewaySettings
 from discordproxy_gateway.worker import GatewayWorker
 from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.process import logs, streams
+from discordproxy_ratelimit.process.exit_status import CONFIGURATION, USAGE
 from discordproxy_ratelimit.process.http_proxy import HttpProxyError, http_proxy_for
+from discordproxy_ratelimit.process.stop_signals import on_stop_signal
 from discordproxy_ratelimit.redis import client as redis_client
 from discordproxy_ratelimit.server import embedded
-from discordproxy_ratelimit.settings import USAGE, load
+from discordproxy_ratelimit.settings import load
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--park-on-fatal",
         action="store_true",
-        help=f"stay up, disconnected, after a failure that only the operator can fix, instead of exit {EXIT_STATUS}",
+        help=f"stay up, disconnected, after a failure that only the operator can fix, instead of exit {CONFIGURATION}",
     )
     parser.add_argument(
         "--force",
@@ -64,8 +65,7 @@ def _arguments() -> argparse.Namespace:
 
 async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
     stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    on_stop_signal(stopping.set)
     try:
         _log_http_proxies(settings)
     except HttpProxyError as error:
@@ -84,7 +84,7 @@ async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
     except FatalError as error:
         streams.complain(f"ERROR: {error}")
         if not park:
-            return EXIT_STATUS
+            return CONFIGURATION
         await _park(worker, str(error), stopping)
     finally:
         await redis.aclose()

@@ -6,9 +6,10 @@ would take the workers down with it.
 
 import asyncio
 import logging
-import signal
 
 from discordproxy_ratelimit.process import logs, streams
+from discordproxy_ratelimit.process.exit_status import CONFIGURATION
+from discordproxy_ratelimit.process.stop_signals import on_stop_signal
 from discordproxy_ratelimit.redis.client import connect
 from discordproxy_ratelimit.server import embedded
 from discordproxy_ratelimit.server.embedded import EmbeddedError, PrivateServer
@@ -16,9 +17,6 @@ from discordproxy_ratelimit.server.watch import Watch, clients_gone
 from discordproxy_ratelimit.settings import SharedSettings, load
 
 log = logging.getLogger("discordproxy_ratelimit")
-
-CONFIGURATION = 78
-"""Exit status that tells a supervisor not to try again: somebody has to change something first."""
 
 DRAIN_S = 4.0
 """How long the server outlives the signal for its clients' sake; honcho kills after 5 seconds."""
@@ -121,8 +119,7 @@ async def drain(server: PrivateServer, stop: Stop) -> None:
 async def run(settings: SharedSettings) -> None:
     """Wire the process and run it until a signal."""
     stop = Stop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stop.signal)
+    on_stop_signal(stop.signal)
     if url := settings.redis_url.get_secret_value():
         await watch(url, stop)
         return

@@ -10,7 +10,6 @@ import sys
 import time
 from typing import Any
 
-import bench_path  # noqa: F401 - makes `fakes` importable
 import uvloop
 
 from discordproxy_ratelimit.redis.client import connect

@@ -87,7 +87,7 @@ async def look_at(page: Page, port: int) -> None:
             "app0",
             "app1",
         ),
-        *("0 of 3", "GetChannel", "Discord knows no such channel.", "shard 0", "circuit closed", "slots"),
+        *("0 of 3", "GetChannel", "The channel does not exist.", "shard 0", "circuit closed", "slots"),
     ):
         assert expected in text, f"{expected!r} is not in\n{text}"
     await page.value("document.getElementById('check').click()")
@@ -121,7 +121,7 @@ async def test_every_worker_shows_the_whole_fleet(
             assert {app["app"]: app["failures"] for app in shown["apps"]}["app1"] == 1
             assert shown["buckets"][0]["waiting"] == WAITING
             assert shown["buckets"][0]["oldest_s"] > 0
-            assert shown["errors"][0]["meaning"] == "Discord knows no such channel"
+            assert shown["errors"][0]["meaning"] == "The channel does not exist"
             assert shown["bots"][0]["gateway"]["shards"][0]["state"] == "ready"
             await eventually(partial(shows_the_gateway, port), within_s=30)
         target = ("--target", f"127.0.0.1:{free_port}")

@@ -1,1 +1,1 @@
-"""Who may call, and what: keys, certificates, scopes, the audit log. Decisions are pure; `watched` reads files."""
+"""Authentication and authorization of callers: keys, certificates, scopes, the audit log."""

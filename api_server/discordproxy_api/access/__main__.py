@@ -1,4 +1,4 @@
-"""`discordproxy keys`: makes keys for applications, and looks over the file that holds their hashes."""
+"""The command `discordproxy keys`: creates API keys and validates key files."""
 
 import argparse
 import os
@@ -9,14 +9,13 @@ from pathlib import Path
 from discordproxy_api.access.key_file import read_key_file
 from discordproxy_api.access.keys import KeyFileError, digest_of, new_key, read_keys
 from discordproxy_api.contract.contract import load_contract
+from discordproxy_ratelimit.process.exit_status import FAILED
 from discordproxy_ratelimit.process.private_files import open_private
 from discordproxy_ratelimit.process.reloading import UnusableFileError
 
-FAILED = 1
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; status 1 when a file cannot be used."""
+    """Run the command. Exit status 1: a file cannot be used."""
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
@@ -26,26 +25,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _show(text: str) -> None:
-    """Print at once: a key that nobody could read must not get into a file."""
+    """Print and flush: a key that was not shown must not be added to a file."""
     if sys.stdout is None:
         raise UnusableFileError("the output cannot be written (it is closed)")
     try:
         print(text, flush=True)
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would try again at its end, and complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # otherwise Python flushes again at exit, and fails
         raise UnusableFileError(f"the output cannot be written ({error.strerror})") from None
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="discordproxy keys", description="Keys with which applications call the proxy."
+        prog="discordproxy keys", description="Create and validate the API keys of applications."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    new = commands.add_parser("new", help="make a key", description="Make a key, and show it this once.")
+    new = commands.add_parser("new", help="create a key", description="Create a key and show it once.")
     new.add_argument("--app", required=True, help="name of the application: letters, digits and ._:@/+-")
-    new.add_argument("--file", type=Path, help="add its entry to this key file instead of printing it")
+    new.add_argument("--file", type=Path, help="add the entry to this key file instead of printing it")
     new.set_defaults(run=_new)
-    check = commands.add_parser("check", help="look over a key file", description="Say what is wrong with a key file.")
+    check = commands.add_parser("check", help="validate a key file", description="Validate a key file.")
     check.add_argument("file", type=Path, help="the key file")
     check.set_defaults(run=_check)
     return parser
@@ -55,12 +54,12 @@ def _new(options: argparse.Namespace) -> None:
     key = new_key()
     entry = f'[[keys]]\napp = "{options.app}"\nsha256 = "{digest_of(key)}"\n'
     read_keys(entry)
-    _show(f"The key of {options.app}, shown this once; give it to the application as DISCORDPROXY_API_KEY:\n\n{key}\n")
+    _show(f"The key of {options.app}, shown only once; set it as DISCORDPROXY_API_KEY of the application:\n\n{key}\n")
     if options.file is None:
-        _show(f"What the proxy keeps of it; add this to the file of DISCORDPROXY_KEYS_FILE:\n\n{entry}")
+        _show(f"Add this entry to the file of DISCORDPROXY_KEYS_FILE:\n\n{entry}")
     else:
         _append(options.file, entry)
-        _show(f"Its entry is in {options.file}; limit there what it may do.")
+        _show(f"The entry was added to {options.file}; restrict its permissions there.")
 
 
 def _append(path: Path, entry: str) -> None:
@@ -73,7 +72,7 @@ def _append(path: Path, entry: str) -> None:
 
 def _check(options: argparse.Namespace) -> None:
     ring = read_key_file(options.file, rpcs=tuple(load_contract()), bots=None)
-    _show("\n".join([f"{options.file}: nothing wrong", *(f"  {each}: {each.scopes}" for each in ring.principals)]))
+    _show("\n".join([f"{options.file} is valid", *(f"  {each}: {each.scopes}" for each in ring.principals)]))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The audit log: one line for each call that may change something. Who, what, where, outcome; content only if asked."""
+"""The audit log: one line per call that may change something."""
 
 import json
 import logging
@@ -11,27 +11,27 @@ from discordproxy_ratelimit.process.logs import FIELDS
 
 log = logging.getLogger("discordproxy_api.audit")
 
-LONGEST_CONTENT = 2_000
+MAX_CONTENT_LENGTH = 2_000
 
 
 def content_of(request: Any) -> str:
-    """Return the text of a request: a message's content, or a body as it is."""
+    """Return the content of a message, or the JSON body of a raw request."""
     text = getattr(request, "content", "") or getattr(request, "json", "")
-    return text[:LONGEST_CONTENT] if isinstance(text, str) else ""
+    return text[:MAX_CONTENT_LENGTH] if isinstance(text, str) else ""
 
 
-def record(call: Call, deed: AuditEntry, status: StatusCode, reason: str) -> None:
-    """Write the line of a call that has ended."""
+def record(call: Call, entry: AuditEntry, status: StatusCode, reason: str) -> None:
+    """Write the line of a finished call."""
     line = {
         "app": call.app,
         "key": call.principal.key or "-",
         "peer": call.peer or "-",
-        "call": deed.what.replace(" ", "_"),
-        "at": deed.where,
+        "call": entry.what.replace(" ", "_"),
+        "at": entry.where,
         "outcome": f"{status.name}/{reason}" if reason else status.name,
         "sent": call.sent,
         "request": call.request_id,
     }
     text = " ".join(f"{name}={value}" for name, value in line.items())
-    content = {"content": deed.content} if deed.content else {}
-    log.info("%s%s", text, f" content={json.dumps(deed.content)}" if content else "", extra={FIELDS: line | content})
+    content = {"content": entry.content} if entry.content else {}
+    log.info("%s%s", text, f" content={json.dumps(entry.content)}" if content else "", extra={FIELDS: line | content})

@@ -1,6 +1,6 @@
-"""Says who calls: by key, by certificate, or nobody in particular where the operator asks for neither.
+"""Authenticates callers by API key or client certificate, for gRPC and the HTTP port.
 
-The same answer serves gRPC and the HTTP port.
+Without a key file every caller is accepted.
 """
 
 import base64
@@ -25,20 +25,20 @@ from discordproxy_ratelimit.process.reloading import ReloadedValue
 log = logging.getLogger("discordproxy_api.access")
 
 LOCKED_OUT = "LOCKED_OUT"
-"""Reason of the refusal for an address that has sent many wrong keys."""
+"""Reason of refusals after too many wrong keys from one address."""
 
 HOW = 'send "authorization: Bearer <key>" (api_key of the Python client, or DISCORDPROXY_API_KEY)'
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a caller shows.
+    """Credentials and name that a caller sends.
 
     Attributes:
-        authorization: the header, "" without one.
-        app: the name the caller gives itself.
-        peer: its address, in gRPC's form.
-        certificate: names in its checked certificate, empty without one.
+        authorization: value of the header, "" if absent.
+        app: name that the caller sends.
+        peer: address in gRPC's form.
+        certificate: names in the verified client certificate, empty without one.
     """
 
     authorization: str = ""
@@ -48,11 +48,11 @@ class Credentials:
 
 
 class Authenticator:
-    """Who may come in.
+    """Maps credentials to principals.
 
     Args:
-        keys: the keys in force; None asks nobody for one.
-        wall_clock: keys may expire.
+        keys: the current keys; None if no key is required.
+        wall_clock: returns the current time, for the expiry of keys.
     """
 
     def __init__(
@@ -66,18 +66,18 @@ class Authenticator:
     ) -> None:
         self._keys = keys
         self._metrics = metrics
-        self._lockout = Lockout() if lockout is None else lockout  # an empty one is false
+        self._lockout = lockout or Lockout()
         self._clock = clock
         self._wall_clock = wall_clock
         self._lines = LogBudget()
 
     @property
-    def asks_for_keys(self) -> bool:
-        """Whether callers need a key."""
+    def requires_keys(self) -> bool:
+        """Whether callers need a key or a certificate with an entry in the key file."""
         return self._keys is not None
 
     def admit(self, shown: Credentials) -> Principal:
-        """Return who calls.
+        """Return the principal of a caller.
 
         Raises:
             ApiError: UNAUTHENTICATED.
@@ -88,17 +88,17 @@ class Authenticator:
         if found is not None and not self._expired(found):
             return found
         if found is not None:
-            raise _refused(f"The key {found.key} of {found.app} expired; its holder needs a new one.")
+            raise _refused(f"The key {found.key} of {found.app} expired; create a new one.")
         if not key:
-            raise _refused(f"This proxy asks for a key: {HOW}.")
+            raise _refused(f"This proxy requires a key: {HOW}.")
         raise self._wrong_key(shown.peer, key)
 
     def allowed(self, headers: Mapping[str, str], peer: str = "") -> Principal | None:
-        """Return who may see metrics and status page, None if this request may not.
+        """Return the principal of an HTTP request if it may see metrics and status page, else None.
 
         Args:
-            headers: of an HTTP request, by any spelling of their names. A browser may give the key as its password.
-            peer: address of the other end.
+            headers: of the request, in any case. A browser may send the key as password.
+            peer: IP address of the client.
         """
         authorization = next((value for name, value in headers.items() if name.lower() == "authorization"), "")
         try:
@@ -110,11 +110,11 @@ class Authenticator:
         return found if found.status else None
 
     def still_admits(self, shown: Credentials, principal: Principal) -> bool:
-        """Tell whether who was admitted with a key would be admitted again, and as the same."""
+        """Tell whether the credentials still belong to the same principal."""
         return self._holder(shown) == principal and not self._expired(principal)
 
     def _holder(self, shown: Credentials) -> Principal | None:
-        assert self._keys is not None, "asked for when keys are"  # noqa: S101 - for the reader
+        assert self._keys is not None, "keys are required"  # noqa: S101 - for the reader
         ring, key = self._keys.get(), key_in(shown.authorization)
         return ring.holder_of(key) if key else ring.holder_of_certificate(shown.certificate)
 
@@ -124,21 +124,24 @@ class Authenticator:
     def _wrong_key(self, peer: str, key: str) -> ApiError:
         address, now = address_of(peer), self._clock()
         self._metrics.wrong_keys.inc()
-        locked_now, may_log = self._lockout.wrong(address, now), self._lines.take(now) is not None
+        locked_now, may_log = self._lockout.add_wrong_key(address, now), self._lines.take(now) is not None
         if locked_now and may_log:
-            log.warning("many wrong keys from %s: the address is locked out for a while, but for good keys", address)
+            log.warning(
+                "too many wrong keys from %s: address locked out for five minutes; valid keys are still accepted",
+                address,
+            )
         left_s = self._lockout.left_s(address, now)
         if left_s:
-            text = "Too many wrong keys came from this address; a good one still works."
+            text = "Too many wrong keys from this address; a valid key is still accepted."
             return errors.refusal(StatusCode.UNAUTHENTICATED, LOCKED_OUT, text, retry_after_s=left_s)
         if may_log:
-            log.info("a wrong key from %s", address)
-        hint = "is not known here; it may have been replaced" if FORM.fullmatch(key) else "is no key of Discord Proxy"
-        return _refused(f"What was sent as key {hint}.")
+            log.info("wrong key from %s", address)
+        hint = "is unknown; it may have been replaced" if FORM.fullmatch(key) else "is not a key of Discord Proxy"
+        return _refused(f"The key that was sent {hint}.")
 
 
 def key_in(authorization: str) -> str:
-    """Return the key of an Authorization header: a bearer's, or the password of basic authentication; else ""."""
+    """Return the key of an Authorization header: a bearer token or the password of basic authentication; else ""."""
     scheme, _, value = authorization.strip().partition(" ")
     value = value.strip()
     if scheme.lower() == "bearer":
@@ -152,13 +155,13 @@ def key_in(authorization: str) -> str:
 
 
 def certificate_names(context: Mapping[str, Iterable[bytes]]) -> tuple[str, ...]:
-    """Return the names of the caller's certificate out of gRPC's auth context."""
+    """Return the names in the client certificate of gRPC's auth context."""
     fields = ("x509_subject_alternative_name", "x509_common_name")
     return tuple(name.decode("utf-8", "replace") for each in fields for name in context.get(each, ()))
 
 
 def _own_name(shown: Credentials) -> str:
-    """Return an application's name without keys: its certificate's, else the one it gives itself."""
+    """Return the application's name if no keys are required: from its certificate, else the one it sends."""
     names = (*shown.certificate, shown.app)
     return next((name for name in names if APP_NAME.fullmatch(name)), DEFAULT_APP)
 

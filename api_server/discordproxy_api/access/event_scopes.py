@@ -1,4 +1,4 @@
-"""What a subscriber gets of the events it asks for: nothing a key is not for. An empty wish means all it may have."""
+"""Restricts a subscription to the scopes of its key."""
 
 from collections.abc import Collection
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from discordproxy_api.calls.call import Call
 
 
 class SubscriptionFilter(NamedTuple):
-    """Names of events, guilds and channels; empty for all."""
+    """Names of events and ids of guilds and channels; an empty set selects all."""
 
     types: frozenset[str]
     guilds: frozenset[int]
@@ -24,20 +24,24 @@ async def narrow(
     guilds: Collection[int],
     channels: Collection[int],
 ) -> SubscriptionFilter:
-    """Return the wish within the scopes of the call's application; raise ApiError if it names something outside them.
+    """Return the subscription, restricted to the scopes of the call's application.
 
-    It may still let events pass that are not for the application: `Permission.sees` decides about each.
-    Guilds and channels of a subscription both have to match an event, so with channels named its guilds only narrow.
+    Events must still be checked one by one with `Permission.may_receive`. An event must match both the guilds and
+    the channels of a subscription, so guilds are authorized only if no channels are named.
+
+    Raises:
+        ApiError: the subscription names an event, guild or channel outside the scopes.
     """
     scopes = call.principal.scopes
     if forbidden := scopes.forbidden_events(types):
-        raise denied(call.principal, f"may not subscribe to {', '.join(forbidden)}; its events would have to name it")
+        raise denied(call.principal, f"may not subscribe to {', '.join(forbidden)}; add it to the key's events")
     if scopes.events is not None and not scopes.events:
-        raise denied(call.principal, "may not subscribe to events; its events would have to name some")
-    wish = SubscriptionFilter(frozenset(types) or scopes.events or frozenset(), frozenset(guilds), frozenset(channels))
+        raise denied(call.principal, "may not subscribe to events; the key's events are empty")
+    types = frozenset(types) or scopes.events or frozenset()
+    subscription = SubscriptionFilter(types, frozenset(guilds), frozenset(channels))
     if scopes.everywhere:
-        return wish
-    await permission.check(Targets(frozenset() if channels else wish.guilds, wish.channels), call)
-    if wish.guilds or wish.channels or scopes.channels or scopes.may_write_to_users:
-        return wish  # `Permission.sees` looks at every event
-    return wish._replace(guilds=scopes.guilds)
+        return subscription
+    await permission.authorize(Targets(frozenset() if channels else subscription.guilds, subscription.channels), call)
+    if subscription.guilds or subscription.channels or scopes.channels or scopes.may_write_to_users:
+        return subscription  # `Permission.may_receive` checks every event
+    return subscription._replace(guilds=scopes.guilds)

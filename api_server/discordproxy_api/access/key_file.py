@@ -1,4 +1,4 @@
-"""Reads the file of keys."""
+"""Reads the key file, and again when it changes."""
 
 import logging
 from collections.abc import Collection
@@ -14,15 +14,15 @@ _WRITABLE_BY_OTHERS = 0o022
 
 
 def watch_keys(path: Path, *, rpcs: Collection[str], bots: Collection[str] = ()) -> ReloadedValue[KeyRing]:
-    """Return the keys of a file, which is read again when it changes; see `read_key_file`."""
+    """Return the keys of a file, reloaded when it changes; see `read_key_file`."""
     return ReloadedValue([path], lambda: read_key_file(path, rpcs=rpcs, bots=bots))
 
 
 def read_key_file(path: Path, *, rpcs: Collection[str], bots: Collection[str] | None = ()) -> KeyRing:
-    """Return the keys of a file; for the arguments see `keys.read_keys`.
+    """Return the keys of a file. Arguments as of `keys.read_keys`.
 
     Raises:
-        Unusable: it cannot be read, or what it says cannot be followed.
+        UnusableFileError: it cannot be read, or it is invalid.
     """
     try:
         ring = read_keys(read_file(path, SETTING).decode("utf-8-sig"), rpcs=rpcs, bots=bots)
@@ -31,5 +31,5 @@ def read_key_file(path: Path, *, rpcs: Collection[str], bots: Collection[str] | 
     except KeyFileError as error:
         raise UnusableFileError(f"{SETTING}: {str(path)!r} cannot be used: {error}") from None
     if grants(path, _WRITABLE_BY_OTHERS):
-        log.warning("%s can be changed by other users, who could give themselves keys: chmod 600 %s", SETTING, path)
+        log.warning("%s can be changed by other users, who could add keys: chmod 600 %s", SETTING, path)
     return ring

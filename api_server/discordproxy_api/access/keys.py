@@ -1,7 +1,7 @@
-"""API keys: how they look, how they are kept, how one is recognised. Pure.
+"""API keys: format, hashes, entries of the key file, lookup. Pure.
 
-A key is 256 random bits, so nobody finds it by trying, and a single SHA-256 is enough to keep it: slow hashes protect
-what people choose, and would let everybody who sends wrong keys spend our time.
+A key is 256 random bits, so it cannot be found by brute force, and a single SHA-256 suffices. A slow password hash
+would only let senders of wrong keys consume the worker's CPU time.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from discordproxy_api.calls.scopes import READ, WRITE, Scopes
 from discordproxy_gateway.events import UnknownEventError, check_types
 
 PREFIX = "dpk_"
-"""Every key begins like this, so that people and scanners recognise one in the wrong place."""
+"""Prefix of every key, so that people and secret scanners recognise it."""
 
 FORM = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
 NAME_LENGTH = 8
@@ -61,18 +61,18 @@ class KeyEntry(BaseModel):
     @classmethod
     def _not_empty(cls, value: frozenset[int]) -> frozenset[int]:
         if not value:
-            raise ValueError("an empty list would allow every place; leave it out for that")
+            raise ValueError("an empty list would allow everything; to allow everything, leave it out")
         return value
 
     @model_validator(mode="after")
     def _one_credential(self) -> Self:
         if (self.sha256 is None) == (self.certificate is None):
-            raise ValueError("needs either sha256 (`discordproxy keys new` prints it) or certificate")
+            raise ValueError("either sha256 (printed by `discordproxy keys new`) or certificate is required")
         return self
 
     @property
     def principal(self) -> Principal:
-        """What the entry grants."""
+        """The principal that the entry describes."""
         scopes = Scopes(
             rpcs=self.rpcs,
             requests=self.requests,
@@ -104,7 +104,7 @@ class KeyFile(BaseModel):
 
 
 class KeyRing:
-    """The keys in force. The repr tells nothing of them."""
+    """The current keys. The repr does not show them."""
 
     def __init__(self, entries: Iterable[KeyEntry]) -> None:
         self._by_start: dict[str, list[tuple[str, Principal]]] = {}
@@ -118,11 +118,11 @@ class KeyRing:
 
     @property
     def principals(self) -> list[Principal]:
-        """Everybody with a key or a certificate."""
+        """The principals of all keys and certificates."""
         return [*(each for held in self._by_start.values() for _, each in held), *self._by_certificate.values()]
 
     def holder_of(self, key: str) -> Principal | None:
-        """Return whose key it is. The time this takes tells nothing about the keys there are."""
+        """Return the principal of a key. Hashes are compared in constant time."""
         found = None
         digest = digest_of(key)
         for known, principal in self._by_start.get(digest[:NAME_LENGTH], ()):
@@ -131,17 +131,17 @@ class KeyRing:
         return found
 
     def holder_of_certificate(self, names: Iterable[str]) -> Principal | None:
-        """Return who presents a certificate with one of these names."""
+        """Return the principal of a certificate with one of these names."""
         return next((found for name in names if (found := self._by_certificate.get(name))), None)
 
 
 def new_key() -> str:
-    """Return a key nobody has seen yet."""
+    """Return a new random key."""
     return PREFIX + secrets.token_urlsafe(32)
 
 
 def digest_of(key: str) -> str:
-    """Return what is kept of a key."""
+    """Return the hash of a key, as in the key file."""
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 
@@ -151,14 +151,14 @@ def read_keys(text: str, *, rpcs: Collection[str] = (), bots: Collection[str] | 
     Args:
         text: TOML.
         rpcs: names of all RPCs; a pattern that matches none is an error.
-        bots: names of all bots, in a deployment of several; None: not known.
+        bots: names of the bots, if there are several; None if unknown.
 
     Raises:
-        KeyFileError: it is not valid.
+        KeyFileError: it is invalid.
     """
     try:
         table = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # Python itself refuses endless numbers and nesting
+    except (ValueError, RecursionError) as error:  # very long numbers and deep nesting raise these
         raise KeyFileError(f"is not valid TOML: {error}") from None
     try:
         entries = KeyFile.model_validate(table).keys
@@ -193,7 +193,7 @@ def _first(error: ValidationError) -> str:
     where = [str(part + 1) if isinstance(part, int) else str(part) for part in first["loc"]]
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        message = f"there is no such setting of a key; known are {', '.join(KeyEntry.model_fields)}"
+        message = f"unknown setting; known settings are {', '.join(KeyEntry.model_fields)}"
     return f"{' '.join(where).replace('keys ', 'key ', 1)}: {message}"
 
 

@@ -1,7 +1,7 @@
-"""Counts wrong keys by the address they came from. Pure: time comes in; memory is bounded.
+"""Counts wrong keys by address and locks addresses out. Pure: time is an argument; memory is bounded.
 
-A good key always passes, so an application behind the same address as a guesser is never locked out. What a locked-out
-address loses is an answer worth having: it learns nothing about its keys, and costs no line in the log.
+A valid key is always accepted, so that a lockout does not affect applications behind the same address. A locked-out
+address gets the same refusal for every wrong key, and is not logged again.
 """
 
 import ipaddress
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 WRONG_KEYS, WITHIN_S = 10, 60.0
 LOCKED_FOR_S = 300.0
-MOST_ADDRESSES = 10_000
+MAX_ADDRESSES = 10_000
 
 
 @dataclass(slots=True)
@@ -21,11 +21,11 @@ class _Record:
 
 
 class Lockout:
-    """What is remembered of guessers.
+    """The addresses that sent wrong keys lately.
 
     Args:
-        wrong_keys: so many within `within_s` seconds lock an address out for `locked_for_s` seconds.
-        most_addresses: further ones push out those longest unseen.
+        wrong_keys: this many within `within_s` seconds lock an address out for `locked_for_s` seconds.
+        max_addresses: beyond this, the least recently seen address is forgotten.
     """
 
     def __init__(
@@ -34,30 +34,27 @@ class Lockout:
         wrong_keys: int = WRONG_KEYS,
         within_s: float = WITHIN_S,
         locked_for_s: float = LOCKED_FOR_S,
-        most_addresses: int = MOST_ADDRESSES,
+        max_addresses: int = MAX_ADDRESSES,
     ) -> None:
         self._wrong_keys = wrong_keys
         self._within_s = within_s
         self._locked_for_s = locked_for_s
-        self._most = most_addresses
+        self._max_addresses = max_addresses
         self._records: OrderedDict[str, _Record] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._records)
-
     def left_s(self, address: str, now: float) -> float:
-        """Return for how many seconds more an address is locked out, 0 if it is not."""
+        """Return the remaining seconds of an address's lockout, 0 if it is not locked out."""
         record = self._records.get(address)
         return max(0.0, record.locked_until - now) if record else 0.0
 
-    def wrong(self, address: str, now: float) -> bool:
-        """Count a wrong key; tell whether it locks the address out just now."""
+    def add_wrong_key(self, address: str, now: float) -> bool:
+        """Count a wrong key. Return whether this one locks the address out."""
         record = self._records.get(address)
         if record is None or now - record.began_at > self._within_s:
             locked_until = record.locked_until if record else 0.0
             record = self._records[address] = _Record(now, locked_until=locked_until)
         self._records.move_to_end(address)
-        while len(self._records) > self._most:
+        while len(self._records) > self._max_addresses:
             self._records.popitem(last=False)
         record.wrong += 1
         if record.wrong < self._wrong_keys or record.locked_until > now:
@@ -67,10 +64,10 @@ class Lockout:
 
 
 def address_of(peer: str) -> str:
-    """Return what is counted for a gRPC peer ("ipv4:192.0.2.1:5000"): an address; of IPv6 its network of 64 bits."""
+    """Return the address of a gRPC peer ("ipv4:192.0.2.1:5000"): an IPv4 address or an IPv6 /64 network."""
     kind, _, rest = peer.partition(":")
     if kind not in {"ipv4", "ipv6"}:
-        return kind or "unknown"  # all unix sockets are one machine
+        return kind or "unknown"  # unix sockets count as one address
     host = rest.rpartition(":")[0].replace("%5B", "").replace("%5D", "").strip("[]")
     try:
         address = ipaddress.ip_address(host.partition("%")[0])

@@ -1,14 +1,13 @@
-"""Decides whether an application may do what a call asks for, before anything is spent on it; says what is missing."""
+"""Authorizes calls: compares the targets of a request with the scopes of its application."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
 
 from grpc import StatusCode
 
 from discordproxy_api.access.audit import content_of
-from discordproxy_api.access.channel_locator import ChannelLocator
 from discordproxy_api.access.path_normalization import plain
-from discordproxy_api.access.targets import Targets, reach_of, reach_of_request
+from discordproxy_api.access.targets import Targets, targets_of_request, targets_reader
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import AuditEntry, Call
 from discordproxy_api.calls.errors import ApiError
@@ -18,58 +17,76 @@ from discordproxy_api.contract.contract import Rpc
 from discordproxy_gateway.events import StreamEntry
 from discordproxy_ratelimit.route import names_token, template_of
 
-OF_THE_BOT = frozenset(
+BOT_EVENTS = frozenset(
     {
         *("USER_UPDATE", "ENTITLEMENT_CREATE", "ENTITLEMENT_UPDATE", "ENTITLEMENT_DELETE"),
         *("SUBSCRIPTION_CREATE", "SUBSCRIPTION_UPDATE", "SUBSCRIPTION_DELETE"),
     }
 )
-"""Events about the bot and what was bought of it. All others that name no guild come from a user's channel."""
+"""Events about the bot and its purchases. All other events without a guild come from a DM channel."""
 
-ANYWHERE = Targets()
-"""Of a call that nobody asks where it goes."""
+UNCHECKED = Targets()
+"""Targets of a call whose scopes do not depend on them."""
 
-DEPTH = 3
-"""A thread lies in a channel, the channel in a category."""
+MAX_DEPTH = 3
+"""A thread is in a channel, the channel in a category."""
 
-_ASKING = ("Get", "List", "Search", "Compute")
+_READ_PREFIXES = ("Get", "List", "Search", "Compute")
+
+
+class ChannelLocation(NamedTuple):
+    """Guild and parent of a channel; 0 for none.
+
+    Attributes:
+        parent_id: channel of a thread, category of a channel.
+        known: False if Discord returns no such channel.
+    """
+
+    guild_id: int = 0
+    parent_id: int = 0
+    known: bool = True
+
+
+Locate = Callable[[int, Call], Awaitable[ChannelLocation]]
+"""Returns the location of a channel; raises ApiError if the request to Discord fails."""
 
 
 def is_read(rpc: Rpc) -> bool:
     """Tell whether an RPC changes nothing."""
-    return rpc.method == "GET" if rpc.method else rpc.streaming or rpc.name.startswith(_ASKING)
+    return rpc.method == "GET" if rpc.method else rpc.streaming or rpc.name.startswith(_READ_PREFIXES)
 
 
-def check_rpc(principal: Principal, rpc: Rpc) -> None:
+def authorize_rpc(principal: Principal, rpc: Rpc) -> None:
     """Raise ApiError unless the application may call the RPC at all."""
     if not principal.scopes.allows_rpc(rpc.name, reads=is_read(rpc)):
-        raise denied(principal, f"may not call {rpc.name}; its rpcs would have to name it")
+        raise denied(principal, f"may not call {rpc.name}; add it to the key's rpcs")
 
 
-def denied(principal: Principal, what: str) -> ApiError:
-    """Return the refusal; `what` says what the application may not and what would allow it."""
-    return errors.refusal(StatusCode.PERMISSION_DENIED, "FORBIDDEN_BY_OPERATOR", f"The application {principal} {what}.")
+def denied(principal: Principal, reason: str) -> ApiError:
+    """Return the refusal; `reason` completes the sentence "The application X ..." and contains the fix."""
+    text = f"The application {principal} {reason}."
+    return errors.refusal(StatusCode.PERMISSION_DENIED, "FORBIDDEN_BY_OPERATOR", text)
 
 
 class Permission:
-    """What applications may do with one bot.
+    """The permissions of applications for one bot.
 
     Args:
-        places: where the bot's channels lie.
-        audited: whether there is an audit log; it tells the places of all calls.
-        audit_content: whether it shows what is written.
+        locate: returns the guild and parent of a channel of the bot.
+        audited: whether there is an audit log, which shows the targets of all calls.
+        audit_content: whether the audit log shows message content.
     """
 
     def __init__(
-        self, contract: Mapping[str, Rpc], places: ChannelLocator, *, audited: bool = False, audit_content: bool = False
+        self, contract: Mapping[str, Rpc], locate: Locate, *, audited: bool = False, audit_content: bool = False
     ) -> None:
-        self._readers = {name: reach_of(rpc) for name, rpc in contract.items()}
-        self._places = places
+        self._readers = {name: targets_reader(rpc) for name, rpc in contract.items()}
+        self._locate = locate
         self._audited = audited
         self._audit_content = audit_content
 
-    def read(self, rpc: Rpc, request: Any, call: Call) -> Targets:
-        """Return what a valid request reaches, and note it for the audit log.
+    def targets_of(self, rpc: Rpc, request: Any, call: Call) -> Targets:
+        """Return the targets of a valid request, and record them for the audit log.
 
         Raises:
             ApiError: the application may not use this route.
@@ -77,48 +94,49 @@ class Permission:
         scopes = call.principal.scopes
         call.priority = scopes.lower(call.priority)
         if scopes.unlimited and scopes.may_write_to_users and scopes.may_authorize and not self._audited:
-            return ANYWHERE
+            return UNCHECKED
         content = content_of(request) if self._audit_content else ""
         if rpc.name != REQUEST:
-            reach = self._readers[rpc.name](request)
-            call.deed = None if is_read(rpc) else AuditEntry(rpc.name, str(reach), content)
-            return reach
+            targets = self._readers[rpc.name](request)
+            call.deed = None if is_read(rpc) else AuditEntry(rpc.name, str(targets), content)
+            return targets
         path = plain(request.path)
         template = template_of(path)[0]
         route = f"{request.method} {template}"
         query = [(pair.name, pair.value) for pair in request.query]
         authorized = bool(request.authorization)
-        reach = reach_of_request(request.method, path, query, request.json, authorized=authorized)
-        call.deed = None if request.method == "GET" else AuditEntry(route, str(reach), content)
+        targets = targets_of_request(request.method, path, query, request.json, authorized=authorized)
+        call.deed = None if request.method == "GET" else AuditEntry(route, str(targets), content)
         if not scopes.allows_route(route):
-            raise denied(call.principal, f"may not use {route}; its requests would have to name it")
-        needless = request.authorization == "none" and names_token(template)
-        if request.authorization and not needless and not scopes.may_authorize:
-            raise denied(call.principal, "may not bring an authorization; its authorization would have to be true")
-        return reach
+            raise denied(call.principal, f"may not use {route}; add it to the key's requests")
+        redundant = request.authorization == "none" and names_token(template)
+        if request.authorization and not redundant and not scopes.may_authorize:
+            raise denied(call.principal, "may not send its own authorization; set the key's authorization to true")
+        return targets
 
-    async def check(self, reach: Targets, call: Call) -> None:
-        """Raise ApiError unless the application is for every place that the call reaches."""
+    async def authorize(self, targets: Targets, call: Call) -> None:
+        """Raise ApiError unless the application may access every target of the call."""
         principal, scopes = call.principal, call.principal.scopes
-        if reach.to_users and not scopes.may_write_to_users:
-            raise denied(principal, "may not write to users; direct_messages would have to be true")
-        if reach.by_token:
+        if targets.to_users and not scopes.may_write_to_users:
+            raise denied(principal, "may not write to users; set the key's direct_messages to true")
+        if targets.by_token:
             return
         if scopes.everywhere:
-            await self._check_no_direct_message(reach, call)
+            await self._exclude_dm_channels(targets, call)
             return
-        if reach.unplaced:
-            raise denied(principal, "is for some places only, and this call names none that could be checked")
-        for guild_id in sorted(reach.guilds - scopes.guilds):
-            raise denied(principal, f"is not for guild {guild_id}; its guilds would have to name it")
-        for channel_id in sorted(reach.channels - scopes.channels):
-            await self._check_channel(channel_id, call)
+        if targets.unplaced:
+            text = "is limited to guilds or channels, and this call names none that can be checked"
+            raise denied(principal, text)
+        for guild_id in sorted(targets.guilds - scopes.guilds):
+            raise denied(principal, f"may not access guild {guild_id}; add it to the key's guilds")
+        for channel_id in sorted(targets.channels - scopes.channels):
+            await self._authorize_channel(channel_id, call)
 
-    async def sees(self, event: StreamEntry, call: Call) -> bool:
-        """Tell whether the application gets an event: as `check`, with nothing taken for granted."""
+    async def may_receive(self, event: StreamEntry, call: Call) -> bool:
+        """Tell whether the application may receive an event. Unknown origins are refused."""
         scopes = call.principal.scopes
         if not event.guild_id:
-            return event.channel_id in scopes.channels or _sees_outside_guilds(scopes, event)
+            return event.channel_id in scopes.channels or _may_receive_outside_guilds(scopes, event)
         if scopes.everywhere or event.guild_id in scopes.guilds:
             return True
         if not (event.channel_id and scopes.channels):
@@ -126,38 +144,38 @@ class Permission:
         if {event.channel_id, event.parent_id} & scopes.channels:
             return True
         try:
-            await self._check_channel(event.channel_id, call)
+            await self._authorize_channel(event.channel_id, call)
         except ApiError:
             return False
         return True
 
-    async def _check_no_direct_message(self, reach: Targets, call: Call) -> None:
-        """Writing to users is also writing to the channels that the bot shares with them, whose ids may be known."""
+    async def _exclude_dm_channels(self, targets: Targets, call: Call) -> None:
+        """Refuse DM channels without direct_messages: a caller may know their ids."""
         if call.principal.scopes.may_write_to_users:
             return
-        for channel_id in sorted(reach.channels):
-            found = await self._places.of(channel_id, call)
-            if found.known and not found.guild_id:
-                text = f"is not for channel {channel_id}, a user's; direct_messages would have to be true"
+        for channel_id in sorted(targets.channels):
+            location = await self._locate(channel_id, call)
+            if location.known and not location.guild_id:
+                text = f"may not access DM channel {channel_id}; set the key's direct_messages to true"
                 raise denied(call.principal, text)
 
-    async def _check_channel(self, channel_id: int, call: Call) -> None:
+    async def _authorize_channel(self, channel_id: int, call: Call) -> None:
         scopes, current = call.principal.scopes, channel_id
-        for _ in range(DEPTH):
-            found = await self._places.of(current, call)
-            if found.guild_id in scopes.guilds or {current, found.parent_id} & scopes.channels:
+        for _ in range(MAX_DEPTH):
+            location = await self._locate(current, call)
+            if location.guild_id in scopes.guilds or {current, location.parent_id} & scopes.channels:
                 return
-            if found.known and not found.guild_id and scopes.may_write_to_users:
-                return  # a direct message
-            if not found.parent_id or not scopes.channels:
+            if location.known and not location.guild_id and scopes.may_write_to_users:
+                return  # a DM channel
+            if not location.parent_id or not scopes.channels:
                 break
-            current = found.parent_id
-        text = f"is not for channel {channel_id}; its channels or guilds would have to name it"
+            current = location.parent_id
+        text = f"may not access channel {channel_id}; add it to the key's channels, or its guild to the key's guilds"
         raise denied(call.principal, text)
 
 
-def _sees_outside_guilds(scopes: Scopes, event: StreamEntry) -> bool:
-    if scopes.everywhere and event.type in OF_THE_BOT:
+def _may_receive_outside_guilds(scopes: Scopes, event: StreamEntry) -> bool:
+    if scopes.everywhere and event.type in BOT_EVENTS:
         return True
-    # What names neither guild nor channel could come from anywhere.
+    # An event without guild and channel could come from any channel.
     return scopes.may_write_to_users and (scopes.everywhere or bool(event.channel_id))

@@ -1,4 +1,4 @@
-"""Which places of Discord a request reaches: the ids of guilds and channels in it, wherever they stand. Pure."""
+"""Finds the targets of a request: the ids of all guilds and channels in it. Pure."""
 
 import json
 import re
@@ -15,27 +15,27 @@ from discordproxy_ratelimit.route import template_of
 
 GUILD, CHANNEL = "guild_id", "channel_id"
 
-_LONGEST_ID = 20
+_MAX_ID_DIGITS = 20
 """Digits of 64 bits."""
 
-_HARMLESS = frozenset({"GET /users/{user_id}", "GET /users/@me"})
-"""What every key with the call may do although it names no place."""
+_UNRESTRICTED = frozenset({"GET /users/{user_id}", "GET /users/@me"})
+"""Routes that name no guild or channel, and are allowed to every key with the call."""
 
 _BY_TOKEN = ("/webhooks/{webhook_id}/{webhook_token}", "/interactions/{interaction_id}/{interaction_token}")
 _TOKEN = re.compile(r"[A-Za-z0-9_.=:~+-]+")
-"""What could be a token. An encoded slash or blank could make another route of the path, beyond the proxy."""
+"""Format of a token. An encoded slash or space could turn the path into a different route at Discord."""
 
 _OPENS_DM = "POST /users/@me/channels"
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """The places a request reaches.
+    """The guilds and channels that a request affects.
 
     Attributes:
-        to_users: it writes to a user directly.
-        by_token: a token in the request authorises it at Discord; it needs nothing of the bot.
-        unplaced: it uses the bot's rights at no place that could be checked.
+        to_users: it writes to a user.
+        by_token: a token in the request authorizes it at Discord, without the bot's permissions.
+        unplaced: it uses the bot's permissions, and names no guild or channel that can be checked.
     """
 
     guilds: frozenset[int] = frozenset()
@@ -45,7 +45,7 @@ class Targets:
     unplaced: bool = False
 
     def __str__(self) -> str:
-        """Return the form of the audit log."""
+        """Return the text for the audit log."""
         parts = [f"guild={each}" for each in sorted(self.guilds)] + [
             f"channel={each}" for each in sorted(self.channels)
         ]
@@ -56,76 +56,76 @@ Reader = Callable[[Any], Targets]
 
 
 @dataclass(slots=True)
-class _Found:
+class _Collector:
     guilds: set[int] = field(default_factory=set)
     channels: set[int] = field(default_factory=set)
-    odd: bool = False
+    malformed: bool = False
 
-    def note(self, name: str, value: Any) -> None:
-        """Take an entry into account; what stands at a place's name and is no id is odd."""
+    def add(self, name: str, value: Any) -> None:
+        """Add a value if its name is that of a guild or channel id; a value that is no id is malformed."""
         if not name.endswith((GUILD, CHANNEL)) or value is None:
             return
         text = str(value)
-        if text.isascii() and text.isdigit() and len(text) <= _LONGEST_ID and int(text):
+        if text.isascii() and text.isdigit() and len(text) <= _MAX_ID_DIGITS and int(text):
             (self.guilds if name.endswith(GUILD) else self.channels).add(int(text))
         else:
-            self.odd = True
+            self.malformed = True
 
 
-def reach_of(rpc: Rpc) -> Reader:
-    """Return what reads the reach out of an RPC's requests; for `Request` there is `reach_of_request`."""
+def targets_reader(rpc: Rpc) -> Reader:
+    """Return a function from an RPC's request message to its targets. For `Request` see `targets_of_request`."""
     getters = list(_getters(rpc.request))
     fields = {each.name for each in rpc.request.fields}
     placed = bool({GUILD, CHANNEL} & (set(rpc.parameters) if rpc.template else fields))
     to_users = rpc.template is None and not placed and "user_id" in fields
-    harmless = f"{rpc.method} {rpc.template}" in _HARMLESS
+    unrestricted = f"{rpc.method} {rpc.template}" in _UNRESTRICTED
     by_token = rpc.no_bot_auth or "interaction_token" in fields
-    unplaced = not (placed or to_users or harmless or by_token)
+    unplaced = not (placed or to_users or unrestricted or by_token)
 
     def read(request: Any) -> Targets:
-        found = _Found()
+        found = _Collector()
         for name, get in getters:
-            found.note(name, get(request) or None)
+            found.add(name, get(request) or None)
         return Targets(frozenset(found.guilds), frozenset(found.channels), to_users, by_token, unplaced)
 
     return read
 
 
-def reach_of_request(
+def targets_of_request(
     method: str, path: str, query: Iterable[tuple[str, str]], body: str, *, authorized: bool = False
 ) -> Targets:
-    """Return the reach of a call that is known by path, query and JSON body.
+    """Return the targets of a request given by path, query and JSON body.
 
     Args:
         method: HTTP method, upper case.
-        path: free of needless percent-encoding.
+        path: without redundant percent-encoding.
         query: pairs, decoded.
         body: JSON, or "".
-        authorized: the caller brings an authorization of its own.
+        authorized: the caller sends its own authorization.
     """
     template, parameters = template_of(path)
-    found = _Found()
+    found = _Collector()
     for name, value in (*parameters.items(), *query):
-        found.note(name, value)
+        found.add(name, value)
     placed = bool({GUILD, CHANNEL} & set(parameters))
-    _read_body(body, found)
+    _add_body(body, found)
     token = parameters.get("webhook_token") or parameters.get("interaction_token") or ""
     by_token = authorized or (template.startswith(_BY_TOKEN) and bool(_TOKEN.fullmatch(unquote(token))))
     to_users = f"{method} {template}" == _OPENS_DM
-    harmless = f"{method} {template}" in _HARMLESS
+    unrestricted = f"{method} {template}" in _UNRESTRICTED
     return Targets(
         frozenset(found.guilds),
         frozenset(found.channels),
         to_users,
         by_token,
-        unplaced=found.odd or not (placed or to_users or harmless or by_token),
+        unplaced=found.malformed or not (placed or to_users or unrestricted or by_token),
     )
 
 
 def _getters(request: Descriptor) -> Iterator[tuple[str, Callable[[Any], int]]]:
-    """Yield the ids of places in a request: of its own fields, and of the messages directly in it.
+    """Yield names and getters of the guild and channel ids in a request and in its direct sub-messages.
 
-    Of a reference, which names guild and channel, the channel counts.
+    If a sub-message has both, such as a message reference, the channel id counts.
     """
     for each in request.fields:
         if _is_place(each):
@@ -146,21 +146,21 @@ def _is_place(each: FieldDescriptor) -> bool:
     return each.name.endswith((GUILD, CHANNEL)) and each.type == FieldDescriptor.TYPE_UINT64 and not is_list(each)
 
 
-def _read_body(body: str, found: _Found) -> None:
-    """Note every place in a JSON document, however deep; of a key that is given twice, both.
+def _add_body(body: str, found: _Collector) -> None:
+    """Add every guild and channel id of a JSON document at any depth, including duplicate keys.
 
-    Of an object that names guild and channel, such as a message's reference, the channel counts.
+    If an object has both, such as a message reference, the channel id counts.
     """
 
-    def note(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def add(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         refers = any(name == CHANNEL and value for name, value in pairs)
         for name, value in pairs:
             if not (refers and name == GUILD):
-                found.note(name, value)
+                found.add(name, value)
         return dict(pairs)
 
     if body:
         try:
-            json.loads(body, object_pairs_hook=note)
+            json.loads(body, object_pairs_hook=add)
         except (ValueError, RecursionError):
-            found.odd = True
+            found.malformed = True

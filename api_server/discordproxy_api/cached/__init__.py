@@ -1,1 +1,1 @@
-"""Reads that the gateway's caches may answer, what the proxy itself wrote, and permissions computed from both."""
+"""Reads from the gateway's caches, the overlay of own writes, and computed permissions."""

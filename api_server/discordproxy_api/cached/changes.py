@@ -1,7 +1,7 @@
-"""What a successful request to Discord changed, so that the next read shows it. Pure.
+"""The changes that an accepted request made to cached objects, by route. Pure.
 
-By route, whatever RPC it came from. A route that is not here changes nothing the caches hold, or does so in a way that
-its answer does not tell; then the event shows it, some milliseconds later.
+Routes without an entry change no cached object, or their response does not contain the change; then it becomes visible
+with its gateway event, some milliseconds later.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,7 +17,7 @@ THREAD_TYPES = frozenset({10, 11, 12})
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """An object was created, or changed into `value`; None: it was deleted."""
+    """An object was created or changed to `value`; None: it was deleted."""
 
     kind: str
     guild_id: str
@@ -48,13 +48,13 @@ Change = Put | RoleOfMember | Overwrite
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """A request that Discord accepted.
+class AcceptedRequest:
+    """A request that Discord accepted, with its response.
 
     Attributes:
         parameters: of the route, by name.
         body: the request's JSON.
-        document: the answer's JSON.
+        document: the response's JSON.
     """
 
     parameters: Mapping[str, str] = field(repr=False)
@@ -67,105 +67,105 @@ class Done:
         return self.parameters["guild_id"]
 
     @property
-    def answer(self) -> Json:
-        """The object Discord answered with; empty when it did not."""
+    def returned(self) -> Json:
+        """The object in the response; empty if there is none."""
         return self.document if isinstance(self.document, dict) and "id" in self.document else {}
 
 
-def changes_of(route: str, done: Done) -> list[Change]:
-    """Return what changed; `route` is "PATCH /channels/{channel_id}"."""
+def changes_of(route: str, accepted: AcceptedRequest) -> list[Change]:
+    """Return the changes of a request; `route` as in "PATCH /channels/{channel_id}"."""
     effect = EFFECTS.get(route)
-    return list(effect(done)) if effect else []
+    return list(effect(accepted)) if effect else []
 
 
-def _channel(done: Done) -> Iterator[Change]:
-    channel = done.answer
-    guild_id = channel.get("guild_id") or done.parameters.get("guild_id")
-    if channel and guild_id:  # a direct message's channel has none
+def _channel(accepted: AcceptedRequest) -> Iterator[Change]:
+    channel = accepted.returned
+    guild_id = channel.get("guild_id") or accepted.parameters.get("guild_id")
+    if channel and guild_id:  # a DM channel has none
         kind = THREAD if channel.get("type") in THREAD_TYPES else CHANNEL
         yield Put(kind, guild_id, channel["id"], {**channel, "guild_id": guild_id})
 
 
-def _post(done: Done) -> Iterator[Change]:
-    """A forum answers with the thread and its first message in it."""
-    for change in _channel(done):
+def _post(accepted: AcceptedRequest) -> Iterator[Change]:
+    """The response for a forum post is the thread, including its first message."""
+    for change in _channel(accepted):
         if isinstance(change, Put) and change.value is not None:
             thread = {key: value for key, value in change.value.items() if key != "message"}
             yield Put(change.kind, change.guild_id, change.object_id, thread)
 
 
-def _no_channel(done: Done) -> Iterator[Change]:
-    for change in _channel(done):
+def _no_channel(accepted: AcceptedRequest) -> Iterator[Change]:
+    for change in _channel(accepted):
         if isinstance(change, Put):
             yield Put(change.kind, change.guild_id, change.object_id, None)
 
 
-def _overwrite(done: Done) -> Iterator[Change]:
-    overwrite_id, body = done.parameters["overwrite_id"], done.body or {}
+def _overwrite(accepted: AcceptedRequest) -> Iterator[Change]:
+    overwrite_id, body = accepted.parameters["overwrite_id"], accepted.body or {}
     bits = {side: str(body.get(side) or 0) for side in ("allow", "deny")}
     value = {"id": overwrite_id, "type": body.get("type") or 0, **bits}
-    yield Overwrite(done.parameters["channel_id"], overwrite_id, value)
+    yield Overwrite(accepted.parameters["channel_id"], overwrite_id, value)
 
 
-def _no_overwrite(done: Done) -> Iterator[Change]:
-    yield Overwrite(done.parameters["channel_id"], done.parameters["overwrite_id"], None)
+def _no_overwrite(accepted: AcceptedRequest) -> Iterator[Change]:
+    yield Overwrite(accepted.parameters["channel_id"], accepted.parameters["overwrite_id"], None)
 
 
-def _guild(done: Done) -> Iterator[Change]:
-    apart = {"roles", "emojis", "stickers"}  # each has an overlay of its own
-    if done.answer:
-        value = {key: value for key, value in done.answer.items() if key not in apart}
-        yield Put(GUILD, done.guild_id, done.guild_id, value)
+def _guild(accepted: AcceptedRequest) -> Iterator[Change]:
+    apart = {"roles", "emojis", "stickers"}  # each has its own overlay
+    if accepted.returned:
+        value = {key: value for key, value in accepted.returned.items() if key not in apart}
+        yield Put(GUILD, accepted.guild_id, accepted.guild_id, value)
 
 
-def _no_guild(done: Done) -> Iterator[Change]:
-    yield Put(GUILD, done.guild_id, done.guild_id, None)
+def _no_guild(accepted: AcceptedRequest) -> Iterator[Change]:
+    yield Put(GUILD, accepted.guild_id, accepted.guild_id, None)
 
 
-def _member(done: Done) -> Iterator[Change]:
-    member = done.document
+def _member(accepted: AcceptedRequest) -> Iterator[Change]:
+    member = accepted.document
     if isinstance(member, dict) and "user" in member:
-        yield Put(MEMBER, done.guild_id, member["user"]["id"], member)
+        yield Put(MEMBER, accepted.guild_id, member["user"]["id"], member)
 
 
-def _no_member(done: Done) -> Iterator[Change]:
-    yield Put(MEMBER, done.guild_id, done.parameters["user_id"], None)
+def _no_member(accepted: AcceptedRequest) -> Iterator[Change]:
+    yield Put(MEMBER, accepted.guild_id, accepted.parameters["user_id"], None)
 
 
-def _banned(done: Done) -> Iterator[Change]:
-    for user_id in (done.document or {}).get("banned_users", ()):
-        yield Put(MEMBER, done.guild_id, str(user_id), None)
+def _banned(accepted: AcceptedRequest) -> Iterator[Change]:
+    for user_id in (accepted.document or {}).get("banned_users", ()):
+        yield Put(MEMBER, accepted.guild_id, str(user_id), None)
 
 
-def _role_of_member(*, added: bool) -> Callable[[Done], Iterator[Change]]:
-    def effect(done: Done) -> Iterator[Change]:
-        yield RoleOfMember(done.guild_id, done.parameters["user_id"], done.parameters["role_id"], added)
-
-    return effect
-
-
-def _part(kind: str) -> Callable[[Done], Iterator[Change]]:
-    def effect(done: Done) -> Iterator[Change]:
-        if done.answer:
-            yield Put(kind, done.guild_id, done.answer["id"], done.answer)
+def _role_of_member(*, added: bool) -> Callable[[AcceptedRequest], Iterator[Change]]:
+    def effect(accepted: AcceptedRequest) -> Iterator[Change]:
+        yield RoleOfMember(accepted.guild_id, accepted.parameters["user_id"], accepted.parameters["role_id"], added)
 
     return effect
 
 
-def _no_part(kind: str, parameter: str) -> Callable[[Done], Iterator[Change]]:
-    def effect(done: Done) -> Iterator[Change]:
-        yield Put(kind, done.guild_id, done.parameters[parameter], None)
+def _part(kind: str) -> Callable[[AcceptedRequest], Iterator[Change]]:
+    def effect(accepted: AcceptedRequest) -> Iterator[Change]:
+        if accepted.returned:
+            yield Put(kind, accepted.guild_id, accepted.returned["id"], accepted.returned)
 
     return effect
 
 
-def _roles(done: Done) -> Iterator[Change]:
-    yield from (Put(ROLE, done.guild_id, role["id"], role) for role in done.document or ())
+def _no_part(kind: str, parameter: str) -> Callable[[AcceptedRequest], Iterator[Change]]:
+    def effect(accepted: AcceptedRequest) -> Iterator[Change]:
+        yield Put(kind, accepted.guild_id, accepted.parameters[parameter], None)
+
+    return effect
 
 
-def _user(done: Done) -> Iterator[Change]:
-    if done.answer:
-        yield Put(USER, "0", done.answer["id"], done.answer)
+def _roles(accepted: AcceptedRequest) -> Iterator[Change]:
+    yield from (Put(ROLE, accepted.guild_id, role["id"], role) for role in accepted.document or ())
+
+
+def _user(accepted: AcceptedRequest) -> Iterator[Change]:
+    if accepted.returned:
+        yield Put(USER, "0", accepted.returned["id"], accepted.returned)
 
 
 _GUILD = "/guilds/{guild_id}"
@@ -173,7 +173,7 @@ _CHANNEL = "/channels/{channel_id}"
 _MEMBER = f"{_GUILD}/members/{{user_id}}"
 _OVERWRITE = f"{_CHANNEL}/permissions/{{overwrite_id}}"
 
-EFFECTS: Mapping[str, Callable[[Done], Iterable[Change]]] = {
+EFFECTS: Mapping[str, Callable[[AcceptedRequest], Iterable[Change]]] = {
     f"POST {_GUILD}/channels": _channel,
     f"PATCH {_CHANNEL}": _channel,
     f"DELETE {_CHANNEL}": _no_channel,
@@ -204,4 +204,4 @@ EFFECTS: Mapping[str, Callable[[Done], Iterable[Change]]] = {
     f"DELETE {_GUILD}/stickers/{{sticker_id}}": _no_part(STICKER, "sticker_id"),
     "PATCH /users/@me": _user,
 }
-"""Adding a route is one line."""
+"""By route: the function that yields the changes of an accepted request."""

@@ -1,4 +1,4 @@
-"""Reads without a route of their own: voice states, which only the gateway tells, and permissions explained."""
+"""Reads without a route at Discord: voice states and computed permissions."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -36,7 +36,7 @@ VOICE_INTENT = "voice_states"
 
 
 class GetVoiceStates:
-    """Who is in the voice channels of a guild: Discord has no request for it, so it is the caches or nothing."""
+    """Returns the voice states of a guild from the caches; Discord has no route for them."""
 
     def __init__(self, rpc: Rpc, reads: Reads) -> None:
         self.rpc = rpc
@@ -56,26 +56,28 @@ class GetVoiceStates:
         except TROUBLE:
             raise _no_gateway("Redis does not answer") from None
         if state.intents and VOICE_INTENT not in state.intents:
-            text = f"The gateway worker does not listen to voice states; add {VOICE_INTENT} to DISCORDPROXY_INTENTS."
+            text = f"The gateway worker does not receive voice states; add {VOICE_INTENT} to DISCORDPROXY_INTENTS."
             raise errors.refusal(StatusCode.FAILED_PRECONDITION, "INTENT_OFF", text)
         if answer.freshness is None or not answer.usable(self._reads.max_age_s):
-            raise _no_gateway("what is known about this guild is too old, or it is unknown")
+            raise _no_gateway("the cache of this guild is empty or outdated")
         found = [self._from_json(each) for each in answer.value or ()]
         shown = [each for each in found if channel_id in {0, each.channel_id}]
         return VoiceStatesResponse(voice_states=shown, freshness=freshness_of(answer))
 
 
-def _no_gateway(why: str) -> ApiError:
-    text = f"Only the gateway tells who is in voice, and {why}; see that the gateway worker runs, then call again."
+def _no_gateway(problem: str) -> ApiError:
+    text = (
+        f"Voice states come only from the gateway, and {problem}; make sure that the gateway worker runs, then retry."
+    )
     return errors.refusal(StatusCode.UNAVAILABLE, "NO_GATEWAY", text, retry_after_s=5.0)
 
 
 class ComputePermissions:
-    """What a member may do, of guild, channel and member as they are read one by one.
+    """Computes the permissions of a member from guild, channel and member, read one by one.
 
     Args:
         guild, channel, member, user: the reads GetGuild, GetChannel, GetGuildMember, GetCurrentUser.
-        now_ms: Discord's time, milliseconds since 1970.
+        now_ms: returns Discord's time in milliseconds since 1970.
     """
 
     def __init__(
@@ -145,5 +147,5 @@ class ComputePermissions:
 
 
 def _oldest(all_of: Iterable[Freshness]) -> Freshness:
-    """Return the freshness of the part that is known least well."""
+    """Return the freshness of the oldest part."""
     return max(all_of, key=lambda each: (each.source == Freshness.CACHE, each.age.ToMilliseconds()))

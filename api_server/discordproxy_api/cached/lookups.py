@@ -1,6 +1,6 @@
-"""Which RPCs the caches can answer, and how: one line each.
+"""The RPCs that the caches can answer, and their lookups.
 
-A lookup returns None where the question itself is beyond the caches. Values that Discord would refuse are left to it.
+A lookup returns None if the caches cannot answer this request. Invalid values are left to Discord.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,12 +13,12 @@ Find = Callable[["Caches", Any], Awaitable[CachedAnswer[Any]] | None]
 
 GUILDS_PER_PAGE, MEMBERS_PER_PAGE = 200, 1000
 FIRST_PAGE = 1
-"""Members that Discord returns when no limit is given."""
+"""Number of members that Discord returns without a limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caches:
-    """What the gateway worker keeps, for readers."""
+    """Readers of the gateway worker's caches."""
 
     reader: CacheReader
     members: MemberReader
@@ -26,7 +26,7 @@ class Caches:
 
 @dataclass(frozen=True, slots=True)
 class UnknownObject:
-    """Discord's words for a thing that does not exist."""
+    """Discord's error for an object that does not exist."""
 
     code: int
     text: str
@@ -34,12 +34,12 @@ class UnknownObject:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """How the caches answer an RPC.
+    """Reads the answer to an RPC from the caches.
 
     Attributes:
-        find: request -> answer of the caches.
-        unknown: the error when the caches know for sure that there is no such thing; None: Discord is asked.
-        whole: a list with holes will not do.
+        find: from a request to the caches' answer.
+        unknown: the error if the caches prove that the object does not exist; None: Discord is queried.
+        whole: an incomplete list is not used.
     """
 
     find: Find
@@ -61,7 +61,7 @@ def _guilds(caches: Caches, request: Any) -> Awaitable[CachedAnswer[Any]] | None
 
 
 async def _with_owner(caches: Caches, after: int | None, before: int | None, limit: int) -> CachedAnswer[Any]:
-    """Return guilds as the list of the bot's guilds shows them, but for `permissions`."""
+    """Return guilds as in Discord's list of the bot's guilds, without `permissions`."""
     answer, user = await caches.reader.guilds(after=after, before=before, limit=limit), await caches.reader.user()
     if answer.value is None or user.value is None:
         return CachedAnswer()
@@ -76,18 +76,18 @@ def _members(caches: Caches, request: Any) -> Awaitable[CachedAnswer[Any]] | Non
     if not 1 <= limit <= MEMBERS_PER_PAGE:
         return None
     pages = caches.members.members(request.guild_id, after=request.after, limit=limit, role_id=request.role_id or None)
-    return _or_ask(caches, request.guild_id, pages)
+    return _completing(caches, request.guild_id, pages)
 
 
 def _search(caches: Caches, request: Any) -> Awaitable[CachedAnswer[Any]] | None:
     limit = request.limit if request.HasField("limit") else FIRST_PAGE
     if not 1 <= limit <= MEMBERS_PER_PAGE or not request.query:
         return None
-    return _or_ask(caches, request.guild_id, caches.members.search(request.guild_id, request.query, limit))
+    return _completing(caches, request.guild_id, caches.members.search(request.guild_id, request.query, limit))
 
 
-async def _or_ask(caches: Caches, guild_id: int, found: Awaitable[CachedAnswer[Any]]) -> CachedAnswer[Any]:
-    """Have the gateway worker fetch the list soon when it has holes."""
+async def _completing(caches: Caches, guild_id: int, found: Awaitable[CachedAnswer[Any]]) -> CachedAnswer[Any]:
+    """Return the answer; if the list is incomplete, let the gateway worker fetch it."""
     answer = await found
     if answer.freshness is not None and not answer.freshness.complete:
         await caches.members.ask_for_list(guild_id)
@@ -111,4 +111,4 @@ LOOKUPS: Mapping[str, Lookup] = {
     "ListGuildMembers": Lookup(_members, whole=True),
     "SearchGuildMembers": Lookup(_search, whole=True),
 }
-"""By RPC; every other read always asks Discord."""
+"""By RPC; all other reads always query Discord."""

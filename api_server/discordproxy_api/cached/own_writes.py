@@ -1,7 +1,7 @@
-"""Makes what the proxy itself wrote visible to the next read through any worker, before the writer gets its answer.
+"""Makes the proxy's own writes visible to the next read through any worker.
 
-The caches get it at once, through their overlay. Answers of Discord that readers share carry a mark of the last write
-before their request, so nobody is given one from before a write that was finished when he asked.
+A write is put into the caches' overlay before its caller gets the response. Shared responses of Discord are keyed by a
+mark of the last write before their request, so that no reader gets a response older than a finished write.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 import orjson
 
-from discordproxy_api.cached.changes import EFFECTS, Change, Done, Overwrite, Put, changes_of
+from discordproxy_api.cached.changes import EFFECTS, AcceptedRequest, Change, Overwrite, Put, changes_of
 from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_gateway.cache import CHANNEL, GUILD, TROUBLE, CacheReader, Overlay
 from discordproxy_ratelimit.errors import BrokerError
@@ -21,37 +21,38 @@ from discordproxy_ratelimit.shared.claims import Claims
 log = logging.getLogger("discordproxy_api.cached.own_writes")
 
 MARKED_S = 10.0
-"""How long a mark is kept; longer than any answer is shared."""
+"""Lifetime of a mark; longer than any response is shared."""
 
 ANYTHING, GUILDS, SELF = "any", "guilds", "0"
-"""Scopes beside ids: of a write whose guild nobody knows, of the list of guilds, of the bot's own user."""
+"""Scopes besides ids: a write in an unknown guild, the list of guilds, the bot's own user."""
 
 
 class OwnWrites:
-    """What this proxy wrote a moment ago.
+    """Records recent writes in the overlay and as marks.
 
     Args:
-        notes: where the marks are kept.
-        reader: None without caches; then only marks are set.
+        claims: keeps the marks.
+        reader: reads cached channels.
+        overlay: of the same caches.
     """
 
-    def __init__(self, notes: Claims, reader: CacheReader, overlay: Overlay) -> None:
-        self._notes = notes
+    def __init__(self, claims: Claims, reader: CacheReader, overlay: Overlay) -> None:
+        self._claims = claims
         self._reader = reader
         self._overlay = overlay
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def note(self, request: RestRequest, reply: Reply, took_s: float) -> None:
-        """Note what a request changed that left `took_s` ago. Raises nothing: the write itself is done."""
+    async def record(self, request: RestRequest, reply: Reply, took_s: float) -> None:
+        """Record the changes of a request sent `took_s` seconds ago. Raises nothing, since the write has succeeded."""
         name = request.route.name.partition("#")[0]
         if name not in EFFECTS or (request.authorization is not None and "@me" in name):
-            return  # with an authorization of the caller's, "me" is not the bot
+            return  # with the caller's own authorization, "@me" is not the bot
         _, parameters = template_of(request.path)
         try:
             body = orjson.loads(request.body) if request.body else None
-            changes = changes_of(name, Done(parameters, body, reply.document()))
+            changes = changes_of(name, AcceptedRequest(parameters, body, reply.document()))
         except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
-            log.warning("%s: the answer is not what Discord documents; readers see the change with its event", name)
+            log.warning("%s: unexpected response; readers see the change with its gateway event", name)
             changes = []
         scopes = {parameters[key] for key in ("guild_id", "channel_id") if key in parameters}
         for change in changes:
@@ -59,29 +60,29 @@ class OwnWrites:
         await asyncio.gather(*(self._mark(scope) for scope in scopes))
 
     async def marks(self, scope: str) -> str | None:
-        """Return the marks of the last writes that concern what is read; None when Redis does not tell.
+        """Return the marks of the last writes in a scope; None if Redis does not answer.
 
         Args:
             scope: id of the guild, channel or user; GUILDS or SELF.
         """
         try:
-            marks = await asyncio.gather(self._notes.get(_key(scope)), self._notes.get(_key(ANYTHING)))
+            marks = await asyncio.gather(self._claims.get(_key(scope)), self._claims.get(_key(ANYTHING)))
         except BrokerError:
             return None
         return "|".join(mark.decode() if mark else "" for mark in marks)
 
     async def _mark(self, scope: str) -> None:
         try:
-            await self._notes.set(_key(scope), token_hex(8).encode(), ttl_s=MARKED_S)
+            await self._claims.set(_key(scope), token_hex(8).encode(), ttl_s=MARKED_S)
         except BrokerError as error:
-            log.warning("A write could not be marked: %s", error)
+            log.warning("a write could not be marked: %s", error)
 
     async def _apply(self, change: Change, took_s: float) -> set[str]:
-        """Put a change on top of the caches; return the scopes it concerns."""
+        """Apply a change to the overlay; return the scopes it affects."""
         try:
             return await self._put(change, took_s)
         except TROUBLE as error:
-            log.warning("A write could not be shown to readers at once: %s", type(error).__name__)
+            log.warning("a write is not visible to readers before its gateway event: %s", type(error).__name__)
             return {ANYTHING}
 
     async def _put(self, change: Change, took_s: float) -> set[str]:
@@ -99,7 +100,7 @@ class OwnWrites:
         return {change.guild_id, change.object_id} | ({GUILDS} if change.kind == GUILD else set())
 
     async def _set_overwrite(self, change: Overwrite, took_s: float) -> set[str]:
-        """Discord answers with nothing, so the channel that readers shall see is made of the one they see now."""
+        """Derive the new channel from the cached one, since Discord's response is empty."""
         async with self._locks.setdefault(change.channel_id, asyncio.Lock()):
             channel = (await self._reader.channel(int(change.channel_id))).value
             if channel is None:

@@ -1,4 +1,4 @@
-"""Why a member cannot send a message to a channel, and what to change. Pure."""
+"""Explains missing permissions for sending a message, with advice. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,21 +20,21 @@ CATEGORY, DIRECTORY = 4, 14
 
 _ELSEWHERE = "allow it there for one of the member's other roles or for the member"
 _ADVICE: dict[Rule, str] = {
-    Rule.ROLES: "None of the member's roles has {name}: give it to one of them, or allow it in the channel.",
+    Rule.ROLES: "None of the member's roles has {name}: add it to one of them, or allow it in the channel.",
     Rule.EVERYONE_OVERWRITE: "The channel denies {name} to @everyone: " + _ELSEWHERE + ".",
     Rule.ROLE_OVERWRITE: "The channel denies {name} to roles of the member ({ids}): " + _ELSEWHERE + ".",
-    Rule.MEMBER_OVERWRITE: "The channel denies {name} to this very member: remove that overwrite.",
-    Rule.TIMED_OUT: "The member is in timeout: end it, or wait for its end.",
-    Rule.NO_VIEW: "The member does not see the channel, so {name} has no effect: see to VIEW_CHANNEL first.",
-    Rule.NO_SEND: "Without SEND_MESSAGES {name} has no effect: see to that first.",
-    Rule.NO_CONNECT: "Without CONNECT {name} has no effect in a voice channel: see to that first.",
-    Rule.THREAD_LOCKED: "The thread is locked: unlock it, or give the member MANAGE_THREADS.",
+    Rule.MEMBER_OVERWRITE: "The channel denies {name} to this member: remove that overwrite.",
+    Rule.TIMED_OUT: "The member is timed out: remove the timeout, or wait until it ends.",
+    Rule.NO_VIEW: "The member cannot see the channel, so {name} has no effect: grant VIEW_CHANNEL first.",
+    Rule.NO_SEND: "Without SEND_MESSAGES, {name} has no effect: grant that first.",
+    Rule.NO_CONNECT: "Without CONNECT, {name} has no effect in a voice channel: grant that first.",
+    Rule.THREAD_LOCKED: "The thread is locked: unlock it, or grant the member MANAGE_THREADS.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """A permission that is missing for a message; the fields are the contract's."""
+    """A missing permission; fields as in the contract."""
 
     permission: str
     rule: int
@@ -43,7 +43,7 @@ class Denial:
 
 
 def denials(permissions: Permissions, channel_type: int = 0) -> Iterator[Denial]:
-    """Yield what keeps a member with these permissions from sending to a channel or thread of this type of Discord."""
+    """Yield the permissions that are missing to send to a channel or thread of this Discord type."""
     if channel_type in {CATEGORY, DIRECTORY}:
         yield Denial("", 0, (), "No messages can be sent to a channel of this type.")
         return

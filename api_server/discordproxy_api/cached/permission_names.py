@@ -1,4 +1,4 @@
-"""The bits of Discord's permissions and their names (Discord: topics/permissions, 2026-08). Pure."""
+"""Names of Discord's permission bits (topics/permissions, 2026-08). Pure."""
 
 from collections.abc import Iterator
 
@@ -61,5 +61,5 @@ ALL = sum(BITS.values())
 
 
 def names_of(permissions: int) -> Iterator[str]:
-    """Yield the names of the bits that are set, lowest first; a bit newer than this table is left out."""
+    """Yield the names of the set bits, lowest first; unknown bits are omitted."""
     return (name for name, bit in BITS.items() if permissions & bit)

@@ -1,7 +1,7 @@
-"""What a member may do in a guild or channel, and which rule had the last word on it. Pure.
+"""Computes the permissions of a member in a guild or channel, and the deciding rules. Pure.
 
 The rules are Discord's (topics/permissions: "Permission Overwrites", "Implicit Permissions", "Inherited Permissions",
-"Permissions For Timed Out Members", 2026-08). Objects are Discord's JSON; ids and permissions are decimal text in it.
+"Permissions For Timed Out Members", 2026-08). Objects are Discord's JSON; ids and permissions are decimal strings.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ _ROLE = 0
 
 
 class Rule(IntEnum):
-    """What decided; the numbers are the contract's PermissionRule."""
+    """The rule that decided; numbers as in the contract's PermissionRule."""
 
     OWNER = 1
     ADMINISTRATOR = 2
@@ -41,7 +41,7 @@ class Rule(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class PermissionDecision:
-    """A rule, and the roles or the user whose overwrites it looked at."""
+    """A rule, and the ids of the roles or the user whose overwrites it applied."""
 
     rule: Rule
     ids: tuple[int, ...] = ()
@@ -49,12 +49,12 @@ class PermissionDecision:
 
 @dataclass(slots=True)
 class Permissions:
-    """The outcome.
+    """The permissions of a member.
 
     Attributes:
-        bits: what is allowed.
-        decisions: bit -> what last changed it; a bit without an entry was decided by the roles.
-        timed_out: the member is in a timeout that binds.
+        bits: the granted permissions.
+        decisions: by bit, the last rule that changed it; bits without an entry were decided by the roles.
+        timed_out: an effective timeout.
     """
 
     bits: int
@@ -64,7 +64,7 @@ class Permissions:
     decisions: dict[int, PermissionDecision] = field(default_factory=dict)
 
     def decision(self, bit: int) -> PermissionDecision:
-        """Return what decided about a bit."""
+        """Return the rule that decided about a bit."""
         return self.decisions.get(bit, PermissionDecision(Rule.ROLES))
 
     def apply(self, allow: int, deny: int, by: PermissionDecision) -> None:
@@ -72,23 +72,23 @@ class Permissions:
         self.bits = self.bits & ~deny | allow
         self.decisions.update(dict.fromkeys(_bits(deny | allow), by))
 
-    def keep(self, kept: int, why: PermissionDecision) -> None:
-        """Take everything but `kept` away."""
-        self.decisions.update(dict.fromkeys(_bits(self.bits & ~kept), why))
+    def restrict(self, kept: int, by: PermissionDecision) -> None:
+        """Remove all permissions except `kept`."""
+        self.decisions.update(dict.fromkeys(_bits(self.bits & ~kept), by))
         self.bits &= kept
 
 
 def compute(
     guild: Json, member: Json, channel: Json | None = None, *, thread: Json | None = None, timed_out: bool = False
 ) -> Permissions:
-    """Return what a member may do.
+    """Return the permissions of a member.
 
     Args:
         guild: with `owner_id` and `roles`.
         member: with `user` and `roles`.
         channel: None for the guild as a whole; the parent channel for a thread.
-        thread: in that channel; who is in a private thread is not looked at.
-        timed_out: the member's timeout lasts at this moment.
+        thread: in that channel; membership of private threads is not checked.
+        timed_out: whether the member is timed out now.
     """
     if guild["owner_id"] == member["user"]["id"]:
         return Permissions(ALL, owner=True, decisions=dict.fromkeys(_bits(ALL), PermissionDecision(Rule.OWNER)))
@@ -105,7 +105,7 @@ def compute(
         _overwrite(found, guild, member, channel.get("permission_overwrites") or ())
         _imply(found, channel, thread)
     if timed_out:
-        found.keep(KEPT_IN_TIMEOUT, PermissionDecision(Rule.TIMED_OUT))
+        found.restrict(KEPT_IN_TIMEOUT, PermissionDecision(Rule.TIMED_OUT))
     return found
 
 
@@ -130,13 +130,13 @@ def _overwrite(found: Permissions, guild: Json, member: Json, overwrites: Sequen
 def _imply(found: Permissions, channel: Json, thread: Json | None) -> None:
     locked = thread is not None and (thread.get("thread_metadata") or {}).get("locked")
     if locked and not found.bits & MANAGE_THREADS:
-        found.keep(~SEND_IN_THREADS, PermissionDecision(Rule.THREAD_LOCKED))
+        found.restrict(~SEND_IN_THREADS, PermissionDecision(Rule.THREAD_LOCKED))
     if not found.bits & VIEW:
-        found.keep(0, PermissionDecision(Rule.NO_VIEW))
+        found.restrict(0, PermissionDecision(Rule.NO_VIEW))
     elif not found.bits & (SEND if thread is None else SEND_IN_THREADS):
-        found.keep(~NEEDS_SEND, PermissionDecision(Rule.NO_SEND))
+        found.restrict(~NEEDS_SEND, PermissionDecision(Rule.NO_SEND))
     if channel["type"] in {VOICE, STAGE} and not found.bits & CONNECT:
-        found.keep(VIEW, PermissionDecision(Rule.NO_CONNECT))
+        found.restrict(VIEW, PermissionDecision(Rule.NO_CONNECT))
 
 
 def _bits(permissions: int) -> Iterable[int]:

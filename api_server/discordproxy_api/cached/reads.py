@@ -1,6 +1,6 @@
-"""Reads that the caches may answer: from them when they are good enough, else from Discord, once for all who ask.
+"""Serves reads from the caches if they are fresh enough, else from Discord.
 
-The answer says which. Trouble with Redis is no error of a read: then Discord is asked.
+The response states the source. If Redis fails, Discord is queried.
 """
 
 import asyncio
@@ -31,30 +31,30 @@ from discordproxy_api.rpcs.routed import Job, check, checked, document_of, unfit
 from discordproxy_gateway.cache import TROUBLE, CachedAnswer
 
 SLICE = 200
-"""Elements of a list that are translated at once: some two milliseconds of members."""
+"""Elements of a list that are translated without yielding to other calls; about two milliseconds of members."""
 
 
 @dataclass(frozen=True, slots=True)
 class FreshDocument:
-    """Discord's JSON, and how fresh it is."""
+    """Discord's JSON with its freshness."""
 
     document: Any
     freshness: Freshness
 
 
 class Reads:
-    """Where reads find their answers.
+    """Reads from the caches and from Discord.
 
     Args:
-        max_age_s: an answer whose connection was last known to be current longer ago is not believed.
-        wall_clock: Unix time in seconds.
+        max_age_s: cached answers are used if the gateway was current at most this long ago.
+        wall_clock: returns Unix time in seconds.
     """
 
     def __init__(
         self,
         *,
         rest: Rest,
-        flights: SingleFlight,
+        single_flight: SingleFlight,
         own_writes: OwnWrites,
         caches: Caches,
         max_age_s: float,
@@ -62,7 +62,7 @@ class Reads:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._rest = rest
-        self._flights = flights
+        self._single_flight = single_flight
         self._own_writes = own_writes
         self.caches = caches
         self.max_age_s = max_age_s
@@ -70,12 +70,12 @@ class Reads:
         self._wall_clock = wall_clock
 
     async def cached(self, lookup: Lookup, request: Any, rpc: str) -> CachedAnswer[Any] | None:
-        """Return the caches' answer if it can be believed, else None."""
-        answer, source = await self._look(lookup, request)
+        """Return the caches' answer if it is usable, else None."""
+        answer, source = await self._lookup(lookup, request)
         self._metrics.reads.labels(rpc, source).inc()
         return answer if source == "cache" else None
 
-    async def _look(self, lookup: Lookup, request: Any) -> tuple[CachedAnswer[Any], str]:
+    async def _lookup(self, lookup: Lookup, request: Any) -> tuple[CachedAnswer[Any], str]:
         if request.fresh:
             return CachedAnswer(), "fresh"
         found = lookup.find(self.caches, request)
@@ -89,34 +89,34 @@ class Reads:
             return answer, "unknown"
         if answer.freshness.age_s > self.max_age_s:
             return answer, "stale"
-        holes = lookup.whole and not answer.freshness.complete
-        believed = answer.usable(self.max_age_s) and (answer.value is not None or lookup.unknown is not None)
-        return answer, "cache" if believed and not holes else "incomplete"
+        incomplete = lookup.whole and not answer.freshness.complete
+        usable = answer.usable(self.max_age_s) and (answer.value is not None or lookup.unknown is not None)
+        return answer, "cache" if usable and not incomplete else "incomplete"
 
-    async def ask(self, outgoing: Outgoing, call: Call, *, fresh: bool) -> bytes:
-        """Return Discord's JSON for a read, asked once for all who wait for the same."""
+    async def query(self, outgoing: Outgoing, call: Call, *, fresh: bool) -> bytes:
+        """Return Discord's JSON for a read; concurrent identical reads share one request."""
         request = replace(rest_request(outgoing, now_ms=0), effect=False)
         fetch = partial(self._fetch, request, call)
         marks = await self._own_writes.marks(_scope(outgoing.parameters, outgoing.template))
         if marks is None:
             return await fetch()
-        return await self._flights.share(f"{request.target} {call.patience} {marks}", fetch, fresh=fresh)
+        return await self._single_flight.share(f"{request.target} {call.patience} {marks}", fetch, fresh=fresh)
 
     async def _fetch(self, request: Any, call: Call) -> bytes:
         reply = await self._rest.send(request, call)
-        document_of(reply)  # nobody is to share what cannot be read
+        document_of(reply)  # an unreadable response is not shared
         return reply.body
 
     def _now_ms(self) -> int:
         return int(self._wall_clock() * 1000)
 
     def freshness_of_rest(self) -> Freshness:
-        """Return the freshness of what Discord has just answered."""
+        """Return the freshness of a response that has just arrived from Discord."""
         return Freshness(source=Freshness.REST, age=Duration(), complete=True, as_of=_iso(self._now_ms()))
 
 
 class Read:
-    """Serves one RPC with a route that the caches may answer."""
+    """Serves one RPC that the caches can answer."""
 
     def __init__(self, rpc: Rpc, reads: Reads) -> None:
         self.rpc = rpc
@@ -130,10 +130,10 @@ class Read:
         return Job(partial(self._run, request, call), Repeat.ALWAYS, effect=False)
 
     async def find(self, request: Any, call: Call) -> FreshDocument:
-        """Return what a valid request asks for.
+        """Return the document for a valid request.
 
         Raises:
-            ApiError: there is no such thing, or Discord had to be asked and did not answer.
+            ApiError: the object does not exist, or the request to Discord failed.
         """
         answer = await self._reads.cached(self._lookup, request, self.rpc.name)
         if answer is not None and answer.freshness is not None:
@@ -154,10 +154,10 @@ class Read:
         parameters = {"guild_id": str(request.guild_id)} if hasattr(request, "guild_id") else {}
         response = await self._translated(found.document, parameters)
         response.freshness.CopyFrom(found.freshness)
-        return response  # type: ignore[no-any-return]  # the translator makes what the contract says
+        return response  # type: ignore[no-any-return]  # the translator returns the contract's type
 
     async def _translated(self, document: Any, parameters: Mapping[str, str]) -> Any:
-        """Return the response; a long list is translated in slices, so that other calls do not wait for all of it."""
+        """Return the response. Long lists are translated in slices, so that other calls can run in between."""
         if not isinstance(document, list) or len(document) <= SLICE:
             return self._translator.incoming(document, parameters)
         response = self.rpc.response_type()
@@ -167,11 +167,11 @@ class Read:
         return response
 
     async def _document(self, outgoing: Outgoing, call: Call, *, fresh: bool) -> Any:
-        body = await self._reads.ask(outgoing, call, fresh=fresh)
+        body = await self._reads.query(outgoing, call, fresh=fresh)
         return checked(self.rpc, read_json(body) if body else None)
 
     async def _members_of_role(self, outgoing: Outgoing, request: Any, call: Call) -> list[Any]:
-        """Read Discord's list on until the page is full: it cannot be asked for a role."""
+        """Read Discord's list, which has no filter for roles, until the page is full."""
         limit, after = request.limit if request.HasField("limit") else FIRST_PAGE, request.after
         role_id, wanted = str(request.role_id), []
         while True:
@@ -187,17 +187,17 @@ class Read:
 
 
 def freshness_of(answer: CachedAnswer[Any]) -> Freshness:
-    """Return the freshness of an answer of the caches, which has one."""
-    told = answer.freshness
-    assert told is not None, "an answer that is believed has a freshness"  # noqa: S101 - for the reader
+    """Return the freshness of a usable cached answer."""
+    freshness = answer.freshness
+    assert freshness is not None, "a usable answer has a freshness"  # noqa: S101 - for the reader
     age = Duration()
-    age.FromMilliseconds(int(told.age_s * 1000))
+    age.FromMilliseconds(int(freshness.age_s * 1000))
     return Freshness(
         source=Freshness.CACHE,
         age=age,
-        complete=told.complete,
-        as_of=_iso(told.as_of_ms),
-        connected_since=told.connected_since,
+        complete=freshness.complete,
+        as_of=_iso(freshness.as_of_ms),
+        connected_since=freshness.connected_since,
     )
 
 

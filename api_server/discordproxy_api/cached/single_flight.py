@@ -1,8 +1,8 @@
-"""One request to Discord for all who ask the same at the same time, in this worker and in others.
+"""Combines concurrent identical reads of all workers into one request to Discord.
 
-Who comes while a request is under way waits for its answer, and so does who comes up to a second later, unless he wants
-it fresh. Whoever asks first sends, under the limits of his own call; when he gives up, the next one sends. When Discord
-itself fails, all fail who waited: one after the other they would wait for as many failures.
+A read that starts during a request waits for its response; a read that starts within a second after it gets the same
+response, unless it must be fresh. The first read sends the request under the limits of its own call; if it gives up,
+the next one sends. If Discord fails, all waiting reads fail: one after the other they would wait for as many failures.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ from discordproxy_ratelimit.shared.claims import Claims
 SHARED_S = 1.0
 LEASE_S = 6.0
 _PAUSES_S = (0.01, 0.02, 0.05, 0.1, 0.25)
-_FOUND, _REFUSED = b"=", b"!"
+_SUCCESS, _REFUSAL = b"=", b"!"
 
-_FOR_EVERYBODY = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
+_SHARED_STATUSES = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
 
 _UNREACHABLE = "DISCORD_UNREACHABLE"
 
@@ -33,105 +33,105 @@ Fetch = Callable[[], Awaitable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Landed:
-    result: bytes
+class _Result:
+    body: bytes
     at: float
 
 
 @dataclass(frozen=True, slots=True)
-class _Crashed:
+class _Failure:
     error: ApiError
     at: float
 
 
 class SingleFlight:
-    """Shares answers by key.
+    """Shares responses by key.
 
     Args:
-        notes: tells the workers who is under way, and for a moment the answer.
+        claims: shared by all workers: the request in progress, and for a second its response.
     """
 
-    def __init__(self, notes: Claims, drain: Drain) -> None:
-        self._notes = notes
+    def __init__(self, claims: Claims, drain: Drain) -> None:
+        self._claims = claims
         self._drain = drain
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._landed: dict[str, _Landed] = {}
-        self._crashed: dict[str, _Crashed] = {}
+        self._results: dict[str, _Result] = {}
+        self._failures: dict[str, _Failure] = {}
 
     async def share(self, key: str, fetch: Fetch, *, fresh: bool) -> bytes:
-        """Return what `fetch` of the first who asked returned.
+        """Return the result of one `fetch` for all concurrent calls with this key.
 
         Args:
-            key: names what is asked.
-            fetch: asks Discord.
-            fresh: an answer that was there before the question will not do.
+            key: identifies the read.
+            fetch: sends the request.
+            fresh: refuse a response that was received before this call.
 
         Raises:
-            ApiError: Discord refused or failed, to whoever asked; or this call's own wait ended.
+            ApiError: Discord refused the request or failed; or the wait of this call ended.
         """
         key = hashlib.sha256(key.encode()).hexdigest()
         loop = asyncio.get_running_loop()
-        asked_at = loop.time()
+        started_at = loop.time()
         async with self._locks.setdefault(key, asyncio.Lock()):
-            landed = self._landed.get(key)
-            if landed is not None and not (fresh and landed.at < asked_at):
-                return _open(landed.result)
-            crashed = self._crashed.get(key)
-            if crashed is not None and crashed.at >= asked_at:
-                raise _again(crashed.error)
+            result = self._results.get(key)
+            if result is not None and not (fresh and result.at < started_at):
+                return _decode(result.body)
+            failure = self._failures.get(key)
+            if failure is not None and failure.at >= started_at:
+                raise _copy(failure.error)
             try:
-                result, new = await self._fly(f"read:{key}", fetch, fresh=fresh)
+                body, new = await self._fetch_or_wait(f"read:{key}", fetch, fresh=fresh)
             except ApiError as error:
-                if _concerns_all(error):
-                    self._crashed[key] = _Crashed(_again(error), loop.time())
-                    loop.call_later(SHARED_S, self._crashed.pop, key, None)
+                if _affects_all(error):
+                    self._failures[key] = _Failure(_copy(error), loop.time())
+                    loop.call_later(SHARED_S, self._failures.pop, key, None)
                 raise
             if new:
-                self._landed[key] = _Landed(result, loop.time())
-                loop.call_later(SHARED_S, self._landed.pop, key, None)
-        return _open(result)
+                self._results[key] = _Result(body, loop.time())
+                loop.call_later(SHARED_S, self._results.pop, key, None)
+        return _decode(body)
 
-    async def _fly(self, name: str, fetch: Fetch, *, fresh: bool) -> tuple[bytes, bool]:
-        """Return the answer, and whether it came after the question."""
+    async def _fetch_or_wait(self, name: str, fetch: Fetch, *, fresh: bool) -> tuple[bytes, bool]:
+        """Return the response, and whether it was received after this call."""
         owner, turn = uuid.uuid4().hex, 0
         while True:
             try:
-                claim = await self._notes.claim(name, "", owner=owner, lease_s=LEASE_S)
+                claim = await self._claims.claim(name, "", owner=owner, lease_s=LEASE_S)
             except BrokerError:
-                return await _closed(fetch), True
+                return await _encode(fetch), True
             if claim.state == "ours":
-                return await self._first(name, owner, fetch), True
+                return await self._fetch_for_all(name, owner, fetch), True
             if claim.state == "settled" and not _readable(claim.result):
-                return await _closed(fetch), True
+                return await _encode(fetch), True
             if claim.state == "settled":
-                return (claim.result, bool(turn)) if turn or not fresh else (await _closed(fetch), True)
+                return (claim.result, bool(turn)) if turn or not fresh else (await _encode(fetch), True)
             async with self._drain.interruptible():
                 await asyncio.sleep(_PAUSES_S[min(turn, len(_PAUSES_S) - 1)])
             turn += 1
 
-    async def _first(self, name: str, owner: str, fetch: Fetch) -> bytes:
+    async def _fetch_for_all(self, name: str, owner: str, fetch: Fetch) -> bytes:
         try:
-            async with self._notes.hold(name, "", owner=owner, lease_s=LEASE_S):
-                result = await _closed(fetch)
+            async with self._claims.hold(name, "", owner=owner, lease_s=LEASE_S):
+                result = await _encode(fetch)
         except BaseException:
-            await self._quietly(self._notes.release(name, owner=owner))
+            await self._ignore_outage(self._claims.release(name, owner=owner))
             raise
-        await self._quietly(self._notes.settle(name, "", owner=owner, result=result, ttl_s=SHARED_S))
+        await self._ignore_outage(self._claims.settle(name, "", owner=owner, result=result, ttl_s=SHARED_S))
         return result
 
-    async def _quietly(self, change: Awaitable[None]) -> None:
+    async def _ignore_outage(self, change: Awaitable[None]) -> None:
         try:
             await change
         except BrokerError:
-            return  # at worst another worker asks Discord, too
+            return  # at worst another worker sends the same request
 
 
-def _concerns_all(error: ApiError) -> bool:
+def _affects_all(error: ApiError) -> bool:
     return error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.reason == _UNREACHABLE
 
 
-def _again(error: ApiError) -> ApiError:
-    """Return the failure for another call; an error that has been raised belongs to one."""
+def _copy(error: ApiError) -> ApiError:
+    """Return the error for another call: a raised error belongs to one call."""
     return ApiError(
         error.status,
         error.reason,
@@ -144,21 +144,21 @@ def _again(error: ApiError) -> ApiError:
     )
 
 
-async def _closed(fetch: Fetch) -> bytes:
-    """Return an answer as it is shared; a refusal that would meet every caller alike is one."""
+async def _encode(fetch: Fetch) -> bytes:
+    """Return a response in its shared form, including refusals that apply to every caller."""
     try:
-        return _FOUND + await fetch()
+        return _SUCCESS + await fetch()
     except ApiError as error:
-        if error.http_status not in _FOR_EVERYBODY or error.retry_after_s is not None:
+        if error.http_status not in _SHARED_STATUSES or error.retry_after_s is not None:
             raise
         facts = {"http_status": error.http_status, "code": error.code, "scope": error.scope, "bucket": error.bucket}
-        return _REFUSED + orjson.dumps([error.text, facts])
+        return _REFUSAL + orjson.dumps([error.text, facts])
 
 
 def _readable(result: bytes) -> bool:
-    """Tell whether an answer is in the form of this release."""
+    """Tell whether this release can decode a response that another worker has shared."""
     try:
-        _open(result)
+        _decode(result)
     except ApiError:
         return True
     except (ValueError, TypeError, LookupError):
@@ -166,8 +166,8 @@ def _readable(result: bytes) -> bool:
     return True
 
 
-def _open(result: bytes) -> bytes:
-    if result.startswith(_FOUND):
-        return result[len(_FOUND) :]
-    text, facts = orjson.loads(result[len(_REFUSED) :])
+def _decode(result: bytes) -> bytes:
+    if result.startswith(_SUCCESS):
+        return result[len(_SUCCESS) :]
+    text, facts = orjson.loads(result[len(_REFUSAL) :])
     raise ApiError(status_of(facts["http_status"]), "DISCORD_ERROR", text, **facts)

@@ -25,25 +25,27 @@ class Metrics:
         self.tally = RecentStats()
         self._apps: set[str] = set()
         self._templates: set[str] = set()
-        self.calls = self._counter("calls", "Calls answered", "rpc", "status")
-        self.app_calls = self._counter("app_calls", "Calls answered, by calling application", "app", "status")
-        self.call_seconds = self._histogram("call_seconds", "Time to answer a call, waiting included", "rpc")
-        self.calls_in_progress = self._gauge("calls_in_progress", "Calls being served")
-        self.refusals = self._counter("refusals", "Calls the proxy itself refused", "reason")
+        self.calls = self._counter("calls", "Calls answered, by gRPC status", "rpc", "status")
+        self.app_calls = self._counter("app_calls", "Calls answered, by application", "app", "status")
+        self.call_seconds = self._histogram("call_seconds", "Time to answer a call, including waits", "rpc")
+        self.calls_in_progress = self._gauge("calls_in_progress", "Calls in progress")
+        self.refusals = self._counter("refusals", "Calls refused by the proxy", "reason")
         self.discord_requests = self._counter(
-            "discord_requests", "HTTP requests to Discord; status 0: no answer", "method", "template", "status"
+            "discord_requests", "HTTP requests to Discord; status 0: no response", "method", "template", "status"
         )
-        self.discord_seconds = self._histogram("discord_seconds", "Time from request to answer of Discord", "method")
-        self.repeats = self._counter("repeats", "Requests sent again", "outcome")
+        self.discord_seconds = self._histogram("discord_seconds", "Time from request to response of Discord", "method")
+        self.repeats = self._counter("repeats", "Retried requests, by outcome of the previous attempt", "outcome")
         self.upload_bytes = self._gauge("upload_bytes", "Bytes of large requests held in memory")
         self.uploads_waiting = self._gauge("uploads_waiting", "Large requests that wait for memory")
-        self.dm_channels = self._counter("dm_channels", "Direct messages by where the channel id came from", "source")
+        self.dm_channels = self._counter("dm_channels", "Direct messages, by source of the channel ID", "source")
         self.idempotent_calls = self._counter("idempotent_calls", "Calls with an idempotency key", "outcome")
-        self.event_streams = self._gauge("event_streams", "Subscribers of events")
-        self.events_sent = self._counter("events_sent", "Events handed to subscribers")
-        self.wrong_keys = self._counter("wrong_keys", "Calls with a key nobody holds")
-        self.certificate_expires = self._gauge("certificate_expires_timestamp_seconds", "End of the TLS certificate")
-        self.reads = self._counter("reads", "Reads the caches may answer, by whether they did", "rpc", "source")
+        self.event_streams = self._gauge("event_streams", "Open event streams")
+        self.events_sent = self._counter("events_sent", "Events delivered to subscribers")
+        self.wrong_keys = self._counter("wrong_keys", "Calls with an unknown key")
+        self.certificate_expires = self._gauge(
+            "certificate_expires_timestamp_seconds", "Expiry of the TLS certificate, Unix time"
+        )
+        self.reads = self._counter("reads", "Reads that can be cached, by source of the answer", "rpc", "source")
         self.serving = self._gauge("serving", "1 while the service is healthy", "service")
 
     def app(self, name: str) -> str:

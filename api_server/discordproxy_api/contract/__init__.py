@@ -1,1 +1,1 @@
-"""The contract as data: routes, translation, validation."""
+"""The contract as data: routes, validation, translation."""

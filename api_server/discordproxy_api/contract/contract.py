@@ -1,6 +1,6 @@
-"""The contract as data: every RPC of the service with its Discord route, read from the proto's own annotations.
+"""The RPCs of the service with their Discord routes, read from the annotations of the proto.
 
-Knows descriptors only; sends nothing. A mistake in an annotation stops the server at start, not a caller later.
+An error in an annotation is raised at the start of the server.
 """
 
 import re
@@ -22,7 +22,7 @@ SERVICE = "/discord_api.DiscordApi/"
 
 
 class ContractError(Exception):
-    """An annotation of the contract contradicts its message; the text names the RPC and what to correct."""
+    """An annotation contradicts its message; the text names the RPC and the error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +30,15 @@ class Rpc:
     """One RPC.
 
     Attributes:
-        path: what gRPC calls it, `/discord_api.DiscordApi/SendChannelMessage`.
+        path: gRPC's name, `/discord_api.DiscordApi/SendChannelMessage`.
         method: HTTP method; None for the composites, which have no route of their own.
         template: path template of the route; None like `method`.
-        reason: Discord takes X-Audit-Log-Reason here.
-        files: Discord takes multipart files here.
-        result: response field that receives Discord's JSON document; "" when the document is the response.
-        no_bot_auth: a token in the path authorises the call.
-        may_be_empty: Discord may answer without a document.
-        streaming: the answer is a stream.
+        reason: Discord accepts X-Audit-Log-Reason.
+        files: Discord accepts multipart files.
+        result: response field for Discord's JSON document; "" if the document is the whole response.
+        no_bot_auth: a token in the path authorizes the call.
+        may_be_empty: Discord's response may have no document.
+        streaming: the response is a stream.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Rpc:
         return parameter_names(self.template or "")
 
     def fits(self, document: Any) -> bool:
-        """Tell whether a response can be made of Discord's JSON; None stands for an answer without any."""
+        """Tell whether Discord's JSON has the type of the response; None for a response without a document."""
         if not self.response.fields or (document is None and self.may_be_empty):
             return True
         several = self.result and is_list(self.response.fields_by_name[self.result])
@@ -83,19 +83,19 @@ def parameter_names(template: str) -> tuple[str, ...]:
 
 
 def field_option(field: FieldDescriptor, extension: Any) -> Any:
-    """Return what the field's annotation says, or the annotation's default."""
+    """Return the value of a field's annotation, or its default."""
     return field.GetOptions().Extensions[extension]
 
 
 def is_list(field: FieldDescriptor) -> bool:
-    """Tell whether the field repeats; protobuf 5 has no `is_repeated`, protobuf 7 warns about `label`."""
+    """Tell whether the field is repeated. protobuf 5 has no `is_repeated`, protobuf 7 warns about `label`."""
     if hasattr(field, "is_repeated"):
         return bool(field.is_repeated)
     return bool(getattr(field, "label", None) == FieldDescriptor.LABEL_REPEATED)
 
 
-def travels(field: FieldDescriptor) -> bool:
-    """Tell whether Discord reads the field at all."""
+def is_sent(field: FieldDescriptor) -> bool:
+    """Tell whether the field is part of a request to Discord."""
     return not (field_option(field, annotations_pb2.proxy_only) or field_option(field, annotations_pb2.answer_only))
 
 
@@ -105,7 +105,7 @@ def json_key(field: FieldDescriptor) -> str:
 
 
 def path_field(request: Descriptor, parameter: str) -> FieldDescriptor | None:
-    """Return the request's field that fills this path parameter."""
+    """Return the request's field for this path parameter."""
     for field in request.fields:
         if (field_option(field, annotations_pb2.path_param) or field.name) == parameter:
             return field
@@ -114,7 +114,7 @@ def path_field(request: Descriptor, parameter: str) -> FieldDescriptor | None:
 
 @dataclass(frozen=True, slots=True)
 class RequestParts:
-    """Where the fields of a request go; fields meant for the proxy alone go nowhere.
+    """The fields of a request by their place in the HTTP request, without those for the proxy alone.
 
     Attributes:
         path: by parameter of the template.
@@ -126,19 +126,19 @@ class RequestParts:
 
 
 def request_parts(rpc: Rpc) -> RequestParts:
-    """Sort the fields of an RPC's request by where they go."""
+    """Return the fields of an RPC's request by their place in the HTTP request."""
     path = {name: field for name in rpc.parameters if (field := path_field(rpc.request, name)) is not None}
     taken = {field.name for field in path.values()}
-    rest = [field for field in rpc.request.fields if travels(field) and field.name not in taken]
+    rest = [field for field in rpc.request.fields if is_sent(field) and field.name not in taken]
     query = tuple(field for field in rest if field_option(field, annotations_pb2.in_query))
     return RequestParts(path, query, tuple(field for field in rest if field not in query))
 
 
 def load_contract(service: ServiceDescriptor | None = None) -> Mapping[str, Rpc]:
-    """Return every RPC by name; without an argument those of `discord_api.DiscordApi`.
+    """Return every RPC by name; by default those of `discord_api.DiscordApi`.
 
     Raises:
-        ContractError: a route names a parameter, result or file list that its messages lack.
+        ContractError: a route names a parameter, result or file list that is missing in its messages.
     """
     service = service or discord_api_pb2.DESCRIPTOR.services_by_name["DiscordApi"]
     contract = {method.name: _rpc(service, method) for method in service.methods}

@@ -1,8 +1,8 @@
-"""Discord's JSON to messages: one plan per message type, compiled at start.
+"""Decodes Discord's JSON to messages, with one plan per message type.
 
-Never fails on a reply: unknown keys are dropped, and a value that does not fit its field is left out, because a
-message that was posted must not look like an error. Sub-messages are built as plain dicts; protobuf's constructor
-then makes the whole message in one step, which is faster than setting its attributes one by one.
+Decoding never fails: unknown keys and values of the wrong type are dropped, since a message that was posted must not
+look like an error. Sub-messages are decoded to dicts; protobuf's constructor then creates the whole message at once,
+which is faster than setting attributes one by one.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,10 +19,10 @@ from discordproxy_api.contract.encode import enum_offset
 from discordproxy_api.contract.legacy_shapes import COMPLETIONS, LISTS
 
 MAX_DEPTH = 32
-"""Messages inside messages that are kept. Protobuf reads 100 at most, Discord sends fewer than 10."""
+"""Maximum depth of nested messages. Protobuf parses at most 100; Discord sends fewer than 10."""
 
-_EXTRA_DEPTH = 16  # levels of JSON kept in keys unknown to us
-_READABLE = 2**70  # numbers beyond are no text of Discord's
+_EXTRA_DEPTH = 16  # levels of JSON kept in unknown keys
+_MAX_TEXT_NUMBER = 2**70  # Discord sends no larger numbers as text
 
 Values = dict[str, Any]
 Convert = Callable[[Any, int], Any]  # JSON value, depth -> field value, or None to leave the field out
@@ -38,15 +38,15 @@ _FITTING: Mapping[int, type] = {FieldDescriptor.TYPE_STRING: str, FieldDescripto
 
 
 def build(make: type[Message], read: Callable[[Any], Values], document: Any) -> Any:
-    """Make the message of a document; text that UTF-8 cannot hold is mended only when there is some, which is rare."""
+    """Return the message for a document. Text with lone surrogates is rare, so it is repaired only after an error."""
     try:
         return make(**read(document))
     except UnicodeEncodeError:
-        return make(**read(_mended(document)))
+        return make(**read(_without_surrogates(document)))
 
 
 class Reader:
-    """The plan for one message type: JSON object in, constructor arguments out."""
+    """The plan for one message type: from a JSON object to constructor arguments."""
 
     __slots__ = ("_extra", "_fields", "_finish", "_null_is_true")
 
@@ -61,7 +61,7 @@ class Reader:
         }
 
     def read(self, document: Mapping[str, Any], depth: int = 0) -> Values:
-        """Return what fits the message's fields."""
+        """Return the values that match the message's fields."""
         fields = self._fields
         values: Values = {}
         for key, value in document.items():
@@ -83,13 +83,13 @@ class Reader:
 
 
 class Readers:
-    """Compiles plans; a type that contains itself is compiled once."""
+    """Compiles the plans, one per message type, including recursive types."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, Reader] = {}
 
     def reader(self, descriptor: Descriptor) -> Reader:
-        """Return the plan for all fields that Discord fills."""
+        """Return the plan for all fields that Discord sends."""
         if (known := self._by_name.get(descriptor.full_name)) is not None:
             return known
         fields: dict[str, Entry] = {}
@@ -150,7 +150,7 @@ def _text(value: Any, _depth: int) -> str | None:
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return str(value) if abs(value) < _READABLE else None
+    return str(value) if abs(value) < _MAX_TEXT_NUMBER else None
 
 
 def _truth(value: Any, _depth: int) -> bool | None:
@@ -166,7 +166,7 @@ def _number(value: Any, _depth: int) -> float | None:
 
 
 def _integer(field: FieldDescriptor) -> Convert:
-    """Convert numbers and numerals. What is too large: a bit field keeps its low bits, an amount the largest value."""
+    """Convert numbers and numeric strings. Beyond the range, bit fields keep their low bits, others are clamped."""
     smallest, largest = _INTEGERS[field.type]
     offset = enum_offset(field)
     unknown = _unknown(field, smallest, largest)
@@ -178,7 +178,7 @@ def _integer(field: FieldDescriptor) -> Convert:
         except (TypeError, ValueError, OverflowError):
             return None
         if known is not None and number not in known:
-            return None  # a number of ours would mean nothing to Discord's readers, and the reverse
+            return None  # Discord's unknown number has no number in the contract
         return number if smallest <= number <= largest else unknown(number)
 
     return convert
@@ -186,7 +186,7 @@ def _integer(field: FieldDescriptor) -> Convert:
 
 def _unknown(field: FieldDescriptor, smallest: int, largest: int) -> Callable[[int], int | None]:
     if field.type in {FieldDescriptor.TYPE_UINT64, FieldDescriptor.TYPE_ENUM}:
-        return lambda _number: None  # no id is better than another object's
+        return lambda _number: None  # no id is better than a wrong one
     if field.name.endswith("flags"):
         return lambda number: number & largest
     return lambda number: min(max(number, smallest), largest)
@@ -201,7 +201,7 @@ def _struct(extra: Mapping[str, Any]) -> Struct | None:
 
 
 def _pruned(value: Any, levels: int) -> Any:
-    """Return the value as a Struct can hold it; each level of JSON costs three of protobuf's."""
+    """Return the value as a Struct accepts it; one level of JSON takes three levels of protobuf."""
     if isinstance(value, dict):
         return {key: _pruned(inner, levels - 1) for key, inner in value.items()} if levels else None
     if isinstance(value, list):
@@ -209,12 +209,16 @@ def _pruned(value: Any, levels: int) -> Any:
     return value if isinstance(value, bool | str) else _number(value, 0)
 
 
-def _mended(value: Any, levels: int = 2 * MAX_DEPTH) -> Any:
-    """Replace halves of surrogate pairs, which JSON can carry; what lies deeper than anything we read is left out."""
+def _without_surrogates(value: Any, levels: int = 2 * MAX_DEPTH) -> Any:
+    """Replace lone surrogates, which JSON can contain; levels beyond the maximum depth are dropped."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, dict):
-        return {_mended(key): _mended(inner, levels - 1) for key, inner in value.items()} if levels else None
+        return (
+            {_without_surrogates(key): _without_surrogates(inner, levels - 1) for key, inner in value.items()}
+            if levels
+            else None
+        )
     if isinstance(value, list):
-        return [_mended(inner, levels - 1) for inner in value] if levels else None
+        return [_without_surrogates(inner, levels - 1) for inner in value] if levels else None
     return value

@@ -1,4 +1,4 @@
-"""Finds the field that makes the bytes of a message unreadable. Pure; runs only after protobuf has refused them."""
+"""Finds the field at which a message cannot be parsed, after protobuf has rejected it. Pure."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,8 +10,8 @@ from discordproxy_api.contract.contract import is_list
 
 _VARINT, _FIXED64, _BYTES, _GROUP_START, _GROUP_END, _FIXED32 = range(6)
 _MALFORMED = "MALFORMED_BYTES"
-_DEEPEST = 100  # protobuf reads no deeper
-_MOST_FIELDS = 20_000  # a hostile message must not keep the event loop busy
+_MAX_DEPTH = 100  # protobuf parses no deeper
+_MAX_FIELDS = 20_000  # a hostile message must not block the event loop
 
 
 class _DecodeFailureError(Exception):
@@ -20,7 +20,7 @@ class _DecodeFailureError(Exception):
 
 
 def locate(descriptor: Any, data: bytes) -> FieldError:
-    """Return the first field of `data` that is no valid `descriptor`; the path is empty where none can be named."""
+    """Return the first invalid field of `data`, a message of type `descriptor`; the path is "" if unknown."""
     try:
         _Walk().check(descriptor, memoryview(data))
     except _DecodeFailureError as error:
@@ -30,11 +30,11 @@ def locate(descriptor: Any, data: bytes) -> FieldError:
 
 class _Walk:
     def __init__(self) -> None:
-        self._left = _MOST_FIELDS
+        self._left = _MAX_FIELDS
 
     def check(self, descriptor: Any, data: memoryview, depth: int = 0) -> None:
-        if depth > _DEEPEST:
-            raise _DecodeFailureError("TOO_DEEP", f"Messages are nested more than {_DEEPEST} levels deep.")
+        if depth > _MAX_DEPTH:
+            raise _DecodeFailureError("TOO_DEEP", f"Messages are nested more than {_MAX_DEPTH} levels deep.")
         seen: dict[str, int] = {}
         for number, payload in _fields(data):
             self._left -= 1
@@ -93,7 +93,7 @@ def _varint(data: memoryview, position: int) -> tuple[int, int]:
     for byte in data[position : position + 10]:
         position += 1
         value |= (byte & 0x7F) << shift
-        if byte < 0x80:  # noqa: PLR2004 - the highest bit says that more bytes follow
+        if byte < 0x80:  # noqa: PLR2004 - the highest bit marks further bytes
             return value, position
         shift += 7
     raise _DecodeFailureError(_MALFORMED, "The message ends in the middle of a number.")

@@ -1,9 +1,10 @@
-"""Messages to Discord's JSON: one function per message type, so that serving looks at no descriptor.
+"""Encodes messages as Discord's JSON, with one generated function per message type.
 
-Rules: unset is absent, uint64 becomes a decimal string, an enum its Discord number; what Discord never reads stays out.
+Unset fields are omitted, uint64 becomes a decimal string, an enum Discord's number; fields that Discord does not read
+are omitted.
 
-The functions are generated at start, as those of a dataclass are: a straight function takes half the time of a loop
-over a table. That for Embed begins like this:
+The functions are generated at start, like those of dataclasses: generated code takes half the time of a loop over a
+table. The function for Embed begins like this:
 
     def write(message0):
         body0 = {}
@@ -25,7 +26,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 
 from discordproxy import annotations_pb2
-from discordproxy_api.contract.contract import field_option, is_list, json_key, travels
+from discordproxy_api.contract.contract import field_option, is_list, is_sent, json_key
 
 Json = dict[str, Any]
 Write = Callable[[Any], Json]
@@ -33,40 +34,40 @@ Lines = Iterator[str]
 
 
 class Writers:
-    """Generates the functions. Messages inside are written in place; only a type that contains itself is called."""
+    """Generates the functions. Nested messages are inlined, except types that contain themselves."""
 
     def __init__(self) -> None:
         self._functions: dict[str, Any] = {"add_extra": _add_extra}
         self._bodies: dict[tuple[str, ...], Write] = {}
 
     def writer(self, descriptor: Descriptor) -> Write:
-        """Return the function for all fields of a type that travel in JSON."""
+        """Return the function for all fields of a type that are sent."""
         return cast("Write", self._functions[self._name(descriptor)])
 
     def body_writer(self, descriptor: Descriptor, body_fields: Iterable[FieldDescriptor]) -> Write:
-        """Return the function for a request, whose other fields fill path and query."""
+        """Return the function for the body fields of a request."""
         fields = list(body_fields)
         key = (descriptor.full_name, *(field.name for field in fields))
-        if key not in self._bodies:  # several bots, and RPCs that write the same body, share the function
+        if key not in self._bodies:  # shared by bots, and by RPCs with the same body
             self._bodies[key] = self._generate(descriptor, fields)
         return self._bodies[key]
 
     def _name(self, descriptor: Descriptor) -> str:
         name = descriptor.full_name.replace(".", "_")
         if name not in self._functions:
-            self._functions[name] = None  # begun; the type may contain itself
-            self._functions[name] = self._generate(descriptor, _travelling(descriptor))
+            self._functions[name] = None  # in progress; the type may contain itself
+            self._functions[name] = self._generate(descriptor, _sent_fields(descriptor))
         return name
 
     def _generate(self, descriptor: Descriptor, fields: Iterable[FieldDescriptor]) -> Write:
         lines = ["def write(message0):", *_indented(self._object(descriptor, fields, 0)), "    return body0"]
         made: dict[str, Write] = {}
         code = compile("\n".join(lines), f"<writer of {descriptor.full_name}>", "exec")
-        exec(code, self._functions, made)  # noqa: S102 - the source is made of our own contract's names
+        exec(code, self._functions, made)  # noqa: S102 - the source contains only names of the contract
         return made["write"]
 
     def _object(self, descriptor: Descriptor, fields: Iterable[FieldDescriptor], depth: int) -> Lines:
-        """Yield what makes `body<depth>` of `message<depth>`."""
+        """Yield the lines that build `body<depth>` from `message<depth>`."""
         fields = list(fields)
         yield f"body{depth} = {{}}"
         if any(field.has_presence for field in fields):
@@ -85,18 +86,18 @@ class Writers:
             yield f"add_extra(message{depth}, body{depth})"
 
     def _assignment(self, field: FieldDescriptor, source: str, depth: int) -> Lines:
-        """Yield what sets the field's key of `body<depth>`. Slices: repeated fields are slow to iterate over."""
+        """Yield the lines that set the field's key of `body<depth>`. Slices iterate faster than repeated fields."""
         target, inner = f"body{depth}[{json_key(field)!r}]", depth + 1
         if field.message_type is None or _contains_itself(field.message_type):
             yield f"{target} = {self._converted(field, source)}"
         elif is_list(field):
             yield f"{target} = list{inner} = []"
             yield f"for message{inner} in {source}[:]:"
-            yield from _indented(self._object(field.message_type, _travelling(field.message_type), inner))
+            yield from _indented(self._object(field.message_type, _sent_fields(field.message_type), inner))
             yield f"    list{inner}.append(body{inner})"
         else:
             yield f"message{inner} = {source}"
-            yield from self._object(field.message_type, _travelling(field.message_type), inner)
+            yield from self._object(field.message_type, _sent_fields(field.message_type), inner)
             yield f"{target} = body{inner}"
 
     def _converted(self, field: FieldDescriptor, value: str) -> str:
@@ -112,20 +113,20 @@ class Writers:
         if field.message_type is not None:
             return f"{self._name(field.message_type)}({value})"
         if field.type == FieldDescriptor.TYPE_UINT64:
-            return f"str({value})"  # snowflakes and permissions exceed what JavaScript holds, so Discord wants text
+            return f"str({value})"  # Discord expects snowflakes and permissions as strings
         offset = enum_offset(field)
         return f"{value} + {offset}" if offset else value
 
 
 def enum_offset(field: FieldDescriptor) -> int:
-    """Return what to add to the enum's number to get Discord's; 0 for other fields."""
+    """Return the difference between Discord's number and the enum's; 0 for other fields."""
     if field.enum_type is None:
         return 0
     return int(field.enum_type.GetOptions().Extensions[annotations_pb2.json_offset])
 
 
-def _travelling(descriptor: Descriptor) -> Iterator[FieldDescriptor]:
-    return filter(travels, descriptor.fields)
+def _sent_fields(descriptor: Descriptor) -> Iterator[FieldDescriptor]:
+    return filter(is_sent, descriptor.fields)
 
 
 def _indented(lines: Lines) -> Lines:
@@ -136,23 +137,23 @@ def _contains_itself(descriptor: Descriptor) -> bool:
     found: set[str] = set()
     new = [descriptor]
     while new:
-        inside = [field.message_type for field in _travelling(new.pop()) if field.message_type is not None]
+        inside = [field.message_type for field in _sent_fields(new.pop()) if field.message_type is not None]
         new += [each for each in inside if each.full_name not in found]
         found.update(each.full_name for each in inside)
     return descriptor.full_name in found
 
 
 def _add_extra(component: Any, body: Json) -> None:
-    """Add the keys this contract does not know; a known field wins over a stray key of the same name."""
+    """Add keys that are not in the contract; fields of the contract take precedence."""
     if component.HasField("extra"):
         for key, value in MessageToDict(component.extra).items():
-            body.setdefault(key, _whole(value))
+            body.setdefault(key, _with_integers(value))
 
 
-def _whole(value: Any) -> Any:
-    """Turn 5.0 back into 5: a Struct has no integers, and Discord refuses fractions."""
+def _with_integers(value: Any) -> Any:
+    """Convert 5.0 to 5: a Struct has no integers, and Discord rejects floats."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, dict):
-        return {key: _whole(inner) for key, inner in value.items()}
-    return [_whole(inner) for inner in value] if isinstance(value, list) else value
+        return {key: _with_integers(inner) for key, inner in value.items()}
+    return [_with_integers(inner) for inner in value] if isinstance(value, list) else value

@@ -1,6 +1,6 @@
-"""What an answer needs beyond its annotations: historical shapes that clients of 1.5.1 read, and ids Discord omits.
+"""Completes responses with the shapes that 1.5.1 clients read and with ids that Discord omits.
 
-Each function completes the values of one message type in place; they hold proto field names, not JSON keys.
+Each function completes the values of one message type in place; keys are names of proto fields, not of JSON.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,13 +10,13 @@ Values = dict[str, Any]
 
 
 def _media(values: Values) -> None:
-    """1.5.1 named an image's and a video's `proxy_url` like an icon's."""
+    """In 1.5.1, the `proxy_url` of images and videos was named `proxy_icon_url`."""
     if "proxy_url" in values:
         values["proxy_icon_url"] = values["proxy_url"]
 
 
 def _message(values: Values) -> None:
-    """1.5.1 had `mention_channels` as ids; Discord omits the member's guild."""
+    """1.5.1 had `mention_channels` as ids. Discord omits the member's guild."""
     mentioned = [mention["id"] for mention in values.get("channel_mentions", ()) if "id" in mention]
     if mentioned:
         values["mention_channels"] = mentioned
@@ -25,28 +25,28 @@ def _message(values: Values) -> None:
 
 
 def _role(values: Values) -> None:
-    """Offer the permissions as a number, too."""
+    """Add the permissions as a number."""
     permissions = values.get("permissions", "")
     if permissions.isascii() and permissions.isdecimal() and (bits := int(permissions[:20])) < 2**64:
         values["permission_bits"] = bits
 
 
 def _guild(values: Values) -> None:
-    """Discord omits the guild in the roles of a guild."""
+    """Add the guild id to the roles of a guild, where Discord omits it."""
     if "id" in values:
         for role in values.get("roles", ()):
             role["guild_id"] = values["id"]
 
 
 def _unwrapped(snapshots: Any) -> Any:
-    """Discord puts each forwarded message into an object of its own: {"message": ...}."""
+    """Discord wraps each forwarded message in an object: {"message": ...}."""
     if not isinstance(snapshots, list):
         return None
     return [snapshot.get("message") for snapshot in snapshots if isinstance(snapshot, dict)]
 
 
 def _in_list(tags: Any) -> Any:
-    """Discord sends one object where 1.5.1 had a list."""
+    """Discord sends an object where 1.5.1 had a list."""
     return [tags] if isinstance(tags, dict) else tags
 
 
@@ -62,4 +62,4 @@ LISTS: Mapping[str, Callable[[Any], Any]] = {
     "discord_api.Message.message_snapshots": _unwrapped,
     "discord_api.Role.tags": _in_list,
 }
-"""By full field name: what to do with a list before its elements are converted."""
+"""By full field name: the conversion of a list before that of its elements."""

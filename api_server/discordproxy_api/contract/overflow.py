@@ -1,4 +1,4 @@
-"""What to do with content that is longer than a message; the client's fake proxy does the same with it."""
+"""Splitting and truncating of long content, shared with the client's fake proxy."""
 
 from discordproxy.overflow import ELLIPSIS, split, truncate, units
 

@@ -1,7 +1,7 @@
-"""The few named steps around the generic path: what Discord wants of an RPC beyond its annotations.
+"""Steps of RPCs whose requests need more than the annotations: splitting, nonces, bulk deletes.
 
-Pure: clock and randomness come in as `Circumstances`. `prepare` tells what to send, in order; `follow_ups` what to send
-after the answer. Both expect a request that was validated.
+Pure: clock and randomness are passed as `Circumstances`. `prepare` returns the requests to send, in order; `follow_ups`
+those to send after the response. Both expect a validated request.
 """
 
 import hashlib
@@ -20,11 +20,11 @@ from discordproxy_api.contract.rules.message_request import overflows
 from discordproxy_api.contract.translate import Outgoing
 
 BULK = 100
-"""Messages that one bulk delete takes; it wants two at least (Discord's documentation of the route)."""
+"""Maximum number of messages of a bulk delete; the minimum is two (Discord's documentation of the route)."""
 BULK_AGE_MS = 14 * 24 * 3600 * 1000
 """Older messages must be deleted one by one."""
 WAITING_MS = 3600 * 1000
-"""Margin: a request may wait for a permit and its messages grow old meanwhile."""
+"""Margin for the wait for a permit, in which messages get older."""
 DISCORD_EPOCH_MS = 1_420_070_400_000
 
 ALREADY_DELETED = frozenset({10008})  # unknown message
@@ -38,12 +38,12 @@ _ONE_MESSAGE = "/channels/{channel_id}/messages/{message_id}"
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What a step cannot know by itself.
+    """Inputs of a step besides the request.
 
     Attributes:
-        seed: of the nonces; the same seed gives the same nonces, so that Discord recognises a repeated call.
-        now_ms: Discord's time, milliseconds since 1970.
-        users_only: the operator lets only users be pinged unless the request says otherwise.
+        seed: seed of the nonces. The same seed yields the same nonces, so that Discord recognises a retried call.
+        now_ms: Discord's time in milliseconds since 1970.
+        users_only: by default, messages can mention only users.
     """
 
     seed: str
@@ -55,13 +55,13 @@ Step = Callable[[Any, Outgoing, Circumstances], list[Outgoing]]
 
 
 def prepare(name: str, request: Any, outgoing: Outgoing, circumstances: Circumstances) -> list[Outgoing]:
-    """Return what to send for a call of the RPC `name`, in order; one after the other, never at once."""
+    """Return the requests for a call of the RPC `name`, to be sent one after the other."""
     step = PREPARE.get(name)
     return [outgoing] if step is None else step(request, outgoing, circumstances)
 
 
 def follow_ups(name: str, request: Any, response: Any) -> list[Outgoing]:
-    """Return what to send once the call has been answered: a crosspost of each message, if asked for."""
+    """Return the requests to send after the response: a crosspost of each message, if requested."""
     if name != "SendChannelMessage" or not request.crosspost:
         return []
     template = f"{_ONE_MESSAGE}/crosspost"
@@ -77,7 +77,7 @@ def follow_ups(name: str, request: Any, response: Any) -> list[Outgoing]:
 
 
 def nonce_of(seed: str, part: int) -> str:
-    """Return the nonce of one part of a call: 25 characters, all that Discord takes."""
+    """Return the nonce of one part of a call: 25 characters, Discord's maximum."""
     return hashlib.sha256(f"{part}:{seed}".encode()).hexdigest()[:NONCE_LENGTH]
 
 
@@ -104,7 +104,7 @@ def _write(request: Any, outgoing: Outgoing, circumstances: Circumstances) -> li
 
 
 def _parts(outgoing: Outgoing, texts: list[str]) -> list[Outgoing]:
-    """Return one request per text: a reply refers in the first, embeds and files come with the last."""
+    """Return one request per text: the first has the message reference, the last embeds and files."""
     last = len(texts) - 1
     parts = []
     for index, text in enumerate(texts):
@@ -119,7 +119,7 @@ def _parts(outgoing: Outgoing, texts: list[str]) -> list[Outgoing]:
 
 def _execute_webhook(request: Any, outgoing: Outgoing, circumstances: Circumstances) -> list[Outgoing]:
     if not request.HasField("wait"):
-        outgoing.query.append(("wait", "true"))  # without it Discord answers before it has looked at the message
+        outgoing.query.append(("wait", "true"))  # without it, Discord answers before it validates the message
     return _write_webhook(request, outgoing, circumstances)
 
 
@@ -161,7 +161,7 @@ def _delete_together(outgoing: Outgoing, message_ids: Sequence[int]) -> Outgoing
     return replace(
         outgoing,
         body={"messages": [str(each) for each in message_ids]},
-        otherwise={TOO_OLD: partial(_delete_each, outgoing, message_ids)},  # our clock, or the wait, misjudged one
+        otherwise={TOO_OLD: partial(_delete_each, outgoing, message_ids)},  # the clock or the wait was misjudged
     )
 
 
@@ -200,4 +200,4 @@ PREPARE: Mapping[str, Step] = {
     "CreateInteractionResponse": _interaction_response,
     "BulkDeleteMessages": _bulk_delete,
 }
-"""By RPC; every other RPC is sent as it was translated."""
+"""By RPC; all other RPCs are sent as translated."""

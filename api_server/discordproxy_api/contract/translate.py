@@ -1,6 +1,6 @@
-"""Translation between the contract's messages and Discord's requests and answers, from plans compiled at start.
+"""Translates the contract's messages to Discord's requests, and Discord's responses to messages.
 
-Pure: the servicer sends what `outgoing` returns and hands the answer's JSON to `incoming`.
+Pure: `outgoing` returns the request, `incoming` decodes the response. The plans are compiled at start.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ _NO_PARAMETERS: Mapping[str, str] = {}
 
 @dataclass(slots=True)
 class OutgoingFile:
-    """One part of a multipart request; `field` is its name there, `files[0]`."""
+    """One file of a multipart request; `field` is its name there, such as `files[0]`."""
 
     field: str
     filename: str
@@ -34,16 +34,16 @@ class OutgoingFile:
 
 @dataclass(slots=True)
 class Outgoing:
-    """What to send to Discord. The repr shows the route only: the rest may be secret.
+    """A request to Discord. The repr shows only the route, since the rest may be secret.
 
     Attributes:
-        parameters: by name, as they were given; `path` percent-encodes them.
-        query: pairs, not yet encoded.
-        body: JSON object; None when the route takes none.
-        reason: for X-Audit-Log-Reason, not yet encoded; "" for none.
-        own_nonce: the caller's, for which the one in `body` stands; "" for none.
-        tolerated: Discord's JSON error codes that mean the aim is reached: such an answer counts as success.
-        otherwise: by JSON error code, what to send instead when Discord refuses with it.
+        parameters: by name, unencoded; `path` percent-encodes them.
+        query: pairs, unencoded.
+        body: JSON object; None if the route has no body.
+        reason: value of X-Audit-Log-Reason, unencoded; "" for none.
+        own_nonce: the caller's nonce, which the one in `body` replaces; "" for none.
+        tolerated: Discord's JSON error codes that count as success.
+        otherwise: by JSON error code, the requests to send instead.
     """
 
     method: str
@@ -60,12 +60,12 @@ class Outgoing:
 
     @property
     def path(self) -> str:
-        """The template with its parameters filled in, percent-encoded: an emoji is fine, a slash stays inside."""
+        """The template with its percent-encoded parameters."""
         return self.template.format_map({name: quote(value, safe="") for name, value in self.parameters.items()})
 
 
 class Translator:
-    """Translates the requests and answers of one RPC with a route."""
+    """Translates the requests and responses of one RPC with a route."""
 
     def __init__(self, rpc: Rpc) -> None:
         request, response, parts = rpc.request, rpc.response, request_parts(rpc)
@@ -80,7 +80,7 @@ class Translator:
         self._of_guild = self._result is not None and _lacks_guild(self._result)
 
     def outgoing(self, message: Any) -> Outgoing:
-        """Return the request that Discord expects for this message."""
+        """Return the request for this message."""
         rpc = self._rpc
         body = None if self._body is None else self._body(message)
         if body is not None and self._clearable:
@@ -102,11 +102,11 @@ class Translator:
         return [(key, text(getattr(message, name))) for key, name, text, is_set in self._query if is_set(message)]
 
     def incoming(self, document: Any, parameters: Mapping[str, str] = _NO_PARAMETERS) -> Any:
-        """Return the response for Discord's JSON; what does not fit is left out, nothing raises.
+        """Return the response for Discord's JSON. Values of the wrong type are omitted; nothing is raised.
 
         Args:
-            document: the decoded JSON of the answer, None when it had no body.
-            parameters: those of the request; they tell the guild of members and roles, which Discord omits.
+            document: the decoded JSON, None without a body.
+            parameters: path parameters of the request, for the guild id of members and roles, which Discord omits.
         """
         if not isinstance(document, dict | list):
             return self._rpc.response_type()
@@ -143,7 +143,7 @@ def _is_bool(each: FieldDescriptor) -> bool:
 
 
 def _lacks_guild(result: FieldDescriptor) -> bool:
-    """Members and roles carry a guild id of the proxy's own."""
+    """Tell whether the message has a guild id that Discord omits, as members and roles."""
     inner = result.message_type.fields_by_name.get("guild_id") if result.message_type else None
     return inner is not None and bool(field_option(inner, annotations_pb2.proxy_only))
 

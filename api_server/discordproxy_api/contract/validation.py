@@ -1,6 +1,6 @@
-"""Checks a request before a permit is spent, for every language alike; what it finds looks like Discord's own 50035.
+"""Validates requests before a permit is used; errors have the form of Discord's error 50035.
 
-One plan per message type, compiled at the first use of an RPC, from the descriptors and the table of limits.
+One plan per message type, compiled at the first use of an RPC from the descriptors and the table of limits.
 """
 
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ from google.protobuf.json_format import MessageToDict, SerializeToJsonError
 from discordproxy import annotations_pb2
 from discordproxy_api.calls.field_errors import FieldError, FieldErrors, InvalidRequestError
 from discordproxy_api.contract.contract import Rpc, field_option, request_parts
-from discordproxy_api.contract.rules.checks import Check, compile_check, control_characters, path_check
+from discordproxy_api.contract.rules.checks import Check, compile_check, has_control_characters, path_check
 from discordproxy_api.contract.rules.limits import (
     CLEAR,
     COMPONENTS,
     EMBEDS,
     EXTRA_BYTES,
     FILES,
-    LARGEST_SNOWFLAKE,
+    MAX_SNOWFLAKE,
     NEVER_RESET,
     REASON,
     limits_of,
@@ -32,15 +32,15 @@ from discordproxy_api.contract.rules.request_rules import RULES
 
 __all__ = ["FieldError", "InvalidRequestError", "validate"]
 
-_LONGEST_WAIT_S = 315_576_000_000  # what protobuf allows in a Duration
+_MAX_DURATION_S = 315_576_000_000  # protobuf's maximum of a Duration
 _NANOS = 999_999_999
 
 
 def validate(rpc: Rpc, message: Any) -> None:
-    """Check a request of an RPC, composites included.
+    """Validate a request of an RPC, including composites.
 
     Raises:
-        InvalidRequest: with every problem found, 25 at most.
+        InvalidRequestError: with all errors, at most 25.
     """
     problems = FieldErrors()
     _request_plan(rpc).check(message, problems)
@@ -61,13 +61,13 @@ class _Plan:
                 self._checks[field.name] = check
         self._bulky = any(field.type == FieldDescriptor.TYPE_BYTES for field in descriptor.fields)
 
-    def leave_out(self, *names: str) -> None:
-        """Forget the checks of fields that are checked elsewhere."""
+    def exclude(self, *names: str) -> None:
+        """Remove the checks of fields that are checked elsewhere."""
         self._checks = {name: check for name, check in self._checks.items() if name not in names}
         self._required = tuple(name for name in self._required if name not in names)
 
     def check(self, message: Any, prefix: str, problems: FieldErrors) -> None:
-        """Check the fields that are set, then those that must be."""
+        """Check the fields that are set, then the required ones."""
         present = self._present(message)
         for name, value in present.items():
             check = self._checks.get(name)
@@ -80,7 +80,7 @@ class _Plan:
             self._rule(message, prefix, problems)
 
     def _present(self, message: Any) -> dict[str, Any]:
-        if self._bulky:  # ListFields would copy the bytes of a file
+        if self._bulky:  # ListFields would copy the content of files
             return {name: value for name in self._checks if (value := getattr(message, name))}
         return {field.name: value for field, value in message.ListFields()}
 
@@ -93,20 +93,20 @@ class _RequestPlan:
         self._path = [(field.name, path_check(field)) for field in parts.path.values()]
         self._ids_in_query = [field.name for field in parts.query if field.type == FieldDescriptor.TYPE_UINT64]
         self._plan = _Plan(rpc.request)
-        self._plan.leave_out(*(name for name, _check in self._path), *self._ids_in_query)
+        self._plan.exclude(*(name for name, _check in self._path), *self._ids_in_query)
         self._writes = writes_message(_short_name(rpc.request))
         if self._writes:
-            self._plan.leave_out("embed", "embeds", "content")
+            self._plan.exclude("embed", "embeds", "content")
         composite = rpc.method is None and "reason" in rpc.request.fields_by_name
         self._reason = rpc.reason or composite
         self._clearable = {field.name for field in parts.body} if "clear" in rpc.request.fields_by_name else None
 
     def check(self, message: Any, problems: FieldErrors) -> None:
-        """Check everything, in the order of a reader: path, fields, then what spans fields."""
+        """Check path, fields, then the rules between fields."""
         self._check_ids(message, problems)
         if self._writes and too_many_components(message):
             problems.length("components", COMPONENTS + 1, 0, COMPONENTS)
-            return  # a hostile tree is not walked
+            return  # a hostile tree is not traversed
         self._plan.check(message, "", problems)
         if self._writes:
             _check_written(message, problems)
@@ -119,7 +119,7 @@ class _RequestPlan:
         for name, check in self._path:
             check(getattr(message, name), name, problems)
         for name in self._ids_in_query:
-            if getattr(message, name) > LARGEST_SNOWFLAKE:  # 0 is fine here: the beginning of a list
+            if getattr(message, name) > MAX_SNOWFLAKE:  # 0 is valid here: the start of a list
                 problems.snowflake(name)
 
 
@@ -149,7 +149,7 @@ def _short_name(descriptor: Descriptor) -> str:
 def _check_duration(duration: Any, path: str, problems: FieldErrors) -> None:
     if duration.seconds < 0 or duration.nanos < 0:
         problems.add(path, "NUMBER_TYPE_MIN", "A duration must not be negative.")
-    elif duration.seconds > _LONGEST_WAIT_S or duration.nanos > _NANOS:
+    elif duration.seconds > _MAX_DURATION_S or duration.nanos > _NANOS:
         problems.add(path, "NUMBER_TYPE_MAX", "The duration is too long.")
 
 
@@ -172,7 +172,7 @@ _SPECIAL: Mapping[str, Check] = {
 def _check_written(request: Any, problems: FieldErrors) -> None:
     if len(request.embeds) > EMBEDS or len(request.files) > FILES:
         problems.length("embeds", len(request.embeds), 0, EMBEDS)
-        return  # hostile lists are not walked; that of the files was refused above
+        return  # hostile lists are not traversed; too many files were reported above
     for index, embed in enumerate(embeds_of(request)):
         _plan(embed.DESCRIPTOR).check(embed, f"embeds[{index}].", problems)
     check_message(request, problems)
@@ -180,7 +180,9 @@ def _check_written(request: Any, problems: FieldErrors) -> None:
 
 def _check_reason(reason: str, problems: FieldErrors) -> None:
     problems.length("reason", len(reason), 0, REASON)
-    if control_characters(reason, but="\t\r\n"):  # the header is percent-encoded, and Discord shows several lines
+    if has_control_characters(
+        reason, except_for="\t\r\n"
+    ):  # the header is percent-encoded, and Discord shows line breaks
         problems.add("reason", "CONTROL_CHARACTERS", "Control characters other than line breaks are not allowed.")
 
 

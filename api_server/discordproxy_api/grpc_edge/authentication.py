@@ -10,7 +10,7 @@ from grpc import StatusCode
 from grpc_health.v1 import health
 
 from discordproxy_api.access.authenticator import LOCKED_OUT, Authenticator, Credentials, certificate_names
-from discordproxy_api.access.permission import check_rpc, is_read
+from discordproxy_api.access.permission import authorize_rpc, is_read
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import CURRENT, AuditEntry
 from discordproxy_api.calls.errors import ApiError
@@ -59,7 +59,7 @@ class Authentication(Layer):
                 CURRENT.get().logged = False
                 await self._slow_down()
             raise
-        if not (kind.streams and self._gate.asks_for_keys):
+        if not (kind.streams and self._gate.requires_keys):
             yield
             return
         async with self._while_admitted(shown, CURRENT.get().principal):
@@ -80,7 +80,7 @@ class Authentication(Layer):
         call.principal = self._gate.admit(shown)
         call.app = call.principal.app
         if rpc is not None:
-            check_rpc(call.principal, rpc)
+            authorize_rpc(call.principal, rpc)
         return shown
 
     async def _slow_down(self) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 import grpc
 from grpc.aio import ServerInterceptor
 
+from discordproxy_api.bind_policy import PortTakenError
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.contract.contract import SERVICE
 from discordproxy_api.grpc_edge.reflection import CONSOLE, reflection_handlers
 from discordproxy_api.http import connections
-from discordproxy_api.http.server import PortTakenError
 from discordproxy_api.status.health import Health
 
 log = logging.getLogger("discordproxy_api")
@@ -34,7 +34,7 @@ callers get UNIMPLEMENTED: Compression algorithm 'deflate' is disabled."""
 HANDSHAKE_MS = 20_000
 """How long a new connection may take to speak TLS and HTTP/2; gRPC gives it two minutes."""
 
-_OWN_FILES = 256 + connections.MOST_CONNECTIONS
+_OWN_FILES = 256 + connections.MAX_CONNECTIONS
 """Descriptors that are not callers': connections to Redis and Discord, of the HTTP port, the log."""
 
 SETTLE_S, GOODBYE_S, WRITE_S = 0.15, 0.15, 0.1
@@ -155,7 +155,7 @@ class Server:
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + self._options.drain_timeout_s
-        await self._health.leave()
+        await self._health.stop_serving()
         await _event(now, min(max(self._options.lame_duck_s, SETTLE_S), self._options.drain_timeout_s))
         with self._drain.silence():
             await _event(now, SETTLE_S)

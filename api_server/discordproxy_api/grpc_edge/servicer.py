@@ -79,9 +79,9 @@ class Servicer:
 
     async def _answer(self, procedure: Procedure, received: Received, call: Call) -> Message:
         rpc = procedure.rpc
-        job, once, reach = self._begin(procedure, received, call)
+        job, once, targets = self._begin(procedure, received, call)
         await self._turns.wait(call)  # first: to find out where a channel lies may cost a request
-        await self._permission.check(reach, call)
+        await self._permission.authorize(targets, call)
         run = partial(self._in_order.run, job.order, call, job.run) if job.order else job.run
         if once is None:
             return _checked(rpc, await run())
@@ -96,11 +96,11 @@ class Servicer:
         request: Any = decode(procedure.rpc, received.take())
         _read_options(request, call)
         job = procedure.job(request, call)
-        reach = self._permission.read(procedure.rpc, request, call)
+        targets = self._permission.targets_of(procedure.rpc, request, call)
         if not call.idempotency_key or not job.effect:
-            return job, None, reach
+            return job, None, targets
         request.ClearField("options")
-        return job, Once.of(call, request.SerializeToString(deterministic=True), job.repeat), reach
+        return job, Once.of(call, request.SerializeToString(deterministic=True), job.repeat), targets
 
 
 def _reader(context: Any) -> Callable[[], Any]:

@@ -143,7 +143,7 @@ class Subscribe:
 
     async def _sees(self, item: SubscriptionItem, call: Call) -> bool:
         """Tell whether an item is for the call's application; gaps and heartbeats are for all."""
-        return item.entry is None or item.entry.is_gap or await self._permission.sees(item.entry, call)
+        return item.entry is None or item.entry.is_gap or await self._permission.may_receive(item.entry, call)
 
     async def _read(self, request: Any) -> tuple[Filter, Cursor | None]:
         """Return what is asked for; raises ApiError if it cannot be had."""

@@ -1,1 +1,1 @@
-"""The worker's HTTP port."""
+"""The HTTP port of a worker: health, metrics, status page."""

@@ -1,7 +1,7 @@
-"""Accepts the connections of the HTTP port, and ends those that only take up room.
+"""Limits the number and the idle time of the HTTP port's connections.
 
-The HTTP library waits for a request for as long as it takes, on any number of connections; those would use up the
-descriptors that gRPC, Redis and Discord need.
+The HTTP library has no such limits: idle connections could use up the file descriptors that gRPC, Redis and Discord
+need.
 """
 
 import asyncio
@@ -12,23 +12,22 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-MOST_CONNECTIONS = 100
-"""When there are more, the oldest one without a request in progress makes room."""
+MAX_CONNECTIONS = 100
+"""Beyond this, a new connection replaces the oldest idle one."""
 
-FIRST_REQUEST_S, NEXT_REQUEST_S, ANSWER_S = 10.0, 15.0, 60.0
-"""How long a connection may take for TLS and the headers of its first request, then to take the answer and ask again;
-how long a request may be worked on."""
+FIRST_REQUEST_S, NEXT_REQUEST_S, RESPONSE_S = 10.0, 15.0, 60.0
+"""Time limits of a connection: for TLS and its first request, for each further request, and for a response."""
 
 _PAUSE_S = 0.1
 
 
 class _Connection(asyncio.Protocol):
-    """Hands everything on to the library's protocol; knows when the connection begins and ends."""
+    """Forwards all events to the library's protocol, with a time limit."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
-        self.transport: Any = None  # uvloop's are of no class of asyncio
-        self.patience = asyncio.timeout(FIRST_REQUEST_S)
+        self.transport: Any = None  # uvloop's transports are not asyncio.Transport
+        self.time_limit = asyncio.timeout(FIRST_REQUEST_S)
         self.requests = 0
         self.lost = asyncio.Event()
 
@@ -52,18 +51,18 @@ class _Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._inner.resume_writing()
 
-    def grant(self, seconds: float) -> None:
-        """Let the connection live for so long from now on."""
-        if not (self.lost.is_set() or self.patience.expired()):
-            self.patience.reschedule(asyncio.get_running_loop().time() + seconds)
+    def extend(self, seconds: float) -> None:
+        """Set the time limit to `seconds` from now."""
+        if not (self.lost.is_set() or self.time_limit.expired()):
+            self.time_limit.reschedule(asyncio.get_running_loop().time() + seconds)
 
 
 class ConnectionGuard:
-    """Listens.
+    """Accepts and limits connections.
 
     Args:
         make: returns the library's protocol for one connection.
-        tls: serves HTTPS.
+        tls: TLS context; None for plain HTTP.
     """
 
     def __init__(self, make: Callable[[], Any], *, tls: ssl.SSLContext | None = None) -> None:
@@ -73,16 +72,13 @@ class ConnectionGuard:
         self._open: dict[asyncio.Task[None], _Connection] = {}  # the oldest first
         self._by_transport: dict[Any, _Connection] = {}
 
-    def __len__(self) -> int:
-        return len(self._open)
-
     async def open(self, host: str, port: int) -> int:
-        """Listen; return the port. Raises OSError when that is not possible."""
+        """Listen and return the port. Raises OSError if that is not possible."""
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
             where = (address[0], self._port() or port, *address[2:])
-            listening = socket.create_server(where, family=family, backlog=MOST_CONNECTIONS)
+            listening = socket.create_server(where, family=family, backlog=MAX_CONNECTIONS)
             listening.settimeout(0)
             self._sockets.append(listening)
         self._accepting = [loop.create_task(self._accept(each)) for each in self._sockets]
@@ -92,7 +88,7 @@ class ConnectionGuard:
         return int(self._sockets[0].getsockname()[1]) if self._sockets else 0
 
     async def close(self) -> None:
-        """Stop listening; connections that are open stay until `drop`."""
+        """Stop listening. Open connections stay until `drop`."""
         for task in self._accepting:
             task.cancel()
         await asyncio.gather(*self._accepting, return_exceptions=True)
@@ -100,7 +96,7 @@ class ConnectionGuard:
             listening.close()
 
     async def drop(self) -> None:
-        """End every connection."""
+        """Abort all connections."""
         tasks = list(self._open)
         for task in tasks:
             task.cancel()
@@ -108,25 +104,25 @@ class ConnectionGuard:
 
     @contextlib.contextmanager
     def request(self, transport: Any) -> Iterator[None]:
-        """Note that a request of this connection is being worked on."""
+        """Mark the connection as busy during a request."""
         connection = self._by_transport.get(transport)
-        if connection is None:  # it has gone
+        if connection is None:  # already closed
             yield
             return
         connection.requests += 1
-        connection.grant(ANSWER_S)
+        connection.extend(RESPONSE_S)
         try:
             yield
         finally:
             connection.requests -= 1
-            connection.grant(NEXT_REQUEST_S)
+            connection.extend(NEXT_REQUEST_S)
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
             try:
                 accepted, _address = await loop.sock_accept(listening)
-            except OSError:  # the caller has gone, or there are no descriptors left
+            except OSError:  # the client has disconnected, or no descriptors are left
                 await asyncio.sleep(_PAUSE_S)
                 continue
             if not self._make_room():
@@ -135,14 +131,14 @@ class ConnectionGuard:
             connection = _Connection(self._make())
             task = loop.create_task(self._serve(accepted, connection))
             self._open[task] = connection
-            task.add_done_callback(partial(self._over, accepted))  # it may be cancelled before it has begun
+            task.add_done_callback(partial(self._on_done, accepted))  # it may be cancelled before it starts
 
-    def _over(self, accepted: socket.socket, task: asyncio.Task[None]) -> None:
+    def _on_done(self, accepted: socket.socket, task: asyncio.Task[None]) -> None:
         self._open.pop(task, None)
         accepted.close()
 
     def _make_room(self) -> bool:
-        if len(self._open) < MOST_CONNECTIONS:
+        if len(self._open) < MAX_CONNECTIONS:
             return True
         idle = next((task for task, connection in self._open.items() if not connection.requests), None)
         if idle is None:
@@ -155,7 +151,7 @@ class ConnectionGuard:
         accepted.settimeout(0)
         loop = asyncio.get_running_loop()
         try:
-            async with connection.patience:
+            async with connection.time_limit:
                 await loop.connect_accepted_socket(lambda: connection, accepted, ssl=self._tls)
                 self._by_transport[connection.transport] = connection
                 await connection.lost.wait()

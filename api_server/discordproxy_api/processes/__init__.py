@@ -1,1 +1,1 @@
-"""What `discordproxyserver` starts, watches and ends: one module per duty, wired in `launch`."""
+"""The processes of `discordproxyserver`: start, supervision, log and end; wired in `launch`."""

@@ -1,29 +1,29 @@
-"""What a started server tells the person in front of it: what runs where, and what to try first. Pure."""
+"""The text that a started server prints: addresses, log file, a first command. Pure."""
 
 from dataclasses import dataclass
 
 SANDBOX_CHANNEL = 500000000000000001
-"""A text channel that every fresh sandbox has."""
+"""A text channel that exists in every new sandbox."""
 
 
 @dataclass(frozen=True)
 class BannerFacts:
-    """What runs where.
+    """Contents of the banner.
 
     Attributes:
         version: of Discord Proxy.
         address: `host:port` of gRPC.
         workers: number of API workers.
-        http: URL of the first worker's HTTP port, or an empty text.
-        broker: the Redis URL without its secrets.
-        private: whether that is the private Valkey of this machine.
+        http: URL of the first worker's HTTP port, or "".
+        broker: URL of Redis, without secrets.
+        private: whether that is this machine's private Valkey.
         discord: base URL of Discord's REST API.
-        sandbox: whether that is the sandbox.
+        sandbox: whether that URL is the sandbox's.
         log: path of the log file.
-        bots: their names, where there are several.
-        tls: whether the ports are encrypted.
-        keys: whether applications need keys.
-        command: how to call `discordproxy` in a shell.
+        bots: names of the bots, if there are several.
+        tls: whether the ports use TLS.
+        keys: whether API keys are required.
+        command: the command `discordproxy`, as called in a shell.
     """
 
     version: str
@@ -41,8 +41,8 @@ class BannerFacts:
     keys: bool = False
 
 
-def greeting(facts: BannerFacts) -> str:
-    """Return the lines for the console."""
+def banner(facts: BannerFacts) -> str:
+    """Return the text of the banner."""
     host, _, port = facts.address.rpartition(":")
     target = f"localhost:{port}" if host in {"127.0.0.1", "localhost", "0.0.0.0", "[::]"} else facts.address
     option = "" if target == "localhost:50051" else f" --target {target}"
@@ -59,8 +59,8 @@ def greeting(facts: BannerFacts) -> str:
     channel = str(SANDBOX_CHANNEL) if facts.sandbox else "CHANNEL_ID"
     hints = [
         "CHANNEL_ID: in Discord, Settings > Advanced > Developer Mode, then Copy Channel ID" * (not facts.sandbox),
-        "DISCORDPROXY_API_KEY: set it to the application's key; `discordproxy keys new` makes one" * facts.keys,
-        "DISCORDPROXY_CA: set it to the file of the authority that issued this server's certificate" * facts.tls,
+        "DISCORDPROXY_API_KEY: set it to the application's API key; `discordproxy keys new` creates one" * facts.keys,
+        "DISCORDPROXY_CA: set it to the file of the CA that signed this server's certificate" * facts.tls,
     ]
     hint = "".join(f"\n({text})" for text in hints if text)
     return (

@@ -1,7 +1,7 @@
-"""Run a module as `python -m` would, but end the process when its standard input closes.
+"""Runs a module like `python -m`, and ends the process when its standard input closes.
 
-For systems whose kernel sends no signal when a parent dies: the supervisor holds the other end of the pipe, and
-however it ends, the pipe closes. `python -m discordproxy_api.processes.leash <module> [argument ...]`
+For systems without a parent-death signal: the supervisor holds the other end of the pipe, which closes however it ends.
+Usage: `python -m discordproxy_api.processes.exit_with_parent <module> [argument ...]`
 """
 
 import os
@@ -11,15 +11,15 @@ import sys
 import threading
 
 
-def _end_with_input() -> None:
+def _exit_on_eof() -> None:
     while os.read(0, 4096):
         pass
-    os.kill(os.getpid(), signal.SIGTERM)  # the module drains as for any other stop
+    os.kill(os.getpid(), signal.SIGTERM)  # the module drains as for any stop signal
 
 
 def main() -> None:
-    """Start the watch and become the module."""
-    threading.Thread(target=_end_with_input, name="leash", daemon=True).start()
+    """Start the watching thread and run the module."""
+    threading.Thread(target=_exit_on_eof, name="exit-with-parent", daemon=True).start()
     module = sys.argv[1]
     sys.argv[:] = sys.argv[1:]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -1,4 +1,4 @@
-"""Composition root of `discordproxyserver`: settings, log, children, and the exit status they lead to."""
+"""Composition root of `discordproxyserver`: settings, log, children, exit status."""
 
 import asyncio
 import contextlib
@@ -17,11 +17,12 @@ from pydantic import ValidationError
 
 from discordproxy import __version__
 from discordproxy_api.processes import server_log
-from discordproxy_api.processes.banner import BannerFacts, greeting
-from discordproxy_api.processes.children import CONFIGURATION, Child
+from discordproxy_api.processes.banner import BannerFacts, banner
+from discordproxy_api.processes.children import Child
 from discordproxy_api.processes.orphans import adopts_orphans, reap_orphans
 from discordproxy_api.processes.supervision import Address, StartError, Supervision, check_free
 from discordproxy_api.settings import ApiSettings
+from discordproxy_ratelimit.process.exit_status import BROKEN, CONFIGURATION, FAILED, NOT_YET, USAGE
 from discordproxy_ratelimit.process.streams import complain, tell
 from discordproxy_ratelimit.redis.url import describe
 from discordproxy_ratelimit.server.embedded import EmbeddedError, broker_url, folder_of, make_private
@@ -29,27 +30,24 @@ from discordproxy_ratelimit.server.ephemeral import ephemeral, forget
 from discordproxy_ratelimit.server.parent_death import end_with_parent
 from discordproxy_ratelimit.settings import TOKEN_MISSING, explain
 
-FAILED, USAGE, BROKEN, NOT_YET = 1, 2, 70, 75
-"""Exit statuses beside 0, and 78 of a child; docs/deploy.md explains them. 70 and 75 are worth another start."""
-
 UP_AFTER_S = 30.0
-"""A gateway that Discord refuses later than this (a revoked token) leaves the API workers running: they tell why."""
+"""If Discord rejects the gateway later than this (a revoked token), the API workers keep running and report it."""
 
 SANDBOX_PORT = 4099
 SANDBOX_BOT = "MTAwMDAwMDAwMDAwMDAwMDAx"
-"""First part of a token: the user id of the sandbox's bot."""
-HIGHEST_PORT = 65535
+"""First part of the sandbox's token: the user id of its bot."""
+MAX_PORT = 65535
 
 
 @dataclass(frozen=True)
 class LaunchOptions:
-    """What only the command line can tell.
+    """Options of the command line that are no settings.
 
     Attributes:
-        log_folder: where the log file goes.
-        file_level: lowest level of the file, None for the setting DISCORDPROXY_LOG_LEVEL.
+        log_folder: folder of the log file.
+        file_level: lowest level in the file; None for DISCORDPROXY_LOG_LEVEL.
         console_level: lowest level on stderr.
-        sandbox: whether a local Discord is run and used; `auto`: if there is no bot token.
+        sandbox: whether to start and use the sandbox; `auto`: if there is no bot token.
     """
 
     log_folder: Path
@@ -59,7 +57,7 @@ class LaunchOptions:
 
 
 def launch(options: LaunchOptions) -> int:
-    """Run the server until it ends and return its exit status; whatever goes wrong is told in one line."""
+    """Run the server until it ends and return its exit status. Errors are printed in one line."""
     try:
         settings, sandbox = _settings(options.sandbox)
         file_level = options.file_level or settings.log_level
@@ -77,12 +75,12 @@ def launch(options: LaunchOptions) -> int:
     except EmbeddedError as error:
         return _fail(str(error), CONFIGURATION)
     except Exception:
-        logging.getLogger("supervisor").exception("the server ends because of an error of its own; please report it")
-        return _fail("an error of the server's own; the log has it", BROKEN)
+        logging.getLogger("supervisor").exception("internal error; please report it")
+        return _fail("internal error; see the log", BROKEN)
 
 
 def _settings(sandbox: Literal["never", "auto", "always"]) -> tuple[ApiSettings, bool]:
-    """Return the settings and whether the sandbox belongs to this server."""
+    """Return the settings, and whether to start the sandbox."""
     if sandbox != "always":
         try:
             return ApiSettings(), False
@@ -90,12 +88,13 @@ def _settings(sandbox: Literal["never", "auto", "always"]) -> tuple[ApiSettings,
             if sandbox == "never" or not _token_missing(error):
                 raise
     run = secrets.token_hex(4)
-    os.environ["DISCORD_BOT_TOKEN"] = f"{SANDBOX_BOT}.sandbox.{run}-no-secret"  # a real one must not get there
-    os.environ["SANDBOX_TOKEN"] = ""  # it would accept another one only
+    # The real token must not reach the sandbox.
+    os.environ["DISCORD_BOT_TOKEN"] = f"{SANDBOX_BOT}.sandbox.{run}-no-secret"
+    os.environ["SANDBOX_TOKEN"] = ""  # otherwise the sandbox accepts only that token
     os.environ["DISCORDPROXY_DISCORD_URL"] = f"http://127.0.0.1:{_sandbox_port()}/api/v10"
-    os.environ["DISCORDPROXY_GATEWAY_URL"] = ""  # the sandbox tells its own
+    os.environ["DISCORDPROXY_GATEWAY_URL"] = ""  # the sandbox returns its own URL
     prefix = ApiSettings().key_prefix[:20]
-    os.environ["DISCORDPROXY_KEY_PREFIX"] = f"{prefix}:sandbox-{run}"  # the next run has another world
+    os.environ["DISCORDPROXY_KEY_PREFIX"] = f"{prefix}:sandbox-{run}"  # state of a former run must not be used
     return ApiSettings(), True
 
 
@@ -117,8 +116,8 @@ def _open_log(options: LaunchOptions, file_level: str, settings: ApiSettings) ->
 
 def _sandbox_port() -> int:
     given = os.environ.get("SANDBOX_PORT", "") or str(SANDBOX_PORT)
-    if not re.fullmatch("[0-9]{1,5}", given) or not 0 < int(given) <= HIGHEST_PORT:
-        raise StartError(f"SANDBOX_PORT is {given!r}: a number from 1 to {HIGHEST_PORT} is needed")
+    if not re.fullmatch("[0-9]{1,5}", given) or not 0 < int(given) <= MAX_PORT:
+        raise StartError(f"SANDBOX_PORT is {given!r}: a number from 1 to {MAX_PORT} is required")
     return int(given)
 
 
@@ -131,13 +130,14 @@ async def _run(settings: ApiSettings, level: str, log_file: Path, *, sandbox: bo
     _check_ports(settings, address, sandbox=sandbox)
     redis_url = broker_url(settings.redis_url.get_secret_value(), settings.home_token.get_secret_value())
     if not settings.redis_url.get_secret_value():
-        with contextlib.suppress(EmbeddedError):  # the broker process tells it
-            make_private(folder_of(settings.home_token.get_secret_value()))  # now, so that all children find this one
+        with contextlib.suppress(EmbeddedError):  # the broker process reports it
+            # Now, so that all children use the same folder.
+            make_private(folder_of(settings.home_token.get_secret_value()))
     environment = {**os.environ, "DISCORDPROXY_LOG_LEVEL": level, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
     child = functools.partial(
-        Child, environment=environment, report=server_log.report, preexec=end_with_parent(), parks_after_s=None
+        Child, environment=environment, on_line=server_log.log_line, preexec=end_with_parent(), parks_after_s=None
     )
-    fleet = Supervision(
+    supervision = Supervision(
         broker=child("broker", "discordproxy_ratelimit"),
         gateways=[
             child(name, "discordproxy_gateway", environment={**environment, **own}, parks_after_s=parks_after_s)
@@ -147,28 +147,29 @@ async def _run(settings: ApiSettings, level: str, log_file: Path, *, sandbox: bo
             child(f"api.{number}", "discordproxy_api", environment={**environment, "DISCORDPROXY_WORKER": str(number)})
             for number in range(settings.workers)
         ],
-        sandbox=child("sandbox", "discordproxy_sandbox", report=_chatter) if sandbox else None,
+        sandbox=child("sandbox", "discordproxy_sandbox", on_line=_log_sandbox) if sandbox else None,
         sandbox_address=Address("127.0.0.1", _sandbox_port()),
         address=address,
         redis_url=redis_url,
         drain_s=settings.drain_timeout,
-        greeting=greeting(_facts(settings, address, redis_url, log_file, sandbox=sandbox)),
+        banner=banner(_facts(settings, address, redis_url, log_file, sandbox=sandbox)),
     )
-    reaping = asyncio.create_task(reap_orphans(fleet.children)) if adopts_orphans() else None
-    ended = await fleet.run()
+    reaping = asyncio.create_task(reap_orphans(supervision.children)) if adopts_orphans() else None
+    exited = await supervision.run()
     if sandbox and settings.redis_url.get_secret_value():
         await forget(redis_url, settings.namespace)
     if reaping:
         reaping.cancel()
-    if ended is None:
+    if exited is None:
         return 0
-    return _fail(ended.line.removeprefix("ERROR: ") or f"{ended.name} ended with status {ended.status}", ended.status)
+    line = exited.line.removeprefix("ERROR: ") or f"{exited.name} ended with status {exited.status}"
+    return _fail(line, exited.status)
 
 
 def gateways(settings: ApiSettings) -> list[tuple[str, dict[str, str], float]]:
-    """Return name, environment and patience for the gateway of each bot.
+    """Return name, environment and `parks_after_s` of the gateway of each bot.
 
-    Where there are several, one that Discord refuses does not take the others' server down.
+    With several bots, one that Discord rejects does not end the server.
     """
     bots = settings.all_bots
     if len(bots) == 1:
@@ -178,7 +179,7 @@ def gateways(settings: ApiSettings) -> list[tuple[str, dict[str, str], float]]:
 
 def _check_ports(settings: ApiSettings, address: Address, *, sandbox: bool) -> None:
     if not settings.port:
-        raise StartError("port 0 gives every worker another port; choose one with --port (DISCORDPROXY_PORT)")
+        raise StartError("port 0 gives every worker a different port; choose one with --port (DISCORDPROXY_PORT)")
     check_free(address, "--port (DISCORDPROXY_PORT)")
     if settings.http_port:
         for number in range(settings.workers):
@@ -208,8 +209,8 @@ def _facts(settings: ApiSettings, address: Address, redis_url: str, log_file: Pa
     )
 
 
-def _chatter(name: str, line: str) -> bool:
-    """Log what the sandbox prints; none of it is an error."""
+def _log_sandbox(name: str, line: str) -> bool:
+    """Log a line of the sandbox at level INFO."""
     logging.getLogger(name).info("%s", line)
     return True
 

@@ -1,6 +1,7 @@
-"""Waits for processes whose parent has died: as process 1 of a container, the supervisor becomes their parent.
+"""Reaps orphaned processes if the supervisor is process 1 or a child subreaper.
 
-Nobody else would, and each would stay in the process table as a zombie for as long as the container runs.
+The kernel makes it the parent of processes whose own parent has died. Without reaping, each would stay in the process
+table as a zombie.
 """
 
 import asyncio
@@ -29,20 +30,20 @@ def adopts_orphans() -> bool:
 
 
 async def reap_orphans(children: Sequence[Child]) -> None:
-    """Reap every ended process that is none of `children`, until cancelled."""
+    """Reap every exited process except `children`, until cancelled."""
     while True:
         reap(children)
         await asyncio.sleep(EVERY_S)
 
 
 def reap(children: Sequence[Child]) -> None:
-    """Reap what has ended by now. asyncio waits for `children` itself and needs their status."""
-    while not any(child.starting for child in children):  # the pid of a process that is being started is not known yet
+    """Reap the processes that have exited. asyncio reaps `children` itself, since it needs their status."""
+    while not any(child.starting for child in children):  # the pid of a starting child is unknown
         try:
             ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             return
         if ended is None or ended.si_pid in {child.pid for child in children}:
-            return  # the kernel shows the same one until asyncio has reaped it; the next round finds the others
+            return  # the kernel returns the same one until asyncio has reaped it; the next round finds the others
         with contextlib.suppress(ChildProcessError):
             os.waitpid(ended.si_pid, 0)

@@ -1,7 +1,7 @@
-"""The supervisor's log: one rotating file and the console, each with its own level, fed by all children.
+"""The supervisor's log for all children: a rotating file and the console, each with its own level.
 
-Only one process writes the file, so that rotation is safe. Other programs may rotate it, too: a file that was moved or
-removed is made anew with the next line.
+Only the supervisor writes the file, so that rotation is safe. Other programs may rotate it, too: if the file was
+moved or removed, the next line creates a new one.
 """
 
 import contextlib
@@ -28,14 +28,14 @@ LEVELS = ("DEBUG", "INFO", "WARN", "ERROR", "CRITICAL")
 
 
 class LogFile(RotatingFileHandler):
-    """A rotating file that only this user can read, found again after somebody else has moved it."""
+    """A rotating file with mode 0600, reopened after another program has moved it."""
 
     _opened: os.stat_result
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line."""
         if self.stream is not None and self._was_moved():
-            self._open_again(self.stream)
+            self._reopen(self.stream)
         super().emit(record)
 
     def _open(self) -> TextIOWrapper:
@@ -49,11 +49,11 @@ class LogFile(RotatingFileHandler):
         except FileNotFoundError:
             return True
 
-    def _open_again(self, moved: TextIOWrapper) -> None:
+    def _reopen(self, moved: TextIOWrapper) -> None:
         try:
             self.stream = self._open()
         except OSError:
-            return  # a line in a file that was moved is better than none
+            return  # the moved file still accepts lines
         moved.close()
 
 
@@ -64,17 +64,17 @@ def set_up(
 
     Args:
         folder: exists and can be written to.
-        file_level: lowest level that gets into the file.
-        console_level: lowest level that is shown.
-        style: of the lines.
-        secrets: taken out of them.
+        file_level: lowest level in the file.
+        console_level: lowest level on the console.
+        style: format of the lines.
+        secrets: redacted from the lines.
 
     Raises:
         OSError: the file cannot be written.
     """
     path = folder.absolute() / FILE_NAME
     file = LogFile(path, maxBytes=MEBIBYTES * 2**20, backupCount=KEPT, encoding="utf-8")
-    file.handleError = Loss(path).tell  # type: ignore[method-assign] # of this one only
+    file.handleError = LostLines(path).warn  # type: ignore[method-assign] # of this one only
     file.setLevel(file_level)
     console = ConsoleHandler()
     console.setLevel(console_level)
@@ -85,35 +85,35 @@ def set_up(
     return path
 
 
-class Loss:
-    """Tells on stderr, once a minute, that lines cannot be written to the file at `path`. The server goes on."""
+class LostLines:
+    """Warns on stderr, at most once a minute, that log lines cannot be written to `path`."""
 
     EVERY_S = 60.0
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._told_at = float("-inf")
+        self._warned_at = float("-inf")
 
-    def tell(self, record: logging.LogRecord) -> None:  # noqa: ARG002 - the signature of the library
-        """Take the place of a handler's `handleError`: the library prints a traceback for each line."""
-        if time.monotonic() - self._told_at > self.EVERY_S:
-            self._told_at = time.monotonic()
+    def warn(self, record: logging.LogRecord) -> None:  # noqa: ARG002 - the signature of the library
+        """Replace a handler's `handleError`, which prints a traceback for each line."""
+        if time.monotonic() - self._warned_at > self.EVERY_S:
+            self._warned_at = time.monotonic()
             complain(f"WARNING: log lines are lost: {self._path} cannot be written ({sys.exception()})")
 
 
 class ConsoleHandler(logging.Handler):
-    """Lines on stderr, written by a thread: a reader that has stopped reading (a pager, Ctrl-S) holds up no server."""
+    """Writes lines to stderr in a thread, so that a blocked terminal or pipe does not block the server."""
 
-    MOST_LINES = 1000
+    MAX_LINES = 1000
     FLUSH_S = 1.0
 
     def __init__(self) -> None:
         super().__init__()
-        self._lines: queue.Queue[bytes] = queue.Queue(self.MOST_LINES)
+        self._lines: queue.Queue[bytes] = queue.Queue(self.MAX_LINES)
         threading.Thread(target=self._write, name="console", daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand a line over; it is lost if too many wait."""
+        """Queue a line; it is dropped if the queue is full."""
         try:
             self._lines.put_nowait(f"{self.format(record)}\n".encode("utf-8", "backslashreplace"))
         except queue.Full:
@@ -122,7 +122,7 @@ class ConsoleHandler(logging.Handler):
             self.handleError(record)
 
     def flush(self) -> None:
-        """Wait until all is written, but not for a reader that does not read. `logging` calls this at the end."""
+        """Wait until all lines are written, for a limited time. `logging` calls this at exit."""
         deadline = time.monotonic() + self.FLUSH_S
         while self._lines.unfinished_tasks and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -131,20 +131,20 @@ class ConsoleHandler(logging.Handler):
         while True:
             line = self._lines.get()
             with contextlib.suppress(OSError):
-                # Not by `sys.stderr`: a thread that waits in there keeps the interpreter from ending.
+                # Not with `sys.stderr`: a thread that blocks in it keeps the interpreter from exiting.
                 while line := line[os.write(2, line) :]:
                     pass
             self._lines.task_done()
 
 
 def lower(first: str, second: str) -> str:
-    """Return the level of the two that lets more through: what the children have to send."""
+    """Return the lower of two levels, which the children must log at."""
     names = logging.getLevelNamesMapping()
     return min(first, second, key=names.__getitem__)
 
 
-def report(name: str, line: str) -> bool:
-    """Log a line of the child `name` at the level it carries; False if it is no log line (a traceback, last words)."""
+def log_line(name: str, line: str) -> bool:
+    """Log a line of the child `name` at its own level; return False if it is no log line, such as a traceback."""
     read = logs.read(line)
     if read is None:
         logging.getLogger(name).error("%s", line)

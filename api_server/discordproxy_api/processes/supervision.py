@@ -1,4 +1,4 @@
-"""All processes of one server: the order they start in, what the end of one means for the others, the way they end."""
+"""Starts, watches and stops the processes of one server in the right order."""
 
 import asyncio
 import errno
@@ -8,8 +8,9 @@ import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from discordproxy_api.processes.children import Child, Ended
+from discordproxy_api.processes.children import Child, ChildExit
 from discordproxy_ratelimit.errors import BrokerUnavailableError
+from discordproxy_ratelimit.process.stop_signals import on_stop_signal
 from discordproxy_ratelimit.process.streams import tell
 from discordproxy_ratelimit.redis.client import wait_for
 
@@ -17,11 +18,11 @@ log = logging.getLogger("supervisor")
 
 LISTENING_WITHIN_S = 30.0
 MARGIN_S, GATEWAY_WITHIN_S, BROKER_WITHIN_S = 2.0, 6.0, 8.0
-"""Seconds before a process is urged and then killed; the workers' margin comes on top of their drain time."""
+"""Seconds before a process gets a second signal and is then killed; the margin is added to the drain timeout."""
 
 
 class StartError(Exception):
-    """The server cannot start; the text is one line with the fix. `temporary`: it may be able to, a little later."""
+    """The server cannot start; the text is one line with the fix. `temporary`: a later start may succeed."""
 
     def __init__(self, text: str, *, temporary: bool = False) -> None:
         super().__init__(text)
@@ -30,7 +31,7 @@ class StartError(Exception):
 
 @dataclass(frozen=True)
 class Address:
-    """Where the API workers listen."""
+    """Host and port of a listening socket."""
 
     host: str
     port: int
@@ -40,10 +41,10 @@ class Address:
 
 
 def check_free(address: Address, option: str) -> None:
-    """Bind `address` alone for a moment: the workers share it, so a second server would share it unnoticed.
+    """Bind `address` exclusively for a moment. With SO_REUSEPORT, a second server would share it silently.
 
     Raises:
-        StartError: it is taken or not ours; the text names `option` as the way to another one.
+        StartError: it is in use or not available; the text names `option` as the setting to change.
     """
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -67,16 +68,16 @@ async def _accepts(address: Address) -> bool:
 
 
 class Supervision:
-    """Broker, gateways and API workers, started in this order and ended in the reverse one.
+    """Broker, gateways and API workers, started in this order and stopped in the reverse one.
 
     Args:
-        broker, gateways, workers: the children; a gateway for each bot.
-        sandbox: a local Discord that starts before everybody and ends after them, or None.
-        sandbox_address: where it listens.
-        address: where the workers will listen.
-        redis_url: the server the broker provides or watches; it has to answer within `redis_within_s` seconds.
-        drain_s: how long the workers may take to finish their calls.
-        greeting: what the operator sees once the workers listen.
+        broker, gateways, workers: the children; one gateway for each bot.
+        sandbox: starts first and stops last; None for no sandbox.
+        sandbox_address: address of the sandbox.
+        address: address of the workers.
+        redis_url: the server that the broker starts or watches; it must answer within `redis_within_s` seconds.
+        drain_s: the drain timeout of the workers.
+        banner: text to print once the workers listen.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Supervision:
         address: Address,
         redis_url: str,
         drain_s: float,
-        greeting: str,
+        banner: str,
         redis_within_s: float = 10.0,
     ) -> None:
         self._broker, self._gateways, self._workers = broker, list(gateways), list(workers)
@@ -98,87 +99,86 @@ class Supervision:
         self._address = address
         self._redis_url, self._redis_within_s = redis_url, redis_within_s
         self._drain_s = drain_s
-        self._greeting = greeting
-        self._tasks: dict[Child, asyncio.Task[Ended | None]] = {}
-        self._over: asyncio.Future[Ended | None] = asyncio.get_running_loop().create_future()
-        self._hurry = asyncio.Event()
+        self._banner = banner
+        self._tasks: dict[Child, asyncio.Task[ChildExit | None]] = {}
+        self._finished: asyncio.Future[ChildExit | None] = asyncio.get_running_loop().create_future()
+        self._stop_now = asyncio.Event()
 
     @property
     def children(self) -> list[Child]:
-        """All of them."""
+        """All children."""
         return [self._broker, *self._gateways, *self._workers, *([self._sandbox] if self._sandbox else [])]
 
-    async def run(self) -> Ended | None:
-        """Start everything, look after it, end it. Return the child that ended it, or None if a signal did.
+    async def run(self) -> ChildExit | None:
+        """Start, watch and stop the children. Return the exit of the child that ended the server, None after a signal.
 
         Raises:
             StartError: Redis did not answer.
         """
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, self.signal)
+        on_stop_signal(self.stop)
         starting = asyncio.create_task(self._start())
-        starting.add_done_callback(self._note)
+        starting.add_done_callback(self._on_done)
         try:
-            return await self._over
+            return await self._finished
         finally:
             starting.cancel()
-            await self._end()
+            await self._stop_all()
 
-    def signal(self) -> None:
-        """Stop in order at the first call, at once at the second."""
-        if self._over.done():
-            self._hurry.set()
+    def stop(self) -> None:
+        """Stop in order at the first call, immediately at the second."""
+        if self._finished.done():
+            self._stop_now.set()
         else:
-            self._over.set_result(None)
+            self._finished.set_result(None)
 
     async def _start(self) -> None:
-        self._keep(self._broker)
+        self._supervise(self._broker)
         if self._sandbox and self._sandbox_address:
-            self._keep(self._sandbox)
+            self._supervise(self._sandbox)
             await self._listening(self._sandbox_address)
         try:
             await wait_for(self._redis_url, within_s=self._redis_within_s)
         except BrokerUnavailableError as error:
-            raise StartError(f"{error}; the log file may tell why", temporary=True) from None
+            raise StartError(f"{error}; see the log file", temporary=True) from None
         for child in (*self._gateways, *self._workers):
-            self._keep(child)
+            self._supervise(child)
         await self._listening(self._address)
         log.info("listening on %s with %d workers", self._address, len(self._workers))
-        tell(self._greeting)
+        tell(self._banner)
 
     async def _listening(self, address: Address) -> None:
-        """Wait until somebody accepts connections at `address`; say so if that takes long."""
-        late = "nobody listens on %s yet after %g s; the log file may tell why"
-        complaint = asyncio.get_running_loop().call_later(
+        """Wait until a process accepts connections at `address`; log a message if that takes long."""
+        late = "no process listens on %s after %g s; see the log file"
+        warning = asyncio.get_running_loop().call_later(
             LISTENING_WITHIN_S, log.critical, late, address, LISTENING_WITHIN_S
         )
         try:
-            while not await _accepts(address):  # noqa: ASYNC110 - a port announces nothing
+            while not await _accepts(address):  # noqa: ASYNC110 - a port can only be polled
                 await asyncio.sleep(0.05)
         finally:
-            complaint.cancel()
+            warning.cancel()
 
-    def _keep(self, child: Child) -> None:
-        self._tasks[child] = task = asyncio.create_task(child.keep(), name=child.name)
-        task.add_done_callback(self._note)
+    def _supervise(self, child: Child) -> None:
+        self._tasks[child] = task = asyncio.create_task(child.run(), name=child.name)
+        task.add_done_callback(self._on_done)
 
-    def _note(self, task: asyncio.Task[Ended | None] | asyncio.Task[None]) -> None:
-        """Let what happened in `task` end the run, if it is of that kind."""
-        if task.cancelled() or self._over.done():
+    def _on_done(self, task: asyncio.Task[ChildExit | None] | asyncio.Task[None]) -> None:
+        """End the run if the task failed or its child exited for good."""
+        if task.cancelled() or self._finished.done():
             return
         if (error := task.exception()) is not None:
-            self._over.set_exception(error)
+            self._finished.set_exception(error)
         elif (ended := task.result()) is not None:
-            self._over.set_result(ended)
+            self._finished.set_result(ended)
 
-    async def _end(self) -> None:
-        """Drain: workers, then the gateways, the broker last, since the others talk to Redis until their end."""
+    async def _stop_all(self) -> None:
+        """Stop the workers, then the gateways, then the broker: the others use Redis until they exit."""
         await self._stop(self._workers, self._drain_s + MARGIN_S)
         await self._stop(self._gateways, GATEWAY_WITHIN_S)
         await self._stop([self._broker, *([self._sandbox] if self._sandbox else [])], BROKER_WITHIN_S)
-        for number in (signal.SIGTERM, signal.SIGKILL):  # a second SIGTERM means at once
+        for number in (signal.SIGTERM, signal.SIGKILL):  # a second SIGTERM skips the drain
             for child in (left := self._running(self._tasks)):
-                log.error("%s did not end in time: %s", child.name, number.name)
+                log.error("%s did not exit in time: %s", child.name, number.name)
                 child.stop(number)
             if left:
                 await asyncio.wait([self._tasks[child] for child in left], timeout=1.0)
@@ -188,10 +188,10 @@ class Supervision:
             child.stop()
         if left := self._running(children):
             gone = asyncio.create_task(asyncio.wait([self._tasks[child] for child in left]))
-            hurry = asyncio.create_task(self._hurry.wait())
-            await asyncio.wait({gone, hurry}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+            stop_now = asyncio.create_task(self._stop_now.wait())
+            await asyncio.wait({gone, stop_now}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
             gone.cancel()
-            hurry.cancel()
+            stop_now.cancel()
 
     def _running(self, children: Iterable[Child]) -> list[Child]:
         return [child for child in children if child in self._tasks and not self._tasks[child].done()]

@@ -22,7 +22,7 @@ from discordproxy_api.calls.field_errors import FieldError
 from discordproxy_api.calls.in_order import order_of
 from discordproxy_api.calls.retry import repeatability
 from discordproxy_api.contract.contract import Rpc
-from discordproxy_api.contract.rules.checks import control_characters
+from discordproxy_api.contract.rules.checks import has_control_characters
 from discordproxy_api.contract.steps import NONCE_LENGTH, nonce_of
 from discordproxy_api.contract.translate import OutgoingFile
 from discordproxy_api.discord.request import Reply, RestRequest, own_nonce
@@ -117,7 +117,7 @@ def find_problems(request: Any) -> list[FieldError]:
         for path, text in _texts(request)
         if _CONTROL.search(text)
     ]
-    if control_characters(request.reason, but="\t\r\n"):
+    if has_control_characters(request.reason, except_for="\t\r\n"):
         found.append(FieldError("reason", "CONTROL_CHARACTERS", "Only line breaks are allowed as control characters."))
     if request.method not in METHODS:
         found.append(FieldError("method", "BASE_TYPE_CHOICES", f"Must be one of {', '.join(METHODS)}."))

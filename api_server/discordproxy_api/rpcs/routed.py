@@ -16,7 +16,7 @@ from discordproxy_api.calls.in_order import order_of
 from discordproxy_api.calls.retry import Repeat
 from discordproxy_api.contract.contract import Rpc
 from discordproxy_api.contract.encode import Json
-from discordproxy_api.contract.rules.attachments import kept
+from discordproxy_api.contract.rules.attachments import with_kept_attachments
 from discordproxy_api.contract.steps import Circumstances, follow_ups, prepare
 from discordproxy_api.contract.translate import Outgoing, Translator
 from discordproxy_api.contract.validation import InvalidRequestError, validate
@@ -162,7 +162,7 @@ def document_of(reply: Reply) -> Any:
 def keep_attachments(change: Json, message: Any) -> Json:
     """Return the body of a change that adds files, with the attachments of `message` in it, so that they stay."""
     try:
-        return kept(change, message)
+        return with_kept_attachments(change, message)
     except InvalidRequestError as invalid:
         raise errors.invalid_request(invalid.fields) from None
     except (TypeError, KeyError, ValueError, AttributeError):

@@ -1,1 +1,1 @@
-"""What operators see: the state of all workers, gateway and limits, the checks behind `doctor`, the status page."""
+"""Status of workers, gateway and limits, the checks of `discordproxy doctor`, the status page."""

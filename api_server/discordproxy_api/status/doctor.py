@@ -1,4 +1,4 @@
-"""Runs the checks behind `discordproxy doctor`: asks Discord, Redis and the board, and has the answers judged."""
+"""Runs the checks of `discordproxy doctor`."""
 
 import asyncio
 import secrets
@@ -17,29 +17,29 @@ from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_api.discord.rest import Rest
 from discordproxy_api.status import findings
 from discordproxy_api.status.findings import Finding
-from discordproxy_api.status.reporter import StatusDocuments
+from discordproxy_api.status.status_reader import StatusReader
 from discordproxy_ratelimit.errors import BrokerError
 from discordproxy_ratelimit.route import route_of
 
 WITHIN_S = 10.0
 FRESH_S = 5.0
-"""Findings are shown to everybody who asks within this time, so that asking costs Discord little."""
+"""Findings are returned to all callers within this time, which limits the requests to Discord."""
 
 InspectRedis = Callable[[], Awaitable[tuple[str, list[str]] | None]]
-"""Returns the server's name and version, and its problems; None when it does not answer."""
+"""Returns the server's name and version, and its problems; None if it does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What the settings say.
+    """The settings that the checks need.
 
     Attributes:
         discord_url: base of Discord's API.
-        http_proxy: the HTTP proxy that leads there, without credentials; "" for none.
-        redis: where the shared server is, without secrets.
-        host: address that is listened on.
-        local: whether only this machine reaches it.
-        encrypted, keys: whether callers have to encrypt, and to show a key or a certificate.
+        http_proxy: URL of the HTTP proxy to Discord, without credentials; "" for none.
+        redis: URL of the shared server, without secrets.
+        host: address that the worker listens on.
+        local: whether that is a loopback address.
+        encrypted, keys: whether TLS and a key or client certificate are required.
     """
 
     discord_url: str
@@ -51,17 +51,18 @@ class Setup:
     http_proxy: str = ""
 
     @property
-    def way(self) -> str:
-        """How Discord is reached, in words."""
+    def discord(self) -> str:
+        """Discord's URL and the HTTP proxy, as text."""
         return f"{self.discord_url} through the HTTP proxy {self.http_proxy}" if self.http_proxy else self.discord_url
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """Discord's answer to one question; status 0 and maybe a reason when there is none.
+class _Response:
+    """Discord's response to one request; status 0 and a reason if there is none.
 
-    `edge`: it was not Discord itself that answered.
-    `skew_s`: how far this machine's clock was ahead of the answer's Date, None if it had none.
+    Attributes:
+        skew_s: seconds that this machine's clock is ahead of the Date header, None without one.
+        edge: the response came from Discord's edge or a proxy.
     """
 
     http_status: int
@@ -80,23 +81,23 @@ class _Asked:
 
 
 class Doctor:
-    """Looks for problems.
+    """Runs the checks.
 
     Args:
-        rest: the way to Discord; each check of it costs one permit.
-        status: what workers and gateway say.
-        inspect_redis: looks at the shared server.
-        setup: the settings that matter.
+        rest: sends the requests to Discord, each with a permit.
+        status: reads the status of workers and gateways.
+        inspect_redis: checks the shared server.
+        setup: the relevant settings.
     """
 
-    def __init__(self, rest: Rest, status: StatusDocuments, inspect_redis: InspectRedis, setup: Setup) -> None:
+    def __init__(self, rest: Rest, status: StatusReader, inspect_redis: InspectRedis, setup: Setup) -> None:
         self._rest, self._status, self._inspect_redis, self._setup = rest, status, inspect_redis, setup
         self._lock = asyncio.Lock()
         self._found: list[Finding] = []
         self._found_at = float("-inf")
 
     async def examine(self) -> list[Finding]:
-        """Return what every check found."""
+        """Return the findings of all checks."""
         loop = asyncio.get_running_loop()
         async with self._lock:
             if loop.time() - self._found_at > FRESH_S:
@@ -105,13 +106,13 @@ class Doctor:
         return self._found
 
     async def _examine(self) -> list[Finding]:
-        user, application = await self._ask("/users/@me"), await self._ask("/applications/@me")
+        user, application = await self._get("/users/@me"), await self._get("/applications/@me")
         setup, described = self._setup, application.document()
         found = [
             findings.token(
                 user.http_status, str((user.document() or {}).get("username", "")), user.took_s, edge=user.edge
             ),
-            findings.reachability(user.http_status, user.reason, user.took_s, setup.way),
+            findings.reachability(user.http_status, user.reason, user.took_s, setup.discord),
             *await self._redis(),
             findings.clock(user.skew_s, "Discord"),
         ]
@@ -128,14 +129,14 @@ class Doctor:
             *findings.interactions(described),
             findings.circuit(document),
             *findings.calls(document),
-            findings.exposure(setup.host, local=setup.local, encrypted=setup.encrypted, keys=setup.keys),
+            findings.tls(setup.host, local=setup.local, encrypted=setup.encrypted, keys=setup.keys),
         ]
 
     async def _redis(self) -> list[Finding]:
         seen = await self._inspect_redis()
         return [findings.no_redis(self._setup.redis)] if seen is None else findings.redis(*seen, self._setup.redis)
 
-    async def _ask(self, path: str) -> _Asked:
+    async def _get(self, path: str) -> _Response:
         loop = asyncio.get_running_loop()
         began = loop.time()
         request = RestRequest("GET", path, route_of("GET", path, {}), repeat=Repeat.NEVER)
@@ -150,8 +151,8 @@ class Doctor:
             reply = await self._rest.send(request, call)
         except ApiError as error:
             edge = ANSWERED_BY in error.extras
-            return _Asked(error.http_status, error.reason, loop.time() - began, edge=edge)
-        return _Asked(reply.status, "", loop.time() - began, reply, _skew_s(reply))
+            return _Response(error.http_status, error.reason, loop.time() - began, edge=edge)
+        return _Response(reply.status, "", loop.time() - began, reply, _skew_s(reply))
 
 
 def _skew_s(reply: Reply) -> float | None:

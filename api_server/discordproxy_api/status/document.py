@@ -1,6 +1,6 @@
-"""From what workers, limits and gateway tell to the document that the status page and the terminal show. Pure.
+"""Builds the status document from the status of workers, limits and gateways. Pure.
 
-Numbers carry their unit in the name; instants are Unix seconds of Redis' clock. Everything is bounded: `MOST_*`.
+Names of numbers include the unit; instants are Unix seconds of Redis' clock. All lists are bounded by `MAX_*`.
 """
 
 import sys
@@ -11,18 +11,18 @@ from typing import Any
 
 from discordproxy_api.calls.recent_stats import CALLS, FAILURES, LATENCY, LATENCY_BOUNDS_MS, LIMITED, REQUESTS
 from discordproxy_api.status.explain import explain
-from discordproxy_api.status.failing import failing
+from discordproxy_api.status.failure_warnings import failure_warnings
 from discordproxy_gateway.cache import GatewayState, ShardState
 from discordproxy_ratelimit.circuit import BUDGET, CircuitState
 from discordproxy_ratelimit.inspection import AccountState
 from discordproxy_ratelimit.shared.registry import TICK_S, Snapshot
 
 FORMAT = 1
-"""Of a worker's post; another release may tell other things, and both may run during an upgrade."""
+"""Version of a worker's published status. Two releases may run side by side during an upgrade."""
 
-MOST_BUCKETS, MOST_APPS, MOST_ERRORS, MOST_SHARDS = 40, 8, 20, 64
-SLOWEST_MS = 2 * LATENCY_BOUNDS_MS[-1]
-"""What the class without an upper bound counts as."""
+MAX_BUCKETS, MAX_APPS, MAX_ERRORS, MAX_SHARDS = 40, 8, 20, 64
+MAX_LATENCY_MS = 2 * LATENCY_BOUNDS_MS[-1]
+"""Upper bound assumed for the class of the longest latencies."""
 
 Tick = Mapping[str, int]
 Document = dict[str, Any]
@@ -30,15 +30,15 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A lane as all workers together see it.
+    """The queue of a lane, summed over all workers.
 
     Attributes:
         bot: name of the bot, empty for the only or first one.
-        credential: whose limits, `bot` or `ip`.
+        credential: limits of the `bot` or the `ip`.
         lane: route and major parameter.
-        bucket: what it is charged to.
-        waiting: calls that wait.
-        oldest_s: for how long the first one has.
+        bucket: bucket of the lane.
+        waiting: number of waiting calls.
+        oldest_s: wait of the oldest call.
     """
 
     bot: str
@@ -50,12 +50,12 @@ class Queue:
 
 
 def readable(post: Document) -> Document:
-    """Return a post as far as this release understands it: of another one's, that the worker is there."""
+    """Return a post without the parts that this release cannot read."""
     return post if post.get("format") == FORMAT else post | {"lanes": [], "failures": []}
 
 
-def queues(posts: Iterable[Document], most: int = MOST_BUCKETS) -> list[Queue]:
-    """Return the lanes of all workers, those where most calls wait first, `most` of them."""
+def queues(posts: Iterable[Document], limit: int = MAX_BUCKETS) -> list[Queue]:
+    """Return the lanes of all workers, the most crowded ones first, at most `limit`."""
     found: dict[tuple[str, str, str], Queue] = {}
     for post in posts:
         for bot, credential, lane, bucket, waiting, oldest_s in post["lanes"]:
@@ -65,7 +65,7 @@ def queues(posts: Iterable[Document], most: int = MOST_BUCKETS) -> list[Queue]:
                 if known
                 else Queue(bot, credential, lane, bucket, waiting, oldest_s)
             )
-    return sorted(found.values(), key=lambda queue: (-queue.waiting, queue.bot, queue.lane))[:most]
+    return sorted(found.values(), key=lambda queue: (-queue.waiting, queue.bot, queue.lane))[:limit]
 
 
 def document(
@@ -80,15 +80,15 @@ def document(
     """Return the whole document.
 
     Args:
-        notices: what hangs on the board; its ticks are counted.
-        posts: its documents, read.
-        lanes: as `queues` gives them.
+        notices: snapshot of the registry, with the counters of all time windows.
+        posts: the workers' published status, parsed.
+        lanes: as returned by `queues`.
         accounts: by name of the bot and credential.
-        circuit: of the machine that answers.
-        gateways: by name of the bot, the first one first.
-        names: of channels and servers, by name of the bot and major parameter; None for no names.
+        circuit: the circuit of this machine.
+        gateways: by name of the bot, the first bot first.
+        names: names of channels and guilds, by name of the bot and major parameter.
     """
-    ticks, every_queue = notices.ticks, queues(posts, most=sys.maxsize)
+    ticks, every_queue = notices.ticks, queues(posts, limit=sys.maxsize)
     apps, errors = _apps(ticks), _errors(posts, notices.at)
     bots = [
         {"bot": name, "global": _global(accounts[name, "bot"]), "gateway": _gateway(gateway)}
@@ -104,16 +104,16 @@ def document(
         "held": sum(account.held for account in accounts.values()),
         "buckets": [_bucket(lane, accounts[lane.bot, lane.credential], names or {}) for lane in lanes],
         "limited": _by_name(ticks, LIMITED),
-        "apps": apps[:MOST_APPS],
+        "apps": apps[:MAX_APPS],
         "ticks": _ticks(notices),
-        "failing": [one._asdict() for one in failing(ticks)],
-        "errors": errors[:MOST_ERRORS],
+        "failing": [one._asdict() for one in failure_warnings(ticks)],
+        "errors": errors[:MAX_ERRORS],
         "left_out": {
             "buckets": max(0, len(every_queue) - len(lanes)),
-            "apps": len(apps[MOST_APPS:]),
-            "calls": sum(app["calls"] for app in apps[MOST_APPS:]),
-            "failures": sum(app["failures"] for app in apps[MOST_APPS:]),
-            "errors": len(errors[MOST_ERRORS:]),
+            "apps": len(apps[MAX_APPS:]),
+            "calls": sum(app["calls"] for app in apps[MAX_APPS:]),
+            "failures": sum(app["failures"] for app in apps[MAX_APPS:]),
+            "errors": len(errors[MAX_ERRORS:]),
         },
     }
 
@@ -130,27 +130,27 @@ def _circuit(circuit: CircuitState) -> Document:
         "since_s": circuit.since_s,
         "invalid": circuit.invalid,
         "invalid_limit": BUDGET,
-        "apps": [asdict(share) for share in circuit.apps[:MOST_APPS]],
+        "apps": [asdict(share) for share in circuit.apps[:MAX_APPS]],
         "problems": list(_circuit_problems(circuit)),
     }
 
 
 def _circuit_problems(circuit: CircuitState) -> Iterator[str]:
-    """Yield what keeps calls back, in sentences: since when, and because of whom."""
+    """Yield the reasons why calls are held back, in sentences with duration and applications."""
     if circuit.state != "closed":
         why = {
-            "blocked": "Discord's edge blocks this machine's address",
-            "spent": "nearly all invalid requests that Discord allows this machine's address are used up",
+            "blocked": "Discord's edge blocks this machine's IP address",
+            "spent": "nearly all invalid requests that Discord allows this machine's IP address are used up",
         }.get(circuit.reason, "calls are held back")
         worst = ", ".join(f"{share.app} ({share.invalid})" for share in circuit.apps[:3])
-        most = f" Most invalid requests of the last ten minutes came from {worst}." if worst else ""
+        worst_apps = f" Most invalid requests of the last ten minutes came from {worst}." if worst else ""
         state = circuit.state.replace("_", " ")
-        yield f"The circuit is {state} since {_span(circuit.since_s)}: {why}.{most}"
+        yield f"The circuit has been {state} for {_span(circuit.since_s)}: {why}.{worst_apps}"
     for share in circuit.apps:
         if share.stopped:
             yield (
                 f"The application {share.app} is stopped: its {share.invalid} invalid requests of the last ten minutes "
-                "are its share of what Discord allows this machine's address; others go on."
+                "are its share of the limit for this machine's IP address; other applications continue."
             )
 
 
@@ -177,7 +177,7 @@ def _gateway(state: GatewayState) -> Document:
         "channels": state.channels,
         "intents": list(state.intents),
         "shard_count": len(state.shards),
-        "shards": [_shard(shard) for shard in state.shards[:MOST_SHARDS]],
+        "shards": [_shard(shard) for shard in state.shards[:MAX_SHARDS]],
     }
 
 
@@ -210,7 +210,7 @@ def _bucket(lane: Queue, account: AccountState, names: Mapping[tuple[str, str], 
 
 
 def _by_name(ticks: Iterable[Tick], kind: str) -> dict[str, int]:
-    """Add up the counts of one kind by what stands behind its name, the largest first."""
+    """Sum the counters with this prefix by the rest of their names, the largest first."""
     total: Counter[str] = Counter()
     for tick in ticks:
         total.update({name[len(kind) :]: number for name, number in tick.items() if name.startswith(kind)})
@@ -231,7 +231,7 @@ def _apps(ticks: Sequence[Tick]) -> list[Document]:
 
 
 def _ticks(notices: Snapshot) -> Document:
-    """Return the series: one number per tick, the last tick is not over; latencies are None where nobody called."""
+    """Return the series: one number per tick. The last tick is incomplete; latencies are None without calls."""
     ticks = notices.ticks
     latencies = [_classes(tick) for tick in ticks]
     return {
@@ -255,16 +255,16 @@ def _classes(tick: Tick) -> list[int]:
 
 
 def percentile(classes: Sequence[int], share: float) -> float | None:
-    """Return the latency in ms that `share` of the calls do not exceed, read off between the bounds of its class."""
+    """Return the latency in ms that `share` of the calls do not exceed, interpolated within its class."""
     left = share * sum(classes)
     if not left:
         return None
-    bounds = (0, *LATENCY_BOUNDS_MS, SLOWEST_MS)
+    bounds = (0, *LATENCY_BOUNDS_MS, MAX_LATENCY_MS)
     for count, low, high in zip(classes, bounds, bounds[1:], strict=True):
         if count >= left:
             return round(low + (high - low) * left / count, 1)
         left -= count
-    return float(SLOWEST_MS)  # rounding
+    return float(MAX_LATENCY_MS)  # rounding
 
 
 def _errors(posts: Iterable[Document], now: float) -> list[Document]:

@@ -1,100 +1,110 @@
-"""From a failure's reason, status and code to a sentence for the operator: what it means and what to do. Pure.
+"""Explains failed calls to operators, by reason, status and error code. Pure.
 
-Never quotes what Discord or a caller wrote: it may hold the content of a message.
+Texts of Discord or of callers are never quoted: they may contain message content.
 """
 
 from typing import NamedTuple
 
 
 class Explanation(NamedTuple):
-    """What a failure means, and what helps; the latter may be empty."""
+    """The meaning of a failure and its fix; the fix may be empty."""
 
     meaning: str
     fix: str = ""
 
 
 _BY_CODE = {
-    10003: Explanation("Discord knows no such channel", "Check the channel's id; it may have been deleted."),
-    10004: Explanation("Discord knows no such server", "Check the server's id; the bot may have been removed."),
-    10007: Explanation("The user is not a member of the server"),
-    10008: Explanation("The message is gone"),
-    10011: Explanation("Discord knows no such role", "Check the role's id; it may have been deleted."),
-    10013: Explanation("Discord knows no such user", "Check the user's id."),
-    10015: Explanation("The webhook was deleted", "Make a new one and give its URL to the application."),
-    30001: Explanation("The bot is in as many servers as Discord allows"),
-    40003: Explanation("The bot opens direct messages too fast", "Spread them over a longer time."),
-    50001: Explanation("The bot cannot see this channel or server", "Invite it, and give its role View Channel there."),
-    50007: Explanation("The user takes no direct messages from the bot", "They have to allow it in a shared server."),
-    50013: Explanation(
-        "The bot lacks a permission there", "`discordproxy doctor --channel ID` names it; give it to the bot's role."
+    10003: Explanation("The channel does not exist", "Check the channel's ID; it may have been deleted."),
+    10004: Explanation(
+        "The guild does not exist, or the bot is not in it", "Check the guild's ID; the bot may have been removed."
     ),
-    50035: Explanation("A field of the request is not what Discord takes", "The caller's error names the field."),
-    60003: Explanation("The bot's owner has to switch on two-factor authentication for this"),
+    10007: Explanation("The user is not a member of the guild"),
+    10008: Explanation("The message does not exist any more"),
+    10011: Explanation("The role does not exist", "Check the role's ID; it may have been deleted."),
+    10013: Explanation("The user does not exist", "Check the user's ID."),
+    10015: Explanation("The webhook was deleted", "Create a new one and set its URL in the application."),
+    30001: Explanation("The bot is in the maximum number of guilds"),
+    40003: Explanation("The bot opens DM channels too fast", "Spread the messages over a longer time."),
+    50001: Explanation("The bot cannot see this channel or guild", "Invite the bot, and grant its role View Channel."),
+    50007: Explanation(
+        "The user does not accept direct messages from the bot", "The user must allow them in a shared guild."
+    ),
+    50013: Explanation(
+        "The bot lacks a permission", "`discordproxy doctor --channel ID` names it; grant it to the bot's role."
+    ),
+    50035: Explanation("Discord rejected a field of the request", "The caller's error names the field."),
+    60003: Explanation("The bot's owner must enable two-factor authentication"),
 }
 _BY_REASON = {
-    "BROKER_UNAVAILABLE": Explanation("Redis does not answer, so nothing is sent", "See that it runs."),
+    "BROKER_UNAVAILABLE": Explanation("Redis does not answer, so no calls are sent", "Make sure that Redis runs."),
     "CIRCUIT_OPEN": Explanation(
-        "Discord blocks this machine's address, or is about to: too many requests were invalid",
-        "It reopens by itself. Look for callers with wrong tokens, ids or permissions.",
+        "Discord blocks this machine's IP address, or is about to: too many requests were invalid",
+        "The circuit closes again by itself. Find callers with wrong tokens, IDs or permissions.",
     ),
-    "DEADLINE_EXCEEDED": Explanation("The caller's time was over first", "Give calls more time."),
-    "DISCORD_UNREACHABLE": Explanation("Discord gave no answer", "Look at the network and at discordstatus.com."),
-    "DRAINING": Explanation("The worker was being stopped", "Clients call again by themselves."),
+    "DEADLINE_EXCEEDED": Explanation("The call exceeded its deadline", "Give calls more time."),
+    "DISCORD_UNREACHABLE": Explanation("Discord did not answer", "Check the network and discordstatus.com."),
+    "DRAINING": Explanation("The worker was stopping", "Clients retry by themselves."),
     "FORBIDDEN_BY_OPERATOR": Explanation(
-        "The application's key or the settings do not allow this",
-        "Widen the key's scopes if it should; for a route, see DISCORDPROXY_REQUEST_ALLOW, too.",
+        "The application's key or the settings do not allow this call",
+        "If it should be allowed, extend the key's scopes; for a route, check DISCORDPROXY_REQUEST_ALLOW, too.",
     ),
     "IDEMPOTENCY_KEYS_FULL": Explanation(
-        "The application has as many idempotency keys and results in Redis as it may",
-        "It should give keys to fewer calls; see DISCORDPROXY_IDEMPOTENCY_BYTES.",
+        "The application has used its memory for idempotency keys in Redis",
+        "Use keys for fewer calls, or increase DISCORDPROXY_IDEMPOTENCY_BYTES.",
     ),
-    "INTENT_OFF": Explanation("The gateway does not ask Discord for such events", "See DISCORDPROXY_INTENTS."),
+    "INTENT_OFF": Explanation("The gateway does not receive such events", "Add the intent to DISCORDPROXY_INTENTS."),
     "INTERNAL": Explanation(
-        "The proxy failed, or cannot use what Discord answered",
-        "Its log has the cause under the request id; please report it.",
+        "The proxy failed, or Discord's response was unusable",
+        "The log contains the cause with the request ID; please report it.",
     ),
     "INVALID_BUDGET_USED": Explanation(
-        "The application has used up its share of the invalid requests that Discord allows this machine's address",
-        "It goes on by itself once they are ten minutes old. Look for wrong tokens, ids or permissions in its calls.",
+        "The application has used its share of the invalid requests that Discord allows this machine's IP address",
+        "Its calls are sent again after ten minutes. Find wrong tokens, IDs or permissions in its calls.",
     ),
-    "INVALID_REQUEST": Explanation("The request was refused before it was sent", "The caller's error names the field."),
-    "LOCKED_OUT": Explanation("Too many wrong keys came from this address", "Correct the caller's key."),
-    "GATEWAY_FAILED": Explanation("The gateway worker cannot log in", "Run `discordproxy doctor`: it names the cause."),
-    "NO_GATEWAY": Explanation("No gateway worker is connected", "See that one runs."),
-    "OUTCOME_UNKNOWN": Explanation("Another call with the same idempotency key has not come to an end"),
-    "PERMISSION_DENIED": Explanation("The application's key does not allow this", "Widen its scopes if it should."),
-    "QUEUE_FULL": Explanation("Too many calls wait", "Callers send more than Discord takes; slow them down."),
-    "SUBSCRIBER_TOO_SLOW": Explanation("A subscriber read its events too slowly and was cut off"),
-    "UNAUTHENTICATED": Explanation("A token or key was refused", "Check DISCORD_BOT_TOKEN and the caller's key."),
+    "INVALID_REQUEST": Explanation("The request was invalid and was not sent", "The caller's error names the field."),
+    "LOCKED_OUT": Explanation("Too many wrong keys from this address", "Correct the caller's key."),
+    "GATEWAY_FAILED": Explanation(
+        "The gateway worker cannot log in", "Run `discordproxy doctor`, which names the cause."
+    ),
+    "NO_GATEWAY": Explanation("No gateway worker is connected", "Make sure that one runs."),
+    "OUTCOME_UNKNOWN": Explanation("Another call with the same idempotency key has not finished"),
+    "PERMISSION_DENIED": Explanation(
+        "The application's key does not allow this call", "If it should be allowed, extend the key's scopes."
+    ),
+    "QUEUE_FULL": Explanation(
+        "Too many calls are waiting", "Callers send more than Discord's limits allow; send fewer calls."
+    ),
+    "SUBSCRIBER_TOO_SLOW": Explanation("A subscriber read its events too slowly and was disconnected"),
+    "UNAUTHENTICATED": Explanation("A token or key was rejected", "Check DISCORD_BOT_TOKEN and the caller's key."),
     "WAIT_EXCEEDS_DEADLINE": Explanation(
-        "The wait for a rate limit would outlast the caller's deadline", "Give calls more time, or send less."
+        "The wait for a rate limit would exceed the call's deadline", "Give calls more time, or send fewer."
     ),
-    "WAIT_EXCEEDS_MAX_WAIT": Explanation("The wait for a rate limit is longer than the caller wants"),
+    "WAIT_EXCEEDS_MAX_WAIT": Explanation("The wait for a rate limit would exceed the call's max_wait"),
 }
 _BY_HTTP_STATUS = {
-    401: Explanation("Discord refuses the token", "Check DISCORD_BOT_TOKEN; a webhook's token may be wrong as well."),
-    403: Explanation("Discord forbids this to the bot", "Check its role's permissions."),
-    404: Explanation("Discord knows no such thing", "Check the ids."),
-    429: Explanation("Discord limited the call in spite of repeats", "Callers send more than it takes."),
+    401: Explanation("Discord rejected the token", "Check DISCORD_BOT_TOKEN, or the webhook's token."),
+    403: Explanation("The bot is not allowed to do this", "Check the permissions of its role."),
+    404: Explanation("The object does not exist", "Check the IDs."),
+    429: Explanation("Discord rate limited the call, including its retries", "Send fewer calls."),
 }
 _BY_STATUS = {
-    "CANCELLED": Explanation("The caller hung up"),
+    "CANCELLED": Explanation("The client cancelled the call"),
     "DEADLINE_EXCEEDED": _BY_REASON["DEADLINE_EXCEEDED"],
     "INTERNAL": _BY_REASON["INTERNAL"],
     "PERMISSION_DENIED": _BY_REASON["PERMISSION_DENIED"],
     "UNAUTHENTICATED": _BY_REASON["UNAUTHENTICATED"],
 }
-_DISCORD_FAILS = Explanation("Discord failed", "It is repeated where that does no harm; see discordstatus.com.")
-_UNKNOWN = Explanation("No explanation is known", "The caller's error says more.")
+_DISCORD_FAILS = Explanation("Discord failed", "Calls are retried where this is safe; see discordstatus.com.")
+_UNKNOWN = Explanation("No explanation is available", "The caller's error has details.")
 
 
 def explain(status: str, reason: str, http_status: int, code: int) -> Explanation:
-    """Return the explanation of a failure; the most particular one there is.
+    """Return the most specific explanation of a failure.
 
     Args:
         status: name of the gRPC status.
-        reason: the proxy's own, or empty.
-        http_status: of Discord's answer, 0 for none.
+        reason: reason of the proxy's error, or "".
+        http_status: status of Discord's response, 0 for none.
         code: Discord's JSON error code, 0 for none.
     """
     if reason not in {"", "DISCORD_ERROR"} and reason in _BY_REASON:

@@ -1,12 +1,12 @@
-"""Judges what the doctor found out: each finding is good, or names its fix. Pure."""
+"""Evaluates the results of the checks: each finding is good or contains a fix. Pure."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from discordproxy_api.status.document import Document
 
-MOST_SKEW_S = 5.0
-"""Clocks further apart make ids, ages of messages and certificates wrong; Discord tells whole seconds only."""
+MAX_SKEW_S = 5.0
+"""Larger differences break ages of messages and certificates. Discord's Date header has whole seconds."""
 
 SLOW_S = 3.0
 
@@ -17,11 +17,11 @@ _PRIVILEGED = {
     "members": (1 << 14 | 1 << 15, "Server Members Intent"),
     "message_content": (1 << 18 | 1 << 19, "Message Content Intent"),
 }
-"""Intent -> flags of the application that allow it (Discord: resources/application, application flags), its name."""
+"""Intent -> application flags that grant it (Discord: resources/application), its name in the portal."""
 
 
 class Finding(NamedTuple):
-    """The result of one check: what was looked at, whether it is as it should be, what was found, what to do."""
+    """The result of one check: its subject, whether it is good, the finding and the fix."""
 
     subject: str
     good: bool
@@ -42,51 +42,55 @@ def _bad(subject: str, text: str, fix: str = "") -> Finding:
 
 
 def token(http_status: int, name: str, took_s: float, *, edge: bool = False) -> Finding:
-    """Judge the answer to the question who this bot is; status 0 means that no answer came.
+    """Evaluate the response to a request for the bot's own user.
 
-    `edge`: Cloudflare's edge or a proxy on the way gave it, so that it says nothing about the token.
+    Args:
+        http_status: 0 for no response.
+        name: the bot's user name.
+        took_s: duration of the request.
+        edge: the response came from Discord's edge or a proxy, which does not check the token.
     """
     if edge:
-        fix = "See whether Cloudflare blocks this machine's address, and what a proxy on the way allows."
-        return _bad("token", f"not checked: Discord's edge or a proxy on the way answered {http_status}", fix)
+        fix = "Check whether Cloudflare blocks this machine's IP address, and what the HTTP proxy allows."
+        return _bad("token", f"not checked: Discord's edge or an HTTP proxy answered {http_status}", fix)
     if 200 <= http_status < 300:  # noqa: PLR2004 - HTTP
-        return _good("token", f"Discord knows the bot as {name}")
+        return _good("token", f"valid, the bot is {name}")
     if http_status == 401:  # noqa: PLR2004 - HTTP
-        fix = f"Copy a new token from the bot's page of {PORTAL} into DISCORD_BOT_TOKEN and restart."
-        return _bad("token", "Discord refuses the bot token", fix)
+        fix = f"Set DISCORD_BOT_TOKEN to a new token from the bot's page at {PORTAL}, and restart."
+        return _bad("token", "Discord rejects the bot token", fix)
     if http_status:
-        return _bad("token", f"Discord answered {http_status}", "Look at discordstatus.com, then try again.")
+        return _bad("token", f"Discord answered {http_status}", "Check discordstatus.com, then try again.")
     return _bad("token", f"not checked: no answer within {took_s:.1f} s")
 
 
 def reachability(http_status: int, reason: str, took_s: float, url: str) -> Finding:
-    """Judge the way to Discord, the wait for a permit included."""
+    """Evaluate the response time of Discord, including the wait for a permit."""
     if not http_status:
         fixes = {
-            "BROKER_UNAVAILABLE": "Redis does not answer, so nothing is sent: see that it runs.",
-            "CIRCUIT_OPEN": "Calls are held back for a while, see the circuit; it reopens by itself.",
+            "BROKER_UNAVAILABLE": "Redis does not answer, so no calls are sent: make sure that it runs.",
+            "CIRCUIT_OPEN": "The circuit holds calls back; it closes again by itself.",
         }
-        fix = fixes.get(reason, "Check this machine's network, name service, HTTPS_PROXY and DISCORDPROXY_DISCORD_URL.")
+        fix = fixes.get(reason, "Check the network, DNS, HTTPS_PROXY and DISCORDPROXY_DISCORD_URL.")
         return _bad("discord", f"no answer from {url}" + (f" ({reason})" if reason else ""), fix)
     if took_s > SLOW_S:
-        fix = "Calls wait for rate limits, or the network is slow: the status shows which."
-        return _bad("discord", f"{url} answers, but only after {took_s:.1f} s", fix)
+        fix = "Calls wait for rate limits, or the network is slow; the status shows the queues."
+        return _bad("discord", f"{url} answers only after {took_s:.1f} s", fix)
     return _good("discord", f"{url} answers within {took_s * 1000:.0f} ms")
 
 
 def clock(skew_s: float | None, against: str) -> Finding:
-    """Judge how far this machine's clock is ahead of another one; None is not known."""
+    """Evaluate how far this machine's clock is ahead of another one; None if unknown."""
     if skew_s is None:
-        return _good("clock", f"{against} does not tell its time")
-    if abs(skew_s) > MOST_SKEW_S:
+        return _good("clock", f"{against} sent no time")
+    if abs(skew_s) > MAX_SKEW_S:
         way = "ahead of" if skew_s > 0 else "behind"
-        fix = "Let a time service set it, e.g. `timedatectl set-ntp true`."
+        fix = "Synchronize it, for example with `timedatectl set-ntp true`."
         return _bad("clock", f"this machine's clock is {abs(skew_s):.0f} s {way} {against}'s", fix)
     return _good("clock", f"agrees with {against}'s")
 
 
 def redis(label: str, problems: Iterable[str], where: str) -> list[Finding]:
-    """Judge the server that all workers share; each problem is a sentence with its fix behind a semicolon or colon."""
+    """Evaluate the shared server; each problem is a text with its fix after the last semicolon."""
     found = [_bad("redis", *_split(problem)) for problem in problems]
     return found or [_good("redis", f"{label} at {where}")]
 
@@ -102,74 +106,76 @@ def no_redis(where: str) -> Finding:
 
 
 def gateway(state: Document, bot: str = "") -> Finding:
-    """Judge the connection that fills a bot's caches and events; `bot` is its name among several."""
+    """Evaluate the gateway of a bot; `bot` is its name if there are several."""
     subject = f"gateway {bot}".rstrip()
     if state["failure"]:
-        fix = "If this names a setting or a switch, change it and restart the gateway; else it tries again by itself."
+        fix = "If this names a setting, change it and restart the gateway; otherwise it retries by itself."
         return _bad(subject, state["failure"], fix)
     down = [shard for shard in state["shards"] if shard["state"] != "ready" or not shard["held"]]
     if not any(shard["held"] for shard in state["shards"]):
-        fix = "Run one: `python -m discordproxy_gateway`. Messages are sent without it, caches and events stand still."
+        fix = (
+            "Start one: `python -m discordproxy_gateway`. Calls work without it, but caches and events are not updated."
+        )
         return _bad(subject, "no gateway worker runs", fix)
     if down:
-        told = "; ".join(filter(None, (shard["reason"] for shard in down))) or down[0]["state"]
-        return _bad(subject, f"{len(down)} of {state['shard_count']} shards not connected: {told}")
-    return _good(subject, f"connected, {_number(state['shard_count'], 'shard')}, {_number(state['guilds'], 'server')}")
+        reasons = "; ".join(filter(None, (shard["reason"] for shard in down))) or down[0]["state"]
+        return _bad(subject, f"{len(down)} of {state['shard_count']} shards not connected: {reasons}")
+    return _good(subject, f"connected, {_number(state['shard_count'], 'shard')}, {_number(state['guilds'], 'guild')}")
 
 
 def intents(wanted: Iterable[str], application: dict[str, Any] | None) -> Finding:
-    """Judge whether Discord grants the privileged intents that the gateway asks for.
+    """Evaluate whether Discord grants the configured privileged intents.
 
     Args:
-        wanted: names of intents; none while the gateway has never connected.
-        application: as Discord describes it, None if it did not.
+        wanted: names of intents; empty if the gateway has never connected.
+        application: Discord's application object, None if unknown.
     """
     names = list(wanted)
     if application is None or not names:
-        return _good("intents", ", ".join(names) or "not known before the gateway has connected")
+        return _good("intents", ", ".join(names) or "unknown until the gateway has connected")
     flags = application.get("flags") or 0
     missing = [_PRIVILEGED[name][1] for name in names if name in _PRIVILEGED and not flags & _PRIVILEGED[name][0]]
     if missing:
-        fix = f"Switch it on for the bot at {PORTAL}, or take it out of DISCORDPROXY_INTENTS."
+        fix = f"Enable it for the bot at {PORTAL}, or remove it from DISCORDPROXY_INTENTS."
         return _bad("intents", f"not granted by Discord: {', '.join(missing)}", fix)
     return _good("intents", ", ".join(names))
 
 
 def interactions(application: dict[str, Any] | None) -> list[Finding]:
-    """Judge where Discord sends slash commands and buttons; nothing to say if all is as it should be."""
+    """Return a finding if Discord sends interactions to a URL instead of the gateway."""
     if application is None or not application.get("interactions_endpoint_url"):
         return []
-    fix = f"Clear it at {PORTAL} if applications are to get interactions as events."
-    return [_bad("interactions", "Discord sends them to a URL of the application, not to the gateway", fix)]
+    fix = f"Remove the interactions endpoint URL at {PORTAL} to receive interactions as events."
+    return [_bad("interactions", "Discord sends them to the application's endpoint URL, not to the gateway", fix)]
 
 
 def circuit(document: Document) -> Finding:
-    """Judge how near this address is to Discord's ban for invalid requests."""
+    """Evaluate the share of invalid requests that this IP address has used."""
     state = document["circuit"]
     if state["problems"]:
-        fix = "It reopens by itself; look for callers with wrong tokens, ids or permissions among the recent errors."
+        fix = "It closes again by itself. Find callers with wrong tokens, IDs or permissions in the recent errors."
         return _bad("circuit", " ".join(state["problems"]), fix)
     share = state["invalid"] / state["invalid_limit"]
     text = f"{state['invalid']} of {state['invalid_limit']} invalid requests used in ten minutes"
     if share > 0.5:  # noqa: PLR2004 - half
-        return _bad("circuit", text, "Find the caller that earns 401, 403 and 429 among the recent errors.")
+        return _bad("circuit", text, "Find the caller that causes 401, 403 and 429 in the recent errors.")
     return _good("circuit", text)
 
 
 def workers(document: Document) -> Finding:
-    """Judge whether all workers are of one version and serve."""
+    """Evaluate whether all workers serve and have the same version."""
     found = document["workers"]
     versions = sorted({worker["version"] for worker in found})
     if len(versions) > 1:
-        return _bad("workers", f"of different versions: {', '.join(versions)}", "Finish the upgrade.")
-    silent = [f"{worker['host']}:{worker['pid']}" for worker in found if worker["state"] != "serving"]
-    if silent:
-        return _bad("workers", f"{len(silent)} of {len(found)} not serving: {', '.join(silent[:5])}")
+        return _bad("workers", f"different versions: {', '.join(versions)}", "Finish the upgrade.")
+    not_serving = [f"{worker['host']}:{worker['pid']}" for worker in found if worker["state"] != "serving"]
+    if not_serving:
+        return _bad("workers", f"{len(not_serving)} of {len(found)} not serving: {', '.join(not_serving[:5])}")
     return _good("workers", f"{len(found)} serving")
 
 
 def calls(document: Document) -> list[Finding]:
-    """Judge how many calls fail."""
+    """Evaluate the share of failed calls."""
     if document["failing"]:
         return [_bad("calls", one["text"].removesuffix("."), one["fix"]) for one in document["failing"]]
     ticks = document["ticks"]
@@ -178,13 +184,13 @@ def calls(document: Document) -> list[Finding]:
     ]
 
 
-def exposure(host: str, *, local: bool, encrypted: bool, keys: bool) -> Finding:
-    """Judge who can reach the proxy, and how."""
+def tls(host: str, *, local: bool, encrypted: bool, keys: bool) -> Finding:
+    """Evaluate encryption and authentication on the network."""
     if local:
-        return _good("tls", f"not needed: only this machine reaches {host}")
+        return _good("tls", f"not needed: {host} is a loopback address")
     if not encrypted:
-        fix = "Set DISCORDPROXY_TLS_CERT and DISCORDPROXY_TLS_KEY, unless something in front encrypts."
-        return _bad("tls", f"{host} is reached without encryption", fix)
+        fix = "Set DISCORDPROXY_TLS_CERT and DISCORDPROXY_TLS_KEY, unless a load balancer terminates TLS."
+        return _bad("tls", f"connections to {host} are not encrypted", fix)
     if not keys:
-        return _bad("tls", f"anybody may use the bot at {host}", "Set DISCORDPROXY_KEYS_FILE.")
-    return _good("tls", f"{host} asks for encryption and for keys")
+        return _bad("tls", f"anyone can use the bot at {host}", "Set DISCORDPROXY_KEYS_FILE.")
+    return _good("tls", f"{host} requires TLS and authentication")

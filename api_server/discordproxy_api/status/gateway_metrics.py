@@ -1,4 +1,4 @@
-"""The gateway workers' numbers as Prometheus metrics: read from Redis, so that every API worker shows the same ones."""
+"""Prometheus metrics of the gateway workers, read from Redis and equal on all API workers."""
 
 from collections.abc import Awaitable, Callable, Iterator
 
@@ -7,28 +7,28 @@ from prometheus_client.registry import Collector
 
 from discordproxy_gateway.cache import GatewayState, ShardState
 
-MOST_SHARDS = 100
-"""Shards beyond have no series of their own."""
+MAX_SHARDS = 100
+"""Shards beyond are not exported."""
 
 PREFIX = "discordproxy_gateway_"
 
 _GAUGES: dict[str, tuple[str, Callable[[ShardState], float | None]]] = {
-    "connected": ("1 while the connection is held and has its session", lambda s: s.held and s.state == "ready"),
+    "connected": ("1 while the connection has a session", lambda s: s.held and s.state == "ready"),
     "leader": ("1 while a gateway worker holds the shard's lease", lambda s: s.held),
     "latency_seconds": ("Round trip of the last heartbeat", lambda s: _seconds(s.counters.get("latency_ms"))),
-    "lag_seconds": ("Seconds since caches and events were known to be current", lambda s: s.age_s),
-    "backlog": ("Events read from Discord and not stored yet", lambda s: s.counters.get("backlog")),
+    "lag_seconds": ("Seconds since caches and events were last current", lambda s: s.age_s),
+    "backlog": ("Events received from Discord and not yet stored", lambda s: s.counters.get("backlog")),
 }
 _COUNTERS: dict[str, tuple[str, str]] = {
-    "events": ("Events of Discord that were stored", "events"),
+    "events": ("Events stored", "events"),
     "bad_events": ("Events that could not be stored", "bad_events"),
     "identifies": ("New sessions", "identifies"),
-    "resumes": ("Sessions that were resumed", "resumes"),
+    "resumes": ("Resumed sessions", "resumes"),
 }
 _OF_BOT: dict[str, tuple[str, Callable[[GatewayState], float | None]]] = {
-    "shards": ("Connections of the bot", lambda state: len(state.shards)),
-    "identifies_left": ("New sessions Discord still allows today", lambda state: state.identifies_left),
-    "guilds": ("Servers in the cache", lambda state: state.guilds),
+    "shards": ("Gateway connections of the bot", lambda state: len(state.shards)),
+    "identifies_left": ("New sessions left today", lambda state: state.identifies_left),
+    "guilds": ("Guilds in the cache", lambda state: state.guilds),
     "channels": ("Channels and threads in the cache", lambda state: state.channels),
 }
 
@@ -38,24 +38,24 @@ def _seconds(ms: int | None) -> float | None:
 
 
 class GatewayMetrics(Collector):
-    """What was last known of each bot's gateway."""
+    """Exports the last known state of each bot's gateway."""
 
     def __init__(self) -> None:
         self._states: dict[str, GatewayState] = {}
 
     def watch(self, bot: str, read: Callable[[], Awaitable[GatewayState]]) -> Callable[[], Awaitable[bool]]:
-        """Return a probe that tells whether the bot's gateway is connected, and keeps what it sees for scrapes.
+        """Return a probe of the bot's gateway, which also keeps the state for scrapes.
 
         Args:
-            bot: its name, the label of its numbers.
-            read: reads the state; raises when Redis is away.
+            bot: name of the bot, and value of the label.
+            read: reads the state; raises if Redis does not answer.
         """
 
         async def probe() -> bool:
             try:
                 self._states[bot] = state = await read()
             except BaseException:
-                self._states.pop(bot, None)  # what cannot be read now is not shown
+                self._states.pop(bot, None)  # an outdated state is not exported
                 raise
             return state.ready
 
@@ -65,7 +65,7 @@ class GatewayMetrics(Collector):
         """Yield the metrics."""
         for name, (text, value_of_bot) in _OF_BOT.items():
             family = GaugeMetricFamily(PREFIX + name, text, labels=["bot"])
-            for bot, state in list(self._states.items()):  # a scrape runs in a thread of its own
+            for bot, state in list(self._states.items()):  # a scrape runs in another thread
                 _add(family, [bot], value_of_bot(state))
             yield family
         for name, (text, value_of) in _GAUGES.items():
@@ -81,7 +81,7 @@ class GatewayMetrics(Collector):
 
     def _shards(self) -> Iterator[tuple[list[str], ShardState]]:
         for bot, state in list(self._states.items()):
-            for shard in state.shards[:MOST_SHARDS]:
+            for shard in state.shards[:MAX_SHARDS]:
                 yield [bot, str(shard.slot.shard_id)], shard
 
 

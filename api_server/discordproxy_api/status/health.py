@@ -1,7 +1,7 @@
-"""Is this worker of use? One answer for gRPC health checks, the HTTP port and the metrics.
+"""Health of this worker, for gRPC health checks, the HTTP port and the metrics.
 
-The worker is ready while Redis answers, Discord accepts the bot's token, and it is not leaving. A missing gateway is
-told under its own name and changes nothing else.
+The worker is ready while Redis answers, Discord accepts the bot's token, and it is not stopping. The gateway has its
+own service name and does not affect readiness.
 """
 
 import asyncio
@@ -23,43 +23,43 @@ UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
 Probe = Callable[[], Awaitable[bool]]
 NEEDED = ("broker", "discord")
-"""Without these a call is of no use, so callers are better off elsewhere."""
+"""Without these services calls fail, so load balancers should use another worker."""
 
 
 class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the library has no types
-    """Serves grpc.health.v1. The library's servicer lets one watcher that reads nothing hold up every other one."""
+    """Serves grpc.health.v1. In the library's servicer, one watcher that does not read blocks all others."""
 
     def __init__(self) -> None:
         self._statuses: dict[str, Any] = {}
         self._changed = asyncio.Event()
 
     def set(self, name: str, status: Any) -> None:
-        """Tell from now on that a service has this status."""
+        """Set the status of a service."""
         if self._statuses.get(name) != status:
             self._statuses[name] = status
-            self._changed.set()  # wakes those who wait now
+            self._changed.set()  # wakes the current watchers
             self._changed = asyncio.Event()
 
     async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """Answer with a service's status."""
+        """Return the status of a service."""
         if request.service not in self._statuses:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "There is no service of this name here.")
+            await context.abort(grpc.StatusCode.NOT_FOUND, "Unknown service.")
         return _response(self._statuses[request.service])
 
     async def List(self, _request: Any, _context: Any) -> Any:  # noqa: N802 - same
-        """Answer with every service's status."""
+        """Return the status of every service."""
         return health_pb2.HealthListResponse(
             statuses={name: _response(status) for name, status in self._statuses.items()}
         )
 
     async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802 - same
-        """Tell a service's status, and again whenever it is another one."""
-        told = None
+        """Stream the status of a service, now and after each change."""
+        sent = None
         while True:
             changed, status = self._changed, self._statuses.get(request.service, UNKNOWN)
-            if status != told:
+            if status != sent:
                 await context.write(_response(status))
-                told = status
+                sent = status
             else:
                 await changed.wait()
 
@@ -69,11 +69,11 @@ def _response(status: Any) -> Any:
 
 
 class Health:
-    """Keeps the state of the worker's services.
+    """Probes the services of the worker and publishes their state.
 
     Args:
         probes: by service name; those in `NEEDED` decide about readiness.
-        every_s: seconds between two rounds; less while this worker is not ready.
+        every_s: seconds between two rounds; a fifth of it while the worker is not ready.
     """
 
     def __init__(self, probes: Mapping[str, Probe], metrics: Metrics, *, every_s: float = 1.0) -> None:
@@ -82,7 +82,7 @@ class Health:
         self._every_s = every_s
         self._servicer = HealthServicer()
         self._states: dict[str, bool] = dict.fromkeys(("", SERVICE.strip("/"), *probes), False)
-        self._leaving = False
+        self._stopping = False
         for name in self._states:
             self._servicer.set(name, NOT_SERVING)
 
@@ -94,13 +94,13 @@ class Health:
 
     @property
     def ready(self) -> bool:
-        """Whether new calls are welcome."""
-        return self._states[""] and not self._leaving
+        """Whether the worker accepts new calls."""
+        return self._states[""] and not self._stopping
 
     @property
-    def leaving(self) -> bool:
-        """Whether this worker drains."""
-        return self._leaving
+    def stopping(self) -> bool:
+        """Whether the worker is stopping."""
+        return self._stopping
 
     @property
     def states(self) -> dict[str, bool]:
@@ -108,23 +108,23 @@ class Health:
         return dict(self._states)
 
     async def run(self) -> None:
-        """Look again and again."""
+        """Probe until cancelled."""
         while True:
-            await self.look()
+            await self.probe()
             await asyncio.sleep(self._every_s if self.ready else self._every_s / 5)
 
-    async def look(self) -> None:
-        """Ask every probe once and publish what changed."""
-        found: dict[str, bool] = {name: await self._ask(name, probe) for name, probe in self._probes.items()}
+    async def probe(self) -> None:
+        """Run every probe once and publish the states."""
+        found: dict[str, bool] = {name: await self._run(name, probe) for name, probe in self._probes.items()}
         found[""] = found[SERVICE.strip("/")] = all(found.get(name, True) for name in NEEDED)
         for name, up in found.items():
             if up != self._states[name]:
                 log.log(logging.INFO if up else logging.WARNING, "%s is %s", name or "worker", "up" if up else "down")
             self._publish(name, up)
 
-    async def leave(self) -> None:
-        """Say NOT_SERVING from now on, whatever the probes find."""
-        self._leaving = True
+    async def stop_serving(self) -> None:
+        """Report NOT_SERVING from now on, whatever the probes return."""
+        self._stopping = True
         for name in self._states:
             self._metrics.serving.labels(name or "worker").set(0)
         for name in self._states:
@@ -132,13 +132,13 @@ class Health:
 
     def _publish(self, name: str, up: bool) -> None:  # noqa: FBT001 - a state, not a switch
         self._states[name] = up
-        if not self._leaving:
+        if not self._stopping:
             self._metrics.serving.labels(name or "worker").set(up)
             self._servicer.set(name, SERVING if up else NOT_SERVING)
 
-    async def _ask(self, name: str, probe: Probe) -> bool:
+    async def _run(self, name: str, probe: Probe) -> bool:
         try:
             return await probe()
-        except Exception as error:  # noqa: BLE001 - a probe that fails says no
+        except Exception as error:  # noqa: BLE001 - a failing probe counts as down
             log.debug("probe %s failed: %s", name, type(error).__name__)
             return False

@@ -2,7 +2,7 @@
 
 import pytest
 
-from discordproxy_api.contract.contract import is_list, json_key, load_contract, request_parts, travels
+from discordproxy_api.contract.contract import is_list, is_sent, json_key, load_contract, request_parts
 from discordproxy_api.contract.rules import limits
 from strategies.discord_spec import alternatives, body_schema, openapi, resolve
 
@@ -55,7 +55,7 @@ def _query(rpc):
 
 def _compare(message, fields, places, seen):
     for field in fields:
-        for place in places if travels(field) else ():
+        for place in places if is_sent(field) else ():
             schema = place.get("properties", {}).get(json_key(field))
             if schema is None:
                 continue

@@ -51,7 +51,7 @@ async def serve(
         wired(configured, [Backend(configured.chosen, broker, gateway)], Metrics(), {}, tracing) as worker,
     ):
         port = await worker.server.start()
-        await worker.health.look()
+        await worker.health.probe()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:
             yield Served(worker, broker, discord, port, channel, DiscordApiStub(channel))
         await worker.server.stop(broker.drain, worker.finish, _set())

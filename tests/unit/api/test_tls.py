@@ -48,8 +48,8 @@ def test_missing_file(authority: Authority, tmp_path: Path):
 def test_not_pem(authority: Authority, tmp_path: Path):
     pair, text = authority.issue(), tmp_path / "text"
     text.write_text("hello")
-    assert "holds no certificate" in refusal(TlsFiles(text, pair.key))
-    assert "holds no private key" in refusal(TlsFiles(pair.cert, text))
+    assert "contains no certificate" in refusal(TlsFiles(text, pair.key))
+    assert "contains no private key" in refusal(TlsFiles(pair.cert, text))
     assert "DISCORDPROXY_TLS_CLIENT_CA" in refusal(TlsFiles(pair.cert, pair.key, text))
 
 

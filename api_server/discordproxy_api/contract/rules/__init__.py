@@ -1,1 +1,1 @@
-"""What Discord asks of a request, known before it is sent: limits and rules, pure."""
+"""Discord's limits and rules for requests. Pure."""

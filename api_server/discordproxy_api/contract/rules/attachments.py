@@ -1,7 +1,7 @@
-"""The attachments that a message has, and how a change that only adds files names them. Pure.
+"""Keeps the attachments of a message when an edit adds files. Pure.
 
-With API v10 a change that brings files, or a list of attachments, takes away whatever it does not list
-(discord-api-docs#5170). A file that an embed or a component shows is an attachment, too, but Discord does not list it.
+In API v10, an edit with files or a list of attachments removes all attachments that it does not list
+(discord-api-docs#5170). Files in embeds or components are attachments, too, but Discord does not list them.
 """
 
 import re
@@ -12,22 +12,22 @@ from discordproxy_api.calls.field_errors import FieldErrors
 from discordproxy_api.contract.rules.limits import FILES
 
 MESSAGE_AGE_MS = 60_000
-"""Uploads come with their message or later; an embed may also show a file of an older message, which cannot be kept."""
+"""A message's uploads are not older than the message. Embeds can show files of older messages, which cannot be kept."""
 _STORED = re.compile(r"https?://[^/]+/(ephemeral-)?attachments/([0-9]+)/([0-9]+)/([^/?#]+)")
 
 Json = dict[str, Any]
 
 
 def adds_files(request: Any) -> bool:
-    """Tell whether a request that changes a message brings files and says nothing of the attachments there are."""
+    """Tell whether an edit adds files without listing or clearing attachments."""
     return bool(request.files and not request.attachments and "attachments" not in request.clear)
 
 
-def kept(body: Json, message: Json) -> Json:
-    """Return `body`, which adds files to `message`, with the attachments listed that it would otherwise take away.
+def with_kept_attachments(body: Json, message: Json) -> Json:
+    """Return the body of an edit that adds files, with the attachments of `message` added to its list.
 
     Raises:
-        InvalidRequest: together they are more than a message can have.
+        InvalidRequestError: there are more attachments than a message can have.
     """
     ids = [str(one["id"]) for one in message.get("attachments") or ()]
     for part in ("embeds", "components"):
@@ -43,7 +43,7 @@ def kept(body: Json, message: Json) -> Json:
 
 
 def _shown(part: Any, message: Json) -> Iterator[tuple[str, str]]:
-    """Yield id and name of the message's own files that stand somewhere in its embeds or components."""
+    """Yield id and name of the message's own files in its embeds or components."""
     for text in _texts(part):
         found = _STORED.match(text)
         if found is None:

@@ -1,4 +1,4 @@
-"""Checks of single values, made from the table of limits once per field."""
+"""Checks of single values, compiled from the table of limits once per field."""
 
 import re
 import unicodedata
@@ -12,11 +12,11 @@ from discordproxy_api.calls.field_errors import FieldErrors
 from discordproxy_api.contract.contract import is_list
 from discordproxy_api.contract.encode import enum_offset
 from discordproxy_api.contract.rules.file_names import ATTACHMENT
-from discordproxy_api.contract.rules.limits import INT32, LARGEST_SNOWFLAKE, PATH_FORMS, TOKEN, Form, Limit
+from discordproxy_api.contract.rules.limits import INT32, MAX_SNOWFLAKE, PATH_FORMS, TOKEN, Form, Limit
 
 Check = Callable[[Any, str, FieldErrors], None]  # value, path, where to record problems
 
-_BIT_FIELDS = frozenset({"allow", "deny", "permissions"})  # the only uint64 that are no ids
+_BIT_FIELDS = frozenset({"allow", "deny", "permissions"})  # the only uint64 fields that are no ids
 _OPEN_ENUMS = frozenset({"discord_api.Component.Type", "discord_api.Component.ButtonStyle"})
 _NUMBERS = frozenset({FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_DOUBLE})
 _SCHEMES: Mapping[Form, tuple[str, ...]] = {
@@ -28,26 +28,26 @@ _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://[^\s/?#][^\s/?#]*(?:[/?#].*)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+")
 _CUSTOM_EMOJI = re.compile(r"(a:)?[A-Za-z0-9_~]{1,64}:[0-9]{1,20}")
 _IMAGE = re.compile(r"data:image/[A-Za-z0-9+.-]+;base64,[A-Za-z0-9+/\s]+=*\s*")
-_LONGEST_EMOJI = 64
+_MAX_EMOJI_LENGTH = 64
 _PATH_SEGMENT = 256
 _KEYCAPS = frozenset("0123456789#*")
-"""The only ASCII characters of unicode emoji."""
+"""The only ASCII characters in Unicode emoji."""
 
 
 def compile_check(field: FieldDescriptor, limit: Limit | None, nested: Check | None = None) -> Check | None:
-    """Return what to do with a field's value when it is set; None for a field without rules.
+    """Return the check of a field that is set; None for a field without rules.
 
     Args:
-        field: of a request.
-        limit: its line in the table.
-        nested: the check of the message that the field holds.
+        field: field of a request.
+        limit: its limit in the table.
+        nested: the check of the field's message.
     """
     single = nested or _single(field, limit)
     return _elements(single, limit) if single and is_list(field) else single
 
 
 def path_check(field: FieldDescriptor) -> Check:
-    """Return the check of a field that fills a path parameter; it is needed even when it is empty."""
+    """Return the check of a path parameter's field, which is required."""
     form = PATH_FORMS.get(field.name, Form.PATH)
     single = _text(Limit(1, TOKEN if form is Form.TOKEN else _PATH_SEGMENT, form=form))
 
@@ -56,25 +56,27 @@ def path_check(field: FieldDescriptor) -> Check:
             problems.required(path)
         elif isinstance(value, str):
             single(value, path, problems)
-        elif not 0 < value <= LARGEST_SNOWFLAKE:
+        elif not 0 < value <= MAX_SNOWFLAKE:
             problems.snowflake(path)
 
     return check
 
 
-def control_characters(value: str, *, but: str = "") -> bool:
-    """Tell whether the text has control characters, line breaks included, other than those in `but`."""
-    return any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} and character not in but for character in value)
+def has_control_characters(value: str, *, except_for: str = "") -> bool:
+    """Tell whether the text has control characters, including line breaks, except those in `except_for`."""
+    return any(
+        unicodedata.category(character) in {"Cc", "Zl", "Zp"} and character not in except_for for character in value
+    )
 
 
 def _elements(single: Check, limit: Limit | None) -> Check:
     least, most = (limit.least, limit.most) if limit else (0, INT32)
 
     def check(values: Any, path: str, problems: FieldErrors) -> None:
-        if not least <= len(values) <= most:  # then its elements are not looked at: there may be millions
+        if not least <= len(values) <= most:  # the elements are not checked: there may be millions
             problems.length(path, len(values), least, most)
-        elif single is _snowflake and min(values) > 0 and max(values) <= LARGEST_SNOWFLAKE:
-            return  # the usual case, at the speed of min and max
+        elif single is _snowflake and min(values) > 0 and max(values) <= MAX_SNOWFLAKE:
+            return  # fast path for the usual case
         else:
             for index, value in enumerate(values):
                 single(value, f"{path}[{index}]", problems)
@@ -97,16 +99,16 @@ def _single(field: FieldDescriptor, limit: Limit | None) -> Check | None:
 
 
 def _snowflake(value: Any, path: str, problems: FieldErrors) -> None:
-    if not 0 < value <= LARGEST_SNOWFLAKE:
+    if not 0 < value <= MAX_SNOWFLAKE:
         problems.snowflake(path)
 
 
 def _choices(field: FieldDescriptor, enum: EnumDescriptor, limit: Limit | None) -> Check | None:
     if enum.full_name in _OPEN_ENUMS:
-        return None  # a value newer than this contract must still travel
+        return None  # values newer than the contract are passed on
     numbers = {number: value.name for number, value in enum.values_by_number.items()}
     if enum_offset(field):
-        del numbers[0]  # "undefined" is ours, Discord has no such value
+        del numbers[0]  # "undefined" exists only in the contract
     if limit is not None and limit.choices:
         numbers = {number: name for number, name in numbers.items() if number in limit.choices}
     return _one_of(tuple(numbers), ", ".join(numbers.values()))
@@ -126,7 +128,7 @@ def _number(limit: Limit) -> Check:
     def check(value: Any, path: str, problems: FieldErrors) -> None:
         if value > limit.most:
             problems.add(path, "NUMBER_TYPE_MAX", f"int value should be less than or equal to {limit.most}.")
-        elif not value >= limit.least:  # catches "not a number", too
+        elif not value >= limit.least:  # includes NaN
             problems.add(path, "NUMBER_TYPE_MIN", f"int value should be greater than or equal to {limit.least}.")
 
     return check
@@ -150,7 +152,7 @@ def _address(form: Form) -> Check:
 
     def check(value: Any, path: str, problems: FieldErrors) -> None:
         if form is Form.MEDIA and value.startswith(ATTACHMENT) and value != ATTACHMENT:
-            return  # any file name may follow
+            return  # followed by any file name
         match = _ADDRESS.fullmatch(value)
         if match is None:
             problems.add(path, "URL_TYPE_INVALID_URL", "Not a well formed URL.")
@@ -173,12 +175,12 @@ def _image(value: Any, path: str, problems: FieldErrors) -> None:
 
 
 def _filename(value: Any, path: str, problems: FieldErrors) -> None:
-    if control_characters(value):
+    if has_control_characters(value):
         problems.add(path, "CONTROL_CHARACTERS", "Control characters are not allowed.")
 
 
 def _segment(value: Any, path: str, problems: FieldErrors) -> None:
-    if control_characters(value) or {"/", "\\", "%"} & set(value) or value in {".", ".."}:
+    if has_control_characters(value) or {"/", "\\", "%"} & set(value) or value in {".", ".."}:
         text = "Must be one segment of a path: without slashes, percent-encoding and control characters."
         problems.add(path, "PATH_SEGMENT_INVALID", text)
 
@@ -190,8 +192,8 @@ def _token(value: Any, path: str, problems: FieldErrors) -> None:
 
 def _emoji(value: Any, path: str, problems: FieldErrors) -> None:
     ascii_part = {character for character in value if character.isascii()}
-    unicode = not value.isascii() and len(value) <= _LONGEST_EMOJI and ascii_part <= _KEYCAPS
-    if control_characters(value) or not (unicode or _CUSTOM_EMOJI.fullmatch(value)):
+    unicode = not value.isascii() and len(value) <= _MAX_EMOJI_LENGTH and ascii_part <= _KEYCAPS
+    if has_control_characters(value) or not (unicode or _CUSTOM_EMOJI.fullmatch(value)):
         problems.add(path, "EMOJI_INVALID", "Must be one unicode emoji, or name:id of a custom one.")
 
 

@@ -1,8 +1,8 @@
-"""The name under which Discord stores a file, and what refers to it. Pure.
+"""The names under which Discord stores files, and the references to them. Pure.
 
-Discord cleans the names of uploads (discord-api-docs#2102, #4847, #7754): blanks become underscores, accents go, and so
-does whatever is not a letter, a digit, "_", "-" or "."; "_" and "." go at both ends. It cleans the name in
-`attachment://` alike. For a name with nothing left it makes one by chance, which nothing could refer to.
+Discord cleans the names of uploads and in `attachment://` (discord-api-docs#2102, #4847, #7754): spaces become
+underscores; accents, other characters than letters, digits, "_", "-" and ".", and "_" and "." at both ends are removed.
+A name with nothing left is replaced by a random one, which cannot be referenced.
 """
 
 import re
@@ -17,14 +17,14 @@ _DROPPED = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """A file as it is sent.
+class UploadName:
+    """The names of an uploaded file.
 
     Attributes:
-        given: the caller's name for it.
-        sent: the name it is uploaded under: the same, or that of a spoiler.
-        stored: what Discord makes of it; a name that is safe to upload where Discord would invent one.
-        lost: Discord would invent one.
+        given: name in the request.
+        sent: name in the upload: the same, with the spoiler prefix if it is one.
+        stored: name at Discord; a replacement if Discord would use a random one.
+        lost: whether Discord would use a random name.
     """
 
     given: str
@@ -34,7 +34,7 @@ class Named:
 
 
 def cleaned(filename: str) -> str:
-    """Return what Discord makes of a file name; "" where it has to invent one."""
+    """Return the name that Discord stores; "" if it would use a random one."""
     plain = unicodedata.normalize("NFKD", filename).encode("ascii", "ignore").decode()
     joined = "_".join(plain.replace("/", " ").replace("\\", " ").split())
     name = _DROPPED.sub("", joined).strip("._")
@@ -42,22 +42,22 @@ def cleaned(filename: str) -> str:
     return "" if has_ending and "." not in name else name
 
 
-def named(files: Iterable[Any]) -> list[Named]:
+def upload_names(files: Iterable[Any]) -> list[UploadName]:
     """Return the names of the files of a request, in order."""
-    return [_named(file, index) for index, file in enumerate(files)]
+    return [_upload_name(file, index) for index, file in enumerate(files)]
 
 
-def _named(file: Any, index: int) -> Named:
+def _upload_name(file: Any, index: int) -> UploadName:
     given: str = file.filename
     mark = SPOILER if file.spoiler and not given.startswith(SPOILER) else ""
     if cleaned(given):
-        return Named(given, mark + given, cleaned(mark + given), lost=False)
+        return UploadName(given, mark + given, cleaned(mark + given), lost=False)
     ending = cleaned(f"x.{given.rpartition('.')[2]}")[1:]
-    return Named(given, mark + given, f"{mark}file{index}{ending}", lost=True)
+    return UploadName(given, mark + given, f"{mark}file{index}{ending}", lost=True)
 
 
-def meant(name: str, files: Sequence[Named]) -> int | None:
-    """Return the place of the file that `attachment://name` refers to, by its given name or one that is cleaned."""
+def referenced_index(name: str, files: Sequence[UploadName]) -> int | None:
+    """Return the index of the file for `attachment://name`, by its given or its cleaned name; None if there is none."""
     exact = (place for place, file in enumerate(files) if name in {file.given, file.sent})
     clean = cleaned(name)
     alike = (place for place, file in enumerate(files) if clean and clean in {cleaned(file.given), file.stored})
@@ -65,7 +65,7 @@ def meant(name: str, files: Sequence[Named]) -> int | None:
 
 
 def references(value: Any) -> Iterator[str]:
-    """Yield the names that stand in `attachment://` addresses of embeds or components."""
+    """Yield the names in `attachment://` URLs of embeds or components."""
     if isinstance(value, str) and value.startswith(ATTACHMENT):
         yield value.removeprefix(ATTACHMENT)
     elif isinstance(value, (dict, list)):
@@ -73,10 +73,10 @@ def references(value: Any) -> Iterator[str]:
             yield from references(inner)
 
 
-def with_stored_names(value: Any, files: Sequence[Named]) -> Any:
-    """Return embeds or components in which each `attachment://` address names a file as Discord stores it."""
+def with_stored_names(value: Any, files: Sequence[UploadName]) -> Any:
+    """Return embeds or components with the stored names in their `attachment://` URLs."""
     if isinstance(value, str) and value.startswith(ATTACHMENT):
-        place = meant(value.removeprefix(ATTACHMENT), files)
+        place = referenced_index(value.removeprefix(ATTACHMENT), files)
         return value if place is None else ATTACHMENT + files[place].stored
     if isinstance(value, dict):
         return {key: with_stored_names(inner, files) for key, inner in value.items()}

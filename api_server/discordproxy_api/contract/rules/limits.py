@@ -1,6 +1,7 @@
-"""Discord's limits of request fields, one table; a contract test compares it with Discord's own description.
+"""Discord's limits of request fields.
 
-Text is counted in code points. Keys are "Message.field"; `EVERY_WRITER` holds for each request that writes a message.
+A contract test compares them with Discord's OpenAPI description. The length of text is counted in code points.
+`EVERY_WRITER` applies to each request that writes a message.
 """
 
 from collections.abc import Mapping
@@ -12,28 +13,28 @@ EMBEDS = 10
 EMBED_CHARACTERS = 6000
 """Of all embeds together: titles, descriptions, field names and values, footers, authors; trimmed."""
 COMPONENTS = 40
-"""Nested ones included."""
+"""Including nested ones."""
 FILES = 10
 POLL_ANSWERS = 10
 POLL_TEXT = 300
 POLL_ANSWER = 55
 """Of the text of an answer (documentation of the poll object; Discord's description has that of the question)."""
 FILE_BYTES = 100 * 1024 * 1024
-"""Of one file, in a guild of the highest level; Discord itself says where less is allowed (40005)."""
+"""Of one file, in a guild of the highest boost level; Discord rejects lower limits itself (40005)."""
 REASON = 512
 TOKEN = 2048
 """Of a webhook or interaction, and of an invite's code."""
 SPLIT_MESSAGES = 50
-"""Ours: one call never posts more messages."""
+"""Limit of the proxy: messages that one call can post."""
 COMPONENTS_JSON = 200_000
-"""Ours, in characters: forty components need less, and more would keep the worker busy."""
+"""Limit of the proxy, in characters: more than forty components need."""
 EXTRA_BYTES = 100_000
-"""Ours: of the keys of one component that the contract does not know."""
+"""Limit of the proxy for the unknown keys of one component."""
 CLEAR = 40
-"""Ours: more than any request has fields."""
+"""Limit of the proxy: more than any request has fields."""
 IDEMPOTENCY_KEY = 255
-"""Ours: it becomes part of a Redis key."""
-LARGEST_SNOWFLAKE = 2**63 - 1
+"""Limit of the proxy: it is part of a Redis key."""
+MAX_SNOWFLAKE = 2**63 - 1
 
 INT32 = 2**31 - 1
 _COLOR = 0xFFFFFF
@@ -41,7 +42,7 @@ _ARCHIVE_MINUTES = (60, 1440, 4320, 10080)
 
 
 class Form(Enum):
-    """What a text must look like."""
+    """Format of a text."""
 
     WEB = auto()  # an http or https address
     LINK = auto()  # as WEB, or discord://
@@ -186,7 +187,7 @@ _BY_MESSAGE: Mapping[str, Mapping[str, Limit]] = {
         "content": Limit(1, 4000),
         "description": Limit(1, 1024),
         "items": Limit(1, 10),
-        "channel_types": Limit(most=40),  # ours: more than there are
+        "channel_types": Limit(most=40),  # limit of the proxy: more than exist
         "spacing": _choice(1, 2),
         "accent_color": Limit(0, _COLOR),
         "min_length": Limit(0, 4000),
@@ -283,10 +284,10 @@ NEVER_RESET: Mapping[str, frozenset[str]] = {
     "EditChannelRequest": frozenset({"name"}),
     "EditScheduledEventRequest": frozenset({"name", "scheduled_start_time", "privacy_level"}),
 }
-"""By request: fields that Discord always wants a value for."""
+"""By request: fields that cannot be reset."""
 
 PATH_FORMS: Mapping[str, Form] = {"emoji": Form.EMOJI, "webhook_token": Form.TOKEN, "code": Form.TOKEN}
-"""By request field: the form of texts that fill a path parameter; any other must be one plain segment."""
+"""By request field: the format of path parameters; all others must be one plain segment."""
 
 _WRITERS = frozenset(
     {

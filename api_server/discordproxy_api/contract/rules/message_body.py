@@ -1,14 +1,14 @@
-"""Turns the generic body of a message into what Discord wants: one list of embeds, attachments, raw components."""
+"""Completes the generic body of a message: embeds, attachments, raw components."""
 
 from typing import Any
 
 from discordproxy_api.contract.encode import Json
-from discordproxy_api.contract.rules.file_names import meant, named, references, with_stored_names
+from discordproxy_api.contract.rules.file_names import referenced_index, references, upload_names, with_stored_names
 from discordproxy_api.contract.rules.message_request import raw_components
 from discordproxy_api.contract.translate import Outgoing, OutgoingFile
 
 USERS_ONLY: Json = {"parse": ["users"], "replied_user": True}
-"""The operator's stricter default of who may be pinged."""
+"""Default of allowed_mentions with DISCORDPROXY_USERS_ONLY_MENTIONS."""
 
 
 def complete_body(request: Any, outgoing: Outgoing, *, users_only: bool) -> None:
@@ -33,13 +33,13 @@ def attach_text(outgoing: Outgoing, body: Json, filename: str, text: str) -> Non
 
 
 def _attach(request: Any, outgoing: Outgoing, body: Json) -> None:
-    """Describe the new files after the attachments that stay; Discord drops what the list leaves out."""
+    """List the new files after the kept attachments; Discord removes attachments that are not listed."""
     described = body.setdefault("attachments", [])
-    names = named(request.files)
+    names = upload_names(request.files)
     shown = {key: body[key] for key in ("embeds", "components") if key in body}
-    meant_files = {meant(name, names) for name in references(list(shown.values()))}
+    referenced = {referenced_index(name, names) for name in references(list(shown.values()))}
     for index, (file, part, name) in enumerate(zip(request.files, outgoing.files, names, strict=True)):
-        invented = name.lost and index in meant_files
+        invented = name.lost and index in referenced
         part.filename = name.stored if invented else name.sent
         title = {"title": file.filename.rpartition(".")[0] or file.filename} if invented else {}
         described.append(_description(index, file, part.filename) | title)

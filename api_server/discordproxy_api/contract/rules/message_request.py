@@ -1,4 +1,4 @@
-"""What the requests that write a message have in common, whichever RPC they belong to."""
+"""Helpers for all requests that write a message."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,25 +14,25 @@ FIRST_V2_TYPE = 9
 
 
 def has(request: Any, name: str) -> bool:
-    """Tell whether this kind of request has the field at all."""
+    """Tell whether the request's type has the field."""
     return name in request.DESCRIPTOR.fields_by_name
 
 
 def edits(request: Any) -> bool:
-    """Tell whether the request changes a message that exists."""
+    """Tell whether the request edits a message."""
     return has(request, "clear")
 
 
 def embeds_of(request: Any) -> list[Any]:
-    """Return all embeds in order; the single one of 1.5.1 comes first."""
+    """Return all embeds in order; the single embed of 1.5.1 comes first."""
     first = [request.embed] if has(request, "embed") and request.HasField("embed") else []
     return [*first, *request.embeds]
 
 
 def overflows(request: Any) -> bool:
-    """Tell whether the content needs the overflow policy that the request asks for.
+    """Tell whether the overflow policy of the request applies to its content.
 
-    Discord does not say whether it counts code points or UTF-16 units; who asked for a policy gets the safe reading.
+    Discord does not document whether it counts code points or UTF-16 units; UTF-16 units are the safe choice.
     """
     return has(request, "overflow") and request.overflow != OVERFLOW_ERROR and units(request.content) > CONTENT
 
@@ -52,7 +52,7 @@ def raw_components(request: Any) -> list[Any]:
 
 
 def component_tree(components: Any) -> Iterator[tuple[str, Any]]:
-    """Yield every component with its path, nested ones included, parents first."""
+    """Yield every component with its path, including nested ones, parents first."""
     for index, component in enumerate(components):
         yield from _branch(f"components[{index}]", component)
 
@@ -67,7 +67,7 @@ def _branch(path: str, component: Any) -> Iterator[tuple[str, Any]]:
 
 
 def raw_component_types(components: list[Any]) -> Iterator[Any]:
-    """Yield the type of every component in JSON, nested ones included."""
+    """Yield the type of every component in JSON, including nested ones."""
     pending: list[Any] = list(components)
     while pending:
         component = pending.pop()

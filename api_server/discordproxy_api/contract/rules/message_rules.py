@@ -1,4 +1,4 @@
-"""Rules between the fields of a message: what excludes what, sums over all embeds, files and components."""
+"""Rules between the fields of a message, and sums over embeds, files and components."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -9,7 +9,7 @@ from discordproxy.messages_pb2 import OVERFLOW_FILE, OVERFLOW_SPLIT, Message
 from discordproxy_api.calls.field_errors import FieldErrors
 from discordproxy_api.contract.overflow import split
 from discordproxy_api.contract.rules import limits
-from discordproxy_api.contract.rules.file_names import ATTACHMENT, meant, named
+from discordproxy_api.contract.rules.file_names import ATTACHMENT, referenced_index, upload_names
 from discordproxy_api.contract.rules.message_request import (
     COMPONENTS_V2,
     FIRST_V2_TYPE,
@@ -22,9 +22,9 @@ from discordproxy_api.contract.rules.message_request import (
     raw_components,
 )
 
-_DEEPEST_JSON = 32
-_ABOUT_A_FILE = 16 * 1024
-"""Bytes of the name and description of a file, at most."""
+_MAX_JSON_DEPTH = 32
+_MAX_FILE_METADATA = 16 * 1024
+"""Bytes of the name and description of a file."""
 _EMBED_MEDIA = (
     ("image", "url"),
     ("thumbnail", "url"),
@@ -35,13 +35,13 @@ _EMBED_MEDIA = (
 
 
 def check_message(request: Any, problems: FieldErrors) -> None:
-    """Check the rules that span a whole request that writes a message."""
+    """Check the rules between the fields of a request that writes a message."""
     for rule in (_not_empty, _content, _embeds, _files, _components_json, _v2, _reference, _voice, _attachments_exist):
         rule(request, problems)
 
 
 def too_many_components(request: Any) -> bool:
-    """Tell, without looking at more than are allowed, whether a request has too many components."""
+    """Tell whether a request has too many components, without traversing more than allowed."""
     return next(islice(component_tree(request.components), limits.COMPONENTS, None), None) is not None
 
 
@@ -69,7 +69,7 @@ def _content(request: Any, problems: FieldErrors) -> None:
         return
     if has(request, "thread_name") and request.thread_name:
         problems.conflict("thread_name", "A new thread cannot start with split content.")
-    too_long = len(request.content) > limits.CONTENT * limits.SPLIT_MESSAGES  # known without splitting
+    too_long = len(request.content) > limits.CONTENT * limits.SPLIT_MESSAGES  # certain without splitting
     if too_long or len(split(request.content, limits.CONTENT)) > limits.SPLIT_MESSAGES:
         problems.add("content", "BASE_TYPE_MAX_LENGTH", f"Would be more than {limits.SPLIT_MESSAGES} messages.")
 
@@ -93,7 +93,7 @@ def _files(request: Any, problems: FieldErrors) -> None:
     if len(request.files) <= limits.FILES < len(request.files) + kept:
         problems.length("attachments", len(request.files) + kept, 0, limits.FILES)
     for index, file in enumerate(request.files[: limits.FILES]):
-        if file.ByteSize() > limits.FILE_BYTES + _ABOUT_A_FILE:  # `content` would be copied
+        if file.ByteSize() > limits.FILE_BYTES + _MAX_FILE_METADATA:  # `content` would be copied
             problems.add(f"files[{index}].content", "FILE_SIZE_MAX", f"Must be {limits.FILE_BYTES} bytes or fewer.")
 
 
@@ -107,7 +107,7 @@ def _components_json(request: Any, problems: FieldErrors) -> None:
     except ValueError:
         problems.add("components_json", "JSON_INVALID", "Must be a JSON array of component objects.")
         return
-    if _depth(raw) > _DEEPEST_JSON:
+    if _depth(raw) > _MAX_JSON_DEPTH:
         problems.add("components_json", "TOO_DEEP", "Nested too deep.")
         return
     count = sum(1 for kind in raw_component_types(raw) if isinstance(kind, int))
@@ -116,7 +116,7 @@ def _components_json(request: Any, problems: FieldErrors) -> None:
 
 def _depth(value: Any) -> int:
     level, depth = [value], 0
-    while level and depth <= _DEEPEST_JSON:
+    while level and depth <= _MAX_JSON_DEPTH:
         inner = [list(each.values()) if isinstance(each, dict) else each for each in level]
         level = [each for children in inner if isinstance(children, list) for each in children]
         depth += 1
@@ -167,10 +167,10 @@ def _voice(request: Any, problems: FieldErrors) -> None:
 
 def _attachments_exist(request: Any, problems: FieldErrors) -> None:
     if edits(request):
-        return  # an edit may refer to files that the message has already
-    files = named(request.files)
+        return  # an edit may reference existing files of the message
+    files = upload_names(request.files)
     for path, url in _media_urls(request):
-        if url.startswith(ATTACHMENT) and meant(url.removeprefix(ATTACHMENT), files) is None:
+        if url.startswith(ATTACHMENT) and referenced_index(url.removeprefix(ATTACHMENT), files) is None:
             problems.add(path, "ATTACHMENT_NOT_FOUND", "No file of this request has that name.")
 
 
@@ -186,7 +186,7 @@ def _media_urls(request: Any) -> Iterator[tuple[str, str]]:
 
 
 def check_mentions(mentions: Any, prefix: str, problems: FieldErrors) -> None:
-    """Check that nobody is named both as a group and one by one; `prefix` ends in a dot."""
+    """Check that mentions are allowed either by group or by id; `prefix` ends with a dot."""
     for name in ("users", "roles"):
         if name in mentions.parse and getattr(mentions, name):
             text = f'parse: ["{name}"] and {name}: [ids...] are mutually exclusive.'

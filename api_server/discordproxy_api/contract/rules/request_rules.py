@@ -1,4 +1,4 @@
-"""Rules between the fields of requests that write no message: what excludes what, and what needs what."""
+"""Rules between the fields of requests that write no message."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -36,7 +36,7 @@ def _new_event(request: Any, _prefix: str, problems: FieldErrors) -> None:
 
 def _edited_event(request: Any, _prefix: str, problems: FieldErrors) -> None:
     if request.entity_type == _EXTERNAL and request.channel_id:
-        problems.conflict("channel_id", _NO_CHANNEL)  # place and end may be those that the event has
+        problems.conflict("channel_id", _NO_CHANNEL)  # location and end may be those of the existing event
     if request.entity_type:
         _place(request, problems)
 
@@ -60,7 +60,7 @@ def _poll(poll: Any, prefix: str, problems: FieldErrors) -> None:
         problems.required(f"{prefix}question.text")
     for index, answer in enumerate(poll.answers[:POLL_ANSWERS]):
         text = answer.poll_media.text
-        if POLL_ANSWER < len(text) <= POLL_TEXT:  # beyond, the table has found it
+        if POLL_ANSWER < len(text) <= POLL_TEXT:  # longer texts were reported by the table of limits
             problems.length(f"{prefix}answers[{index}].poll_media.text", len(text), 1, POLL_ANSWER)
 
 

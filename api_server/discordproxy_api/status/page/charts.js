@@ -1,4 +1,4 @@
-// Small charts as inline SVG. Knows numbers and labels, nothing of what they mean.
+// Small charts as inline SVG.
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 560, HEIGHT = 176, LEFT = 46, BOTTOM = 26, TOP = 8;
 
@@ -41,7 +41,7 @@ function hovers(picture, count, title) {
   }
 }
 
-// The class of a series' colour: there are eight, and one for the rest, which has no place of its own.
+// The class of a series' colour: eight colours, and one for the sum of the others.
 const colour = (kind, index, rest) => (rest ? `${kind}rest` : `${kind}${index % 8}`);
 
 // series: [{name, values, rest}], drawn on top of each other, the first one at the bottom.
@@ -66,7 +66,7 @@ export function stacked(series, { label, format, seconds, title }) {
   return picture;
 }
 
-// series: [{name, values}], a value may be null: nothing is drawn there.
+// series: [{name, values}], null values are gaps.
 export function lines(series, { label, format, seconds, title }) {
   const count = series[0].values.length;
   const top = ceiling(Math.max(...series.flatMap((one) => one.values.map((value) => value ?? 0))));

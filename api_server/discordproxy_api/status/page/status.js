@@ -1,7 +1,7 @@
-// Fetches status.json every second or two and shows it. All text is set as text, so nothing of it can become markup.
+// Fetches status.json every 1.5 s and renders it. Text is inserted as text nodes only, never as markup.
 import { legend, lines, spark, stacked } from "./charts.js";
 
-const EVERY_MS = 1500, MOST_ERRORS = 3;
+const EVERY_MS = 1500, MAX_SHOWN_ERRORS = 3;
 const $ = (id) => document.getElementById(id);
 
 function h(tag, properties, ...children) {
@@ -13,7 +13,7 @@ function h(tag, properties, ...children) {
 
 const text = (className, ...children) => h("span", { className }, ...children);
 const quiet = (words) => h("p", { className: "quiet" }, words);
-// Text in which `backticks` mark what is typed or set.
+// Renders parts in `backticks` as code.
 const rich = (words) => words.split("`").map((part, i) => (i % 2 ? h("code", {}, part) : part));
 const pill = (words, kind) => text(`pill ${kind}`, words);
 
@@ -26,7 +26,7 @@ function bar(share, kind = "") {
 function table(heads, rows) {
   const cell = (tag) => ([className, content], index) => {
     const node = h(tag, { className }, ...[content].flat());
-    node.dataset.label = heads[index][1];  // shown beside the cell where a narrow screen has no room for a head
+    node.dataset.label = heads[index][1];  // label of the cell on narrow screens, which have no header row
     return node;
   };
   return h("table", {},
@@ -46,7 +46,7 @@ const ms = (value) => (value === null ? "–" : duration(value / 1000));
 const number = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;
 const short = (value) => (value >= 10000 ? `${Math.round(value / 1000)}k` : `${Math.round(value * 10) / 10}`);
 
-// The last tick is not over: rates come from those that are.
+// The last tick is incomplete and not used for rates.
 const finished = (values) => values.slice(0, -1);
 const lately = (values) => values.slice(-3).reduce((sum, value) => sum + value, 0) / 3;
 
@@ -58,9 +58,9 @@ function problems(s) {
   found.push(...s.circuit.problems);
   for (const { bot, global, gateway } of s.bots) {
     const of = bot ? `Bot ${bot}: ` : "";
-    if (global.blocked_for_s > 0) found.push(`${of}Discord's global limit was hit; nothing is sent for ${duration(global.blocked_for_s)}.`);
+    if (global.blocked_for_s > 0) found.push(`${of}The global rate limit was exceeded; no calls are sent for ${duration(global.blocked_for_s)}.`);
     if (gateway.failure) found.push(`${of}${gateway.failure}`);
-    else if (!gateway.ready) found.push(`${of}The gateway is not connected: messages are sent, but caches and events stand still.`);
+    else if (!gateway.ready) found.push(`${of}The gateway is not connected: calls work, but caches and events are not updated.`);
   }
   for (const one of s.failing) found.push(`${one.text} ${one.fix}`);
   return found;
@@ -100,7 +100,7 @@ function showTiles(s) {
     tile("Calls", short(rate), "per second", `${calls} in five minutes`),
     tile("Failed", calls ? `${((100 * failures) / calls).toFixed(failures && failures / calls < 0.1 ? 1 : 0)}` : "0", "%", `${failures} in five minutes`),
     tile("Latency", ms(latest(t.p50_ms)), "median", `95 % within ${ms(latest(t.p95_ms))}`),
-    tile("Waiting", String(s.waiting), s.waiting === 1 ? "call" : "calls", s.waiting ? `the oldest for ${duration(oldest)}` : "nobody waits for a limit"),
+    tile("Waiting", String(s.waiting), s.waiting === 1 ? "call" : "calls", s.waiting ? `the oldest for ${duration(oldest)}` : "no call waits for a limit"),
     tile(fullest.bot ? `Global limit, ${fullest.bot}` : "Global limit", String(fullest.global.taken), `of ${fullest.global.limit} slots`,
       fullest.global.waiting ? `${fullest.global.waiting} wait for one` : "in the last second", bar(fullness(fullest))),
     tile("Invalid requests", String(s.circuit.invalid), `of ${s.circuit.invalid_limit}`, `circuit ${s.circuit.state.replace("_", " ")}`, bar(used, level(used))));
@@ -123,7 +123,7 @@ function showCharts(s) {
     legend(latencies, "line"));
 }
 
-// Shows what is in a fold, or hides the fold; whether it is open is left to the reader.
+// Fills a collapsible section, or hides it. Its open state is not changed.
 function fold(id, summary, content, place) {
   $(id).hidden = !summary;
   $(id).firstElementChild.textContent = summary;
@@ -153,7 +153,7 @@ function showBuckets(s) {
   const busy = s.buckets.filter((bucket) => bucket.waiting || bucket.granted), idle = s.buckets.filter((bucket) => !busy.includes(bucket));
   const more = s.left_out.buckets, rest = more ? [h("p", { className: "quiet after" }, `and ${more} more`)] : [];
   $("buckets").replaceChildren(
-    busy.length ? bucketTable(busy) : quiet(s.buckets.length ? "No call waits or is under way." : "Nothing was sent to Discord lately."),
+    busy.length ? bucketTable(busy) : quiet(s.buckets.length ? "No calls are waiting or in flight." : "No calls were sent to Discord recently."),
     ...(idle.length ? [] : rest));
   fold("idle-fold", idle.length ? number(idle.length + more, "idle bucket") : "", idle.length ? [bucketTable(idle), ...rest] : [], "idle");
 }
@@ -165,18 +165,18 @@ function showWorkers(s) {
     ["number", String(worker.in_progress)], ["number", String(worker.waiting)], ["number optional", `${Math.round(worker.rss_mib)} MiB`]]);
   $("workers").replaceChildren(rows.length
     ? table([["", "worker"], ["", ""], ["number", "calls"], ["number", "waiting"], ["number optional", "memory"]], rows)
-    : quiet("No worker has reported for five seconds."));
+    : quiet("No worker has published its status for five seconds."));
 }
 
 function showGateway(s) {
   const rows = s.bots.flatMap(({ bot, gateway }) => gateway.shards.map((shard) => [
-    ["wide", [`${bot ? `${bot}, ` : ""}shard ${shard.shard}`, text("sub", [shard.held ? `led by ${shard.leader}` : "nobody leads", shard.reason].filter(Boolean).join(" · "))]],
+    ["wide", [`${bot ? `${bot}, ` : ""}shard ${shard.shard}`, text("sub", [shard.held ? `led by ${shard.leader}` : "no leader", shard.reason].filter(Boolean).join(" · "))]],
     ["", pill(shard.held ? shard.state : "no leader", shard.held && shard.state === "ready" ? "good" : "warn")],
     ["number", shard.latency_ms === undefined ? "–" : `${shard.latency_ms} ms`],
     ["number", String(shard.events ?? 0)],
     ["number optional", `${shard.resumes ?? 0} / ${shard.identifies ?? 0}`]]));
   const notes = s.bots.map(({ bot, gateway }) => h("p", { className: "quiet after" }, [
-    `${bot ? `${bot}: ` : ""}${number(gateway.guilds, "server")}, ${number(gateway.channels, "channel")} in the cache`,
+    `${bot ? `${bot}: ` : ""}${number(gateway.guilds, "guild")}, ${number(gateway.channels, "channel")} in the cache`,
     gateway.identifies_left === null ? "" : `${gateway.identifies_left} new sessions left today`,
     gateway.shard_count > gateway.shards.length ? `${gateway.shard_count - gateway.shards.length} more shards` : "",
   ].filter(Boolean).join(" · ")));
@@ -197,14 +197,14 @@ function showApps(s) {
   }
   $("apps").replaceChildren(rows.length
     ? table([["", "application"], ["", ""], ["number", "calls"], ["number", "failed"]], rows)
-    : quiet("No application has called."));
+    : quiet("No calls from applications."));
 }
 
 const SCOPES = {
-  user: "of a bucket: its limit changed, or somebody else uses this token",
-  shared: "of a resource many bots use; does not count as invalid",
-  global: "of the whole bot: requests per second",
-  cloudflare: "from Discord's edge: the address is blocked",
+  user: "of a bucket: its limit changed, or another program uses this token",
+  shared: "of a resource shared by many bots; does not count as invalid request",
+  global: "of the bot: requests per second",
+  cloudflare: "of Discord's edge: the IP address is blocked",
 };
 
 function showLimited(s) {
@@ -225,13 +225,13 @@ function showErrors(s) {
       h("div", { className: "head" }, h("strong", {}, error.rpc), pill(answer.filter(Boolean).join(" · "), kind),
         text("quiet", `${number(error.count, "time")} · ${duration(error.ago_s)} ago · ${error.app}`)),
       h("p", {}, ...rich(`${error.meaning}. `), text("quiet", ...rich(error.fix))),
-      text("sub", `last request id ${error.request_id}`));
+      text("sub", `last request ID ${error.request_id}`));
   };
   const list = (errors) => h("ul", { className: "errors" }, ...errors.map(item));
-  const others = s.errors.slice(MOST_ERRORS), more = s.left_out.errors;
+  const others = s.errors.slice(MAX_SHOWN_ERRORS), more = s.left_out.errors;
   const rest = more ? [h("p", { className: "quiet after" }, `and ${more} more`)] : [];
   $("errors-card").hidden = !s.errors.length;
-  $("errors").replaceChildren(list(s.errors.slice(0, MOST_ERRORS)));
+  $("errors").replaceChildren(list(s.errors.slice(0, MAX_SHOWN_ERRORS)));
   fold("errors-fold", others.length ? `and ${number(others.length + more, "other kind")} of error` : "", [list(others), ...rest], "more-errors");
 }
 
@@ -243,8 +243,8 @@ function show(s) {
 
 async function get(path) {
   const response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(30000) });
-  const found = await response.json().catch(() => ({ problem: `The worker answers ${response.status}.` }));
-  if (!response.ok) throw new Error(found.problem ?? `The worker answers ${response.status}.`);
+  const found = await response.json().catch(() => ({ problem: `The worker returned ${response.status}.` }));
+  if (!response.ok) throw new Error(found.problem ?? `The worker returned ${response.status}.`);
   return found;
 }
 
@@ -252,10 +252,10 @@ async function refresh() {
   try {
     show(await get("status.json"));
   } catch (error) {
-    verdict("bad", "no answer");
+    verdict("bad", "no response");
     $("problems").hidden = false;
     $("problems").className = "problems bad";
-    $("problems").replaceChildren(h("p", {}, error instanceof TypeError ? "The worker does not answer." : error.message));
+    $("problems").replaceChildren(h("p", {}, error instanceof TypeError ? "The worker does not respond." : error.message));
   }
   document.body.dataset.rounds = Number(document.body.dataset.rounds ?? 0) + 1;
 }

@@ -92,9 +92,9 @@ async def keyed(discord, tmp_path: Path, allowed: dict[str, object], **settings)
 async def test_who_has_no_key_gets_nothing_but_health(discord, tmp_path):
     async with keyed(discord, tmp_path, {}) as keyed_:
         for key, word in (
-            ("", "asks for a key"),
-            ("dpk_" + "x" * 43, "not known"),
-            ("secret", "no key of Discord Proxy"),
+            ("", "requires a key"),
+            ("dpk_" + "x" * 43, "unknown"),
+            ("secret", "not a key of Discord Proxy"),
         ):
             details = await keyed_.refused(
                 "SendChannelMessage", word, status="UNAUTHENTICATED", key=key, channel_id=CHANNEL, content="x"
@@ -260,7 +260,7 @@ async def test_a_limited_key_brings_no_authorization_unless_it_may(discord, tmp_
         fields = {"method": "GET", "path": f"/guilds/{GUILD}"}
         for authorization in ("Bearer a-users", "none"):
             await keyed_.refused(
-                "Request", "its authorization would have to be true", authorization=authorization, **fields
+                "Request", "set the key's authorization to true", authorization=authorization, **fields
             )
     async with keyed(discord, tmp_path, allowed | {"authorization": True}) as keyed_:
         with pytest.raises(grpc.aio.AioRpcError):

@@ -46,7 +46,7 @@ async def test_a_worker_whose_token_discord_refuses_is_not_ready():
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await served.stub.GetGuildChannels(REQUEST)
         assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
-        await served.worker.health.look()
+        await served.worker.health.probe()
         assert not served.worker.health.ready
         assert not served.worker.health.states["discord"]
         assert served.worker.health.states["broker"]

@@ -10,8 +10,7 @@ import pytest
 
 from discordproxy.discord_api_pb2 import SendChannelMessageRequest
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
-from discordproxy_api.access.channel_locator import ChannelLocator
-from discordproxy_api.access.permission import Permission
+from discordproxy_api.access.permission import ChannelLocation, Permission
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import CURRENT
 from discordproxy_api.calls.drain import Drain
@@ -211,7 +210,7 @@ class Forgetful:
 
 
 async def no_channel(_channel_id, _call):
-    return None
+    return ChannelLocation(known=False)
 
 
 async def test_a_procedure_without_an_answer_fails_instead_of_an_empty_ok():
@@ -220,7 +219,7 @@ async def test_a_procedure_without_an_answer_fails_instead_of_an_empty_ok():
         {"SendChannelMessage": Forgetful()},
         uploads=Uploads(UploadLimits(), drain=drain, metrics=metrics),
         idempotency=Idempotency(FakeNotes(), kept_s=1.0, drain=drain, metrics=metrics),
-        permission=Permission(load_contract(), ChannelLocator(no_channel)),
+        permission=Permission(load_contract(), no_channel),
         turns=AppRateWaits(None, drain),
         in_order=InOrder(FakeNotes(), drain),
     )

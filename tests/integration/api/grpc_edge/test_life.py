@@ -204,7 +204,7 @@ async def test_health_by_service(served):
 
     assert [await state(name) for name in ("", "discord_api.DiscordApi", "broker")] == 3 * [SERVING]
     served.broker.notes.down = True
-    await served.worker.health.look()
+    await served.worker.health.probe()
     assert [await state(name) for name in ("", "discord_api.DiscordApi", "broker")] == 3 * [NOT_SERVING]
     assert not served.worker.health.ready
     with pytest.raises(grpc.aio.AioRpcError) as failed:

@@ -136,7 +136,7 @@ async def test_what_a_worker_counted_is_told_when_redis_is_back(discord, own_val
         document = await ask(served, "Status")
         assert sum(document["ticks"]["calls"]) == 1
         assert [worker["state"] for worker in document["workers"]] == ["serving"]
-        await reporter.leave()
+        await reporter.withdraw()
         await asyncio.sleep(0)
 
 
@@ -152,7 +152,7 @@ async def test_a_third_of_the_calls_fails_and_both_doors_say_so(discord, valkey:
         (found,) = (await ask(served, "Status"))["failing"]
         (finding,) = [one for one in await ask(served, "Doctor") if one["subject"] == "calls"]
     assert found["text"].startswith("35 % of the calls failed in five minutes (7 of 20, all of ")
-    assert "7 times: The bot lacks a permission there (PERMISSION_DENIED, Discord's code 50013)." in found["text"]
+    assert "(7 times): The bot lacks a permission (PERMISSION_DENIED, Discord's code 50013)." in found["text"]
     assert (finding["good"], finding["text"] + ".", finding["fix"]) == (False, found["text"], found["fix"])
 
 

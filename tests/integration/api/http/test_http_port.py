@@ -33,7 +33,7 @@ class Port:
 
     @property
     def open(self) -> int:
-        return len(self.ops._door)
+        return len(self.ops._connections._open)
 
     async def _page(self, _request):
         self.begun += 1
@@ -92,14 +92,14 @@ async def test_a_connection_that_never_speaks_tls_is_ended(monkeypatch, tmp_path
 
 
 async def test_an_answer_that_takes_too_long_is_given_up(monkeypatch):
-    monkeypatch.setattr(connections, "ANSWER_S", 0.2)
+    monkeypatch.setattr(connections, "RESPONSE_S", 0.2)
     async with listening() as port, attacks.connection(port.number) as (reader, writer):
         writer.write(GOOD.replace(b"/livez", b"/page"))
         assert await ended(reader)
 
 
 async def test_a_crowd_of_half_requests_keeps_nobody_out(monkeypatch):
-    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 20)
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 20)
     half = attacks.half_request(random.Random(1))
     async with listening() as port:
         asked = asyncio.create_task(port.status("/page"))
@@ -113,7 +113,7 @@ async def test_a_crowd_of_half_requests_keeps_nobody_out(monkeypatch):
 
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
 def test_who_makes_room_is_hung_up_on(monkeypatch, run):
-    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 5)
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 5)
 
     async def crowd() -> None:
         async with listening() as port, contextlib.AsyncExitStack() as stack:
@@ -125,7 +125,7 @@ def test_who_makes_room_is_hung_up_on(monkeypatch, run):
 
 
 async def test_when_every_place_works_the_next_connection_is_turned_away(monkeypatch):
-    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 2)
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 2)
     async with listening() as port:
         asked = [asyncio.create_task(port.status("/page")) for _ in range(2)]
         await eventually(lambda: port.begun == 2)

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from discordproxy_api.status.document import document, queues
-from discordproxy_api.status.service import StatusService
+from discordproxy_api.status.endpoints import StatusService
 from discordproxy_gateway.cache import GatewayState
 from discordproxy_ratelimit.circuit import CircuitState
 from discordproxy_ratelimit.inspection import AccountState, BucketState

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from discordproxy_api.processes.children import Child, Ended
+from discordproxy_api.processes.children import Child, ChildExit
 from fakes.eventually import eventually
 from processes.process import Process
 
@@ -25,15 +25,15 @@ def lines() -> list[str]:
 def child(tmp_path: Path, lines: list[str]) -> Start:
     """A child that runs the given program text."""
 
-    def report(name: str, line: str) -> bool:
+    def on_line(name: str, line: str) -> bool:
         lines.append(line)
         return line.startswith("log ")
 
     def make(program: str, **options: object) -> Child:
         (tmp_path / "program.py").write_text(program)
-        settings = {"preexec": None, **options}  # on the leash: see `processes.leash` for why not by the kernel
+        settings = {"preexec": None, **options}  # by the pipe of `exit_with_parent`
         environment = {"PYTHONPATH": str(tmp_path), "FOLDER": str(tmp_path), "PATH": os.environ["PATH"]}
-        return Child("api.1", "program", environment=environment, report=report, **settings)
+        return Child("api.1", "program", environment=environment, on_line=on_line, **settings)
 
     return make
 
@@ -44,20 +44,20 @@ FOREVER = "import time; print('log up', flush=True); time.sleep(600)\n"
 
 async def test_an_accident_is_repaired_and_a_refusal_is_final(child: Start, tmp_path: Path) -> None:
     program = COUNTING + "print('ERROR: tell me why', flush=True); raise SystemExit(1 if f.stat().st_size < 3 else 78)"
-    assert await child(program).keep() == Ended("api.1", 78, "ERROR: tell me why")
+    assert await child(program).run() == ChildExit("api.1", 78, "ERROR: tell me why")
     assert (tmp_path / "count").read_text() == "xxx"
 
 
 async def test_wrong_settings_are_final(child: Start) -> None:
-    assert await child("print('log x'); raise SystemExit(2)").keep() == Ended("api.1", 2, "")
+    assert await child("print('log x'); raise SystemExit(2)").run() == ChildExit("api.1", 2, "")
 
 
 async def test_a_refusal_later_on_leaves_the_place_empty(
     child: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     parked = child(COUNTING + "print('ERROR: revoked', flush=True); raise SystemExit(78)", parks_after_s=0.0)
-    keeping = asyncio.create_task(parked.keep())
-    await eventually(lambda: "not started again (status 78): ERROR: revoked" in caplog.text)
+    keeping = asyncio.create_task(parked.run())
+    await eventually(lambda: "not restarted (status 78): ERROR: revoked" in caplog.text)
     parked.stop()
     assert await keeping is None
     assert (tmp_path / "count").read_text() == "x"
@@ -88,16 +88,16 @@ async def test_what_cannot_be_started_is_tried_again(
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", fails_at_first)
     forever = child(FOREVER)
-    keeping = asyncio.create_task(forever.keep())
+    keeping = asyncio.create_task(forever.run())
     await eventually(lambda: lines == ["log up"])
-    assert f"api.1 cannot be started ({problem}); starting it again in 0.4 s" in caplog.text
+    assert f"api.1 cannot be started ({problem}); restarting it in 0.4 s" in caplog.text
     forever.stop()
     assert await keeping is None
 
 
 async def test_killed_it_comes_back_and_stopped_it_stays_away(child: Start, lines: list[str]) -> None:
     forever = child(FOREVER)
-    keeping = asyncio.create_task(forever.keep())
+    keeping = asyncio.create_task(forever.run())
     await eventually(lambda: lines == ["log up"])
     os.kill(forever.pid, signal.SIGKILL)
     await eventually(lambda: lines == ["log up"] * 2)
@@ -108,7 +108,7 @@ async def test_killed_it_comes_back_and_stopped_it_stays_away(child: Start, line
 
 async def test_stopped_while_it_is_being_started(child: Start) -> None:
     forever = child(FOREVER)
-    keeping = asyncio.create_task(forever.keep())
+    keeping = asyncio.create_task(forever.run())
     await asyncio.sleep(0)
     forever.stop()
     async with asyncio.timeout(60):
@@ -117,7 +117,7 @@ async def test_stopped_while_it_is_being_started(child: Start) -> None:
 
 async def test_stopped_while_waiting_for_the_next_start(child: Start, caplog: pytest.LogCaptureFixture) -> None:
     failing = child("raise SystemExit(1)")
-    keeping = asyncio.create_task(failing.keep())
+    keeping = asyncio.create_task(failing.run())
     await eventually(lambda: "in 0.4 s" in caplog.text)
     failing.stop()
     async with asyncio.timeout(60):
@@ -126,23 +126,23 @@ async def test_stopped_while_waiting_for_the_next_start(child: Start, caplog: py
 
 
 async def test_an_endless_line_harms_nobody(child: Start, lines: list[str]) -> None:
-    ended = await child("print('x' * 300_000); print('log after'); raise SystemExit(78)").keep()
+    ended = await child("print('x' * 300_000); print('log after'); raise SystemExit(78)").run()
     assert ended.status == 78
     assert max(map(len, lines)) == 8192
     assert lines[-1] == "log after"
 
 
-@pytest.mark.parametrize("leash", [False, True], ids=["signal of the kernel", "pipe"])
-async def test_it_ends_when_its_parent_is_killed(leash: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
+@pytest.mark.parametrize("pipe", [False, True], ids=["signal of the kernel", "pipe"])
+async def test_it_ends_when_its_parent_is_killed(pipe: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
     (tmp_path / "program.py").write_text("import os, time; print('pid', os.getpid(), flush=True); time.sleep(600)")
     (tmp_path / "parent.py").write_text(
         "import asyncio, os\n"
         "from discordproxy_api.processes.children import Child\n"
         "from discordproxy_ratelimit.server.parent_death import end_with_parent\n"
-        "report = lambda name, line: print(line, flush=True)\n"
-        f"preexec = None if {leash} else end_with_parent()\n"
-        "child = Child('x', 'program', environment=dict(os.environ), report=report, preexec=preexec)\n"
-        "asyncio.run(child.keep())\n"
+        "on_line = lambda name, line: print(line, flush=True)\n"
+        f"preexec = None if {pipe} else end_with_parent()\n"
+        "child = Child('x', 'program', environment=dict(os.environ), on_line=on_line, preexec=preexec)\n"
+        "asyncio.run(child.run())\n"
     )
     async with Process(
         sys.executable, str(tmp_path / "parent.py"), env={"PYTHONPATH": str(tmp_path)}, cwd=tmp_path

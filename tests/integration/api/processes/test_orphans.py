@@ -41,11 +41,11 @@ def zombies():
 
 async def main():
     children = [
-        Child(f"api.{n}", "program", str(status), environment=dict(os.environ), report=lambda *_: True, preexec=None)
+        Child(f"api.{n}", "program", str(status), environment=dict(os.environ), on_line=lambda *_: True, preexec=None)
         for n, status in enumerate([2, 78] * 4)
     ]
     reaping = asyncio.create_task(orphans.reap_orphans(children))
-    ended = await asyncio.gather(*(child.keep() for child in children))
+    ended = await asyncio.gather(*(child.run() for child in children))
     print("statuses", *(one.status for one in ended), flush=True)
     while zombies():
         await asyncio.sleep(0.01)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from discordproxy_api.processes.children import Child, Ended
+from discordproxy_api.processes.children import Child, ChildExit
 from discordproxy_api.processes.supervision import Address, StartError, Supervision, check_free
 from fakes.eventually import eventually
 from fakes.ports import free_port
@@ -48,7 +48,9 @@ def address() -> Address:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, valkey: str, address: Address) -> Callable[..., Supervision]:
+def server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, valkey: str, address: Address
+) -> Callable[..., Supervision]:
     (tmp_path / "program.py").write_text(PROGRAM)
     monkeypatch.chdir(tmp_path)  # the children's folder
 
@@ -58,8 +60,8 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, valkey: str, address:
             name,
             "program",
             environment=environment | changes,
-            report=lambda _name, line: not line.startswith("ERROR"),
-            preexec=None,  # on the leash: see `processes.leash` for why not by the kernel
+            on_line=lambda _name, line: not line.startswith("ERROR"),
+            preexec=None,  # by the pipe of `exit_with_parent`
         )
 
     def make(
@@ -75,7 +77,7 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, valkey: str, address:
             address=address,
             redis_url=redis_url,
             drain_s=60.0,
-            greeting="up and running",
+            banner="up and running",
             redis_within_s=redis_within_s,
         )
 
@@ -97,17 +99,17 @@ async def listening(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 async def test_broker_first_and_last(
-    fleet: Callable[..., Supervision],
+    server: Callable[..., Supervision],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "supervisor")
-    whole = fleet()
+    whole = server()
     running = asyncio.create_task(whole.run())
     await listening(capsys)
     await eventually(lambda: len(story(tmp_path)) == 4)
-    whole.signal()
+    whole.stop()
     assert await running is None
     told = story(tmp_path)
     starts = [line.split()[0] for line in caplog.messages if " started, pid " in line]
@@ -120,7 +122,7 @@ async def test_broker_first_and_last(
 
 
 async def test_workers_that_take_long_are_waited_for(
-    fleet: Callable[..., Supervision],
+    server: Callable[..., Supervision],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
@@ -128,46 +130,46 @@ async def test_workers_that_take_long_are_waited_for(
     address: Address,
 ) -> None:
     monkeypatch.setattr("discordproxy_api.processes.supervision.LISTENING_WITHIN_S", 0.0)
-    whole = fleet()
+    whole = server()
     running = asyncio.create_task(whole.run())
     await listening(capsys)
-    assert f"nobody listens on {address} yet" in caplog.text
-    whole.signal()
+    assert f"no process listens on {address} after" in caplog.text
+    whole.stop()
     assert await running is None
 
 
 @pytest.mark.parametrize(("name", "status"), [("api.1", 2), ("gateway", 78), ("broker", 78)])
 async def test_a_child_that_cannot_run_ends_everything(
-    name: str, status: int, fleet: Callable[..., Supervision], tmp_path: Path
+    name: str, status: int, server: Callable[..., Supervision], tmp_path: Path
 ) -> None:
     async with asyncio.timeout(60):
-        assert await fleet({name: {"STATUS": str(status)}}).run() == Ended(name, status, "ERROR: no way")
+        assert await server({name: {"STATUS": str(status)}}).run() == ChildExit(name, status, "ERROR: no way")
     told = story(tmp_path)
     started = {line.split()[0] for line in told if line.endswith("started")} - {name}
     assert {line.split()[0] for line in told if line.endswith("ended")} <= started
 
 
-async def test_without_redis_nothing_else_is_started(fleet: Callable[..., Supervision], tmp_path: Path) -> None:
+async def test_without_redis_nothing_else_is_started(server: Callable[..., Supervision], tmp_path: Path) -> None:
     with pytest.raises(StartError, match=r"did not answer for 0.5 s; start it or set DISCORDPROXY_REDIS_URL"):
-        await fleet(redis_url=f"unix://{tmp_path}/none", redis_within_s=0.5).run()
+        await server(redis_url=f"unix://{tmp_path}/none", redis_within_s=0.5).run()
     assert not any(line.startswith(("api", "gateway")) for line in story(tmp_path))
 
 
 async def test_a_child_that_ignores_the_signal_is_killed(
-    fleet: Callable[..., Supervision],
+    server: Callable[..., Supervision],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    whole = fleet({"api.0": {"STUBBORN": "1"}})
+    whole = server({"api.0": {"STUBBORN": "1"}})
     running = asyncio.create_task(whole.run())
     await listening(capsys)
     await eventually(lambda: len(story(tmp_path)) == 4)
-    whole.signal()
-    whole.signal()  # so that nobody waits for the drain time
+    whole.stop()
+    whole.stop()  # so that nobody waits for the drain time
     async with asyncio.timeout(60):
         assert await running is None
-    assert "api.0 did not end in time: SIGKILL" in caplog.text
+    assert "api.0 did not exit in time: SIGKILL" in caplog.text
 
 
 def test_a_taken_port_is_told(address: Address) -> None:

@@ -5,8 +5,7 @@ import asyncio
 import pytest
 from grpc import StatusCode
 
-from discordproxy_api.access.channel_locator import ChannelLocator
-from discordproxy_api.access.permission import OF_THE_BOT, Permission
+from discordproxy_api.access.permission import BOT_EVENTS, ChannelLocation, Permission
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.principal import Principal
@@ -20,12 +19,12 @@ from discordproxy_gateway.plan.event_planner import EventPlanner
 
 CONTRACT = load_contract()
 KNOWN = {
-    5: {"id": "5", "guild_id": "7", "parent_id": "50"},
-    6: {"id": "6", "guild_id": "7", "parent_id": None},
-    9: {"id": "9", "guild_id": "8"},
-    50: {"id": "50", "guild_id": "7", "type": 4},
-    55: {"id": "55", "guild_id": "7", "parent_id": "5", "type": 11},
-    66: {"id": "66", "type": 1},
+    5: ChannelLocation(7, 50),
+    6: ChannelLocation(7),
+    9: ChannelLocation(8),
+    50: ChannelLocation(7),
+    55: ChannelLocation(7, 5),
+    66: ChannelLocation(),
 }
 """Channel 5 with thread 55 in category 50, channel 6 beside it; 9 in another guild; 66 of a user."""
 
@@ -59,10 +58,10 @@ KEYS: dict[str, tuple[Scopes, set[str]]] = {
 OF_GUILDS = {"GUILD_CREATE", "GUILD_UPDATE", "GUILD_DELETE"}
 
 
-async def find(channel_id: int, _call: Call):
+async def locate(channel_id: int, _call: Call) -> ChannelLocation:
     if channel_id == DOWN:
         raise errors.refusal(StatusCode.UNAVAILABLE, "DISCORD_UNREACHABLE", "nobody answers")
-    return KNOWN.get(channel_id)
+    return KNOWN.get(channel_id, ChannelLocation(known=False))
 
 
 def entry(name: str, data: dict) -> StreamEntry:
@@ -73,12 +72,12 @@ def entry(name: str, data: dict) -> StreamEntry:
     return decode(0, "e", b"5-1", dict(zip(words[::2], words[1::2], strict=True)))
 
 
-PERMISSION = Permission(CONTRACT, ChannelLocator(find))
+PERMISSION = Permission(CONTRACT, locate)
 
 
 async def shows(scopes: Scopes, event: StreamEntry) -> bool:
     call = Call(rpc="SubscribeEvents", request_id="r", principal=Principal(app="a", scopes=scopes))
-    return await PERMISSION.sees(event, call)
+    return await PERMISSION.may_receive(event, call)
 
 
 def sees(scopes: Scopes, event: StreamEntry) -> bool:
@@ -103,9 +102,9 @@ async def test_a_key_gets_what_happens_in_its_places(key):
 
 def expected(name: str, key: str) -> dict[str, bool]:
     scopes, places = KEYS[key]
-    if name in OF_GUILDS and not scopes.everywhere:  # they concern no channel
+    if name in OF_GUILDS and not scopes.everywhere:  # they bind_warning no channel
         places = {place for place in places if PLACES[place].get("guild_id") in map(str, scopes.guilds)}
-    if name in OF_THE_BOT and scopes.everywhere:
+    if name in BOT_EVENTS and scopes.everywhere:
         places = places | {DIRECT, NOWHERE, ODD}
     return {place: place in places for place in PLACES}
 
@@ -134,7 +133,7 @@ def test_the_rule_of_reads_and_the_rule_of_events_agree():
             call = Call(rpc="GetMessages", request_id="r", principal=Principal(app="a", scopes=scopes))
             request = rpc.request_type(channel_id=int(where["channel_id"]))
             try:
-                asyncio.run(PERMISSION.check(PERMISSION.read(rpc, request, call), call))
+                asyncio.run(PERMISSION.authorize(PERMISSION.targets_of(rpc, request, call), call))
                 allowed = True
             except errors.ApiError:
                 allowed = False

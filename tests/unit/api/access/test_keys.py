@@ -14,7 +14,7 @@ from discordproxy_api.access.authenticator import Authenticator, Credentials, ke
 from discordproxy_api.access.key_file import read_key_file
 from discordproxy_api.access.keys import FORM, KeyFileError, digest_of, new_key, read_keys
 from discordproxy_api.access.lockout import Lockout, address_of
-from discordproxy_api.bind_policy import UnsafeBindError, check_listening, concern
+from discordproxy_api.bind_policy import UnsafeBindError, bind_warning, require_safe_bind
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.contract.contract import load_contract
@@ -88,13 +88,13 @@ def test_only_a_key_without_limits_sees_the_status_by_itself():
         ("[[keys]", "not valid TOML"),
         ("keys = " + "1" * 5_000, "not valid TOML"),
         ("keys = " + "[" * 100_000, "not valid TOML"),
-        ('[[keys]]\napp = "srp"\n', "key 1: needs either sha256"),
+        ('[[keys]]\napp = "srp"\n', "key 1: either sha256"),
         (entry(sha256='"x"'), "not valid TOML"),
         ('[[keys]]\napp = "srp"\nsha256 = "dpk_secret"\n', "key 1 sha256"),
         (entry(app="two words"), "key 1 app"),
         (entry(share="0"), "key 1 share"),
-        (entry(guild="[1]"), "there is no such setting"),
-        (entry(guilds="[]"), "an empty list would allow every place"),
+        (entry(guild="[1]"), "unknown setting"),
+        (entry(guilds="[]"), "an empty list would allow everything"),
         (entry(rpcs='["SendMesage"]'), "'SendMesage' matches no RPC"),
         (entry(requests='["audit-logs"]'), "key 1 requests"),
         (entry(events='["MESSAGE_CREAT"]'), "did you mean MESSAGE_CREATE?"),
@@ -137,7 +137,7 @@ def test_without_a_file_nobody_needs_a_key():
 
 def test_the_key_names_the_application():
     assert gate().admit(Credentials(f"Bearer {KEY}", app="somebody-else")).app == "srp"
-    assert "asks for a key" in refusal(gate(), Credentials(app="srp")).text
+    assert "requires a key" in refusal(gate(), Credentials(app="srp")).text
     assert KEY[:-1] not in refusal(gate(), Credentials(f"Bearer {KEY[:-1]}")).text
 
 
@@ -172,11 +172,11 @@ def test_guessers_are_locked_out_and_good_keys_behind_the_same_address_are_not(c
 
 
 def test_slow_mistakes_lock_nobody_out_and_memory_is_bounded():
-    lockout = Lockout(wrong_keys=2, within_s=10, most_addresses=5)
-    assert not any(lockout.wrong("a", now) for now in (0.0, 11.0, 22.0))
+    lockout = Lockout(wrong_keys=2, within_s=10, max_addresses=5)
+    assert not any(lockout.add_wrong_key("a", now) for now in (0.0, 11.0, 22.0))
     for number in range(100):
-        lockout.wrong(str(number), 30.0)
-    assert len(lockout) == 5
+        lockout.add_wrong_key(str(number), 30.0)
+    assert len(lockout._records) == 5
 
 
 @pytest.mark.parametrize(
@@ -205,17 +205,17 @@ def test_the_http_port_takes_the_same_keys():
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "proxy.example"])
 def test_nothing_is_offered_to_a_network_by_accident(host: str):
     with pytest.raises(UnsafeBindError, match="DISCORDPROXY_KEYS_FILE"):
-        check_listening(host, knows_callers=False, allow_anonymous=False)
-    check_listening(host, knows_callers=True, allow_anonymous=False)
-    check_listening(host, knows_callers=False, allow_anonymous=True)
-    assert "unencrypted" in concern(host, keys=True, encrypted=False)
-    assert not concern(host, keys=True, encrypted=True)
+        require_safe_bind(host, knows_callers=False, allow_anonymous=False)
+    require_safe_bind(host, knows_callers=True, allow_anonymous=False)
+    require_safe_bind(host, knows_callers=False, allow_anonymous=True)
+    assert "unencrypted" in bind_warning(host, keys=True, encrypted=False)
+    assert not bind_warning(host, keys=True, encrypted=True)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_this_machine_is_trusted(host: str):
-    check_listening(host, knows_callers=False, allow_anonymous=False)
-    assert not concern(host, keys=True, encrypted=False)
+    require_safe_bind(host, knows_callers=False, allow_anonymous=False)
+    assert not bind_warning(host, keys=True, encrypted=False)
 
 
 def test_a_key_file_with_a_byte_order_mark(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.access.permission import is_read
-from discordproxy_api.access.targets import Targets, reach_of, reach_of_request
+from discordproxy_api.access.targets import Targets, targets_of_request, targets_reader
 from discordproxy_api.calls.scopes import Scopes
 from discordproxy_api.contract.contract import load_contract
 
@@ -13,7 +13,7 @@ CONTRACT = load_contract()
 
 def reach(name: str, **fields) -> Targets:
     rpc = CONTRACT[name]
-    return reach_of(rpc)(rpc.request_type(**fields))
+    return targets_reader(rpc)(rpc.request_type(**fields))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_forwarded_message_reaches_the_channel_it_comes_from():
 def test_every_rpc_has_a_reach_that_can_be_judged():
     """An RPC that a key for some places could never use is a decision, not an accident."""
     unplaced = {
-        name for name, rpc in CONTRACT.items() if not rpc.streaming and reach_of(rpc)(rpc.request_type()).unplaced
+        name for name, rpc in CONTRACT.items() if not rpc.streaming and targets_reader(rpc)(rpc.request_type()).unplaced
     }
     assert unplaced <= {"ListGuilds", "DeleteInvite", "DeleteWebhook", "Request"}, unplaced
 
@@ -133,8 +133,8 @@ def test_every_rpc_has_a_reach_that_can_be_judged():
     ],
 )
 def test_places_of_requests(method, path, query, body, expected):
-    assert reach_of_request(method, path, query, body) == expected
+    assert targets_of_request(method, path, query, body) == expected
 
 
 def test_a_request_with_its_own_authorization_needs_nothing_of_the_bot():
-    assert reach_of_request("GET", "/users/@me/guilds", [], "", authorized=True).by_token
+    assert targets_of_request("GET", "/users/@me/guilds", [], "", authorized=True).by_token

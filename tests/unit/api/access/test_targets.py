@@ -1,13 +1,13 @@
 """No id of a guild or channel leaves in a request without having been looked at, by random requests of every RPC.
 
-The second opinion is `reach_of_request`, which reads what goes out to Discord instead of the caller's message.
+The second opinion is `targets_of_request`, which reads what goes out to Discord instead of the caller's message.
 """
 
 import orjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from discordproxy_api.access.targets import reach_of, reach_of_request
+from discordproxy_api.access.targets import targets_of_request, targets_reader
 from discordproxy_api.contract.contract import load_contract
 from discordproxy_api.contract.translate import Translator
 from strategies.random_messages import messages
@@ -33,8 +33,8 @@ def test_what_goes_out_has_been_looked_at(rpc, data):
                 setattr(request, field.name, data.draw(IDS))
     outgoing = Translator(rpc).outgoing(request)
     body = orjson.dumps(outgoing.body).decode() if outgoing.body is not None else ""
-    seen = reach_of_request(outgoing.method, outgoing.path, outgoing.query, body)
-    asked = reach_of(rpc)(request)
+    seen = targets_of_request(outgoing.method, outgoing.path, outgoing.query, body)
+    asked = targets_reader(rpc)(request)
     assert seen.channels <= asked.channels
     assert seen.guilds <= asked.guilds
     if seen.unplaced and not asked.by_token:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from discordproxy_api.cached.changes import EFFECTS, Done, Overwrite, Put, RoleOfMember, changes_of
+from discordproxy_api.cached.changes import EFFECTS, AcceptedRequest, Overwrite, Put, RoleOfMember, changes_of
 from discordproxy_api.contract.contract import load_contract
 from discordproxy_gateway.cache import CHANNEL, EMOJI, GUILD, MEMBER, ROLE, THREAD, USER
 
@@ -13,7 +13,7 @@ MEMBER_3 = {"user": {"id": "3"}, "roles": []}
 
 
 def changed(route, document=None, body=None, **parameters):
-    return changes_of(route, Done({**IDS, **parameters}, body, document))
+    return changes_of(route, AcceptedRequest({**IDS, **parameters}, body, document))
 
 
 CASES = [
@@ -60,8 +60,8 @@ def test_an_overwrite_is_read_from_the_request():
 
 
 def test_a_direct_message_channel_belongs_to_no_guild():
-    done = Done({"channel_id": "2"}, None, {"id": "2", "type": 1})
-    assert changes_of("PATCH /channels/{channel_id}", done) == []
+    accepted = AcceptedRequest({"channel_id": "2"}, None, {"id": "2", "type": 1})
+    assert changes_of("PATCH /channels/{channel_id}", accepted) == []
 
 
 def test_messages_change_nothing_that_is_cached():

@@ -3,7 +3,7 @@
 import pytest
 
 from discordproxy_api.calls.field_errors import InvalidRequestError
-from discordproxy_api.contract.rules.attachments import kept
+from discordproxy_api.contract.rules.attachments import with_kept_attachments
 
 MESSAGE, FILE, LATER, OLDER = (str(number << 22) for number in (10_000_000, 9_999_900, 10_500_000, 5_000_000))
 CDN = "https://cdn.discordapp.com/attachments"
@@ -11,7 +11,7 @@ NEW = {"id": "0", "filename": "new"}
 
 
 def ids(message, **body):
-    whole = kept({"attachments": [NEW], **body}, {"id": MESSAGE, "channel_id": "7", **message})
+    whole = with_kept_attachments({"attachments": [NEW], **body}, {"id": MESSAGE, "channel_id": "7", **message})
     assert whole["attachments"][-1] == NEW
     return [each["id"] for each in whole["attachments"][:-1]]
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from discordproxy_api.processes.launch import BROKEN, FAILED, UP_AFTER_S, LaunchOptions, gateways, launch
+from discordproxy_api.processes.launch import UP_AFTER_S, LaunchOptions, gateways, launch
 from discordproxy_api.settings import ApiSettings
+from discordproxy_ratelimit.process.exit_status import BROKEN, FAILED
 
 
 @pytest.mark.parametrize("port", ["99999", "0", "x", "-1"])
@@ -11,7 +12,7 @@ def test_a_port_that_is_none(monkeypatch, capsys, tmp_path, port):
     monkeypatch.setenv("SANDBOX_PORT", port)
     monkeypatch.setenv("DISCORD_BOT_TOKEN", "")
     assert launch(LaunchOptions(tmp_path, None, "CRITICAL", "always")) == FAILED
-    assert capsys.readouterr().err == f"ERROR: SANDBOX_PORT is {port!r}: a number from 1 to 65535 is needed\n"
+    assert capsys.readouterr().err == f"ERROR: SANDBOX_PORT is {port!r}: a number from 1 to 65535 is required\n"
 
 
 def test_each_bot_has_a_gateway_and_one_that_is_refused_takes_no_other_down(tmp_path):
@@ -31,5 +32,5 @@ def test_an_error_of_its_own_has_a_status_that_is_tried_again(monkeypatch, capsy
 
     monkeypatch.setattr("discordproxy_api.processes.launch._settings", broken)
     assert launch(LaunchOptions(tmp_path, None, "CRITICAL", "never")) == BROKEN
-    assert capsys.readouterr().err == "ERROR: an error of the server's own; the log has it\n"
+    assert capsys.readouterr().err == "ERROR: internal error; see the log\n"
     assert "surprise" in caplog.text

@@ -37,10 +37,10 @@ def formatted(level: int, text: str) -> str:
 def test_children_keep_their_levels_and_names(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = server_log.set_up(tmp_path, "INFO", "CRITICAL")
     assert path == tmp_path / "discordproxyserver.log"
-    assert server_log.report("api.1", formatted(logging.DEBUG, "unheard"))
-    assert server_log.report("api.1", formatted(logging.INFO, "said 100%"))
-    assert server_log.report("api.2", formatted(logging.CRITICAL, "shouted"))
-    assert not server_log.report("gateway", "ERROR: last words")
+    assert server_log.log_line("api.1", formatted(logging.DEBUG, "unheard"))
+    assert server_log.log_line("api.1", formatted(logging.INFO, "said 100%"))
+    assert server_log.log_line("api.2", formatted(logging.CRITICAL, "shouted"))
+    assert not server_log.log_line("gateway", "ERROR: last words")
     written = path.read_text()
     assert "unheard" not in written
     assert "INFO api.1: rest: said 100%" in written
@@ -56,7 +56,7 @@ def test_json_lines_of_children_stay_json_with_their_facts(tmp_path: Path) -> No
     path = server_log.set_up(tmp_path, "INFO", "CRITICAL", style="json", secrets=["hush-hush"])
     child = logs.formatter("json", context=lambda: {"request_id": "r1"})
     record = logging.LogRecord("rest", logging.WARNING, "", 0, "with hush-hush", (), None)
-    assert server_log.report("api.1", child.format(record))
+    assert server_log.log_line("api.1", child.format(record))
     written = json.loads(path.read_text())
     assert (written["level"], written["logger"], written["message"]) == ("WARNING", "api.1", "rest: with ***")
     assert written["request_id"] == "r1"
@@ -84,9 +84,9 @@ def test_only_its_own_user_reads_the_log(tmp_path: Path) -> None:
     path = server_log.set_up(tmp_path, "INFO", "CRITICAL")
     assert mode(path) == 0o600
     handler = next(h for h in logging.getLogger().handlers if isinstance(h, server_log.LogFile))
-    server_log.report("api.1", formatted(logging.INFO, "first"))
+    server_log.log_line("api.1", formatted(logging.INFO, "first"))
     handler.doRollover()
-    server_log.report("api.1", formatted(logging.INFO, "second"))
+    server_log.log_line("api.1", formatted(logging.INFO, "second"))
     assert "second" in path.read_text()
     assert (mode(path), mode(path.with_name(f"{path.name}.1"))) == (0o600, 0o600)
 
@@ -99,7 +99,7 @@ def test_a_log_that_others_could_read_becomes_private(tmp_path: Path, found: int
     path.write_text("of before\n")
     path.chmod(found)
     server_log.set_up(tmp_path, "INFO", "CRITICAL")
-    server_log.report("api.1", formatted(logging.INFO, "new"))
+    server_log.log_line("api.1", formatted(logging.INFO, "new"))
     assert mode(path) == kept
     assert path.read_text().startswith("of before\n")
 
@@ -126,14 +126,14 @@ def test_the_log_is_written_to_nothing_but_a_file(tmp_path: Path, what: str) -> 
 @pytest.mark.parametrize("how", ["moved", "removed", "replaced"])
 def test_a_log_that_somebody_moved_is_made_anew(tmp_path: Path, how: str) -> None:
     path = server_log.set_up(tmp_path, "INFO", "CRITICAL")
-    server_log.report("api.1", formatted(logging.INFO, "before"))
+    server_log.log_line("api.1", formatted(logging.INFO, "before"))
     if how == "removed":
         path.unlink()
     else:
         path.rename(tmp_path / "moved")
     if how == "replaced":
         path.touch(mode=0o640)
-    server_log.report("api.1", formatted(logging.INFO, "after"))
+    server_log.log_line("api.1", formatted(logging.INFO, "after"))
     assert "after" in path.read_text()
     assert "before" not in path.read_text()
     assert mode(path) == (0o640 if how == "replaced" else 0o600)
@@ -144,11 +144,11 @@ def test_lines_go_on_while_the_log_cannot_be_made_anew(tmp_path: Path) -> None:
     path = server_log.set_up(tmp_path, "INFO", "CRITICAL")
     path.rename(tmp_path / "moved")
     path.symlink_to(tmp_path / "elsewhere")
-    server_log.report("api.1", formatted(logging.INFO, "meanwhile"))
+    server_log.log_line("api.1", formatted(logging.INFO, "meanwhile"))
     assert "meanwhile" in (tmp_path / "moved").read_text()
     assert not (tmp_path / "elsewhere").exists()
     path.unlink()
-    server_log.report("api.1", formatted(logging.INFO, "after"))
+    server_log.log_line("api.1", formatted(logging.INFO, "after"))
     assert "after" in path.read_text()
 
 

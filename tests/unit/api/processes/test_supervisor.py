@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from discordproxy_api.processes.banner import SANDBOX_CHANNEL, BannerFacts, greeting
+from discordproxy_api.processes.banner import SANDBOX_CHANNEL, BannerFacts, banner
 from discordproxy_api.supervisor import FLAGS, into_environment, parser
 
 FACTS = BannerFacts(
@@ -69,7 +69,7 @@ def test_the_command_starts_with_the_standard_library_alone() -> None:
 
 
 def test_what_runs_where_and_what_to_try_first() -> None:
-    assert greeting(FACTS) == (
+    assert banner(FACTS) == (
         "Discord Proxy 2.0.0 is ready.\n"
         "  gRPC    127.0.0.1:50051 (1 worker)\n"
         "  status  discordproxy status\n"
@@ -88,14 +88,14 @@ def test_what_runs_where_and_what_to_try_first() -> None:
     [("127.0.0.1:7", " --target localhost:7"), ("0.0.0.0:50051", ""), ("10.0.0.1:50051", " --target 10.0.0.1:50051")],
 )
 def test_the_command_names_the_address_if_it_is_not_the_usual_one(address: str, option: str) -> None:
-    assert f'"Hello, world!"{option}\n' in greeting(dataclasses.replace(FACTS, address=address))
+    assert f'"Hello, world!"{option}\n' in banner(dataclasses.replace(FACTS, address=address))
 
 
 def test_with_the_sandbox_the_command_is_complete() -> None:
     facts = dataclasses.replace(
         FACTS, sandbox=True, address="[::1]:7", workers=2, http="http://127.0.0.1:8", private=False
     )
-    text = greeting(facts)
+    text = banner(facts)
     assert f'discordproxy message channel {SANDBOX_CHANNEL} "Hello, world!" --target [::1]:7\n' in text
     assert "(2 workers)" in text
     assert "  status  http://127.0.0.1:8/ (and /metrics, /readyz), or: discordproxy status --target [::1]:7\n" in text
@@ -104,7 +104,7 @@ def test_with_the_sandbox_the_command_is_complete() -> None:
 
 
 def test_a_secured_server_tells_what_its_callers_need() -> None:
-    text = greeting(dataclasses.replace(FACTS, bots=("alliance", "corp"), tls=True, keys=True))
+    text = banner(dataclasses.replace(FACTS, bots=("alliance", "corp"), tls=True, keys=True))
     assert "(1 worker, TLS)" in text
     assert "  bots    alliance, corp\n" in text
     assert "(DISCORDPROXY_API_KEY: " in text

@@ -8,10 +8,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from discordproxy_api.calls.recent_stats import LATENCY_BOUNDS_MS
 from discordproxy_api.status import findings
-from discordproxy_api.status.document import FORMAT, MOST_BUCKETS, document, percentile, queues, readable
+from discordproxy_api.status.document import FORMAT, MAX_BUCKETS, document, percentile, queues, readable
 from discordproxy_api.status.explain import explain
 from discordproxy_api.status.findings import Finding
-from discordproxy_api.status.gateway_metrics import MOST_SHARDS, GatewayMetrics
+from discordproxy_api.status.gateway_metrics import MAX_SHARDS, GatewayMetrics
 from discordproxy_gateway.cache import GatewayState, ShardState, Slot
 from discordproxy_ratelimit.circuit import AppShare, CircuitState
 from discordproxy_ratelimit.inspection import AccountState, BucketState
@@ -87,13 +87,13 @@ def test_the_document_is_bounded_whatever_the_workers_say() -> None:
     failures = [[f"R{number}", "INTERNAL", "", 0, 0, 1, 5.0, "a", "id"] for number in range(500)]
     ticks = [{f"c:app{number}": number for number in range(500)}]
     shown = look(post(lanes=lanes, failures=failures), ticks=ticks)
-    assert len(shown["buckets"]) == MOST_BUCKETS
+    assert len(shown["buckets"]) == MAX_BUCKETS
     assert len(shown["errors"]) == 20
     assert [app["app"] for app in shown["apps"]][:2] == ["app499", "app498"]
     assert len(shown["apps"]) == 8
     assert len(shown["ticks"]["calls"]) == TICKS + 1
     assert shown["left_out"] == {
-        "buckets": 500 - MOST_BUCKETS,
+        "buckets": 500 - MAX_BUCKETS,
         "errors": 480,
         "apps": 492,
         "calls": sum(range(492)),
@@ -121,8 +121,8 @@ def test_a_warning_names_share_application_and_commonest_cause() -> None:
     (found,) = look(ticks=[counts])["failing"]
     assert (found["app"], found["calls"], found["failures"], found["commonest"]) == ("", 200, 35, 30)
     assert found["text"] == (
-        "18 % of the calls failed in five minutes (35 of 200, all of srp); the commonest cause, 30 times: "
-        "The bot lacks a permission there (PERMISSION_DENIED, Discord's code 50013)."
+        "18 % of the calls failed in five minutes (35 of 200, all of srp); most frequent cause (30 times): "
+        "The bot lacks a permission (PERMISSION_DENIED, Discord's code 50013)."
     )
     assert found["fix"].startswith("`discordproxy doctor --channel ID`")
     assert all(bad(finding) and finding.fix for finding in findings.calls(look(ticks=[counts])))
@@ -161,7 +161,7 @@ def test_errors_of_all_workers_are_merged_explained_and_quote_nobody() -> None:
     )
     (error,) = shown["errors"]
     assert (error["count"], error["ago_s"], error["app"], error["request_id"]) == (5, 5.0, "b", "id2")
-    assert error["meaning"] == "Discord knows no such channel"
+    assert error["meaning"] == "The channel does not exist"
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.5, 15.0), (0.95, 19.5), (1.0, 20.0)])
@@ -175,13 +175,13 @@ def test_a_percentile_is_read_off_inside_its_class(share: float, expected: float
 @pytest.mark.parametrize(
     ("failure", "meaning"),
     [
-        (("PERMISSION_DENIED", "DISCORD_ERROR", 403, 50013), "The bot lacks a permission there"),
-        (("PERMISSION_DENIED", "DISCORD_ERROR", 403, 99999), "Discord forbids this to the bot"),
+        (("PERMISSION_DENIED", "DISCORD_ERROR", 403, 50013), "The bot lacks a permission"),
+        (("PERMISSION_DENIED", "DISCORD_ERROR", 403, 99999), "The bot is not allowed to do this"),
         (("INTERNAL", "DISCORD_ERROR", 500, 0), "Discord failed"),
-        (("UNAVAILABLE", "BROKER_UNAVAILABLE", 0, 0), "Redis does not answer, so nothing is sent"),
-        (("INVALID_ARGUMENT", "INVALID_REQUEST", 400, 50035), "The request was refused before it was sent"),
-        (("DEADLINE_EXCEEDED", "", 0, 0), "The caller's time was over first"),
-        (("ABORTED", "", 0, 0), "No explanation is known"),
+        (("UNAVAILABLE", "BROKER_UNAVAILABLE", 0, 0), "Redis does not answer, so no calls are sent"),
+        (("INVALID_ARGUMENT", "INVALID_REQUEST", 400, 50035), "The request was invalid and was not sent"),
+        (("DEADLINE_EXCEEDED", "", 0, 0), "The call exceeded its deadline"),
+        (("ABORTED", "", 0, 0), "No explanation is available"),
     ],
 )
 def test_a_failure_is_explained_by_the_most_particular_thing_known(failure: Any, meaning: str) -> None:
@@ -216,7 +216,7 @@ def test_checks_of_clocks_and_redis() -> None:
 @pytest.mark.parametrize(
     ("gateway", "text"),
     [
-        (GATEWAY, "connected, 1 shard, 3 servers"),
+        (GATEWAY, "connected, 1 shard, 3 guilds"),
         (
             replace(GATEWAY, failure="The token was revoked"),
             "another gateway worker cannot log in: The token was revoked",
@@ -276,12 +276,12 @@ def test_checks_of_workers_circuit_and_exposure() -> None:
 
 
 SPENT = (
-    "The circuit is open since 10 min: nearly all invalid requests that Discord allows this machine's address are used "
-    "up. Most invalid requests of the last ten minutes came from a (5000), b (4600)."
+    "The circuit has been open for 10 min: nearly all invalid requests that Discord allows this machine's IP address "
+    "are used up. Most invalid requests of the last ten minutes came from a (5000), b (4600)."
 )
 STOPPED = (
-    "The application a is stopped: its 5000 invalid requests of the last ten minutes are its share of what Discord "
-    "allows this machine's address; others go on."
+    "The application a is stopped: its 5000 invalid requests of the last ten minutes are its share of the limit "
+    "for this machine's IP address; other applications continue."
 )
 
 
@@ -291,7 +291,7 @@ STOPPED = (
         (CircuitState("closed", 90, 0.0, apps=(AppShare("a", 90, stopped=False),)), []),
         (
             CircuitState("open", 0, 5.0, 30.0, "blocked"),
-            ["The circuit is open since 30 s: Discord's edge blocks this machine's address."],
+            ["The circuit has been open for 30 s: Discord's edge blocks this machine's IP address."],
         ),
         (
             CircuitState(
@@ -310,10 +310,10 @@ def test_what_keeps_calls_back_is_told_with_since_when_and_because_of_whom(circu
     told = look(circuit=circuit)["circuit"]
     assert told["problems"] == problems
     assert [share["app"] for share in told["apps"]] == [share.app for share in circuit.apps]
-    assert findings.exposure("127.0.0.1", local=True, encrypted=False, keys=False).good
-    assert "DISCORDPROXY_TLS_CERT" in findings.exposure("0.0.0.0", local=False, encrypted=False, keys=True).fix
-    assert bad(findings.exposure("0.0.0.0", local=False, encrypted=True, keys=False))
-    assert findings.exposure("0.0.0.0", local=False, encrypted=True, keys=True).good
+    assert findings.tls("127.0.0.1", local=True, encrypted=False, keys=False).good
+    assert "DISCORDPROXY_TLS_CERT" in findings.tls("0.0.0.0", local=False, encrypted=False, keys=True).fix
+    assert bad(findings.tls("0.0.0.0", local=False, encrypted=True, keys=False))
+    assert findings.tls("0.0.0.0", local=False, encrypted=True, keys=True).good
 
 
 async def test_the_gateway_is_in_the_metrics_while_redis_answers() -> None:
@@ -333,7 +333,7 @@ async def test_the_gateway_is_in_the_metrics_while_redis_answers() -> None:
     assert value("discordproxy_gateway_latency_seconds", {"bot": "main", "shard": "0"}) == 0.04
     assert value("discordproxy_gateway_events_total", {"bot": "main", "shard": "0"}) == 9
     assert value("discordproxy_gateway_identifies_left", {"bot": "main"}) == 999
-    assert generate_latest(registry).count(b"discordproxy_gateway_connected{") == MOST_SHARDS
+    assert generate_latest(registry).count(b"discordproxy_gateway_connected{") == MAX_SHARDS
     redis_up = False
     with pytest.raises(ConnectionError):
         await probe()

@@ -1,4 +1,4 @@
-"""Names beside ids: what the gateway's caches call the channels and servers that operators see."""
+"""Names of channels and guilds for the status page, from the gateway's caches."""
 
 import asyncio
 import contextlib
@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping
 from discordproxy_api.gateway import GatewayReaders
 
 KEPT_S = 60.0
-MOST = 1000
+MAX_NAMES = 1000
 
 Subject = tuple[str, str]
 """Name of the bot and major parameter, such as `channel_id=1`."""
 
 
-class Names:
-    """Remembers names for a minute, since the page asks every second.
+class DisplayNames:
+    """Looks up names and keeps them for a minute, since the page reloads every second.
 
     Args:
         gateways: by name of the bot.
@@ -25,9 +25,9 @@ class Names:
         self._known: dict[Subject, tuple[str, float]] = {}
 
     async def of(self, subjects: Iterable[Subject]) -> dict[Subject, str]:
-        """Return the names that are known; no name is no error, also while Redis is away."""
+        """Return the known names. Missing names are no error, nor is an unavailable Redis."""
         now, wanted = asyncio.get_running_loop().time(), set(subjects)
-        if len(self._known) > MOST:
+        if len(self._known) > MAX_NAMES:
             self._known.clear()
         old = [one for one in wanted if one not in self._known or now - self._known[one][1] > KEPT_S]
         for one, name in zip(old, await asyncio.gather(*map(self._look_up, old)), strict=True):
@@ -47,7 +47,7 @@ class Names:
         return ", ".join(filter(None, [f"#{channel.get('name', '')}", guild]))
 
     async def _guild(self, bot: str, guild_id: int) -> str:
-        with contextlib.suppress(Exception):  # as `Gateway.channel`: a name is a courtesy
+        with contextlib.suppress(Exception):  # as in `GatewayReaders.channel`: names are optional
             guild = (await self._gateways[bot].cache.guild(guild_id)).value
             return str(guild["name"]) if guild else ""
         return ""

@@ -1,7 +1,7 @@
-"""The doors to status and checks: gRPC for `discordproxy status` and `doctor`, HTTP for the page. Read only.
+"""Status and checks over gRPC and HTTP, read-only; gRPC for the command `discordproxy`.
 
 gRPC service `discordproxy.Console`: `Status` and `Doctor` take nothing and return JSON in a
-`google.protobuf.StringValue`, so that a client needs no other messages than protobuf's own.
+`google.protobuf.StringValue`, so that clients need no generated code.
 """
 
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ from grpc import StatusCode
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import CURRENT
 from discordproxy_api.status.doctor import Doctor
-from discordproxy_api.status.reporter import StatusDocuments
+from discordproxy_api.status.status_reader import StatusReader
 from discordproxy_ratelimit.errors import BrokerError
 
 SERVICE = "discordproxy.Console"
@@ -46,24 +46,24 @@ Show = Callable[[], Awaitable[Any]]
 
 
 class StatusService:
-    """Status and checks for operators.
+    """The handlers of both ports.
 
     Args:
-        status: what is shown.
+        status: reads the status document.
         doctor: runs the checks.
     """
 
-    def __init__(self, status: StatusDocuments, doctor: Doctor) -> None:
+    def __init__(self, status: StatusReader, doctor: Doctor) -> None:
         self._status, self._doctor = status, doctor
         folder = files("discordproxy_api") / "status" / "page"
         self._files = {path: ((folder / name).read_bytes(), kind) for path, (name, kind) in _FILES.items()}
 
     async def show_status(self) -> Any:
-        """Return the document; raises BrokerError when Redis is away."""
+        """Return the status document; raises BrokerError if Redis does not answer."""
         return await self._status.read()
 
     async def show_findings(self) -> Any:
-        """Return the checks' findings."""
+        """Return the findings of the checks."""
         return [finding._asdict() for finding in await self._doctor.examine()]
 
     def handler(self) -> grpc.GenericRpcHandler:
@@ -92,7 +92,10 @@ class StatusService:
             try:
                 status, found = 200, await show()
             except BrokerError as error:
-                status, found = 503, {"problem": f"{error}, so nothing is known and nothing is sent: see that it runs."}
+                status, found = (
+                    503,
+                    {"problem": f"{error}, so there is no status and calls are not sent: make sure that it runs."},
+                )
             return web.Response(
                 body=orjson.dumps(found), status=status, content_type="application/json", headers=_HEADERS
             )
@@ -103,7 +106,7 @@ class StatusService:
 def _serve(show: Show) -> Callable[[Any, Any], Awaitable[StringValue]]:
     async def serve(_request: Any, _context: Any) -> StringValue:
         if not CURRENT.get().principal.status:
-            text = "This key may not see the status; give it the scope: status = true."
+            text = "This key may not see the status; set status = true in its entry of the key file."
             raise errors.refusal(StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED", text)
         try:
             return StringValue(value=orjson.dumps(await show()).decode())
