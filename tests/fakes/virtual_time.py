@@ -112,7 +112,7 @@ class WatchedRedis:
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._client, name)
         self._clock.stir()
-        if name not in {"evalsha", "eval", "info", "get", "set"}:
+        if name not in {"evalsha", "eval", "info", "get", "set", "publish"}:
             return attribute
         return self._counted(name, attribute)
 

@@ -57,23 +57,23 @@ class Heartbeat:
                 if item.arguments[0] == "g":
                     item.arguments[0] = "n"
 
-    def called(self, items: list[BatchItem], began: float, *, stranger: bool) -> bool:
+    def called(self, items: list[BatchItem], began: float, *, was_expired: bool) -> bool:
         """Note a call that was answered.
 
         Args:
             items: what it carried.
             began: its loop time.
-            stranger: whether Redis did not count this worker among the living before it.
+            was_expired: whether Redis did not count this worker among the living before it.
 
         Returns:
             Whether that is a surprise: others may have given back what this worker holds.
         """
-        buried = stranger and self._introduced
+        was_reaped = was_expired and self._introduced
         self._last_call, self._trusted_until = began, began + self._lease_s * SURE
         self._introduced = all(item.arguments[0] != "g" for item in items)
-        if buried:
+        if was_reaped:
             self._trusted_from = began
-        return buried
+        return was_reaped
 
     async def _beat(self) -> None:
         for step in itertools.count(1):

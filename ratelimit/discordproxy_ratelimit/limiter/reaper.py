@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 
 from discordproxy_ratelimit.errors import BrokerUnavailableError
-from discordproxy_ratelimit.limiter.serving import Serving
+from discordproxy_ratelimit.limiter.acquiring import Dispatcher
 from discordproxy_ratelimit.limiter.store import Store
 from discordproxy_ratelimit.redis.client import stop
 
@@ -22,15 +22,15 @@ class Reaper:
 
     Args:
         store: knows what is held.
-        serving: gives it back.
+        dispatcher: gives it back.
         worker: this worker's name.
         not_held: picks the ids that this worker neither holds nor is about to end.
     """
 
     def __init__(
-        self, store: Store, serving: Serving, *, worker: str, not_held: Callable[[list[str]], set[str]]
+        self, store: Store, dispatcher: Dispatcher, *, worker: str, not_held: Callable[[list[str]], set[str]]
     ) -> None:
-        self._store, self._serving, self._worker, self._not_held = store, serving, worker, not_held
+        self._store, self._dispatcher, self._worker, self._not_held = store, dispatcher, worker, not_held
         self._look_at = 0.0
         self._task: asyncio.Task[None] | None = None
         self._in_doubt = self._closed = False
@@ -82,7 +82,7 @@ class Reaper:
             cursor, held = await self._store.held_by(worker, cursor)
             ids = self._not_held([one[0] for one in held])
             unheld = [one for one in held if one[0] in ids]
-            replies = [self._serving.end(kind, *one, *rest) for one in unheld]
+            replies = [self._dispatcher.end(kind, *one, *rest) for one in unheld]
             await asyncio.gather(*replies)
             found.update(permit_id for permit_id, *_ in unheld)
             if cursor == "0":

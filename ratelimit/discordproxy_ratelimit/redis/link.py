@@ -192,6 +192,11 @@ class RedisLink:
             value: bytes | None = await self._guarded(self._client.get(key))
         return value
 
+    async def publish(self, channel: str, message: bytes) -> int:
+        """Publish a message that may get lost; return how many subscribers got it."""
+        receivers: int = await self._guarded(self._client.publish(channel, message))
+        return receivers
+
     async def _guarded(self, command: Any) -> Any:
         try:
             async with StallTolerantTimeout(ANSWER_S):
