@@ -43,6 +43,7 @@ from discordproxy_gateway.cache import Keys
 from discordproxy_ratelimit.broker import Broker, Limits
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.process import logs, streams
+from discordproxy_ratelimit.process.exit_status import CONFIGURATION
 from discordproxy_ratelimit.process.http_proxy import HttpProxyError, http_proxy_for
 from discordproxy_ratelimit.process.reloading import UnusableFileError
 from discordproxy_ratelimit.process.tasks import steadily
@@ -54,9 +55,6 @@ from discordproxy_ratelimit.server.watch import inspect_url
 from discordproxy_ratelimit.settings import load
 
 log = logging.getLogger("discordproxy_api")
-
-CONFIGURATION = 78
-"""Exit status that tells a supervisor not to try again: somebody has to change something first."""
 
 M_MMAP_THRESHOLD = -3
 """The number of this parameter in glibc's malloc.h."""

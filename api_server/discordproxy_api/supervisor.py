@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from discordproxy_ratelimit.process.exit_status import USAGE
 from discordproxy_ratelimit.process.streams import complain, prepare
 
 NEEDED = ("aiohttp", "cryptography", "discord", "grpc_health", "orjson", "pydantic_settings", "redis")
@@ -22,9 +23,6 @@ FLAGS = {
     "port": "DISCORDPROXY_PORT",
     "workers": "DISCORDPROXY_WORKERS",
 }
-
-USAGE = 2
-"""Exit status: a flag, a setting or the installation has to change first. `launch` has the others."""
 
 
 def parser() -> argparse.ArgumentParser:

@@ -9,17 +9,18 @@ import sys
 
 import uvloop
 
-from discordproxy_gateway.discord.failures import EXIT_STATUS, FatalError
+from discordproxy_gateway.discord.failures import FatalError
 from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.settings import GatewaySettings
 from discordproxy_gateway.worker import GatewayWorker, WorkerOptions
 from discordproxy_gateway.write.writer import Retention
 from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.process import logs, streams
+from discordproxy_ratelimit.process.exit_status import CONFIGURATION, USAGE
 from discordproxy_ratelimit.process.http_proxy import HttpProxyError, http_proxy_for
 from discordproxy_ratelimit.redis import client as redis_client
 from discordproxy_ratelimit.server import embedded
-from discordproxy_ratelimit.settings import USAGE, load
+from discordproxy_ratelimit.settings import load
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--park-on-fatal",
         action="store_true",
-        help=f"stay up, disconnected, after a failure that only the operator can mend, instead of exit {EXIT_STATUS}",
+        help=f"stay up, disconnected, after a failure that only the operator can mend, instead of exit {CONFIGURATION}",
     )
     parser.add_argument(
         "--force",
@@ -85,7 +86,7 @@ async def _run(settings: GatewaySettings, *, park: bool, force: bool) -> int:
     except FatalError as error:
         streams.complain(f"ERROR: {error}")
         if not park:
-            return EXIT_STATUS
+            return CONFIGURATION
         await _park(worker, str(error), stopping)
     finally:
         await redis.aclose()

@@ -9,6 +9,7 @@ import logging
 import signal
 
 from discordproxy_ratelimit.process import logs, streams
+from discordproxy_ratelimit.process.exit_status import CONFIGURATION
 from discordproxy_ratelimit.redis.client import connect
 from discordproxy_ratelimit.server import embedded
 from discordproxy_ratelimit.server.embedded import EmbeddedError, PrivateServer
@@ -16,9 +17,6 @@ from discordproxy_ratelimit.server.watch import Watch, clients_gone
 from discordproxy_ratelimit.settings import SharedSettings, load
 
 log = logging.getLogger("discordproxy_ratelimit")
-
-CONFIGURATION = 78
-"""Exit status that tells a supervisor not to try again: somebody has to change something first."""
 
 DRAIN_S = 4.0
 """How long the server outlives the signal for its clients' sake; honcho kills after 5 seconds."""

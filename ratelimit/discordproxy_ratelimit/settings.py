@@ -24,11 +24,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from typing_extensions import Self
 
 from discordproxy_ratelimit.process.bot_config import BotConfig, check_token, read_bots, read_token, trimmed
+from discordproxy_ratelimit.process.exit_status import USAGE
 from discordproxy_ratelimit.process.streams import complain
 from discordproxy_ratelimit.redis import url as redis_url
-
-USAGE = 2
-"""Exit status of a process that cannot start with these settings."""
 
 PREFIX = "DISCORDPROXY_"
 

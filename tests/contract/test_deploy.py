@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from discordproxy_api.processes.children import CONFIGURATION
-from discordproxy_api.processes.launch import BROKEN, FAILED, NOT_YET, USAGE
 from discordproxy_api.settings import ApiSettings
 from discordproxy_gateway.settings import GatewaySettings
+from discordproxy_ratelimit.process.exit_status import BROKEN, CONFIGURATION, FAILED, NOT_YET, USAGE
 from processes.process import Process
 
 ROOT = Path(__file__).parents[2]

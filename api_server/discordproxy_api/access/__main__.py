@@ -9,10 +9,9 @@ from pathlib import Path
 from discordproxy_api.access.key_file import read_key_file
 from discordproxy_api.access.keys import KeyFileError, digest_of, new_key, read_keys
 from discordproxy_api.contract.contract import load_contract
+from discordproxy_ratelimit.process.exit_status import FAILED
 from discordproxy_ratelimit.process.private_files import open_private
 from discordproxy_ratelimit.process.reloading import UnusableFileError
-
-FAILED = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -12,10 +12,9 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-log = logging.getLogger("supervisor")
+from discordproxy_ratelimit.process.exit_status import CONFIGURATION, USAGE
 
-USAGE, CONFIGURATION = 2, 78
-"""Exit statuses of a child that cannot run until somebody changes something; starting it again would change nothing."""
+log = logging.getLogger("supervisor")
 
 STABLE_AFTER_S = 60.0
 LONGEST_PAUSE_S = 30.0
@@ -92,7 +91,7 @@ class Child:
             status, happened = await self._run()
             if self._stopping.is_set():
                 break
-            if status in (USAGE, CONFIGURATION):
+            if status in (USAGE, CONFIGURATION):  # another start would change nothing
                 if self._parks_after_s is None or clock() - began < self._parks_after_s:
                     return Ended(self.name, status, self._last_words)
                 await self._park(status)

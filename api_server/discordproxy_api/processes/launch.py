@@ -18,19 +18,17 @@ from pydantic import ValidationError
 from discordproxy import __version__
 from discordproxy_api.processes import server_log
 from discordproxy_api.processes.banner import BannerFacts, greeting
-from discordproxy_api.processes.children import CONFIGURATION, Child
+from discordproxy_api.processes.children import Child
 from discordproxy_api.processes.orphans import adopts_orphans, reap_orphans
 from discordproxy_api.processes.supervision import Address, StartError, Supervision, check_free
 from discordproxy_api.settings import ApiSettings
+from discordproxy_ratelimit.process.exit_status import BROKEN, CONFIGURATION, FAILED, NOT_YET, USAGE
 from discordproxy_ratelimit.process.streams import complain, tell
 from discordproxy_ratelimit.redis.url import describe
 from discordproxy_ratelimit.server.embedded import EmbeddedError, broker_url, folder_of, make_private
 from discordproxy_ratelimit.server.ephemeral import ephemeral, forget
 from discordproxy_ratelimit.server.parent_death import end_with_parent
 from discordproxy_ratelimit.settings import TOKEN_MISSING, explain
-
-FAILED, USAGE, BROKEN, NOT_YET = 1, 2, 70, 75
-"""Exit statuses beside 0, and 78 of a child; docs/deploy.md explains them. 70 and 75 are worth another start."""
 
 UP_AFTER_S = 30.0
 """A gateway that Discord refuses later than this (a revoked token) leaves the API workers running: they tell why."""

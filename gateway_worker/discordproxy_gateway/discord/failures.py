@@ -6,9 +6,6 @@ from discordproxy_gateway.discord.intents import PRIVILEGED, privileged
 
 PORTAL = "https://discord.com/developers/applications"
 
-EXIT_STATUS = 78
-"""Exit status after a failure that a restart cannot mend (sysexits.h, EX_CONFIG)."""
-
 BAD_TOKEN = (
     "Discord rejected the bot token: it is wrong or was reset; make a new one on the Bot page of "
     f"{PORTAL} and put it in DISCORD_BOT_TOKEN (or the file that DISCORDPROXY_TOKEN_FILE names)"

@@ -2,8 +2,9 @@
 
 import pytest
 
-from discordproxy_api.processes.launch import BROKEN, FAILED, UP_AFTER_S, LaunchOptions, gateways, launch
+from discordproxy_api.processes.launch import UP_AFTER_S, LaunchOptions, gateways, launch
 from discordproxy_api.settings import ApiSettings
+from discordproxy_ratelimit.process.exit_status import BROKEN, FAILED
 
 
 @pytest.mark.parametrize("port", ["99999", "0", "x", "-1"])
