@@ -20,7 +20,7 @@ MAX_ITEMS = 64
 """Items in one call: the server is blocked for the whole batch, some 30 us an item."""
 
 MAX_FAILURES = 20
-"""After so many failed calls in a row what was to be sent again is given up; the undertaker makes up for it."""
+"""After so many failed calls in a row items that would be sent again are dropped; the reaper makes up for it."""
 
 PAUSE_S = 0.01
 

@@ -10,7 +10,7 @@ from discordproxy_ratelimit.redis.client import stop
 from discordproxy_ratelimit.redis.link import RedisLink
 
 SURE, SILENCE, STEP = 0.9, 0.55, 0.15
-"""Parts of a lease: for how long a worker trusts itself, after how long it shows a sign of life, how often it looks."""
+"""Parts of a lease: for how long a worker trusts itself, after how long it sends a heartbeat, how often it checks."""
 
 
 class Heartbeat:
@@ -47,11 +47,11 @@ class Heartbeat:
     def keep(self) -> None:
         """Show signs of life from now on until nothing is held."""
         if self._task is None or self._task.done():
-            beating = steadily(self._beat, "the worker's signs of life", until_done=True)
-            self._task = asyncio.create_task(beating, name="broker-pulse")
+            beating = steadily(self._beat, "the worker's heartbeat", until_done=True)
+            self._task = asyncio.create_task(beating, name="broker-heartbeat")
 
     def about_to_call(self, items: list[BatchItem]) -> None:
-        """Turn a goodbye into a sign of life if somebody has come since it was queued."""
+        """Turn a deregistration into a heartbeat if a call has come since it was queued."""
         if self._holds():
             for item in items:
                 if item.arguments[0] == "g":
@@ -87,6 +87,6 @@ class Heartbeat:
         self._batch.poke("g")
 
     async def close(self) -> None:
-        """Stop without a goodbye."""
+        """Stop without deregistering."""
         if self._task:
             await stop(self._task)

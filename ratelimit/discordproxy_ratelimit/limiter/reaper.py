@@ -18,7 +18,7 @@ PAUSE_S = 0.5
 
 
 class Reaper:
-    """Buries one dead worker at a time; several workers may bury the same one without harm.
+    """Reaps one dead worker at a time; several workers may reap the same one without harm.
 
     Args:
         store: knows what is held.
@@ -40,27 +40,27 @@ class Reaper:
         self._in_doubt = True
 
     def call(self, dead: str) -> None:
-        """Redis answers: begin to bury a dead worker (empty for none) or what is in doubt, unless at work already."""
+        """Redis answers: begin to reap a dead worker (empty for none) or what is in doubt, unless at work already."""
         if self._closed or (self._task is not None and not self._task.done()):
             return
         if dead:
-            self._task = asyncio.create_task(self._bury(dead), name="broker-undertaker")
+            self._task = asyncio.create_task(self._reap(dead), name="broker-reaper")
         elif self._in_doubt and asyncio.get_running_loop().time() >= self._look_at:
-            self._task = asyncio.create_task(self._look_for_lost(), name="broker-undertaker")
+            self._task = asyncio.create_task(self._look_for_lost(), name="broker-reaper")
 
-    async def _bury(self, worker: str) -> None:
-        buried: set[str] = set()
+    async def _reap(self, worker: str) -> None:
+        reaped: set[str] = set()
         try:
             while found := await self._round(worker, "d"):
-                if found & buried:
+                if found & reaped:
                     return  # still there: the worker has woken up and keeps what it holds
-                buried |= found
+                reaped |= found
             await self._store.forget_worker(worker)
         except BrokerUnavailableError:
-            log.debug("the burial of %s goes on when Redis answers", worker)
-        if buried:
+            log.debug("reaping %s goes on when Redis answers", worker)
+        if reaped:
             log.warning(
-                "Worker %s shows no sign of life; its %d places and permits are given back", worker, len(buried)
+                "The lease of worker %s has ended; its %d places and permits are given back", worker, len(reaped)
             )
 
     async def _look_for_lost(self) -> None:

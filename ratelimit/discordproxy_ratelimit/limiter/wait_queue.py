@@ -190,21 +190,21 @@ class WaitQueue:
             self._stop(lane)
 
 
-def busiest(lanes: WaitQueue, memories: BucketCache, *, now: float, most: int) -> list[Lane]:
+def busiest(lanes: WaitQueue, buckets: BucketCache, *, now: float, most: int) -> list[Lane]:
     """Return a worker's lanes with waiting calls, longest queue first, then those that were answered last.
 
     Args:
         lanes: who waits.
-        memories: what was learned.
+        buckets: what was learned.
         now: loop time.
         most: so many at most.
     """
     queues = sorted(lanes.queues(), key=lambda queue: len(queue[1]), reverse=True)
     found = {
-        name: Lane(name, memories.bucket_of(waiters[0].route), len(waiters), now - waiters[0].since)
+        name: Lane(name, buckets.bucket_of(waiters[0].route), len(waiters), now - waiters[0].since)
         for name, waiters in islice(queues, most)
     }
-    for bucket, memory in memories.newest(most):
+    for bucket, cached in buckets.newest(most):
         if len(found) < most:
-            found.setdefault(memory.lane, Lane(memory.lane, bucket))
+            found.setdefault(cached.lane, Lane(cached.lane, bucket))
     return list(found.values())
