@@ -198,6 +198,9 @@ class Broker:
             if wait_until < until and refusal.reason == WaitRefusedError.reason:
                 refusal.reason = "WAIT_EXCEEDS_MAX_WAIT"
             raise
+        except BrokerUnavailableError:
+            self._decisions.refused("unavailable")
+            raise
         permit.app = caller.app
         if not circuit.is_quiet:
             try:

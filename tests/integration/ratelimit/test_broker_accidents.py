@@ -182,6 +182,7 @@ async def test_killed_server_is_told_and_forgiven(own_valkey):
         async with asyncio.timeout(PATIENCE_S):
             with pytest.raises(BrokerUnavailableError):
                 await workers.send(0, message_in(2000))
+        assert workers.registries[0].get_sample_value("discordproxy_permit_refused_total", {"why": "unavailable"}) >= 1
         own_valkey.start()
         await load.everybody_sent(1, within_s=PATIENCE_S)
         await load.everybody_sent(8, within_s=PATIENCE_S)
