@@ -7,8 +7,7 @@ pace while Redis is away.
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 import orjson
@@ -24,7 +23,7 @@ from discordproxy_ratelimit.limiter.outcomes import refusal_to_respect
 from discordproxy_ratelimit.limiter.store import Store
 from discordproxy_ratelimit.limiter.wait_queue import Lane
 from discordproxy_ratelimit.metrics import Decisions
-from discordproxy_ratelimit.permit import Caller, Permit
+from discordproxy_ratelimit.permit import Caller, PendingPermit, Permit
 from discordproxy_ratelimit.process.tasks import steadily
 from discordproxy_ratelimit.process.trace import Trace, no_trace
 from discordproxy_ratelimit.redis.client import stop
@@ -39,7 +38,7 @@ __all__ = ["Broker", "Caller", "Limits"]
 log = logging.getLogger(__name__)
 
 NOBODY = Caller()
-LONGEST_WAIT_S = 1800.0
+MAX_WAIT_S = 1800.0
 UNKNOWN_LIMIT = 50
 """Requests per second without the bot's token; what Discord grants every bot, too."""
 
@@ -113,6 +112,7 @@ class Broker:
         self.board = Registry(self._link, f"{{{prefix}:{bot_id}}}:board:")
         self._inbox: asyncio.Task[None] | None = None
         self._draining = False
+        self._may_go_alone = self._limits.degraded == "local"
 
     async def start(self) -> None:
         """Listen for hints of other workers. Redis may still be away."""
@@ -152,8 +152,7 @@ class Broker:
         """Look at the circuit of this machine's address. Raises BrokerUnavailable."""
         return await self._circuit.look()
 
-    @asynccontextmanager
-    async def acquire(
+    def acquire(
         self,
         route: Route,
         deadline: float | None = None,
@@ -161,8 +160,10 @@ class Broker:
         *,
         max_wait_s: float | None = None,
         retry_of: Permit | None = None,
-    ) -> AsyncIterator[Permit]:
-        """Wait for the right to send one request; leaving the block ends it.
+    ) -> PendingPermit:
+        """Wait for the right to send one request: `permit = await broker.acquire(...)`, which the caller has to end.
+
+        `async with broker.acquire(...) as permit` releases it at the end of the block.
 
         Args:
             route: what is to be sent.
@@ -174,57 +175,74 @@ class Broker:
         Raises:
             BrokerError: nothing was granted, nothing was sent.
         """
+        return PendingPermit(self._acquire(route, deadline, caller, max_wait_s, retry_of))
+
+    async def _acquire(
+        self,
+        route: Route,
+        deadline: float | None,
+        caller: Caller,
+        max_wait_s: float | None,
+        retry_of: Permit | None,
+    ) -> Permit:
         now = asyncio.get_running_loop().time()
-        until = min(deadline if deadline is not None else now + LONGEST_WAIT_S, now + LONGEST_WAIT_S)
+        until = now + MAX_WAIT_S if deadline is None else min(deadline, now + MAX_WAIT_S)
         if self._draining:
             raise DrainingError("This worker is stopping; another one will serve the call", retry_after_s=1.0)
-        probing = await self._check_circuit(caller.app)
-        patience = until if max_wait_s is None else min(until, now + max_wait_s)
+        circuit = self._circuit
+        probing = not circuit.is_quiet and await self._check_circuit(caller.app)
+        wait_until = until if max_wait_s is None else min(until, now + max_wait_s)
         try:
-            permit = await self._permit(route, until, patience, caller, retry_of)
+            permit = await self._permit(route, until, wait_until, caller, retry_of)
         except WaitRefusedError as refusal:
-            if patience < until and refusal.reason == WaitRefusedError.reason:
+            if wait_until < until and refusal.reason == WaitRefusedError.reason:
                 refusal.reason = "WAIT_EXCEEDS_MAX_WAIT"
             raise
+        except BrokerUnavailableError:
+            self._decisions.refused("unavailable")
+            raise
         permit.app = caller.app
-        try:
-            self._circuit.check_again(caller.app, probing=probing)
-            yield permit
-        finally:
-            permit.leave()
+        if not circuit.is_quiet:
+            try:
+                circuit.check_again(caller.app, probing=probing)
+            except BaseException:
+                permit.release()
+                raise
+        return permit
 
     async def _check_circuit(self, app: str) -> bool:
         try:
             return await self._circuit.check(app)
         except BrokerUnavailableError:
-            if self._limits.degraded != "local":
+            if not self._may_go_alone:
                 raise
-            return True  # nobody can say who finds out
+            return True  # without Redis, no other call can be the one that probes
 
-    async def _permit(
-        self, route: Route, until: float, patience: float, caller: Caller, retry_of: Permit | None
+    def _permit(
+        self, route: Route, until: float, wait_until: float, caller: Caller, retry_of: Permit | None
+    ) -> Awaitable[Permit]:
+        refusal = refusal_to_respect(route, careful=self._circuit.is_careful)
+        if self._may_go_alone:
+            return self._permit_or_go_alone(route, until, wait_until, caller, refusal, retry_of)
+        account = self._accounts.of(route.credential)
+        return account.acquire(route, until, wait_until, caller, refusal, retry_of)
+
+    async def _permit_or_go_alone(
+        self, route: Route, until: float, wait_until: float, caller: Caller, refusal: str, retry_of: Permit | None
     ) -> Permit:
-        """Ask Redis; if it is away, go alone where the operator prefers that."""
-        local = self._limits.degraded == "local"
-        if not local or self._link.down_for_s() == 0:
+        """Ask Redis; while it is away, keep to the local pace."""
+        if self._link.down_for_s() == 0:
             try:
-                permit = await self._accounts.of(route.credential).acquire(
-                    route,
-                    deadline=until,
-                    patience=patience,
-                    caller=caller,
-                    refusal=refusal_to_respect(route, careful=self._circuit.is_careful),
-                    returned=retry_of,
-                )
+                account = self._accounts.of(route.credential)
+                permit = await account.acquire(route, until, wait_until, caller, refusal, retry_of)
             except BrokerUnavailableError:
-                if not local or self._link.is_up:
-                    self._decisions.refused("unavailable")
+                if self._link.is_up:
                     raise
             else:
                 self._decisions.degraded(on=False)
                 return permit
         self._decisions.degraded(on=True)
-        return await self._local.acquire(route, deadline=patience)
+        return await self._local.acquire(route, deadline=wait_until)
 
     def _tag_of(self, credential: str) -> str:
         names = {"bot": self._bot_id, "ip": f"ip:{self._limits.egress}"}
@@ -246,7 +264,7 @@ class Broker:
             worker=self.worker,
             lease_s=self._limits.lease_s,
             decisions=self._decisions,
-            most_waiting=self._limits.most_waiting,
+            max_waiting=self._limits.most_waiting,
             heard=self._circuit.heard,
         )
 
@@ -265,7 +283,7 @@ class Broker:
             return
         for account in self._accounts.values():
             if key == account.key:
-                account.told(kind, permit_id, number, bucket)
+                account.on_hint(kind, permit_id, number, bucket)
 
     def link_up(self, *, other_server: bool) -> None:
         """Redis answers: places are taken anew, and a server that forgot is told what is known."""

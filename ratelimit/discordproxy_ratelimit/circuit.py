@@ -118,6 +118,11 @@ class Circuit:
         """Whether calls that were refused a moment ago should not be tried again."""
         return self._used >= BUDGET * CAREFUL
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing restricts anybody, so that `check` would let every call pass."""
+        return not (self._half_open or self._open_until or self._spent_until or self._shares)
+
     async def look(self) -> CircuitState:
         """Ask Redis for what all workers of this address know. Raises BrokerUnavailable."""
         _, since_us, apps = await self._ask("count", 0)

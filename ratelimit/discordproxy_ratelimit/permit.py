@@ -1,9 +1,9 @@
-"""The right to send exactly one request, and the two ways it ends."""
+"""The right to send exactly one request, and the ways it ends."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from discordproxy_ratelimit.headers import NO_ANSWER, Answer
 from discordproxy_ratelimit.route import Route
@@ -50,26 +50,22 @@ class Grantor(Protocol):
 class Permit:
     """One granted request.
 
-    Call `sent()` right before writing to the network and `complete()` with the answer. A permit that is left without
-    `complete()` gives itself back: uncharged when nothing was sent, as unknown otherwise.
+    Call `sent()` right before writing to the network and `complete()` with the answer. `release()` ends a permit that
+    was not completed: uncharged when nothing was sent, as unknown otherwise.
     """
 
-    __slots__ = ("_grantor", "_state", "app", "bucket", "granted_at", "id", "route", "sent_at", "seq")
+    __slots__ = ("_grantor", "_state", "app", "bucket", "granted_at", "id", "route", "sent_at", "seq", "waited")
 
     def __init__(self, grantor: Grantor, permit_id: str, route: Route, bucket: str, seq: int) -> None:
         self._grantor = grantor
         self.id, self.route, self.bucket, self.seq = permit_id, route, bucket, seq
         self._state = "granted"
         self.app = ""  # whose answer it will be
+        self.waited = False  # behind others, so that more may wait for its end
         self.sent_at = self.granted_at = 0.0
 
     def __repr__(self) -> str:
         return f"<Permit {self.id} {self._state} {self.route.lane} in {self.bucket}>"
-
-    @property
-    def is_sent(self) -> bool:
-        """Whether the request may have reached Discord."""
-        return self._state == "sent"
 
     def sent(self) -> None:
         """Note that the request is about to be written.
@@ -90,8 +86,8 @@ class Permit:
         self._state = "ended"
         self._grantor.ended(self, None)
 
-    def leave(self) -> None:
-        """End the permit if nobody has."""
+    def release(self) -> None:
+        """End the permit unless it has ended."""
         if self._state == "sent":
             self.complete(NO_ANSWER)
         elif self._state == "granted":
@@ -100,3 +96,22 @@ class Permit:
     def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
         if getattr(self, "_state", "ended") != "ended":
             warn(f"{self!r} was never ended", ResourceWarning, source=self, stacklevel=2)
+
+
+class PendingPermit:
+    """A permit that is being acquired: `await` it, or `async with` it to release the permit at the block's end."""
+
+    __slots__ = ("_acquiring", "_permit")
+
+    def __init__(self, acquiring: Coroutine[Any, Any, Permit]) -> None:
+        self._acquiring = acquiring
+
+    def __await__(self) -> Generator[Any, Any, Permit]:
+        return self._acquiring.__await__()
+
+    async def __aenter__(self) -> Permit:
+        self._permit = await self._acquiring
+        return self._permit
+
+    async def __aexit__(self, *_: object) -> None:
+        self._permit.release()

@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 DISCORD_EPOCH_MS = 1_420_070_400_000
@@ -94,6 +94,7 @@ class Route:
         exempt: outside the global limit (interaction responses).
         ordered: calls of one lane leave one at a time, so that they arrive in order.
         resource: fingerprint of method and concrete path; remembered when Discord refuses it.
+        lane: the queue this call waits in.
     """
 
     name: str
@@ -102,11 +103,10 @@ class Route:
     exempt: bool = False
     ordered: bool = False
     resource: str = ""
+    lane: str = field(init=False, repr=False, compare=False)
 
-    @property
-    def lane(self) -> str:
-        """The queue this call waits in."""
-        return f"{self.name}|{self.major}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lane", f"{self.name}|{self.major}")  # read many times a call
 
     @property
     def by_token(self) -> bool:

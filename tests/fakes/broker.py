@@ -1,13 +1,11 @@
 """A broker without limits and without Redis: grants at once unless configured otherwise, and records its calls."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from discordproxy_ratelimit.errors import BrokerError, BrokerUnavailableError, DrainingError
 from discordproxy_ratelimit.headers import Answer
-from discordproxy_ratelimit.permit import Caller, Permit, Verdict
+from discordproxy_ratelimit.permit import Caller, PendingPermit, Permit, Verdict
 from discordproxy_ratelimit.route import Route
 from discordproxy_ratelimit.shared.claims import Claim, Claims
 
@@ -106,8 +104,10 @@ class FakeBroker:
         self.draining = asyncio.Event()
         self.waiting = 0
 
-    @asynccontextmanager
-    async def acquire(
+    def acquire(self, *args, **options) -> PendingPermit:
+        return PendingPermit(self._acquire(*args, **options))
+
+    async def _acquire(
         self,
         route: Route,
         deadline=None,
@@ -115,18 +115,14 @@ class FakeBroker:
         *,
         max_wait_s=None,
         retry_of=None,
-    ) -> AsyncIterator[Permit]:
+    ) -> Permit:
         self.acquired.append(Acquired(route, caller, deadline, max_wait_s, retry_of))
         await self._wait()
         if self.holds and retry_of is not None:
             await asyncio.sleep(next(answer.retry_after_s for permit, answer in self.ended if permit is retry_of))
         if self.refusal is not None:
             raise self.refusal
-        permit = Permit(_Grantor(self), str(len(self.acquired)), route, "bucket", 1)
-        try:
-            yield permit
-        finally:
-            permit.leave()
+        return Permit(_Grantor(self), str(len(self.acquired)), route, "bucket", 1)
 
     async def _wait(self) -> None:
         tasks = [asyncio.ensure_future(event.wait()) for event in (self.gate, self.draining)]

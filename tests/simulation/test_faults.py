@@ -51,7 +51,7 @@ def crash(fleet_: Fleet, worker: int) -> None:
 async def lay_out(broker: Broker) -> None:
     """Close what the operating system closes for a killed process."""
     for account in broker._accounts.values():
-        account._pulse._task.cancel()
+        account._heartbeat._task.cancel()
         account._batch._task.cancel()
     await broker._link.close()
 

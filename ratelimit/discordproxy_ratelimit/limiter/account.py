@@ -10,20 +10,21 @@ from typing import Any
 
 from discordproxy_ratelimit.errors import BrokerUnavailableError, DrainingError, WaitRefusedError
 from discordproxy_ratelimit.headers import TOO_MANY, Answer
+from discordproxy_ratelimit.limiter.acquiring import REDIS_GRACE_S, Dispatcher
 from discordproxy_ratelimit.limiter.bucket_cache import BucketCache, CachedBucket
 from discordproxy_ratelimit.limiter.heartbeat import Heartbeat
-from discordproxy_ratelimit.limiter.hints import Hints
+from discordproxy_ratelimit.limiter.hints import UNAWAITED_DELAY_S, Contention, Hints
 from discordproxy_ratelimit.limiter.outcomes import outcome_of, report_of, retry_after_s
-from discordproxy_ratelimit.limiter.placing import GRACE_S, Placing
 from discordproxy_ratelimit.limiter.reaper import Reaper
-from discordproxy_ratelimit.limiter.serving import Serving
 from discordproxy_ratelimit.limiter.store import Store
-from discordproxy_ratelimit.limiter.wait_queue import Grant, Lane, Waiter, busiest
+from discordproxy_ratelimit.limiter.wait_queue import EXPIRED, Grant, Lane, Waiter, busiest
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.permit import Caller, Permit, Verdict
-from discordproxy_ratelimit.redis.batch import BatchItem, ScriptBatch
+from discordproxy_ratelimit.redis.batch import MAX_DELAY_S, BatchItem, ScriptBatch
 from discordproxy_ratelimit.redis.link import RedisLink
 from discordproxy_ratelimit.route import Route
+
+_PLACED = frozenset({"granted", "wait", "global"})
 
 STOPPING = "This worker is stopping; another one will serve the call"
 
@@ -37,7 +38,7 @@ class Account:
         worker: this worker's name; permit ids begin with it.
         lease_s: how long Redis trusts this worker without a sign of life.
         decisions: the metrics.
-        most_waiting: calls that may wait in this worker; one more is refused.
+        max_waiting: calls that may wait in this worker; one more is refused.
         heard: told of every answer and whose it is, for the circuit.
     """
 
@@ -49,31 +50,32 @@ class Account:
         worker: str,
         lease_s: float,
         decisions: Decisions,
-        most_waiting: int,
+        max_waiting: int,
         heard: Callable[[Answer, str], None],
     ) -> None:
         self._store, self._link, self._worker = store, link, worker
-        self._decisions, self._most_waiting, self._heard = decisions, most_waiting, heard
+        self._decisions, self._max_waiting, self._heard = decisions, max_waiting, heard
         self._loop = asyncio.get_running_loop()
         self._numbers = itertools.count(1)
         self._used_at = self._loop.time()
         self._permits: dict[str, Permit] = {}
-        self._memories = BucketCache()
+        self._buckets = BucketCache()
         self._batch = ScriptBatch(self._run, link.until_up)
-        self._serving = Serving(link, store, self._batch, self._memories, lease_s=lease_s)
-        self._lanes = self._serving.lanes
-        self._placing = Placing(link, self._serving, self._memories, decisions)
-        self._hints = Hints(self._lanes, self._batch, self._stray)
-        self._undertaker = Reaper(store, self._serving, worker=worker, not_held=self._not_held)
-        self._pulse = Heartbeat(
+        self._dispatcher = Dispatcher(
+            link, store, self._batch, self._buckets, decisions, lease_s=lease_s, on_wait=self._announce_wait
+        )
+        self._lanes = self._dispatcher.lanes
+        self._hints = Hints(self._lanes, self._batch, self._on_unknown_grant)
+        self._contention = Contention(link, f"{store.channels}all", self.key)
+        self._reaper = Reaper(store, self._dispatcher, worker=worker, not_held=self._not_held)
+        self._heartbeat = Heartbeat(
             link,
             self._batch,
             lease_s=lease_s,
             holds=lambda: bool(self._lanes or self._permits),
-            each_lease=self._undertaker.doubt,
+            each_lease=self._reaper.doubt,
         )
         self._drained: asyncio.Future[None] = self._loop.create_future()
-        self.told = self._hints.told
 
     @property
     def key(self) -> str:
@@ -93,109 +95,125 @@ class Account:
 
     def lanes(self, most: int) -> list[Lane]:
         """Return this worker's busiest lanes."""
-        return busiest(self._lanes, self._memories, now=self._loop.time(), most=most)
+        return busiest(self._lanes, self._buckets, now=self._loop.time(), most=most)
 
     async def acquire(
         self,
         route: Route,
-        *,
         deadline: float,
-        patience: float,
+        until: float,
         caller: Caller,
         refusal: str = "",
-        returned: Permit | None = None,
+        retry_of: Permit | None = None,
     ) -> Permit:
         """Wait for a permit.
 
         Args:
             route: what is to be sent.
             deadline: loop time after which the caller does not want it any more.
-            patience: loop time until which the caller waits for a limit.
+            until: loop time until which the caller waits for a limit.
             caller: for fairness.
             refusal: name of a remembered refusal to respect.
-            returned: the permit whose request was answered 429; the repeat goes to the head.
+            retry_of: the permit whose request was answered 429; the repeat goes to the head.
 
         Raises:
             BrokerError: nothing was granted. Cancelling gives the place back.
         """
-        if len(self._lanes) >= self._most_waiting:
+        if len(self._lanes) >= self._max_waiting:
             raise WaitRefusedError("Too many calls are waiting already", reason="QUEUE_FULL", retry_after_s=1.0)
-        waiter = Waiter(f"{self._worker}:{next(self._numbers)}", route, caller, deadline, patience)
-        if returned is not None:
-            waiter.seq, waiter.returned = returned.seq, True
+        waiter = Waiter(f"{self._worker}:{next(self._numbers)}", route, caller, deadline, until, refusal=refusal)
+        if retry_of is not None:
+            waiter.seq, waiter.returned = retry_of.seq, True
         self._lanes.add(waiter)
-        self._pulse.keep()
-        began = self._loop.time()
+        self._heartbeat.keep()
+        waiter.expire_at(deadline)
+        self._dispatcher.place(waiter)
         try:
-            grant = await self._granted(waiter, refusal)
+            with self._link.trace("redis acquire"):
+                grant = await self._granted(waiter)
         except BaseException:
-            self._serving.give_back(waiter)
+            waiter.end()
+            self._dispatcher.give_back(waiter)
             raise
         finally:
             self._lanes.remove(waiter)
             self._used_at = self._loop.time()
+        waiter.end()
         permit = Permit(self, waiter.id, route, grant.bucket, waiter.seq)
-        permit.granted_at = self._loop.time()
+        permit.granted_at, permit.waited = self._used_at, waiter.waited
         self._permits[waiter.id] = permit
-        self._decisions.granted(permit.granted_at - began)
+        self._decisions.granted(permit.granted_at - waiter.since)
         return permit
 
-    async def _granted(self, waiter: Waiter, refusal: str) -> Grant:
-        try:
-            async with asyncio.timeout_at(waiter.deadline) as bound:
-                while True:
-                    if not waiter.placed and not waiter.grant.done():
-                        await self._placing.place(waiter, refusal)
-                        if not waiter.grant.done():  # what is bounded is the wait for a limit, not the way to Redis
-                            bound.reschedule(max(waiter.until, self._loop.time()))
-                    grant = await asyncio.shield(waiter.grant)
-                    await self._until_start(grant)
-                    if waiter.grant.done() and waiter.grant.result() is grant:
-                        return grant
-        except TimeoutError:
-            raise WaitRefusedError("The deadline came while waiting for a rate limit") from None
-        finally:
-            if not waiter.grant.cancel() and not waiter.grant.cancelled():
-                waiter.grant.exception()  # looked at, whoever raised first
+    async def _granted(self, waiter: Waiter) -> Grant:
+        while True:
+            future = waiter.grant
+            grant = await future
+            if grant.start_at > self._loop.time() or self._hints.held_until > self._loop.time():
+                await self._until_start(grant, waiter)
+            if waiter.grant is future:
+                return grant
 
-    async def _until_start(self, grant: Grant) -> None:
-        """Wait for the instant a permit was granted ahead for; a drain ends the wait."""
-        while (pause_s := max(grant.start_at, self._hints.held_until) - self._loop.time()) > 0:
-            drained, _ = await asyncio.wait({self._drained}, timeout=pause_s)
+    async def _until_start(self, grant: Grant, waiter: Waiter) -> None:
+        """Wait for the start time of a permit that was granted early; a drain or the call's deadline ends the wait."""
+        while (pause_s := max(grant.start_at, self._hints.held_until) - (now := self._loop.time())) > 0:
+            left_s = waiter.expires_at - now
+            if left_s <= 0:
+                raise WaitRefusedError(EXPIRED)
+            drained, _ = await asyncio.wait({self._drained}, timeout=min(pause_s, left_s))
             if drained:
                 raise DrainingError(STOPPING, retry_after_s=1.0)
 
     async def _run(self, items: list[BatchItem]) -> list[list[Any]]:
         began = self._loop.time()
-        self._pulse.about_to_call(items)
-        _tell_age(items, began)
+        self._heartbeat.about_to_call(items)
+        _set_age(items, began)
         self._decisions.called()
         try:
             call = await self._store.run(items)
         except BrokerUnavailableError:
-            self._undertaker.doubt()  # it may have run
+            self._reaper.doubt()  # it may have run
             raise
-        if self._pulse.called(items, began, stranger=call.stranger):
+        if self._heartbeat.called(items, began, was_expired=call.was_expired):
             self._place_anew()
-        self._hints.heed(call)
-        self._undertaker.call(call.dead)
+        self._note_places(items, call.replies)
+        self._hints.follow(call)
+        self._reaper.call(call.dead)
         return call.replies
+
+    def _note_places(self, items: list[BatchItem], replies: list[list[Any]]) -> None:
+        """Note what a call has to know before its grant: its arrival, and whether it waits behind others."""
+        for item, reply in zip(items, replies, strict=True):
+            if item.arguments[0] == "a" and reply[0] in _PLACED and (waiter := self._lanes.get(item.arguments[1])):
+                waiter.seq = int(reply[2])
+                waiter.waited = waiter.waited or reply[0] != "granted"
+
+    def _announce_wait(self, waiter: Waiter) -> None:
+        self._contention.wait_began(waiter.route, self._buckets.bucket_of(waiter.route), self._permits.values())
+
+    def on_hint(self, kind: str, subject: str, number: int, bucket: str = "") -> None:
+        """Follow a hint of another worker."""
+        if kind == "W":
+            self._contention.on_wait(subject, bucket)
+            self._batch.send_now()
+        else:
+            self._hints.on_hint(kind, subject, number, bucket)
 
     def _not_held(self, ids: list[str]) -> set[str]:
         """Return the places and permits that no call here has, and of whose end Redis is not about to hear."""
         unknown = {name for name in ids if name not in self._permits and self._lanes.get(name) is None}
         return unknown - self._batch.mentioned() if unknown else unknown
 
-    def _stray(self, permit_id: str) -> None:
+    def _on_unknown_grant(self, permit_id: str) -> None:
         if permit_id not in self._permits:
-            self._undertaker.doubt()
+            self._reaper.doubt()
 
     # The ends of permits
 
     def leaving(self, permit: Permit) -> None:
         """Refuse to send with a permit that Redis may have given to somebody else."""
         permit.sent_at = self._loop.time()
-        if not self._pulse.is_trusted(permit.granted_at, permit.sent_at):
+        if not self._heartbeat.is_trusted(permit.granted_at, permit.sent_at):
             raise BrokerUnavailableError("This worker was out of touch with Redis for too long", retry_after_s=0.1)
 
     def ended(self, permit: Permit, answer: Answer | None) -> Verdict:
@@ -203,12 +221,22 @@ class Account:
         self._permits.pop(permit.id, None)
         self._used_at = self._loop.time()
         if answer is None:
-            self._serving.give_back(permit, permit.bucket)
+            self._dispatcher.give_back(permit, permit.bucket)
             return Verdict("unused")
         outcome, wait_s, now = outcome_of(answer, permit.bucket), retry_after_s(answer), self._loop.time()
         learned = f"{answer.hash}|{permit.route.major}" if answer.hash else permit.bucket
         report = report_of(permit.route, answer, permit.bucket, outcome, max(0, int((now - permit.sent_at) * 1e6)))
-        item = self._serving.add("c", permit, report, learned, hurry=False, other=learned, bucket=permit.bucket)
+        is_news = answer.status == TOO_MANY or learned != permit.bucket or not answer.remaining
+        item = self._dispatcher.add(
+            "c",
+            permit,
+            report,
+            learned,
+            hurry=False,
+            max_delay_s=MAX_DELAY_S if is_news or self._contention.is_awaited(permit) else UNAWAITED_DELAY_S,
+            other=learned,
+            bucket=permit.bucket,
+        )
         item.reply.add_done_callback(lambda reply: self._learned(permit, learned, reply))
         if outcome == "global":
             self._hints.hold_for(wait_s)
@@ -221,10 +249,10 @@ class Account:
             return
         state, _, _, known = reply.result()
         if state:
-            self._memories.keep(
+            self._buckets.keep(
                 bucket, CachedBucket(permit.route.name, permit.route.lane, state, known, self._loop.time())
             )
-        self._serving.served(permit.route, reply)
+        self._dispatcher.follow_serve(permit.route, reply)
 
     # A server without memory, without an answer; the end
 
@@ -233,26 +261,26 @@ class Account:
         for waiter in self._lanes:
             if waiter.placed:
                 waiter.again()
-                self._placing.start_anew(waiter)
+                self._dispatcher.place(waiter)
 
     def link_up(self, *, other_server: bool) -> None:
         """Redis answers again: tell it what it may have forgotten, then take the places anew, in order."""
         if other_server:
-            self._serving.restore(self._loop.time())
+            self._dispatcher.restore(self._loop.time())
             for permit in self._permits.values():
-                self._serving.add("o", permit, permit.route.exempt, hurry=False, bucket=permit.bucket)
+                self._dispatcher.add("o", permit, permit.route.exempt, hurry=False, bucket=permit.bucket)
         for waiter in self._lanes:
             if other_server:
                 waiter.again()
-            self._placing.start_anew(waiter)
+            self._dispatcher.place(waiter)
         self._batch.poke("g")  # what another server has to wait for begins now, not with the first call
 
     def link_down(self) -> None:
         """Redis does not answer: whoever waits is told so after a moment of grace."""
-        self._loop.call_later(GRACE_S, self._fail_waiting)
+        self._loop.call_later(REDIS_GRACE_S, self._fail_waiting)
 
     def _fail_waiting(self) -> None:
-        if self._link.is_up or self._link.down_for_s() < GRACE_S - 0.01:
+        if self._link.is_up or self._link.down_for_s() < REDIS_GRACE_S - 0.01:
             return
         for waiter in self._lanes:
             if not waiter.grant.done():
@@ -262,6 +290,7 @@ class Account:
         """This worker stops: whoever waits is told to ask another one."""
         if not self._drained.done():
             self._drained.set_result(None)
+        self._batch.stop_delaying()
         for waiter in self._lanes:
             if not waiter.grant.done():
                 waiter.grant.set_exception(DrainingError(STOPPING, retry_after_s=1.0))
@@ -270,12 +299,12 @@ class Account:
         """Report what has ended, then stop."""
         self._lanes.close()
         self._hints.close()
-        await self._pulse.close()
-        await self._undertaker.close()
+        await self._heartbeat.close()
+        await self._reaper.close()
         await self._batch.close()
 
 
-def _tell_age(items: list[BatchItem], now: float) -> None:
+def _set_age(items: list[BatchItem], now: float) -> None:
     """An answer is as old as its report has waited: what it frees is free from its arrival on."""
     for item in items:
         if item.arguments[0] == "c":

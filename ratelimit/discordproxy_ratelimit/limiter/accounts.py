@@ -12,7 +12,7 @@ from discordproxy_ratelimit.limiter.account import Account
 LASTING = frozenset({"bot", "ip"})
 """Credentials every worker has for as long as it lives."""
 
-MOST = 1000
+MAX_ACCOUNTS = 1000
 IDLE_S = 600.0
 LOOK_EVERY_S = 60.0
 
@@ -26,7 +26,9 @@ class Accounts(Mapping[str, Account]):
         idle_s: after this time without a call to Redis an account that holds nothing is closed.
     """
 
-    def __init__(self, open_account: Callable[[str], Account], *, most: int = MOST, idle_s: float = IDLE_S) -> None:
+    def __init__(
+        self, open_account: Callable[[str], Account], *, most: int = MAX_ACCOUNTS, idle_s: float = IDLE_S
+    ) -> None:
         self._open, self._most, self._idle_s = open_account, most, idle_s
         self._accounts: dict[str, Account] = {}
         self._closing: set[asyncio.Task[None]] = set()

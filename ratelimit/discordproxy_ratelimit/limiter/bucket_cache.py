@@ -7,7 +7,7 @@ from itertools import islice
 
 from discordproxy_ratelimit.route import Route
 
-MOST = 20_000
+MAX_BUCKETS = 20_000
 
 FORMER_S = 300.0
 """How long after its route has got another hash a bucket's former state may still say something."""
@@ -32,7 +32,7 @@ class CachedBucket:
 
 
 class BucketCache:
-    """The latest `MOST` buckets by name, and the bucket hash of each route."""
+    """The latest `MAX_BUCKETS` buckets by name, and the bucket hash of each route."""
 
     def __init__(self) -> None:
         self._by_bucket: OrderedDict[str, CachedBucket] = OrderedDict()
@@ -60,16 +60,16 @@ class BucketCache:
         known = self.hash_of(route.name) if known is None else known
         return f"{known}|{route.major}" if known not in {"", "-"} else f"?{route.name}|{route.major}"
 
-    def keep(self, bucket: str, memory: CachedBucket) -> None:
+    def keep(self, bucket: str, cached: CachedBucket) -> None:
         """Remember a bucket's newest state; the oldest one goes when there are too many."""
-        self._by_bucket[bucket] = memory
+        self._by_bucket[bucket] = cached
         self._by_bucket.move_to_end(bucket)
-        if len(self._by_bucket) > MOST:
+        if len(self._by_bucket) > MAX_BUCKETS:
             self._by_bucket.popitem(last=False)
 
     def forget_hashes(self) -> None:
         """Keep only what the buckets tell: Redis has forgotten the rest and would not know it from us."""
-        self._hashes = {memory.route: memory.hash for memory in self._by_bucket.values()}
+        self._hashes = {cached.route: cached.hash for cached in self._by_bucket.values()}
 
     def newest(self, most: int) -> Iterator[tuple[str, CachedBucket]]:
         """Yield the buckets that were heard of last, the newest first."""

@@ -10,7 +10,7 @@ from discordproxy_ratelimit.redis.client import stop
 from discordproxy_ratelimit.redis.link import RedisLink
 
 SURE, SILENCE, STEP = 0.9, 0.55, 0.15
-"""Parts of a lease: for how long a worker trusts itself, after how long it shows a sign of life, how often it looks."""
+"""Parts of a lease: for how long a worker trusts itself, after how long it sends a heartbeat, how often it checks."""
 
 
 class Heartbeat:
@@ -47,33 +47,33 @@ class Heartbeat:
     def keep(self) -> None:
         """Show signs of life from now on until nothing is held."""
         if self._task is None or self._task.done():
-            beating = steadily(self._beat, "the worker's signs of life", until_done=True)
-            self._task = asyncio.create_task(beating, name="broker-pulse")
+            beating = steadily(self._beat, "the worker's heartbeat", until_done=True)
+            self._task = asyncio.create_task(beating, name="broker-heartbeat")
 
     def about_to_call(self, items: list[BatchItem]) -> None:
-        """Turn a goodbye into a sign of life if somebody has come since it was queued."""
+        """Turn a deregistration into a heartbeat if a call has come since it was queued."""
         if self._holds():
             for item in items:
                 if item.arguments[0] == "g":
                     item.arguments[0] = "n"
 
-    def called(self, items: list[BatchItem], began: float, *, stranger: bool) -> bool:
+    def called(self, items: list[BatchItem], began: float, *, was_expired: bool) -> bool:
         """Note a call that was answered.
 
         Args:
             items: what it carried.
             began: its loop time.
-            stranger: whether Redis did not count this worker among the living before it.
+            was_expired: whether Redis did not count this worker among the living before it.
 
         Returns:
             Whether that is a surprise: others may have given back what this worker holds.
         """
-        buried = stranger and self._introduced
+        was_reaped = was_expired and self._introduced
         self._last_call, self._trusted_until = began, began + self._lease_s * SURE
         self._introduced = all(item.arguments[0] != "g" for item in items)
-        if buried:
+        if was_reaped:
             self._trusted_from = began
-        return buried
+        return was_reaped
 
     async def _beat(self) -> None:
         for step in itertools.count(1):
@@ -87,6 +87,6 @@ class Heartbeat:
         self._batch.poke("g")
 
     async def close(self) -> None:
-        """Stop without a goodbye."""
+        """Stop without deregistering."""
         if self._task:
             await stop(self._task)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 
 from discordproxy_ratelimit.errors import BrokerUnavailableError
-from discordproxy_ratelimit.limiter.serving import Serving
+from discordproxy_ratelimit.limiter.acquiring import Dispatcher
 from discordproxy_ratelimit.limiter.store import Store
 from discordproxy_ratelimit.redis.client import stop
 
@@ -18,19 +18,19 @@ PAUSE_S = 0.5
 
 
 class Reaper:
-    """Buries one dead worker at a time; several workers may bury the same one without harm.
+    """Reaps one dead worker at a time; several workers may reap the same one without harm.
 
     Args:
         store: knows what is held.
-        serving: gives it back.
+        dispatcher: gives it back.
         worker: this worker's name.
         not_held: picks the ids that this worker neither holds nor is about to end.
     """
 
     def __init__(
-        self, store: Store, serving: Serving, *, worker: str, not_held: Callable[[list[str]], set[str]]
+        self, store: Store, dispatcher: Dispatcher, *, worker: str, not_held: Callable[[list[str]], set[str]]
     ) -> None:
-        self._store, self._serving, self._worker, self._not_held = store, serving, worker, not_held
+        self._store, self._dispatcher, self._worker, self._not_held = store, dispatcher, worker, not_held
         self._look_at = 0.0
         self._task: asyncio.Task[None] | None = None
         self._in_doubt = self._closed = False
@@ -40,27 +40,27 @@ class Reaper:
         self._in_doubt = True
 
     def call(self, dead: str) -> None:
-        """Redis answers: begin to bury a dead worker (empty for none) or what is in doubt, unless at work already."""
+        """Redis answers: begin to reap a dead worker (empty for none) or what is in doubt, unless at work already."""
         if self._closed or (self._task is not None and not self._task.done()):
             return
         if dead:
-            self._task = asyncio.create_task(self._bury(dead), name="broker-undertaker")
+            self._task = asyncio.create_task(self._reap(dead), name="broker-reaper")
         elif self._in_doubt and asyncio.get_running_loop().time() >= self._look_at:
-            self._task = asyncio.create_task(self._look_for_lost(), name="broker-undertaker")
+            self._task = asyncio.create_task(self._look_for_lost(), name="broker-reaper")
 
-    async def _bury(self, worker: str) -> None:
-        buried: set[str] = set()
+    async def _reap(self, worker: str) -> None:
+        reaped: set[str] = set()
         try:
             while found := await self._round(worker, "d"):
-                if found & buried:
+                if found & reaped:
                     return  # still there: the worker has woken up and keeps what it holds
-                buried |= found
+                reaped |= found
             await self._store.forget_worker(worker)
         except BrokerUnavailableError:
-            log.debug("the burial of %s goes on when Redis answers", worker)
-        if buried:
+            log.debug("reaping %s goes on when Redis answers", worker)
+        if reaped:
             log.warning(
-                "Worker %s shows no sign of life; its %d places and permits are given back", worker, len(buried)
+                "The lease of worker %s has ended; its %d places and permits are given back", worker, len(reaped)
             )
 
     async def _look_for_lost(self) -> None:
@@ -82,7 +82,7 @@ class Reaper:
             cursor, held = await self._store.held_by(worker, cursor)
             ids = self._not_held([one[0] for one in held])
             unheld = [one for one in held if one[0] in ids]
-            replies = [self._serving.end(kind, *one, *rest) for one in unheld]
+            replies = [self._dispatcher.end(kind, *one, *rest) for one in unheld]
             await asyncio.gather(*replies)
             found.update(permit_id for permit_id, *_ in unheld)
             if cursor == "0":

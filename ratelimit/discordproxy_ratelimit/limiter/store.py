@@ -32,7 +32,7 @@ class ScriptReply:
         pump_is_ours: whether it will go to this worker.
         dead: a worker whose lease has ended, or empty.
         published: hints sent to other workers.
-        stranger: whether Redis counted this worker as dead until now; what it held may be somebody else's.
+        was_expired: whether Redis counted this worker as dead until now; what it held may be somebody else's.
     """
 
     replies: list[list[Any]]
@@ -41,7 +41,7 @@ class ScriptReply:
     pump_is_ours: bool
     dead: str
     published: int
-    stranger: bool
+    was_expired: bool
 
 
 class Store:
@@ -71,7 +71,7 @@ class Store:
         lease_s: float,
         clock: Callable[[], int] | None = None,
     ) -> None:
-        self._link, self.tag, self._worker = link, tag, worker
+        self._link, self.tag, self._worker, self.channels = link, tag, worker, channels
         self._keys = [tag + name for name in BOT_KEYS]
         self._fixed = [global_limit, int(lease_s * 1e6), channels]
         self._clock = clock
@@ -87,14 +87,17 @@ class Store:
         Raises:
             BrokerUnavailable: no reply came.
         """
-        keys = self._keys + [key or self._keys[0] for item in items for key in item.keys]
+        home = [self._keys[0]] * 4
+        keys = self._keys.copy()
+        for item in items:
+            keys += item.keys or home
         now = str(self._clock()) if self._clock else ""
         lost = "kept" if self._link.memory_kept else "1" if self._link.memory_lost else ""
         body = orjson.dumps([item.arguments for item in items])
         reply = await self._link.run(
             self.BROKER, keys, [now, self._worker, self._link.run_id, lost, *self._fixed, body]
         )
-        replies, grants, pump, own, dead, published, stranger = reply
+        replies, grants, pump, own, dead, published, was_expired = reply
         return ScriptReply(
             [_texts(one) for one in replies],
             [(_text(grant[1]), int(grant[2]), _text(grant[3])) for grant in grants],
@@ -102,7 +105,7 @@ class Store:
             own == 1,
             _text(dead),
             published,
-            stranger == 1,
+            was_expired == 1,
         )
 
     async def held_by(self, worker: str, cursor: str) -> tuple[str, list[tuple[str, str, str, str]]]:

@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from discordproxy_ratelimit.errors import WaitRefusedError
 from discordproxy_ratelimit.limiter.bucket_cache import BucketCache
 from discordproxy_ratelimit.permit import Caller
 from discordproxy_ratelimit.route import Route
+
+EXPIRED = "The deadline came while waiting for a rate limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +48,12 @@ class Waiter:
         placed: whether Redis has confirmed the place.
         returned: the call comes back after a 429 and goes to the head.
         since: loop time at which the call came.
-        placing: whether its place is being asked for right now.
-        task: asks for its place anew in the background, and ends with the waiter.
+        refusal: name of a remembered refusal to respect.
+        waited: whether it had to wait behind others.
+        tries: how often its place was asked for.
+        asking: the reply to that which is awaited now.
+        task: waits for Redis to ask for the place, and ends with the waiter.
+        expires: refuses the call when its time is over.
     """
 
     id: str
@@ -59,8 +66,40 @@ class Waiter:
     returned: bool = False
     grant: asyncio.Future[Grant] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     since: float = field(default_factory=lambda: asyncio.get_running_loop().time())
-    placing: bool = False
+    refusal: str = ""
+    waited: bool = False
+    tries: int = 0
+    asking: asyncio.Future[list[Any]] | None = None
     task: asyncio.Task[None] | None = None
+    expires: asyncio.TimerHandle | None = None
+    expires_at: float = float("inf")
+
+    @property
+    def is_placing(self) -> bool:
+        """Whether its place is being asked for."""
+        return self.asking is not None or (self.task is not None and not self.task.done())
+
+    def expire_at(self, when: float) -> None:
+        """Refuse the call at this loop time unless it is granted before."""
+        if self.expires is not None:
+            self.expires.cancel()
+        self.expires_at = when
+        self.expires = asyncio.get_running_loop().call_at(when, self._expire)
+
+    def _expire(self) -> None:
+        if not self.grant.done():
+            self.grant.set_exception(WaitRefusedError(EXPIRED))
+
+    def end(self) -> None:
+        """Stop everything that goes on for this call."""
+        if self.expires is not None:
+            self.expires.cancel()
+        if self.asking is not None:
+            self.asking.cancel()
+        if self.task is not None:
+            self.task.cancel()  # or it would take a place for nobody
+        if not self.grant.cancel() and not self.grant.cancelled():
+            self.grant.exception()  # retrieved, so that asyncio does not report it
 
     def again(self) -> None:
         """Forget a place or a grant that may be void."""
@@ -109,8 +148,6 @@ class WaitQueue:
     def remove(self, waiter: Waiter) -> None:
         """A call has its permit, or gave up."""
         self._by_id.pop(waiter.id, None)
-        if waiter.task:
-            waiter.task.cancel()  # or it would take a place for nobody
         lane = waiter.route.lane
         waiting = self._lanes.get(lane)
         if waiting is None:
@@ -153,21 +190,21 @@ class WaitQueue:
             self._stop(lane)
 
 
-def busiest(lanes: WaitQueue, memories: BucketCache, *, now: float, most: int) -> list[Lane]:
+def busiest(lanes: WaitQueue, buckets: BucketCache, *, now: float, most: int) -> list[Lane]:
     """Return a worker's lanes with waiting calls, longest queue first, then those that were answered last.
 
     Args:
         lanes: who waits.
-        memories: what was learned.
+        buckets: what was learned.
         now: loop time.
         most: so many at most.
     """
     queues = sorted(lanes.queues(), key=lambda queue: len(queue[1]), reverse=True)
     found = {
-        name: Lane(name, memories.bucket_of(waiters[0].route), len(waiters), now - waiters[0].since)
+        name: Lane(name, buckets.bucket_of(waiters[0].route), len(waiters), now - waiters[0].since)
         for name, waiters in islice(queues, most)
     }
-    for bucket, memory in memories.newest(most):
+    for bucket, cached in buckets.newest(most):
         if len(found) < most:
-            found.setdefault(memory.lane, Lane(memory.lane, bucket))
+            found.setdefault(cached.lane, Lane(cached.lane, bucket))
     return list(found.values())

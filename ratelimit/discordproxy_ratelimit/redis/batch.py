@@ -5,7 +5,6 @@ an acquire leaves at once.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -17,23 +16,24 @@ from discordproxy_ratelimit.redis.client import stop
 
 log = logging.getLogger(__name__)
 
-MOST = 64
+MAX_ITEMS = 64
 """Items in one call: the server is blocked for the whole batch, some 30 us an item."""
 
-MOST_FAILURES = 20
-"""After so many failed calls in a row what was to be sent again is given up; the undertaker makes up for it."""
+MAX_FAILURES = 20
+"""After so many failed calls in a row items that would be sent again are dropped; the reaper makes up for it."""
 
 PAUSE_S = 0.01
 
-COMPANY_S = 0.002
-"""How long an item that is in no hurry waits for others."""
+MAX_DELAY_S = 0.002
+"""How long an item that is in no hurry waits for others, unless it names another time."""
 
-NEVER = float("inf")
+QUIET_TURNS = 2
+"""A call leaves after so many turns of the event loop that brought no new item."""
 
 
 @dataclass(slots=True, eq=False)
 class BatchItem:
-    """One transition: the script's arguments, its four keys, where the reply goes, and when it came (loop time)."""
+    """One transition: arguments and keys (four, or none) of the script, the reply, the loop time of its arrival."""
 
     arguments: list[Any]
     keys: list[str]
@@ -46,7 +46,7 @@ class ScriptBatch:
     """A queue of items and the one task that empties it.
 
     Args:
-        run: sends up to `MOST` items and returns one reply per item; raises when none of them can be trusted to
+        run: sends up to `MAX_ITEMS` items and returns one reply per item; raises when none of them can be trusted to
             have run.
         until_up: waits until sending makes sense again after a failure.
     """
@@ -60,10 +60,11 @@ class ScriptBatch:
         self._in_front = 0
         self._failures = 0
         self._under_way: list[BatchItem] = []
-        self._due = NEVER
-        self._patience: asyncio.Timeout | None = None
-        self._wake = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._added = 0
+        self._is_due = self._delays_nothing = False
+        self._due: asyncio.TimerHandle | None = None
+        self._idle: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
     def mentioned(self) -> set[str]:
@@ -81,7 +82,7 @@ class ScriptBatch:
         keys: list[str],
         *,
         hurry: bool,
-        patience_s: float = COMPANY_S,
+        max_delay_s: float = MAX_DELAY_S,
         lasting: bool = False,
         urgent: bool = False,
     ) -> BatchItem:
@@ -89,40 +90,53 @@ class ScriptBatch:
 
         Args:
             arguments: as the script wants them.
-            keys: lane, queue, bucket, learned bucket.
+            keys: lane, queue, bucket, other bucket; none for an item that concerns the account alone.
             hurry: send with the next tick instead of waiting for company.
-            patience_s: how long it waits for company otherwise.
+            max_delay_s: how long it may wait for other items otherwise.
             lasting: survives a lost connection and is sent again; only for what may run twice.
             urgent: goes before all that is not, when more than one call's worth is queued.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         item = BatchItem(arguments, keys, loop.create_future(), lasting, loop.time())
+        self._added += 1
         if urgent:
             self._items.insert(self._in_front, item)
             self._in_front += 1
         else:
             self._items.append(item)
-        self._wake.set()
-        if hurry or len(self._items) >= MOST:
-            self._hurry.set()
-        else:
-            self._come_by(item.at + patience_s)
+        if hurry or self._delays_nothing or len(self._items) >= MAX_ITEMS:
+            self.send_now()
+        elif not self._is_due and (self._due is None or self._due.when() > item.at + max_delay_s):
+            self._cancel_timer()
+            self._due = loop.call_at(item.at + max_delay_s, self.send_now)
         if self._task is None:
             self._task = asyncio.create_task(steadily(self._drain, "the batch of transitions"), name="broker-batch")
         return item
 
-    def _come_by(self, due: float) -> None:
-        self._due = min(self._due, due)
-        if self._patience and not self._patience.expired():
-            self._patience.reschedule(self._due)
+    def send_now(self) -> None:
+        """Send what is queued, if anything, with the next call."""
+        self._cancel_timer()
+        self._is_due = bool(self._items)
+        if self._is_due and self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    def stop_delaying(self) -> None:
+        """Send what is queued and all that comes from now on without delay."""
+        self._delays_nothing = True
+        self.send_now()
+
+    def _cancel_timer(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
 
     def poke(self, kind: str = "n") -> None:
         """Make a call soon even without items: a sign of life that also hands out what has become free."""
-        self.add([kind], ["", "", "", ""], hurry=True).reply.add_done_callback(_ignore)
+        self.add([kind], [], hurry=True).reply.add_done_callback(_ignore)
 
     async def close(self) -> None:
         """Send what is queued and wait for the call under way, at most a second, then stop."""
-        self._hurry.set()
+        self.stop_delaying()
         replies = [item.reply for item in (*self._under_way, *self._items)]
         if replies and self._task and not self._task.done():
             await asyncio.wait(replies, timeout=1)
@@ -131,28 +145,27 @@ class ScriptBatch:
 
     async def _drain(self) -> None:
         while True:
-            await self._wake.wait()
-            if not self._hurry.is_set():
-                await self._company()
-            taken = [self._items.popleft() for _ in range(min(MOST, len(self._items)))]
+            if not self._is_due:
+                self._idle = self._loop.create_future()
+                await self._idle
+            await self._until_quiet()
+            taken = [self._items.popleft() for _ in range(min(MAX_ITEMS, len(self._items)))]
             self._in_front = max(0, self._in_front - len(taken))
-            taken = [item for item in taken if not item.reply.cancelled()]  # whoever asked has gone
+            taken = [item for item in taken if not item.reply.cancelled()]  # nobody waits for the reply any more
             if not self._items:
-                self._wake.clear()
-                self._hurry.clear()
-                self._due = NEVER
+                self._is_due = False
+                self._cancel_timer()
             if taken:
                 self._under_way = taken
                 await self._send(taken)
                 self._under_way = []
 
-    async def _company(self) -> None:
-        """Wait for somebody in a hurry, but no longer than the least patient item does."""
-        self._patience = asyncio.timeout_at(self._due)
-        with contextlib.suppress(TimeoutError):
-            async with self._patience:
-                await self._hurry.wait()
-        self._patience = None
+    async def _until_quiet(self) -> None:
+        """Wait until two turns of the event loop have brought no new item, or a call is full."""
+        quiet, added = 0, self._added
+        while quiet < QUIET_TURNS and len(self._items) < MAX_ITEMS and not self._delays_nothing:
+            await asyncio.sleep(0)
+            quiet, added = (quiet + 1, added) if added == self._added else (0, self._added)
 
     async def _send(self, items: list[BatchItem]) -> None:
         try:
@@ -178,14 +191,13 @@ class ScriptBatch:
                 item.reply.set_exception(error)
 
     def _failed(self, items: list[BatchItem], error: Exception) -> None:
-        hopeless = isinstance(error, (TypeError, ValueError)) or self._failures > MOST_FAILURES
+        hopeless = isinstance(error, (TypeError, ValueError)) or self._failures > MAX_FAILURES
         if hopeless and any(item.lasting for item in items):
             log.warning("%d ends of permits are given up after %d failed calls", len(items), self._failures)
         for item in reversed(items):
             if item.lasting and not hopeless and not item.reply.done():
                 self._items.appendleft(item)
-                self._wake.set()
-                self._hurry.set()
+                self._is_due = True
             elif not item.reply.done():
                 item.reply.set_exception(error)
 

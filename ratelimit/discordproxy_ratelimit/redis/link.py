@@ -224,6 +224,11 @@ class RedisLink:
             value: bytes | None = await self._guarded("GET", key)
         return value
 
+    async def publish(self, channel: str, message: bytes) -> int:
+        """Publish a message that may get lost; return how many subscribers got it."""
+        receivers: int = await self._guarded("PUBLISH", channel, message)
+        return receivers
+
     async def _guarded(self, *command: Any) -> Any:
         try:
             if self._pipeline is not None and self._pipeline.is_open:

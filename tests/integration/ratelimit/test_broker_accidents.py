@@ -149,7 +149,7 @@ async def test_worker_that_wakes_up_during_its_burial_keeps_what_it_holds(valkey
         await workers.send(0, message_in(1))
         client = blocking(valkey)
         async with workers.brokers[1].acquire(message_in(2)) as permit:
-            undertaker = workers.brokers[0]._accounts["bot"]._undertaker
+            undertaker = workers.brokers[0]._accounts["bot"]._reaper
             undertaker.call("w1")
             await eventually(undertaker._task.done)
             assert client.hkeys(bot_key(workers, "held")) == [permit.id.encode()]
@@ -184,6 +184,7 @@ async def test_killed_server_is_told_and_forgiven(own_valkey):
         async with asyncio.timeout(PATIENCE_S):
             with pytest.raises(BrokerUnavailableError):
                 await workers.send(0, message_in(2000))
+        assert workers.registries[0].get_sample_value("discordproxy_permit_refused_total", {"why": "unavailable"}) >= 1
         own_valkey.start()
         await load.everybody_sent(1, within_s=PATIENCE_S)
         await load.everybody_sent(8, within_s=PATIENCE_S)
@@ -352,7 +353,7 @@ async def test_closing_waits_for_the_call_under_way():
         return [[] for _ in items]
 
     batch = ScriptBatch(send, sending.wait)
-    item = batch.add(["c"], [""] * 4, hurry=True, lasting=True)
+    item = batch.add(["c"], [], hurry=True, lasting=True)
     await sending.wait()
     await batch.close()
     assert arrived == [item]
@@ -373,8 +374,8 @@ async def test_what_cannot_be_written_is_dropped_and_the_next_call_goes_on():
 
     batch = ScriptBatch(send, until_up)
     with pytest.raises(TypeError):
-        await batch.add(["c"], [""] * 4, hurry=True, lasting=True).reply
-    assert await batch.add(["c"], [""] * 4, hurry=True, lasting=True).reply == []
+        await batch.add(["c"], [], hurry=True, lasting=True).reply
+    assert await batch.add(["c"], [], hurry=True, lasting=True).reply == []
     await batch.close()
 
 

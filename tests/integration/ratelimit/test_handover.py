@@ -6,7 +6,9 @@ import pytest
 
 from discordproxy_ratelimit.broker import Broker, Limits
 from discordproxy_ratelimit.headers import Answer
-from discordproxy_ratelimit.route import route_of_path
+from discordproxy_ratelimit.permit import Permit
+from discordproxy_ratelimit.route import Route, route_of, route_of_path
+from discordproxy_sandbox.limits.limits import FixedWindow
 from fakes.virtual_time import VirtualClock, run
 from processes.fleet import fleet
 from strategies.discord_limits import FakeDiscord
@@ -36,3 +38,55 @@ def test_a_place_that_comes_to_wait_for_the_global_limit_is_served_in_time(valke
 
     clock = VirtualClock()
     assert run(story(clock), clock) == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("route", [ROUTE, route_of("POST", "/channels/{channel_id}/messages", {"channel_id": "1"})])
+def test_the_end_of_a_permit_is_reported_at_once_when_another_workers_call_waits_for_it(
+    valkey: str, route: Route
+) -> None:
+    async def story(clock: VirtualClock) -> float:
+        discord = FakeDiscord(limiter=lambda _: FixedWindow(2, 60.0))
+        async with fleet(valkey, discord, 2, clock=clock) as them:
+            first, second = them.brokers
+            await them.send(0, route)
+            if not route.ordered:
+                await them.send(1, route)
+                await asyncio.sleep(61)
+            held = await first.acquire(route)
+            also_held = None if route.ordered else await second.acquire(route)
+            await asyncio.sleep(0.1)
+            waiting = asyncio.create_task(acquire(second))
+            await asyncio.sleep(0.1)
+            assert second.waiting == 1
+            began = clock.now
+            held.cancel() if also_held else complete(held)
+            (await waiting).cancel()
+            if also_held:
+                also_held.cancel()
+            return clock.now - began
+
+    async def acquire(broker: Broker) -> Permit:
+        return await broker.acquire(route)
+
+    def complete(permit: Permit) -> None:
+        permit.sent()
+        permit.complete(Answer(200, "h1", 5, 4, 1_790_000_001_000, 1.0))
+
+    clock = VirtualClock()
+    assert run(story(clock), clock) <= 0.003
+
+
+def test_an_end_that_nobody_waits_for_travels_with_the_next_acquire(valkey: str) -> None:
+    async def story(clock: VirtualClock) -> int:
+        discord = FakeDiscord(limiter=lambda _: FixedWindow(50, 60.0))
+        async with fleet(valkey, discord, 1, clock=clock) as them:
+            await them.send(0, ROUTE)
+            await asyncio.sleep(0.1)
+            before = them.script_calls
+            for _ in range(10):
+                await them.send(0, ROUTE)
+                await asyncio.sleep(0.015)
+            return them.script_calls - before
+
+    clock = VirtualClock()
+    assert run(story(clock), clock) == 10

@@ -59,7 +59,7 @@ class World:
             await asyncio.sleep(takes_s)
             permit.complete(answer)
         finally:
-            permit.leave()
+            permit.release()
 
     def instants(self) -> list[float]:
         return [at for at, _ in self.sent]
@@ -202,7 +202,7 @@ def test_an_unanswered_call_is_unknown_and_the_circuit_hears_everything() -> Non
         world = World()
         permit = await world.pace.acquire(Route("GET /a", "x"), deadline=world.loop.time() + 1)
         permit.sent()
-        permit.leave()
+        permit.release()
         await world.send("x", Answer(403))
         assert world.heard == [NO_ANSWER, Answer(403)]
 

@@ -4,7 +4,7 @@ import pytest
 
 from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.headers import NO_ANSWER, Answer
-from discordproxy_ratelimit.permit import Permit, Verdict
+from discordproxy_ratelimit.permit import PendingPermit, Permit, Verdict
 from discordproxy_ratelimit.route import Route
 
 
@@ -30,19 +30,17 @@ class Office:
 def test_answered() -> None:
     office = Office()
     permit = office.permit()
-    assert not permit.is_sent
     permit.sent()
-    assert permit.is_sent
     assert permit.complete(Answer(200)) == Verdict("answered", 1.5)
-    permit.leave()
+    permit.release()
     assert office.ends == [Answer(200)]
 
 
 def test_never_sent_gives_itself_back() -> None:
     office = Office()
     permit = office.permit()
-    permit.leave()
-    permit.leave()
+    permit.release()
+    permit.release()
     assert office.ends == [None]
 
 
@@ -50,7 +48,7 @@ def test_sent_without_an_answer_is_unknown() -> None:
     office = Office()
     permit = office.permit()
     permit.sent()
-    permit.leave()
+    permit.release()
     assert office.ends == [NO_ANSWER]
 
 
@@ -58,7 +56,7 @@ def test_cancelled() -> None:
     office = Office()
     permit = office.permit()
     permit.cancel()
-    permit.leave()
+    permit.release()
     assert office.ends == [None]
 
 
@@ -68,8 +66,7 @@ def test_a_permit_that_may_be_void_is_not_sent() -> None:
     permit = office.permit()
     with pytest.raises(BrokerUnavailableError):
         permit.sent()
-    assert not permit.is_sent
-    permit.leave()
+    permit.release()
     assert office.ends == [None]
 
 
@@ -94,3 +91,17 @@ def test_what_a_log_shows() -> None:
     assert repr(permit) == "<Permit w:1 granted GET /a|x=1 in h|x=1>"
     permit.cancel()
     assert repr(permit) == "<Permit w:1 ended GET /a|x=1 in h|x=1>"
+
+
+async def test_a_pending_permit_is_awaited_or_entered() -> None:
+    office = Office()
+
+    async def acquiring() -> Permit:
+        return office.permit()
+
+    permit = await PendingPermit(acquiring())
+    assert office.ends == []
+    permit.cancel()
+    async with PendingPermit(acquiring()) as permit:
+        permit.sent()
+    assert office.ends == [None, NO_ANSWER]

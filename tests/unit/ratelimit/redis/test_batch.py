@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from discordproxy_ratelimit.redis.batch import COMPANY_S, MOST, BatchItem, ScriptBatch
+from discordproxy_ratelimit.redis.batch import MAX_DELAY_S, MAX_ITEMS, BatchItem, ScriptBatch
 from fakes.virtual_time import VirtualClock, run
 
 
@@ -64,9 +64,9 @@ def test_what_comes_during_a_call_is_the_next_one() -> None:
 def test_a_call_is_bounded() -> None:
     async def crowd() -> None:
         server = Server()
-        await asyncio.gather(*[server.add(i) for i in range(2 * MOST + 1)])
-        assert [len(call) for call in server.calls] == [MOST, MOST, 1]
-        assert [name for call in server.calls for name in call] == list(range(2 * MOST + 1))
+        await asyncio.gather(*[server.add(i) for i in range(2 * MAX_ITEMS + 1)])
+        assert [len(call) for call in server.calls] == [MAX_ITEMS, MAX_ITEMS, 1]
+        assert [name for call in server.calls for name in call] == list(range(2 * MAX_ITEMS + 1))
         await server.batch.close()
 
     story(crowd())
@@ -75,18 +75,18 @@ def test_a_call_is_bounded() -> None:
 def test_what_is_urgent_goes_before_what_waits_already_in_its_own_order() -> None:
     async def crowd() -> None:
         server = Server(takes_s=0.1)
-        waiting = [server.add(i) for i in range(2 * MOST)]
+        waiting = [server.add(i) for i in range(2 * MAX_ITEMS)]
         await asyncio.sleep(0.05)
         urgent = [server.batch.add([name], ["k"] * 4, hurry=True, urgent=True).reply for name in "xyz"]
         await asyncio.gather(*waiting, *urgent)
-        assert server.calls[0] == list(range(MOST))
-        assert server.calls[1][:4] == ["x", "y", "z", MOST]
+        assert server.calls[0] == list(range(MAX_ITEMS))
+        assert server.calls[1][:4] == ["x", "y", "z", MAX_ITEMS]
         await server.batch.close()
 
     story(crowd())
 
 
-@pytest.mark.parametrize(("hurry", "waits_s"), [(True, 0.0), (False, COMPANY_S)])
+@pytest.mark.parametrize(("hurry", "waits_s"), [(True, 0.0), (False, MAX_DELAY_S)])
 def test_only_who_is_in_no_hurry_waits_for_company(*, hurry: bool, waits_s: float) -> None:
     async def alone() -> None:
         server = Server()
@@ -96,6 +96,33 @@ def test_only_who_is_in_no_hurry_waits_for_company(*, hurry: bool, waits_s: floa
         await server.batch.close()
 
     story(alone())
+
+
+def test_items_of_the_next_turns_travel_with_the_first() -> None:
+    async def turns() -> None:
+        server = Server()
+        replies = [server.add(0)]
+        for number in range(1, 6):
+            await asyncio.sleep(0)
+            replies.append(server.add(number))
+        await asyncio.gather(*replies)
+        assert server.calls == [list(range(6))]
+        await server.batch.close()
+
+    story(turns())
+
+
+def test_nothing_is_delayed_while_the_worker_stops() -> None:
+    async def stops() -> None:
+        server = Server()
+        began = asyncio.get_running_loop().time()
+        queued = server.add("queued", hurry=False)
+        server.batch.stop_delaying()
+        await asyncio.gather(queued, server.add("later", hurry=False))
+        assert server.at == [began]
+        await server.batch.close()
+
+    story(stops())
 
 
 def test_company_takes_along_who_waits() -> None:
@@ -114,12 +141,12 @@ def test_the_least_patient_item_decides_when_all_leave() -> None:
     async def impatient() -> None:
         server = Server()
         began = asyncio.get_running_loop().time()
-        patient = server.batch.add(["patient"], ["k"] * 4, hurry=False, patience_s=0.5).reply
+        patient = server.batch.add(["patient"], ["k"] * 4, hurry=False, max_delay_s=0.5).reply
         await asyncio.sleep(0.1)
         await asyncio.gather(patient, server.add("usual", hurry=False))
         assert server.calls == [["patient", "usual"]]
-        assert server.at[0] - began == pytest.approx(0.1 + COMPANY_S, abs=1e-6)
-        await server.batch.add(["patient"], ["k"] * 4, hurry=False, patience_s=0.5).reply
+        assert server.at[0] - began == pytest.approx(0.1 + MAX_DELAY_S, abs=1e-6)
+        await server.batch.add(["patient"], ["k"] * 4, hurry=False, max_delay_s=0.5).reply
         assert server.at[1] - server.at[0] == pytest.approx(0.5, abs=1e-6)
         await server.batch.close()
 

@@ -1,0 +1,303 @@
+"""Moves calls to their permits: asks the script for a place, serves lanes, and gives places and permits back.
+
+Makes no decision about limits. A reply of the script names a lane's next start time, another lane that comes first, or
+another bucket.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from discordproxy_ratelimit.errors import (
+    BrokerUnavailableError,
+    KnownRefusalError,
+    TokenRejectedError,
+    WaitRefusedError,
+)
+from discordproxy_ratelimit.limiter.bucket_cache import BucketCache
+from discordproxy_ratelimit.limiter.outcomes import UNAUTHORIZED
+from discordproxy_ratelimit.limiter.store import Store
+from discordproxy_ratelimit.limiter.wait_queue import Waiter, WaitQueue
+from discordproxy_ratelimit.metrics import Decisions
+from discordproxy_ratelimit.permit import Permit
+from discordproxy_ratelimit.redis.batch import MAX_DELAY_S, BatchItem, ScriptBatch
+from discordproxy_ratelimit.redis.link import RedisLink
+from discordproxy_ratelimit.route import Route
+
+IDEMPOTENT = frozenset("cxd")
+"""Transitions that may run twice, and so survive a lost connection."""
+
+SAFETY_DELAY_S = 0.5
+"""How long an item that only covers for a lost hint waits for another call that carries it."""
+
+REDIS_GRACE_S = 0.7
+"""How long a call waits for a Redis that does not answer."""
+
+MAX_TRIES = 5
+
+SAFETY_US = -5_000_000
+"""Delay in us (negative: a safety check only) after which a call that waits for the global limit alone asks again."""
+
+
+class Dispatcher:
+    """Exchanges transitions of calls with the script.
+
+    Args:
+        link: nothing is asked while Redis is away.
+        store: names the keys.
+        batch: carries the items.
+        buckets: which bucket a route has.
+        decisions: the metrics.
+        lease_s: after this time a lane is served again in case everything else was lost.
+        on_wait: called with a call that has to wait behind others.
+    """
+
+    def __init__(
+        self,
+        link: RedisLink,
+        store: Store,
+        batch: ScriptBatch,
+        buckets: BucketCache,
+        decisions: Decisions,
+        *,
+        lease_s: float,
+        on_wait: Callable[[Waiter], None],
+    ) -> None:
+        self._link, self._store, self._batch = link, store, batch
+        self._buckets, self._decisions, self._lease_s = buckets, decisions, lease_s
+        self._on_wait = on_wait
+        self._loop = asyncio.get_running_loop()
+        self.lanes = WaitQueue(self._serve)
+
+    # A place for a call
+
+    def place(self, waiter: Waiter) -> None:
+        """Ask for a call's permit or place until Redis has answered; errors go to `waiter.grant`."""
+        if waiter.grant.done():
+            return
+        waiter.placed = False
+        if waiter.is_placing:
+            return
+        waiter.tries = 0
+        self._place(waiter)
+
+    def _place(self, waiter: Waiter) -> None:
+        if waiter.tries >= MAX_TRIES:
+            self._fail(
+                waiter,
+                BrokerUnavailableError("Redis answers, but not for long enough to give a place", retry_after_s=1.0),
+            )
+            return
+        waiter.tries += 1
+        if not self._link.is_up:
+            waiter.task = asyncio.create_task(self._place_when_up(waiter), name="broker-place")
+        else:
+            self._ask_for_place(waiter)
+
+    def _ask_for_place(self, waiter: Waiter) -> None:
+        route, now = waiter.route, self._loop.time()
+        known = self._buckets.hash_of(route.name)
+        former = self._buckets.former_of(route, now)
+        options = options_of(waiter, known, former, now)
+        urgent = waiter.caller.priority == "high"
+        waiter.asking = self.add("a", waiter, options, hurry=True, other=former, urgent=urgent).reply
+        waiter.asking.add_done_callback(partial(self._on_placed, waiter))
+
+    async def _place_when_up(self, waiter: Waiter) -> None:
+        try:
+            async with asyncio.timeout(max(0.0, REDIS_GRACE_S - self._link.down_for_s())):
+                await self._link.until_up()
+        except TimeoutError:
+            self._fail(waiter, BrokerUnavailableError("Redis does not answer", retry_after_s=1.0))
+            return
+        waiter.task = None
+        if not waiter.grant.done():
+            self._ask_for_place(waiter)
+
+    def _on_placed(self, waiter: Waiter, reply: asyncio.Future[list[Any]]) -> None:
+        waiter.asking = None
+        if reply.cancelled():
+            return
+        error = reply.exception()
+        if isinstance(error, BrokerUnavailableError):
+            waiter.placed = False  # whether it ran is unknown; the same id is never charged twice
+        elif error is not None:
+            self._fail(waiter, error)
+            return
+        elif reply.result()[0] == "moved":
+            self._buckets.learn_hash(waiter.route.name, reply.result()[1], self._loop.time())
+        else:
+            self._follow_place(waiter, reply.result())
+            return
+        if not waiter.grant.done():
+            self._place(waiter)
+
+    def _follow_place(self, waiter: Waiter, reply: list[Any]) -> None:
+        waiter.placed = True
+        match reply[0]:
+            case "refused" | "known":
+                self._fail(waiter, self._refusal(reply))
+            case "wait":
+                self._decisions.waited()
+                self.ask_in(waiter.route.lane, int(reply[1]))
+                self._on_wait(waiter)
+            case "global":
+                self.ask_in(waiter.route.lane, SAFETY_US)  # the hint of its grant may be lost, too
+        if not waiter.grant.done():  # the bound is for the wait for a limit, not for the way to Redis
+            waiter.expire_at(max(waiter.until, self._loop.time()))
+
+    @staticmethod
+    def _fail(waiter: Waiter, error: BaseException) -> None:
+        if not waiter.grant.done():
+            waiter.grant.set_exception(error)
+
+    def _refusal(self, reply: list[Any]) -> Exception:
+        if reply[0] == "refused":
+            self._decisions.refused("deadline")
+            return WaitRefusedError(
+                "The wait for a rate limit is longer than this call may wait", retry_after_s=int(reply[1]) / 1e6
+            )
+        status, code, again_s = int(reply[1]), int(reply[2]), int(reply[3]) / 1e6
+        self._decisions.refused("known")
+        if status == UNAUTHORIZED:
+            return TokenRejectedError("Discord refuses this token", retry_after_s=again_s)
+        text = f"Discord answered {status} to this a moment ago"
+        return KnownRefusalError(text, status=status, code=code, retry_after_s=again_s)
+
+    # Lanes
+
+    def add(
+        self,
+        kind: str,
+        who: Waiter | Permit,
+        *rest: Any,
+        hurry: bool,
+        max_delay_s: float = MAX_DELAY_S,
+        other: str = "",
+        bucket: str = "",
+        urgent: bool = False,
+    ) -> BatchItem:
+        """Queue a transition of one call.
+
+        Args:
+            kind: its letter, as the script's header has it.
+            who: the call.
+            rest: arguments after the bucket's name.
+            hurry: send it with the next tick.
+            max_delay_s: how long it may wait for other items otherwise.
+            other: name of another bucket that matters: that an answer speaks of, or that was the route's before.
+            bucket: name of the bucket the call was charged to; empty = that of its route.
+            urgent: goes before what others queued.
+        """
+        bucket = bucket or self._buckets.bucket_of(who.route)
+        arguments = [kind, who.id, who.route.name, who.route.lane, bucket, *rest]
+        keys = self._store.keys(who.route.lane, bucket, other)
+        lasting = kind in IDEMPOTENT
+        return self._batch.add(arguments, keys, hurry=hurry, max_delay_s=max_delay_s, lasting=lasting, urgent=urgent)
+
+    def _serve(self, waiter: Waiter, in_case: bool = False) -> None:  # noqa: FBT001, FBT002 - the lanes' timer calls it
+        """Let the script grant what a lane can get: its start time has come."""
+        if not self._link.is_up:
+            return
+        known = self._buckets.hash_of(waiter.route.name)
+        former = self._buckets.former_of(waiter.route, self._loop.time())
+        rest = [known, former] if former else [known]
+        item = self.add("s", waiter, *rest, hurry=not in_case, max_delay_s=SAFETY_DELAY_S, other=former)
+        item.reply.add_done_callback(lambda reply: self.follow_serve(waiter.route, reply))
+
+    def follow_serve(self, route: Route, reply: asyncio.Future[list[Any]]) -> None:
+        """Follow the reply to serving a lane: its next start time, another lane, another bucket."""
+        if reply.cancelled() or reply.exception():
+            return
+        _, after_us, other, known = reply.result()
+        first = self.lanes.first(route.lane)
+        if known != self._buckets.hash_of(route.name):
+            self._buckets.learn_hash(route.name, known, self._loop.time())
+            if first:
+                self._serve(first)
+            return
+        if other:
+            self._serve_other(other, known)
+        if first:
+            self.lanes.clear_timer(route.lane)
+            self.ask_in(route.lane, int(after_us))
+
+    def ask_in(self, lane: str, after_us: int) -> None:
+        """Serve a lane again in `after_us`; -1: an answer must come first; lower: a safety check for a lost hint."""
+        seconds = self._lease_s if after_us == -1 else abs(after_us) / 1e6
+        self.lanes.ask_in(lane, seconds, in_case=after_us < 0)
+
+    def _serve_other(self, lane: str, known: str) -> None:
+        """Another lane of the same bucket came first."""
+        name, _, major = lane.partition("|")
+        route = Route(name, major)
+        bucket = self._buckets.bucket_of(route, known)
+        item = self._batch.add(["s", "", name, lane, bucket, known], self._store.keys(lane, bucket), hurry=True)
+        item.reply.add_done_callback(lambda reply: self.follow_serve(route, reply))
+
+    def give_back(self, who: Waiter | Permit, bucket: str = "") -> None:
+        """Give a place or an unused permit back."""
+        item = self.add("x", who, hurry=False, bucket=bucket)
+        item.reply.add_done_callback(lambda reply: self._given_back(who, reply))
+
+    def _given_back(self, who: Waiter | Permit, reply: asyncio.Future[list[Any]]) -> None:
+        if reply.cancelled() or reply.exception():
+            return
+        if len(reply.result()) > 4:  # noqa: PLR2004 - granted meanwhile, in another bucket than this worker assumed
+            self.give_back(who, reply.result()[4])
+        else:
+            self.follow_serve(who.route, reply)
+
+    def end(
+        self, kind: str, permit_id: str, name: str, lane: str, bucket: str, *rest: Any
+    ) -> asyncio.Future[list[Any]]:
+        """End a place or a permit that no call of this worker holds, and serve its lane. Returns the script's reply."""
+        keys = self._store.keys(lane, bucket)
+        item = self._batch.add([kind, permit_id, name, lane, bucket, *rest], keys, hurry=False, lasting=True)
+        route = Route(name, lane.partition("|")[2])
+        item.reply.add_done_callback(lambda reply: self.follow_serve(route, reply))
+        return item.reply
+
+    def restore(self, now: float) -> None:
+        """Restore the cached buckets in a Redis that lost them; `now` is loop time."""
+        self._buckets.forget_hashes()
+        for bucket, cached in self._buckets:
+            age_us = int((now - cached.at) * 1e6)
+            arguments = ["r", "", cached.route, cached.lane, bucket, cached.state, age_us, cached.hash]
+            self._batch.add(arguments, self._store.keys(cached.lane, bucket), hurry=False, lasting=True)
+
+
+def options_of(waiter: Waiter, known: str, former: str, now: float) -> dict[str, Any]:
+    """Return the options of an acquire item (lua/transitions/acquire.lua).
+
+    Args:
+        waiter: the call.
+        known: hash its route is believed to have.
+        former: name of the bucket it had before that; empty for none.
+        now: loop time.
+    """
+    route, caller = waiter.route, waiter.caller
+    options: dict[str, Any] = {
+        "left_us": max(0, int((waiter.until - now) * 1e6)),
+        "app": caller.app,
+        "weight": caller.weight,
+        "priority": caller.priority,
+        "hash": known,
+    }
+    if route.ordered:
+        options["ordered"] = True
+    if route.exempt:
+        options["exempt"] = True
+    if route.credential != "ip":
+        options["token"] = True
+    if waiter.seq:
+        options["seq"] = waiter.seq
+        options["returned" if waiter.returned else "restored"] = True
+    elif waiter.returned:
+        options["returned"] = True
+    if waiter.refusal:
+        options["refusal"] = waiter.refusal
+    if former:
+        options["former"] = former
+    return options
