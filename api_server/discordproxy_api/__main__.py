@@ -22,12 +22,12 @@ from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.contract.contract import load_contract
 from discordproxy_api.gateway import gateway_behind
-from discordproxy_api.grpc_edge.authentication import Authentication
+from discordproxy_api.pipeline.authentication import Authentication
 from discordproxy_api.grpc_edge.bot_routing import BotRouting
-from discordproxy_api.grpc_edge.interceptors import AccessLog, Admission, Identity, TimeLimit
-from discordproxy_api.grpc_edge.reception import KEYLESS, Reception
+from discordproxy_api.pipeline.pipeline import AccessLog, Admission, Identity, TimeLimit
+from discordproxy_api.grpc_edge.handlers import KEYLESS, Reception
 from discordproxy_api.grpc_edge.server import Server, ServerOptions
-from discordproxy_api.grpc_edge.tracing import Traces, Tracing, TracingUnavailableError, exporting
+from discordproxy_api.pipeline.tracing import Traces, Tracing, TracingUnavailableError, exporting
 from discordproxy_api.http.server import Guard, HttpServer
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 from discordproxy_api.settings import ApiSettings

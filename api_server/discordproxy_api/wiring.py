@@ -15,7 +15,7 @@ from discordproxy_api.cached.own_writes import OwnWrites
 from discordproxy_api.cached.reads import Read, Reads
 from discordproxy_api.cached.single_flight import SingleFlight
 from discordproxy_api.calls.drain import Drain
-from discordproxy_api.calls.in_order import InOrder
+from discordproxy_api.pipeline.in_order import InOrder
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.retry import RetryPolicy
 from discordproxy_api.contract.contract import Rpc
@@ -24,8 +24,8 @@ from discordproxy_api.discord.http import DiscordHttp, HttpOptions
 from discordproxy_api.discord.nonces import Nonces
 from discordproxy_api.discord.rest import Rest
 from discordproxy_api.gateway import GatewayReaders
-from discordproxy_api.grpc_edge.servicer import Procedure, Servicer
-from discordproxy_api.grpc_edge.subscribe import StreamOptions, Subscribe
+from discordproxy_api.pipeline.unary_calls import Procedure, Servicer
+from discordproxy_api.rpcs.subscribe_events import StreamOptions, Subscribe
 from discordproxy_api.pipeline.idempotency import Idempotency
 from discordproxy_api.pipeline.uploads import Uploads
 from discordproxy_api.rpcs.composites import EditMessage, SendDirectMessage, SyncMemberRoles

@@ -19,7 +19,7 @@ from discordproxy_api.access.path_normalization import plain
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.field_errors import FieldError
-from discordproxy_api.calls.in_order import order_of
+from discordproxy_api.pipeline.in_order import order_of
 from discordproxy_api.calls.retry import repeatability
 from discordproxy_api.contract.contract import Rpc
 from discordproxy_api.contract.rules.checks import has_control_characters

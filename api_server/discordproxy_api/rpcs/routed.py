@@ -12,7 +12,7 @@ from grpc import StatusCode
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.errors import ApiError
-from discordproxy_api.calls.in_order import order_of
+from discordproxy_api.pipeline.in_order import order_of
 from discordproxy_api.calls.retry import Repeat
 from discordproxy_api.contract.contract import Rpc
 from discordproxy_api.contract.encode import Json

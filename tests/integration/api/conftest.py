@@ -12,7 +12,7 @@ from discordproxy.discord_api_pb2_grpc import DiscordApiStub
 from discordproxy_api.__main__ import Worker, wired
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.gateway import gateway_behind
-from discordproxy_api.grpc_edge.tracing import Tracing
+from discordproxy_api.pipeline.tracing import Tracing
 from discordproxy_api.settings import ApiSettings
 from discordproxy_api.wiring import Backend
 from discordproxy_gateway.cache import Keys

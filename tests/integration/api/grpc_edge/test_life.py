@@ -9,7 +9,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from discordproxy.discord_api_pb2 import RequestOptions, SendChannelMessageRequest
-from discordproxy_api.grpc_edge.interceptors import TimeLimit
+from discordproxy_api.pipeline.pipeline import TimeLimit
 from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.world.population import CHANNEL_ID
 from integration.api.conftest import serve

@@ -11,9 +11,9 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, Serv
 
 from discordproxy.discord_api_pb2 import SendChannelMessageRequest
 from discordproxy_api.calls.log_budget import LINES
-from discordproxy_api.grpc_edge.reception import KEYLESS
+from discordproxy_api.grpc_edge.handlers import KEYLESS
 from discordproxy_api.pipeline import keyless, uploads
-from discordproxy_api.pipeline.keyless import Bound
+from discordproxy_api.pipeline.admission import Bound
 from discordproxy_sandbox.world.population import CHANNEL_ID
 from fakes.eventually import eventually
 from hostile import attacks

@@ -19,7 +19,7 @@ from discordproxy_api.calls.drain import Drain
 from discordproxy_ratelimit.errors import BrokerError
 from discordproxy_ratelimit.shared.claims import Claims
 
-log = logging.getLogger("discordproxy_api.calls.in_order")
+log = logging.getLogger("discordproxy_api.pipeline.in_order")
 
 LEASE_S = 6.0
 """How long the turn of a worker that died is kept; a living one renews it."""

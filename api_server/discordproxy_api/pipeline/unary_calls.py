@@ -16,7 +16,7 @@ from discordproxy_api.access.permission import Permission
 from discordproxy_api.access.targets import Targets
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import CURRENT, Call
-from discordproxy_api.calls.in_order import InOrder
+from discordproxy_api.pipeline.in_order import InOrder
 from discordproxy_api.contract.contract import SERVICE, Rpc
 from discordproxy_api.contract.decode_errors import locate
 from discordproxy_api.discord.app_rate import AppRateWaits

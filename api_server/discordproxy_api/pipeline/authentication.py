@@ -16,7 +16,7 @@ from discordproxy_api.calls.call import CURRENT, AuditEntry
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.principal import STRANGER, Principal
 from discordproxy_api.contract.contract import SERVICE, Rpc
-from discordproxy_api.grpc_edge.interceptors import Kind, Layer
+from discordproxy_api.pipeline.pipeline import Kind, Layer
 
 _OPEN = f"/{health.SERVICE_NAME}/"
 """Health is for balancers, which have no key; it tells nothing but whether the worker serves."""

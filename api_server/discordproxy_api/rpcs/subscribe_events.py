@@ -24,7 +24,7 @@ from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.contract.contract import SERVICE, Rpc
 from discordproxy_api.discord.app_rate import AppRateWaits
-from discordproxy_api.grpc_edge.servicer import decode
+from discordproxy_api.pipeline.unary_calls import decode
 from discordproxy_gateway.events import (
     BadCursorError,
     Cursor,

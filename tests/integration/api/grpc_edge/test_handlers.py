@@ -14,13 +14,13 @@ from discordproxy_api.access.permission import ChannelLocation, Permission
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import CURRENT
 from discordproxy_api.calls.drain import Drain
-from discordproxy_api.calls.in_order import InOrder
+from discordproxy_api.pipeline.in_order import InOrder
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.retry import Repeat
 from discordproxy_api.contract.contract import load_contract
 from discordproxy_api.discord.app_rate import AppRateWaits
-from discordproxy_api.grpc_edge.interceptors import AccessLog, Admission, Identity, TimeLimit
-from discordproxy_api.grpc_edge.servicer import Servicer
+from discordproxy_api.pipeline.pipeline import AccessLog, Admission, Identity, TimeLimit
+from discordproxy_api.pipeline.unary_calls import Servicer
 from discordproxy_api.pipeline.idempotency import Idempotency
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 from discordproxy_api.rpcs.routed import Job

@@ -16,7 +16,7 @@ from discordproxy import __version__
 from discordproxy_api.calls.call import CURRENT
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.contract.contract import SERVICE
-from discordproxy_api.grpc_edge.interceptors import Kind, Layer
+from discordproxy_api.pipeline.pipeline import Kind, Layer
 from discordproxy_ratelimit.process.trace import Fact, Span, no_trace
 
 if TYPE_CHECKING:

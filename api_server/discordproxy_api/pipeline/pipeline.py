@@ -33,7 +33,7 @@ from discordproxy_api.contract.contract import SERVICE
 from discordproxy_api.grpc_edge.error_details import render
 from discordproxy_api.grpc_edge.wrapping import wrap
 from discordproxy_api.pipeline.fair_start import FairStart
-from discordproxy_api.pipeline.keyless import Keyless, bound_of
+from discordproxy_api.pipeline.admission import Keyless, bound_of
 from discordproxy_ratelimit.process.logs import FIELDS
 
 log = logging.getLogger("discordproxy_api")
