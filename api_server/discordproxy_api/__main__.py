@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-import grpc
 import uvloop
 from google.protobuf.internal import api_implementation
 
@@ -22,13 +21,11 @@ from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.contract.contract import load_contract
 from discordproxy_api.gateway import gateway_behind
-from discordproxy_api.pipeline.authentication import Authentication
-from discordproxy_api.grpc_edge.bot_routing import BotRouting
-from discordproxy_api.pipeline.pipeline import AccessLog, Admission, Identity, TimeLimit
-from discordproxy_api.grpc_edge.handlers import KEYLESS, Reception
 from discordproxy_api.grpc_edge.server import Server, ServerOptions
-from discordproxy_api.pipeline.tracing import Traces, Tracing, TracingUnavailableError, exporting
+from discordproxy_api.grpc_edge.services import grpc_services
 from discordproxy_api.http.server import Guard, HttpServer
+from discordproxy_api.pipeline.admission import AdmissionLimits
+from discordproxy_api.pipeline.tracing import Tracing, TracingUnavailableError, exporting
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 from discordproxy_api.settings import ApiSettings
 from discordproxy_api.status.doctor import Doctor, Setup
@@ -72,7 +69,7 @@ class Worker:
     drain: Drain
     metrics: Metrics
     services: tuple[BotService, ...]
-    gate: Authenticator
+    authenticator: Authenticator
     tls: Tls | None
 
     async def finish(self) -> None:
@@ -101,7 +98,7 @@ async def wired(
     drain, contract, first = Drain(), load_contract(), backends[0]
     bots = tuple(backend.bot.name for backend in backends if backend.bot.name)
     path = settings.keys_file
-    gate = Authenticator(None if path is None else watch_keys(path, rpcs=tuple(contract), bots=bots), metrics)
+    authenticator = Authenticator(None if path is None else watch_keys(path, rpcs=tuple(contract), bots=bots), metrics)
     tls = _tls(settings)
     if tls:
         metrics.certificate_expires.set_function(tls.expires_at)
@@ -118,49 +115,44 @@ async def wired(
         setup = _setup(settings)
         doctor = Doctor(services[0].rest, status, partial(_inspect_redis, settings), setup)
         console = StatusService(status, doctor)
+        by_bot = {service.backend.bot.name: service for service in services}
         server = Server(
             ServerOptions(
                 host=settings.host,
                 port=settings.port,
                 max_message_bytes=settings.max_message_bytes,
                 max_connections=settings.max_connections,
-                reflection=settings.reflection,
                 drain_timeout_s=settings.drain_timeout,
                 lame_duck_s=settings.lame_duck,
                 keepalive_s=settings.keepalive,
                 connection_age_s=settings.max_connection_age,
                 credentials=tls.for_grpc() if tls else None,
             ),
-            handlers=[*_handlers(services), console.handler()],
-            interceptors=[
-                Identity(),
-                *([Traces(tracing)] if tracing else []),
-                AccessLog(metrics, audited=settings.audited),
-                Authentication(gate, contract, certificates=settings.tls_client_ca is not None),
-                Admission(
-                    drain,
-                    most=settings.max_calls,
-                    most_per_app=settings.max_calls_per_app,
-                    most_streams=settings.max_streams,
-                    most_streams_per_app=settings.max_streams_per_app,
+            handlers=grpc_services(
+                contract,
+                {"": services[0], **by_bot},
+                health=health.handler(),
+                console=console.handler(),
+                reflection=settings.reflection,
+                limits=AdmissionLimits(
+                    calls=settings.max_calls,
+                    calls_per_app=settings.max_calls_per_app,
+                    streams=settings.max_streams,
+                    streams_per_app=settings.max_streams_per_app,
                 ),
-                TimeLimit(),
-                Reception(Uploads(KEYLESS, drain=drain, metrics=metrics), uploads),
-            ],
+                uploads=uploads,
+                authenticator=authenticator,
+                certificates=settings.tls_client_ca is not None,
+                audited=settings.audited,
+                drain=drain,
+                metrics=metrics,
+                tracing=tracing,
+            ),
             health=health,
             drain=drain,
         )
         stack.push_async_callback(server.close)
-        yield Worker(server, health, console, reporter, drain, metrics, tuple(services), gate, tls)
-
-
-def _handlers(services: Sequence[BotService]) -> list[grpc.GenericRpcHandler]:
-    if len(services) == 1:
-        return list(services[0].handlers)
-    by_name = [(service.backend.bot.name, service.handlers) for service in services]
-    return [
-        BotRouting({name: handlers[place] for name, handlers in by_name}) for place in range(len(services[0].handlers))
-    ]
+        yield Worker(server, health, console, reporter, drain, metrics, tuple(services), authenticator, tls)
 
 
 @asynccontextmanager
@@ -258,7 +250,7 @@ async def run(settings: ApiSettings) -> None:
         worker = await stack.enter_async_context(wired(settings, backends, metrics, probes, tracing))
         if settings.http_port is not None:
             tls = worker.tls.for_http() if worker.tls else None
-            guard = ops_guard(settings, worker.gate)
+            guard = ops_guard(settings, worker.authenticator)
             ops = HttpServer(worker.health, metrics, pages=worker.console.routes(), guard=guard, tls=tls)
             stack.push_async_callback(ops.close)
             await ops.start(settings.host, settings.http_port + settings.worker if settings.http_port else 0)
@@ -297,13 +289,13 @@ def _tls(settings: ApiSettings) -> Tls | None:
     return Tls(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
 
 
-def ops_guard(settings: ApiSettings, gate: Authenticator) -> Guard:
+def ops_guard(settings: ApiSettings, authenticator: Authenticator) -> Guard:
     """Return who may see more than health: on this machine everybody."""
-    if is_local(settings.host) or (settings.allow_anonymous and not gate.requires_keys):
+    if is_local(settings.host) or (settings.allow_anonymous and not authenticator.requires_keys):
         return lambda _headers, _peer: True
-    if not gate.requires_keys:
+    if not authenticator.requires_keys:
         return lambda _headers, _peer: False  # certificates are asked for by gRPC only
-    return lambda headers, peer: gate.allowed(headers, peer) is not None
+    return lambda headers, peer: authenticator.allowed(headers, peer) is not None
 
 
 def _give_large_memory_back() -> None:

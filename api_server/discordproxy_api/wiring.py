@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import grpc
-
 from discordproxy import __version__
 from discordproxy_api.access.permission import Permission
 from discordproxy_api.cached.channel_locator import ChannelLocator
@@ -15,7 +13,6 @@ from discordproxy_api.cached.own_writes import OwnWrites
 from discordproxy_api.cached.reads import Read, Reads
 from discordproxy_api.cached.single_flight import SingleFlight
 from discordproxy_api.calls.drain import Drain
-from discordproxy_api.pipeline.in_order import InOrder
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.retry import RetryPolicy
 from discordproxy_api.contract.contract import Rpc
@@ -24,15 +21,17 @@ from discordproxy_api.discord.http import DiscordHttp, HttpOptions
 from discordproxy_api.discord.nonces import Nonces
 from discordproxy_api.discord.rest import Rest
 from discordproxy_api.gateway import GatewayReaders
-from discordproxy_api.pipeline.unary_calls import Procedure, Servicer
-from discordproxy_api.rpcs.subscribe_events import StreamOptions, Subscribe
 from discordproxy_api.pipeline.idempotency import Idempotency
+from discordproxy_api.pipeline.in_order import InOrder
+from discordproxy_api.pipeline.unary_calls import UnaryCalls
 from discordproxy_api.pipeline.uploads import Uploads
 from discordproxy_api.rpcs.composites import EditMessage, SendDirectMessage, SyncMemberRoles
 from discordproxy_api.rpcs.dm_channels import DmChannels
 from discordproxy_api.rpcs.interaction_responses import CreateInteractionResponse, InteractionResponses
+from discordproxy_api.rpcs.procedure import Procedure
 from discordproxy_api.rpcs.raw_request import Request, RoutePolicy
 from discordproxy_api.rpcs.routed import Routed
+from discordproxy_api.rpcs.subscribe_events import StreamOptions, SubscribeEvents
 from discordproxy_api.settings import ApiSettings
 from discordproxy_gateway.cache import MemberReader, Overlay
 from discordproxy_ratelimit.broker import Broker
@@ -72,10 +71,11 @@ class BotService:
     rest: Rest
     idempotency: Idempotency
     in_order: InOrder
-    handlers: tuple[grpc.GenericRpcHandler, ...] = field(repr=False)
+    unary_calls: UnaryCalls = field(repr=False)
+    subscribe_events: SubscribeEvents = field(repr=False)
 
     async def finish(self) -> None:
-        """Wait for the calls that go on without their callers."""
+        """Wait for the calls that continue without their callers."""
         await self.idempotency.finish()
         await self.in_order.finish()
         await self.rest.finish()
@@ -95,14 +95,14 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
         http_proxy=http_proxy_for(settings.discord_url),
     )
     async with DiscordHttp(options, token=backend.bot.token.get_secret_value()) as http:
-        turns = AppRateWaits(broker.quota, drain)
+        app_rate = AppRateWaits(broker.quota, drain)
         own_writes = OwnWrites(broker.notes, cache, Overlay(cache.redis, cache.keys))
         rest = Rest(
             http=http,
             broker=broker,
             drain=drain,
             metrics=metrics,
-            turns=turns,
+            turns=app_rate,
             nonces=Nonces(backend.bot.token.get_secret_value()),
             policy=RetryPolicy(attempts=settings.retries + 1),
             landed=own_writes.record,
@@ -127,7 +127,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
         in_order = InOrder(broker.notes, drain)
         locate = ChannelLocator(rest, single_flight, gateway.channel).locate
         permission = Permission(contract, locate, audited=settings.audited, audit_content=settings.audit_content)
-        servicer = Servicer(
+        unary_calls = UnaryCalls(
             {
                 **_procedures(settings, contract, rest, reads, DmChannels(rest, broker.notes, metrics)),
                 **_answering(settings, contract, rest, InteractionResponses(rest, gateway.interactions)),
@@ -135,19 +135,18 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             uploads=common.uploads,
             idempotency=idempotency,
             permission=permission,
-            turns=turns,
+            app_rate=app_rate,
             in_order=in_order,
         )
-        subscribe = Subscribe(
-            contract["SubscribeEvents"],
+        subscribe_events = SubscribeEvents(
             gateway.events,
             drain=drain,
             metrics=metrics,
             permission=permission,
-            turns=turns,
+            app_rate=app_rate,
             options=StreamOptions(settings.event_stream_life, settings.event_patience),
         )
-        yield BotService(backend, rest, idempotency, in_order, (servicer.handler(), subscribe.handler()))
+        yield BotService(backend, rest, idempotency, in_order, unary_calls, subscribe_events)
 
 
 def _procedures(

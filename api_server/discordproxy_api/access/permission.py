@@ -56,12 +56,6 @@ def is_read(rpc: Rpc) -> bool:
     return rpc.method == "GET" if rpc.method else rpc.streaming or rpc.name.startswith(_READ_PREFIXES)
 
 
-def authorize_rpc(principal: Principal, rpc: Rpc) -> None:
-    """Raise ApiError unless the application may call the RPC at all."""
-    if not principal.scopes.allows_rpc(rpc.name, reads=is_read(rpc)):
-        raise denied(principal, f"may not call {rpc.name}; add it to the key's rpcs")
-
-
 def denied(principal: Principal, reason: str) -> ApiError:
     """Return the refusal; `reason` completes the sentence "The application X ..." and contains the fix."""
     text = f"The application {principal} {reason}."
@@ -98,7 +92,7 @@ class Permission:
         content = content_of(request) if self._audit_content else ""
         if rpc.name != REQUEST:
             targets = self._readers[rpc.name](request)
-            call.deed = None if is_read(rpc) else AuditEntry(rpc.name, str(targets), content)
+            call.audit_entry = None if is_read(rpc) else AuditEntry(rpc.name, str(targets), content)
             return targets
         path = plain(request.path)
         template = template_of(path)[0]
@@ -106,7 +100,7 @@ class Permission:
         query = [(pair.name, pair.value) for pair in request.query]
         authorized = bool(request.authorization)
         targets = targets_of_request(request.method, path, query, request.json, authorized=authorized)
-        call.deed = None if request.method == "GET" else AuditEntry(route, str(targets), content)
+        call.audit_entry = None if request.method == "GET" else AuditEntry(route, str(targets), content)
         if not scopes.allows_route(route):
             raise denied(call.principal, f"may not use {route}; add it to the key's requests")
         redundant = request.authorization == "none" and names_token(template)

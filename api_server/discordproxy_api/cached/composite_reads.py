@@ -29,7 +29,8 @@ from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.retry import Repeat
 from discordproxy_api.contract.contract import Rpc
 from discordproxy_api.contract.translate import compile_message
-from discordproxy_api.rpcs.routed import Job, check
+from discordproxy_api.rpcs.procedure import Job
+from discordproxy_api.rpcs.routed import check
 from discordproxy_gateway.cache import TROUBLE, read_state
 
 VOICE_INTENT = "voice_states"

@@ -27,7 +27,8 @@ from discordproxy_api.contract.contract import Rpc
 from discordproxy_api.contract.translate import Outgoing, Translator
 from discordproxy_api.discord.request import read_json, rest_request
 from discordproxy_api.discord.rest import Rest
-from discordproxy_api.rpcs.routed import Job, check, checked, document_of, unfit
+from discordproxy_api.rpcs.procedure import Job
+from discordproxy_api.rpcs.routed import check, checked, document_of, unfit
 from discordproxy_gateway.cache import TROUBLE, CachedAnswer
 
 SLICE = 200

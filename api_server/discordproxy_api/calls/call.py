@@ -1,11 +1,11 @@
-"""One call of an application while it is being served: who, how long, and what it has done at Discord so far.
+"""One call of an application in progress: its caller, its deadline, and its effect at Discord so far.
 
-Knows neither gRPC nor HTTP. `sent`, the promise every error carries, is kept here and nowhere else.
+It is independent of the transport. `sent`, which every error carries, is recorded here only.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from discordproxy_api.calls.principal import ANYBODY, DEFAULT_APP, Principal
@@ -15,12 +15,12 @@ Sent = Literal["no", "yes", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """What a call is about to change, for the audit log.
+    """The target of a change, for the audit log.
 
     Attributes:
         what: the RPC, or the route of a `Request`.
-        where: the places it reaches, as the log shows them.
-        content: text the caller sends, "" unless the operator wants it.
+        where: its guilds and channels, as the log shows them.
+        content: text of the message, "" unless the operator wants it.
     """
 
     what: str
@@ -35,30 +35,38 @@ class Call:
     Attributes:
         rpc: name of the RPC, "SendChannelMessage".
         request_id: names the call in errors and logs.
-        app: name of the calling application, which it gives itself where there are no keys.
-        principal: who calls and what it may; shares of the limits are given by it.
+        streams: whether it is answered with a stream.
+        metadata: what its caller sent with it, by lower-case name; it may contain a key.
         peer: address of the caller, in gRPC's form.
-        deed: what the call changes, None for reads.
-        logged: False for what a locked-out address sends: by the thousand it must not fill the disk.
-        deadline_at: loop time at which the caller stops caring.
+        certificate: names in the caller's verified certificate.
+        claimed_app: the application's name as the caller sends it.
+        app: name of the authenticated application.
+        principal: the application and its scopes; shares of the limits are assigned by it.
+        audit_entry: what the call changes; None for reads and without an audit log.
+        logged: False for calls from a locked-out address: thousands of them must not fill the disk.
+        deadline_at: loop time of the deadline.
         priority: "high", "normal" or "low".
         max_wait_s: longest wait for a limit in seconds; None waits until the deadline.
         idempotency_key: the caller's name for this logical call, "" when it has none.
         left_at: loop time at which the first request left, None before.
         attempts: how many HTTP requests have left for this call.
         answer_status: HTTP status of Discord's last answer, 0 before the first.
-        trace_id: names the trace the call belongs to, "" when nobody traces.
-        has_turn: whether it has taken a turn of its application's rate that no request has used up.
-        before_effect: awaited before the first request leaves that does what the caller asks for; it may raise.
+        trace_id: identifies the trace of the call, "" without traces.
+        has_turn: whether it has a turn of its application's rate that no request has used up.
+        before_effect: awaited before the first request with an effect leaves; it may raise.
         before_each_effect: awaited before each such request, repeats included; it may raise.
     """
 
     rpc: str
     request_id: str
+    streams: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
+    peer: str = ""
+    certificate: tuple[str, ...] = ()
+    claimed_app: str = DEFAULT_APP
     app: str = DEFAULT_APP
     principal: Principal = ANYBODY
-    peer: str = ""
-    deed: AuditEntry | None = None
+    audit_entry: AuditEntry | None = None
     logged: bool = True
     deadline_at: float = float("inf")
     priority: str = "normal"
@@ -77,19 +85,19 @@ class Call:
 
     @property
     def sent(self) -> Sent:
-        """Whether the call took effect at Discord, as far as anybody can know now."""
+        """Whether the call took effect at Discord, as far as is known now."""
         if self._done:
             return "yes"
         return "unknown" if self._flying or self._doubt else "no"
 
     @property
     def patience(self) -> str:
-        """What calls have in common that may wait together: else the urgent would wait for whoever has time."""
+        """Calls may share one wait only if this is equal, else an urgent call could wait for a patient one."""
         return f"{self.priority} {self.max_wait_s}"
 
     @property
     def flying(self) -> bool:
-        """Whether a request that does what the caller asks for is on its way."""
+        """Whether a request with an effect is on its way."""
         return self._flying > 0
 
     @property
@@ -98,44 +106,44 @@ class Call:
         return self._doubt
 
     def left(self, at: float, *, effect: bool) -> None:
-        """Note that a request goes out at loop time `at`; one without `effect` does nothing the caller asked for."""
+        """Record that a request leaves at loop time `at`; without `effect` it is only a preparation."""
         self.attempts += 1
         self.left_at = at if self.left_at is None else self.left_at
         self._flying += effect
 
     def succeeded(self, status: int, *, effect: bool) -> None:
-        """Note a 2xx answer: what was in doubt has been settled, unless this was a mere preparation."""
+        """Record a 2xx answer: it ends all doubt, unless the request was only a preparation."""
         self.answer_status = status
         self._flying -= effect
         self._doubt = self._doubt and not effect
         self._done = self._done or effect
 
     def refused(self, status: int, *, effect: bool) -> None:
-        """Note a 4xx answer: this attempt did nothing; an earlier one in doubt stays in doubt."""
+        """Record a 4xx answer: this attempt did nothing; an earlier one in doubt stays in doubt."""
         self.answer_status = status
         self._flying -= effect
 
     def lost(self, status: int = 0, *, effect: bool) -> None:
-        """Note a 5xx answer or none at all."""
+        """Record a 5xx answer or a missing one."""
         self.answer_status = status
         self._flying -= effect
         self._doubt = self._doubt or effect
 
     def doubt(self) -> None:
-        """Note that somebody else may have done what this call asks for."""
+        """Record that another call may have had this call's effect."""
         self._doubt = True
 
     def trust(self) -> None:
-        """Note that nobody else has done it after all."""
+        """Record that no other call has had it."""
         self._doubt = False
 
 
 CURRENT: ContextVar[Call] = ContextVar("discordproxy_call")
-"""The call that the running task serves; set by the outermost interceptor: a gRPC context takes no attributes."""
+"""The call that the running task serves; the pipeline sets it."""
 
 
 def call_facts() -> dict[str, str]:
-    """Return what names the running call in logs; nothing outside of calls."""
+    """Return the fields that identify the running call in logs; none outside of calls."""
     call = CURRENT.get(None)
     if call is None:
         return {}

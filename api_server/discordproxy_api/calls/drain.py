@@ -1,4 +1,4 @@
-"""The end of a worker's service: once it has begun, nobody waits here any longer and nobody new comes in."""
+"""The end of a worker's service: it refuses new calls and ends every wait."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -8,7 +8,7 @@ from discordproxy_api.calls import errors
 
 
 class Drain:
-    """Tells waiting calls that this worker is going away."""
+    """Ends the waits of calls when the worker stops, and counts the calls that are still served."""
 
     def __init__(self) -> None:
         self._begun = False
@@ -25,7 +25,7 @@ class Drain:
         return self._begun
 
     def begin(self) -> None:
-        """Refuse what comes from now on, and end every wait at once."""
+        """Refuse new calls from now on, and end every wait."""
         self._begun = True
         now = asyncio.get_running_loop().time()
         for wait in self._waiting:
@@ -33,28 +33,32 @@ class Drain:
 
     @contextmanager
     def silence(self) -> Iterator[None]:
-        """Hold answers back: whoever gets none does not send its next call into a connection that is just closing."""
+        """Hold answers back: a caller that gets one would send its next call on a connection that is closing."""
         self._speaks.clear()
         try:
             yield
         finally:
             self._speaks.set()
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether answers are held back."""
+        return not self._speaks.is_set()
+
     async def may_answer(self) -> None:
-        """Return when a call may be answered: at once, but for a moment of every stop."""
+        """Return when calls may be answered again."""
         await self._speaks.wait()
 
-    @contextmanager
-    def serving(self) -> Iterator[None]:
-        """Count a call that `idle` waits for."""
+    def enter(self) -> None:
+        """Count a call that `idle` waits for, until `leave`."""
         self._served += 1
         self._idle.clear()
-        try:
-            yield
-        finally:
-            self._served -= 1
-            if not self._served:
-                self._idle.set()
+
+    def leave(self) -> None:
+        """Count the call no longer."""
+        self._served -= 1
+        if not self._served:
+            self._idle.set()
 
     async def idle(self) -> None:
         """Return once no call is being served."""

@@ -1,6 +1,6 @@
-"""What a failed call is: gRPC status, reason and Discord's own words, by the published table.
+"""The error of a failed call: gRPC status, reason and Discord's own text, by the published table.
 
-`error_details.py` turns it into what travels; whether the call took effect is told by its `Call`.
+The transport encodes it; the `Call` records whether the call took effect.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,7 +29,7 @@ INVALID_FORM_BODY = 50035
 ANSWERED_BY = "answered_by"
 """Key of the details that says "edge" when Discord itself did not answer."""
 
-_DEEPEST_FIELD = 64
+_MAX_FIELD_DEPTH = 64
 
 _BY_HTTP_STATUS = {
     400: StatusCode.INVALID_ARGUMENT,
@@ -55,7 +55,7 @@ _BY_BROKER_ERROR: dict[type[BrokerError], StatusCode] = {
 
 
 class ApiError(Exception):
-    """A failure in the words its caller gets.
+    """A failure, as its caller sees it.
 
     Attributes:
         status: gRPC status.
@@ -100,6 +100,14 @@ class ApiError(Exception):
     def __repr__(self) -> str:
         """Name status, reason and codes; the text may quote what the caller sent, so it stays out of logs."""
         return f"ApiError({self.status.name}, {self.reason}, http_status={self.http_status}, code={self.code})"
+
+
+class AnsweredError(Exception):
+    """The handler of a service that is not ours has answered its call with an error status by itself."""
+
+    def __init__(self, status: StatusCode) -> None:
+        super().__init__(status.name)
+        self.status = status
 
 
 def status_of(http_status: int) -> StatusCode:
@@ -212,7 +220,7 @@ def _phrase(http_status: int) -> str:
 
 def _flatten(errors: Any, path: str = "", depth: int = 0) -> Iterator[FieldError]:
     """Yield the leaves of Discord's nested `errors` object."""
-    if not isinstance(errors, dict) or depth > _DEEPEST_FIELD:
+    if not isinstance(errors, dict) or depth > _MAX_FIELD_DEPTH:
         return
     for key, value in errors.items():
         if key == "_errors" and isinstance(value, list):
@@ -227,3 +235,9 @@ def _flatten(errors: Any, path: str = "", depth: int = 0) -> Iterator[FieldError
 def _dotted(path: str) -> str:
     """Return the path in the form 1.5.1 had in its text: "embeds.0.title"."""
     return path.replace("[", ".").replace("]", "").lstrip(".")
+
+
+def internal(request_id: str) -> ApiError:
+    """Return the error for an unexpected failure, whose text stays in the log."""
+    text = f"The proxy failed; its log names the cause under request id {request_id}."
+    return refusal(StatusCode.INTERNAL, "INTERNAL", text)

@@ -1,111 +1,209 @@
-"""The innermost layer: reads the requests of all handlers but the `Servicer`'s, which reads its own.
+"""The gRPC adapter: turns each RPC into a `Call` for a pipeline, and its error into a status with details.
 
-Left to itself, gRPC reads a request before any layer has seen the call. Here it is read after the caller has been let
-in, and within the bounds of `Uploads`.
+Every request is read only after the call has been admitted. So all handlers take a stream of requests, although most
+callers send one; on the wire there is no difference.
 """
 
+import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+import logging
+import re
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 from google.protobuf.message import DecodeError
 from grpc import StatusCode
-from grpc.aio import ServerInterceptor
+from grpc.aio import AbortError
 
+from discordproxy_api.access.authenticator import certificate_names
 from discordproxy_api.calls import errors
-from discordproxy_api.contract.contract import SERVICE
-from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
+from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.drain import Drain
+from discordproxy_api.calls.errors import AnsweredError, ApiError
+from discordproxy_api.calls.principal import DEFAULT_APP
+from discordproxy_api.contract.contract import SERVICE, Rpc
+from discordproxy_api.grpc_edge.error_details import render
+from discordproxy_api.pipeline.pipeline import Pipeline
+from discordproxy_api.pipeline.unary_calls import UnaryCalls, decode_request
+from discordproxy_api.pipeline.uploads import Uploads
+from discordproxy_api.rpcs.subscribe_events import SubscribeEvents
 
-KEYLESS = UploadLimits(message_bytes=4096, arriving=64, slow=2, prompt_s=0.05, receive_timeout_s=5.0)
-"""What may be sent to health, reflection and console, whose largest request holds a name. gRPC knows one largest size
-for all methods, so each that arrives may take that much memory until it is here and can be refused; an honest one has
-come with its call."""
+log = logging.getLogger("discordproxy_api")
 
-Read = Callable[[Any], Awaitable[Any]]
+_SANE = re.compile(r"[A-Za-z0-9._:@/+-]{1,64}")
+
+Handler = Any  # grpc.RpcMethodHandler is generic for type checkers only
+Work = Callable[[Any, Call], Awaitable[Any]]
+"""Serves an admitted call, given its gRPC context; returns the response, or None after it has written a stream."""
 
 
-class Reception(ServerInterceptor):
-    """Takes requests in.
+class Bot(Protocol):
+    """The service of one bot."""
+
+    @property
+    def unary_calls(self) -> UnaryCalls:
+        """Serves the RPCs with one response."""
+
+    @property
+    def subscribe_events(self) -> SubscribeEvents:
+        """Serves event streams."""
+
+
+class GrpcAdapter:
+    """Makes gRPC handlers of pipelines.
 
     Args:
-        keyless: receives for the services that need no key.
-        keyed: receives for our own service.
+        certificates: whether callers are asked for client certificates.
     """
 
-    def __init__(self, keyless: Uploads, keyed: Uploads) -> None:
-        self._keyless, self._keyed = keyless, keyed
-        self._wrapped: dict[str, tuple[Any, Any]] = {}
+    def __init__(self, drain: Drain, *, certificates: bool = False) -> None:
+        self._drain = drain
+        self._certificates = certificates
 
-    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any) -> Any:
-        """Return the handler as one that takes a stream of requests, which gRPC does not read on its own."""
-        handler = await continuation(handler_call_details)
-        if handler is None or handler.stream_unary is not None:
-            return handler
-        method = handler_call_details.method
-        known, wrapped = self._wrapped.get(method, (None, None))
-        if known is not handler:  # the first call of this method
-            wrapped = _wrap(handler, self._keyed if method.startswith(SERVICE) else self._keyless)
-            self._wrapped[method] = handler, wrapped
-        return wrapped
+    def discord_api(
+        self, contract: Mapping[str, Rpc], pipeline: Pipeline, uploads: Uploads, bots: Mapping[str, Bot]
+    ) -> grpc.GenericRpcHandler:
+        """Return the handler of the contract's service. The caller's key selects its bot by name; "" is the first."""
 
+        def unary(context: Any, call: Call) -> Awaitable[bytes]:
+            return bots[call.principal.bot].unary_calls.serve(call, partial(_read, context))
 
-def _wrap(handler: Any, uploads: Uploads) -> Any:
-    read: Read = partial(_read, uploads, handler.request_deserializer or bytes)
-    if handler.unary_unary is not None:
-        return grpc.stream_unary_rpc_method_handler(
-            _unary(handler.unary_unary, read), None, handler.response_serializer
+        async def stream(context: Any, call: Call) -> None:
+            received = await uploads.receive(partial(_read, context))
+            request = decode_request(contract[call.rpc], received.pop())
+            uploads.release(received)
+            await bots[call.principal.bot].subscribe_events.serve(call, request, context.write)
+
+        handlers: dict[str, Handler] = {
+            name: self._handler(name, pipeline, stream if rpc.streaming else unary, streams=rpc.streaming)
+            for name, rpc in contract.items()
+        }
+        return grpc.method_handlers_generic_handler(SERVICE.strip("/"), handlers)
+
+    def guarded(self, handler: grpc.GenericRpcHandler, pipeline: Pipeline, uploads: Uploads) -> grpc.GenericRpcHandler:
+        """Return the handler of another service, with a pipeline in front."""
+        return _Guarded(handler, partial(self._guard, pipeline=pipeline, uploads=uploads))
+
+    def _guard(self, path: str, inner: Any, *, pipeline: Pipeline, uploads: Uploads) -> Handler:
+        work = _stream_work(inner, uploads, self._drain) if inner.response_streaming else _unary_work(inner, uploads)
+        name = path.rpartition("/")[2]
+        return self._handler(
+            name, pipeline, work, streams=inner.response_streaming, serializer=inner.response_serializer
         )
-    if handler.request_streaming:
-        serve = _several(handler.stream_stream, partial(_read_next, uploads, handler.request_deserializer or bytes))
-    elif inspect.isasyncgenfunction(handler.unary_stream):
-        serve = _generator(handler.unary_stream, read)
-    else:
-        serve = _unary(handler.unary_stream, read)
-    return grpc.stream_stream_rpc_method_handler(serve, None, handler.response_serializer)
+
+    def _handler(
+        self,
+        name: str,
+        pipeline: Pipeline,
+        work: Work,
+        *,
+        streams: bool,
+        serializer: Callable[[Any], bytes] | None = None,
+    ) -> Handler:
+        async def serve(_requests: Any, context: Any) -> Any:
+            call = self._call(name, context, streams=streams)
+            context.set_trailing_metadata((("x-request-id", call.request_id),))
+            try:
+                return await pipeline.serve(call, partial(work, context))
+            except ApiError as error:
+                await _abort(context, call, error)
+            except AnsweredError as error:
+                raise (error.__cause__ or error) from None
+
+        kind = grpc.stream_stream_rpc_method_handler if streams else grpc.stream_unary_rpc_method_handler
+        return kind(serve, None, serializer)
+
+    def _call(self, name: str, context: Any, *, streams: bool) -> Call:
+        metadata = {key: value for key, value in reversed(context.invocation_metadata()) if isinstance(value, str)}
+        request_id, app = metadata.get("x-request-id", ""), metadata.get("x-discordproxy-app", "")
+        remaining_s = context.time_remaining()
+        return Call(
+            rpc=name,
+            request_id=request_id if _SANE.fullmatch(request_id) else secrets.token_hex(8),
+            streams=streams,
+            metadata=metadata,
+            peer=context.peer(),
+            certificate=certificate_names(context.auth_context()) if self._certificates else (),
+            claimed_app=app if _SANE.fullmatch(app) else DEFAULT_APP,
+            deadline_at=float("inf") if remaining_s is None else asyncio.get_running_loop().time() + remaining_s,
+        )
 
 
-def _unary(function: Callable[[Any, Any], Any], read: Read) -> Callable[[Any, Any], Any]:
-    async def serve(_requests: Any, context: Any) -> Any:
-        return await function(await read(context), context)
+class _Guarded(grpc.GenericRpcHandler):
+    def __init__(self, inner: grpc.GenericRpcHandler, guard: Callable[[str, Any], Handler]) -> None:
+        self._inner = inner
+        self._guard = guard
+        self._handlers: dict[str, Handler] = {}
 
-    return serve
-
-
-def _generator(function: Callable[[Any, Any], Any], read: Read) -> Callable[[Any, Any], Any]:
-    async def serve(_requests: Any, context: Any) -> AsyncIterator[Any]:
-        async for response in function(await read(context), context):
-            yield response
-
-    return serve
-
-
-def _several(function: Callable[[Any, Any], Any], read: Read) -> Callable[[Any, Any], Any]:
-    async def requests(context: Any) -> AsyncIterator[Any]:
-        while (request := await read(context)) is not None:
-            yield request
-
-    async def serve(_requests: Any, context: Any) -> AsyncIterator[Any]:
-        async for response in function(requests(context), context):
-            yield response
-
-    return serve
+    def service(self, handler_call_details: Any) -> Any:
+        """Return the handler of a method, None for an unknown one, which gRPC answers."""
+        method = handler_call_details.method
+        if method not in self._handlers:
+            inner = self._inner.service(handler_call_details)
+            if inner is None:
+                return None
+            self._handlers[method] = self._guard(method, inner)
+        return self._handlers[method]
 
 
-async def _read(uploads: Uploads, decode: Callable[[bytes], Any], context: Any) -> Any:
-    async def read() -> bytes | None:
-        data = await context.read()
-        return None if data is grpc.aio.EOF else data
+def _unary_work(inner: Any, uploads: Uploads) -> Work:
+    function, decode = inner.unary_unary, inner.request_deserializer or bytes
 
-    async with uploads.receive(read, 0) as received:
-        return _decoded(decode, received.take())
+    async def work(context: Any, _call: Call) -> Any:
+        request = await _receive(uploads, decode, context)
+        try:
+            return await function(request, context)
+        except AbortError as error:
+            raise _answered(context) from error
+
+    return work
 
 
-async def _read_next(uploads: Uploads, decode: Callable[[bytes], Any], context: Any) -> Any:
-    """Return the next request of a stream, None at its end. There may be hours between two of them."""
+def _stream_work(inner: Any, uploads: Uploads, drain: Drain) -> Work:
+    function, decode = inner.unary_stream or inner.stream_stream, inner.request_deserializer or bytes
+
+    async def work(context: Any, _call: Call) -> None:
+        if inner.request_streaming:
+            request = _requests(uploads, decode, context)
+        else:
+            request = await _receive(uploads, decode, context)
+        try:
+            async with drain.interruptible():
+                if inspect.isasyncgenfunction(function):
+                    async for response in function(request, context):
+                        await context.write(response)
+                else:
+                    await function(request, context)
+        except AbortError as error:
+            raise _answered(context) from error
+
+    return work
+
+
+def _answered(context: Any) -> AnsweredError:
+    """Return the error for a handler's own `context.abort`."""
+    code = context.code()
+    return AnsweredError(code if isinstance(code, StatusCode) else StatusCode.UNKNOWN)
+
+
+async def _read(context: Any) -> bytes | None:
     data = await context.read()
-    return None if data is grpc.aio.EOF else _decoded(decode, await uploads.inflated(data))
+    return None if data is grpc.aio.EOF else data
+
+
+async def _receive(uploads: Uploads, decode: Callable[[bytes], Any], context: Any) -> Any:
+    received = await uploads.receive(partial(_read, context))
+    uploads.release(received)
+    return _decoded(decode, received.pop())
+
+
+async def _requests(uploads: Uploads, decode: Callable[[bytes], Any], context: Any) -> AsyncIterator[Any]:
+    """Yield the requests of a stream. There may be hours between two of them."""
+    while (data := await _read(context)) is not None:
+        yield _decoded(decode, await uploads.inflated(data))
 
 
 def _decoded(decode: Callable[[bytes], Any], data: bytes) -> Any:
@@ -114,3 +212,13 @@ def _decoded(decode: Callable[[bytes], Any], data: bytes) -> Any:
     except DecodeError:
         text = "The request is not a message of the type that this method takes."
         raise errors.refusal(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", text) from None
+
+
+async def _abort(context: Any, call: Call, error: ApiError) -> None:
+    try:
+        rendered = render(error, sent=call.sent, request_id=call.request_id)
+    except Exception:
+        log.exception("%r cannot be rendered [%s]", error, call.request_id)
+        error = errors.internal(call.request_id)
+        rendered = render(error, sent=call.sent, request_id=call.request_id)
+    await context.abort(error.status, rendered.details, rendered.trailers)

@@ -9,12 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
-from grpc.aio import ServerInterceptor
 
 from discordproxy_api.bind_policy import PortTakenError
 from discordproxy_api.calls.drain import Drain
-from discordproxy_api.contract.contract import SERVICE
-from discordproxy_api.grpc_edge.reflection import CONSOLE, reflection_handlers
 from discordproxy_api.http import connections
 from discordproxy_api.status.health import Health
 
@@ -67,7 +64,6 @@ class ServerOptions:
     port: int
     max_message_bytes: int = 32 * 1024 * 1024
     max_connections: int = 10_000
-    reflection: bool = True
     drain_timeout_s: float = 30.0
     lame_duck_s: float = 0.0
     keepalive_s: float = 60.0
@@ -79,8 +75,7 @@ class Server:
     """A gRPC server that shares its port with other workers and ends without losing a call.
 
     Args:
-        handlers: of our service.
-        interceptors: outermost first.
+        handlers: of all services.
     """
 
     def __init__(
@@ -88,7 +83,6 @@ class Server:
         options: ServerOptions,
         *,
         handlers: Sequence[grpc.GenericRpcHandler],
-        interceptors: Sequence[ServerInterceptor],
         health: Health,
         drain: Drain,
     ) -> None:
@@ -96,7 +90,6 @@ class Server:
         self._health = health
         self._drain = drain
         self._server = grpc.aio.server(
-            interceptors=interceptors,
             options=[
                 ("grpc.so_reuseport", 1),
                 ("grpc.max_receive_message_length", options.max_message_bytes),
@@ -114,10 +107,6 @@ class Server:
         )
         logging.getLogger("grpc._cython.cygrpc").addFilter(_worth_a_line)
         self._server.add_generic_rpc_handlers(tuple(handlers))
-        health.add_to(self._server)
-        if options.reflection:
-            names = (SERVICE.strip("/"), CONSOLE, *health.services_of_grpc)
-            self._server.add_generic_rpc_handlers(reflection_handlers(names))
 
     async def start(self) -> int:
         """Listen and serve; return the port.

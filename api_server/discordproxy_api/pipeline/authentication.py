@@ -1,103 +1,81 @@
-"""The layer that asks every call who it is from, and refuses what its application may never do, before reading it."""
+"""Authenticates the caller of each call, and refuses RPCs that its application may never call."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
 
 from grpc import StatusCode
-from grpc_health.v1 import health
 
-from discordproxy_api.access.authenticator import LOCKED_OUT, Authenticator, Credentials, certificate_names
-from discordproxy_api.access.permission import authorize_rpc, is_read
+from discordproxy_api.access.authenticator import LOCKED_OUT, Authenticator, Credentials
+from discordproxy_api.access.permission import denied, is_read
 from discordproxy_api.calls import errors
-from discordproxy_api.calls.call import CURRENT, AuditEntry
+from discordproxy_api.calls.call import AuditEntry, Call
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.principal import STRANGER, Principal
-from discordproxy_api.contract.contract import SERVICE, Rpc
-from discordproxy_api.pipeline.pipeline import Kind, Layer
+from discordproxy_api.contract.contract import Rpc
 
-_OPEN = f"/{health.SERVICE_NAME}/"
-"""Health is for balancers, which have no key; it tells nothing but whether the worker serves."""
+MAX_DELAYED, DELAY_S = 200, 1.0
+"""The answer to a locked-out address is delayed, so that it cannot keep the worker busy by repeating its call at once.
+Only so many answers at a time, because each takes memory."""
 
-
-SLOW_S, MOST_SLOWED = 1.0, 200
-"""A locked-out address waits for its answers, so that it cannot keep the worker busy by asking again at once; but only
-so many at a time wait, since waiting takes memory."""
+RECHECK_S = 2.0
+"""Seconds between two checks of a stream's key."""
 
 log = logging.getLogger("discordproxy_api.access")
 
-LOOK_AGAIN_S = 2.0
-"""How soon a stream ends whose key is withdrawn or changed."""
 
-
-class Authentication(Layer):
+class Authentication:
     """Names the caller of each call.
 
     Args:
-        certificates: whether callers are asked for certificates.
+        contract: the RPCs that scopes apply to, empty for a service without scopes.
+        audited: whether there is an audit log.
     """
 
-    def __init__(self, gate: Authenticator, contract: Mapping[str, Rpc], *, certificates: bool = False) -> None:
-        super().__init__()
-        self._gate = gate
-        self._rpcs = {f"{SERVICE}{name}": rpc for name, rpc in contract.items()}
-        self._certificates = certificates
-        self._slowed = 0
+    def __init__(self, authenticator: Authenticator, contract: Mapping[str, Rpc], *, audited: bool = False) -> None:
+        self._authenticator = authenticator
+        self._reads = {name: is_read(rpc) for name, rpc in contract.items()}
+        self._audited = audited
+        self._delayed = 0
 
-    @asynccontextmanager
-    async def around(self, kind: Kind, context: Any) -> AsyncIterator[None]:
-        """Serve one call; see `Layer.around`."""
-        if kind.method.startswith(_OPEN):
-            yield
-            return
+    @property
+    def requires_keys(self) -> bool:
+        """Whether callers need a key or a certificate."""
+        return self._authenticator.requires_keys
+
+    async def authenticate(self, call: Call) -> None:
+        """Set the principal and the application of a call.
+
+        Raises:
+            ApiError: the caller is unknown, or its application may not call the RPC.
+        """
+        reads = self._reads.get(call.rpc, True)
+        if self._audited and not reads:
+            call.audit_entry = AuditEntry(call.rpc)
+        credentials, call.app = _credentials(call), STRANGER
         try:
-            shown = self._admit(kind, context)
+            principal = call.principal = self._authenticator.admit(credentials)
         except ApiError as error:
             if error.reason == LOCKED_OUT:
-                CURRENT.get().logged = False
-                await self._slow_down()
+                call.logged = False
+                await self._delay()
             raise
-        if not (kind.streams and self._gate.requires_keys):
-            yield
-            return
-        async with self._while_admitted(shown, CURRENT.get().principal):
-            yield
-
-    def _admit(self, kind: Kind, context: Any) -> Credentials:
-        call, rpc = CURRENT.get(), self._rpcs.get(kind.method)
-        if rpc is not None and not is_read(rpc):
-            call.deed = AuditEntry(rpc.name)
-        call.peer = context.peer()
-        shown = Credentials(
-            authorization=_header(context, "authorization"),
-            app=call.app,
-            peer=call.peer,
-            certificate=certificate_names(context.auth_context()) if self._certificates else (),
-        )
-        call.app = STRANGER
-        call.principal = self._gate.admit(shown)
-        call.app = call.principal.app
-        if rpc is not None:
-            authorize_rpc(call.principal, rpc)
-        return shown
-
-    async def _slow_down(self) -> None:
-        if self._slowed < MOST_SLOWED:
-            self._slowed += 1
-            try:
-                await asyncio.sleep(SLOW_S)
-            finally:
-                self._slowed -= 1
+        call.app = principal.app
+        if self._reads and not principal.scopes.allows_rpc(call.rpc, reads=reads):
+            raise denied(principal, f"may not call {call.rpc}; add it to the key's rpcs")
 
     @asynccontextmanager
-    async def _while_admitted(self, shown: Credentials, principal: Principal) -> AsyncIterator[None]:
-        """Run a stream, which may last for an hour, until its caller is somebody else than when it began."""
+    async def watch(self, call: Call) -> AsyncIterator[None]:
+        """Run a stream, which may last for an hour, until its key is withdrawn or changed.
+
+        Raises:
+            ApiError: UNAUTHENTICATED.
+        """
         scope = asyncio.timeout(None)
         try:
             async with scope:
-                watching = asyncio.create_task(self._end_when_withdrawn(shown, principal, scope))
+                watching = asyncio.create_task(self._end_when_withdrawn(_credentials(call), call.principal, scope))
                 try:
                     yield
                 finally:
@@ -110,13 +88,20 @@ class Authentication(Layer):
 
     async def _end_when_withdrawn(self, shown: Credentials, principal: Principal, scope: asyncio.Timeout) -> None:
         try:
-            while self._gate.still_admits(shown, principal):  # noqa: ASYNC110 - a file announces no change
-                await asyncio.sleep(LOOK_AGAIN_S)
+            while self._authenticator.still_admits(shown, principal):  # noqa: ASYNC110 - a file announces no change
+                await asyncio.sleep(RECHECK_S)
         except Exception:
-            log.exception("the keys could not be looked at; the stream of %s ends", principal)
+            log.exception("the keys cannot be read; the stream of %s ends", principal)
         scope.reschedule(asyncio.get_running_loop().time())
 
+    async def _delay(self) -> None:
+        if self._delayed < MAX_DELAYED:
+            self._delayed += 1
+            try:
+                await asyncio.sleep(DELAY_S)
+            finally:
+                self._delayed -= 1
 
-def _header(context: Any, name: str) -> str:
-    value = next((value for key, value in context.invocation_metadata() if key == name), "")
-    return value if isinstance(value, str) else ""
+
+def _credentials(call: Call) -> Credentials:
+    return Credentials(call.metadata.get("authorization", ""), call.claimed_app, call.peer, call.certificate)

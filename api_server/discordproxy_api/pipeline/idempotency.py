@@ -27,7 +27,7 @@ from discordproxy_ratelimit.shared.claims import ClaimQuota, Claims
 log = logging.getLogger("discordproxy_api.pipeline.idempotency")
 
 LEASE_S = 15.0
-LONGEST_KEY = 256
+MAX_KEY_LENGTH = 256
 _DONE, _DOUBT = b"=", b"?"
 _PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 

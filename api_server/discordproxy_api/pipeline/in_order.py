@@ -8,7 +8,7 @@ back undoes what others wrote in between, and Discord itself mixes up changes of
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from weakref import WeakValueDictionary
 
@@ -29,30 +29,7 @@ WISH_S = 1.0
 """How long it is known that a worker wants the turn; it says so again as long as it waits."""
 _PAUSES_S = (0.01, 0.02, 0.05, 0.1)
 
-_MEMBER = "/guilds/{guild_id}/members/{user_id}"
-_CHANNEL = "/channels/{channel_id}"
-
 Perform = Callable[[], Awaitable[Message]]
-
-
-def order_of(method: str, template: str, parameters: Mapping[str, str], keys: Collection[str] = ()) -> str:
-    """Return the name of what a request changes a part of, "" if it needs no order. Pure.
-
-    Args:
-        method: of the request.
-        template: its path with names in place of values.
-        parameters: the values.
-        keys: of its JSON body.
-    """
-    if template == f"{_MEMBER}/roles/{{role_id}}" or (template == _MEMBER and method == "PATCH" and "roles" in keys):
-        return f"roles:{parameters['guild_id']}:{parameters['user_id']}"
-    if template == f"{_CHANNEL}/permissions/{{overwrite_id}}" or (
-        template == _CHANNEL and method == "PATCH" and "permission_overwrites" in keys
-    ):
-        return f"overwrites:{parameters['channel_id']}"  # one alone is safe at Discord; its place in our caches is not
-    if method == "PATCH" and "attachments" in keys and "/messages/" in template:
-        return f"attachments:{parameters.get('message_id') or parameters.get('webhook_token', '')}"
-    return ""
 
 
 class InOrder:

@@ -1,39 +1,37 @@
-"""OpenTelemetry traces of calls: the caller's context in, spans out. Nothing of it is imported until it is asked for.
+"""OpenTelemetry traces of calls: the caller's context in, spans out. Its packages are imported only if traces are on.
 
-A span tells names, numbers and outcomes, never what a message says. The exporter is set by OpenTelemetry's own
-variables, OTEL_EXPORTER_OTLP_ENDPOINT and the like.
+A span contains names, numbers and outcomes, never the content of a message. OpenTelemetry's own variables, such as
+OTEL_EXPORTER_OTLP_ENDPOINT, configure the exporter.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import grpc
 from grpc import StatusCode
-from grpc.aio import AbortError
 
 from discordproxy import __version__
-from discordproxy_api.calls.call import CURRENT
-from discordproxy_api.calls.errors import ApiError
-from discordproxy_api.contract.contract import SERVICE
-from discordproxy_api.pipeline.pipeline import Kind, Layer
+from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.errors import AnsweredError, ApiError
 from discordproxy_ratelimit.process.trace import Fact, Span, no_trace
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
+_FAILURES = frozenset({StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.UNAVAILABLE, StatusCode.DATA_LOSS})
+
 MISSING = "DISCORDPROXY_TRACES is 'otlp': that needs more packages: pip install 'discordproxy[otel]>=2'"
 
 
 class TracingUnavailableError(Exception):
-    """Traces were asked for, but their packages are not installed; the text says how."""
+    """Traces are on, but their packages are not installed; the text names the command."""
 
 
 def exporting() -> "TracerProvider":
     """Return a provider that sends spans by OTLP over HTTP; its `shutdown` sends the last ones.
 
     Raises:
-        TracesMissing: OpenTelemetry is not installed.
+        TracingUnavailableError: OpenTelemetry is not installed.
     """
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - optional
@@ -49,13 +47,13 @@ def exporting() -> "TracerProvider":
 
 
 class _Recorded:
-    """A span that somebody listens to."""
+    """A span that is recorded."""
 
     def __init__(self, span: Any) -> None:
         self._span = span
 
     def tell(self, **facts: Fact) -> None:
-        """Note facts; in their names `_` stands for a dot, `__` for itself."""
+        """Record facts; in their names `_` stands for a dot, `__` for an underscore."""
         names = {name: name.replace("__", "\0").replace("_", ".").replace("\0", "_") for name in facts}
         self._span.set_attributes({names[name]: value for name, value in facts.items()})
 
@@ -88,68 +86,34 @@ class Tracing:
             yield recorded
 
     @contextmanager
-    def call(self, name: str, metadata: dict[str, str]) -> Iterator[Callable[[str], None]]:
-        """Time a call as a child of the caller's span, if its metadata name one.
-
-        Yields:
-            What to call with the name of the gRPC status in the end.
-        """
-        parent = self._propagator.extract(metadata)
-        service, _, method = name.strip("/").rpartition("/")
+    def call(self, call: Call, service: str) -> Iterator[None]:
+        """Time a call to a gRPC service, as a child of the caller's span if its metadata contain one."""
         with self._tracer.start_as_current_span(
-            name.strip("/"),
-            context=parent,
+            f"{service}/{call.rpc}",
+            context=self._propagator.extract(call.metadata),
             kind=self._api.SpanKind.SERVER,
-            attributes={"rpc.system": "grpc", "rpc.service": service, "rpc.method": method},
+            attributes={"rpc.system": "grpc", "rpc.service": service, "rpc.method": call.rpc},
             record_exception=False,
             set_status_on_exception=False,
         ) as span:
-            current = CURRENT.get()
-            current.trace_id = f"{span.get_span_context().trace_id:032x}"
-
-            def ended(status: str) -> None:
-                span.set_attribute("rpc.grpc.status_code", StatusCode[status].value[0])
-                span.set_attribute("discordproxy.app", current.app)
-                span.set_attribute("discordproxy.request_id", current.request_id)
-                span.set_attribute("discordproxy.sent", current.sent)
-                span.set_attribute("discordproxy.requests", current.attempts)
-                if status in {"INTERNAL", "UNKNOWN", "UNAVAILABLE", "DATA_LOSS"}:
-                    span.set_status(self._api.StatusCode.ERROR, status)
-
-            yield ended
-
-
-class Traces(Layer):
-    """Puts a span around each call of the service."""
-
-    def __init__(self, tracing: Tracing) -> None:
-        super().__init__()
-        self._tracing = tracing
-
-    @asynccontextmanager
-    async def around(self, kind: Kind, context: Any) -> AsyncIterator[None]:
-        """Serve one call; see `Layer.around`."""
-        if not kind.method.startswith(SERVICE):
-            yield
-            return
-        metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
-        with self._tracing.call(kind.method, metadata) as ended:
+            call.trace_id = f"{span.get_span_context().trace_id:032x}"
             status = StatusCode.OK
             try:
                 yield
-            except ApiError as error:
+            except (ApiError, AnsweredError) as error:
                 status = error.status
-                raise
-            except AbortError:
-                status = _status_of(context)
                 raise
             except BaseException as error:
                 status = StatusCode.INTERNAL if isinstance(error, Exception) else StatusCode.CANCELLED
                 raise
             finally:
-                ended(status.name)
+                self._finish(span, call, status)
 
-
-def _status_of(context: Any) -> StatusCode:
-    code = context.code()
-    return code if isinstance(code, grpc.StatusCode) else StatusCode.UNKNOWN
+    def _finish(self, span: Any, call: Call, status: StatusCode) -> None:
+        span.set_attribute("rpc.grpc.status_code", status.value[0])
+        span.set_attribute("discordproxy.app", call.app)
+        span.set_attribute("discordproxy.request_id", call.request_id)
+        span.set_attribute("discordproxy.sent", call.sent)
+        span.set_attribute("discordproxy.requests", call.attempts)
+        if status in _FAILURES:
+            span.set_status(self._api.StatusCode.ERROR, status.name)

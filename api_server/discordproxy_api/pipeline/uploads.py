@@ -1,15 +1,14 @@
 """Bounds the memory of large requests: how many arrive at once, and how many bytes are held until they are answered.
 
-gRPC hands over a request only when it is asked to: a call that waits here has sent little more than its headers. The
+The transport delivers a request only when it is read: a call that waits here has sent little more than its headers. The
 size is unknown until a request has arrived, unless the caller declares it (metadata `x-discordproxy-upload-bytes`).
-A declared upload waits for room before it is received; an undeclared one that finds no room is refused. Compressed
-requests are inflated here, not by gRPC, which would do so before it is known who calls and whether there is room.
+A declared upload waits for memory before it is received; an undeclared one is refused if there is none. Compressed
+requests are inflated here, not by gRPC, which would do so before the caller is authenticated.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from grpc import StatusCode
@@ -22,28 +21,28 @@ from discordproxy_api.pipeline.gzipped import GzipError, inflate, inflated_size
 
 DECLARED = "x-discordproxy-upload-bytes"
 SMALL = 256 * 1024
-"""Requests up to this size are not counted: there is no point in making a text message wait."""
+"""Requests up to this size are not counted: a text message does not have to wait for memory."""
 
 PROMPT_S = 0.1
-"""A request that needs longer to arrive is large, or its sender slow: only few of those may arrive at a time. Before,
-memory is bounded by what a network carries in this time, and whoever never sends anything takes nobody's place."""
+"""A request that takes longer to arrive is large, or its sender is slow: only few of them may arrive at a time. Until
+then the network's speed bounds the memory, and a caller that never sends anything takes no place."""
 
-_LATE_S = 0.01
-_MOST_EXTENSIONS = 10
+_STALL_S = 0.01
+_MAX_STALLS = 10
 
 Read = Callable[[], Awaitable[bytes | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class UploadLimits:
-    """What a worker takes.
+    """Limits of one worker.
 
     Attributes:
         held_bytes: large requests in memory, from arrival to answer.
         announced: declared uploads that may arrive at the same time.
         arriving: other requests that may arrive at the same time.
-        slow: of those, how many may take longer than `prompt_s`.
-        prompt_s: how long one may take without a place among the slow; None for `PROMPT_S`.
+        slow: those among them that may take longer than `prompt_s`.
+        prompt_s: seconds after which a request that has not arrived is slow; None for `PROMPT_S`.
         receive_timeout_s: longest time from permission to arrival.
         message_bytes: largest request, as gRPC delivers it and inflated.
     """
@@ -58,29 +57,30 @@ class UploadLimits:
 
 
 class Received:
-    """The bytes of one request. Taken once, so that they are freed as soon as they have been decoded."""
+    """One request in memory.
 
-    __slots__ = ("_data",)
+    Attributes:
+        data: its bytes.
+        held_bytes: what it counts for until it is released.
+    """
 
-    def __init__(self, data: bytes | None) -> None:
-        self._data = data
+    __slots__ = ("data", "held_bytes")
 
-    @property
-    def data(self) -> bytes:
-        """The bytes, still held."""
-        return self._data or b""
+    def __init__(self) -> None:
+        self.data = b""
+        self.held_bytes = 0
 
-    def take(self) -> bytes:
-        """Return the bytes and let go of them."""
-        data, self._data = self._data, None
-        return data or b""
+    def pop(self) -> bytes:
+        """Return the bytes and drop them here, so that they are freed as soon as they are decoded."""
+        data, self.data = self.data, b""
+        return data
 
 
 class Uploads:
-    """The gate that requests with files pass.
+    """Receives requests within the limits.
 
     Args:
-        drain: ends the wait for room.
+        drain: ends the wait for memory.
     """
 
     def __init__(self, limits: UploadLimits, *, drain: Drain, metrics: Metrics) -> None:
@@ -88,49 +88,72 @@ class Uploads:
         self._drain = drain
         self._metrics = metrics
         self._held = 0
-        self._slow = 0
         self._announced = asyncio.Semaphore(limits.announced)
         self._arriving = asyncio.Semaphore(limits.arriving)
-        self._line: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._arrivals = Arrivals(limits.prompt_s or PROMPT_S, limits.receive_timeout_s, max_slow=limits.slow)
+        self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
 
-    @asynccontextmanager
-    async def receive(self, read: Read, declared: int) -> AsyncIterator[Received]:
-        """Receive one request; its bytes stay counted until the block is left.
+    async def receive(self, read: Read, declared: int = 0) -> Received:
+        """Receive one request; it counts until `release`.
 
         Args:
             read: returns the request's bytes, None when the caller has gone.
-            declared: size the caller announced, 0 if none.
+            declared: size that the caller announced, 0 if none.
 
         Raises:
-            ApiError: there is no room, or the request did not arrive in time.
+            ApiError: there is no memory, or the request did not arrive in time.
         """
         declared = declared if declared > SMALL else 0
-        reserved = min(declared, self._limits.held_bytes)  # one that is larger than the room waits for all of it
-        if reserved:
-            await self._wait_for_room(reserved)
+        received = Received()
         try:
-            received = Received(await (self._arrive_announced(read) if declared else self._arrive(read)))
+            if declared:
+                await self._receive_announced(received, read, declared)
+            else:
+                async with self._arriving:
+                    received.data = await self._arrivals.wait_for(read) or b""
             size = inflated_size(received.data)
-            if size > self._limits.message_bytes:
-                received.take()
-                raise self._too_large(size)
-            missing = size - declared
-            if missing > SMALL:
-                if not self._has_room(missing):
-                    received.take()  # an error keeps this frame alive until it has been answered
-                    raise _full()
-                self._count(missing)
-                reserved += missing
-            yield Received(await self.inflated(received.take()))
+            self._check_size(size)
+            if size - declared > SMALL:
+                self._count_undeclared(received, size - declared)
+            if size != len(received.data):
+                received.data = await self.inflated(received.pop())
+        except BaseException:
+            received.pop()  # the error keeps this frame alive until it has been answered
+            self.release(received)
+            raise
+        return received
+
+    async def _receive_announced(self, received: Received, read: Read, declared: int) -> None:
+        reserved = min(declared, self._limits.held_bytes)  # a larger one waits until nothing else is held
+        await self._wait_for_room(reserved)
+        received.held_bytes = reserved
+        async with self._drain.interruptible():
+            await self._announced.acquire()
+        try:
+            async with asyncio.timeout(self._limits.receive_timeout_s):
+                received.data = await read() or b""
+        except TimeoutError:
+            raise _late(self._limits.receive_timeout_s) from None
         finally:
-            self._release(reserved)
+            self._announced.release()
+
+    def _count_undeclared(self, received: Received, missing: int) -> None:
+        if not self._has_room(missing):
+            raise _full()
+        self._count(missing)
+        received.held_bytes += missing
+
+    def release(self, received: Received) -> None:
+        """Count a request no longer: its call has been answered."""
+        if received.held_bytes:
+            self._free(received.held_bytes)
 
     async def inflated(self, data: bytes) -> bytes:
         """Return a request without its caller's compression; raises ApiError if it is too large or damaged."""
         size = inflated_size(data)
         if size > self._limits.message_bytes:
-            del data
-            raise self._too_large(size)
+            del data  # the error keeps this frame alive
+        self._check_size(size)
         if size == len(data):
             return data
         try:
@@ -138,42 +161,10 @@ class Uploads:
         except GzipError as error:
             raise errors.refusal(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", str(error)) from None
 
-    def _too_large(self, size: int) -> ApiError:
-        text = f"The request has {size} bytes; this call takes {self._limits.message_bytes} at most."
-        return errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "REQUEST_TOO_LARGE", text)
-
-    async def _arrive_announced(self, read: Read) -> bytes | None:
-        async with AsyncExitStack() as stack:
-            async with self._drain.interruptible():
-                await stack.enter_async_context(self._announced)
-            try:
-                async with asyncio.timeout(self._limits.receive_timeout_s):
-                    return await read()
-            except TimeoutError:
-                raise self._late() from None
-
-    async def _arrive(self, read: Read) -> bytes | None:
-        async with self._arriving:
-            limits = self._limits
-            patience = _Patience(limits.prompt_s or PROMPT_S, limits.receive_timeout_s, self._may_be_slow)
-            try:
-                async with patience.limit:
-                    return await read()
-            except TimeoutError:
-                raise (self._late() if patience.is_slow else _too_slow()) from None
-            finally:
-                patience.end()
-                self._slow -= patience.is_slow
-
-    def _may_be_slow(self) -> bool:
-        if self._slow >= self._limits.slow:
-            return False
-        self._slow += 1
-        return True
-
-    def _late(self) -> ApiError:
-        text = f"The request did not arrive within {self._limits.receive_timeout_s:.0f} s."
-        return errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text, retry_after_s=1.0)
+    def _check_size(self, size: int) -> None:
+        if size > self._limits.message_bytes:
+            text = f"The request has {size} bytes; this call takes {self._limits.message_bytes} at most."
+            raise errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "REQUEST_TOO_LARGE", text)
 
     async def _wait_for_room(self, size: int) -> None:
         if self._has_room(size):
@@ -181,23 +172,23 @@ class Uploads:
             return
         room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         place = (size, room)
-        self._line.append(place)
+        self._queue.append(place)
         self._metrics.uploads_waiting.inc()
         try:
             async with self._drain.interruptible():
                 await room
         except BaseException:
             if room.done() and not room.cancelled():
-                self._release(size)
-            elif place in self._line:  # else somebody who left at the same moment has taken it out
-                self._line.remove(place)
+                self._free(size)
+            elif place in self._queue:  # another call that ended at the same moment may have removed it
+                self._queue.remove(place)
                 self._admit()
             raise
         finally:
             self._metrics.uploads_waiting.dec()
 
     def _has_room(self, size: int) -> bool:
-        return not self._line and self._fits(size)
+        return not self._queue and self._fits(size)
 
     def _fits(self, size: int) -> bool:
         return not self._held or self._held + size <= self._limits.held_bytes
@@ -206,56 +197,111 @@ class Uploads:
         self._held += size
         self._metrics.upload_bytes.set(self._held)
 
-    def _release(self, size: int) -> None:
+    def _free(self, size: int) -> None:
         if size:
             self._count(-size)
             self._admit()
 
     def _admit(self) -> None:
         """Let those in front of the line in, as far as there is room."""
-        while self._line and self._fits(self._line[0][0]):
-            size, room = self._line.popleft()
+        while self._queue and self._fits(self._queue[0][0]):
+            size, room = self._queue.popleft()
             if not room.done():
                 self._count(size)
                 room.set_result(None)
 
 
-class _Patience:
-    """How long one request may take to arrive: `prompt_s`, or all the time there is when `may_be_slow` grants it.
+class Arrivals:
+    """Times out requests that do not arrive, with one timer for all of them.
 
-    Attributes:
-        limit: runs around the reception.
-        is_slow: whether it was granted.
+    A request that has not arrived after `prompt_s` becomes slow, if fewer than `max_slow` are; else it ends.
     """
 
-    def __init__(self, prompt_s: float, longest_s: float, may_be_slow: Callable[[], bool]) -> None:
+    def __init__(self, prompt_s: float, timeout_s: float, *, max_slow: int) -> None:
         self._prompt_s = prompt_s
-        self._loop = asyncio.get_running_loop()
-        self._may_be_slow = may_be_slow
-        self._extensions = 0
-        self._looked = False
-        self.limit = asyncio.timeout(longest_s)
-        self.is_slow = False
-        self._wait(prompt_s)
+        self._timeout_s = timeout_s
+        self._max_slow = max_slow
+        self._slow = 0
+        self._waiting: set[_Arrival] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._due_at = 0.0
 
-    def end(self) -> None:
-        """The request is here, or never will be."""
-        self._timer.cancel()
+    async def wait_for(self, read: Read) -> bytes | None:
+        """Return what `read` returns; raises ApiError if it takes too long."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None, "runs in a task"  # noqa: S101 - for the type checker
+        arrival = _Arrival(task, task.cancelling(), loop.time())
+        self._waiting.add(arrival)
+        if self._timer is None:
+            self._arm(loop)
+        try:
+            return await read()
+        except asyncio.CancelledError:
+            if arrival.expired is None or task.uncancel() > arrival.cancelling:
+                raise
+            raise arrival.expired from None
+        finally:
+            self._waiting.discard(arrival)
+            self._slow -= arrival.is_slow
 
-    def _wait(self, seconds: float) -> None:
-        self._due = self._loop.time() + seconds
-        self._timer = self._loop.call_at(self._due, self._over)
+    def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._due_at = loop.time() + self._prompt_s / 4
+        self._timer = loop.call_at(self._due_at, self._look)
 
-    def _over(self) -> None:
-        late = self._loop.time() - self._due > _LATE_S  # then the request may be here and not have been looked at,
-        if (late or not self._looked) and self._extensions < _MOST_EXTENSIONS:  # as the loop sees to timers first
-            self._extensions += 1
-            self._looked = not late
-            self._wait(self._prompt_s if late else _LATE_S)
-            return
-        self.is_slow = self._may_be_slow()
-        if not self.is_slow:
-            self.limit.reschedule(self._loop.time())
+    def _look(self) -> None:
+        """Find the late requests. A loop that stood still runs its timers first, before it reads what has arrived."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self._timer = None
+        late_s = now - self._due_at
+        for arrival in self._waiting:
+            if arrival.expired is None:
+                self._judge(arrival, now, late_s)
+        if self._waiting:
+            self._arm(loop)
+
+    def _judge(self, arrival: "_Arrival", now: float, late_s: float) -> None:
+        if now - arrival.began_at >= self._timeout_s + arrival.stalled_s:
+            arrival.expire(_late(self._timeout_s))
+        elif late_s > _STALL_S:
+            arrival.stalled_s = min(arrival.stalled_s + late_s, _MAX_STALLS * self._prompt_s)
+            arrival.overdue = False
+        elif not arrival.is_slow and now - arrival.began_at >= self._prompt_s + arrival.stalled_s:
+            if not arrival.overdue:
+                arrival.overdue = True  # the loop has not read since: look once more
+            elif self._slow < self._max_slow:
+                arrival.is_slow = True
+                self._slow += 1
+            else:
+                arrival.expire(_too_slow())
+
+
+@dataclass(slots=True, eq=False)
+class _Arrival:
+    """One request that is being received.
+
+    Attributes:
+        cancelling: cancellations of the task before.
+        stalled_s: how long the event loop stood still meanwhile.
+        overdue: it should have arrived by the last look.
+    """
+
+    task: asyncio.Task[object]
+    cancelling: int
+    began_at: float
+    stalled_s: float = 0.0
+    overdue: bool = False
+    is_slow: bool = False
+    expired: ApiError | None = None
+
+    def expire(self, error: ApiError) -> None:
+        self.expired = error
+        self.task.cancel()
+
+
+def _late(timeout_s: float) -> ApiError:
+    text = f"The request did not arrive within {timeout_s:.0f} s."
+    return errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text, retry_after_s=1.0)
 
 
 def _full() -> ApiError:

@@ -13,7 +13,6 @@ from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.field_errors import FieldError
-from discordproxy_api.pipeline.in_order import order_of
 from discordproxy_api.calls.retry import Repeat
 from discordproxy_api.contract.contract import Rpc
 from discordproxy_api.contract.encode import Json
@@ -22,7 +21,9 @@ from discordproxy_api.contract.translate import Outgoing
 from discordproxy_api.discord.request import RestRequest, repeat_of, rest_request
 from discordproxy_api.discord.rest import Rest
 from discordproxy_api.rpcs.dm_channels import DmChannels
-from discordproxy_api.rpcs.routed import Job, RequestPlan, Routed, check, document_of, keep_attachments, unfit
+from discordproxy_api.rpcs.ordering import order_of
+from discordproxy_api.rpcs.procedure import Job
+from discordproxy_api.rpcs.routed import RequestPlan, Routed, check, document_of, keep_attachments, unfit
 from discordproxy_ratelimit.route import route_of
 
 UNKNOWN_CHANNEL = 10003

@@ -24,7 +24,8 @@ from discordproxy_api.contract.steps import Circumstances, prepare
 from discordproxy_api.contract.translate import Translator
 from discordproxy_api.discord.request import Reply, RestRequest, rest_request
 from discordproxy_api.discord.rest import Rest
-from discordproxy_api.rpcs.routed import Job, check, document_of, keep_attachments
+from discordproxy_api.rpcs.procedure import Job
+from discordproxy_api.rpcs.routed import check, document_of, keep_attachments
 from discordproxy_gateway.events import Deferral, EventsUnavailableError, Interactions
 from discordproxy_ratelimit.route import route_of, template_of
 

@@ -19,7 +19,6 @@ from discordproxy_api.access.path_normalization import plain
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.field_errors import FieldError
-from discordproxy_api.pipeline.in_order import order_of
 from discordproxy_api.calls.retry import repeatability
 from discordproxy_api.contract.contract import Rpc
 from discordproxy_api.contract.rules.checks import has_control_characters
@@ -28,7 +27,9 @@ from discordproxy_api.contract.translate import OutgoingFile
 from discordproxy_api.discord.request import Reply, RestRequest, own_nonce
 from discordproxy_api.discord.rest import Rest
 from discordproxy_api.rpcs.interaction_responses import CALLBACK, InteractionResponses, Response
-from discordproxy_api.rpcs.routed import Job, check
+from discordproxy_api.rpcs.ordering import order_of
+from discordproxy_api.rpcs.procedure import Job
+from discordproxy_api.rpcs.routed import check
 from discordproxy_ratelimit.route import names_token, route_of_path, template_of
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

@@ -1,6 +1,6 @@
 """Serves every RPC that is one route of Discord: message -> request -> reply -> message, driven by the contract."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,8 +12,6 @@ from grpc import StatusCode
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.errors import ApiError
-from discordproxy_api.pipeline.in_order import order_of
-from discordproxy_api.calls.retry import Repeat
 from discordproxy_api.contract.contract import Rpc
 from discordproxy_api.contract.encode import Json
 from discordproxy_api.contract.rules.attachments import with_kept_attachments
@@ -22,27 +20,11 @@ from discordproxy_api.contract.translate import Outgoing, Translator
 from discordproxy_api.contract.validation import InvalidRequestError, validate
 from discordproxy_api.discord.request import Reply, repeat_of, rest_request
 from discordproxy_api.discord.rest import Rest
+from discordproxy_api.rpcs.ordering import order_of
+from discordproxy_api.rpcs.procedure import Job
 
 MORE = "more_messages"
 """Field of the responses that can carry several messages."""
-
-Run = Callable[[], Awaitable[Message]]
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What a request asks for, ready to run; the request itself has been let go, files and all.
-
-    Attributes:
-        repeat: how far running it a second time does no harm.
-        effect: False for a read: its result is of the moment, so nobody keeps it.
-        order: jobs with the same one run one after another, see `in_order`; "" for no order.
-    """
-
-    run: Run
-    repeat: Repeat
-    effect: bool = True
-    order: str = ""
 
 
 @dataclass(frozen=True, slots=True)

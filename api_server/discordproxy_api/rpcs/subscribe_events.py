@@ -1,6 +1,7 @@
-"""RPC SubscribeEvents: a stream of Discord's events for each subscriber, from any place that is still kept.
+"""RPC SubscribeEvents: a stream of Discord's events for each subscriber, from any position that is still kept.
 
-A subscriber that reads slowly waits in its own stream only; whatever ends a stream tells the cursor to go on from.
+A subscriber that reads slowly delays only its own stream. An error that ends a stream contains the cursor from which
+the next one continues.
 """
 
 import asyncio
@@ -11,20 +12,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import grpc
 from grpc import StatusCode
 
 from discordproxy.events_pb2 import Event, SubscribeEventsRequest
 from discordproxy_api.access.event_scopes import narrow
 from discordproxy_api.access.permission import Permission
 from discordproxy_api.calls import errors
-from discordproxy_api.calls.call import CURRENT, Call
+from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
-from discordproxy_api.contract.contract import SERVICE, Rpc
 from discordproxy_api.discord.app_rate import AppRateWaits
-from discordproxy_api.pipeline.unary_calls import decode
 from discordproxy_gateway.events import (
     BadCursorError,
     Cursor,
@@ -41,12 +39,12 @@ from discordproxy_gateway.events import (
     check_types,
 )
 
-_MOST_AT_ONCE, _MOST_BYTES_AT_ONCE = 500, 512 * 1024
-_LARGEST_EVENT = 24 * 1024 * 1024
+MAX_BATCH, MAX_BATCH_BYTES = 500, 512 * 1024
+MAX_EVENT_BYTES = 24 * 1024 * 1024
 """Two of them and a batch between them stay below what callers have to be able to receive."""
 _KINDS = {ItemKind.DISPATCH: Event.DISPATCH, ItemKind.HEARTBEAT: Event.HEARTBEAT, ItemKind.GAP: Event.GAP}
-_MOST_FILTERED = 10_000
-_LONGEST_CURSOR = 3_000  # of what an error carries: it travels in a header; the subscriber has the last event's
+_MAX_FILTERED = 10_000
+_MAX_CURSOR_LENGTH = 3_000  # in an error, where it is a header; the subscriber has the cursor of its last event
 
 Write = Callable[[bytes], Awaitable[None]]
 
@@ -56,102 +54,95 @@ class StreamOptions:
     """Bounds of one stream.
 
     Attributes:
-        life_s: about how long it lasts, so that balancers can spread streams anew; a tenth more or less.
-        patience_s: how long a subscriber may take nothing before its stream is cut.
+        life_s: its duration, a tenth more or less, so that load balancers can distribute streams again.
+        write_timeout_s: how long a subscriber may read nothing before its stream ends.
     """
 
     life_s: float = 3_600.0
-    patience_s: float = 60.0
+    write_timeout_s: float = 60.0
 
 
 class _Progress:
-    """How far a stream has come."""
+    """Position of a stream."""
 
     def __init__(self, cursor: str) -> None:
         self.cursor = cursor
 
 
-class Subscribe:
+class SubscribeEvents:
     """Serves the RPC.
 
     Args:
-        chance: random numbers from 0 to 1, so that streams that began together do not end together.
+        jitter: random numbers from 0 to 1, so that streams that began visible do not end visible.
     """
 
     def __init__(
         self,
-        rpc: Rpc,
         events: EventHub,
         *,
         drain: Drain,
         metrics: Metrics,
         permission: Permission,
-        turns: AppRateWaits,
+        app_rate: AppRateWaits,
         options: StreamOptions,
-        chance: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._rpc = rpc
         self._events = events
         self._drain = drain
         self._metrics = metrics
         self._permission = permission
-        self._turns = turns
+        self._app_rate = app_rate
         self._options = options
-        self._chance = chance
+        self._jitter = jitter
 
-    def handler(self) -> grpc.GenericRpcHandler:
-        """Return the handler to add to a server."""
-        method: grpc.RpcMethodHandler[Any, Any] = grpc.unary_stream_rpc_method_handler(self._serve)
-        return grpc.method_handlers_generic_handler(SERVICE.strip("/"), {self._rpc.name: method})
+    async def serve(self, call: Call, request: Any, write: Write) -> None:
+        """Stream events until the call ends; `request` is a SubscribeEventsRequest, `write` sends one serialized Event.
 
-    async def _serve(self, data: bytes, context: Any) -> None:
-        request: Any = decode(self._rpc, data)
+        Raises:
+            ApiError: the subscription is invalid, not permitted, or ended.
+        """
         progress = _Progress(request.cursor)
         try:
-            await self._turns.wait(CURRENT.get())
+            await self._app_rate.wait(call)
             async with self._drain.interruptible(), self._life():
-                await self._stream(request, self._patiently(context.write), progress)
+                await self._stream(call, request, self._with_timeout(write), progress)
         except ApiError as error:
-            if len(progress.cursor) <= _LONGEST_CURSOR:
+            if len(progress.cursor) <= _MAX_CURSOR_LENGTH:
                 error.extras.setdefault("cursor", progress.cursor)
             raise
 
-    async def _stream(self, request: Any, write: Write, progress: _Progress) -> None:
-        wanted, cursor = await self._read(request)
+    async def _stream(self, call: Call, request: Any, write: Write, progress: _Progress) -> None:
+        wanted, cursor = await self._read(call, request)
         earliest = request.start == SubscribeEventsRequest.EARLIEST
-        batch = min(request.batch, _MOST_AT_ONCE)
-        call, loop = CURRENT.get(), asyncio.get_running_loop()
+        batch = min(request.batch, MAX_BATCH)
+        loop = asyncio.get_running_loop()
         try:
             async with self._events.subscribe(wanted, cursor=cursor, earliest=earliest) as items:
                 with self._metrics.event_streams.track_inprogress():
                     await write(_message([SubscriptionItem(ItemKind.HEARTBEAT, items.cursor)], progress))
-                    told_at = loop.time()
+                    written_at = loop.time()
                     async for item in items:
                         if item.kind is ItemKind.HEARTBEAT:
                             await self._require_gateway()
-                        come = [item, *items.at_hand(batch - 1, _MOST_BYTES_AT_ONCE)]
-                        together = [each for each in come if await self._sees(each, call)]
-                        if not together and loop.time() - told_at < self._events.heartbeat_s:
+                        received = [item, *items.at_hand(batch - 1, MAX_BATCH_BYTES)]
+                        visible = [each for each in received if await self._may_see(each, call)]
+                        if not visible and loop.time() - written_at < self._events.heartbeat_s:
                             continue
-                        await write(
-                            _message(together or [SubscriptionItem(ItemKind.HEARTBEAT, items.cursor)], progress)
-                        )
-                        told_at = loop.time()
-                        self._metrics.events_sent.inc(sum(each.entry is not None for each in together))
+                        await write(_message(visible or [SubscriptionItem(ItemKind.HEARTBEAT, items.cursor)], progress))
+                        written_at = loop.time()
+                        self._metrics.events_sent.inc(sum(each.entry is not None for each in visible))
         except EventsError as error:
             raise _refusal(error) from None
 
-    async def _sees(self, item: SubscriptionItem, call: Call) -> bool:
-        """Tell whether an item is for the call's application; gaps and heartbeats are for all."""
+    async def _may_see(self, item: SubscriptionItem, call: Call) -> bool:
+        """Return whether the call's application may see an item; all may see gaps and heartbeats."""
         return item.entry is None or item.entry.is_gap or await self._permission.may_receive(item.entry, call)
 
-    async def _read(self, request: Any) -> tuple[Filter, Cursor | None]:
-        """Return what is asked for; raises ApiError if it cannot be had."""
+    async def _read(self, call: Call, request: Any) -> tuple[Filter, Cursor | None]:
+        """Return filter and start of the subscription; raises ApiError if it is invalid."""
         for name in ("types", "guild_ids", "channel_ids"):
-            if len(getattr(request, name)) > _MOST_FILTERED:
-                raise errors.invalid_field(
-                    name, "BASE_TYPE_MAX_LENGTH", f"Must be {_MOST_FILTERED} or fewer in length."
-                )
+            if len(getattr(request, name)) > _MAX_FILTERED:
+                raise errors.invalid_field(name, "BASE_TYPE_MAX_LENGTH", f"Must be {_MAX_FILTERED} or fewer in length.")
         try:
             cursor = Cursor.parse(request.cursor) if request.cursor else None
         except BadCursorError as error:
@@ -163,13 +154,13 @@ class Subscribe:
             raise errors.invalid_field("types", "BASE_TYPE_CHOICES", f"{error}.") from None
         except IntentOffError as error:
             raise errors.refusal(StatusCode.FAILED_PRECONDITION, "INTENT_OFF", f"{error}.") from None
-        wish = await narrow(
-            self._permission, CURRENT.get(), types=types, guilds=request.guild_ids, channels=request.channel_ids
+        narrowed = await narrow(
+            self._permission, call, types=types, guilds=request.guild_ids, channels=request.channel_ids
         )
-        return Filter(*wish), cursor
+        return Filter(*narrowed), cursor
 
     async def _require_gateway(self) -> tuple[str, ...]:
-        """Return the intents the bot is connected with; raises ApiError when nobody is there to connect."""
+        """Return the intents of the bot's connection; raises ApiError if no gateway worker runs."""
         try:
             state = await self._events.state()
         except EventsUnavailableError as error:
@@ -183,7 +174,7 @@ class Subscribe:
 
     @asynccontextmanager
     async def _life(self) -> AsyncIterator[None]:
-        life = asyncio.timeout(self._options.life_s * (0.9 + 0.2 * self._chance()))
+        life = asyncio.timeout(self._options.life_s * (0.9 + 0.2 * self._jitter()))
         try:
             async with life:
                 yield
@@ -193,23 +184,23 @@ class Subscribe:
             text = "The stream has reached its age; subscribe again with the cursor of the last event."
             raise errors.refusal(StatusCode.UNAVAILABLE, "STREAM_ENDED", text, retry_after_s=0.0) from None
 
-    def _patiently(self, write: Callable[[bytes], Awaitable[None]]) -> Write:
+    def _with_timeout(self, write: Write) -> Write:
         async def write_in_time(message: bytes) -> None:
-            patience = asyncio.timeout(self._options.patience_s)
+            limit = asyncio.timeout(self._options.write_timeout_s)
             try:
-                async with patience:
+                async with limit:
                     await write(message)
             except TimeoutError:
-                if not patience.expired():
+                if not limit.expired():
                     raise
-                text = f"The subscriber took no event for {self._options.patience_s:.0f} s."
+                text = f"The subscriber took no event for {self._options.write_timeout_s:.0f} s."
                 raise _too_slow(text) from None
 
         return write_in_time
 
 
 def _message(items: Sequence[SubscriptionItem], progress: _Progress) -> bytes:
-    """Return the items as they travel, and note how far the stream has come with them."""
+    """Return the items as one serialized message, and advance the stream's position."""
     progress.cursor = str(items[-1].cursor)
     if len(items) == 1:
         return _event(items[0]).SerializeToString()
@@ -224,7 +215,7 @@ def _event(item: SubscriptionItem) -> Event:
         event.sequence = entry.sequence
         event.session = entry.session
         event.received_at = _iso(entry.received_at_ms)
-        if len(entry.json) > _LARGEST_EVENT:  # nobody could receive it, and the stream would end here again and again
+        if len(entry.json) > MAX_EVENT_BYTES:  # the subscriber could not receive it, and each new stream would end here
             event.kind = Event.GAP
             event.gap_from = event.gap_to = event.received_at
         elif entry.is_gap:
@@ -237,7 +228,7 @@ def _event(item: SubscriptionItem) -> Event:
 
 
 def _refusal(error: EventsError) -> ApiError:
-    """Return how a subscription that cannot begin or go on is told."""
+    """Return the error of a subscription that cannot begin or continue."""
     if isinstance(error, CursorExpiredError):
         return _expired(error)
     if isinstance(error, SubscriberTooSlowError):
@@ -246,7 +237,7 @@ def _refusal(error: EventsError) -> ApiError:
 
 
 def _expired(error: CursorExpiredError) -> ApiError:
-    """Tell the place to go on from."""
+    """Return the error that contains the earliest cursor that is kept."""
     refusal = errors.refusal(
         StatusCode.OUT_OF_RANGE, "CURSOR_EXPIRED", "Events after this cursor are no longer kept; go on from `cursor`."
     )
@@ -266,7 +257,7 @@ def _unavailable(reason: str, why: str) -> ApiError:
 
 
 def _iso(ms: int) -> str:
-    """Return a time as ISO 8601, "" for none, or one beyond the calendar: a caller may have made it up."""
+    """Return a time as ISO 8601; "" for none or one beyond the calendar, which a forged cursor may contain."""
     try:
         return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds") if ms else ""
     except (OverflowError, OSError, ValueError):

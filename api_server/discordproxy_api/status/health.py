@@ -86,11 +86,20 @@ class Health:
         for name in self._states:
             self._servicer.set(name, NOT_SERVING)
 
-    services_of_grpc = (health.SERVICE_NAME,)
-
-    def add_to(self, server: grpc.aio.Server) -> None:
-        """Serve grpc.health.v1."""
-        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Return the handler of grpc.health.v1 to add to a gRPC server."""
+        servicer, read = self._servicer, health_pb2.HealthCheckRequest.FromString
+        respond = health_pb2.HealthCheckResponse.SerializeToString
+        methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            "Check": grpc.unary_unary_rpc_method_handler(servicer.Check, read, respond),
+            "List": grpc.unary_unary_rpc_method_handler(
+                servicer.List,
+                health_pb2.HealthListRequest.FromString,
+                health_pb2.HealthListResponse.SerializeToString,
+            ),
+            "Watch": grpc.unary_stream_rpc_method_handler(servicer.Watch, read, respond),
+        }
+        return grpc.method_handlers_generic_handler(health.SERVICE_NAME, methods)
 
     @property
     def ready(self) -> bool:

@@ -1,4 +1,4 @@
-"""The layers around handlers of all four kinds: no inner text gets out, no failure is answered OK."""
+"""The pipeline around gRPC handlers of all kinds: no inner text gets out, no failure is answered OK."""
 
 import asyncio
 import contextlib
@@ -9,26 +9,28 @@ import grpc
 import pytest
 
 from discordproxy.discord_api_pb2 import SendChannelMessageRequest
-from discordproxy.discord_api_pb2_grpc import DiscordApiStub
 from discordproxy_api.access.permission import ChannelLocation, Permission
 from discordproxy_api.calls import errors
-from discordproxy_api.calls.call import CURRENT
+from discordproxy_api.calls.call import CURRENT, Call
 from discordproxy_api.calls.drain import Drain
-from discordproxy_api.pipeline.in_order import InOrder
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.retry import Repeat
 from discordproxy_api.contract.contract import load_contract
 from discordproxy_api.discord.app_rate import AppRateWaits
-from discordproxy_api.pipeline.pipeline import AccessLog, Admission, Identity, TimeLimit
-from discordproxy_api.pipeline.unary_calls import Servicer
+from discordproxy_api.grpc_edge.handlers import GrpcAdapter
+from discordproxy_api.pipeline.access_log import AccessLog
+from discordproxy_api.pipeline.admission import AdmissionLimits, KeyedAdmission
 from discordproxy_api.pipeline.idempotency import Idempotency
+from discordproxy_api.pipeline.in_order import InOrder
+from discordproxy_api.pipeline.pipeline import Pipeline
+from discordproxy_api.pipeline.unary_calls import UnaryCalls
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
-from discordproxy_api.rpcs.routed import Job
+from discordproxy_api.rpcs.procedure import Job
 from discordproxy_sandbox.world.population import CHANNEL_ID
 from fakes.broker import FakeNotes
 
 SECRET = "secret token in an exception"
-KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream", "unary_writes")
+KINDS = ("unary_unary", "unary_stream", "stream_stream", "unary_writes")
 SERVICE = "discord_api.DiscordApi"
 
 
@@ -39,7 +41,6 @@ class Handlers:
         self.inner = inner
         make = {
             "unary_unary": (grpc.unary_unary_rpc_method_handler, self.unary),
-            "stream_unary": (grpc.stream_unary_rpc_method_handler, self.unary),
             "unary_stream": (grpc.unary_stream_rpc_method_handler, self.generate),
             "stream_stream": (grpc.stream_stream_rpc_method_handler, self.generate),
             "unary_writes": (grpc.unary_stream_rpc_method_handler, self.write),
@@ -62,22 +63,29 @@ class Handlers:
 
 
 @contextlib.asynccontextmanager
-async def serving(inner, *, drain=None, longest_s=1800.0, most=10):
-    metrics = Metrics()
-    server = grpc.aio.server(
-        interceptors=[
-            Identity(),
-            AccessLog(metrics),
-            Admission(drain or Drain(), most=most, most_per_app=most, most_streams=most, most_streams_per_app=most),
-            TimeLimit(longest_s),
-        ]
+async def serving(inner, *, drain=None, max_call_s=1800.0, most=10):
+    metrics, drain = Metrics(), drain or Drain()
+    pipeline = Pipeline(
+        access_log=AccessLog(metrics),
+        authentication=None,
+        admission=KeyedAdmission(drain, AdmissionLimits(most, most, most, most)),
+        drain=drain,
+        max_call_s=max_call_s,
     )
     handler = grpc.method_handlers_generic_handler(SERVICE, Handlers(inner).handlers)
+    uploads = Uploads(UploadLimits(), drain=drain, metrics=metrics)
+    async with channel_to(GrpcAdapter(drain).guarded(handler, pipeline, uploads)) as channel:
+        yield channel, metrics
+
+
+@contextlib.asynccontextmanager
+async def channel_to(handler):
+    server = grpc.aio.server()
     server.add_generic_rpc_handlers((handler,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:
-        yield channel, metrics
+        yield channel
     await server.stop(0)
 
 
@@ -85,8 +93,6 @@ async def invoke(channel, kind):
     path = f"/{SERVICE}/{kind}"
     if kind == "unary_unary":
         return [await channel.unary_unary(path)(b"x")]
-    if kind == "stream_unary":
-        return [await channel.stream_unary(path)(iter([b"x"]))]
     if kind in {"unary_stream", "unary_writes"}:
         return [answer async for answer in channel.unary_stream(path)(b"x")]
     return [answer async for answer in channel.stream_stream(path)(iter([b"x"]))]
@@ -186,13 +192,12 @@ async def test_streams_are_admitted_apart(kind):
         assert json.loads(error.details())["reason"] == "QUEUE_FULL"
 
 
-@pytest.mark.parametrize("kind", ["unary_unary", "stream_unary"])
-async def test_calls_without_a_deadline_end_some_day(kind):
+async def test_calls_without_a_deadline_end_some_day():
     async def inner(_context):
         await asyncio.Event().wait()
 
-    async with serving(inner, longest_s=0.05) as (channel, _metrics):
-        error = await fail(channel, kind)
+    async with serving(inner, max_call_s=0.05) as (channel, _metrics):
+        error = await fail(channel, "unary_unary")
         assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert json.loads(error.details())["sent"] == "no"
 
@@ -215,23 +220,21 @@ async def no_channel(_channel_id, _call):
 
 async def test_a_procedure_without_an_answer_fails_instead_of_an_empty_ok():
     drain, metrics = Drain(), Metrics()
-    servicer = Servicer(
+    uploads = Uploads(UploadLimits(), drain=drain, metrics=metrics)
+    calls = UnaryCalls(
         {"SendChannelMessage": Forgetful()},
-        uploads=Uploads(UploadLimits(), drain=drain, metrics=metrics),
+        uploads=uploads,
         idempotency=Idempotency(FakeNotes(), kept_s=1.0, drain=drain, metrics=metrics),
         permission=Permission(load_contract(), no_channel),
-        turns=AppRateWaits(None, drain),
+        app_rate=AppRateWaits(None, drain),
         in_order=InOrder(FakeNotes(), drain),
     )
-    server = grpc.aio.server(interceptors=[Identity()])
-    server.add_generic_rpc_handlers((servicer.handler(),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        with pytest.raises(grpc.aio.AioRpcError) as failed:
-            await DiscordApiStub(channel).SendChannelMessage(SendChannelMessageRequest(channel_id=1, content="x"))
-    await server.stop(0)
-    assert failed.value.code() is grpc.StatusCode.INTERNAL
+
+    async def arrives():
+        return SendChannelMessageRequest(channel_id=1, content="x").SerializeToString()
+
+    with pytest.raises(TypeError, match="SendChannelMessage returned no"):
+        await calls.serve(Call("SendChannelMessage", "id"), arrives)
 
 
 async def test_the_log_holds_no_content(served, caplog):

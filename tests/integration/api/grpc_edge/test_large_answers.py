@@ -6,7 +6,8 @@ import pytest
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
-from discordproxy_api.grpc_edge import servicer, subscribe
+from discordproxy_api.pipeline import unary_calls
+from discordproxy_api.rpcs import subscribe_events
 from discordproxy_gateway.events.entry import StreamEntry
 from discordproxy_gateway.events.hub import ItemKind, SubscriptionItem
 from discordproxy_sandbox.world.population import CHANNEL_ID, USER_ID
@@ -18,7 +19,7 @@ MIB = 1024 * 1024
 async def test_an_answer_over_four_mebibytes_arrives(served):
     for _ in range(100):
         served.discord.people.write(CHANNEL_ID, USER_ID, "x" * 60_000)
-    options = [("grpc.max_receive_message_length", servicer.LARGEST_ANSWER), ("grpc.use_local_subchannel_pool", 1)]
+    options = [("grpc.max_receive_message_length", unary_calls.MAX_ANSWER_BYTES), ("grpc.use_local_subchannel_pool", 1)]
     async with grpc.aio.insecure_channel(f"127.0.0.1:{served.port}", options) as channel:
         answer = await DiscordApiStub(channel).GetMessages(pb.GetMessagesRequest(channel_id=CHANNEL, limit=100))
     assert answer.ByteSize() > 5 * MIB
@@ -26,7 +27,7 @@ async def test_an_answer_over_four_mebibytes_arrives(served):
 
 @pytest.mark.parametrize("key", ["", "k"])
 async def test_a_larger_one_says_so_and_that_the_message_was_sent(served, monkeypatch, key):
-    monkeypatch.setattr(servicer, "LARGEST_ANSWER", 100)
+    monkeypatch.setattr(unary_calls, "MAX_ANSWER_BYTES", 100)
     request = pb.SendChannelMessageRequest(
         channel_id=CHANNEL, content="x", options=pb.RequestOptions(idempotency_key=key)
     )
@@ -39,9 +40,9 @@ async def test_a_larger_one_says_so_and_that_the_message_was_sent(served, monkey
 
 
 def test_an_event_that_nobody_could_receive_is_told_as_a_gap(monkeypatch):
-    monkeypatch.setattr(subscribe, "_LARGEST_EVENT", 10)
+    monkeypatch.setattr(subscribe_events, "MAX_EVENT_BYTES", 10)
     entry = StreamEntry(0, (1, 0), "GUILD_CREATE", 7, "s", 1, 0, 1_784_395_269_000, b"{" + b" " * 10 + b"}")
-    event = subscribe._event(SubscriptionItem(ItemKind.DISPATCH, "cursor", entry))
+    event = subscribe_events._event(SubscriptionItem(ItemKind.DISPATCH, "cursor", entry))
     assert (event.kind, event.json, event.gap_from, event.gap_to) == (
         pb.Event.GAP,
         "",
@@ -52,4 +53,4 @@ def test_an_event_that_nobody_could_receive_is_told_as_a_gap(monkeypatch):
 
 
 def test_a_batch_stays_below_the_bound():
-    assert 2 * subscribe._LARGEST_EVENT + subscribe._MOST_BYTES_AT_ONCE < servicer.LARGEST_ANSWER - MIB
+    assert 2 * subscribe_events.MAX_EVENT_BYTES + subscribe_events.MAX_BATCH_BYTES < unary_calls.MAX_ANSWER_BYTES - MIB

@@ -9,7 +9,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from discordproxy.discord_api_pb2 import RequestOptions, SendChannelMessageRequest
-from discordproxy_api.pipeline.pipeline import TimeLimit
+from discordproxy_api.pipeline.pipeline import MAX_CALL_S
 from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.world.population import CHANNEL_ID
 from integration.api.conftest import serve
@@ -231,4 +231,4 @@ async def test_unknown_methods_are_unimplemented(served):
 
 
 def test_the_own_bound_is_half_an_hour():
-    assert TimeLimit()._longest_s == 1800
+    assert MAX_CALL_S == 1800

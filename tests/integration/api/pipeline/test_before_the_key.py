@@ -11,8 +11,9 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, Serv
 
 from discordproxy.discord_api_pb2 import SendChannelMessageRequest
 from discordproxy_api.calls.log_budget import LINES
-from discordproxy_api.grpc_edge.handlers import KEYLESS
-from discordproxy_api.pipeline import keyless, uploads
+from discordproxy_api.grpc_edge import services
+from discordproxy_api.grpc_edge.services import KEYLESS_UPLOADS
+from discordproxy_api.pipeline import uploads
 from discordproxy_api.pipeline.admission import Bound
 from discordproxy_sandbox.world.population import CHANNEL_ID
 from fakes.eventually import eventually
@@ -63,7 +64,7 @@ async def test_a_request_for_health_is_small(served, inflated):
             status, text = await status_of(channel, "/grpc.health.v1.Health/Check", data)
         assert status == "RESOURCE_EXHAUSTED"
         assert "5000 bytes" in text
-        assert str(KEYLESS.message_bytes) in text
+        assert str(KEYLESS_UPLOADS.message_bytes) in text
     assert not inflated
 
 
@@ -113,7 +114,7 @@ async def test_bytes_that_are_no_request(served, method):
 
 
 async def test_watchers_of_one_connection_and_of_all_are_few(discord, tmp_path, monkeypatch):
-    monkeypatch.setattr(keyless, "WATCHES", Bound(2, 3))
+    monkeypatch.setattr(services, "WATCHES", Bound(2, 3))
     async with keyed(discord, tmp_path, {}) as keyed_, own_channel(keyed_.served) as other:
         mine = [HealthStub(keyed_.served.channel).Watch(HealthCheckRequest()) for _ in range(2)]
         assert [(await watch.read()).status for watch in mine] == 2 * [HealthCheckResponse.SERVING]

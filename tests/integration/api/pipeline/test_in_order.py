@@ -9,11 +9,12 @@ import orjson
 import pytest
 
 from discordproxy import discord_api_pb2 as pb
-from discordproxy_api.pipeline import in_order as module
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
-from discordproxy_api.pipeline.in_order import InOrder, order_of
+from discordproxy_api.pipeline import in_order as module
+from discordproxy_api.pipeline.in_order import InOrder
+from discordproxy_api.rpcs.ordering import order_of
 from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.world.objects import make_role
 from discordproxy_sandbox.world.population import GUILD_ID, ROLE_ID, USER_ID, add_guilds, nth

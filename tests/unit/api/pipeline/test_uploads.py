@@ -35,10 +35,13 @@ class Gate:
         async def arrives():
             return b"x" * size
 
-        async with self.uploads.receive(read or arrives, declared) as received:
-            assert len(received.take()) == size
-            assert received.take() == b""
+        received = await self.uploads.receive(read or arrives, declared)
+        try:
+            assert len(received.pop()) == size
+            assert received.pop() == b""
             await done.wait()
+        finally:
+            self.uploads.release(received)
 
     def start(self, *args, **kwargs):
         return asyncio.ensure_future(self.hold(*args, **kwargs))

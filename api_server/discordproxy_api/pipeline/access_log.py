@@ -1,0 +1,91 @@
+"""Counts each finished call and writes its lines of the access log and the audit log; never what it carried."""
+
+import asyncio
+import logging
+import time
+
+from grpc import StatusCode
+
+from discordproxy_api.access import audit
+from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.errors import ApiError
+from discordproxy_api.calls.log_budget import LogBudget
+from discordproxy_api.calls.metrics import Metrics
+from discordproxy_api.calls.principal import STRANGER
+from discordproxy_api.calls.recent_stats import Failure
+from discordproxy_ratelimit.process.logs import FIELDS
+
+log = logging.getLogger("discordproxy_api.access")
+
+
+class AccessLog:
+    """Records the calls of one service.
+
+    Args:
+        level: of the lines.
+        in_status: whether the status page shows the calls; event streams never are.
+        audited: whether calls that may change something are also written to the audit log.
+    """
+
+    def __init__(
+        self, metrics: Metrics, *, level: int = logging.INFO, in_status: bool = True, audited: bool = False
+    ) -> None:
+        self._metrics = metrics
+        self._level = level
+        self._in_status = in_status
+        self._audited = audited
+        self._strangers = LogBudget()
+
+    def begin(self) -> float:
+        """Count a call as in progress; return the loop time."""
+        self._metrics.calls_in_progress.inc()
+        self._metrics.tally.in_progress += 1
+        return asyncio.get_running_loop().time()
+
+    def end(self, call: Call, status: StatusCode, refusal: ApiError | None, began_at: float) -> None:
+        """Record a finished call that began at loop time `began_at`."""
+        metrics, now = self._metrics, asyncio.get_running_loop().time()
+        took_s, name = now - began_at, status.name
+        metrics.calls_in_progress.dec()
+        metrics.tally.in_progress -= 1
+        metrics.calls.labels(call.rpc, name).inc()
+        app = metrics.app(call.app)
+        metrics.app_calls.labels(app, name).inc()
+        metrics.call_seconds.labels(call.rpc).observe(took_s)
+        if refusal is not None and refusal.scope == "proxy":
+            metrics.refusals.labels(refusal.reason).inc()
+        if self._in_status and not call.streams:
+            failed = status not in {StatusCode.OK, StatusCode.CANCELLED}
+            metrics.tally.ended(app, failed=failed, took_s=took_s)
+            if failed:
+                self._record_failure(call, name, refusal)
+        if call.logged and (call.app != STRANGER or self._may_log(now)):
+            self._write(call, name, refusal.reason if refusal else "", took_s)
+            if self._audited and call.audit_entry is not None:
+                audit.record(call, call.audit_entry, status, refusal.reason if refusal else "")
+
+    def _record_failure(self, call: Call, status: str, refusal: ApiError | None) -> None:
+        failure = Failure(call.rpc, status)
+        if refusal is not None:
+            failure = Failure(call.rpc, status, refusal.reason, refusal.http_status, refusal.code)
+        self._metrics.tally.failed(failure, app=call.app, request_id=call.request_id, at=time.time())
+
+    def _may_log(self, now: float) -> bool:
+        left_out = self._strangers.take(now)
+        if left_out:
+            log.warning("%d calls without a good key left no line: there were too many", left_out)
+        return left_out is not None
+
+    def _write(self, call: Call, status: str, reason: str, took_s: float) -> None:
+        if not log.isEnabledFor(self._level):  # load balancers check the health every second
+            return
+        outcome = f"{status} {reason}".rstrip()
+        http = f" http={call.answer_status}" if call.answer_status else ""
+        facts = {"status": status, "reason": reason, "sent": call.sent, "requests": call.attempts}
+        facts |= {"http": call.answer_status, "seconds": round(took_s, 6)}
+        log.log(
+            self._level,
+            "%s %s app=%s sent=%s requests=%d%s %.3f s [%s]",
+            *(call.rpc, outcome, call.app, call.sent, call.attempts, http, took_s, call.request_id),
+            extra={FIELDS: facts},
+        )

@@ -1,0 +1,26 @@
+"""Names the object of which a request changes a part, so that such changes can run one after another. Pure."""
+
+from collections.abc import Collection, Mapping
+
+_MEMBER = "/guilds/{guild_id}/members/{user_id}"
+_CHANNEL = "/channels/{channel_id}"
+
+
+def order_of(method: str, template: str, parameters: Mapping[str, str], keys: Collection[str] = ()) -> str:
+    """Return the name of the object of which a request changes a part, "" if it needs no order.
+
+    Args:
+        method: of the request.
+        template: its path with names in place of values.
+        parameters: the values.
+        keys: of its JSON body.
+    """
+    if template == f"{_MEMBER}/roles/{{role_id}}" or (template == _MEMBER and method == "PATCH" and "roles" in keys):
+        return f"roles:{parameters['guild_id']}:{parameters['user_id']}"
+    if template == f"{_CHANNEL}/permissions/{{overwrite_id}}" or (
+        template == _CHANNEL and method == "PATCH" and "permission_overwrites" in keys
+    ):
+        return f"overwrites:{parameters['channel_id']}"  # one alone is safe at Discord, but not in our caches
+    if method == "PATCH" and "attachments" in keys and "/messages/" in template:
+        return f"attachments:{parameters.get('message_id') or parameters.get('webhook_token', '')}"
+    return ""
