@@ -1,1 +1,1 @@
-"""How clients reach the proxy: channels, configuration, repeats."""
+"""Connections of the clients to the proxy: channels, configuration, retries."""

@@ -67,7 +67,7 @@ async def locate(channel_id: int, _call: Call) -> ChannelLocation:
 def entry(name: str, data: dict) -> StreamEntry:
     """Return an event as it comes out of the stream."""
     planner = EventPlanner(Keys("dp", "1"), Slot(0, 1), guilds={}, mark="m", awaited=(), members=False)
-    (append,) = planner.pass_on(name, data, 1)
+    (append,) = planner.append_only(name, data, 1)
     words = [word.encode() if isinstance(word, str) else word for word in append[2:]]
     return decode(0, "e", b"5-1", dict(zip(words[::2], words[1::2], strict=True)))
 
