@@ -222,7 +222,7 @@ class Arrivals:
         self._timeout_s = timeout_s
         self._max_slow = max_slow
         self._slow = 0
-        self._waiting: set[_Arrival] = set()
+        self._waiting: dict[_Arrival, None] = {}  # in the order of their beginning
         self._timer: asyncio.TimerHandle | None = None
         self._due_at = 0.0
 
@@ -231,7 +231,7 @@ class Arrivals:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None, "runs in a task"  # noqa: S101 - for the type checker
         arrival = _Arrival(task, task.cancelling(), loop.time())
-        self._waiting.add(arrival)
+        self._waiting[arrival] = None
         if self._timer is None:
             self._arm(loop)
         try:
@@ -241,7 +241,7 @@ class Arrivals:
                 raise
             raise arrival.expired from None
         finally:
-            self._waiting.discard(arrival)
+            del self._waiting[arrival]
             self._slow -= arrival.is_slow
 
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
