@@ -19,13 +19,13 @@ from discordproxy_api.bind_policy import PortTakenError, UnsafeBindError, bind_w
 from discordproxy_api.calls.call import call_facts
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.metrics import Metrics
+from discordproxy_api.calls.tracing import Tracing, TracingUnavailableError, exporting
 from discordproxy_api.contract.contract import load_contract
 from discordproxy_api.gateway import gateway_behind
 from discordproxy_api.grpc_edge.server import Server, ServerOptions
 from discordproxy_api.grpc_edge.services import grpc_services
 from discordproxy_api.http.server import Guard, HttpServer
 from discordproxy_api.pipeline.admission import AdmissionLimits
-from discordproxy_api.pipeline.tracing import Tracing, TracingUnavailableError, exporting
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 from discordproxy_api.settings import ApiSettings
 from discordproxy_api.status.doctor import Doctor, Setup

@@ -10,6 +10,7 @@ from grpc_health.v1 import health as health_service
 from discordproxy_api.access.authenticator import Authenticator
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.metrics import Metrics
+from discordproxy_api.calls.tracing import Tracing
 from discordproxy_api.contract.contract import SERVICE, Rpc
 from discordproxy_api.grpc_edge.handlers import Bot, GrpcAdapter
 from discordproxy_api.grpc_edge.reflection import CONSOLE, reflection_handlers
@@ -25,7 +26,6 @@ from discordproxy_api.pipeline.admission import (
 )
 from discordproxy_api.pipeline.authentication import Authentication
 from discordproxy_api.pipeline.pipeline import Pipeline, TracedPipeline
-from discordproxy_api.pipeline.tracing import Tracing
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 
 KEYLESS_UPLOADS = UploadLimits(message_bytes=4096, arriving=64, slow=2, prompt_s=0.05, receive_timeout_s=5.0)

@@ -11,9 +11,9 @@ from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import CURRENT, Call
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import AnsweredError, ApiError
+from discordproxy_api.calls.tracing import Tracing
 from discordproxy_api.pipeline.access_log import AccessLog
 from discordproxy_api.pipeline.authentication import Authentication
-from discordproxy_api.pipeline.tracing import Tracing
 
 log = logging.getLogger("discordproxy_api")
 

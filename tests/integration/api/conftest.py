@@ -11,8 +11,8 @@ import pytest
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
 from discordproxy_api.__main__ import Worker, wired
 from discordproxy_api.calls.metrics import Metrics
+from discordproxy_api.calls.tracing import Tracing
 from discordproxy_api.gateway import gateway_behind
-from discordproxy_api.pipeline.tracing import Tracing
 from discordproxy_api.settings import ApiSettings
 from discordproxy_api.wiring import Backend
 from discordproxy_gateway.cache import Keys

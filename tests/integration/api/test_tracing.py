@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client import CollectorRegistry
 
 from discordproxy.discord_api_pb2 import ChannelId, SendChannelMessageRequest
-from discordproxy_api.pipeline.tracing import Tracing, TracingUnavailableError, exporting
+from discordproxy_api.calls.tracing import Tracing, TracingUnavailableError, exporting
 from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect
@@ -86,7 +86,7 @@ def test_nothing_is_imported_while_traces_are_off() -> None:
     """The Redis library looks for OpenTelemetry's metrics by itself; traces and exporters are ours."""
     code = "import sys, discordproxy_api.__main__; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert "discordproxy_api.pipeline.tracing" in found
+    assert "discordproxy_api.calls.tracing" in found
     assert not [name for name in found if name.startswith(("opentelemetry.sdk.trace", "opentelemetry.exporter"))]
 
 
