@@ -159,7 +159,7 @@ async def wired(
 async def backends_of(settings: ApiSettings, metrics: Metrics, trace: Trace = no_trace) -> AsyncIterator[list[Backend]]:
     """Open what the workers share of each bot; leaving closes it."""
     url = _redis_url(settings)
-    decisions = Decisions(metrics.registry, limited=metrics.tally.limited)
+    decisions = Decisions(metrics.registry, limited=metrics.recent_stats.limited)
     async with AsyncExitStack() as stack:
         backends = []
         for bot in settings.all_bots:

@@ -1,14 +1,19 @@
-"""Every number an API worker counts. Adding a metric is one line here; labels have few values, for ever."""
+"""The metrics of an API worker. A new metric is one line here; its labels have a bounded number of values."""
 
+from collections.abc import Iterable
 from functools import cache
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from discordproxy_api.calls.recent_stats import RecentStats
+from discordproxy_api.calls.timed_counts import TimedCounts
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
-MOST_APPS, MOST_TEMPLATES = 100, 300
+MAX_APPS, MAX_TEMPLATES = 100, 300
 OTHER = "other"
 
 
@@ -16,19 +21,21 @@ class Metrics:
     """The metrics of one worker, in a registry of their own.
 
     Attributes:
-        registry: what a scrape gets.
-        tally: what the worker tells the others about itself.
+        registry: the metrics of a scrape.
+        finished: finished calls by RPC, status, application, and `SHOWN` if the status page shows them.
+        recent_stats: counts since the last report to the other workers.
+        in_progress: calls that are being served.
     """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
-        self.tally = RecentStats()
+        self.finished = TimedCounts()
+        self.recent_stats = RecentStats(self.finished)
+        self.in_progress = 0
+        self.registry.register(_CallCollector(self.finished))
         self._apps: set[str] = set()
         self._templates: set[str] = set()
-        self.calls = self._counter("calls", "Calls answered, by gRPC status", "rpc", "status")
-        self.app_calls = self._counter("app_calls", "Calls answered, by application", "app", "status")
-        self.call_seconds = self._histogram("call_seconds", "Time to answer a call, including waits", "rpc")
-        self.calls_in_progress = self._gauge("calls_in_progress", "Calls in progress")
+        self._gauge("calls_in_progress", "Calls in progress").set_function(lambda: self.in_progress)
         self.refusals = self._counter("refusals", "Calls refused by the proxy", "reason")
         self.discord_requests = self._counter(
             "discord_requests", "HTTP requests to Discord; status 0: no response", "method", "template", "status"
@@ -50,11 +57,11 @@ class Metrics:
 
     def app(self, name: str) -> str:
         """Return the label for an application: callers name themselves, so only the first names are kept."""
-        return _capped(name, self._apps, MOST_APPS)
+        return _capped(name, self._apps, MAX_APPS)
 
     def template(self, name: str) -> str:
         """Return the label for a route's template: the RPC Request takes any path, so only the first ones are kept."""
-        return _capped(name, self._templates, MOST_TEMPLATES)
+        return _capped(name, self._templates, MAX_TEMPLATES)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return _remembering(Counter(f"discordproxy_{name}", text, labels, registry=self.registry))
@@ -64,6 +71,32 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
         return _remembering(Histogram(f"discordproxy_{name}", text, labels, registry=self.registry, buckets=_SECONDS))
+
+
+class _CallCollector(Collector):
+    """Reads the metrics of finished calls, at each scrape."""
+
+    def __init__(self, counts: TimedCounts) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the metric families."""
+        calls = CounterMetricFamily("discordproxy_calls", "Calls answered, by gRPC status", labels=("rpc", "status"))
+        apps = CounterMetricFamily("discordproxy_app_calls", "Calls answered, by application", labels=("app", "status"))
+        seconds = HistogramMetricFamily(
+            "discordproxy_call_seconds", "Time to answer a call, including waits", labels=("rpc",)
+        )
+        for labels, number in self._counts.totals((0, 1)).items():
+            calls.add_metric(labels, number)
+        for labels, number in self._counts.totals((2, 1)).items():
+            apps.add_metric(labels, number)
+        for rpc, buckets, total in self._counts.histograms(0, _SECONDS):
+            seconds.add_metric((rpc,), buckets, total)
+        return calls, apps, seconds
+
+    def describe(self) -> Iterable[Metric]:
+        """Yield the metric families, so that the registry refuses a second metric of the same name."""
+        return self.collect()
 
 
 _Metric = TypeVar("_Metric", Counter, Gauge, Histogram)

@@ -1,25 +1,33 @@
-"""What a worker has counted since it last told the others, and which calls failed lately. Pure: time comes in."""
+"""Counts of a worker since its last report, and its latest failures. Pure: time is an argument."""
 
 from bisect import bisect_left
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from discordproxy_api.calls.timed_counts import BOUNDS_S, TimedCounts
+
 LATENCY_BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000)
-"""Upper bounds of the classes that latencies are counted in; what takes longer is in one more class."""
+"""Upper bounds of the latency classes; one more class holds what takes longer."""
+
+_CLASSES = [bisect_left(LATENCY_BOUNDS_MS, bound * 1000) for bound in BOUNDS_S] + [len(LATENCY_BOUNDS_MS)]
+"""Latency classes of the buckets of `TimedCounts`."""
+
+SHOWN = "shown"
+NOT_FAILED = frozenset({"OK", "CANCELLED"})
 
 CALLS, FAILURES, LATENCY, LIMITED, REQUESTS, CAUSE = "c:", "f:", "l:", "9:", "r", "x:"
 """Names of the counts: calls and failures by application, latencies by class, 429s by scope, requests to Discord,
 failures by cause and application."""
 
-MOST_CAUSES = 60
-"""Between two tellings; further ones are counted without a cause."""
+MAX_CAUSES = 60
+"""Between two reports; further ones are counted without a cause."""
 
-MOST_APPS = 30
+MAX_APPS = 30
 OTHER = "other"
-"""What applications beyond the first `MOST_APPS` are called."""
+"""Name of all applications beyond the first `MAX_APPS`."""
 
-MOST_FAILURES = 20
+MAX_FAILURES = 20
 FAILURES_KEPT_S = 900.0
 
 
@@ -65,24 +73,20 @@ class Seen:
 
 
 class RecentStats:
-    """The counts of one worker. Attribute `in_progress` is the number of calls being served."""
+    """The counts of one worker.
 
-    def __init__(self) -> None:
-        self.in_progress = 0
+    Args:
+        calls: finished calls by RPC, status, application, and `SHOWN` if the status page shows them.
+    """
+
+    def __init__(self, calls: TimedCounts) -> None:
+        self._calls = calls
         self._counts: Counter[str] = Counter()
         self._apps: set[str] = set()
         self._failures: OrderedDict[Failure, Seen] = OrderedDict()
 
-    def ended(self, app: str, *, failed: bool, took_s: float) -> None:
-        """Count a call."""
-        app = self._named(app)
-        self._counts[CALLS + app] += 1
-        self._counts[f"{LATENCY}{bisect_left(LATENCY_BOUNDS_MS, took_s * 1000)}"] += 1
-        if failed:
-            self._counts[FAILURES + app] += 1
-
     def _named(self, app: str) -> str:
-        if len(self._apps) < MOST_APPS:
+        if len(self._apps) < MAX_APPS:
             self._apps.add(app)
         return app if app in self._apps else OTHER
 
@@ -99,12 +103,12 @@ class RecentStats:
         self._count_cause(Cause(*failure[1:], self._named(app)))
         seen = self._failures.pop(failure, None)
         self._failures[failure] = Seen(seen.count + 1 if seen else 1, at, app, request_id)
-        if len(self._failures) > MOST_FAILURES:
+        if len(self._failures) > MAX_FAILURES:
             self._failures.popitem(last=False)
 
     def _count_cause(self, cause: Cause) -> None:
         name = CAUSE + "|".join(map(str, cause))
-        if name not in self._counts and sum(known.startswith(CAUSE) for known in self._counts) >= MOST_CAUSES:
+        if name not in self._counts and sum(known.startswith(CAUSE) for known in self._counts) >= MAX_CAUSES:
             name = CAUSE + "|".join(map(str, Cause("UNKNOWN", "", 0, 0, cause.app)))
         self._counts[name] += 1
 
@@ -115,11 +119,21 @@ class RecentStats:
                 del self._failures[failure]
         return list(reversed(self._failures.items()))
 
-    def take(self) -> dict[str, int]:
-        """Return what was counted since the last time."""
+    def collect(self) -> dict[str, int]:
+        """Return the counts since the last time."""
         counts, self._counts = self._counts, Counter()
+        for (_, status, app, shown), buckets in self._calls.report():
+            if not shown:
+                continue
+            name, number = self._named(app), sum(buckets)
+            counts[CALLS + name] += number
+            if status not in NOT_FAILED:
+                counts[FAILURES + name] += number
+            for latency_class, calls in zip(_CLASSES, buckets, strict=True):
+                if calls:
+                    counts[f"{LATENCY}{latency_class}"] += calls
         return counts
 
-    def give_back(self, counts: dict[str, int]) -> None:
-        """Count again what could not be told."""
+    def restore(self, counts: dict[str, int]) -> None:
+        """Count again what could not be reported."""
         self._counts.update(counts)

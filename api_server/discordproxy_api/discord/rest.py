@@ -283,7 +283,7 @@ class Rest:
 
     def _observe(self, request: RestRequest, status: int, began: float) -> None:
         template = self._metrics.template(request.route.name.partition(" ")[2])
-        self._metrics.tally.requested()
+        self._metrics.recent_stats.requested()
         self._metrics.discord_requests.labels(request.method, template, str(status)).inc()
         self._metrics.discord_seconds.labels(request.method).observe(asyncio.get_running_loop().time() - began)
 

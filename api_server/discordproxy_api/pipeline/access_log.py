@@ -12,7 +12,7 @@ from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.log_budget import LogBudget
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.principal import STRANGER
-from discordproxy_api.calls.recent_stats import Failure
+from discordproxy_api.calls.recent_stats import NOT_FAILED, SHOWN, Failure
 from discordproxy_ratelimit.process.logs import FIELDS
 
 log = logging.getLogger("discordproxy_api.access")
@@ -38,27 +38,20 @@ class AccessLog:
 
     def begin(self) -> float:
         """Count a call as in progress; return the loop time."""
-        self._metrics.calls_in_progress.inc()
-        self._metrics.tally.in_progress += 1
+        self._metrics.in_progress += 1
         return asyncio.get_running_loop().time()
 
     def end(self, call: Call, status: StatusCode, refusal: ApiError | None, began_at: float) -> None:
         """Record a finished call that began at loop time `began_at`."""
         metrics, now = self._metrics, asyncio.get_running_loop().time()
         took_s, name = now - began_at, status.name
-        metrics.calls_in_progress.dec()
-        metrics.tally.in_progress -= 1
-        metrics.calls.labels(call.rpc, name).inc()
-        app = metrics.app(call.app)
-        metrics.app_calls.labels(app, name).inc()
-        metrics.call_seconds.labels(call.rpc).observe(took_s)
+        shown = SHOWN if self._in_status and not call.streams else ""
+        metrics.in_progress -= 1
+        metrics.finished.add((call.rpc, name, metrics.app(call.app), shown), took_s)
         if refusal is not None and refusal.scope == "proxy":
             metrics.refusals.labels(refusal.reason).inc()
-        if self._in_status and not call.streams:
-            failed = status not in {StatusCode.OK, StatusCode.CANCELLED}
-            metrics.tally.ended(app, failed=failed, took_s=took_s)
-            if failed:
-                self._record_failure(call, name, refusal)
+        if shown and name not in NOT_FAILED:
+            self._record_failure(call, name, refusal)
         if call.logged and (call.app != STRANGER or self._may_log(now)):
             self._write(call, name, refusal.reason if refusal else "", took_s)
             if self._audited and call.audit_entry is not None:
@@ -68,7 +61,7 @@ class AccessLog:
         failure = Failure(call.rpc, status)
         if refusal is not None:
             failure = Failure(call.rpc, status, refusal.reason, refusal.http_status, refusal.code)
-        self._metrics.tally.failed(failure, app=call.app, request_id=call.request_id, at=time.time())
+        self._metrics.recent_stats.failed(failure, app=call.app, request_id=call.request_id, at=time.time())
 
     def _may_log(self, now: float) -> bool:
         left_out = self._strangers.take(now)

@@ -61,26 +61,25 @@ class Reporter:
         """Publish once. Counters that cannot be published are published the next time."""
         if not self._broker.is_up:
             return
-        counted = self._metrics.tally.take()
+        counted = self._metrics.recent_stats.collect()
         try:
             await self._broker.circuit()  # keeps the gauges current while nothing is sent
             await self._broker.board.post(self._broker.worker, orjson.dumps(self._post()), counted)
         except BrokerError:
-            self._metrics.tally.give_back(counted)
+            self._metrics.recent_stats.restore(counted)
 
     async def withdraw(self) -> None:
         """Remove this worker from the registry."""
         try:
-            await self._broker.board.post(self._broker.worker, b"", self._metrics.tally.take())
+            await self._broker.board.post(self._broker.worker, b"", self._metrics.recent_stats.collect())
         except BrokerError:
             log.debug("the worker's status stays published until it expires")
 
     def _post(self) -> Document:
-        tally = self._metrics.tally
         return {
             **self._fixed,
             "state": self._state(),
-            "in_progress": tally.in_progress,
+            "in_progress": self._metrics.in_progress,
             "waiting": sum(broker.waiting for broker in self._brokers.values()),
             "rss_mib": _resident_mib(),
             "lanes": [
@@ -91,7 +90,7 @@ class Reporter:
             ],
             "failures": [
                 (*failure, seen.count, seen.at, seen.app, seen.request_id)
-                for failure, seen in tally.failures(time.time())
+                for failure, seen in self._metrics.recent_stats.failures(time.time())
             ],
         }
 

@@ -168,7 +168,7 @@ async def test_where_a_channel_lies_is_asked_once_for_a_burst(discord, tmp_path)
     async with keyed(discord, tmp_path, {"guilds": [GUILD]}) as keyed_:
         keyed_.served.broker.gate.clear()
         burst = [asyncio.create_task(keyed_.call("TriggerTyping", channel_id=CHANNEL)) for _ in range(5)]
-        await eventually(lambda: keyed_.served.worker.metrics.tally.in_progress == len(burst))
+        await eventually(lambda: keyed_.served.worker.metrics.in_progress == len(burst))
         keyed_.served.broker.gate.set()
         await asyncio.gather(*burst)
         asked = [each.route.name for each in keyed_.served.broker.acquired]

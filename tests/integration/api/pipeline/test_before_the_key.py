@@ -172,7 +172,7 @@ async def test_a_watcher_that_reads_nothing_holds_nobody_up(served):
 
 async def _settled(served) -> None:
     """Return when the deaf watcher's call has begun."""
-    await eventually(lambda: served.worker.metrics.calls_in_progress._value.get() == 2)
+    await eventually(lambda: served.worker.metrics.in_progress == 2)
 
 
 async def test_a_flood_without_a_key_leaves_few_lines_in_the_logs(discord, tmp_path, caplog):
