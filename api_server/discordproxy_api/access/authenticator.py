@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from grpc import StatusCode
 
@@ -83,7 +84,7 @@ class Authenticator:
             ApiError: UNAUTHENTICATED.
         """
         if self._keys is None:
-            return Principal(app=_own_name(shown))
+            return _principal_without_key(_own_name(shown))
         key, found = key_in(shown.authorization), self._holder(shown)
         if found is not None and not self._expired(found):
             return found
@@ -162,8 +163,15 @@ def certificate_names(context: Mapping[str, Iterable[bytes]]) -> tuple[str, ...]
 
 def _own_name(shown: Credentials) -> str:
     """Return the application's name if no keys are required: from its certificate, else the one it sends."""
-    names = (*shown.certificate, shown.app)
-    return next((name for name in names if APP_NAME.fullmatch(name)), DEFAULT_APP)
+    for name in shown.certificate:
+        if APP_NAME.fullmatch(name):
+            return name
+    return shown.app if APP_NAME.fullmatch(shown.app) else DEFAULT_APP
+
+
+@lru_cache(maxsize=1000)
+def _principal_without_key(app: str) -> Principal:
+    return Principal(app=app)
 
 
 def _refused(text: str) -> ApiError:

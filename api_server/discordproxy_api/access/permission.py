@@ -87,7 +87,7 @@ class Permission:
         """
         scopes = call.principal.scopes
         call.priority = scopes.lower(call.priority)
-        if scopes.unlimited and scopes.may_write_to_users and scopes.may_authorize and not self._audited:
+        if scopes.unrestricted and not self._audited:
             return UNCHECKED
         content = content_of(request) if self._audit_content else ""
         if rpc.name != REQUEST:

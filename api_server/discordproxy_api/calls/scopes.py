@@ -1,7 +1,7 @@
-"""What a key allows: which calls, which places of Discord, how urgently. Pure."""
+"""The scopes of a key: RPCs, routes, guilds and channels, events, priority. Pure."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 READ, WRITE = "read", "write"
@@ -17,13 +17,14 @@ class Scopes:
         rpcs: names or patterns of RPCs, `read` (all that change nothing) or `write`; None allows all.
         requests: routes of RPC `Request`, "GET /guilds/{guild_id}/audit-logs", or patterns; None leaves it to `rpcs`,
             where only its own name or a pattern matches it, since it can reach everything.
-        guilds: servers the key is for. With neither guilds nor channels it is for every place.
-        channels: channels it is for, and what lies in them: threads, or the channels of a category.
-        direct_messages: whether it may write to users; None: if it is for every place.
-        authorization: whether its `Request` may bring an authorization other than the bot's token; None: if the key has
-            no other limits.
+        guilds: guilds that the key may access. With neither guilds nor channels it may access all.
+        channels: channels that it may access, with their threads, or with the channels of a category.
+        direct_messages: whether it may write to users; None: if it may access everything.
+        authorization: whether its `Request` may contain an authorization other than the bot's token; None: if the key
+            has no other limits.
         events: names of events it may subscribe to; None allows all.
         priority: the highest one its calls can have.
+        unrestricted: whether no call with this key needs a check of its targets.
     """
 
     rpcs: tuple[str, ...] | None = None
@@ -34,9 +35,15 @@ class Scopes:
     authorization: bool | None = None
     events: frozenset[str] | None = None
     priority: str = "high"
+    unrestricted: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Compute what every call reads."""
+        unrestricted = self.unlimited and self.may_write_to_users and self.may_authorize
+        object.__setattr__(self, "unrestricted", unrestricted)  # the class is frozen
 
     def __str__(self) -> str:
-        """Return one line for people."""
+        """Return one line of text for operators."""
         parts = ["all calls" if self.rpcs is None else f"calls {', '.join(self.rpcs) or 'none'}"]
         parts += [f"requests {', '.join(self.requests) or 'none'}"] if self.requests is not None else []
         parts += [f"guilds {', '.join(map(str, sorted(self.guilds)))}"] if self.guilds else []
@@ -49,12 +56,12 @@ class Scopes:
 
     @property
     def everywhere(self) -> bool:
-        """Whether the key is for every place."""
+        """Whether the key may access all guilds and channels."""
         return not (self.guilds or self.channels)
 
     @property
     def unlimited(self) -> bool:
-        """Whether the key may do everything everywhere."""
+        """Whether the key may call everything and access everything."""
         return self.everywhere and self.rpcs is None and self.requests is None
 
     @property
@@ -64,7 +71,7 @@ class Scopes:
 
     @property
     def may_authorize(self) -> bool:
-        """Whether `Request` may bring an authorization of its own, whose invalid answers count for this address."""
+        """Whether `Request` may contain an authorization of its own; its invalid answers count for this address."""
         return self.unlimited if self.authorization is None else self.authorization
 
     def allows_rpc(self, name: str, *, reads: bool) -> bool:
@@ -81,8 +88,8 @@ class Scopes:
         return self.requests is None or any(_route_matches(route, pattern) for pattern in self.requests)
 
     def lower(self, priority: str) -> str:
-        """Return the priority a call gets that asks for `priority`."""
-        return min(priority, self.priority, key=PRIORITIES.index)
+        """Return the requested priority, or the highest one of the key if that is lower."""
+        return priority if self.priority == PRIORITIES[-1] else min(priority, self.priority, key=PRIORITIES.index)
 
     def forbidden_events(self, types: Collection[str]) -> list[str]:
         """Return the names among `types` that may not be subscribed to."""
@@ -90,6 +97,6 @@ class Scopes:
 
 
 def _route_matches(route: str, pattern: str) -> bool:
-    """Compare; `*` stands for anything, and unlike in shell patterns nothing else is special."""
+    """Compare; `*` matches anything, and unlike in shell patterns nothing else is special."""
     literal = pattern.replace("[", "[[]").replace("?", "[?]")
     return fnmatchcase(route, literal)

@@ -7,8 +7,8 @@ callers send one; on the wire there is no difference.
 import asyncio
 import inspect
 import logging
+import os
 import re
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
@@ -122,7 +122,7 @@ class GrpcAdapter:
         remaining_s = context.time_remaining()
         return Call(
             rpc=name,
-            request_id=request_id if _SANE.fullmatch(request_id) else secrets.token_hex(8),
+            request_id=request_id if _SANE.fullmatch(request_id) else os.urandom(8).hex(),
             streams=streams,
             metadata=metadata,
             peer=context.peer(),
