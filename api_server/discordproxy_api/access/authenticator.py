@@ -16,9 +16,9 @@ from grpc import StatusCode
 
 from discordproxy_api.access.keys import FORM, KeyRing
 from discordproxy_api.access.lockout import Lockout, address_of
+from discordproxy_api.access.log_budget import LogBudget
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.errors import ApiError
-from discordproxy_api.calls.log_budget import LogBudget
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.principal import APP_NAME, DEFAULT_APP, Principal
 from discordproxy_ratelimit.process.reloading import ReloadedValue

@@ -7,9 +7,9 @@ import time
 from grpc import StatusCode
 
 from discordproxy_api.access import audit
+from discordproxy_api.access.log_budget import LogBudget
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.errors import ApiError
-from discordproxy_api.calls.log_budget import LogBudget
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.principal import STRANGER
 from discordproxy_api.calls.recent_stats import NOT_FAILED, SHOWN, Failure

@@ -10,7 +10,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
 from discordproxy.discord_api_pb2 import SendChannelMessageRequest
-from discordproxy_api.calls.log_budget import LINES
+from discordproxy_api.access.log_budget import LINES
 from discordproxy_api.grpc_edge import services
 from discordproxy_api.grpc_edge.services import KEYLESS_UPLOADS
 from discordproxy_api.pipeline import uploads

@@ -1,6 +1,6 @@
 """Log lines about strangers: few in a minute, and the others are counted."""
 
-from discordproxy_api.calls.log_budget import LogBudget
+from discordproxy_api.access.log_budget import LogBudget
 
 
 def test_lines_beyond_the_budget_are_left_out_and_counted():
