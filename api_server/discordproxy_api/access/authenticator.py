@@ -125,7 +125,7 @@ class Authenticator:
     def _wrong_key(self, peer: str, key: str) -> ApiError:
         address, now = address_of(peer), self._clock()
         self._metrics.wrong_keys.inc()
-        locked_now, may_log = self._lockout.add_wrong_key(address, now), self._lines.take(now) is not None
+        locked_now, may_log = self._lockout.add_wrong_key(address, now), self._lines.count_line(now) is not None
         if locked_now and may_log:
             log.warning(
                 "too many wrong keys from %s: address locked out for five minutes; valid keys are still accepted",

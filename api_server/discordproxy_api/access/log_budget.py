@@ -1,28 +1,29 @@
-"""Keeps callers nobody knows from filling the disk with log lines, and from pushing out those that matter. Pure."""
+"""Bounds the log lines about unauthenticated callers: they must not fill the disk or displace other lines. Pure."""
 
-LINES, WITHIN_S = 60, 60.0
+MAX_LINES, WINDOW_S = 60, 60.0
 
 
 class LogBudget:
-    """How many lines may still be written; those that are left out are counted.
+    """Counts the written and the dropped lines.
 
     Args:
-        lines: so many within `within_s` seconds.
+        max_lines: maximum number of lines in a window.
+        window_s: length of a window in seconds.
     """
 
-    def __init__(self, lines: int = LINES, within_s: float = WITHIN_S) -> None:
-        self._lines, self._within_s = lines, within_s
-        self._began_at = float("-inf")
+    def __init__(self, max_lines: int = MAX_LINES, window_s: float = WINDOW_S) -> None:
+        self._max_lines, self._window_s = max_lines, window_s
+        self._window_began_at = float("-inf")
         self._written = 0
-        self._left_out = 0
+        self._dropped = 0
 
-    def take(self, now: float) -> int | None:
-        """Return None if the line must be left out, else how many have been since the last one that was not."""
-        if now - self._began_at >= self._within_s:
-            self._began_at, self._written = now, 0
-        if self._written >= self._lines:
-            self._left_out += 1
+    def count_line(self, now: float) -> int | None:
+        """Return None if the line must be dropped, else the number of lines dropped since the last written one."""
+        if now - self._window_began_at >= self._window_s:
+            self._window_began_at, self._written = now, 0
+        if self._written >= self._max_lines:
+            self._dropped += 1
             return None
         self._written += 1
-        left_out, self._left_out = self._left_out, 0
-        return left_out
+        dropped, self._dropped = self._dropped, 0
+        return dropped
