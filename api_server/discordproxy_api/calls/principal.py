@@ -43,4 +43,4 @@ class Principal:
 
 
 ANONYMOUS = Principal()
-"""A caller of a worker that requires no authentication."""
+"""The principal of a call that has not been authenticated."""

@@ -37,7 +37,7 @@ class RetryPolicy:
     Attributes:
         attempts: maximum number of failed attempts, the first one included. A 429 does not count: the broker delays
             its repeat for as long as Discord requires, and the caller's deadline ends it.
-        limited_at_once: number of repeats after a 429 without a pause; each further one pauses as after a failure.
+        limited_at_once: from this number of 429s on, repeats also pause as after a failure.
         pause_s: pause before the first repeat; doubles with each one, up to `max_pause_s`.
     """
 
@@ -78,10 +78,10 @@ def pause_before_repeat(
         chance: a random number from 0 to 1, for jitter.
     """
     if outcome is Outcome.LIMITED:
-        paused_repeats = attempt - policy.limited_at_once
-        if paused_repeats < 0:
+        doublings = attempt - policy.limited_at_once
+        if doublings < 0:
             return 0.0
-        pause_s = min(policy.pause_s * 2 ** min(paused_repeats, 10), policy.max_pause_s)
+        pause_s = min(policy.pause_s * 2 ** min(doublings, 10), policy.max_pause_s)
         return pause_s if pause_s < time_left_s else None
     if attempt >= policy.attempts or not _is_safe(outcome, repeat):
         return None

@@ -136,7 +136,10 @@ class InteractionResponses:
         return replace(change, body=orjson.dumps(keep_attachments(orjson.loads(change.body or b"{}"), message)))
 
     async def _claim(self, interaction_id: str) -> Deferral | None:
-        """Claim the first response. Return the deferral if the gateway worker was earlier, after Discord has it."""
+        """Claim the first response; return the deferral if the gateway worker was earlier.
+
+        The deferral is returned when Discord has accepted it, or after `_MAX_WAIT_S`.
+        """
         deferral = None
         try:
             async with asyncio.timeout(_MAX_WAIT_S):

@@ -20,7 +20,8 @@ def order_of(method: str, template: str, parameters: Mapping[str, str], keys: Co
     if template == f"{_CHANNEL}/permissions/{{overwrite_id}}" or (
         template == _CHANNEL and method == "PATCH" and "permission_overwrites" in keys
     ):
-        return f"overwrites:{parameters['channel_id']}"  # Discord handles single ones, the caches do not
+        # Discord applies concurrent changes of single overwrites correctly; the caches do not.
+        return f"overwrites:{parameters['channel_id']}"
     if method == "PATCH" and "attachments" in keys and "/messages/" in template:
         return f"attachments:{parameters.get('message_id') or parameters.get('webhook_token', '')}"
     return ""
