@@ -35,7 +35,7 @@ class Admission(Protocol):
         """Count the call no longer."""
 
 
-class Pipeline:
+class CallPipeline:
     """Serves the calls of one service.
 
     Args:
@@ -128,7 +128,7 @@ def _status_of(error: BaseException, call: Call) -> StatusCode:
     return StatusCode.INTERNAL
 
 
-class TracedPipeline(Pipeline):
+class TracedPipeline(CallPipeline):
     """A pipeline that records an OpenTelemetry span of each call."""
 
     def __init__(self, tracing: Tracing, service: str, **parts: Any) -> None:
@@ -137,6 +137,6 @@ class TracedPipeline(Pipeline):
         self._service = service
 
     async def serve(self, call: Call, work: Callable[[Call], Awaitable[Result]]) -> Result:
-        """Serve a call within its span; see `Pipeline.serve`."""
+        """Serve a call within its span; see `CallPipeline.serve`."""
         with self._tracing.call(call, self._service):
             return await super().serve(call, work)

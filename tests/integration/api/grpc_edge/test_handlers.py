@@ -22,7 +22,7 @@ from discordproxy_api.pipeline.access_log import AccessLog
 from discordproxy_api.pipeline.admission import AdmissionLimits, KeyedAdmission
 from discordproxy_api.pipeline.idempotency import Idempotency
 from discordproxy_api.pipeline.in_order import InOrder
-from discordproxy_api.pipeline.pipeline import Pipeline
+from discordproxy_api.pipeline.pipeline import CallPipeline
 from discordproxy_api.pipeline.unary_calls import UnaryCalls
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 from discordproxy_api.rpcs.procedure import Job
@@ -65,7 +65,7 @@ class Handlers:
 @contextlib.asynccontextmanager
 async def serving(inner, *, drain=None, max_call_s=1800.0, max_calls=10):
     metrics, drain = Metrics(), drain or Drain()
-    pipeline = Pipeline(
+    pipeline = CallPipeline(
         access_log=AccessLog(metrics),
         authentication=None,
         admission=KeyedAdmission(drain, AdmissionLimits(max_calls, max_calls, max_calls, max_calls)),

@@ -24,7 +24,7 @@ from discordproxy_api.pipeline.admission import AdmissionLimits, KeyedAdmission
 from discordproxy_api.pipeline.authentication import Authentication
 from discordproxy_api.pipeline.idempotency import Idempotency
 from discordproxy_api.pipeline.in_order import InOrder
-from discordproxy_api.pipeline.pipeline import Pipeline
+from discordproxy_api.pipeline.pipeline import CallPipeline
 from discordproxy_api.pipeline.unary_calls import UnaryCalls
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 from discordproxy_api.rpcs.procedure import Job
@@ -40,7 +40,7 @@ class Worker:
 
     def __init__(self, *, keys: Authenticator | None = None, calls: int = 10, max_call_s: float = 1800.0) -> None:
         self.metrics, self.drain = Metrics(), Drain()
-        self.pipeline = Pipeline(
+        self.pipeline = CallPipeline(
             access_log=AccessLog(self.metrics, audited=True),
             authentication=Authentication(keys or Authenticator(None, self.metrics), CONTRACT, audited=True),
             admission=KeyedAdmission(self.drain, AdmissionLimits(calls, calls, calls, calls)),
