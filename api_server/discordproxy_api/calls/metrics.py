@@ -83,10 +83,10 @@ class _CallCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Yield the metric families."""
-        calls = CounterMetricFamily("discordproxy_calls", "Calls answered, by gRPC status", labels=("rpc", "status"))
-        apps = CounterMetricFamily("discordproxy_app_calls", "Calls answered, by application", labels=("app", "status"))
+        calls = CounterMetricFamily("discordproxy_calls", "Finished calls, by gRPC status", labels=("rpc", "status"))
+        apps = CounterMetricFamily("discordproxy_app_calls", "Finished calls, by application", labels=("app", "status"))
         seconds = HistogramMetricFamily(
-            "discordproxy_call_seconds", "Time to answer a call, including waits", labels=("rpc",)
+            "discordproxy_call_seconds", "Duration of a call, including waits", labels=("rpc",)
         )
         for labels, number in self._counts.totals((0, 1)).items():
             calls.add_metric(labels, number)
