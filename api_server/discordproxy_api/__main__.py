@@ -1,4 +1,4 @@
-"""Composition root of one API worker: settings in, objects wired bottom-up, one run, closed in reverse order."""
+"""Composition root of an API worker: reads the settings, wires the objects, serves until a signal."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ from discordproxy_api.bind_policy import PortTakenError, UnsafeBindError, bind_w
 from discordproxy_api.calls.call import call_facts
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.metrics import Metrics
-from discordproxy_api.calls.tracing import Tracing, TracingUnavailableError, exporting
+from discordproxy_api.calls.tracing import Tracing, TracingUnavailableError, exporting_provider
 from discordproxy_api.contract.contract import load_contract
 from discordproxy_api.gateway import gateway_behind
 from discordproxy_api.grpc_edge.server import Server, ServerOptions
@@ -60,7 +60,7 @@ M_MMAP_THRESHOLD = -3
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A wired worker, serving or about to."""
+    """The wired objects of a worker."""
 
     server: Server
     health: Health
@@ -73,7 +73,7 @@ class Worker:
     tls: Tls | None
 
     async def finish(self) -> None:
-        """Wait for the calls that go on without their callers."""
+        """Wait for the calls that continue without their callers."""
         for service in self.services:
             await service.finish()
 
@@ -86,13 +86,13 @@ async def wired(
     probes: Mapping[str, Probe],
     tracing: Tracing | None = None,
 ) -> AsyncIterator[Worker]:
-    """Build the worker's objects around the backends of its bots; leaving closes what was opened.
+    """Build the worker's objects around the backends of its bots; they are closed at the end of the block.
 
     Args:
-        settings: of this worker.
-        backends: started; closed by the caller. Status and checks are about the first one.
-        metrics: where everything is counted.
-        probes: of services that health reports on, beside the broker.
+        settings: settings of this worker.
+        backends: one per bot, started, to be closed by the caller. The checks of `doctor` use the first one.
+        metrics: metrics of this worker.
+        probes: probes of further services that health reports.
         tracing: None for no traces.
     """
     drain, contract, first = Drain(), load_contract(), backends[0]
@@ -107,8 +107,8 @@ async def wired(
     common = Common(settings, contract, drain, metrics, uploads, tracing.part if tracing else no_trace)
     async with AsyncExitStack() as stack:
         services = [await stack.enter_async_context(bot_service(backend, common)) for backend in backends]
-        needed = {"broker": partial(_broker_answers, first.broker), "discord": partial(_a_token_is_good, services)}
-        health = Health({**needed, **probes}, metrics)
+        required = {"broker": partial(_broker_is_up, first.broker), "discord": partial(_any_token_is_valid, services)}
+        health = Health({**required, **probes}, metrics)
         brokers = {backend.bot.name: backend.broker for backend in backends}
         reporter = Reporter(brokers, metrics, number=settings.worker, state=partial(_state, drain, health))
         status = StatusReader(brokers, {backend.bot.name: backend.gateway for backend in backends})
@@ -157,7 +157,7 @@ async def wired(
 
 @asynccontextmanager
 async def backends_of(settings: ApiSettings, metrics: Metrics, trace: Trace = no_trace) -> AsyncIterator[list[Backend]]:
-    """Open what the workers share of each bot; leaving closes it."""
+    """Open the backend of each bot; they are closed at the end of the block."""
     url = _redis_url(settings)
     decisions = Decisions(metrics.registry, limited=metrics.recent_stats.limited)
     async with AsyncExitStack() as stack:
@@ -185,13 +185,13 @@ async def backends_of(settings: ApiSettings, metrics: Metrics, trace: Trace = no
         yield backends
 
 
-async def _broker_answers(broker: Broker) -> bool:
-    await broker.notes.get("health")  # a worker without traffic would not notice that Redis has gone
+async def _broker_is_up(broker: Broker) -> bool:
+    await broker.notes.get("health")  # a worker without traffic would not detect an outage of Redis
     return broker.is_up
 
 
-async def _a_token_is_good(services: Sequence[BotService]) -> bool:
-    """Tell whether any bot can be used; one without a token must not take the others' worker out of service."""
+async def _any_token_is_valid(services: Sequence[BotService]) -> bool:
+    """Return whether any bot can be used; a rejected token must not make the worker unready for the other bots."""
     return not all(service.rest.token_refused for service in services)
 
 
@@ -221,15 +221,15 @@ def _setup(settings: ApiSettings) -> Setup:
 
 async def run(settings: ApiSettings) -> None:
     """Serve until a signal; a second one ends the drain."""
-    require_safe_bind(settings.host, knows_callers=settings.knows_callers, allow_anonymous=settings.allow_anonymous)
+    require_safe_bind(settings.host, authenticated=settings.knows_callers, allow_anonymous=settings.allow_anonymous)
     if text := bind_warning(
         settings.host, keys=settings.keys_file is not None, encrypted=settings.tls_cert is not None
     ):
         log.warning("%s", text)
     if len(settings.all_bots) > 1 and settings.keys_file is None:
-        log.warning("all callers get the first of several bots: only keys select one; set DISCORDPROXY_KEYS_FILE")
+        log.warning("all callers use the first of several bots: only keys select a bot; set DISCORDPROXY_KEYS_FILE")
     if http_proxy := http_proxy_for(settings.discord_url):
-        log.info("Discord is reached through the HTTP proxy %s", http_proxy)
+        log.info("requests to Discord use the HTTP proxy %s", http_proxy)
     metrics = Metrics()
     stop, now = asyncio.Event(), asyncio.Event()
 
@@ -250,15 +250,15 @@ async def run(settings: ApiSettings) -> None:
         worker = await stack.enter_async_context(wired(settings, backends, metrics, probes, tracing))
         if settings.http_port is not None:
             tls = worker.tls.for_http() if worker.tls else None
-            guard = ops_guard(settings, worker.authenticator)
-            ops = HttpServer(worker.health, metrics, pages=worker.console.routes(), guard=guard, tls=tls)
-            stack.push_async_callback(ops.close)
-            await ops.start(settings.host, settings.http_port + settings.worker if settings.http_port else 0)
+            guard = http_guard(settings, worker.authenticator)
+            http = HttpServer(worker.health, metrics, pages=worker.console.routes(), guard=guard, tls=tls)
+            stack.push_async_callback(http.close)
+            await http.start(settings.host, settings.http_port + settings.worker if settings.http_port else 0)
         port = await worker.server.start()
-        for work, name in ((worker.health.run, "the look at the worker's health"), (worker.reporter.run, "reporting")):
+        for work, name in ((worker.health.run, "the health check"), (worker.reporter.run, "reporting")):
             stack.callback(asyncio.create_task(steadily(work, name)).cancel)
         log.info("worker %d serves on %s:%d", settings.worker, settings.host, port)
-        gc.freeze()  # what was wired lives as long as the process; collections need not look at it
+        gc.freeze()  # the wired objects live as long as the process; garbage collections need not traverse them
         await stop.wait()
         log.info("stopping: calls in flight may finish within %.0f s", settings.drain_timeout)
         await worker.server.stop(partial(_drain, backends), worker.finish, now)
@@ -266,14 +266,14 @@ async def run(settings: ApiSettings) -> None:
 
 
 def _gateway_name(number: int, backend: Backend) -> str:
-    """Return what health calls a bot's gateway."""
+    """Return the name of a bot's gateway in health."""
     return f"gateway.{backend.bot.name}" if number else "gateway"
 
 
 def _tracing(settings: ApiSettings, stack: AsyncExitStack) -> Tracing | None:
     if settings.traces == "off":
         return None
-    provider = exporting()
+    provider = exporting_provider()
     stack.push_async_callback(asyncio.to_thread, provider.shutdown)
     return Tracing(provider)
 
@@ -289,32 +289,32 @@ def _tls(settings: ApiSettings) -> Tls | None:
     return Tls(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
 
 
-def ops_guard(settings: ApiSettings, authenticator: Authenticator) -> Guard:
-    """Return who may see more than health: on this machine everybody."""
+def http_guard(settings: ApiSettings, authenticator: Authenticator) -> Guard:
+    """Return the guard of the HTTP port's pages other than health; on a loopback address all callers pass."""
     if is_local(settings.host) or (settings.allow_anonymous and not authenticator.requires_keys):
         return lambda _headers, _peer: True
     if not authenticator.requires_keys:
-        return lambda _headers, _peer: False  # certificates are asked for by gRPC only
+        return lambda _headers, _peer: False  # only the gRPC port requests certificates
     return lambda headers, peer: authenticator.allowed(headers, peer) is not None
 
 
-def _give_large_memory_back() -> None:
-    """Let glibc map every large block on its own, so that an upload's memory returns to the system when it is freed.
+def _return_large_blocks() -> None:
+    """Let glibc map each large block separately, so that an upload's memory returns to the system when it is freed.
 
     By default the threshold grows to 32 MiB with the first upload, and freed blocks stay with the process.
     """
-    with contextlib.suppress(OSError, AttributeError):  # another C library needs and knows no such call
+    with contextlib.suppress(OSError, AttributeError):  # other C libraries have no such function
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1024 * 1024)
 
 
 def main() -> None:
-    """Run the process; what nobody but the operator can repair ends it with one line."""
+    """Run the process; an error that requires the operator ends it with one line."""
     streams.prepare()
     settings = load(ApiSettings)
     logs.set_up(settings.log_level, settings.log_format, secrets=settings.secrets, context=call_facts)
-    _give_large_memory_back()
+    _return_large_blocks()
     if api_implementation.Type() != "upb":
-        log.warning("protobuf runs without its C part: translation is ten times slower")
+        log.warning("protobuf runs without its C extension: translation is ten times slower")
     try:
         uvloop.run(run(settings))
     except (UnsafeBindError, UnusableFileError, TracingUnavailableError, HttpProxyError) as error:

@@ -1,4 +1,4 @@
-"""Part of the composition root: everything that serves the calls of one bot, wired around its broker and gateway."""
+"""Part of the composition root: wires the objects that serve the calls of one bot."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -44,7 +44,7 @@ HOMEPAGE = "https://github.com/discordproxy/discordproxy"
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """What all workers share of one bot; opened and closed by whoever made it."""
+    """State of one bot that all workers share, in Redis. Its creator opens and closes it."""
 
     bot: BotConfig
     broker: Broker
@@ -53,7 +53,7 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """What the services of all bots in one worker share."""
+    """Objects that the services of all bots in one worker share."""
 
     settings: ApiSettings
     contract: Mapping[str, Rpc]
@@ -83,7 +83,7 @@ class BotService:
 
 @asynccontextmanager
 async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotService]:
-    """Build the service of one bot; leaving closes its connections to Discord."""
+    """Build the service of one bot; its connections to Discord are closed at the end of the block."""
     settings, contract, drain, metrics = common.settings, common.contract, common.drain, common.metrics
     broker, gateway, cache = backend.broker, backend.gateway, backend.gateway.cache
     options = HttpOptions(
@@ -120,7 +120,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
         idempotency = Idempotency(
             broker.notes,
             kept_s=settings.idempotency_ttl,
-            most_bytes=settings.idempotency_bytes,
+            max_bytes=settings.idempotency_bytes,
             drain=drain,
             metrics=metrics,
         )
@@ -130,7 +130,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
         unary_calls = UnaryCalls(
             {
                 **_procedures(settings, contract, rest, reads, DmChannels(rest, broker.notes, metrics)),
-                **_answering(settings, contract, rest, InteractionResponses(rest, gateway.interactions)),
+                **_interaction_procedures(settings, contract, rest, InteractionResponses(rest, gateway.interactions)),
             },
             uploads=common.uploads,
             idempotency=idempotency,
@@ -181,12 +181,12 @@ def _procedures(
     return procedures
 
 
-def _answering(
+def _interaction_procedures(
     settings: ApiSettings, contract: Mapping[str, Rpc], rest: Rest, responses: InteractionResponses
 ) -> dict[str, Procedure]:
-    """Return the procedures by which an interaction can be answered."""
+    """Return the procedures that can send a first response to an interaction."""
     policy = RoutePolicy(allow=settings.request_allow, deny=settings.request_deny)
-    answer = CreateInteractionResponse(
+    create = CreateInteractionResponse(
         contract["CreateInteractionResponse"], responses, users_only=settings.users_only_mentions
     )
-    return {"Request": Request(contract["Request"], rest, responses, policy), answer.rpc.name: answer}
+    return {"Request": Request(contract["Request"], rest, responses, policy), create.rpc.name: create}

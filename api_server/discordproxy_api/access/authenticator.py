@@ -16,9 +16,9 @@ from grpc import StatusCode
 
 from discordproxy_api.access.keys import FORM, KeyRing
 from discordproxy_api.access.lockout import Lockout, address_of
+from discordproxy_api.access.log_budget import LogBudget
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.errors import ApiError
-from discordproxy_api.calls.log_budget import LogBudget
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.principal import APP_NAME, DEFAULT_APP, Principal
 from discordproxy_ratelimit.process.reloading import ReloadedValue
@@ -125,7 +125,7 @@ class Authenticator:
     def _wrong_key(self, peer: str, key: str) -> ApiError:
         address, now = address_of(peer), self._clock()
         self._metrics.wrong_keys.inc()
-        locked_now, may_log = self._lockout.add_wrong_key(address, now), self._lines.take(now) is not None
+        locked_now, may_log = self._lockout.add_wrong_key(address, now), self._lines.count_line(now) is not None
         if locked_now and may_log:
             log.warning(
                 "too many wrong keys from %s: address locked out for five minutes; valid keys are still accepted",

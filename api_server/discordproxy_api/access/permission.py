@@ -86,7 +86,7 @@ class Permission:
             ApiError: the application may not use this route.
         """
         scopes = call.principal.scopes
-        call.priority = scopes.lower(call.priority)
+        call.priority = scopes.cap_priority(call.priority)
         if scopes.unrestricted and not self._audited:
             return UNCHECKED
         content = content_of(request) if self._audit_content else ""

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal
 
-from discordproxy_api.calls.principal import ANYBODY, DEFAULT_APP, Principal
+from discordproxy_api.calls.principal import ANONYMOUS, DEFAULT_APP, Principal
 
 Sent = Literal["no", "yes", "unknown"]
 
@@ -65,7 +65,7 @@ class Call:
     certificate: tuple[str, ...] = ()
     claimed_app: str = DEFAULT_APP
     app: str = DEFAULT_APP
-    principal: Principal = ANYBODY
+    principal: Principal = ANONYMOUS
     audit_entry: AuditEntry | None = None
     logged: bool = True
     deadline_at: float = float("inf")

@@ -24,10 +24,10 @@ from discordproxy_ratelimit.errors import (
 from discordproxy_ratelimit.headers import read_answer
 
 INVALID_FORM_BODY = 50035
-"""Discord's JSON error code for a request with wrong fields."""
+"""Discord's JSON error code for a request with invalid fields."""
 
 ANSWERED_BY = "answered_by"
-"""Key of the details that says "edge" when Discord itself did not answer."""
+"""Key of the details; its value is "edge" if the response is not from Discord's API."""
 
 _MAX_FIELD_DEPTH = 64
 
@@ -55,19 +55,19 @@ _BY_BROKER_ERROR: dict[type[BrokerError], StatusCode] = {
 
 
 class ApiError(Exception):
-    """A failure, as its caller sees it.
+    """The error of a failed call, as its caller receives it.
 
     Attributes:
         status: gRPC status.
-        reason: stable for programs, one of the contract's reasons.
-        http_status: HTTP status Discord gave, or would have given; 0 when the refusal is the proxy's own.
+        reason: one of the contract's reasons, for programs.
+        http_status: HTTP status of Discord's response, or of the expected one; 0 for a refusal by the proxy.
         code: Discord's JSON error code, 0 if none.
-        retry_after_s: seconds after which the same call can succeed, None when unknown.
-        scope: "user", "global", "shared", or "proxy" when the proxy answered in Discord's place.
+        retry_after_s: seconds after which the same call can succeed, None if unknown.
+        scope: of the rate limit, "user", "global" or "shared"; "proxy" if the proxy responded without Discord.
         bucket: Discord's bucket hash, "" if unknown.
-        fields: the wrong fields of an invalid request.
-        sent_message_ids: messages that exist although the call failed.
-        extras: further keys of the details, for programs.
+        fields: the invalid fields of a request.
+        sent_message_ids: messages that were created although the call failed.
+        extras: additional keys of the details, for programs.
     """
 
     def __init__(
@@ -98,12 +98,12 @@ class ApiError(Exception):
         self.extras: dict[str, str] = {}
 
     def __repr__(self) -> str:
-        """Name status, reason and codes; the text may quote what the caller sent, so it stays out of logs."""
+        """Return status, reason and codes; the text may quote the request, which must not be logged."""
         return f"ApiError({self.status.name}, {self.reason}, http_status={self.http_status}, code={self.code})"
 
 
 class AnsweredError(Exception):
-    """The handler of a service that is not ours has answered its call with an error status by itself."""
+    """The handler of a library's service has already ended its call with an error status."""
 
     def __init__(self, status: StatusCode) -> None:
         super().__init__(status.name)
@@ -111,7 +111,7 @@ class AnsweredError(Exception):
 
 
 def status_of(http_status: int) -> StatusCode:
-    """Return the gRPC status for an HTTP error status (the table of the developer guide)."""
+    """Return the gRPC status for an HTTP error status."""
     if http_status in _BY_HTTP_STATUS:
         return _BY_HTTP_STATUS[http_status]
     return StatusCode.INVALID_ARGUMENT if http_status < HTTPStatus.INTERNAL_SERVER_ERROR else StatusCode.INTERNAL
@@ -146,7 +146,7 @@ def from_answer(
 
 
 def invalid_request(fields: Iterable[FieldError]) -> ApiError:
-    """Return the refusal of a request that Discord would not take either, shaped like Discord's own 50035."""
+    """Return the refusal of a request that Discord would refuse, too; in the shape of Discord's error 50035."""
     fields = tuple(fields)
     lines = (f"In {_dotted(field.path)}: {field.message}" if field.path else field.message for field in fields)
     return ApiError(
@@ -161,7 +161,7 @@ def invalid_request(fields: Iterable[FieldError]) -> ApiError:
 
 
 def invalid_field(path: str, code: str, message: str) -> ApiError:
-    """Return `invalid_request` for a single field."""
+    """Return `invalid_request` for one field."""
     return invalid_request([FieldError(path, code, message)])
 
 
@@ -188,18 +188,18 @@ def _remembered(error: BrokerError, http_status: int, code: int) -> ApiError:
 
 
 def refusal(status: StatusCode, reason: str, text: str, *, retry_after_s: float | None = None) -> ApiError:
-    """Return a refusal of the proxy itself."""
+    """Return a refusal by the proxy."""
     return ApiError(status, reason, text, retry_after_s=retry_after_s, scope="proxy")
 
 
 def draining() -> ApiError:
-    """Return the error for calls that a stopping worker does not serve any more."""
-    text = "This worker of the proxy is stopping; call again, another one or its successor will answer."
+    """Return the error for calls that a stopping worker refuses."""
+    text = "This worker of the proxy is stopping; call again to reach another worker or its successor."
     return refusal(StatusCode.UNAVAILABLE, "DRAINING", text, retry_after_s=1.0)
 
 
 def _plain(value: str) -> str:
-    """Return a header's value, or nothing if it holds bytes that no text can carry."""
+    """Return a header's value; "" if it contains bytes that are not ASCII."""
     return value if value.isascii() else ""
 
 
@@ -233,11 +233,11 @@ def _flatten(errors: Any, path: str = "", depth: int = 0) -> Iterator[FieldError
 
 
 def _dotted(path: str) -> str:
-    """Return the path in the form 1.5.1 had in its text: "embeds.0.title"."""
+    """Return the path in the form of 1.5.1's error texts: "embeds.0.title"."""
     return path.replace("[", ".").replace("]", "").lstrip(".")
 
 
 def internal(request_id: str) -> ApiError:
-    """Return the error for an unexpected failure, whose text stays in the log."""
-    text = f"The proxy failed; its log names the cause under request id {request_id}."
+    """Return the error for an unexpected failure; only the log contains its cause."""
+    text = f"The proxy failed; its log contains the cause under request id {request_id}."
     return refusal(StatusCode.INTERNAL, "INTERNAL", text)

@@ -1,7 +1,7 @@
-"""OpenTelemetry traces of calls: the caller's context in, spans out. Its packages are imported only if traces are on.
+"""OpenTelemetry traces of calls. The packages of OpenTelemetry are imported only if traces are enabled.
 
-A span contains names, numbers and outcomes, never the content of a message. OpenTelemetry's own variables, such as
-OTEL_EXPORTER_OTLP_ENDPOINT, configure the exporter.
+A call's span is a child of the span in its metadata. Spans contain names, numbers and outcomes, never the content of a
+message. OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, configure the exporter.
 """
 
 from collections.abc import Iterator
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 _FAILURES = frozenset({StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.UNAVAILABLE, StatusCode.DATA_LOSS})
 
-MISSING = "DISCORDPROXY_TRACES is 'otlp': that needs more packages: pip install 'discordproxy[otel]>=2'"
+MISSING = "DISCORDPROXY_TRACES is 'otlp', which requires more packages: pip install 'discordproxy[otel]>=2'"
 
 
 class TracingUnavailableError(Exception):
-    """Traces are on, but their packages are not installed; the text names the command."""
+    """Traces are enabled, but their packages are not installed; the text contains the command."""
 
 
-def exporting() -> "TracerProvider":
-    """Return a provider that sends spans by OTLP over HTTP; its `shutdown` sends the last ones.
+def exporting_provider() -> "TracerProvider":
+    """Return a provider that exports spans by OTLP over HTTP; its `shutdown` exports the last ones.
 
     Raises:
         TracingUnavailableError: OpenTelemetry is not installed.
@@ -41,7 +41,7 @@ def exporting() -> "TracerProvider":
     except ImportError:
         raise TracingUnavailableError(MISSING) from None
     named = Resource({"service.name": "discordproxy", "service.version": __version__})
-    provider = TracerProvider(resource=named.merge(Resource.create()))  # OTEL_SERVICE_NAME wins
+    provider = TracerProvider(resource=named.merge(Resource.create()))  # OTEL_SERVICE_NAME takes precedence
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return provider
 
@@ -53,13 +53,13 @@ class _Recorded:
         self._span = span
 
     def tell(self, **facts: Fact) -> None:
-        """Record facts; in their names `_` stands for a dot, `__` for an underscore."""
+        """Set attributes; in their names `_` stands for a dot, `__` for an underscore."""
         names = {name: name.replace("__", "\0").replace("_", ".").replace("\0", "_") for name in facts}
         self._span.set_attributes({names[name]: value for name, value in facts.items()})
 
 
 class Tracing:
-    """Makes spans.
+    """Records spans.
 
     Args:
         provider: of OpenTelemetry; closed by the caller.
@@ -75,7 +75,7 @@ class Tracing:
 
     @contextmanager
     def part(self, name: str, /, **facts: Fact) -> Iterator[Span]:
-        """Time a part of a call (a `Trace`); what happens outside of calls is not recorded."""
+        """Record a part of a call (a `Trace`); work outside of calls is not recorded."""
         if not self._api.get_current_span().get_span_context().is_valid:
             with no_trace(name) as silent:
                 yield silent
@@ -87,7 +87,7 @@ class Tracing:
 
     @contextmanager
     def call(self, call: Call, service: str) -> Iterator[None]:
-        """Time a call to a gRPC service, as a child of the caller's span if its metadata contain one."""
+        """Record a call to a gRPC service, as a child of the caller's span if its metadata contain one."""
         with self._tracer.start_as_current_span(
             f"{service}/{call.rpc}",
             context=self._propagator.extract(call.metadata),

@@ -26,7 +26,7 @@ from discordproxy_api.calls.errors import AnsweredError, ApiError
 from discordproxy_api.calls.principal import DEFAULT_APP
 from discordproxy_api.contract.contract import SERVICE, Rpc
 from discordproxy_api.grpc_edge.error_details import render
-from discordproxy_api.pipeline.pipeline import Pipeline
+from discordproxy_api.pipeline.pipeline import CallPipeline
 from discordproxy_api.pipeline.unary_calls import UnaryCalls, decode_request
 from discordproxy_api.pipeline.uploads import Uploads
 from discordproxy_api.rpcs.subscribe_events import SubscribeEvents
@@ -64,7 +64,7 @@ class GrpcAdapter:
         self._certificates = certificates
 
     def discord_api(
-        self, contract: Mapping[str, Rpc], pipeline: Pipeline, uploads: Uploads, bots: Mapping[str, Bot]
+        self, contract: Mapping[str, Rpc], pipeline: CallPipeline, uploads: Uploads, bots: Mapping[str, Bot]
     ) -> grpc.GenericRpcHandler:
         """Return the handler of the contract's service. The caller's key selects its bot by name; "" is the first."""
 
@@ -83,11 +83,13 @@ class GrpcAdapter:
         }
         return grpc.method_handlers_generic_handler(SERVICE.strip("/"), handlers)
 
-    def guarded(self, handler: grpc.GenericRpcHandler, pipeline: Pipeline, uploads: Uploads) -> grpc.GenericRpcHandler:
+    def guarded(
+        self, handler: grpc.GenericRpcHandler, pipeline: CallPipeline, uploads: Uploads
+    ) -> grpc.GenericRpcHandler:
         """Return the handler of another service, with a pipeline in front."""
         return _Guarded(handler, partial(self._guard, pipeline=pipeline, uploads=uploads))
 
-    def _guard(self, path: str, inner: Any, *, pipeline: Pipeline, uploads: Uploads) -> Handler:
+    def _guard(self, path: str, inner: Any, *, pipeline: CallPipeline, uploads: Uploads) -> Handler:
         work = _stream_work(inner, uploads, self._drain) if inner.response_streaming else _unary_work(inner, uploads)
         name = path.rpartition("/")[2]
         return self._handler(
@@ -97,7 +99,7 @@ class GrpcAdapter:
     def _handler(
         self,
         name: str,
-        pipeline: Pipeline,
+        pipeline: CallPipeline,
         work: Work,
         *,
         streams: bool,

@@ -7,11 +7,11 @@ import time
 from grpc import StatusCode
 
 from discordproxy_api.access import audit
+from discordproxy_api.access.log_budget import LogBudget
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.errors import ApiError
-from discordproxy_api.calls.log_budget import LogBudget
 from discordproxy_api.calls.metrics import Metrics
-from discordproxy_api.calls.principal import STRANGER
+from discordproxy_api.calls.principal import UNAUTHENTICATED
 from discordproxy_api.calls.recent_stats import NOT_FAILED, SHOWN, Failure
 from discordproxy_ratelimit.process.logs import FIELDS
 
@@ -34,7 +34,7 @@ class AccessLog:
         self._level = level
         self._in_status = in_status
         self._audited = audited
-        self._strangers = LogBudget()
+        self._unauthenticated_lines = LogBudget()
 
     def begin(self) -> float:
         """Count a call as in progress; return the loop time."""
@@ -52,7 +52,7 @@ class AccessLog:
             metrics.refusals.labels(refusal.reason).inc()
         if shown and name not in NOT_FAILED:
             self._record_failure(call, name, refusal)
-        if call.logged and (call.app != STRANGER or self._may_log(now)):
+        if call.logged and (call.app != UNAUTHENTICATED or self._may_log(now)):
             self._write(call, name, refusal.reason if refusal else "", took_s)
             if self._audited and call.audit_entry is not None:
                 audit.record(call, call.audit_entry, status, refusal.reason if refusal else "")
@@ -64,7 +64,7 @@ class AccessLog:
         self._metrics.recent_stats.failed(failure, app=call.app, request_id=call.request_id, at=time.time())
 
     def _may_log(self, now: float) -> bool:
-        left_out = self._strangers.take(now)
+        left_out = self._unauthenticated_lines.count_line(now)
         if left_out:
             log.warning("%d calls without a good key left no line: there were too many", left_out)
         return left_out is not None

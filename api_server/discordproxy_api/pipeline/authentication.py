@@ -12,7 +12,7 @@ from discordproxy_api.access.permission import denied, is_read
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import AuditEntry, Call
 from discordproxy_api.calls.errors import ApiError
-from discordproxy_api.calls.principal import STRANGER, Principal
+from discordproxy_api.calls.principal import UNAUTHENTICATED, Principal
 from discordproxy_api.contract.contract import Rpc
 
 MAX_DELAYED, DELAY_S = 200, 1.0
@@ -53,7 +53,7 @@ class Authentication:
         reads = self._reads.get(call.rpc, True)
         if self._audited and not reads:
             call.audit_entry = AuditEntry(call.rpc)
-        credentials, call.app = _credentials(call), STRANGER
+        credentials, call.app = _credentials(call), UNAUTHENTICATED
         try:
             principal = call.principal = self._authenticator.admit(credentials)
         except ApiError as error:

@@ -25,17 +25,17 @@ Result = TypeVar("Result")
 class Admission(Protocol):
     """Bounds the calls that are served at once."""
 
-    def enter(self, call: Call) -> None:
+    def admit(self, call: Call) -> None:
         """Count a call; raises ApiError if there are too many."""
 
     def turn(self, call: Call) -> Awaitable[None] | None:
         """Return what to await before the call starts, None if it may start at once."""
 
-    def leave(self, call: Call) -> None:
+    def release(self, call: Call) -> None:
         """Count the call no longer."""
 
 
-class Pipeline:
+class CallPipeline:
     """Serves the calls of one service.
 
     Args:
@@ -82,7 +82,7 @@ class Pipeline:
         """The steps of a call, in order."""
         if self._authentication is not None:
             await self._authentication.authenticate(call)
-        self._admission.enter(call)
+        self._admission.admit(call)
         try:
             turn = self._admission.turn(call)
             if turn is not None:
@@ -91,9 +91,9 @@ class Pipeline:
                 return await work(call)  # the transport ends the call at its deadline
             return await self._run_bounded(call, work)
         finally:
-            if self._drain.is_silent:
-                await self._drain.may_answer()
-            self._admission.leave(call)
+            if self._drain.are_responses_held:
+                await self._drain.until_responses_are_released()
+            self._admission.release(call)
 
     async def _run_bounded(self, call: Call, work: Callable[[Call], Awaitable[Result]]) -> Result:
         """Run a call for at most `max_call_s`, and a stream as long as its key is valid."""
@@ -128,7 +128,7 @@ def _status_of(error: BaseException, call: Call) -> StatusCode:
     return StatusCode.INTERNAL
 
 
-class TracedPipeline(Pipeline):
+class TracedPipeline(CallPipeline):
     """A pipeline that records an OpenTelemetry span of each call."""
 
     def __init__(self, tracing: Tracing, service: str, **parts: Any) -> None:
@@ -137,6 +137,6 @@ class TracedPipeline(Pipeline):
         self._service = service
 
     async def serve(self, call: Call, work: Callable[[Call], Awaitable[Result]]) -> Result:
-        """Serve a call within its span; see `Pipeline.serve`."""
+        """Serve a call within its span; see `CallPipeline.serve`."""
         with self._tracing.call(call, self._service):
             return await super().serve(call, work)

@@ -15,7 +15,7 @@ from discordproxy_api.contract.contract import Rpc
 from discordproxy_api.contract.decode_errors import locate
 from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.pipeline.arrivals import Read
-from discordproxy_api.pipeline.idempotency import MAX_KEY_LENGTH, Idempotency, Once
+from discordproxy_api.pipeline.idempotency import MAX_KEY_LENGTH, Idempotency, LogicalCall
 from discordproxy_api.pipeline.in_order import InOrder
 from discordproxy_api.pipeline.uploads import DECLARED, Received, Uploads
 from discordproxy_api.rpcs.procedure import Job, Procedure
@@ -55,17 +55,17 @@ class UnaryCalls:
         """
         received = await self._uploads.receive(read, _declared_bytes(call))
         try:
-            job, once, targets = self._read(received, call)
+            job, logical, targets = self._read(received, call)
             if call.principal.calls_per_s is not None:
                 await self._app_rate.wait(call)  # before a permission check, which may cost a request
             if targets is not UNCHECKED:
                 await self._permission.authorize(targets, call)
             run = partial(self._run, self._procedures[call.rpc].rpc, job, call)
-            return await (run() if once is None else self._idempotency.run(once, call, run))
+            return await (run() if logical is None else self._idempotency.run(logical, call, run))
         finally:
             self._uploads.release(received)
 
-    def _read(self, received: Received, call: Call) -> tuple[Job, Once | None, Targets]:
+    def _read(self, received: Received, call: Call) -> tuple[Job, LogicalCall | None, Targets]:
         """Decode and validate a request. Only the job holds parts of it afterwards."""
         procedure = self._procedures[call.rpc]
         request: Any = decode_request(procedure.rpc, received.pop())
@@ -76,7 +76,7 @@ class UnaryCalls:
         if not call.idempotency_key or not job.effect:
             return job, None, targets
         request.ClearField("options")
-        return job, Once.of(call, request.SerializeToString(deterministic=True), job.repeat), targets
+        return job, LogicalCall.of(call, request.SerializeToString(deterministic=True), job.repeat), targets
 
     async def _run(self, rpc: Rpc, job: Job, call: Call) -> bytes:
         response = await (self._in_order.run(job.order, call, job.run) if job.order else job.run())

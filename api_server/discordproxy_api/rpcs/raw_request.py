@@ -1,6 +1,6 @@
-"""RPC `Request`: every route of Discord that has no RPC of its own, through the same broker, with the same errors.
+"""RPC `Request`: requests to any route of Discord, with the same limits and errors as other RPCs.
 
-What could leave Discord's API, smuggle a header or spend the bot's token elsewhere is refused here.
+Requests that could leave Discord's API, inject a header or send the bot's token elsewhere are refused.
 """
 
 import re
@@ -37,19 +37,19 @@ CREATE_MESSAGE = ("POST", "/channels/{channel_id}/messages")
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
-_PASSED_ON = re.compile(r"x-ratelimit-.*|retry-after", re.IGNORECASE)
+_RETURNED_HEADERS = re.compile(r"x-ratelimit-.*|retry-after", re.IGNORECASE)
 _FILE_FIELD = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class RoutePolicy:
-    """What the operator lets applications reach, as "METHOD /template"; an empty `allow` allows all."""
+    """The routes that the operator allows, as "METHOD /template"; an empty `allow` allows all."""
 
     allow: Collection[str] = ()
     deny: Collection[str] = ()
 
     def permits(self, route: str) -> bool:
-        """Tell whether a route may be used."""
+        """Return whether a route may be used."""
         return route not in self.deny and (not self.allow or route in self.allow)
 
 
@@ -63,10 +63,10 @@ class Request:
         self._policy = policy
 
     def job(self, request: Any, call: Call) -> Job:
-        """Return the job for a request message; raises ApiError when it is refused."""
-        problems = find_problems(request)
-        if problems:
-            raise errors.invalid_request(problems)
+        """Return the job for a request message; raises ApiError if it is refused."""
+        invalid_fields = find_field_errors(request)
+        if invalid_fields:
+            raise errors.invalid_request(invalid_fields)
         check(self.rpc, request)
         path = plain(request.path)
         template, parameters = template_of(path)
@@ -90,7 +90,7 @@ class Request:
             return rest
         own = document.get("nonce")
         if own and not _is_nonce(own):
-            return rest  # Discord says what is wrong with it
+            return rest  # Discord returns the error
         sent = nonce_of(self._rest.nonces.seed(call, str(own or "")), 0)
         return replace(
             rest,
@@ -107,12 +107,12 @@ async def _run(send: Callable[[], Awaitable[Reply]]) -> Message:
         status=reply.status,
         body=reply.body,
         content_type=headers.get("content-type", ""),
-        headers={name: value for name, value in headers.items() if _PASSED_ON.fullmatch(name)},
+        headers={name: value for name, value in headers.items() if _RETURNED_HEADERS.fullmatch(name)},
     )
 
 
-def find_problems(request: Any) -> list[FieldError]:
-    """Return everything that forbids sending this request."""
+def find_field_errors(request: Any) -> list[FieldError]:
+    """Return the errors of a request that must not be sent."""
     found = [
         FieldError(path, "CONTROL_CHARACTERS", "Line breaks and other control characters are not allowed.")
         for path, text in _texts(request)
@@ -122,13 +122,13 @@ def find_problems(request: Any) -> list[FieldError]:
         found.append(FieldError("reason", "CONTROL_CHARACTERS", "Only line breaks are allowed as control characters."))
     if request.method not in METHODS:
         found.append(FieldError("method", "BASE_TYPE_CHOICES", f"Must be one of {', '.join(METHODS)}."))
-    found += [FieldError("path", "INVALID_PATH", text) for text in _path_problems(request.path)]
+    found += [FieldError("path", "INVALID_PATH", text) for text in _path_errors(request.path)]
     if request.json and _object(request.json) is None and not _is_json(request.json):
         found.append(FieldError("json", "JSON_INVALID", "Must be valid JSON."))
     if request.json and request.method == "GET":
         found.append(FieldError("json", "FIELD_CONFLICT", "GET has no body."))
-    found += _authorization_problems(request.authorization)
-    return found + _file_problems(request)
+    found += _authorization_errors(request.authorization)
+    return found + _file_errors(request)
 
 
 def _texts(request: Any) -> list[tuple[str, str]]:
@@ -141,43 +141,44 @@ def _texts(request: Any) -> list[tuple[str, str]]:
     return [(name, getattr(request, name)) for name in single] + query
 
 
-def _path_problems(path: str) -> list[str]:
+def _path_errors(path: str) -> list[str]:
     if not path.startswith("/"):
-        return ['Must start with "/" and hold no host.']
+        return ['Must start with "/" and contain no host.']
     decoded = path
-    for _ in range(5):  # as often as servers on the way may decode it again
+    for _ in range(5):  # servers on the way may decode it repeatedly
         segments = decoded.replace("\\", "/").split("/")
         if "." in segments or ".." in segments or "\\" in decoded:
-            return ['Must not hold "\\", "." or "..", percent-encoded or not.']
+            return ['Must not contain "\\", "." or "..", percent-encoded or not.']
         decoded = unquote(decoded)
     if "//" in path:
-        return ['Must not hold "//".']
+        return ['Must not contain "//".']
     if not _PATH.fullmatch(path):
         return ["Must be percent-encoded, without query string and fragment."]
-    if decoded.count("/") > path.count("/") or _CONTROL.search(decoded):  # Discord might see another route than we do
-        return ['Must not hold "/" or control characters in percent-encoding.']
+    if decoded.count("/") > path.count("/") or _CONTROL.search(decoded):  # Discord might decode another route
+        return ['Must not contain "/" or control characters in percent-encoding.']
     return []
 
 
-def _authorization_problems(authorization: str) -> list[FieldError]:
+def _authorization_errors(authorization: str) -> list[FieldError]:
     if authorization in {"", "none"} or re.fullmatch(r"Bearer [!-~]+", authorization):
         return []
     return [FieldError("authorization", "BASE_TYPE_CHOICES", 'Must be empty, "none" or "Bearer ...".')]
 
 
-def _file_problems(request: Any) -> list[FieldError]:
+def _file_errors(request: Any) -> list[FieldError]:
     found = []
     if request.file_field and len(request.files) > 1:
-        found.append(FieldError("file_field", "FIELD_CONFLICT", "Only one file can have a name of its own."))
+        found.append(FieldError("file_field", "FIELD_CONFLICT", "Must be empty if there is more than one file."))
     if request.file_field and not _FILE_FIELD.fullmatch(request.file_field):
-        found.append(FieldError("file_field", "INVALID_NAME", "Must be letters, digits and underscores."))
+        found.append(FieldError("file_field", "INVALID_NAME", "Must consist of letters, digits and underscores."))
     if request.file_field == "payload_json":
-        found.append(FieldError("file_field", "INVALID_NAME", "This is the name of the body; use `json` for it."))
+        found.append(FieldError("file_field", "INVALID_NAME", "This is the name of the body; use `json` instead."))
     if request.files and request.method == "GET":
         found.append(FieldError("files", "FIELD_CONFLICT", "GET has no body."))
     for index, file in enumerate(request.files):
         if not file.filename or _CONTROL.search(file.filename + file.content_type):
-            found.append(FieldError(f"files[{index}].filename", "INVALID_NAME", "Every file needs a plain name."))
+            text = "Must not be empty or contain control characters."
+            found.append(FieldError(f"files[{index}].filename", "INVALID_NAME", text))
     return found
 
 
@@ -200,8 +201,8 @@ def _object(text: str) -> dict[str, Any] | None:
 def _rest_request(request: Any, path: str, template: str, now_ms: int) -> RestRequest:
     document = _object(request.json) if request.json else None
     bearer = request.authorization.removeprefix("Bearer ") if request.authorization.startswith("Bearer ") else ""
-    # A token in the path is enough. With the bot's besides, the call would count as one of the bot's, and Discord's
-    # answer to a wrong token in the path would be taken for one about the bot's.
+    # A token in the path is sufficient. With the bot's token, the call would count against the bot's limits, and a 401
+    # for a wrong token in the path would be attributed to the bot's token.
     anonymous = not bearer and (request.authorization == "none" or names_token(template))
     route = route_of_path(
         request.method,
