@@ -28,12 +28,43 @@ class Freshness:
     connected_since: str = ""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Version:
+    """The state of the caches under which an answer was read.
+
+    Attributes:
+        shard_count: as stored; with another number, another shard updates the guild.
+        status: key of the shard's status.
+        meta: key of the guild's state.
+        fields: its fields that the answer depends on.
+        row: their values.
+        overlays: keys of the overlays of the answer's objects, all of them absent.
+        complete, not_after_ms: of the answer's freshness.
+    """
+
+    shard_count: Any
+    status: str
+    meta: str
+    fields: tuple[str, ...]
+    row: tuple[Any, ...]
+    overlays: tuple[str, ...]
+    complete: bool
+    not_after_ms: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class CachedAnswer(Generic[Value]):
-    """An answer. `value` None: absent; `freshness` None: the cache has no data about it."""
+    """An answer.
+
+    Attributes:
+        value: None if it is absent.
+        freshness: None if the cache has no data about it.
+        version: for `CacheReader.freshness_of`; None if the answer must not be kept.
+    """
 
     value: Value | None = None
     freshness: Freshness | None = None
+    version: Version | None = None
 
     def usable(self, max_age_s: float) -> bool:
         """Whether the answer replaces a request: young enough, and a "no" only from a complete list."""
@@ -78,7 +109,7 @@ class Meta:
     @classmethod
     def of(cls, row: list[Any], shard: ShardFreshness) -> "Meta":
         """Read the fields META_FIELDS of the guild's meta hash."""
-        mark, generation, complete, available, out_at, size = (text_of(value) for value in row)
+        mark, available, out_at, _, generation, complete, _, size = (text_of(value) for value in row)
         return cls(
             current=bool(mark) and mark == shard.mark,
             generation=number_of(generation) or 0,
@@ -88,5 +119,9 @@ class Meta:
         )
 
 
-META_FIELDS = ("mark", "gen", "complete", "available", "out_at", "count")
+PART_FIELDS = ("mark", "available", "out_at", "parts")
+MEMBER_FIELDS = (*PART_FIELDS, "gen", "complete", "members")
+"""Fields of a guild's state that the version of its objects, or of its members, consists of. "parts" and "members" are
+the stamps of the last changes."""
+META_FIELDS = (*MEMBER_FIELDS, "count")
 SHARD_FIELDS = ("as_of", "mark", "connected_since")

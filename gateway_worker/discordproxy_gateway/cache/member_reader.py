@@ -8,8 +8,9 @@ from redis.asyncio import Redis
 from discordproxy_gateway.cache import members as codec
 from discordproxy_gateway.cache import overlay
 from discordproxy_gateway.cache.commands import Commands
-from discordproxy_gateway.cache.freshness import CachedAnswer, Freshness
-from discordproxy_gateway.cache.reader import CacheReader, CacheReply, Object
+from discordproxy_gateway.cache.freshness import MEMBER_FIELDS, CachedAnswer, Freshness
+from discordproxy_gateway.cache.reader import CacheReader, Object
+from discordproxy_gateway.cache.reply import CacheReply
 from discordproxy_gateway.ids import text_of
 from discordproxy_gateway.keys import Keys, Slot, shard_of
 
@@ -43,7 +44,7 @@ class MemberReader:
         patched = str(user_id) in _changes(found)[0]
         if patched and found.shard is not None:
             return CachedAnswer(members[0] if members else None, found.shard.freshness(complete=True))
-        return CachedAnswer(members[0] if members else None, _freshness(found))
+        return found.answer(members[0] if members else None, found.members_freshness, MEMBER_FIELDS)
 
     async def members(
         self, guild_id: int, *, after: int = 0, limit: int = PAGE, role_id: int | None = None
@@ -59,7 +60,7 @@ class MemberReader:
         wanted: list[Object] = []
         freshness: Freshness | None = None
         async for page, found in self._pages(guild_id, after):
-            freshness = _freshness(found)
+            freshness = found.members_freshness
             wanted += [member for member in page if role_id is None or str(role_id) in member["roles"]]
             if freshness is None or len(wanted) >= limit:
                 break
@@ -71,7 +72,7 @@ class MemberReader:
         Reads the list in slices that keep Redis responsive; it is an answer only if the list is complete.
         """
         found = await self._find(guild_id, self._generations.get(guild_id, 1), [])
-        freshness = _freshness(found)
+        freshness = found.members_freshness
         if found.meta is None or freshness is None or not freshness.complete:
             return CachedAnswer(None, freshness)
         start = query.casefold()
@@ -85,7 +86,7 @@ class MemberReader:
                 break
         fields = sorted(set(fields))[:limit]
         found = await self._find(guild_id, found.meta.generation, fields)
-        return CachedAnswer(self._shown(found, fields, _values(found)) if fields else [], _freshness(found))
+        return CachedAnswer(self._shown(found, fields, _values(found)) if fields else [], found.members_freshness)
 
     async def ask_for_list(self, guild_id: int) -> None:
         """Make the gateway worker fetch this guild's member list before others."""
@@ -128,13 +129,11 @@ class MemberReader:
 
     async def _find(self, guild_id: int, generation: int, fields: Sequence[bytes]) -> CacheReply:
         def add(commands: Commands) -> None:
-            commands.hgetall(self._keys.overlay(overlay.MEMBER, guild_id))
             commands.hkeys(self._keys.part(overlay.ROLE, guild_id))
-            commands.hgetall(self._keys.overlay(overlay.ROLE, guild_id))
             if fields:
                 commands.hmget(self._keys.members(guild_id, generation), fields)
 
-        return await self._reader.find(guild_id, add)
+        return await self._reader.find(guild_id, add, (overlay.MEMBER, overlay.ROLE))
 
     def _shown(
         self, found: CacheReply, fields: Sequence[bytes], values: Sequence[bytes | None], *, between: Any = None
@@ -158,19 +157,19 @@ class MemberReader:
 
 
 def _changes(found: CacheReply) -> tuple[overlay.Changes, overlay.Changes]:
-    return overlay.split_roles(overlay.changes(found.rows[0], found.now_ms))
+    return overlay.split_roles(found.changes(overlay.MEMBER))
 
 
 def _values(found: CacheReply) -> Sequence[bytes | None]:
     """Return the packed members that were read."""
-    values: Sequence[bytes | None] = found.rows[3]
+    values: Sequence[bytes | None] = found.rows[1]
     return values
 
 
 def _roles(found: CacheReply) -> set[str]:
     """Return the ids of the guild's roles, those the proxy just made or deleted included."""
-    roles = {text_of(role) for role in found.rows[1]}
-    for role_id, role in overlay.changes(found.rows[2], found.now_ms).items():  # UNCERTAIN: it exists
+    roles = {text_of(role) for role in found.rows[0]}
+    for role_id, role in found.changes(overlay.ROLE).items():  # UNCERTAIN: it exists
         (roles.discard if role is None else roles.add)(role_id)
     return roles
 
@@ -190,10 +189,3 @@ def _upper_bound(leaf: bytes) -> int:
 def _without_deleted(member: Object, roles: set[str]) -> Object:
     """Leave out roles the guild no longer has: Discord sends no member events when a role is deleted."""
     return {**member, "roles": [role for role in member["roles"] if role in roles]} if roles else member
-
-
-def _freshness(found: CacheReply) -> Freshness | None:
-    if found.shard is None or found.meta is None or not found.meta.current:
-        return None
-    complete = found.meta.complete and found.meta.out_at_ms is None
-    return found.shard.freshness(complete=complete, not_after_ms=found.meta.out_at_ms)

@@ -568,6 +568,7 @@ async def test_a_huge_guild_is_whole(start, discord, keys, valkey, caplog):
 
     await eventually(all_threads)
     assert len((await reader.emojis(GUILD)).value) == 4001
+    await reader.aclose()
     await patient.aclose()
     assert "refused" not in caplog.text
 

@@ -1,0 +1,106 @@
+"""The reply to the commands of one read, with the freshness and the version of answers made of it. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from discordproxy_gateway.cache import overlay
+from discordproxy_gateway.cache.freshness import (
+    META_FIELDS,
+    PART_FIELDS,
+    CachedAnswer,
+    Freshness,
+    Meta,
+    ShardFreshness,
+    Value,
+    Version,
+)
+
+_PARTS = META_FIELDS.index("parts")
+
+
+@dataclass(frozen=True, slots=True)
+class StateKeys:
+    """Keys of what the freshness and the version of an answer are derived from.
+
+    Attributes:
+        shard_count: the stored number of shards, for which `status` is the right one.
+        status: of the shard.
+        meta: of the guild.
+        overlays: of the objects that were read.
+    """
+
+    shard_count: bytes | None
+    status: str
+    meta: str
+    overlays: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CacheReply:
+    """A reply.
+
+    Attributes:
+        shard: freshness of the shard; None if it was never connected.
+        meta: state of the guild; None like `shard`.
+        meta_row: the same as stored, in the order of META_FIELDS.
+        rows: replies to the added commands.
+        overlays: overlay hashes by kind.
+        now_ms: the server's time.
+        keys: of the state that was read.
+    """
+
+    shard: ShardFreshness | None
+    meta: Meta | None
+    meta_row: Sequence[bytes | None]
+    rows: Sequence[Any]
+    overlays: Mapping[str, Mapping[bytes, bytes]]
+    now_ms: int
+    keys: StateKeys
+
+    @property
+    def freshness(self) -> Freshness | None:
+        """Freshness of what GUILD_CREATE brings; None when it has not come in this session."""
+        if self.shard is None or self.meta is None or not self.meta.current:
+            return None
+        return self.shard.freshness(complete=self.meta.out_at_ms is None, not_after_ms=self.meta.out_at_ms)
+
+    @property
+    def members_freshness(self) -> Freshness | None:
+        """Freshness of the member list; None as above."""
+        if self.shard is None or self.meta is None or not self.meta.current:
+            return None
+        complete = self.meta.complete and self.meta.out_at_ms is None
+        return self.shard.freshness(complete=complete, not_after_ms=self.meta.out_at_ms)
+
+    def changes(self, kind: str) -> overlay.Changes:
+        """Return the unexpired changes of an overlay."""
+        return overlay.changes(self.overlays[kind], self.now_ms)
+
+    def answer(
+        self, value: Value | None, freshness: Freshness | None, fields: tuple[str, ...] = PART_FIELDS
+    ) -> CachedAnswer[Value]:
+        """Return an answer made of all that was read; it has a version if it was read without an overlay.
+
+        Args:
+            value: of the answer.
+            freshness: of the answer.
+            fields: what its version consists of: PART_FIELDS, or MEMBER_FIELDS if it contains members.
+        """
+        if value is None or freshness is None or self.meta is None or any(self.overlays.values()):
+            return CachedAnswer(value, freshness)
+        row = tuple(self.meta_row[: len(fields)])
+        if row[_PARTS] is None:
+            return CachedAnswer(value, freshness)  # this gateway worker's release does not stamp changes
+        keys, meta = self.keys, self.meta
+        version = Version(
+            shard_count=keys.shard_count,
+            status=keys.status,
+            meta=keys.meta,
+            fields=fields,
+            row=row,
+            overlays=keys.overlays,
+            complete=freshness.complete,
+            not_after_ms=meta.out_at_ms,
+        )
+        return CachedAnswer(value, freshness, version)
