@@ -85,17 +85,9 @@ class Reads:
         self._wall_clock = wall_clock
         self.responses = ResponseCache()
 
-    def count(self, rpc: str, source: str) -> None:
-        """Count a read of a source, see `CacheResult`."""
-        self._metrics.reads.labels(rpc, source).inc()
-
-    async def kept(self, key: Key) -> tuple[bytes, CacheFreshness] | None:
-        """Return a kept response with its present freshness; None if there is none, or the caches have changed."""
-        kept = self.responses.get(key)
-        if kept is None:
-            return None
-        freshness = await self.caches.reader.freshness_of(kept.version)
-        return (kept.body, freshness) if freshness is not None and freshness.age_s <= self.max_age_s else None
+    def counter(self, rpc: str, source: str) -> Any:
+        """Return the counter of reads from a source, see `CacheResult`."""
+        return self._metrics.reads.labels(rpc, source)
 
     async def lookup(self, lookup: Lookup, request: Any) -> tuple[CachedAnswer[Any], str]:
         """Return the caches' answer and its source. It is usable if the source is "cache", see `CacheResult`."""
@@ -147,6 +139,7 @@ class Read:
         self._lookup = LOOKUPS[rpc.name]
         self._translator = Translator(rpc)
         self._running: dict[Key, asyncio.Task[CacheResult]] = {}
+        self._cached_reads = reads.counter(rpc.name, "cache")
         self._encoded: tuple[CacheFreshness | None, bytes] = (None, b"")
 
     def job(self, request: Any, call: Call) -> Job:
@@ -157,11 +150,14 @@ class Read:
     async def _run(self, request: Any, call: Call) -> Message:
         """Return the response: kept since an earlier call, else from the caches, else from Discord."""
         key = (self.rpc.name, request.SerializeToString())
-        if (kept := await self._reads.kept(key)) is not None:
-            self._reads.count(self.rpc.name, "cache")
-            return self._with_freshness(*kept)
+        kept = self._reads.responses.get(key)
+        if kept is not None:
+            freshness = await self._reads.caches.reader.freshness_of(kept.version)
+            if freshness is not None and freshness.age_s <= self._reads.max_age_s:
+                self._cached_reads.inc()
+                return self._with_freshness(kept.body, freshness)
         found = await self._shared_lookup(key, request)
-        self._reads.count(self.rpc.name, found.source)
+        self._reads.counter(self.rpc.name, found.source).inc()
         if found.response is not None:
             return found.response
         if found.source == "cache":
@@ -176,7 +172,7 @@ class Read:
             ApiError: the object does not exist, or the request to Discord failed.
         """
         answer, source = await self._reads.lookup(self._lookup, request)
-        self._reads.count(self.rpc.name, source)
+        self._reads.counter(self.rpc.name, source).inc()
         if source != "cache":
             return FreshDocument(await self._from_discord(request, call), self._reads.freshness_of_rest())
         if answer.value is None:

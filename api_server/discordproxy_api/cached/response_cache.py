@@ -9,7 +9,7 @@ MAX_BYTES = 16 * 2**20
 """Of all responses of one bot in one worker, keys and an estimate of the objects around them included."""
 MAX_RESPONSE_BYTES = MAX_BYTES // 16
 
-_OVERHEAD_BYTES = 1500  # measured: version, key and entry of one response
+_OVERHEAD_BYTES = 1500  # of version, key and entry of one response
 
 Key = tuple[str, bytes]
 """Name of the RPC and the serialized request."""

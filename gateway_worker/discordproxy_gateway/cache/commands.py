@@ -13,7 +13,7 @@ class Commands:
 
     def __init__(self) -> None:
         self.keys: list[str] = []
-        self.commands: list[tuple[str | bytes, ...]] = []
+        self._commands: list[tuple[str | bytes, ...]] = []
         self._shapes: list[Callable[[Any], Any] | None] = []
 
     def get(self, key: str) -> None:
@@ -36,14 +36,9 @@ class Commands:
         """A dict of bytes."""
         self._add(_pairs, "HGETALL", key)
 
-    def exists(self, *keys: str) -> None:
-        """The number of keys that exist."""
-        self.keys += keys[1:]
-        self._add(None, "EXISTS", *keys)
-
     def packed(self) -> bytes:
         """Return the commands as MessagePack for the script."""
-        packed: bytes = _packb(self.commands)
+        packed: bytes = _packb(self._commands)
         return packed
 
     def shaped(self, replies: Sequence[Any]) -> list[Any]:
@@ -52,7 +47,7 @@ class Commands:
 
     def _add(self, shape: Callable[[Any], Any] | None, name: str, key: str, *words: str | bytes) -> None:
         self.keys.append(key)
-        self.commands.append((name, key, *words))
+        self._commands.append((name, key, *words))
         self._shapes.append(shape)
 
 

@@ -57,20 +57,14 @@ class ReadConnection:
             reply = await evaluate("EVAL", _SCRIPT, *words)
         return milliseconds(reply[0]), commands.shaped(reply[1:])
 
-    async def run_in_order(self, commands: Commands) -> tuple[int, list[Any]]:
-        """Run commands one after another, which costs Redis less than a script; writes may come in between.
-
-        Returns:
-            The server's time in ms before the first command, and the decoded replies.
+    def send_packed(self, packed: bytes, commands: int) -> asyncio.Future[list[Any]] | None:
+        """Send encoded commands, see `Pipeline.send_packed`; writes may come in between. None without a pipeline.
 
         Raises:
-            RedisError, OSError: as `run`.
+            RedisError: they were not sent.
         """
         pipeline = self._open_pipeline()
-        if pipeline is None:
-            return await self.run(commands)
-        time, *replies = await pipeline.send_all([("TIME",), *commands.commands])
-        return milliseconds(time), commands.shaped(replies)
+        return None if pipeline is None else pipeline.send_packed(packed, commands)
 
     async def aclose(self) -> None:
         """Close the pipeline; the client stays open."""

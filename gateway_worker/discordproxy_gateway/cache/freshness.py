@@ -30,24 +30,18 @@ class Freshness:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Version:
-    """The state of the caches under which an answer was read.
+    """The state of the caches under which an answer was read; see `versions`.
 
     Attributes:
+        checks: the encoded commands that read the same state again.
         shard_count: as stored; with another number, another shard updates the guild.
-        status: key of the shard's status.
-        meta: key of the guild's state.
-        fields: its fields that the answer depends on.
-        row: their values.
-        overlays: keys of the overlays of the answer's objects, all of them absent.
+        row: fields of the guild's state that the answer depends on.
         complete, not_after_ms: of the answer's freshness.
     """
 
-    shard_count: Any
-    status: str
-    meta: str
-    fields: tuple[str, ...]
-    row: tuple[Any, ...]
-    overlays: tuple[str, ...]
+    checks: bytes
+    shard_count: bytes | None
+    row: list[bytes | None]
     complete: bool
     not_after_ms: int | None
 

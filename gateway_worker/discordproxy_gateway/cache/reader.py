@@ -21,7 +21,6 @@ from discordproxy_gateway.cache.freshness import (
     Freshness,
     Meta,
     ShardFreshness,
-    Version,
 )
 from discordproxy_gateway.cache.reply import CacheReply, StateKeys
 from discordproxy_gateway.cache.versions import VersionChecks
@@ -41,13 +40,17 @@ _LISTS = {"roles": overlay.ROLE, "emojis": overlay.EMOJI, "stickers": overlay.ST
 
 
 class CacheReader:
-    """Everything but members; see `MemberReader` for those. `aclose` ends its connection; the client stays open."""
+    """Everything but members; see `MemberReader` for those.
+
+    Attributes:
+        freshness_of: returns the present freshness of an earlier answer by its version, see `VersionChecks`.
+    """
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self.keys = keys
         self.redis = redis
         self._connection = ReadConnection(redis)
-        self._versions = VersionChecks(self._connection, keys)
+        self.freshness_of = VersionChecks(self._connection, keys).freshness_of
         self._shard_count = 1
         self._guild_of_channel: dict[int, int] = {}  # as last seen; a wrong guess costs one more round trip
 
@@ -57,13 +60,8 @@ class CacheReader:
         return self._shard_count
 
     async def aclose(self) -> None:
-        """Wait for the checks of versions and close the connection."""
-        await self._versions.aclose()
+        """Close the connection; the client stays open."""
         await self._connection.aclose()
-
-    async def freshness_of(self, version: Version) -> Freshness | None:
-        """Return the freshness of an earlier answer; None if it must be read again. As `VersionChecks.freshness_of`."""
-        return await self._versions.freshness_of(version)
 
     async def user(self) -> CachedAnswer[Object]:
         """The bot's own user."""

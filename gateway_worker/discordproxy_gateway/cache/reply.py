@@ -15,6 +15,7 @@ from discordproxy_gateway.cache.freshness import (
     Value,
     Version,
 )
+from discordproxy_gateway.cache.versions import check_commands
 
 _PARTS = META_FIELDS.index("parts")
 
@@ -89,18 +90,9 @@ class CacheReply:
         """
         if value is None or freshness is None or self.meta is None or any(self.overlays.values()):
             return CachedAnswer(value, freshness)
-        row = tuple(self.meta_row[: len(fields)])
+        row = list(self.meta_row[: len(fields)])
         if row[_PARTS] is None:
             return CachedAnswer(value, freshness)  # this gateway worker's release does not stamp changes
-        keys, meta = self.keys, self.meta
-        version = Version(
-            shard_count=keys.shard_count,
-            status=keys.status,
-            meta=keys.meta,
-            fields=fields,
-            row=row,
-            overlays=keys.overlays,
-            complete=freshness.complete,
-            not_after_ms=meta.out_at_ms,
-        )
+        checks = check_commands(self.keys.status, self.keys.meta, fields, self.keys.overlays)
+        version = Version(checks, self.keys.shard_count, row, freshness.complete, self.meta.out_at_ms)
         return CachedAnswer(value, freshness, version)

@@ -8,7 +8,7 @@ from discordproxy_gateway.cache import Version
 
 @pytest.fixture
 def version() -> Version:
-    return Version(b"1", "status", "meta", ("mark",), (b"m",), ("overlay",), complete=True, not_after_ms=None)
+    return Version(b"HMGET...", b"1", [b"mark"], complete=True, not_after_ms=None)
 
 
 def key(number: int) -> tuple[str, bytes]:
