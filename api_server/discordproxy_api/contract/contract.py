@@ -25,9 +25,9 @@ class ContractError(Exception):
     """An annotation contradicts its message; the text names the RPC and the error."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rpc:
-    """One RPC.
+    """One RPC. Compared by identity, so that compiled functions are found without hashing its fields.
 
     Attributes:
         path: gRPC's name, `/discord_api.DiscordApi/SendChannelMessage`.
