@@ -1,6 +1,6 @@
-"""Serves reads from the caches if they are fresh enough, else from Discord. `Read._run` shows the steps.
+"""Serves reads from the caches if they are fresh enough, else from Discord.
 
-The response states the source. If Redis fails, Discord is queried.
+`Read._run` contains the steps of a read. The response states the source. If Redis fails, Discord is queried.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Serialized responses to cached reads, kept while the gateway's caches do not change. Bounded in bytes."""
+"""Serialized responses to cached reads, valid while the gateway's caches do not change."""
 
 from collections import OrderedDict
 from dataclasses import dataclass, field

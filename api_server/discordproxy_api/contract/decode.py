@@ -1,8 +1,8 @@
-"""Decodes Discord's JSON to messages, with one plan per message type.
+"""Decodes any JSON to messages, with one plan per message type.
 
-Decoding never fails: unknown keys and values of the wrong type are dropped, since a message that was posted must not
-look like an error. Sub-messages are decoded to dicts; protobuf's constructor then creates the whole message at once,
-which is faster than setting attributes one by one.
+Used for documents that `quick_decode` cannot decode. It never fails: unknown keys and values of the wrong type are
+dropped, since a message that was posted must not look like an error. Sub-messages are decoded to dicts; protobuf's
+constructor then creates the whole message at once, which is faster than setting attributes one by one.
 """
 
 from collections.abc import Callable, Mapping
@@ -148,7 +148,7 @@ def _scalar(field: FieldDescriptor) -> Convert:
     if field.type == FieldDescriptor.TYPE_STRING:
         return _text
     if field.type == FieldDescriptor.TYPE_BOOL:
-        return _truth
+        return _boolean
     if field.type == FieldDescriptor.TYPE_DOUBLE:
         return _number
     return _integer(field)
@@ -162,7 +162,7 @@ def _text(value: Any, _depth: int) -> str | None:
     return str(value) if abs(value) < _MAX_TEXT_NUMBER else None
 
 
-def _truth(value: Any, _depth: int) -> bool | None:
+def _boolean(value: Any, _depth: int) -> bool | None:
     return bool(value) if isinstance(value, int | float) else None
 
 

@@ -1,6 +1,7 @@
-"""Decodes JSON with the types that Discord documents: one function call per message. Other JSON is left to `decode`.
+"""Decodes JSON with the documented types, with one function call per message.
 
-Values are passed to protobuf's constructor as they are, which rejects those of a wrong type or beyond the range.
+Most values are passed unchanged to protobuf's constructor, which rejects wrong types and numbers beyond the range. Then
+`decode` decodes the document, value by value.
 """
 
 from collections.abc import Callable, Mapping

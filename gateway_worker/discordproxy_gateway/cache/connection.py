@@ -1,7 +1,7 @@
-"""Runs read commands on the server of the caches, through a pipelined connection where there is one.
+"""Runs read commands on the server of the caches, through a pipelined connection if there is one.
 
 Without a pipeline (on a Cluster, before the first reply, while Redis is unavailable) commands go through redis-py.
-Nothing is repeated: an error means that the caller queries Discord.
+No command is repeated: after an error, the caller queries Discord.
 """
 
 import asyncio

@@ -22,7 +22,7 @@ _WANTED_LIFE_S = 3600
 
 
 class MemberReader:
-    """Members as Discord's JSON, user included; roles that were deleted are left out."""
+    """Returns members as Discord's JSON, user included, without deleted roles."""
 
     def __init__(self, redis: Redis, keys: Keys, reader: CacheReader) -> None:
         self._redis = redis
@@ -31,7 +31,7 @@ class MemberReader:
         self._generations: dict[int, int] = {}  # last seen; a wrong guess costs one more round trip
 
     async def member(self, guild_id: int, user_id: int) -> CachedAnswer[Object]:
-        """One member. Also found in an incomplete list, whose members all belong to this session."""
+        """Return one member. It may come from an incomplete list: all members in it belong to this session."""
         field = codec.id_field(user_id)
         generation = self._generations.get(guild_id, 1)
         while True:
@@ -49,7 +49,7 @@ class MemberReader:
     async def members(
         self, guild_id: int, *, after: int = 0, limit: int = PAGE, role_id: int | None = None
     ) -> CachedAnswer[list[Object]]:
-        """A page of members in the order of their ids, as Discord pages them; two round trips per 250 members.
+        """Return a page of members in the order of their ids, as Discord does; two round trips per 250 members.
 
         Args:
             guild_id: the guild.
@@ -67,9 +67,9 @@ class MemberReader:
         return CachedAnswer(wanted[:limit], freshness)
 
     async def search(self, guild_id: int, query: str, limit: int) -> CachedAnswer[list[Object]]:
-        """Members whose user name, display name or nickname begins with `query`, case ignored.
+        """Return members whose user name, display name or nickname begins with `query`, ignoring case.
 
-        Reads the list in slices that keep Redis responsive; it is an answer only if the list is complete.
+        The list is read in slices that keep Redis responsive. An incomplete list is not an answer.
         """
         found = await self._find(guild_id, self._generations.get(guild_id, 1), [])
         freshness = found.members_freshness
@@ -81,15 +81,15 @@ class MemberReader:
         while True:
             reply: Any = await self._redis.hscan(key, cursor, count=_SCAN)
             cursor, rows = reply
-            fields += [field for field, value in rows.items() if _begins(value, start)]
+            fields += [field for field, value in rows.items() if _has_name_with(value, start)]
             if not cursor or len(fields) >= limit:
                 break
         fields = sorted(set(fields))[:limit]
         found = await self._find(guild_id, found.meta.generation, fields)
         return CachedAnswer(self._shown(found, fields, _values(found)) if fields else [], found.members_freshness)
 
-    async def ask_for_list(self, guild_id: int) -> None:
-        """Make the gateway worker fetch this guild's member list before others."""
+    async def request_list(self, guild_id: int) -> None:
+        """Request that the gateway worker fetches the member list of this guild before others."""
         found = await self._find(guild_id, 1, [])
         slot = Slot(shard_of(guild_id, self._reader.shard_count), self._reader.shard_count)
         key = self._keys.wanted_members(slot)
@@ -99,7 +99,7 @@ class MemberReader:
         await pipeline.execute()
 
     async def _pages(self, guild_id: int, after: int) -> AsyncIterator[tuple[list[Object], CacheReply]]:
-        """Yield the members behind `after`, page by page, all of the generation that was current at first."""
+        """Yield the members after `after`, page by page, all of the generation that was current at the start."""
         found = await self._find(guild_id, 1, [])
         generation = found.meta.generation if found.meta else 0
         while True:
@@ -111,7 +111,7 @@ class MemberReader:
             after = last
 
     async def _ids_after(self, guild_id: int, generation: int, after: int) -> tuple[list[bytes], int | None]:
-        """Return the next ids in order, and where to go on; None at the end of the list."""
+        """Return the next ids in order, and the id to continue after; None at the end of the list."""
         index, field = self._keys.member_index(guild_id, generation), codec.id_field(after)
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.zrevrangebylex(index, b"[" + field + b"\xff", "-", start=0, num=1)
@@ -138,16 +138,23 @@ class MemberReader:
     def _shown(
         self, found: CacheReply, fields: Sequence[bytes], values: Sequence[bytes | None], *, between: Any = None
     ) -> list[Object]:
-        """Return the members of `fields`, changed by the overlay, in order; `between` adds those just created."""
+        """Return the members of `fields`, changed by the overlay, in order.
+
+        Args:
+            found: the reply with the overlays.
+            fields: the members that were read.
+            values: their packed values, None for members that do not exist.
+            between: a range of ids; members of the overlay in it are added.
+        """
         stored = {
             str(codec.user_id_of(f)): codec.unpack(codec.user_id_of(f), v)
             for f, v in zip(fields, values, strict=True)
             if v
         }
         changed, changed_roles = _changes(found)
-        asked = {str(codec.user_id_of(field)) for field in fields}
+        requested = {str(codec.user_id_of(field)) for field in fields}
         merged = overlay.merge(
-            stored, {each: v for each, v in changed.items() if each in asked or _lies(each, between)}
+            stored, {each: v for each, v in changed.items() if each in requested or _is_between(each, between)}
         )
         roles = _roles(found)
         for user_id, patch in changed_roles.items():
@@ -167,18 +174,18 @@ def _values(found: CacheReply) -> Sequence[bytes | None]:
 
 
 def _roles(found: CacheReply) -> set[str]:
-    """Return the ids of the guild's roles, those the proxy just made or deleted included."""
+    """Return the ids of the guild's roles, including the proxy's own latest changes."""
     roles = {text_of(role) for role in found.rows[0]}
     for role_id, role in found.changes(overlay.ROLE).items():  # UNCERTAIN: it exists
         (roles.discard if role is None else roles.add)(role_id)
     return roles
 
 
-def _begins(value: bytes, start: str) -> bool:
+def _has_name_with(value: bytes, start: str) -> bool:
     return any(name.casefold().startswith(start) for name in codec.names(value))
 
 
-def _lies(user_id: str, between: tuple[int, int | None] | None) -> bool:
+def _is_between(user_id: str, between: tuple[int, int | None] | None) -> bool:
     return between is not None and between[0] < int(user_id) and (between[1] is None or int(user_id) <= between[1])
 
 
@@ -187,5 +194,5 @@ def _upper_bound(leaf: bytes) -> int:
 
 
 def _without_deleted(member: Object, roles: set[str]) -> Object:
-    """Leave out roles the guild no longer has: Discord sends no member events when a role is deleted."""
+    """Remove roles that the guild no longer has: Discord sends no member events when a role is deleted."""
     return {**member, "roles": [role for role in member["roles"] if role in roles]} if roles else member

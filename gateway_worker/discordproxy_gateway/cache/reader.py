@@ -1,7 +1,7 @@
 """Reads guilds and their parts from the cache, in one round trip unless documented otherwise.
 
-Independent of REST: an answer has its freshness, and the caller decides whether it suffices. Every read merges the
-overlay, so a change made through the proxy is seen by the next read.
+An answer has a freshness, and the caller decides whether it suffices. Every read merges the overlay, so the next read
+shows a change that was made through the proxy.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,11 +36,11 @@ MAX_CHANNEL_GUILDS = 10_000
 
 
 _LISTS = {"roles": overlay.ROLE, "emojis": overlay.EMOJI, "stickers": overlay.STICKER}
-"""Lists in a guild object, each a part of its own here."""
+"""Lists in a guild object that are stored apart, with their kinds."""
 
 
 class CacheReader:
-    """Everything but members; see `MemberReader` for those.
+    """Reads everything except members; see `MemberReader`.
 
     Attributes:
         freshness_of: returns the present freshness of an earlier answer by its version, see `VersionChecks`.
@@ -64,7 +64,7 @@ class CacheReader:
         await self._connection.aclose()
 
     async def user(self) -> CachedAnswer[Object]:
-        """The bot's own user."""
+        """Return the bot's own user."""
         found = await self.find(0, lambda commands: commands.get(self.keys.user), (overlay.USER,))
         if found.shard is None or found.rows[0] is None:
             return CachedAnswer()
@@ -73,7 +73,7 @@ class CacheReader:
         return CachedAnswer({**stored, **changed}, found.shard.freshness(complete=True))
 
     async def guild(self, guild_id: int) -> CachedAnswer[Object]:
-        """A guild with roles, emojis and stickers, as Discord's GET /guilds/{guild_id} shows it without counts."""
+        """Return a guild with roles, emojis and stickers, as Discord's GET /guilds/{guild_id} does without counts."""
 
         def add(commands: Commands) -> None:
             commands.hget(self.keys.guilds, str(guild_id))
@@ -94,9 +94,9 @@ class CacheReader:
     async def guilds(
         self, *, after: int | None = None, before: int | None = None, limit: int = 200
     ) -> CachedAnswer[list[Object]]:
-        """Guilds of the bot in the order of their ids, without roles, emojis and stickers. Two round trips.
+        """Return guilds of the bot in the order of their ids, without roles, emojis and stickers. Two round trips.
 
-        Complete only when every shard is up and all guilds it announced have come.
+        Complete only if every shard is connected and all guilds that it announced have been received.
         """
         found = await self.find(0, lambda commands: commands.hkeys(self.keys.guilds))
         freshness = await self._freshness_of_all()
@@ -118,32 +118,32 @@ class CacheReader:
         return CachedAnswer([guild for guild in guilds if guild is not None], freshness)
 
     async def channels(self, guild_id: int) -> CachedAnswer[list[Object]]:
-        """Channels of a guild, threads not among them."""
+        """Return the channels of a guild, without threads."""
         return await self._part(overlay.CHANNEL, guild_id)
 
     async def threads(self, guild_id: int) -> CachedAnswer[list[Object]]:
-        """Active threads of a guild that the bot can see."""
+        """Return the active threads of a guild that the bot can see."""
         return await self._part(overlay.THREAD, guild_id)
 
     async def roles(self, guild_id: int) -> CachedAnswer[list[Object]]:
-        """Roles of a guild."""
+        """Return the roles of a guild."""
         return await self._part(overlay.ROLE, guild_id)
 
     async def emojis(self, guild_id: int) -> CachedAnswer[list[Object]]:
-        """Emojis of a guild."""
+        """Return the emojis of a guild."""
         return await self._part(overlay.EMOJI, guild_id)
 
     async def voice_states(self, guild_id: int) -> CachedAnswer[list[Object]]:
-        """Who is in a voice channel; needs the intent voice_states, which the caller checks."""
+        """Return the voice states of a guild. They require the intent voice_states, which the caller checks."""
         found = await self.find(guild_id, lambda commands: commands.hgetall(self.keys.part("vs", guild_id)))
         if found.freshness is None:
             return CachedAnswer()
         return CachedAnswer([orjson.loads(value) for value in found.rows[0].values()], found.freshness)
 
     async def channel(self, channel_id: int) -> CachedAnswer[Object]:
-        """A channel or active thread of a guild. Two round trips the first time, then one.
+        """Return a channel or active thread of a guild. Two round trips the first time, then one.
 
-        Never complete: direct messages and archived threads are not in the cache, so only Discord can answer "no".
+        Absence is never certain: direct messages and archived threads are not in the cache.
         """
         field = str(channel_id)
         found = await self._find_channel(channel_id, field)
@@ -159,7 +159,7 @@ class CacheReader:
         return found.answer(orjson.loads(stored), found.freshness)
 
     async def _find_channel(self, channel_id: int, field: str) -> CacheReply | None:
-        """Look a channel up in the guild where it was the last time; None if it is in no guild now."""
+        """Look up a channel in its last known guild; None if it is in no guild."""
         guild_id = self._guild_of_channel.get(channel_id, 0)
         while True:
             add = partial(self._add_channel, guild_id, field)
@@ -221,7 +221,7 @@ class CacheReader:
         return found.answer(_listed(found.rows[0], found.changes(kind)), found.freshness)
 
     async def _freshness_of_all(self) -> Freshness | None:
-        """Return the freshness of the oldest shard, complete if nothing that was announced is missing."""
+        """Return the freshness of the oldest shard; complete if no announced guild is missing."""
         slots = [Slot(shard_id, self._shard_count) for shard_id in range(self._shard_count)]
         pipeline = self.redis.pipeline(transaction=False)
         request_time(pipeline, self.keys)
@@ -244,13 +244,13 @@ def _shard(row: Sequence[Any], now_ms: int) -> ShardFreshness | None:
 
 
 def _changed_guild(row: bytes, changes: overlay.Changes, guild_id: int) -> Object | None:
-    """Return a stored guild with its changes on top; None when the bot has just left it."""
+    """Return a stored guild with its changes applied; None if the bot has just left it."""
     changed = overlay.require_certain(changes.get(str(guild_id), {}))
     return None if changed is None else {**orjson.loads(row), **changed}
 
 
 def _listed(objects: Mapping[bytes, bytes], changes: overlay.Changes) -> list[Object]:
-    """Return stored objects with their changes on top, in the order of their ids."""
+    """Return stored objects with their changes applied, in the order of their ids."""
     stored = {str(number_of(field)): orjson.loads(value) for field, value in objects.items() if id_of(field)}
     merged = overlay.merge(stored, changes)
     return [merged[each] for each in sorted(merged, key=int)]

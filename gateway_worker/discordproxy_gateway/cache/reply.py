@@ -1,4 +1,4 @@
-"""The reply to the commands of one read, with the freshness and the version of answers made of it. Pure."""
+"""The reply to the commands of one read, with the freshness and the version of its answers. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _PARTS = META_FIELDS.index("parts")
 
 @dataclass(frozen=True, slots=True)
 class StateKeys:
-    """Keys of what the freshness and the version of an answer are derived from.
+    """Keys of the state from which freshness and version of an answer are derived.
 
     Attributes:
         shard_count: the stored number of shards, for which `status` is the right one.
@@ -61,14 +61,14 @@ class CacheReply:
 
     @property
     def freshness(self) -> Freshness | None:
-        """Freshness of what GUILD_CREATE brings; None when it has not come in this session."""
+        """Freshness of the guild's objects; None before its GUILD_CREATE in this session."""
         if self.shard is None or self.meta is None or not self.meta.current:
             return None
         return self.shard.freshness(complete=self.meta.out_at_ms is None, not_after_ms=self.meta.out_at_ms)
 
     @property
     def members_freshness(self) -> Freshness | None:
-        """Freshness of the member list; None as above."""
+        """Freshness of the member list; None like `freshness`."""
         if self.shard is None or self.meta is None or not self.meta.current:
             return None
         complete = self.meta.complete and self.meta.out_at_ms is None
@@ -81,12 +81,12 @@ class CacheReply:
     def answer(
         self, value: Value | None, freshness: Freshness | None, fields: tuple[str, ...] = PART_FIELDS
     ) -> CachedAnswer[Value]:
-        """Return an answer made of all that was read; it has a version if it was read without an overlay.
+        """Return an answer; it has a version if no overlay was read.
 
         Args:
             value: of the answer.
             freshness: of the answer.
-            fields: what its version consists of: PART_FIELDS, or MEMBER_FIELDS if it contains members.
+            fields: of its version: PART_FIELDS, or MEMBER_FIELDS if it contains members.
         """
         if value is None or freshness is None or self.meta is None or any(self.overlays.values()):
             return CachedAnswer(value, freshness)

@@ -1,4 +1,4 @@
-"""Versions of cached answers: an answer stays valid while its version is current, and costs some small commands.
+"""Versions of cached answers: an answer stays valid while its version is current.
 
 The gateway worker stamps the state of a guild with each change of its caches (`Keys.meta`). A version is the state that
 an answer was read under. Answers that contain the proxy's own latest changes have no version: those expire by time.
