@@ -88,8 +88,9 @@ class ReadConnection:
         try:
             self._pipeline = await open_pipeline(self._redis, timeout_s=TIMEOUT_S, on_lost=_nothing)
         except (RedisError, OSError, TimeoutError):
-            self._pipeline = None
-        self._may_open_at = asyncio.get_running_loop().time() + REOPEN_S
+            self._pipeline = None  # reads go through redis-py, which reports the problem
+        finally:
+            self._may_open_at = asyncio.get_running_loop().time() + REOPEN_S
 
 
 def _nothing() -> None:

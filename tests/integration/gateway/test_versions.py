@@ -1,5 +1,6 @@
 """Versions of cached answers: a kept answer is valid exactly until a new read could differ."""
 
+import os
 import random
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 from discordproxy_gateway.cache import CHANNEL, GUILD, MEMBER, ROLE, CachedAnswer, Overlay
 from discordproxy_gateway.keys import Slot
 from fakes.eventually import eventually
+
+pytestmark = pytest.mark.skipif(os.environ.get("TOPOLOGY") == "cluster", reason="a Cluster has no pipeline")
 
 NUMBER = 1 << 22
 HERE = {"guild_id": str(NUMBER)}
