@@ -108,7 +108,10 @@ class Keys:
         return f"{self.tag}:c:chg"
 
     def meta(self, guild_id: int | str) -> str:
-        """Hash {gen, mark, count, complete, available, out_at, synced_at}: state of the guild's caches."""
+        """Hash {gen, mark, count, complete, available, out_at, synced_at, parts, members}: state of the guild's caches.
+
+        `parts` and `members` are stamps: they change with each change of the guild's objects, or of its members.
+        """
         return f"{self.tag}:c:meta:{guild_id}"
 
     def part(self, kind: str, guild_id: int | str) -> str:

@@ -120,7 +120,8 @@ async def test_costs(valkey, key_prefix):
     redis = redis_client.connect(valkey, timeout_s=10)
     async with FakeGateway() as discord:
         keys = Keys(f"{key_prefix}:{world_of(discord.rest_url)}", "100000000000000001")
-        members = MemberReader(redis, keys, CacheReader(redis, keys))
+        reader = CacheReader(redis, keys)
+        members = MemberReader(redis, keys, reader)
         numbers = range(1, GUILDS + 1)
         discord.guilds = {str(n << 22): guild(n) for n in numbers}
         everybody = [member(n) for n in range(MEMBERS)]
@@ -179,6 +180,7 @@ async def test_costs(valkey, key_prefix):
         finally:
             child.terminate()
             await child.wait()
+            await reader.aclose()
             await redis.aclose()
 
 

@@ -63,7 +63,7 @@ class GetVoiceStates:
             raise _no_gateway("the cache of this guild is empty or outdated")
         found = [self._from_json(each) for each in answer.value or ()]
         shown = [each for each in found if channel_id in {0, each.channel_id}]
-        return VoiceStatesResponse(voice_states=shown, freshness=freshness_of(answer))
+        return VoiceStatesResponse(voice_states=shown, freshness=freshness_of(answer.freshness))
 
 
 def _no_gateway(problem: str) -> ApiError:

@@ -11,7 +11,7 @@ Discord's JSON, members packed; see `keys` for the layout. Written by the gatewa
 
 from redis.exceptions import RedisError
 
-from discordproxy_gateway.cache.freshness import CachedAnswer, Freshness
+from discordproxy_gateway.cache.freshness import CachedAnswer, Freshness, Version
 from discordproxy_gateway.cache.member_reader import MemberReader
 from discordproxy_gateway.cache.overlay import (
     CHANNEL,
@@ -50,5 +50,6 @@ __all__ = [
     "Overlay",
     "ShardState",
     "Slot",
+    "Version",
     "read_state",
 ]

@@ -84,8 +84,17 @@ class EventPlanner:
         first_sight = name == "GUILD_CREATE" and id_of(data["id"]) in self._awaited
         plan = self._plans.get(name) if _is_cacheable(name, data) else None
         operations = plan(data) if plan else []
+        if operations:
+            operations += self._stamp(name, data)
         # Guilds of READY are state, not events: their whole content would flood the stream.
         return operations if first_sight else operations + self.append_only(name, data, sequence)
+
+    def _stamp(self, name: str, data: Any) -> list[Operation]:
+        """Return the operation after which answers that readers keep are no longer valid. The last one of an event."""
+        if name in _STAMPS_NOTHING:
+            return []
+        fields = _STAMPED.get(name, ("parts",))
+        return [("RENEW", self._keys.meta(id_of(data["id" if name in _ABOUT_GUILD else "guild_id"])), *fields)]
 
     def append_only(self, name: str, data: Any, sequence: int) -> list[Operation]:
         """Return the operation that appends the event to the stream; none for those of the connection itself.
@@ -277,6 +286,18 @@ class EventPlanner:
 
 
 _ABOUT_GUILD = frozenset({"GUILD_CREATE", "GUILD_UPDATE", "GUILD_DELETE"})
+
+_STAMPS_NOTHING = frozenset({"READY", "USER_UPDATE", "VOICE_STATE_UPDATE"})
+"""Readers keep no answers that contain the bot's user or voice states."""
+
+_STAMPED = {
+    "GUILD_CREATE": ("parts", "members"),
+    "GUILD_MEMBER_ADD": ("members",),
+    "GUILD_MEMBER_UPDATE": ("members",),
+    "GUILD_MEMBER_REMOVE": ("members",),
+    "GUILD_MEMBERS_CHUNK": ("members",),
+}
+"""Stamps of the guild's state (see `Keys.meta`) that an event renews, "parts" if not listed."""
 
 
 def _is_cacheable(name: str, data: dict[str, Any]) -> bool:

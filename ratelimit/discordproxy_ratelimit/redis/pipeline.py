@@ -121,10 +121,19 @@ class Pipeline(asyncio.Protocol):
         """
         packed = [_packed(command) for command in commands]
         if packed:
-            return self._add(b"".join(packed), len(packed))
+            return self.send_packed(b"".join(packed), len(packed))
         nothing: asyncio.Future[list[Any]] = self._loop.create_future()
         nothing.set_result([])
         return nothing
+
+    def send_packed(self, packed: bytes, commands: int) -> asyncio.Future[list[Any]]:
+        """Send commands that `pack` has encoded; as `send_all`.
+
+        Args:
+            packed: at least one command.
+            commands: their number.
+        """
+        return self._add(packed, commands)
 
     def close(self) -> None:
         """Close the connection at once; calls without a reply fail."""
@@ -258,6 +267,11 @@ async def _log_in(connection: AbstractConnection) -> None:
     await connection.connect()  # type: ignore[no-untyped-call]
     if await connection.can_read():
         raise ConnectionLost("The server closed the connection or sent what nobody asked for")
+
+
+def pack(commands: Iterable[tuple[Any, ...]]) -> bytes:
+    """Encode commands that are sent several times. Raises DataError as `Pipeline.send`."""
+    return b"".join(map(_packed, commands))
 
 
 def _packed(command: tuple[Any, ...]) -> bytes:

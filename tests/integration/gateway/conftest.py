@@ -42,8 +42,10 @@ def keys(key_prefix, discord) -> Keys:
 
 
 @pytest.fixture
-def reader(redis, keys) -> CacheReader:
-    return CacheReader(redis, keys)
+async def reader(redis, keys) -> AsyncIterator[CacheReader]:
+    reader = CacheReader(redis, keys)
+    yield reader
+    await reader.aclose()
 
 
 @pytest.fixture

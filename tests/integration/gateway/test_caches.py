@@ -495,7 +495,7 @@ async def test_a_lost_connection_does_not_ask_for_members_twice(start, discord, 
 async def test_wanted_lists_come_first(start, discord, members):
     discord.guilds = {str(n << 22): guild(n << 22, member_count=n) for n in range(1, 13)}
     discord.members = {guild_id: [member(7)] for guild_id in discord.guilds}
-    await members.ask_for_list(12 << 22)
+    await members.request_list(12 << 22)
     start()
     await discord.until(lambda: discord.seen["chunk_requests"] >= 10)  # the burst; two more wait for their turn
     assert str(12 << 22) in discord.chunked[:10]
@@ -568,6 +568,7 @@ async def test_a_huge_guild_is_whole(start, discord, keys, valkey, caplog):
 
     await eventually(all_threads)
     assert len((await reader.emojis(GUILD)).value) == 4001
+    await reader.aclose()
     await patient.aclose()
     assert "refused" not in caplog.text
 
