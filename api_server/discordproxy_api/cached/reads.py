@@ -263,11 +263,10 @@ class Read:
 def freshness_of(freshness: CacheFreshness | None) -> Freshness:
     """Return the freshness of a usable cached answer."""
     assert freshness is not None, "a usable answer has a freshness"  # noqa: S101 - for the reader
-    age = Duration()
-    age.FromMilliseconds(int(freshness.age_s * 1000))
+    age_ms = int(freshness.age_s * 1000)
     return Freshness(
         source=Freshness.CACHE,
-        age=age,
+        age=Duration(seconds=age_ms // 1000, nanos=age_ms % 1000 * 1_000_000),
         complete=freshness.complete,
         as_of=_iso(freshness.as_of_ms),
         connected_since=freshness.connected_since,

@@ -6,13 +6,18 @@ used parts (files, components, resets), which need the complete validation. It u
 The function for SendChannelMessage begins like this:
 
     def is_valid(message0):
-        size = 0
-        has0 = message0.HasField
-        if not 0 < message0.channel_id <= 9223372036854775807:
-            return False
-        if value := message0.nonce:
-            if len(value) > 25:
+        try:
+            size = 0
+            if not 0 < message0.channel_id <= 9223372036854775807:
                 return False
+            has0 = message0.HasField
+            if has0('embed'):
+                value = message0.embed
+                message1 = value
+                if value := message1.title:
+                    if not 0 <= len(value) <= 256:
+                        return False
+                    size += len(value)
 """
 
 import re
@@ -187,8 +192,7 @@ def _message(descriptor: Descriptor, depth: int, apart: Iterable[str] = ()) -> L
         yield f"if has{depth}({field.name!r}):" if field.has_presence else f"if value := {source}:"
         if field.has_presence:
             yield f"    value = {source}"
-        yield from _indented(inner)
-        yield "    pass"
+        yield from _indented(inner or ["pass"])
         if required:
             yield "else:"
             yield _REFUSE

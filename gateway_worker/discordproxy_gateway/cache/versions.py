@@ -60,7 +60,7 @@ class VersionChecks:
 
     def _send(self) -> None:
         waiters, self._waiters = self._waiters, []
-        versions = list(dict.fromkeys(version for version, _ in waiters))
+        versions = list({version: None for version, _ in waiters})
         packed = b"".join([self._first, *[version.checks for version in versions]])
         try:
             replies = self._connection.send_packed(packed, 2 + _COMMANDS_EACH * len(versions))
