@@ -15,7 +15,7 @@ from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
 from discordproxy_api.discord.http1 import Http1Client, Http1Options
-from discordproxy_api.discord.http1_connection import Headers, HttpResponse, NoAnswerError, UnreadableAnswerError
+from discordproxy_api.discord.http1_response import Headers, HttpResponse, NoAnswerError, UnreadableAnswerError
 from discordproxy_api.discord.request import RestRequest
 from discordproxy_ratelimit.process.http_proxy import HttpProxy
 from discordproxy_ratelimit.process.redaction import HIDDEN

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from discordproxy_api.discord.http1_connection import Connection, HttpResponse, NoAnswerError
+from discordproxy_api.discord.http1_connection import Connection
 from discordproxy_api.discord.http1_dialing import Dialer
+from discordproxy_api.discord.http1_response import HttpResponse, NoAnswerError
 from discordproxy_ratelimit.process.http_proxy import HttpProxy
 
 IDLE_S = 15.0

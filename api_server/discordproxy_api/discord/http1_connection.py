@@ -5,12 +5,19 @@ A request costs few Python calls: the parser calls methods of built-in types whe
 
 import asyncio
 import select
-import zlib
-from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, cast
+from typing import cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from discordproxy_api.discord.http1_response import (
+    Headers,
+    HttpResponse,
+    NoAnswerError,
+    UnreadableAnswerError,
+    decompressed,
+    headers_of,
+)
 
 MAX_HEAD_BYTES, MAX_HEADERS = 64 * 1024, 256
 """Bounds of a response's status line and headers, and of its trailers."""
@@ -20,43 +27,6 @@ MAX_INTERIM_RESPONSES = 16
 
 FRAMING_BYTES = 8
 """What one byte of a chunked body may cost on the wire; more counts towards `MAX_HEAD_BYTES`."""
-
-MAX_GZIP_MEMBERS = 16
-"""Members that a gzip body may have; one is usual."""
-
-WBITS_GZIP, WBITS_ZLIB, WBITS_RAW = 31, 15, -15
-
-
-class NoAnswerError(Exception):
-    """No response came; the caller of a request knows by its `before_write` whether the request may have arrived."""
-
-
-class UnreadableAnswerError(NoAnswerError):
-    """A response came that is not HTTP within our bounds; the next one would be like it."""
-
-
-class Headers(dict[str, str]):
-    """Headers of a response: lower-case names, found in any case. Of a repeated header the first value is kept."""
-
-    def __getitem__(self, name: str) -> str:
-        return super().__getitem__(name.lower())
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and super().__contains__(name.lower())
-
-    def get(self, name: str, default: Any = None, /) -> Any:
-        """Return a header's value, or `default`."""
-        return super().get(name.lower(), default)
-
-
-@dataclass(slots=True)
-class HttpResponse:
-    """A response of any status. `cut` says why its body is missing: "lost" on the way, "large" or "unreadable"."""
-
-    status: int
-    headers: Headers = field(repr=False)
-    body: bytes = field(default=b"", repr=False)
-    cut: str = ""
 
 
 class Connection(asyncio.Protocol):
@@ -180,7 +150,7 @@ class Connection(asyncio.Protocol):
         if len(raw) > MAX_HEADERS:
             self.fail(UnreadableAnswerError("headers are too large"))
             return
-        self._headers = headers = _headers(raw)
+        self._headers = headers = headers_of(raw)
         raw.clear()
         coding = dict.get(headers, "transfer-encoding")
         if self._head_only:
@@ -235,42 +205,3 @@ class Connection(asyncio.Protocol):
         """Fail what waits for a response."""
         if self._response is not None:
             self.fail(NoAnswerError("connection closed" if error is None else type(error).__name__))
-
-
-def _headers(raw: dict[bytes, bytes]) -> Headers:
-    if not raw:
-        return Headers()
-    names = b"\n".join(raw).decode("utf-8", "surrogateescape").lower().split("\n")
-    values = b"\n".join(raw.values()).decode("utf-8", "surrogateescape").split("\n")
-    return Headers(zip(reversed(names), map(str.strip, reversed(values)), strict=True))  # the first one wins
-
-
-def decompressed(body: bytes, coding: str, limit: int) -> tuple[bytes, str]:
-    """Return `body` without its content coding, and why there is none: "", "large" or "unreadable".
-
-    Args:
-        body: at least one byte.
-        coding: value of Content-Encoding, lower-case.
-        limit: bytes that are decompressed at most.
-    """
-    if coding in {"gzip", "x-gzip"}:
-        wbits = WBITS_GZIP
-    elif coding == "deflate":  # some servers leave out the header of zlib
-        wbits = WBITS_ZLIB if body[0] & 0xF == zlib.DEFLATED else WBITS_RAW
-    else:
-        return (body, "") if coding == "identity" else (b"", "unreadable")
-    text = b""
-    for _ in range(MAX_GZIP_MEMBERS):
-        inflater = zlib.decompressobj(wbits)
-        try:
-            text += inflater.decompress(body, limit + 1 - len(text))
-        except zlib.error:
-            break
-        if len(text) > limit:
-            return b"", "large"
-        if not inflater.eof:
-            break
-        body = inflater.unused_data
-        if not body:
-            return text, ""
-    return b"", "unreadable"

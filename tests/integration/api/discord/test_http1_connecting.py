@@ -8,7 +8,7 @@ import ssl
 import pytest
 
 from discordproxy_api.discord.http1 import Http1Client, Http1Options
-from discordproxy_api.discord.http1_connection import NoAnswerError
+from discordproxy_api.discord.http1_response import NoAnswerError
 from discordproxy_ratelimit.process.http_proxy import HttpProxy
 from fakes.certificates import Authority
 from fakes.eventually import eventually

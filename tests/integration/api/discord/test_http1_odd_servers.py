@@ -10,7 +10,7 @@ import pytest
 
 from discordproxy_api.discord import http1
 from discordproxy_api.discord.http1 import Http1Client, Http1Options
-from discordproxy_api.discord.http1_connection import NoAnswerError, UnreadableAnswerError
+from discordproxy_api.discord.http1_response import NoAnswerError, UnreadableAnswerError
 from fakes.eventually import eventually
 from fakes.odd_server import odd_server
 
