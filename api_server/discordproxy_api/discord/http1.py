@@ -5,26 +5,15 @@ redirect, keeps no cookie, and reads no setting of the environment but those tha
 """
 
 import asyncio
-import contextlib
-import re
 import ssl
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from discordproxy_api.discord.http1_connection import Connection
 from discordproxy_api.discord.http1_dialing import Dialer
-from discordproxy_api.discord.http1_response import HttpResponse, NoAnswerError
+from discordproxy_api.discord.http1_pool import ConnectionPool
+from discordproxy_api.discord.http1_response import HttpResponse
 from discordproxy_ratelimit.process.http_proxy import HttpProxy
-
-IDLE_S = 15.0
-"""How long an unused connection is kept, unless the server announces less; servers and balancers keep them longer."""
-
-IDLE_MARGIN_S = 1.0
-"""How much earlier than the server a connection is given up, so that no request meets its end."""
-
-KEEP_ALIVE_TIMEOUT = re.compile(r"timeout\s*=\s*(\d{1,9})", re.IGNORECASE)
 
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that need no Content-Length when there is no body."""
@@ -81,26 +70,16 @@ class Http1Client:
             fixed["Proxy-Authorization"] = self._dialer.proxy_authorization
         self._fixed = "".join(f"{name}: {value}\r\n" for name, value in fixed.items())
         self._fixed_lines = len(fixed) + 2  # the first line and the empty one
+        self._pool = ConnectionPool(self._dialer.connect, options.max_connections)
         self._loop: asyncio.AbstractEventLoop
-        self._idle: deque[Connection] = deque()  # the most recently used one is last
-        self._all: set[Connection] = set()
-        self._slots = options.max_connections
-        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
-        self._sweep_timer: asyncio.TimerHandle | None = None
-        self._closed = False
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
+        self._pool.open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._closed = True
-        if self._sweep_timer is not None:
-            self._sweep_timer.cancel()
-        for connection in list(self._all):
-            connection.fail(NoAnswerError("the client is closed"))
-        while self._pass_on(None):  # they find the client closed
-            pass
+        self._pool.close()
 
     async def request(
         self,
@@ -133,11 +112,11 @@ class Http1Client:
         request = self._encoded(method, target, headers, body)
         loop = self._loop
         deadline = loop.time() + (self._options.timeout_s if timeout_s is None else timeout_s)
-        connection = self._kept() or await self._acquire(deadline)
+        connection = self._pool.idle() or await self._pool.acquire(deadline)
         try:
             before_write()
         except BaseException:
-            self._release(connection)
+            self._pool.release(connection)
             raise
         response = connection.exchange(request, head_only=method == "HEAD")
         timer = loop.call_at(deadline, connection.expire)
@@ -145,7 +124,7 @@ class Http1Client:
             return await response
         finally:
             timer.cancel()
-            self._release(connection)
+            self._pool.release(connection)
 
     def _encoded(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
         lines = [f"{method} {self._dialer.target_prefix}{target} HTTP/1.1\r\n{self._fixed}"]
@@ -162,107 +141,3 @@ class Http1Client:
             return head.encode() + body if body else head.encode()
         except UnicodeEncodeError:
             raise ValueError("half a surrogate pair in a request's target or headers") from None
-
-    def _kept(self) -> Connection | None:
-        """Take the most recently used idle connection that still stands."""
-        idle = self._idle
-        while idle:
-            connection = idle.pop()
-            if connection.idle_until > self._loop.time() and connection.is_alive():
-                return connection
-            self._discard(connection)
-        return None
-
-    async def _acquire(self, deadline: float) -> Connection:
-        """Open a connection, or wait for one if there may be no more.
-
-        Raises:
-            NoAnswerError: there is none in time.
-        """
-        try:
-            async with asyncio.timeout_at(deadline):
-                if self._slots > 0:
-                    self._slots -= 1
-                elif (connection := await self._turn()) is not None:
-                    if connection.is_alive():
-                        return connection
-                    self._all.discard(connection)  # its slot is ours
-                    connection.transport.abort()
-                return await self._dial()
-        except TimeoutError:
-            raise NoAnswerError("no connection in time") from None
-
-    async def _turn(self) -> Connection | None:
-        """Wait for a connection, or for the slot of a closed one."""
-        waiter: asyncio.Future[Connection | None] = self._loop.create_future()
-        self._waiting.append(waiter)
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            if waiter.cancelled():
-                with contextlib.suppress(ValueError):  # passed over already
-                    self._waiting.remove(waiter)
-            elif (connection := waiter.result()) is not None:
-                self._release(connection)
-            else:
-                self._free_slot()
-            raise
-
-    async def _dial(self) -> Connection:
-        try:
-            if self._closed:
-                raise NoAnswerError("the client is closed")  # noqa: TRY301 - the slot is freed below
-            connection = await self._dialer.connect()
-        except BaseException:
-            self._free_slot()
-            raise
-        self._all.add(connection)
-        if self._closed or connection.transport.is_closing():
-            self._discard(connection)
-            raise NoAnswerError("connection closed")
-        return connection
-
-    def _release(self, connection: Connection) -> None:
-        """Take back a connection: for the next that waits, to keep it, or to close it."""
-        if not connection.reusable or self._closed:
-            self._discard(connection)
-        elif not self._waiting or not self._pass_on(connection):
-            self._keep(connection)
-
-    def _keep(self, connection: Connection) -> None:
-        idle_s, announced = IDLE_S, connection.keep_alive
-        if announced and (timeout := KEEP_ALIVE_TIMEOUT.search(announced)):
-            idle_s = min(IDLE_S, int(timeout[1]) - IDLE_MARGIN_S)
-        connection.idle_until = self._loop.time() + idle_s
-        self._idle.append(connection)
-        if self._sweep_timer is None:
-            self._sweep_timer = self._loop.call_later(IDLE_S, self._sweep)
-
-    def _discard(self, connection: Connection) -> None:
-        connection.transport.abort()
-        self._all.discard(connection)
-        self._free_slot()
-
-    def _free_slot(self) -> None:
-        if not self._pass_on(None):
-            self._slots += 1
-
-    def _pass_on(self, connection: Connection | None) -> bool:
-        """Hand a connection, or the slot for one, to the request that waits longest; return whether one waits."""
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(connection)
-                return True
-        return False
-
-    def _sweep(self) -> None:
-        """Close the idle connections that have expired or ended."""
-        now = self._loop.time()
-        idle, self._idle = self._idle, deque()
-        for connection in idle:
-            if connection.idle_until > now and connection.is_alive():
-                self._idle.append(connection)
-            else:
-                self._discard(connection)
-        self._sweep_timer = self._loop.call_later(IDLE_S, self._sweep) if self._idle else None

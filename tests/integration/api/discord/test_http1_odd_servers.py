@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from discordproxy_api.discord import http1
+from discordproxy_api.discord import http1_pool
 from discordproxy_api.discord.http1 import Http1Client, Http1Options
 from discordproxy_api.discord.http1_response import NoAnswerError, UnreadableAnswerError
 from fakes.eventually import eventually
@@ -115,8 +115,8 @@ async def test_requests_cancelled_in_the_queue_leave_no_connection_behind():
             assert {type(result).__name__ for result in results} <= {"HttpResponse", "CancelledError"}
         answers = await asyncio.gather(*(get(client) for _ in range(9)))
         assert [answer.status for answer in answers] == [200] * 9
-        assert client._slots + len(client._all) == 3
-        assert not client._waiting
+        assert client._pool._slots + len(client._pool._all) == 3
+        assert not client._pool._waiting
 
 
 async def test_cancelling_a_request_under_way_ends_its_connection():
@@ -127,7 +127,7 @@ async def test_cancelling_a_request_under_way_ends_its_connection():
         with pytest.raises(asyncio.CancelledError):
             await request
         await eventually(lambda: server.open == 0)
-        assert (client._slots, len(client._all)) == (512, 0)
+        assert (client._pool._slots, len(client._pool._all)) == (512, 0)
 
 
 async def test_cancelling_while_the_connection_is_made_leaves_none():
@@ -138,7 +138,7 @@ async def test_cancelling_while_the_connection_is_made_leaves_none():
         request.cancel()
         with pytest.raises(asyncio.CancelledError):
             await request
-        assert (writes.count, client._slots) == (0, 512)
+        assert (writes.count, client._pool._slots) == (0, 512)
         await eventually(lambda: server.open == 0)
 
 
@@ -159,7 +159,7 @@ async def test_a_server_that_promises_to_stay_and_closes_at_once(status, end):
     async with odd_server(once(answer, then=end)) as server, client_of(server) as client:
         for number in range(10):
             assert (await get(client)).status in {200, 204}
-            [idle] = client._idle
+            [idle] = client._pool._idle
             await eventually(lambda idle=idle: not idle.is_alive())
             assert server.connections == number + 1
 
@@ -167,7 +167,7 @@ async def test_a_server_that_promises_to_stay_and_closes_at_once(status, end):
 async def test_an_end_that_the_loop_has_not_noticed_is_seen_before_a_request_is_written():
     async with odd_server(answering) as server, client_of(server) as client:
         await get(client)
-        [idle] = client._idle
+        [idle] = client._pool._idle
         ours = idle.transport.get_extra_info("socket")
         with socket.socket(fileno=socket.dup(ours.fileno())) as same:
             same.shutdown(socket.SHUT_RD)  # as if FIN had come while this step of the loop runs
@@ -188,7 +188,7 @@ async def test_bytes_that_nobody_asked_for_end_an_idle_connection():
     later = asyncio.Event()
     async with odd_server(babble) as server, client_of(server) as client:
         assert (await get(client)).body == b"hello"
-        [idle] = client._idle
+        [idle] = client._pool._idle
         later.set()
         await eventually(lambda: not idle.is_alive())
         assert (await get(client)).body == b"hello"
@@ -255,7 +255,7 @@ async def test_a_body_that_breaks_off_is_lost(sent, end):
             assert await broken()
         except NoAnswerError:
             assert end == "reset"  # overtook what was sent before
-        assert client._slots == 512
+        assert client._pool._slots == 512
 
 
 async def test_a_body_without_a_length_ends_with_the_connection():
@@ -263,7 +263,7 @@ async def test_a_body_without_a_length_ends_with_the_connection():
         for _ in range(2):
             answer = await get(client)
             assert (answer.body, answer.cut) == (b"hello", "")
-        assert (server.connections, client._slots) == (2, 512)
+        assert (server.connections, client._pool._slots) == (2, 512)
 
 
 async def test_a_reset_is_no_end_of_a_body():
@@ -278,7 +278,7 @@ async def test_a_reset_is_no_end_of_a_body():
     arrived = asyncio.Event()
     async with odd_server(talk) as server, client_of(server) as client:
         request = asyncio.create_task(get(client))
-        await eventually(lambda: any(connection._body == b"hel" for connection in client._all))
+        await eventually(lambda: any(connection._body == b"hel" for connection in client._pool._all))
         arrived.set()
         answer = await request
         assert (answer.body, answer.cut) == (b"", "lost")
@@ -318,7 +318,7 @@ async def test_what_is_no_http_within_the_bounds_is_unreadable(sent):
     async with odd_server(once(sent, then="stay")) as server, client_of(server) as client:
         with pytest.raises(UnreadableAnswerError):
             await get(client)
-        assert client._slots == 512
+        assert client._pool._slots == 512
 
 
 async def test_trailers_do_not_disturb_the_next_answer():
@@ -433,7 +433,7 @@ async def test_an_answer_before_the_request_was_read(end):
         answer = await client.request("POST", "/x", {}, bytes(20_000_000))
         answered.set()
         assert (answer.status, answer.body) == (413, b"no")
-        assert not client._idle
+        assert not client._pool._idle
         await eventually(lambda: server.open == 0)
 
 
@@ -442,7 +442,7 @@ async def test_a_large_request_arrives_whole():
     async with odd_server(once(HELLO, then="stay")) as server, client_of(server) as client:
         assert (await client.request("POST", "/x", {}, body)).body == b"hello"
         assert server.requests[0].endswith(b"\r\n\r\n" + body)
-        assert len(client._idle) == 1
+        assert len(client._pool._idle) == 1
 
 
 async def test_no_connection_is_unsent():
@@ -452,7 +452,7 @@ async def test_no_connection_is_unsent():
     async with client_of(server) as client:
         with pytest.raises(NoAnswerError, match="ConnectionRefusedError"):
             await get(client, before_write=writes)
-        assert (writes.count, client._slots) == (0, 512)
+        assert (writes.count, client._pool._slots) == (0, 512)
 
 
 async def test_a_name_that_nobody_knows_is_unsent():
@@ -473,7 +473,7 @@ async def test_the_timeout_of_connecting_is_one_of_its_own():
             writes = Writes()
             with pytest.raises(NoAnswerError, match="no connection in time"):
                 await get(client, before_write=writes)
-            assert (writes.count, client._slots) == (0, 512)
+            assert (writes.count, client._pool._slots) == (0, 512)
 
 
 async def test_a_server_that_closes_at_once_got_nothing():
@@ -483,15 +483,15 @@ async def test_a_server_that_closes_at_once_got_nothing():
     async with odd_server(closing) as server, client_of(server) as client:
         with pytest.raises(NoAnswerError):
             await get(client)
-        assert client._slots == 512
+        assert client._pool._slots == 512
 
 
 async def test_idle_connections_are_closed(monkeypatch):
-    monkeypatch.setattr(http1, "IDLE_S", 0.05)
+    monkeypatch.setattr(http1_pool, "IDLE_S", 0.05)
     async with odd_server(answering) as server, client_of(server) as client:
         await asyncio.gather(get(client), get(client))
         await eventually(lambda: server.open == 0)
-        assert (len(client._idle), len(client._all), client._slots) == (0, 0, 512)
+        assert (len(client._pool._idle), len(client._pool._all), client._pool._slots) == (0, 0, 512)
         assert (await get(client)).status == 200
 
 
@@ -502,7 +502,7 @@ async def test_a_connection_is_given_up_before_the_time_that_the_server_announce
             await get(client)
             await get(client)
             assert server.connections == connections
-            left = client._idle[0].idle_until - asyncio.get_running_loop().time()
+            left = client._pool._idle[0].idle_until - asyncio.get_running_loop().time()
             assert left <= min(15, seconds - 1)
 
 
