@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from discordproxy_api.discord.http1_connection import Connection
 from discordproxy_api.discord.http1_dialing import Dialer
 from discordproxy_api.discord.http1_pool import ConnectionPool
-from discordproxy_api.discord.http1_response import HttpResponse
+from discordproxy_api.discord.http1_response import HttpResponse, NoAnswerError
 from discordproxy_ratelimit.process.http_proxy import HttpProxy
 
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -24,18 +25,18 @@ BLANKS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Http1Options:
-    """How to reach the API.
+class HttpOptions:
+    """The way to an API.
 
     Attributes:
         url: base of the API; the target of a request is appended to its path.
         user_agent: value of that header.
-        timeout_s: longest that a request may take, from the wait for a connection to the last byte of the response.
-        connect_timeout_s: longest that a new connection may take.
-        answer_limit_bytes: longest body of a response, decompressed or not.
-        http_proxy: what leads there; None for a direct connection.
+        timeout_s: bound of a request in seconds, from the wait for a connection to the last byte of the response.
+        connect_timeout_s: bound of a new connection in seconds.
+        answer_limit_bytes: maximum length of a body, decompressed or not.
+        http_proxy: HTTP proxy on the way; None for a direct connection.
         max_connections: connections at a time; further requests wait for one.
-        ssl_context: whom to trust; None for those whom the machine trusts.
+        ssl_context: trusted authorities; None for those of the machine.
     """
 
     url: str
@@ -53,9 +54,14 @@ def _nothing() -> None:
 
 
 class Http1Client:
-    """A pool of connections to one origin, opened with `async with`."""
+    """A client of one origin, opened with `async with`.
 
-    def __init__(self, options: Http1Options) -> None:
+    Args:
+        options: the way to it.
+        secret: bytes that are replaced by `***` in every response, such as a token.
+    """
+
+    def __init__(self, options: HttpOptions, *, secret: bytes = b"") -> None:
         self._options = options
         self._dialer = Dialer(
             options.url,
@@ -63,6 +69,7 @@ class Http1Client:
             timeout_s=options.connect_timeout_s,
             body_limit=options.answer_limit_bytes,
             ssl_context=options.ssl_context,
+            secret=secret,
         )
         fixed = {"Host": self._dialer.host, "User-Agent": options.user_agent, "Accept": "*/*"}
         fixed["Accept-Encoding"] = "gzip, deflate"
@@ -81,7 +88,7 @@ class Http1Client:
     async def __aexit__(self, *_: object) -> None:
         self._pool.close()
 
-    async def request(
+    def exchange(
         self,
         method: str,
         target: str,
@@ -90,41 +97,24 @@ class Http1Client:
         *,
         before_write: Callable[[], None] = _nothing,
         timeout_s: float | None = None,
-    ) -> HttpResponse:
-        """Send a request and return the response.
-
-        To cancel it closes the connection, if the request has been written.
+    ) -> "Http1Exchange":
+        """Return the exchange of a request for its response; it begins when its response is awaited.
 
         Args:
             method: such as GET.
             target: path and query below the base URL, percent-encoded.
             headers: beside Host, User-Agent, Accept, Accept-Encoding and Content-Length.
             body: None for no body.
-            before_write: called when a connection stands and the first byte is about to go out; what it raises is
-                passed on, and nothing is sent.
+            before_write: called with a connection at hand, right before the first byte is written. If it raises,
+                nothing is sent, and `Http1Exchange.response` raises the same.
             timeout_s: instead of the option.
 
         Raises:
-            UnreadableAnswerError: a response that is no HTTP within our bounds.
-            NoAnswerError: no connection, a broken one, or a timeout. Without a call of `before_write` nothing left.
-            ValueError: method, target or headers would not stay what they are on the wire.
+            ValueError: method, target or headers would not be the same on the wire.
         """
         request = self._encoded(method, target, headers, body)
-        loop = self._loop
-        deadline = loop.time() + (self._options.timeout_s if timeout_s is None else timeout_s)
-        connection = self._pool.idle() or await self._pool.acquire(deadline)
-        try:
-            before_write()
-        except BaseException:
-            self._pool.release(connection)
-            raise
-        response = connection.exchange(request, head_only=method == "HEAD")
-        timer = loop.call_at(deadline, connection.expire)
-        try:
-            return await response
-        finally:
-            timer.cancel()
-            self._pool.release(connection)
+        deadline = self._loop.time() + (self._options.timeout_s if timeout_s is None else timeout_s)
+        return Http1Exchange(self._pool, request, before_write, deadline=deadline, head_only=method == "HEAD")
 
     def _encoded(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
         lines = [f"{method} {self._dialer.target_prefix}{target} HTTP/1.1\r\n{self._fixed}"]
@@ -141,3 +131,65 @@ class Http1Client:
             return head.encode() + body if body else head.encode()
         except UnicodeEncodeError:
             raise ValueError("half a surrogate pair in a request's target or headers") from None
+
+
+class Http1Exchange:
+    """One request and its response."""
+
+    __slots__ = ("_before_write", "_connection", "_deadline", "_head_only", "_pool", "_request", "_timer", "_waiter")
+
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        request: bytes,
+        before_write: Callable[[], None],
+        *,
+        deadline: float,
+        head_only: bool,
+    ) -> None:
+        self._pool = pool
+        self._request = request
+        self._before_write = before_write
+        self._deadline = deadline
+        self._head_only = head_only
+        self._connection: Connection | None = None
+        self._waiter: asyncio.Future[HttpResponse]
+        self._timer: asyncio.TimerHandle
+
+    async def response(self) -> HttpResponse:
+        """Send the request and return the response.
+
+        Cancelled before the call of `before_write`, nothing is sent. Cancelled later, the exchange goes on and occupies
+        its connection: `response` has to be awaited again.
+
+        Raises:
+            UnreadableAnswerError: the response is not HTTP within our bounds.
+            NoAnswerError: no connection, a broken one, or a timeout. Nothing was sent unless `before_write` was called.
+        """
+        connection = self._connection
+        if connection is None:
+            connection = self._pool.idle() or await self._pool.acquire(self._deadline)
+            self._write(connection)
+        elif self._waiter.cancelled():
+            self._waiter = connection.rejoin()
+        try:
+            response = await self._waiter
+        except NoAnswerError:
+            self._end(connection)
+            raise
+        self._end(connection)
+        return response
+
+    def _write(self, connection: Connection) -> None:
+        try:
+            self._before_write()
+            self._waiter = connection.exchange(self._request, head_only=self._head_only)
+        except BaseException:
+            self._pool.release(connection)
+            raise
+        self._connection = connection
+        self._timer = asyncio.get_running_loop().call_at(self._deadline, connection.expire)
+
+    def _end(self, connection: Connection) -> None:
+        self._timer.cancel()
+        self._pool.release(connection)

@@ -17,6 +17,7 @@ from discordproxy_api.discord.http1_response import (
     UnreadableAnswerError,
     decompressed,
     headers_of,
+    without,
 )
 
 MAX_HEAD_BYTES, MAX_HEADERS = 64 * 1024, 256
@@ -34,7 +35,8 @@ class Connection(asyncio.Protocol):
 
     Args:
         loop: the running loop.
-        body_limit: bytes that a body may have, decompressed or not.
+        body_limit: maximum length of a body, decompressed or not.
+        secret: bytes that are replaced in bodies and values of headers; empty for none.
 
     Attributes:
         transport: set once the connection is made.
@@ -43,14 +45,16 @@ class Connection(asyncio.Protocol):
         idle_until: loop time at which an idle connection expires; kept by the pool.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, body_limit: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, body_limit: int, secret: bytes = b"") -> None:
         self.transport: asyncio.Transport
         self.reusable = True
         self.keep_alive: str | None = None
         self.idle_until = 0.0
         self._loop = loop
         self._body_limit = body_limit
+        self._secret = secret
         self._response: asyncio.Future[HttpResponse] | None = None
+        self._outcome: HttpResponse | NoAnswerError | None = None  # of an exchange whose future was cancelled
         self._headers: Headers | None = None
         self._status = self._interim = 0
         self._head_only = False
@@ -78,22 +82,31 @@ class Connection(asyncio.Protocol):
         return not self.transport.is_closing() and not self._unread(0)
 
     def exchange(self, request: bytes, *, head_only: bool = False) -> "asyncio.Future[HttpResponse]":
-        """Write `request`; return the future of its response.
+        """Write `request`; return the future of its response, which raises `NoAnswerError`.
 
-        The future raises `NoAnswerError`. To cancel it spoils the connection, which the caller then has to abort.
+        If the future is cancelled, the exchange goes on: `rejoin` returns another one.
 
         Args:
             request: head and body.
             head_only: whether the response ends with its headers, whatever these announce.
         """
         self.reusable = False
-        self._headers = None
+        self._headers = self._outcome = None
         self._head_only = head_only
         self._framing = self._counted = self._interim = 0
         self._raw.clear()  # of trailers
         self._awaited.append(None)
         self._response = response = self._loop.create_future()
         self.transport.write(request)
+        return response
+
+    def rejoin(self) -> "asyncio.Future[HttpResponse]":
+        """Return another future of the response, whose former future was cancelled."""
+        response: asyncio.Future[HttpResponse] = self._loop.create_future()
+        if self._outcome is None:
+            self._response = response
+        else:
+            _resolve(response, self._outcome)
         return response
 
     def expire(self) -> None:
@@ -105,12 +118,9 @@ class Connection(asyncio.Protocol):
         response, self._response = self._response, None
         self.reusable = False
         self.transport.abort()
-        if response is None or response.done():
-            return
-        if self._headers is None:
-            response.set_exception(error)
-        else:
-            response.set_result(HttpResponse(self._status, self._headers, b"", cut))
+        if response is not None:
+            outcome = error if self._headers is None else HttpResponse(self._status, self._headers, b"", cut)
+            self._settle(response, outcome)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
@@ -150,7 +160,7 @@ class Connection(asyncio.Protocol):
         if len(raw) > MAX_HEADERS:
             self.fail(UnreadableAnswerError("headers are too large"))
             return
-        self._headers = headers = headers_of(raw)
+        self._headers = headers = headers_of(raw, self._secret)
         raw.clear()
         coding = dict.get(headers, "transfer-encoding")
         if self._head_only:
@@ -190,8 +200,13 @@ class Connection(asyncio.Protocol):
             body, cut = b"", "large"
         elif body and (coding := dict.get(headers, "content-encoding")):
             body, cut = decompressed(body, coding.lower(), self._body_limit)
-        if not response.done():
-            response.set_result(HttpResponse(self._status, headers, body, cut))
+        self._settle(response, HttpResponse(self._status, headers, without(self._secret, body), cut))
+
+    def _settle(self, response: "asyncio.Future[HttpResponse]", outcome: HttpResponse | NoAnswerError) -> None:
+        if response.cancelled():
+            self._outcome = outcome
+        else:
+            _resolve(response, outcome)
 
     def eof_received(self) -> None:
         """Complete a body that ends with the connection; the transport closes itself."""
@@ -205,3 +220,10 @@ class Connection(asyncio.Protocol):
         """Fail what waits for a response."""
         if self._response is not None:
             self.fail(NoAnswerError("connection closed" if error is None else type(error).__name__))
+
+
+def _resolve(response: "asyncio.Future[HttpResponse]", outcome: HttpResponse | NoAnswerError) -> None:
+    if isinstance(outcome, HttpResponse):
+        response.set_result(outcome)
+    else:
+        response.set_exception(outcome)

@@ -4,10 +4,14 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
+from discordproxy_ratelimit.process.redaction import HIDDEN
+
 MAX_GZIP_MEMBERS = 16
 """Members that a gzip body may have; one is usual."""
 
 WBITS_GZIP, WBITS_ZLIB, WBITS_RAW = 31, 15, -15
+
+_HIDDEN = HIDDEN.encode()
 
 
 class NoAnswerError(Exception):
@@ -42,12 +46,17 @@ class HttpResponse:
     cut: str = ""
 
 
-def headers_of(raw: dict[bytes, bytes]) -> Headers:
-    """Return the headers that the parser has found, in their order."""
+def without(secret: bytes, text: bytes) -> bytes:
+    """Return `text` with `***` in place of a secret, which may be empty."""
+    return text.replace(secret, _HIDDEN) if secret else text
+
+
+def headers_of(raw: dict[bytes, bytes], secret: bytes = b"") -> Headers:
+    """Return the headers that a parser has found, in their order, with `***` in place of a secret."""
     if not raw:
         return Headers()
     names = b"\n".join(raw).decode("utf-8", "surrogateescape").lower().split("\n")
-    values = b"\n".join(raw.values()).decode("utf-8", "surrogateescape").split("\n")
+    values = without(secret, b"\n".join(raw.values())).decode("utf-8", "surrogateescape").split("\n")
     return Headers(zip(reversed(names), map(str.strip, reversed(values)), strict=True))  # the first one wins
 
 

@@ -7,7 +7,7 @@ import ssl
 
 import pytest
 
-from discordproxy_api.discord.http1 import Http1Client, Http1Options
+from discordproxy_api.discord.http1 import Http1Client, HttpOptions
 from discordproxy_api.discord.http1_response import NoAnswerError
 from discordproxy_ratelimit.process.http_proxy import HttpProxy
 from fakes.certificates import Authority
@@ -44,13 +44,13 @@ def trusting(authority):
 
 @contextlib.asynccontextmanager
 async def client_of(url, **options):
-    async with Http1Client(Http1Options(url, "test", **options)) as client:
+    async with Http1Client(HttpOptions(url, "test", **options)) as client:
         yield client
 
 
 async def get(client, writes=None):
     writes = [] if writes is None else writes
-    return await client.request("GET", "/x", {}, before_write=lambda: writes.append(1))
+    return await client.exchange("GET", "/x", {}, before_write=lambda: writes.append(1)).response()
 
 
 def proxy_at(port, credentials="", scheme="http"):

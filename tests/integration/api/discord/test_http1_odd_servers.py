@@ -9,7 +9,7 @@ import zlib
 import pytest
 
 from discordproxy_api.discord import http1_pool
-from discordproxy_api.discord.http1 import Http1Client, Http1Options
+from discordproxy_api.discord.http1 import Http1Client, HttpOptions
 from discordproxy_api.discord.http1_response import NoAnswerError, UnreadableAnswerError
 from fakes.eventually import eventually
 from fakes.odd_server import odd_server
@@ -20,7 +20,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 @contextlib.asynccontextmanager
 async def client_of(server, **options):
-    async with Http1Client(Http1Options(f"http://127.0.0.1:{server.port}/api", "test", **options)) as client:
+    async with Http1Client(HttpOptions(f"http://127.0.0.1:{server.port}/api", "test", **options)) as client:
         yield client
 
 
@@ -38,7 +38,7 @@ class Writes:
 
 
 async def get(client, target="/x", **kind):
-    return await client.request("GET", target, {"Authorization": "Bot canary"}, **kind)
+    return await client.exchange("GET", target, {"Authorization": "Bot canary"}, **kind).response()
 
 
 async def answering(talk):
@@ -101,11 +101,23 @@ async def test_waiting_for_a_connection_counts_towards_the_timeout():
             await first
 
 
+async def finished(client):
+    """Await a response; if cancelled after the request was written, await it again in the background."""
+    writes = Writes()
+    exchange = client.exchange("GET", "/x", {}, before_write=writes)
+    try:
+        return await exchange.response()
+    except asyncio.CancelledError:
+        if writes.count:
+            await exchange.response()
+        raise
+
+
 async def test_requests_cancelled_in_the_queue_leave_no_connection_behind():
     """Cancelled under contention, a pool of another library lost its connections one by one."""
     async with odd_server(answering) as server, client_of(server, max_connections=3) as client:
         for round_ in range(40):
-            requests = [asyncio.create_task(get(client)) for _ in range(12)]
+            requests = [asyncio.create_task(finished(client)) for _ in range(12)]
             for _ in range(round_ % 8):
                 await asyncio.sleep(0)
             for number, request in enumerate(requests):
@@ -119,13 +131,46 @@ async def test_requests_cancelled_in_the_queue_leave_no_connection_behind():
         assert not client._pool._waiting
 
 
-async def test_cancelling_a_request_under_way_ends_its_connection():
-    async with odd_server(silent) as server, client_of(server) as client:
-        request = asyncio.create_task(get(client))
+@pytest.mark.parametrize("before", [b"", HELLO[:9], HELLO[:-2], HELLO])
+@pytest.mark.parametrize("between", [False, True])
+async def test_an_exchange_whose_caller_was_cancelled_goes_on(before, between):
+    """Its response may have begun before the cancellation, and end before or after the caller notices it."""
+    writes = Writes()
+    async with odd_server(silent) as server, client_of(server, max_connections=1) as client:
+        exchange = client.exchange("GET", "/x", {}, before_write=writes)
+        caller = asyncio.create_task(exchange.response())
         await eventually(lambda: server.requests)
-        request.cancel()
+        [connection] = client._pool._all
+        pieces = [before, HELLO[len(before) :]]
+        connection.data_received(pieces[0])
+        caller.cancel()
+        if between and pieces[1]:
+            connection.data_received(pieces.pop())
         with pytest.raises(asyncio.CancelledError):
-            await request
+            await caller
+        again = asyncio.create_task(exchange.response())
+        await asyncio.sleep(0)
+        if len(pieces) > 1 and pieces[1]:
+            assert client._pool._slots == 0
+            assert not again.done()
+            connection.data_received(pieces[1])
+        assert (await again).body == b"hello"
+        assert (writes.count, server.connections, list(client._pool._idle)) == (1, 1, [connection])
+
+
+@pytest.mark.parametrize("cause", ["timeout", "close"])
+async def test_an_exchange_whose_caller_was_cancelled_may_fail(cause):
+    async with odd_server(silent) as server, client_of(server, timeout_s=0.05 if cause == "timeout" else 30) as client:
+        exchange = client.exchange("GET", "/x", {})
+        caller = asyncio.create_task(exchange.response())
+        await eventually(lambda: server.requests)
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        if cause == "close":
+            client._pool.close()
+        with pytest.raises(NoAnswerError, match="no answer in time" if cause == "timeout" else "closed"):
+            await exchange.response()
         await eventually(lambda: server.open == 0)
         assert (client._pool._slots, len(client._pool._all)) == (512, 0)
 
@@ -226,7 +271,7 @@ async def test_a_kept_connection_that_breaks_under_a_request_is_not_tried_again(
     async with odd_server(second_one_breaks) as server, client_of(server) as client:
         await get(client)
         with pytest.raises(NoAnswerError):
-            await client.request("POST", "/x", {}, b"{}", before_write=writes)
+            await client.exchange("POST", "/x", {}, b"{}", before_write=writes).response()
         assert (writes.count, len(server.requests), server.connections) == (1, 2, 1)
         assert (await get(client)).body == b"hello"
 
@@ -372,7 +417,7 @@ async def test_the_answer_to_head_has_no_body_and_leaves_none_behind():
     """A client took the body that a server had sent after HEAD for the next answer."""
     async with odd_server(once(HELLO, then="stay")) as server, client_of(server) as client:
         for _ in range(2):
-            answer = await client.request("HEAD", "/x", {})
+            answer = await client.exchange("HEAD", "/x", {}).response()
             assert (answer.body, answer.headers["content-length"]) == (b"", "5")
         assert server.connections == 2
 
@@ -430,7 +475,7 @@ async def test_an_answer_before_the_request_was_read(end):
 
     answered = asyncio.Event()
     async with odd_server(early) as server, client_of(server) as client:
-        answer = await client.request("POST", "/x", {}, bytes(20_000_000))
+        answer = await client.exchange("POST", "/x", {}, bytes(20_000_000)).response()
         answered.set()
         assert (answer.status, answer.body) == (413, b"no")
         assert not client._pool._idle
@@ -440,7 +485,7 @@ async def test_an_answer_before_the_request_was_read(end):
 async def test_a_large_request_arrives_whole():
     body = bytes(range(256)) * 20_000
     async with odd_server(once(HELLO, then="stay")) as server, client_of(server) as client:
-        assert (await client.request("POST", "/x", {}, body)).body == b"hello"
+        assert (await client.exchange("POST", "/x", {}, body).response()).body == b"hello"
         assert server.requests[0].endswith(b"\r\n\r\n" + body)
         assert len(client._pool._idle) == 1
 
@@ -456,7 +501,7 @@ async def test_no_connection_is_unsent():
 
 
 async def test_a_name_that_nobody_knows_is_unsent():
-    async with Http1Client(Http1Options("http://discord.invalid", "test")) as client:
+    async with Http1Client(HttpOptions("http://discord.invalid", "test")) as client:
         with pytest.raises(NoAnswerError, match="gaierror"):
             await get(client)
 
@@ -468,7 +513,7 @@ async def test_the_timeout_of_connecting_is_one_of_its_own():
             full = stack.enter_context(socket.socket())
             full.settimeout(0)
             full.connect_ex(address)
-        options = Http1Options(f"http://127.0.0.1:{address[1]}", "test", connect_timeout_s=0.05)
+        options = HttpOptions(f"http://127.0.0.1:{address[1]}", "test", connect_timeout_s=0.05)
         async with Http1Client(options) as client:
             writes = Writes()
             with pytest.raises(NoAnswerError, match="no connection in time"):
