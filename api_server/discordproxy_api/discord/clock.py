@@ -21,7 +21,7 @@ class DiscordClock:
         self._ahead_s: float | None = None
         self._date: str | None = None
 
-    def heard(self, date: str | None) -> None:
+    def observe(self, date: str | None) -> None:
         """Take note of the header `Date` of an answer that has just come; one that cannot be read tells nothing.
 
         The same date is read once: it changes once a second, and the first answer with it is the most exact one.

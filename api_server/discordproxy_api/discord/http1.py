@@ -181,9 +181,11 @@ class Http1Exchange:
         return response
 
     def _write(self, connection: Connection) -> None:
+        before_write, request = self._before_write, self._request
+        self._before_write, self._request = _nothing, b""  # no reference cycle, no memory until the response
         try:
-            self._before_write()
-            self._waiter = connection.exchange(self._request, head_only=self._head_only)
+            before_write()
+            self._waiter = connection.exchange(request, head_only=self._head_only)
         except BaseException:
             self._pool.release(connection)
             raise
