@@ -16,8 +16,8 @@ import orjson
 from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
-from discordproxy_api.discord.http1 import Http1Client, HttpOptions
-from discordproxy_api.discord.http1_response import (
+from discordproxy_api.discord.http1.client import Http1Client, HttpOptions
+from discordproxy_api.discord.http1.response import (
     HttpResponse,
     NoAnswerError,
     UnreadableAnswerError,

@@ -24,7 +24,7 @@ from discordproxy_api.calls.retry import NONCE_WINDOW_S, Outcome, Repeat, RetryP
 from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.discord.clock import DiscordClock
 from discordproxy_api.discord.http import DiscordHttp, Exchange
-from discordproxy_api.discord.http1_response import HttpResponse, NoAnswerError, UnreadableAnswerError
+from discordproxy_api.discord.http1.response import HttpResponse, NoAnswerError, UnreadableAnswerError
 from discordproxy_api.discord.nonces import Nonces
 from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_ratelimit.broker import Broker

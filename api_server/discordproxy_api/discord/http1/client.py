@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from discordproxy_api.discord.http1_connection import Connection
-from discordproxy_api.discord.http1_dialing import Dialer
-from discordproxy_api.discord.http1_pool import ConnectionPool
-from discordproxy_api.discord.http1_response import HttpResponse, NoAnswerError
+from discordproxy_api.discord.http1.connection import Connection
+from discordproxy_api.discord.http1.dialing import Dialer
+from discordproxy_api.discord.http1.pool import ConnectionPool
+from discordproxy_api.discord.http1.response import HttpResponse, NoAnswerError
 from discordproxy_ratelimit.process.http_proxy import HttpProxy
 
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})

@@ -13,8 +13,8 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from aiohappyeyeballs import AddrInfoType, start_connection
 from yarl import URL
 
-from discordproxy_api.discord.http1_connection import Connection
-from discordproxy_api.discord.http1_response import NoAnswerError
+from discordproxy_api.discord.http1.connection import Connection
+from discordproxy_api.discord.http1.response import NoAnswerError
 from discordproxy_ratelimit.process.http_proxy import HttpProxy
 
 HAPPY_EYEBALLS_DELAY_S = 0.25

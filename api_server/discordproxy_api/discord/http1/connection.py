@@ -10,7 +10,7 @@ from typing import cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from discordproxy_api.discord.http1_response import (
+from discordproxy_api.discord.http1.response import (
     Headers,
     HttpResponse,
     NoAnswerError,
