@@ -12,24 +12,30 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
-from grpc import StatusCode
 from prometheus_client import Counter
 
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.drain import Drain
-from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.retry import NONCE_WINDOW_S, Outcome, Repeat, RetryPolicy, pause_before_repeat
 from discordproxy_api.discord.app_rate import AppRateWaits
+from discordproxy_api.discord.attempt import (
+    Attempt,
+    FailedAttempt,
+    accepted_without_body,
+    announce_effect,
+    refused,
+    without_answer,
+)
 from discordproxy_api.discord.clock import DiscordClock
-from discordproxy_api.discord.http import DiscordHttp, Exchange
-from discordproxy_api.discord.http1.response import HttpResponse, NoAnswerError, UnreadableAnswerError
+from discordproxy_api.discord.http import DiscordHttp
+from discordproxy_api.discord.http1.response import HttpResponse, NoAnswerError
 from discordproxy_api.discord.nonces import Nonces
 from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.errors import BrokerError
-from discordproxy_ratelimit.headers import Answer, read_answer, retry_after_s
+from discordproxy_ratelimit.headers import read_answer
 from discordproxy_ratelimit.permit import Caller, Permit
 from discordproxy_ratelimit.process.tasks import BackgroundTasks
 from discordproxy_ratelimit.process.trace import Trace, no_trace
@@ -64,53 +70,6 @@ class _Tries:
             return self.limited
         self.failed += 1
         return self.failed
-
-
-@dataclass(slots=True)
-class _Failure:
-    """The end of an attempt without a reply of status 2xx.
-
-    Attributes:
-        outcome: may allow a repeat; None if a repeat would fail in the same way.
-        error: of an attempt without a usable response.
-        response, answer: of an attempt with one.
-        retry_after_s: seconds until a repeat can succeed; None if unknown.
-    """
-
-    outcome: Outcome | None = None
-    error: ApiError | None = None
-    response: HttpResponse | None = None
-    answer: Answer | None = None
-    retry_after_s: float | None = None
-
-    def as_error(self) -> ApiError:
-        """Return the error for the caller."""
-        if self.response is None or self.answer is None:
-            assert self.error is not None, "there is a response or an error"  # noqa: S101 - for the type checker
-            return self.error
-        response = self.response
-        return errors.from_answer(self.answer, response.headers, response.body, retry_after_s=self.retry_after_s)
-
-
-class _Attempt:
-    """One attempt that holds a permit."""
-
-    __slots__ = ("answered", "call", "exchange", "first_sent_at", "permit", "request", "started_at", "written")
-
-    def __init__(self, request: RestRequest, call: Call, permit: Permit, first_sent_at: float) -> None:
-        self.request = request
-        self.call = call
-        self.permit = permit
-        self.first_sent_at = first_sent_at
-        self.started_at = first_sent_at
-        self.exchange: Exchange
-        self.written = self.answered = False
-
-    def before_write(self) -> None:
-        """Record that the first byte is about to be written; raises `BrokerError` if the permit has expired."""
-        self.permit.sent()
-        self.written = True
-        self.call.left(asyncio.get_running_loop().time(), effect=self.request.effect)
 
 
 class Rest:
@@ -222,7 +181,7 @@ class Rest:
             await asyncio.sleep(pause_s)
         return True
 
-    def _pause_s(self, end: _Failure, request: RestRequest, call: Call, tries: _Tries) -> float | None:
+    def _pause_s(self, end: FailedAttempt, request: RestRequest, call: Call, tries: _Tries) -> float | None:
         if end.outcome is None:
             return None
         now = asyncio.get_running_loop().time()
@@ -241,7 +200,7 @@ class Rest:
             self._metrics.repeats.labels(end.outcome.value).inc()
         return pause_s
 
-    async def _attempt(self, request: RestRequest, call: Call, tries: _Tries) -> Reply | _Failure:
+    async def _attempt(self, request: RestRequest, call: Call, tries: _Tries) -> Reply | FailedAttempt:
         """Make one attempt. Raises `BrokerError`: no permit, or it expired before the first byte."""
         loop = asyncio.get_running_loop()
         queued_at = loop.time()
@@ -251,12 +210,12 @@ class Rest:
         tries.permit = permit
         if tries.first_sent_at is None:
             tries.first_sent_at = now
-        attempt = _Attempt(request, call, permit, tries.first_sent_at)
+        attempt = Attempt(request, call, permit, tries.first_sent_at)
         finished = True
         self._in_progress += 1
         try:
             if request.effect and (call.before_effect or call.before_each_effect):
-                await _announce_effect(call)
+                await announce_effect(call)
             attempt.started_at = loop.time()
             attempt.exchange = self._http.exchange(request, attempt.before_write)
             return await self._respond(attempt)
@@ -290,14 +249,14 @@ class Rest:
         with self._trace("wait for a permit", discordproxy_route=request.route.name):
             return await permit
 
-    async def _timed_response(self, attempt: _Attempt) -> HttpResponse:
+    async def _timed_response(self, attempt: Attempt) -> HttpResponse:
         request = attempt.request
         with self._trace(f"discord {request.route.name}", http_request_method=request.method) as span:
             response = await attempt.exchange.response()
             span.tell(http_response_status__code=response.status)
         return response
 
-    async def _finish(self, attempt: _Attempt) -> None:
+    async def _finish(self, attempt: Attempt) -> None:
         """Finish an attempt whose caller has gone."""
         try:
             await self._respond(attempt)
@@ -306,14 +265,14 @@ class Rest:
         finally:
             attempt.permit.release()
 
-    async def _respond(self, attempt: _Attempt) -> Reply | _Failure:
+    async def _respond(self, attempt: Attempt) -> Reply | FailedAttempt:
         """Wait for the response of an attempt, learn from it and judge it."""
         request, call = attempt.request, attempt.call
         try:
             response = await (self._timed_response(attempt) if self._traced else attempt.exchange.response())
         except NoAnswerError as error:
             self._observe(attempt, 0)
-            return _without_answer(attempt, error)
+            return without_answer(attempt, error)
         status = response.status
         self._observe(attempt, status)
         answer = read_answer(status, response.headers, response.body)
@@ -326,19 +285,19 @@ class Rest:
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             call.succeeded(status, effect=request.effect)
             if response.cut:
-                return _accepted_without_body(response.cut)
+                return accepted_without_body(response.cut)
             reply = Reply(status, response.headers, request.as_asked(response.body))
         elif status == HTTPStatus.NOT_FOUND and request.method == "DELETE" and call.in_doubt:
             call.succeeded(status, effect=request.effect)  # by an earlier attempt, whose response was lost
             reply = Reply(HTTPStatus.NO_CONTENT, response.headers, b"")
         else:
-            return _refused(attempt, response, answer, verdict.retry_after_s)
+            return refused(attempt, response, answer, verdict.retry_after_s)
         work = self._on_accepted(request, reply, asyncio.get_running_loop().time() - attempt.first_sent_at)
         if work is not None:
             await asyncio.shield(self._background.start(work))
         return reply
 
-    def _observe(self, attempt: _Attempt, status: int) -> None:
+    def _observe(self, attempt: Attempt, status: int) -> None:
         took_s = asyncio.get_running_loop().time() - attempt.started_at
         self._metrics.tally.requested()
         self._counter(attempt.request.route.name, status).inc()
@@ -347,56 +306,3 @@ class Rest:
     def _counter_of(self, route: str, status: int) -> Counter:
         method, _, template = route.partition(" ")
         return self._metrics.discord_requests.labels(method, self._metrics.template(template), str(status))
-
-
-async def _announce_effect(call: Call) -> None:
-    """Await what has to happen before a request that does what the caller asks for."""
-    if call.before_each_effect is not None:
-        await call.before_each_effect()
-    announce, call.before_effect = call.before_effect, None
-    if announce is not None:
-        await announce()
-
-
-def _refused(attempt: _Attempt, response: HttpResponse, answer: Answer, held_back_s: float | None) -> _Failure:
-    """Return the failure for a response other than 2xx; `held_back_s` is how long the broker delays a repeat."""
-    status, effect = response.status, attempt.request.effect
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        attempt.call.lost(status, effect=effect)
-        wait_s = retry_after_s(response.headers)
-        return _Failure(Outcome.FAILED, response=response, answer=answer, retry_after_s=wait_s)
-    attempt.call.refused(status, effect=effect)
-    limited = status == HTTPStatus.TOO_MANY_REQUESTS and answer.from_discord  # a 429 of the edge blocks this address
-    outcome = Outcome.LIMITED if limited else None
-    return _Failure(outcome, response=response, answer=answer, retry_after_s=held_back_s)
-
-
-def _without_answer(attempt: _Attempt, error: NoAnswerError) -> _Failure:
-    if isinstance(error, UnreadableAnswerError):
-        attempt.call.lost(effect=attempt.request.effect)
-        text = f"Discord's answer cannot be read ({error}); whether the request took effect is unknown."
-        return _Failure(error=errors.refusal(StatusCode.INTERNAL, "INTERNAL", text))
-    if attempt.written:
-        attempt.call.lost(effect=attempt.request.effect)
-        text = f"Discord did not answer ({error}); whether the request took effect is unknown."
-        return _Failure(Outcome.LOST, _unreachable(text))
-    text = (
-        f"Discord could not be reached ({error}); check the machine's network, HTTPS_PROXY and "
-        "DISCORDPROXY_DISCORD_URL."
-    )
-    return _Failure(Outcome.UNSENT, _unreachable(text))
-
-
-def _accepted_without_body(cut: str) -> _Failure:
-    """Return the failure for a 2xx response whose body is missing; see `HttpResponse.cut`."""
-    if cut == "lost":
-        return _Failure(Outcome.LOST, _unreachable("Discord accepted the request, but its answer broke off."))
-    if cut == "unreadable":
-        text = "Discord accepted the request, but its answer cannot be decompressed."
-        return _Failure(error=errors.refusal(StatusCode.INTERNAL, "INTERNAL", text))
-    text = "Discord accepted the request, but its answer is larger than the proxy passes on; request smaller pages."
-    return _Failure(error=errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "INTERNAL", text))
-
-
-def _unreachable(text: str) -> ApiError:
-    return errors.refusal(StatusCode.UNAVAILABLE, "DISCORD_UNREACHABLE", text, retry_after_s=1.0)
