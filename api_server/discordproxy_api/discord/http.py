@@ -109,8 +109,8 @@ class DiscordHttp:
         timeout_s = self._options.timeout_s + request.size / SLOWEST_UPLOAD
         if request.files:
             return _UploadExchange(partial(self._upload, request, headers, timeout_s), before_write, self._uploads)
-        if request.body is not None:
-            headers["Content-Type"] = "application/json"
+        if request.body is not None and request.content_type:
+            headers["Content-Type"] = request.content_type
         return self._plain.exchange(
             request.method, request.target, headers, request.body, before_write=before_write, timeout_s=timeout_s
         )

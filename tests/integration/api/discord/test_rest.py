@@ -1,7 +1,7 @@
 """Callers that are cancelled at any moment of an attempt: nothing is lost, nothing is sent twice, `sent` is exact."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -47,6 +47,7 @@ class Discord:
     ends: asyncio.Event = field(default_factory=asyncio.Event)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     heads: list[bytes] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
     answer: bytes = HEAD + b"{}"
 
     async def talk(self, conversation: Any) -> None:
@@ -54,7 +55,7 @@ class Discord:
             head = await conversation.reader.readuntil(b"\r\n\r\n")
             self.heads.append(head)
             await self.reads.wait()
-            await conversation.reader.readexactly(int(LENGTH.search(head)[1]))
+            self.bodies.append(await conversation.reader.readexactly(int(LENGTH.search(head)[1])))
             await self.answers.wait()
             await conversation.send(self.answer[:-1])
             self.begun.set()
@@ -279,3 +280,15 @@ async def test_the_retry_after_of_a_failure_reaches_the_caller(bench):
     with pytest.raises(ApiError) as failed:
         await bench.rest.send(a_request(), bench.call)
     assert failed.value.retry_after_s == 7.0
+
+
+@pytest.mark.parametrize("content_type", ["multipart/form-data; boundary=x", "application/octet-stream", ""])
+@pytest.mark.parametrize("body", [b"", b"--x\r\n\0\xff"])
+async def test_bytes_of_any_type_can_be_sent(bench, content_type, body):
+    request = replace(a_request(), body=body, content_type=content_type)
+    assert (await bench.rest.send(request, bench.call)).status == 200
+    [head] = bench.discord.heads
+    assert b"\r\nContent-Length: %d\r\n" % len(body) in head
+    assert (b"\r\nContent-Type: %b\r\n" % content_type.encode() in head) == bool(content_type)
+    assert (b"Content-Type" in head) == bool(content_type)
+    assert bench.discord.bodies == [body]
