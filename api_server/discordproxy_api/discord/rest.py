@@ -275,7 +275,7 @@ class Rest:
             return without_answer(attempt, error)
         status = response.status
         self._observe(attempt, status)
-        answer = read_answer(status, response.headers, response.body)
+        answer = read_answer(status, dict(response.headers), response.body, lower_case_names=True)
         if answer.from_discord:
             self.clock.observe(response.headers.get("date"))
             if status < HTTPStatus.TOO_MANY_REQUESTS and request.route.credential == "bot":
