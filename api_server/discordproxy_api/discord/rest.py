@@ -30,12 +30,12 @@ from discordproxy_api.discord.attempt import (
 )
 from discordproxy_api.discord.clock import DiscordClock
 from discordproxy_api.discord.http import DiscordHttp
-from discordproxy_api.discord.http1.response import HttpResponse, NoAnswerError
+from discordproxy_api.discord.http1.response import MULTIPLE_CHOICES, OK, HttpResponse, NoAnswerError
 from discordproxy_api.discord.nonces import Nonces
 from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.errors import BrokerError
-from discordproxy_ratelimit.headers import read_answer
+from discordproxy_ratelimit.headers import TOO_MANY, read_answer
 from discordproxy_ratelimit.permit import Caller, Permit
 from discordproxy_ratelimit.process.tasks import BackgroundTasks
 from discordproxy_ratelimit.process.trace import Trace, no_trace
@@ -44,6 +44,8 @@ log = logging.getLogger("discordproxy_api.discord.rest")
 
 OnAccepted = Callable[[RestRequest, Reply, float], Coroutine[Any, Any, None] | None]
 """Request, reply, seconds since the request was sent -> work to be done before the caller gets the reply, or None."""
+
+UNAUTHORIZED = 401
 
 _caller = lru_cache(maxsize=4096)(Caller)
 
@@ -278,15 +280,16 @@ class Rest:
         answer = read_answer(status, dict(response.headers), response.body, lower_case_names=True)
         if answer.from_discord:
             self.clock.observe(response.headers.get("date"))
-            if status < HTTPStatus.TOO_MANY_REQUESTS and request.route.credential == "bot":
-                self.token_refused = status == HTTPStatus.UNAUTHORIZED
+            if status < TOO_MANY and request.route.credential == "bot":
+                self.token_refused = status == UNAUTHORIZED
         verdict = attempt.permit.complete(answer)
         attempt.answered = True
-        if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        if OK <= status < MULTIPLE_CHOICES:
             call.succeeded(status, effect=request.effect)
             if response.cut:
                 return accepted_without_body(response.cut)
-            reply = Reply(status, response.headers, request.as_asked(response.body))
+            body = request.as_asked(response.body) if request.own_nonce else response.body
+            reply = Reply(status, response.headers, body)
         elif status == HTTPStatus.NOT_FOUND and request.method == "DELETE" and call.in_doubt:
             call.succeeded(status, effect=request.effect)  # by an earlier attempt, whose response was lost
             reply = Reply(HTTPStatus.NO_CONTENT, response.headers, b"")

@@ -117,13 +117,15 @@ class Http1Client:
         return Http1Exchange(self._pool, request, before_write, deadline=deadline, head_only=method == "HEAD")
 
     def _encoded(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
-        lines = [f"{method} {self._dialer.target_prefix}{target} HTTP/1.1\r\n{self._fixed}"]
-        lines += [f"{name}: {value}\r\n" for name, value in headers.items()]
+        head = f"{method} {self._dialer.target_prefix}{target} HTTP/1.1\r\n{self._fixed}"
+        ends = self._fixed_lines + len(headers)
+        for name, value in headers.items():
+            head += f"{name}: {value}\r\n"
         if body is not None or method not in BODILESS:
-            lines.append(f"Content-Length: {len(body or b'')}\r\n")
-        head = "".join(lines) + "\r\n"
-        # Each line of ours ends once: another end of a line, or another blank in the first one, is smuggled in.
-        ends = self._fixed_lines + len(lines) - 1
+            head += f"Content-Length: {len(body or b'')}\r\n"
+            ends += 1
+        head += "\r\n"
+        # Each of these lines ends once: another end of a line, or another blank in the first one, is smuggled in.
         blanks = head.count(" ", 0, head.find("\r"))
         if head.count("\n") != ends or head.count("\r") != ends or "\0" in head or blanks != BLANKS:
             raise ValueError("a line break, NUL or blank in a request's method, target or headers")

@@ -11,6 +11,7 @@ from typing import cast
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from discordproxy_api.discord.http1.response import (
+    OK,
     Headers,
     HttpResponse,
     NoAnswerError,
@@ -118,9 +119,13 @@ class Connection(asyncio.Protocol):
         response, self._response = self._response, None
         self.reusable = False
         self.transport.abort()
-        if response is not None:
-            outcome = error if self._headers is None else HttpResponse(self._status, self._headers, b"", cut)
-            self._settle(response, outcome)
+        if response is None:
+            return
+        outcome = error if self._headers is None else HttpResponse(self._status, self._headers, b"", cut)
+        if response.cancelled():
+            self._outcome = outcome
+        else:
+            _resolve(response, outcome)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
@@ -154,7 +159,7 @@ class Connection(asyncio.Protocol):
         """Keep status and headers."""
         self._status = status = self._parser.get_status_code()
         raw = self._raw
-        if status < HTTPStatus.OK:
+        if status < OK:
             self._skip_interim(status)
             return
         if len(raw) > MAX_HEADERS:
@@ -180,7 +185,7 @@ class Connection(asyncio.Protocol):
         """Take the response as complete."""
         if self._response is None:
             return
-        if self._status < HTTPStatus.OK:
+        if self._status < OK:
             self._body.clear()
             self._awaited.append(None)
             return
@@ -200,13 +205,11 @@ class Connection(asyncio.Protocol):
             body, cut = b"", "large"
         elif body and (coding := dict.get(headers, "content-encoding")):
             body, cut = decompressed(body, coding.lower(), self._body_limit)
-        self._settle(response, HttpResponse(self._status, headers, without(self._secret, body), cut))
-
-    def _settle(self, response: "asyncio.Future[HttpResponse]", outcome: HttpResponse | NoAnswerError) -> None:
+        outcome = HttpResponse(self._status, headers, without(self._secret, body), cut)
         if response.cancelled():
             self._outcome = outcome
         else:
-            _resolve(response, outcome)
+            response.set_result(outcome)
 
     def eof_received(self) -> None:
         """Complete a body that ends with the connection; the transport closes itself."""
