@@ -68,7 +68,7 @@ class Attempt:
 
 
 async def announce_effect(call: Call) -> None:
-    """Await what has to happen before a request that does what the caller asks for."""
+    """Await the announcements of a request that has the effect requested by the caller."""
     if call.before_each_effect is not None:
         await call.before_each_effect()
     announce, call.before_effect = call.before_effect, None

@@ -26,7 +26,7 @@ class RestRequest:
         authorization: value of that header; None sends the bot's token, "" sends none.
         repeat: how far it may be repeated once it may have arrived.
         own_nonce: the caller's nonce, and the one in `body` that replaces it, both as JSON; None without.
-        effect: whether it does what the caller asked for; a preparation does not.
+        effect: whether it has the effect that the caller requested; a preparation has not.
     """
 
     method: str

@@ -1,7 +1,6 @@
-"""A lean HTTP/1.1 client for one origin: a pool of kept connections, and nothing else.
+"""A lean HTTP/1.1 client for one origin, with a pool of connections.
 
-It serves requests without files, at a fraction of the CPU that a general library takes. It repeats nothing, follows no
-redirect, keeps no cookie, and reads no setting of the environment but those that OpenSSL reads.
+It repeats no request, follows no redirect, keeps no cookie, and ignores the environment except for OpenSSL's variables.
 """
 
 import asyncio
@@ -17,11 +16,10 @@ from discordproxy_api.discord.http1.response import HttpResponse, NoAnswerError
 from discordproxy_ratelimit.process.http_proxy import HttpProxy
 
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-"""Methods that need no Content-Length when there is no body."""
-
+"""Methods that require no Content-Length without a body."""
 
 BLANKS = 2
-"""In the first line of a request."""
+"""Blanks in the first line of a request."""
 
 
 @dataclass(frozen=True, slots=True)
