@@ -129,7 +129,11 @@ def fingerprint(text: str) -> str:
 
 def _plain(text: str) -> str:
     """Return a part of a name: nothing in it can be taken for the separators of lanes and buckets."""
-    return quote(text, safe="@:%", errors="replace")
+    return text if text.isdecimal() and text.isascii() else quote(text, safe="@:%", errors="replace")
+
+
+def _segment(value: str) -> str:
+    return value if value.isdecimal() and value.isascii() else quote(value, safe="", errors="replace")
 
 
 def template_of(path: str) -> tuple[str, dict[str, str]]:
@@ -186,7 +190,7 @@ def route_of(
         bearer: the OAuth2 token sent instead of the bot's.
     """
     interaction = _interaction(parameters)
-    path = _PARAMETER.sub(lambda found: quote(parameters.get(found[1], ""), safe="", errors="replace"), template)
+    path = _PARAMETER.sub(lambda found: _segment(parameters.get(found[1], "")), template)
     kind = _kind(method, template, parameters, body_keys, now_ms)
     return Route(
         name=f"{method} {template}{kind}",
