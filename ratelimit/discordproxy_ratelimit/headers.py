@@ -51,25 +51,35 @@ class Answer:
 NO_ANSWER = Answer(0)
 
 
-def read_answer(status: int, headers: Mapping[str, str], body: bytes = b"") -> Answer:
+def read_answer(
+    status: int, headers: Mapping[str, str], body: bytes = b"", *, lower_case_names: bool = False
+) -> Answer:
     """Read an answer; whatever is missing or malformed counts as not said.
 
     Args:
         status: HTTP status.
         headers: of the answer, any case.
         body: only looked at for error statuses.
+        lower_case_names: whether all names of headers are in lower case, which saves the conversion.
     """
-    lower = {name.lower(): value for name, value in headers.items() if name.lower() in WANTED}
+    lower = headers
+    if not lower_case_names:
+        lower = {name.lower(): value for name, value in headers.items() if name.lower() in WANTED}
     document = _document(body) if status >= ERRORS else {}
     return Answer(
         status=status,
         **_bucket(lower),
-        retry_after_s=_retry_after_s(lower, document) if status == TOO_MANY else None,
+        retry_after_s=retry_after_s(lower, document) if status == TOO_MANY else None,
         scope=_scope(lower, document) if status == TOO_MANY else "",
         from_discord=is_from_discord(status, lower, document),
         code=code if isinstance(code := document.get("code"), int) and 0 <= code < 1 << 31 else 0,
     )
 
+
+MAX_NUMBER = 1e12
+"""A larger number in a header is broken."""
+
+BUCKET_NUMBERS = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "x-ratelimit-reset-after")
 
 WANTED = {
     "x-ratelimit-limit",
@@ -92,7 +102,7 @@ def _document(body: bytes) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _number(text: Any, *, most: float = 1e12) -> float | None:
+def _number(text: Any, *, most: float = MAX_NUMBER) -> float | None:
     try:
         number = float(text)
     except (TypeError, ValueError, OverflowError):
@@ -101,12 +111,17 @@ def _number(text: Any, *, most: float = 1e12) -> float | None:
 
 
 def _bucket(headers: Mapping[str, str]) -> dict[str, Any]:
-    name = headers.get("x-ratelimit-bucket", "")
-    limit, remaining, reset = (_number(headers.get(f"x-ratelimit-{part}")) for part in ("limit", "remaining", "reset"))
-    after = _number(headers.get("x-ratelimit-reset-after"), most=LONGEST_S)
-    is_a_name = bool(name) and name.isascii() and "|" not in name
-    if not is_a_name or limit is None or remaining is None or reset is None or after is None or limit < 1:
-        return {"hash": None}
+    name = headers.get("x-ratelimit-bucket")
+    if not name or not name.isascii() or "|" in name:
+        return {}
+    try:
+        limit, remaining, reset, after = (*map(float, map(headers.__getitem__, BUCKET_NUMBERS)),)
+    except (LookupError, ValueError):
+        return {}
+    if not (1 <= limit <= MAX_NUMBER and 0 <= remaining <= MAX_NUMBER and 0 <= reset <= MAX_NUMBER):
+        return {}
+    if not 0 <= after <= LONGEST_S:
+        return {}
     return {
         "hash": name[:100],
         "limit": int(limit),
@@ -116,13 +131,20 @@ def _bucket(headers: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _retry_after_s(headers: Mapping[str, str], document: Mapping[str, Any]) -> float | None:
-    """Header and body can disagree a thousandfold; the larger one is right (observed on announcement edits)."""
-    told = [_number(headers.get("retry-after"), most=LONGEST_S), _number(document.get("retry_after"), most=LONGEST_S)]
-    precise = told[1]
-    if precise is not None and told[0] is not None and precise <= told[0] <= precise + 1:
-        return precise  # the header is the same number, rounded up
-    return max((number for number in told if number is not None), default=None)
+def retry_after_s(headers: Mapping[str, str], document: Mapping[str, Any] | None = None) -> float | None:
+    """Return the wait in seconds that a response advises; None if it advises none, or one of more than a week.
+
+    Header and body can disagree a thousandfold; the larger one is right (observed on announcement edits).
+
+    Args:
+        headers: with names in lower case, or found in any case.
+        document: the JSON object in the body, if there is one.
+    """
+    header = _number(headers.get("retry-after"), most=LONGEST_S)
+    precise = _number(document.get("retry_after"), most=LONGEST_S) if document else None
+    if header is None or precise is None:
+        return header if precise is None else precise
+    return precise if header <= precise + 1 else header  # the header may be the same number, rounded up
 
 
 def _scope(headers: Mapping[str, str], document: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.retry import NONCE_WINDOW_S, Repeat
 from discordproxy_ratelimit.errors import BrokerError
+from discordproxy_ratelimit.process.tasks import BackgroundTasks
 from discordproxy_ratelimit.shared.claims import ClaimQuota, Claims
 
 log = logging.getLogger("discordproxy_api.pipeline.idempotency")
@@ -88,12 +89,11 @@ class Idempotency:
         self._drain = drain
         self._metrics = metrics
         self._wall_clock = wall_clock
-        self._running: set[asyncio.Task[bytes]] = set()
+        self._tasks = BackgroundTasks()
 
     async def finish(self) -> None:
         """Wait for the calls that continue without their callers."""
-        while self._running:
-            await asyncio.wait(self._running)
+        await self._tasks.finish()
 
     async def run(self, logical: LogicalCall, call: Call, perform: Perform) -> bytes:
         """Return the result of the first call with this key, which may be this one.
@@ -118,9 +118,7 @@ class Idempotency:
 
     async def _run_in_task(self, logical: LogicalCall, call: Call, owner: str, perform: Perform) -> bytes:
         """Run the first call in a task, which continues without its caller once a request has been sent."""
-        task = asyncio.create_task(self._run_first(logical, call, owner, perform))
-        self._running.add(task)
-        task.add_done_callback(self._forget)
+        task = self._tasks.start(self._run_first(logical, call, owner, perform))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -218,11 +216,6 @@ class Idempotency:
             await change
         except BrokerError as error:  # the response to the caller does not depend on the record
             log.warning("The record of an idempotency key could not be updated: %s", error)
-
-    def _forget(self, task: asyncio.Task[bytes]) -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # retrieved, so that asyncio does not report an error without a waiting caller
 
 
 def _outcome_unknown() -> errors.ApiError:

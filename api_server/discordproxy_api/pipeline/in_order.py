@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.drain import Drain
 from discordproxy_ratelimit.errors import BrokerError
+from discordproxy_ratelimit.process.tasks import BackgroundTasks
 from discordproxy_ratelimit.shared.claims import Claims
 
 log = logging.getLogger("discordproxy_api.pipeline.in_order")
@@ -44,13 +45,12 @@ class InOrder:
         self._claims = claims
         self._drain = drain
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._running: set[asyncio.Task[Message]] = set()
+        self._tasks = BackgroundTasks()
         self._worker = uuid.uuid4().bytes
 
     async def finish(self) -> None:
         """Wait for requests in flight whose callers have disconnected."""
-        while self._running:
-            await asyncio.wait(self._running)
+        await self._tasks.finish()
 
     async def run(self, name: str, call: Call, perform: Perform) -> Message:
         """Return the result of `perform`, which runs when all earlier calls with this name have ended.
@@ -58,9 +58,7 @@ class InOrder:
         `perform` is called again if the lease is lost before a request was sent. If the caller disconnects, a request
         in flight is completed, and no further one is sent.
         """
-        task = asyncio.create_task(self._run_exclusively(name, call, perform))
-        self._running.add(task)
-        task.add_done_callback(self._forget)
+        task = self._tasks.start(self._run_exclusively(name, call, perform))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -109,11 +107,6 @@ class InOrder:
             if await self._claims.get(_waiting_key(name)) not in {None, b"", self._worker}:
                 async with self._drain.interruptible():
                     await asyncio.sleep(2 * _PAUSES_S[-1])
-
-    def _forget(self, task: asyncio.Task[Message]) -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # retrieved, so that asyncio does not report an error without a waiting caller
 
 
 def _waiting_key(name: str) -> str:

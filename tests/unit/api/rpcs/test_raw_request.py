@@ -85,7 +85,7 @@ def test_needless_percent_encoding_hides_no_route(path):
         job(RoutePolicy(deny=["GET /users/@me"]), method="GET", path="/users/%40me")
 
 
-def test_query_and_reason_are_encoded():
+def test_the_query_is_encoded_and_the_reason_is_kept():
     request = made(
         method="DELETE",
         path="/x",
@@ -93,7 +93,7 @@ def test_query_and_reason_are_encoded():
         reason="caf\u00e9 \u2764 / x",
     )
     assert request.target == "/x?id=1&id=a%20b%26c&q=%C3%A9"
-    assert request.headers == {"X-Audit-Log-Reason": "caf%C3%A9%20%E2%9D%A4%20%2F%20x"}
+    assert request.reason == "café ❤ / x"
 
 
 @pytest.mark.parametrize(("given", "header"), [("", None), ("none", ""), ("Bearer abc", "Bearer abc")])
@@ -118,7 +118,6 @@ def test_authorization(given, header):
 def test_a_token_in_the_path_is_sent_without_the_bots(method, path, given):
     request = made(method=method, path=path, authorization=given)
     assert (request.authorization, request.route.credential) == ("", "ip")
-    assert "Authorization" not in request.headers
     assert made(method=method, path=path, authorization="Bearer abc").authorization == "Bearer abc"
 
 
