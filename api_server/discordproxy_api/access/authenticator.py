@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from grpc import StatusCode
-
 from discordproxy_api.access.keys import FORM, KeyRing
 from discordproxy_api.access.lockout import Lockout, address_of
 from discordproxy_api.access.log_budget import LogBudget
@@ -134,7 +132,7 @@ class Authenticator:
         left_s = self._lockout.left_s(address, now)
         if left_s:
             text = "Too many wrong keys from this address; a valid key is still accepted."
-            return errors.refusal(StatusCode.UNAUTHENTICATED, LOCKED_OUT, text, retry_after_s=left_s)
+            return errors.refusal("UNAUTHENTICATED", LOCKED_OUT, text, retry_after_s=left_s)
         if may_log:
             log.info("wrong key from %s", address)
         hint = "is unknown; it may have been replaced" if FORM.fullmatch(key) else "is not a key of Discord Proxy"
@@ -175,4 +173,4 @@ def _principal_without_key(app: str) -> Principal:
 
 
 def _refused(text: str) -> ApiError:
-    return errors.refusal(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", text)
+    return errors.refusal("UNAUTHENTICATED", "UNAUTHENTICATED", text)

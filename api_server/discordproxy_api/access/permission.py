@@ -3,8 +3,6 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
-from grpc import StatusCode
-
 from discordproxy_api.access.audit import content_of
 from discordproxy_api.access.path_normalization import plain
 from discordproxy_api.access.targets import Targets, targets_of_request, targets_reader
@@ -59,7 +57,7 @@ def is_read(rpc: Rpc) -> bool:
 def denied(principal: Principal, reason: str) -> ApiError:
     """Return the refusal; `reason` completes the sentence "The application X ..." and contains the fix."""
     text = f"The application {principal} {reason}."
-    return errors.refusal(StatusCode.PERMISSION_DENIED, "FORBIDDEN_BY_OPERATOR", text)
+    return errors.refusal("PERMISSION_DENIED", "FORBIDDEN_BY_OPERATOR", text)
 
 
 class Permission:

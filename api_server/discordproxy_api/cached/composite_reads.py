@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from google.protobuf.message import Message
-from grpc import StatusCode
 
 from discordproxy.discord_api_pb2 import (
     ChannelId,
@@ -58,7 +57,7 @@ class GetVoiceStates:
             raise _no_gateway("Redis does not answer") from None
         if state.intents and VOICE_INTENT not in state.intents:
             text = f"The gateway worker does not receive voice states; add {VOICE_INTENT} to DISCORDPROXY_INTENTS."
-            raise errors.refusal(StatusCode.FAILED_PRECONDITION, "INTENT_OFF", text)
+            raise errors.refusal("FAILED_PRECONDITION", "INTENT_OFF", text)
         if answer.freshness is None or not answer.usable(self._reads.max_age_s):
             raise _no_gateway("the cache of this guild is empty or outdated")
         found = [self._from_json(each) for each in answer.value or ()]
@@ -70,7 +69,7 @@ def _no_gateway(problem: str) -> ApiError:
     text = (
         f"Voice states come only from the gateway, and {problem}; make sure that the gateway worker runs, then retry."
     )
-    return errors.refusal(StatusCode.UNAVAILABLE, "NO_GATEWAY", text, retry_after_s=5.0)
+    return errors.refusal("UNAVAILABLE", "NO_GATEWAY", text, retry_after_s=5.0)
 
 
 class ComputePermissions:

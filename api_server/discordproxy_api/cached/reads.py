@@ -13,7 +13,6 @@ from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
-from grpc import StatusCode
 
 from discordproxy.discord_api_pb2 import Freshness
 from discordproxy_api.cached.lookups import FIRST_PAGE, LOOKUPS, MEMBERS_PER_PAGE, Caches, Lookup
@@ -226,9 +225,7 @@ class Read:
     def _unknown(self) -> ApiError:
         unknown = self._lookup.unknown
         assert unknown is not None, "only lookups with this error prove that an object does not exist"  # noqa: S101 - for the reader
-        return ApiError(
-            StatusCode.NOT_FOUND, "DISCORD_ERROR", unknown.text, http_status=404, code=unknown.code, scope="proxy"
-        )
+        return ApiError("NOT_FOUND", "DISCORD_ERROR", unknown.text, http_status=404, code=unknown.code, scope="proxy")
 
     async def _translated(self, document: Any, parameters: Mapping[str, str]) -> Any:
         """Return the response. Long lists are translated in slices, so that other calls can run in between."""

@@ -8,8 +8,8 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
-from grpc import StatusCode
 
+from discordproxy_api.calls.call import Status
 from discordproxy_api.calls.field_errors import FieldError
 from discordproxy_ratelimit.errors import (
     BrokerError,
@@ -31,26 +31,26 @@ ANSWERED_BY = "answered_by"
 
 _MAX_FIELD_DEPTH = 64
 
-_BY_HTTP_STATUS = {
-    400: StatusCode.INVALID_ARGUMENT,
-    401: StatusCode.UNAUTHENTICATED,
-    403: StatusCode.PERMISSION_DENIED,
-    404: StatusCode.NOT_FOUND,
-    405: StatusCode.INVALID_ARGUMENT,
-    409: StatusCode.FAILED_PRECONDITION,
-    412: StatusCode.FAILED_PRECONDITION,
-    429: StatusCode.RESOURCE_EXHAUSTED,
-    502: StatusCode.UNAVAILABLE,
-    504: StatusCode.DEADLINE_EXCEEDED,
+_BY_HTTP_STATUS: dict[int, Status] = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    405: "INVALID_ARGUMENT",
+    409: "FAILED_PRECONDITION",
+    412: "FAILED_PRECONDITION",
+    429: "RESOURCE_EXHAUSTED",
+    502: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
 }
 
-_BY_BROKER_ERROR: dict[type[BrokerError], StatusCode] = {
-    WaitRefusedError: StatusCode.RESOURCE_EXHAUSTED,
-    BrokerUnavailableError: StatusCode.UNAVAILABLE,
-    CircuitOpenError: StatusCode.UNAVAILABLE,
-    ShareUsedError: StatusCode.RESOURCE_EXHAUSTED,
-    DrainingError: StatusCode.UNAVAILABLE,
-    TokenRejectedError: StatusCode.UNAUTHENTICATED,
+_BY_BROKER_ERROR: dict[type[BrokerError], Status] = {
+    WaitRefusedError: "RESOURCE_EXHAUSTED",
+    BrokerUnavailableError: "UNAVAILABLE",
+    CircuitOpenError: "UNAVAILABLE",
+    ShareUsedError: "RESOURCE_EXHAUSTED",
+    DrainingError: "UNAVAILABLE",
+    TokenRejectedError: "UNAUTHENTICATED",
 }
 
 
@@ -72,7 +72,7 @@ class ApiError(Exception):
 
     def __init__(
         self,
-        status: StatusCode,
+        status: Status,
         reason: str,
         text: str,
         *,
@@ -99,22 +99,22 @@ class ApiError(Exception):
 
     def __repr__(self) -> str:
         """Return status, reason and codes; the text may quote the request, which must not be logged."""
-        return f"ApiError({self.status.name}, {self.reason}, http_status={self.http_status}, code={self.code})"
+        return f"ApiError({self.status}, {self.reason}, http_status={self.http_status}, code={self.code})"
 
 
 class AnsweredError(Exception):
     """The handler of a library's service has already ended its call with an error status."""
 
-    def __init__(self, status: StatusCode) -> None:
-        super().__init__(status.name)
+    def __init__(self, status: Status) -> None:
+        super().__init__(status)
         self.status = status
 
 
-def status_of(http_status: int) -> StatusCode:
+def status_of(http_status: int) -> Status:
     """Return the gRPC status for an HTTP error status."""
     if http_status in _BY_HTTP_STATUS:
         return _BY_HTTP_STATUS[http_status]
-    return StatusCode.INVALID_ARGUMENT if http_status < HTTPStatus.INTERNAL_SERVER_ERROR else StatusCode.INTERNAL
+    return "INVALID_ARGUMENT" if http_status < HTTPStatus.INTERNAL_SERVER_ERROR else "INTERNAL"
 
 
 def from_answer(
@@ -149,7 +149,7 @@ def invalid_request(fields: Iterable[FieldError]) -> ApiError:
     fields = tuple(fields)
     lines = (f"In {_dotted(field.path)}: {field.message}" if field.path else field.message for field in fields)
     return ApiError(
-        StatusCode.INVALID_ARGUMENT,
+        "INVALID_ARGUMENT",
         "INVALID_REQUEST",
         "\n".join(("Invalid Form Body", *lines)),
         http_status=HTTPStatus.BAD_REQUEST,
@@ -170,7 +170,7 @@ def from_broker(error: BrokerError) -> ApiError:
         return _remembered(error, error.status, error.code)
     if isinstance(error, TokenRejectedError):
         return _remembered(error, HTTPStatus.UNAUTHORIZED, 0)
-    status = next((known for kind, known in _BY_BROKER_ERROR.items() if isinstance(error, kind)), StatusCode.INTERNAL)
+    status: Status = next((known for kind, known in _BY_BROKER_ERROR.items() if isinstance(error, kind)), "INTERNAL")
     return ApiError(status, error.reason, str(error), retry_after_s=error.retry_after_s, scope="proxy")
 
 
@@ -186,7 +186,7 @@ def _remembered(error: BrokerError, http_status: int, code: int) -> ApiError:
     )
 
 
-def refusal(status: StatusCode, reason: str, text: str, *, retry_after_s: float | None = None) -> ApiError:
+def refusal(status: Status, reason: str, text: str, *, retry_after_s: float | None = None) -> ApiError:
     """Return a refusal by the proxy."""
     return ApiError(status, reason, text, retry_after_s=retry_after_s, scope="proxy")
 
@@ -194,7 +194,7 @@ def refusal(status: StatusCode, reason: str, text: str, *, retry_after_s: float 
 def draining() -> ApiError:
     """Return the error for calls that a stopping worker refuses."""
     text = "This worker of the proxy is stopping; call again to reach another worker or its successor."
-    return refusal(StatusCode.UNAVAILABLE, "DRAINING", text, retry_after_s=1.0)
+    return refusal("UNAVAILABLE", "DRAINING", text, retry_after_s=1.0)
 
 
 def _plain(value: str) -> str:
@@ -239,4 +239,4 @@ def _dotted(path: str) -> str:
 def internal(request_id: str) -> ApiError:
     """Return the error for an unexpected failure; only the log contains its cause."""
     text = f"The proxy failed; its log contains the cause under request id {request_id}."
-    return refusal(StatusCode.INTERNAL, "INTERNAL", text)
+    return refusal("INTERNAL", "INTERNAL", text)

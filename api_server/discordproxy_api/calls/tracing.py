@@ -8,17 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from grpc import StatusCode
-
 from discordproxy import __version__
-from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.call import STATUS_NUMBERS, Call, Status
 from discordproxy_api.calls.errors import AnsweredError, ApiError
 from discordproxy_ratelimit.process.trace import Fact, Span, no_trace
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
-_FAILURES = frozenset({StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.UNAVAILABLE, StatusCode.DATA_LOSS})
+_FAILURES = frozenset({"INTERNAL", "UNKNOWN", "UNAVAILABLE", "DATA_LOSS"})
 
 MISSING = "DISCORDPROXY_TRACES is 'otlp', which requires more packages: pip install 'discordproxy[otel]>=2'"
 
@@ -97,23 +95,23 @@ class Tracing:
             set_status_on_exception=False,
         ) as span:
             call.trace_id = f"{span.get_span_context().trace_id:032x}"
-            status = StatusCode.OK
+            status: Status = "OK"
             try:
                 yield
             except (ApiError, AnsweredError) as error:
                 status = error.status
                 raise
             except BaseException as error:
-                status = StatusCode.INTERNAL if isinstance(error, Exception) else StatusCode.CANCELLED
+                status = "INTERNAL" if isinstance(error, Exception) else "CANCELLED"
                 raise
             finally:
                 self._finish(span, call, status)
 
-    def _finish(self, span: Any, call: Call, status: StatusCode) -> None:
-        span.set_attribute("rpc.grpc.status_code", status.value[0])
+    def _finish(self, span: Any, call: Call, status: Status) -> None:
+        span.set_attribute("rpc.grpc.status_code", STATUS_NUMBERS[status])
         span.set_attribute("discordproxy.app", call.app)
         span.set_attribute("discordproxy.request_id", call.request_id)
         span.set_attribute("discordproxy.sent", call.sent)
         span.set_attribute("discordproxy.requests", call.attempts)
         if status in _FAILURES:
-            span.set_status(self._api.StatusCode.ERROR, status.name)
+            span.set_status(self._api.StatusCode.ERROR, status)

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from discordproxy.common_pb2 import SENT_NO, SENT_UNKNOWN, SENT_YES, DiscordError
-from discordproxy_api.calls.call import Sent
+from discordproxy_api.calls.call import STATUS_NUMBERS, Sent
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.field_errors import FieldError
 
@@ -113,7 +112,7 @@ def _status(
             request_id=request_id,
         )
     )
-    return Status(code=_number(error.status), message=details, details=[_packed(part) for part in parts])
+    return Status(code=STATUS_NUMBERS[error.status], message=details, details=[_packed(part) for part in parts])
 
 
 def _trailers(status: bytes, sent: Sent, request_id: str, *, retried: bool) -> Trailers:
@@ -121,11 +120,6 @@ def _trailers(status: bytes, sent: Sent, request_id: str, *, retried: bool) -> T
     if not retried or sent != "no":
         trailers += (("grpc-retry-pushback-ms", "-1"),)
     return trailers
-
-
-def _number(status: grpc.StatusCode) -> int:
-    number, _name = status.value
-    return int(number)
 
 
 def _packed(part: Any) -> AnyMessage:

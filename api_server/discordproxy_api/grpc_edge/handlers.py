@@ -20,7 +20,7 @@ from grpc.aio import AbortError
 
 from discordproxy_api.access.authenticator import certificate_names
 from discordproxy_api.calls import errors
-from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.call import STATUS_NUMBERS, Call, Status
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import AnsweredError, ApiError
 from discordproxy_api.calls.principal import DEFAULT_APP
@@ -33,6 +33,7 @@ from discordproxy_api.rpcs.subscribe_events import SubscribeEvents
 
 log = logging.getLogger("discordproxy_api")
 
+_STATUSES: dict[StatusCode, Status] = {StatusCode[name]: name for name in STATUS_NUMBERS}
 _SANE = re.compile(r"[A-Za-z0-9._:@/+-]{1,64}")
 
 Handler = Any  # grpc.RpcMethodHandler is generic for type checkers only
@@ -187,8 +188,7 @@ def _stream_work(inner: Any, uploads: Uploads, drain: Drain) -> Work:
 
 def _answered(context: Any) -> AnsweredError:
     """Return the error for a handler's own `context.abort`."""
-    code = context.code()
-    return AnsweredError(code if isinstance(code, StatusCode) else StatusCode.UNKNOWN)
+    return AnsweredError(_STATUSES.get(context.code(), "UNKNOWN"))
 
 
 async def _read(context: Any) -> bytes | None:
@@ -213,7 +213,7 @@ def _decoded(decode: Callable[[bytes], Any], data: bytes) -> Any:
         return decode(data)
     except DecodeError:
         text = "The request is not a message of the type that this method takes."
-        raise errors.refusal(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", text) from None
+        raise errors.refusal("INVALID_ARGUMENT", "INVALID_REQUEST", text) from None
 
 
 async def _abort(context: Any, call: Call, error: ApiError) -> None:
@@ -223,4 +223,4 @@ async def _abort(context: Any, call: Call, error: ApiError) -> None:
         log.exception("%r cannot be rendered [%s]", error, call.request_id)
         error = errors.internal(call.request_id)
         rendered = render(error, sent=call.sent, request_id=call.request_id)
-    await context.abort(error.status, rendered.details, rendered.trailers)
+    await context.abort(StatusCode[error.status], rendered.details, rendered.trailers)

@@ -4,11 +4,9 @@ import asyncio
 import logging
 import time
 
-from grpc import StatusCode
-
 from discordproxy_api.access import audit
 from discordproxy_api.access.log_budget import LogBudget
-from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.call import Call, Status
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.principal import UNAUTHENTICATED
@@ -41,19 +39,19 @@ class AccessLog:
         self._metrics.in_progress += 1
         return asyncio.get_running_loop().time()
 
-    def end(self, call: Call, status: StatusCode, refusal: ApiError | None, began_at: float) -> None:
+    def end(self, call: Call, status: Status, refusal: ApiError | None, began_at: float) -> None:
         """Record a finished call that began at loop time `began_at`."""
         metrics, now = self._metrics, asyncio.get_running_loop().time()
-        took_s, name = now - began_at, status.name
+        took_s = now - began_at
         shown = SHOWN if self._in_status and not call.streams else ""
         metrics.in_progress -= 1
-        metrics.finished.add((call.rpc, name, metrics.app(call.app), shown), took_s)
+        metrics.finished.add((call.rpc, status, metrics.app(call.app), shown), took_s)
         if refusal is not None and refusal.scope == "proxy":
             metrics.refusals.labels(refusal.reason).inc()
-        if shown and name not in NOT_FAILED:
-            self._record_failure(call, name, refusal)
+        if shown and status not in NOT_FAILED:
+            self._record_failure(call, status, refusal)
         if call.logged and (call.app != UNAUTHENTICATED or self._may_log(now)):
-            self._write(call, name, refusal.reason if refusal else "", took_s)
+            self._write(call, status, refusal.reason if refusal else "", took_s)
             if self._audited and call.audit_entry is not None:
                 audit.record(call, call.audit_entry, status, refusal.reason if refusal else "")
 

@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
-from grpc import StatusCode
-
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.drain import Drain
@@ -51,7 +49,7 @@ class KeyedAdmission:
         app = streams, call.app
         if self._total[streams] >= self._max[streams] or self._apps[app] >= self._max_per_app[streams]:
             text = f"Too many {'streams are open' if streams else 'calls wait'} in this worker; call again later."
-            raise errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text, retry_after_s=1.0)
+            raise errors.refusal("RESOURCE_EXHAUSTED", "QUEUE_FULL", text, retry_after_s=1.0)
         self._total[streams] += 1
         self._apps[app] += 1
         self._drain.add_call()
@@ -102,7 +100,7 @@ class KeylessAdmission:
                 f"One connection may have {bound.per_connection} of these calls open, all together {bound.in_all}; "
                 "call again later."
             )
-            raise errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text, retry_after_s=1.0)
+            raise errors.refusal("RESOURCE_EXHAUSTED", "QUEUE_FULL", text, retry_after_s=1.0)
         self._total[call.streams] += 1
         self._connections[connection] += 1
 

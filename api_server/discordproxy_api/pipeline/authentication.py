@@ -5,8 +5,6 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from grpc import StatusCode
-
 from discordproxy_api.access.authenticator import LOCKED_OUT, Authenticator, Credentials
 from discordproxy_api.access.permission import denied, is_read
 from discordproxy_api.calls import errors
@@ -84,7 +82,7 @@ class Authentication:
             if not scope.expired():
                 raise
             text = "The key of this stream was withdrawn or changed; subscribe again."
-            raise errors.refusal(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", text) from None
+            raise errors.refusal("UNAUTHENTICATED", "UNAUTHENTICATED", text) from None
 
     async def _end_when_withdrawn(self, shown: Credentials, principal: Principal, scope: asyncio.Timeout) -> None:
         try:

@@ -14,8 +14,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
-from grpc import StatusCode
-
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.drain import Drain
@@ -161,9 +159,7 @@ class Idempotency:
             f"({self._max_bytes / 2**20:.0f} MiB within {self._kept_s / 3600:.0f} h). Use keys for fewer calls, or "
             "let the operator raise DISCORDPROXY_IDEMPOTENCY_BYTES or lower DISCORDPROXY_IDEMPOTENCY_TTL."
         )
-        return errors.refusal(
-            StatusCode.RESOURCE_EXHAUSTED, "IDEMPOTENCY_KEYS_FULL", text, retry_after_s=self._kept_s / 24
-        )
+        return errors.refusal("RESOURCE_EXHAUSTED", "IDEMPOTENCY_KEYS_FULL", text, retry_after_s=self._kept_s / 24)
 
     def _may_take_over(self, logical: LogicalCall, result: bytes) -> bool:
         """Return whether a call with an unknown outcome can be repeated: while Discord recognises its nonce."""
@@ -223,4 +219,4 @@ def _outcome_unknown() -> errors.ApiError:
         "An earlier call with this idempotency key may have taken effect; its outcome is unknown. "
         "Check its effect before you call again with a new key."
     )
-    return errors.refusal(StatusCode.ABORTED, "OUTCOME_UNKNOWN", text)
+    return errors.refusal("ABORTED", "OUTCOME_UNKNOWN", text)

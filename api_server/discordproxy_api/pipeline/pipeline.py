@@ -5,10 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
-from grpc import StatusCode
-
 from discordproxy_api.calls import errors
-from discordproxy_api.calls.call import CURRENT, Call
+from discordproxy_api.calls.call import CURRENT, Call, Status
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import AnsweredError, ApiError
 from discordproxy_api.calls.tracing import Tracing
@@ -75,7 +73,7 @@ class CallPipeline:
             if isinstance(error, ApiError | AnsweredError) or not isinstance(error, Exception):
                 raise
             raise errors.internal(call.request_id) from None
-        self._access_log.end(call, StatusCode.OK, None, began_at)
+        self._access_log.end(call, "OK", None, began_at)
         return result
 
     async def _run(self, call: Call, work: Callable[[Call], Awaitable[Result]], began_at: float) -> Result:
@@ -111,10 +109,10 @@ class CallPipeline:
             if not limit.expired():
                 raise
             text = f"The call took longer than {self._max_call_s:.0f} s, the longest the proxy allows."
-            raise errors.refusal(StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", text) from None
+            raise errors.refusal("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", text) from None
 
 
-def _status_of(error: BaseException, call: Call) -> StatusCode:
+def _status_of(error: BaseException, call: Call) -> Status:
     """Return the status of a failed call; log a failure of the proxy itself."""
     if isinstance(error, ApiError | AnsweredError):
         if isinstance(error, ApiError) and error.reason == "INTERNAL":  # its text refers to the log
@@ -122,10 +120,10 @@ def _status_of(error: BaseException, call: Call) -> StatusCode:
         return error.status
     if isinstance(error, asyncio.CancelledError):
         in_time = asyncio.get_running_loop().time() < call.deadline_at
-        return StatusCode.CANCELLED if in_time else StatusCode.DEADLINE_EXCEEDED
+        return "CANCELLED" if in_time else "DEADLINE_EXCEEDED"
     if isinstance(error, Exception):
         log.error("%s failed [%s]", call.rpc, call.request_id, exc_info=error)
-    return StatusCode.INTERNAL
+    return "INTERNAL"
 
 
 class TracedPipeline(CallPipeline):

@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
-from grpc import StatusCode
 
 from discordproxy_api.access.permission import UNCHECKED, Permission
 from discordproxy_api.access.targets import Targets
@@ -112,5 +111,5 @@ def _serialize(rpc: Rpc, response: Message) -> bytes:
     data = response.SerializeToString()
     if len(data) > MAX_ANSWER_BYTES:  # the caller could not receive it, and gRPC's error would not tell what was sent
         text = f"The answer is larger than {MAX_ANSWER_BYTES} bytes, which is the most that is passed on; ask for less."
-        raise errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "INTERNAL", text)
+        raise errors.refusal("RESOURCE_EXHAUSTED", "INTERNAL", text)
     return data

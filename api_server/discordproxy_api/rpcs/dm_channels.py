@@ -8,7 +8,6 @@ import asyncio
 from weakref import WeakValueDictionary
 
 import orjson
-from grpc import StatusCode
 
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
@@ -76,7 +75,7 @@ class DmChannels:
             channel_id = int(reply.document()["id"])
         except (ValueError, KeyError, TypeError):
             text = "Discord's response contains no channel for this user."
-            raise errors.refusal(StatusCode.INTERNAL, "INTERNAL", text) from None
+            raise errors.refusal("INTERNAL", "INTERNAL", text) from None
         await self._record(user_id, channel_id)
         return channel_id
 

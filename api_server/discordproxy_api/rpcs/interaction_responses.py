@@ -12,7 +12,6 @@ from urllib.parse import quote
 
 import orjson
 from google.protobuf.message import Message
-from grpc import StatusCode
 
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
@@ -81,7 +80,7 @@ def late_request(response: Response, deferral: Deferral) -> RestRequest | None:
             "The interaction was deferred before the application responded. The response can be a message, and no "
             "longer a modal or another type. Respond sooner, or raise DISCORDPROXY_AUTO_DEFER."
         )
-        raise errors.refusal(StatusCode.FAILED_PRECONDITION, "INTERACTION_DEFERRED", text)
+        raise errors.refusal("FAILED_PRECONDITION", "INTERACTION_DEFERRED", text)
     if kind == MESSAGE and deferral.response_type == DEFERRED_UPDATE:
         return _to_webhook(response, deferral, "POST", FOLLOW_UP)  # an edit would change the message with the button
     return _to_webhook(response, deferral, "PATCH", ORIGINAL)

@@ -12,7 +12,6 @@ from urllib.parse import unquote
 
 import orjson
 from google.protobuf.message import Message
-from grpc import StatusCode
 
 from discordproxy.discord_api_pb2 import ApiResponse
 from discordproxy_api.access.path_normalization import plain
@@ -73,7 +72,7 @@ class Request:
         route = f"{request.method} {template}"
         if not self._policy.permits(route):
             text = f"The operator of the proxy does not allow {route}."
-            raise errors.refusal(StatusCode.PERMISSION_DENIED, "FORBIDDEN_BY_OPERATOR", text)
+            raise errors.refusal("PERMISSION_DENIED", "FORBIDDEN_BY_OPERATOR", text)
         rest = self._rest_request(request, path, template, call)
         send: Callable[[], Awaitable[Reply]] = partial(self._rest.send, rest, call)
         if (rest.method, template) == ("POST", CALLBACK):

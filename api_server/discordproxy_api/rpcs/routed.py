@@ -7,7 +7,6 @@ from typing import Any
 
 import orjson
 from google.protobuf.message import Message
-from grpc import StatusCode
 
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
@@ -140,7 +139,7 @@ def document_of(reply: Reply) -> Any:
         return reply.document()
     except orjson.JSONDecodeError:
         text = "Discord accepted the request, but its response is not JSON."
-        raise errors.refusal(StatusCode.INTERNAL, "INTERNAL", text) from None
+        raise errors.refusal("INTERNAL", "INTERNAL", text) from None
 
 
 def keep_attachments(change: Json, message: Any) -> Json:
@@ -163,7 +162,7 @@ def checked(rpc: Rpc, document: Any) -> Any:
 def unfit() -> ApiError:
     """Return the error for a response that does not fit the contract."""
     text = "Discord accepted the request, but its response is not what it should be."
-    return errors.refusal(StatusCode.INTERNAL, "INTERNAL", text)
+    return errors.refusal("INTERNAL", "INTERNAL", text)
 
 
 def _ids(replies: Sequence[Reply]) -> list[int]:

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from grpc import StatusCode
-
 from discordproxy.events_pb2 import Event, SubscribeEventsRequest
 from discordproxy_api.access.event_scopes import narrow
 from discordproxy_api.access.permission import Permission
@@ -153,7 +151,7 @@ class SubscribeEvents:
         except UnknownEventError as error:
             raise errors.invalid_field("types", "BASE_TYPE_CHOICES", f"{error}.") from None
         except IntentOffError as error:
-            raise errors.refusal(StatusCode.FAILED_PRECONDITION, "INTENT_OFF", f"{error}.") from None
+            raise errors.refusal("FAILED_PRECONDITION", "INTENT_OFF", f"{error}.") from None
         narrowed = await narrow(
             self._permission, call, types=types, guilds=request.guild_ids, channels=request.channel_ids
         )
@@ -182,7 +180,7 @@ class SubscribeEvents:
             if not life.expired():
                 raise
             text = "The stream has reached its maximum age; subscribe again with the cursor of the last event."
-            raise errors.refusal(StatusCode.UNAVAILABLE, "STREAM_ENDED", text, retry_after_s=0.0) from None
+            raise errors.refusal("UNAVAILABLE", "STREAM_ENDED", text, retry_after_s=0.0) from None
 
     def _with_timeout(self, write: Write) -> Write:
         async def write_in_time(message: bytes) -> None:
@@ -239,7 +237,7 @@ def _refusal(error: EventsError) -> ApiError:
 def _expired(error: CursorExpiredError) -> ApiError:
     """Return the error that contains the earliest valid cursor."""
     refusal = errors.refusal(
-        StatusCode.OUT_OF_RANGE, "CURSOR_EXPIRED", "Events after this cursor have been deleted; continue from `cursor`."
+        "OUT_OF_RANGE", "CURSOR_EXPIRED", "Events after this cursor have been deleted; continue from `cursor`."
     )
     refusal.extras["cursor"] = str(error.earliest)
     refusal.extras["gap_from"] = _iso(error.lost_from_ms)
@@ -248,12 +246,12 @@ def _expired(error: CursorExpiredError) -> ApiError:
 
 
 def _too_slow(text: str) -> ApiError:
-    return errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "SUBSCRIBER_TOO_SLOW", text, retry_after_s=0.0)
+    return errors.refusal("RESOURCE_EXHAUSTED", "SUBSCRIBER_TOO_SLOW", text, retry_after_s=0.0)
 
 
 def _unavailable(reason: str, cause: str) -> ApiError:
     text = f"Events are unavailable: {cause}."
-    return errors.refusal(StatusCode.UNAVAILABLE, reason, text, retry_after_s=1.0)
+    return errors.refusal("UNAVAILABLE", reason, text, retry_after_s=1.0)
 
 
 def _iso(ms: int) -> str:

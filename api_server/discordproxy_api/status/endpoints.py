@@ -13,7 +13,6 @@ import orjson
 from aiohttp import web
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.wrappers_pb2 import StringValue
-from grpc import StatusCode
 
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import CURRENT
@@ -107,7 +106,7 @@ def _serve(show: Show) -> Callable[[Any, Any], Awaitable[StringValue]]:
     async def serve(_request: Any, _context: Any) -> StringValue:
         if not CURRENT.get().principal.status:
             text = "This key may not see the status; set status = true in its entry of the key file."
-            raise errors.refusal(StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED", text)
+            raise errors.refusal("PERMISSION_DENIED", "PERMISSION_DENIED", text)
         try:
             return StringValue(value=orjson.dumps(await show()).decode())
         except BrokerError as error:

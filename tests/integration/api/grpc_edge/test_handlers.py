@@ -160,7 +160,7 @@ async def test_api_errors_become_status_and_details(kind):
 
 async def test_an_error_that_cannot_be_encoded_is_internal():
     async def inner(_context):
-        raise errors.refusal(grpc.StatusCode.UNAVAILABLE, "X", SECRET, retry_after_s=float("inf"))
+        raise errors.refusal("UNAVAILABLE", "X", SECRET, retry_after_s=float("inf"))
 
     async with serving(inner) as (channel, _metrics):
         error = await fail(channel, "unary_unary")

@@ -91,7 +91,7 @@ async def test_another_request_is_invalid(world):
     await world.ask()
     with pytest.raises(ApiError) as refused:
         await world.ask(request=b"other")
-    assert (refused.value.status.name, refused.value.fields[0].path) == (
+    assert (refused.value.status, refused.value.fields[0].path) == (
         "INVALID_ARGUMENT",
         "options.idempotency_key",
     )
@@ -162,7 +162,7 @@ async def test_the_outcome_of_a_lost_call_is_unknown(world, repeat):
     call = world.call()
     with pytest.raises(ApiError) as refused:
         await world.ask(call=call, repeat=repeat)
-    assert (refused.value.status.name, refused.value.reason, call.sent) == ("ABORTED", "OUTCOME_UNKNOWN", "unknown")
+    assert (refused.value.status, refused.value.reason, call.sent) == ("ABORTED", "OUTCOME_UNKNOWN", "unknown")
     assert world.runs == 1
 
 
@@ -343,7 +343,7 @@ async def test_the_keys_of_one_application_are_limited(world):
         await world.ask(call=world.call(f"k{number}"))
     with pytest.raises(ApiError, match="DISCORDPROXY_IDEMPOTENCY_BYTES") as refused:
         await world.ask(call=world.call("k3"))
-    assert (refused.value.status.name, refused.value.reason) == ("RESOURCE_EXHAUSTED", "IDEMPOTENCY_KEYS_FULL")
+    assert (refused.value.status, refused.value.reason) == ("RESOURCE_EXHAUSTED", "IDEMPOTENCY_KEYS_FULL")
     assert await world.ask(call=world.call("k0")) == b"answer", "kept results are still returned"
     other = Call("SendChannelMessage", "id", app="other", idempotency_key="k3")
     assert await world.ask(call=other) == b"answer"

@@ -21,7 +21,7 @@ async def test_waits_end_at_once():
     for task in tasks:
         with pytest.raises(ApiError) as refused:
             await task
-        assert (refused.value.reason, refused.value.status.name) == ("DRAINING", "UNAVAILABLE")
+        assert (refused.value.reason, refused.value.status) == ("DRAINING", "UNAVAILABLE")
         assert refused.value.retry_after_s
 
 

@@ -58,7 +58,7 @@ async def test_a_turn_that_comes_too_late_is_refused_at_once():
     quota.refusal = WaitRefusedError("too long", retry_after_s=7.0)
     with pytest.raises(ApiError) as refused:
         await AppRateWaits(quota, Drain()).wait(call())
-    assert (refused.value.status.name, refused.value.retry_after_s) == ("RESOURCE_EXHAUSTED", 7.0)
+    assert (refused.value.status, refused.value.retry_after_s) == ("RESOURCE_EXHAUSTED", 7.0)
 
 
 async def test_without_redis_the_permit_decides():

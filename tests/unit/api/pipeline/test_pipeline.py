@@ -5,7 +5,6 @@ import logging
 from pathlib import Path
 
 import pytest
-from grpc import StatusCode
 
 from discordproxy.discord_api_pb2 import SendChannelMessageRequest, SendChannelMessageResponse
 from discordproxy_api.access.authenticator import Authenticator
@@ -164,7 +163,7 @@ async def test_the_metadata_are_in_no_repr():
     ("failure", "raised", "status"),
     [
         (errors.invalid_field("content", "CODE", "Too long"), ApiError, "INVALID_ARGUMENT"),
-        (AnsweredError(StatusCode.NOT_FOUND), AnsweredError, "NOT_FOUND"),
+        (AnsweredError("NOT_FOUND"), AnsweredError, "NOT_FOUND"),
         (KeyError("canary"), ApiError, "INTERNAL"),
         (TimeoutError("canary"), ApiError, "INTERNAL"),
         (asyncio.CancelledError(), asyncio.CancelledError, "CANCELLED"),

@@ -52,7 +52,7 @@ def test_the_error_of_a_refused_request_contains_the_field(bad):
     with pytest.raises(ApiError) as refused:
         procedure().job(bad.request, Call("Request", "r"))
     error = refused.value
-    assert (error.status.name, error.code, error.scope) == ("INVALID_ARGUMENT", 50035, "proxy")
+    assert (error.status, error.code, error.scope) == ("INVALID_ARGUMENT", 50035, "proxy")
     assert bad.path in [field.path for field in error.fields]
 
 
@@ -196,4 +196,4 @@ def test_the_routes_that_the_operator_allows(policy, allowed):
         return
     with pytest.raises(ApiError) as refused:
         job(policy, **fields)
-    assert (refused.value.status.name, refused.value.reason) == ("PERMISSION_DENIED", "FORBIDDEN_BY_OPERATOR")
+    assert (refused.value.status, refused.value.reason) == ("PERMISSION_DENIED", "FORBIDDEN_BY_OPERATOR")
