@@ -138,6 +138,7 @@ class Read:
         self._reads = reads
         self._lookup = LOOKUPS[rpc.name]
         self._translator = Translator(rpc)
+        self._started: dict[Key, asyncio.Task[CacheResult]] = {}  # lookups of this event-loop turn
         self._running: dict[Key, asyncio.Task[CacheResult]] = {}
         self._cached_reads = reads.counter(rpc.name, "cache")
         self._encoded: tuple[CacheFreshness | None, bytes] = (None, b"")
@@ -150,12 +151,13 @@ class Read:
     async def _run(self, request: Any, call: Call) -> Message:
         """Return the response: kept since an earlier call, else from the caches, else from Discord."""
         key = (self.rpc.name, request.SerializeToString())
-        kept = self._reads.responses.get(key)
+        kept = await self._kept(key)
+        if kept is None and (running := self._running.get(key)) is not None:
+            await asyncio.wait([running])  # an earlier read's lookup; its result may be older than a write
+            kept = await self._kept(key)
         if kept is not None:
-            freshness = await self._reads.caches.reader.freshness_of(kept.version)
-            if freshness is not None and freshness.age_s <= self._reads.max_age_s:
-                self._cached_reads.inc()
-                return self._with_freshness(kept.body, freshness)
+            self._cached_reads.inc()
+            return kept
         found = await self._shared_lookup(key, request)
         self._reads.counter(self.rpc.name, found.source).inc()
         if found.response is not None:
@@ -179,6 +181,16 @@ class Read:
             raise self._unknown()
         return FreshDocument(answer.value, freshness_of(answer.freshness))
 
+    async def _kept(self, key: Key) -> Message | None:
+        """Return a kept response with its present freshness; None if there is none, or the caches have changed."""
+        kept = self._reads.responses.get(key)
+        if kept is None:
+            return None
+        freshness = await self._reads.caches.reader.freshness_of(kept.version)
+        if freshness is None or freshness.age_s > self._reads.max_age_s:
+            return None
+        return self._with_freshness(kept.body, freshness)
+
     def _with_freshness(self, body: bytes, freshness: CacheFreshness) -> Message:
         """Add the freshness to a serialized response. Readers of one event-loop turn have the same one."""
         if freshness is not self._encoded[0]:
@@ -192,11 +204,16 @@ class Read:
 
         A later read needs its own: a write may have been finished in between.
         """
-        running = self._running.get(key)
-        if running is None:
-            running = self._running[key] = asyncio.create_task(self._look_up(key, request))
-            asyncio.get_running_loop().call_soon(self._running.pop, key)
-        return await asyncio.shield(running)
+        started = self._started.get(key)
+        if started is None:
+            started = self._started[key] = self._running[key] = asyncio.create_task(self._look_up(key, request))
+            started.add_done_callback(partial(self._finished, key))
+            asyncio.get_running_loop().call_soon(self._started.pop, key)
+        return await asyncio.shield(started)
+
+    def _finished(self, key: Key, lookup: asyncio.Task[CacheResult]) -> None:
+        if self._running.get(key) is lookup:
+            del self._running[key]
 
     async def _look_up(self, key: Key, request: Any) -> CacheResult:
         answer, source = await self._reads.lookup(self._lookup, request)

@@ -17,7 +17,8 @@ from discordproxy_gateway.store.server_time import milliseconds
 from discordproxy_ratelimit.redis.client import open_pipeline, stop
 from discordproxy_ratelimit.redis.pipeline import Pipeline
 
-TIMEOUT_S = 1.0
+MAX_TIMEOUT_S = 60.0
+"""Of a reply; the client's own timeout is usually shorter."""
 REOPEN_S = 1.0
 """Pause between two attempts to open a pipeline."""
 
@@ -86,7 +87,7 @@ class ReadConnection:
 
     async def _open(self) -> None:
         try:
-            self._pipeline = await open_pipeline(self._redis, timeout_s=TIMEOUT_S, on_lost=_nothing)
+            self._pipeline = await open_pipeline(self._redis, timeout_s=MAX_TIMEOUT_S, on_lost=_nothing)
         except (RedisError, OSError, TimeoutError):
             self._pipeline = None  # reads go through redis-py, which reports the problem
         finally:

@@ -240,7 +240,7 @@ async def test_identical_reads_at_once_share_a_lookup(own_valkey, key_prefix):
         responses = await asyncio.gather(*(whole.stubs[0].GetGuildRoles(READS["GetGuildRoles"]) for _ in range(50)))
         assert {response.freshness.source for response in responses} == {CACHE}
         lookups = (await redis.info("commandstats"))["cmdstat_hgetall"]["calls"] / 2  # roles and their overlay
-        assert lookups < len(responses) / 2
+        assert lookups <= 3  # one, unless the pipeline is not open yet
 
 
 async def test_a_cold_cache_makes_no_storm(cold, monkeypatch):
