@@ -11,16 +11,11 @@ from discordproxy_gateway.discord.failures import LeaseLostError
 from discordproxy_gateway.keys import Slot
 from discordproxy_gateway.store.lease import Leader
 from discordproxy_gateway.store.operations import pack
-from discordproxy_gateway.store.scripts import Scripts, source
+from discordproxy_gateway.store.scripts import source
 from fakes.eventually import eventually
 from processes.redis_servers import blocking
 
 SLOT = Slot(0, 1)
-
-
-@pytest.fixture
-def scripts(redis) -> Scripts:
-    return Scripts(redis)
 
 
 class Applying:
