@@ -149,6 +149,14 @@ class Keys:
         """Hash {epoch, n}: the stream's random identity and the ordinal of its last entry."""
         return f"{self.tag}:ev:{era}:{shard_id}:meta"
 
+    def followers(self, shard_id: int, era: int) -> str:
+        """Exists while an application follows the stream; lives some seconds unless it is renewed."""
+        return f"{self.tag}:ev:{era}:{shard_id}:follow"
+
+    def interaction_followers(self, shard_id: int, era: int) -> str:
+        """The same for applications that follow interactions."""
+        return f"{self.tag}:ev:{era}:{shard_id}:follow:ix"
+
     def interaction(self, interaction_id: int | str) -> str:
         """The claim of the first response to an interaction; lives 15 minutes, like its token."""
         return f"{self.tag}:ix:{interaction_id}"

@@ -19,6 +19,7 @@ from discord.gateway import DiscordWebSocket, KeepAliveHandler
 
 from discordproxy_gateway.discord.dispatch import SESSION_EVENTS, Dispatch, MalformedEventError, read_dispatch
 from discordproxy_gateway.discord.inflate import Inflate
+from discordproxy_gateway.discord.receive_threshold import ReceiveThreshold
 from discordproxy_gateway.discord.skip_log import SkipLog
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,15 @@ WATCH_S = 1.0
 
 STALL_S = 1.0
 """After a deadline, unread messages are read for this long before the connection counts as dead."""
+
+MEAN_OCTETS = 300.0
+"""First estimate of an event's size as received."""
+
+MAX_COUNTED_OCTETS = 2_000
+"""Larger events count as this large in the mean: a few of them must not hold back many small ones."""
+
+_NEWEST_WEIGHT = 1 / 16
+"""Weight of the newest event in the mean size."""
 
 MAX_HEARTBEAT_GRACE_S = 60.0
 """Maximum extension of a heartbeat's deadline while Redis stores events slowly."""
@@ -101,6 +111,8 @@ class Socket(DiscordWebSocket):
         self.skipped = SkipLog()
         super().__init__(*args, **kwargs)
         self._inflate = Inflate(self._decompressor)
+        self._threshold: ReceiveThreshold | None = None
+        self._mean_octets = MEAN_OCTETS
         self._received = 0
         self._event_at = time.perf_counter()
 
@@ -132,6 +144,7 @@ class Socket(DiscordWebSocket):
             return
         self._received, self._event_at = event.sequence, time.perf_counter()
         self._begun |= event.name in SESSION_EVENTS
+        self._mean_octets += (min(len(msg), MAX_COUNTED_OCTETS) - self._mean_octets) * _NEWEST_WEIGHT
         await self.listener.on_event(event)
         if self._unanswered_at is not None:
             self._extend_deadline(self.loop.time() - event.received_at)
@@ -142,6 +155,20 @@ class Socket(DiscordWebSocket):
         if self._unanswered_at is not None and waited_s > 0:
             self._unanswered_at += waited_s
             self._grace_s += waited_s
+
+    def gather(self, events: int) -> bool:
+        """Leave what arrives unread until it is about this number of events; False if that is not possible now.
+
+        While a heartbeat is unanswered, everything is read at once: the latency is measured.
+        """
+        if self._threshold is None or self._unanswered_at is not None:
+            return False
+        return self._threshold.set(round(events * self._mean_octets))
+
+    def stop_gathering(self) -> None:
+        """Read what has arrived, and further events as they arrive."""
+        if self._threshold is not None:
+            self._threshold.set(1)
 
     async def _control(self, message: dict[str, Any]) -> None:
         op = message["op"]
@@ -184,6 +211,7 @@ class Socket(DiscordWebSocket):
             self._keep_alive._last_send = now  # noqa: SLF001 - pinned
         if self._unanswered_at is None:
             self._unanswered_at, self._grace_s = now, 0.0
+            self.stop_gathering()
 
     async def _send_first_heartbeat(self, keep_alive: KeepAliveHandler) -> None:
         await asyncio.sleep(random.random() * (keep_alive.interval or 0.0))  # noqa: S311 - spreads load
@@ -191,9 +219,12 @@ class Socket(DiscordWebSocket):
         with contextlib.suppress(discord.ConnectionClosed, OSError):
             await super().send_as_json(keep_alive.get_payload())
 
-    def disable_read_timeout(self) -> None:
+    def prepare_reading(self) -> None:
         """Read without a time limit from now on; `watch` has one. A timer per message costs more than reading it."""
         self._silence_s, self._max_heartbeat_timeout = self._max_heartbeat_timeout, 0.0
+        connection = self.socket._conn  # noqa: SLF001 - pinned
+        if connection is not None and connection.transport is not None:
+            self._threshold = ReceiveThreshold(connection.transport)
 
     async def watch(self) -> None:
         """Close a dead connection that neither side has closed; this ends the reading."""

@@ -85,7 +85,9 @@ class EventPlanner:
         plan = self._plans.get(name) if _is_cacheable(name, data) else None
         operations = plan(data) if plan else []
         # Guilds of READY are state, not events: their whole content would flood the stream.
-        return operations if first_sight else operations + self.append_only(name, data, sequence)
+        if not first_sight and name not in INTERNAL:
+            operations.append(self._append(name, data, sequence))
+        return operations
 
     def append_only(self, name: str, data: Any, sequence: int) -> list[Operation]:
         """Return the operation that appends the event to the stream; none for those of the connection itself.

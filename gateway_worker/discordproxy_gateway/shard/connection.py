@@ -37,6 +37,7 @@ class ShardConnection:
         self._intake = intake
         self._writer = intake.writer
         self._socket = socket
+        self._writer.queue.source = socket
         self._status = status
         self._start_reported = False
         self._reported_events = 0

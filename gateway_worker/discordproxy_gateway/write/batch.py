@@ -19,23 +19,35 @@ _IN_ONE_STEP = frozenset({"GUILD_EMOJIS_UPDATE", "GUILD_STICKERS_UPDATE", "THREA
 """They replace a list that readers see meanwhile; Discord bounds it to some thousands."""
 
 
-@dataclass(slots=True)
 class PlannedEvent:
     """An event with its operations; without an event, a confirmation that the connection was current.
 
     Attributes:
         current_at: loop time at which the connection was known to be current.
         begins: the session that this event, READY, begins.
+        name: of the event, "" without one.
+        weight: of the operations.
     """
 
-    current_at: float
-    event: Dispatch | None = None
-    operations: Sequence[Operation] = ()
-    begins: Session | None = None
-    weight: int = field(init=False)  # of its operations
+    __slots__ = ("begins", "current_at", "event", "name", "operations", "weight")
 
-    def __post_init__(self) -> None:
-        self.weight = sum(map(weight, self.operations))
+    def __init__(
+        self,
+        current_at: float,
+        event: Dispatch | None = None,
+        operations: Sequence[Operation] = (),
+        begins: Session | None = None,
+    ) -> None:
+        self.current_at = current_at
+        self.event = event
+        self.name = "" if event is None else event.name
+        self.operations = operations
+        self.begins = begins
+        self.weight = weight(operations)
+
+    def with_operations(self, operations: Sequence[Operation]) -> "PlannedEvent":
+        """Return the same event with other operations."""
+        return PlannedEvent(self.current_at, self.event, operations, self.begins)
 
 
 @dataclass(slots=True)
@@ -84,9 +96,10 @@ class EventBatch:
         operations: list[Operation] = []
         filled = 0
         for operation in self.planned[0].operations:
-            if operations and filled + weight(operation) > WEIGHT_PER_CALL:
+            added = weight((operation,))
+            if operations and filled + added > WEIGHT_PER_CALL:
                 yield operations
                 operations, filled = [], 0
             operations.append(operation)
-            filled += weight(operation)
+            filled += added
         yield operations
