@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import aiohttp
 import discord
 import orjson
 from discord.gateway import DiscordWebSocket, KeepAliveHandler
@@ -53,6 +54,8 @@ MAX_HEARTBEAT_GRACE_S = 60.0
 
 HELLO_MS = 41_250
 MIN_HELLO_MS, MAX_HELLO_MS = 1_000, 60_000
+
+_DATA = frozenset({aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY})
 
 HAND_OVER = 4000
 """Close code that keeps the session for a successor; 1000 and 1001 would end it (Discord: gateway, disconnecting)."""
@@ -125,6 +128,16 @@ class Socket(DiscordWebSocket):
     def sequence(self, value: int | None) -> None:
         if not self._reading:  # from_client hands over the sequence to resume from
             self._received = value or 0
+
+    async def read(self) -> None:
+        """Read until the connection ends; raises as `poll_event`, which this does without a coroutine per message."""
+        receive = self.socket.receive
+        while True:
+            message = await receive()
+            if message.type in _DATA:
+                await self.received_message(message.data)
+            else:
+                await self.poll_event()  # finds the connection closed and raises the reason
 
     async def received_message(self, msg: Any, /) -> None:
         """Read one message: events go to the listener, the rest to discord.py. A malformed one is skipped."""

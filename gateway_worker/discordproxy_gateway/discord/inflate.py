@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import orjson
+import zstandard
 
 _ZLIB = b"\x78"
+_ZSTD = b"\x28\xb5\x2f\xfd"
 _FLUSHED = b"\x00\x00\xff\xff"
 
 
@@ -66,7 +68,12 @@ class Inflate:
         return message
 
     def _choose(self, data: bytes) -> Callable[[bytes], str | bytes | None]:
-        self._chosen = (Zlib() if data.startswith(_ZLIB) else self._requested).decompress
+        if data.startswith(_ZLIB):
+            self._chosen = Zlib().decompress
+        elif data.startswith(_ZSTD):  # the library's own decompressor decodes the text, which costs time
+            self._chosen = zstandard.ZstdDecompressor().decompressobj().decompress
+        else:
+            self._chosen = self._requested.decompress
         return self._chosen
 
 

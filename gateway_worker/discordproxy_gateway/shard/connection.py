@@ -49,7 +49,7 @@ class ShardConnection:
         Raises:
             LeaseLostError: a newer leader has written.
         """
-        reading = asyncio.create_task(self._read())
+        reading = asyncio.create_task(self._socket.read())
         writing = asyncio.create_task(self._writer.run())
         beside = [
             self._supervise(self._socket.watch, "the watch"),
@@ -98,10 +98,6 @@ class ShardConnection:
         await asyncio.wait({writing, stop}, return_when=asyncio.FIRST_COMPLETED)
         await asyncio.wait({writing}, timeout=DRAIN_S)
         await cancel(finishing)
-
-    async def _read(self) -> None:
-        while True:
-            await self._socket.poll_event()
 
     async def _fetch_members(self) -> None:
         with contextlib.suppress(*bot_client.CONNECTION_ERRORS):  # reading fails as well and returns the reason

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from discordproxy_gateway.discord.dispatch import SESSION_EVENTS
-from discordproxy_gateway.write.batch import EVENTS_PER_CALL, PlannedEvent
+from discordproxy_gateway.write.batch import EVENTS_PER_CALL, EventBatch, PlannedEvent
 
 QUEUE_LENGTH = 2 * EVENTS_PER_CALL
 """One batch under way and one to come. A longer queue only evicts events from the processor's cache."""
 
-_URGENT = SESSION_EVENTS | {"INTERACTION_CREATE"}  # an interaction expires after 3 s
 _HEAVY = frozenset({"GUILD_CREATE", "GUILD_MEMBERS_CHUNK"})  # up to some MB each
+_URGENT = SESSION_EVENTS | _HEAVY | {"INTERACTION_CREATE"}  # an interaction expires after 3 s
 _MAX_HEAVY = 16
 
 
@@ -66,7 +66,7 @@ class EventSource(Protocol):
 
 
 class EventQueue:
-    """A bounded queue with one reader, in order.
+    """A bounded queue of batches with one reader, in order.
 
     Attributes:
         source: where the events come from; None if it cannot gather them.
@@ -75,7 +75,9 @@ class EventQueue:
     def __init__(self) -> None:
         self.source: EventSource | None = None
         self._gathering = GATHERINGS[Followers.NONE]
-        self._items: deque[PlannedEvent | None] = deque()  # None: the end
+        self._batches: deque[EventBatch] = deque()
+        self._length = 0
+        self._has_ended = False
         self._putting = asyncio.Lock()
         self._room = asyncio.Event()
         self._heavy = asyncio.Semaphore(_MAX_HEAVY)
@@ -85,54 +87,56 @@ class EventQueue:
         self._source_gathers = False
 
     def __len__(self) -> int:
-        return len(self._items)
+        """The number of queued events and confirmations."""
+        return self._length
 
     def put_nowait(self, planned: PlannedEvent) -> bool:
         """Add an event or a confirmation; False if it requires `put`."""
-        if len(self._items) >= QUEUE_LENGTH or planned.name in _HEAVY:
+        if self._length >= QUEUE_LENGTH or planned.name in _HEAVY:
             return False
-        self._items.append(planned)
-        if not self._due.is_set():
-            self._schedule(urgent=planned.name in _URGENT)
+        self._add(planned)
         return True
 
     async def put(self, planned: PlannedEvent) -> None:
         """Add an event or a confirmation; waits while the queue is full, or holds the maximum of heavy events."""
-        heavy = planned.name in _HEAVY
-        if heavy:
+        if planned.name in _HEAVY:
             await self._heavy.acquire()
-        await self._put(planned, urgent=heavy or planned.name in _URGENT)
-
-    async def put_end(self) -> None:
-        """Add the end."""
-        await self._put(None, urgent=True)
-
-    async def wait_until_due(self) -> None:
-        """Return when a batch is due; the interval to the next one begins."""
-        await self._due.wait()
-        while not self._items:  # the previous batch had room for these items, too
-            self._due.clear()
-            await self._due.wait()
-        self._due.clear()
-        self._begin_interval()
-
-    def get_nowait(self) -> PlannedEvent | None:
-        """Remove and return the next item, None at the end; raises IndexError if there is none."""
-        if len(self._items) == QUEUE_LENGTH:
-            self._room.set()
-        item = self._items.popleft()
-        if item is not None and item.name in _HEAVY:
-            self._heavy.release()
-        return item
-
-    async def _put(self, item: PlannedEvent | None, *, urgent: bool) -> None:
         async with self._putting:  # in order
-            while len(self._items) >= QUEUE_LENGTH:
+            while self._length >= QUEUE_LENGTH:
                 self._room.clear()
                 await self._room.wait()
-            self._items.append(item)
+            self._add(planned)
+
+    async def put_end(self) -> None:
+        """Let the queue end after everything that is being put."""
+        async with self._putting:
+            self._has_ended = True
+            self._due.set()
+
+    async def next_batch(self) -> EventBatch | None:
+        """Return the next batch when it is due; None at the end of the queue. The interval to the next one begins."""
+        while not self._has_ended and not (self._batches and self._due.is_set()):
+            self._due.clear()
+            await self._due.wait()
+        if not self._batches:
+            return None
+        batch = self._batches.popleft()
+        self._length -= len(batch.planned)
+        self._room.set()
+        for event in batch.events:
+            if event.name in _HEAVY:
+                self._heavy.release()
+        if not self._batches:  # further ones are due at once
+            self._due.clear()
+            self._begin_interval()
+        return batch
+
+    def _add(self, planned: PlannedEvent) -> None:
+        if not self._batches or not self._batches[-1].try_add(planned):
+            self._batches.append(EventBatch(planned))
+        self._length += 1
         if not self._due.is_set():
-            self._schedule(urgent=urgent)
+            self._schedule(urgent=planned.name in _URGENT)
 
     def follow(self, followers: Followers) -> None:
         """Gather for these followers from now on."""
@@ -153,7 +157,7 @@ class EventQueue:
     def _schedule(self, *, urgent: bool) -> None:
         loop = asyncio.get_running_loop()
         # What arrives from a source that gathers has gathered.
-        many = self._source_gathers or len(self._items) >= self._gathering.events
+        many = self._source_gathers or self._length >= self._gathering.events
         if urgent or many or loop.time() >= self._gather_until:
             self._due.set()
         elif self._timer is None:
@@ -172,5 +176,5 @@ class EventQueue:
         if self._source_gathers and self.source is not None:
             self._source_gathers = False
             self.source.stop_gathering()
-        if self._items:
+        if self._batches:
             self._due.set()

@@ -66,8 +66,6 @@ class Writer:
         self._on_stored = on_stored
         self._retention = (options.retention_s * 1000, options.max_events)
         self.queue = EventQueue()
-        self._held: PlannedEvent | None = None  # planned already, but for the next batch
-        self._finishing = False
         slot = lease.slot
         self._era = (lease.era, slot.shard_id, slot.shard_count)
         self._covered = "" if covered_until_ms is None else covered_until_ms
@@ -85,7 +83,7 @@ class Writer:
     @property
     def backlog(self) -> int:
         """Events read from the socket and not yet on their way to Redis."""
-        return len(self.queue) + (self._held is not None)
+        return len(self.queue)
 
     def plan(self, event: Dispatch) -> PlannedEvent:
         """Plan the writes of the next event; one that is malformed is stored without them."""
@@ -108,31 +106,8 @@ class Writer:
             LeaseLostError: a newer leader writes now; nothing of the current batch was written.
             SessionOutOfStepError: Redis lost the session or went back in time; same.
         """
-        while batch := await self._collect():
+        while batch := await self.queue.next_batch():
             await self._apply(batch)
-
-    async def _collect(self) -> EventBatch | None:
-        """Wait until a batch is due and take it from the queue; None at its end."""
-        batch = EventBatch()
-        first, self._held = self._held, None
-        while first is None:
-            if self._finishing:
-                return None
-            await self.queue.wait_until_due()
-            first = self._next()
-        batch.try_add(first)
-        while not self._finishing and len(self.queue):
-            following = self._next()
-            if following is not None and not batch.try_add(following):
-                self._held = following
-                break
-        return batch
-
-    def _next(self) -> PlannedEvent | None:
-        planned = self.queue.get_nowait()
-        if planned is None:
-            self._finishing = True
-        return planned
 
     async def _apply(self, batch: EventBatch) -> None:
         if self._session is None and batch.begins is None:
@@ -150,16 +125,16 @@ class Writer:
         """Find the event whose operations Redis refuses, and skip them."""
         if len(batch.planned) > 1:
             for planned in batch.planned:
-                await self._apply(EventBatch([planned]))
+                await self._apply(EventBatch(planned))
             return
         names = ", ".join(event.name for event in batch.events)
         self.skipped.record(f"Redis refused the write of event {names or 'none'} ({type(error).__name__})")
         planned = batch.planned[0]
         passed_on = [operation for operation in planned.operations if operation[0] == "APPEND"]
         try:
-            await self._store(EventBatch([planned.with_operations(passed_on)]))
+            await self._store(EventBatch(planned.with_operations(passed_on)))
         except ResponseError:
-            await self._store(EventBatch([planned.with_operations(())]))
+            await self._store(EventBatch(planned.with_operations(())))
         self._on_stored(batch.events)
 
     async def _store(self, batch: EventBatch) -> None:
@@ -170,7 +145,7 @@ class Writer:
         sequence = batch.events[-1].sequence if batch.events else new.sequence
         # A session counts from 0 until READY is stored completely: Discord refuses to resume it from there.
         expected: int | str = "" if batch.begins else new.sequence
-        calls = list(batch.calls())
+        calls = batch.calls()
         for number, operations in enumerate(calls, 1):
             after = sequence if number == len(calls) else (0 if batch.begins else new.sequence)
             await self._call(batch, new, operations, expected, after)

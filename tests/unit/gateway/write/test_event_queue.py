@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from discordproxy_gateway.discord.dispatch import Dispatch
-from discordproxy_gateway.write.batch import PlannedEvent
+from discordproxy_gateway.write.batch import EVENTS_PER_CALL, PlannedEvent
 from discordproxy_gateway.write.event_queue import GATHERINGS, QUEUE_LENGTH, EventQueue, Followers
 from fakes.virtual_time import VirtualClock, run
 
@@ -22,12 +22,9 @@ class Reader:
         self._start = asyncio.get_running_loop().time()
 
     async def read(self) -> None:
-        while True:
-            await self._queue.wait_until_due()
-            count = len(self._queue)
-            for _ in range(count):
-                self._queue.get_nowait()
-            self.batches.append((round(asyncio.get_running_loop().time() - self._start, 6), count))
+        while batch := await self._queue.next_batch():
+            time = round(asyncio.get_running_loop().time() - self._start, 6)
+            self.batches.append((time, len(batch.events)))
 
 
 class Source:
@@ -139,6 +136,32 @@ def test_new_followers_end_an_interval_of_unread_events():
     run(story(), VirtualClock())
 
 
+def test_events_without_room_in_a_batch_follow_it_at_once():
+    async def story() -> None:
+        queue = EventQueue()
+        for _ in range(EVENTS_PER_CALL + 1):
+            queue.put_nowait(planned())
+        sizes = [len((await queue.next_batch()).events) for _ in range(2)]
+        assert sizes == [EVENTS_PER_CALL, 1]
+        assert len(queue) == 0
+
+    run(story(), VirtualClock())
+
+
+def test_at_most_so_many_heavy_events_are_queued():
+    async def story() -> None:
+        queue = EventQueue()
+        putting = [asyncio.create_task(queue.put(planned("GUILD_CREATE"))) for _ in range(20)]
+        await asyncio.sleep(1)
+        queued = len(queue)
+        assert 0 < queued < 20
+        batch = await queue.next_batch()
+        await asyncio.wait_for(asyncio.gather(*putting), 1)
+        assert len(batch.events) + len(queue) == 20
+
+    run(story(), VirtualClock())
+
+
 def test_a_full_queue_holds_the_socket_back_and_the_end_comes_last():
     async def story() -> None:
         queue = EventQueue()
@@ -150,12 +173,11 @@ def test_a_full_queue_holds_the_socket_back_and_the_end_comes_last():
         await asyncio.sleep(1)
         assert not waiting.done()
         taken = []
-        while len(queue):
-            taken.append(queue.get_nowait())
+        while batch := await queue.next_batch():
+            taken += batch.events
             await asyncio.sleep(0)
         await asyncio.gather(waiting, ending)
-        assert len(taken) == QUEUE_LENGTH + 2
-        assert taken[-2].name == "LAST"
-        assert taken[-1] is None
+        assert len(taken) == QUEUE_LENGTH + 1
+        assert taken[-1].name == "LAST"
 
     run(story(), VirtualClock())
