@@ -34,8 +34,8 @@ SILENCE_S = 60.0
 BEGIN_S = 60.0
 """Time limit for READY or RESUMED after IDENTIFY or RESUME."""
 
-WATCH_S = 1.0
-"""How often the deadlines of a connection are checked."""
+WATCH_S = 5.0
+"""How often the deadlines of a connection are checked, unless heartbeats are sent more often."""
 
 STALL_S = 1.0
 """After a deadline, unread messages are read for this long before the connection counts as dead."""
@@ -132,12 +132,15 @@ class Socket(DiscordWebSocket):
     async def read(self) -> None:
         """Read until the connection ends; raises as `poll_event`, which this does without a coroutine per message."""
         receive = self.socket.receive
-        while True:
-            message = await receive()
-            if message.type in _DATA:
-                await self.received_message(message.data)
-            else:
-                await self.poll_event()  # finds the connection closed and raises the reason
+        try:
+            while True:
+                message = await receive()
+                if message.type in _DATA:
+                    await self.received_message(message.data)
+                else:
+                    await self.poll_event()  # finds the connection closed and raises the reason
+        finally:
+            self._release_threshold()
 
     async def received_message(self, msg: Any, /) -> None:
         """Read one message: events go to the listener, the rest to discord.py. A malformed one is skipped."""
@@ -249,8 +252,8 @@ class Socket(DiscordWebSocket):
                 await self.close_resumable()
                 return
             overdue = why if left_s <= 0 else ""
-            # A heartbeat that is sent meanwhile brings a new deadline.
-            await asyncio.sleep(min(left_s, WATCH_S) if left_s > 0 else STALL_S)
+            # A heartbeat that is sent meanwhile brings a new deadline, one interval away.
+            await asyncio.sleep(min(left_s, WATCH_S, keep_alive.interval or WATCH_S) if left_s > 0 else STALL_S)
 
     def _deadlines(self, keep_alive: KeepAliveHandler) -> Iterator[tuple[float, str]]:
         """Yield the seconds until the connection counts as dead, with the reason."""
@@ -282,9 +285,16 @@ class Socket(DiscordWebSocket):
         """Close with `code`, without confirmation if it does not come in time."""
         if self._first_heartbeat is not None:
             self._first_heartbeat.cancel()
+        self._release_threshold()
         with contextlib.suppress(TimeoutError, OSError, discord.ConnectionClosed):
             async with asyncio.timeout(CLOSE_S):
                 await self.close(code)
+
+    def _release_threshold(self) -> None:
+        if self._threshold is not None:
+            self._threshold.set(1)  # what confirms the close is read at once
+            self._threshold.close()
+            self._threshold = None
 
 
 def hello_ms(data: Any) -> int:

@@ -41,6 +41,7 @@ class ShardConnection:
         self._status = status
         self._start_reported = False
         self._reported_events = 0
+        self._reported_fields: tuple[int, int, int] | None = None
         self.drained = True
 
     async def run(self, stop: asyncio.Future[Any]) -> ConnectionEnd | None:
@@ -121,10 +122,12 @@ class ShardConnection:
                 intake.works = True
             await intake.reset_resume_count()
             events, self._reported_events = intake.events - self._reported_events, intake.events
-            await self._status.set(
-                latency_ms=round(intake.latency_s * 1000), backlog=self._writer.backlog, bad_events=self._skipped
-            )
             await self._status.add(events=events)
+            fields = (round(intake.latency_s * 1000), self._writer.backlog, self._skipped)
+            if fields != self._reported_fields:
+                latency_ms, backlog, skipped = fields
+                is_stored = await self._status.set(latency_ms=latency_ms, backlog=backlog, bad_events=skipped)
+                self._reported_fields = fields if is_stored else None
 
     @property
     def _skipped(self) -> int:

@@ -47,7 +47,7 @@ class Followers(enum.IntEnum):
 
 GATHERINGS = {
     # Only the caches use the events, and the proxy's own changes are visible before them.
-    Followers.NONE: Gathering(0.2, 50),
+    Followers.NONE: Gathering(0.4, 64),
     Followers.EVENTS: Gathering(0.04, 10),
     # An unread interaction cannot be told from another event.
     Followers.INTERACTIONS: Gathering(0.04, 10, unread=False),

@@ -64,6 +64,8 @@ class Writer:
         self._session = session
         self._fingerprint = fingerprint
         self._on_stored = on_stored
+        # A deferral follows interactions, in its own time.
+        self._min_followers = Followers.EVENTS if options.defer_after_s else Followers.NONE
         self._retention = (options.retention_s * 1000, options.max_events)
         self.queue = EventQueue()
         slot = lease.slot
@@ -181,7 +183,7 @@ class Writer:
             else:
                 followers = _verify(reply, expected, after)
                 if followers is not None:
-                    self.queue.follow(followers)
+                    self.queue.follow(max(followers, self._min_followers))
                 return
             await asyncio.sleep(pause_s)
             pause_s = min(_MAX_PAUSE_S, pause_s * 2)

@@ -92,6 +92,8 @@ def test_what_arrives_stays_unread_until_it_is_enough(run, contexts):
             assert receiver.received == b"hello"
             sender.transport.write(b"b" * 20_000)
             await receiver.until(lambda: len(receiver.received) == 21_005)
+            threshold.close()
+            assert not threshold.set(20_000)
 
     run(story())
 
@@ -104,6 +106,7 @@ def test_the_least_threshold_reads_what_has_arrived(run, contexts):
             sender.transport.write(b"some")
             assert threshold.set(1)
             await receiver.until(lambda: receiver.received == b"hellosome")
+            threshold.close()
 
     run(story())
 
@@ -111,11 +114,13 @@ def test_the_least_threshold_reads_what_has_arrived(run, contexts):
 def test_the_end_of_the_connection_does_not_wait(run):
     async def story() -> None:
         async with connection((None, None)) as (receiver, sender):
-            assert ReceiveThreshold(receiver.transport).set(20_000)
+            threshold = ReceiveThreshold(receiver.transport)
+            assert threshold.set(20_000)
             sender.transport.write(b"last words")
             sender.transport.close()
             await receiver.until(lambda: receiver.is_lost)
             assert receiver.received == b"hellolast words"
+            threshold.close()
 
     run(story())
 
@@ -126,6 +131,7 @@ def test_a_closed_connection_has_no_threshold(run, contexts):
             threshold = ReceiveThreshold(receiver.transport)
             receiver.transport.abort()
             assert not threshold.set(20_000)
+            threshold.close()
 
     run(story())
 
