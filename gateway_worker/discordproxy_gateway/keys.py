@@ -1,4 +1,4 @@
-"""Names of the gateway worker's Redis keys. One hash tag per bot keeps each script in one cluster slot."""
+"""Names of the gateway worker's Redis keys. A hash tag per bot keeps each script in one cluster slot."""
 
 from dataclasses import dataclass
 
@@ -77,7 +77,7 @@ class Keys:
     @property
     def login_error(self) -> str:
         """Why a worker that holds no lease yet cannot log in; lives until a little after its next attempt."""
-        return f"{self.tag}:gw:trouble"
+        return f"{self.tag}:gw:login_error"
 
     @property
     def shard_count(self) -> str:

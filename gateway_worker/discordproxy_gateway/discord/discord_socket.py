@@ -20,8 +20,8 @@ from discord.gateway import DiscordWebSocket, KeepAliveHandler
 
 from discordproxy_gateway.discord.dispatch import SESSION_EVENTS, Dispatch, MalformedEventError, read_dispatch
 from discordproxy_gateway.discord.inflate import Inflate
-from discordproxy_gateway.discord.receive_threshold import ReceiveThreshold
 from discordproxy_gateway.discord.skip_log import SkipLog
+from discordproxy_gateway.receive_threshold import ReceiveThreshold
 
 log = logging.getLogger(__name__)
 

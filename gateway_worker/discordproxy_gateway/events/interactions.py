@@ -1,4 +1,4 @@
-"""Decides who sends the first response to an interaction: an application, or the gateway worker by a deferral."""
+"""Decides who sends the first response to an interaction: an application or the gateway worker."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""The receive threshold of a TCP connection: how many bytes the kernel gathers before it wakes this process."""
+"""The receive threshold of a TCP connection: the bytes that gather before the process wakes up."""
 
 import asyncio
 import os

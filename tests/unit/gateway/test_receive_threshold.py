@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 import uvloop
 
-from discordproxy_gateway.discord.receive_threshold import ReceiveThreshold
+from discordproxy_gateway.receive_threshold import ReceiveThreshold
 from fakes.certificates import Authority
 
 
