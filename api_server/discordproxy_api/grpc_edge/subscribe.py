@@ -129,7 +129,7 @@ class Subscribe:
                     async for item in items:
                         if item.kind is ItemKind.HEARTBEAT:
                             await self._require_gateway()
-                        come = [item, *items.at_hand(batch - 1, _MOST_BYTES_AT_ONCE)]
+                        come = [item, *items.items_nowait(batch - 1, _MOST_BYTES_AT_ONCE)]
                         together = [each for each in come if await self._sees(each, call)]
                         if not together and loop.time() - told_at < self._events.heartbeat_s:
                             continue

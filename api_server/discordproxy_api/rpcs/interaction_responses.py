@@ -139,10 +139,10 @@ class InteractionResponses:
         deferral = None
         try:
             async with asyncio.timeout(_LONGEST_S):
-                deferral = await self._interactions.answer(interaction_id)
+                deferral = await self._interactions.claim_response(interaction_id)
                 while deferral is not None and not deferral.given:
                     await asyncio.sleep(_POLL_S)  # another process gives it, within a round trip to Discord
-                    deferral = await self._interactions.answer(interaction_id)
+                    deferral = await self._interactions.claim_response(interaction_id)
         except TimeoutError:
             return deferral
         except EventsUnavailableError:
@@ -154,12 +154,12 @@ class InteractionResponses:
             return await self._rest.send(response.request, call)
         except (ApiError, asyncio.CancelledError) as error:
             if call.sent == "no" and getattr(error, "code", 0) != ALREADY_ACKNOWLEDGED:
-                await asyncio.shield(self._give_back(response.interaction_id))
+                await asyncio.shield(self._release(response.interaction_id))
             raise
 
-    async def _give_back(self, interaction_id: str) -> None:
+    async def _release(self, interaction_id: str) -> None:
         try:
-            await self._interactions.give_back(interaction_id)
+            await self._interactions.release(interaction_id)
         except EventsUnavailableError:
             return  # then nobody defers it; the application may answer again all the same
 

@@ -95,7 +95,7 @@ class Subscription:
             if not self._changed.is_set():
                 return SubscriptionItem(ItemKind.HEARTBEAT, self.cursor)
 
-    def at_hand(self, max_items: int, max_bytes: int) -> list[SubscriptionItem]:
+    def items_nowait(self, max_items: int, max_bytes: int) -> list[SubscriptionItem]:
         """Return further items without waiting; the next iteration raises errors."""
         items: list[SubscriptionItem] = []
         while len(items) < max_items and max_bytes > 0:
