@@ -220,7 +220,7 @@ class Tail:
     async def require_kept(self, position: Position) -> None:
         """Raise CursorExpiredError unless everything after `position` is kept."""
         first, first_ms, last = await self._earliest()
-        begun = bool(first.epoch) or self.ended  # the hub asks for streams that have begun, once their era has ended
+        begun = bool(first.epoch) or self.ended  # of an ended era, the hub opens only streams that have begun
         if position == BEGINNING and not begun:
             return
         same = position == BEGINNING or position.epoch == first.epoch
