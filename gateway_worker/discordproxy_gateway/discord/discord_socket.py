@@ -191,7 +191,7 @@ class Socket(DiscordWebSocket):
         if op == self.HELLO and self._keep_alive is None:
             message = {"op": op, "d": {"heartbeat_interval": hello_ms(message.get("d"))}}
         elif op == self.RECONNECT:
-            self.close_reason = "Discord asked to reconnect"
+            self.close_reason = "Discord requested a reconnect"
         elif op == self.INVALIDATE_SESSION:
             self.close_reason = "session interrupted by Discord"
         elif op not in (self.HEARTBEAT, self.HEARTBEAT_ACK):
@@ -299,8 +299,8 @@ class Socket(DiscordWebSocket):
 
 def hello_ms(data: Any) -> int:
     """Return the heartbeat interval in ms for the data of HELLO, usable or not. Pure."""
-    asked = data.get("heartbeat_interval") if isinstance(data, dict) else None
-    if isinstance(asked, bool) or not isinstance(asked, int | float) or not asked > 0:
+    interval_ms = data.get("heartbeat_interval") if isinstance(data, dict) else None
+    if isinstance(interval_ms, bool) or not isinstance(interval_ms, int | float) or not interval_ms > 0:
         log.warning("HELLO has no usable heartbeat interval; using %d ms", HELLO_MS)
         return HELLO_MS
-    return round(min(max(asked, MIN_HELLO_MS), MAX_HELLO_MS))
+    return round(min(max(interval_ms, MIN_HELLO_MS), MAX_HELLO_MS))
