@@ -142,10 +142,10 @@ class InteractionResponses:
         deferral = None
         try:
             async with asyncio.timeout(_MAX_WAIT_S):
-                deferral = await self._interactions.answer(interaction_id)
+                deferral = await self._interactions.claim_response(interaction_id)
                 while deferral is not None and not deferral.given:
                     await asyncio.sleep(_POLL_S)  # the gateway worker is sending it
-                    deferral = await self._interactions.answer(interaction_id)
+                    deferral = await self._interactions.claim_response(interaction_id)
         except TimeoutError:
             return deferral
         except EventsUnavailableError:
@@ -162,7 +162,7 @@ class InteractionResponses:
 
     async def _release_claim(self, interaction_id: str) -> None:
         try:
-            await self._interactions.give_back(interaction_id)
+            await self._interactions.release(interaction_id)
         except EventsUnavailableError:
             return  # the interaction is not deferred; the application can still respond
 

@@ -122,7 +122,7 @@ class SubscribeEvents:
                     async for item in items:
                         if item.kind is ItemKind.HEARTBEAT:
                             await self._require_gateway()
-                        received = [item, *items.at_hand(batch - 1, MAX_BATCH_BYTES)]
+                        received = [item, *items.items_nowait(batch - 1, MAX_BATCH_BYTES)]
                         visible = [each for each in received if await self._may_see(each, call)]
                         if not visible and loop.time() - written_at < self._events.heartbeat_s:
                             continue

@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from discordproxy_gateway.cache import CacheReader, MemberReader
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.options import GatewayOptions
+from discordproxy_gateway.store.scripts import Scripts
 from discordproxy_gateway.worker import GatewayWorker
 from discordproxy_ratelimit.redis import client as redis_client
 from discordproxy_ratelimit.settings import world_of
@@ -34,6 +35,13 @@ async def redis(valkey) -> AsyncIterator[Redis]:
     client = redis_client.connect(valkey)
     yield client
     await client.aclose()
+
+
+@pytest.fixture
+async def scripts(redis) -> AsyncIterator[Scripts]:
+    scripts = Scripts(redis)
+    yield scripts
+    scripts.close()
 
 
 @pytest.fixture
