@@ -10,10 +10,22 @@ import ctypes
 import os
 import sys
 from collections.abc import Sequence
-
-from discordproxy_api.processes.children import Child
+from typing import Protocol
 
 EVERY_S = 1.0
+
+
+class OwnProcess(Protocol):
+    """A process that is reaped by its owner. While `starting`, it may exist although `pid` is None."""
+
+    @property
+    def pid(self) -> int | None:
+        """Process id, None while it is not running."""
+
+    @property
+    def starting(self) -> bool:
+        """Whether it is being started."""
+
 
 _PR_GET_CHILD_SUBREAPER = 37  # linux/prctl.h
 
@@ -29,21 +41,21 @@ def adopts_orphans() -> bool:
     return bool(flag.value)
 
 
-async def reap_orphans(children: Sequence[Child]) -> None:
-    """Reap every exited process except `children`, until cancelled."""
+async def reap_orphans(own: Sequence[OwnProcess]) -> None:
+    """Reap every exited process except `own`, until cancelled."""
     while True:
-        reap(children)
+        reap(own)
         await asyncio.sleep(EVERY_S)
 
 
-def reap(children: Sequence[Child]) -> None:
-    """Reap the processes that have exited. asyncio reaps `children` itself, since it needs their status."""
-    while not any(child.starting for child in children):  # the pid of a starting child is unknown
+def reap(own: Sequence[OwnProcess]) -> None:
+    """Reap the processes that have exited, except `own`, whose status their owners need."""
+    while not any(process.starting for process in own):  # the pid of a starting process is unknown
         try:
             ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             return
-        if ended is None or ended.si_pid in {child.pid for child in children}:
-            return  # the kernel returns the same one until asyncio has reaped it; the next round finds the others
+        if ended is None or ended.si_pid in {process.pid for process in own}:
+            return  # the kernel returns the same one until its owner has reaped it; the next round finds the others
         with contextlib.suppress(ChildProcessError):
             os.waitpid(ended.si_pid, 0)
