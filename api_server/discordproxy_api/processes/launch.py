@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from discordproxy import __version__
 from discordproxy_api.processes import server_log
 from discordproxy_api.processes.banner import BannerFacts, banner
+from discordproxy_api.processes.broker_task import BrokerTask
 from discordproxy_api.processes.children import Child
 from discordproxy_api.processes.fork.client import ForkClient, forking
 from discordproxy_api.processes.orphans import adopts_orphans, reap_orphans
@@ -26,7 +27,7 @@ from discordproxy_api.processes.server_log import ServerLog
 from discordproxy_api.processes.supervision import Address, StartError, Supervision, check_free
 from discordproxy_api.settings import ApiSettings
 from discordproxy_ratelimit.process.exit_status import BROKEN, CONFIGURATION, FAILED, NOT_YET, USAGE
-from discordproxy_ratelimit.process.streams import complain, tell
+from discordproxy_ratelimit.process.streams import announce, complain
 from discordproxy_ratelimit.redis.url import describe
 from discordproxy_ratelimit.server.embedded import EmbeddedError, broker_url, folder_of, make_private
 from discordproxy_ratelimit.server.ephemeral import ephemeral, forget
@@ -120,7 +121,7 @@ def _open_log(options: LaunchOptions, file_level: str, settings: ApiSettings) ->
     except OSError as error:
         where = options.log_folder.absolute()
         raise StartError(f"cannot write the log to {where} ({error.strerror}); use --log-file-path") from None
-    tell(f"Writing logfile to: {log.path}")
+    announce(f"Writing logfile to: {log.path}")
     return log
 
 
@@ -140,13 +141,14 @@ async def _run(settings: ApiSettings, level: str, log: ServerLog, forks: ForkCli
     _check_ports(settings, address, sandbox=sandbox)
     redis_url = broker_url(settings.redis_url.get_secret_value(), settings.home_token.get_secret_value())
     if not settings.redis_url.get_secret_value():
-        with contextlib.suppress(EmbeddedError):  # the broker process reports it
+        with contextlib.suppress(EmbeddedError):  # the broker reports it
             # Now, so that all children use the same folder.
             make_private(folder_of(settings.home_token.get_secret_value()))
+    broker = BrokerTask(settings.redis_url.get_secret_value(), settings.home_token.get_secret_value())
     child = functools.partial(Child, start=forks.start, on_lines=log.relay)
     variables = {"DISCORDPROXY_LOG_LEVEL": level}
     supervision = Supervision(
-        broker=child(Program("broker", "discordproxy_ratelimit", environment=variables)),
+        broker=broker,
         gateways=[
             child(Program(name, "discordproxy_gateway", environment={**variables, **own}), parks_after_s=parks_after_s)
             for name, own, parks_after_s in gateways(settings)
@@ -166,7 +168,7 @@ async def _run(settings: ApiSettings, level: str, log: ServerLog, forks: ForkCli
         drain_s=settings.drain_timeout,
         banner=banner(_facts(settings, address, redis_url, log.path, sandbox=sandbox)),
     )
-    reaping = asyncio.create_task(reap_orphans([forks, *supervision.children])) if adopts_orphans() else None
+    reaping = asyncio.create_task(reap_orphans([forks, broker, *supervision.children])) if adopts_orphans() else None
     exited = await supervision.run()
     if sandbox and settings.redis_url.get_secret_value():
         await forget(redis_url, settings.namespace)

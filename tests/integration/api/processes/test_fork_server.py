@@ -60,10 +60,13 @@ def main():
 FOREVER = """
 import os, signal, sys, time
 def main():
-    signal.signal(signal.SIGTERM, lambda *_: (print("stopped", flush=True), sys.exit(0)))
-    print("up", os.getpid(), flush=True)
-    while True:
-        time.sleep(600)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        print("up", os.getpid(), flush=True)
+        while True:
+            time.sleep(600)
+    finally:
+        print("stopped", flush=True)
 """
 
 Run = Callable[..., "Process"]
