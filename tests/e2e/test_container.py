@@ -1,7 +1,6 @@
 """The server in a bare environment: as process 1 of a container, without home, locale and standard streams."""
 
 import os
-import re
 import shutil
 import signal
 import subprocess

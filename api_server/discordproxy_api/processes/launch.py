@@ -36,6 +36,8 @@ from discordproxy_ratelimit.settings import TOKEN_MISSING, explain
 PRELOADED = ("discordproxy_api.__main__", "discordproxy_gateway.__main__")
 """What the fork server imports once for all children; named here, since the API imports no more of the gateway."""
 
+PRELOADED_FOR_TLS = ("cryptography.x509", "cryptography.hazmat.primitives.serialization")
+
 UP_AFTER_S = 30.0
 """If Discord rejects the gateway later than this (a revoked token), the API workers keep running and report it."""
 
@@ -66,7 +68,9 @@ def launch(options: LaunchOptions) -> int:
     """Run the server until it ends and return its exit status. Errors are printed in one line."""
     try:
         settings, sandbox = _settings(options.sandbox)
-        with forking(*PRELOADED) as forks:  # before the log starts a thread
+        with forking(
+            *PRELOADED, *(PRELOADED_FOR_TLS if settings.tls_cert else ())
+        ) as forks:  # before the log starts a thread
             return _supervise(settings, options, forks, sandbox=sandbox)
     except ValidationError as error:
         if _token_missing(error):
