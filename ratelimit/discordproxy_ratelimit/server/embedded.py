@@ -34,6 +34,9 @@ from discordproxy_ratelimit.server.watch import OLDEST
 MAX_SOCKET_PATH = 103
 """Bytes that fit into a socket address on every system (macOS: 104 with the final zero, Linux: 108)."""
 
+CHECK_SOCKET_S = 2.0
+"""Seconds between two checks whether the running server's socket still exists."""
+
 _OTHER_SERVER = "set DISCORDPROXY_REDIS_URL to a server of yours"
 
 
@@ -235,7 +238,7 @@ class PrivateServer:
             raise RuntimeError("the server was not started")
         while True:
             with contextlib.suppress(TimeoutError):
-                return f"ended with status {await asyncio.wait_for(self._process.wait(), 1.0)}"
+                return f"ended with status {await asyncio.wait_for(self._process.wait(), CHECK_SOCKET_S)}"
             if not (self.folder / "broker.sock").exists():  # the system removes runtime folders after a logout
                 return f"lost its socket in {self.folder}"
 
@@ -310,6 +313,7 @@ class PrivateServer:
             "appendonly": "no",
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
+            "hz": "1",  # timer ticks per second; 10 would cost more CPU than an idle deployment's commands
             "loglevel": "warning",
         }
         return [self._binary, *(word for name, value in options.items() for word in (f"--{name}", value))]
