@@ -1,6 +1,8 @@
 """The supervisor's side of the fork server: starts children through it and awaits their ends."""
 
 import asyncio
+import gc
+import importlib
 import json
 import logging
 import os
@@ -8,7 +10,7 @@ import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
@@ -126,13 +128,36 @@ class ForkClient:
 
 @contextmanager
 def forking(*preloaded: str) -> Iterator[ForkClient]:
-    """Run a fork server that has imported the modules `preloaded`; on Linux only, elsewhere programs are executed.
+    """Import the modules `preloaded` and run a fork server; on Linux only, elsewhere programs are executed.
 
     Enter this before the process has threads or an event loop.
     """
     if sys.platform != "linux":
         yield ForkClient()
         return
+    _preload(preloaded)
+    client = _fork_server()
+    gc.enable()
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def _preload(names: Iterable[str]) -> None:
+    """Import modules and leave garbage collection disabled.
+
+    A collection in a fork would write to the memory that it shares, and one before would leave holes, to which the
+    forks would write. The supervisor imports, too, since a fork server that imports would copy what both have.
+    """
+    gc.disable()
+    for name in names:
+        with suppress(ImportError):  # the process that needs the module reports it
+            importlib.import_module(name)
+    gc.freeze()
+
+
+def _fork_server() -> ForkClient:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()  # what is buffered must not be written twice
@@ -140,10 +165,6 @@ def forking(*preloaded: str) -> Iterator[ForkClient]:
     pid = os.fork()
     if not pid:
         ours.close()
-        run_fork_server(theirs, preloaded)
+        run_fork_server(theirs)
     theirs.close()
-    client = ForkClient(pid, ours)
-    try:
-        yield client
-    finally:
-        client.close()
+    return ForkClient(pid, ours)

@@ -100,22 +100,17 @@ class ForkServer:
             self._control.send(json.dumps(message).encode())
 
 
-def run_fork_server(control: socket.socket, preloaded: tuple[str, ...]) -> NoReturn:
+def run_fork_server(control: socket.socket) -> NoReturn:
     """Be the fork server in a newly forked process.
 
     Args:
         control: socket to the supervisor, of type SOCK_SEQPACKET.
-        preloaded: modules to import before the first fork.
     """
     try:
         os.setsid()
         for number in STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)  # only the end of the supervisor ends it, and then that of its forks
         set_command_line(NAME, sys.executable, "-m", __name__)
-        gc.disable()  # a collection in a fork would write to the memory that it shares
-        for name in preloaded:
-            importlib.import_module(name)
-        gc.freeze()
         ForkServer(control).serve()
     except BaseException:  # noqa: BLE001 - the caller's code must not run in this process
         traceback.print_exc()

@@ -229,7 +229,10 @@ def test_checks_of_clocks_and_redis() -> None:
             replace(GATEWAY, failure="The token was revoked", shards=(GONE,), login_error="x"),
             "the gateway worker runs but cannot log in: The token was revoked",
         ),
-        (replace(GATEWAY, shards=(GONE,), login_error="HTTP 500"), "the gateway worker runs but cannot log in: HTTP 500"),
+        (
+            replace(GATEWAY, shards=(GONE,), login_error="HTTP 500"),
+            "the gateway worker runs but cannot log in: HTTP 500",
+        ),
         (
             replace(GATEWAY, shards=(replace(GONE, state="fatal", reason="sharding required"),)),
             "the gateway worker cannot log in: sharding required",
