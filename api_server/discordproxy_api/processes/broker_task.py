@@ -1,4 +1,4 @@
-"""The broker as a task of the supervisor, which saves a process: it runs or monitors the server of the shared state."""
+"""The broker's work as a task of the supervisor, which saves a process."""
 
 import signal
 

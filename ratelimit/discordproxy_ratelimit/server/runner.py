@@ -1,4 +1,4 @@
-"""The broker's work: runs the machine's private Valkey, or monitors the server of DISCORDPROXY_REDIS_URL.
+"""The broker's work: runs the private Valkey, or monitors the server of DISCORDPROXY_REDIS_URL.
 
 It ends only on request or if no start can succeed.
 """

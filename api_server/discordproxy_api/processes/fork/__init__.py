@@ -1,1 +1,1 @@
-"""A process that imports the libraries once and forks the children, which share its memory (Linux only)."""
+"""The process that forks the children, so that they share the memory of the libraries (Linux only)."""

@@ -1,4 +1,4 @@
-"""The end of a forked program: what the interpreter does at its end, without returning to the code that forked."""
+"""The end of a forked program: as at the interpreter's exit, without a return to the code that forked."""
 
 import atexit
 import os

@@ -1,4 +1,4 @@
-"""The fork server: a process without threads and event loop, whose forks run the programs of the children.
+"""The fork server: a process without threads and event loop, whose forks run the programs.
 
 A fork shares the imported libraries with its siblings and starts without importing them again. The fork server
 therefore creates nothing that does not survive a fork: no thread, no event loop, no gRPC object.
