@@ -37,7 +37,7 @@ class Child:
     """A supervised process.
 
     Args:
-        program: what it runs.
+        program: the program to run.
         start: starts the program.
         on_lines: receives the lines of its output.
         parks_after_s: if it exits for good after this time, it is not restarted and its last line is logged every

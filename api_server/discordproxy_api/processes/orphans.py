@@ -31,7 +31,7 @@ _PR_GET_CHILD_SUBREAPER = 37  # linux/prctl.h
 
 
 def adopts_orphans() -> bool:
-    """Tell whether the kernel makes this process the parent of descendants whose own parent has died."""
+    """Return whether the kernel makes this process the parent of descendants whose own parent has died."""
     if os.getpid() == 1:
         return True
     if sys.platform != "linux":

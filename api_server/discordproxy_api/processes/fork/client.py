@@ -162,7 +162,10 @@ def _fork_server() -> ForkClient:
         with suppress(OSError, ValueError):
             stream.flush()  # what is buffered must not be written twice
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:  # too many processes: the children will report it, too, and are started later
+        return ForkClient()
     if not pid:
         ours.close()
         run_fork_server(theirs)

@@ -159,6 +159,16 @@ async def test_what_cannot_be_imported_ends_nothing_else(run: Run) -> None:
         assert await parent.ended() == 0
 
 
+async def test_without_a_process_for_it_children_are_executed(run: Run) -> None:
+    no_fork = "import os\ndef fork():\n    raise BlockingIOError(11, 'no process left')\nos.fork = fork"
+    async with run(FOREVER, "a", preloaded=no_fork) as parent:
+        assert await parent.line("fork server") == "fork server None"
+        child = int((await parent.line("up")).split()[-1])
+        assert children_of(parent.pid) == [child]
+        parent.signal(signal.SIGTERM)
+        assert await parent.ended() == 0
+
+
 async def test_all_end_with_the_supervisor(run: Run) -> None:
     async with run(FOREVER, "a") as parent:
         await parent.line("up")
