@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -43,12 +43,13 @@ class LogFile(RotatingFileHandler):
 
     def write_lines(self, lines: list[bytes]) -> None:
         """Write finished lines. Errors are handled as those of a record."""
-        text = b"\n".join([*lines, b""]).decode("utf-8", "replace")
-        with self.lock or nullcontext():
-            try:
-                self._write(text)
-            except OSError:
-                self.handleError(logging.makeLogRecord({}))
+        self.acquire()
+        try:
+            self._write(b"\n".join([*lines, b""]).decode("utf-8", "replace"))
+        except Exception:  # noqa: BLE001 - as the library's handlers do
+            self.handleError(logging.makeLogRecord({}))
+        finally:
+            self.release()
 
     def _write(self, text: str) -> None:
         if self.stream is None:

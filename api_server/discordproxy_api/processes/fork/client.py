@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from discordproxy_api.processes.fork.server import MAX_MESSAGE_BYTES, run_fork_server
@@ -107,20 +108,23 @@ class ForkClient:
         if "ended" in document:
             self._running.pop(document["ended"]).set_exited(document["status"])
             return
-        waiting = self._waiting.popleft()
         if "failed" in document:
-            waiting.set_exception(OSError(document["failed"]))
+            self._fail_start(document["failed"])
             return
         self._running[document["started"]] = process = ForkedProcess(document["started"], self)
-        if not waiting.done():
-            waiting.set_result(process)
+        if not (started := self._waiting.popleft()).done():
+            started.set_result(process)
+
+    def _fail_start(self, reason: str) -> None:
+        if not (started := self._waiting.popleft()).done():
+            started.set_exception(OSError(reason))
 
     def _on_lost(self, control: socket.socket) -> None:
         log.error("the fork server has ended; children are executed from now on and share no memory")
         asyncio.get_running_loop().remove_reader(control)
         self.close()
         while self._waiting:
-            self._waiting.popleft().set_exception(OSError("the fork server has ended"))
+            self._fail_start("the fork server has ended")
         for process in self._running.values():
             process.set_exited(_LOST)
         self._running.clear()
@@ -128,11 +132,11 @@ class ForkClient:
 
 @contextmanager
 def forking(*preloaded: str) -> Iterator[ForkClient]:
-    """Import the modules `preloaded` and run a fork server; on Linux only, elsewhere programs are executed.
+    """Import the modules `preloaded` and run a fork server; without Linux' /proc, programs are executed instead.
 
     Enter this before the process has threads or an event loop.
     """
-    if sys.platform != "linux":
+    if not Path("/proc/self/fd").exists():  # forks close what they inherited
         yield ForkClient()
         return
     _preload(preloaded)

@@ -108,8 +108,8 @@ def run_fork_server(control: socket.socket) -> NoReturn:
     """
     try:
         os.setsid()
-        for number in STOP_SIGNALS:
-            signal.signal(number, signal.SIG_IGN)  # only the end of the supervisor ends it, and then that of its forks
+        # Only the end of the supervisor ends this process. Signals that reach a new fork early stay pending there.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         set_command_line(NAME, sys.executable, "-m", __name__)
         ForkServer(control).serve()
     except BaseException:  # noqa: BLE001 - the caller's code must not run in this process
@@ -137,10 +137,10 @@ def _run(program: Program, output: int) -> NoReturn:
 
 def _reset_signals() -> None:
     signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    for number in STOP_SIGNALS:
+    for number in (signal.SIGCHLD, *STOP_SIGNALS):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 
 def _replace_standard_streams(output: int) -> None:

@@ -32,8 +32,14 @@ async def main(forks):
     programs = [Program(name, "program", ("--of", name), {"NAME": name}) for name in sys.argv[2:]]
     children = [Child(program, start=forks.start, on_lines=on_lines) for program in programs]
     print("fork server", forks.pid, flush=True)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: [child.stop() for child in children])
-    print("exits", await asyncio.gather(*(child.run() for child in children)), flush=True)
+    stop = lambda: [child.stop() for child in children]
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
+    running = asyncio.gather(*(child.run() for child in children))
+    if sys.argv[1] == "stop":
+        while not all(child.starting for child in children):
+            await asyncio.sleep(0)
+        stop()
+    print("exits", await running, flush=True)
 
 with forking("preloaded") as forks:
     asyncio.run(main(forks))
@@ -82,13 +88,13 @@ def run(tmp_path: Path) -> Run:
 
     @asynccontextmanager
     async def start(
-        program: str, *names: str, preloaded: str = "import os; PID = os.getpid()"
+        program: str, *names: str, preloaded: str = "import os; PID = os.getpid()", word: str = "s3cret"
     ) -> AsyncIterator[Process]:
         (tmp_path / "program").mkdir()
         (tmp_path / "program" / "__main__.py").write_text(program + "\nif __name__ == '__main__':\n    main()\n")
         (tmp_path / "preloaded.py").write_text(preloaded)
         (tmp_path / "parent.py").write_text(PARENT)
-        command = (sys.executable, str(tmp_path / "parent.py"), "s3cret", *names)
+        command = (sys.executable, str(tmp_path / "parent.py"), word, *names)
         async with Process(*command, env={"PYTHONPATH": str(tmp_path)}, cwd=tmp_path) as parent:
             yield parent
 
@@ -131,6 +137,12 @@ async def test_it_is_stopped_and_the_fork_server_ends(run: Run) -> None:
         assert await parent.ended() == 0
     assert {"a stopped", "b stopped", "left None"} <= set(parent.lines)
     assert not exists(server)
+
+
+async def test_it_is_stopped_while_it_starts(run: Run) -> None:
+    async with run(FOREVER, "a", "b", "c", "d", word="stop") as parent:
+        assert await parent.line("exits") == "exits [None, None, None, None]"
+        assert await parent.ended() == 0
 
 
 async def test_killed_it_is_forked_again(run: Run) -> None:
