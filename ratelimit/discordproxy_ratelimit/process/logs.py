@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any, Literal, NamedTuple
 
@@ -110,7 +110,19 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             document["exception"] = self.formatException(record.exc_info)
-        return json.dumps(_deep(self._redact, document), ensure_ascii=False, default=str)
+        text = "\n".join(_texts(document))
+        if self._redact(text) != text:
+            document = _deep(self._redact, document)
+        return json.dumps(document, ensure_ascii=False, default=str)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts of a document."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _texts(each)
 
 
 def _deep(redact: Redaction, value: Any) -> Any:

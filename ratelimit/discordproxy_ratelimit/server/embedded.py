@@ -40,7 +40,7 @@ CHECK_SOCKET_S = 2.0
 _OTHER_SERVER = "set DISCORDPROXY_REDIS_URL to a server of yours"
 
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("broker")
 
 
 class EmbeddedError(Exception):

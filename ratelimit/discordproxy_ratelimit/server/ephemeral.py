@@ -18,7 +18,7 @@ from discordproxy_ratelimit.server.embedded import folder_of, make_private
 MARK = "ephemeral"
 """A file with this name marks the folder of a run, which holds a lock on the file until it ends."""
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("broker")
 
 
 @contextlib.contextmanager

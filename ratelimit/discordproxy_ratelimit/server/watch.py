@@ -11,7 +11,7 @@ from redis.exceptions import NoPermissionError, RedisError
 from discordproxy_ratelimit.redis.client import LOGIN_REFUSED, connect, login_refused
 from discordproxy_ratelimit.redis.url import describe, is_encrypted, is_remote
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("broker")
 
 OLDEST = {"Redis": (7, 0), "Valkey": (7, 2)}
 """Lowest server versions that run the scripts."""
