@@ -8,11 +8,12 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Protocol
 
-EVERY_S = 1.0
+RETRY_S = 1.0
 
 
 class OwnProcess(Protocol):
@@ -43,19 +44,34 @@ def adopts_orphans() -> bool:
 
 async def reap_orphans(own: Sequence[OwnProcess]) -> None:
     """Reap every exited process except `own`, until cancelled."""
-    while True:
-        reap(own)
-        await asyncio.sleep(EVERY_S)
+    loop = asyncio.get_running_loop()
+    exited = asyncio.Event()
+    loop.add_signal_handler(signal.SIGCHLD, exited.set)
+    try:
+        while True:
+            exited.clear()
+            if reap(own):
+                await exited.wait()
+            else:
+                await asyncio.sleep(RETRY_S)
+    finally:
+        loop.remove_signal_handler(signal.SIGCHLD)
 
 
-def reap(own: Sequence[OwnProcess]) -> None:
-    """Reap the processes that have exited, except `own`, whose status their owners need."""
+def reap(own: Sequence[OwnProcess]) -> bool:
+    """Reap the processes that have exited, except `own`, whose status their owners need.
+
+    Return False if another attempt is necessary: one of `own` has exited or is being started.
+    """
     while not any(process.starting for process in own):  # the pid of a starting process is unknown
         try:
             ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
-            return
-        if ended is None or ended.si_pid in {process.pid for process in own}:
-            return  # the kernel returns the same one until its owner has reaped it; the next round finds the others
+            return True
+        if ended is None:
+            return True
+        if ended.si_pid in {process.pid for process in own}:
+            return False  # the kernel returns the same one until its owner has reaped it
         with contextlib.suppress(ChildProcessError):
             os.waitpid(ended.si_pid, 0)
+    return False

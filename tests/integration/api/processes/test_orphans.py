@@ -27,7 +27,7 @@ from discordproxy_api.processes.programs import Program, execution
 assert not orphans.adopts_orphans()
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
 assert orphans.adopts_orphans()
-orphans.EVERY_S = 0.001
+orphans.RETRY_S = 0.001
 
 def zombies():
     found = []
