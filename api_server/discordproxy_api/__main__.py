@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import grpc
 import uvloop
@@ -28,7 +29,6 @@ from discordproxy_api.grpc_edge.interceptors import AccessLog, Admission, Identi
 from discordproxy_api.grpc_edge.reception import KEYLESS, Reception
 from discordproxy_api.grpc_edge.server import Server, ServerOptions
 from discordproxy_api.grpc_edge.tracing import Traces, Tracing, TracingUnavailableError, exporting
-from discordproxy_api.http.server import Guard, HttpServer
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 from discordproxy_api.settings import ApiSettings
 from discordproxy_api.status.doctor import Doctor, Setup
@@ -54,6 +54,9 @@ from discordproxy_ratelimit.redis.url import describe
 from discordproxy_ratelimit.server.embedded import broker_url
 from discordproxy_ratelimit.server.watch import inspect_url
 from discordproxy_ratelimit.settings import load
+
+if TYPE_CHECKING:
+    from discordproxy_api.http.server import Guard
 
 log = logging.getLogger("discordproxy_api")
 
@@ -257,9 +260,13 @@ async def run(settings: ApiSettings) -> None:
         }
         worker = await stack.enter_async_context(wired(settings, backends, metrics, probes, tracing))
         if settings.http_port is not None:
+            from discordproxy_api.http.pages import StatusPages  # noqa: PLC0415 - costs memory without an HTTP port
+            from discordproxy_api.http.server import HttpServer  # noqa: PLC0415 - same
+
             tls = worker.tls.for_http() if worker.tls else None
             guard = ops_guard(settings, worker.gate)
-            ops = HttpServer(worker.health, metrics, pages=worker.console.routes(), guard=guard, tls=tls)
+            pages = StatusPages(worker.console).routes()
+            ops = HttpServer(worker.health, metrics, pages=pages, guard=guard, tls=tls)
             stack.push_async_callback(ops.close)
             await ops.start(settings.host, settings.http_port + settings.worker if settings.http_port else 0)
         port = await worker.server.start()
@@ -297,7 +304,7 @@ def _tls(settings: ApiSettings) -> Tls | None:
     return Tls(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
 
 
-def ops_guard(settings: ApiSettings, gate: Authenticator) -> Guard:
+def ops_guard(settings: ApiSettings, gate: Authenticator) -> "Guard":
     """Return who may see more than health: on this machine everybody."""
     if is_local(settings.host) or (settings.allow_anonymous and not gate.requires_keys):
         return lambda _headers, _peer: True

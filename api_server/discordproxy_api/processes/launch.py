@@ -37,6 +37,7 @@ PRELOADED = ("discordproxy_api.__main__", "discordproxy_gateway.__main__")
 """What the fork server imports once for all children; named here, since the API imports no more of the gateway."""
 
 PRELOADED_FOR_TLS = ("cryptography.x509", "cryptography.hazmat.primitives.serialization")
+PRELOADED_FOR_HTTP = ("discordproxy_api.http.pages", "discordproxy_api.http.server")
 
 UP_AFTER_S = 30.0
 """If Discord rejects the gateway later than this (a revoked token), the API workers keep running and report it."""
@@ -83,6 +84,15 @@ def launch(options: LaunchOptions) -> int:
     except Exception:
         logging.getLogger("supervisor").exception("internal error; please report it")
         return _fail("internal error; see the log", BROKEN)
+
+
+def preloaded(settings: ApiSettings) -> list[str]:
+    """Return the modules to import before the children are forked."""
+    return [
+        *PRELOADED,
+        *(PRELOADED_FOR_TLS if settings.tls_cert else ()),
+        *(PRELOADED_FOR_HTTP if settings.http_port is not None else ()),
+    ]
 
 
 def _supervise(settings: ApiSettings, options: LaunchOptions, forks: ForkClient, *, sandbox: bool) -> int:
