@@ -34,7 +34,7 @@ from discordproxy_ratelimit.server.ephemeral import ephemeral, forget
 from discordproxy_ratelimit.settings import TOKEN_MISSING, explain
 
 PRELOADED = ("discordproxy_api.__main__", "discordproxy_gateway.__main__")
-"""What the fork server imports once for all children; named here, since the API imports no more of the gateway."""
+"""Modules that are imported once for all children, by name, since the API package does not import the gateway's."""
 
 PRELOADED_FOR_TLS = ("cryptography.x509", "cryptography.hazmat.primitives.serialization")
 PRELOADED_FOR_HTTP = ("discordproxy_api.http.pages", "discordproxy_api.http.server")
@@ -69,9 +69,7 @@ def launch(options: LaunchOptions) -> int:
     """Run the server until it ends and return its exit status. Errors are printed in one line."""
     try:
         settings, sandbox = _settings(options.sandbox)
-        with forking(
-            *PRELOADED, *(PRELOADED_FOR_TLS if settings.tls_cert else ())
-        ) as forks:  # before the log starts a thread
+        with forking(*preloaded(settings)) as forks:  # before the log starts a thread
             return _supervise(settings, options, forks, sandbox=sandbox)
     except ValidationError as error:
         if _token_missing(error):
