@@ -1,4 +1,4 @@
-"""Status and checks, read-only: over gRPC for the command `discordproxy`, over HTTP by `http/pages.py`.
+"""Status and checks, read-only: over gRPC for the command `discordproxy`, over HTTP by `http.pages`.
 
 gRPC service `discordproxy.Console`: `Status` and `Doctor` take nothing and return JSON in a
 `google.protobuf.StringValue`, so that clients need no generated code.
