@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import uvloop
 from google.protobuf.internal import api_implementation
@@ -24,7 +25,6 @@ from discordproxy_api.contract.contract import load_contract
 from discordproxy_api.gateway import gateway_behind
 from discordproxy_api.grpc_edge.server import Server, ServerOptions
 from discordproxy_api.grpc_edge.services import grpc_services
-from discordproxy_api.http.server import Guard, HttpServer
 from discordproxy_api.pipeline.admission import AdmissionLimits
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 from discordproxy_api.settings import ApiSettings
@@ -51,6 +51,9 @@ from discordproxy_ratelimit.redis.url import describe
 from discordproxy_ratelimit.server.embedded import broker_url
 from discordproxy_ratelimit.server.watch import inspect_url
 from discordproxy_ratelimit.settings import load
+
+if TYPE_CHECKING:
+    from discordproxy_api.http.server import Guard
 
 log = logging.getLogger("discordproxy_api")
 
@@ -249,9 +252,13 @@ async def run(settings: ApiSettings) -> None:
         }
         worker = await stack.enter_async_context(wired(settings, backends, metrics, probes, tracing))
         if settings.http_port is not None:
+            from discordproxy_api.http.pages import StatusPages  # noqa: PLC0415 - costs memory without an HTTP port
+            from discordproxy_api.http.server import HttpServer  # noqa: PLC0415 - same
+
             tls = worker.tls.for_http() if worker.tls else None
             guard = http_guard(settings, worker.authenticator)
-            http = HttpServer(worker.health, metrics, pages=worker.console.routes(), guard=guard, tls=tls)
+            pages = StatusPages(worker.console).routes()
+            http = HttpServer(worker.health, metrics, pages=pages, guard=guard, tls=tls)
             stack.push_async_callback(http.close)
             await http.start(settings.host, settings.http_port + settings.worker if settings.http_port else 0)
         port = await worker.server.start()
@@ -289,7 +296,7 @@ def _tls(settings: ApiSettings) -> Tls | None:
     return Tls(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
 
 
-def http_guard(settings: ApiSettings, authenticator: Authenticator) -> Guard:
+def http_guard(settings: ApiSettings, authenticator: Authenticator) -> "Guard":
     """Return the guard of the HTTP port's pages other than health; on a loopback address all callers pass."""
     if is_local(settings.host) or (settings.allow_anonymous and not authenticator.requires_keys):
         return lambda _headers, _peer: True

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from discordproxy.discord_api_pb2 import ApiRequest, ChannelId, SendChannelMessageRequest
 from discordproxy_api.access.keys import digest_of, new_key
+from discordproxy_api.http.pages import StatusPages
 from discordproxy_api.http.server import HttpServer
 from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.metrics import Decisions
@@ -159,7 +160,7 @@ async def test_a_third_of_the_calls_fails_and_both_doors_say_so(discord, valkey:
 async def test_a_foreign_name_for_this_machine_shows_nothing(discord, valkey: str, key_prefix: str) -> None:
     async with console_on(discord, valkey, key_prefix) as served:
         worker = served.worker
-        ops = HttpServer(worker.health, worker.metrics, pages=worker.console.routes())
+        ops = HttpServer(worker.health, worker.metrics, pages=StatusPages(worker.console).routes())
         port = await ops.start("127.0.0.1", 0)
         async with aiohttp.ClientSession() as session:
             for name, status in (("localhost", 200), ("127.0.0.1", 200), ("[::1]", 200), ("evil.example", 421)):

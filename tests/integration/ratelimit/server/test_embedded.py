@@ -199,7 +199,12 @@ def broker(settings: dict[str, str], tmp_path: Path) -> Process:
 
 def patient_broker(settings: dict[str, str], tmp_path: Path) -> Process:
     """A broker that would wait for its clients for as long as a test may last."""
-    program = "from discordproxy_ratelimit import __main__ as broker; broker.DRAIN_S = 600.0; broker.main()"
+    program = (
+        "from discordproxy_ratelimit import __main__ as broker; "
+        "from discordproxy_ratelimit.server import runner; "
+        "runner.DRAIN_S = 600.0; "
+        "broker.main()"
+    )
     return Process(sys.executable, "-c", program, env=settings, cwd=tmp_path)
 
 
