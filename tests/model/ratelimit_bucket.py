@@ -149,7 +149,7 @@ class Bucket:
         self.leaky = None if leaky == "" else leaky == "1"
 
     def rounded(self) -> None:
-        """Redis keeps whole numbers."""
+        """The stored state has whole numbers."""
         for name in ("remaining", "reset", "step", "period"):
             value = getattr(self, name)
-            setattr(self, name, None if value is None else round(value))
+            setattr(self, name, None if value is None else math.floor(value + 0.5))

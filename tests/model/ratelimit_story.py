@@ -11,6 +11,7 @@ import redis
 from discordproxy_ratelimit.limiter.store import Store
 from discordproxy_ratelimit.redis.batch import BatchItem
 from discordproxy_sandbox.limits.limits import FixedWindow, Gcra, LimitDecision
+from model.packed_state import account_state, bucket_state, lane_state
 from model.ratelimit_bucket import SECOND
 from model.ratelimit_line import Record
 from model.ratelimit_model import Model
@@ -313,16 +314,22 @@ class Story:
         lanes = sorted({record.lane for record in self.model.records})
         buckets = sorted({record.bucket for record in self.model.records if record.state != "waiting"})
         pipe = self.client.pipeline(transaction=False)
-        pipe.hget(f"{store.tag}g", "waiting")
+        pipe.get(f"{store.tag}g").zcard(f"{store.tag}gq").hlen(f"{store.tag}held")
         for lane in lanes:
-            pipe.hget(f"{store.tag}l:{lane}", "infl").zcard(f"{store.tag}q:{lane}")
+            pipe.get(f"{store.tag}l:{lane}").zcard(f"{store.tag}q:{lane}")
         for bucket in buckets:
-            pipe.hget(f"{store.tag}b:{bucket}", "infl")
-        found = [int(float(number or 0)) for number in pipe.execute()]
-        expected = [self.model.backlog()]
-        for lane in lanes:
-            expected += [self.model.in_flight(lane=lane), len(self.model.waiting(lane))]
-        assert found == expected + [self.model.in_flight(bucket=bucket) for bucket in buckets]
+            pipe.get(f"{store.tag}b:{bucket}")
+        packed, queued, held, *found = pipe.execute()
+        account = account_state(packed)
+        assert account["waiting"] == self.model.backlog()
+        assert queued == account.get("queued", queued) == len(self.model.waiting_for_a_slot())
+        assert held == account.get("held", held) == len(self.model.records)
+        lane_states = [lane_state(value) for value in found[: 2 * len(lanes) : 2]]
+        queues = found[1 : 2 * len(lanes) : 2]
+        bucket_states = [bucket_state(value) for value in found[2 * len(lanes) :]]
+        assert [state.infl for state in lane_states] == [self.model.in_flight(lane=lane) for lane in lanes]
+        assert queues == [state.waiting for state in lane_states] == [len(self.model.waiting(lane)) for lane in lanes]
+        assert [state.infl for state in bucket_states] == [self.model.in_flight(bucket=name) for name in buckets]
 
     def _remember(self, items: list[list[Any]], replies: list[list[Any]]) -> None:
         for item, reply in zip(items, replies, strict=True):

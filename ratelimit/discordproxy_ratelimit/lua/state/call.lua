@@ -2,14 +2,15 @@
 -- The broker's script, part 1: what one call knows. The parts are joined in the order of store.PARTS.
 --
 -- One call applies a batch of transitions of one account (a credential: the bot, an address, a bearer token) in
--- one atomic step. Tables are loaded once per call and written back once at its end.
+-- one atomic step. Each state (the account's, a lane's, a bucket's) is one packed value: it is read once per call and
+-- written back once at its end.
 --
--- KEYS[1] g       hash    global limit, clock, counters   KEYS[6] routes  hash  route name -> bucket hash, '-' = none
+-- KEYS[1] g       packed  global limit, clock, counters   KEYS[6] routes  hash  route name -> bucket hash, '-' = none
 -- KEYS[2] slots   zset    global slots -> free_at_us      KEYS[7] blocks  hash  name -> 'until_us kind status code'
 -- KEYS[3] paced   zset    the evenly spaced global slots  KEYS[8] gq      zset  permits that lack a global slot only
 -- KEYS[4] held    hash    id -> record of every place and permit
 -- KEYS[5] workers zset    worker -> lease end_us          KEYS[9] seconds hash  lane -> limiters its 429s told of
--- then four per item: lane, queue, bucket, other bucket
+-- then four per item: lane (packed), queue (zset), bucket (packed), other bucket (packed)
 -- ARGV[1] now_us or '' (Redis TIME)   ARGV[2] worker   ARGV[3] run id of the server   ARGV[4] '1' = lost its memory, 'kept' = it has not
 -- ARGV[5] global limit   ARGV[6] lease_us   ARGV[7] channel prefix   ARGV[8] items, JSON
 -- returns {per item replies, grants for this worker, us until the next global slot or '', whether its permit is this
@@ -19,8 +20,8 @@ local SECOND, MINUTE = 1000000, 60000000
 local IN_FLIGHT = 1e17 -- score of a slot whose request is not answered yet
 local me, server, lease_us, channels = ARGV[2], ARGV[3], tonumber(ARGV[6]), ARGV[7]
 local run -- names one life of the state; whatever carries another one is void
-local now, G = 0, { before = {} }
+local now, G = 0, nil
 local buckets, lanes, grants, published, stranger = {}, {}, {}, 0, false
-local sizes, routes, touched, blocks = {}, {}, {}, nil
+local sizes, routes, touched = {}, {}, {}
 
 local function integer(value) return string.format('%.0f', value) end

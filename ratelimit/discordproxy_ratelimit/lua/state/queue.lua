@@ -30,9 +30,18 @@ local function read_record(id)
   return packed and cmsgpack.unpack(packed) or nil
 end
 
+local function count_held()
+  if not G.held then G.held = redis.call('HLEN', KEYS[4]) end
+  return G.held
+end
+
 local function write_record(id, record)
-  touched[KEYS[4]] = true
-  redis.call('HSET', KEYS[4], id, cmsgpack.pack(record))
+  if count_held() == 0 then touched[KEYS[4]] = true end
+  G.held = G.held + redis.call('HSET', KEYS[4], id, cmsgpack.pack(record))
+end
+
+local function remove_record(id)
+  G.held = math.max(0, count_held() - redis.call('HDEL', KEYS[4], id))
 end
 
 local function next_seq()
@@ -41,6 +50,7 @@ local function next_seq()
 end
 
 local function is_alive(worker)
+  if worker == me then return true end
   local lease_end = redis.call('ZSCORE', KEYS[5], worker)
   return lease_end and tonumber(lease_end) > now
 end
@@ -61,7 +71,7 @@ local function drop(l, id, record)
 end
 
 local function head(l)
-  if size(l.queue) == 0 then return nil end
-  local first = redis.call('ZRANGE', l.queue, 0, 0)[1]
+  local first = size(l.queue) > 0 and first_of(l.queue)
+  if not first then return nil end
   return id_of(first), read_record(id_of(first)), first
 end

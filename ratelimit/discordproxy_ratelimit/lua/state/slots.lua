@@ -19,21 +19,27 @@ local function global_limit()
   return math.max(1, math.floor(limit * (1 - 0.1 * math.min(G.shrink, 5))))
 end
 
+local tidied = false
+
+-- Removes slots that are free: once a second, and when their number matters.
 local function tidy_slots()
-  if G.tidy then return end
-  G.tidy = true
+  if tidied then return end
+  tidied, G.tidied = true, now
   for _, key in ipairs({ KEYS[2], KEYS[3] }) do
-    if redis.call('ZREMRANGEBYSCORE', key, '-inf', integer(now)) > 0 then sizes[key] = nil end
+    sizes[key] = math.max(0, size(key) - redis.call('ZREMRANGEBYSCORE', key, '-inf', integer(now)))
   end
 end
 
-local function occupied()
+local function is_half_taken()
+  local half = global_limit() / 2
+  if size(KEYS[2]) + size(KEYS[3]) < half then return false end
   tidy_slots()
-  return size(KEYS[2]) + size(KEYS[3])
+  return size(KEYS[2]) + size(KEYS[3]) >= half
 end
 
 -- The instant a slot of a set of so many is free, and whose it is until then. nil: an answer must come first
 local function free_instant(key, most)
+  if size(key) * 2 >= most or now - G.tidied > SECOND then tidy_slots() end
   if size(key) < most then return now end
   local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
   local at = tonumber(first[2])
@@ -58,7 +64,6 @@ end
 local function take_slot(id, urgent)
   local blocked = math.max(G.blocked, G.recover)
   if now < blocked then return nil, blocked end
-  tidy_slots()
   local limit = global_limit()
   local spaced = limit >= 5 and math.floor(limit / 5) or 0
   local short = G.waiting <= LONG_BACKLOG * limit and crowd_is_known()

@@ -48,6 +48,6 @@ end
 local again, own = pump()
 for _, l in pairs(lanes) do save_lane(l); save_second(l) end
 for _, b in pairs(buckets) do save_bucket(b) end
-local dead = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', integer(now), 'LIMIT', 0, 1)[1]
+local dead = dead_worker()
 close_call()
-return { replies, grants, again and integer(again) or '', own and 1 or 0, dead or '', published, stranger and 1 or 0 }
+return { replies, grants, again and integer(again) or '', own and 1 or 0, dead, published, stranger and 1 or 0 }

@@ -11,7 +11,7 @@ local MOST_PROVEN = 1000
 local function settle(id, l, b, a)
   local record = read_record(id)
   if not record then return nil end
-  redis.call('HDEL', KEYS[4], id)
+  remove_record(id)
   b.infl, l.infl = math.max(0, b.infl - 1), math.max(0, l.infl - 1)
   l.ended = log_end(l, id, a)
   if record.exempt then return record end
@@ -46,7 +46,7 @@ local function complete(item, k)
     target.proven = math.min((target.proven or 0) + 1, MOST_PROVEN)
   end
   outcomes[a.outcome](a, target, l)
-  if a.works and blocked('token') then redis.call('HDEL', KEYS[7], 'token') end
+  if a.works and count_blocks() > 0 then remove_block('token') end
   if a.refusal then
     block(a.refusal, now + (a.status == 404 and WEBHOOK_GONE or FORBIDDEN), 'refused', a.status, a.code)
   end

@@ -38,8 +38,8 @@ end
 -- permit is this worker's own
 local function pump()
   for _ = 1, AT_ONCE do
-    if size(KEYS[8]) == 0 then return nil end
-    local first = redis.call('ZRANGE', KEYS[8], 0, 0)[1]
+    local first = size(KEYS[8]) > 0 and first_of(KEYS[8])
+    if not first then return nil end
     local id = id_of(first)
     local record = read_record(id)
     if not record then

@@ -16,7 +16,7 @@ local function leave(item, k, record, used)
     settle(id, l, b, used and { age_us = 0 } or nil)
   else
     drop(l, id, record)
-    redis.call('HDEL', KEYS[4], id)
+    remove_record(id)
   end
   local hash = route_hash(item[3]) or ''
   local known = (hash == '' or hash == '-') and '?' .. item[3] or hash

@@ -1,0 +1,54 @@
+"""Reads the packed states of the script as Python values."""
+
+import io
+from typing import Any, NamedTuple
+
+import msgpack
+
+
+class LaneState(NamedTuple):
+    """A lane as `state.lua` packs it."""
+
+    run: str
+    infl: int
+    v: float
+    finish: dict[str, float]
+    waiting: int
+    kept: int
+
+
+class BucketState(NamedTuple):
+    """A bucket as `state.lua` packs it."""
+
+    run: str
+    infl: int
+    heads: dict[str, int]
+    limit: int | None
+    remaining: int | None
+    reset: int | None
+    rid: int | None
+    leaky: str | None
+    step: int | None
+    period: int | None
+    opened: int | None
+    proven: int | None
+
+
+def account_state(packed: bytes) -> dict[str, Any]:
+    """Return an account's state (`life.lua`)."""
+    state: dict[str, Any] = msgpack.unpackb(packed)
+    return state
+
+
+def lane_state(packed: bytes | None) -> LaneState:
+    """Return a lane's state; without a value that of an idle one."""
+    return LaneState(*_values(packed)) if packed else LaneState("", 0, 0, {}, 0, 0)
+
+
+def bucket_state(packed: bytes) -> BucketState:
+    """Return a bucket's state."""
+    return BucketState(*_values(packed))
+
+
+def _values(packed: bytes) -> list[Any]:
+    return list(msgpack.Unpacker(io.BytesIO(packed)))
