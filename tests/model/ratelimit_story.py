@@ -42,18 +42,28 @@ HASHES = ("h1", "h2", "h3")
 
 
 class OneServer:
-    """A link without an event loop: every script call is answered before it returns."""
+    """A link without an event loop: every script call is answered before it returns.
 
-    def __init__(self, client: Any) -> None:
+    With `functions` the broker's script is a function of the server, as it is unless the server refuses that.
+    """
+
+    def __init__(self, client: Any, *, functions: bool) -> None:
         self.client, self.run_id, self.touched = client, "run0", set()
+        self.functions, self.loaded = functions, False
         self.memory_lost = self.memory_kept = False
 
     async def run(self, lua: Any, keys: list[str], arguments: list[Any]) -> Any:
         self.touched.update(keys)
+        rest = (len(keys), *keys, *arguments)
+        if lua.function and self.functions:
+            if not self.loaded:
+                self.client.function_load(lua.library, replace=True)
+                self.loaded = True
+            return self.client.fcall(lua.function, *rest)
         try:
-            return self.client.evalsha(lua.sha, len(keys), *keys, *arguments)
+            return self.client.evalsha(lua.sha, *rest)
         except redis.exceptions.NoScriptError:
-            return self.client.eval(lua.text, len(keys), *keys, *arguments)
+            return self.client.eval(lua.text, *rest)
 
 
 def at_once(coroutine: Any) -> Any:
@@ -84,11 +94,12 @@ class Story:
     tag: str
     limit: int
     leaky: bool
+    functions: bool = False
     now: int = EPOCH_US
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
-        self.link = OneServer(self.client)
+        self.link = OneServer(self.client, functions=self.functions)
         self.generation = 0
         self.model = Model(self.limit, int(LEASE_S * SECOND))
         self.hash_of = {route: HASHES[i // 2] for i, route in enumerate(ROUTES)}  # the first two share a bucket

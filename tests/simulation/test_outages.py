@@ -60,7 +60,7 @@ class Refusing(WatchedRedis):
                 pipeline.close()
                 raise
 
-        return TappedPipeline(pipeline, judged, names=("EVALSHA", "EVAL"))
+        return TappedPipeline(pipeline, judged, names=("EVALSHA", "EVAL", "FCALL"))
 
     async def _judged(self, run_it: Any, *arguments: Any) -> Any:
         kinds = {"probe"} if arguments[0] == PROBE else _kinds(arguments[-1])

@@ -60,7 +60,7 @@ class Store:
         clock: returns us; None means Redis TIME. Only simulations set it.
     """
 
-    BROKER = Script(*PARTS)
+    BROKER = Script(*PARTS, entry="run_call")
     REAP = Script("transitions/reap")
 
     def __init__(

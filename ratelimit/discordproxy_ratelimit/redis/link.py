@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, RedisError, ResponseError
 
 from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.process.tasks import steadily
@@ -29,7 +29,9 @@ FAILURES = (RedisError, OSError, TimeoutError)
 ANSWER_S = 1.0
 """A server that takes longer for one call is as good as away."""
 
-PROBE = "#!lua flags=allow-oom\nreturn 1"
+HEADER = "#!lua flags=allow-oom\n"
+
+PROBE = f"{HEADER}return 1"
 """Refused by a server that would refuse our scripts: one that is read-only or still loads, a user without rights."""
 
 LONGEST_PAUSE_S = 1.0
@@ -44,12 +46,42 @@ def script(*parts: str) -> str:
     return "\n".join((folder / f"{part}.lua").read_text() for part in parts)
 
 
-class Script:
-    """A Lua text and the name under which a server remembers it."""
+class ScriptMissingError(Exception):
+    """The server does not have the script; nothing has run."""
 
-    def __init__(self, *parts: str) -> None:
-        self.text = script(*parts)
-        self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+class Script:
+    """A Lua text and the name under which a server remembers it.
+
+    Args:
+        parts: files of `lua/`, the first one with the header.
+        entry: the function of the parts that runs a call, if the script can also be a function of the server. Then the
+            server does not make all functions of the script anew with each call: that costs more than most calls.
+
+    Attributes:
+        function: name of the server's function; empty without an entry.
+        library: text of the library with this function.
+    """
+
+    def __init__(self, *parts: str, entry: str = "") -> None:
+        self.text, self.function, self.library = script(*parts), "", ""
+        if entry:
+            code = self.text.removeprefix(HEADER)
+            self.function = f"discordproxy_{_hash(code)}"
+            self.library = _LIBRARY.format(name=self.function, code=code, entry=entry)
+            self.text = _CALL.format(header=HEADER, code=code, entry=entry)
+        self.sha = _hash(self.text)
+
+
+_CALL = "{header}local call_keys, call_arguments = KEYS, ARGV\n{code}\nreturn {entry}(call_keys, call_arguments)\n"
+_LIBRARY = """#!lua name={name}
+{code}
+redis.register_function{{ function_name = '{name}', callback = {entry}, flags = {{ 'allow-oom' }} }}
+"""
+
+
+def _hash(text: str) -> str:
+    return sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
 class Watcher(Protocol):
@@ -91,6 +123,7 @@ class RedisLink:
         self._down_since: float | None = None
         self._reconnecting: asyncio.Task[None] | None = None
         self._closed = False
+        self._functions: dict[str, bool] = {}  # of this connection: whether the server runs them
         self.watchers: list[Watcher] = []
 
     @property
@@ -117,8 +150,12 @@ class RedisLink:
         """Run a script once and return its reply. Raises as `execute`."""
         rest = (len(keys), *keys, *arguments)
         try:
-            reply = await self.execute("EVALSHA", lua.sha, *rest)
-        except NoScriptError:  # nothing has run, so a second attempt is safe
+            if lua.function and await self._has_function(lua):
+                reply = await self.execute("FCALL", lua.function, *rest)
+            else:
+                reply = await self.execute("EVALSHA", lua.sha, *rest)
+        except ScriptMissingError:  # nothing has run, so a second attempt is safe
+            self._functions[lua.function] = False
             reply = await self.execute("EVAL", lua.text, *rest)
         self._losses, self._logged_refusal = 0, ""
         if self._node and self._node != node_of(self._client, self._home):
@@ -132,18 +169,32 @@ class RedisLink:
 
         Raises:
             BrokerUnavailableError: no usable reply; whether the command ran is unknown.
-            NoScriptError: the server does not have the script of EVALSHA; nothing has run.
+            ScriptMissingError: the server does not have the script or the function; nothing has run.
         """
         try:
             if self._pipeline is not None and self._pipeline.is_open:
                 return await self._pipeline.send(*command)
             async with StallTolerantTimeout(ANSWER_S):
                 return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
-        except NoScriptError:
-            raise
         except FAILURES as error:
+            if _is_missing(error):
+                raise ScriptMissingError(str(error)) from error
             self.lost(error)
             raise BrokerUnavailableError("Redis does not answer", retry_after_s=1.0) from error
+
+    async def _has_function(self, lua: Script) -> bool:
+        """Return whether the server runs a script as a function; load it once per connection. A Cluster has none."""
+        if lua.function not in self._functions and self._pipeline is not None and self._pipeline.is_open:
+            try:
+                await self._pipeline.send("FUNCTION", "LOAD", "REPLACE", lua.library)
+                self._functions[lua.function] = True
+            except ResponseError as error:  # this user may not, or the server is full
+                log.debug("The script runs by EVALSHA, as the server has no function for it: %s", error)
+                self._functions[lua.function] = False
+            except FAILURES as error:
+                self.lost(error)
+                raise BrokerUnavailableError("Redis does not answer", retry_after_s=1.0) from error
+        return self._functions.get(lua.function, False)
 
     def lost(self, error: Exception) -> None:
         """Note that the server does not answer, and start asking for it."""
@@ -205,6 +256,7 @@ class RedisLink:
         """Return the run id of the server that runs the scripts. Raises if it does not answer or refuses them."""
         if self._pipeline is None or not self._pipeline.is_open:
             self._pipeline = await open_pipeline(self._client, timeout_s=ANSWER_S, on_lost=self._reconnect)
+            self._functions = {}
         if self._pipeline is None:
             run_id = await run_id_of(self._client, self._home)
             await self._client.eval(PROBE, 1, self._home)
@@ -247,6 +299,13 @@ class RedisLink:
         self._drop_pipeline()
         with contextlib.suppress(RedisError, OSError):
             await self._client.aclose()
+
+
+def _is_missing(error: Exception) -> bool:
+    """Return whether the server does not have a script, or a function, or refuses to run functions for this user."""
+    no_function = isinstance(error, ResponseError) and str(error) == "Function not found"
+    no_right = isinstance(error, NoPermissionError) and "'fcall'" in str(error)
+    return isinstance(error, NoScriptError) or no_function or no_right
 
 
 def _is_kept(client: Any, run_id: str) -> bool:

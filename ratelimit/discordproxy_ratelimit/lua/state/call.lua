@@ -18,10 +18,23 @@
 -- Complexity: O(log n) per item and grant, O(256) for a lane with a second limiter; nothing here loops over a queue.
 local SECOND, MINUTE = 1000000, 60000000
 local IN_FLIGHT = 1e17 -- score of a slot whose request is not answered yet
-local me, server, lease_us, channels = ARGV[2], ARGV[3], tonumber(ARGV[6]), ARGV[7]
+
+-- Of the call that runs. A function library keeps these variables between calls, so `begin` sets all of them.
+local KEYS, ARGV
+local me, server, lease_us, channels
 local run -- names one life of the state; whatever carries another one is void
-local now, G = 0, nil
-local buckets, lanes, grants, published, stranger = {}, {}, {}, 0, false
-local sizes, routes, touched = {}, {}, {}
+local now, G -- us; the account's state
+local buckets, lanes, grants, published, stranger
+local sizes, routes, touched -- sizes of sorted sets; hashes of routes; keys that may lack a TTL
+local tidied, stirred -- whether free slots were removed; whether the global line has changed
+
+local function begin(keys, arguments)
+  KEYS, ARGV = keys, arguments
+  me, server, lease_us, channels = ARGV[2], ARGV[3], tonumber(ARGV[6]), ARGV[7]
+  run, now, G = nil, 0, nil
+  buckets, lanes, grants, published, stranger = {}, {}, {}, 0, false
+  sizes, routes, touched = {}, {}, {}
+  tidied, stirred = false, false
+end
 
 local function integer(value) return string.format('%.0f', value) end

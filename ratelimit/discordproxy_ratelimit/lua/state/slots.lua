@@ -19,8 +19,6 @@ local function global_limit()
   return math.max(1, math.floor(limit * (1 - 0.1 * math.min(G.shrink, 5))))
 end
 
-local tidied = false
-
 -- Removes slots that are free: once a second, and when their number matters.
 local function tidy_slots()
   if tidied then return end

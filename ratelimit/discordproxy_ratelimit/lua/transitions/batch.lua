@@ -28,8 +28,6 @@ local function adopt(item, k)
   return {}
 end
 
-open_call()
-local items, replies = cjson.decode(ARGV[8]), {}
 -- {'g'}: this worker holds nothing any more and will show no sign of life until it asks again.
 local function goodbye()
   redis.call('ZREM', KEYS[5], me)
@@ -38,16 +36,28 @@ end
 
 local function nothing_more() return {} end
 
+local ORDER = { 'n', 'r', 'o', 'c', 'd', 'x', 's', 'a', 'g' }
 local transitions = { n = nothing_more, g = goodbye, r = restore, o = adopt, c = complete, d = bury, x = cancel,
   s = serve_item, a = acquire }
-for _, wanted in ipairs({ 'n', 'r', 'o', 'c', 'd', 'x', 's', 'a', 'g' }) do
-  for i, item in ipairs(items) do
-    if item[1] == wanted then replies[i] = transitions[wanted](item, 10 + (i - 1) * 4) end
+
+local function apply(items)
+  local replies = {}
+  for _, wanted in ipairs(ORDER) do
+    for i, item in ipairs(items) do
+      if item[1] == wanted then replies[i] = transitions[wanted](item, 10 + (i - 1) * 4) end
+    end
   end
+  return replies
 end
-local again, own = pump()
-for _, l in pairs(lanes) do save_lane(l); save_second(l) end
-for _, b in pairs(buckets) do save_bucket(b) end
-local dead = dead_worker()
-close_call()
-return { replies, grants, again and integer(again) or '', own and 1 or 0, dead, published, stranger and 1 or 0 }
+
+local function run_call(keys, arguments)
+  begin(keys, arguments)
+  open_call()
+  local replies = apply(cjson.decode(ARGV[8]))
+  local again, own = pump()
+  for _, l in pairs(lanes) do save_lane(l); save_second(l) end
+  for _, b in pairs(buckets) do save_bucket(b) end
+  local dead = dead_worker()
+  close_call()
+  return { replies, grants, again and integer(again) or '', own and 1 or 0, dead, published, stranger and 1 or 0 }
+end

@@ -1,7 +1,6 @@
 -- Part 10: the last step to a permit in a worker's hands: a global slot, for a call whose bucket has agreed. Not before,
 -- so that no slot is held by a call that still waits for its bucket.
 local AT_ONCE = 256 -- grants in one step
-local stirred = false -- whether this call changed the global line
 
 local function hint(worker, message)
   published = published + redis.call('PUBLISH', channels .. worker, cjson.encode({ KEYS[1], message }))
