@@ -6,6 +6,17 @@ from typing import Any, NamedTuple
 import msgpack
 
 
+class AccountState(NamedTuple):
+    """Some of an account's values, which `life.lua` packs. Sizes are None after they were dropped."""
+
+    run: str
+    recover: int
+    clock: int
+    waiting: int
+    queued: int | None
+    held: int | None
+
+
 class LaneState(NamedTuple):
     """A lane as `state.lua` packs it."""
 
@@ -34,10 +45,10 @@ class BucketState(NamedTuple):
     proven: int | None
 
 
-def account_state(packed: bytes) -> dict[str, Any]:
-    """Return an account's state (`life.lua`)."""
-    state: dict[str, Any] = msgpack.unpackb(packed)
-    return state
+def account_state(packed: bytes) -> AccountState:
+    """Return some of an account's state."""
+    values = _values(packed)
+    return AccountState(values[0], values[3], values[4], values[18], values[26], values[27])
 
 
 def lane_state(packed: bytes | None) -> LaneState:

@@ -144,7 +144,8 @@ class GlobalLimit:
     def free(self, now: int, record_id: str, age_us: int | None) -> None:
         """Answered `age_us` ago; None: never sent, so the slot is free as it was before."""
         for slot in [slot for slot in self.slots if slot.id == record_id]:
-            slot.free_at = round(slot.since) if age_us is None else round(now - age_us + SECOND - self.sure_latency())
+            free_at = slot.since if age_us is None else now - age_us + SECOND - self.sure_latency()
+            slot.free_at = math.floor(free_at + 0.5)
         self.tidy(now)
 
     def tidy(self, now: int) -> None:

@@ -8,17 +8,17 @@
 -- Complexity: O(buckets).
 local time = ARGV[1] ~= '' and { 0, ARGV[1] } or redis.call('TIME')
 local now = string.format('%.0f', tonumber(time[1]) * 1000000 + tonumber(time[2]))
-local packed = redis.call('GET', KEYS[1])
-local g = packed and cmsgpack.unpack(packed) or {}
+local account = redis.call('GET', KEYS[1]) or cmsgpack.pack('')
+local life, _, _, _, _, _, blocked, shrink, shrunk = cmsgpack.unpack(account)
 local function text(value) return value and string.format('%.0f', value) or '' end
 local taken = redis.call('ZCOUNT', KEYS[2], '(' .. now, '+inf') + redis.call('ZCOUNT', KEYS[3], '(' .. now, '+inf')
 local buckets = {}
 for i = 6, #KEYS do
   local bucket = redis.call('GET', KEYS[i])
   local run, infl, _, limit, remaining, reset, _, leaky, step = cmsgpack.unpack(bucket or cmsgpack.pack(''))
-  local known = run == g.run and bucket
+  local known = run == life and bucket
   buckets[#buckets + 1] = known and { text(limit), text(remaining), text(reset), leaky or '', text(step), text(infl) }
     or { '', '', '', '', '', '' }
 end
-local numbers = { text(g.blocked), text(g.shrink), text(g.shrunk) }
+local numbers = { text(blocked), text(shrink), text(shrunk) }
 return { now, numbers, taken, redis.call('ZCARD', KEYS[5]), redis.call('HLEN', KEYS[4]), buckets }

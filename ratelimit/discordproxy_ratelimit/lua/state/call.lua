@@ -21,7 +21,7 @@ local IN_FLIGHT = 1e17 -- score of a slot whose request is not answered yet
 
 -- Of the call that runs. A function library keeps these variables between calls, so `begin` sets all of them.
 local KEYS, ARGV
-local me, server, lease_us, channels
+local me, server, lease_us, channels, most_slots
 local run -- names one life of the state; whatever carries another one is void
 local now, G -- us; the account's state
 local buckets, lanes, grants, published, stranger
@@ -31,6 +31,7 @@ local tidied, stirred -- whether free slots were removed; whether the global lin
 local function begin(keys, arguments)
   KEYS, ARGV = keys, arguments
   me, server, lease_us, channels = ARGV[2], ARGV[3], tonumber(ARGV[6]), ARGV[7]
+  most_slots = math.max(1, tonumber(ARGV[5]))
   run, now, G = nil, 0, nil
   buckets, lanes, grants, published, stranger = {}, {}, {}, 0, false
   sizes, routes, touched = {}, {}, {}
@@ -38,3 +39,4 @@ local function begin(keys, arguments)
 end
 
 local function integer(value) return string.format('%.0f', value) end
+local function whole(value) return value and math.floor(value + 0.5) end

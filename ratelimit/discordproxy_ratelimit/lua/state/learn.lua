@@ -43,21 +43,22 @@ local function count_unseen(b)
   if b.reset == 0 then b.reset = now + (b.period or 5 * SECOND) end
 end
 
--- a: limit, remaining, rid (ms), after (us until all tokens are back), age (us since the answer arrived)
+-- a: limit, remaining, rid (ms), after_us (until all tokens are back), age_us (since the answer arrived)
 local function learn(b, a)
-  local reset, old = now - a.age + a.after + GUARD - sure_latency(), b.rid
+  local after, old = a.after_us, b.rid
+  local reset = now - a.age_us + after + GUARD - sure_latency()
   local used = math.max(1, a.limit - a.remaining)
-  local least = math.max(1, (a.after - 500) / used)
-  local most = math.max(1, used > 1 and a.after / (used - 1) or a.after + 500) -- 0 would never give a token back
+  local least = math.max(1, (after - 500) / used)
+  local most = math.max(1, used > 1 and after / (used - 1) or after + 500) -- 0 would never give a token back
   local limit_moved = b.limit ~= a.limit
   if not b.limit then
     b.remaining, b.reset, b.rid, b.opened = a.remaining, reset, a.rid, now
   elseif a.rid > old + SAME_RESET_MS then
-    local old_passed = a.rid - a.after / 1000 >= old
+    local old_passed = a.rid - after / 1000 >= old
     if not old_passed and not limit_moved and (a.rid - old) * 1000 >= least / 2 then b.leaky = '1' end
     b.remaining, b.reset, b.rid = a.remaining, reset, a.rid
   elseif a.rid >= old - SAME_RESET_MS then
-    if b.leaky == '1' and b.limit > 1 and a.after > 0 then
+    if b.leaky == '1' and b.limit > 1 and after > 0 then
       b.leaky, b.remaining = '0', math.min(a.remaining, b.remaining)
     end
     if b.reset > 0 then
@@ -69,7 +70,7 @@ local function learn(b, a)
   end
   if limit_moved then b.limit, b.step, b.period = a.limit, nil, nil end
   b.step = math.min(math.max(b.step or least, least), most)
-  if b.leaky ~= '1' then b.period = math.max(b.period or 1, a.after) end
+  if b.leaky ~= '1' then b.period = math.max(b.period or 1, after) end
 end
 
 -- A bucket under a new name begins with what is known under the former one: Discord may have changed nothing but the name.

@@ -1,14 +1,34 @@
 -- Part 3: how a call begins and ends. `run` names one life of the state; a server that forgot begins another one.
 
--- The account's state: run, server, told (the server that is known to have forgotten), recover, clock, seq, blocked,
--- shrink, shrunk, there, there_old, back, back_old, ways, ways_at, phase, crowd, arrived, waiting (places of all lanes
--- and of the global line), v, finish, kept (when all keys got their TTL), tidied (when free slots were removed), slots,
--- paced, queued (sizes of KEYS[2], [3], [8]), held, blocks, limited (of KEYS[4], [7], [9]), first_end (a lower bound of
--- the earliest lease end). A size that is nil must be looked up.
+-- The account's state, packed in this order: run, server, told (the server that is known to have forgotten), recover,
+-- clock, seq, blocked, shrink, shrunk, there, there_old, back, back_old, ways, ways_at, phase, crowd, arrived, waiting
+-- (places of all lanes and of the global line), v, finish, kept (when all keys got their TTL), tidied (when free slots
+-- were removed), first_end (a lower bound of the earliest lease end), and sizes, nil if they must be looked up: slots,
+-- paced, queued (of KEYS[2], [3], [8]), held, blocks, limited (of KEYS[4], [7], [9]).
 local function new_state()
   return { recover = 0, clock = 0, seq = 0, blocked = 0, shrink = 0, shrunk = 0, there = 0, there_old = 0, back = 0,
     back_old = 0, ways = 0, ways_at = 0, phase = 0, crowd = 0, arrived = 0, waiting = 0, v = 0, finish = {}, kept = 0,
     tidied = 0, first_end = 0 }
+end
+
+local function load_state()
+  local packed = redis.call('GET', KEYS[1])
+  if not packed then return new_state() end
+  local life, of_server, told, recover, clock, seq, blocked, shrink, shrunk, there, there_old, back, back_old, ways,
+    ways_at, phase, crowd, arrived, waiting, v, finish, kept, tidied_at, first_end, slots, paced, queued, held, blocks,
+    limited = cmsgpack.unpack(packed)
+  sizes[KEYS[2]], sizes[KEYS[3]], sizes[KEYS[8]] = slots, paced, queued
+  return { run = life, server = of_server, told = told, recover = recover, clock = clock, seq = seq, blocked = blocked,
+    shrink = shrink, shrunk = shrunk, there = there, there_old = there_old, back = back, back_old = back_old, ways = ways,
+    ways_at = ways_at, phase = phase, crowd = crowd, arrived = arrived, waiting = waiting, v = v, finish = finish,
+    kept = kept, tidied = tidied_at, first_end = first_end, held = held, blocks = blocks, limited = limited }
+end
+
+local function save_state()
+  local packed = cmsgpack.pack(G.run, G.server, G.told, G.recover, G.clock, G.seq, G.blocked, G.shrink, G.shrunk, G.there,
+    G.there_old, G.back, G.back_old, G.ways, G.ways_at, G.phase, G.crowd, G.arrived, G.waiting, G.v, G.finish, G.kept,
+    G.tidied, G.first_end, sizes[KEYS[2]], sizes[KEYS[3]], sizes[KEYS[8]], G.held, G.blocks, G.limited)
+  redis.call('SET', KEYS[1], packed, 'PX', SHORT_TTL)
 end
 
 -- A server that is not the one we knew may have forgotten anything: its places and permits are void, its buckets
@@ -43,9 +63,7 @@ end
 local function open_call()
   local time = ARGV[1] ~= '' and { 0, ARGV[1] } or redis.call('TIME')
   now = tonumber(time[1]) * SECOND + tonumber(time[2])
-  local packed = redis.call('GET', KEYS[1])
-  G = packed and cmsgpack.unpack(packed) or new_state()
-  sizes[KEYS[2]], sizes[KEYS[3]], sizes[KEYS[8]] = G.slots, G.paced, G.queued
+  G = load_state()
   local clock_fell_back = G.clock - now > 10 * SECOND
   local another = ARGV[4] ~= 'kept' and G.server and G.server ~= server
   if clock_fell_back or another or (ARGV[4] == '1' and G.told ~= server) then forget() end
@@ -63,6 +81,7 @@ local function keep_keys()
     G.kept, G.held, G.blocks, G.limited = now, nil, nil, nil
     sizes[KEYS[2]], sizes[KEYS[3]], sizes[KEYS[8]] = nil, nil, nil
   end
+  if not (all or next(touched)) then return end
   for i = 2, 9 do
     local lasting = i == 6 or i == 7 or i == 9
     if all or touched[KEYS[i]] then redis.call('PEXPIRE', KEYS[i], lasting and LONG_TTL or SHORT_TTL) end
@@ -71,6 +90,5 @@ end
 
 local function close_call()
   keep_keys()
-  G.slots, G.paced, G.queued = sizes[KEYS[2]], sizes[KEYS[3]], sizes[KEYS[8]]
-  redis.call('SET', KEYS[1], cmsgpack.pack(G), 'PX', SHORT_TTL)
+  save_state()
 end

@@ -25,9 +25,25 @@ local function passed(clock, score, record)
   end
 end
 
+-- A record is packed in this order: worker, lane, bucket, seq, state (nil: in its lane's queue; 'global': waits for a
+-- slot; 'granted'), exempt, start, spaced, slot_at; of a place also score, deadline, app, weight, priority, ordered,
+-- returned, restored.
 local function read_record(id)
   local packed = redis.call('HGET', KEYS[4], id)
-  return packed and cmsgpack.unpack(packed) or nil
+  if not packed then return nil end
+  local worker, lane_name, bucket_name, seq, state, exempt, start, spaced, slot_at, score, deadline, app, weight, priority,
+    ordered, returned, restored = cmsgpack.unpack(packed)
+  return { worker = worker, lane = lane_name, bucket = bucket_name, seq = seq, state = state, exempt = exempt,
+    start = start, spaced = spaced, slot_at = slot_at, score = score, deadline = deadline, app = app, weight = weight,
+    priority = priority, ordered = ordered, returned = returned, restored = restored }
+end
+
+local function packed_record(r)
+  if r.state == 'granted' then
+    return cmsgpack.pack(r.worker, r.lane, r.bucket, r.seq, r.state, r.exempt, r.start, r.spaced, r.slot_at)
+  end
+  return cmsgpack.pack(r.worker, r.lane, r.bucket, r.seq, r.state, r.exempt, r.start, r.spaced, r.slot_at, r.score,
+    r.deadline, r.app, r.weight, r.priority, r.ordered, r.returned, r.restored)
 end
 
 local function count_held()
@@ -37,7 +53,7 @@ end
 
 local function write_record(id, record)
   if count_held() == 0 then touched[KEYS[4]] = true end
-  G.held = G.held + redis.call('HSET', KEYS[4], id, cmsgpack.pack(record))
+  G.held = G.held + redis.call('HSET', KEYS[4], id, packed_record(record))
 end
 
 local function remove_record(id)

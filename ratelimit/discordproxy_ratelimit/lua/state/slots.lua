@@ -15,8 +15,8 @@ local function global_limit()
   if G.shrink > 0 and quiet > 0 then
     G.shrink, G.shrunk = math.max(0, G.shrink - quiet), now
   end
-  local limit = tonumber(ARGV[5])
-  return math.max(1, math.floor(limit * (1 - 0.1 * math.min(G.shrink, 5))))
+  if G.shrink == 0 then return most_slots end
+  return math.max(1, math.floor(most_slots * (1 - 0.1 * math.min(G.shrink, 5))))
 end
 
 -- Removes slots that are free: once a second, and when their number matters.
@@ -64,9 +64,9 @@ local function take_slot(id, urgent)
   if now < blocked then return nil, blocked end
   local limit = global_limit()
   local spaced = limit >= 5 and math.floor(limit / 5) or 0
-  local short = G.waiting <= LONG_BACKLOG * limit and crowd_is_known()
   local a, oldest_a = free_instant(KEYS[2], limit - spaced)
   if a == now then return occupy(KEYS[2], id), now end
+  local short = G.waiting <= LONG_BACKLOG * limit and crowd_is_known()
   local b, oldest_b
   if spaced > 0 then b, oldest_b = free_instant(KEYS[3], spaced) end
   if b and not (urgent or short) then b = math.max(b, G.phase) end
@@ -79,7 +79,7 @@ local function take_slot(id, urgent)
   return nil, (a and b) and math.min(a, b) or a or b
 end
 
-local function free_slot(id, record, free_at)
-  local key = record.spaced and KEYS[3] or KEYS[2]
-  if free_at and free_at > now then redis.call('ZADD', key, 'XX', integer(free_at), id) else take_out(key, id) end
+local function free_slot(id, spaced, free_at)
+  local key = spaced and KEYS[3] or KEYS[2]
+  if free_at and free_at > now then redis.call('ZADD', key, 'XX', whole(free_at), id) else take_out(key, id) end
 end

@@ -9,30 +9,29 @@ local function bucket(key)
   local b = buckets[key]
   if b then return b end
   local packed = redis.call('GET', key)
-  b = { key = key, infl = 0, heads = {}, packed = packed }
+  local life, infl, heads, limit, remaining, reset, rid, leaky, step, period, opened, proven
   if packed then
-    local life, infl, heads, limit, remaining, reset, rid, leaky, step, period, opened, proven = cmsgpack.unpack(packed)
-    if life == run then
-      b.infl, b.heads, b.limit, b.remaining, b.reset, b.rid = infl, heads, limit, remaining, reset, rid
-      b.leaky, b.step, b.period, b.opened, b.proven = leaky, step, period, opened, proven
-    end
+    life, infl, heads, limit, remaining, reset, rid, leaky, step, period, opened, proven = cmsgpack.unpack(packed)
+  end
+  if life == run then
+    b = { key = key, packed = packed, infl = infl, heads = heads, limit = limit, remaining = remaining, reset = reset,
+      rid = rid, leaky = leaky, step = step, period = period, opened = opened, proven = proven }
+  else
+    b = { key = key, packed = packed, infl = 0, heads = {} }
   end
   buckets[key] = b
   return b
 end
-
-local function whole(value) return value and math.floor(value + 0.5) end
 
 local function save_bucket(b)
   if not b.limit and b.infl == 0 and not next(b.heads) then
     if b.packed then redis.call('UNLINK', b.key) end
     return
   end
-  local packed = cmsgpack.pack(run, b.infl, b.heads, b.limit, whole(b.remaining), whole(b.reset), b.rid, b.leaky,
+  local packed = cmsgpack.pack(run, b.infl, b.heads, b.limit, b.remaining, whole(b.reset), b.rid, b.leaky,
     whole(b.step), whole(b.period), b.opened, b.proven)
   if packed == b.packed and b.infl == 0 then return end
-  local ttl = (math.max(b.reset or 0, now) - now + MINUTE + lease_us) / 1000
-  redis.call('SET', b.key, packed, 'PX', integer(ttl))
+  redis.call('SET', b.key, packed, 'PX', whole((math.max(b.reset or 0, now) - now + MINUTE + lease_us) / 1000))
 end
 
 -- A lane: the calls of one route and major parameter. They wait in one queue, whatever bucket they turn out to share.
@@ -40,19 +39,16 @@ end
 local function lane(name, key, queue)
   local l = lanes[key]
   if l then return l end
-  local packed = redis.call('GET', key)
-  l = { name = name, key = key, queue = queue, infl = 0, v = 0, finish = {}, kept = 0, packed = packed }
-  if packed then
-    local life, infl, v, finish, waiting, kept = cmsgpack.unpack(packed)
-    if life == run then
-      l.infl, l.v, l.finish, sizes[queue], l.kept = infl, v, finish, waiting, kept
-    else
-      redis.call('UNLINK', queue)
-      sizes[queue] = 0
-    end
+  local packed, paused = redis.call('GET', key), blocked(name)
+  local life, infl, v, finish, waiting, kept
+  if packed then life, infl, v, finish, waiting, kept = cmsgpack.unpack(packed) end
+  if life ~= run then
+    if packed then redis.call('UNLINK', queue) end
+    infl, v, finish, waiting, kept = 0, 0, {}, 0, 0
   end
-  local paused = blocked(name)
-  l.paused = paused and tonumber(paused:match('^%d+')) or 0
+  sizes[queue] = waiting
+  l = { name = name, key = key, queue = queue, packed = packed, infl = infl, v = v, finish = finish, kept = kept,
+    paused = paused and tonumber(paused:match('^%d+')) or 0, second = nil, ended = nil }
   lanes[key] = l
   return l
 end

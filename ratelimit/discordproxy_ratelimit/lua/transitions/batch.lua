@@ -36,14 +36,16 @@ end
 
 local function nothing_more() return {} end
 
+local NOTHING = {}
 local ORDER = { 'n', 'r', 'o', 'c', 'd', 'x', 's', 'a', 'g' }
 local transitions = { n = nothing_more, g = goodbye, r = restore, o = adopt, c = complete, d = bury, x = cancel,
   s = serve_item, a = acquire }
 
 local function apply(items)
-  local replies = {}
+  local replies, present = {}, {}
+  for _, item in ipairs(items) do present[item[1]] = true end
   for _, wanted in ipairs(ORDER) do
-    for i, item in ipairs(items) do
+    for i, item in ipairs(present[wanted] and items or NOTHING) do
       if item[1] == wanted then replies[i] = transitions[wanted](item, 10 + (i - 1) * 4) end
     end
   end

@@ -37,6 +37,6 @@ end
 
 local function bucket_state(b)
   if not b.limit then return '' end
-  return table.concat({ b.limit, b.remaining, integer(b.reset > 0 and math.max(0, b.reset - now) or 0),
-    integer(b.rid), b.leaky or '', integer(b.step or 0), integer(b.period or 0) }, '|')
+  return string.format('%.0f|%.0f|%.0f|%.0f|%s|%.0f|%.0f', b.limit, b.remaining,
+    b.reset > 0 and math.max(0, b.reset - now) or 0, b.rid, b.leaky or '', b.step or 0, b.period or 0)
 end

@@ -15,9 +15,9 @@ end
 local scan = redis.call('HSCAN', KEYS[1], ARGV[2], 'COUNT', 500)
 local found = {}
 for i = 1, #scan[2], 2 do
-  local record = cmsgpack.unpack(scan[2][i + 1])
-  if record.worker == ARGV[1] then
-    for _, value in ipairs({ scan[2][i], record.route, record.lane, record.bucket }) do found[#found + 1] = value end
+  local worker, lane, bucket = cmsgpack.unpack(scan[2][i + 1])
+  if worker == ARGV[1] then
+    for _, value in ipairs({ scan[2][i], lane:match('^(.*)|'), lane, bucket }) do found[#found + 1] = value end
   end
 end
 return { scan[1], found }

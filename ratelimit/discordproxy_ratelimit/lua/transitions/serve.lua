@@ -1,8 +1,10 @@
 -- Part 11: from the head of a lane to a bucket that agrees.
 local SCHEDULED = 8 -- permits of one lane that may be granted ahead of their instant
 
+local function is_global_idle() return size(KEYS[8]) == 0 and now >= math.max(G.blocked, G.recover) end
+
 local function lightly_used()
-  return now >= math.max(G.blocked, G.recover) and size(KEYS[8]) == 0 and not is_half_taken()
+  return is_global_idle() and not is_half_taken()
 end
 
 -- Of the lanes that wait for one bucket, the one whose head came first. returns nil when it is this lane's turn

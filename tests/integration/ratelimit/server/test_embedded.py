@@ -85,7 +85,7 @@ async def pause_of_a_first_call(server: PrivateServer) -> int:
     client = connect(server.url)
     account = account_state(await client.get("{dp:1}:rl2:g"))
     await client.aclose()
-    return max(0, account["recover"] - account["clock"] + 1_000_000) if account["recover"] else 0
+    return max(0, account.recover - account.clock + 1_000_000) if account.recover else 0
 
 
 async def test_nothing_waits_after_a_start_with_all_that_the_last_server_knew(folder: Path, valkey_binary: str) -> None:
