@@ -43,6 +43,7 @@ class BucketState(NamedTuple):
     period: int | None
     opened: int | None
     proven: int | None
+    ends: int
 
 
 def account_state(packed: bytes) -> AccountState:

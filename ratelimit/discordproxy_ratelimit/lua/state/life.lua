@@ -28,7 +28,7 @@ local function save_state()
   local packed = cmsgpack.pack(G.run, G.server, G.told, G.recover, G.clock, G.seq, G.blocked, G.shrink, G.shrunk, G.there,
     G.there_old, G.back, G.back_old, G.ways, G.ways_at, G.phase, G.crowd, G.arrived, G.waiting, G.v, G.finish, G.kept,
     G.tidied, G.first_end, sizes[KEYS[2]], sizes[KEYS[3]], sizes[KEYS[8]], G.held, G.blocks, G.limited)
-  redis.call('SET', KEYS[1], packed, 'PX', SHORT_TTL)
+  store(KEYS[1], packed, G.kept == now and SHORT_TTL)
 end
 
 -- A server that is not the one we knew may have forgotten anything: its places and permits are void, its buckets
@@ -37,7 +37,7 @@ local function forget()
   redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[8])
   sizes = {}
   G.waiting, G.recover, G.clock, G.told = 0, now + SECOND, 0, server
-  G.held, G.first_end = 0, 0
+  G.held, G.first_end, G.kept, G.tidied = 0, 0, 0, 0
   G.run = server .. '@' .. integer(now)
 end
 

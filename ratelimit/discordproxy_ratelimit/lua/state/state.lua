@@ -3,21 +3,21 @@
 -- A bucket: limit, remaining, reset (us, an upper bound on our clock; 0 = a window whose end no answer has told yet),
 -- rid (Discord's Reset in ms: identity and order, never a clock), leaky ('1', '0' or nil = not known), step (us per
 -- token of a leaky one), period (us of a fixed window), opened (us), infl (sent or about to be, not answered), heads,
--- proven (calls that a large one has let pass). Packed as an array, run first: names would cost more than the numbers.
+-- proven (calls that a large one has let pass), ends (when its key expires). Packed in the order of `save_bucket`.
 
 local function bucket(key)
   local b = buckets[key]
   if b then return b end
   local packed = redis.call('GET', key)
-  local life, infl, heads, limit, remaining, reset, rid, leaky, step, period, opened, proven
+  local life, infl, heads, limit, remaining, reset, rid, leaky, step, period, opened, proven, ends
   if packed then
-    life, infl, heads, limit, remaining, reset, rid, leaky, step, period, opened, proven = cmsgpack.unpack(packed)
+    life, infl, heads, limit, remaining, reset, rid, leaky, step, period, opened, proven, ends = cmsgpack.unpack(packed)
   end
   if life == run then
     b = { key = key, packed = packed, infl = infl, heads = heads, limit = limit, remaining = remaining, reset = reset,
-      rid = rid, leaky = leaky, step = step, period = period, opened = opened, proven = proven }
+      rid = rid, leaky = leaky, step = step, period = period, opened = opened, proven = proven, ends = ends }
   else
-    b = { key = key, packed = packed, infl = 0, heads = {} }
+    b = { key = key, packed = packed, infl = 0, heads = {}, ends = 0 }
   end
   buckets[key] = b
   return b
@@ -28,10 +28,14 @@ local function save_bucket(b)
     if b.packed then redis.call('UNLINK', b.key) end
     return
   end
+  local needed, ttl = math.max(b.reset or 0, now) + MINUTE + lease_us, nil
+  if b.ends < needed then
+    b.ends = math.floor(needed + MINUTE / 2)
+    ttl = math.floor((b.ends - now) / 1000)
+  end
   local packed = cmsgpack.pack(run, b.infl, b.heads, b.limit, b.remaining, whole(b.reset), b.rid, b.leaky,
-    whole(b.step), whole(b.period), b.opened, b.proven)
-  if packed == b.packed and b.infl == 0 then return end
-  redis.call('SET', b.key, packed, 'PX', whole((math.max(b.reset or 0, now) - now + MINUTE + lease_us) / 1000))
+    whole(b.step), whole(b.period), b.opened, b.proven, b.ends)
+  if packed ~= b.packed then store(b.key, packed, ttl) end
 end
 
 -- A lane: the calls of one route and major parameter. They wait in one queue, whatever bucket they turn out to share.
@@ -63,5 +67,5 @@ local function save_lane(l)
   if due then l.kept = now end
   if waiting > 0 and (due or touched[l.queue]) then redis.call('PEXPIRE', l.queue, SHORT_TTL) end
   local packed = cmsgpack.pack(run, l.infl, l.v, l.finish, waiting, l.kept)
-  if packed ~= l.packed then redis.call('SET', l.key, packed, 'PX', SHORT_TTL) end
+  if packed ~= l.packed then store(l.key, packed, due and SHORT_TTL) end
 end

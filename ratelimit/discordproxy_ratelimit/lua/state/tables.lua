@@ -2,6 +2,11 @@
 
 local SHORT_TTL, LONG_TTL = '3600000', '86400000' -- ms
 
+-- Writes a packed state. Its TTL (ms) is set when it is due: that costs as much as the write.
+local function store(key, packed, ttl)
+  if ttl then redis.call('SET', key, packed, 'PX', ttl) else redis.call('SET', key, packed, 'KEEPTTL') end
+end
+
 -- Sizes of the sorted sets. Those of the account's sets and of a lane's queue are kept in their states.
 local function size(key)
   if not sizes[key] then sizes[key] = redis.call('ZCARD', key) end
