@@ -10,6 +10,11 @@ SAME_RESET_MS = 5
 LARGE, MOST_PROVEN = 10, 1000
 
 
+def whole(value: float) -> int:
+    """Round as the script does, which packs whole numbers."""
+    return math.floor(value + 0.5)
+
+
 @dataclass
 class Bucket:
     """The known state of a bucket; unknown while `limit` is None. Calls in flight are counted elsewhere (`infl`)."""
@@ -132,8 +137,16 @@ class Bucket:
             return ""
         left = max(0, self.reset - now) if self.reset > 0 else 0
         leaky = "" if self.leaky is None else int(self.leaky)
-        numbers = (self.limit, round(self.remaining), round(left), self.rid, leaky)
-        return "|".join(str(number) for number in (*numbers, round(self.step or 0), round(self.period or 0)))
+        numbers = (
+            self.limit,
+            self.remaining,
+            whole(left),
+            self.rid,
+            leaky,
+            whole(self.step or 0),
+            whole(self.period or 0),
+        )
+        return "|".join(str(number) for number in numbers)
 
     def restore(self, now: int, told: str, age_us: int) -> None:
         """Take back what a worker remembers, unless something newer is known."""
@@ -152,4 +165,4 @@ class Bucket:
         """The stored state has whole numbers."""
         for name in ("remaining", "reset", "step", "period"):
             value = getattr(self, name)
-            setattr(self, name, None if value is None else math.floor(value + 0.5))
+            setattr(self, name, None if value is None else whole(value))

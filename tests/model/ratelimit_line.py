@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from model.ratelimit_bucket import MINUTE, SECOND
+from model.ratelimit_bucket import MINUTE, SECOND, whole
 
 HEAD_START = {"high": 1000, "normal": 0, "low": -1000}
 RETURNED, RESTORED = -1e9, -1e7
@@ -145,7 +145,7 @@ class GlobalLimit:
         """Answered `age_us` ago; None: never sent, so the slot is free as it was before."""
         for slot in [slot for slot in self.slots if slot.id == record_id]:
             free_at = slot.since if age_us is None else now - age_us + SECOND - self.sure_latency()
-            slot.free_at = math.floor(free_at + 0.5)
+            slot.free_at = whole(free_at)
         self.tidy(now)
 
     def tidy(self, now: int) -> None:

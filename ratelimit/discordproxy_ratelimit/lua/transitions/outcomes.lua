@@ -37,6 +37,7 @@ end
 
 local function bucket_state(b)
   if not b.limit then return '' end
-  return string.format('%.0f|%.0f|%.0f|%.0f|%s|%.0f|%.0f', b.limit, b.remaining,
-    b.reset > 0 and math.max(0, b.reset - now) or 0, b.rid, b.leaky or '', b.step or 0, b.period or 0)
+  local left = b.reset > 0 and whole(math.max(0, b.reset - now)) or 0
+  return string.format('%d|%d|%d|%d|%s|%d|%d', b.limit, b.remaining, left, b.rid, b.leaky or '', whole(b.step or 0),
+    whole(b.period or 0))
 end
