@@ -7,7 +7,7 @@ from typing import Any
 SECOND, MINUTE = 1_000_000, 60_000_000
 GUARD_US = 1000
 SAME_RESET_MS = 5
-LARGE, MOST_PROVEN = 10, 1000
+LARGE, MAX_PROVEN = 10, 1000
 
 
 def whole(value: float) -> int:
@@ -41,7 +41,7 @@ class Bucket:
         if outcome == "paused":
             self.proven = 0
         elif outcome == "answered" and (self.limit or 0) > LARGE:
-            self.proven = min(self.proven + 1, MOST_PROVEN)
+            self.proven = min(self.proven + 1, MAX_PROVEN)
 
     def available(self, now: int, infl: int) -> tuple[float, float | None]:
         """How many may be sent now; if none, the instant one may, None if only an answer can tell."""

@@ -46,7 +46,7 @@ class Model:
         pump, own = self._pump()
         self._close()
         late = sorted((end, name) for name, end in self.workers.items() if end <= self.now)
-        return Outcome(replies, self.grants, pump, own, late[0][1] if late else "", self.hints, self.stranger)
+        return Outcome(replies, self.grants, pump, own, late[0][1] if late else "", self.hints, self.was_expired)
 
     def _open(self, now: int, server: str, *, lost: bool, kept: bool) -> None:
         other_server = bool(self.server) and self.server != server and not kept
@@ -57,7 +57,7 @@ class Model:
                 second.forget()
         self.now = self.clock = max(now, self.clock)
         self.server = server
-        self.stranger = not self.is_alive(self.me)
+        self.was_expired = not self.is_alive(self.me)
         if self.workers.get(self.me, 0) < self.now + self.lease_us:
             self.workers[self.me] = self.now + math.floor(self.lease_us * RENEWED)
         self.globally.tidy(self.now)

@@ -273,7 +273,7 @@ class Story:
             self.stores = self._stores()
 
     def _bury(self, worker: str) -> None:
-        """As the undertaker of the next worker does it."""
+        """Do what the reaper of the next worker does."""
         digger = (WORKERS.index(worker) + 1) % len(WORKERS)
         found, cursor = [], ""
         while cursor != "0":
@@ -300,7 +300,7 @@ class Story:
         assert lua.grants == expected.grants
         assert self._hints(lua.published) == expected.hints
         assert (lua.pump_after_us, lua.pump_is_ours) == (expected.pump, expected.own)
-        assert (lua.dead, lua.was_expired) == (expected.dead, expected.stranger)
+        assert (lua.dead, lua.was_expired) == (expected.dead, expected.was_expired)
         self._compare_counters(store)
         self._remember(items, lua.replies)
 

@@ -13,7 +13,7 @@ PARTS = (
     *(f"state/{name}" for name in ("call", "tables", "life", "state", "second", "limits", "learn", "queue", "slots")),
     *(
         f"transitions/{name}"
-        for name in ("grant", "serve", "refusals", "acquire", "outcomes", "complete", "leave", "batch")
+        for name in ("grant", "serve", "refusals", "acquire", "outcomes", "complete", "release", "batch")
     ),
 )
 """The broker's script, in the order in which its parts are joined."""

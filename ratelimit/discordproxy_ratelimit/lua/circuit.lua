@@ -11,7 +11,7 @@
 --   us until the budget has room or 0, us until the application's share has room or 0, us since the circuit opened or 0,
 --   {application, invalid requests, 1 if its share is used, ...}}
 -- Complexity: O(120 + N log N), N <= 32 applications.
-local CELL, KEPT, FIRST_STEP, LAST_STEP, PROBE, MOST_APPS = 10000000, 60, 60000000, 3600000000, 10000000, 32
+local CELL, KEPT, FIRST_STEP, LAST_STEP, PROBE, MAX_APPS = 10000000, 60, 60000000, 3600000000, 10000000, 32
 local time = ARGV[1] ~= '' and { 0, ARGV[1] } or redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local function integer(value) return string.format('%.0f', value) end
@@ -66,7 +66,7 @@ for i = 1, #pairs_of, 2 do
   end
 end
 table.sort(worst, function(a, b) return a[2] > b[2] or (a[2] == b[2] and a[1] < b[1]) end)
-for i = #worst, MOST_APPS + 1, -1 do redis.call('HDEL', KEYS[4], table.remove(worst)[1]) end
+for i = #worst, MAX_APPS + 1, -1 do redis.call('HDEL', KEYS[4], table.remove(worst)[1]) end
 
 local b = redis.call('HMGET', KEYS[2], 'until', 'step', 'probing', 'since', 'spent')
 local till, step, probing = tonumber(b[1]) or 0, tonumber(b[2]) or 0, tonumber(b[3]) or 0

@@ -24,7 +24,7 @@ local KEYS, ARGV
 local me, server, lease_us, channels, most_slots
 local run -- names one life of the state; whatever carries another one is void
 local now, G -- us; the account's state
-local buckets, lanes, grants, published, stranger
+local buckets, lanes, grants, published, was_expired
 local sizes, routes, touched -- sizes of sorted sets; hashes of routes; keys that may lack a TTL
 local tidied, stirred -- whether free slots were removed; whether the global line has changed
 
@@ -33,7 +33,7 @@ local function begin(keys, arguments)
   me, server, lease_us, channels = ARGV[2], ARGV[3], tonumber(ARGV[6]), ARGV[7]
   most_slots = math.max(1, tonumber(ARGV[5]))
   run, now, G = nil, 0, nil
-  buckets, lanes, grants, published, stranger = {}, {}, {}, 0, false
+  buckets, lanes, grants, published, was_expired = {}, {}, {}, 0, false
   sizes, routes, touched = {}, {}, {}
   tidied, stirred = false, false
 end

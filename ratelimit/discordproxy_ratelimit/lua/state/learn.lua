@@ -6,7 +6,7 @@ local GUARD = 1000      -- us; Discord rounds to a millisecond
 -- for the difference of the clocks, and that drops out of the sum of the shortest way there and the shortest way back.
 -- Half of it is surely spent between one answer and the next request's arrival: so much earlier a request may leave. A
 -- round trip proves less: one that was short there may be followed by one that is short back. Few samples prove little.
-local ENOUGH, MOST_LATENCY = 20, 30000
+local MIN_SAMPLES, MAX_LATENCY = 20, 30000
 
 -- 0 stands for none.
 local function lower(one, other)
@@ -15,9 +15,9 @@ local function lower(one, other)
 end
 
 local function sure_latency()
-  if G.ways < ENOUGH then return 0 end
+  if G.ways < MIN_SAMPLES then return 0 end
   local sum = lower(G.there, G.there_old) + lower(G.back, G.back_old)
-  return math.min(math.max(0, sum / 2), MOST_LATENCY)
+  return math.min(math.max(0, sum / 2), MAX_LATENCY)
 end
 
 -- a: the answer, with numbers: rid is Discord's Reset in ms, after_us what was left until then

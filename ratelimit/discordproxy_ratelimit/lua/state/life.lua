@@ -44,11 +44,11 @@ end
 -- Redis trusts a worker for `lease_us` after each call. A longer lease is granted now and then instead of with each call.
 local function renew_lease()
   local lease_end = tonumber(redis.call('ZSCORE', KEYS[5], me) or 0)
-  stranger = lease_end <= now -- so others may have given back what it held
+  was_expired = lease_end <= now -- so others may have given back what it held
   if lease_end >= now + lease_us then return end
   local renewed = now + math.floor(lease_us * 1.125)
   redis.call('ZADD', KEYS[5], integer(renewed), me)
-  touched[KEYS[5]] = touched[KEYS[5]] or stranger
+  touched[KEYS[5]] = touched[KEYS[5]] or was_expired
   G.first_end = math.min(G.first_end, renewed)
 end
 

@@ -4,7 +4,7 @@
 -- second of a lane: run, log = {{id, sent, answered or 0}, ...}, limiters = {{name, size (0 = never told), limit (what
 -- of it is left for this lane, 0 = not known yet), period, since (instant its window was open again), told (the last
 -- 429), quiet (until when to believe it), step}, ...}
-local MOST_LOGGED, MOST_LIMITERS, DAY = 256, 3, 86400 * SECOND
+local MAX_LOGGED, MAX_LIMITERS, DAY = 256, 3, 86400 * SECOND
 
 local function limited_lanes()
   if not G.limited then G.limited = redis.call('HLEN', KEYS[9]) end
@@ -72,7 +72,7 @@ local function log_sent(l, id)
   local s = second_of(l)
   if not s then return end
   s.log[#s.log + 1] = { id, now, 0 }
-  if #s.log > MOST_LOGGED then table.remove(s.log, 1) end
+  if #s.log > MAX_LOGGED then table.remove(s.log, 1) end
   s.changed = true
 end
 
@@ -138,7 +138,7 @@ local function refused_by_second(l, a, entry)
   if not m then
     m = { name = told and told.name or '', limit = told and told.limit or 0, period = wait, told = 0, size = 0 }
     s.limiters[#s.limiters + 1] = m
-    if #s.limiters > MOST_LIMITERS then table.remove(s.limiters, 1) end
+    if #s.limiters > MAX_LIMITERS then table.remove(s.limiters, 1) end
     pause = math.max(pause, told and told.after_us or 0) -- all it allows is back by then, and none of it is logged
   else
     m.period = math.max(m.period, wait)

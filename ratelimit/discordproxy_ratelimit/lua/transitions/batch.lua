@@ -29,7 +29,7 @@ local function adopt(item, k)
 end
 
 -- {'g'}: this worker holds nothing any more and will show no sign of life until it asks again.
-local function goodbye()
+local function deregister()
   redis.call('ZREM', KEYS[5], me)
   return {}
 end
@@ -38,7 +38,7 @@ local function nothing_more() return {} end
 
 local NOTHING = {}
 local ORDER = { 'n', 'r', 'o', 'c', 'd', 'x', 's', 'a', 'g' }
-local transitions = { n = nothing_more, g = goodbye, r = restore, o = adopt, c = complete, d = bury, x = cancel,
+local transitions = { n = nothing_more, g = deregister, r = restore, o = adopt, c = complete, d = reap, x = cancel,
   s = serve_item, a = acquire }
 
 local function apply(items)
@@ -61,5 +61,5 @@ local function run_call(keys, arguments)
   for _, b in pairs(buckets) do save_bucket(b) end
   local dead = dead_worker()
   close_call()
-  return { replies, grants, again and integer(again) or '', own and 1 or 0, dead, published, stranger and 1 or 0 }
+  return { replies, grants, again and integer(again) or '', own and 1 or 0, dead, published, was_expired and 1 or 0 }
 end

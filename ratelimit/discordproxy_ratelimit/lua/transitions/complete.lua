@@ -6,7 +6,7 @@
 -- serve item: {'s', first id or '', route, lane, bucket name, believed hash, former bucket name or nothing}
 --   reply as above, without a state
 
-local MOST_PROVEN = 1000
+local MAX_PROVEN = 1000
 
 local function settle(id, l, b, a)
   local packed = redis.call('HGET', KEYS[4], id)
@@ -41,7 +41,7 @@ local function complete(item, k)
   end
   local target = (hash == a.hash) and learned or b
   if target.limit and a.outcome == 'answered' and target.limit > LARGE then
-    target.proven = math.min((target.proven or 0) + 1, MOST_PROVEN)
+    target.proven = math.min((target.proven or 0) + 1, MAX_PROVEN)
   end
   outcomes[a.outcome](a, target, l)
   if a.works and count_blocks() > 0 then remove_block('token') end

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Finds what a dead worker held, a bounded step at a time; the caller buries it in batches.
+-- Finds what a dead worker held, a bounded step at a time; the caller reaps it in batches.
 -- KEYS[1] held hash   KEYS[2] workers zset
 -- ARGV[1] the dead worker   ARGV[2] cursor   ARGV[3] '1' when a whole scan has found nothing: forget the worker, unless it woke up
 -- ARGV[4] now_us or ''
