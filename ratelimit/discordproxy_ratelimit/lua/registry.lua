@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- What each worker says about itself, and what all of them together have counted lately.
+-- The status that each worker publishes, and the counters of all workers together.
 -- KEYS[1] seen zset: worker -> last post, ms   KEYS[2] posts hash: worker -> document
 -- KEYS[3] and on: ticks, hashes name -> number; the present one to post, any number of them to read
 -- ARGV[1] 'post' | 'read'   ARGV[2] now_ms or ''   ARGV[3] ms after which a post is void

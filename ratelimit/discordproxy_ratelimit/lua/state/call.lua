@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- The broker's script, part 1: what one call knows. The parts are joined in the order of store.PARTS.
+-- The broker's script, part 1: the data of one call. The parts are joined in the order of store.PARTS.
 --
 -- One call applies a batch of transitions of one account (a credential: the bot, an address, a bearer token) in
 -- one atomic step. Each state (the account's, a lane's, a bucket's) is one packed value: it is read once per call and
@@ -9,7 +9,7 @@
 -- KEYS[2] slots   zset    global slots -> free_at_us      KEYS[7] blocks  hash  name -> 'until_us kind status code'
 -- KEYS[3] paced   zset    the evenly spaced global slots  KEYS[8] gq      zset  permits that lack a global slot only
 -- KEYS[4] held    hash    id -> record of every place and permit
--- KEYS[5] workers zset    worker -> lease end_us          KEYS[9] seconds hash  lane -> limiters its 429s told of
+-- KEYS[5] workers zset    worker -> lease end_us          KEYS[9] seconds hash  lane -> limiters that its 429s revealed
 -- then four per item: lane (packed), queue (zset), bucket (packed), other bucket (packed)
 -- ARGV[1] now_us or '' (Redis TIME)   ARGV[2] worker   ARGV[3] run id of the server   ARGV[4] '1' = lost its memory, 'kept' = it has not
 -- ARGV[5] global limit   ARGV[6] lease_us   ARGV[7] channel prefix   ARGV[8] items, JSON

@@ -1,4 +1,4 @@
--- Part 8: who is next. Start-time fair queueing: a waiting call gets the virtual time at which its app's turn comes,
+-- Part 8: the order of waiting calls. Start-time fair queueing: a waiting call gets the virtual time at which its app's turn comes,
 -- 1/weight apart; the lowest leaves first. A priority is a head start that is finite, so that nobody starves.
 local HEAD_START = { high = 1000, normal = 0, low = -1000 }
 local RETURNED, RESTORED = -1e9, -1e7 -- after a 429: the very head; known before a restart: ahead of newcomers

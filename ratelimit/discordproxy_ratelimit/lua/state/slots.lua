@@ -1,14 +1,14 @@
 -- Part 9: the global limit. It has G slots, and a slot is free again one second after its *answer*: two requests of one
 -- slot then reach Discord at least a second apart, whatever the latency, and no second sees more than G of them.
--- A fifth of the slots leaves evenly spaced as long as a long backlog waits, or nobody knows yet how long it gets, so
+-- A fifth of the slots leaves evenly spaced as long as a long backlog waits, or while its length is not known yet, so
 -- that an urgent call never waits for the next burst of the others.
 local LONG_BACKLOG = 12 -- seconds of the global limit
 local GATHERING = SECOND / 20 -- how long a crowd may take to show its size, or longer while it
 local CALM, FAST = SECOND / 50, 30 -- has not paused for so long and grows by so many seconds' worth a second
 -- How far ahead of its instant a slot may be given away, so that the call that reports one answer also serves the next
--- in line, and nobody has to come for a slot alone. A spaced slot less far: an urgent call may want it.
+-- in line, and no worker has to come for a slot alone. A spaced slot less far: an urgent call may want it.
 local AHEAD, SOON = SECOND / 10, SECOND / 50
-local LEAD = SECOND / 100 -- so much before the instant of a slot that is not spaced somebody comes if no report does
+local LEAD = SECOND / 100 -- so much before the instant of a slot that is not spaced a worker comes for it
 
 local function global_limit()
   local quiet = math.floor((now - G.shrunk) / MINUTE)
@@ -57,8 +57,8 @@ local function crowd_is_known()
   return now - G.arrived >= CALM or G.waiting < FAST * global_limit() * age / SECOND
 end
 
--- returns the set a slot was taken from and the instant it is free; else nil and the instant somebody should ask again,
--- nil if only an answer can tell
+-- returns the set a slot was taken from and the instant it is free; else nil and the instant of the next attempt,
+-- nil if an answer must come first
 local function take_slot(id, urgent)
   local blocked = math.max(G.blocked, G.recover)
   if now < blocked then return nil, blocked end

@@ -1,6 +1,6 @@
 -- Part 4: buckets and lanes, read once and written once in a call.
 
--- A bucket: limit, remaining, reset (us, an upper bound on our clock; 0 = a window whose end no answer has told yet),
+-- A bucket: limit, remaining, reset (us, an upper bound on our clock; 0 = a window whose end no answer has shown yet),
 -- rid (Discord's Reset in ms: identity and order, never a clock), leaky ('1', '0' or nil = not known), step (us per
 -- token of a leaky one), period (us of a fixed window), opened (us), infl (sent or about to be, not answered), heads,
 -- proven (calls that a large one has let pass), ends (when its key expires). Packed in the order of `save_bucket`.

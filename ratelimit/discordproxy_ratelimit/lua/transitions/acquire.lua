@@ -5,14 +5,14 @@
 --   | {'moved', hash} | {'known', status, code, us}
 local SAFETY = 5 * SECOND
 
--- Who is behind in the queue hears of a grant by a hint; it asks by itself only in case the hint was lost.
+-- A hint announces a grant to the calls behind the head; their workers poll only in case a hint was lost.
 local function wait_reply(l, b, id, record, after)
   local ahead = redis.call('ZRANK', l.queue, member_of(id, record)) or 0
   local safety = math.max(eta(b, ahead + 1), l.paused, G.recover) - now + SAFETY
   return { 'wait', integer(ahead == 0 and after or -safety), record.seq }
 end
 
--- The lower bound of the wait: the lane's own limit, and the global one behind those who wait for it already.
+-- The lower bound of the wait: the lane's own limit, and the global one behind the calls that wait for it already.
 local function soonest(l, b, o, headerless)
   local at = math.max(l.paused, G.recover)
   local score = start_of(l, o.app) - (HEAD_START[o.priority] or 0)

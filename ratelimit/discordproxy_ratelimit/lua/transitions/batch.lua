@@ -28,7 +28,7 @@ local function adopt(item, k)
   return {}
 end
 
--- {'g'}: this worker holds nothing any more and will show no sign of life until it asks again.
+-- {'g'}: this worker holds nothing any more; its heartbeat pauses until its next acquire.
 local function deregister()
   redis.call('ZREM', KEYS[5], me)
   return {}

@@ -1,7 +1,7 @@
 -- Part 15: a permit ends with its answer; a lane is served.
 -- complete item: {'c', id, route, lane, permit's bucket name, answer, learned bucket name}
 --   answer: outcome (see below), age_us, rtt_us, retry_us, hash, limit, remaining, rid, after_us, headerless,
---   works (the token does), refusal, status, code, second (name, limit, after_us: what a 429 tells of another limiter)
+--   works (the token does), refusal, status, code, second (name, limit, after_us: another limiter, as a 429 shows it)
 --   reply {the bucket's state to remember, us until the lane's head can leave or -1, another lane or '', known hash}
 -- serve item: {'s', first id or '', route, lane, bucket name, believed hash, former bucket name or nothing}
 --   reply as above, without a state
@@ -54,7 +54,7 @@ local function complete(item, k)
   return { bucket_state(target), after and integer(after) or -1, other or '', hash or '' }
 end
 
--- A worker comes by itself in case something was lost, so the queue is counted anew.
+-- Workers also send this in case something was lost, so the queue is counted anew.
 local function serve_item(item, k)
   local route, lane_name, name, believed = item[3], item[4], item[5], item[6]
   local hash = route_hash(route) or ''
@@ -65,7 +65,7 @@ local function serve_item(item, k)
   local after, other = serve(l, b, name, hash == '-')
   local record = item[2] ~= '' and read_record(item[2])
   if record and record.state == 'granted' then
-    again(item[2], record) -- the message that said so was lost
+    again(item[2], record) -- the message with the grant was lost
   elseif record and not record.state then
     after = tonumber(wait_reply(l, b, item[2], record, after)[2])
   end

@@ -33,7 +33,7 @@ local function to_global(id, record, delay)
   G.waiting, stirred = G.waiting + 1, true
 end
 
--- Hands out the global slots there are. returns nil, or us until somebody should ask again, and whether the next
+-- Hands out the free global slots. returns nil, or us until the next attempt, and whether the next
 -- permit is this worker's own
 local function pump()
   for _ = 1, AT_ONCE do
@@ -47,7 +47,7 @@ local function pump()
       local slot, at = take_slot(id, record.priority == 'high')
       if not slot then
         local again = at and math.max(0, at - now) or SECOND / 10
-        -- Whoever waits first has to ask for the slot, and may not know it: whoever changed the line may never call again.
+        -- The worker of the first call must come for the slot: the worker that changed the line may never call again.
         if stirred and record.worker ~= me then hint(record.worker, { 'P', '', integer(again) }) end
         return again, record.worker == me
       end

@@ -1,4 +1,4 @@
--- Part 14: what an answer means beside its numbers: for the lane, for everybody, for the route's bucket.
+-- Part 14: effects of an answer beside its numbers: on the lane, on the account, on the route's bucket.
 local WEBHOOK_GONE, FORBIDDEN = 86400 * SECOND, MINUTE
 
 local outcomes = {

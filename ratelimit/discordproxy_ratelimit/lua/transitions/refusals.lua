@@ -1,4 +1,4 @@
--- Part 12: what need not be asked again for a while, and lanes that pause: name -> until when, why.
+-- Part 12: requests that Discord refused and that are not repeated for a while, and lanes that pause.
 local PROBE = 10 * SECOND -- how long one call may find out whether a refused token works again
 
 local function block(name, till, kind, status, code)
