@@ -54,7 +54,7 @@ class Script:
     """A Lua text and the name under which a server remembers it.
 
     Args:
-        parts: files of `lua/`, the first one with the header.
+        parts: files of `lua/`, the first one with the header and the variables of a call.
         entry: the function of the parts that runs a call, if the script can also be a function of the server. Then the
             server does not make all functions of the script anew with each call: that costs more than most calls.
 
@@ -66,16 +66,25 @@ class Script:
     def __init__(self, *parts: str, entry: str = "") -> None:
         self.text, self.function, self.library = script(*parts), "", ""
         if entry:
-            code = self.text.removeprefix(HEADER)
-            self.function = f"discordproxy_{_hash(code)}"
-            self.library = _LIBRARY.format(name=self.function, code=code, entry=entry)
-            self.text = _CALL.format(header=HEADER, code=code, entry=entry)
+            variables, functions = script(parts[0]).removeprefix(HEADER), script(*parts[1:])
+            self.function = f"discordproxy_{_hash(self.text)}"
+            self.library = _LIBRARY.format(name=self.function, variables=variables, functions=functions, entry=entry)
+            self.text = _CALL.format(header=HEADER, variables=variables, functions=functions, entry=entry)
         self.sha = _hash(self.text)
 
 
-_CALL = "{header}local call_keys, call_arguments = KEYS, ARGV\n{code}\nreturn {entry}(call_keys, call_arguments)\n"
+# Lua searches for each variable of a function that it makes, except for those of a function around it.
+_CALL = """{header}local call_keys, call_arguments = KEYS, ARGV
+{variables}
+return (function()
+{functions}
+return {entry}(call_keys, call_arguments)
+end)()
+"""
+
 _LIBRARY = """#!lua name={name}
-{code}
+{variables}
+{functions}
 redis.register_function{{ function_name = '{name}', callback = {entry}, flags = {{ 'allow-oom' }} }}
 """
 
