@@ -1,4 +1,5 @@
--- Part 7: the update of a bucket from an answer. Discord's Reset tells windows apart and orders them; it is never read as a clock.
+-- Part 7: the update of a bucket from an answer. Discord's Reset distinguishes windows and orders them; it is never read
+-- as a clock.
 local SAME_RESET_MS = 5 -- Discord's Reset of one fixed window never differs by more
 local GUARD = 1000      -- us; Discord rounds to a millisecond
 

@@ -1,5 +1,5 @@
--- Part 8: the order of waiting calls. Start-time fair queueing: a waiting call gets the virtual time at which its app's turn comes,
--- 1/weight apart; the lowest leaves first. A priority is a head start that is finite, so that nobody starves.
+-- Part 8: the order of waiting calls. Start-time fair queueing: a waiting call gets the virtual time at which its app's
+-- turn comes, 1/weight apart; the lowest leaves first. A priority is a head start that is finite, so that nobody starves.
 local HEAD_START = { high = 1000, normal = 0, low = -1000 }
 local RETURNED, RESTORED = -1e9, -1e7 -- after a 429: the very head; known before a restart: ahead of newcomers
 
@@ -31,8 +31,8 @@ end
 local function read_record(id)
   local packed = redis.call('HGET', KEYS[4], id)
   if not packed then return nil end
-  local worker, lane_name, bucket_name, seq, state, exempt, start, spaced, slot_at, score, deadline, app, weight, priority,
-    ordered, returned, restored = cmsgpack.unpack(packed)
+  local worker, lane_name, bucket_name, seq, state, exempt, start, spaced, slot_at, score, deadline, app, weight,
+    priority, ordered, returned, restored = cmsgpack.unpack(packed)
   return { worker = worker, lane = lane_name, bucket = bucket_name, seq = seq, state = state, exempt = exempt,
     start = start, spaced = spaced, slot_at = slot_at, score = score, deadline = deadline, app = app, weight = weight,
     priority = priority, ordered = ordered, returned = returned, restored = restored }

@@ -19,12 +19,13 @@ local function global_limit()
   return math.max(1, math.floor(most_slots * (1 - 0.1 * math.min(G.shrink, 5))))
 end
 
--- Removes slots that are free: once a second, and when their number matters.
+-- Removes slots that are free and counts the others anew: once a second, and when their number matters.
 local function tidy_slots()
   if tidied then return end
   tidied, G.tidied = true, now
   for _, key in ipairs({ KEYS[2], KEYS[3] }) do
-    sizes[key] = math.max(0, size(key) - redis.call('ZREMRANGEBYSCORE', key, '-inf', integer(now)))
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', integer(now))
+    sizes[key] = nil
   end
 end
 

@@ -55,7 +55,7 @@ local function acquire(item, k)
   local l, b = lane(lane_name, KEYS[k], KEYS[k + 1]), bucket(KEYS[k + 2])
   if o.former then inherit(b, KEYS[k + 3]) end
   local headerless = known == '-'
-  -- A call that nothing holds back needs no bound of its wait. A second limiter may try one more call when it is examined.
+  -- A call that nothing holds back needs no bound of its wait. A second limiter is examined once: it may try one more.
   local leaves = is_global_idle() and not second_of(l) and may_leave(l, b, o, bucket_name, headerless)
   if not leaves then
     local at = soonest(l, b, o, headerless)
