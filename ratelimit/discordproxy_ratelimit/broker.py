@@ -20,7 +20,7 @@ from discordproxy_ratelimit.inspection import AccountState, survey
 from discordproxy_ratelimit.limiter.account import Account
 from discordproxy_ratelimit.limiter.accounts import Accounts
 from discordproxy_ratelimit.limiter.outcomes import refusal_to_respect
-from discordproxy_ratelimit.limiter.store import Store
+from discordproxy_ratelimit.limiter.store import AREA, Store
 from discordproxy_ratelimit.limiter.wait_queue import Lane
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.permit import Caller, PendingPermit, Permit
@@ -246,7 +246,7 @@ class Broker:
 
     def _tag_of(self, credential: str) -> str:
         names = {"bot": self._bot_id, "ip": f"ip:{self._limits.egress}"}
-        return f"{{{self._prefix}:{names.get(credential, credential)}}}:rl:"
+        return f"{{{self._prefix}:{names.get(credential, credential)}}}:{AREA}:"
 
     def _open_account(self, credential: str) -> Account:
         store = Store(

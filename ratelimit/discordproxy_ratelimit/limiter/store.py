@@ -13,10 +13,13 @@ PARTS = (
     *(f"state/{name}" for name in ("call", "tables", "life", "state", "second", "limits", "learn", "queue", "slots")),
     *(
         f"transitions/{name}"
-        for name in ("grant", "serve", "refusals", "acquire", "outcomes", "complete", "leave", "batch")
+        for name in ("grant", "serve", "refusals", "acquire", "outcomes", "complete", "release", "batch")
     ),
 )
 """The broker's script, in the order in which its parts are joined."""
+
+AREA = "rl2"
+"""The area of these keys. It changes with their layout: a worker must not read what another version has packed."""
 
 BOT_KEYS = ("g", "slots", "paced", "held", "workers", "routes", "blocks", "gq", "seconds")
 
@@ -49,7 +52,7 @@ class Store:
 
     Args:
         link: the shared connection.
-        tag: the account's hash tag with its area, e.g. `{dp:1234}:rl:`; every key begins with it.
+        tag: the account's hash tag with its area, e.g. `{dp:1234}:rl2:`; every key begins with it.
         worker: this worker's name, unique among all.
         channels: prefix of the inboxes.
         global_limit: requests per second; 0 or less means none is known, and the script gets a very large one.
@@ -57,7 +60,7 @@ class Store:
         clock: returns us; None means Redis TIME. Only simulations set it.
     """
 
-    BROKER = Script(*PARTS)
+    BROKER = Script(*PARTS, entry="run_call")
     REAP = Script("transitions/reap")
 
     def __init__(

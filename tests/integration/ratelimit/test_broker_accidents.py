@@ -24,6 +24,7 @@ from discordproxy_ratelimit.redis.client import connect
 from discordproxy_sandbox.limits.limits import FixedWindow, Gcra
 from fakes.eventually import eventually
 from fakes.tapped_pipeline import open_tapped
+from model.packed_state import bucket_state
 from processes.fleet import Fleet, fleet
 from processes.process import Process
 from processes.redis_servers import blocking
@@ -35,7 +36,7 @@ PATIENCE_S = 60.0
 
 
 def bot_key(fleet_: Fleet, name: str) -> str:
-    return f"{{{fleet_.prefix}:{fleet_.bot_id}}}:rl:{name}"
+    return f"{{{fleet_.prefix}:{fleet_.bot_id}}}:rl2:{name}"
 
 
 @pytest.fixture
@@ -297,8 +298,8 @@ async def test_lost_reply_charges_once(valkey):
         client.losing = 2
         async with asyncio.timeout(PATIENCE_S), broker.acquire(role_in(1)) as permit:
             assert client.losing == 0
-            in_flight = [await client.hget(key, "infl") async for key in client.scan_iter(f"{{{prefix}:1}}:rl:b:h*")]
-            assert in_flight == [b"1"]
+            keys = [key async for key in client.scan_iter(f"{{{prefix}:1}}:rl2:b:h*")]
+            assert [bucket_state(await client.get(key)).infl for key in keys] == [1]
             permit.sent()
             permit.complete(await discord.request(role_in(1)))
         for _ in range(3):
