@@ -144,7 +144,8 @@ class Contention:
 
     async def _announce(self, lane: str, bucket: str) -> None:
         try:
-            receivers = await self._link.publish(self._channel, orjson.dumps([self._key, ["W", lane, 0, bucket]]))
+            announcement = orjson.dumps([self._key, ["W", lane, 0, bucket]])
+            receivers = await self._link.execute("PUBLISH", self._channel, announcement)
         except BrokerUnavailableError:
             return
         if receivers <= 1:

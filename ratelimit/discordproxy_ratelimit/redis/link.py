@@ -24,6 +24,8 @@ from discordproxy_ratelimit.redis.timeouts import StallTolerantTimeout
 
 log = logging.getLogger(__name__)
 
+FAILURES = (RedisError, OSError, TimeoutError)
+
 ANSWER_S = 1.0
 """A server that takes longer for one call is as good as away."""
 
@@ -82,7 +84,7 @@ class RedisLink:
         self._home, self._node = home, ""
         self._first_run = ""
         self._losses = 0  # in a row, without a script that ran in between
-        self._complained = ""
+        self._logged_refusal = ""
         self.run_id = ""
         self.memory_kept = False
         self._up = asyncio.Event()
@@ -112,40 +114,42 @@ class RedisLink:
         await self._up.wait()
 
     async def run(self, lua: Script, keys: list[str], arguments: list[Any]) -> Any:
-        """Run a script once.
-
-        Raises:
-            BrokerUnavailable: no reply came; whether the script ran is not known.
-        """
+        """Run a script once and return its reply. Raises as `execute`."""
+        rest = (len(keys), *keys, *arguments)
         try:
-            if self._pipeline is None or not self._pipeline.is_open:
-                reply = await self._run_without(lua, keys, arguments)
-            else:
-                try:
-                    reply = await self._pipeline.send("EVALSHA", lua.sha, len(keys), *keys, *arguments)
-                except NoScriptError:  # nothing has run, so once more is safe
-                    reply = await self._pipeline.send("EVAL", lua.text, len(keys), *keys, *arguments)
-        except (RedisError, OSError, TimeoutError) as error:
-            self.lost(error)
-            raise BrokerUnavailableError("Redis does not answer", retry_after_s=1.0) from error
-        self._losses, self._complained = 0, ""
+            reply = await self.execute("EVALSHA", lua.sha, *rest)
+        except NoScriptError:  # nothing has run, so a second attempt is safe
+            reply = await self.execute("EVAL", lua.text, *rest)
+        self._losses, self._logged_refusal = 0, ""
         if self._node and self._node != node_of(self._client, self._home):
-            self._reconnect()  # a Cluster has moved our keys to another node, which has a run of its own
+            self._reconnect()  # a Cluster has moved our keys to another node, which has its own run id
         return reply
 
-    async def _run_without(self, lua: Script, keys: list[str], arguments: list[Any]) -> Any:
-        """Run a script on a connection of the client's pool: for a Cluster, or while there is no pipeline."""
-        async with StallTolerantTimeout(ANSWER_S):
-            try:
-                return await self._client.evalsha(lua.sha, len(keys), *keys, *arguments)
-            except NoScriptError:
-                return await self._client.eval(lua.text, len(keys), *keys, *arguments)
+    async def execute(self, *command: Any) -> Any:
+        """Run a command once and return its reply.
+
+        It goes through the pipeline. For a Cluster, or while no pipeline is open, it takes a connection of the pool.
+
+        Raises:
+            BrokerUnavailableError: no usable reply; whether the command ran is unknown.
+            NoScriptError: the server does not have the script of EVALSHA; nothing has run.
+        """
+        try:
+            if self._pipeline is not None and self._pipeline.is_open:
+                return await self._pipeline.send(*command)
+            async with StallTolerantTimeout(ANSWER_S):
+                return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
+        except NoScriptError:
+            raise
+        except FAILURES as error:
+            self.lost(error)
+            raise BrokerUnavailableError("Redis does not answer", retry_after_s=1.0) from error
 
     def lost(self, error: Exception) -> None:
         """Note that the server does not answer, and start asking for it."""
         was_up = self._up.is_set()
         self._up.clear()
-        self._complain(error)
+        self._log_refusal(error)
         if self._down_since is None:
             self._down_since = asyncio.get_running_loop().time()
         if was_up:
@@ -155,10 +159,10 @@ class RedisLink:
                 watcher.link_down()
         self._reconnect()
 
-    def _complain(self, error: Exception) -> None:
+    def _log_refusal(self, error: Exception) -> None:
         """Log once why a server that is there is of no use: it is read-only, it loads, we have no rights."""
-        if isinstance(error, ResponseError) and str(error) != self._complained:
-            self._complained = str(error)
+        if isinstance(error, ResponseError) and str(error) != self._logged_refusal:
+            self._logged_refusal = str(error)
             log.error("Redis refuses the broker's script: %s", error)
 
     def _reconnect(self) -> None:
@@ -175,11 +179,11 @@ class RedisLink:
         while True:
             try:
                 async with StallTolerantTimeout(ANSWER_S):
-                    run_id = await self._meet()
+                    run_id = await self._identify_server()
                 kept = self.memory_kept if run_id == self.run_id else _is_kept(self._client, run_id)
                 break
-            except (RedisError, OSError, TimeoutError) as error:
-                self._complain(error)
+            except FAILURES as error:
+                self._log_refusal(error)
                 if self._down_since is None:
                     self._down_since = asyncio.get_running_loop().time()
                 self._drop_pipeline()  # the next one may lead to another server
@@ -197,8 +201,8 @@ class RedisLink:
         for watcher in self.watchers:
             watcher.link_up(other_server=other)
 
-    async def _meet(self) -> str:
-        """Return the run id of the server that scripts go to; raises if it does not answer or would refuse them."""
+    async def _identify_server(self) -> str:
+        """Return the run id of the server that runs the scripts. Raises if it does not answer or refuses them."""
         if self._pipeline is None or not self._pipeline.is_open:
             self._pipeline = await open_pipeline(self._client, timeout_s=ANSWER_S, on_lost=self._reconnect)
         if self._pipeline is None:
@@ -212,32 +216,6 @@ class RedisLink:
     def _drop_pipeline(self) -> None:
         if self._pipeline is not None:
             self._pipeline.close()
-
-    async def set(self, key: str, value: bytes, *, ttl_s: float) -> None:
-        """Keep a value for a while."""
-        with self.trace("redis set"):
-            await self._guarded("SET", key, value, "PX", int(ttl_s * 1000))
-
-    async def get(self, key: str) -> bytes | None:
-        """Return a kept value."""
-        with self.trace("redis get"):
-            value: bytes | None = await self._guarded("GET", key)
-        return value
-
-    async def publish(self, channel: str, message: bytes) -> int:
-        """Publish a message that may get lost; return how many subscribers got it."""
-        receivers: int = await self._guarded("PUBLISH", channel, message)
-        return receivers
-
-    async def _guarded(self, *command: Any) -> Any:
-        try:
-            if self._pipeline is not None and self._pipeline.is_open:
-                return await self._pipeline.send(*command)
-            async with StallTolerantTimeout(ANSWER_S):
-                return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
-        except (RedisError, OSError, TimeoutError) as error:
-            self.lost(error)
-            raise BrokerUnavailableError("Redis does not answer", retry_after_s=1.0) from error
 
     async def messages(self, *channels: str) -> AsyncIterator[bytes]:
         """Yield what others publish to these channels; a lost connection is made anew."""

@@ -51,11 +51,14 @@ class Claims:
 
     async def set(self, key: str, value: bytes, *, ttl_s: float) -> None:
         """Keep a value. Raises BrokerUnavailable."""
-        await self._link.set(self._tag + key, value, ttl_s=ttl_s)
+        with self._link.trace("redis set"):
+            await self._link.execute("SET", self._tag + key, value, "PX", int(ttl_s * 1000))
 
     async def get(self, key: str) -> bytes | None:
         """Return a kept value, None when there is none. Raises BrokerUnavailable."""
-        return await self._link.get(self._tag + key)
+        with self._link.trace("redis get"):
+            value: bytes | None = await self._link.execute("GET", self._tag + key)
+        return value
 
     async def claim(
         self, key: str, request: str, *, owner: str, lease_s: float, keeper: ClaimQuota | None = None
