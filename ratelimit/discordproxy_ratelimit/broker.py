@@ -24,9 +24,8 @@ from discordproxy_ratelimit.limiter.store import Store
 from discordproxy_ratelimit.limiter.wait_queue import Lane
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.permit import Caller, PendingPermit, Permit
-from discordproxy_ratelimit.process.tasks import steadily
+from discordproxy_ratelimit.process.tasks import cancel, steadily
 from discordproxy_ratelimit.process.trace import Trace, no_trace
-from discordproxy_ratelimit.redis.client import stop
 from discordproxy_ratelimit.redis.link import RedisLink
 from discordproxy_ratelimit.route import Route
 from discordproxy_ratelimit.shared.app_rate import AppRate
@@ -307,7 +306,7 @@ class Broker:
         """Report what has ended and let go of Redis."""
         self.drain()
         if self._inbox:
-            await stop(self._inbox)
+            await cancel(self._inbox)
         await self._circuit.close()
         await self._accounts.close()
         await self._link.close()

@@ -4,9 +4,8 @@ import asyncio
 import itertools
 from collections.abc import Callable
 
-from discordproxy_ratelimit.process.tasks import steadily
+from discordproxy_ratelimit.process.tasks import cancel, steadily
 from discordproxy_ratelimit.redis.batch import BatchItem, ScriptBatch
-from discordproxy_ratelimit.redis.client import stop
 from discordproxy_ratelimit.redis.link import RedisLink
 
 SURE, SILENCE, STEP = 0.9, 0.55, 0.15
@@ -89,4 +88,4 @@ class Heartbeat:
     async def close(self) -> None:
         """Stop without deregistering."""
         if self._task:
-            await stop(self._task)
+            await cancel(self._task)

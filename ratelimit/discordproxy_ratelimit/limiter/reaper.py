@@ -7,7 +7,7 @@ from collections.abc import Callable
 from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.limiter.acquiring import Dispatcher
 from discordproxy_ratelimit.limiter.store import Store
-from discordproxy_ratelimit.redis.client import stop
+from discordproxy_ratelimit.process.tasks import cancel
 
 log = logging.getLogger(__name__)
 
@@ -92,4 +92,4 @@ class Reaper:
         """Stop; somebody else will finish."""
         self._closed = True
         if self._task:
-            await stop(self._task)
+            await cancel(self._task)

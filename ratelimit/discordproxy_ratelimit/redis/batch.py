@@ -11,8 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from discordproxy_ratelimit.process.tasks import steadily
-from discordproxy_ratelimit.redis.client import stop
+from discordproxy_ratelimit.process.tasks import cancel, steadily
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +140,7 @@ class ScriptBatch:
         if replies and self._task and not self._task.done():
             await asyncio.wait(replies, timeout=1)
         if self._task:
-            await stop(self._task)
+            await cancel(self._task)
 
     async def _drain(self) -> None:
         while True:

@@ -30,10 +30,8 @@ from redis.retry import Retry
 from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.redis.connections import our_kind
 from discordproxy_ratelimit.redis.pipeline import Pipeline
-from discordproxy_ratelimit.redis.pool import MOST_CONNECTIONS, BoundedPool, RedisCertificates
+from discordproxy_ratelimit.redis.pool import MAX_CONNECTIONS, UNBOUNDED, BoundedPool, RedisCertificates
 from discordproxy_ratelimit.redis.url import Target, describe, parse
-
-_UNBOUNDED = 2**31
 
 LOGIN_REFUSED = "refused the login; check user and password in DISCORDPROXY_REDIS_URL"
 
@@ -143,8 +141,8 @@ class _Cluster(RedisCluster):
     """Says what went wrong with the Cluster as a whole as the library says it of a server; has bounded connections."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(max_connections=_UNBOUNDED, **options)
-        self._room = asyncio.Semaphore(MOST_CONNECTIONS)
+        super().__init__(max_connections=UNBOUNDED, **options)
+        self._room = asyncio.Semaphore(MAX_CONNECTIONS)
         self._certificates = RedisCertificates()
         self._kind = our_kind(self.connection_kwargs["connection_class"])
         make: Any = self._new_connection
@@ -257,18 +255,6 @@ async def let_go(client: Redis) -> None:
     """Close the connections nobody uses: after a failure they may be dead without knowing."""
     if _as_cluster(client) is None:  # which does that by itself
         await client.connection_pool.disconnect(inuse_connections=False)
-
-
-async def stop(task: asyncio.Task[None]) -> None:
-    """Cancel a task that talks to Redis and wait for its end.
-
-    Before Python 3.12 a library's `wait_for` loses a cancellation that comes just as its work was done.
-    """
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=0.1)
-    if not task.cancelled():
-        task.exception()  # it is over: nobody wants to know any more
 
 
 async def wait_for(url: str, *, within_s: float) -> None:

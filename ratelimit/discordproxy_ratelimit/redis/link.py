@@ -16,9 +16,9 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from discordproxy_ratelimit.errors import BrokerUnavailableError
-from discordproxy_ratelimit.process.tasks import steadily
+from discordproxy_ratelimit.process.tasks import cancel, steadily
 from discordproxy_ratelimit.process.trace import Trace, no_trace
-from discordproxy_ratelimit.redis.client import inbox, let_go, node_of, open_pipeline, run_id_behind, run_id_of, stop
+from discordproxy_ratelimit.redis.client import inbox, let_go, node_of, open_pipeline, run_id_behind, run_id_of
 from discordproxy_ratelimit.redis.pipeline import Pipeline
 from discordproxy_ratelimit.redis.timeouts import StallTolerantTimeout
 
@@ -243,7 +243,7 @@ class RedisLink:
         """Stop asking for the server and close the connections."""
         self._closed = True
         if self._reconnecting:
-            await stop(self._reconnecting)
+            await cancel(self._reconnecting)
         self._drop_pipeline()
         with contextlib.suppress(RedisError, OSError):
             await self._client.aclose()

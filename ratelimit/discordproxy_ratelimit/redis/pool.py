@@ -11,10 +11,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from discordproxy_ratelimit.redis.connections import our_kind
 
-MOST_CONNECTIONS = 64
+MAX_CONNECTIONS = 64
 """One carries some 10,000 commands a second, and all workers together must stay below the server's `maxclients`."""
 
-_UNBOUNDED = 2**31
+UNBOUNDED = 2**31
+"""As `max_connections` of the library, whose own bound raises an error instead of waiting."""
 
 
 class RedisCertificates:
@@ -45,8 +46,8 @@ class BoundedPool(ConnectionPool):
         wait_s: longest wait for one of them; then the command fails as without a server.
     """
 
-    def __init__(self, *, max_connections: int = MOST_CONNECTIONS, wait_s: float = 1.0, **options: Any) -> None:
-        super().__init__(max_connections=_UNBOUNDED, **options)
+    def __init__(self, *, max_connections: int = MAX_CONNECTIONS, wait_s: float = 1.0, **options: Any) -> None:
+        super().__init__(max_connections=UNBOUNDED, **options)
         self.connection_class = our_kind(self.connection_class)
         self._room = asyncio.Semaphore(max_connections)
         self._wait_s = wait_s

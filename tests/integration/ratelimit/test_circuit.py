@@ -13,7 +13,8 @@ from discordproxy_ratelimit.circuit import BUDGET, PROBE_S, STOP, Circuit
 from discordproxy_ratelimit.errors import CircuitOpenError, ShareUsedError
 from discordproxy_ratelimit.headers import Answer
 from discordproxy_ratelimit.metrics import Decisions
-from discordproxy_ratelimit.redis.client import connect, stop
+from discordproxy_ratelimit.process.tasks import cancel
+from discordproxy_ratelimit.redis.client import connect
 from discordproxy_ratelimit.redis.link import RedisLink
 from fakes.virtual_time import VirtualClock, WatchedRedis, run
 
@@ -73,7 +74,7 @@ async def workers(url: str, prefix: str, clock: VirtualClock, count: int = 2) ->
     finally:
         await them.settle()
         for inbox in them._inboxes:
-            await stop(inbox)
+            await cancel(inbox)
         for link in them.links:
             await link.close()
 

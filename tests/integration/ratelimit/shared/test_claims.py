@@ -9,7 +9,7 @@ import pytest
 from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.redis.client import connect
 from discordproxy_ratelimit.redis.link import RedisLink
-from discordproxy_ratelimit.redis.pool import MOST_CONNECTIONS
+from discordproxy_ratelimit.redis.pool import MAX_CONNECTIONS
 from discordproxy_ratelimit.shared.claims import Claim, ClaimQuota, Claims
 from fakes.eventually import eventually
 from processes.redis_servers import Servers, blocking
@@ -124,7 +124,7 @@ async def test_a_crowd_shares_few_connections_and_cancelled_commands_keep_none(
             assert all(result is None or isinstance(result, asyncio.CancelledError) for result in results)
         await asyncio.gather(*(notes.set(f"{number}", b"x", ttl_s=60) for number in range(500)))
         with blocking(valkey_server.operator_url) as operator:
-            assert len(operator.client_list()) <= MOST_CONNECTIONS + 10  # Sentinels and replicas connect, too
+            assert len(operator.client_list()) <= MAX_CONNECTIONS + 10  # Sentinels and replicas connect, too
 
 
 async def test_a_server_that_is_away_is_told(key_prefix: str, tmp_path) -> None:
