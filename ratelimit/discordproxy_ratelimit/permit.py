@@ -56,13 +56,23 @@ class Permit:
 
     __slots__ = ("_grantor", "_state", "app", "bucket", "granted_at", "id", "route", "sent_at", "seq", "waited")
 
-    def __init__(self, grantor: Grantor, permit_id: str, route: Route, bucket: str, seq: int) -> None:
+    def __init__(
+        self,
+        grantor: Grantor,
+        permit_id: str,
+        route: Route,
+        bucket: str,
+        seq: int,
+        *,
+        granted_at: float = 0.0,
+        waited: bool = False,
+    ) -> None:
         self._grantor = grantor
         self.id, self.route, self.bucket, self.seq = permit_id, route, bucket, seq
         self._state = "granted"
-        self.app = ""  # whose answer it will be
-        self.waited = False  # behind others, so that more may wait for its end
-        self.sent_at = self.granted_at = 0.0
+        self.app = ""  # of the caller
+        self.waited = waited  # behind others, so that more may wait for its end
+        self.granted_at, self.sent_at = granted_at, 0.0
 
     def __repr__(self) -> str:
         return f"<Permit {self.id} {self._state} {self.route.lane} in {self.bucket}>"

@@ -24,7 +24,7 @@ def exported() -> dict[str, tuple[str, tuple[str, ...]]]:
     Decisions(metrics.registry)
     found = {}
     for family in metrics.registry.collect():
-        collector = metrics.registry._names_to_collectors[family.name]
+        collector = metrics.registry._names_to_collectors.get(family.name, family)  # the broker yields families
         name = family.name + ("_total" if family.type == "counter" else "")
         found[name] = family.type, tuple(collector._labelnames)
     found |= {PREFIX + name: ("gauge", ("bot",)) for name in _OF_BOT}

@@ -51,8 +51,9 @@ def crash(fleet_: Fleet, worker: int) -> None:
 async def lay_out(broker: Broker) -> None:
     """Close what the operating system closes for a killed process."""
     for account in broker._accounts.values():
-        account._heartbeat._task.cancel()
-        account._batch._task.cancel()
+        for task in (account._heartbeat._task, account._batch._task):
+            if task is not None:
+                task.cancel()
     await broker._link.close()
 
 

@@ -6,6 +6,7 @@ Decides nothing about limits: the script does. This is where a call waits for it
 import asyncio
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from discordproxy_ratelimit.errors import BrokerUnavailableError, DrainingError, WaitRefusedError
@@ -17,14 +18,12 @@ from discordproxy_ratelimit.limiter.hints import UNAWAITED_DELAY_S, Contention, 
 from discordproxy_ratelimit.limiter.outcomes import outcome_of, report_of, retry_after_s
 from discordproxy_ratelimit.limiter.reaper import Reaper
 from discordproxy_ratelimit.limiter.store import Store
-from discordproxy_ratelimit.limiter.wait_queue import EXPIRED, Grant, Lane, Waiter, busiest
+from discordproxy_ratelimit.limiter.wait_queue import EXPIRED, Lane, Waiter, busiest
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.permit import Caller, Permit, Verdict
 from discordproxy_ratelimit.redis.batch import MAX_DELAY_S, BatchItem, ScriptBatch
 from discordproxy_ratelimit.redis.link import RedisLink
 from discordproxy_ratelimit.route import Route
-
-_PLACED = frozenset({"granted", "wait", "global"})
 
 STOPPING = "This worker is stopping; another one will serve the call"
 
@@ -121,72 +120,67 @@ class Account:
         """
         if len(self._lanes) >= self._max_waiting:
             raise WaitRefusedError("Too many calls are waiting already", reason="QUEUE_FULL", retry_after_s=1.0)
-        waiter = Waiter(f"{self._worker}:{next(self._numbers)}", route, caller, deadline, until, refusal=refusal)
+        loop = self._loop
+        permit_id = f"{self._worker}:{next(self._numbers)}"
+        waiter = Waiter(permit_id, route, caller, deadline, until, loop.time(), loop.create_future(), refusal)
         if retry_of is not None:
             waiter.seq, waiter.returned = retry_of.seq, True
         self._lanes.add(waiter)
         self._heartbeat.keep()
-        waiter.expire_at(deadline)
         self._dispatcher.place(waiter)
         try:
-            with self._link.trace("redis acquire"):
-                grant = await self._granted(waiter)
+            granted_at = await self._granted(waiter)
         except BaseException:
-            waiter.end()
+            self._used_at = loop.time()
             self._dispatcher.give_back(waiter)
             raise
         finally:
+            waiter.end()
             self._lanes.remove(waiter)
-            self._used_at = self._loop.time()
-        waiter.end()
-        permit = Permit(self, waiter.id, route, grant.bucket, waiter.seq)
-        permit.granted_at, permit.waited = self._used_at, waiter.waited
-        self._permits[waiter.id] = permit
-        self._decisions.granted(permit.granted_at - waiter.since)
+        permit = Permit(self, permit_id, route, waiter.bucket, waiter.seq, granted_at=granted_at, waited=waiter.waited)
+        self._permits[permit_id] = permit
+        self._decisions.granted(granted_at - waiter.since)
         return permit
 
-    async def _granted(self, waiter: Waiter) -> Grant:
+    async def _granted(self, waiter: Waiter) -> float:
+        """Wait until the request may leave. Returns the loop time then."""
         while True:
-            future = waiter.grant
-            grant = await future
-            if grant.start_at > self._loop.time() or self._hints.held_until > self._loop.time():
-                await self._until_start(grant, waiter)
-            if waiter.grant is future:
-                return grant
+            grant = waiter.grant
+            await grant
+            now = self._loop.time()
+            if waiter.start_at > now or self._hints.held_until > now:
+                now = await self._until_start(waiter)
+            if waiter.grant is grant:
+                return now
 
-    async def _until_start(self, grant: Grant, waiter: Waiter) -> None:
+    async def _until_start(self, waiter: Waiter) -> float:
         """Wait for the start time of a permit that was granted early; a drain or the call's deadline ends the wait."""
-        while (pause_s := max(grant.start_at, self._hints.held_until) - (now := self._loop.time())) > 0:
+        while (pause_s := max(waiter.start_at, self._hints.held_until) - (now := self._loop.time())) > 0:
             left_s = waiter.expires_at - now
             if left_s <= 0:
                 raise WaitRefusedError(EXPIRED)
             drained, _ = await asyncio.wait({self._drained}, timeout=min(pause_s, left_s))
             if drained:
                 raise DrainingError(STOPPING, retry_after_s=1.0)
+        return now
 
     async def _run(self, items: list[BatchItem]) -> list[list[Any]]:
         began = self._loop.time()
         self._heartbeat.about_to_call(items)
-        _set_age(items, began)
+        for item in items:
+            if item.arguments[0] == "c":  # what a response frees is free from its arrival on
+                item.arguments[5]["age_us"] = int((began - item.added_at) * 1e6)
         self._decisions.called()
         try:
             call = await self._store.run(items)
         except BrokerUnavailableError:
             self._reaper.doubt()  # it may have run
             raise
-        if self._heartbeat.called(items, began, was_expired=call.was_expired):
+        if self._heartbeat.called(began, was_expired=call.was_expired):
             self._place_anew()
-        self._note_places(items, call.replies)
         self._hints.follow(call)
         self._reaper.call(call.dead)
         return call.replies
-
-    def _note_places(self, items: list[BatchItem], replies: list[list[Any]]) -> None:
-        """Note what a call has to know before its grant: its arrival, and whether it waits behind others."""
-        for item, reply in zip(items, replies, strict=True):
-            if item.arguments[0] == "a" and reply[0] in _PLACED and (waiter := self._lanes.get(item.arguments[1])):
-                waiter.seq = int(reply[2])
-                waiter.waited = waiter.waited or reply[0] != "granted"
 
     def _announce_wait(self, waiter: Waiter) -> None:
         self._contention.wait_began(waiter.route, self._buckets.bucket_of(waiter.route), self._permits.values())
@@ -227,32 +221,27 @@ class Account:
         learned = f"{answer.hash}|{permit.route.major}" if answer.hash else permit.bucket
         report = report_of(permit.route, answer, permit.bucket, outcome, max(0, int((now - permit.sent_at) * 1e6)))
         is_news = answer.status == TOO_MANY or learned != permit.bucket or not answer.remaining
-        item = self._dispatcher.add(
+        self._dispatcher.add(
             "c",
             permit,
+            permit.bucket,
             report,
             learned,
-            hurry=False,
+            on_reply=partial(self._learned, permit.route, learned),
             max_delay_s=MAX_DELAY_S if is_news or self._contention.is_awaited(permit) else UNAWAITED_DELAY_S,
             other=learned,
-            bucket=permit.bucket,
         )
-        item.reply.add_done_callback(lambda reply: self._learned(permit, learned, reply))
         if outcome == "global":
             self._hints.hold_for(wait_s)
         self._decisions.answered(outcome, answer)
         self._heard(answer, permit.app)
         return Verdict(outcome, wait_s if answer.status == TOO_MANY else None)
 
-    def _learned(self, permit: Permit, bucket: str, reply: asyncio.Future[list[Any]]) -> None:
-        if reply.cancelled() or reply.exception():
-            return
-        state, _, _, known = reply.result()
+    def _learned(self, route: Route, bucket: str, reply: list[Any]) -> None:
+        state, _, _, known = reply
         if state:
-            self._buckets.keep(
-                bucket, CachedBucket(permit.route.name, permit.route.lane, state, known, self._loop.time())
-            )
-        self._dispatcher.follow_serve(permit.route, reply)
+            self._buckets.keep(bucket, CachedBucket(route.name, route.lane, state, known, self._loop.time()))
+        self._dispatcher.follow_serve(route, reply)
 
     # A server without memory, without an answer; the end
 
@@ -260,7 +249,7 @@ class Account:
         """Take every place again: Redis counted this worker as dead, so others may have given them back."""
         for waiter in self._lanes:
             if waiter.placed:
-                waiter.again()
+                waiter.reset()
                 self._dispatcher.place(waiter)
 
     def link_up(self, *, other_server: bool) -> None:
@@ -268,10 +257,10 @@ class Account:
         if other_server:
             self._dispatcher.restore(self._loop.time())
             for permit in self._permits.values():
-                self._dispatcher.add("o", permit, permit.route.exempt, hurry=False, bucket=permit.bucket)
+                self._dispatcher.add("o", permit, permit.bucket, permit.route.exempt)
         for waiter in self._lanes:
             if other_server:
-                waiter.again()
+                waiter.reset()
             self._dispatcher.place(waiter)
         self._batch.poke("g")  # what another server has to wait for begins now, not with the first call
 
@@ -283,8 +272,7 @@ class Account:
         if self._link.is_up or self._link.down_for_s() < REDIS_GRACE_S - 0.01:
             return
         for waiter in self._lanes:
-            if not waiter.grant.done():
-                waiter.grant.set_exception(BrokerUnavailableError("Redis does not answer", retry_after_s=1.0))
+            waiter.fail(BrokerUnavailableError("Redis does not answer", retry_after_s=1.0))
 
     def drain(self) -> None:
         """This worker stops: whoever waits is told to ask another one."""
@@ -292,8 +280,7 @@ class Account:
             self._drained.set_result(None)
         self._batch.stop_delaying()
         for waiter in self._lanes:
-            if not waiter.grant.done():
-                waiter.grant.set_exception(DrainingError(STOPPING, retry_after_s=1.0))
+            waiter.fail(DrainingError(STOPPING, retry_after_s=1.0))
 
     async def close(self) -> None:
         """Report what has ended, then stop."""
@@ -302,10 +289,3 @@ class Account:
         await self._heartbeat.close()
         await self._reaper.close()
         await self._batch.close()
-
-
-def _set_age(items: list[BatchItem], now: float) -> None:
-    """An answer is as old as its report has waited: what it frees is free from its arrival on."""
-    for item in items:
-        if item.arguments[0] == "c":
-            item.arguments[5]["age_us"] = int((now - item.at) * 1e6)

@@ -13,7 +13,7 @@ FORMER_S = 300.0
 """How long after its route has got another hash a bucket's former state may still say something."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CachedBucket:
     """The last known state of a bucket.
 
@@ -59,6 +59,12 @@ class BucketCache:
         """Return the name of a route's bucket, for the hash it is known to have or for another one."""
         known = self.hash_of(route.name) if known is None else known
         return f"{known}|{route.major}" if known not in {"", "-"} else f"?{route.name}|{route.major}"
+
+    def names_of(self, route: Route, now: float) -> tuple[str, str, str]:
+        """Return `hash_of`, `bucket_of` and `former_of` of a route."""
+        known = self._hashes.get(route.name, "")
+        former = self.former_of(route, now) if route.name in self._former else ""
+        return known, self.bucket_of(route, known), former
 
     def keep(self, bucket: str, cached: CachedBucket) -> None:
         """Remember a bucket's newest state; the oldest one goes when there are too many."""

@@ -36,7 +36,7 @@ class Heartbeat:
         self._each_lease = each_lease
         self._loop = asyncio.get_running_loop()
         self._trusted_from = self._trusted_until = self._last_call = 0.0
-        self._introduced = False
+        self._introduced = self._deregisters = False
         self._task: asyncio.Task[None] | None = None
 
     def is_trusted(self, granted_at: float, now: float) -> bool:
@@ -51,16 +51,18 @@ class Heartbeat:
 
     def about_to_call(self, items: list[BatchItem]) -> None:
         """Turn a deregistration into a heartbeat if a call has come since it was queued."""
-        if self._holds():
-            for item in items:
-                if item.arguments[0] == "g":
+        self._deregisters = False
+        for item in items:
+            if item.arguments[0] == "g":
+                if self._holds():
                     item.arguments[0] = "n"
+                else:
+                    self._deregisters = True
 
-    def called(self, items: list[BatchItem], began: float, *, was_expired: bool) -> bool:
+    def called(self, began: float, *, was_expired: bool) -> bool:
         """Note a call that was answered.
 
         Args:
-            items: what it carried.
             began: its loop time.
             was_expired: whether Redis did not count this worker among the living before it.
 
@@ -69,7 +71,7 @@ class Heartbeat:
         """
         was_reaped = was_expired and self._introduced
         self._last_call, self._trusted_until = began, began + self._lease_s * SURE
-        self._introduced = all(item.arguments[0] != "g" for item in items)
+        self._introduced = not self._deregisters
         if was_reaped:
             self._trusted_from = began
         return was_reaped

@@ -7,7 +7,7 @@ import orjson
 
 from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.limiter.store import ScriptReply
-from discordproxy_ratelimit.limiter.wait_queue import Grant, WaitQueue
+from discordproxy_ratelimit.limiter.wait_queue import WaitQueue
 from discordproxy_ratelimit.permit import Permit
 from discordproxy_ratelimit.redis.batch import ScriptBatch
 from discordproxy_ratelimit.redis.link import RedisLink
@@ -50,7 +50,8 @@ class Hints:
         """Follow what a call of this worker was answered beside its items."""
         for permit_id, delay_us, bucket in call.grants:
             self._on_grant(permit_id, delay_us, bucket)
-        self.close()
+        if self._slot:
+            self.close()
         if call.pump_after_us is not None and (call.pump_is_ours or self._lanes):
             self._ask_in(call.pump_after_us / 1e6 + (SLOT_DELAY_S if call.pump_is_ours else NOT_OURS_S))
 
@@ -77,8 +78,7 @@ class Hints:
         if waiter is None:
             self._on_unknown_grant(permit_id)
         elif not waiter.grant.done():
-            waiter.placed = True
-            waiter.grant.set_result(Grant(bucket, self._loop.time() + delay_us / 1e6))
+            waiter.accept(bucket, self._loop.time() + delay_us / 1e6)
 
     def _on_slot(self, after_us: int) -> None:
         """The first in the line for the global limit is this worker's; a slot is free at a known instant."""

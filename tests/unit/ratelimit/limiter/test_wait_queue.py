@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from discordproxy_ratelimit.limiter.wait_queue import Grant, Waiter, WaitQueue
+from discordproxy_ratelimit.limiter.wait_queue import Waiter, WaitQueue
 from discordproxy_ratelimit.permit import Caller
 from discordproxy_ratelimit.route import Route
 from fakes.virtual_time import VirtualClock, run
@@ -20,7 +20,8 @@ def in_virtual_time(story: Callable[[], Coroutine[Any, Any, None]]) -> Callable[
 
 
 def waiter(name: str, route: Route = A) -> Waiter:
-    return Waiter(name, route, Caller(), deadline=1e12)
+    loop = asyncio.get_running_loop()
+    return Waiter(name, route, Caller(), loop.time() + 1e6, loop.time() + 1e6, loop.time(), loop.create_future())
 
 
 class Asked:
@@ -112,11 +113,10 @@ async def test_walking_over_the_waiters_survives_their_leaving() -> None:
 @in_virtual_time
 async def test_a_forgotten_grant_is_waited_for_anew() -> None:
     one = waiter("1")
-    one.placed = True
-    one.grant.set_result(Grant("h|x=1", 0.0))
-    one.again()
+    one.accept("h|x=1", 0.0)
+    one.reset()
     assert not one.placed
     assert not one.grant.done()
     one.grant.cancel()
-    one.again()
+    one.reset()
     assert one.grant.cancelled(), "who gave up does not come back"
