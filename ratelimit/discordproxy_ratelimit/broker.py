@@ -7,8 +7,9 @@ pace while Redis is away.
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from redis.asyncio import Redis
@@ -97,6 +98,7 @@ class Broker:
         self._channels = f"{prefix}:in:"
         self._link = RedisLink(client, home=f"{{{prefix}:{bot_id}}}", trace=trace)
         self._link.watchers.append(self)
+        self._is_traced = trace is not no_trace
         self._accounts = Accounts(self._open_account)
         self._circuit = Circuit(
             self._link,
@@ -174,7 +176,12 @@ class Broker:
         Raises:
             BrokerError: nothing was granted, nothing was sent.
         """
-        return PendingPermit(self._acquire(route, deadline, caller, max_wait_s, retry_of))
+        acquiring = self._acquire(route, deadline, caller, max_wait_s, retry_of)
+        return PendingPermit(self._traced(acquiring) if self._is_traced else acquiring)
+
+    async def _traced(self, acquiring: Coroutine[Any, Any, Permit]) -> Permit:
+        with self._link.trace("redis acquire"):
+            return await acquiring
 
     async def _acquire(
         self,
@@ -191,8 +198,10 @@ class Broker:
         circuit = self._circuit
         probing = not circuit.is_quiet and await self._check_circuit(caller.app)
         wait_until = until if max_wait_s is None else min(until, now + max_wait_s)
+        refusal = refusal_to_respect(route, careful=circuit.is_careful)
+        acquire = self._acquire_or_go_alone if self._may_go_alone else self._accounts.of(route.credential).acquire
         try:
-            permit = await self._permit(route, until, wait_until, caller, retry_of)
+            permit = await acquire(route, until, wait_until, caller, refusal, retry_of)
         except WaitRefusedError as refusal:
             if wait_until < until and refusal.reason == WaitRefusedError.reason:
                 refusal.reason = "WAIT_EXCEEDS_MAX_WAIT"
@@ -217,16 +226,7 @@ class Broker:
                 raise
             return True  # without Redis, no other call can be the one that probes
 
-    def _permit(
-        self, route: Route, until: float, wait_until: float, caller: Caller, retry_of: Permit | None
-    ) -> Awaitable[Permit]:
-        refusal = refusal_to_respect(route, careful=self._circuit.is_careful)
-        if self._may_go_alone:
-            return self._permit_or_go_alone(route, until, wait_until, caller, refusal, retry_of)
-        account = self._accounts.of(route.credential)
-        return account.acquire(route, until, wait_until, caller, refusal, retry_of)
-
-    async def _permit_or_go_alone(
+    async def _acquire_or_go_alone(
         self, route: Route, until: float, wait_until: float, caller: Caller, refusal: str, retry_of: Permit | None
     ) -> Permit:
         """Ask Redis; while it is away, keep to the local pace."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from discordproxy_ratelimit.errors import BrokerUnavailableError, CircuitOpenError, ShareUsedError
-from discordproxy_ratelimit.headers import TOO_MANY, Answer
+from discordproxy_ratelimit.headers import ERRORS, TOO_MANY, Answer
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.link import RedisLink, Script
 
@@ -76,6 +76,10 @@ class _Used:
 class Circuit:
     """One address's budget of invalid requests and Cloudflare's blocks.
 
+    Attributes:
+        is_quiet: whether nothing is restricted, so that `check` would let every call pass.
+        is_careful: whether calls that were refused a moment ago should not be tried again.
+
     Args:
         link: connection to Redis.
         key: the address's hash tag, e.g. `{dp:ip:default}`.
@@ -98,8 +102,13 @@ class Circuit:
         self._used = 0
         self._shares: dict[str, _Used] = {}
         self._reports: set[asyncio.Task[None]] = set()
-        decisions.circuit("closed")
-        decisions.invalid_left(BUDGET)
+        self._publish_state()
+
+    def _publish_state(self) -> None:
+        self.is_quiet = not (self._half_open or self._open_until or self._spent_until or self._shares)
+        self.is_careful = self._used >= BUDGET * CAREFUL
+        self._decisions.invalid_left(max(0, BUDGET - self._used))
+        self._decisions.circuit(self.state)
 
     @property
     def name(self) -> str:
@@ -112,16 +121,6 @@ class Circuit:
         if self._loop.time() < max(self._open_until, self._spent_until):
             return "open"
         return "half_open" if self._half_open else "closed"
-
-    @property
-    def is_careful(self) -> bool:
-        """Whether calls that were refused a moment ago should not be tried again."""
-        return self._used >= BUDGET * CAREFUL
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether nothing restricts anybody, so that `check` would let every call pass."""
-        return not (self._half_open or self._open_until or self._spent_until or self._shares)
 
     async def look(self) -> CircuitState:
         """Ask Redis for what all workers of this address know. Raises BrokerUnavailable."""
@@ -186,6 +185,8 @@ class Circuit:
 
     def heard(self, answer: Answer, app: str = "") -> None:
         """Take notice of an answer to an application; Redis is told in the background."""
+        if answer.status < ERRORS and not self._half_open:
+            return
         if answer.status == TOO_MANY and not answer.from_discord:
             if self.state != "open":
                 log.error("Discord's edge blocks this address (429 that is not from Discord)")
@@ -201,7 +202,7 @@ class Circuit:
         """The circuit opened for this long, or closed (0), as another worker found out."""
         self._half_open = open_for_us > 0
         self._open_until = self._loop.time() + open_for_us / 1e6 if open_for_us else 0.0
-        self._decisions.circuit(self.state)
+        self._publish_state()
 
     def _report(self, what: str, number: int, app: str) -> None:
         task = asyncio.create_task(self._quietly(what, number, app), name="broker-circuit")
@@ -231,8 +232,7 @@ class Circuit:
         self._spent_until, self._looked_at = now + int(spent_us) / 1e6 if int(spent_us) else 0.0, now
         if app:
             self._learn_share(app, int(own_us), now)
-        self._decisions.invalid_left(max(0, BUDGET - self._used))
-        self._decisions.circuit(self.state)
+        self._publish_state()
         if before < BUDGET * WARN <= self._used:
             log.warning("Half of the invalid requests Discord allows this address in ten minutes are used up")
         return int(may_probe) == 1, since_us, apps

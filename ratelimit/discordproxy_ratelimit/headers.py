@@ -102,7 +102,8 @@ def _number(text: Any, *, most: float = 1e12) -> float | None:
 
 def _bucket(headers: Mapping[str, str]) -> dict[str, Any]:
     name = headers.get("x-ratelimit-bucket", "")
-    limit, remaining, reset = (_number(headers.get(f"x-ratelimit-{part}")) for part in ("limit", "remaining", "reset"))
+    limit, remaining = _number(headers.get("x-ratelimit-limit")), _number(headers.get("x-ratelimit-remaining"))
+    reset = _number(headers.get("x-ratelimit-reset"))
     after = _number(headers.get("x-ratelimit-reset-after"), most=LONGEST_S)
     is_a_name = bool(name) and name.isascii() and "|" not in name
     if not is_a_name or limit is None or remaining is None or reset is None or after is None or limit < 1:

@@ -82,6 +82,11 @@ WORDS = {
 
 MAJORS = ("channel_id", "guild_id", "webhook_id", "interaction_id")
 
+_PARAMETER = re.compile(r"\{(\w+)\}")
+_TOP_LEVEL = re.compile(r"/\w+/\{(\w+)\}(/\{webhook_token\})?")
+_LONG_ID = re.compile(r"(?=.*\d)[0-9a-fA-F-]{16,}")
+_INTERACTION = re.compile(rb"interaction:(\d{1,20}):")
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -95,6 +100,7 @@ class Route:
         ordered: calls of one lane leave one at a time, so that they arrive in order.
         resource: fingerprint of method and concrete path; remembered when Discord refuses it.
         lane: the queue this call waits in.
+        by_token: whether a token in the path authorises the call, so that a refusal says nothing about the bot.
     """
 
     name: str
@@ -104,14 +110,11 @@ class Route:
     ordered: bool = False
     resource: str = ""
     lane: str = field(init=False, repr=False, compare=False)
+    by_token: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lane", f"{self.name}|{self.major}")  # read many times a call
-
-    @property
-    def by_token(self) -> bool:
-        """Whether a token in the path authorises the call, so that a refusal says nothing about the bot."""
-        return names_token(self.name)
+        object.__setattr__(self, "lane", f"{self.name}|{self.major}")  # both are read many times a call
+        object.__setattr__(self, "by_token", names_token(self.name))
 
 
 def names_token(template: str) -> bool:
@@ -124,9 +127,15 @@ def fingerprint(text: str) -> str:
     return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16]
 
 
+def _quoted(text: str, *, safe: str = "") -> str:
+    if text.isalnum() and text.isascii():  # as nearly all are
+        return text
+    return quote(text, safe=safe, errors="replace")
+
+
 def _plain(text: str) -> str:
     """Return a part of a name: nothing in it can be taken for the separators of lanes and buckets."""
-    return quote(text, safe="@:%", errors="replace")
+    return _quoted(text, safe="@:%")
 
 
 def template_of(path: str) -> tuple[str, dict[str, str]]:
@@ -156,7 +165,7 @@ def _parameter(template: list[str], segment: str, parameters: Mapping[str, str])
             return follower
     elif before in PARAMETER_AFTER and segment not in WORDS and not (before == "guilds" and segment == "templates"):
         return PARAMETER_AFTER[before]
-    if numeric or len(segment) > 40 or re.fullmatch(r"(?=.*\d)[0-9a-fA-F-]{16,}", segment):  # noqa: PLR2004 - no word of Discord's is as long
+    if numeric or len(segment) > 40 or _LONG_ID.fullmatch(segment):  # noqa: PLR2004 - no word of Discord's is as long
         return "id"
     return None
 
@@ -183,7 +192,7 @@ def route_of(
         bearer: the OAuth2 token sent instead of the bot's.
     """
     interaction = _interaction(parameters)
-    path = re.sub(r"\{(\w+)\}", lambda found: quote(parameters.get(found[1], ""), safe="", errors="replace"), template)
+    path = _PARAMETER.sub(lambda found: _quoted(parameters.get(found[1], "")), template)
     kind = _kind(method, template, parameters, body_keys, now_ms)
     return Route(
         name=f"{method} {template}{kind}",
@@ -213,7 +222,7 @@ def route_of_path(
 
 def _major(template: str, parameters: Mapping[str, str]) -> str:
     """The top-level resource alone is major: an id further down the path is not."""
-    match = re.match(r"/\w+/\{(\w+)\}(/\{webhook_token\})?", template)
+    match = _TOP_LEVEL.match(template)
     if not match or match[1] not in MAJORS:
         return ""
     token = f":{fingerprint(parameters.get('webhook_token', ''))}" if match[2] else ""
@@ -225,11 +234,13 @@ def _interaction(parameters: Mapping[str, str]) -> str:
     if "interaction_id" in parameters:
         return _plain(parameters["interaction_id"])
     token = parameters.get("webhook_token", "")
+    if not token:
+        return ""
     try:
         text = base64.urlsafe_b64decode(token[:128] + "=" * (-len(token[:128]) % 4))
     except (ValueError, binascii.Error):
         return ""
-    match = re.match(rb"interaction:(\d{1,20}):", text)
+    match = _INTERACTION.match(text)
     return match[1].decode() if match else ""
 
 

@@ -27,6 +27,8 @@ from discordproxy_ratelimit.route import Route
 
 STOPPING = "This worker is stopping; another one will serve the call"
 
+ANSWERED, UNKNOWN, UNUSED = Verdict("answered"), Verdict("unknown"), Verdict("unused")
+
 
 class Account:
     """The limits of one credential.
@@ -129,7 +131,13 @@ class Account:
         self._heartbeat.keep()
         self._dispatcher.place(waiter)
         try:
-            granted_at = await self._granted(waiter)
+            grant = None
+            while grant is not waiter.grant:  # which is a new one after a reset
+                grant = waiter.grant
+                await grant
+                granted_at = loop.time()
+                if waiter.start_at > granted_at or self._hints.held_until > granted_at:
+                    granted_at = await self._until_start(waiter)
         except BaseException:
             self._used_at = loop.time()
             self._dispatcher.give_back(waiter)
@@ -142,19 +150,11 @@ class Account:
         self._decisions.granted(granted_at - waiter.since)
         return permit
 
-    async def _granted(self, waiter: Waiter) -> float:
-        """Wait until the request may leave. Returns the loop time then."""
-        while True:
-            grant = waiter.grant
-            await grant
-            now = self._loop.time()
-            if waiter.start_at > now or self._hints.held_until > now:
-                now = await self._until_start(waiter)
-            if waiter.grant is grant:
-                return now
-
     async def _until_start(self, waiter: Waiter) -> float:
-        """Wait for the start time of a permit that was granted early; a drain or the call's deadline ends the wait."""
+        """Wait for the start time of a permit that was granted early, and return the loop time then.
+
+        A drain or the call's deadline ends the wait.
+        """
         while (pause_s := max(waiter.start_at, self._hints.held_until) - (now := self._loop.time())) > 0:
             left_s = waiter.expires_at - now
             if left_s <= 0:
@@ -213,11 +213,11 @@ class Account:
     def ended(self, permit: Permit, answer: Answer | None) -> Verdict:
         """Report the end of a permit in the background."""
         self._permits.pop(permit.id, None)
-        self._used_at = self._loop.time()
+        now = self._used_at = self._loop.time()
         if answer is None:
             self._dispatcher.give_back(permit, permit.bucket)
-            return Verdict("unused")
-        outcome, wait_s, now = outcome_of(answer, permit.bucket), retry_after_s(answer), self._loop.time()
+            return UNUSED
+        outcome = outcome_of(answer, permit.bucket)
         learned = f"{answer.hash}|{permit.route.major}" if answer.hash else permit.bucket
         report = report_of(permit.route, answer, permit.bucket, outcome, max(0, int((now - permit.sent_at) * 1e6)))
         is_news = answer.status == TOO_MANY or learned != permit.bucket or not answer.remaining
@@ -231,11 +231,14 @@ class Account:
             max_delay_s=MAX_DELAY_S if is_news or self._contention.is_awaited(permit) else UNAWAITED_DELAY_S,
             other=learned,
         )
-        if outcome == "global":
-            self._hints.hold_for(wait_s)
         self._decisions.answered(outcome, answer)
         self._heard(answer, permit.app)
-        return Verdict(outcome, wait_s if answer.status == TOO_MANY else None)
+        if answer.status != TOO_MANY:
+            return ANSWERED if outcome == "answered" else UNKNOWN
+        wait_s = retry_after_s(answer)
+        if outcome == "global":
+            self._hints.hold_for(wait_s)
+        return Verdict(outcome, wait_s)
 
     def _learned(self, route: Route, bucket: str, reply: list[Any]) -> None:
         state, _, _, known = reply

@@ -77,7 +77,7 @@ class Dispatcher:
         if waiter.grant.done():
             return
         waiter.placed = False
-        if not waiter.is_placing:
+        if waiter.item is None and (waiter.task is None or waiter.task.done()):
             waiter.tries = 0
             self._place(waiter)
 

@@ -63,8 +63,8 @@ class BucketCache:
     def names_of(self, route: Route, now: float) -> tuple[str, str, str]:
         """Return `hash_of`, `bucket_of` and `former_of` of a route."""
         known = self._hashes.get(route.name, "")
-        former = self.former_of(route, now) if route.name in self._former else ""
-        return known, self.bucket_of(route, known), former
+        bucket = f"?{route.lane}" if known in {"", "-"} else f"{known}|{route.major}"
+        return known, bucket, self.former_of(route, now) if route.name in self._former else ""
 
     def keep(self, bucket: str, cached: CachedBucket) -> None:
         """Remember a bucket's newest state; the oldest one goes when there are too many."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from discordproxy_ratelimit.headers import TOO_MANY, Answer
+from discordproxy_ratelimit.headers import ERRORS, TOO_MANY, Answer
 from discordproxy_ratelimit.route import Route
 
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404
@@ -53,10 +53,11 @@ def report_of(route: Route, answer: Answer, bucket: str, outcome: str, rtt_us: i
         "outcome": outcome,
         "age_us": 0,  # told when it is sent
         "rtt_us": rtt_us if answer.status else 0,
-        "retry_us": int(retry_after_s(answer) * 1e6),
         "status": answer.status,
         "code": answer.code,
     }
+    if answer.status == TOO_MANY:
+        report["retry_us"] = int(retry_after_s(answer) * 1e6)
     # Another limit's refusal shows our bucket, which has counted the call, or a bucket that is no business of ours.
     if answer.hash and (outcome != "paused" or answer.hash == _hash_of(bucket)):
         report |= {"hash": answer.hash, "limit": answer.limit, "remaining": answer.remaining}
@@ -68,8 +69,7 @@ def report_of(route: Route, answer: Answer, bucket: str, outcome: str, rtt_us: i
         report["second"] = {"name": answer.hash, **numbers}
     if succeeded and route.credential != "ip":
         report["works"] = True
-    refusal = refusal_of(route, answer)
-    if refusal:
+    elif answer.status >= ERRORS and (refusal := refusal_of(route, answer)):
         report["refusal"] = refusal
     return report
 

@@ -75,11 +75,6 @@ class Waiter:
     bucket: str = ""
     start_at: float = 0.0
 
-    @property
-    def is_placing(self) -> bool:
-        """Whether its place is being requested."""
-        return self.item is not None or (self.task is not None and not self.task.done())
-
     def accept(self, bucket: str, start_at: float) -> None:
         """A permit was granted."""
         self.placed = True
@@ -93,6 +88,7 @@ class Waiter:
 
     def end(self) -> None:
         """Stop everything that goes on for this call."""
+        self.expires_at = float("inf")
         if self.item is not None:
             self.item.is_cancelled = True
         if self.task is not None:
@@ -158,13 +154,10 @@ class WaitQueue:
         waiter.expires_at = when
         heappush(self._deadlines, (when, next(self._numbers), waiter))
         if len(self._deadlines) > MAX_STALE + 2 * len(self._by_id):
-            self._deadlines = [entry for entry in self._deadlines if self._is_current(*entry)]
+            self._deadlines = [entry for entry in self._deadlines if entry[0] == entry[2].expires_at]
             heapify(self._deadlines)
         if self._expiry is None or when < self._expiry.when():
             self._start_expiry()
-
-    def _is_current(self, when: float, _: int, waiter: Waiter) -> bool:
-        return waiter.expires_at == when and waiter.id in self._by_id
 
     def _start_expiry(self) -> None:
         if self._expiry is not None:
@@ -174,10 +167,14 @@ class WaitQueue:
     def _expire(self) -> None:
         self._expiry = None
         due = self._loop.time() + CLOCK_ERROR_S
-        while self._deadlines and (self._deadlines[0][0] <= due or not self._is_current(*self._deadlines[0])):
-            entry = heappop(self._deadlines)
-            if self._is_current(*entry):
-                entry[2].fail(WaitRefusedError(EXPIRED))
+        while self._deadlines:
+            when, _, waiter = self._deadlines[0]
+            is_current = when == waiter.expires_at
+            if is_current and when > due:
+                break
+            heappop(self._deadlines)
+            if is_current:
+                waiter.fail(WaitRefusedError(EXPIRED))
         self._start_expiry()
 
     def remove(self, waiter: Waiter) -> None:
@@ -190,7 +187,8 @@ class WaitQueue:
         waiting.pop(waiter.id, None)
         if not waiting:
             del self._lanes[lane]
-            self._stop(lane)
+            if lane in self._timers:
+                self._stop(lane)
 
     def ask_in(self, lane: str, seconds: float, *, in_case: bool = False) -> None:
         """Ask again for this lane after a time, for good reason or in case a hint was lost; an earlier time stays."""

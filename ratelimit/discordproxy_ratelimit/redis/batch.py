@@ -9,6 +9,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from discordproxy_ratelimit.process.tasks import cancel
@@ -75,7 +76,8 @@ class ScriptBatch:
         self._failures = 0
         self._in_flight: list[BatchItem] = []
         self._loop = asyncio.get_running_loop()
-        self._added = 0
+        self._added = self._hurried = 0
+        self._is_crowded = False
         self._is_due = self._delays_nothing = False
         self._due_at = float("inf")
         self._timer: asyncio.TimerHandle | None = None
@@ -106,6 +108,7 @@ class ScriptBatch:
             self._in_front += 1
         else:
             self._items.append(item)
+        self._hurried += hurry
         if hurry or self._delays_nothing or len(self._items) >= MAX_ITEMS:
             self.send_now()
         elif now + max_delay_s < self._due_at:
@@ -154,16 +157,25 @@ class ScriptBatch:
     async def _send_all(self) -> None:
         try:
             while self._is_due:
-                await self._until_quiet()
-                items = [self._items.popleft() for _ in range(min(MAX_ITEMS, len(self._items)))]
-                self._in_front = max(0, self._in_front - len(items))
-                if not self._items:
-                    self._is_due, self._due_at = False, float("inf")
-                items = [item for item in items if not item.is_cancelled]
-                if items:
-                    await self._send(items)
+                if self._hurried > 1 or self._is_crowded:
+                    await self._until_quiet()
+                self._is_crowded, self._hurried = self._hurried > 1, 0
+                self._in_flight = self._next_items()
+                if self._in_flight:
+                    await self._send(self._in_flight)
         finally:
-            self._task = None
+            self._task, self._in_flight = None, []
+
+    def _next_items(self) -> list[BatchItem]:
+        items = list(islice(self._items, MAX_ITEMS))
+        if len(items) == len(self._items):
+            self._items.clear()
+            self._is_due, self._due_at = False, float("inf")
+        else:
+            for _ in items:
+                self._items.popleft()
+        self._in_front = max(0, self._in_front - len(items))
+        return [item for item in items if not item.is_cancelled]
 
     async def _until_quiet(self) -> None:
         """Wait until two turns of the event loop have brought no new item, or a call is full."""
@@ -173,7 +185,6 @@ class ScriptBatch:
             quiet, added = (quiet + 1, added) if added == self._added else (0, self._added)
 
     async def _send(self, items: list[BatchItem]) -> None:
-        self._in_flight = items
         try:
             replied = list(zip(items, await self._run(items), strict=True))
         except Exception as error:  # noqa: BLE001 - every waiting caller must learn of it, whatever it was
@@ -182,9 +193,7 @@ class ScriptBatch:
             await self._until_up()
             await asyncio.sleep(min(PAUSE_S * self._failures, 1.0))  # a server may answer and still refuse the script
             return
-        finally:
-            self._in_flight = []
-        self._failures = 0
+        self._in_flight, self._failures = [], 0
         for item, reply in replied:
             if item.on_reply is not None and not item.is_cancelled:
                 try:

@@ -66,6 +66,7 @@ class RedisLink:
     """The connection to Redis: knows whether it is up, and which server answers.
 
     Attributes:
+        is_up: whether the server replied to the last command.
         run_id: of the server that answers; another one may have forgotten everything.
         memory_kept: whether it is known to know all that the server before it knew.
         watchers: told when it goes away and when it is back.
@@ -87,6 +88,7 @@ class RedisLink:
         self._logged_refusal = ""
         self.run_id = ""
         self.memory_kept = False
+        self.is_up = False
         self._up = asyncio.Event()
         self._down_since: float | None = None
         self._reconnecting: asyncio.Task[None] | None = None
@@ -98,18 +100,13 @@ class RedisLink:
         """Whether this process has met another server before."""
         return self.run_id != self._first_run
 
-    @property
-    def is_up(self) -> bool:
-        """Whether the server answered the last time it was asked."""
-        return self._up.is_set()
-
     def down_for_s(self) -> float:
         """Return for how long the server has not answered, 0 when it does."""
         return 0.0 if self._down_since is None else asyncio.get_running_loop().time() - self._down_since
 
     async def until_up(self) -> None:
         """Wait until the server answers."""
-        if not self._up.is_set():
+        if not self.is_up:
             self._reconnect()
         await self._up.wait()
 
@@ -147,7 +144,7 @@ class RedisLink:
 
     def lost(self, error: Exception) -> None:
         """Note that the server does not answer, and start asking for it."""
-        was_up = self._up.is_set()
+        was_up, self.is_up = self.is_up, False
         self._up.clear()
         self._log_refusal(error)
         if self._down_since is None:
@@ -197,6 +194,7 @@ class RedisLink:
         if self._down_since is not None and self.down_for_s() > 0:
             log.warning("Redis answers again%s", ", but it is another server or a new start of it" if other else "")
         self._down_since = None
+        self.is_up = True
         self._up.set()
         for watcher in self.watchers:
             watcher.link_up(other_server=other)

@@ -101,18 +101,49 @@ def test_only_who_is_in_no_hurry_waits_for_company(*, hurry: bool, waits_s: floa
     story(alone())
 
 
-def test_items_of_the_next_turns_travel_with_the_first() -> None:
+def test_items_of_the_next_turns_join_a_crowd() -> None:
     async def turns() -> None:
         server = Server()
-        replies = [server.add(0)]
-        for number in range(1, 6):
+        replies = [server.add(0), server.add(1)]
+        for number in range(2, 7):
             await asyncio.sleep(0)
             replies.append(server.add(number))
         await asyncio.gather(*replies)
-        assert server.calls == [list(range(6))]
+        assert server.calls == [list(range(7))]
+        replies = [server.add(0)]
+        await asyncio.sleep(0)
+        await asyncio.gather(server.add(1), *replies)
+        assert server.calls[1:] == [[0, 1]], "the call before it was a crowd's"
         await server.batch.close()
 
     story(turns())
+
+
+def test_a_single_call_does_not_wait_for_others() -> None:
+    async def alone() -> None:
+        server = Server()
+        first = server.add(0)
+        await asyncio.sleep(0)
+        await asyncio.gather(first, server.add(1))
+        assert server.calls == [[0], [1]]
+        await server.batch.close()
+
+    story(alone())
+
+
+def test_a_reply_that_cannot_be_processed_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    async def fails() -> None:
+        def fail(_: list[Any]) -> None:
+            raise KeyError
+
+        server = Server()
+        server.batch.add(BatchItem(["fails"], [], fail), hurry=True)
+        assert await server.add("works") == ["works"]
+        assert await server.add("later") == ["later"]
+        await server.batch.close()
+
+    story(fails())
+    assert "cannot be processed" in caplog.text
 
 
 def test_nothing_is_delayed_while_the_worker_stops() -> None:
