@@ -21,7 +21,7 @@ log = logging.getLogger("discordproxy_ratelimit")
 DRAIN_S = 4.0
 """How long the server outlives the signal for its clients' sake; honcho kills after 5 seconds."""
 
-SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
+MIN_PAUSE_S, MAX_PAUSE_S = 0.1, 10.0
 """Bounds of the back-off between two starts of a server that ends by itself."""
 
 
@@ -58,7 +58,7 @@ async def own(server: PrivateServer, stop: Stop) -> None:
     Raises:
         EmbeddedError: no start can succeed. Other failures are repeated: the clients are better off waiting.
     """
-    pause_s = SHORTEST_PAUSE_S
+    pause_s = MIN_PAUSE_S
     while not stop.asked.is_set():
         await stand_by(server, stop)
         if stop.asked.is_set():
@@ -76,8 +76,8 @@ async def own(server: PrivateServer, stop: Stop) -> None:
             await drain(server, stop)
             return
         await server.stop()
-        stable = asyncio.get_running_loop().time() - began > LONGEST_PAUSE_S
-        pause_s = 2 * SHORTEST_PAUSE_S if stable else min(2 * pause_s, LONGEST_PAUSE_S)
+        stable = asyncio.get_running_loop().time() - began > MAX_PAUSE_S
+        pause_s = 2 * MIN_PAUSE_S if stable else min(2 * pause_s, MAX_PAUSE_S)
         log.error("the private server %s; starting it again in %.1f s", happened, pause_s)
         await stop.within(pause_s)
 

@@ -107,7 +107,7 @@ class Broker:
             decisions=self._decisions,
             clock=clock,
         )
-        self._local = LocalPace(self._limits.global_limit, self._limits.workers, heard=self._circuit.heard)
+        self._local = LocalPace(self._limits.global_limit, self._limits.workers, on_answer=self._circuit.observe)
         self.notes = Claims(self._link, f"{{{prefix}:{bot_id}}}:note:")
         self.quota = AppRate(self._link, f"{{{prefix}:{bot_id}}}:quota:")
         self.board = Registry(self._link, f"{{{prefix}:{bot_id}}}:board:")
@@ -264,7 +264,7 @@ class Broker:
             lease_s=self._limits.lease_s,
             decisions=self._decisions,
             max_waiting=self._limits.most_waiting,
-            heard=self._circuit.heard,
+            on_answer=self._circuit.observe,
         )
 
     async def _listen(self) -> None:
@@ -278,7 +278,7 @@ class Broker:
     def _hint(self, key: str, kind: str, permit_id: str, number: int, bucket: str = "") -> None:
         if kind == "C":
             if key == self._circuit.name:
-                self._circuit.told(number)
+                self._circuit.on_change(number)
             return
         for account in self._accounts.values():
             if key == account.key:

@@ -25,7 +25,7 @@ PROBE_S = 10.0
 LOOK_EVERY_S = 1.0
 """How often Redis is asked whether a budget that was used up has room again."""
 
-MOST_APPS = 1_000
+MAX_APPS = 1_000
 """Applications whose share a worker remembers; Redis knows them all."""
 
 
@@ -183,14 +183,14 @@ class Circuit:
         self._decisions.refused("circuit")
         raise CircuitOpenError(f"{why}; calls are held back to keep it from getting worse", retry_after_s=retry_after_s)
 
-    def heard(self, answer: Answer, app: str = "") -> None:
+    def observe(self, answer: Answer, app: str = "") -> None:
         """Take notice of an answer to an application; Redis is told in the background."""
         if answer.status < ERRORS and not self._half_open:
             return
         if answer.status == TOO_MANY and not answer.from_discord:
             if self.state != "open":
                 log.error("Discord's edge blocks this address (429 that is not from Discord)")
-            self.told(int((answer.retry_after_s or 60.0) * 1e6))
+            self.on_change(int((answer.retry_after_s or 60.0) * 1e6))
             self._report("blocked", int((answer.retry_after_s or 0) * 1e6), app)
         elif answer.is_invalid:
             self._report("count", 1, app)
@@ -198,7 +198,7 @@ class Circuit:
             self._half_open = False
             self._report("works", 0, app)
 
-    def told(self, open_for_us: int) -> None:
+    def on_change(self, open_for_us: int) -> None:
         """The circuit opened for this long, or closed (0), as another worker found out."""
         self._half_open = open_for_us > 0
         self._open_until = self._loop.time() + open_for_us / 1e6 if open_for_us else 0.0
@@ -243,7 +243,7 @@ class Circuit:
             return
         if app not in self._shares:
             log.error("the application %s has used up its share of the invalid requests and is stopped for now", app)
-        if len(self._shares) >= MOST_APPS:
+        if len(self._shares) >= MAX_APPS:
             self._shares = {name: share for name, share in self._shares.items() if now < share.until}
         self._shares[app] = _Used(now + own_us / 1e6, now)
 

@@ -31,15 +31,15 @@ class LocalPace:
     Args:
         global_limit: of the bot, per second.
         workers: how many share it.
-        heard: told of every answer and whose it is, for the circuit.
+        on_answer: called with every response of Discord and its application, for the circuit.
     """
 
-    def __init__(self, global_limit: int, workers: int, *, heard: Callable[[Answer, str], None]) -> None:
-        self._heard = heard
+    def __init__(self, global_limit: int, workers: int, *, on_answer: Callable[[Answer, str], None]) -> None:
+        self._on_answer = on_answer
         self._spacing = AsyncLimiter(1, max(1, workers) / (0.8 * global_limit))
         self._lanes: dict[str, _Lane] = {}
         self._global_not_before = 0.0
-        self._patience: set[asyncio.Timeout] = set()
+        self._timeouts: set[asyncio.Timeout] = set()
         self._draining = False
 
     async def acquire(self, route: Route, *, deadline: float) -> Permit:
@@ -54,15 +54,15 @@ class LocalPace:
         try:
             await self._wait(lane, route, deadline)
         except BaseException:
-            self._left(route.lane, lane)
+            self._release(route.lane, lane)
             raise
         return Permit(self, "local", route, "", 0)
 
     async def _wait(self, lane: _Lane, route: Route, deadline: float) -> None:
-        patience = asyncio.timeout_at(deadline)
+        timeout = asyncio.timeout_at(deadline)
         try:
-            async with patience:
-                self._patience.add(patience)
+            async with timeout:
+                self._timeouts.add(timeout)
                 await lane.turn.acquire()
                 try:
                     await self._pause(lane, route, deadline)
@@ -72,7 +72,7 @@ class LocalPace:
         except TimeoutError:
             raise self._refusal() from None
         finally:
-            self._patience.discard(patience)
+            self._timeouts.discard(timeout)
 
     async def _pause(self, lane: _Lane, route: Route, deadline: float) -> None:
         loop = asyncio.get_running_loop()
@@ -94,7 +94,7 @@ class LocalPace:
             return DrainingError("This worker is stopping; another one will serve the call", retry_after_s=1.0)
         return WaitRefusedError("The deadline came while waiting; Redis is away and calls go one at a time")
 
-    def _left(self, name: str, lane: _Lane) -> None:
+    def _release(self, name: str, lane: _Lane) -> None:
         """A lane is forgotten once nobody wants it and nothing holds it back."""
         lane.users -= 1
         if not lane.users:
@@ -107,26 +107,26 @@ class LocalPace:
     def drain(self) -> None:
         """This worker stops: whoever waits is told to ask another one."""
         self._draining = True
-        for patience in self._patience:
-            if not patience.expired():
-                patience.reschedule(asyncio.get_running_loop().time())
+        for timeout in self._timeouts:
+            if not timeout.expired():
+                timeout.reschedule(asyncio.get_running_loop().time())
 
-    def leaving(self, permit: Permit) -> None:
+    def before_send(self, permit: Permit) -> None:
         """Nothing can have run out: there is no lease."""
         permit.sent_at = asyncio.get_running_loop().time()
 
-    def ended(self, permit: Permit, answer: Answer | None) -> Verdict:
+    def on_end(self, permit: Permit, answer: Answer | None) -> Verdict:
         """Obey what the answer says until Redis is back."""
         lane = self._lanes[permit.route.lane]
         try:
-            return self._heed(lane, answer or NO_ANSWER, permit.app)
+            return self._apply(lane, answer or NO_ANSWER, permit.app)
         finally:
             lane.turn.release()
-            self._left(permit.route.lane, lane)
+            self._release(permit.route.lane, lane)
 
-    def _heed(self, lane: _Lane, answer: Answer, app: str) -> Verdict:
+    def _apply(self, lane: _Lane, answer: Answer, app: str) -> Verdict:
         now = asyncio.get_running_loop().time()
-        self._heard(answer, app)
+        self._on_answer(answer, app)
         if answer.status == TOO_MANY:
             wait_s = answer.retry_after_s if answer.retry_after_s is not None else 1.0
             if answer.scope == "global":

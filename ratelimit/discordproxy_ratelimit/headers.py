@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-LONGEST_S = 7 * 24 * 3600.0
+MAX_WAIT_S = 7 * 24 * 3600.0
 """A longer wait than a week is a broken number."""
 
 ERRORS = 400
@@ -104,7 +104,7 @@ def _bucket(headers: Mapping[str, str]) -> dict[str, Any]:
     name = headers.get("x-ratelimit-bucket", "")
     limit, remaining = _number(headers.get("x-ratelimit-limit")), _number(headers.get("x-ratelimit-remaining"))
     reset = _number(headers.get("x-ratelimit-reset"))
-    after = _number(headers.get("x-ratelimit-reset-after"), most=LONGEST_S)
+    after = _number(headers.get("x-ratelimit-reset-after"), most=MAX_WAIT_S)
     is_a_name = bool(name) and name.isascii() and "|" not in name
     if not is_a_name or limit is None or remaining is None or reset is None or after is None or limit < 1:
         return {"hash": None}
@@ -119,7 +119,7 @@ def _bucket(headers: Mapping[str, str]) -> dict[str, Any]:
 
 def _retry_after_s(headers: Mapping[str, str], document: Mapping[str, Any]) -> float | None:
     """Header and body can disagree a thousandfold; the larger one is right (observed on announcement edits)."""
-    told = [_number(headers.get("retry-after"), most=LONGEST_S), _number(document.get("retry_after"), most=LONGEST_S)]
+    told = [_number(headers.get("retry-after"), most=MAX_WAIT_S), _number(document.get("retry_after"), most=MAX_WAIT_S)]
     precise = told[1]
     if precise is not None and told[0] is not None and precise <= told[0] <= precise + 1:
         return precise  # the header is the same number, rounded up

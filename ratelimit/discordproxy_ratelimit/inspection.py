@@ -7,7 +7,7 @@ from discordproxy_ratelimit.redis.link import RedisLink, Script
 
 SCRIPT = Script("inspect")
 MINUTE_US = 60_000_000
-MOST_SHRINK = 5
+MAX_SHRINK = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ async def survey(
     blocked, shrink, shrunk = (float(number or 0) for number in numbers)
     shrink = max(0.0, shrink - (int(now) - shrunk) // MINUTE_US)
     return AccountState(
-        global_limit=max(1, int(limit * (1 - 0.1 * min(shrink, MOST_SHRINK)))),
+        global_limit=max(1, int(limit * (1 - 0.1 * min(shrink, MAX_SHRINK)))),
         global_taken=taken,
         global_waiting=queued,
         blocked_for_s=max(0.0, blocked - int(now)) / 1e6,

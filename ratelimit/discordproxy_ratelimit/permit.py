@@ -40,10 +40,10 @@ class Verdict:
 class Grantor(Protocol):
     """Where a permit reports its end."""
 
-    def leaving(self, permit: "Permit") -> None:
+    def before_send(self, permit: "Permit") -> None:
         """Raise BrokerUnavailable when the right to send may have run out meanwhile."""
 
-    def ended(self, permit: "Permit", answer: Answer | None) -> Verdict:
+    def on_end(self, permit: "Permit", answer: Answer | None) -> Verdict:
         """Take the permit back: with an answer when the request left, None when it did not."""
 
 
@@ -83,18 +83,18 @@ class Permit:
         Raises:
             BrokerUnavailable: this worker could not show signs of life for so long that the permit may be void.
         """
-        self._grantor.leaving(self)
+        self._grantor.before_send(self)
         self._state = "sent"
 
     def complete(self, answer: Answer) -> Verdict:
         """Report the answer, in the background: the caller gets it without waiting for Redis."""
         self._state = "ended"
-        return self._grantor.ended(self, answer)
+        return self._grantor.on_end(self, answer)
 
     def cancel(self) -> None:
         """Give the permit back; nothing is charged."""
         self._state = "ended"
-        self._grantor.ended(self, None)
+        self._grantor.on_end(self, None)
 
     def release(self) -> None:
         """End the permit unless it has ended."""

@@ -149,10 +149,10 @@ class _Grantor:
     def __init__(self, broker: FakeBroker) -> None:
         self._broker = broker
 
-    def leaving(self, _permit: Permit) -> None:
+    def before_send(self, _permit: Permit) -> None:
         if self._broker.void is not None:
             raise self._broker.void
 
-    def ended(self, permit: Permit, answer: Answer | None) -> Verdict:
+    def on_end(self, permit: Permit, answer: Answer | None) -> Verdict:
         self._broker.ended.append((permit, answer))
         return Verdict("answered", None if answer is None else answer.retry_after_s)

@@ -40,7 +40,7 @@ class Account:
         lease_s: how long Redis trusts this worker without a sign of life.
         decisions: the metrics.
         max_waiting: calls that may wait in this worker; one more is refused.
-        heard: told of every answer and whose it is, for the circuit.
+        on_answer: called with every response of Discord and its application, for the circuit.
     """
 
     def __init__(
@@ -52,10 +52,10 @@ class Account:
         lease_s: float,
         decisions: Decisions,
         max_waiting: int,
-        heard: Callable[[Answer, str], None],
+        on_answer: Callable[[Answer, str], None],
     ) -> None:
         self._store, self._link, self._worker = store, link, worker
-        self._decisions, self._max_waiting, self._heard = decisions, max_waiting, heard
+        self._decisions, self._max_waiting, self._on_answer = decisions, max_waiting, on_answer
         self._loop = asyncio.get_running_loop()
         self._numbers = itertools.count(1)
         self._used_at = self._loop.time()
@@ -204,13 +204,13 @@ class Account:
 
     # The ends of permits
 
-    def leaving(self, permit: Permit) -> None:
+    def before_send(self, permit: Permit) -> None:
         """Refuse to send with a permit that Redis may have given to somebody else."""
         permit.sent_at = self._loop.time()
         if not self._heartbeat.is_trusted(permit.granted_at, permit.sent_at):
             raise BrokerUnavailableError("This worker was out of touch with Redis for too long", retry_after_s=0.1)
 
-    def ended(self, permit: Permit, answer: Answer | None) -> Verdict:
+    def on_end(self, permit: Permit, answer: Answer | None) -> Verdict:
         """Report the end of a permit in the background."""
         self._permits.pop(permit.id, None)
         now = self._used_at = self._loop.time()
@@ -232,7 +232,7 @@ class Account:
             other=learned,
         )
         self._decisions.answered(outcome, answer)
-        self._heard(answer, permit.app)
+        self._on_answer(answer, permit.app)
         if answer.status != TOO_MANY:
             return ANSWERED if outcome == "answered" else UNKNOWN
         wait_s = retry_after_s(answer)

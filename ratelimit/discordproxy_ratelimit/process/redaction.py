@@ -26,8 +26,8 @@ _BY_WORD = (
 _SIGNED = r"[MNO][\w-]{22,31}\.[\w-]{5,8}\.[\w-]{20,}"  # a bot token: an id in base64, a time, a signature
 _INTERACTION = r"aW50ZXJhY3Rpb246[\w+/=-]+"  # its token: base64 of "interaction:..."
 _WEBHOOK_LENGTH = 60
-_SHORTEST_TOKEN = 40
-_LONG = re.compile(rf"[\w+/=.-]{{{_SHORTEST_TOKEN},}}")
+_MIN_TOKEN = 40
+_LONG = re.compile(rf"[\w+/=.-]{{{_MIN_TOKEN},}}")
 _TOKENS = re.compile(rf"{_SIGNED}|{_INTERACTION}|[\w-]{{{_WEBHOOK_LENGTH},}}")
 
 
@@ -53,7 +53,7 @@ class Redaction:
         for words, pattern, instead in _BY_WORD:
             if any(map(holds, words)):
                 text = pattern.sub(instead, text)
-        if max(map(len, text.split()), default=0) < _SHORTEST_TOKEN:  # as in most lines, and soon found out
+        if max(map(len, text.split()), default=0) < _MIN_TOKEN:  # as in most lines, and soon found out
             return text
         return _LONG.sub(lambda found: _TOKENS.sub(_unless_ordinary, found[0]), text)
 

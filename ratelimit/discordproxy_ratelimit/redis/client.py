@@ -28,7 +28,7 @@ from redis.exceptions import TimeoutError as NoAnswer
 from redis.retry import Retry
 
 from discordproxy_ratelimit.errors import BrokerUnavailableError
-from discordproxy_ratelimit.redis.connections import our_kind
+from discordproxy_ratelimit.redis.connections import adapted
 from discordproxy_ratelimit.redis.pipeline import Pipeline
 from discordproxy_ratelimit.redis.pool import MAX_CONNECTIONS, UNBOUNDED, BoundedPool, RedisCertificates
 from discordproxy_ratelimit.redis.url import Target, describe, parse
@@ -131,7 +131,7 @@ def _behind_sentinels(target: Target, options: dict[str, Any]) -> Redis:
     own |= {"socket_timeout": patience_s, "socket_connect_timeout": patience_s}
     sentinels = _Sentinels(list(target.hosts), sentinel_kwargs=own, **options)  # type: ignore[no-untyped-call]
     for sentinel in sentinels.sentinels:
-        sentinel.connection_pool.connection_class = our_kind(sentinel.connection_pool.connection_class)
+        sentinel.connection_pool.connection_class = adapted(sentinel.connection_pool.connection_class)
     sentinels._asking = asyncio.Lock()  # noqa: SLF001 - our own class; the library's constructor takes no more
     master = sentinels.master_for(target.master, _Client, connection_pool_class=_MasterPool, wait_s=wait_s)
     return cast("Redis", master)
@@ -144,7 +144,7 @@ class _Cluster(RedisCluster):
         super().__init__(max_connections=UNBOUNDED, **options)
         self._room = asyncio.Semaphore(MAX_CONNECTIONS)
         self._certificates = RedisCertificates()
-        self._kind = our_kind(self.connection_kwargs["connection_class"])
+        self._kind = adapted(self.connection_kwargs["connection_class"])
         make: Any = self._new_connection
         self.connection_kwargs["connection_class"] = make  # of nodes found later
         for node in self.startup_nodes:
@@ -243,7 +243,7 @@ def _as_cluster(client: Any) -> RedisCluster | None:
     return cast("RedisCluster", client) if hasattr(client, "nodes_manager") else None
 
 
-def inbox(client: Redis, key: str) -> PubSub:
+def subscription(client: Redis, key: str) -> PubSub:
     """Return a new subscription; in a Cluster at the node that holds `key`, whose messages then take no detour."""
     cluster = _as_cluster(client)
     if cluster is None:
@@ -251,7 +251,7 @@ def inbox(client: Redis, key: str) -> PubSub:
     return cluster.pubsub(node=cluster.get_node_from_key(key), ignore_subscribe_messages=True)
 
 
-async def let_go(client: Redis) -> None:
+async def close_idle(client: Redis) -> None:
     """Close the connections nobody uses: after a failure they may be dead without knowing."""
     if _as_cluster(client) is None:  # which does that by itself
         await client.connection_pool.disconnect(inuse_connections=False)

@@ -81,7 +81,7 @@ class _AbortOnClose:
                 writer.transport.abort()
 
 
-def our_kind(kind: type[AbstractConnection]) -> type[AbstractConnection]:
+def adapted(kind: type[AbstractConnection]) -> type[AbstractConnection]:
     """Return a kind of connection like the library's `kind`, and ours."""
     manners = (
         (_AbortOnClose, _CancellableIo, _HiredisEncoder)

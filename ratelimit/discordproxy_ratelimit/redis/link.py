@@ -18,7 +18,14 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.process.tasks import cancel, steadily
 from discordproxy_ratelimit.process.trace import Trace, no_trace
-from discordproxy_ratelimit.redis.client import inbox, let_go, node_of, open_pipeline, run_id_behind, run_id_of
+from discordproxy_ratelimit.redis.client import (
+    close_idle,
+    node_of,
+    open_pipeline,
+    run_id_behind,
+    run_id_of,
+    subscription,
+)
 from discordproxy_ratelimit.redis.pipeline import Pipeline
 from discordproxy_ratelimit.redis.timeouts import StallTolerantTimeout
 
@@ -32,7 +39,7 @@ ANSWER_S = 1.0
 PROBE = "#!lua flags=allow-oom\nreturn 1"
 """Refused by a server that would refuse our scripts: one that is read-only or still loads, a user without rights."""
 
-LONGEST_PAUSE_S = 1.0
+MAX_PAUSE_S = 1.0
 
 KEPT = "kept"
 """A file beside the private server's socket: the run id of a server that knows all that the one before it knew."""
@@ -172,7 +179,7 @@ class RedisLink:
     async def _connect(self) -> None:
         pause_s = 0.02
         if self._losses > 1:  # it answers the question below, but not what we need it for
-            await asyncio.sleep(min(pause_s * 2 ** min(self._losses, 10), LONGEST_PAUSE_S))
+            await asyncio.sleep(min(pause_s * 2 ** min(self._losses, 10), MAX_PAUSE_S))
         while True:
             try:
                 async with StallTolerantTimeout(ANSWER_S):
@@ -184,7 +191,7 @@ class RedisLink:
                 if self._down_since is None:
                     self._down_since = asyncio.get_running_loop().time()
                 self._drop_pipeline()  # the next one may lead to another server
-                await let_go(self._client)
+                await close_idle(self._client)
             await asyncio.sleep(pause_s)
             pause_s = min(0.25, pause_s * 1.5)
         other = bool(self.run_id) and run_id != self.run_id and not kept
@@ -221,7 +228,7 @@ class RedisLink:
         while True:
             await self.until_up()
             try:
-                async with inbox(self._client, self._home) as letters:
+                async with subscription(self._client, self._home) as letters:
                     await letters.subscribe(*channels)
                     pause_s = 0.05
                     while True:
@@ -235,7 +242,7 @@ class RedisLink:
                     *(type(error).__name__, error, pause_s),
                 )
                 await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+                pause_s = min(pause_s * 2, MAX_PAUSE_S)
 
     async def close(self) -> None:
         """Stop asking for the server and close the connections."""

@@ -9,7 +9,7 @@ from typing import Any
 from redis.asyncio import ConnectionPool, SSLConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from discordproxy_ratelimit.redis.connections import our_kind
+from discordproxy_ratelimit.redis.connections import adapted
 
 MAX_CONNECTIONS = 64
 """One carries some 10,000 commands a second, and all workers together must stay below the server's `maxclients`."""
@@ -48,7 +48,7 @@ class BoundedPool(ConnectionPool):
 
     def __init__(self, *, max_connections: int = MAX_CONNECTIONS, wait_s: float = 1.0, **options: Any) -> None:
         super().__init__(max_connections=UNBOUNDED, **options)
-        self.connection_class = our_kind(self.connection_class)
+        self.connection_class = adapted(self.connection_class)
         self._room = asyncio.Semaphore(max_connections)
         self._wait_s = wait_s
         self._certificates = RedisCertificates()
