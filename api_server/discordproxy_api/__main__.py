@@ -194,7 +194,7 @@ async def backends_of(settings: ApiSettings, metrics: Metrics, trace: Trace = no
 
 
 async def _broker_answers(broker: Broker) -> bool:
-    await broker.notes.get("health")  # a worker without traffic would not notice that Redis has gone
+    await broker.claims.get("health")  # a worker without traffic would not notice that Redis has gone
     return broker.is_up
 
 

@@ -1,7 +1,7 @@
-"""The `broker` process: runs the machine's private Valkey, or watches the server of DISCORDPROXY_REDIS_URL.
+"""The `broker` process: runs the private Valkey, or monitors the server of DISCORDPROXY_REDIS_URL.
 
-It never ends by itself while the settings are right: a launcher that stops everything when one process ends (honcho)
-would take the workers down with it.
+It never ends by itself if the settings are valid: a launcher that stops everything when one process ends (honcho)
+would stop the workers, too.
 """
 
 import asyncio
@@ -19,25 +19,25 @@ from discordproxy_ratelimit.settings import SharedSettings, load
 log = logging.getLogger("discordproxy_ratelimit")
 
 DRAIN_S = 4.0
-"""How long the server outlives the signal for its clients' sake; honcho kills after 5 seconds."""
+"""How long the server runs after the signal while it has clients; honcho kills after 5 seconds."""
 
 MIN_PAUSE_S, MAX_PAUSE_S = 0.1, 10.0
-"""Bounds of the back-off between two starts of a server that ends by itself."""
+"""Bounds of the pause between two starts of a server that ends by itself."""
 
 
 class Stop:
-    """What the signals ask for: the first one to stop, the second one to stop at once."""
+    """Stop signals: the first one requests a stop, the second one an immediate stop."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
         self.now = asyncio.Event()
 
     def signal(self) -> None:
-        """Take note of one signal."""
+        """Process one signal."""
         (self.now if self.asked.is_set() else self.asked).set()
 
     async def within(self, seconds: float) -> bool:
-        """Wait for the first signal, but not longer; tell whether it came."""
+        """Wait for the first signal for `seconds`; return whether it came."""
         try:
             await asyncio.wait_for(self.asked.wait(), seconds)
         except TimeoutError:
@@ -46,17 +46,17 @@ class Stop:
 
 
 async def watch(url: str, stop: Stop) -> None:
-    """Report on a server somebody else runs until asked to stop."""
+    """Monitor a server that runs elsewhere, until a stop signal."""
     watching = asyncio.create_task(Watch(url).run())
     await stop.asked.wait()
     watching.cancel()
 
 
 async def own(server: PrivateServer, stop: Stop) -> None:
-    """Run the private server whenever nobody else does, until asked to stop.
+    """Run the private server unless another process does, until a stop signal.
 
     Raises:
-        EmbeddedError: no start can succeed. Other failures are repeated: the clients are better off waiting.
+        EmbeddedError: no start can succeed. Other failures are followed by another start.
     """
     pause_s = MIN_PAUSE_S
     while not stop.asked.is_set():
@@ -66,9 +66,12 @@ async def own(server: PrivateServer, stop: Stop) -> None:
         began = asyncio.get_running_loop().time()
         try:
             await server.start()
-            log.info("private server ready at %s, for this machine; others need DISCORDPROXY_REDIS_URL", server.url)
+            log.info(
+                "private server ready at %s, for this machine; other machines require DISCORDPROXY_REDIS_URL",
+                server.url,
+            )
             happened = await until_lost(server, stop)
-        except (EmbeddedError, OSError) as error:  # OSError: no process, descriptor or disk space is left
+        except (EmbeddedError, OSError) as error:  # OSError: out of processes, descriptors or disk space
             if isinstance(error, EmbeddedError) and error.final:
                 raise
             happened = f"did not start: {error}"
@@ -83,18 +86,18 @@ async def own(server: PrivateServer, stop: Stop) -> None:
 
 
 async def stand_by(server: PrivateServer, stop: Stop) -> None:
-    """Return with the lock in our hands, or when asked to stop."""
-    told = False
+    """Wait for the lock of the private server, or for a stop signal."""
+    is_logged = False
     while not server.lock():
-        if not told:
+        if not is_logged:
             log.info("another process runs the private server at %s; standing by", server.url)
-            told = True
+            is_logged = True
         if await stop.within(1.0):
             return
 
 
 async def until_lost(server: PrivateServer, stop: Stop) -> str:
-    """Return what became of the server, or an empty text when asked to stop before anything did."""
+    """Return what happened to the server, or an empty text after a stop signal."""
     lost = asyncio.create_task(server.lost())
     asked = asyncio.create_task(stop.asked.wait())
     done, pending = await asyncio.wait({lost, asked}, return_when=asyncio.FIRST_COMPLETED)
@@ -104,7 +107,7 @@ async def until_lost(server: PrivateServer, stop: Stop) -> str:
 
 
 async def drain(server: PrivateServer, stop: Stop) -> None:
-    """Stop the server once its clients are gone, at the latest after `DRAIN_S` or at a second signal."""
+    """Stop the server when its clients are gone, at the latest after `DRAIN_S` or a second signal."""
     client = connect(server.url)
     gone = asyncio.create_task(clients_gone(client, within_s=DRAIN_S))
     hurry = asyncio.create_task(stop.now.wait())
@@ -128,7 +131,7 @@ async def run(settings: SharedSettings) -> None:
 
 
 def main() -> None:
-    """Run the process; what nobody but the operator can repair ends it with one line and status 78."""
+    """Run the process; failures that only the operator can repair end it with one line and status 78."""
     streams.prepare()
     settings = load(SharedSettings)
     logs.set_up(settings.log_level, settings.log_format, secrets=settings.secrets)

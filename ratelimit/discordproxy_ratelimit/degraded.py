@@ -1,7 +1,7 @@
-"""The careful local pace while Redis is away: opt-in, one worker alone, never faster than its share.
+"""The local pace of one worker while Redis is unavailable (opt-in), never faster than its share.
 
-One request in flight per lane, the last answer's reset obeyed, every 429 obeyed, and this worker's share of the global
-limit evenly spaced. (A burst allowance would let nearly two seconds' worth through in one.)
+It allows one request in flight per lane, respects the last response's reset and every 429, and spaces this worker's
+share of the global limit evenly. (With a burst allowance, one second could see nearly two seconds' worth.)
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from aiolimiter import AsyncLimiter
 
-from discordproxy_ratelimit.errors import BrokerError, DrainingError, WaitRefusedError
+from discordproxy_ratelimit.errors import STOPPING, BrokerError, DrainingError, WaitRefusedError
 from discordproxy_ratelimit.headers import NO_ANSWER, TOO_MANY, Answer
 from discordproxy_ratelimit.permit import Permit, Verdict
 from discordproxy_ratelimit.route import Route
@@ -18,7 +18,7 @@ from discordproxy_ratelimit.route import Route
 
 @dataclass(slots=True)
 class _Lane:
-    """Whose turn it is, how many want or have it, and the loop time before which nothing leaves."""
+    """The lock of a lane, the number of calls that wait for it or hold it, and the loop time of the next request."""
 
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     users: int = 0
@@ -43,11 +43,11 @@ class LocalPace:
         self._draining = False
 
     async def acquire(self, route: Route, *, deadline: float) -> Permit:
-        """Wait for this lane's turn; the lane is free again when the permit ends.
+        """Wait until this lane is free; it stays occupied until the permit ends.
 
         Raises:
-            WaitRefused: the deadline came first, or will.
-            Draining: this worker stops.
+            WaitRefusedError: the wait exceeds the deadline.
+            DrainingError: this worker stops.
         """
         lane = self._lanes.setdefault(route.lane, _Lane())
         lane.users += 1
@@ -91,11 +91,13 @@ class LocalPace:
 
     def _refusal(self) -> BrokerError:
         if self._draining:
-            return DrainingError("This worker is stopping; another one will serve the call", retry_after_s=1.0)
-        return WaitRefusedError("The deadline came while waiting; Redis is away and calls go one at a time")
+            return DrainingError(STOPPING, retry_after_s=1.0)
+        return WaitRefusedError(
+            "The deadline passed while the call waited; Redis is unavailable and calls leave one at a time"
+        )
 
     def _release(self, name: str, lane: _Lane) -> None:
-        """A lane is forgotten once nobody wants it and nothing holds it back."""
+        """Remove a lane without calls once its next request would be allowed."""
         lane.users -= 1
         if not lane.users:
             asyncio.get_running_loop().call_at(lane.not_before, self._forget, name, lane)
@@ -105,18 +107,18 @@ class LocalPace:
             del self._lanes[name]
 
     def drain(self) -> None:
-        """This worker stops: whoever waits is told to ask another one."""
+        """Fail all calls that wait with `DrainingError`."""
         self._draining = True
         for timeout in self._timeouts:
             if not timeout.expired():
                 timeout.reschedule(asyncio.get_running_loop().time())
 
     def before_send(self, permit: Permit) -> None:
-        """Nothing can have run out: there is no lease."""
+        """Allow the request; there is no lease that could have expired."""
         permit.sent_at = asyncio.get_running_loop().time()
 
     def on_end(self, permit: Permit, answer: Answer | None) -> Verdict:
-        """Obey what the answer says until Redis is back."""
+        """Apply the response's limits until Redis is available."""
         lane = self._lanes[permit.route.lane]
         try:
             return self._apply(lane, answer or NO_ANSWER, permit.app)

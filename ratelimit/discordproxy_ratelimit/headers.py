@@ -1,4 +1,4 @@
-"""What one answer of Discord says about limits. Pure: strings and bytes in, numbers out, nothing believed blindly."""
+"""Reads the rate-limit headers and the error body of Discord's responses. Pure; values are validated."""
 
 import json
 import math
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MAX_WAIT_S = 7 * 24 * 3600.0
-"""A longer wait than a week is a broken number."""
+"""Longer waits are invalid."""
 
 ERRORS = 400
 """Statuses from here on are errors."""
@@ -17,17 +17,17 @@ TOO_MANY = 429
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer, as far as limits go.
+    """The parts of one response that concern limits.
 
     Attributes:
-        status: HTTP status; 0 when there was none.
-        hash: Discord's bucket hash; None when the answer carries no (readable) bucket headers.
+        status: HTTP status; 0 without a response.
+        hash: Discord's bucket hash; None without valid bucket headers.
         limit, remaining: of that bucket.
-        reset_ms: Discord's `Reset`, Unix time in ms; tells windows apart and orders them, never read as a clock.
+        reset_ms: Discord's `Reset`, Unix time in ms; distinguishes and orders windows, but is not used as a clock.
         reset_after_s: until all tokens are back.
-        retry_after_s: of a 429, the larger of header and body; None when Discord gave none.
+        retry_after_s: of a 429, the larger of header and body; None without either.
         scope: of a 429: `user`, `global`, `shared`; empty otherwise.
-        from_discord: False for an answer of Cloudflare's edge, or of a proxy on the way; see `is_from_discord`.
+        from_discord: False for a response of Cloudflare's edge or of a proxy; see `is_from_discord`.
         code: Discord's JSON error code, 0 if none.
     """
 
@@ -52,12 +52,12 @@ NO_ANSWER = Answer(0)
 
 
 def read_answer(status: int, headers: Mapping[str, str], body: bytes = b"") -> Answer:
-    """Read an answer; whatever is missing or malformed counts as not said.
+    """Read a response; missing and malformed values are ignored.
 
     Args:
         status: HTTP status.
-        headers: of the answer, any case.
-        body: only looked at for error statuses.
+        headers: of the response, in any case.
+        body: read only for error statuses.
     """
     lower = {name.lower(): value for name, value in headers.items() if name.lower() in WANTED}
     document = _document(body) if status >= ERRORS else {}
@@ -92,19 +92,19 @@ def _document(body: bytes) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _number(text: Any, *, most: float = 1e12) -> float | None:
+def _number(text: Any, *, maximum: float = 1e12) -> float | None:
     try:
         number = float(text)
     except (TypeError, ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) and 0 <= number <= most else None
+    return number if math.isfinite(number) and 0 <= number <= maximum else None
 
 
 def _bucket(headers: Mapping[str, str]) -> dict[str, Any]:
     name = headers.get("x-ratelimit-bucket", "")
     limit, remaining = _number(headers.get("x-ratelimit-limit")), _number(headers.get("x-ratelimit-remaining"))
     reset = _number(headers.get("x-ratelimit-reset"))
-    after = _number(headers.get("x-ratelimit-reset-after"), most=MAX_WAIT_S)
+    after = _number(headers.get("x-ratelimit-reset-after"), maximum=MAX_WAIT_S)
     is_a_name = bool(name) and name.isascii() and "|" not in name
     if not is_a_name or limit is None or remaining is None or reset is None or after is None or limit < 1:
         return {"hash": None}
@@ -119,11 +119,14 @@ def _bucket(headers: Mapping[str, str]) -> dict[str, Any]:
 
 def _retry_after_s(headers: Mapping[str, str], document: Mapping[str, Any]) -> float | None:
     """Header and body can disagree a thousandfold; the larger one is right (observed on announcement edits)."""
-    told = [_number(headers.get("retry-after"), most=MAX_WAIT_S), _number(document.get("retry_after"), most=MAX_WAIT_S)]
-    precise = told[1]
-    if precise is not None and told[0] is not None and precise <= told[0] <= precise + 1:
-        return precise  # the header is the same number, rounded up
-    return max((number for number in told if number is not None), default=None)
+    found = [
+        _number(headers.get("retry-after"), maximum=MAX_WAIT_S),
+        _number(document.get("retry_after"), maximum=MAX_WAIT_S),
+    ]
+    precise = found[1]
+    if precise is not None and found[0] is not None and precise <= found[0] <= precise + 1:
+        return precise  # the header is the same number rounded up
+    return max((number for number in found if number is not None), default=None)
 
 
 def _scope(headers: Mapping[str, str], document: Mapping[str, Any]) -> str:
@@ -134,15 +137,15 @@ def _scope(headers: Mapping[str, str], document: Mapping[str, Any]) -> str:
 
 
 def is_from_discord(status: int, headers: Mapping[str, str], document: Mapping[str, Any]) -> bool:
-    """Tell whether Discord itself gave this answer, rather than Cloudflare's edge or a proxy on the way.
+    """Return whether Discord itself sent this response, rather than Cloudflare's edge or a proxy.
 
-    Headers are judged first: a body can be empty, cut, or replaced although Discord answered. `CF-RAY` and
-    `Server: cloudflare` prove nothing, because every answer passes Cloudflare and carries them.
+    Headers have precedence: a body of Discord can be empty, truncated or replaced. `CF-RAY` and `Server: cloudflare`
+    prove nothing, because every response passes through Cloudflare and carries them.
 
     Args:
         status: HTTP status.
         headers: with lower-case names.
-        document: the JSON object in the body; empty when there is none that can be read.
+        document: the JSON object in the body; empty without a valid one.
     """
     if status < ERRORS or any(name.startswith("x-ratelimit-") for name in headers):
         return True
@@ -155,5 +158,5 @@ def is_from_discord(status: int, headers: Mapping[str, str], document: Mapping[s
 
 
 def _is_ban(headers: Mapping[str, str], document: Mapping[str, Any]) -> bool:
-    """A ban of the address can also be JSON: code 0, and nothing says when to come back (discord-api-docs#5810)."""
+    """A ban of the address can also be JSON: code 0, without a time to retry (discord-api-docs#5810)."""
     return document.get("code") == 0 and "retry_after" not in document and "retry-after" not in headers

@@ -1,4 +1,4 @@
-"""Faults: cancelled calls, dead workers, 429s of every kind, a Redis without memory."""
+"""Faults: cancelled calls, dead workers, 429s of every kind, a Redis that has lost its state."""
 
 import asyncio
 import random
@@ -45,7 +45,7 @@ def crash(fleet_: Fleet, worker: int) -> None:
 
     broker = fleet_.brokers[worker]
     broker._link.run = silence
-    broker._inbox.cancel()
+    broker._hints.cancel()
 
 
 async def lay_out(broker: Broker) -> None:

@@ -48,9 +48,9 @@ class AppRateWaits:
         if per_s is None:
             return
         left_s = call.deadline_at - asyncio.get_running_loop().time()
-        patience_s = min(left_s, LONGEST_WAIT_S if call.max_wait_s is None else call.max_wait_s)
+        max_wait_s = min(left_s, LONGEST_WAIT_S if call.max_wait_s is None else call.max_wait_s)
         try:
-            wait_s = await self._quota.take(call.app, per_s=per_s, patience_s=patience_s)
+            wait_s = await self._quota.reserve(call.app, per_s=per_s, max_wait_s=max_wait_s)
         except WaitRefusedError as error:
             raise errors.from_broker(error) from None
         except BrokerUnavailableError:

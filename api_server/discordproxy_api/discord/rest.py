@@ -263,7 +263,7 @@ class Rest:
             began = asyncio.get_running_loop().time()
             with self._trace(f"discord {request.route.name}", http_request_method=request.method) as span:
                 answer = await self._http.exchange(request, flight.leaves)
-                span.tell(http_response_status__code=answer.status)
+                span.record(http_response_status__code=answer.status)
         except BrokerError as error:  # the permit ran out before the first byte
             return _Landing(error=errors.from_broker(error))
         except UnreadableAnswerError as error:

@@ -67,7 +67,7 @@ class Idempotency:
     Args:
         notes: where claims and results are kept.
         kept_s: how long a result is kept, in seconds.
-        most_bytes: what keys and results of one application may take.
+        max_bytes: what keys and results of one application may take.
         wall_clock: Unix time in seconds; workers compare it to the minute only.
     """
 
@@ -76,14 +76,14 @@ class Idempotency:
         notes: Claims,
         *,
         kept_s: float,
-        most_bytes: int = 128 * 2**20,
+        max_bytes: int = 128 * 2**20,
         drain: Drain,
         metrics: Metrics,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._notes = notes
         self._kept_s = kept_s
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._drain = drain
         self._metrics = metrics
         self._wall_clock = wall_clock
@@ -153,12 +153,12 @@ class Idempotency:
             turn += 1
 
     def _keeper(self, once: Once) -> ClaimQuota:
-        return ClaimQuota(once.app, self._most_bytes, self._kept_s)
+        return ClaimQuota(once.app, self._max_bytes, self._kept_s)
 
     def _full(self, once: Once) -> errors.ApiError:
         text = (
             f"The idempotency keys of the application {once.app} and their results take as much memory as they may "
-            f"({self._most_bytes / 2**20:.0f} MiB within {self._kept_s / 3600:.0f} h). Give keys to fewer calls, or "
+            f"({self._max_bytes / 2**20:.0f} MiB within {self._kept_s / 3600:.0f} h). Give keys to fewer calls, or "
             "let the operator raise DISCORDPROXY_IDEMPOTENCY_BYTES or lower DISCORDPROXY_IDEMPOTENCY_TTL."
         )
         return errors.refusal(
@@ -189,7 +189,7 @@ class Idempotency:
     async def _leave(self, once: Once, owner: str) -> None:
         """Should this worker die from here on, nobody may run the call again, unless Discord still knows the nonce."""
         doubt = _DOUBT + (str(self._wall_clock()).encode() if once.repeat is Repeat.NONCE else b"")
-        claim = await self._notes.leave(
+        claim = await self._notes.mark_in_doubt(
             once.key, once.request, owner=owner, result=doubt, lease_s=LEASE_S, ttl_s=self._kept_s
         )
         if claim.state != "ours":
@@ -206,7 +206,7 @@ class Idempotency:
             await self._note(once, owner, _DOUBT + str(self._wall_clock() - age_s).encode())
 
     async def _note(self, once: Once, owner: str, result: bytes) -> None:
-        settled = self._notes.settle(
+        settled = self._notes.complete(
             once.key, once.request, owner=owner, result=result, ttl_s=self._kept_s, keeper=self._keeper(once)
         )
         await self._quietly(settled)

@@ -64,14 +64,14 @@ class Reporter:
         counted = self._metrics.tally.take()
         try:
             await self._broker.circuit()  # keeps the gauges current while nothing is sent
-            await self._broker.board.post(self._broker.worker, orjson.dumps(self._post()), counted)
+            await self._broker.registry.publish(self._broker.worker, orjson.dumps(self._post()), counted)
         except BrokerError:
             self._metrics.tally.give_back(counted)
 
     async def withdraw(self) -> None:
         """Remove this worker from the registry."""
         try:
-            await self._broker.board.post(self._broker.worker, b"", self._metrics.tally.take())
+            await self._broker.registry.publish(self._broker.worker, b"", self._metrics.tally.take())
         except BrokerError:
             log.debug("the worker's status stays published until it expires")
 
@@ -87,7 +87,7 @@ class Reporter:
                 (bot, credential, lane.name, lane.bucket, lane.waiting, round(lane.oldest_s, 3))
                 for bot, broker in self._brokers.items()
                 for credential in CREDENTIALS
-                for lane in broker.lanes(credential, most=MAX_LANES // len(self._brokers))
+                for lane in broker.lanes(credential, limit=MAX_LANES // len(self._brokers))
             ],
             "failures": [
                 (*failure, seen.count, seen.at, seen.app, seen.request_id)

@@ -1,6 +1,6 @@
-"""One credential's limits, as one worker sees them: who waits, who holds a permit, what Redis said.
+"""One credential's calls in one worker: each waits here for its permit, and the permit ends here.
 
-Decides nothing about limits: the script does. This is where a call waits for its permit and where the permit ends.
+It decides nothing about limits; the script does.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from discordproxy_ratelimit.errors import BrokerUnavailableError, DrainingError, WaitRefusedError
+from discordproxy_ratelimit.errors import STOPPING, UNAVAILABLE, BrokerUnavailableError, DrainingError, WaitRefusedError
 from discordproxy_ratelimit.headers import TOO_MANY, Answer
 from discordproxy_ratelimit.limiter.acquiring import REDIS_GRACE_S, Dispatcher
 from discordproxy_ratelimit.limiter.bucket_cache import BucketCache, CachedBucket
@@ -25,8 +25,6 @@ from discordproxy_ratelimit.redis.batch import MAX_DELAY_S, BatchItem, ScriptBat
 from discordproxy_ratelimit.redis.link import RedisLink
 from discordproxy_ratelimit.route import Route
 
-STOPPING = "This worker is stopping; another one will serve the call"
-
 ANSWERED, UNKNOWN, UNUSED = Verdict("answered"), Verdict("unknown"), Verdict("unused")
 
 
@@ -35,9 +33,9 @@ class Account:
 
     Args:
         store: the account's state in Redis.
-        link: the connection, to know whether it is up.
+        link: the connection to Redis.
         worker: this worker's name; permit ids begin with it.
-        lease_s: how long Redis trusts this worker without a sign of life.
+        lease_s: seconds after its last heartbeat until this worker counts as dead.
         decisions: the metrics.
         max_waiting: calls that may wait in this worker; one more is refused.
         on_answer: called with every response of Discord and its application, for the circuit.
@@ -85,7 +83,7 @@ class Account:
 
     @property
     def idle_s(self) -> float | None:
-        """For how long nobody has used this account; None while it holds anything or has something to tell."""
+        """Seconds since the last use of this account; None while it holds anything or has items to send."""
         busy = self._lanes or self._permits or self._batch.is_busy
         return None if busy else self._loop.time() - self._used_at
 
@@ -94,9 +92,9 @@ class Account:
         """Calls of this worker that wait for a permit."""
         return len(self._lanes)
 
-    def lanes(self, most: int) -> list[Lane]:
-        """Return this worker's busiest lanes."""
-        return busiest(self._lanes, self._buckets, now=self._loop.time(), most=most)
+    def lanes(self, limit: int) -> list[Lane]:
+        """Return at most `limit` of this worker's busiest lanes."""
+        return busiest(self._lanes, self._buckets, now=self._loop.time(), limit=limit)
 
     async def acquire(
         self,
@@ -110,15 +108,15 @@ class Account:
         """Wait for a permit.
 
         Args:
-            route: what is to be sent.
-            deadline: loop time after which the caller does not want it any more.
+            route: of the request.
+            deadline: loop time after which the permit is useless.
             until: loop time until which the caller waits for a limit.
             caller: for fairness.
-            refusal: name of a remembered refusal to respect.
-            retry_of: the permit whose request was answered 429; the repeat goes to the head.
+            refusal: name of a stored refusal that applies to the call.
+            retry_of: the permit of a request that got a 429; its repeat goes to the head of the queue.
 
         Raises:
-            BrokerError: nothing was granted. Cancelling gives the place back.
+            BrokerError: no permit was granted. A cancellation returns the place.
         """
         if len(self._lanes) >= self._max_waiting:
             raise WaitRefusedError("Too many calls are waiting already", reason="QUEUE_FULL", retry_after_s=1.0)
@@ -194,7 +192,7 @@ class Account:
             self._hints.on_hint(kind, subject, number, bucket)
 
     def _not_held(self, ids: list[str]) -> set[str]:
-        """Return the places and permits that no call here has, and of whose end Redis is not about to hear."""
+        """Return the places and permits that no call of this worker holds or is about to end."""
         unknown = {name for name in ids if name not in self._permits and self._lanes.get(name) is None}
         return unknown - self._batch.mentioned() if unknown else unknown
 
@@ -205,10 +203,10 @@ class Account:
     # The ends of permits
 
     def before_send(self, permit: Permit) -> None:
-        """Refuse to send with a permit that Redis may have given to somebody else."""
+        """Raise BrokerUnavailableError if the permit may have expired, so that Redis has granted it to another call."""
         permit.sent_at = self._loop.time()
         if not self._heartbeat.is_trusted(permit.granted_at, permit.sent_at):
-            raise BrokerUnavailableError("This worker was out of touch with Redis for too long", retry_after_s=0.1)
+            raise BrokerUnavailableError("This worker had no contact with Redis for too long", retry_after_s=0.1)
 
     def on_end(self, permit: Permit, answer: Answer | None) -> Verdict:
         """Report the end of a permit in the background."""
@@ -246,17 +244,17 @@ class Account:
             self._buckets.keep(bucket, CachedBucket(route.name, route.lane, state, known, self._loop.time()))
         self._dispatcher.follow_serve(route, reply)
 
-    # A server without memory, without an answer; the end
+    # Loss of the server's state, loss of the connection, the end
 
     def _place_anew(self) -> None:
-        """Take every place again: Redis counted this worker as dead, so others may have given them back."""
+        """Request all places again: this worker counted as dead, so that others may have ended its places."""
         for waiter in self._lanes:
             if waiter.placed:
                 waiter.reset()
                 self._dispatcher.place(waiter)
 
     def link_up(self, *, other_server: bool) -> None:
-        """Redis answers again: tell it what it may have forgotten, then take the places anew, in order."""
+        """Restore the state of another server, then request the places again in their order."""
         if other_server:
             self._dispatcher.restore(self._loop.time())
             for permit in self._permits.values():
@@ -265,20 +263,20 @@ class Account:
             if other_server:
                 waiter.reset()
             self._dispatcher.place(waiter)
-        self._batch.poke("g")  # what another server has to wait for begins now, not with the first call
+        self._batch.poke("g")  # the pause of another server begins now, not with the first call
 
     def link_down(self) -> None:
-        """Redis does not answer: whoever waits is told so after a moment of grace."""
+        """Fail the calls that wait, unless Redis is available again after `REDIS_GRACE_S`."""
         self._loop.call_later(REDIS_GRACE_S, self._fail_waiting)
 
     def _fail_waiting(self) -> None:
         if self._link.is_up or self._link.down_for_s() < REDIS_GRACE_S - 0.01:
             return
         for waiter in self._lanes:
-            waiter.fail(BrokerUnavailableError("Redis does not answer", retry_after_s=1.0))
+            waiter.fail(BrokerUnavailableError(UNAVAILABLE, retry_after_s=1.0))
 
     def drain(self) -> None:
-        """This worker stops: whoever waits is told to ask another one."""
+        """Fail all calls that wait with `DrainingError`."""
         if not self._drained.done():
             self._drained.set_result(None)
         self._batch.stop_delaying()
@@ -286,7 +284,7 @@ class Account:
             waiter.fail(DrainingError(STOPPING, retry_after_s=1.0))
 
     async def close(self) -> None:
-        """Report what has ended, then stop."""
+        """Report the ends of permits, then stop."""
         self._lanes.close()
         self._hints.close()
         await self._heartbeat.close()

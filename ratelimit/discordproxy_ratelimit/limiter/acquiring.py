@@ -1,7 +1,7 @@
-"""Moves calls to their permits: asks the script for a place, serves lanes, and gives places and permits back.
+"""Requests places and permits from the script, serves lanes, and returns places and permits.
 
-Makes no decision about limits. A reply of the script names a lane's next start time, another lane that comes first, or
-another bucket.
+It decides nothing about limits. A reply of the script contains a lane's next start time, another lane that comes first,
+or another bucket.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from discordproxy_ratelimit.errors import (
+    UNAVAILABLE,
     BrokerUnavailableError,
     KnownRefusalError,
     TokenRejectedError,
@@ -26,31 +27,31 @@ from discordproxy_ratelimit.redis.link import RedisLink
 from discordproxy_ratelimit.route import Route
 
 IDEMPOTENT = frozenset("cxd")
-"""Transitions that may run twice, and so survive a lost connection."""
+"""Transitions that may run twice and are therefore sent again after a lost connection."""
 
 SAFETY_DELAY_S = 0.5
-"""How long an item that only covers for a lost hint waits for another call that carries it."""
+"""Maximum delay of an item that only replaces a lost hint."""
 
 REDIS_GRACE_S = 0.7
-"""How long a call waits for a Redis that does not answer."""
+"""How long a call waits for Redis if it is unavailable."""
 
 MAX_TRIES = 5
 
 SAFETY_US = -5_000_000
-"""Delay in us (negative: a safety check only) after which a call that waits for the global limit alone asks again."""
+"""Delay in us (negative: a safety check only) after which a lane that waits only for the global limit is served."""
 
 
 class Dispatcher:
     """Exchanges transitions of calls with the script.
 
     Args:
-        link: nothing is asked while Redis is away.
-        store: names the keys.
-        batch: carries the items.
-        buckets: which bucket a route has.
+        link: the connection; no item is queued while Redis is unavailable.
+        store: names the keys of items.
+        batch: sends the items.
+        buckets: the buckets of routes.
         decisions: the metrics.
-        lease_s: after this time a lane is served again in case everything else was lost.
-        on_wait: called with a call that has to wait behind others.
+        lease_s: seconds after which a lane is served again in case all else was lost.
+        on_wait: called with a call that must wait behind others.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Dispatcher:
         waiter.tries += 1
         if waiter.tries > MAX_TRIES:
             waiter.fail(
-                BrokerUnavailableError("Redis answers, but not for long enough to give a place", retry_after_s=1.0)
+                BrokerUnavailableError("Redis replies, but not for long enough to grant a place", retry_after_s=1.0)
             )
         elif self._link.is_up:
             self._request_place(waiter)
@@ -108,7 +109,7 @@ class Dispatcher:
             async with asyncio.timeout(max(0.0, REDIS_GRACE_S - self._link.down_for_s())):
                 await self._link.until_up()
         except TimeoutError:
-            waiter.fail(BrokerUnavailableError("Redis does not answer", retry_after_s=1.0))
+            waiter.fail(BrokerUnavailableError(UNAVAILABLE, retry_after_s=1.0))
             return
         waiter.task = None
         if not waiter.grant.done():
@@ -132,11 +133,11 @@ class Dispatcher:
         waiter.waited = True
         if outcome == "wait":
             self._decisions.waited()
-            self.ask_in(waiter.route.lane, int(reply[1]))
+            self.serve_in(waiter.route.lane, int(reply[1]))
             self._on_wait(waiter)
         else:  # "global"
-            self.ask_in(waiter.route.lane, SAFETY_US)  # the hint of its grant may be lost, too
-        if not waiter.grant.done():  # the bound is for the wait for a limit, not for the way to Redis
+            self.serve_in(waiter.route.lane, SAFETY_US)  # the hint of its grant may be lost, too
+        if not waiter.grant.done():  # `until` bounds the wait for a limit, not the round trip to Redis
             self.lanes.expire_at(waiter, max(waiter.until, self._loop.time()))
 
     def _on_not_placed(self, waiter: Waiter, error: Exception) -> None:
@@ -144,7 +145,7 @@ class Dispatcher:
         if not isinstance(error, BrokerUnavailableError):
             waiter.fail(error)
         elif not waiter.grant.done():
-            self._place(waiter)  # whether it ran is unknown; the same id is never charged twice
+            self._place(waiter)  # it may have run; the same id is never charged twice
 
     def _refusal(self, reply: list[Any]) -> Exception:
         if reply[0] == "refused":
@@ -155,8 +156,8 @@ class Dispatcher:
         status, code, again_s = int(reply[1]), int(reply[2]), int(reply[3]) / 1e6
         self._decisions.refused("known")
         if status == UNAUTHORIZED:
-            return TokenRejectedError("Discord refuses this token", retry_after_s=again_s)
-        text = f"Discord answered {status} to this a moment ago"
+            return TokenRejectedError("Discord rejects this token", retry_after_s=again_s)
+        text = f"Discord has refused the same call with {status} a moment ago"
         return KnownRefusalError(text, status=status, code=code, retry_after_s=again_s)
 
     # Lanes
@@ -182,7 +183,7 @@ class Dispatcher:
             on_reply: called with the script's reply.
             hurry: send it with the next script call.
             max_delay_s: how long it may wait for other items otherwise.
-            other: name of another bucket that matters: that a response belongs to, or that was the route's before.
+            other: name of another bucket involved: of a response, or of the route before.
         """
         route = call.route
         arguments = [kind, call.id, route.name, route.lane, bucket, *rest]
@@ -191,7 +192,7 @@ class Dispatcher:
         self._batch.add(item, hurry=hurry, max_delay_s=max_delay_s)
 
     def _serve(self, waiter: Waiter, in_case: bool = False) -> None:  # noqa: FBT001, FBT002 - the lanes' timer calls it
-        """Let the script grant what a lane can get: its start time has come."""
+        """Let the script grant permits of a lane whose start time has come."""
         if not self._link.is_up:
             return
         route = waiter.route
@@ -203,7 +204,7 @@ class Dispatcher:
         )
 
     def follow_serve(self, route: Route, reply: list[Any]) -> None:
-        """Follow the reply to serving a lane: its next start time, another lane, another bucket."""
+        """Process the reply to serving a lane: its next start time, another lane, another bucket."""
         _, after_us, other, known = reply
         first = self.lanes.first(route.lane)
         if known != self._buckets.hash_of(route.name):
@@ -215,15 +216,15 @@ class Dispatcher:
             self._serve_other(other, known)
         if first:
             self.lanes.clear_timer(route.lane)
-            self.ask_in(route.lane, int(after_us))
+            self.serve_in(route.lane, int(after_us))
 
-    def ask_in(self, lane: str, after_us: int) -> None:
-        """Serve a lane again in `after_us`; -1: an answer must come first; lower: a safety check for a lost hint."""
+    def serve_in(self, lane: str, after_us: int) -> None:
+        """Serve a lane again in `after_us`; -1: only after a response; lower: a safety check for a lost hint."""
         seconds = self._lease_s if after_us == -1 else abs(after_us) / 1e6
-        self.lanes.ask_in(lane, seconds, in_case=after_us < 0)
+        self.lanes.serve_in(lane, seconds, in_case=after_us < 0)
 
     def _serve_other(self, lane: str, known: str) -> None:
-        """Another lane of the same bucket came first."""
+        """Serve another lane of the same bucket, which came first."""
         name, _, major = lane.partition("|")
         route = Route(name, major)
         bucket = self._buckets.bucket_of(route, known)
@@ -231,12 +232,12 @@ class Dispatcher:
         self._batch.add(BatchItem(arguments, keys, partial(self.follow_serve, route)), hurry=True)
 
     def give_back(self, call: Waiter | Permit, bucket: str = "") -> None:
-        """Give a place or an unused permit back."""
+        """Return a place or an unused permit."""
         bucket = bucket or self._buckets.bucket_of(call.route)
         self.add("x", call, bucket, on_reply=partial(self._on_given_back, call))
 
     def _on_given_back(self, call: Waiter | Permit, reply: list[Any]) -> None:
-        if len(reply) > 4:  # noqa: PLR2004 - granted meanwhile, in another bucket than this worker assumed
+        if len(reply) > 4:  # noqa: PLR2004 - granted meanwhile, from another bucket than this worker assumed
             self.give_back(call, reply[4])
         else:
             self.follow_serve(call.route, reply)
@@ -273,8 +274,8 @@ def options_of(waiter: Waiter, known: str, former: str, now: float) -> dict[str,
 
     Args:
         waiter: the call.
-        known: hash its route is believed to have.
-        former: name of the bucket it had before that; empty for none.
+        known: hash that its route was last known to have.
+        former: name of the bucket before that; empty for none.
         now: loop time.
     """
     route, caller = waiter.route, waiter.caller

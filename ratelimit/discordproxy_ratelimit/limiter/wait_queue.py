@@ -1,4 +1,4 @@
-"""The calls of this worker that wait for a permit, lane by lane. No I/O: only who waits, and when to ask again."""
+"""The calls of this worker that wait for a permit, by lane, with their deadlines. No I/O."""
 
 import asyncio
 import itertools
@@ -12,7 +12,7 @@ from discordproxy_ratelimit.permit import Caller
 from discordproxy_ratelimit.redis.batch import CLOCK_ERROR_S, BatchItem
 from discordproxy_ratelimit.route import Route
 
-EXPIRED = "The deadline came while waiting for a rate limit"
+EXPIRED = "The deadline passed while the call waited for a rate limit"
 
 MAX_STALE = 64
 """Deadlines of calls that have ended, beside as many as of calls that wait."""
@@ -20,13 +20,13 @@ MAX_STALE = 64
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A lane as one worker sees it.
+    """This worker's part of a lane.
 
     Attributes:
         name: route and major parameter, `GET /channels/{channel_id}|channel_id=1`.
-        bucket: the bucket it is charged to; `?...` while Discord has not named one.
+        bucket: the bucket that is charged; `?...` while it is unknown.
         waiting: calls of this worker that wait.
-        oldest_s: for how long the first of them has waited.
+        oldest_s: seconds since the first of them came.
     """
 
     name: str
@@ -40,15 +40,15 @@ class Waiter:
     """One call on its way to a permit.
 
     Attributes:
-        deadline, until: loop times after which the caller does not want the response, or to wait for a limit.
+        deadline, until: loop times after which the permit is useless, or the caller does not wait for a limit.
         since: loop time at which the call came.
         grant: done when a permit is granted, or refused.
         seq: arrival at the broker, given by Redis; keeps the order across a restart. 0 = not yet known.
         placed: whether Redis has confirmed the place.
-        returned: the call comes back after a 429 and goes to the head.
-        refusal: name of a remembered refusal to respect.
+        returned: whether the call is repeated after a 429 and goes to the head of the queue.
+        refusal: name of a stored refusal that applies to the call.
         waited: whether it had to wait behind others.
-        tries: how often its place was requested.
+        tries: number of requests for its place.
         item: the request for its place that is queued or in flight.
         task: waits for Redis to request the place, and ends with the waiter.
         expires_at: loop time at which the call is refused.
@@ -76,23 +76,23 @@ class Waiter:
     start_at: float = 0.0
 
     def accept(self, bucket: str, start_at: float) -> None:
-        """A permit was granted."""
+        """Grant a permit."""
         self.placed = True
         self.bucket, self.start_at = bucket, start_at
         self.grant.set_result(None)
 
     def fail(self, error: BaseException) -> None:
-        """No permit will be granted, unless one has been."""
+        """Refuse a permit unless one has been granted."""
         if not self.grant.done():
             self.grant.set_exception(error)
 
     def end(self) -> None:
-        """Stop everything that goes on for this call."""
+        """Cancel everything that is in progress for this call."""
         self.expires_at = float("inf")
         if self.item is not None:
             self.item.is_cancelled = True
         if self.task is not None:
-            self.task.cancel()  # or it would request a place without a caller
+            self.task.cancel()  # else it would request a place without a caller
         if not self.grant.cancel() and not self.grant.cancelled():
             self.grant.exception()  # retrieved, so that asyncio does not report it
 
@@ -104,14 +104,14 @@ class Waiter:
 
 
 class WaitQueue:
-    """Waiters by lane, each lane with the one timer at which it asks again; one timer for all deadlines.
+    """Waiters by lane. Each lane has a timer at which it is served; all deadlines share one timer.
 
     Args:
-        ask: called with a lane's first waiter when its time has come; and whether only in case a hint was lost.
+        serve: called with a lane's first waiter at the lane's time, and whether it only replaces a lost hint.
     """
 
-    def __init__(self, ask: Callable[[Waiter, bool], None]) -> None:
-        self._ask = ask
+    def __init__(self, serve: Callable[[Waiter, bool], None]) -> None:
+        self._serve = serve
         self._loop = asyncio.get_running_loop()
         self._lanes: dict[str, dict[str, Waiter]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -131,12 +131,12 @@ class WaitQueue:
         return self._by_id.get(waiter_id)
 
     def queues(self) -> Iterator[tuple[str, list[Waiter]]]:
-        """Yield each lane with its waiters, who came first in front."""
+        """Yield each lane with its waiters in the order of their arrival."""
         for lane, waiting in self._lanes.items():
             yield lane, list(waiting.values())
 
     def first(self, lane: str) -> Waiter | None:
-        """Return the waiter of a lane that came first and has no permit yet."""
+        """Return a lane's first waiter without a permit."""
         if lane in self._lanes:
             for waiter in self._lanes[lane].values():
                 if not waiter.grant.done():
@@ -144,7 +144,7 @@ class WaitQueue:
         return None
 
     def add(self, waiter: Waiter) -> None:
-        """Let a call wait until its deadline."""
+        """Add a call, which is refused at its deadline."""
         self._by_id[waiter.id] = waiter
         self._lanes.setdefault(waiter.route.lane, {})[waiter.id] = waiter
         self.expire_at(waiter, waiter.deadline)
@@ -178,7 +178,7 @@ class WaitQueue:
         self._start_expiry()
 
     def remove(self, waiter: Waiter) -> None:
-        """A call has its permit, or gave up."""
+        """Remove a call that has its permit or was abandoned."""
         self._by_id.pop(waiter.id, None)
         lane = waiter.route.lane
         waiting = self._lanes.get(lane)
@@ -190,8 +190,8 @@ class WaitQueue:
             if lane in self._timers:
                 self._stop(lane)
 
-    def ask_in(self, lane: str, seconds: float, *, in_case: bool = False) -> None:
-        """Ask again for this lane after a time, for good reason or in case a hint was lost; an earlier time stays."""
+    def serve_in(self, lane: str, seconds: float, *, in_case: bool = False) -> None:
+        """Serve a lane after a time, `in_case` a hint was lost or for good reason; an earlier time stays."""
         if lane not in self._lanes:
             return
         at = self._loop.time() + seconds
@@ -202,7 +202,7 @@ class WaitQueue:
         self._timers[lane] = self._loop.call_at(at, self._due, lane, in_case)
 
     def clear_timer(self, lane: str) -> None:
-        """Forget a lane's appointment, because a newer answer makes another one."""
+        """Cancel a lane's timer, which a newer reply replaces."""
         self._stop(lane)
 
     def _stop(self, lane: str) -> None:
@@ -214,7 +214,7 @@ class WaitQueue:
         self._timers.pop(lane, None)
         waiter = self.first(lane)
         if waiter:
-            self._ask(waiter, in_case)
+            self._serve(waiter, in_case)
 
     def close(self) -> None:
         """Stop all timers."""
@@ -224,21 +224,21 @@ class WaitQueue:
             self._stop(lane)
 
 
-def busiest(lanes: WaitQueue, buckets: BucketCache, *, now: float, most: int) -> list[Lane]:
-    """Return a worker's lanes with waiting calls, longest queue first, then those that were answered last.
+def busiest(lanes: WaitQueue, buckets: BucketCache, *, now: float, limit: int) -> list[Lane]:
+    """Return a worker's lanes with waiting calls, longest queue first, then the most recently used ones.
 
     Args:
-        lanes: who waits.
-        buckets: what was learned.
+        lanes: the calls that wait.
+        buckets: the cached buckets.
         now: loop time.
-        most: so many at most.
+        limit: maximum number of lanes.
     """
     queues = sorted(lanes.queues(), key=lambda queue: len(queue[1]), reverse=True)
     found = {
         name: Lane(name, buckets.bucket_of(waiters[0].route), len(waiters), now - waiters[0].since)
-        for name, waiters in itertools.islice(queues, most)
+        for name, waiters in itertools.islice(queues, limit)
     }
-    for bucket, cached in buckets.newest(most):
-        if len(found) < most:
+    for bucket, cached in buckets.newest(limit):
+        if len(found) < limit:
             found.setdefault(cached.lane, Lane(cached.lane, bucket))
     return list(found.values())

@@ -58,7 +58,7 @@ async def steadily(
 
 
 async def cancel(*tasks: asyncio.Future[Any]) -> None:
-    """Cancel tasks until all have ended. Their outcomes stay readable; an error that nobody reads is not reported."""
+    """Cancel tasks until all have ended. Their outcomes stay readable; unread errors are not reported."""
     pending = set(tasks)
     while pending:
         for task in pending:

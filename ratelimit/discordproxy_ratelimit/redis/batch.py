@@ -1,4 +1,4 @@
-"""Collects the transitions of several calls into one script call; one call is in flight at a time.
+"""Combines the transitions of several calls into one script call; one call is in flight at a time.
 
 It does not interpret the items. Items that release something (ends of permits) may be delayed to share a call; an
 acquire is sent at once.
@@ -17,21 +17,21 @@ from discordproxy_ratelimit.process.tasks import cancel
 log = logging.getLogger(__name__)
 
 MAX_ITEMS = 64
-"""Items in one call: the server is blocked for the whole batch, some 30 us an item."""
+"""Items in one call, which blocks the server for about 30 us an item."""
 
 MAX_FAILURES = 20
-"""After so many failed calls in a row items that would be sent again are dropped; the reaper makes up for it."""
+"""Failed calls in a row after which items are not sent again; the reaper ends what they concern."""
 
 PAUSE_S = 0.01
 
 MAX_DELAY_S = 0.002
-"""How long an item that is in no hurry waits for others, unless it names another time."""
+"""Default of the maximum delay of an item that need not be sent at once."""
 
 QUIET_TURNS = 2
-"""A call leaves after so many turns of the event loop that brought no new item."""
+"""While calls are many, a script call leaves after so many turns of the event loop without a new item."""
 
 CLOCK_ERROR_S = 0.001
-"""A timer of uvloop may fire half a millisecond early."""
+"""A timer of uvloop can fire half a millisecond early."""
 
 
 @dataclass(slots=True, eq=False)
@@ -43,9 +43,9 @@ class BatchItem:
         keys: four, or none.
         on_reply: called with the reply of the script.
         on_error: called instead if the item was not sent, or if its call failed.
-        lasting: survives a lost connection and is sent again; only for what may run twice.
+        lasting: sent again after a lost connection; only for transitions that may run twice.
         added_at: loop time.
-        is_cancelled: nobody waits for the reply any more.
+        is_cancelled: whether the reply is useless; a queued item is then not sent.
     """
 
     arguments: list[Any]
@@ -61,9 +61,8 @@ class ScriptBatch:
     """A queue of items and the task that empties it.
 
     Args:
-        run: sends up to `MAX_ITEMS` items and returns one reply per item; raises if none of them is certain to have
-            run.
-        until_up: waits until sending makes sense again after a failure.
+        run: sends up to `MAX_ITEMS` items and returns one reply per item; raises if the replies are missing.
+        until_up: waits until Redis is available after a failure.
     """
 
     def __init__(
@@ -84,12 +83,12 @@ class ScriptBatch:
         self._task: asyncio.Task[None] | None = None
 
     def mentioned(self) -> set[str]:
-        """Return the places and permits about which something is queued or in flight."""
+        """Return the ids of places and permits with a queued item or one in flight."""
         return {item.arguments[1] for item in (*self._in_flight, *self._items) if len(item.arguments) > 1}
 
     @property
     def is_busy(self) -> bool:
-        """Whether something is queued or in flight."""
+        """Whether items are queued or in flight."""
         return bool(self._items or self._in_flight)
 
     def add(self, item: BatchItem, *, hurry: bool, max_delay_s: float = MAX_DELAY_S, urgent: bool = False) -> None:
@@ -99,7 +98,7 @@ class ScriptBatch:
             item: the transition.
             hurry: send with the next call instead of waiting for other items.
             max_delay_s: how long it may wait for other items otherwise.
-            urgent: goes before all that is not, if more than one call's worth is queued.
+            urgent: goes before items that are not, if more than one call's worth is queued.
         """
         self._added += 1
         now = item.added_at = self._loop.time()
@@ -117,13 +116,13 @@ class ScriptBatch:
                 self._start_timer()
 
     def send_now(self) -> None:
-        """Send what is queued, if anything, with the next call."""
+        """Send the queued items, if any, with the next call."""
         self._is_due = bool(self._items)
         if self._is_due and self._task is None:
             self._task = self._loop.create_task(self._send_all(), name="broker-batch")
 
     def stop_delaying(self) -> None:
-        """Send what is queued and all that comes from now on without delay."""
+        """Send queued and later items without delay."""
         self._delays_nothing = True
         self.send_now()
 
@@ -133,7 +132,7 @@ class ScriptBatch:
         self._timer = self._loop.call_at(self._due_at, self._on_timer)
 
     def _on_timer(self) -> None:
-        """Send what is due. The timer is not cancelled when items leave, so it may find none, or later ones."""
+        """Send the items if they are due. A call does not cancel the timer, so they may be later ones."""
         self._timer = None
         if self._due_at <= self._loop.time() + CLOCK_ERROR_S:
             self.send_now()
@@ -141,11 +140,11 @@ class ScriptBatch:
             self._start_timer()
 
     def poke(self, kind: str = "n") -> None:
-        """Make a call soon even without items: a heartbeat that also hands out what has become free."""
+        """Make a call soon, also without items: a heartbeat that also grants what has become free."""
         self.add(BatchItem([kind], []), hurry=True)
 
     async def close(self) -> None:
-        """Send what is queued and wait for the call in flight, at most a second, then stop."""
+        """Send the queued items and wait for the call in flight, at most a second, then stop."""
         self.stop_delaying()
         if self._timer is not None:
             self._timer.cancel()
@@ -178,7 +177,7 @@ class ScriptBatch:
         return [item for item in items if not item.is_cancelled]
 
     async def _until_quiet(self) -> None:
-        """Wait until two turns of the event loop have brought no new item, or a call is full."""
+        """Wait until no item has come for some turns of the event loop, or a call is full."""
         quiet, added = 0, self._added
         while quiet < QUIET_TURNS and len(self._items) < MAX_ITEMS and not self._delays_nothing:
             await asyncio.sleep(0)
@@ -187,11 +186,11 @@ class ScriptBatch:
     async def _send(self, items: list[BatchItem]) -> None:
         try:
             replied = list(zip(items, await self._run(items), strict=True))
-        except Exception as error:  # noqa: BLE001 - every waiting caller must learn of it, whatever it was
+        except Exception as error:  # noqa: BLE001 - every waiting call must get the error
             self._failures += 1
             self._fail(items, error)
             await self._until_up()
-            await asyncio.sleep(min(PAUSE_S * self._failures, 1.0))  # a server may answer and still refuse the script
+            await asyncio.sleep(min(PAUSE_S * self._failures, 1.0))  # a server may reply and still refuse the script
             return
         self._in_flight, self._failures = [], 0
         for item, reply in replied:
@@ -205,7 +204,7 @@ class ScriptBatch:
         """Fail the items of a failed call and those queued behind it, except the lasting ones: they are sent again."""
         hopeless = isinstance(error, (TypeError, ValueError)) or self._failures > MAX_FAILURES
         if hopeless and any(item.lasting for item in items):
-            log.warning("%d ends of permits are dropped after %d failed calls", len(items), self._failures)
+            log.warning("%d ends of permits were dropped after %d failed calls", len(items), self._failures)
         again = [] if hopeless else [item for item in items if item.lasting]
         failed = [item for item in items if hopeless or not item.lasting]
         failed += [item for item in self._items if not item.lasting]

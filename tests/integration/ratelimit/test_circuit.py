@@ -193,14 +193,14 @@ def test_what_counts(tell: Any, answer: Answer, counts: int) -> None:
         for _ in range(3):
             them.circuits[0].observe(answer)
         await them.settle()
-        await them.circuits[1].look()
+        await them.circuits[1].inspect()
         assert them.metric(1, "discordproxy_invalid_requests_left") == BUDGET - 3 * counts
 
     tell(story)
 
 
 async def spend(them: Workers, worker: int, number: int, app: str = "") -> None:
-    await them.circuits[worker]._ask("count", number, app)
+    await them.circuits[worker]._run_script("count", number, app)
 
 
 def test_the_budget_is_one_for_all_workers_and_stops_them_before_it_is_spent(tell: Any, caplog: Any) -> None:
@@ -257,7 +257,7 @@ def test_an_application_that_floods_is_stopped_alone(tell: Any, caplog: Any) -> 
         for worker in (0, 1):
             assert await them.passes(worker, "other")
             assert them.circuits[worker].state == "closed"
-        state = await them.circuits[0].look()
+        state = await them.circuits[0].inspect()
         assert (state.state, state.reason) == ("closed", "")
         assert [(share.app, share.invalid, share.stopped) for share in state.apps] == [("flood", 4_800, True)]
         assert them.metric(1, "discordproxy_permit_refused_total", why="share") == 2
@@ -273,7 +273,7 @@ def test_many_floods_one_after_the_other_never_spend_what_the_others_need(tell: 
                 them.circuits[0].observe(FORBIDDEN, app)
                 await them.settle()
                 await spend(them, 0, 24, app)
-        state = await them.circuits[1].look()
+        state = await them.circuits[1].inspect()
         assert (state.state, len(state.apps)) == ("closed", 8)
         assert state.invalid < BUDGET * STOP
         assert await them.passes(1, "well-behaved")
@@ -291,9 +291,9 @@ def test_a_share_has_room_again_once_answers_are_ten_minutes_old(tell: Any) -> N
         assert not await them.passes(0, "flood")
         await asyncio.sleep(25)
         assert await them.passes(0, "flood")
-        assert (await them.circuits[0].look()).apps[0].stopped is False
+        assert (await them.circuits[0].inspect()).apps[0].stopped is False
         await asyncio.sleep(600)
-        assert (await them.circuits[0].look()).apps == ()
+        assert (await them.circuits[0].inspect()).apps == ()
 
     tell(story)
 
@@ -304,17 +304,17 @@ def test_what_is_shown_comes_from_what_decides(tell: Any) -> None:
         await spend(them, 0, 4_600, "b")
         assert not await them.passes(0, "c")
         for circuit in them.circuits:
-            await circuit.look()
+            await circuit.inspect()
         assert them.states == ["open", "open"]
         assert them.metric(1, "discordproxy_circuit", state="open") == 1
         await asyncio.sleep(100)
-        state = await them.circuits[1].look()
+        state = await them.circuits[1].inspect()
         assert (state.state, state.reason, [share.app for share in state.apps]) == ("open", "spent", ["a", "b"])
         assert state.since_s == pytest.approx(100, abs=1)
         assert state.open_for_s == pytest.approx(500, abs=11)
         await asyncio.sleep(state.open_for_s + 1)
         assert await them.passes(1, "c")
-        assert (await them.circuits[1].look()).since_s == 0
+        assert (await them.circuits[1].inspect()).since_s == 0
 
     tell(story)
 
@@ -326,7 +326,7 @@ def test_a_block_is_told_with_its_beginning(tell: Any) -> None:
             await them.settle()
             await asyncio.sleep(130)
             await them.passes(0)
-        state = await them.circuits[1].look()
+        state = await them.circuits[1].inspect()
         assert (state.state, state.reason) == ("half_open", "blocked")
         assert state.since_s == pytest.approx(260, abs=1)
 

@@ -1,4 +1,4 @@
-"""What one worker's call sets in motion for another one reaches it, though the first never calls again."""
+"""The effects of one worker's call reach another worker, even if the first one makes no further call."""
 
 import asyncio
 

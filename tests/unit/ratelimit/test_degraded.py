@@ -1,4 +1,4 @@
-"""The local pace while Redis is away: slow, alone, and never above this worker's share; in virtual time."""
+"""The local pace without Redis: one call per lane, never above this worker's share; in virtual time."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What is believed of an answer's headers and body, and what is not."""
+"""Validation of a response's headers and body."""
 
 import json
 import math

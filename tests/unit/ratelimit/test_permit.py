@@ -1,4 +1,4 @@
-"""A permit ends exactly once, and being forgotten is loud."""
+"""A permit ends exactly once; one that is not ended causes a warning."""
 
 import pytest
 

@@ -25,7 +25,7 @@ from discordproxy_api.pipeline.idempotency import Idempotency
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 from discordproxy_api.rpcs.routed import Job
 from discordproxy_sandbox.world.population import CHANNEL_ID
-from fakes.broker import FakeNotes
+from fakes.broker import FakeClaims
 
 SECRET = "secret token in an exception"
 KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream", "unary_writes")
@@ -218,10 +218,10 @@ async def test_a_procedure_without_an_answer_fails_instead_of_an_empty_ok():
     servicer = Servicer(
         {"SendChannelMessage": Forgetful()},
         uploads=Uploads(UploadLimits(), drain=drain, metrics=metrics),
-        idempotency=Idempotency(FakeNotes(), kept_s=1.0, drain=drain, metrics=metrics),
+        idempotency=Idempotency(FakeClaims(), kept_s=1.0, drain=drain, metrics=metrics),
         permission=Permission(load_contract(), no_channel),
         turns=AppRateWaits(None, drain),
-        in_order=InOrder(FakeNotes(), drain),
+        in_order=InOrder(FakeClaims(), drain),
     )
     server = grpc.aio.server(interceptors=[Identity()])
     server.add_generic_rpc_handlers((servicer.handler(),))

@@ -163,7 +163,7 @@ async def test_a_watcher_that_reads_nothing_holds_nobody_up(served):
     async with attacks.open_connections(served.port, 1, deaf) as taken:
         assert taken == 1
         await _settled(served)
-        served.broker.notes.down = True
+        served.broker.claims.down = True
         await asyncio.wait_for(served.worker.health.probe(), 30)
         assert (await asyncio.wait_for(watch.read(), 30)).status == HealthCheckResponse.NOT_SERVING
     watch.cancel()

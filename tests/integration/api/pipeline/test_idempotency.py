@@ -18,7 +18,7 @@ from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect
 from discordproxy_ratelimit.shared.claims import Claims
-from fakes.broker import FakeNotes
+from fakes.broker import FakeClaims
 from fakes.eventually import eventually
 
 
@@ -56,7 +56,7 @@ async def world(valkey, key_prefix):
     broker = Broker(connect(valkey), prefix=key_prefix, bot_id="1", decisions=Decisions(CollectorRegistry()))
     await broker.start()
     await broker.ready()
-    yield World(broker.notes)
+    yield World(broker.claims)
     await broker.close()
 
 
@@ -274,7 +274,7 @@ async def test_who_was_overtaken_sends_nothing_and_gets_the_others_result(world,
     assert (await first, left) == (b"answer", [])
 
 
-class CountingNotes(FakeNotes):
+class CountingNotes(FakeClaims):
     """Tells when a claim has been renewed a few times."""
 
     def __init__(self) -> None:
@@ -314,7 +314,7 @@ async def test_the_drain_ends_the_wait_for_the_first(world):
 
 
 async def test_without_redis_nothing_is_sent():
-    notes = FakeNotes()
+    notes = FakeClaims()
     notes.down = True
     world = World(notes)
     with pytest.raises(ApiError) as refused:
@@ -323,7 +323,7 @@ async def test_without_redis_nothing_is_sent():
 
 
 async def test_a_result_that_cannot_be_kept_still_reaches_its_caller():
-    notes = FakeNotes()
+    notes = FakeClaims()
     world = World(notes)
 
     async def work(_call):
@@ -334,7 +334,7 @@ async def test_a_result_that_cannot_be_kept_still_reaches_its_caller():
 
 
 async def test_an_application_that_keeps_too_much_is_refused_alone(world):
-    world.idempotency._most_bytes = 2_000
+    world.idempotency._max_bytes = 2_000
     for number in range(3):
         await world.ask(call=world.call(f"k{number}"))
     with pytest.raises(ApiError, match="DISCORDPROXY_IDEMPOTENCY_BYTES") as refused:

@@ -17,7 +17,7 @@ from discordproxy_api.calls.in_order import InOrder, order_of
 from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.world.objects import make_role
 from discordproxy_sandbox.world.population import GUILD_ID, ROLE_ID, USER_ID, add_guilds, nth
-from fakes.broker import FakeNotes
+from fakes.broker import FakeClaims
 from fakes.eventually import eventually
 from processes.cluster import cluster
 
@@ -166,7 +166,7 @@ class Work:
 
 
 async def test_others_wait_and_names_are_apart():
-    notes, first, second, other = FakeNotes(), Work(), Work(), Work()
+    notes, first, second, other = FakeClaims(), Work(), Work(), Work()
     one, two = InOrder(notes, Drain()), InOrder(notes, Drain())
     running = asyncio.create_task(one.run("a", a_call(), first))
     await first.begun.wait()
@@ -182,7 +182,7 @@ async def test_others_wait_and_names_are_apart():
 
 
 async def test_a_long_queue_in_one_worker_does_not_keep_the_others_out():
-    notes, ended = FakeNotes(), []
+    notes, ended = FakeClaims(), []
     one, two, first = InOrder(notes, Drain()), InOrder(notes, Drain()), Work()
 
     def work(name):
@@ -204,7 +204,7 @@ async def test_a_long_queue_in_one_worker_does_not_keep_the_others_out():
 
 
 async def test_who_goes_away_gives_the_turn_back():
-    notes, work, later = FakeNotes(), Work(), Work()
+    notes, work, later = FakeClaims(), Work(), Work()
     order = InOrder(notes, Drain())
     running = asyncio.create_task(order.run("a", a_call(), work))
     await work.begun.wait()
@@ -216,7 +216,7 @@ async def test_who_goes_away_gives_the_turn_back():
 
 
 async def test_what_has_left_keeps_the_turn_until_it_lands():
-    notes, work, later = FakeNotes(), Work(), Work()
+    notes, work, later = FakeClaims(), Work(), Work()
     order, call, loop = InOrder(notes, Drain()), a_call(), asyncio.get_running_loop()
     running = asyncio.create_task(order.run("a", call, work))
     await work.begun.wait()
@@ -233,7 +233,7 @@ async def test_what_has_left_keeps_the_turn_until_it_lands():
 
 async def test_a_turn_that_was_lost_begins_anew(monkeypatch):
     monkeypatch.setattr(module, "MARGIN_S", module.LEASE_S + 1)  # as after a stall: nothing is certain
-    notes, runs = FakeNotes(), []
+    notes, runs = FakeClaims(), []
     order, call = InOrder(notes, Drain()), a_call()
 
     async def work():
@@ -252,7 +252,7 @@ async def test_a_turn_that_was_lost_begins_anew(monkeypatch):
 
 
 async def test_without_redis_the_broker_decides(monkeypatch):
-    notes, work = FakeNotes(), Work()
+    notes, work = FakeClaims(), Work()
     notes.down = True
     work.go.set()
     await InOrder(notes, Drain()).run("a", a_call(), work)
@@ -260,7 +260,7 @@ async def test_without_redis_the_broker_decides(monkeypatch):
 
 
 async def test_a_drain_ends_the_wait():
-    notes, work, drain = FakeNotes(), Work(), Drain()
+    notes, work, drain = FakeClaims(), Work(), Drain()
     running = asyncio.create_task(InOrder(notes, Drain()).run("a", a_call(), work))
     await work.begun.wait()
     waiting = asyncio.create_task(InOrder(notes, drain).run("a", a_call(), work))

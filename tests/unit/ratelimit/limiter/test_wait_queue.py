@@ -1,4 +1,4 @@
-"""Who waits in which lane, and when a lane asks again; in virtual time."""
+"""Waiting calls by lane, the lanes' timers and the calls' deadlines; in virtual time."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -41,7 +41,7 @@ class Asked:
 @in_virtual_time
 async def test_a_lane_asks_once_for_its_first_waiter() -> None:
     asked = Asked(waiter("1"), waiter("2"), waiter("3", B))
-    asked.lanes.ask_in(A.lane, 2.0)
+    asked.lanes.serve_in(A.lane, 2.0)
     await asyncio.sleep(60)
     assert asked.diary == [(2.0, "1")]
 
@@ -49,11 +49,11 @@ async def test_a_lane_asks_once_for_its_first_waiter() -> None:
 @in_virtual_time
 async def test_the_earlier_appointment_counts() -> None:
     asked = Asked(waiter("1"))
-    asked.lanes.ask_in(A.lane, 2.0)
-    asked.lanes.ask_in(A.lane, 5.0)
+    asked.lanes.serve_in(A.lane, 2.0)
+    asked.lanes.serve_in(A.lane, 5.0)
     await asyncio.sleep(10)
-    asked.lanes.ask_in(A.lane, 5.0)
-    asked.lanes.ask_in(A.lane, 1.0)
+    asked.lanes.serve_in(A.lane, 5.0)
+    asked.lanes.serve_in(A.lane, 1.0)
     await asyncio.sleep(10)
     assert asked.diary == [(2.0, "1"), (11.0, "1")]
 
@@ -61,9 +61,9 @@ async def test_the_earlier_appointment_counts() -> None:
 @in_virtual_time
 async def test_a_newer_answer_makes_a_later_appointment() -> None:
     asked = Asked(waiter("1"))
-    asked.lanes.ask_in(A.lane, 2.0)
+    asked.lanes.serve_in(A.lane, 2.0)
     asked.lanes.clear_timer(A.lane)
-    asked.lanes.ask_in(A.lane, 5.0)
+    asked.lanes.serve_in(A.lane, 5.0)
     await asyncio.sleep(10)
     assert asked.diary == [(5.0, "1")]
 
@@ -72,7 +72,7 @@ async def test_a_newer_answer_makes_a_later_appointment() -> None:
 async def test_whoever_is_first_when_the_time_comes_is_asked_for() -> None:
     first, second = waiter("1"), waiter("2")
     asked = Asked(first, second)
-    asked.lanes.ask_in(A.lane, 2.0)
+    asked.lanes.serve_in(A.lane, 2.0)
     asked.lanes.remove(first)
     assert asked.lanes.first(A.lane) is second
     await asyncio.sleep(10)
@@ -83,10 +83,10 @@ async def test_whoever_is_first_when_the_time_comes_is_asked_for() -> None:
 async def test_an_empty_lane_asks_nobody() -> None:
     only = waiter("1")
     asked = Asked(only)
-    asked.lanes.ask_in(A.lane, 2.0)
+    asked.lanes.serve_in(A.lane, 2.0)
     asked.lanes.remove(only)
     asked.lanes.remove(only)
-    asked.lanes.ask_in(A.lane, 1.0)
+    asked.lanes.serve_in(A.lane, 1.0)
     await asyncio.sleep(10)
     assert asked.diary == []
     assert (len(asked.lanes), asked.lanes.first(A.lane), asked.lanes.get("1")) == (0, None, None)
@@ -95,8 +95,8 @@ async def test_an_empty_lane_asks_nobody() -> None:
 @in_virtual_time
 async def test_closing_stops_every_appointment() -> None:
     asked = Asked(waiter("1"), waiter("2", B))
-    asked.lanes.ask_in(A.lane, 2.0)
-    asked.lanes.ask_in(B.lane, 2.0)
+    asked.lanes.serve_in(A.lane, 2.0)
+    asked.lanes.serve_in(B.lane, 2.0)
     asked.lanes.close()
     await asyncio.sleep(10)
     assert asked.diary == []

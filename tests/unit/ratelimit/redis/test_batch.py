@@ -1,4 +1,4 @@
-"""One call at a time, with all that one tick of the loop brought together."""
+"""Batches of transitions: one call in flight at a time, with the items of several calls; in virtual time."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""What our kinds of connections do like the library's."""
+"""Our connection classes behave like those of the library."""
 
 import contextlib
 from types import SimpleNamespace
