@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from discordproxy_ratelimit.errors import WaitRefusedError
 from discordproxy_ratelimit.limiter.wait_queue import Waiter, WaitQueue
 from discordproxy_ratelimit.permit import Caller
 from discordproxy_ratelimit.route import Route
@@ -120,3 +121,60 @@ async def test_a_forgotten_grant_is_waited_for_anew() -> None:
     one.grant.cancel()
     one.reset()
     assert one.grant.cancelled(), "who gave up does not come back"
+
+
+def waiting_until(deadline_s: float, name: str = "1") -> Waiter:
+    one = waiter(name)
+    one.deadline = one.since + deadline_s
+    return one
+
+
+@in_virtual_time
+async def test_a_call_is_refused_at_its_deadline() -> None:
+    late, early = waiting_until(9.0, "late"), waiting_until(5.0, "early")
+    lanes = Asked(late, early).lanes
+    await asyncio.sleep(4.9)
+    assert not early.grant.done()
+    await asyncio.sleep(0.2)
+    assert isinstance(early.grant.exception(), WaitRefusedError)
+    assert not late.grant.done()
+    await asyncio.sleep(4)
+    assert isinstance(late.grant.exception(), WaitRefusedError)
+    lanes.close()
+
+
+@in_virtual_time
+async def test_an_earlier_deadline_replaces_the_first_one() -> None:
+    one = waiting_until(60.0)
+    lanes = Asked(one).lanes
+    lanes.expire_at(one, one.since + 2.0)
+    await asyncio.sleep(2.1)
+    assert isinstance(one.grant.exception(), WaitRefusedError)
+    lanes.close()
+
+
+@in_virtual_time
+async def test_a_granted_or_ended_call_has_no_deadline() -> None:
+    granted, ended = waiting_until(5.0, "granted"), waiting_until(5.0, "ended")
+    lanes = Asked(granted, ended).lanes
+    granted.accept("h|x=1", 0.0)
+    ended.end()
+    lanes.remove(ended)
+    await asyncio.sleep(60)
+    assert granted.grant.exception() is None
+    assert ended.grant.cancelled()
+
+
+@in_virtual_time
+async def test_deadlines_of_calls_that_have_ended_do_not_pile_up() -> None:
+    lanes = Asked().lanes
+    stays = waiting_until(100.0, "stays")
+    lanes.add(stays)
+    for number in range(1000):
+        one = waiting_until(1000.0, str(number))
+        lanes.add(one)
+        one.end()
+        lanes.remove(one)
+    assert len(lanes._deadlines) < 200
+    await asyncio.sleep(101)
+    assert isinstance(stays.grant.exception(), WaitRefusedError)
