@@ -189,7 +189,7 @@ async def backends_of(settings: ApiSettings, metrics: Metrics, trace: Trace = no
 
 
 async def _broker_is_up(broker: Broker) -> bool:
-    await broker.notes.get("health")  # a worker without traffic would not detect an outage of Redis
+    await broker.claims.get("health")  # a worker without traffic would not detect an outage of Redis
     return broker.is_up
 
 

@@ -95,8 +95,8 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
         http_proxy=http_proxy_for(settings.discord_url),
     )
     async with DiscordHttp(options, token=backend.bot.token.get_secret_value()) as http:
-        app_rate = AppRateWaits(broker.quota, drain)
-        own_writes = OwnWrites(broker.notes, cache, Overlay(cache.redis, cache.keys))
+        app_rate = AppRateWaits(broker.app_rate, drain)
+        own_writes = OwnWrites(broker.claims, cache, Overlay(cache.redis, cache.keys))
         rest = Rest(
             http=http,
             broker=broker,
@@ -108,7 +108,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             on_accepted=own_writes.record,
             trace=common.trace,
         )
-        single_flight = SingleFlight(broker.notes, drain)
+        single_flight = SingleFlight(broker.claims, drain)
         reads = Reads(
             rest=rest,
             single_flight=single_flight,
@@ -118,18 +118,18 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             metrics=metrics,
         )
         idempotency = Idempotency(
-            broker.notes,
+            broker.claims,
             kept_s=settings.idempotency_ttl,
             max_bytes=settings.idempotency_bytes,
             drain=drain,
             metrics=metrics,
         )
-        in_order = InOrder(broker.notes, drain)
+        in_order = InOrder(broker.claims, drain)
         locate = ChannelLocator(rest, single_flight, gateway.channel).locate
         permission = Permission(contract, locate, audited=settings.audited, audit_content=settings.audit_content)
         unary_calls = UnaryCalls(
             {
-                **_procedures(settings, contract, rest, reads, DmChannels(rest, broker.notes, metrics)),
+                **_procedures(settings, contract, rest, reads, DmChannels(rest, broker.claims, metrics)),
                 **_interaction_procedures(settings, contract, rest, InteractionResponses(rest, gateway.interactions)),
             },
             uploads=common.uploads,

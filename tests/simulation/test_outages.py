@@ -1,4 +1,4 @@
-"""Redis refuses commands for a while, or drops the connection at the worst moment; then calls are served again."""
+"""Redis refuses commands for a while or drops the connection at any moment; then calls are served again."""
 
 import asyncio
 import functools

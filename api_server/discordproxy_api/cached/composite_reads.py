@@ -30,7 +30,7 @@ from discordproxy_api.contract.contract import Rpc
 from discordproxy_api.contract.translate import compile_message
 from discordproxy_api.rpcs.procedure import Job
 from discordproxy_api.rpcs.routed import check
-from discordproxy_gateway.cache import TROUBLE, read_state
+from discordproxy_gateway.cache import CACHE_ERRORS, read_state
 
 VOICE_INTENT = "voice_states"
 
@@ -53,7 +53,7 @@ class GetVoiceStates:
         reader = self._reads.caches.reader
         try:
             answer, state = await asyncio.gather(reader.voice_states(guild_id), read_state(reader.redis, reader.keys))
-        except TROUBLE:
+        except CACHE_ERRORS:
             raise _no_gateway("Redis does not answer") from None
         if state.intents and VOICE_INTENT not in state.intents:
             text = f"The gateway worker does not receive voice states; add {VOICE_INTENT} to DISCORDPROXY_INTENTS."

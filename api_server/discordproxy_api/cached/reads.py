@@ -29,7 +29,7 @@ from discordproxy_api.discord.request import read_json, rest_request
 from discordproxy_api.discord.rest import Rest
 from discordproxy_api.rpcs.procedure import Job
 from discordproxy_api.rpcs.routed import check, checked, document_of, unfit
-from discordproxy_gateway.cache import TROUBLE, CachedAnswer
+from discordproxy_gateway.cache import CACHE_ERRORS, CachedAnswer
 from discordproxy_gateway.cache import Freshness as CacheFreshness
 
 SLICE = 200
@@ -98,7 +98,7 @@ class Reads:
             return CachedAnswer(), "uncached"
         try:
             answer = await found
-        except TROUBLE:
+        except CACHE_ERRORS:
             return CachedAnswer(), "trouble"
         if answer.freshness is None:
             return answer, "unknown"
@@ -115,7 +115,7 @@ class Reads:
         marks = await self._own_writes.marks(_scope(outgoing.parameters, outgoing.template))
         if marks is None:
             return await fetch()
-        return await self._single_flight.share(f"{request.target} {call.patience} {marks}", fetch, fresh=fresh)
+        return await self._single_flight.share(f"{request.target} {call.wait_limits} {marks}", fetch, fresh=fresh)
 
     async def _fetch(self, request: Any, call: Call) -> bytes:
         reply = await self._rest.send(request, call)

@@ -114,7 +114,7 @@ class Call:
         return "unknown" if self._flying or self._doubt else "no"
 
     @property
-    def patience(self) -> str:
+    def wait_limits(self) -> str:
         """Calls may share one wait only if this is equal, else an urgent call could wait for a patient one."""
         return f"{self.priority} {self.max_wait_s}"
 

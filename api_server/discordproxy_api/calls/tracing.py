@@ -50,7 +50,7 @@ class _Recorded:
     def __init__(self, span: Any) -> None:
         self._span = span
 
-    def tell(self, **facts: Fact) -> None:
+    def record(self, **facts: Fact) -> None:
         """Set attributes; in their names `_` stands for a dot, `__` for an underscore."""
         names = {name: name.replace("__", "\0").replace("_", ".").replace("\0", "_") for name in facts}
         self._span.set_attributes({names[name]: value for name, value in facts.items()})
@@ -80,7 +80,7 @@ class Tracing:
             return
         with self._tracer.start_as_current_span(name, record_exception=False, set_status_on_exception=False) as span:
             recorded = _Recorded(span)
-            recorded.tell(**facts)
+            recorded.record(**facts)
             yield recorded
 
     @contextmanager

@@ -185,7 +185,7 @@ class Idempotency:
     async def _mark_in_doubt(self, logical: LogicalCall, owner: str) -> None:
         """Record that a request will be sent: if this worker dies, only a nonce permits a repeat."""
         doubt = _IN_DOUBT + (str(self._wall_clock()).encode() if logical.repeat is Repeat.NONCE else b"")
-        claim = await self._claims.leave(
+        claim = await self._claims.mark_in_doubt(
             logical.key, logical.request, owner=owner, result=doubt, lease_s=LEASE_S, ttl_s=self._kept_s
         )
         if claim.state != "ours":
@@ -202,7 +202,7 @@ class Idempotency:
             await self._complete(logical, owner, _IN_DOUBT + str(self._wall_clock() - age_s).encode())
 
     async def _complete(self, logical: LogicalCall, owner: str, result: bytes) -> None:
-        completion = self._claims.settle(
+        completion = self._claims.complete(
             logical.key, logical.request, owner=owner, result=result, ttl_s=self._kept_s, keeper=self._quota(logical)
         )
         await self._log_broker_errors(completion)

@@ -70,14 +70,14 @@ class Reporter:
             if self._reports % CIRCUIT_EVERY == 0:
                 await self._broker.circuit()
             self._reports += 1
-            await self._broker.board.post(self._broker.worker, orjson.dumps(self._post()), counted)
+            await self._broker.registry.publish(self._broker.worker, orjson.dumps(self._post()), counted)
         except BrokerError:
             self._metrics.recent_stats.restore(counted)
 
     async def withdraw(self) -> None:
         """Remove this worker from the registry."""
         try:
-            await self._broker.board.post(self._broker.worker, b"", self._metrics.recent_stats.collect())
+            await self._broker.registry.publish(self._broker.worker, b"", self._metrics.recent_stats.collect())
         except BrokerError:
             log.debug("the worker's status stays published until it expires")
 
@@ -92,7 +92,7 @@ class Reporter:
                 (bot, credential, lane.name, lane.bucket, lane.waiting, round(lane.oldest_s, 3))
                 for bot, broker in self._brokers.items()
                 for credential in CREDENTIALS
-                for lane in broker.lanes(credential, most=MAX_LANES // len(self._brokers))
+                for lane in broker.lanes(credential, limit=MAX_LANES // len(self._brokers))
             ],
             "failures": [
                 (*failure, seen.count, seen.at, seen.app, seen.request_id)

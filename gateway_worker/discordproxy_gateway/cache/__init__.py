@@ -28,10 +28,11 @@ from discordproxy_gateway.cache.reader import CacheReader
 from discordproxy_gateway.cache.state import GatewayState, ShardState, read_state
 from discordproxy_gateway.keys import Keys, Slot
 
-TROUBLE: tuple[type[Exception], ...] = (RedisError, OSError, ValueError, TypeError, LookupError, AttributeError)
+CACHE_ERRORS: tuple[type[Exception], ...] = (RedisError, OSError, ValueError, TypeError, LookupError, AttributeError)
 """Errors of reads and overlay writes when Redis does not answer or holds another release's data."""
 
 __all__ = [
+    "CACHE_ERRORS",
     "CHANNEL",
     "EMOJI",
     "GUILD",
@@ -39,7 +40,6 @@ __all__ = [
     "ROLE",
     "STICKER",
     "THREAD",
-    "TROUBLE",
     "USER",
     "CacheReader",
     "CachedAnswer",

@@ -14,7 +14,8 @@ from redis.exceptions import NoScriptError, RedisError
 from discordproxy_gateway.cache.commands import Commands
 from discordproxy_gateway.store.scripts import source
 from discordproxy_gateway.store.server_time import milliseconds
-from discordproxy_ratelimit.redis.client import open_pipeline, stop
+from discordproxy_ratelimit.process.tasks import cancel
+from discordproxy_ratelimit.redis.client import open_pipeline
 from discordproxy_ratelimit.redis.pipeline import Pipeline
 
 MAX_TIMEOUT_S = 60.0
@@ -71,7 +72,7 @@ class ReadConnection:
         """Close the pipeline; the client stays open."""
         self._closed = True
         if self._opening is not None:
-            await stop(self._opening)
+            await cancel(self._opening)
         if self._pipeline is not None:
             self._pipeline.close()
             await asyncio.sleep(0)  # the event loop closes the socket

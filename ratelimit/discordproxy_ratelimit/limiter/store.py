@@ -24,7 +24,7 @@ AREA = "rl2"
 BOT_KEYS = ("g", "slots", "paced", "held", "workers", "routes", "blocks", "gq", "seconds")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ScriptReply:
     """What one script call answered.
 
@@ -102,8 +102,8 @@ class Store:
         )
         replies, grants, pump, own, dead, published, was_expired = reply
         return ScriptReply(
-            [_texts(one) for one in replies],
-            [(_text(grant[1]), int(grant[2]), _text(grant[3])) for grant in grants],
+            [[value.decode() if isinstance(value, bytes) else value for value in one] for one in replies],
+            [(permit_id.decode(), int(delay_us), bucket.decode()) for _, permit_id, delay_us, bucket in grants],
             int(pump) if pump else None,
             own == 1,
             _text(dead),
@@ -126,7 +126,3 @@ class Store:
 
 def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _texts(reply: list[Any]) -> list[Any]:
-    return [value.decode() if isinstance(value, bytes) else value for value in reply]

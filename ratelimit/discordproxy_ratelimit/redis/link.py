@@ -1,6 +1,6 @@
-"""The connection to Redis that everything in a process shares: whether it is up, and which server answers.
+"""The process's connection to Redis: runs scripts and commands, detects outages and other servers.
 
-Runs scripts without a second attempt of its own. Knows nothing of limits.
+It does not repeat scripts and commands.
 """
 
 import asyncio
@@ -16,9 +16,16 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, NoScriptError, RedisError, ResponseError
 
 from discordproxy_ratelimit.errors import BrokerUnavailableError
-from discordproxy_ratelimit.process.tasks import steadily
+from discordproxy_ratelimit.process.tasks import cancel, steadily
 from discordproxy_ratelimit.process.trace import Trace, no_trace
-from discordproxy_ratelimit.redis.client import inbox, let_go, node_of, open_pipeline, run_id_behind, run_id_of, stop
+from discordproxy_ratelimit.redis.client import (
+    close_idle,
+    node_of,
+    open_pipeline,
+    run_id_behind,
+    run_id_of,
+    subscription,
+)
 from discordproxy_ratelimit.redis.pipeline import Pipeline
 from discordproxy_ratelimit.redis.timeouts import StallTolerantTimeout
 
@@ -27,17 +34,17 @@ log = logging.getLogger(__name__)
 FAILURES = (RedisError, OSError, TimeoutError)
 
 ANSWER_S = 1.0
-"""A server that takes longer for one call is as good as away."""
+"""Timeout of a command, after which the server counts as unavailable."""
 
 HEADER = "#!lua flags=allow-oom\n"
 
 PROBE = f"{HEADER}return 1"
-"""Refused by a server that would refuse our scripts: one that is read-only or still loads, a user without rights."""
+"""Refused by a server that would refuse our scripts: it is read-only or loads, or the user has no rights."""
 
-LONGEST_PAUSE_S = 1.0
+MAX_PAUSE_S = 1.0
 
 KEPT = "kept"
-"""A file beside the private server's socket: the run id of a server that knows all that the one before it knew."""
+"""File beside the private server's socket: the run id of a server with the complete state of the one before it."""
 
 
 def script(*parts: str) -> str:
@@ -94,27 +101,28 @@ def _hash(text: str) -> str:
 
 
 class Watcher(Protocol):
-    """Who wants to know whether Redis answers."""
+    """Is notified of outages of Redis."""
 
     def link_up(self, *, other_server: bool) -> None:
-        """Redis answers; another server, or a new start of it, may have forgotten everything."""
+        """Redis is available; `other_server`: it may have lost its state."""
 
     def link_down(self) -> None:
-        """Redis does not answer."""
+        """Redis is unavailable."""
 
 
 class RedisLink:
-    """The connection to Redis: knows whether it is up, and which server answers.
+    """The connection to Redis, its state, and the run id of the server.
 
     Attributes:
-        run_id: of the server that answers; another one may have forgotten everything.
-        memory_kept: whether it is known to know all that the server before it knew.
-        watchers: told when it goes away and when it is back.
-        trace: times what a call waits for.
+        is_up: whether the server replied to the last command.
+        run_id: of the server; one with another run id may have lost its state.
+        memory_kept: whether the server is known to have the complete state of the one before it.
+        watchers: notified when it becomes unavailable, and when it is available again.
+        trace: starts the spans of commands.
 
     Args:
         client: of one server or of a Cluster.
-        home: a key; in a Cluster the node that holds it is the server that is meant above.
+        home: a key; in a Cluster, the server meant above is the node that holds it.
     """
 
     _pipeline: Pipeline | None = None
@@ -128,7 +136,8 @@ class RedisLink:
         self._logged_refusal = ""
         self.run_id = ""
         self.memory_kept = False
-        self._up = asyncio.Event()
+        self.is_up = False
+        self._up, self._subscribed = asyncio.Event(), asyncio.Event()
         self._down_since: float | None = None
         self._reconnecting: asyncio.Task[None] | None = None
         self._closed = False
@@ -137,23 +146,22 @@ class RedisLink:
 
     @property
     def memory_lost(self) -> bool:
-        """Whether this process has met another server before."""
+        """Whether this process was connected to another server before."""
         return self.run_id != self._first_run
 
-    @property
-    def is_up(self) -> bool:
-        """Whether the server answered the last time it was asked."""
-        return self._up.is_set()
-
     def down_for_s(self) -> float:
-        """Return for how long the server has not answered, 0 when it does."""
+        """Return for how many seconds the server has been unavailable; 0 if it is available."""
         return 0.0 if self._down_since is None else asyncio.get_running_loop().time() - self._down_since
 
     async def until_up(self) -> None:
-        """Wait until the server answers."""
-        if not self._up.is_set():
+        """Wait until the server is available."""
+        if not self.is_up:
             self._reconnect()
         await self._up.wait()
+
+    async def until_subscribed(self) -> None:
+        """Wait until `messages` receives all that is published from now on, or has failed for the first time."""
+        await self._subscribed.wait()
 
     async def run(self, lua: Script, keys: list[str], arguments: list[Any]) -> Any:
         """Run a script once and return its reply. Raises as `execute`."""
@@ -206,8 +214,8 @@ class RedisLink:
         return self._functions.get(lua.function, False)
 
     def lost(self, error: Exception) -> None:
-        """Note that the server does not answer, and start asking for it."""
-        was_up = self._up.is_set()
+        """Mark the server as unavailable, and start to reconnect."""
+        was_up, self.is_up = self.is_up, False
         self._up.clear()
         self._log_refusal(error)
         if self._down_since is None:
@@ -220,7 +228,7 @@ class RedisLink:
         self._reconnect()
 
     def _log_refusal(self, error: Exception) -> None:
-        """Log once why a server that is there is of no use: it is read-only, it loads, we have no rights."""
+        """Log once why a server refuses the scripts: it is read-only or loads, or the user has no rights."""
         if isinstance(error, ResponseError) and str(error) != self._logged_refusal:
             self._logged_refusal = str(error)
             log.error("Redis refuses the broker's script: %s", error)
@@ -234,8 +242,8 @@ class RedisLink:
 
     async def _connect(self) -> None:
         pause_s = 0.02
-        if self._losses > 1:  # it answers the question below, but not what we need it for
-            await asyncio.sleep(min(pause_s * 2 ** min(self._losses, 10), LONGEST_PAUSE_S))
+        if self._losses > 1:  # it replies to the commands below, but not to the scripts
+            await asyncio.sleep(min(pause_s * 2 ** min(self._losses, 10), MAX_PAUSE_S))
         while True:
             try:
                 async with StallTolerantTimeout(ANSWER_S):
@@ -246,8 +254,8 @@ class RedisLink:
                 self._log_refusal(error)
                 if self._down_since is None:
                     self._down_since = asyncio.get_running_loop().time()
-                self._drop_pipeline()  # the next one may lead to another server
-                await let_go(self._client)
+                self._drop_pipeline()  # a new one may connect to another server
+                await close_idle(self._client)
             await asyncio.sleep(pause_s)
             pause_s = min(0.25, pause_s * 1.5)
         other = bool(self.run_id) and run_id != self.run_id and not kept
@@ -255,8 +263,9 @@ class RedisLink:
         self._first_run = self._first_run or run_id
         self.run_id, self._node = run_id, node_of(self._client, self._home)
         if self._down_since is not None and self.down_for_s() > 0:
-            log.warning("Redis answers again%s", ", but it is another server or a new start of it" if other else "")
+            log.warning("Redis answers again%s", ", but it is another server or was restarted" if other else "")
         self._down_since = None
+        self.is_up = True
         self._up.set()
         for watcher in self.watchers:
             watcher.link_up(other_server=other)
@@ -279,32 +288,37 @@ class RedisLink:
             self._pipeline.close()
 
     async def messages(self, *channels: str) -> AsyncIterator[bytes]:
-        """Yield what others publish to these channels; a lost connection is made anew."""
+        """Yield the messages of these channels; reconnect after a lost connection."""
         pause_s = 0.05
         while True:
             await self.until_up()
             try:
-                async with inbox(self._client, self._home) as letters:
-                    await letters.subscribe(*channels)
-                    pause_s = 0.05
+                async with subscription(self._client, self._home) as pubsub:
+                    await pubsub.subscribe(*channels)
+                    pause_s, unconfirmed = 0.05, len(channels)
                     while True:
-                        message = await letters.get_message(timeout=None)
+                        message = await pubsub.get_message(timeout=None)
                         if message is not None:
                             yield message["data"]
+                            continue
+                        unconfirmed -= 1
+                        if not unconfirmed:
+                            self._subscribed.set()
             except (RedisError, OSError) as error:
+                self._subscribed.set()  # the subscription is not required
                 log.log(
                     logging.WARNING if isinstance(error, ResponseError) else logging.DEBUG,
-                    "No hints of other workers come in (%s: %s); trying again in %.2f s",
+                    "The subscription to hints of other workers failed (%s: %s); retrying in %.2f s",
                     *(type(error).__name__, error, pause_s),
                 )
                 await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+                pause_s = min(pause_s * 2, MAX_PAUSE_S)
 
     async def close(self) -> None:
-        """Stop asking for the server and close the connections."""
+        """Stop reconnecting and close the connections."""
         self._closed = True
         if self._reconnecting:
-            await stop(self._reconnecting)
+            await cancel(self._reconnecting)
         self._drop_pipeline()
         with contextlib.suppress(RedisError, OSError):
             await self._client.aclose()
@@ -322,4 +336,4 @@ def _is_kept(client: Any, run_id: str) -> bool:
     try:
         return bool(socket) and Path(socket).with_name(KEPT).read_text("ascii") == run_id
     except (OSError, ValueError):
-        return False  # a server of the operator's, or one that was killed
+        return False  # a server of the operator, or one that was killed

@@ -27,7 +27,7 @@ async def broker(url: str, registry: CollectorRegistry | None = None, **limits: 
         connect(url, timeout_s=5.0),
         prefix=f"bench-{uuid.uuid4().hex[:8]}",
         bot_id="1",
-        limits=Limits(**{"global_limit": PLENTY, "most_waiting": PLENTY, **limits}),
+        limits=Limits(**{"global_limit": PLENTY, "max_waiting": PLENTY, **limits}),
         decisions=Decisions(registry or CollectorRegistry()),
     )
     await built.start()

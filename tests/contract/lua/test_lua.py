@@ -23,7 +23,7 @@ from discordproxy_ratelimit.limiter.store import PARTS, Store
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect
 from discordproxy_ratelimit.route import route_of_path
-from discordproxy_ratelimit.shared.app_rate import QUOTA
+from discordproxy_ratelimit.shared import app_rate
 from discordproxy_ratelimit.shared.claims import CLAIM, ClaimQuota
 from discordproxy_ratelimit.shared.registry import Registry
 from fakes.eventually import eventually
@@ -32,7 +32,7 @@ from model.ratelimit_story import Story
 
 FOLDER = Path(str(files("discordproxy_ratelimit"))) / "lua"
 SCRIPTS = {"broker": Store.BROKER, "reap": Store.REAP, "circuit": Circuit.SCRIPT, "claim": CLAIM}
-SCRIPTS |= {"board": Registry.SCRIPT, "survey": SURVEY, "quota": QUOTA}
+SCRIPTS |= {"board": Registry.SCRIPT, "survey": SURVEY, "quota": app_rate.SCRIPT}
 CHANNEL, GUILD = 81384788765712384, 41771983423143937
 KEYLESS = {"TIME", "PUBLISH"}
 ALL_KEYS = {"UNLINK", "EXISTS", "DEL"}
@@ -199,21 +199,21 @@ async def busy_worker(url: str, prefix: str, meanwhile: Callable[[], None] = lam
     async with broker.acquire(route_of_path("GET", f"/channels/{CHANNEL}")) as permit:
         waits = asyncio.create_task(send("GET", f"/channels/{CHANNEL}", Answer(200)))
         await eventually(lambda: broker.waiting == 1)
-        await broker.notes.get("a round trip")
+        await broker.claims.get("a round trip")
         meanwhile()
         waits.cancel()
         await asyncio.gather(waits, return_exceptions=True)
         permit.cancel()
-    await broker.notes.set("dm", b"1", ttl_s=60)
-    assert await broker.notes.get("dm") == b"1"
+    await broker.claims.set("dm", b"1", ttl_s=60)
+    assert await broker.claims.get("dm") == b"1"
     keeper = ClaimQuota("app", 10_000, 60.0)
-    claim = await broker.notes.claim(broker.worker, "r", owner="a", lease_s=5, keeper=keeper)
+    claim = await broker.claims.claim(broker.worker, "r", owner="a", lease_s=5, keeper=keeper)
     assert claim.state == "ours"
-    await broker.notes.settle(broker.worker, "r", owner="a", result=b"x", ttl_s=60, keeper=keeper)
-    await broker.quota.take("app", per_s=10, patience_s=1)
-    await broker.board.post(broker.worker, b"{}", {"calls": 1})
-    await broker.board.read()
-    await broker.survey([lane.bucket for lane in broker.lanes(most=20)])
+    await broker.claims.complete(broker.worker, "r", owner="a", result=b"x", ttl_s=60, keeper=keeper)
+    await broker.app_rate.reserve("app", per_s=10, max_wait_s=1)
+    await broker.registry.publish(broker.worker, b"{}", {"calls": 1})
+    await broker.registry.snapshot()
+    await broker.inspect([lane.bucket for lane in broker.lanes(limit=20)])
     await broker.close()
 
 

@@ -1,4 +1,4 @@
-"""The Lua and the model of `tests/model` do the same, step by step: replies, permits, hints and counters."""
+"""The Lua code behaves like the model of `tests/model`, step by step: replies, permits, hints and counters."""
 
 import contextlib
 import itertools

@@ -106,7 +106,7 @@ async def bench():
             broker=broker,
             drain=drain,
             metrics=Metrics(),
-            app_rate=AppRateWaits(broker.quota, drain),
+            app_rate=AppRateWaits(broker.app_rate, drain),
             nonces=Nonces("canary"),
             on_accepted=lambda request, _reply, _took_s: recorded(request),
         )

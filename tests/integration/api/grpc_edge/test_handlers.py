@@ -27,7 +27,7 @@ from discordproxy_api.pipeline.unary_calls import UnaryCalls
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 from discordproxy_api.rpcs.procedure import Job
 from discordproxy_sandbox.world.population import CHANNEL_ID
-from fakes.broker import FakeNotes
+from fakes.broker import FakeClaims
 
 SECRET = "secret token in an exception"
 KINDS = ("unary_unary", "unary_stream", "stream_stream", "unary_writes")
@@ -236,10 +236,10 @@ async def test_a_procedure_without_a_response_fails():
     calls = UnaryCalls(
         {"SendChannelMessage": NoResponse()},
         uploads=uploads,
-        idempotency=Idempotency(FakeNotes(), kept_s=1.0, drain=drain, metrics=metrics),
+        idempotency=Idempotency(FakeClaims(), kept_s=1.0, drain=drain, metrics=metrics),
         permission=Permission(load_contract(), no_channel),
         app_rate=AppRateWaits(None, drain),
-        in_order=InOrder(FakeNotes(), drain),
+        in_order=InOrder(FakeClaims(), drain),
     )
 
     async def arrives():

@@ -205,7 +205,7 @@ async def test_health_by_service(served):
         return (await health.Check(health_pb2.HealthCheckRequest(service=service))).status
 
     assert [await state(name) for name in ("", "discord_api.DiscordApi", "broker")] == 3 * [SERVING]
-    served.broker.notes.down = True
+    served.broker.claims.down = True
     await served.worker.health.probe()
     assert [await state(name) for name in ("", "discord_api.DiscordApi", "broker")] == 3 * [NOT_SERVING]
     assert not served.worker.health.ready

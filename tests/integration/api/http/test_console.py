@@ -69,7 +69,7 @@ async def test_an_application_that_spends_its_share_of_invalid_requests_is_stopp
     message = SendChannelMessageRequest(channel_id=CHANNEL, content="x")
     async with console_on(discord, valkey, key_prefix) as served:
         flood, other = ((("x-discordproxy-app", app),) for app in ("flood", "other"))
-        await served.broker._circuit._ask("count", 4_700, "flood")
+        await served.broker._circuit._run_script("count", 4_700, "flood")
 
         async def answer(number: int) -> dict:
             bad = ApiRequest(method="GET", path=f"/channels/{CHANNEL}", authorization=f"Bearer r{number}")
@@ -97,7 +97,7 @@ async def test_an_application_that_spends_its_share_of_invalid_requests_is_stopp
 async def test_the_status_shows_the_circuit_that_decides(discord, valkey: str, key_prefix: str) -> None:
     async with console_on(discord, valkey, key_prefix) as served:
         for app in ("a", "b"):
-            await served.broker._circuit._ask("count", 4_800, app)
+            await served.broker._circuit._run_script("count", 4_800, app)
         with pytest.raises(grpc.aio.AioRpcError) as failed:
             await served.stub.GetChannel(ChannelId(channel_id=CHANNEL))
         assert json.loads(failed.value.details())["reason"] == "CIRCUIT_OPEN"

@@ -39,7 +39,7 @@ def shown(*, calm: bool) -> dict[str, Any]:
     account = AccountState(50, 7, 0, 0.0, 1, known)
     names = {("", "channel_id=7"): "#announcements, The Capsuleers of New Eden"}
     return document(
-        Snapshot(at=1000.0, posts={}, ticks=ticks, tick_at=1000),
+        Snapshot(at=1000.0, documents={}, ticks=ticks, tick_at=1000),
         posts,
         lanes,
         {("", "bot"): account, ("", "ip"): account},

@@ -164,7 +164,7 @@ async def test_a_watcher_that_reads_nothing_delays_no_other(served):
     async with attacks.open_connections(served.port, 1, deaf) as opened:
         assert opened == 1
         await _settled(served)
-        served.broker.notes.down = True
+        served.broker.claims.down = True
         await asyncio.wait_for(served.worker.health.probe(), 30)
         assert (await asyncio.wait_for(watch.read(), 30)).status == HealthCheckResponse.NOT_SERVING
     watch.cancel()

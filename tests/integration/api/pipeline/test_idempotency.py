@@ -18,7 +18,7 @@ from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect
 from discordproxy_ratelimit.shared.claims import Claims
-from fakes.broker import FakeNotes
+from fakes.broker import FakeClaims
 from fakes.eventually import eventually
 
 
@@ -56,7 +56,7 @@ async def world(valkey, key_prefix):
     broker = Broker(connect(valkey), prefix=key_prefix, bot_id="1", decisions=Decisions(CollectorRegistry()))
     await broker.start()
     await broker.ready()
-    yield World(broker.notes)
+    yield World(broker.claims)
     await broker.close()
 
 
@@ -278,7 +278,7 @@ async def test_a_call_whose_claim_was_lost_sends_nothing_and_gets_the_other_resu
     assert (await first, sent) == (b"answer", [])
 
 
-class CountingNotes(FakeNotes):
+class CountingClaims(FakeClaims):
     """Sets an event when a claim has been renewed a few times."""
 
     def __init__(self) -> None:
@@ -294,7 +294,7 @@ class CountingNotes(FakeNotes):
 
 async def test_the_claim_is_renewed_while_the_work_lasts(monkeypatch):
     monkeypatch.setattr(module, "LEASE_S", 0.03)
-    notes = CountingNotes()
+    notes = CountingClaims()
 
     async def work(_call):
         await notes.renewed.wait()
@@ -318,7 +318,7 @@ async def test_the_drain_ends_the_wait_for_the_first_call(world):
 
 
 async def test_without_redis_nothing_is_sent():
-    notes = FakeNotes()
+    notes = FakeClaims()
     notes.down = True
     world = World(notes)
     with pytest.raises(ApiError) as refused:
@@ -327,7 +327,7 @@ async def test_without_redis_nothing_is_sent():
 
 
 async def test_a_result_that_cannot_be_kept_is_returned():
-    notes = FakeNotes()
+    notes = FakeClaims()
     world = World(notes)
 
     async def work(_call):

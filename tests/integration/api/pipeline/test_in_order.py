@@ -18,7 +18,7 @@ from discordproxy_api.rpcs.ordering import order_of
 from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.world.objects import make_role
 from discordproxy_sandbox.world.population import GUILD_ID, ROLE_ID, USER_ID, add_guilds, nth
-from fakes.broker import FakeNotes
+from fakes.broker import FakeClaims
 from fakes.eventually import eventually
 from processes.cluster import cluster
 
@@ -167,7 +167,7 @@ class Work:
 
 
 async def test_calls_with_the_same_name_wait_and_others_do_not():
-    notes, first, second, other = FakeNotes(), Work(), Work(), Work()
+    notes, first, second, other = FakeClaims(), Work(), Work(), Work()
     one, two = InOrder(notes, Drain()), InOrder(notes, Drain())
     running = asyncio.create_task(one.run("a", a_call(), first))
     await first.begun.wait()
@@ -183,7 +183,7 @@ async def test_calls_with_the_same_name_wait_and_others_do_not():
 
 
 async def test_a_long_queue_in_one_worker_does_not_starve_others():
-    notes, ended = FakeNotes(), []
+    notes, ended = FakeClaims(), []
     one, two, first = InOrder(notes, Drain()), InOrder(notes, Drain()), Work()
 
     def work(name):
@@ -205,7 +205,7 @@ async def test_a_long_queue_in_one_worker_does_not_starve_others():
 
 
 async def test_a_call_whose_caller_disconnects_releases_the_lease():
-    notes, work, later = FakeNotes(), Work(), Work()
+    notes, work, later = FakeClaims(), Work(), Work()
     order = InOrder(notes, Drain())
     running = asyncio.create_task(order.run("a", a_call(), work))
     await work.begun.wait()
@@ -217,7 +217,7 @@ async def test_a_call_whose_caller_disconnects_releases_the_lease():
 
 
 async def test_a_request_in_flight_keeps_the_lease_until_its_response():
-    notes, work, later = FakeNotes(), Work(), Work()
+    notes, work, later = FakeClaims(), Work(), Work()
     order, call, loop = InOrder(notes, Drain()), a_call(), asyncio.get_running_loop()
     running = asyncio.create_task(order.run("a", call, work))
     await work.begun.wait()
@@ -234,7 +234,7 @@ async def test_a_request_in_flight_keeps_the_lease_until_its_response():
 
 async def test_a_call_whose_lease_was_lost_restarts(monkeypatch):
     monkeypatch.setattr(module, "MARGIN_S", module.LEASE_S + 1)  # as after a stall: each lease counts as expired
-    notes, runs = FakeNotes(), []
+    notes, runs = FakeClaims(), []
     order, call = InOrder(notes, Drain()), a_call()
 
     async def work():
@@ -253,7 +253,7 @@ async def test_a_call_whose_lease_was_lost_restarts(monkeypatch):
 
 
 async def test_without_redis_the_broker_decides(monkeypatch):
-    notes, work = FakeNotes(), Work()
+    notes, work = FakeClaims(), Work()
     notes.down = True
     work.go.set()
     await InOrder(notes, Drain()).run("a", a_call(), work)
@@ -261,7 +261,7 @@ async def test_without_redis_the_broker_decides(monkeypatch):
 
 
 async def test_a_drain_ends_the_wait():
-    notes, work, drain = FakeNotes(), Work(), Drain()
+    notes, work, drain = FakeClaims(), Work(), Drain()
     running = asyncio.create_task(InOrder(notes, Drain()).run("a", a_call(), work))
     await work.begun.wait()
     waiting = asyncio.create_task(InOrder(notes, drain).run("a", a_call(), work))

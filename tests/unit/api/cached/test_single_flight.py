@@ -8,7 +8,7 @@ import pytest
 from discordproxy_api.cached.single_flight import SingleFlight
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
-from fakes.broker import FakeNotes
+from fakes.broker import FakeClaims
 from fakes.eventually import eventually
 
 
@@ -35,8 +35,8 @@ def discord() -> Discord:
 
 
 @pytest.fixture
-def notes() -> FakeNotes:
-    return FakeNotes()
+def notes() -> FakeClaims:
+    return FakeClaims()
 
 
 def asking(flights, discord, *, fresh=False):

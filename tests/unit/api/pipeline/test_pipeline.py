@@ -27,7 +27,7 @@ from discordproxy_api.pipeline.pipeline import CallPipeline
 from discordproxy_api.pipeline.unary_calls import UnaryCalls
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 from discordproxy_api.rpcs.procedure import Job
-from fakes.broker import FakeNotes
+from fakes.broker import FakeClaims
 
 RPC = "SendChannelMessage"
 CONTRACT = load_contract()
@@ -84,10 +84,10 @@ def unary_calls(worker: Worker, procedure: Echo) -> UnaryCalls:
     return UnaryCalls(
         {RPC: procedure},
         uploads=Uploads(UploadLimits(), drain=worker.drain, metrics=worker.metrics),
-        idempotency=Idempotency(FakeNotes(), kept_s=60.0, drain=worker.drain, metrics=worker.metrics),
+        idempotency=Idempotency(FakeClaims(), kept_s=60.0, drain=worker.drain, metrics=worker.metrics),
         permission=Permission(CONTRACT, no_channel),
         app_rate=AppRateWaits(None, worker.drain),
-        in_order=InOrder(FakeNotes(), worker.drain),
+        in_order=InOrder(FakeClaims(), worker.drain),
     )
 
 
