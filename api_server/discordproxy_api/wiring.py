@@ -29,7 +29,8 @@ from discordproxy_api.rpcs.composites import EditMessage, SendDirectMessage, Syn
 from discordproxy_api.rpcs.dm_channels import DmChannels
 from discordproxy_api.rpcs.interaction_responses import CreateInteractionResponse, InteractionResponses
 from discordproxy_api.rpcs.procedure import Procedure
-from discordproxy_api.rpcs.raw_request import Request, RoutePolicy
+from discordproxy_api.rpcs.raw_request import Request
+from discordproxy_api.rpcs.route_policy import RoutePolicy
 from discordproxy_api.rpcs.routed import Routed
 from discordproxy_api.rpcs.subscribe_events import StreamOptions, SubscribeEvents
 from discordproxy_api.settings import ApiSettings

@@ -5,10 +5,11 @@ response, or a follow-up to it.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import orjson
 from google.protobuf.message import Message
@@ -25,6 +26,7 @@ from discordproxy_api.contract.translate import Translator
 from discordproxy_api.discord.request import Reply, RestRequest, rest_request
 from discordproxy_api.discord.rest import Rest
 from discordproxy_api.rpcs.procedure import Job
+from discordproxy_api.rpcs.route_policy import RequestLine
 from discordproxy_api.rpcs.routed import check, document_of, keep_attachments
 from discordproxy_gateway.events import Deferral, EventsUnavailableError, Interactions
 from discordproxy_ratelimit.route import route_of, template_of
@@ -109,6 +111,15 @@ class InteractionResponses:
     def __init__(self, rest: Rest, interactions: Interactions) -> None:
         self._rest = rest
         self._interactions = interactions
+
+    def sender(
+        self, request: RestRequest, line: RequestLine, document: dict[str, Any], call: Call
+    ) -> Callable[[], Awaitable[Reply]]:
+        """Return a function that sends a request, as a first response if it is a callback; `document` is its JSON."""
+        if (line.method, line.template) != ("POST", CALLBACK):
+            return partial(self._rest.send, request, call)
+        token = unquote(line.parameters["interaction_token"])
+        return partial(self.send, Response(line.parameters["interaction_id"], token, request, document), call)
 
     async def send(self, response: Response, call: Call) -> Reply:
         """Send a response, or what stands in for it, and return what Discord answers to a callback.

@@ -1,0 +1,85 @@
+"""Which requests to Discord an application may send by path: the operator's rules, and what a path must not hold."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from grpc import StatusCode
+
+from discordproxy_api.access.path_normalization import plain
+from discordproxy_api.calls import errors
+from discordproxy_ratelimit.route import template_of
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+CREATE_MESSAGE = ("POST", "/channels/{channel_id}/messages")
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
+_MAX_DECODINGS = 5
+"""As often as servers on the way may decode a path again."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePolicy:
+    """What the operator lets applications reach, as "METHOD /template"; an empty `allow` allows all."""
+
+    allow: Collection[str] = ()
+    deny: Collection[str] = ()
+
+    def permits(self, route: str) -> bool:
+        """Tell whether a route may be used."""
+        return route not in self.deny and (not self.allow or route in self.allow)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLine:
+    """Method and path of a permitted request.
+
+    Attributes:
+        path: without redundant percent-encoding.
+        template: the path with names in place of values.
+        parameters: the values.
+    """
+
+    method: str
+    path: str
+    template: str
+    parameters: dict[str, str]
+
+    @property
+    def route(self) -> str:
+        """Method and template."""
+        return f"{self.method} {self.template}"
+
+
+def request_line(method: str, path: str) -> RequestLine:
+    """Return the parts of a request whose path has no problems."""
+    path = plain(path)
+    return RequestLine(method, path, *template_of(path))
+
+
+def require_permitted(policy: RoutePolicy, line: RequestLine) -> None:
+    """Raise ApiError unless the operator allows the route."""
+    if not policy.permits(line.route):
+        text = f"The operator of the proxy does not allow {line.route}."
+        raise errors.refusal(StatusCode.PERMISSION_DENIED, "FORBIDDEN_BY_OPERATOR", text)
+
+
+def path_problems(path: str) -> list[str]:
+    """Return what forbids sending a request to a path."""
+    if not path.startswith("/"):
+        return ['Must start with "/" and hold no host.']
+    decoded = path
+    for _ in range(_MAX_DECODINGS):
+        segments = decoded.replace("\\", "/").split("/")
+        if "." in segments or ".." in segments or "\\" in decoded:
+            return ['Must not hold "\\", "." or "..", percent-encoded or not.']
+        decoded = unquote(decoded)
+    if "//" in path:
+        return ['Must not hold "//".']
+    if not _PATH.fullmatch(path):
+        return ["Must be percent-encoded, without query string and fragment."]
+    if decoded.count("/") > path.count("/") or CONTROL.search(decoded):  # Discord might see another route than we do
+        return ['Must not hold "/" or control characters in percent-encoding.']
+    return []
