@@ -21,6 +21,7 @@ from discordproxy_api.discord.http import DiscordHttp, HttpOptions
 from discordproxy_api.discord.nonces import Nonces
 from discordproxy_api.discord.rest import Rest
 from discordproxy_api.gateway import GatewayReaders
+from discordproxy_api.pipeline.execution import Execution
 from discordproxy_api.pipeline.idempotency import Idempotency
 from discordproxy_api.pipeline.in_order import InOrder
 from discordproxy_api.pipeline.unary_calls import UnaryCalls
@@ -128,16 +129,14 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
         in_order = InOrder(broker.notes, drain)
         locate = ChannelLocator(rest, single_flight, gateway.channel).locate
         permission = Permission(contract, locate, audited=settings.audited, audit_content=settings.audit_content)
+        execution = Execution(permission=permission, app_rate=app_rate, idempotency=idempotency, in_order=in_order)
         unary_calls = UnaryCalls(
             {
                 **_procedures(settings, contract, rest, reads, DmChannels(rest, broker.notes, metrics)),
                 **_answering(settings, contract, rest, InteractionResponses(rest, gateway.interactions)),
             },
             uploads=common.uploads,
-            idempotency=idempotency,
-            permission=permission,
-            app_rate=app_rate,
-            in_order=in_order,
+            execution=execution,
         )
         subscribe_events = SubscribeEvents(
             gateway.events,

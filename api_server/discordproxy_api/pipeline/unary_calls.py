@@ -7,18 +7,15 @@ from typing import Any
 from google.protobuf.message import DecodeError, Message
 from grpc import StatusCode
 
-from discordproxy_api.access.permission import UNCHECKED, Permission
-from discordproxy_api.access.targets import Targets
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.contract.contract import Rpc
 from discordproxy_api.contract.decode_errors import locate
-from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.pipeline.arrivals import Read
-from discordproxy_api.pipeline.idempotency import MAX_KEY_LENGTH, Idempotency, Once
-from discordproxy_api.pipeline.in_order import InOrder
+from discordproxy_api.pipeline.execution import Execution, Prepared
+from discordproxy_api.pipeline.idempotency import Once, checked_key
 from discordproxy_api.pipeline.uploads import DECLARED, Received, Uploads
-from discordproxy_api.rpcs.procedure import Job, Procedure
+from discordproxy_api.rpcs.procedure import Procedure
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """The largest message that callers have to be able to receive; the contract's README names it."""
@@ -30,22 +27,10 @@ _MAX_SIZE_DIGITS = 10
 class UnaryCalls:
     """The RPCs of one bot that have one response."""
 
-    def __init__(
-        self,
-        procedures: Mapping[str, Procedure],
-        *,
-        uploads: Uploads,
-        idempotency: Idempotency,
-        permission: Permission,
-        app_rate: AppRateWaits,
-        in_order: InOrder,
-    ) -> None:
+    def __init__(self, procedures: Mapping[str, Procedure], *, uploads: Uploads, execution: Execution) -> None:
         self._procedures = procedures
         self._uploads = uploads
-        self._idempotency = idempotency
-        self._permission = permission
-        self._app_rate = app_rate
-        self._in_order = in_order
+        self._execution = execution
 
     async def serve(self, call: Call, read: Read) -> bytes:
         """Return the serialized response of a call, whose request `read` returns.
@@ -55,32 +40,24 @@ class UnaryCalls:
         """
         received = await self._uploads.receive(read, _declared_bytes(call))
         try:
-            job, once, targets = self._read(received, call)
-            if call.principal.calls_per_s is not None:
-                await self._app_rate.wait(call)  # before a permission check, which may cost a request
-            if targets is not UNCHECKED:
-                await self._permission.authorize(targets, call)
-            run = partial(self._run, self._procedures[call.rpc].rpc, job, call)
-            return await (run() if once is None else self._idempotency.run(once, call, run))
+            return await self._execution.run(self._prepared(received, call), call)
         finally:
             self._uploads.release(received)
 
-    def _read(self, received: Received, call: Call) -> tuple[Job, Once | None, Targets]:
+    def _prepared(self, received: Received, call: Call) -> Prepared:
         """Decode and validate a request. Only the job holds parts of it afterwards."""
         procedure = self._procedures[call.rpc]
-        request: Any = decode_request(procedure.rpc, received.pop())
+        rpc = procedure.rpc
+        request: Any = decode_request(rpc, received.pop())
         if request.HasField("options"):
             _apply_options(request.options, call)
         job = procedure.job(request, call)
-        targets = self._permission.targets_of(procedure.rpc, request, call)
-        if not call.idempotency_key or not job.effect:
-            return job, None, targets
-        request.ClearField("options")
-        return job, Once.of(call, request.SerializeToString(deterministic=True), job.repeat), targets
-
-    async def _run(self, rpc: Rpc, job: Job, call: Call) -> bytes:
-        response = await (self._in_order.run(job.order, call, job.run) if job.order else job.run())
-        return _serialize(rpc, response)
+        targets = self._execution.permission.targets_of(rpc, request, call)
+        once = None
+        if call.idempotency_key and job.effect:
+            request.ClearField("options")
+            once = Once.of(call, request.SerializeToString(deterministic=True), job.repeat)
+        return Prepared(job, once, targets, partial(_serialize, rpc))
 
 
 def decode_request(rpc: Rpc, data: bytes) -> Message:
@@ -100,10 +77,7 @@ def _apply_options(options: Any, call: Call) -> None:
     call.priority = _PRIORITIES[options.priority] if 0 <= options.priority < len(_PRIORITIES) else "normal"
     if options.HasField("max_wait"):
         call.max_wait_s = options.max_wait.seconds + options.max_wait.nanos / 1e9
-    call.idempotency_key = options.idempotency_key
-    if len(call.idempotency_key) > MAX_KEY_LENGTH:
-        text = f"Must be {MAX_KEY_LENGTH} or fewer in length."
-        raise errors.invalid_field("options.idempotency_key", "BASE_TYPE_MAX_LENGTH", text)
+    call.idempotency_key = checked_key(options.idempotency_key, "options.idempotency_key")
 
 
 def _serialize(rpc: Rpc, response: Message) -> bytes:

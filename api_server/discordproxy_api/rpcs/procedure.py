@@ -4,13 +4,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from google.protobuf.message import Message
-
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.retry import Repeat
 from discordproxy_api.contract.contract import Rpc
 
-Run = Callable[[], Awaitable[Message]]
+Run = Callable[[], Awaitable[Any]]
+"""Returns the response message of an RPC, or the reply to a request that came over HTTP."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.grpc_edge.handlers import GrpcAdapter
 from discordproxy_api.pipeline.access_log import AccessLog
 from discordproxy_api.pipeline.admission import AdmissionLimits, KeyedAdmission
+from discordproxy_api.pipeline.execution import Execution
 from discordproxy_api.pipeline.idempotency import Idempotency
 from discordproxy_api.pipeline.in_order import InOrder
 from discordproxy_api.pipeline.pipeline import Pipeline
@@ -224,10 +225,12 @@ async def test_a_procedure_without_an_answer_fails_instead_of_an_empty_ok():
     calls = UnaryCalls(
         {"SendChannelMessage": Forgetful()},
         uploads=uploads,
-        idempotency=Idempotency(FakeNotes(), kept_s=1.0, drain=drain, metrics=metrics),
-        permission=Permission(load_contract(), no_channel),
-        app_rate=AppRateWaits(None, drain),
-        in_order=InOrder(FakeNotes(), drain),
+        execution=Execution(
+            idempotency=Idempotency(FakeNotes(), kept_s=1.0, drain=drain, metrics=metrics),
+            permission=Permission(load_contract(), no_channel),
+            app_rate=AppRateWaits(None, drain),
+            in_order=InOrder(FakeNotes(), drain),
+        ),
     )
 
     async def arrives():

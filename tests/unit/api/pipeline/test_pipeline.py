@@ -22,6 +22,7 @@ from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.pipeline.access_log import AccessLog
 from discordproxy_api.pipeline.admission import AdmissionLimits, KeyedAdmission
 from discordproxy_api.pipeline.authentication import Authentication
+from discordproxy_api.pipeline.execution import Execution
 from discordproxy_api.pipeline.idempotency import Idempotency
 from discordproxy_api.pipeline.in_order import InOrder
 from discordproxy_api.pipeline.pipeline import Pipeline
@@ -85,10 +86,12 @@ def unary_calls(worker: Worker, procedure: Echo) -> UnaryCalls:
     return UnaryCalls(
         {RPC: procedure},
         uploads=Uploads(UploadLimits(), drain=worker.drain, metrics=worker.metrics),
-        idempotency=Idempotency(FakeNotes(), kept_s=60.0, drain=worker.drain, metrics=worker.metrics),
-        permission=Permission(CONTRACT, no_channel),
-        app_rate=AppRateWaits(None, worker.drain),
-        in_order=InOrder(FakeNotes(), worker.drain),
+        execution=Execution(
+            idempotency=Idempotency(FakeNotes(), kept_s=60.0, drain=worker.drain, metrics=worker.metrics),
+            permission=Permission(CONTRACT, no_channel),
+            app_rate=AppRateWaits(None, worker.drain),
+            in_order=InOrder(FakeNotes(), worker.drain),
+        ),
     )
 
 
