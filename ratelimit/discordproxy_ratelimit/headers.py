@@ -64,7 +64,7 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes = b"") -> A
     return Answer(
         status=status,
         **_bucket(lower),
-        retry_after_s=_retry_after_s(lower, document) if status == TOO_MANY else None,
+        retry_after_s=retry_after_s(lower, document) if status == TOO_MANY else None,
         scope=_scope(lower, document) if status == TOO_MANY else "",
         from_discord=is_from_discord(status, lower, document),
         code=code if isinstance(code := document.get("code"), int) and 0 <= code < 1 << 31 else 0,
@@ -116,13 +116,20 @@ def _bucket(headers: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _retry_after_s(headers: Mapping[str, str], document: Mapping[str, Any]) -> float | None:
-    """Header and body can disagree a thousandfold; the larger one is right (observed on announcement edits)."""
-    told = [_number(headers.get("retry-after"), most=LONGEST_S), _number(document.get("retry_after"), most=LONGEST_S)]
-    precise = told[1]
-    if precise is not None and told[0] is not None and precise <= told[0] <= precise + 1:
-        return precise  # the header is the same number, rounded up
-    return max((number for number in told if number is not None), default=None)
+def retry_after_s(headers: Mapping[str, str], document: Mapping[str, Any] | None = None) -> float | None:
+    """Return the wait in seconds that a response advises; None if it advises none, or one of more than a week.
+
+    Header and body can disagree a thousandfold; the larger one is right (observed on announcement edits).
+
+    Args:
+        headers: with names in lower case, or found in any case.
+        document: the JSON object in the body, if there is one.
+    """
+    header = _number(headers.get("retry-after"), most=LONGEST_S)
+    precise = _number(document.get("retry_after"), most=LONGEST_S) if document else None
+    if header is None or precise is None:
+        return header if precise is None else precise
+    return precise if header <= precise + 1 else header  # the header may be the same number, rounded up
 
 
 def _scope(headers: Mapping[str, str], document: Mapping[str, Any]) -> str:

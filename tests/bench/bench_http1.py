@@ -16,11 +16,12 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 
+import aiohttp
 import orjson
 import uvloop
+from yarl import URL
 
 from discordproxy_api.discord.http import DiscordHttp, HttpOptions
-from discordproxy_api.discord.http1 import Http1Client, Http1Options
 from discordproxy_api.discord.request import RestRequest
 from discordproxy_ratelimit.route import route_of
 
@@ -84,21 +85,21 @@ def server(*, packed: bool) -> Iterator[str]:
             process.terminate()
 
 
-def leaves() -> None:
-    """Stand for what notes that a request leaves."""
+def before_write() -> None:
+    """Stand in for the permit."""
 
 
-def lean(client: Http1Client) -> Exchange:
-    """Do with the lean client what `DiscordHttp.exchange` does, the search for the token included."""
+def by_aiohttp(session: aiohttp.ClientSession, url: str) -> Exchange:
+    """Send the request with aiohttp, and remove the token from the response as `DiscordHttp` does."""
+    headers = {"Authorization": f"Bot {TOKEN}", "Content-Type": "application/json"}
 
     async def exchange() -> object:
-        headers = REQUEST.headers
-        headers["Authorization"] = f"Bot {TOKEN}"
-        answer = await client.request(
-            REQUEST.method, REQUEST.target, headers, REQUEST.body, before_write=leaves, timeout_s=30.0
-        )
-        assert TOKEN not in "".join(answer.headers.values())
-        return answer.status, answer.headers, answer.body.replace(TOKEN.encode(), b"***")
+        async with session.request(
+            REQUEST.method, URL(url + REQUEST.target, encoded=True), headers=headers, data=REQUEST.body
+        ) as response:
+            body = await response.read()
+            assert TOKEN not in "".join(response.headers.values())
+            return response.status, response.headers, body.replace(TOKEN.encode(), b"***")
 
     return exchange
 
@@ -135,9 +136,12 @@ async def compare(rounds: int, *, packed: bool) -> None:
     with server(packed=packed) as url:
         async with (
             DiscordHttp(HttpOptions(url, "bench"), token=TOKEN) as http,
-            Http1Client(Http1Options(url, "bench")) as client,
+            aiohttp.ClientSession(headers={"User-Agent": "bench"}, cookie_jar=aiohttp.DummyCookieJar()) as session,
         ):
-            both = {"aiohttp": lambda: http.exchange(REQUEST, leaves), "http1": lean(client)}
+            both = {
+                "aiohttp": by_aiohttp(session, url),
+                "http1": lambda: http.exchange(REQUEST, before_write).response(),
+            }
             entered = {name: await functions(exchange) for name, exchange in both.items()}
             for callers in CALLERS:
                 figures: dict[str, list[float]] = {name: [] for name in both}

@@ -21,7 +21,7 @@ from discordproxy_ratelimit.errors import (
     TokenRejectedError,
     WaitRefusedError,
 )
-from discordproxy_ratelimit.headers import read_answer
+from discordproxy_ratelimit.headers import Answer
 
 INVALID_FORM_BODY = 50035
 """Discord's JSON error code for a request with wrong fields."""
@@ -118,12 +118,11 @@ def status_of(http_status: int) -> StatusCode:
 
 
 def from_answer(
-    http_status: int, headers: Mapping[str, str], body: bytes, *, retry_after_s: float | None = None
+    answer: Answer, headers: Mapping[str, str], body: bytes, *, retry_after_s: float | None = None
 ) -> ApiError:
-    """Return the error for the answer `http_status`; a body that is not Discord's JSON is not quoted."""
-    from_discord = read_answer(http_status, headers, body).from_discord
+    """Return the error for an answer of any status but 2xx; a body that is not Discord's JSON is not quoted."""
+    http_status, from_discord = answer.status, answer.from_discord
     document = _document(body) if from_discord else {}
-    code = document.get("code")
     fields = tuple(_flatten(document.get("errors")))
     text = str(document.get("message") or _phrase(http_status))
     if not from_discord:
@@ -134,7 +133,7 @@ def from_answer(
         "DISCORD_ERROR",
         "\n".join((text, *lines)),
         http_status=http_status,
-        code=code if isinstance(code, int) and 0 <= code < 1 << 31 else 0,
+        code=answer.code if from_discord else 0,
         retry_after_s=retry_after_s,
         scope=_plain(headers.get("X-RateLimit-Scope", "")),
         bucket=_plain(headers.get("X-RateLimit-Bucket", "")),

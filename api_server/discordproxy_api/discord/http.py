@@ -3,22 +3,31 @@
 Requests without files go through the lean client, which costs a fifth of aiohttp's CPU; aiohttp sends the forms.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
 from io import BytesIO
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any, Protocol, Self
+from urllib.parse import quote
 
 import aiohttp
 import orjson
 from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
-from discordproxy_api.discord.http1 import Http1Client, Http1Options
-from discordproxy_api.discord.http1_connection import Headers, HttpResponse, NoAnswerError, UnreadableAnswerError
+from discordproxy_api.discord.http1 import Http1Client, HttpOptions
+from discordproxy_api.discord.http1_response import (
+    HttpResponse,
+    NoAnswerError,
+    UnreadableAnswerError,
+    headers_of,
+    without,
+)
 from discordproxy_api.discord.request import RestRequest
-from discordproxy_ratelimit.process.http_proxy import HttpProxy
-from discordproxy_ratelimit.process.redaction import HIDDEN
+from discordproxy_ratelimit.process.tasks import BackgroundTasks
+
+__all__ = ["DiscordHttp", "Exchange", "HttpOptions"]
 
 SLOWEST_UPLOAD = 128 * 1024
 """Bytes per second that are granted to an upload on top of the timeout: a fixed limit would cut large ones."""
@@ -33,44 +42,30 @@ STICKER_FILE = "file"
 """Stickers name their file so, and their other fields are fields of the form, too."""
 
 
-@dataclass(frozen=True, slots=True)
-class HttpOptions:
-    """How to reach Discord.
+class Exchange(Protocol):
+    """A request that is being sent, and its response."""
 
-    Attributes:
-        url: base of the API, version included.
-        user_agent: Discord asks for `DiscordBot (url, version)`.
-        timeout_s: longest a request without files may take.
-        connect_timeout_s: longest a new connection may take.
-        answer_limit_bytes: what is longer is not read.
-        http_proxy: what leads to Discord, None for a direct connection.
-    """
+    async def response(self) -> HttpResponse:
+        """Send the request and return the response, of any status.
 
-    url: str
-    user_agent: str
-    timeout_s: float = 30.0
-    connect_timeout_s: float = 5.0
-    answer_limit_bytes: int = 8 * 1024 * 1024
-    http_proxy: HttpProxy | None = None
+        Cancelled before `before_write` was called, nothing is sent. Cancelled later, the exchange goes on: await
+        `response` again, since the connection is occupied until then.
+
+        Raises:
+            UnreadableAnswerError: the response is not HTTP within our bounds.
+            NoAnswerError: no connection, a broken one, or a timeout.
+        """
 
 
 class DiscordHttp:
-    """A pool of connections to Discord, opened with `async with`. No answer leaves it with the bot's token inside."""
+    """A pool of connections to Discord, opened with `async with`. The bot's token is removed from all responses."""
 
     def __init__(self, options: HttpOptions, *, token: str) -> None:
         self._options = options
-        self._token = token
+        self._token = token.encode()
         self._authorization = f"Bot {token}"
-        self._plain = Http1Client(
-            Http1Options(
-                url=options.url,
-                user_agent=options.user_agent,
-                timeout_s=options.timeout_s,
-                connect_timeout_s=options.connect_timeout_s,
-                answer_limit_bytes=options.answer_limit_bytes,
-                http_proxy=options.http_proxy,
-            )
-        )
+        self._plain = Http1Client(options, secret=self._token)
+        self._uploads = BackgroundTasks()
         self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
@@ -96,32 +91,32 @@ class DiscordHttp:
         await self._plain.__aexit__()
         await self._session.close()
 
-    async def exchange(self, request: RestRequest, leaves: Callable[[], None]) -> HttpResponse:
-        """Send `request` and return the response, of any status.
+    def exchange(self, request: RestRequest, before_write: Callable[[], None]) -> Exchange:
+        """Return the exchange of a request for its response; it begins when its response is awaited.
 
         Args:
             request: what to send.
-            leaves: called when a connection stands and the first byte is about to go out.
+            before_write: called with a connection at hand, right before the first byte is written. If it raises,
+                nothing is sent, and `Exchange.response` raises the same.
 
         Raises:
-            UnreadableAnswerError: the answer is not HTTP within our bounds.
-            NoAnswerError: no connection, a broken one, or a timeout.
+            ValueError: method, target or headers would not be the same on the wire.
         """
-        headers = request.headers
-        if request.authorization is None:
-            headers["Authorization"] = self._authorization
+        authorization = self._authorization if request.authorization is None else request.authorization
+        headers = {"Authorization": authorization} if authorization else {}
+        if request.reason:
+            headers["X-Audit-Log-Reason"] = quote(request.reason, safe="")
         timeout_s = self._options.timeout_s + request.size / SLOWEST_UPLOAD
         if request.files:
-            response = await self._upload(request, headers, leaves, timeout_s)
-        else:
-            response = await self._plain.request(
-                request.method, request.target, headers, request.body, before_write=leaves, timeout_s=timeout_s
-            )
-        self._hide_token(response)
-        return response
+            return _UploadExchange(partial(self._upload, request, headers, timeout_s), before_write, self._uploads)
+        if request.body is not None:
+            headers["Content-Type"] = "application/json"
+        return self._plain.exchange(
+            request.method, request.target, headers, request.body, before_write=before_write, timeout_s=timeout_s
+        )
 
     async def _upload(
-        self, request: RestRequest, headers: dict[str, str], leaves: Callable[[], None], timeout_s: float
+        self, request: RestRequest, headers: dict[str, str], timeout_s: float, before_write: Callable[[], None]
     ) -> HttpResponse:
         try:
             async with self._session.request(
@@ -131,11 +126,13 @@ class DiscordHttp:
                 data=_form(request),
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=self._options.connect_timeout_s),
-                trace_request_ctx=leaves,
+                trace_request_ctx=before_write,
             ) as response:
                 body, cut = await self._body(response)
-                found = Headers((name.lower(), response.headers[name]) for name in response.headers)
-                return HttpResponse(response.status, found, body, cut)
+                raw: dict[bytes, bytes] = {}
+                for name, value in response.raw_headers:
+                    raw.setdefault(name, value)
+                return HttpResponse(response.status, headers_of(raw, self._token), body, cut)
         except aiohttp.ClientHttpProxyError as error:
             raise NoAnswerError(f"the HTTP proxy answered {error.status}") from None
         except aiohttp.ClientResponseError as error:
@@ -157,15 +154,41 @@ class DiscordHttp:
             return b"", "unreadable" if isinstance(error.__cause__, ContentEncodingError) else "lost"
         except (aiohttp.ClientError, TimeoutError):
             return b"", "lost"
-        return bytes(body), ""
+        return without(self._token, bytes(body)), ""
 
-    def _hide_token(self, response: HttpResponse) -> None:
-        if not self._token:
-            return
-        response.body = response.body.replace(self._token.encode(), HIDDEN.encode())
-        for name, value in response.headers.items():
-            if self._token in value:
-                response.headers[name] = value.replace(self._token, HIDDEN)
+
+class _UploadExchange:
+    """An exchange in a task of its own, because aiohttp ends a request whose caller is cancelled."""
+
+    def __init__(
+        self,
+        send: Callable[[Callable[[], None]], Coroutine[Any, Any, HttpResponse]],
+        before_write: Callable[[], None],
+        tasks: BackgroundTasks,
+    ) -> None:
+        self._send = send
+        self._before_write = before_write
+        self._tasks = tasks
+        self._task: asyncio.Task[HttpResponse] | None = None
+        self._written = False
+
+    async def response(self) -> HttpResponse:
+        """Send the request and return the response; see `Exchange`."""
+        task = self._task
+        if task is None:
+            task = self._task = self._tasks.start(self._send(self._connected))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not self._written:
+                task.cancel()
+            raise
+
+    def _connected(self) -> None:
+        if self._task is None or self._task.cancelling():
+            raise asyncio.CancelledError  # a library has swallowed the cancellation
+        self._before_write()
+        self._written = True
 
 
 class _BrokenAnswerError(Exception):

@@ -5,25 +5,16 @@ redirect, keeps no cookie, and reads no setting of the environment but those tha
 """
 
 import asyncio
-import contextlib
-import re
 import ssl
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from discordproxy_api.discord.http1_connection import Connection, HttpResponse, NoAnswerError
+from discordproxy_api.discord.http1_connection import Connection
 from discordproxy_api.discord.http1_dialing import Dialer
+from discordproxy_api.discord.http1_pool import ConnectionPool
+from discordproxy_api.discord.http1_response import HttpResponse, NoAnswerError
 from discordproxy_ratelimit.process.http_proxy import HttpProxy
-
-IDLE_S = 15.0
-"""How long an unused connection is kept, unless the server announces less; servers and balancers keep them longer."""
-
-IDLE_MARGIN_S = 1.0
-"""How much earlier than the server a connection is given up, so that no request meets its end."""
-
-KEEP_ALIVE_TIMEOUT = re.compile(r"timeout\s*=\s*(\d{1,9})", re.IGNORECASE)
 
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that need no Content-Length when there is no body."""
@@ -34,18 +25,18 @@ BLANKS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Http1Options:
-    """How to reach the API.
+class HttpOptions:
+    """The way to an API.
 
     Attributes:
         url: base of the API; the target of a request is appended to its path.
         user_agent: value of that header.
-        timeout_s: longest that a request may take, from the wait for a connection to the last byte of the response.
-        connect_timeout_s: longest that a new connection may take.
-        answer_limit_bytes: longest body of a response, decompressed or not.
-        http_proxy: what leads there; None for a direct connection.
+        timeout_s: bound of a request in seconds, from the wait for a connection to the last byte of the response.
+        connect_timeout_s: bound of a new connection in seconds.
+        answer_limit_bytes: maximum length of a body, decompressed or not.
+        http_proxy: HTTP proxy on the way; None for a direct connection.
         max_connections: connections at a time; further requests wait for one.
-        ssl_context: whom to trust; None for those whom the machine trusts.
+        ssl_context: trusted authorities; None for those of the machine.
     """
 
     url: str
@@ -63,9 +54,14 @@ def _nothing() -> None:
 
 
 class Http1Client:
-    """A pool of connections to one origin, opened with `async with`."""
+    """A client of one origin, opened with `async with`.
 
-    def __init__(self, options: Http1Options) -> None:
+    Args:
+        options: the way to it.
+        secret: bytes that are replaced by `***` in every response, such as a token.
+    """
+
+    def __init__(self, options: HttpOptions, *, secret: bytes = b"") -> None:
         self._options = options
         self._dialer = Dialer(
             options.url,
@@ -73,6 +69,7 @@ class Http1Client:
             timeout_s=options.connect_timeout_s,
             body_limit=options.answer_limit_bytes,
             ssl_context=options.ssl_context,
+            secret=secret,
         )
         fixed = {"Host": self._dialer.host, "User-Agent": options.user_agent, "Accept": "*/*"}
         fixed["Accept-Encoding"] = "gzip, deflate"
@@ -80,28 +77,18 @@ class Http1Client:
             fixed["Proxy-Authorization"] = self._dialer.proxy_authorization
         self._fixed = "".join(f"{name}: {value}\r\n" for name, value in fixed.items())
         self._fixed_lines = len(fixed) + 2  # the first line and the empty one
+        self._pool = ConnectionPool(self._dialer.connect, options.max_connections)
         self._loop: asyncio.AbstractEventLoop
-        self._idle: deque[Connection] = deque()  # the most recently used one is last
-        self._all: set[Connection] = set()
-        self._slots = options.max_connections
-        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
-        self._sweep_timer: asyncio.TimerHandle | None = None
-        self._closed = False
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
+        self._pool.open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._closed = True
-        if self._sweep_timer is not None:
-            self._sweep_timer.cancel()
-        for connection in list(self._all):
-            connection.fail(NoAnswerError("the client is closed"))
-        while self._pass_on(None):  # they find the client closed
-            pass
+        self._pool.close()
 
-    async def request(
+    def exchange(
         self,
         method: str,
         target: str,
@@ -110,41 +97,24 @@ class Http1Client:
         *,
         before_write: Callable[[], None] = _nothing,
         timeout_s: float | None = None,
-    ) -> HttpResponse:
-        """Send a request and return the response.
-
-        To cancel it closes the connection, if the request has been written.
+    ) -> "Http1Exchange":
+        """Return the exchange of a request for its response; it begins when its response is awaited.
 
         Args:
             method: such as GET.
             target: path and query below the base URL, percent-encoded.
             headers: beside Host, User-Agent, Accept, Accept-Encoding and Content-Length.
             body: None for no body.
-            before_write: called when a connection stands and the first byte is about to go out; what it raises is
-                passed on, and nothing is sent.
+            before_write: called with a connection at hand, right before the first byte is written. If it raises,
+                nothing is sent, and `Http1Exchange.response` raises the same.
             timeout_s: instead of the option.
 
         Raises:
-            UnreadableAnswerError: a response that is no HTTP within our bounds.
-            NoAnswerError: no connection, a broken one, or a timeout. Without a call of `before_write` nothing left.
-            ValueError: method, target or headers would not stay what they are on the wire.
+            ValueError: method, target or headers would not be the same on the wire.
         """
         request = self._encoded(method, target, headers, body)
-        loop = self._loop
-        deadline = loop.time() + (self._options.timeout_s if timeout_s is None else timeout_s)
-        connection = self._kept() or await self._acquire(deadline)
-        try:
-            before_write()
-        except BaseException:
-            self._release(connection)
-            raise
-        response = connection.exchange(request, head_only=method == "HEAD")
-        timer = loop.call_at(deadline, connection.expire)
-        try:
-            return await response
-        finally:
-            timer.cancel()
-            self._release(connection)
+        deadline = self._loop.time() + (self._options.timeout_s if timeout_s is None else timeout_s)
+        return Http1Exchange(self._pool, request, before_write, deadline=deadline, head_only=method == "HEAD")
 
     def _encoded(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
         lines = [f"{method} {self._dialer.target_prefix}{target} HTTP/1.1\r\n{self._fixed}"]
@@ -162,106 +132,64 @@ class Http1Client:
         except UnicodeEncodeError:
             raise ValueError("half a surrogate pair in a request's target or headers") from None
 
-    def _kept(self) -> Connection | None:
-        """Take the most recently used idle connection that still stands."""
-        idle = self._idle
-        while idle:
-            connection = idle.pop()
-            if connection.idle_until > self._loop.time() and connection.is_alive():
-                return connection
-            self._discard(connection)
-        return None
 
-    async def _acquire(self, deadline: float) -> Connection:
-        """Open a connection, or wait for one if there may be no more.
+class Http1Exchange:
+    """One request and its response."""
+
+    __slots__ = ("_before_write", "_connection", "_deadline", "_head_only", "_pool", "_request", "_timer", "_waiter")
+
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        request: bytes,
+        before_write: Callable[[], None],
+        *,
+        deadline: float,
+        head_only: bool,
+    ) -> None:
+        self._pool = pool
+        self._request = request
+        self._before_write = before_write
+        self._deadline = deadline
+        self._head_only = head_only
+        self._connection: Connection | None = None
+        self._waiter: asyncio.Future[HttpResponse]
+        self._timer: asyncio.TimerHandle
+
+    async def response(self) -> HttpResponse:
+        """Send the request and return the response.
+
+        Cancelled before the call of `before_write`, nothing is sent. Cancelled later, the exchange goes on and occupies
+        its connection: `response` has to be awaited again.
 
         Raises:
-            NoAnswerError: there is none in time.
+            UnreadableAnswerError: the response is not HTTP within our bounds.
+            NoAnswerError: no connection, a broken one, or a timeout. Nothing was sent unless `before_write` was called.
         """
+        connection = self._connection
+        if connection is None:
+            connection = self._pool.idle() or await self._pool.acquire(self._deadline)
+            self._write(connection)
+        elif self._waiter.cancelled():
+            self._waiter = connection.rejoin()
         try:
-            async with asyncio.timeout_at(deadline):
-                if self._slots > 0:
-                    self._slots -= 1
-                elif (connection := await self._turn()) is not None:
-                    if connection.is_alive():
-                        return connection
-                    self._all.discard(connection)  # its slot is ours
-                    connection.transport.abort()
-                return await self._dial()
-        except TimeoutError:
-            raise NoAnswerError("no connection in time") from None
-
-    async def _turn(self) -> Connection | None:
-        """Wait for a connection, or for the slot of a closed one."""
-        waiter: asyncio.Future[Connection | None] = self._loop.create_future()
-        self._waiting.append(waiter)
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            if waiter.cancelled():
-                with contextlib.suppress(ValueError):  # passed over already
-                    self._waiting.remove(waiter)
-            elif (connection := waiter.result()) is not None:
-                self._release(connection)
-            else:
-                self._free_slot()
+            response = await self._waiter
+        except NoAnswerError:
+            self._end(connection)
             raise
+        self._end(connection)
+        return response
 
-    async def _dial(self) -> Connection:
+    def _write(self, connection: Connection) -> None:
         try:
-            if self._closed:
-                raise NoAnswerError("the client is closed")  # noqa: TRY301 - the slot is freed below
-            connection = await self._dialer.connect()
+            self._before_write()
+            self._waiter = connection.exchange(self._request, head_only=self._head_only)
         except BaseException:
-            self._free_slot()
+            self._pool.release(connection)
             raise
-        self._all.add(connection)
-        if self._closed or connection.transport.is_closing():
-            self._discard(connection)
-            raise NoAnswerError("connection closed")
-        return connection
+        self._connection = connection
+        self._timer = asyncio.get_running_loop().call_at(self._deadline, connection.expire)
 
-    def _release(self, connection: Connection) -> None:
-        """Take back a connection: for the next that waits, to keep it, or to close it."""
-        if not connection.reusable or self._closed:
-            self._discard(connection)
-        elif not self._waiting or not self._pass_on(connection):
-            self._keep(connection)
-
-    def _keep(self, connection: Connection) -> None:
-        idle_s, announced = IDLE_S, connection.keep_alive
-        if announced and (timeout := KEEP_ALIVE_TIMEOUT.search(announced)):
-            idle_s = min(IDLE_S, int(timeout[1]) - IDLE_MARGIN_S)
-        connection.idle_until = self._loop.time() + idle_s
-        self._idle.append(connection)
-        if self._sweep_timer is None:
-            self._sweep_timer = self._loop.call_later(IDLE_S, self._sweep)
-
-    def _discard(self, connection: Connection) -> None:
-        connection.transport.abort()
-        self._all.discard(connection)
-        self._free_slot()
-
-    def _free_slot(self) -> None:
-        if not self._pass_on(None):
-            self._slots += 1
-
-    def _pass_on(self, connection: Connection | None) -> bool:
-        """Hand a connection, or the slot for one, to the request that waits longest; return whether one waits."""
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(connection)
-                return True
-        return False
-
-    def _sweep(self) -> None:
-        """Close the idle connections that have expired or ended."""
-        now = self._loop.time()
-        idle, self._idle = self._idle, deque()
-        for connection in idle:
-            if connection.idle_until > now and connection.is_alive():
-                self._idle.append(connection)
-            else:
-                self._discard(connection)
-        self._sweep_timer = self._loop.call_later(IDLE_S, self._sweep) if self._idle else None
+    def _end(self, connection: Connection) -> None:
+        self._timer.cancel()
+        self._pool.release(connection)

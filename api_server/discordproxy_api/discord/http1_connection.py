@@ -5,12 +5,20 @@ A request costs few Python calls: the parser calls methods of built-in types whe
 
 import asyncio
 import select
-import zlib
-from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, cast
+from typing import cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from discordproxy_api.discord.http1_response import (
+    Headers,
+    HttpResponse,
+    NoAnswerError,
+    UnreadableAnswerError,
+    decompressed,
+    headers_of,
+    without,
+)
 
 MAX_HEAD_BYTES, MAX_HEADERS = 64 * 1024, 256
 """Bounds of a response's status line and headers, and of its trailers."""
@@ -21,50 +29,14 @@ MAX_INTERIM_RESPONSES = 16
 FRAMING_BYTES = 8
 """What one byte of a chunked body may cost on the wire; more counts towards `MAX_HEAD_BYTES`."""
 
-MAX_GZIP_MEMBERS = 16
-"""Members that a gzip body may have; one is usual."""
-
-WBITS_GZIP, WBITS_ZLIB, WBITS_RAW = 31, 15, -15
-
-
-class NoAnswerError(Exception):
-    """No response came; the caller of a request knows by its `before_write` whether the request may have arrived."""
-
-
-class UnreadableAnswerError(NoAnswerError):
-    """A response came that is not HTTP within our bounds; the next one would be like it."""
-
-
-class Headers(dict[str, str]):
-    """Headers of a response: lower-case names, found in any case. Of a repeated header the first value is kept."""
-
-    def __getitem__(self, name: str) -> str:
-        return super().__getitem__(name.lower())
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and super().__contains__(name.lower())
-
-    def get(self, name: str, default: Any = None, /) -> Any:
-        """Return a header's value, or `default`."""
-        return super().get(name.lower(), default)
-
-
-@dataclass(slots=True)
-class HttpResponse:
-    """A response of any status. `cut` says why its body is missing: "lost" on the way, "large" or "unreadable"."""
-
-    status: int
-    headers: Headers = field(repr=False)
-    body: bytes = field(default=b"", repr=False)
-    cut: str = ""
-
 
 class Connection(asyncio.Protocol):
     """A connection that carries one request at a time.
 
     Args:
         loop: the running loop.
-        body_limit: bytes that a body may have, decompressed or not.
+        body_limit: maximum length of a body, decompressed or not.
+        secret: bytes that are replaced in bodies and values of headers; empty for none.
 
     Attributes:
         transport: set once the connection is made.
@@ -73,14 +45,16 @@ class Connection(asyncio.Protocol):
         idle_until: loop time at which an idle connection expires; kept by the pool.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, body_limit: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, body_limit: int, secret: bytes = b"") -> None:
         self.transport: asyncio.Transport
         self.reusable = True
         self.keep_alive: str | None = None
         self.idle_until = 0.0
         self._loop = loop
         self._body_limit = body_limit
+        self._secret = secret
         self._response: asyncio.Future[HttpResponse] | None = None
+        self._outcome: HttpResponse | NoAnswerError | None = None  # of an exchange whose future was cancelled
         self._headers: Headers | None = None
         self._status = self._interim = 0
         self._head_only = False
@@ -108,22 +82,31 @@ class Connection(asyncio.Protocol):
         return not self.transport.is_closing() and not self._unread(0)
 
     def exchange(self, request: bytes, *, head_only: bool = False) -> "asyncio.Future[HttpResponse]":
-        """Write `request`; return the future of its response.
+        """Write `request`; return the future of its response, which raises `NoAnswerError`.
 
-        The future raises `NoAnswerError`. To cancel it spoils the connection, which the caller then has to abort.
+        If the future is cancelled, the exchange goes on: `rejoin` returns another one.
 
         Args:
             request: head and body.
             head_only: whether the response ends with its headers, whatever these announce.
         """
         self.reusable = False
-        self._headers = None
+        self._headers = self._outcome = None
         self._head_only = head_only
         self._framing = self._counted = self._interim = 0
         self._raw.clear()  # of trailers
         self._awaited.append(None)
         self._response = response = self._loop.create_future()
         self.transport.write(request)
+        return response
+
+    def rejoin(self) -> "asyncio.Future[HttpResponse]":
+        """Return another future of the response, whose former future was cancelled."""
+        response: asyncio.Future[HttpResponse] = self._loop.create_future()
+        if self._outcome is None:
+            self._response = response
+        else:
+            _resolve(response, self._outcome)
         return response
 
     def expire(self) -> None:
@@ -135,12 +118,9 @@ class Connection(asyncio.Protocol):
         response, self._response = self._response, None
         self.reusable = False
         self.transport.abort()
-        if response is None or response.done():
-            return
-        if self._headers is None:
-            response.set_exception(error)
-        else:
-            response.set_result(HttpResponse(self._status, self._headers, b"", cut))
+        if response is not None:
+            outcome = error if self._headers is None else HttpResponse(self._status, self._headers, b"", cut)
+            self._settle(response, outcome)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
@@ -180,7 +160,7 @@ class Connection(asyncio.Protocol):
         if len(raw) > MAX_HEADERS:
             self.fail(UnreadableAnswerError("headers are too large"))
             return
-        self._headers = headers = _headers(raw)
+        self._headers = headers = headers_of(raw, self._secret)
         raw.clear()
         coding = dict.get(headers, "transfer-encoding")
         if self._head_only:
@@ -220,8 +200,13 @@ class Connection(asyncio.Protocol):
             body, cut = b"", "large"
         elif body and (coding := dict.get(headers, "content-encoding")):
             body, cut = decompressed(body, coding.lower(), self._body_limit)
-        if not response.done():
-            response.set_result(HttpResponse(self._status, headers, body, cut))
+        self._settle(response, HttpResponse(self._status, headers, without(self._secret, body), cut))
+
+    def _settle(self, response: "asyncio.Future[HttpResponse]", outcome: HttpResponse | NoAnswerError) -> None:
+        if response.cancelled():
+            self._outcome = outcome
+        else:
+            _resolve(response, outcome)
 
     def eof_received(self) -> None:
         """Complete a body that ends with the connection; the transport closes itself."""
@@ -237,40 +222,8 @@ class Connection(asyncio.Protocol):
             self.fail(NoAnswerError("connection closed" if error is None else type(error).__name__))
 
 
-def _headers(raw: dict[bytes, bytes]) -> Headers:
-    if not raw:
-        return Headers()
-    names = b"\n".join(raw).decode("utf-8", "surrogateescape").lower().split("\n")
-    values = b"\n".join(raw.values()).decode("utf-8", "surrogateescape").split("\n")
-    return Headers(zip(reversed(names), map(str.strip, reversed(values)), strict=True))  # the first one wins
-
-
-def decompressed(body: bytes, coding: str, limit: int) -> tuple[bytes, str]:
-    """Return `body` without its content coding, and why there is none: "", "large" or "unreadable".
-
-    Args:
-        body: at least one byte.
-        coding: value of Content-Encoding, lower-case.
-        limit: bytes that are decompressed at most.
-    """
-    if coding in {"gzip", "x-gzip"}:
-        wbits = WBITS_GZIP
-    elif coding == "deflate":  # some servers leave out the header of zlib
-        wbits = WBITS_ZLIB if body[0] & 0xF == zlib.DEFLATED else WBITS_RAW
+def _resolve(response: "asyncio.Future[HttpResponse]", outcome: HttpResponse | NoAnswerError) -> None:
+    if isinstance(outcome, HttpResponse):
+        response.set_result(outcome)
     else:
-        return (body, "") if coding == "identity" else (b"", "unreadable")
-    text = b""
-    for _ in range(MAX_GZIP_MEMBERS):
-        inflater = zlib.decompressobj(wbits)
-        try:
-            text += inflater.decompress(body, limit + 1 - len(text))
-        except zlib.error:
-            break
-        if len(text) > limit:
-            return b"", "large"
-        if not inflater.eof:
-            break
-        body = inflater.unused_data
-        if not body:
-            return text, ""
-    return b"", "unreadable"
+        response.set_exception(outcome)

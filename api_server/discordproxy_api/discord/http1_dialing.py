@@ -5,6 +5,7 @@ import socket
 import ssl
 from base64 import b64encode
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Self
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -12,7 +13,8 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from aiohappyeyeballs import AddrInfoType, start_connection
 from yarl import URL
 
-from discordproxy_api.discord.http1_connection import Connection, NoAnswerError
+from discordproxy_api.discord.http1_connection import Connection
+from discordproxy_api.discord.http1_response import NoAnswerError
 from discordproxy_ratelimit.process.http_proxy import HttpProxy
 
 HAPPY_EYEBALLS_DELAY_S = 0.25
@@ -49,7 +51,8 @@ class Dialer:
         http_proxy: the HTTP proxy that leads there; None to connect directly.
         timeout_s: longest that a connection may take, from its name's resolution to the end of the TLS handshake.
         body_limit: longest body of a response.
-        ssl_context: whom to trust; by default those whom the machine trusts.
+        ssl_context: trusted authorities; None for those of the machine.
+        secret: bytes that connections replace in responses.
 
     Attributes:
         host: value of the header Host.
@@ -65,6 +68,7 @@ class Dialer:
         timeout_s: float,
         body_limit: int,
         ssl_context: ssl.SSLContext | None = None,
+        secret: bytes = b"",
     ) -> None:
         origin = URL(url)
         if origin.scheme not in {"http", "https"} or not origin.raw_host or not origin.port:
@@ -74,7 +78,7 @@ class Dialer:
         if "https" in {origin.scheme, proxy and proxy.scheme}:
             tls = ssl_context or _default_tls()
         self._timeout_s = timeout_s
-        self._body_limit = body_limit
+        self._connection = partial(Connection, body_limit=body_limit, secret=secret)
         self._origin = self._first = _Hop.of(origin, tls)
         self._tunnels = False
         self._lookup: asyncio.Future[list[AddrInfoType]] | None = None
@@ -117,7 +121,7 @@ class Dialer:
             raise
         try:
             _, connection = await loop.create_connection(
-                lambda: Connection(loop, self._body_limit), sock=sock, ssl=hop.tls, server_hostname=hop.certified
+                lambda: self._connection(loop), sock=sock, ssl=hop.tls, server_hostname=hop.certified
             )
         except BaseException:
             sock.close()
@@ -143,7 +147,7 @@ class Dialer:
             answer = await outer.exchange("\r\n".join([*head, "", ""]).encode(), head_only=True)
             if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
                 raise NoAnswerError(f"the HTTP proxy answered {answer.status}")  # noqa: TRY301 - closed below
-            inner = Connection(loop, self._body_limit)
+            inner = self._connection(loop)
             assert origin.tls is not None, "only TLS is tunnelled"  # noqa: S101 - plain HTTP is forwarded
             transport = await loop.start_tls(outer.transport, inner, origin.tls, server_hostname=origin.certified)
             if transport is None:

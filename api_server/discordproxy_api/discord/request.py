@@ -45,18 +45,6 @@ class RestRequest:
         """Path and query."""
         return f"{self.path}?{urlencode(self.query, quote_via=quote)}" if self.query else self.path
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """Headers of this request alone, the bot's authorization left out."""
-        headers = {}
-        if self.authorization:
-            headers["Authorization"] = self.authorization
-        if self.reason:
-            headers["X-Audit-Log-Reason"] = quote(self.reason, safe="")
-        if self.body is not None and not self.files:
-            headers["Content-Type"] = "application/json"
-        return headers
-
     def as_asked(self, body: bytes) -> bytes:
         """Return an answer's body with the caller's own nonce in place of the one that stood for it."""
         return body.replace(self.own_nonce[1], self.own_nonce[0]) if self.own_nonce else body
@@ -64,7 +52,10 @@ class RestRequest:
     @property
     def size(self) -> int:
         """Bytes of body and files."""
-        return len(self.body or b"") + sum(len(file.content) for file in self.files)
+        size = len(self.body or b"")
+        for file in self.files:
+            size += len(file.content)
+        return size
 
 
 @dataclass(frozen=True, slots=True)

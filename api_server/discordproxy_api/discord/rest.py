@@ -23,12 +23,12 @@ from discordproxy_api.calls.retry import NONCE_WINDOW_S, Outcome, Repeat, RetryP
 from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.discord.clock import DiscordClock
 from discordproxy_api.discord.http import DiscordHttp
-from discordproxy_api.discord.http1_connection import HttpResponse, NoAnswerError, UnreadableAnswerError
+from discordproxy_api.discord.http1_response import HttpResponse, NoAnswerError, UnreadableAnswerError
 from discordproxy_api.discord.nonces import Nonces
 from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.errors import BrokerError
-from discordproxy_ratelimit.headers import read_answer
+from discordproxy_ratelimit.headers import Answer, read_answer
 from discordproxy_ratelimit.permit import Caller, Permit
 from discordproxy_ratelimit.process.trace import Trace, no_trace
 
@@ -262,7 +262,7 @@ class Rest:
             await flight.prepare()
             began = asyncio.get_running_loop().time()
             with self._trace(f"discord {request.route.name}", http_request_method=request.method) as span:
-                answer = await self._http.exchange(request, flight.leaves)
+                answer = await self._http.exchange(request, flight.leaves).response()
                 span.tell(http_response_status__code=answer.status)
         except BrokerError as error:  # the permit ran out before the first byte
             return _Landing(error=errors.from_broker(error))
@@ -279,7 +279,7 @@ class Rest:
         if request.route.credential == "bot" and said.from_discord and said.status < HTTPStatus.TOO_MANY_REQUESTS:
             self.token_refused = said.status == HTTPStatus.UNAUTHORIZED
         verdict = permit.complete(said)
-        return _judge(answer, request, call, permit, verdict.retry_after_s, from_discord=said.from_discord)
+        return _judge(answer, said, request, call, permit, verdict.retry_after_s)
 
     def _observe(self, request: RestRequest, status: int, began: float) -> None:
         template = self._metrics.template(request.route.name.partition(" ")[2])
@@ -312,12 +312,11 @@ def _unreachable(text: str) -> ApiError:
 
 def _judge(
     answer: HttpResponse,
+    said: Answer,
     request: RestRequest,
     call: Call,
     permit: Permit,
     retry_after_s: float | None,
-    *,
-    from_discord: bool,
 ) -> _Landing:
     """Note in `call` what the answer means for it, and return the landing."""
     status, effect = answer.status, request.effect
@@ -326,14 +325,16 @@ def _judge(
         return _accepted(answer, request)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         call.lost(status, effect=effect)
-        error = errors.from_answer(status, answer.headers, answer.body)
+        error = errors.from_answer(said, answer.headers, answer.body)
         return _Landing(error=error, outcome=Outcome.FAILED, retry_after_s=_seconds(answer.headers))
     if status == HTTPStatus.NOT_FOUND and request.method == "DELETE" and call.in_doubt:
         call.succeeded(status, effect=effect)  # an earlier attempt, whose answer was lost, has done it
         return _Landing(reply=Reply(HTTPStatus.NO_CONTENT, dict(answer.headers), b""))
     call.refused(status, effect=effect)
-    error = errors.from_answer(status, answer.headers, answer.body, retry_after_s=retry_after_s)
-    limited = status == HTTPStatus.TOO_MANY_REQUESTS and from_discord  # a 429 of Discord's edge is a block, no limit
+    error = errors.from_answer(said, answer.headers, answer.body, retry_after_s=retry_after_s)
+    limited = (
+        status == HTTPStatus.TOO_MANY_REQUESTS and said.from_discord
+    )  # a 429 of Discord's edge is a block, no limit
     outcome = Outcome.LIMITED if limited else None
     return _Landing(error=error, outcome=outcome, permit=permit)
 

@@ -22,6 +22,7 @@ from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.retry import NONCE_WINDOW_S, Repeat
 from discordproxy_ratelimit.errors import BrokerError
+from discordproxy_ratelimit.process.tasks import BackgroundTasks
 from discordproxy_ratelimit.shared.claims import ClaimQuota, Claims
 
 log = logging.getLogger("discordproxy_api.pipeline.idempotency")
@@ -94,12 +95,11 @@ class Idempotency:
         self._drain = drain
         self._metrics = metrics
         self._wall_clock = wall_clock
-        self._running: set[asyncio.Task[bytes]] = set()
+        self._tasks = BackgroundTasks()
 
     async def finish(self) -> None:
         """Wait for the calls that go on without their callers."""
-        while self._running:
-            await asyncio.wait(self._running)
+        await self._tasks.finish()
 
     async def run(self, once: Once, call: Call, perform: Perform) -> bytes:
         """Return the result of the first call with this key, which may be this one.
@@ -123,9 +123,7 @@ class Idempotency:
                 log.warning("An idempotency key was claimed by another call meanwhile [%s]", call.request_id)
 
     async def _be_first(self, once: Once, call: Call, owner: str, perform: Perform) -> bytes:
-        task = asyncio.create_task(self._first(once, call, owner, perform))
-        self._running.add(task)
-        task.add_done_callback(self._forget)
+        task = self._tasks.start(self._first(once, call, owner, perform))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -223,11 +221,6 @@ class Idempotency:
             await change
         except BrokerError as error:  # the caller's own answer does not depend on it
             log.warning("An idempotency key could not be kept up to date: %s", error)
-
-    def _forget(self, task: asyncio.Task[bytes]) -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # looked at, so that asyncio does not report what nobody waits for any more
 
 
 def _unknown() -> errors.ApiError:

@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.drain import Drain
 from discordproxy_ratelimit.errors import BrokerError
+from discordproxy_ratelimit.process.tasks import BackgroundTasks
 from discordproxy_ratelimit.shared.claims import Claims
 
 log = logging.getLogger("discordproxy_api.pipeline.in_order")
@@ -43,13 +44,12 @@ class InOrder:
         self._notes = notes
         self._drain = drain
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._running: set[asyncio.Task[Message]] = set()
+        self._tasks = BackgroundTasks()
         self._worker = uuid.uuid4().bytes
 
     async def finish(self) -> None:
         """Wait for the requests that have left and whose callers have gone."""
-        while self._running:
-            await asyncio.wait(self._running)
+        await self._tasks.finish()
 
     async def run(self, name: str, call: Call, perform: Perform) -> Message:
         """Return what `perform` returns, which runs when all earlier calls with this name have ended.
@@ -57,9 +57,7 @@ class InOrder:
         `perform` starts anew if the turn was lost, so it must do no harm when it runs twice. When the caller goes away,
         a request that has left is waited for and nothing else leaves.
         """
-        task = asyncio.create_task(self._in_turn(name, call, perform))
-        self._running.add(task)
-        task.add_done_callback(self._forget)
+        task = self._tasks.start(self._in_turn(name, call, perform))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -108,11 +106,6 @@ class InOrder:
             if await self._notes.get(_wish(name)) not in {None, b"", self._worker}:
                 async with self._drain.interruptible():
                     await asyncio.sleep(2 * _PAUSES_S[-1])
-
-    def _forget(self, task: asyncio.Task[Message]) -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # looked at, so that asyncio does not report what nobody waits for any more
 
 
 def _wish(name: str) -> str:

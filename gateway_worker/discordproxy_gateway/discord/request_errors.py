@@ -8,7 +8,7 @@ import aiohttp
 import discord
 from redis.exceptions import RedisError
 
-from discordproxy_ratelimit.headers import TOO_MANY, read_answer
+from discordproxy_ratelimit.headers import TOO_MANY, read_answer, retry_after_s
 
 EDGE_WAIT_S = 60.0
 """Minimum wait after Discord's edge has refused this machine's address."""
@@ -27,12 +27,12 @@ def describe(error: BaseException) -> str:
 def advised_wait_s(error: BaseException) -> float:
     """Return the wait that the response advises, in seconds; 0 if it has none."""
     if isinstance(error, discord.RateLimited):
-        return _seconds(error.retry_after)
+        return max(error.retry_after, 0.0)
     if isinstance(error, discord.HTTPException) and error.status == TOO_MANY:
         answer = read_answer(error.status, error.response.headers, error.text.encode())
         return max(answer.retry_after_s or 1.0, 0.0 if answer.from_discord else EDGE_WAIT_S)
     headers = getattr(error, "headers", None) or getattr(getattr(error, "response", None), "headers", None) or {}
-    return _seconds(headers.get("Retry-After"))
+    return retry_after_s(headers) or 0.0
 
 
 def _unconnected(error: aiohttp.ClientConnectorError) -> str:
@@ -48,14 +48,6 @@ def _tls_words(error: BaseException) -> str:
     cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
     words = getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or type(cause).__name__
     return str(words).replace("_", " ").lower()
-
-
-def _seconds(value: object) -> float:
-    try:
-        seconds = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return 0.0
-    return seconds if seconds > 0 else 0.0
 
 
 _WORDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str | Callable[[Any], str]], ...] = (

@@ -101,3 +101,27 @@ async def run_all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
             task.result()
     finally:
         await cancel(*tasks)
+
+
+class BackgroundTasks:
+    """Tasks that may outlive the calls that start them."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()
+
+    def start(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        """Run `work` in a task. Await it with `asyncio.shield`, or not at all: nobody has to look at its outcome."""
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._discard)
+        return task
+
+    async def finish(self) -> None:
+        """Wait until all tasks have ended, including those that start meanwhile."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+    def _discard(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # retrieved, so that asyncio does not report it

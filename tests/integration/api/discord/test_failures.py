@@ -158,7 +158,7 @@ async def test_429_of_the_edge_is_not_taken_for_discords(served, body):
 
 async def test_429_that_cannot_wait_is_told_with_its_time(served):
     served.discord.faults.add(Fault(kind="rate_limited", retry_after_body=30.0, retry_after_header="30", count=99))
-    name, details, _ = await failure(served.stub.SendChannelMessage(MESSAGE, timeout=3.0))
+    name, details, _ = await failure(served.stub.SendChannelMessage(MESSAGE, timeout=1.5))
     assert (name, details["status"], details["retry_after"], details["sent"]) == ("RESOURCE_EXHAUSTED", 429, 30.0, "no")
     assert len(served.discord.ledger.records) <= 10, "even where nothing holds a repeat back, each pauses longer"
 
@@ -198,7 +198,7 @@ async def test_nobody_listens_at_discord(discord, unused_port):
 
 async def test_discord_does_not_answer_in_time(discord):
     discord.faults.add(Fault(kind="silent"))
-    async with serve(discord, http_timeout=1.0) as served:
+    async with serve(discord, http_timeout=0.2) as served:
         name, details, _ = await failure(served.stub.CreateInvite(INVITE))
     assert (name, details["reason"], details["sent"]) == ("UNAVAILABLE", "DISCORD_UNREACHABLE", "unknown")
 
@@ -310,7 +310,9 @@ async def test_an_answer_that_repeats_the_bots_token_is_passed_on_without_it(ser
     served.discord.faults.add(Fault(kind="echo", status=status, count=99))
     asked = ApiRequest(method="POST", path="/guilds/1/anything", json="{}")
     try:
-        seen = str(await served.stub.Request(asked, timeout=2 if status == 429 else 20))  # a 429 is repeated until then
+        seen = str(
+            await served.stub.Request(asked, timeout=1.5 if status == 429 else 20)
+        )  # a 429 is repeated until then
     except grpc.aio.AioRpcError as error:
         seen = f"{error.details()} {error.trailing_metadata()}"
     assert "You sent Bot ***" in seen

@@ -7,8 +7,8 @@ import ssl
 
 import pytest
 
-from discordproxy_api.discord.http1 import Http1Client, Http1Options
-from discordproxy_api.discord.http1_connection import NoAnswerError
+from discordproxy_api.discord.http1 import Http1Client, HttpOptions
+from discordproxy_api.discord.http1_response import NoAnswerError
 from discordproxy_ratelimit.process.http_proxy import HttpProxy
 from fakes.certificates import Authority
 from fakes.eventually import eventually
@@ -44,13 +44,13 @@ def trusting(authority):
 
 @contextlib.asynccontextmanager
 async def client_of(url, **options):
-    async with Http1Client(Http1Options(url, "test", **options)) as client:
+    async with Http1Client(HttpOptions(url, "test", **options)) as client:
         yield client
 
 
 async def get(client, writes=None):
     writes = [] if writes is None else writes
-    return await client.request("GET", "/x", {}, before_write=lambda: writes.append(1))
+    return await client.exchange("GET", "/x", {}, before_write=lambda: writes.append(1)).response()
 
 
 def proxy_at(port, credentials="", scheme="http"):
@@ -125,7 +125,7 @@ async def test_a_server_that_cannot_prove_who_it_is_gets_nothing(authority, tmp_
     ):
         with pytest.raises(NoAnswerError, match="certificate refused"):
             await get(client, writes)
-        assert (writes, server.requests, client._slots) == ([], [], 512)
+        assert (writes, server.requests, client._pool._slots) == ([], [], 512)
 
 
 async def test_plain_http_where_tls_is_expected(authority):
@@ -151,7 +151,7 @@ async def test_a_handshake_that_stalls_ends_with_the_connect_timeout():
     ):
         with pytest.raises(NoAnswerError, match="no connection in time"):
             await get(client, writes)
-        assert (writes, client._slots) == ([], 512)
+        assert (writes, client._pool._slots) == ([], 512)
         await eventually(lambda: server.open == 0)
 
 
@@ -166,7 +166,7 @@ async def test_cancelled_within_the_handshake_nothing_is_left():
         with pytest.raises(asyncio.CancelledError):
             await request
         await eventually(lambda: server.open == 0)
-        assert client._slots == 512
+        assert client._pool._slots == 512
 
 
 @pytest.mark.parametrize("end", ["close", "reset"])
@@ -182,7 +182,7 @@ async def test_tls_that_ends_while_idle_is_not_used(authority, end):
     ):
         for _ in range(5):
             assert (await get(client)).body == b"hello"
-            [idle] = client._idle
+            [idle] = client._pool._idle
             await eventually(lambda idle=idle: not idle.is_alive())
         assert server.connections == 5
 
@@ -368,7 +368,7 @@ async def test_the_certificate_behind_a_proxy_is_the_origin_s(authority):
     ):
         with pytest.raises(NoAnswerError, match="certificate refused: Hostname mismatch"):
             await get(client)
-        assert (server.requests, client._slots) == ([], 512)
+        assert (server.requests, client._pool._slots) == ([], 512)
         await eventually(lambda: proxy.open == 0)
 
 
@@ -397,7 +397,7 @@ async def test_a_proxy_that_does_not_lead_there_sends_nothing(answer, why):
     ):
         with pytest.raises(NoAnswerError, match=why) as failed:
             await get(client, writes)
-        assert (writes, client._slots, "canary" in repr(failed.value)) == ([], 512, False)
+        assert (writes, client._pool._slots, "canary" in repr(failed.value)) == ([], 512, False)
         await eventually(lambda: proxy.open == 0)
 
 
@@ -415,7 +415,7 @@ async def test_a_proxy_that_stalls_ends_with_the_connect_timeout(answer):
         writes = []
         with pytest.raises(NoAnswerError, match="no connection in time"):
             await get(client, writes)
-        assert (writes, client._slots) == ([], 512)
+        assert (writes, client._pool._slots) == ([], 512)
         await eventually(lambda: proxy.open == 0)
 
 

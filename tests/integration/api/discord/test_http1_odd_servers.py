@@ -8,9 +8,9 @@ import zlib
 
 import pytest
 
-from discordproxy_api.discord import http1
-from discordproxy_api.discord.http1 import Http1Client, Http1Options
-from discordproxy_api.discord.http1_connection import NoAnswerError, UnreadableAnswerError
+from discordproxy_api.discord import http1_pool
+from discordproxy_api.discord.http1 import Http1Client, HttpOptions
+from discordproxy_api.discord.http1_response import NoAnswerError, UnreadableAnswerError
 from fakes.eventually import eventually
 from fakes.odd_server import odd_server
 
@@ -20,7 +20,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 @contextlib.asynccontextmanager
 async def client_of(server, **options):
-    async with Http1Client(Http1Options(f"http://127.0.0.1:{server.port}/api", "test", **options)) as client:
+    async with Http1Client(HttpOptions(f"http://127.0.0.1:{server.port}/api", "test", **options)) as client:
         yield client
 
 
@@ -38,7 +38,7 @@ class Writes:
 
 
 async def get(client, target="/x", **kind):
-    return await client.request("GET", target, {"Authorization": "Bot canary"}, **kind)
+    return await client.exchange("GET", target, {"Authorization": "Bot canary"}, **kind).response()
 
 
 async def answering(talk):
@@ -69,14 +69,16 @@ def once(*pieces, then="close"):
 
 
 async def test_connections_are_used_again_the_last_one_first():
-    async with odd_server(answering) as server, client_of(server) as client:
+    async def numbering(talk):
+        while True:
+            await talk.request()
+            await talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % talk.number)
+
+    async with odd_server(numbering) as server, client_of(server) as client:
         await asyncio.gather(*(get(client) for _ in range(3)))
         assert server.connections == 3
-        for number in range(20):
-            assert (await get(client, f"/{number}")).body == b"/api/%d" % number
+        assert len({(await get(client)).body for _ in range(20)}) == 1
         assert server.connections == 3
-        oldest, *_, newest = client._idle
-        assert newest.idle_until > oldest.idle_until
 
 
 async def test_more_requests_than_connections_wait_for_one():
@@ -99,11 +101,23 @@ async def test_waiting_for_a_connection_counts_towards_the_timeout():
             await first
 
 
+async def finished(client):
+    """Await a response; if cancelled after the request was written, await it again in the background."""
+    writes = Writes()
+    exchange = client.exchange("GET", "/x", {}, before_write=writes)
+    try:
+        return await exchange.response()
+    except asyncio.CancelledError:
+        if writes.count:
+            await exchange.response()
+        raise
+
+
 async def test_requests_cancelled_in_the_queue_leave_no_connection_behind():
     """Cancelled under contention, a pool of another library lost its connections one by one."""
     async with odd_server(answering) as server, client_of(server, max_connections=3) as client:
         for round_ in range(40):
-            requests = [asyncio.create_task(get(client)) for _ in range(12)]
+            requests = [asyncio.create_task(finished(client)) for _ in range(12)]
             for _ in range(round_ % 8):
                 await asyncio.sleep(0)
             for number, request in enumerate(requests):
@@ -113,19 +127,52 @@ async def test_requests_cancelled_in_the_queue_leave_no_connection_behind():
             assert {type(result).__name__ for result in results} <= {"HttpResponse", "CancelledError"}
         answers = await asyncio.gather(*(get(client) for _ in range(9)))
         assert [answer.status for answer in answers] == [200] * 9
-        assert client._slots + len(client._all) == 3
-        assert not client._waiting
+        assert client._pool._slots + len(client._pool._all) == 3
+        assert not client._pool._waiting
 
 
-async def test_cancelling_a_request_under_way_ends_its_connection():
-    async with odd_server(silent) as server, client_of(server) as client:
-        request = asyncio.create_task(get(client))
+@pytest.mark.parametrize("before", [b"", HELLO[:9], HELLO[:-2], HELLO])
+@pytest.mark.parametrize("between", [False, True])
+async def test_an_exchange_whose_caller_was_cancelled_goes_on(before, between):
+    """Its response may have begun before the cancellation, and end before or after the caller notices it."""
+    writes = Writes()
+    async with odd_server(silent) as server, client_of(server, max_connections=1) as client:
+        exchange = client.exchange("GET", "/x", {}, before_write=writes)
+        caller = asyncio.create_task(exchange.response())
         await eventually(lambda: server.requests)
-        request.cancel()
+        [connection] = client._pool._all
+        pieces = [before, HELLO[len(before) :]]
+        connection.data_received(pieces[0])
+        caller.cancel()
+        if between and pieces[1]:
+            connection.data_received(pieces.pop())
         with pytest.raises(asyncio.CancelledError):
-            await request
+            await caller
+        again = asyncio.create_task(exchange.response())
+        await asyncio.sleep(0)
+        if len(pieces) > 1 and pieces[1]:
+            assert client._pool._slots == 0
+            assert not again.done()
+            connection.data_received(pieces[1])
+        assert (await again).body == b"hello"
+        assert (writes.count, server.connections, list(client._pool._idle)) == (1, 1, [connection])
+
+
+@pytest.mark.parametrize("cause", ["timeout", "close"])
+async def test_an_exchange_whose_caller_was_cancelled_may_fail(cause):
+    async with odd_server(silent) as server, client_of(server, timeout_s=0.05 if cause == "timeout" else 30) as client:
+        exchange = client.exchange("GET", "/x", {})
+        caller = asyncio.create_task(exchange.response())
+        await eventually(lambda: server.requests)
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        if cause == "close":
+            client._pool.close()
+        with pytest.raises(NoAnswerError, match="no answer in time" if cause == "timeout" else "closed"):
+            await exchange.response()
         await eventually(lambda: server.open == 0)
-        assert (client._slots, len(client._all)) == (512, 0)
+        assert (client._pool._slots, len(client._pool._all)) == (512, 0)
 
 
 async def test_cancelling_while_the_connection_is_made_leaves_none():
@@ -136,7 +183,7 @@ async def test_cancelling_while_the_connection_is_made_leaves_none():
         request.cancel()
         with pytest.raises(asyncio.CancelledError):
             await request
-        assert (writes.count, client._slots) == (0, 512)
+        assert (writes.count, client._pool._slots) == (0, 512)
         await eventually(lambda: server.open == 0)
 
 
@@ -157,7 +204,7 @@ async def test_a_server_that_promises_to_stay_and_closes_at_once(status, end):
     async with odd_server(once(answer, then=end)) as server, client_of(server) as client:
         for number in range(10):
             assert (await get(client)).status in {200, 204}
-            [idle] = client._idle
+            [idle] = client._pool._idle
             await eventually(lambda idle=idle: not idle.is_alive())
             assert server.connections == number + 1
 
@@ -165,7 +212,7 @@ async def test_a_server_that_promises_to_stay_and_closes_at_once(status, end):
 async def test_an_end_that_the_loop_has_not_noticed_is_seen_before_a_request_is_written():
     async with odd_server(answering) as server, client_of(server) as client:
         await get(client)
-        [idle] = client._idle
+        [idle] = client._pool._idle
         ours = idle.transport.get_extra_info("socket")
         with socket.socket(fileno=socket.dup(ours.fileno())) as same:
             same.shutdown(socket.SHUT_RD)  # as if FIN had come while this step of the loop runs
@@ -186,7 +233,7 @@ async def test_bytes_that_nobody_asked_for_end_an_idle_connection():
     later = asyncio.Event()
     async with odd_server(babble) as server, client_of(server) as client:
         assert (await get(client)).body == b"hello"
-        [idle] = client._idle
+        [idle] = client._pool._idle
         later.set()
         await eventually(lambda: not idle.is_alive())
         assert (await get(client)).body == b"hello"
@@ -224,7 +271,7 @@ async def test_a_kept_connection_that_breaks_under_a_request_is_not_tried_again(
     async with odd_server(second_one_breaks) as server, client_of(server) as client:
         await get(client)
         with pytest.raises(NoAnswerError):
-            await client.request("POST", "/x", {}, b"{}", before_write=writes)
+            await client.exchange("POST", "/x", {}, b"{}", before_write=writes).response()
         assert (writes.count, len(server.requests), server.connections) == (1, 2, 1)
         assert (await get(client)).body == b"hello"
 
@@ -253,7 +300,7 @@ async def test_a_body_that_breaks_off_is_lost(sent, end):
             assert await broken()
         except NoAnswerError:
             assert end == "reset"  # overtook what was sent before
-        assert client._slots == 512
+        assert client._pool._slots == 512
 
 
 async def test_a_body_without_a_length_ends_with_the_connection():
@@ -261,7 +308,7 @@ async def test_a_body_without_a_length_ends_with_the_connection():
         for _ in range(2):
             answer = await get(client)
             assert (answer.body, answer.cut) == (b"hello", "")
-        assert (server.connections, client._slots) == (2, 512)
+        assert (server.connections, client._pool._slots) == (2, 512)
 
 
 async def test_a_reset_is_no_end_of_a_body():
@@ -276,7 +323,7 @@ async def test_a_reset_is_no_end_of_a_body():
     arrived = asyncio.Event()
     async with odd_server(talk) as server, client_of(server) as client:
         request = asyncio.create_task(get(client))
-        await eventually(lambda: any(connection._body == b"hel" for connection in client._all))
+        await eventually(lambda: any(connection._body == b"hel" for connection in client._pool._all))
         arrived.set()
         answer = await request
         assert (answer.body, answer.cut) == (b"", "lost")
@@ -316,7 +363,7 @@ async def test_what_is_no_http_within_the_bounds_is_unreadable(sent):
     async with odd_server(once(sent, then="stay")) as server, client_of(server) as client:
         with pytest.raises(UnreadableAnswerError):
             await get(client)
-        assert client._slots == 512
+        assert client._pool._slots == 512
 
 
 async def test_trailers_do_not_disturb_the_next_answer():
@@ -370,7 +417,7 @@ async def test_the_answer_to_head_has_no_body_and_leaves_none_behind():
     """A client took the body that a server had sent after HEAD for the next answer."""
     async with odd_server(once(HELLO, then="stay")) as server, client_of(server) as client:
         for _ in range(2):
-            answer = await client.request("HEAD", "/x", {})
+            answer = await client.exchange("HEAD", "/x", {}).response()
             assert (answer.body, answer.headers["content-length"]) == (b"", "5")
         assert server.connections == 2
 
@@ -428,19 +475,19 @@ async def test_an_answer_before_the_request_was_read(end):
 
     answered = asyncio.Event()
     async with odd_server(early) as server, client_of(server) as client:
-        answer = await client.request("POST", "/x", {}, bytes(20_000_000))
+        answer = await client.exchange("POST", "/x", {}, bytes(20_000_000)).response()
         answered.set()
         assert (answer.status, answer.body) == (413, b"no")
-        assert not client._idle
+        assert not client._pool._idle
         await eventually(lambda: server.open == 0)
 
 
 async def test_a_large_request_arrives_whole():
     body = bytes(range(256)) * 20_000
     async with odd_server(once(HELLO, then="stay")) as server, client_of(server) as client:
-        assert (await client.request("POST", "/x", {}, body)).body == b"hello"
+        assert (await client.exchange("POST", "/x", {}, body).response()).body == b"hello"
         assert server.requests[0].endswith(b"\r\n\r\n" + body)
-        assert len(client._idle) == 1
+        assert len(client._pool._idle) == 1
 
 
 async def test_no_connection_is_unsent():
@@ -450,11 +497,11 @@ async def test_no_connection_is_unsent():
     async with client_of(server) as client:
         with pytest.raises(NoAnswerError, match="ConnectionRefusedError"):
             await get(client, before_write=writes)
-        assert (writes.count, client._slots) == (0, 512)
+        assert (writes.count, client._pool._slots) == (0, 512)
 
 
 async def test_a_name_that_nobody_knows_is_unsent():
-    async with Http1Client(Http1Options("http://discord.invalid", "test")) as client:
+    async with Http1Client(HttpOptions("http://discord.invalid", "test")) as client:
         with pytest.raises(NoAnswerError, match="gaierror"):
             await get(client)
 
@@ -466,12 +513,12 @@ async def test_the_timeout_of_connecting_is_one_of_its_own():
             full = stack.enter_context(socket.socket())
             full.settimeout(0)
             full.connect_ex(address)
-        options = Http1Options(f"http://127.0.0.1:{address[1]}", "test", connect_timeout_s=0.05)
+        options = HttpOptions(f"http://127.0.0.1:{address[1]}", "test", connect_timeout_s=0.05)
         async with Http1Client(options) as client:
             writes = Writes()
             with pytest.raises(NoAnswerError, match="no connection in time"):
                 await get(client, before_write=writes)
-            assert (writes.count, client._slots) == (0, 512)
+            assert (writes.count, client._pool._slots) == (0, 512)
 
 
 async def test_a_server_that_closes_at_once_got_nothing():
@@ -481,15 +528,15 @@ async def test_a_server_that_closes_at_once_got_nothing():
     async with odd_server(closing) as server, client_of(server) as client:
         with pytest.raises(NoAnswerError):
             await get(client)
-        assert client._slots == 512
+        assert client._pool._slots == 512
 
 
 async def test_idle_connections_are_closed(monkeypatch):
-    monkeypatch.setattr(http1, "IDLE_S", 0.05)
+    monkeypatch.setattr(http1_pool, "IDLE_S", 0.05)
     async with odd_server(answering) as server, client_of(server) as client:
         await asyncio.gather(get(client), get(client))
         await eventually(lambda: server.open == 0)
-        assert (len(client._idle), len(client._all), client._slots) == (0, 0, 512)
+        assert (len(client._pool._idle), len(client._pool._all), client._pool._slots) == (0, 0, 512)
         assert (await get(client)).status == 200
 
 
@@ -500,7 +547,7 @@ async def test_a_connection_is_given_up_before_the_time_that_the_server_announce
             await get(client)
             await get(client)
             assert server.connections == connections
-            left = client._idle[0].idle_until - asyncio.get_running_loop().time()
+            left = client._pool._idle[0].idle_until - asyncio.get_running_loop().time()
             assert left <= min(15, seconds - 1)
 
 

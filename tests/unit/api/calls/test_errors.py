@@ -21,6 +21,11 @@ from discordproxy_ratelimit.errors import (
     TokenRejectedError,
     WaitRefusedError,
 )
+from discordproxy_ratelimit.headers import read_answer
+
+
+def from_answer(status, headers, body, **options):
+    return errors.from_answer(read_answer(status, headers, body), headers, body, **options)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +55,7 @@ from discordproxy_ratelimit.errors import (
 )
 def test_every_http_status_has_its_grpc_status(http, status):
     assert errors.status_of(http).name == status
-    assert errors.from_answer(http, {}, b"").http_status == http
+    assert from_answer(http, {}, b"").http_status == http
 
 
 @pytest.mark.parametrize(
@@ -78,7 +83,7 @@ def test_refusals_of_the_broker(error, status, reason, http):
 
 def test_the_four_keys_of_1_5_1_come_first():
     body = b'{"message": "Missing Access", "code": 50001}'
-    details = render(errors.from_answer(403, {}, body), sent="no", request_id="r1").details
+    details = render(from_answer(403, {}, body), sent="no", request_id="r1").details
     assert details.startswith('{"type": "HTTPException", "status": 403, "code": 50001, "text": "Missing Access"')
     assert json.loads(details)["sent"] == "no"
 
@@ -96,7 +101,7 @@ def test_field_errors_are_flattened_as_ever():
             },
         }
     ).encode()
-    error = errors.from_answer(400, {}, body)
+    error = from_answer(400, {}, body)
     assert error.text == (
         "Invalid Form Body\nIn content: Must be 2000 or fewer.\nIn embeds.0.fields.3.name: Needed\nAll wrong"
     )
@@ -105,30 +110,30 @@ def test_field_errors_are_flattened_as_ever():
 
 def test_field_errors_nested_without_end_leave_the_error_what_it_is():
     body = b'{"message": "Invalid Form Body", "code": 50035, "errors": %s{}%s}' % (b'{"a":' * 900, b"}" * 900)
-    error = errors.from_answer(400, {}, body)
+    error = from_answer(400, {}, body)
     assert (error.status, error.code, error.fields) == (StatusCode.INVALID_ARGUMENT, 50035, ())
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>secret</html>", b"[1]", b'"text"', b'{"code": "x", "errors": 7}'])
 def test_a_body_that_is_not_discords_is_not_quoted(body):
-    error = errors.from_answer(502, {"Via": "1.1 google"}, body)
+    error = from_answer(502, {"Via": "1.1 google"}, body)
     assert (error.text, error.code, error.fields) == ("Bad Gateway", 0, ())
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 502])
 @pytest.mark.parametrize("body", [b"", b"<html>secret</html>", b'{"error_code": 1015, "cloudflare_error": true}'])
 def test_an_error_says_when_discord_itself_did_not_answer(status, body):
-    error = errors.from_answer(status, {"CF-RAY": "1"}, body)
+    error = from_answer(status, {"CF-RAY": "1"}, body)
     details = json.loads(render(error, sent="no", request_id="r").details)
     assert (details["answered_by"], details["status"], details["code"]) == ("edge", status, 0)
     assert "not by Discord's API" in details["text"]
-    assert "answered_by" not in render(errors.from_answer(status, {"Via": "1"}, b""), sent="no", request_id="r").details
+    assert "answered_by" not in render(from_answer(status, {"Via": "1"}, b""), sent="no", request_id="r").details
 
 
 def test_headers_of_the_answer_are_passed_on():
     headers = {"X-RateLimit-Scope": "shared", "X-RateLimit-Bucket": "abc"}
     details = json.loads(
-        render(errors.from_answer(429, headers, b"{}", retry_after_s=1.23456), sent="no", request_id="r").details
+        render(from_answer(429, headers, b"{}", retry_after_s=1.23456), sent="no", request_id="r").details
     )
     assert (details["scope"], details["bucket"], details["retry_after"]) == ("shared", "abc", 1.235)
 
@@ -186,12 +191,12 @@ def test_details_and_trailers_stay_small(text):
 
 
 def test_the_repr_holds_no_text():
-    assert "secret" not in repr(errors.from_answer(400, {}, b'{"message": "secret"}'))
+    assert "secret" not in repr(from_answer(400, {}, b'{"message": "secret"}'))
 
 
 @pytest.mark.parametrize("code", [2**31, 10**30, -1])
 def test_an_answer_nobody_expects_can_still_be_told(code):
     headers = {"X-RateLimit-Bucket": "\udcff", "X-RateLimit-Scope": "\udcff"}
-    error = errors.from_answer(403, headers, json.dumps({"code": code, "message": "x"}).encode())
+    error = from_answer(403, headers, json.dumps({"code": code, "message": "x"}).encode())
     assert (error.code, error.bucket, error.scope) == (0, "", "")
     assert json.loads(render(error, sent="no", request_id="r").details)["text"] == "x"

@@ -16,10 +16,8 @@ from discordproxy_api.discord.http1_connection import (
     MAX_HEADERS,
     MAX_INTERIM_RESPONSES,
     Connection,
-    NoAnswerError,
-    UnreadableAnswerError,
-    decompressed,
 )
+from discordproxy_api.discord.http1_response import NoAnswerError, UnreadableAnswerError, decompressed
 
 LIMIT = 10_000
 TOKEN = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

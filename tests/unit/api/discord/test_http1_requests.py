@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discordproxy_api.discord.http1 import Http1Client, Http1Options
+from discordproxy_api.discord.http1 import Http1Client, HttpOptions
 from discordproxy_ratelimit.process.http_proxy import HttpProxy
 
-OPTIONS = Http1Options("http://discord.test:8080/api/v10", "DiscordBot (test)")
+OPTIONS = HttpOptions("http://discord.test:8080/api/v10", "DiscordBot (test)")
 CLIENT = Http1Client(OPTIONS)
 FIXED = {
     b"Host": b"discord.test:8080",
@@ -95,7 +95,7 @@ def test_half_a_surrogate_pair_is_refused_without_showing_the_request():
 
 
 def test_a_user_agent_with_a_line_break_is_refused_with_the_first_request():
-    client = Http1Client(Http1Options("http://discord.test", "x\r\nX: y"))
+    client = Http1Client(HttpOptions("http://discord.test", "x\r\nX: y"))
     with pytest.raises(ValueError, match="line break"):
         client._encoded("GET", "/", {}, None)
 
@@ -112,19 +112,19 @@ def test_a_user_agent_with_a_line_break_is_refused_with_the_first_request():
     ],
 )
 def test_host_and_target(url, host, target):
-    seen, _ = read(Http1Client(Http1Options(url, "x"))._encoded("GET", "/x", {}, None))
+    seen, _ = read(Http1Client(HttpOptions(url, "x"))._encoded("GET", "/x", {}, None))
     assert (dict(seen.headers)[b"Host"].decode(), seen.url.decode()) == (host, target)
 
 
 @pytest.mark.parametrize("url", ["discord.test", "ftp://discord.test", "http://", "unix:///x", ""])
 def test_other_urls_are_refused(url):
     with pytest.raises(ValueError, match="URL"):
-        Http1Client(Http1Options(url, "x"))
+        Http1Client(HttpOptions(url, "x"))
 
 
 def test_through_a_proxy_plain_http_names_the_origin_and_carries_the_credentials():
     proxy = HttpProxy("http://us%40er:p%3Aw@proxy.test:3128", "http://proxy.test:3128")
-    client = Http1Client(Http1Options("http://discord.test/api", "x", http_proxy=proxy))
+    client = Http1Client(HttpOptions("http://discord.test/api", "x", http_proxy=proxy))
     seen, _ = read(client._encoded("GET", "/x", {}, None))
     assert seen.url == b"http://discord.test/api/x"
     assert dict(seen.headers)[b"Proxy-Authorization"] == b"Basic dXNAZXI6cDp3"
@@ -132,7 +132,7 @@ def test_through_a_proxy_plain_http_names_the_origin_and_carries_the_credentials
 
 def test_the_origin_never_sees_the_credentials_for_a_tunnel():
     proxy = HttpProxy("http://us:pw@proxy.test:3128", "http://proxy.test:3128")
-    client = Http1Client(Http1Options("https://discord.test/api", "x", http_proxy=proxy))
+    client = Http1Client(HttpOptions("https://discord.test/api", "x", http_proxy=proxy))
     seen, _ = read(client._encoded("GET", "/x", {}, None))
     assert seen.url == b"/api/x"
     assert b"Proxy-Authorization" not in dict(seen.headers)

@@ -4,6 +4,7 @@ import warnings
 from unittest.mock import Mock
 
 import pytest
+from multidict import CIMultiDict
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # discord.py imports audioop
@@ -161,5 +162,6 @@ def test_deferred_responses(kind, private, body):
     ],
 )
 def test_a_refused_request_of_the_gateway_worker_waits_as_long_as_it_is_asked_to(status, headers, text, wait_s):
-    assert advised_wait_s(discord.HTTPException(Mock(status=status, headers=headers, reason=""), text)) == wait_s
+    response = Mock(status=status, headers=CIMultiDict(headers), reason="")
+    assert advised_wait_s(discord.HTTPException(response, text)) == wait_s
     assert advised_wait_s(TimeoutError()) == 0.0

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from discordproxy_ratelimit.process.tasks import HEALTHY_S, MAX_PAUSE_S, steadily
+from discordproxy_ratelimit.process.tasks import HEALTHY_S, MAX_PAUSE_S, BackgroundTasks, steadily
 from fakes.virtual_time import EPOCH_S, VirtualClock, run
 
 
@@ -66,3 +66,32 @@ def test_a_fatal_error_is_raised():
 
     with pytest.raises(LookupError):
         run(steadily(work, "the work", fatal=(LookupError,)), VirtualClock())
+
+
+def test_background_tasks_outlive_their_callers_and_are_waited_for(caplog):
+    events: list[str] = []
+
+    async def work(tasks: BackgroundTasks) -> None:
+        await asyncio.sleep(1)
+        tasks.start(last())
+        events.append("worked")
+        raise KeyError
+
+    async def last() -> None:
+        await asyncio.sleep(1)
+        events.append("last")
+
+    async def story() -> None:
+        tasks = BackgroundTasks()
+        caller = asyncio.create_task(wait(tasks))
+        await asyncio.sleep(0.5)
+        caller.cancel()
+        tasks.start(asyncio.sleep(1)).cancel()
+        await tasks.finish()
+        assert events == ["worked", "last"]
+
+    async def wait(tasks: BackgroundTasks) -> None:
+        await asyncio.shield(tasks.start(work(tasks)))
+
+    run(story(), VirtualClock())
+    assert not caplog.records
