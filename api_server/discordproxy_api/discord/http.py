@@ -9,7 +9,6 @@ from functools import partial
 from io import BytesIO
 from types import SimpleNamespace
 from typing import Any, Protocol, Self
-from urllib.parse import quote
 
 import aiohttp
 import orjson
@@ -102,17 +101,20 @@ class DiscordHttp:
         Raises:
             ValueError: method, target or headers would not be the same on the wire.
         """
-        authorization = self._authorization if request.authorization is None else request.authorization
-        headers = {"Authorization": authorization} if authorization else {}
-        if request.reason:
-            headers["X-Audit-Log-Reason"] = quote(request.reason, safe="")
+        headers = request.headers
+        if request.authorization is None:
+            headers["Authorization"] = self._authorization
         timeout_s = self._options.timeout_s + request.size / SLOWEST_UPLOAD
         if request.files:
             return _UploadExchange(partial(self._upload, request, headers, timeout_s), before_write, self._uploads)
-        if request.body is not None:
-            headers["Content-Type"] = "application/json"
         return self._plain.exchange(
-            request.method, request.target, headers, request.body, before_write=before_write, timeout_s=timeout_s
+            request.method,
+            request.target,
+            headers,
+            request.body,
+            before_write=before_write,
+            timeout_s=timeout_s,
+            version=request.version,
         )
 
     async def _upload(

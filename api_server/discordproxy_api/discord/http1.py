@@ -5,6 +5,7 @@ redirect, keeps no cookie, and reads no setting of the environment but those tha
 """
 
 import asyncio
+import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from discordproxy_ratelimit.process.http_proxy import HttpProxy
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that need no Content-Length when there is no body."""
 
+
+_VERSION = re.compile(r"/v[0-9]+$")
 
 BLANKS = 2
 """In the first line of a request."""
@@ -97,6 +100,7 @@ class Http1Client:
         *,
         before_write: Callable[[], None] = _nothing,
         timeout_s: float | None = None,
+        version: str = "",
     ) -> "Http1Exchange":
         """Return the exchange of a request for its response; it begins when its response is awaited.
 
@@ -108,16 +112,23 @@ class Http1Client:
             before_write: called with a connection at hand, right before the first byte is written. If it raises,
                 nothing is sent, and `Http1Exchange.response` raises the same.
             timeout_s: instead of the option.
+            version: of the API, instead of the one at the end of the base URL.
 
         Raises:
             ValueError: method, target or headers would not be the same on the wire.
         """
-        request = self._encoded(method, target, headers, body)
+        request = self._encoded(method, target, headers, body, version)
         deadline = self._loop.time() + (self._options.timeout_s if timeout_s is None else timeout_s)
         return Http1Exchange(self._pool, request, before_write, deadline=deadline, head_only=method == "HEAD")
 
-    def _encoded(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
-        lines = [f"{method} {self._dialer.target_prefix}{target} HTTP/1.1\r\n{self._fixed}"]
+    def _prefix(self, version: str) -> str:
+        prefix = self._dialer.target_prefix
+        return _VERSION.sub(f"/v{version}", prefix) if version else prefix
+
+    def _encoded(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, version: str = ""
+    ) -> bytes:
+        lines = [f"{method} {self._prefix(version)}{target} HTTP/1.1\r\n{self._fixed}"]
         lines += [f"{name}: {value}\r\n" for name, value in headers.items()]
         if body is not None or method not in BODILESS:
             lines.append(f"Content-Length: {len(body or b'')}\r\n")

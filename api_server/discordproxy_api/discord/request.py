@@ -26,6 +26,7 @@ class RestRequest:
         repeat: how far it may be sent again after it may have arrived.
         own_nonce: the caller's own as JSON, and the one in `body` that stands for it; None without.
         effect: whether it does what the caller asked for; a mere preparation does not.
+        version: of the API, "" for the configured one.
     """
 
     method: str
@@ -39,11 +40,24 @@ class RestRequest:
     repeat: Repeat = Repeat.NEVER
     own_nonce: tuple[bytes, bytes] | None = field(default=None, repr=False)
     effect: bool = True
+    version: str = ""
 
     @property
     def target(self) -> str:
         """Path and query."""
         return f"{self.path}?{urlencode(self.query, quote_via=quote)}" if self.query else self.path
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of this request alone, the bot's authorization left out."""
+        headers = {}
+        if self.authorization:
+            headers["Authorization"] = self.authorization
+        if self.reason:
+            headers["X-Audit-Log-Reason"] = quote(self.reason, safe="")
+        if self.body is not None and not self.files:
+            headers["Content-Type"] = "application/json"
+        return headers
 
     def as_asked(self, body: bytes) -> bytes:
         """Return an answer's body with the caller's own nonce in place of the one that stood for it."""

@@ -69,6 +69,7 @@ class _Landing:
     outcome: Outcome | None = None
     permit: Permit | None = None
     retry_after_s: float = 0.0
+    last: HttpResponse | None = None
 
 
 class _Flight:
@@ -147,10 +148,15 @@ class Rest:
         while self._departed:
             await asyncio.wait(self._departed)
 
-    async def send(self, request: RestRequest, call: Call) -> Reply:
+    async def send(self, request: RestRequest, call: Call, *, any_status: bool = False) -> Reply:
         """Send a request as soon as the limits allow it, and return Discord's 2xx answer.
 
         Cancelling gives the place in the queue back; what has left already is finished in the background.
+
+        Args:
+            request: the request.
+            call: for whom; records the effect.
+            any_status: return the last response of any status, instead of raising for all but 2xx.
 
         Raises:
             ApiError: no permit, no answer, or an answer other than 2xx; `call.sent` tells whether it took effect.
@@ -164,6 +170,8 @@ class Rest:
             assert landing.error is not None, "an attempt ends with a reply or an error"  # noqa: S101 - for the reader
             pause_s = self._pause_s(landing, request, call, tries)
             if pause_s is None:
+                if any_status and landing.last is not None:
+                    return Reply(landing.last.status, landing.last.headers, landing.last.body)
                 raise landing.error
             log.info("%s %s: repeated in %.2f s [%s]", request.route.name, landing.outcome, pause_s, call.request_id)
             async with self._drain.interruptible():
@@ -326,7 +334,7 @@ def _judge(
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         call.lost(status, effect=effect)
         error = errors.from_answer(said, answer.headers, answer.body)
-        return _Landing(error=error, outcome=Outcome.FAILED, retry_after_s=_seconds(answer.headers))
+        return _Landing(error=error, outcome=Outcome.FAILED, retry_after_s=_seconds(answer.headers), last=answer)
     if status == HTTPStatus.NOT_FOUND and request.method == "DELETE" and call.in_doubt:
         call.succeeded(status, effect=effect)  # an earlier attempt, whose answer was lost, has done it
         return _Landing(reply=Reply(HTTPStatus.NO_CONTENT, dict(answer.headers), b""))
@@ -336,7 +344,7 @@ def _judge(
         status == HTTPStatus.TOO_MANY_REQUESTS and said.from_discord
     )  # a 429 of Discord's edge is a block, no limit
     outcome = Outcome.LIMITED if limited else None
-    return _Landing(error=error, outcome=outcome, permit=permit)
+    return _Landing(error=error, outcome=outcome, permit=permit, last=answer)
 
 
 def _accepted(answer: HttpResponse, request: RestRequest) -> _Landing:

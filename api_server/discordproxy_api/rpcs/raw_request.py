@@ -32,12 +32,12 @@ from discordproxy_api.rpcs.route_policy import (
     METHODS,
     RequestLine,
     RoutePolicy,
+    limits_of,
     path_problems,
     request_line,
     require_permitted,
 )
 from discordproxy_api.rpcs.routed import check
-from discordproxy_ratelimit.route import names_token, route_of_path
 
 _PASSED_ON = re.compile(r"x-ratelimit-.*|retry-after", re.IGNORECASE)
 _FILE_FIELD = re.compile(r"[A-Za-z0-9_]{1,64}")
@@ -164,18 +164,7 @@ def _object(text: str) -> dict[str, Any] | None:
 
 def _rest_request(request: Any, line: RequestLine, now_ms: int) -> RestRequest:
     document = _object(request.json) if request.json else None
-    bearer = request.authorization.removeprefix("Bearer ") if request.authorization.startswith("Bearer ") else ""
-    # A token in the path is enough. With the bot's besides, the call would count as one of the bot's, and Discord's
-    # answer to a wrong token in the path would be taken for one about the bot's.
-    anonymous = not bearer and (request.authorization == "none" or names_token(line.template))
-    route = route_of_path(
-        line.method,
-        line.path,
-        body_keys=tuple(document or ()),
-        now_ms=now_ms,
-        no_bot_auth=anonymous,
-        bearer=bearer,
-    )
+    route, authorization = limits_of(line, request.authorization, body_keys=tuple(document or ()), now_ms=now_ms)
     return RestRequest(
         method=line.method,
         path=line.path,
@@ -187,7 +176,7 @@ def _rest_request(request: Any, line: RequestLine, now_ms: int) -> RestRequest:
             for index, file in enumerate(request.files)
         ],
         reason=request.reason,
-        authorization="" if anonymous else request.authorization or None,
+        authorization=authorization,
         repeat=repeatability(line.method, nonce=False),
     )
 

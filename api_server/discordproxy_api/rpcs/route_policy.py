@@ -9,7 +9,7 @@ from grpc import StatusCode
 
 from discordproxy_api.access.path_normalization import plain
 from discordproxy_api.calls import errors
-from discordproxy_ratelimit.route import template_of
+from discordproxy_ratelimit.route import Route, names_token, route_of_path, template_of
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 CREATE_MESSAGE = ("POST", "/channels/{channel_id}/messages")
@@ -57,6 +57,29 @@ def request_line(method: str, path: str) -> RequestLine:
     """Return the parts of a request whose path has no problems."""
     path = plain(path)
     return RequestLine(method, path, *template_of(path))
+
+
+def limits_of(
+    line: RequestLine, authorization: str, *, body_keys: Collection[str] = (), now_ms: int = 0
+) -> tuple[Route, str | None]:
+    """Return the identity of a request's limits, and its Authorization: None for the bot's token, "" for none.
+
+    Args:
+        line: of the request.
+        authorization: "" if the caller leaves it to the proxy, "none" for no authorization, or its value.
+        body_keys: top-level keys of the JSON body.
+        now_ms: Unix time.
+    """
+    own = "" if authorization == "none" else authorization
+    bearer = own.removeprefix("Bearer ") if own.startswith("Bearer ") else ""
+    # A token in the path is enough. With the bot's besides, the call would count as one of the bot's, and Discord's
+    # answer to a wrong token in the path would be taken for one about the bot's.
+    anonymous = not own and (authorization == "none" or names_token(line.template))
+    no_bot_auth = anonymous or bool(own and not bearer)
+    route = route_of_path(
+        line.method, line.path, body_keys=body_keys, now_ms=now_ms, no_bot_auth=no_bot_auth, bearer=bearer
+    )
+    return route, "" if anonymous else own or None
 
 
 def require_permitted(policy: RoutePolicy, line: RequestLine) -> None:

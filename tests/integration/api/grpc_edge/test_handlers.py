@@ -20,11 +20,10 @@ from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.grpc_edge.handlers import GrpcAdapter
 from discordproxy_api.pipeline.access_log import AccessLog
 from discordproxy_api.pipeline.admission import AdmissionLimits, KeyedAdmission
-from discordproxy_api.pipeline.execution import Execution
 from discordproxy_api.pipeline.idempotency import Idempotency
 from discordproxy_api.pipeline.in_order import InOrder
 from discordproxy_api.pipeline.pipeline import Pipeline
-from discordproxy_api.pipeline.unary_calls import UnaryCalls
+from discordproxy_api.pipeline.unary_calls import Execution, UnaryCalls
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 from discordproxy_api.rpcs.procedure import Job
 from discordproxy_sandbox.world.population import CHANNEL_ID
@@ -115,7 +114,7 @@ async def test_answers_pass(kind):
     async with serving(inner) as (channel, metrics):
         assert (await invoke(channel, kind))[-1] == b"done"
         assert seen[0].rpc == kind
-        labels = {"rpc": kind, "status": "OK"}
+        labels = {"rpc": kind, "status": "OK", "door": "grpc"}
         assert metrics.registry.get_sample_value("discordproxy_calls_total", labels) == 1
 
 
@@ -132,7 +131,7 @@ async def test_an_unexpected_failure_keeps_its_text_to_the_log(kind, caplog):
         assert details["reason"] == "INTERNAL"
         assert details["request_id"] in caplog.text
         assert SECRET in caplog.text
-        labels = {"rpc": kind, "status": "INTERNAL"}
+        labels = {"rpc": kind, "status": "INTERNAL", "door": "grpc"}
         assert metrics.registry.get_sample_value("discordproxy_calls_total", labels) == 1
 
 

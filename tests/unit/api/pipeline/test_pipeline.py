@@ -22,11 +22,10 @@ from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.pipeline.access_log import AccessLog
 from discordproxy_api.pipeline.admission import AdmissionLimits, KeyedAdmission
 from discordproxy_api.pipeline.authentication import Authentication
-from discordproxy_api.pipeline.execution import Execution
 from discordproxy_api.pipeline.idempotency import Idempotency
 from discordproxy_api.pipeline.in_order import InOrder
 from discordproxy_api.pipeline.pipeline import Pipeline
-from discordproxy_api.pipeline.unary_calls import UnaryCalls
+from discordproxy_api.pipeline.unary_calls import Execution, UnaryCalls
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 from discordproxy_api.rpcs.procedure import Job
 from fakes.broker import FakeNotes
@@ -50,7 +49,7 @@ class Worker:
         )
 
     def count(self, status: str) -> float | None:
-        labels = {"rpc": RPC, "status": status}
+        labels = {"rpc": RPC, "status": status, "door": "grpc"}
         return self.metrics.registry.get_sample_value("discordproxy_calls_total", labels)
 
     @property
