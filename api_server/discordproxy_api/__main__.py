@@ -5,28 +5,37 @@ import contextlib
 import ctypes
 import gc
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import uvloop
 from google.protobuf.internal import api_implementation
 
 from discordproxy_api.access.authenticator import Authenticator
+from discordproxy_api.access.bot_tokens import HolderAuthenticator
 from discordproxy_api.access.key_file import watch_keys
 from discordproxy_api.bind_policy import PortTakenError, UnsafeBindError, bind_warning, is_local, require_safe_bind
 from discordproxy_api.calls.call import call_facts
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.tracing import Tracing, TracingUnavailableError, exporting
-from discordproxy_api.contract.contract import load_contract
+from discordproxy_api.contract.contract import SERVICE, load_contract
 from discordproxy_api.gateway import gateway_behind
 from discordproxy_api.grpc_edge.server import Server, ServerOptions
 from discordproxy_api.grpc_edge.services import grpc_services
+from discordproxy_api.http.descriptors import possible_connections
 from discordproxy_api.http.server import Guard, HttpServer
-from discordproxy_api.pipeline.admission import AdmissionLimits
+from discordproxy_api.pipeline.access_log import AccessLog
+from discordproxy_api.pipeline.admission import AdmissionLimits, KeyedAdmission
+from discordproxy_api.pipeline.authentication import Authentication
+from discordproxy_api.pipeline.pipeline import Pipeline, TracedPipeline
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
+from discordproxy_api.rest_edge.port import RestPort, RestPortOptions
+from discordproxy_api.rest_edge.reception import Reception, ReceptionOptions
+from discordproxy_api.rpcs.route_policy import RouteNames
 from discordproxy_api.settings import ApiSettings
 from discordproxy_api.status.doctor import Doctor, Setup
 from discordproxy_api.status.endpoints import StatusService
@@ -63,6 +72,7 @@ class Worker:
     """A wired worker, serving or about to."""
 
     server: Server
+    rest_port: RestPort | None
     health: Health
     console: StatusService
     reporter: Reporter
@@ -76,6 +86,13 @@ class Worker:
         """Wait for the calls that go on without their callers."""
         for service in self.services:
             await service.finish()
+
+    async def stop(self, release: Callable[[], object], now: asyncio.Event) -> None:
+        """Stop serving on all ports; see `Server.stop`."""
+        ports = [self.server.stop(release, self.finish, now)]
+        if self.rest_port is not None:
+            ports.append(self.rest_port.stop(now))
+        await asyncio.gather(*ports)
 
 
 @asynccontextmanager
@@ -104,7 +121,7 @@ async def wired(
         metrics.certificate_expires.set_function(tls.expires_at)
     limits = UploadLimits(held_bytes=settings.max_upload_bytes, message_bytes=settings.max_message_bytes)
     uploads = Uploads(limits, drain=drain, metrics=metrics)
-    common = Common(settings, contract, drain, metrics, uploads, tracing.part if tracing else no_trace)
+    common = Common(settings, contract, drain, metrics, uploads, tracing)
     async with AsyncExitStack() as stack:
         services = [await stack.enter_async_context(bot_service(backend, common)) for backend in backends]
         needed = {"broker": partial(_broker_answers, first.broker), "discord": partial(_a_token_is_good, services)}
@@ -116,12 +133,26 @@ async def wired(
         doctor = Doctor(services[0].rest, status, partial(_inspect_redis, settings), setup)
         console = StatusService(status, doctor)
         by_bot = {service.backend.bot.name: service for service in services}
+        admission = KeyedAdmission(
+            drain,
+            AdmissionLimits(
+                calls=settings.max_calls,
+                calls_per_app=settings.max_calls_per_app,
+                streams=settings.max_streams,
+                streams_per_app=settings.max_streams_per_app,
+            ),
+        )
+        connections = possible_connections(settings.max_connections, 1 if settings.rest_port is None else 2)
+        rest_port = None
+        if settings.rest_port is not None:
+            rest_port = _rest_port(settings, services, common, admission, authenticator, health, tls, connections)
+            stack.push_async_callback(rest_port.close)
         server = Server(
             ServerOptions(
                 host=settings.host,
                 port=settings.port,
                 max_message_bytes=settings.max_message_bytes,
-                max_connections=settings.max_connections,
+                max_connections=connections,
                 drain_timeout_s=settings.drain_timeout,
                 lame_duck_s=settings.lame_duck,
                 keepalive_s=settings.keepalive,
@@ -134,12 +165,7 @@ async def wired(
                 health=health.handler(),
                 console=console.handler(),
                 reflection=settings.reflection,
-                limits=AdmissionLimits(
-                    calls=settings.max_calls,
-                    calls_per_app=settings.max_calls_per_app,
-                    streams=settings.max_streams,
-                    streams_per_app=settings.max_streams_per_app,
-                ),
+                admission=admission,
                 uploads=uploads,
                 authenticator=authenticator,
                 certificates=settings.tls_client_ca is not None,
@@ -152,7 +178,51 @@ async def wired(
             drain=drain,
         )
         stack.push_async_callback(server.close)
-        yield Worker(server, health, console, reporter, drain, metrics, tuple(services), authenticator, tls)
+        yield Worker(server, rest_port, health, console, reporter, drain, metrics, tuple(services), authenticator, tls)
+
+
+def _rest_port(
+    settings: ApiSettings,
+    services: Sequence[BotService],
+    common: Common,
+    admission: KeyedAdmission,
+    authenticator: Authenticator,
+    health: Health,
+    tls: Tls | None,
+    connections: int,
+) -> RestPort:
+    tokens = {service.backend.bot.name: service.backend.bot.token.get_secret_value() for service in services}
+    holders = HolderAuthenticator(authenticator, tokens)
+    parts: dict[str, Any] = {
+        "access_log": AccessLog(common.metrics, audited=settings.audited),
+        "authentication": Authentication(holders, common.contract, audited=settings.audited),
+        "admission": admission,
+        "drain": common.drain,
+    }
+    tracing = common.tracing
+    return RestPort(
+        RestPortOptions(
+            hosts=settings.rest_hosts,
+            max_connections=connections,
+            drain_timeout_s=settings.drain_timeout,
+            tls=tls.for_http() if tls else None,
+        ),
+        pipeline=Pipeline(**parts) if tracing is None else TracedPipeline(tracing, SERVICE.strip("/"), **parts),
+        reception=Reception(
+            ReceptionOptions(
+                wait_s=settings.rest_max_wait,
+                limit_headers=settings.rest_limit_headers,
+                max_message_bytes=settings.max_message_bytes,
+                http_timeout_s=settings.http_timeout,
+            ),
+            RouteNames(common.contract),
+        ),
+        forwards={"": services[0].forward, **{each.backend.bot.name: each.forward for each in services}},
+        holders=holders,
+        health=health,
+        drain=common.drain,
+        metrics=common.metrics,
+    )
 
 
 @asynccontextmanager
@@ -255,13 +325,16 @@ async def run(settings: ApiSettings) -> None:
             stack.push_async_callback(ops.close)
             await ops.start(settings.host, settings.http_port + settings.worker if settings.http_port else 0)
         port = await worker.server.start()
+        if worker.rest_port is not None and settings.rest_port is not None:
+            rest_port = await worker.rest_port.start(settings.host, settings.rest_port)
+            log.info("worker %d serves Discord's HTTP API on %s:%d", settings.worker, settings.host, rest_port)
         for work, name in ((worker.health.run, "the look at the worker's health"), (worker.reporter.run, "reporting")):
             stack.callback(asyncio.create_task(steadily(work, name)).cancel)
         log.info("worker %d serves on %s:%d", settings.worker, settings.host, port)
         gc.freeze()  # what was wired lives as long as the process; collections need not look at it
         await stop.wait()
         log.info("stopping: calls in flight may finish within %.0f s", settings.drain_timeout)
-        await worker.server.stop(partial(_drain, backends), worker.finish, now)
+        await worker.stop(partial(_drain, backends), now)
         await worker.reporter.withdraw()
 
 

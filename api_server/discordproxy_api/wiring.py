@@ -15,6 +15,7 @@ from discordproxy_api.cached.single_flight import SingleFlight
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.retry import RetryPolicy
+from discordproxy_api.calls.tracing import Tracing
 from discordproxy_api.contract.contract import Rpc
 from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.discord.http import DiscordHttp, HttpOptions
@@ -25,6 +26,9 @@ from discordproxy_api.pipeline.idempotency import Idempotency
 from discordproxy_api.pipeline.in_order import InOrder
 from discordproxy_api.pipeline.unary_calls import Execution, UnaryCalls
 from discordproxy_api.pipeline.uploads import Uploads
+from discordproxy_api.rest_edge.forward import Forward
+from discordproxy_api.rest_edge.nonce_notes import NonceNotes
+from discordproxy_api.rest_edge.outgoing import Relay
 from discordproxy_api.rpcs.composites import EditMessage, SendDirectMessage, SyncMemberRoles
 from discordproxy_api.rpcs.dm_channels import DmChannels
 from discordproxy_api.rpcs.interaction_responses import CreateInteractionResponse, InteractionResponses
@@ -61,7 +65,12 @@ class Common:
     drain: Drain
     metrics: Metrics
     uploads: Uploads
-    trace: Trace = no_trace
+    tracing: Tracing | None = None
+
+    @property
+    def trace(self) -> Trace:
+        """Times the parts of calls."""
+        return self.tracing.part if self.tracing else no_trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +81,14 @@ class BotService:
     rest: Rest
     idempotency: Idempotency
     in_order: InOrder
+    forward: Forward = field(repr=False)
     unary_calls: UnaryCalls = field(repr=False)
     subscribe_events: SubscribeEvents = field(repr=False)
 
     async def finish(self) -> None:
         """Wait for the calls that continue without their callers."""
         await self.idempotency.finish()
+        await self.forward.finish()
         await self.in_order.finish()
         await self.rest.finish()
 
@@ -137,6 +148,17 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             uploads=common.uploads,
             execution=execution,
         )
+        relay = Relay(rest)
+        forward = Forward(
+            backend.bot.name,
+            rest,
+            relay=relay,
+            responses=InteractionResponses(relay, gateway.interactions),
+            policy=_policy(settings),
+            uploads=common.uploads,
+            execution=execution,
+            notes=NonceNotes(broker.notes, metrics),
+        )
         subscribe_events = SubscribeEvents(
             gateway.events,
             drain=drain,
@@ -145,7 +167,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             app_rate=app_rate,
             options=StreamOptions(settings.event_stream_life, settings.event_patience),
         )
-        yield BotService(backend, rest, idempotency, in_order, unary_calls, subscribe_events)
+        yield BotService(backend, rest, idempotency, in_order, forward, unary_calls, subscribe_events)
 
 
 def _procedures(
@@ -184,8 +206,11 @@ def _answering(
     settings: ApiSettings, contract: Mapping[str, Rpc], rest: Rest, responses: InteractionResponses
 ) -> dict[str, Procedure]:
     """Return the procedures by which an interaction can be answered."""
-    policy = RoutePolicy(allow=settings.request_allow, deny=settings.request_deny)
     answer = CreateInteractionResponse(
         contract["CreateInteractionResponse"], responses, users_only=settings.users_only_mentions
     )
-    return {"Request": Request(contract["Request"], rest, responses, policy), answer.rpc.name: answer}
+    return {"Request": Request(contract["Request"], rest, responses, _policy(settings)), answer.rpc.name: answer}
+
+
+def _policy(settings: ApiSettings) -> RoutePolicy:
+    return RoutePolicy(allow=settings.request_allow, deny=settings.request_deny)

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import resource
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,6 @@ import grpc
 
 from discordproxy_api.bind_policy import PortTakenError
 from discordproxy_api.calls.drain import Drain
-from discordproxy_api.http import connections
 from discordproxy_api.status.health import Health
 
 log = logging.getLogger("discordproxy_api")
@@ -31,8 +29,6 @@ callers get UNIMPLEMENTED: Compression algorithm 'deflate' is disabled."""
 HANDSHAKE_MS = 20_000
 """How long a new connection may take to speak TLS and HTTP/2; gRPC gives it two minutes."""
 
-_OWN_FILES = 256 + connections.MAX_CONNECTIONS
-"""Descriptors that are not callers': connections to Redis and Discord, of the HTTP port, the log."""
 
 SETTLE_S, GOODBYE_S, WRITE_S = 0.15, 0.15, 0.1
 """A stopping gRPC server drops what it has received but not handed over, as a bare CANCELLED. So it first takes all
@@ -52,7 +48,7 @@ class ServerOptions:
 
     Attributes:
         max_message_bytes: largest request that is received.
-        max_connections: connections held at once, as far as the system lets the process open files.
+        max_connections: connections held at once.
         drain_timeout_s: from the signal to the end, the lame duck included.
         lame_duck_s: how long calls are still taken after health says NOT_SERVING.
         keepalive_s: how long a connection may be silent before its other end is asked for a sign of life; 0: never.
@@ -97,7 +93,7 @@ class Server:
                 ("grpc.server.max_pending_requests", MOST_PENDING),  # else a burst of 1,000 is thinned out by chance,
                 ("grpc.server.max_pending_requests_hard_limit", MOST_PENDING),  # as a bare CANCELLED
                 ("grpc.max_concurrent_streams", CALLS_PER_CONNECTION),
-                ("grpc.max_allowed_incoming_connections", _connections(options.max_connections)),
+                ("grpc.max_allowed_incoming_connections", options.max_connections),
                 ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
                 ("grpc.http2.bdp_probe", 0),  # else gRPC lets every stream send megabytes before anybody reads
                 ("grpc.per_message_decompression", 0),  # we inflate, once we know the caller and have the room
@@ -166,25 +162,6 @@ class Server:
 def _worth_a_line(record: logging.LogRecord) -> bool:
     """Leave out what gRPC logs, with a traceback, whenever a caller goes away while it is being answered."""
     return not (record.exc_info and type(record.exc_info[1]).__name__ == "ExecuteBatchError")
-
-
-def _connections(wanted: int) -> int:
-    """Return how many connections can be held, and let the process open as many files as that takes.
-
-    A worker without descriptors would accept nobody and reach neither Redis nor Discord.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard == resource.RLIM_INFINITY:
-        hard = wanted + _OWN_FILES
-    if soft != resource.RLIM_INFINITY:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, wanted + _OWN_FILES)), hard))
-    possible = min(wanted, max(hard - _OWN_FILES, hard // 4, 1))
-    if possible < wanted:
-        log.warning(
-            "At most %d connections: this process may open only %d files; raise ulimit -n (systemd: LimitNOFILE)",
-            *(possible, hard),
-        )
-    return possible
 
 
 def _lives(options: ServerOptions) -> list[tuple[str, int]]:

@@ -30,10 +30,11 @@ from discordproxy_api.rest_edge.body import (
 )
 from discordproxy_api.rest_edge.nonce_notes import NonceNotes
 from discordproxy_api.rest_edge.outgoing import RawRequest, Relay
-from discordproxy_api.rpcs.interaction_responses import CALLBACK, InteractionResponses
+from discordproxy_api.rpcs.interaction_responses import InteractionResponses
 from discordproxy_api.rpcs.ordering import order_of
 from discordproxy_api.rpcs.procedure import Job
 from discordproxy_api.rpcs.route_policy import (
+    CALLBACK,
     CREATE_MESSAGE,
     RequestLine,
     RoutePolicy,

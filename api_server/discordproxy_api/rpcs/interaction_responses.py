@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote, unquote
 
 import orjson
@@ -24,14 +24,12 @@ from discordproxy_api.contract.rules.attachments import adds_files
 from discordproxy_api.contract.steps import Circumstances, prepare
 from discordproxy_api.contract.translate import Translator
 from discordproxy_api.discord.request import Reply, RestRequest, rest_request
-from discordproxy_api.discord.rest import Rest
 from discordproxy_api.rpcs.procedure import Job
-from discordproxy_api.rpcs.route_policy import RequestLine
+from discordproxy_api.rpcs.route_policy import CALLBACK, RequestLine
 from discordproxy_api.rpcs.routed import check, document_of, keep_attachments
 from discordproxy_gateway.events import Deferral, EventsUnavailableError, Interactions
 from discordproxy_ratelimit.route import route_of, template_of
 
-CALLBACK = "/interactions/{interaction_id}/{interaction_token}/callback"
 FOLLOW_UP = "/webhooks/{webhook_id}/{webhook_token}"
 ORIGINAL = "/webhooks/{webhook_id}/{webhook_token}/messages/@original"
 
@@ -105,10 +103,17 @@ def _to_webhook(response: Response, deferral: Deferral, method: str, template: s
     )
 
 
+class Sender(Protocol):
+    """Sends requests to Discord."""
+
+    async def send(self, request: RestRequest, call: Call) -> Reply:
+        """Return Discord's reply; raises ApiError."""
+
+
 class InteractionResponses:
     """Sends first responses."""
 
-    def __init__(self, rest: Rest, interactions: Interactions) -> None:
+    def __init__(self, rest: Sender, interactions: Interactions) -> None:
         self._rest = rest
         self._interactions = interactions
 

@@ -1,7 +1,7 @@
 """Which requests to Discord an application may send by path: the operator's rules, and what a path must not hold."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -9,13 +9,17 @@ from grpc import StatusCode
 
 from discordproxy_api.access.path_normalization import plain
 from discordproxy_api.calls import errors
+from discordproxy_api.calls.scopes import REQUEST
+from discordproxy_api.contract.contract import Rpc
 from discordproxy_ratelimit.route import Route, names_token, route_of_path, template_of
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+CALLBACK = "/interactions/{interaction_id}/{interaction_token}/callback"
 CREATE_MESSAGE = ("POST", "/channels/{channel_id}/messages")
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
+_PARAMETER = re.compile(r"\{\w+\}")
 _MAX_DECODINGS = 5
 """As often as servers on the way may decode a path again."""
 
@@ -51,6 +55,27 @@ class RequestLine:
     def route(self) -> str:
         """Method and template."""
         return f"{self.method} {self.template}"
+
+
+class RouteNames:
+    """Names the requests of each route as its RPC is named, so that keys, metrics and logs mean the same.
+
+    Of two RPCs with one route, the first one of the contract counts.
+    """
+
+    def __init__(self, contract: Mapping[str, Rpc]) -> None:
+        self._names = {("POST", _pattern(CALLBACK)): "CreateInteractionResponse"}
+        for name, rpc in contract.items():
+            if rpc.template is not None and rpc.method is not None:
+                self._names.setdefault((rpc.method, _pattern(rpc.template)), name)
+
+    def of(self, line: RequestLine) -> str:
+        """Return the RPC of a request, `Request` if its route has none."""
+        return self._names.get((line.method, _pattern(line.template)), REQUEST)
+
+
+def _pattern(template: str) -> str:
+    return _PARAMETER.sub("{}", template)
 
 
 def request_line(method: str, path: str) -> RequestLine:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from discordproxy_api.rest_edge.browsers import browser_refusal
+from discordproxy_api.http.browsers import browser_refusal
 
 HOSTS = frozenset({"discordproxy"})
 
