@@ -114,10 +114,10 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             broker=broker,
             drain=drain,
             metrics=metrics,
-            turns=app_rate,
+            app_rate=app_rate,
             nonces=Nonces(backend.bot.token.get_secret_value()),
             policy=RetryPolicy(attempts=settings.retries + 1),
-            landed=own_writes.record,
+            on_accepted=own_writes.record,
             trace=common.trace,
         )
         single_flight = SingleFlight(broker.notes, drain)

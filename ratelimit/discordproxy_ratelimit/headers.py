@@ -51,15 +51,20 @@ class Answer:
 NO_ANSWER = Answer(0)
 
 
-def read_answer(status: int, headers: Mapping[str, str], body: bytes = b"") -> Answer:
+def read_answer(
+    status: int, headers: Mapping[str, str], body: bytes = b"", *, lower_case_names: bool = False
+) -> Answer:
     """Read an answer; whatever is missing or malformed counts as not said.
 
     Args:
         status: HTTP status.
         headers: of the answer, any case.
         body: only looked at for error statuses.
+        lower_case_names: whether all names of headers are in lower case, which saves the conversion.
     """
-    lower = {name.lower(): value for name, value in headers.items() if name.lower() in WANTED}
+    lower = headers
+    if not lower_case_names:
+        lower = {name.lower(): value for name, value in headers.items() if name.lower() in WANTED}
     document = _document(body) if status >= ERRORS else {}
     return Answer(
         status=status,
@@ -70,6 +75,11 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes = b"") -> A
         code=code if isinstance(code := document.get("code"), int) and 0 <= code < 1 << 31 else 0,
     )
 
+
+MAX_NUMBER = 1e12
+"""A larger number in a header is broken."""
+
+BUCKET_NUMBERS = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "x-ratelimit-reset-after")
 
 WANTED = {
     "x-ratelimit-limit",
@@ -92,7 +102,7 @@ def _document(body: bytes) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _number(text: Any, *, most: float = 1e12) -> float | None:
+def _number(text: Any, *, most: float = MAX_NUMBER) -> float | None:
     try:
         number = float(text)
     except (TypeError, ValueError, OverflowError):
@@ -101,12 +111,17 @@ def _number(text: Any, *, most: float = 1e12) -> float | None:
 
 
 def _bucket(headers: Mapping[str, str]) -> dict[str, Any]:
-    name = headers.get("x-ratelimit-bucket", "")
-    limit, remaining, reset = (_number(headers.get(f"x-ratelimit-{part}")) for part in ("limit", "remaining", "reset"))
-    after = _number(headers.get("x-ratelimit-reset-after"), most=LONGEST_S)
-    is_a_name = bool(name) and name.isascii() and "|" not in name
-    if not is_a_name or limit is None or remaining is None or reset is None or after is None or limit < 1:
-        return {"hash": None}
+    name = headers.get("x-ratelimit-bucket")
+    if not name or not name.isascii() or "|" in name:
+        return {}
+    try:
+        limit, remaining, reset, after = (*map(float, map(headers.__getitem__, BUCKET_NUMBERS)),)
+    except (LookupError, ValueError):
+        return {}
+    if not (1 <= limit <= MAX_NUMBER and 0 <= remaining <= MAX_NUMBER and 0 <= reset <= MAX_NUMBER):
+        return {}
+    if not 0 <= after <= LONGEST_S:
+        return {}
     return {
         "hash": name[:100],
         "limit": int(limit),

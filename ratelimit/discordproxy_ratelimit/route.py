@@ -82,6 +82,9 @@ WORDS = {
 
 MAJORS = ("channel_id", "guild_id", "webhook_id", "interaction_id")
 
+_PARAMETER = re.compile(r"\{(\w+)\}")
+_MAJOR = re.compile(r"/\w+/\{(\w+)\}(/\{webhook_token\})?")
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -183,7 +186,7 @@ def route_of(
         bearer: the OAuth2 token sent instead of the bot's.
     """
     interaction = _interaction(parameters)
-    path = re.sub(r"\{(\w+)\}", lambda found: quote(parameters.get(found[1], ""), safe="", errors="replace"), template)
+    path = _PARAMETER.sub(lambda found: quote(parameters.get(found[1], ""), safe="", errors="replace"), template)
     kind = _kind(method, template, parameters, body_keys, now_ms)
     return Route(
         name=f"{method} {template}{kind}",
@@ -213,7 +216,7 @@ def route_of_path(
 
 def _major(template: str, parameters: Mapping[str, str]) -> str:
     """The top-level resource alone is major: an id further down the path is not."""
-    match = re.match(r"/\w+/\{(\w+)\}(/\{webhook_token\})?", template)
+    match = _MAJOR.match(template)
     if not match or match[1] not in MAJORS:
         return ""
     token = f":{fingerprint(parameters.get('webhook_token', ''))}" if match[2] else ""
@@ -224,7 +227,9 @@ def _interaction(parameters: Mapping[str, str]) -> str:
     """Follow-ups live under /webhooks/{application_id}/{token}, but their limit is the interaction's (observed)."""
     if "interaction_id" in parameters:
         return _plain(parameters["interaction_id"])
-    token = parameters.get("webhook_token", "")
+    token = parameters.get("webhook_token")
+    if not token:
+        return ""
     try:
         text = base64.urlsafe_b64decode(token[:128] + "=" * (-len(token[:128]) % 4))
     except (ValueError, binascii.Error):

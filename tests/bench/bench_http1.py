@@ -1,4 +1,4 @@
-"""What a request without files costs with aiohttp and with the client of `discord/http1.py`.
+"""What a request without files costs with aiohttp and with the client of `discord/http1/`.
 
     .venv/bin/python tests/bench/bench_http1.py [rounds]
 

@@ -6,7 +6,9 @@ mark of the last write before their request, so that no reader gets a response o
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from secrets import token_hex
+from typing import Any
 from weakref import WeakValueDictionary
 
 import orjson
@@ -42,11 +44,15 @@ class OwnWrites:
         self._overlay = overlay
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def record(self, request: RestRequest, reply: Reply, took_s: float) -> None:
-        """Record the changes of a request sent `took_s` seconds ago. Raises nothing, since the write has succeeded."""
+    def record(self, request: RestRequest, reply: Reply, took_s: float) -> Coroutine[Any, Any, None] | None:
+        """Return the work that records the changes of a request sent `took_s` seconds ago; None without changes."""
         name = request.route.name.partition("#")[0]
         if name not in EFFECTS or (request.authorization is not None and "@me" in name):
-            return  # with the caller's own authorization, "@me" is not the bot
+            return None  # with the caller's own authorization, "@me" is not the bot
+        return self._record(name, request, reply, took_s)
+
+    async def _record(self, name: str, request: RestRequest, reply: Reply, took_s: float) -> None:
+        """Record changes. Raises nothing, since the write has succeeded."""
         _, parameters = template_of(request.path)
         try:
             body = orjson.loads(request.body) if request.body else None

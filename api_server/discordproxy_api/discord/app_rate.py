@@ -1,7 +1,7 @@
-"""Calls of an application with a rate of its own wait for their turn here, before they ask for a permit.
+"""Waits for applications with a rate of their own, before their requests acquire permits.
 
-What a rate bounds is requests: a call takes a turn when it comes, which its first request to Discord uses up, and each
-further request takes one more.
+The rate bounds requests: a call takes a turn when it arrives, which its first request uses up; each further request
+takes another one.
 """
 
 import asyncio
@@ -12,49 +12,42 @@ from discordproxy_api.calls.drain import Drain
 from discordproxy_ratelimit.errors import BrokerUnavailableError, WaitRefusedError
 from discordproxy_ratelimit.shared.app_rate import AppRate
 
-LONGEST_WAIT_S = 1_800.0
+MAX_WAIT_S = 1_800.0
 
 
 class AppRateWaits:
     """Waits for turns; see `Principal.calls_per_s`."""
 
-    def __init__(self, quota: AppRate, drain: Drain) -> None:
-        self._quota = quota
+    def __init__(self, app_rate: AppRate, drain: Drain) -> None:
+        self._app_rate = app_rate
         self._drain = drain
 
     async def for_request(self, call: Call) -> None:
         """Return when the call may send a request. Raises as `wait`."""
         if call.has_turn:
             call.has_turn = False
-        else:
-            await self._wait(call)
+        elif call.principal.calls_per_s is not None:
+            await self._wait(call, call.principal.calls_per_s)
 
     async def wait(self, call: Call) -> None:
-        """Return when it is the call's turn, which its first request uses up.
+        """Return when the call has a turn, which its first request uses up.
 
         Raises:
-            ApiError: the wait would outlast what the caller accepts, or this worker stops.
+            ApiError: the wait would be longer than the caller accepts, or this worker stops.
         """
-        await self._wait(call)
+        if call.principal.calls_per_s is not None:
+            await self._wait(call, call.principal.calls_per_s)
         call.has_turn = True
 
-    async def _wait(self, call: Call) -> None:
-        """Take a turn.
-
-        Raises:
-            ApiError: the wait would outlast what the caller accepts, or this worker stops.
-        """
-        per_s = call.principal.calls_per_s
-        if per_s is None:
-            return
+    async def _wait(self, call: Call, per_s: float) -> None:
         left_s = call.deadline_at - asyncio.get_running_loop().time()
-        patience_s = min(left_s, LONGEST_WAIT_S if call.max_wait_s is None else call.max_wait_s)
+        max_wait_s = min(left_s, MAX_WAIT_S if call.max_wait_s is None else call.max_wait_s)
         try:
-            wait_s = await self._quota.take(call.app, per_s=per_s, patience_s=patience_s)
+            wait_s = await self._app_rate.take(call.app, per_s=per_s, patience_s=max_wait_s)
         except WaitRefusedError as error:
             raise errors.from_broker(error) from None
         except BrokerUnavailableError:
-            return  # whether anything may be sent without Redis is decided where a permit is asked for
+            return  # without Redis, the broker decides with the permit whether anything may be sent
         if call.max_wait_s is not None:
             call.max_wait_s -= wait_s
         if wait_s:

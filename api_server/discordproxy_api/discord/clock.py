@@ -1,4 +1,4 @@
-"""What time it is at Discord, which judges the age of messages and the end of time-outs by its own clock."""
+"""Discord's time, by which the ages of messages and the ends of time-outs are judged."""
 
 import time
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 
 
 class DiscordClock:
-    """Discord's time, as its last answer told it; this machine's until there was one.
+    """Discord's time by its last response; this machine's before the first one.
 
     Args:
         wall_clock: Unix time in seconds, which may be wrong.
@@ -21,10 +21,10 @@ class DiscordClock:
         self._ahead_s: float | None = None
         self._date: str | None = None
 
-    def heard(self, date: str | None) -> None:
-        """Take note of the header `Date` of an answer that has just come; one that cannot be read tells nothing.
+    def observe(self, date: str | None) -> None:
+        """Adjust to the header `Date` of a response that has just arrived; an unreadable one is ignored.
 
-        The same date is read once: it changes once a second, and the first answer with it is the most exact one.
+        A date is read once: it changes every second, and the first response with it is the most exact one.
         """
         if date == self._date:
             return

@@ -1,7 +1,7 @@
-"""The nonces by which Discord recognises a repeated message, made so that no application can occupy another one's.
+"""Nonces by which Discord recognises repeated messages; no application can occupy another one's.
 
-Discord answers a nonce it knows with the message that came first (enforce_nonce). All applications share the bot, so
-whoever could guess or choose a nonce of another one would have his own message passed off as its answer.
+Discord answers a known nonce with the first message that had it (enforce_nonce). All applications share the bot, so a
+nonce that another application could guess or choose would return that application's message.
 """
 
 import hashlib
@@ -14,21 +14,21 @@ _PURPOSE = b"discordproxy: nonces of messages"
 
 
 class Nonces:
-    """Makes the seeds of nonces. All workers of a bot make the same.
+    """Makes the seeds of nonces, the same in all workers of a bot.
 
     Args:
-        token: the bot's; seeds are keyed by a secret that only who has it can derive.
+        token: the bot's; the key of the seeds is derived from it.
     """
 
     def __init__(self, token: str) -> None:
         self._secret = hmac.digest(token.encode(), _PURPOSE, "sha256")
 
     def seed(self, call: Call, given: str = "") -> str:
-        """Return what the nonces of a call are made of: the same for the same logical call, as far as its caller tells.
+        """Return the seed of a call's nonces: the same for calls with the same nonce or idempotency key, else random.
 
         Args:
-            call: whose nonces they are.
-            given: the caller's own nonce, which is one among its application's only.
+            call: the call.
+            given: the caller's own nonce, which is unique within its application only.
         """
         if given:
             return self._seed("nonce", call.app, given)

@@ -1,7 +1,7 @@
-"""One request to Discord and its reply, as values. Everything a repeat needs is kept here; nothing is sent here."""
+"""A request to Discord and its reply as values, complete enough to be repeated."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -15,17 +15,19 @@ from discordproxy_ratelimit.route import Route, route_of
 
 @dataclass(frozen=True, slots=True)
 class RestRequest:
-    """A request as it will stand on the wire. The repr shows the route only: the rest may be secret.
+    """A request as it is sent. The repr shows the route only, since the rest may be secret.
 
     Attributes:
         path: below the API's base, percent-encoded.
-        query: pairs, not yet encoded.
-        body: JSON text, None for no body.
-        reason: for X-Audit-Log-Reason, not yet encoded.
+        query: pairs, not encoded.
+        raw_query: percent-encoded, instead of `query`.
+        body: JSON text, or bytes of any `content_type`; None for no body. With files, JSON text.
+        content_type: of `body`; "" sends no such header. With files, a form is sent, whatever is set here.
+        reason: for X-Audit-Log-Reason, not encoded.
         authorization: value of that header; None sends the bot's token, "" sends none.
-        repeat: how far it may be sent again after it may have arrived.
-        own_nonce: the caller's own as JSON, and the one in `body` that stands for it; None without.
-        effect: whether it does what the caller asked for; a mere preparation does not.
+        repeat: how far it may be repeated once it may have arrived.
+        own_nonce: the caller's nonce, and the one in `body` that replaces it, both as JSON; None without.
+        effect: whether it has the effect that the caller requested; a preparation has not.
         version: of the API, "" for the configured one.
     """
 
@@ -33,7 +35,9 @@ class RestRequest:
     path: str = field(repr=False)
     route: Route
     query: Sequence[tuple[str, str]] = field(default=(), repr=False)
+    raw_query: str = field(default="", repr=False)
     body: bytes | None = field(default=None, repr=False)
+    content_type: str = field(default="application/json", repr=False)
     files: Sequence[OutgoingFile] = field(default=(), repr=False)
     reason: str = field(default="", repr=False)
     authorization: str | None = field(default=None, repr=False)
@@ -45,22 +49,11 @@ class RestRequest:
     @property
     def target(self) -> str:
         """Path and query."""
-        return f"{self.path}?{urlencode(self.query, quote_via=quote)}" if self.query else self.path
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Headers of this request alone, the bot's authorization left out."""
-        headers = {}
-        if self.authorization:
-            headers["Authorization"] = self.authorization
-        if self.reason:
-            headers["X-Audit-Log-Reason"] = quote(self.reason, safe="")
-        if self.body is not None and not self.files:
-            headers["Content-Type"] = "application/json"
-        return headers
+        query = self.raw_query or (urlencode(self.query, quote_via=quote) if self.query else "")
+        return f"{self.path}?{query}" if query else self.path
 
     def as_asked(self, body: bytes) -> bytes:
-        """Return an answer's body with the caller's own nonce in place of the one that stood for it."""
+        """Return a response's body with the caller's own nonce in place of the one that was sent."""
         return body.replace(self.own_nonce[1], self.own_nonce[0]) if self.own_nonce else body
 
     @property
@@ -74,21 +67,21 @@ class RestRequest:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A 2xx answer of Discord."""
+    """A response of Discord."""
 
     status: int
-    headers: dict[str, str] = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
 
     def document(self) -> Any:
-        """Return the decoded JSON, None when there is no body; raises `orjson.JSONDecodeError`."""
+        """Return the decoded JSON, None without a body; raises `orjson.JSONDecodeError`."""
         return read_json(self.body) if self.body else None
 
 
 def read_json(body: bytes) -> Any:
-    """Return the JSON of an answer of Discord; raises `orjson.JSONDecodeError`.
+    """Return the JSON of a response of Discord; raises `orjson.JSONDecodeError`.
 
-    What orjson refuses though it does no harm is mended: half a surrogate pair, a number that no double holds.
+    Harmless errors that orjson refuses are mended: half a surrogate pair, a number beyond the range of a double.
     """
     try:
         return orjson.loads(body)
@@ -101,7 +94,7 @@ def read_json(body: bytes) -> Any:
 
 
 def rest_request(outgoing: Outgoing, *, now_ms: int) -> RestRequest:
-    """Return the request for what the translator made; `now_ms` is Unix time."""
+    """Return the request for a translated one; `now_ms` is Unix time."""
     body = outgoing.body
     return RestRequest(
         method=outgoing.method,
@@ -125,12 +118,12 @@ def rest_request(outgoing: Outgoing, *, now_ms: int) -> RestRequest:
 
 
 def own_nonce(own: str | int, sent: str) -> tuple[bytes, bytes]:
-    """Return a caller's own nonce, and the one that is sent in its place, as they stand in JSON."""
+    """Return a caller's own nonce, and the one that is sent in its place, as JSON."""
     return orjson.dumps(own), orjson.dumps(sent)
 
 
 def repeat_of(parts: Sequence[Outgoing]) -> Repeat:
-    """Return how far a whole sequence may be sent again."""
+    """Return how far a sequence of requests may be repeated."""
     kinds = {repeatability(part.method, nonce=_has_nonce(part)) for part in parts}
     return next((kind for kind in (Repeat.NEVER, Repeat.NONCE) if kind in kinds), Repeat.ALWAYS)
 

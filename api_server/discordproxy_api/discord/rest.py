@@ -1,58 +1,72 @@
-"""Discord's REST API as the rest of the server sees it: one permit per attempt, every answer learned from.
+"""Discord's REST API behind the broker: one permit per attempt, and every response is learned from.
 
-Repeats only what does no harm. A request that has left is finished even when its caller goes away.
+Only harmless repeats are made. A request that has been written is finished even if its caller is cancelled.
 """
 
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
-from grpc import StatusCode
+from prometheus_client import Counter
 
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.drain import Drain
-from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.retry import NONCE_WINDOW_S, Outcome, Repeat, RetryPolicy, pause_before_repeat
 from discordproxy_api.discord.app_rate import AppRateWaits
+from discordproxy_api.discord.attempt import (
+    Attempt,
+    FailedAttempt,
+    accepted_without_body,
+    announce_effect,
+    refused,
+    without_answer,
+)
 from discordproxy_api.discord.clock import DiscordClock
 from discordproxy_api.discord.http import DiscordHttp
-from discordproxy_api.discord.http1_response import HttpResponse, NoAnswerError, UnreadableAnswerError
+from discordproxy_api.discord.http1.response import MULTIPLE_CHOICES, OK, HttpResponse, NoAnswerError
 from discordproxy_api.discord.nonces import Nonces
 from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.errors import BrokerError
-from discordproxy_ratelimit.headers import Answer, read_answer
+from discordproxy_ratelimit.headers import TOO_MANY, read_answer
 from discordproxy_ratelimit.permit import Caller, Permit
+from discordproxy_ratelimit.process.tasks import BackgroundTasks
 from discordproxy_ratelimit.process.trace import Trace, no_trace
 
 log = logging.getLogger("discordproxy_api.discord.rest")
 
-Landed = Callable[[RestRequest, Reply, float], Awaitable[None]]
+OnAccepted = Callable[[RestRequest, Reply, float], Coroutine[Any, Any, None] | None]
+"""Request, reply, seconds since the request was sent -> work to be done before the caller gets the reply, or None."""
+
+UNAUTHORIZED = 401
+
+_caller = lru_cache(maxsize=4096)(Caller)
 
 
-async def unnoticed(_request: RestRequest, _reply: Reply, _took_s: float) -> None:
-    """Do nothing about an accepted request."""
+def _do_nothing(_request: RestRequest, _reply: Reply, _took_s: float) -> None:
+    """Accept a request without further work."""
 
 
 @dataclass(slots=True)
 class _Tries:
-    """What the attempts of one request have used up so far."""
+    """The attempts of one request so far."""
 
     failed: int = 0
     limited: int = 0
     waited_s: float = 0.0
-    first_left_at: float | None = None
+    first_sent_at: float | None = None
+    permit: Permit | None = None
     retry_of: Permit | None = None
 
     def count(self, outcome: Outcome) -> int:
-        """Count one attempt; return how many have ended like it."""
+        """Count one attempt; return how many have ended with this kind of outcome."""
         if outcome is Outcome.LIMITED:
             self.limited += 1
             return self.limited
@@ -60,58 +74,19 @@ class _Tries:
         return self.failed
 
 
-@dataclass(slots=True)
-class _Landing:
-    """How an attempt ended: with a reply; with an error for good; or with an outcome that may allow a repeat."""
-
-    reply: Reply | None = None
-    error: ApiError | None = None
-    outcome: Outcome | None = None
-    permit: Permit | None = None
-    retry_after_s: float = 0.0
-    last: HttpResponse | None = None
-
-
-class _Flight:
-    """One attempt that holds a permit, from take-off to landing."""
-
-    def __init__(self, request: RestRequest, call: Call) -> None:
-        self.request = request
-        self.call = call
-        self.permit: Permit | None = None
-        self.left = False
-
-    async def prepare(self) -> None:
-        """Let others know what is about to happen, where it may happen once only."""
-        if not self.request.effect:
-            return
-        if self.call.before_each_effect is not None:
-            await self.call.before_each_effect()
-        prepare, self.call.before_effect = self.call.before_effect, None
-        if prepare is not None:
-            await prepare()
-
-    def leaves(self) -> None:
-        """Take note that the first byte is about to go out."""
-        assert self.permit is not None, "nothing is sent without a permit"  # noqa: S101 - a broken promise of ours
-        self.permit.sent()
-        self.left = True
-        self.call.left(asyncio.get_running_loop().time(), effect=self.request.effect)
-
-
 class Rest:
     """Discord's REST API behind the broker.
 
     Args:
-        chance: random numbers from 0 to 1, for the jitter of repeats.
-        trace: times the wait for a permit and Discord's answer.
-        nonces: what tells apart the messages of applications, for those who compose them.
-        turns: what applications with a rate of their own wait for, request by request.
-        landed: told of every request that Discord accepted, before the caller is, and for how many seconds it was under
-            way; also when the caller has gone.
+        app_rate: delays the requests of applications with a rate of their own.
+        nonces: makes the nonces of messages, for the modules that compose them.
+        jitter: random numbers from 0 to 1 that spread repeats.
+        trace: times the wait for a permit and Discord's response.
+        on_accepted: called with every request that Discord accepted, even if its caller has gone; the caller gets the
+            reply when the returned work is done.
 
     Attributes:
-        token_refused: whether Discord's last word on the bot's token was that it is not valid.
+        token_refused: whether Discord's last response to the bot's token was 401.
         clock: Discord's time.
     """
 
@@ -122,36 +97,43 @@ class Rest:
         broker: Broker,
         drain: Drain,
         metrics: Metrics,
-        turns: AppRateWaits,
+        app_rate: AppRateWaits,
         nonces: Nonces,
         policy: RetryPolicy | None = None,
-        chance: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = random.random,
         trace: Trace = no_trace,
-        landed: Landed = unnoticed,
+        on_accepted: OnAccepted = _do_nothing,
     ) -> None:
         self._http = http
         self._broker = broker
         self._drain = drain
         self._metrics = metrics
-        self._turns = turns
+        self._app_rate = app_rate
         self._policy = policy or RetryPolicy()
-        self._chance = chance
+        self._jitter = jitter
         self._trace = trace
-        self._landed = landed
-        self._departed: set[asyncio.Task[_Landing]] = set()
+        self._traced = trace is not no_trace
+        self._on_accepted = on_accepted
+        self._counter = lru_cache(maxsize=1024)(self._counter_of)
+        self._background = BackgroundTasks()
+        self._in_progress = 0
+        self._idle: asyncio.Event | None = None
         self.nonces = nonces
         self.token_refused = False
         self.clock = DiscordClock()
 
     async def finish(self) -> None:
-        """Wait until every request that has left is answered and learned from."""
-        while self._departed:
-            await asyncio.wait(self._departed)
+        """Wait until every request that was sent has been answered and learned from."""
+        while self._in_progress:
+            self._idle = self._idle or asyncio.Event()
+            await self._idle.wait()
+        await self._background.finish()
 
     async def send(self, request: RestRequest, call: Call, *, any_status: bool = False) -> Reply:
-        """Send a request as soon as the limits allow it, and return Discord's 2xx answer.
+        """Send a request as soon as the limits allow it, and return Discord's reply.
 
-        Cancelling gives the place in the queue back; what has left already is finished in the background.
+        Cancelled before the request was written, nothing is sent. Cancelled later, the attempt is finished in the
+        background and not repeated.
 
         Args:
             request: the request.
@@ -159,30 +141,32 @@ class Rest:
             any_status: return the last response of any status, instead of raising for all but 2xx.
 
         Raises:
-            ApiError: no permit, no answer, or an answer other than 2xx; `call.sent` tells whether it took effect.
+            ApiError: no permit, no response, or a response other than 2xx. `call.sent` is whether it took effect.
         """
         tries = _Tries()
         while True:
-            await self._turns.for_request(call)
-            landing = await self._detached(_Flight(request, call), tries)
-            if landing.reply is not None:
-                return landing.reply
-            assert landing.error is not None, "an attempt ends with a reply or an error"  # noqa: S101 - for the reader
-            pause_s = self._pause_s(landing, request, call, tries)
+            await self._app_rate.for_request(call)
+            try:
+                end = await self._attempt(request, call, tries)
+            except BrokerError as error:
+                raise errors.from_broker(error) from None
+            if isinstance(end, Reply):
+                return end
+            pause_s = self._pause_s(end, request, call, tries)
             if pause_s is None:
-                if any_status and landing.last is not None:
-                    return Reply(landing.last.status, landing.last.headers, landing.last.body)
-                raise landing.error
-            log.info("%s %s: repeated in %.2f s [%s]", request.route.name, landing.outcome, pause_s, call.request_id)
+                if any_status and end.response is not None:
+                    return Reply(end.response.status, end.response.headers, end.response.body)
+                raise end.as_error()
+            log.info("%s %s: repeated in %.2f s [%s]", request.route.name, end.outcome, pause_s, call.request_id)
             async with self._drain.interruptible():
                 await asyncio.sleep(pause_s)
 
     async def pause(self, attempt: int, call: Call) -> bool:
-        """Wait before a request with an unknown outcome is made anew; False if there is no time or try left.
+        """Wait before a request with an unknown outcome is made anew; return False if no time or attempt is left.
 
         Args:
-            attempt: how many requests have ended so.
-            call: whose deadline counts.
+            attempt: number of requests that have ended so.
+            call: its deadline counts.
         """
         pause_s = pause_before_repeat(
             Outcome.LOST,
@@ -191,7 +175,7 @@ class Rest:
             attempt=attempt,
             since_first_s=0.0,
             time_left_s=call.deadline_at - asyncio.get_running_loop().time(),
-            chance=self._chance(),
+            chance=self._jitter(),
         )
         if pause_s is None:
             return False
@@ -199,169 +183,129 @@ class Rest:
             await asyncio.sleep(pause_s)
         return True
 
-    def _pause_s(self, landing: _Landing, request: RestRequest, call: Call, tries: _Tries) -> float | None:
-        if landing.outcome is None:
+    def _pause_s(self, end: FailedAttempt, request: RestRequest, call: Call, tries: _Tries) -> float | None:
+        if end.outcome is None:
             return None
         now = asyncio.get_running_loop().time()
-        tries.retry_of = landing.permit if landing.outcome is Outcome.LIMITED else None
+        tries.retry_of = tries.permit if end.outcome is Outcome.LIMITED else None
         pause_s = pause_before_repeat(
-            landing.outcome,
+            end.outcome,
             request.repeat,
             self._policy,
-            attempt=tries.count(landing.outcome),
-            since_first_s=0.0 if tries.first_left_at is None else now - tries.first_left_at,
+            attempt=tries.count(end.outcome),
+            since_first_s=0.0 if tries.first_sent_at is None else now - tries.first_sent_at,
             time_left_s=call.deadline_at - now,
-            retry_after_s=landing.retry_after_s,
-            chance=self._chance(),
+            retry_after_s=end.retry_after_s or 0.0,
+            chance=self._jitter(),
         )
         if pause_s is not None:
-            self._metrics.repeats.labels(landing.outcome.value).inc()
+            self._metrics.repeats.labels(end.outcome.value).inc()
         return pause_s
 
-    async def _detached(self, flight: _Flight, tries: _Tries) -> _Landing:
-        """Run an attempt so that cancelling the caller stops it only as long as nothing has left."""
-        task = asyncio.create_task(self._fly(flight, tries))
-        self._departed.add(task)
-        task.add_done_callback(self._forget)
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if not flight.left:
-                task.cancel()
-            raise
-
-    def _forget(self, task: asyncio.Task[_Landing]) -> None:
-        self._departed.discard(task)
-        if not task.cancelled():
-            task.exception()  # looked at, so that asyncio does not report what nobody waits for any more
-
-    async def _fly(self, flight: _Flight, tries: _Tries) -> _Landing:
+    async def _attempt(self, request: RestRequest, call: Call, tries: _Tries) -> Reply | FailedAttempt:
+        """Make one attempt. Raises `BrokerError`: no permit, or it expired before the first byte."""
         loop = asyncio.get_running_loop()
-        asked_at = loop.time()
-        async with AsyncExitStack() as stack:
-            try:
-                with self._trace("wait for a permit", discordproxy_route=flight.request.route.name):
-                    permit = flight.permit = await stack.enter_async_context(self._acquire(flight, tries))
-            except BrokerError as error:
-                return _Landing(error=errors.from_broker(error))
-            tries.waited_s += loop.time() - asked_at
-            left_at = tries.first_left_at = loop.time() if tries.first_left_at is None else tries.first_left_at
-            landing = await self._exchange(flight, permit)
-        if landing.reply is not None:
-            await self._landed(flight.request, landing.reply, loop.time() - left_at)
-        return landing
+        queued_at = loop.time()
+        permit = await self._permit(request, call, tries)
+        now = loop.time()
+        tries.waited_s += now - queued_at
+        tries.permit = permit
+        if tries.first_sent_at is None:
+            tries.first_sent_at = now
+        attempt = Attempt(request, call, permit, tries.first_sent_at)
+        finished = True
+        self._in_progress += 1
+        try:
+            if request.effect and (call.before_effect or call.before_each_effect):
+                await announce_effect(call)
+            attempt.started_at = loop.time()
+            attempt.exchange = self._http.exchange(request, attempt.before_write)
+            return await self._respond(attempt)
+        except asyncio.CancelledError:
+            if attempt.written and not attempt.answered:
+                finished = False
+                self._background.start(self._finish(attempt))
+            raise
+        finally:
+            if finished:
+                permit.release()
+            self._in_progress -= 1
+            if self._idle is not None and not self._in_progress:
+                self._idle.set()
+                self._idle = None
 
-    def _acquire(self, flight: _Flight, tries: _Tries) -> AbstractAsyncContextManager[Permit]:
-        call, request = flight.call, flight.request
+    def _permit(self, request: RestRequest, call: Call, tries: _Tries) -> Awaitable[Permit]:
         deadline: float | None = call.deadline_at
-        if request.repeat is Repeat.NONCE and call.in_doubt and tries.first_left_at is not None:
-            deadline = min(call.deadline_at, tries.first_left_at + NONCE_WINDOW_S)
-        return self._broker.acquire(
+        if request.repeat is Repeat.NONCE and call.in_doubt and tries.first_sent_at is not None:
+            deadline = min(call.deadline_at, tries.first_sent_at + NONCE_WINDOW_S)
+        permit = self._broker.acquire(
             request.route,
             deadline=None if deadline == float("inf") else deadline,
-            caller=Caller(app=call.app, priority=call.priority, weight=call.principal.share),
+            caller=_caller(call.app, call.priority, call.principal.share),
             max_wait_s=None if call.max_wait_s is None else max(0.0, call.max_wait_s - tries.waited_s),
             retry_of=tries.retry_of,
         )
+        return self._timed_permit(permit, request) if self._traced else permit
 
-    async def _exchange(self, flight: _Flight, permit: Permit) -> _Landing:
-        request, call = flight.request, flight.call
+    async def _timed_permit(self, permit: Awaitable[Permit], request: RestRequest) -> Permit:
+        with self._trace("wait for a permit", discordproxy_route=request.route.name):
+            return await permit
+
+    async def _timed_response(self, attempt: Attempt) -> HttpResponse:
+        request = attempt.request
+        with self._trace(f"discord {request.route.name}", http_request_method=request.method) as span:
+            response = await attempt.exchange.response()
+            span.tell(http_response_status__code=response.status)
+        return response
+
+    async def _finish(self, attempt: Attempt) -> None:
+        """Finish an attempt whose caller has gone."""
         try:
-            await flight.prepare()
-            began = asyncio.get_running_loop().time()
-            with self._trace(f"discord {request.route.name}", http_request_method=request.method) as span:
-                answer = await self._http.exchange(request, flight.leaves).response()
-                span.tell(http_response_status__code=answer.status)
-        except BrokerError as error:  # the permit ran out before the first byte
-            return _Landing(error=errors.from_broker(error))
-        except UnreadableAnswerError as error:
-            self._observe(request, 0, began)
-            return _unreadable(flight, str(error))
+            await self._respond(attempt)
+        except Exception:
+            log.exception("A response whose caller has gone was not processed [%s]", attempt.call.request_id)
+        finally:
+            attempt.permit.release()
+
+    async def _respond(self, attempt: Attempt) -> Reply | FailedAttempt:
+        """Wait for the response of an attempt, learn from it and judge it."""
+        request, call = attempt.request, attempt.call
+        try:
+            response = await (self._timed_response(attempt) if self._traced else attempt.exchange.response())
         except NoAnswerError as error:
-            self._observe(request, 0, began)
-            return _unanswered(flight, str(error))
-        self._observe(request, answer.status, began)
-        said = read_answer(answer.status, answer.headers, answer.body)
-        if said.from_discord:
-            self.clock.heard(answer.headers.get("Date"))
-        if request.route.credential == "bot" and said.from_discord and said.status < HTTPStatus.TOO_MANY_REQUESTS:
-            self.token_refused = said.status == HTTPStatus.UNAUTHORIZED
-        verdict = permit.complete(said)
-        return _judge(answer, said, request, call, permit, verdict.retry_after_s)
+            self._observe(attempt, 0)
+            return without_answer(attempt, error)
+        status = response.status
+        self._observe(attempt, status)
+        answer = read_answer(status, dict(response.headers), response.body, lower_case_names=True)
+        if answer.from_discord:
+            self.clock.observe(response.headers.get("date"))
+            if status < TOO_MANY and request.route.credential == "bot":
+                self.token_refused = status == UNAUTHORIZED
+        verdict = attempt.permit.complete(answer)
+        attempt.answered = True
+        if OK <= status < MULTIPLE_CHOICES:
+            call.succeeded(status, effect=request.effect)
+            if response.cut:
+                return accepted_without_body(response.cut)
+            body = request.as_asked(response.body) if request.own_nonce else response.body
+            reply = Reply(status, response.headers, body)
+        elif status == HTTPStatus.NOT_FOUND and request.method == "DELETE" and call.in_doubt:
+            call.succeeded(status, effect=request.effect)  # by an earlier attempt, whose response was lost
+            reply = Reply(HTTPStatus.NO_CONTENT, response.headers, b"")
+        else:
+            return refused(attempt, response, answer, verdict.retry_after_s)
+        work = self._on_accepted(request, reply, asyncio.get_running_loop().time() - attempt.first_sent_at)
+        if work is not None:
+            await asyncio.shield(self._background.start(work))
+        return reply
 
-    def _observe(self, request: RestRequest, status: int, began: float) -> None:
-        template = self._metrics.template(request.route.name.partition(" ")[2])
+    def _observe(self, attempt: Attempt, status: int) -> None:
+        took_s = asyncio.get_running_loop().time() - attempt.started_at
         self._metrics.recent_stats.requested()
-        self._metrics.discord_requests.labels(request.method, template, str(status)).inc()
-        self._metrics.discord_seconds.labels(request.method).observe(asyncio.get_running_loop().time() - began)
+        self._counter(attempt.request.route.name, status).inc()
+        self._metrics.discord_seconds.labels(attempt.request.method).observe(took_s)
 
-
-def _unanswered(flight: _Flight, why: str) -> _Landing:
-    if flight.left:
-        flight.call.lost(effect=flight.request.effect)
-        text = f"Discord did not answer ({why}); whether the request took effect is unknown."
-        return _Landing(error=_unreachable(text), outcome=Outcome.LOST)
-    text = (
-        f"Discord could not be reached ({why}); check the machine's network, HTTPS_PROXY and DISCORDPROXY_DISCORD_URL."
-    )
-    return _Landing(error=_unreachable(text), outcome=Outcome.UNSENT)
-
-
-def _unreadable(flight: _Flight, why: str) -> _Landing:
-    """Return the end of a request whose answer cannot be read: a repeat would only be answered like it."""
-    flight.call.lost(effect=flight.request.effect)
-    text = f"Discord's answer cannot be read ({why}); whether the request took effect is unknown."
-    return _Landing(error=errors.refusal(StatusCode.INTERNAL, "INTERNAL", text))
-
-
-def _unreachable(text: str) -> ApiError:
-    return errors.refusal(StatusCode.UNAVAILABLE, "DISCORD_UNREACHABLE", text, retry_after_s=1.0)
-
-
-def _judge(
-    answer: HttpResponse,
-    said: Answer,
-    request: RestRequest,
-    call: Call,
-    permit: Permit,
-    retry_after_s: float | None,
-) -> _Landing:
-    """Note in `call` what the answer means for it, and return the landing."""
-    status, effect = answer.status, request.effect
-    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        call.succeeded(status, effect=effect)
-        return _accepted(answer, request)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        call.lost(status, effect=effect)
-        error = errors.from_answer(said, answer.headers, answer.body)
-        return _Landing(error=error, outcome=Outcome.FAILED, retry_after_s=_seconds(answer.headers), last=answer)
-    if status == HTTPStatus.NOT_FOUND and request.method == "DELETE" and call.in_doubt:
-        call.succeeded(status, effect=effect)  # an earlier attempt, whose answer was lost, has done it
-        return _Landing(reply=Reply(HTTPStatus.NO_CONTENT, dict(answer.headers), b""))
-    call.refused(status, effect=effect)
-    error = errors.from_answer(said, answer.headers, answer.body, retry_after_s=retry_after_s)
-    limited = (
-        status == HTTPStatus.TOO_MANY_REQUESTS and said.from_discord
-    )  # a 429 of Discord's edge is a block, no limit
-    outcome = Outcome.LIMITED if limited else None
-    return _Landing(error=error, outcome=outcome, permit=permit, last=answer)
-
-
-def _accepted(answer: HttpResponse, request: RestRequest) -> _Landing:
-    if not answer.cut:
-        return _Landing(reply=Reply(answer.status, dict(answer.headers), request.as_asked(answer.body)))
-    if answer.cut == "lost":
-        text = "Discord accepted the request, but its answer broke off."
-        return _Landing(error=_unreachable(text), outcome=Outcome.LOST)
-    if answer.cut == "unreadable":
-        text = "Discord accepted the request, but its answer cannot be decompressed."
-        return _Landing(error=errors.refusal(StatusCode.INTERNAL, "INTERNAL", text))
-    text = "Discord accepted the request, but its answer is larger than the proxy passes on; ask for smaller pages."
-    return _Landing(error=errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "INTERNAL", text))
-
-
-def _seconds(headers: Any) -> float:
-    try:
-        return min(max(float(headers.get("Retry-After", 0)), 0.0), 3600.0)
-    except ValueError:
-        return 0.0
+    def _counter_of(self, route: str, status: int) -> Counter:
+        method, _, template = route.partition(" ")
+        return self._metrics.discord_requests.labels(method, self._metrics.template(template), str(status))

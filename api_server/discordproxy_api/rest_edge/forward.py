@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from urllib.parse import parse_qsl, unquote
 
@@ -28,8 +28,9 @@ from discordproxy_api.rest_edge.body import (
     takes_nonce,
     with_nonce,
 )
+from discordproxy_api.rest_edge.head import JSON
 from discordproxy_api.rest_edge.nonce_notes import NonceNotes
-from discordproxy_api.rest_edge.outgoing import RawRequest, Relay
+from discordproxy_api.rest_edge.outgoing import Relay
 from discordproxy_api.rpcs.interaction_responses import InteractionResponses
 from discordproxy_api.rpcs.ordering import order_of
 from discordproxy_api.rpcs.procedure import Job
@@ -154,9 +155,9 @@ class Forward:
         if (line.method, line.template) == CREATE_MESSAGE and takes_nonce(body):
             return await self._send_message(incoming, body, call)
         if (line.method, line.template) == ("POST", CALLBACK):
-            request = self._request(incoming, body, body.json_bytes, RestRequest, files=body.files())
+            request = self._callback(incoming, body)
             return await self._responses.sender(request, line, body.object, call)()
-        return await self._relay.send(self._raw(incoming, body, body.data or None), call)
+        return await self._relay.send(self._request(incoming, body, body.data or None), call)
 
     async def _send_message(self, incoming: Incoming, body: Body, call: Call) -> Reply:
         """Send a message with a nonce: a request whose answer was lost is sent with the same one."""
@@ -165,7 +166,7 @@ class Forward:
         nonce = earlier or nonce_of(self._rest.nonces.seed(call), 0)
         keep = partial(self._notes.keep, name, nonce)
         try:
-            reply = await self._relay.send(self._raw(incoming, body, with_nonce(body, nonce)), call)
+            reply = await self._relay.send(self._request(incoming, body, with_nonce(body, nonce)), call)
         except BaseException:
             if call.sent != "no" and not call.idempotency_key:
                 await asyncio.shield(self._background.start(keep()))
@@ -175,36 +176,32 @@ class Forward:
             await self._notes.forget(name)
         return reply
 
-    def _raw(self, incoming: Incoming, body: Body, data: bytes | None) -> RestRequest:
-        return self._request(
-            incoming,
-            body,
-            data,
-            RawRequest,
-            content_type=incoming.content_type,
-            raw_query=incoming.query,
-            raw_reason=incoming.reason,
+    def _callback(self, incoming: Incoming, body: Body) -> RestRequest:
+        """Return a response to an interaction in parts: if it comes late, it is sent in another form."""
+        return replace(
+            self._request(incoming, body, body.json_bytes),
+            query=parse_qsl(incoming.query, keep_blank_values=True),
+            raw_query="",
+            content_type=JSON,
+            files=body.files(),
         )
 
-    def _request(
-        self, incoming: Incoming, body: Body, data: bytes | None, kind: type[RestRequest], **fields: object
-    ) -> RestRequest:
+    def _request(self, incoming: Incoming, body: Body, data: bytes | None) -> RestRequest:
         line = incoming.line
         route, authorization = limits_of(
             line, incoming.authorization, body_keys=tuple(body.object), now_ms=self._rest.clock.now_ms()
         )
-        if kind is RestRequest:
-            query = parse_qsl(incoming.query, keep_blank_values=True)
-            fields = {**fields, "query": query, "reason": unquote(incoming.reason)}
-        return kind(
+        return RestRequest(
             method=line.method,
             path=line.path,
             route=route,
+            raw_query=incoming.query,
             body=data,
+            content_type=incoming.content_type,
+            reason=unquote(incoming.reason),
             authorization=authorization,
             repeat=incoming.repeat,
             version=incoming.version,
-            **fields,  # type: ignore[arg-type] # of the kind
         )
 
 

@@ -1,6 +1,5 @@
-"""Requests to Discord that carry their caller's bytes, and answers of any status."""
+"""Sends requests whose answers, errors included, are passed on as they are."""
 
-from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from discordproxy_api.calls import errors
@@ -9,36 +8,6 @@ from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_api.discord.rest import Rest
 from discordproxy_ratelimit.headers import read_answer
-
-
-@dataclass(frozen=True, slots=True)
-class RawRequest(RestRequest):
-    """A request whose body, query and reason go out as they came.
-
-    Attributes:
-        content_type: of the body, "" for none.
-        raw_query: percent-encoded.
-        raw_reason: percent-encoded.
-    """
-
-    content_type: str = field(default="", repr=False)
-    raw_query: str = field(default="", repr=False)
-    raw_reason: str = field(default="", repr=False)
-
-    @property
-    def target(self) -> str:
-        """Path and query."""
-        return f"{self.path}?{self.raw_query}" if self.raw_query else self.path
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Headers of this request alone, the bot's authorization left out."""
-        found = {
-            "Authorization": self.authorization or "",
-            "X-Audit-Log-Reason": self.raw_reason,
-            "Content-Type": self.content_type,
-        }
-        return {name: value for name, value in found.items() if value}
 
 
 class RelayedError(ApiError):

@@ -108,7 +108,7 @@ class Reception:
             line,
             query=target.query,
             content_type=headers.get("content-type", ""),
-            reason=_encoded(headers.get("x-audit-log-reason", "")),
+            reason=headers.get("x-audit-log-reason", "").encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
             authorization=presented.own,
             version=target.version,
             read=_Reader(request, self._options.max_message_bytes).read,
@@ -206,12 +206,6 @@ def _is_compressed(encoding: str) -> bool:
         return True
     text = "Only gzip and no encoding are supported."
     raise errors.invalid_field("Content-Encoding", "BASE_TYPE_CHOICES", text)
-
-
-def _encoded(reason: str) -> str:
-    """Return a reason with what no header can carry percent-encoded; what is encoded already stays."""
-    data = reason.encode("utf-8", "surrogateescape")
-    return "".join(chr(byte) if 0x20 <= byte < 0x7F else f"%{byte:02X}" for byte in data)  # noqa: PLR2004 - ASCII
 
 
 def _peer(request: web.BaseRequest) -> str:

@@ -7,8 +7,8 @@ import ssl
 
 import pytest
 
-from discordproxy_api.discord.http1 import Http1Client, HttpOptions
-from discordproxy_api.discord.http1_response import NoAnswerError
+from discordproxy_api.discord.http1.client import Http1Client, HttpOptions
+from discordproxy_api.discord.http1.response import NoAnswerError
 from discordproxy_ratelimit.process.http_proxy import HttpProxy
 from fakes.certificates import Authority
 from fakes.eventually import eventually

@@ -8,9 +8,9 @@ import zlib
 
 import pytest
 
-from discordproxy_api.discord import http1_pool
-from discordproxy_api.discord.http1 import Http1Client, HttpOptions
-from discordproxy_api.discord.http1_response import NoAnswerError, UnreadableAnswerError
+from discordproxy_api.discord.http1 import pool
+from discordproxy_api.discord.http1.client import Http1Client, HttpOptions
+from discordproxy_api.discord.http1.response import NoAnswerError, UnreadableAnswerError
 from fakes.eventually import eventually
 from fakes.odd_server import odd_server
 
@@ -532,7 +532,7 @@ async def test_a_server_that_closes_at_once_got_nothing():
 
 
 async def test_idle_connections_are_closed(monkeypatch):
-    monkeypatch.setattr(http1_pool, "IDLE_S", 0.05)
+    monkeypatch.setattr(pool, "IDLE_S", 0.05)
     async with odd_server(answering) as server, client_of(server) as client:
         await asyncio.gather(get(client), get(client))
         await eventually(lambda: server.open == 0)

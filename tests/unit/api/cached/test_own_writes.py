@@ -46,6 +46,12 @@ def overlay() -> FakeOverlay:
     return FakeOverlay()
 
 
+async def record(own_writes, request, reply, took_s):
+    work = own_writes.record(request, reply, took_s)
+    if work is not None:
+        await work
+
+
 async def marked(own_writes, *scopes):
     return {scope: await own_writes.marks(scope) for scope in scopes}
 
@@ -54,18 +60,18 @@ async def test_a_write_marks_its_guild_and_the_object(notes, overlay):
     own_writes = OwnWrites(notes, FakeReader(), overlay)
     before = await marked(own_writes, "1", "2", "5", GUILDS)
     request, reply = written("PATCH", "/channels/5"), Reply(200, {}, b'{"id":"5","type":0,"guild_id":"1"}')
-    await own_writes.record(request, reply, 0.1)
+    await record(own_writes, request, reply, 0.1)
     after = await marked(own_writes, "1", "2", "5", GUILDS)
     assert {scope for scope in before if before[scope] != after[scope]} == {"1", "5"}
-    await own_writes.record(request, reply, 0.1)
+    await record(own_writes, request, reply, 0.1)
     assert (await marked(own_writes, "5"))["5"] != after["5"]
     assert [each[:3] for each in overlay.put_objects] == [("ch", "1", "5")] * 2
 
 
 async def test_an_overwrite_is_put_into_the_channel_as_it_is_seen_now(notes, overlay):
     own_writes = OwnWrites(notes, FakeReader(CHANNEL), overlay)
-    await own_writes.record(
-        written("PUT", "/channels/5/permissions/9", b'{"type":1,"allow":"2"}'), Reply(204, {}, b""), 0.1
+    await record(
+        own_writes, written("PUT", "/channels/5/permissions/9", b'{"type":1,"allow":"2"}'), Reply(204, {}, b""), 0.1
     )
     ((_, guild_id, channel_id, channel),) = overlay.put_objects
     assert (guild_id, channel_id) == ("1", "5")
@@ -75,7 +81,7 @@ async def test_an_overwrite_is_put_into_the_channel_as_it_is_seen_now(notes, ove
 async def test_a_write_whose_guild_nobody_knows_ends_all_sharing(notes, overlay):
     own_writes = OwnWrites(notes, FakeReader(), overlay)
     before = await own_writes.marks("7")
-    await own_writes.record(written("DELETE", "/channels/5/permissions/9"), Reply(204, {}, b""), 0.1)
+    await record(own_writes, written("DELETE", "/channels/5/permissions/9"), Reply(204, {}, b""), 0.1)
     assert await own_writes.marks("7") != before
     assert not overlay.put_objects
 
@@ -83,7 +89,7 @@ async def test_a_write_whose_guild_nobody_knows_ends_all_sharing(notes, overlay)
 @pytest.mark.parametrize(("authorization", "shown"), [(None, 1), ("Bearer of-a-person", 0), ("", 0)])
 async def test_me_is_the_bot_with_its_own_token_only(notes, overlay, authorization, shown):
     request = replace(written("PATCH", "/users/@me"), authorization=authorization)
-    await OwnWrites(notes, FakeReader(), overlay).record(request, Reply(200, {}, b'{"id":"77"}'), 0.1)
+    await record(OwnWrites(notes, FakeReader(), overlay), request, Reply(200, {}, b'{"id":"77"}'), 0.1)
     assert len(overlay.put_objects) == shown
 
 
@@ -91,23 +97,27 @@ async def test_me_is_the_bot_with_its_own_token_only(notes, overlay, authorizati
 async def test_an_odd_answer_does_not_fail_the_write(notes, overlay, body, caplog):
     own_writes = OwnWrites(notes, FakeReader(), overlay)
     before = await own_writes.marks("1")
-    await own_writes.record(written("POST", "/guilds/1/channels"), Reply(201, {}, body), 0.1)
+    await record(own_writes, written("POST", "/guilds/1/channels"), Reply(201, {}, body), 0.1)
     assert await own_writes.marks("1") != before
 
 
 async def test_trouble_with_redis_does_not_fail_the_write(notes, overlay, caplog):
     own_writes = OwnWrites(notes, FakeReader(), overlay)
     overlay.down = True
-    await own_writes.record(written("PATCH", "/channels/5"), Reply(200, {}, b'{"id":"5","type":0,"guild_id":"1"}'), 0.1)
+    await record(
+        own_writes, written("PATCH", "/channels/5"), Reply(200, {}, b'{"id":"5","type":0,"guild_id":"1"}'), 0.1
+    )
     assert "a write is not visible" in caplog.text
     assert notes.kept[f"wrote:{ANYTHING}"]
     notes.down = True
-    await own_writes.record(written("PATCH", "/channels/5"), Reply(200, {}, b'{"id":"5","type":0,"guild_id":"1"}'), 0.1)
+    await record(
+        own_writes, written("PATCH", "/channels/5"), Reply(200, {}, b'{"id":"5","type":0,"guild_id":"1"}'), 0.1
+    )
     assert await own_writes.marks("5") is None
 
 
 async def test_a_message_is_not_looked_at(notes, overlay):
-    await OwnWrites(notes, FakeReader(), overlay).record(
-        written("POST", "/channels/5/messages"), Reply(200, {}, b"{"), 0.1
+    await record(
+        OwnWrites(notes, FakeReader(), overlay), written("POST", "/channels/5/messages"), Reply(200, {}, b"{"), 0.1
     )
     assert not notes.kept

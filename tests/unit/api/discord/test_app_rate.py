@@ -8,7 +8,7 @@ from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.principal import Principal
-from discordproxy_api.discord.app_rate import LONGEST_WAIT_S, AppRateWaits
+from discordproxy_api.discord.app_rate import MAX_WAIT_S, AppRateWaits
 from discordproxy_ratelimit.errors import BrokerUnavailableError, WaitRefusedError
 from fakes.broker import FakeQuota
 
@@ -29,7 +29,7 @@ async def test_the_caller_decides_how_long_it_may_take():
     for one in (call(), call(deadline_at=now + 50), call(deadline_at=now + 50, max_wait_s=3.0)):
         await turns.wait(one)
     patience = [taken[2] for taken in quota.taken]
-    assert patience[0] == LONGEST_WAIT_S
+    assert patience[0] == MAX_WAIT_S
     assert 40 < patience[1] <= 50
     assert patience[2] == 3.0
     assert quota.taken[0][:2] == ("srp", 2.0)

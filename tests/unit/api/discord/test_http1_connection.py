@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discordproxy_api.discord.http1_connection import (
+from discordproxy_api.discord.http1.connection import (
     MAX_HEAD_BYTES,
     MAX_HEADERS,
     MAX_INTERIM_RESPONSES,
     Connection,
 )
-from discordproxy_api.discord.http1_response import NoAnswerError, UnreadableAnswerError, decompressed
+from discordproxy_api.discord.http1.response import NoAnswerError, UnreadableAnswerError, decompressed
 
 LIMIT = 10_000
 TOKEN = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

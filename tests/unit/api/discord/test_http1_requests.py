@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discordproxy_api.discord.http1 import Http1Client, HttpOptions
+from discordproxy_api.discord.http1.client import Http1Client, HttpOptions
 from discordproxy_ratelimit.process.http_proxy import HttpProxy
 
 OPTIONS = HttpOptions("http://discord.test:8080/api/v10", "DiscordBot (test)")

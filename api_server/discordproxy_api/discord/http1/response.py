@@ -2,6 +2,7 @@
 
 import zlib
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from discordproxy_ratelimit.process.redaction import HIDDEN
@@ -10,6 +11,9 @@ MAX_GZIP_MEMBERS = 16
 """Members that a gzip body may have; one is usual."""
 
 WBITS_GZIP, WBITS_ZLIB, WBITS_RAW = 31, 15, -15
+
+OK, MULTIPLE_CHOICES = int(HTTPStatus.OK), int(HTTPStatus.MULTIPLE_CHOICES)
+"""Bounds of 2xx as plain numbers, since `HTTPStatus.OK` calls a function in Python 3.11."""
 
 _HIDDEN = HIDDEN.encode()
 

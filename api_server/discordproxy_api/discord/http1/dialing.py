@@ -13,15 +13,15 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from aiohappyeyeballs import AddrInfoType, start_connection
 from yarl import URL
 
-from discordproxy_api.discord.http1_connection import Connection
-from discordproxy_api.discord.http1_response import NoAnswerError
+from discordproxy_api.discord.http1.connection import Connection
+from discordproxy_api.discord.http1.response import NoAnswerError
 from discordproxy_ratelimit.process.http_proxy import HttpProxy
 
 HAPPY_EYEBALLS_DELAY_S = 0.25
-"""How long an address may take before the next one is tried beside it; RFC 8305 recommends this."""
+"""Delay before the next address is tried in parallel; recommended by RFC 8305."""
 
 LOOKUP_S = 10.0
-"""How long the addresses of a name are kept."""
+"""Lifetime of a name's addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class _Hop:
 
     @property
     def certified(self) -> str | None:
-        """The name that the certificate has to be for; None without TLS."""
+        """The name that the certificate must contain; None without TLS."""
         return self.host.rstrip(".") if self.tls else None
 
 
@@ -48,15 +48,15 @@ class Dialer:
 
     Args:
         url: base URL of the API.
-        http_proxy: the HTTP proxy that leads there; None to connect directly.
-        timeout_s: longest that a connection may take, from its name's resolution to the end of the TLS handshake.
-        body_limit: longest body of a response.
+        http_proxy: HTTP proxy on the way; None for a direct connection.
+        timeout_s: bound of a connection in seconds, from the resolution of its name to the end of the TLS handshake.
+        body_limit: maximum length of a response's body.
         ssl_context: trusted authorities; None for those of the machine.
         secret: bytes that connections replace in responses.
 
     Attributes:
         host: value of the header Host.
-        target_prefix: what precedes a request's target in its first line.
+        target_prefix: text before a request's target in its first line.
         proxy_authorization: value of that header, to be sent with each request; "" for none.
     """
 
@@ -98,7 +98,7 @@ class Dialer:
         """Return a new connection to the origin.
 
         Raises:
-            NoAnswerError: there is none; nothing was sent but to an HTTP proxy's CONNECT.
+            NoAnswerError: no connection; nothing was sent except a CONNECT to an HTTP proxy.
         """
         try:
             async with asyncio.timeout(self._timeout_s):

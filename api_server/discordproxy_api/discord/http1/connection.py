@@ -1,6 +1,6 @@
 """An HTTP/1.1 client connection: one request out, one response in, parsed by httptools.
 
-A request costs few Python calls: the parser calls methods of built-in types where they do the job.
+A response takes few Python calls: where possible, the parser calls methods of built-in types.
 """
 
 import asyncio
@@ -10,7 +10,8 @@ from typing import cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from discordproxy_api.discord.http1_response import (
+from discordproxy_api.discord.http1.response import (
+    OK,
     Headers,
     HttpResponse,
     NoAnswerError,
@@ -24,10 +25,10 @@ MAX_HEAD_BYTES, MAX_HEADERS = 64 * 1024, 256
 """Bounds of a response's status line and headers, and of its trailers."""
 
 MAX_INTERIM_RESPONSES = 16
-"""More 1xx responses than that before the final one are refused."""
+"""Maximum number of 1xx responses before the final one."""
 
 FRAMING_BYTES = 8
-"""What one byte of a chunked body may cost on the wire; more counts towards `MAX_HEAD_BYTES`."""
+"""Bytes on the wire that one byte of a chunked body may take; more count towards `MAX_HEAD_BYTES`."""
 
 
 class Connection(asyncio.Protocol):
@@ -64,9 +65,9 @@ class Connection(asyncio.Protocol):
         self._awaited: list[None] = []
         self.on_header = self._raw.setdefault
         self.on_body = self._body.extend
-        self.on_message_begin = self._awaited.pop  # fails when nobody waits for a response
+        self.on_message_begin = self._awaited.pop  # fails if no response is awaited
         self._parser = HttpResponseParser(self)
-        self._parser.set_dangerous_leniencies(  # what browsers forgive
+        self._parser.set_dangerous_leniencies(  # as browsers do
             lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
         )
 
@@ -91,7 +92,7 @@ class Connection(asyncio.Protocol):
             head_only: whether the response ends with its headers, whatever these announce.
         """
         self.reusable = False
-        self._headers = self._outcome = None
+        self._headers = None
         self._head_only = head_only
         self._framing = self._counted = self._interim = 0
         self._raw.clear()  # of trailers
@@ -103,14 +104,15 @@ class Connection(asyncio.Protocol):
     def rejoin(self) -> "asyncio.Future[HttpResponse]":
         """Return another future of the response, whose former future was cancelled."""
         response: asyncio.Future[HttpResponse] = self._loop.create_future()
-        if self._outcome is None:
+        outcome, self._outcome = self._outcome, None
+        if outcome is None:
             self._response = response
         else:
-            _resolve(response, self._outcome)
+            _resolve(response, outcome)
         return response
 
     def expire(self) -> None:
-        """End the exchange because its time is over."""
+        """End the exchange, since its time has expired."""
         self.fail(NoAnswerError("no answer in time"))
 
     def fail(self, error: NoAnswerError, cut: str = "lost") -> None:
@@ -118,18 +120,22 @@ class Connection(asyncio.Protocol):
         response, self._response = self._response, None
         self.reusable = False
         self.transport.abort()
-        if response is not None:
-            outcome = error if self._headers is None else HttpResponse(self._status, self._headers, b"", cut)
-            self._settle(response, outcome)
+        if response is None:
+            return
+        outcome = error if self._headers is None else HttpResponse(self._status, self._headers, b"", cut)
+        if response.cancelled():
+            self._outcome = outcome
+        else:
+            _resolve(response, outcome)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came."""
-        if self._response is None:  # nobody asked for it
+        """Parse received bytes."""
+        if self._response is None:  # no request is under way
             self.reusable = False
             self.transport.abort()
             return
         room = MAX_HEAD_BYTES + 1 - self._framing
-        if len(data) > room and self._headers is None:  # `_bound` shall see what is too large for a head
+        if len(data) > room and self._headers is None:  # so that `_bound` detects a head that is too large
             self.data_received(data[:room])
             self.data_received(data[room:])
             return
@@ -154,7 +160,7 @@ class Connection(asyncio.Protocol):
         """Keep status and headers."""
         self._status = status = self._parser.get_status_code()
         raw = self._raw
-        if status < HTTPStatus.OK:
+        if status < OK:
             self._skip_interim(status)
             return
         if len(raw) > MAX_HEADERS:
@@ -177,10 +183,10 @@ class Connection(asyncio.Protocol):
             self.fail(UnreadableAnswerError("too many interim responses"))
 
     def on_message_complete(self) -> None:
-        """Take the response as complete."""
+        """Complete the response."""
         if self._response is None:
             return
-        if self._status < HTTPStatus.OK:
+        if self._status < OK:
             self._body.clear()
             self._awaited.append(None)
             return
@@ -200,13 +206,11 @@ class Connection(asyncio.Protocol):
             body, cut = b"", "large"
         elif body and (coding := dict.get(headers, "content-encoding")):
             body, cut = decompressed(body, coding.lower(), self._body_limit)
-        self._settle(response, HttpResponse(self._status, headers, without(self._secret, body), cut))
-
-    def _settle(self, response: "asyncio.Future[HttpResponse]", outcome: HttpResponse | NoAnswerError) -> None:
+        outcome = HttpResponse(self._status, headers, without(self._secret, body), cut)
         if response.cancelled():
             self._outcome = outcome
         else:
-            _resolve(response, outcome)
+            response.set_result(outcome)
 
     def eof_received(self) -> None:
         """Complete a body that ends with the connection; the transport closes itself."""
@@ -217,7 +221,7 @@ class Connection(asyncio.Protocol):
             self._finish()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Fail what waits for a response."""
+        """End the exchange that is under way."""
         if self._response is not None:
             self.fail(NoAnswerError("connection closed" if error is None else type(error).__name__))
 

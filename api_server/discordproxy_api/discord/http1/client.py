@@ -1,7 +1,6 @@
-"""A lean HTTP/1.1 client for one origin: a pool of kept connections, and nothing else.
+"""A lean HTTP/1.1 client for one origin, with a pool of connections.
 
-It serves requests without files, at a fraction of the CPU that a general library takes. It repeats nothing, follows no
-redirect, keeps no cookie, and reads no setting of the environment but those that OpenSSL reads.
+It repeats no request, follows no redirect, keeps no cookie, and ignores the environment except for OpenSSL's variables.
 """
 
 import asyncio
@@ -11,20 +10,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from discordproxy_api.discord.http1_connection import Connection
-from discordproxy_api.discord.http1_dialing import Dialer
-from discordproxy_api.discord.http1_pool import ConnectionPool
-from discordproxy_api.discord.http1_response import HttpResponse, NoAnswerError
+from discordproxy_api.discord.http1.connection import Connection
+from discordproxy_api.discord.http1.dialing import Dialer
+from discordproxy_api.discord.http1.pool import ConnectionPool
+from discordproxy_api.discord.http1.response import HttpResponse, NoAnswerError
 from discordproxy_ratelimit.process.http_proxy import HttpProxy
 
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-"""Methods that need no Content-Length when there is no body."""
-
+"""Methods that require no Content-Length without a body."""
 
 _VERSION = re.compile(r"/v[0-9]+$")
 
 BLANKS = 2
-"""In the first line of a request."""
+"""Blanks in the first line of a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,20 +119,21 @@ class Http1Client:
         deadline = self._loop.time() + (self._options.timeout_s if timeout_s is None else timeout_s)
         return Http1Exchange(self._pool, request, before_write, deadline=deadline, head_only=method == "HEAD")
 
-    def _prefix(self, version: str) -> str:
-        prefix = self._dialer.target_prefix
-        return _VERSION.sub(f"/v{version}", prefix) if version else prefix
-
     def _encoded(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, version: str = ""
     ) -> bytes:
-        lines = [f"{method} {self._prefix(version)}{target} HTTP/1.1\r\n{self._fixed}"]
-        lines += [f"{name}: {value}\r\n" for name, value in headers.items()]
+        prefix = self._dialer.target_prefix
+        if version:
+            prefix = _VERSION.sub(f"/v{version}", prefix)
+        head = f"{method} {prefix}{target} HTTP/1.1\r\n{self._fixed}"
+        ends = self._fixed_lines + len(headers)
+        for name, value in headers.items():
+            head += f"{name}: {value}\r\n"
         if body is not None or method not in BODILESS:
-            lines.append(f"Content-Length: {len(body or b'')}\r\n")
-        head = "".join(lines) + "\r\n"
-        # Each line of ours ends once: another end of a line, or another blank in the first one, is smuggled in.
-        ends = self._fixed_lines + len(lines) - 1
+            head += f"Content-Length: {len(body or b'')}\r\n"
+            ends += 1
+        head += "\r\n"
+        # Each of these lines ends once: another end of a line, or another blank in the first one, is smuggled in.
         blanks = head.count(" ", 0, head.find("\r"))
         if head.count("\n") != ends or head.count("\r") != ends or "\0" in head or blanks != BLANKS:
             raise ValueError("a line break, NUL or blank in a request's method, target or headers")
@@ -192,9 +191,11 @@ class Http1Exchange:
         return response
 
     def _write(self, connection: Connection) -> None:
+        before_write, request = self._before_write, self._request
+        self._before_write, self._request = _nothing, b""  # no reference cycle, no memory until the response
         try:
-            self._before_write()
-            self._waiter = connection.exchange(self._request, head_only=self._head_only)
+            before_write()
+            self._waiter = connection.exchange(request, head_only=self._head_only)
         except BaseException:
             self._pool.release(connection)
             raise

@@ -6,11 +6,11 @@ import re
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from discordproxy_api.discord.http1_connection import Connection
-from discordproxy_api.discord.http1_response import NoAnswerError
+from discordproxy_api.discord.http1.connection import Connection
+from discordproxy_api.discord.http1.response import NoAnswerError
 
 IDLE_S = 15.0
-"""How long an unused connection is kept, unless the server announces less; servers and balancers keep them longer."""
+"""Lifetime of an idle connection, unless the server announces less; servers and balancers keep them longer."""
 
 IDLE_MARGIN_S = 1.0
 """A connection is closed this much earlier than the server announces, so that no request meets its end."""
