@@ -14,7 +14,8 @@ help:  ## show this list
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 run: .venv/server.stamp  ## start everything; WORKERS=2 for two API workers; without a bot token with the sandbox
-	@DISCORDPROXY_DRAIN_TIMEOUT=$${DISCORDPROXY_DRAIN_TIMEOUT:-3} exec $(BIN)/discordproxyserver --sandbox=auto \
+	@$(if $(shell grep -s '^DISCORDPROXY_REST_PORT=' .env),,DISCORDPROXY_REST_PORT=$${DISCORDPROXY_REST_PORT-50052}) \
+		DISCORDPROXY_DRAIN_TIMEOUT=$${DISCORDPROXY_DRAIN_TIMEOUT:-3} exec $(BIN)/discordproxyserver --sandbox=auto \
 		--log-console-level WARN $(if $(WORKERS),--workers $(WORKERS))
 
 test: .venv/dev.stamp  ## run all tests

@@ -286,6 +286,7 @@ def _setup(settings: ApiSettings) -> Setup:
         local=is_local(settings.host),
         encrypted=settings.tls_cert is not None,
         keys=settings.knows_callers,
+        rest_port=settings.rest_port,
     )
 
 

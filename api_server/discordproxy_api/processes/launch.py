@@ -181,6 +181,10 @@ def _check_ports(settings: ApiSettings, address: Address, *, sandbox: bool) -> N
     if not settings.port:
         raise StartError("port 0 gives every worker a different port; choose one with --port (DISCORDPROXY_PORT)")
     check_free(address, "--port (DISCORDPROXY_PORT)")
+    if settings.rest_port == 0:
+        raise StartError("DISCORDPROXY_REST_PORT=0 gives every worker a different port; choose one")
+    if settings.rest_port:
+        check_free(Address(settings.host, settings.rest_port), "DISCORDPROXY_REST_PORT")
     if settings.http_port:
         for number in range(settings.workers):
             check_free(Address(settings.host, settings.http_port + number), "DISCORDPROXY_HTTP_PORT")
@@ -197,6 +201,7 @@ def _facts(settings: ApiSettings, address: Address, redis_url: str, log_file: Pa
         address=str(address),
         workers=settings.workers,
         http=f"http{'s' * encrypted}://{Address(settings.host, settings.http_port)}" if settings.http_port else "",
+        rest=_rest_url(settings),
         broker=describe(redis_url),
         private=not settings.redis_url.get_secret_value(),
         discord=settings.discord_url,
@@ -207,6 +212,13 @@ def _facts(settings: ApiSettings, address: Address, redis_url: str, log_file: Pa
         log=str(log_file),
         command="discordproxy" if shutil.which("discordproxy") == str(here) else str(command),
     )
+
+
+def _rest_url(settings: ApiSettings) -> str:
+    if not settings.rest_port:
+        return ""
+    host = "localhost" if settings.host in {"127.0.0.1", "0.0.0.0", "::"} else settings.host
+    return f"http{'s' * (settings.tls_cert is not None)}://{Address(host, settings.rest_port)}"
 
 
 def _log_sandbox(name: str, line: str) -> bool:
