@@ -8,7 +8,7 @@ PIP := pip install --quiet --disable-pip-version-check
 CODE := client ratelimit gateway_worker api_server sandbox
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-redis check lint format types layers drift protos generators prism prism-installed chaos pyright pyright-installed matrix clean
+.PHONY: help run test test-redis check lint format types layers drift protos generators prism prism-installed chaos pyright pyright-installed matrix libraries clean
 
 help:  ## show this list
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -57,6 +57,9 @@ pyright: .venv/dev.stamp pyright-installed  ## check the client's types with pyr
 
 matrix: .venv/dev.stamp  ## run the client's tests on every Python, protobuf and grpcio; ARGS="--tags ends" for lowest and newest
 	@$(BIN)/nox $(ARGS)
+
+libraries: .venv/dev.stamp  ## run real Discord libraries (Python, Node 20) against the REST port; installs them first
+	@$(BIN)/nox --sessions libraries $(ARGS)
 
 chaos: .venv/dev.stamp  ## kill, freeze and break every part for CHAOS_SECONDS (300), then verify every response
 	@PYTHONPATH=tests $(BIN)/python tests/chaos/run.py $(ARGS)
