@@ -24,6 +24,9 @@ PROGRAMS = {
     "@discordeno/rest": "use_discordeno.mjs",
     "oceanic.js": "use_oceanic.cjs",
 }
+OWN = "unknown key"
+"""A violation that a library sends to Discord, too: the proxy changes no body."""
+
 LIMITS = {"limit": 5, "window_s": 5.0}
 RUNS = (("10", ""), ("40", "240"))
 """Messages at once, and option `wait`: the library as it is, and one that waits for its place."""
@@ -48,7 +51,12 @@ def await_ready(process: subprocess.Popen, output: Path) -> None:
 def problems(found: dict, name: str, burst: int) -> list[str]:
     """Return what Discord should not have seen."""
     records = found["records"]
-    wrong = [f"{each['method']} {each['template']}: {each['violations']}" for each in records if each["violations"]]
+    wrong = [
+        f"{each['method']} {each['template']}: {problem}"
+        for each in records
+        for problem in each["violations"]
+        if not problem.startswith(OWN)
+    ]
     avoidable = [each for each in records if each["status"] == 429]
     if avoidable:
         wrong.append(f"{len(avoidable)} answers of 429 at Discord")

@@ -33,12 +33,12 @@ from discordproxy_api.rest_edge.reception import Arrival, Reception, headers_of,
 from discordproxy_api.rest_edge.refusals import FailedCall, Refusal, refusal_of
 from discordproxy_api.rpcs.route_policy import METHODS
 from discordproxy_api.status.health import Health
-from discordproxy_ratelimit.route import fingerprint
+from discordproxy_ratelimit.route import fingerprint, names_token
 
 log = logging.getLogger("discordproxy_api.rest_edge")
 
 FIRST_HEAD_S, KEEP_ALIVE_S = 10.0, 75.0
-MAX_HEAD_LINE = 16_384
+MAX_TARGET, MAX_HEADER, MAX_HEADERS = 16_384, 8_190, 64
 LINGER_S = 1.0
 """How long the rest of a refused body is read and dropped, so that its sender can read the answer."""
 
@@ -158,8 +158,9 @@ class RestPort:
             auto_decompress=False,
             keepalive_timeout=KEEP_ALIVE_S,
             lingering_time=LINGER_S,
-            max_line_size=MAX_HEAD_LINE,
-            max_field_size=MAX_HEAD_LINE,
+            max_line_size=MAX_TARGET,
+            max_field_size=MAX_HEADER,
+            max_headers=MAX_HEADERS,
         )
 
     async def start(self, host: str, port: int) -> int:
@@ -299,7 +300,7 @@ class RestPort:
             sent=call.sent,
             repeat=arrival.incoming.repeat,
             route=fingerprint(f"{line.route} {major}"),
-            holds_token=bool(arrival.presented.bot_token),
+            own_credential=bool(arrival.presented.bot_token or arrival.presented.own or names_token(line.template)),
         )
 
     async def _relayed(self, error: RelayedError, arrival: Arrival) -> web.Response:

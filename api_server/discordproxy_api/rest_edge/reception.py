@@ -112,12 +112,17 @@ class Reception:
             authorization=presented.own,
             version=target.version,
             read=_Reader(request, self._options.max_message_bytes).read,
-            declared=request.content_length or 0,
+            declared=self._declared(request),
             compressed=_is_compressed(headers.get("content-encoding", "")),
         )
         call = self._call(request, request_id, headers, presented, options)
         call.rpc = self._names.of(line)
         return Arrival(call, incoming, options, presented, target.options.get("bot", ""))
+
+    def _declared(self, request: web.BaseRequest) -> int:
+        """Return the size for which memory is reserved; a body that is too large is refused before it is read."""
+        size = request.content_length or 0
+        return size if size <= self._options.max_message_bytes else 0
 
     def _call(
         self,

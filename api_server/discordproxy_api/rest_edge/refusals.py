@@ -46,7 +46,7 @@ class FailedCall:
         repeat: what a second one would do.
         route: identifies its bucket when Discord's is unknown.
         outage_s: how long Redis has not answered.
-        holds_token: the caller authenticated with the bot's token.
+        own_credential: the caller sent the credential that Discord sees.
     """
 
     request_id: str
@@ -54,7 +54,7 @@ class FailedCall:
     repeat: Repeat = Repeat.ALWAYS
     route: str = "discordproxy"
     outage_s: float = 0.0
-    holds_token: bool = False
+    own_credential: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +122,8 @@ def _status(error: ApiError, call: FailedCall) -> int:
     if any(each.code == IDEMPOTENCY_KEY_REUSED for each in error.fields):
         return HTTPStatus.UNPROCESSABLE_ENTITY
     if error.http_status:
-        # A 401 with a key, or without: the bot's token is wrong, not the caller's credential.
-        is_ours = error.http_status == HTTPStatus.UNAUTHORIZED and not call.holds_token
+        # Else the bot's token is wrong, and a library would take its key for wrong.
+        is_ours = error.http_status == HTTPStatus.UNAUTHORIZED and not call.own_credential
         return HTTPStatus.SERVICE_UNAVAILABLE if is_ours else error.http_status
     if error.reason == "BROKER_UNAVAILABLE" and call.outage_s >= OUTAGE_S:
         return HTTPStatus.SERVICE_UNAVAILABLE

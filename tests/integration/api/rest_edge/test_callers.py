@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from discordproxy_api.access.keys import new_key
+from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, USER_ID
 from integration.api.access.test_access import table
 from integration.api.conftest import TOKEN, serve
@@ -227,3 +228,13 @@ async def test_operators_rules_hold_here(discord):
         async for call in callers(served):
             answer = await call("GET", CHANNEL)
             assert (answer.status, answer.reason) == (403, "FORBIDDEN_BY_OPERATOR")
+
+
+async def test_a_401_is_about_the_callers_own_credential(discord):
+    """A library that gets one for its key forgets the key, although only the bot's token is wrong."""
+    async with serve(discord, rest_port=0) as served:
+        discord.faults.add(Fault(kind="status", status=401, count=3))
+        async for call in callers(served):
+            assert (await call("GET", CHANNEL)).status == 503
+            assert (await call("GET", CHANNEL, headers=AS_BOT)).status == 401
+            assert (await call("GET", CHANNEL, headers={"Authorization": "Bearer a-users"})).status == 401

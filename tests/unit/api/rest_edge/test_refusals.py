@@ -35,7 +35,7 @@ def own(reason: str, status: StatusCode = StatusCode.UNKNOWN, **details) -> ApiE
         (of(broker.ShareUsedError("x")), {}, 429),
         (of(broker.KnownRefusalError("x", status=404, code=10003)), {}, 404),
         (of(broker.TokenRejectedError("x")), {}, 503),
-        (of(broker.TokenRejectedError("x")), {"holds_token": True}, 401),
+        (of(broker.TokenRejectedError("x")), {"own_credential": True}, 401),
         (own("DISCORD_UNREACHABLE"), {}, 502),
         (own("DISCORD_UNREACHABLE"), {"sent": "unknown", "repeat": Repeat.ALWAYS}, 504),
         (own("DISCORD_UNREACHABLE"), {"sent": "unknown", "repeat": Repeat.NONCE}, 504),
