@@ -1,6 +1,6 @@
-"""The API workers: gRPC in, a permit from the broker, Discord's REST API out."""
+"""The API workers: they receive gRPC calls, get permits from the broker, and call Discord's REST API."""
 
 import os
 
-# Callers could make gRPC's C part write any number of lines to stderr. It reads this variable when it is loaded.
+# Callers could cause any number of lines on stderr from gRPC's C library. It reads this variable when it is loaded.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")

@@ -1,4 +1,4 @@
-"""Composition root of one API worker: settings in, objects wired bottom-up, one run, closed in reverse order."""
+"""Composition root of an API worker: reads the settings, wires the objects, serves until a signal."""
 
 import asyncio
 import contextlib
@@ -9,32 +9,29 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 from google.protobuf.internal import api_implementation
 
 from discordproxy_api.access.authenticator import Authenticator
-from discordproxy_api.access.bot_tokens import HolderAuthenticator
 from discordproxy_api.access.key_file import watch_keys
 from discordproxy_api.bind_policy import PortTakenError, UnsafeBindError, bind_warning, is_local, require_safe_bind
 from discordproxy_api.calls.call import call_facts
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.metrics import Metrics
-from discordproxy_api.calls.tracing import Tracing, TracingUnavailableError, exporting
+from discordproxy_api.calls.tracing import Tracing, TracingUnavailableError, exporting_provider
 from discordproxy_api.contract.contract import SERVICE, load_contract
 from discordproxy_api.gateway import gateway_behind
 from discordproxy_api.grpc_edge.server import Server, ServerOptions
 from discordproxy_api.grpc_edge.services import grpc_services
 from discordproxy_api.http.descriptors import possible_connections
-from discordproxy_api.http.server import Guard, HttpServer
 from discordproxy_api.pipeline.access_log import AccessLog
 from discordproxy_api.pipeline.admission import AdmissionLimits, KeyedAdmission
 from discordproxy_api.pipeline.authentication import Authentication
-from discordproxy_api.pipeline.pipeline import Pipeline, TracedPipeline
+from discordproxy_api.pipeline.pipeline import CallPipeline, TracedPipeline
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
-from discordproxy_api.rest_edge.port import RestPort, RestPortOptions
-from discordproxy_api.rest_edge.reception import Reception, ReceptionOptions
+from discordproxy_api.rest_edge.bot_tokens import HolderAuthenticator
 from discordproxy_api.rpcs.route_policy import RouteNames
 from discordproxy_api.settings import ApiSettings
 from discordproxy_api.status.doctor import Doctor, Setup
@@ -61,6 +58,10 @@ from discordproxy_ratelimit.server.embedded import broker_url
 from discordproxy_ratelimit.server.watch import inspect_url
 from discordproxy_ratelimit.settings import load
 
+if TYPE_CHECKING:
+    from discordproxy_api.http.server import Guard
+    from discordproxy_api.rest_edge.port import RestPort
+
 log = logging.getLogger("discordproxy_api")
 
 M_MMAP_THRESHOLD = -3
@@ -69,10 +70,10 @@ M_MMAP_THRESHOLD = -3
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A wired worker, serving or about to."""
+    """The wired objects of a worker."""
 
     server: Server
-    rest_port: RestPort | None
+    rest_port: "RestPort | None"
     health: Health
     console: StatusService
     reporter: Reporter
@@ -83,9 +84,17 @@ class Worker:
     tls: Tls | None
 
     async def finish(self) -> None:
-        """Wait for the calls that go on without their callers."""
+        """Wait for the calls that continue without their callers."""
         for service in self.services:
             await service.finish()
+
+    async def start(self, settings: ApiSettings) -> int:
+        """Serve on all ports; return that of gRPC."""
+        port = await self.server.start()
+        if self.rest_port is not None and settings.rest_port is not None:
+            rest_port = await self.rest_port.start(settings.host, settings.rest_port)
+            log.info("worker %d serves Discord's HTTP API on %s:%d", settings.worker, settings.host, rest_port)
+        return port
 
     async def stop(self, release: Callable[[], object], now: asyncio.Event) -> None:
         """Stop serving on all ports; see `Server.stop`."""
@@ -103,13 +112,13 @@ async def wired(
     probes: Mapping[str, Probe],
     tracing: Tracing | None = None,
 ) -> AsyncIterator[Worker]:
-    """Build the worker's objects around the backends of its bots; leaving closes what was opened.
+    """Build the worker's objects around the backends of its bots; they are closed at the end of the block.
 
     Args:
-        settings: of this worker.
-        backends: started; closed by the caller. Status and checks are about the first one.
-        metrics: where everything is counted.
-        probes: of services that health reports on, beside the broker.
+        settings: settings of this worker.
+        backends: one per bot, started, to be closed by the caller. The checks of `doctor` use the first one.
+        metrics: metrics of this worker.
+        probes: probes of further services that health reports.
         tracing: None for no traces.
     """
     drain, contract, first = Drain(), load_contract(), backends[0]
@@ -124,8 +133,8 @@ async def wired(
     common = Common(settings, contract, drain, metrics, uploads, tracing)
     async with AsyncExitStack() as stack:
         services = [await stack.enter_async_context(bot_service(backend, common)) for backend in backends]
-        needed = {"broker": partial(_broker_answers, first.broker), "discord": partial(_a_token_is_good, services)}
-        health = Health({**needed, **probes}, metrics)
+        required = {"broker": partial(_broker_is_up, first.broker), "discord": partial(_any_token_is_valid, services)}
+        health = Health({**required, **probes}, metrics)
         brokers = {backend.bot.name: backend.broker for backend in backends}
         reporter = Reporter(brokers, metrics, number=settings.worker, state=partial(_state, drain, health))
         status = StatusReader(brokers, {backend.bot.name: backend.gateway for backend in backends})
@@ -190,7 +199,10 @@ def _rest_port(
     health: Health,
     tls: Tls | None,
     connections: int,
-) -> RestPort:
+) -> "RestPort":
+    from discordproxy_api.rest_edge.port import RestPort, RestPortOptions  # noqa: PLC0415 - costs memory without it
+    from discordproxy_api.rest_edge.reception import Reception, ReceptionOptions  # noqa: PLC0415 - same
+
     tokens = {service.backend.bot.name: service.backend.bot.token.get_secret_value() for service in services}
     holders = HolderAuthenticator(authenticator, tokens)
     parts: dict[str, Any] = {
@@ -207,7 +219,7 @@ def _rest_port(
             drain_timeout_s=settings.drain_timeout,
             tls=tls.for_http() if tls else None,
         ),
-        pipeline=Pipeline(**parts) if tracing is None else TracedPipeline(tracing, SERVICE.strip("/"), **parts),
+        pipeline=CallPipeline(**parts) if tracing is None else TracedPipeline(tracing, SERVICE.strip("/"), **parts),
         reception=Reception(
             ReceptionOptions(
                 wait_s=settings.rest_max_wait,
@@ -227,7 +239,7 @@ def _rest_port(
 
 @asynccontextmanager
 async def backends_of(settings: ApiSettings, metrics: Metrics, trace: Trace = no_trace) -> AsyncIterator[list[Backend]]:
-    """Open what the workers share of each bot; leaving closes it."""
+    """Open the backend of each bot; they are closed at the end of the block."""
     url = _redis_url(settings)
     decisions = Decisions(metrics.registry, limited=metrics.recent_stats.limited)
     async with AsyncExitStack() as stack:
@@ -255,13 +267,13 @@ async def backends_of(settings: ApiSettings, metrics: Metrics, trace: Trace = no
         yield backends
 
 
-async def _broker_answers(broker: Broker) -> bool:
-    await broker.notes.get("health")  # a worker without traffic would not notice that Redis has gone
+async def _broker_is_up(broker: Broker) -> bool:
+    await broker.claims.get("health")  # a worker without traffic would not detect an outage of Redis
     return broker.is_up
 
 
-async def _a_token_is_good(services: Sequence[BotService]) -> bool:
-    """Tell whether any bot can be used; one without a token must not take the others' worker out of service."""
+async def _any_token_is_valid(services: Sequence[BotService]) -> bool:
+    """Return whether any bot can be used; a rejected token must not make the worker unready for the other bots."""
     return not all(service.rest.token_refused for service in services)
 
 
@@ -292,15 +304,15 @@ def _setup(settings: ApiSettings) -> Setup:
 
 async def run(settings: ApiSettings) -> None:
     """Serve until a signal; a second one ends the drain."""
-    require_safe_bind(settings.host, knows_callers=settings.knows_callers, allow_anonymous=settings.allow_anonymous)
+    require_safe_bind(settings.host, authenticated=settings.knows_callers, allow_anonymous=settings.allow_anonymous)
     if text := bind_warning(
         settings.host, keys=settings.keys_file is not None, encrypted=settings.tls_cert is not None
     ):
         log.warning("%s", text)
     if len(settings.all_bots) > 1 and settings.keys_file is None:
-        log.warning("all callers get the first of several bots: only keys select one; set DISCORDPROXY_KEYS_FILE")
+        log.warning("all callers use the first of several bots: only keys select a bot; set DISCORDPROXY_KEYS_FILE")
     if http_proxy := http_proxy_for(settings.discord_url):
-        log.info("Discord is reached through the HTTP proxy %s", http_proxy)
+        log.info("requests to Discord use the HTTP proxy %s", http_proxy)
     metrics = Metrics()
     stop, now = asyncio.Event(), asyncio.Event()
 
@@ -320,19 +332,20 @@ async def run(settings: ApiSettings) -> None:
         }
         worker = await stack.enter_async_context(wired(settings, backends, metrics, probes, tracing))
         if settings.http_port is not None:
+            from discordproxy_api.http.pages import StatusPages  # noqa: PLC0415 - costs memory without an HTTP port
+            from discordproxy_api.http.server import HttpServer  # noqa: PLC0415 - same
+
             tls = worker.tls.for_http() if worker.tls else None
-            guard = ops_guard(settings, worker.authenticator)
-            ops = HttpServer(worker.health, metrics, pages=worker.console.routes(), guard=guard, tls=tls)
-            stack.push_async_callback(ops.close)
-            await ops.start(settings.host, settings.http_port + settings.worker if settings.http_port else 0)
-        port = await worker.server.start()
-        if worker.rest_port is not None and settings.rest_port is not None:
-            rest_port = await worker.rest_port.start(settings.host, settings.rest_port)
-            log.info("worker %d serves Discord's HTTP API on %s:%d", settings.worker, settings.host, rest_port)
-        for work, name in ((worker.health.run, "the look at the worker's health"), (worker.reporter.run, "reporting")):
+            guard = http_guard(settings, worker.authenticator)
+            pages = StatusPages(worker.console).routes()
+            http = HttpServer(worker.health, metrics, pages=pages, guard=guard, tls=tls)
+            stack.push_async_callback(http.close)
+            await http.start(settings.host, settings.http_port + settings.worker if settings.http_port else 0)
+        port = await worker.start(settings)
+        for work, name in ((worker.health.run, "the health check"), (worker.reporter.run, "reporting")):
             stack.callback(asyncio.create_task(steadily(work, name)).cancel)
         log.info("worker %d serves on %s:%d", settings.worker, settings.host, port)
-        gc.freeze()  # what was wired lives as long as the process; collections need not look at it
+        gc.freeze()  # the wired objects live as long as the process; garbage collections need not traverse them
         await stop.wait()
         log.info("stopping: calls in flight may finish within %.0f s", settings.drain_timeout)
         await worker.stop(partial(_drain, backends), now)
@@ -340,14 +353,14 @@ async def run(settings: ApiSettings) -> None:
 
 
 def _gateway_name(number: int, backend: Backend) -> str:
-    """Return what health calls a bot's gateway."""
+    """Return the name of a bot's gateway in health."""
     return f"gateway.{backend.bot.name}" if number else "gateway"
 
 
 def _tracing(settings: ApiSettings, stack: AsyncExitStack) -> Tracing | None:
     if settings.traces == "off":
         return None
-    provider = exporting()
+    provider = exporting_provider()
     stack.push_async_callback(asyncio.to_thread, provider.shutdown)
     return Tracing(provider)
 
@@ -363,32 +376,32 @@ def _tls(settings: ApiSettings) -> Tls | None:
     return Tls(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
 
 
-def ops_guard(settings: ApiSettings, authenticator: Authenticator) -> Guard:
-    """Return who may see more than health: on this machine everybody."""
+def http_guard(settings: ApiSettings, authenticator: Authenticator) -> "Guard":
+    """Return the guard of the HTTP port's pages other than health; on a loopback address all callers pass."""
     if is_local(settings.host) or (settings.allow_anonymous and not authenticator.requires_keys):
         return lambda _headers, _peer: True
     if not authenticator.requires_keys:
-        return lambda _headers, _peer: False  # certificates are asked for by gRPC only
+        return lambda _headers, _peer: False  # only the gRPC port requests certificates
     return lambda headers, peer: authenticator.allowed(headers, peer) is not None
 
 
-def _give_large_memory_back() -> None:
-    """Let glibc map every large block on its own, so that an upload's memory returns to the system when it is freed.
+def _return_large_blocks() -> None:
+    """Let glibc map each large block separately, so that an upload's memory returns to the system when it is freed.
 
     By default the threshold grows to 32 MiB with the first upload, and freed blocks stay with the process.
     """
-    with contextlib.suppress(OSError, AttributeError):  # another C library needs and knows no such call
+    with contextlib.suppress(OSError, AttributeError):  # other C libraries have no such function
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1024 * 1024)
 
 
 def main() -> None:
-    """Run the process; what nobody but the operator can repair ends it with one line."""
+    """Run the process; an error that requires the operator ends it with one line."""
     streams.prepare()
     settings = load(ApiSettings)
     logs.set_up(settings.log_level, settings.log_format, secrets=settings.secrets, context=call_facts)
-    _give_large_memory_back()
+    _return_large_blocks()
     if api_implementation.Type() != "upb":
-        log.warning("protobuf runs without its C part: translation is ten times slower")
+        log.warning("protobuf runs without its C extension: translation is ten times slower")
     try:
         uvloop.run(run(settings))
     except (UnsafeBindError, UnusableFileError, TracingUnavailableError, HttpProxyError) as error:

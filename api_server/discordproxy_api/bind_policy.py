@@ -4,7 +4,7 @@ import ipaddress
 
 
 class PortTakenError(Exception):
-    """The address is in use; the text contains the fix."""
+    """The address is already in use; the text contains the fix."""
 
 
 class UnsafeBindError(Exception):
@@ -12,20 +12,20 @@ class UnsafeBindError(Exception):
 
 
 def is_local(host: str) -> bool:
-    """Tell whether an address is a loopback address."""
+    """Return whether an address is a loopback address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-def require_safe_bind(host: str, *, knows_callers: bool, allow_anonymous: bool) -> None:
+def require_safe_bind(host: str, *, authenticated: bool, allow_anonymous: bool) -> None:
     """Refuse to listen on a network address without authentication.
 
     Raises:
         UnsafeBindError: authentication is off and not waived with `allow_anonymous`.
     """
-    if not (is_local(host) or knows_callers or allow_anonymous):
+    if not (is_local(host) or authenticated or allow_anonymous):
         raise UnsafeBindError(
             f"DISCORDPROXY_HOST is {host!r}: anyone who can connect to that address could use the bot; require "
             "keys (DISCORDPROXY_KEYS_FILE) or client certificates (DISCORDPROXY_TLS_CLIENT_CA), listen on 127.0.0.1, "

@@ -42,4 +42,6 @@ async def gateway_behind(url: str, keys: Keys, *, heartbeat_s: float) -> AsyncIt
         stack.push_async_callback(blocking.aclose)
         events = EventHub(redis, blocking, keys, heartbeat_s=heartbeat_s)
         stack.push_async_callback(events.close)
-        yield GatewayReaders(events, Interactions(redis, keys), CacheReader(redis, keys))
+        cache = CacheReader(redis, keys)
+        stack.push_async_callback(cache.aclose)
+        yield GatewayReaders(events, Interactions(redis, keys), cache)

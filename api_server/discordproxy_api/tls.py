@@ -1,4 +1,7 @@
-"""TLS certificates of the worker's ports: read from files, validated, reloaded on change."""
+"""TLS certificates of the worker's ports: read from files, validated, reloaded on change.
+
+`cryptography` is imported when a certificate is read: without TLS, its 9 MB are not needed.
+"""
 
 import logging
 import ssl
@@ -6,14 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from discordproxy_ratelimit.process.reloading import ReloadedValue, UnusableFileError, grants, read_file
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 log = logging.getLogger("discordproxy_api.tls")
 
@@ -118,21 +121,26 @@ def read_certificates(files: TlsFiles, now: datetime) -> Certificates:
     )
 
 
-def _certificates(pem: bytes, setting: str, path: Path) -> list[x509.Certificate]:
+def _certificates(pem: bytes, setting: str, path: Path) -> list["x509.Certificate"]:
+    from cryptography import x509  # noqa: PLC0415 - see the module's docstring
+
     try:
         return x509.load_pem_x509_certificates(pem)
     except ValueError:
         raise UnusableFileError(f"{setting}: {str(path)!r} contains no certificate; a PEM file is required") from None
 
 
-def _check_key(pem: bytes, certificate: x509.Certificate, files: TlsFiles) -> None:
+def _check_key(pem: bytes, certificate: "x509.Certificate", files: TlsFiles) -> None:
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - see the module's docstring
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - same
+
     try:
-        key = load_pem_private_key(pem, password=None)
+        key = serialization.load_pem_private_key(pem, password=None)
     except TypeError:
         raise UnusableFileError(f"{KEY}: {str(files.key)!r} is encrypted; use a key without passphrase") from None
     except (ValueError, UnsupportedAlgorithm):
         raise UnusableFileError(f"{KEY}: {str(files.key)!r} contains no private key; a PEM file is required") from None
-    form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+    form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     if key.public_key().public_bytes(*form) != certificate.public_key().public_bytes(*form):
         raise UnusableFileError(
             f"{KEY}: {str(files.key)!r} does not belong to the certificate in {str(files.cert)!r} ({CERT}); "
@@ -142,7 +150,7 @@ def _check_key(pem: bytes, certificate: x509.Certificate, files: TlsFiles) -> No
         log.warning("%s can be read by all users of this machine: chmod 600 %s", KEY, files.key)
 
 
-def _check_time(certificate: x509.Certificate, path: Path, now: datetime) -> None:
+def _check_time(certificate: "x509.Certificate", path: Path, now: datetime) -> None:
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now > ends:
         raise UnusableFileError(

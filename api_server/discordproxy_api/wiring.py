@@ -1,4 +1,4 @@
-"""Part of the composition root: everything that serves the calls of one bot, wired around its broker and gateway."""
+"""Part of the composition root: wires the objects that serve the calls of one bot."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -49,7 +49,7 @@ HOMEPAGE = "https://github.com/discordproxy/discordproxy"
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """What all workers share of one bot; opened and closed by whoever made it."""
+    """State of one bot that all workers share, in Redis. Its creator opens and closes it."""
 
     bot: BotConfig
     broker: Broker
@@ -58,7 +58,7 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """What the services of all bots in one worker share."""
+    """Objects that the services of all bots in one worker share."""
 
     settings: ApiSettings
     contract: Mapping[str, Rpc]
@@ -95,7 +95,7 @@ class BotService:
 
 @asynccontextmanager
 async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotService]:
-    """Build the service of one bot; leaving closes its connections to Discord."""
+    """Build the service of one bot; its connections to Discord are closed at the end of the block."""
     settings, contract, drain, metrics = common.settings, common.contract, common.drain, common.metrics
     broker, gateway, cache = backend.broker, backend.gateway, backend.gateway.cache
     options = HttpOptions(
@@ -107,8 +107,8 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
         http_proxy=http_proxy_for(settings.discord_url),
     )
     async with DiscordHttp(options, token=backend.bot.token.get_secret_value()) as http:
-        app_rate = AppRateWaits(broker.quota, drain)
-        own_writes = OwnWrites(broker.notes, cache, Overlay(cache.redis, cache.keys))
+        app_rate = AppRateWaits(broker.app_rate, drain)
+        own_writes = OwnWrites(broker.claims, cache, Overlay(cache.redis, cache.keys))
         rest = Rest(
             http=http,
             broker=broker,
@@ -120,7 +120,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             on_accepted=own_writes.record,
             trace=common.trace,
         )
-        single_flight = SingleFlight(broker.notes, drain)
+        single_flight = SingleFlight(broker.claims, drain)
         reads = Reads(
             rest=rest,
             single_flight=single_flight,
@@ -130,20 +130,20 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             metrics=metrics,
         )
         idempotency = Idempotency(
-            broker.notes,
+            broker.claims,
             kept_s=settings.idempotency_ttl,
-            most_bytes=settings.idempotency_bytes,
+            max_bytes=settings.idempotency_bytes,
             drain=drain,
             metrics=metrics,
         )
-        in_order = InOrder(broker.notes, drain)
+        in_order = InOrder(broker.claims, drain)
         locate = ChannelLocator(rest, single_flight, gateway.channel).locate
         permission = Permission(contract, locate, audited=settings.audited, audit_content=settings.audit_content)
         execution = Execution(permission=permission, app_rate=app_rate, idempotency=idempotency, in_order=in_order)
         unary_calls = UnaryCalls(
             {
-                **_procedures(settings, contract, rest, reads, DmChannels(rest, broker.notes, metrics)),
-                **_answering(settings, contract, rest, InteractionResponses(rest, gateway.interactions)),
+                **_procedures(settings, contract, rest, reads, DmChannels(rest, broker.claims, metrics)),
+                **_interaction_procedures(settings, contract, rest, InteractionResponses(rest, gateway.interactions)),
             },
             uploads=common.uploads,
             execution=execution,
@@ -157,7 +157,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             policy=_policy(settings),
             uploads=common.uploads,
             execution=execution,
-            notes=NonceNotes(broker.notes, metrics),
+            notes=NonceNotes(broker.claims, metrics),
         )
         subscribe_events = SubscribeEvents(
             gateway.events,
@@ -202,14 +202,14 @@ def _procedures(
     return procedures
 
 
-def _answering(
+def _interaction_procedures(
     settings: ApiSettings, contract: Mapping[str, Rpc], rest: Rest, responses: InteractionResponses
 ) -> dict[str, Procedure]:
-    """Return the procedures by which an interaction can be answered."""
-    answer = CreateInteractionResponse(
+    """Return the procedures that can send a first response to an interaction."""
+    create = CreateInteractionResponse(
         contract["CreateInteractionResponse"], responses, users_only=settings.users_only_mentions
     )
-    return {"Request": Request(contract["Request"], rest, responses, _policy(settings)), answer.rpc.name: answer}
+    return {"Request": Request(contract["Request"], rest, responses, _policy(settings)), create.rpc.name: create}
 
 
 def _policy(settings: ApiSettings) -> RoutePolicy:

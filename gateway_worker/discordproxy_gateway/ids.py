@@ -28,6 +28,9 @@ def text_of(value: bytes | None) -> str:
 
 def id_of(value: Any) -> str:
     """Return an id as Discord writes it, "" if it is none. Keys and fields are built of nothing else."""
+    # An id as Discord writes it; numbers of fewer digits than the largest id are below it.
+    if type(value) is str and value.isdecimal() and value.isascii() and len(value) < MAX_DIGITS and value[0] != "0":
+        return value
     number = number_of(value)
     return str(number) if number else ""
 

@@ -1,4 +1,4 @@
-"""Names of the gateway worker's Redis keys. One hash tag per bot keeps each script in one cluster slot."""
+"""Names of the gateway worker's Redis keys. A hash tag per bot keeps each script in one cluster slot."""
 
 from dataclasses import dataclass
 
@@ -77,7 +77,7 @@ class Keys:
     @property
     def login_error(self) -> str:
         """Why a worker that holds no lease yet cannot log in; lives until a little after its next attempt."""
-        return f"{self.tag}:gw:trouble"
+        return f"{self.tag}:gw:login_error"
 
     @property
     def shard_count(self) -> str:
@@ -108,7 +108,10 @@ class Keys:
         return f"{self.tag}:c:chg"
 
     def meta(self, guild_id: int | str) -> str:
-        """Hash {gen, mark, count, complete, available, out_at, synced_at}: state of the guild's caches."""
+        """Hash {gen, mark, count, complete, available, out_at, synced_at, parts, members}: state of the guild's caches.
+
+        `parts` and `members` are stamps: they change with each change of the guild's objects, or of its members.
+        """
         return f"{self.tag}:c:meta:{guild_id}"
 
     def part(self, kind: str, guild_id: int | str) -> str:
@@ -148,6 +151,14 @@ class Keys:
     def stream_meta(self, shard_id: int, era: int) -> str:
         """Hash {epoch, n}: the stream's random identity and the ordinal of its last entry."""
         return f"{self.tag}:ev:{era}:{shard_id}:meta"
+
+    def followers(self, shard_id: int, era: int) -> str:
+        """Exists while an application follows the stream; lives some seconds unless it is renewed."""
+        return f"{self.tag}:ev:{era}:{shard_id}:follow"
+
+    def interaction_followers(self, shard_id: int, era: int) -> str:
+        """The same for applications that follow interactions."""
+        return f"{self.tag}:ev:{era}:{shard_id}:follow:ix"
 
     def interaction(self, interaction_id: int | str) -> str:
         """The claim of the first response to an interaction; lives 15 minutes, like its token."""

@@ -11,7 +11,7 @@ class GatewayOptions:
     Attributes:
         rest_url: base of Discord's REST API, version included.
         intents: names of the gateway intents.
-        gateway_url: address for new sessions; "" asks Discord.
+        gateway_url: address for new sessions; "" is Discord's own.
         shards: number of shards, 0 for Discord's recommendation.
         lease_s: how long a lease lives without being renewed.
         identify_floor: number of IDENTIFYs a day that stay unused.

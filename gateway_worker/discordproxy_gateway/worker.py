@@ -72,6 +72,7 @@ class GatewayWorker:
             raise
         finally:
             stop.cancel()
+            self._scripts.close()
             if self._bot is not None:
                 await self._bot.close()
 

@@ -1,1 +1,1 @@
-"""The rate-limit broker: any number of workers look to Discord like one perfectly paced client."""
+"""The rate-limit broker: all workers behave towards Discord like one well-paced client."""

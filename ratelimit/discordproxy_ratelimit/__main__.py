@@ -1,134 +1,28 @@
-"""The `broker` process: runs the machine's private Valkey, or watches the server of DISCORDPROXY_REDIS_URL.
+"""The `broker` process, for installations that start each process separately.
 
-It never ends by itself while the settings are right: a launcher that stops everything when one process ends (honcho)
-would take the workers down with it.
+It does not end by itself while the settings are valid: honcho stops all processes when one ends.
 """
 
 import asyncio
-import logging
 
 from discordproxy_ratelimit.process import logs, streams
 from discordproxy_ratelimit.process.exit_status import CONFIGURATION
 from discordproxy_ratelimit.process.stop_signals import on_stop_signal
-from discordproxy_ratelimit.redis.client import connect
-from discordproxy_ratelimit.server import embedded
-from discordproxy_ratelimit.server.embedded import EmbeddedError, PrivateServer
-from discordproxy_ratelimit.server.watch import Watch, clients_gone
+from discordproxy_ratelimit.server.embedded import EmbeddedError
+from discordproxy_ratelimit.server.runner import BrokerRunner, StopRequest
 from discordproxy_ratelimit.settings import SharedSettings, load
-
-log = logging.getLogger("discordproxy_ratelimit")
-
-DRAIN_S = 4.0
-"""How long the server outlives the signal for its clients' sake; honcho kills after 5 seconds."""
-
-SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
-"""Bounds of the back-off between two starts of a server that ends by itself."""
-
-
-class Stop:
-    """What the signals ask for: the first one to stop, the second one to stop at once."""
-
-    def __init__(self) -> None:
-        self.asked = asyncio.Event()
-        self.now = asyncio.Event()
-
-    def signal(self) -> None:
-        """Take note of one signal."""
-        (self.now if self.asked.is_set() else self.asked).set()
-
-    async def within(self, seconds: float) -> bool:
-        """Wait for the first signal, but not longer; tell whether it came."""
-        try:
-            await asyncio.wait_for(self.asked.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
-
-
-async def watch(url: str, stop: Stop) -> None:
-    """Report on a server somebody else runs until asked to stop."""
-    watching = asyncio.create_task(Watch(url).run())
-    await stop.asked.wait()
-    watching.cancel()
-
-
-async def own(server: PrivateServer, stop: Stop) -> None:
-    """Run the private server whenever nobody else does, until asked to stop.
-
-    Raises:
-        EmbeddedError: no start can succeed. Other failures are repeated: the clients are better off waiting.
-    """
-    pause_s = SHORTEST_PAUSE_S
-    while not stop.asked.is_set():
-        await stand_by(server, stop)
-        if stop.asked.is_set():
-            return
-        began = asyncio.get_running_loop().time()
-        try:
-            await server.start()
-            log.info("private server ready at %s, for this machine; others need DISCORDPROXY_REDIS_URL", server.url)
-            happened = await until_lost(server, stop)
-        except (EmbeddedError, OSError) as error:  # OSError: no process, descriptor or disk space is left
-            if isinstance(error, EmbeddedError) and error.final:
-                raise
-            happened = f"did not start: {error}"
-        if not happened:
-            await drain(server, stop)
-            return
-        await server.stop()
-        stable = asyncio.get_running_loop().time() - began > LONGEST_PAUSE_S
-        pause_s = 2 * SHORTEST_PAUSE_S if stable else min(2 * pause_s, LONGEST_PAUSE_S)
-        log.error("the private server %s; starting it again in %.1f s", happened, pause_s)
-        await stop.within(pause_s)
-
-
-async def stand_by(server: PrivateServer, stop: Stop) -> None:
-    """Return with the lock in our hands, or when asked to stop."""
-    told = False
-    while not server.lock():
-        if not told:
-            log.info("another process runs the private server at %s; standing by", server.url)
-            told = True
-        if await stop.within(1.0):
-            return
-
-
-async def until_lost(server: PrivateServer, stop: Stop) -> str:
-    """Return what became of the server, or an empty text when asked to stop before anything did."""
-    lost = asyncio.create_task(server.lost())
-    asked = asyncio.create_task(stop.asked.wait())
-    done, pending = await asyncio.wait({lost, asked}, return_when=asyncio.FIRST_COMPLETED)
-    for task in pending:
-        task.cancel()
-    return lost.result() if lost in done else ""
-
-
-async def drain(server: PrivateServer, stop: Stop) -> None:
-    """Stop the server once its clients are gone, at the latest after `DRAIN_S` or at a second signal."""
-    client = connect(server.url)
-    gone = asyncio.create_task(clients_gone(client, within_s=DRAIN_S))
-    hurry = asyncio.create_task(stop.now.wait())
-    await asyncio.wait({gone, hurry}, return_when=asyncio.FIRST_COMPLETED)
-    for task in (gone, hurry):
-        task.cancel()
-    await client.aclose()
-    await server.stop()
-    log.info("private server stopped")
 
 
 async def run(settings: SharedSettings) -> None:
-    """Wire the process and run it until a signal."""
-    stop = Stop()
-    on_stop_signal(stop.signal)
-    if url := settings.redis_url.get_secret_value():
-        await watch(url, stop)
-        return
-    folder = embedded.folder_of(settings.home_token.get_secret_value())
-    await own(PrivateServer(folder, embedded.find_binary()), stop)
+    """Run the broker until a signal."""
+    stop = StopRequest()
+    on_stop_signal(stop.add)
+    token = settings.home_token.get_secret_value()
+    await BrokerRunner(settings.redis_url.get_secret_value(), token, stop).run()
 
 
 def main() -> None:
-    """Run the process; what nobody but the operator can repair ends it with one line and status 78."""
+    """Run the process. An error that only the operator can fix ends it with one line and status 78."""
     streams.prepare()
     settings = load(SharedSettings)
     logs.set_up(settings.log_level, settings.log_format, secrets=settings.secrets)

@@ -1,8 +1,8 @@
-"""The circuit of this machine's address: Discord blocks an address that makes too many invalid requests.
+"""The circuit breaker of this machine's address, which Discord blocks after too many invalid requests.
 
-All workers of an address count together (Discord's documentation: 10,000 answers of 401, 403 or 429 per ten minutes;
-429s of scope `shared` do not count). Refusing early is kinder than a ban of the whole address. An application may use
-half of what the others leave of the budget, so that one that floods is stopped alone.
+The workers of an address count together (Discord's documentation: 10,000 responses of 401, 403 or 429 per ten minutes;
+429s of scope `shared` do not count). Calls are refused before Discord blocks the address. An application may use half
+of what the others leave of the budget, so that an application that floods is stopped alone.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from discordproxy_ratelimit.errors import BrokerUnavailableError, CircuitOpenError, ShareUsedError
-from discordproxy_ratelimit.headers import TOO_MANY, Answer
+from discordproxy_ratelimit.headers import ERRORS, TOO_MANY, Answer
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.link import RedisLink, Script
 
@@ -22,21 +22,21 @@ log = logging.getLogger(__name__)
 BUDGET = 10_000
 WARN, CAREFUL, STOP = 0.5, 0.8, 0.95
 PROBE_S = 10.0
-LOOK_EVERY_S = 1.0
-"""How often Redis is asked whether a budget that was used up has room again."""
+CHECK_INTERVAL_S = 1.0
+"""Interval at which Redis is queried whether a used-up budget has room again."""
 
-MOST_APPS = 1_000
-"""Applications whose share a worker remembers; Redis knows them all."""
+MAX_APPS = 1_000
+"""Applications whose share a worker caches; Redis stores all."""
 
 
 @dataclass(frozen=True, slots=True)
 class AppShare:
-    """What an application has used of the budget.
+    """An application's use of the budget.
 
     Attributes:
         app: its name.
-        invalid: its invalid requests, counted when the last one came.
-        stopped: whether that is all it may use.
+        invalid: its invalid requests, as counted with the last one.
+        stopped: whether its share is used up.
     """
 
     app: str
@@ -46,15 +46,15 @@ class AppShare:
 
 @dataclass(frozen=True, slots=True)
 class CircuitState:
-    """What is known about this address.
+    """The state of this address.
 
     Attributes:
         state: closed, open or half_open.
         invalid: invalid requests of the last ten minutes.
         open_for_s: seconds until a call may try again; 0 unless open.
-        since_s: for how long it has not been closed; 0 if it is.
-        reason: why it is not closed: `blocked` by Discord's edge, or `spent`, the budget; empty if it is.
-        apps: who made invalid requests, the largest number first.
+        since_s: seconds since it opened; 0 if it is closed.
+        reason: `blocked` by Discord's edge, or `spent` if the budget is; empty if it is closed.
+        apps: applications with invalid requests, the largest number first.
     """
 
     state: str
@@ -67,20 +67,25 @@ class CircuitState:
 
 @dataclass(slots=True)
 class _Used:
-    """Until when an application's share is used up, and when Redis was asked; loop times."""
+    """Until when an application's share is used up, and when Redis was queried; loop times."""
 
     until: float
-    looked_at: float
+    checked_at: float
 
 
 class Circuit:
     """One address's budget of invalid requests and Cloudflare's blocks.
 
+    Attributes:
+        is_quiet: whether nothing is restricted, so that `check` would let every call pass.
+        is_careful: whether calls that were refused a moment ago should not be tried again.
+
     Args:
         link: connection to Redis.
         key: the address's hash tag, e.g. `{dp:ip:default}`.
-        channel: where all workers listen.
-        clock: us; None means Redis TIME.
+        channel: that all workers subscribe to.
+        decisions: the metrics.
+        clock: returns us; None means Redis TIME.
     """
 
     SCRIPT = Script("circuit")
@@ -93,13 +98,18 @@ class Circuit:
         self._loop = asyncio.get_running_loop()
         self._open_until = 0.0
         self._spent_until = 0.0
-        self._looked_at = float("-inf")
+        self._checked_at = float("-inf")
         self._half_open = False
         self._used = 0
         self._shares: dict[str, _Used] = {}
         self._reports: set[asyncio.Task[None]] = set()
-        decisions.circuit("closed")
-        decisions.invalid_left(BUDGET)
+        self._publish_state()
+
+    def _publish_state(self) -> None:
+        self.is_quiet = not (self._half_open or self._open_until or self._spent_until or self._shares)
+        self.is_careful = self._used >= BUDGET * CAREFUL
+        self._decisions.invalid_left(max(0, BUDGET - self._used))
+        self._decisions.circuit(self.state)
 
     @property
     def name(self) -> str:
@@ -113,19 +123,9 @@ class Circuit:
             return "open"
         return "half_open" if self._half_open else "closed"
 
-    @property
-    def is_careful(self) -> bool:
-        """Whether calls that were refused a moment ago should not be tried again."""
-        return self._used >= BUDGET * CAREFUL
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether nothing restricts anybody, so that `check` would let every call pass."""
-        return not (self._half_open or self._open_until or self._spent_until or self._shares)
-
-    async def look(self) -> CircuitState:
-        """Ask Redis for what all workers of this address know. Raises BrokerUnavailable."""
-        _, since_us, apps = await self._ask("count", 0)
+    async def inspect(self) -> CircuitState:
+        """Return the state that all workers of this address share. Raises BrokerUnavailableError."""
+        _, since_us, apps = await self._run_script("count", 0)
         open_for_s = max(0.0, self._open_until - self._loop.time(), self._spent_until - self._loop.time())
         blocked = self._half_open or self._loop.time() < self._open_until
         reason = "" if self.state == "closed" else "blocked" if blocked else "spent"
@@ -136,26 +136,26 @@ class Circuit:
         return CircuitState(self.state, self._used, open_for_s, int(since_us) / 1e6, reason, tuple(shares))
 
     async def check(self, app: str = "") -> bool:
-        """Let a call pass, or not; return whether it is the one that finds out if Discord answers again.
+        """Return whether this call probes if Discord responds again; raise if it may not pass.
 
         Raises:
-            CircuitOpen: nobody may call, with the time after which one call may try.
-            ShareUsed: this application may not, others may.
+            CircuitOpenError: no call may pass, with the time after which one may probe.
+            ShareUsedError: this application may not call, others may.
         """
-        share, before = self._shares.get(app), self._loop.time() - LOOK_EVERY_S
-        if (self._spent_until and self._looked_at <= before) or (share and share.looked_at <= before):
-            with contextlib.suppress(BrokerUnavailableError):  # without Redis, what is known decides
-                await self._ask("count", 0, app)
+        share, before = self._shares.get(app), self._loop.time() - CHECK_INTERVAL_S
+        if (self._spent_until and self._checked_at <= before) or (share and share.checked_at <= before):
+            with contextlib.suppress(BrokerUnavailableError):  # without Redis, the last known state decides
+                await self._run_script("count", 0, app)
         self._check_budgets(app)
         if not self._half_open:
             return False
-        probing, _, _ = await self._ask("probe", 0)
+        probing, _, _ = await self._run_script("probe", 0)
         if not probing:
             self._refuse_probe()
         return True
 
     def check_again(self, app: str, *, probing: bool) -> None:
-        """Raise as `check` does if things have changed while the call waited for its permit; Redis is not asked."""
+        """Raise as `check` if the state has changed while the call waited for its permit, without a query of Redis."""
         self._check_budgets(app)
         if self._half_open and not probing:
             self._refuse_probe()
@@ -178,18 +178,22 @@ class Circuit:
             raise ShareUsedError(text, retry_after_s=min(60.0, share.until - now))
 
     def _refuse_probe(self) -> None:
-        self._refuse("Another call is finding out whether Discord answers again", PROBE_S)
+        self._refuse("Another call probes whether Discord responds again", PROBE_S)
 
     def _refuse(self, why: str, retry_after_s: float) -> None:
         self._decisions.refused("circuit")
-        raise CircuitOpenError(f"{why}; calls are held back to keep it from getting worse", retry_after_s=retry_after_s)
+        raise CircuitOpenError(
+            f"{why}; calls are refused so that the block does not become longer", retry_after_s=retry_after_s
+        )
 
-    def heard(self, answer: Answer, app: str = "") -> None:
-        """Take notice of an answer to an application; Redis is told in the background."""
+    def observe(self, answer: Answer, app: str = "") -> None:
+        """Count a response to an application; it is reported to Redis in the background."""
+        if answer.status < ERRORS and not self._half_open:
+            return
         if answer.status == TOO_MANY and not answer.from_discord:
             if self.state != "open":
                 log.error("Discord's edge blocks this address (429 that is not from Discord)")
-            self.told(int((answer.retry_after_s or 60.0) * 1e6))
+            self.on_change(int((answer.retry_after_s or 60.0) * 1e6))
             self._report("blocked", int((answer.retry_after_s or 0) * 1e6), app)
         elif answer.is_invalid:
             self._report("count", 1, app)
@@ -197,25 +201,25 @@ class Circuit:
             self._half_open = False
             self._report("works", 0, app)
 
-    def told(self, open_for_us: int) -> None:
-        """The circuit opened for this long, or closed (0), as another worker found out."""
+    def on_change(self, open_for_us: int) -> None:
+        """Set the state that another worker has found: open for this long, or closed (0)."""
         self._half_open = open_for_us > 0
         self._open_until = self._loop.time() + open_for_us / 1e6 if open_for_us else 0.0
-        self._decisions.circuit(self.state)
+        self._publish_state()
 
     def _report(self, what: str, number: int, app: str) -> None:
-        task = asyncio.create_task(self._quietly(what, number, app), name="broker-circuit")
+        task = asyncio.create_task(self._send_report(what, number, app), name="broker-circuit")
         self._reports.add(task)
         task.add_done_callback(self._reports.discard)
 
-    async def _quietly(self, what: str, number: int, app: str) -> None:
+    async def _send_report(self, what: str, number: int, app: str) -> None:
         try:
-            await self._ask(what, number, app)
+            await self._run_script(what, number, app)
         except BrokerUnavailableError:
-            log.debug("Redis did not take the note of an invalid request")
+            log.debug("Redis is unavailable for the report of an invalid request")
 
-    async def _ask(self, what: str, number: int, app: str = "") -> tuple[bool, bytes, list[Any]]:
-        """Run the script; return whether this call may probe, the us since the circuit opened, who used how much."""
+    async def _run_script(self, what: str, number: int, app: str = "") -> tuple[bool, bytes, list[Any]]:
+        """Run the script; return whether this call may probe, the us since the circuit opened, and the applications."""
         clock = str(self._clock()) if self._clock else ""
         keys = [f"{self._key}:{part}" for part in ("cells", "breaker", f"cells:{app}", "apps")]
         arguments = [clock, what, number, self._channel, app, int(BUDGET * STOP)]
@@ -227,14 +231,15 @@ class Circuit:
             self._open_until = max(self._open_until, now + int(open_us) / 1e6)
         self._half_open = bool(int(open_us)) or half_open == 1
         if int(spent_us) and now >= self._spent_until:
-            log.error("Nearly all invalid requests Discord allows this address are used up: nothing is sent for now")
-        self._spent_until, self._looked_at = now + int(spent_us) / 1e6 if int(spent_us) else 0.0, now
+            log.error(
+                "Nearly all invalid requests that Discord allows this address are used up: no request is sent for now"
+            )
+        self._spent_until, self._checked_at = now + int(spent_us) / 1e6 if int(spent_us) else 0.0, now
         if app:
             self._learn_share(app, int(own_us), now)
-        self._decisions.invalid_left(max(0, BUDGET - self._used))
-        self._decisions.circuit(self.state)
+        self._publish_state()
         if before < BUDGET * WARN <= self._used:
-            log.warning("Half of the invalid requests Discord allows this address in ten minutes are used up")
+            log.warning("Half of the invalid requests that Discord allows this address in ten minutes are used up")
         return int(may_probe) == 1, since_us, apps
 
     def _learn_share(self, app: str, own_us: int, now: float) -> None:
@@ -242,11 +247,13 @@ class Circuit:
             self._shares.pop(app, None)
             return
         if app not in self._shares:
-            log.error("the application %s has used up its share of the invalid requests and is stopped for now", app)
-        if len(self._shares) >= MOST_APPS:
+            log.error(
+                "The application %s has used up its share of the invalid requests; its calls are refused for now", app
+            )
+        if len(self._shares) >= MAX_APPS:
             self._shares = {name: share for name, share in self._shares.items() if now < share.until}
         self._shares[app] = _Used(now + own_us / 1e6, now)
 
     async def close(self) -> None:
-        """Finish the reports under way."""
+        """Finish the reports in flight."""
         await asyncio.gather(*self._reports, return_exceptions=True)

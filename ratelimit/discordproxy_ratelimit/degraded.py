@@ -1,7 +1,7 @@
-"""The careful local pace while Redis is away: opt-in, one worker alone, never faster than its share.
+"""The local pace of one worker while Redis is unavailable (opt-in), never faster than its share.
 
-One request in flight per lane, the last answer's reset obeyed, every 429 obeyed, and this worker's share of the global
-limit evenly spaced. (A burst allowance would let nearly two seconds' worth through in one.)
+It allows one request in flight per lane, respects the last response's reset and every 429, and spaces this worker's
+share of the global limit evenly. (With a burst allowance, one second could see nearly two seconds' worth.)
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from aiolimiter import AsyncLimiter
 
-from discordproxy_ratelimit.errors import BrokerError, DrainingError, WaitRefusedError
+from discordproxy_ratelimit.errors import STOPPING, BrokerError, DrainingError, WaitRefusedError
 from discordproxy_ratelimit.headers import NO_ANSWER, TOO_MANY, Answer
 from discordproxy_ratelimit.permit import Permit, Verdict
 from discordproxy_ratelimit.route import Route
@@ -18,7 +18,7 @@ from discordproxy_ratelimit.route import Route
 
 @dataclass(slots=True)
 class _Lane:
-    """Whose turn it is, how many want or have it, and the loop time before which nothing leaves."""
+    """The lock of a lane, the number of calls that wait for it or hold it, and the loop time of the next request."""
 
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     users: int = 0
@@ -31,38 +31,38 @@ class LocalPace:
     Args:
         global_limit: of the bot, per second.
         workers: how many share it.
-        heard: told of every answer and whose it is, for the circuit.
+        on_answer: called with every response of Discord and its application, for the circuit.
     """
 
-    def __init__(self, global_limit: int, workers: int, *, heard: Callable[[Answer, str], None]) -> None:
-        self._heard = heard
+    def __init__(self, global_limit: int, workers: int, *, on_answer: Callable[[Answer, str], None]) -> None:
+        self._on_answer = on_answer
         self._spacing = AsyncLimiter(1, max(1, workers) / (0.8 * global_limit))
         self._lanes: dict[str, _Lane] = {}
         self._global_not_before = 0.0
-        self._patience: set[asyncio.Timeout] = set()
+        self._timeouts: set[asyncio.Timeout] = set()
         self._draining = False
 
     async def acquire(self, route: Route, *, deadline: float) -> Permit:
-        """Wait for this lane's turn; the lane is free again when the permit ends.
+        """Wait until this lane is free; it stays occupied until the permit ends.
 
         Raises:
-            WaitRefused: the deadline came first, or will.
-            Draining: this worker stops.
+            WaitRefusedError: the wait exceeds the deadline.
+            DrainingError: this worker stops.
         """
         lane = self._lanes.setdefault(route.lane, _Lane())
         lane.users += 1
         try:
             await self._wait(lane, route, deadline)
         except BaseException:
-            self._left(route.lane, lane)
+            self._release(route.lane, lane)
             raise
         return Permit(self, "local", route, "", 0)
 
     async def _wait(self, lane: _Lane, route: Route, deadline: float) -> None:
-        patience = asyncio.timeout_at(deadline)
+        timeout = asyncio.timeout_at(deadline)
         try:
-            async with patience:
-                self._patience.add(patience)
+            async with timeout:
+                self._timeouts.add(timeout)
                 await lane.turn.acquire()
                 try:
                     await self._pause(lane, route, deadline)
@@ -72,7 +72,7 @@ class LocalPace:
         except TimeoutError:
             raise self._refusal() from None
         finally:
-            self._patience.discard(patience)
+            self._timeouts.discard(timeout)
 
     async def _pause(self, lane: _Lane, route: Route, deadline: float) -> None:
         loop = asyncio.get_running_loop()
@@ -91,11 +91,13 @@ class LocalPace:
 
     def _refusal(self) -> BrokerError:
         if self._draining:
-            return DrainingError("This worker is stopping; another one will serve the call", retry_after_s=1.0)
-        return WaitRefusedError("The deadline came while waiting; Redis is away and calls go one at a time")
+            return DrainingError(STOPPING, retry_after_s=1.0)
+        return WaitRefusedError(
+            "The deadline passed while the call waited; Redis is unavailable and calls leave one at a time"
+        )
 
-    def _left(self, name: str, lane: _Lane) -> None:
-        """A lane is forgotten once nobody wants it and nothing holds it back."""
+    def _release(self, name: str, lane: _Lane) -> None:
+        """Remove a lane without calls once its next request would be allowed."""
         lane.users -= 1
         if not lane.users:
             asyncio.get_running_loop().call_at(lane.not_before, self._forget, name, lane)
@@ -105,28 +107,28 @@ class LocalPace:
             del self._lanes[name]
 
     def drain(self) -> None:
-        """This worker stops: whoever waits is told to ask another one."""
+        """Fail all calls that wait with `DrainingError`."""
         self._draining = True
-        for patience in self._patience:
-            if not patience.expired():
-                patience.reschedule(asyncio.get_running_loop().time())
+        for timeout in self._timeouts:
+            if not timeout.expired():
+                timeout.reschedule(asyncio.get_running_loop().time())
 
-    def leaving(self, permit: Permit) -> None:
-        """Nothing can have run out: there is no lease."""
+    def before_send(self, permit: Permit) -> None:
+        """Allow the request; there is no lease that could have expired."""
         permit.sent_at = asyncio.get_running_loop().time()
 
-    def ended(self, permit: Permit, answer: Answer | None) -> Verdict:
-        """Obey what the answer says until Redis is back."""
+    def on_end(self, permit: Permit, answer: Answer | None) -> Verdict:
+        """Apply the response's limits until Redis is available."""
         lane = self._lanes[permit.route.lane]
         try:
-            return self._heed(lane, answer or NO_ANSWER, permit.app)
+            return self._apply(lane, answer or NO_ANSWER, permit.app)
         finally:
             lane.turn.release()
-            self._left(permit.route.lane, lane)
+            self._release(permit.route.lane, lane)
 
-    def _heed(self, lane: _Lane, answer: Answer, app: str) -> Verdict:
+    def _apply(self, lane: _Lane, answer: Answer, app: str) -> Verdict:
         now = asyncio.get_running_loop().time()
-        self._heard(answer, app)
+        self._on_answer(answer, app)
         if answer.status == TOO_MANY:
             wait_s = answer.retry_after_s if answer.retry_after_s is not None else 1.0
             if answer.scope == "global":

@@ -1,14 +1,17 @@
-"""What the broker raises. Every one of them means: nothing was sent to Discord.
+"""Errors of the broker. Each of them means that nothing was sent to Discord.
 
 BrokerError
- |- WaitRefused         the wait cannot fit the deadline or `max_wait`, or the queue is full
- |- BrokerUnavailable   Redis does not answer
- |- CircuitOpen         Discord's edge blocks this address; asking again would make it worse
- |- ShareUsed           this application has made too many invalid requests; others go on
- |- TokenRejected       Discord answered 401 to this credential
- |- KnownRefusal        the same call was answered 403 or 404 a moment ago
- `- Draining            this process is shutting down
+ |- WaitRefusedError         the wait exceeds the deadline or `max_wait`, or the queue is full
+ |- BrokerUnavailableError   Redis is unavailable
+ |- CircuitOpenError         Discord's edge blocks this address; more requests would prolong the block
+ |- ShareUsedError           this application has made too many invalid requests; others are not affected
+ |- TokenRejectedError       Discord has rejected this credential with 401
+ |- KnownRefusalError        Discord has refused the same call with 403 or 404 a moment ago
+ `- DrainingError            this process is shutting down
 """
+
+UNAVAILABLE = "Redis does not answer"
+STOPPING = "This worker is stopping; another one will serve the call"
 
 
 class BrokerError(Exception):
@@ -16,7 +19,7 @@ class BrokerError(Exception):
 
     Attributes:
         reason: one of the contract's reasons, stable for programs.
-        retry_after_s: seconds after which asking again can succeed; None when nobody knows.
+        retry_after_s: seconds after which a retry can succeed; None if unknown.
     """
 
     reason = "INTERNAL"
@@ -29,13 +32,13 @@ class BrokerError(Exception):
 
 
 class WaitRefusedError(BrokerError):
-    """The place in the queue lies beyond what the caller would wait for; nothing was reserved."""
+    """The wait would be longer than the caller accepts; nothing was reserved."""
 
     reason = "WAIT_EXCEEDS_DEADLINE"
 
 
 class BrokerUnavailableError(BrokerError):
-    """Redis did not answer in time, so nobody may send."""
+    """Redis did not reply in time, so that no request may be sent."""
 
     reason = "BROKER_UNAVAILABLE"
 
@@ -53,16 +56,16 @@ class ShareUsedError(BrokerError):
 
 
 class TokenRejectedError(BrokerError):
-    """Discord said 401; callers are refused at once until a probe succeeds."""
+    """Discord has responded 401; calls are refused at once until a probe succeeds."""
 
     reason = "UNAUTHENTICATED"
 
 
 class KnownRefusalError(BrokerError):
-    """Discord refused this very resource a moment ago and would again.
+    """Discord has refused this resource a moment ago and would refuse it again.
 
     Attributes:
-        status: the HTTP status Discord gave, 403 or 404.
+        status: the HTTP status of Discord, 403 or 404.
         code: Discord's JSON error code, 0 if unknown.
     """
 

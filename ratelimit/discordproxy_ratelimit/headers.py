@@ -1,4 +1,4 @@
-"""What one answer of Discord says about limits. Pure: strings and bytes in, numbers out, nothing believed blindly."""
+"""Reads the rate-limit headers and the error body of Discord's responses. Pure; values are validated."""
 
 import json
 import math
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-LONGEST_S = 7 * 24 * 3600.0
-"""A longer wait than a week is a broken number."""
+MAX_WAIT_S = 7 * 24 * 3600.0
+"""Longer waits are invalid."""
 
 ERRORS = 400
 """Statuses from here on are errors."""
@@ -17,17 +17,17 @@ TOO_MANY = 429
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer, as far as limits go.
+    """The parts of one response that concern limits.
 
     Attributes:
-        status: HTTP status; 0 when there was none.
-        hash: Discord's bucket hash; None when the answer carries no (readable) bucket headers.
+        status: HTTP status; 0 without a response.
+        hash: Discord's bucket hash; None without valid bucket headers.
         limit, remaining: of that bucket.
-        reset_ms: Discord's `Reset`, Unix time in ms; tells windows apart and orders them, never read as a clock.
+        reset_ms: Discord's `Reset`, Unix time in ms; distinguishes and orders windows, but is not used as a clock.
         reset_after_s: until all tokens are back.
-        retry_after_s: of a 429, the larger of header and body; None when Discord gave none.
+        retry_after_s: of a 429, the larger of header and body; None without either.
         scope: of a 429: `user`, `global`, `shared`; empty otherwise.
-        from_discord: False for an answer of Cloudflare's edge, or of a proxy on the way; see `is_from_discord`.
+        from_discord: False for a response of Cloudflare's edge or of a proxy; see `is_from_discord`.
         code: Discord's JSON error code, 0 if none.
     """
 
@@ -54,12 +54,12 @@ NO_ANSWER = Answer(0)
 def read_answer(
     status: int, headers: Mapping[str, str], body: bytes = b"", *, lower_case_names: bool = False
 ) -> Answer:
-    """Read an answer; whatever is missing or malformed counts as not said.
+    """Read a response; missing and malformed values are ignored.
 
     Args:
         status: HTTP status.
-        headers: of the answer, any case.
-        body: only looked at for error statuses.
+        headers: of the response, in any case.
+        body: read only for error statuses.
         lower_case_names: whether all names of headers are in lower case, which saves the conversion.
     """
     lower = headers
@@ -102,12 +102,12 @@ def _document(body: bytes) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _number(text: Any, *, most: float = MAX_NUMBER) -> float | None:
+def _number(text: Any, *, maximum: float = MAX_NUMBER) -> float | None:
     try:
         number = float(text)
     except (TypeError, ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) and 0 <= number <= most else None
+    return number if math.isfinite(number) and 0 <= number <= maximum else None
 
 
 def _bucket(headers: Mapping[str, str]) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def _bucket(headers: Mapping[str, str]) -> dict[str, Any]:
         return {}
     if not (1 <= limit <= MAX_NUMBER and 0 <= remaining <= MAX_NUMBER and 0 <= reset <= MAX_NUMBER):
         return {}
-    if not 0 <= after <= LONGEST_S:
+    if not 0 <= after <= MAX_WAIT_S:
         return {}
     return {
         "hash": name[:100],
@@ -140,8 +140,8 @@ def retry_after_s(headers: Mapping[str, str], document: Mapping[str, Any] | None
         headers: with names in lower case, or found in any case.
         document: the JSON object in the body, if there is one.
     """
-    header = _number(headers.get("retry-after"), most=LONGEST_S)
-    precise = _number(document.get("retry_after"), most=LONGEST_S) if document else None
+    header = _number(headers.get("retry-after"), maximum=MAX_WAIT_S)
+    precise = _number(document.get("retry_after"), maximum=MAX_WAIT_S) if document else None
     if header is None or precise is None:
         return header if precise is None else precise
     return precise if header <= precise + 1 else header  # the header may be the same number, rounded up
@@ -155,15 +155,15 @@ def _scope(headers: Mapping[str, str], document: Mapping[str, Any]) -> str:
 
 
 def is_from_discord(status: int, headers: Mapping[str, str], document: Mapping[str, Any]) -> bool:
-    """Tell whether Discord itself gave this answer, rather than Cloudflare's edge or a proxy on the way.
+    """Return whether Discord itself sent this response, rather than Cloudflare's edge or a proxy.
 
-    Headers are judged first: a body can be empty, cut, or replaced although Discord answered. `CF-RAY` and
-    `Server: cloudflare` prove nothing, because every answer passes Cloudflare and carries them.
+    Headers have precedence: a body of Discord can be empty, truncated or replaced. `CF-RAY` and `Server: cloudflare`
+    prove nothing, because every response passes through Cloudflare and carries them.
 
     Args:
         status: HTTP status.
         headers: with lower-case names.
-        document: the JSON object in the body; empty when there is none that can be read.
+        document: the JSON object in the body; empty without a valid one.
     """
     if status < ERRORS or any(name.startswith("x-ratelimit-") for name in headers):
         return True
@@ -176,5 +176,5 @@ def is_from_discord(status: int, headers: Mapping[str, str], document: Mapping[s
 
 
 def _is_ban(headers: Mapping[str, str], document: Mapping[str, Any]) -> bool:
-    """A ban of the address can also be JSON: code 0, and nothing says when to come back (discord-api-docs#5810)."""
+    """A ban of the address can also be JSON: code 0, without a time to retry (discord-api-docs#5810)."""
     return document.get("code") == 0 and "retry_after" not in document and "retry-after" not in headers

@@ -1,4 +1,4 @@
-"""A look at the limits from outside: what is left of each bucket, who waits for it. Changes nothing."""
+"""Reads the state of a credential's limits, its buckets and queues, without changing anything."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ from discordproxy_ratelimit.redis.link import RedisLink, Script
 
 SCRIPT = Script("inspect")
 MINUTE_US = 60_000_000
-MOST_SHRINK = 5
+MAX_SHRINK = 5
 
 
 @dataclass(frozen=True, slots=True)
 class BucketState:
-    """What is left of a bucket right now, as all workers see it.
+    """The current state of a bucket, which all workers share.
 
     Attributes:
         limit: requests per window; None while unknown.
         remaining: permits that may be granted now.
         reset_after_s: seconds until it is full again.
-        granted: permits whose request is not answered yet, or will leave at a known instant.
+        granted: permits without a response yet, or with a start time in the future.
     """
 
     limit: int | None
@@ -32,12 +32,12 @@ class AccountState:
     """One credential's limits.
 
     Attributes:
-        global_limit: requests per second at present; less than granted for a while after a global 429.
+        global_limit: current requests per second; reduced for some minutes after a global 429.
         global_taken: slots of it that are taken.
-        global_waiting: calls that wait for nothing but a slot.
+        global_waiting: calls that wait only for a slot.
         blocked_for_s: seconds until a global 429 is over.
         held: places and permits of all workers.
-        buckets: those that were asked for, by name.
+        buckets: the requested ones, by name.
     """
 
     global_limit: int
@@ -48,17 +48,17 @@ class AccountState:
     buckets: dict[str, BucketState]
 
 
-async def survey(
+async def inspect_account(
     link: RedisLink, tag: str, buckets: Iterable[str], *, limit: int, clock: Callable[[], int] | None = None
 ) -> AccountState:
-    """Look at one account. Raises BrokerUnavailable.
+    """Return the state of one account. Raises BrokerUnavailableError.
 
     Args:
         link: connection to Redis.
         tag: the account's, as in `Store`.
         buckets: names of buckets.
         limit: requests per second that Discord grants.
-        clock: us; None means Redis TIME. Only tests set it.
+        clock: returns us; None means Redis TIME. Only tests set it.
     """
     names = list(buckets)
     keys = [tag + name for name in ("g", "slots", "paced", "held", "gq", *(f"b:{name}" for name in names))]
@@ -66,7 +66,7 @@ async def survey(
     blocked, shrink, shrunk = (float(number or 0) for number in numbers)
     shrink = max(0.0, shrink - (int(now) - shrunk) // MINUTE_US)
     return AccountState(
-        global_limit=max(1, int(limit * (1 - 0.1 * min(shrink, MOST_SHRINK)))),
+        global_limit=max(1, int(limit * (1 - 0.1 * min(shrink, MAX_SHRINK)))),
         global_taken=taken,
         global_waiting=queued,
         blocked_for_s=max(0.0, blocked - int(now)) / 1e6,

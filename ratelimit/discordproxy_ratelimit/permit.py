@@ -1,4 +1,4 @@
-"""The right to send exactly one request, and the ways it ends."""
+"""Permits: each allows exactly one request and must be ended."""
 
 import warnings
 from collections.abc import Callable, Coroutine, Generator
@@ -11,12 +11,12 @@ from discordproxy_ratelimit.route import Route
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: limits are shared fairly between apps.
+    """The caller: limits are shared fairly between applications.
 
     Attributes:
-        app: name of the calling application; empty for the unnamed.
-        priority: `high`, `normal` or `low`; a finite head start, so that nobody starves.
-        weight: share of a limit among the apps that wait for it, above 0.
+        app: name of the calling application; may be empty.
+        priority: `high`, `normal` or `low`; a finite head start, so that no call starves.
+        weight: share of a limit among the applications that wait for it, above 0.
     """
 
     app: str = ""
@@ -26,11 +26,11 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an answer means for a repeat.
+    """The consequence of a response for a retry.
 
     Attributes:
-        outcome: what the broker learned: answered, exhausted, paused, global, blocked or unknown.
-        retry_after_s: for how long the broker holds a repeat back; None when it does not.
+        outcome: answered, exhausted, paused, global, unknown or unused.
+        retry_after_s: seconds for which the broker delays a retry; None without a delay.
     """
 
     outcome: str
@@ -38,53 +38,63 @@ class Verdict:
 
 
 class Grantor(Protocol):
-    """Where a permit reports its end."""
+    """Receives the end of a permit."""
 
-    def leaving(self, permit: "Permit") -> None:
-        """Raise BrokerUnavailable when the right to send may have run out meanwhile."""
+    def before_send(self, permit: "Permit") -> None:
+        """Raise BrokerUnavailableError if the permit may have expired."""
 
-    def ended(self, permit: "Permit", answer: Answer | None) -> Verdict:
-        """Take the permit back: with an answer when the request left, None when it did not."""
+    def on_end(self, permit: "Permit", answer: Answer | None) -> Verdict:
+        """End the permit: with the response if the request was sent, with None if not."""
 
 
 class Permit:
     """One granted request.
 
-    Call `sent()` right before writing to the network and `complete()` with the answer. `release()` ends a permit that
-    was not completed: uncharged when nothing was sent, as unknown otherwise.
+    Call `sent()` directly before the request is written, and `complete()` with the response. `release()` ends a permit
+    that was not completed: it is not charged if nothing was sent, else its outcome is unknown.
     """
 
     __slots__ = ("_grantor", "_state", "app", "bucket", "granted_at", "id", "route", "sent_at", "seq", "waited")
 
-    def __init__(self, grantor: Grantor, permit_id: str, route: Route, bucket: str, seq: int) -> None:
+    def __init__(
+        self,
+        grantor: Grantor,
+        permit_id: str,
+        route: Route,
+        bucket: str,
+        seq: int,
+        *,
+        granted_at: float = 0.0,
+        waited: bool = False,
+    ) -> None:
         self._grantor = grantor
         self.id, self.route, self.bucket, self.seq = permit_id, route, bucket, seq
         self._state = "granted"
-        self.app = ""  # whose answer it will be
-        self.waited = False  # behind others, so that more may wait for its end
-        self.sent_at = self.granted_at = 0.0
+        self.app = ""  # of the caller
+        self.waited = waited  # behind others, so that more may wait for its end
+        self.granted_at, self.sent_at = granted_at, 0.0
 
     def __repr__(self) -> str:
         return f"<Permit {self.id} {self._state} {self.route.lane} in {self.bucket}>"
 
     def sent(self) -> None:
-        """Note that the request is about to be written.
+        """Mark the request as sent, directly before it is written.
 
         Raises:
-            BrokerUnavailable: this worker could not show signs of life for so long that the permit may be void.
+            BrokerUnavailableError: this worker had no contact with Redis for so long that the permit may be void.
         """
-        self._grantor.leaving(self)
+        self._grantor.before_send(self)
         self._state = "sent"
 
     def complete(self, answer: Answer) -> Verdict:
-        """Report the answer, in the background: the caller gets it without waiting for Redis."""
+        """Report the response in the background; the caller does not wait for Redis."""
         self._state = "ended"
-        return self._grantor.ended(self, answer)
+        return self._grantor.on_end(self, answer)
 
     def cancel(self) -> None:
-        """Give the permit back; nothing is charged."""
+        """Return the permit unused; nothing is charged."""
         self._state = "ended"
-        self._grantor.ended(self, None)
+        self._grantor.on_end(self, None)
 
     def release(self) -> None:
         """End the permit unless it has ended."""
@@ -99,7 +109,7 @@ class Permit:
 
 
 class PendingPermit:
-    """A permit that is being acquired: `await` it, or `async with` it to release the permit at the block's end."""
+    """A permit that is being acquired: use `await`, or `async with` to release it at the end of the block."""
 
     __slots__ = ("_acquiring", "_permit")
 

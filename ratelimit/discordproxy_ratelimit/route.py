@@ -1,7 +1,7 @@
-"""From a call to the identity of the limits it falls under. Pure: no clock, no I/O; time comes in as an argument.
+"""Routes: the identity of the limits that apply to a request. Pure; the time is an argument.
 
-A limit belongs to a credential, a bucket and a major parameter (Discord's documentation, topic "Rate limits"). The
-bucket is Discord's secret until it answers; the route (method and template) is what we know beforehand.
+A limit belongs to a credential, a bucket and a major parameter (Discord's documentation, topic "Rate limits"). Only a
+response names the bucket; the route (method and template) is known before the request.
 """
 
 import base64
@@ -78,12 +78,14 @@ WORDS = {
     "pins",
     "search",
 }
-"""What stands in a parameter's position but is a word of the path."""
+"""Words of the path at the position of a parameter."""
 
 MAJORS = ("channel_id", "guild_id", "webhook_id", "interaction_id")
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
-_MAJOR = re.compile(r"/\w+/\{(\w+)\}(/\{webhook_token\})?")
+_TOP_LEVEL = re.compile(r"/\w+/\{(\w+)\}(/\{webhook_token\})?")
+_LONG_ID = re.compile(r"(?=.*\d)[0-9a-fA-F-]{16,}")
+_INTERACTION = re.compile(rb"interaction:(\d{1,20}):")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +93,14 @@ class Route:
     """The identity of a call's limits.
 
     Attributes:
-        name: method and template, with `#kind` behind it where Discord limits a part of a route on its own.
-        major: the major parameter, e.g. `channel_id=81384788765712384`; empty when the route has none.
-        credential: whose limits: `bot`, `ip` (no Authorization is sent) or `bearer:<fingerprint>`.
+        name: method and template; `#kind` is appended where Discord limits a part of a route separately.
+        major: the major parameter, e.g. `channel_id=81384788765712384`; empty if the route has none.
+        credential: `bot`, `ip` (no Authorization is sent) or `bearer:<fingerprint>`.
         exempt: outside the global limit (interaction responses).
         ordered: calls of one lane leave one at a time, so that they arrive in order.
-        resource: fingerprint of method and concrete path; remembered when Discord refuses it.
-        lane: the queue this call waits in.
+        resource: fingerprint of method and concrete path; stored when Discord refuses it.
+        lane: name of the queue in which the call waits.
+        by_token: whether a token in the path authorises the call, so that a refusal does not concern the bot.
     """
 
     name: str
@@ -107,36 +110,39 @@ class Route:
     ordered: bool = False
     resource: str = ""
     lane: str = field(init=False, repr=False, compare=False)
+    by_token: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lane", f"{self.name}|{self.major}")  # read many times a call
-
-    @property
-    def by_token(self) -> bool:
-        """Whether a token in the path authorises the call, so that a refusal says nothing about the bot."""
-        return names_token(self.name)
+        object.__setattr__(self, "lane", f"{self.name}|{self.major}")  # both are read many times a call
+        object.__setattr__(self, "by_token", names_token(self.name))
 
 
 def names_token(template: str) -> bool:
-    """Tell whether a token in the path authorises the calls of a route, so that Discord wants no other."""
+    """Return whether a token in the path authorises the calls of a route, so that Discord requires no other."""
     return "_token}" in template
 
 
 def fingerprint(text: str) -> str:
-    """Return a short one-way name for a secret or a long text."""
+    """Return a short hash of a secret or a long text."""
     return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16]
 
 
+def _quoted(text: str, *, safe: str = "") -> str:
+    if text.isalnum() and text.isascii():  # as nearly all are
+        return text
+    return quote(text, safe=safe, errors="replace")
+
+
 def _plain(text: str) -> str:
-    """Return a part of a name: nothing in it can be taken for the separators of lanes and buckets."""
-    return quote(text, safe="@:%", errors="replace")
+    """Return a part of a name without the separators of lanes and buckets."""
+    return _quoted(text, safe="@:%")
 
 
 def template_of(path: str) -> tuple[str, dict[str, str]]:
-    """Return the template of a concrete path and its parameters, as they stand in the path.
+    """Return the template of a concrete path, and its parameters as they are in the path.
 
-    Works by position and by Discord's collection names, so that routes newer than this code are recognised, too: an
-    unknown segment that looks like an id becomes `{id}`.
+    Parameters are recognised by position and by the names of Discord's collections, also in routes that are newer than
+    this code: an unknown segment that looks like an id becomes `{id}`.
     """
     template: list[str] = []
     parameters: dict[str, str] = {}
@@ -159,7 +165,7 @@ def _parameter(template: list[str], segment: str, parameters: Mapping[str, str])
             return follower
     elif before in PARAMETER_AFTER and segment not in WORDS and not (before == "guilds" and segment == "templates"):
         return PARAMETER_AFTER[before]
-    if numeric or len(segment) > 40 or re.fullmatch(r"(?=.*\d)[0-9a-fA-F-]{16,}", segment):  # noqa: PLR2004 - no word of Discord's is as long
+    if numeric or len(segment) > 40 or _LONG_ID.fullmatch(segment):  # noqa: PLR2004 - longer than each word of Discord's paths
         return "id"
     return None
 
@@ -180,13 +186,13 @@ def route_of(
         method: HTTP method, upper case.
         template: path with `{parameters}`.
         parameters: every parameter's value, not percent-encoded.
-        body_keys: top-level keys of the JSON body; some limits depend on what is edited.
+        body_keys: top-level keys of the JSON body; some limits depend on the edited fields.
         now_ms: Unix time; some limits depend on a message's age. 0 = unknown.
         no_bot_auth: the bot's token is not sent.
         bearer: the OAuth2 token sent instead of the bot's.
     """
     interaction = _interaction(parameters)
-    path = _PARAMETER.sub(lambda found: quote(parameters.get(found[1], ""), safe="", errors="replace"), template)
+    path = _PARAMETER.sub(lambda found: _quoted(parameters.get(found[1], "")), template)
     kind = _kind(method, template, parameters, body_keys, now_ms)
     return Route(
         name=f"{method} {template}{kind}",
@@ -207,7 +213,7 @@ def route_of_path(
     no_bot_auth: bool = False,
     bearer: str = "",
 ) -> Route:
-    """Return the route of a call that is known by its concrete path only."""
+    """Return the route of a call by its concrete path."""
     template, parameters = template_of(path)
     return route_of(
         method, template, parameters, body_keys=body_keys, now_ms=now_ms, no_bot_auth=no_bot_auth, bearer=bearer
@@ -215,8 +221,8 @@ def route_of_path(
 
 
 def _major(template: str, parameters: Mapping[str, str]) -> str:
-    """The top-level resource alone is major: an id further down the path is not."""
-    match = _MAJOR.match(template)
+    """Return the major parameter: the id of the top-level resource, not one further down the path."""
+    match = _TOP_LEVEL.match(template)
     if not match or match[1] not in MAJORS:
         return ""
     token = f":{fingerprint(parameters.get('webhook_token', ''))}" if match[2] else ""
@@ -224,22 +230,22 @@ def _major(template: str, parameters: Mapping[str, str]) -> str:
 
 
 def _interaction(parameters: Mapping[str, str]) -> str:
-    """Follow-ups live under /webhooks/{application_id}/{token}, but their limit is the interaction's (observed)."""
+    """Return the interaction's id: follow-ups use a webhook's path, but the interaction's limit (observed)."""
     if "interaction_id" in parameters:
         return _plain(parameters["interaction_id"])
-    token = parameters.get("webhook_token")
+    token = parameters.get("webhook_token", "")
     if not token:
         return ""
     try:
         text = base64.urlsafe_b64decode(token[:128] + "=" * (-len(token[:128]) % 4))
     except (ValueError, binascii.Error):
         return ""
-    match = re.match(rb"interaction:(\d{1,20}):", text)
+    match = _INTERACTION.match(text)
     return match[1].decode() if match else ""
 
 
 def _kind(method: str, template: str, parameters: Mapping[str, str], body_keys: Collection[str], now_ms: int) -> str:
-    """Limits that no header shows, told apart by what the call does (observed; see the README)."""
+    """Return the suffix of a route that Discord limits separately without headers (observed; see the README)."""
     if (method, template) == ("PATCH", "/channels/{channel_id}") and {"name", "topic"} & set(body_keys):
         return "#name_topic"
     if (method, template) == ("DELETE", "/channels/{channel_id}/messages/{message_id}") and now_ms:

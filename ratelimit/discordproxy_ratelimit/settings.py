@@ -1,6 +1,6 @@
-"""The settings every process shares, and how a wrong one is told in one line.
+"""Settings of all processes. An invalid setting is reported in one line.
 
-Only `__main__` modules and the supervisor read settings; everything below gets plain values.
+Only `__main__` modules and the supervisor read settings; other modules receive plain values.
 """
 
 import hashlib
@@ -59,7 +59,7 @@ LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], B
 def world_of(url: str) -> str:
     """Return a short name of the Discord whose API is at `url`, empty for discord.com.
 
-    A test's or a sandbox's channels, limits and answers are not those of Discord, though the bot's token be the same.
+    A sandbox has other channels and limits than Discord, even for the same bot token.
     """
     parts = urlsplit(url.lower())
     if re.fullmatch(r"(.+\.)?discord(app)?\.com", parts.hostname or ""):
@@ -70,7 +70,7 @@ def world_of(url: str) -> str:
 
 
 class SharedSettings(BaseSettings):
-    """What the broker, the gateway and the API workers have in common.
+    """Settings of the broker, the gateway and the API workers.
 
     Sources, the first wins: constructor arguments, environment, the file `.env` in the current folder. An empty
     variable counts as unset. `token` is the only way to the bot token.
@@ -155,7 +155,7 @@ class SharedSettings(BaseSettings):
 
     @property
     def all_bots(self) -> tuple[BotConfig, ...]:
-        """Every bot of this deployment; where there are several they have names."""
+        """All bots of this deployment; several bots have names."""
         return self._all_bots
 
     @property
@@ -170,18 +170,18 @@ class SharedSettings(BaseSettings):
 
     @property
     def home_token(self) -> SecretStr:
-        """The first bot's token; all processes of a deployment agree on it, so the private server goes by it."""
+        """The first bot's token, from which all processes derive the folder of the private server."""
         return self._all_bots[0].token
 
     @property
     def namespace(self) -> str:
-        """First part of every key in Redis: `key_prefix`, and which Discord it is about unless that is discord.com."""
+        """First part of every key in Redis: `key_prefix`, and the name of a Discord other than discord.com."""
         world = world_of(self.discord_url)
         return f"{self.key_prefix}:{world}" if world else self.key_prefix
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every secret among the settings, for what must not show them: the token, passwords inside of URLs, all."""
+        """All secrets of the settings, for redaction: tokens, passwords in URLs and other secrets."""
         values = [value for _, value in self if isinstance(value, SecretStr)]
         texts = [secret.get_secret_value() for secret in (*(bot.token for bot in self._all_bots), *values)]
         passwords = [unquote(urlsplit(text).password or "") for text in texts if "://" in text]
@@ -197,7 +197,7 @@ Settings = TypeVar("Settings", bound=SharedSettings)
 
 
 def load(kind: type[Settings]) -> Settings:
-    """Read the settings of `kind`; a wrong one ends the process with one line on stderr and status 2."""
+    """Read the settings of `kind`; an invalid one ends the process with one line on stderr and status 2."""
     try:
         return kind()
     except ValidationError as error:
@@ -208,12 +208,12 @@ def load(kind: type[Settings]) -> Settings:
 
 
 def explain(error: ValidationError, kind: type[BaseSettings]) -> str:
-    """Return one line: the variable, what is wrong with it, the fix. Values of secrets are left out."""
+    """Return one line: the variable, its problem, the fix. It contains no values of secrets."""
     first, *others = error.errors(include_url=False, include_context=False)
     message = first["msg"].removeprefix("Value error, ")
     rest = f" (and {len(others)} more)" if others else ""
     field = kind.model_fields.get(str(first["loc"][0])) if first["loc"] else None
-    if field is None:  # a check over several fields or of an aliased one; its text names the variable
+    if field is None:  # of several fields or an aliased one; its text names the variable
         return " ".join(message.split()) + rest
     secret = "SecretStr" in str(field.annotation)
     value = "" if secret else f" is {str(first['input'])[:80]!r}"

@@ -1,9 +1,10 @@
 # ruff: noqa: T201 - a benchmark prints its result
 """Cost of the gateway worker: memory, CPU per event, bytes of Redis per member. Run: `make bench-gateway`.
 
-CPU is that of the gateway process alone: in a flood, as after a RESUME, and at even paces, where each event wakes the
-process up. The rounds of the paces are interleaved and their medians printed, so that two versions measured in turn can
-be compared by ratio. A fake gateway and a private Valkey run on the same machine: the figures are an upper bound.
+CPU is that of the gateway process and of Redis: in a flood, as after a RESUME, and at even paces, where a wake-up reads
+a few events. The rounds of the paces are interleaved and their medians printed, so that two versions measured in turn
+can be compared by ratio. A fake gateway and a private Valkey run on the same machine: the figures are an upper bound.
+Nobody follows the events unless BENCH_FOLLOWERS is "events" or "interactions".
 The default takes two minutes; BENCH_GUILDS=1000 BENCH_MEMBERS=200 takes twelve: member lists come at Discord's pace,
 ninety guilds a minute.
 """
@@ -28,6 +29,7 @@ from fakes.gateway import TOKEN, FakeGateway
 GUILDS = int(os.environ.get("BENCH_GUILDS", "40"))
 MEMBERS = int(os.environ.get("BENCH_MEMBERS", "5000"))
 EVENTS = int(os.environ.get("BENCH_EVENTS", "5000"))
+FOLLOWERS = os.environ.get("BENCH_FOLLOWERS", "")
 ROUNDS = 4
 PACES = {0: EVENTS, 1000: 2000, 100: 400}
 """Events a second, 0 for a flood -> events of a round."""
@@ -97,6 +99,11 @@ async def bytes_of_lists(redis, keys: Keys, numbers: range) -> int:
     return found
 
 
+async def redis_cpu_s(redis) -> float:
+    figures = await redis.info("cpu")
+    return figures["used_cpu_user"] + figures["used_cpu_sys"]
+
+
 async def emit(discord: FakeGateway, redis, keys: Keys, events: list, pace: int) -> None:
     """Send events at a pace, or as fast as they are read (0), and return once they are stored."""
 
@@ -120,7 +127,8 @@ async def test_costs(valkey, key_prefix):
     redis = redis_client.connect(valkey, timeout_s=10)
     async with FakeGateway() as discord:
         keys = Keys(f"{key_prefix}:{world_of(discord.rest_url)}", "100000000000000001")
-        members = MemberReader(redis, keys, CacheReader(redis, keys))
+        reader = CacheReader(redis, keys)
+        members = MemberReader(redis, keys, reader)
         numbers = range(1, GUILDS + 1)
         discord.guilds = {str(n << 22): guild(n) for n in numbers}
         everybody = [member(n) for n in range(MEMBERS)]
@@ -157,15 +165,24 @@ async def test_costs(valkey, key_prefix):
             print(f"gateway: {figures.rss_mib:.0f} MiB RSS, {figures.cpu_s:.1f} s CPU so far")
             channels = [str((1 << 60) + n) for n in range(20)]
             events = some_events(EVENTS, str(1 << 22), channels, everybody)
+            if FOLLOWERS:
+                await redis.set(keys.followers(0, 1), 1)
+            if FOLLOWERS == "interactions":
+                await redis.set(keys.interaction_followers(0, 1), 1)
             costs: dict[int, list[float]] = {pace: [] for pace in PACES}
+            redis_costs: dict[int, list[float]] = {pace: [] for pace in PACES}
             for _ in range(ROUNDS):
                 for pace, number in PACES.items():
-                    cpu = figures.cpu_s
+                    cpu, redis_cpu = figures.cpu_s, await redis_cpu_s(redis)
                     await emit(discord, redis, keys, events[:number], pace)
                     costs[pace].append((figures.cpu_s - cpu) / number * 1e6)
+                    redis_costs[pace].append((await redis_cpu_s(redis) - redis_cpu) / number * 1e6)
             for pace, found in costs.items():
                 kind = f"{pace} events/s" if pace else "flood"
-                print(f"{kind}: {statistics.median(found):.1f} us CPU an event, {min(found):.1f} to {max(found):.1f}")
+                print(
+                    f"{kind}: {statistics.median(found):.1f} us CPU an event, {min(found):.1f} to {max(found):.1f}, "
+                    f"and {statistics.median(redis_costs[pace]):.1f} us of Redis"
+                )
             print(f"gateway: {figures.rss_mib:.0f} MiB RSS")
             at = time.monotonic()
             listed = await members.members(1 << 22, limit=MEMBERS)
@@ -179,6 +196,7 @@ async def test_costs(valkey, key_prefix):
         finally:
             child.terminate()
             await child.wait()
+            await reader.aclose()
             await redis.aclose()
 
 

@@ -38,7 +38,9 @@ from fakes.ports import free_port
 
 OUTPUT = ROOT / "build" / "bench-speed.json"
 ECHO, SEND = "echo", "SendChannelMessage"
-READS = ("GetGuild", "GetChannel", "health check")
+CHECK = "health check"
+READS = ("GetGuild", "GetChannel", CHECK)
+PACED_CALLERS = 16
 GLOBAL_LIMIT = 1_000_000
 
 Sample = dict[str, float]
@@ -156,11 +158,32 @@ def summary(samples: dict[str, dict[str, list[Sample]]]) -> dict[str, Any]:
     return found
 
 
+async def paced(subjects: list[Subject], generator: LoadGenerator, options: argparse.Namespace) -> dict[str, Any]:
+    """Return latencies at a constant rate of calls, and the ratio of each p99 to the health check's of its round."""
+    found: dict[str, dict[str, list[float]]] = {
+        each.name: {"p50_ms": [], "p99_ms": [], "checks": []} for each in subjects
+    }
+    failed = 0
+    for _ in range(options.rounds):
+        p99 = {}
+        for subject in subjects:
+            load = Load(subject.call, subject.port, PACED_CALLERS, options.seconds, rate=options.rate)
+            outcome = await generator.run(load)
+            failed += outcome.failed
+            p99[subject.name] = outcome.p99_ms
+            found[subject.name]["p50_ms"].append(outcome.p50_ms)
+        for name, ms in p99.items():
+            found[name]["p99_ms"].append(ms)
+            found[name]["checks"].append(ms / p99[CHECK])
+    spreads = {name: {key: figures.spread(values) for key, values in each.items()} for name, each in found.items()}
+    return {"rate": options.rate, "failed": failed, "subjects": spreads}
+
+
 async def functions_entered(server: Server, generator: LoadGenerator, options: argparse.Namespace) -> dict[str, Any]:
     """Return by number of callers how many Python functions the worker enters per sent message."""
     found = {}
     async with profiled_worker(server) as worker:
-        await generator.until_answered("health check", worker.port)
+        await generator.until_answered(CHECK, worker.port)
         for count in options.callers:
             load = Load(SEND, worker.port, count, seconds=60.0, limit=options.profiled_calls)
             await generator.run(load)  # caches are filled
@@ -189,11 +212,13 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
         ours = [Subject(name, name, server.port, worker, valkey, server) for name in (SEND, *READS)]
         others, skipped = await other_proxies(stack, discord_port, generator, folder, options.peers)
         samples = await rounds([echo, *ours, *others], generator, options)
+        at_rate = await paced([each for each in ours if each.name != SEND], generator, options)
         functions = await functions_entered(server, generator, options)
     return {
         "machine": about,
         "settings": {name: getattr(options, name) for name in ("rounds", "seconds", "callers", "log_level")},
         "subjects": summary(samples),
+        "paced": at_rate,
         "functions": functions,
         "skipped": skipped,
     }
@@ -225,7 +250,12 @@ def table(result: dict[str, Any]) -> str:
         f"Python functions entered per {SEND} at {callers} callers: {found['entered_per_call']:.0f}"
         for callers, found in result["functions"].items()
     ]
-    return "\n".join([figures.table(head, rows), *functions])
+    latencies = [
+        [name, *(figures.with_spread(each[key], 2) for key in ("p50_ms", "p99_ms", "checks"))]
+        for name, each in result["paced"]["subjects"].items()
+    ]
+    at_rate = [f"at {result['paced']['rate']:.0f} calls/s", "p50 ms", "p99 ms", "p99 of a health check's"]
+    return "\n".join([figures.table(head, rows), figures.table(at_rate, latencies), *functions])
 
 
 def _cell(found: dict[str, float] | None, digits: int, spread: bool) -> str:  # noqa: FBT001 - a column of the table
@@ -237,7 +267,7 @@ def _cell(found: dict[str, float] | None, digits: int, spread: bool) -> str:  # 
 def failures(result: dict[str, Any]) -> int:
     """Return how many calls were not answered as they should be."""
     measured = [each for by_callers in result["subjects"].values() for each in by_callers.values()]
-    return sum(each["failed"] for each in (*measured, *result["functions"].values()))
+    return sum(each["failed"] for each in (*measured, result["paced"], *result["functions"].values()))
 
 
 def arguments() -> argparse.Namespace:
@@ -245,6 +275,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="length of one measurement")
     parser.add_argument("--callers", type=int, nargs="+", default=[1, 64])
+    parser.add_argument("--rate", type=float, default=500.0, help="calls per second for the latency of reads")
     parser.add_argument("--log-level", default="INFO", help="of our server; INFO, its default, logs each call")
     parser.add_argument("--profiled-calls", type=int, default=512, help="calls whose functions are counted")
     parser.add_argument(

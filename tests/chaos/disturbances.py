@@ -13,9 +13,9 @@ from pathlib import Path
 from discordproxy_sandbox.rest.faults import Fault, Faults
 
 ROLES = {
-    "worker": "discordproxy_api",
+    "worker": "discordproxy_api\0",
     "gateway": "discordproxy_gateway",
-    "broker": "discordproxy_ratelimit",
+    "fork server": "discordproxy_api.processes.fork.server",
     "redis": "valkey-server",
     "supervisor": "discordproxyserver",
 }
@@ -61,12 +61,12 @@ class Disturbances:
         kinds: dict[str, Kind] = {
             "kill worker": (6, lambda: self._kill("worker")),
             "kill gateway": (1, lambda: self._kill("gateway")),
-            "kill broker": (2, lambda: self._kill("broker")),
+            "kill fork server": (1, lambda: self._kill("fork server")),
             "kill redis": (2, lambda: self._kill("redis")),
             "kill supervisor": (1, lambda: self._kill("supervisor")),
             "end redis": (1, lambda: self._kill("redis", signal.SIGTERM)),
             "stop worker": (5, lambda: self._stop("worker", rng.choice((0.5, 2.0, 6.0, 18.0)))),
-            "stop broker": (1, lambda: self._stop("broker", 3.0)),
+            "stop fork server": (1, lambda: self._stop("fork server", 3.0)),
             "stop gateway": (1, lambda: self._stop("gateway", 3.0)),
             "stop redis": (4, lambda: self._stop("redis", rng.choice((0.2, 1.0, 4.0)))),
         }

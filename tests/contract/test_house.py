@@ -22,14 +22,6 @@ PACKAGES = {
 }
 SERVER = ("ratelimit", "gateway_worker", "api_server")
 MAX_MODULES = 12
-REWRITING = ("ratelimit", "api_server")
-"""Packages whose names and sentences do not all follow the rules yet."""
-WORDS_OF = [
-    pytest.param(folder, marks=pytest.mark.xfail(strict=True, reason="is being rewritten"))
-    if folder in REWRITING
-    else folder
-    for folder in PACKAGES
-]
 QUESTIONS = ("What", "Who", "Whose", "How", "Why", "Which", "Where", "When")
 
 FORMER_FILES = frozenset(
@@ -146,7 +138,7 @@ def test_a_room_has_at_most_twelve_modules(folder):
     assert_none({room: f"{count} modules" for room, count in counts.items() if count > MAX_MODULES})
 
 
-@pytest.mark.parametrize("folder", WORDS_OF)
+@pytest.mark.parametrize("folder", PACKAGES)
 def test_no_name_has_a_former_word(folder):
     offenders = {
         where(path, name): "; ".join(f"{word}: {FORMER_WORDS[word]}" for word in words(name) if word in FORMER_WORDS)
@@ -158,7 +150,7 @@ def test_no_name_has_a_former_word(folder):
     assert_none(offenders)
 
 
-@pytest.mark.parametrize("folder", WORDS_OF)
+@pytest.mark.parametrize("folder", PACKAGES)
 def test_functions_are_named_for_what_they_do(folder):
     offenders = {where(path, name) for path in modules(folder) for name in names(path) if name in FORMER_VERBS}
     assert_none(offenders)
@@ -200,7 +192,7 @@ def first_line_faults(line: str) -> list[str]:
     return faults
 
 
-@pytest.mark.parametrize("folder", WORDS_OF)
+@pytest.mark.parametrize("folder", PACKAGES)
 def test_the_first_line_of_a_module_describes_it(folder):
     offenders = {}
     for path in modules(folder):
@@ -212,7 +204,7 @@ def test_the_first_line_of_a_module_describes_it(folder):
     assert_none(offenders)
 
 
-@pytest.mark.parametrize("folder", WORDS_OF)
+@pytest.mark.parametrize("folder", PACKAGES)
 def test_module_docstrings_use_technical_verbs(folder):
     offenders = {
         where(path, ", ".join(sorted(found)))

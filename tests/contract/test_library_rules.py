@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from grpc import StatusCode
 
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.errors import ApiError
@@ -190,7 +189,7 @@ def test_every_library_waits_as_long_as_a_429_states(library, kind):
 
 @pytest.mark.parametrize("library", REPEATED)
 def test_no_library_repeats_what_could_act_twice(library):
-    lost = errors.refusal(StatusCode.UNAVAILABLE, "DISCORD_UNREACHABLE", "lost", retry_after_s=1.0)
+    lost = errors.refusal("UNAVAILABLE", "DISCORD_UNREACHABLE", "lost", retry_after_s=1.0)
     bug = errors.internal("id")
     for sent in ("yes", "unknown"):
         for error in (lost, bug, errors.draining(), of(broker.WaitRefusedError)):
@@ -199,7 +198,7 @@ def test_no_library_repeats_what_could_act_twice(library):
 
 def test_okhttp_does_not_repeat_a_408():
     """It repeats one unless Retry-After is above zero."""
-    lost = errors.refusal(StatusCode.UNAVAILABLE, "DISCORD_UNREACHABLE", "lost")
+    lost = errors.refusal("UNAVAILABLE", "DISCORD_UNREACHABLE", "lost")
     found = answer(lost, sent="unknown", repeat=Repeat.NEVER)
     assert found.status == 408
     assert int(found["Retry-After"]) > 0

@@ -5,7 +5,7 @@ import pytest
 from chaos.run import chaos, report
 
 DISTURBANCES = (
-    *("kill worker", "stop worker", "kill redis", "stop redis", "kill broker"),
+    *("kill worker", "stop worker", "kill redis", "stop redis", "kill fork server"),
     *("discord: reset after", "discord: reset before", "discord: status after", "discord: truncated after"),
 )
 

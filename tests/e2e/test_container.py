@@ -1,7 +1,6 @@
 """The server in a bare environment: as process 1 of a container, without home, locale and standard streams."""
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -72,17 +71,13 @@ async def test_as_process_1_with_nothing_around_it(
     command = (*namespace, "env", "-i", *variables, "/bin/sh", "-c", 'exec "$@" <&- >/dev/full 2>&-', "-")
     log = tmp_path / "discordproxyserver.log"
 
-    def pid_of(name: str) -> int:
-        return int(re.findall(rf"{name} started, pid (\d+)", log.read_text())[-1])
-
     async with Process(*command, str(COMMANDS / "discordproxyserver"), env=bare, cwd=tmp_path) as whole:
         await answers(connect)
         (server,) = [pid for pid in children_of(whole.pid) if b"discordproxyserver" in _command(pid)]
-        first = pid_of("broker")
-        (broker,) = [pid for pid in children_of(server) if b"discordproxy_ratelimit" in _command(pid)]
-        (valkey,) = children_of(broker)
-        os.kill(broker, signal.SIGKILL)  # the Valkey becomes an orphan and ends
-        await eventually(lambda: pid_of("broker") != first and not Path(f"/proc/{valkey}").exists())
+        (forks,) = [pid for pid in children_of(server) if b"fork.server" in _command(pid)]
+        (gateway,) = [pid for pid in children_of(forks) if b"discordproxy_gateway" in _command(pid)]
+        os.kill(forks, signal.SIGKILL)  # its forks become orphans and end
+        await eventually(lambda: not Path(f"/proc/{gateway}").exists())
         await eventually(lambda: not zombies(server))
         await answers(connect)
         os.kill(server, signal.SIGTERM)

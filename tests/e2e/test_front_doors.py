@@ -85,7 +85,7 @@ async def test_make_run_without_a_token_then_the_printed_command_then_ctrl_c(
             assert await sending.ended() == 0, sending.output
             assert re.search(r"\d{17,20}", sending.output), "the message's id"
         running = children_of(process.pid)
-        assert len(running) == 7  # supervisor, broker, Valkey, sandbox, gateway, two workers
+        assert len(running) == 7  # supervisor, Valkey, fork server, sandbox, gateway, two workers
         os.killpg(process.pid, signal.SIGINT)
         await process.ended()
     assert "Traceback" not in process.output

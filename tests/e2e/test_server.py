@@ -186,7 +186,7 @@ async def test_the_children_end_even_if_the_server_is_killed(
 ) -> None:
     async with server("--workers", "2") as whole:
         await whole.line(READY)
-        assert len(children_of(whole.pid)) == 5  # broker and its Valkey, gateway, two workers
+        assert len(children_of(whole.pid)) == 5  # Valkey, fork server, gateway, two workers
         whole.signal(signal.SIGKILL)
         await whole.ended()
     await eventually(lambda: left_running(settings["XDG_RUNTIME_DIR"]) == [])

@@ -21,8 +21,8 @@ class Acquired:
     retry_of: Permit | None
 
 
-class FakeNotes(Claims):
-    """Notes in a dict; nothing expires by itself."""
+class FakeClaims(Claims):
+    """Claims and values in a dict, without expiry."""
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
@@ -50,10 +50,12 @@ class FakeNotes(Claims):
             return Claim("settled", kept[2])
         return Claim("ours" if kept[1] == owner else "pending")
 
-    async def leave(self, key: str, request: str, *, owner: str, result: bytes, lease_s: float, ttl_s: float) -> Claim:
+    async def mark_in_doubt(
+        self, key: str, request: str, *, owner: str, result: bytes, lease_s: float, ttl_s: float
+    ) -> Claim:
         return await self.claim(key, request, owner=owner, lease_s=lease_s)
 
-    async def settle(self, key: str, request: str, *, owner: str, result: bytes, ttl_s: float, keeper=None) -> None:
+    async def complete(self, key: str, request: str, *, owner: str, result: bytes, ttl_s: float, keeper=None) -> None:
         self._check()
         self.claims[key] = [request, owner, result]
         if ttl_s < 1:
@@ -64,16 +66,16 @@ class FakeNotes(Claims):
         self.claims.pop(key, None)
 
 
-class FakeQuota:
-    """Everybody's turn is now, unless `wait_s` or `refusal` says otherwise."""
+class FakeAppRate:
+    """Reserves start times with a wait of `wait_s`, or raises `refusal`."""
 
     def __init__(self) -> None:
         self.taken: list[tuple[str, float, float]] = []
         self.wait_s = 0.0
         self.refusal: BrokerError | None = None
 
-    async def take(self, app: str, *, per_s: float, patience_s: float) -> float:
-        self.taken.append((app, per_s, patience_s))
+    async def reserve(self, app: str, *, per_s: float, max_wait_s: float) -> float:
+        self.taken.append((app, per_s, max_wait_s))
         if self.refusal:
             raise self.refusal
         return self.wait_s
@@ -83,9 +85,9 @@ class FakeQuota:
 class FakeBroker:
     """Attributes:
     refusal: raised instead of granting.
-    void: raised when a request is about to be sent.
+    void: raised before a request is sent.
     gate: while cleared, every call waits for a permit.
-    holds: a repeat waits for the retry_after of its 429.
+    holds: whether a repeat waits for the retry_after of its 429.
     """
 
     refusal: BrokerError | None = None
@@ -97,8 +99,8 @@ class FakeBroker:
     cancelled_waits: int = 0
 
     def __post_init__(self) -> None:
-        self.notes = FakeNotes()
-        self.quota = FakeQuota()
+        self.claims = FakeClaims()
+        self.app_rate = FakeAppRate()
         self.gate = asyncio.Event()
         self.gate.set()
         self.draining = asyncio.Event()
@@ -149,10 +151,10 @@ class _Grantor:
     def __init__(self, broker: FakeBroker) -> None:
         self._broker = broker
 
-    def leaving(self, _permit: Permit) -> None:
+    def before_send(self, _permit: Permit) -> None:
         if self._broker.void is not None:
             raise self._broker.void
 
-    def ended(self, permit: Permit, answer: Answer | None) -> Verdict:
+    def on_end(self, permit: Permit, answer: Answer | None) -> Verdict:
         self._broker.ended.append((permit, answer))
         return Verdict("answered", None if answer is None else answer.retry_after_s)

@@ -27,4 +27,4 @@ class TappedPipeline:
 async def open_tapped(client: Any, run: Callable[..., Awaitable[Any]], **options: Any) -> TappedPipeline | None:
     """Return a tapped pipeline to the server of `client`; None for a Cluster."""
     pipeline = await open_pipeline(client, **options)
-    return pipeline and TappedPipeline(pipeline, run, names=("EVALSHA",))
+    return pipeline and TappedPipeline(pipeline, run, names=("EVALSHA", "FCALL"))

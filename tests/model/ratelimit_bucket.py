@@ -7,7 +7,12 @@ from typing import Any
 SECOND, MINUTE = 1_000_000, 60_000_000
 GUARD_US = 1000
 SAME_RESET_MS = 5
-LARGE, MOST_PROVEN = 10, 1000
+LARGE, MAX_PROVEN = 10, 1000
+
+
+def whole(value: float) -> int:
+    """Round as the script does, which packs whole numbers."""
+    return math.floor(value + 0.5)
 
 
 @dataclass
@@ -36,7 +41,7 @@ class Bucket:
         if outcome == "paused":
             self.proven = 0
         elif outcome == "answered" and (self.limit or 0) > LARGE:
-            self.proven = min(self.proven + 1, MOST_PROVEN)
+            self.proven = min(self.proven + 1, MAX_PROVEN)
 
     def available(self, now: int, infl: int) -> tuple[float, float | None]:
         """How many may be sent now; if none, the instant one may, None if only an answer can tell."""
@@ -132,8 +137,16 @@ class Bucket:
             return ""
         left = max(0, self.reset - now) if self.reset > 0 else 0
         leaky = "" if self.leaky is None else int(self.leaky)
-        numbers = (self.limit, round(self.remaining), round(left), self.rid, leaky)
-        return "|".join(str(number) for number in (*numbers, round(self.step or 0), round(self.period or 0)))
+        numbers = (
+            self.limit,
+            self.remaining,
+            whole(left),
+            self.rid,
+            leaky,
+            whole(self.step or 0),
+            whole(self.period or 0),
+        )
+        return "|".join(str(number) for number in numbers)
 
     def restore(self, now: int, told: str, age_us: int) -> None:
         """Take back what a worker remembers, unless something newer is known."""
@@ -149,7 +162,7 @@ class Bucket:
         self.leaky = None if leaky == "" else leaky == "1"
 
     def rounded(self) -> None:
-        """Redis keeps whole numbers."""
+        """The stored state has whole numbers."""
         for name in ("remaining", "reset", "step", "period"):
             value = getattr(self, name)
-            setattr(self, name, None if value is None else round(value))
+            setattr(self, name, None if value is None else whole(value))

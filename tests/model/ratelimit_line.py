@@ -4,13 +4,13 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from model.ratelimit_bucket import MINUTE, SECOND
+from model.ratelimit_bucket import MINUTE, SECOND, whole
 
 HEAD_START = {"high": 1000, "normal": 0, "low": -1000}
 RETURNED, RESTORED = -1e9, -1e7
 LONG_BACKLOG, GATHERING_US, CALM_US, FAST = 12, 50_000, 20_000, 30
 AHEAD_US, SOON_US, LEAD_US = 100_000, 20_000, 10_000
-ENOUGH, MOST_LATENCY_US = 20, 30_000
+MIN_SAMPLES, MAX_LATENCY_US = 20, 30_000
 
 
 @dataclass
@@ -144,18 +144,19 @@ class GlobalLimit:
     def free(self, now: int, record_id: str, age_us: int | None) -> None:
         """Answered `age_us` ago; None: never sent, so the slot is free as it was before."""
         for slot in [slot for slot in self.slots if slot.id == record_id]:
-            slot.free_at = round(slot.since) if age_us is None else round(now - age_us + SECOND - self.sure_latency())
+            free_at = slot.since if age_us is None else now - age_us + SECOND - self.sure_latency()
+            slot.free_at = whole(free_at)
         self.tidy(now)
 
     def tidy(self, now: int) -> None:
         self.slots = [slot for slot in self.slots if slot.free_at > now]
 
     def sure_latency(self) -> float:
-        if self.seen < ENOUGH:
+        if self.seen < MIN_SAMPLES:
             return 0
         ways = self.ways_before + self.ways
         shortest = min(there for there, _ in ways) + min(back for _, back in ways)
-        return min(max(0, shortest / 2), MOST_LATENCY_US)
+        return min(max(0, shortest / 2), MAX_LATENCY_US)
 
     def saw_ways(self, now: int, answer: dict[str, Any]) -> None:
         """How long a request took there and its answer back, both but for the difference of the clocks."""
@@ -178,4 +179,4 @@ class Outcome:
     own: bool
     dead: str
     hints: list[tuple[str, list[str]]]
-    stranger: bool
+    was_expired: bool

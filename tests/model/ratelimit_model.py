@@ -4,6 +4,7 @@ The model has no indexes and no counters: it scans lists for calls in flight, wa
 us; a call's items have the form that the script's headers describe.
 """
 
+import math
 from typing import Any
 
 from model.ratelimit_bucket import MINUTE, SECOND, Bucket
@@ -13,6 +14,7 @@ from model.ratelimit_second import Second, Sent
 SAFETY_US, PROBE_US = 5 * SECOND, 10 * SECOND
 FORBIDDEN_US, WEBHOOK_GONE_US = MINUTE, 86_400 * SECOND
 SCHEDULED = 8
+RENEWED = 1.125  # leases that a renewal lasts, so that not each call renews
 ORDER = "nrocdxsag"
 
 
@@ -44,7 +46,7 @@ class Model:
         pump, own = self._pump()
         self._close()
         late = sorted((end, name) for name, end in self.workers.items() if end <= self.now)
-        return Outcome(replies, self.grants, pump, own, late[0][1] if late else "", self.hints, self.stranger)
+        return Outcome(replies, self.grants, pump, own, late[0][1] if late else "", self.hints, self.was_expired)
 
     def _open(self, now: int, server: str, *, lost: bool, kept: bool) -> None:
         other_server = bool(self.server) and self.server != server and not kept
@@ -55,8 +57,9 @@ class Model:
                 second.forget()
         self.now = self.clock = max(now, self.clock)
         self.server = server
-        self.stranger = not self.is_alive(self.me)
-        self.workers[self.me] = self.now + self.lease_us
+        self.was_expired = not self.is_alive(self.me)
+        if self.workers.get(self.me, 0) < self.now + self.lease_us:
+            self.workers[self.me] = self.now + math.floor(self.lease_us * RENEWED)
         self.globally.tidy(self.now)
 
     def _close(self) -> None:

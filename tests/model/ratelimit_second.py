@@ -6,7 +6,7 @@ from typing import Any
 
 from model.ratelimit_bucket import MINUTE, SECOND
 
-MOST_LOGGED, MOST_LIMITERS, DAY = 256, 3, 86_400_000_000
+MAX_LOGGED, MAX_LIMITERS, DAY = 256, 3, 86_400_000_000
 
 
 @dataclass
@@ -74,7 +74,7 @@ class Second:
         return False, free_at[over - 1] if over <= len(free_at) else None
 
     def sent(self, now: int, record_id: str) -> None:
-        self.log = [*self.log, Sent(record_id, now)][-MOST_LOGGED:]
+        self.log = [*self.log, Sent(record_id, now)][-MAX_LOGGED:]
         self.changed = True
 
     def ended(self, now: int, record_id: str, answer: dict[str, Any] | None) -> Sent | None:
@@ -106,7 +106,7 @@ class Second:
         m, pause = self._limiter(told["name"] if told else "", wait), retry
         if m is None:
             m = Limiter(told["name"], told["limit"], wait) if told else Limiter("", 0, wait)
-            self.limiters = [*self.limiters, m][-MOST_LIMITERS:]
+            self.limiters = [*self.limiters, m][-MAX_LIMITERS:]
             pause = max(pause, told["after_us"] if told else 0)
         else:
             m.period = max(m.period, wait)

@@ -119,7 +119,7 @@ class Adopt:
 
 @dataclass(frozen=True)
 class Sign:
-    """A sign of life, or a goodbye."""
+    """A heartbeat or a deregistration."""
 
     kind: str
 

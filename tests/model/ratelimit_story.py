@@ -11,6 +11,7 @@ import redis
 from discordproxy_ratelimit.limiter.store import Store
 from discordproxy_ratelimit.redis.batch import BatchItem
 from discordproxy_sandbox.limits.limits import FixedWindow, Gcra, LimitDecision
+from model.packed_state import account_state, bucket_state, lane_state
 from model.ratelimit_bucket import SECOND
 from model.ratelimit_line import Record
 from model.ratelimit_model import Model
@@ -41,18 +42,28 @@ HASHES = ("h1", "h2", "h3")
 
 
 class OneServer:
-    """A link without an event loop: every script call is answered before it returns."""
+    """A link without an event loop: every script call is answered before it returns.
 
-    def __init__(self, client: Any) -> None:
+    With `functions` the broker's script is a function of the server, as it is unless the server refuses that.
+    """
+
+    def __init__(self, client: Any, *, functions: bool) -> None:
         self.client, self.run_id, self.touched = client, "run0", set()
+        self.functions, self.loaded = functions, False
         self.memory_lost = self.memory_kept = False
 
     async def run(self, lua: Any, keys: list[str], arguments: list[Any]) -> Any:
         self.touched.update(keys)
+        rest = (len(keys), *keys, *arguments)
+        if lua.function and self.functions:
+            if not self.loaded:
+                self.client.function_load(lua.library, replace=True)
+                self.loaded = True
+            return self.client.fcall(lua.function, *rest)
         try:
-            return self.client.evalsha(lua.sha, len(keys), *keys, *arguments)
+            return self.client.evalsha(lua.sha, *rest)
         except redis.exceptions.NoScriptError:
-            return self.client.eval(lua.text, len(keys), *keys, *arguments)
+            return self.client.eval(lua.text, *rest)
 
 
 def at_once(coroutine: Any) -> Any:
@@ -83,11 +94,12 @@ class Story:
     tag: str
     limit: int
     leaky: bool
+    functions: bool = False
     now: int = EPOCH_US
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
-        self.link = OneServer(self.client)
+        self.link = OneServer(self.client, functions=self.functions)
         self.generation = 0
         self.model = Model(self.limit, int(LEASE_S * SECOND))
         self.hash_of = {route: HASHES[i // 2] for i, route in enumerate(ROUTES)}  # the first two share a bucket
@@ -261,7 +273,7 @@ class Story:
             self.stores = self._stores()
 
     def _bury(self, worker: str) -> None:
-        """As the undertaker of the next worker does it."""
+        """Do what the reaper of the next worker does."""
         digger = (WORKERS.index(worker) + 1) % len(WORKERS)
         found, cursor = [], ""
         while cursor != "0":
@@ -288,7 +300,7 @@ class Story:
         assert lua.grants == expected.grants
         assert self._hints(lua.published) == expected.hints
         assert (lua.pump_after_us, lua.pump_is_ours) == (expected.pump, expected.own)
-        assert (lua.dead, lua.was_expired) == (expected.dead, expected.stranger)
+        assert (lua.dead, lua.was_expired) == (expected.dead, expected.was_expired)
         self._compare_counters(store)
         self._remember(items, lua.replies)
 
@@ -313,16 +325,23 @@ class Story:
         lanes = sorted({record.lane for record in self.model.records})
         buckets = sorted({record.bucket for record in self.model.records if record.state != "waiting"})
         pipe = self.client.pipeline(transaction=False)
-        pipe.hget(f"{store.tag}g", "waiting")
+        pipe.get(f"{store.tag}g").zcard(f"{store.tag}gq").hlen(f"{store.tag}held")
         for lane in lanes:
-            pipe.hget(f"{store.tag}l:{lane}", "infl").zcard(f"{store.tag}q:{lane}")
+            pipe.get(f"{store.tag}l:{lane}").zcard(f"{store.tag}q:{lane}")
         for bucket in buckets:
-            pipe.hget(f"{store.tag}b:{bucket}", "infl")
-        found = [int(float(number or 0)) for number in pipe.execute()]
-        expected = [self.model.backlog()]
-        for lane in lanes:
-            expected += [self.model.in_flight(lane=lane), len(self.model.waiting(lane))]
-        assert found == expected + [self.model.in_flight(bucket=bucket) for bucket in buckets]
+            pipe.get(f"{store.tag}b:{bucket}")
+        packed, queued, held, *found = pipe.execute()
+        account = account_state(packed)
+        assert {account.queued, account.held} <= {queued, held, None}
+        assert account.waiting == self.model.backlog()
+        assert queued == len(self.model.waiting_for_a_slot())
+        assert held == len(self.model.records)
+        lane_states = [lane_state(value) for value in found[: 2 * len(lanes) : 2]]
+        queues = found[1 : 2 * len(lanes) : 2]
+        bucket_states = [bucket_state(value) for value in found[2 * len(lanes) :]]
+        assert [state.infl for state in lane_states] == [self.model.in_flight(lane=lane) for lane in lanes]
+        assert queues == [state.waiting for state in lane_states] == [len(self.model.waiting(lane)) for lane in lanes]
+        assert [state.infl for state in bucket_states] == [self.model.in_flight(bucket=name) for name in buckets]
 
     def _remember(self, items: list[list[Any]], replies: list[list[Any]]) -> None:
         for item, reply in zip(items, replies, strict=True):

@@ -1,4 +1,4 @@
-"""Faults: cancelled calls, dead workers, 429s of every kind, a Redis without memory."""
+"""Faults: cancelled calls, dead workers, 429s of every kind, a Redis that has lost its state."""
 
 import asyncio
 import random
@@ -45,14 +45,15 @@ def crash(fleet_: Fleet, worker: int) -> None:
 
     broker = fleet_.brokers[worker]
     broker._link.run = silence
-    broker._inbox.cancel()
+    broker._hints.cancel()
 
 
 async def lay_out(broker: Broker) -> None:
     """Close what the operating system closes for a killed process."""
     for account in broker._accounts.values():
-        account._heartbeat._task.cancel()
-        account._batch._task.cancel()
+        for task in (account._heartbeat._task, account._batch._task):
+            if task is not None:
+                task.cancel()
     await broker._link.close()
 
 

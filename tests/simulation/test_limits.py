@@ -1,4 +1,4 @@
-"""To Discord, any number of workers look like one well-paced client: no avoidable 429, no idle capacity, in order."""
+"""All workers behave like one well-paced client: no avoidable 429, no idle capacity, calls in order."""
 
 import asyncio
 import itertools

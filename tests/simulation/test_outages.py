@@ -1,4 +1,4 @@
-"""Redis refuses commands for a while, or drops the connection at the worst moment; then calls are served again."""
+"""Redis refuses commands for a while or drops the connection at any moment; then calls are served again."""
 
 import asyncio
 import functools
@@ -15,6 +15,7 @@ from discordproxy_ratelimit.redis.link import PROBE
 from discordproxy_sandbox.limits.limits import Gcra
 from fakes.tapped_pipeline import TappedPipeline
 from fakes.virtual_time import VirtualClock, WatchedRedis, run
+from model.packed_state import bucket_state, lane_state
 from processes.fleet import Fleet, fleet
 from strategies.discord_limits import FakeDiscord, around, message_in, role_in
 
@@ -59,7 +60,7 @@ class Refusing(WatchedRedis):
                 pipeline.close()
                 raise
 
-        return TappedPipeline(pipeline, judged, names=("EVALSHA", "EVAL"))
+        return TappedPipeline(pipeline, judged, names=("EVALSHA", "EVAL", "FCALL"))
 
     async def _judged(self, run_it: Any, *arguments: Any) -> Any:
         kinds = {"probe"} if arguments[0] == PROBE else _kinds(arguments[-1])
@@ -108,14 +109,14 @@ async def keep_sending(workers: Fleet, channel: int, number: int) -> None:
 
 def left_behind(url: str, workers: Fleet) -> dict[str, Any]:
     """Whatever Redis still counts as waiting or in flight."""
-    tag = f"{{{workers.prefix}:{workers.bot_id}}}:rl:"
+    tag = f"{{{workers.prefix}:{workers.bot_id}}}:rl2:"
     with redis.Redis.from_url(url) as client:
-        lanes = {key: client.hget(key, "infl") for key in client.scan_iter(f"{tag}l:*")}
-        buckets = {key: client.hget(key, "infl") for key in client.scan_iter(f"{tag}b:*")}
+        lanes = {key: lane_state(client.get(key)).infl for key in client.scan_iter(f"{tag}l:*")}
+        buckets = {key: bucket_state(client.get(key)).infl for key in client.scan_iter(f"{tag}b:*")}
         slots = client.zrangebyscore(f"{tag}slots", IN_FLIGHT, "+inf") + client.zrangebyscore(
             f"{tag}paced", IN_FLIGHT, "+inf"
         )
-        found = {key: infl for key, infl in (lanes | buckets).items() if infl not in (None, b"0")}
+        found = {key: infl for key, infl in (lanes | buckets).items() if infl}
         return found | ({"slots": slots} if slots else {}) | dict(client.hgetall(f"{tag}held"))
 
 

@@ -1,4 +1,4 @@
-"""Limiters that only 429s reveal: the broker keeps them as a rate, not as an instant."""
+"""Second limiters, known only from 429s: the broker stores them as a rate."""
 
 import asyncio
 import itertools

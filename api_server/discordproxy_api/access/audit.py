@@ -4,9 +4,7 @@ import json
 import logging
 from typing import Any
 
-from grpc import StatusCode
-
-from discordproxy_api.calls.call import AuditEntry, Call
+from discordproxy_api.calls.call import AuditEntry, Call, Status
 from discordproxy_ratelimit.process.logs import FIELDS
 
 log = logging.getLogger("discordproxy_api.audit")
@@ -20,7 +18,7 @@ def content_of(request: Any) -> str:
     return text[:MAX_CONTENT_LENGTH] if isinstance(text, str) else ""
 
 
-def record(call: Call, entry: AuditEntry, status: StatusCode, reason: str) -> None:
+def record(call: Call, entry: AuditEntry, status: Status, reason: str) -> None:
     """Write the line of a finished call."""
     line = {
         "app": call.app,
@@ -28,7 +26,7 @@ def record(call: Call, entry: AuditEntry, status: StatusCode, reason: str) -> No
         "peer": call.peer or "-",
         "call": entry.what.replace(" ", "_"),
         "at": entry.where,
-        "outcome": f"{status.name}/{reason}" if reason else status.name,
+        "outcome": f"{status}/{reason}" if reason else status,
         "sent": call.sent,
         "request": call.request_id,
     }

@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from grpc import StatusCode
-
 from discordproxy_api.access.keys import FORM, KeyRing
 from discordproxy_api.access.lockout import Lockout, address_of
+from discordproxy_api.access.log_budget import LogBudget
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.errors import ApiError
-from discordproxy_api.calls.log_budget import LogBudget
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.principal import APP_NAME, DEFAULT_APP, Principal
 from discordproxy_ratelimit.process.reloading import ReloadedValue
@@ -125,7 +123,7 @@ class Authenticator:
     def _wrong_key(self, peer: str, key: str) -> ApiError:
         address, now = address_of(peer), self._clock()
         self._metrics.wrong_keys.inc()
-        locked_now, may_log = self._lockout.add_wrong_key(address, now), self._lines.take(now) is not None
+        locked_now, may_log = self._lockout.add_wrong_key(address, now), self._lines.count_line(now) is not None
         if locked_now and may_log:
             log.warning(
                 "too many wrong keys from %s: address locked out for five minutes; valid keys are still accepted",
@@ -134,7 +132,7 @@ class Authenticator:
         left_s = self._lockout.left_s(address, now)
         if left_s:
             text = "Too many wrong keys from this address; a valid key is still accepted."
-            return errors.refusal(StatusCode.UNAUTHENTICATED, LOCKED_OUT, text, retry_after_s=left_s)
+            return errors.refusal("UNAUTHENTICATED", LOCKED_OUT, text, retry_after_s=left_s)
         if may_log:
             log.info("wrong key from %s", address)
         hint = "is unknown; it may have been replaced" if FORM.fullmatch(key) else "is not a key of Discord Proxy"
@@ -175,4 +173,4 @@ def _principal_without_key(app: str) -> Principal:
 
 
 def _refused(text: str) -> ApiError:
-    return errors.refusal(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", text)
+    return errors.refusal("UNAUTHENTICATED", "UNAUTHENTICATED", text)

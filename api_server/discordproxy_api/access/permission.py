@@ -3,8 +3,6 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from grpc import StatusCode
-
 from discordproxy_api.access.audit import content_of
 from discordproxy_api.access.path_normalization import plain
 from discordproxy_api.access.targets import Targets, targets_of_request, targets_reader
@@ -76,7 +74,7 @@ def is_read(rpc: Rpc) -> bool:
 def denied(principal: Principal, reason: str) -> ApiError:
     """Return the refusal; `reason` completes the sentence "The application X ..." and contains the fix."""
     text = f"The application {principal} {reason}."
-    return errors.refusal(StatusCode.PERMISSION_DENIED, "FORBIDDEN_BY_OPERATOR", text)
+    return errors.refusal("PERMISSION_DENIED", "FORBIDDEN_BY_OPERATOR", text)
 
 
 class Permission:
@@ -123,7 +121,7 @@ class Permission:
     def _checks(self, call: Call) -> bool:
         """Tell whether the targets of a call matter; lower its priority to that of its key."""
         scopes = call.principal.scopes
-        call.priority = scopes.lower(call.priority)
+        call.priority = scopes.cap_priority(call.priority)
         return self._audited or not scopes.unrestricted
 
     def _content(self, request: Any) -> str:

@@ -70,7 +70,7 @@ class ChannelLocator:
         return location
 
     async def _request(self, channel_id: int, call: Call) -> dict[str, Any] | None:
-        name = f"location of {channel_id} {call.patience}"
+        name = f"location of {channel_id} {call.wait_limits}"
         try:
             body = await self._single_flight.share(name, partial(self._fetch, channel_id, call), fresh=False)
         except ApiError as error:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from google.protobuf.message import Message
-from grpc import StatusCode
 
 from discordproxy.discord_api_pb2 import (
     ChannelId,
@@ -31,7 +30,7 @@ from discordproxy_api.contract.contract import Rpc
 from discordproxy_api.contract.translate import compile_message
 from discordproxy_api.rpcs.procedure import Job
 from discordproxy_api.rpcs.routed import check
-from discordproxy_gateway.cache import TROUBLE, read_state
+from discordproxy_gateway.cache import CACHE_ERRORS, read_state
 
 VOICE_INTENT = "voice_states"
 
@@ -54,23 +53,23 @@ class GetVoiceStates:
         reader = self._reads.caches.reader
         try:
             answer, state = await asyncio.gather(reader.voice_states(guild_id), read_state(reader.redis, reader.keys))
-        except TROUBLE:
+        except CACHE_ERRORS:
             raise _no_gateway("Redis does not answer") from None
         if state.intents and VOICE_INTENT not in state.intents:
             text = f"The gateway worker does not receive voice states; add {VOICE_INTENT} to DISCORDPROXY_INTENTS."
-            raise errors.refusal(StatusCode.FAILED_PRECONDITION, "INTENT_OFF", text)
+            raise errors.refusal("FAILED_PRECONDITION", "INTENT_OFF", text)
         if answer.freshness is None or not answer.usable(self._reads.max_age_s):
             raise _no_gateway("the cache of this guild is empty or outdated")
         found = [self._from_json(each) for each in answer.value or ()]
         shown = [each for each in found if channel_id in {0, each.channel_id}]
-        return VoiceStatesResponse(voice_states=shown, freshness=freshness_of(answer))
+        return VoiceStatesResponse(voice_states=shown, freshness=freshness_of(answer.freshness))
 
 
 def _no_gateway(problem: str) -> ApiError:
     text = (
         f"Voice states come only from the gateway, and {problem}; make sure that the gateway worker runs, then retry."
     )
-    return errors.refusal(StatusCode.UNAVAILABLE, "NO_GATEWAY", text, retry_after_s=5.0)
+    return errors.refusal("UNAVAILABLE", "NO_GATEWAY", text, retry_after_s=5.0)
 
 
 class ComputePermissions:

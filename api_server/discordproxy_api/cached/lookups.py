@@ -90,7 +90,7 @@ async def _completing(caches: Caches, guild_id: int, found: Awaitable[CachedAnsw
     """Return the answer; if the list is incomplete, let the gateway worker fetch it."""
     answer = await found
     if answer.freshness is not None and not answer.freshness.complete:
-        await caches.members.ask_for_list(guild_id)
+        await caches.members.request_list(guild_id)
     return answer
 
 

@@ -15,7 +15,7 @@ import orjson
 
 from discordproxy_api.cached.changes import EFFECTS, AcceptedRequest, Change, Overwrite, Put, changes_of
 from discordproxy_api.discord.request import Reply, RestRequest
-from discordproxy_gateway.cache import CHANNEL, GUILD, TROUBLE, CacheReader, Overlay
+from discordproxy_gateway.cache import CACHE_ERRORS, CHANNEL, GUILD, CacheReader, Overlay
 from discordproxy_ratelimit.errors import BrokerError
 from discordproxy_ratelimit.route import template_of
 from discordproxy_ratelimit.shared.claims import Claims
@@ -87,7 +87,7 @@ class OwnWrites:
         """Apply a change to the overlay; return the scopes it affects."""
         try:
             return await self._put(change, took_s)
-        except TROUBLE as error:
+        except CACHE_ERRORS as error:
             log.warning("a write is not visible to readers before its gateway event: %s", type(error).__name__)
             return {ANYTHING}
 

@@ -1,6 +1,6 @@
 """Serves reads from the caches if they are fresh enough, else from Discord.
 
-The response states the source. If Redis fails, Discord is queried.
+`Read._run` contains the steps of a read. The response states the source. If Redis fails, Discord is queried.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
-from grpc import StatusCode
 
 from discordproxy.discord_api_pb2 import Freshness
-from discordproxy_api.cached.lookups import FIRST_PAGE, LOOKUPS, MEMBERS_PER_PAGE, Caches, Lookup, UnknownObject
+from discordproxy_api.cached.lookups import FIRST_PAGE, LOOKUPS, MEMBERS_PER_PAGE, Caches, Lookup
 from discordproxy_api.cached.own_writes import GUILDS, SELF, OwnWrites
+from discordproxy_api.cached.response_cache import Key, ResponseCache
 from discordproxy_api.cached.single_flight import SingleFlight
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.errors import ApiError
@@ -29,7 +29,8 @@ from discordproxy_api.discord.request import read_json, rest_request
 from discordproxy_api.discord.rest import Rest
 from discordproxy_api.rpcs.procedure import Job
 from discordproxy_api.rpcs.routed import check, checked, document_of, unfit
-from discordproxy_gateway.cache import TROUBLE, CachedAnswer
+from discordproxy_gateway.cache import CACHE_ERRORS, CachedAnswer
+from discordproxy_gateway.cache import Freshness as CacheFreshness
 
 SLICE = 200
 """Elements of a list that are translated without yielding to other calls; about two milliseconds of members."""
@@ -41,6 +42,19 @@ class FreshDocument:
 
     document: Any
     freshness: Freshness
+
+
+@dataclass(frozen=True, slots=True)
+class CacheResult:
+    """The result of a lookup in the caches.
+
+    Attributes:
+        source: "cache", or why Discord is queried: "fresh", "uncached", "trouble", "unknown", "stale", "incomplete".
+        response: None if Discord is queried, or if the object does not exist.
+    """
+
+    source: str
+    response: Message | None = None
 
 
 class Reads:
@@ -69,14 +83,14 @@ class Reads:
         self.max_age_s = max_age_s
         self._metrics = metrics
         self._wall_clock = wall_clock
+        self.responses = ResponseCache()
 
-    async def cached(self, lookup: Lookup, request: Any, rpc: str) -> CachedAnswer[Any] | None:
-        """Return the caches' answer if it is usable, else None."""
-        answer, source = await self._lookup(lookup, request)
-        self._metrics.reads.labels(rpc, source).inc()
-        return answer if source == "cache" else None
+    def counter(self, rpc: str, source: str) -> Any:
+        """Return the counter of reads from a source, see `CacheResult`."""
+        return self._metrics.reads.labels(rpc, source)
 
-    async def _lookup(self, lookup: Lookup, request: Any) -> tuple[CachedAnswer[Any], str]:
+    async def lookup(self, lookup: Lookup, request: Any) -> tuple[CachedAnswer[Any], str]:
+        """Return the caches' answer and its source. It is usable if the source is "cache", see `CacheResult`."""
         if request.fresh:
             return CachedAnswer(), "fresh"
         found = lookup.find(self.caches, request)
@@ -84,7 +98,7 @@ class Reads:
             return CachedAnswer(), "uncached"
         try:
             answer = await found
-        except TROUBLE:
+        except CACHE_ERRORS:
             return CachedAnswer(), "trouble"
         if answer.freshness is None:
             return answer, "unknown"
@@ -101,7 +115,7 @@ class Reads:
         marks = await self._own_writes.marks(_scope(outgoing.parameters, outgoing.template))
         if marks is None:
             return await fetch()
-        return await self._single_flight.share(f"{request.target} {call.patience} {marks}", fetch, fresh=fresh)
+        return await self._single_flight.share(f"{request.target} {call.wait_limits} {marks}", fetch, fresh=fresh)
 
     async def _fetch(self, request: Any, call: Call) -> bytes:
         reply = await self._rest.send(request, call)
@@ -124,11 +138,34 @@ class Read:
         self._reads = reads
         self._lookup = LOOKUPS[rpc.name]
         self._translator = Translator(rpc)
+        self._started: dict[Key, asyncio.Task[CacheResult]] = {}  # lookups of this event-loop turn
+        self._running: dict[Key, asyncio.Task[CacheResult]] = {}
+        self._cached_reads = reads.counter(rpc.name, "cache")
+        self._encoded: tuple[CacheFreshness | None, bytes] = (None, b"")
 
     def job(self, request: Any, call: Call) -> Job:
         """Return the job for a request message; raises ApiError when it is invalid."""
         check(self.rpc, request)
         return Job(partial(self._run, request, call), Repeat.ALWAYS, effect=False)
+
+    async def _run(self, request: Any, call: Call) -> Message:
+        """Return the response: kept since an earlier call, else from the caches, else from Discord."""
+        key = (self.rpc.name, request.SerializeToString())
+        kept = await self._kept(key)
+        if kept is None and (running := self._running.get(key)) is not None:
+            await asyncio.wait([running])  # an earlier read's lookup; its result may be older than a write
+            kept = await self._kept(key)
+        if kept is not None:
+            self._cached_reads.inc()
+            return kept
+        found = await self._shared_lookup(key, request)
+        self._reads.counter(self.rpc.name, found.source).inc()
+        if found.response is not None:
+            return found.response
+        if found.source == "cache":
+            raise self._unknown()
+        document = await self._from_discord(request, call)
+        return await self._response(document, self._reads.freshness_of_rest(), request)
 
     async def find(self, request: Any, call: Call) -> FreshDocument:
         """Return the document for a valid request.
@@ -136,26 +173,76 @@ class Read:
         Raises:
             ApiError: the object does not exist, or the request to Discord failed.
         """
-        answer = await self._reads.cached(self._lookup, request, self.rpc.name)
-        if answer is not None and answer.freshness is not None:
-            if answer.value is None and self._lookup.unknown is not None:
-                raise _unknown(self._lookup.unknown)
-            return FreshDocument(answer.value, freshness_of(answer))
-        outgoing = self._translator.outgoing(request)
-        role_id = getattr(request, "role_id", 0)
-        document = await (
-            self._members_of_role(outgoing, request, call)
-            if role_id
-            else self._document(outgoing, call, fresh=request.fresh)
-        )
-        return FreshDocument(document, self._reads.freshness_of_rest())
+        answer, source = await self._reads.lookup(self._lookup, request)
+        self._reads.counter(self.rpc.name, source).inc()
+        if source != "cache":
+            return FreshDocument(await self._from_discord(request, call), self._reads.freshness_of_rest())
+        if answer.value is None:
+            raise self._unknown()
+        return FreshDocument(answer.value, freshness_of(answer.freshness))
 
-    async def _run(self, request: Any, call: Call) -> Message:
-        found = await self.find(request, call)
+    async def _kept(self, key: Key) -> Message | None:
+        """Return a kept response with its present freshness; None if there is none, or the caches have changed."""
+        kept = self._reads.responses.get(key)
+        if kept is None:
+            return None
+        freshness = await self._reads.caches.reader.freshness_of(kept.version)
+        if freshness is None or freshness.age_s > self._reads.max_age_s:
+            return None
+        return self._with_freshness(kept.body, freshness)
+
+    def _with_freshness(self, body: bytes, freshness: CacheFreshness) -> Message:
+        """Add the freshness to a serialized response. Readers of one event-loop turn have the same one."""
+        if freshness is not self._encoded[0]:
+            field: Any = self.rpc.response_type()
+            field.freshness.CopyFrom(freshness_of(freshness))
+            self._encoded = (freshness, field.SerializeToString())
+        return self.rpc.response_type.FromString(body + self._encoded[1])
+
+    async def _shared_lookup(self, key: Key, request: Any) -> CacheResult:
+        """Return what the caches contain. Identical reads of one event-loop turn share one lookup.
+
+        A later read needs its own: a write may have been finished in between.
+        """
+        started = self._started.get(key)
+        if started is None:
+            started = self._started[key] = self._running[key] = asyncio.create_task(self._look_up(key, request))
+            started.add_done_callback(partial(self._finished, key))
+            asyncio.get_running_loop().call_soon(self._started.pop, key)
+        return await asyncio.shield(started)
+
+    def _finished(self, key: Key, lookup: asyncio.Task[CacheResult]) -> None:
+        if self._running.get(key) is lookup:
+            del self._running[key]
+
+    async def _look_up(self, key: Key, request: Any) -> CacheResult:
+        answer, source = await self._reads.lookup(self._lookup, request)
+        if source != "cache" or answer.value is None:
+            return CacheResult(source)
+        response: Any = await self._response(answer.value, None, request)
+        if answer.version is not None:
+            self._reads.responses.put(key, response.SerializeToString(), answer.version)
+        response.freshness.CopyFrom(freshness_of(answer.freshness))
+        return CacheResult(source, response)
+
+    async def _from_discord(self, request: Any, call: Call) -> Any:
+        """Return Discord's JSON."""
+        outgoing = self._translator.outgoing(request)
+        if getattr(request, "role_id", 0):
+            return await self._members_of_role(outgoing, request, call)
+        return await self._document(outgoing, call, fresh=request.fresh)
+
+    async def _response(self, document: Any, freshness: Freshness | None, request: Any) -> Message:
         parameters = {"guild_id": str(request.guild_id)} if hasattr(request, "guild_id") else {}
-        response = await self._translated(found.document, parameters)
-        response.freshness.CopyFrom(found.freshness)
+        response = await self._translated(document, parameters)
+        if freshness is not None:
+            response.freshness.CopyFrom(freshness)
         return response  # type: ignore[no-any-return]  # the translator returns the contract's type
+
+    def _unknown(self) -> ApiError:
+        unknown = self._lookup.unknown
+        assert unknown is not None, "only lookups with this error prove that an object does not exist"  # noqa: S101 - for the reader
+        return ApiError("NOT_FOUND", "DISCORD_ERROR", unknown.text, http_status=404, code=unknown.code, scope="proxy")
 
     async def _translated(self, document: Any, parameters: Mapping[str, str]) -> Any:
         """Return the response. Long lists are translated in slices, so that other calls can run in between."""
@@ -187,15 +274,13 @@ class Read:
             after = last
 
 
-def freshness_of(answer: CachedAnswer[Any]) -> Freshness:
+def freshness_of(freshness: CacheFreshness | None) -> Freshness:
     """Return the freshness of a usable cached answer."""
-    freshness = answer.freshness
     assert freshness is not None, "a usable answer has a freshness"  # noqa: S101 - for the reader
-    age = Duration()
-    age.FromMilliseconds(int(freshness.age_s * 1000))
+    age_ms = int(freshness.age_s * 1000)
     return Freshness(
         source=Freshness.CACHE,
-        age=age,
+        age=Duration(seconds=age_ms // 1000, nanos=age_ms % 1000 * 1_000_000),
         complete=freshness.complete,
         as_of=_iso(freshness.as_of_ms),
         connected_since=freshness.connected_since,
@@ -211,9 +296,3 @@ def _scope(parameters: Mapping[str, str], template: str) -> str:
 
 def _iso(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds")
-
-
-def _unknown(unknown: UnknownObject) -> ApiError:
-    return ApiError(
-        StatusCode.NOT_FOUND, "DISCORD_ERROR", unknown.text, http_status=404, code=unknown.code, scope="proxy"
-    )

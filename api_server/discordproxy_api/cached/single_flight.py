@@ -116,7 +116,7 @@ class SingleFlight:
         except BaseException:
             await self._ignore_outage(self._claims.release(name, owner=owner))
             raise
-        await self._ignore_outage(self._claims.settle(name, "", owner=owner, result=result, ttl_s=SHARED_S))
+        await self._ignore_outage(self._claims.complete(name, "", owner=owner, result=result, ttl_s=SHARED_S))
         return result
 
     async def _ignore_outage(self, change: Awaitable[None]) -> None:

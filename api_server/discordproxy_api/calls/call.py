@@ -6,11 +6,34 @@ It is independent of the transport. `sent`, which every error carries, is record
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
-from discordproxy_api.calls.principal import ANYBODY, DEFAULT_APP, Principal
+from discordproxy_api.calls.principal import ANONYMOUS, DEFAULT_APP, Principal
 
 Sent = Literal["no", "yes", "unknown"]
+
+Status = Literal[
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+]
+"""gRPC's names of statuses, in the order of their numbers. Every transport uses them."""
+
+STATUS_NUMBERS: dict[Status, int] = {name: number for number, name in enumerate(get_args(Status))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +90,7 @@ class Call:
     certificate: tuple[str, ...] = ()
     claimed_app: str = DEFAULT_APP
     app: str = DEFAULT_APP
-    principal: Principal = ANYBODY
+    principal: Principal = ANONYMOUS
     audit_entry: AuditEntry | None = None
     logged: bool = True
     deadline_at: float = float("inf")
@@ -93,7 +116,7 @@ class Call:
         return "unknown" if self._flying or self._doubt else "no"
 
     @property
-    def patience(self) -> str:
+    def wait_limits(self) -> str:
         """Calls may share one wait only if this is equal, else an urgent call could wait for a patient one."""
         return f"{self.priority} {self.max_wait_s}"
 

@@ -1,4 +1,4 @@
-"""The end of a worker's service: it refuses new calls and ends every wait."""
+"""Drain of a stopping worker: refuses new calls, ends the waits of others, counts the calls in progress."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -8,16 +8,16 @@ from discordproxy_api.calls import errors
 
 
 class Drain:
-    """Ends the waits of calls when the worker stops, and counts the calls that are still served."""
+    """The state of the drain, shared by all calls of a worker."""
 
     def __init__(self) -> None:
         self._begun = False
-        self._waiting: set[asyncio.Timeout] = set()
-        self._served = 0
+        self._waits: set[asyncio.Timeout] = set()
+        self._calls = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._speaks = asyncio.Event()
-        self._speaks.set()
+        self._may_respond = asyncio.Event()
+        self._may_respond.set()
 
     @property
     def begun(self) -> bool:
@@ -25,61 +25,61 @@ class Drain:
         return self._begun
 
     def begin(self) -> None:
-        """Refuse new calls from now on, and end every wait."""
+        """Refuse new calls from now on, and end all waits."""
         self._begun = True
         now = asyncio.get_running_loop().time()
-        for wait in self._waiting:
+        for wait in self._waits:
             wait.reschedule(now)
 
     @contextmanager
-    def silence(self) -> Iterator[None]:
-        """Hold answers back: a caller that gets one would send its next call on a connection that is closing."""
-        self._speaks.clear()
+    def hold_responses(self) -> Iterator[None]:
+        """Hold responses back: a caller that receives one would send its next call on a connection that is closing."""
+        self._may_respond.clear()
         try:
             yield
         finally:
-            self._speaks.set()
+            self._may_respond.set()
 
     @property
-    def is_silent(self) -> bool:
-        """Whether answers are held back."""
-        return not self._speaks.is_set()
+    def are_responses_held(self) -> bool:
+        """Whether responses are held back."""
+        return not self._may_respond.is_set()
 
-    async def may_answer(self) -> None:
-        """Return when calls may be answered again."""
-        await self._speaks.wait()
+    async def until_responses_are_released(self) -> None:
+        """Return when responses are no longer held back."""
+        await self._may_respond.wait()
 
-    def enter(self) -> None:
-        """Count a call that `idle` waits for, until `leave`."""
-        self._served += 1
+    def add_call(self) -> None:
+        """Count a call in progress, until `remove_call`."""
+        self._calls += 1
         self._idle.clear()
 
-    def leave(self) -> None:
-        """Count the call no longer."""
-        self._served -= 1
-        if not self._served:
+    def remove_call(self) -> None:
+        """End the count of a call."""
+        self._calls -= 1
+        if not self._calls:
             self._idle.set()
 
-    async def idle(self) -> None:
-        """Return once no call is being served."""
+    async def until_idle(self) -> None:
+        """Return when no call is in progress."""
         await self._idle.wait()
 
     @asynccontextmanager
     async def interruptible(self) -> AsyncIterator[None]:
-        """Run a wait that ends with `errors.draining()` when the drain begins.
+        """Run a wait, which ends with `errors.draining()` when the drain begins.
 
-        Nothing may be on its way to Discord inside: the wait is cut wherever it stands.
+        The block must not send requests to Discord: it is cancelled at any point.
         """
         if self._begun:
             raise errors.draining()
         wait = asyncio.timeout(None)
         try:
             async with wait:
-                self._waiting.add(wait)
+                self._waits.add(wait)
                 try:
                     yield
                 finally:
-                    self._waiting.discard(wait)
+                    self._waits.discard(wait)
         except TimeoutError:
             if wait.expired():
                 raise errors.draining() from None

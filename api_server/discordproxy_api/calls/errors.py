@@ -8,8 +8,8 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
-from grpc import StatusCode
 
+from discordproxy_api.calls.call import Status
 from discordproxy_api.calls.field_errors import FieldError
 from discordproxy_ratelimit.errors import (
     BrokerError,
@@ -24,58 +24,58 @@ from discordproxy_ratelimit.errors import (
 from discordproxy_ratelimit.headers import Answer
 
 INVALID_FORM_BODY = 50035
-"""Discord's JSON error code for a request with wrong fields."""
+"""Discord's JSON error code for a request with invalid fields."""
 
 INVALID_API_VERSION = 50041
 """Discord's JSON error code for an API version that does not exist."""
 
 ANSWERED_BY = "answered_by"
-"""Key of the details that says "edge" when Discord itself did not answer."""
+"""Key of the details; its value is "edge" if the response is not from Discord's API."""
 
 _MAX_FIELD_DEPTH = 64
 
-_BY_HTTP_STATUS = {
-    400: StatusCode.INVALID_ARGUMENT,
-    401: StatusCode.UNAUTHENTICATED,
-    403: StatusCode.PERMISSION_DENIED,
-    404: StatusCode.NOT_FOUND,
-    405: StatusCode.INVALID_ARGUMENT,
-    409: StatusCode.FAILED_PRECONDITION,
-    412: StatusCode.FAILED_PRECONDITION,
-    429: StatusCode.RESOURCE_EXHAUSTED,
-    502: StatusCode.UNAVAILABLE,
-    504: StatusCode.DEADLINE_EXCEEDED,
+_BY_HTTP_STATUS: dict[int, Status] = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    405: "INVALID_ARGUMENT",
+    409: "FAILED_PRECONDITION",
+    412: "FAILED_PRECONDITION",
+    429: "RESOURCE_EXHAUSTED",
+    502: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
 }
 
-_BY_BROKER_ERROR: dict[type[BrokerError], StatusCode] = {
-    WaitRefusedError: StatusCode.RESOURCE_EXHAUSTED,
-    BrokerUnavailableError: StatusCode.UNAVAILABLE,
-    CircuitOpenError: StatusCode.UNAVAILABLE,
-    ShareUsedError: StatusCode.RESOURCE_EXHAUSTED,
-    DrainingError: StatusCode.UNAVAILABLE,
-    TokenRejectedError: StatusCode.UNAUTHENTICATED,
+_BY_BROKER_ERROR: dict[type[BrokerError], Status] = {
+    WaitRefusedError: "RESOURCE_EXHAUSTED",
+    BrokerUnavailableError: "UNAVAILABLE",
+    CircuitOpenError: "UNAVAILABLE",
+    ShareUsedError: "RESOURCE_EXHAUSTED",
+    DrainingError: "UNAVAILABLE",
+    TokenRejectedError: "UNAUTHENTICATED",
 }
 
 
 class ApiError(Exception):
-    """A failure, as its caller sees it.
+    """The error of a failed call, as its caller receives it.
 
     Attributes:
         status: gRPC status.
-        reason: stable for programs, one of the contract's reasons.
-        http_status: HTTP status Discord gave, or would have given; 0 when the refusal is the proxy's own.
+        reason: one of the contract's reasons, for programs.
+        http_status: HTTP status of Discord's response, or of the expected one; 0 for a refusal by the proxy.
         code: Discord's JSON error code, 0 if none.
-        retry_after_s: seconds after which the same call can succeed, None when unknown.
-        scope: "user", "global", "shared", or "proxy" when the proxy answered in Discord's place.
+        retry_after_s: seconds after which the same call can succeed, None if unknown.
+        scope: of the rate limit, "user", "global" or "shared"; "proxy" if the proxy responded without Discord.
         bucket: Discord's bucket hash, "" if unknown.
-        fields: the wrong fields of an invalid request.
-        sent_message_ids: messages that exist although the call failed.
-        extras: further keys of the details, for programs.
+        fields: the invalid fields of a request.
+        sent_message_ids: messages that were created although the call failed.
+        extras: additional keys of the details, for programs.
     """
 
     def __init__(
         self,
-        status: StatusCode,
+        status: Status,
         reason: str,
         text: str,
         *,
@@ -101,23 +101,23 @@ class ApiError(Exception):
         self.extras: dict[str, str] = {}
 
     def __repr__(self) -> str:
-        """Name status, reason and codes; the text may quote what the caller sent, so it stays out of logs."""
-        return f"ApiError({self.status.name}, {self.reason}, http_status={self.http_status}, code={self.code})"
+        """Return status, reason and codes; the text may quote the request, which must not be logged."""
+        return f"ApiError({self.status}, {self.reason}, http_status={self.http_status}, code={self.code})"
 
 
 class AnsweredError(Exception):
-    """The handler of a service that is not ours has answered its call with an error status by itself."""
+    """The handler of a library's service has already ended its call with an error status."""
 
-    def __init__(self, status: StatusCode) -> None:
-        super().__init__(status.name)
+    def __init__(self, status: Status) -> None:
+        super().__init__(status)
         self.status = status
 
 
-def status_of(http_status: int) -> StatusCode:
-    """Return the gRPC status for an HTTP error status (the table of the developer guide)."""
+def status_of(http_status: int) -> Status:
+    """Return the gRPC status for an HTTP error status."""
     if http_status in _BY_HTTP_STATUS:
         return _BY_HTTP_STATUS[http_status]
-    return StatusCode.INVALID_ARGUMENT if http_status < HTTPStatus.INTERNAL_SERVER_ERROR else StatusCode.INTERNAL
+    return "INVALID_ARGUMENT" if http_status < HTTPStatus.INTERNAL_SERVER_ERROR else "INTERNAL"
 
 
 def from_answer(
@@ -148,11 +148,11 @@ def from_answer(
 
 
 def invalid_request(fields: Iterable[FieldError]) -> ApiError:
-    """Return the refusal of a request that Discord would not take either, shaped like Discord's own 50035."""
+    """Return the refusal of a request that Discord would refuse, too; in the shape of Discord's error 50035."""
     fields = tuple(fields)
     lines = (f"In {_dotted(field.path)}: {field.message}" if field.path else field.message for field in fields)
     return ApiError(
-        StatusCode.INVALID_ARGUMENT,
+        "INVALID_ARGUMENT",
         "INVALID_REQUEST",
         "\n".join(("Invalid Form Body", *lines)),
         http_status=HTTPStatus.BAD_REQUEST,
@@ -163,14 +163,14 @@ def invalid_request(fields: Iterable[FieldError]) -> ApiError:
 
 
 def invalid_field(path: str, code: str, message: str) -> ApiError:
-    """Return `invalid_request` for a single field."""
+    """Return `invalid_request` for one field."""
     return invalid_request([FieldError(path, code, message)])
 
 
 def invalid_version(version: str, oldest: int) -> ApiError:
     """Return the refusal of a version of Discord's API."""
     text = f"Invalid API version: v{version} is no longer available; use v{oldest} or a newer one."
-    error = refusal(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", text)
+    error = refusal("INVALID_ARGUMENT", "INVALID_REQUEST", text)
     error.http_status, error.code = HTTPStatus.BAD_REQUEST, INVALID_API_VERSION
     return error
 
@@ -181,7 +181,7 @@ def from_broker(error: BrokerError) -> ApiError:
         return _remembered(error, error.status, error.code)
     if isinstance(error, TokenRejectedError):
         return _remembered(error, HTTPStatus.UNAUTHORIZED, 0)
-    status = next((known for kind, known in _BY_BROKER_ERROR.items() if isinstance(error, kind)), StatusCode.INTERNAL)
+    status: Status = next((known for kind, known in _BY_BROKER_ERROR.items() if isinstance(error, kind)), "INTERNAL")
     return ApiError(status, error.reason, str(error), retry_after_s=error.retry_after_s, scope="proxy")
 
 
@@ -197,19 +197,19 @@ def _remembered(error: BrokerError, http_status: int, code: int) -> ApiError:
     )
 
 
-def refusal(status: StatusCode, reason: str, text: str, *, retry_after_s: float | None = None) -> ApiError:
-    """Return a refusal of the proxy itself."""
+def refusal(status: Status, reason: str, text: str, *, retry_after_s: float | None = None) -> ApiError:
+    """Return a refusal by the proxy."""
     return ApiError(status, reason, text, retry_after_s=retry_after_s, scope="proxy")
 
 
 def draining() -> ApiError:
-    """Return the error for calls that a stopping worker does not serve any more."""
-    text = "This worker of the proxy is stopping; call again, another one or its successor will answer."
-    return refusal(StatusCode.UNAVAILABLE, "DRAINING", text, retry_after_s=1.0)
+    """Return the error for calls that a stopping worker refuses."""
+    text = "This worker of the proxy is stopping; call again to reach another worker or its successor."
+    return refusal("UNAVAILABLE", "DRAINING", text, retry_after_s=1.0)
 
 
 def _plain(value: str) -> str:
-    """Return a header's value, or nothing if it holds bytes that no text can carry."""
+    """Return a header's value; "" if it contains bytes that are not ASCII."""
     return value if value.isascii() else ""
 
 
@@ -243,11 +243,11 @@ def _flatten(errors: Any, path: str = "", depth: int = 0) -> Iterator[FieldError
 
 
 def _dotted(path: str) -> str:
-    """Return the path in the form 1.5.1 had in its text: "embeds.0.title"."""
+    """Return the path in the form of 1.5.1's error texts: "embeds.0.title"."""
     return path.replace("[", ".").replace("]", "").lstrip(".")
 
 
 def internal(request_id: str) -> ApiError:
-    """Return the error for an unexpected failure, whose text stays in the log."""
-    text = f"The proxy failed; its log names the cause under request id {request_id}."
-    return refusal(StatusCode.INTERNAL, "INTERNAL", text)
+    """Return the error for an unexpected failure; only the log contains its cause."""
+    text = f"The proxy failed; its log contains the cause under request id {request_id}."
+    return refusal("INTERNAL", "INTERNAL", text)

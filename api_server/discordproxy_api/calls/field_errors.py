@@ -1,15 +1,15 @@
-"""What is wrong with a request, in Discord's own codes and words, field by field. No value is ever repeated here."""
+"""Errors of a request's fields, with Discord's codes and texts. They never contain the fields' values."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 MOST_PROBLEMS = 25
-"""More are not reported: the details of an error travel in a header of limited size."""
+"""Further ones are not reported: the details of an error are a header of limited size."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One wrong field: `path` like "embeds[0].fields[3].name", `code` as Discord names it."""
+    """The error of one field: `path` like "embeds[0].fields[3].name", `code` one of Discord's codes."""
 
     path: str
     code: str
@@ -17,21 +17,21 @@ class FieldError:
 
 
 class InvalidRequestError(Exception):
-    """The request would be refused by Discord, or by us; it becomes Discord's error 50035. Nothing was sent."""
+    """The request is invalid and was not sent. It becomes Discord's error 50035."""
 
     def __init__(self, fields: Iterable[FieldError]) -> None:
         self.fields = tuple(fields)
-        super().__init__(", ".join(problem.path for problem in self.fields))
+        super().__init__(", ".join(field.path for field in self.fields))
 
 
 class FieldErrors:
-    """Collects what a validation finds."""
+    """Collects the errors that a validation finds."""
 
     def __init__(self) -> None:
         self.found: list[FieldError] = []
 
     def add(self, path: str, code: str, message: str) -> None:
-        """Record a problem, as long as there is room."""
+        """Record an error, up to the maximum number."""
         if len(self.found) < MOST_PROBLEMS:
             self.found.append(FieldError(path, code, message))
 
@@ -40,27 +40,27 @@ class FieldErrors:
         self.add(path, "BASE_TYPE_REQUIRED", "This field is required")
 
     def conflict(self, path: str, message: str) -> None:
-        """Record a field that another one excludes."""
+        """Record a field that must not be used together with another one."""
         self.add(path, "FIELD_CONFLICT", message)
 
-    def length(self, path: str, length: int, least: int, most: int) -> None:
-        """Record a text or list whose length lies outside the bounds; characters are code points."""
-        if least <= length <= most:
+    def length(self, path: str, length: int, minimum: int, maximum: int) -> None:
+        """Record a text or list whose length is out of bounds; the length of a text is in code points."""
+        if minimum <= length <= maximum:
             return
-        if least:
-            self.add(path, "BASE_TYPE_BAD_LENGTH", f"Must be between {least} and {most} in length.")
+        if minimum:
+            self.add(path, "BASE_TYPE_BAD_LENGTH", f"Must be between {minimum} and {maximum} in length.")
         else:
-            self.add(path, "BASE_TYPE_MAX_LENGTH", f"Must be {most} or fewer in length.")
+            self.add(path, "BASE_TYPE_MAX_LENGTH", f"Must be {maximum} or fewer in length.")
 
     def snowflake(self, path: str) -> None:
-        """Record an id that is none."""
+        """Record an invalid id."""
         self.add(path, "NUMBER_TYPE_COERCE", "Value is not snowflake.")
 
     def raise_if_any(self) -> None:
-        """End the validation.
+        """Raise the recorded errors as one exception.
 
         Raises:
-            InvalidRequest: something was recorded.
+            InvalidRequestError: at least one error was recorded.
         """
         if self.found:
             raise InvalidRequestError(self.found)

@@ -23,7 +23,7 @@ class Metrics:
     Attributes:
         registry: the metrics of a scrape.
         finished: finished calls by RPC, status, application, `SHOWN` if the status page shows them, and way in.
-        recent_stats: counts since the last report to the other workers.
+        recent_stats: counts since the last report to Redis.
         in_progress: calls that are being served.
     """
 
@@ -61,21 +61,23 @@ class Metrics:
         self.serving = self._gauge("serving", "1 while the service is healthy", "service")
 
     def app(self, name: str) -> str:
-        """Return the label for an application: callers name themselves, so only the first names are kept."""
+        """Return the label for an application. Callers choose the names, so only the first ones become labels."""
         return _capped(name, self._apps, MAX_APPS)
 
     def template(self, name: str) -> str:
-        """Return the label for a route's template: the RPC Request takes any path, so only the first ones are kept."""
+        """Return the label for a route's template. `Request` accepts any path, so only the first ones become labels."""
         return _capped(name, self._templates, MAX_TEMPLATES)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return _remembering(Counter(f"discordproxy_{name}", text, labels, registry=self.registry))
+        return _with_cached_labels(Counter(f"discordproxy_{name}", text, labels, registry=self.registry))
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return _remembering(Gauge(f"discordproxy_{name}", text, labels, registry=self.registry))
+        return _with_cached_labels(Gauge(f"discordproxy_{name}", text, labels, registry=self.registry))
 
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
-        return _remembering(Histogram(f"discordproxy_{name}", text, labels, registry=self.registry, buckets=_SECONDS))
+        return _with_cached_labels(
+            Histogram(f"discordproxy_{name}", text, labels, registry=self.registry, buckets=_SECONDS)
+        )
 
 
 class _CallCollector(Collector):
@@ -87,11 +89,11 @@ class _CallCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """Yield the metric families."""
         calls = CounterMetricFamily(
-            "discordproxy_calls", "Calls answered, by gRPC status and way in", labels=("rpc", "status", "door")
+            "discordproxy_calls", "Finished calls, by gRPC status and way in", labels=("rpc", "status", "door")
         )
-        apps = CounterMetricFamily("discordproxy_app_calls", "Calls answered, by application", labels=("app", "status"))
+        apps = CounterMetricFamily("discordproxy_app_calls", "Finished calls, by application", labels=("app", "status"))
         seconds = HistogramMetricFamily(
-            "discordproxy_call_seconds", "Time to answer a call, including waits", labels=("rpc",)
+            "discordproxy_call_seconds", "Duration of a call, including waits", labels=("rpc",)
         )
         for labels, number in self._counts.totals((0, 1, 4)).items():
             calls.add_metric(labels, number)
@@ -109,15 +111,15 @@ class _CallCollector(Collector):
 _Metric = TypeVar("_Metric", Counter, Gauge, Histogram)
 
 
-def _remembering(metric: _Metric) -> _Metric:
-    """Return a metric that finds the series of labels it has seen at once; the library locks and compares texts."""
-    metric.labels = cache(metric.labels)  # type: ignore[method-assign] # of this one only
+def _with_cached_labels(metric: _Metric) -> _Metric:
+    """Cache the metric's series by labels; the library's own search takes a lock and converts each label to text."""
+    metric.labels = cache(metric.labels)  # type: ignore[method-assign] # of this object only
     return metric
 
 
-def _capped(name: str, known: set[str], most: int) -> str:
+def _capped(name: str, known: set[str], maximum: int) -> str:
     if name not in known:
-        if len(known) >= most:
+        if len(known) >= maximum:
             return OTHER
         known.add(name)
     return name

@@ -1,4 +1,4 @@
-"""Who calls, as far as the proxy knows, and what it may do. Pure values."""
+"""The application that makes a call, and its scopes. Pure values."""
 
 import re
 from dataclasses import dataclass
@@ -8,29 +8,29 @@ from discordproxy_api.calls.scopes import Scopes
 
 APP_NAME = re.compile(r"[A-Za-z0-9._:@/+-]{1,64}")
 DEFAULT_APP = "default"
-STRANGER = "(unauthenticated)"  # no application can have this name
-"""Name in metrics and logs of callers that are not let in: what they call themselves counts for nothing."""
+UNAUTHENTICATED = "(unauthenticated)"  # no application can have this name
+"""Name of rejected callers in metrics and logs. The name that they send is ignored."""
 
-EVERYTHING = Scopes()
+_UNRESTRICTED = Scopes()
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An application.
+    """An authenticated application.
 
     Attributes:
-        app: its name; shares of the limits and metrics go by it.
-        key: names its key in logs without telling it; "" without a key.
-        share: weight among the applications that wait for the same limit.
-        calls_per_s: rate of its calls, None for no bound of its own.
-        bot: which bot serves it; "" for the first.
-        status: whether it may see metrics and status page.
-        expires_at: end of the key, None for never.
+        app: its name, in metrics and in the shares of the limits.
+        key: public name of its key, for logs; "" without a key.
+        share: weight relative to other applications that wait for the same limit.
+        calls_per_s: maximum rate of its calls, None for no maximum.
+        bot: name of the bot that serves it; "" for the first.
+        status: whether it may read metrics and the status page.
+        expires_at: expiry of the key, None for never.
     """
 
     app: str = DEFAULT_APP
     key: str = ""
-    scopes: Scopes = EVERYTHING
+    scopes: Scopes = _UNRESTRICTED
     share: float = 1.0
     calls_per_s: float | None = None
     bot: str = ""
@@ -38,9 +38,9 @@ class Principal:
     expires_at: datetime | None = None
 
     def __str__(self) -> str:
-        """Return the form of texts and logs."""
+        """Return the form for error texts and logs."""
         return f"{self.app} (key {self.key})" if self.key else self.app
 
 
-ANYBODY = Principal()
-"""A caller that nobody has asked who it is."""
+ANONYMOUS = Principal()
+"""The principal of a call that has not been authenticated."""

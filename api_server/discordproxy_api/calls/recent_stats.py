@@ -1,4 +1,4 @@
-"""Counts of a worker since its last report, and its latest failures. Pure: time is an argument."""
+"""Counts of a worker since its last report, and its most recent failures. Pure: time is an argument."""
 
 from bisect import bisect_left
 from collections import Counter, OrderedDict
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from discordproxy_api.calls.timed_counts import BOUNDS_S, TimedCounts
 
 LATENCY_BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000)
-"""Upper bounds of the latency classes; one more class holds what takes longer."""
+"""Upper bounds of the latency classes; a last class holds longer calls."""
 
 _CLASSES = [bisect_left(LATENCY_BOUNDS_MS, bound * 1000) for bound in BOUNDS_S] + [len(LATENCY_BOUNDS_MS)]
 """Latency classes of the buckets of `TimedCounts`."""
@@ -21,7 +21,7 @@ CALLS, FAILURES, LATENCY, LIMITED, REQUESTS, CAUSE = "c:", "f:", "l:", "9:", "r"
 failures by cause and application."""
 
 MAX_CAUSES = 60
-"""Between two reports; further ones are counted without a cause."""
+"""Maximum number of causes between two reports; further failures are counted without a cause."""
 
 MAX_APPS = 30
 OTHER = "other"
@@ -32,11 +32,11 @@ FAILURES_KEPT_S = 900.0
 
 
 class Failure(NamedTuple):
-    """A kind of failure: one line of the status page, however often it happens.
+    """A kind of failure. It is one line of the status page, with the number of its occurrences.
 
     Attributes:
-        rpc, status, reason: of the call; the reason is empty where the proxy has none.
-        http_status, code: what Discord answered, 0 for none.
+        rpc, status, reason: of the call; the reason is "" if there is none.
+        http_status, code: of Discord's response, 0 for none.
     """
 
     rpc: str
@@ -47,7 +47,7 @@ class Failure(NamedTuple):
 
 
 class Cause(NamedTuple):
-    """Why calls of an application fail; see `Failure`."""
+    """The cause of an application's failed calls; see `Failure`."""
 
     status: str
     reason: str
@@ -57,14 +57,14 @@ class Cause(NamedTuple):
 
 
 def cause_of(name: str) -> Cause:
-    """Return the cause that a count is named after."""
+    """Return the cause that is encoded in the name of a count."""
     status, reason, http_status, code, app = name[len(CAUSE) :].split("|", 4)
     return Cause(status, reason, int(http_status), int(code), app)
 
 
 @dataclass(slots=True)
-class Seen:
-    """How often a kind of failure has happened, and when, to whom and in which call the last time."""
+class Occurrences:
+    """Number of occurrences of a failure; time, application and request id of the last one."""
 
     count: int
     at: float
@@ -83,7 +83,7 @@ class RecentStats:
         self._calls = calls
         self._counts: Counter[str] = Counter()
         self._apps: set[str] = set()
-        self._failures: OrderedDict[Failure, Seen] = OrderedDict()
+        self._failures: OrderedDict[Failure, Occurrences] = OrderedDict()
 
     def _named(self, app: str) -> str:
         if len(self._apps) < MAX_APPS:
@@ -99,10 +99,10 @@ class RecentStats:
         self._counts[LIMITED + scope] += 1
 
     def failed(self, failure: Failure, *, app: str, request_id: str, at: float) -> None:
-        """Remember a failed call; `at` is Unix time."""
+        """Record a failed call; `at` is Unix time."""
         self._count_cause(Cause(*failure[1:], self._named(app)))
         seen = self._failures.pop(failure, None)
-        self._failures[failure] = Seen(seen.count + 1 if seen else 1, at, app, request_id)
+        self._failures[failure] = Occurrences(seen.count + 1 if seen else 1, at, app, request_id)
         if len(self._failures) > MAX_FAILURES:
             self._failures.popitem(last=False)
 
@@ -112,15 +112,15 @@ class RecentStats:
             name = CAUSE + "|".join(map(str, Cause("UNKNOWN", "", 0, 0, cause.app)))
         self._counts[name] += 1
 
-    def failures(self, now: float) -> list[tuple[Failure, Seen]]:
-        """Return the failures of the last quarter of an hour, the latest first; `now` is Unix time."""
+    def failures(self, now: float) -> list[tuple[Failure, Occurrences]]:
+        """Return the failures of the last 15 minutes, the most recent first; `now` is Unix time."""
         for failure, seen in list(self._failures.items()):
             if now - seen.at > FAILURES_KEPT_S:
                 del self._failures[failure]
         return list(reversed(self._failures.items()))
 
     def collect(self) -> dict[str, int]:
-        """Return the counts since the last time."""
+        """Return the counts since the previous call of this method."""
         counts, self._counts = self._counts, Counter()
         for (_, status, app, shown, _), buckets in self._calls.report():
             if not shown:
@@ -135,5 +135,5 @@ class RecentStats:
         return counts
 
     def restore(self, counts: dict[str, int]) -> None:
-        """Count again what could not be reported."""
+        """Add counts again that could not be reported."""
         self._counts.update(counts)

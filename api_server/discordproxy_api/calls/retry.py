@@ -1,7 +1,7 @@
-"""Whether a request may be repeated without harm. Pure: outcome, repeatability and times in, a pause out.
+"""Decides whether a request is repeated, and after which pause. Pure.
 
-A repeat is harmless when the first one cannot have happened, when doing it twice is the same as once, or while
-Discord recognises the nonce of a message (enforce_nonce: "unique in the past few minutes", Discord's documentation,
+A repeat is safe if the first request cannot have had an effect, if the request is idempotent, or while Discord
+recognises the nonce of a message (enforce_nonce: "unique in the past few minutes", Discord's documentation,
 resources/message, 2026-08).
 """
 
@@ -10,11 +10,11 @@ from enum import Enum, StrEnum
 
 IDEMPOTENT_METHODS = frozenset({"GET", "PUT", "DELETE", "PATCH"})
 NONCE_WINDOW_S = 120.0
-"""How long after the first attempt a nonce is trusted; shorter than Discord's "few minutes"."""
+"""Time after the first attempt in which a nonce is relied on; shorter than Discord's "few minutes"."""
 
 
 class Repeat(Enum):
-    """How far a request can be repeated once it may have arrived."""
+    """Whether a request can be repeated after it may have reached Discord."""
 
     ALWAYS = "idempotent"
     NONCE = "nonce"
@@ -22,33 +22,33 @@ class Repeat(Enum):
 
 
 class Outcome(StrEnum):
-    """How one attempt ended, apart from success and from refusals that a repeat would only meet again."""
+    """The outcome of an attempt that failed in a way that a repeat may not."""
 
-    UNSENT = "unsent"  # no connection: nothing left this machine
-    LIMITED = "limited"  # 429: Discord did nothing
+    UNSENT = "unsent"  # no connection: nothing was written
+    LIMITED = "limited"  # 429: no effect
     FAILED = "failed"  # 5xx
-    LOST = "lost"  # the request left, no complete answer came
+    LOST = "lost"  # the request was sent, no complete response arrived
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Bounds of repeating one request.
+    """Bounds for the repeats of one request.
 
     Attributes:
-        attempts: most attempts that may end without an answer of use, the first one included. A 429 is none of them:
-            the broker holds its repeat back for as long as Discord asks, and the caller's deadline ends it.
-        limited_at_once: attempts that may follow a 429 at once; each further one also pauses as after a failure.
-        pause_s: before the first repeat; doubles with each, up to `longest_pause_s`.
+        attempts: maximum number of failed attempts, the first one included. A 429 does not count: the broker delays
+            its repeat for as long as Discord requires, and the caller's deadline ends it.
+        limited_at_once: from this number of 429s on, repeats also pause as after a failure.
+        pause_s: pause before the first repeat; doubles with each one, up to `max_pause_s`.
     """
 
     attempts: int = 5
     limited_at_once: int = 3
     pause_s: float = 0.25
-    longest_pause_s: float = 8.0
+    max_pause_s: float = 8.0
 
 
 def repeatability(method: str, *, nonce: bool) -> Repeat:
-    """Return how far a request of this kind may be repeated; `nonce`: it creates a message with enforce_nonce."""
+    """Return whether such a request may be repeated; `nonce`: it creates a message with enforce_nonce."""
     if method in IDEMPOTENT_METHODS:
         return Repeat.ALWAYS
     return Repeat.NONCE if nonce else Repeat.NEVER
@@ -65,32 +65,32 @@ def pause_before_repeat(
     retry_after_s: float = 0.0,
     chance: float,
 ) -> float | None:
-    """Return the seconds to wait before the next attempt, None to give up.
+    """Return the pause before the next attempt in seconds, None for no further attempt.
 
     Args:
-        outcome: of the attempt that has just ended.
-        repeat: what a second arrival would do.
+        outcome: outcome of the last attempt.
+        repeat: whether the request can be repeated.
         policy: the bounds.
-        attempt: how many attempts ended like this, the present one included.
-        since_first_s: seconds since the first attempt left.
+        attempt: number of attempts with this outcome, the last one included.
+        since_first_s: seconds since the first attempt was sent.
         time_left_s: seconds until the caller's deadline.
-        retry_after_s: what the answer asked for; a 429 is held back by the broker instead.
-        chance: a random number from 0 to 1 that spreads the repeats of many callers.
+        retry_after_s: Retry-After of the response; the broker enforces that of a 429.
+        chance: a random number from 0 to 1, for jitter.
     """
     if outcome is Outcome.LIMITED:
-        late = attempt - policy.limited_at_once
-        if late < 0:
+        doublings = attempt - policy.limited_at_once
+        if doublings < 0:
             return 0.0
-        pause_s = min(policy.pause_s * 2 ** min(late, 10), policy.longest_pause_s)
+        pause_s = min(policy.pause_s * 2 ** min(doublings, 10), policy.max_pause_s)
         return pause_s if pause_s < time_left_s else None
-    if attempt >= policy.attempts or not _harmless(outcome, repeat):
+    if attempt >= policy.attempts or not _is_safe(outcome, repeat):
         return None
-    longest = min(policy.pause_s * 2 ** (attempt - 1), policy.longest_pause_s)
-    pause_s = max(longest * (1 + chance) / 2, retry_after_s)
+    max_pause_s = min(policy.pause_s * 2 ** (attempt - 1), policy.max_pause_s)
+    pause_s = max(max_pause_s * (1 + chance) / 2, retry_after_s)
     if repeat is Repeat.NONCE and outcome is not Outcome.UNSENT and since_first_s + pause_s > NONCE_WINDOW_S:
         return None
     return pause_s if pause_s < time_left_s else None
 
 
-def _harmless(outcome: Outcome, repeat: Repeat) -> bool:
+def _is_safe(outcome: Outcome, repeat: Repeat) -> bool:
     return outcome is Outcome.UNSENT or repeat is not Repeat.NEVER

@@ -38,7 +38,7 @@ class Scopes:
     unrestricted: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Compute what every call reads."""
+        """Compute once the value that every call reads."""
         unrestricted = self.unlimited and self.may_write_to_users and self.may_authorize
         object.__setattr__(self, "unrestricted", unrestricted)  # the class is frozen
 
@@ -75,7 +75,7 @@ class Scopes:
         return self.unlimited if self.authorization is None else self.authorization
 
     def allows_rpc(self, name: str, *, reads: bool) -> bool:
-        """Tell whether an RPC may be called at all."""
+        """Return whether an RPC may be called."""
         if name == REQUEST and self.requests is not None:
             return bool(self.requests)
         if self.rpcs is None:
@@ -84,10 +84,10 @@ class Scopes:
         return any(fnmatchcase(name, pattern) or (pattern == kind and name != REQUEST) for pattern in self.rpcs)
 
     def allows_route(self, route: str) -> bool:
-        """Tell whether `Request` may use a route, "METHOD /template"."""
+        """Return whether `Request` may use a route, "METHOD /template"."""
         return self.requests is None or any(_route_matches(route, pattern) for pattern in self.requests)
 
-    def lower(self, priority: str) -> str:
+    def cap_priority(self, priority: str) -> str:
         """Return the requested priority, or the highest one of the key if that is lower."""
         return priority if self.priority == PRIORITIES[-1] else min(priority, self.priority, key=PRIORITIES.index)
 
@@ -97,6 +97,6 @@ class Scopes:
 
 
 def _route_matches(route: str, pattern: str) -> bool:
-    """Compare; `*` matches anything, and unlike in shell patterns nothing else is special."""
+    """Return whether a route matches; `*` matches anything, and no other character is special."""
     literal = pattern.replace("[", "[[]").replace("?", "[?]")
     return fnmatchcase(route, literal)

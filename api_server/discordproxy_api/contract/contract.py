@@ -6,6 +6,7 @@ An error in an annotation is raised at the start of the server.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, ServiceDescriptor
@@ -25,9 +26,9 @@ class ContractError(Exception):
     """An annotation contradicts its message; the text names the RPC and the error."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rpc:
-    """One RPC.
+    """One RPC. Compared by identity, so that compiled functions are found without hashing its fields.
 
     Attributes:
         path: gRPC's name, `/discord_api.DiscordApi/SendChannelMessage`.
@@ -71,10 +72,16 @@ class Rpc:
 
     def fits(self, document: Any) -> bool:
         """Tell whether Discord's JSON has the type of the response; None for a response without a document."""
-        if not self.response.fields or (document is None and self.may_be_empty):
-            return True
-        several = self.result and is_list(self.response.fields_by_name[self.result])
-        return isinstance(document, list if several else dict)
+        expected = _document_type(self)
+        return expected is None or isinstance(document, expected) or (document is None and self.may_be_empty)
+
+
+@cache
+def _document_type(rpc: Rpc) -> type | None:
+    """Return the type of Discord's JSON for a response; None if any is fine."""
+    if not rpc.response.fields:
+        return None
+    return list if rpc.result and is_list(rpc.response.fields_by_name[rpc.result]) else dict
 
 
 def parameter_names(template: str) -> tuple[str, ...]:

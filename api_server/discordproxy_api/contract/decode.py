@@ -1,8 +1,8 @@
-"""Decodes Discord's JSON to messages, with one plan per message type.
+"""Decodes any JSON to messages, with one plan per message type.
 
-Decoding never fails: unknown keys and values of the wrong type are dropped, since a message that was posted must not
-look like an error. Sub-messages are decoded to dicts; protobuf's constructor then creates the whole message at once,
-which is faster than setting attributes one by one.
+Used for documents that `quick_decode` cannot decode. It never fails: unknown keys and values of the wrong type are
+dropped, since a message that was posted must not look like an error. Sub-messages are decoded to dicts; protobuf's
+constructor then creates the whole message at once, which is faster than setting attributes one by one.
 """
 
 from collections.abc import Callable, Mapping
@@ -60,6 +60,11 @@ class Reader:
             if field_option(field, annotations_pb2.null_is_true)
         }
 
+    @property
+    def completes(self) -> bool:
+        """Whether values of this type need `complete`."""
+        return bool(self._finish is not None or self._null_is_true or self._extra)
+
     def read(self, document: Mapping[str, Any], depth: int = 0) -> Values:
         """Return the values that match the message's fields."""
         fields = self._fields
@@ -73,13 +78,17 @@ class Reader:
                 values[name] = value
             elif value is not None and (converted := convert(value, depth)) is not None:
                 values[name] = converted
+        self.complete(values, document)
+        return values
+
+    def complete(self, values: Values, document: Mapping[str, Any]) -> None:
+        """Add values that several keys or unknown keys of the document make up."""
         if self._finish is not None:
             self._finish(values)
         if self._null_is_true:
             values.update({name: True for key, name in self._null_is_true.items() if document.get(key, False) is None})
-        if self._extra and (extra := _struct({key: each for key, each in document.items() if key not in fields})):
+        if self._extra and (extra := _struct({key: each for key, each in document.items() if key not in self._fields})):
             values["extra"] = extra
-        return values
 
 
 class Readers:
@@ -139,7 +148,7 @@ def _scalar(field: FieldDescriptor) -> Convert:
     if field.type == FieldDescriptor.TYPE_STRING:
         return _text
     if field.type == FieldDescriptor.TYPE_BOOL:
-        return _truth
+        return _boolean
     if field.type == FieldDescriptor.TYPE_DOUBLE:
         return _number
     return _integer(field)
@@ -153,7 +162,7 @@ def _text(value: Any, _depth: int) -> str | None:
     return str(value) if abs(value) < _MAX_TEXT_NUMBER else None
 
 
-def _truth(value: Any, _depth: int) -> bool | None:
+def _boolean(value: Any, _depth: int) -> bool | None:
     return bool(value) if isinstance(value, int | float) else None
 
 

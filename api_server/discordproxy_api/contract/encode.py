@@ -88,7 +88,7 @@ class Writers:
     def _assignment(self, field: FieldDescriptor, source: str, depth: int) -> Lines:
         """Yield the lines that set the field's key of `body<depth>`. Slices iterate faster than repeated fields."""
         target, inner = f"body{depth}[{json_key(field)!r}]", depth + 1
-        if field.message_type is None or _contains_itself(field.message_type):
+        if field.message_type is None or contains_itself(field.message_type):
             yield f"{target} = {self._converted(field, source)}"
         elif is_list(field):
             yield f"{target} = list{inner} = []"
@@ -133,7 +133,8 @@ def _indented(lines: Lines) -> Lines:
     return (f"    {line}" for line in lines)
 
 
-def _contains_itself(descriptor: Descriptor) -> bool:
+def contains_itself(descriptor: Descriptor) -> bool:
+    """Tell whether messages of this type can contain messages of the same type."""
     found: set[str] = set()
     new = [descriptor]
     while new:

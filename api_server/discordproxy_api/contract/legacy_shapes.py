@@ -17,9 +17,8 @@ def _media(values: Values) -> None:
 
 def _message(values: Values) -> None:
     """1.5.1 had `mention_channels` as ids. Discord omits the member's guild."""
-    mentioned = [mention["id"] for mention in values.get("channel_mentions", ()) if "id" in mention]
-    if mentioned:
-        values["mention_channels"] = mentioned
+    if "channel_mentions" in values:
+        values["mention_channels"] = [mention["id"] for mention in values["channel_mentions"] if "id" in mention]
     if "member" in values and "guild_id" in values:
         values["member"]["guild_id"] = values["guild_id"]
 

@@ -15,10 +15,12 @@ from google.protobuf.message_factory import GetMessageClass
 
 from discordproxy import annotations_pb2
 from discordproxy_api.contract.contract import Rpc, field_option, is_list, json_key, request_parts
-from discordproxy_api.contract.decode import Readers, build
+from discordproxy_api.contract.decode import Convert, Readers, build
 from discordproxy_api.contract.encode import Json, Writers
+from discordproxy_api.contract.quick_decode import UNEXPECTED, QuickReaders
 
 _WRITERS, _READERS = Writers(), Readers()
+_QUICK_READERS = QuickReaders(_READERS)
 _NO_PARAMETERS: Mapping[str, str] = {}
 
 
@@ -77,6 +79,8 @@ class Translator:
         self._clearable = "clear" in request.fields_by_name
         self._result = response.fields_by_name[rpc.result] if rpc.result else None
         self._read = _READERS.convert(self._result) if self._result else _READERS.reader(response).read
+        quick = _QUICK_READERS
+        self._read_quickly = quick.convert(self._result) if self._result else quick.reader(response).read
         self._of_guild = self._result is not None and _lacks_guild(self._result)
 
     def outgoing(self, message: Any) -> Outgoing:
@@ -110,12 +114,16 @@ class Translator:
         """
         if not isinstance(document, dict | list):
             return self._rpc.response_type()
-        return build(self._rpc.response_type, lambda whole: self._values(whole, parameters), document)
+        make = self._rpc.response_type
+        try:
+            return make(**self._values(self._read_quickly, document, parameters))
+        except UNEXPECTED:
+            return build(make, lambda whole: self._values(self._read, whole, parameters), document)
 
-    def _values(self, document: Any, parameters: Mapping[str, str]) -> Json:
+    def _values(self, read: Convert, document: Any, parameters: Mapping[str, str]) -> Json:
         if self._result is None:
-            return self._read(document, 0) if isinstance(document, dict) else {}
-        value = self._read(document, 0)
+            return read(document, 0) if isinstance(document, dict) else {}
+        value = read(document, 0)
         if value is None:
             return {}
         if self._of_guild and (guild_id := parameters.get("guild_id")):
@@ -127,7 +135,15 @@ class Translator:
 def compile_message(descriptor: Descriptor) -> tuple[Callable[[Any], Json], Callable[[Mapping[str, Any]], Any]]:
     """Return `to_json(message) -> dict` and `from_json(dict) -> message` for one message type."""
     make, read = GetMessageClass(descriptor), _READERS.reader(descriptor).read
-    return _WRITERS.writer(descriptor), lambda document: build(make, read, document)
+    read_quickly = _QUICK_READERS.reader(descriptor).read
+
+    def from_json(document: Any) -> Any:
+        try:
+            return make(**read_quickly(document))
+        except UNEXPECTED:
+            return build(make, read, document)
+
+    return _WRITERS.writer(descriptor), from_json
 
 
 def _query_entry(each: FieldDescriptor) -> tuple[str, str, Callable[[Any], str], Callable[[Message], bool]]:

@@ -3,7 +3,7 @@
 One plan per message type, compiled at the first use of an RPC from the descriptors and the table of limits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -13,13 +13,17 @@ from google.protobuf.json_format import MessageToDict, SerializeToJsonError
 from discordproxy import annotations_pb2
 from discordproxy_api.calls.field_errors import FieldError, FieldErrors, InvalidRequestError
 from discordproxy_api.contract.contract import Rpc, field_option, request_parts
+from discordproxy_api.contract.quick_check import compile_quick_check
 from discordproxy_api.contract.rules.checks import Check, compile_check, has_control_characters, path_check
 from discordproxy_api.contract.rules.limits import (
     CLEAR,
     COMPONENTS,
+    DURATION,
     EMBEDS,
     EXTRA_BYTES,
     FILES,
+    MAX_DURATION_S,
+    MAX_NANOS,
     MAX_SNOWFLAKE,
     NEVER_RESET,
     REASON,
@@ -32,9 +36,6 @@ from discordproxy_api.contract.rules.request_rules import RULES
 
 __all__ = ["FieldError", "InvalidRequestError", "validate"]
 
-_MAX_DURATION_S = 315_576_000_000  # protobuf's maximum of a Duration
-_NANOS = 999_999_999
-
 
 def validate(rpc: Rpc, message: Any) -> None:
     """Validate a request of an RPC, including composites.
@@ -42,6 +43,12 @@ def validate(rpc: Rpc, message: Any) -> None:
     Raises:
         InvalidRequestError: with all errors, at most 25.
     """
+    if not _quick_check(rpc)(message):
+        validate_completely(rpc, message)
+
+
+def validate_completely(rpc: Rpc, message: Any) -> None:
+    """Validate a request with the checks that record errors. Raises InvalidRequestError as `validate`."""
     problems = FieldErrors()
     _request_plan(rpc).check(message, problems)
     problems.raise_if_any()
@@ -124,6 +131,11 @@ class _RequestPlan:
 
 
 @cache
+def _quick_check(rpc: Rpc) -> Callable[[Any], bool]:
+    return compile_quick_check(rpc)
+
+
+@cache
 def _request_plan(rpc: Rpc) -> _RequestPlan:
     return _RequestPlan(rpc)
 
@@ -149,7 +161,7 @@ def _short_name(descriptor: Descriptor) -> str:
 def _check_duration(duration: Any, path: str, problems: FieldErrors) -> None:
     if duration.seconds < 0 or duration.nanos < 0:
         problems.add(path, "NUMBER_TYPE_MIN", "A duration must not be negative.")
-    elif duration.seconds > _MAX_DURATION_S or duration.nanos > _NANOS:
+    elif duration.seconds > MAX_DURATION_S or duration.nanos > MAX_NANOS:
         problems.add(path, "NUMBER_TYPE_MAX", "The duration is too long.")
 
 
@@ -164,7 +176,7 @@ def _check_extra(extra: Any, path: str, problems: FieldErrors) -> None:
 
 
 _SPECIAL: Mapping[str, Check] = {
-    "google.protobuf.Duration": _check_duration,
+    DURATION: _check_duration,
     "google.protobuf.Struct": _check_extra,
 }
 

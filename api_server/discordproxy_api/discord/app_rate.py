@@ -43,7 +43,7 @@ class AppRateWaits:
         left_s = call.deadline_at - asyncio.get_running_loop().time()
         max_wait_s = min(left_s, MAX_WAIT_S if call.max_wait_s is None else call.max_wait_s)
         try:
-            wait_s = await self._app_rate.take(call.app, per_s=per_s, patience_s=max_wait_s)
+            wait_s = await self._app_rate.reserve(call.app, per_s=per_s, max_wait_s=max_wait_s)
         except WaitRefusedError as error:
             raise errors.from_broker(error) from None
         except BrokerUnavailableError:

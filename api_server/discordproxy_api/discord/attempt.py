@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from grpc import StatusCode
-
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.errors import ApiError
@@ -94,7 +92,7 @@ def without_answer(attempt: Attempt, error: NoAnswerError) -> FailedAttempt:
     if isinstance(error, UnreadableAnswerError):
         attempt.call.lost(effect=attempt.request.effect)
         text = f"Discord's answer cannot be read ({error}); whether the request took effect is unknown."
-        return FailedAttempt(error=errors.refusal(StatusCode.INTERNAL, "INTERNAL", text))
+        return FailedAttempt(error=errors.refusal("INTERNAL", "INTERNAL", text))
     if attempt.written:
         attempt.call.lost(effect=attempt.request.effect)
         text = f"Discord did not answer ({error}); whether the request took effect is unknown."
@@ -112,10 +110,10 @@ def accepted_without_body(cut: str) -> FailedAttempt:
         return FailedAttempt(Outcome.LOST, _unreachable("Discord accepted the request, but its answer broke off."))
     if cut == "unreadable":
         text = "Discord accepted the request, but its answer cannot be decompressed."
-        return FailedAttempt(error=errors.refusal(StatusCode.INTERNAL, "INTERNAL", text))
+        return FailedAttempt(error=errors.refusal("INTERNAL", "INTERNAL", text))
     text = "Discord accepted the request, but its answer is larger than the proxy passes on; request smaller pages."
-    return FailedAttempt(error=errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "INTERNAL", text))
+    return FailedAttempt(error=errors.refusal("RESOURCE_EXHAUSTED", "INTERNAL", text))
 
 
 def _unreachable(text: str) -> ApiError:
-    return errors.refusal(StatusCode.UNAVAILABLE, "DISCORD_UNREACHABLE", text, retry_after_s=1.0)
+    return errors.refusal("UNAVAILABLE", "DISCORD_UNREACHABLE", text, retry_after_s=1.0)

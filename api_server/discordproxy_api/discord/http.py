@@ -182,7 +182,7 @@ class _UploadExchange:
         """Send the request and return the response; see `Exchange`."""
         task = self._task
         if task is None:
-            task = self._task = self._tasks.start(self._send(self._connected))
+            task = self._task = self._tasks.start(self._send(self._begin_write))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -190,7 +190,7 @@ class _UploadExchange:
                 task.cancel()
             raise
 
-    def _connected(self) -> None:
+    def _begin_write(self) -> None:
         if self._task is None or self._task.cancelling():
             raise asyncio.CancelledError  # in case a library has suppressed the first one
         self._before_write()

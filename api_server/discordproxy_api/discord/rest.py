@@ -255,7 +255,7 @@ class Rest:
         request = attempt.request
         with self._trace(f"discord {request.route.name}", http_request_method=request.method) as span:
             response = await attempt.exchange.response()
-            span.tell(http_response_status__code=response.status)
+            span.record(http_response_status__code=response.status)
         return response
 
     async def _finish(self, attempt: Attempt) -> None:

@@ -1,4 +1,4 @@
-"""How an error travels: the JSON of `details()` and google.rpc.Status in a trailer.
+"""Encodes an error as gRPC details and trailers: the JSON of `details()`, and google.rpc.Status.
 
 Both are headers, so their size is bounded.
 """
@@ -8,25 +8,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from discordproxy.common_pb2 import SENT_NO, SENT_UNKNOWN, SENT_YES, DiscordError
-from discordproxy_api.calls.call import Sent
+from discordproxy_api.calls.call import STATUS_NUMBERS, Sent
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.field_errors import FieldError
 
 DOMAIN = "discordproxy"
-LIMIT_BYTES = 7_500
-"""Both forms together; many peers refuse more than 8 kB of trailing headers."""
+MAX_BYTES = 7_500
+"""Maximum size of both forms together; many peers refuse more than 8 kB of trailing headers."""
 
-WORTH_A_REPEAT = frozenset({"DRAINING", "STREAM_ENDED"})
-"""Reasons after which a repeat at once can do better: another worker answers it.
+RETRIED_BY_GRPC = frozenset({"DRAINING", "STREAM_ENDED"})
+"""Reasons after which an immediate repeat can succeed, with another worker.
 
-All others are told not to be repeated by gRPC's own retries. What is worth it has been repeated here, where limits
-and Discord's state are known: attempts of both ends would multiply.
+All others disable gRPC's own retries: the proxy has already retried where that is safe, and the attempts of both ends
+would multiply.
 """
 
 _SENT = {"no": SENT_NO, "yes": SENT_YES, "unknown": SENT_UNKNOWN}
@@ -37,14 +36,14 @@ Trailers = tuple[tuple[str, str | bytes], ...]
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """An error ready for `context.abort`."""
+    """The arguments of `context.abort` for an error."""
 
     details: str
     trailers: Trailers
 
 
 def render(error: ApiError, *, sent: Sent, request_id: str) -> Rendered:
-    """Return details and trailers of `error`, with text and lists cut until they fit `LIMIT_BYTES`."""
+    """Return details and trailers of `error`; text and lists are cut until they fit `MAX_BYTES`."""
     text_length, items = 2_000, 50
     while True:
         text = _cut(error.text, text_length)
@@ -55,15 +54,15 @@ def render(error: ApiError, *, sent: Sent, request_id: str) -> Rendered:
         ids = error.sent_message_ids[: 2 * items]
         details = _details(error, text, fields, ids, sent, request_id)
         status = _status(error, details, text, fields, ids, sent, request_id).SerializeToString()
-        if _header_bytes(details, status) <= LIMIT_BYTES or not (items or text_length):
-            return Rendered(details, _trailers(status, sent, request_id, again=error.reason in WORTH_A_REPEAT))
+        if _header_bytes(details, status) <= MAX_BYTES or not (items or text_length):
+            return Rendered(details, _trailers(status, sent, request_id, retried=error.reason in RETRIED_BY_GRPC))
         text_length, items = text_length // 2, items // 2
 
 
 def _details(
     error: ApiError, text: str, fields: Sequence[FieldError], ids: Sequence[int], sent: Sent, request_id: str
 ) -> str:
-    """Return the JSON: the four keys of 1.5.1 first, then ours, those without a value left out."""
+    """Return the JSON: the four keys of 1.5.1 first, then the others that have a value."""
     document: dict[str, Any] = {"type": "HTTPException", "status": error.http_status, "code": error.code, "text": text}
     if not error.http_status:
         document = {"type": "ProxyException", "text": text}
@@ -79,7 +78,7 @@ def _details(
         **error.extras,
     }
     document.update((key, value) for key, value in extras.items() if value not in ("", None, []))
-    return json.dumps(document)  # ASCII: gRPC would percent-encode anything else
+    return json.dumps(document)  # ASCII: gRPC percent-encodes other characters
 
 
 def _status(
@@ -91,7 +90,7 @@ def _status(
     sent: Sent,
     request_id: str,
 ) -> Status:
-    """Return the rich form; its message must equal `details`, or grpc_status refuses to read it."""
+    """Return the rich form; its message must equal `details`, since grpc_status rejects it otherwise."""
     parts: list[Any] = [ErrorInfo(reason=error.reason, domain=DOMAIN, metadata={"request_id": request_id})]
     if error.retry_after_s is not None:
         parts.append(RetryInfo())
@@ -113,19 +112,14 @@ def _status(
             request_id=request_id,
         )
     )
-    return Status(code=_number(error.status), message=details, details=[_packed(part) for part in parts])
+    return Status(code=STATUS_NUMBERS[error.status], message=details, details=[_packed(part) for part in parts])
 
 
-def _trailers(status: bytes, sent: Sent, request_id: str, *, again: bool) -> Trailers:
+def _trailers(status: bytes, sent: Sent, request_id: str, *, retried: bool) -> Trailers:
     trailers: Trailers = (("grpc-status-details-bin", status), ("x-request-id", request_id))
-    if not again or sent != "no":
+    if not retried or sent != "no":
         trailers += (("grpc-retry-pushback-ms", "-1"),)
     return trailers
-
-
-def _number(status: grpc.StatusCode) -> int:
-    number, _name = status.value
-    return int(number)
 
 
 def _packed(part: Any) -> AnyMessage:
@@ -139,6 +133,6 @@ def _cut(text: str, length: int) -> str:
 
 
 def _header_bytes(details: str, status: bytes) -> int:
-    """Return what both weigh as headers: control characters and "%" take three bytes, binary values are base64."""
+    """Return the size of both as headers: control characters and "%" take three bytes, binary values are base64."""
     encoded = sum(1 if " " <= char <= "~" and char != "%" else 3 for char in details)
     return encoded + len(status) * 4 // 3

@@ -20,19 +20,20 @@ from grpc.aio import AbortError
 
 from discordproxy_api.access.authenticator import certificate_names
 from discordproxy_api.calls import errors
-from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.call import STATUS_NUMBERS, Call, Status
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import AnsweredError, ApiError
 from discordproxy_api.calls.principal import DEFAULT_APP
 from discordproxy_api.contract.contract import SERVICE, Rpc
 from discordproxy_api.grpc_edge.error_details import render
-from discordproxy_api.pipeline.pipeline import Pipeline
+from discordproxy_api.pipeline.pipeline import CallPipeline
 from discordproxy_api.pipeline.unary_calls import UnaryCalls, decode_request
 from discordproxy_api.pipeline.uploads import Uploads
 from discordproxy_api.rpcs.subscribe_events import SubscribeEvents
 
 log = logging.getLogger("discordproxy_api")
 
+_STATUSES: dict[StatusCode, Status] = {StatusCode[name]: name for name in STATUS_NUMBERS}
 _SANE = re.compile(r"[A-Za-z0-9._:@/+-]{1,64}")
 
 Handler = Any  # grpc.RpcMethodHandler is generic for type checkers only
@@ -64,7 +65,7 @@ class GrpcAdapter:
         self._certificates = certificates
 
     def discord_api(
-        self, contract: Mapping[str, Rpc], pipeline: Pipeline, uploads: Uploads, bots: Mapping[str, Bot]
+        self, contract: Mapping[str, Rpc], pipeline: CallPipeline, uploads: Uploads, bots: Mapping[str, Bot]
     ) -> grpc.GenericRpcHandler:
         """Return the handler of the contract's service. The caller's key selects its bot by name; "" is the first."""
 
@@ -83,11 +84,13 @@ class GrpcAdapter:
         }
         return grpc.method_handlers_generic_handler(SERVICE.strip("/"), handlers)
 
-    def guarded(self, handler: grpc.GenericRpcHandler, pipeline: Pipeline, uploads: Uploads) -> grpc.GenericRpcHandler:
+    def guarded(
+        self, handler: grpc.GenericRpcHandler, pipeline: CallPipeline, uploads: Uploads
+    ) -> grpc.GenericRpcHandler:
         """Return the handler of another service, with a pipeline in front."""
         return _Guarded(handler, partial(self._guard, pipeline=pipeline, uploads=uploads))
 
-    def _guard(self, path: str, inner: Any, *, pipeline: Pipeline, uploads: Uploads) -> Handler:
+    def _guard(self, path: str, inner: Any, *, pipeline: CallPipeline, uploads: Uploads) -> Handler:
         work = _stream_work(inner, uploads, self._drain) if inner.response_streaming else _unary_work(inner, uploads)
         name = path.rpartition("/")[2]
         return self._handler(
@@ -97,7 +100,7 @@ class GrpcAdapter:
     def _handler(
         self,
         name: str,
-        pipeline: Pipeline,
+        pipeline: CallPipeline,
         work: Work,
         *,
         streams: bool,
@@ -185,8 +188,7 @@ def _stream_work(inner: Any, uploads: Uploads, drain: Drain) -> Work:
 
 def _answered(context: Any) -> AnsweredError:
     """Return the error for a handler's own `context.abort`."""
-    code = context.code()
-    return AnsweredError(code if isinstance(code, StatusCode) else StatusCode.UNKNOWN)
+    return AnsweredError(_STATUSES.get(context.code(), "UNKNOWN"))
 
 
 async def _read(context: Any) -> bytes | None:
@@ -211,7 +213,7 @@ def _decoded(decode: Callable[[bytes], Any], data: bytes) -> Any:
         return decode(data)
     except DecodeError:
         text = "The request is not a message of the type that this method takes."
-        raise errors.refusal(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", text) from None
+        raise errors.refusal("INVALID_ARGUMENT", "INVALID_REQUEST", text) from None
 
 
 async def _abort(context: Any, call: Call, error: ApiError) -> None:
@@ -221,4 +223,4 @@ async def _abort(context: Any, call: Call, error: ApiError) -> None:
         log.exception("%r cannot be rendered [%s]", error, call.request_id)
         error = errors.internal(call.request_id)
         rendered = render(error, sent=call.sent, request_id=call.request_id)
-    await context.abort(error.status, rendered.details, rendered.trailers)
+    await context.abort(StatusCode[error.status], rendered.details, rendered.trailers)

@@ -1,7 +1,7 @@
-"""gRPC reflection: tells tools such as grpcurl which services there are and what their messages look like.
+"""gRPC reflection: services and message types for tools such as grpcurl.
 
-Two protocols with the same messages are in use: `v1alpha`, which grpcio-reflection serves, and `v1`, which newer tools
-ask first.
+Two protocols with the same messages are in use: `v1alpha`, which grpcio-reflection implements, and `v1`, which newer
+tools try first.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ V1 = "grpc.reflection.v1.ServerReflection"
 
 
 def reflection_handlers(services: Sequence[str]) -> tuple[grpc.GenericRpcHandler, ...]:
-    """Return handlers of both protocols that tell these services, and reflection itself."""
+    """Return handlers of both protocols that list these services, and reflection itself."""
     servicer = reflection.aio.ReflectionServicer((*services, V1, V1ALPHA), pool=_pool())
     method = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
@@ -32,7 +32,7 @@ def reflection_handlers(services: Sequence[str]) -> tuple[grpc.GenericRpcHandler
 
 
 def _pool() -> descriptor_pool.DescriptorPool:
-    """Return the pool of all messages; those of `v1` are the ones of `v1alpha` by another name."""
+    """Return the pool of all messages; those of `v1` are those of `v1alpha` under another name."""
     pool, file = descriptor_pool.Default(), FileDescriptorProto()
     reflection_pb2.DESCRIPTOR.CopyToProto(file)
     text = MessageToJson(file).replace(V1ALPHA.rpartition(".")[0], V1.rpartition(".")[0])

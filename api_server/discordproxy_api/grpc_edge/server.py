@@ -1,4 +1,4 @@
-"""One worker's gRPC server: port, handlers, health, and the orderly end."""
+"""The gRPC server of a worker: port, connections, drain."""
 
 import asyncio
 import logging
@@ -15,45 +15,46 @@ from discordproxy_api.status.health import Health
 
 log = logging.getLogger("discordproxy_api")
 
-MOST_PENDING = 20_000
-"""Calls that have arrived and that the event loop has not looked at yet; gRPC drops others, whoever they are from."""
-
+MAX_PENDING_CALLS = 20_000
+"""Calls that have arrived and are not yet handled by the event loop; gRPC drops further ones."""
 
 CALLS_PER_CONNECTION = 2_000
-"""gRPC's default is no bound at all, and calls that are only begun cost time, too. A client keeps the others back."""
+"""Maximum number of open calls; clients queue further ones. gRPC's default is unlimited, and idle calls cost, too."""
 
 IDENTITY_AND_GZIP = 0b101
-"""gRPC's numbers of the compressions that are taken. Deflate data cannot be told from an uncompressed message; its
+"""gRPC's bitset of the accepted compressions. Deflate data cannot be distinguished from an uncompressed message; its
 callers get UNIMPLEMENTED: Compression algorithm 'deflate' is disabled."""
 
 HANDSHAKE_MS = 20_000
-"""How long a new connection may take to speak TLS and HTTP/2; gRPC gives it two minutes."""
+"""Timeout of the TLS and HTTP/2 handshakes of a connection; gRPC's default is two minutes."""
 
 
-SETTLE_S, GOODBYE_S, WRITE_S = 0.15, 0.15, 0.1
-"""A stopping gRPC server drops what it has received but not handed over, as a bare CANCELLED. So it first takes all
-that has arrived, then tells the connections to go away, and only then sends waiting calls back: before that they would
-return on the same connections and be dropped. Answers are held back meanwhile, for the same reason: who gets one sends
-the next call. A call that comes between may be kept and never handed over, so the end is when our own calls have been
-served and their answers written, not when gRPC says so."""
+SETTLE_S, GOAWAY_S, WRITE_S = 0.15, 0.15, 0.1
+"""Durations of the steps of `Server.stop`.
 
+A stopping gRPC server drops calls that it has received and not yet passed to a handler, with a bare CANCELLED.
+Therefore all arrived calls are handled first. Then the connections get a GOAWAY, and only then waiting calls are
+refused: earlier, their callers would repeat them on the same connections. For the same reason responses are held back
+until the GOAWAY: a caller that gets one sends its next call. gRPC may keep a call that arrives in between and never
+pass it to a handler; so the drain ends when our calls are finished and their responses are written, not when
+gRPC's `stop` returns."""
 
-FASTEST_PINGS_MS = 10_000
-"""Callers and balancers may ping this often; who pings faster is sent away by gRPC."""
+MIN_PING_INTERVAL_MS = 10_000
+"""Callers and load balancers may ping this often; gRPC closes connections that ping more often."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """How to listen.
+    """Address and limits of the server.
 
     Attributes:
-        max_message_bytes: largest request that is received.
-        max_connections: connections held at once.
-        drain_timeout_s: from the signal to the end, the lame duck included.
-        lame_duck_s: how long calls are still taken after health says NOT_SERVING.
-        keepalive_s: how long a connection may be silent before its other end is asked for a sign of life; 0: never.
-        connection_age_s: after which callers are asked to connect anew; 0: never.
-        credentials: for TLS; None listens in plain text.
+        max_message_bytes: maximum size of a request.
+        max_connections: maximum number of connections.
+        drain_timeout_s: maximum time from the signal to the end, the lame duck period included.
+        lame_duck_s: time in which calls are still accepted after health reports NOT_SERVING.
+        keepalive_s: idle time after which a connection is pinged; 0: never.
+        connection_age_s: age at which a connection gets a GOAWAY, so that its caller reconnects; 0: never.
+        credentials: for TLS; None for plain text.
     """
 
     host: str
@@ -68,10 +69,10 @@ class ServerOptions:
 
 
 class Server:
-    """A gRPC server that shares its port with other workers and ends without losing a call.
+    """A gRPC server that shares its port with other workers and stops without losing a call.
 
     Args:
-        handlers: of all services.
+        handlers: the handlers of all services.
     """
 
     def __init__(
@@ -90,25 +91,25 @@ class Server:
                 ("grpc.so_reuseport", 1),
                 ("grpc.max_receive_message_length", options.max_message_bytes),
                 ("grpc.max_send_message_length", -1),
-                ("grpc.server.max_pending_requests", MOST_PENDING),  # else a burst of 1,000 is thinned out by chance,
-                ("grpc.server.max_pending_requests_hard_limit", MOST_PENDING),  # as a bare CANCELLED
+                ("grpc.server.max_pending_requests", MAX_PENDING_CALLS),  # else gRPC drops random calls of a burst of
+                ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING_CALLS),  # 1,000, with a bare CANCELLED
                 ("grpc.max_concurrent_streams", CALLS_PER_CONNECTION),
                 ("grpc.max_allowed_incoming_connections", options.max_connections),
                 ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
-                ("grpc.http2.bdp_probe", 0),  # else gRPC lets every stream send megabytes before anybody reads
-                ("grpc.per_message_decompression", 0),  # we inflate, once we know the caller and have the room
+                ("grpc.http2.bdp_probe", 0),  # else gRPC reads megabytes of each stream ahead
+                ("grpc.per_message_decompression", 0),  # `pipeline/uploads.py` does it, after authentication
                 ("grpc.compression_enabled_algorithms_bitset", IDENTITY_AND_GZIP),
-                *_lives(options),
-            ],  # no maximum_concurrent_rpcs: it counts every call alike, so those that need no key could use it up
+                *_connection_lifetime(options),
+            ],  # no maximum_concurrent_rpcs: calls without a key could use all of it
         )
-        logging.getLogger("grpc._cython.cygrpc").addFilter(_worth_a_line)
+        logging.getLogger("grpc._cython.cygrpc").addFilter(_is_relevant)
         self._server.add_generic_rpc_handlers(tuple(handlers))
 
     async def start(self) -> int:
-        """Listen and serve; return the port.
+        """Start to serve; return the port.
 
         Raises:
-            PortTaken: somebody else listens there.
+            PortTakenError: the address is in use.
         """
         host, port = self._options.host, self._options.port
         try:
@@ -116,7 +117,7 @@ class Server:
             bound = self._listen(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         except (OSError, RuntimeError):
             raise PortTakenError(
-                f"cannot listen on {host}:{port}; stop what listens there or set DISCORDPROXY_HOST, DISCORDPROXY_PORT"
+                f"cannot listen on {host}:{port}; stop the other process, or set DISCORDPROXY_HOST or DISCORDPROXY_PORT"
             ) from None
         await self._server.start()
         return bound
@@ -127,63 +128,65 @@ class Server:
         return self._server.add_secure_port(address, self._options.credentials)
 
     async def close(self) -> None:
-        """Stop at once; after `stop` there is nothing left to do."""
+        """Stop at once; after `stop` this has no effect."""
         await self._server.stop(grace=None)
 
-    async def stop(self, release: Callable[[], Any], finish: Callable[[], Awaitable[Any]], now: asyncio.Event) -> None:
-        """End the service: announce it, send waiting calls away, let those in flight finish.
+    async def stop(
+        self, end_waits: Callable[[], Any], finish: Callable[[], Awaitable[Any]], abort: asyncio.Event
+    ) -> None:
+        """Stop the service: announce it, refuse waiting calls, let calls in flight finish.
 
         Args:
-            release: ends the waits for permits.
-            finish: waits for what goes on without its caller.
-            now: cuts all of this short.
+            end_waits: ends the waits for permits.
+            finish: waits for calls that continue without their callers.
+            abort: ends all of this immediately.
         """
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._options.drain_timeout_s
+        ends_at = loop.time() + self._options.drain_timeout_s
         await self._health.stop_serving()
-        await _event(now, min(max(self._options.lame_duck_s, SETTLE_S), self._options.drain_timeout_s))
-        with self._drain.silence():
-            await _event(now, SETTLE_S)
-            ending = asyncio.create_task(self._server.stop(grace=max(0.0, until - loop.time())))
-            await _event(now, GOODBYE_S)
+        await _wait_for(abort, min(max(self._options.lame_duck_s, SETTLE_S), self._options.drain_timeout_s))
+        with self._drain.hold_responses():
+            await _wait_for(abort, SETTLE_S)
+            stopped = asyncio.create_task(self._server.stop(grace=max(0.0, ends_at - loop.time())))
+            await _wait_for(abort, GOAWAY_S)
         self._drain.begin()
-        release()
-        served = asyncio.create_task(self._served())
-        await _first(now, asyncio.wait({ending, served}, return_when=asyncio.FIRST_COMPLETED))
-        served.cancel()
+        end_waits()
+        finished = asyncio.create_task(self._until_responses_are_written())
+        await _unless(abort, asyncio.wait({stopped, finished}, return_when=asyncio.FIRST_COMPLETED))
+        finished.cancel()
         await self._server.stop(grace=0)
-        await _first(now, _within(finish(), max(0.0, until - loop.time())))
+        await _unless(abort, _within(finish(), max(0.0, ends_at - loop.time())))
 
-    async def _served(self) -> None:
-        await self._drain.idle()
+    async def _until_responses_are_written(self) -> None:
+        await self._drain.until_idle()
         await asyncio.sleep(WRITE_S)
 
 
-def _worth_a_line(record: logging.LogRecord) -> bool:
-    """Leave out what gRPC logs, with a traceback, whenever a caller goes away while it is being answered."""
+def _is_relevant(record: logging.LogRecord) -> bool:
+    """Filter out gRPC's tracebacks about callers that disconnect during a response."""
     return not (record.exc_info and type(record.exc_info[1]).__name__ == "ExecuteBatchError")
 
 
-def _lives(options: ServerOptions) -> list[tuple[str, int]]:
-    """Return how connections are kept alive and moved on. Calls under way on an old connection take their time."""
-    lives = [("grpc.http2.min_recv_ping_interval_without_data_ms", FASTEST_PINGS_MS)]
+def _connection_lifetime(options: ServerOptions) -> list[tuple[str, int]]:
+    """Return gRPC's options for pings and for the age of connections. Calls on an old connection are not cut."""
+    lifetime = [("grpc.http2.min_recv_ping_interval_without_data_ms", MIN_PING_INTERVAL_MS)]
     if options.keepalive_s:
         keepalive_ms = int(options.keepalive_s * 1000)
-        lives += [("grpc.keepalive_time_ms", keepalive_ms), ("grpc.keepalive_permit_without_calls", 1)]
+        lifetime += [("grpc.keepalive_time_ms", keepalive_ms), ("grpc.keepalive_permit_without_calls", 1)]
     if options.connection_age_s:
-        lives.append(("grpc.max_connection_age_ms", int(options.connection_age_s * 1000)))
-    return lives
+        lifetime.append(("grpc.max_connection_age_ms", int(options.connection_age_s * 1000)))
+    return lifetime
 
 
 def _try_to_bind(host: str, port: int) -> None:
-    """Raise OSError if gRPC could not bind either; it would write lines of its own to stderr."""
+    """Raise OSError if the address cannot be bound; gRPC would write its own lines to stderr."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         probe.bind((host, port))
 
 
-async def _event(event: asyncio.Event, seconds: float) -> None:
+async def _wait_for(event: asyncio.Event, seconds: float) -> None:
     await _within(event.wait(), seconds)
 
 
@@ -194,9 +197,9 @@ async def _within(work: Awaitable[Any], seconds: float) -> None:
         return
 
 
-async def _first(now: asyncio.Event, work: Awaitable[Any]) -> None:
-    """Wait for `work`, but not beyond `now`."""
-    tasks = {asyncio.ensure_future(work), asyncio.ensure_future(now.wait())}
+async def _unless(abort: asyncio.Event, work: Awaitable[Any]) -> None:
+    """Wait for `work`, or for `abort`."""
+    tasks = {asyncio.ensure_future(work), asyncio.ensure_future(abort.wait())}
     _done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()

@@ -24,7 +24,7 @@ from discordproxy_api.pipeline.admission import (
     KeylessAdmission,
 )
 from discordproxy_api.pipeline.authentication import Authentication
-from discordproxy_api.pipeline.pipeline import Pipeline, TracedPipeline
+from discordproxy_api.pipeline.pipeline import CallPipeline, TracedPipeline
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 
 KEYLESS_UPLOADS = UploadLimits(message_bytes=4096, arriving=64, slow=2, prompt_s=0.05, receive_timeout_s=5.0)
@@ -64,12 +64,12 @@ def grpc_services(
         "admission": admission,
         "drain": drain,
     }
-    api = Pipeline(**api_parts) if tracing is None else TracedPipeline(tracing, name, **api_parts)
+    api = CallPipeline(**api_parts) if tracing is None else TracedPipeline(tracing, name, **api_parts)
 
     def guarded(
         handler: grpc.GenericRpcHandler, bounds: KeylessAdmission, authentication: Authentication | None = keyed
     ) -> grpc.GenericRpcHandler:
-        pipeline = Pipeline(access_log=keyless_log, authentication=authentication, admission=bounds, drain=drain)
+        pipeline = CallPipeline(access_log=keyless_log, authentication=authentication, admission=bounds, drain=drain)
         return adapter.guarded(handler, pipeline, keyless_uploads)
 
     handlers = [

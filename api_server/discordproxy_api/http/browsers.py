@@ -1,4 +1,4 @@
-"""Refuses requests that a web site makes through somebody's browser. Pure."""
+"""Refuses requests that a web site makes through its visitor's browser. Pure."""
 
 import ipaddress
 from collections.abc import Collection, Mapping

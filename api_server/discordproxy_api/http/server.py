@@ -101,7 +101,7 @@ class HttpServer:
         return None
 
     def _is_foreign(self, request: web.Request) -> bool:
-        """Tell whether a web site could have caused this request; every browser sends a Host."""
+        """Return whether a web site could have caused this request; every browser sends a Host."""
         host = request.headers.get("Host")
         if host is None or not self._local_only:
             return False

@@ -1,1 +1,1 @@
-"""What every call passes before and after its RPC, independent of the transport."""
+"""The path of every call around its RPC, independent of the transport."""

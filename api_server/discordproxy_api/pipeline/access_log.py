@@ -4,14 +4,12 @@ import asyncio
 import logging
 import time
 
-from grpc import StatusCode
-
 from discordproxy_api.access import audit
-from discordproxy_api.calls.call import Call
+from discordproxy_api.access.log_budget import LogBudget
+from discordproxy_api.calls.call import Call, Status
 from discordproxy_api.calls.errors import ApiError
-from discordproxy_api.calls.log_budget import LogBudget
 from discordproxy_api.calls.metrics import Metrics
-from discordproxy_api.calls.principal import STRANGER
+from discordproxy_api.calls.principal import UNAUTHENTICATED
 from discordproxy_api.calls.recent_stats import NOT_FAILED, SHOWN, Failure
 from discordproxy_ratelimit.process.logs import FIELDS
 
@@ -34,26 +32,26 @@ class AccessLog:
         self._level = level
         self._in_status = in_status
         self._audited = audited
-        self._strangers = LogBudget()
+        self._unauthenticated_lines = LogBudget()
 
     def begin(self) -> float:
         """Count a call as in progress; return the loop time."""
         self._metrics.in_progress += 1
         return asyncio.get_running_loop().time()
 
-    def end(self, call: Call, status: StatusCode, refusal: ApiError | None, began_at: float) -> None:
+    def end(self, call: Call, status: Status, refusal: ApiError | None, began_at: float) -> None:
         """Record a finished call that began at loop time `began_at`."""
         metrics, now = self._metrics, asyncio.get_running_loop().time()
-        took_s, name = now - began_at, status.name
+        took_s = now - began_at
         shown = SHOWN if self._in_status and not call.streams else ""
         metrics.in_progress -= 1
-        metrics.finished.add((call.rpc, name, metrics.app(call.app), shown, call.door), took_s)
+        metrics.finished.add((call.rpc, status, metrics.app(call.app), shown, call.door), took_s)
         if refusal is not None and refusal.scope == "proxy":
             metrics.refusals.labels(refusal.reason).inc()
-        if shown and name not in NOT_FAILED:
-            self._record_failure(call, name, refusal)
-        if call.logged and (call.app != STRANGER or self._may_log(now)):
-            self._write(call, name, refusal.reason if refusal else "", took_s)
+        if shown and status not in NOT_FAILED:
+            self._record_failure(call, status, refusal)
+        if call.logged and (call.app != UNAUTHENTICATED or self._may_log(now)):
+            self._write(call, status, refusal.reason if refusal else "", took_s)
             if self._audited and call.audit_entry is not None:
                 audit.record(call, call.audit_entry, status, refusal.reason if refusal else "")
 
@@ -64,7 +62,7 @@ class AccessLog:
         self._metrics.recent_stats.failed(failure, app=call.app, request_id=call.request_id, at=time.time())
 
     def _may_log(self, now: float) -> bool:
-        left_out = self._strangers.take(now)
+        left_out = self._unauthenticated_lines.count_line(now)
         if left_out:
             log.warning("%d calls without a good key left no line: there were too many", left_out)
         return left_out is not None

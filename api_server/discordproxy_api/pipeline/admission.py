@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
-from grpc import StatusCode
-
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.drain import Drain
@@ -39,7 +37,7 @@ class KeyedAdmission:
         self._total: Counter[bool] = Counter()
         self._apps: Counter[tuple[bool, str]] = Counter()
 
-    def enter(self, call: Call) -> None:
+    def admit(self, call: Call) -> None:
         """Count a call.
 
         Raises:
@@ -51,18 +49,18 @@ class KeyedAdmission:
         app = streams, call.app
         if self._total[streams] >= self._max[streams] or self._apps[app] >= self._max_per_app[streams]:
             text = f"Too many {'streams are open' if streams else 'calls wait'} in this worker; call again later."
-            raise errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text, retry_after_s=1.0)
+            raise errors.refusal("RESOURCE_EXHAUSTED", "QUEUE_FULL", text, retry_after_s=1.0)
         self._total[streams] += 1
         self._apps[app] += 1
-        self._drain.enter()
+        self._drain.add_call()
 
     def turn(self, call: Call) -> Awaitable[None] | None:
         """Return what to await before the call starts, None if it may start at once."""
         return self._fair_start.turn(call.peer)
 
-    def leave(self, call: Call) -> None:
+    def release(self, call: Call) -> None:
         """Count the call no longer."""
-        self._drain.leave()
+        self._drain.remove_call()
         app = call.streams, call.app
         self._total[call.streams] -= 1
         self._apps[app] -= 1
@@ -94,7 +92,7 @@ class KeylessAdmission:
         self._total: Counter[bool] = Counter()
         self._connections: Counter[tuple[bool, str]] = Counter()
 
-    def enter(self, call: Call) -> None:
+    def admit(self, call: Call) -> None:
         """Count a call; raises ApiError if there are too many."""
         bound, connection = self._bounds[call.streams], (call.streams, call.peer)
         if self._connections[connection] >= bound.per_connection or self._total[call.streams] >= bound.in_all:
@@ -102,14 +100,14 @@ class KeylessAdmission:
                 f"One connection may have {bound.per_connection} of these calls open, all together {bound.in_all}; "
                 "call again later."
             )
-            raise errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text, retry_after_s=1.0)
+            raise errors.refusal("RESOURCE_EXHAUSTED", "QUEUE_FULL", text, retry_after_s=1.0)
         self._total[call.streams] += 1
         self._connections[connection] += 1
 
     def turn(self, call: Call) -> None:
         """Return None."""
 
-    def leave(self, call: Call) -> None:
+    def release(self, call: Call) -> None:
         """Count the call no longer."""
         connection = call.streams, call.peer
         self._total[call.streams] -= 1

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from grpc import StatusCode
-
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.errors import ApiError
 
@@ -107,9 +105,9 @@ class _Arrival:
 def late(timeout_s: float) -> ApiError:
     """Return the error of a request that did not arrive within the time for it."""
     text = f"The request did not arrive within {timeout_s:.0f} s."
-    return errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text, retry_after_s=1.0)
+    return errors.refusal("RESOURCE_EXHAUSTED", "QUEUE_FULL", text, retry_after_s=1.0)
 
 
 def _too_slow() -> ApiError:
     text = "The request did not arrive at once, and this worker waits for as many slow callers as it can; call again."
-    return errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text, retry_after_s=1.0)
+    return errors.refusal("RESOURCE_EXHAUSTED", "QUEUE_FULL", text, retry_after_s=1.0)

@@ -6,14 +6,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from grpc import StatusCode
-
 from discordproxy_api.access.authenticator import LOCKED_OUT, Credentials
 from discordproxy_api.access.permission import denied, is_read
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import AuditEntry, Call
 from discordproxy_api.calls.errors import ApiError
-from discordproxy_api.calls.principal import STRANGER, Principal
+from discordproxy_api.calls.principal import UNAUTHENTICATED, Principal
 from discordproxy_api.contract.contract import Rpc
 
 MAX_DELAYED, DELAY_S = 200, 1.0
@@ -68,7 +66,7 @@ class Authentication:
         reads = self._reads.get(call.rpc, True)
         if self._audited and not reads:
             call.audit_entry = AuditEntry(call.rpc)
-        credentials, call.app = _credentials(call), STRANGER
+        credentials, call.app = _credentials(call), UNAUTHENTICATED
         try:
             principal = call.principal = self._authenticator.admit(credentials)
         except ApiError as error:
@@ -99,7 +97,7 @@ class Authentication:
             if not scope.expired():
                 raise
             text = "The key of this stream was withdrawn or changed; subscribe again."
-            raise errors.refusal(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", text) from None
+            raise errors.refusal("UNAUTHENTICATED", "UNAUTHENTICATED", text) from None
 
     async def _end_when_withdrawn(self, shown: Credentials, principal: Principal, scope: asyncio.Timeout) -> None:
         try:

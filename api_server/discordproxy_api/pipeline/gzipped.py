@@ -1,39 +1,39 @@
-"""Requests that a caller's gRPC library compressed with gzip: their size inflated, and inflating them. Pure.
+"""Decompresses requests that a caller's gRPC library has compressed with gzip. Pure.
 
-gRPC hands over messages as they arrived, without the mark that tells whether they are compressed. The first bytes tell
-it as well: no message of protobuf can begin like gzip data, since they would be a field of a type that does not exist.
+gRPC passes messages as they arrived, without the flag that marks compressed ones. Their first bytes are sufficient: a
+protobuf message cannot begin like gzip data, which would be a field with an invalid wire type.
 """
 
 import zlib
 
 _MAGIC = b"\x1f\x8b"
 _LENGTH_BYTES = 4
-_SHORTEST = 18
-_GZIP_ONLY = 31
+_MIN_BYTES = 18
+_WBITS_GZIP = 31
 
 
 class GzipError(ValueError):
-    """The data is damaged, or is larger than it says; the text is for the caller."""
+    """The data is damaged or has another size than stated; the text is for the caller."""
 
 
 def inflated_size(data: bytes) -> int:
-    """Return how many bytes the data says it has inflated; its own size if it is not compressed."""
-    if not data.startswith(_MAGIC) or len(data) < _SHORTEST:
+    """Return the decompressed size that the data states, in bytes; the size of the data if it is not compressed."""
+    if not data.startswith(_MAGIC) or len(data) < _MIN_BYTES:
         return len(data)
     return int.from_bytes(data[-_LENGTH_BYTES:], "little")
 
 
 def inflate(data: bytes, size: int) -> bytes:
-    """Return the content, which has `size` bytes; memory is never taken for more.
+    """Return the decompressed content of `size` bytes; memory is allocated for at most one byte more.
 
     Raises:
-        BadGzip: it has another size, or is damaged.
+        GzipError: the content has another size, or is damaged.
     """
-    stream = zlib.decompressobj(_GZIP_ONLY)
+    stream = zlib.decompressobj(_WBITS_GZIP)
     try:
         content = stream.decompress(data, size + 1)
     except zlib.error:
         raise GzipError("The compressed request is damaged.") from None
     if len(content) != size or not stream.eof or stream.unused_data:
-        raise GzipError("The compressed request does not have the size that it says.")
+        raise GzipError("The compressed request does not have the size that it states.")
     return content

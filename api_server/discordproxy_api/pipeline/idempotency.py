@@ -1,8 +1,8 @@
-"""The caller's idempotency key: the first call with it does the work, the others get its result.
+"""Idempotency keys: the first call with a key does the work, later calls with the same key get its result.
 
-The result is kept where all workers see it. The others wait for as long as the first shows signs of life, also while it
-is still in a queue. A call whose caller went away goes on once something has left, because the caller will come back
-with the same key. What may have happened without anybody knowing is said so, not repeated.
+Keys and results are kept in Redis, where all workers see them. Later calls wait as long as the first one renews its
+claim, also while it waits in a queue. A call whose caller disconnects continues once a request has been sent, because
+the caller may call again with the same key. A call with an unknown outcome fails and is not repeated.
 """
 
 import asyncio
@@ -13,8 +13,6 @@ import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-
-from grpc import StatusCode
 
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
@@ -29,25 +27,26 @@ log = logging.getLogger("discordproxy_api.pipeline.idempotency")
 
 LEASE_S = 15.0
 MAX_KEY_LENGTH = 256
-_DONE, _DOUBT = b"=", b"?"
+_DONE, _IN_DOUBT = b"=", b"?"
+"""First byte of a kept result: the response follows, or the outcome is unknown."""
 _PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 Perform = Callable[[], Awaitable[bytes]]
 
 
-class _OvertakenError(Exception):
-    """The claim ended while this call could not renew it, and another call has it now; nothing has been sent."""
+class _ClaimLostError(Exception):
+    """The claim ended before this call could renew it, and another call has it now; nothing has been sent."""
 
 
 @dataclass(frozen=True, slots=True)
-class Once:
-    """One logical call.
+class LogicalCall:
+    """The identity of all calls with one idempotency key.
 
     Attributes:
-        key: names it, unique per application and RPC.
-        request: fingerprint of what is asked.
-        repeat: what a second run would do to Discord.
-        app: whose call it is.
+        key: the caller's key, made unique per application and RPC.
+        request: fingerprint of the request.
+        repeat: whether the call can be repeated.
+        app: application of the caller.
     """
 
     key: str
@@ -56,8 +55,8 @@ class Once:
     app: str = ""
 
     @classmethod
-    def of(cls, call: Call, request: bytes, repeat: Repeat) -> "Once":
-        """Return the identity of `call`; `request` are its bytes without the options."""
+    def of(cls, call: Call, request: bytes, repeat: Repeat) -> "LogicalCall":
+        """Return the identity of `call`; `request` is the serialized request without its options."""
         key = hashlib.sha256(f"{call.app}\0{call.rpc}\0{call.idempotency_key}".encode()).hexdigest()
         return cls(key, hashlib.sha256(request).hexdigest(), repeat, call.app)
 
@@ -73,35 +72,35 @@ class Idempotency:
     """Runs each logical call once.
 
     Args:
-        notes: where claims and results are kept.
+        claims: keeps claims and results.
         kept_s: how long a result is kept, in seconds.
-        most_bytes: what keys and results of one application may take.
-        wall_clock: Unix time in seconds; workers compare it to the minute only.
+        max_bytes: maximum size of the keys and results of one application.
+        wall_clock: Unix time in seconds; the clocks of the workers may differ by a minute.
     """
 
     def __init__(
         self,
-        notes: Claims,
+        claims: Claims,
         *,
         kept_s: float,
-        most_bytes: int = 128 * 2**20,
+        max_bytes: int = 128 * 2**20,
         drain: Drain,
         metrics: Metrics,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        self._notes = notes
+        self._claims = claims
         self._kept_s = kept_s
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._drain = drain
         self._metrics = metrics
         self._wall_clock = wall_clock
         self._tasks = BackgroundTasks()
 
     async def finish(self) -> None:
-        """Wait for the calls that go on without their callers."""
+        """Wait for the calls that continue without their callers."""
         await self._tasks.finish()
 
-    async def run(self, once: Once, call: Call, perform: Perform) -> bytes:
+    async def run(self, logical: LogicalCall, call: Call, perform: Perform) -> bytes:
         """Return the result of the first call with this key, which may be this one.
 
         Raises:
@@ -110,7 +109,7 @@ class Idempotency:
         while True:
             owner = uuid.uuid4().hex
             try:
-                result = await self._claim(once, call, owner)
+                result = await self._claim(logical, call, owner)
             except BrokerError as error:
                 raise errors.from_broker(error) from None
             if result is not None:
@@ -118,12 +117,13 @@ class Idempotency:
                 return result
             self._metrics.idempotent_calls.labels("first").inc()
             try:
-                return await self._be_first(once, call, owner, perform)
-            except _OvertakenError:
-                log.warning("An idempotency key was claimed by another call meanwhile [%s]", call.request_id)
+                return await self._run_in_task(logical, call, owner, perform)
+            except _ClaimLostError:
+                log.warning("Another call claimed an idempotency key after its lease had ended [%s]", call.request_id)
 
-    async def _be_first(self, once: Once, call: Call, owner: str, perform: Perform) -> bytes:
-        task = self._tasks.start(self._first(once, call, owner, perform))
+    async def _run_in_task(self, logical: LogicalCall, call: Call, owner: str, perform: Perform) -> bytes:
+        """Run the first call in a task, which continues without its caller once a request has been sent."""
+        task = self._tasks.start(self._run_first(logical, call, owner, perform))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -131,15 +131,15 @@ class Idempotency:
                 task.cancel()
             raise
 
-    async def _claim(self, once: Once, call: Call, owner: str) -> bytes | None:
-        """Return the kept result, or None when this call is to do the work."""
-        turn = 0
+    async def _claim(self, logical: LogicalCall, call: Call, owner: str) -> bytes | None:
+        """Return the kept result; None if this call has to do the work."""
+        pauses = 0
         while True:
-            claim = await self._notes.claim(
-                once.key, once.request, owner=owner, lease_s=LEASE_S, keeper=self._keeper(once)
+            claim = await self._claims.claim(
+                logical.key, logical.request, owner=owner, lease_s=LEASE_S, keeper=self._quota(logical)
             )
             if claim.state == "full":
-                raise self._full(once)
+                raise self._quota_exceeded(logical)
             if claim.state == "other":
                 text = "This idempotency key was used for another request."
                 raise errors.invalid_field("options.idempotency_key", "IDEMPOTENCY_KEY_REUSED", text)
@@ -148,84 +148,82 @@ class Idempotency:
             if claim.state == "ours":
                 call.trust()
                 return None
-            call.doubt()  # the first may have taken effect or may still do, whatever becomes of this call
+            call.doubt()  # the first call may have taken effect, or may still do so after this one has ended
             if claim.state == "settled":
-                if self._may_take_over(once, claim.result):
+                if self._may_take_over(logical, claim.result):
                     return None
-                raise _unknown()
+                raise _outcome_unknown()
             async with self._drain.interruptible():
-                await asyncio.sleep(_PAUSES_S[min(turn, len(_PAUSES_S) - 1)])
-            turn += 1
+                await asyncio.sleep(_PAUSES_S[min(pauses, len(_PAUSES_S) - 1)])
+            pauses += 1
 
-    def _keeper(self, once: Once) -> ClaimQuota:
-        return ClaimQuota(once.app, self._most_bytes, self._kept_s)
+    def _quota(self, logical: LogicalCall) -> ClaimQuota:
+        return ClaimQuota(logical.app, self._max_bytes, self._kept_s)
 
-    def _full(self, once: Once) -> errors.ApiError:
+    def _quota_exceeded(self, logical: LogicalCall) -> errors.ApiError:
         text = (
-            f"The idempotency keys of the application {once.app} and their results take as much memory as they may "
-            f"({self._most_bytes / 2**20:.0f} MiB within {self._kept_s / 3600:.0f} h). Give keys to fewer calls, or "
+            f"The idempotency keys of the application {logical.app} and their results use all the memory they may use "
+            f"({self._max_bytes / 2**20:.0f} MiB within {self._kept_s / 3600:.0f} h). Use keys for fewer calls, or "
             "let the operator raise DISCORDPROXY_IDEMPOTENCY_BYTES or lower DISCORDPROXY_IDEMPOTENCY_TTL."
         )
-        return errors.refusal(
-            StatusCode.RESOURCE_EXHAUSTED, "IDEMPOTENCY_KEYS_FULL", text, retry_after_s=self._kept_s / 24
-        )
+        return errors.refusal("RESOURCE_EXHAUSTED", "IDEMPOTENCY_KEYS_FULL", text, retry_after_s=self._kept_s / 24)
 
-    def _may_take_over(self, once: Once, note: bytes) -> bool:
-        """Whether running a call again whose outcome is unknown cannot double it: Discord still knows the nonce."""
-        left_at = float(note[len(_DOUBT) :] or 0)
-        return once.repeat is Repeat.NONCE and self._wall_clock() - left_at < NONCE_WINDOW_S
+    def _may_take_over(self, logical: LogicalCall, result: bytes) -> bool:
+        """Return whether a call with an unknown outcome can be repeated: while Discord recognises its nonce."""
+        sent_at = float(result[len(_IN_DOUBT) :] or 0)
+        return logical.repeat is Repeat.NONCE and self._wall_clock() - sent_at < NONCE_WINDOW_S
 
-    async def _first(self, once: Once, call: Call, owner: str, perform: Perform) -> bytes:
-        inherited = call.in_doubt  # an earlier call's doubt is older than ours, and only a result ends it
-        if once.repeat is not Repeat.ALWAYS and not inherited:  # what is inherited has been noted
-            call.before_effect = partial(self._leave, once, owner)
+    async def _run_first(self, logical: LogicalCall, call: Call, owner: str, perform: Perform) -> bytes:
+        inherited = call.in_doubt  # the doubt of an earlier call remains until there is a result
+        if logical.repeat is not Repeat.ALWAYS and not inherited:  # an inherited doubt is already recorded
+            call.before_effect = partial(self._mark_in_doubt, logical, owner)
         try:
-            async with self._notes.hold(once.key, once.request, owner=owner, lease_s=LEASE_S):
+            async with self._claims.hold(logical.key, logical.request, owner=owner, lease_s=LEASE_S):
                 result = await perform()
-        except _OvertakenError:
+        except _ClaimLostError:
             raise
         except BaseException:
             if not inherited:
-                await self._failed(once, call, owner)
+                await self._record_failure(logical, call, owner)
             raise
-        await self._note(once, owner, _DONE + result)
+        await self._complete(logical, owner, _DONE + result)
         return result
 
-    async def _leave(self, once: Once, owner: str) -> None:
-        """Should this worker die from here on, nobody may run the call again, unless Discord still knows the nonce."""
-        doubt = _DOUBT + (str(self._wall_clock()).encode() if once.repeat is Repeat.NONCE else b"")
-        claim = await self._notes.leave(
-            once.key, once.request, owner=owner, result=doubt, lease_s=LEASE_S, ttl_s=self._kept_s
+    async def _mark_in_doubt(self, logical: LogicalCall, owner: str) -> None:
+        """Record that a request will be sent: if this worker dies, only a nonce permits a repeat."""
+        doubt = _IN_DOUBT + (str(self._wall_clock()).encode() if logical.repeat is Repeat.NONCE else b"")
+        claim = await self._claims.mark_in_doubt(
+            logical.key, logical.request, owner=owner, result=doubt, lease_s=LEASE_S, ttl_s=self._kept_s
         )
         if claim.state != "ours":
-            raise _OvertakenError
+            raise _ClaimLostError
 
-    async def _failed(self, once: Once, call: Call, owner: str) -> None:
-        """Let the next call with this key try, unless that could double what this one did."""
-        if call.sent == "no" or once.repeat is Repeat.ALWAYS:
-            await self._quietly(self._notes.release(once.key, owner=owner, keeper=self._keeper(once)))
-        elif once.repeat is Repeat.NEVER:
-            await self._note(once, owner, _DOUBT)
+    async def _record_failure(self, logical: LogicalCall, call: Call, owner: str) -> None:
+        """Let the next call with this key run, unless the effect of this one could be repeated."""
+        if call.sent == "no" or logical.repeat is Repeat.ALWAYS:
+            await self._log_broker_errors(self._claims.release(logical.key, owner=owner, keeper=self._quota(logical)))
+        elif logical.repeat is Repeat.NEVER:
+            await self._complete(logical, owner, _IN_DOUBT)
         else:
             age_s = 0.0 if call.left_at is None else asyncio.get_running_loop().time() - call.left_at
-            await self._note(once, owner, _DOUBT + str(self._wall_clock() - age_s).encode())
+            await self._complete(logical, owner, _IN_DOUBT + str(self._wall_clock() - age_s).encode())
 
-    async def _note(self, once: Once, owner: str, result: bytes) -> None:
-        settled = self._notes.settle(
-            once.key, once.request, owner=owner, result=result, ttl_s=self._kept_s, keeper=self._keeper(once)
+    async def _complete(self, logical: LogicalCall, owner: str, result: bytes) -> None:
+        completion = self._claims.complete(
+            logical.key, logical.request, owner=owner, result=result, ttl_s=self._kept_s, keeper=self._quota(logical)
         )
-        await self._quietly(settled)
+        await self._log_broker_errors(completion)
 
-    async def _quietly(self, change: Awaitable[None]) -> None:
+    async def _log_broker_errors(self, change: Awaitable[None]) -> None:
         try:
             await change
-        except BrokerError as error:  # the caller's own answer does not depend on it
-            log.warning("An idempotency key could not be kept up to date: %s", error)
+        except BrokerError as error:  # the response to the caller does not depend on the record
+            log.warning("The record of an idempotency key could not be updated: %s", error)
 
 
-def _unknown() -> errors.ApiError:
+def _outcome_unknown() -> errors.ApiError:
     text = (
         "An earlier call with this idempotency key may have taken effect; its outcome is unknown. "
-        "Look before you ask again, with a new key."
+        "Check its effect before you call again with a new key."
     )
-    return errors.refusal(StatusCode.ABORTED, "OUTCOME_UNKNOWN", text)
+    return errors.refusal("ABORTED", "OUTCOME_UNKNOWN", text)

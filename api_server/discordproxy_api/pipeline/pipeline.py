@@ -5,10 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
-from grpc import StatusCode
-
 from discordproxy_api.calls import errors
-from discordproxy_api.calls.call import CURRENT, Call
+from discordproxy_api.calls.call import CURRENT, Call, Status
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import AnsweredError, ApiError
 from discordproxy_api.calls.tracing import Tracing
@@ -25,17 +23,17 @@ Result = TypeVar("Result")
 class Admission(Protocol):
     """Bounds the calls that are served at once."""
 
-    def enter(self, call: Call) -> None:
+    def admit(self, call: Call) -> None:
         """Count a call; raises ApiError if there are too many."""
 
     def turn(self, call: Call) -> Awaitable[None] | None:
         """Return what to await before the call starts, None if it may start at once."""
 
-    def leave(self, call: Call) -> None:
+    def release(self, call: Call) -> None:
         """Count the call no longer."""
 
 
-class Pipeline:
+class CallPipeline:
     """Serves the calls of one service.
 
     Args:
@@ -75,14 +73,14 @@ class Pipeline:
             if isinstance(error, ApiError | AnsweredError) or not isinstance(error, Exception):
                 raise
             raise errors.internal(call.request_id) from None
-        self._access_log.end(call, StatusCode.OK, None, began_at)
+        self._access_log.end(call, "OK", None, began_at)
         return result
 
     async def _run(self, call: Call, work: Callable[[Call], Awaitable[Result]], began_at: float) -> Result:
         """The steps of a call, in order."""
         if self._authentication is not None:
             await self._authentication.authenticate(call)
-        self._admission.enter(call)
+        self._admission.admit(call)
         try:
             turn = self._admission.turn(call)
             if turn is not None:
@@ -91,9 +89,9 @@ class Pipeline:
                 return await work(call)  # the transport ends the call at its deadline
             return await self._run_bounded(call, work)
         finally:
-            if self._drain.is_silent:
-                await self._drain.may_answer()
-            self._admission.leave(call)
+            if self._drain.are_responses_held:
+                await self._drain.until_responses_are_released()
+            self._admission.release(call)
 
     async def _run_bounded(self, call: Call, work: Callable[[Call], Awaitable[Result]]) -> Result:
         """Run a call for at most `max_call_s`, and a stream as long as its key is valid."""
@@ -111,10 +109,10 @@ class Pipeline:
             if not limit.expired():
                 raise
             text = f"The call took longer than {self._max_call_s:.0f} s, the longest the proxy allows."
-            raise errors.refusal(StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", text) from None
+            raise errors.refusal("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", text) from None
 
 
-def _status_of(error: BaseException, call: Call) -> StatusCode:
+def _status_of(error: BaseException, call: Call) -> Status:
     """Return the status of a failed call; log a failure of the proxy itself."""
     if isinstance(error, ApiError | AnsweredError):
         if isinstance(error, ApiError) and error.reason == "INTERNAL":  # its text refers to the log
@@ -122,13 +120,13 @@ def _status_of(error: BaseException, call: Call) -> StatusCode:
         return error.status
     if isinstance(error, asyncio.CancelledError):
         in_time = asyncio.get_running_loop().time() < call.deadline_at
-        return StatusCode.CANCELLED if in_time else StatusCode.DEADLINE_EXCEEDED
+        return "CANCELLED" if in_time else "DEADLINE_EXCEEDED"
     if isinstance(error, Exception):
         log.error("%s failed [%s]", call.rpc, call.request_id, exc_info=error)
-    return StatusCode.INTERNAL
+    return "INTERNAL"
 
 
-class TracedPipeline(Pipeline):
+class TracedPipeline(CallPipeline):
     """A pipeline that records an OpenTelemetry span of each call."""
 
     def __init__(self, tracing: Tracing, service: str, **parts: Any) -> None:
@@ -137,6 +135,6 @@ class TracedPipeline(Pipeline):
         self._service = service
 
     async def serve(self, call: Call, work: Callable[[Call], Awaitable[Result]]) -> Result:
-        """Serve a call within its span; see `Pipeline.serve`."""
+        """Serve a call within its span; see `CallPipeline.serve`."""
         with self._tracing.call(call, self._service):
             return await super().serve(call, work)

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
-from grpc import StatusCode
 
 from discordproxy_api.access.permission import UNCHECKED, Permission
 from discordproxy_api.access.targets import Targets
@@ -16,7 +15,7 @@ from discordproxy_api.contract.contract import Rpc
 from discordproxy_api.contract.decode_errors import locate
 from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.pipeline.arrivals import Read
-from discordproxy_api.pipeline.idempotency import Idempotency, Once, checked_key
+from discordproxy_api.pipeline.idempotency import Idempotency, LogicalCall, checked_key
 from discordproxy_api.pipeline.in_order import InOrder
 from discordproxy_api.pipeline.uploads import DECLARED, Received, Uploads
 from discordproxy_api.rpcs.procedure import Job, Procedure
@@ -33,13 +32,13 @@ class Prepared:
     """A validated call, ready to run.
 
     Attributes:
-        once: its identity, if it has an idempotency key.
+        logical: its identity, if it has an idempotency key.
         targets: what it affects.
         encode: returns the bytes of the job's result.
     """
 
     job: Job
-    once: Once | None
+    logical: LogicalCall | None
     targets: Targets
     encode: Callable[[Any], bytes]
 
@@ -73,9 +72,9 @@ class Execution:
         return await self._perform(prepared, call)
 
     def _perform(self, prepared: Prepared, call: Call) -> Awaitable[bytes]:
-        if prepared.once is None:
+        if prepared.logical is None:
             return self._run_job(prepared, call)
-        return self._idempotency.run(prepared.once, call, partial(self._run_job, prepared, call))
+        return self._idempotency.run(prepared.logical, call, partial(self._run_job, prepared, call))
 
     async def _run_job(self, prepared: Prepared, call: Call) -> bytes:
         job = prepared.job
@@ -111,11 +110,11 @@ class UnaryCalls:
             _apply_options(request.options, call)
         job = procedure.job(request, call)
         targets = self._execution.permission.targets_of(rpc, request, call)
-        once = None
+        logical = None
         if call.idempotency_key and job.effect:
             request.ClearField("options")
-            once = Once.of(call, request.SerializeToString(deterministic=True), job.repeat)
-        return Prepared(job, once, targets, partial(_serialize, rpc))
+            logical = LogicalCall.of(call, request.SerializeToString(deterministic=True), job.repeat)
+        return Prepared(job, logical, targets, partial(_serialize, rpc))
 
 
 def decode_request(rpc: Rpc, data: bytes) -> Message:
@@ -144,5 +143,5 @@ def _serialize(rpc: Rpc, response: Message) -> bytes:
     data = response.SerializeToString()
     if len(data) > MAX_ANSWER_BYTES:  # the caller could not receive it, and gRPC's error would not tell what was sent
         text = f"The answer is larger than {MAX_ANSWER_BYTES} bytes, which is the most that is passed on; ask for less."
-        raise errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "INTERNAL", text)
+        raise errors.refusal("RESOURCE_EXHAUSTED", "INTERNAL", text)
     return data

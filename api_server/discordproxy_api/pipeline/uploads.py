@@ -10,8 +10,6 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
-from grpc import StatusCode
-
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
@@ -155,12 +153,12 @@ class Uploads:
         try:
             return inflate(data, size) if size <= SMALL else await asyncio.to_thread(inflate, data, size)
         except GzipError as error:
-            raise errors.refusal(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", str(error)) from None
+            raise errors.refusal("INVALID_ARGUMENT", "INVALID_REQUEST", str(error)) from None
 
     def _check_size(self, size: int) -> None:
         if size > self._limits.message_bytes:
             text = f"The request has {size} bytes; this call takes {self._limits.message_bytes} at most."
-            raise errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "REQUEST_TOO_LARGE", text)
+            raise errors.refusal("RESOURCE_EXHAUSTED", "REQUEST_TOO_LARGE", text)
 
     async def _wait_for_room(self, size: int) -> None:
         if self._has_room(size):
@@ -209,4 +207,4 @@ class Uploads:
 
 def _full() -> ApiError:
     text = "This worker holds as many uploads as its memory allows; call again, or declare the size to wait in line."
-    return errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text, retry_after_s=2.0)
+    return errors.refusal("RESOURCE_EXHAUSTED", "QUEUE_FULL", text, retry_after_s=2.0)

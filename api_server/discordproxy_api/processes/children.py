@@ -1,14 +1,15 @@
-"""One child process: restarted after a crash, stopped by a signal, its output read line by line."""
+"""One child process: restarted after a crash, stopped by a signal, its output read in lines."""
 
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import subprocess
-import sys
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from discordproxy_api.processes.output import OnLines, open_output, read_lines
+from discordproxy_api.processes.programs import Program, RunningProcess, Start
 from discordproxy_ratelimit.process.exit_status import CONFIGURATION, USAGE
 
 log = logging.getLogger("supervisor")
@@ -16,10 +17,6 @@ log = logging.getLogger("supervisor")
 STABLE_AFTER_S = 60.0
 MAX_PAUSE_S = 30.0
 REPEAT_EVERY_S = 60.0
-MAX_LINE_BYTES = 8192
-
-OnLine = Callable[[str, str], bool]
-"""Receives a child's name and a line of its output; returns whether it is a log line."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +37,9 @@ class Child:
     """A supervised process.
 
     Args:
-        name: name in logs, such as `api.1`.
-        module: module that `python -m` runs.
-        environment: its whole environment; secrets are passed here, never as arguments.
-        on_line: receives every line of its output.
-        preexec: function that runs in the child before the program; None to use `exit_with_parent`.
+        program: the program to run.
+        start: starts the program.
+        on_lines: receives the lines of its output.
         parks_after_s: if it exits for good after this time, it is not restarted and its last line is logged every
             minute, instead of ending the server.
 
@@ -52,24 +47,15 @@ class Child:
     """
 
     def __init__(
-        self,
-        name: str,
-        module: str,
-        *arguments: str,
-        environment: Mapping[str, str],
-        on_line: OnLine,
-        preexec: Callable[[], None] | None,
-        parks_after_s: float | None = None,
+        self, program: Program, *, start: Start, on_lines: OnLines, parks_after_s: float | None = None
     ) -> None:
-        self.name = name
-        wrapper = () if preexec else ("discordproxy_api.processes.exit_with_parent",)
-        self._command = (sys.executable, "-m", *wrapper, module, *arguments)
-        self._environment = dict(environment)
-        self._on_line = on_line
-        self._preexec = preexec
+        self.name = program.name
+        self._program = program
+        self._start_program = start
+        self._on_lines = on_lines
         self._parks_after_s = parks_after_s
         self._stopping = asyncio.Event()
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: RunningProcess | None = None
         self._last_line = ""
         self.starting = False
 
@@ -109,43 +95,34 @@ class Child:
         """Run the child once. Return its exit status, None if it could not be started, and a description."""
         self._last_line = ""
         try:
-            self._process = process = await self._start()
+            output = await self._start()
         except (OSError, RuntimeError, subprocess.SubprocessError) as error:
             return None, f"cannot be started ({error})"  # out of processes, threads or descriptors, or no such program
+        process = self._process
+        assert process is not None  # noqa: S101 - started
         log.info("%s started, pid %d", self.name, process.pid)
         if self._stopping.is_set():  # `stop` was called during the start
             self.stop()
-        assert process.stdout is not None  # noqa: S101 - stdout=PIPE
-        await self._read(process.stdout)
+        await read_lines(output, self._receive)
         status = await process.wait()
         return status, f"ended with status {status}"
 
-    async def _start(self) -> asyncio.subprocess.Process:
+    async def _start(self) -> int:
+        """Start the process and return the descriptor of its output."""
         self.starting = True
+        reading, writing = open_output()
         try:
-            return await asyncio.create_subprocess_exec(
-                *self._command,
-                env=self._environment,
-                stdin=subprocess.DEVNULL if self._preexec else subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # only the supervisor gets Ctrl-C, and stops its children in order
-                preexec_fn=self._preexec,
-            )
+            self._process = await self._start_program(self._program, writing)
+        except BaseException:
+            os.close(reading)
+            raise
         finally:
+            os.close(writing)
             self.starting = False
+        return reading
 
-    async def _read(self, output: asyncio.StreamReader) -> None:
-        while True:
-            try:
-                raw = await output.readline()
-            except ValueError:  # the line exceeds the buffer and was dropped
-                continue
-            if not raw:
-                return
-            line = raw[:MAX_LINE_BYTES].decode("utf-8", "replace").rstrip()
-            if line and not self._on_line(self.name, line):
-                self._last_line = line
+    def _receive(self, lines: list[bytes]) -> None:
+        self._last_line = self._on_lines(self.name, lines) or self._last_line
 
     async def _park(self, status: int) -> None:
         while True:

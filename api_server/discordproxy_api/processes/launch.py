@@ -18,17 +18,26 @@ from pydantic import ValidationError
 from discordproxy import __version__
 from discordproxy_api.processes import server_log
 from discordproxy_api.processes.banner import BannerFacts, banner
+from discordproxy_api.processes.broker_task import BrokerTask
 from discordproxy_api.processes.children import Child
+from discordproxy_api.processes.fork.client import ForkClient, forking
 from discordproxy_api.processes.orphans import adopts_orphans, reap_orphans
+from discordproxy_api.processes.programs import Program
+from discordproxy_api.processes.server_log import ServerLog
 from discordproxy_api.processes.supervision import Address, StartError, Supervision, check_free
 from discordproxy_api.settings import ApiSettings
 from discordproxy_ratelimit.process.exit_status import BROKEN, CONFIGURATION, FAILED, NOT_YET, USAGE
-from discordproxy_ratelimit.process.streams import complain, tell
+from discordproxy_ratelimit.process.streams import announce, complain
 from discordproxy_ratelimit.redis.url import describe
 from discordproxy_ratelimit.server.embedded import EmbeddedError, broker_url, folder_of, make_private
 from discordproxy_ratelimit.server.ephemeral import ephemeral, forget
-from discordproxy_ratelimit.server.parent_death import end_with_parent
 from discordproxy_ratelimit.settings import TOKEN_MISSING, explain
+
+PRELOADED = ("discordproxy_api.__main__", "discordproxy_gateway.__main__")
+"""Modules that are imported once for all children, by name, since the API package does not import the gateway's."""
+
+PRELOADED_FOR_TLS = ("cryptography.x509", "cryptography.hazmat.primitives.serialization")
+PRELOADED_FOR_HTTP = ("discordproxy_api.http.pages", "discordproxy_api.http.server")
 
 UP_AFTER_S = 30.0
 """If Discord rejects the gateway later than this (a revoked token), the API workers keep running and report it."""
@@ -60,12 +69,8 @@ def launch(options: LaunchOptions) -> int:
     """Run the server until it ends and return its exit status. Errors are printed in one line."""
     try:
         settings, sandbox = _settings(options.sandbox)
-        file_level = options.file_level or settings.log_level
-        log_file = _open_log(options, file_level, settings)
-        level = server_log.lower(file_level, options.console_level)
-        private = sandbox and not settings.redis_url.get_secret_value()
-        with ephemeral(settings.home_token.get_secret_value()) if private else contextlib.nullcontext():
-            return asyncio.run(_run(settings, level, log_file, sandbox=sandbox))
+        with forking(*preloaded(settings)) as forks:  # before the log starts a thread
+            return _supervise(settings, options, forks, sandbox=sandbox)
     except ValidationError as error:
         if _token_missing(error):
             return _fail("No Discord bot token provided", FAILED)
@@ -77,6 +82,24 @@ def launch(options: LaunchOptions) -> int:
     except Exception:
         logging.getLogger("supervisor").exception("internal error; please report it")
         return _fail("internal error; see the log", BROKEN)
+
+
+def preloaded(settings: ApiSettings) -> list[str]:
+    """Return the modules to import before the children are forked."""
+    return [
+        *PRELOADED,
+        *(PRELOADED_FOR_TLS if settings.tls_cert else ()),
+        *(PRELOADED_FOR_HTTP if settings.http_port is not None else ()),
+    ]
+
+
+def _supervise(settings: ApiSettings, options: LaunchOptions, forks: ForkClient, *, sandbox: bool) -> int:
+    file_level = options.file_level or settings.log_level
+    log = _open_log(options, file_level, settings)
+    level = server_log.lower(file_level, options.console_level)
+    private = sandbox and not settings.redis_url.get_secret_value()
+    with ephemeral(settings.home_token.get_secret_value()) if private else contextlib.nullcontext():
+        return asyncio.run(_run(settings, level, log, forks, sandbox=sandbox))
 
 
 def _settings(sandbox: Literal["never", "auto", "always"]) -> tuple[ApiSettings, bool]:
@@ -98,9 +121,9 @@ def _settings(sandbox: Literal["never", "auto", "always"]) -> tuple[ApiSettings,
     return ApiSettings(), True
 
 
-def _open_log(options: LaunchOptions, file_level: str, settings: ApiSettings) -> Path:
+def _open_log(options: LaunchOptions, file_level: str, settings: ApiSettings) -> ServerLog:
     try:
-        log_file = server_log.set_up(
+        log = server_log.set_up(
             options.log_folder,
             file_level,
             options.console_level,
@@ -110,8 +133,8 @@ def _open_log(options: LaunchOptions, file_level: str, settings: ApiSettings) ->
     except OSError as error:
         where = options.log_folder.absolute()
         raise StartError(f"cannot write the log to {where} ({error.strerror}); use --log-file-path") from None
-    tell(f"Writing logfile to: {log_file}")
-    return log_file
+    announce(f"Writing logfile to: {log.path}")
+    return log
 
 
 def _sandbox_port() -> int:
@@ -125,36 +148,39 @@ def _token_missing(error: ValidationError) -> bool:
     return error.errors(include_url=False)[0]["type"] == TOKEN_MISSING
 
 
-async def _run(settings: ApiSettings, level: str, log_file: Path, *, sandbox: bool) -> int:
+async def _run(settings: ApiSettings, level: str, log: ServerLog, forks: ForkClient, *, sandbox: bool) -> int:
     address = Address(settings.host, settings.port)
     _check_ports(settings, address, sandbox=sandbox)
     redis_url = broker_url(settings.redis_url.get_secret_value(), settings.home_token.get_secret_value())
     if not settings.redis_url.get_secret_value():
-        with contextlib.suppress(EmbeddedError):  # the broker process reports it
+        with contextlib.suppress(EmbeddedError):  # the broker reports it
             # Now, so that all children use the same folder.
             make_private(folder_of(settings.home_token.get_secret_value()))
-    environment = {**os.environ, "DISCORDPROXY_LOG_LEVEL": level, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
-    child = functools.partial(
-        Child, environment=environment, on_line=server_log.log_line, preexec=end_with_parent(), parks_after_s=None
-    )
+    broker = BrokerTask(settings.redis_url.get_secret_value(), settings.home_token.get_secret_value())
+    child = functools.partial(Child, start=forks.start, on_lines=log.relay)
+    variables = {"DISCORDPROXY_LOG_LEVEL": level}
     supervision = Supervision(
-        broker=child("broker", "discordproxy_ratelimit"),
+        broker=broker,
         gateways=[
-            child(name, "discordproxy_gateway", environment={**environment, **own}, parks_after_s=parks_after_s)
+            child(Program(name, "discordproxy_gateway", environment={**variables, **own}), parks_after_s=parks_after_s)
             for name, own, parks_after_s in gateways(settings)
         ],
         workers=[
-            child(f"api.{number}", "discordproxy_api", environment={**environment, "DISCORDPROXY_WORKER": str(number)})
+            child(
+                Program(
+                    f"api.{number}", "discordproxy_api", environment={**variables, "DISCORDPROXY_WORKER": str(number)}
+                )
+            )
             for number in range(settings.workers)
         ],
-        sandbox=child("sandbox", "discordproxy_sandbox", on_line=_log_sandbox) if sandbox else None,
+        sandbox=child(Program("sandbox", "discordproxy_sandbox"), on_lines=_log_sandbox) if sandbox else None,
         sandbox_address=Address("127.0.0.1", _sandbox_port()),
         address=address,
         redis_url=redis_url,
         drain_s=settings.drain_timeout,
-        banner=banner(_facts(settings, address, redis_url, log_file, sandbox=sandbox)),
+        banner=banner(_facts(settings, address, redis_url, log.path, sandbox=sandbox)),
     )
-    reaping = asyncio.create_task(reap_orphans(supervision.children)) if adopts_orphans() else None
+    reaping = asyncio.create_task(reap_orphans([forks, broker, *supervision.children])) if adopts_orphans() else None
     exited = await supervision.run()
     if sandbox and settings.redis_url.get_secret_value():
         await forget(redis_url, settings.namespace)
@@ -221,10 +247,11 @@ def _rest_url(settings: ApiSettings) -> str:
     return f"http{'s' * (settings.tls_cert is not None)}://{Address(host, settings.rest_port)}"
 
 
-def _log_sandbox(name: str, line: str) -> bool:
-    """Log a line of the sandbox at level INFO."""
-    logging.getLogger(name).info("%s", line)
-    return True
+def _log_sandbox(name: str, lines: list[bytes]) -> str:
+    """Log lines of the sandbox at level INFO."""
+    for line in lines:
+        logging.getLogger(name).info("%s", line.decode("utf-8", "replace"))
+    return ""
 
 
 def _fail(line: str, status: int) -> int:

@@ -1,10 +1,11 @@
 """The supervisor's log for all children: a rotating file and the console, each with its own level.
 
+Lines of the children are already formatted and redacted. They are written as they are, many at once.
+
 Only the supervisor writes the file, so that rotation is safe. Other programs may rotate it, too: if the file was
 moved or removed, the next line creates a new one.
 """
 
-import contextlib
 import logging
 import os
 import queue
@@ -12,10 +13,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+from discordproxy_api.processes.output import MAX_LINE_BYTES
 from discordproxy_ratelimit.process import logs
 from discordproxy_ratelimit.process.logs import Style
 from discordproxy_ratelimit.process.private_files import open_log
@@ -38,6 +41,26 @@ class LogFile(RotatingFileHandler):
             self._reopen(self.stream)
         super().emit(record)
 
+    def write_lines(self, lines: list[bytes]) -> None:
+        """Write finished lines. Errors are handled as those of a record."""
+        self.acquire()
+        try:
+            self._write(b"\n".join([*lines, b""]).decode("utf-8", "replace"))
+        except Exception:  # noqa: BLE001 - as the library's handlers do
+            self.handleError(logging.makeLogRecord({}))
+        finally:
+            self.release()
+
+    def _write(self, text: str) -> None:
+        if self.stream is None:
+            self.stream = self._open()
+        elif self._was_moved():
+            self._reopen(self.stream)
+        if self.stream.seek(0, os.SEEK_END) + len(text) > self.maxBytes:
+            self.doRollover()
+        self.stream.write(text)
+        self.stream.flush()
+
     def _open(self) -> TextIOWrapper:
         descriptor = open_log(self.baseFilename)
         self._opened = os.fstat(descriptor)
@@ -59,8 +82,8 @@ class LogFile(RotatingFileHandler):
 
 def set_up(
     folder: Path, file_level: str, console_level: str, *, style: Style = "human", secrets: Iterable[str] = ()
-) -> Path:
-    """Log to `folder`/discordproxyserver.log and to stderr; return the file's absolute path.
+) -> "ServerLog":
+    """Log to `folder`/discordproxyserver.log and to stderr.
 
     Args:
         folder: exists and can be written to.
@@ -78,11 +101,52 @@ def set_up(
     file.setLevel(file_level)
     console = ConsoleHandler()
     console.setLevel(console_level)
+    secrets = [secret for secret in secrets if secret]
     for handler in (file, console):
         handler.setFormatter(logs.formatter(style, secrets=secrets))
     logging.basicConfig(level=lower(file_level, console_level), handlers=[file, console], force=True)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
-    return path
+    return ServerLog(path, file, console, secrets)
+
+
+class ServerLog:
+    """Writes the lines of the children to the file and the console.
+
+    Args:
+        path: absolute path of the file.
+        file, console: the handlers.
+        secrets: known secrets; lines that contain one are redacted again.
+    """
+
+    def __init__(self, path: Path, file: LogFile, console: "ConsoleHandler", secrets: Iterable[str] = ()) -> None:
+        self.path = path
+        self._file, self._console = file, console
+        self._secrets = [secret.encode() for secret in secrets]
+
+    def relay(self, name: str, lines: list[bytes]) -> str:
+        """Log lines of the child `name` at their own levels; return the last one that is no log line, or ""."""
+        source, finished, other = name.encode(), [], ""
+        for line in lines:
+            attributed = None if self._is_doubtful(line) else logs.attribute(line, source)
+            if attributed:
+                finished.append(attributed)
+                continue
+            self._write(finished)
+            finished = []
+            text = line.decode("utf-8", "replace")
+            if not log_line(name, text):
+                other = text
+        self._write(finished)
+        return other
+
+    def _is_doubtful(self, line: bytes) -> bool:
+        """Return whether a line may be cut or contains a secret."""
+        return len(line) >= MAX_LINE_BYTES or any(secret in line for secret in self._secrets)
+
+    def _write(self, lines: list[tuple[int, bytes]]) -> None:
+        if for_file := [line for level, line in lines if level >= self._file.level]:
+            self._file.write_lines(for_file)
+        self._console.write_lines([line for level, line in lines if level >= self._console.level])
 
 
 class LostLines:
@@ -121,6 +185,12 @@ class ConsoleHandler(logging.Handler):
         except Exception:  # noqa: BLE001 - as the library's handlers do
             self.handleError(record)
 
+    def write_lines(self, lines: list[bytes]) -> None:
+        """Queue finished lines, as `emit`."""
+        for line in lines:
+            with suppress(queue.Full):
+                self._lines.put_nowait(line + b"\n")
+
     def flush(self) -> None:
         """Wait until all lines are written, for a limited time. `logging` calls this at exit."""
         deadline = time.monotonic() + self.FLUSH_S
@@ -130,7 +200,7 @@ class ConsoleHandler(logging.Handler):
     def _write(self) -> None:
         while True:
             line = self._lines.get()
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 # Not with `sys.stderr`: a thread that blocks in it keeps the interpreter from exiting.
                 while line := line[os.write(2, line) :]:
                     pass

@@ -7,11 +7,12 @@ import signal
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from discordproxy_api.processes.children import Child, ChildExit
 from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.process.stop_signals import on_stop_signal
-from discordproxy_ratelimit.process.streams import tell
+from discordproxy_ratelimit.process.streams import announce
 from discordproxy_ratelimit.redis.client import wait_for
 
 log = logging.getLogger("supervisor")
@@ -67,11 +68,26 @@ async def _accepts(address: Address) -> bool:
     return True
 
 
+class Supervised(Protocol):
+    """A child process, or work of this process that is treated as one."""
+
+    @property
+    def name(self) -> str:
+        """Name in logs."""
+
+    async def run(self) -> ChildExit | None:
+        """Run until a final exit, which is returned, or until `stop`."""
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """Request the end as with a signal; `run` returns afterwards."""
+
+
 class Supervision:
     """Broker, gateways and API workers, started in this order and stopped in the reverse one.
 
     Args:
-        broker, gateways, workers: the children; one gateway for each bot.
+        broker: runs or monitors Redis.
+        gateways, workers: the children; one gateway for each bot.
         sandbox: starts first and stops last; None for no sandbox.
         sandbox_address: address of the sandbox.
         address: address of the workers.
@@ -83,7 +99,7 @@ class Supervision:
     def __init__(
         self,
         *,
-        broker: Child,
+        broker: Supervised,
         gateways: Sequence[Child],
         workers: Sequence[Child],
         sandbox: Child | None = None,
@@ -100,14 +116,14 @@ class Supervision:
         self._redis_url, self._redis_within_s = redis_url, redis_within_s
         self._drain_s = drain_s
         self._banner = banner
-        self._tasks: dict[Child, asyncio.Task[ChildExit | None]] = {}
+        self._tasks: dict[Supervised, asyncio.Task[ChildExit | None]] = {}
         self._finished: asyncio.Future[ChildExit | None] = asyncio.get_running_loop().create_future()
         self._stop_now = asyncio.Event()
 
     @property
     def children(self) -> list[Child]:
-        """All children."""
-        return [self._broker, *self._gateways, *self._workers, *([self._sandbox] if self._sandbox else [])]
+        """All child processes."""
+        return [*self._gateways, *self._workers, *([self._sandbox] if self._sandbox else [])]
 
     async def run(self) -> ChildExit | None:
         """Start, watch and stop the children. Return the exit of the child that ended the server, None after a signal.
@@ -144,7 +160,7 @@ class Supervision:
             self._supervise(child)
         await self._listening(self._address)
         log.info("listening on %s with %d workers", self._address, len(self._workers))
-        tell(self._banner)
+        announce(self._banner)
 
     async def _listening(self, address: Address) -> None:
         """Wait until a process accepts connections at `address`; log a message if that takes long."""
@@ -158,7 +174,7 @@ class Supervision:
         finally:
             warning.cancel()
 
-    def _supervise(self, child: Child) -> None:
+    def _supervise(self, child: Supervised) -> None:
         self._tasks[child] = task = asyncio.create_task(child.run(), name=child.name)
         task.add_done_callback(self._on_done)
 
@@ -183,7 +199,7 @@ class Supervision:
             if left:
                 await asyncio.wait([self._tasks[child] for child in left], timeout=1.0)
 
-    async def _stop(self, children: Sequence[Child], within_s: float) -> None:
+    async def _stop(self, children: Sequence[Supervised], within_s: float) -> None:
         for child in children:
             child.stop()
         if left := self._running(children):
@@ -193,5 +209,5 @@ class Supervision:
             gone.cancel()
             stop_now.cancel()
 
-    def _running(self, children: Iterable[Child]) -> list[Child]:
+    def _running(self, children: Iterable[Supervised]) -> list[Supervised]:
         return [child for child in children if child in self._tasks and not self._tasks[child].done()]

@@ -11,7 +11,7 @@ import orjson
 from discordproxy_api.access.targets import CHANNEL, GUILD
 from discordproxy_api.contract.translate import OutgoingFile
 from discordproxy_api.discord.request import read_json
-from discordproxy_api.rest_edge.multipart import PAYLOAD, MultipartError, Part, boundary_of, parts_of
+from discordproxy_api.http.multipart import PAYLOAD, MultipartError, Part, boundary_of, parts_of
 
 _JSON = re.compile(r"application/(?:[a-z.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 UNREADABLE = "?"

@@ -7,7 +7,6 @@ from functools import partial
 from urllib.parse import parse_qsl, unquote
 
 import orjson
-from grpc import StatusCode
 
 from discordproxy_api.access.permission import PathRequest
 from discordproxy_api.calls import errors
@@ -17,7 +16,7 @@ from discordproxy_api.contract.steps import nonce_of
 from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_api.discord.rest import Rest
 from discordproxy_api.pipeline.arrivals import Read
-from discordproxy_api.pipeline.idempotency import Once
+from discordproxy_api.pipeline.idempotency import LogicalCall
 from discordproxy_api.pipeline.unary_calls import Execution, Prepared
 from discordproxy_api.pipeline.uploads import Uploads
 from discordproxy_api.rest_edge.body import (
@@ -144,11 +143,11 @@ class Forward:
         incoming.repeat = repeatability(line.method, nonce=has_nonce)
         order = order_of(line.method, line.template, line.parameters, body.object)
         job = Job(partial(self._send, incoming, body, call), incoming.repeat, effect=line.method != "GET", order=order)
-        once = None
+        logical = None
         if call.idempotency_key and job.effect:
             identity = fingerprint_of(body, "http", line.method, line.path, incoming.query, incoming.authorization)
-            once = Once.of(call, identity.encode(), job.repeat)
-        return Prepared(job, once, targets, partial(_kept, replies, pack=once is not None))
+            logical = LogicalCall.of(call, identity.encode(), job.repeat)
+        return Prepared(job, logical, targets, partial(_kept, replies, pack=logical is not None))
 
     async def _send(self, incoming: Incoming, body: Body, call: Call) -> Reply:
         line = incoming.line
@@ -219,5 +218,5 @@ def _unpacked(packed: bytes) -> Reply:
         status, headers = orjson.loads(head)
     except ValueError:  # another form of result: the key was used over gRPC
         text = "This idempotency key was used for another request."
-        raise errors.refusal(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", text) from None
+        raise errors.refusal("INVALID_ARGUMENT", "INVALID_REQUEST", text) from None
     return Reply(status, headers, body)

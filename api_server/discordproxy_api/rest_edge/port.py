@@ -12,9 +12,7 @@ from http import HTTPStatus
 
 import orjson
 from aiohttp import web
-from grpc import StatusCode
 
-from discordproxy_api.access.bot_tokens import HolderAuthenticator
 from discordproxy_api.bind_policy import PortTakenError
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
@@ -25,7 +23,8 @@ from discordproxy_api.discord.request import Reply
 from discordproxy_api.http.browsers import browser_refusal
 from discordproxy_api.http.connections import ConnectionGuard, ConnectionLimits
 from discordproxy_api.http.server import HEALTH_PATHS, is_no_protocol_error
-from discordproxy_api.pipeline.pipeline import Pipeline
+from discordproxy_api.pipeline.pipeline import CallPipeline
+from discordproxy_api.rest_edge.bot_tokens import HolderAuthenticator
 from discordproxy_api.rest_edge.forward import Forward
 from discordproxy_api.rest_edge.head import JSON, AnswerFacts, limit_headers, passed_headers, proxy_headers
 from discordproxy_api.rest_edge.outgoing import RelayedError
@@ -126,7 +125,7 @@ class RestPort:
         self,
         options: RestPortOptions,
         *,
-        pipeline: Pipeline,
+        pipeline: CallPipeline,
         reception: Reception,
         forwards: Mapping[str, Forward],
         holders: HolderAuthenticator,
@@ -252,7 +251,7 @@ class RestPort:
             return
         refusal = browser_refusal(headers_of(request), self._options.hosts)
         if refusal:
-            raise errors.refusal(StatusCode.PERMISSION_DENIED, "FORBIDDEN_BY_OPERATOR", refusal)
+            raise errors.refusal("PERMISSION_DENIED", "FORBIDDEN_BY_OPERATOR", refusal)
 
     async def _serve(self, request: web.BaseRequest, arrival: Arrival) -> web.Response:
         call, incoming = arrival.call, arrival.incoming
@@ -289,7 +288,7 @@ class RestPort:
             owner = self._holders.bot_of(token)
             if owner is None or self._forwards.get(owner) is not forward:
                 text = "The token in Authorization is not that of the bot of this key."
-                raise errors.refusal(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", text)
+                raise errors.refusal("UNAUTHENTICATED", "UNAUTHENTICATED", text)
         return forward
 
     def _failed(self, arrival: Arrival) -> FailedCall:
@@ -360,7 +359,7 @@ class RestPort:
 
 def _late() -> ApiError:
     text = "The call took longer than its wait and the time for Discord's answer allow."
-    return errors.refusal(StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", text)
+    return errors.refusal("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", text)
 
 
 def _waited_s(arrival: Arrival | None) -> float:

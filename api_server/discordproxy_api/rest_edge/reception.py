@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
-from grpc import StatusCode
 
-from discordproxy_api.access.bot_tokens import SCHEME, WAYS
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.principal import APP_NAME, DEFAULT_APP
 from discordproxy_api.pipeline.idempotency import checked_key
+from discordproxy_api.rest_edge.bot_tokens import SCHEME, WAYS
 from discordproxy_api.rest_edge.credentials import Presented, present
 from discordproxy_api.rest_edge.forward import Incoming
 from discordproxy_api.rest_edge.head import CallOptions, LimitHeaders, call_options
@@ -103,7 +102,7 @@ class Reception:
         )
         if presented.unreadable:
             text = f"The header Authorization is neither a bot's, a key nor an OAuth2 token; {WAYS}."
-            raise errors.refusal(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", text)
+            raise errors.refusal("UNAUTHENTICATED", "UNAUTHENTICATED", text)
         incoming = Incoming(
             line,
             query=target.query,
@@ -174,12 +173,12 @@ class _Reader:
                 chunks.append(chunk)
         except web.RequestPayloadError:
             text = "The request's body is damaged or broke off."
-            raise errors.refusal(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", text) from None
+            raise errors.refusal("INVALID_ARGUMENT", "INVALID_REQUEST", text) from None
         return b"".join(chunks)
 
     def _too_large(self) -> errors.ApiError:
         text = f"Request entity too large: this proxy takes {self._max_bytes} bytes at most."
-        return errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "REQUEST_TOO_LARGE", text)
+        return errors.refusal("RESOURCE_EXHAUSTED", "REQUEST_TOO_LARGE", text)
 
 
 def request_id_of(request: web.BaseRequest) -> str:
@@ -193,7 +192,7 @@ def headers_of(request: web.BaseRequest) -> dict[str, str]:
     for name in _SINGLE:
         if len(request.headers.getall(name, ())) > 1:
             text = f"The header {name.title()} is given twice."
-            raise errors.refusal(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", text)
+            raise errors.refusal("INVALID_ARGUMENT", "INVALID_REQUEST", text)
     return {name.lower(): value for name, value in request.headers.items()}
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from discordproxy_api.calls import errors
-from discordproxy_api.rpcs.route_policy import path_problems
+from discordproxy_api.rpcs.route_policy import path_errors
 
 OPTIONS = frozenset({"app", "bot", "headers", "key", "priority", "wait"})
 """Names of the path segments `/name=value` that precede the API's path."""
@@ -51,7 +51,7 @@ def parse_target(raw: str) -> RequestTarget:
         raise errors.invalid_version(version, OLDEST_VERSION)
     path, _, query = raw[end:].partition("?")
     problems = [
-        *path_problems(path or "/"),
+        *path_errors(path or "/"),
         *([] if _QUERY.fullmatch(query) else ["Its query must be percent-encoded."]),
     ]
     if problems:

@@ -1,4 +1,4 @@
-"""RPCs that are more than one request: direct messages, role synchronisation, files added to a message."""
+"""RPCs that send more than one request: direct messages, role synchronisation, files added to a message."""
 
 from dataclasses import replace
 from functools import partial
@@ -36,14 +36,14 @@ COMPOSITES = (
     "GetVoiceStates",
     "ComputePermissions",
 )
-"""RPCs without a route; each is a class here, in `requests` or in `composite_reads`."""
+"""RPCs without a route; each is a class of this room or of `cached/composite_reads.py`."""
 
 
 class SendDirectMessage:
-    """A message to the channel that bot and user share.
+    """Sends a message to the DM channel of a user.
 
-    Its request is a SendChannelMessageRequest but for the first field (by the contract, the numbers 2 to 29 mean the
-    same in every request that writes a message), so it goes the same way.
+    Except for the first field, its request is a SendChannelMessageRequest: in the contract the fields 2 to 29 are the
+    same in all requests that write a message. So it is validated, translated and sent as one.
     """
 
     def __init__(
@@ -54,17 +54,17 @@ class SendDirectMessage:
         self._dm_channels = dm_channels
 
     def job(self, request: Any, call: Call) -> Job:
-        """Return the job for a request message; raises ApiError when it is invalid."""
+        """Return the job for a request message; raises ApiError if it is invalid."""
         check(self.rpc, request)
         plan = self._routed.plan(SendChannelMessageRequest.FromString(request.SerializeToString()), call)
         return Job(partial(self._run, request.user_id, plan, call), repeat_of(plan.parts))
 
     async def _run(self, user_id: int, plan: RequestPlan, call: Call) -> Message:
-        channel_id, remembered = await self._dm_channels.find(user_id, call)
+        channel_id, was_known = await self._dm_channels.find(user_id, call)
         try:
             return await self._send(channel_id, plan, call)
         except ApiError as error:
-            if not remembered or error.code != UNKNOWN_CHANNEL:
+            if not was_known or error.code != UNKNOWN_CHANNEL:
                 raise
         channel_id, _ = await self._dm_channels.find(user_id, call, fresh=True)
         return await self._send(channel_id, plan, call)
@@ -76,20 +76,21 @@ class SendDirectMessage:
 
 
 class EditMessage(Routed):
-    """A change of a message. New files join the attachments it has, unless the caller says which of them stay."""
+    """Edits a message. New files are added to its attachments, unless the request lists those to keep."""
 
     def plan(self, request: Any, call: Call) -> RequestPlan:
-        """Return what has to be sent for a valid request."""
-        return replace(super().plan(request, call), keeps=adds_files(request))
+        """Return the plan for a valid request."""
+        return replace(super().plan(request, call), keeps_attachments=adds_files(request))
 
     async def run(self, plan: RequestPlan, call: Call) -> Message:
-        """Send what was planned and return the response."""
-        if plan.keeps:
+        """Carry out a plan and return the response."""
+        if plan.keeps_attachments:
             (change,) = plan.parts
-            plan = replace(plan, parts=[replace(change, body=await self._kept(change, call))])
+            plan = replace(plan, parts=[replace(change, body=await self._body_with_attachments(change, call))])
         return await super().run(plan, call)
 
-    async def _kept(self, change: Outgoing, call: Call) -> Json:
+    async def _body_with_attachments(self, change: Outgoing, call: Call) -> Json:
+        """Read the message, and return the body of the change with the message's attachments."""
         query = [pair for pair in change.query if pair[0] == "thread_id"]
         read = Outgoing("GET", change.template, change.parameters, query, no_bot_auth=change.no_bot_auth)
         reply = await self._rest.send(replace(rest_request(read, now_ms=0), effect=False), call)
@@ -97,10 +98,10 @@ class EditMessage(Routed):
 
 
 class SyncMemberRoles:
-    """Makes a member's roles among the managed ones exactly those given: one read, at most one change.
+    """Sets which of the managed roles a member has: one read, at most one change.
 
-    A single role is given or taken by itself, which leaves alone what others change at Discord meanwhile. More are
-    written as a list; when nobody knows whether that happened, the list is made anew of what the member has by then.
+    A single role is added or removed by its own request, which does not affect concurrent changes at Discord. Several
+    roles are written as a list. If the outcome of that is unknown, the list is computed again from the current roles.
     """
 
     _MEMBER = "/guilds/{guild_id}/members/{user_id}"
@@ -111,16 +112,16 @@ class SyncMemberRoles:
         self._rest = rest
 
     def job(self, request: Any, call: Call) -> Job:
-        """Return the job for a request message; raises ApiError when it is invalid."""
+        """Return the job for a request message; raises ApiError if it is invalid."""
         check(self.rpc, request)
         wanted, managed = set(request.roles), set(request.managed)
-        strays = [
+        unmanaged = [
             FieldError(f"roles[{index}]", "ROLE_NOT_MANAGED", "This role is not among `managed`.")
             for index, role in enumerate(request.roles)
             if role not in managed
         ]
-        if strays:
-            raise errors.invalid_request(strays)
+        if unmanaged:
+            raise errors.invalid_request(unmanaged)
         parameters = {"guild_id": str(request.guild_id), "user_id": str(request.user_id)}
         return Job(
             partial(self._run, parameters, wanted, managed, request.reason, call),
@@ -134,21 +135,21 @@ class SyncMemberRoles:
         added: set[int] = set()
         removed: set[int] = set()
         for attempt in count(1):
-            held = await self._held(parameters, call)
-            added |= wanted - held
-            removed |= (held & managed) - wanted
-            if held & managed == wanted:
+            current = await self._current_roles(parameters, call)
+            added |= wanted - current
+            removed |= (current & managed) - wanted
+            if current & managed == wanted:
                 break
             try:
-                await self._rest.send(self._change(parameters, held, (held - managed) | wanted, reason), call)
+                await self._rest.send(self._change(parameters, current, (current - managed) | wanted, reason), call)
                 break
             except ApiError:
                 if not call.in_doubt or not await self._rest.pause(attempt, call):
                     raise
         return SyncMemberRolesResponse(added=sorted(added), removed=sorted(removed))
 
-    async def _held(self, parameters: dict[str, str], call: Call) -> set[int]:
-        """Return the member's roles as Discord has them now: a cached list may be from before the last change."""
+    async def _current_roles(self, parameters: dict[str, str], call: Call) -> set[int]:
+        """Return the member's roles from Discord; a cached list may be older than the last change."""
         request = RestRequest(
             method="GET",
             path=self._MEMBER.format_map(parameters),
@@ -162,9 +163,9 @@ class SyncMemberRoles:
         except (TypeError, KeyError, ValueError):
             raise unfit() from None
 
-    def _change(self, parameters: dict[str, str], held: set[int], target: set[int], reason: str) -> RestRequest:
-        """Return the request that makes `target` of `held`; only one that concerns a single role may be repeated."""
-        difference = held ^ target
+    def _change(self, parameters: dict[str, str], current: set[int], target: set[int], reason: str) -> RestRequest:
+        """Return the request that changes `current` to `target`; only the request for a single role may be repeated."""
+        difference = current ^ target
         if len(difference) > 1:
             method, template, repeat = "PATCH", self._MEMBER, Repeat.NEVER
             body = orjson.dumps({"roles": [str(role) for role in sorted(target)]})

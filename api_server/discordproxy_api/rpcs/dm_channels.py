@@ -1,14 +1,13 @@
-"""The channel in which the bot talks to a user. Its id never changes, so all workers share what one has learned.
+"""Ids of DM channels, one per user. They never change, so all workers share them in Redis.
 
-Discord blocks bots that open many new channels fast (documentation, resources/user, "Create DM", 2026-08): one worker
-opens a channel once, however many messages wait for it.
+Discord blocks bots that open many channels in a short time (documentation, resources/user, "Create DM", 2026-08).
+Therefore a worker opens each channel once, independent of the number of waiting messages.
 """
 
 import asyncio
 from weakref import WeakValueDictionary
 
 import orjson
-from grpc import StatusCode
 
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
@@ -28,20 +27,20 @@ class DmChannels:
     """Finds or opens DM channels.
 
     Args:
-        notes: what all workers know.
+        records: keeps the ids for all workers.
     """
 
-    def __init__(self, rest: Rest, notes: Claims, metrics: Metrics) -> None:
+    def __init__(self, rest: Rest, records: Claims, metrics: Metrics) -> None:
         self._rest = rest
-        self._notes = notes
+        self._records = records
         self._metrics = metrics
         self._opening: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     async def find(self, user_id: int, call: Call, *, fresh: bool = False) -> tuple[int, bool]:
-        """Return the channel's id, and whether it was known before; `fresh` asks Discord in any case.
+        """Return the channel's id, and whether it was known before; `fresh` queries Discord in any case.
 
         Raises:
-            ApiError: Discord knows no such user, or could not be asked.
+            ApiError: the user does not exist, or the request to Discord failed.
         """
         known = None if fresh else await self._known(user_id)
         if known is not None:
@@ -57,10 +56,10 @@ class DmChannels:
 
     async def _known(self, user_id: int) -> int | None:
         try:
-            note = await self._notes.get(_key(user_id))
+            record = await self._records.get(_key(user_id))
         except BrokerError:
-            return None  # whether anything may be sent without Redis is decided where a permit is asked for
-        return int(note) if note is not None and note.isdigit() else None
+            return None  # the broker decides whether requests may be sent without Redis
+        return int(record) if record is not None and record.isdigit() else None
 
     async def _open(self, user_id: int, call: Call) -> int:
         request = RestRequest(
@@ -68,23 +67,23 @@ class DmChannels:
             path=_TEMPLATE,
             route=route_of("POST", _TEMPLATE, {}),
             body=orjson.dumps({"recipient_id": str(user_id)}),
-            repeat=Repeat.ALWAYS,  # Discord returns the channel that exists
+            repeat=Repeat.ALWAYS,  # Discord returns the existing channel
             effect=False,
         )
         reply = await self._rest.send(request, call)
         try:
             channel_id = int(reply.document()["id"])
         except (ValueError, KeyError, TypeError):
-            text = "Discord's answer names no channel for this user."
-            raise errors.refusal(StatusCode.INTERNAL, "INTERNAL", text) from None
-        await self._remember(user_id, channel_id)
+            text = "Discord's response contains no channel for this user."
+            raise errors.refusal("INTERNAL", "INTERNAL", text) from None
+        await self._record(user_id, channel_id)
         return channel_id
 
-    async def _remember(self, user_id: int, channel_id: int) -> None:
+    async def _record(self, user_id: int, channel_id: int) -> None:
         try:
-            await self._notes.set(_key(user_id), str(channel_id).encode(), ttl_s=KEPT_S)
+            await self._records.set(_key(user_id), str(channel_id).encode(), ttl_s=KEPT_S)
         except BrokerError:
-            return  # the next message asks Discord again
+            return  # the next message queries Discord again
 
 
 def _key(user_id: int) -> str:

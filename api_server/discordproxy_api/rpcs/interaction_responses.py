@@ -1,6 +1,6 @@
-"""The first response to an interaction: exactly one reaches Discord, also when the gateway worker was faster.
+"""First responses to interactions: exactly one reaches Discord, also if the gateway worker has deferred it.
 
-An application that is late by the gateway worker's clock need not know: what it sends becomes an edit of the deferred
+An application that responds after the deferral requires no special case: its response becomes an edit of the deferred
 response, or a follow-up to it.
 """
 
@@ -13,7 +13,6 @@ from urllib.parse import quote, unquote
 
 import orjson
 from google.protobuf.message import Message
-from grpc import StatusCode
 
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
@@ -39,49 +38,49 @@ MESSAGE, DEFERRED_MESSAGE, DEFERRED_UPDATE, UPDATE = 4, 5, 6, 7
 ALREADY_ACKNOWLEDGED = 40060
 _EPHEMERAL = 1 << 6
 _POLL_S = 0.05
-_LONGEST_S = 5.0  # the gateway worker gives up after three
+_MAX_WAIT_S = 5.0  # the gateway worker gives up after three
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What an application answers. The repr hides what may be secret.
+    """A response of an application. The repr hides the token.
 
     Attributes:
         request: the callback, ready to be sent.
         document: its JSON.
-        keeps: it adds files to the message it changes, whose attachments are to stay.
+        keeps_attachments: whether it adds files to a message that keeps its attachments.
     """
 
     interaction_id: str
     token: str
     request: RestRequest
     document: dict[str, Any]
-    keeps: bool = False
+    keeps_attachments: bool = False
 
     def __repr__(self) -> str:
         return f"Response({self.interaction_id})"
 
     @property
-    def shown(self) -> bool:
-        """Whether the caller wants to see the message that Discord made of it."""
+    def returns_message(self) -> bool:
+        """Whether the caller requests the created message."""
         return ("with_response", "true") in self.request.query
 
 
-def late(response: Response, deferral: Deferral) -> RestRequest | None:
-    """Return what to send in place of a response that comes after the deferral; None for nothing at all. Pure.
+def late_request(response: Response, deferral: Deferral) -> RestRequest | None:
+    """Return the request that replaces a response after the deferral; None if nothing has to be sent. Pure.
 
     Raises:
-        ApiError: there is no way to show this any more.
+        ApiError: a response of this type is impossible after the deferral.
     """
     kind = response.document.get("type")
     if kind in {DEFERRED_MESSAGE, DEFERRED_UPDATE}:
         return None
     if kind not in {MESSAGE, UPDATE}:
         text = (
-            "The interaction was deferred before the application answered: it can be answered with a message, and no "
-            "longer with a modal or another kind of response. Answer sooner, or raise DISCORDPROXY_AUTO_DEFER."
+            "The interaction was deferred before the application responded. The response can be a message, and no "
+            "longer a modal or another type. Respond sooner, or raise DISCORDPROXY_AUTO_DEFER."
         )
-        raise errors.refusal(StatusCode.FAILED_PRECONDITION, "INTERACTION_DEFERRED", text)
+        raise errors.refusal("FAILED_PRECONDITION", "INTERACTION_DEFERRED", text)
     if kind == MESSAGE and deferral.response_type == DEFERRED_UPDATE:
         return _to_webhook(response, deferral, "POST", FOLLOW_UP)  # an edit would change the message with the button
     return _to_webhook(response, deferral, "PATCH", ORIGINAL)
@@ -90,7 +89,7 @@ def late(response: Response, deferral: Deferral) -> RestRequest | None:
 def _to_webhook(response: Response, deferral: Deferral, method: str, template: str) -> RestRequest:
     body = dict(response.document.get("data") or {})
     if method == "PATCH" and isinstance(body.get("flags"), int):
-        body["flags"] &= ~_EPHEMERAL  # who may see it was settled by the deferral
+        body["flags"] &= ~_EPHEMERAL  # the deferral has determined who can see it
     parameters = {"webhook_id": deferral.application_id, "webhook_token": response.token}
     return replace(
         response.request,
@@ -111,7 +110,7 @@ class Sender(Protocol):
 
 
 class InteractionResponses:
-    """Sends first responses."""
+    """Sends the first responses."""
 
     def __init__(self, rest: Sender, interactions: Interactions) -> None:
         self._rest = rest
@@ -127,62 +126,65 @@ class InteractionResponses:
         return partial(self.send, Response(line.parameters["interaction_id"], token, request, document), call)
 
     async def send(self, response: Response, call: Call) -> Reply:
-        """Send a response, or what stands in for it, and return what Discord answers to a callback.
+        """Send a response, or the request that replaces it; return the reply in the form of a callback's.
 
         Raises:
-            ApiError: as `Rest.send`, or the response is one that cannot come late.
+            ApiError: as `Rest.send`, or the response is impossible after a deferral.
         """
-        deferral = await self._deferral(response.interaction_id)
+        deferral = await self._claim(response.interaction_id)
         if deferral is None:
-            return await self._first(response, call)
-        request = late(response, deferral)
+            return await self._send_first(response, call)
+        request = late_request(response, deferral)
         if request is None:
             return _as_callback(response, None)
-        if response.keeps and deferral.response_type == DEFERRED_UPDATE:
-            request = await self._keeping(request, call)
+        if response.keeps_attachments and deferral.response_type == DEFERRED_UPDATE:
+            request = await self._with_attachments(request, call)
         reply = await self._rest.send(request, call)
         return _as_callback(response, document_of(reply))
 
-    async def _keeping(self, change: RestRequest, call: Call) -> RestRequest:
-        """Return a late change of a message with the attachments in it that are to stay."""
+    async def _with_attachments(self, change: RestRequest, call: Call) -> RestRequest:
+        """Read the message, and return its late change with the message's attachments."""
         parameters = template_of(change.path)[1]
         route = route_of("GET", ORIGINAL, parameters, no_bot_auth=True)
         read = replace(change, method="GET", route=route, body=None, files=(), repeat=Repeat.ALWAYS, effect=False)
         message = document_of(await self._rest.send(read, call))
         return replace(change, body=orjson.dumps(keep_attachments(orjson.loads(change.body or b"{}"), message)))
 
-    async def _deferral(self, interaction_id: str) -> Deferral | None:
-        """Claim the first response; a deferral, which Discord has taken or had time to, if the worker was earlier."""
+    async def _claim(self, interaction_id: str) -> Deferral | None:
+        """Claim the first response; return the deferral if the gateway worker was earlier.
+
+        The deferral is returned when Discord has accepted it, or after `_MAX_WAIT_S`.
+        """
         deferral = None
         try:
-            async with asyncio.timeout(_LONGEST_S):
-                deferral = await self._interactions.answer(interaction_id)
+            async with asyncio.timeout(_MAX_WAIT_S):
+                deferral = await self._interactions.claim_response(interaction_id)
                 while deferral is not None and not deferral.given:
-                    await asyncio.sleep(_POLL_S)  # another process gives it, within a round trip to Discord
-                    deferral = await self._interactions.answer(interaction_id)
+                    await asyncio.sleep(_POLL_S)  # the gateway worker is sending it
+                    deferral = await self._interactions.claim_response(interaction_id)
         except TimeoutError:
             return deferral
         except EventsUnavailableError:
-            return None  # Discord itself takes one response only
+            return None  # Discord accepts only one first response
         return deferral
 
-    async def _first(self, response: Response, call: Call) -> Reply:
+    async def _send_first(self, response: Response, call: Call) -> Reply:
         try:
             return await self._rest.send(response.request, call)
         except (ApiError, asyncio.CancelledError) as error:
             if call.sent == "no" and getattr(error, "code", 0) != ALREADY_ACKNOWLEDGED:
-                await asyncio.shield(self._give_back(response.interaction_id))
+                await asyncio.shield(self._release_claim(response.interaction_id))
             raise
 
-    async def _give_back(self, interaction_id: str) -> None:
+    async def _release_claim(self, interaction_id: str) -> None:
         try:
-            await self._interactions.give_back(interaction_id)
+            await self._interactions.release(interaction_id)
         except EventsUnavailableError:
-            return  # then nobody defers it; the application may answer again all the same
+            return  # the interaction is not deferred; the application can still respond
 
 
 class CreateInteractionResponse:
-    """Serves the RPC of that name: a response that is a message, or promises one."""
+    """Serves the RPC: a response that is a message, or a deferral of one."""
 
     def __init__(self, rpc: Rpc, responses: InteractionResponses, *, users_only: bool = False) -> None:
         self.rpc = rpc
@@ -192,25 +194,30 @@ class CreateInteractionResponse:
         self._translator = Translator(routed)
 
     def job(self, request: Any, call: Call) -> Job:
-        """Return the job for a request message; raises ApiError when it is invalid."""
+        """Return the job for a request message; raises ApiError if it is invalid."""
         check(self.rpc, request)
         circumstances = Circumstances("", 0, users_only=self._users_only)
         (outgoing,) = prepare(self.rpc.name, request, self._translator.outgoing(request), circumstances)
         rest = rest_request(outgoing, now_ms=0)
-        keeps = request.type == UPDATE and adds_files(request)
-        response = Response(str(request.interaction_id), request.interaction_token, rest, outgoing.body or {}, keeps)
+        response = Response(
+            str(request.interaction_id),
+            request.interaction_token,
+            rest,
+            outgoing.body or {},
+            keeps_attachments=request.type == UPDATE and adds_files(request),
+        )
         return Job(partial(self._run, response, call), rest.repeat)
 
     async def _run(self, response: Response, call: Call) -> Message:
         document = document_of(await self._responses.send(response, call)) or {}
         message = (document.get("resource") or {}).get("message")
-        answer: Message = self._translator.incoming(message)
-        return answer
+        result: Message = self._translator.incoming(message)
+        return result
 
 
 def _as_callback(response: Response, message: Any) -> Reply:
-    """Return what the callback would have been answered with."""
-    if not response.shown:
+    """Return the reply in the form of the reply to a callback."""
+    if not response.returns_message:
         return Reply(204, {}, b"")
     document: dict[str, Any] = {"interaction": {"id": response.interaction_id}}
     if message is not None:

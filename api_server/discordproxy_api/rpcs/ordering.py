@@ -1,4 +1,4 @@
-"""Names the object of which a request changes a part, so that such changes can run one after another. Pure."""
+"""Names of the objects whose parts requests change; changes with the same name are serialized. Pure."""
 
 from collections.abc import Collection, Mapping
 
@@ -7,20 +7,21 @@ _CHANNEL = "/channels/{channel_id}"
 
 
 def order_of(method: str, template: str, parameters: Mapping[str, str], keys: Collection[str] = ()) -> str:
-    """Return the name of the object of which a request changes a part, "" if it needs no order.
+    """Return the name of the object of which a request changes a part; "" if it requires no order.
 
     Args:
-        method: of the request.
-        template: its path with names in place of values.
-        parameters: the values.
-        keys: of its JSON body.
+        method: method of the request.
+        template: path with names in place of values.
+        parameters: values of the path.
+        keys: keys of the JSON body.
     """
     if template == f"{_MEMBER}/roles/{{role_id}}" or (template == _MEMBER and method == "PATCH" and "roles" in keys):
         return f"roles:{parameters['guild_id']}:{parameters['user_id']}"
     if template == f"{_CHANNEL}/permissions/{{overwrite_id}}" or (
         template == _CHANNEL and method == "PATCH" and "permission_overwrites" in keys
     ):
-        return f"overwrites:{parameters['channel_id']}"  # one alone is safe at Discord, but not in our caches
+        # Discord applies concurrent changes of single overwrites correctly; the caches do not.
+        return f"overwrites:{parameters['channel_id']}"
     if method == "PATCH" and "attachments" in keys and "/messages/" in template:
         return f"attachments:{parameters.get('message_id') or parameters.get('webhook_token', '')}"
     return ""

@@ -1,4 +1,4 @@
-"""Interface of the RPCs with one response: from a decoded request to a job that can run."""
+"""Interface of the RPCs with one response: a procedure turns a decoded request into a job."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,12 +14,13 @@ Run = Callable[[], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A request that is ready to run; it no longer holds the request message with its files.
+    """A validated request that is ready to run, without the request message and its files.
 
     Attributes:
-        repeat: how far a second run does harm.
-        effect: False for a read: its result is of the moment, so it is not kept for the idempotency key.
-        order: jobs with the same name here run one after another, see `ordering`; "" for no order.
+        run: runs the job and returns the response.
+        repeat: whether the job can be repeated.
+        effect: False for a read, whose result is not kept for the idempotency key.
+        order: jobs with the same name are serialized, see `ordering`; "" for no order.
     """
 
     run: Run

@@ -1,6 +1,6 @@
-"""RPC `Request`: every route of Discord that has no RPC of its own, through the same broker, with the same errors.
+"""RPC `Request`: requests to any route of Discord, with the same limits and errors as other RPCs.
 
-What could leave Discord's API, smuggle a header or spend the bot's token elsewhere is refused here.
+Requests that could leave Discord's API, inject a header or send the bot's token elsewhere are refused.
 """
 
 import re
@@ -33,13 +33,13 @@ from discordproxy_api.rpcs.route_policy import (
     RequestLine,
     RoutePolicy,
     limits_of,
-    path_problems,
+    path_errors,
     request_line,
     require_permitted,
 )
 from discordproxy_api.rpcs.routed import check
 
-_PASSED_ON = re.compile(r"x-ratelimit-.*|retry-after", re.IGNORECASE)
+_RETURNED_HEADERS = re.compile(r"x-ratelimit-.*|retry-after", re.IGNORECASE)
 _FILE_FIELD = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 
@@ -53,10 +53,10 @@ class Request:
         self._policy = policy
 
     def job(self, request: Any, call: Call) -> Job:
-        """Return the job for a request message; raises ApiError when it is refused."""
-        problems = find_problems(request)
-        if problems:
-            raise errors.invalid_request(problems)
+        """Return the job for a request message; raises ApiError if it is refused."""
+        invalid_fields = find_field_errors(request)
+        if invalid_fields:
+            raise errors.invalid_request(invalid_fields)
         check(self.rpc, request)
         line = request_line(request.method, request.path)
         require_permitted(self._policy, line)
@@ -73,7 +73,7 @@ class Request:
             return rest
         own = document.get("nonce")
         if own and not _is_nonce(own):
-            return rest  # Discord says what is wrong with it
+            return rest  # Discord returns the error
         sent = nonce_of(self._rest.nonces.seed(call, str(own or "")), 0)
         return replace(
             rest,
@@ -90,12 +90,12 @@ async def _run(send: Callable[[], Awaitable[Reply]]) -> Message:
         status=reply.status,
         body=reply.body,
         content_type=headers.get("content-type", ""),
-        headers={name: value for name, value in headers.items() if _PASSED_ON.fullmatch(name)},
+        headers={name: value for name, value in headers.items() if _RETURNED_HEADERS.fullmatch(name)},
     )
 
 
-def find_problems(request: Any) -> list[FieldError]:
-    """Return everything that forbids sending this request."""
+def find_field_errors(request: Any) -> list[FieldError]:
+    """Return the errors of a request that must not be sent."""
     found = [
         FieldError(path, "CONTROL_CHARACTERS", "Line breaks and other control characters are not allowed.")
         for path, text in _texts(request)
@@ -105,13 +105,13 @@ def find_problems(request: Any) -> list[FieldError]:
         found.append(FieldError("reason", "CONTROL_CHARACTERS", "Only line breaks are allowed as control characters."))
     if request.method not in METHODS:
         found.append(FieldError("method", "BASE_TYPE_CHOICES", f"Must be one of {', '.join(METHODS)}."))
-    found += [FieldError("path", "INVALID_PATH", text) for text in path_problems(request.path)]
+    found += [FieldError("path", "INVALID_PATH", text) for text in path_errors(request.path)]
     if request.json and _object(request.json) is None and not _is_json(request.json):
         found.append(FieldError("json", "JSON_INVALID", "Must be valid JSON."))
     if request.json and request.method == "GET":
         found.append(FieldError("json", "FIELD_CONFLICT", "GET has no body."))
-    found += _authorization_problems(request.authorization)
-    return found + _file_problems(request)
+    found += _authorization_errors(request.authorization)
+    return found + _file_errors(request)
 
 
 def _texts(request: Any) -> list[tuple[str, str]]:
@@ -124,25 +124,26 @@ def _texts(request: Any) -> list[tuple[str, str]]:
     return [(name, getattr(request, name)) for name in single] + query
 
 
-def _authorization_problems(authorization: str) -> list[FieldError]:
+def _authorization_errors(authorization: str) -> list[FieldError]:
     if authorization in {"", "none"} or re.fullmatch(r"Bearer [!-~]+", authorization):
         return []
     return [FieldError("authorization", "BASE_TYPE_CHOICES", 'Must be empty, "none" or "Bearer ...".')]
 
 
-def _file_problems(request: Any) -> list[FieldError]:
+def _file_errors(request: Any) -> list[FieldError]:
     found = []
     if request.file_field and len(request.files) > 1:
-        found.append(FieldError("file_field", "FIELD_CONFLICT", "Only one file can have a name of its own."))
+        found.append(FieldError("file_field", "FIELD_CONFLICT", "Must be empty if there is more than one file."))
     if request.file_field and not _FILE_FIELD.fullmatch(request.file_field):
-        found.append(FieldError("file_field", "INVALID_NAME", "Must be letters, digits and underscores."))
+        found.append(FieldError("file_field", "INVALID_NAME", "Must consist of letters, digits and underscores."))
     if request.file_field == "payload_json":
-        found.append(FieldError("file_field", "INVALID_NAME", "This is the name of the body; use `json` for it."))
+        found.append(FieldError("file_field", "INVALID_NAME", "This is the name of the body; use `json` instead."))
     if request.files and request.method == "GET":
         found.append(FieldError("files", "FIELD_CONFLICT", "GET has no body."))
     for index, file in enumerate(request.files):
         if not file.filename or CONTROL.search(file.filename + file.content_type):
-            found.append(FieldError(f"files[{index}].filename", "INVALID_NAME", "Every file needs a plain name."))
+            text = "Must not be empty or contain control characters."
+            found.append(FieldError(f"files[{index}].filename", "INVALID_NAME", text))
     return found
 
 

@@ -1,11 +1,9 @@
-"""Which requests to Discord an application may send by path: the operator's rules, and what a path must not hold."""
+"""Requests given by their path: the operator's rules, invalid paths, names of routes, identity of the limits."""
 
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
-
-from grpc import StatusCode
 
 from discordproxy_api.access.path_normalization import plain
 from discordproxy_api.calls import errors
@@ -26,13 +24,13 @@ _MAX_DECODINGS = 5
 
 @dataclass(frozen=True, slots=True)
 class RoutePolicy:
-    """What the operator lets applications reach, as "METHOD /template"; an empty `allow` allows all."""
+    """The routes that the operator allows, as "METHOD /template"; an empty `allow` allows all."""
 
     allow: Collection[str] = ()
     deny: Collection[str] = ()
 
     def permits(self, route: str) -> bool:
-        """Tell whether a route may be used."""
+        """Return whether a route may be used."""
         return route not in self.deny and (not self.allow or route in self.allow)
 
 
@@ -111,23 +109,23 @@ def require_permitted(policy: RoutePolicy, line: RequestLine) -> None:
     """Raise ApiError unless the operator allows the route."""
     if not policy.permits(line.route):
         text = f"The operator of the proxy does not allow {line.route}."
-        raise errors.refusal(StatusCode.PERMISSION_DENIED, "FORBIDDEN_BY_OPERATOR", text)
+        raise errors.refusal("PERMISSION_DENIED", "FORBIDDEN_BY_OPERATOR", text)
 
 
-def path_problems(path: str) -> list[str]:
+def path_errors(path: str) -> list[str]:
     """Return what forbids sending a request to a path."""
     if not path.startswith("/"):
-        return ['Must start with "/" and hold no host.']
+        return ['Must start with "/" and contain no host.']
     decoded = path
     for _ in range(_MAX_DECODINGS):
         segments = decoded.replace("\\", "/").split("/")
         if "." in segments or ".." in segments or "\\" in decoded:
-            return ['Must not hold "\\", "." or "..", percent-encoded or not.']
+            return ['Must not contain "\\", "." or "..", percent-encoded or not.']
         decoded = unquote(decoded)
     if "//" in path:
-        return ['Must not hold "//".']
+        return ['Must not contain "//".']
     if not _PATH.fullmatch(path):
         return ["Must be percent-encoded, without query string and fragment."]
-    if decoded.count("/") > path.count("/") or CONTROL.search(decoded):  # Discord might see another route than we do
-        return ['Must not hold "/" or control characters in percent-encoding.']
+    if decoded.count("/") > path.count("/") or CONTROL.search(decoded):  # Discord might decode another route
+        return ['Must not contain "/" or control characters in percent-encoding.']
     return []

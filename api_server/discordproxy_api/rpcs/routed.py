@@ -1,4 +1,4 @@
-"""Serves every RPC that is one route of Discord: message -> request -> reply -> message, driven by the contract."""
+"""RPCs that are one route of Discord, driven by the contract: message, HTTP request, HTTP response, message."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,6 @@ from typing import Any
 
 import orjson
 from google.protobuf.message import Message
-from grpc import StatusCode
 
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
@@ -24,27 +23,29 @@ from discordproxy_api.rpcs.ordering import order_of
 from discordproxy_api.rpcs.procedure import Job
 
 MORE = "more_messages"
-"""Field of the responses that can carry several messages."""
+"""Field of the responses that can contain several messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestPlan:
-    """What a call sends: `parts` one after the other, then what `follow_ups` makes of the response.
+    """The requests of a call.
 
     Attributes:
-        keeps: the first part adds files to a message whose attachments are to stay.
+        parts: sent one after another.
+        follow_ups: returns the requests that are sent afterwards, given the response.
+        keeps_attachments: whether the first part adds files to a message that keeps its attachments.
     """
 
     parts: list[Outgoing]
     follow_ups: Callable[[Any], list[Outgoing]]
-    keeps: bool = False
+    keeps_attachments: bool = False
 
 
 class Routed:
     """One RPC with a route.
 
     Args:
-        users_only: the operator's default for mentions, see `steps.Circumstances`.
+        users_only: the default for mentions in the settings, see `steps.Circumstances`.
     """
 
     def __init__(self, rpc: Rpc, rest: Rest, *, users_only: bool = False) -> None:
@@ -54,7 +55,7 @@ class Routed:
         self._translator = Translator(rpc)
 
     def job(self, request: Any, call: Call) -> Job:
-        """Return the job for a request message; raises ApiError when it is invalid."""
+        """Return the job for a request message; raises ApiError if it is invalid."""
         check(self.rpc, request)
         plan = self.plan(request, call)
         return Job(
@@ -65,17 +66,17 @@ class Routed:
         )
 
     def plan(self, request: Any, call: Call) -> RequestPlan:
-        """Return what has to be sent for a valid request."""
+        """Return the plan for a valid request."""
         seed = self._rest.nonces.seed(call, getattr(request, "nonce", ""))
         circumstances = Circumstances(seed, self._rest.clock.now_ms(), users_only=self._users_only)
         parts = prepare(self.rpc.name, request, self._translator.outgoing(request), circumstances)
         if not getattr(request, "crosspost", False):
             return RequestPlan(parts, _nothing)
-        small = type(request)(channel_id=request.channel_id, crosspost=True)  # the files need not wait for the answer
+        small = type(request)(channel_id=request.channel_id, crosspost=True)  # the files are not needed any more
         return RequestPlan(parts, partial(follow_ups, self.rpc.name, small))
 
     async def run(self, plan: RequestPlan, call: Call) -> Message:
-        """Send what was planned and return the response."""
+        """Carry out a plan and return the response."""
         replies: list[Reply] = []
         try:
             await self._send(plan.parts, call, replies)
@@ -112,7 +113,7 @@ class Routed:
             documents = (checked(self.rpc, document_of(reply)) for reply in replies[1:])
             more = (self._translator.incoming(document, parameters) for document in documents)
             response.more_messages.extend(each.message for each in more)
-        return response  # type: ignore[no-any-return]  # the translator makes what the contract says
+        return response  # type: ignore[no-any-return]  # the translator returns the contract's type
 
 
 def _order(parts: Sequence[Outgoing]) -> str:
@@ -125,7 +126,7 @@ def _nothing(_response: Any) -> list[Outgoing]:
 
 
 def check(rpc: Rpc, request: Any) -> None:
-    """Raise ApiError unless Discord could take the request."""
+    """Raise ApiError if the request is invalid by the contract."""
     try:
         validate(rpc, request)
     except InvalidRequestError as invalid:
@@ -133,16 +134,16 @@ def check(rpc: Rpc, request: Any) -> None:
 
 
 def document_of(reply: Reply) -> Any:
-    """Return the JSON of a reply; one that cannot be read is an error, although Discord did what was asked."""
+    """Return the JSON of a reply. An unreadable one is an error, although the request took effect."""
     try:
         return reply.document()
     except orjson.JSONDecodeError:
-        text = "Discord accepted the request, but its answer is not JSON."
-        raise errors.refusal(StatusCode.INTERNAL, "INTERNAL", text) from None
+        text = "Discord accepted the request, but its response is not JSON."
+        raise errors.refusal("INTERNAL", "INTERNAL", text) from None
 
 
 def keep_attachments(change: Json, message: Any) -> Json:
-    """Return the body of a change that adds files, with the attachments of `message` in it, so that they stay."""
+    """Return the body of a change that adds files, with the attachments of `message` that it keeps."""
     try:
         return with_kept_attachments(change, message)
     except InvalidRequestError as invalid:
@@ -152,20 +153,20 @@ def keep_attachments(change: Json, message: Any) -> Json:
 
 
 def checked(rpc: Rpc, document: Any) -> Any:
-    """Return a document a response can be made of; another one is an error, as nobody could tell an empty response."""
+    """Return a document that fits the RPC's response. Another one is an error, not an empty response."""
     if rpc.fits(document):
         return document
     raise unfit()
 
 
 def unfit() -> ApiError:
-    """Return how an answer that says something else than it should is told."""
-    text = "Discord accepted the request, but its answer is not what it should be."
-    return errors.refusal(StatusCode.INTERNAL, "INTERNAL", text)
+    """Return the error for a response that does not fit the contract."""
+    text = "Discord accepted the request, but its response is not what it should be."
+    return errors.refusal("INTERNAL", "INTERNAL", text)
 
 
 def _ids(replies: Sequence[Reply]) -> list[int]:
-    """Return the ids of the messages that exist."""
+    """Return the ids of the created messages."""
     return [message_id for message_id in map(_id, replies) if message_id]
 
 
@@ -173,4 +174,4 @@ def _id(reply: Reply) -> int:
     try:
         return int(reply.document()["id"])
     except (ValueError, KeyError, TypeError):
-        return 0  # an answer that broke; the call tells that it was sent
+        return 0  # a truncated response; the error states that the request was sent

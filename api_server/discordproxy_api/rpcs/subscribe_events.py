@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from grpc import StatusCode
-
 from discordproxy.events_pb2 import Event, SubscribeEventsRequest
 from discordproxy_api.access.event_scopes import narrow
 from discordproxy_api.access.permission import Permission
@@ -41,10 +39,10 @@ from discordproxy_gateway.events import (
 
 MAX_BATCH, MAX_BATCH_BYTES = 500, 512 * 1024
 MAX_EVENT_BYTES = 24 * 1024 * 1024
-"""Two of them and a batch between them stay below what callers have to be able to receive."""
+"""Two of them and a batch between them stay below the message size that callers must be able to receive."""
 _KINDS = {ItemKind.DISPATCH: Event.DISPATCH, ItemKind.HEARTBEAT: Event.HEARTBEAT, ItemKind.GAP: Event.GAP}
 _MAX_FILTERED = 10_000
-_MAX_CURSOR_LENGTH = 3_000  # in an error, where it is a header; the subscriber has the cursor of its last event
+_MAX_CURSOR_LENGTH = 3_000  # it is a header of the error; the subscriber also has the cursor of its last event
 
 Write = Callable[[bytes], Awaitable[None]]
 
@@ -54,8 +52,8 @@ class StreamOptions:
     """Bounds of one stream.
 
     Attributes:
-        life_s: its duration, a tenth more or less, so that load balancers can distribute streams again.
-        write_timeout_s: how long a subscriber may read nothing before its stream ends.
+        life_s: maximum duration, with a jitter of 10 %, so that load balancers can distribute the streams again.
+        write_timeout_s: time without a read by the subscriber after which the stream ends.
     """
 
     life_s: float = 3_600.0
@@ -73,7 +71,7 @@ class SubscribeEvents:
     """Serves the RPC.
 
     Args:
-        jitter: random numbers from 0 to 1, so that streams that began visible do not end visible.
+        jitter: random numbers from 0 to 1, so that streams that began together do not end together.
     """
 
     def __init__(
@@ -124,7 +122,7 @@ class SubscribeEvents:
                     async for item in items:
                         if item.kind is ItemKind.HEARTBEAT:
                             await self._require_gateway()
-                        received = [item, *items.at_hand(batch - 1, MAX_BATCH_BYTES)]
+                        received = [item, *items.items_nowait(batch - 1, MAX_BATCH_BYTES)]
                         visible = [each for each in received if await self._may_see(each, call)]
                         if not visible and loop.time() - written_at < self._events.heartbeat_s:
                             continue
@@ -153,7 +151,7 @@ class SubscribeEvents:
         except UnknownEventError as error:
             raise errors.invalid_field("types", "BASE_TYPE_CHOICES", f"{error}.") from None
         except IntentOffError as error:
-            raise errors.refusal(StatusCode.FAILED_PRECONDITION, "INTENT_OFF", f"{error}.") from None
+            raise errors.refusal("FAILED_PRECONDITION", "INTENT_OFF", f"{error}.") from None
         narrowed = await narrow(
             self._permission, call, types=types, guilds=request.guild_ids, channels=request.channel_ids
         )
@@ -181,8 +179,8 @@ class SubscribeEvents:
         except TimeoutError:
             if not life.expired():
                 raise
-            text = "The stream has reached its age; subscribe again with the cursor of the last event."
-            raise errors.refusal(StatusCode.UNAVAILABLE, "STREAM_ENDED", text, retry_after_s=0.0) from None
+            text = "The stream has reached its maximum age; subscribe again with the cursor of the last event."
+            raise errors.refusal("UNAVAILABLE", "STREAM_ENDED", text, retry_after_s=0.0) from None
 
     def _with_timeout(self, write: Write) -> Write:
         async def write_in_time(message: bytes) -> None:
@@ -193,7 +191,7 @@ class SubscribeEvents:
             except TimeoutError:
                 if not limit.expired():
                     raise
-                text = f"The subscriber took no event for {self._options.write_timeout_s:.0f} s."
+                text = f"The subscriber has read no event for {self._options.write_timeout_s:.0f} s."
                 raise _too_slow(text) from None
 
         return write_in_time
@@ -232,14 +230,14 @@ def _refusal(error: EventsError) -> ApiError:
     if isinstance(error, CursorExpiredError):
         return _expired(error)
     if isinstance(error, SubscriberTooSlowError):
-        return _too_slow("The subscriber was slower than events are kept.")
+        return _too_slow("The next event was deleted before the subscriber read it.")
     return _unavailable("EVENTS_UNAVAILABLE", str(error))
 
 
 def _expired(error: CursorExpiredError) -> ApiError:
-    """Return the error that contains the earliest cursor that is kept."""
+    """Return the error that contains the earliest valid cursor."""
     refusal = errors.refusal(
-        StatusCode.OUT_OF_RANGE, "CURSOR_EXPIRED", "Events after this cursor are no longer kept; go on from `cursor`."
+        "OUT_OF_RANGE", "CURSOR_EXPIRED", "Events after this cursor have been deleted; continue from `cursor`."
     )
     refusal.extras["cursor"] = str(error.earliest)
     refusal.extras["gap_from"] = _iso(error.lost_from_ms)
@@ -248,12 +246,12 @@ def _expired(error: CursorExpiredError) -> ApiError:
 
 
 def _too_slow(text: str) -> ApiError:
-    return errors.refusal(StatusCode.RESOURCE_EXHAUSTED, "SUBSCRIBER_TOO_SLOW", text, retry_after_s=0.0)
+    return errors.refusal("RESOURCE_EXHAUSTED", "SUBSCRIBER_TOO_SLOW", text, retry_after_s=0.0)
 
 
-def _unavailable(reason: str, why: str) -> ApiError:
-    text = f"There are no events to be had: {why}."
-    return errors.refusal(StatusCode.UNAVAILABLE, reason, text, retry_after_s=1.0)
+def _unavailable(reason: str, cause: str) -> ApiError:
+    text = f"Events are unavailable: {cause}."
+    return errors.refusal("UNAVAILABLE", reason, text, retry_after_s=1.0)
 
 
 def _iso(ms: int) -> str:

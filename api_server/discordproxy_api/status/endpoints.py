@@ -1,19 +1,16 @@
-"""Status and checks over gRPC and HTTP, read-only; gRPC for the command `discordproxy`.
+"""Status and checks, read-only: over gRPC for the command `discordproxy`, over HTTP by `http.pages`.
 
 gRPC service `discordproxy.Console`: `Status` and `Doctor` take nothing and return JSON in a
 `google.protobuf.StringValue`, so that clients need no generated code.
 """
 
 from collections.abc import Awaitable, Callable
-from importlib.resources import files
 from typing import Any
 
 import grpc
 import orjson
-from aiohttp import web
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.wrappers_pb2 import StringValue
-from grpc import StatusCode
 
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import CURRENT
@@ -23,30 +20,11 @@ from discordproxy_ratelimit.errors import BrokerError
 
 SERVICE = "discordproxy.Console"
 
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-_HEADERS = {
-    "Content-Security-Policy": _POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
-_FILES = {
-    "/": ("index.html", "text/html"),
-    "/status.css": ("status.css", "text/css"),
-    "/status.js": ("status.js", "text/javascript"),
-    "/charts.js": ("charts.js", "text/javascript"),
-    "/icon.svg": ("icon.svg", "image/svg+xml"),
-}
-
 Show = Callable[[], Awaitable[Any]]
 
 
 class StatusService:
-    """The handlers of both ports.
+    """The handlers of gRPC, and what the pages of the HTTP port show.
 
     Args:
         status: reads the status document.
@@ -55,8 +33,6 @@ class StatusService:
 
     def __init__(self, status: StatusReader, doctor: Doctor) -> None:
         self._status, self._doctor = status, doctor
-        folder = files("discordproxy_api") / "status" / "page"
-        self._files = {path: ((folder / name).read_bytes(), kind) for path, (name, kind) in _FILES.items()}
 
     async def show_status(self) -> Any:
         """Return the status document; raises BrokerError if Redis does not answer."""
@@ -75,39 +51,12 @@ class StatusService:
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
-    def routes(self) -> list[web.RouteDef]:
-        """Return the routes to add to the HTTP port."""
-        return [
-            web.get("/status.json", self._json(self.show_status)),
-            web.get("/doctor.json", self._json(self.show_findings)),
-            *(web.get(path, self._file) for path in self._files),
-        ]
-
-    async def _file(self, request: web.Request) -> web.Response:
-        body, kind = self._files[request.path]
-        return web.Response(body=body, content_type=kind, charset="utf-8", headers=_HEADERS)
-
-    def _json(self, show: Show) -> Callable[[web.Request], Awaitable[web.Response]]:
-        async def answer(_request: web.Request) -> web.Response:
-            try:
-                status, found = 200, await show()
-            except BrokerError as error:
-                status, found = (
-                    503,
-                    {"problem": f"{error}, so there is no status and calls are not sent: make sure that it runs."},
-                )
-            return web.Response(
-                body=orjson.dumps(found), status=status, content_type="application/json", headers=_HEADERS
-            )
-
-        return answer
-
 
 def _serve(show: Show) -> Callable[[Any, Any], Awaitable[StringValue]]:
     async def serve(_request: Any, _context: Any) -> StringValue:
         if not CURRENT.get().principal.status:
             text = "This key may not see the status; set status = true in its entry of the key file."
-            raise errors.refusal(StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED", text)
+            raise errors.refusal("PERMISSION_DENIED", "PERMISSION_DENIED", text)
         try:
             return StringValue(value=orjson.dumps(await show()).decode())
         except BrokerError as error:

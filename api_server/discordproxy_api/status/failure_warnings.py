@@ -40,7 +40,7 @@ class FailureWarning(NamedTuple):
 
 
 def too_many(calls: int, failures: int) -> bool:
-    """Tell whether the share of failures exceeds a bound."""
+    """Return whether the share of failures exceeds a bound."""
     return any(calls >= least and failures >= share * calls for least, share in BOUNDS)
 
 

@@ -5,6 +5,7 @@ own service name and does not affect readiness.
 """
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -24,6 +25,9 @@ UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 Probe = Callable[[], Awaitable[bool]]
 NEEDED = ("broker", "discord")
 """Without these services calls fail, so load balancers should use another worker."""
+
+OTHERS_EVERY = 3
+"""Rounds between two probes of the other services while they are up; each costs several commands of Redis."""
 
 
 class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the library has no types
@@ -73,7 +77,8 @@ class Health:
 
     Args:
         probes: by service name; those in `NEEDED` decide about readiness.
-        every_s: seconds between two rounds; a fifth of it while the worker is not ready.
+        every_s: seconds between two rounds; a fifth of it while the worker is not ready. Services that are not in
+            `NEEDED` are probed in every third round while they are up.
     """
 
     def __init__(self, probes: Mapping[str, Probe], metrics: Metrics, *, every_s: float = 1.0) -> None:
@@ -118,13 +123,21 @@ class Health:
 
     async def run(self) -> None:
         """Probe until cancelled."""
-        while True:
-            await self.probe()
+        for round_number in itertools.count():
+            await self.probe(others=round_number % OTHERS_EVERY == 0)
             await asyncio.sleep(self._every_s if self.ready else self._every_s / 5)
 
-    async def probe(self) -> None:
-        """Run every probe once and publish the states."""
-        found: dict[str, bool] = {name: await self._run(name, probe) for name, probe in self._probes.items()}
+    async def probe(self, *, others: bool = True) -> None:
+        """Run the probes once and publish the states.
+
+        Args:
+            others: whether to probe services that are up and not in `NEEDED`.
+        """
+        found: dict[str, bool] = {
+            name: await self._run(name, probe)
+            for name, probe in self._probes.items()
+            if others or name in NEEDED or not self._states[name]
+        }
         found[""] = found[SERVICE.strip("/")] = all(found.get(name, True) for name in NEEDED)
         for name, up in found.items():
             if up != self._states[name]:

@@ -18,6 +18,9 @@ from discordproxy_ratelimit.errors import BrokerError
 log = logging.getLogger(__name__)
 
 EVERY_S = 1.0
+CIRCUIT_EVERY = 5
+"""Reports between two reads of the circuit, which keep its gauges current while nothing is sent."""
+
 AFTER_A_FAILURE_S = 60.0
 MAX_LANES = 40
 CREDENTIALS = ("bot", "ip")
@@ -38,6 +41,7 @@ class Reporter:
     ) -> None:
         self._brokers, self._metrics, self._state = brokers, metrics, state
         self._broker = next(iter(brokers.values()))
+        self._reports = 0
         self._fixed = {
             "format": FORMAT,
             "host": socket.gethostname(),
@@ -63,15 +67,17 @@ class Reporter:
             return
         counted = self._metrics.recent_stats.collect()
         try:
-            await self._broker.circuit()  # keeps the gauges current while nothing is sent
-            await self._broker.board.post(self._broker.worker, orjson.dumps(self._post()), counted)
+            if self._reports % CIRCUIT_EVERY == 0:
+                await self._broker.circuit()
+            self._reports += 1
+            await self._broker.registry.publish(self._broker.worker, orjson.dumps(self._post()), counted)
         except BrokerError:
             self._metrics.recent_stats.restore(counted)
 
     async def withdraw(self) -> None:
         """Remove this worker from the registry."""
         try:
-            await self._broker.board.post(self._broker.worker, b"", self._metrics.recent_stats.collect())
+            await self._broker.registry.publish(self._broker.worker, b"", self._metrics.recent_stats.collect())
         except BrokerError:
             log.debug("the worker's status stays published until it expires")
 
@@ -86,7 +92,7 @@ class Reporter:
                 (bot, credential, lane.name, lane.bucket, lane.waiting, round(lane.oldest_s, 3))
                 for bot, broker in self._brokers.items()
                 for credential in CREDENTIALS
-                for lane in broker.lanes(credential, most=MAX_LANES // len(self._brokers))
+                for lane in broker.lanes(credential, limit=MAX_LANES // len(self._brokers))
             ],
             "failures": [
                 (*failure, seen.count, seen.at, seen.app, seen.request_id)

@@ -46,11 +46,11 @@ class StatusReader:
         return self._document
 
     async def _read(self) -> Document:
-        notices = await self._broker.board.read()
-        posts = [post for each in notices.posts.values() if (post := _parsed(each))]
+        notices = await self._broker.registry.snapshot()
+        posts = [post for each in notices.documents.values() if (post := _parsed(each))]
         lanes = [lane for lane in queues(posts) if lane.bot in self._brokers]
         accounts = {
-            (bot, credential): await broker.survey(
+            (bot, credential): await broker.inspect(
                 dict.fromkeys(lane.bucket for lane in lanes if (lane.bot, lane.credential) == (bot, credential)),
                 credential,
             )

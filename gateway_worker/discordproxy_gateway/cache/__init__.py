@@ -11,7 +11,7 @@ Discord's JSON, members packed; see `keys` for the layout. Written by the gatewa
 
 from redis.exceptions import RedisError
 
-from discordproxy_gateway.cache.freshness import CachedAnswer, Freshness
+from discordproxy_gateway.cache.freshness import CachedAnswer, Freshness, Version
 from discordproxy_gateway.cache.member_reader import MemberReader
 from discordproxy_gateway.cache.overlay import (
     CHANNEL,
@@ -28,10 +28,11 @@ from discordproxy_gateway.cache.reader import CacheReader
 from discordproxy_gateway.cache.state import GatewayState, ShardState, read_state
 from discordproxy_gateway.keys import Keys, Slot
 
-TROUBLE: tuple[type[Exception], ...] = (RedisError, OSError, ValueError, TypeError, LookupError, AttributeError)
+CACHE_ERRORS: tuple[type[Exception], ...] = (RedisError, OSError, ValueError, TypeError, LookupError, AttributeError)
 """Errors of reads and overlay writes when Redis does not answer or holds another release's data."""
 
 __all__ = [
+    "CACHE_ERRORS",
     "CHANNEL",
     "EMOJI",
     "GUILD",
@@ -39,7 +40,6 @@ __all__ = [
     "ROLE",
     "STICKER",
     "THREAD",
-    "TROUBLE",
     "USER",
     "CacheReader",
     "CachedAnswer",
@@ -50,5 +50,6 @@ __all__ = [
     "Overlay",
     "ShardState",
     "Slot",
+    "Version",
     "read_state",
 ]

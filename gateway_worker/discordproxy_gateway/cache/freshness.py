@@ -17,8 +17,8 @@ class Freshness:
 
     Attributes:
         age_s: seconds since the gateway connection was last known to be current.
-        complete: what is not in the answer does not exist; otherwise it may only be unknown.
-        as_of_ms: the same as a time of the server, in ms since 1970.
+        complete: objects that are not in the answer do not exist; otherwise they may be unknown.
+        as_of_ms: that time on the server's clock, in ms since 1970.
         connected_since: start of the present connection, ISO 8601, "" while there is none.
     """
 
@@ -28,15 +28,40 @@ class Freshness:
     connected_since: str = ""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Version:
+    """The state of the caches under which an answer was read; see `versions`.
+
+    Attributes:
+        checks: the encoded commands that read the same state again.
+        shard_count: as stored; with another number, another shard updates the guild.
+        row: fields of the guild's state that the answer depends on.
+        complete, not_after_ms: of the answer's freshness.
+    """
+
+    checks: bytes
+    shard_count: bytes | None
+    row: list[bytes | None]
+    complete: bool
+    not_after_ms: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class CachedAnswer(Generic[Value]):
-    """An answer. `value` None: absent; `freshness` None: the cache has no data about it."""
+    """An answer.
+
+    Attributes:
+        value: None if it is absent.
+        freshness: None if the cache has no data about it.
+        version: for `CacheReader.freshness_of`; None if the answer must not be kept.
+    """
 
     value: Value | None = None
     freshness: Freshness | None = None
+    version: Version | None = None
 
     def usable(self, max_age_s: float) -> bool:
-        """Whether the answer replaces a request: young enough, and a "no" only from a complete list."""
+        """Tell whether the answer can replace a request: it is fresh, and absence comes from a complete cache."""
         if self.freshness is None or self.freshness.age_s > max_age_s:
             return False
         return self.value is not None or self.freshness.complete
@@ -44,7 +69,7 @@ class CachedAnswer(Generic[Value]):
 
 @dataclass(frozen=True, slots=True)
 class ShardFreshness:
-    """Freshness of the connection that updates a guild."""
+    """State of the connection that updates a guild."""
 
     now_ms: int
     as_of_ms: int
@@ -62,9 +87,9 @@ class Meta:
     """State of a guild's caches.
 
     Attributes:
-        current: they belong to the present session and are all there.
+        current: they belong to the present session and are filled.
         generation: of the member list.
-        complete: the member list holds everybody.
+        complete: the member list contains all members.
         out_at_ms: start of the guild's outage, during which Discord sends no events; None without one.
         size: members according to Discord.
     """
@@ -78,7 +103,7 @@ class Meta:
     @classmethod
     def of(cls, row: list[Any], shard: ShardFreshness) -> "Meta":
         """Read the fields META_FIELDS of the guild's meta hash."""
-        mark, generation, complete, available, out_at, size = (text_of(value) for value in row)
+        mark, available, out_at, _, generation, complete, _, size = (text_of(value) for value in row)
         return cls(
             current=bool(mark) and mark == shard.mark,
             generation=number_of(generation) or 0,
@@ -88,5 +113,9 @@ class Meta:
         )
 
 
-META_FIELDS = ("mark", "gen", "complete", "available", "out_at", "count")
+PART_FIELDS = ("mark", "available", "out_at", "parts")
+MEMBER_FIELDS = (*PART_FIELDS, "gen", "complete", "members")
+"""Fields of a guild's state that belong to the version of its objects, or of its members. "parts" and "members" are
+stamps of the last changes."""
+META_FIELDS = (*MEMBER_FIELDS, "count")
 SHARD_FIELDS = ("as_of", "mark", "connected_since")

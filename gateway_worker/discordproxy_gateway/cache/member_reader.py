@@ -8,8 +8,9 @@ from redis.asyncio import Redis
 from discordproxy_gateway.cache import members as codec
 from discordproxy_gateway.cache import overlay
 from discordproxy_gateway.cache.commands import Commands
-from discordproxy_gateway.cache.freshness import CachedAnswer, Freshness
-from discordproxy_gateway.cache.reader import CacheReader, CacheReply, Object
+from discordproxy_gateway.cache.freshness import MEMBER_FIELDS, CachedAnswer, Freshness
+from discordproxy_gateway.cache.reader import CacheReader, Object
+from discordproxy_gateway.cache.reply import CacheReply
 from discordproxy_gateway.ids import text_of
 from discordproxy_gateway.keys import Keys, Slot, shard_of
 
@@ -21,7 +22,7 @@ _WANTED_LIFE_S = 3600
 
 
 class MemberReader:
-    """Members as Discord's JSON, user included; roles that were deleted are left out."""
+    """Returns members as Discord's JSON, user included, without deleted roles."""
 
     def __init__(self, redis: Redis, keys: Keys, reader: CacheReader) -> None:
         self._redis = redis
@@ -30,7 +31,7 @@ class MemberReader:
         self._generations: dict[int, int] = {}  # last seen; a wrong guess costs one more round trip
 
     async def member(self, guild_id: int, user_id: int) -> CachedAnswer[Object]:
-        """One member. Also found in an incomplete list, whose members all belong to this session."""
+        """Return one member. It may come from an incomplete list: all members in it belong to this session."""
         field = codec.id_field(user_id)
         generation = self._generations.get(guild_id, 1)
         while True:
@@ -43,12 +44,12 @@ class MemberReader:
         patched = str(user_id) in _changes(found)[0]
         if patched and found.shard is not None:
             return CachedAnswer(members[0] if members else None, found.shard.freshness(complete=True))
-        return CachedAnswer(members[0] if members else None, _freshness(found))
+        return found.answer(members[0] if members else None, found.members_freshness, MEMBER_FIELDS)
 
     async def members(
         self, guild_id: int, *, after: int = 0, limit: int = PAGE, role_id: int | None = None
     ) -> CachedAnswer[list[Object]]:
-        """A page of members in the order of their ids, as Discord pages them; two round trips per 250 members.
+        """Return a page of members in the order of their ids, as Discord does; two round trips per 250 members.
 
         Args:
             guild_id: the guild.
@@ -59,19 +60,19 @@ class MemberReader:
         wanted: list[Object] = []
         freshness: Freshness | None = None
         async for page, found in self._pages(guild_id, after):
-            freshness = _freshness(found)
+            freshness = found.members_freshness
             wanted += [member for member in page if role_id is None or str(role_id) in member["roles"]]
             if freshness is None or len(wanted) >= limit:
                 break
         return CachedAnswer(wanted[:limit], freshness)
 
     async def search(self, guild_id: int, query: str, limit: int) -> CachedAnswer[list[Object]]:
-        """Members whose user name, display name or nickname begins with `query`, case ignored.
+        """Return members whose user name, display name or nickname begins with `query`, ignoring case.
 
-        Reads the list in slices that keep Redis responsive; it is an answer only if the list is complete.
+        The list is read in slices that keep Redis responsive. An incomplete list is not an answer.
         """
         found = await self._find(guild_id, self._generations.get(guild_id, 1), [])
-        freshness = _freshness(found)
+        freshness = found.members_freshness
         if found.meta is None or freshness is None or not freshness.complete:
             return CachedAnswer(None, freshness)
         start = query.casefold()
@@ -80,15 +81,15 @@ class MemberReader:
         while True:
             reply: Any = await self._redis.hscan(key, cursor, count=_SCAN)
             cursor, rows = reply
-            fields += [field for field, value in rows.items() if _begins(value, start)]
+            fields += [field for field, value in rows.items() if _has_name_with(value, start)]
             if not cursor or len(fields) >= limit:
                 break
         fields = sorted(set(fields))[:limit]
         found = await self._find(guild_id, found.meta.generation, fields)
-        return CachedAnswer(self._shown(found, fields, _values(found)) if fields else [], _freshness(found))
+        return CachedAnswer(self._shown(found, fields, _values(found)) if fields else [], found.members_freshness)
 
-    async def ask_for_list(self, guild_id: int) -> None:
-        """Make the gateway worker fetch this guild's member list before others."""
+    async def request_list(self, guild_id: int) -> None:
+        """Request that the gateway worker fetches the member list of this guild before others."""
         found = await self._find(guild_id, 1, [])
         slot = Slot(shard_of(guild_id, self._reader.shard_count), self._reader.shard_count)
         key = self._keys.wanted_members(slot)
@@ -98,7 +99,7 @@ class MemberReader:
         await pipeline.execute()
 
     async def _pages(self, guild_id: int, after: int) -> AsyncIterator[tuple[list[Object], CacheReply]]:
-        """Yield the members behind `after`, page by page, all of the generation that was current at first."""
+        """Yield the members after `after`, page by page, all of the generation that was current at the start."""
         found = await self._find(guild_id, 1, [])
         generation = found.meta.generation if found.meta else 0
         while True:
@@ -110,7 +111,7 @@ class MemberReader:
             after = last
 
     async def _ids_after(self, guild_id: int, generation: int, after: int) -> tuple[list[bytes], int | None]:
-        """Return the next ids in order, and where to go on; None at the end of the list."""
+        """Return the next ids in order, and the id to continue after; None at the end of the list."""
         index, field = self._keys.member_index(guild_id, generation), codec.id_field(after)
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.zrevrangebylex(index, b"[" + field + b"\xff", "-", start=0, num=1)
@@ -128,27 +129,32 @@ class MemberReader:
 
     async def _find(self, guild_id: int, generation: int, fields: Sequence[bytes]) -> CacheReply:
         def add(commands: Commands) -> None:
-            commands.hgetall(self._keys.overlay(overlay.MEMBER, guild_id))
             commands.hkeys(self._keys.part(overlay.ROLE, guild_id))
-            commands.hgetall(self._keys.overlay(overlay.ROLE, guild_id))
             if fields:
                 commands.hmget(self._keys.members(guild_id, generation), fields)
 
-        return await self._reader.find(guild_id, add)
+        return await self._reader.find(guild_id, add, (overlay.MEMBER, overlay.ROLE))
 
     def _shown(
         self, found: CacheReply, fields: Sequence[bytes], values: Sequence[bytes | None], *, between: Any = None
     ) -> list[Object]:
-        """Return the members of `fields`, changed by the overlay, in order; `between` adds those just created."""
+        """Return the members of `fields`, changed by the overlay, in order.
+
+        Args:
+            found: the reply with the overlays.
+            fields: the members that were read.
+            values: their packed values, None for members that do not exist.
+            between: a range of ids; members of the overlay in it are added.
+        """
         stored = {
             str(codec.user_id_of(f)): codec.unpack(codec.user_id_of(f), v)
             for f, v in zip(fields, values, strict=True)
             if v
         }
         changed, changed_roles = _changes(found)
-        asked = {str(codec.user_id_of(field)) for field in fields}
+        requested = {str(codec.user_id_of(field)) for field in fields}
         merged = overlay.merge(
-            stored, {each: v for each, v in changed.items() if each in asked or _lies(each, between)}
+            stored, {each: v for each, v in changed.items() if each in requested or _is_between(each, between)}
         )
         roles = _roles(found)
         for user_id, patch in changed_roles.items():
@@ -158,28 +164,28 @@ class MemberReader:
 
 
 def _changes(found: CacheReply) -> tuple[overlay.Changes, overlay.Changes]:
-    return overlay.split_roles(overlay.changes(found.rows[0], found.now_ms))
+    return overlay.split_roles(found.changes(overlay.MEMBER))
 
 
 def _values(found: CacheReply) -> Sequence[bytes | None]:
     """Return the packed members that were read."""
-    values: Sequence[bytes | None] = found.rows[3]
+    values: Sequence[bytes | None] = found.rows[1]
     return values
 
 
 def _roles(found: CacheReply) -> set[str]:
-    """Return the ids of the guild's roles, those the proxy just made or deleted included."""
-    roles = {text_of(role) for role in found.rows[1]}
-    for role_id, role in overlay.changes(found.rows[2], found.now_ms).items():  # UNCERTAIN: it exists
+    """Return the ids of the guild's roles, including the proxy's own latest changes."""
+    roles = {text_of(role) for role in found.rows[0]}
+    for role_id, role in found.changes(overlay.ROLE).items():  # UNCERTAIN: it exists
         (roles.discard if role is None else roles.add)(role_id)
     return roles
 
 
-def _begins(value: bytes, start: str) -> bool:
+def _has_name_with(value: bytes, start: str) -> bool:
     return any(name.casefold().startswith(start) for name in codec.names(value))
 
 
-def _lies(user_id: str, between: tuple[int, int | None] | None) -> bool:
+def _is_between(user_id: str, between: tuple[int, int | None] | None) -> bool:
     return between is not None and between[0] < int(user_id) and (between[1] is None or int(user_id) <= between[1])
 
 
@@ -188,12 +194,5 @@ def _upper_bound(leaf: bytes) -> int:
 
 
 def _without_deleted(member: Object, roles: set[str]) -> Object:
-    """Leave out roles the guild no longer has: Discord sends no member events when a role is deleted."""
+    """Remove roles that the guild no longer has: Discord sends no member events when a role is deleted."""
     return {**member, "roles": [role for role in member["roles"] if role in roles]} if roles else member
-
-
-def _freshness(found: CacheReply) -> Freshness | None:
-    if found.shard is None or found.meta is None or not found.meta.current:
-        return None
-    complete = found.meta.complete and found.meta.out_at_ms is None
-    return found.shard.freshness(complete=complete, not_after_ms=found.meta.out_at_ms)

@@ -1,9 +1,8 @@
 """Compact encoding of guild members. Pure.
 
-A value is a version byte and a MessagePack array. Ids are integers, times microseconds, image hashes raw bytes; what
-does not fit such a form exactly stays text, so unpacking gives Discord's words back. Fields at the end that are
-absent are left out. Holds what the contract's GuildMember and User show; a member is identified by its field, the
-user id.
+A value is a version byte and a MessagePack array. Ids are integers, times are microseconds, image hashes are raw bytes.
+Text that does not fit its form exactly is kept, so unpacking restores Discord's JSON. Absent fields at the end are
+omitted. A value contains the fields of the contract's GuildMember and User; the field of the hash is the user id.
 """
 
 import re

@@ -1,8 +1,8 @@
-"""Read-your-writes: shows the proxy's own changes until their events have come, for five seconds at most.
+"""Read-your-writes: shows the proxy's own changes until their events arrive, for at most five seconds.
 
-After a mutation the API worker stores Discord's answer here. Readers of every worker merge it; the gateway worker ends
-it when the event arrives, which may never happen. So a change that the caches already show is not stored, and of two
-concurrent writes neither is shown: the read goes to Discord.
+After a mutation the API worker stores Discord's response here. Readers of every worker merge it. The gateway worker
+removes it with the event, which may never arrive. Therefore a change that the caches already show is not stored, and of
+two concurrent writes neither is shown: the read goes to Discord.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from discordproxy_gateway.keys import Keys
 from discordproxy_gateway.store.scripts import source
 
 LIFE_MS = 5_000
-_MAX_LOOKS = 4
+_MAX_CHECKS = 4
 
 CHANNEL = "ch"
 THREAD = "th"
@@ -30,10 +30,10 @@ GUILD = "guild"
 USER = "user"
 """The bot's own user, stored under guild 0."""
 ROLES_OF = ":roles"
-"""Ends the field of a member's changed roles, which stand beside the member itself."""
+"""Suffix of the field with a member's changed roles, which is separate from the member's own field."""
 
 
-Known = Callable[[], Awaitable[bool]]
+IsShown = Callable[[], Awaitable[bool]]
 
 
 class Overlay:
@@ -48,58 +48,66 @@ class Overlay:
         self, kind: str, guild_id: int | str, object_id: int | str, value: dict[str, Any], *, took_s: float = 0.0
     ) -> None:
         """Store that an object was created or changed into `value`, by a request that left `took_s` ago."""
-        if kind in {CHANNEL, THREAD}:  # a new one must be found by its id alone, too
+        if kind in {CHANNEL, THREAD}:  # readers find a new one by its id alone
             pipeline = self._redis.pipeline(transaction=False)
             pipeline.hset(self._keys.overlay_channel_index, str(object_id), str(guild_id))
             pipeline.pexpire(self._keys.overlay_channel_index, LIFE_MS)
             await pipeline.execute()
 
-        async def known() -> bool:
+        async def is_shown() -> bool:
             return _agree(kind, value, await self._stored(kind, guild_id, object_id))
 
-        await self._note(kind, guild_id, str(object_id), value, took_s=took_s, known=known)
+        await self._store(kind, guild_id, str(object_id), value, took_s=took_s, is_shown=is_shown)
 
     async def remove(self, kind: str, guild_id: int | str, object_id: int | str, *, took_s: float = 0.0) -> None:
         """Store that an object was deleted."""
 
-        async def known() -> bool:
+        async def is_shown() -> bool:
             return await self._stored(kind, guild_id, object_id) is None
 
-        await self._note(kind, guild_id, str(object_id), None, took_s=took_s, known=known)
+        await self._store(kind, guild_id, str(object_id), None, took_s=took_s, is_shown=is_shown)
 
     async def change_role(
         self, guild_id: int | str, user_id: int | str, role_id: int | str, *, added: bool, took_s: float = 0.0
     ) -> None:
-        """Store that a role of a member was added or removed; Discord answers such a call without content."""
+        """Store that a role of a member was added or removed; Discord's response to such a call is empty."""
 
-        async def known() -> bool:
+        async def is_shown() -> bool:
             member = await self._stored(MEMBER, guild_id, user_id)
             return (str(role_id) in member["roles"]) == added if member else False
 
         field = f"{user_id}{ROLES_OF}"
-        await self._note(MEMBER, guild_id, field, {str(role_id): added}, took_s=took_s, known=known)
+        await self._store(MEMBER, guild_id, field, {str(role_id): added}, took_s=took_s, is_shown=is_shown)
 
-    async def _note(
-        self, kind: str, guild_id: int | str, field: str, value: dict[str, Any] | None, *, took_s: float, known: Known
+    async def _store(
+        self,
+        kind: str,
+        guild_id: int | str,
+        field: str,
+        value: dict[str, Any] | None,
+        *,
+        took_s: float,
+        is_shown: IsShown,
     ) -> None:
-        """Store a change; `known` checks whether the caches already show it.
+        """Store a change; `is_shown` checks whether the caches already show it.
 
-        An event of an earlier change may come between check and write, and hide ours: then the check is repeated.
+        If an event of an earlier change comes between check and write, the check is repeated.
         """
         overlay, merge = self._keys.overlay(kind, guild_id), field.endswith(ROLES_OF)
         beside = (field.removesuffix(ROLES_OF) if merge else field + ROLES_OF) if kind == MEMBER else ""
         text = b"" if value is None else orjson.dumps(value)
         words: list[str | bytes | int] = [field, text, "merge" if merge else "put", LIFE_MS, beside]
-        for looks_left in reversed(range(_MAX_LOOKS)):
+        for checks_left in reversed(range(_MAX_CHECKS)):
             before: Any = await self._redis.hmget(overlay, [field, beside])
-            shown = await known() and looks_left > 0  # the last check is ignored: the change is shown until its event
+            # The last check is ignored: then the change is stored until its event arrives.
+            shown = await is_shown() and checks_left > 0
             if await self._script(
                 keys=[overlay], args=[*words, round(took_s * 1000), int(shown), *(each or b"" for each in before)]
             ):
                 return
 
     async def _stored(self, kind: str, guild_id: int | str, object_id: int | str) -> dict[str, Any] | None:
-        """Return an object as the caches hold it now, empty if it cannot be read."""
+        """Return a cached object without its overlay; an empty one if it cannot be read."""
         try:
             return await self._read(kind, guild_id, object_id)
         except (ValueError, TypeError, LookupError, OverflowError):
@@ -121,7 +129,7 @@ class Overlay:
 
 
 def _agree(kind: str, written: dict[str, Any], stored: dict[str, Any] | None) -> bool:
-    """Whether the caches already show a written object; in doubt, False. Pure."""
+    """Tell whether the caches already show a written object; False if that is uncertain. Pure."""
     if stored is None:
         return False
     if kind == MEMBER:

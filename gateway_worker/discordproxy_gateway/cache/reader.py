@@ -1,11 +1,10 @@
 """Reads guilds and their parts from the cache, in one round trip unless documented otherwise.
 
-Independent of REST: an answer has its freshness, and the caller decides whether it suffices. Every read merges the
-overlay, so a change made through the proxy is seen by the next read.
+An answer has a freshness, and the caller decides whether it suffices. Every read merges the overlay, so the next read
+shows a change that was made through the proxy.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,7 +12,8 @@ import orjson
 from redis.asyncio import Redis
 
 from discordproxy_gateway.cache import overlay
-from discordproxy_gateway.cache.commands import CommandRunner, Commands
+from discordproxy_gateway.cache.commands import Commands
+from discordproxy_gateway.cache.connection import ReadConnection
 from discordproxy_gateway.cache.freshness import (
     META_FIELDS,
     SHARD_FIELDS,
@@ -22,6 +22,8 @@ from discordproxy_gateway.cache.freshness import (
     Meta,
     ShardFreshness,
 )
+from discordproxy_gateway.cache.reply import CacheReply, StateKeys
+from discordproxy_gateway.cache.versions import VersionChecks
 from discordproxy_gateway.ids import MAX_SHARDS, id_of, number_of, text_of
 from discordproxy_gateway.keys import Keys, Slot, shard_of
 from discordproxy_gateway.store.server_time import milliseconds, request_time
@@ -33,30 +35,22 @@ MAX_CHANNEL_GUILDS = 10_000
 """Maximum number of channels whose guilds are remembered; new threads keep coming."""
 
 
-@dataclass(frozen=True, slots=True)
-class CacheReply:
-    """A reply: freshness of shard and guild, and the rows of the added commands."""
-
-    shard: ShardFreshness | None
-    meta: Meta | None
-    rows: Sequence[Any]
-    now_ms: int
-
-    @property
-    def freshness(self) -> Freshness | None:
-        """Freshness of what GUILD_CREATE brings; None when it has not come in this session."""
-        if self.shard is None or self.meta is None or not self.meta.current:
-            return None
-        return self.shard.freshness(complete=self.meta.out_at_ms is None, not_after_ms=self.meta.out_at_ms)
+_LISTS = {"roles": overlay.ROLE, "emojis": overlay.EMOJI, "stickers": overlay.STICKER}
+"""Lists in a guild object that are stored apart, with their kinds."""
 
 
 class CacheReader:
-    """Everything but members; see `MemberReader` for those."""
+    """Reads everything except members; see `MemberReader`.
+
+    Attributes:
+        freshness_of: returns the present freshness of an earlier answer by its version, see `VersionChecks`.
+    """
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self.keys = keys
         self.redis = redis
-        self._runner = CommandRunner(redis)
+        self._connection = ReadConnection(redis)
+        self.freshness_of = VersionChecks(self._connection, keys).freshness_of
         self._shard_count = 1
         self._guild_of_channel: dict[int, int] = {}  # as last seen; a wrong guess costs one more round trip
 
@@ -65,46 +59,44 @@ class CacheReader:
         """Number of shards as of the last read."""
         return self._shard_count
 
+    async def aclose(self) -> None:
+        """Close the connection; the client stays open."""
+        await self._connection.aclose()
+
     async def user(self) -> CachedAnswer[Object]:
-        """The bot's own user."""
-
-        def add(commands: Commands) -> None:
-            commands.get(self.keys.user)
-            commands.hgetall(self.keys.overlay(overlay.USER, 0))
-
-        found = await self.find(0, add)
+        """Return the bot's own user."""
+        found = await self.find(0, lambda commands: commands.get(self.keys.user), (overlay.USER,))
         if found.shard is None or found.rows[0] is None:
             return CachedAnswer()
         stored = orjson.loads(found.rows[0])
-        changed = overlay.require_certain(overlay.changes(found.rows[1], found.now_ms).get(stored["id"])) or {}
+        changed = overlay.require_certain(found.changes(overlay.USER).get(stored["id"])) or {}
         return CachedAnswer({**stored, **changed}, found.shard.freshness(complete=True))
 
     async def guild(self, guild_id: int) -> CachedAnswer[Object]:
-        """A guild with roles, emojis and stickers, as Discord's GET /guilds/{guild_id} shows it without counts."""
+        """Return a guild with roles, emojis and stickers, as Discord's GET /guilds/{guild_id} does without counts."""
 
         def add(commands: Commands) -> None:
             commands.hget(self.keys.guilds, str(guild_id))
-            commands.hgetall(self.keys.overlay(overlay.GUILD, guild_id))
-            for kind in (overlay.ROLE, overlay.EMOJI, overlay.STICKER):
+            for kind in _LISTS.values():
                 commands.hgetall(self.keys.part(kind, guild_id))
-                commands.hgetall(self.keys.overlay(kind, guild_id))
 
-        found = await self.find(guild_id, add)
-        if found.freshness is None or found.rows[0] is None:
+        found = await self.find(guild_id, add, (overlay.GUILD, *_LISTS.values()))
+        stored, *lists = found.rows
+        if found.freshness is None or stored is None:
             return CachedAnswer(None, found.freshness)
-        guild = _changed_guild(found.rows[0], found.rows[1], guild_id, found.now_ms)
+        guild = _changed_guild(stored, found.changes(overlay.GUILD), guild_id)
         if guild is None:
             return CachedAnswer(None, found.freshness)
-        for place, name in ((2, "roles"), (4, "emojis"), (6, "stickers")):
-            guild[name] = _listed(found, place)
-        return CachedAnswer(guild, found.freshness)
+        for (name, kind), objects in zip(_LISTS.items(), lists, strict=True):
+            guild[name] = _listed(objects, found.changes(kind))
+        return found.answer(guild, found.freshness)
 
     async def guilds(
         self, *, after: int | None = None, before: int | None = None, limit: int = 200
     ) -> CachedAnswer[list[Object]]:
-        """Guilds of the bot in the order of their ids, without roles, emojis and stickers. Two round trips.
+        """Return guilds of the bot in the order of their ids, without roles, emojis and stickers. Two round trips.
 
-        Complete only when every shard is up and all guilds it announced have come.
+        Complete only if every shard is connected and all guilds that it announced have been received.
         """
         found = await self.find(0, lambda commands: commands.hkeys(self.keys.guilds))
         freshness = await self._freshness_of_all()
@@ -119,58 +111,59 @@ class CacheReader:
             pipeline.hgetall(self.keys.overlay(overlay.GUILD, each))
         rows, *changes = await pipeline.execute()
         guilds = (
-            _changed_guild(row, changed, each, found.now_ms)
+            _changed_guild(row, overlay.changes(changed, found.now_ms), each)
             for each, row, changed in zip(wanted, rows, changes, strict=True)
             if row
         )
         return CachedAnswer([guild for guild in guilds if guild is not None], freshness)
 
     async def channels(self, guild_id: int) -> CachedAnswer[list[Object]]:
-        """Channels of a guild, threads not among them."""
+        """Return the channels of a guild, without threads."""
         return await self._part(overlay.CHANNEL, guild_id)
 
     async def threads(self, guild_id: int) -> CachedAnswer[list[Object]]:
-        """Active threads of a guild that the bot can see."""
+        """Return the active threads of a guild that the bot can see."""
         return await self._part(overlay.THREAD, guild_id)
 
     async def roles(self, guild_id: int) -> CachedAnswer[list[Object]]:
-        """Roles of a guild."""
+        """Return the roles of a guild."""
         return await self._part(overlay.ROLE, guild_id)
 
     async def emojis(self, guild_id: int) -> CachedAnswer[list[Object]]:
-        """Emojis of a guild."""
+        """Return the emojis of a guild."""
         return await self._part(overlay.EMOJI, guild_id)
 
     async def voice_states(self, guild_id: int) -> CachedAnswer[list[Object]]:
-        """Who is in a voice channel; needs the intent voice_states, which the caller checks."""
+        """Return the voice states of a guild. They require the intent voice_states, which the caller checks."""
         found = await self.find(guild_id, lambda commands: commands.hgetall(self.keys.part("vs", guild_id)))
         if found.freshness is None:
             return CachedAnswer()
         return CachedAnswer([orjson.loads(value) for value in found.rows[0].values()], found.freshness)
 
     async def channel(self, channel_id: int) -> CachedAnswer[Object]:
-        """A channel or active thread of a guild. Two round trips the first time, then one.
+        """Return a channel or active thread of a guild. Two round trips the first time, then one.
 
-        Never complete: direct messages and archived threads are not in the cache, so only Discord can answer "no".
+        Absence is never certain: direct messages and archived threads are not in the cache.
         """
         field = str(channel_id)
         found = await self._find_channel(channel_id, field)
         if found is None or found.shard is None:
             return CachedAnswer()
-        for place in (2, 4):
-            changed = overlay.changes(found.rows[place + 1], found.now_ms)
+        for kind in (overlay.CHANNEL, overlay.THREAD):
+            changed = found.changes(kind)
             if field in changed:
                 return CachedAnswer(overlay.require_certain(changed[field]), found.shard.freshness(complete=True))
-        stored = found.rows[2] or found.rows[4]
+        stored = found.rows[2] or found.rows[3]
         if stored is None or found.freshness is None:
             return CachedAnswer()
-        return CachedAnswer(orjson.loads(stored), found.freshness)
+        return found.answer(orjson.loads(stored), found.freshness)
 
     async def _find_channel(self, channel_id: int, field: str) -> CacheReply | None:
-        """Look a channel up in the guild where it was the last time; None if it is in no guild now."""
+        """Look up a channel in its last known guild; None if it is in no guild."""
         guild_id = self._guild_of_channel.get(channel_id, 0)
         while True:
-            found = await self.find(guild_id, partial(self._add_channel, guild_id, field))
+            add = partial(self._add_channel, guild_id, field)
+            found = await self.find(guild_id, add, (overlay.CHANNEL, overlay.THREAD))
             home = number_of(found.rows[0]) or number_of(found.rows[1])
             if not home:
                 return None
@@ -185,34 +178,50 @@ class CacheReader:
         commands.hget(self.keys.overlay_channel_index, field)
         for kind in (overlay.CHANNEL, overlay.THREAD):
             commands.hget(self.keys.part(kind, guild_id), field)
-            commands.hgetall(self.keys.overlay(kind, guild_id))
 
-    async def find(self, guild_id: int, add: Add) -> CacheReply:
-        """Run the commands that `add` adds in one atomic step, and read the freshness of their data."""
+    async def find(self, guild_id: int, add: Add, kinds: Sequence[str] = ()) -> CacheReply:
+        """Run commands in one atomic step, and read the freshness of their data and its overlays.
+
+        Args:
+            guild_id: the guild, 0 for none.
+            add: adds the commands.
+            kinds: of the overlays.
+        """
+        overlays = tuple(self.keys.overlay(kind, guild_id) for kind in kinds)
+        meta_key = self.keys.meta(guild_id)
         while True:
             shard_count = self._shard_count
-            slot = Slot(shard_of(guild_id, shard_count), shard_count)
+            status_key = self.keys.status(Slot(shard_of(guild_id, shard_count), shard_count))
             commands = Commands()
             commands.get(self.keys.shard_count)
-            commands.hmget(self.keys.status(slot), SHARD_FIELDS)
-            commands.hmget(self.keys.meta(guild_id), META_FIELDS)
+            commands.hmget(status_key, SHARD_FIELDS)
+            commands.hmget(meta_key, META_FIELDS)
+            for key in overlays:
+                commands.hgetall(key)
             add(commands)
-            now_ms, (stored_count, status, meta, *rows) = await self._runner.run(commands)
+            now_ms, (stored_count, status, meta_row, *rows) = await self._connection.run(commands)
             self._shard_count = number_of(stored_count, maximum=MAX_SHARDS) or 1
             if self._shard_count == shard_count:
                 shard = _shard(status, now_ms)
-                return CacheReply(shard, Meta.of(meta, shard) if shard else None, rows, now_ms)
+                return CacheReply(
+                    shard=shard,
+                    meta=Meta.of(meta_row, shard) if shard else None,
+                    meta_row=meta_row,
+                    rows=rows[len(overlays) :],
+                    overlays=dict(zip(kinds, rows, strict=False)),
+                    now_ms=now_ms,
+                    keys=StateKeys(stored_count, status_key, meta_key, overlays),
+                )
 
     async def _part(self, kind: str, guild_id: int) -> CachedAnswer[list[Object]]:
-        def add(commands: Commands) -> None:
-            commands.hgetall(self.keys.part(kind, guild_id))
-            commands.hgetall(self.keys.overlay(kind, guild_id))
-
-        found = await self.find(guild_id, add)
-        return CachedAnswer(_listed(found, 0), found.freshness) if found.freshness else CachedAnswer()
+        part = self.keys.part(kind, guild_id)
+        found = await self.find(guild_id, lambda commands: commands.hgetall(part), (kind,))
+        if found.freshness is None:
+            return CachedAnswer()
+        return found.answer(_listed(found.rows[0], found.changes(kind)), found.freshness)
 
     async def _freshness_of_all(self) -> Freshness | None:
-        """Return the freshness of the oldest shard, complete if nothing that was announced is missing."""
+        """Return the freshness of the oldest shard; complete if no announced guild is missing."""
         slots = [Slot(shard_id, self._shard_count) for shard_id in range(self._shard_count)]
         pipeline = self.redis.pipeline(transaction=False)
         request_time(pipeline, self.keys)
@@ -234,14 +243,14 @@ def _shard(row: Sequence[Any], now_ms: int) -> ShardFreshness | None:
     return ShardFreshness(now_ms, as_of_ms, mark, since) if as_of_ms else None
 
 
-def _changed_guild(row: bytes, changes: Any, guild_id: int, now_ms: int) -> Object | None:
-    """Return a stored guild with its overlay on top; None when the bot has just left it."""
-    changed = overlay.require_certain(overlay.changes(changes, now_ms).get(str(guild_id), {}))
+def _changed_guild(row: bytes, changes: overlay.Changes, guild_id: int) -> Object | None:
+    """Return a stored guild with its changes applied; None if the bot has just left it."""
+    changed = overlay.require_certain(changes.get(str(guild_id), {}))
     return None if changed is None else {**orjson.loads(row), **changed}
 
 
-def _listed(found: CacheReply, place: int) -> list[Object]:
-    """Return objects of the hash at `place` with the overlay behind it, in the order of their ids."""
-    stored = {str(number_of(field)): orjson.loads(value) for field, value in found.rows[place].items() if id_of(field)}
-    merged = overlay.merge(stored, overlay.changes(found.rows[place + 1], found.now_ms))
+def _listed(objects: Mapping[bytes, bytes], changes: overlay.Changes) -> list[Object]:
+    """Return stored objects with their changes applied, in the order of their ids."""
+    stored = {str(number_of(field)): orjson.loads(value) for field, value in objects.items() if id_of(field)}
+    merged = overlay.merge(stored, changes)
     return [merged[each] for each in sorted(merged, key=int)]

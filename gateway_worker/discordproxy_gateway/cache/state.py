@@ -56,12 +56,12 @@ class GatewayState:
 
     @property
     def running(self) -> bool:
-        """A gateway worker runs, as far as Redis shows."""
+        """Whether a gateway worker is running, according to Redis."""
         return bool(self.login_error) or any(shard.held for shard in self.shards)
 
     @property
     def login_problem(self) -> str:
-        """Why the gateway worker cannot log in, as a sentence; "" if it can, or none runs."""
+        """The reason why the gateway worker cannot log in, as a sentence; "" if it can, or none is running."""
         if self.ready:
             return f"another gateway worker cannot log in: {self.failure}" if self.failure else ""
         refused = [shard for shard in self.shards if shard.reason and shard.state in _CANNOT_LOG_IN]
@@ -73,7 +73,7 @@ class GatewayState:
 
     @property
     def ready(self) -> bool:
-        """Every shard is held and has its session."""
+        """Whether every shard is held and has its session."""
         return bool(self.shards) and all(shard.held and shard.state == "ready" for shard in self.shards)
 
 

@@ -166,7 +166,7 @@ async def connect(
                 resume=session is not None,
                 compress=compress,
             )
-            socket.disable_read_timeout()
+            socket.prepare_reading()
             return socket
     except BaseException as error:
         if opening.socket is not None:

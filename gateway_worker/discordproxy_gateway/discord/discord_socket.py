@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import aiohttp
 import discord
 import orjson
 from discord.gateway import DiscordWebSocket, KeepAliveHandler
@@ -20,6 +21,7 @@ from discord.gateway import DiscordWebSocket, KeepAliveHandler
 from discordproxy_gateway.discord.dispatch import SESSION_EVENTS, Dispatch, MalformedEventError, read_dispatch
 from discordproxy_gateway.discord.inflate import Inflate
 from discordproxy_gateway.discord.skip_log import SkipLog
+from discordproxy_gateway.receive_threshold import ReceiveThreshold
 
 log = logging.getLogger(__name__)
 
@@ -32,17 +34,28 @@ SILENCE_S = 60.0
 BEGIN_S = 60.0
 """Time limit for READY or RESUMED after IDENTIFY or RESUME."""
 
-WATCH_S = 1.0
-"""How often the deadlines of a connection are checked."""
+WATCH_S = 5.0
+"""How often the deadlines of a connection are checked, unless heartbeats are sent more often."""
 
 STALL_S = 1.0
 """After a deadline, unread messages are read for this long before the connection counts as dead."""
+
+MEAN_OCTETS = 300.0
+"""First estimate of an event's size as received."""
+
+MAX_COUNTED_OCTETS = 2_000
+"""Larger events count as this large in the mean: a few of them must not hold back many small ones."""
+
+_NEWEST_WEIGHT = 1 / 16
+"""Weight of the newest event in the mean size."""
 
 MAX_HEARTBEAT_GRACE_S = 60.0
 """Maximum extension of a heartbeat's deadline while Redis stores events slowly."""
 
 HELLO_MS = 41_250
 MIN_HELLO_MS, MAX_HELLO_MS = 1_000, 60_000
+
+_DATA = frozenset({aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY})
 
 HAND_OVER = 4000
 """Close code that keeps the session for a successor; 1000 and 1001 would end it (Discord: gateway, disconnecting)."""
@@ -101,6 +114,8 @@ class Socket(DiscordWebSocket):
         self.skipped = SkipLog()
         super().__init__(*args, **kwargs)
         self._inflate = Inflate(self._decompressor)
+        self._threshold: ReceiveThreshold | None = None
+        self._mean_octets = MEAN_OCTETS
         self._received = 0
         self._event_at = time.perf_counter()
 
@@ -113,6 +128,19 @@ class Socket(DiscordWebSocket):
     def sequence(self, value: int | None) -> None:
         if not self._reading:  # from_client hands over the sequence to resume from
             self._received = value or 0
+
+    async def read(self) -> None:
+        """Read until the connection ends; raises as `poll_event`, which this does without a coroutine per message."""
+        receive = self.socket.receive
+        try:
+            while True:
+                message = await receive()
+                if message.type in _DATA:
+                    await self.received_message(message.data)
+                else:
+                    await self.poll_event()  # finds the connection closed and raises the reason
+        finally:
+            self._release_threshold()
 
     async def received_message(self, msg: Any, /) -> None:
         """Read one message: events go to the listener, the rest to discord.py. A malformed one is skipped."""
@@ -132,6 +160,7 @@ class Socket(DiscordWebSocket):
             return
         self._received, self._event_at = event.sequence, time.perf_counter()
         self._begun |= event.name in SESSION_EVENTS
+        self._mean_octets += (min(len(msg), MAX_COUNTED_OCTETS) - self._mean_octets) * _NEWEST_WEIGHT
         await self.listener.on_event(event)
         if self._unanswered_at is not None:
             self._extend_deadline(self.loop.time() - event.received_at)
@@ -143,12 +172,26 @@ class Socket(DiscordWebSocket):
             self._unanswered_at += waited_s
             self._grace_s += waited_s
 
+    def gather(self, events: int) -> bool:
+        """Leave what arrives unread until it is about this number of events; False if that is not possible now.
+
+        While a heartbeat is unanswered, everything is read at once: the latency is measured.
+        """
+        if self._threshold is None or self._unanswered_at is not None:
+            return False
+        return self._threshold.set(round(events * self._mean_octets))
+
+    def stop_gathering(self) -> None:
+        """Read what has arrived, and further events as they arrive."""
+        if self._threshold is not None:
+            self._threshold.set(1)
+
     async def _control(self, message: dict[str, Any]) -> None:
         op = message["op"]
         if op == self.HELLO and self._keep_alive is None:
             message = {"op": op, "d": {"heartbeat_interval": hello_ms(message.get("d"))}}
         elif op == self.RECONNECT:
-            self.close_reason = "Discord asked to reconnect"
+            self.close_reason = "Discord requested a reconnect"
         elif op == self.INVALIDATE_SESSION:
             self.close_reason = "session interrupted by Discord"
         elif op not in (self.HEARTBEAT, self.HEARTBEAT_ACK):
@@ -184,6 +227,7 @@ class Socket(DiscordWebSocket):
             self._keep_alive._last_send = now  # noqa: SLF001 - pinned
         if self._unanswered_at is None:
             self._unanswered_at, self._grace_s = now, 0.0
+            self.stop_gathering()
 
     async def _send_first_heartbeat(self, keep_alive: KeepAliveHandler) -> None:
         await asyncio.sleep(random.random() * (keep_alive.interval or 0.0))  # noqa: S311 - spreads load
@@ -191,9 +235,12 @@ class Socket(DiscordWebSocket):
         with contextlib.suppress(discord.ConnectionClosed, OSError):
             await super().send_as_json(keep_alive.get_payload())
 
-    def disable_read_timeout(self) -> None:
+    def prepare_reading(self) -> None:
         """Read without a time limit from now on; `watch` has one. A timer per message costs more than reading it."""
         self._silence_s, self._max_heartbeat_timeout = self._max_heartbeat_timeout, 0.0
+        connection = self.socket._conn  # noqa: SLF001 - pinned
+        if connection is not None and connection.transport is not None:
+            self._threshold = ReceiveThreshold(connection.transport)
 
     async def watch(self) -> None:
         """Close a dead connection that neither side has closed; this ends the reading."""
@@ -205,8 +252,8 @@ class Socket(DiscordWebSocket):
                 await self.close_resumable()
                 return
             overdue = why if left_s <= 0 else ""
-            # A heartbeat that is sent meanwhile brings a new deadline.
-            await asyncio.sleep(min(left_s, WATCH_S) if left_s > 0 else STALL_S)
+            # A heartbeat that is sent meanwhile brings a new deadline, one interval away.
+            await asyncio.sleep(min(left_s, WATCH_S, keep_alive.interval or WATCH_S) if left_s > 0 else STALL_S)
 
     def _deadlines(self, keep_alive: KeepAliveHandler) -> Iterator[tuple[float, str]]:
         """Yield the seconds until the connection counts as dead, with the reason."""
@@ -238,15 +285,22 @@ class Socket(DiscordWebSocket):
         """Close with `code`, without confirmation if it does not come in time."""
         if self._first_heartbeat is not None:
             self._first_heartbeat.cancel()
+        self._release_threshold()
         with contextlib.suppress(TimeoutError, OSError, discord.ConnectionClosed):
             async with asyncio.timeout(CLOSE_S):
                 await self.close(code)
 
+    def _release_threshold(self) -> None:
+        if self._threshold is not None:
+            self._threshold.set(1)  # what confirms the close is read at once
+            self._threshold.close()
+            self._threshold = None
+
 
 def hello_ms(data: Any) -> int:
     """Return the heartbeat interval in ms for the data of HELLO, usable or not. Pure."""
-    asked = data.get("heartbeat_interval") if isinstance(data, dict) else None
-    if isinstance(asked, bool) or not isinstance(asked, int | float) or not asked > 0:
+    interval_ms = data.get("heartbeat_interval") if isinstance(data, dict) else None
+    if isinstance(interval_ms, bool) or not isinstance(interval_ms, int | float) or not interval_ms > 0:
         log.warning("HELLO has no usable heartbeat interval; using %d ms", HELLO_MS)
         return HELLO_MS
-    return round(min(max(asked, MIN_HELLO_MS), MAX_HELLO_MS))
+    return round(min(max(interval_ms, MIN_HELLO_MS), MAX_HELLO_MS))

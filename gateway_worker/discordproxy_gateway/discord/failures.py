@@ -45,8 +45,8 @@ def fatal_line(code: int | None, *, intents: Sequence[str], shards: str) -> str 
 
     Args:
         code: close code of the websocket (Discord: opcodes and status codes, gateway close events).
-        intents: names of the intents that were asked for.
-        shards: shard id and count that were asked for, as text.
+        intents: names of the requested intents.
+        shards: requested shard id and count, as text.
     """
     if code == _DISALLOWED_INTENTS:
         return _disallowed(privileged(intents))

@@ -2,11 +2,14 @@
 
 import json
 import zlib
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import orjson
+import zstandard
 
 _ZLIB = b"\x78"
+_ZSTD = b"\x28\xb5\x2f\xfd"
 _FLUSHED = b"\x00\x00\xff\xff"
 
 
@@ -46,7 +49,7 @@ class Inflate:
 
     def __init__(self, requested: Decompressor) -> None:
         self._requested = requested
-        self._chosen: Decompressor | None = None
+        self._chosen: Callable[[bytes], str | bytes | None] | None = None
 
     def read(self, data: bytes | str) -> dict[str, Any] | None:
         """Return a message; None when the rest of it is still to come.
@@ -55,7 +58,7 @@ class Inflate:
             UnreadableError: it is no JSON object, or has no opcode.
         """
         try:
-            text = self._decompress(data) if type(data) is bytes else data
+            text = (self._chosen or self._choose(data))(data) if type(data) is bytes else data
             if text is None:
                 return None
             message: dict[str, Any] = _loads(text)
@@ -64,10 +67,14 @@ class Inflate:
             raise UnreadableError(f"unreadable message ({type(error).__name__})") from None
         return message
 
-    def _decompress(self, data: bytes) -> str | bytes | None:
-        if self._chosen is None:
-            self._chosen = Zlib() if data.startswith(_ZLIB) else self._requested
-        return self._chosen.decompress(data)
+    def _choose(self, data: bytes) -> Callable[[bytes], str | bytes | None]:
+        if data.startswith(_ZLIB):
+            self._chosen = Zlib().decompress
+        elif data.startswith(_ZSTD):  # the library's own decompressor decodes the text, which costs time
+            self._chosen = zstandard.ZstdDecompressor().decompressobj().decompress
+        else:
+            self._chosen = self._requested.decompress
+        return self._chosen
 
 
 def _loads(text: str | bytes) -> Any:

@@ -11,7 +11,7 @@ FIRST_IDENTIFY_S = 5.0
 MAX_IDENTIFY_S = 900.0
 
 SESSION_GONE = frozenset({4007, 4009})
-"""Close codes after which Discord asks for a new session (opcodes and status codes, gateway close events)."""
+"""Close codes after which Discord requires a new session (opcodes and status codes, gateway close events)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,11 +29,15 @@ class Filter:
     guild_ids: frozenset[int] = frozenset()
     channel_ids: frozenset[int] = frozenset()
 
+    def includes(self, name: str) -> bool:
+        """Whether events of this name can pass."""
+        return not self.types or name in self.types
+
     def passes(self, entry: StreamEntry) -> bool:
         """Whether the entry passes; a gap always does."""
         if entry.is_gap:
             return True
-        if not entry.type or (self.types and entry.type not in self.types):
+        if not entry.type or not self.includes(entry.type):
             return False
         if self.guild_ids and entry.guild_id not in self.guild_ids:
             return False

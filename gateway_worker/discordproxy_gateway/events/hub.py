@@ -28,6 +28,9 @@ from discordproxy_ratelimit.process.tasks import cancel, steadily
 
 HEARTBEAT_S = 15.0
 
+_UNKNOWN = 0
+"""Of a time in ms since 1970."""
+
 
 class ItemKind(enum.Enum):
     """Kinds of subscription items."""
@@ -92,7 +95,7 @@ class Subscription:
             if not self._changed.is_set():
                 return SubscriptionItem(ItemKind.HEARTBEAT, self.cursor)
 
-    def at_hand(self, max_items: int, max_bytes: int) -> list[SubscriptionItem]:
+    def items_nowait(self, max_items: int, max_bytes: int) -> list[SubscriptionItem]:
         """Return further items without waiting; the next iteration raises errors."""
         items: list[SubscriptionItem] = []
         while len(items) < max_items and max_bytes > 0:
@@ -196,6 +199,7 @@ class EventHub:
                 tail.feeds.add(feed)
                 opened.append((tail, feed))
                 subscription.add(tail.place, feed)
+                await tail.announce()
         except (RedisError, OSError) as error:
             _close(opened)
             raise EventsUnavailableError("Redis does not answer") from error
@@ -251,17 +255,21 @@ async def _positions(
         CursorExpiredError: some streams lost events; its cursor continues without a further loss in all.
     """
     positions: dict[Place, Position] = {}
-    expired: CursorExpiredError | None = None
+    expired: list[CursorExpiredError] = []
     for tail in tails:
         try:
             positions[tail.place] = await tail.position(cursor, earliest=earliest)
         except CursorExpiredError as error:  # noqa: PERF203 - each stream by itself
             positions |= error.earliest.positions
-            expired = expired or error
-    if expired is not None:
-        raise expired.among(positions)
+            expired.append(error)
+    lost_from = [error.lost_from_ms for error in expired]
+    lost_to = [error.lost_to_ms for error in expired]
     if cursor is not None and not eras.cover(cursor):
-        raise CursorExpiredError(Cursor(positions), lost_from_ms=cursor.read_until_ms)
+        lost_from.append(cursor.read_until_ms)
+        lost_to.append(_UNKNOWN)
+    if lost_from:
+        to_ms = _UNKNOWN if _UNKNOWN in lost_to else max(lost_to)
+        raise CursorExpiredError(Cursor(positions), lost_from_ms=min(lost_from), lost_to_ms=to_ms)
     return positions
 
 

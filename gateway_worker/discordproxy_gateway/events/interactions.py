@@ -1,4 +1,4 @@
-"""Decides who sends the first response to an interaction: an application, or the gateway worker by a deferral."""
+"""Decides who sends the first response to an interaction: an application or the gateway worker."""
 
 from dataclasses import dataclass, replace
 
@@ -49,7 +49,7 @@ class Interactions:
         self._redis = redis
         self._keys = keys
 
-    async def answer(self, interaction_id: int | str) -> Deferral | None:
+    async def claim_response(self, interaction_id: int | str) -> Deferral | None:
         """Claim the first response for an application; returns a deferral if the gateway worker was first."""
         earlier = await self._claim(interaction_id, _APPLICATION)
         try:
@@ -68,17 +68,17 @@ class Interactions:
         except (RedisError, OSError) as error:
             raise EventsUnavailableError("Redis does not answer") from error
 
-    async def give_back(self, interaction_id: int | str) -> None:
+    async def release(self, interaction_id: int | str) -> None:
         """Release a claim: Discord did not accept the response."""
         try:
             await self._redis.delete(self._key(interaction_id))
         except (RedisError, OSError) as error:
             raise EventsUnavailableError("Redis does not answer") from error
 
-    async def _claim(self, interaction_id: int | str, who: str) -> str | None:
+    async def _claim(self, interaction_id: int | str, claimant: str) -> str | None:
         """Return None if the claim is granted, else the earlier claim."""
         try:
-            earlier = await self._redis.set(self._key(interaction_id), who, nx=True, get=True, ex=TOKEN_LIFE_S)
+            earlier = await self._redis.set(self._key(interaction_id), claimant, nx=True, get=True, ex=TOKEN_LIFE_S)
         except (RedisError, OSError) as error:
             raise EventsUnavailableError("Redis does not answer") from error
         return earlier.decode() if isinstance(earlier, bytes) else None

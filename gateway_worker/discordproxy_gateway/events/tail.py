@@ -5,6 +5,7 @@ buffer, memory per subscriber is bounded, and subscribers do not slow each other
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -22,6 +23,13 @@ from discordproxy_gateway.keys import Keys
 log = logging.getLogger(__name__)
 
 BLOCK_MS = 2_000
+
+FOLLOWED_S = 10.0
+"""How long the gateway worker counts a stream as followed after the last announcement."""
+
+ANNOUNCE_S = 3.0
+"""Interval between two announcements."""
+
 FEED_LENGTH = 1_000
 PAGE = 200
 _AWAY_S = 5.0
@@ -73,8 +81,8 @@ class Feed:
     def __init__(self, tail: "Tail", wanted: Filter, position: Position, wake: Callable[[], None]) -> None:
         self.position = position
         self.failure: EventsError | None = None
+        self.wanted = wanted
         self._tail = tail
-        self._wanted = wanted
         self._wake = wake
         self._queue: deque[StreamEntry] = deque()
         self._live = False
@@ -86,7 +94,7 @@ class Feed:
             return
         if len(self._queue) >= FEED_LENGTH:
             self._live = False
-        elif not self._queue and not self._wanted.passes(entry):
+        elif not self._queue and not self.wanted.passes(entry):
             self.position = entry.position
         else:
             self._queue.append(entry)
@@ -108,7 +116,7 @@ class Feed:
             if entry.position.ordinal > self.position.ordinal + 1:
                 raise SubscriberTooSlowError("events were dropped before they were taken")
             self.position = entry.position
-            if self._wanted.passes(entry):
+            if self.wanted.passes(entry):
                 return entry
         if self.failure is not None:
             raise self.failure
@@ -155,6 +163,9 @@ class Tail:
         self._eras = keys.eras
         self._stream = keys.stream(place.shard_id, place.era)
         self._meta = keys.stream_meta(place.shard_id, place.era)
+        self._followers = keys.followers(place.shard_id, place.era)
+        self._interaction_followers = keys.interaction_followers(place.shard_id, place.era)
+        self._announce_at = 0.0
 
     async def open(self) -> None:
         """Find the end of the stream; of one that has not begun, that is its beginning."""
@@ -168,6 +179,8 @@ class Tail:
             try:
                 for entry in await self._next():
                     self._dispatch_entry(entry)
+                if asyncio.get_running_loop().time() >= self._announce_at:
+                    await self.announce()
                 away_since = None
             except (RedisError, OSError) as error:  # noqa: PERF203 - the loop survives outages
                 now = asyncio.get_running_loop().time()
@@ -179,6 +192,18 @@ class Tail:
             except Exception as error:
                 self._fail(EventsUnavailableError(f"reading failed ({type(error).__name__}) and restarts"))
                 raise
+
+    async def announce(self) -> None:
+        """Publish that the stream is followed, if it is: the gateway worker then stores events without delay."""
+        self._announce_at = asyncio.get_running_loop().time() + ANNOUNCE_S
+        if not self.feeds or self.ended:
+            return
+        keys = [self._followers]
+        if any(feed.wanted.includes("INTERACTION_CREATE") for feed in self.feeds):
+            keys.append(self._interaction_followers)
+        with contextlib.suppress(RedisError, OSError):  # reading reports an outage
+            for key in keys:
+                await self._redis.set(key, 1, px=round(FOLLOWED_S * 1000))
 
     async def position(self, cursor: Cursor | None, *, earliest: bool) -> Position:
         """Return where a new subscriber begins.
@@ -195,7 +220,7 @@ class Tail:
     async def require_kept(self, position: Position) -> None:
         """Raise CursorExpiredError unless everything after `position` is kept."""
         first, first_ms, last = await self._earliest()
-        begun = bool(first.epoch) or self.ended  # the hub asks for streams that have begun, once their era has ended
+        begun = bool(first.epoch) or self.ended  # of an ended era, the hub opens only streams that have begun
         if position == BEGINNING and not begun:
             return
         same = position == BEGINNING or position.epoch == first.epoch

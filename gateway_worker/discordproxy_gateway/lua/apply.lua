@@ -1,13 +1,14 @@
 -- Apply a batch of events in one atomic step: fence, session and sequence first, then every write, then the sequence.
 -- So the stored sequence never runs ahead of the data, and a successor resumes exactly where the data ends.
 -- KEYS[1] fence counter, [2] session hash, [3] status hash, [4] stream, [5] stream meta, [6] eras hash
--- KEYS[7...] keys of the operations
+-- KEYS[7] exists while an application follows the stream, [8] while one follows interactions
+-- KEYS[9...] keys of the operations
 -- ARGV[1] fence, [2] session id, [3] sequence expected in the session ('' begins it), [4] new sequence
 -- ARGV[5] ms the last event has waited, [6] operations (MessagePack), [7] session fields (MessagePack list, begin only)
 -- ARGV[8] epoch for a stream that has none (begin only), [9] ms to keep stream entries, [10] entries to keep
 -- ARGV[11] ms until which the streams of earlier eras are complete, 0 if unknown, '' if there are none
 -- ARGV[12] era, [13] shard id, [14] number of shards
--- returns {OK, now_ms}, {STALE}, {SESSION_LOST} or {SEQ_MISMATCH, stored sequence}; O(operations)
+-- returns {OK, followers}: 0 none, 1 of events, 2 of interactions; {STALE}, {SESSION_LOST} or {SEQ_MISMATCH, stored sequence}; O(operations)
 local SESSION_MS = 3600000
 if redis.call('GET', KEYS[1]) ~= ARGV[1] or redis.call('HGET', KEYS[6], 'now') ~= ARGV[12] then
   return {'STALE'}
@@ -50,4 +51,5 @@ redis.call('PEXPIRE', KEYS[2], SESSION_MS)
 redis.call('PEXPIRE', KEYS[4], string.format('%.0f', math.max(SESSION_MS, 2 * ARGV[9])))
 redis.call('PEXPIRE', KEYS[5], string.format('%.0f', math.max(SESSION_MS, 2 * ARGV[9])))
 redis.call('HSET', KEYS[3], 'as_of', string.format('%.0f', now_ms - ARGV[5]))
-return {'OK', now_ms}
+local followers = redis.call('MGET', KEYS[7], KEYS[8])
+return {'OK', followers[2] and 2 or followers[1] and 1 or 0}

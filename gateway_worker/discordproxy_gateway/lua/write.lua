@@ -4,6 +4,7 @@
 -- STAMP {field}: set a field to the server's time in ms. INDEX, UNINDEX {ids...}: see index.lua.
 -- MEMBER {index, id, value}: store a member; one that was not there gets its place in the order.
 -- SEEN {JSON or '' when deleted, fields...}: an event of an object that the proxy may have changed (overlay.lua).
+-- RENEW {fields...}: set fields to a value that they never had, unless the hash is gone.
 -- PRUNE {index hash, parent ids...}: drop threads whose parent is named; a guild has <= 1000 active threads.
 local function server_ms()
   local time = redis.call('TIME')
@@ -71,6 +72,12 @@ local function prune(key, index, op)
   drop_fields(index, gone)
 end
 
+local function renew(key, op)
+  if redis.call('EXISTS', key) == 0 then return end
+  local time = redis.call('TIME')
+  for i = 3, #op do redis.call('HSET', key, op[i], time[1] .. '.' .. time[2]) end
+end
+
 local function write(operations, now_ms, append)
   for _, op in ipairs(operations) do
     local command, key = op[1], KEYS[op[2]]
@@ -89,6 +96,8 @@ local function write(operations, now_ms, append)
     elseif command == 'FORGET' then
       drop_fields(KEYS[op[3]], redis.call('HKEYS', key))
       redis.call('UNLINK', key)
+    elseif command == 'RENEW' then
+      renew(key, op)
     elseif command == 'PRUNE' then
       prune(key, KEYS[op[3]], op)
     else

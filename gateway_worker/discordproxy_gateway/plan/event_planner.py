@@ -82,10 +82,21 @@ class EventPlanner:
             LookupError, TypeError, ValueError: the event differs from Discord's documentation.
         """
         first_sight = name == "GUILD_CREATE" and id_of(data["id"]) in self._awaited
-        plan = self._plans.get(name) if _is_cacheable(name, data) else None
-        operations = plan(data) if plan else []
+        plan = self._plans.get(name)
+        operations = plan(data) if plan and _is_cacheable(name, data) else []
+        if operations:
+            operations += self._stamp(name, data)
         # Guilds of READY are state, not events: their whole content would flood the stream.
-        return operations if first_sight else operations + self.append_only(name, data, sequence)
+        if not first_sight and name not in INTERNAL:
+            operations.append(self._append(name, data, sequence))
+        return operations
+
+    def _stamp(self, name: str, data: Any) -> list[Operation]:
+        """Return the operation after which answers that readers keep are no longer valid. The last one of an event."""
+        if name in _STAMPS_NOTHING:
+            return []
+        fields = _STAMPED.get(name, ("parts",))
+        return [("RENEW", self._keys.meta(id_of(data["id" if name in _ABOUT_GUILD else "guild_id"])), *fields)]
 
     def append_only(self, name: str, data: Any, sequence: int) -> list[Operation]:
         """Return the operation that appends the event to the stream; none for those of the connection itself.
@@ -97,16 +108,18 @@ class EventPlanner:
 
     def _append(self, name: str, data: Any, sequence: int) -> Operation:
         """Return the append operation. An invalid guild or channel id is left out: hidden from restricted keys."""
-        own_id = data.get("id")
-        guild_id = id_of(data.get("guild_id") or (own_id if name in _ABOUT_GUILD else ""))
-        channel_id = id_of(data.get("channel_id") or (own_id if name.startswith(("CHANNEL_", "THREAD_")) else ""))
+        guild, channel, parent = data.get("guild_id"), data.get("channel_id"), data.get("parent_id")
+        if not guild and name in _ABOUT_GUILD:
+            guild = data.get("id")
+        if not channel and name.startswith(("CHANNEL_", "THREAD_")):
+            channel = data.get("id")
         words = ["t", name, "s", str(sequence), "x", self._mark]
-        if guild_id:
-            words += ["g", guild_id]
-        if channel_id:
-            words += ["c", channel_id]
-            if parent_id := id_of(data.get("parent_id")):
-                words += ["p", parent_id]
+        if guild and (guild_id := id_of(guild)):
+            words += ("g", guild_id)
+        if channel and (channel_id := id_of(channel)):
+            words += ("c", channel_id)
+            if parent and (parent_id := id_of(parent)):
+                words += ("p", parent_id)
         return ("APPEND", self._stream, *words, "d", orjson.dumps(data))
 
     def _ready(self, data: dict[str, Any]) -> list[Operation]:
@@ -277,6 +290,18 @@ class EventPlanner:
 
 
 _ABOUT_GUILD = frozenset({"GUILD_CREATE", "GUILD_UPDATE", "GUILD_DELETE"})
+
+_STAMPS_NOTHING = frozenset({"READY", "USER_UPDATE", "VOICE_STATE_UPDATE"})
+"""Readers keep no answers that contain the bot's user or voice states."""
+
+_STAMPED = {
+    "GUILD_CREATE": ("parts", "members"),
+    "GUILD_MEMBER_ADD": ("members",),
+    "GUILD_MEMBER_UPDATE": ("members",),
+    "GUILD_MEMBER_REMOVE": ("members",),
+    "GUILD_MEMBERS_CHUNK": ("members",),
+}
+"""Stamps of the guild's state (see `Keys.meta`) that an event renews, "parts" if not listed."""
 
 
 def _is_cacheable(name: str, data: dict[str, Any]) -> bool:

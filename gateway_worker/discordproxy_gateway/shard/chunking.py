@@ -31,6 +31,9 @@ CHUNK_TIMEOUT_S = 60.0
 MIN_REFUSED_S, MAX_REFUSED_S = 1.0, 3600.0
 """Bounds of the wait after a refused request; it doubles with each refusal in a row."""
 
+CHUNKER_EVENTS = frozenset({"READY", "RESUMED", "GUILD_CREATE", "GUILD_MEMBERS_CHUNK", "RATE_LIMITED"})
+"""The events that concern requests for member lists."""
+
 _IDLE_S = 5.0
 _MAX_WANTED = 1000
 

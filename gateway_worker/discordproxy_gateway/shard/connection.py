@@ -37,9 +37,11 @@ class ShardConnection:
         self._intake = intake
         self._writer = intake.writer
         self._socket = socket
+        self._writer.queue.source = socket
         self._status = status
         self._start_reported = False
         self._reported_events = 0
+        self._reported_fields: tuple[int, int, int] | None = None
         self.drained = True
 
     async def run(self, stop: asyncio.Future[Any]) -> ConnectionEnd | None:
@@ -48,7 +50,7 @@ class ShardConnection:
         Raises:
             LeaseLostError: a newer leader has written.
         """
-        reading = asyncio.create_task(self._read())
+        reading = asyncio.create_task(self._socket.read())
         writing = asyncio.create_task(self._writer.run())
         beside = [
             self._supervise(self._socket.watch, "the watch"),
@@ -98,10 +100,6 @@ class ShardConnection:
         await asyncio.wait({writing}, timeout=DRAIN_S)
         await cancel(finishing)
 
-    async def _read(self) -> None:
-        while True:
-            await self._socket.poll_event()
-
     async def _fetch_members(self) -> None:
         with contextlib.suppress(*bot_client.CONNECTION_ERRORS):  # reading fails as well and returns the reason
             if self._intake.chunker is not None:
@@ -124,10 +122,12 @@ class ShardConnection:
                 intake.works = True
             await intake.reset_resume_count()
             events, self._reported_events = intake.events - self._reported_events, intake.events
-            await self._status.set(
-                latency_ms=round(intake.latency_s * 1000), backlog=self._writer.backlog, bad_events=self._skipped
-            )
             await self._status.add(events=events)
+            fields = (round(intake.latency_s * 1000), self._writer.backlog, self._skipped)
+            if fields != self._reported_fields:
+                latency_ms, backlog, skipped = fields
+                is_stored = await self._status.set(latency_ms=latency_ms, backlog=backlog, bad_events=skipped)
+                self._reported_fields = fields if is_stored else None
 
     @property
     def _skipped(self) -> int:

@@ -11,13 +11,17 @@ from discordproxy_gateway.discord.dispatch import SESSION_EVENTS, Dispatch
 from discordproxy_gateway.discord.failures import LeaseLostError
 from discordproxy_gateway.discord.session import Session
 from discordproxy_gateway.plan.event_planner import EventPlanner
-from discordproxy_gateway.shard.chunking import Chunker
+from discordproxy_gateway.shard.chunking import CHUNKER_EVENTS, Chunker
 from discordproxy_gateway.shard.context import ShardContext
 from discordproxy_gateway.shard.interaction_deferral import Deferrer
 from discordproxy_gateway.store.lease import Lease
+from discordproxy_gateway.write.batch import PlannedEvent
 from discordproxy_gateway.write.writer import Writer
 
 log = logging.getLogger(__name__)
+
+_CONNECTION_EVENTS = SESSION_EVENTS | CHUNKER_EVENTS | {"INTERACTION_CREATE"}
+"""Events that the objects of a connection act on; all others are only stored."""
 
 
 class Intake:
@@ -82,14 +86,17 @@ class Intake:
         self._begun_at: float | None = None
 
     async def on_event(self, event: Dispatch) -> None:
-        """Queue an event for the writer; waits while the queue is full, which stops the reading."""
-        if not self.writer.queue.put_nowait(event):
-            await self.writer.queue.put(event)
+        """Plan an event and queue it for the writer; waits while the queue is full, which stops the reading."""
+        planned = self.writer.plan(event)
+        if event.name not in _CONNECTION_EVENTS:
+            event.data = None  # contained in the operations: the next event gets its memory while that is cached
+        if not self.writer.queue.put_nowait(planned):
+            await self.writer.queue.put(planned)
 
     async def on_heartbeat_ack(self, latency_s: float) -> None:
         """Count the connection as current once all events before this are stored."""
         self.latency_s = latency_s
-        await self.writer.queue.put_confirmation(asyncio.get_running_loop().time())
+        await self.writer.queue.put(PlannedEvent(asyncio.get_running_loop().time()))
 
     async def before_resume(self) -> None:
         """Count the RESUME; raises LeaseLostError if a newer leader may own the session."""
@@ -112,7 +119,10 @@ class Intake:
         self.events += len(events)
         self.stored_sequence = events[-1].sequence
         for event in events:
-            self._record(event)
+            if event.name in _CONNECTION_EVENTS:
+                self._record(event)
+            else:
+                self.works = True
 
     def _record(self, event: Dispatch) -> None:
         if event.name in SESSION_EVENTS:

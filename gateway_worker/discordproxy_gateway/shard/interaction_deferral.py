@@ -101,6 +101,6 @@ class Deferrer:
             await self._send(interaction_id, token, body)
         except self._failures as error:
             log.warning("interaction %s could not be deferred: %s", interaction_id, type(error).__name__)
-            await self._interactions.give_back(interaction_id)
+            await self._interactions.release(interaction_id)
         else:
             await self._interactions.confirm_deferral(interaction_id, deferral)

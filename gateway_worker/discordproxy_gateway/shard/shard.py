@@ -1,4 +1,4 @@
-"""One shard of this process: stands by for its lease, and runs a term of leadership whenever it gets it."""
+"""One shard of this process: stands by for its lease, and runs a term whenever it holds the lease."""
 
 import asyncio
 import logging

@@ -1,6 +1,6 @@
 """Operations that the fenced scripts run. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped] # the package ships no types
@@ -14,9 +14,12 @@ _TWO_KEYS = frozenset({"FORGET", "MEMBER", "PRUNE"})
 _packb = msgpack.Packer(use_bin_type=False).pack
 
 
-def weight(operation: Operation) -> int:
-    """Return about how long Redis takes for an operation, in arguments: finding a place in an order costs more."""
-    return len(operation) * (_INDEX_WEIGHT if operation[0] == "INDEX" else 1)
+def weight(operations: Iterable[Operation]) -> int:
+    """Return about how long Redis takes for operations, in arguments: finding a place in an order costs more."""
+    total = 0
+    for operation in operations:
+        total += len(operation) * (_INDEX_WEIGHT if operation[0] == "INDEX" else 1)
+    return total
 
 
 def pack(operations: Sequence[Operation], first_keys: Sequence[str]) -> tuple[list[str], bytes]:

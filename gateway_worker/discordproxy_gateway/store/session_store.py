@@ -1,4 +1,4 @@
-"""Records that outlive a process: the session to resume, the budget of IDENTIFY, the last fatal failure."""
+"""Records that outlive a process: the session to resume, the IDENTIFY budget, the last fatal failure."""
 
 import json
 import logging

@@ -30,17 +30,21 @@ class ShardStatus:
         self._key = keys.status(lease.slot)
         self._lease = lease
 
-    async def set(self, **fields: Any) -> None:
-        """Set fields; None clears one."""
+    async def set(self, **fields: Any) -> bool:
+        """Set fields; None clears one. False if they may not have been written."""
         text = [word for name, value in fields.items() for word in (name, "" if value is None else str(value))]
         try:
             await self._scripts.write(self._fence_key, self._lease.fence, [("HSET", self._key, *text)])
         except (RedisError, OSError) as error:
             log.warning("status of shard %s not written: %s", self._lease.slot, type(error).__name__)
+            return False
+        return True
 
     async def add(self, **counters: int) -> None:
         """Add to counters."""
         operations = [("HINCRBY", self._key, name, str(by)) for name, by in counters.items() if by]
+        if not operations:
+            return
         try:
             await self._scripts.write(self._fence_key, self._lease.fence, operations)
         except (RedisError, OSError) as error:

@@ -25,7 +25,7 @@ from discordproxy_gateway.store.lease import Lease
 from discordproxy_gateway.store.operations import Operation, pack
 from discordproxy_gateway.store.scripts import Scripts
 from discordproxy_gateway.write.batch import EventBatch, PlannedEvent
-from discordproxy_gateway.write.event_queue import EventQueue, Item
+from discordproxy_gateway.write.event_queue import EventQueue, Followers
 
 log = logging.getLogger(__name__)
 
@@ -64,10 +64,10 @@ class Writer:
         self._session = session
         self._fingerprint = fingerprint
         self._on_stored = on_stored
+        # A deferral follows interactions, in its own time.
+        self._min_followers = Followers.EVENTS if options.defer_after_s else Followers.NONE
         self._retention = (options.retention_s * 1000, options.max_events)
         self.queue = EventQueue()
-        self._held: PlannedEvent | None = None  # planned already, but for the next batch
-        self._finishing = False
         slot = lease.slot
         self._era = (lease.era, slot.shard_id, slot.shard_count)
         self._covered = "" if covered_until_ms is None else covered_until_ms
@@ -78,12 +78,28 @@ class Writer:
             keys.stream(slot.shard_id, lease.era),
             keys.stream_meta(slot.shard_id, lease.era),
             keys.eras,
+            keys.followers(slot.shard_id, lease.era),
+            keys.interaction_followers(slot.shard_id, lease.era),
         ]
 
     @property
     def backlog(self) -> int:
         """Events read from the socket and not yet on their way to Redis."""
-        return len(self.queue) + (self._held is not None)
+        return len(self.queue)
+
+    def plan(self, event: Dispatch) -> PlannedEvent:
+        """Plan the writes of the next event; one that is malformed is stored without them."""
+        begins = None
+        operations: list[Operation] = []
+        try:
+            if event.name == "READY":
+                begins = begun_by(event.data, event.sequence, self._fingerprint)
+            operations = self.planner.plan(event.name, event.data, event.sequence)
+        except Exception as error:  # noqa: BLE001 - one malformed event must not stop the next
+            self.skipped.record_event(event.name, error)
+            with contextlib.suppress(AttributeError, TypeError, ValueError):
+                operations = self.planner.append_only(event.name, event.data, event.sequence)
+        return PlannedEvent(event.received_at, event, operations, begins)
 
     async def run(self) -> None:
         """Apply queued events up to the end of the queue.
@@ -92,43 +108,8 @@ class Writer:
             LeaseLostError: a newer leader writes now; nothing of the current batch was written.
             SessionOutOfStepError: Redis lost the session or went back in time; same.
         """
-        while batch := await self._collect():
+        while batch := await self.queue.next_batch():
             await self._apply(batch)
-
-    async def _collect(self) -> EventBatch | None:
-        """Wait until a batch is due and take it from the queue; None at its end."""
-        batch = EventBatch()
-        first, self._held = self._held, None
-        while first is None:
-            if self._finishing:
-                return None
-            await self.queue.wait_until_due()
-            first = self._plan(self.queue.get_nowait())
-        batch.try_add(first)
-        while not self._finishing and len(self.queue):
-            following = self._plan(self.queue.get_nowait())
-            if following is not None and not batch.try_add(following):
-                self._held = following
-                break
-        return batch
-
-    def _plan(self, item: Item) -> PlannedEvent | None:
-        if item is None:
-            self._finishing = True
-            return None
-        if not isinstance(item, Dispatch):
-            return PlannedEvent(item)
-        begins = None
-        operations: list[Operation] = []
-        try:
-            if item.name == "READY":
-                begins = begun_by(item.data, item.sequence, self._fingerprint)
-            operations = self.planner.plan(item.name, item.data, item.sequence)
-        except Exception as error:  # noqa: BLE001 - one malformed event must not stop the next
-            self.skipped.record_event(item.name, error)
-            with contextlib.suppress(AttributeError, TypeError, ValueError):
-                operations = self.planner.append_only(item.name, item.data, item.sequence)
-        return PlannedEvent(item.received_at, item, operations, begins)
 
     async def _apply(self, batch: EventBatch) -> None:
         if self._session is None and batch.begins is None:
@@ -146,16 +127,16 @@ class Writer:
         """Find the event whose operations Redis refuses, and skip them."""
         if len(batch.planned) > 1:
             for planned in batch.planned:
-                await self._apply(EventBatch([planned]))
+                await self._apply(EventBatch(planned))
             return
         names = ", ".join(event.name for event in batch.events)
         self.skipped.record(f"Redis refused the write of event {names or 'none'} ({type(error).__name__})")
         planned = batch.planned[0]
         passed_on = [operation for operation in planned.operations if operation[0] == "APPEND"]
         try:
-            await self._store(EventBatch([replace(planned, operations=passed_on)]))
+            await self._store(EventBatch(planned.with_operations(passed_on)))
         except ResponseError:
-            await self._store(EventBatch([replace(planned, operations=())]))
+            await self._store(EventBatch(planned.with_operations(())))
         self._on_stored(batch.events)
 
     async def _store(self, batch: EventBatch) -> None:
@@ -166,7 +147,7 @@ class Writer:
         sequence = batch.events[-1].sequence if batch.events else new.sequence
         # A session counts from 0 until READY is stored completely: Discord refuses to resume it from there.
         expected: int | str = "" if batch.begins else new.sequence
-        calls = list(batch.calls())
+        calls = batch.calls()
         for number, operations in enumerate(calls, 1):
             after = sequence if number == len(calls) else (0 if batch.begins else new.sequence)
             await self._call(batch, new, operations, expected, after)
@@ -200,7 +181,10 @@ class Writer:
                     raise
                 log.warning("events of shard %s wait for Redis: %s", self._lease.slot, type(error).__name__)
             else:
-                return _verify(reply, expected, after)
+                followers = _verify(reply, expected, after)
+                if followers is not None:
+                    self.queue.follow(max(followers, self._min_followers))
+                return
             await asyncio.sleep(pause_s)
             pause_s = min(_MAX_PAUSE_S, pause_s * 2)
 
@@ -211,15 +195,19 @@ def _session_fields(session: Session) -> tuple[bytes, str]:
     return msgpack.packb(fields, use_bin_type=False), secrets.token_hex(6)
 
 
-def _verify(reply: list[Any], expected: int | str, after: int) -> None:
-    """Raise unless the call was applied, now or by an earlier attempt whose reply was lost."""
+def _verify(reply: list[Any], expected: int | str, after: int) -> Followers | None:
+    """Return who follows the events; None if an earlier attempt, whose reply was lost, has applied the call.
+
+    Raises:
+        LeaseLostError, SessionOutOfStepError: as `Writer.run`.
+    """
     match reply[0]:
         case b"OK":
-            return
+            return Followers(reply[1])
         case b"STALE":
             raise LeaseLostError
         case b"SEQ_MISMATCH" if expected != after and int(reply[1]) == after:
-            return
+            return None
         case verdict:
             raise SessionOutOfStepError(verdict.decode())
 

@@ -1,14 +1,15 @@
-"""One credential's limits, as one worker sees them: who waits, who holds a permit, what Redis said.
+"""One credential's calls in one worker: each waits here for its permit, and the permit ends here.
 
-Decides nothing about limits: the script does. This is where a call waits for its permit and where the permit ends.
+It decides nothing about limits; the script does.
 """
 
 import asyncio
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from discordproxy_ratelimit.errors import BrokerUnavailableError, DrainingError, WaitRefusedError
+from discordproxy_ratelimit.errors import STOPPING, UNAVAILABLE, BrokerUnavailableError, DrainingError, WaitRefusedError
 from discordproxy_ratelimit.headers import TOO_MANY, Answer
 from discordproxy_ratelimit.limiter.acquiring import REDIS_GRACE_S, Dispatcher
 from discordproxy_ratelimit.limiter.bucket_cache import BucketCache, CachedBucket
@@ -17,16 +18,14 @@ from discordproxy_ratelimit.limiter.hints import UNAWAITED_DELAY_S, Contention, 
 from discordproxy_ratelimit.limiter.outcomes import outcome_of, report_of, retry_after_s
 from discordproxy_ratelimit.limiter.reaper import Reaper
 from discordproxy_ratelimit.limiter.store import Store
-from discordproxy_ratelimit.limiter.wait_queue import EXPIRED, Grant, Lane, Waiter, busiest
+from discordproxy_ratelimit.limiter.wait_queue import EXPIRED, Lane, Waiter, busiest
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.permit import Caller, Permit, Verdict
 from discordproxy_ratelimit.redis.batch import MAX_DELAY_S, BatchItem, ScriptBatch
 from discordproxy_ratelimit.redis.link import RedisLink
 from discordproxy_ratelimit.route import Route
 
-_PLACED = frozenset({"granted", "wait", "global"})
-
-STOPPING = "This worker is stopping; another one will serve the call"
+ANSWERED, UNKNOWN, UNUSED = Verdict("answered"), Verdict("unknown"), Verdict("unused")
 
 
 class Account:
@@ -34,12 +33,12 @@ class Account:
 
     Args:
         store: the account's state in Redis.
-        link: the connection, to know whether it is up.
+        link: the connection to Redis.
         worker: this worker's name; permit ids begin with it.
-        lease_s: how long Redis trusts this worker without a sign of life.
+        lease_s: seconds after its last heartbeat until this worker counts as dead.
         decisions: the metrics.
         max_waiting: calls that may wait in this worker; one more is refused.
-        heard: told of every answer and whose it is, for the circuit.
+        on_answer: called with every response of Discord and its application, for the circuit.
     """
 
     def __init__(
@@ -51,10 +50,10 @@ class Account:
         lease_s: float,
         decisions: Decisions,
         max_waiting: int,
-        heard: Callable[[Answer, str], None],
+        on_answer: Callable[[Answer, str], None],
     ) -> None:
         self._store, self._link, self._worker = store, link, worker
-        self._decisions, self._max_waiting, self._heard = decisions, max_waiting, heard
+        self._decisions, self._max_waiting, self._on_answer = decisions, max_waiting, on_answer
         self._loop = asyncio.get_running_loop()
         self._numbers = itertools.count(1)
         self._used_at = self._loop.time()
@@ -84,7 +83,7 @@ class Account:
 
     @property
     def idle_s(self) -> float | None:
-        """For how long nobody has used this account; None while it holds anything or has something to tell."""
+        """Seconds since the last use of this account; None while it holds anything or has items to send."""
         busy = self._lanes or self._permits or self._batch.is_busy
         return None if busy else self._loop.time() - self._used_at
 
@@ -93,9 +92,9 @@ class Account:
         """Calls of this worker that wait for a permit."""
         return len(self._lanes)
 
-    def lanes(self, most: int) -> list[Lane]:
-        """Return this worker's busiest lanes."""
-        return busiest(self._lanes, self._buckets, now=self._loop.time(), most=most)
+    def lanes(self, limit: int) -> list[Lane]:
+        """Return at most `limit` of this worker's busiest lanes."""
+        return busiest(self._lanes, self._buckets, now=self._loop.time(), limit=limit)
 
     async def acquire(
         self,
@@ -109,84 +108,77 @@ class Account:
         """Wait for a permit.
 
         Args:
-            route: what is to be sent.
-            deadline: loop time after which the caller does not want it any more.
+            route: of the request.
+            deadline: loop time after which the permit is useless.
             until: loop time until which the caller waits for a limit.
             caller: for fairness.
-            refusal: name of a remembered refusal to respect.
-            retry_of: the permit whose request was answered 429; the repeat goes to the head.
+            refusal: name of a stored refusal that applies to the call.
+            retry_of: the permit of a request that got a 429; its repeat goes to the head of the queue.
 
         Raises:
-            BrokerError: nothing was granted. Cancelling gives the place back.
+            BrokerError: no permit was granted. A cancellation returns the place.
         """
         if len(self._lanes) >= self._max_waiting:
             raise WaitRefusedError("Too many calls are waiting already", reason="QUEUE_FULL", retry_after_s=1.0)
-        waiter = Waiter(f"{self._worker}:{next(self._numbers)}", route, caller, deadline, until, refusal=refusal)
+        loop = self._loop
+        permit_id = f"{self._worker}:{next(self._numbers)}"
+        waiter = Waiter(permit_id, route, caller, deadline, until, loop.time(), loop.create_future(), refusal)
         if retry_of is not None:
             waiter.seq, waiter.returned = retry_of.seq, True
         self._lanes.add(waiter)
         self._heartbeat.keep()
-        waiter.expire_at(deadline)
         self._dispatcher.place(waiter)
         try:
-            with self._link.trace("redis acquire"):
-                grant = await self._granted(waiter)
+            grant = None
+            while grant is not waiter.grant:  # which is a new one after a reset
+                grant = waiter.grant
+                await grant
+                granted_at = loop.time()
+                if waiter.start_at > granted_at or self._hints.held_until > granted_at:
+                    granted_at = await self._until_start(waiter)
         except BaseException:
-            waiter.end()
+            self._used_at = loop.time()
             self._dispatcher.give_back(waiter)
             raise
         finally:
+            waiter.end()
             self._lanes.remove(waiter)
-            self._used_at = self._loop.time()
-        waiter.end()
-        permit = Permit(self, waiter.id, route, grant.bucket, waiter.seq)
-        permit.granted_at, permit.waited = self._used_at, waiter.waited
-        self._permits[waiter.id] = permit
-        self._decisions.granted(permit.granted_at - waiter.since)
+        permit = Permit(self, permit_id, route, waiter.bucket, waiter.seq, granted_at=granted_at, waited=waiter.waited)
+        self._permits[permit_id] = permit
+        self._decisions.granted(granted_at - waiter.since)
         return permit
 
-    async def _granted(self, waiter: Waiter) -> Grant:
-        while True:
-            future = waiter.grant
-            grant = await future
-            if grant.start_at > self._loop.time() or self._hints.held_until > self._loop.time():
-                await self._until_start(grant, waiter)
-            if waiter.grant is future:
-                return grant
+    async def _until_start(self, waiter: Waiter) -> float:
+        """Wait for the start time of a permit that was granted early, and return the loop time then.
 
-    async def _until_start(self, grant: Grant, waiter: Waiter) -> None:
-        """Wait for the start time of a permit that was granted early; a drain or the call's deadline ends the wait."""
-        while (pause_s := max(grant.start_at, self._hints.held_until) - (now := self._loop.time())) > 0:
+        A drain or the call's deadline ends the wait.
+        """
+        while (pause_s := max(waiter.start_at, self._hints.held_until) - (now := self._loop.time())) > 0:
             left_s = waiter.expires_at - now
             if left_s <= 0:
                 raise WaitRefusedError(EXPIRED)
             drained, _ = await asyncio.wait({self._drained}, timeout=min(pause_s, left_s))
             if drained:
                 raise DrainingError(STOPPING, retry_after_s=1.0)
+        return now
 
     async def _run(self, items: list[BatchItem]) -> list[list[Any]]:
         began = self._loop.time()
         self._heartbeat.about_to_call(items)
-        _set_age(items, began)
+        for item in items:
+            if item.arguments[0] == "c":  # what a response frees is free from its arrival on
+                item.arguments[5]["age_us"] = int((began - item.added_at) * 1e6)
         self._decisions.called()
         try:
             call = await self._store.run(items)
         except BrokerUnavailableError:
             self._reaper.doubt()  # it may have run
             raise
-        if self._heartbeat.called(items, began, was_expired=call.was_expired):
+        if self._heartbeat.called(began, was_expired=call.was_expired):
             self._place_anew()
-        self._note_places(items, call.replies)
         self._hints.follow(call)
         self._reaper.call(call.dead)
         return call.replies
-
-    def _note_places(self, items: list[BatchItem], replies: list[list[Any]]) -> None:
-        """Note what a call has to know before its grant: its arrival, and whether it waits behind others."""
-        for item, reply in zip(items, replies, strict=True):
-            if item.arguments[0] == "a" and reply[0] in _PLACED and (waiter := self._lanes.get(item.arguments[1])):
-                waiter.seq = int(reply[2])
-                waiter.waited = waiter.waited or reply[0] != "granted"
 
     def _announce_wait(self, waiter: Waiter) -> None:
         self._contention.wait_began(waiter.route, self._buckets.bucket_of(waiter.route), self._permits.values())
@@ -200,7 +192,7 @@ class Account:
             self._hints.on_hint(kind, subject, number, bucket)
 
     def _not_held(self, ids: list[str]) -> set[str]:
-        """Return the places and permits that no call here has, and of whose end Redis is not about to hear."""
+        """Return the places and permits that no call of this worker holds or is about to end."""
         unknown = {name for name in ids if name not in self._permits and self._lanes.get(name) is None}
         return unknown - self._batch.mentioned() if unknown else unknown
 
@@ -210,102 +202,91 @@ class Account:
 
     # The ends of permits
 
-    def leaving(self, permit: Permit) -> None:
-        """Refuse to send with a permit that Redis may have given to somebody else."""
+    def before_send(self, permit: Permit) -> None:
+        """Raise BrokerUnavailableError if the permit may have expired, so that Redis has granted it to another call."""
         permit.sent_at = self._loop.time()
         if not self._heartbeat.is_trusted(permit.granted_at, permit.sent_at):
-            raise BrokerUnavailableError("This worker was out of touch with Redis for too long", retry_after_s=0.1)
+            raise BrokerUnavailableError("This worker had no contact with Redis for too long", retry_after_s=0.1)
 
-    def ended(self, permit: Permit, answer: Answer | None) -> Verdict:
+    def on_end(self, permit: Permit, answer: Answer | None) -> Verdict:
         """Report the end of a permit in the background."""
         self._permits.pop(permit.id, None)
-        self._used_at = self._loop.time()
+        now = self._used_at = self._loop.time()
         if answer is None:
             self._dispatcher.give_back(permit, permit.bucket)
-            return Verdict("unused")
-        outcome, wait_s, now = outcome_of(answer, permit.bucket), retry_after_s(answer), self._loop.time()
+            return UNUSED
+        outcome = outcome_of(answer, permit.bucket)
         learned = f"{answer.hash}|{permit.route.major}" if answer.hash else permit.bucket
         report = report_of(permit.route, answer, permit.bucket, outcome, max(0, int((now - permit.sent_at) * 1e6)))
         is_news = answer.status == TOO_MANY or learned != permit.bucket or not answer.remaining
-        item = self._dispatcher.add(
+        self._dispatcher.add(
             "c",
             permit,
+            permit.bucket,
             report,
             learned,
-            hurry=False,
+            on_reply=partial(self._learned, permit.route, learned),
             max_delay_s=MAX_DELAY_S if is_news or self._contention.is_awaited(permit) else UNAWAITED_DELAY_S,
             other=learned,
-            bucket=permit.bucket,
         )
-        item.reply.add_done_callback(lambda reply: self._learned(permit, learned, reply))
+        self._decisions.answered(outcome, answer)
+        self._on_answer(answer, permit.app)
+        if answer.status != TOO_MANY:
+            return ANSWERED if outcome == "answered" else UNKNOWN
+        wait_s = retry_after_s(answer)
         if outcome == "global":
             self._hints.hold_for(wait_s)
-        self._decisions.answered(outcome, answer)
-        self._heard(answer, permit.app)
-        return Verdict(outcome, wait_s if answer.status == TOO_MANY else None)
+        return Verdict(outcome, wait_s)
 
-    def _learned(self, permit: Permit, bucket: str, reply: asyncio.Future[list[Any]]) -> None:
-        if reply.cancelled() or reply.exception():
-            return
-        state, _, _, known = reply.result()
+    def _learned(self, route: Route, bucket: str, reply: list[Any]) -> None:
+        state, _, _, known = reply
         if state:
-            self._buckets.keep(
-                bucket, CachedBucket(permit.route.name, permit.route.lane, state, known, self._loop.time())
-            )
-        self._dispatcher.follow_serve(permit.route, reply)
+            self._buckets.keep(bucket, CachedBucket(route.name, route.lane, state, known, self._loop.time()))
+        self._dispatcher.follow_serve(route, reply)
 
-    # A server without memory, without an answer; the end
+    # Loss of the server's state, loss of the connection, the end
 
     def _place_anew(self) -> None:
-        """Take every place again: Redis counted this worker as dead, so others may have given them back."""
+        """Request all places again: this worker counted as dead, so that others may have ended its places."""
         for waiter in self._lanes:
             if waiter.placed:
-                waiter.again()
+                waiter.reset()
                 self._dispatcher.place(waiter)
 
     def link_up(self, *, other_server: bool) -> None:
-        """Redis answers again: tell it what it may have forgotten, then take the places anew, in order."""
+        """Restore the state of another server, then request the places again in their order."""
         if other_server:
             self._dispatcher.restore(self._loop.time())
             for permit in self._permits.values():
-                self._dispatcher.add("o", permit, permit.route.exempt, hurry=False, bucket=permit.bucket)
+                self._dispatcher.add("o", permit, permit.bucket, permit.route.exempt)
         for waiter in self._lanes:
             if other_server:
-                waiter.again()
+                waiter.reset()
             self._dispatcher.place(waiter)
-        self._batch.poke("g")  # what another server has to wait for begins now, not with the first call
+        self._batch.poke("g")  # the pause of another server begins now, not with the first call
 
     def link_down(self) -> None:
-        """Redis does not answer: whoever waits is told so after a moment of grace."""
+        """Fail the calls that wait, unless Redis is available again after `REDIS_GRACE_S`."""
         self._loop.call_later(REDIS_GRACE_S, self._fail_waiting)
 
     def _fail_waiting(self) -> None:
         if self._link.is_up or self._link.down_for_s() < REDIS_GRACE_S - 0.01:
             return
         for waiter in self._lanes:
-            if not waiter.grant.done():
-                waiter.grant.set_exception(BrokerUnavailableError("Redis does not answer", retry_after_s=1.0))
+            waiter.fail(BrokerUnavailableError(UNAVAILABLE, retry_after_s=1.0))
 
     def drain(self) -> None:
-        """This worker stops: whoever waits is told to ask another one."""
+        """Fail all calls that wait with `DrainingError`."""
         if not self._drained.done():
             self._drained.set_result(None)
         self._batch.stop_delaying()
         for waiter in self._lanes:
-            if not waiter.grant.done():
-                waiter.grant.set_exception(DrainingError(STOPPING, retry_after_s=1.0))
+            waiter.fail(DrainingError(STOPPING, retry_after_s=1.0))
 
     async def close(self) -> None:
-        """Report what has ended, then stop."""
+        """Report the ends of permits, then stop."""
         self._lanes.close()
         self._hints.close()
         await self._heartbeat.close()
         await self._reaper.close()
         await self._batch.close()
-
-
-def _set_age(items: list[BatchItem], now: float) -> None:
-    """An answer is as old as its report has waited: what it frees is free from its arrival on."""
-    for item in items:
-        if item.arguments[0] == "c":
-            item.arguments[5]["age_us"] = int((now - item.at) * 1e6)

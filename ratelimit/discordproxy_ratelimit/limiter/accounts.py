@@ -1,6 +1,6 @@
-"""The accounts of one worker: one per credential, opened when it is first used.
+"""The accounts of one worker: one per credential, opened at its first use.
 
-A bearer token is used for a while and never again, so its account is closed when nobody has used it for some time.
+A bearer token is used for a limited time, so its account is closed when it has been idle for some minutes.
 """
 
 import asyncio
@@ -10,11 +10,11 @@ from discordproxy_ratelimit.errors import WaitRefusedError
 from discordproxy_ratelimit.limiter.account import Account
 
 LASTING = frozenset({"bot", "ip"})
-"""Credentials every worker has for as long as it lives."""
+"""Credentials of every worker, whose accounts stay open."""
 
 MAX_ACCOUNTS = 1000
 IDLE_S = 600.0
-LOOK_EVERY_S = 60.0
+CHECK_INTERVAL_S = 60.0
 
 
 class Accounts(Mapping[str, Account]):
@@ -22,14 +22,14 @@ class Accounts(Mapping[str, Account]):
 
     Args:
         open_account: opens the account of a credential.
-        most: accounts at a time; the idlest one goes for a new one.
-        idle_s: after this time without a call to Redis an account that holds nothing is closed.
+        maximum: number of open accounts; the one that has been idle longest is closed for a new one.
+        idle_s: seconds without a call to Redis after which an account that holds nothing is closed.
     """
 
     def __init__(
-        self, open_account: Callable[[str], Account], *, most: int = MAX_ACCOUNTS, idle_s: float = IDLE_S
+        self, open_account: Callable[[str], Account], *, maximum: int = MAX_ACCOUNTS, idle_s: float = IDLE_S
     ) -> None:
-        self._open, self._most, self._idle_s = open_account, most, idle_s
+        self._open, self._maximum, self._idle_s = open_account, maximum, idle_s
         self._accounts: dict[str, Account] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._look: asyncio.TimerHandle | None = None
@@ -44,13 +44,13 @@ class Accounts(Mapping[str, Account]):
         return len(self._accounts)
 
     def of(self, credential: str) -> Account:
-        """Return the account of a credential; it stays open as long as a call waits in it or holds a permit.
+        """Return the account of a credential; it stays open while a call waits in it or holds a permit.
 
         Raises:
-            WaitRefused: so many credentials are in use right now that another one has to wait.
+            WaitRefusedError: too many credentials are in use at present.
         """
         if credential not in self._accounts:
-            if len(self._accounts) >= self._most and credential not in LASTING:
+            if len(self._accounts) >= self._maximum and credential not in LASTING:
                 self._make_room()
             self._accounts[credential] = self._open(credential)
             if credential not in LASTING and self._look is None:
@@ -67,7 +67,7 @@ class Accounts(Mapping[str, Account]):
         return [name for name in self._accounts if name not in LASTING]
 
     def _look_later(self) -> None:
-        self._look = asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._close_idle)
+        self._look = asyncio.get_running_loop().call_later(CHECK_INTERVAL_S, self._close_idle)
 
     def _close_idle(self) -> None:
         for name in self._temporary():
@@ -83,7 +83,7 @@ class Accounts(Mapping[str, Account]):
         task.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
-        """Close them all."""
+        """Close all accounts."""
         if self._look:
             self._look.cancel()
         await asyncio.gather(*(account.close() for account in self._accounts.values()), *self._closing)

@@ -1,7 +1,7 @@
-"""Moves calls to their permits: asks the script for a place, serves lanes, and gives places and permits back.
+"""Requests places and permits from the script, serves lanes, and returns places and permits.
 
-Makes no decision about limits. A reply of the script names a lane's next start time, another lane that comes first, or
-another bucket.
+It decides nothing about limits. A reply of the script contains a lane's next start time, another lane that comes first,
+or another bucket.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from discordproxy_ratelimit.errors import (
+    UNAVAILABLE,
     BrokerUnavailableError,
     KnownRefusalError,
     TokenRejectedError,
@@ -26,31 +27,31 @@ from discordproxy_ratelimit.redis.link import RedisLink
 from discordproxy_ratelimit.route import Route
 
 IDEMPOTENT = frozenset("cxd")
-"""Transitions that may run twice, and so survive a lost connection."""
+"""Transitions that may run twice and are therefore sent again after a lost connection."""
 
 SAFETY_DELAY_S = 0.5
-"""How long an item that only covers for a lost hint waits for another call that carries it."""
+"""Maximum delay of an item that only replaces a lost hint."""
 
 REDIS_GRACE_S = 0.7
-"""How long a call waits for a Redis that does not answer."""
+"""How long a call waits for Redis if it is unavailable."""
 
 MAX_TRIES = 5
 
 SAFETY_US = -5_000_000
-"""Delay in us (negative: a safety check only) after which a call that waits for the global limit alone asks again."""
+"""Delay in us (negative: a safety check only) after which a lane that waits only for the global limit is served."""
 
 
 class Dispatcher:
     """Exchanges transitions of calls with the script.
 
     Args:
-        link: nothing is asked while Redis is away.
-        store: names the keys.
-        batch: carries the items.
-        buckets: which bucket a route has.
+        link: the connection; no item is queued while Redis is unavailable.
+        store: names the keys of items.
+        batch: sends the items.
+        buckets: the buckets of routes.
         decisions: the metrics.
-        lease_s: after this time a lane is served again in case everything else was lost.
-        on_wait: called with a call that has to wait behind others.
+        lease_s: seconds after which a lane is served again in case all else was lost.
+        on_wait: called with a call that must wait behind others.
     """
 
     def __init__(
@@ -73,84 +74,78 @@ class Dispatcher:
     # A place for a call
 
     def place(self, waiter: Waiter) -> None:
-        """Ask for a call's permit or place until Redis has answered; errors go to `waiter.grant`."""
+        """Request a call's permit or place until Redis has answered; errors go to `waiter.grant`."""
         if waiter.grant.done():
             return
         waiter.placed = False
-        if waiter.is_placing:
-            return
-        waiter.tries = 0
-        self._place(waiter)
+        if waiter.item is None and (waiter.task is None or waiter.task.done()):
+            waiter.tries = 0
+            self._place(waiter)
 
     def _place(self, waiter: Waiter) -> None:
-        if waiter.tries >= MAX_TRIES:
-            self._fail(
-                waiter,
-                BrokerUnavailableError("Redis answers, but not for long enough to give a place", retry_after_s=1.0),
-            )
-            return
         waiter.tries += 1
-        if not self._link.is_up:
-            waiter.task = asyncio.create_task(self._place_when_up(waiter), name="broker-place")
+        if waiter.tries > MAX_TRIES:
+            waiter.fail(
+                BrokerUnavailableError("Redis replies, but not for long enough to grant a place", retry_after_s=1.0)
+            )
+        elif self._link.is_up:
+            self._request_place(waiter)
         else:
-            self._ask_for_place(waiter)
+            waiter.task = asyncio.create_task(self._place_when_up(waiter), name="broker-place")
 
-    def _ask_for_place(self, waiter: Waiter) -> None:
-        route, now = waiter.route, self._loop.time()
-        known = self._buckets.hash_of(route.name)
-        former = self._buckets.former_of(route, now)
-        options = options_of(waiter, known, former, now)
-        urgent = waiter.caller.priority == "high"
-        waiter.asking = self.add("a", waiter, options, hurry=True, other=former, urgent=urgent).reply
-        waiter.asking.add_done_callback(partial(self._on_placed, waiter))
+    def _request_place(self, waiter: Waiter) -> None:
+        now, route = self._loop.time(), waiter.route
+        known, bucket, former = self._buckets.names_of(route, now)
+        waiter.item = BatchItem(
+            ["a", waiter.id, route.name, route.lane, bucket, options_of(waiter, known, former, now)],
+            self._store.keys(route.lane, bucket, former),
+            partial(self._on_placed, waiter),
+            partial(self._on_not_placed, waiter),
+        )
+        self._batch.add(waiter.item, hurry=True, urgent=waiter.caller.priority == "high")
 
     async def _place_when_up(self, waiter: Waiter) -> None:
         try:
             async with asyncio.timeout(max(0.0, REDIS_GRACE_S - self._link.down_for_s())):
                 await self._link.until_up()
         except TimeoutError:
-            self._fail(waiter, BrokerUnavailableError("Redis does not answer", retry_after_s=1.0))
+            waiter.fail(BrokerUnavailableError(UNAVAILABLE, retry_after_s=1.0))
             return
         waiter.task = None
         if not waiter.grant.done():
-            self._ask_for_place(waiter)
+            self._request_place(waiter)
 
-    def _on_placed(self, waiter: Waiter, reply: asyncio.Future[list[Any]]) -> None:
-        waiter.asking = None
-        if reply.cancelled():
+    def _on_placed(self, waiter: Waiter, reply: list[Any]) -> None:
+        waiter.item = None
+        outcome = reply[0]
+        if outcome == "moved":
+            self._buckets.learn_hash(waiter.route.name, reply[1], self._loop.time())
+            if not waiter.grant.done():
+                self._place(waiter)
             return
-        error = reply.exception()
-        if isinstance(error, BrokerUnavailableError):
-            waiter.placed = False  # whether it ran is unknown; the same id is never charged twice
-        elif error is not None:
-            self._fail(waiter, error)
-            return
-        elif reply.result()[0] == "moved":
-            self._buckets.learn_hash(waiter.route.name, reply.result()[1], self._loop.time())
-        else:
-            self._follow_place(waiter, reply.result())
-            return
-        if not waiter.grant.done():
-            self._place(waiter)
-
-    def _follow_place(self, waiter: Waiter, reply: list[Any]) -> None:
         waiter.placed = True
-        match reply[0]:
-            case "refused" | "known":
-                self._fail(waiter, self._refusal(reply))
-            case "wait":
-                self._decisions.waited()
-                self.ask_in(waiter.route.lane, int(reply[1]))
-                self._on_wait(waiter)
-            case "global":
-                self.ask_in(waiter.route.lane, SAFETY_US)  # the hint of its grant may be lost, too
-        if not waiter.grant.done():  # the bound is for the wait for a limit, not for the way to Redis
-            waiter.expire_at(max(waiter.until, self._loop.time()))
+        if outcome in {"refused", "known"}:
+            waiter.fail(self._refusal(reply))
+            return
+        waiter.seq = int(reply[2])
+        if outcome == "granted":
+            return  # the grant came with the same call
+        waiter.waited = True
+        if outcome == "wait":
+            self._decisions.waited()
+            self.serve_in(waiter.route.lane, int(reply[1]))
+            self._on_wait(waiter)
+        else:  # "global"
+            self.serve_in(waiter.route.lane, SAFETY_US)  # the hint of its grant may be lost, too
+        if not waiter.grant.done():  # `until` bounds the wait for a limit, not the round trip to Redis
+            self.lanes.expire_at(waiter, max(waiter.until, self._loop.time()))
 
-    @staticmethod
-    def _fail(waiter: Waiter, error: BaseException) -> None:
-        if not waiter.grant.done():
-            waiter.grant.set_exception(error)
+    def _on_not_placed(self, waiter: Waiter, error: Exception) -> None:
+        waiter.item, waiter.placed = None, False
+        if not isinstance(error, BrokerUnavailableError):
+            waiter.fail(error)
+        elif not waiter.grant.done():
+            self._place(waiter)  # it may have run; the same id is never charged twice
 
     def _refusal(self, reply: list[Any]) -> Exception:
         if reply[0] == "refused":
@@ -161,8 +156,8 @@ class Dispatcher:
         status, code, again_s = int(reply[1]), int(reply[2]), int(reply[3]) / 1e6
         self._decisions.refused("known")
         if status == UNAUTHORIZED:
-            return TokenRejectedError("Discord refuses this token", retry_after_s=again_s)
-        text = f"Discord answered {status} to this a moment ago"
+            return TokenRejectedError("Discord rejects this token", retry_after_s=again_s)
+        text = f"Discord has refused the same call with {status} a moment ago"
         return KnownRefusalError(text, status=status, code=code, retry_after_s=again_s)
 
     # Lanes
@@ -170,47 +165,47 @@ class Dispatcher:
     def add(
         self,
         kind: str,
-        who: Waiter | Permit,
+        call: Waiter | Permit,
+        bucket: str,
         *rest: Any,
-        hurry: bool,
+        on_reply: Callable[[list[Any]], None] | None = None,
+        hurry: bool = False,
         max_delay_s: float = MAX_DELAY_S,
         other: str = "",
-        bucket: str = "",
-        urgent: bool = False,
-    ) -> BatchItem:
+    ) -> None:
         """Queue a transition of one call.
 
         Args:
             kind: its letter, as the script's header has it.
-            who: the call.
+            call: the call.
+            bucket: name of the bucket the call is charged to.
             rest: arguments after the bucket's name.
-            hurry: send it with the next tick.
+            on_reply: called with the script's reply.
+            hurry: send it with the next script call.
             max_delay_s: how long it may wait for other items otherwise.
-            other: name of another bucket that matters: that an answer speaks of, or that was the route's before.
-            bucket: name of the bucket the call was charged to; empty = that of its route.
-            urgent: goes before what others queued.
+            other: name of another bucket involved: of a response, or of the route before.
         """
-        bucket = bucket or self._buckets.bucket_of(who.route)
-        arguments = [kind, who.id, who.route.name, who.route.lane, bucket, *rest]
-        keys = self._store.keys(who.route.lane, bucket, other)
-        lasting = kind in IDEMPOTENT
-        return self._batch.add(arguments, keys, hurry=hurry, max_delay_s=max_delay_s, lasting=lasting, urgent=urgent)
+        route = call.route
+        arguments = [kind, call.id, route.name, route.lane, bucket, *rest]
+        keys = self._store.keys(route.lane, bucket, other)
+        item = BatchItem(arguments, keys, on_reply, lasting=kind in IDEMPOTENT)
+        self._batch.add(item, hurry=hurry, max_delay_s=max_delay_s)
 
     def _serve(self, waiter: Waiter, in_case: bool = False) -> None:  # noqa: FBT001, FBT002 - the lanes' timer calls it
-        """Let the script grant what a lane can get: its start time has come."""
+        """Let the script grant permits of a lane whose start time has come."""
         if not self._link.is_up:
             return
-        known = self._buckets.hash_of(waiter.route.name)
-        former = self._buckets.former_of(waiter.route, self._loop.time())
+        route = waiter.route
+        known, bucket, former = self._buckets.names_of(route, self._loop.time())
         rest = [known, former] if former else [known]
-        item = self.add("s", waiter, *rest, hurry=not in_case, max_delay_s=SAFETY_DELAY_S, other=former)
-        item.reply.add_done_callback(lambda reply: self.follow_serve(waiter.route, reply))
+        follow = partial(self.follow_serve, route)
+        self.add(
+            "s", waiter, bucket, *rest, on_reply=follow, hurry=not in_case, max_delay_s=SAFETY_DELAY_S, other=former
+        )
 
-    def follow_serve(self, route: Route, reply: asyncio.Future[list[Any]]) -> None:
-        """Follow the reply to serving a lane: its next start time, another lane, another bucket."""
-        if reply.cancelled() or reply.exception():
-            return
-        _, after_us, other, known = reply.result()
+    def follow_serve(self, route: Route, reply: list[Any]) -> None:
+        """Process the reply to serving a lane: its next start time, another lane, another bucket."""
+        _, after_us, other, known = reply
         first = self.lanes.first(route.lane)
         if known != self._buckets.hash_of(route.name):
             self._buckets.learn_hash(route.name, known, self._loop.time())
@@ -221,43 +216,49 @@ class Dispatcher:
             self._serve_other(other, known)
         if first:
             self.lanes.clear_timer(route.lane)
-            self.ask_in(route.lane, int(after_us))
+            self.serve_in(route.lane, int(after_us))
 
-    def ask_in(self, lane: str, after_us: int) -> None:
-        """Serve a lane again in `after_us`; -1: an answer must come first; lower: a safety check for a lost hint."""
+    def serve_in(self, lane: str, after_us: int) -> None:
+        """Serve a lane again in `after_us`; -1: only after a response; lower: a safety check for a lost hint."""
         seconds = self._lease_s if after_us == -1 else abs(after_us) / 1e6
-        self.lanes.ask_in(lane, seconds, in_case=after_us < 0)
+        self.lanes.serve_in(lane, seconds, in_case=after_us < 0)
 
     def _serve_other(self, lane: str, known: str) -> None:
-        """Another lane of the same bucket came first."""
+        """Serve another lane of the same bucket, which came first."""
         name, _, major = lane.partition("|")
         route = Route(name, major)
         bucket = self._buckets.bucket_of(route, known)
-        item = self._batch.add(["s", "", name, lane, bucket, known], self._store.keys(lane, bucket), hurry=True)
-        item.reply.add_done_callback(lambda reply: self.follow_serve(route, reply))
+        arguments, keys = ["s", "", name, lane, bucket, known], self._store.keys(lane, bucket)
+        self._batch.add(BatchItem(arguments, keys, partial(self.follow_serve, route)), hurry=True)
 
-    def give_back(self, who: Waiter | Permit, bucket: str = "") -> None:
-        """Give a place or an unused permit back."""
-        item = self.add("x", who, hurry=False, bucket=bucket)
-        item.reply.add_done_callback(lambda reply: self._given_back(who, reply))
+    def give_back(self, call: Waiter | Permit, bucket: str = "") -> None:
+        """Return a place or an unused permit."""
+        bucket = bucket or self._buckets.bucket_of(call.route)
+        self.add("x", call, bucket, on_reply=partial(self._on_given_back, call))
 
-    def _given_back(self, who: Waiter | Permit, reply: asyncio.Future[list[Any]]) -> None:
-        if reply.cancelled() or reply.exception():
-            return
-        if len(reply.result()) > 4:  # noqa: PLR2004 - granted meanwhile, in another bucket than this worker assumed
-            self.give_back(who, reply.result()[4])
+    def _on_given_back(self, call: Waiter | Permit, reply: list[Any]) -> None:
+        if len(reply) > 4:  # noqa: PLR2004 - granted meanwhile, from another bucket than this worker assumed
+            self.give_back(call, reply[4])
         else:
-            self.follow_serve(who.route, reply)
+            self.follow_serve(call.route, reply)
 
-    def end(
-        self, kind: str, permit_id: str, name: str, lane: str, bucket: str, *rest: Any
-    ) -> asyncio.Future[list[Any]]:
-        """End a place or a permit that no call of this worker holds, and serve its lane. Returns the script's reply."""
-        keys = self._store.keys(lane, bucket)
-        item = self._batch.add([kind, permit_id, name, lane, bucket, *rest], keys, hurry=False, lasting=True)
-        route = Route(name, lane.partition("|")[2])
-        item.reply.add_done_callback(lambda reply: self.follow_serve(route, reply))
-        return item.reply
+    def end(self, kind: str, permit_id: str, name: str, lane: str, bucket: str, *rest: Any) -> asyncio.Future[None]:
+        """End a place or a permit that no call of this worker holds, and serve its lane. The future ends with it."""
+        route, ended = Route(name, lane.partition("|")[2]), self._loop.create_future()
+
+        def follow(reply: list[Any]) -> None:
+            self.follow_serve(route, reply)
+            if not ended.done():
+                ended.set_result(None)
+
+        def fail(error: Exception) -> None:
+            if not ended.done():
+                ended.set_exception(error)
+
+        arguments = [kind, permit_id, name, lane, bucket, *rest]
+        item = BatchItem(arguments, self._store.keys(lane, bucket), follow, fail, lasting=True)
+        self._batch.add(item, hurry=False)
+        return ended
 
     def restore(self, now: float) -> None:
         """Restore the cached buckets in a Redis that lost them; `now` is loop time."""
@@ -265,7 +266,7 @@ class Dispatcher:
         for bucket, cached in self._buckets:
             age_us = int((now - cached.at) * 1e6)
             arguments = ["r", "", cached.route, cached.lane, bucket, cached.state, age_us, cached.hash]
-            self._batch.add(arguments, self._store.keys(cached.lane, bucket), hurry=False, lasting=True)
+            self._batch.add(BatchItem(arguments, self._store.keys(cached.lane, bucket), lasting=True), hurry=False)
 
 
 def options_of(waiter: Waiter, known: str, former: str, now: float) -> dict[str, Any]:
@@ -273,8 +274,8 @@ def options_of(waiter: Waiter, known: str, former: str, now: float) -> dict[str,
 
     Args:
         waiter: the call.
-        known: hash its route is believed to have.
-        former: name of the bucket it had before that; empty for none.
+        known: hash that its route was last known to have.
+        former: name of the bucket before that; empty for none.
         now: loop time.
     """
     route, caller = waiter.route, waiter.caller

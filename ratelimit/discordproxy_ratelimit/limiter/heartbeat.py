@@ -1,27 +1,26 @@
-"""Signs of life: Redis trusts a worker for one lease after each of its calls, the worker itself for less."""
+"""The worker's heartbeat: each script call renews its lease in Redis."""
 
 import asyncio
 import itertools
 from collections.abc import Callable
 
-from discordproxy_ratelimit.process.tasks import steadily
+from discordproxy_ratelimit.process.tasks import cancel, steadily
 from discordproxy_ratelimit.redis.batch import BatchItem, ScriptBatch
-from discordproxy_ratelimit.redis.client import stop
 from discordproxy_ratelimit.redis.link import RedisLink
 
 SURE, SILENCE, STEP = 0.9, 0.55, 0.15
-"""Parts of a lease: for how long a worker trusts itself, after how long it sends a heartbeat, how often it checks."""
+"""Parts of a lease: how long a worker uses its permits, after which time it sends a heartbeat, how often it checks."""
 
 
 class Heartbeat:
-    """Keeps a worker alive in Redis's eyes while it holds anything.
+    """Renews the worker's lease while it holds anything.
 
     Args:
-        link: nothing is shown while Redis is away.
-        batch: carries the signs.
-        lease_s: how long Redis trusts this worker without one.
+        link: the connection; no heartbeat is sent while Redis is unavailable.
+        batch: sends the heartbeats.
+        lease_s: length of the lease in seconds.
         holds: whether the worker holds a place or a permit.
-        each_lease: called once a lease as long as it does.
+        each_lease: called once a lease while it does.
     """
 
     def __init__(
@@ -37,40 +36,42 @@ class Heartbeat:
         self._each_lease = each_lease
         self._loop = asyncio.get_running_loop()
         self._trusted_from = self._trusted_until = self._last_call = 0.0
-        self._introduced = False
+        self._introduced = self._deregisters = False
         self._task: asyncio.Task[None] | None = None
 
     def is_trusted(self, granted_at: float, now: float) -> bool:
-        """Whether a permit is surely still this worker's; loop times."""
+        """Return whether a permit is certainly valid; loop times."""
         return self._trusted_from <= granted_at and now <= self._trusted_until
 
     def keep(self) -> None:
-        """Show signs of life from now on until nothing is held."""
+        """Send heartbeats until nothing is held."""
         if self._task is None or self._task.done():
             beating = steadily(self._beat, "the worker's heartbeat", until_done=True)
             self._task = asyncio.create_task(beating, name="broker-heartbeat")
 
     def about_to_call(self, items: list[BatchItem]) -> None:
-        """Turn a deregistration into a heartbeat if a call has come since it was queued."""
-        if self._holds():
-            for item in items:
-                if item.arguments[0] == "g":
+        """Turn a deregistration into a heartbeat if a call was added after it."""
+        self._deregisters = False
+        for item in items:
+            if item.arguments[0] == "g":
+                if self._holds():
                     item.arguments[0] = "n"
+                else:
+                    self._deregisters = True
 
-    def called(self, items: list[BatchItem], began: float, *, was_expired: bool) -> bool:
-        """Note a call that was answered.
+    def called(self, began: float, *, was_expired: bool) -> bool:
+        """Renew the lease after a script call.
 
         Args:
-            items: what it carried.
-            began: its loop time.
-            was_expired: whether Redis did not count this worker among the living before it.
+            began: loop time at which it was sent.
+            was_expired: whether the lease had expired before.
 
         Returns:
-            Whether that is a surprise: others may have given back what this worker holds.
+            Whether other workers may have ended what this worker holds.
         """
         was_reaped = was_expired and self._introduced
         self._last_call, self._trusted_until = began, began + self._lease_s * SURE
-        self._introduced = all(item.arguments[0] != "g" for item in items)
+        self._introduced = not self._deregisters
         if was_reaped:
             self._trusted_from = began
         return was_reaped
@@ -89,4 +90,4 @@ class Heartbeat:
     async def close(self) -> None:
         """Stop without deregistering."""
         if self._task:
-            await stop(self._task)
+            await cancel(self._task)

@@ -1,4 +1,4 @@
-"""What this worker is told: by the replies to its own calls, and by hints of other workers' calls."""
+"""Processes grants and hints, from the replies to this worker's script calls and from other workers."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -7,36 +7,36 @@ import orjson
 
 from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.limiter.store import ScriptReply
-from discordproxy_ratelimit.limiter.wait_queue import Grant, WaitQueue
+from discordproxy_ratelimit.limiter.wait_queue import WaitQueue
 from discordproxy_ratelimit.permit import Permit
 from discordproxy_ratelimit.redis.batch import ScriptBatch
 from discordproxy_ratelimit.redis.link import RedisLink
 from discordproxy_ratelimit.route import Route
 
 SLOT_DELAY_S = 0.002
-"""How long the call for a free global slot waits for reports; twice that for one it was only told of."""
+"""Delay of the call for a free global slot, so that it carries other items; doubled after a hint."""
 
 NOT_OURS_S = 0.5
-"""How much later the call for a global slot comes when the slot is not this worker's: in case a hint was lost."""
+"""Additional delay of the call for a slot of another worker, which only replaces a lost hint."""
 
 UNAWAITED_DELAY_S = 0.02
-"""How long the end of a permit waits for the next acquire while no call waits for that end."""
+"""Maximum delay of the end of a permit while no call waits for it."""
 
 ALONE_S = 1.0
-"""How long a worker that found no other one announces no waits."""
+"""How long a worker that is alone announces no waits."""
 
 MAX_AWAITED = 10_000
 
 
 class Hints:
-    """Heeds grants, instants at which to ask, and global 429s.
+    """Applies grants, start times and global 429s.
 
     Attributes:
-        held_until: loop time before which nothing may leave.
+        held_until: loop time before which no request may leave.
 
     Args:
-        lanes: who waits.
-        batch: poked when a global slot is free.
+        lanes: the calls that wait.
+        batch: makes a call when a global slot is free.
         on_unknown_grant: called with the id of a permit that no call waits for.
     """
 
@@ -47,48 +47,48 @@ class Hints:
         self.held_until = 0.0
 
     def follow(self, call: ScriptReply) -> None:
-        """Follow what a call of this worker was answered beside its items."""
+        """Process the parts of a script call's reply that do not belong to single items."""
         for permit_id, delay_us, bucket in call.grants:
             self._on_grant(permit_id, delay_us, bucket)
-        self.close()
+        if self._slot:
+            self.close()
         if call.pump_after_us is not None and (call.pump_is_ours or self._lanes):
             self._ask_in(call.pump_after_us / 1e6 + (SLOT_DELAY_S if call.pump_is_ours else NOT_OURS_S))
 
     def on_hint(self, kind: str, subject: str, number: int, bucket: str = "") -> None:
-        """Heed a hint of another worker's call; `lua/transitions/grant.lua` and `serve.lua` say what it means."""
+        """Process a hint of another worker; `lua/transitions/grant.lua` and `serve.lua` describe its kinds."""
         match kind:
             case "G":
                 self._on_grant(subject, number, bucket)
-                self._leave_it_to_others()
-            case "S":  # the head of a lane is this worker's and can leave at a known instant
-                self._lanes.ask_in(subject, number / 1e6)
+                self._postpone_slot()
+            case "S":  # the head of a lane is this worker's and has a start time
+                self._lanes.serve_in(subject, number / 1e6)
             case "P":
                 self._on_slot(number)
             case "B":
                 self.hold_for(number / 1e6)
 
     def hold_for(self, seconds: float) -> None:
-        """Somebody got a global 429: nothing leaves before it ends."""
+        """Hold all requests back until a global 429 ends."""
         self.held_until = max(self.held_until, self._loop.time() + seconds)
 
     def _on_grant(self, permit_id: str, delay_us: int, bucket: str) -> None:
-        """A permit was granted, by this worker's call or by somebody else's."""
+        """Grant a permit to the call that waits for it."""
         waiter = self._lanes.get(permit_id)
         if waiter is None:
             self._on_unknown_grant(permit_id)
         elif not waiter.grant.done():
-            waiter.placed = True
-            waiter.grant.set_result(Grant(bucket, self._loop.time() + delay_us / 1e6))
+            waiter.accept(bucket, self._loop.time() + delay_us / 1e6)
 
     def _on_slot(self, after_us: int) -> None:
-        """The first in the line for the global limit is this worker's; a slot is free at a known instant."""
+        """Schedule a call for the next free slot: this worker's call is first in the queue for the global limit."""
         at = self._loop.time() + after_us / 1e6 + 2 * SLOT_DELAY_S
         if self._slot is None or self._slot.when() > at:
             self.close()
             self._ask_in(at - self._loop.time())
 
-    def _leave_it_to_others(self) -> None:
-        """Whoever granted a permit has looked at the line, too, and tells whose turn is next; unless that gets lost."""
+    def _postpone_slot(self) -> None:
+        """Postpone the call for a slot: the worker that granted a permit sends a hint for the next one, too."""
         if self._slot:
             left_s = self._slot.when() - self._loop.time()
             self.close()
@@ -98,16 +98,16 @@ class Hints:
         self._slot = self._loop.call_later(seconds, self._batch.poke)
 
     def close(self) -> None:
-        """Drop the appointment for a global slot."""
+        """Cancel the call for a global slot."""
         if self._slot:
             self._slot.cancel()
             self._slot = None
 
 
 class Contention:
-    """Whether a call of any worker may wait for a permit's end, so that the end must be reported without delay.
+    """Detects whether a call of any worker may wait for a permit's end, which must then be reported without delay.
 
-    When a permit was granted at once, nobody waited behind it. Workers announce each call that begins to wait later.
+    No call waited behind a permit that was granted at once. Workers announce each call that begins to wait later.
 
     Args:
         link: publishes announcements.
@@ -123,7 +123,7 @@ class Contention:
         self._announcements: set[asyncio.Task[None]] = set()
 
     def is_awaited(self, permit: Permit) -> bool:
-        """Whether a call may wait for the end of this permit."""
+        """Return whether a call may wait for the end of this permit."""
         if permit.waited:
             return True
         waits = self._waited_at
@@ -132,7 +132,7 @@ class Contention:
         )
 
     def wait_began(self, route: Route, bucket: str, permits: Iterable[Permit]) -> None:
-        """Note that a call of this worker waits, and announce it unless it waits for this worker alone."""
+        """Record that a call of this worker waits, and announce it unless it waits only for this worker."""
         self.on_wait(route.lane, bucket)
         if self._loop.time() < self._alone_until or (
             route.ordered and any(p.route.lane == route.lane for p in permits)
@@ -144,14 +144,15 @@ class Contention:
 
     async def _announce(self, lane: str, bucket: str) -> None:
         try:
-            receivers = await self._link.publish(self._channel, orjson.dumps([self._key, ["W", lane, 0, bucket]]))
+            announcement = orjson.dumps([self._key, ["W", lane, 0, bucket]])
+            receivers = await self._link.execute("PUBLISH", self._channel, announcement)
         except BrokerUnavailableError:
             return
         if receivers <= 1:
             self._alone_until = self._loop.time() + ALONE_S
 
     def on_wait(self, lane: str, bucket: str) -> None:
-        """Note that a call waits in this lane for this bucket."""
+        """Record that a call waits in this lane for this bucket."""
         now = self._loop.time()
         for name in (lane, bucket):
             self._waited_at.pop(name, None)

@@ -1,4 +1,4 @@
-"""Gives back what nobody holds any more, a bounded step at a time: what a dead worker held, and what this one lost."""
+"""Ends places and permits that no call holds: of dead workers, and lost ones of this worker."""
 
 import asyncio
 import logging
@@ -7,22 +7,22 @@ from collections.abc import Callable
 from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.limiter.acquiring import Dispatcher
 from discordproxy_ratelimit.limiter.store import Store
-from discordproxy_ratelimit.redis.client import stop
+from discordproxy_ratelimit.process.tasks import cancel
 
 log = logging.getLogger(__name__)
 
 MAY_BE_USED = 1
 
 PAUSE_S = 0.5
-"""At least so long between two searches for what this worker lost."""
+"""Minimum time between two searches for lost places and permits."""
 
 
 class Reaper:
     """Reaps one dead worker at a time; several workers may reap the same one without harm.
 
     Args:
-        store: knows what is held.
-        dispatcher: gives it back.
+        store: lists places and permits.
+        dispatcher: ends them.
         worker: this worker's name.
         not_held: picks the ids that this worker neither holds nor is about to end.
     """
@@ -31,52 +31,50 @@ class Reaper:
         self, store: Store, dispatcher: Dispatcher, *, worker: str, not_held: Callable[[list[str]], set[str]]
     ) -> None:
         self._store, self._dispatcher, self._worker, self._not_held = store, dispatcher, worker, not_held
-        self._look_at = 0.0
+        self._search_at = 0.0
         self._task: asyncio.Task[None] | None = None
         self._in_doubt = self._closed = False
 
     def doubt(self) -> None:
-        """Redis may count a place or a permit as ours that nobody here holds; find out at the next opportunity."""
+        """Search after the next script call for places and permits that Redis has for this worker but no call holds."""
         self._in_doubt = True
 
     def call(self, dead: str) -> None:
-        """Redis answers: begin to reap a dead worker (empty for none) or what is in doubt, unless at work already."""
+        """Begin to reap a dead worker (empty for none) or to search for lost items, unless one of it is in progress."""
         if self._closed or (self._task is not None and not self._task.done()):
             return
         if dead:
             self._task = asyncio.create_task(self._reap(dead), name="broker-reaper")
-        elif self._in_doubt and asyncio.get_running_loop().time() >= self._look_at:
-            self._task = asyncio.create_task(self._look_for_lost(), name="broker-reaper")
+        elif self._in_doubt and asyncio.get_running_loop().time() >= self._search_at:
+            self._task = asyncio.create_task(self._end_lost(), name="broker-reaper")
 
     async def _reap(self, worker: str) -> None:
         reaped: set[str] = set()
         try:
             while found := await self._round(worker, "d"):
                 if found & reaped:
-                    return  # still there: the worker has woken up and keeps what it holds
+                    return  # still there: the worker is alive again and keeps what it holds
                 reaped |= found
             await self._store.forget_worker(worker)
         except BrokerUnavailableError:
-            log.debug("reaping %s goes on when Redis answers", worker)
+            log.debug("Reaping %s continues when Redis is available", worker)
         if reaped:
-            log.warning(
-                "The lease of worker %s has ended; its %d places and permits are given back", worker, len(reaped)
-            )
+            log.warning("The lease of worker %s has expired; its %d places and permits were ended", worker, len(reaped))
 
-    async def _look_for_lost(self) -> None:
-        """A call that failed may have run after all, and what was to be told to Redis may have been given up."""
+    async def _end_lost(self) -> None:
+        """End what no call holds: a failed script call may have run, and ends of permits may have been dropped."""
         self._in_doubt = False
-        self._look_at = asyncio.get_running_loop().time() + PAUSE_S
+        self._search_at = asyncio.get_running_loop().time() + PAUSE_S
         try:
             lost = await self._round(self._worker, "x", MAY_BE_USED)
         except BrokerUnavailableError:
-            self._in_doubt = True  # the next call that is answered leads here again
+            self._in_doubt = True  # the next successful call starts another search
             return
         if lost:
-            log.warning("%d places and permits that no call holds any more are given back", len(lost))
+            log.warning("%d places and permits that no call held were ended", len(lost))
 
     async def _round(self, worker: str, kind: str, *rest: int) -> set[str]:
-        """Go once through everything that is held. Returns the ids of what was the worker's and nobody holds."""
+        """End what a worker holds in Redis and no call holds, page by page. Returns the ids."""
         cursor, found = "0", set[str]()
         while True:
             cursor, held = await self._store.held_by(worker, cursor)
@@ -89,7 +87,7 @@ class Reaper:
                 return found
 
     async def close(self) -> None:
-        """Stop; somebody else will finish."""
+        """Stop; another worker will continue."""
         self._closed = True
         if self._task:
-            await stop(self._task)
+            await cancel(self._task)

@@ -13,15 +13,18 @@ PARTS = (
     *(f"state/{name}" for name in ("call", "tables", "life", "state", "second", "limits", "learn", "queue", "slots")),
     *(
         f"transitions/{name}"
-        for name in ("grant", "serve", "refusals", "acquire", "outcomes", "complete", "leave", "batch")
+        for name in ("grant", "serve", "refusals", "acquire", "outcomes", "complete", "release", "batch")
     ),
 )
 """The broker's script, in the order in which its parts are joined."""
 
+AREA = "rl2"
+"""The area of these keys. It changes with their layout: a worker must not read what another version has packed."""
+
 BOT_KEYS = ("g", "slots", "paced", "held", "workers", "routes", "blocks", "gq", "seconds")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ScriptReply:
     """What one script call answered.
 
@@ -49,7 +52,7 @@ class Store:
 
     Args:
         link: the shared connection.
-        tag: the account's hash tag with its area, e.g. `{dp:1234}:rl:`; every key begins with it.
+        tag: the account's hash tag with its area, e.g. `{dp:1234}:rl2:`; every key begins with it.
         worker: this worker's name, unique among all.
         channels: prefix of the inboxes.
         global_limit: requests per second; 0 or less means none is known, and the script gets a very large one.
@@ -57,7 +60,7 @@ class Store:
         clock: returns us; None means Redis TIME. Only simulations set it.
     """
 
-    BROKER = Script(*PARTS)
+    BROKER = Script(*PARTS, entry="run_call")
     REAP = Script("transitions/reap")
 
     def __init__(
@@ -99,8 +102,8 @@ class Store:
         )
         replies, grants, pump, own, dead, published, was_expired = reply
         return ScriptReply(
-            [_texts(one) for one in replies],
-            [(_text(grant[1]), int(grant[2]), _text(grant[3])) for grant in grants],
+            [[value.decode() if isinstance(value, bytes) else value for value in one] for one in replies],
+            [(permit_id.decode(), int(delay_us), bucket.decode()) for _, permit_id, delay_us, bucket in grants],
             int(pump) if pump else None,
             own == 1,
             _text(dead),
@@ -123,7 +126,3 @@ class Store:
 
 def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _texts(reply: list[Any]) -> list[Any]:
-    return [value.decode() if isinstance(value, bytes) else value for value in reply]

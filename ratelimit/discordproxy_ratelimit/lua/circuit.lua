@@ -5,13 +5,13 @@
 -- KEYS[1] cells hash: ten-second cell -> invalid requests
 -- KEYS[2] breaker hash: until, step, probing, since (of a block), spent (when the budget was), in us
 -- KEYS[3] cells hash of the application   KEYS[4] hash: application -> "invalid requests cell", of those with most
--- ARGV[1] now_us or ''   ARGV[2] 'count' | 'blocked' | 'probe' | 'works'   ARGV[3] how many, or retry_us (0 = not told)
+-- ARGV[1] now_us or ''   ARGV[2] 'count' | 'blocked' | 'probe' | 'works'   ARGV[3] how many, or retry_us (0 = unknown)
 -- ARGV[4] channel of all workers   ARGV[5] application, '' for none   ARGV[6] invalid requests at which nothing is sent
 -- returns {invalid requests in ten minutes, us until the circuit half-opens or 0, 1 if half open, 1 if this may probe,
 --   us until the budget has room or 0, us until the application's share has room or 0, us since the circuit opened or 0,
 --   {application, invalid requests, 1 if its share is used, ...}}
 -- Complexity: O(120 + N log N), N <= 32 applications.
-local CELL, KEPT, FIRST_STEP, LAST_STEP, PROBE, MOST_APPS = 10000000, 60, 60000000, 3600000000, 10000000, 32
+local CELL, KEPT, FIRST_STEP, LAST_STEP, PROBE, MAX_APPS = 10000000, 60, 60000000, 3600000000, 10000000, 32
 local time = ARGV[1] ~= '' and { 0, ARGV[1] } or redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local function integer(value) return string.format('%.0f', value) end
@@ -66,14 +66,14 @@ for i = 1, #pairs_of, 2 do
   end
 end
 table.sort(worst, function(a, b) return a[2] > b[2] or (a[2] == b[2] and a[1] < b[1]) end)
-for i = #worst, MOST_APPS + 1, -1 do redis.call('HDEL', KEYS[4], table.remove(worst)[1]) end
+for i = #worst, MAX_APPS + 1, -1 do redis.call('HDEL', KEYS[4], table.remove(worst)[1]) end
 
 local b = redis.call('HMGET', KEYS[2], 'until', 'step', 'probing', 'since', 'spent')
 local till, step, probing = tonumber(b[1]) or 0, tonumber(b[2]) or 0, tonumber(b[3]) or 0
 local since, spent = tonumber(b[4]) or 0, tonumber(b[5]) or 0
 local may_probe = 0
 if ARGV[2] == 'blocked' and now + tonumber(ARGV[3]) >= till then
-  if till <= now then -- answers of calls that were in flight tell of the same block
+  if till <= now then -- calls that were in flight report the same block
     if step == 0 then since = now end
     step = math.min(step > 0 and step * 2 or FIRST_STEP, LAST_STEP)
     till = now + step

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- What each worker says about itself, and what all of them together have counted lately.
+-- The status that each worker publishes, and the counters of all workers together.
 -- KEYS[1] seen zset: worker -> last post, ms   KEYS[2] posts hash: worker -> document
 -- KEYS[3] and on: ticks, hashes name -> number; the present one to post, any number of them to read
 -- ARGV[1] 'post' | 'read'   ARGV[2] now_ms or ''   ARGV[3] ms after which a post is void
@@ -7,7 +7,7 @@
 -- ARGV[7] and on: what to add to the tick: name, number, name, number
 -- returns now_ms after a post; {now_ms, {worker, document, ...}, {{name, number, ...} of each tick}} after reading
 -- Complexity: O(names) to post, O(posts + names) to read.
-local MOST_NAMES = 1000 -- of a tick: callers name themselves
+local MAX_NAMES = 1000 -- of a tick: callers name themselves
 local time = ARGV[2] ~= '' and { 0, ARGV[2] * 1000 } or redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local void = string.format('(%.0f', now - ARGV[3])
@@ -27,7 +27,7 @@ if ARGV[1] == 'post' then
   end
   redis.call('PEXPIRE', KEYS[1], ARGV[6])
   redis.call('PEXPIRE', KEYS[2], ARGV[6])
-  if ARGV[7] and redis.call('HLEN', KEYS[3]) < MOST_NAMES then
+  if ARGV[7] and redis.call('HLEN', KEYS[3]) < MAX_NAMES then
     for i = 7, #ARGV, 2 do redis.call('HINCRBY', KEYS[3], ARGV[i], ARGV[i + 1]) end
     redis.call('PEXPIRE', KEYS[3], ARGV[6])
   end

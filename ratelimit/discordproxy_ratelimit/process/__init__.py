@@ -1,1 +1,1 @@
-"""What every process needs: settings, logs, supervised tasks, private files."""
+"""Common parts of all processes: settings, logs, supervised tasks, private files."""

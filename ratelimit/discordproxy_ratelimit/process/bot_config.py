@@ -1,4 +1,4 @@
-"""The bots of a deployment and their tokens: one from a variable or a file, or several from a file of bots."""
+"""The bots of a deployment: one from a variable or a token file, or several from a TOML file."""
 
 import base64
 import binascii
@@ -18,9 +18,9 @@ class BotConfig:
     """One bot.
 
     Attributes:
-        name: what keys and processes call it; "" in a deployment of one.
-        intents: for its gateway connection; None leaves it to the setting.
-        global_limit: requests per second Discord grants it; None leaves it to the setting.
+        name: used by keys and processes; empty in a deployment of one bot.
+        intents: of its gateway connection; None = the setting of all bots.
+        global_limit: its requests per second; None = the setting of all bots.
     """
 
     name: str
@@ -30,7 +30,7 @@ class BotConfig:
 
     @property
     def id(self) -> str:
-        """Its user id as far as the token tells it, else a hash: names the bot in keys of Redis."""
+        """Its name in keys of Redis: the user id in the token, or a hash of the token."""
         return bot_id_of(self.token.get_secret_value())
 
 
@@ -58,7 +58,7 @@ def read_bots(path: Path) -> tuple[BotConfig, ...]:
     """Return the bots of a file, in its order.
 
     Raises:
-        ValueError: it cannot be used; the text is one line without secrets.
+        ValueError: the file is invalid; the text is one line without secrets.
     """
     where = f"{BOTS}: {str(path)!r}"
     try:
@@ -91,7 +91,7 @@ def bot_id_of(token: str) -> str:
 
 
 def read_token(path: Path, variable: str) -> str:
-    """Return the token that a file holds; raises ValueError."""
+    """Return the token in a file; raises ValueError."""
     try:
         return trimmed(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -102,12 +102,12 @@ def read_token(path: Path, variable: str) -> str:
 
 
 def trimmed(token: str) -> str:
-    """Return a token without the blanks, line breaks and byte order mark that editors put around it."""
+    """Return a token without surrounding blanks, line breaks and byte order mark."""
     return token.strip().strip("\ufeff").strip()
 
 
 def check_token(token: str, variable: str) -> None:
-    """Raise ValueError for what cannot be a token."""
+    """Raise ValueError if `token` is not a valid bot token."""
     if token.lower().startswith(("bot ", "bearer ")):
         raise ValueError(f"{variable}: holds more than the token; leave out the word in front of it")
     if not token.isascii() or not token.isprintable() or any(c in " '\"" for c in token):

@@ -1,6 +1,6 @@
-"""Which HTTP proxy of the environment leads to a URL: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, but for NO_PROXY.
+"""Finds the HTTP proxy for a URL in HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.
 
-Loopback addresses never take one, whatever NO_PROXY says: an HTTP proxy has a loopback of its own.
+Loopback addresses never use a proxy, independent of NO_PROXY: a proxy has its own loopback interface.
 """
 
 import ipaddress
@@ -12,7 +12,7 @@ _SCHEMES = {"https": "https", "wss": "https", "http": "http", "ws": "http"}
 
 
 class HttpProxyError(ValueError):
-    """The environment names an HTTP proxy that cannot be used; the text names the variable, the problem and the fix."""
+    """An HTTP proxy of the environment is invalid; the text names the variable, the problem and the fix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class HttpProxy:
     """An HTTP proxy. Its text form has no credentials.
 
     Attributes:
-        url: for HTTP libraries, with credentials if it needs some.
+        url: for HTTP libraries, with credentials if there are any.
         shown: scheme, host and port.
     """
 
@@ -35,7 +35,7 @@ def http_proxy_for(url: str) -> HttpProxy | None:
     """Return the HTTP proxy for `url`, None to connect directly.
 
     Raises:
-        BadHttpProxy: the one that the environment names cannot be used.
+        HttpProxyError: the proxy of the environment is invalid.
     """
     target, proxies = urlsplit(url), getproxies_environment()
     scheme = _SCHEMES.get(target.scheme, "")

@@ -1,13 +1,13 @@
-"""One shape of log lines for all processes, for people or for machines; the supervisor reads it back for its log file.
+"""The log lines of all processes, human-readable or JSON; the supervisor parses them for its log file.
 
-Secrets are taken out of every line, tracebacks included, right before it is written.
+Secrets are removed from every line, tracebacks included, right before it is written.
 """
 
 import json
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any, Literal, NamedTuple
 
@@ -15,24 +15,29 @@ from discordproxy_ratelimit.process.redaction import Redaction
 
 Style = Literal["human", "json"]
 Context = Callable[[], Mapping[str, str]]
-"""Returns what the running task works for: rpc, app, request_id; empty outside of calls."""
+"""Returns the call that the running task belongs to: rpc, app, request_id; empty outside of calls."""
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 FIELDS = "fields"
-"""Name of the record's attribute (`extra={"fields": {...}}`) whose facts become keys of a JSON line."""
+"""Name of the record's attribute (`extra={"fields": {...}}`) whose items become keys of a JSON line."""
 
 _HUMAN = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR|CRITICAL) (.*)$")
 _LEVELS = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
 
+_LEVEL = rb"(DEBUG|INFO|WARNING|ERROR|CRITICAL)"
+_HUMAN_START = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} " + _LEVEL + rb" ")
+_JSON_START = re.compile(rb'(\{"time": "[^"\\]+", "level": "' + _LEVEL + rb'", "logger": ")([^"\\]*)(", "message": ")')
+_NUMBERS = {name.encode(): number for name, number in logging.getLevelNamesMapping().items()}
+
 
 class Line(NamedTuple):
-    """A log line read back.
+    """A parsed log line.
 
     Attributes:
         level: its number.
         text: logger and message.
-        fields: what a JSON line tells beside them.
+        fields: the other keys of a JSON line.
     """
 
     level: int
@@ -43,8 +48,8 @@ class Line(NamedTuple):
 def set_up(
     level: str, style: Style = "human", *, secrets: Iterable[str] = (), context: Context = dict[str, str]
 ) -> None:
-    """Log to stderr from `level` on; libraries that talk much are heard from WARNING on."""
-    # What no line shows need not be found out for each (the library's documentation, "Optimization").
+    """Log to stderr from `level` on; verbose libraries from WARNING on."""
+    # Attributes that no line shows need not be computed (the library's documentation, "Optimization").
     logging._srcfile = None  # noqa: SLF001 - documented, underscore and all
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
@@ -60,15 +65,15 @@ def formatter(style: Style, *, secrets: Iterable[str] = (), context: Context = d
 
     Args:
         style: `human`, or `json` for one object per line.
-        secrets: never appear in a line, whatever a library writes.
-        context: asked for every line.
+        secrets: redacted from all lines, those of libraries included.
+        context: called for every line.
     """
     kind = JsonFormatter if style == "json" else HumanFormatter
     return kind(Redaction(secrets), context)
 
 
 class HumanFormatter(logging.Formatter):
-    """`FORMAT`, and behind it what the line belongs to unless its text says so."""
+    """`FORMAT`, followed by the call that the line belongs to, unless its text contains the request id."""
 
     def __init__(self, redact: Redaction, context: Context) -> None:
         super().__init__(FORMAT)
@@ -87,7 +92,7 @@ class HumanFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per line: time (ISO, UTC), level, logger, message, the call it belongs to, facts, exception."""
+    """One JSON object per line: time (ISO, UTC), level, logger, message, call, further fields, exception."""
 
     def __init__(self, redact: Redaction, context: Context) -> None:
         super().__init__()
@@ -105,18 +110,47 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             document["exception"] = self.formatException(record.exc_info)
-        return json.dumps(_deep(self._redact, document), ensure_ascii=False, default=str)
+        text = "\n".join(_texts(document))
+        if self._redact(text) != text:
+            document = _deep(self._redact, document)
+        return json.dumps(document, ensure_ascii=False, default=str)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts of a document."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _texts(each)
 
 
 def _deep(redact: Redaction, value: Any) -> Any:
-    """Redact the texts inside: in the finished line a secret could be escaped, and an escape be cut in half."""
+    """Redact the texts of a document. In the finished line, a secret could be escaped, or an escape be cut in half."""
     if isinstance(value, str):
         return redact(value)
     return {name: _deep(redact, each) for name, each in value.items()} if isinstance(value, dict) else value
 
 
+def attribute(line: bytes, source: bytes) -> tuple[int, bytes] | None:
+    """Return the level of a formatted line, and the line as if logged by `source`, its logger before the message.
+
+    None for a line that no formatter of this module wrote. Much cheaper than `read` and another formatter.
+
+    Args:
+        line: a whole line, without its end.
+        source: name of a process, without quotation marks and backslashes.
+    """
+    if found := _HUMAN_START.match(line):
+        return _NUMBERS[found[1]], b"%b%b: %b" % (found[0], source, line[found.end() :])
+    if (found := _JSON_START.match(line)) and line.endswith(b"}"):
+        head, level, logger, message = found.groups()
+        return _NUMBERS[level], b"%b%b%b%b: %b" % (head, source, message, logger, line[found.end() :])
+    return None
+
+
 def read(line: str) -> Line | None:
-    """Read back a line of either style; None when it is none (a traceback, last words)."""
+    """Parse a line of either style; None for other lines, such as tracebacks."""
     if line.startswith("{"):
         return _read_json(line)
     found = _HUMAN.match(line)

@@ -1,4 +1,4 @@
-"""Files and folders that no other user of the machine can read, prepare or redirect, whatever the umask is."""
+"""Private files and folders: no other user can read, prepare or redirect them, with any umask."""
 
 import errno
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 _ALLOWED = (PRIVATE_FILE, 0o640)
-"""Modes a log may keep: log rotators create files that a group may read."""
+"""Modes that a log may keep: log rotators create files that a group may read."""
 
 
 def open_private(path: str | Path, flags: int) -> int:
@@ -16,7 +16,9 @@ def open_private(path: str | Path, flags: int) -> int:
     Raises:
         OSError: it cannot be opened, is a symbolic link, or is no regular file.
     """
-    flags |= os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # the last one: opening a pipe would wait for its reader
+    flags |= (
+        os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    )  # O_NONBLOCK, because opening a pipe would wait for its reader
     try:
         descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
         os.fchmod(descriptor, PRIVATE_FILE)  # the umask may have taken bits away
@@ -38,10 +40,10 @@ def _open_existing(path: str | Path, flags: int) -> int:
 
 
 def open_log(path: str | Path) -> int:
-    """Open a file that lines are appended to, as `open_private` does; one that others may read becomes private.
+    """Open a file for appending, as `open_private` does; one that others may read becomes private.
 
     Raises:
-        OSError: also if it belongs to another user, who could read it all the same.
+        OSError: also if it belongs to another user, who could make it readable.
     """
     descriptor = open_private(path, os.O_WRONLY | os.O_APPEND)
     found = os.fstat(descriptor)
@@ -54,7 +56,7 @@ def open_log(path: str | Path) -> int:
 
 
 def is_our_folder(path: Path) -> bool:
-    """Tell whether this is a folder of this user; a link to one is."""
+    """Return whether this is a folder of this user, or a link to one."""
     try:
         return path.is_dir() and path.stat().st_uid == os.getuid()
     except OSError:
@@ -62,7 +64,7 @@ def is_our_folder(path: Path) -> bool:
 
 
 def can_be_ours(path: Path) -> bool:
-    """Tell whether a folder is ours, or nothing is there yet; a link, a file or somebody else's folder cannot be."""
+    """Return whether this is a folder of this user or does not exist; False for links, files and others' folders."""
     try:
         found = path.lstat()
     except FileNotFoundError:

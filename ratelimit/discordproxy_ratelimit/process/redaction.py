@@ -1,14 +1,14 @@
-"""Takes secrets out of text that leaves the process: the last defence behind code that never writes them. Pure."""
+"""Removes secrets from text that leaves the process, in addition to code that never writes them. Pure."""
 
 import re
 from collections.abc import Iterable
 
 HIDDEN = "***"
 
-SHORTEST = 6
-"""A known secret below this length would take ordinary words out of every line."""
+MIN_SECRET = 6
+"""A shorter secret would remove ordinary words from every line."""
 
-# Every line passes here, so a pattern is only tried on lines that hold one of its words, in lower case.
+# A pattern is only tried on lines that contain one of its words in lower case, because every line is searched.
 _BY_WORD = (
     (("://",), re.compile(r"(?<=://)[^\s/@]*:[^\s/@]+(?=@)"), HIDDEN),  # user and password in a URL
     (("/webhooks/", "/interactions/"), re.compile(r"(/(?:webhooks|interactions)/\d+/)[\w.~=%-]{16,}"), rf"\1{HIDDEN}"),
@@ -26,20 +26,20 @@ _BY_WORD = (
 _SIGNED = r"[MNO][\w-]{22,31}\.[\w-]{5,8}\.[\w-]{20,}"  # a bot token: an id in base64, a time, a signature
 _INTERACTION = r"aW50ZXJhY3Rpb246[\w+/=-]+"  # its token: base64 of "interaction:..."
 _WEBHOOK_LENGTH = 60
-_SHORTEST_TOKEN = 40
-_LONG = re.compile(rf"[\w+/=.-]{{{_SHORTEST_TOKEN},}}")
+_MIN_TOKEN = 40
+_LONG = re.compile(rf"[\w+/=.-]{{{_MIN_TOKEN},}}")
 _TOKENS = re.compile(rf"{_SIGNED}|{_INTERACTION}|[\w-]{{{_WEBHOOK_LENGTH},}}")
 
 
 class Redaction:
-    """Replaces secrets by `***`: the known ones wherever they stand, unknown ones by their shape or what names them.
+    """Replaces secrets by `***`: known ones everywhere, unknown ones by their shape or the word before them.
 
     Args:
         known: secrets of this process; empty and very short ones are ignored.
     """
 
     def __init__(self, known: Iterable[str] = ()) -> None:
-        longest_first = sorted({secret for secret in known if len(secret) >= SHORTEST}, key=len, reverse=True)
+        longest_first = sorted({secret for secret in known if len(secret) >= MIN_SECRET}, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
     def __repr__(self) -> str:
@@ -53,7 +53,7 @@ class Redaction:
         for words, pattern, instead in _BY_WORD:
             if any(map(holds, words)):
                 text = pattern.sub(instead, text)
-        if max(map(len, text.split()), default=0) < _SHORTEST_TOKEN:  # as in most lines, and soon found out
+        if max(map(len, text.split()), default=0) < _MIN_TOKEN:  # as in most lines
             return text
         return _LONG.sub(lambda found: _TOKENS.sub(_unless_ordinary, found[0]), text)
 

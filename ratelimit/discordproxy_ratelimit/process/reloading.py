@@ -1,4 +1,4 @@
-"""A value made from files, made anew when they change. What cannot be used leaves the last good value in force."""
+"""A value read from files, again when they change. Invalid files leave the last valid value in force."""
 
 import logging
 import threading
@@ -11,23 +11,23 @@ log = logging.getLogger("discordproxy_api.access")
 
 Value = TypeVar("Value")
 
-LOOK_EVERY_S = 1.0
+CHECK_INTERVAL_S = 1.0
 
 
 class UnusableFileError(Exception):
-    """A file cannot be used; the text is one line with the setting or file, the problem and the fix."""
+    """A file is invalid; the text is one line with the setting or file, the problem and the fix."""
 
 
 class ReloadedValue(Generic[Value]):
-    """The files are looked at when the value is asked for, once a second at most; there is no task behind it.
+    """Checks the files when the value is read, at most once a second, without a task.
 
-    Safe to use from several threads: gRPC asks for certificates in its own.
+    Several threads may use it: gRPC reads certificates in its own threads.
 
     Args:
-        make: reads the files and returns the value, or raises Unusable.
+        make: reads the files and returns the value, or raises UnusableFileError.
 
     Raises:
-        Unusable: there is no good value to begin with.
+        UnusableFileError: there is no valid value at the start.
     """
 
     def __init__(
@@ -37,42 +37,42 @@ class ReloadedValue(Generic[Value]):
         self._make = make
         self._clock = clock
         self._lock = threading.Lock()
-        self._looked_at = clock()
-        self._stamps = self._look()  # before reading: a change in between is then seen the next time
+        self._checked_at = clock()
+        self._stamps = self._read_stamps()  # before the files are read, so that a change in between is detected
         self._value = make()
 
     def get(self) -> Value:
-        """Return the newest good value."""
-        if self._clock() - self._looked_at >= LOOK_EVERY_S:
+        """Return the latest valid value."""
+        if self._clock() - self._checked_at >= CHECK_INTERVAL_S:
             with self._lock:
                 self._refresh()
         return self._value
 
     def _refresh(self) -> None:
         now = self._clock()
-        if now - self._looked_at < LOOK_EVERY_S:
+        if now - self._checked_at < CHECK_INTERVAL_S:
             return  # another thread was faster
-        self._looked_at = now
-        stamps = self._look()
+        self._checked_at = now
+        stamps = self._read_stamps()
         if stamps == self._stamps:
             return
         self._stamps = stamps
         try:
             self._value = self._make()
         except UnusableFileError as error:
-            log.error("%s; what was read before stays in force", error)  # noqa: TRY400 - the line says it all
+            log.error("%s; the last valid content stays in force", error)  # noqa: TRY400 - the line is complete
         else:
-            log.info("read again: %s", ", ".join(map(str, self._paths)))
+            log.info("Read again: %s", ", ".join(map(str, self._paths)))
 
-    def _look(self) -> tuple[tuple[int, int, int] | None, ...]:
+    def _read_stamps(self) -> tuple[tuple[int, int, int] | None, ...]:
         return tuple(_stamp(path) for path in self._paths)
 
 
 def read_file(path: Path, setting: str) -> bytes:
-    """Return what a file holds.
+    """Return the content of a file.
 
     Raises:
-        Unusable: it cannot be read; the text names the setting.
+        UnusableFileError: it cannot be read; the text names the setting.
     """
     try:
         return path.read_bytes()
@@ -83,7 +83,7 @@ def read_file(path: Path, setting: str) -> bytes:
 
 
 def grants(path: Path, bits: int) -> bool:
-    """Tell whether a file's mode has one of these bits; a file that has just gone grants nothing."""
+    """Return whether a file's mode has one of these bits; False if the file is missing."""
     try:
         return bool(path.stat().st_mode & bits)
     except OSError:

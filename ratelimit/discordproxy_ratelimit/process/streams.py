@@ -1,6 +1,6 @@
-"""Standard input, output and error of a service: they may be closed or full, or their reader may have gone.
+"""Standard streams of a service: closed, full or abandoned streams do not end a process.
 
-None of this may end a process. Standard library only.
+Imports the standard library only.
 """
 
 import atexit
@@ -12,35 +12,35 @@ from typing import TextIO
 
 
 def prepare() -> None:
-    """Make the standard streams safe to use. Call it before anything opens a file.
+    """Make the standard streams safe to use. Call this before any file is opened.
 
-    The next file or socket would get the number of a closed stream, and what a library prints would go into it.
+    Otherwise the next file or socket would get the number of a closed stream, and receive the output of libraries.
     """
     for number in (0, 1, 2):
         if not _is_open(number):
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003 - it gets the lowest free number
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003 - `open` returns the lowest free number
     if sys.stdout is None:
         sys.stdout = os.fdopen(1, "w", closefd=False)
     if sys.stderr is None:
         sys.stderr = os.fdopen(2, "w", closefd=False)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: no locale makes a text impossible to print
-    atexit.register(_let_go)
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: every text can be printed in every locale
+    atexit.register(_discard_unwritten)
 
 
-def tell(text: str, stream: TextIO | None = None) -> None:
-    """Print `text` for the operator, on stdout if `stream` is None. Nothing happens if it cannot be written."""
+def announce(text: str, stream: TextIO | None = None) -> None:
+    """Print `text` for the operator, on stdout if `stream` is None. Errors are ignored."""
     with contextlib.suppress(OSError, ValueError):
         print(text, file=stream or sys.stdout, flush=True)
 
 
 def complain(text: str) -> None:
-    """Print `text` on stderr. Nothing happens if it cannot be written."""
-    tell(text, sys.stderr)
+    """Print `text` on stderr. Errors are ignored."""
+    announce(text, sys.stderr)
 
 
-def _let_go() -> None:
-    """Drop what could not be written: the interpreter would try once more and exit with status 120 for it."""
+def _discard_unwritten() -> None:
+    """Discard text that could not be written. Otherwise the interpreter would exit with status 120."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             if not _flushes(stream):

@@ -58,12 +58,15 @@ async def steadily(
 
 
 async def cancel(*tasks: asyncio.Future[Any]) -> None:
-    """Cancel tasks until all have ended; their outcomes stay readable."""
+    """Cancel tasks until all have ended. Their outcomes stay readable; unread errors are not reported."""
     pending = set(tasks)
     while pending:
         for task in pending:
             task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
+        done, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
+        for task in done:
+            if not task.cancelled():
+                task.exception()
 
 
 async def run_until(work: Coroutine[Any, Any, Result], stop: asyncio.Future[Any]) -> Result | None:

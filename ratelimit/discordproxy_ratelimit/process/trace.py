@@ -1,4 +1,4 @@
-"""How code says what takes its time, without knowing who listens; by default nobody does, which costs nothing."""
+"""Interfaces of traces, independent of a tracing library; without one, spans are not recorded."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
@@ -7,29 +7,29 @@ Fact = str | int | float
 
 
 class Span(Protocol):
-    """A piece of work that is being timed."""
+    """A timed operation."""
 
-    def tell(self, **facts: Fact) -> None:
-        """Note facts about it. Never secrets, never what a message says."""
+    def record(self, **facts: Fact) -> None:
+        """Add attributes: no secrets and no content of messages."""
 
 
 class Trace(Protocol):
-    """Starts spans inside of the one that is running."""
+    """Starts spans within the current one."""
 
     def __call__(self, name: str, /, **facts: Fact) -> AbstractContextManager[Span]:
-        """Return the context of a span; it ends with the block."""
+        """Return the context manager of a span, which ends with the block."""
 
 
 class _Silent:
-    """A span nobody listens to."""
+    """A span that is not recorded."""
 
-    def tell(self, **facts: Fact) -> None:
-        """Forget them."""
+    def record(self, **facts: Fact) -> None:
+        """Ignore the attributes."""
 
 
 _NOTHING: AbstractContextManager[Span] = nullcontext(_Silent())
 
 
 def no_trace(_name: str, /, **_facts: Fact) -> AbstractContextManager[Span]:
-    """Time nothing."""
+    """Return a span that is not recorded."""
     return _NOTHING

@@ -1,54 +1,68 @@
-"""Collects the transitions of one event-loop tick into one script call; one call is under way at a time.
+"""Combines the transitions of several calls into one script call; one call is in flight at a time.
 
-Knows nothing of what the items mean. Items that give something back (ends of permits) may wait a moment for company;
-an acquire leaves at once.
+It does not interpret the items. Items that release something (ends of permits) may be delayed to share a call; an
+acquire is sent at once.
 """
 
 import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from discordproxy_ratelimit.process.tasks import steadily
-from discordproxy_ratelimit.redis.client import stop
+from discordproxy_ratelimit.process.tasks import cancel
 
 log = logging.getLogger(__name__)
 
 MAX_ITEMS = 64
-"""Items in one call: the server is blocked for the whole batch, some 30 us an item."""
+"""Items in one call, which blocks the server for about 30 us an item."""
 
 MAX_FAILURES = 20
-"""After so many failed calls in a row items that would be sent again are dropped; the reaper makes up for it."""
+"""Failed calls in a row after which items are not sent again; the reaper ends what they concern."""
 
 PAUSE_S = 0.01
 
 MAX_DELAY_S = 0.002
-"""How long an item that is in no hurry waits for others, unless it names another time."""
+"""Default of the maximum delay of an item that need not be sent at once."""
 
 QUIET_TURNS = 2
-"""A call leaves after so many turns of the event loop that brought no new item."""
+"""While calls are many, a script call leaves after so many turns of the event loop without a new item."""
+
+CLOCK_ERROR_S = 0.001
+"""A timer of uvloop can fire half a millisecond early."""
 
 
 @dataclass(slots=True, eq=False)
 class BatchItem:
-    """One transition: arguments and keys (four, or none) of the script, the reply, the loop time of its arrival."""
+    """One transition.
+
+    Attributes:
+        arguments: of the script.
+        keys: four, or none.
+        on_reply: called with the reply of the script.
+        on_error: called instead if the item was not sent, or if its call failed.
+        lasting: sent again after a lost connection; only for transitions that may run twice.
+        added_at: loop time.
+        is_cancelled: whether the reply is useless; a queued item is then not sent.
+    """
 
     arguments: list[Any]
     keys: list[str]
-    reply: asyncio.Future[list[Any]] = field(repr=False)
+    on_reply: Callable[[list[Any]], None] | None = None
+    on_error: Callable[[Exception], None] | None = None
     lasting: bool = False
-    at: float = 0.0
+    added_at: float = 0.0
+    is_cancelled: bool = False
 
 
 class ScriptBatch:
-    """A queue of items and the one task that empties it.
+    """A queue of items and the task that empties it.
 
     Args:
-        run: sends up to `MAX_ITEMS` items and returns one reply per item; raises when none of them can be trusted to
-            have run.
-        until_up: waits until sending makes sense again after a failure.
+        run: sends up to `MAX_ITEMS` items and returns one reply per item; raises if the replies are missing.
+        until_up: waits until Redis is available after a failure.
     """
 
     def __init__(
@@ -59,109 +73,111 @@ class ScriptBatch:
         self._items: deque[BatchItem] = deque()
         self._in_front = 0
         self._failures = 0
-        self._under_way: list[BatchItem] = []
+        self._in_flight: list[BatchItem] = []
         self._loop = asyncio.get_running_loop()
-        self._added = 0
+        self._added = self._hurried = 0
+        self._is_crowded = False
         self._is_due = self._delays_nothing = False
-        self._due: asyncio.TimerHandle | None = None
-        self._idle: asyncio.Future[None] | None = None
+        self._due_at = float("inf")
+        self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
     def mentioned(self) -> set[str]:
-        """Return the places and permits about which something is queued or under way."""
-        return {item.arguments[1] for item in (*self._under_way, *self._items) if len(item.arguments) > 1}
+        """Return the ids of places and permits with a queued item or one in flight."""
+        return {item.arguments[1] for item in (*self._in_flight, *self._items) if len(item.arguments) > 1}
 
     @property
     def is_busy(self) -> bool:
-        """Whether something is queued or under way."""
-        return bool(self._items or self._under_way)
+        """Whether items are queued or in flight."""
+        return bool(self._items or self._in_flight)
 
-    def add(
-        self,
-        arguments: list[Any],
-        keys: list[str],
-        *,
-        hurry: bool,
-        max_delay_s: float = MAX_DELAY_S,
-        lasting: bool = False,
-        urgent: bool = False,
-    ) -> BatchItem:
+    def add(self, item: BatchItem, *, hurry: bool, max_delay_s: float = MAX_DELAY_S, urgent: bool = False) -> None:
         """Queue one transition.
 
         Args:
-            arguments: as the script wants them.
-            keys: lane, queue, bucket, other bucket; none for an item that concerns the account alone.
-            hurry: send with the next tick instead of waiting for company.
+            item: the transition.
+            hurry: send with the next call instead of waiting for other items.
             max_delay_s: how long it may wait for other items otherwise.
-            lasting: survives a lost connection and is sent again; only for what may run twice.
-            urgent: goes before all that is not, when more than one call's worth is queued.
+            urgent: goes before items that are not, if more than one call's worth is queued.
         """
-        loop = self._loop
-        item = BatchItem(arguments, keys, loop.create_future(), lasting, loop.time())
         self._added += 1
+        now = item.added_at = self._loop.time()
         if urgent:
             self._items.insert(self._in_front, item)
             self._in_front += 1
         else:
             self._items.append(item)
+        self._hurried += hurry
         if hurry or self._delays_nothing or len(self._items) >= MAX_ITEMS:
             self.send_now()
-        elif not self._is_due and (self._due is None or self._due.when() > item.at + max_delay_s):
-            self._cancel_timer()
-            self._due = loop.call_at(item.at + max_delay_s, self.send_now)
-        if self._task is None:
-            self._task = asyncio.create_task(steadily(self._drain, "the batch of transitions"), name="broker-batch")
-        return item
+        elif now + max_delay_s < self._due_at:
+            self._due_at = now + max_delay_s
+            if self._timer is None or self._timer.when() > self._due_at:
+                self._start_timer()
 
     def send_now(self) -> None:
-        """Send what is queued, if anything, with the next call."""
-        self._cancel_timer()
+        """Send the queued items, if any, with the next call."""
         self._is_due = bool(self._items)
-        if self._is_due and self._idle is not None and not self._idle.done():
-            self._idle.set_result(None)
+        if self._is_due and self._task is None:
+            self._task = self._loop.create_task(self._send_all(), name="broker-batch")
 
     def stop_delaying(self) -> None:
-        """Send what is queued and all that comes from now on without delay."""
+        """Send queued and later items without delay."""
         self._delays_nothing = True
         self.send_now()
 
-    def _cancel_timer(self) -> None:
-        if self._due is not None:
-            self._due.cancel()
-            self._due = None
+    def _start_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._due_at, self._on_timer)
+
+    def _on_timer(self) -> None:
+        """Send the items if they are due. A call does not cancel the timer, so they may be later ones."""
+        self._timer = None
+        if self._due_at <= self._loop.time() + CLOCK_ERROR_S:
+            self.send_now()
+        elif self._due_at != float("inf"):
+            self._start_timer()
 
     def poke(self, kind: str = "n") -> None:
-        """Make a call soon even without items: a sign of life that also hands out what has become free."""
-        self.add([kind], [], hurry=True).reply.add_done_callback(_ignore)
+        """Make a call soon, also without items: a heartbeat that also grants what has become free."""
+        self.add(BatchItem([kind], []), hurry=True)
 
     async def close(self) -> None:
-        """Send what is queued and wait for the call under way, at most a second, then stop."""
+        """Send the queued items and wait for the call in flight, at most a second, then stop."""
         self.stop_delaying()
-        replies = [item.reply for item in (*self._under_way, *self._items)]
-        if replies and self._task and not self._task.done():
-            await asyncio.wait(replies, timeout=1)
-        if self._task:
-            await stop(self._task)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._task is not None:
+            task = self._task
+            await asyncio.wait([task], timeout=1)
+            await cancel(task)
 
-    async def _drain(self) -> None:
-        while True:
-            if not self._is_due:
-                self._idle = self._loop.create_future()
-                await self._idle
-            await self._until_quiet()
-            taken = [self._items.popleft() for _ in range(min(MAX_ITEMS, len(self._items)))]
-            self._in_front = max(0, self._in_front - len(taken))
-            taken = [item for item in taken if not item.reply.cancelled()]  # nobody waits for the reply any more
-            if not self._items:
-                self._is_due = False
-                self._cancel_timer()
-            if taken:
-                self._under_way = taken
-                await self._send(taken)
-                self._under_way = []
+    async def _send_all(self) -> None:
+        try:
+            while self._is_due:
+                if self._hurried > 1 or self._is_crowded:
+                    await self._until_quiet()
+                self._is_crowded, self._hurried = self._hurried > 1, 0
+                self._in_flight = self._next_items()
+                if self._in_flight:
+                    await self._send(self._in_flight)
+        finally:
+            self._task, self._in_flight = None, []
+
+    def _next_items(self) -> list[BatchItem]:
+        items = list(islice(self._items, MAX_ITEMS))
+        if len(items) == len(self._items):
+            self._items.clear()
+            self._is_due, self._due_at = False, float("inf")
+        else:
+            for _ in items:
+                self._items.popleft()
+        self._in_front = max(0, self._in_front - len(items))
+        return [item for item in items if not item.is_cancelled]
 
     async def _until_quiet(self) -> None:
-        """Wait until two turns of the event loop have brought no new item, or a call is full."""
+        """Wait until no item has come for some turns of the event loop, or a call is full."""
         quiet, added = 0, self._added
         while quiet < QUIET_TURNS and len(self._items) < MAX_ITEMS and not self._delays_nothing:
             await asyncio.sleep(0)
@@ -169,39 +185,32 @@ class ScriptBatch:
 
     async def _send(self, items: list[BatchItem]) -> None:
         try:
-            answered = list(zip(items, await self._run(items), strict=True))
-        except Exception as error:  # noqa: BLE001 - every waiting caller must hear of it, whatever it was
+            replied = list(zip(items, await self._run(items), strict=True))
+        except Exception as error:  # noqa: BLE001 - every waiting call must get the error
             self._failures += 1
-            self._fail_queued(error)
-            self._failed(items, error)
+            self._fail(items, error)
             await self._until_up()
-            await asyncio.sleep(min(PAUSE_S * self._failures, 1.0))  # a server may answer and still refuse the script
+            await asyncio.sleep(min(PAUSE_S * self._failures, 1.0))  # a server may reply and still refuse the script
             return
-        self._failures = 0
-        for item, reply in answered:
-            if not item.reply.done():
-                item.reply.set_result(reply)
+        self._in_flight, self._failures = [], 0
+        for item, reply in replied:
+            if item.on_reply is not None and not item.is_cancelled:
+                try:
+                    item.on_reply(reply)
+                except Exception:
+                    log.exception("The reply to a transition cannot be processed")
 
-    def _fail_queued(self, error: Exception) -> None:
-        """Tell those behind a failed call: nobody knows when the next one leaves, and they may want to do without."""
-        behind, self._items = self._items, deque(item for item in self._items if item.lasting)
-        self._in_front = 0
-        for item in behind:
-            if not item.lasting and not item.reply.done():
-                item.reply.set_exception(error)
-
-    def _failed(self, items: list[BatchItem], error: Exception) -> None:
+    def _fail(self, items: list[BatchItem], error: Exception) -> None:
+        """Fail the items of a failed call and those queued behind it, except the lasting ones: they are sent again."""
         hopeless = isinstance(error, (TypeError, ValueError)) or self._failures > MAX_FAILURES
         if hopeless and any(item.lasting for item in items):
-            log.warning("%d ends of permits are given up after %d failed calls", len(items), self._failures)
-        for item in reversed(items):
-            if item.lasting and not hopeless and not item.reply.done():
-                self._items.appendleft(item)
-                self._is_due = True
-            elif not item.reply.done():
-                item.reply.set_exception(error)
-
-
-def _ignore(reply: asyncio.Future[list[Any]]) -> None:
-    if not reply.cancelled():
-        reply.exception()
+            log.warning("%d ends of permits were dropped after %d failed calls", len(items), self._failures)
+        again = [] if hopeless else [item for item in items if item.lasting]
+        failed = [item for item in items if hopeless or not item.lasting]
+        failed += [item for item in self._items if not item.lasting]
+        self._items = deque([*again, *(item for item in self._items if item.lasting)])
+        self._in_front = 0
+        self._is_due = self._is_due or bool(again)
+        for item in failed:
+            if item.on_error is not None and not item.is_cancelled:
+                item.on_error(error)

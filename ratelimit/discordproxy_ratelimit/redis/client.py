@@ -1,7 +1,6 @@
-"""From a Redis or Valkey URL to a client that never repeats a command by itself, whatever finds the server.
+"""Redis and Valkey clients for one server, Sentinels or a Cluster. They never repeat a command.
 
-Knows nothing of scripts or buckets. A Cluster's client has the commands of a server's client; what differs between
-them is here.
+A Cluster's client has the same commands as a server's client; this module contains the differences.
 """
 
 import asyncio
@@ -28,36 +27,34 @@ from redis.exceptions import TimeoutError as NoAnswer
 from redis.retry import Retry
 
 from discordproxy_ratelimit.errors import BrokerUnavailableError
-from discordproxy_ratelimit.redis.connections import our_kind
+from discordproxy_ratelimit.redis.connections import adapted
 from discordproxy_ratelimit.redis.pipeline import Pipeline
-from discordproxy_ratelimit.redis.pool import MOST_CONNECTIONS, BoundedPool, RedisCertificates
+from discordproxy_ratelimit.redis.pool import MAX_CONNECTIONS, UNBOUNDED, BoundedPool, RedisCertificates
 from discordproxy_ratelimit.redis.url import Target, describe, parse
-
-_UNBOUNDED = 2**31
 
 LOGIN_REFUSED = "refused the login; check user and password in DISCORDPROXY_REDIS_URL"
 
 
 def connect(url: str, *, timeout_s: float = 1.0) -> Redis:
-    """Return a client for `url` without opening a connection yet.
+    """Return a client for `url` without opening a connection.
 
-    A lost reply is never followed by a silent second attempt: the command may have run, and charging a limit twice is
-    for the caller to judge. Replies are bytes. Options in the URL's query win over the defaults here.
+    A command without a reply is not repeated: it may have run, and only the caller can decide whether that is safe.
+    Replies are bytes. Options in the URL's query have precedence over the defaults.
 
     Args:
-        url: see `redis_url`, with user, %-encoded password and options in the URL.
-        timeout_s: bound of connecting and of one reply, in seconds. A blocking command needs its own client with a
-            longer one.
+        url: see `redis/url.py`; user, %-encoded password and options are part of it.
+        timeout_s: timeout of connecting and of one reply, in seconds. Blocking commands require a client with a longer
+            one.
 
     Raises:
-        ValueError: the URL has another form; the text names the accepted ones and never the password.
+        ValueError: the URL is invalid; the text names the accepted forms and never the password.
     """
     target = parse(url)
     options: dict[str, Any] = {
         "retry": Retry(NoBackoff(), 0),
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s,
-        "protocol": 2,  # nothing here needs RESP3, and without HELLO one round trip per connection is saved
+        "protocol": 2,  # RESP3 is not required, and without HELLO each connection saves a round trip
         "driver_info": _driver(),
     }
     if target.topology == "server":
@@ -68,18 +65,18 @@ def connect(url: str, *, timeout_s: float = 1.0) -> Redis:
 
 @functools.cache
 def _driver() -> DriverInfo:
-    """What servers are told of the library; it would look up its own version for every connection, at a millisecond."""
+    """Return the library's name and version for servers; it would look them up for each connection (1 ms)."""
     return DriverInfo()
 
 
 class _Client(Redis):
-    """Runs a command once. The library also prepares repeats and telemetry, for half as much again."""
+    """Runs a command once, without the library's retries and telemetry, which cost half as much again."""
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Run a command and return its reply, or raise it."""
         connection: Any = await self.connection_pool.get_connection()  # type: ignore[no-untyped-call]
         try:
-            await connection.send_command(*args)  # what fails here or below has closed the connection
+            await connection.send_command(*args)  # a failure here or below has closed the connection
             return await self.parse_response(connection, args[0], **options)
         finally:
             await self.connection_pool.release(connection)
@@ -91,21 +88,21 @@ class _Client(Redis):
 
 
 class _Sentinels(Sentinel):
-    """Asks Sentinels where the master is, once for a crowd, and keeps no connection to them in between."""
+    """Queries Sentinels for the master, once for concurrent calls, and keeps no connection to them."""
 
-    _asking: asyncio.Lock
+    _querying: asyncio.Lock
     _master: tuple[str, int]
-    _asked = _answered = 0
+    _queries = _answered = 0
 
     async def discover_master(self, service_name: str) -> tuple[str, int]:
         """Return host and port of the master."""
-        before = self._asked
-        async with self._asking:
-            if self._answered <= before:  # else somebody has asked since this call came
-                self._asked += 1
+        before = self._queries
+        async with self._querying:
+            if self._answered <= before:  # else another call has queried them meanwhile
+                self._queries += 1
                 try:
                     self._master = await super().discover_master(service_name)
-                    self._answered = self._asked
+                    self._answered = self._queries
                 finally:
                     for sentinel in self.sentinels:
                         await sentinel.aclose()
@@ -119,34 +116,34 @@ class _MasterPool(BoundedPool, SentinelConnectionPool):
         super().__init__(service_name=service_name, sentinel_manager=sentinel_manager, **options)
 
     async def aclose(self) -> None:
-        """Close all connections, also those to Sentinels that a cancelled question has left."""
+        """Close all connections, also those to Sentinels that a cancelled query has left."""
         await super().aclose()
         await self.sentinel_manager.aclose()
 
 
 def _behind_sentinels(target: Target, options: dict[str, Any]) -> Redis:
-    # One that is gone without a word must leave time for asking the others.
+    # An unreachable Sentinel must leave time for the others.
     wait_s = options["socket_timeout"]
-    patience_s = options["socket_connect_timeout"] / (len(target.hosts) + 1)
+    timeout_s = options["socket_connect_timeout"] / (len(target.hosts) + 1)
     login = {"username", "password", "db"}
     own = {name: value for name, value in options.items() if name not in login} | target.sentinel_options
-    own |= {"socket_timeout": patience_s, "socket_connect_timeout": patience_s}
+    own |= {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
     sentinels = _Sentinels(list(target.hosts), sentinel_kwargs=own, **options)  # type: ignore[no-untyped-call]
     for sentinel in sentinels.sentinels:
-        sentinel.connection_pool.connection_class = our_kind(sentinel.connection_pool.connection_class)
-    sentinels._asking = asyncio.Lock()  # noqa: SLF001 - our own class; the library's constructor takes no more
+        sentinel.connection_pool.connection_class = adapted(sentinel.connection_pool.connection_class)
+    sentinels._querying = asyncio.Lock()  # noqa: SLF001 - our own class; the library's constructor takes no more
     master = sentinels.master_for(target.master, _Client, connection_pool_class=_MasterPool, wait_s=wait_s)
     return cast("Redis", master)
 
 
 class _Cluster(RedisCluster):
-    """Says what went wrong with the Cluster as a whole as the library says it of a server; has bounded connections."""
+    """Raises failures of the Cluster as a ConnectionError, as of a server; bounds the connections."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(max_connections=_UNBOUNDED, **options)
-        self._room = asyncio.Semaphore(MOST_CONNECTIONS)
+        super().__init__(max_connections=UNBOUNDED, **options)
+        self._room = asyncio.Semaphore(MAX_CONNECTIONS)
         self._certificates = RedisCertificates()
-        self._kind = our_kind(self.connection_kwargs["connection_class"])
+        self._kind = adapted(self.connection_kwargs["connection_class"])
         make: Any = self._new_connection
         self.connection_kwargs["connection_class"] = make  # of nodes found later
         for node in self.startup_nodes:
@@ -156,7 +153,7 @@ class _Cluster(RedisCluster):
         return self._certificates.share(self._kind(**options))
 
     async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
-        """Run a command where it belongs; the library sends those before the first answer to any node."""
+        """Run a command on its node; before the first reply the library would send it to any node."""
         async with self._room:
             await self.initialize()
             return await super().execute_command(*args, **kwargs)
@@ -173,13 +170,13 @@ class _Cluster(RedisCluster):
             return nodes
 
     def pipeline(self, transaction: Any = None, shard_hint: Any = None) -> ClusterPipeline:
-        """Return a pipeline; several, if its commands turn out to belong to several nodes."""
+        """Return a pipeline, which sends its commands to one or several nodes."""
         del shard_hint
         return _ClusterPipeline(self, transaction)  # type: ignore[abstract] # the library sets it in its base class
 
 
 class _ClusterPipeline(ClusterPipeline):
-    """Leads to a new look at the Cluster when a node does not answer, as single commands do in the library."""
+    """Refreshes the nodes of the Cluster if one does not reply, as the library does for single commands."""
 
     async def execute(self, *args: Any, **kwargs: Any) -> list[Any]:
         """Run the commands. Raises as a server's pipeline does."""
@@ -188,7 +185,7 @@ class _ClusterPipeline(ClusterPipeline):
                 replies: list[Any] = await super().execute(*args, **kwargs)
                 return replies
         except (ConnectionLost, NoAnswer, ClusterDownError):
-            self.cluster_client._initialize = True  # noqa: SLF001 - there is no other way to ask for it
+            self.cluster_client._initialize = True  # noqa: SLF001 - there is no public method for it
             raise
 
 
@@ -202,12 +199,12 @@ def _as_connection_error() -> Iterator[None]:
 
 def _in_cluster(target: Target, options: dict[str, Any]) -> Redis:
     nodes = [ClusterNode(host, port) for host, port in target.hosts]
-    # With steps, a key that has moved would now and then close the connections of all calls under way.
+    # With steps, a moved key would sometimes close the connections of all calls in flight.
     return cast("Redis", _Cluster(startup_nodes=nodes, reinitialize_steps=0, **options))
 
 
 def node_of(client: Redis, key: str) -> str:
-    """Return which node of a Cluster holds `key` as far as the client knows; an empty text for one server."""
+    """Return the node of a Cluster that holds `key`, by the client's cache; an empty text for one server."""
     cluster = _as_cluster(client)
     if cluster is None or not cluster.nodes_manager.slots_cache:
         return ""
@@ -216,66 +213,54 @@ def node_of(client: Redis, key: str) -> str:
 
 
 async def run_id_of(client: Redis, key: str) -> str:
-    """Return the id of the run of the server that holds `key`: another server or a new start of it has another one.
+    """Return the run id of the server that holds `key`; another server, or the same after a restart, has another one.
 
     Raises:
-        RedisError, OSError: it does not answer, or the Cluster it belongs to is down.
+        RedisError, OSError: it does not reply, or its Cluster is down.
     """
     cluster = _as_cluster(client)
     if cluster is None:
         return str((await client.info("server"))["run_id"])
-    await cluster.get(key)  # finds the node, and fails while the Cluster serves nothing
+    await cluster.get(key)  # finds the node, and fails while the Cluster is down
     return str((await cluster.info("server", target_nodes=cluster.get_node_from_key(key)))["run_id"])
 
 
 async def open_pipeline(client: Any, *, timeout_s: float, on_lost: Callable[[], None]) -> Pipeline | None:
     """Return a new pipeline to the one server of `client`; None for a Cluster. As `Pipeline.connect`."""
-    make = getattr(client, "open_pipeline", None)  # by what it can do, so that a client in a wrapper counts, too
+    make = getattr(client, "open_pipeline", None)  # by its methods, so that a wrapped client is accepted, too
     return None if make is None else cast("Pipeline", await make(timeout_s=timeout_s, on_lost=on_lost))
 
 
 async def run_id_behind(pipeline: Pipeline) -> str:
-    """Return the id of the run of the server of `pipeline`. Raises RedisError: it does not answer."""
+    """Return the run id of the server of `pipeline`. Raises RedisError if it does not reply."""
     info: bytes = await pipeline.send("INFO", "server")
     return next(line[7:] for line in info.decode().splitlines() if line.startswith("run_id:"))
 
 
 def _as_cluster(client: Any) -> RedisCluster | None:
-    # By what it can do, so that a client in a wrapper counts, too.
+    # By its attributes, so that a wrapped client is accepted, too.
     return cast("RedisCluster", client) if hasattr(client, "nodes_manager") else None
 
 
-def inbox(client: Redis, key: str) -> PubSub:
-    """Return a new subscription; in a Cluster at the node that holds `key`, whose messages then take no detour."""
+def subscription(client: Redis, key: str) -> PubSub:
+    """Return a new subscription; in a Cluster to the node that holds `key`, without detours between nodes."""
     cluster = _as_cluster(client)
     if cluster is None:
         return client.pubsub(ignore_subscribe_messages=True)
     return cluster.pubsub(node=cluster.get_node_from_key(key), ignore_subscribe_messages=True)
 
 
-async def let_go(client: Redis) -> None:
-    """Close the connections nobody uses: after a failure they may be dead without knowing."""
-    if _as_cluster(client) is None:  # which does that by itself
+async def close_idle(client: Redis) -> None:
+    """Close idle connections: after a failure they may be broken."""
+    if _as_cluster(client) is None:  # a Cluster's client does that itself
         await client.connection_pool.disconnect(inuse_connections=False)
 
 
-async def stop(task: asyncio.Task[None]) -> None:
-    """Cancel a task that talks to Redis and wait for its end.
-
-    Before Python 3.12 a library's `wait_for` loses a cancellation that comes just as its work was done.
-    """
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=0.1)
-    if not task.cancelled():
-        task.exception()  # it is over: nobody wants to know any more
-
-
 async def wait_for(url: str, *, within_s: float) -> None:
-    """Return once the server of `url` answers PING.
+    """Return when the server of `url` replies to PING.
 
     Raises:
-        BrokerUnavailable: it did not within `within_s` seconds, or refused the login.
+        BrokerUnavailableError: it did not within `within_s` seconds, or it refused the login.
         ValueError: as `connect`.
     """
     client = connect(url)
@@ -297,7 +282,7 @@ async def wait_for(url: str, *, within_s: float) -> None:
 
 
 def login_refused(error: BaseException) -> bool:
-    """Tell whether a client's error means a wrong user or password; the library may wrap that into another one."""
+    """Return whether a client's error means a wrong user or password; the library may wrap the original error."""
     kinds = (AuthenticationError, NoPermissionError)
     return isinstance(error, kinds) or isinstance(error.__cause__, kinds)
 

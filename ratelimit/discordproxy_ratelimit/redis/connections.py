@@ -1,4 +1,4 @@
-"""The library's kinds of connections, with what ours do better: they write fast, obey a cancellation, end at once."""
+"""redis-py connection subclasses: hiredis encoding, cancellable I/O, abortive TLS close."""
 
 from types import TracebackType
 from typing import Any
@@ -12,18 +12,18 @@ from discordproxy_ratelimit.redis.timeouts import StallTolerantTimeout
 
 
 class _HiredisEncoder:
-    """Writes commands with hiredis, as the library does in its synchronous connections only."""
+    """Encodes commands with hiredis; the library does so only in synchronous connections."""
 
     _serializer = HiredisRespSerializer()
 
     def pack_command(self, *command: Any) -> list[bytes]:
-        """Return a command as it is sent; raises DataError for what the server knows no form of."""
+        """Return an encoded command; raises DataError for an argument of an unsupported type."""
         packed: list[bytes] = self._serializer.pack(*command)
         return packed
 
 
 class _Bounded(StallTolerantTimeout):
-    """Takes the bound of a connection's next step from the library and keeps it instead."""
+    """Applies the timeout of a connection's next operation in place of the library."""
 
     __slots__ = ("_connection",)
 
@@ -42,18 +42,18 @@ class _Bounded(StallTolerantTimeout):
         try:
             await super().__aexit__(kind, error, traceback)
         except TimeoutError:
-            raise NoAnswer("Redis does not answer in time") from None
+            raise NoAnswer("Redis did not reply in time") from None
 
 
 class _CancellableIo:
     """Bounds reading and writing by `StallTolerantTimeout`.
 
-    The library writes under `asyncio.wait_for`. Before Python 3.12 that loses a cancellation that comes just as the
-    command was written: the caller would go on as if nobody had cancelled it. It also costs a task for each command.
+    The library writes with `asyncio.wait_for`. Before Python 3.12 that can lose a cancellation at the moment when the
+    command has been written, and the caller would continue. It also creates a task for each command.
     """
 
     async def send_packed_command(self: Any, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - the library's
-        """Write a command; raises the library's TimeoutError if the server takes nothing."""
+        """Write a command; raises the library's TimeoutError if the server reads nothing."""
         if not self.is_connected:
             await self.connect_check_health(check_health=False)
         async with _Bounded(self):
@@ -68,24 +68,24 @@ class _CancellableIo:
 
 
 class _AbortOnClose:
-    """Given up, it does not linger until the server has said its goodbye in TLS, too."""
+    """Does not wait for the TLS shutdown of the server when it is dropped."""
 
     async def disconnect(self: Any, nowait: bool = False, *args: Any, **options: Any) -> None:  # noqa: FBT001, FBT002 - the library's
-        """Close it; with `nowait` at once, else when the server has said goodbye or not done so in time."""
-        writer, said_goodbye = self._writer, False
+        """Close the connection: with `nowait` at once, else after the server's TLS shutdown or a timeout."""
+        writer, is_shut_down = self._writer, False
         try:
             await super().disconnect(nowait, *args, **options)  # type: ignore[misc] # of the other base
-            said_goodbye = not nowait
+            is_shut_down = not nowait
         finally:
-            if writer and not said_goodbye:
+            if writer and not is_shut_down:
                 writer.transport.abort()
 
 
-def our_kind(kind: type[AbstractConnection]) -> type[AbstractConnection]:
-    """Return a kind of connection like the library's `kind`, and ours."""
-    manners = (
+def adapted(kind: type[AbstractConnection]) -> type[AbstractConnection]:
+    """Return a subclass of the library's `kind` with the adaptations of this module."""
+    mixins = (
         (_AbortOnClose, _CancellableIo, _HiredisEncoder)
         if issubclass(kind, SSLConnection)
         else (_CancellableIo, _HiredisEncoder)
     )
-    return type(kind.__name__, (*manners, kind), {})
+    return type(kind.__name__, (*mixins, kind), {})

@@ -1,6 +1,6 @@
-"""The connection to Redis that everything in a process shares: whether it is up, and which server answers.
+"""The process's connection to Redis: runs scripts and commands, detects outages and other servers.
 
-Runs scripts without a second attempt of its own. Knows nothing of limits.
+It does not repeat scripts and commands.
 """
 
 import asyncio
@@ -13,27 +13,38 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, RedisError, ResponseError
 
 from discordproxy_ratelimit.errors import BrokerUnavailableError
-from discordproxy_ratelimit.process.tasks import steadily
+from discordproxy_ratelimit.process.tasks import cancel, steadily
 from discordproxy_ratelimit.process.trace import Trace, no_trace
-from discordproxy_ratelimit.redis.client import inbox, let_go, node_of, open_pipeline, run_id_behind, run_id_of, stop
+from discordproxy_ratelimit.redis.client import (
+    close_idle,
+    node_of,
+    open_pipeline,
+    run_id_behind,
+    run_id_of,
+    subscription,
+)
 from discordproxy_ratelimit.redis.pipeline import Pipeline
 from discordproxy_ratelimit.redis.timeouts import StallTolerantTimeout
 
 log = logging.getLogger(__name__)
 
+FAILURES = (RedisError, OSError, TimeoutError)
+
 ANSWER_S = 1.0
-"""A server that takes longer for one call is as good as away."""
+"""Timeout of a command, after which the server counts as unavailable."""
 
-PROBE = "#!lua flags=allow-oom\nreturn 1"
-"""Refused by a server that would refuse our scripts: one that is read-only or still loads, a user without rights."""
+HEADER = "#!lua flags=allow-oom\n"
 
-LONGEST_PAUSE_S = 1.0
+PROBE = f"{HEADER}return 1"
+"""Refused by a server that would refuse our scripts: it is read-only or loads, or the user has no rights."""
+
+MAX_PAUSE_S = 1.0
 
 KEPT = "kept"
-"""A file beside the private server's socket: the run id of a server that knows all that the one before it knew."""
+"""File beside the private server's socket: the run id of a server with the complete state of the one before it."""
 
 
 def script(*parts: str) -> str:
@@ -42,36 +53,76 @@ def script(*parts: str) -> str:
     return "\n".join((folder / f"{part}.lua").read_text() for part in parts)
 
 
-class Script:
-    """A Lua text and the name under which a server remembers it."""
+class ScriptMissingError(Exception):
+    """The server does not have the script; nothing has run."""
 
-    def __init__(self, *parts: str) -> None:
-        self.text = script(*parts)
-        self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+class Script:
+    """A Lua text and the name under which a server remembers it.
+
+    Args:
+        parts: files of `lua/`, the first one with the header and the variables of a call.
+        entry: the function of the parts that runs a call, if the script can also be a function of the server. Then the
+            server does not make all functions of the script anew with each call: that costs more than most calls.
+
+    Attributes:
+        function: name of the server's function; empty without an entry.
+        library: text of the library with this function.
+    """
+
+    def __init__(self, *parts: str, entry: str = "") -> None:
+        self.text, self.function, self.library = script(*parts), "", ""
+        if entry:
+            variables, functions = script(parts[0]).removeprefix(HEADER), script(*parts[1:])
+            self.function = f"discordproxy_{_hash(self.text)}"
+            self.library = _LIBRARY.format(name=self.function, variables=variables, functions=functions, entry=entry)
+            self.text = _CALL.format(header=HEADER, variables=variables, functions=functions, entry=entry)
+        self.sha = _hash(self.text)
+
+
+# Lua searches for each variable of a function that it makes, except for those of a function around it.
+_CALL = """{header}local call_keys, call_arguments = KEYS, ARGV
+{variables}
+return (function()
+{functions}
+return {entry}(call_keys, call_arguments)
+end)()
+"""
+
+_LIBRARY = """#!lua name={name}
+{variables}
+{functions}
+redis.register_function{{ function_name = '{name}', callback = {entry}, flags = {{ 'allow-oom' }} }}
+"""
+
+
+def _hash(text: str) -> str:
+    return sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
 class Watcher(Protocol):
-    """Who wants to know whether Redis answers."""
+    """Is notified of outages of Redis."""
 
     def link_up(self, *, other_server: bool) -> None:
-        """Redis answers; another server, or a new start of it, may have forgotten everything."""
+        """Redis is available; `other_server`: it may have lost its state."""
 
     def link_down(self) -> None:
-        """Redis does not answer."""
+        """Redis is unavailable."""
 
 
 class RedisLink:
-    """The connection to Redis: knows whether it is up, and which server answers.
+    """The connection to Redis, its state, and the run id of the server.
 
     Attributes:
-        run_id: of the server that answers; another one may have forgotten everything.
-        memory_kept: whether it is known to know all that the server before it knew.
-        watchers: told when it goes away and when it is back.
-        trace: times what a call waits for.
+        is_up: whether the server replied to the last command.
+        run_id: of the server; one with another run id may have lost its state.
+        memory_kept: whether the server is known to have the complete state of the one before it.
+        watchers: notified when it becomes unavailable, and when it is available again.
+        trace: starts the spans of commands.
 
     Args:
         client: of one server or of a Cluster.
-        home: a key; in a Cluster the node that holds it is the server that is meant above.
+        home: a key; in a Cluster, the server meant above is the node that holds it.
     """
 
     _pipeline: Pipeline | None = None
@@ -82,70 +133,91 @@ class RedisLink:
         self._home, self._node = home, ""
         self._first_run = ""
         self._losses = 0  # in a row, without a script that ran in between
-        self._complained = ""
+        self._logged_refusal = ""
         self.run_id = ""
         self.memory_kept = False
-        self._up = asyncio.Event()
+        self.is_up = False
+        self._up, self._subscribed = asyncio.Event(), asyncio.Event()
         self._down_since: float | None = None
         self._reconnecting: asyncio.Task[None] | None = None
         self._closed = False
+        self._functions: dict[str, bool] = {}  # of this connection: whether the server runs them
         self.watchers: list[Watcher] = []
 
     @property
     def memory_lost(self) -> bool:
-        """Whether this process has met another server before."""
+        """Whether this process was connected to another server before."""
         return self.run_id != self._first_run
 
-    @property
-    def is_up(self) -> bool:
-        """Whether the server answered the last time it was asked."""
-        return self._up.is_set()
-
     def down_for_s(self) -> float:
-        """Return for how long the server has not answered, 0 when it does."""
+        """Return for how many seconds the server has been unavailable; 0 if it is available."""
         return 0.0 if self._down_since is None else asyncio.get_running_loop().time() - self._down_since
 
     async def until_up(self) -> None:
-        """Wait until the server answers."""
-        if not self._up.is_set():
+        """Wait until the server is available."""
+        if not self.is_up:
             self._reconnect()
         await self._up.wait()
 
-    async def run(self, lua: Script, keys: list[str], arguments: list[Any]) -> Any:
-        """Run a script once.
+    async def until_subscribed(self) -> None:
+        """Wait until `messages` receives all that is published from now on, or has failed for the first time."""
+        await self._subscribed.wait()
 
-        Raises:
-            BrokerUnavailable: no reply came; whether the script ran is not known.
-        """
+    async def run(self, lua: Script, keys: list[str], arguments: list[Any]) -> Any:
+        """Run a script once and return its reply. Raises as `execute`."""
+        rest = (len(keys), *keys, *arguments)
         try:
-            if self._pipeline is None or not self._pipeline.is_open:
-                reply = await self._run_without(lua, keys, arguments)
+            if lua.function and await self._has_function(lua):
+                reply = await self.execute("FCALL", lua.function, *rest)
             else:
-                try:
-                    reply = await self._pipeline.send("EVALSHA", lua.sha, len(keys), *keys, *arguments)
-                except NoScriptError:  # nothing has run, so once more is safe
-                    reply = await self._pipeline.send("EVAL", lua.text, len(keys), *keys, *arguments)
-        except (RedisError, OSError, TimeoutError) as error:
-            self.lost(error)
-            raise BrokerUnavailableError("Redis does not answer", retry_after_s=1.0) from error
-        self._losses, self._complained = 0, ""
+                reply = await self.execute("EVALSHA", lua.sha, *rest)
+        except ScriptMissingError:  # nothing has run, so a second attempt is safe
+            self._functions[lua.function] = False
+            reply = await self.execute("EVAL", lua.text, *rest)
+        self._losses, self._logged_refusal = 0, ""
         if self._node and self._node != node_of(self._client, self._home):
-            self._reconnect()  # a Cluster has moved our keys to another node, which has a run of its own
+            self._reconnect()  # a Cluster has moved our keys to another node, which has its own run id
         return reply
 
-    async def _run_without(self, lua: Script, keys: list[str], arguments: list[Any]) -> Any:
-        """Run a script on a connection of the client's pool: for a Cluster, or while there is no pipeline."""
-        async with StallTolerantTimeout(ANSWER_S):
+    async def execute(self, *command: Any) -> Any:
+        """Run a command once and return its reply.
+
+        It goes through the pipeline. For a Cluster, or while no pipeline is open, it takes a connection of the pool.
+
+        Raises:
+            BrokerUnavailableError: no usable reply; whether the command ran is unknown.
+            ScriptMissingError: the server does not have the script or the function; nothing has run.
+        """
+        try:
+            if self._pipeline is not None and self._pipeline.is_open:
+                return await self._pipeline.send(*command)
+            async with StallTolerantTimeout(ANSWER_S):
+                return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
+        except FAILURES as error:
+            if _is_missing(error):
+                raise ScriptMissingError(str(error)) from error
+            self.lost(error)
+            raise BrokerUnavailableError("Redis does not answer", retry_after_s=1.0) from error
+
+    async def _has_function(self, lua: Script) -> bool:
+        """Return whether the server runs a script as a function; load it once per connection. A Cluster has none."""
+        if lua.function not in self._functions and self._pipeline is not None and self._pipeline.is_open:
             try:
-                return await self._client.evalsha(lua.sha, len(keys), *keys, *arguments)
-            except NoScriptError:
-                return await self._client.eval(lua.text, len(keys), *keys, *arguments)
+                await self._pipeline.send("FUNCTION", "LOAD", "REPLACE", lua.library)
+                self._functions[lua.function] = True
+            except ResponseError as error:  # this user may not, or the server is full
+                log.debug("The script runs by EVALSHA, as the server has no function for it: %s", error)
+                self._functions[lua.function] = False
+            except FAILURES as error:
+                self.lost(error)
+                raise BrokerUnavailableError("Redis does not answer", retry_after_s=1.0) from error
+        return self._functions.get(lua.function, False)
 
     def lost(self, error: Exception) -> None:
-        """Note that the server does not answer, and start asking for it."""
-        was_up = self._up.is_set()
+        """Mark the server as unavailable, and start to reconnect."""
+        was_up, self.is_up = self.is_up, False
         self._up.clear()
-        self._complain(error)
+        self._log_refusal(error)
         if self._down_since is None:
             self._down_since = asyncio.get_running_loop().time()
         if was_up:
@@ -155,10 +227,10 @@ class RedisLink:
                 watcher.link_down()
         self._reconnect()
 
-    def _complain(self, error: Exception) -> None:
-        """Log once why a server that is there is of no use: it is read-only, it loads, we have no rights."""
-        if isinstance(error, ResponseError) and str(error) != self._complained:
-            self._complained = str(error)
+    def _log_refusal(self, error: Exception) -> None:
+        """Log once why a server refuses the scripts: it is read-only or loads, or the user has no rights."""
+        if isinstance(error, ResponseError) and str(error) != self._logged_refusal:
+            self._logged_refusal = str(error)
             log.error("Redis refuses the broker's script: %s", error)
 
     def _reconnect(self) -> None:
@@ -170,20 +242,20 @@ class RedisLink:
 
     async def _connect(self) -> None:
         pause_s = 0.02
-        if self._losses > 1:  # it answers the question below, but not what we need it for
-            await asyncio.sleep(min(pause_s * 2 ** min(self._losses, 10), LONGEST_PAUSE_S))
+        if self._losses > 1:  # it replies to the commands below, but not to the scripts
+            await asyncio.sleep(min(pause_s * 2 ** min(self._losses, 10), MAX_PAUSE_S))
         while True:
             try:
                 async with StallTolerantTimeout(ANSWER_S):
-                    run_id = await self._meet()
+                    run_id = await self._identify_server()
                 kept = self.memory_kept if run_id == self.run_id else _is_kept(self._client, run_id)
                 break
-            except (RedisError, OSError, TimeoutError) as error:
-                self._complain(error)
+            except FAILURES as error:
+                self._log_refusal(error)
                 if self._down_since is None:
                     self._down_since = asyncio.get_running_loop().time()
-                self._drop_pipeline()  # the next one may lead to another server
-                await let_go(self._client)
+                self._drop_pipeline()  # a new one may connect to another server
+                await close_idle(self._client)
             await asyncio.sleep(pause_s)
             pause_s = min(0.25, pause_s * 1.5)
         other = bool(self.run_id) and run_id != self.run_id and not kept
@@ -191,16 +263,18 @@ class RedisLink:
         self._first_run = self._first_run or run_id
         self.run_id, self._node = run_id, node_of(self._client, self._home)
         if self._down_since is not None and self.down_for_s() > 0:
-            log.warning("Redis answers again%s", ", but it is another server or a new start of it" if other else "")
+            log.warning("Redis answers again%s", ", but it is another server or was restarted" if other else "")
         self._down_since = None
+        self.is_up = True
         self._up.set()
         for watcher in self.watchers:
             watcher.link_up(other_server=other)
 
-    async def _meet(self) -> str:
-        """Return the run id of the server that scripts go to; raises if it does not answer or would refuse them."""
+    async def _identify_server(self) -> str:
+        """Return the run id of the server that runs the scripts. Raises if it does not answer or refuses them."""
         if self._pipeline is None or not self._pipeline.is_open:
             self._pipeline = await open_pipeline(self._client, timeout_s=ANSWER_S, on_lost=self._reconnect)
+            self._functions = {}
         if self._pipeline is None:
             run_id = await run_id_of(self._client, self._home)
             await self._client.eval(PROBE, 1, self._home)
@@ -213,62 +287,48 @@ class RedisLink:
         if self._pipeline is not None:
             self._pipeline.close()
 
-    async def set(self, key: str, value: bytes, *, ttl_s: float) -> None:
-        """Keep a value for a while."""
-        with self.trace("redis set"):
-            await self._guarded("SET", key, value, "PX", int(ttl_s * 1000))
-
-    async def get(self, key: str) -> bytes | None:
-        """Return a kept value."""
-        with self.trace("redis get"):
-            value: bytes | None = await self._guarded("GET", key)
-        return value
-
-    async def publish(self, channel: str, message: bytes) -> int:
-        """Publish a message that may get lost; return how many subscribers got it."""
-        receivers: int = await self._guarded("PUBLISH", channel, message)
-        return receivers
-
-    async def _guarded(self, *command: Any) -> Any:
-        try:
-            if self._pipeline is not None and self._pipeline.is_open:
-                return await self._pipeline.send(*command)
-            async with StallTolerantTimeout(ANSWER_S):
-                return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
-        except (RedisError, OSError, TimeoutError) as error:
-            self.lost(error)
-            raise BrokerUnavailableError("Redis does not answer", retry_after_s=1.0) from error
-
     async def messages(self, *channels: str) -> AsyncIterator[bytes]:
-        """Yield what others publish to these channels; a lost connection is made anew."""
+        """Yield the messages of these channels; reconnect after a lost connection."""
         pause_s = 0.05
         while True:
             await self.until_up()
             try:
-                async with inbox(self._client, self._home) as letters:
-                    await letters.subscribe(*channels)
-                    pause_s = 0.05
+                async with subscription(self._client, self._home) as pubsub:
+                    await pubsub.subscribe(*channels)
+                    pause_s, unconfirmed = 0.05, len(channels)
                     while True:
-                        message = await letters.get_message(timeout=None)
+                        message = await pubsub.get_message(timeout=None)
                         if message is not None:
                             yield message["data"]
+                            continue
+                        unconfirmed -= 1
+                        if not unconfirmed:
+                            self._subscribed.set()
             except (RedisError, OSError) as error:
+                self._subscribed.set()  # the subscription is not required
                 log.log(
                     logging.WARNING if isinstance(error, ResponseError) else logging.DEBUG,
-                    "No hints of other workers come in (%s: %s); trying again in %.2f s",
+                    "The subscription to hints of other workers failed (%s: %s); retrying in %.2f s",
                     *(type(error).__name__, error, pause_s),
                 )
                 await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+                pause_s = min(pause_s * 2, MAX_PAUSE_S)
 
     async def close(self) -> None:
-        """Stop asking for the server and close the connections."""
+        """Stop reconnecting and close the connections."""
         self._closed = True
         if self._reconnecting:
-            await stop(self._reconnecting)
+            await cancel(self._reconnecting)
         self._drop_pipeline()
         with contextlib.suppress(RedisError, OSError):
             await self._client.aclose()
+
+
+def _is_missing(error: Exception) -> bool:
+    """Return whether the server does not have a script, or a function, or refuses to run functions for this user."""
+    no_function = isinstance(error, ResponseError) and str(error) == "Function not found"
+    no_right = isinstance(error, NoPermissionError) and "'fcall'" in str(error)
+    return isinstance(error, NoScriptError) or no_function or no_right
 
 
 def _is_kept(client: Any, run_id: str) -> bool:
@@ -276,4 +336,4 @@ def _is_kept(client: Any, run_id: str) -> bool:
     try:
         return bool(socket) and Path(socket).with_name(KEPT).read_text("ascii") == run_id
     except (OSError, ValueError):
-        return False  # a server of the operator's, or one that was killed
+        return False  # a server of the operator, or one that was killed

@@ -1,4 +1,4 @@
-"""A connection to one Redis server that carries many commands at once.
+"""A connection to one Redis server with many commands in flight.
 
 redis-py connects and logs in (TLS, AUTH, HELLO, SELECT, CLIENT SETNAME). Then the pipeline takes over the transport:
 it writes the commands of one event-loop turn together and assigns replies to commands in order. It never repeats a
@@ -17,31 +17,31 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import DataError, InvalidResponse, ReadOnlyError
 from redis.exceptions import TimeoutError as NoAnswer
 
-from discordproxy_ratelimit.redis.timeouts import MAX_CHANCES, STALL_S
+from discordproxy_ratelimit.redis.timeouts import MAX_EXTENSIONS, STALL_S
 
 MAX_OUTSTANDING = 4096
-"""Calls without a reply. A server that takes so long for so many has failed; more of them would only fill memory."""
+"""Calls in flight. More of them would only fill memory: a server so far behind has failed."""
 
 _INCOMPLETE = object()
-"""What the reader returns while a reply is not complete: replies may be None or False themselves."""
+"""Returned by the reader while a reply is incomplete, as replies may be None or False."""
 
 _FATAL_REPLIES = (ConnectionLost, ReadOnlyError)
-"""Replies of a server that is of no use any more: it loads its data, has lost our login, or is no longer the master."""
+"""Replies of a server that has become useless: it loads its data, has lost our login, or is not the master."""
 
 
 class NotSentError(ConnectionLost):
-    """The command did not leave this process."""
+    """The command was not sent."""
 
 
 class OutcomeUnknownError(ConnectionLost):
-    """The command was sent and no reply will come: it may have run."""
+    """The command was sent but will get no reply: it may have run."""
 
 
 class Pipeline(asyncio.Protocol):
-    """An open connection; made by `connect`.
+    """An open connection, created by `connect`.
 
-    Futures that it returns may be cancelled: their replies are dropped when they come. Do not send commands that block
-    or change the state of the connection (BLPOP, SUBSCRIBE, MULTI, SELECT): all callers share it.
+    Its futures may be cancelled; their replies are then dropped. Do not send commands that block or change the state of
+    the connection (BLPOP, SUBSCRIBE, MULTI, SELECT): all callers share it.
 
     Attributes:
         is_open: whether commands are accepted. Once False, it stays False.
@@ -50,7 +50,7 @@ class Pipeline(asyncio.Protocol):
     def __init__(self, writer: asyncio.StreamWriter, *, timeout_s: float, on_lost: Callable[[], None]) -> None:
         self.is_open = True
         self._loop = asyncio.get_running_loop()
-        self._writer = writer  # kept: it closes its transport when it is collected
+        self._writer = writer  # kept: it closes its transport when it is garbage-collected
         self._transport = writer.transport
         self._timeout_s, self._on_lost = timeout_s, on_lost
         self._reader = Reader(
@@ -62,8 +62,8 @@ class Pipeline(asyncio.Protocol):
         self._is_paused = False
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
-        self._chances = MAX_CHANCES
-        self._judged: _Call | None = None
+        self._extensions = MAX_EXTENSIONS
+        self._checked: _Call | None = None
 
     @classmethod
     async def connect(
@@ -72,22 +72,22 @@ class Pipeline(asyncio.Protocol):
         """Open a connection and take it over.
 
         Args:
-            connection: of redis-py, not yet connected, without retries; of no use afterwards. Its `socket_timeout`
-                counts too if it is shorter. Its `health_check_interval` has no effect.
-            timeout_s: bound of the wait for a reply, in seconds. When it is over, the connection is closed.
+            connection: of redis-py, not connected, without retries; useless afterwards. Its `socket_timeout` has
+                precedence if it is shorter. Its `health_check_interval` has no effect.
+            timeout_s: timeout of a reply, in seconds, after which the connection is closed.
             on_lost: called once if the connection ends other than by `close`.
 
         Raises:
-            RedisError, OSError: nobody answers, or the server refuses the login.
+            RedisError, OSError: there is no reply, or the server refuses the login.
         """
         try:
             await _log_in(connection)
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
-        # No turn of the event loop between here and `set_protocol`: what comes then is for this class.
+        # No turn of the event loop between here and `set_protocol`, so that this class receives all data.
         writer = cast("asyncio.StreamWriter", connection._writer)  # noqa: SLF001 - pinned by a contract test
-        connection._reader = connection._writer = None  # noqa: SLF001 - or it closes the transport when collected
+        connection._reader = connection._writer = None  # noqa: SLF001 - else it closes the transport when garbage-collected
         bound_s = min(timeout_s, connection.socket_timeout or timeout_s)
         pipeline = cls(writer, timeout_s=bound_s, on_lost=on_lost)
         writer.transport.set_protocol(pipeline)
@@ -121,10 +121,19 @@ class Pipeline(asyncio.Protocol):
         """
         packed = [_packed(command) for command in commands]
         if packed:
-            return self._add(b"".join(packed), len(packed))
+            return self.send_packed(b"".join(packed), len(packed))
         nothing: asyncio.Future[list[Any]] = self._loop.create_future()
         nothing.set_result([])
         return nothing
+
+    def send_packed(self, packed: bytes, commands: int) -> asyncio.Future[list[Any]]:
+        """Send commands that `pack` has encoded; as `send_all`.
+
+        Args:
+            packed: at least one command.
+            commands: their number.
+        """
+        return self._add(packed, commands)
 
     def close(self) -> None:
         """Close the connection at once; calls without a reply fail."""
@@ -154,7 +163,7 @@ class Pipeline(asyncio.Protocol):
     # What the transport reports
 
     def pause_writing(self) -> None:
-        """Keep commands here: the server does not read as fast as they come."""
+        """Buffer commands: the server reads them too slowly."""
         self._is_paused = True
 
     def resume_writing(self) -> None:
@@ -169,7 +178,7 @@ class Pipeline(asyncio.Protocol):
             self._reader.feed(data)
             while (reply := self._reader.gets()) is not _INCOMPLETE:
                 if not isinstance(reply, PushNotification):
-                    self._take(reply)
+                    self._assign(reply)
                     if isinstance(reply, _FATAL_REPLIES):
                         fatal = reply
         except InvalidResponse as error:
@@ -181,11 +190,11 @@ class Pipeline(asyncio.Protocol):
         """Fail what is outstanding."""
         self._end(exc or ConnectionLost("Closed by the server"))
 
-    # Replies and their absence
+    # Replies and timeouts
 
-    def _take(self, reply: Any) -> None:
+    def _assign(self, reply: Any) -> None:
         if not self._outstanding:
-            raise InvalidResponse("A reply came that nobody asked for")
+            raise InvalidResponse("A reply came without a command")
         call = self._outstanding[0]
         if call.commands:
             self._replies.append(reply)
@@ -197,21 +206,21 @@ class Pipeline(asyncio.Protocol):
 
     def _wait_until(self, due: float) -> None:
         self._due = due
-        self._timer = self._loop.call_at(due, self._judge)
+        self._timer = self._loop.call_at(due, self._check_timeout)
 
-    def _judge(self) -> None:
-        """End a connection whose oldest call is overdue, unless this event loop stood still meanwhile."""
+    def _check_timeout(self) -> None:
+        """Close the connection if its oldest call is overdue, unless the event loop has stalled."""
         if not self._outstanding:
-            self._timer = self._judged = None
+            self._timer = self._checked = None
             return
         now, oldest = self._loop.time(), self._outstanding[0]
         late_s = now - self._due
-        if oldest is not self._judged:
-            self._judged, self._chances = oldest, MAX_CHANCES
+        if oldest is not self._checked:
+            self._checked, self._extensions = oldest, MAX_EXTENSIONS
         if oldest.due > now:
             self._wait_until(oldest.due)
-        elif late_s > STALL_S and self._chances:
-            self._chances -= 1
+        elif late_s > STALL_S and self._extensions:
+            self._extensions -= 1
             self._wait_until(now + min(late_s, self._timeout_s))
         else:
             self._end(NoAnswer("No reply in time"))
@@ -220,7 +229,7 @@ class Pipeline(asyncio.Protocol):
         if not self.is_open:
             return
         self.is_open = False
-        self._transport.abort()  # without waiting for a goodbye in TLS
+        self._transport.abort()  # without waiting for the TLS shutdown
         if self._timer is not None:
             self._timer.cancel()
         outstanding, sent = list(self._outstanding), len(self._outstanding) - len(self._unsent)
@@ -232,7 +241,7 @@ class Pipeline(asyncio.Protocol):
 
 
 class _Call:
-    """A command or a unit of commands without a reply; 0 commands means one whose reply is not a list of replies."""
+    """A command or a unit of commands in flight; `commands` is 0 for a single command, else their number."""
 
     __slots__ = ("commands", "due", "reply")
 
@@ -257,7 +266,12 @@ class _Call:
 async def _log_in(connection: AbstractConnection) -> None:
     await connection.connect()  # type: ignore[no-untyped-call]
     if await connection.can_read():
-        raise ConnectionLost("The server closed the connection or sent what nobody asked for")
+        raise ConnectionLost("The server closed the connection or sent an unexpected reply")
+
+
+def pack(commands: Iterable[tuple[Any, ...]]) -> bytes:
+    """Encode commands that are sent several times. Raises DataError as `Pipeline.send`."""
+    return b"".join(map(_packed, commands))
 
 
 def _packed(command: tuple[Any, ...]) -> bytes:

@@ -1,6 +1,6 @@
-"""Connections to one server, bounded: whoever finds none free waits for one instead of opening another or failing.
+"""A bounded pool of connections to one server: a command waits for a free connection.
 
-With TLS the certificates are read once for all of them.
+Certificates for TLS are read once for all connections.
 """
 
 import asyncio
@@ -9,26 +9,27 @@ from typing import Any
 from redis.asyncio import ConnectionPool, SSLConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from discordproxy_ratelimit.redis.connections import our_kind
+from discordproxy_ratelimit.redis.connections import adapted
 
-MOST_CONNECTIONS = 64
-"""One carries some 10,000 commands a second, and all workers together must stay below the server's `maxclients`."""
+MAX_CONNECTIONS = 64
+"""A connection can transfer 10,000 commands a second; all workers must stay below the server's `maxclients`."""
 
-_UNBOUNDED = 2**31
+UNBOUNDED = 2**31
+"""As `max_connections` of the library, whose own bound raises an error instead of waiting."""
 
 
 class RedisCertificates:
-    """What all connections of one client trust, read when the first one is opened.
+    """The certificates of all connections of one client, read when the first one is opened.
 
-    Reading the system's certificates takes tens of milliseconds in which nothing else runs. The library does it for
-    every connection anew: a worker that opens some dozens at once would stand still for seconds.
+    Reading the system's certificates blocks the process for tens of milliseconds. The library does it for each
+    connection: a worker that opens dozens at once would be blocked for seconds.
     """
 
     def __init__(self) -> None:
         self._context: Any = None
 
     def share(self, connection: Any) -> Any:
-        """Return a new connection that uses what the first one reads; one without TLS stays as it is."""
+        """Return a new connection with the certificates of the first one; one without TLS is unchanged."""
         if isinstance(connection, SSLConnection):
             self._context = self._context or connection.ssl_context
             connection.ssl_context = self._context
@@ -36,24 +37,24 @@ class RedisCertificates:
 
 
 class BoundedPool(ConnectionPool):
-    """A pool like the library's blocking one, but a cancelled command cannot take a place with it.
+    """A pool like the library's blocking one, except that a cancelled command does not occupy a connection forever.
 
-    It gives and takes connections itself: the library's way feeds telemetry that nobody here asks for.
+    It also skips the library's telemetry.
 
     Args:
         max_connections: in use at once.
-        wait_s: longest wait for one of them; then the command fails as without a server.
+        wait_s: maximum wait for one of them; then the command fails as without a server.
     """
 
-    def __init__(self, *, max_connections: int = MOST_CONNECTIONS, wait_s: float = 1.0, **options: Any) -> None:
-        super().__init__(max_connections=_UNBOUNDED, **options)
-        self.connection_class = our_kind(self.connection_class)
+    def __init__(self, *, max_connections: int = MAX_CONNECTIONS, wait_s: float = 1.0, **options: Any) -> None:
+        super().__init__(max_connections=UNBOUNDED, **options)
+        self.connection_class = adapted(self.connection_class)
         self._room = asyncio.Semaphore(max_connections)
         self._wait_s = wait_s
         self._certificates = RedisCertificates()
 
     def make_connection(self) -> Any:
-        """Return a new connection, not yet opened."""
+        """Return a new connection that is not open."""
         return self._certificates.share(super().make_connection())  # type: ignore[no-untyped-call]
 
     async def get_connection(self, *_command: Any, **_options: Any) -> Any:
@@ -72,8 +73,8 @@ class BoundedPool(ConnectionPool):
         return connection
 
     async def release(self, connection: Any) -> None:
-        """Take a connection back."""
-        self._in_use_connections.remove(connection)  # raises if it was not taken here, or has been given back
+        """Return a connection to the pool."""
+        self._in_use_connections.remove(connection)  # raises if it is not in use
         try:
             if connection.should_reconnect():
                 await connection.disconnect()

@@ -1,33 +1,33 @@
-"""How long to wait for another's answer, judged fairly: while this process stands still, nobody is silent but it."""
+"""A timeout that ignores event-loop stalls."""
 
 import asyncio
 from types import TracebackType
 
 STALL_S = 0.05
-"""A timer that fires later than this has not been looked at in time; what came meanwhile was not, either."""
+"""A timer that is later than this indicates a stall, in which received data was not read, either."""
 
-MAX_CHANCES = 3
-"""How often in a row a stall is forgiven, so that a process that always stands still comes to an end, too."""
+MAX_EXTENSIONS = 3
+"""Extensions in a row after stalls, so that the timeout also ends in a process that always stalls."""
 
 
 class StallTolerantTimeout:
-    """`async with Patience(seconds)` is `asyncio.timeout(seconds)`, but does not blame the other side for our stalls.
+    """As `asyncio.timeout(seconds)`, except that a stall of the event loop extends it.
 
-    An event loop that was busy or suspended past the bound finds the answer and the timer together, and would drop
-    the answer. So a timer that fires late first gives the loop as long again as it was late, `seconds` at most.
+    After a stall, the reply and the timer are due together, and the reply would be dropped. A late timer therefore
+    waits again for as long as it was late, at most `seconds`.
 
     Args:
-        seconds: None waits for ever.
+        seconds: None = no timeout.
 
     Raises:
-        TimeoutError: on leaving, when the bound was reached.
+        TimeoutError: at the end of the block, if the timeout has expired.
     """
 
-    __slots__ = ("_bound", "_chances", "_due", "_loop", "_timer", "seconds")
+    __slots__ = ("_bound", "_due", "_extensions", "_loop", "_timer", "seconds")
 
     def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
-        self._chances = MAX_CHANCES
+        self._extensions = MAX_EXTENSIONS
         self._bound = asyncio.timeout(None)
         self._timer: asyncio.TimerHandle | None = None
 
@@ -46,13 +46,13 @@ class StallTolerantTimeout:
 
     def _wait_until(self, due: float, seconds: float) -> None:
         self._due = due
-        self._timer = self._loop.call_at(due, self._judge, seconds)
+        self._timer = self._loop.call_at(due, self._check_timeout, seconds)
 
-    def _judge(self, seconds: float) -> None:
+    def _check_timeout(self, seconds: float) -> None:
         now = self._loop.time()
         late_s = now - self._due
-        if late_s > STALL_S and self._chances:
-            self._chances -= 1
+        if late_s > STALL_S and self._extensions:
+            self._extensions -= 1
             self._wait_until(now + min(late_s, seconds), seconds)
         else:
             self._bound.reschedule(now)

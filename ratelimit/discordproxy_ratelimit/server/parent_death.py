@@ -10,19 +10,19 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def end_with_parent() -> Callable[[], None] | None:
-    """Return a `preexec_fn` that has the kernel send SIGTERM to the child when the calling thread ends.
+    """Return a `preexec_fn`, by which the kernel sends SIGTERM to the child when the calling thread ends.
 
-    None where the kernel offers no such signal (everywhere but Linux). Everything is prepared before the fork, since
-    little is safe after it.
+    None on systems without such a signal (all but Linux). Everything is prepared before the fork, since little is safe
+    after it.
     """
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     parent = os.getpid()
 
-    def ask_for_signal() -> None:
+    def request_signal() -> None:
         prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
-        if os.getppid() != parent:  # it died in between, so no signal will come
+        if os.getppid() != parent:  # it ended in between, so the kernel will send no signal
             os._exit(1)
 
-    return ask_for_signal
+    return request_signal

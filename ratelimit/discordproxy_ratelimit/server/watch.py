@@ -1,4 +1,4 @@
-"""Looks after a Redis or Valkey server from outside: does it answer, is it fit for its task, who still uses it."""
+"""Checks of a running Redis or Valkey server: availability, version, configuration, connected clients."""
 
 import asyncio
 import logging
@@ -11,14 +11,14 @@ from redis.exceptions import NoPermissionError, RedisError
 from discordproxy_ratelimit.redis.client import LOGIN_REFUSED, connect, login_refused
 from discordproxy_ratelimit.redis.url import describe, is_encrypted, is_remote
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("broker")
 
 OLDEST = {"Redis": (7, 0), "Valkey": (7, 2)}
-"""Lowest server versions the scripts run on."""
+"""Lowest server versions that run the scripts."""
 
 
 def version_of(info: Mapping[str, Any]) -> tuple[str, tuple[int, int], str]:
-    """Return name, (major, minor) and full version out of INFO; for old clients Valkey reports a Redis version too."""
+    """Return name, (major, minor) and full version from INFO. Valkey also reports a Redis version, for old clients."""
     name = "Valkey" if "valkey_version" in info else "Redis"
     full = str(info.get("valkey_version") or info.get("redis_version", "0.0"))
     major, minor, *_ = [*full.split("."), "0"]
@@ -26,7 +26,7 @@ def version_of(info: Mapping[str, Any]) -> tuple[str, tuple[int, int], str]:
 
 
 def problems_of(info: Mapping[str, Any], url: str) -> list[str]:
-    """Judge a server by its INFO: each problem is one sentence with its fix, none means fit."""
+    """Return the problems that INFO shows, each as one sentence with its fix."""
     found = []
     name, version, full = version_of(info)
     if version < OLDEST[name]:
@@ -43,7 +43,7 @@ def problems_of(info: Mapping[str, Any], url: str) -> list[str]:
 
 
 async def inspect(client: Redis, url: str) -> tuple[str, list[str]]:
-    """Ask the server what it is and return a label such as `Valkey 9.1.2` with its problems.
+    """Return a label of the server, such as `Valkey 9.1.2`, and its problems.
 
     Raises:
         RedisError, OSError: it does not answer.
@@ -60,7 +60,7 @@ async def inspect(client: Redis, url: str) -> tuple[str, list[str]]:
 
 
 async def inspect_url(url: str) -> tuple[str, list[str]] | None:
-    """Return what `inspect` finds at `url`, None when nobody answers there."""
+    """Return the result of `inspect` for the server at `url`, None if it does not answer."""
     client = connect(url)
     try:
         return await inspect(client, url)
@@ -71,10 +71,10 @@ async def inspect_url(url: str) -> tuple[str, list[str]] | None:
 
 
 async def clients_gone(client: Redis, *, within_s: float) -> bool:
-    """Wait until `client` holds the server's only connection; False if others stay longer than `within_s`."""
+    """Wait until `client` has the server's only connection; return False if others remain after `within_s`."""
     try:
         async with asyncio.timeout(within_s):
-            while (await client.info("clients"))["connected_clients"] > 1:  # noqa: ASYNC110 - there is no event to wait on
+            while (await client.info("clients"))["connected_clients"] > 1:  # noqa: ASYNC110 - the server offers no event
                 await asyncio.sleep(0.05)
     except (TimeoutError, RedisError, OSError):
         return False
@@ -82,7 +82,7 @@ async def clients_gone(client: Redis, *, within_s: float) -> bool:
 
 
 class Watch:
-    """Pings a server for ever and logs when its state changes, never more often."""
+    """Pings a server and logs the changes of its state."""
 
     def __init__(self, url: str, *, period_s: float = 1.0) -> None:
         self.answering: bool | None = None
@@ -90,7 +90,7 @@ class Watch:
         self._period_s = period_s
 
     async def run(self) -> None:
-        """Watch until cancelled. Nothing the server does ends this."""
+        """Ping until cancelled, whatever the server does."""
         client = connect(self._url)
         try:
             while True:
@@ -100,7 +100,7 @@ class Watch:
             await client.aclose()
 
     async def look(self, client: Redis) -> None:
-        """Look once and log if the state is another one than before."""
+        """Ping once and log a change of the state."""
         where = describe(self._url)
         try:
             if self.answering:
@@ -119,7 +119,7 @@ class Watch:
 
 
 def _complaint(error: Exception) -> str:
-    # The library's texts may quote the user's name or the command, so only the kind is told.
+    # The library's texts may contain the user's name or the command, therefore only the kind is logged.
     if login_refused(error):
         return LOGIN_REFUSED
     return f"does not answer ({type(error).__name__}); start it or set DISCORDPROXY_REDIS_URL"

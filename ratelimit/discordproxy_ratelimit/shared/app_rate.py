@@ -1,13 +1,13 @@
-"""Rates that the operator gives to single applications, kept for all workers together."""
+"""Rates of applications, set by the operator and shared by all workers."""
 
 from discordproxy_ratelimit.errors import WaitRefusedError
 from discordproxy_ratelimit.redis.link import RedisLink, Script
 
-QUOTA = Script("app_rate")
+SCRIPT = Script("app_rate")
 
 
 class AppRate:
-    """Turns of applications.
+    """Reserves the next start time of an application.
 
     Args:
         link: connection to Redis.
@@ -17,19 +17,19 @@ class AppRate:
     def __init__(self, link: RedisLink, tag: str) -> None:
         self._link, self._tag = link, tag
 
-    async def take(self, app: str, *, per_s: float, patience_s: float) -> float:
-        """Take the next turn of an application and return in how many seconds it comes.
+    async def reserve(self, app: str, *, per_s: float, max_wait_s: float) -> float:
+        """Reserve the next start time of an application; return the seconds until then.
 
-        After a pause, as many calls as are due in one second may leave at once.
+        After a pause, the calls of one second may start at once.
 
         Raises:
-            WaitRefused: it would come later than in `patience_s`; no turn was taken.
-            BrokerUnavailable: Redis does not answer.
+            WaitRefusedError: the wait would exceed `max_wait_s`; nothing was reserved.
+            BrokerUnavailableError: Redis is unavailable.
         """
         interval_us = 1e6 / per_s
-        made_up_us = max(0.0, 1e6 - interval_us)
-        arguments = [int(interval_us), int(made_up_us), int(max(0.0, patience_s) * 1e6)]
-        granted, wait_us = await self._link.run(QUOTA, [self._tag + app], arguments)
+        burst_us = max(0.0, 1e6 - interval_us)
+        arguments = [int(interval_us), int(burst_us), int(max(0.0, max_wait_s) * 1e6)]
+        granted, wait_us = await self._link.run(SCRIPT, [self._tag + app], arguments)
         wait_s = int(wait_us) / 1e6
         if not granted:
             raise WaitRefusedError(

@@ -1,6 +1,6 @@
-"""The notice board of all workers in Redis: what each says about itself, and what they have counted together.
+"""The registry of workers in Redis: their status documents, and counters in ticks of five seconds.
 
-Knows nothing of what is said. A worker that dies is gone from the board after `VOID_S`; ticks outlive it.
+It does not interpret the documents. A worker without an update expires after `EXPIRES_S`; its counts remain.
 """
 
 from collections.abc import Mapping
@@ -10,37 +10,37 @@ from typing import Any
 from discordproxy_ratelimit.redis.link import RedisLink, Script
 
 TICK_S = 5
-"""What is counted is added up for this long."""
+"""Length of a tick, the window over which counts are added."""
 
 TICKS = 60
-"""So many finished ticks are kept, and the present one."""
+"""Number of stored ticks, in addition to the current one."""
 
-AT_ONCE = 4
-"""Ticks that one script call reads."""
+MAX_TICKS_READ = 4
+"""Ticks that one script call reads, so that it does not block Redis."""
 
-VOID_S = 5.0
-"""A worker that has not posted for so long is gone."""
+EXPIRES_S = 5.0
+"""A worker without an update for this time is not listed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What hangs on the board.
+    """The content of the registry.
 
     Attributes:
         at: Unix time of Redis, in seconds.
-        posts: the latest document of each worker that is alive.
-        ticks: what was counted in each tick, by name; oldest first, the last one is not over.
+        documents: the latest document of each living worker.
+        ticks: the counts of each tick, by name; oldest first, the last one is not complete.
         tick_at: Unix time at which the last tick began.
     """
 
     at: float
-    posts: dict[str, bytes] = field(repr=False)
+    documents: dict[str, bytes] = field(repr=False)
     ticks: list[dict[str, int]] = field(repr=False)
     tick_at: int
 
 
 class Registry:
-    """One bot's board.
+    """The registry of one bot's workers.
 
     Args:
         link: connection to Redis.
@@ -56,10 +56,10 @@ class Registry:
         self._seen_ms = 0
         self._over: dict[int, dict[str, int]] = {}
 
-    async def post(self, worker: str, document: bytes, counted: Mapping[str, int]) -> None:
-        """Hang up a worker's document in place of its last one, and add what it has counted since to the tick.
+    async def publish(self, worker: str, document: bytes, counted: Mapping[str, int]) -> None:
+        """Replace a worker's document, and add its counts since the last update to the current tick.
 
-        An empty document takes the post down. Raises BrokerUnavailable: nothing may be counted as told then.
+        An empty document removes the worker. Raises BrokerUnavailableError: the counts must be published again.
         """
         if not self._seen_ms:
             self._seen_ms = (await self._run("read", []))[0]  # a tick is named by Redis' clock, not by this machine's
@@ -68,24 +68,28 @@ class Registry:
         tick = self._tick(self._seen_ms // 1000)
         self._seen_ms = await self._run("post", [tick], worker, document, kept_ms, *pairs)
 
-    async def read(self) -> Snapshot:
-        """Return what hangs there. Raises BrokerUnavailable.
+    async def snapshot(self) -> Snapshot:
+        """Return the current content. Raises BrokerUnavailableError.
 
-        Ticks that are over are read once, few at a time: Redis must not be held up by whoever looks on.
+        Complete ticks are read once, and few at a time, so that readers do not block Redis.
         """
         if not self._seen_ms:
             self._seen_ms = (await self._run("read", []))[0]
         newest = self._seen_ms // 1000 // TICK_S
         self._over = {tick: counts for tick, counts in self._over.items() if tick >= newest - TICKS}
         missing = [tick for tick in range(newest - TICKS, newest + 1) if tick not in self._over]
-        found, posts = dict(self._over), list[bytes]()
-        for some in (missing[i : i + AT_ONCE] for i in range(0, len(missing), AT_ONCE)):
-            self._seen_ms, posts, ticks = await self._run("read", [self._tick(tick * TICK_S) for tick in some])
+        found, documents = dict(self._over), list[bytes]()
+        for some in (missing[i : i + MAX_TICKS_READ] for i in range(0, len(missing), MAX_TICKS_READ)):
+            self._seen_ms, documents, ticks = await self._run("read", [self._tick(tick * TICK_S) for tick in some])
             found |= {tick: _numbers(counts) for tick, counts in zip(some, ticks, strict=True)}
-        self._over = {tick: counts for tick, counts in found.items() if tick < newest - 1}  # the last may still grow
+        self._over = {
+            tick: counts for tick, counts in found.items() if tick < newest - 1
+        }  # the last one may still change
         return Snapshot(
             at=self._seen_ms / 1000,
-            posts={worker.decode(): document for worker, document in zip(posts[::2], posts[1::2], strict=True)},
+            documents={
+                worker.decode(): document for worker, document in zip(documents[::2], documents[1::2], strict=True)
+            },
             ticks=[found[tick] for tick in range(newest - TICKS, newest + 1)],
             tick_at=newest * TICK_S,
         )
@@ -95,7 +99,7 @@ class Registry:
 
     async def _run(self, verb: str, ticks: list[str], *rest: Any) -> Any:
         keys = [self._tag + "seen", self._tag + "posts", *ticks]
-        return await self._link.run(self.SCRIPT, keys, [verb, self._now_ms or "", int(VOID_S * 1000), *rest])
+        return await self._link.run(self.SCRIPT, keys, [verb, self._now_ms or "", int(EXPIRES_S * 1000), *rest])
 
 
 def _numbers(pairs: list[bytes]) -> dict[str, int]:

@@ -129,35 +129,62 @@ CALLS: dict[str, Connect] = {
 }
 
 
+class Results:
+    """Latencies and failures of calls."""
+
+    def __init__(self) -> None:
+        self.took: list[float] = []
+        self.failed = 0
+        self.first_error = ""
+
+    async def make(self, call: Call, due: float) -> None:
+        """Make a call that was due at a time."""
+        try:
+            await call()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the call was not answered
+            self.failed += 1
+            self.first_error = self.first_error or f"{type(error).__name__}: {error}"
+        else:
+            self.took.append(time.perf_counter() - due)
+
+
 async def run(load: Load) -> Outcome:
-    """Make calls one after another in each of the callers, until the time is over or the limit is reached."""
-    took: list[float] = []
-    failed = started = 0
-    first_error = ""
-
-    async def calls(call: Call, until: float) -> None:
-        nonlocal failed, started, first_error
-        while time.perf_counter() < until and (not load.limit or started < load.limit):
-            started += 1
-            began = time.perf_counter()
-            try:
-                await call()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the call was not answered
-                failed += 1
-                first_error = first_error or f"{type(error).__name__}: {error}"
-            else:
-                took.append(time.perf_counter() - began)
-
+    """Make the calls of a load and return their latencies."""
+    results = Results()
     async with AsyncExitStack() as stack:
         connected = [
             await stack.enter_async_context(CALLS[load.call](load.port, caller)) for caller in range(load.callers)
         ]
         began = time.perf_counter()
-        await asyncio.gather(*(calls(call, began + load.seconds) for call in connected))
+        await (_paced(load, connected, results) if load.rate else _closed_loop(load, connected, results))
         seconds = time.perf_counter() - began
-    took.sort()
+    took = sorted(results.took)
     p50, p99 = (took[int(len(took) * place / 100)] * 1000 if took else 0.0 for place in (50, 99))
-    return Outcome(len(took), failed, first_error, seconds, p50, p99)
+    return Outcome(len(took), results.failed, results.first_error, seconds, p50, p99)
+
+
+async def _closed_loop(load: Load, connected: list[Call], results: Results) -> None:
+    """Make calls one after another in each of the callers, until the time is over or the limit is reached."""
+    until = time.perf_counter() + load.seconds
+    started = 0
+
+    async def calls(call: Call) -> None:
+        nonlocal started
+        while (now := time.perf_counter()) < until and (not load.limit or started < load.limit):
+            started += 1
+            await results.make(call, now)
+
+    await asyncio.gather(*map(calls, connected))
+
+
+async def _paced(load: Load, connected: list[Call], results: Results) -> None:
+    """Start calls at a rate, in turn by each caller."""
+    began = time.perf_counter()
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(int(load.rate * load.seconds)):
+            due = began + number / load.rate
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            tasks.create_task(results.make(connected[number % len(connected)], due))
 
 
 async def main() -> None:

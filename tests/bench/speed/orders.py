@@ -13,6 +13,8 @@ class Load:
         callers: calls that are under way at a time.
         seconds: for how long calls are started.
         limit: at most this many calls; 0 for no limit.
+        rate: calls started per second, however many are in progress; 0: each caller starts one after another. A latency
+            then counts from the time at which its call was due.
     """
 
     call: str
@@ -20,6 +22,7 @@ class Load:
     callers: int
     seconds: float
     limit: int = 0
+    rate: float = 0.0
 
 
 @dataclass(frozen=True)

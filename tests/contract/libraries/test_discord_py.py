@@ -225,6 +225,25 @@ async def test_an_answer_that_is_faster_than_the_librarys_thread_has_a_true_late
     await socket.close_resumable()
 
 
+async def test_events_may_stay_unread_unless_the_latency_is_measured(bot, fake):
+    listener = Recording()
+    socket = await bot_client.connect(bot, listener, shard_id=0, gateway=gateway_of(fake), session=None)
+    while not listener.events:
+        await socket.poll_event()
+    assert socket.gather(100)
+    await fake.emit("TYPING_START", {})
+    socket.stop_gathering()
+    while len(listener.events) < 2:
+        await socket.poll_event()
+    await socket.send_heartbeat(socket._keep_alive.get_payload())
+    assert not socket.gather(100)
+    while not listener.acks:
+        await socket.poll_event()
+    assert socket.gather(100)
+    await socket.close_resumable()
+    assert not socket.gather(100)
+
+
 async def test_a_silent_connection_is_left(fake):
     """Reading has no time limit of its own; the watch ends it, and the session can be resumed."""
     bot = bot_client.BotClient(intents=INTENTS, rest_url=fake.rest_url, silence_s=0.3)
@@ -311,5 +330,4 @@ def gateway_of(fake: FakeGateway) -> str:
 
 
 async def read(socket: bot_client.Socket) -> None:
-    while True:
-        await socket.poll_event()
+    await socket.read()

@@ -16,9 +16,6 @@ SCRIPTS = {
 SHORT = {
     "discordproxy_gateway/apply.lua": ["unpack(op, 3)", "unpack(cmsgpack.unpack(ARGV[7]))"],  # an entry, a session
     "discordproxy_gateway/read.lua": ["unpack(command)"],  # at most a page of members
-    "discordproxy_ratelimit/life.lua": ["unpack(TEXTS)", "unpack(names)"],  # constants
-    "discordproxy_ratelimit/state.lua": ["unpack(BUCKET)"],
-    "discordproxy_ratelimit/tables.lua": ["unpack(fields)"],  # the fields of one state, whose names are constants
 }
 """Lists that are short by themselves."""
 

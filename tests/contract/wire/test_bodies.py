@@ -1,4 +1,4 @@
-"""Discord's own schemas validate our request bodies strictly: an unknown key is an error."""
+"""Discord's schemas validate the request bodies strictly: an unknown key is an error."""
 
 import copy
 from functools import cache
@@ -23,7 +23,7 @@ DIGITS = {"type": ["string", "integer", "null"], "pattern": "^[0-9]+$"}
 
 
 def _corrected():
-    """Return the schemas with what Discord's documentation knows better, and with unknown keys forbidden."""
+    """Return the schemas, corrected by Discord's documentation, without unknown keys."""
     schemas = copy.deepcopy(SPEC["components"]["schemas"])
     for name in ("MessageCreateRequest", "MessageEditRequestPartial", "BaseCreateMessageCreateRequest"):
         schemas[name]["properties"]["content"]["maxLength"] = 2000
@@ -54,8 +54,8 @@ SCHEMAS = _corrected()
 
 
 @cache
-def judge(method, template):
-    """Return the validator of an operation's body; None when it takes none."""
+def validator_of(method, template):
+    """Return the validator of an operation's body; None if it has none."""
     schema = body_schema({**SPEC, "components": {"schemas": SCHEMAS}}, method, template)
     if schema is None:
         return None
@@ -68,9 +68,9 @@ def judge(method, template):
     return jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
 
 
-def complaints(outgoing):
-    """Return what the judge says about a request; an uploads's payload_json is the same body."""
-    validator = judge(outgoing.method, outgoing.template)
+def errors_of(outgoing):
+    """Return the validator's errors of a request; an upload's payload_json is the same body."""
+    validator = validator_of(outgoing.method, outgoing.template)
     if outgoing.body is None:
         return []
     if validator is None:
@@ -84,13 +84,13 @@ def complaints(outgoing):
 def test_every_request_fits(rpc, data):
     request = data.draw(valid_requests(rpc))
     for outgoing in prepare(rpc.name, request, Translator(rpc).outgoing(request), CIRCUMSTANCES):
-        assert complaints(outgoing) == []
+        assert errors_of(outgoing) == []
         assert "{" not in outgoing.path
         assert all(isinstance(key, str) and isinstance(value, str) for key, value in outgoing.query)
 
 
 @pytest.mark.parametrize(
-    ("change", "complaint"),
+    ("change", "error"),
     [
         ({"contents": "x"}, "contents"),
         ({"content": "x" * 2001}, "content"),
@@ -98,7 +98,7 @@ def test_every_request_fits(rpc, data):
         ({"sticker_ids": [1]}, "sticker_ids"),
     ],
 )
-def test_the_judge_is_strict(change, complaint):
+def test_the_validator_is_strict(change, error):
     outgoing = Translator(CONTRACT["SendChannelMessage"]).outgoing(pb.SendChannelMessageRequest(channel_id=1))
     outgoing.body = change
-    assert complaint in "".join(complaints(outgoing))
+    assert error in "".join(errors_of(outgoing))

@@ -1,4 +1,4 @@
-"""The generated code in the client matches the contract's sources."""
+"""The client's generated code matches the contract's sources."""
 
 import filecmp
 import importlib
@@ -21,12 +21,12 @@ def _generator():
     return module
 
 
-def test_the_sources_are_the_ones_that_were_generated_from():
+def test_the_sources_have_not_changed_since_the_generation():
     generator = _generator()
     assert generator.RECORD.read_text().strip() == generator.fingerprint(), "the contract was edited: run `make protos`"
 
 
-def test_generating_again_changes_nothing(tmp_path):
+def test_another_generation_changes_nothing(tmp_path):
     if not (PROTOC.exists() and STUBS.exists()):
         pytest.skip(
             f"NOT CHECKED: {len(GENERATED)} generated files against the contract; `make protos` makes the venvs"
@@ -44,7 +44,7 @@ def test_module_imports(name):
     importlib.import_module(f"discordproxy.{name.removesuffix('.py')}")
 
 
-def test_one_module_exposes_every_message():
+def test_one_module_contains_every_message():
     from discordproxy import discord_api_pb2
 
     for path in (ROOT / "protos/discordproxy").glob("*.proto"):
@@ -57,14 +57,14 @@ def test_one_module_exposes_every_message():
 
 
 def test_every_rpc_is_described():
-    """The comments become docstrings of the stub and texts in other languages' documentation."""
+    """The comments become docstrings of the stub and documentation in other languages."""
     files = ("discord_api.proto", "console.proto")
     lines = [line for name in files for line in (ROOT / "protos/discordproxy" / name).read_text().splitlines()]
     bare = [line for before, line in pairwise(lines) if line.startswith("  rpc ") and not before.startswith("  // ")]
     assert bare == []
 
 
-def test_other_languages_find_all_they_need():
+def test_other_languages_have_their_options():
     from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
     whole = FileDescriptorSet.FromString((ROOT / "protos/contract.binpb").read_bytes())
@@ -73,6 +73,6 @@ def test_other_languages_find_all_they_need():
         "discord_api.DiscordApi",
         "discordproxy.Console",
     }
-    for path in (ROOT / "protos/discordproxy").glob("*.proto"):  # protoc-gen-go wants the option in each of them
+    for path in (ROOT / "protos/discordproxy").glob("*.proto"):  # protoc-gen-go requires the option in each file
         assert files[f"discordproxy/{path.name}"].options.go_package.endswith(";discordproxy")
     assert all(name in files for file in whole.file for name in file.dependency)

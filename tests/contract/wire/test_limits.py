@@ -1,4 +1,4 @@
-"""The table of limits agrees with Discord's description, except where Discord's documentation is more precise."""
+"""The limits agree with Discord's OpenAPI description, except where its documentation is more precise."""
 
 import pytest
 
@@ -10,20 +10,20 @@ SPEC = openapi("about 150 limits of request fields")
 ROUTED = [rpc for rpc in load_contract().values() if rpc.method]
 
 MEANINGLESS = {1521, 152133, 2**31 - 1, 2**63 - 1}
-"""Upper bounds that only say "large"."""
+"""Upper bounds without a meaning of their own."""
 
 KNOWN_BETTER = {
     "SendChannelMessageRequest.content": 2000,
     "EditMessageRequest.content": 2000,
     "CreateForumPostRequest.content": 2000,
     "EditChannelRequest.user_limit": 10000,  # of a stage
-    "BulkDeleteMessagesRequest.message_ids": limits.INT32,  # any number: they are cut into chunks
+    "BulkDeleteMessagesRequest.message_ids": limits.INT32,  # any number: they are sent in chunks
 }
-"""Where Discord's documentation, or the contract, differs from the description."""
+"""Limits of Discord's documentation, or of the contract, that differ from the description."""
 
 
 def _bounds(schema):
-    """Return the bounds that a schema gives, in the words of our table; None where it gives none."""
+    """Return the bounds of a schema in the form of our table; None without bounds."""
     found = {"least": None, "most": None}
     for each in alternatives(SPEC, schema):
         for word, start in (("least", "min"), ("most", "max")):
@@ -33,7 +33,7 @@ def _bounds(schema):
 
 
 def _pairs():
-    """Yield every limited field of every request with the bounds of Discord's description."""
+    """Yield each limited field of each request with the bounds of Discord's description."""
     for rpc in ROUTED:
         schema = body_schema(SPEC, rpc.method, rpc.template)
         if schema is not None:
@@ -72,7 +72,7 @@ for _message, _field, _schema in _pairs():
     PAIRS.setdefault(f"{_message}.{_field.name}", (_message, _field, []))[2].append(_schema)
 
 
-def test_the_comparison_sees_most_of_the_table():
+def test_the_comparison_covers_most_of_the_table():
     assert len(PAIRS) > 200
 
 
@@ -105,7 +105,7 @@ def _choices(schema):
         yield from [each["const"]] if "const" in each else _choices(each)
 
 
-def test_nothing_may_be_reset_that_discord_wants_a_value_for():
+def test_fields_that_discord_requires_cannot_be_reset():
     never = {
         rpc.request.name: {
             field.name

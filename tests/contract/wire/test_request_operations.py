@@ -19,12 +19,12 @@ OPERATIONS = routes("242 operations that Request reaches")
 MAJORS = ("channel_id", "guild_id", "webhook_id")
 
 
-def test_all_of_them():
+def test_all_operations_are_covered():
     assert len(OPERATIONS) == 242
 
 
 def filled(template):
-    """Return the path with ids; every parameter has a value of its own."""
+    """Return the path with ids; each parameter has a different value."""
     numbers = iter(range(100000000000000001, 100000000000000099))
 
     def value(found):
@@ -41,7 +41,7 @@ def test_an_operation_is_recognised(method, template):
     rest = SimpleNamespace(send=print, clock=DiscordClock(), nonces=Nonces("token"))
     procedure = Request(load_contract()["Request"], rest, InteractionResponses(rest, None), RoutePolicy())
     send = procedure.job(ApiRequest(method=method, path=filled(template)), Call("Request", "r")).run.args[0]
-    request = getattr(send.args[0], "request", send.args[0])  # a response to an interaction carries its request
+    request = getattr(send.args[0], "request", send.args[0])  # a response to an interaction contains its request
     found, expected = (re.sub(r"\{\w+\}", "{}", name) for name in (request.route.name, f"{method} {template}"))
     assert found.partition("#")[0] == expected
     first = re.match(r"/\w+/\{(\w+)\}", template)

@@ -1,4 +1,4 @@
-"""Every route annotation agrees with Discord's description: path, parameters, flags, and the place of every field."""
+"""The route annotations agree with Discord's description: path, parameters, flags, place of each field."""
 
 import pytest
 
@@ -14,10 +14,10 @@ CONTRACT = load_contract()
 ROUTED = [rpc for rpc in CONTRACT.values() if rpc.method]
 
 SHARED_MULTIPART = {"CreateThread", "CreateInvite", "CreateForumPost"}
-"""Operations with two request bodies, one of which takes files: Discord lists them as one."""
+"""Operations with two request bodies, one of which has files; Discord lists them as one."""
 
 FORUM_MESSAGE = range(2, 30)
-"""Field numbers of a forum post that travel in its object `message`."""
+"""Field numbers of a forum post that are sent in its object `message`."""
 
 
 def _parameters(rpc, where):
@@ -30,7 +30,7 @@ def _properties(schema):
     return {key: value for each in alternatives(SPEC, schema) for key, value in each.get("properties", {}).items()}
 
 
-def test_the_contract_is_as_large_as_promised():
+def test_the_number_of_rpcs():
     assert len(ROUTES) == 242
     assert len(CONTRACT) == 70
     assert len(ROUTED) == 63
@@ -42,7 +42,7 @@ def test_each_rpc_is_a_route_or_a_composite_or_a_stream(name):
     assert kinds.count(True) == 1
 
 
-def test_no_two_rpcs_are_the_same_route_but_for_threads_and_forum_posts():
+def test_only_threads_and_forum_posts_share_a_route():
     seen = {}
     for rpc in ROUTED:
         seen.setdefault((rpc.method, rpc.template), []).append(rpc.name)
@@ -86,7 +86,7 @@ def test_body_fields(rpc):
 
 
 @pytest.mark.parametrize("rpc", [rpc for rpc in ROUTED if rpc.result], ids=lambda rpc: rpc.name)
-def test_the_result_is_a_list_exactly_when_discord_answers_with_one(rpc):
+def test_the_result_is_a_list_exactly_if_discords_response_is_one(rpc):
     schema = resolve(SPEC, answer_schema(SPEC, rpc.method, rpc.template))
     field = rpc.response.fields_by_name[rpc.result]
     assert field.message_type is not None
@@ -95,14 +95,14 @@ def test_the_result_is_a_list_exactly_when_discord_answers_with_one(rpc):
 
 
 @pytest.mark.parametrize("rpc", [rpc for rpc in ROUTED if rpc.response.fields], ids=lambda rpc: rpc.name)
-def test_an_answer_may_be_empty_exactly_where_discord_has_such_an_answer(rpc):
+def test_a_response_may_be_empty_exactly_if_discords_may(rpc):
     answers = SPEC["paths"][rpc.template][rpc.method.lower()]["responses"]
     assert rpc.may_be_empty == ("204" in answers)
     assert rpc.fits(None) == rpc.may_be_empty
 
 
 @pytest.mark.parametrize("rpc", [rpc for rpc in ROUTED if not rpc.result], ids=lambda rpc: rpc.name)
-def test_rpcs_without_a_result_answer_with_discords_own_keys(rpc):
+def test_rpcs_without_a_result_field_return_discords_keys(rpc):
     schema = answer_schema(SPEC, rpc.method, rpc.template)
     fields = {json_key(field) for field in rpc.response.fields}
     assert fields <= (set(_properties(schema)) if schema else set())
@@ -122,11 +122,11 @@ NOT_IN_ANSWERS = {
     "Message.Sticker.pack_id",  # standard stickers, which no typed RPC returns
     "Message.Sticker.sort_value",
 }
-"""Fields that Discord documents, but not for the answers of our RPCs."""
+"""Fields that Discord documents, but not for the responses of our RPCs."""
 
 
 def _collect(descriptor, schema, keys, seen):
-    """Add to `keys` what Discord may send for each message type, over all places where it occurs."""
+    """Add to `keys` the keys that Discord may send for each message type, over all its occurrences."""
     for each in alternatives(SPEC, schema):
         for inner in alternatives(SPEC, resolve(SPEC, each.get("items", each))):
             if (descriptor.full_name, id(inner)) in seen:
@@ -144,7 +144,7 @@ def _sent_by_discord(descriptor):
     return {json_key(field) for field in descriptor.fields if not field_option(field, annotations_pb2.proxy_only)}
 
 
-def test_every_field_of_an_answer_is_one_of_discords():
+def test_every_field_of_a_response_is_one_of_discords():
     keys, seen, descriptors = {}, set(), {}
     for rpc in ROUTED:
         schema = answer_schema(SPEC, rpc.method, rpc.template)

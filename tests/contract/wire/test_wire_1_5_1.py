@@ -24,7 +24,7 @@ FIELDS = [(message, field) for message, fields in TABLE["messages"].items() for 
 BUF = Path(sys.prefix) / "bin/buf"
 
 WIDENED = ("User", "flags")
-"""int32 in 1.5.1, int64 here: the same varint; an old client sees the low 32 bits."""
+"""int32 in 1.5.1, int64 here: the same varint; an old client reads the low 32 bits."""
 
 
 def test_the_table_is_complete():
@@ -60,7 +60,7 @@ def test_rpc(name):
     assert new.streaming is old["server_streaming"] is False
 
 
-def test_buf_finds_nothing_that_breaks_the_wire(tmp_path):
+def test_buf_finds_no_breaking_change(tmp_path):
     if not BUF.exists():
         pytest.skip(f"NOT CHECKED: buf breaking; {BUF} is missing")
     new = descriptor_pb2.FileDescriptorSet()
@@ -82,14 +82,14 @@ def _add_with_imports(file, to):
 
 
 def _legacy(field):
-    """Draw what both sides can hold: the widened field stays within 32 bits, and strings of enums stay open."""
+    """Draw values that both sides support: the widened field within 32 bits, any string for enums."""
     return st.integers(-(2**31), 2**31 - 1) if (field.containing_type.name, field.name) == WIDENED else None
 
 
 @pytest.mark.parametrize("name", OLD)
 @given(data=st.data())
 @settings(max_examples=12, deadline=None)
-def test_what_1_5_1_writes_we_read(name, data):
+def test_messages_of_1_5_1_can_be_read(name, data):
     old = data.draw(messages(OLD[name].DESCRIPTOR, choose=_legacy))
     new = NEW[name].FromString(old.SerializeToString(deterministic=True))
     assert _known(new) == _known(old)
@@ -99,11 +99,11 @@ def test_what_1_5_1_writes_we_read(name, data):
 @pytest.mark.parametrize("name", OLD)
 @given(data=st.data())
 @settings(max_examples=12, deadline=None)
-def test_what_we_write_1_5_1_reads_and_returns_whole(name, data):
+def test_1_5_1_reads_our_messages_and_returns_them_complete(name, data):
     new = data.draw(messages(NEW[name].DESCRIPTOR, choose=_legacy))
     old = OLD[name].FromString(new.SerializeToString())
     assert _known(old) == _known(new, OLD[name].DESCRIPTOR)
-    assert NEW[name].FromString(old.SerializeToString()) == new  # what 1.5.1 does not know survives
+    assert NEW[name].FromString(old.SerializeToString()) == new  # unknown fields survive
 
 
 def _known(message, of=None):

@@ -1,4 +1,4 @@
-"""A worker in this process, between a real gRPC client and a local Discord, with a broker that only takes notes."""
+"""A worker in this process between a real gRPC client and a local Discord, with a fake broker."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ NOWHERE = "unix:///nowhere/valkey.sock"
 
 @dataclass
 class Served:
-    """A serving worker and everything around it."""
+    """A serving worker and its surroundings."""
 
     worker: Worker
     broker: FakeBroker

@@ -1,4 +1,4 @@
-"""Traces: the caller's context goes in, spans for the call, the wait, Redis and Discord come out, without content."""
+"""Traces: a caller's context yields spans of the call, the wait, Redis and Discord, without content."""
 
 import asyncio
 import subprocess
@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client import CollectorRegistry
 
 from discordproxy.discord_api_pb2 import ChannelId, SendChannelMessageRequest
-from discordproxy_api.calls.tracing import Tracing, TracingUnavailableError, exporting
+from discordproxy_api.calls.tracing import Tracing, TracingUnavailableError, exporting_provider
 from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect
@@ -70,7 +70,7 @@ async def test_a_call_is_a_tree_of_spans_below_the_callers(discord, spans, traci
     assert "canary" not in "".join(span.to_json() for span in spans.get_finished_spans())
 
 
-async def test_a_failure_is_told_by_its_status_and_not_by_its_text(discord, spans, tracing) -> None:
+async def test_the_span_of_a_failure_has_its_status_and_not_its_text(discord, spans, tracing) -> None:
     async with serve(discord, None, tracing) as served:
         for failing in (ChannelId(channel_id=1), ChannelId()):
             with pytest.raises(grpc.aio.AioRpcError):
@@ -82,15 +82,15 @@ async def test_a_failure_is_told_by_its_status_and_not_by_its_text(discord, span
     assert len({span.context.trace_id for span in calls}) == 5
 
 
-def test_nothing_is_imported_while_traces_are_off() -> None:
-    """The Redis library looks for OpenTelemetry's metrics by itself; traces and exporters are ours."""
+def test_nothing_is_imported_without_traces() -> None:
+    """The Redis library imports OpenTelemetry's metrics itself; only the proxy imports traces and exporters."""
     code = "import sys, discordproxy_api.__main__; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "discordproxy_api.calls.tracing" in found
     assert not [name for name in found if name.startswith(("opentelemetry.sdk.trace", "opentelemetry.exporter"))]
 
 
-def test_missing_packages_are_told_in_one_line(monkeypatch) -> None:
+def test_missing_packages_are_reported_in_one_line(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     with pytest.raises(TracingUnavailableError, match=r"pip install 'discordproxy\[otel\]>=2'"):
-        exporting()
+        exporting_provider()

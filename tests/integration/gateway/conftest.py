@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from discordproxy_gateway.cache import CacheReader, MemberReader
 from discordproxy_gateway.keys import Keys, Slot
 from discordproxy_gateway.options import GatewayOptions
+from discordproxy_gateway.store.scripts import Scripts
 from discordproxy_gateway.worker import GatewayWorker
 from discordproxy_ratelimit.redis import client as redis_client
 from discordproxy_ratelimit.settings import world_of
@@ -37,13 +38,22 @@ async def redis(valkey) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
+async def scripts(redis) -> AsyncIterator[Scripts]:
+    scripts = Scripts(redis)
+    yield scripts
+    scripts.close()
+
+
+@pytest.fixture
 def keys(key_prefix, discord) -> Keys:
     return Keys(f"{key_prefix}:{world_of(discord.rest_url)}", "100000000000000001")
 
 
 @pytest.fixture
-def reader(redis, keys) -> CacheReader:
-    return CacheReader(redis, keys)
+async def reader(redis, keys) -> AsyncIterator[CacheReader]:
+    reader = CacheReader(redis, keys)
+    yield reader
+    await reader.aclose()
 
 
 @pytest.fixture

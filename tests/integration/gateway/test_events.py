@@ -15,8 +15,9 @@ from discordproxy_gateway.events import (
     Filter,
     ItemKind,
     SubscriberTooSlowError,
+    tail,
 )
-from discordproxy_gateway.events.tail import FEED_LENGTH, Tail
+from discordproxy_gateway.events.tail import FEED_LENGTH, FOLLOWED_S, Tail
 from discordproxy_gateway.keys import ERAS_KEPT
 from discordproxy_ratelimit.redis import client as redis_client
 from fakes.eventually import eventually
@@ -78,6 +79,27 @@ async def test_what_comes_from_now_on(hub, stream):
     async with hub.subscribe(Filter()) as items:
         await stream.add(3)
         assert await take(items, 3) == [4, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("types", "interactions"), [((), True), (("INTERACTION_CREATE",), True), (("MESSAGE_CREATE",), False)]
+)
+async def test_a_subscription_is_announced_to_the_gateway_worker(hub, stream, redis, keys, types, interactions):
+    followed = (keys.followers(0, 1), keys.interaction_followers(0, 1))
+    async with hub.subscribe(Filter(frozenset(types))):
+        assert await redis.exists(followed[0])
+        assert await redis.exists(followed[1]) == interactions
+        assert 0 < await redis.pttl(followed[0]) <= FOLLOWED_S * 1000
+
+
+async def test_a_subscription_is_announced_again_while_it_lasts(hub, stream, redis, keys, monkeypatch):
+    monkeypatch.setattr(tail, "ANNOUNCE_S", 0.0)
+    followed = keys.followers(0, 1)
+    async with hub.subscribe(Filter()) as items:
+        await redis.delete(followed)
+        await stream.add(1)
+        await take(items, 1)
+        await eventually(lambda: redis.exists(followed))
 
 
 async def test_everything_kept_then_live(hub, stream):

@@ -213,7 +213,8 @@ async def test_an_emptied_server_is_filled_again(discord, own_valkey, keys):
     discord.guilds = {str(n): {"id": str(n), "name": f"guild {n}", "channels": [], "member_count": 3} for n in numbers}
     everybody = [{"user": {"id": str(n), "username": f"user{n}"}, "roles": []} for n in (7, 8, 9)]
     discord.members = dict.fromkeys(discord.guilds, everybody)
-    members = MemberReader(redis, keys, CacheReader(redis, keys))
+    reader = CacheReader(redis, keys)
+    members = MemberReader(redis, keys, reader)
 
     async def all_there() -> bool:
         with contextlib.suppress(RedisError, OSError):
@@ -242,6 +243,7 @@ async def test_an_emptied_server_is_filled_again(discord, own_valkey, keys):
     finally:
         stopping.set()
         await worker
+        await reader.aclose()
         for client in (redis, blocking):
             await client.aclose()
 

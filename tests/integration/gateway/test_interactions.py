@@ -18,7 +18,7 @@ async def test_an_unanswered_interaction_is_deferred_once(start, discord, redis,
     interactions = Interactions(redis, keys)
 
     async def given() -> bool:
-        return await interactions.answer(77) == Deferral(5, "42", given=True)
+        return await interactions.claim_response(77) == Deferral(5, "42", given=True)
 
     await eventually(given)
     assert "very-secret-token" not in caplog.text
@@ -27,7 +27,7 @@ async def test_an_unanswered_interaction_is_deferred_once(start, discord, redis,
 async def test_an_answered_interaction_is_left_alone(start, discord, redis, keys):
     start(defer_after_s=0.2)
     await discord.until(lambda: discord.live)
-    assert await Interactions(redis, keys).answer(78) is None
+    assert await Interactions(redis, keys).claim_response(78) is None
     await discord.emit("INTERACTION_CREATE", {"id": "78", "token": "t", "type": 2})
     await discord.emit("INTERACTION_CREATE", {"id": "79", "token": "t", "type": 3})
     await discord.until(lambda: discord.callbacks)
@@ -37,15 +37,17 @@ async def test_an_answered_interaction_is_left_alone(start, discord, redis, keys
 async def test_exactly_one_gives_the_first_response(redis, keys):
     interactions = Interactions(redis, keys)
     for number in range(100):
-        answered, deferred = await asyncio.gather(interactions.answer(number), interactions.defer(number, LATER))
+        answered, deferred = await asyncio.gather(
+            interactions.claim_response(number), interactions.defer(number, LATER)
+        )
         assert (answered is None) != deferred
         assert answered in {None, LATER}
-        assert await interactions.answer(number) == answered  # asking again changes nothing
-    await interactions.give_back(0)
-    assert await interactions.answer(0) is None
+        assert await interactions.claim_response(number) == answered  # asking again changes nothing
+    await interactions.release(0)
+    assert await interactions.claim_response(0) is None
 
 
-async def test_what_discord_refused_is_given_back(start, discord, redis, keys, caplog):
+async def test_a_claim_is_released_if_discord_rejects_the_response(start, discord, redis, keys, caplog):
     start(defer_after_s=0.01)
     await discord.until(lambda: discord.live)
     discord.callback_status = 404
@@ -53,7 +55,7 @@ async def test_what_discord_refused_is_given_back(start, discord, redis, keys, c
     await discord.until(lambda: discord.callbacks)
 
     async def free() -> bool:
-        return await Interactions(redis, keys).answer(81) is None
+        return await Interactions(redis, keys).claim_response(81) is None
 
     await eventually(free)
     assert "could not be deferred" in caplog.text

@@ -10,7 +10,6 @@ from discordproxy_gateway.cache import GatewayState, Slot, read_state
 from discordproxy_gateway.discord.failures import FatalError
 from discordproxy_gateway.store import session_store
 from discordproxy_gateway.store.lease import Leader
-from discordproxy_gateway.store.scripts import Scripts
 from discordproxy_gateway.store.session_store import GATE_MS, HANDSHAKE_MS, SessionStore
 from discordproxy_sandbox.gateway.gateway import GatewayConfig
 from discordproxy_sandbox.rest.faults import Fault
@@ -217,8 +216,7 @@ class TestGate:
     """The gate between two IDENTIFYs of a group, as several processes use it."""
 
     @pytest.fixture
-    async def two(self, redis, keys):
-        scripts = Scripts(redis)
+    async def two(self, redis, keys, scripts):
         store = SessionStore(scripts, keys)
         await redis.hset(keys.identify_budget, mapping={"remaining": 100, "reset_at_ms": 2**50})
         leases = [await Leader(scripts, keys, Slot(number, 2)).lead() for number in range(2)]
@@ -264,8 +262,8 @@ class TestGate:
         assert not await redis.exists(keys.identify_budget)
 
 
-async def test_a_lease_without_an_end_gets_one(redis, keys):
+async def test_a_lease_without_an_end_gets_one(redis, keys, scripts):
     await redis.hset(keys.lease(SLOT), mapping={"owner": "a holder that is gone", "fence": 1})
-    leader = Leader(Scripts(redis), keys, SLOT, lease_s=0.5)
+    leader = Leader(scripts, keys, SLOT, lease_s=0.5)
     async with asyncio.timeout(60):
         assert (await leader.lead()).fence == 1

@@ -219,6 +219,11 @@ async def test_an_emptied_server_between_two_numbers(start, discord, story, hub,
 
 async def test_streams_of_an_ended_era_run_out(start, discord, story, redis, keys):
     running = await run_with(start, discord, story, 2)
+
+    async def begun() -> bool:
+        return await redis.exists(keys.stream(0, 1), keys.stream(1, 1)) == 2
+
+    await eventually(begun)
     await running.stop()
     await run_with(start, discord, story, 1)
     for shard_id in (0, 1):

@@ -11,16 +11,12 @@ from discordproxy_gateway.discord.failures import LeaseLostError
 from discordproxy_gateway.keys import Slot
 from discordproxy_gateway.store.lease import Leader
 from discordproxy_gateway.store.operations import pack
-from discordproxy_gateway.store.scripts import Scripts, source
+from discordproxy_gateway.store.scripts import source
+from discordproxy_gateway.write.event_queue import Followers
 from fakes.eventually import eventually
 from processes.redis_servers import blocking
 
 SLOT = Slot(0, 1)
-
-
-@pytest.fixture
-def scripts(redis) -> Scripts:
-    return Scripts(redis)
 
 
 class Applying:
@@ -36,6 +32,8 @@ class Applying:
             keys.stream(0, 1),
             keys.stream_meta(0, 1),
             keys.eras,
+            keys.followers(0, 1),
+            keys.interaction_followers(0, 1),
         )
         self._first = names
 
@@ -55,6 +53,14 @@ async def apply(scripts, redis, keys) -> Applying:
 
 async def snapshot(redis, keys) -> dict[bytes, bytes]:
     return {key: await redis.dump(key) async for key in redis.scan_iter(f"{keys.tag}:*")}
+
+
+async def test_the_reply_shows_who_follows(apply, redis, keys):
+    assert await apply() == [b"OK", Followers.NONE]
+    await redis.set(keys.followers(0, 1), 1)
+    assert await apply(expected=1, after=2) == [b"OK", Followers.EVENTS]
+    await redis.set(keys.interaction_followers(0, 1), 1)
+    assert await apply(expected=2, after=3) == [b"OK", Followers.INTERACTIONS]
 
 
 async def test_a_stale_writer_changes_no_key(apply, redis, keys, scripts):

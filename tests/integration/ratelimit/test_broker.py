@@ -1,4 +1,4 @@
-"""The broker in real time on a real Valkey: what callers get, and what they leave behind when they go."""
+"""The broker in real time on a real Valkey: permits, and no state left by abandoned calls."""
 
 import asyncio
 import copy
@@ -43,7 +43,7 @@ async def held(fleet_: Fleet, count: int) -> None:
     async with redis_of(fleet_) as client:
 
         async def as_many() -> bool:
-            return await client.hlen(f"{{{fleet_.prefix}:{fleet_.bot_id}}}:rl:held") == count
+            return await client.hlen(f"{{{fleet_.prefix}:{fleet_.bot_id}}}:rl2:held") == count
 
         await eventually(as_many)
 
@@ -152,7 +152,7 @@ async def test_who_need_not_wait_passes_though_redis_is_far_away(valkey, key_pre
 
 async def test_full_queue_refuses_one_more(valkey):
     discord = world("fixed", 1, 60.0)
-    async with fleet(valkey, discord, 1, clock=None, limits=Limits(most_waiting=3)) as workers:
+    async with fleet(valkey, discord, 1, clock=None, limits=Limits(max_waiting=3)) as workers:
         await workers.send(0, message_in(1))
         calls = await queue(workers, message_in(1), 3)
         with pytest.raises(WaitRefusedError) as refused:

@@ -1,4 +1,4 @@
-"""What must not go wrong when something else does: dead workers, a dead, forgetful or full server, lost replies."""
+"""Faults in real time: dead workers, a server that is dead, full or without its state, lost replies."""
 
 import asyncio
 import contextlib
@@ -19,11 +19,12 @@ import processes
 from discordproxy_ratelimit.broker import Broker, Limits
 from discordproxy_ratelimit.errors import BrokerError, BrokerUnavailableError, DrainingError, WaitRefusedError
 from discordproxy_ratelimit.metrics import Decisions
-from discordproxy_ratelimit.redis.batch import ScriptBatch
+from discordproxy_ratelimit.redis.batch import BatchItem, ScriptBatch
 from discordproxy_ratelimit.redis.client import connect
 from discordproxy_sandbox.limits.limits import FixedWindow, Gcra
 from fakes.eventually import eventually
 from fakes.tapped_pipeline import open_tapped
+from model.packed_state import bucket_state
 from processes.fleet import Fleet, fleet
 from processes.process import Process
 from processes.redis_servers import blocking
@@ -35,7 +36,7 @@ PATIENCE_S = 60.0
 
 
 def bot_key(fleet_: Fleet, name: str) -> str:
-    return f"{{{fleet_.prefix}:{fleet_.bot_id}}}:rl:{name}"
+    return f"{{{fleet_.prefix}:{fleet_.bot_id}}}:rl2:{name}"
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ async def test_worker_whose_places_others_gave_away_takes_them_again(valkey, key
                 client.zrem(bot_key(workers, "workers"), "w1")
             async with asyncio.timeout(PATIENCE_S):
                 assert await asyncio.gather(*calls) == [200] * 3
-            with pytest.raises(BrokerUnavailableError, match="out of touch"):
+            with pytest.raises(BrokerUnavailableError, match="no contact with Redis"):
                 unsent.sent()
         client.close()
     assert [arrival.label for arrival in workers.discord.arrivals] == [0, 1, 2]
@@ -297,8 +298,8 @@ async def test_lost_reply_charges_once(valkey):
         client.losing = 2
         async with asyncio.timeout(PATIENCE_S), broker.acquire(role_in(1)) as permit:
             assert client.losing == 0
-            in_flight = [await client.hget(key, "infl") async for key in client.scan_iter(f"{{{prefix}:1}}:rl:b:h*")]
-            assert in_flight == [b"1"]
+            keys = [key async for key in client.scan_iter(f"{{{prefix}:1}}:rl2:b:h*")]
+            assert [bucket_state(await client.get(key)).infl for key in keys] == [1]
             permit.sent()
             permit.complete(await discord.request(role_in(1)))
         for _ in range(3):
@@ -353,7 +354,8 @@ async def test_closing_waits_for_the_call_under_way():
         return [[] for _ in items]
 
     batch = ScriptBatch(send, sending.wait)
-    item = batch.add(["c"], [], hurry=True, lasting=True)
+    item = BatchItem(["c"], [], lasting=True)
+    batch.add(item, hurry=True)
     await sending.wait()
     await batch.close()
     assert arrived == [item]
@@ -373,9 +375,12 @@ async def test_what_cannot_be_written_is_dropped_and_the_next_call_goes_on():
         return
 
     batch = ScriptBatch(send, until_up)
+    failed, sent = (asyncio.get_running_loop().create_future() for _ in range(2))
+    batch.add(BatchItem(["c"], [], None, failed.set_exception, lasting=True), hurry=True)
     with pytest.raises(TypeError):
-        await batch.add(["c"], [], hurry=True, lasting=True).reply
-    assert await batch.add(["c"], [], hurry=True, lasting=True).reply == []
+        await failed
+    batch.add(BatchItem(["c"], [], sent.set_result, lasting=True), hurry=True)
+    assert await sent == []
     await batch.close()
 
 

@@ -13,7 +13,8 @@ from discordproxy_ratelimit.circuit import BUDGET, PROBE_S, STOP, Circuit
 from discordproxy_ratelimit.errors import CircuitOpenError, ShareUsedError
 from discordproxy_ratelimit.headers import Answer
 from discordproxy_ratelimit.metrics import Decisions
-from discordproxy_ratelimit.redis.client import connect, stop
+from discordproxy_ratelimit.process.tasks import cancel
+from discordproxy_ratelimit.redis.client import connect
 from discordproxy_ratelimit.redis.link import RedisLink
 from fakes.virtual_time import VirtualClock, WatchedRedis, run
 
@@ -40,7 +41,7 @@ class Workers:
         async for message in self.links[i].messages(self._channel):
             name, (kind, _, open_for_us) = orjson.loads(message)
             assert (name, kind) == (self.circuits[i].name, "C")
-            self.circuits[i].told(int(open_for_us))
+            self.circuits[i].on_change(int(open_for_us))
 
     async def settle(self) -> None:
         """Let reports reach Redis and hints reach everybody; virtual time stands still meanwhile."""
@@ -73,7 +74,7 @@ async def workers(url: str, prefix: str, clock: VirtualClock, count: int = 2) ->
     finally:
         await them.settle()
         for inbox in them._inboxes:
-            await stop(inbox)
+            await cancel(inbox)
         for link in them.links:
             await link.close()
 
@@ -85,7 +86,7 @@ Story = Callable[[Workers], Coroutine[Any, Any, None]]
 def tell(valkey: str, key_prefix: str) -> Callable[[Story], None]:
     """Run a story about two workers in virtual time."""
 
-    def told(story: Story) -> None:
+    def test(story: Story) -> None:
         async def main(clock: VirtualClock) -> None:
             async with workers(valkey, key_prefix, clock) as them:
                 await story(them)
@@ -93,13 +94,13 @@ def tell(valkey: str, key_prefix: str) -> Callable[[Story], None]:
         clock = VirtualClock()
         run(main(clock), clock)
 
-    return told
+    return test
 
 
 def test_a_cloudflare_page_closes_the_address_for_every_worker(tell: Any) -> None:
     async def story(them: Workers) -> None:
         assert await them.passes(0)
-        them.circuits[0].heard(Answer(429, retry_after_s=120.0, from_discord=False))
+        them.circuits[0].observe(Answer(429, retry_after_s=120.0, from_discord=False))
         assert them.states[0] == "open", "the worker itself stops before Redis has answered"
         await them.settle()
         assert them.states == ["open", "open"]
@@ -117,13 +118,13 @@ def test_a_cloudflare_page_closes_the_address_for_every_worker(tell: Any) -> Non
 
 def test_one_call_finds_out_and_everybody_learns(tell: Any) -> None:
     async def story(them: Workers) -> None:
-        them.circuits[0].heard(PAGE)
+        them.circuits[0].observe(PAGE)
         await them.settle()
         await asyncio.sleep(61)
         assert await them.passes(1)
         assert not await them.passes(0)
         assert not await them.passes(1)
-        them.circuits[1].heard(OK)
+        them.circuits[1].observe(OK)
         await them.settle()
         assert them.states == ["closed", "closed"]
         assert await them.passes(0)
@@ -134,7 +135,7 @@ def test_one_call_finds_out_and_everybody_learns(tell: Any) -> None:
 
 def test_a_probe_that_never_ends_gives_way_to_another(tell: Any) -> None:
     async def story(them: Workers) -> None:
-        them.circuits[0].heard(PAGE)
+        them.circuits[0].observe(PAGE)
         await them.settle()
         await asyncio.sleep(61)
         assert await them.passes(0)
@@ -150,7 +151,7 @@ def test_each_block_is_twice_as_long_up_to_an_hour(tell: Any) -> None:
     async def story(them: Workers) -> None:
         lasted = []
         for _ in range(8):
-            them.circuits[0].heard(PAGE)
+            them.circuits[0].observe(PAGE)
             await them.settle()
             began = them.clock.now
             while not await them.passes(0):  # noqa: ASYNC110 - the pauses are virtual, and nothing announces the end
@@ -164,8 +165,8 @@ def test_each_block_is_twice_as_long_up_to_an_hour(tell: Any) -> None:
 def test_calls_in_flight_when_the_page_comes_do_not_lengthen_the_block(tell: Any) -> None:
     async def story(them: Workers) -> None:
         for _ in range(10):
-            them.circuits[0].heard(Answer(429, retry_after_s=30.0, from_discord=False))
-            them.circuits[1].heard(PAGE)
+            them.circuits[0].observe(Answer(429, retry_after_s=30.0, from_discord=False))
+            them.circuits[1].observe(PAGE)
         await them.settle()
         await asyncio.sleep(62)
         assert them.states == ["half_open", "half_open"]
@@ -190,16 +191,16 @@ def test_calls_in_flight_when_the_page_comes_do_not_lengthen_the_block(tell: Any
 def test_what_counts(tell: Any, answer: Answer, counts: int) -> None:
     async def story(them: Workers) -> None:
         for _ in range(3):
-            them.circuits[0].heard(answer)
+            them.circuits[0].observe(answer)
         await them.settle()
-        await them.circuits[1].look()
+        await them.circuits[1].inspect()
         assert them.metric(1, "discordproxy_invalid_requests_left") == BUDGET - 3 * counts
 
     tell(story)
 
 
 async def spend(them: Workers, worker: int, number: int, app: str = "") -> None:
-    await them.circuits[worker]._ask("count", number, app)
+    await them.circuits[worker]._run_script("count", number, app)
 
 
 def test_the_budget_is_one_for_all_workers_and_stops_them_before_it_is_spent(tell: Any, caplog: Any) -> None:
@@ -234,7 +235,7 @@ def test_what_is_ten_minutes_old_is_forgiven(tell: Any) -> None:
 def test_two_addresses_do_not_meet(valkey: str, key_prefix: str) -> None:
     async def main(clock: VirtualClock) -> None:
         async with workers(valkey, f"{key_prefix}a", clock) as one, workers(valkey, f"{key_prefix}b", clock) as other:
-            one.circuits[0].heard(PAGE)
+            one.circuits[0].observe(PAGE)
             await one.settle()
             assert (one.states[1], other.states) == ("open", ["closed", "closed"])
 
@@ -246,7 +247,7 @@ def test_an_application_that_floods_is_stopped_alone(tell: Any, caplog: Any) -> 
     async def story(them: Workers) -> None:
         for worker in (0, 1):
             for _ in range(2_400):
-                them.circuits[worker].heard(FORBIDDEN, "flood")
+                them.circuits[worker].observe(FORBIDDEN, "flood")
             await them.settle()
         assert not await them.passes(1, "flood")
         with pytest.raises(ShareUsedError, match="The application flood has used up its share") as refusal:
@@ -256,7 +257,7 @@ def test_an_application_that_floods_is_stopped_alone(tell: Any, caplog: Any) -> 
         for worker in (0, 1):
             assert await them.passes(worker, "other")
             assert them.circuits[worker].state == "closed"
-        state = await them.circuits[0].look()
+        state = await them.circuits[0].inspect()
         assert (state.state, state.reason) == ("closed", "")
         assert [(share.app, share.invalid, share.stopped) for share in state.apps] == [("flood", 4_800, True)]
         assert them.metric(1, "discordproxy_permit_refused_total", why="share") == 2
@@ -269,10 +270,10 @@ def test_many_floods_one_after_the_other_never_spend_what_the_others_need(tell: 
         for number in range(8):
             app = f"flood{number}"
             while await them.passes(0, app):
-                them.circuits[0].heard(FORBIDDEN, app)
+                them.circuits[0].observe(FORBIDDEN, app)
                 await them.settle()
                 await spend(them, 0, 24, app)
-        state = await them.circuits[1].look()
+        state = await them.circuits[1].inspect()
         assert (state.state, len(state.apps)) == ("closed", 8)
         assert state.invalid < BUDGET * STOP
         assert await them.passes(1, "well-behaved")
@@ -290,9 +291,9 @@ def test_a_share_has_room_again_once_answers_are_ten_minutes_old(tell: Any) -> N
         assert not await them.passes(0, "flood")
         await asyncio.sleep(25)
         assert await them.passes(0, "flood")
-        assert (await them.circuits[0].look()).apps[0].stopped is False
+        assert (await them.circuits[0].inspect()).apps[0].stopped is False
         await asyncio.sleep(600)
-        assert (await them.circuits[0].look()).apps == ()
+        assert (await them.circuits[0].inspect()).apps == ()
 
     tell(story)
 
@@ -303,17 +304,17 @@ def test_what_is_shown_comes_from_what_decides(tell: Any) -> None:
         await spend(them, 0, 4_600, "b")
         assert not await them.passes(0, "c")
         for circuit in them.circuits:
-            await circuit.look()
+            await circuit.inspect()
         assert them.states == ["open", "open"]
         assert them.metric(1, "discordproxy_circuit", state="open") == 1
         await asyncio.sleep(100)
-        state = await them.circuits[1].look()
+        state = await them.circuits[1].inspect()
         assert (state.state, state.reason, [share.app for share in state.apps]) == ("open", "spent", ["a", "b"])
         assert state.since_s == pytest.approx(100, abs=1)
         assert state.open_for_s == pytest.approx(500, abs=11)
         await asyncio.sleep(state.open_for_s + 1)
         assert await them.passes(1, "c")
-        assert (await them.circuits[1].look()).since_s == 0
+        assert (await them.circuits[1].inspect()).since_s == 0
 
     tell(story)
 
@@ -321,11 +322,11 @@ def test_what_is_shown_comes_from_what_decides(tell: Any) -> None:
 def test_a_block_is_told_with_its_beginning(tell: Any) -> None:
     async def story(them: Workers) -> None:
         for _ in range(2):
-            them.circuits[0].heard(PAGE, "a")
+            them.circuits[0].observe(PAGE, "a")
             await them.settle()
             await asyncio.sleep(130)
             await them.passes(0)
-        state = await them.circuits[1].look()
+        state = await them.circuits[1].inspect()
         assert (state.state, state.reason) == ("half_open", "blocked")
         assert state.since_s == pytest.approx(260, abs=1)
 
@@ -340,7 +341,7 @@ def test_a_call_that_waited_for_its_permit_is_looked_at_again(tell: Any) -> None
         with pytest.raises(ShareUsedError):
             circuit.check_again("flood", probing=False)
         circuit.check_again("other", probing=False)
-        circuit.heard(PAGE, "other")
+        circuit.observe(PAGE, "other")
         with pytest.raises(CircuitOpenError):
             circuit.check_again("other", probing=False)
         await them.settle()

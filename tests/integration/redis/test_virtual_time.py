@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from discordproxy_ratelimit.redis.client import connect, inbox, open_pipeline
+from discordproxy_ratelimit.redis.client import connect, open_pipeline, subscription
 from fakes.virtual_time import EPOCH_S, VirtualClock, WatchedRedis, run
 from processes.redis_servers import Servers
 
@@ -46,7 +46,7 @@ def test_time_does_not_move_while_a_message_of_a_preempted_server_is_under_way(o
     async def story() -> None:
         sender = WatchedRedis(connect(own_valkey.url, timeout_s=5.0), clock, own_valkey.url)
         receiver = WatchedRedis(connect(own_valkey.url, timeout_s=5.0), clock, own_valkey.url)
-        async with inbox(receiver, "home") as letters:
+        async with subscription(receiver, "home") as letters:
             await letters.subscribe("news")
             reading = asyncio.create_task(read(letters))
             await asyncio.sleep(1)

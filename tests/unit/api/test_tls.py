@@ -1,4 +1,4 @@
-"""Certificates that cannot be served are refused with setting, file and fix; changed ones are taken over."""
+"""The error of an unusable certificate contains setting, file and fix; changed files are reloaded."""
 
 import logging
 from datetime import UTC, datetime, timedelta
@@ -72,7 +72,7 @@ def test_expired_and_not_yet_valid(authority: Authority):
     assert "clock" in refusal(TlsFiles(pair.cert, pair.key), datetime(2019, 1, 1, tzinfo=UTC))
 
 
-def test_soon_expired_and_readable_by_all_are_warned_of(authority: Authority, caplog: pytest.LogCaptureFixture):
+def test_a_near_expiry_and_a_readable_key_are_logged(authority: Authority, caplog: pytest.LogCaptureFixture):
     pair = authority.issue(until=NOW + timedelta(days=3))
     pair.key.chmod(0o644)
     read_certificates(TlsFiles(pair.cert, pair.key), NOW)
@@ -101,7 +101,7 @@ def test_a_changed_file_is_read_again_and_a_bad_one_changes_nothing(tmp_path: Pa
     path.write_text("one")
     watched = ReloadedValue([path], make, clock=clock)
     path.write_text("second")
-    assert watched.get() == "one"  # looked at once a second at most
+    assert watched.get() == "one"  # checked at most once a second
     clock.now += 1
     assert watched.get() == "second"
     path.write_text("a bad one")
@@ -110,7 +110,7 @@ def test_a_changed_file_is_read_again_and_a_bad_one_changes_nothing(tmp_path: Pa
     assert caplog.text.count("it is bad") == 1
     path.unlink()
     clock.now += 1
-    with pytest.raises(FileNotFoundError):  # what `make` does not turn into Unusable is a mistake of ours
+    with pytest.raises(FileNotFoundError):  # only UnusableFileError is handled
         watched.get()
     path.write_text("three")
     clock.now += 1

@@ -1,4 +1,4 @@
-"""The local pace while Redis is away: slow, alone, and never above this worker's share; in virtual time."""
+"""The local pace without Redis: one call per lane, never above this worker's share; in virtual time."""
 
 import asyncio
 import contextlib
@@ -44,7 +44,7 @@ class World:
     def __init__(self, global_limit: int = 50, workers: int = 1) -> None:
         self.sent: list[tuple[float, str]] = []
         self.heard: list[Answer] = []
-        self.pace = LocalPace(global_limit, workers, heard=lambda answer, _app: self.heard.append(answer))
+        self.pace = LocalPace(global_limit, workers, on_answer=lambda answer, _app: self.heard.append(answer))
         self.loop = asyncio.get_running_loop()
         self.began = self.loop.time()
 

@@ -1,4 +1,4 @@
-"""What is believed of an answer's headers and body, and what is not."""
+"""Validation of a response's headers and body."""
 
 import json
 import math
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discordproxy_ratelimit.headers import LONGEST_S, NO_ANSWER, Answer, read_answer
+from discordproxy_ratelimit.headers import MAX_WAIT_S, NO_ANSWER, Answer, read_answer
 
 BUCKET = {
     "X-RateLimit-Limit": "5",
@@ -65,7 +65,7 @@ def test_odd_but_readable_headers() -> None:
     assert read_answer(200, BUCKET | {"X-RateLimit-Remaining": "9"}).remaining == 5
     assert read_answer(200, BUCKET | {"X-RateLimit-Remaining": " 2 "}).remaining == 2
     assert read_answer(200, BUCKET | {"X-RateLimit-Limit": "5.0"}).limit == 5
-    assert read_answer(200, BUCKET | {"X-RateLimit-Reset-After": str(LONGEST_S + 1)}).hash is None
+    assert read_answer(200, BUCKET | {"X-RateLimit-Reset-After": str(MAX_WAIT_S + 1)}).hash is None
     assert read_answer(200, BUCKET | {"X-RateLimit-Bucket": "h" * 10_000}).hash == "h" * 100
 
 
@@ -241,10 +241,10 @@ def test_nothing_an_answer_says_is_an_error(status: int, headers: dict[str, str]
     answer = read_answer(status, headers, document)
     assert answer.status == status
     assert 0 <= answer.code < 1 << 31
-    assert answer.retry_after_s is None or (status == 429 and 0 <= answer.retry_after_s <= LONGEST_S)
+    assert answer.retry_after_s is None or (status == 429 and 0 <= answer.retry_after_s <= MAX_WAIT_S)
     assert answer.scope in ({"user", "global", "shared"} if status == 429 else {""})
     if answer.hash is not None:
         assert 1 <= answer.limit <= 1e12
         assert 0 <= answer.remaining <= answer.limit
-        assert 0 <= answer.reset_after_s <= LONGEST_S
+        assert 0 <= answer.reset_after_s <= MAX_WAIT_S
         assert answer.reset_ms >= 0

@@ -1,4 +1,4 @@
-"""Each decision moves exactly its own number."""
+"""Each decision changes exactly its own metric."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A permit ends exactly once, and being forgotten is loud."""
+"""A permit ends exactly once; one that is not ended causes a warning."""
 
 import pytest
 
@@ -15,11 +15,11 @@ class Office:
         self.ends: list[Answer | None] = []
         self.refuses = False
 
-    def leaving(self, permit: Permit) -> None:
+    def before_send(self, permit: Permit) -> None:
         if self.refuses:
             raise BrokerUnavailableError("too late")
 
-    def ended(self, permit: Permit, answer: Answer | None) -> Verdict:
+    def on_end(self, permit: Permit, answer: Answer | None) -> Verdict:
         self.ends.append(answer)
         return Verdict("answered", 1.5)
 

@@ -1,4 +1,4 @@
-"""Which limits a call falls under, judged by its method and path alone."""
+"""Routes by method and path."""
 
 import base64
 import csv

@@ -1,4 +1,4 @@
-"""Settings: sources, the token's ways in, and one line for every mistake."""
+"""Settings: sources, the bot token, and one line for every error."""
 
 from pathlib import Path
 

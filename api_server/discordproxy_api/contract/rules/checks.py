@@ -16,9 +16,10 @@ from discordproxy_api.contract.rules.limits import INT32, MAX_SNOWFLAKE, PATH_FO
 
 Check = Callable[[Any, str, FieldErrors], None]  # value, path, where to record problems
 
-_BIT_FIELDS = frozenset({"allow", "deny", "permissions"})  # the only uint64 fields that are no ids
+BIT_FIELDS = frozenset({"allow", "deny", "permissions"})
+"""The only uint64 fields that are no ids."""
 _OPEN_ENUMS = frozenset({"discord_api.Component.Type", "discord_api.Component.ButtonStyle"})
-_NUMBERS = frozenset({FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_DOUBLE})
+NUMBERS = frozenset({FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_DOUBLE})
 _SCHEMES: Mapping[Form, tuple[str, ...]] = {
     Form.WEB: ("http", "https"),
     Form.LINK: ("http", "https", "discord"),
@@ -29,7 +30,8 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]+")
 _CUSTOM_EMOJI = re.compile(r"(a:)?[A-Za-z0-9_~]{1,64}:[0-9]{1,20}")
 _IMAGE = re.compile(r"data:image/[A-Za-z0-9+.-]+;base64,[A-Za-z0-9+/\s]+=*\s*")
 _MAX_EMOJI_LENGTH = 64
-_PATH_SEGMENT = 256
+PATH_SEGMENT = 256
+"""Maximum length of a path parameter, except tokens."""
 _KEYCAPS = frozenset("0123456789#*")
 """The only ASCII characters in Unicode emoji."""
 
@@ -49,7 +51,7 @@ def compile_check(field: FieldDescriptor, limit: Limit | None, nested: Check | N
 def path_check(field: FieldDescriptor) -> Check:
     """Return the check of a path parameter's field, which is required."""
     form = PATH_FORMS.get(field.name, Form.PATH)
-    single = _text(Limit(1, TOKEN if form is Form.TOKEN else _PATH_SEGMENT, form=form))
+    single = _text(Limit(1, TOKEN if form is Form.TOKEN else PATH_SEGMENT, form=form))
 
     def check(value: Any, path: str, problems: FieldErrors) -> None:
         if not value:
@@ -88,14 +90,14 @@ def _single(field: FieldDescriptor, limit: Limit | None) -> Check | None:
     if field.enum_type is not None:
         return _choices(field, field.enum_type, limit)
     if field.type == FieldDescriptor.TYPE_UINT64:
-        return None if field.name in _BIT_FIELDS else _snowflake
+        return None if field.name in BIT_FIELDS else _snowflake
     if limit is None or field.message_type is not None:
         return None
     if limit.choices:
         return _one_of(limit.choices, str(limit.choices))
     if field.type == FieldDescriptor.TYPE_STRING and not is_list(field):
         return _text(limit)
-    return _number(limit) if field.type in _NUMBERS and not is_list(field) else None
+    return _number(limit) if field.type in NUMBERS and not is_list(field) else None
 
 
 def _snowflake(value: Any, path: str, problems: FieldErrors) -> None:
@@ -103,15 +105,21 @@ def _snowflake(value: Any, path: str, problems: FieldErrors) -> None:
         problems.snowflake(path)
 
 
-def _choices(field: FieldDescriptor, enum: EnumDescriptor, limit: Limit | None) -> Check | None:
+def allowed_numbers(field: FieldDescriptor, enum: EnumDescriptor, limit: Limit | None) -> Mapping[int, str] | None:
+    """Return the valid numbers of a field with their names; None if values newer than the contract are valid."""
     if enum.full_name in _OPEN_ENUMS:
-        return None  # values newer than the contract are passed on
+        return None
     numbers = {number: value.name for number, value in enum.values_by_number.items()}
     if enum_offset(field):
         del numbers[0]  # "undefined" exists only in the contract
     if limit is not None and limit.choices:
         numbers = {number: name for number, name in numbers.items() if number in limit.choices}
-    return _one_of(tuple(numbers), ", ".join(numbers.values()))
+    return numbers
+
+
+def _choices(field: FieldDescriptor, enum: EnumDescriptor, limit: Limit | None) -> Check | None:
+    numbers = allowed_numbers(field, enum, limit)
+    return None if numbers is None else _one_of(tuple(numbers), ", ".join(numbers.values()))
 
 
 def _one_of(allowed: tuple[int | str, ...], words: str) -> Check:

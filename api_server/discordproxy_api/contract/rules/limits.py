@@ -36,6 +36,11 @@ IDEMPOTENCY_KEY = 255
 """Limit of the proxy: it is part of a Redis key."""
 MAX_SNOWFLAKE = 2**63 - 1
 
+DURATION = "google.protobuf.Duration"
+MAX_DURATION_S = 315_576_000_000
+MAX_NANOS = 999_999_999
+"""Of a duration, protobuf's own limits."""
+
 INT32 = 2**31 - 1
 _COLOR = 0xFFFFFF
 _ARCHIVE_MINUTES = (60, 1440, 4320, 10080)

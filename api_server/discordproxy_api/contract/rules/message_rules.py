@@ -151,7 +151,7 @@ def _reference(request: Any, problems: FieldErrors) -> None:
         problems.required("message_reference.channel_id")
     for name in ("content", "embeds", "sticker_ids", "poll", "files", "components", "components_json"):
         if _is_set(request, name):
-            problems.conflict(name, "A forward carries nothing of its own.")
+            problems.conflict(name, "A forwarded message has no content of its own.")
 
 
 def _voice(request: Any, problems: FieldErrors) -> None:
@@ -162,7 +162,7 @@ def _voice(request: Any, problems: FieldErrors) -> None:
         problems.conflict("files", "A voice message has one file with duration_secs and waveform.")
     for name in ("content", "embeds", "sticker_ids", "poll"):
         if _is_set(request, name):
-            problems.conflict(name, "A voice message has nothing but its file.")
+            problems.conflict(name, "A voice message contains only its file.")
 
 
 def _attachments_exist(request: Any, problems: FieldErrors) -> None:

@@ -1,4 +1,5 @@
--- Part 7: what an answer teaches. Discord's Reset tells windows apart and orders them; it is never read as a clock.
+-- Part 7: the update of a bucket from an answer. Discord's Reset distinguishes windows and orders them; it is never read
+-- as a clock.
 local SAME_RESET_MS = 5 -- Discord's Reset of one fixed window never differs by more
 local GUARD = 1000      -- us; Discord rounds to a millisecond
 
@@ -6,7 +7,7 @@ local GUARD = 1000      -- us; Discord rounds to a millisecond
 -- for the difference of the clocks, and that drops out of the sum of the shortest way there and the shortest way back.
 -- Half of it is surely spent between one answer and the next request's arrival: so much earlier a request may leave. A
 -- round trip proves less: one that was short there may be followed by one that is short back. Few samples prove little.
-local ENOUGH, MOST_LATENCY = 20, 30000
+local MIN_SAMPLES, MAX_LATENCY = 20, 30000
 
 -- 0 stands for none.
 local function lower(one, other)
@@ -15,9 +16,9 @@ local function lower(one, other)
 end
 
 local function sure_latency()
-  if G.ways < ENOUGH then return 0 end
+  if G.ways < MIN_SAMPLES then return 0 end
   local sum = lower(G.there, G.there_old) + lower(G.back, G.back_old)
-  return math.min(math.max(0, sum / 2), MOST_LATENCY)
+  return math.min(math.max(0, sum / 2), MAX_LATENCY)
 end
 
 -- a: the answer, with numbers: rid is Discord's Reset in ms, after_us what was left until then
@@ -43,21 +44,22 @@ local function count_unseen(b)
   if b.reset == 0 then b.reset = now + (b.period or 5 * SECOND) end
 end
 
--- a: limit, remaining, rid (ms), after (us until all tokens are back), age (us since the answer arrived)
+-- a: limit, remaining, rid (ms), after_us (until all tokens are back), age_us (since the answer arrived)
 local function learn(b, a)
-  local reset, old = now - a.age + a.after + GUARD - sure_latency(), b.rid
+  local after, old = a.after_us, b.rid
+  local reset = now - a.age_us + after + GUARD - sure_latency()
   local used = math.max(1, a.limit - a.remaining)
-  local least = math.max(1, (a.after - 500) / used)
-  local most = math.max(1, used > 1 and a.after / (used - 1) or a.after + 500) -- 0 would never give a token back
+  local least = math.max(1, (after - 500) / used)
+  local most = math.max(1, used > 1 and after / (used - 1) or after + 500) -- 0 would never give a token back
   local limit_moved = b.limit ~= a.limit
   if not b.limit then
     b.remaining, b.reset, b.rid, b.opened = a.remaining, reset, a.rid, now
   elseif a.rid > old + SAME_RESET_MS then
-    local old_passed = a.rid - a.after / 1000 >= old
+    local old_passed = a.rid - after / 1000 >= old
     if not old_passed and not limit_moved and (a.rid - old) * 1000 >= least / 2 then b.leaky = '1' end
     b.remaining, b.reset, b.rid = a.remaining, reset, a.rid
   elseif a.rid >= old - SAME_RESET_MS then
-    if b.leaky == '1' and b.limit > 1 and a.after > 0 then
+    if b.leaky == '1' and b.limit > 1 and after > 0 then
       b.leaky, b.remaining = '0', math.min(a.remaining, b.remaining)
     end
     if b.reset > 0 then
@@ -69,7 +71,7 @@ local function learn(b, a)
   end
   if limit_moved then b.limit, b.step, b.period = a.limit, nil, nil end
   b.step = math.min(math.max(b.step or least, least), most)
-  if b.leaky ~= '1' then b.period = math.max(b.period or 1, a.after) end
+  if b.leaky ~= '1' then b.period = math.max(b.period or 1, after) end
 end
 
 -- A bucket under a new name begins with what is known under the former one: Discord may have changed nothing but the name.

@@ -1,50 +1,94 @@
 -- Part 3: how a call begins and ends. `run` names one life of the state; a server that forgot begins another one.
-local TEXTS = { 'finish', 'run', 'server', 'told' }
-local NUMBERS = { 'recover', 'clock', 'seq', 'blocked', 'shrink', 'shrunk', 'there', 'there_old', 'back', 'back_old',
-  'ways', 'ways_at', 'phase', 'crowd', 'arrived', 'waiting', 'v', 'kept' }
+
+-- The account's state, packed in this order: run, server, forgetful (the server that is known to have forgotten), recover,
+-- clock, seq, blocked, shrink, shrunk, there, there_old, back, back_old, ways, ways_at, phase, crowd, arrived, waiting
+-- (places of all lanes and of the global line), v, finish, kept (when all keys got their TTL), tidied (when free slots
+-- were removed), first_end (a lower bound of the earliest lease end), and sizes, nil if they must be looked up: slots,
+-- paced, queued (of KEYS[2], [3], [8]), held, blocks, limited (of KEYS[4], [7], [9]).
+local function new_state()
+  return { recover = 0, clock = 0, seq = 0, blocked = 0, shrink = 0, shrunk = 0, there = 0, there_old = 0, back = 0,
+    back_old = 0, ways = 0, ways_at = 0, phase = 0, crowd = 0, arrived = 0, waiting = 0, v = 0, finish = {}, kept = 0,
+    tidied = 0, first_end = 0 }
+end
+
+local function load_state()
+  local packed = redis.call('GET', KEYS[1])
+  if not packed then return new_state() end
+  local life, of_server, forgetful, recover, clock, seq, blocked, shrink, shrunk, there, there_old, back, back_old, ways,
+    ways_at, phase, crowd, arrived, waiting, v, finish, kept, tidied_at, first_end, slots, paced, queued, held, blocks,
+    limited = cmsgpack.unpack(packed)
+  sizes[KEYS[2]], sizes[KEYS[3]], sizes[KEYS[8]] = slots, paced, queued
+  return { run = life, server = of_server, forgetful = forgetful, recover = recover, clock = clock, seq = seq, blocked = blocked,
+    shrink = shrink, shrunk = shrunk, there = there, there_old = there_old, back = back, back_old = back_old, ways = ways,
+    ways_at = ways_at, phase = phase, crowd = crowd, arrived = arrived, waiting = waiting, v = v, finish = finish,
+    kept = kept, tidied = tidied_at, first_end = first_end, held = held, blocks = blocks, limited = limited }
+end
+
+local function save_state()
+  local packed = cmsgpack.pack(G.run, G.server, G.forgetful, G.recover, G.clock, G.seq, G.blocked, G.shrink, G.shrunk, G.there,
+    G.there_old, G.back, G.back_old, G.ways, G.ways_at, G.phase, G.crowd, G.arrived, G.waiting, G.v, G.finish, G.kept,
+    G.tidied, G.first_end, sizes[KEYS[2]], sizes[KEYS[3]], sizes[KEYS[8]], G.held, G.blocks, G.limited)
+  store(KEYS[1], packed, G.kept == now and SHORT_TTL)
+end
 
 -- A server that is not the one we knew may have forgotten anything: its places and permits are void, its buckets
--- unknown, and the last second counts as full until the workers have told what they remember.
+-- unknown, and the last second counts as full until the workers have restored what they remember.
 local function forget()
   redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[8])
   sizes = {}
-  G.waiting, G.recover, G.clock, G.told = 0, now + SECOND, 0, server
+  G.waiting, G.recover, G.clock, G.forgetful = 0, now + SECOND, 0, server
+  G.held, G.first_end, G.kept, G.tidied = 0, 0, 0, 0
   G.run = server .. '@' .. integer(now)
+end
+
+-- Redis trusts a worker for `lease_us` after each call. A longer lease is granted now and then instead of with each call.
+local function renew_lease()
+  local lease_end = tonumber(redis.call('ZSCORE', KEYS[5], me) or 0)
+  was_expired = lease_end <= now -- so others may have given back what it held
+  if lease_end >= now + lease_us then return end
+  local renewed = now + math.floor(lease_us * 1.125)
+  redis.call('ZADD', KEYS[5], integer(renewed), me)
+  touched[KEYS[5]] = touched[KEYS[5]] or was_expired
+  G.first_end = math.min(G.first_end, renewed)
+end
+
+-- returns a worker whose lease has ended, or ''
+local function dead_worker()
+  if G.first_end > now then return '' end
+  local first = redis.call('ZRANGE', KEYS[5], 0, 0, 'WITHSCORES')
+  G.first_end = tonumber(first[2] or now)
+  return G.first_end <= now and first[1] or ''
 end
 
 local function open_call()
   local time = ARGV[1] ~= '' and { 0, ARGV[1] } or redis.call('TIME')
   now = tonumber(time[1]) * SECOND + tonumber(time[2])
-  local names = { unpack(TEXTS) }
-  for _, name in ipairs(NUMBERS) do names[#names + 1] = name end
-  local f = redis.call('HMGET', KEYS[1], unpack(names))
-  for i, name in ipairs(names) do
-    G.before[name] = f[i]
-    G[name] = i > #TEXTS and (tonumber(f[i]) or 0) or f[i]
-  end
-  G.finish = G.finish and cjson.decode(G.finish) or {}
+  G = load_state()
   local clock_fell_back = G.clock - now > 10 * SECOND
   local another = ARGV[4] ~= 'kept' and G.server and G.server ~= server
-  if clock_fell_back or another or (ARGV[4] == '1' and G.told ~= server) then forget() end
+  if clock_fell_back or another or (ARGV[4] == '1' and G.forgetful ~= server) then forget() end
   now = math.max(now, G.clock)
   G.server, G.run, G.clock = server, G.run or server .. '@0', now
   run = G.run
-  local lease_end = tonumber(redis.call('ZSCORE', KEYS[5], me) or 0)
-  stranger = lease_end <= now -- so others may have given back what it held
-  redis.call('ZADD', KEYS[5], integer(now + lease_us), me)
+  renew_lease()
 end
 
--- No key lives without a TTL: what this call touched gets a new one, the rest once a minute.
-local function close_call()
-  local after = { finish = next(G.finish) and cjson.encode(G.finish) or '{}' }
+-- No key lives without a TTL: what this call created gets one, and all get a new one once a minute. Then what is counted
+-- is counted anew, too, in case a server has evicted something.
+local function keep_keys()
   local all = now - G.kept > MINUTE
-  if all then G.kept = now end
-  for _, name in ipairs({ 'run', 'server', 'told' }) do after[name] = G[name] or '' end
-  for _, name in ipairs(NUMBERS) do after[name] = string.format('%.17g', G[name]) end
-  save(KEYS[1], G.before, after)
-  touched[KEYS[1]], touched[KEYS[5]] = true, true
-  for i = 1, 9 do
-    local lasting = i == 6 or i == 7 or i == 9
-    if all or touched[KEYS[i]] then redis.call('PEXPIRE', KEYS[i], lasting and 86400000 or 3600000) end
+  if all then
+    G.kept, G.held, G.blocks, G.limited = now, nil, nil, nil
+    sizes[KEYS[2]], sizes[KEYS[3]], sizes[KEYS[8]] = nil, nil, nil
   end
+  if not (all or next(touched)) then return end
+  for i = 2, 9 do
+    local lasting = i == 6 or i == 7 or i == 9
+    if all or touched[KEYS[i]] then redis.call('PEXPIRE', KEYS[i], lasting and LONG_TTL or SHORT_TTL) end
+  end
+end
+
+local function close_call()
+  keep_keys()
+  save_state()
 end

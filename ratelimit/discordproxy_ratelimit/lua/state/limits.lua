@@ -1,5 +1,5 @@
--- Part 6: the arithmetic of one bucket. Discord runs fixed windows and leaky ones (GCRA) and does not say which; both
--- are read safely until two answers have told them apart.
+-- Part 6: the arithmetic of one bucket. Discord runs fixed windows and leaky ones (GCRA) and does not show which; both
+-- are read safely until two answers have distinguished them.
 
 -- A bucket of so many is rarely the one that binds: a smaller limiter, which no header of a success shows, may count the
 -- same calls. So a burst grows by half with each answer, and a 429 hits few.
@@ -9,7 +9,7 @@ local function grows(b, infl) return b.limit > LARGE and infl >= math.max(1, mat
 
 -- A request that is not answered yet may be counted by Discord at any moment until its answer, so a window that begins
 -- anew begins with all of them in it.
--- returns how many may be sent now; and when there are none, the instant one may, or nil if only an answer can tell
+-- returns how many may be sent now; and when there are none, the instant one may, or nil if an answer must come first
 local function available(b, l)
   local infl = math.max(b.infl, l.infl) -- after a bucket has changed its name, the lane's calls in flight are in both
   if not b.limit then return (infl == 0) and 1 or 0, nil end
@@ -38,7 +38,7 @@ local function eta(b, k)
   return math.max(now, start + (math.ceil(left / b.limit) - 1) * (b.period or 0))
 end
 
--- A window whose end has passed is over: the next one is full, and only an answer tells when it ends.
+-- A window whose end has passed is over: the next one is full, and only an answer shows when it ends.
 local function roll(b)
   if b.limit and b.leaky ~= '1' and b.reset > 0 and now >= b.reset then
     b.remaining, b.reset, b.opened = b.limit, 0, now

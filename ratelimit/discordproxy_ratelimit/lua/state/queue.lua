@@ -1,5 +1,5 @@
--- Part 8: who is next. Start-time fair queueing: a waiting call gets the virtual time at which its app's turn comes,
--- 1/weight apart; the lowest leaves first. A priority is a head start that is finite, so that nobody starves.
+-- Part 8: the order of waiting calls. Start-time fair queueing: a waiting call gets the virtual time at which its app's
+-- turn comes, 1/weight apart; the lowest leaves first. A priority is a head start that is finite, so that nobody starves.
 local HEAD_START = { high = 1000, normal = 0, low = -1000 }
 local RETURNED, RESTORED = -1e9, -1e7 -- after a 429: the very head; known before a restart: ahead of newcomers
 
@@ -25,14 +25,39 @@ local function passed(clock, score, record)
   end
 end
 
+-- A record is packed in this order: worker, lane, bucket, seq, state (nil: in its lane's queue; 'global': waits for a
+-- slot; 'granted'), exempt, start, spaced, slot_at; of a place also score, deadline, app, weight, priority, ordered,
+-- returned, restored.
 local function read_record(id)
   local packed = redis.call('HGET', KEYS[4], id)
-  return packed and cmsgpack.unpack(packed) or nil
+  if not packed then return nil end
+  local worker, lane_name, bucket_name, seq, state, exempt, start, spaced, slot_at, score, deadline, app, weight,
+    priority, ordered, returned, restored = cmsgpack.unpack(packed)
+  return { worker = worker, lane = lane_name, bucket = bucket_name, seq = seq, state = state, exempt = exempt,
+    start = start, spaced = spaced, slot_at = slot_at, score = score, deadline = deadline, app = app, weight = weight,
+    priority = priority, ordered = ordered, returned = returned, restored = restored }
+end
+
+local function packed_record(r)
+  if r.state == 'granted' then
+    return cmsgpack.pack(r.worker, r.lane, r.bucket, r.seq, r.state, r.exempt, r.start, r.spaced, r.slot_at)
+  end
+  return cmsgpack.pack(r.worker, r.lane, r.bucket, r.seq, r.state, r.exempt, r.start, r.spaced, r.slot_at, r.score,
+    r.deadline, r.app, r.weight, r.priority, r.ordered, r.returned, r.restored)
+end
+
+local function count_held()
+  if not G.held then G.held = redis.call('HLEN', KEYS[4]) end
+  return G.held
 end
 
 local function write_record(id, record)
-  touched[KEYS[4]] = true
-  redis.call('HSET', KEYS[4], id, cmsgpack.pack(record))
+  if count_held() == 0 then touched[KEYS[4]] = true end
+  G.held = G.held + redis.call('HSET', KEYS[4], id, packed_record(record))
+end
+
+local function remove_record(id)
+  G.held = math.max(0, count_held() - redis.call('HDEL', KEYS[4], id))
 end
 
 local function next_seq()
@@ -41,6 +66,7 @@ local function next_seq()
 end
 
 local function is_alive(worker)
+  if worker == me then return true end
   local lease_end = redis.call('ZSCORE', KEYS[5], worker)
   return lease_end and tonumber(lease_end) > now
 end
@@ -61,7 +87,7 @@ local function drop(l, id, record)
 end
 
 local function head(l)
-  if size(l.queue) == 0 then return nil end
-  local first = redis.call('ZRANGE', l.queue, 0, 0)[1]
+  local first = size(l.queue) > 0 and first_of(l.queue)
+  if not first then return nil end
   return id_of(first), read_record(id_of(first)), first
 end

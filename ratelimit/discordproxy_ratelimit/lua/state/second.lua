@@ -4,13 +4,16 @@
 -- second of a lane: run, log = {{id, sent, answered or 0}, ...}, limiters = {{name, size (0 = never told), limit (what
 -- of it is left for this lane, 0 = not known yet), period, since (instant its window was open again), told (the last
 -- 429), quiet (until when to believe it), step}, ...}
-local MOST_LOGGED, MOST_LIMITERS, DAY = 256, 3, 86400 * SECOND
-local limited_lanes = nil
+local MAX_LOGGED, MAX_LIMITERS, DAY = 256, 3, 86400 * SECOND
+
+local function limited_lanes()
+  if not G.limited then G.limited = redis.call('HLEN', KEYS[9]) end
+  return G.limited
+end
 
 local function second_of(l)
   if l.second == nil then
-    if limited_lanes == nil then limited_lanes = redis.call('HLEN', KEYS[9]) end
-    local packed = limited_lanes > 0 and redis.call('HGET', KEYS[9], l.name)
+    local packed = limited_lanes() > 0 and redis.call('HGET', KEYS[9], l.name)
     local s = packed and cmsgpack.unpack(packed) or false
     if s and s.run ~= run then
       s.run, s.log = run, {}
@@ -69,7 +72,7 @@ local function log_sent(l, id)
   local s = second_of(l)
   if not s then return end
   s.log[#s.log + 1] = { id, now, 0 }
-  if #s.log > MOST_LOGGED then table.remove(s.log, 1) end
+  if #s.log > MAX_LOGGED then table.remove(s.log, 1) end
   s.changed = true
 end
 
@@ -135,7 +138,7 @@ local function refused_by_second(l, a, entry)
   if not m then
     m = { name = told and told.name or '', limit = told and told.limit or 0, period = wait, told = 0, size = 0 }
     s.limiters[#s.limiters + 1] = m
-    if #s.limiters > MOST_LIMITERS then table.remove(s.limiters, 1) end
+    if #s.limiters > MAX_LIMITERS then table.remove(s.limiters, 1) end
     pause = math.max(pause, told and told.after_us or 0) -- all it allows is back by then, and none of it is logged
   else
     m.period = math.max(m.period, wait)
@@ -159,11 +162,17 @@ local function save_second(l)
     if entry[3] == 0 or entry[3] + longest > now then log[#log + 1] = entry end
   end
   touched[KEYS[9]] = true
-  if #kept == 0 then return redis.call('HDEL', KEYS[9], l.name) end
-  redis.call('HSET', KEYS[9], l.name, cmsgpack.pack({ run = run, used = now, log = log, limiters = kept }))
-  if limited_lanes < 1000 then return end
+  if #kept == 0 then
+    G.limited = limited_lanes() - redis.call('HDEL', KEYS[9], l.name)
+    return
+  end
+  local text = cmsgpack.pack({ run = run, used = now, log = log, limiters = kept })
+  G.limited = limited_lanes() + redis.call('HSET', KEYS[9], l.name, text)
+  if G.limited < 1000 then return end
   local scan = redis.call('HSCAN', KEYS[9], '0', 'COUNT', 100)[2]
   for i = 1, #scan, 2 do
-    if now - cmsgpack.unpack(scan[i + 1]).used > 60 * MINUTE then redis.call('HDEL', KEYS[9], scan[i]) end
+    if now - cmsgpack.unpack(scan[i + 1]).used > 60 * MINUTE then
+      G.limited = G.limited - redis.call('HDEL', KEYS[9], scan[i])
+    end
   end
 end

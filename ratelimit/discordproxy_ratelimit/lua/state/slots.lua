@@ -1,39 +1,44 @@
 -- Part 9: the global limit. It has G slots, and a slot is free again one second after its *answer*: two requests of one
 -- slot then reach Discord at least a second apart, whatever the latency, and no second sees more than G of them.
--- A fifth of the slots leaves evenly spaced as long as a long backlog waits, or nobody knows yet how long it gets, so
+-- A fifth of the slots leaves evenly spaced as long as a long backlog waits, or while its length is not known yet, so
 -- that an urgent call never waits for the next burst of the others.
 local LONG_BACKLOG = 12 -- seconds of the global limit
 local GATHERING = SECOND / 20 -- how long a crowd may take to show its size, or longer while it
 local CALM, FAST = SECOND / 50, 30 -- has not paused for so long and grows by so many seconds' worth a second
 -- How far ahead of its instant a slot may be given away, so that the call that reports one answer also serves the next
--- in line, and nobody has to come for a slot alone. A spaced slot less far: an urgent call may want it.
+-- in line, and no worker has to come for a slot alone. A spaced slot less far: an urgent call may want it.
 local AHEAD, SOON = SECOND / 10, SECOND / 50
-local LEAD = SECOND / 100 -- so much before the instant of a slot that is not spaced somebody comes if no report does
+local LEAD = SECOND / 100 -- so much before the instant of a slot that is not spaced a worker comes for it
 
 local function global_limit()
   local quiet = math.floor((now - G.shrunk) / MINUTE)
   if G.shrink > 0 and quiet > 0 then
     G.shrink, G.shrunk = math.max(0, G.shrink - quiet), now
   end
-  local limit = tonumber(ARGV[5])
-  return math.max(1, math.floor(limit * (1 - 0.1 * math.min(G.shrink, 5))))
+  if G.shrink == 0 then return most_slots end
+  return math.max(1, math.floor(most_slots * (1 - 0.1 * math.min(G.shrink, 5))))
 end
 
+-- Removes slots that are free and counts the others anew: once a second, and when their number matters.
 local function tidy_slots()
-  if G.tidy then return end
-  G.tidy = true
+  if tidied then return end
+  tidied, G.tidied = true, now
   for _, key in ipairs({ KEYS[2], KEYS[3] }) do
-    if redis.call('ZREMRANGEBYSCORE', key, '-inf', integer(now)) > 0 then sizes[key] = nil end
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', integer(now))
+    sizes[key] = nil
   end
 end
 
-local function occupied()
+local function is_half_taken()
+  local half = global_limit() / 2
+  if size(KEYS[2]) + size(KEYS[3]) < half then return false end
   tidy_slots()
-  return size(KEYS[2]) + size(KEYS[3])
+  return size(KEYS[2]) + size(KEYS[3]) >= half
 end
 
 -- The instant a slot of a set of so many is free, and whose it is until then. nil: an answer must come first
 local function free_instant(key, most)
+  if size(key) * 2 >= most or now - G.tidied > SECOND then tidy_slots() end
   if size(key) < most then return now end
   local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
   local at = tonumber(first[2])
@@ -53,17 +58,16 @@ local function crowd_is_known()
   return now - G.arrived >= CALM or G.waiting < FAST * global_limit() * age / SECOND
 end
 
--- returns the set a slot was taken from and the instant it is free; else nil and the instant somebody should ask again,
--- nil if only an answer can tell
+-- returns the set a slot was taken from and the instant it is free; else nil and the instant of the next attempt,
+-- nil if an answer must come first
 local function take_slot(id, urgent)
   local blocked = math.max(G.blocked, G.recover)
   if now < blocked then return nil, blocked end
-  tidy_slots()
   local limit = global_limit()
   local spaced = limit >= 5 and math.floor(limit / 5) or 0
-  local short = G.waiting <= LONG_BACKLOG * limit and crowd_is_known()
   local a, oldest_a = free_instant(KEYS[2], limit - spaced)
   if a == now then return occupy(KEYS[2], id), now end
+  local short = G.waiting <= LONG_BACKLOG * limit and crowd_is_known()
   local b, oldest_b
   if spaced > 0 then b, oldest_b = free_instant(KEYS[3], spaced) end
   if b and not (urgent or short) then b = math.max(b, G.phase) end
@@ -76,7 +80,7 @@ local function take_slot(id, urgent)
   return nil, (a and b) and math.min(a, b) or a or b
 end
 
-local function free_slot(id, record, free_at)
-  local key = record.spaced and KEYS[3] or KEYS[2]
-  if free_at and free_at > now then redis.call('ZADD', key, 'XX', integer(free_at), id) else take_out(key, id) end
+local function free_slot(id, spaced, free_at)
+  local key = spaced and KEYS[3] or KEYS[2]
+  if free_at and free_at > now then redis.call('ZADD', key, 'XX', whole(free_at), id) else take_out(key, id) end
 end

@@ -1,19 +1,13 @@
--- Part 2: tables that are read once and written once in a call.
+-- Part 2: tables that are read once and written once in a call, and collections whose size is known without a look.
 
--- Writes what has changed only: most of a state stays as it is from call to call.
-local function save(key, before, after)
-  local fields = {}
-  for name, value in pairs(after) do
-    if before[name] ~= value then fields[#fields + 1] = name; fields[#fields + 1] = value end
-  end
-  for name, value in pairs(before) do
-    if value and after[name] == nil then redis.call('HDEL', key, name) end
-  end
-  if #fields > 0 then redis.call('HSET', key, unpack(fields)) end
-  return #fields > 0
+local SHORT_TTL, LONG_TTL = '3600000', '86400000' -- ms
+
+-- Writes a packed state. Its TTL (ms) is set when it is due: that costs as much as the write.
+local function store(key, packed, ttl)
+  if ttl then redis.call('SET', key, packed, 'PX', ttl) else redis.call('SET', key, packed, 'KEEPTTL') end
 end
 
--- Sorted sets whose size this call knows without asking again.
+-- Sizes of the sorted sets. Those of the account's sets and of a lane's queue are kept in their states.
 local function size(key)
   if not sizes[key] then sizes[key] = redis.call('ZCARD', key) end
   return sizes[key]
@@ -28,8 +22,14 @@ end
 local function take_out(key, member)
   local before = size(key)
   local removed = redis.call('ZREM', key, member)
-  sizes[key] = before - removed
+  sizes[key] = math.max(0, before - removed)
   return removed
+end
+
+local function first_of(key)
+  local first = redis.call('ZRANGE', key, 0, 0)[1]
+  if not first then sizes[key] = 0 end -- the set was evicted
+  return first
 end
 
 local function route_hash(route)
@@ -42,7 +42,21 @@ local function learn_route(route, hash)
   redis.call('HSET', KEYS[6], route, hash)
 end
 
+-- Most accounts have no block at all, so their number is kept.
+local function count_blocks()
+  if not G.blocks then G.blocks = redis.call('HLEN', KEYS[7]) end
+  return G.blocks
+end
+
 local function blocked(name)
-  if blocks == nil then blocks = redis.call('HLEN', KEYS[7]) end
-  return blocks > 0 and redis.call('HGET', KEYS[7], name) or nil
+  return count_blocks() > 0 and redis.call('HGET', KEYS[7], name) or nil
+end
+
+local function add_block(name, text)
+  touched[KEYS[7]] = true
+  G.blocks = count_blocks() + redis.call('HSET', KEYS[7], name, text)
+end
+
+local function remove_block(name)
+  G.blocks = count_blocks() - redis.call('HDEL', KEYS[7], name)
 end

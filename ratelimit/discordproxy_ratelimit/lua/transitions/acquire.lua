@@ -5,14 +5,14 @@
 --   | {'moved', hash} | {'known', status, code, us}
 local SAFETY = 5 * SECOND
 
--- Who is behind in the queue hears of a grant by a hint; it asks by itself only in case the hint was lost.
+-- A hint announces a grant to the calls behind the head; their workers poll only in case a hint was lost.
 local function wait_reply(l, b, id, record, after)
   local ahead = redis.call('ZRANK', l.queue, member_of(id, record)) or 0
   local safety = math.max(eta(b, ahead + 1), l.paused, G.recover) - now + SAFETY
-  return { 'wait', integer(ahead == 0 and after or -safety), integer(record.seq) }
+  return { 'wait', integer(ahead == 0 and after or -safety), record.seq }
 end
 
--- The lower bound of the wait: the lane's own limit, and the global one behind those who wait for it already.
+-- The lower bound of the wait: the lane's own limit, and the global one behind the calls that wait for it already.
 local function soonest(l, b, o, headerless)
   local at = math.max(l.paused, G.recover)
   local score = start_of(l, o.app) - (HEAD_START[o.priority] or 0)
@@ -35,9 +35,13 @@ end
 local function repeated(id, record)
   if record.state == 'granted' then
     again(id, record)
-    return { 'granted', 0, integer(record.seq) }
+    return { 'granted', 0, record.seq }
   end
-  return { 'wait', integer(-SAFETY), integer(record.seq) }
+  return { 'wait', -SAFETY, record.seq }
+end
+
+local function may_leave(l, b, o, bucket_name, headerless)
+  return size(l.queue) == 0 and start_instant(b, l, o, headerless) and not earlier_lane(b, l, bucket_name)
 end
 
 local function acquire(item, k)
@@ -51,23 +55,25 @@ local function acquire(item, k)
   local l, b = lane(lane_name, KEYS[k], KEYS[k + 1]), bucket(KEYS[k + 2])
   if o.former then inherit(b, KEYS[k + 3]) end
   local headerless = known == '-'
-  local at = soonest(l, b, o, headerless)
-  if at > now + o.left_us then return { 'refused', integer(at - now) } end
+  -- A call that nothing holds back needs no bound of its wait. A second limiter is examined once: it may try one more.
+  local leaves = is_global_idle() and not second_of(l) and may_leave(l, b, o, bucket_name, headerless)
+  if not leaves then
+    local at = soonest(l, b, o, headerless)
+    if at > now + o.left_us then return { 'refused', integer(at - now) } end
+    leaves = may_leave(l, b, o, bucket_name, headerless)
+  end
   G.arrived = now
-  local record = { worker = me, lane = lane_name, route = route, app = o.app, weight = o.weight, priority = o.priority,
-    deadline = now + o.left_us, ordered = o.ordered, exempt = o.exempt, returned = o.returned, restored = o.restored,
-    seq = o.seq or next_seq(), bucket = bucket_name }
-  if size(l.queue) == 0 then
-    local free = start_instant(b, l, record, headerless)
-    if free and not earlier_lane(b, l, bucket_name) then
-      charge(b, l, id)
-      to_global(id, record, 0)
-      return { record.state, '0', integer(record.seq) }
-    end
+  local record = { worker = me, lane = lane_name, bucket = bucket_name, seq = o.seq or next_seq(), app = o.app,
+    weight = o.weight, priority = o.priority, deadline = now + o.left_us, ordered = o.ordered, exempt = o.exempt,
+    returned = o.returned, restored = o.restored }
+  if leaves then
+    charge(b, l, id)
+    to_global(id, record, 0)
+    return { record.state, 0, record.seq }
   end
   push(l, id, record)
   local after = serve(l, b, bucket_name, headerless)
   record = read_record(id) or record
-  if record.state then return { record.state, '0', integer(record.seq) } end
+  if record.state then return { record.state, 0, record.seq } end
   return wait_reply(l, b, id, record, after)
 end

@@ -28,26 +28,38 @@ local function adopt(item, k)
   return {}
 end
 
-open_call()
-local items, replies = cjson.decode(ARGV[8]), {}
--- {'g'}: this worker holds nothing any more and will show no sign of life until it asks again.
-local function goodbye()
+-- {'g'}: this worker holds nothing any more; its heartbeat pauses until its next acquire.
+local function deregister()
   redis.call('ZREM', KEYS[5], me)
   return {}
 end
 
 local function nothing_more() return {} end
 
-local transitions = { n = nothing_more, g = goodbye, r = restore, o = adopt, c = complete, d = bury, x = cancel,
+local NOTHING = {}
+local ORDER = { 'n', 'r', 'o', 'c', 'd', 'x', 's', 'a', 'g' }
+local transitions = { n = nothing_more, g = deregister, r = restore, o = adopt, c = complete, d = reap, x = cancel,
   s = serve_item, a = acquire }
-for _, wanted in ipairs({ 'n', 'r', 'o', 'c', 'd', 'x', 's', 'a', 'g' }) do
-  for i, item in ipairs(items) do
-    if item[1] == wanted then replies[i] = transitions[wanted](item, 10 + (i - 1) * 4) end
+
+local function apply(items)
+  local replies, present = {}, {}
+  for _, item in ipairs(items) do present[item[1]] = true end
+  for _, wanted in ipairs(ORDER) do
+    for i, item in ipairs(present[wanted] and items or NOTHING) do
+      if item[1] == wanted then replies[i] = transitions[wanted](item, 10 + (i - 1) * 4) end
+    end
   end
+  return replies
 end
-local again, own = pump()
-for _, l in pairs(lanes) do save_lane(l); save_second(l) end
-for _, b in pairs(buckets) do save_bucket(b) end
-local dead = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', integer(now), 'LIMIT', 0, 1)[1]
-close_call()
-return { replies, grants, again and integer(again) or '', own and 1 or 0, dead or '', published, stranger and 1 or 0 }
+
+local function run_call(keys, arguments)
+  begin(keys, arguments)
+  open_call()
+  local replies = apply(cjson.decode(ARGV[8]))
+  local again, own = pump()
+  for _, l in pairs(lanes) do save_lane(l); save_second(l) end
+  for _, b in pairs(buckets) do save_bucket(b) end
+  local dead = dead_worker()
+  close_call()
+  return { replies, grants, again and integer(again) or '', own and 1 or 0, dead, published, was_expired and 1 or 0 }
+end

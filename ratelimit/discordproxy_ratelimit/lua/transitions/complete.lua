@@ -1,22 +1,21 @@
 -- Part 15: a permit ends with its answer; a lane is served.
 -- complete item: {'c', id, route, lane, permit's bucket name, answer, learned bucket name}
 --   answer: outcome (see below), age_us, rtt_us, retry_us, hash, limit, remaining, rid, after_us, headerless,
---   works (the token does), refusal, status, code, second (name, limit, after_us: what a 429 tells of another limiter)
+--   works (the token does), refusal, status, code, second (name, limit, after_us: another limiter, as a 429 shows it)
 --   reply {the bucket's state to remember, us until the lane's head can leave or -1, another lane or '', known hash}
 -- serve item: {'s', first id or '', route, lane, bucket name, believed hash, former bucket name or nothing}
 --   reply as above, without a state
 
-local MOST_PROVEN = 1000
+local MAX_PROVEN = 1000
 
 local function settle(id, l, b, a)
-  local record = read_record(id)
-  if not record then return nil end
-  redis.call('HDEL', KEYS[4], id)
+  local packed = redis.call('HGET', KEYS[4], id)
+  if not packed then return end
+  local _, _, _, _, _, exempt, _, spaced, slot_at = cmsgpack.unpack(packed)
+  remove_record(id)
   b.infl, l.infl = math.max(0, b.infl - 1), math.max(0, l.infl - 1)
   l.ended = log_end(l, id, a)
-  if record.exempt then return record end
-  free_slot(id, record, a and now - a.age_us + SECOND - sure_latency() or record.slot_at)
-  return record
+  if not exempt then free_slot(id, spaced, a and now - a.age_us + SECOND - sure_latency() or slot_at) end
 end
 
 -- The permit's bucket had the call in flight; the answer may speak for another one (`learned`).
@@ -30,8 +29,7 @@ local function complete(item, k)
   if a.hash then
     hash = learn_hash(route, a)
     if hash == a.hash or not b.limit then
-      local numbers = { limit = a.limit, remaining = a.remaining, rid = a.rid, after = a.after_us, age = a.age_us }
-      learn(hash == a.hash and learned or b, numbers)
+      learn(hash == a.hash and learned or b, a)
     else
       b.remaining, b.reset = math.min(b.remaining, a.remaining), math.max(b.reset, now - a.age_us + a.after_us)
     end
@@ -43,10 +41,10 @@ local function complete(item, k)
   end
   local target = (hash == a.hash) and learned or b
   if target.limit and a.outcome == 'answered' and target.limit > LARGE then
-    target.proven = math.min((target.proven or 0) + 1, MOST_PROVEN)
+    target.proven = math.min((target.proven or 0) + 1, MAX_PROVEN)
   end
   outcomes[a.outcome](a, target, l)
-  if a.works and blocked('token') then redis.call('HDEL', KEYS[7], 'token') end
+  if a.works and count_blocks() > 0 then remove_block('token') end
   if a.refusal then
     block(a.refusal, now + (a.status == 404 and WEBHOOK_GONE or FORBIDDEN), 'refused', a.status, a.code)
   end
@@ -56,16 +54,18 @@ local function complete(item, k)
   return { bucket_state(target), after and integer(after) or -1, other or '', hash or '' }
 end
 
+-- Workers also send this in case something was lost, so the queue is counted anew.
 local function serve_item(item, k)
   local route, lane_name, name, believed = item[3], item[4], item[5], item[6]
   local hash = route_hash(route) or ''
   if hash ~= believed then return { '', -1, '', hash } end
   local l, b = lane(lane_name, KEYS[k], KEYS[k + 1]), bucket(KEYS[k + 2])
+  sizes[l.queue] = nil
   if item[7] then inherit(b, KEYS[k + 3]) end
   local after, other = serve(l, b, name, hash == '-')
   local record = item[2] ~= '' and read_record(item[2])
   if record and record.state == 'granted' then
-    again(item[2], record) -- the message that said so was lost
+    again(item[2], record) -- the message with the grant was lost
   elseif record and not record.state then
     after = tonumber(wait_reply(l, b, item[2], record, after)[2])
   end

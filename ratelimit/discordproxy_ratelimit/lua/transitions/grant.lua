@@ -1,7 +1,6 @@
 -- Part 10: the last step to a permit in a worker's hands: a global slot, for a call whose bucket has agreed. Not before,
 -- so that no slot is held by a call that still waits for its bucket.
 local AT_ONCE = 256 -- grants in one step
-local stirred = false -- whether this call changed the global line
 
 local function hint(worker, message)
   published = published + redis.call('PUBLISH', channels .. worker, cjson.encode({ KEYS[1], message }))
@@ -34,12 +33,12 @@ local function to_global(id, record, delay)
   G.waiting, stirred = G.waiting + 1, true
 end
 
--- Hands out the global slots there are. returns nil, or us until somebody should ask again, and whether the next
+-- Hands out the free global slots. returns nil, or us until the next attempt, and whether the next
 -- permit is this worker's own
 local function pump()
   for _ = 1, AT_ONCE do
-    if size(KEYS[8]) == 0 then return nil end
-    local first = redis.call('ZRANGE', KEYS[8], 0, 0)[1]
+    local first = size(KEYS[8]) > 0 and first_of(KEYS[8])
+    if not first then return nil end
     local id = id_of(first)
     local record = read_record(id)
     if not record then
@@ -48,7 +47,7 @@ local function pump()
       local slot, at = take_slot(id, record.priority == 'high')
       if not slot then
         local again = at and math.max(0, at - now) or SECOND / 10
-        -- Whoever waits first has to ask for the slot, and may not know it: whoever changed the line may never call again.
+        -- The worker of the first call must come for the slot: the worker that changed the line may never call again.
         if stirred and record.worker ~= me then hint(record.worker, { 'P', '', integer(again) }) end
         return again, record.worker == me
       end

@@ -1,4 +1,4 @@
--- Part 14: what an answer means beside its numbers: for the lane, for everybody, for the route's bucket.
+-- Part 14: effects of an answer beside its numbers: on the lane, on the account, on the route's bucket.
 local WEBHOOK_GONE, FORBIDDEN = 86400 * SECOND, MINUTE
 
 local outcomes = {
@@ -37,6 +37,7 @@ end
 
 local function bucket_state(b)
   if not b.limit then return '' end
-  return table.concat({ b.limit, b.remaining, integer(b.reset > 0 and math.max(0, b.reset - now) or 0),
-    integer(b.rid), b.leaky or '', integer(b.step or 0), integer(b.period or 0) }, '|')
+  local left = b.reset > 0 and whole(math.max(0, b.reset - now)) or 0
+  return string.format('%d|%d|%d|%d|%s|%d|%d', b.limit, b.remaining, left, b.rid, b.leaky or '', whole(b.step or 0),
+    whole(b.period or 0))
 end

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Finds what a dead worker held, a bounded step at a time; the caller buries it in batches.
+-- Finds what a dead worker held, a bounded step at a time; the caller reaps it in batches.
 -- KEYS[1] held hash   KEYS[2] workers zset
 -- ARGV[1] the dead worker   ARGV[2] cursor   ARGV[3] '1' when a whole scan has found nothing: forget the worker, unless it woke up
 -- ARGV[4] now_us or ''
@@ -15,9 +15,9 @@ end
 local scan = redis.call('HSCAN', KEYS[1], ARGV[2], 'COUNT', 500)
 local found = {}
 for i = 1, #scan[2], 2 do
-  local record = cmsgpack.unpack(scan[2][i + 1])
-  if record.worker == ARGV[1] then
-    for _, value in ipairs({ scan[2][i], record.route, record.lane, record.bucket }) do found[#found + 1] = value end
+  local worker, lane, bucket = cmsgpack.unpack(scan[2][i + 1])
+  if worker == ARGV[1] then
+    for _, value in ipairs({ scan[2][i], lane:match('^(.*)|'), lane, bucket }) do found[#found + 1] = value end
   end
 end
 return { scan[1], found }

@@ -1,8 +1,10 @@
 -- Part 11: from the head of a lane to a bucket that agrees.
 local SCHEDULED = 8 -- permits of one lane that may be granted ahead of their instant
 
+local function is_global_idle() return size(KEYS[8]) == 0 and now >= math.max(G.blocked, G.recover) end
+
 local function lightly_used()
-  return now >= math.max(G.blocked, G.recover) and occupied() < global_limit() / 2 and size(KEYS[8]) == 0
+  return is_global_idle() and not is_half_taken()
 end
 
 -- Of the lanes that wait for one bucket, the one whose head came first. returns nil when it is this lane's turn
@@ -41,7 +43,7 @@ local function serve(l, b, bucket_name, headerless)
     if not id then return nil, not headerless and earlier_lane(b, l, bucket_name) end
     if not record or record.deadline < now or not is_alive(record.worker) then
       take_out(l.queue, member)
-      redis.call('HDEL', KEYS[4], id)
+      remove_record(id)
       G.waiting = math.max(0, G.waiting - 1)
     else
       local other = not headerless and earlier_lane(b, l, bucket_name)

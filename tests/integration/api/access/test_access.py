@@ -277,7 +277,7 @@ async def test_a_limited_key_may_say_that_it_brings_none_where_none_is_needed(di
 
 async def test_a_rate_bounds_requests_and_subscriptions(discord, tmp_path):
     async with keyed(discord, tmp_path, {"calls_per_s": 1000.0}) as keyed_:
-        taken = keyed_.served.broker.quota.taken
+        taken = keyed_.served.broker.app_rate.taken
         await keyed_.call("SendChannelMessage", channel_id=CHANNEL, content="x")
         assert len(taken) == 1
         await keyed_.call("SendChannelMessage", channel_id=CHANNEL, content="x" * 7_000, overflow=pb.OVERFLOW_SPLIT)

@@ -1,12 +1,14 @@
 """Reads from the gateway's caches: as Discord itself answers, never older than what the proxy wrote, never a storm."""
 
 import asyncio
+import contextlib
 
 import grpc
 import orjson
 import pytest
 
 from discordproxy import discord_api_pb2 as pb
+from discordproxy_ratelimit.redis import client as redis_client
 from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, MEMBERS, THREAD_ID, USER_ID, add_guilds, nth
 from fakes.eventually import eventually
@@ -198,6 +200,47 @@ async def test_permissions_are_explained(warm):
     assert set(silenced.names) == {"VIEW_CHANNEL", "READ_MESSAGE_HISTORY"}
     other = pb.ComputePermissionsRequest(guild_id=1, channel_id=CHANNEL, user_id=USER)
     assert (await failure(stub.ComputePermissions(other)))[0] == "NOT_FOUND"
+
+
+async def test_a_kept_response_is_read_from_the_caches_again_after_a_change(own_valkey, key_prefix):
+    redis = redis_client.connect(own_valkey.url)
+    async with cluster(own_valkey.url, key_prefix, workers=1) as whole, contextlib.aclosing(redis):
+        await whole.start_gateway()
+        stub = whole.stubs[0]
+        await eventually(lambda: all_cached(stub), within_s=30)
+
+        async def hashes_read() -> int:
+            statistics = await redis.info("commandstats")
+            return statistics.get("cmdstat_hgetall", {}).get("calls", 0)
+
+        first = await stub.GetGuild(READS["GetGuild"])
+        before = await hashes_read()
+        again = await asyncio.gather(*(stub.GetGuild(READS["GetGuild"]) for _ in range(20)))
+        assert await hashes_read() == before
+        for response in again:
+            assert content("GetGuild", response) == content("GetGuild", first)
+            assert (response.freshness.source, response.freshness.complete) == (CACHE, True)
+            assert response.freshness.as_of >= first.freshness.as_of
+        whole.discord.people.add_emoji(GUILD, "wave")
+
+        async def shown() -> bool:
+            response = await stub.GetGuild(READS["GetGuild"])
+            return [each.name for each in response.guild.emojis] != [each.name for each in first.guild.emojis]
+
+        await eventually(shown)
+        assert await hashes_read() > before
+
+
+async def test_identical_reads_at_once_share_a_lookup(own_valkey, key_prefix):
+    redis = redis_client.connect(own_valkey.url)
+    async with cluster(own_valkey.url, key_prefix, workers=1) as whole, contextlib.aclosing(redis):
+        await whole.start_gateway()
+        await eventually(lambda: all_cached(whole.stubs[0]), within_s=30)
+        await redis.config_resetstat()
+        responses = await asyncio.gather(*(whole.stubs[0].GetGuildRoles(READS["GetGuildRoles"]) for _ in range(50)))
+        assert {response.freshness.source for response in responses} == {CACHE}
+        lookups = (await redis.info("commandstats"))["cmdstat_hgetall"]["calls"] / 2  # roles and their overlay
+        assert lookups <= 3  # one, unless the pipeline is not open yet
 
 
 async def test_a_cold_cache_makes_no_storm(cold, monkeypatch):

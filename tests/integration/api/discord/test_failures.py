@@ -240,14 +240,14 @@ async def test_a_lost_dm_channel_does_not_mean_a_lost_message(discord):
 async def test_a_dm_channel_that_went_away_is_opened_anew(served):
     request = SendDirectMessageRequest(user_id=int(USER_ID), content="x")
     await served.stub.SendDirectMessage(request)
-    served.broker.notes.kept[f"dm:{USER_ID}"] = b"42"
+    served.broker.claims.kept[f"dm:{USER_ID}"] = b"42"
     answer = await served.stub.SendDirectMessage(request)
     assert answer.message.channel_id != 42
-    assert served.broker.notes.kept[f"dm:{USER_ID}"] == str(answer.message.channel_id).encode()
+    assert served.broker.claims.kept[f"dm:{USER_ID}"] == str(answer.message.channel_id).encode()
 
 
 async def test_direct_messages_work_without_notes(served):
-    served.broker.notes.down = True
+    served.broker.claims.down = True
     await served.stub.SendDirectMessage(SendDirectMessageRequest(user_id=int(USER_ID), content="x"))
 
 

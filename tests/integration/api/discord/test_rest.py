@@ -106,7 +106,7 @@ async def bench():
             broker=broker,
             drain=drain,
             metrics=Metrics(),
-            app_rate=AppRateWaits(broker.quota, drain),
+            app_rate=AppRateWaits(broker.app_rate, drain),
             nonces=Nonces("canary"),
             on_accepted=lambda request, _reply, _took_s: recorded(request),
         )
@@ -292,3 +292,14 @@ async def test_bytes_of_any_type_can_be_sent(bench, content_type, body):
     assert (b"\r\nContent-Type: %b\r\n" % content_type.encode() in head) == bool(content_type)
     assert (b"Content-Type" in head) == bool(content_type)
     assert bench.discord.bodies == [body]
+
+
+@pytest.mark.parametrize(("authorization", "line"), [(None, b"Bot canary"), ("Bearer x", b"Bearer x"), ("", b"")])
+@both
+async def test_authorization_and_reason_are_headers(bench, upload, authorization, line):
+    request = replace(a_request(upload=upload), authorization=authorization, reason="café ❤ / x")
+    await bench.rest.send(request, bench.call)
+    [head] = bench.discord.heads
+    assert b"\r\nX-Audit-Log-Reason: caf%C3%A9%20%E2%9D%A4%20%2F%20x\r\n" in head
+    assert (b"\r\nAuthorization: %b\r\n" % line in head) == bool(line)
+    assert (b"Authorization" in head) == bool(line)

@@ -1,4 +1,4 @@
-"""Bytes that are no request: INVALID_ARGUMENT with a field path, and nothing reaches Discord."""
+"""Undecodable requests: INVALID_ARGUMENT with the path of the field; nothing is sent to Discord."""
 
 import json
 
@@ -46,25 +46,25 @@ async def send(served, data, rpc="SendChannelMessage"):
         (GOOD + b"\x02\x00", ""),
         (GOOD + b"\x22\x80\x80\x80\x80\x08", ""),  # 2 GiB to come
         (GOOD + b"\x22" + b"\xff" * 9 + b"\x01", ""),  # and 16 EiB
-        (GOOD + b"\x22\x03\x1a\x05x", "embeds[0]"),  # an end inside of what is inside
+        (GOOD + b"\x22\x03\x1a\x05x", "embeds[0]"),  # a truncated nested message
         (GOOD + b"\x12\x03\xed\xa0\x80", "content"),  # half of a surrogate pair, and an overlong form
         (GOOD + b"\x12\x02\xc0\x80", "content"),
     ],
 )
-async def test_the_field_is_named(served, data, path):
+async def test_the_error_contains_the_field(served, data, path):
     status, details = await send(served, data)
     assert (status, details["code"], details["scope"], details["sent"]) == ("INVALID_ARGUMENT", 50035, "proxy", "no")
     assert path in [field["path"] for field in details["fields"]]
 
 
-async def test_every_rpc_refuses_what_ends_early(served):
+async def test_every_rpc_refuses_a_truncated_request(served):
     for name, rpc in load_contract().items():
         if not rpc.streaming:
             status, details = await send(served, b"\x0a\x05ab", name)
             assert (name, status, details["code"], details["sent"]) == (name, "INVALID_ARGUMENT", 50035, "no")
 
 
-async def test_no_message_at_all_is_an_empty_one(served):
+async def test_a_call_without_a_message_has_an_empty_request(served):
     call = served.channel.stream_unary("/discord_api.DiscordApi/SendChannelMessage", lambda x: x, lambda x: x)
     with pytest.raises(grpc.aio.AioRpcError) as failed:
         await call(iter([]))

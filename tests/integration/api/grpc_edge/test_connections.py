@@ -1,4 +1,4 @@
-"""What balancers rely on: connections they can move, signs of life, and readiness that tells the truth."""
+"""Behaviour for load balancers: maximum age of connections, keepalive pings, readiness."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from integration.api.conftest import TOKEN, serve
 REQUEST = GetGuildChannelsRequest(guild_id=int(GUILD_ID))
 
 
-async def test_an_old_connection_gives_way_to_a_new_one_and_finishes_its_calls():
+async def test_an_old_connection_is_replaced_and_finishes_its_calls():
     config = SandboxConfig(token=TOKEN, global_limit=None, latency_s=0.3)
     async with Sandbox(config) as discord, serve(discord, max_connection_age=0.5) as served:
         await served.stub.GetGuildChannels(REQUEST)
@@ -30,7 +30,7 @@ async def test_an_old_connection_gives_way_to_a_new_one_and_finishes_its_calls()
     assert len(answers) > 1
 
 
-async def test_signs_of_life_do_not_end_a_connection(discord):
+async def test_keepalive_pings_do_not_end_a_connection(discord):
     async with serve(discord, keepalive=0.05) as served:
         await served.stub.GetGuildChannels(REQUEST)
         gone = asyncio.create_task(served.channel.wait_for_state_change(grpc.ChannelConnectivity.READY))
@@ -40,7 +40,7 @@ async def test_signs_of_life_do_not_end_a_connection(discord):
         await served.stub.GetGuildChannels(REQUEST)
 
 
-async def test_a_worker_whose_token_discord_refuses_is_not_ready():
+async def test_a_worker_whose_token_discord_rejects_is_not_ready():
     async with Sandbox(SandboxConfig(token="another-token")) as discord, serve(discord) as served:
         assert served.worker.health.ready
         with pytest.raises(grpc.aio.AioRpcError) as refused:

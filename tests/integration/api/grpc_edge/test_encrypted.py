@@ -1,4 +1,4 @@
-"""TLS and client certificates: a real worker, the real clients, certificates of the test's own authority."""
+"""TLS and client certificates: a real worker, the real clients, certificates of a local authority."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ def authority(tmp_path: Path) -> Authority:
 
 
 async def served_certificate(port: int, authority: Authority) -> x509.Certificate:
-    """What a new connection is shown."""
+    """Return the certificate that a new connection receives."""
     context = ssl.create_default_context(cafile=str(authority.path))
     context.set_alpn_protocols(["h2"])
     _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="localhost")
@@ -63,11 +63,11 @@ async def test_both_clients_send_over_tls(discord, authority):
                 await client.get_channel(CHANNEL)  # in plain text
         with pytest.raises(DiscordProxyGrpcError):
             async with AsyncDiscordClient(target, timeout=20, retries=0, tls=True) as client:
-                await client.get_channel(CHANNEL)  # an authority it does not know
+                await client.get_channel(CHANNEL)  # an unknown authority
     assert len(discord.world.channels[CHANNEL_ID].messages) == 2
 
 
-async def test_a_renewed_certificate_is_served_to_new_connections_and_old_ones_stay(discord, authority, caplog):
+async def test_new_connections_get_a_renewed_certificate_and_old_ones_continue(discord, authority, caplog):
     pair = authority.issue()
     first = number_of(pair)
     async with serve(discord, tls_cert=pair.cert, tls_key=pair.key) as served:
@@ -93,7 +93,7 @@ async def test_a_renewed_certificate_is_served_to_new_connections_and_old_ones_s
             await stub.GetChannel(pb.ChannelId(channel_id=CHANNEL))
 
 
-async def test_client_certificates_are_asked_for_and_name_the_application(discord, authority, tmp_path, monkeypatch):
+async def test_client_certificates_are_required_and_name_the_application(discord, authority, tmp_path, monkeypatch):
     pair, own = authority.issue(), authority.issue("srp.example")
     stranger = Authority(tmp_path, "strangers")
     settings = {"tls_cert": pair.cert, "tls_key": pair.key, "tls_client_ca": authority.path}
@@ -117,7 +117,7 @@ async def test_client_certificates_are_asked_for_and_name_the_application(discor
     assert len(discord.world.channels[CHANNEL_ID].messages) == 2
 
 
-async def test_a_certificate_can_stand_for_a_key(discord, authority, tmp_path):
+async def test_a_certificate_can_replace_a_key(discord, authority, tmp_path):
     pair, own, other = authority.issue(), authority.issue("srp.example"), authority.issue("other.example")
     file = tmp_path / "keys.toml"
     file.write_text('[[keys]]\napp = "srp"\ncertificate = "srp.example"\nrpcs = ["read"]\n' + table("dpk_unused", "x"))

@@ -1,4 +1,4 @@
-"""The pipeline around gRPC handlers of all kinds: no inner text gets out, no failure is answered OK."""
+"""The pipeline around gRPC handlers of all kinds: no internal text leaves the process, no failure returns OK."""
 
 import asyncio
 import contextlib
@@ -22,12 +22,12 @@ from discordproxy_api.pipeline.access_log import AccessLog
 from discordproxy_api.pipeline.admission import AdmissionLimits, KeyedAdmission
 from discordproxy_api.pipeline.idempotency import Idempotency
 from discordproxy_api.pipeline.in_order import InOrder
-from discordproxy_api.pipeline.pipeline import Pipeline
+from discordproxy_api.pipeline.pipeline import CallPipeline
 from discordproxy_api.pipeline.unary_calls import Execution, UnaryCalls
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 from discordproxy_api.rpcs.procedure import Job
 from discordproxy_sandbox.world.population import CHANNEL_ID
-from fakes.broker import FakeNotes
+from fakes.broker import FakeClaims
 
 SECRET = "secret token in an exception"
 KINDS = ("unary_unary", "unary_stream", "stream_stream", "unary_writes")
@@ -35,7 +35,7 @@ SERVICE = "discord_api.DiscordApi"
 
 
 class Handlers:
-    """Handlers of every kind that run `self.inner` in the middle of their work."""
+    """Handlers of every kind that run `self.inner` during their work."""
 
     def __init__(self, inner):
         self.inner = inner
@@ -63,12 +63,12 @@ class Handlers:
 
 
 @contextlib.asynccontextmanager
-async def serving(inner, *, drain=None, max_call_s=1800.0, most=10):
+async def serving(inner, *, drain=None, max_call_s=1800.0, max_calls=10):
     metrics, drain = Metrics(), drain or Drain()
-    pipeline = Pipeline(
+    pipeline = CallPipeline(
         access_log=AccessLog(metrics),
         authentication=None,
-        admission=KeyedAdmission(drain, AdmissionLimits(most, most, most, most)),
+        admission=KeyedAdmission(drain, AdmissionLimits(max_calls, max_calls, max_calls, max_calls)),
         drain=drain,
         max_call_s=max_call_s,
     )
@@ -98,6 +98,18 @@ async def invoke(channel, kind):
     return [answer async for answer in channel.stream_stream(path)(iter([b"x"]))]
 
 
+async def be_refused(channel, kind):
+    """Return the error of a call that is refused before its request is read.
+
+    The stream sends no request: in gRPC's client, a write that meets the refusal hides it.
+    """
+    if kind != "stream_stream":
+        return await fail(channel, kind)
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await channel.stream_stream(f"/{SERVICE}/{kind}")().read()
+    return failed.value
+
+
 async def fail(channel, kind):
     with pytest.raises(grpc.aio.AioRpcError) as failed:
         await invoke(channel, kind)
@@ -105,7 +117,7 @@ async def fail(channel, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_answers_pass(kind):
+async def test_responses_pass(kind):
     seen = []
 
     async def inner(_context):
@@ -119,7 +131,7 @@ async def test_answers_pass(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_an_unexpected_failure_keeps_its_text_to_the_log(kind, caplog):
+async def test_the_text_of_an_unexpected_failure_is_only_logged(kind, caplog):
     async def inner(_context):
         raise KeyError(SECRET)
 
@@ -136,7 +148,7 @@ async def test_an_unexpected_failure_keeps_its_text_to_the_log(kind, caplog):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_our_own_errors_become_status_and_details(kind):
+async def test_api_errors_become_status_and_details(kind):
     async def inner(_context):
         raise errors.invalid_field("content", "CODE", "Too long")
 
@@ -146,9 +158,9 @@ async def test_our_own_errors_become_status_and_details(kind):
         assert json.loads(error.details())["fields"][0]["path"] == "content"
 
 
-async def test_an_error_that_cannot_be_told_is_internal():
+async def test_an_error_that_cannot_be_encoded_is_internal():
     async def inner(_context):
-        raise errors.refusal(grpc.StatusCode.UNAVAILABLE, "X", SECRET, retry_after_s=float("inf"))
+        raise errors.refusal("UNAVAILABLE", "X", SECRET, retry_after_s=float("inf"))
 
     async with serving(inner) as (channel, _metrics):
         error = await fail(channel, "unary_unary")
@@ -164,12 +176,12 @@ async def test_a_handlers_own_abort_passes(kind, caplog):
     async with serving(inner) as (channel, _metrics):
         error = await fail(channel, kind)
         assert (error.code(), error.details()) == (grpc.StatusCode.NOT_FOUND, "not here")
-    # asyncio complains, now and then, of gRPC's poller that still looks after the loop of an earlier test
+    # asyncio may report that gRPC's poller still uses the loop of an earlier test
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR and record.name != "asyncio"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_nothing_new_during_the_drain(kind):
+async def test_new_calls_are_refused_during_the_drain(kind):
     drain = Drain()
     drain.begin()
 
@@ -177,22 +189,22 @@ async def test_nothing_new_during_the_drain(kind):
         pytest.fail("must not run")
 
     async with serving(inner, drain=drain) as (channel, _metrics):
-        error = await fail(channel, kind)
+        error = await be_refused(channel, kind)
         assert error.code() is grpc.StatusCode.UNAVAILABLE
         assert json.loads(error.details())["reason"] == "DRAINING"
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_streams_are_admitted_apart(kind):
+async def test_streams_are_admitted_separately(kind):
     async def inner(_context):
         return
 
-    async with serving(inner, most=0) as (channel, _metrics):
-        error = await fail(channel, kind)
+    async with serving(inner, max_calls=0) as (channel, _metrics):
+        error = await be_refused(channel, kind)
         assert json.loads(error.details())["reason"] == "QUEUE_FULL"
 
 
-async def test_calls_without_a_deadline_end_some_day():
+async def test_calls_without_a_deadline_have_a_time_limit():
     async def inner(_context):
         await asyncio.Event().wait()
 
@@ -202,8 +214,8 @@ async def test_calls_without_a_deadline_end_some_day():
         assert json.loads(error.details())["sent"] == "no"
 
 
-class Forgetful:
-    """A procedure that forgets its answer."""
+class NoResponse:
+    """A procedure that returns no response."""
 
     rpc = load_contract()["SendChannelMessage"]
 
@@ -218,17 +230,17 @@ async def no_channel(_channel_id, _call):
     return ChannelLocation(known=False)
 
 
-async def test_a_procedure_without_an_answer_fails_instead_of_an_empty_ok():
+async def test_a_procedure_without_a_response_fails():
     drain, metrics = Drain(), Metrics()
     uploads = Uploads(UploadLimits(), drain=drain, metrics=metrics)
     calls = UnaryCalls(
-        {"SendChannelMessage": Forgetful()},
+        {"SendChannelMessage": NoResponse()},
         uploads=uploads,
         execution=Execution(
-            idempotency=Idempotency(FakeNotes(), kept_s=1.0, drain=drain, metrics=metrics),
+            idempotency=Idempotency(FakeClaims(), kept_s=1.0, drain=drain, metrics=metrics),
             permission=Permission(load_contract(), no_channel),
             app_rate=AppRateWaits(None, drain),
-            in_order=InOrder(FakeNotes(), drain),
+            in_order=InOrder(FakeClaims(), drain),
         ),
     )
 
@@ -239,7 +251,7 @@ async def test_a_procedure_without_an_answer_fails_instead_of_an_empty_ok():
         await calls.serve(Call("SendChannelMessage", "id"), arrives)
 
 
-async def test_the_log_holds_no_content(served, caplog):
+async def test_the_log_contains_no_content(served, caplog):
     caplog.set_level(logging.DEBUG)
     request = SendChannelMessageRequest(channel_id=int(CHANNEL_ID), content="canary content", nonce="canary-nonce")
     await served.stub.SendChannelMessage(request)

@@ -1,4 +1,4 @@
-"""Answers larger than gRPC's usual limit of 4 MiB: they arrive, up to one bound that is told to callers."""
+"""Responses larger than gRPC's default limit of 4 MiB: they arrive, up to a documented limit."""
 
 import grpc
 import orjson
@@ -16,7 +16,7 @@ CHANNEL = int(CHANNEL_ID)
 MIB = 1024 * 1024
 
 
-async def test_an_answer_over_four_mebibytes_arrives(served):
+async def test_a_response_over_four_mebibytes_arrives(served):
     for _ in range(100):
         served.discord.people.write(CHANNEL_ID, USER_ID, "x" * 60_000)
     options = [("grpc.max_receive_message_length", unary_calls.MAX_ANSWER_BYTES), ("grpc.use_local_subchannel_pool", 1)]
@@ -26,7 +26,7 @@ async def test_an_answer_over_four_mebibytes_arrives(served):
 
 
 @pytest.mark.parametrize("key", ["", "k"])
-async def test_a_larger_one_says_so_and_that_the_message_was_sent(served, monkeypatch, key):
+async def test_the_error_of_a_larger_one_states_that_the_message_was_sent(served, monkeypatch, key):
     monkeypatch.setattr(unary_calls, "MAX_ANSWER_BYTES", 100)
     request = pb.SendChannelMessageRequest(
         channel_id=CHANNEL, content="x", options=pb.RequestOptions(idempotency_key=key)
@@ -39,7 +39,7 @@ async def test_a_larger_one_says_so_and_that_the_message_was_sent(served, monkey
     assert len(served.discord.ledger.stored) == 1
 
 
-def test_an_event_that_nobody_could_receive_is_told_as_a_gap(monkeypatch):
+def test_an_event_that_is_too_large_is_reported_as_a_gap(monkeypatch):
     monkeypatch.setattr(subscribe_events, "MAX_EVENT_BYTES", 10)
     entry = StreamEntry(0, (1, 0), "GUILD_CREATE", 7, "s", 1, 0, 1_784_395_269_000, b"{" + b" " * 10 + b"}")
     event = subscribe_events._event(SubscriptionItem(ItemKind.DISPATCH, "cursor", entry))
@@ -52,5 +52,5 @@ def test_an_event_that_nobody_could_receive_is_told_as_a_gap(monkeypatch):
     assert event.cursor == "cursor"
 
 
-def test_a_batch_stays_below_the_bound():
+def test_a_batch_stays_below_the_limit():
     assert 2 * subscribe_events.MAX_EVENT_BYTES + subscribe_events.MAX_BATCH_BYTES < unary_calls.MAX_ANSWER_BYTES - MIB

@@ -1,4 +1,4 @@
-"""A call from beginning to end: callers that leave, deadlines, the drain, health."""
+"""The life of a call: disconnecting callers, deadlines, the drain, health."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.Health
 
 
 async def until(condition):
-    """Wait for a condition of the other side."""
+    """Wait for a condition."""
     async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - the condition is another task's or process's
             await asyncio.sleep(0.005)
@@ -29,7 +29,7 @@ def details(error):
     return error.code().name, json.loads(error.details())
 
 
-async def test_a_caller_that_leaves_while_waiting_frees_its_place(served):
+async def test_a_caller_that_disconnects_while_waiting_frees_its_place(served):
     served.broker.gate.clear()
     call = served.stub.SendChannelMessage(MESSAGE)
     await until(lambda: served.broker.waiting == 1)
@@ -39,7 +39,7 @@ async def test_a_caller_that_leaves_while_waiting_frees_its_place(served):
     assert not served.discord.ledger.records
 
 
-async def test_a_caller_that_leaves_in_flight_does_not_stop_the_request(served):
+async def test_a_request_in_flight_is_completed_if_its_caller_disconnects(served):
     served.discord.faults.add(Fault(kind="slow", delay_s=0.2))
     call = served.stub.SendChannelMessage(MESSAGE)
     await until(lambda: served.discord.ledger.records)
@@ -62,7 +62,9 @@ async def test_the_callers_deadline_reaches_the_broker(served):
 async def test_a_deadline_while_waiting_frees_the_place(served):
     served.broker.gate.clear()
     timeout_s = 0.1
-    while not served.broker.acquired:  # on a busy machine the first one's time may be over before it gets that far
+    while (
+        not served.broker.acquired
+    ):  # on a busy machine the first deadline may pass before the call reaches the broker
         with pytest.raises(grpc.aio.AioRpcError) as failed:
             await served.stub.SendChannelMessage(MESSAGE, timeout=timeout_s)
         assert failed.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
@@ -80,12 +82,12 @@ async def test_options_reach_the_broker(served):
 
 
 @pytest.mark.parametrize("app", ["", "a b", "x" * 65, "-" * 64])
-async def test_odd_app_names_become_the_default(served, app):
+async def test_invalid_app_names_become_the_default(served, app):
     await served.stub.SendChannelMessage(MESSAGE, metadata=(("x-discordproxy-app", app),))
     assert served.broker.acquired[0].caller.app == (app if app == "-" * 64 else "default")
 
 
-async def test_the_request_id_comes_back(served):
+async def test_the_request_id_is_returned(served):
     call = served.stub.SendChannelMessage(MESSAGE, metadata=(("x-request-id", "abc-1"),))
     await call
     assert dict(await call.trailing_metadata())["x-request-id"] == "abc-1"
@@ -104,7 +106,7 @@ async def test_calls_are_counted(served):
     assert value("discordproxy_calls_in_progress") == 0
 
 
-async def test_more_than_admitted_is_refused(discord):
+async def test_calls_beyond_the_limit_are_refused(discord):
     async with serve(discord, max_calls=2) as served:
         served.broker.gate.clear()
         waiting = [served.stub.SendChannelMessage(MESSAGE) for _ in range(2)]
@@ -119,7 +121,7 @@ async def test_more_than_admitted_is_refused(discord):
         await served.stub.SendChannelMessage(MESSAGE)
 
 
-async def test_one_app_does_not_use_up_the_total(discord):
+async def test_one_app_cannot_use_up_the_total(discord):
     async with serve(discord, max_calls=5, max_calls_per_app=1) as served:
         served.broker.gate.clear()
         first = served.stub.SendChannelMessage(MESSAGE, metadata=(("x-discordproxy-app", "a"),))
@@ -142,7 +144,7 @@ async def draining(served, now=None):
     await task
 
 
-async def test_drain_sends_waiting_calls_away_and_finishes_those_in_flight(served):
+async def test_the_drain_refuses_waiting_calls_and_finishes_those_in_flight(served):
     served.discord.faults.add(Fault(kind="slow", delay_s=0.3))
     in_flight = served.stub.SendChannelMessage(MESSAGE)
     await until(lambda: served.discord.ledger.records)
@@ -159,7 +161,7 @@ async def test_drain_sends_waiting_calls_away_and_finishes_those_in_flight(serve
     assert len(served.discord.ledger.records) == 1
 
 
-async def test_lame_duck_still_serves_but_says_not_serving(discord):
+async def test_a_lame_duck_serves_and_reports_not_serving(discord):
     async with serve(discord, lame_duck=0.5) as served:
         health = health_pb2_grpc.HealthStub(served.channel)
         watch = health.Watch(health_pb2.HealthCheckRequest())
@@ -172,7 +174,7 @@ async def test_lame_duck_still_serves_but_says_not_serving(discord):
             assert ended.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
-async def test_the_drain_has_an_end(discord):
+async def test_the_drain_has_a_time_limit(discord):
     discord.faults.add(Fault(kind="silent"))
     async with serve(discord, drain_timeout=0.3, http_timeout=0.6) as served:
         call = served.stub.SendChannelMessage(MESSAGE)
@@ -203,7 +205,7 @@ async def test_health_by_service(served):
         return (await health.Check(health_pb2.HealthCheckRequest(service=service))).status
 
     assert [await state(name) for name in ("", "discord_api.DiscordApi", "broker")] == 3 * [SERVING]
-    served.broker.notes.down = True
+    served.broker.claims.down = True
     await served.worker.health.probe()
     assert [await state(name) for name in ("", "discord_api.DiscordApi", "broker")] == 3 * [NOT_SERVING]
     assert not served.worker.health.ready
@@ -230,5 +232,5 @@ async def test_unknown_methods_are_unimplemented(served):
     assert failed.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_the_own_bound_is_half_an_hour():
+def test_the_time_limit_is_half_an_hour():
     assert MAX_CALL_S == 1800

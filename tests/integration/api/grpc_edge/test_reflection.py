@@ -1,4 +1,4 @@
-"""What tools learn of the server by reflection, in the protocol that they speak."""
+"""Services and messages as tools see them by reflection, in both protocols."""
 
 import grpc
 import pytest

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from discordproxy.discord_api_pb2 import ApiRequest, ChannelId, SendChannelMessageRequest
 from discordproxy_api.access.keys import digest_of, new_key
+from discordproxy_api.http.pages import StatusPages
 from discordproxy_api.http.server import HttpServer
 from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.metrics import Decisions
@@ -68,7 +69,7 @@ async def test_an_application_that_spends_its_share_of_invalid_requests_is_stopp
     message = SendChannelMessageRequest(channel_id=CHANNEL, content="x")
     async with console_on(discord, valkey, key_prefix) as served:
         flood, other = ((("x-discordproxy-app", app),) for app in ("flood", "other"))
-        await served.broker._circuit._ask("count", 4_700, "flood")
+        await served.broker._circuit._run_script("count", 4_700, "flood")
 
         async def answer(number: int) -> dict:
             bad = ApiRequest(method="GET", path=f"/channels/{CHANNEL}", authorization=f"Bearer r{number}")
@@ -96,7 +97,7 @@ async def test_an_application_that_spends_its_share_of_invalid_requests_is_stopp
 async def test_the_status_shows_the_circuit_that_decides(discord, valkey: str, key_prefix: str) -> None:
     async with console_on(discord, valkey, key_prefix) as served:
         for app in ("a", "b"):
-            await served.broker._circuit._ask("count", 4_800, app)
+            await served.broker._circuit._run_script("count", 4_800, app)
         with pytest.raises(grpc.aio.AioRpcError) as failed:
             await served.stub.GetChannel(ChannelId(channel_id=CHANNEL))
         assert json.loads(failed.value.details())["reason"] == "CIRCUIT_OPEN"
@@ -159,7 +160,7 @@ async def test_a_third_of_the_calls_fails_and_both_doors_say_so(discord, valkey:
 async def test_a_foreign_name_for_this_machine_shows_nothing(discord, valkey: str, key_prefix: str) -> None:
     async with console_on(discord, valkey, key_prefix) as served:
         worker = served.worker
-        ops = HttpServer(worker.health, worker.metrics, pages=worker.console.routes())
+        ops = HttpServer(worker.health, worker.metrics, pages=StatusPages(worker.console).routes())
         port = await ops.start("127.0.0.1", 0)
         async with aiohttp.ClientSession() as session:
             for name, status in (("localhost", 200), ("127.0.0.1", 200), ("[::1]", 200), ("evil.example", 421)):

@@ -6,7 +6,7 @@ import ssl
 import aiohttp
 import pytest
 
-from discordproxy_api.__main__ import ops_guard
+from discordproxy_api.__main__ import http_guard
 from discordproxy_api.access.authenticator import Authenticator
 from discordproxy_api.access.keys import new_key, read_keys
 from discordproxy_api.calls.metrics import Metrics
@@ -37,7 +37,7 @@ def settings(**values) -> ApiSettings:
     ],
 )
 def test_who_may_see_more_than_health(values, keys, stranger, holder):
-    guard = ops_guard(settings(**values), Authenticator(keys, Metrics()))
+    guard = http_guard(settings(**values), Authenticator(keys, Metrics()))
     assert guard({}, "192.0.2.1") is stranger
     assert guard({"Authorization": f"Bearer {KEY}"}, "192.0.2.1") is holder
 
@@ -46,7 +46,7 @@ async def test_pages_ask_for_a_key_and_health_does_not(tmp_path):
     authority = Authority(tmp_path)
     pair, metrics = authority.issue(), Metrics()
     tls = Tls(TlsFiles(pair.cert, pair.key))
-    guard = ops_guard(settings(host="0.0.0.0"), Authenticator(RING, metrics))
+    guard = http_guard(settings(host="0.0.0.0"), Authenticator(RING, metrics))
     ops = HttpServer(Health({}, metrics), metrics, guard=guard, tls=tls.for_http())
     port = await ops.start("127.0.0.1", 0)
     trust = ssl.create_default_context(cafile=str(authority.path))

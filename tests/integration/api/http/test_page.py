@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from discordproxy_api.http.pages import StatusPages
 from discordproxy_api.status.document import document, queues
 from discordproxy_api.status.endpoints import StatusService
 from discordproxy_gateway.cache import GatewayState
@@ -38,7 +39,7 @@ def shown(*, calm: bool) -> dict[str, Any]:
     account = AccountState(50, 7, 0, 0.0, 1, known)
     names = {("", "channel_id=7"): "#announcements, The Capsuleers of New Eden"}
     return document(
-        Snapshot(at=1000.0, posts={}, ticks=ticks, tick_at=1000),
+        Snapshot(at=1000.0, documents={}, ticks=ticks, tick_at=1000),
         posts,
         lanes,
         {("", "bot"): account, ("", "ip"): account},
@@ -66,7 +67,7 @@ async def page(tmp_path: Path):
     """A function that opens the page of a document, and the document."""
     told = Told()
     app = web.Application()
-    app.add_routes(StatusService(told, told).routes())
+    app.add_routes(StatusPages(StatusService(told, told)).routes())
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -1,4 +1,4 @@
-"""What callers without a key can make a worker take in: nothing is inflated, little is kept, the others are served."""
+"""Limits of callers without a key: nothing is decompressed, little memory is used, other callers are served."""
 
 import asyncio
 import gzip
@@ -10,7 +10,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
 from discordproxy.discord_api_pb2 import SendChannelMessageRequest
-from discordproxy_api.calls.log_budget import LINES
+from discordproxy_api.access.log_budget import MAX_LINES
 from discordproxy_api.grpc_edge import services
 from discordproxy_api.grpc_edge.services import KEYLESS_UPLOADS
 from discordproxy_api.pipeline import uploads
@@ -29,7 +29,7 @@ NO_KEY = {"/grpc.health.v1.Health/Watch", "/grpc.health.v1.Health/Check"}
 
 @pytest.fixture
 def inflated(monkeypatch) -> list[int]:
-    """Sizes of what was inflated."""
+    """Sizes of the decompressed requests."""
     sizes: list[int] = []
     inflate = uploads.inflate
     monkeypatch.setattr(uploads, "inflate", lambda data, size: (sizes.append(size), inflate(data, size))[1])
@@ -51,14 +51,14 @@ async def status_of(channel, method: str, data: bytes) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("method", attacks.BEFORE_THE_KEY)
-async def test_nothing_is_inflated_for_who_has_no_key(discord, tmp_path, inflated, method):
+async def test_nothing_is_inflated_without_a_key(discord, tmp_path, inflated, method):
     async with keyed(discord, tmp_path, {}) as keyed_, own_channel(keyed_.served, GZIP) as channel:
         status, text = await status_of(channel, method, bytes(32 * attacks.MIB))
         assert status == ("RESOURCE_EXHAUSTED" if method in NO_KEY else "UNAUTHENTICATED"), text
         assert not inflated
 
 
-async def test_a_request_for_health_is_small(served, inflated):
+async def test_requests_to_the_health_service_are_limited_in_size(served, inflated):
     for data, compression in ((b"x" * 5000, None), (b"x" * 5000, GZIP)):
         async with own_channel(served, compression) as channel:
             status, text = await status_of(channel, "/grpc.health.v1.Health/Check", data)
@@ -68,7 +68,7 @@ async def test_a_request_for_health_is_small(served, inflated):
     assert not inflated
 
 
-async def test_a_caller_who_compresses_is_served(discord, tmp_path, inflated):
+async def test_compressed_requests_are_served(discord, tmp_path, inflated):
     text = "all work and no play " * 90
     async with keyed(discord, tmp_path, {}) as keyed_, own_channel(keyed_.served, GZIP) as channel:
         metadata = [("authorization", f"Bearer {keyed_.key}")]
@@ -88,7 +88,7 @@ async def test_a_caller_who_compresses_is_served(discord, tmp_path, inflated):
     assert discord.ledger.records[-1].status == 200
 
 
-async def test_a_compressed_request_needs_room_for_what_it_is_inflated(discord, inflated):
+async def test_a_compressed_request_requires_memory_for_its_inflated_size(discord, inflated):
     async with serve(discord, max_upload_bytes=1, max_message_bytes=10 * attacks.MIB) as served:
         async with own_channel(served, GZIP) as channel:
             status, text = await status_of(channel, "SendChannelMessage", bytes(11 * attacks.MIB))
@@ -102,18 +102,18 @@ async def test_a_compressed_request_needs_room_for_what_it_is_inflated(discord, 
             assert status == "INVALID_ARGUMENT"
 
 
-async def test_another_compression_is_refused_by_its_name(served):
+async def test_another_compression_is_refused_by_name(served):
     async with own_channel(served, DEFLATE) as channel:
         status, text = await status_of(channel, "SendChannelMessage", b"x" * 500)
     assert (status, text) == ("UNIMPLEMENTED", "Compression algorithm 'deflate' is disabled.")
 
 
 @pytest.mark.parametrize("method", ["/grpc.health.v1.Health/Check", "/discordproxy.Console/Status", "SubscribeEvents"])
-async def test_bytes_that_are_no_request(served, method):
+async def test_undecodable_requests_are_refused(served, method):
     assert (await status_of(served.channel, method, b"\x0a\xff"))[0] == "INVALID_ARGUMENT"
 
 
-async def test_watchers_of_one_connection_and_of_all_are_few(discord, tmp_path, monkeypatch):
+async def test_watchers_are_limited_per_connection_and_in_total(discord, tmp_path, monkeypatch):
     monkeypatch.setattr(services, "WATCHES", Bound(2, 3))
     async with keyed(discord, tmp_path, {}) as keyed_, own_channel(keyed_.served) as other:
         mine = [HealthStub(keyed_.served.channel).Watch(HealthCheckRequest()) for _ in range(2)]
@@ -129,16 +129,16 @@ async def test_watchers_of_one_connection_and_of_all_are_few(discord, tmp_path, 
         await keyed_.call("SendChannelMessage", channel_id=CHANNEL, content="x")
         mine[0].cancel()
 
-        async def there_is_room_again() -> bool:
+        async def a_watch_is_admitted() -> bool:
             try:
                 return (await HealthStub(other).Watch(HealthCheckRequest()).read()).status != 0
             except grpc.aio.AioRpcError:
                 return False
 
-        await eventually(there_is_room_again)
+        await eventually(a_watch_is_admitted)
 
 
-async def test_a_flood_of_watchers_takes_no_place_of_the_calls_with_a_key(discord, tmp_path):
+async def test_a_flood_of_watchers_leaves_room_for_calls_with_a_key(discord, tmp_path):
     async with keyed(discord, tmp_path, {}) as keyed_:
         discord.limits.set("POST /channels/{channel_id}/messages", None)
         port = keyed_.served.port
@@ -147,7 +147,7 @@ async def test_a_flood_of_watchers_takes_no_place_of_the_calls_with_a_key(discor
                 await keyed_.call("SendChannelMessage", channel_id=CHANNEL, content="x")
 
 
-async def test_checks_that_never_say_what_they_want_keep_no_other_check_waiting(served):
+async def test_checks_without_a_request_do_not_delay_others(served):
     check = "/grpc.health.v1.Health/Check"
     mute = HELLO + b"".join(call_start(check, number) for number in range(1, 200, 2))
     async with attacks.open_connections(served.port, 5, mute):
@@ -156,31 +156,31 @@ async def test_checks_that_never_say_what_they_want_keep_no_other_check_waiting(
             assert status == HealthCheckResponse.SERVING
 
 
-async def test_a_watcher_that_reads_nothing_holds_nobody_up(served):
+async def test_a_watcher_that_reads_nothing_delays_no_other(served):
     hello = PREFACE + frame(SETTINGS, setting(INITIAL_WINDOW_SIZE, 0))
     watch = HealthStub(served.channel).Watch(HealthCheckRequest())
     assert (await watch.read()).status == HealthCheckResponse.SERVING
     deaf = hello + call("/grpc.health.v1.Health/Watch", 1, b"")
-    async with attacks.open_connections(served.port, 1, deaf) as taken:
-        assert taken == 1
+    async with attacks.open_connections(served.port, 1, deaf) as opened:
+        assert opened == 1
         await _settled(served)
-        served.broker.notes.down = True
+        served.broker.claims.down = True
         await asyncio.wait_for(served.worker.health.probe(), 30)
         assert (await asyncio.wait_for(watch.read(), 30)).status == HealthCheckResponse.NOT_SERVING
     watch.cancel()
 
 
 async def _settled(served) -> None:
-    """Return when the deaf watcher's call has begun."""
+    """Return when the call of the watcher that reads nothing has begun."""
     await eventually(lambda: served.worker.metrics.in_progress == 2)
 
 
-async def test_a_flood_without_a_key_leaves_few_lines_in_the_logs(discord, tmp_path, caplog):
+async def test_a_flood_without_a_key_writes_few_log_lines(discord, tmp_path, caplog):
     caplog.set_level("INFO")
     async with keyed(discord, tmp_path, {}) as keyed_:
-        for _ in range(3 * LINES):
+        for _ in range(3 * MAX_LINES):
             assert (await status_of(keyed_.served.channel, "SendChannelMessage", b""))[0] == "UNAUTHENTICATED"
         await keyed_.call("SendChannelMessage", channel_id=CHANNEL, content="x")
     lines = [record for record in caplog.records if "(unauthenticated)" in record.getMessage()]
-    assert len(lines) <= 2 * LINES  # of the access log and of the audit log
+    assert len(lines) <= 2 * MAX_LINES  # of the access log and of the audit log
     assert any("SendChannelMessage OK" in record.getMessage() for record in caplog.records)

@@ -1,4 +1,4 @@
-"""The idempotency key on a real server: one logical call, one effect, one answer, whatever happens in between."""
+"""Idempotency keys with a real server: one logical call has one effect and one response."""
 
 import asyncio
 import contextlib
@@ -13,12 +13,12 @@ from discordproxy_api.calls.errors import ApiError, invalid_field
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.retry import NONCE_WINDOW_S, Repeat
 from discordproxy_api.pipeline import idempotency as module
-from discordproxy_api.pipeline.idempotency import Idempotency, Once
+from discordproxy_api.pipeline.idempotency import Idempotency, LogicalCall
 from discordproxy_ratelimit.broker import Broker
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect
 from discordproxy_ratelimit.shared.claims import Claims
-from fakes.broker import FakeNotes
+from fakes.broker import FakeClaims
 from fakes.eventually import eventually
 
 
@@ -48,7 +48,7 @@ class World:
             self.running.set()
             return await work(call) if work else b"answer"
 
-        return await self.idempotency.run(Once.of(call, request, repeat), call, perform)
+        return await self.idempotency.run(LogicalCall.of(call, request, repeat), call, perform)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ async def world(valkey, key_prefix):
     broker = Broker(connect(valkey), prefix=key_prefix, bot_id="1", decisions=Decisions(CollectorRegistry()))
     await broker.start()
     await broker.ready()
-    yield World(broker.notes)
+    yield World(broker.claims)
     await broker.close()
 
 
@@ -91,7 +91,7 @@ async def test_another_request_is_invalid(world):
     await world.ask()
     with pytest.raises(ApiError) as refused:
         await world.ask(request=b"other")
-    assert (refused.value.status.name, refused.value.fields[0].path) == (
+    assert (refused.value.status, refused.value.fields[0].path) == (
         "INVALID_ARGUMENT",
         "options.idempotency_key",
     )
@@ -112,22 +112,22 @@ async def refused(call):
     raise invalid_field("x", "X", "refused")
 
 
-async def leave(call):
-    """What `Rest` does before the first request leaves."""
+async def send(call):
+    """Record that a request is sent, as `Rest` does."""
     if call.before_effect is not None:
         await call.before_effect()
     call.left(asyncio.get_running_loop().time(), effect=True)
 
 
 async def lost(call):
-    await leave(call)
+    await send(call)
     call.lost(effect=True)
     raise invalid_field("x", "X", "lost")
 
 
 @pytest.mark.parametrize("repeat", ALL)
-async def test_what_did_nothing_may_be_tried_again(world, monkeypatch, repeat):
-    monkeypatch.setattr(module, "LEASE_S", 600.0)  # nothing is free by itself before the test gives up
+async def test_a_call_without_effect_may_be_repeated(world, monkeypatch, repeat):
+    monkeypatch.setattr(module, "LEASE_S", 600.0)  # no claim expires during the test
     with pytest.raises(ApiError, match="refused"):
         await world.ask(refused, repeat=repeat)
 
@@ -139,13 +139,13 @@ async def test_what_did_nothing_may_be_tried_again(world, monkeypatch, repeat):
     assert await asyncio.wait_for(eventually(), 60) == b"answer"
 
 
-async def test_lost_but_repeatable_is_tried_again(world):
+async def test_a_lost_idempotent_call_is_repeated(world):
     with pytest.raises(ApiError, match="lost"):
         await world.ask(lost, repeat=Repeat.ALWAYS)
     assert await world.ask(repeat=Repeat.ALWAYS) == b"answer"
 
 
-async def test_lost_with_a_nonce_is_tried_again_while_discord_knows_it(world):
+async def test_a_lost_call_with_a_nonce_is_repeated_while_discord_recognises_it(world):
     with pytest.raises(ApiError, match="lost"):
         await world.ask(lost)
     world.clock.now += NONCE_WINDOW_S - 1
@@ -155,18 +155,18 @@ async def test_lost_with_a_nonce_is_tried_again_while_discord_knows_it(world):
 
 
 @pytest.mark.parametrize("repeat", [Repeat.NONCE, Repeat.NEVER])
-async def test_lost_for_good_is_said_to_be_unknown(world, repeat):
+async def test_the_outcome_of_a_lost_call_is_unknown(world, repeat):
     with pytest.raises(ApiError, match="lost"):
         await world.ask(lost, repeat=repeat)
     world.clock.now += NONCE_WINDOW_S + 1
     call = world.call()
     with pytest.raises(ApiError) as refused:
         await world.ask(call=call, repeat=repeat)
-    assert (refused.value.status.name, refused.value.reason, call.sent) == ("ABORTED", "OUTCOME_UNKNOWN", "unknown")
+    assert (refused.value.status, refused.value.reason, call.sent) == ("ABORTED", "OUTCOME_UNKNOWN", "unknown")
     assert world.runs == 1
 
 
-async def test_a_caller_that_left_finds_the_result_later(world):
+async def test_a_caller_that_disconnected_gets_the_result_later(world):
     go = asyncio.Event()
 
     async def work(call):
@@ -185,7 +185,7 @@ async def test_a_caller_that_left_finds_the_result_later(world):
     assert world.runs == 1
 
 
-async def test_a_caller_that_left_before_anything_was_sent_stops_the_call(world):
+async def test_a_call_ends_with_its_caller_if_nothing_was_sent(world):
     first = asyncio.ensure_future(world.ask(lambda _call: asyncio.Event().wait()))
     await world.running.wait()
     first.cancel()
@@ -194,8 +194,8 @@ async def test_a_caller_that_left_before_anything_was_sent_stops_the_call(world)
     assert world.runs == 2
 
 
-async def test_who_waits_says_the_truth_when_its_time_is_over(world):
-    """The first is still in a queue: nothing has happened, but it may at any time."""
+async def test_a_waiting_call_is_in_doubt(world):
+    """The first call is still in a queue: it has no effect yet, but may have one at any time."""
     first = asyncio.ensure_future(world.ask(lambda _call: asyncio.Event().wait(), repeat=Repeat.NEVER))
     await world.running.wait()
     call = world.call()
@@ -207,41 +207,45 @@ async def test_who_waits_says_the_truth_when_its_time_is_over(world):
     await asyncio.gather(first, return_exceptions=True)
 
 
-@pytest.mark.parametrize(("left", "runs", "sent"), [(False, 1, "no"), (True, 0, "unknown")])
-async def test_a_dead_worker_leaves_a_doubt_only_if_something_had_left(world, monkeypatch, left, runs, sent):
-    """Dead to the others: its lease is not renewed."""
+@pytest.mark.parametrize(("was_sent", "runs", "sent"), [(False, 1, "no"), (True, 0, "unknown")])
+async def test_a_dead_workers_call_is_in_doubt_only_if_a_request_was_sent(world, monkeypatch, was_sent, runs, sent):
+    """The lease of a dead worker is not renewed."""
     monkeypatch.setattr(module, "LEASE_S", 0.2)
     monkeypatch.setattr(Claims, "_renew", lambda *_: asyncio.Event().wait())
-    dead, buried = asyncio.Event(), asyncio.Event()
+    dead, resumed = asyncio.Event(), asyncio.Event()
 
     async def die(call):
-        if left:
-            await leave(call)
+        if was_sent:
+            await send(call)
         dead.set()
-        await buried.wait()
+        await resumed.wait()
         return b"too late"
 
     first = asyncio.ensure_future(world.ask(die, repeat=Repeat.NEVER))
     await dead.wait()
     world.runs, call = 0, world.call()
     (outcome,) = await asyncio.gather(world.ask(call=call, repeat=Repeat.NEVER), return_exceptions=True)
-    assert (world.runs, call.sent, getattr(outcome, "reason", "")) == (runs, sent, "OUTCOME_UNKNOWN" if left else "")
-    buried.set()
+    assert (world.runs, call.sent, getattr(outcome, "reason", "")) == (
+        runs,
+        sent,
+        "OUTCOME_UNKNOWN" if was_sent else "",
+    )
+    resumed.set()
     await first
 
 
 @pytest.mark.parametrize(("late_s", "runs"), [(NONCE_WINDOW_S - 1, 1), (NONCE_WINDOW_S + 1, 0)])
-async def test_a_dead_workers_message_is_sent_again_only_while_discord_knows_its_nonce(
+async def test_a_dead_workers_message_is_repeated_only_while_discord_recognises_its_nonce(
     world, monkeypatch, late_s, runs
 ):
     monkeypatch.setattr(module, "LEASE_S", 0.2)
     monkeypatch.setattr(Claims, "_renew", lambda *_: asyncio.Event().wait())
-    dead, buried = asyncio.Event(), asyncio.Event()
+    dead, resumed = asyncio.Event(), asyncio.Event()
 
     async def die(call):
-        await leave(call)
+        await send(call)
         dead.set()
-        await buried.wait()
+        await resumed.wait()
         return b"too late"
 
     first = asyncio.ensure_future(world.ask(die))
@@ -251,31 +255,31 @@ async def test_a_dead_workers_message_is_sent_again_only_while_discord_knows_its
     (outcome,) = await asyncio.gather(world.ask(), return_exceptions=True)
     assert world.runs == runs
     assert outcome == b"answer" if runs else outcome.reason == "OUTCOME_UNKNOWN"
-    buried.set()
+    resumed.set()
     await first
 
 
-async def test_who_was_overtaken_sends_nothing_and_gets_the_others_result(world, monkeypatch):
-    """A worker that was stopped for longer than its lease and goes on just before its request leaves."""
+async def test_a_call_whose_claim_was_lost_sends_nothing_and_gets_the_other_result(world, monkeypatch):
+    """A worker is stopped for longer than its lease, and continues right before it sends its request."""
     monkeypatch.setattr(Claims, "_renew", lambda *_: asyncio.Event().wait())
     monkeypatch.setattr(module, "LEASE_S", 0.05)
-    go_on, left = asyncio.Event(), []
+    go_on, sent = asyncio.Event(), []
 
     async def stopped(call):
         await go_on.wait()
-        await leave(call)
-        left.append(call)
+        await send(call)
+        sent.append(call)
         return b"first"
 
     first = asyncio.ensure_future(world.ask(stopped, repeat=Repeat.NEVER))
     await world.running.wait()
     assert await world.ask(repeat=Repeat.NEVER) == b"answer"
     go_on.set()
-    assert (await first, left) == (b"answer", [])
+    assert (await first, sent) == (b"answer", [])
 
 
-class CountingNotes(FakeNotes):
-    """Tells when a claim has been renewed a few times."""
+class CountingClaims(FakeClaims):
+    """Sets an event when a claim has been renewed a few times."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -290,7 +294,7 @@ class CountingNotes(FakeNotes):
 
 async def test_the_claim_is_renewed_while_the_work_lasts(monkeypatch):
     monkeypatch.setattr(module, "LEASE_S", 0.03)
-    notes = CountingNotes()
+    notes = CountingClaims()
 
     async def work(_call):
         await notes.renewed.wait()
@@ -300,7 +304,7 @@ async def test_the_claim_is_renewed_while_the_work_lasts(monkeypatch):
     assert len(set(notes.owners)) == 1
 
 
-async def test_the_drain_ends_the_wait_for_the_first(world):
+async def test_the_drain_ends_the_wait_for_the_first_call(world):
     first = asyncio.ensure_future(world.ask(lambda _call: asyncio.Event().wait()))
     await world.running.wait()
     second = asyncio.ensure_future(world.ask())
@@ -314,7 +318,7 @@ async def test_the_drain_ends_the_wait_for_the_first(world):
 
 
 async def test_without_redis_nothing_is_sent():
-    notes = FakeNotes()
+    notes = FakeClaims()
     notes.down = True
     world = World(notes)
     with pytest.raises(ApiError) as refused:
@@ -322,8 +326,8 @@ async def test_without_redis_nothing_is_sent():
     assert (refused.value.reason, world.runs) == ("BROKER_UNAVAILABLE", 0)
 
 
-async def test_a_result_that_cannot_be_kept_still_reaches_its_caller():
-    notes = FakeNotes()
+async def test_a_result_that_cannot_be_kept_is_returned():
+    notes = FakeClaims()
     world = World(notes)
 
     async def work(_call):
@@ -333,14 +337,14 @@ async def test_a_result_that_cannot_be_kept_still_reaches_its_caller():
     assert await world.ask(work) == b"answer"
 
 
-async def test_an_application_that_keeps_too_much_is_refused_alone(world):
-    world.idempotency._most_bytes = 2_000
+async def test_the_keys_of_one_application_are_limited(world):
+    world.idempotency._max_bytes = 2_000
     for number in range(3):
         await world.ask(call=world.call(f"k{number}"))
     with pytest.raises(ApiError, match="DISCORDPROXY_IDEMPOTENCY_BYTES") as refused:
         await world.ask(call=world.call("k3"))
-    assert (refused.value.status.name, refused.value.reason) == ("RESOURCE_EXHAUSTED", "IDEMPOTENCY_KEYS_FULL")
-    assert await world.ask(call=world.call("k0")) == b"answer", "what is kept is still answered"
+    assert (refused.value.status, refused.value.reason) == ("RESOURCE_EXHAUSTED", "IDEMPOTENCY_KEYS_FULL")
+    assert await world.ask(call=world.call("k0")) == b"answer", "kept results are still returned"
     other = Call("SendChannelMessage", "id", app="other", idempotency_key="k3")
     assert await world.ask(call=other) == b"answer"
     assert world.runs == 4

@@ -1,4 +1,4 @@
-"""Changes of parts of one thing: none is lost, whichever workers serve them, and whoever dies on the way."""
+"""Changes of parts of one object: none is lost, whichever workers serve them and whichever of them die."""
 
 import asyncio
 import itertools
@@ -18,7 +18,7 @@ from discordproxy_api.rpcs.ordering import order_of
 from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.world.objects import make_role
 from discordproxy_sandbox.world.population import GUILD_ID, ROLE_ID, USER_ID, add_guilds, nth
-from fakes.broker import FakeNotes
+from fakes.broker import FakeClaims
 from fakes.eventually import eventually
 from processes.cluster import cluster
 
@@ -66,8 +66,8 @@ async def test_no_role_is_lost_between_three_workers(three):
     assert (len(members), wrong) == (200, [])
 
 
-async def test_the_roles_of_a_member_never_change_at_once(three):
-    """Discord itself loses one of two changes that meet (discord-api-docs#6289)."""
+async def test_the_role_changes_of_a_member_never_overlap(three):
+    """Discord loses one of two concurrent changes (discord-api-docs#6289)."""
     three.discord.faults.add(Fault(kind="slow", path=".*/roles/.*", delay_s=0.05, count=6))
     mine = {"guild_id": GUILD, "user_id": USER}
     await asyncio.gather(
@@ -81,17 +81,17 @@ async def test_the_roles_of_a_member_never_change_at_once(three):
     assert all(later.arrived_at >= one.answered_at for one, later in itertools.pairwise(records))
 
 
-async def test_a_list_is_made_anew_when_nobody_knows_whether_it_was_written(served):
+async def test_a_list_is_computed_again_if_its_outcome_is_unknown(served):
     world, people = served.discord.world, served.discord.people
     world.guilds[GUILD_ID].roles[str(OTHER)] = make_role(str(OTHER), "other", 1)
     served.discord.faults.add(Fault(kind="reset", method="PATCH", when="after"))
 
-    def somebody_else(event):
+    def other_change(event):
         if event.name == "GUILD_MEMBER_UPDATE":
-            world.listeners.remove(somebody_else)
+            world.listeners.remove(other_change)
             people.edit_member(GUILD, USER, {"roles": [str(MEMBER), str(OTHER)]})
 
-    world.listeners.append(somebody_else)
+    world.listeners.append(other_change)
     request = pb.SyncMemberRolesRequest(
         guild_id=GUILD, user_id=USER, roles=[ADMIN, MODERATOR], managed=[ADMIN, MODERATOR]
     )
@@ -102,7 +102,7 @@ async def test_a_list_is_made_anew_when_nobody_knows_whether_it_was_written(serv
     assert [each.method for each in served.discord.ledger.records] == ["GET", "PATCH", "GET", "PATCH"]
 
 
-async def test_a_list_is_not_made_anew_for_ever(served):
+async def test_the_attempts_to_write_a_list_are_limited(served):
     served.discord.faults.add(Fault(kind="status", status=500, method="PATCH", count=100))
     request = pb.SyncMemberRolesRequest(
         guild_id=GUILD, user_id=USER, roles=[ADMIN, MODERATOR], managed=[ADMIN, MODERATOR]
@@ -137,7 +137,7 @@ IDS = {"guild_id": "1", "user_id": "2", "channel_id": "3", "message_id": "4", "w
         ("PATCH", f"{WEBHOOK_PATH}/{{message_id}}", ("attachments",), "attachments:4"),
     ],
 )
-def test_what_goes_in_order(method, template, keys, order):
+def test_names_of_serialized_changes(method, template, keys, order):
     assert order_of(method, template, IDS, keys) == order
 
 
@@ -146,7 +146,7 @@ def test_the_original_response_is_named_by_its_token():
     assert order_of("PATCH", f"{WEBHOOK_PATH}/@original", parameters, ("attachments",)) == "attachments:t"
 
 
-# The turn itself.
+# The lease.
 
 
 def a_call() -> Call:
@@ -154,7 +154,7 @@ def a_call() -> Call:
 
 
 class Work:
-    """What a call does when it is its turn."""
+    """The work of a call that has the lease."""
 
     def __init__(self) -> None:
         self.begun, self.go, self.runs = asyncio.Event(), asyncio.Event(), 0
@@ -166,8 +166,8 @@ class Work:
         return pb.Empty()
 
 
-async def test_others_wait_and_names_are_apart():
-    notes, first, second, other = FakeNotes(), Work(), Work(), Work()
+async def test_calls_with_the_same_name_wait_and_others_do_not():
+    notes, first, second, other = FakeClaims(), Work(), Work(), Work()
     one, two = InOrder(notes, Drain()), InOrder(notes, Drain())
     running = asyncio.create_task(one.run("a", a_call(), first))
     await first.begun.wait()
@@ -182,8 +182,8 @@ async def test_others_wait_and_names_are_apart():
     assert not notes.claims
 
 
-async def test_a_long_queue_in_one_worker_does_not_keep_the_others_out():
-    notes, ended = FakeNotes(), []
+async def test_a_long_queue_in_one_worker_does_not_starve_others():
+    notes, ended = FakeClaims(), []
     one, two, first = InOrder(notes, Drain()), InOrder(notes, Drain()), Work()
 
     def work(name):
@@ -201,11 +201,11 @@ async def test_a_long_queue_in_one_worker_does_not_keep_the_others_out():
     await eventually(lambda: any("wanted" in key for key in notes.kept))
     first.go.set()
     await asyncio.gather(running, other, *queue)
-    assert "two" in ended[:5]  # it comes when it asks next, and not only after all of them
+    assert "two" in ended[:5]  # at its next attempt, before most of the queue
 
 
-async def test_who_goes_away_gives_the_turn_back():
-    notes, work, later = FakeNotes(), Work(), Work()
+async def test_a_call_whose_caller_disconnects_releases_the_lease():
+    notes, work, later = FakeClaims(), Work(), Work()
     order = InOrder(notes, Drain())
     running = asyncio.create_task(order.run("a", a_call(), work))
     await work.begun.wait()
@@ -216,8 +216,8 @@ async def test_who_goes_away_gives_the_turn_back():
     assert later.runs == 1
 
 
-async def test_what_has_left_keeps_the_turn_until_it_lands():
-    notes, work, later = FakeNotes(), Work(), Work()
+async def test_a_request_in_flight_keeps_the_lease_until_its_response():
+    notes, work, later = FakeClaims(), Work(), Work()
     order, call, loop = InOrder(notes, Drain()), a_call(), asyncio.get_running_loop()
     running = asyncio.create_task(order.run("a", call, work))
     await work.begun.wait()
@@ -225,23 +225,23 @@ async def test_what_has_left_keeps_the_turn_until_it_lands():
     running.cancel()
     await asyncio.wait([running])
     assert notes.claims
-    assert call.deadline_at <= loop.time()  # so nothing else leaves
+    assert call.deadline_at <= loop.time()  # so no further request is sent
     work.go.set()
     await order.finish()
     later.go.set()
     await InOrder(notes, Drain()).run("a", a_call(), later)
 
 
-async def test_a_turn_that_was_lost_begins_anew(monkeypatch):
-    monkeypatch.setattr(module, "MARGIN_S", module.LEASE_S + 1)  # as after a stall: nothing is certain
-    notes, runs = FakeNotes(), []
+async def test_a_call_whose_lease_was_lost_restarts(monkeypatch):
+    monkeypatch.setattr(module, "MARGIN_S", module.LEASE_S + 1)  # as after a stall: each lease counts as expired
+    notes, runs = FakeClaims(), []
     order, call = InOrder(notes, Drain()), a_call()
 
     async def work():
         runs.append(1)
         if len(runs) == 1:
             (claim,) = notes.claims.values()
-            claim[1] = "somebody else"
+            claim[1] = "another call"
         await call.before_each_effect()
         return pb.Empty()
 
@@ -253,7 +253,7 @@ async def test_a_turn_that_was_lost_begins_anew(monkeypatch):
 
 
 async def test_without_redis_the_broker_decides(monkeypatch):
-    notes, work = FakeNotes(), Work()
+    notes, work = FakeClaims(), Work()
     notes.down = True
     work.go.set()
     await InOrder(notes, Drain()).run("a", a_call(), work)
@@ -261,7 +261,7 @@ async def test_without_redis_the_broker_decides(monkeypatch):
 
 
 async def test_a_drain_ends_the_wait():
-    notes, work, drain = FakeNotes(), Work(), Drain()
+    notes, work, drain = FakeClaims(), Work(), Drain()
     running = asyncio.create_task(InOrder(notes, Drain()).run("a", a_call(), work))
     await work.begun.wait()
     waiting = asyncio.create_task(InOrder(notes, drain).run("a", a_call(), work))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from discordproxy_api.processes.children import Child, ChildExit
+from discordproxy_api.processes.programs import Program, execution
 from fakes.eventually import eventually
 from processes.process import Process
 
@@ -25,15 +26,16 @@ def lines() -> list[str]:
 def child(tmp_path: Path, lines: list[str]) -> Start:
     """A child that runs the given program text."""
 
-    def on_line(name: str, line: str) -> bool:
-        lines.append(line)
-        return line.startswith("log ")
+    def on_lines(_name: str, received: list[bytes]) -> str:
+        texts = [line.decode() for line in received]
+        lines.extend(texts)
+        return next((text for text in reversed(texts) if not text.startswith("log ")), "")
 
     def make(program: str, **options: object) -> Child:
         (tmp_path / "program.py").write_text(program)
-        settings = {"preexec": None, **options}  # by the pipe of `exit_with_parent`
-        environment = {"PYTHONPATH": str(tmp_path), "FOLDER": str(tmp_path), "PATH": os.environ["PATH"]}
-        return Child("api.1", "program", environment=environment, on_line=on_line, **settings)
+        settings = {"start": execution(None), **options}  # by the pipe of `exit_with_parent`
+        environment = {"PYTHONPATH": str(tmp_path), "FOLDER": str(tmp_path)}
+        return Child(Program("api.1", "program", environment=environment), on_lines=on_lines, **settings)
 
     return make
 
@@ -136,12 +138,12 @@ async def test_an_endless_line_harms_nobody(child: Start, lines: list[str]) -> N
 async def test_it_ends_when_its_parent_is_killed(pipe: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
     (tmp_path / "program.py").write_text("import os, time; print('pid', os.getpid(), flush=True); time.sleep(600)")
     (tmp_path / "parent.py").write_text(
-        "import asyncio, os\n"
+        "import asyncio\n"
         "from discordproxy_api.processes.children import Child\n"
-        "from discordproxy_ratelimit.server.parent_death import end_with_parent\n"
-        "on_line = lambda name, line: print(line, flush=True)\n"
-        f"preexec = None if {pipe} else end_with_parent()\n"
-        "child = Child('x', 'program', environment=dict(os.environ), on_line=on_line, preexec=preexec)\n"
+        "from discordproxy_api.processes.programs import Program, default_execution, execution\n"
+        "on_lines = lambda name, lines: print(*map(bytes.decode, lines), flush=True) or ''\n"
+        f"start = execution(None) if {pipe} else default_execution()\n"
+        "child = Child(Program('x', 'program'), start=start, on_lines=on_lines)\n"
         "asyncio.run(child.run())\n"
     )
     async with Process(

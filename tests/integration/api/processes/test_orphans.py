@@ -22,11 +22,12 @@ SUPERVISOR = """
 import asyncio, ctypes, os, pathlib
 from discordproxy_api.processes import orphans
 from discordproxy_api.processes.children import Child
+from discordproxy_api.processes.programs import Program, execution
 
 assert not orphans.adopts_orphans()
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
 assert orphans.adopts_orphans()
-orphans.EVERY_S = 0.001
+orphans.RETRY_S = 0.001
 
 def zombies():
     found = []
@@ -41,7 +42,7 @@ def zombies():
 
 async def main():
     children = [
-        Child(f"api.{n}", "program", str(status), environment=dict(os.environ), on_line=lambda *_: True, preexec=None)
+        Child(Program(f"api.{n}", "program", (str(status),)), start=execution(None), on_lines=lambda *_: "")
         for n, status in enumerate([2, 78] * 4)
     ]
     reaping = asyncio.create_task(orphans.reap_orphans(children))

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from discordproxy_api.processes.children import Child, ChildExit
+from discordproxy_api.processes.programs import Program, execution
 from discordproxy_api.processes.supervision import Address, StartError, Supervision, check_free
 from fakes.eventually import eventually
 from fakes.ports import free_port
@@ -55,13 +55,11 @@ def server(
     monkeypatch.chdir(tmp_path)  # the children's folder
 
     def child(name: str, changes: dict[str, str]) -> Child:
-        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path), "NAME": name, "PORT": str(address.port)}
+        environment = {"PYTHONPATH": str(tmp_path), "NAME": name, "PORT": str(address.port)}
         return Child(
-            name,
-            "program",
-            environment=environment | changes,
-            on_line=lambda _name, line: not line.startswith("ERROR"),
-            preexec=None,  # by the pipe of `exit_with_parent`
+            Program(name, "program", environment=environment | changes),
+            start=execution(None),  # by the pipe of `exit_with_parent`
+            on_lines=lambda _name, lines: lines[-1].decode() if lines[-1].startswith(b"ERROR") else "",
         )
 
     def make(

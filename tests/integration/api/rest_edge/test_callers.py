@@ -41,7 +41,7 @@ class Keyed:
 
 @pytest.fixture
 async def keyed(discord, tmp_path, monkeypatch) -> AsyncIterator[Keyed]:
-    monkeypatch.setattr("discordproxy_ratelimit.process.reloading.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("discordproxy_ratelimit.process.reloading.CHECK_INTERVAL_S", 0.0)
     file = tmp_path / "keys.toml"
     file.write_text(table(KEY))
     async with serve(discord, keys_file=file, rest_port=0) as served:

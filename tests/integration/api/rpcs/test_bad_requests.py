@@ -1,4 +1,4 @@
-"""Requests that cannot succeed, sent to a server: each is told its field, and nothing reaches Discord."""
+"""Invalid requests to a server: each error contains the field, and nothing is sent to Discord."""
 
 import json
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ async def refusing() -> AsyncIterator[Served]:
 
 
 @pytest.mark.parametrize("bad", [*BAD_REQUESTS, *BAD_API_REQUESTS], ids=str)
-async def test_the_field_is_named_and_nothing_is_sent(refusing, bad):
+async def test_the_error_contains_the_field_and_nothing_is_sent(refusing, bad):
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await getattr(refusing.stub, bad.rpc)(bad.request, timeout=30)
     details = json.loads(refused.value.details())

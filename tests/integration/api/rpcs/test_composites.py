@@ -1,4 +1,4 @@
-"""SyncMemberRoles, Request, and the steps around the generic path, against the local Discord."""
+"""SyncMemberRoles, Request, and RPCs with several requests, with a local Discord."""
 
 import json
 
@@ -35,7 +35,7 @@ def requests_of(served):
     return [record.method for record in served.discord.ledger.records]
 
 
-async def test_roles_become_what_was_asked_and_others_stay(served):
+async def test_managed_roles_are_set_and_others_stay(served):
     assert roles_of(served) == {MEMBER}
     assert await sync(served, [MODERATOR], [ADMIN, MODERATOR], reason="promotion") == ([MODERATOR], [])
     assert roles_of(served) == {MODERATOR, MEMBER}
@@ -43,13 +43,13 @@ async def test_roles_become_what_was_asked_and_others_stay(served):
     assert served.discord.ledger.records[1].reason == "promotion"
 
 
-async def test_more_roles_are_written_at_once(served):
+async def test_several_roles_are_written_as_one_list(served):
     assert await sync(served, [ADMIN, MODERATOR], [ADMIN, MODERATOR, MEMBER]) == ([ADMIN, MODERATOR], [MEMBER])
     assert roles_of(served) == {ADMIN, MODERATOR}
     assert requests_of(served) == ["GET", "PATCH"]
 
 
-async def test_nothing_is_edited_when_nothing_differs(served):
+async def test_nothing_is_edited_without_a_difference(served):
     assert await sync(served, [MEMBER], [MEMBER, ADMIN]) == ([], [])
     assert requests_of(served) == ["GET"]
 
@@ -67,7 +67,7 @@ async def test_roles_outside_the_managed_ones_are_refused(served):
     assert not served.discord.ledger.records
 
 
-async def test_a_member_that_left(served):
+async def test_an_unknown_member_is_discords_error(served):
     request = SyncMemberRolesRequest(guild_id=int(GUILD_ID), user_id=7, managed=[MEMBER])
     with pytest.raises(grpc.aio.AioRpcError) as failed:
         await served.stub.SyncMemberRoles(request)
@@ -86,7 +86,7 @@ async def test_request_returns_body_and_limits(served):
     assert (route.name, route.major) == ("GET /guilds/{guild_id}/channels", f"guild_id={GUILD_ID}")
 
 
-async def test_request_fails_like_every_other_call(served):
+async def test_request_fails_like_other_calls(served):
     with pytest.raises(grpc.aio.AioRpcError) as failed:
         await served.stub.Request(ApiRequest(method="GET", path="/channels/1/messages/2"))
     details = json.loads(failed.value.details())
@@ -125,7 +125,7 @@ async def test_long_keys_are_refused(served):
     assert json.loads(failed.value.details())["fields"][0]["path"] == "options.idempotency_key"
 
 
-async def test_bulk_delete_takes_any_number(served):
+async def test_bulk_delete_accepts_any_number(served):
     ids = []
     for number in range(3):
         request = SendChannelMessageRequest(channel_id=int(CHANNEL_ID), content=str(number))
@@ -143,7 +143,7 @@ async def test_bulk_delete_takes_any_number(served):
         await served.stub.GetMessage(MessageId(channel_id=int(CHANNEL_ID), message_id=ids[0]))
 
 
-async def test_the_operators_routes(discord):
+async def test_routes_that_the_operator_denies(discord):
     async with serve(discord, request_deny=("GET /users/{user_id}",)) as served:
         with pytest.raises(grpc.aio.AioRpcError) as failed:
             await served.stub.Request(ApiRequest(method="GET", path=f"/users/{USER_ID}"))

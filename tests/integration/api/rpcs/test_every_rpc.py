@@ -1,4 +1,4 @@
-"""Every RPC of the contract against the local Discord: it works, and its failures are told alike."""
+"""Each RPC of the contract with a local Discord: it works, and all report failures in the same way."""
 
 import json
 from collections.abc import Callable
@@ -27,7 +27,7 @@ POLL = pb.Poll(
 
 
 class Made:
-    """Makes what a request refers to."""
+    """Creates the objects that a request refers to."""
 
     def __init__(self, stub, discord=None) -> None:
         self.stub = stub
@@ -224,7 +224,7 @@ async def test_it_works(served, name):
     before = len(served.discord.ledger.records)
     response = await getattr(served.stub, name)(request, timeout=10)
     rpc = CONTRACT[name]
-    assert not rpc.result or getattr(response, rpc.result) or name in EMPTY_LISTS  # of a new world
+    assert not rpc.result or getattr(response, rpc.result) or name in EMPTY_LISTS  # a new sandbox has none
     record = served.discord.ledger.records[before:][-1]
     assert record.status in {200, 201, 204}
     assert not [violation for each in served.discord.ledger.records for violation in each.violations]
@@ -260,7 +260,7 @@ WITH_IDS = [name for name in ROUTED if CONTRACT[name].parameters]
         "GetVoiceStates",
     ],
 )
-async def test_an_empty_request_names_its_fields_and_sends_nothing(served, name):
+async def test_the_error_of_an_empty_request_contains_its_fields(served, name):
     with pytest.raises(grpc.aio.AioRpcError) as failed:
         await getattr(served.stub, name)(CONTRACT[name].request_type(), timeout=10)
     details = json.loads(failed.value.details())

@@ -1,4 +1,4 @@
-"""Files on their way to Discord: parts, names, descriptions."""
+"""Files in requests to Discord: parts of the form, names, descriptions, kept attachments."""
 
 import asyncio
 
@@ -29,7 +29,7 @@ FILES = [
 
 @pytest.fixture
 async def parts():
-    """The parts of each form that was received, by name; `url` is where they are to be sent."""
+    """Yield the parts of each received form by name; `url` is the address that receives them."""
 
     class Parts(list):
         url = ""
@@ -81,7 +81,7 @@ async def test_the_parts_of_a_form(discord, parts, file_field, json, expected):
     assert parts == [expected]
 
 
-async def test_a_file_with_a_name_of_its_own(served):
+async def test_a_file_with_its_own_part_name(served):
     request = ApiRequest(
         method="POST",
         path=f"/guilds/{GUILD_ID}/stickers",
@@ -113,7 +113,7 @@ def names_of(message):
     return [each.filename for each in message.attachments]
 
 
-async def test_files_join_the_attachments_of_a_message(served):
+async def test_files_are_added_to_the_attachments_of_a_message(served):
     message = await posted(served, "a.txt", "b.txt")
     assert names_of(await edited(served, message, files=NEW)) == ["a.txt", "b.txt", "new.txt"]
     requests = [record.method for record in served.discord.ledger.records]
@@ -121,7 +121,7 @@ async def test_files_join_the_attachments_of_a_message(served):
 
 
 @pytest.mark.parametrize("fields", [{"content": "y"}, {"embeds": [Embed(title="y")]}])
-async def test_attachments_stay_when_something_else_changes(served, fields):
+async def test_other_changes_keep_the_attachments(served, fields):
     message = await posted(served, "a.txt")
     assert names_of(await edited(served, message, **fields)) == ["a.txt"]
     assert [record.method for record in served.discord.ledger.records] == ["POST", "PATCH"]
@@ -130,14 +130,14 @@ async def test_attachments_stay_when_something_else_changes(served, fields):
 @pytest.mark.parametrize(
     "name", ["image two.png", "_bug1.png", "hello (world).png", "\u753b\u50cf.png", "caf\u00e9.png"]
 )
-async def test_an_embed_shows_a_file_by_the_name_it_was_given(served, name):
+async def test_an_embed_refers_to_a_file_by_its_given_name(served, name):
     shows = Embed(title="x", image=Embed.Image(url=f"attachment://{name}"))
     message = await posted(served, name, "other.txt", embeds=[shows])
     assert message.embeds[0].image.url.startswith("https://cdn.discordapp.com/attachments/")
     assert names_of(message) == ["other.txt"]
 
 
-async def test_the_caller_may_say_which_attachments_stay(served):
+async def test_the_request_can_list_the_attachments_to_keep(served):
     message = await posted(served, "a.txt", "b.txt")
     kept = [KeepAttachment(id=message.attachments[1].id, description="alt")]
     assert names_of(await edited(served, message, files=NEW, attachments=kept)) == ["b.txt", "new.txt"]
@@ -146,17 +146,17 @@ async def test_the_caller_may_say_which_attachments_stay(served):
     assert "GET" not in [record.method for record in served.discord.ledger.records]
 
 
-async def test_a_file_that_an_embed_shows_stays(served):
+async def test_a_file_in_an_embed_stays(served):
     message = await posted(served, "shown.png", "a.txt", embeds=[PICTURE])
     assert names_of(message) == ["a.txt"]
     changed = await edited(served, message, files=NEW)
     assert names_of(changed) == ["a.txt", "new.txt"]
     assert changed.embeds[0].image.url == message.embeds[0].image.url
     changed = await edited(served, message, files=FILES[1:], embeds=[Embed(title="y")])
-    assert names_of(changed) == ["a.txt", "new.txt", "b.bin"]  # the picture went with the embed that showed it
+    assert names_of(changed) == ["a.txt", "new.txt", "b.bin"]  # the picture was removed with its embed
 
 
-async def test_a_message_has_ten_attachments_at_most(served):
+async def test_a_message_has_at_most_ten_attachments(served):
     message = await posted(served, *(f"{number}.txt" for number in range(10)))
     with pytest.raises(grpc.aio.AioRpcError) as failed:
         await edited(served, message, files=NEW)
@@ -164,14 +164,14 @@ async def test_a_message_has_ten_attachments_at_most(served):
     assert (details["fields"][0]["path"], details["sent"]) == ("attachments", "no")
 
 
-async def test_files_that_are_added_at_once_all_stay(served):
+async def test_concurrently_added_files_all_stay(served):
     message = await posted(served, "a.txt")
     edits = [edited(served, message, files=[File(filename=f"{number}.txt", content=b"x")]) for number in range(5)]
     last = max(await asyncio.gather(*edits), key=lambda each: len(each.attachments))
     assert sorted(names_of(last)) == ["0.txt", "1.txt", "2.txt", "3.txt", "4.txt", "a.txt"]
 
 
-async def test_files_join_those_of_a_webhooks_message(served):
+async def test_files_are_added_to_those_of_a_webhooks_message(served):
     webhook = (await served.stub.CreateWebhook(CreateWebhookRequest(channel_id=int(CHANNEL_ID), name="w"))).webhook
     hook = {"webhook_id": webhook.id, "webhook_token": webhook.token}
     sent = (await served.stub.ExecuteWebhook(ExecuteWebhookRequest(content="x", files=FILES[1:], **hook))).message
@@ -180,8 +180,8 @@ async def test_files_join_those_of_a_webhooks_message(served):
     assert not served.discord.ledger.violations
 
 
-async def test_a_raw_request_says_all_itself(served):
-    """Discord takes away what a change with files does not list (discord-api-docs#5170)."""
+async def test_a_raw_request_is_sent_unchanged(served):
+    """Discord removes the attachments that a change with files does not list (discord-api-docs#5170)."""
     message = await posted(served, "a.txt")
     path = f"/channels/{CHANNEL_ID}/messages/{message.id}"
     answer = await served.stub.Request(ApiRequest(method="PATCH", path=path, json="{}", files=NEW))

@@ -59,7 +59,7 @@ BODIES = {
 
 
 def order(operation: tuple[str, str]) -> tuple[int, int, str]:
-    """Sort so that nothing is removed before it has been used."""
+    """Return a sort key: objects are used before they are deleted."""
     method, template = operation
     return METHODS.index(method), -template.count("/"), template
 
@@ -75,7 +75,7 @@ def request_for(method: str, template: str) -> ApiRequest:
 
 
 def majors(method: str, template: str) -> tuple[str, str]:
-    """Return the major parameter as the broker names it, then as the sandbox shows it: without tokens."""
+    """Return the major parameter as in the broker, and as in the sandbox, without tokens."""
     names = ROUTES[method, template]["major"].partition(" ")[0]
     if names == "-":
         return "", ""
@@ -94,7 +94,7 @@ async def everywhere() -> AsyncIterator[Served]:
         yield served
 
 
-async def test_the_table_is_whole():
+async def test_the_table_is_complete():
     assert len(ROUTES) == COUNT
 
 

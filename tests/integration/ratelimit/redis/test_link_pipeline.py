@@ -1,4 +1,4 @@
-"""The link's pipeline: what it carries, and how its end and a return of the server are noticed."""
+"""The link's pipeline: scripts and commands, its end, and the return of a server."""
 
 import asyncio
 import contextlib
@@ -76,7 +76,7 @@ async def test_scripts_and_notes_need_no_connection_of_the_pool(server, operator
         assert (await notes.get("a"), await notes.get("b")) == (b"\xff", None)
         assert 0 < operator.pttl("{dp:1}:note:a") <= 60_000
         assert (await notes.claim("k", "r", owner="me", lease_s=60)).state == "ours"
-        assert await quota.take("app", per_s=1.0, patience_s=0.0) == 0.0
+        assert await quota.reserve("app", per_s=1.0, max_wait_s=0.0) == 0.0
         assert operator.info("clients")["connected_clients"] == 2, "the operator's and the pipeline"
 
 

@@ -1,4 +1,4 @@
-"""The pipeline on real servers: every kind of transport and event loop, and what happens when the server goes."""
+"""The pipeline on real servers: all transports and event loops, and the loss of the server."""
 
 import asyncio
 import signal

@@ -19,6 +19,7 @@ from discordproxy_ratelimit.redis.client import connect, wait_for
 from discordproxy_ratelimit.route import route_of
 from discordproxy_ratelimit.server.embedded import EmbeddedError, PrivateServer, make_private
 from fakes.eventually import eventually
+from model.packed_state import account_state
 from processes.process import Process, environment, visible
 
 TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GaBcDe.s3cret-s3cret-s3cret"
@@ -82,9 +83,9 @@ async def pause_of_a_first_call(server: PrivateServer) -> int:
         pass
     await broker.close()
     client = connect(server.url)
-    recover, clock = await client.hmget("{dp:1}:rl:g", "recover", "clock")
+    account = account_state(await client.get("{dp:1}:rl2:g"))
     await client.aclose()
-    return max(0, int(float(recover)) - int(float(clock)) + 1_000_000) if float(recover) else 0
+    return max(0, account.recover - account.clock + 1_000_000) if account.recover else 0
 
 
 async def test_nothing_waits_after_a_start_with_all_that_the_last_server_knew(folder: Path, valkey_binary: str) -> None:
@@ -199,7 +200,12 @@ def broker(settings: dict[str, str], tmp_path: Path) -> Process:
 
 def patient_broker(settings: dict[str, str], tmp_path: Path) -> Process:
     """A broker that would wait for its clients for as long as a test may last."""
-    program = "from discordproxy_ratelimit import __main__ as broker; broker.DRAIN_S = 600.0; broker.main()"
+    program = (
+        "from discordproxy_ratelimit import __main__ as broker; "
+        "from discordproxy_ratelimit.server import runner; "
+        "runner.DRAIN_S = 600.0; "
+        "broker.main()"
+    )
     return Process(sys.executable, "-c", program, env=settings, cwd=tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Folders of runs: removed at the end, by the next run after a kill, and never while somebody lives in them."""
+"""Folders of runs: removed at the end, by the next run after a kill, and never while in use."""
 
 import fcntl
 import tempfile

@@ -1,4 +1,4 @@
-"""Small facts all workers share: kept, claimed once, forgotten in time."""
+"""Claims and values that all workers share: stored, claimed once, expired."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ import pytest
 from discordproxy_ratelimit.errors import BrokerUnavailableError
 from discordproxy_ratelimit.redis.client import connect
 from discordproxy_ratelimit.redis.link import RedisLink
-from discordproxy_ratelimit.redis.pool import MOST_CONNECTIONS
+from discordproxy_ratelimit.redis.pool import MAX_CONNECTIONS
 from discordproxy_ratelimit.shared.claims import Claim, ClaimQuota, Claims
 from fakes.eventually import eventually
 from processes.redis_servers import Servers, blocking
@@ -48,7 +48,7 @@ async def test_the_first_claim_is_ours_until_it_is_settled(notes: Claims) -> Non
     assert await notes.claim("k", "r", owner="a", lease_s=60) == Claim("ours")
     assert await notes.claim("k", "r", owner="a", lease_s=60) == Claim("ours"), "a renewal"
     assert await notes.claim("k", "r", owner="b", lease_s=60) == Claim("pending")
-    await notes.settle("k", "r", owner="a", result=b"result \xff", ttl_s=60)
+    await notes.complete("k", "r", owner="a", result=b"result \xff", ttl_s=60)
     assert await notes.claim("k", "r", owner="b", lease_s=60) == Claim("settled", b"result \xff")
     assert await notes.claim("k", "r", owner="a", lease_s=60) == Claim("settled", b"result \xff")
 
@@ -56,7 +56,7 @@ async def test_the_first_claim_is_ours_until_it_is_settled(notes: Claims) -> Non
 async def test_the_same_key_for_another_request_is_told_apart(notes: Claims) -> None:
     await notes.claim("k", "r", owner="a", lease_s=60)
     assert await notes.claim("k", "another", owner="b", lease_s=60) == Claim("other")
-    await notes.settle("k", "r", owner="a", result=b"x", ttl_s=60)
+    await notes.complete("k", "r", owner="a", result=b"x", ttl_s=60)
     assert await notes.claim("k", "another", owner="b", lease_s=60) == Claim("other")
 
 
@@ -70,7 +70,7 @@ async def test_a_claim_given_back_is_free_and_nobody_else_can_give_it_back(notes
 
 async def test_a_settled_claim_is_not_given_back(notes: Claims) -> None:
     await notes.claim("k", "r", owner="a", lease_s=60)
-    await notes.settle("k", "r", owner="a", result=b"x", ttl_s=60)
+    await notes.complete("k", "r", owner="a", result=b"x", ttl_s=60)
     await notes.release("k", owner="a")
     assert await notes.claim("k", "r", owner="b", lease_s=60) == Claim("settled", b"x")
 
@@ -86,7 +86,7 @@ async def test_a_dead_owners_claim_ends_with_its_lease(notes: Claims) -> None:
 
 async def test_what_leaves_is_pending_while_its_owner_lives_and_a_doubt_afterwards(notes: Claims) -> None:
     await notes.claim("k", "r", owner="a", lease_s=60)
-    assert await notes.leave("k", "r", owner="a", result=b"?", lease_s=60, ttl_s=60) == Claim("ours")
+    assert await notes.mark_in_doubt("k", "r", owner="a", result=b"?", lease_s=60, ttl_s=60) == Claim("ours")
     assert await notes.claim("k", "r", owner="b", lease_s=60) == Claim("pending")
     assert await notes.claim("k", "r", owner="a", lease_s=0.02) == Claim("ours"), "a renewal, the last one"
 
@@ -94,15 +94,15 @@ async def test_what_leaves_is_pending_while_its_owner_lives_and_a_doubt_afterwar
         return await notes.claim("k", "r", owner="b", lease_s=60) == Claim("settled", b"?")
 
     await eventually(doubted)
-    await notes.settle("k", "r", owner="a", result=b"result", ttl_s=60)
+    await notes.complete("k", "r", owner="a", result=b"result", ttl_s=60)
     assert await notes.claim("k", "r", owner="b", lease_s=60) == Claim("settled", b"result")
 
 
 async def test_who_was_overtaken_cannot_leave(notes: Claims) -> None:
     await notes.claim("k", "r", owner="a", lease_s=60)
-    assert await notes.leave("k", "r", owner="b", result=b"?", lease_s=60, ttl_s=60) == Claim("pending")
-    await notes.settle("k", "r", owner="a", result=b"x", ttl_s=60)
-    assert await notes.leave("k", "r", owner="b", result=b"?", lease_s=60, ttl_s=60) == Claim("settled", b"x")
+    assert await notes.mark_in_doubt("k", "r", owner="b", result=b"?", lease_s=60, ttl_s=60) == Claim("pending")
+    await notes.complete("k", "r", owner="a", result=b"x", ttl_s=60)
+    assert await notes.mark_in_doubt("k", "r", owner="b", result=b"?", lease_s=60, ttl_s=60) == Claim("settled", b"x")
 
 
 async def test_only_one_of_many_is_first(notes: Claims) -> None:
@@ -124,7 +124,7 @@ async def test_a_crowd_shares_few_connections_and_cancelled_commands_keep_none(
             assert all(result is None or isinstance(result, asyncio.CancelledError) for result in results)
         await asyncio.gather(*(notes.set(f"{number}", b"x", ttl_s=60) for number in range(500)))
         with blocking(valkey_server.operator_url) as operator:
-            assert len(operator.client_list()) <= MOST_CONNECTIONS + 10  # Sentinels and replicas connect, too
+            assert len(operator.client_list()) <= MAX_CONNECTIONS + 10  # Sentinels and replicas connect, too
 
 
 async def test_a_server_that_is_away_is_told(key_prefix: str, tmp_path) -> None:
@@ -156,7 +156,7 @@ async def test_what_an_application_keeps_is_bounded_for_it_alone(notes: Claims) 
 async def test_results_count_by_their_size_until_they_are_gone(notes: Claims) -> None:
     keeper = ClaimQuota("one", 10_000, 0.5)
     await notes.claim("k", "r", owner="a", lease_s=60, keeper=keeper)
-    await notes.settle("k", "r", owner="a", result=b"x" * 9_000, ttl_s=0.5, keeper=keeper)
+    await notes.complete("k", "r", owner="a", result=b"x" * 9_000, ttl_s=0.5, keeper=keeper)
     assert (await notes.claim("k2", "r", owner="a", lease_s=60, keeper=keeper)).state == "full"
 
     async def room() -> bool:

@@ -1,4 +1,4 @@
-"""What workers tell each other about themselves, and what an outsider sees of the limits."""
+"""The registry of workers, and the state of limits as seen from outside."""
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,7 +12,7 @@ from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect
 from discordproxy_ratelimit.redis.link import RedisLink
 from discordproxy_ratelimit.route import route_of_path
-from discordproxy_ratelimit.shared.registry import TICK_S, TICKS, VOID_S, Registry
+from discordproxy_ratelimit.shared.registry import EXPIRES_S, TICK_S, TICKS, Registry
 from fakes.eventually import eventually
 
 NOON_MS = 1_790_000_000_000
@@ -31,23 +31,23 @@ async def board_of(url: str, prefix: str, now_ms: int):
 
 async def test_posts_hang_while_their_worker_lives_and_counts_add_up(valkey: str, key_prefix: str) -> None:
     async with AsyncExitStack() as stack:
-        offsets = (0, 1, TICK_S, VOID_S + 2)
+        offsets = (0, 1, TICK_S, EXPIRES_S + 2)
         boards = [
             await stack.enter_async_context(board_of(valkey, key_prefix, int(NOON_MS + 1000 * by))) for by in offsets
         ]
-        await boards[0].post("a", b"first", {"calls": 2})
-        await boards[1].post("b", b"other", {"calls": 3, "failures": 1})
-        await boards[2].post("b", b"newer", {"calls": 5})
-        notices = await boards[2].read()
-        assert notices.posts == {"a": b"first", "b": b"newer"}
+        await boards[0].publish("a", b"first", {"calls": 2})
+        await boards[1].publish("b", b"other", {"calls": 3, "failures": 1})
+        await boards[2].publish("b", b"newer", {"calls": 5})
+        notices = await boards[2].snapshot()
+        assert notices.documents == {"a": b"first", "b": b"newer"}
         assert notices.ticks[-2:] == [{"calls": 5, "failures": 1}, {"calls": 5}]
         assert len(notices.ticks) == TICKS + 1
         assert notices.tick_at == NOON_MS // 1000 + TICK_S
-        assert (await boards[3].read()).posts == {"b": b"newer"}
-        again = await boards[2].read()  # most of it is remembered
-        assert (again.ticks, again.posts) == (notices.ticks, {"b": b"newer"})
-        await boards[3].post("b", b"", {})
-        assert (await boards[3].read()).posts == {}
+        assert (await boards[3].snapshot()).documents == {"b": b"newer"}
+        again = await boards[2].snapshot()  # most of it is remembered
+        assert (again.ticks, again.documents) == (notices.ticks, {"b": b"newer"})
+        await boards[3].publish("b", b"", {})
+        assert (await boards[3].snapshot()).documents == {}
 
 
 @asynccontextmanager
@@ -71,9 +71,9 @@ async def test_a_survey_shows_what_is_left_and_who_waits(valkey: str, key_prefix
         async with one.acquire(route) as permit:
             permit.sent()
             permit.complete(Answer(200, "abc", 5, 1, NOON_MS, after_s))
-        await eventually(lambda: one.lanes(most=5)[:1] and one.lanes(most=5)[0].bucket.startswith("abc|"))
-        lane = one.lanes(most=5)[0]
-        state = await other.survey([lane.bucket])
+        await eventually(lambda: one.lanes(limit=5)[:1] and one.lanes(limit=5)[0].bucket.startswith("abc|"))
+        lane = one.lanes(limit=5)[0]
+        state = await other.inspect([lane.bucket])
         bucket = state.buckets[lane.bucket]
         assert (bucket.limit, bucket.granted) == (5, 0)
         assert bucket.remaining == (1 if after_s else 5)
@@ -90,12 +90,12 @@ async def test_a_survey_shows_what_is_left_and_who_waits(valkey: str, key_prefix
         calls = [asyncio.create_task(hold(broker)) for broker in (one, one, other)]
 
         async def two_wait() -> bool:
-            seen = (await other.survey([lane.bucket])).buckets[lane.bucket]
-            waiting = sum(each.waiting for broker in (one, other) for each in broker.lanes(most=1))
+            seen = (await other.inspect([lane.bucket])).buckets[lane.bucket]
+            waiting = sum(each.waiting for broker in (one, other) for each in broker.lanes(limit=1))
             return (waiting, seen.remaining) == (2, 0)
 
         await eventually(two_wait)
-        assert max(broker.lanes(most=1)[0].oldest_s for broker in (one, other)) > 0
+        assert max(broker.lanes(limit=1)[0].oldest_s for broker in (one, other)) > 0
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
@@ -103,8 +103,8 @@ async def test_a_survey_shows_what_is_left_and_who_waits(valkey: str, key_prefix
 
 async def test_a_lane_nobody_knows_is_unknown(valkey: str, key_prefix: str) -> None:
     async with brokers(valkey, key_prefix, Limits()) as (broker,):
-        assert broker.lanes(most=5) == []
-        bucket = (await broker.survey(["?GET /x|"])).buckets["?GET /x|"]
+        assert broker.lanes(limit=5) == []
+        bucket = (await broker.inspect(["?GET /x|"])).buckets["?GET /x|"]
         assert (bucket.limit, bucket.remaining, bucket.granted) == (None, 0, 0)
         circuit = await broker.circuit()
         assert (circuit.state, circuit.open_for_s) == ("closed", 0.0)

@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-from grpc import StatusCode
 
 from discordproxy_api.access.permission import BOT_EVENTS, ChannelLocation, Permission
 from discordproxy_api.calls import errors
@@ -60,7 +59,7 @@ OF_GUILDS = {"GUILD_CREATE", "GUILD_UPDATE", "GUILD_DELETE"}
 
 async def locate(channel_id: int, _call: Call) -> ChannelLocation:
     if channel_id == DOWN:
-        raise errors.refusal(StatusCode.UNAVAILABLE, "DISCORD_UNREACHABLE", "nobody answers")
+        raise errors.refusal("UNAVAILABLE", "DISCORD_UNREACHABLE", "nobody answers")
     return KNOWN.get(channel_id, ChannelLocation(known=False))
 
 

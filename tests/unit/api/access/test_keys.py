@@ -125,7 +125,7 @@ def gate(text: str = "", **options) -> Authenticator:
 def refusal(gate: Authenticator, shown: Credentials) -> ApiError:
     with pytest.raises(ApiError) as refused:
         gate.admit(shown)
-    assert refused.value.status.name == "UNAUTHENTICATED"
+    assert refused.value.status == "UNAUTHENTICATED"
     return refused.value
 
 
@@ -206,16 +206,16 @@ def test_the_http_port_takes_the_same_keys():
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "proxy.example"])
 def test_nothing_is_offered_to_a_network_by_accident(host: str):
     with pytest.raises(UnsafeBindError, match="DISCORDPROXY_KEYS_FILE"):
-        require_safe_bind(host, knows_callers=False, allow_anonymous=False)
-    require_safe_bind(host, knows_callers=True, allow_anonymous=False)
-    require_safe_bind(host, knows_callers=False, allow_anonymous=True)
+        require_safe_bind(host, authenticated=False, allow_anonymous=False)
+    require_safe_bind(host, authenticated=True, allow_anonymous=False)
+    require_safe_bind(host, authenticated=False, allow_anonymous=True)
     assert "unencrypted" in bind_warning(host, keys=True, encrypted=False)
     assert not bind_warning(host, keys=True, encrypted=True)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_this_machine_is_trusted(host: str):
-    require_safe_bind(host, knows_callers=False, allow_anonymous=False)
+    require_safe_bind(host, authenticated=False, allow_anonymous=False)
     assert not bind_warning(host, keys=True, encrypted=False)
 
 

@@ -57,7 +57,11 @@ def test_a_list_of_requests_speaks_for_itself():
 
 
 def test_priorities_have_a_ceiling():
-    assert [Scopes(priority="normal").lower(each) for each in ("low", "normal", "high")] == ["low", "normal", "normal"]
+    assert [Scopes(priority="normal").cap_priority(each) for each in ("low", "normal", "high")] == [
+        "low",
+        "normal",
+        "normal",
+    ]
 
 
 def test_direct_messages_follow_places_unless_said_otherwise():

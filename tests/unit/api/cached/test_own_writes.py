@@ -8,7 +8,7 @@ from discordproxy_api.cached.own_writes import ANYTHING, GUILDS, OwnWrites
 from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_gateway.cache import CachedAnswer, Freshness
 from discordproxy_ratelimit.route import route_of_path
-from fakes.broker import FakeNotes
+from fakes.broker import FakeClaims
 
 CHANNEL = {"id": "5", "type": 0, "guild_id": "1", "permission_overwrites": [{"id": "8", "type": 0}]}
 
@@ -37,8 +37,8 @@ def written(method, path, body=b""):
 
 
 @pytest.fixture
-def notes() -> FakeNotes:
-    return FakeNotes()
+def notes() -> FakeClaims:
+    return FakeClaims()
 
 
 @pytest.fixture

@@ -4,12 +4,11 @@ import asyncio
 import contextlib
 
 import pytest
-from grpc import StatusCode
 
 from discordproxy_api.cached.single_flight import SingleFlight
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
-from fakes.broker import FakeNotes
+from fakes.broker import FakeClaims
 from fakes.eventually import eventually
 
 
@@ -36,8 +35,8 @@ def discord() -> Discord:
 
 
 @pytest.fixture
-def notes() -> FakeNotes:
-    return FakeNotes()
+def notes() -> FakeClaims:
+    return FakeClaims()
 
 
 def asking(flights, discord, *, fresh=False):
@@ -88,14 +87,14 @@ async def test_who_gives_up_is_replaced(notes, discord):
 
 
 async def test_a_refusal_of_discord_is_for_all(notes, discord):
-    discord.error = ApiError(StatusCode.NOT_FOUND, "DISCORD_ERROR", "Unknown Guild", http_status=404, code=10004)
+    discord.error = ApiError("NOT_FOUND", "DISCORD_ERROR", "Unknown Guild", http_status=404, code=10004)
     workers = [SingleFlight(notes, Drain()) for _ in range(2)]
     tasks = [asking(worker, discord) for worker in workers for _ in range(3)]
     await under_way(discord)
     discord.may_answer.set()
     refused = await asyncio.gather(*tasks, return_exceptions=True)
     assert {(each.status, each.reason, each.text, each.code) for each in refused} == {
-        (StatusCode.NOT_FOUND, "DISCORD_ERROR", "Unknown Guild", 10004)
+        ("NOT_FOUND", "DISCORD_ERROR", "Unknown Guild", 10004)
     }
     assert discord.asked == 1
 
@@ -103,7 +102,7 @@ async def test_a_refusal_of_discord_is_for_all(notes, discord):
 @pytest.mark.parametrize("facts", [("DISCORD_ERROR", 503), ("DISCORD_UNREACHABLE", 0)])
 async def test_a_failure_of_discord_is_for_all_who_waited_and_for_nobody_after(notes, discord, facts):
     reason, http_status = facts
-    discord.error = ApiError(StatusCode.UNAVAILABLE, reason, "no", http_status=http_status, retry_after_s=1.0)
+    discord.error = ApiError("UNAVAILABLE", reason, "no", http_status=http_status, retry_after_s=1.0)
     flights = SingleFlight(notes, Drain())
     tasks = [asking(flights, discord, fresh=number % 2 == 0) for number in range(5)]
     await under_way(discord)
@@ -117,7 +116,7 @@ async def test_a_failure_of_discord_is_for_all_who_waited_and_for_nobody_after(n
 
 
 async def test_the_end_of_one_callers_patience_is_his_alone(notes, discord):
-    discord.error = ApiError(StatusCode.RESOURCE_EXHAUSTED, "WAIT_EXCEEDS_DEADLINE", "too long", retry_after_s=9.0)
+    discord.error = ApiError("RESOURCE_EXHAUSTED", "WAIT_EXCEEDS_DEADLINE", "too long", retry_after_s=9.0)
     flights = SingleFlight(notes, Drain())
     first, second = asking(flights, discord), asking(flights, discord)
     await under_way(discord)

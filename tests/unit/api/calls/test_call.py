@@ -1,4 +1,4 @@
-"""`sent` tells the truth at every moment of a call."""
+"""`sent` is correct at each moment of a call."""
 
 from discordproxy_api.calls.call import Call
 
@@ -7,12 +7,12 @@ def a_call():
     return Call("SendChannelMessage", "r1")
 
 
-def test_before_anything_has_left():
+def test_nothing_is_sent_at_first():
     call = a_call()
     assert (call.sent, call.in_doubt, call.attempts) == ("no", False, 0)
 
 
-def test_on_its_way_is_unknown():
+def test_a_request_in_flight_is_unknown():
     call = a_call()
     call.left(1.0, effect=True)
     assert (call.sent, call.attempts, call.left_at) == ("unknown", 1, 1.0)
@@ -43,7 +43,7 @@ def test_lost_then_done_is_yes():
     assert (call.sent, call.in_doubt) == ("yes", False)
 
 
-def test_done_in_part_is_yes():
+def test_a_partial_effect_is_yes():
     call = a_call()
     call.left(1.0, effect=True)
     call.succeeded(200, effect=True)
@@ -52,7 +52,7 @@ def test_done_in_part_is_yes():
     assert call.sent == "yes"
 
 
-def test_reads_and_preparations_do_nothing_the_caller_asked_for():
+def test_reads_and_preparations_have_no_effect():
     call = a_call()
     call.left(1.0, effect=False)
     assert call.sent == "no"
@@ -63,13 +63,13 @@ def test_reads_and_preparations_do_nothing_the_caller_asked_for():
     assert (call.sent, call.in_doubt) == ("no", False)
 
 
-def test_somebody_elses_doubt():
+def test_the_doubt_of_another_call():
     call = a_call()
     call.doubt()
     assert call.sent == "unknown"
 
 
-def test_a_preparation_settles_no_doubt():
+def test_a_preparation_ends_no_doubt():
     call = a_call()
     call.left(1.0, effect=True)
     call.lost(effect=True)

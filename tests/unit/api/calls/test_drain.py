@@ -1,4 +1,4 @@
-"""Waits end when the drain begins, and only those."""
+"""A beginning drain ends waits, and nothing else."""
 
 import asyncio
 
@@ -21,11 +21,11 @@ async def test_waits_end_at_once():
     for task in tasks:
         with pytest.raises(ApiError) as refused:
             await task
-        assert (refused.value.reason, refused.value.status.name) == ("DRAINING", "UNAVAILABLE")
+        assert (refused.value.reason, refused.value.status) == ("DRAINING", "UNAVAILABLE")
         assert refused.value.retry_after_s
 
 
-async def test_nobody_begins_to_wait_afterwards():
+async def test_a_wait_after_the_beginning_is_refused():
     drain = Drain()
     drain.begin()
     assert drain.begun
@@ -34,7 +34,7 @@ async def test_nobody_begins_to_wait_afterwards():
             pytest.fail("must not be entered")
 
 
-async def test_what_has_ended_is_left_alone():
+async def test_a_finished_wait_is_not_touched():
     drain = Drain()
     async with drain.interruptible():
         pass
@@ -52,14 +52,15 @@ async def test_other_timeouts_and_cancellations_keep_their_meaning():
             await asyncio.Event().wait()
 
 
-async def test_answers_are_held_back_while_connections_are_told_to_go():
+async def test_responses_are_held_back_while_connections_are_being_closed():
     drain = Drain()
-    await drain.may_answer()
-    with drain.silence():
-        answering = asyncio.create_task(drain.may_answer())
+    await drain.until_responses_are_released()
+    with drain.hold_responses():
+        response = asyncio.create_task(drain.until_responses_are_released())
         await asyncio.sleep(0)
-        assert not answering.done()
-    await answering
-    with pytest.raises(ZeroDivisionError), drain.silence():
+        assert drain.are_responses_held
+        assert not response.done()
+    await response
+    with pytest.raises(ZeroDivisionError), drain.hold_responses():
         raise ZeroDivisionError
-    await drain.may_answer()
+    await drain.until_responses_are_released()

@@ -1,16 +1,15 @@
-"""What callers are told: status, reason, Discord's own words, and the size of it all."""
+"""Errors as callers receive them: status, reason, Discord's text, size."""
 
 import json
 
 import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
-from grpc import StatusCode
 
 from discordproxy.common_pb2 import SENT_UNKNOWN, DiscordError
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.field_errors import FieldError
-from discordproxy_api.grpc_edge.error_details import LIMIT_BYTES, render
+from discordproxy_api.grpc_edge.error_details import MAX_BYTES, render
 from discordproxy_ratelimit.errors import (
     BrokerError,
     BrokerUnavailableError,
@@ -54,23 +53,23 @@ def from_answer(status, headers, body, **options):
     ],
 )
 def test_every_http_status_has_its_grpc_status(http, status):
-    assert errors.status_of(http).name == status
+    assert errors.status_of(http) == status
     assert from_answer(http, {}, b"").http_status == http
 
 
 @pytest.mark.parametrize(
     ("error", "status", "reason", "http"),
     [
-        (WaitRefusedError("x"), StatusCode.RESOURCE_EXHAUSTED, "WAIT_EXCEEDS_DEADLINE", 0),
-        (WaitRefusedError("x", reason="QUEUE_FULL"), StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", 0),
-        (BrokerUnavailableError("x"), StatusCode.UNAVAILABLE, "BROKER_UNAVAILABLE", 0),
-        (CircuitOpenError("x"), StatusCode.UNAVAILABLE, "CIRCUIT_OPEN", 0),
-        (ShareUsedError("x"), StatusCode.RESOURCE_EXHAUSTED, "INVALID_BUDGET_USED", 0),
-        (DrainingError("x"), StatusCode.UNAVAILABLE, "DRAINING", 0),
-        (TokenRejectedError("x"), StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", 401),
-        (KnownRefusalError("x", status=403, code=50001), StatusCode.PERMISSION_DENIED, "DISCORD_ERROR", 403),
-        (KnownRefusalError("x", status=404), StatusCode.NOT_FOUND, "DISCORD_ERROR", 404),
-        (BrokerError("x"), StatusCode.INTERNAL, "INTERNAL", 0),
+        (WaitRefusedError("x"), "RESOURCE_EXHAUSTED", "WAIT_EXCEEDS_DEADLINE", 0),
+        (WaitRefusedError("x", reason="QUEUE_FULL"), "RESOURCE_EXHAUSTED", "QUEUE_FULL", 0),
+        (BrokerUnavailableError("x"), "UNAVAILABLE", "BROKER_UNAVAILABLE", 0),
+        (CircuitOpenError("x"), "UNAVAILABLE", "CIRCUIT_OPEN", 0),
+        (ShareUsedError("x"), "RESOURCE_EXHAUSTED", "INVALID_BUDGET_USED", 0),
+        (DrainingError("x"), "UNAVAILABLE", "DRAINING", 0),
+        (TokenRejectedError("x"), "UNAUTHENTICATED", "UNAUTHENTICATED", 401),
+        (KnownRefusalError("x", status=403, code=50001), "PERMISSION_DENIED", "DISCORD_ERROR", 403),
+        (KnownRefusalError("x", status=404), "NOT_FOUND", "DISCORD_ERROR", 404),
+        (BrokerError("x"), "INTERNAL", "INTERNAL", 0),
     ],
 )
 def test_refusals_of_the_broker(error, status, reason, http):
@@ -88,7 +87,7 @@ def test_the_four_keys_of_1_5_1_come_first():
     assert json.loads(details)["sent"] == "no"
 
 
-def test_field_errors_are_flattened_as_ever():
+def test_field_errors_are_flattened_as_in_1_5_1():
     body = json.dumps(
         {
             "message": "Invalid Form Body",
@@ -108,10 +107,10 @@ def test_field_errors_are_flattened_as_ever():
     assert [field.path for field in error.fields] == ["content", "embeds[0].fields[3].name", ""]
 
 
-def test_field_errors_nested_without_end_leave_the_error_what_it_is():
+def test_deeply_nested_field_errors_are_omitted():
     body = b'{"message": "Invalid Form Body", "code": 50035, "errors": %s{}%s}' % (b'{"a":' * 900, b"}" * 900)
     error = from_answer(400, {}, body)
-    assert (error.status, error.code, error.fields) == (StatusCode.INVALID_ARGUMENT, 50035, ())
+    assert (error.status, error.code, error.fields) == ("INVALID_ARGUMENT", 50035, ())
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>secret</html>", b"[1]", b'"text"', b'{"code": "x", "errors": 7}'])
@@ -122,7 +121,7 @@ def test_a_body_that_is_not_discords_is_not_quoted(body):
 
 @pytest.mark.parametrize("status", [401, 403, 429, 502])
 @pytest.mark.parametrize("body", [b"", b"<html>secret</html>", b'{"error_code": 1015, "cloudflare_error": true}'])
-def test_an_error_says_when_discord_itself_did_not_answer(status, body):
+def test_an_error_states_that_the_edge_responded(status, body):
     error = from_answer(status, {"CF-RAY": "1"}, body)
     details = json.loads(render(error, sent="no", request_id="r").details)
     assert (details["answered_by"], details["status"], details["code"]) == ("edge", status, 0)
@@ -130,7 +129,7 @@ def test_an_error_says_when_discord_itself_did_not_answer(status, body):
     assert "answered_by" not in render(from_answer(status, {"Via": "1"}, b""), sent="no", request_id="r").details
 
 
-def test_headers_of_the_answer_are_passed_on():
+def test_scope_and_bucket_come_from_the_headers():
     headers = {"X-RateLimit-Scope": "shared", "X-RateLimit-Bucket": "abc"}
     details = json.loads(
         render(from_answer(429, headers, b"{}", retry_after_s=1.23456), sent="no", request_id="r").details
@@ -157,7 +156,7 @@ def unpacked(rendered):
     return status, found
 
 
-def test_rich_details_say_the_same():
+def test_rich_details_have_the_same_content():
     error = errors.invalid_request([FieldError("content", "BASE_TYPE_MAX_LENGTH", "Too long")])
     error.retry_after_s, error.sent_message_ids = 1.5, (2**63, 5)
     status, parts = unpacked(render(error, sent="unknown", request_id="r1"))
@@ -175,7 +174,7 @@ def test_rich_details_say_the_same():
 def test_foreign_retry_policies_are_stopped_unless_nothing_was_sent(sent, pushback):
     assert dict(render(errors.draining(), sent=sent, request_id="r").trailers).get("grpc-retry-pushback-ms") == pushback
     for reason in ("DISCORD_UNREACHABLE", "CIRCUIT_OPEN", "BROKER_UNAVAILABLE", "QUEUE_FULL", "NO_GATEWAY"):
-        refusal = errors.refusal(StatusCode.UNAVAILABLE, reason, "x")
+        refusal = errors.refusal("UNAVAILABLE", reason, "x")
         assert dict(render(refusal, sent=sent, request_id="r").trailers)["grpc-retry-pushback-ms"] == "-1"
 
 
@@ -187,15 +186,15 @@ def test_details_and_trailers_stay_small(text):
     rendered = render(error, sent="yes", request_id="r" * 64)
     status, _ = unpacked(rendered)
     assert json.loads(rendered.details)["code"] == 50035
-    assert len(rendered.details) + len(status.SerializeToString()) * 4 / 3 <= LIMIT_BYTES
+    assert len(rendered.details) + len(status.SerializeToString()) * 4 / 3 <= MAX_BYTES
 
 
-def test_the_repr_holds_no_text():
+def test_the_repr_contains_no_text():
     assert "secret" not in repr(from_answer(400, {}, b'{"message": "secret"}'))
 
 
 @pytest.mark.parametrize("code", [2**31, 10**30, -1])
-def test_an_answer_nobody_expects_can_still_be_told(code):
+def test_an_unexpected_response_can_be_encoded(code):
     headers = {"X-RateLimit-Bucket": "\udcff", "X-RateLimit-Scope": "\udcff"}
     error = from_answer(403, headers, json.dumps({"code": code, "message": "x"}).encode())
     assert (error.code, error.bucket, error.scope) == (0, "", "")

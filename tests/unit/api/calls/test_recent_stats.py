@@ -1,4 +1,4 @@
-"""What a worker counts for the others."""
+"""Counts that a worker reports."""
 
 import pytest
 
@@ -29,7 +29,7 @@ class Worker:
         self.calls.add(("X", "INTERNAL" if failed else "OK", app, shown, "grpc"), took_s)
 
 
-def test_counts_are_taken_once_and_can_be_given_back() -> None:
+def test_counts_are_collected_once_and_can_be_restored() -> None:
     worker = Worker()
     worker.finish("srp", failed=False, took_s=0.0005)
     worker.finish("srp", failed=True, took_s=0.015)
@@ -45,14 +45,14 @@ def test_counts_are_taken_once_and_can_be_given_back() -> None:
 
 
 @pytest.mark.parametrize(("took_s", "index"), [(0.001, 0), (0.0011, 1), (60, 14), (1800, 15)])
-def test_a_latency_falls_into_the_class_it_does_not_exceed(took_s: float, index: int) -> None:
+def test_a_latency_is_counted_in_the_first_class_that_is_not_lower(took_s: float, index: int) -> None:
     worker = Worker()
     worker.finish("a", failed=False, took_s=took_s)
     assert worker.stats.collect()[f"l:{index}"] == 1
     assert index <= len(LATENCY_BOUNDS_MS)
 
 
-def test_callers_cannot_make_more_and_more_names() -> None:
+def test_callers_cannot_add_names_without_limit() -> None:
     worker = Worker()
     for number in range(1000):
         worker.finish(f"app{number}", failed=True, took_s=0.1)
@@ -72,7 +72,7 @@ def test_failures_are_counted_by_cause_and_application() -> None:
     assert (cause_of(name), taken[name]) == (Cause("NOT_FOUND", "", 404, 10003, "a|b"), 2)
 
 
-def test_failures_of_a_kind_are_one_line_and_lines_are_few() -> None:
+def test_a_kind_of_failure_is_one_line_and_the_lines_are_limited() -> None:
     stats = Worker().stats
     kind = Failure("SendChannelMessage", "NOT_FOUND", "DISCORD_ERROR", 404, 10003)
     stats.failed(kind, app="a", request_id="1", at=10.0)

@@ -1,4 +1,4 @@
-"""The table of what is repeated, and the bounds of repeating."""
+"""Decisions about repeats, and their bounds."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from discordproxy_api.calls.retry import (
     repeatability,
 )
 
-POLICY = RetryPolicy(attempts=4, limited_at_once=3, pause_s=1.0, longest_pause_s=3.0)
+POLICY = RetryPolicy(attempts=4, limited_at_once=3, pause_s=1.0, max_pause_s=3.0)
 
 
 def pause(outcome, repeat, **changes):
@@ -48,11 +48,11 @@ def test_the_table(outcome, always, nonce, never):
     assert found == [always, nonce, never]
 
 
-def test_the_broker_holds_back_what_was_limited():
+def test_the_broker_delays_the_repeat_of_a_limited_request():
     assert pause(Outcome.LIMITED, Repeat.NEVER, time_left_s=0.0) == 0.0
 
 
-def test_a_limited_call_ends_by_its_deadline_alone_and_slows_down():
+def test_repeats_after_429_slow_down_and_only_the_deadline_ends_them():
     attempts = (1, 2, 3, 4, 5, 400)
     pauses = [pause(Outcome.LIMITED, Repeat.NEVER, attempt=n) for n in attempts]
     assert pauses == [0.0, 0.0, 1.0, 2.0, 3.0, 3.0]

@@ -10,7 +10,7 @@ from discordproxy_api.calls.recent_stats import LATENCY_BOUNDS_MS
 from discordproxy_api.calls.timed_counts import BOUNDS_S, TimedCounts
 
 
-def test_all_readers_find_their_bounds():
+def test_all_readers_use_known_bounds():
     assert set(_SECONDS) <= set(BOUNDS_S)
     assert {bound / 1000 for bound in LATENCY_BOUNDS_MS} <= set(BOUNDS_S)
     assert list(BOUNDS_S) == sorted(BOUNDS_S)
@@ -47,7 +47,7 @@ def test_each_label_set_has_one_sample():
     assert len(samples) == len(set(samples))
 
 
-def test_a_report_has_what_came_since_the_last_one():
+def test_a_report_contains_the_counts_since_the_last_one():
     counts = TimedCounts()
     counts.add(("a",), 0.0)
     counts.add(("a",), 1000.0)

@@ -5,9 +5,10 @@ from hypothesis import strategies as st
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.contract.contract import json_key, load_contract
-from discordproxy_api.contract.decode import MAX_DEPTH
+from discordproxy_api.contract.decode import MAX_DEPTH, Readers, build
+from discordproxy_api.contract.quick_decode import UNEXPECTED, QuickReaders
 from discordproxy_api.contract.translate import Translator, compile_message
-from strategies.random_messages import JSON, documents
+from strategies.random_messages import JSON, documents, messages
 
 CONTRACT = load_contract()
 TRANSLATORS = {name: Translator(rpc) for name, rpc in CONTRACT.items() if rpc.method}
@@ -206,3 +207,35 @@ def test_no_reply_is_ever_an_error(name, data):
 @settings(max_examples=50, deadline=None)
 def test_no_document_is_ever_an_error(document):
     TRANSLATORS["SendChannelMessage"].incoming(document)
+
+
+KINDS = [pb.Message, pb.Guild, pb.Channel, pb.GuildMember, pb.Role, pb.Component, pb.Embed, pb.User]
+
+
+def quick_and_careful(kind, document):
+    """Return both results; None for the quick one if careful decoding has to follow."""
+    readers = Readers()
+    quick, careful = QuickReaders(readers).reader(kind.DESCRIPTOR), readers.reader(kind.DESCRIPTOR)
+    try:
+        found = kind(**quick.read(document))
+    except UNEXPECTED:
+        found = None
+    return found, build(kind, careful.read, document)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.DESCRIPTOR.name)
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_quick_and_careful_decoding_agree(kind, data):
+    document = data.draw(documents(kind.DESCRIPTOR, json_key) | JSON.filter(lambda value: isinstance(value, dict)))
+    found, expected = quick_and_careful(kind, document)
+    assert found in (None, expected)
+
+
+@pytest.mark.parametrize("kind", KINDS[1:], ids=lambda kind: kind.DESCRIPTOR.name)
+@given(data=st.data())
+@settings(max_examples=20, deadline=None)
+def test_documented_types_are_decoded_quickly(kind, data):
+    document = compile_message(kind.DESCRIPTOR)[0](data.draw(messages(kind.DESCRIPTOR)))
+    found, expected = quick_and_careful(kind, document)
+    assert found == expected

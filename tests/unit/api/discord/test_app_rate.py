@@ -10,7 +10,7 @@ from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.principal import Principal
 from discordproxy_api.discord.app_rate import MAX_WAIT_S, AppRateWaits
 from discordproxy_ratelimit.errors import BrokerUnavailableError, WaitRefusedError
-from fakes.broker import FakeQuota
+from fakes.broker import FakeAppRate
 
 
 def call(per_s: float | None = 2.0, **fields) -> Call:
@@ -18,13 +18,13 @@ def call(per_s: float | None = 2.0, **fields) -> Call:
 
 
 async def test_without_a_rate_nobody_is_asked():
-    quota = FakeQuota()
+    quota = FakeAppRate()
     await AppRateWaits(quota, Drain()).wait(call(None))
     assert quota.taken == []
 
 
 async def test_the_caller_decides_how_long_it_may_take():
-    quota, now = FakeQuota(), asyncio.get_running_loop().time()
+    quota, now = FakeAppRate(), asyncio.get_running_loop().time()
     turns = AppRateWaits(quota, Drain())
     for one in (call(), call(deadline_at=now + 50), call(deadline_at=now + 50, max_wait_s=3.0)):
         await turns.wait(one)
@@ -36,7 +36,7 @@ async def test_the_caller_decides_how_long_it_may_take():
 
 
 async def test_each_request_beyond_a_calls_first_takes_a_turn_of_its_own():
-    quota, made = FakeQuota(), call()
+    quota, made = FakeAppRate(), call()
     turns = AppRateWaits(quota, Drain())
     await turns.wait(made)
     await turns.for_request(made)
@@ -47,28 +47,28 @@ async def test_each_request_beyond_a_calls_first_takes_a_turn_of_its_own():
 
 
 async def test_the_wait_counts_as_waiting_for_a_limit():
-    quota, waiting = FakeQuota(), call(max_wait_s=3.0)
+    quota, waiting = FakeAppRate(), call(max_wait_s=3.0)
     quota.wait_s = 0.01
     await AppRateWaits(quota, Drain()).wait(waiting)
     assert waiting.max_wait_s == 2.99
 
 
 async def test_a_turn_that_comes_too_late_is_refused_at_once():
-    quota = FakeQuota()
+    quota = FakeAppRate()
     quota.refusal = WaitRefusedError("too long", retry_after_s=7.0)
     with pytest.raises(ApiError) as refused:
         await AppRateWaits(quota, Drain()).wait(call())
-    assert (refused.value.status.name, refused.value.retry_after_s) == ("RESOURCE_EXHAUSTED", 7.0)
+    assert (refused.value.status, refused.value.retry_after_s) == ("RESOURCE_EXHAUSTED", 7.0)
 
 
 async def test_without_redis_the_permit_decides():
-    quota = FakeQuota()
+    quota = FakeAppRate()
     quota.refusal = BrokerUnavailableError("away")
     await AppRateWaits(quota, Drain()).wait(call())
 
 
 async def test_a_drain_sends_the_waiting_away():
-    quota, drain = FakeQuota(), Drain()
+    quota, drain = FakeAppRate(), Drain()
     quota.wait_s = 1_000.0
     waiting = asyncio.create_task(AppRateWaits(quota, drain).wait(call()))
     await asyncio.sleep(0)

@@ -9,7 +9,7 @@ async def turn(fair_start: FairStart, connection: str) -> None:
         await waiting
 
 
-async def test_without_a_crowd_nobody_waits():
+async def test_few_calls_start_at_once():
     fair_start = FairStart(at_once=2)
     for _ in range(5):
         assert [fair_start.turn("a") for _ in range(2)] == [None, None]
@@ -32,7 +32,7 @@ async def test_a_crowd_on_one_connection_does_not_delay_another():
     assert all(order.index((name, 0)) < 8 for name in ("a", "b"))
 
 
-async def test_callers_that_went_away_are_passed_over():
+async def test_cancelled_calls_are_skipped():
     fair_start = FairStart(at_once=1)
     calls = [asyncio.ensure_future(turn(fair_start, "a")) for _ in range(50)]
     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Requests compressed by their sender: their size is known before they are inflated, and it binds."""
+"""Compressed requests: their size is known before decompression, and it is enforced."""
 
 import gzip
 import zlib
@@ -16,7 +16,7 @@ def _compressed(data: bytes, claimed: int) -> bytes:
     return gzip.compress(data)[:-4] + claimed.to_bytes(4, "little")
 
 
-def test_the_size_is_known_without_inflating():
+def test_the_size_is_known_without_decompression():
     assert inflated_size(PACKED) == len(TEXT)
     assert inflate(PACKED, len(TEXT)) == TEXT
     assert inflated_size(gzip.compress(b"")) == 0
@@ -24,7 +24,7 @@ def test_the_size_is_known_without_inflating():
 
 
 @pytest.mark.parametrize("data", [b"", b"\x1f", b"\x1f\x8b", b"\x1f\x8b\x08", TEXT, bytes(50)])
-def test_what_is_not_gzip_is_as_large_as_it_is(data):
+def test_other_data_has_its_own_size(data):
     assert inflated_size(data) == len(data)
 
 
@@ -41,12 +41,12 @@ def test_what_is_not_gzip_is_as_large_as_it_is(data):
     ],
     ids=["larger", "smaller", "trailing bytes", "two members", "cut", "damaged", "no gzip at all"],
 )
-def test_what_does_not_keep_its_promise_is_refused(data, size):
+def test_data_of_another_size_is_refused(data, size):
     with pytest.raises(GzipError):
         inflate(data, size)
 
 
-def test_a_bomb_takes_no_more_memory_than_it_admits_to():
+def test_a_bomb_uses_no_more_memory_than_it_states():
     bomb = _compressed(bytes(32 * 1024 * 1024), 100)
     stream = zlib.decompressobj(31)
     assert len(stream.decompress(bomb, 101)) == 101
@@ -54,6 +54,6 @@ def test_a_bomb_takes_no_more_memory_than_it_admits_to():
         inflate(bomb, inflated_size(bomb))
 
 
-def test_no_message_begins_like_gzip():
+def test_no_protobuf_message_begins_like_gzip():
     with pytest.raises(Exception, match="Error parsing"):
         SendChannelMessageRequest.FromString(b"\x1f\x8b" + bytes(30))

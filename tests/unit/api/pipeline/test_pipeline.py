@@ -1,11 +1,10 @@
-"""The path of a call without any transport: each step in its order, and one outcome whatever happens inside."""
+"""The path of a call without a transport: each step in its order, and one recorded outcome."""
 
 import asyncio
 import logging
 from pathlib import Path
 
 import pytest
-from grpc import StatusCode
 
 from discordproxy.discord_api_pb2 import SendChannelMessageRequest, SendChannelMessageResponse
 from discordproxy_api.access.authenticator import Authenticator
@@ -24,11 +23,11 @@ from discordproxy_api.pipeline.admission import AdmissionLimits, KeyedAdmission
 from discordproxy_api.pipeline.authentication import Authentication
 from discordproxy_api.pipeline.idempotency import Idempotency
 from discordproxy_api.pipeline.in_order import InOrder
-from discordproxy_api.pipeline.pipeline import Pipeline
+from discordproxy_api.pipeline.pipeline import CallPipeline
 from discordproxy_api.pipeline.unary_calls import Execution, UnaryCalls
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 from discordproxy_api.rpcs.procedure import Job
-from fakes.broker import FakeNotes
+from fakes.broker import FakeClaims
 
 RPC = "SendChannelMessage"
 CONTRACT = load_contract()
@@ -40,7 +39,7 @@ class Worker:
 
     def __init__(self, *, keys: Authenticator | None = None, calls: int = 10, max_call_s: float = 1800.0) -> None:
         self.metrics, self.drain = Metrics(), Drain()
-        self.pipeline = Pipeline(
+        self.pipeline = CallPipeline(
             access_log=AccessLog(self.metrics, audited=True),
             authentication=Authentication(keys or Authenticator(None, self.metrics), CONTRACT, audited=True),
             admission=KeyedAdmission(self.drain, AdmissionLimits(calls, calls, calls, calls)),
@@ -58,7 +57,7 @@ class Worker:
 
 
 class Echo:
-    """A procedure that answers with the content of its request."""
+    """A procedure that responds with the content of its request."""
 
     rpc = CONTRACT[RPC]
 
@@ -86,10 +85,10 @@ def unary_calls(worker: Worker, procedure: Echo) -> UnaryCalls:
         {RPC: procedure},
         uploads=Uploads(UploadLimits(), drain=worker.drain, metrics=worker.metrics),
         execution=Execution(
-            idempotency=Idempotency(FakeNotes(), kept_s=60.0, drain=worker.drain, metrics=worker.metrics),
+            idempotency=Idempotency(FakeClaims(), kept_s=60.0, drain=worker.drain, metrics=worker.metrics),
             permission=Permission(CONTRACT, no_channel),
             app_rate=AppRateWaits(None, worker.drain),
-            in_order=InOrder(FakeNotes(), worker.drain),
+            in_order=InOrder(FakeClaims(), worker.drain),
         ),
     )
 
@@ -129,7 +128,7 @@ async def test_an_idempotency_key_runs_a_call_once():
     assert len(procedure.ran) == 1
 
 
-async def test_a_request_that_cannot_be_decoded_names_its_field():
+async def test_the_error_of_an_undecodable_request_contains_the_field():
     worker, procedure = Worker(), Echo()
     calls = unary_calls(worker, procedure)
 
@@ -142,7 +141,7 @@ async def test_a_request_that_cannot_be_decoded_names_its_field():
     assert (procedure.ran, worker.count("INVALID_ARGUMENT")) == ([], 1)
 
 
-async def test_nothing_is_read_before_the_caller_is_known(tmp_path: Path):
+async def test_nothing_is_read_before_authentication(tmp_path: Path):
     keys = tmp_path / "keys.toml"
     keys.write_text("")
     keys.chmod(0o600)
@@ -166,7 +165,7 @@ async def test_the_metadata_are_in_no_repr():
     ("failure", "raised", "status"),
     [
         (errors.invalid_field("content", "CODE", "Too long"), ApiError, "INVALID_ARGUMENT"),
-        (AnsweredError(StatusCode.NOT_FOUND), AnsweredError, "NOT_FOUND"),
+        (AnsweredError("NOT_FOUND"), AnsweredError, "NOT_FOUND"),
         (KeyError("canary"), ApiError, "INTERNAL"),
         (TimeoutError("canary"), ApiError, "INTERNAL"),
         (asyncio.CancelledError(), asyncio.CancelledError, "CANCELLED"),
@@ -186,14 +185,14 @@ async def test_every_failure_has_one_outcome(failure, raised, status, caplog):
     assert ("canary" in caplog.text) == (status == "INTERNAL")
 
 
-async def test_a_call_without_a_deadline_ends():
+async def test_a_call_without_a_deadline_has_a_time_limit():
     worker = Worker(max_call_s=0.01)
     with pytest.raises(ApiError) as ended:
         await worker.pipeline.serve(Call(RPC, "id"), lambda _call: asyncio.Event().wait())
     assert ended.value.reason == "DEADLINE_EXCEEDED"
 
 
-async def test_a_call_too_many_is_refused_and_a_place_is_given_back():
+async def test_a_call_beyond_the_limit_is_refused_until_a_slot_is_released():
     worker, release = Worker(calls=1), asyncio.Event()
     first = asyncio.ensure_future(worker.pipeline.serve(Call(RPC, "1"), lambda _call: release.wait()))
     await asyncio.sleep(0)
@@ -205,7 +204,7 @@ async def test_a_call_too_many_is_refused_and_a_place_is_given_back():
     assert await worker.pipeline.serve(Call(RPC, "3"), lambda _call: release.wait())
 
 
-async def test_a_cancelled_call_gives_its_place_back_also_while_it_waits_for_its_turn():
+async def test_a_cancelled_call_releases_its_slot_also_before_it_starts():
     worker = Worker(calls=100)
     calls = [
         asyncio.ensure_future(worker.pipeline.serve(Call(RPC, "id"), lambda _call: asyncio.Event().wait()))
@@ -217,13 +216,13 @@ async def test_a_cancelled_call_gives_its_place_back_also_while_it_waits_for_its
     await asyncio.gather(*calls, return_exceptions=True)
     assert worker.in_progress == 0
     async with asyncio.timeout(60):
-        await worker.drain.idle()
+        await worker.drain.until_idle()
 
 
-async def test_an_answer_waits_while_connections_are_told_to_close():
+async def test_a_response_is_held_back_while_connections_are_being_closed():
     worker, done = Worker(), asyncio.Event()
     done.set()
-    with worker.drain.silence():
+    with worker.drain.hold_responses():
         call = asyncio.ensure_future(worker.pipeline.serve(Call(RPC, "id"), lambda _call: done.wait()))
         for _ in range(5):
             await asyncio.sleep(0)

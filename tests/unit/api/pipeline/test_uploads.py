@@ -77,7 +77,7 @@ async def test_an_undeclared_one_without_room_is_refused():
     await settle()
     with pytest.raises(ApiError) as refused:
         await gate.hold(LARGE, done)
-    assert (refused.value.reason, refused.value.status.name) == ("QUEUE_FULL", "RESOURCE_EXHAUSTED")
+    assert (refused.value.reason, refused.value.status) == ("QUEUE_FULL", "RESOURCE_EXHAUSTED")
     assert refused.value.retry_after_s
     await asyncio.gather(gate.start(SMALL, done), *tasks, _set(done))
     assert gate.held == 0

@@ -1,8 +1,11 @@
 """What `discordproxyserver` says when it cannot start: one line and the right status."""
 
+import subprocess
+import sys
+
 import pytest
 
-from discordproxy_api.processes.launch import UP_AFTER_S, LaunchOptions, gateways, launch
+from discordproxy_api.processes.launch import PRELOADED, UP_AFTER_S, LaunchOptions, gateways, launch, preloaded
 from discordproxy_api.settings import ApiSettings
 from discordproxy_ratelimit.process.exit_status import BROKEN, FAILED
 
@@ -24,6 +27,18 @@ def test_each_bot_has_a_gateway_and_one_that_is_refused_takes_no_other_down(tmp_
         ("gateway.a", {"DISCORDPROXY_BOT": "a"}, 0.0),
         ("gateway.b", {"DISCORDPROXY_BOT": "b"}, 0.0),
     ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="NOT TESTED: only Linux counts threads in /proc")
+@pytest.mark.parametrize("names", [PRELOADED, preloaded(ApiSettings(DISCORD_BOT_TOKEN="t", http_port=1))])
+def test_preloading_imports_what_is_needed_and_leaves_one_thread(names):
+    program = (
+        "import importlib, os, sys\n"
+        f"for name in {tuple(names)}: importlib.import_module(name)\n"
+        "print(len(os.listdir('/proc/self/task')), *(n in sys.modules for n in ('aiohttp.web', 'cryptography.x509')))"
+    )
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert output.split() == ["1", str(tuple(names) != PRELOADED), "False"]
 
 
 def test_an_error_of_its_own_has_a_status_that_is_tried_again(monkeypatch, capsys, tmp_path, caplog):

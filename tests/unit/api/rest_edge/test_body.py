@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from discordproxy_api.http.multipart import MultipartError, boundary_of, parts_of
 from discordproxy_api.rest_edge.body import (
     UNREADABLE,
     enforces_nonce,
@@ -14,7 +15,6 @@ from discordproxy_api.rest_edge.body import (
     takes_nonce,
     with_nonce,
 )
-from discordproxy_api.rest_edge.multipart import MultipartError, boundary_of, parts_of
 
 JSON = "application/json"
 

@@ -1,7 +1,6 @@
 """Errors as HTTP answers, case by case."""
 
 import pytest
-from grpc import StatusCode
 
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.errors import ApiError
@@ -17,7 +16,7 @@ def of(error: broker.BrokerError) -> ApiError:
     return errors.from_broker(error)
 
 
-def own(reason: str, status: StatusCode = StatusCode.UNKNOWN, **details) -> ApiError:
+def own(reason: str, status: str = "UNKNOWN", **details) -> ApiError:
     return errors.refusal(status, reason, "text", **details)
 
 

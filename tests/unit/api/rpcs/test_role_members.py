@@ -1,4 +1,4 @@
-"""Looking for the members with a role in Discord's list, which is read on page by page."""
+"""The search for members with a role in Discord's paginated list."""
 
 import asyncio
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ def page(first: int, count: int = MEMBERS_PER_PAGE) -> list[dict[str, Any]]:
 
 
 async def look(*pages: list[dict[str, Any]]) -> tuple[list[Any], int]:
-    """Return what is found in these pages, the last of which comes again and again, and how many were read."""
+    """Return the members that are found, and the number of pages read; the last page repeats."""
     read = 0
 
     async def document(*_: Any, **__: Any) -> Any:

@@ -27,3 +27,34 @@ def test_a_worker_that_is_not_ready_looks_again_soon():
 
     run(story(), clock)
     assert looks == [0.0, 0.2, 0.4, 1.4, 2.4]
+
+
+def test_services_that_calls_do_not_need_are_probed_less_often_while_they_are_up():
+    clock = VirtualClock()
+    up = True
+    probed: list[float] = []
+
+    async def broker() -> bool:
+        return True
+
+    async def gateway() -> bool:
+        probed.append(round(clock.now - EPOCH_S, 1))
+        return up
+
+    async def story() -> None:
+        nonlocal up
+        health = Health({"broker": broker, "gateway": gateway}, Metrics())
+        probing = asyncio.create_task(health.run())
+        await asyncio.sleep(3.5)
+        up = False
+        await asyncio.sleep(3.0)
+        assert (health.ready, health.states["gateway"]) == (True, False)
+        up = True
+        await asyncio.sleep(2.0)
+        assert health.states["gateway"]
+        probing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await probing
+
+    run(story(), clock)
+    assert probed == [0.0, 3.0, 6.0, 7.0]

@@ -40,7 +40,7 @@ def post(**changes: Any) -> dict[str, Any]:
 
 def look(*posts: dict[str, Any], ticks: list[dict[str, int]] | None = None, **changes: Any) -> dict[str, Any]:
     all_ticks = [{}] * (TICKS + 1 - len(ticks or [])) + (ticks or [])
-    notices = Snapshot(at=1000.0, posts={}, ticks=all_ticks, tick_at=1000)
+    notices = Snapshot(at=1000.0, documents={}, ticks=all_ticks, tick_at=1000)
     lanes = queues(posts)
     known = {lane.bucket: BucketState(5, 2, 1.5, 1) for lane in lanes}
     account = AccountState(50, 7, 1, 0.0, 4, known)

@@ -129,3 +129,32 @@ def test_big_chunks_are_written_in_slices():
     operations = plan.plan("GUILD_MEMBERS_CHUNK", chunk(0, 1, *(member(n) for n in range(1, 1001))), 1)
     assert commands(operations, KEYS.members(GUILD, 3)) == ["HSET"] * 10
     assert max(map(len, operations)) < 210
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "fields"),
+    [
+        ("GUILD_UPDATE", {"id": GUILD, "name": "new"}, ("parts",)),
+        ("GUILD_CREATE", {"id": GUILD, "name": "new"}, ("parts", "members")),
+        ("GUILD_DELETE", {"id": GUILD}, ("parts",)),
+        ("CHANNEL_CREATE", {"guild_id": GUILD, "id": "9"}, ("parts",)),
+        ("GUILD_MEMBER_ADD", {"guild_id": GUILD, **member(5)}, ("members",)),
+    ],
+)
+def test_the_last_change_of_an_event_renews_the_stamps_of_its_guild(name, data, fields):
+    *_, last, appended = planner().plan(name, data, 1)
+    assert last == ("RENEW", KEYS.meta(GUILD), *fields)
+    assert appended[0] == "APPEND"
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("MESSAGE_CREATE", {"guild_id": GUILD, "id": "9"}),
+        ("CHANNEL_CREATE", {"id": "9"}),
+        ("VOICE_STATE_UPDATE", {"guild_id": GUILD, "user_id": "5", "channel_id": None}),
+        ("USER_UPDATE", {"id": "1"}),
+    ],
+)
+def test_events_without_a_cached_change_renew_nothing(name, data):
+    assert "RENEW" not in {operation[0] for operation in planner().plan(name, data, 1)}

@@ -93,7 +93,7 @@ def writer() -> Writer:
 
 def operations(name: str, data) -> list[tuple]:
     async def plan():
-        planned = writer()._plan(Dispatch(name, data, 5, 0.0))
+        planned = writer().plan(Dispatch(name, data, 5, 0.0))
         return [] if planned is None else list(planned.operations)
 
     return asyncio.run(plan())
@@ -151,8 +151,8 @@ def test_odd_events_of_one_kind_are_counted_and_warned_of_once(caplog):
     async def plan():
         one = writer()
         for data in [None, [1], None]:
-            one._plan(Dispatch("CHANNEL_CREATE", data, 5, 0.0))
-            one._plan(Dispatch("RESUMED\n", data, 5, 0.0))
+            one.plan(Dispatch("CHANNEL_CREATE", data, 5, 0.0))
+            one.plan(Dispatch("RESUMED\n", data, 5, 0.0))
         return one.skipped.count
 
     assert asyncio.run(plan()) >= 3

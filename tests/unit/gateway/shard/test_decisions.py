@@ -106,33 +106,30 @@ class TestBatch:
         return PlannedEvent(float(sequence), Dispatch("X", {}, sequence, float(sequence)), operations, begins)
 
     def test_takes_events_up_to_its_bounds(self):
-        batch = EventBatch()
-        taken = [batch.try_add(self.planned(n, 100)) for n in range(100)]
-        assert taken.count(True) == WEIGHT_PER_CALL // 100
-        assert len(list(batch.calls())) == 1
+        batch = EventBatch(self.planned(0, 100))
+        taken = [batch.try_add(self.planned(n, 100)) for n in range(1, 100)]
+        assert 1 + taken.count(True) == len(batch.events) == WEIGHT_PER_CALL // 100
+        assert [len(operations) for operations in batch.calls()] == [len(batch.events)]
         assert batch.current_at == batch.events[-1].sequence
 
     def test_a_big_event_is_alone_and_written_in_parts(self):
-        batch = EventBatch()
-        assert batch.try_add(self.planned(1, 5000))
+        batch = EventBatch(self.planned(1, 5000))
         assert not batch.try_add(self.planned(2, 100))
-        parts = list(batch.calls())
+        parts = batch.calls()
         assert len(parts) == 4
         assert sum(map(len, parts)) == 50
 
     def test_ready_stands_alone(self):
         session = Session("s", 1, "url", "f")
-        batch = EventBatch()
-        assert batch.try_add(self.planned(1, 100, session))
+        batch = EventBatch(self.planned(1, 100, session))
         assert not batch.try_add(self.planned(2, 100))
-        later = EventBatch()
-        assert later.try_add(self.planned(1, 100))
+        later = EventBatch(self.planned(1, 100))
         assert not later.try_add(self.planned(2, 100, session))
 
     def test_word_of_life_has_one_empty_call(self):
-        batch = EventBatch()
-        assert batch.try_add(PlannedEvent(5.0))
-        assert list(batch.calls()) == [[]]
+        batch = EventBatch(PlannedEvent(5.0))
+        assert batch.calls() == [[]]
+        assert batch.events == []
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Accounts of bearer tokens come and go; the bot's stays."""
+"""Accounts of bearer tokens are closed when idle; the bot's account stays open."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -53,7 +53,7 @@ def test_an_account_that_nobody_uses_is_closed_and_opened_anew() -> None:
 @pytest.mark.parametrize("credential", ["bot", "ip"])
 def test_bearer_tokens_in_use_keep_nobody_from_the_lasting_accounts(credential: str) -> None:
     async def story() -> None:
-        accounts: Any = Accounts(open_account, most=3)
+        accounts: Any = Accounts(open_account, maximum=3)
         for number in range(3):
             accounts.of(f"bearer {number}").used_at = None
         with pytest.raises(WaitRefusedError):
@@ -65,7 +65,7 @@ def test_bearer_tokens_in_use_keep_nobody_from_the_lasting_accounts(credential: 
 
 def test_there_are_never_too_many() -> None:
     async def story() -> None:
-        accounts: Any = Accounts(open_account, most=3)
+        accounts: Any = Accounts(open_account, maximum=3)
         bot, first = accounts.of("bot"), accounts.of("bearer 1")
         await asyncio.sleep(1)
         second = accounts.of("bearer 2")

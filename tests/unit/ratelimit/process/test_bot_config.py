@@ -1,4 +1,4 @@
-"""Several bots from one file: what it may say, what is wrong with it, and that no token is shown."""
+"""Several bots from one file: its content, errors in one line, and no token in them."""
 
 from pathlib import Path
 

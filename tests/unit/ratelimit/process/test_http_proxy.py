@@ -1,4 +1,4 @@
-"""Which HTTP proxy of the environment leads to a URL."""
+"""Selection of the environment's HTTP proxy for a URL."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Files that only their user can read: whatever the umask, and whatever lies in their place."""
+"""Private files: independent of the umask and of existing files at their path."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""No secret survives; ordinary lines stay as they are."""
+"""Secrets are removed; ordinary lines are unchanged."""
 
 import pytest
 

@@ -12,7 +12,7 @@ from discordproxy_ratelimit.process import streams
 streams.prepare()
 with open(os.devnull) as file:
     assert file.fileno() > 2, "a file got the number of a standard stream"
-streams.tell("h\\u00e9llo")
+streams.announce("h\\u00e9llo")
 streams.complain("w\\u00f6e")
 raise SystemExit(7)
 """

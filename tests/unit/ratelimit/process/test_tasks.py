@@ -1,4 +1,4 @@
-"""Work that others depend on starts again, whatever ends it."""
+"""Supervised work is restarted after every end."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""One call at a time, with all that one tick of the loop brought together."""
+"""Batches of transitions: one call in flight at a time, with the items of several calls; in virtual time."""
 
 import asyncio
 from typing import Any
@@ -29,8 +29,11 @@ class Server:
             raise ConnectionError("gone")
         return [[item.arguments[0]] for item in items]
 
-    def add(self, name: Any, *, hurry: bool = True, lasting: bool = False) -> "asyncio.Future[list[Any]]":
-        return self.batch.add([name], ["k"] * 4, hurry=hurry, lasting=lasting).reply
+    def add(self, name: Any, *, hurry: bool = True, lasting: bool = False, **options: Any) -> "asyncio.Future[Any]":
+        reply = asyncio.get_running_loop().create_future()
+        item = BatchItem([name], ["k"] * 4, reply.set_result, reply.set_exception, lasting)
+        self.batch.add(item, hurry=hurry, **options)
+        return reply
 
 
 def story(coroutine: Any) -> None:
@@ -77,7 +80,7 @@ def test_what_is_urgent_goes_before_what_waits_already_in_its_own_order() -> Non
         server = Server(takes_s=0.1)
         waiting = [server.add(i) for i in range(2 * MAX_ITEMS)]
         await asyncio.sleep(0.05)
-        urgent = [server.batch.add([name], ["k"] * 4, hurry=True, urgent=True).reply for name in "xyz"]
+        urgent = [server.add(name, urgent=True) for name in "xyz"]
         await asyncio.gather(*waiting, *urgent)
         assert server.calls[0] == list(range(MAX_ITEMS))
         assert server.calls[1][:4] == ["x", "y", "z", MAX_ITEMS]
@@ -98,18 +101,49 @@ def test_only_who_is_in_no_hurry_waits_for_company(*, hurry: bool, waits_s: floa
     story(alone())
 
 
-def test_items_of_the_next_turns_travel_with_the_first() -> None:
+def test_items_of_the_next_turns_join_a_crowd() -> None:
     async def turns() -> None:
         server = Server()
-        replies = [server.add(0)]
-        for number in range(1, 6):
+        replies = [server.add(0), server.add(1)]
+        for number in range(2, 7):
             await asyncio.sleep(0)
             replies.append(server.add(number))
         await asyncio.gather(*replies)
-        assert server.calls == [list(range(6))]
+        assert server.calls == [list(range(7))]
+        replies = [server.add(0)]
+        await asyncio.sleep(0)
+        await asyncio.gather(server.add(1), *replies)
+        assert server.calls[1:] == [[0, 1]], "the call before it was a crowd's"
         await server.batch.close()
 
     story(turns())
+
+
+def test_a_single_call_does_not_wait_for_others() -> None:
+    async def alone() -> None:
+        server = Server()
+        first = server.add(0)
+        await asyncio.sleep(0)
+        await asyncio.gather(first, server.add(1))
+        assert server.calls == [[0], [1]]
+        await server.batch.close()
+
+    story(alone())
+
+
+def test_a_reply_that_cannot_be_processed_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    async def fails() -> None:
+        def fail(_: list[Any]) -> None:
+            raise KeyError
+
+        server = Server()
+        server.batch.add(BatchItem(["fails"], [], fail), hurry=True)
+        assert await server.add("works") == ["works"]
+        assert await server.add("later") == ["later"]
+        await server.batch.close()
+
+    story(fails())
+    assert "cannot be processed" in caplog.text
 
 
 def test_nothing_is_delayed_while_the_worker_stops() -> None:
@@ -141,12 +175,12 @@ def test_the_least_patient_item_decides_when_all_leave() -> None:
     async def impatient() -> None:
         server = Server()
         began = asyncio.get_running_loop().time()
-        patient = server.batch.add(["patient"], ["k"] * 4, hurry=False, max_delay_s=0.5).reply
+        patient = server.add("patient", hurry=False, max_delay_s=0.5)
         await asyncio.sleep(0.1)
         await asyncio.gather(patient, server.add("usual", hurry=False))
         assert server.calls == [["patient", "usual"]]
         assert server.at[0] - began == pytest.approx(0.1 + MAX_DELAY_S, abs=1e-6)
-        await server.batch.add(["patient"], ["k"] * 4, hurry=False, max_delay_s=0.5).reply
+        await server.add("patient", hurry=False, max_delay_s=0.5)
         assert server.at[1] - server.at[0] == pytest.approx(0.5, abs=1e-6)
         await server.batch.close()
 
@@ -156,7 +190,9 @@ def test_the_least_patient_item_decides_when_all_leave() -> None:
 def test_who_has_gone_is_not_asked_for() -> None:
     async def gone() -> None:
         server = Server()
-        server.add("gone").cancel()
+        gone = BatchItem(["gone"], [])
+        server.batch.add(gone, hurry=True)
+        gone.is_cancelled = True
         assert await server.add("here") == ["here"]
         assert server.calls == [["here"]]
         await server.batch.close()

@@ -1,4 +1,4 @@
-"""The client of a URL: its options, and that a lost reply is never repeated silently."""
+"""The client of a URL: its options, and no repeat after a lost reply."""
 
 import pytest
 from redis.asyncio import RedisCluster

@@ -1,4 +1,4 @@
-"""What our kinds of connections do like the library's."""
+"""Our connection classes behave like those of the library."""
 
 import contextlib
 from types import SimpleNamespace
@@ -7,9 +7,9 @@ import pytest
 from redis.asyncio import Connection, SSLConnection
 from redis.exceptions import DataError
 
-from discordproxy_ratelimit.redis.connections import our_kind
+from discordproxy_ratelimit.redis.connections import adapted
 
-THEIRS, OURS = Connection(), our_kind(Connection)()
+THEIRS, OURS = Connection(), adapted(Connection)()
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ async def test_a_server_that_does_not_say_goodbye_in_tls_is_left_without(monkeyp
             raise TimeoutError("Timed out closing connection")
 
     monkeypatch.setattr(SSLConnection, "disconnect", disconnect)
-    connection, transport = our_kind(SSLConnection)(), Transport()
+    connection, transport = adapted(SSLConnection)(), Transport()
     connection._writer = SimpleNamespace(transport=transport)
     with contextlib.nullcontext() if says_goodbye else pytest.raises(TimeoutError):
         await connection.disconnect(nowait)

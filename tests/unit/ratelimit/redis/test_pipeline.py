@@ -1,4 +1,4 @@
-"""The pipeline and a server that answers as each test wants, in virtual time."""
+"""The pipeline with a scripted server, in virtual time."""
 
 import asyncio
 import functools

@@ -1,4 +1,4 @@
-"""Waiting for an answer while the event loop itself may stand still."""
+"""Timeouts with stalls of the event loop."""
 
 import asyncio
 import socket

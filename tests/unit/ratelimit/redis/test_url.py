@@ -1,4 +1,4 @@
-"""URLs: what is accepted, and that no secret is in what is shown of them."""
+"""URLs: accepted forms, and no secrets in their descriptions."""
 
 import pytest
 

@@ -144,7 +144,7 @@ def test_the_first_new_enough_server_on_the_path_is_taken(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("version", "says"), [("Redis server v=6.2.9", "older than Redis 7.0"), ("something else", "tells no version")]
+    ("version", "says"), [("Redis server v=6.2.9", "older than Redis 7.0"), ("something else", "prints no version")]
 )
 def test_no_fitting_server_names_the_three_fixes(version: str, says: str, tmp_path: Path) -> None:
     server_program(tmp_path / "redis-server", version)

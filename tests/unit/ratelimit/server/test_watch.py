@@ -1,4 +1,4 @@
-"""How a server is judged by what it says of itself."""
+"""Findings about a server from its INFO and CONFIG."""
 
 import pytest
 

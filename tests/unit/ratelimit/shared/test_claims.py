@@ -1,4 +1,4 @@
-"""A claim is renewed for as long as it is held, and no longer."""
+"""A claim is renewed only while it is held."""
 
 import asyncio
 

@@ -1,9 +1,9 @@
 -- Part 16: places and permits that end without an answer.
--- cancel item: {'x', id, route, lane, bucket name, 1 if the permit may have been used}   bury item: {'d', ...}
+-- cancel item: {'x', id, route, lane, bucket name, 1 if the permit may have been used}   reap item: {'d', ...}
 --   replies as of complete, without a state; a permit that was granted in another bucket meanwhile stays, and that
 --   bucket's name follows in the reply
 
-local function leave(item, k, record, used)
+local function release(item, k, record, used)
   if record.state and record.bucket ~= item[5] then
     return { '', -1, '', route_hash(item[3]) or '', record.bucket }
   end
@@ -16,7 +16,7 @@ local function leave(item, k, record, used)
     settle(id, l, b, used and { age_us = 0 } or nil)
   else
     drop(l, id, record)
-    redis.call('HDEL', KEYS[4], id)
+    remove_record(id)
   end
   local hash = route_hash(item[3]) or ''
   local known = (hash == '' or hash == '-') and '?' .. item[3] or hash
@@ -30,12 +30,12 @@ local function nothing(item) return { '', -1, '', route_hash(item[3]) or '' } en
 -- A place left or a permit never used: nothing is charged. One that its worker lost may have been used.
 local function cancel(item, k)
   local record = read_record(item[2])
-  return record and leave(item, k, record, item[6] == 1 and record.state == 'granted') or nothing(item)
+  return record and release(item, k, record, item[6] == 1 and record.state == 'granted') or nothing(item)
 end
 
 -- What a dead worker held: a permit may have been used, so it is charged as if sent just now; a place just goes.
-local function bury(item, k)
+local function reap(item, k)
   local record = read_record(item[2])
   if not record or is_alive(record.worker) then return nothing(item) end
-  return leave(item, k, record, record.state == 'granted')
+  return release(item, k, record, record.state == 'granted')
 end

@@ -4,8 +4,6 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 
-from grpc import StatusCode
-
 from discordproxy_api.access.authenticator import Authenticator, Credentials
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.principal import APP_NAME, DEFAULT_APP, Principal
@@ -75,4 +73,4 @@ def _digest(token: str) -> bytes:
 
 
 def _refused(text: str) -> errors.ApiError:
-    return errors.refusal(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", text)
+    return errors.refusal("UNAUTHENTICATED", "UNAUTHENTICATED", text)

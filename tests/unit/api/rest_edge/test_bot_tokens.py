@@ -3,10 +3,10 @@
 import pytest
 
 from discordproxy_api.access.authenticator import Authenticator, Credentials
-from discordproxy_api.access.bot_tokens import HolderAuthenticator
 from discordproxy_api.access.keys import digest_of, new_key, read_keys
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
+from discordproxy_api.rest_edge.bot_tokens import HolderAuthenticator
 from unit.api.access.test_keys import Fixed
 
 KEY = new_key()
