@@ -68,6 +68,13 @@ class _Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._inner.resume_writing()
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no request and no part of a response is on its way."""
+        if self.requests or asyncio.get_running_loop().time() - self.active_at < _QUIET_S:
+            return False
+        return self.transport is None or not self.transport.get_write_buffer_size()
+
     def extend(self, seconds: float | None) -> None:
         """Set the time limit to `seconds` from now; None for no limit."""
         self.active_at = asyncio.get_running_loop().time()
@@ -126,9 +133,8 @@ class ConnectionGuard:
     async def finish(self) -> None:
         """Wait until each connection has ended after its response; end those without a request on the way."""
         while self._open:
-            now = asyncio.get_running_loop().time()
             for task, connection in list(self._open.items()):
-                if not connection.requests and now - connection.active_at > _QUIET_S:
+                if connection.is_quiet:
                     task.cancel()
             await asyncio.wait(list(self._open), timeout=_QUIET_S / 2)
 
@@ -177,7 +183,9 @@ class ConnectionGuard:
     def _make_room(self) -> bool:
         if len(self._open) < self._limits.connections:
             return True
-        idle = next((task for task, connection in self._open.items() if not connection.requests), None)
+        idle = next((task for task, connection in self._open.items() if connection.is_quiet), None) or next(
+            (task for task, connection in self._open.items() if not connection.requests), None
+        )
         if idle is None:
             return False
         self._open.pop(idle)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 
 import aiohttp
 import pytest
@@ -12,6 +13,7 @@ from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.world.population import CHANNEL_ID
 from fakes.eventually import eventually
 from hostile import attacks
+from integration.api.conftest import serve
 from integration.api.rest_edge.test_hostile import GET
 
 MESSAGES = f"/channels/{CHANNEL_ID}/messages"
@@ -141,3 +143,16 @@ async def test_requests_are_counted(call):
     assert value("http_requests_total", method="GET", status="404") == 1
     assert value("calls_total", rpc="GetChannel", status="OK", door="http") == 1
     assert value("calls_total", rpc="GetChannel", status="NOT_FOUND", door="http") == 1
+
+
+async def test_the_drain_cuts_no_answer_that_is_read_slowly(discord):
+    big = "x" * 3_000_000
+    async with serve(discord, rest_port=0) as served, attacks.connection(served.rest_port) as (reader, writer):
+        served.discord.world.channels[CHANNEL_ID].data["topic"] = big
+        writer.write(GET.encode())
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
+        length = int(re.search(rb"content-length: (\d+)", head.lower())[1])
+        stopping = asyncio.create_task(served.worker.stop(served.broker.drain, asyncio.Event()))
+        await asyncio.sleep(1.0)  # longer than a connection without a request may live in a drain
+        assert len(await reader.readexactly(length)) > len(big)
+        await stopping
