@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import socket
 
 import aiohttp
 import pytest
@@ -146,9 +147,10 @@ async def test_requests_are_counted(call):
 
 
 async def test_the_drain_cuts_no_answer_that_is_read_slowly(discord):
-    big = "x" * 3_000_000
+    big = "x" * 7_500_000
     async with serve(discord, rest_port=0) as served, attacks.connection(served.rest_port) as (reader, writer):
         served.discord.world.channels[CHANNEL_ID].data["topic"] = big
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 262_144)
         writer.write(GET.encode())
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
         length = int(re.search(rb"content-length: (\d+)", head.lower())[1])
