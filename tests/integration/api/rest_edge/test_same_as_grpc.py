@@ -1,14 +1,20 @@
 """The same call over gRPC and over the REST port: the same audit line, bounds and order."""
 
 import asyncio
+import contextlib
 import logging
 import re
+import ssl
+
+import aiohttp
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.access.keys import new_key
 from discordproxy_sandbox.resources.application.interactions import interact
 from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, USER_ID
+from fakes.certificates import Authority
 from fakes.eventually import eventually
+from hostile import attacks
 from integration.api.access.test_access import table
 from integration.api.conftest import serve
 from integration.api.rest_edge.conftest import callers
@@ -59,3 +65,17 @@ async def test_an_interaction_is_answered_once(call):
     again = await call("POST", path, json=document)
     assert (again.status, again.document["code"]) == (400, 40060)
     assert not [record for record in call.served.discord.ledger.records if record.violations]
+
+
+async def test_the_same_certificate_encrypts_both_ports(discord, tmp_path):
+    authority = Authority(tmp_path)
+    pair = authority.issue()
+    trust = ssl.create_default_context(cafile=str(authority.path))
+    async with serve(discord, rest_port=0, tls_cert=pair.cert, tls_key=pair.key) as served:
+        url = f"https://localhost:{served.rest_port}/api/v10/channels/{CHANNEL_ID}"
+        async with aiohttp.request("GET", url, ssl=trust) as answer:
+            assert answer.status == 200
+        async with attacks.connection(served.rest_port) as (reader, writer):
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            with contextlib.suppress(ConnectionError):
+                assert b"HTTP" not in await asyncio.wait_for(reader.read(), 30)
