@@ -60,8 +60,8 @@ class Story:
 
     def lose_hints(self, workers: Fleet) -> None:
         for broker in workers.brokers:
-            heed = broker._hint
-            broker._hint = lambda *hint, heed=heed: self.rng.random() < 0.7 and heed(*hint)
+            on_hint = broker._on_hint
+            broker._on_hint = lambda *hint, on_hint=on_hint: self.rng.random() < 0.7 and on_hint(*hint)
 
     async def tell(self, url: str) -> None:
         async with fleet(url, self.discord, 2, clock=self.clock, limits=Limits(global_limit=self.most)) as workers:

@@ -148,7 +148,7 @@ class Read:
         check(self.rpc, request)
         return Job(partial(self._run, request, call), Repeat.ALWAYS, effect=False)
 
-    async def _run(self, request: Any, call: Call) -> Message:
+    async def _run(self, request: Any, call: Call) -> Message | bytes:
         """Return the response: kept since an earlier call, else from the caches, else from Discord."""
         key = (self.rpc.name, request.SerializeToString())
         kept = await self._kept(key)
@@ -181,7 +181,7 @@ class Read:
             raise self._unknown()
         return FreshDocument(answer.value, freshness_of(answer.freshness))
 
-    async def _kept(self, key: Key) -> Message | None:
+    async def _kept(self, key: Key) -> bytes | None:
         """Return a kept response with its present freshness; None if there is none, or the caches have changed."""
         kept = self._reads.responses.get(key)
         if kept is None:
@@ -191,13 +191,13 @@ class Read:
             return None
         return self._with_freshness(kept.body, freshness)
 
-    def _with_freshness(self, body: bytes, freshness: CacheFreshness) -> Message:
+    def _with_freshness(self, body: bytes, freshness: CacheFreshness) -> bytes:
         """Add the freshness to a serialized response. Readers of one event-loop turn have the same one."""
         if freshness is not self._encoded[0]:
             field: Any = self.rpc.response_type()
             field.freshness.CopyFrom(freshness_of(freshness))
             self._encoded = (freshness, field.SerializeToString())
-        return self.rpc.response_type.FromString(body + self._encoded[1])
+        return body + self._encoded[1]  # protobuf merges a field at the end
 
     async def _shared_lookup(self, key: Key, request: Any) -> CacheResult:
         """Return what the caches contain. Identical reads of one event-loop turn share one lookup.

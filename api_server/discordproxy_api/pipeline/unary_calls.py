@@ -137,10 +137,10 @@ def _apply_options(options: Any, call: Call) -> None:
     call.idempotency_key = checked_key(options.idempotency_key, "options.idempotency_key")
 
 
-def _serialize(rpc: Rpc, response: Message) -> bytes:
-    if not isinstance(response, rpc.response_type):  # gRPC would answer OK with an empty message
+def _serialize(rpc: Rpc, response: Message | bytes) -> bytes:
+    if not isinstance(response, (rpc.response_type, bytes)):  # gRPC would answer OK with an empty message
         raise TypeError(f"{rpc.name} returned no {rpc.response_type.__name__}")
-    data = response.SerializeToString()
+    data = response if isinstance(response, bytes) else response.SerializeToString()
     if len(data) > MAX_ANSWER_BYTES:  # the caller could not receive it, and gRPC's error would not tell what was sent
         text = f"The answer is larger than {MAX_ANSWER_BYTES} bytes, which is the most that is passed on; ask for less."
         raise errors.refusal("RESOURCE_EXHAUSTED", "INTERNAL", text)

@@ -265,7 +265,9 @@ def test_two_bots_and_an_address_lie_in_slots_of_their_own() -> None:
 FUNCTIONS = {"FUNCTION|LOAD", "FCALL"}
 
 
-@pytest.mark.parametrize("missing", [set(), FUNCTIONS, {"FUNCTION|LOAD"}, {"FCALL"}], ids=str)
+@pytest.mark.parametrize(
+    "missing", [set(), FUNCTIONS, {"FUNCTION|LOAD"}, {"FCALL"}], ids=["none", "both", "load", "call"]
+)
 async def test_a_server_user_without_more_rights_than_needed(
     own_valkey: Any, key_prefix: str, missing: set[str]
 ) -> None:
