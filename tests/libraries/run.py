@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -11,7 +12,7 @@ import urllib.request
 from collections import Counter
 from pathlib import Path
 
-from fakes.ports import free_port
+from fakes.ports import free_port, free_ports
 
 HERE = Path(__file__).parent
 KEY = "MTAwMDAwMDAwMDAwMDAwMDAx.proxy.dpk_local"
@@ -28,8 +29,13 @@ OWN = "unknown key"
 """A violation that a library sends to Discord, too: the proxy changes no body."""
 
 LIMITS = {"limit": 5, "window_s": 5.0}
-RUNS = (("10", ""), ("40", "240"))
-"""Messages at once, and option `wait`: the library as it is, and one that waits for its place."""
+RUNS = (("10", ""), ("40", ""), ("40", "240"))
+"""Messages at once, and option `wait`: the library as it is, without and with refusals, and one that waits."""
+
+SERVED = re.compile(r"^discordproxy_http_requests_total\{.*\} (\S+)$", re.MULTILINE)
+
+MAX_REQUESTS = 2
+"""A library may send so many requests per message and second: more is a loop without a pause."""
 
 
 def request(url: str, document: dict | None = None) -> dict:
@@ -75,11 +81,13 @@ def main() -> None:
     parser.add_argument("--folder", default=".", help="where node finds the library")
     options = parser.parse_args()
     grpc_port, rest_port, sandbox_port = free_port(), free_port(), free_port()
+    pages = free_ports(2)
     environment = {
         **os.environ,
         "DISCORDPROXY_PORT": str(grpc_port),
         "DISCORDPROXY_REST_PORT": str(rest_port),
         "SANDBOX_PORT": str(sandbox_port),
+        "DISCORDPROXY_HTTP_PORT": str(pages[0]),
     }
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder, "out")
@@ -94,16 +102,25 @@ def main() -> None:
         try:
             await_ready(process, output)
             for burst, wait in RUNS:
-                run(options, rest_port, f"http://127.0.0.1:{sandbox_port}/_sandbox", burst, wait)
+                run(options, rest_port, f"http://127.0.0.1:{sandbox_port}/_sandbox", burst, wait, pages)
         finally:
             process.terminate()
             process.wait(60)
 
 
-def run(options: argparse.Namespace, rest_port: int, control: str, burst: str, wait: str) -> None:
+def requests_served(pages: list[int]) -> int:
+    """Return how many requests the workers have answered on the REST port."""
+    found = 0.0
+    for port in pages:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            found += sum(map(float, SERVED.findall(answer.read().decode())))
+    return int(found)
+
+
+def run(options: argparse.Namespace, rest_port: int, control: str, burst: str, wait: str, pages: list[int]) -> None:
     request(f"{control}/limits", {"do": "set", "route": ROUTE, **LIMITS})
     request(f"{control}/ledger", {"do": "clear"})
-    began = time.monotonic()
+    before, began = requests_served(pages), time.monotonic()
     ended = subprocess.run(
         [options.interpreter, HERE / PROGRAMS[options.library], options.library],
         env={
@@ -118,12 +135,18 @@ def run(options: argparse.Namespace, rest_port: int, control: str, burst: str, w
         cwd=options.folder,
         check=False,
         timeout=300,
+        stdout=subprocess.PIPE,
+        text=True,
     )
-    took_s = time.monotonic() - began
+    took_s, served = time.monotonic() - began, requests_served(pages) - before
+    refused = int((re.search(r"refused=(\d+)", ended.stdout) or [0, 0])[1])
     wrong = [] if ended.returncode == 0 else [f"status {ended.returncode}"]
-    wrong += problems(request(f"{control}/ledger"), options.library, int(burst))
+    wrong += problems(request(f"{control}/ledger"), options.library, int(burst) - refused)
+    if served > MAX_REQUESTS * int(burst) * took_s:
+        wrong.append(f"{served} requests")
     outcome = "; ".join(wrong) or "passed"
-    line = f"{options.library}, {burst} at once, wait={wait or 'default'}: {took_s:.1f} s, {outcome}"
+    line = f"{options.library}, {burst} at once, wait={wait or 'default'}: {took_s:.1f} s, {served} requests, "
+    line += f"{refused} refused, {outcome}"
     print(line, flush=True)  # noqa: T201 - a program
     if wrong:
         raise SystemExit(1)
