@@ -212,6 +212,25 @@ async def test_web_sites_are_refused(call, headers):
     assert (await call("OPTIONS", MESSAGES, headers=headers)).status == 405
 
 
+@pytest.mark.parametrize(
+    ("authorization", "credential"),
+    [
+        ("", "bot"),
+        (f"Bot {TOKEN}", "bot"),
+        ("Bot dpk_any", "bot"),
+        ("Bearer a-users-token", "bearer"),
+        (basic("a-clients-secret"), "ip"),
+    ],
+)
+async def test_what_discord_gets(call, authorization, credential):
+    path = "/oauth2/token" if credential == "ip" else "/users/@me"
+    method = "POST" if credential == "ip" else "GET"
+    headers = {"Authorization": authorization} if authorization else {}
+    await call(method, path, headers=headers, data={"grant_type": "client_credentials"} if credential == "ip" else None)
+    assert call.served.broker.acquired[-1].route.credential.partition(":")[0] == credential
+    assert call.served.discord.ledger.records[-1].template in {path, ""}  # the sandbox has no /oauth2
+
+
 async def test_further_host_names_are_a_setting(discord):
     async with serve(discord, rest_port=0, rest_hosts=["discordproxy"]) as served:
         async for call in callers(served):
