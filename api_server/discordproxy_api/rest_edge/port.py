@@ -30,7 +30,7 @@ from discordproxy_api.rest_edge.head import JSON, AnswerFacts, limit_headers, pa
 from discordproxy_api.rest_edge.outgoing import RelayedError
 from discordproxy_api.rest_edge.reception import Arrival, Reception, headers_of, request_id_of
 from discordproxy_api.rest_edge.refusals import FailedCall, Refusal, refusal_of
-from discordproxy_api.rpcs.route_policy import METHODS
+from discordproxy_api.rpcs.route_policy import METHODS, RequestLine
 from discordproxy_api.status.health import Health
 from discordproxy_ratelimit.route import fingerprint, names_token
 
@@ -48,6 +48,8 @@ MAX_HELD_BACK, HELD_BACK_S = 200, 1.0
 
 MIN_RETRY_S = 0.1
 """Several libraries take a retry_after of 0 for a missing one."""
+
+MAX_BUCKETS = 1_000
 
 OUTAGE_GAP_S = 10.0
 """Failures of Redis that are further apart are separate outages."""
@@ -93,6 +95,29 @@ class _Outage:
     def over(self) -> None:
         """Record a success."""
         self._since = None
+
+
+class _Buckets:
+    """Discord's names of buckets, so that a library finds a 429 of the proxy in the bucket that it knows."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+
+    def learn(self, line: RequestLine, name: str) -> None:
+        """Record the bucket of a route."""
+        if name:
+            if len(self._names) >= MAX_BUCKETS:
+                self._names.clear()
+            self._names[_lane(line)] = name
+
+    def name_of(self, line: RequestLine) -> str:
+        """Return the bucket of a route; a name of its own if Discord's is unknown."""
+        lane = _lane(line)
+        return self._names.get(lane) or fingerprint(lane)
+
+
+def _lane(line: RequestLine) -> str:
+    return f"{line.route} {line.path.split('/', 3)[1:3]}"
 
 
 class _Protocol(web.RequestHandler):
@@ -142,6 +167,7 @@ class RestPort:
         self._drain = drain
         self._metrics = metrics
         self._outage = _Outage()
+        self._buckets = _Buckets()
         self._held_back = 0
         self._server: web.Server | None = None
         limits = ConnectionLimits(options.max_connections, FIRST_HEAD_S, KEEP_ALIVE_S, None)
@@ -293,12 +319,11 @@ class RestPort:
 
     def _failed(self, arrival: Arrival) -> FailedCall:
         call, line = arrival.call, arrival.incoming.line
-        major = line.path.split("/")[1:3]
         return FailedCall(
             call.request_id,
             sent=call.sent,
             repeat=arrival.incoming.repeat,
-            route=fingerprint(f"{line.route} {major}"),
+            route=self._buckets.name_of(line),
             own_credential=bool(arrival.presented.bot_token or arrival.presented.own or names_token(line.template)),
         )
 
@@ -346,6 +371,7 @@ class RestPort:
         call, now = arrival.call, time.time()
         discord = {name.lower(): value for name, value in reply.headers.items()}
         facts = AnswerFacts(call.request_id, call.sent, _waited_s(arrival), now)
+        self._buckets.learn(arrival.incoming.line, discord.get("x-ratelimit-bucket", ""))
         headers = passed_headers(discord) | proxy_headers(facts, discord.get("via", ""))
         headers |= limit_headers(discord, arrival.options.limit_headers, now)
         if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR and discord.get("retry-after", "").isdecimal():

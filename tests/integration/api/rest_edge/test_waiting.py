@@ -158,3 +158,10 @@ async def test_the_drain_cuts_no_answer_that_is_read_slowly(discord):
         await asyncio.sleep(1.0)  # longer than a connection without a request may live in a drain
         assert len(await reader.readexactly(length)) > len(big)
         await stopping
+
+
+async def test_a_refusal_names_the_bucket_that_discord_named(call):
+    known = (await call("GET", f"/channels/{CHANNEL_ID}")).headers["X-RateLimit-Bucket"]
+    call.served.broker.refusal = WaitRefusedError("too long", retry_after_s=0.1)
+    assert (await call("GET", f"/channels/{CHANNEL_ID}")).headers["X-RateLimit-Bucket"] == known
+    assert (await call("GET", "/channels/1")).headers["X-RateLimit-Bucket"] not in {known, ""}
