@@ -27,8 +27,7 @@ from discordproxy_api.pipeline.in_order import InOrder
 from discordproxy_api.pipeline.unary_calls import Execution, UnaryCalls
 from discordproxy_api.pipeline.uploads import Uploads
 from discordproxy_api.rest_edge.forward import Forward
-from discordproxy_api.rest_edge.nonce_notes import NonceNotes
-from discordproxy_api.rest_edge.outgoing import Relay
+from discordproxy_api.rest_edge.relay import NonceNotes, Relay
 from discordproxy_api.rpcs.composites import EditMessage, SendDirectMessage, SyncMemberRoles
 from discordproxy_api.rpcs.dm_channels import DmChannels
 from discordproxy_api.rpcs.interaction_responses import CreateInteractionResponse, InteractionResponses

@@ -28,8 +28,7 @@ from discordproxy_api.rest_edge.body import (
     with_nonce,
 )
 from discordproxy_api.rest_edge.head import JSON
-from discordproxy_api.rest_edge.nonce_notes import NonceNotes
-from discordproxy_api.rest_edge.outgoing import Relay
+from discordproxy_api.rest_edge.relay import NonceNotes, Relay
 from discordproxy_api.rpcs.interaction_responses import InteractionResponses
 from discordproxy_api.rpcs.ordering import order_of
 from discordproxy_api.rpcs.procedure import Job

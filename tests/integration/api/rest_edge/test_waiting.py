@@ -8,7 +8,7 @@ import socket
 import aiohttp
 import pytest
 
-from discordproxy_api.rest_edge import port as rest_port
+from discordproxy_api.rest_edge import answers
 from discordproxy_ratelimit.errors import BrokerUnavailableError, CircuitOpenError, WaitRefusedError
 from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.world.population import CHANNEL_ID
@@ -24,7 +24,7 @@ async def test_a_wait_that_is_too_long_is_a_429_that_is_held_back(call):
     call.served.broker.refusal = WaitRefusedError("too long", retry_after_s=12.48, reason="WAIT_EXCEEDS_MAX_WAIT")
     began = asyncio.get_running_loop().time()
     answer = await call("POST", MESSAGES, json={"content": "x"})
-    assert asyncio.get_running_loop().time() - began >= rest_port.HELD_BACK_S
+    assert asyncio.get_running_loop().time() - began >= answers.HELD_BACK_S
     assert (answer.status, answer.reason) == (429, "WAIT_EXCEEDS_MAX_WAIT")
     assert 11.0 < answer.document["retry_after"] <= 11.48, "counted from when it is written"
     assert answer.headers["Retry-After"] == "12"
@@ -34,14 +34,14 @@ async def test_a_wait_that_is_too_long_is_a_429_that_is_held_back(call):
 
 
 async def test_only_so_many_refusals_are_held_back(call, monkeypatch):
-    monkeypatch.setattr(rest_port, "MAX_HELD_BACK", 0)
-    monkeypatch.setattr(rest_port, "HELD_BACK_S", 3600.0)
+    monkeypatch.setattr(answers, "MAX_HELD_BACK", 0)
+    monkeypatch.setattr(answers, "HELD_BACK_S", 3600.0)
     call.served.broker.refusal = WaitRefusedError("too long", retry_after_s=100.0)
     assert (await call("GET", f"/channels/{CHANNEL_ID}")).document["retry_after"] == 100.0
 
 
 async def test_a_block_of_this_address_stops_the_whole_library(call, monkeypatch):
-    monkeypatch.setattr(rest_port, "HELD_BACK_S", 0.0)
+    monkeypatch.setattr(answers, "HELD_BACK_S", 0.0)
     call.served.broker.refusal = CircuitOpenError("blocked", retry_after_s=60.0)
     answer = await call("GET", f"/channels/{CHANNEL_ID}")
     assert (answer.status, answer.document["global"], answer.headers["X-RateLimit-Global"]) == (429, True, "true")
@@ -53,7 +53,7 @@ async def test_a_block_of_this_address_stops_the_whole_library(call, monkeypatch
 
 
 async def test_an_outage_of_redis_shows_after_a_while(call, monkeypatch):
-    monkeypatch.setattr(rest_port, "HELD_BACK_S", 0.0)
+    monkeypatch.setattr(answers, "HELD_BACK_S", 0.0)
     call.served.broker.refusal = BrokerUnavailableError("Redis does not answer", retry_after_s=1.0)
     assert (await call("GET", f"/channels/{CHANNEL_ID}")).status == 429
     monkeypatch.setattr("discordproxy_api.rest_edge.refusals.OUTAGE_S", 0.0)
