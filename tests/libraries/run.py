@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -44,14 +45,20 @@ def request(url: str, document: dict | None = None) -> dict:
         return json.load(answer)
 
 
-def await_ready(process: subprocess.Popen, output: Path) -> None:
+def await_ready(process: subprocess.Popen, output: Path, pages: list[int]) -> None:
+    """Wait until all workers serve."""
     for _ in range(600):
-        if "is ready" in output.read_text():
+        if "is ready" in output.read_text() and all(map(is_served, pages)):
             return
         if process.poll() is not None:
             break
         time.sleep(0.1)
     raise SystemExit(f"the server did not start: {output.read_text()}")
+
+
+def is_served(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def problems(found: dict, name: str, burst: int) -> list[str]:
@@ -100,7 +107,7 @@ def main() -> None:
                 stderr=stream,
             )
         try:
-            await_ready(process, output)
+            await_ready(process, output, pages)
             for burst, wait in RUNS:
                 run(options, rest_port, f"http://127.0.0.1:{sandbox_port}/_sandbox", burst, wait, pages)
         finally:
