@@ -8,13 +8,14 @@ PIP := pip install --quiet --disable-pip-version-check
 CODE := client ratelimit gateway_worker api_server sandbox
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-redis check lint format types layers drift protos generators prism prism-installed chaos pyright pyright-installed matrix clean
+.PHONY: help run test test-redis check lint format types layers drift protos generators prism prism-installed chaos pyright pyright-installed matrix libraries clean
 
 help:  ## show this list
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 run: .venv/server.stamp  ## start everything; WORKERS=2 for two API workers; without a bot token with the sandbox
-	@DISCORDPROXY_DRAIN_TIMEOUT=$${DISCORDPROXY_DRAIN_TIMEOUT:-3} exec $(BIN)/discordproxyserver --sandbox=auto \
+	@$(if $(shell grep -s '^DISCORDPROXY_REST_PORT=' .env),,DISCORDPROXY_REST_PORT=$${DISCORDPROXY_REST_PORT-50052}) \
+		DISCORDPROXY_DRAIN_TIMEOUT=$${DISCORDPROXY_DRAIN_TIMEOUT:-3} exec $(BIN)/discordproxyserver --sandbox=auto \
 		--log-console-level WARN $(if $(WORKERS),--workers $(WORKERS))
 
 test: .venv/dev.stamp  ## run all tests, in two processes; JOBS=0 for one
@@ -56,6 +57,9 @@ pyright: .venv/dev.stamp pyright-installed  ## check the client's types with pyr
 
 matrix: .venv/dev.stamp  ## run the client's tests on every Python, protobuf and grpcio; ARGS="--tags ends" for lowest and newest
 	@$(BIN)/nox $(ARGS)
+
+libraries: .venv/dev.stamp  ## run real Discord libraries (Python, Node 20) against the REST port; installs them first
+	@$(BIN)/nox --sessions libraries $(ARGS)
 
 chaos: .venv/dev.stamp  ## kill, freeze and break every part for CHAOS_SECONDS (300), then verify every response
 	@PYTHONPATH=tests $(BIN)/python tests/chaos/run.py $(ARGS)

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from itertools import product
 from pathlib import Path
 
@@ -173,3 +174,39 @@ def lowest(session: nox.Session) -> None:
     session.install("--quiet", "--constraint", str(constraints), "--editable", ".[server,embedded]")
     session.install("--quiet", *TOOLS, *SERVER_TOOLS)
     session.run("pytest", "--quiet", *SERVER_TESTS, *session.posargs)
+
+
+LIBRARIES = {
+    **dict.fromkeys(("discord.py", "py-cord", "nextcord", "disnake", "hikari")),
+    "@discordjs/rest": "2.6",
+    "@discordeno/rest": "21",
+    "oceanic.js": "1",
+}
+"""Discord libraries: those with a version are packages of npm."""
+
+
+@nox.session(python=False)
+@nox.parametrize("library", list(LIBRARIES), ids=list(LIBRARIES))
+def libraries(session: nox.Session, library: str) -> None:
+    """Run a Discord library against the REST port. The server runs in the environment that nox runs in."""
+    folder = Path(".nox", "libraries", library.replace("/", "-")).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    if LIBRARIES[library]:
+        interpreter = shutil.which("node") or session.skip("node is not installed")
+        package = f"{library}@{LIBRARIES[library]}"
+        quiet = ("--silent", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts")
+        session.run("npm", "install", *quiet, "--prefix", folder, package, external=True)
+    else:
+        session.run(sys.executable, "-m", "venv", folder)
+        interpreter = folder / "bin" / "python"
+        session.run(interpreter, "-m", "pip", "install", "--quiet", library, external=True)
+    session.run(
+        sys.executable,
+        "tests/libraries/run.py",
+        library,
+        interpreter,
+        "--folder",
+        folder,
+        env={"PYTHONPATH": "tests"},
+        external=True,
+    )

@@ -5,11 +5,11 @@ import contextlib
 import ctypes
 import gc
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 from google.protobuf.internal import api_implementation
@@ -21,12 +21,18 @@ from discordproxy_api.calls.call import call_facts
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.tracing import Tracing, TracingUnavailableError, exporting_provider
-from discordproxy_api.contract.contract import load_contract
+from discordproxy_api.contract.contract import SERVICE, load_contract
 from discordproxy_api.gateway import gateway_behind
 from discordproxy_api.grpc_edge.server import Server, ServerOptions
 from discordproxy_api.grpc_edge.services import grpc_services
-from discordproxy_api.pipeline.admission import AdmissionLimits
+from discordproxy_api.http.descriptors import possible_connections
+from discordproxy_api.pipeline.access_log import AccessLog
+from discordproxy_api.pipeline.admission import AdmissionLimits, KeyedAdmission
+from discordproxy_api.pipeline.authentication import Authentication
+from discordproxy_api.pipeline.pipeline import CallPipeline, TracedPipeline
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
+from discordproxy_api.rest_edge.bot_tokens import HolderAuthenticator
+from discordproxy_api.rpcs.route_policy import RouteNames
 from discordproxy_api.settings import ApiSettings
 from discordproxy_api.status.doctor import Doctor, Setup
 from discordproxy_api.status.endpoints import StatusService
@@ -54,6 +60,7 @@ from discordproxy_ratelimit.settings import load
 
 if TYPE_CHECKING:
     from discordproxy_api.http.server import Guard
+    from discordproxy_api.rest_edge.port import RestPort
 
 log = logging.getLogger("discordproxy_api")
 
@@ -66,6 +73,7 @@ class Worker:
     """The wired objects of a worker."""
 
     server: Server
+    rest_port: "RestPort | None"
     health: Health
     console: StatusService
     reporter: Reporter
@@ -79,6 +87,21 @@ class Worker:
         """Wait for the calls that continue without their callers."""
         for service in self.services:
             await service.finish()
+
+    async def start(self, settings: ApiSettings) -> int:
+        """Serve on all ports; return that of gRPC."""
+        port = await self.server.start()
+        if self.rest_port is not None and settings.rest_port is not None:
+            rest_port = await self.rest_port.start(settings.host, settings.rest_port)
+            log.info("worker %d serves Discord's HTTP API on %s:%d", settings.worker, settings.host, rest_port)
+        return port
+
+    async def stop(self, release: Callable[[], object], now: asyncio.Event) -> None:
+        """Stop serving on all ports; see `Server.stop`."""
+        ports = [self.server.stop(release, self.finish, now)]
+        if self.rest_port is not None:
+            ports.append(self.rest_port.stop(now))
+        await asyncio.gather(*ports)
 
 
 @asynccontextmanager
@@ -107,7 +130,7 @@ async def wired(
         metrics.certificate_expires.set_function(tls.expires_at)
     limits = UploadLimits(held_bytes=settings.max_upload_bytes, message_bytes=settings.max_message_bytes)
     uploads = Uploads(limits, drain=drain, metrics=metrics)
-    common = Common(settings, contract, drain, metrics, uploads, tracing.part if tracing else no_trace)
+    common = Common(settings, contract, drain, metrics, uploads, tracing)
     async with AsyncExitStack() as stack:
         services = [await stack.enter_async_context(bot_service(backend, common)) for backend in backends]
         required = {"broker": partial(_broker_is_up, first.broker), "discord": partial(_any_token_is_valid, services)}
@@ -119,12 +142,26 @@ async def wired(
         doctor = Doctor(services[0].rest, status, partial(_inspect_redis, settings), setup)
         console = StatusService(status, doctor)
         by_bot = {service.backend.bot.name: service for service in services}
+        admission = KeyedAdmission(
+            drain,
+            AdmissionLimits(
+                calls=settings.max_calls,
+                calls_per_app=settings.max_calls_per_app,
+                streams=settings.max_streams,
+                streams_per_app=settings.max_streams_per_app,
+            ),
+        )
+        connections = possible_connections(settings.max_connections, 1 if settings.rest_port is None else 2)
+        rest_port = None
+        if settings.rest_port is not None:
+            rest_port = _rest_port(settings, services, common, admission, authenticator, health, tls, connections)
+            stack.push_async_callback(rest_port.close)
         server = Server(
             ServerOptions(
                 host=settings.host,
                 port=settings.port,
                 max_message_bytes=settings.max_message_bytes,
-                max_connections=settings.max_connections,
+                max_connections=connections,
                 drain_timeout_s=settings.drain_timeout,
                 lame_duck_s=settings.lame_duck,
                 keepalive_s=settings.keepalive,
@@ -137,12 +174,7 @@ async def wired(
                 health=health.handler(),
                 console=console.handler(),
                 reflection=settings.reflection,
-                limits=AdmissionLimits(
-                    calls=settings.max_calls,
-                    calls_per_app=settings.max_calls_per_app,
-                    streams=settings.max_streams,
-                    streams_per_app=settings.max_streams_per_app,
-                ),
+                admission=admission,
                 uploads=uploads,
                 authenticator=authenticator,
                 certificates=settings.tls_client_ca is not None,
@@ -155,7 +187,54 @@ async def wired(
             drain=drain,
         )
         stack.push_async_callback(server.close)
-        yield Worker(server, health, console, reporter, drain, metrics, tuple(services), authenticator, tls)
+        yield Worker(server, rest_port, health, console, reporter, drain, metrics, tuple(services), authenticator, tls)
+
+
+def _rest_port(
+    settings: ApiSettings,
+    services: Sequence[BotService],
+    common: Common,
+    admission: KeyedAdmission,
+    authenticator: Authenticator,
+    health: Health,
+    tls: Tls | None,
+    connections: int,
+) -> "RestPort":
+    from discordproxy_api.rest_edge.port import RestPort, RestPortOptions  # noqa: PLC0415 - costs memory without it
+    from discordproxy_api.rest_edge.reception import Reception, ReceptionOptions  # noqa: PLC0415 - same
+
+    tokens = {service.backend.bot.name: service.backend.bot.token.get_secret_value() for service in services}
+    holders = HolderAuthenticator(authenticator, tokens)
+    parts: dict[str, Any] = {
+        "access_log": AccessLog(common.metrics, audited=settings.audited),
+        "authentication": Authentication(holders, common.contract, audited=settings.audited),
+        "admission": admission,
+        "drain": common.drain,
+    }
+    tracing = common.tracing
+    return RestPort(
+        RestPortOptions(
+            hosts=settings.rest_hosts,
+            max_connections=connections,
+            drain_timeout_s=settings.drain_timeout,
+            tls=tls.for_http() if tls else None,
+        ),
+        pipeline=CallPipeline(**parts) if tracing is None else TracedPipeline(tracing, SERVICE.strip("/"), **parts),
+        reception=Reception(
+            ReceptionOptions(
+                wait_s=settings.rest_max_wait,
+                limit_headers=settings.rest_limit_headers,
+                max_message_bytes=settings.max_message_bytes,
+                http_timeout_s=settings.http_timeout,
+            ),
+            RouteNames(common.contract),
+        ),
+        forwards={"": services[0].forward, **{each.backend.bot.name: each.forward for each in services}},
+        holders=holders,
+        health=health,
+        drain=common.drain,
+        metrics=common.metrics,
+    )
 
 
 @asynccontextmanager
@@ -219,6 +298,7 @@ def _setup(settings: ApiSettings) -> Setup:
         local=is_local(settings.host),
         encrypted=settings.tls_cert is not None,
         keys=settings.knows_callers,
+        rest_port=settings.rest_port,
     )
 
 
@@ -261,14 +341,14 @@ async def run(settings: ApiSettings) -> None:
             http = HttpServer(worker.health, metrics, pages=pages, guard=guard, tls=tls)
             stack.push_async_callback(http.close)
             await http.start(settings.host, settings.http_port + settings.worker if settings.http_port else 0)
-        port = await worker.server.start()
+        port = await worker.start(settings)
         for work, name in ((worker.health.run, "the health check"), (worker.reporter.run, "reporting")):
             stack.callback(asyncio.create_task(steadily(work, name)).cancel)
         log.info("worker %d serves on %s:%d", settings.worker, settings.host, port)
         gc.freeze()  # the wired objects live as long as the process; garbage collections need not traverse them
         await stop.wait()
         log.info("stopping: calls in flight may finish within %.0f s", settings.drain_timeout)
-        await worker.server.stop(partial(_drain, backends), worker.finish, now)
+        await worker.stop(partial(_drain, backends), now)
         await worker.reporter.withdraw()
 
 

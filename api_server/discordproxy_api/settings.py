@@ -42,6 +42,24 @@ class ApiSettings(SharedSettings):
         None,
         description="HTTP port (status page, /metrics, /readyz) of the first worker; the next ones follow; unset: none",
     )
+    rest_port: Annotated[int, Field(ge=0, le=65535)] | None = Field(
+        None,
+        description="port of Discord's own HTTP API, for any Discord library, shared by all workers; 50052 is usual; "
+        "unset: none",
+    )
+    rest_max_wait: Annotated[float, Field(ge=0, le=1500)] = Field(
+        8.0,
+        description="longest wait of a request to the REST port for a rate limit, in seconds, unless it asks for "
+        "another; libraries give up after 10 s or more",
+    )
+    rest_limit_headers: Literal["own", "discord", "none"] = Field(
+        "own",
+        description="X-RateLimit headers of the REST port: own ones that never stop a library, Discord's, or none",
+    )
+    rest_hosts: tuple[str, ...] = Field(
+        (),
+        description="JSON list of host names of the REST port besides localhost and addresses, if no key is required",
+    )
     worker: Annotated[int, Field(ge=0)] = Field(
         default_factory=default_worker,
         description="number of this worker on its machine, from 0; set by discordproxyserver or honcho",
@@ -98,7 +116,9 @@ class ApiSettings(SharedSettings):
     max_calls_per_app: Positive = Field(
         10_000, description="maximum number of concurrent calls of one application in a worker"
     )
-    max_connections: Positive = Field(10_000, description="maximum number of client connections of a worker")
+    max_connections: Positive = Field(
+        10_000, description="maximum number of client connections of a worker, for each of its ports"
+    )
     max_streams: Positive = Field(1_000, description="maximum number of event streams of a worker")
     max_streams_per_app: Positive = Field(
         100, description="maximum number of event streams of one application in a worker"
@@ -163,6 +183,15 @@ class ApiSettings(SharedSettings):
             raise ValueError(f"{missing} is not set: certificate and private key are required together")
         if self.tls_client_ca is not None and self.tls_cert is None:
             raise ValueError("DISCORDPROXY_TLS_CLIENT_CA requires DISCORDPROXY_TLS_CERT and DISCORDPROXY_TLS_KEY")
+        return self
+
+    @model_validator(mode="after")
+    def _rest_port_knows_its_callers(self) -> Self:
+        if self.rest_port is not None and self.tls_client_ca is not None and self.keys_file is None:
+            raise ValueError(
+                "DISCORDPROXY_REST_PORT requires DISCORDPROXY_KEYS_FILE beside DISCORDPROXY_TLS_CLIENT_CA: only gRPC "
+                "requests client certificates, so anyone could use this port"
+            )
         return self
 
     @property

@@ -15,6 +15,7 @@ from discordproxy_api.cached.single_flight import SingleFlight
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.retry import RetryPolicy
+from discordproxy_api.calls.tracing import Tracing
 from discordproxy_api.contract.contract import Rpc
 from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.discord.http import DiscordHttp, HttpOptions
@@ -23,13 +24,16 @@ from discordproxy_api.discord.rest import Rest
 from discordproxy_api.gateway import GatewayReaders
 from discordproxy_api.pipeline.idempotency import Idempotency
 from discordproxy_api.pipeline.in_order import InOrder
-from discordproxy_api.pipeline.unary_calls import UnaryCalls
+from discordproxy_api.pipeline.unary_calls import Execution, UnaryCalls
 from discordproxy_api.pipeline.uploads import Uploads
+from discordproxy_api.rest_edge.forward import Forward
+from discordproxy_api.rest_edge.relay import NonceNotes, Relay
 from discordproxy_api.rpcs.composites import EditMessage, SendDirectMessage, SyncMemberRoles
 from discordproxy_api.rpcs.dm_channels import DmChannels
 from discordproxy_api.rpcs.interaction_responses import CreateInteractionResponse, InteractionResponses
 from discordproxy_api.rpcs.procedure import Procedure
-from discordproxy_api.rpcs.raw_request import Request, RoutePolicy
+from discordproxy_api.rpcs.raw_request import Request
+from discordproxy_api.rpcs.route_policy import RoutePolicy
 from discordproxy_api.rpcs.routed import Routed
 from discordproxy_api.rpcs.subscribe_events import StreamOptions, SubscribeEvents
 from discordproxy_api.settings import ApiSettings
@@ -60,7 +64,12 @@ class Common:
     drain: Drain
     metrics: Metrics
     uploads: Uploads
-    trace: Trace = no_trace
+    tracing: Tracing | None = None
+
+    @property
+    def trace(self) -> Trace:
+        """Times the parts of calls."""
+        return self.tracing.part if self.tracing else no_trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +80,14 @@ class BotService:
     rest: Rest
     idempotency: Idempotency
     in_order: InOrder
+    forward: Forward = field(repr=False)
     unary_calls: UnaryCalls = field(repr=False)
     subscribe_events: SubscribeEvents = field(repr=False)
 
     async def finish(self) -> None:
         """Wait for the calls that continue without their callers."""
         await self.idempotency.finish()
+        await self.forward.finish()
         await self.in_order.finish()
         await self.rest.finish()
 
@@ -127,16 +138,25 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
         in_order = InOrder(broker.claims, drain)
         locate = ChannelLocator(rest, single_flight, gateway.channel).locate
         permission = Permission(contract, locate, audited=settings.audited, audit_content=settings.audit_content)
+        execution = Execution(permission=permission, app_rate=app_rate, idempotency=idempotency, in_order=in_order)
         unary_calls = UnaryCalls(
             {
                 **_procedures(settings, contract, rest, reads, DmChannels(rest, broker.claims, metrics)),
                 **_interaction_procedures(settings, contract, rest, InteractionResponses(rest, gateway.interactions)),
             },
             uploads=common.uploads,
-            idempotency=idempotency,
-            permission=permission,
-            app_rate=app_rate,
-            in_order=in_order,
+            execution=execution,
+        )
+        relay = Relay(rest)
+        forward = Forward(
+            backend.bot.name,
+            rest,
+            relay=relay,
+            responses=InteractionResponses(relay, gateway.interactions),
+            policy=_policy(settings),
+            uploads=common.uploads,
+            execution=execution,
+            notes=NonceNotes(broker.claims, metrics),
         )
         subscribe_events = SubscribeEvents(
             gateway.events,
@@ -146,7 +166,7 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             app_rate=app_rate,
             options=StreamOptions(settings.event_stream_life, settings.event_patience),
         )
-        yield BotService(backend, rest, idempotency, in_order, unary_calls, subscribe_events)
+        yield BotService(backend, rest, idempotency, in_order, forward, unary_calls, subscribe_events)
 
 
 def _procedures(
@@ -185,8 +205,11 @@ def _interaction_procedures(
     settings: ApiSettings, contract: Mapping[str, Rpc], rest: Rest, responses: InteractionResponses
 ) -> dict[str, Procedure]:
     """Return the procedures that can send a first response to an interaction."""
-    policy = RoutePolicy(allow=settings.request_allow, deny=settings.request_deny)
     create = CreateInteractionResponse(
         contract["CreateInteractionResponse"], responses, users_only=settings.users_only_mentions
     )
-    return {"Request": Request(contract["Request"], rest, responses, policy), create.rpc.name: create}
+    return {"Request": Request(contract["Request"], rest, responses, _policy(settings)), create.rpc.name: create}
+
+
+def _policy(settings: ApiSettings) -> RoutePolicy:
+    return RoutePolicy(allow=settings.request_allow, deny=settings.request_deny)

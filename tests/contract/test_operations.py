@@ -93,7 +93,7 @@ def test_panels_of_the_dashboard_do_not_overlap() -> None:
 def test_callers_cannot_make_more_and_more_series() -> None:
     metrics = Metrics()
     for number in range(1000):
-        metrics.finished.add(("X", "OK", metrics.app(f"app{number}"), ""), 0.1)
+        metrics.finished.add(("X", "OK", metrics.app(f"app{number}"), "", "grpc"), 0.1)
         metrics.discord_requests.labels("GET", metrics.template(f"/x{number}"), "200").inc()
     text = generate_latest(metrics.registry).decode()
     assert text.count("discordproxy_app_calls_total{") == MAX_APPS + 1

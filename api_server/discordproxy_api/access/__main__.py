@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from discordproxy_api.access.key_file import read_key_file
-from discordproxy_api.access.keys import KeyFileError, digest_of, new_key, read_keys
+from discordproxy_api.access.keys import KeyFileError, digest_of, new_key, read_keys, token_shaped
 from discordproxy_api.contract.contract import load_contract
 from discordproxy_ratelimit.process.exit_status import FAILED
 from discordproxy_ratelimit.process.private_files import open_private
@@ -43,6 +43,12 @@ def _parser() -> argparse.ArgumentParser:
     new = commands.add_parser("new", help="create a key", description="Create a key and show it once.")
     new.add_argument("--app", required=True, help="name of the application: letters, digits and ._:@/+-")
     new.add_argument("--file", type=Path, help="add the entry to this key file instead of printing it")
+    new.add_argument(
+        "--token-shaped",
+        metavar="BOT_ID",
+        type=int,
+        help="show the key in the shape of a bot's token, for libraries that check it (REST port)",
+    )
     new.set_defaults(run=_new)
     check = commands.add_parser("check", help="validate a key file", description="Validate a key file.")
     check.add_argument("file", type=Path, help="the key file")
@@ -54,7 +60,8 @@ def _new(options: argparse.Namespace) -> None:
     key = new_key()
     entry = f'[[keys]]\napp = "{options.app}"\nsha256 = "{digest_of(key)}"\n'
     read_keys(entry)
-    _show(f"The key of {options.app}, shown only once; set it as DISCORDPROXY_API_KEY of the application:\n\n{key}\n")
+    shown = key if options.token_shaped is None else token_shaped(key, options.token_shaped)
+    _show(f"The key of {options.app}, shown only once; set it as DISCORDPROXY_API_KEY of the application:\n\n{shown}\n")
     if options.file is None:
         _show(f"Add this entry to the file of DISCORDPROXY_KEYS_FILE:\n\n{entry}")
     else:

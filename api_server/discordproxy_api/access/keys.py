@@ -4,6 +4,7 @@ A key is 256 random bits, so it cannot be found by brute force, and a single SHA
 would only let senders of wrong keys consume the worker's CPU time.
 """
 
+import base64
 import hashlib
 import hmac
 import re
@@ -138,6 +139,12 @@ class KeyRing:
 def new_key() -> str:
     """Return a new random key."""
     return PREFIX + secrets.token_urlsafe(32)
+
+
+def token_shaped(key: str, bot_id: int) -> str:
+    """Return a key in the shape of a bot's token, whose first part is the bot's id; the last part is the key."""
+    first = base64.urlsafe_b64encode(str(bot_id).encode()).decode().rstrip("=")
+    return f"{first}.proxy.{key}"
 
 
 def digest_of(key: str) -> str:

@@ -1,6 +1,6 @@
 """Authorizes calls: compares the targets of a request with the scopes of its application."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from discordproxy_api.access.audit import content_of
@@ -45,6 +45,23 @@ class ChannelLocation(NamedTuple):
     known: bool = True
 
 
+class PathRequest(NamedTuple):
+    """A request given by its path.
+
+    Attributes:
+        path: without redundant percent-encoding.
+        query: pairs, decoded.
+        json: body, "" for none.
+        authorization: of the caller's own, "none" for no authorization, "" for the bot's.
+    """
+
+    method: str
+    path: str
+    query: Sequence[tuple[str, str]]
+    json: str
+    authorization: str = ""
+
+
 Locate = Callable[[int, Call], Awaitable[ChannelLocation]]
 """Returns the location of a channel; raises ApiError if the request to Discord fails."""
 
@@ -83,23 +100,42 @@ class Permission:
         Raises:
             ApiError: the application may not use this route.
         """
+        if not self._checks(call):
+            return UNCHECKED
+        if rpc.name == REQUEST:
+            query = [(pair.name, pair.value) for pair in request.query]
+            path = plain(request.path)
+            return self._targets_of(PathRequest(request.method, path, query, request.json, request.authorization), call)
+        targets = self._readers[rpc.name](request)
+        call.audit_entry = None if is_read(rpc) else AuditEntry(rpc.name, str(targets), self._content(request))
+        return targets
+
+    def targets_of_path(self, request: PathRequest, call: Call) -> Targets:
+        """Return the targets of a request given by its path, and record them for the audit log.
+
+        Raises:
+            ApiError: the application may not use this route.
+        """
+        return self._targets_of(request, call) if self._checks(call) else UNCHECKED
+
+    def _checks(self, call: Call) -> bool:
+        """Tell whether the targets of a call matter; lower its priority to that of its key."""
         scopes = call.principal.scopes
         call.priority = scopes.cap_priority(call.priority)
-        if scopes.unrestricted and not self._audited:
-            return UNCHECKED
-        content = content_of(request) if self._audit_content else ""
-        if rpc.name != REQUEST:
-            targets = self._readers[rpc.name](request)
-            call.audit_entry = None if is_read(rpc) else AuditEntry(rpc.name, str(targets), content)
-            return targets
-        path = plain(request.path)
-        template = template_of(path)[0]
+        return self._audited or not scopes.unrestricted
+
+    def _content(self, request: Any) -> str:
+        return content_of(request) if self._audit_content else ""
+
+    def _targets_of(self, request: PathRequest, call: Call) -> Targets:
+        scopes, template = call.principal.scopes, template_of(request.path)[0]
         route = f"{request.method} {template}"
-        query = [(pair.name, pair.value) for pair in request.query]
         authorized = bool(request.authorization)
-        targets = targets_of_request(request.method, path, query, request.json, authorized=authorized)
-        call.audit_entry = None if request.method == "GET" else AuditEntry(route, str(targets), content)
-        if not scopes.allows_route(route):
+        targets = targets_of_request(request.method, request.path, request.query, request.json, authorized=authorized)
+        name = route if call.rpc == REQUEST else call.rpc
+        entry = AuditEntry(name, str(targets), self._content(request))
+        call.audit_entry = None if request.method == "GET" else entry
+        if call.rpc == REQUEST and not scopes.allows_route(route):
             raise denied(call.principal, f"may not use {route}; add it to the key's requests")
         redundant = request.authorization == "none" and names_token(template)
         if request.authorization and not redundant and not scopes.may_authorize:

@@ -58,6 +58,7 @@ class Call:
     Attributes:
         rpc: name of the RPC, "SendChannelMessage".
         request_id: names the call in errors and logs.
+        door: the way in: "grpc" or "http".
         streams: whether it is answered with a stream.
         metadata: what its caller sent with it, by lower-case name; it may contain a key.
         peer: address of the caller, in gRPC's form.
@@ -82,6 +83,7 @@ class Call:
 
     rpc: str
     request_id: str
+    door: str = "grpc"
     streams: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
     peer: str = ""

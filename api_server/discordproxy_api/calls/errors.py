@@ -26,6 +26,9 @@ from discordproxy_ratelimit.headers import Answer
 INVALID_FORM_BODY = 50035
 """Discord's JSON error code for a request with invalid fields."""
 
+INVALID_API_VERSION = 50041
+"""Discord's JSON error code for an API version that does not exist."""
+
 ANSWERED_BY = "answered_by"
 """Key of the details; its value is "edge" if the response is not from Discord's API."""
 
@@ -162,6 +165,14 @@ def invalid_request(fields: Iterable[FieldError]) -> ApiError:
 def invalid_field(path: str, code: str, message: str) -> ApiError:
     """Return `invalid_request` for one field."""
     return invalid_request([FieldError(path, code, message)])
+
+
+def invalid_version(version: str, oldest: int) -> ApiError:
+    """Return the refusal of a version of Discord's API."""
+    text = f"Invalid API version: v{version} is no longer available; use v{oldest} or a newer one."
+    error = refusal("INVALID_ARGUMENT", "INVALID_REQUEST", text)
+    error.http_status, error.code = HTTPStatus.BAD_REQUEST, INVALID_API_VERSION
+    return error
 
 
 def from_broker(error: BrokerError) -> ApiError:

@@ -22,7 +22,7 @@ class Metrics:
 
     Attributes:
         registry: the metrics of a scrape.
-        finished: finished calls by RPC, status, application, and `SHOWN` if the status page shows them.
+        finished: finished calls by RPC, status, application, `SHOWN` if the status page shows them, and way in.
         recent_stats: counts since the last report to Redis.
         in_progress: calls that are being served.
     """
@@ -51,6 +51,11 @@ class Metrics:
         self.wrong_keys = self._counter("wrong_keys", "Calls with an unknown key")
         self.certificate_expires = self._gauge(
             "certificate_expires_timestamp_seconds", "Expiry of the TLS certificate, Unix time"
+        )
+        self.http_requests = self._counter("http_requests", "Requests to the REST port", "method", "status")
+        self.http_held_back = self._gauge("http_held_back", "Refusals of the REST port that are being delayed")
+        self.resent = self._counter(
+            "resent", "Messages that a library sent again after their answer was lost", "outcome"
         )
         self.reads = self._counter("reads", "Reads that can be cached, by source of the answer", "rpc", "source")
         self.serving = self._gauge("serving", "1 while the service is healthy", "service")
@@ -83,12 +88,14 @@ class _CallCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Yield the metric families."""
-        calls = CounterMetricFamily("discordproxy_calls", "Finished calls, by gRPC status", labels=("rpc", "status"))
+        calls = CounterMetricFamily(
+            "discordproxy_calls", "Finished calls, by gRPC status and way in", labels=("rpc", "status", "door")
+        )
         apps = CounterMetricFamily("discordproxy_app_calls", "Finished calls, by application", labels=("app", "status"))
         seconds = HistogramMetricFamily(
             "discordproxy_call_seconds", "Duration of a call, including waits", labels=("rpc",)
         )
-        for labels, number in self._counts.totals((0, 1)).items():
+        for labels, number in self._counts.totals((0, 1, 4)).items():
             calls.add_metric(labels, number)
         for labels, number in self._counts.totals((2, 1)).items():
             apps.add_metric(labels, number)

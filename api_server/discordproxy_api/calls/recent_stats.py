@@ -122,7 +122,7 @@ class RecentStats:
     def collect(self) -> dict[str, int]:
         """Return the counts since the previous call of this method."""
         counts, self._counts = self._counts, Counter()
-        for (_, status, app, shown), buckets in self._calls.report():
+        for (_, status, app, shown, _), buckets in self._calls.report():
             if not shown:
                 continue
             name, number = self._named(app), sum(buckets)

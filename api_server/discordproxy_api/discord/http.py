@@ -112,7 +112,13 @@ class DiscordHttp:
         if request.body is not None and request.content_type:
             headers["Content-Type"] = request.content_type
         return self._plain.exchange(
-            request.method, request.target, headers, request.body, before_write=before_write, timeout_s=timeout_s
+            request.method,
+            request.target,
+            headers,
+            request.body,
+            before_write=before_write,
+            timeout_s=timeout_s,
+            version=request.version,
         )
 
     async def _upload(

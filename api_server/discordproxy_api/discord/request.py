@@ -20,6 +20,7 @@ class RestRequest:
     Attributes:
         path: below the API's base, percent-encoded.
         query: pairs, not encoded.
+        raw_query: percent-encoded, instead of `query`.
         body: JSON text, or bytes of any `content_type`; None for no body. With files, JSON text.
         content_type: of `body`; "" sends no such header. With files, a form is sent, whatever is set here.
         reason: for X-Audit-Log-Reason, not encoded.
@@ -27,12 +28,14 @@ class RestRequest:
         repeat: how far it may be repeated once it may have arrived.
         own_nonce: the caller's nonce, and the one in `body` that replaces it, both as JSON; None without.
         effect: whether it has the effect that the caller requested; a preparation has not.
+        version: of the API, "" for the configured one.
     """
 
     method: str
     path: str = field(repr=False)
     route: Route
     query: Sequence[tuple[str, str]] = field(default=(), repr=False)
+    raw_query: str = field(default="", repr=False)
     body: bytes | None = field(default=None, repr=False)
     content_type: str = field(default="application/json", repr=False)
     files: Sequence[OutgoingFile] = field(default=(), repr=False)
@@ -41,11 +44,13 @@ class RestRequest:
     repeat: Repeat = Repeat.NEVER
     own_nonce: tuple[bytes, bytes] | None = field(default=None, repr=False)
     effect: bool = True
+    version: str = ""
 
     @property
     def target(self) -> str:
         """Path and query."""
-        return f"{self.path}?{urlencode(self.query, quote_via=quote)}" if self.query else self.path
+        query = self.raw_query or (urlencode(self.query, quote_via=quote) if self.query else "")
+        return f"{self.path}?{query}" if query else self.path
 
     def as_asked(self, body: bytes) -> bytes:
         """Return a response's body with the caller's own nonce in place of the one that was sent."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import resource
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,6 @@ import grpc
 
 from discordproxy_api.bind_policy import PortTakenError
 from discordproxy_api.calls.drain import Drain
-from discordproxy_api.http import connections
 from discordproxy_api.status.health import Health
 
 log = logging.getLogger("discordproxy_api")
@@ -30,8 +28,6 @@ callers get UNIMPLEMENTED: Compression algorithm 'deflate' is disabled."""
 HANDSHAKE_MS = 20_000
 """Timeout of the TLS and HTTP/2 handshakes of a connection; gRPC's default is two minutes."""
 
-_OWN_FILES = 256 + connections.MAX_CONNECTIONS
-"""File descriptors for other purposes: connections to Redis and Discord, of the HTTP port, the log."""
 
 SETTLE_S, GOAWAY_S, WRITE_S = 0.15, 0.15, 0.1
 """Durations of the steps of `Server.stop`.
@@ -53,7 +49,7 @@ class ServerOptions:
 
     Attributes:
         max_message_bytes: maximum size of a request.
-        max_connections: maximum number of connections; lower if the process may not open enough files.
+        max_connections: maximum number of connections.
         drain_timeout_s: maximum time from the signal to the end, the lame duck period included.
         lame_duck_s: time in which calls are still accepted after health reports NOT_SERVING.
         keepalive_s: idle time after which a connection is pinged; 0: never.
@@ -98,7 +94,7 @@ class Server:
                 ("grpc.server.max_pending_requests", MAX_PENDING_CALLS),  # else gRPC drops random calls of a burst of
                 ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING_CALLS),  # 1,000, with a bare CANCELLED
                 ("grpc.max_concurrent_streams", CALLS_PER_CONNECTION),
-                ("grpc.max_allowed_incoming_connections", _max_connections(options.max_connections)),
+                ("grpc.max_allowed_incoming_connections", options.max_connections),
                 ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
                 ("grpc.http2.bdp_probe", 0),  # else gRPC reads megabytes of each stream ahead
                 ("grpc.per_message_decompression", 0),  # `pipeline/uploads.py` does it, after authentication
@@ -169,25 +165,6 @@ class Server:
 def _is_relevant(record: logging.LogRecord) -> bool:
     """Filter out gRPC's tracebacks about callers that disconnect during a response."""
     return not (record.exc_info and type(record.exc_info[1]).__name__ == "ExecuteBatchError")
-
-
-def _max_connections(wanted: int) -> int:
-    """Return the possible number of connections, and raise the process' limit of open files for them.
-
-    A worker without free file descriptors could neither accept connections nor reach Redis and Discord.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard == resource.RLIM_INFINITY:
-        hard = wanted + _OWN_FILES
-    if soft != resource.RLIM_INFINITY:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, wanted + _OWN_FILES)), hard))
-    possible = min(wanted, max(hard - _OWN_FILES, hard // 4, 1))
-    if possible < wanted:
-        log.warning(
-            "the limit is %d connections: this process may open only %d files; raise ulimit -n (systemd: LimitNOFILE)",
-            *(possible, hard),
-        )
-    return possible
 
 
 def _connection_lifetime(options: ServerOptions) -> list[tuple[str, int]]:

@@ -20,7 +20,6 @@ from discordproxy_api.pipeline.admission import (
     OTHERS,
     REFLECTIONS,
     WATCHES,
-    AdmissionLimits,
     KeyedAdmission,
     KeylessAdmission,
 )
@@ -40,7 +39,7 @@ def grpc_services(
     health: grpc.GenericRpcHandler,
     console: grpc.GenericRpcHandler,
     reflection: bool,
-    limits: AdmissionLimits,
+    admission: KeyedAdmission,
     uploads: Uploads,
     authenticator: Authenticator,
     certificates: bool,
@@ -51,7 +50,7 @@ def grpc_services(
 ) -> list[grpc.GenericRpcHandler]:
     """Return the handlers of all services, the contract's first: gRPC searches them in this order.
 
-    The limits and uploads are those of the contract's service; the others have small bounds of their own.
+    Admission and uploads are those of the contract's service; the others have small bounds of their own.
     """
     adapter = GrpcAdapter(drain, certificates=certificates)
     keyless_uploads = Uploads(KEYLESS_UPLOADS, drain=drain, metrics=metrics)
@@ -62,15 +61,15 @@ def grpc_services(
     api_parts: dict[str, Any] = {
         "access_log": AccessLog(metrics, audited=audited),
         "authentication": Authentication(authenticator, contract, audited=audited),
-        "admission": KeyedAdmission(drain, limits),
+        "admission": admission,
         "drain": drain,
     }
     api = CallPipeline(**api_parts) if tracing is None else TracedPipeline(tracing, name, **api_parts)
 
     def guarded(
-        handler: grpc.GenericRpcHandler, admission: KeylessAdmission, authentication: Authentication | None = keyed
+        handler: grpc.GenericRpcHandler, bounds: KeylessAdmission, authentication: Authentication | None = keyed
     ) -> grpc.GenericRpcHandler:
-        pipeline = CallPipeline(access_log=keyless_log, authentication=authentication, admission=admission, drain=drain)
+        pipeline = CallPipeline(access_log=keyless_log, authentication=authentication, admission=bounds, drain=drain)
         return adapter.guarded(handler, pipeline, keyless_uploads)
 
     handlers = [
@@ -79,7 +78,7 @@ def grpc_services(
         guarded(console, KeylessAdmission(OTHERS)),
     ]
     if reflection:
-        admission = KeylessAdmission(REFLECTIONS)
+        reflected = KeylessAdmission(REFLECTIONS)
         names = (name, CONSOLE, health_service.SERVICE_NAME)
-        handlers += [guarded(handler, admission) for handler in reflection_handlers(names)]
+        handlers += [guarded(handler, reflected) for handler in reflection_handlers(names)]
     return handlers

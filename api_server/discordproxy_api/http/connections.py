@@ -1,4 +1,4 @@
-"""Limits the number and the idle time of the HTTP port's connections.
+"""Limits the number and the idle time of an HTTP port's connections.
 
 The HTTP library has no such limits: idle connections could use up the file descriptors that gRPC, Redis and Discord
 need.
@@ -9,26 +9,42 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-MAX_CONNECTIONS = 100
-"""Beyond this, a new connection replaces the oldest idle one."""
-
-FIRST_REQUEST_S, NEXT_REQUEST_S, RESPONSE_S = 10.0, 15.0, 60.0
-"""Time limits of a connection: for TLS and its first request, for each further request, and for a response."""
-
 _PAUSE_S = 0.1
+_MAX_BACKLOG = 1024
+_QUIET_S = 0.2
+"""A connection without traffic for this long has no request or response on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """Limits of a port.
+
+    Attributes:
+        connections: beyond this number, a new connection replaces the oldest idle one.
+        first_request_s: for TLS and the head of the first request.
+        next_request_s: for the previous response and the head of each further request.
+        response_s: from a request to its response; None for no limit.
+    """
+
+    connections: int = 100
+    first_request_s: float = 10.0
+    next_request_s: float = 15.0
+    response_s: float | None = 60.0
 
 
 class _Connection(asyncio.Protocol):
     """Forwards all events to the library's protocol, with a time limit."""
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Any, first_request_s: float) -> None:
         self._inner = inner
         self.transport: Any = None  # uvloop's transports are not asyncio.Transport
-        self.time_limit = asyncio.timeout(FIRST_REQUEST_S)
+        self.time_limit = asyncio.timeout(first_request_s)
         self.requests = 0
+        self.active_at = asyncio.get_running_loop().time()
         self.lost = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -40,6 +56,7 @@ class _Connection(asyncio.Protocol):
         self.lost.set()
 
     def data_received(self, data: bytes) -> None:
+        self.active_at = asyncio.get_running_loop().time()
         self._inner.data_received(data)
 
     def eof_received(self) -> Any:
@@ -51,10 +68,18 @@ class _Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._inner.resume_writing()
 
-    def extend(self, seconds: float) -> None:
-        """Set the time limit to `seconds` from now."""
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no request and no part of a response is on its way."""
+        if self.requests or asyncio.get_running_loop().time() - self.active_at < _QUIET_S:
+            return False
+        return self.transport is None or not self.transport.get_write_buffer_size()
+
+    def extend(self, seconds: float | None) -> None:
+        """Set the time limit to `seconds` from now; None for no limit."""
+        self.active_at = asyncio.get_running_loop().time()
         if not (self.lost.is_set() or self.time_limit.expired()):
-            self.time_limit.reschedule(asyncio.get_running_loop().time() + seconds)
+            self.time_limit.reschedule(None if seconds is None else self.active_at + seconds)
 
 
 class ConnectionGuard:
@@ -63,10 +88,18 @@ class ConnectionGuard:
     Args:
         make: returns the library's protocol for one connection.
         tls: TLS context; None for plain HTTP.
+        shared: whether other processes may listen on the same port.
     """
 
-    def __init__(self, make: Callable[[], Any], *, tls: ssl.SSLContext | None = None) -> None:
-        self._make, self._tls = make, tls
+    def __init__(
+        self,
+        make: Callable[[], Any],
+        *,
+        tls: ssl.SSLContext | None = None,
+        limits: ConnectionLimits = ConnectionLimits(),
+        shared: bool = False,
+    ) -> None:
+        self._make, self._tls, self._limits, self._shared = make, tls, limits, shared
         self._sockets: list[socket.socket] = []
         self._accepting: list[asyncio.Task[None]] = []
         self._open: dict[asyncio.Task[None], _Connection] = {}  # the oldest first
@@ -78,7 +111,9 @@ class ConnectionGuard:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
             where = (address[0], self._port() or port, *address[2:])
-            listening = socket.create_server(where, family=family, backlog=MAX_CONNECTIONS)
+            listening = socket.create_server(
+                where, family=family, backlog=min(self._limits.connections, _MAX_BACKLOG), reuse_port=self._shared
+            )
             listening.settimeout(0)
             self._sockets.append(listening)
         self._accepting = [loop.create_task(self._accept(each)) for each in self._sockets]
@@ -95,6 +130,14 @@ class ConnectionGuard:
         for listening in self._sockets:
             listening.close()
 
+    async def finish(self) -> None:
+        """Wait until each connection has ended after its response; end those without a request on the way."""
+        while self._open:
+            for task, connection in list(self._open.items()):
+                if connection.is_quiet:
+                    task.cancel()
+            await asyncio.wait(list(self._open), timeout=_QUIET_S / 2)
+
     async def drop(self) -> None:
         """Abort all connections."""
         tasks = list(self._open)
@@ -110,12 +153,12 @@ class ConnectionGuard:
             yield
             return
         connection.requests += 1
-        connection.extend(RESPONSE_S)
+        connection.extend(self._limits.response_s)
         try:
             yield
         finally:
             connection.requests -= 1
-            connection.extend(NEXT_REQUEST_S)
+            connection.extend(self._limits.next_request_s)
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -128,7 +171,7 @@ class ConnectionGuard:
             if not self._make_room():
                 accepted.close()
                 continue
-            connection = _Connection(self._make())
+            connection = _Connection(self._make(), self._limits.first_request_s)
             task = loop.create_task(self._serve(accepted, connection))
             self._open[task] = connection
             task.add_done_callback(partial(self._on_done, accepted))  # it may be cancelled before it starts
@@ -138,9 +181,11 @@ class ConnectionGuard:
         accepted.close()
 
     def _make_room(self) -> bool:
-        if len(self._open) < MAX_CONNECTIONS:
+        if len(self._open) < self._limits.connections:
             return True
-        idle = next((task for task, connection in self._open.items() if not connection.requests), None)
+        idle = next((task for task, connection in self._open.items() if connection.is_quiet), None) or next(
+            (task for task, connection in self._open.items() if not connection.requests), None
+        )
         if idle is None:
             return False
         self._open.pop(idle)

@@ -13,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from discordproxy_api.bind_policy import PortTakenError, is_local
 from discordproxy_api.calls.metrics import Metrics
-from discordproxy_api.http.connections import ConnectionGuard
+from discordproxy_api.http.connections import ConnectionGuard, ConnectionLimits
 from discordproxy_api.status.health import Health
 
 Guard = Callable[[Mapping[str, str], str], bool]
@@ -34,6 +34,7 @@ class HttpServer:
         pages: further routes, behind the same guard.
         guard: authorizes all requests except health; None allows everyone.
         tls: TLS context; None for plain HTTP.
+        limits: of connections.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class HttpServer:
         pages: Iterable[web.RouteDef] = (),
         guard: Guard | None = None,
         tls: ssl.SSLContext | None = None,
+        limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 - immutable
     ) -> None:
         self._health = health
         self._metrics = metrics
@@ -55,9 +57,9 @@ class HttpServer:
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics_page)
         app.router.add_routes(pages)
-        log.addFilter(_is_no_protocol_error)
+        log.addFilter(is_no_protocol_error)
         self._runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=1.0, lingering_time=0.0)
-        self._connections = ConnectionGuard(self._connected, tls=tls)
+        self._connections = ConnectionGuard(self._connected, tls=tls, limits=limits)
 
     def _connected(self) -> asyncio.Protocol:
         assert self._runner.server is not None, "set by `start`"  # noqa: S101 - for the reader
@@ -134,6 +136,6 @@ def _as_middleware(method: Callable[[web.Request, Handler], Awaitable[web.Stream
     return middleware
 
 
-def _is_no_protocol_error(record: logging.LogRecord) -> bool:
+def is_no_protocol_error(record: logging.LogRecord) -> bool:
     """Drop the traceback that the library logs for each request that is not HTTP."""
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))

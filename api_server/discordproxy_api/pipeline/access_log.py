@@ -45,7 +45,7 @@ class AccessLog:
         took_s = now - began_at
         shown = SHOWN if self._in_status and not call.streams else ""
         metrics.in_progress -= 1
-        metrics.finished.add((call.rpc, status, metrics.app(call.app), shown), took_s)
+        metrics.finished.add((call.rpc, status, metrics.app(call.app), shown, call.door), took_s)
         if refusal is not None and refusal.scope == "proxy":
             metrics.refusals.labels(refusal.reason).inc()
         if shown and status not in NOT_FAILED:
@@ -72,11 +72,12 @@ class AccessLog:
             return
         outcome = f"{status} {reason}".rstrip()
         http = f" http={call.answer_status}" if call.answer_status else ""
+        door = "" if call.door == "grpc" else f" door={call.door}"
         facts = {"status": status, "reason": reason, "sent": call.sent, "requests": call.attempts}
-        facts |= {"http": call.answer_status, "seconds": round(took_s, 6)}
+        facts |= {"http": call.answer_status, "door": call.door, "seconds": round(took_s, 6)}
         log.log(
             self._level,
-            "%s %s app=%s sent=%s requests=%d%s %.3f s [%s]",
-            *(call.rpc, outcome, call.app, call.sent, call.attempts, http, took_s, call.request_id),
+            "%s %s app=%s sent=%s requests=%d%s%s %.3f s [%s]",
+            *(call.rpc, outcome, call.app, call.sent, call.attempts, http, door, took_s, call.request_id),
             extra={FIELDS: facts},
         )

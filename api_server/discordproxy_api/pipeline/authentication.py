@@ -4,8 +4,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Protocol
 
-from discordproxy_api.access.authenticator import LOCKED_OUT, Authenticator, Credentials
+from discordproxy_api.access.authenticator import LOCKED_OUT, Credentials
 from discordproxy_api.access.permission import denied, is_read
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import AuditEntry, Call
@@ -23,6 +24,20 @@ RECHECK_S = 2.0
 log = logging.getLogger("discordproxy_api.access")
 
 
+class Authenticates(Protocol):
+    """Maps credentials to principals."""
+
+    @property
+    def requires_keys(self) -> bool:
+        """Whether callers need a credential."""
+
+    def admit(self, shown: Credentials) -> Principal:
+        """Return the principal of a caller; raises ApiError."""
+
+    def still_admits(self, shown: Credentials, principal: Principal) -> bool:
+        """Tell whether the credentials still belong to the same principal."""
+
+
 class Authentication:
     """Names the caller of each call.
 
@@ -31,7 +46,7 @@ class Authentication:
         audited: whether there is an audit log.
     """
 
-    def __init__(self, authenticator: Authenticator, contract: Mapping[str, Rpc], *, audited: bool = False) -> None:
+    def __init__(self, authenticator: Authenticates, contract: Mapping[str, Rpc], *, audited: bool = False) -> None:
         self._authenticator = authenticator
         self._reads = {name: is_read(rpc) for name, rpc in contract.items()}
         self._audited = audited

@@ -61,6 +61,13 @@ class LogicalCall:
         return cls(key, hashlib.sha256(request).hexdigest(), repeat, call.app)
 
 
+def checked_key(key: str, name: str) -> str:
+    """Return a caller's key; raises ApiError, which names the field or header, if it is too long."""
+    if len(key) > MAX_KEY_LENGTH:
+        raise errors.invalid_field(name, "BASE_TYPE_MAX_LENGTH", f"Must be {MAX_KEY_LENGTH} or fewer in length.")
+    return key
+
+
 class Idempotency:
     """Runs each logical call once.
 

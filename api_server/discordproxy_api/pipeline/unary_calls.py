@@ -1,6 +1,7 @@
 """The path of an admitted call with one response: from the bytes of its request to the bytes of its answer."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from discordproxy_api.contract.contract import Rpc
 from discordproxy_api.contract.decode_errors import locate
 from discordproxy_api.discord.app_rate import AppRateWaits
 from discordproxy_api.pipeline.arrivals import Read
-from discordproxy_api.pipeline.idempotency import MAX_KEY_LENGTH, Idempotency, LogicalCall
+from discordproxy_api.pipeline.idempotency import Idempotency, LogicalCall, checked_key
 from discordproxy_api.pipeline.in_order import InOrder
 from discordproxy_api.pipeline.uploads import DECLARED, Received, Uploads
 from discordproxy_api.rpcs.procedure import Job, Procedure
@@ -26,25 +27,67 @@ _PRIORITIES = ("normal", "low", "high")  # by the numbers of RequestOptions.Prio
 _MAX_SIZE_DIGITS = 10
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A validated call, ready to run.
+
+    Attributes:
+        logical: its identity, if it has an idempotency key.
+        targets: what it affects.
+        encode: returns the bytes of the job's result.
+    """
+
+    job: Job
+    logical: LogicalCall | None
+    targets: Targets
+    encode: Callable[[Any], bytes]
+
+
+class Execution:
+    """Runs the calls of one bot."""
+
+    def __init__(
+        self, *, permission: Permission, app_rate: AppRateWaits, idempotency: Idempotency, in_order: InOrder
+    ) -> None:
+        self.permission = permission
+        self._app_rate = app_rate
+        self._idempotency = idempotency
+        self._in_order = in_order
+
+    def run(self, prepared: Prepared, call: Call) -> Awaitable[bytes]:
+        """Return what runs a call once it is permitted; its result is the encoded response.
+
+        Raises:
+            ApiError: it is not permitted, or failed.
+        """
+        if prepared.targets is UNCHECKED and call.principal.calls_per_s is None:
+            return self._perform(prepared, call)
+        return self._run_checked(prepared, call)
+
+    async def _run_checked(self, prepared: Prepared, call: Call) -> bytes:
+        if call.principal.calls_per_s is not None:
+            await self._app_rate.wait(call)  # before a permission check, which may cost a request
+        if prepared.targets is not UNCHECKED:
+            await self.permission.authorize(prepared.targets, call)
+        return await self._perform(prepared, call)
+
+    def _perform(self, prepared: Prepared, call: Call) -> Awaitable[bytes]:
+        if prepared.logical is None:
+            return self._run_job(prepared, call)
+        return self._idempotency.run(prepared.logical, call, partial(self._run_job, prepared, call))
+
+    async def _run_job(self, prepared: Prepared, call: Call) -> bytes:
+        job = prepared.job
+        return prepared.encode(await (self._in_order.run(job.order, call, job.run) if job.order else job.run()))
+
+
 class UnaryCalls:
     """The RPCs of one bot that have one response."""
 
-    def __init__(
-        self,
-        procedures: Mapping[str, Procedure],
-        *,
-        uploads: Uploads,
-        idempotency: Idempotency,
-        permission: Permission,
-        app_rate: AppRateWaits,
-        in_order: InOrder,
-    ) -> None:
+    def __init__(self, procedures: Mapping[str, Procedure], *, uploads: Uploads, execution: Execution) -> None:
         self._procedures = procedures
         self._uploads = uploads
-        self._idempotency = idempotency
-        self._permission = permission
-        self._app_rate = app_rate
-        self._in_order = in_order
+        self._execution = execution
 
     async def serve(self, call: Call, read: Read) -> bytes:
         """Return the serialized response of a call, whose request `read` returns.
@@ -54,32 +97,24 @@ class UnaryCalls:
         """
         received = await self._uploads.receive(read, _declared_bytes(call))
         try:
-            job, logical, targets = self._read(received, call)
-            if call.principal.calls_per_s is not None:
-                await self._app_rate.wait(call)  # before a permission check, which may cost a request
-            if targets is not UNCHECKED:
-                await self._permission.authorize(targets, call)
-            run = partial(self._run, self._procedures[call.rpc].rpc, job, call)
-            return await (run() if logical is None else self._idempotency.run(logical, call, run))
+            return await self._execution.run(self._prepared(received, call), call)
         finally:
             self._uploads.release(received)
 
-    def _read(self, received: Received, call: Call) -> tuple[Job, LogicalCall | None, Targets]:
+    def _prepared(self, received: Received, call: Call) -> Prepared:
         """Decode and validate a request. Only the job holds parts of it afterwards."""
         procedure = self._procedures[call.rpc]
-        request: Any = decode_request(procedure.rpc, received.pop())
+        rpc = procedure.rpc
+        request: Any = decode_request(rpc, received.pop())
         if request.HasField("options"):
             _apply_options(request.options, call)
         job = procedure.job(request, call)
-        targets = self._permission.targets_of(procedure.rpc, request, call)
-        if not call.idempotency_key or not job.effect:
-            return job, None, targets
-        request.ClearField("options")
-        return job, LogicalCall.of(call, request.SerializeToString(deterministic=True), job.repeat), targets
-
-    async def _run(self, rpc: Rpc, job: Job, call: Call) -> bytes:
-        response = await (self._in_order.run(job.order, call, job.run) if job.order else job.run())
-        return _serialize(rpc, response)
+        targets = self._execution.permission.targets_of(rpc, request, call)
+        logical = None
+        if call.idempotency_key and job.effect:
+            request.ClearField("options")
+            logical = LogicalCall.of(call, request.SerializeToString(deterministic=True), job.repeat)
+        return Prepared(job, logical, targets, partial(_serialize, rpc))
 
 
 def decode_request(rpc: Rpc, data: bytes) -> Message:
@@ -99,10 +134,7 @@ def _apply_options(options: Any, call: Call) -> None:
     call.priority = _PRIORITIES[options.priority] if 0 <= options.priority < len(_PRIORITIES) else "normal"
     if options.HasField("max_wait"):
         call.max_wait_s = options.max_wait.seconds + options.max_wait.nanos / 1e9
-    call.idempotency_key = options.idempotency_key
-    if len(call.idempotency_key) > MAX_KEY_LENGTH:
-        text = f"Must be {MAX_KEY_LENGTH} or fewer in length."
-        raise errors.invalid_field("options.idempotency_key", "BASE_TYPE_MAX_LENGTH", text)
+    call.idempotency_key = checked_key(options.idempotency_key, "options.idempotency_key")
 
 
 def _serialize(rpc: Rpc, response: Message | bytes) -> bytes:

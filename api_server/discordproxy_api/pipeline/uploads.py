@@ -86,12 +86,13 @@ class Uploads:
         self._arrivals = Arrivals(limits.prompt_s or PROMPT_S, limits.receive_timeout_s, max_slow=limits.slow)
         self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
 
-    async def receive(self, read: Read, declared: int = 0) -> Received:
+    async def receive(self, read: Read, declared: int = 0, *, compressed: bool = True) -> Received:
         """Receive one request; it counts until `release`.
 
         Args:
             read: returns the request's bytes, None when the caller has gone.
             declared: size that the caller announced, 0 if none.
+            compressed: whether bytes that look like gzip are to be inflated.
 
         Raises:
             ApiError: there is no memory, or the request did not arrive in time.
@@ -104,7 +105,7 @@ class Uploads:
             else:
                 async with self._arriving:
                     received.data = await self._arrivals.wait_for(read) or b""
-            size = inflated_size(received.data)
+            size = inflated_size(received.data) if compressed else len(received.data)
             self._check_size(size)
             if size - declared > SMALL:
                 self._count_undeclared(received, size - declared)

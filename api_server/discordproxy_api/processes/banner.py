@@ -14,6 +14,7 @@ class BannerFacts:
         version: of Discord Proxy.
         address: `host:port` of gRPC.
         workers: number of API workers.
+        rest: URL of the REST port, or "".
         http: URL of the first worker's HTTP port, or "".
         broker: URL of Redis, without secrets.
         private: whether that is this machine's private Valkey.
@@ -36,6 +37,7 @@ class BannerFacts:
     sandbox: bool
     log: str
     command: str
+    rest: str = ""
     bots: tuple[str, ...] = ()
     tls: bool = False
     keys: bool = False
@@ -49,6 +51,7 @@ def banner(facts: BannerFacts) -> str:
     terminal = f"{facts.command} status{option}"
     rows = [
         ("gRPC", f"{facts.address} ({facts.workers} worker{'s' * (facts.workers != 1)}{', TLS' * facts.tls})"),
+        ("REST", f"{facts.rest}/api/v10 (base URL for any Discord library)" if facts.rest else ""),
         ("status", f"{facts.http}/ (and /metrics, /readyz), or: {terminal}" if facts.http else terminal),
         ("broker", f"{facts.broker} ({'private Valkey of this machine' if facts.private else 'as configured'})"),
         ("Discord", f"{facts.discord}{' (sandbox: nothing leaves this machine)' if facts.sandbox else ''}"),
@@ -62,10 +65,19 @@ def banner(facts: BannerFacts) -> str:
         "DISCORDPROXY_API_KEY: set it to the application's API key; `discordproxy keys new` creates one" * facts.keys,
         "DISCORDPROXY_CA: set it to the file of the CA that signed this server's certificate" * facts.tls,
     ]
+    curl = _curl(facts, channel) if facts.rest else ""
     hint = "".join(f"\n({text})" for text in hints if text)
     return (
         f"Discord Proxy {facts.version} is ready.\n{table}\n"
         f"Send a first message, in another shell:\n"
-        f'  {facts.command} message channel {channel} "Hello, world!"{option}{hint}\n'
+        f'  {facts.command} message channel {channel} "Hello, world!"{option}{curl}{hint}\n'
         f"Ctrl-C stops everything."
     )
+
+
+def _curl(facts: BannerFacts, channel: str) -> str:
+    """Return a line that sends a message through the REST port."""
+    key = ' -H "Authorization: Bot $DISCORDPROXY_API_KEY"' * facts.keys
+    ca = ' --cacert "$DISCORDPROXY_CA"' * facts.tls
+    body = "-H 'Content-Type: application/json' -d '{\"content\": \"Hello, world!\"}'"
+    return f"\n  curl{ca}{key} {body} {facts.rest}/api/v10/channels/{channel}/messages"

@@ -38,6 +38,7 @@ PRELOADED = ("discordproxy_api.__main__", "discordproxy_gateway.__main__")
 
 PRELOADED_FOR_TLS = ("cryptography.x509", "cryptography.hazmat.primitives.serialization")
 PRELOADED_FOR_HTTP = ("discordproxy_api.http.pages", "discordproxy_api.http.server")
+PRELOADED_FOR_REST = ("discordproxy_api.rest_edge.port", "discordproxy_api.rest_edge.reception")
 
 UP_AFTER_S = 30.0
 """If Discord rejects the gateway later than this (a revoked token), the API workers keep running and report it."""
@@ -90,6 +91,7 @@ def preloaded(settings: ApiSettings) -> list[str]:
         *PRELOADED,
         *(PRELOADED_FOR_TLS if settings.tls_cert else ()),
         *(PRELOADED_FOR_HTTP if settings.http_port is not None else ()),
+        *(PRELOADED_FOR_REST if settings.rest_port is not None else ()),
     ]
 
 
@@ -207,6 +209,10 @@ def _check_ports(settings: ApiSettings, address: Address, *, sandbox: bool) -> N
     if not settings.port:
         raise StartError("port 0 gives every worker a different port; choose one with --port (DISCORDPROXY_PORT)")
     check_free(address, "--port (DISCORDPROXY_PORT)")
+    if settings.rest_port == 0:
+        raise StartError("DISCORDPROXY_REST_PORT=0 gives every worker a different port; choose one")
+    if settings.rest_port:
+        check_free(Address(settings.host, settings.rest_port), "DISCORDPROXY_REST_PORT")
     if settings.http_port:
         for number in range(settings.workers):
             check_free(Address(settings.host, settings.http_port + number), "DISCORDPROXY_HTTP_PORT")
@@ -223,6 +229,7 @@ def _facts(settings: ApiSettings, address: Address, redis_url: str, log_file: Pa
         address=str(address),
         workers=settings.workers,
         http=f"http{'s' * encrypted}://{Address(settings.host, settings.http_port)}" if settings.http_port else "",
+        rest=_rest_url(settings),
         broker=describe(redis_url),
         private=not settings.redis_url.get_secret_value(),
         discord=settings.discord_url,
@@ -233,6 +240,13 @@ def _facts(settings: ApiSettings, address: Address, redis_url: str, log_file: Pa
         log=str(log_file),
         command="discordproxy" if shutil.which("discordproxy") == str(here) else str(command),
     )
+
+
+def _rest_url(settings: ApiSettings) -> str:
+    if not settings.rest_port:
+        return ""
+    host = "localhost" if settings.host in {"127.0.0.1", "0.0.0.0", "::"} else settings.host
+    return f"http{'s' * (settings.tls_cert is not None)}://{Address(host, settings.rest_port)}"
 
 
 def _log_sandbox(name: str, lines: list[bytes]) -> str:

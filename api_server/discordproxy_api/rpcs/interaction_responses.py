@@ -5,10 +5,11 @@ response, or a follow-up to it.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
-from urllib.parse import quote
+from typing import Any, Protocol
+from urllib.parse import quote, unquote
 
 import orjson
 from google.protobuf.message import Message
@@ -22,13 +23,12 @@ from discordproxy_api.contract.rules.attachments import adds_files
 from discordproxy_api.contract.steps import Circumstances, prepare
 from discordproxy_api.contract.translate import Translator
 from discordproxy_api.discord.request import Reply, RestRequest, rest_request
-from discordproxy_api.discord.rest import Rest
 from discordproxy_api.rpcs.procedure import Job
+from discordproxy_api.rpcs.route_policy import CALLBACK, RequestLine
 from discordproxy_api.rpcs.routed import check, document_of, keep_attachments
 from discordproxy_gateway.events import Deferral, EventsUnavailableError, Interactions
 from discordproxy_ratelimit.route import route_of, template_of
 
-CALLBACK = "/interactions/{interaction_id}/{interaction_token}/callback"
 FOLLOW_UP = "/webhooks/{webhook_id}/{webhook_token}"
 ORIGINAL = "/webhooks/{webhook_id}/{webhook_token}/messages/@original"
 
@@ -102,12 +102,28 @@ def _to_webhook(response: Response, deferral: Deferral, method: str, template: s
     )
 
 
+class Sender(Protocol):
+    """Sends requests to Discord."""
+
+    async def send(self, request: RestRequest, call: Call) -> Reply:
+        """Return Discord's reply; raises ApiError."""
+
+
 class InteractionResponses:
     """Sends the first responses."""
 
-    def __init__(self, rest: Rest, interactions: Interactions) -> None:
+    def __init__(self, rest: Sender, interactions: Interactions) -> None:
         self._rest = rest
         self._interactions = interactions
+
+    def sender(
+        self, request: RestRequest, line: RequestLine, document: dict[str, Any], call: Call
+    ) -> Callable[[], Awaitable[Reply]]:
+        """Return a function that sends a request, as a first response if it is a callback; `document` is its JSON."""
+        if (line.method, line.template) != ("POST", CALLBACK):
+            return partial(self._rest.send, request, call)
+        token = unquote(line.parameters["interaction_token"])
+        return partial(self.send, Response(line.parameters["interaction_id"], token, request, document), call)
 
     async def send(self, response: Response, call: Call) -> Reply:
         """Send a response, or the request that replaces it; return the reply in the form of a callback's.

@@ -9,7 +9,7 @@ from discordproxy_api.calls.retry import Repeat
 from discordproxy_api.contract.contract import Rpc
 
 Run = Callable[[], Awaitable[Any]]
-"""Returns the response: the RPC's message, or its serialized form."""
+"""Returns the response: the message of the RPC, its serialized form, or the reply to a request that came over HTTP."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,15 @@ Requests that could leave Discord's API, inject a header or send the bot's token
 """
 
 import re
-from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
-from urllib.parse import unquote
 
 import orjson
 from google.protobuf.message import Message
 
 from discordproxy.discord_api_pb2 import ApiResponse
-from discordproxy_api.access.path_normalization import plain
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.field_errors import FieldError
@@ -25,31 +23,24 @@ from discordproxy_api.contract.steps import NONCE_LENGTH, nonce_of
 from discordproxy_api.contract.translate import OutgoingFile
 from discordproxy_api.discord.request import Reply, RestRequest, own_nonce
 from discordproxy_api.discord.rest import Rest
-from discordproxy_api.rpcs.interaction_responses import CALLBACK, InteractionResponses, Response
+from discordproxy_api.rpcs.interaction_responses import InteractionResponses
 from discordproxy_api.rpcs.ordering import order_of
 from discordproxy_api.rpcs.procedure import Job
+from discordproxy_api.rpcs.route_policy import (
+    CONTROL,
+    CREATE_MESSAGE,
+    METHODS,
+    RequestLine,
+    RoutePolicy,
+    limits_of,
+    path_errors,
+    request_line,
+    require_permitted,
+)
 from discordproxy_api.rpcs.routed import check
-from discordproxy_ratelimit.route import names_token, route_of_path, template_of
 
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-CREATE_MESSAGE = ("POST", "/channels/{channel_id}/messages")
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 _RETURNED_HEADERS = re.compile(r"x-ratelimit-.*|retry-after", re.IGNORECASE)
 _FILE_FIELD = re.compile(r"[A-Za-z0-9_]{1,64}")
-
-
-@dataclass(frozen=True, slots=True)
-class RoutePolicy:
-    """The routes that the operator allows, as "METHOD /template"; an empty `allow` allows all."""
-
-    allow: Collection[str] = ()
-    deny: Collection[str] = ()
-
-    def permits(self, route: str) -> bool:
-        """Return whether a route may be used."""
-        return route not in self.deny and (not self.allow or route in self.allow)
 
 
 class Request:
@@ -67,25 +58,18 @@ class Request:
         if invalid_fields:
             raise errors.invalid_request(invalid_fields)
         check(self.rpc, request)
-        path = plain(request.path)
-        template, parameters = template_of(path)
-        route = f"{request.method} {template}"
-        if not self._policy.permits(route):
-            text = f"The operator of the proxy does not allow {route}."
-            raise errors.refusal("PERMISSION_DENIED", "FORBIDDEN_BY_OPERATOR", text)
-        rest = self._rest_request(request, path, template, call)
-        send: Callable[[], Awaitable[Reply]] = partial(self._rest.send, rest, call)
-        if (rest.method, template) == ("POST", CALLBACK):
-            token = unquote(parameters["interaction_token"])
-            response = Response(parameters["interaction_id"], token, rest, _object(request.json) or {})
-            send = partial(self._responses.send, response, call)
-        order = order_of(rest.method, template, parameters, _object(request.json) or ())
+        line = request_line(request.method, request.path)
+        require_permitted(self._policy, line)
+        rest = self._rest_request(request, line, call)
+        document = _object(request.json) or {}
+        send = self._responses.sender(rest, line, document, call)
+        order = order_of(line.method, line.template, line.parameters, document)
         return Job(partial(_run, send), rest.repeat, order=order)
 
-    def _rest_request(self, request: Any, path: str, template: str, call: Call) -> RestRequest:
-        rest = _rest_request(request, path, template, self._rest.clock.now_ms())
+    def _rest_request(self, request: Any, line: RequestLine, call: Call) -> RestRequest:
+        rest = _rest_request(request, line, self._rest.clock.now_ms())
         document = _object(request.json or "{}")
-        if (request.method, template) != CREATE_MESSAGE or document is None:
+        if (line.method, line.template) != CREATE_MESSAGE or document is None:
             return rest
         own = document.get("nonce")
         if own and not _is_nonce(own):
@@ -115,13 +99,13 @@ def find_field_errors(request: Any) -> list[FieldError]:
     found = [
         FieldError(path, "CONTROL_CHARACTERS", "Line breaks and other control characters are not allowed.")
         for path, text in _texts(request)
-        if _CONTROL.search(text)
+        if CONTROL.search(text)
     ]
     if has_control_characters(request.reason, except_for="\t\r\n"):
         found.append(FieldError("reason", "CONTROL_CHARACTERS", "Only line breaks are allowed as control characters."))
     if request.method not in METHODS:
         found.append(FieldError("method", "BASE_TYPE_CHOICES", f"Must be one of {', '.join(METHODS)}."))
-    found += [FieldError("path", "INVALID_PATH", text) for text in _path_errors(request.path)]
+    found += [FieldError("path", "INVALID_PATH", text) for text in path_errors(request.path)]
     if request.json and _object(request.json) is None and not _is_json(request.json):
         found.append(FieldError("json", "JSON_INVALID", "Must be valid JSON."))
     if request.json and request.method == "GET":
@@ -138,24 +122,6 @@ def _texts(request: Any) -> list[tuple[str, str]]:
     ]
     single = ("path", "authorization", "file_field")
     return [(name, getattr(request, name)) for name in single] + query
-
-
-def _path_errors(path: str) -> list[str]:
-    if not path.startswith("/"):
-        return ['Must start with "/" and contain no host.']
-    decoded = path
-    for _ in range(5):  # servers on the way may decode it repeatedly
-        segments = decoded.replace("\\", "/").split("/")
-        if "." in segments or ".." in segments or "\\" in decoded:
-            return ['Must not contain "\\", "." or "..", percent-encoded or not.']
-        decoded = unquote(decoded)
-    if "//" in path:
-        return ['Must not contain "//".']
-    if not _PATH.fullmatch(path):
-        return ["Must be percent-encoded, without query string and fragment."]
-    if decoded.count("/") > path.count("/") or _CONTROL.search(decoded):  # Discord might decode another route
-        return ['Must not contain "/" or control characters in percent-encoding.']
-    return []
 
 
 def _authorization_errors(authorization: str) -> list[FieldError]:
@@ -175,7 +141,7 @@ def _file_errors(request: Any) -> list[FieldError]:
     if request.files and request.method == "GET":
         found.append(FieldError("files", "FIELD_CONFLICT", "GET has no body."))
     for index, file in enumerate(request.files):
-        if not file.filename or _CONTROL.search(file.filename + file.content_type):
+        if not file.filename or CONTROL.search(file.filename + file.content_type):
             text = "Must not be empty or contain control characters."
             found.append(FieldError(f"files[{index}].filename", "INVALID_NAME", text))
     return found
@@ -197,23 +163,12 @@ def _object(text: str) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def _rest_request(request: Any, path: str, template: str, now_ms: int) -> RestRequest:
+def _rest_request(request: Any, line: RequestLine, now_ms: int) -> RestRequest:
     document = _object(request.json) if request.json else None
-    bearer = request.authorization.removeprefix("Bearer ") if request.authorization.startswith("Bearer ") else ""
-    # A token in the path is sufficient. With the bot's token, the call would count against the bot's limits, and a 401
-    # for a wrong token in the path would be attributed to the bot's token.
-    anonymous = not bearer and (request.authorization == "none" or names_token(template))
-    route = route_of_path(
-        request.method,
-        path,
-        body_keys=tuple(document or ()),
-        now_ms=now_ms,
-        no_bot_auth=anonymous,
-        bearer=bearer,
-    )
+    route, authorization = limits_of(line, request.authorization, body_keys=tuple(document or ()), now_ms=now_ms)
     return RestRequest(
-        method=request.method,
-        path=path,
+        method=line.method,
+        path=line.path,
         route=route,
         query=[(pair.name, pair.value) for pair in request.query],
         body=request.json.encode() if request.json else None,
@@ -222,8 +177,8 @@ def _rest_request(request: Any, path: str, template: str, now_ms: int) -> RestRe
             for index, file in enumerate(request.files)
         ],
         reason=request.reason,
-        authorization="" if anonymous else request.authorization or None,
-        repeat=repeatability(request.method, nonce=False),
+        authorization=authorization,
+        repeat=repeatability(line.method, nonce=False),
     )
 
 

@@ -39,6 +39,7 @@ class Setup:
         redis: URL of the shared server, without secrets.
         host: address that the worker listens on.
         local: whether that is a loopback address.
+        rest_port: of Discord's HTTP API, None for none.
         encrypted, keys: whether TLS and a key or client certificate are required.
     """
 
@@ -49,6 +50,7 @@ class Setup:
     encrypted: bool
     keys: bool
     http_proxy: str = ""
+    rest_port: int | None = None
 
     @property
     def discord(self) -> str:
@@ -130,6 +132,7 @@ class Doctor:
             findings.circuit(document),
             *findings.calls(document),
             findings.tls(setup.host, local=setup.local, encrypted=setup.encrypted, keys=setup.keys),
+            *([] if setup.rest_port is None else [findings.rest(setup.host, setup.rest_port)]),
         ]
 
     async def _redis(self) -> list[Finding]:

@@ -184,6 +184,12 @@ def calls(document: Document) -> list[Finding]:
     ]
 
 
+def rest(host: str, port: int) -> Finding:
+    """Report the REST port."""
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return _good("rest", f"Discord's HTTP API on {address}; base URL of a library: http(s)://HOST:{port}/api/v10")
+
+
 def tls(host: str, *, local: bool, encrypted: bool, keys: bool) -> Finding:
     """Evaluate encryption and authentication on the network."""
     if local:

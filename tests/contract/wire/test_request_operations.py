@@ -11,7 +11,8 @@ from discordproxy_api.contract.contract import load_contract
 from discordproxy_api.discord.clock import DiscordClock
 from discordproxy_api.discord.nonces import Nonces
 from discordproxy_api.rpcs.interaction_responses import InteractionResponses
-from discordproxy_api.rpcs.raw_request import Request, RoutePolicy
+from discordproxy_api.rpcs.raw_request import Request
+from discordproxy_api.rpcs.route_policy import RoutePolicy
 from strategies.discord_spec import routes
 
 OPERATIONS = routes("242 operations that Request reaches")

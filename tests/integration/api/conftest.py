@@ -34,6 +34,12 @@ class Served:
     port: int
     channel: grpc.aio.Channel
     stub: DiscordApiStub
+    rest_port: int = 0
+
+    @property
+    def rest_url(self) -> str:
+        """Base of the REST port."""
+        return f"http://127.0.0.1:{self.rest_port}"
 
 
 @contextlib.asynccontextmanager
@@ -51,10 +57,11 @@ async def serve(
         wired(configured, [Backend(configured.chosen, broker, gateway)], Metrics(), {}, tracing) as worker,
     ):
         port = await worker.server.start()
+        rest_port = await worker.rest_port.start("127.0.0.1", 0) if worker.rest_port is not None else 0
         await worker.health.probe()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:
-            yield Served(worker, broker, discord, port, channel, DiscordApiStub(channel))
-        await worker.server.stop(broker.drain, worker.finish, _set())
+            yield Served(worker, broker, discord, port, channel, DiscordApiStub(channel), rest_port)
+        await worker.stop(broker.drain, _set())
 
 
 def _set():

@@ -4,6 +4,7 @@ It repeats no request, follows no redirect, keeps no cookie, and ignores the env
 """
 
 import asyncio
+import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from discordproxy_ratelimit.process.http_proxy import HttpProxy
 
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that require no Content-Length without a body."""
+
+_VERSION = re.compile(r"/v[0-9]+$")
 
 BLANKS = 2
 """Blanks in the first line of a request."""
@@ -95,6 +98,7 @@ class Http1Client:
         *,
         before_write: Callable[[], None] = _nothing,
         timeout_s: float | None = None,
+        version: str = "",
     ) -> "Http1Exchange":
         """Return the exchange of a request for its response; it begins when its response is awaited.
 
@@ -106,16 +110,22 @@ class Http1Client:
             before_write: called with a connection at hand, right before the first byte is written. If it raises,
                 nothing is sent, and `Http1Exchange.response` raises the same.
             timeout_s: instead of the option.
+            version: of the API, instead of the one at the end of the base URL.
 
         Raises:
             ValueError: method, target or headers would not be the same on the wire.
         """
-        request = self._encoded(method, target, headers, body)
+        request = self._encoded(method, target, headers, body, version)
         deadline = self._loop.time() + (self._options.timeout_s if timeout_s is None else timeout_s)
         return Http1Exchange(self._pool, request, before_write, deadline=deadline, head_only=method == "HEAD")
 
-    def _encoded(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
-        head = f"{method} {self._dialer.target_prefix}{target} HTTP/1.1\r\n{self._fixed}"
+    def _encoded(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, version: str = ""
+    ) -> bytes:
+        prefix = self._dialer.target_prefix
+        if version:
+            prefix = _VERSION.sub(f"/v{version}", prefix)
+        head = f"{method} {prefix}{target} HTTP/1.1\r\n{self._fixed}"
         ends = self._fixed_lines + len(headers)
         for name, value in headers.items():
             head += f"{name}: {value}\r\n"

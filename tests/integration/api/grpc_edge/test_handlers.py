@@ -23,7 +23,7 @@ from discordproxy_api.pipeline.admission import AdmissionLimits, KeyedAdmission
 from discordproxy_api.pipeline.idempotency import Idempotency
 from discordproxy_api.pipeline.in_order import InOrder
 from discordproxy_api.pipeline.pipeline import CallPipeline
-from discordproxy_api.pipeline.unary_calls import UnaryCalls
+from discordproxy_api.pipeline.unary_calls import Execution, UnaryCalls
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 from discordproxy_api.rpcs.procedure import Job
 from discordproxy_sandbox.world.population import CHANNEL_ID
@@ -126,7 +126,7 @@ async def test_responses_pass(kind):
     async with serving(inner) as (channel, metrics):
         assert (await invoke(channel, kind))[-1] == b"done"
         assert seen[0].rpc == kind
-        labels = {"rpc": kind, "status": "OK"}
+        labels = {"rpc": kind, "status": "OK", "door": "grpc"}
         assert metrics.registry.get_sample_value("discordproxy_calls_total", labels) == 1
 
 
@@ -143,7 +143,7 @@ async def test_the_text_of_an_unexpected_failure_is_only_logged(kind, caplog):
         assert details["reason"] == "INTERNAL"
         assert details["request_id"] in caplog.text
         assert SECRET in caplog.text
-        labels = {"rpc": kind, "status": "INTERNAL"}
+        labels = {"rpc": kind, "status": "INTERNAL", "door": "grpc"}
         assert metrics.registry.get_sample_value("discordproxy_calls_total", labels) == 1
 
 
@@ -236,10 +236,12 @@ async def test_a_procedure_without_a_response_fails():
     calls = UnaryCalls(
         {"SendChannelMessage": NoResponse()},
         uploads=uploads,
-        idempotency=Idempotency(FakeClaims(), kept_s=1.0, drain=drain, metrics=metrics),
-        permission=Permission(load_contract(), no_channel),
-        app_rate=AppRateWaits(None, drain),
-        in_order=InOrder(FakeClaims(), drain),
+        execution=Execution(
+            idempotency=Idempotency(FakeClaims(), kept_s=1.0, drain=drain, metrics=metrics),
+            permission=Permission(load_contract(), no_channel),
+            app_rate=AppRateWaits(None, drain),
+            in_order=InOrder(FakeClaims(), drain),
+        ),
     )
 
     async def arrives():

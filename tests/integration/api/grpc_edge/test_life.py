@@ -99,7 +99,7 @@ async def test_the_request_id_is_returned(served):
 async def test_calls_are_counted(served):
     await served.stub.SendChannelMessage(MESSAGE)
     value = served.worker.metrics.registry.get_sample_value
-    assert value("discordproxy_calls_total", {"rpc": "SendChannelMessage", "status": "OK"}) == 1
+    assert value("discordproxy_calls_total", {"rpc": "SendChannelMessage", "status": "OK", "door": "grpc"}) == 1
     template = "/channels/{channel_id}/messages"
     labels = {"method": "POST", "template": template, "status": "200"}
     assert value("discordproxy_discord_requests_total", labels) == 1

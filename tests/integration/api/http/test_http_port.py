@@ -10,7 +10,7 @@ import uvloop
 from aiohttp import web
 
 from discordproxy_api.calls.metrics import Metrics
-from discordproxy_api.http import connections
+from discordproxy_api.http.connections import ConnectionLimits
 from discordproxy_api.http.server import HttpServer
 from discordproxy_api.status.health import Health
 from discordproxy_api.tls import Tls, TlsFiles
@@ -72,36 +72,40 @@ async def ended(reader: asyncio.StreamReader) -> bool:
 
 
 @pytest.mark.parametrize("data", [b"", b"GET", b"GET / HTTP/1.1\r\nHost: lo", GOOD + b"GET", GOOD])
-async def test_a_connection_that_asks_for_nothing_is_ended(monkeypatch, data):
-    monkeypatch.setattr(connections, "FIRST_REQUEST_S", 0.2)
-    monkeypatch.setattr(connections, "NEXT_REQUEST_S", 0.2)
-    async with listening() as port, attacks.connection(port.number) as (reader, writer):
+async def test_a_connection_that_asks_for_nothing_is_ended(data):
+    async with (
+        listening(limits=ConnectionLimits(first_request_s=0.2, next_request_s=0.2)) as port,
+        attacks.connection(port.number) as (reader, writer),
+    ):
         writer.write(data)
         assert await ended(reader)
         await eventually(lambda: port.open == 0)
 
 
-async def test_a_connection_that_never_speaks_tls_is_ended(monkeypatch, tmp_path):
-    monkeypatch.setattr(connections, "FIRST_REQUEST_S", 0.2)
+async def test_a_connection_that_never_speaks_tls_is_ended(tmp_path):
     pair = Authority(tmp_path).issue()
     tls = Tls(TlsFiles(pair.cert, pair.key)).for_http()
-    async with listening(tls=tls) as port, attacks.connection(port.number) as (reader, writer):
+    async with (
+        listening(tls=tls, limits=ConnectionLimits(first_request_s=0.2)) as port,
+        attacks.connection(port.number) as (reader, writer),
+    ):
         writer.write(b"\x16\x03\x01")
         assert await ended(reader)
         await eventually(lambda: port.open == 0)
 
 
-async def test_an_answer_that_takes_too_long_is_given_up(monkeypatch):
-    monkeypatch.setattr(connections, "RESPONSE_S", 0.2)
-    async with listening() as port, attacks.connection(port.number) as (reader, writer):
+async def test_an_answer_that_takes_too_long_is_given_up():
+    async with (
+        listening(limits=ConnectionLimits(response_s=0.2)) as port,
+        attacks.connection(port.number) as (reader, writer),
+    ):
         writer.write(GOOD.replace(b"/livez", b"/page"))
         assert await ended(reader)
 
 
-async def test_a_crowd_of_half_requests_keeps_nobody_out(monkeypatch):
-    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 20)
+async def test_a_crowd_of_half_requests_keeps_nobody_out():
     half = attacks.half_request(random.Random(1))
-    async with listening() as port:
+    async with listening(limits=ConnectionLimits(connections=20)) as port:
         asked = asyncio.create_task(port.status("/page"))
         await eventually(lambda: port.begun == 1)
         async with attacks.open_connections(port.number, 100, half, answered=False):
@@ -112,11 +116,10 @@ async def test_a_crowd_of_half_requests_keeps_nobody_out(monkeypatch):
 
 
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
-def test_who_makes_room_is_hung_up_on(monkeypatch, run):
-    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 5)
+def test_who_makes_room_is_hung_up_on(run):
 
     async def crowd() -> None:
-        async with listening() as port, contextlib.AsyncExitStack() as stack:
+        async with listening(limits=ConnectionLimits(connections=5)) as port, contextlib.AsyncExitStack() as stack:
             opened = [await stack.enter_async_context(attacks.connection(port.number)) for _ in range(20)]
             assert all(await asyncio.gather(*(ended(reader) for reader, _writer in opened[:15])))
             assert port.open == 5
@@ -124,9 +127,8 @@ def test_who_makes_room_is_hung_up_on(monkeypatch, run):
     run(crowd())
 
 
-async def test_when_every_place_works_the_next_connection_is_turned_away(monkeypatch):
-    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 2)
-    async with listening() as port:
+async def test_when_every_place_works_the_next_connection_is_turned_away():
+    async with listening(limits=ConnectionLimits(connections=2)) as port:
         asked = [asyncio.create_task(port.status("/page")) for _ in range(2)]
         await eventually(lambda: port.begun == 2)
         async with attacks.connection(port.number) as (reader, writer):

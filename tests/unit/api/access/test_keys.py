@@ -12,12 +12,13 @@ import pytest
 from discordproxy_api.access.__main__ import main
 from discordproxy_api.access.authenticator import Authenticator, Credentials, key_in
 from discordproxy_api.access.key_file import read_key_file
-from discordproxy_api.access.keys import FORM, KeyFileError, digest_of, new_key, read_keys
+from discordproxy_api.access.keys import FORM, KeyFileError, digest_of, new_key, read_keys, token_shaped
 from discordproxy_api.access.lockout import Lockout, address_of
 from discordproxy_api.bind_policy import UnsafeBindError, bind_warning, require_safe_bind
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.contract.contract import load_contract
+from discordproxy_api.rest_edge.credentials import key_of
 
 KEY = new_key()
 RPCS = tuple(load_contract())
@@ -249,3 +250,10 @@ def test_a_new_key_is_written_to_a_private_file_and_through_no_link(
         os.umask(before)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert [principal.app for principal in read_keys(file.read_text()).principals] == ["srp"]
+
+
+def test_a_token_shaped_key_is_the_same_key():
+    key = new_key()
+    shaped = token_shaped(key, 100000000000000001)
+    assert shaped == f"MTAwMDAwMDAwMDAwMDAwMDAx.proxy.{key}"
+    assert key_of(shaped) == key

@@ -26,7 +26,7 @@ class Worker:
         self.stats = RecentStats(self.calls)
 
     def finish(self, app: str, *, failed: bool, took_s: float, shown: str = SHOWN) -> None:
-        self.calls.add(("X", "INTERNAL" if failed else "OK", app, shown), took_s)
+        self.calls.add(("X", "INTERNAL" if failed else "OK", app, shown, "grpc"), took_s)
 
 
 def test_counts_are_collected_once_and_can_be_restored() -> None:

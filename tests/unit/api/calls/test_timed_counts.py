@@ -21,7 +21,7 @@ def test_the_histogram_is_that_of_prometheus(durations):
     metrics, theirs = Metrics(), CollectorRegistry()
     histogram = Histogram("discordproxy_call_seconds", "", ["rpc"], registry=theirs, buckets=_SECONDS)
     for seconds in durations:
-        metrics.finished.add(("X", "OK", "app", ""), seconds)
+        metrics.finished.add(("X", "OK", "app", "", "grpc"), seconds)
         histogram.labels("X").observe(seconds)
     names = ["discordproxy_call_seconds_bucket", "discordproxy_call_seconds_sum", "discordproxy_call_seconds_count"]
 
@@ -39,9 +39,9 @@ def test_the_histogram_is_that_of_prometheus(durations):
 def test_each_label_set_has_one_sample():
     metrics = Metrics()
     for rpc, status, app, shown in (("A", "OK", "x", "shown"), ("A", "OK", "x", ""), ("B", "OK", "x", "shown")):
-        metrics.finished.add((rpc, status, app, shown), 0.1)
+        metrics.finished.add((rpc, status, app, shown, "grpc"), 0.1)
     value = metrics.registry.get_sample_value
-    assert value("discordproxy_calls_total", {"rpc": "A", "status": "OK"}) == 2
+    assert value("discordproxy_calls_total", {"rpc": "A", "status": "OK", "door": "grpc"}) == 2
     assert value("discordproxy_app_calls_total", {"app": "x", "status": "OK"}) == 3
     samples = [(s.name, *s.labels.items()) for family in metrics.registry.collect() for s in family.samples]
     assert len(samples) == len(set(samples))

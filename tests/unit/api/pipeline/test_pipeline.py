@@ -24,7 +24,7 @@ from discordproxy_api.pipeline.authentication import Authentication
 from discordproxy_api.pipeline.idempotency import Idempotency
 from discordproxy_api.pipeline.in_order import InOrder
 from discordproxy_api.pipeline.pipeline import CallPipeline
-from discordproxy_api.pipeline.unary_calls import UnaryCalls
+from discordproxy_api.pipeline.unary_calls import Execution, UnaryCalls
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 from discordproxy_api.rpcs.procedure import Job
 from fakes.broker import FakeClaims
@@ -48,7 +48,7 @@ class Worker:
         )
 
     def count(self, status: str) -> float | None:
-        labels = {"rpc": RPC, "status": status}
+        labels = {"rpc": RPC, "status": status, "door": "grpc"}
         return self.metrics.registry.get_sample_value("discordproxy_calls_total", labels)
 
     @property
@@ -84,10 +84,12 @@ def unary_calls(worker: Worker, procedure: Echo) -> UnaryCalls:
     return UnaryCalls(
         {RPC: procedure},
         uploads=Uploads(UploadLimits(), drain=worker.drain, metrics=worker.metrics),
-        idempotency=Idempotency(FakeClaims(), kept_s=60.0, drain=worker.drain, metrics=worker.metrics),
-        permission=Permission(CONTRACT, no_channel),
-        app_rate=AppRateWaits(None, worker.drain),
-        in_order=InOrder(FakeClaims(), worker.drain),
+        execution=Execution(
+            idempotency=Idempotency(FakeClaims(), kept_s=60.0, drain=worker.drain, metrics=worker.metrics),
+            permission=Permission(CONTRACT, no_channel),
+            app_rate=AppRateWaits(None, worker.drain),
+            in_order=InOrder(FakeClaims(), worker.drain),
+        ),
     )
 
 

@@ -29,8 +29,15 @@ def test_each_bot_has_a_gateway_and_one_that_is_refused_takes_no_other_down(tmp_
     ]
 
 
+WITH_PORTS = [
+    PRELOADED,
+    preloaded(ApiSettings(DISCORD_BOT_TOKEN="t", http_port=1)),
+    preloaded(ApiSettings(DISCORD_BOT_TOKEN="t", rest_port=1)),
+]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="NOT TESTED: only Linux counts threads in /proc")
-@pytest.mark.parametrize("names", [PRELOADED, preloaded(ApiSettings(DISCORD_BOT_TOKEN="t", http_port=1))])
+@pytest.mark.parametrize("names", WITH_PORTS)
 def test_preloading_imports_what_is_needed_and_leaves_one_thread(names):
     program = (
         "import importlib, os, sys\n"

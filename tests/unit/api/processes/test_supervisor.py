@@ -109,3 +109,15 @@ def test_a_secured_server_tells_what_its_callers_need() -> None:
     assert "  bots    alliance, corp\n" in text
     assert "(DISCORDPROXY_API_KEY: " in text
     assert "(DISCORDPROXY_CA: " in text
+
+
+def test_the_rest_port_comes_with_a_line_for_curl():
+    text = banner(dataclasses.replace(FACTS, rest="http://localhost:50052"))
+    assert "  REST    http://localhost:50052/api/v10 (" in text
+    assert (
+        f"http://localhost:50052/api/v10/channels/{SANDBOX_CHANNEL if FACTS.sandbox else 'CHANNEL_ID'}/messages" in text
+    )
+    assert "Authorization" not in text
+    assert '"Authorization: Bot $DISCORDPROXY_API_KEY"' in banner(
+        dataclasses.replace(FACTS, rest="https://h:1", keys=True)
+    )

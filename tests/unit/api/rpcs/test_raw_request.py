@@ -12,7 +12,8 @@ from discordproxy_api.contract.contract import load_contract
 from discordproxy_api.discord.clock import DiscordClock
 from discordproxy_api.discord.nonces import Nonces
 from discordproxy_api.rpcs.interaction_responses import InteractionResponses
-from discordproxy_api.rpcs.raw_request import Request, RoutePolicy, find_field_errors
+from discordproxy_api.rpcs.raw_request import Request, find_field_errors
+from discordproxy_api.rpcs.route_policy import RoutePolicy
 from strategies.bad_api_requests import BAD_API_REQUESTS
 
 RPC = load_contract()["Request"]

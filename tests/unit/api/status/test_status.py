@@ -319,6 +319,10 @@ def test_what_keeps_calls_back_is_told_with_since_when_and_because_of_whom(circu
     assert findings.tls("0.0.0.0", local=False, encrypted=True, keys=True).good
 
 
+def test_the_rest_port_is_named():
+    assert "[::1]:50052; base URL" in findings.rest("::1", 50052).text
+
+
 async def test_the_gateway_is_in_the_metrics_while_redis_answers() -> None:
     registry, gateways, redis_up = CollectorRegistry(), GatewayMetrics(), True
     registry.register(gateways)

@@ -1,0 +1,221 @@
+"""Reads the heads of HTTP requests: each becomes a `Call` for the pipeline and an `Incoming` for its work."""
+
+import asyncio
+import logging
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from discordproxy_api.calls import errors
+from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.principal import APP_NAME, DEFAULT_APP
+from discordproxy_api.pipeline.idempotency import checked_key
+from discordproxy_api.rest_edge.bot_tokens import SCHEME, WAYS
+from discordproxy_api.rest_edge.credentials import Presented, present
+from discordproxy_api.rest_edge.forward import Incoming
+from discordproxy_api.rest_edge.head import CallOptions, LimitHeaders, call_options
+from discordproxy_api.rest_edge.target import parse_target
+from discordproxy_api.rpcs.route_policy import RouteNames, request_line
+
+log = logging.getLogger("discordproxy_api.rest_edge")
+
+RECEIVE_S = 60.0
+"""Time for a request's body to arrive, which the deadline of the call includes."""
+
+SLOWEST_BYTES_PER_S = 100_000.0
+
+_SANE = re.compile(r"[A-Za-z0-9._:@/+-]{1,64}")
+_SINGLE = (
+    *("authorization", "proxy-authorization", "content-type", "content-encoding", "host", "x-audit-log-reason"),
+    *("idempotency-key", "expect"),
+)
+"""Headers that must not be repeated: servers would choose different ones."""
+
+_TRACE = ("traceparent", "tracestate")
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class ReceptionOptions:
+    """Defaults of requests.
+
+    Attributes:
+        wait_s: longest wait for a limit.
+        limit_headers: which limits answers state.
+        max_message_bytes: largest body.
+        http_timeout_s: of one request to Discord.
+    """
+
+    wait_s: float
+    limit_headers: LimitHeaders
+    max_message_bytes: int
+    http_timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A request whose head is valid.
+
+    Attributes:
+        bot: name in the option `bot`, "" for none.
+    """
+
+    call: Call
+    incoming: Incoming
+    options: CallOptions
+    presented: Presented
+    bot: str
+
+
+class Reception:
+    """Reads heads.
+
+    Args:
+        names: of the RPCs, by route.
+    """
+
+    def __init__(self, options: ReceptionOptions, names: RouteNames) -> None:
+        self._options = options
+        self._names = names
+
+    def arrival(self, request: web.BaseRequest, request_id: str) -> Arrival:
+        """Return a request as a call.
+
+        Raises:
+            ApiError: its head is invalid; nothing of its body has been read.
+        """
+        headers = headers_of(request)
+        target = parse_target(request.raw_path)
+        line = request_line(request.method, target.path)
+        options = call_options(
+            headers, target.options, wait_s=self._options.wait_s, limit_headers=self._options.limit_headers
+        )
+        presented = present(
+            headers.get("authorization", ""),
+            proxy_authorization=headers.get("proxy-authorization", ""),
+            key=target.options.get("key", ""),
+            path=line.path,
+        )
+        if presented.unreadable:
+            text = f"The header Authorization is neither a bot's, a key nor an OAuth2 token; {WAYS}."
+            raise errors.refusal("UNAUTHENTICATED", "UNAUTHENTICATED", text)
+        incoming = Incoming(
+            line,
+            query=target.query,
+            content_type=headers.get("content-type", ""),
+            reason=headers.get("x-audit-log-reason", "").encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
+            authorization=presented.own,
+            version=target.version,
+            read=_Reader(request, self._options.max_message_bytes).read,
+            declared=self._declared(request),
+            compressed=_is_compressed(headers.get("content-encoding", "")),
+        )
+        call = self._call(request, request_id, headers, presented, options)
+        call.rpc = self._names.of(line)
+        return Arrival(call, incoming, options, presented, target.options.get("bot", ""))
+
+    def _declared(self, request: web.BaseRequest) -> int:
+        """Return the size for which memory is reserved; a body that is too large is refused before it is read."""
+        size = request.content_length or 0
+        return size if size <= self._options.max_message_bytes else 0
+
+    def _call(
+        self,
+        request: web.BaseRequest,
+        request_id: str,
+        headers: Mapping[str, str],
+        presented: Presented,
+        options: CallOptions,
+    ) -> Call:
+        now = asyncio.get_running_loop().time()
+        longest_s = RECEIVE_S + self._options.http_timeout_s + (request.content_length or 0) / SLOWEST_BYTES_PER_S
+        return Call(
+            rpc="",
+            request_id=request_id,
+            door="http",
+            metadata={name: headers[name] for name in _TRACE if name in headers}
+            | {"authorization": _authorization(presented)},
+            peer=_peer(request),
+            claimed_app=options.app if APP_NAME.fullmatch(options.app) else DEFAULT_APP,
+            deadline_at=now + options.wait_s + longest_s,
+            priority=options.priority,
+            max_wait_s=options.wait_s,
+            idempotency_key=checked_key(options.idempotency_key, "Idempotency-Key"),
+        )
+
+
+class _Reader:
+    """Reads one body within a limit, after the caller is known."""
+
+    def __init__(self, request: web.BaseRequest, max_bytes: int) -> None:
+        self._request = request
+        self._max_bytes = max_bytes
+
+    async def read(self) -> bytes:
+        """Return the body; raises ApiError if it is too large or does not arrive whole."""
+        request, size = self._request, 0
+        chunks: list[bytes] = []
+        if (request.content_length or 0) > self._max_bytes:
+            raise self._too_large()
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(_CONTINUE)
+            request.writer.output_size = 0  # what the library counts belongs to the response
+        try:
+            async for chunk in request.content.iter_any():
+                size += len(chunk)
+                if size > self._max_bytes:
+                    chunks.clear()
+                    raise self._too_large()
+                chunks.append(chunk)
+        except web.RequestPayloadError:
+            text = "The request's body is damaged or broke off."
+            raise errors.refusal("INVALID_ARGUMENT", "INVALID_REQUEST", text) from None
+        return b"".join(chunks)
+
+    def _too_large(self) -> errors.ApiError:
+        text = f"Request entity too large: this proxy takes {self._max_bytes} bytes at most."
+        return errors.refusal("RESOURCE_EXHAUSTED", "REQUEST_TOO_LARGE", text)
+
+
+def request_id_of(request: web.BaseRequest) -> str:
+    """Return the id that a caller sends, or a new one."""
+    given = request.headers.get("X-Request-Id", "")
+    return given if _SANE.fullmatch(given) else os.urandom(8).hex()
+
+
+def headers_of(request: web.BaseRequest) -> dict[str, str]:
+    """Return the headers by lower-case name; raises ApiError if one is repeated that must not be."""
+    for name in _SINGLE:
+        if len(request.headers.getall(name, ())) > 1:
+            text = f"The header {name.title()} is given twice."
+            raise errors.refusal("INVALID_ARGUMENT", "INVALID_REQUEST", text)
+    return {name.lower(): value for name, value in request.headers.items()}
+
+
+def _authorization(presented: Presented) -> str:
+    """Return the credential for the proxy."""
+    if presented.key:
+        return f"Bearer {presented.key}"
+    return f"{SCHEME}{presented.bot_token}" if presented.bot_token else ""
+
+
+def _is_compressed(encoding: str) -> bool:
+    if encoding.strip().lower() in {"", "identity"}:
+        return False
+    if encoding.strip().lower() in {"gzip", "x-gzip"}:
+        return True
+    text = "Only gzip and no encoding are supported."
+    raise errors.invalid_field("Content-Encoding", "BASE_TYPE_CHOICES", text)
+
+
+def _peer(request: web.BaseRequest) -> str:
+    """Return the address of the caller in gRPC's form."""
+    name: Any = request.transport.get_extra_info("peername") if request.transport is not None else None
+    if not isinstance(name, tuple):
+        return ""
+    host, port = name[:2]
+    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"

@@ -1,0 +1,71 @@
+"""The REST port of a whole server: workers share it, both ways in share the limits, a stop breaks no answer."""
+
+import asyncio
+import signal
+
+import aiohttp
+import pytest
+
+from discordproxy import discord_api_pb2 as pb
+from discordproxy_sandbox.limits.book import LimitBook, RouteLimit
+from discordproxy_sandbox.rest.faults import Fault
+from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
+from fakes import ports
+from fakes.eventually import eventually
+from processes.deployment import CHANNEL, TOKEN, Connect, Server
+
+POST = "POST /channels/{channel_id}/messages"
+BRISK = SandboxConfig(token=TOKEN, limits=LimitBook(routes={POST: RouteLimit(limit=5, window_s=1.0, kind="fixed")}))
+MESSAGES = f"/channels/{CHANNEL}/messages"
+
+
+@pytest.fixture
+def base(settings: dict[str, str]) -> str:
+    settings["DISCORDPROXY_REST_PORT"] = str(ports.free_port())
+    return f"http://127.0.0.1:{settings['DISCORDPROXY_REST_PORT']}/wait=60/api/v10"
+
+
+async def send(session: aiohttp.ClientSession, url: str, content: str) -> tuple[int, str]:
+    async with session.post(url, json={"content": content}, headers={"Connection": "close"}) as answer:
+        await answer.read()
+        return answer.status, answer.headers.get("X-Discordproxy-Reason", "")
+
+
+@pytest.mark.parametrize("discord", [BRISK], indirect=True)
+async def test_workers_share_the_port_and_both_ways_in_share_the_limits(
+    discord: Sandbox, server: Server, connect: Connect, base: str
+) -> None:
+    async with server("--workers", "2") as whole, aiohttp.ClientSession() as session:
+        await whole.line(r"Discord Proxy .* is ready")
+        assert any(
+            f"{base.split('/wait', maxsplit=1)[0].replace('127.0.0.1', 'localhost')}/api/v10" in line
+            for line in whole.lines
+        )
+        stub = connect()
+        over_http = [send(session, base + MESSAGES, f"http {number}") for number in range(20)]
+        over_grpc = [
+            stub.SendChannelMessage(
+                pb.SendChannelMessageRequest(channel_id=CHANNEL, content=f"grpc {number}"), timeout=60
+            )
+            for number in range(10)
+        ]
+        answers = await asyncio.gather(*over_http, *over_grpc)
+        served = {line.split(": ")[0].split()[-1] for line in whole.lines if "door=http" in line}
+    assert {status for status, _ in answers[:20]} == {200}
+    assert served == {"api.0", "api.1"}
+    assert len(discord.ledger.stored) == 30
+    assert {record.status for record in discord.ledger.matching(POST)} == {200}
+
+
+async def test_a_stop_answers_every_request(discord: Sandbox, server: Server, base: str) -> None:
+    discord.faults.add(Fault(kind="slow", path=MESSAGES, delay_s=1.0, count=100))
+    async with server() as whole, aiohttp.ClientSession() as session:
+        await whole.line(r"Discord Proxy .* is ready")
+        waiting = [asyncio.create_task(send(session, base + MESSAGES, str(number))) for number in range(30)]
+        await eventually(lambda: discord.ledger.records)
+        whole.signal(signal.SIGTERM)
+        answers = await asyncio.gather(*waiting)
+        assert await whole.ended() == 0
+    assert set(answers) <= {(200, ""), (429, "DRAINING")}
+    assert (200, "") in answers
+    assert len(discord.ledger.stored) == answers.count((200, ""))

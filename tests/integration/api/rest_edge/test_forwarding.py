@@ -1,0 +1,189 @@
+"""The REST port forwards requests as they came, and answers as they are."""
+
+import asyncio
+import gzip
+import io
+import json
+from dataclasses import replace
+
+import aiohttp
+import pytest
+
+from discordproxy_sandbox.rest.faults import Fault
+from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, USER_ID
+from integration.api.conftest import serve
+from integration.api.rest_edge.conftest import AS_BOT, callers
+
+MESSAGES = f"/channels/{CHANNEL_ID}/messages"
+
+
+async def test_a_message_is_sent_as_over_grpc(call):
+    answer = await call("POST", MESSAGES, json={"content": "Hello"}, headers=AS_BOT)
+    assert (answer.status, answer.document["content"]) == (200, "Hello")
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["Via"].endswith("1.1 discordproxy")
+    assert answer.headers["X-Discordproxy-Sent"] == "yes"
+    assert answer.headers["X-RateLimit-Remaining"] == "99"
+    assert answer.headers["X-Discord-RateLimit-Remaining"].isdecimal()
+    assert "aiohttp" not in answer.headers["Server"]
+    [acquired] = call.served.broker.acquired
+    assert acquired.route.name == "POST /channels/{channel_id}/messages"
+    assert acquired.max_wait_s == 8.0
+    [record] = call.served.discord.ledger.records
+    assert not record.violations
+
+
+@pytest.mark.parametrize("base", ["/api/v10", "/v10", "", "/api", "/app=shop/wait=20/api/v10", "/api/v9"])
+async def test_every_form_of_the_base_url(call, base):
+    assert (await call("GET", f"/channels/{CHANNEL_ID}", base=base)).status == 200
+
+
+async def test_options_of_the_path_reach_the_broker(call):
+    await call("GET", f"/channels/{CHANNEL_ID}", base="/app=shop/wait=240/priority=low/api/v10")
+    acquired = call.served.broker.acquired[-1]
+    assert (acquired.caller.app, acquired.caller.priority, acquired.max_wait_s) == ("shop", "low", 240.0)
+
+
+async def test_a_preferred_wait_is_confirmed(call):
+    answer = await call("GET", f"/channels/{CHANNEL_ID}", headers={"Prefer": "wait=30"})
+    assert answer.headers["Preference-Applied"] == "wait=30"
+    assert call.served.broker.acquired[-1].max_wait_s == 30.0
+
+
+@pytest.mark.parametrize(
+    ("target", "code"),
+    [
+        *((f"/channels/{CHANNEL_ID}/../{CHANNEL_ID}", 50035), ("/channels/%2e%2e/x", 50035), ("/a%2Fb", 50035)),
+        *(("//x", 50035), ("/a\\b", 50035), ("/x?a=<b>", 50035)),
+    ],
+)
+async def test_unclear_paths_are_refused_before_a_permit(call, target, code):
+    answer = await call("GET", target)
+    assert (answer.status, answer.document["code"]) == (400, code)
+    assert answer.document["errors"]["path"]
+    assert not call.served.broker.acquired
+    assert not call.served.discord.ledger.records
+
+
+async def test_old_versions_are_refused(call):
+    answer = await call("GET", "/users/@me", base="/api/v8")
+    assert (answer.status, answer.document["code"]) == (400, 50041)
+
+
+@pytest.mark.parametrize("headers", ["own", "discord", "none"])
+async def test_limit_headers(call, headers):
+    answer = await call("GET", f"/channels/{CHANNEL_ID}", base=f"/headers={headers}/api/v10")
+    remaining = answer.headers.get("X-RateLimit-Remaining")
+    assert {"own": remaining == "99", "discord": remaining not in {None, "99"}, "none": remaining is None}[headers]
+
+
+async def test_discords_errors_come_as_they_are(call):
+    answer = await call("GET", "/channels/1")
+    assert (answer.status, answer.document["code"]) == (404, 10003)
+    assert "discordproxy" not in answer.document
+    assert answer.reason == ""
+
+
+async def test_the_emoji_the_reason_and_the_query_arrive_as_sent(call):
+    message = (await call("POST", MESSAGES, json={"content": "x"})).document
+    answer = await call("PUT", f"{MESSAGES}/{message['id']}/reactions/%F0%9F%91%8D/@me", data=b"")
+    assert answer.status == 204
+    assert answer.body == b""
+    reason = {"X-Audit-Log-Reason": "caf%C3%A9%20x"}
+    assert (await call("DELETE", f"{MESSAGES}/{message['id']}", headers=reason)).status == 204
+    assert call.served.discord.ledger.records[-1].reason == "café x"
+    assert (await call("GET", f"/guilds/{GUILD_ID}/members?limit=2&after=0")).status == 200
+
+
+async def test_an_upload_keeps_its_bytes(call):
+    content = bytes(range(256)) * 12_288  # 3 MiB
+    form = aiohttp.FormData(quote_fields=False)
+    form.add_field("payload_json", json.dumps({"content": "file"}), content_type="application/json")
+    form.add_field("files[7]", io.BytesIO(content), filename="ä b.bin", content_type="application/octet-stream")
+    form.add_field("files[0]", b"two", filename="two.txt")
+    answer = await call("POST", MESSAGES, data=form, headers=AS_BOT)
+    assert answer.status == 200, answer.body
+    attachments = {each["filename"]: each["size"] for each in answer.document["attachments"]}
+    assert sorted(attachments.values()) == [3, len(content)]
+    assert not call.served.discord.ledger.records[-1].violations
+
+
+async def test_gzip_chunks_and_expect(call):
+    compressed = gzip.compress(b'{"content": "zipped"}')
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    assert (await call("POST", MESSAGES, data=compressed, headers=headers)).document["content"] == "zipped"
+
+    async def chunks():
+        yield b'{"content": '
+        yield b'"chunked"}'
+
+    headers = {"Content-Type": "application/json"}
+    assert (await call("POST", MESSAGES, data=chunks(), headers=headers)).document["content"] == "chunked"
+    answer = await call("POST", MESSAGES, data=b'{"content": "waited"}', headers=headers, expect100=True)
+    assert answer.document["content"] == "waited"
+
+
+async def test_a_webhook_needs_no_token_and_gets_none(call):
+    made = await call("POST", f"/channels/{CHANNEL_ID}/webhooks", json={"name": "w"}, headers=AS_BOT)
+    hook = made.document
+    path = f"/webhooks/{hook['id']}/{hook['token']}?wait=true"
+    for headers in ({}, AS_BOT):
+        answer = await call("POST", path, json={"content": "from a hook"}, headers=headers)
+        assert answer.status == 200
+        record = call.served.discord.ledger.records[-1]
+        assert not record.violations
+        assert call.served.broker.acquired[-1].route.credential == "ip"
+
+
+async def test_an_idempotency_key_gets_the_first_answer_again(call):
+    key = {"Idempotency-Key": "once"}
+    first = await call("POST", f"/guilds/{GUILD_ID}/channels", json={"name": "once"}, headers=key)
+    again = await call("POST", f"/guilds/{GUILD_ID}/channels", json={"name": "once"}, headers=key)
+    assert (first.status, again.status) == (201, 201)
+    assert first.body == again.body
+    assert "Idempotent-Replayed" not in first.headers
+    assert again.headers["Idempotent-Replayed"] == "true"
+    other = await call("POST", f"/guilds/{GUILD_ID}/channels", json={"name": "other"}, headers=key)
+    assert other.status == 422
+
+
+FAULTS = [Fault(kind="reset", when="after"), Fault(kind="status", status=502, when="after")]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=["reset", "502"])
+async def test_a_librarys_own_repeat_does_not_double_a_message(discord, fault):
+    """The workers share the nonces of messages whose answer was lost."""
+    async with serve(discord, rest_port=0, retries=0) as served, serve(discord, served.broker, rest_port=0) as other:
+        discord.faults.add(replace(fault))
+        async for call in callers(served):
+            lost = await call("POST", MESSAGES, json={"content": "ping"})
+            assert lost.status == (504 if fault.kind == "reset" else 502)
+        async for call in callers(other):
+            found = await call("POST", MESSAGES, json={"content": "ping"})
+            new = await call("POST", MESSAGES, json={"content": "ping"})
+            assert (found.status, new.status) == (200, 200)
+            assert new.document["id"] != found.document["id"], "a delivered answer ends it"
+            history = (await call("GET", MESSAGES)).document
+            assert [each["content"] for each in history].count("ping") == 2
+
+
+async def test_what_could_double_is_a_408_that_no_library_repeats(discord):
+    async with serve(discord, rest_port=0, retries=0) as served:
+        discord.faults.add(Fault(kind="reset", when="after"))
+        async for call in callers(served):
+            answer = await call("POST", f"/guilds/{GUILD_ID}/channels", json={"name": "once"})
+            assert (answer.status, answer.headers["Retry-After"]) == (408, "1")
+            assert (answer.reason, answer.headers["X-Discordproxy-Sent"]) == ("DISCORD_UNREACHABLE", "unknown")
+            channels = (await call("GET", f"/guilds/{GUILD_ID}/channels")).document
+            assert [each["name"] for each in channels].count("once") == 1
+
+
+async def test_many_callers_are_served_at_once(call):
+    answers = await asyncio.gather(*(call("POST", MESSAGES, json={"content": str(n)}) for n in range(50)))
+    assert {answer.status for answer in answers} == {200}
+    assert len(call.served.discord.ledger.records) == 50
+
+
+async def test_direct_messages_go_as_two_calls(call):
+    channel = (await call("POST", "/users/@me/channels", json={"recipient_id": USER_ID})).document
+    assert (await call("POST", f"/channels/{channel['id']}/messages", json={"content": "hi"})).status == 200
