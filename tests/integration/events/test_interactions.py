@@ -191,7 +191,7 @@ async def test_a_modal_after_the_deferral_is_refused(stage):
     with pytest.raises(DiscordProxyGrpcError) as refused:
         await stage.client.request("POST", path, json={"type": 9, "data": {"title": "x", "custom_id": "x"}})
     error = refused.value
-    assert (error.status, error.reason, error.sent) == ("FAILED_PRECONDITION", "INTERACTION_DEFERRED", "no")
+    assert (error.status.name, error.reason, error.sent) == ("FAILED_PRECONDITION", "INTERACTION_DEFERRED", "no")
 
 
 @deferring
