@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
@@ -13,9 +12,6 @@ from discordproxy_api.discord.http1.response import HttpResponse, NoAnswerError,
 from discordproxy_api.discord.request import RestRequest
 from discordproxy_ratelimit.headers import Answer, retry_after_s
 from discordproxy_ratelimit.permit import Permit
-
-if TYPE_CHECKING:
-    from discordproxy_api.discord.http import Exchange
 
 
 @dataclass(slots=True)
@@ -45,9 +41,9 @@ class FailedAttempt:
 
 
 class Attempt:
-    """One attempt that holds a permit."""
+    """One attempt that holds a permit. It does not refer to its exchange: the cycle would keep files in memory."""
 
-    __slots__ = ("answered", "call", "exchange", "first_sent_at", "permit", "request", "started_at", "written")
+    __slots__ = ("answered", "call", "first_sent_at", "permit", "request", "started_at", "written")
 
     def __init__(self, request: RestRequest, call: Call, permit: Permit, first_sent_at: float) -> None:
         self.request = request
@@ -55,7 +51,6 @@ class Attempt:
         self.permit = permit
         self.first_sent_at = first_sent_at
         self.started_at = first_sent_at
-        self.exchange: Exchange
         self.written = self.answered = False
 
     def before_write(self) -> None:

@@ -29,7 +29,7 @@ from discordproxy_api.discord.attempt import (
     without_answer,
 )
 from discordproxy_api.discord.clock import DiscordClock
-from discordproxy_api.discord.http import DiscordHttp
+from discordproxy_api.discord.http import DiscordHttp, Exchange
 from discordproxy_api.discord.http1.response import MULTIPLE_CHOICES, OK, HttpResponse, NoAnswerError
 from discordproxy_api.discord.nonces import Nonces
 from discordproxy_api.discord.request import Reply, RestRequest
@@ -213,18 +213,18 @@ class Rest:
         if tries.first_sent_at is None:
             tries.first_sent_at = now
         attempt = Attempt(request, call, permit, tries.first_sent_at)
-        finished = True
+        exchange, finished = None, True
         self._in_progress += 1
         try:
             if request.effect and (call.before_effect or call.before_each_effect):
                 await announce_effect(call)
             attempt.started_at = loop.time()
-            attempt.exchange = self._http.exchange(request, attempt.before_write)
-            return await self._respond(attempt)
+            exchange = self._http.exchange(request, attempt.before_write)
+            return await self._respond(attempt, exchange)
         except asyncio.CancelledError:
-            if attempt.written and not attempt.answered:
+            if exchange is not None and attempt.written and not attempt.answered:
                 finished = False
-                self._background.start(self._finish(attempt))
+                self._background.start(self._finish(attempt, exchange))
             raise
         finally:
             if finished:
@@ -251,27 +251,27 @@ class Rest:
         with self._trace("wait for a permit", discordproxy_route=request.route.name):
             return await permit
 
-    async def _timed_response(self, attempt: Attempt) -> HttpResponse:
+    async def _timed_response(self, attempt: Attempt, exchange: Exchange) -> HttpResponse:
         request = attempt.request
         with self._trace(f"discord {request.route.name}", http_request_method=request.method) as span:
-            response = await attempt.exchange.response()
+            response = await exchange.response()
             span.record(http_response_status__code=response.status)
         return response
 
-    async def _finish(self, attempt: Attempt) -> None:
+    async def _finish(self, attempt: Attempt, exchange: Exchange) -> None:
         """Finish an attempt whose caller has gone."""
         try:
-            await self._respond(attempt)
+            await self._respond(attempt, exchange)
         except Exception:
             log.exception("A response whose caller has gone was not processed [%s]", attempt.call.request_id)
         finally:
             attempt.permit.release()
 
-    async def _respond(self, attempt: Attempt) -> Reply | FailedAttempt:
+    async def _respond(self, attempt: Attempt, exchange: Exchange) -> Reply | FailedAttempt:
         """Wait for the response of an attempt, learn from it and judge it."""
         request, call = attempt.request, attempt.call
         try:
-            response = await (self._timed_response(attempt) if self._traced else attempt.exchange.response())
+            response = await (self._timed_response(attempt, exchange) if self._traced else exchange.response())
         except NoAnswerError as error:
             self._observe(attempt, 0)
             return without_answer(attempt, error)

@@ -112,9 +112,11 @@ class GrpcAdapter:
             try:
                 return await pipeline.serve(call, partial(work, context))
             except ApiError as error:
-                await _abort(context, call, error)
+                failure = error
             except AnsweredError as error:
                 raise (error.__cause__ or error) from None
+            await _abort(context, call, failure)
+            return None
 
         kind = grpc.stream_stream_rpc_method_handler if streams else grpc.stream_unary_rpc_method_handler
         return kind(serve, None, serializer)
@@ -217,6 +219,8 @@ def _decoded(decode: Callable[[bytes], Any], data: bytes) -> Any:
 
 
 async def _abort(context: Any, call: Call, error: ApiError) -> None:
+    """End a call with an error, without the frames of its work: gRPC keeps the abort in a reference cycle."""
+    error.__traceback__ = error.__context__ = error.__cause__ = None
     try:
         rendered = render(error, sent=call.sent, request_id=call.request_id)
     except Exception:

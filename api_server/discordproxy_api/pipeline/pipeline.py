@@ -68,8 +68,8 @@ class CallPipeline:
         try:
             result = await self._run(call, work, began_at)
         except BaseException as error:
-            refusal = error if isinstance(error, ApiError) else None
-            self._access_log.end(call, _status_of(error, call), refusal, began_at)
+            status = _status_of(error, call)
+            self._access_log.end(call, status, error if isinstance(error, ApiError) else None, began_at)
             if isinstance(error, ApiError | AnsweredError) or not isinstance(error, Exception):
                 raise
             raise errors.internal(call.request_id) from None

@@ -1,6 +1,8 @@
 """Files in requests to Discord: parts of the form, names, descriptions, kept attachments."""
 
 import asyncio
+import contextlib
+import gc
 
 import grpc
 import orjson
@@ -18,7 +20,9 @@ from discordproxy.discord_api_pb2 import (
     KeepAttachment,
     SendChannelMessageRequest,
 )
+from discordproxy_api.contract.translate import OutgoingFile
 from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID
+from fakes.eventually import eventually
 from integration.api.conftest import serve
 
 FILES = [
@@ -62,6 +66,21 @@ async def test_a_message_with_files(served):
     assert [each.title for each in message.attachments] == ["ä report 1", ""]
     assert message.attachments[0].description == "alt"
     assert not served.discord.ledger.violations
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_files_are_freed_with_the_call(served, fails):
+    """A reference cycle would keep them until a garbage collection, of which there may be none for a long time."""
+    request = SendChannelMessageRequest(channel_id=1 if fails else int(CHANNEL_ID), content="x", files=FILES)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            with pytest.raises(grpc.aio.AioRpcError) if fails else contextlib.nullcontext():
+                await served.stub.SendChannelMessage(request, timeout=60)
+        await eventually(lambda: not any(isinstance(each, OutgoingFile) for each in gc.get_objects()))
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
