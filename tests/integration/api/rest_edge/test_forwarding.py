@@ -1,6 +1,7 @@
 """The REST port forwards requests as they came, and answers as they are."""
 
 import asyncio
+import gc
 import gzip
 import io
 import json
@@ -9,8 +10,11 @@ from dataclasses import replace
 import aiohttp
 import pytest
 
+from discordproxy_api.discord.request import RestRequest
+from discordproxy_api.rest_edge.body import Body
 from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, USER_ID
+from fakes.eventually import eventually
 from integration.api.conftest import serve
 from integration.api.rest_edge.conftest import AS_BOT, callers
 
@@ -187,3 +191,26 @@ async def test_many_callers_are_served_at_once(call):
 async def test_direct_messages_go_as_two_calls(call):
     channel = (await call("POST", "/users/@me/channels", json={"recipient_id": USER_ID})).document
     assert (await call("POST", f"/channels/{channel['id']}/messages", json={"content": "hi"})).status == 200
+
+
+CANARY = "a body of this test"
+
+
+def canaries() -> list[object]:
+    """The bodies and requests in memory that hold the text of the test below."""
+    found = [each for each in gc.get_objects() if isinstance(each, Body | RestRequest)]
+    return [each for each in found if CANARY.encode() in ((each.data if isinstance(each, Body) else each.body) or b"")]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_body_is_freed_with_the_call(call, fails):
+    """A reference cycle would keep it until a garbage collection, of which there may be none for a long time."""
+    path = "/channels/1/messages" if fails else MESSAGES
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            await call("POST", path, json={"content": CANARY})
+        await eventually(lambda: not canaries())
+    finally:
+        gc.enable()
