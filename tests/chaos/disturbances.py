@@ -15,7 +15,7 @@ from discordproxy_sandbox.rest.faults import Fault, Faults
 ROLES = {
     "worker": "discordproxy_api\0",
     "gateway": "discordproxy_gateway",
-    "fork server": "discordproxy_api.processes.fork.server",
+    "fork server": "discordproxy_api.processes.f",
     "redis": "valkey-server",
     "supervisor": "discordproxyserver",
 }

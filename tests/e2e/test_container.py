@@ -74,7 +74,7 @@ async def test_as_process_1_with_nothing_around_it(
     async with Process(*command, str(COMMANDS / "discordproxyserver"), env=bare, cwd=tmp_path) as whole:
         await answers(connect)
         (server,) = [pid for pid in children_of(whole.pid) if b"discordproxyserver" in _command(pid)]
-        (forks,) = [pid for pid in children_of(server) if b"fork.server" in _command(pid)]
+        (forks,) = [pid for pid in children_of(server) if b"discordproxy_api.processes.f" in _command(pid)]
         (gateway,) = [pid for pid in children_of(forks) if b"discordproxy_gateway" in _command(pid)]
         os.kill(forks, signal.SIGKILL)  # its forks become orphans and end
         await eventually(lambda: not Path(f"/proc/{gateway}").exists())

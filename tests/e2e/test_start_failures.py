@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,13 +73,12 @@ async def test_wrong_token(quiet, discord: Sandbox, settings: dict[str, str]) ->
     assert left_running(settings["XDG_RUNTIME_DIR"]) == []
 
 
-async def test_wrong_setting(settings: dict[str, str], tmp_path: Path) -> None:
+async def test_wrong_setting(settings: dict[str, str]) -> None:
     async def is_named(variable: str, value: str) -> None:
-        command, runtime = str(COMMANDS / "discordproxyserver"), tmp_path / variable[-5:]
-        runtime.mkdir(mode=0o700)
-        changed = {**settings, "XDG_RUNTIME_DIR": str(runtime), variable: value}
-        async with Process(command, env=changed, cwd=runtime) as process:
-            assert variable in await one_error(process, 2)
+        with tempfile.TemporaryDirectory(prefix="dp-") as runtime:  # pytest's own folder is too long for a socket
+            changed = {**settings, "XDG_RUNTIME_DIR": runtime, variable: value}
+            async with Process(str(COMMANDS / "discordproxyserver"), env=changed, cwd=Path(runtime)) as process:
+                assert variable in await one_error(process, 2)
 
     async with asyncio.TaskGroup() as at_once:
         at_once.create_task(is_named("DISCORDPROXY_PORT", "http"))

@@ -353,7 +353,7 @@ async def test_a_listener_is_told_of_a_restored_server(hub, stream, redis):
         await redis.xtrim(stream.key, maxlen=0, approximate=False)
         stream._count = 2
         await stream.add(1)
-        with pytest.raises(CursorExpiredError):
+        with pytest.raises((CursorExpiredError, SubscriberTooSlowError)):  # it may still be reading the first ones
             await listening
 
 

@@ -159,11 +159,14 @@ def _replace_standard_streams(output: int) -> None:
 def set_command_line(name: str, *words: str) -> None:
     """Show `words` as this process's command line and `name` as its short name, in `ps` and `top`.
 
-    A fork inherits the command line of the supervisor, which may contain a token.
+    A fork inherits the command line of the supervisor, which may contain a token, and has no more room than that.
     """
     ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     start, end = map(int, fields[_ARGUMENTS : _ARGUMENTS + 2])
     if start:  # hidden otherwise
-        text = b"\0".join(map(os.fsencode, words))[: end - start - 1]
-        ctypes.memmove(start, text.ljust(end - start, b"\0"), end - start)
+        room = end - start - 1
+        text = b"\0".join(map(os.fsencode, words))
+        if len(text) > room:  # the module says more than the path of the interpreter
+            text = b"\0".join([b"python", *map(os.fsencode, words[1:])])[:room]
+        ctypes.memmove(start, text.ljust(room + 1, b"\0"), room + 1)
