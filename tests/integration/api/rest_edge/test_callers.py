@@ -60,6 +60,7 @@ async def keyed(discord, tmp_path, monkeypatch) -> AsyncIterator[Keyed]:
         ({}, f"/key={KEY}/api/v10"),
         ({"Proxy-Authorization": f"Bearer {KEY}", "Authorization": f"Bot {TOKEN}"}, "/api/v10"),
     ],
+    ids=["bot", "bearer", "shaped", "basic", "proxy", "path", "beside a token"],
 )
 async def test_a_key_in_any_form(keyed, headers, base, caplog):
     caplog.set_level(logging.DEBUG)
