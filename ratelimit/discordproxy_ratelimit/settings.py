@@ -105,7 +105,7 @@ class SharedSettings(BaseSettings):
         "https://discord.com/api/v10", description="base of Discord's REST API, version included"
     )
     gateway_url: Annotated[str, _web_url("wss", "ws")] = Field(
-        "", description="URL of Discord's gateway; unset: Discord is asked for it"
+        "", description="URL of Discord's gateway; unset: read from Discord"
     )
     redis_url: Annotated[SecretStr, AfterValidator(_checked_redis_url)] = Field(
         SecretStr(""),

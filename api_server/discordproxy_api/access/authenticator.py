@@ -109,7 +109,7 @@ class Authenticator:
         return found if found.status else None
 
     def still_admits(self, shown: Credentials, principal: Principal) -> bool:
-        """Tell whether the credentials still belong to the same principal."""
+        """Return whether the credentials still belong to the same principal."""
         return self._holder(shown) == principal and not self._expired(principal)
 
     def _holder(self, shown: Credentials) -> Principal | None:

@@ -67,7 +67,7 @@ Locate = Callable[[int, Call], Awaitable[ChannelLocation]]
 
 
 def is_read(rpc: Rpc) -> bool:
-    """Tell whether an RPC changes nothing."""
+    """Return whether an RPC changes nothing."""
     return rpc.method == "GET" if rpc.method else rpc.streaming or rpc.name.startswith(_READ_PREFIXES)
 
 
@@ -161,7 +161,7 @@ class Permission:
             await self._authorize_channel(channel_id, call)
 
     async def may_receive(self, event: StreamEntry, call: Call) -> bool:
-        """Tell whether the application may receive an event. Unknown origins are refused."""
+        """Return whether the application may receive an event. Unknown origins are refused."""
         scopes = call.principal.scopes
         if not event.guild_id:
             return event.channel_id in scopes.channels or _may_receive_outside_guilds(scopes, event)

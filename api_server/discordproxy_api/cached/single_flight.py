@@ -156,7 +156,7 @@ async def _encode(fetch: Fetch) -> bytes:
 
 
 def _readable(result: bytes) -> bool:
-    """Tell whether this release can decode a response that another worker has shared."""
+    """Return whether this release can decode a response that another worker has shared."""
     try:
         _decode(result)
     except ApiError:

@@ -117,7 +117,7 @@ class Call:
 
     @property
     def wait_limits(self) -> str:
-        """Calls may share one wait only if this is equal, else an urgent call could wait for a patient one."""
+        """Calls may share one wait only if this is equal, else an urgent call could wait for a less urgent one."""
         return f"{self.priority} {self.max_wait_s}"
 
     @property

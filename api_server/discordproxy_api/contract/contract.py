@@ -71,7 +71,7 @@ class Rpc:
         return parameter_names(self.template or "")
 
     def fits(self, document: Any) -> bool:
-        """Tell whether Discord's JSON has the type of the response; None for a response without a document."""
+        """Return whether Discord's JSON has the type of the response; None for a response without a document."""
         expected = _document_type(self)
         return expected is None or isinstance(document, expected) or (document is None and self.may_be_empty)
 
@@ -95,14 +95,14 @@ def field_option(field: FieldDescriptor, extension: Any) -> Any:
 
 
 def is_list(field: FieldDescriptor) -> bool:
-    """Tell whether the field is repeated. protobuf 5 has no `is_repeated`, protobuf 7 warns about `label`."""
+    """Return whether the field is repeated. protobuf 5 has no `is_repeated`, protobuf 7 warns about `label`."""
     if hasattr(field, "is_repeated"):
         return bool(field.is_repeated)
     return bool(getattr(field, "label", None) == FieldDescriptor.LABEL_REPEATED)
 
 
 def is_sent(field: FieldDescriptor) -> bool:
-    """Tell whether the field is part of a request to Discord."""
+    """Return whether the field is part of a request to Discord."""
     return not (field_option(field, annotations_pb2.proxy_only) or field_option(field, annotations_pb2.answer_only))
 
 

@@ -134,7 +134,7 @@ def _indented(lines: Lines) -> Lines:
 
 
 def contains_itself(descriptor: Descriptor) -> bool:
-    """Tell whether messages of this type can contain messages of the same type."""
+    """Return whether messages of this type can contain messages of the same type."""
     found: set[str] = set()
     new = [descriptor]
     while new:

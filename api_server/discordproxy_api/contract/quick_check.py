@@ -101,7 +101,7 @@ def compile_quick_check(rpc: Rpc) -> Callable[[Any], bool]:
 
 
 def _breaks(name: str, message: Any) -> bool:
-    """Tell whether a message breaks the rules between its fields."""
+    """Return whether a message breaks the rules between its fields."""
     problems = FieldErrors()
     RULES[name](message, "", problems)
     return bool(problems.found)
@@ -260,7 +260,7 @@ def _snowflake() -> Lines:
 
 
 def _is_opaque(field: FieldDescriptor) -> bool:
-    """Tell whether a field holds messages that are not inlined: recursive ones, files, and protobuf's own."""
+    """Return whether a field holds messages that are not inlined: recursive ones, files, and protobuf's own."""
     inner = field.message_type
     if inner is None or inner.full_name == DURATION:
         return False

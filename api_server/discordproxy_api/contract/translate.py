@@ -159,7 +159,7 @@ def _is_bool(each: FieldDescriptor) -> bool:
 
 
 def _lacks_guild(result: FieldDescriptor) -> bool:
-    """Tell whether the message has a guild id that Discord omits, as members and roles."""
+    """Return whether the message has a guild id that Discord omits, as members and roles."""
     inner = result.message_type.fields_by_name.get("guild_id") if result.message_type else None
     return inner is not None and bool(field_option(inner, annotations_pb2.proxy_only))
 

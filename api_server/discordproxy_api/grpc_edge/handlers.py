@@ -57,7 +57,7 @@ class GrpcAdapter:
     """Makes gRPC handlers of pipelines.
 
     Args:
-        certificates: whether callers are asked for client certificates.
+        certificates: whether client certificates are requested.
     """
 
     def __init__(self, drain: Drain, *, certificates: bool = False) -> None:

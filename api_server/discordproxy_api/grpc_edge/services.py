@@ -29,7 +29,7 @@ from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 
 KEYLESS_UPLOADS = UploadLimits(message_bytes=4096, arriving=64, slow=2, prompt_s=0.05, receive_timeout_s=5.0)
 """For health, reflection and console, whose largest request contains a name. gRPC has one maximum size for all methods,
-so each request that arrives may take that much memory until it is refused; an honest one arrives with its call."""
+so each request that arrives may take that much memory until it is refused. A regular one arrives with its call."""
 
 
 def grpc_services(

@@ -142,6 +142,6 @@ def _serialize(rpc: Rpc, response: Message | bytes) -> bytes:
         raise TypeError(f"{rpc.name} returned no {rpc.response_type.__name__}")
     data = response if isinstance(response, bytes) else response.SerializeToString()
     if len(data) > MAX_ANSWER_BYTES:  # the caller could not receive it, and gRPC's error would not tell what was sent
-        text = f"The answer is larger than {MAX_ANSWER_BYTES} bytes, which is the most that is passed on; ask for less."
+        text = f"The answer is larger than {MAX_ANSWER_BYTES} bytes, the maximum that is passed on; request less."
         raise errors.refusal("RESOURCE_EXHAUSTED", "INTERNAL", text)
     return data

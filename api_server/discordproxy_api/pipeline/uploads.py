@@ -206,5 +206,8 @@ class Uploads:
 
 
 def _full() -> ApiError:
-    text = "This worker holds as many uploads as its memory allows; call again, or declare the size to wait in line."
+    text = (
+        "This worker holds as many uploads as its memory allows; call again, or declare the size in the metadata "
+        "x-discordproxy-upload-bytes, so that the call is queued."
+    )
     return errors.refusal("RESOURCE_EXHAUSTED", "QUEUE_FULL", text, retry_after_s=2.0)

@@ -61,7 +61,7 @@ class CachedAnswer(Generic[Value]):
     version: Version | None = None
 
     def usable(self, max_age_s: float) -> bool:
-        """Tell whether the answer can replace a request: it is fresh, and absence comes from a complete cache."""
+        """Return whether the answer can replace a request: it is fresh, and absence comes from a complete cache."""
         if self.freshness is None or self.freshness.age_s > max_age_s:
             return False
         return self.value is not None or self.freshness.complete

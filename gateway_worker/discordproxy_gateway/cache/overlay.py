@@ -129,7 +129,7 @@ class Overlay:
 
 
 def _agree(kind: str, written: dict[str, Any], stored: dict[str, Any] | None) -> bool:
-    """Tell whether the caches already show a written object; False if that is uncertain. Pure."""
+    """Return whether the caches already show a written object; False if that is uncertain. Pure."""
     if stored is None:
         return False
     if kind == MEMBER:
@@ -139,7 +139,7 @@ def _agree(kind: str, written: dict[str, Any], stored: dict[str, Any] | None) ->
 
 
 class UncertainOverlayError(ValueError):
-    """Two writes of the proxy were concurrent, so only Discord knows which took effect last."""
+    """Two writes of the proxy were concurrent; which one took effect last is unknown."""
 
 
 UNCERTAIN: dict[str, Any] = {}

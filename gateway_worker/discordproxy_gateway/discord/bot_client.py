@@ -1,6 +1,6 @@
 """Opens the bot's connections with discord.py's client, and describes how each one ended.
 
-Private names of discord.py that are touched here are pinned by tests/contract/test_discord_py.py.
+Private names of discord.py that are touched here are pinned by tests/contract/libraries/test_discord_py.py.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The bot's websocket: discord.py's socket without its objects. A malformed message is skipped.
 
-Private names of discord.py that are touched here are pinned by tests/contract/test_discord_py.py.
+Private names of discord.py that are touched here are pinned by tests/contract/libraries/test_discord_py.py.
 """
 
 import asyncio

@@ -23,7 +23,7 @@ class GatewayError(Exception):
 
     GatewayError
      |- FatalError              only the operator can fix it; the text is the line for them
-     |- LeaseLostError          somebody else may hold the connection by now; nothing may be sent or written any more
+     |- LeaseLostError          another worker may hold the connection by now; nothing may be sent or written any more
      `- SessionOutOfStepError   Redis holds another session or sequence: it has to be resumed, or begun, from there
     """
 
@@ -33,7 +33,7 @@ class FatalError(GatewayError):
 
 
 class LeaseLostError(GatewayError):
-    """Somebody else may hold the connection by now; nothing may be sent or written any more."""
+    """Another worker may hold the connection by now; nothing may be sent or written any more."""
 
 
 class SessionOutOfStepError(GatewayError):
@@ -61,8 +61,8 @@ _LINES = {
     4010: "Discord refused shard {shards} (close code 4010): set DISCORDPROXY_SHARDS to auto",
     4011: "The bot is in too many guilds for shard {shards} (close code 4011): set DISCORDPROXY_SHARDS to auto, "
     "or to more shards",
-    4012: "Discord no longer speaks this gateway version (close code 4012): upgrade discordproxy",
-    4013: "Discord does not know an intent of DISCORDPROXY_INTENTS (close code 4013): correct it, or upgrade",
+    4012: "Discord no longer supports this gateway version (close code 4012): upgrade discordproxy",
+    4013: "Discord rejects an intent of DISCORDPROXY_INTENTS as unknown (close code 4013): correct it, or upgrade",
 }
 
 

@@ -166,7 +166,7 @@ class EventHub:
         """Return the published state of the gateway worker.
 
         Raises:
-            EventsUnavailableError: Redis is away.
+            EventsUnavailableError: Redis is unavailable.
         """
         try:
             return await read_state(self._redis, self._keys)
@@ -185,7 +185,7 @@ class EventHub:
             earliest: start with the oldest event that is kept instead of the next one.
 
         Raises:
-            EventsUnavailableError: no gateway worker has connected yet, or Redis is away.
+            EventsUnavailableError: no gateway worker has connected yet, or Redis is unavailable.
             CursorExpiredError: events after the cursor are lost.
         """
         subscription = Subscription(self.heartbeat_s)

@@ -42,7 +42,7 @@ class Deferral:
 class Interactions:
     """One record per interaction decides, so that Discord receives exactly one first response.
 
-    Every method raises EventsUnavailableError while Redis is away.
+    Every method raises EventsUnavailableError while Redis is unavailable.
     """
 
     def __init__(self, redis: Redis, keys: Keys) -> None:

@@ -41,7 +41,7 @@ class EventsError(Exception):
     """A subscription cannot begin or continue.
 
     EventsError
-     |- EventsUnavailableError   no gateway worker has ever connected, or Redis is away
+     |- EventsUnavailableError   no gateway worker has ever connected, or Redis is unavailable
      |- CursorExpiredError       events after the cursor are lost
      `- SubscriberTooSlowError   the subscriber fell behind the events that are kept
     """

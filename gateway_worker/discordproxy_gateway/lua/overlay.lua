@@ -2,7 +2,7 @@
 -- A value is "<writes whose events are still to come>:<ms of the last write>:<JSON, empty when deleted>". Without
 -- events to come it is not shown, but still holds the time of the last write.
 -- Two concurrent writes may have taken effect in either order, whatever the order of their answers:
--- then the JSON is "?", the state is unknown, and readers ask Discord.
+-- then the JSON is "?", the state is unknown, and readers query Discord.
 -- KEYS[1] overlay hash
 -- ARGV[1] object id, ARGV[2] JSON or '', ARGV[3] 'put' or 'merge' (adds to a JSON object), ARGV[4] ms to live
 -- ARGV[5] field beside it with another part of the same object, or '': a put makes it outdated

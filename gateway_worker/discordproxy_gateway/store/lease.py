@@ -71,7 +71,9 @@ class Lease:
             except (RedisError, OSError) as error:
                 log.warning("lease of shard %s not renewed: %s", self.slot, type(error).__name__)
             except LeaseLostError:
-                log.warning("lease of shard %s lost: Redis is away or forgot it, or another worker leads", self.slot)
+                log.warning(
+                    "lease of shard %s lost: Redis is unavailable or lost it, or another worker leads", self.slot
+                )
 
     def _sure_for_s(self) -> float:
         return max(0.0, self._sure_until - asyncio.get_running_loop().time())

@@ -35,7 +35,7 @@ class ScriptReply:
         pump_is_ours: whether it will go to this worker.
         dead: a worker whose lease has ended, or empty.
         published: hints sent to other workers.
-        was_expired: whether Redis counted this worker as dead until now; what it held may be somebody else's.
+        was_expired: whether Redis counted this worker as dead until now; what it held may belong to another worker.
     """
 
     replies: list[list[Any]]
@@ -56,7 +56,7 @@ class Store:
         worker: this worker's name, unique among all.
         channels: prefix of the inboxes.
         global_limit: requests per second; 0 or less means none is known, and the script gets a very large one.
-        lease_s: how long Redis trusts this worker without a sign of life.
+        lease_s: seconds without a script call after which this worker counts as dead.
         clock: returns us; None means Redis TIME. Only simulations set it.
     """
 

@@ -35,7 +35,7 @@ def problems_of(info: Mapping[str, Any], url: str) -> list[str]:
         )
     if (policy := info.get("maxmemory_policy", "noeviction")) != "noeviction":
         found.append(
-            f"maxmemory-policy is {policy}: a full server would silently forget rate limits; set it to noeviction"
+            f"maxmemory-policy is {policy}: a full server would silently evict rate limits; set it to noeviction"
         )
     if is_remote(url) and not is_encrypted(url):
         found.append("the connection to another machine is not encrypted; use rediss:// or a private network")

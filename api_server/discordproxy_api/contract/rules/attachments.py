@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 
 def adds_files(request: Any) -> bool:
-    """Tell whether an edit adds files without listing or clearing attachments."""
+    """Return whether an edit adds files without listing or clearing attachments."""
     return bool(request.files and not request.attachments and "attachments" not in request.clear)
 
 

@@ -65,7 +65,7 @@ def path_check(field: FieldDescriptor) -> Check:
 
 
 def has_control_characters(value: str, *, except_for: str = "") -> bool:
-    """Tell whether the text has control characters, including line breaks, except those in `except_for`."""
+    """Return whether the text has control characters, including line breaks, except those in `except_for`."""
     return any(
         unicodedata.category(character) in {"Cc", "Zl", "Zp"} and character not in except_for for character in value
     )

@@ -308,7 +308,7 @@ _WRITERS = frozenset(
 
 
 def writes_message(message: str) -> bool:
-    """Tell whether requests of this name write a message."""
+    """Return whether requests of this name write a message."""
     return message in _WRITERS
 
 

@@ -14,12 +14,12 @@ FIRST_V2_TYPE = 9
 
 
 def has(request: Any, name: str) -> bool:
-    """Tell whether the request's type has the field."""
+    """Return whether the request's type has the field."""
     return name in request.DESCRIPTOR.fields_by_name
 
 
 def edits(request: Any) -> bool:
-    """Tell whether the request edits a message."""
+    """Return whether the request edits a message."""
     return has(request, "clear")
 
 
@@ -30,7 +30,7 @@ def embeds_of(request: Any) -> list[Any]:
 
 
 def overflows(request: Any) -> bool:
-    """Tell whether the overflow policy of the request applies to its content.
+    """Return whether the overflow policy of the request applies to its content.
 
     Discord does not document whether it counts code points or UTF-16 units; UTF-16 units are the safe choice.
     """

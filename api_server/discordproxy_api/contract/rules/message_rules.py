@@ -41,7 +41,7 @@ def check_message(request: Any, problems: FieldErrors) -> None:
 
 
 def too_many_components(request: Any) -> bool:
-    """Tell whether a request has too many components, without traversing more than allowed."""
+    """Return whether a request has too many components, without traversing more than allowed."""
     return next(islice(component_tree(request.components), limits.COMPONENTS, None), None) is not None
 
 

@@ -208,7 +208,7 @@ def test_checks_of_clocks_and_redis() -> None:
     assert findings.clock(-1.2, "Discord").good
     assert "90 s behind Discord" in findings.clock(-90, "Discord").text
     assert findings.redis("Valkey 9", [], "unix:///x")[0].good
-    policy = "maxmemory-policy is allkeys-lru: a full server would silently forget rate limits; set it to noeviction"
+    policy = "maxmemory-policy is allkeys-lru: a full server would silently evict rate limits; set it to noeviction"
     (found,) = findings.redis("Redis 7", [policy], "redis://x")
     assert (found.good, found.fix) == (False, "Set it to noeviction.")
 
