@@ -59,7 +59,10 @@ def without_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subproce
 async def test_no_token(quiet, settings: dict[str, str]) -> None:
     del settings["DISCORD_BOT_TOKEN"]
     async with quiet() as process:
-        assert await one_error(process, 1) == "ERROR: No Discord bot token provided"
+        line = await one_error(process, 1)
+        assert line.startswith("ERROR: No Discord bot token provided; ")
+        for fix in ("DISCORD_BOT_TOKEN", "DISCORDPROXY_TOKEN_FILE", "--sandbox"):
+            assert fix in line
         assert len(process.lines) == 1
 
 

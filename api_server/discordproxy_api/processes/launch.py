@@ -74,7 +74,8 @@ def launch(options: LaunchOptions) -> int:
             return _supervise(settings, options, forks, sandbox=sandbox)
     except ValidationError as error:
         if _token_missing(error):
-            return _fail("No Discord bot token provided", FAILED)
+            ways = "set DISCORD_BOT_TOKEN or DISCORDPROXY_TOKEN_FILE, or use --sandbox to try the server without one"
+            return _fail(f"No Discord bot token provided; {ways}", FAILED)
         return _fail(explain(error, ApiSettings), USAGE)
     except StartError as error:
         return _fail(str(error), NOT_YET if error.temporary else FAILED)
