@@ -194,6 +194,15 @@ class ApiSettings(SharedSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        if self.http_port and self.port in range(self.http_port, self.http_port + max(self.workers, self.worker + 1)):
+            raise ValueError(
+                f"DISCORDPROXY_HTTP_PORT is {self.http_port}: the workers' HTTP ports, one each from there on, include "
+                f"{self.port}, the port for gRPC; set another port there or in DISCORDPROXY_PORT"
+            )
+        return self
+
     @property
     def audited(self) -> bool:
         """Whether there is an audit log."""

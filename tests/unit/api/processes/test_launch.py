@@ -7,7 +7,7 @@ import pytest
 
 from discordproxy_api.processes.launch import PRELOADED, UP_AFTER_S, LaunchOptions, gateways, launch, preloaded
 from discordproxy_api.settings import ApiSettings
-from discordproxy_ratelimit.process.exit_status import BROKEN, FAILED
+from discordproxy_ratelimit.process.exit_status import BROKEN, FAILED, USAGE
 
 
 @pytest.mark.parametrize("port", ["99999", "0", "x", "-1"])
@@ -16,6 +16,23 @@ def test_a_port_that_is_none(monkeypatch, capsys, tmp_path, port):
     monkeypatch.setenv("DISCORD_BOT_TOKEN", "")
     assert launch(LaunchOptions(tmp_path, None, "CRITICAL", "always")) == FAILED
     assert capsys.readouterr().err == f"ERROR: SANDBOX_PORT is {port!r}: a number from 1 to 65535 is required\n"
+
+
+@pytest.mark.parametrize(("http_port", "workers"), [(50051, 1), (50049, 3)])
+def test_an_http_port_that_is_the_port_for_grpc(monkeypatch, capsys, tmp_path, http_port, workers):
+    values = {"DISCORD_BOT_TOKEN": "t", "DISCORDPROXY_PORT": 50051, "DISCORDPROXY_HTTP_PORT": http_port}
+    for variable, value in {**values, "DISCORDPROXY_WORKERS": workers}.items():
+        monkeypatch.setenv(variable, str(value))
+    assert launch(LaunchOptions(tmp_path, None, "CRITICAL", "never")) == USAGE
+    error = capsys.readouterr().err
+    assert f"DISCORDPROXY_HTTP_PORT is {http_port}" in error
+    assert "DISCORDPROXY_PORT" in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(("port", "http_port"), [(50051, 50052), (50051, 50049), (0, 0), (50051, None)])
+def test_ports_that_differ(port, http_port):
+    assert ApiSettings(DISCORD_BOT_TOKEN="t", port=port, http_port=http_port, workers=2).http_port == http_port
 
 
 def test_each_bot_has_a_gateway_and_one_that_is_refused_takes_no_other_down(tmp_path):
