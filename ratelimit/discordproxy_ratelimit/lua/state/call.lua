@@ -11,7 +11,7 @@
 -- KEYS[4] held    hash    id -> record of every place and permit
 -- KEYS[5] workers zset    worker -> lease end_us          KEYS[9] seconds hash  lane -> limiters that its 429s revealed
 -- then four per item: lane (packed), queue (zset), bucket (packed), other bucket (packed)
--- ARGV[1] now_us or '' (Redis TIME)   ARGV[2] worker   ARGV[3] run id of the server   ARGV[4] '1' = lost its memory, 'kept' = it has not
+-- ARGV[1] now_us or '' (Redis TIME)   ARGV[2] worker   ARGV[3] run id of the server   ARGV[4] '1' = lost its data, 'kept' = it has not
 -- ARGV[5] global limit   ARGV[6] lease_us   ARGV[7] channel prefix   ARGV[8] items, JSON
 -- returns {per item replies, grants for this worker, us until the next global slot or '', whether its permit is this
 --   worker's, a dead worker or '', hints published, whether this worker was counted as dead until now}

@@ -1,8 +1,8 @@
--- Part 3: how a call begins and ends. `run` names one life of the state; a server that forgot begins another one.
+-- Part 3: how a call begins and ends. `run` names one life of the state; a server that lost its data begins another one.
 
--- The account's state, packed in this order: run, server, forgetful (the server that is known to have forgotten), recover,
--- clock, seq, blocked, shrink, shrunk, there, there_old, back, back_old, ways, ways_at, phase, crowd, arrived, waiting
--- (places of all lanes and of the global line), v, finish, kept (when all keys got their TTL), tidied (when free slots
+-- The account's state, packed in this order: run, server, forgetful (the server whose loss of data was handled),
+-- recover, clock, seq, blocked, shrink, shrunk, there, there_old, back, back_old, ways, ways_at, phase, crowd, arrived,
+-- waiting (places of all lanes and of the global line), v, finish, kept (when all keys got their TTL), tidied (when free slots
 -- were removed), first_end (a lower bound of the earliest lease end), and sizes, nil if they must be looked up: slots,
 -- paced, queued (of KEYS[2], [3], [8]), held, blocks, limited (of KEYS[4], [7], [9]).
 local function new_state()
@@ -31,8 +31,8 @@ local function save_state()
   store(KEYS[1], packed, G.kept == now and SHORT_TTL)
 end
 
--- A server that is not the one we knew may have forgotten anything: its places and permits are void, its buckets
--- unknown, and the last second counts as full until the workers have restored what they remember.
+-- Another server than before may have lost any data: its places and permits are void, its buckets
+-- unknown, and the last second counts as full until the workers have restored what they have cached.
 local function forget()
   redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[8])
   sizes = {}
@@ -41,7 +41,7 @@ local function forget()
   G.run = server .. '@' .. integer(now)
 end
 
--- Redis trusts a worker for `lease_us` after each call. A longer lease is granted now and then instead of with each call.
+-- A lease lasts at least `lease_us` after each call. A longer one is granted now and then instead of with each call.
 local function renew_lease()
   local lease_end = tonumber(redis.call('ZSCORE', KEYS[5], me) or 0)
   was_expired = lease_end <= now -- so others may have given back what it held

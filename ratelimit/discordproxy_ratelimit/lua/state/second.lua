@@ -1,9 +1,9 @@
--- Part 5: second limiters. The headers of successes show one limiter of a lane; 429s tell of others: a resource's, a
+-- Part 5: second limiters. The headers of successes show one limiter of a lane; 429s show others: a resource's, a
 -- hidden one, a sub-limit. Each that was met is kept as a rate: so many calls in a period. A call counts for one period
 -- from its answer on, which is safe whether Discord's limiter is a fixed window, a sliding or a leaky one.
--- second of a lane: run, log = {{id, sent, answered or 0}, ...}, limiters = {{name, size (0 = never told), limit (what
+-- second of a lane: run, log = {{id, sent, answered or 0}, ...}, limiters = {{name, size (0 = unknown), limit (what
 -- of it is left for this lane, 0 = not known yet), period, since (instant its window was open again), told (the last
--- 429), quiet (until when to believe it), step}, ...}
+-- 429), quiet (until when it applies), step}, ...}
 local MAX_LOGGED, MAX_LIMITERS, DAY = 256, 3, 86400 * SECOND
 
 local function limited_lanes()
@@ -24,7 +24,7 @@ local function second_of(l)
   return l.second or nil
 end
 
--- How long without a 429 until one more is tried. Less than was told: others use it, too, and may stop.
+-- How long without a 429 until one more is tried. Less than the 429 shows: others use it, too, and may stop.
 local function believed_for(m)
   if m.limit < m.size then return math.max(10 * SECOND, 4 * m.period) end
   return math.max(m.size > 0 and 10 * MINUTE or MINUTE, 10 * m.period)

@@ -1,5 +1,5 @@
 -- Part 17: the call itself. Endings come before acquires in every batch, so that what they free is used at once.
--- restore item: {'r', '', route, lane, bucket name, state, age_us, hash}: what a worker remembers of a bucket
+-- restore item: {'r', '', route, lane, bucket name, state, age_us, hash}: what a worker has cached of a bucket
 -- adopt item: {'o', id, route, lane, bucket name, exempt}: a permit whose request is on its way
 local function restore(item, k)
   local b = bucket(KEYS[k + 2])

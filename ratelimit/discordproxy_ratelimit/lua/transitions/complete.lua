@@ -2,7 +2,7 @@
 -- complete item: {'c', id, route, lane, permit's bucket name, answer, learned bucket name}
 --   answer: outcome (see below), age_us, rtt_us, retry_us, hash, limit, remaining, rid, after_us, headerless,
 --   works (the token does), refusal, status, code, second (name, limit, after_us: another limiter, as a 429 shows it)
---   reply {the bucket's state to remember, us until the lane's head can leave or -1, another lane or '', known hash}
+--   reply {the bucket's state to cache, us until the lane's head can leave or -1, another lane or '', known hash}
 -- serve item: {'s', first id or '', route, lane, bucket name, believed hash, former bucket name or nothing}
 --   reply as above, without a state
 

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Finds what a dead worker held, a bounded step at a time; the caller reaps it in batches.
 -- KEYS[1] held hash   KEYS[2] workers zset
--- ARGV[1] the dead worker   ARGV[2] cursor   ARGV[3] '1' when a whole scan has found nothing: forget the worker, unless it woke up
+-- ARGV[1] the dead worker   ARGV[2] cursor   ARGV[3] '1' when a whole scan has found nothing: remove the worker, unless it has called again
 -- ARGV[4] now_us or ''
 -- returns {next cursor, {id, route, lane, bucket name, ...}}
 -- Complexity: O(500) a call.
