@@ -21,7 +21,7 @@ def _known(names: tuple[str, ...]) -> tuple[str, ...]:
     if unknown:
         raise ValueError(f"unknown intent {', '.join(unknown)!r}; known are {', '.join(BITS)}")
     if "guilds" not in names:
-        raise ValueError("the intent guilds must be in the list: without it Discord sends no events about servers")
+        raise ValueError("the intent guilds must be in the list: without it Discord sends no events about guilds")
     return names
 
 

@@ -1,4 +1,4 @@
-"""Discord's time, by which the ages of messages and the ends of time-outs are judged."""
+"""Discord's time, with which the ages of messages and the ends of time-outs are computed."""
 
 import time
 from collections.abc import Callable

@@ -64,7 +64,7 @@ class AccessLog:
     def _may_log(self, now: float) -> bool:
         left_out = self._unauthenticated_lines.count_line(now)
         if left_out:
-            log.warning("%d calls without a good key left no line: there were too many", left_out)
+            log.warning("%d calls without a valid key were not logged: there were too many", left_out)
         return left_out is not None
 
     def _write(self, call: Call, status: str, reason: str, took_s: float) -> None:

@@ -161,7 +161,7 @@ def checked(rpc: Rpc, document: Any) -> Any:
 
 def unfit() -> ApiError:
     """Return the error for a response that does not fit the contract."""
-    text = "Discord accepted the request, but its response is not what it should be."
+    text = "Discord accepted the request, but its response has an unexpected form."
     return errors.refusal("INTERNAL", "INTERNAL", text)
 
 

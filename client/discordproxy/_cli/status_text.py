@@ -104,7 +104,7 @@ def _workers(document: dict[str, Any]) -> Iterator[str]:
 def _gateway(of: str, gateway: dict[str, Any]) -> Iterator[str]:
     left = gateway["identifies_left"]
     sessions = "" if left is None else f", {left} new sessions left today"
-    yield f"{of}Gateway: {_number(gateway['guilds'], 'server')} in the cache{sessions}"
+    yield f"{of}Gateway: {_number(gateway['guilds'], 'guild')} in the cache{sessions}"
     for shard in gateway["shards"]:
         state = shard["state"] if shard["held"] else "no leader"
         facts = [f"led by {shard['leader']}"] if shard["held"] else []

@@ -1,6 +1,6 @@
 """Age and completeness of an answer from the cache. Pure.
 
-All times are the server's. The age is that of the connection's last sign of life, not of the object's last change.
+All times are the server's. The age is that of the connection's last message, not of the object's last change.
 """
 
 from dataclasses import dataclass

@@ -38,7 +38,7 @@ class GatewayState:
     """All connections of the bot.
 
     Attributes:
-        failure: the operator's line of a failure that keeps everybody from connecting; "" if there is none.
+        failure: the operator's line of a failure that keeps all gateway workers from connecting; "" if there is none.
         login_error: why a worker that holds no shard yet cannot log in; "" if there is none.
         identifies_left: new sessions Discord still allows today; None if unknown.
         guilds: guilds in the cache.

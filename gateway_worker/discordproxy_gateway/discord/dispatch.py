@@ -42,6 +42,6 @@ def read_dispatch(message: dict[str, Any], *, after: int, now: float) -> Dispatc
         sequence = after if name == "RESUMED" else 1
     if name == "RESUMED":
         sequence = max(sequence, after)
-    elif sequence <= after and name != "READY":  # READY begins to count anew
+    elif sequence <= after and name != "READY":  # READY restarts the count
         raise MalformedEventError(f"event {name[:50]!r} that came already")
     return Dispatch(name, message.get("d"), sequence, now)

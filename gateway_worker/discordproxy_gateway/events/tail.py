@@ -114,7 +114,7 @@ class Feed:
         while self._queue:
             entry = self._queue.popleft()
             if entry.position.ordinal > self.position.ordinal + 1:
-                raise SubscriberTooSlowError("events were dropped before they were taken")
+                raise SubscriberTooSlowError("events were dropped before they were read")
             self.position = entry.position
             if self.wanted.passes(entry):
                 return entry
@@ -136,7 +136,7 @@ class Feed:
             try:
                 await self._tail.require_kept(self.position)
             except CursorExpiredError:
-                raise SubscriberTooSlowError("events were dropped before they were taken") from None
+                raise SubscriberTooSlowError("events were dropped before they were read") from None
         return True
 
     @property

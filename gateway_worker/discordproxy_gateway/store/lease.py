@@ -115,7 +115,7 @@ class Leader:
         else:
             log.error(
                 "standing by: another gateway worker runs this bot with %s shards, or did a moment ago; this one is "
-                "to run it with %d; set DISCORDPROXY_SHARDS alike, and stop the others before you change it",
+                "to run it with %d; set the same DISCORDPROXY_SHARDS for all, and stop the others before you change it",
                 self._others,
                 self.slot.shard_count,
             )

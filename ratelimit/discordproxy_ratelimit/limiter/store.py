@@ -31,7 +31,7 @@ class ScriptReply:
     Attributes:
         replies: one per item.
         grants: (permit id, delay in us, bucket name) for this worker.
-        pump_after_us: when the next global slot gets free while somebody waits for it.
+        pump_after_us: when the next global slot gets free while a call waits for it.
         pump_is_ours: whether it will go to this worker.
         dead: a worker whose lease has ended, or empty.
         published: hints sent to other workers.

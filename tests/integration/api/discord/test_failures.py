@@ -181,7 +181,7 @@ async def test_an_answer_without_a_document_is_no_empty_ok(served, call, request
     served.discord.faults.add(Fault(kind="status", status=204))
     name, details, _ = await failure(getattr(served.stub, call)(request_))
     assert (name, details["sent"]) == ("INTERNAL", sent)
-    assert "not what it should be" in details["text"]
+    assert "unexpected form" in details["text"]
 
 
 async def test_an_answer_without_a_document_is_fine_where_discord_has_such_an_answer(served):

@@ -39,5 +39,5 @@ async def test_the_list_is_read_to_its_end():
 
 async def test_a_list_that_repeats_itself_ends_the_call():
     async with asyncio.timeout(60):
-        with pytest.raises(ApiError, match="not what it should be"):
+        with pytest.raises(ApiError, match="unexpected form"):
             await look(page(1), page(1001))

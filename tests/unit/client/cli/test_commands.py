@@ -277,7 +277,7 @@ class TestStatusAndDoctor:
             "  !! Bot main: Discord's global limit was hit; nothing is sent for 2.0 s.",
             "  !! Bot main: The token was revoked",
             "  global   3 of 50 slots taken, 1 waiting for one (main)",
-            "Bot main: Gateway: 2 servers in the cache, 3 new sessions left today",
+            "Bot main: Gateway: 2 guilds in the cache, 3 new sessions left today",
             "  calls    4.0 per second; 80 in five minutes, 4 failed",
             "  latency  median 40 ms, 95 % within 1.5 s",
             "  waiting  7 calls, the oldest for 2 min",
@@ -316,7 +316,7 @@ class TestStatusAndDoctor:
             status, out, _ = run("status", "--target", proxy.address)
         assert status == 0
         assert "all is well" in out
-        assert "Gateway: 1 server in the cache" in out
+        assert "Gateway: 1 guild in the cache" in out
 
     def test_the_proxy_checks_itself(self, run):
         found = [{"subject": "token", "good": True, "text": "fine", "fix": ""}]
