@@ -74,8 +74,8 @@ class GrpcAdapter:
 
         async def stream(context: Any, call: Call) -> None:
             received = await uploads.receive(partial(_read, context))
+            uploads.release(received)  # also if it cannot be decoded; the stream itself may last for an hour
             request = decode_request(contract[call.rpc], received.pop())
-            uploads.release(received)
             await bots[call.principal.bot].subscribe_events.serve(call, request, context.write)
 
         handlers: dict[str, Handler] = {

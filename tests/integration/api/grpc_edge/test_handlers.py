@@ -251,6 +251,22 @@ async def test_a_procedure_without_a_response_fails():
         await calls.serve(Call("SendChannelMessage", "id"), arrives)
 
 
+async def test_a_subscription_that_cannot_be_decoded_keeps_no_memory():
+    metrics, drain = Metrics(), Drain()
+    pipeline = CallPipeline(
+        access_log=AccessLog(metrics),
+        authentication=None,
+        admission=KeyedAdmission(drain, AdmissionLimits(10, 10, 10, 10)),
+        drain=drain,
+    )
+    uploads = Uploads(UploadLimits(), drain=drain, metrics=metrics)
+    async with channel_to(GrpcAdapter(drain).discord_api(load_contract(), pipeline, uploads, {})) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await channel.unary_stream(f"/{SERVICE}/SubscribeEvents")(b"\xff" * 2**20).read()
+    assert failed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert metrics.registry.get_sample_value("discordproxy_upload_bytes") == 0
+
+
 async def test_the_log_contains_no_content(served, caplog):
     caplog.set_level(logging.DEBUG)
     request = SendChannelMessageRequest(channel_id=int(CHANNEL_ID), content="canary content", nonce="canary-nonce")
