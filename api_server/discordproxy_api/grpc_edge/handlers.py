@@ -29,7 +29,7 @@ from discordproxy_api.grpc_edge.error_details import render
 from discordproxy_api.pipeline.pipeline import CallPipeline
 from discordproxy_api.pipeline.unary_calls import UnaryCalls, decode_request
 from discordproxy_api.pipeline.uploads import Uploads
-from discordproxy_api.rpcs.subscribe_events import SubscribeEvents
+from discordproxy_api.rpcs.subscribe_events import SubscribeEvents, check_size
 
 log = logging.getLogger("discordproxy_api")
 
@@ -75,6 +75,7 @@ class GrpcAdapter:
         async def stream(context: Any, call: Call) -> None:
             received = await uploads.receive(partial(_read, context))
             uploads.release(received)  # also if it cannot be decoded; the stream itself may last for an hour
+            check_size(received.data)
             request = decode_request(contract[call.rpc], received.pop())
             await bots[call.principal.bot].subscribe_events.serve(call, request, context.write)
 

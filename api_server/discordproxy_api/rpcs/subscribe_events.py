@@ -44,6 +44,9 @@ _KINDS = {ItemKind.DISPATCH: Event.DISPATCH, ItemKind.HEARTBEAT: Event.HEARTBEAT
 _MAX_FILTERED = 10_000
 _MAX_CURSOR_LENGTH = 3_000  # it is a header of the error; the subscriber also has the cursor of its last event
 
+MAX_REQUEST_BYTES = 3 * 1024 * 1024
+"""Each stream keeps its request in memory; the largest valid one has a long cursor and two full lists of ids."""
+
 Write = Callable[[bytes], Awaitable[None]]
 
 
@@ -195,6 +198,13 @@ class SubscribeEvents:
                 raise _too_slow(text) from None
 
         return write_in_time
+
+
+def check_size(data: bytes) -> None:
+    """Raise ApiError if a request is too large to be kept."""
+    if len(data) > MAX_REQUEST_BYTES:
+        text = f"The request has {len(data)} bytes; this call takes {MAX_REQUEST_BYTES} at most."
+        raise errors.refusal("RESOURCE_EXHAUSTED", "REQUEST_TOO_LARGE", text)
 
 
 def _message(items: Sequence[SubscriptionItem], progress: _Progress) -> bytes:

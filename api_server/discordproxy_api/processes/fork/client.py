@@ -33,6 +33,7 @@ class ForkedProcess:
         self.returncode: int | None = None
         self._client = client
         self._exited = asyncio.Event()
+        self._handle = _handle_of(pid)
 
     async def wait(self) -> int:
         """Wait for the end and return the exit status."""
@@ -40,14 +41,31 @@ class ForkedProcess:
         assert self.returncode is not None  # noqa: S101 - set with the event
         return self.returncode
 
-    def send_signal(self, signal: int, /) -> None:
-        """Send a signal; nothing happens if the process has ended."""
-        self._client.send({"signal": int(signal), "pid": self.pid})
+    def send_signal(self, number: int, /) -> None:
+        """Send a signal; nothing happens if the process has ended. A stopped fork server must not delay it."""
+        if self.returncode is not None:
+            return
+        if self._handle is None:
+            self._client.send({"signal": int(number), "pid": self.pid})
+            return
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._handle, number)
 
     def set_exited(self, status: int) -> None:
         """Store the exit status."""
         self.returncode = status
         self._exited.set()
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+def _handle_of(pid: int) -> int | None:
+    """Return a descriptor of a process, which cannot be mistaken for a later one; None on an old kernel."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
 
 
 class ForkClient:

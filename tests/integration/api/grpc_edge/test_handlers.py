@@ -251,7 +251,10 @@ async def test_a_procedure_without_a_response_fails():
         await calls.serve(Call("SendChannelMessage", "id"), arrives)
 
 
-async def test_a_subscription_that_cannot_be_decoded_keeps_no_memory():
+@pytest.mark.parametrize(
+    ("request_bytes", "status"), [(b"\xff" * 2**20, "INVALID_ARGUMENT"), (b"\xff" * 2**22, "RESOURCE_EXHAUSTED")]
+)
+async def test_a_subscription_that_is_refused_keeps_no_memory(request_bytes, status):
     metrics, drain = Metrics(), Drain()
     pipeline = CallPipeline(
         access_log=AccessLog(metrics),
@@ -262,8 +265,8 @@ async def test_a_subscription_that_cannot_be_decoded_keeps_no_memory():
     uploads = Uploads(UploadLimits(), drain=drain, metrics=metrics)
     async with channel_to(GrpcAdapter(drain).discord_api(load_contract(), pipeline, uploads, {})) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as failed:
-            await channel.unary_stream(f"/{SERVICE}/SubscribeEvents")(b"\xff" * 2**20).read()
-    assert failed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            await channel.unary_stream(f"/{SERVICE}/SubscribeEvents")(request_bytes).read()
+    assert failed.value.code().name == status
     assert metrics.registry.get_sample_value("discordproxy_upload_bytes") == 0
 
 
