@@ -297,14 +297,16 @@ def _setup(settings: ApiSettings) -> Setup:
         host=settings.host,
         local=is_local(settings.host),
         encrypted=settings.tls_cert is not None,
-        keys=settings.knows_callers,
+        keys=settings.authenticates_callers,
         rest_port=settings.rest_port,
     )
 
 
 async def run(settings: ApiSettings) -> None:
     """Serve until a signal; a second one ends the drain."""
-    require_safe_bind(settings.host, authenticated=settings.knows_callers, allow_anonymous=settings.allow_anonymous)
+    require_safe_bind(
+        settings.host, authenticated=settings.authenticates_callers, allow_anonymous=settings.allow_anonymous
+    )
     if text := bind_warning(
         settings.host, keys=settings.keys_file is not None, encrypted=settings.tls_cert is not None
     ):

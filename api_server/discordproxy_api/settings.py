@@ -186,7 +186,7 @@ class ApiSettings(SharedSettings):
         return self
 
     @model_validator(mode="after")
-    def _rest_port_knows_its_callers(self) -> Self:
+    def _rest_port_requires_keys(self) -> Self:
         if self.rest_port is not None and self.tls_client_ca is not None and self.keys_file is None:
             raise ValueError(
                 "DISCORDPROXY_REST_PORT requires DISCORDPROXY_KEYS_FILE beside DISCORDPROXY_TLS_CLIENT_CA: only gRPC "
@@ -206,9 +206,9 @@ class ApiSettings(SharedSettings):
     @property
     def audited(self) -> bool:
         """Whether there is an audit log."""
-        return self.knows_callers if self.audit is None else self.audit
+        return self.authenticates_callers if self.audit is None else self.audit
 
     @property
-    def knows_callers(self) -> bool:
+    def authenticates_callers(self) -> bool:
         """Whether a key or a client certificate is required."""
         return self.keys_file is not None or self.tls_client_ca is not None

@@ -118,7 +118,7 @@ class SharedSettings(BaseSettings):
         "INFO", description="lowest level that is logged: DEBUG, INFO, WARNING, ERROR, CRITICAL"
     )
     log_format: Literal["human", "json"] = Field(
-        "human", description="shape of log lines: human, or json for one object per line"
+        "human", description="format of log lines: human, or json for one object per line"
     )
 
     _all_bots: tuple[BotConfig, ...] = PrivateAttr(())

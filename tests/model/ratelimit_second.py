@@ -22,12 +22,12 @@ class Limiter:
     limit: int
     period: int
     since: int = 0
-    told: int = 0
+    reported: int = 0
     quiet: int = 0
     step: int = 1
     size: int = 0
 
-    def believed_for(self) -> int:
+    def trust_period(self) -> int:
         if self.limit < self.size:
             return max(10 * SECOND, 4 * self.period)
         return max(10 * MINUTE if self.size else MINUTE, 10 * self.period)
@@ -68,7 +68,7 @@ class Second:
         if now >= m.quiet:
             m.limit = min(m.limit + m.step, m.size if m.limit < m.size else math.inf)
             m.step = min(m.step * 2, max(2, m.limit // 8))
-            m.quiet = now + m.believed_for()
+            m.quiet = now + m.trust_period()
             self.changed = True
             return True, None
         return False, free_at[over - 1] if over <= len(free_at) else None
@@ -100,33 +100,33 @@ class Second:
 
     def refused(self, now: int, answer: dict[str, Any], entry: Sent | None) -> int:
         """A 429 that is not the bucket's own. Returns for how long nothing may leave."""
-        told, retry, self.changed = answer.get("second"), answer["retry_us"], True
-        leaky = bool(told) and told["limit"] > 1 and told["after_us"] > retry + 1000
-        wait = told["after_us"] if told and not leaky else retry
-        m, pause = self._limiter(told["name"] if told else "", wait), retry
+        named, retry, self.changed = answer.get("second"), answer["retry_us"], True
+        leaky = bool(named) and named["limit"] > 1 and named["after_us"] > retry + 1000
+        wait = named["after_us"] if named and not leaky else retry
+        m, pause = self._limiter(named["name"] if named else "", wait), retry
         if m is None:
-            m = Limiter(told["name"], told["limit"], wait) if told else Limiter("", 0, wait)
+            m = Limiter(named["name"], named["limit"], wait) if named else Limiter("", 0, wait)
             self.limiters = [*self.limiters, m][-MAX_LIMITERS:]
-            pause = max(pause, told["after_us"] if told else 0)
+            pause = max(pause, named["after_us"] if named else 0)
         else:
             m.period = max(m.period, wait)
-            if entry and entry.at >= m.told:
-                self._correct(m, now + wait, wait, entry, told)
+            if entry and entry.at >= m.reported:
+                self._correct(m, now + wait, wait, entry, named)
         if leaky:
-            m.period = math.floor(told["limit"] * (told["after_us"] - retry) / (told["limit"] - 1))
-        m.size = told["limit"] if told else m.size
-        m.since, m.told, m.step = now + pause, now, 1
-        m.quiet = now + m.believed_for()
+            m.period = math.floor(named["limit"] * (named["after_us"] - retry) / (named["limit"] - 1))
+        m.size = named["limit"] if named else m.size
+        m.since, m.reported, m.step = now + pause, now, 1
+        m.quiet = now + m.trust_period()
         return pause
 
-    def _correct(self, m: Limiter, back: int, wait: int, entry: Sent, told: dict[str, Any] | None) -> None:
+    def _correct(self, m: Limiter, back: int, wait: int, entry: Sent, named: dict[str, Any] | None) -> None:
         if not m.limit:
             if sent := self._since(m.since, entry):
                 m.limit, m.period = len(sent), max(m.period, back - sent[0])
             return
-        sent = self._since(m.since if told else back - math.floor(1.25 * m.period), entry)
-        most = told["limit"] if told else m.limit
-        if len(sent) >= most and (told or wait < m.period / 4):
+        sent = self._since(m.since if named else back - math.floor(1.25 * m.period), entry)
+        most = named["limit"] if named else m.limit
+        if len(sent) >= most and (named or wait < m.period / 4):
             m.limit, m.period = most, max(wait, back - sent[-most])
         else:
             m.limit = max(1, min(most, len(self._since(back - math.floor(1.05 * m.period), entry))))
@@ -135,7 +135,7 @@ class Second:
         """Forget what counts no more. Returns whether anything is left."""
         if self.changed:
             self.changed = False
-            self.limiters = [m for m in self.limiters if now - m.told < DAY]
+            self.limiters = [m for m in self.limiters if now - m.reported < DAY]
             longest = max((math.floor(1.25 * m.period) for m in self.limiters), default=0)
             longest = max(longest, MINUTE)
             self.log = [s for s in self.log if not s.answered or s.answered + longest > now]

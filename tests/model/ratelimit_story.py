@@ -226,10 +226,10 @@ class Story:
         record = self.picked(step.pick)
         if record is None:
             return None
-        believed = self.model.routes.get(record.route, "") if step.knows else "h9"
+        expected = self.model.routes.get(record.route, "") if step.knows else "h9"
         major = record.lane.rpartition("|")[2]
         bucket, former = self.bucket_name(record.route, major), self.former(record.route, major)
-        return ["s", record.id, record.route, record.lane, bucket, believed, *([former] if former else [])]
+        return ["s", record.id, record.route, record.lane, bucket, expected, *([former] if former else [])]
 
     def _restore(self, step: Restore) -> list[Any] | None:
         if not self.memories:

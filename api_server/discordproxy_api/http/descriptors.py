@@ -14,7 +14,7 @@ _OWN_FILES = 256 + ConnectionLimits().connections
 def possible_connections(wanted: int, ports: int) -> int:
     """Return how many connections each of some ports can hold, and raise the process's limit of open files.
 
-    A worker without descriptors would accept nobody and reach neither Redis nor Discord.
+    A worker without descriptors could accept no connection, and reach neither Redis nor Discord.
     """
     all_wanted = wanted * ports
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,4 +1,4 @@
-"""The heads of HTTP messages: the caller's wishes for the proxy, and the headers of an answer. Pure."""
+"""The heads of HTTP messages: the caller's options for the proxy, and the headers of an answer. Pure."""
 
 import re
 from collections.abc import Mapping

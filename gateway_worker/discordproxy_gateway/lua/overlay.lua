@@ -22,7 +22,7 @@ local function read(value)
   end
 end
 
-local function waits(note) return note and note.pending > 0 end
+local function waits(change) return change and change.pending > 0 end
 
 local earlier = read(redis.call('HGET', KEYS[1], ARGV[1]))
 local beside = read(ARGV[5] ~= '' and redis.call('HGET', KEYS[1], ARGV[5]))

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- An idempotency key: the first call claims it and settles its result, the others learn of it. The claim is the
--- owner's for as long as it shows signs of life; before something leaves that nobody may do twice, its doubt is noted.
--- What an application keeps here is counted, so that its keys cannot fill the server that all share.
+-- An idempotency key: the first call claims it and stores its result for the others. The owner keeps the claim as long as
+-- it renews the lease. Before a request leaves that must not be sent twice, the claim is marked as in doubt.
+-- The memory of each application is counted, so that its keys cannot fill the shared server.
 -- KEYS[1] hash: request, owner, result, alive_until (ms, Redis' clock; gone once settled)
 -- KEYS[2] hash of an application, if its keys are counted: part of the time results are kept for -> bytes
 -- ARGV[1] 'claim' | 'leave' | 'settle' | 'release'   ARGV[2] fingerprint of the request   ARGV[3] owner

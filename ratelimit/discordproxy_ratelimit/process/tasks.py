@@ -113,7 +113,7 @@ class BackgroundTasks:
         self._running: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
-        """Run `work` in a task. Await it with `asyncio.shield`, or not at all: nobody has to look at its outcome."""
+        """Run `work` in a task. Await it with `asyncio.shield`, or not at all: its outcome need not be retrieved."""
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._discard)

@@ -3,10 +3,10 @@
 local SAME_RESET_MS = 5 -- Discord's Reset of one fixed window never differs by more
 local GUARD = 1000      -- us; Discord rounds to a millisecond
 
--- An answer with numbers shows Discord's clock at the instant that counted the request. So both ways can be measured but
--- for the difference of the clocks, and that drops out of the sum of the shortest way there and the shortest way back.
--- Half of it is surely spent between one answer and the next request's arrival: so much earlier a request may leave. A
--- round trip proves less: one that was short there may be followed by one that is short back. Few samples prove little.
+-- An answer with numbers contains Discord's time at which the request was counted. So the time to Discord and the time
+-- back can each be measured, plus or minus the difference of the clocks, which cancels out in the sum of both minima. Half
+-- of that sum always passes between an answer and the arrival of the next request, so a request may leave that much earlier.
+-- A single round trip is no such bound: its short way there may be followed by a short way back. It takes some samples.
 local MIN_SAMPLES, MAX_LATENCY = 20, 30000
 
 -- 0 stands for none.
@@ -74,7 +74,7 @@ local function learn(b, a)
   if b.leaky ~= '1' then b.period = math.max(b.period or 1, after) end
 end
 
--- A bucket under a new name begins with what is known under the former one: Discord may have changed nothing but the name.
+-- A bucket under a new name inherits the state of the former one: Discord may have changed only the name.
 local function inherit(b, former_key)
   if b.limit then return end
   local former = bucket(former_key)

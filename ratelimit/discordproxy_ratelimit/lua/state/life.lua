@@ -1,42 +1,42 @@
 -- Part 3: how a call begins and ends. `run` names one life of the state; a server that lost its data begins another one.
 
--- The account's state, packed in this order: run, server, forgetful (the server whose loss of data was handled),
--- recover, clock, seq, blocked, shrink, shrunk, there, there_old, back, back_old, ways, ways_at, phase, crowd, arrived,
+-- The account's state, packed in this order: run, server, lost_server (the server whose loss of data was handled),
+-- recover, clock, seq, blocked, shrink, shrunk, there, there_old, back, back_old, ways, ways_at, phase, rush, arrived,
 -- waiting (places of all lanes and of the global line), v, finish, kept (when all keys got their TTL), tidied (when free slots
 -- were removed), first_end (a lower bound of the earliest lease end), and sizes, nil if they must be looked up: slots,
 -- paced, queued (of KEYS[2], [3], [8]), held, blocks, limited (of KEYS[4], [7], [9]).
 local function new_state()
   return { recover = 0, clock = 0, seq = 0, blocked = 0, shrink = 0, shrunk = 0, there = 0, there_old = 0, back = 0,
-    back_old = 0, ways = 0, ways_at = 0, phase = 0, crowd = 0, arrived = 0, waiting = 0, v = 0, finish = {}, kept = 0,
+    back_old = 0, ways = 0, ways_at = 0, phase = 0, rush = 0, arrived = 0, waiting = 0, v = 0, finish = {}, kept = 0,
     tidied = 0, first_end = 0 }
 end
 
 local function load_state()
   local packed = redis.call('GET', KEYS[1])
   if not packed then return new_state() end
-  local life, of_server, forgetful, recover, clock, seq, blocked, shrink, shrunk, there, there_old, back, back_old, ways,
-    ways_at, phase, crowd, arrived, waiting, v, finish, kept, tidied_at, first_end, slots, paced, queued, held, blocks,
+  local life, of_server, lost_server, recover, clock, seq, blocked, shrink, shrunk, there, there_old, back, back_old, ways,
+    ways_at, phase, rush, arrived, waiting, v, finish, kept, tidied_at, first_end, slots, paced, queued, held, blocks,
     limited = cmsgpack.unpack(packed)
   sizes[KEYS[2]], sizes[KEYS[3]], sizes[KEYS[8]] = slots, paced, queued
-  return { run = life, server = of_server, forgetful = forgetful, recover = recover, clock = clock, seq = seq, blocked = blocked,
+  return { run = life, server = of_server, lost_server = lost_server, recover = recover, clock = clock, seq = seq, blocked = blocked,
     shrink = shrink, shrunk = shrunk, there = there, there_old = there_old, back = back, back_old = back_old, ways = ways,
-    ways_at = ways_at, phase = phase, crowd = crowd, arrived = arrived, waiting = waiting, v = v, finish = finish,
+    ways_at = ways_at, phase = phase, rush = rush, arrived = arrived, waiting = waiting, v = v, finish = finish,
     kept = kept, tidied = tidied_at, first_end = first_end, held = held, blocks = blocks, limited = limited }
 end
 
 local function save_state()
-  local packed = cmsgpack.pack(G.run, G.server, G.forgetful, G.recover, G.clock, G.seq, G.blocked, G.shrink, G.shrunk, G.there,
-    G.there_old, G.back, G.back_old, G.ways, G.ways_at, G.phase, G.crowd, G.arrived, G.waiting, G.v, G.finish, G.kept,
+  local packed = cmsgpack.pack(G.run, G.server, G.lost_server, G.recover, G.clock, G.seq, G.blocked, G.shrink, G.shrunk, G.there,
+    G.there_old, G.back, G.back_old, G.ways, G.ways_at, G.phase, G.rush, G.arrived, G.waiting, G.v, G.finish, G.kept,
     G.tidied, G.first_end, sizes[KEYS[2]], sizes[KEYS[3]], sizes[KEYS[8]], G.held, G.blocks, G.limited)
   store(KEYS[1], packed, G.kept == now and SHORT_TTL)
 end
 
 -- Another server than before may have lost any data: its places and permits are void, its buckets
 -- unknown, and the last second counts as full until the workers have restored what they have cached.
-local function forget()
+local function reset_state()
   redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[8])
   sizes = {}
-  G.waiting, G.recover, G.clock, G.forgetful = 0, now + SECOND, 0, server
+  G.waiting, G.recover, G.clock, G.lost_server = 0, now + SECOND, 0, server
   G.held, G.first_end, G.kept, G.tidied = 0, 0, 0, 0
   G.run = server .. '@' .. integer(now)
 end
@@ -66,7 +66,7 @@ local function open_call()
   G = load_state()
   local clock_fell_back = G.clock - now > 10 * SECOND
   local another = ARGV[4] ~= 'kept' and G.server and G.server ~= server
-  if clock_fell_back or another or (ARGV[4] == '1' and G.forgetful ~= server) then forget() end
+  if clock_fell_back or another or (ARGV[4] == '1' and G.lost_server ~= server) then reset_state() end
   now = math.max(now, G.clock)
   G.server, G.run, G.clock = server, G.run or server .. '@0', now
   run = G.run

@@ -1,15 +1,15 @@
 -- Part 6: the arithmetic of one bucket. Discord runs fixed windows and leaky ones (GCRA) and does not show which; both
 -- are read safely until two answers have distinguished them.
 
--- A bucket of so many is rarely the one that binds: a smaller limiter, which no header of a success shows, may count the
--- same calls. So a burst grows by half with each answer, and a 429 hits few.
+-- A bucket above this size is rarely the effective limit: a smaller limiter, which no header of a success shows, may count
+-- the same calls. So a burst grows by half with each answer, and a 429 concerns few calls.
 local LARGE = 10
 
 local function grows(b, infl) return b.limit > LARGE and infl >= math.max(1, math.floor((b.proven or 0) / 2)) end
 
 -- A request that is not answered yet may be counted by Discord at any moment until its answer, so a window that begins
 -- anew begins with all of them in it.
--- returns how many may be sent now; and when there are none, the instant one may, or nil if an answer must come first
+-- Returns how many calls may be sent now. For none, also the time of the next one, nil if an answer must come first.
 local function available(b, l)
   local infl = math.max(b.infl, l.infl) -- after a bucket has changed its name, the lane's calls in flight are in both
   if not b.limit then return (infl == 0) and 1 or 0, nil end

@@ -1,7 +1,7 @@
 -- Part 8: the order of waiting calls. Start-time fair queueing: a waiting call gets the virtual time at which its app's
--- turn comes, 1/weight apart; the lowest leaves first. A priority is a head start that is finite, so that nobody starves.
+-- turn comes, 1/weight apart; the lowest leaves first. A priority is a head start that is finite, so that no call starves.
 local HEAD_START = { high = 1000, normal = 0, low = -1000 }
-local RETURNED, RESTORED = -1e9, -1e7 -- after a 429: the very head; known before a restart: ahead of newcomers
+local RETURNED, RESTORED = -1e9, -1e7 -- after a 429: first of all; known before a restart: before new calls
 
 local function by_arrival(base, seq) return base + (seq % 1e12) / SECOND end
 
@@ -16,7 +16,7 @@ local function turn(clock, record)
   return start - (HEAD_START[record.priority] or 0)
 end
 
--- The queue's virtual time follows the calls that leave it; what lies behind it is no debt any more.
+-- The queue's virtual time follows the calls that leave it. An app whose finish lies before it starts anew.
 local function passed(clock, score, record)
   if score < RESTORED / 2 then return end
   clock.v = math.max(clock.v, score + (HEAD_START[record.priority] or 0))

@@ -2,7 +2,7 @@
 -- hidden one, a sub-limit. Each that was met is kept as a rate: so many calls in a period. A call counts for one period
 -- from its answer on, which is safe whether Discord's limiter is a fixed window, a sliding or a leaky one.
 -- second of a lane: run, log = {{id, sent, answered or 0}, ...}, limiters = {{name, size (0 = unknown), limit (what
--- of it is left for this lane, 0 = not known yet), period, since (instant its window was open again), told (the last
+-- of it is left for this lane, 0 = not known yet), period, since (instant its window was open again), reported (the last
 -- 429), quiet (until when it applies), step}, ...}
 local MAX_LOGGED, MAX_LIMITERS, DAY = 256, 3, 86400 * SECOND
 
@@ -25,7 +25,7 @@ local function second_of(l)
 end
 
 -- How long without a 429 until one more is tried. Less than the 429 shows: others use it, too, and may stop.
-local function believed_for(m)
+local function trust_period(m)
   if m.limit < m.size then return math.max(10 * SECOND, 4 * m.period) end
   return math.max(m.size > 0 and 10 * MINUTE or MINUTE, 10 * m.period)
 end
@@ -48,7 +48,7 @@ local function passes(s, m)
     local more = m.limit + m.step
     m.limit = m.limit < m.size and math.min(more, m.size) or more
     m.step = math.min(m.step * 2, math.max(2, math.floor(m.limit / 8)))
-    m.quiet = now + believed_for(m)
+    m.quiet = now + trust_period(m)
     s.changed = true
     return true
   end
@@ -110,16 +110,16 @@ local function sent_since(s, from, refused_at)
 end
 
 -- A call was refused although it had been sent after the last 429 was known: the numbers were wrong, or have changed.
-local function correct(s, m, told, wait, refused_at)
+local function correct(s, m, named, wait, refused_at)
   local back = now + wait
   if m.limit == 0 then
     local sent = sent_since(s, m.since, refused_at)
     if #sent > 0 then m.limit, m.period = #sent, math.max(m.period, back - sent[1]) end
     return
   end
-  local sent = sent_since(s, told and m.since or back - math.floor(1.25 * m.period), refused_at)
-  local most = told and told.limit or m.limit
-  if #sent >= most and (told or wait < m.period / 4) then -- it was so many, and their period is longer
+  local sent = sent_since(s, named and m.since or back - math.floor(1.25 * m.period), refused_at)
+  local most = named and named.limit or m.limit
+  if #sent >= most and (named or wait < m.period / 4) then -- it was so many, and their period is longer
     m.limit, m.period = most, math.max(wait, back - sent[#sent - most + 1])
   else
     m.limit = math.max(1, math.min(most, #sent_since(s, back - math.floor(1.05 * m.period), refused_at)))
@@ -130,24 +130,24 @@ end
 -- returns how long nothing may leave
 local function refused_by_second(l, a, entry)
   local s = second_of(l) or { run = run, log = {}, limiters = {} }
-  local told = a.second
-  local leaky = told and told.limit > 1 and told.after_us > a.retry_us + 1000
-  local wait = told and not leaky and told.after_us or a.retry_us
-  local m, pause = limiter_of(s, told and told.name or '', wait), a.retry_us
+  local named = a.second
+  local leaky = named and named.limit > 1 and named.after_us > a.retry_us + 1000
+  local wait = named and not leaky and named.after_us or a.retry_us
+  local m, pause = limiter_of(s, named and named.name or '', wait), a.retry_us
   l.second, s.changed = s, true
   if not m then
-    m = { name = told and told.name or '', limit = told and told.limit or 0, period = wait, told = 0, size = 0 }
+    m = { name = named and named.name or '', limit = named and named.limit or 0, period = wait, reported = 0, size = 0 }
     s.limiters[#s.limiters + 1] = m
     if #s.limiters > MAX_LIMITERS then table.remove(s.limiters, 1) end
-    pause = math.max(pause, told and told.after_us or 0) -- all it allows is back by then, and none of it is logged
+    pause = math.max(pause, named and named.after_us or 0) -- all it allows is back by then, and none of it is logged
   else
     m.period = math.max(m.period, wait)
-    if entry and entry[2] >= m.told then correct(s, m, told, wait, entry[2]) end
+    if entry and entry[2] >= m.reported then correct(s, m, named, wait, entry[2]) end
   end
-  if leaky then m.period = math.floor(told.limit * (told.after_us - a.retry_us) / (told.limit - 1)) end
-  m.size = told and told.limit or m.size
-  m.since, m.told, m.step = now + pause, now, 1
-  m.quiet = now + believed_for(m)
+  if leaky then m.period = math.floor(named.limit * (named.after_us - a.retry_us) / (named.limit - 1)) end
+  m.size = named and named.limit or m.size
+  m.since, m.reported, m.step = now + pause, now, 1
+  m.quiet = now + trust_period(m)
   return pause
 end
 
@@ -156,7 +156,7 @@ local function save_second(l)
   if not s or not s.changed then return end
   local kept, log, longest = {}, {}, MINUTE
   for _, m in ipairs(s.limiters) do
-    if now - m.told < DAY then kept[#kept + 1], longest = m, math.max(longest, math.floor(1.25 * m.period)) end
+    if now - m.reported < DAY then kept[#kept + 1], longest = m, math.max(longest, math.floor(1.25 * m.period)) end
   end
   for _, entry in ipairs(s.log) do
     if entry[3] == 0 or entry[3] + longest > now then log[#log + 1] = entry end

@@ -3,12 +3,12 @@
 -- A fifth of the slots leaves evenly spaced as long as a long backlog waits, or while its length is not known yet, so
 -- that an urgent call never waits for the next burst of the others.
 local LONG_BACKLOG = 12 -- seconds of the global limit
-local GATHERING = SECOND / 20 -- how long a crowd may take to show its size, or longer while it
-local CALM, FAST = SECOND / 50, 30 -- has not paused for so long and grows by so many seconds' worth a second
--- How far ahead of its instant a slot may be given away, so that the call that reports one answer also serves the next
--- in line, and no worker has to come for a slot alone. A spaced slot less far: an urgent call may want it.
+local GATHERING = SECOND / 20 -- time in which a rush of calls shows its size; longer while it
+local CALM, FAST = SECOND / 50, 30 -- has not paused for CALM and grows by FAST seconds of the limit per second
+-- How early a slot may be granted: then the call that reports one answer also serves the next waiting call, and no
+-- separate script call is needed. A spaced slot is granted less early, because an urgent call may need it.
 local AHEAD, SOON = SECOND / 10, SECOND / 50
-local LEAD = SECOND / 100 -- so much before the instant of a slot that is not spaced a worker comes for it
+local LEAD = SECOND / 100 -- a worker calls so much before the start of a slot that is not spaced
 
 local function global_limit()
   local quiet = math.floor((now - G.shrunk) / MINUTE)
@@ -52,8 +52,8 @@ local function occupy(key, id, before)
 end
 
 -- Whether it is known how long the backlog gets. One that grows fast will be a long one before long.
-local function crowd_is_known()
-  local age = now - G.crowd
+local function rush_is_measured()
+  local age = now - G.rush
   if size(KEYS[8]) == 0 or age < GATHERING then return false end
   return now - G.arrived >= CALM or G.waiting < FAST * global_limit() * age / SECOND
 end
@@ -67,7 +67,7 @@ local function take_slot(id, urgent)
   local spaced = limit >= 5 and math.floor(limit / 5) or 0
   local a, oldest_a = free_instant(KEYS[2], limit - spaced)
   if a == now then return occupy(KEYS[2], id), now end
-  local short = G.waiting <= LONG_BACKLOG * limit and crowd_is_known()
+  local short = G.waiting <= LONG_BACKLOG * limit and rush_is_measured()
   local b, oldest_b
   if spaced > 0 then b, oldest_b = free_instant(KEYS[3], spaced) end
   if b and not (urgent or short) then b = math.max(b, G.phase) end

@@ -1,6 +1,6 @@
 -- Part 13: acquire. item: {'a', id, route, lane, bucket name, options}; options: left_us, app, weight, priority, and if
 -- true ordered, exempt, returned (after a 429), token (the bot's is used), refusal (name of a remembered refusal), hash
--- (the believed one), seq and restored (known before a restart), former (name of the bucket before the hash changed).
+-- (the expected one), seq and restored (known before a restart), former (name of the bucket before the hash changed).
 -- reply {'granted'} | {'wait', come back in us (below 0: only in case a hint is lost), seq} | {'refused', us}
 --   | {'moved', hash} | {'known', status, code, us}
 local SAFETY = 5 * SECOND

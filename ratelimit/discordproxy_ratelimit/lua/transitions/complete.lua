@@ -3,7 +3,7 @@
 --   answer: outcome (see below), age_us, rtt_us, retry_us, hash, limit, remaining, rid, after_us, headerless,
 --   works (the token does), refusal, status, code, second (name, limit, after_us: another limiter, as a 429 shows it)
 --   reply {the bucket's state to cache, us until the lane's head can leave or -1, another lane or '', known hash}
--- serve item: {'s', first id or '', route, lane, bucket name, believed hash, former bucket name or nothing}
+-- serve item: {'s', first id or '', route, lane, bucket name, expected hash, former bucket name or nothing}
 --   reply as above, without a state
 
 local MAX_PROVEN = 1000
@@ -56,9 +56,9 @@ end
 
 -- Workers also send this in case something was lost, so the queue is counted anew.
 local function serve_item(item, k)
-  local route, lane_name, name, believed = item[3], item[4], item[5], item[6]
+  local route, lane_name, name, expected = item[3], item[4], item[5], item[6]
   local hash = route_hash(route) or ''
-  if hash ~= believed then return { '', -1, '', hash } end
+  if hash ~= expected then return { '', -1, '', hash } end
   local l, b = lane(lane_name, KEYS[k], KEYS[k + 1]), bucket(KEYS[k + 2])
   sizes[l.queue] = nil
   if item[7] then inherit(b, KEYS[k + 3]) end

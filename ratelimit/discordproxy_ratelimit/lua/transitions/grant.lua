@@ -1,5 +1,5 @@
--- Part 10: the last step to a permit in a worker's hands: a global slot, for a call whose bucket has agreed. Not before,
--- so that no slot is held by a call that still waits for its bucket.
+-- Part 10: the last step to a permit: a global slot, for a call that its bucket has admitted. A call that still waits for
+-- its bucket holds no slot.
 local AT_ONCE = 256 -- grants in one step
 
 local function hint(worker, message)
@@ -18,7 +18,7 @@ local function with_slot(id, record, slot, at, delay)
   deliver(id, record, math.max(delay, at - now))
 end
 
--- A permit whose bucket agreed waits in `gq` while the global limit binds.
+-- A call that its bucket has admitted waits in `gq` while the global limit binds.
 local function to_global(id, record, delay)
   if record.exempt then return deliver(id, record, delay) end
   if size(KEYS[8]) == 0 then
@@ -27,7 +27,7 @@ local function to_global(id, record, delay)
   end
   record.state = 'global'
   record.score = turn(G, record)
-  if size(KEYS[8]) == 0 then G.crowd = now end
+  if size(KEYS[8]) == 0 then G.rush = now end
   put(KEYS[8], string.format('%.17g', record.score), member_of(id, record))
   write_record(id, record)
   G.waiting, stirred = G.waiting + 1, true
