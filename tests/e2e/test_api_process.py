@@ -54,7 +54,7 @@ async def test_operators_port(discord, environment, http_port, tmp_path, connect
         services = json.loads(text)["services"]
         assert (status, services["broker"], services["gateway"]) == (200, True, False)
         _, metrics = await get(http_port, "/metrics")
-        assert 'discordproxy_calls_total{rpc="SendChannelMessage",status="OK",door="grpc"} 1.0' in metrics
+        assert 'discordproxy_calls_total{door="grpc",rpc="SendChannelMessage",status="OK"} 1.0' in metrics
         assert "discordproxy_permit_granted_total 1.0" in metrics
         assert TOKEN not in metrics
         assert json.loads(text)["draining"] is False

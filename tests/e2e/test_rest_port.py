@@ -41,6 +41,16 @@ async def test_workers_share_the_port_and_both_ways_in_share_the_limits(
             f"{base.split('/wait', maxsplit=1)[0].replace('127.0.0.1', 'localhost')}/api/v10" in line
             for line in whole.lines
         )
+
+        def served() -> set[str]:
+            return {line.split(": ")[0].split()[-1] for line in whole.lines if "door=http" in line}
+
+        async def both_serve() -> bool:
+            async with session.get(f"{base}/channels/{CHANNEL}", headers={"Connection": "close"}) as answer:
+                await answer.read()
+            return served() == {"api.0", "api.1"}
+
+        await eventually(both_serve)  # the server is ready with its first worker
         stub = connect()
         over_http = [send(session, base + MESSAGES, f"http {number}") for number in range(20)]
         over_grpc = [
@@ -50,11 +60,6 @@ async def test_workers_share_the_port_and_both_ways_in_share_the_limits(
             for number in range(10)
         ]
         answers = await asyncio.gather(*over_http, *over_grpc)
-
-        def served() -> set[str]:
-            return {line.split(": ")[0].split()[-1] for line in whole.lines if "door=http" in line}
-
-        await eventually(lambda: served() == {"api.0", "api.1"})  # lines come a moment later
     assert {status for status, _ in answers[:20]} == {200}
     assert len(discord.ledger.stored) == 30
     assert {record.status for record in discord.ledger.matching(POST)} == {200}
