@@ -3,12 +3,13 @@
 It is independent of the transport. `sent`, which every error carries, is recorded here only.
 """
 
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from discordproxy_api.calls.principal import ANONYMOUS, DEFAULT_APP, Principal
+from discordproxy_api.calls.principal import ANONYMOUS, APP_NAME, DEFAULT_APP, Principal
 
 Sent = Literal["no", "yes", "unknown"]
 
@@ -63,7 +64,7 @@ class Call:
         metadata: what its caller sent with it, by lower-case name; it may contain a key.
         peer: address of the caller, in gRPC's form.
         certificate: names in the caller's verified certificate.
-        claimed_app: the application's name as the caller sends it.
+        claimed_app: the application's name as the caller sends it, not validated.
         app: name of the authenticated application.
         principal: the application and its scopes; shares of the limits are assigned by it.
         audit_entry: what the call changes; None for reads and without an audit log.
@@ -88,7 +89,7 @@ class Call:
     metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
     peer: str = ""
     certificate: tuple[str, ...] = ()
-    claimed_app: str = DEFAULT_APP
+    claimed_app: str = ""
     app: str = DEFAULT_APP
     principal: Principal = ANONYMOUS
     audit_entry: AuditEntry | None = None
@@ -165,6 +166,11 @@ class Call:
 
 CURRENT: ContextVar[Call] = ContextVar("discordproxy_call")
 """The call that the running task serves; the pipeline sets it."""
+
+
+def request_id_of(sent: str) -> str:
+    """Return the request id that a caller sends, or a new one if it is empty or could damage a log line."""
+    return sent if APP_NAME.fullmatch(sent) else os.urandom(8).hex()
 
 
 def call_facts() -> dict[str, str]:

@@ -7,8 +7,6 @@ callers send one; on the wire there is no difference.
 import asyncio
 import inspect
 import logging
-import os
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
@@ -20,10 +18,9 @@ from grpc.aio import AbortError
 
 from discordproxy_api.access.authenticator import certificate_names
 from discordproxy_api.calls import errors
-from discordproxy_api.calls.call import STATUS_NUMBERS, Call, Status
+from discordproxy_api.calls.call import STATUS_NUMBERS, Call, Status, request_id_of
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import AnsweredError, ApiError
-from discordproxy_api.calls.principal import DEFAULT_APP
 from discordproxy_api.contract.contract import SERVICE, Rpc
 from discordproxy_api.grpc_edge.error_details import render
 from discordproxy_api.pipeline.pipeline import CallPipeline
@@ -34,7 +31,6 @@ from discordproxy_api.rpcs.subscribe_events import SubscribeEvents, check_size
 log = logging.getLogger("discordproxy_api")
 
 _STATUSES: dict[StatusCode, Status] = {StatusCode[name]: name for name in STATUS_NUMBERS}
-_SANE = re.compile(r"[A-Za-z0-9._:@/+-]{1,64}")
 
 Handler = Any  # grpc.RpcMethodHandler is generic for type checkers only
 Work = Callable[[Any, Call], Awaitable[Any]]
@@ -73,10 +69,7 @@ class GrpcAdapter:
             return bots[call.principal.bot].unary_calls.serve(call, partial(_read, context))
 
         async def stream(context: Any, call: Call) -> None:
-            received = await uploads.receive(partial(_read, context))
-            uploads.release(received)  # also if it cannot be decoded; the stream itself may last for an hour
-            check_size(received.data)
-            request = decode_request(contract[call.rpc], received.pop())
+            request = await _receive(uploads, partial(_subscription, contract[call.rpc]), context)
             await bots[call.principal.bot].subscribe_events.serve(call, request, context.write)
 
         handlers: dict[str, Handler] = {
@@ -124,16 +117,15 @@ class GrpcAdapter:
 
     def _call(self, name: str, context: Any, *, streams: bool) -> Call:
         metadata = {key: value for key, value in reversed(context.invocation_metadata()) if isinstance(value, str)}
-        request_id, app = metadata.get("x-request-id", ""), metadata.get("x-discordproxy-app", "")
         remaining_s = context.time_remaining()
         return Call(
             rpc=name,
-            request_id=request_id if _SANE.fullmatch(request_id) else os.urandom(8).hex(),
+            request_id=request_id_of(metadata.get("x-request-id", "")),
             streams=streams,
             metadata=metadata,
             peer=context.peer(),
             certificate=certificate_names(context.auth_context()) if self._certificates else (),
-            claimed_app=app if _SANE.fullmatch(app) else DEFAULT_APP,
+            claimed_app=metadata.get("x-discordproxy-app", ""),
             deadline_at=float("inf") if remaining_s is None else asyncio.get_running_loop().time() + remaining_s,
         )
 
@@ -199,9 +191,14 @@ async def _read(context: Any) -> bytes | None:
     return None if data is grpc.aio.EOF else data
 
 
+def _subscription(rpc: Rpc, data: bytes) -> Any:
+    check_size(data)
+    return decode_request(rpc, data)
+
+
 async def _receive(uploads: Uploads, decode: Callable[[bytes], Any], context: Any) -> Any:
     received = await uploads.receive(partial(_read, context))
-    uploads.release(received)
+    uploads.release(received)  # also if it cannot be decoded; a stream may last for an hour
     return _decoded(decode, received.pop())
 
 

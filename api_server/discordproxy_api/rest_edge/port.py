@@ -13,7 +13,7 @@ from aiohttp import web
 
 from discordproxy_api.bind_policy import PortTakenError
 from discordproxy_api.calls import errors
-from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.call import Call, request_id_of
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import OTHER, Metrics
@@ -25,7 +25,7 @@ from discordproxy_api.pipeline.pipeline import CallPipeline
 from discordproxy_api.rest_edge.answers import Answers
 from discordproxy_api.rest_edge.bot_tokens import HolderAuthenticator
 from discordproxy_api.rest_edge.forward import Forward
-from discordproxy_api.rest_edge.reception import Arrival, Reception, headers_of, request_id_of
+from discordproxy_api.rest_edge.reception import Arrival, Reception, headers_of
 from discordproxy_api.rest_edge.refusals import FailedCall
 from discordproxy_api.rest_edge.relay import RelayedError
 from discordproxy_api.rpcs.route_policy import METHODS
@@ -183,7 +183,7 @@ class RestPort:
         page = self._page(request)
         if page is not None:
             return page
-        failed = FailedCall(request_id_of(request))
+        failed = FailedCall(request_id_of(request.headers.get("X-Request-Id", "")))
         try:
             self._refuse_browsers(request)
             arrival = self._reception.arrival(request, failed.request_id)

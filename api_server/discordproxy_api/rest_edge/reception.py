@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +10,6 @@ from aiohttp import web
 
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
-from discordproxy_api.calls.principal import APP_NAME, DEFAULT_APP
 from discordproxy_api.pipeline.idempotency import checked_key
 from discordproxy_api.rest_edge.bot_tokens import SCHEME, WAYS
 from discordproxy_api.rest_edge.credentials import Presented, present
@@ -28,7 +25,6 @@ RECEIVE_S = 60.0
 
 SLOWEST_BYTES_PER_S = 100_000.0
 
-_SANE = re.compile(r"[A-Za-z0-9._:@/+-]{1,64}")
 _SINGLE = (
     *("authorization", "proxy-authorization", "content-type", "content-encoding", "host", "x-audit-log-reason"),
     *("idempotency-key", "expect"),
@@ -140,7 +136,7 @@ class Reception:
             metadata={name: headers[name] for name in _TRACE if name in headers}
             | {"authorization": _authorization(presented)},
             peer=_peer(request),
-            claimed_app=options.app if APP_NAME.fullmatch(options.app) else DEFAULT_APP,
+            claimed_app=options.app,
             deadline_at=now + options.wait_s + longest_s,
             priority=options.priority,
             max_wait_s=options.wait_s,
@@ -179,12 +175,6 @@ class _Reader:
     def _too_large(self) -> errors.ApiError:
         text = f"Request entity too large: this proxy takes {self._max_bytes} bytes at most."
         return errors.refusal("RESOURCE_EXHAUSTED", "REQUEST_TOO_LARGE", text)
-
-
-def request_id_of(request: web.BaseRequest) -> str:
-    """Return the id that a caller sends, or a new one."""
-    given = request.headers.get("X-Request-Id", "")
-    return given if _SANE.fullmatch(given) else os.urandom(8).hex()
 
 
 def headers_of(request: web.BaseRequest) -> dict[str, str]:
