@@ -167,7 +167,7 @@ class RedisLink:
         """Run a script once and return its reply. Raises as `execute`."""
         rest = (len(keys), *keys, *arguments)
         try:
-            if lua.function and await self._has_function(lua):
+            if self._functions.get(lua.function) or (lua.function and await self._load_function(lua)):
                 reply = await self.execute("FCALL", lua.function, *rest)
             else:
                 reply = await self.execute("EVALSHA", lua.sha, *rest)
@@ -196,10 +196,9 @@ class RedisLink:
         except FAILURES as error:
             if _is_missing(error):
                 raise ScriptMissingError(str(error)) from error
-            self.lost(error)
-            raise BrokerUnavailableError("Redis does not answer", retry_after_s=1.0) from error
+            raise self._unavailable(error) from error
 
-    async def _has_function(self, lua: Script) -> bool:
+    async def _load_function(self, lua: Script) -> bool:
         """Return whether the server runs a script as a function; load it once per connection. A Cluster has none."""
         if lua.function not in self._functions and self._pipeline is not None and self._pipeline.is_open:
             try:
@@ -209,9 +208,13 @@ class RedisLink:
                 log.debug("The script runs by EVALSHA, as the server has no function for it: %s", error)
                 self._functions[lua.function] = False
             except FAILURES as error:
-                self.lost(error)
-                raise BrokerUnavailableError("Redis does not answer", retry_after_s=1.0) from error
+                raise self._unavailable(error) from error
         return self._functions.get(lua.function, False)
+
+    def _unavailable(self, error: Exception) -> BrokerUnavailableError:
+        """Mark the server as unavailable; return the error of the command."""
+        self.lost(error)
+        return BrokerUnavailableError("Redis does not answer", retry_after_s=1.0)
 
     def lost(self, error: Exception) -> None:
         """Mark the server as unavailable, and start to reconnect."""
