@@ -52,7 +52,7 @@ class Arrivals:
         self._timer = loop.call_at(self._due_at, self._look)
 
     def _look(self) -> None:
-        """Find the late requests. A loop that stood still runs its timers first, before it reads what has arrived."""
+        """Find the late requests. After a stall, the loop runs its timers before it reads what has arrived."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         self._timer = None
@@ -85,7 +85,7 @@ class _Arrival:
 
     Attributes:
         cancelling: cancellations of the task before.
-        stalled_s: how long the event loop stood still meanwhile.
+        stalled_s: duration of the event-loop stalls meanwhile.
         overdue: it should have arrived by the last look.
     """
 

@@ -88,9 +88,10 @@ class Answers:
         """Return Discord's error, in the proxy's form where libraries would misunderstand it."""
         if error.is_from_edge and error.http_status == HTTPStatus.TOO_MANY_REQUESTS:
             error.scope = "global"
-        refusal = refusal_of(error, self.failed(arrival))
+        failed = self.failed(arrival)
+        refusal = refusal_of(error, failed)
         if refusal.status != error.http_status or refusal.status == HTTPStatus.TOO_MANY_REQUESTS:
-            return await self.refused(error, self.failed(arrival), arrival)
+            return await self.refused(error, failed, arrival)
         return self.reply(error.reply, arrival)
 
     async def refused(self, error: ApiError, failed: FailedCall, arrival: Arrival | None = None) -> web.Response:

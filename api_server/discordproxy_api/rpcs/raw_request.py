@@ -60,15 +60,16 @@ class Request:
         check(self.rpc, request)
         line = request_line(request.method, request.path)
         require_permitted(self._policy, line)
-        rest = self._rest_request(request, line, call)
-        document = _object(request.json) or {}
-        send = self._responses.sender(rest, line, document, call)
-        order = order_of(line.method, line.template, line.parameters, document)
+        document = _object(request.json) if request.json else {}
+        rest = self._rest_request(request, line, document, call)
+        send = self._responses.sender(rest, line, document or {}, call)
+        order = order_of(line.method, line.template, line.parameters, document or ())
         return Job(partial(_run, send), rest.repeat, order=order)
 
-    def _rest_request(self, request: Any, line: RequestLine, call: Call) -> RestRequest:
-        rest = _rest_request(request, line, self._rest.clock.now_ms())
-        document = _object(request.json or "{}")
+    def _rest_request(
+        self, request: Any, line: RequestLine, document: dict[str, Any] | None, call: Call
+    ) -> RestRequest:
+        rest = _rest_request(request, line, tuple(document or ()), self._rest.clock.now_ms())
         if (line.method, line.template) != CREATE_MESSAGE or document is None:
             return rest
         own = document.get("nonce")
@@ -163,9 +164,8 @@ def _object(text: str) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def _rest_request(request: Any, line: RequestLine, now_ms: int) -> RestRequest:
-    document = _object(request.json) if request.json else None
-    route, authorization = limits_of(line, request.authorization, body_keys=tuple(document or ()), now_ms=now_ms)
+def _rest_request(request: Any, line: RequestLine, body_keys: tuple[str, ...], now_ms: int) -> RestRequest:
+    route, authorization = limits_of(line, request.authorization, body_keys=body_keys, now_ms=now_ms)
     return RestRequest(
         method=line.method,
         path=line.path,
