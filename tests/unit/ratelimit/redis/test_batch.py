@@ -1,24 +1,28 @@
 """Batches of transitions: one call in flight at a time, with the items of several calls; in virtual time."""
 
 import asyncio
+import itertools
 from typing import Any
 
 import pytest
 
-from discordproxy_ratelimit.redis.batch import MAX_DELAY_S, MAX_ITEMS, BatchItem, ScriptBatch
+from discordproxy_ratelimit.redis.batch import MAX_DELAY_S, MAX_GATHER_S, MAX_ITEMS, BatchItem, ScriptBatch
 from fakes.virtual_time import VirtualClock, run
 
 
 class Server:
-    """Answers each item with its own first argument; may be slow, away or wrong."""
+    """Answers each item with its own first argument; may be slow, away or wrong.
 
-    def __init__(self, takes_s: float = 0.0) -> None:
+    `turn_s` is the real time that each turn of the event loop seems to take.
+    """
+
+    def __init__(self, takes_s: float = 0.0, *, turn_s: float = 0.0) -> None:
         self.calls: list[list[Any]] = []
         self.at: list[float] = []
         self.takes_s, self.failures = takes_s, 0
         self.up = asyncio.Event()
         self.up.set()
-        self.batch = ScriptBatch(self._run, self.up.wait)
+        self.batch = ScriptBatch(self._run, self.up.wait, clock=itertools.count(0.0, turn_s).__next__)
 
     async def _run(self, items: list[BatchItem]) -> list[list[Any]]:
         self.calls.append([item.arguments[0] for item in items])
@@ -101,29 +105,29 @@ def test_only_who_is_in_no_hurry_waits_for_company(*, hurry: bool, waits_s: floa
     story(alone())
 
 
-def test_items_of_the_next_turns_join_a_crowd() -> None:
+def test_while_the_event_loop_is_busy_items_of_the_next_turns_join() -> None:
     async def turns() -> None:
-        server = Server()
-        replies = [server.add(0), server.add(1)]
-        for number in range(2, 7):
+        turns = 20
+        server = Server(turn_s=MAX_GATHER_S / turns)
+        replies = [server.add(0)]
+        for number in range(1, 2 * turns):
             await asyncio.sleep(0)
             replies.append(server.add(number))
         await asyncio.gather(*replies)
-        assert server.calls == [list(range(7))]
-        replies = [server.add(0)]
-        await asyncio.sleep(0)
-        await asyncio.gather(server.add(1), *replies)
-        assert server.calls[1:] == [[0, 1]], "the call before it was a crowd's"
+        first, *_ = server.calls
+        assert turns - 2 <= len(first) <= turns + 2, "for at most MAX_GATHER_S"
+        assert [name for call in server.calls for name in call] == list(range(2 * turns))
         await server.batch.close()
 
     story(turns())
 
 
-def test_a_single_call_does_not_wait_for_others() -> None:
+def test_an_item_does_not_wait_for_others_while_the_event_loop_is_idle() -> None:
     async def alone() -> None:
         server = Server()
         first = server.add(0)
-        await asyncio.sleep(0)
+        for _ in range(3):
+            await asyncio.sleep(0)
         await asyncio.gather(first, server.add(1))
         assert server.calls == [[0], [1]]
         await server.batch.close()
