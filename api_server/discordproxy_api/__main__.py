@@ -26,7 +26,7 @@ from discordproxy_api.gateway import gateway_behind
 from discordproxy_api.grpc_edge.server import Server, ServerOptions
 from discordproxy_api.grpc_edge.services import grpc_services
 from discordproxy_api.http.descriptors import possible_connections
-from discordproxy_api.pipeline.access_log import AccessLog
+from discordproxy_api.pipeline.access_log import ACCESS_LOGGER, AccessLog
 from discordproxy_api.pipeline.admission import AdmissionLimits, KeyedAdmission
 from discordproxy_api.pipeline.authentication import Authentication
 from discordproxy_api.pipeline.pipeline import CallPipeline, TracedPipeline
@@ -400,7 +400,9 @@ def main() -> None:
     """Run the process; an error that requires the operator ends it with one line."""
     streams.prepare()
     settings = load(ApiSettings)
-    logs.set_up(settings.log_level, settings.log_format, secrets=settings.secrets, context=call_facts)
+    logs.set_up(
+        settings.log_level, settings.log_format, secrets=settings.secrets, context=call_facts, deferred=ACCESS_LOGGER
+    )
     _return_large_blocks()
     if api_implementation.Type() != "upb":
         log.warning("protobuf runs without its C extension: translation is ten times slower")

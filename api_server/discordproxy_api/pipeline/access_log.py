@@ -13,7 +13,9 @@ from discordproxy_api.calls.principal import UNAUTHENTICATED
 from discordproxy_api.calls.recent_stats import NOT_FAILED, SHOWN, Failure
 from discordproxy_ratelimit.process.logs import FIELDS
 
-log = logging.getLogger("discordproxy_api.access")
+ACCESS_LOGGER = "discordproxy_api.access"
+
+log = logging.getLogger(ACCESS_LOGGER)
 
 
 class AccessLog:

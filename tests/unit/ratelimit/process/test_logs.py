@@ -1,11 +1,13 @@
 """Lines for people and for machines, and back."""
 
+import asyncio
 import json
 import logging
 
 import pytest
 
 from discordproxy_ratelimit.process import logs
+from fakes.virtual_time import VirtualClock, run
 
 CALL = {"rpc": "SendChannelMessage", "app": "srp", "request_id": "0123456789abcdef"}
 
@@ -64,3 +66,83 @@ def test_a_line_is_read_back(style: logs.Style) -> None:
 )
 def test_what_is_no_line_is_none(line: str) -> None:
     assert logs.read(line) is None
+
+
+class Written(logging.Handler):
+    """Keeps formatted lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self.setFormatter(logs.formatter("json"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(json.loads(self.format(record))["message"])
+
+
+def deferring(context: logs.Context = dict[str, str]) -> tuple[Written, logging.Handler]:
+    written = Written()
+    return written, logs.DeferringHandler(written, "access", context)
+
+
+def line(name: str, text: str) -> logging.LogRecord:
+    return logging.LogRecord(name, logging.INFO, "x.py", 1, text, (), None)
+
+
+def test_deferred_lines_are_written_together_and_soon() -> None:
+    async def finish() -> None:
+        written, handler = deferring()
+        for text in "ab":
+            handler.handle(line("access", text))
+        assert written.lines == []
+        await asyncio.sleep(logs.MAX_DELAY_S * 1.01)
+        assert written.lines == ["a", "b"]
+        handler.handle(line("access", "c"))
+        await asyncio.sleep(logs.MAX_DELAY_S * 1.01)
+        assert written.lines == ["a", "b", "c"]
+
+    run(finish(), VirtualClock())
+
+
+def test_the_lines_of_other_loggers_are_written_at_once_and_in_order() -> None:
+    async def finish() -> None:
+        written, handler = deferring()
+        handler.handle(line("access", "a"))
+        handler.handle(line("rest", "b"))
+        assert written.lines == ["a", "b"]
+
+    run(finish(), VirtualClock())
+
+
+def test_deferred_lines_are_bounded_and_written_at_the_end() -> None:
+    async def finish() -> None:
+        written, handler = deferring()
+        for _ in range(logs.MAX_DEFERRED):
+            handler.handle(line("access", "a"))
+        assert len(written.lines) == logs.MAX_DEFERRED
+        handler.handle(line("access", "last"))
+        handler.close()
+        assert written.lines[-1] == "last"
+
+    run(finish(), VirtualClock())
+
+
+def test_without_an_event_loop_no_line_is_deferred() -> None:
+    written, handler = deferring()
+    handler.handle(line("access", "a"))
+    assert written.lines == ["a"]
+
+
+def test_a_deferred_line_names_the_call_that_ran_when_it_was_logged() -> None:
+    running = {"request_id": "first"}
+
+    async def finish() -> None:
+        written, handler = deferring(lambda: dict(running))
+        written.setFormatter(logs.formatter("json", context=lambda: {"request_id": "another"}))
+        records = [line("access", "a")]
+        handler.handle(records[0])
+        running["request_id"] = "second"
+        assert json.loads(written.format(records[0]))["request_id"] == "first"
+        handler.close()
+
+    run(finish(), VirtualClock())
