@@ -94,7 +94,7 @@ def test_callers_cannot_make_more_and_more_series() -> None:
     metrics = Metrics()
     for number in range(1000):
         metrics.finished.add(("X", "OK", metrics.app(f"app{number}"), "", "grpc"), 0.1)
-        metrics.discord_requests.labels("GET", metrics.template(f"/x{number}"), "200").inc()
+        metrics.requested(f"GET /x{number}", 200, 0.1)
     text = generate_latest(metrics.registry).decode()
     assert text.count("discordproxy_app_calls_total{") == MAX_APPS + 1
     assert text.count("discordproxy_discord_requests_total{") == MAX_TEMPLATES + 1

@@ -1,7 +1,7 @@
 """The metrics of an API worker. A new metric is one line here; its labels have a bounded number of values."""
 
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from discordproxy_api.calls.recent_stats import RecentStats
-from discordproxy_api.calls.timed_counts import TimedCounts
+from discordproxy_api.calls.timed_counts import Labels, TimedCounts
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 MAX_APPS, MAX_TEMPLATES = 100, 300
@@ -23,6 +23,7 @@ class Metrics:
     Attributes:
         registry: the metrics of a scrape.
         finished: finished calls by RPC, status, application, `SHOWN` if the status page shows them, and way in.
+        requests: requests to Discord by method, template and status; status 0: no response.
         recent_stats: counts since the last report to Redis.
         in_progress: calls that are being served.
     """
@@ -30,17 +31,15 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
         self.finished = TimedCounts()
-        self.recent_stats = RecentStats(self.finished)
+        self.requests = TimedCounts()
+        self.recent_stats = RecentStats(self.finished, self.requests)
         self.in_progress = 0
-        self.registry.register(_CallCollector(self.finished))
+        self.registry.register(_CallCollector(self.finished, self.requests))
         self._apps: set[str] = set()
         self._templates: set[str] = set()
+        self._request_labels = lru_cache(maxsize=1024)(self._labels_of_request)
         self._gauge("calls_in_progress", "Calls in progress").set_function(lambda: self.in_progress)
         self.refusals = self._counter("refusals", "Calls refused by the proxy", "reason")
-        self.discord_requests = self._counter(
-            "discord_requests", "HTTP requests to Discord; status 0: no response", "method", "template", "status"
-        )
-        self.discord_seconds = self._histogram("discord_seconds", "Time from request to response of Discord", "method")
         self.repeats = self._counter("repeats", "Retried requests, by outcome of the previous attempt", "outcome")
         self.upload_bytes = self._gauge("upload_bytes", "Bytes of large requests held in memory")
         self.uploads_waiting = self._gauge("uploads_waiting", "Large requests that wait for memory")
@@ -64,9 +63,14 @@ class Metrics:
         """Return the label for an application. Callers choose the names, so only the first ones become labels."""
         return _capped(name, self._apps, MAX_APPS)
 
-    def template(self, name: str) -> str:
-        """Return the label for a route's template. `Request` accepts any path, so only the first ones become labels."""
-        return _capped(name, self._templates, MAX_TEMPLATES)
+    def requested(self, route: str, status: int, seconds: float) -> None:
+        """Count a request to Discord by its route's name, the status of the response and its duration."""
+        self.requests.add(self._request_labels(route, status), seconds)
+
+    def _labels_of_request(self, route: str, status: int) -> Labels:
+        """Return method, template and status. `Request` accepts any path, so only the first templates become labels."""
+        method, _, template = route.partition(" ")
+        return method, _capped(template, self._templates, MAX_TEMPLATES), str(status)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return _with_cached_labels(Counter(f"discordproxy_{name}", text, labels, registry=self.registry))
@@ -81,10 +85,10 @@ class Metrics:
 
 
 class _CallCollector(Collector):
-    """Reads the metrics of finished calls, at each scrape."""
+    """Reads the metrics of finished calls and of requests to Discord, at each scrape."""
 
-    def __init__(self, counts: TimedCounts) -> None:
-        self._counts = counts
+    def __init__(self, calls: TimedCounts, requests: TimedCounts) -> None:
+        self._calls, self._requests = calls, requests
 
     def collect(self) -> Iterable[Metric]:
         """Yield the metric families."""
@@ -95,13 +99,28 @@ class _CallCollector(Collector):
         seconds = HistogramMetricFamily(
             "discordproxy_call_seconds", "Duration of a call, including waits", labels=("rpc",)
         )
-        for labels, number in self._counts.totals((0, 1, 4)).items():
+        for labels, number in self._calls.totals((0, 1, 4)).items():
             calls.add_metric(labels, number)
-        for labels, number in self._counts.totals((2, 1)).items():
+        for labels, number in self._calls.totals((2, 1)).items():
             apps.add_metric(labels, number)
-        for rpc, buckets, total in self._counts.histograms(0, _SECONDS):
+        for rpc, buckets, total in self._calls.histograms(0, _SECONDS):
             seconds.add_metric((rpc,), buckets, total)
-        return calls, apps, seconds
+        return calls, apps, seconds, *self._collect_requests()
+
+    def _collect_requests(self) -> Iterable[Metric]:
+        requests = CounterMetricFamily(
+            "discordproxy_discord_requests",
+            "HTTP requests to Discord; status 0: no response",
+            labels=("method", "template", "status"),
+        )
+        seconds = HistogramMetricFamily(
+            "discordproxy_discord_seconds", "Time from request to response of Discord", labels=("method",)
+        )
+        for labels, number in self._requests.totals((0, 1, 2)).items():
+            requests.add_metric(labels, number)
+        for method, buckets, total in self._requests.histograms(0, _SECONDS):
+            seconds.add_metric((method,), buckets, total)
+        return requests, seconds
 
     def describe(self) -> Iterable[Metric]:
         """Yield the metric families, so that the registry refuses a second metric of the same name."""

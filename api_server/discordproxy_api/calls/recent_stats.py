@@ -77,10 +77,11 @@ class RecentStats:
 
     Args:
         calls: finished calls by RPC, status, application, and `SHOWN` if the status page shows them.
+        requests: requests to Discord.
     """
 
-    def __init__(self, calls: TimedCounts) -> None:
-        self._calls = calls
+    def __init__(self, calls: TimedCounts, requests: TimedCounts) -> None:
+        self._calls, self._requests = calls, requests
         self._counts: Counter[str] = Counter()
         self._apps: set[str] = set()
         self._failures: OrderedDict[Failure, Occurrences] = OrderedDict()
@@ -89,10 +90,6 @@ class RecentStats:
         if len(self._apps) < MAX_APPS:
             self._apps.add(app)
         return app if app in self._apps else OTHER
-
-    def requested(self) -> None:
-        """Count a request to Discord."""
-        self._counts[REQUESTS] += 1
 
     def limited(self, scope: str) -> None:
         """Count a 429 of Discord."""
@@ -122,6 +119,8 @@ class RecentStats:
     def collect(self) -> dict[str, int]:
         """Return the counts since the previous call of this method."""
         counts, self._counts = self._counts, Counter()
+        if requests := sum(sum(buckets) for _, buckets in self._requests.report()):
+            counts[REQUESTS] += requests
         for (_, status, app, shown, _), buckets in self._calls.report():
             if not shown:
                 continue

@@ -12,8 +12,6 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
-from prometheus_client import Counter
-
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.drain import Drain
@@ -114,7 +112,6 @@ class Rest:
         self._trace = trace
         self._traced = trace is not no_trace
         self._on_accepted = on_accepted
-        self._counter = lru_cache(maxsize=1024)(self._counter_of)
         self._background = BackgroundTasks()
         self._in_progress = 0
         self._idle: asyncio.Event | None = None
@@ -302,10 +299,4 @@ class Rest:
 
     def _observe(self, attempt: Attempt, status: int) -> None:
         took_s = asyncio.get_running_loop().time() - attempt.started_at
-        self._metrics.recent_stats.requested()
-        self._counter(attempt.request.route.name, status).inc()
-        self._metrics.discord_seconds.labels(attempt.request.method).observe(took_s)
-
-    def _counter_of(self, route: str, status: int) -> Counter:
-        method, _, template = route.partition(" ")
-        return self._metrics.discord_requests.labels(method, self._metrics.template(template), str(status))
+        self._metrics.requested(attempt.request.route.name, status, took_s)

@@ -23,7 +23,8 @@ class Worker:
 
     def __init__(self) -> None:
         self.calls = TimedCounts()
-        self.stats = RecentStats(self.calls)
+        self.requests = TimedCounts()
+        self.stats = RecentStats(self.calls, self.requests)
 
     def finish(self, app: str, *, failed: bool, took_s: float, shown: str = SHOWN) -> None:
         self.calls.add(("X", "INTERNAL" if failed else "OK", app, shown, "grpc"), took_s)
@@ -34,7 +35,7 @@ def test_counts_are_collected_once_and_can_be_restored() -> None:
     worker.finish("srp", failed=False, took_s=0.0005)
     worker.finish("srp", failed=True, took_s=0.015)
     worker.finish("srp", failed=True, took_s=0.015, shown="")
-    worker.stats.requested()
+    worker.requests.add(("GET", "/guilds/{guild_id}", "200"), 0.1)
     worker.stats.limited("shared")
     taken = worker.stats.collect()
     assert taken == {"c:srp": 2, "f:srp": 1, "l:0": 1, "l:4": 1, "r": 1, "9:shared": 1}
