@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import quote
 
 DISCORD_EPOCH_MS = 1_420_070_400_000
@@ -79,6 +80,9 @@ WORDS = {
     "search",
 }
 """Words of the path at the position of a parameter."""
+
+MAX_CACHED = 100
+"""Characters of a template or an id; routes with longer ones are not cached."""
 
 MAJORS = ("channel_id", "guild_id", "webhook_id", "interaction_id")
 
@@ -191,9 +195,24 @@ def route_of(
         no_bot_auth: the bot's token is not sent.
         bearer: the OAuth2 token sent instead of the bot's.
     """
+    kind = _kind(method, template, parameters, body_keys, now_ms)
+    if len(parameters) == 1 and not bearer and len(template) < MAX_CACHED:
+        ((name, value),) = parameters.items()
+        if value.isdecimal() and len(value) < MAX_CACHED:
+            return _route_of_resource(method, template, name, value, kind, no_bot_auth)
+    return _route_of(method, template, parameters, kind, bearer, no_bot_auth=no_bot_auth)
+
+
+@lru_cache(maxsize=2048)
+def _route_of_resource(method: str, template: str, name: str, value: str, kind: str, no_bot_auth: bool) -> Route:  # noqa: FBT001 - a key of the cache
+    return _route_of(method, template, {name: value}, kind, "", no_bot_auth=no_bot_auth)
+
+
+def _route_of(
+    method: str, template: str, parameters: Mapping[str, str], kind: str, bearer: str, *, no_bot_auth: bool
+) -> Route:
     interaction = _interaction(parameters)
     path = _PARAMETER.sub(lambda found: _quoted(parameters.get(found[1], "")), template)
-    kind = _kind(method, template, parameters, body_keys, now_ms)
     return Route(
         name=f"{method} {template}{kind}",
         major=f"interaction={interaction}" if interaction else _major(template, parameters),

@@ -6,7 +6,7 @@ nonce that another application could guess or choose would return that applicati
 
 import hashlib
 import hmac
-from secrets import token_hex
+import os
 
 from discordproxy_api.calls.call import Call
 
@@ -32,7 +32,11 @@ class Nonces:
         """
         if given:
             return self._seed("nonce", call.app, given)
-        return self._seed("key", call.app, call.rpc, call.idempotency_key) if call.idempotency_key else token_hex(16)
+        return (
+            self._seed("key", call.app, call.rpc, call.idempotency_key)
+            if call.idempotency_key
+            else os.urandom(16).hex()
+        )
 
     def _seed(self, *parts: str) -> str:
         text = "\0".join(parts).encode("utf-8", "surrogatepass")

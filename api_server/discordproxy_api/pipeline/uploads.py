@@ -103,8 +103,11 @@ class Uploads:
             if declared:
                 await self._receive_announced(received, read, declared)
             else:
-                async with self._arriving:
+                await self._arriving.acquire()
+                try:
                     received.data = await self._arrivals.wait_for(read) or b""
+                finally:
+                    self._arriving.release()
             size = inflated_size(received.data) if compressed else len(received.data)
             self._check_size(size)
             if size - declared > SMALL:
