@@ -110,10 +110,11 @@ async def measure(subject: Subject, generator: LoadGenerator, callers: int, seco
     """Return the figures of one round."""
     valkey, pids = subject.valkey, subject.pids
     counts = valkey.counts() if valkey else {}
-    cpu = {pid: procfs.cpu_s(pid) for pid in pids}
+    began = procfs.cpu_of(pids)
     outcome = await generator.run(Load(subject.call, subject.port, callers, seconds))
     calls = outcome.answered + outcome.failed
-    cpu_us = {pid: (procfs.cpu_s(pid) - before) / calls * 1e6 for pid, before in cpu.items()}
+    ended = procfs.cpu_of(began)  # without processes that have ended meanwhile, such as one that read the version
+    cpu_us = {pid: (after - began[pid]) / calls * 1e6 for pid, after in ended.items()}
     sample = {
         "calls_per_s": outcome.answered / outcome.seconds,
         "p50_ms": outcome.p50_ms,

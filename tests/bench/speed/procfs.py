@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 _CPUCLOCK_SCHED = 2
@@ -16,6 +17,15 @@ def cpu_s(pid: int) -> float:
     ticks of ten milliseconds.
     """
     return time.clock_gettime((~pid << 3) | _CPUCLOCK_SCHED)
+
+
+def cpu_of(pids: Iterable[int]) -> dict[int, float]:
+    """Return `cpu_s` of those processes that still run."""
+    found = {}
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            found[pid] = cpu_s(pid)
+    return found
 
 
 def memory_mb(pid: int) -> dict[str, float]:
