@@ -1,4 +1,4 @@
-"""A little of `make bench-speed` and `make bench-footprint`: they run, and their figures are possible ones."""
+"""A little of `make bench-speed`, `bench-footprint` and `bench-ratelimit`: they run, with possible figures."""
 
 import asyncio
 import json
@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from bench.ratelimit.judge import JudgeClient
+from discordproxy_ratelimit.route import route_of
+
 TESTS = Path(__file__).parents[1]
 CALLERS = ("1", "4")
+RULES = {"kind": "fixed", "limit": 1, "window_s": 60.0, "global_limit": 50, "rtt_s": 0.001, "jitter_s": 0.0}
 OURS = {"SendChannelMessage", "GetGuild", "GetChannel", "health check"}
 
 pytestmark = [
@@ -75,3 +79,24 @@ async def test_footprint(tmp_path):
         assert in_sum == pytest.approx(sum(each[name] for each in found))
     start = medians(result["start"])
     assert 0 < start["port_open_s"] <= start["serving_s"]
+
+
+async def test_the_scenarios_workers_reach_their_discord(tmp_path):
+    path = str(tmp_path / "judge")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.ratelimit.judge", path), cwd=TESTS, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert await process.stdout.readline() == b"ready\n"
+        async with JudgeClient(path, "run") as discord:
+            await discord.ask(open=RULES)
+            route = route_of("POST", "/channels/{channel_id}/messages", {"channel_id": "1"})
+            answers = [await discord.request(route, label) for label in (1, 2)]
+            assert [answer.status for answer in answers] == [200, 429]
+            assert answers[0].remaining == 0
+            assert [(label, status) for _, label, status in await discord.ask(close=True)] == [(1, 200), (2, 429)]
+            with pytest.raises(RuntimeError, match="KeyError"):
+                await discord.request(route)
+    finally:
+        process.kill()
+        await process.wait()

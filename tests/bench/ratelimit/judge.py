@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from typing_extensions import Self
@@ -54,7 +54,11 @@ class Judge:
         writer.close()
 
     async def _answer(self, question: dict[str, Any], writer: asyncio.StreamWriter) -> None:
-        writer.write(json.dumps([question["id"], await self._reply(question)]).encode() + b"\n")
+        try:
+            reply, error = await self._reply(question), ""
+        except Exception as failure:  # noqa: BLE001 - the worker that waits for the reply must fail
+            reply, error = None, repr(failure)
+        writer.write(json.dumps([question["id"], reply, error]).encode() + b"\n")
 
     async def _reply(self, question: dict[str, Any]) -> Any:
         run = question["run"]
@@ -85,8 +89,12 @@ class JudgeClient:
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         while line := await reader.readline():
-            number, reply = json.loads(line)
-            self._pending.pop(number).set_result(reply)
+            number, reply, error = json.loads(line)
+            future = self._pending.pop(number)
+            if error:
+                future.set_exception(RuntimeError(f"Discord's process failed: {error}"))
+            else:
+                future.set_result(reply)
 
     async def ask(self, **question: Any) -> Any:
         """Send a question about this run and wait for the reply."""
@@ -97,7 +105,12 @@ class JudgeClient:
 
     async def request(self, route: Route, label: object = None) -> Answer:
         """Send one request to Discord."""
-        return Answer(**await self.ask(route=asdict(route), label=label))
+        return Answer(**await self.ask(route=_arguments(route), label=label))
+
+
+def _arguments(route: Route) -> dict[str, Any]:
+    """Return the arguments that make an equal route."""
+    return {field.name: getattr(route, field.name) for field in fields(route) if field.init}
 
 
 if __name__ == "__main__":
