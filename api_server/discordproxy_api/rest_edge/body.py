@@ -79,8 +79,10 @@ def read_body(data: bytes, content_type: str) -> Body:
     if payload is not None:
         return _with_json(payload, JSON, (0, len(payload)))
     boundary = boundary_of(content_type)
-    if boundary is None:
-        return Body(data, content_type, readable=False)
+    return Body(data, content_type, readable=False) if boundary is None else _read_form(data, content_type, boundary)
+
+
+def _read_form(data: bytes, content_type: str, boundary: bytes) -> Body:
     try:
         parts = parts_of(data, boundary)
     except MultipartError:

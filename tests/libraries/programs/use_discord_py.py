@@ -3,39 +3,38 @@
 import asyncio
 import importlib
 import io
-import os
 import sys
 
+from driver import BASE, CHANNEL, FILE, GUILD, REASON, SNIPPET, TOKEN, burst, run_snippet, serve
+
 NAME = sys.argv[1]
-URL, TOKEN, WAIT = os.environ["REST_URL"], os.environ["TOKEN"], os.environ.get("WAIT", "")
-CHANNEL, GUILD, BURST = int(os.environ["CHANNEL"]), int(os.environ["GUILD"]), int(os.environ.get("BURST", "10"))
-
 library = importlib.import_module({"discord.py": "discord", "py-cord": "discord"}.get(NAME, NAME))
-base = f"{URL}{f'/wait={WAIT}' if WAIT else ''}/app={NAME}/api/v10"
-if NAME == "py-cord":
-    library.http.Route.API_BASE_URL = base.replace("v10", "v{API_VERSION}")
-else:
-    library.http.Route.BASE = base
+if not SNIPPET and NAME == "py-cord":
+    library.http.Route.API_BASE_URL = f"{BASE}/api/v{{API_VERSION}}"
+elif not SNIPPET:
+    library.http.Route.BASE = f"{BASE}/api/v10"
+run_snippet()
 
 
-async def operations(client) -> None:
+async def operations(client, interaction) -> None:
     channel = await client.fetch_channel(CHANNEL)
-    message = await channel.send(f"{NAME} says hello")
-    await message.edit(content=f"{NAME} edited")
+    message = await channel.send("hello")
+    await message.edit(content="edited")
     await message.add_reaction("\N{THUMBS UP SIGN}")
-    file = library.File(io.BytesIO(bytes(range(256)) * 12_288), filename="three-mib.bin")
-    uploaded = await channel.send(f"{NAME} uploads", file=file)
-    assert uploaded.attachments[0].size == 3 * 1024 * 1024
+    uploaded = await channel.send("uploads", file=library.File(io.BytesIO(FILE), filename="three-mib.bin"))
+    assert uploaded.attachments[0].size == len(FILE)
     guild = await client.fetch_guild(GUILD)
     assert guild.id == GUILD
-    made = await guild.create_text_channel(f"made-by-{NAME.replace('.', '-')}", reason="café ❤")
+    assert len([member async for member in guild.fetch_members(limit=3)]) == 3
+    made = await guild.create_text_channel("made", reason=REASON)
     await made.delete(reason="tidy")
-    hook = await channel.create_webhook(name="hook of python")
-    await hook.send(f"{NAME} by webhook")
+    hook = await channel.create_webhook(name="hook")
+    anonymous = library.Webhook.partial(hook.id, hook.token, session=client.http._HTTPClient__session)
+    await anonymous.send("by webhook", wait=True)
     await hook.delete()
     await message.delete()
-    sent = await asyncio.gather(*(channel.send(f"{NAME} burst {number}") for number in range(BURST)))
-    assert len({each.id for each in sent}) == BURST
+    found = library.Interaction(data=interaction, state=client._connection)
+    await found.response.send_message("answers")
     assert await code_of(client.fetch_channel(1)) == 10003
 
 
@@ -49,12 +48,24 @@ async def code_of(call) -> int:
 
 
 async def main() -> None:
-    client = library.Client(intents=library.Intents.none())
+    client = library.Client(intents=library.Intents(members=True))
     await client.login(TOKEN)
+    channel, guild = await client.fetch_channel(CHANNEL), await client.fetch_guild(GUILD)
     try:
-        await operations(client)
+        await serve(
+            {
+                "operations": lambda command: operations(client, command["interaction"]),
+                "burst": lambda command: burst(command["number"], channel.send, command["content"]),
+                "send": lambda command: _quiet(channel.send(command["content"])),
+                "channel": lambda command: _quiet(guild.create_text_channel(command["content"])),
+            }
+        )
     finally:
         await client.close()
+
+
+async def _quiet(call) -> None:
+    await call
 
 
 asyncio.run(main())

@@ -1,30 +1,28 @@
 """hikari on the REST port: only the URL is changed."""
 
 import asyncio
-import os
 
 import hikari
-
-URL, TOKEN, WAIT = os.environ["REST_URL"], os.environ["TOKEN"], os.environ.get("WAIT", "")
-CHANNEL, GUILD, BURST = int(os.environ["CHANNEL"]), int(os.environ["GUILD"]), int(os.environ.get("BURST", "10"))
+from driver import BASE, CHANNEL, FILE, GUILD, REASON, TOKEN, burst, run_snippet, serve
 
 
-async def operations(rest: hikari.api.RESTClient) -> None:
-    message = await rest.create_message(CHANNEL, "hikari says hello")
-    await rest.edit_message(CHANNEL, message, "hikari edited")
+async def operations(app: hikari.RESTApp, rest: hikari.api.RESTClient, interaction) -> None:
+    message = await rest.create_message(CHANNEL, "hello")
+    await rest.edit_message(CHANNEL, message, "edited")
     await rest.add_reaction(CHANNEL, message, "\N{THUMBS UP SIGN}")
-    file = hikari.Bytes(bytes(range(256)) * 12_288, "three-mib.bin")
-    uploaded = await rest.create_message(CHANNEL, "hikari uploads", attachment=file)
-    assert uploaded.attachments[0].size == 3 * 1024 * 1024
+    uploaded = await rest.create_message(CHANNEL, "uploads", attachment=hikari.Bytes(FILE, "three-mib.bin"))
+    assert uploaded.attachments[0].size == len(FILE)
     assert (await rest.fetch_guild(GUILD)).id == GUILD
-    made = await rest.create_guild_text_channel(GUILD, "made-by-hikari", reason="café ❤")
+    assert len(await rest.fetch_members(GUILD).limit(3)) == 3
+    made = await rest.create_guild_text_channel(GUILD, "made", reason=REASON)
     await rest.delete_channel(made)
-    hook = await rest.create_webhook(CHANNEL, "hook of hikari")
-    await rest.execute_webhook(hook, hook.token, "hikari by webhook")
+    hook = await rest.create_webhook(CHANNEL, "hook")
+    async with app.acquire(None) as anonymous:
+        await anonymous.execute_webhook(hook, hook.token, "by webhook")
     await rest.delete_webhook(hook)
     await rest.delete_message(CHANNEL, message)
-    burst = (rest.create_message(CHANNEL, f"hikari burst {number}") for number in range(BURST))
-    assert len({each.id for each in await asyncio.gather(*burst)}) == BURST
+    kind = hikari.ResponseType.MESSAGE_CREATE
+    await rest.create_interaction_response(int(interaction["id"]), interaction["token"], kind, "answers")
     assert await code_of(rest.fetch_channel(1)) == 10003
 
 
@@ -38,15 +36,26 @@ async def code_of(call) -> int:
 
 
 async def main() -> None:
-    url = f"{URL}{f'/wait={WAIT}' if WAIT else ''}/app=hikari/api/v10"
-    timeouts = hikari.impl.HTTPTimeoutSettings(total=300) if WAIT else hikari.impl.HTTPTimeoutSettings()
-    app = hikari.RESTApp(url=url, http_settings=hikari.impl.HTTPSettings(timeouts=timeouts))
+    app = run_snippet().get("app") or hikari.RESTApp(url=f"{BASE}/api/v10")
     await app.start()
     try:
         async with app.acquire(TOKEN, hikari.TokenType.BOT) as rest:
-            await operations(rest)
+            await serve(
+                {
+                    "operations": lambda command: operations(app, rest, command["interaction"]),
+                    "burst": lambda command: burst(
+                        command["number"], lambda content: rest.create_message(CHANNEL, content), command["content"]
+                    ),
+                    "send": lambda command: _quiet(rest.create_message(CHANNEL, command["content"])),
+                    "channel": lambda command: _quiet(rest.create_guild_text_channel(GUILD, command["content"])),
+                }
+            )
     finally:
         await app.close()
+
+
+async def _quiet(call) -> None:
+    await call
 
 
 asyncio.run(main())
