@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from discordproxy_sandbox.sandbox import SandboxConfig
-from libraries import scenarios
+from libraries import answers, bots, scenarios
 from libraries.scenarios import Outcome
 from libraries.stage import Library, Stage, stage
 
@@ -19,6 +19,9 @@ PROGRAMS = {
     "@discordeno/rest": "use_discordeno.mjs",
     "oceanic.js": "use_oceanic.mjs",
 }
+
+BOTS = {"discord.py": "bot_discord_py.py", "discord.js": "bot_discordjs.mjs"}
+"""Libraries whose whole client is run, too, with a connection to the gateway."""
 
 SETTINGS = {"DISCORDPROXY_HTTP_TIMEOUT": "2"}
 """So that a silent Discord does not take half a minute."""
@@ -32,32 +35,41 @@ SCENARIOS: dict[str, Scenario] = {
     "40 at once, defaults": partial(scenarios.burst, number=40, window_s=5.0, snippet=False),
     "failures of Discord": scenarios.lost_answers,
     "blocked by Cloudflare": scenarios.blocked,
+    "answers of the proxy": answers.parsed,
 }
 
 
-async def run(library: Library, only: str) -> int:
-    """Run the scenarios; return how many failed."""
+async def run(options: argparse.Namespace) -> int:
+    """Run the scenarios of a library; return how many failed."""
     failed = 0
-    async with stage(SETTINGS, SandboxConfig(token=None)) as found:
-        for name, scenario in SCENARIOS.items():
-            if only and only not in name:
-                continue
-            outcome = await scenario(found, library)
-            failed += bool(outcome.problems)
-            verdict = "FAILED: " + "; ".join(outcome.problems) if outcome.problems else "passed"
-            print(f"{library.name}: {name}: {outcome.figures}: {verdict}", flush=True)  # noqa: T201 - a program
+    for programs, settings, scenarios_of in (
+        (PROGRAMS, SETTINGS, SCENARIOS),
+        (BOTS, bots.SETTINGS, {"interactions": bots.interactions}),
+    ):
+        chosen = {name: each for name, each in scenarios_of.items() if options.only in name}
+        if options.library in programs and chosen:
+            library = Library(options.library, programs[options.library], options.interpreter, options.folder.resolve())
+            async with stage(settings, SandboxConfig(token=None)) as found:
+                for name, scenario in chosen.items():
+                    failed += _report(library, name, await scenario(found, library))
     return failed
+
+
+def _report(library: Library, name: str, outcome: Outcome) -> bool:
+    """Print a line; return whether the scenario failed."""
+    verdict = "FAILED: " + "; ".join(outcome.problems) if outcome.problems else "passed"
+    print(f"{library.name}: {name}: {outcome.figures}: {verdict}", flush=True)  # noqa: T201 - a program
+    return bool(outcome.problems)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("library", choices=PROGRAMS)
+    parser.add_argument("library", choices=PROGRAMS | BOTS)
     parser.add_argument("interpreter", help="python of the library's environment, or node")
     parser.add_argument("--folder", default=".", help="where node finds the library", type=Path)
     parser.add_argument("--only", default="", help="scenarios whose name contains this text")
     options = parser.parse_args()
-    library = Library(options.library, PROGRAMS[options.library], options.interpreter, options.folder.resolve())
-    raise SystemExit(1 if asyncio.run(run(library, options.only)) else 0)
+    raise SystemExit(1 if asyncio.run(run(options)) else 0)
 
 
 if __name__ == "__main__":

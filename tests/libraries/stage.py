@@ -16,6 +16,7 @@ from typing_extensions import Self
 
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID
+from fakes.eventually import eventually
 from fakes.ports import free_port, free_ports
 from libraries.recording import Received, recording_sandbox
 from libraries.snippets import written
@@ -48,9 +49,18 @@ class Library:
 
 
 class Program:
-    """The program of a library: one command at a time."""
+    """The program of a library: one command at a time.
 
-    def __init__(self, library: Library, base: str, *, snippet: bool = False, token: str = KEY) -> None:
+    Args:
+        base: address of the port or of the sandbox, with options of the port.
+        snippet: use the documentation's settings, instead of the base URL alone.
+        token: that the library sends.
+        gateway: address of the gateway, for libraries that do not request it.
+    """
+
+    def __init__(
+        self, library: Library, base: str, *, snippet: bool = False, token: str = KEY, gateway: str = ""
+    ) -> None:
         self._library = library
         path = written(library.name, library.folder, base) if snippet else None
         self._environment = {
@@ -62,6 +72,7 @@ class Program:
             "DISCORDPROXY_KEY": token,
             "CHANNEL": CHANNEL_ID,
             "GUILD": GUILD_ID,
+            "GATEWAY": gateway,
             "SNIPPET": str(path or ""),
         }
         self._process: asyncio.subprocess.Process | None = None
@@ -156,17 +167,10 @@ async def stage(settings: Mapping[str, str], config: SandboxConfig) -> AsyncIter
             command = (str(COMMANDS / "discordproxyserver"), "--workers", str(WORKERS))
             async with Process(*command, env=environment, cwd=Path(folder)) as server:
                 await server.line(r"Discord Proxy .* is ready")
-                await _await_workers(pages)
+                await eventually(lambda: all(map(_is_ready, pages)))  # the server is ready with its first worker
                 yield Stage(sandbox, received, f"http://127.0.0.1:{rest_port}", pages, server)
                 server.signal(15)
                 await server.ended()
-
-
-async def _await_workers(pages: list[int]) -> None:
-    """Wait until all workers serve: the server is ready with its first one."""
-    async with asyncio.timeout(60):
-        while not all([await asyncio.to_thread(_is_ready, port) for port in pages]):
-            await asyncio.sleep(0.05)
 
 
 def _is_ready(port: int) -> bool:

@@ -31,6 +31,8 @@ async def operations(client, interaction) -> None:
     hook = await channel.create_webhook(name="hook")
     anonymous = library.Webhook.partial(hook.id, hook.token, session=client.http._HTTPClient__session)
     await anonymous.send("by webhook", wait=True)
+    wrong = library.Webhook.partial(hook.id, "wrong", session=client.http._HTTPClient__session)
+    assert await code_of(wrong.send("not sent")) == 50027
     await hook.delete()
     await message.delete()
     found = library.Interaction(data=interaction, state=client._connection)

@@ -20,6 +20,7 @@ async function operations({ interaction }) {
   await rest.deleteChannel(made.id);
   const hook = await rest.createWebhook(CHANNEL, { name: "hook" });
   await rest.executeWebhook(hook.id, hook.token, { content: "by webhook" });
+  await assert.rejects(rest.executeWebhook(hook.id, "wrong", { content: "not sent" }));
   await rest.deleteWebhook(hook.id);
   await rest.deleteMessage(CHANNEL, message.id);
   await rest.sendInteractionResponse(interaction.id, interaction.token, { type: 4, data: { content: "answers" } });

@@ -20,6 +20,7 @@ async function operations({ interaction }) {
   await rest.delete(Routes.channel(made.id));
   const hook = await rest.post(Routes.channelWebhooks(CHANNEL), { body: { name: "hook" } });
   await rest.post(Routes.webhook(hook.id, hook.token), { body: { content: "by webhook" }, auth: false });
+  await assert.rejects(rest.post(Routes.webhook(hook.id, "wrong"), { body: { content: "not sent" }, auth: false }), { code: 50027 });
   await rest.delete(Routes.webhook(hook.id));
   await rest.delete(Routes.channelMessage(CHANNEL, message.id));
   const answer = { type: 4, data: { content: "answers" } };

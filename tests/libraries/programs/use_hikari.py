@@ -19,6 +19,7 @@ async def operations(app: hikari.RESTApp, rest: hikari.api.RESTClient, interacti
     hook = await rest.create_webhook(CHANNEL, "hook")
     async with app.acquire(None) as anonymous:
         await anonymous.execute_webhook(hook, hook.token, "by webhook")
+        assert await code_of(anonymous.execute_webhook(hook, "wrong", "not sent")) == 50027
     await rest.delete_webhook(hook)
     await rest.delete_message(CHANNEL, message)
     kind = hikari.ResponseType.MESSAGE_CREATE
@@ -30,7 +31,7 @@ async def code_of(call) -> int:
     """Return Discord's code of the error that a call ends with."""
     try:
         await call
-    except hikari.NotFoundError as error:
+    except (hikari.NotFoundError, hikari.UnauthorizedError) as error:
         return error.code
     return 0
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from functools import partial
 
 import interactions
 from driver import BASE, CHANNEL, FILE, GUILD, REASON, SNIPPET, TOKEN, burst, run_snippet, serve
@@ -23,11 +24,27 @@ async def operations(client: interactions.Client, channel, guild, interaction) -
     await made.delete()
     hook = await channel.create_webhook("hook")
     await hook.send("by webhook", wait=True)
+    assert await code_of(client.http.execute_webhook(hook.id, "wrong", {"content": "not sent"})) == 50027
     await hook.delete()
     await message.delete()
     answer = {"type": 4, "data": {"content": "answers"}}
     await client.http.post_initial_response(answer, interaction["id"], interaction["token"])
     assert await client.fetch_channel(1) is None  # it returns None for 404
+
+
+async def code_of(call) -> int:
+    """Return Discord's code of the error that a call ends with."""
+    try:
+        await call
+    except interactions.errors.HTTPException as error:
+        return error.code
+    return 0
+
+
+async def send(channel, content: str) -> None:
+    """Send a message; after three answers of 429 the library returns None."""
+    if await channel.send(content) is None:
+        raise interactions.errors.LibraryException("three answers of 429")
 
 
 async def main() -> None:
@@ -38,8 +55,8 @@ async def main() -> None:
         await serve(
             {
                 "operations": lambda command: operations(client, channel, guild, command["interaction"]),
-                "burst": lambda command: burst(command["number"], channel.send, command["content"]),
-                "send": lambda command: _quiet(channel.send(command["content"])),
+                "burst": lambda command: burst(command["number"], partial(send, channel), command["content"]),
+                "send": lambda command: send(channel, command["content"]),
                 "channel": lambda command: _quiet(guild.create_text_channel(command["content"])),
             }
         )

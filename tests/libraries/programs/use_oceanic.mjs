@@ -20,6 +20,7 @@ async function operations({ interaction }) {
   await channels.delete(made.id);
   const hook = await webhooks.create(CHANNEL, { name: "hook" });
   await webhooks.execute(hook.id, hook.token, { content: "by webhook" });
+  await assert.rejects(webhooks.execute(hook.id, "wrong", { content: "not sent" }), (error) => error.code === 50027);
   await webhooks.delete(hook.id);
   await channels.deleteMessage(CHANNEL, message.id);
   await interactions.createInteractionResponse(interaction.id, interaction.token, { type: 4, data: { content: "answers" } });
