@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,9 @@ BOTS = {"discord.py": "bot_discord_py.py", "discord.js": "bot_discordjs.mjs"}
 SETTINGS = {"DISCORDPROXY_HTTP_TIMEOUT": "2"}
 """So that a silent Discord does not take half a minute."""
 
+QUICK_SETTINGS = {**SETTINGS, "DISCORDPROXY_REST_MAX_WAIT": "1"}
+"""So that the defaults of a library meet refusals soon."""
+
 Scenario = Callable[[Stage, Library], Awaitable[Outcome]]
 
 SCENARIOS: dict[str, Scenario] = {
@@ -38,12 +42,19 @@ SCENARIOS: dict[str, Scenario] = {
     "answers of the proxy": answers.parsed,
 }
 
+QUICK: dict[str, Scenario] = {
+    "operations": scenarios.operations,
+    "12 at once, documented settings": partial(scenarios.burst, number=12, window_s=1.0, snippet=True),
+    "12 at once, defaults": partial(scenarios.burst, number=12, window_s=1.0, snippet=False),
+    "failures of Discord": partial(scenarios.lost_answers, kinds=("500 after effect", "reset after effect")),
+}
+
 
 async def run(options: argparse.Namespace) -> int:
     """Run the scenarios of a library; return how many failed."""
     failed = 0
     for programs, settings, scenarios_of in (
-        (PROGRAMS, SETTINGS, SCENARIOS),
+        (PROGRAMS, QUICK_SETTINGS, QUICK) if options.quick else (PROGRAMS, SETTINGS, SCENARIOS),
         (BOTS, bots.SETTINGS, {"interactions": bots.interactions}),
     ):
         chosen = {name: each for name, each in scenarios_of.items() if options.only in name}
@@ -51,7 +62,9 @@ async def run(options: argparse.Namespace) -> int:
             library = Library(options.library, programs[options.library], options.interpreter, options.folder.resolve())
             async with stage(settings, SandboxConfig(token=None)) as found:
                 for name, scenario in chosen.items():
-                    failed += _report(library, name, await scenario(found, library))
+                    began = time.monotonic()
+                    outcome = await scenario(found, library)
+                    failed += _report(library, f"{name} ({time.monotonic() - began:.0f} s)", outcome)
     return failed
 
 
@@ -68,6 +81,7 @@ def main() -> None:
     parser.add_argument("interpreter", help="python of the library's environment, or node")
     parser.add_argument("--folder", default=".", help="where node finds the library", type=Path)
     parser.add_argument("--only", default="", help="scenarios whose name contains this text")
+    parser.add_argument("--quick", action="store_true", help="a few short scenarios")
     options = parser.parse_args()
     raise SystemExit(1 if asyncio.run(run(options)) else 0)
 
