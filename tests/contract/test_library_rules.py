@@ -192,7 +192,8 @@ def test_no_library_repeats_what_could_act_twice(library):
     lost = errors.refusal("UNAVAILABLE", "DISCORD_UNREACHABLE", "lost", retry_after_s=1.0)
     bug = errors.internal("id")
     for sent in ("yes", "unknown"):
-        for error in (lost, bug, errors.draining(), of(broker.WaitRefusedError)):
+        failed = [ApiError("UNAVAILABLE", "DISCORD_ERROR", "x", http_status=status) for status in (500, 504, 524)]
+        for error in (lost, bug, *failed, errors.draining(), of(broker.WaitRefusedError)):
             assert answer(error, sent=sent, repeat=Repeat.NEVER).status not in REPEATED[library]
 
 

@@ -1,162 +1,89 @@
 """Runs the program of one Discord library against a server with the sandbox, and verifies what Discord received."""
 
 import argparse
-import json
-import os
-import re
-import socket
-import subprocess
-import sys
-import tempfile
+import asyncio
 import time
-import urllib.request
-from collections import Counter
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
-from fakes.ports import free_port, free_ports
+from discordproxy_sandbox.sandbox import SandboxConfig
+from libraries import answers, bots, scenarios
+from libraries.scenarios import Outcome
+from libraries.stage import Library, Stage, stage
 
-HERE = Path(__file__).parent
-KEY = "MTAwMDAwMDAwMDAwMDAwMDAx.proxy.dpk_local"
-CHANNEL, GUILD = "500000000000000001", "300000000000000001"
-ROUTE = "POST /channels/{channel_id}/messages"
 PROGRAMS = {
     **dict.fromkeys(("discord.py", "py-cord", "nextcord", "disnake"), "use_discord_py.py"),
     "hikari": "use_hikari.py",
+    "discord-py-interactions": "use_interactions_py.py",
     "@discordjs/rest": "use_discordjs_rest.mjs",
     "@discordeno/rest": "use_discordeno.mjs",
-    "oceanic.js": "use_oceanic.cjs",
+    "oceanic.js": "use_oceanic.mjs",
 }
-OWN = "unknown key"
-"""A violation that a library sends to Discord, too: the proxy changes no body."""
 
-LIMITS = {"limit": 5, "window_s": 5.0}
-RUNS = (("10", ""), ("40", ""), ("40", "240"))
-"""Messages at once, and option `wait`: the library as it is, without and with refusals, and one that waits."""
+BOTS = {"discord.py": "bot_discord_py.py", "discord.js": "bot_discordjs.mjs"}
+"""Libraries whose whole client is run, too, with a connection to the gateway."""
 
-SERVED = re.compile(r"^discordproxy_http_requests_total\{.*\} (\S+)$", re.MULTILINE)
+SETTINGS = {"DISCORDPROXY_HTTP_TIMEOUT": "2"}
+"""So that a silent Discord does not take half a minute."""
 
-MAX_REQUESTS = 2
-"""A library may send so many requests per message and second: more is a loop without a pause."""
+QUICK_SETTINGS = {**SETTINGS, "DISCORDPROXY_REST_MAX_WAIT": "1"}
+"""So that the defaults of a library meet refusals soon."""
 
+Scenario = Callable[[Stage, Library], Awaitable[Outcome]]
 
-def request(url: str, document: dict | None = None) -> dict:
-    data = None if document is None else json.dumps(document).encode()
-    with urllib.request.urlopen(urllib.request.Request(url, data)) as answer:
-        return json.load(answer)
+SCENARIOS: dict[str, Scenario] = {
+    "operations": scenarios.operations,
+    "40 at once, documented settings": partial(scenarios.burst, number=40, window_s=5.0, snippet=True),
+    "10 at once, defaults": partial(scenarios.burst, number=10, window_s=5.0, snippet=False),
+    "40 at once, defaults": partial(scenarios.burst, number=40, window_s=5.0, snippet=False),
+    "failures of Discord": scenarios.lost_answers,
+    "blocked by Cloudflare": scenarios.blocked,
+    "answers of the proxy": answers.parsed,
+}
 
-
-def await_ready(process: subprocess.Popen, output: Path, pages: list[int]) -> None:
-    """Wait until all workers serve."""
-    for _ in range(600):
-        if "is ready" in output.read_text() and all(map(is_served, pages)):
-            return
-        if process.poll() is not None:
-            break
-        time.sleep(0.1)
-    raise SystemExit(f"the server did not start: {output.read_text()}")
-
-
-def is_served(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+QUICK: dict[str, Scenario] = {
+    "operations": scenarios.operations,
+    "12 at once, documented settings": partial(scenarios.burst, number=12, window_s=1.0, snippet=True),
+    "12 at once, defaults": partial(scenarios.burst, number=12, window_s=1.0, snippet=False),
+    "failures of Discord": partial(scenarios.lost_answers, kinds=("500 after effect", "reset after effect")),
+}
 
 
-def problems(found: dict, name: str, burst: int) -> list[str]:
-    """Return what Discord should not have seen."""
-    records = found["records"]
-    wrong = [
-        f"{each['method']} {each['template']}: {problem}"
-        for each in records
-        for problem in each["violations"]
-        if not problem.startswith(OWN)
-    ]
-    avoidable = [each for each in records if each["status"] == 429]
-    if avoidable:
-        wrong.append(f"{len(avoidable)} answers of 429 at Discord")
-    kept = Counter(each["digest"] for each in found["stored"])
-    if doubled := [digest for digest, number in kept.items() if number > 1]:
-        wrong.append(f"{len(doubled)} messages are doubled")
-    if len(kept) < burst + 2:
-        wrong.append(f"{name}: {len(kept)} messages instead of {burst + 2}")
-    return wrong
+async def run(options: argparse.Namespace) -> int:
+    """Run the scenarios of a library; return how many failed."""
+    failed = 0
+    for programs, settings, scenarios_of in (
+        (PROGRAMS, QUICK_SETTINGS, QUICK) if options.quick else (PROGRAMS, SETTINGS, SCENARIOS),
+        (BOTS, bots.SETTINGS, {"interactions": bots.interactions}),
+    ):
+        chosen = {name: each for name, each in scenarios_of.items() if options.only in name}
+        if options.library in programs and chosen:
+            library = Library(options.library, programs[options.library], options.interpreter, options.folder.resolve())
+            async with stage(settings, SandboxConfig(token=None)) as found:
+                for name, scenario in chosen.items():
+                    began = time.monotonic()
+                    outcome = await scenario(found, library)
+                    failed += _report(library, f"{name} ({time.monotonic() - began:.0f} s)", outcome)
+    return failed
+
+
+def _report(library: Library, name: str, outcome: Outcome) -> bool:
+    """Print a line; return whether the scenario failed."""
+    verdict = "FAILED: " + "; ".join(outcome.problems) if outcome.problems else "passed"
+    print(f"{library.name}: {name}: {outcome.figures}: {verdict}", flush=True)  # noqa: T201 - a program
+    return bool(outcome.problems)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("library", choices=PROGRAMS)
+    parser.add_argument("library", choices=PROGRAMS | BOTS)
     parser.add_argument("interpreter", help="python of the library's environment, or node")
-    parser.add_argument("--folder", default=".", help="where node finds the library")
+    parser.add_argument("--folder", default=".", help="where node finds the library", type=Path)
+    parser.add_argument("--only", default="", help="scenarios whose name contains this text")
+    parser.add_argument("--quick", action="store_true", help="a few short scenarios")
     options = parser.parse_args()
-    grpc_port, rest_port, sandbox_port = free_port(), free_port(), free_port()
-    pages = free_ports(2)
-    environment = {
-        **os.environ,
-        "DISCORDPROXY_PORT": str(grpc_port),
-        "DISCORDPROXY_REST_PORT": str(rest_port),
-        "SANDBOX_PORT": str(sandbox_port),
-        "DISCORDPROXY_HTTP_PORT": str(pages[0]),
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder, "out")
-        server = Path(sys.executable).with_name("discordproxyserver")
-        with output.open("w") as stream:
-            process = subprocess.Popen(
-                [server, "--sandbox", "--workers", "2", "--log-file-path", folder],
-                env=environment,
-                stdout=stream,
-                stderr=stream,
-            )
-        try:
-            await_ready(process, output, pages)
-            for burst, wait in RUNS:
-                run(options, rest_port, f"http://127.0.0.1:{sandbox_port}/_sandbox", burst, wait, pages)
-        finally:
-            process.terminate()
-            process.wait(60)
-
-
-def requests_served(pages: list[int]) -> int:
-    """Return how many requests the workers have answered on the REST port."""
-    found = 0.0
-    for port in pages:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-            found += sum(map(float, SERVED.findall(answer.read().decode())))
-    return int(found)
-
-
-def run(options: argparse.Namespace, rest_port: int, control: str, burst: str, wait: str, pages: list[int]) -> None:
-    request(f"{control}/limits", {"do": "set", "route": ROUTE, **LIMITS})
-    request(f"{control}/ledger", {"do": "clear"})
-    before, began = requests_served(pages), time.monotonic()
-    ended = subprocess.run(
-        [options.interpreter, HERE / PROGRAMS[options.library], options.library],
-        env={
-            **os.environ,
-            "REST_URL": f"http://127.0.0.1:{rest_port}",
-            "TOKEN": KEY,
-            "CHANNEL": CHANNEL,
-            "GUILD": GUILD,
-            "BURST": burst,
-            "WAIT": wait,
-        },
-        cwd=options.folder,
-        check=False,
-        timeout=300,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    took_s, served = time.monotonic() - began, requests_served(pages) - before
-    refused = int((re.search(r"refused=(\d+)", ended.stdout) or [0, 0])[1])
-    wrong = [] if ended.returncode == 0 else [f"status {ended.returncode}"]
-    wrong += problems(request(f"{control}/ledger"), options.library, int(burst) - refused)
-    if served > MAX_REQUESTS * int(burst) * took_s:
-        wrong.append(f"{served} requests")
-    outcome = "; ".join(wrong) or "passed"
-    line = f"{options.library}, {burst} at once, wait={wait or 'default'}: {took_s:.1f} s, {served} requests, "
-    line += f"{refused} refused, {outcome}"
-    print(line, flush=True)  # noqa: T201 - a program
-    if wrong:
-        raise SystemExit(1)
+    raise SystemExit(1 if asyncio.run(run(options)) else 0)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,13 @@ from aiohttp import web
 from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
+from discordproxy_api.calls.retry import Repeat
 from discordproxy_api.discord.request import Reply
 from discordproxy_api.rest_edge.head import JSON, AnswerFacts, limit_headers, passed_headers, proxy_headers
 from discordproxy_api.rest_edge.reception import Arrival
 from discordproxy_api.rest_edge.refusals import FailedCall, Refusal, refusal_of
 from discordproxy_api.rest_edge.relay import RelayedError
-from discordproxy_api.rpcs.route_policy import RequestLine
+from discordproxy_api.rpcs.route_policy import CALLBACK, RequestLine
 from discordproxy_ratelimit.route import fingerprint, names_token
 
 MAX_HELD_BACK, HELD_BACK_S = 200, 1.0
@@ -89,6 +90,8 @@ class Answers:
         if error.is_from_edge and error.http_status == HTTPStatus.TOO_MANY_REQUESTS:
             error.scope = "global"
         failed = self.failed(arrival)
+        if arrival.incoming.line.template == CALLBACK:  # Discord accepts one first response
+            failed = replace(failed, repeat=Repeat.ALWAYS)
         refusal = refusal_of(error, failed)
         if refusal.status != error.http_status or refusal.status == HTTPStatus.TOO_MANY_REQUESTS:
             return await self.refused(error, failed, arrival)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 
@@ -12,8 +13,10 @@ from discordproxy_api.access.targets import CHANNEL, GUILD
 from discordproxy_api.contract.translate import OutgoingFile
 from discordproxy_api.discord.request import read_json
 from discordproxy_api.http.multipart import PAYLOAD, MultipartError, Part, boundary_of, parts_of
+from discordproxy_api.rest_edge.head import JSON
 
 _JSON = re.compile(r"application/(?:[a-z.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
+_ENCODED_FORM = re.compile(r"application/x-www-form-urlencoded\s*(?:;.*)?", re.IGNORECASE)
 UNREADABLE = "?"
 """Stands for a body whose targets cannot be found; no JSON."""
 
@@ -23,8 +26,8 @@ class Body:
     """A request's body. The repr shows nothing of it.
 
     Attributes:
-        data: its bytes.
-        content_type: as it was sent, "" without.
+        data: its bytes; the JSON of a form that consists of it alone and is not multipart.
+        content_type: of `data`, "" without.
         document: its JSON, also that of a form; None if there is none or it cannot be read.
         json_at: where its JSON begins and ends, None if there is none.
         parts: of a form.
@@ -72,9 +75,14 @@ def read_body(data: bytes, content_type: str) -> Body:
         return Body(data, content_type)
     if _JSON.fullmatch(content_type.strip()):
         return _with_json(data, content_type, (0, len(data)))
+    payload = _encoded_payload(data, content_type)
+    if payload is not None:
+        return _with_json(payload, JSON, (0, len(payload)))
     boundary = boundary_of(content_type)
-    if boundary is None:
-        return Body(data, content_type, readable=False)
+    return Body(data, content_type, readable=False) if boundary is None else _read_form(data, content_type, boundary)
+
+
+def _read_form(data: bytes, content_type: str, boundary: bytes) -> Body:
     try:
         parts = parts_of(data, boundary)
     except MultipartError:
@@ -84,6 +92,17 @@ def read_body(data: bytes, content_type: str) -> Body:
     if not payloads:
         return Body(data, content_type, parts=parts, readable=readable)
     return _with_json(data, content_type, (payloads[0].start, payloads[0].end), parts, readable=readable)
+
+
+def _encoded_payload(data: bytes, content_type: str) -> bytes | None:
+    """Return the JSON of a URL-encoded form without other fields: libraries send one that has no files so."""
+    if not (_ENCODED_FORM.fullmatch(content_type.strip()) and data.startswith(PAYLOAD.encode() + b"=")):
+        return None
+    try:
+        fields = parse_qsl(data.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict")
+    except ValueError:
+        return None
+    return fields[0][1].encode() if len(fields) == 1 else None
 
 
 def _is_unclear(part: Part) -> bool:

@@ -152,7 +152,7 @@ class Forward:
         line = incoming.line
         if (line.method, line.template) == CREATE_MESSAGE and takes_nonce(body):
             return await self._send_message(incoming, body, call)
-        if (line.method, line.template) == ("POST", CALLBACK):
+        if (line.method, line.template) == ("POST", CALLBACK) and body.json_at is not None:
             request = self._callback(incoming, body)
             return await self._responses.sender(request, line, body.object, call)()
         return await self._relay.send(self._request(incoming, body, body.data or None), call)
@@ -195,7 +195,7 @@ class Forward:
             route=route,
             raw_query=incoming.query,
             body=data,
-            content_type=incoming.content_type,
+            content_type=body.content_type,
             reason=unquote(incoming.reason),
             authorization=authorization,
             repeat=incoming.repeat,

@@ -19,6 +19,9 @@ OUTAGE_S = 5.0
 TOO_LARGE_CODE = 40005
 IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
 
+_UNPROCESSED = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE)
+"""Discord documents a 502 as not processed: libraries may repeat it."""
+
 _COME_BACK = (
     *("WAIT_EXCEEDS_DEADLINE", "WAIT_EXCEEDS_MAX_WAIT", "QUEUE_FULL", "DRAINING", "BROKER_UNAVAILABLE"),
     *("CIRCUIT_OPEN", "INVALID_BUDGET_USED", "APP_RATE_EXCEEDED", "IDEMPOTENCY_KEYS_FULL"),
@@ -43,7 +46,7 @@ class FailedCall:
 
     Attributes:
         sent: whether it took effect at Discord: "no", "yes" or "unknown".
-        repeat: what a second one would do.
+        repeat: what a second one would do; a library may repeat it if nothing could happen twice.
         route: identifies its bucket when Discord's is unknown.
         outage_s: how long Redis has not answered.
         own_credential: the caller sent the credential that Discord sees.
@@ -122,14 +125,23 @@ def _status(error: ApiError, call: FailedCall) -> int:
     if any(each.code == IDEMPOTENCY_KEY_REUSED for each in error.fields):
         return HTTPStatus.UNPROCESSABLE_ENTITY
     if error.http_status:
-        # Else the bot's token is wrong, and a library would take its key for wrong.
-        is_ours = error.http_status == HTTPStatus.UNAUTHORIZED and not call.own_credential
-        return HTTPStatus.SERVICE_UNAVAILABLE if is_ours else error.http_status
+        return _status_of_discord(error.http_status, call)
     if error.reason == "BROKER_UNAVAILABLE" and call.outage_s >= OUTAGE_S:
         return HTTPStatus.SERVICE_UNAVAILABLE
     if call.sent != "no":
         return _status_in_doubt(call)
     return _STATUSES.get(error.reason, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _status_of_discord(status: int, call: FailedCall) -> int:
+    """Return the status with which Discord's error is passed on."""
+    if status == HTTPStatus.UNAUTHORIZED and not call.own_credential:
+        # Else the bot's token is wrong, and a library would take its key for wrong.
+        return HTTPStatus.SERVICE_UNAVAILABLE
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in _UNPROCESSED:
+        # A channel may exist although Discord answered 500, and libraries repeat a 500.
+        return HTTPStatus.REQUEST_TIMEOUT if call.repeat is Repeat.NEVER else status
+    return status
 
 
 def _status_in_doubt(call: FailedCall) -> int:

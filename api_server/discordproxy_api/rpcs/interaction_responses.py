@@ -36,7 +36,12 @@ MESSAGE, DEFERRED_MESSAGE, DEFERRED_UPDATE, UPDATE = 4, 5, 6, 7
 """Discord's types of responses."""
 
 ALREADY_ACKNOWLEDGED = 40060
-_EPHEMERAL = 1 << 6
+_EPHEMERAL, _LOADING = 1 << 6, 1 << 7
+_TRUE = {"true", "1"}
+"""Boolean query strings; Discord also accepts True."""
+
+_COMMAND, _COMPONENT = 2, 3
+_NOT_FOR_EDITS = ("tts", "nonce", "enforce_nonce")
 _POLL_S = 0.05
 _MAX_WAIT_S = 5.0  # the gateway worker gives up after three
 
@@ -63,7 +68,7 @@ class Response:
     @property
     def returns_message(self) -> bool:
         """Whether the caller requests the created message."""
-        return ("with_response", "true") in self.request.query
+        return any(name == "with_response" and value.lower() in _TRUE for name, value in self.request.query)
 
 
 def late_request(response: Response, deferral: Deferral) -> RestRequest | None:
@@ -88,8 +93,10 @@ def late_request(response: Response, deferral: Deferral) -> RestRequest | None:
 
 def _to_webhook(response: Response, deferral: Deferral, method: str, template: str) -> RestRequest:
     body = dict(response.document.get("data") or {})
-    if method == "PATCH" and isinstance(body.get("flags"), int):
-        body["flags"] &= ~_EPHEMERAL  # the deferral has determined who can see it
+    if method == "PATCH":
+        body = {name: value for name, value in body.items() if name not in _NOT_FOR_EDITS}
+        if isinstance(body.get("flags"), int):
+            body["flags"] &= ~_EPHEMERAL  # the deferral has determined who can see it
     parameters = {"webhook_id": deferral.application_id, "webhook_token": response.token}
     return replace(
         response.request,
@@ -136,11 +143,11 @@ class InteractionResponses:
             return await self._send_first(response, call)
         request = late_request(response, deferral)
         if request is None:
-            return _as_callback(response, None)
+            return _as_callback(response, deferral, None)
         if response.keeps_attachments and deferral.response_type == DEFERRED_UPDATE:
             request = await self._with_attachments(request, call)
         reply = await self._rest.send(request, call)
-        return _as_callback(response, document_of(reply))
+        return _as_callback(response, deferral, document_of(reply))
 
     async def _with_attachments(self, change: RestRequest, call: Call) -> RestRequest:
         """Read the message, and return its late change with the message's attachments."""
@@ -215,12 +222,25 @@ class CreateInteractionResponse:
         return result
 
 
-def _as_callback(response: Response, message: Any) -> Reply:
+def _as_callback(response: Response, deferral: Deferral, message: Any) -> Reply:
     """Return the reply in the form of the reply to a callback."""
     if not response.returns_message:
         return Reply(204, {}, b"")
-    document: dict[str, Any] = {"interaction": {"id": response.interaction_id}}
+    document: dict[str, Any] = {"interaction": {"id": response.interaction_id, "type": _kind(deferral, message)}}
     if message is not None:
-        document["interaction"]["response_message_id"] = message["id"]
+        flags = message.get("flags") or 0
+        document["interaction"] |= {
+            "response_message_id": message["id"],
+            "response_message_loading": bool(flags & _LOADING),
+            "response_message_ephemeral": bool(flags & _EPHEMERAL),
+        }
         document["resource"] = {"type": response.document["type"], "message": message}
     return Reply(200, {"Content-Type": "application/json"}, orjson.dumps(document))
+
+
+def _kind(deferral: Deferral, message: Any) -> int:
+    """Return the type of the interaction."""
+    if deferral.response_type == DEFERRED_UPDATE:
+        return _COMPONENT
+    metadata = (message or {}).get("interaction_metadata") or {}
+    return int(metadata.get("type") or _COMMAND)

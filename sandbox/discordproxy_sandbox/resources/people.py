@@ -61,7 +61,7 @@ class People:
     def interact(
         self, channel_id: int | str, user_id: int | str, kind: int = 2, data: Json | None = None, message_id: str = ""
     ) -> Json:
-        """Use a command (kind 2), a component of a message (3) or a modal (5)."""
+        """Use a command (kind 2), a component of a message (3), an option with autocompletion (4) or a modal (5)."""
         more = {"message": self._world.message(str(channel_id), message_id)} if message_id else {}
         return interactions.interact(self._world, str(channel_id), str(user_id), kind, data, **more)
 

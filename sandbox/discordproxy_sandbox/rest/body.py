@@ -1,7 +1,8 @@
-"""Reads request bodies: JSON, or multipart with `payload_json` and files. File bytes are hashed and dropped."""
+"""Reads request bodies: JSON, or a form with `payload_json` and files. File bytes are hashed and dropped."""
 
 from hashlib import blake2b
 from typing import Any
+from urllib.parse import parse_qs
 
 import orjson
 from aiohttp import BodyPartReader, web
@@ -53,6 +54,10 @@ async def read_body(request: web.Request) -> Body:
 
 
 def _parse(raw: bytes, content_type: str, body: Body) -> None:
+    if content_type == "application/x-www-form-urlencoded":  # as py-cord sends a form without files
+        payloads = parse_qs(raw.decode(errors="replace")).get("payload_json", [])
+        if len(payloads) == 1:
+            raw, content_type = payloads[0].encode(), "application/json"
     if content_type != "application/json":
         body.error = DiscordError(
             400, 50035, "Invalid Form Body", {"_errors": [{"code": "CONTENT_TYPE_INVALID", "message": content_type}]}

@@ -165,10 +165,36 @@ async def test_a_late_answer_becomes_an_edit_or_a_follow_up(stage):
     path = f"/interactions/{raw['id']}/{raw['token']}/callback"
     answer = await stage.client.request("POST", path, json={"type": 4, "data": {"content": "Raw"}})
     assert (answer.status, answer.body, stage.shown[-1]) == (204, b"", "Raw")
+    await _check_late_responses_with_a_response(stage)
     promise = await stage.use()
     await stage.deferred(promise)
     assert (await stage.answer(promise, type="deferred_message")).id == 0
     assert stage.callbacks(promise) == [204]
+
+
+async def _check_late_responses_with_a_response(stage):
+    """Libraries ask for the message in each form of a boolean, and read the keys that Discord documents."""
+    for flag in ("1", "true", "True"):
+        late = await stage.use()
+        await stage.deferred(late)
+        path = f"/interactions/{late['id']}/{late['token']}/callback"
+        document = {"type": 4, "data": {"content": flag, "tts": False, "nonce": "1", "enforce_nonce": True}}
+        answer = await stage.client.request("POST", path, json=document, query={"with_response": flag})
+        found = json.loads(answer.body)
+        about, message = found["interaction"], found["resource"]["message"]
+        assert (message["content"], found["resource"]["type"]) == (flag, 4)
+        assert about == {
+            "id": late["id"],
+            "type": COMMAND,
+            "response_message_id": message["id"],
+            "response_message_loading": False,
+            "response_message_ephemeral": True,
+        }
+    click = await stage.button()
+    await stage.deferred(click)
+    path = f"/interactions/{click['id']}/{click['token']}/callback"
+    answer = await stage.client.request("POST", path, json={"type": 6}, query={"with_response": "1"})
+    assert json.loads(answer.body) == {"interaction": {"id": click["id"], "type": BUTTON}}
 
 
 @deferring

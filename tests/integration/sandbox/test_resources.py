@@ -447,7 +447,17 @@ async def test_interactions(call):
     await call(callback, second["id"], second["token"], body={"type": 5}, token=False)
     ids = (second["application_id"], second["token"])
     done = await call(f"PATCH {original}", *ids, body={"content": "done"}, token=False)
-    assert done["content"] == "done"
+    assert (done["content"], done["flags"]) == ("done", 0)  # it is complete: a follow-up is a message of its own
+    assert (await call(f"POST {by_token}", *ids, body={"content": "more"}, token=False))["id"] != done["id"]
+
+
+async def test_an_autocompletion_has_choices_only(call):
+    callback = "POST /interactions/{interaction_id}/{interaction_token}/callback"
+    used = call.discord.people.interact(CHANNEL_ID, USER_ID, 4)
+    choices = {"type": 8, "data": {"choices": [{"name": "a", "value": "a"}]}}
+    with pytest.raises(AssertionError, match="50068"):
+        await call(callback, used["id"], used["token"], body={"type": 4, "data": {"content": "x"}}, token=False)
+    await call(callback, used["id"], used["token"], body=choices, token=False)
 
 
 async def test_a_click_changes_its_message(call):

@@ -14,6 +14,7 @@ def document(world: World) -> Json:
         "name": user["username"],
         "icon": None,
         "description": "",
+        "summary": "",
         "type": None,
         "bot": user,
         "bot_public": False,

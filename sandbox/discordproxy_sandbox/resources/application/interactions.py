@@ -12,9 +12,10 @@ from discordproxy_sandbox.world.world import World
 _FIRST_RESPONSE_S = 3.0
 _TOKEN_S = 900.0
 _MESSAGE, _DEFERRED, _DEFERRED_UPDATE, _UPDATE = 4, 5, 6, 7
-_COMPONENT = 3
-_KINDS = (2, _COMPONENT, 5)
-_LOADING = 1 << 7
+_COMPONENT, _AUTOCOMPLETE = 3, 4
+_KINDS = (2, _COMPONENT, _AUTOCOMPLETE, 5)
+_CHOICES = 8
+LOADING = 1 << 7
 _EPHEMERAL = 1 << 6
 _WITHOUT_MESSAGE = (1, 8, 9, 10, 12)
 
@@ -22,13 +23,13 @@ _WITHOUT_MESSAGE = (1, 8, 9, 10, 12)
 def interact(
     world: World, channel_id: str, user_id: str, kind: int = 2, data: Json | None = None, **more: Json
 ) -> Json:
-    """Let a user use a command (2), component (3) or modal (5); return the data of INTERACTION_CREATE.
+    """Let a user use a command (2), component (3), autocompletion (4) or modal (5); return the data of the event.
 
     Raises:
         ValueError: `kind` is none of these.
     """
     if kind not in _KINDS:
-        raise ValueError(f"kind is {kind!r}; use 2 for a command, 3 for a component, 5 for a modal")
+        raise ValueError(f"kind is {kind!r}; use 2 for a command, 3 for a component, 4 for an option, 5 for a modal")
     channel = world.channel(channel_id)
     interaction_id = world.new_id()
     token = f"interaction:{interaction_id}:{secrets.token_urlsafe(60)}"  # the format of Discord's tokens
@@ -84,7 +85,7 @@ def respond(request: ApiRequest) -> Json | None:
     about: Json = {"id": request["interaction_id"], "type": state["interaction"]["type"]}
     if message is None:
         return {"interaction": about}
-    about |= {"response_message_id": message["id"], "response_message_loading": bool(message["flags"] & _LOADING)}
+    about |= {"response_message_id": message["id"], "response_message_loading": bool(message["flags"] & LOADING)}
     if body["type"] == _DEFERRED:
         return {"interaction": about}
     return {"interaction": about, "resource": {"type": body["type"], "message": message}}
@@ -92,6 +93,8 @@ def respond(request: ApiRequest) -> Json | None:
 
 def _respond(request: ApiRequest, state: Json, kind: int, data: Json) -> Json | None:
     world = request.world
+    if (kind == _CHOICES) != (state["interaction"]["type"] == _AUTOCOMPLETE):
+        raise discord_error(50068)
     if kind in _WITHOUT_MESSAGE:
         return None
     if kind in (_UPDATE, _DEFERRED_UPDATE):
@@ -104,7 +107,7 @@ def _respond(request: ApiRequest, state: Json, kind: int, data: Json) -> Json | 
         message = world.message(state["channel_id"], original["id"])
         return edit_in(world, world.channel(state["channel_id"]), message, data, request.uploads)
     if kind == _DEFERRED:
-        data = {"content": "thinking", "flags": _LOADING | (data.get("flags") or 0) & _EPHEMERAL}
+        data = {"content": "thinking", "flags": LOADING | (data.get("flags") or 0) & _EPHEMERAL}
     message = follow_up(request, state, data)
     if kind == _DEFERRED:
         message["content"] = ""
@@ -117,8 +120,8 @@ def follow_up(request: ApiRequest, state: Json, data: Json | None = None) -> Jso
     world, channel = request.world, request.world.channel(state["channel_id"])
     body = request.body if data is None else data
     deferred = channel.messages.get(state["response_id"]) if state["response_id"] else None
-    if deferred and deferred["flags"] & _LOADING:
-        deferred["flags"] &= ~_LOADING
+    if deferred and deferred["flags"] & LOADING:
+        deferred["flags"] &= ~LOADING
         return edit_in(world, channel, deferred, body, request.uploads)
     message = store(world, request.ledger, channel, world.user(world.bot_id), body, request.uploads)
     stored = channel.messages[message["id"]]

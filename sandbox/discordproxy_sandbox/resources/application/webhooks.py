@@ -147,8 +147,9 @@ def get_message(request: ApiRequest) -> Json:
 
 
 def edit_message(request: ApiRequest) -> Json:
-    """Edit a message of a webhook or interaction."""
+    """Edit a message of a webhook or interaction; a deferred one is complete then."""
     channel, message = _message(request)
+    message["flags"] &= ~interactions.LOADING
     return edit_in(request.world, channel, message, request.body, request.uploads)
 
 

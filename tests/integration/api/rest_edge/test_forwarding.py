@@ -6,12 +6,14 @@ import gzip
 import io
 import json
 from dataclasses import replace
+from http import HTTPStatus
 
 import aiohttp
 import pytest
 
 from discordproxy_api.discord.request import RestRequest
 from discordproxy_api.rest_edge.body import Body
+from discordproxy_sandbox.resources.application.interactions import interact
 from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, USER_ID
 from fakes.eventually import eventually
@@ -214,3 +216,39 @@ async def test_a_body_is_freed_with_the_call(call, fails):
         await eventually(lambda: not canaries())
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("status", [500, 504])
+async def test_a_failure_that_may_have_made_a_channel_is_not_repeated(call, status):
+    """Every library repeats a 500, none a 408."""
+    call.served.discord.faults.add(Fault(kind="status", status=status, when="after"))
+    answer = await call("POST", f"/guilds/{GUILD_ID}/channels", json={"name": "made"})
+    assert (answer.status, answer.headers["X-Discordproxy-Sent"]) == (408, "unknown")
+    assert answer.headers["Retry-After"] == "1"
+    assert HTTPStatus(status).phrase in answer.document["message"]
+
+
+async def test_a_502_is_passed_on(call):
+    call.served.discord.faults.add(Fault(kind="status", status=502))
+    answer = await call("POST", f"/guilds/{GUILD_ID}/channels", json={"name": "made"})
+    assert answer.status == 502
+
+
+async def test_a_failed_response_to_an_interaction_may_be_repeated(call):
+    """Discord accepts only one."""
+    used = interact(call.served.discord.world, str(CHANNEL_ID), str(USER_ID))
+    call.served.discord.faults.add(Fault(kind="status", status=500))
+    path = f"/interactions/{used['id']}/{used['token']}/callback"
+    answers = [await call("POST", path, json={"type": 4, "data": {"content": "x"}}) for _ in range(2)]
+    assert [answer.status for answer in answers] == [500, 204]
+
+
+@pytest.mark.parametrize("fields", [{}, {"unknown": "1"}])
+async def test_a_response_to_an_interaction_may_be_an_encoded_form(call, fields):
+    """As py-cord sends it; with other fields it is passed on as it is, and Discord judges it."""
+    used = interact(call.served.discord.world, str(CHANNEL_ID), str(USER_ID))
+    form = {"payload_json": json.dumps({"type": 4, "data": {"content": "ä & b"}}), **fields}
+    path = f"/interactions/{used['id']}/{used['token']}/callback?with_response=true"
+    answer = await call("POST", path, data=form)
+    assert answer.status == 200
+    assert answer.document["resource"]["message"]["content"] == "ä & b"

@@ -44,6 +44,22 @@ def test_the_json_of_a_form_is_found():
     assert (file.field, file.filename, file.content, file.content_type) == ("files[0]", "ä.bin", FILE[2], "image/png")
 
 
+def test_an_encoded_form_of_json_alone_is_that_json():
+    """py-cord sends each response to an interaction so."""
+    body = read_body(b"payload_json=%7B%22content%22%3A+%22%C3%A4+%2B%22%7D", "application/x-www-form-urlencoded")
+    assert (body.data, body.content_type) == ('{"content": "ä +"}'.encode(), JSON)
+    assert body.object == {"content": "ä +"}
+    assert takes_nonce(body)
+
+
+@pytest.mark.parametrize(
+    "data", [b"payload_json={}&payload_json={}", b"payload_json={}&content=x", b"content=x", b"payload_json=%ff"]
+)
+def test_other_encoded_forms_are_passed_on(data):
+    body = read_body(data, "application/x-www-form-urlencoded")
+    assert (body.data, body.content_type, body.readable) == (data, "application/x-www-form-urlencoded", False)
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -16,6 +16,10 @@ def of(error: broker.BrokerError) -> ApiError:
     return errors.from_broker(error)
 
 
+def discord(status):
+    return ApiError("UNAVAILABLE", "DISCORD_ERROR", "x", http_status=status)
+
+
 def own(reason: str, status: str = "UNKNOWN", **details) -> ApiError:
     return errors.refusal(status, reason, "text", **details)
 
@@ -42,6 +46,12 @@ def own(reason: str, status: str = "UNKNOWN", **details) -> ApiError:
         (own("INTERNAL"), {"sent": "yes", "repeat": Repeat.NEVER}, 408),
         (own("INTERNAL"), {}, 500),
         (own("OUTCOME_UNKNOWN"), {"sent": "unknown", "repeat": Repeat.NEVER}, 408),
+        (discord(500), {"sent": "unknown", "repeat": Repeat.NEVER}, 408),
+        (discord(504), {"sent": "unknown", "repeat": Repeat.NEVER}, 408),
+        (discord(524), {"sent": "unknown", "repeat": Repeat.NEVER}, 408),
+        (discord(502), {"sent": "unknown", "repeat": Repeat.NEVER}, 502),
+        (discord(503), {"sent": "unknown", "repeat": Repeat.NEVER}, 503),
+        (discord(500), {"sent": "unknown", "repeat": Repeat.NONCE}, 500),
         (own("DEADLINE_EXCEEDED"), {}, 429),
         (own("UNAUTHENTICATED"), {}, 401),
         (own("LOCKED_OUT"), {}, 401),
