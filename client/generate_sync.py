@@ -48,9 +48,10 @@ def _without_await_parentheses(source: str) -> str:
 
 def generate(out: Path) -> None:
     """Write the synchronous version of every module to `out`."""
-    for path in sorted((PACKAGE / "_async").glob("*.py")):
-        header = HEADER.format(source=f"_async/{path.name}")
-        (out / path.name).write_text(header + translate(path.read_text()))
+    for path in sorted((PACKAGE / "_async").rglob("*.py")):
+        name = path.relative_to(PACKAGE / "_async")
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(HEADER.format(source=f"_async/{name}") + translate(path.read_text()))
     for command in RUFF_COMMANDS:
         subprocess.run([sys.executable, "-m", "ruff", *command, out], check=True, cwd=PACKAGE)  # noqa: S603 -- the command is a constant of this module
 

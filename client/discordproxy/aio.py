@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 
-from discordproxy._async.channels import AsyncChannelCalls
+from discordproxy._async.channel.channels import AsyncChannelCalls
+from discordproxy._async.channel.threads import AsyncThreadCalls
 from discordproxy._async.events import AsyncEventCalls
-from discordproxy._async.guilds import AsyncGuildCalls
-from discordproxy._async.interactions import AsyncInteractionCalls
-from discordproxy._async.members import AsyncMemberCalls
-from discordproxy._async.messages import AsyncMessageCalls
-from discordproxy._async.reactions import AsyncReactionCalls
-from discordproxy._async.roles import AsyncRoleCalls
-from discordproxy._async.threads import AsyncThreadCalls
-from discordproxy._async.webhooks import AsyncWebhookCalls
+from discordproxy._async.guild.guilds import AsyncGuildCalls
+from discordproxy._async.guild.members import AsyncMemberCalls
+from discordproxy._async.guild.roles import AsyncRoleCalls
+from discordproxy._async.message.interactions import AsyncInteractionCalls
+from discordproxy._async.message.messages import AsyncMessageCalls
+from discordproxy._async.message.reactions import AsyncReactionCalls
+from discordproxy._async.message.webhooks import AsyncWebhookCalls
 from discordproxy._grpc.channel import Endpoint, pool
 from discordproxy._grpc.configuration import Configuration
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub

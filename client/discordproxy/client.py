@@ -12,16 +12,16 @@ from discordproxy._grpc.channel import pool
 from discordproxy._grpc.configuration import Configuration, configured_app
 from discordproxy._grpc.fork_gate import fork_gate
 from discordproxy._requests.arguments import UNSET
-from discordproxy._sync.channels import ChannelCalls
+from discordproxy._sync.channel.channels import ChannelCalls
+from discordproxy._sync.channel.threads import ThreadCalls
 from discordproxy._sync.events import EventCalls
-from discordproxy._sync.guilds import GuildCalls
-from discordproxy._sync.interactions import InteractionCalls
-from discordproxy._sync.members import MemberCalls
-from discordproxy._sync.messages import MessageCalls
-from discordproxy._sync.reactions import ReactionCalls
-from discordproxy._sync.roles import RoleCalls
-from discordproxy._sync.threads import ThreadCalls
-from discordproxy._sync.webhooks import WebhookCalls
+from discordproxy._sync.guild.guilds import GuildCalls
+from discordproxy._sync.guild.members import MemberCalls
+from discordproxy._sync.guild.roles import RoleCalls
+from discordproxy._sync.message.interactions import InteractionCalls
+from discordproxy._sync.message.messages import MessageCalls
+from discordproxy._sync.message.reactions import ReactionCalls
+from discordproxy._sync.message.webhooks import WebhookCalls
 from discordproxy.discord_api_pb2 import (
     Channel,
     Embed,

@@ -101,6 +101,8 @@ def test_synchronous_calls_are_up_to_date(tmp_path):
     finally:
         sys.path.remove(str(PACKAGE.parent))
     generate_sync.generate(tmp_path)
-    made = {path.name: path.read_text() for path in tmp_path.glob("*.py")}
-    checked_in = {path.name: path.read_text() for path in (PACKAGE / "_sync").glob("*.py")}
-    assert made == checked_in
+    assert _modules(tmp_path) == _modules(PACKAGE / "_sync")
+
+
+def _modules(folder):
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*.py")}

@@ -1,4 +1,4 @@
-# Generated from _async/reactions.py by client/generate_sync.py; edit that file and run it again.
+# Generated from _async/message/reactions.py by client/generate_sync.py; edit that file and run it again.
 """Calls about reactions and polls."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# Generated from _async/members.py by client/generate_sync.py; edit that file and run it again.
+# Generated from _async/guild/members.py by client/generate_sync.py; edit that file and run it again.
 """Calls about members of guilds, and users."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# Generated from _async/webhooks.py by client/generate_sync.py; edit that file and run it again.
+# Generated from _async/message/webhooks.py by client/generate_sync.py; edit that file and run it again.
 """Calls about webhooks, and requests to any Discord endpoint."""
 
 from __future__ import annotations

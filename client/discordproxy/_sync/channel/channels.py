@@ -1,4 +1,4 @@
-# Generated from _async/channels.py by client/generate_sync.py; edit that file and run it again.
+# Generated from _async/channel/channels.py by client/generate_sync.py; edit that file and run it again.
 """Calls about channels, their permissions, and invites."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# Generated from _async/interactions.py by client/generate_sync.py; edit that file and run it again.
+# Generated from _async/message/interactions.py by client/generate_sync.py; edit that file and run it again.
 """Responses to interactions: slash commands, buttons, select menus and modals."""
 
 from __future__ import annotations

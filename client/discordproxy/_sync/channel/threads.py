@@ -1,4 +1,4 @@
-# Generated from _async/threads.py by client/generate_sync.py; edit that file and run it again.
+# Generated from _async/channel/threads.py by client/generate_sync.py; edit that file and run it again.
 """Calls about threads and forum posts. To edit or delete a thread use the calls about channels."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# Generated from _async/messages.py by client/generate_sync.py; edit that file and run it again.
+# Generated from _async/message/messages.py by client/generate_sync.py; edit that file and run it again.
 """Calls about messages: send, edit, read, delete, publish, pin."""
 
 from __future__ import annotations

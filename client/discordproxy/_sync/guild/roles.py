@@ -1,4 +1,4 @@
-# Generated from _async/roles.py by client/generate_sync.py; edit that file and run it again.
+# Generated from _async/guild/roles.py by client/generate_sync.py; edit that file and run it again.
 """Calls about roles and bans of a guild."""
 
 from __future__ import annotations

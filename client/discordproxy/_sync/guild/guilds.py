@@ -1,4 +1,4 @@
-# Generated from _async/guilds.py by client/generate_sync.py; edit that file and run it again.
+# Generated from _async/guild/guilds.py by client/generate_sync.py; edit that file and run it again.
 """Calls about guilds, their emojis, voice states, permissions and scheduled events."""
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Calls about channels, threads and voice."""

@@ -1,0 +1,1 @@
+"""Calls about guilds, their members and roles."""

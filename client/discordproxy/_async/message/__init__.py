@@ -1,0 +1,1 @@
+"""Calls about messages, webhooks and interactions."""
