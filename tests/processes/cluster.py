@@ -84,11 +84,12 @@ async def cluster(
     workers: int = 2,
     world: World | None = None,
     gateway: GatewayConfig | None = None,
+    limits: LimitBook | None = None,
     **settings: object,
 ) -> AsyncIterator[Cluster]:
     """Run the API workers; the gateway worker is started by `start_gateway`."""
     async with AsyncExitStack() as stack:
-        limits = LimitBook(default=None, global_limit=None)
+        limits = limits or LimitBook(default=None, global_limit=None)
         config = SandboxConfig(token=TOKEN, limits=limits, world=world, gateway=gateway or GatewayConfig())
         whole = Cluster(await stack.enter_async_context(Sandbox(config)), url, prefix)
         for _ in range(workers):

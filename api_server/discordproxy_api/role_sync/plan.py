@@ -1,10 +1,13 @@
 """Compares the members of a guild with the wanted ones, and plans the changes. Pure."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 FREE_REMOVALS, HELD_PER_REMOVAL = 5, 10
 """Removals that are allowed by default: 5, and one for every ten roles that members hold."""
+
+_COMPARED = 1
+"""The lowest bit of a user's bit set: the user is a member."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,41 +71,59 @@ class RolePlan:
 
 
 class RolePlanner:
-    """Plans the changes, member by member.
+    """Plans the changes: first all wanted users are added, then all members are compared.
+
+    Sets of roles are bit sets, because there may be hundreds of thousands of users.
 
     Args:
-        wanted: users by role.
-        unassignable: roles that stay as they are.
+        roles: the roles to be compared.
+        unassignable: those among them that stay as they are.
         exact: whether members who are not wanted lose the role.
     """
 
-    def __init__(
-        self, wanted: Mapping[int, Collection[int]], *, unassignable: Collection[int] = (), exact: bool = True
-    ) -> None:
+    def __init__(self, roles: Iterable[int], *, unassignable: Collection[int] = (), exact: bool = True) -> None:
         self._exact = exact
-        self._roles = frozenset(wanted) - frozenset(unassignable)
-        self._wanted: dict[int, set[int]] = {}
-        for role_id, user_ids in wanted.items():
-            for user_id in user_ids:
-                self._wanted.setdefault(user_id, set()).add(role_id)
-        self._missing = set(self._wanted)
+        usable = sorted(set(roles) - set(unassignable))
+        self._bits = {role_id: _COMPARED << place for place, role_id in enumerate(usable, start=1)}
+        self._by_bit = {bit: role_id for role_id, bit in self._bits.items()}
+        self._wanted: dict[int, int] = {}
         self._plan = RolePlan()
+
+    def want(self, role_id: int, user_ids: Iterable[int]) -> None:
+        """Add users who shall have a role."""
+        bit, wanted = self._bits.get(role_id, 0), self._wanted
+        for user_id in user_ids:
+            wanted[user_id] = wanted.get(user_id, 0) | bit
 
     def compare(self, user_id: int, roles: Iterable[int]) -> None:
         """Add a member, given the roles it has now."""
-        plan = self._plan
-        held = self._roles.intersection(roles)
-        wanted = self._roles & self._wanted.get(user_id, set())
-        self._missing.discard(user_id)
+        plan, bits = self._plan, self._bits
+        wanted = self._wanted.get(user_id)
+        if wanted is None:
+            wanted = 0
+        else:
+            self._wanted[user_id] = wanted | _COMPARED
+        held = 0
+        for role in roles:
+            held |= bits.get(role, 0)
         plan.listed += 1
-        plan.held += len(held)
-        add, remove = wanted - held, held - wanted if self._exact else frozenset()
+        plan.held += held.bit_count()
+        wanted &= ~_COMPARED
+        add, remove = wanted & ~held, held & ~wanted if self._exact else 0
         if add or remove:
-            plan.adds += len(add)
-            plan.removes += len(remove)
-            plan.changes.append(MemberChange(user_id, tuple(sorted(add)), tuple(sorted(remove))))
+            plan.adds += add.bit_count()
+            plan.removes += remove.bit_count()
+            plan.changes.append(MemberChange(user_id, self._roles(add), self._roles(remove)))
 
     def plan(self) -> RolePlan:
         """Return the plan for the members compared so far."""
-        self._plan.not_in_guild = tuple(sorted(self._missing))
+        self._plan.not_in_guild = tuple(sorted(user for user, bits in self._wanted.items() if not bits & _COMPARED))
         return self._plan
+
+    def _roles(self, bits: int) -> tuple[int, ...]:
+        found = []
+        while bits:
+            lowest = bits & -bits
+            found.append(self._by_bit[lowest])
+            bits ^= lowest
+        return tuple(found)

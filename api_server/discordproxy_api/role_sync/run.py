@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from itertools import count
+from itertools import chain, count
 
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call, Sent
@@ -97,11 +97,16 @@ class RoleSyncRun:
         self.result = RunResult()
 
     async def run(self) -> None:
-        """Try all members. Does not raise ApiError; see `RunResult.stopped_by`."""
-        changes = iter(self._plan.changes)
+        """Try all members. Does not raise ApiError; see `RunResult.stopped_by`.
+
+        Changes of a single role have another limit at Discord than lists, so each kind has half of the places.
+        """
+        changes = self._plan.changes
+        singles = iter([change for change in changes if len(change) == 1])
+        lists = iter([change for change in changes if len(change) > 1])
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(CONCURRENCY, len(self._plan.changes))):
-                group.create_task(self._work(changes))
+            for number in range(min(CONCURRENCY, len(changes))):
+                group.create_task(self._work(chain(singles, lists) if number % 2 else chain(lists, singles)))
 
     async def _work(self, changes: Iterator[MemberChange]) -> None:
         while self._may_continue() and (change := next(changes, None)) is not None:

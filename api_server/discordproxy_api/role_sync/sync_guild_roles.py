@@ -40,6 +40,8 @@ from discordproxy_ratelimit.shared.claims import Claims
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 """The largest valid request has 250,000 ids of nine bytes."""
 MAX_LISTED_CHANGES = 10_000
+SLICE = 5_000
+"""User ids that are added without yielding to other calls; about two milliseconds."""
 MAX_RUNS = 8
 """In one worker: each keeps its request and its plan in memory."""
 LEASE_S = 10.0
@@ -117,17 +119,21 @@ class SyncGuildRoles:
 
     async def _plan(self, view: GuildView, call: Call, request: Any, write: Write) -> RolePlan:
         """Make the plan and send it."""
-        unassignable = view.unassignable(role.role_id for role in request.roles)
-        wanted = {role.role_id: role.user_ids for role in request.roles}
+        role_ids = [role.role_id for role in request.roles]
+        unassignable = view.unassignable(role_ids)
         planner = RolePlanner(
-            wanted, unassignable=unassignable, exact=request.mode != SyncGuildRolesRequest.Mode.ADD_ONLY
+            role_ids, unassignable=unassignable, exact=request.mode != SyncGuildRolesRequest.Mode.ADD_ONLY
         )
+        for role in request.roles:
+            for start in range(0, len(role.user_ids), SLICE):
+                planner.want(role.role_id, role.user_ids[start : start + SLICE])
+                await asyncio.sleep(0)  # other calls
         freshness = Freshness()
         async for page in self._reads.members(request.guild_id, call, fresh=request.fresh):
             for user_id, roles in page.roles.items():
                 planner.compare(user_id, roles)
             freshness = _older(freshness, page.freshness)
-            await asyncio.sleep(0)  # other calls
+            await asyncio.sleep(0)
         plan = planner.plan()
         message = _plan_message(plan, _max_removals(request, plan), unassignable, freshness)
         await _send(write, SyncGuildRolesProgress(plan=message))

@@ -33,9 +33,9 @@ def guild_of(valkey, key_prefix):
     """Start a proxy for a guild: `async with guild_of(role_world(...), gateway=False) as syncs`."""
 
     @contextlib.asynccontextmanager
-    async def start(made=None, *, url=valkey, gateway=True, intents=None, gateway_config=None, **settings):
+    async def start(made=None, *, url=valkey, gateway=True, intents=None, gateway_config=None, **options):
         made = made or role_world(MEMBERS, ROLES, wrong_share=0.2, absent=3)
-        async with cluster(url, key_prefix, world=made.world, gateway=gateway_config, **settings) as whole:
+        async with cluster(url, key_prefix, world=made.world, gateway=gateway_config, **options) as whole:
             if gateway:
                 await whole.start_gateway(**({"intents": intents} if intents else {}))
                 if intents is None or "members" in intents:

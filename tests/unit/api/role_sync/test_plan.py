@@ -13,6 +13,8 @@ WANTED = st.dictionaries(st.integers(1, 6), st.sets(st.integers(1, 25)), min_siz
 
 def planned(wanted, members, **options):
     planner = RolePlanner(wanted, **options)
+    for role_id, user_ids in wanted.items():
+        planner.want(role_id, user_ids)
     for user_id, roles in sorted(members.items()):
         planner.compare(user_id, roles)
     return planner.plan()
@@ -53,6 +55,14 @@ def test_what_is_pending_depends_on_the_present_roles(add, remove, current):
     assert pending.applied_to(current) == change.applied_to(current)
     assert not pending.pending(pending.applied_to(current))
     assert len(pending) <= len(change)
+
+
+def test_a_member_who_is_listed_twice_loses_nothing():
+    planner = RolePlanner([1])
+    planner.want(1, [7])
+    for _ in range(2):
+        planner.compare(7, {1})
+    assert (planner.plan().changes, planner.plan().not_in_guild) == ([], ())
 
 
 def test_changes_without_some_roles():
