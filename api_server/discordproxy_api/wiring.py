@@ -28,10 +28,12 @@ from discordproxy_api.pipeline.unary_calls import Execution, UnaryCalls
 from discordproxy_api.pipeline.uploads import Uploads
 from discordproxy_api.rest_edge.forward import Forward
 from discordproxy_api.rest_edge.relay import NonceNotes, Relay
+from discordproxy_api.role_sync.reading import GuildReads
+from discordproxy_api.role_sync.sync_guild_roles import SyncGuildRoles
 from discordproxy_api.rpcs.composites import EditMessage, SendDirectMessage, SyncMemberRoles
 from discordproxy_api.rpcs.dm_channels import DmChannels
 from discordproxy_api.rpcs.interaction_responses import CreateInteractionResponse, InteractionResponses
-from discordproxy_api.rpcs.procedure import Procedure
+from discordproxy_api.rpcs.procedure import Procedure, StreamProcedure
 from discordproxy_api.rpcs.raw_request import Request
 from discordproxy_api.rpcs.route_policy import RoutePolicy
 from discordproxy_api.rpcs.routed import Routed
@@ -82,7 +84,7 @@ class BotService:
     in_order: InOrder
     forward: Forward = field(repr=False)
     unary_calls: UnaryCalls = field(repr=False)
-    subscribe_events: SubscribeEvents = field(repr=False)
+    streams: Mapping[str, StreamProcedure] = field(repr=False)
 
     async def finish(self) -> None:
         """Wait for the calls that continue without their callers."""
@@ -166,7 +168,19 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             app_rate=app_rate,
             options=StreamOptions(settings.event_stream_life, settings.event_patience),
         )
-        yield BotService(backend, rest, idempotency, in_order, forward, unary_calls, subscribe_events)
+        sync_guild_roles = SyncGuildRoles(
+            contract["SyncGuildRoles"],
+            rest=rest,
+            reads=_guild_reads(contract, reads),
+            claims=broker.claims,
+            run_in_order=in_order.run,
+            permission=permission,
+            app_rate=app_rate,
+            drain=drain,
+            metrics=metrics,
+        )
+        streams: dict[str, StreamProcedure] = {"SubscribeEvents": subscribe_events, "SyncGuildRoles": sync_guild_roles}
+        yield BotService(backend, rest, idempotency, in_order, forward, unary_calls, streams)
 
 
 def _procedures(
@@ -199,6 +213,13 @@ def _procedures(
         now_ms=rest.clock.now_ms,
     )
     return procedures
+
+
+def _guild_reads(contract: Mapping[str, Rpc], reads: Reads) -> GuildReads:
+    guild, member, user, members = (
+        Read(contract[name], reads) for name in ("GetGuild", "GetGuildMember", "GetCurrentUser", "ListGuildMembers")
+    )
+    return GuildReads(reads, guild=guild, member=member, user=user, members=members)
 
 
 def _interaction_procedures(

@@ -63,7 +63,7 @@ Global___Empty: _TypeAlias = Empty  # noqa: Y015
 
 @_typing.final
 class RequestOptions(_message.Message):
-    """Options of a request. Every RPC but SubscribeEvents accepts them."""
+    """Options of a request. Every RPC with one response accepts them."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

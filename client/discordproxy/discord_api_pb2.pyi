@@ -125,6 +125,14 @@ from discordproxy.permissions_pb2 import RULE_TIMED_OUT as RULE_TIMED_OUT
 from discordproxy.permissions_pb2 import RULE_UNSPECIFIED as RULE_UNSPECIFIED
 from discordproxy.request_pb2 import ApiRequest as ApiRequest
 from discordproxy.request_pb2 import ApiResponse as ApiResponse
+from discordproxy.role_sync_pb2 import MemberRoleChange as MemberRoleChange
+from discordproxy.role_sync_pb2 import MemberRoleFailure as MemberRoleFailure
+from discordproxy.role_sync_pb2 import RoleSyncCounts as RoleSyncCounts
+from discordproxy.role_sync_pb2 import RoleSyncPlan as RoleSyncPlan
+from discordproxy.role_sync_pb2 import RoleSyncReport as RoleSyncReport
+from discordproxy.role_sync_pb2 import SyncGuildRolesProgress as SyncGuildRolesProgress
+from discordproxy.role_sync_pb2 import SyncGuildRolesRequest as SyncGuildRolesRequest
+from discordproxy.role_sync_pb2 import UnassignableRole as UnassignableRole
 from discordproxy.roles_pb2 import CreateRoleRequest as CreateRoleRequest
 from discordproxy.roles_pb2 import EditRoleRequest as EditRoleRequest
 from discordproxy.roles_pb2 import GetGuildRolesResponse as GetGuildRolesResponse

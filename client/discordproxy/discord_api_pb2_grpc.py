@@ -15,6 +15,7 @@ from discordproxy import members_pb2 as discordproxy_dot_members__pb2
 from discordproxy import messages_pb2 as discordproxy_dot_messages__pb2
 from discordproxy import permissions_pb2 as discordproxy_dot_permissions__pb2
 from discordproxy import request_pb2 as discordproxy_dot_request__pb2
+from discordproxy import role_sync_pb2 as discordproxy_dot_role__sync__pb2
 from discordproxy import roles_pb2 as discordproxy_dot_roles__pb2
 from discordproxy import scheduled_events_pb2 as discordproxy_dot_scheduled__events__pb2
 from discordproxy import threads_pb2 as discordproxy_dot_threads__pb2
@@ -266,6 +267,11 @@ class DiscordApiStub(object):
                 '/discord_api.DiscordApi/SyncMemberRoles',
                 request_serializer=discordproxy_dot_members__pb2.SyncMemberRolesRequest.SerializeToString,
                 response_deserializer=discordproxy_dot_members__pb2.SyncMemberRolesResponse.FromString,
+                _registered_method=True)
+        self.SyncGuildRoles = channel.unary_stream(
+                '/discord_api.DiscordApi/SyncGuildRoles',
+                request_serializer=discordproxy_dot_role__sync__pb2.SyncGuildRolesRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_role__sync__pb2.SyncGuildRolesProgress.FromString,
                 _registered_method=True)
         self.GetGuildRoles = channel.unary_unary(
                 '/discord_api.DiscordApi/GetGuildRoles',
@@ -711,6 +717,13 @@ class DiscordApiServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SyncGuildRoles(self, request, context):
+        """Gives roles of a guild to exactly the listed members: a plan, counts while it runs, and a report.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetGuildRoles(self, request, context):
         """Returns the roles of a guild.
         """
@@ -1121,6 +1134,11 @@ def add_DiscordApiServicer_to_server(servicer, server):
                     servicer.SyncMemberRoles,
                     request_deserializer=discordproxy_dot_members__pb2.SyncMemberRolesRequest.FromString,
                     response_serializer=discordproxy_dot_members__pb2.SyncMemberRolesResponse.SerializeToString,
+            ),
+            'SyncGuildRoles': grpc.unary_stream_rpc_method_handler(
+                    servicer.SyncGuildRoles,
+                    request_deserializer=discordproxy_dot_role__sync__pb2.SyncGuildRolesRequest.FromString,
+                    response_serializer=discordproxy_dot_role__sync__pb2.SyncGuildRolesProgress.SerializeToString,
             ),
             'GetGuildRoles': grpc.unary_unary_rpc_method_handler(
                     servicer.GetGuildRoles,
@@ -2420,6 +2438,33 @@ class DiscordApi(object):
             '/discord_api.DiscordApi/SyncMemberRoles',
             discordproxy_dot_members__pb2.SyncMemberRolesRequest.SerializeToString,
             discordproxy_dot_members__pb2.SyncMemberRolesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SyncGuildRoles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/discord_api.DiscordApi/SyncGuildRoles',
+            discordproxy_dot_role__sync__pb2.SyncGuildRolesRequest.SerializeToString,
+            discordproxy_dot_role__sync__pb2.SyncGuildRolesProgress.FromString,
             options,
             channel_credentials,
             insecure,

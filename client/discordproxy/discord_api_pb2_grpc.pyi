@@ -35,6 +35,7 @@ from discordproxy import members_pb2 as _members_pb2
 from discordproxy import messages_pb2 as _messages_pb2
 from discordproxy import permissions_pb2 as _permissions_pb2
 from discordproxy import request_pb2 as _request_pb2
+from discordproxy import role_sync_pb2 as _role_sync_pb2
 from discordproxy import roles_pb2 as _roles_pb2
 from discordproxy import scheduled_events_pb2 as _scheduled_events_pb2
 from discordproxy import threads_pb2 as _threads_pb2
@@ -144,6 +145,14 @@ from discordproxy.permissions_pb2 import RULE_TIMED_OUT as RULE_TIMED_OUT
 from discordproxy.permissions_pb2 import RULE_UNSPECIFIED as RULE_UNSPECIFIED
 from discordproxy.request_pb2 import ApiRequest as ApiRequest
 from discordproxy.request_pb2 import ApiResponse as ApiResponse
+from discordproxy.role_sync_pb2 import MemberRoleChange as MemberRoleChange
+from discordproxy.role_sync_pb2 import MemberRoleFailure as MemberRoleFailure
+from discordproxy.role_sync_pb2 import RoleSyncCounts as RoleSyncCounts
+from discordproxy.role_sync_pb2 import RoleSyncPlan as RoleSyncPlan
+from discordproxy.role_sync_pb2 import RoleSyncReport as RoleSyncReport
+from discordproxy.role_sync_pb2 import SyncGuildRolesProgress as SyncGuildRolesProgress
+from discordproxy.role_sync_pb2 import SyncGuildRolesRequest as SyncGuildRolesRequest
+from discordproxy.role_sync_pb2 import UnassignableRole as UnassignableRole
 from discordproxy.roles_pb2 import CreateRoleRequest as CreateRoleRequest
 from discordproxy.roles_pb2 import EditRoleRequest as EditRoleRequest
 from discordproxy.roles_pb2 import GetGuildRolesResponse as GetGuildRolesResponse
@@ -293,6 +302,8 @@ class DiscordApiStub:
     """Removes a role from a member."""
     SyncMemberRoles: _grpc.UnaryUnaryMultiCallable[_members_pb2.SyncMemberRolesRequest, _members_pb2.SyncMemberRolesResponse]
     """Sets the member's roles among `managed` to exactly `roles`: one read, at most one edit."""
+    SyncGuildRoles: _grpc.UnaryStreamMultiCallable[_role_sync_pb2.SyncGuildRolesRequest, _role_sync_pb2.SyncGuildRolesProgress]
+    """Gives roles of a guild to exactly the listed members: a plan, counts while it runs, and a report."""
     GetGuildRoles: _grpc.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _roles_pb2.GetGuildRolesResponse]
     """Returns the roles of a guild."""
     CreateRole: _grpc.UnaryUnaryMultiCallable[_roles_pb2.CreateRoleRequest, _roles_pb2.RoleResponse]
@@ -450,6 +461,8 @@ class DiscordApiAsyncStub(DiscordApiStub):
     """Removes a role from a member."""
     SyncMemberRoles: _aio.UnaryUnaryMultiCallable[_members_pb2.SyncMemberRolesRequest, _members_pb2.SyncMemberRolesResponse]  # type: ignore[assignment]
     """Sets the member's roles among `managed` to exactly `roles`: one read, at most one edit."""
+    SyncGuildRoles: _aio.UnaryStreamMultiCallable[_role_sync_pb2.SyncGuildRolesRequest, _role_sync_pb2.SyncGuildRolesProgress]  # type: ignore[assignment]
+    """Gives roles of a guild to exactly the listed members: a plan, counts while it runs, and a report."""
     GetGuildRoles: _aio.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _roles_pb2.GetGuildRolesResponse]  # type: ignore[assignment]
     """Returns the roles of a guild."""
     CreateRole: _aio.UnaryUnaryMultiCallable[_roles_pb2.CreateRoleRequest, _roles_pb2.RoleResponse]  # type: ignore[assignment]
@@ -862,6 +875,14 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_members_pb2.SyncMemberRolesResponse, _abc.Awaitable[_members_pb2.SyncMemberRolesResponse]]:
         """Sets the member's roles among `managed` to exactly `roles`: one read, at most one edit."""
+
+    @_abc_1.abstractmethod
+    def SyncGuildRoles(
+        self,
+        request: _role_sync_pb2.SyncGuildRolesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_role_sync_pb2.SyncGuildRolesProgress], _abc.AsyncIterator[_role_sync_pb2.SyncGuildRolesProgress]]:
+        """Gives roles of a guild to exactly the listed members: a plan, counts while it runs, and a report."""
 
     @_abc_1.abstractmethod
     def GetGuildRoles(

@@ -27,6 +27,7 @@ from discordproxy._fake.answers import respond
 from discordproxy._fake.channels import AsyncChannel, Call, SyncChannel
 from discordproxy._fake.events import EventLog
 from discordproxy._fake.results import Results
+from discordproxy._fake.role_sync import TooManyRemovalsError, sync_guild_roles
 from discordproxy._fake.world import FakeWorld, HttpRefusalError
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
 from discordproxy.events_pb2 import Event
@@ -222,8 +223,8 @@ class FakeDiscordProxy:
                 raise create_rpc_error(code=failure.code, details=failure.details)
             return response
 
-    def stream(self, call: Call) -> Iterator[Event]:
-        """Record a call; yield the events of its stream.
+    def stream(self, call: Call) -> Iterator[Any]:
+        """Record a call; yield the messages of its stream.
 
         Raises:
             grpc.RpcError: the call fails.
@@ -232,7 +233,16 @@ class FakeDiscordProxy:
             failure = self._record(call)
         if failure is not None:
             raise create_rpc_error(code=failure.code, details=failure.details)
-        yield from self._events.stream(call.request)
+        if call.rpc == "SubscribeEvents":
+            yield from self._events.stream(call.request)
+            return
+        try:
+            yield from sync_guild_roles(self._world, call.request)
+        except HttpRefusalError as refusal:
+            raise create_rpc_error(code=refusal.grpc_status(), details=json.dumps(refusal.facts())) from None
+        except TooManyRemovalsError as refusal:
+            code, details = grpc.StatusCode.FAILED_PRECONDITION, json.dumps(refusal.facts())
+            raise create_rpc_error(code=code, details=details) from None
 
     def _record(self, call: Call) -> _Failure | None:
         """Record a call; return the failure that is set for it."""

@@ -63,7 +63,8 @@ class FakeClaims(Claims):
 
     async def release(self, key: str, *, owner: str, keeper=None) -> None:
         self._check()
-        self.claims.pop(key, None)
+        if key in self.claims and self.claims[key][1] == owner:
+            del self.claims[key]
 
 
 class FakeAppRate:

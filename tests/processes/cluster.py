@@ -15,6 +15,7 @@ with warnings.catch_warnings():
 
 from discordproxy.discord_api_pb2_grpc import DiscordApiStub
 from discordproxy_api.__main__ import wired
+from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.gateway import gateway_behind
 from discordproxy_api.settings import ApiSettings
@@ -25,6 +26,7 @@ from discordproxy_gateway.worker import GatewayWorker
 from discordproxy_ratelimit.broker import Broker, Limits
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.client import connect
+from discordproxy_sandbox.gateway.gateway import GatewayConfig
 from discordproxy_sandbox.limits.book import LimitBook
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.world import World
@@ -45,6 +47,7 @@ class Cluster:
     prefix: str
     stubs: list[DiscordApiStub] = field(default_factory=list)
     metrics: list[Metrics] = field(default_factory=list)
+    drains: list[Drain] = field(default_factory=list)
     _gateway: asyncio.Task[None] | None = None
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -75,11 +78,19 @@ class Cluster:
 
 @contextlib.asynccontextmanager
 async def cluster(
-    url: str, prefix: str, *, workers: int = 2, world: World | None = None, **settings: object
+    url: str,
+    prefix: str,
+    *,
+    workers: int = 2,
+    world: World | None = None,
+    gateway: GatewayConfig | None = None,
+    limits: LimitBook | None = None,
+    **settings: object,
 ) -> AsyncIterator[Cluster]:
     """Run the API workers; the gateway worker is started by `start_gateway`."""
     async with AsyncExitStack() as stack:
-        config = SandboxConfig(token=TOKEN, global_limit=None, limits=LimitBook(default=None), world=world)
+        limits = limits or LimitBook(default=None, global_limit=None)
+        config = SandboxConfig(token=TOKEN, limits=limits, world=world, gateway=gateway or GatewayConfig())
         whole = Cluster(await stack.enter_async_context(Sandbox(config)), url, prefix)
         for _ in range(workers):
             await _add_worker(whole, stack, settings)
@@ -118,3 +129,4 @@ async def _add_worker(whole: Cluster, stack: AsyncExitStack, settings: dict[str,
     channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{port}", options))
     whole.stubs.append(DiscordApiStub(channel))
     whole.metrics.append(metrics)
+    whole.drains.append(worker.drain)

@@ -34,7 +34,9 @@ from discordproxy.discord_api_pb2 import (
     GuildMember,
     Message,
     Role,
+    RoleSyncReport,
     SendDirectMessageResponse,
+    SyncGuildRolesProgress,
     SyncMemberRolesResponse,
     User,
     UserResponse,
@@ -103,6 +105,8 @@ def synchronous(client: DiscordClient, message: Message) -> None:
     client.edit_guild_member(1, 2, nik=None)  # type: ignore[call-arg]
     assert_type(client.create_role(1, name="Pilot", color=0xFF), Role)
     assert_type(client.sync_member_roles(1, 2, roles=[3], managed={3, 4}), SyncMemberRolesResponse)
+    assert_type(client.sync_guild_roles(1, {2: {3, 4}}, mode="add_only", dry_run=True).result(), RoleSyncReport)
+    assert_type(next(client.sync_guild_roles(1, {2: [3]})), SyncGuildRolesProgress)
     assert_type(client.create_channel(1, "news", Channel.GUILD_NEWS), Channel)
     assert_type(default_client(), DiscordClient)
 
@@ -121,6 +125,8 @@ async def asynchronous(client: AsyncDiscordClient) -> None:
     assert_type(await client.get_current_user(), User)
     assert_type(client.list_guild_members(1), AsyncIterator[GuildMember])
     assert_type(await anext(client.events(on_gap="raise")), Event)
+    assert_type(await client.sync_guild_roles(1, {2: [3]}).result(), RoleSyncReport)
+    assert_type(await anext(client.sync_guild_roles(1, {2: [3]})), SyncGuildRolesProgress)
     assert_type(await client.stub.GetUser(GetUserRequest(user_id=1)), UserResponse)
     async with client as same:
         assert_type(same, AsyncDiscordClient)

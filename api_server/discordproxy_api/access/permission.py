@@ -29,7 +29,7 @@ UNCHECKED = Targets()
 MAX_DEPTH = 3
 """A thread is in a channel, the channel in a category."""
 
-_READ_PREFIXES = ("Get", "List", "Search", "Compute")
+_READ_PREFIXES = ("Get", "List", "Search", "Compute", "Subscribe")
 
 
 class ChannelLocation(NamedTuple):
@@ -68,7 +68,7 @@ Locate = Callable[[int, Call], Awaitable[ChannelLocation]]
 
 def is_read(rpc: Rpc) -> bool:
     """Return whether an RPC changes nothing."""
-    return rpc.method == "GET" if rpc.method else rpc.streaming or rpc.name.startswith(_READ_PREFIXES)
+    return rpc.method == "GET" if rpc.method else rpc.name.startswith(_READ_PREFIXES)
 
 
 def denied(principal: Principal, reason: str) -> ApiError:

@@ -155,6 +155,20 @@ class Call:
         self._flying -= effect
         self._doubt = self._doubt or effect
 
+    def part(self) -> "Call":
+        """Return a call for one of several concurrent changes, so that each has its own outcome; see `add_part`."""
+        part = Call(self.rpc, self.request_id, door=self.door, app=self.app, principal=self.principal)
+        part.deadline_at, part.priority, part.trace_id = self.deadline_at, self.priority, self.trace_id
+        return part
+
+    def add_part(self, part: "Call") -> None:
+        """Record the requests and the effect of a finished part."""
+        self.attempts += part.attempts
+        self.answer_status = part.answer_status or self.answer_status
+        self.left_at = part.left_at if self.left_at is None else self.left_at
+        self._done = self._done or part.sent == "yes"
+        self._doubt = self._doubt or part.sent == "unknown"
+
     def doubt(self) -> None:
         """Record that another call may have had this call's effect."""
         self._doubt = True

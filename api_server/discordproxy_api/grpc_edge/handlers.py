@@ -26,7 +26,7 @@ from discordproxy_api.grpc_edge.error_details import render
 from discordproxy_api.pipeline.pipeline import CallPipeline
 from discordproxy_api.pipeline.unary_calls import UnaryCalls, decode_request
 from discordproxy_api.pipeline.uploads import Uploads
-from discordproxy_api.rpcs.subscribe_events import SubscribeEvents, check_size
+from discordproxy_api.rpcs.procedure import StreamProcedure, check_size
 
 log = logging.getLogger("discordproxy_api")
 
@@ -45,8 +45,8 @@ class Bot(Protocol):
         """Serves the RPCs with one response."""
 
     @property
-    def subscribe_events(self) -> SubscribeEvents:
-        """Serves event streams."""
+    def streams(self) -> Mapping[str, StreamProcedure]:
+        """Serves the other RPCs, by name."""
 
 
 class GrpcAdapter:
@@ -69,8 +69,9 @@ class GrpcAdapter:
             return bots[call.principal.bot].unary_calls.serve(call, partial(_read, context))
 
         async def stream(context: Any, call: Call) -> None:
-            request = await _receive(uploads, partial(_subscription, contract[call.rpc]), context)
-            await bots[call.principal.bot].subscribe_events.serve(call, request, context.write)
+            procedure = bots[call.principal.bot].streams[call.rpc]
+            decode = partial(_stream_request, contract[call.rpc], procedure.max_request_bytes)
+            await procedure.serve(call, await _receive(uploads, decode, context), context.write)
 
         handlers: dict[str, Handler] = {
             name: self._handler(name, pipeline, stream if rpc.streaming else unary, streams=rpc.streaming)
@@ -191,8 +192,8 @@ async def _read(context: Any) -> bytes | None:
     return None if data is grpc.aio.EOF else data
 
 
-def _subscription(rpc: Rpc, data: bytes) -> Any:
-    check_size(data)
+def _stream_request(rpc: Rpc, max_bytes: int, data: bytes) -> Any:
+    check_size(data, max_bytes)
     return decode_request(rpc, data)
 
 

@@ -11,9 +11,8 @@ import logging
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 from weakref import WeakValueDictionary
-
-from google.protobuf.message import Message
 
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.drain import Drain
@@ -31,7 +30,7 @@ WAITING_S = 1.0
 """Lifetime of the record that a worker waits for a lease; a waiting worker renews it."""
 _PAUSES_S = (0.01, 0.02, 0.05, 0.1)
 
-Perform = Callable[[], Awaitable[Message]]
+Perform = Callable[[], Awaitable[Any]]
 
 
 class InOrder:
@@ -52,7 +51,7 @@ class InOrder:
         """Wait for requests in flight whose callers have disconnected."""
         await self._tasks.finish()
 
-    async def run(self, name: str, call: Call, perform: Perform) -> Message:
+    async def run(self, name: str, call: Call, perform: Perform) -> Any:
         """Return the result of `perform`, which runs when all earlier calls with this name have ended.
 
         `perform` is called again if the lease is lost before a request was sent. If the caller disconnects, a request
@@ -68,7 +67,7 @@ class InOrder:
                 task.cancel()
             raise
 
-    async def _run_exclusively(self, name: str, call: Call, perform: Perform) -> Message:
+    async def _run_exclusively(self, name: str, call: Call, perform: Perform) -> Any:
         lock = self._locks.setdefault(name, asyncio.Lock())
         queued = lock.locked()
         async with lock:
@@ -134,7 +133,7 @@ class _Lease:
             self._expires_at = requested_at + LEASE_S
         return claim.state == "ours"
 
-    async def run(self, call: Call, perform: Perform) -> Message:
+    async def run(self, call: Call, perform: Perform) -> Any:
         """Run a call within the lease, and release it."""
         renewal = asyncio.create_task(self._renew())
         call.before_each_effect = self._require

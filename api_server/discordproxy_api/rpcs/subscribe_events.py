@@ -6,7 +6,7 @@ the next one continues.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.discord.app_rate import AppRateWaits
+from discordproxy_api.rpcs.procedure import Write
 from discordproxy_gateway.events import (
     BadCursorError,
     Cursor,
@@ -46,8 +47,6 @@ _MAX_CURSOR_LENGTH = 3_000  # it is a header of the error; the subscriber also h
 
 MAX_REQUEST_BYTES = 3 * 1024 * 1024
 """Each stream keeps its request in memory; the largest valid one has a long cursor and two full lists of ids."""
-
-Write = Callable[[bytes], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +75,8 @@ class SubscribeEvents:
     Args:
         jitter: random numbers from 0 to 1, so that streams that began together do not end together.
     """
+
+    max_request_bytes = MAX_REQUEST_BYTES
 
     def __init__(
         self,
@@ -198,13 +199,6 @@ class SubscribeEvents:
                 raise _too_slow(text) from None
 
         return write_in_time
-
-
-def check_size(data: bytes) -> None:
-    """Raise ApiError if a request is too large to be kept."""
-    if len(data) > MAX_REQUEST_BYTES:
-        text = f"The request has {len(data)} bytes; this call takes {MAX_REQUEST_BYTES} at most."
-        raise errors.refusal("RESOURCE_EXHAUSTED", "REQUEST_TOO_LARGE", text)
 
 
 def _message(items: Sequence[SubscriptionItem], progress: _Progress) -> bytes:

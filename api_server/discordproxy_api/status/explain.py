@@ -36,6 +36,7 @@ _BY_CODE = {
     60003: Explanation("The bot's owner must enable two-factor authentication"),
 }
 _BY_REASON = {
+    "ALREADY_RUNNING": Explanation("The roles of this guild are being synchronised already", "Call again later."),
     "BROKER_UNAVAILABLE": Explanation("Redis does not answer, so no calls are sent", "Make sure that Redis runs."),
     "CIRCUIT_OPEN": Explanation(
         "Discord blocks this machine's IP address, or is about to: too many requests were invalid",
@@ -63,6 +64,7 @@ _BY_REASON = {
     ),
     "INVALID_REQUEST": Explanation("The request was invalid and was not sent", "The caller's error names the field."),
     "LOCKED_OUT": Explanation("Too many wrong keys from this address", "Correct the caller's key."),
+    "MISSING_PERMISSIONS": Explanation("The bot lacks Manage Roles in a guild", "Grant it to one of the bot's roles."),
     "GATEWAY_FAILED": Explanation(
         "The gateway worker cannot log in", "Run `discordproxy doctor`, which names the cause."
     ),
@@ -75,6 +77,13 @@ _BY_REASON = {
         "Too many calls are waiting", "Callers send more than Discord's limits allow; send fewer calls."
     ),
     "SUBSCRIBER_TOO_SLOW": Explanation("A subscriber read its events too slowly and was disconnected"),
+    "TOO_MANY_FAILURES": Explanation(
+        "A role synchronisation ended, because many members in a row failed", "The caller's error has Discord's reason."
+    ),
+    "TOO_MANY_REMOVALS": Explanation(
+        "A role synchronisation would remove more roles than allowed, and changed nothing",
+        "Check the caller's lists with dry_run, then raise max_removals.",
+    ),
     "UNAUTHENTICATED": Explanation("A token or key was rejected", "Check DISCORD_BOT_TOKEN and the caller's key."),
     "WAIT_EXCEEDS_DEADLINE": Explanation(
         "The wait for a rate limit would exceed the call's deadline", "Give calls more time, or send fewer."

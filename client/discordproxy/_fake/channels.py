@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message as AnyMessage
 
-    from discordproxy.events_pb2 import Event
-
 
 class Call(NamedTuple):
     """A call of the application.
@@ -38,15 +36,15 @@ class CallHandler(Protocol):
     def handle(self, call: Call) -> AnyMessage:
         """Return the response of a unary call."""
 
-    def stream(self, call: Call) -> Iterator[Event]:
-        """Yield the events of a streaming call."""
+    def stream(self, call: Call) -> Iterator[Any]:
+        """Yield the messages of a streaming call."""
 
 
 class _SyncStream:
     """The parts of a streaming call that a client uses."""
 
-    def __init__(self, events: Iterator[Event]) -> None:
-        self._events = events
+    def __init__(self, messages: Iterator[Any]) -> None:
+        self._messages = messages
         self._cancelled = False
 
     def cancel(self) -> None:
@@ -55,17 +53,17 @@ class _SyncStream:
     def __iter__(self) -> _SyncStream:
         return self
 
-    def __next__(self) -> Event:
+    def __next__(self) -> Any:
         if self._cancelled:
             raise create_rpc_error(code=grpc.StatusCode.CANCELLED, details="Locally cancelled by application!")
-        return next(self._events)
+        return next(self._messages)
 
 
 class _AsyncStream(_SyncStream):
-    def __aiter__(self) -> AsyncIterator[Event]:
+    def __aiter__(self) -> AsyncIterator[Any]:
         return self
 
-    async def __anext__(self) -> Event:
+    async def __anext__(self) -> Any:
         try:
             return next(self)
         except StopIteration:

@@ -1,8 +1,10 @@
-"""The bot's permissions in a channel from roles, overwrites, owner and administrator. Only pins check them."""
+"""The bot's permissions from roles, overwrites, owner and administrator. Pins and the roles of members check them."""
 
-from discordproxy_sandbox.world.world import THREADS, Channel, World
+from discordproxy_sandbox.errors import Json
+from discordproxy_sandbox.world.world import THREADS, Channel, Guild, World
 
 ADMINISTRATOR = 1 << 3
+MANAGE_ROLES = 1 << 28
 PIN_MESSAGES = 1 << 51
 """Since 2026 MANAGE_MESSAGES does not include it (discord-api-docs#7766)."""
 
@@ -12,10 +14,7 @@ def bot_may(world: World, channel: Channel, permission: int) -> bool:
     if not channel.guild_id:
         return True
     guild = world.guilds[channel.guild_id]
-    roles = {guild.id, *((guild.members.get(world.bot_id) or {}).get("roles") or ())}
-    granted = 0
-    for role_id in roles & guild.roles.keys():
-        granted |= int(guild.roles[role_id]["permissions"])
+    roles, granted = _roles_of_bot(world, guild), _granted(world, guild)
     if granted & ADMINISTRATOR or guild.data["owner_id"] == world.bot_id:
         return True
     place = world.channels.get(channel.data["parent_id"], channel) if channel.type in THREADS else channel
@@ -27,3 +26,29 @@ def bot_may(world: World, channel: Channel, permission: int) -> bool:
         for side in found:
             granted |= int(side["allow"])
     return bool(granted & permission)
+
+
+def bot_may_assign(world: World, guild: Guild, role: Json) -> bool:
+    """Return whether the bot may add a role to members and remove it: one below its own highest role."""
+    if guild.data["owner_id"] == world.bot_id:
+        return True
+    if not _granted(world, guild) & (ADMINISTRATOR | MANAGE_ROLES):
+        return False
+    held = _roles_of_bot(world, guild) & guild.roles.keys()
+    return _rank(role) < max(_rank(guild.roles[role_id]) for role_id in held)
+
+
+def _roles_of_bot(world: World, guild: Guild) -> set[str]:
+    return {guild.id, *((guild.members.get(world.bot_id) or {}).get("roles") or ())}
+
+
+def _granted(world: World, guild: Guild) -> int:
+    granted = 0
+    for role_id in _roles_of_bot(world, guild) & guild.roles.keys():
+        granted |= int(guild.roles[role_id]["permissions"])
+    return granted
+
+
+def _rank(role: Json) -> tuple[int, int]:
+    """Return a role's place in the hierarchy. Of two roles with the same position, the older one is higher."""
+    return int(role["position"]), -int(role["id"])

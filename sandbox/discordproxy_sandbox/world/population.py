@@ -25,6 +25,8 @@ ROLE_ID = "400000000000000001"
 CHANNEL_ID = "500000000000000001"
 MEMBERS = ("ada", "grace", "alan", "edsger", "barbara")
 ROLES = ("admin", "moderator", "member")
+BOT_ROLE_ID = "400000000000000004"
+"""The role that Discord gives to each bot; here it is above the others, so that the bot can assign them."""
 CHANNELS = (("general", 0), ("announcements", 5), ("voice", 2), ("forum", 15), ("random", 0), ("bots", 0))
 THREAD_ID = "500000000000000007"
 
@@ -52,7 +54,9 @@ def default_world(clock: Callable[[], float]) -> World:
         role_id = nth(ROLE_ID, number)
         guild.roles[role_id] = make_role(role_id, name, len(ROLES) - number)
     guild.roles[ROLE_ID]["permissions"] = EVERYTHING
-    guild.members.put(BOT_ID, make_member([ROLE_ID]))
+    bot_role = make_role(BOT_ROLE_ID, "sandbox-bot", len(ROLES) + 1, "0")
+    guild.roles[BOT_ROLE_ID] = bot_role | {"managed": True, "tags": {"bot_id": BOT_ID}}
+    guild.members.put(BOT_ID, make_member([ROLE_ID, BOT_ROLE_ID]))
     for number, name in enumerate(MEMBERS):
         user_id = nth(USER_ID, number)
         world.users[user_id] = make_user(user_id, name)

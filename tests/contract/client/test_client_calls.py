@@ -17,6 +17,12 @@ from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordClient
 from strategies.client_methods import METHODS, RPCS, method_name
 
+CLIENTS = (DiscordClient, AsyncDiscordClient)
+STREAMS = {
+    "SubscribeEvents": ("events", {"batch"}, {"on_gap"}),
+    "SyncGuildRoles": ("sync_guild_roles", set(), {"timeout"}),
+}
+"""The method of each RPC with a stream, the fields that are no arguments, the arguments that are no fields."""
 PACKAGE = Path(discordproxy.__file__).parent
 
 
@@ -59,12 +65,17 @@ def test_both_clients_have_the_same_methods_and_arguments():
         assert arguments[0] == arguments[1], name
 
 
-def test_the_stream_has_a_method_with_an_argument_for_each_field():
-    (stream,) = METHODS.keys() - RPCS.keys()
-    assert stream == "SubscribeEvents"
-    sync, asynchronous = (inspect.signature(client.events).parameters for client in (DiscordClient, AsyncDiscordClient))
+def test_the_streams():
+    assert METHODS.keys() - RPCS.keys() == STREAMS.keys()
+
+
+@pytest.mark.parametrize("rpc", STREAMS)
+def test_a_stream_has_an_argument_for_each_field(rpc):
+    name, not_arguments, not_fields = STREAMS[rpc]
+    sync, asynchronous = (inspect.signature(getattr(client, name)).parameters for client in CLIENTS)
     assert list(sync) == list(asynchronous)
-    assert {field.name for field in METHODS[stream].input_type.fields} - {"batch"} == set(sync) - {"self", "on_gap"}
+    fields = {field.name for field in METHODS[rpc].input_type.fields}
+    assert fields - not_arguments == set(sync) - {"self"} - not_fields
 
 
 @pytest.mark.parametrize(

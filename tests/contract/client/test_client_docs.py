@@ -44,6 +44,20 @@ async def test_client(proxy):
             test(fresh)
 
 
+def test_role_sync(proxy, capsys):
+    proxy.add_role(7, id=71)
+    proxy.add_role(7, id=72, managed=True)
+    member = proxy.add_member(7, 201, roles=[])
+    (program,) = programs("role-sync.md")
+    exec(compile(program, "role-sync.md", "exec"), {})
+    assert list(member.roles) == [71]
+    assert capsys.readouterr().out.splitlines() == [
+        "201 gains [71] loses []",
+        "1 members changed; [] failed",
+        "72 MANAGED MANAGED",
+    ]
+
+
 def test_client_names_every_argument():
     text = (DOCS / "client.md").read_text("utf-8")
     signature = re.search(r"`DiscordClient\((.*?)\)`", text)[1]

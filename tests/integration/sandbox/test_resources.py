@@ -371,7 +371,7 @@ async def test_guild_members_and_roles(call):
     await call(f"DELETE {member}/roles/{{role_id}}", GUILD_ID, USER_ID, ROLE_ID)
     assert (await call(f"GET {member}", GUILD_ID, USER_ID))["roles"] == [role["id"]]
     roles = "/guilds/{guild_id}/roles"
-    assert len(await call(f"GET {roles}", GUILD_ID)) == 5
+    assert len(await call(f"GET {roles}", GUILD_ID)) == 6
     await call(f"GET {roles}/{{role_id}}", GUILD_ID, role["id"])
     await call(f"GET {roles}/member-counts", GUILD_ID)
     await call(f"PATCH {roles}/{{role_id}}", GUILD_ID, role["id"], body={"name": "renamed", "mentionable": True})

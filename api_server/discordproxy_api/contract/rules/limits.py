@@ -34,6 +34,9 @@ CLEAR = 40
 """Limit of the proxy: more than any request has fields."""
 IDEMPOTENCY_KEY = 255
 """Limit of the proxy: it is part of a Redis key."""
+ROLE_MEMBERS = 250_000
+"""Limit of the proxy: users of all roles of one synchronisation."""
+ROLES = 350
 MAX_SNOWFLAKE = 2**63 - 1
 
 DURATION = "google.protobuf.Duration"
@@ -248,6 +251,12 @@ _BY_MESSAGE: Mapping[str, Mapping[str, Limit]] = {
         "user_id": Limit(required=True),
         "roles": Limit(most=350),
     },
+    "SyncGuildRolesRequest": {
+        "guild_id": Limit(required=True),
+        "roles": _required(1, ROLES),
+        "max_removals": Limit(),
+    },
+    "SyncGuildRolesRequest.RoleMembers": {"role_id": Limit(required=True), "user_ids": Limit(most=ROLE_MEMBERS)},
     "SendDirectMessageRequest": {"user_id": Limit(required=True)},
     "GetVoiceStatesRequest": {"guild_id": Limit(required=True)},
     "ComputePermissionsRequest": {"guild_id": Limit(required=True)},

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from discordproxy_api.calls.field_errors import FieldErrors
-from discordproxy_api.contract.rules.limits import POLL_ANSWER, POLL_ANSWERS, POLL_TEXT
+from discordproxy_api.contract.rules.limits import POLL_ANSWER, POLL_ANSWERS, POLL_TEXT, ROLE_MEMBERS, ROLES
 from discordproxy_api.contract.rules.message_request import has
 from discordproxy_api.contract.rules.message_rules import check_mentions
 
@@ -64,6 +64,18 @@ def _poll(poll: Any, prefix: str, problems: FieldErrors) -> None:
             problems.length(f"{prefix}answers[{index}].poll_media.text", len(text), 1, POLL_ANSWER)
 
 
+def _role_members(request: Any, _prefix: str, problems: FieldErrors) -> None:
+    roles = request.roles[:ROLES]
+    seen: set[int] = set()
+    for index, role in enumerate(roles):
+        if role.role_id in seen:
+            problems.conflict(f"roles[{index}].role_id", "This role is listed above; list all of its users there.")
+        seen.add(role.role_id)
+    if sum(len(role.user_ids) for role in roles) > ROLE_MEMBERS:
+        text = f"All roles together have more than {ROLE_MEMBERS} users; synchronise some of the roles at a time."
+        problems.add("roles", "BASE_TYPE_MAX_LENGTH", text)
+
+
 RULES: Mapping[str, Rule] = {
     "AllowedMentions": check_mentions,
     "CreateChannelRequest": _new_tags,
@@ -72,5 +84,6 @@ RULES: Mapping[str, Rule] = {
     "GetMessagesRequest": _pages,
     "ListGuildsRequest": _pages,
     "Poll": _poll,
+    "SyncGuildRolesRequest": _role_members,
 }
 """By message name, the rules between the fields of that message."""

@@ -6,8 +6,12 @@ from discordproxy_sandbox.errors import DiscordError, Json, discord_error
 from discordproxy_sandbox.messages.validation import boolean, form, integer, items, snowflake, text, timestamp
 from discordproxy_sandbox.resources.exchange import ApiAnswer, ApiRequest, ApiRoute, Routes
 from discordproxy_sandbox.world.objects import make_member
+from discordproxy_sandbox.world.permissions import bot_may_assign
 from discordproxy_sandbox.world.voice import set_voice_state
 from discordproxy_sandbox.world.world import Guild, World
+
+_LISTS_MEMBERS = 1 << 14 | 1 << 15
+"""Flags of applications with the privileged intent for members, in at least, or in less than 100 guilds."""
 
 
 def update(world: World, guild: Guild, user_id: str, changes: Json) -> Json:
@@ -36,7 +40,9 @@ def leave(world: World, guild: Guild, user_id: str) -> None:
 
 
 def list_(request: ApiRequest) -> list[Json]:
-    """Return members by id."""
+    """Return members by id; requires the privileged intent."""
+    if not request.world.application_flags & _LISTS_MEMBERS:
+        raise discord_error(50001)
     guild = request.world.guild(request["guild_id"])
     limit, after = request.number("limit", 1, 1, 1000), request.snowflake("after") or 0
     return [request.world.member(guild.id, one) for one in islice(guild.members.after(str(after)), limit)]
@@ -60,7 +66,9 @@ def add(request: ApiRequest) -> ApiAnswer:
     user_id = world.user(request["user_id"])["id"]
     if user_id in guild.members:
         return ApiAnswer(204)
-    join(world, guild.id, user_id, [str(one) for one in body.get("roles") or ()])
+    roles = [str(one) for one in body.get("roles") or ()]
+    _require_assignable(world, guild, roles, [])
+    join(world, guild.id, user_id, roles)
     changes = {key: body[key] for key in ("nick", "mute", "deaf") if body.get(key) is not None}
     return ApiAnswer(201, update(world, guild, user_id, changes))
 
@@ -72,12 +80,23 @@ def edit(request: ApiRequest) -> Json:
     world.member(guild.id, user_id)
     changes = dict(request.body)
     if "roles" in changes:
-        changes["roles"] = [str(one) for one in changes["roles"] or ()]
-        for role_id in changes["roles"]:
-            world.role(guild.id, role_id)
+        changes["roles"] = list(dict.fromkeys(str(one) for one in changes["roles"] or ()))
+        _require_assignable(world, guild, changes["roles"], world.member(guild.id, user_id)["roles"])
     if "channel_id" in changes:
         _move(world, guild, user_id, changes.pop("channel_id"))
     return update(world, guild, user_id, changes)
+
+
+def _require_assignable(world: World, guild: Guild, roles: list[str], present: list[str]) -> None:
+    """Raise Discord's error if the bot must not give a member these roles instead of the present ones."""
+    for role_id in roles:
+        world.role(guild.id, role_id)
+    for role_id in (set(roles) ^ set(present)) & guild.roles.keys():
+        role = guild.roles[role_id]
+        if role_id == guild.id or role["managed"]:
+            raise discord_error(50028)
+        if not bot_may_assign(world, guild, role):
+            raise discord_error(50013)
 
 
 def _move(world: World, guild: Guild, user_id: str, channel_id: str | None) -> None:
@@ -107,13 +126,13 @@ def remove_role(request: ApiRequest) -> None:
 
 def _change_role(request: ApiRequest, *, present: bool) -> None:
     world, guild = request.world, request.world.guild(request["guild_id"])
-    role_id = world.role(guild.id, request["role_id"])["id"]
     roles = list(world.member(guild.id, request["user_id"])["roles"])
-    if role_id == guild.id:
-        raise discord_error(50028)
+    role_id = world.role(guild.id, request["role_id"])["id"]
     if (role_id in roles) == present:
+        _require_assignable(world, guild, [role_id], [])
         return
     changed = [*roles, role_id] if present else [one for one in roles if one != role_id]
+    _require_assignable(world, guild, changed, roles)
     update(world, guild, request["user_id"], {"roles": changed})
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from datetime import timedelta
 
+import grpc
 import pytest
 
 from discordproxy.aio import AsyncDiscordClient
@@ -232,6 +233,86 @@ def test_a_subscription_that_is_refused_raises(proxy, client):
     proxy.fail_http(400, 50035, "unknown event", rpc="SubscribeEvents")
     with pytest.raises(DiscordProxyHttpError, match="unknown event"):
         next(client.events(types=["NOTHING"]))
+
+
+@pytest.fixture
+def guild(proxy):
+    """A guild with two roles; three members have the first one."""
+    guild = proxy.add_guild(id=7)
+    proxy.add_role(7, id=71)
+    proxy.add_role(7, id=72)
+    for user_id in (1, 2, 3):
+        proxy.add_member(7, user_id, roles=[71, 99])
+    return guild
+
+
+def roles_of(client):
+    return {member.user.id: list(member.roles) for member in client.list_guild_members(7)}
+
+
+def test_roles_of_a_guild_are_synchronised(client, guild):
+    dry = client.sync_guild_roles(7, {71: [1, 4], 72: iter([1, 2])}, dry_run=True)
+    assert (dry.result().complete, dry.plan.adds, dry.plan.removes) == (True, 2, 2)
+    assert list(dry.plan.not_in_guild) == [4]
+    assert roles_of(client)[1] == [71, 99]
+    sync = client.sync_guild_roles(7, {71: [1, 4], 72: [1, 2]})
+    assert [step.WhichOneof("step") for step in sync] == ["plan", "report"]
+    assert (sync.report.changed, sync.report.adds, sync.report.removes) == (3, 2, 2)
+    assert roles_of(client) == {1: [71, 99, 72], 2: [99, 72], 3: [99]}
+    assert client.sync_guild_roles(7, {71: [], 72: []}, mode="add_only").result().changed == 0
+
+
+async def test_roles_of_a_guild_are_synchronised_with_asyncio(guild, client):
+    async with (
+        AsyncDiscordClient("nowhere.invalid:1") as asynchronous,
+        asynchronous.sync_guild_roles(7, {71: [1]}) as sync,
+    ):
+        assert [step.WhichOneof("step") async for step in sync] == ["plan", "report"]
+        assert (await asynchronous.sync_guild_roles(7, {71: [1]}).result()).changed == 0
+    assert roles_of(client)[2] == [99]
+
+
+def test_too_many_removals_raise_and_change_nothing(client, guild):
+    sync = client.sync_guild_roles(7, {71: []}, max_removals=2)
+    with pytest.raises(DiscordProxyGrpcError, match="TOO_MANY_REMOVALS") as refused:
+        sync.result()
+    assert refused.value.status is grpc.StatusCode.FAILED_PRECONDITION
+    assert (sync.plan.removes, sync.plan.max_removals, sync.report) == (3, 2, None)
+    assert roles_of(client)[1] == [71, 99]
+    assert list(sync) == []
+    with pytest.raises(DiscordProxyHttpError, match="Unknown Guild"):
+        next(client.sync_guild_roles(8, {71: []}))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (({71: 5},), "roles"),
+        (({71: ["x"]},), "user_ids"),
+        (({"x": [1]},), "role_id"),
+        ((5,), "roles"),
+        (({71: "12"},), "roles"),
+    ],
+    ids=["no list", "no id", "no role", "no mapping", "a text"],
+)
+def test_invalid_lists_of_roles(client, arguments, name):
+    with pytest.raises(ValueError, match=name):
+        client.sync_guild_roles(7, *arguments)
+
+
+def test_invalid_options_of_a_synchronisation(client):
+    with pytest.raises(ValueError, match="mode: must be one of exact, add_only"):
+        client.sync_guild_roles(7, {}, mode="all")
+    with pytest.raises(ValueError, match="max_removals"):
+        client.sync_guild_roles(7, {}, max_removals="5")
+
+
+def test_a_closed_synchronisation_has_no_result(client, guild):
+    with client.sync_guild_roles(7, {71: [1]}) as sync:
+        assert next(sync).HasField("plan")
+    assert list(sync) == []
+    with pytest.raises(ValueError, match="closed"):
+        sync.result()
 
 
 def test_everything_is_restored_afterwards():

@@ -1,0 +1,1 @@
+"""The RPC SyncGuildRoles: plan, changes of many members, progress and report."""

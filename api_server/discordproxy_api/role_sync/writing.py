@@ -1,0 +1,136 @@
+"""Writes the roles of one member in one request, in order with the proxy's other changes of them.
+
+Discord takes several roles only as the whole list, so a list that is older than someone else's change reverts it. The
+present roles come from the caches, which contain the proxy's own writes and all events so far, or from Discord if the
+caches cannot answer. A single role is added or removed by its own request, which needs no list and reverts nothing.
+"""
+
+from collections.abc import Awaitable, Callable, Collection
+from enum import StrEnum
+from functools import partial
+from itertools import count
+from typing import Any
+
+import orjson
+
+from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.errors import ApiError
+from discordproxy_api.calls.retry import Repeat
+from discordproxy_api.discord.request import RestRequest
+from discordproxy_api.discord.rest import Rest
+from discordproxy_api.role_sync.plan import MemberChange
+from discordproxy_api.role_sync.reading import GuildReads, MemberAbsentError
+from discordproxy_api.rpcs.ordering import order_of
+from discordproxy_api.rpcs.routed import document_of, unfit
+from discordproxy_ratelimit.route import route_of
+
+_MEMBER = "/guilds/{guild_id}/members/{user_id}"
+_ROLE = f"{_MEMBER}/roles/{{role_id}}"
+
+RunInOrder = Callable[[str, Call, Callable[[], Awaitable[Any]]], Awaitable[Any]]
+"""Name of the order, call, job -> the job's result; jobs with the same name run one after another."""
+
+
+class WriteOutcome(StrEnum):
+    """How the change of a member ended."""
+
+    CHANGED = "changed"
+    UNNEEDED = "unneeded"  # the member had the wanted roles
+    LEFT = "left"  # the user is not a member any more
+    FAILED = "failed"
+
+
+class MemberRoleWriter:
+    """Writes the roles of a guild's members.
+
+    Args:
+        reason: for the audit log.
+        fresh: whether the caches must not be used.
+
+    Attributes:
+        deleted_roles: roles that the guild had and has no more; the caches may still show them.
+    """
+
+    def __init__(
+        self, guild_id: int, *, rest: Rest, reads: GuildReads, run_in_order: RunInOrder, reason: str, fresh: bool
+    ) -> None:
+        self._guild_id = guild_id
+        self._rest = rest
+        self._reads = reads
+        self._run_in_order = run_in_order
+        self._reason = reason
+        self._fresh = fresh
+        self.deleted_roles: set[int] = set()
+
+    async def write(self, change: MemberChange, call: Call) -> tuple[WriteOutcome, MemberChange]:
+        """Carry out a change; return its outcome, and the part that was needed.
+
+        Raises:
+            ApiError: Discord refused it, or its outcome is unknown after all attempts.
+        """
+        parameters = {"guild_id": str(self._guild_id), "user_id": str(change.user_id)}
+        order = order_of("PATCH", _MEMBER, parameters, ("roles",))
+        try:
+            done: MemberChange = await self._run_in_order(order, call, partial(self._write, parameters, change, call))
+        except MemberAbsentError:
+            return WriteOutcome.LEFT, MemberChange(change.user_id)
+        return (WriteOutcome.CHANGED if done else WriteOutcome.UNNEEDED), done
+
+    async def _write(self, parameters: dict[str, str], change: MemberChange, call: Call) -> MemberChange:
+        """Send the request for what is needed. If its outcome is unknown, determine anew what is needed."""
+        done = MemberChange(change.user_id)
+        for attempt in count(1):
+            needed, current = await self._needed(parameters, change, call)
+            if not needed:
+                break
+            done = done or needed
+            try:
+                await self._rest.send(self._request(parameters, needed, current), call)
+                break
+            except ApiError:
+                if not call.in_doubt or not await self._rest.pause(attempt, call):
+                    raise
+        return done
+
+    async def _needed(
+        self, parameters: dict[str, str], change: MemberChange, call: Call
+    ) -> tuple[MemberChange, Collection[int]]:
+        """Return the part of a change that is needed now, and the present roles as far as a list requires them."""
+        current = await self._reads.cached_roles(self._guild_id, change.user_id, fresh=self._fresh)
+        if current is None:
+            if len(change) == 1:
+                return change, ()
+            current = await self._roles_at_discord(parameters, call)
+        current -= self.deleted_roles
+        return change.pending(current), current
+
+    async def _roles_at_discord(self, parameters: dict[str, str], call: Call) -> set[int]:
+        request = RestRequest(
+            method="GET",
+            path=_MEMBER.format_map(parameters),
+            route=route_of("GET", _MEMBER, parameters),
+            repeat=Repeat.ALWAYS,
+            effect=False,
+        )
+        member = document_of(await self._rest.send(request, call))
+        try:
+            return {int(role) for role in member["roles"]}
+        except (TypeError, KeyError, ValueError):
+            raise unfit() from None
+
+    def _request(self, parameters: dict[str, str], change: MemberChange, current: Collection[int]) -> RestRequest:
+        if len(change) > 1:
+            method, template = "PATCH", _MEMBER
+            body = orjson.dumps({"roles": [str(role) for role in change.applied_to(current)]})
+        else:
+            (role,) = change.add or change.remove
+            method, template, body = "PUT" if change.add else "DELETE", _ROLE, None
+            parameters = {**parameters, "role_id": str(role)}
+        return RestRequest(
+            method=method,
+            path=template.format_map(parameters),
+            route=route_of(method, template, parameters),
+            body=body,
+            reason=self._reason,
+            repeat=Repeat.NEVER,  # a repeat is made from the roles at that time
+        )
