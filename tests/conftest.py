@@ -3,6 +3,7 @@
 import gc
 import os
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -22,6 +23,17 @@ def pytest_collection_finish() -> None:
     """Exclude tests, parameters and modules from garbage collection: they live until the end."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many code blocks of the documentation were run, parsed, or not run."""
+    counts: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            counts.update(dict(getattr(report, "user_properties", ())).get("snippets", {}))
+    if counts:
+        numbers = ", ".join(f"{number} {check}" for check, number in sorted(counts.items()))
+        terminalreporter.write_line(f"code blocks of the documentation: {numbers}")
 
 
 @pytest.fixture(scope="session", autouse=True)
