@@ -8,7 +8,7 @@ PIP := pip install --quiet --disable-pip-version-check
 CODE := client ratelimit gateway_worker api_server sandbox
 
 .DEFAULT_GOAL := help
-.PHONY: help run site site-installed test test-redis check lint format types layers drift protos generators prism prism-installed chaos pyright pyright-installed matrix libraries clean
+.PHONY: help run site site-installed node-installed test test-redis check lint format types layers drift protos generators prism prism-installed chaos pyright pyright-installed matrix libraries clean
 
 help:  ## show this list
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -72,7 +72,7 @@ bench-%: .venv/dev.stamp  ## run one benchmark, such as bench-speed or bench-foo
 	@PYTHONPATH=tests $(BIN)/python tests/bench/bench_$(subst -,_,$*).py $(ARGS)
 
 clean:  ## remove environments, caches and build output
-	rm -rf .venv .venv-protoc .venv-mypyproto .prism .pyright .peers .nox build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-protoc .venv-mypyproto .prism .pyright .node .peers .nox build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find $(CODE) tests protos -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Environments: a stamp that is newer than its prerequisites marks a complete environment.
@@ -115,6 +115,14 @@ prism-installed: .prism/5.16.0.stamp
 .prism/%.stamp:
 	@npm install --silent --no-audit --no-fund --no-package-lock --no-save --ignore-scripts --prefix .prism \
 		@stoplight/prism-cli@$*
+	@touch $@
+
+node-installed: .node/1.stamp
+
+.node/%.stamp:
+	@npm install --silent --no-audit --no-fund --no-package-lock --no-save --ignore-scripts --prefix .node \
+		@grpc/grpc-js@1 @grpc/proto-loader@0.8 @bufbuild/protobuf@2 @bufbuild/protoc-gen-es@2 @connectrpc/connect@2 \
+		@connectrpc/connect-node@2 typescript@5 @types/node@20
 	@touch $@
 
 pyright-installed: .pyright/1.1.414.stamp
