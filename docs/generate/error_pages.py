@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from contract import ROOT
+from contract_source import ROOT
 from discordproxy._grpc import connection_errors
 from discordproxy_api.status import explain
 from discordproxy_gateway.discord import failures

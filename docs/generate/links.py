@@ -24,6 +24,8 @@ def rewritten(text: str, source: str, pages: Mapping[str, str], *, repository: s
         target = posixpath.normpath(posixpath.join(posixpath.dirname(source), found[1]))
         if target in pages:
             return posixpath.relpath(pages[target], posixpath.dirname(here) or ".") + found[2]
+        if target.startswith("docs/"):  # a picture
+            return posixpath.relpath(target.removeprefix("docs/"), posixpath.dirname(here) or ".")
         if target not in exists:
             return found[0]  # MkDocs reports it
         return f"{repository}/{'tree' if exists[target] else 'blob'}/main/{target}{found[2]}"

@@ -20,7 +20,7 @@ import error_pages
 import python_pages
 import rpc_pages
 import settings_page
-from contract import ROOT
+from contract_source import ROOT
 from links import rewritten
 
 PROJECT = {
@@ -37,6 +37,14 @@ PROJECT = {
     "deploy/README.md": "project/deploy.md",
 }
 """Files of the repository that are pages of the site."""
+
+DESCRIBED = {
+    ".env.example": "reference/settings.md",
+    "protos/discordproxy/discord_api.proto": "reference/rpc/index.md",
+    "api_server/discordproxy_api/status/explain.py": "troubleshooting.md",
+    "api_server/discordproxy_api/supervisor.py": "reference/commands.md",
+}
+"""Files of the repository that a generated page describes: links to them lead to the page."""
 
 NO_PAGES = {"generate", "overrides"}
 
@@ -63,6 +71,16 @@ def written() -> list[str]:
 
 
 @cache
+def targets() -> dict[str, str]:
+    """Return the pages of the site by the files of the repository whose links lead to them."""
+    found = {f"client/discordproxy/{name}.py": f"reference/python/{name}.md" for name in python_pages.MODULES}
+    for path in generated():
+        if path.startswith("reference/messages/"):
+            found[f"protos/discordproxy/{Path(path).stem}.proto"] = path
+    return found | DESCRIBED | by_file()
+
+
+@cache
 def in_repository() -> dict[str, bool]:
     """Return the paths of the repository that links may lead to, with whether each is a folder."""
     hidden = {".git", ".venv", "site", "build", "node_modules"}
@@ -85,7 +103,7 @@ def completed(nav: list[Any], known: set[str]) -> list[Any]:
     names = set(_names(nav))
     folders = {name for name in names if name.endswith("/")}
     inside: dict[str, list[str]] = {folder: [] for folder in folders}
-    missing = []
+    missing: list[str] = []
     for name in sorted(known - names):
         folder = max((folder for folder in folders if name.startswith(folder)), key=len, default="")
         (inside[folder] if folder else missing).append(name)
@@ -133,7 +151,7 @@ def pages() -> dict[str, str]:
     found = dict(generated())
     for source, page in by_file().items():
         text = (ROOT / source).read_text(encoding="utf-8")
-        found[page] = rewritten(text, source, by_file(), repository=repository(), exists=in_repository())
+        found[page] = rewritten(text, source, targets(), repository=repository(), exists=in_repository())
     return found
 
 

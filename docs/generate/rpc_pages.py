@@ -5,7 +5,7 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, MethodDescriptor
 
-import contract
+import contract_source as contract
 from markup import anchor, cell, escaped, heading, table
 
 TITLES = {

@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 
 import command_page
-import contract
+import contract_source as contract
 import error_pages
 import prepare
 import python_pages

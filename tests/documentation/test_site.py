@@ -104,7 +104,7 @@ def test_pages_that_do_not_exist_are_left_out_and_new_ones_appear():
 
 
 def test_links_to_files_that_are_no_pages_lead_to_the_repository(tmp_path):
-    text = "[a](../LICENSE) [b](deploy.md#redis) [c](../deploy) `[d](../LICENSE)`"
+    text = "[a](../LICENSE) [b](deploy.md#redis) [c](../deploy) `[d](../LICENSE)` ![e](images/e.svg)"
     found = prepare.rewritten(
         text,
         "docs/client.md",
@@ -114,5 +114,5 @@ def test_links_to_files_that_are_no_pages_lead_to_the_repository(tmp_path):
     )
     assert found == (
         "[a](https://example.org/r/blob/main/LICENSE) [b](deploy.md#redis) [c](https://example.org/r/tree/main/deploy) "
-        "`[d](../LICENSE)`"
+        "`[d](../LICENSE)` ![e](images/e.svg)"
     )
