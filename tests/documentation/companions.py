@@ -1,0 +1,177 @@
+"""What accompanies a program of the documentation that needs events, ends only by a signal, or is a process."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+from fakes.ports import free_port, free_ports
+from processes.leash import LEASH
+
+GUILD, CHANNEL = "300000000000000001", "500000000000000001"
+WITHIN_S = 30.0
+
+PREAMBLE = """\
+from discordproxy.client import DiscordClient
+
+client = DiscordClient(timeout=30)
+"""
+"""The start of a program that uses the client of an earlier block."""
+
+
+@contextlib.contextmanager
+def running(page, code):
+    """Run a Python program as a process that ends with the block; it may end before."""
+    if "client." in code and "client = " not in code:
+        code = PREAMBLE + code
+    process = subprocess.Popen(
+        [*LEASH, sys.executable, "-u", "-c", code],
+        cwd=page.folder,
+        env={**page.environment, "PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+
+
+def until(process, cause, effect):
+    """Repeat a cause until its effect is seen: a subscriber may not be ready when the first event happens."""
+    deadline = time.monotonic() + WITHIN_S
+    while time.monotonic() < deadline:
+        if process.poll() not in {None, 0}:
+            raise AssertionError(f"the program failed:\n{process.stdout.read()}")
+        cause()
+        for _ in range(10):
+            if effect():
+                return
+            time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    raise AssertionError(f"no effect:\n{process.stdout.read()}")
+
+
+def as_process(page, code):
+    """Run a program as a process of its own."""
+    with running(page, code) as process:
+        output, _ = process.communicate(timeout=WITHIN_S)
+        assert process.returncode == 0, output
+
+
+def followed_by_an_event(page, code):
+    """Run a program that follows events: a message of a user must make it send one or print a line."""
+    os.set_blocking(1, True)
+    sent = len(page.server.messages())
+    with running(page, code) as process:
+        os.set_blocking(process.stdout.fileno(), False)
+
+        def cause():
+            page.server.control("world", do="write", channel_id=CHANNEL, user_id="200000000000000002", content="!ping")
+
+        def effect():
+            line = process.stdout.readline()
+            return bool(line and "Traceback" not in line) or len(page.server.messages()) > sent
+
+        until(process, cause, effect)
+
+
+def member_joins(page, code):
+    """Run a program that welcomes new members."""
+    sent = len(page.server.messages())
+    with running(page, code) as process:
+
+        def cause():
+            user = page.server.control("world", do="add_user", name="newcomer")["result"]
+            user_id = user["id"] if isinstance(user, dict) else user
+            page.server.control("world", do="join", guild_id=GUILD, user_id=user_id)
+
+        until(process, cause, lambda: len(page.server.messages()) > sent)
+
+
+def starts_a_server(page, code):
+    """Run a command that ends by a signal only, until it is ready."""
+    with contextlib.closing(BackgroundServer(page, code, new_ports())):
+        pass
+
+
+def starts_a_server_for_the_page(page, code):
+    """Run a server for the rest of the page."""
+    ports = new_ports()
+    page.opened.append(BackgroundServer(page, code, ports))
+    page.ports = ports
+
+
+def new_ports():
+    return {"grpc": free_port(), "rest": free_port(), "sandbox": free_port(), "http": free_ports(2)[0]}
+
+
+class BackgroundServer:
+    """A server in the folder of a page, on its own ports."""
+
+    def __init__(self, page, code, ports):
+        self._process = subprocess.Popen(
+            [*LEASH, "bash", "-c", page.with_ports(code, ports)],
+            cwd=page.folder,
+            env=page.environment | settings_of(ports),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        lines = []
+        for line in self._process.stdout:
+            lines.append(line)
+            if "is ready" in line or "is running" in line:
+                break
+        self._reader = threading.Thread(target=self._process.stdout.read)
+        self._reader.start()
+        if self._process.poll() is not None:
+            self.close()
+            raise AssertionError("".join(lines))
+
+    def close(self):
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGTERM)
+        self._process.wait(60)
+        self._reader.join()
+        self._process.stdout.close()
+
+
+def settings_of(ports):
+    """Return the environment of a server on other ports than the usual ones."""
+    return {
+        "DISCORDPROXY_PORT": str(ports["grpc"]),
+        "SANDBOX_PORT": str(ports["sandbox"]),
+    }
+
+
+def write_settings(page, code):
+    """Write a block of settings to the file that the server reads; the token is left out."""
+    lines = [line for line in page.with_ports(code, new_ports()).splitlines() if "TOKEN=" not in line]
+    (page.folder / ".env").write_text("\n".join(lines) + "\n")
+
+
+def under_gevent(page, code):
+    """Run a program in a process that gevent has patched."""
+    as_process(page, f"from gevent import monkey\n\nmonkey.patch_all()\n{code}\n{PREAMBLE}client.get_current_user()\n")
+
+
+ALL = {
+    "a process": as_process,
+    "events": followed_by_an_event,
+    "a new member": member_joins,
+    "a server": starts_a_server,
+    "a server that stays": starts_a_server_for_the_page,
+    "settings": write_settings,
+    "gevent": under_gevent,
+}

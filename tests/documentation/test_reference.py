@@ -1,0 +1,194 @@
+"""The generated reference is complete: RPCs, fields, Python API, settings, commands, endpoints, reasons, findings."""
+
+import ast
+import importlib
+import inspect
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+import command_page
+import contract_source as contract
+import error_pages
+import prepare
+import python_pages
+import rpc_pages
+import settings_page
+from discordproxy_api.calls.call import Status
+from discordproxy_api.http.pages import _FILES
+from discordproxy_api.http.server import HEALTH_PATHS
+from discordproxy_api.status import explain, findings
+from proto_comments import read_comments
+
+ROOT = Path(__file__).parents[2]
+GENERATED = prepare.generated()
+
+
+def section(path: str, name: str) -> str:
+    """Return the part of a page below the heading of an element."""
+    pattern = rf"^##.* \{{: #{re.escape(name)} \}}\n(.*?)(?=^## |\Z)"
+    found = re.search(pattern, GENERATED[path], re.MULTILINE | re.DOTALL)
+    assert found, f"{path} has no section {name}"
+    return found[1]
+
+
+@pytest.mark.parametrize("method", contract.methods(), ids=lambda method: method.name)
+def test_every_rpc_is_described(method):
+    comment = contract.comments()[method.full_name]
+    assert comment, f"{method.full_name} has no comment in the proto"
+    (group,) = (group for group, found in rpc_pages.groups().items() if method in found)
+    text = section(f"reference/rpc/{group}.md", rpc_pages.anchor(method.name))
+    assert rpc_pages.escaped(comment) in text
+    assert contract.http_route(method) in text
+    assert f"#{rpc_pages.anchor(method.name)})" in GENERATED["reference/rpc/index.md"]
+
+
+@pytest.mark.parametrize("file", contract.files(), ids=contract.stem)
+def test_every_field_and_value_is_listed(file):
+    path = f"reference/messages/{contract.stem(file)}.md"
+    for message in contract.messages(file):
+        text = section(path, rpc_pages.anchor(rpc_pages.short(message)))
+        assert set(re.findall(r"^\| (\d+) \| `(\w+)`", text, re.MULTILINE)) == {
+            (str(field.number), field.name) for field in message.fields
+        }
+    for enum in contract.enums(file):
+        text = section(path, rpc_pages.anchor(rpc_pages.short(enum)))
+        assert set(re.findall(r"^\| (\d+) \| `(\w+)`", text, re.MULTILINE)) == {
+            (str(value.number), value.name) for value in enum.values
+        }
+
+
+def test_comments_are_read_above_and_beside_an_element(tmp_path):
+    proto = tmp_path / "x.proto"
+    proto.write_text("""\
+package p;
+// Not of M.
+
+// Of M,
+// in two lines.
+message M {
+  oneof kind {
+    // above
+    string a = 1 [(x) = {y: "}"}];  // beside, https://example.org
+  }
+  enum E {
+    ZERO = 0;  // none
+  }
+  map<string, string> more = 3;
+}
+service S {
+  // Does it.
+  rpc Do (M) returns (M) {
+    option (route) = {get: "/a/{b}"};
+  }
+}
+""")
+    assert read_comments([proto]) == {
+        "p.M": "Of M, in two lines.",
+        "p.M.a": "above beside, https://example.org",
+        "p.M.E": "",
+        "p.M.E.ZERO": "none",
+        "p.M.more": "",
+        "p.S": "",
+        "p.S.Do": "Does it.",
+    }
+
+
+@pytest.mark.parametrize("name", python_pages.MODULES)
+def test_every_public_name_of_the_package_has_a_docstring(name):
+    module = importlib.import_module(f"discordproxy.{name}")
+    text = GENERATED[f"reference/python/{name}.md"]
+    for each in python_pages.public_names(module):
+        value = getattr(module, each)
+        assert inspect.getdoc(value), each
+        assert f"{{: #{rpc_pages.anchor(each)} }}" in text
+        for member, found in python_pages.methods_of(value).items() if inspect.isclass(value) else ():
+            assert inspect.getdoc(found), f"{each}.{member}"
+            assert f"{{: #{rpc_pages.anchor(member)} }}" in text
+
+
+def test_every_public_module_has_a_page():
+    package = ROOT / "client" / "discordproxy"
+    public = {path.stem for path in package.glob("[a-z]*.py") if "_pb2" not in path.name}
+    assert set(python_pages.MODULES) == public
+
+
+def test_rpcs_link_to_methods_that_exist():
+    linked = set(re.findall(r"python/client\.md#([\w-]+)", "".join(GENERATED.values())))
+    assert len(linked) > 50
+    assert linked <= python_pages.anchors()
+
+
+@pytest.mark.parametrize("kind", [kind for _, kind in settings_page.SECTIONS], ids=lambda kind: kind.__name__)
+def test_every_setting_is_listed(kind):
+    text = GENERATED["reference/settings.md"]
+    for name, field in kind.model_fields.items():
+        assert text.count(f"| `{settings_page.variable(name, field)}` |") == 1
+
+
+def test_every_variable_of_the_client_is_listed():
+    package = ROOT / "client" / "discordproxy"
+    read = {
+        found
+        for path in package.rglob("*.py")
+        for found in re.findall(r"environ[^\n]*\"(DISCORDPROXY_\w+)\"", path.read_text())
+    }
+    assert len(read) >= 4
+    assert read <= {name for name, _, _ in settings_page.CLIENT}
+
+
+@pytest.mark.parametrize("name", command_page.parsers())
+def test_every_option_of_a_command_is_described(name):
+    parser = command_page.parsers()[name]
+    text = GENERATED["reference/commands.md"].partition(f"## `{name}`\n")[2].partition("\n## ")[0]
+    assert parser.description in text
+    options = {option for action in parser._actions for option in action.option_strings} - {"-h", "--help"}
+    assert options <= set(re.findall(r"--?[\w-]+", text))
+    assert all(action.help for action in parser._actions if action.option_strings)
+
+
+def reasons_in_the_code() -> set[str]:
+    """Return the reasons that errors of the server are created with."""
+    found = set()
+    for path in (ROOT / "api_server").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in {
+                *("refusal", "ApiError", "_unavailable"),
+            }:
+                found |= {each.value for each in node.args[:2] if isinstance(each, ast.Constant)}
+    broker = ROOT / "ratelimit/discordproxy_ratelimit/errors.py"
+    found |= set(re.findall(r'reason = "(\w+)"', broker.read_text()))
+    return {reason for reason in found if re.fullmatch(r"[A-Z_]+", str(reason))} - {"OK", "UNAVAILABLE"}
+
+
+def test_every_reason_is_explained():
+    explained = {name for name, _ in explain.reasons()}
+    reasons = reasons_in_the_code() - (set(get_args(Status)) - explained) - {"DISCORD_ERROR"}
+    assert len(reasons) > 15
+    assert reasons - explained == set()
+    text = GENERATED["troubleshooting.md"]
+    for name, meaning in explain.reasons():
+        assert f"| `{name}`" in text
+        assert error_pages.cell(meaning.meaning) in text
+
+
+def test_every_finding_of_doctor_is_listed_with_its_fix():
+    source = inspect.getsource(findings)
+    without_text = 2  # those of a gateway's failure and of Redis have texts of other modules
+    assert len(error_pages.findings()) >= source.count("return _bad(") - without_text
+    assert ("**token**: Discord rejects the bot token", 50) in [
+        (text, len(fix[:50])) for text, fix in error_pages.findings()
+    ]
+
+
+def test_every_path_of_the_http_port_is_in_the_table():
+    text = (ROOT / "docs/operations.md").read_text()
+    rows = "".join(re.findall(r"^\| (`/.*?) \|", text, re.MULTILINE))
+    documented = set(re.findall(r"`(/[\w.]*)`", rows))
+    files = set(_FILES) - {"/"}
+    source = inspect.getsource(importlib.import_module("discordproxy_api.http.server"))
+    source += inspect.getsource(importlib.import_module("discordproxy_api.http.pages"))
+    served = {*re.findall(r'(?:add_get|web\.get)\("(/[\w.]*)"', source), *HEALTH_PATHS, *_FILES}
+    assert documented == served - files
