@@ -100,7 +100,8 @@ class Caller:
 
 
 @asynccontextmanager
-async def _caller(name: str) -> AsyncIterator[Caller]:
+async def library(name: str) -> AsyncIterator[Caller]:
+    """Run a program of `PROGRAMS` for the length of the block."""
     process = await asyncio.create_subprocess_exec(
         *LEASH,
         *PROGRAMS[name],
@@ -143,7 +144,7 @@ async def run(scenario: Scenario, bucket: str, callers: Sequence[str]) -> Librar
         )
         for port in (server.port, rest_port, *pages):
             await opened(server.process, port)
-        programs = [await stack.enter_async_context(_caller(name)) for name in callers]
+        programs = [await stack.enter_async_context(library(name)) for name in callers]
         messages = scenario.messages(len(callers))
         for number, caller in enumerate(programs):
             own = [
