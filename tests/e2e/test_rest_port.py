@@ -89,8 +89,8 @@ async def test_a_stop_answers_every_request(discord: Sandbox, server: Server, ba
 
 QUEUED, URGENT = 1_000, 5
 USUALLY_OVERTAKING, MAX_OVERTAKING = 15, 50
-"""Messages of the crowd between an urgent call and its arrival at Discord: five leave in a tenth of a second, a burst of
-all slots of a second may be on its way.
+"""Messages of the crowd between an urgent call and its arrival at Discord: five leave in a tenth of a second, and a
+burst of all slots of a second may be on its way.
 """
 
 
