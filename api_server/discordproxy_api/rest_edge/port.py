@@ -115,6 +115,11 @@ class RestPort:
         limits = ConnectionLimits(options.max_connections, FIRST_HEAD_S, KEEP_ALIVE_S, None)
         self._connections = ConnectionGuard(self._connected, tls=options.tls, limits=limits, shared=True)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether connections are accepted."""
+        return self._connections.is_open
+
     def _connected(self) -> asyncio.Protocol:
         assert self._server is not None, "set by `start`"  # noqa: S101 - for the reader
         return _Protocol(
