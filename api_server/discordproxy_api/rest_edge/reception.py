@@ -104,7 +104,7 @@ class Reception:
         incoming = Incoming(
             line,
             query=target.query,
-            content_type=headers.get("content-type", ""),
+            content_type=_content_type(headers),
             reason=headers.get("x-audit-log-reason", "").encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
             authorization=presented.own,
             version=target.version,
@@ -200,6 +200,13 @@ def _authorization(presented: Presented) -> str:
     if presented.key:
         return f"Bearer {presented.key}"
     return f"{SCHEME}{presented.bot_token}" if presented.bot_token else ""
+
+
+def _content_type(headers: Mapping[str, str]) -> str:
+    found = headers.get("content-type", "")
+    if not found.isascii():  # other bytes cannot be sent as they came
+        raise errors.invalid_field("Content-Type", "BASE_TYPE_CHOICES", "Must consist of ASCII characters.")
+    return found
 
 
 def _is_compressed(encoding: str) -> bool:
