@@ -136,7 +136,6 @@ async def wired(
         required = {"broker": partial(_broker_is_up, first.broker), "discord": partial(_any_token_is_valid, services)}
         health = Health({**required, **probes}, metrics)
         brokers = {backend.bot.name: backend.broker for backend in backends}
-        reporter = Reporter(brokers, metrics, number=settings.worker, state=partial(_state, drain, health))
         status = StatusReader(brokers, {backend.bot.name: backend.gateway for backend in backends})
         setup = _setup(settings)
         doctor = Doctor(services[0].rest, status, partial(_inspect_redis, settings), setup)
@@ -156,6 +155,14 @@ async def wired(
         if settings.rest_port is not None:
             rest_port = _rest_port(settings, services, common, admission, authenticator, health, tls, connections)
             stack.push_async_callback(rest_port.close)
+        reporter = Reporter(
+            brokers,
+            metrics,
+            number=settings.worker,
+            state=partial(_state, drain, health),
+            rest=f"{settings.host}:{settings.rest_port}" if rest_port else "",
+            rest_open=partial(_is_open, rest_port),
+        )
         server = Server(
             ServerOptions(
                 host=settings.host,
@@ -279,6 +286,10 @@ async def _any_token_is_valid(services: Sequence[BotService]) -> bool:
 
 def _state(drain: Drain, health: Health) -> str:
     return "draining" if drain.begun else "serving" if health.ready else "not serving"
+
+
+def _is_open(rest_port: "RestPort | None") -> bool:
+    return rest_port is not None and rest_port.is_open
 
 
 def _redis_url(settings: ApiSettings) -> str:

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Restart one worker behind nginx without losing a call:
-#   rolling-restart.sh 127.0.0.1:50061 http://127.0.0.1:50071/readyz systemctl restart discordproxy-api@1
-# Removes the worker from the upstream, restarts it, waits until it is ready, and adds it again.
+# Restart one worker behind nginx without losing a call; its addresses are separated by a comma:
+#   rolling-restart.sh 127.0.0.1:50061,127.0.0.1:50081 http://127.0.0.1:50071/readyz systemctl restart discordproxy-api@1
+# Removes the worker from the upstreams, restarts it, waits until it is ready, and adds it again.
 set -eu
 conf=${DISCORDPROXY_NGINX_CONF:-/etc/nginx/conf.d/discordproxy.conf}
 nginx=${NGINX:-nginx}
-worker=$1 ready=$2
+addresses=$(echo "$1" | sed 's/,/\\|/g') ready=$2
 shift 2
 
 change() { # edits a copy, then overwrites the file in place
@@ -15,8 +15,8 @@ change() { # edits a copy, then overwrites the file in place
     $nginx -s reload
 }
 
-change "s/^\( *server $worker\) max_fails/\1 down max_fails/"
+change "s/^\( *server \($addresses\)\) max_fails/\1 down max_fails/"
 sleep "${DISCORDPROXY_NGINX_PAUSE:-1}" # until the new configuration is active
 "$@"
 until curl --silent --fail --output /dev/null "$ready"; do sleep 0.2; done
-change "s/^\( *server $worker\) down/\1/"
+change "s/^\( *server \($addresses\)\) down/\1/"

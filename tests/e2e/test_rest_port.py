@@ -1,18 +1,23 @@
 """The REST port of a whole server: workers share it, both ways in share the limits, a stop breaks no answer."""
 
 import asyncio
+import json
 import signal
+import statistics
+import time
 
 import aiohttp
 import pytest
 
+from bench.libraries.runs import library
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_sandbox.limits.book import LimitBook, RouteLimit
 from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
+from discordproxy_sandbox.world.objects import make_channel
 from fakes import ports
 from fakes.eventually import eventually
-from processes.deployment import CHANNEL, TOKEN, Connect, Server
+from processes.deployment import CHANNEL, GUILD, TOKEN, Connect, Server
 
 POST = "POST /channels/{channel_id}/messages"
 BRISK = SandboxConfig(token=TOKEN, limits=LimitBook(routes={POST: RouteLimit(limit=5, window_s=1.0, kind="fixed")}))
@@ -80,3 +85,47 @@ async def test_a_stop_answers_every_request(discord: Sandbox, server: Server, ba
     assert set(answers) <= {(200, ""), (429, "DRAINING"), (0, "no connection")}
     assert (200, "") in answers
     assert len(discord.ledger.stored) == answers.count((200, ""))
+
+
+QUEUED, URGENT = 1_000, 5
+USUALLY_OVERTAKING, MAX_OVERTAKING = 15, 50
+"""Messages of the crowd between an urgent call and its arrival at Discord: five leave in a tenth of a second, and a
+burst of all slots of a second may be on its way.
+"""
+
+
+@pytest.mark.parametrize("discord", [SandboxConfig(token=TOKEN, limits=LimitBook(default=None))], indirect=True)
+async def test_an_urgent_call_does_not_wait_for_the_queue_of_a_library(
+    discord: Sandbox, server: Server, connect: Connect, base: str, free_port: int
+) -> None:
+    channels = [str(CHANNEL + 1_000 + number) for number in range(QUEUED)]
+    for channel in channels:
+        discord.world.add_channel(make_channel(channel, str(GUILD), "crowd", 0, 0))
+    rest = base.partition("/wait")[0]
+    messages = [(label, channel, 0.0) for label, channel in enumerate(channels)]
+    async with server() as whole, library("discord.py") as crowd:
+        await whole.line(r"Discord Proxy .* is ready")
+        await crowd.ready({"rest": rest, "messages": messages, "token": TOKEN, "app": "crowd"})
+        sending = asyncio.create_task(crowd.send(time.monotonic()))
+        stub = connect()
+
+        async def waiting() -> int:
+            target = ("--target", f"127.0.0.1:{free_port}")
+            async with server("status", "--json", *target, command="discordproxy") as process:
+                await process.ended()
+                return json.loads(process.output)["waiting"]
+
+        await eventually(lambda: len(discord.ledger.stored) > 100)
+        assert await waiting() > QUEUED / 2
+        metadata = (("x-discordproxy-app", "urgent"), ("x-discordproxy-priority", "high"))
+        overtaking = []
+        for _ in range(URGENT):
+            before = len(discord.ledger.stored)
+            request = pb.SendChannelMessageRequest(channel_id=CHANNEL, content="urgent")
+            answer = await stub.SendChannelMessage(request, metadata=metadata, timeout=60)
+            places = [int(each.message_id) for each in discord.ledger.stored]
+            overtaking.append(places.index(answer.message.id) - before)
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+    assert statistics.median(overtaking) <= USUALLY_OVERTAKING, overtaking
+    assert max(overtaking) <= MAX_OVERTAKING, overtaking

@@ -14,6 +14,7 @@ import pytest
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_sandbox.limits.book import RouteLimit
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
+from fakes import ports
 from fakes.browser import Page, browser_page
 from fakes.eventually import eventually
 from processes.deployment import CHANNEL, TOKEN, Connect, Server
@@ -21,6 +22,7 @@ from processes.deployment import CHANNEL, TOKEN, Connect, Server
 BUILD = Path(__file__).parents[2] / "build"
 NOBODY_LIVES_HERE = 1
 WAITING = 2
+REST_CALLS = 3
 SCREENS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 
 
@@ -65,7 +67,8 @@ async def until_shown(port: int, is_there: Any) -> dict[str, Any]:
 def all_is_there(status: dict[str, Any]) -> bool:
     states = [worker["state"] for worker in status["workers"]]
     gateway = status["bots"][0]["gateway"]
-    return status["waiting"] == WAITING and states == ["serving", "serving"] and gateway["ready"]
+    doors = status["doors"].get("http") == REST_CALLS
+    return status["waiting"] == WAITING and states == ["serving", "serving"] and gateway["ready"] and doors
 
 
 async def shows_the_gateway(port: int) -> bool:
@@ -87,7 +90,15 @@ async def look_at(page: Page, port: int) -> None:
             "app0",
             "app1",
         ),
-        *("0 of 3", "GetChannel", "The channel does not exist.", "shard 0", "circuit closed", "slots"),
+        *(
+            "open on 2 of 2 workers",
+            "0 of 3",
+            "GetChannel",
+            "The channel does not exist.",
+            "shard 0",
+            "circuit closed",
+            "slots",
+        ),
     ):
         assert expected in text, f"{expected!r} is not in\n{text}"
     await page.value("document.getElementById('check').click()")
@@ -108,20 +119,32 @@ async def look_at(page: Page, port: int) -> None:
 
 @pytest.mark.parametrize("discord", [SandboxConfig(token=TOKEN)], indirect=True)
 async def test_every_worker_shows_the_whole_fleet(
-    discord: Sandbox, server: Server, connect: Connect, http_ports: list[int], tmp_path: Path, free_port: int
+    discord: Sandbox,
+    server: Server,
+    settings: dict[str, str],
+    connect: Connect,
+    http_ports: list[int],
+    tmp_path: Path,
+    free_port: int,
 ) -> None:
+    settings["DISCORDPROXY_REST_PORT"] = rest_port = str(ports.free_port())
     discord.limits.routes["POST /channels/{channel_id}/messages"] = RouteLimit(limit=3, window_s=300.0, kind="fixed")
     async with server("--workers", "2") as whole:
         await whole.line("Discord Proxy .* is ready", within_s=60)
         for worker in (0, 1):
             await whole.line(f"worker {worker} serves on", within_s=60)
         held = await traffic(connect)
+        for _ in range(REST_CALLS):
+            async with aiohttp.request("GET", f"http://127.0.0.1:{rest_port}/api/v10/channels/{CHANNEL}") as answer:
+                assert answer.status == 200
         for port in http_ports:
             shown = await until_shown(port, all_is_there)
             assert {app["app"]: app["failures"] for app in shown["apps"]}["app1"] == 1
             assert shown["buckets"][0]["waiting"] == WAITING
             assert shown["buckets"][0]["oldest_s"] > 0
             assert shown["errors"][0]["meaning"] == "The channel does not exist"
+            assert shown["rest"] == {"addresses": [f"127.0.0.1:{rest_port}"], "workers": 2, "open": 2}
+            assert shown["doors"]["http"] == REST_CALLS
             assert shown["bots"][0]["gateway"]["shards"][0]["state"] == "ready"
             await eventually(partial(shows_the_gateway, port), within_s=30)
         target = ("--target", f"127.0.0.1:{free_port}")
@@ -131,10 +154,22 @@ async def test_every_worker_shows_the_whole_fleet(
         assert status == 0
         assert "all is well" in output
         assert f"{WAITING} waiting for" in output
+        assert f"REST     127.0.0.1:{rest_port}, open on 2 of 2 workers; {REST_CALLS} of" in output
         status, output = await command(server, "doctor", "--channel", str(CHANNEL), *target)
         assert status == 0, output
-        for subject in ("token", "discord", "redis", "clock", "intents", "gateway", "tls", f"channel {CHANNEL}"):
+        for subject in (
+            "token",
+            "discord",
+            "redis",
+            "clock",
+            "intents",
+            "gateway",
+            "tls",
+            "rest",
+            f"channel {CHANNEL}",
+        ):
             assert f"ok   {subject}: " in output
+        assert f"127.0.0.1:{rest_port} is open" in output
         async with browser_page(tmp_path / "profile") as page:
             await look_at(page, http_ports[1])
         for call in held:

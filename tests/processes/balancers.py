@@ -3,14 +3,16 @@
 import re
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from typing_extensions import Self
 
 from fakes.eventually import eventually
+from fakes.ports import free_port, free_ports
 from processes.process import Process
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -30,6 +32,30 @@ http {{
     include {folder}/discordproxy.conf;
 }}
 """
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The ports of a balancer, and those of its two workers.
+
+    Attributes:
+        pages: the workers' HTTP ports for operators.
+    """
+
+    grpc: int = field(default_factory=free_port)
+    rest: int = field(default_factory=free_port)
+    grpc_workers: list[int] = field(default_factory=lambda: free_ports(2))
+    rest_workers: list[int] = field(default_factory=lambda: free_ports(2))
+    pages: list[int] = field(default_factory=lambda: free_ports(2))
+
+    def documented(self) -> dict[int, int]:
+        """Return the ports by those in deploy/."""
+        fronts = {50051: self.grpc, 50052: self.rest}
+        return fronts | {
+            first + number: port
+            for first, ports in ((50061, self.grpc_workers), (50081, self.rest_workers))
+            for number, port in enumerate(ports)
+        }
 
 
 def with_ports(example: Path, ports: dict[int, int]) -> str:
@@ -56,16 +82,17 @@ class Balancer:
 
     @asynccontextmanager
     async def without(self, worker: int) -> AsyncIterator[None]:
-        """Take the worker with this port out of the balancer for the length of the block."""
+        """Take the worker with this number out of the balancer for the length of the block."""
         yield
 
 
 class Nginx(Balancer):
     """Takes workers out by the script of deploy/."""
 
-    def __init__(self, process: Process, folder: Path) -> None:
+    def __init__(self, process: Process, folder: Path, ports: Ports) -> None:
         super().__init__(process)
         self._folder = folder
+        self._ports = ports
 
     @asynccontextmanager
     async def without(self, worker: int) -> AsyncIterator[None]:
@@ -73,7 +100,8 @@ class Nginx(Balancer):
         taken_out.unlink(missing_ok=True)
         ready.unlink(missing_ok=True)
         wait = f"touch {taken_out}; until [ -e {ready} ]; do sleep 0.1; done"
-        script = [str(DEPLOY / "nginx/rolling-restart.sh"), f"127.0.0.1:{worker}", f"file://{ready}", "sh", "-c", wait]
+        addresses = f"127.0.0.1:{self._ports.grpc_workers[worker]},127.0.0.1:{self._ports.rest_workers[worker]}"
+        script = [str(DEPLOY / "nginx/rolling-restart.sh"), addresses, f"file://{ready}", "sh", "-c", wait]
         env = {
             "DISCORDPROXY_NGINX_CONF": str(self._folder / "discordproxy.conf"),
             "NGINX": f"nginx -p {self._folder} -c {self._folder}/nginx.conf",
@@ -85,23 +113,20 @@ class Nginx(Balancer):
             assert await running.ended(within_s=30) == 0, running.output
 
 
-def nginx(folder: Path, port: int, workers: Sequence[int], _http: Sequence[int]) -> Balancer:
-    (folder / "discordproxy.conf").write_text(
-        with_ports(DEPLOY / "nginx/discordproxy.conf", {50051: port, 50061: workers[0], 50062: workers[1]})
-    )
+def nginx(folder: Path, ports: Ports) -> Balancer:
+    (folder / "discordproxy.conf").write_text(with_ports(DEPLOY / "nginx/discordproxy.conf", ports.documented()))
     (folder / "nginx.conf").write_text(_NGINX.format(folder=folder))
-    return Nginx(_process("nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), folder=folder), folder)
+    return Nginx(_process("nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), folder=folder), folder, ports)
 
 
-def haproxy(folder: Path, port: int, workers: Sequence[int], http: Sequence[int]) -> Balancer:
-    ports = {50051: port, 50061: workers[0], 50062: workers[1], 50071: http[0], 50072: http[1]}
-    (folder / "haproxy.cfg").write_text(with_ports(DEPLOY / "haproxy/haproxy.cfg", ports))
+def haproxy(folder: Path, ports: Ports) -> Balancer:
+    own = ports.documented() | {50071: ports.pages[0], 50072: ports.pages[1]}
+    (folder / "haproxy.cfg").write_text(with_ports(DEPLOY / "haproxy/haproxy.cfg", own))
     return Balancer(_process("haproxy", "-db", "-f", str(folder / "haproxy.cfg"), folder=folder))
 
 
-def envoy(folder: Path, port: int, workers: Sequence[int], _http: Sequence[int]) -> Balancer:
-    ports = {50051: port, 50061: workers[0], 50062: workers[1]}
-    (folder / "envoy.yaml").write_text(with_ports(DEPLOY / "envoy/envoy.yaml", ports))
+def envoy(folder: Path, ports: Ports) -> Balancer:
+    (folder / "envoy.yaml").write_text(with_ports(DEPLOY / "envoy/envoy.yaml", ports.documented()))
     options = ("--concurrency", "1", "--disable-hot-restart", "-l", "warning")
     return Balancer(_process("envoy", "-c", str(folder / "envoy.yaml"), *options, folder=folder))
 

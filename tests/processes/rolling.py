@@ -4,9 +4,11 @@ import asyncio
 import json
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from itertools import cycle
 from pathlib import Path
 
 import aiohttp
@@ -18,8 +20,7 @@ from discordproxy_sandbox.limits.book import LimitBook, RouteLimit
 from discordproxy_sandbox.sandbox import Sandbox, SandboxConfig
 from discordproxy_sandbox.world.objects import make_channel
 from fakes.eventually import eventually
-from fakes.ports import free_port, free_ports
-from processes.balancers import Balancer
+from processes.balancers import Balancer, Ports
 from processes.deployment import CHANNEL, GUILD, TOKEN
 from processes.process import Process
 
@@ -30,7 +31,7 @@ LAME_DUCK_S = 2.0
 LIMIT = RouteLimit(limit=1000, window_s=1.0, kind="fixed")
 SEND = "POST /channels/{channel_id}/messages"
 
-Start = Callable[[Path, int, Sequence[int], Sequence[int]], Balancer]
+Start = Callable[[Path, Ports], Balancer]
 
 
 @dataclass
@@ -60,7 +61,7 @@ class Workers:
     """Two API workers on one Redis, each with ports of its own, which can be restarted one after the other."""
 
     def __init__(self, discord: Sandbox, redis_url: str, folder: Path) -> None:
-        self.ports, self.http_ports = free_ports(2), free_ports(2)
+        self.ports = Ports()
         self._folder = folder
         self._running: list[Process | None] = [None, None]
         self._env = {
@@ -75,8 +76,9 @@ class Workers:
         """Start a worker and return once it is ready."""
         env = {
             **self._env,
-            "DISCORDPROXY_PORT": str(self.ports[number]),
-            "DISCORDPROXY_HTTP_PORT": str(self.http_ports[number]),
+            "DISCORDPROXY_PORT": str(self.ports.grpc_workers[number]),
+            "DISCORDPROXY_REST_PORT": str(self.ports.rest_workers[number]),
+            "DISCORDPROXY_HTTP_PORT": str(self.ports.pages[number]),
         }
         process = Process.module("discordproxy_api", env=env, cwd=self._folder)
         self._running[number] = await process.__aenter__()
@@ -102,29 +104,87 @@ class Workers:
         try:
             async with (
                 aiohttp.ClientSession() as http,
-                http.get(f"http://127.0.0.1:{self.http_ports[number]}/readyz") as answer,
+                http.get(f"http://127.0.0.1:{self.ports.pages[number]}/readyz") as answer,
             ):
                 return answer.status == 200
         except aiohttp.ClientError:
             return False
 
 
-class Load:
-    """Messages at an even rate over a few connections, each with a unique text and without repeats."""
+class CallError(Exception):
+    """A call was refused; the text names the reason."""
 
-    def __init__(self, port: int, calls_per_s: float, *, connections: int = 4) -> None:
-        self.outcome = Outcome()
-        self._every_s = 1 / calls_per_s
+
+class GrpcCaller:
+    """Calls with gRPC stubs, on a few connections."""
+
+    def __init__(self, ports: Ports, *, connections: int = 4) -> None:
         options = [("grpc.use_local_subchannel_pool", 1)]
-        self._channels = [grpc.aio.insecure_channel(f"127.0.0.1:{port}", options) for _ in range(connections)]
-        self._stubs = [rpc.DiscordApiStub(channel) for channel in self._channels]
+        target = f"127.0.0.1:{ports.grpc}"
+        self._channels = [grpc.aio.insecure_channel(target, options) for _ in range(connections)]
+        self._stubs = cycle([rpc.DiscordApiStub(channel) for channel in self._channels])
+
+    async def connect(self) -> None:
+        """Return once every connection is ready."""
+        await asyncio.gather(*(channel.channel_ready() for channel in self._channels))
+
+    async def send(self, channel: int, text: str) -> int:
+        """Send a message; return its id."""
+        request = pb.SendChannelMessageRequest(channel_id=channel, content=text)
+        try:
+            answer = await next(self._stubs).SendChannelMessage(request, timeout=60)
+        except grpc.aio.AioRpcError as error:
+            raise CallError(f"{error.code().name}: {_said(error)}") from None
+        return answer.message.id
+
+    async def close(self) -> None:
+        for channel in self._channels:
+            await channel.close()
+
+
+class RestCaller:
+    """Calls the REST port without any library: whatever is not 200 has failed. Connections are kept."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._base = f"http://127.0.0.1:{ports.rest}/wait=240/api/v10"
+        self._session = aiohttp.ClientSession()
+
+    async def connect(self) -> None:
+        """Return once the port answers."""
+        await eventually(self._answers, within_s=60)
+
+    async def _answers(self) -> bool:
+        try:
+            async with self._session.get(f"{self._base}/users/@me") as answer:
+                return answer.status == HTTPStatus.OK
+        except aiohttp.ClientError:
+            return False
+
+    async def send(self, channel: int, text: str) -> int:
+        """Send a message; return its id."""
+        url, body = f"{self._base}/channels/{channel}/messages", {"content": text}
+        try:
+            async with self._session.post(url, json=body) as answer:
+                document = await answer.json()
+        except (aiohttp.ClientError, OSError) as error:
+            raise CallError(f"{type(error).__name__}: {error}") from None
+        if answer.status != HTTPStatus.OK:
+            raise CallError(f"{answer.status}: {document}"[:200])
+        return int(document["id"])
+
+    async def close(self) -> None:
+        await self._session.close()
+
+
+class Load:
+    """Messages at an even rate, each with a unique text and without repeats."""
+
+    def __init__(self, caller: GrpcCaller | RestCaller, calls_per_s: float) -> None:
+        self.outcome = Outcome()
+        self._caller = caller
+        self._every_s = 1 / calls_per_s
         self._calls: set[asyncio.Task[None]] = set()
         self._count = 0
-
-    async def first(self) -> None:
-        """Return once every connection has had an answer."""
-        for stub in self._stubs:
-            await stub.SendChannelMessage(self._request(), wait_for_ready=True, timeout=60)
 
     async def run(self) -> None:
         """Send until cancelled."""
@@ -133,7 +193,7 @@ class Load:
         while True:
             due += self._every_s
             await asyncio.sleep(due - loop.time())
-            call = asyncio.create_task(self._send(self._stubs[self._count % len(self._stubs)]))
+            call = asyncio.create_task(self._send())
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
 
@@ -143,21 +203,20 @@ class Load:
         await eventually(lambda: len(self.outcome.answered) >= goal, within_s=60)
 
     async def finish(self) -> None:
+        """Wait for the calls in progress."""
         await asyncio.gather(*self._calls)
-        for channel in self._channels:
-            await channel.close()
+        await self._caller.close()
 
-    def _request(self) -> pb.SendChannelMessageRequest:
+    async def _send(self) -> None:
         self._count += 1
         channel = CHANNELS[self._count % len(CHANNELS)]
-        return pb.SendChannelMessageRequest(channel_id=channel, content=f"message {self._count}")
-
-    async def _send(self, stub: rpc.DiscordApiStub) -> None:
         try:
-            answer = await stub.SendChannelMessage(self._request(), timeout=60)
-            self.outcome.answered.append(answer.message.id)
-        except grpc.aio.AioRpcError as error:
-            self.outcome.failed[f"{error.code().name}: {_said(error)}"] += 1
+            self.outcome.answered.append(await self._caller.send(channel, f"message {self._count}"))
+        except CallError as error:
+            self.outcome.failed[str(error)] += 1
+
+
+CALLERS: dict[str, Callable[[Ports], GrpcCaller | RestCaller]] = {"grpc": GrpcCaller, "rest": RestCaller}
 
 
 def _said(error: grpc.aio.AioRpcError) -> str:
@@ -169,22 +228,31 @@ def _said(error: grpc.aio.AioRpcError) -> str:
 
 
 async def rolling_restart(
-    balancer: Start, redis_url: str, folder: Path, *, rounds: int = 1, calls_per_s: float = 200.0
+    balancer: Start,
+    redis_url: str,
+    folder: Path,
+    *,
+    rounds: int = 1,
+    calls_per_s: float = 200.0,
+    door: str = "grpc",
 ) -> Outcome:
-    """Replace every worker `rounds` times while calls come in, and return what was counted."""
+    """Replace every worker `rounds` times while calls come in, and return what was counted.
+
+    Args:
+        door: the way in of the calls, a key of `CALLERS`.
+    """
     limits = LimitBook(routes={SEND: LIMIT}, global_limit=None)
     config = SandboxConfig(token=TOKEN, latency_s=LATENCY_S, limits=limits)
-    async with Sandbox(config) as discord, _two(discord, redis_url, folder) as workers:
-        for channel in CHANNELS:
-            discord.world.add_channel(make_channel(str(channel), str(GUILD), "load", 0, 0))
-        port = free_port()
-        async with balancer(folder, port, workers.ports, workers.http_ports) as front:
-            load = Load(port, calls_per_s)
-            await load.first()
-            before = len(discord.ledger.stored)
+    async with Sandbox(config) as discord, two_workers(discord, redis_url, folder) as workers:
+        add_channels(discord)
+        async with balancer(folder, workers.ports) as front:
+            caller = CALLERS[door](workers.ports)
+            load = Load(caller, calls_per_s)
+            await caller.connect()
             sending = asyncio.create_task(load.run())
+            await load.more(calls_per_s / 2)
             for number in (*range(2),) * rounds:
-                async with front.without(workers.ports[number]):
+                async with front.without(number):
                     await workers.stop(number)
                     await workers.start(number)
                 load.outcome.restarts += 1
@@ -194,14 +262,20 @@ async def rolling_restart(
             sending.cancel()
             await load.finish()
             assert front.process.running, front.process.output
-        stored = discord.ledger.stored[before:]
-    load.outcome.stored = [int(one.message_id) for one in stored]
-    load.outcome.doubled = len(stored) - len({one.digest for one in stored})
+        load.outcome.stored = [int(one.message_id) for one in discord.ledger.stored]
+        load.outcome.doubled = discord.ledger.duplicate_contents
     return load.outcome
 
 
+def add_channels(discord: Sandbox) -> None:
+    """Make the channels that messages are sent to."""
+    for channel in CHANNELS:
+        discord.world.add_channel(make_channel(str(channel), str(GUILD), "load", 0, 0))
+
+
 @asynccontextmanager
-async def _two(discord: Sandbox, redis_url: str, folder: Path) -> AsyncIterator[Workers]:
+async def two_workers(discord: Sandbox, redis_url: str, folder: Path) -> AsyncIterator[Workers]:
+    """Run two workers for the length of the block."""
     workers = Workers(discord, redis_url, folder)
     try:
         await asyncio.gather(workers.start(0), workers.start(1))

@@ -16,9 +16,9 @@ _CLASSES = [bisect_left(LATENCY_BOUNDS_MS, bound * 1000) for bound in BOUNDS_S] 
 SHOWN = "shown"
 NOT_FAILED = frozenset({"OK", "CANCELLED"})
 
-CALLS, FAILURES, LATENCY, LIMITED, REQUESTS, CAUSE = "c:", "f:", "l:", "9:", "r", "x:"
+CALLS, FAILURES, LATENCY, LIMITED, REQUESTS, CAUSE, DOORS = "c:", "f:", "l:", "9:", "r", "x:", "d:"
 """Names of the counts: calls and failures by application, latencies by class, 429s by scope, requests to Discord,
-failures by cause and application."""
+failures by cause and application, calls by way in."""
 
 MAX_CAUSES = 60
 """Maximum number of causes between two reports; further failures are counted without a cause."""
@@ -76,7 +76,7 @@ class RecentStats:
     """The counts of one worker.
 
     Args:
-        calls: finished calls by RPC, status, application, and `SHOWN` if the status page shows them.
+        calls: finished calls by RPC, status, application, `SHOWN` if the status page shows them, and way in.
         requests: requests to Discord.
     """
 
@@ -121,11 +121,12 @@ class RecentStats:
         counts, self._counts = self._counts, Counter()
         if requests := sum(sum(buckets) for _, buckets in self._requests.report()):
             counts[REQUESTS] += requests
-        for (_, status, app, shown, _), buckets in self._calls.report():
+        for (_, status, app, shown, door), buckets in self._calls.report():
             if not shown:
                 continue
             name, number = self._named(app), sum(buckets)
             counts[CALLS + name] += number
+            counts[DOORS + door] += number
             if status not in NOT_FAILED:
                 counts[FAILURES + name] += number
             for latency_class, calls in zip(_CLASSES, buckets, strict=True):

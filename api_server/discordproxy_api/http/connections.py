@@ -122,6 +122,11 @@ class ConnectionGuard:
     def _port(self) -> int:
         return int(self._sockets[0].getsockname()[1]) if self._sockets else 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether connections are accepted."""
+        return any(not task.done() for task in self._accepting)
+
     async def close(self) -> None:
         """Stop listening. Open connections stay until `drop`."""
         for task in self._accepting:

@@ -16,11 +16,14 @@ class GzipError(ValueError):
     """The data is damaged or has another size than stated; the text is for the caller."""
 
 
+def is_gzip(data: bytes) -> bool:
+    """Tell whether data looks like gzip."""
+    return data.startswith(_MAGIC) and len(data) >= _MIN_BYTES
+
+
 def inflated_size(data: bytes) -> int:
     """Return the decompressed size that the data states, in bytes; the size of the data if it is not compressed."""
-    if not data.startswith(_MAGIC) or len(data) < _MIN_BYTES:
-        return len(data)
-    return int.from_bytes(data[-_LENGTH_BYTES:], "little")
+    return int.from_bytes(data[-_LENGTH_BYTES:], "little") if is_gzip(data) else len(data)
 
 
 def inflate(data: bytes, size: int) -> bytes:

@@ -15,7 +15,7 @@ from discordproxy_api.calls.drain import Drain
 from discordproxy_api.calls.errors import ApiError
 from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.pipeline.arrivals import Arrivals, Read, late
-from discordproxy_api.pipeline.gzipped import GzipError, inflate, inflated_size
+from discordproxy_api.pipeline.gzipped import GzipError, inflate, inflated_size, is_gzip
 
 DECLARED = "x-discordproxy-upload-bytes"
 SMALL = 256 * 1024
@@ -112,7 +112,7 @@ class Uploads:
             self._check_size(size)
             if size - declared > SMALL:
                 self._count_undeclared(received, size - declared)
-            if size != len(received.data):
+            if compressed and is_gzip(received.data):
                 received.data = await self.inflated(received.pop())
         except BaseException:
             received.pop()  # the error keeps this frame alive until it has been answered
@@ -151,7 +151,7 @@ class Uploads:
         if size > self._limits.message_bytes:
             del data  # the error keeps this frame alive
         self._check_size(size)
-        if size == len(data):
+        if not is_gzip(data):
             return data
         try:
             return inflate(data, size) if size <= SMALL else await asyncio.to_thread(inflate, data, size)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web
 
 from discordproxy_api.bind_policy import PortTakenError
 from discordproxy_api.calls import errors
@@ -115,6 +115,11 @@ class RestPort:
         limits = ConnectionLimits(options.max_connections, FIRST_HEAD_S, KEEP_ALIVE_S, None)
         self._connections = ConnectionGuard(self._connected, tls=options.tls, limits=limits, shared=True)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether connections are accepted."""
+        return self._connections.is_open
+
     def _connected(self) -> asyncio.Protocol:
         assert self._server is not None, "set by `start`"  # noqa: S101 - for the reader
         return _Protocol(
@@ -193,11 +198,8 @@ class RestPort:
 
     def _page(self, request: web.BaseRequest) -> web.Response | None:
         """Return the answer to a request that is none for Discord."""
-        if request.method == "CONNECT" or not request.raw_path.startswith("/"):
-            status = HTTPStatus.METHOD_NOT_ALLOWED if request.method == "CONNECT" else HTTPStatus.BAD_REQUEST
-            response = web.Response(status=status, text=NO_FORWARD_PROXY)
-            response.force_close()
-            return response
+        if (refusal := _refused_form(request)) is not None:
+            return refusal
         if request.method not in METHODS:
             allow = {"Allow": ", ".join(METHODS)}
             return web.Response(status=HTTPStatus.METHOD_NOT_ALLOWED, headers=allow, text="This method is unknown.\n")
@@ -251,12 +253,33 @@ class RestPort:
         forward = self._forwards.get(bot)
         if forward is None:
             raise errors.invalid_field("bot", "BASE_TYPE_CHOICES", "There is no bot of this name.")
+        if arrival.bot and self._forwards.get(arrival.bot) is not forward:
+            text = "The credential of this request does not belong to a bot of this name."
+            raise errors.invalid_field("bot", "BASE_TYPE_CHOICES", text)
         if token and arrival.presented.key:
             owner = self._holders.bot_of(token)
             if owner is None or self._forwards.get(owner) is not forward:
                 text = "The token in Authorization is not that of the bot of this key."
                 raise errors.refusal("UNAUTHENTICATED", "UNAUTHENTICATED", text)
         return forward
+
+
+def _refused_form(request: web.BaseRequest) -> web.Response | None:
+    """Return the answer to a request whose form has no meaning here, None if it has one."""
+    if request.version not in {HttpVersion10, HttpVersion11}:
+        return _closing(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "This port speaks HTTP/1.1.\n")
+    if request.version == HttpVersion10 and "Transfer-Encoding" in request.headers:
+        return _closing(HTTPStatus.BAD_REQUEST, "HTTP/1.0 has no Transfer-Encoding.\n")
+    if request.method == "CONNECT":
+        return _closing(HTTPStatus.METHOD_NOT_ALLOWED, NO_FORWARD_PROXY)
+    return None if request.raw_path.startswith("/") else _closing(HTTPStatus.BAD_REQUEST, NO_FORWARD_PROXY)
+
+
+def _closing(status: int, text: str) -> web.Response:
+    """Return an answer that ends the connection: what follows might be part of this request."""
+    response = web.Response(status=status, text=text)
+    response.force_close()
+    return response
 
 
 def _late() -> ApiError:

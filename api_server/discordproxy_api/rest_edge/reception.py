@@ -10,6 +10,7 @@ from aiohttp import web
 
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
+from discordproxy_api.pipeline.gzipped import is_gzip
 from discordproxy_api.pipeline.idempotency import checked_key
 from discordproxy_api.rest_edge.bot_tokens import SCHEME, WAYS
 from discordproxy_api.rest_edge.credentials import Presented, present
@@ -99,16 +100,17 @@ class Reception:
         if presented.unreadable:
             text = f"The header Authorization is neither a bot's, a key nor an OAuth2 token; {WAYS}."
             raise errors.refusal("UNAUTHENTICATED", "UNAUTHENTICATED", text)
+        compressed = _is_compressed(headers.get("content-encoding", ""))
         incoming = Incoming(
             line,
             query=target.query,
-            content_type=headers.get("content-type", ""),
+            content_type=_content_type(headers),
             reason=headers.get("x-audit-log-reason", "").encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
             authorization=presented.own,
             version=target.version,
-            read=_Reader(request, self._options.max_message_bytes).read,
+            read=_Reader(request, self._options.max_message_bytes, compressed=compressed).read,
             declared=self._declared(request),
-            compressed=_is_compressed(headers.get("content-encoding", "")),
+            compressed=compressed,
         )
         call = self._call(request, request_id, headers, presented, options)
         call.rpc = self._names.of(line)
@@ -147,12 +149,13 @@ class Reception:
 class _Reader:
     """Reads one body within a limit, after the caller is known."""
 
-    def __init__(self, request: web.BaseRequest, max_bytes: int) -> None:
+    def __init__(self, request: web.BaseRequest, max_bytes: int, *, compressed: bool) -> None:
         self._request = request
         self._max_bytes = max_bytes
+        self._compressed = compressed
 
     async def read(self) -> bytes:
-        """Return the body; raises ApiError if it is too large or does not arrive whole."""
+        """Return the body; raises ApiError if it is too large, does not arrive whole, or is not gzip as stated."""
         request, size = self._request, 0
         chunks: list[bytes] = []
         if (request.content_length or 0) > self._max_bytes:
@@ -168,13 +171,19 @@ class _Reader:
                     raise self._too_large()
                 chunks.append(chunk)
         except web.RequestPayloadError:
-            text = "The request's body is damaged or broke off."
-            raise errors.refusal("INVALID_ARGUMENT", "INVALID_REQUEST", text) from None
-        return b"".join(chunks)
+            raise _damaged() from None
+        data = b"".join(chunks)
+        if data and self._compressed and not is_gzip(data):
+            raise _damaged()
+        return data
 
     def _too_large(self) -> errors.ApiError:
         text = f"Request entity too large: this proxy takes {self._max_bytes} bytes at most."
         return errors.refusal("RESOURCE_EXHAUSTED", "REQUEST_TOO_LARGE", text)
+
+
+def _damaged() -> errors.ApiError:
+    return errors.refusal("INVALID_ARGUMENT", "INVALID_REQUEST", "The request's body is damaged or broke off.")
 
 
 def headers_of(request: web.BaseRequest) -> dict[str, str]:
@@ -191,6 +200,13 @@ def _authorization(presented: Presented) -> str:
     if presented.key:
         return f"Bearer {presented.key}"
     return f"{SCHEME}{presented.bot_token}" if presented.bot_token else ""
+
+
+def _content_type(headers: Mapping[str, str]) -> str:
+    found = headers.get("content-type", "")
+    if not found.isascii():  # other bytes cannot be sent as they came
+        raise errors.invalid_field("Content-Type", "BASE_TYPE_CHOICES", "Must consist of ASCII characters.")
+    return found
 
 
 def _is_compressed(encoding: str) -> bool:

@@ -21,7 +21,7 @@ from discordproxy_api.status.status_reader import StatusReader
 from discordproxy_ratelimit.errors import BrokerError
 from discordproxy_ratelimit.route import route_of
 
-WITHIN_S = 10.0
+WITHIN_S, CONNECT_S = 10.0, 2.0
 FRESH_S = 5.0
 """Findings are returned to all callers within this time, which limits the requests to Discord."""
 
@@ -132,8 +132,15 @@ class Doctor:
             findings.circuit(document),
             *findings.calls(document),
             findings.tls(setup.host, local=setup.local, encrypted=setup.encrypted, keys=setup.keys),
-            *([] if setup.rest_port is None else [findings.rest(setup.host, setup.rest_port)]),
+            *await self._rest_port(document["doors"].get("http", 0)),
         ]
+
+    async def _rest_port(self, calls: int) -> list[Finding]:
+        setup = self._setup
+        if setup.rest_port is None:
+            return []
+        is_open = await accepts_connections(setup.host, setup.rest_port)
+        return [findings.rest(setup.host, setup.rest_port, is_open=is_open, encrypted=setup.encrypted, calls=calls)]
 
     async def _redis(self) -> list[Finding]:
         seen = await self._inspect_redis()
@@ -156,6 +163,18 @@ class Doctor:
             edge = ANSWERED_BY in error.extras
             return _Response(error.http_status, error.reason, loop.time() - began, edge=edge)
         return _Response(reply.status, "", loop.time() - began, reply, _skew_s(reply))
+
+
+async def accepts_connections(host: str, port: int) -> bool:
+    """Return whether a port of this machine accepts connections; `host` is the address that it is bound to."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "localhost"}.get(host, host)
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            _, writer = await asyncio.open_connection(reachable, port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
 
 
 def _skew_s(reply: Reply) -> float | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from discordproxy_api.calls.recent_stats import CALLS, FAILURES, LATENCY, LATENCY_BOUNDS_MS, LIMITED, REQUESTS
+from discordproxy_api.calls.recent_stats import CALLS, DOORS, FAILURES, LATENCY, LATENCY_BOUNDS_MS, LIMITED, REQUESTS
 from discordproxy_api.status.explain import explain
 from discordproxy_api.status.failure_warnings import failure_warnings
 from discordproxy_gateway.cache import GatewayState, ShardState
@@ -104,6 +104,8 @@ def document(
         "held": sum(account.held for account in accounts.values()),
         "buckets": [_bucket(lane, accounts[lane.bot, lane.credential], names or {}) for lane in lanes],
         "limited": _by_name(ticks, LIMITED),
+        "rest": _rest(posts),
+        "doors": _by_name(ticks, DOORS),
         "apps": apps[:MAX_APPS],
         "ticks": _ticks(notices),
         "failing": [one._asdict() for one in failure_warnings(ticks)],
@@ -120,6 +122,18 @@ def document(
 
 def _worker(post: Document) -> Document:
     return {name: value for name, value in post.items() if name not in {"format", "lanes", "failures"}}
+
+
+def _rest(posts: Iterable[Document]) -> Document | None:
+    """Return the addresses of the REST port and the number of workers that have and serve it; None without one."""
+    own = [post for post in posts if post.get("rest")]  # an earlier release does not publish it
+    if not own:
+        return None
+    return {
+        "addresses": sorted({post["rest"] for post in own}),
+        "workers": len(own),
+        "open": sum(post["rest_open"] for post in own),
+    }
 
 
 def _circuit(circuit: CircuitState) -> Document:

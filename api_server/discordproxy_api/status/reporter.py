@@ -34,12 +34,22 @@ class Reporter:
         metrics: the counters to publish.
         number: number of this worker on its machine.
         state: returns `serving`, `draining` or `not serving`.
+        rest: address of the REST port, "" without one.
+        rest_open: returns whether it accepts connections.
     """
 
     def __init__(
-        self, brokers: Mapping[str, Broker], metrics: Metrics, *, number: int, state: Callable[[], str]
+        self,
+        brokers: Mapping[str, Broker],
+        metrics: Metrics,
+        *,
+        number: int,
+        state: Callable[[], str],
+        rest: str = "",
+        rest_open: Callable[[], bool] = bool,
     ) -> None:
         self._brokers, self._metrics, self._state = brokers, metrics, state
+        self._rest_open = rest_open
         self._broker = next(iter(brokers.values()))
         self._reports = 0
         self._fixed = {
@@ -49,6 +59,7 @@ class Reporter:
             "number": number,
             "version": __version__,
             "started_at": time.time(),
+            "rest": rest,
         }
 
     async def run(self) -> None:
@@ -85,6 +96,7 @@ class Reporter:
         return {
             **self._fixed,
             "state": self._state(),
+            "rest_open": self._rest_open(),
             "in_progress": self._metrics.in_progress,
             "waiting": sum(broker.waiting for broker in self._brokers.values()),
             "rss_mib": _resident_mib(),

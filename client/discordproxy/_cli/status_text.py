@@ -17,6 +17,11 @@ def problems_of(document: dict[str, Any]) -> list[str]:
         for worker in document["workers"]
         if worker["state"] != "serving"
     ]
+    found += [
+        f"Worker {worker['host']}:{worker['pid']}: the REST port {worker['rest']} is closed."
+        for worker in document["workers"]
+        if worker["state"] == "serving" and worker.get("rest") and not worker["rest_open"]
+    ]
     found += document["circuit"].get("problems", [])
     for bot in document["bots"]:
         found += [f"{_of(bot)}{problem}" for problem in _problems_of_bot(bot)]
@@ -78,9 +83,18 @@ def _overview(document: dict[str, Any]) -> Iterator[str]:
     circuit = document["circuit"]
     used = f"{circuit['invalid']} of {circuit['invalid_limit']} invalid requests in ten minutes"
     yield f"  circuit  {circuit['state'].replace('_', ' ')}, {used}"
+    yield from _rest(document)
     if document["limited"]:
         scopes = ", ".join(f"{count} {scope}" for scope, count in document["limited"].items())
         yield f"  429s     {scopes} in five minutes"
+
+
+def _rest(document: dict[str, Any]) -> Iterator[str]:
+    rest = document.get("rest")  # an earlier release of the proxy does not send it
+    if rest:
+        calls, all_calls = document["doors"].get("http", 0), sum(document["doors"].values())
+        where = f"{', '.join(rest['addresses'])}, open on {rest['open']} of {_number(rest['workers'], 'worker')}"
+        yield f"  REST     {where}; {calls} of {_number(all_calls, 'call')} in five minutes"
 
 
 def _latest(values: list[float | None]) -> str:

@@ -55,6 +55,9 @@ function problems(s) {
   for (const worker of s.workers) {
     if (worker.state !== "serving") found.push(`Worker ${worker.host}:${worker.pid} is ${worker.state}.`);
   }
+  for (const worker of s.workers) {
+    if (worker.state === "serving" && worker.rest && !worker.rest_open) found.push(`Worker ${worker.host}:${worker.pid}: the REST port ${worker.rest} is closed.`);
+  }
   found.push(...s.circuit.problems);
   for (const { bot, global, gateway } of s.bots) {
     const of = bot ? `Bot ${bot}: ` : "";
@@ -163,9 +166,13 @@ function showWorkers(s) {
     ["wide", [`${worker.host} #${worker.number}`, text("sub", `pid ${worker.pid} · ${worker.version} · up ${duration(s.at - worker.started_at)}`)]],
     ["", pill(worker.state, worker.state === "serving" ? "good" : worker.state === "draining" ? "warn" : "bad")],
     ["number", String(worker.in_progress)], ["number", String(worker.waiting)], ["number optional", `${Math.round(worker.rss_mib)} MiB`]]);
+  const doors = Object.values(s.doors).reduce((a, b) => a + b, 0), rest = s.rest && [
+    `REST port ${s.rest.addresses.join(", ")}, open on ${s.rest.open} of ${number(s.rest.workers, "worker")}`,
+    `${s.doors.http ?? 0} of ${number(doors, "call")} in five minutes`].join(" · ");
   $("workers").replaceChildren(rows.length
     ? table([["", "worker"], ["", ""], ["number", "calls"], ["number", "waiting"], ["number optional", "memory"]], rows)
-    : quiet("No worker has published its status for five seconds."));
+    : quiet("No worker has published its status for five seconds."),
+  ...(rest ? [h("p", { className: "quiet after" }, rest)] : []));
 }
 
 function showGateway(s) {

@@ -5,6 +5,7 @@ import gc
 import gzip
 import io
 import json
+import string
 from dataclasses import replace
 from http import HTTPStatus
 
@@ -127,6 +128,20 @@ async def test_gzip_chunks_and_expect(call):
     assert (await call("POST", MESSAGES, data=chunks(), headers=headers)).document["content"] == "chunked"
     answer = await call("POST", MESSAGES, data=b'{"content": "waited"}', headers=headers, expect100=True)
     assert answer.document["content"] == "waited"
+
+
+def message_as_long_as_its_gzip() -> bytes:
+    """A message whose size does not change when it is compressed."""
+    letters = string.ascii_letters + string.digits
+    messages = (b'{"content": "%s%s"}' % (letters[:n].encode(), b"x" * m) for n in range(40) for m in range(100))
+    return next(message for message in messages if len(gzip.compress(message)) == len(message))
+
+
+async def test_a_body_that_is_as_long_as_its_gzip_is_decompressed(call):
+    message = message_as_long_as_its_gzip()
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    answer = await call("POST", MESSAGES, data=gzip.compress(message), headers=headers)
+    assert answer.document["content"] == json.loads(message)["content"]
 
 
 async def test_a_webhook_needs_no_token_and_gets_none(call):

@@ -114,6 +114,34 @@ async def test_a_connection_that_sends_no_whole_head_is_ended(discord, monkeypat
             assert await exchange(served.rest_port, data) == b""
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 61])
+async def test_requests_in_small_pieces_stay_two_requests(rest, size):
+    body = b'{"content":"GET /api/v10/users/@me HTTP/1.1\\r\\n\\r\\n"}'
+    data = (HEAD + f"Content-Length: {len(body)}\r\n\r\n").encode() + body
+    data += GET.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n").encode()
+    async with attacks.connection(rest.rest_port) as (reader, writer):
+        for start in range(0, len(data), size):
+            writer.write(data[start : start + size])
+            await writer.drain()
+            await asyncio.sleep(0)
+        answer = await asyncio.wait_for(reader.read(), 30)
+    assert answer.count(b"HTTP/1.1 200 OK") == answer.count(b"HTTP/1.1 ") == 2
+    assert [each.method for each in rest.discord.ledger.records] == ["POST", "GET"]
+
+
+async def test_callers_that_read_no_answer_take_no_place_of_a_call(discord):
+    async with serve(discord, rest_port=0, max_calls=2) as served, contextlib.AsyncExitStack() as stack:
+        discord.world.channels[CHANNEL_ID].data["topic"] = "x" * 7_500_000
+        for number in range(5):
+            _, writer = await stack.enter_async_context(attacks.connection(served.rest_port))
+            writer.transport.pause_reading()
+            writer.write(GET.encode())
+            await eventually(lambda served_until=number + 1: len(served.broker.acquired) == served_until)
+            await eventually(lambda: served.worker.metrics.in_progress == 0)
+        async for call in callers(served):
+            assert (await call("POST", f"/channels/{CHANNEL_ID}/messages", json={"content": "x"})).status == 200
+
+
 async def test_connections_are_bounded(discord):
     async with serve(discord, rest_port=0, max_connections=5) as served, contextlib.AsyncExitStack() as stack:
         for _ in range(20):

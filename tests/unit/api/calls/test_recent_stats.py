@@ -38,11 +38,11 @@ def test_counts_are_collected_once_and_can_be_restored() -> None:
     worker.requests.add(("GET", "/guilds/{guild_id}", "200"), 0.1)
     worker.stats.limited("shared")
     taken = worker.stats.collect()
-    assert taken == {"c:srp": 2, "f:srp": 1, "l:0": 1, "l:4": 1, "r": 1, "9:shared": 1}
+    assert taken == {"c:srp": 2, "f:srp": 1, "l:0": 1, "l:4": 1, "r": 1, "9:shared": 1, "d:grpc": 2}
     assert worker.stats.collect() == {}
     worker.finish("srp", failed=False, took_s=0.0005)
     worker.stats.restore(taken)
-    assert worker.stats.collect() == {**taken, "c:srp": 3, "l:0": 2}
+    assert worker.stats.collect() == {**taken, "c:srp": 3, "l:0": 2, "d:grpc": 3}
 
 
 @pytest.mark.parametrize(("took_s", "index"), [(0.001, 0), (0.0011, 1), (60, 14), (1800, 15)])
@@ -58,7 +58,7 @@ def test_callers_cannot_add_names_without_limit() -> None:
     for number in range(1000):
         worker.finish(f"app{number}", failed=True, took_s=0.1)
     taken, stats = worker.stats.collect(), worker.stats
-    assert len(taken) == 2 * (MAX_APPS + 1) + 1
+    assert len(taken) == 2 * (MAX_APPS + 1) + 2
     for number in range(1000):
         stats.failed(Failure("X", "INTERNAL", "", 500, number), app=f"app{number}", request_id="", at=0.0)
     assert len(stats.collect()) <= MAX_CAUSES + MAX_APPS + 1

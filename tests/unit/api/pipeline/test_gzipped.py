@@ -6,7 +6,7 @@ import zlib
 import pytest
 
 from discordproxy.discord_api_pb2 import SendChannelMessageRequest
-from discordproxy_api.pipeline.gzipped import GzipError, inflate, inflated_size
+from discordproxy_api.pipeline.gzipped import GzipError, inflate, inflated_size, is_gzip
 
 TEXT = b"all work and no play " * 500
 PACKED = gzip.compress(TEXT)
@@ -26,6 +26,7 @@ def test_the_size_is_known_without_decompression():
 @pytest.mark.parametrize("data", [b"", b"\x1f", b"\x1f\x8b", b"\x1f\x8b\x08", TEXT, bytes(50)])
 def test_other_data_has_its_own_size(data):
     assert inflated_size(data) == len(data)
+    assert not is_gzip(data)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The status document, the explanations and the checks' judgements: all pure."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from discordproxy_api.calls.recent_stats import LATENCY_BOUNDS_MS
 from discordproxy_api.status import findings
+from discordproxy_api.status.doctor import accepts_connections
 from discordproxy_api.status.document import FORMAT, MAX_BUCKETS, document, percentile, queues, readable
 from discordproxy_api.status.explain import explain
 from discordproxy_api.status.findings import Finding
@@ -320,7 +322,25 @@ def test_what_keeps_calls_back_is_told_with_since_when_and_because_of_whom(circu
 
 
 def test_the_rest_port_is_named():
-    assert "[::1]:50052; base URL" in findings.rest("::1", 50052).text
+    found = findings.rest("::1", 50052, is_open=True, encrypted=True, calls=1)
+    assert found.good
+    assert found.text == (
+        "the REST port [::1]:50052 is open; base URL of a library: https://HOST:50052/api/v10; 1 call in five minutes"
+    )
+    assert not findings.rest("::1", 50052, is_open=False, encrypted=True, calls=1).good
+
+
+def test_the_rest_ports_of_all_workers_are_one() -> None:
+    assert look(post())["rest"] is None
+    assert look(post(rest="", rest_open=False))["rest"] is None
+    posts = (
+        post(rest="a:50052", rest_open=True),
+        post(rest="b:50052", rest_open=True),
+        post(rest="b:50052", rest_open=False),
+    )
+    shown = look(*posts, ticks=[{"d:http": 2, "d:grpc": 1}, {"d:http": 1}])
+    assert shown["rest"] == {"addresses": ["a:50052", "b:50052"], "workers": 3, "open": 2}
+    assert shown["doors"] == {"http": 3, "grpc": 1}
 
 
 async def test_the_gateway_is_in_the_metrics_while_redis_answers() -> None:
@@ -345,3 +365,13 @@ async def test_the_gateway_is_in_the_metrics_while_redis_answers() -> None:
     with pytest.raises(ConnectionError):
         await probe()
     assert b"discordproxy_gateway_connected{" not in generate_latest(registry)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", ""])
+async def test_the_doctor_connects_to_the_rest_port(host: str) -> None:
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    assert await accepts_connections(host, port)
+    server.close()
+    await server.wait_closed()
+    assert not await accepts_connections(host, port)

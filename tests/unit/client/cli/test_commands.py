@@ -302,6 +302,16 @@ class TestStatusAndDoctor:
         for more in ("  and 9 more", "  and 4 more", f"  {'and 3 more':32} 9 calls, 2 failed"):
             assert more in lines
 
+    def test_status_of_the_rest_port(self, run):
+        worker = WORKER | {"rest": "127.0.0.1:50052", "rest_open": False}
+        rest = {"addresses": ["127.0.0.1:50052"], "workers": 2, "open": 1}
+        shown = STATUS | {"workers": [worker], "rest": rest, "doors": {"grpc": 70, "http": 30}}
+        with scripted_proxy(console={"Status": shown}) as proxy:
+            status, out, _ = run("status", "--target", proxy.address)
+        assert status == 1
+        assert "  !! Worker host:7: the REST port 127.0.0.1:50052 is closed." in out
+        assert "  REST     127.0.0.1:50052, open on 1 of 2 workers; 30 of 100 calls in five minutes" in out
+
     def test_status_without_problems(self, run):
         gateway = {"ready": True, "failure": "", "identifies_left": None, "guilds": 1, "shards": []}
         calm = {
