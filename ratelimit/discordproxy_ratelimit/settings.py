@@ -3,12 +3,16 @@
 Only `__main__` modules and the supervisor read settings; other modules receive plain values.
 """
 
+import difflib
 import hashlib
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -29,6 +33,16 @@ from discordproxy_ratelimit.process.streams import complain
 from discordproxy_ratelimit.redis import url as redis_url
 
 PREFIX = "DISCORDPROXY_"
+
+CLIENT_VARIABLES = frozenset(
+    PREFIX + name
+    for name in ("TARGET", "APP", "API_KEY", "CA", "CERT", "CERT_KEY", "WORKER", "NGINX_CONF", "NGINX_PAUSE")
+)
+"""Variables with our prefix that are no settings of a server: those of clients, of the supervisor, of deploy/."""
+
+_SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
+"""Value of the variables that Kubernetes sets for each service; a service `discordproxy` has DISCORDPROXY_PORT."""
+_SERVICE_VARIABLE = re.compile(r"_SERVICE_(HOST|PORT)(_\w+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?$")
 
 TOKEN_MISSING = "token_missing"  # noqa: S105 - the kind of an error
 
@@ -123,6 +137,18 @@ class SharedSettings(BaseSettings):
 
     _all_bots: tuple[BotConfig, ...] = PrivateAttr(())
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_service_links(cls, values: Any) -> Any:
+        """Ignore what Kubernetes sets for a service of our name."""
+        if not isinstance(values, dict):
+            return values
+        return {
+            name: value
+            for name, value in values.items()
+            if not (name.endswith("port") and isinstance(value, str) and _SERVICE_LINK.fullmatch(value))
+        }
+
     @model_validator(mode="after")
     def _find_bots(self) -> Self:
         text = trimmed(self.discord_bot_token.get_secret_value())
@@ -205,6 +231,26 @@ def load(kind: type[Settings]) -> Settings:
     except (SettingsError, OSError) as error:  # their text may quote a value
         complain(f"ERROR: the settings cannot be read ({type(error).__name__}); check .env")
     raise SystemExit(USAGE)
+
+
+def unknown_variables(*kinds: type[BaseSettings]) -> Iterator[str]:
+    """Yield a line for each variable with our prefix, in the environment or `.env`, that is none of these settings."""
+    names = [name.upper() for kind in kinds for name in kind.model_fields]
+    known = CLIENT_VARIABLES.union(PREFIX + name for name in names)
+    try:
+        file = dotenv_values(".env", encoding="utf-8-sig", interpolate=False)
+    except (OSError, ValueError):  # reported when the settings are read
+        file = {}
+    for name, value in sorted({**file, **os.environ}.items()):
+        if name.startswith(PREFIX) and name not in known and not _is_service_variable(name, value):
+            nearest = difflib.get_close_matches(name.removeprefix(PREFIX), names, n=1)
+            yield f"{name} is not a setting and has no effect" + "".join(
+                f"; did you mean {PREFIX}{each}?" for each in nearest
+            )
+
+
+def _is_service_variable(name: str, value: str | None) -> bool:
+    return bool(_SERVICE_VARIABLE.search(name) or _SERVICE_LINK.fullmatch(value or ""))
 
 
 def explain(error: ValidationError, kind: type[BaseSettings]) -> str:

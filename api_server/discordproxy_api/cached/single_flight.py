@@ -78,12 +78,12 @@ class SingleFlight:
                 return _decode(result.body)
             failure = self._failures.get(key)
             if failure is not None and failure.at >= started_at:
-                raise _copy(failure.error)
+                raise failure.error.copy()
             try:
                 body, new = await self._fetch_or_wait(f"read:{key}", fetch, fresh=fresh)
             except ApiError as error:
                 if _affects_all(error):
-                    self._failures[key] = _Failure(_copy(error), loop.time())
+                    self._failures[key] = _Failure(error.copy(), loop.time())
                     loop.call_later(SHARED_S, self._failures.pop, key, None)
                 raise
             if new:
@@ -128,20 +128,6 @@ class SingleFlight:
 
 def _affects_all(error: ApiError) -> bool:
     return error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.reason == _UNREACHABLE
-
-
-def _copy(error: ApiError) -> ApiError:
-    """Return the error for another call: a raised error belongs to one call."""
-    return ApiError(
-        error.status,
-        error.reason,
-        error.text,
-        http_status=error.http_status,
-        code=error.code,
-        retry_after_s=error.retry_after_s,
-        scope=error.scope,
-        bucket=error.bucket,
-    )
 
 
 async def _encode(fetch: Fetch) -> bytes:

@@ -100,6 +100,12 @@ class ApiError(Exception):
         self.sent_message_ids = tuple(sent_message_ids)
         self.extras: dict[str, str] = {}
 
+    def copy(self) -> "ApiError":
+        """Return an equal error for another call: a raised error belongs to one call."""
+        other = ApiError(self.status, self.reason, self.text)
+        other.__dict__.update(self.__dict__, extras=self.extras.copy())
+        return other
+
     def __repr__(self) -> str:
         """Return status, reason and codes; the text may quote the request, which must not be logged."""
         return f"ApiError({self.status}, {self.reason}, http_status={self.http_status}, code={self.code})"

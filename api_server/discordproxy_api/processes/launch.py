@@ -26,12 +26,13 @@ from discordproxy_api.processes.programs import Program
 from discordproxy_api.processes.server_log import ServerLog
 from discordproxy_api.processes.supervision import Address, StartError, Supervision, check_free
 from discordproxy_api.settings import ApiSettings
+from discordproxy_gateway.settings import GatewaySettings
 from discordproxy_ratelimit.process.exit_status import BROKEN, CONFIGURATION, FAILED, NOT_YET, USAGE
 from discordproxy_ratelimit.process.streams import announce, complain
 from discordproxy_ratelimit.redis.url import describe
 from discordproxy_ratelimit.server.embedded import EmbeddedError, broker_url, folder_of, make_private
 from discordproxy_ratelimit.server.ephemeral import ephemeral, forget
-from discordproxy_ratelimit.settings import TOKEN_MISSING, explain
+from discordproxy_ratelimit.settings import TOKEN_MISSING, explain, unknown_variables
 
 PRELOADED = ("discordproxy_api.__main__", "discordproxy_gateway.__main__")
 """Modules that are imported once for all children, by name, since the API package does not import the gateway's."""
@@ -99,6 +100,8 @@ def preloaded(settings: ApiSettings) -> list[str]:
 def _supervise(settings: ApiSettings, options: LaunchOptions, forks: ForkClient, *, sandbox: bool) -> int:
     file_level = options.file_level or settings.log_level
     log = _open_log(options, file_level, settings)
+    for line in unknown_variables(ApiSettings, GatewaySettings):
+        logging.getLogger("supervisor").warning(line)
     level = server_log.lower(file_level, options.console_level)
     private = sandbox and not settings.redis_url.get_secret_value()
     with ephemeral(settings.home_token.get_secret_value()) if private else contextlib.nullcontext():

@@ -28,18 +28,8 @@ class RelayedError(ApiError):
     """
 
     def __init__(self, error: ApiError, reply: Reply) -> None:
-        super().__init__(
-            error.status,
-            error.reason,
-            error.text,
-            http_status=error.http_status,
-            code=error.code,
-            retry_after_s=error.retry_after_s,
-            scope=error.scope,
-            bucket=error.bucket,
-            fields=error.fields,
-        )
-        self.extras = error.extras
+        super().__init__(error.status, error.reason, error.text)
+        self.__dict__.update(error.__dict__)
         self.reply = reply
 
     @property

@@ -276,8 +276,8 @@ class LosesReplies:
     async def open_pipeline(self, **options: Any):
         return await open_tapped(self._client, self._lossy, **options)
 
-    async def evalsha(self, *arguments: object):
-        return await self._lossy(self._client.evalsha, *arguments)
+    async def execute_command(self, *command: object):
+        return await self._lossy(self._client.execute_command, *command)
 
     async def _lossy(self, send, *command: object):
         reply = await send(*command)

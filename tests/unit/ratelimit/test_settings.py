@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field
 
 from discordproxy_ratelimit.process.bot_config import bot_id_of
-from discordproxy_ratelimit.settings import SharedSettings, load
+from discordproxy_ratelimit.settings import SharedSettings, load, unknown_variables
 
 TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GaBcDe.s3cret-s3cret-s3cret"
 
@@ -150,3 +150,43 @@ def test_what_is_kept_belongs_to_one_discord(one: str, other: str, same: bool) -
     assert (first.namespace == second.namespace) is same
     assert first.namespace.startswith("dp")  # a Redis user that may use `dp:*` may use either
     assert (first.namespace == "dp") is (one == DISCORD)
+
+
+SERVICE_LINKS = {  # as Kubernetes sets them for a service named discordproxy
+    "DISCORDPROXY_PORT": "tcp://10.96.0.7:50051",
+    "DISCORDPROXY_PORT_50051_TCP": "tcp://10.96.0.7:50051",
+    "DISCORDPROXY_PORT_50051_TCP_ADDR": "10.96.0.7",
+    "DISCORDPROXY_PORT_50051_TCP_PORT": "50051",
+    "DISCORDPROXY_PORT_50051_TCP_PROTO": "tcp",
+    "DISCORDPROXY_SERVICE_HOST": "10.96.0.7",
+    "DISCORDPROXY_SERVICE_PORT": "50051",
+    "DISCORDPROXY_SERVICE_PORT_GRPC": "50051",
+    "DISCORDPROXY_REST_PORT": "tcp://[fd00::7]:50052",
+}
+
+
+def test_variables_that_kubernetes_sets_for_a_service_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCORD_BOT_TOKEN", TOKEN)
+    for name, value in SERVICE_LINKS.items():
+        monkeypatch.setenv(name, value)
+    assert load(ExampleSettings).port == 50051
+    assert list(unknown_variables(ExampleSettings)) == []
+
+
+def test_a_misspelt_variable_is_reported_with_the_nearest_setting(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / ".env").write_text("DISCORDPROXY_LOGLEVEL=DEBUG\nDISCORDPROXY_PORT=1\nOTHER=1\n")
+    monkeypatch.setenv("DISCORDPROXY_PROT", "1")
+    monkeypatch.setenv("DISCORDPROXY_WEATHER", "s3cret")
+    monkeypatch.setenv("DISCORDPROXY_TARGET", "of a client on the same machine")
+    assert list(unknown_variables(ExampleSettings)) == [
+        "DISCORDPROXY_LOGLEVEL is not a setting and has no effect; did you mean DISCORDPROXY_LOG_LEVEL?",
+        "DISCORDPROXY_PROT is not a setting and has no effect; did you mean DISCORDPROXY_PORT?",
+        "DISCORDPROXY_WEATHER is not a setting and has no effect",
+    ]
+
+
+def test_an_env_file_that_cannot_be_read_is_not_reported_twice(folder: Path) -> None:
+    (folder / ".env").write_bytes(b"\xff\xfe")
+    assert list(unknown_variables(ExampleSettings)) == []

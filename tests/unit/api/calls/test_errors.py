@@ -199,3 +199,24 @@ def test_an_unexpected_response_can_be_encoded(code):
     error = from_answer(403, headers, json.dumps({"code": code, "message": "x"}).encode())
     assert (error.code, error.bucket, error.scope) == (0, "", "")
     assert json.loads(render(error, sent="no", request_id="r").details)["text"] == "x"
+
+
+def test_a_copy_of_an_error_has_all_of_its_facts_and_shares_none() -> None:
+    error = errors.ApiError(
+        "INVALID_ARGUMENT",
+        "DISCORD_ERROR",
+        "text",
+        http_status=400,
+        code=50035,
+        retry_after_s=1.5,
+        scope="user",
+        bucket="hash",
+        fields=[errors.FieldError("content", "TOO_LONG", "long")],
+        sent_message_ids=[1],
+    )
+    error.extras["key"] = "value"
+    copy = error.copy()
+    assert vars(copy) == vars(error)
+    assert copy.args == error.args
+    copy.extras["other"] = ""
+    assert error.extras == {"key": "value"}
