@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.world.population import CHANNEL_ID, USER_ID
 from fakes.eventually import eventually
 from libraries.scenarios import OWN, Outcome
@@ -13,6 +14,9 @@ AUTO_DEFER_S = 1.0
 SETTINGS = {"DISCORDPROXY_AUTO_DEFER": str(AUTO_DEFER_S), "DISCORDPROXY_AUTO_DEFER_PRIVATE": "false"}
 
 COMMANDS = {"reply", "defer", "slow", "slow_defer", "fetched", "button", "ask"}
+FAILED = "POST /interactions/{interaction_id}/{interaction_token}/callback 500"
+"""The one error of the story, which the libraries repeat."""
+
 LATE_S = 1.8
 """Between the deferral by the proxy and Discord's limit of three seconds."""
 
@@ -39,6 +43,10 @@ class _Story:
     async def command(self, name: str, *options: dict[str, Any]) -> Any:
         """Use a command; return the interaction's state and the value of its handler."""
         return await self.use(2, {"id": "1", "name": name, "type": 1, "options": list(options)})
+
+    def fail_once(self) -> None:
+        """Let Discord answer 500 to the next first response."""
+        self._stage.discord.faults.add(Fault(kind="status", status=500, path="/callback$"))
 
     def content(self, state: dict[str, Any]) -> str:
         """Return the content of the first response."""
@@ -73,17 +81,21 @@ async def interactions(stage: Stage, library: Library) -> Outcome:
         if not text.startswith(OWN)
     ]
     outcome.require(not wrong, f"violations: {wrong}")
-    refused = [
-        f"{each.method} {each.template} {each.status}" for each in stage.discord.ledger.records if each.status >= 400
-    ]
-    outcome.require(not refused, f"refused: {refused}")
-    requests = len(stage.discord.ledger.records)
-    identifies = stage.discord.gateway.stats.identifies
-    outcome.figures = f"{story.used} interactions, {requests} requests, {identifies} connections to the gateway"
+    records = stage.discord.ledger.records
+    refused = [f"{each.method} {each.template} {each.status}" for each in records if each.status >= 400]
+    outcome.require(refused == [FAILED], f"refused: {refused}")
+    gateway = stage.discord.gateway.stats
+    early = sum("too early" in each for each in gateway.violations)
+    outcome.require(len(gateway.violations) == early, f"gateway: {gateway.violations}")
+    outcome.figures = f"{story.used} interactions, {len(records)} requests, {gateway.identifies} sessions, "
+    outcome.figures += f"{early} refused as too early after the proxy's"
     return outcome
 
 
 async def _in_time(story: _Story) -> None:
+    state, _ = await story.command("reply")
+    story.require(story.content(state).split(" of ")[0], "reply")
+    story.fail_once()
     state, _ = await story.command("reply")
     story.require(story.content(state).split(" of ")[0], "reply")
     state, value = await story.command("defer")

@@ -69,7 +69,7 @@ class Program:
             "PYTHONDONTWRITEBYTECODE": "1",
             "BASE_URL": base,
             "TOKEN": token,
-            "DISCORDPROXY_KEY": token,
+            "DISCORDPROXY_API_KEY": KEY,
             "CHANNEL": CHANNEL_ID,
             "GUILD": GUILD_ID,
             "GATEWAY": gateway,

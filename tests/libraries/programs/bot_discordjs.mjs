@@ -50,6 +50,7 @@ client.on(Events.InteractionCreate, async (interaction) => {
 });
 
 await client.login(TOKEN);
+client.rest.setToken(process.env.DISCORDPROXY_API_KEY); // the gateway keeps the bot's token
 await new Promise((resolve) => (client.isReady() ? resolve() : client.once(Events.ClientReady, resolve)));
 
 await serve({
