@@ -6,14 +6,14 @@ from typing import Any
 from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.world.population import CHANNEL_ID, USER_ID
 from fakes.eventually import eventually
-from libraries.scenarios import OWN, Outcome
+from libraries.scenarios import FILE_DIGEST, OWN, Outcome
 from libraries.stage import Library, Program, Stage
 from processes.deployment import TOKEN
 
 AUTO_DEFER_S = 1.0
 SETTINGS = {"DISCORDPROXY_AUTO_DEFER": str(AUTO_DEFER_S), "DISCORDPROXY_AUTO_DEFER_PRIVATE": "false"}
 
-COMMANDS = {"reply", "defer", "slow", "slow_defer", "fetched", "button", "ask"}
+COMMANDS = {"reply", "defer", "slow", "slow_defer", "file", "slow_file", "fetched", "button", "ask"}
 FAILED = "POST /interactions/{interaction_id}/{interaction_token}/callback 500"
 """The one error of the story, which the libraries repeat."""
 
@@ -65,7 +65,7 @@ def _is_answered(state: dict[str, Any]) -> bool:
 async def interactions(stage: Stage, library: Library) -> Outcome:
     """Login, commands, autocompletion, button, modal, and responses after the proxy has deferred."""
     outcome = Outcome()
-    stage.discord.ledger.clear()
+    stage.clear()
     program = Program(library, stage.rest_url, snippet=True, token=TOKEN, gateway=stage.discord.gateway_url)
     async with program:
         story = _Story(stage, program, outcome)
@@ -84,6 +84,8 @@ async def interactions(stage: Stage, library: Library) -> Outcome:
     records = stage.discord.ledger.records
     refused = [f"{each.method} {each.template} {each.status}" for each in records if each.status >= 400]
     outcome.require(refused == [FAILED], f"refused: {refused}")
+    files = [each.files[0][3:] for each in stage.received if each.files]
+    outcome.require(files == [(3 * 1024 * 1024, FILE_DIGEST)] * 2, f"files: {files}")
     gateway = stage.discord.gateway.stats
     early = sum("too early" in each for each in gateway.violations)
     outcome.require(len(gateway.violations) == early, f"gateway: {gateway.violations}")
@@ -104,6 +106,7 @@ async def _in_time(story: _Story) -> None:
     story.require(value, "with response")
     option = {"name": "seconds", "type": 10, "value": 1, "focused": True}
     await story.use(4, {"id": "1", "name": "slow", "type": 1, "options": [option]}, reports=False)
+    await story.command("file")
     state, _ = await story.command("button")
     click = {"custom_id": "b", "component_type": 2}
     await story.use(3, click, state["response_id"])
@@ -117,7 +120,11 @@ async def _in_time(story: _Story) -> None:
 async def _late(story: _Story) -> None:
     """The proxy has deferred: the bot's first response becomes an edit of that, and a deferral is left out."""
     option = {"name": "seconds", "type": 10, "value": LATE_S}
-    for name, content in (("slow", f"late by {LATE_S:g}"), ("slow_defer", "deferred and edited")):
+    for name, content in (
+        ("slow", f"late by {LATE_S:g}"),
+        ("slow_defer", "deferred and edited"),
+        ("slow_file", "file"),
+    ):
         state, _ = await story.command(name, option)
         story.require(story.content(state), content)
     state, _ = await story.command("button")

@@ -24,6 +24,9 @@ OWN = "unknown key"
 REPORTING = {"@discordeno/rest": "each 429", "discord-py-interactions": "the third 429 of a message"}
 """Libraries that report refusals to the application, and which."""
 
+IN_ORDER = ("hikari", "@discordjs/rest", "oceanic.js")
+"""Libraries that send one message of a channel after the other."""
+
 MAX_REQUESTS = 2
 """A library may send so many requests per message and second: more is a loop without a pause."""
 
@@ -98,6 +101,7 @@ async def burst(stage: Stage, library: Library, *, number: int, window_s: float,
     contents = [each.content["content"] for each in stage.received if each.route == SEND]
     numbers = [int(each.rpartition(" ")[2]) for each in contents]
     inversions = sum(second < first for first, second in pairwise(numbers))
+    outcome.require(not inversions or library.name not in IN_ORDER, f"{inversions} out of order")
     failed = f", {dict(errors)}" if errors else ""
     outcome.figures = f"{sent} of {number} in {took_s:.1f} s, {served} requests, {inversions} out of order{failed}"
     return outcome
@@ -162,7 +166,7 @@ async def blocked(stage: Stage, library: Library) -> Outcome:
     """A 429 page of Cloudflare pauses the library, and nothing is sent meanwhile (acceptance 9)."""
     outcome = Outcome()
     stage.discord.limits.set(SEND, None)
-    async with Program(library, f"{stage.rest_url}/app=library") as program:
+    async with Program(library, stage.rest_url, snippet=True) as program:
         stage.clear()
         stage.discord.faults.add(Fault(kind="cloudflare", path="/messages$", retry_after_header="1"))
         served = stage.requests_served()
