@@ -66,7 +66,7 @@ async def interactions(stage: Stage, library: Library) -> Outcome:
     """Login, commands, autocompletion, button, modal, and responses after the proxy has deferred."""
     outcome = Outcome()
     stage.clear()
-    program = Program(library, stage.rest_url, snippet=True, token=TOKEN, gateway=stage.discord.gateway_url)
+    program = Program(library, stage.base, snippet=True, token=TOKEN, key=stage.key, gateway=stage.discord.gateway_url)
     async with program:
         story = _Story(stage, program, outcome)
         registered = await program.run("register")
