@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from discordproxy_ratelimit.errors import BrokerUnavailableError, CircuitOpenError, ShareUsedError
-from discordproxy_ratelimit.headers import ERRORS, TOO_MANY, Answer
+from discordproxy_ratelimit.headers import ERRORS, MIN_BLOCK_S, TOO_MANY, Answer
 from discordproxy_ratelimit.metrics import Decisions
 from discordproxy_ratelimit.redis.link import RedisLink, Script
 
@@ -193,7 +193,7 @@ class Circuit:
         if answer.status == TOO_MANY and not answer.from_discord:
             if self.state != "open":
                 log.error("Discord's edge blocks this address (429 that is not from Discord)")
-            self.on_change(int((answer.retry_after_s or 60.0) * 1e6))
+            self.on_change(int(max(MIN_BLOCK_S, answer.retry_after_s or 0.0) * 1e6))
             self._report("blocked", int((answer.retry_after_s or 0) * 1e6), app)
         elif answer.is_invalid:
             self._report("count", 1, app)

@@ -14,6 +14,9 @@ ERRORS = 400
 
 TOO_MANY = 429
 
+MIN_BLOCK_S = 60.0
+"""A block of this address by Discord's edge is taken to last as long at least, as in `circuit.lua`."""
+
 
 @dataclass(slots=True)  # not frozen: that makes its creation five times as slow
 class Answer:

@@ -3,16 +3,20 @@
 from functools import partial
 from typing import Any
 
+from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.world.population import CHANNEL_ID, USER_ID
 from fakes.eventually import eventually
-from libraries.scenarios import OWN, Outcome
+from libraries.scenarios import FILE_DIGEST, OWN, Outcome
 from libraries.stage import Library, Program, Stage
 from processes.deployment import TOKEN
 
 AUTO_DEFER_S = 1.0
 SETTINGS = {"DISCORDPROXY_AUTO_DEFER": str(AUTO_DEFER_S), "DISCORDPROXY_AUTO_DEFER_PRIVATE": "false"}
 
-COMMANDS = {"reply", "defer", "slow", "slow_defer", "fetched", "button", "ask"}
+COMMANDS = {"reply", "defer", "slow", "slow_defer", "file", "slow_file", "fetched", "button", "ask"}
+FAILED = "POST /interactions/{interaction_id}/{interaction_token}/callback 500"
+"""The one error of the story, which the libraries repeat."""
+
 LATE_S = 1.8
 """Between the deferral by the proxy and Discord's limit of three seconds."""
 
@@ -40,6 +44,10 @@ class _Story:
         """Use a command; return the interaction's state and the value of its handler."""
         return await self.use(2, {"id": "1", "name": name, "type": 1, "options": list(options)})
 
+    def fail_once(self) -> None:
+        """Let Discord answer 500 to the next first response."""
+        self._stage.discord.faults.add(Fault(kind="status", status=500, path="/callback$"))
+
     def content(self, state: dict[str, Any]) -> str:
         """Return the content of the first response."""
         found = self._stage.discord.world.message(CHANNEL_ID, state["response_id"])
@@ -57,8 +65,8 @@ def _is_answered(state: dict[str, Any]) -> bool:
 async def interactions(stage: Stage, library: Library) -> Outcome:
     """Login, commands, autocompletion, button, modal, and responses after the proxy has deferred."""
     outcome = Outcome()
-    stage.discord.ledger.clear()
-    program = Program(library, stage.rest_url, snippet=True, token=TOKEN, gateway=stage.discord.gateway_url)
+    stage.clear()
+    program = Program(library, stage.base, snippet=True, token=TOKEN, key=stage.key, gateway=stage.discord.gateway_url)
     async with program:
         story = _Story(stage, program, outcome)
         registered = await program.run("register")
@@ -73,17 +81,23 @@ async def interactions(stage: Stage, library: Library) -> Outcome:
         if not text.startswith(OWN)
     ]
     outcome.require(not wrong, f"violations: {wrong}")
-    refused = [
-        f"{each.method} {each.template} {each.status}" for each in stage.discord.ledger.records if each.status >= 400
-    ]
-    outcome.require(not refused, f"refused: {refused}")
-    requests = len(stage.discord.ledger.records)
-    identifies = stage.discord.gateway.stats.identifies
-    outcome.figures = f"{story.used} interactions, {requests} requests, {identifies} connections to the gateway"
+    records = stage.discord.ledger.records
+    refused = [f"{each.method} {each.template} {each.status}" for each in records if each.status >= 400]
+    outcome.require(refused == [FAILED], f"refused: {refused}")
+    files = [each.files[0][3:] for each in stage.received if each.files]
+    outcome.require(files == [(3 * 1024 * 1024, FILE_DIGEST)] * 2, f"files: {files}")
+    gateway = stage.discord.gateway.stats
+    early = sum("too early" in each for each in gateway.violations)
+    outcome.require(len(gateway.violations) == early, f"gateway: {gateway.violations}")
+    outcome.figures = f"{story.used} interactions, {len(records)} requests, {gateway.identifies} sessions, "
+    outcome.figures += f"{early} refused as too early after the proxy's"
     return outcome
 
 
 async def _in_time(story: _Story) -> None:
+    state, _ = await story.command("reply")
+    story.require(story.content(state).split(" of ")[0], "reply")
+    story.fail_once()
     state, _ = await story.command("reply")
     story.require(story.content(state).split(" of ")[0], "reply")
     state, value = await story.command("defer")
@@ -92,6 +106,7 @@ async def _in_time(story: _Story) -> None:
     story.require(value, "with response")
     option = {"name": "seconds", "type": 10, "value": 1, "focused": True}
     await story.use(4, {"id": "1", "name": "slow", "type": 1, "options": [option]}, reports=False)
+    await story.command("file")
     state, _ = await story.command("button")
     click = {"custom_id": "b", "component_type": 2}
     await story.use(3, click, state["response_id"])
@@ -105,7 +120,11 @@ async def _in_time(story: _Story) -> None:
 async def _late(story: _Story) -> None:
     """The proxy has deferred: the bot's first response becomes an edit of that, and a deferral is left out."""
     option = {"name": "seconds", "type": 10, "value": LATE_S}
-    for name, content in (("slow", f"late by {LATE_S:g}"), ("slow_defer", "deferred and edited")):
+    for name, content in (
+        ("slow", f"late by {LATE_S:g}"),
+        ("slow_defer", "deferred and edited"),
+        ("slow_file", "file"),
+    ):
         state, _ = await story.command(name, option)
         story.require(story.content(state), content)
     state, _ = await story.command("button")

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -50,17 +51,36 @@ QUICK: dict[str, Scenario] = {
 }
 
 
+@dataclass(frozen=True)
+class Part:
+    """Scenarios that share a server."""
+
+    programs: dict[str, str]
+    settings: dict[str, str]
+    scenarios: dict[str, Scenario]
+    keyed: bool = False
+
+
+QUICK_PARTS = (
+    Part(PROGRAMS, QUICK_SETTINGS, QUICK),
+    Part(BOTS, bots.SETTINGS, {"interactions": bots.interactions}),
+)
+PARTS = (
+    Part(PROGRAMS, SETTINGS, SCENARIOS),
+    QUICK_PARTS[1],
+    Part(BOTS, bots.SETTINGS, {"interactions, keys are required": bots.interactions}, keyed=True),
+)
+
+
 async def run(options: argparse.Namespace) -> int:
     """Run the scenarios of a library; return how many failed."""
     failed = 0
-    for programs, settings, scenarios_of in (
-        (PROGRAMS, QUICK_SETTINGS, QUICK) if options.quick else (PROGRAMS, SETTINGS, SCENARIOS),
-        (BOTS, bots.SETTINGS, {"interactions": bots.interactions}),
-    ):
-        chosen = {name: each for name, each in scenarios_of.items() if options.only in name}
-        if options.library in programs and chosen:
-            library = Library(options.library, programs[options.library], options.interpreter, options.folder.resolve())
-            async with stage(settings, SandboxConfig(token=None)) as found:
+    for part in QUICK_PARTS if options.quick else PARTS:
+        chosen = {name: each for name, each in part.scenarios.items() if options.only in name}
+        program = part.programs.get(options.library)
+        if program and chosen:
+            library = Library(options.library, program, options.interpreter, options.folder.resolve())
+            async with stage(part.settings, SandboxConfig(token=None), keyed=part.keyed) as found:
                 for name, scenario in chosen.items():
                     began = time.monotonic()
                     outcome = await scenario(found, library)

@@ -8,7 +8,7 @@ import re
 import tempfile
 import urllib.request
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +55,19 @@ class Program:
         base: address of the port or of the sandbox, with options of the port.
         snippet: use the documentation's settings, instead of the base URL alone.
         token: that the library sends.
+        key: of the proxy, for libraries that send one beside the token.
         gateway: address of the gateway, for libraries that do not request it.
     """
 
     def __init__(
-        self, library: Library, base: str, *, snippet: bool = False, token: str = KEY, gateway: str = ""
+        self,
+        library: Library,
+        base: str,
+        *,
+        snippet: bool = False,
+        token: str = KEY,
+        key: str = KEY,
+        gateway: str = "",
     ) -> None:
         self._library = library
         path = written(library.name, library.folder, base) if snippet else None
@@ -69,7 +77,7 @@ class Program:
             "PYTHONDONTWRITEBYTECODE": "1",
             "BASE_URL": base,
             "TOKEN": token,
-            "DISCORDPROXY_KEY": token,
+            "DISCORDPROXY_API_KEY": key,
             "CHANNEL": CHANNEL_ID,
             "GUILD": GUILD_ID,
             "GATEWAY": gateway,
@@ -130,7 +138,10 @@ class Stage:
     rest_url: str
     pages: list[int]
     server: Process
-    _mark: int = field(default=0)
+    key: str = KEY
+    """A key of the proxy; any is accepted if none is required."""
+    base: str = ""
+    """The address, with the key in the path if keys are required: libraries send none on routes with a token."""
 
     def clear(self) -> None:
         """Forget what Discord has received."""
@@ -148,8 +159,8 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def stage(settings: Mapping[str, str], config: SandboxConfig) -> AsyncIterator[Stage]:
-    """Run a sandbox, and a server with the given settings."""
+async def stage(settings: Mapping[str, str], config: SandboxConfig, *, keyed: bool = False) -> AsyncIterator[Stage]:
+    """Run a sandbox, and a server with the given settings; `keyed`: it requires keys."""
     sandbox, received = recording_sandbox(config)
     rest_port, pages = free_port(), free_ports(WORKERS)
     async with sandbox:
@@ -164,13 +175,26 @@ async def stage(settings: Mapping[str, str], config: SandboxConfig) -> AsyncIter
                 "HOME": folder,
                 **settings,
             }
+            key = KEY
+            if keyed:
+                environment["DISCORDPROXY_KEYS_FILE"] = str(Path(folder, "keys.toml"))
+                key = await _new_key(environment["DISCORDPROXY_KEYS_FILE"])
             command = (str(COMMANDS / "discordproxyserver"), "--workers", str(WORKERS))
             async with Process(*command, env=environment, cwd=Path(folder)) as server:
                 await server.line(r"Discord Proxy .* is ready")
                 await eventually(lambda: all(map(_is_ready, pages)))  # the server is ready with its first worker
-                yield Stage(sandbox, received, f"http://127.0.0.1:{rest_port}", pages, server)
+                url = f"http://127.0.0.1:{rest_port}"
+                base = f"{url}/key={key}" if keyed else url
+                yield Stage(sandbox, received, url, pages, server, key, base)
                 server.signal(15)
                 await server.ended()
+
+
+async def _new_key(path: str) -> str:
+    command = (str(COMMANDS / "discordproxy"), "keys", "new", "--app", "bot", "--file", path)
+    async with Process(*command, env={}, cwd=Path(path).parent) as making:
+        await making.ended()
+        return next(line for line in making.lines if line.startswith("dpk_"))
 
 
 def _is_ready(port: int) -> bool:

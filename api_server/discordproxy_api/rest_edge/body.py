@@ -26,7 +26,7 @@ class Body:
     """A request's body. The repr shows nothing of it.
 
     Attributes:
-        data: its bytes; the JSON of a form that consists of it alone and is not multipart.
+        data: its bytes, or the JSON of a URL-encoded form without other fields.
         content_type: of `data`, "" without.
         document: its JSON, also that of a form; None if there is none or it cannot be read.
         json_at: where its JSON begins and ends, None if there is none.
@@ -95,14 +95,14 @@ def _read_form(data: bytes, content_type: str, boundary: bytes) -> Body:
 
 
 def _encoded_payload(data: bytes, content_type: str) -> bytes | None:
-    """Return the JSON of a URL-encoded form without other fields: libraries send one that has no files so."""
+    """Return the JSON of a URL-encoded form without other fields, as py-cord sends it; None for any other body."""
     if not (_ENCODED_FORM.fullmatch(content_type.strip()) and data.startswith(PAYLOAD.encode() + b"=")):
         return None
     try:
-        fields = parse_qsl(data.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict")
+        [(_, payload)] = parse_qsl(data.decode("ascii"), strict_parsing=True, errors="strict", max_num_fields=1)
     except ValueError:
         return None
-    return fields[0][1].encode() if len(fields) == 1 else None
+    return payload.encode()
 
 
 def _is_unclear(part: Part) -> bool:

@@ -46,7 +46,7 @@ class FailedCall:
 
     Attributes:
         sent: whether it took effect at Discord: "no", "yes" or "unknown".
-        repeat: what a second one would do; a library may repeat it if nothing could happen twice.
+        repeat: what a second one would do.
         route: identifies its bucket when Discord's is unknown.
         outage_s: how long Redis has not answered.
         own_credential: the caller sent the credential that Discord sees.

@@ -11,7 +11,7 @@ from discordproxy_api.calls.retry import NONCE_WINDOW_S
 from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_api.discord.rest import Rest
 from discordproxy_ratelimit.errors import BrokerError
-from discordproxy_ratelimit.headers import read_answer
+from discordproxy_ratelimit.headers import MIN_BLOCK_S, TOO_MANY, read_answer
 from discordproxy_ratelimit.shared.claims import Claims
 
 log = logging.getLogger("discordproxy_api.rest_edge.relay")
@@ -59,7 +59,10 @@ class Relay:
 
 def _error_of(reply: Reply) -> ApiError:
     answer = read_answer(reply.status, reply.headers, reply.body)
-    return errors.from_answer(answer, reply.headers, reply.body, retry_after_s=answer.retry_after_s)
+    retry_after_s = answer.retry_after_s
+    if answer.status == TOO_MANY and not answer.from_discord:  # as long as the broker refuses all calls
+        retry_after_s = max(MIN_BLOCK_S, retry_after_s or 0.0)
+    return errors.from_answer(answer, reply.headers, reply.body, retry_after_s=retry_after_s)
 
 
 class NonceNotes:

@@ -162,6 +162,16 @@ def test_each_block_is_twice_as_long_up_to_an_hour(tell: Any) -> None:
     tell(story)
 
 
+def test_a_page_that_states_a_short_block_opens_the_circuit_for_a_whole_one(tell: Any) -> None:
+    async def story(them: Workers) -> None:
+        them.circuits[0].observe(Answer(429, retry_after_s=1.0, from_discord=False))
+        with pytest.raises(CircuitOpenError) as refusal:
+            await them.circuits[0].check()
+        assert refusal.value.retry_after_s == pytest.approx(60, abs=1)
+
+    tell(story)
+
+
 def test_calls_in_flight_when_the_page_comes_do_not_lengthen_the_block(tell: Any) -> None:
     async def story(them: Workers) -> None:
         for _ in range(10):

@@ -1,6 +1,7 @@
 """The whole bot of discord.py: login, slash commands and interactions, with REST on the port."""
 
 import asyncio
+import io
 import os
 from collections import defaultdict
 
@@ -8,7 +9,7 @@ import discord
 import yarl
 from discord import app_commands
 from discord.ext import commands
-from driver import BASE, CHANNEL, SNIPPET, TOKEN, run_snippet, serve
+from driver import BASE, CHANNEL, FILE, SNIPPET, TOKEN, run_snippet, serve
 
 if not SNIPPET:
     discord.http.Route.BASE = f"{BASE}/api/v10"
@@ -46,6 +47,17 @@ async def slow(interaction: discord.Interaction, seconds: float) -> None:
 async def slow_defer(interaction: discord.Interaction, seconds: float) -> str:
     await asyncio.sleep(seconds)
     return await deferred(interaction)
+
+
+@bot.tree.command(description="d")
+async def slow_file(interaction: discord.Interaction, seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    await interaction.response.send_message("file", file=discord.File(io.BytesIO(FILE), filename="a.bin"))
+
+
+@bot.tree.command(description="d")
+async def file(interaction: discord.Interaction) -> None:
+    await slow_file.callback(interaction, 0)
 
 
 @slow.autocomplete("seconds")

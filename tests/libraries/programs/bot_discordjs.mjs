@@ -1,5 +1,5 @@
 // The whole client of discord.js: login, slash commands and interactions, with REST on the port.
-import { BASE, TOKEN, CHANNEL, library, names, serve } from "./driver.mjs";
+import { BASE, TOKEN, CHANNEL, FILE, library, names, serve } from "./driver.mjs";
 
 const { Client, ActionRowBuilder, ButtonBuilder, Events, GatewayIntentBits, ModalBuilder, TextInputBuilder } = library("discord.js");
 const client = names.client ?? new Client({ intents: [GatewayIntentBits.Guilds], rest: { api: `${BASE}/api` } });
@@ -22,6 +22,11 @@ const commands = {
     await pause(seconds * 1000);
     await interaction.reply(`late by ${seconds}`);
   },
+  async slow_file(interaction, seconds) {
+    await pause(seconds * 1000);
+    await interaction.reply({ content: "file", files: [{ name: "a.bin", attachment: FILE }] });
+  },
+  file: (interaction) => commands.slow_file(interaction, 0),
   async fetched(interaction) {
     const { resource } = await interaction.reply({ content: "with response", withResponse: true });
     return resource.message.content;
@@ -50,6 +55,7 @@ client.on(Events.InteractionCreate, async (interaction) => {
 });
 
 await client.login(TOKEN);
+client.rest.setToken(process.env.DISCORDPROXY_API_KEY); // the gateway keeps the bot's token
 await new Promise((resolve) => (client.isReady() ? resolve() : client.once(Events.ClientReady, resolve)));
 
 await serve({

@@ -49,6 +49,7 @@ async def test_a_block_of_this_address_stops_the_whole_library(call, monkeypatch
     call.served.discord.faults.add(Fault(kind="cloudflare"))
     answer = await call("GET", f"/channels/{CHANNEL_ID}")
     assert (answer.status, answer.document["global"]) == (429, True)
+    assert answer.document["retry_after"] == pytest.approx(60, abs=5)  # that of the block, not of the page
     assert "discordproxy" in answer.headers["Via"]
 
 

@@ -53,7 +53,14 @@ def test_an_encoded_form_of_json_alone_is_that_json():
 
 
 @pytest.mark.parametrize(
-    "data", [b"payload_json={}&payload_json={}", b"payload_json={}&content=x", b"content=x", b"payload_json=%ff"]
+    "data",
+    [
+        b"payload_json={}&payload_json={}",
+        b"payload_json={}&content=x",
+        b"content=x",
+        b"payload_json=%ff",
+        b"payload_json=",
+    ],
 )
 def test_other_encoded_forms_are_passed_on(data):
     body = read_body(data, "application/x-www-form-urlencoded")
