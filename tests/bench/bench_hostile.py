@@ -43,6 +43,7 @@ async def main(scale: Scale, seed: int) -> None:
                 "DISCORDPROXY_REDIS_URL": url,
                 "DISCORDPROXY_PORT": str(free_port()),
                 "DISCORDPROXY_HTTP_PORT": str(free_port()),
+                "DISCORDPROXY_REST_PORT": str(free_port()),
                 "DISCORDPROXY_GLOBAL_LIMIT": "100000",
                 "XDG_RUNTIME_DIR": name,
                 "HOME": name,
@@ -62,7 +63,7 @@ async def main(scale: Scale, seed: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("requests", "oddities", "huge", "connections", "slow", "bombs", "watchers", "half_requests"):
+    for name in ("requests", "oddities", "huge", "connections", "slow", "bombs", "watchers", "half_requests", "bodies"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Scale, name))
     parser.add_argument("--seed", type=int, default=1)
     options = vars(parser.parse_args())

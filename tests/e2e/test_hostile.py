@@ -22,6 +22,7 @@ LITTLE = Scale(
     bombs=4,
     watchers=4,
     half_requests=300,
+    bodies=20,
     quiet_s=0.5,
     patience_s=0.5,
 )
@@ -36,6 +37,7 @@ async def test_hostile_callers(
 ) -> None:
     settings |= {"DISCORDPROXY_REDIS_URL": valkey, "DISCORDPROXY_KEY_PREFIX": key_prefix}
     settings |= {"DISCORDPROXY_GLOBAL_LIMIT": "100000", "DISCORDPROXY_HTTP_PORT": str(free_port())}
+    settings |= {"DISCORDPROXY_REST_PORT": str(free_port())}
     async with victim(settings, discord, tmp_path) as worker:
         descriptors = worker.descriptors
         siege = Siege(worker, LITTLE, seed=1)
@@ -49,6 +51,7 @@ async def test_hostile_callers(
         assert not complaints(siege.phases), seen
         await eventually(lambda: worker.descriptors < descriptors + KEPT, within_s=30)
         assert "Traceback" not in worker.process.output
+        assert "INTERNAL" not in worker.process.output
         assert not discord.ledger.violations
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from discordproxy.discord_api_pb2 import SendChannelMessageRequest
 from hostile import attacks
 from hostile.frames import HELLO
+from hostile.http_requests import hostile_requests, shuffled
 
 VALID = [
     ("SendChannelMessage", SendChannelMessageRequest(channel_id=1, content="x" * 50).SerializeToString()),
@@ -77,6 +78,37 @@ async def deaf_watchers(orders: Orders) -> str:
     return await _hold(orders, attacks.watchers(2_000), read=False)
 
 
+async def half_bodies(orders: Orders) -> str:
+    return await _hold(orders, attacks.half_body(), answered=False)
+
+
+async def half_chunks(orders: Orders) -> str:
+    return await _hold(orders, attacks.half_chunks(), answered=False)
+
+
+async def gzip_bodies(orders: Orders) -> str:
+    return await _hold(orders, attacks.gzip_body(), answered=False)
+
+
+async def unread_answers(orders: Orders) -> str:
+    return await _hold(orders, attacks.unread_answers(orders.guild), read=False)
+
+
+async def huge_bodies(orders: Orders) -> Counter[str]:
+    return await attacks.huge_bodies(orders.port, orders.count, 31 * attacks.MIB)
+
+
+async def http_oddities(orders: Orders) -> str:
+    """Send each hostile request, also cut off and with random bytes behind it."""
+    done = 0
+    for _ in range(orders.count):
+        requests = list(hostile_requests("/api/v10/channels/1/messages", "Bot dpk_hostile", "hostile"))
+        data = shuffled([each for each in requests if len(each.data) < attacks.MIB], orders.rng)
+        await asyncio.gather(*(attacks.send_raw(orders.port, each, patience_s=orders.hold_s) for each in data))
+        done += len(data)
+    return f"{done} connections"
+
+
 async def half_requests(orders: Orders) -> str:
     return await _hold(orders, attacks.half_request(orders.rng), answered=False)
 
@@ -92,6 +124,7 @@ KINDS: dict[str, Callable[[Orders], Awaitable[object]]] = {
     for each in (
         *(fuzz, oddities, huge, slow_writers, slow_readers, idle),
         *(keyless_huge, bombs, watchers, deaf_watchers, half_requests),
+        *(half_bodies, half_chunks, gzip_bodies, unread_answers, huge_bodies, http_oddities),
     )
 }
 

@@ -237,6 +237,57 @@ def watchers(calls: int) -> bytes:
     return HELLO + b"".join(call(BEFORE_THE_KEY[0], number, b"") for number in range(1, 2 * calls, 2))
 
 
+REST_HEAD = "POST /api/v10/channels/1/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+
+
+def half_body(size: int = 31 * MIB) -> bytes:
+    """Return a request to the REST port whose announced body never completes."""
+    return f"{REST_HEAD}Content-Length: {size}\r\n\r\n{{".encode()
+
+
+def half_chunks() -> bytes:
+    """Return a request to the REST port whose chunks never end."""
+    return f"{REST_HEAD}Transfer-Encoding: chunked\r\n\r\n100000\r\n".encode() + bytes(MIB // 4)
+
+
+def gzip_body(inflated: int = 32 * MIB) -> bytes:
+    """Return a request to the REST port with a small body that is large when decompressed."""
+    body = gzip.compress(bytes(inflated))
+    return f"{REST_HEAD}Content-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def unread_answers(guild: int, requests: int = 100) -> bytes:
+    """Return requests to the REST port with long answers that the caller does not read."""
+    return f"GET /api/v10/guilds/{guild}/channels HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode() * requests
+
+
+async def huge_bodies(port: int, count: int, size: int) -> Counter[str]:
+    """Send bodies of this size to the REST port, all at once, in chunks and announced; count the statuses."""
+    statuses: Counter[str] = Counter()
+
+    async def one(number: int) -> None:
+        heads = (f"Content-Length: {size}\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n")
+        with contextlib.suppress(OSError, TimeoutError):
+            async with connection(port) as (reader, writer):
+                writer.write((REST_HEAD + heads[number % 2]).encode())
+                sending = asyncio.create_task(_send_body(writer, size, chunked=bool(number % 2)))
+                answer = await asyncio.wait_for(reader.read(4096), 120)
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
+                statuses[answer.split(b" ", 2)[1].decode() if answer else "closed"] += 1
+
+    await asyncio.gather(*map(one, range(count)))
+    return statuses
+
+
+async def _send_body(writer: asyncio.StreamWriter, size: int, *, chunked: bool) -> None:
+    for _ in range(size // MIB):
+        writer.write(b"100000\r\n" + bytes(MIB) + b"\r\n" if chunked else bytes(MIB))
+        await writer.drain()
+    if chunked:
+        writer.write(b"0\r\n\r\n")
+
+
 def half_request(rng: random.Random) -> bytes:
     """Return the beginning of an HTTP request."""
     request = b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Padding: xxxxxxxxxx\r\n"

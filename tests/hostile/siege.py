@@ -35,6 +35,7 @@ class Scale:
     bombs: int = 20
     watchers: int = 50
     half_requests: int = 3_000
+    bodies: int = 50
     quiet_s: float = 5.0
     patience_s: float = 1.0
 
@@ -72,16 +73,20 @@ PENDING_MIB = 350
 """gRPC's memory for calls that the event loop has not read yet: 16 KiB for each of 20,000."""
 
 
+UPLOADS_MIB = 200
+"""The memory for large requests (96 MiB), four slow ones of 32 MiB, and what the allocator keeps."""
+
+
 @dataclass(frozen=True)
 class Attack:
-    """One attack; `growth_mib` as in `Phase`, `http` if it is for the HTTP port."""
+    """One attack; `growth_mib` as in `Phase`, `port` is the one attacked: grpc, http or rest."""
 
     name: str
     kind: str
     count: int
     hold_s: float
     growth_mib: float = float("inf")
-    http: bool = False
+    port: str = "grpc"
 
 
 @dataclass(frozen=True)
@@ -90,8 +95,13 @@ class Victim:
 
     port: int
     http_port: int
+    rest_port: int
     process: Process
     discord: Sandbox
+
+    def port_of(self, attack: Attack) -> int:
+        """Return the port that an attack is for; 0 if the worker has none."""
+        return {"grpc": self.port, "http": self.http_port, "rest": self.rest_port}[attack.port]
 
     @property
     def rss_mib(self) -> int:
@@ -121,8 +131,10 @@ async def victim(
     try:
         async with Process.module("discordproxy_api", env=settings, cwd=folder, **limit) as process:
             await process.line("serves on", within_s=60)
-            http_port = int(settings.get("DISCORDPROXY_HTTP_PORT", 0))
-            yield Victim(int(settings["DISCORDPROXY_PORT"]), http_port, process, discord)
+            grpc_port, http_port, rest_port = (
+                int(settings.get(f"DISCORDPROXY_{name}", 0)) for name in ("PORT", "HTTP_PORT", "REST_PORT")
+            )
+            yield Victim(grpc_port, http_port, rest_port, process, discord)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -162,11 +174,11 @@ class Siege:
         try:
             for name in ("warming up", "quiet"):
                 self.phases.append(await self._during(name, self._quiet))
-            for attack in self._attacks():
+            for attack in filter(self._worker.port_of, self._attacks()):
                 control = None
                 if self._decoy_port:
                     control = await self._during("", partial(self._attack, self._decoy_port, attack))
-                port = self._worker.http_port if attack.http else self._worker.port
+                port = self._worker.port_of(attack)
                 phase = await self._during(attack.name, partial(self._attack, port, attack))
                 phase.control, phase.growth_mib = control, attack.growth_mib
                 self.phases.append(phase)
@@ -180,9 +192,9 @@ class Siege:
         scale, quiet_s = self._scale, self._scale.quiet_s
         bombs = f"{10 * scale.bombs} messages of 32 MiB in 31 KB"
         yield Attack(bombs, "bombs", scale.bombs, quiet_s, growth_mib=100)
-        if self._worker.http_port:
-            half = f"{scale.half_requests} halves of HTTP requests"
-            yield Attack(half, "half_requests", scale.half_requests, quiet_s, growth_mib=100, http=True)
+        half = f"{scale.half_requests} halves of HTTP requests"
+        yield Attack(half, "half_requests", scale.half_requests, quiet_s, growth_mib=100, port="http")
+        yield from self._attacks_on_rest()
         for kind, name in (("watchers", "watch health"), ("deaf_watchers", "do so and read nothing")):
             yield Attack(
                 f"{scale.watchers} x 2,000 calls {name}", kind, scale.watchers, quiet_s, growth_mib=PENDING_MIB
@@ -193,6 +205,19 @@ class Siege:
         yield Attack(f"{scale.slow} connections of slow writers", "slow_writers", scale.slow, quiet_s)
         yield Attack(f"{scale.slow} connections of slow readers", "slow_readers", scale.slow, quiet_s)
         yield Attack(f"{scale.connections} idle connections", "idle", scale.connections, quiet_s)
+
+    def _attacks_on_rest(self) -> Iterator[Attack]:
+        scale, quiet_s = self._scale, self._scale.quiet_s
+        for kind, name, count in (
+            ("half_requests", "halves of requests", scale.half_requests),
+            ("half_bodies", "bodies of 31 MiB that stop", scale.bodies),
+            ("half_chunks", "chunks that never end", scale.bodies),
+            ("gzip_bodies", "bodies of 32 MiB in 31 KB", scale.bodies),
+            ("huge_bodies", "bodies of 31 MiB", scale.bodies),
+            ("unread_answers", "callers that read no answer", scale.bodies),
+        ):
+            yield Attack(f"REST: {count} {name}", kind, count, quiet_s, growth_mib=UPLOADS_MIB, port="rest")
+        yield Attack("REST: hostile requests", "http_oddities", scale.oddities, scale.patience_s, port="rest")
 
     async def _during(self, name: str, attack: Callable[[], Awaitable[object]]) -> Phase:
         self._phase = phase = Phase(name)

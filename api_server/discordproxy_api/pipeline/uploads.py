@@ -86,19 +86,22 @@ class Uploads:
         self._arrivals = Arrivals(limits.prompt_s or PROMPT_S, limits.receive_timeout_s, max_slow=limits.slow)
         self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
 
-    async def receive(self, read: Read, declared: int = 0, *, compressed: bool = True) -> Received:
+    async def receive(
+        self, read: Read, declared: int = 0, *, compressed: bool = True, received: Received | None = None
+    ) -> Received:
         """Receive one request; it counts until `release`.
 
         Args:
             read: returns the request's bytes, None when the caller has gone.
             declared: size that the caller announced, 0 if none.
             compressed: whether bytes that look like gzip are to be inflated.
+            received: the request to fill, if `read` counts its parts with `count_part`.
 
         Raises:
             ApiError: there is no memory, or the request did not arrive in time.
         """
         declared = declared if declared > SMALL else 0
-        received = Received()
+        received = received or Received()
         try:
             if declared:
                 await self._receive_announced(received, read, declared)
@@ -110,8 +113,9 @@ class Uploads:
                     self._arriving.release()
             size = inflated_size(received.data) if compressed else len(received.data)
             self._check_size(size)
-            if size - declared > SMALL:
-                self._count_undeclared(received, size - declared)
+            counted = max(declared, received.held_bytes)
+            if size - counted > SMALL:
+                self._count_undeclared(received, size - counted)
             if compressed and is_gzip(received.data):
                 received.data = await self.inflated(received.pop())
         except BaseException:
@@ -119,6 +123,20 @@ class Uploads:
             self.release(received)
             raise
         return received
+
+    def count_part(self, received: Received, size: int) -> None:
+        """Count the bytes of a large request that have arrived so far.
+
+        Raises:
+            ApiError: other requests hold the memory.
+        """
+        missing = size - received.held_bytes
+        if size <= SMALL or missing <= 0:
+            return
+        if self._held > received.held_bytes and not self._has_room(missing):
+            raise _full()
+        self._count(missing)
+        received.held_bytes += missing
 
     async def _receive_announced(self, received: Received, read: Read, declared: int) -> None:
         reserved = min(declared, self._limits.held_bytes)  # a larger one waits until nothing else is held

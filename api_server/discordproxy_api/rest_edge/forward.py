@@ -15,10 +15,9 @@ from discordproxy_api.calls.retry import Repeat, repeatability
 from discordproxy_api.contract.steps import nonce_of
 from discordproxy_api.discord.request import Reply, RestRequest
 from discordproxy_api.discord.rest import Rest
-from discordproxy_api.pipeline.arrivals import Read
 from discordproxy_api.pipeline.idempotency import LogicalCall
 from discordproxy_api.pipeline.unary_calls import Execution, Prepared
-from discordproxy_api.pipeline.uploads import Uploads
+from discordproxy_api.pipeline.uploads import Received, Uploads
 from discordproxy_api.rest_edge.body import (
     Body,
     enforces_nonce,
@@ -42,6 +41,11 @@ from discordproxy_api.rpcs.route_policy import (
 )
 from discordproxy_ratelimit.process.tasks import BackgroundTasks
 
+CountPart = Callable[[int], None]
+"""Takes the size of what has arrived so far; raises ApiError if there is no memory for it."""
+
+ReadBody = Callable[[CountPart], Awaitable[bytes]]
+
 
 @dataclass(slots=True)
 class Incoming:
@@ -53,7 +57,7 @@ class Incoming:
         reason: value of X-Audit-Log-Reason.
         authorization: the caller's own for Discord, "" to use the bot's.
         version: of Discord's API, "" for the configured one.
-        read: returns the body.
+        read: returns the body; it passes on the size of what has arrived so far.
         declared: its size, 0 if unknown.
         compressed: it is compressed with gzip.
         began_at: loop time at which the body had arrived, None before.
@@ -68,7 +72,7 @@ class Incoming:
     reason: str = field(repr=False)
     authorization: str = field(repr=False)
     version: str
-    read: Read = field(repr=False)
+    read: ReadBody = field(repr=False)
     declared: int = 0
     compressed: bool = False
     began_at: float | None = None
@@ -120,7 +124,9 @@ class Forward:
             ApiError: the request is invalid, not permitted, or failed.
         """
         require_permitted(self._policy, incoming.line)
-        received = await self._uploads.receive(incoming.read, incoming.declared, compressed=incoming.compressed)
+        received = Received()
+        read = partial(incoming.read, partial(self._uploads.count_part, received))
+        await self._uploads.receive(read, incoming.declared, compressed=incoming.compressed, received=received)
         try:
             incoming.began_at = asyncio.get_running_loop().time()
             body = read_body(received.pop(), incoming.content_type)

@@ -14,7 +14,7 @@ from discordproxy_api.pipeline.gzipped import is_gzip
 from discordproxy_api.pipeline.idempotency import checked_key
 from discordproxy_api.rest_edge.bot_tokens import SCHEME, WAYS
 from discordproxy_api.rest_edge.credentials import Presented, present
-from discordproxy_api.rest_edge.forward import Incoming
+from discordproxy_api.rest_edge.forward import CountPart, Incoming
 from discordproxy_api.rest_edge.head import CallOptions, LimitHeaders, call_options
 from discordproxy_api.rest_edge.target import parse_target
 from discordproxy_api.rpcs.route_policy import RouteNames, request_line
@@ -154,32 +154,34 @@ class _Reader:
         self._max_bytes = max_bytes
         self._compressed = compressed
 
-    async def read(self) -> bytes:
+    async def read(self, count_part: CountPart) -> bytes:
         """Return the body; raises ApiError if it is too large, does not arrive whole, or is not gzip as stated."""
         request, size = self._request, 0
         chunks: list[bytes] = []
-        if (request.content_length or 0) > self._max_bytes:
-            raise self._too_large()
+        self._check_size(request.content_length or 0)
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(_CONTINUE)
             request.writer.output_size = 0  # what the library counts belongs to the response
         try:
             async for chunk in request.content.iter_any():
                 size += len(chunk)
-                if size > self._max_bytes:
-                    chunks.clear()
-                    raise self._too_large()
+                self._check_size(size)
+                count_part(size)
                 chunks.append(chunk)
         except web.RequestPayloadError:
             raise _damaged() from None
+        except BaseException:
+            chunks.clear()  # the error keeps this frame alive until it has been answered
+            raise
         data = b"".join(chunks)
         if data and self._compressed and not is_gzip(data):
             raise _damaged()
         return data
 
-    def _too_large(self) -> errors.ApiError:
-        text = f"Request entity too large: this proxy takes {self._max_bytes} bytes at most."
-        return errors.refusal("RESOURCE_EXHAUSTED", "REQUEST_TOO_LARGE", text)
+    def _check_size(self, size: int) -> None:
+        if size > self._max_bytes:
+            text = f"Request entity too large: this proxy takes {self._max_bytes} bytes at most."
+            raise errors.refusal("RESOURCE_EXHAUSTED", "REQUEST_TOO_LARGE", text)
 
 
 def _damaged() -> errors.ApiError:

@@ -129,6 +129,24 @@ async def test_requests_in_small_pieces_stay_two_requests(rest, size):
     assert [each.method for each in rest.discord.ledger.records] == ["POST", "GET"]
 
 
+async def test_chunks_for_which_there_is_no_memory_are_refused_while_they_arrive(discord):
+    piece = b"40000\r\n" + bytes(0x40000) + b"\r\n"
+    chunked = (HEAD + "Transfer-Encoding: chunked\r\n\r\n").encode() + 5 * piece
+    async with serve(discord, rest_port=0, max_upload_bytes=2_000_000, max_message_bytes=2_000_000) as served:
+        async with attacks.connection(served.rest_port) as (alone, writer):
+            writer.write(chunked + b"0\r\n\r\n")
+            assert (await asyncio.wait_for(alone.read(15), 30)).startswith(b"HTTP/1.1 "), "one alone may use all of it"
+        held = served.worker.metrics.upload_bytes
+        await eventually(lambda: held._value.get() == 0)
+        async with attacks.connection(served.rest_port) as (_, writer):
+            writer.write(chunked)
+            await eventually(lambda: held._value.get() > 1_000_000)
+            answer = await exchange(served.rest_port, chunked)
+            assert answer.startswith(b"HTTP/1.1 429 ")
+            assert b"QUEUE_FULL" in answer
+        await eventually(lambda: held._value.get() == 0)
+
+
 async def test_callers_that_read_no_answer_take_no_place_of_a_call(discord):
     async with serve(discord, rest_port=0, max_calls=2) as served, contextlib.AsyncExitStack() as stack:
         discord.world.channels[CHANNEL_ID].data["topic"] = "x" * 7_500_000
