@@ -28,7 +28,13 @@ from discordproxy_api.pipeline.unary_calls import Execution, UnaryCalls
 from discordproxy_api.pipeline.uploads import Uploads
 from discordproxy_api.rest_edge.forward import Forward
 from discordproxy_api.rest_edge.relay import NonceNotes, Relay
-from discordproxy_api.rpcs.composites import EditMessage, SendDirectMessage, SyncMemberRoles
+from discordproxy_api.rpcs.composites import (
+    EditMessage,
+    GetInviteTargetUsers,
+    IndexedSearch,
+    SendDirectMessage,
+    SyncMemberRoles,
+)
 from discordproxy_api.rpcs.dm_channels import DmChannels
 from discordproxy_api.rpcs.interaction_responses import CreateInteractionResponse, InteractionResponses
 from discordproxy_api.rpcs.procedure import Procedure
@@ -179,8 +185,11 @@ def _procedures(
     }
     cached = {name: Read(contract[name], reads) for name in LOOKUPS}
     procedures.update(cached)
-    for name in ("EditMessage", "EditWebhookMessage"):
+    for name in ("EditMessage", "EditWebhookMessage", "EditInteractionResponse"):
         procedures[name] = EditMessage(contract[name], rest, users_only=settings.users_only_mentions)
+    for name in ("SearchMessages", "SearchThreads"):
+        procedures[name] = IndexedSearch(contract[name], rest)
+    procedures["GetInviteTargetUsers"] = GetInviteTargetUsers(contract["GetInviteTargetUsers"], rest)
     procedures["SendDirectMessage"] = SendDirectMessage(
         contract["SendDirectMessage"],
         contract["SendChannelMessage"],

@@ -5,22 +5,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from discordproxy._requests.checks import make
+from discordproxy._requests.checks import convert, make
 from discordproxy._requests.compose import fill, patch, split_call
 from discordproxy._sync.calls import Calls
 from discordproxy.discord_api_pb2 import (
     BulkBanRequest,
     CreateBanRequest,
     CreateRoleRequest,
+    EditRolePositionsRequest,
     EditRoleRequest,
     GuildId,
     ListBansRequest,
     MemberId,
     RoleId,
+    RolePosition,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from typing_extensions import Unpack
 
@@ -116,3 +118,24 @@ class RoleCalls(Calls):
             reason=reason,
         )
         return self._write(self.stub.BulkBan, request, **call)
+
+    def get_role(self, guild_id: int, role_id: int, **call: Unpack[CallArguments]) -> Role:
+        """Return a role."""
+        request = make(RoleId, guild_id=guild_id, role_id=role_id)
+        return self._read(self.stub.GetRole, request, **call).role
+
+    def get_role_member_counts(self, guild_id: int, **call: Unpack[CallArguments]) -> dict[int, int]:
+        """Return the number of members by role id. Roles without members, and @everyone, are missing."""
+        return dict(self._read(self.stub.GetRoleMemberCounts, make(GuildId, guild_id=guild_id), **call).counts)
+
+    def edit_role_positions(
+        self, guild_id: int, roles: Mapping[int, int], *, reason: str = "", **call: Unpack[CallArguments]
+    ) -> list[Role]:
+        """Change the positions of roles, given by role id; return all roles. Higher roles are above."""
+        positions = convert("roles", _role_positions, roles)
+        request = make(EditRolePositionsRequest, guild_id=guild_id, roles=positions, reason=reason)
+        return list(self._write(self.stub.EditRolePositions, request, **call).roles)
+
+
+def _role_positions(roles: Mapping[int, int]) -> list[RolePosition]:
+    return [make(RolePosition, id=role_id, position=position) for role_id, position in roles.items()]
