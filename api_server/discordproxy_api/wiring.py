@@ -30,7 +30,13 @@ from discordproxy_api.rest_edge.forward import Forward
 from discordproxy_api.rest_edge.relay import NonceNotes, Relay
 from discordproxy_api.role_sync.reading import GuildReads
 from discordproxy_api.role_sync.sync_guild_roles import SyncGuildRoles
-from discordproxy_api.rpcs.composites import EditMessage, SendDirectMessage, SyncMemberRoles
+from discordproxy_api.rpcs.composites import (
+    EditMessage,
+    GetInviteTargetUsers,
+    IndexedSearch,
+    SendDirectMessage,
+    SyncMemberRoles,
+)
 from discordproxy_api.rpcs.dm_channels import DmChannels
 from discordproxy_api.rpcs.interaction_responses import CreateInteractionResponse, InteractionResponses
 from discordproxy_api.rpcs.procedure import Procedure, StreamProcedure
@@ -193,8 +199,11 @@ def _procedures(
     }
     cached = {name: Read(contract[name], reads) for name in LOOKUPS}
     procedures.update(cached)
-    for name in ("EditMessage", "EditWebhookMessage"):
+    for name in ("EditMessage", "EditWebhookMessage", "EditInteractionResponse"):
         procedures[name] = EditMessage(contract[name], rest, users_only=settings.users_only_mentions)
+    for name in ("SearchMessages", "SearchThreads"):
+        procedures[name] = IndexedSearch(contract[name], rest)
+    procedures["GetInviteTargetUsers"] = GetInviteTargetUsers(contract["GetInviteTargetUsers"], rest)
     procedures["SendDirectMessage"] = SendDirectMessage(
         contract["SendDirectMessage"],
         contract["SendChannelMessage"],

@@ -9,15 +9,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 
+from discordproxy._async.application.applications import AsyncApplicationCalls
 from discordproxy._async.channel.channels import AsyncChannelCalls
+from discordproxy._async.channel.invites import AsyncInviteCalls
+from discordproxy._async.channel.thread_members import AsyncThreadMemberCalls
 from discordproxy._async.channel.threads import AsyncThreadCalls
 from discordproxy._async.events import AsyncEventCalls
+from discordproxy._async.expression.emojis import AsyncEmojiCalls
+from discordproxy._async.expression.soundboard import AsyncSoundboardCalls
+from discordproxy._async.expression.stickers import AsyncStickerCalls
+from discordproxy._async.guild.auto_moderation import AsyncAutoModerationCalls
 from discordproxy._async.guild.guilds import AsyncGuildCalls
 from discordproxy._async.guild.members import AsyncMemberCalls
+from discordproxy._async.guild.moderation import AsyncModerationCalls
 from discordproxy._async.guild.roles import AsyncRoleCalls
+from discordproxy._async.guild.settings import AsyncGuildSettingsCalls
 from discordproxy._async.message.interactions import AsyncInteractionCalls
 from discordproxy._async.message.messages import AsyncMessageCalls
 from discordproxy._async.message.reactions import AsyncReactionCalls
+from discordproxy._async.message.search import AsyncSearchCalls
+from discordproxy._async.message.webhook_settings import AsyncWebhookSettingsCalls
 from discordproxy._async.message.webhooks import AsyncWebhookCalls
 from discordproxy._grpc.channel import Endpoint, pool
 from discordproxy._grpc.configuration import Configuration
@@ -42,6 +53,17 @@ class AsyncDiscordClient(
     AsyncRoleCalls,
     AsyncWebhookCalls,
     AsyncInteractionCalls,
+    AsyncGuildSettingsCalls,
+    AsyncModerationCalls,
+    AsyncAutoModerationCalls,
+    AsyncInviteCalls,
+    AsyncThreadMemberCalls,
+    AsyncSearchCalls,
+    AsyncWebhookSettingsCalls,
+    AsyncEmojiCalls,
+    AsyncStickerCalls,
+    AsyncSoundboardCalls,
+    AsyncApplicationCalls,
     AsyncEventCalls,
     Configuration,
 ):

@@ -34,6 +34,7 @@ class Route(_message.Message):
     RESULT_FIELD_NUMBER: _builtins.int
     NO_BOT_AUTH_FIELD_NUMBER: _builtins.int
     MAY_BE_EMPTY_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
     get: _builtins.str
     put: _builtins.str
     post: _builtins.str
@@ -49,6 +50,8 @@ class Route(_message.Message):
     """a token in the path authorizes the call"""
     may_be_empty: _builtins.bool
     """Discord may return no document"""
+    body: _builtins.str
+    """request field whose elements are the JSON body, an array; empty: an object of all fields"""
     def __init__(
         self,
         *,
@@ -62,10 +65,11 @@ class Route(_message.Message):
         result: _builtins.str = ...,
         no_bot_auth: _builtins.bool = ...,
         may_be_empty: _builtins.bool = ...,
+        body: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["delete", b"delete", "get", b"get", "patch", b"patch", "pattern", b"pattern", "post", b"post", "put", b"put"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delete", b"delete", "files", b"files", "get", b"get", "may_be_empty", b"may_be_empty", "no_bot_auth", b"no_bot_auth", "patch", b"patch", "pattern", b"pattern", "post", b"post", "put", b"put", "reason", b"reason", "result", b"result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "delete", b"delete", "files", b"files", "get", b"get", "may_be_empty", b"may_be_empty", "no_bot_auth", b"no_bot_auth", "patch", b"patch", "pattern", b"pattern", "post", b"post", "put", b"put", "reason", b"reason", "result", b"result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_pattern: _TypeAlias = _typing.Literal["get", "put", "post", "patch", "delete"]  # noqa: Y015
     _WhichOneofArgType_pattern: _TypeAlias = _typing.Literal["pattern", b"pattern"]  # noqa: Y015
@@ -81,6 +85,7 @@ PROXY_ONLY_FIELD_NUMBER: _builtins.int
 ALWAYS_SENT_FIELD_NUMBER: _builtins.int
 ANSWER_ONLY_FIELD_NUMBER: _builtins.int
 NULL_IS_TRUE_FIELD_NUMBER: _builtins.int
+COMMA_SEPARATED_FIELD_NUMBER: _builtins.int
 JSON_OFFSET_FIELD_NUMBER: _builtins.int
 route: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Route]
 json_key: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.str]
@@ -97,5 +102,7 @@ answer_only: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOpti
 """filled by Discord; omitted from requests"""
 null_is_true: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.bool]
 """in Discord's JSON the key is present, with the value null, if the field is true"""
+comma_separated: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.bool]
+"""a list in the query: one pair with commas instead of one pair for each element"""
 json_offset: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.EnumOptions, _builtins.int]
 """Discord's value = this enum's value + json_offset"""

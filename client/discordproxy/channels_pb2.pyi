@@ -913,3 +913,165 @@ class ChannelOverwriteId(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ChannelOverwriteId: _TypeAlias = ChannelOverwriteId  # noqa: Y015
+
+@_typing.final
+class ChannelPosition(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    PARENT_ID_FIELD_NUMBER: _builtins.int
+    LOCK_PERMISSIONS_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """channel id"""
+    position: _builtins.int
+    parent_id: _builtins.int
+    """category to which the channel moves"""
+    lock_permissions: _builtins.bool
+    """the channel gets the permission overwrites of the category"""
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        position: _builtins.int | None = ...,
+        parent_id: _builtins.int | None = ...,
+        lock_permissions: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_lock_permissions", b"_lock_permissions", "_parent_id", b"_parent_id", "_position", b"_position", "lock_permissions", b"lock_permissions", "parent_id", b"parent_id", "position", b"position"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_lock_permissions", b"_lock_permissions", "_parent_id", b"_parent_id", "_position", b"_position", "id", b"id", "lock_permissions", b"lock_permissions", "parent_id", b"parent_id", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__lock_permissions: _TypeAlias = _typing.Literal["lock_permissions"]  # noqa: Y015
+    _WhichOneofArgType__lock_permissions: _TypeAlias = _typing.Literal["_lock_permissions", b"_lock_permissions"]  # noqa: Y015
+    _WhichOneofReturnType__parent_id: _TypeAlias = _typing.Literal["parent_id"]  # noqa: Y015
+    _WhichOneofArgType__parent_id: _TypeAlias = _typing.Literal["_parent_id", b"_parent_id"]  # noqa: Y015
+    _WhichOneofReturnType__position: _TypeAlias = _typing.Literal["position"]  # noqa: Y015
+    _WhichOneofArgType__position: _TypeAlias = _typing.Literal["_position", b"_position"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lock_permissions) -> _WhichOneofReturnType__lock_permissions | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__parent_id) -> _WhichOneofReturnType__parent_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__position) -> _WhichOneofReturnType__position | None: ...
+
+Global___ChannelPosition: _TypeAlias = ChannelPosition  # noqa: Y015
+
+@_typing.final
+class EditChannelPositionsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GUILD_ID_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    guild_id: _builtins.int
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChannelPosition]:
+        """only these channels change"""
+
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        guild_id: _builtins.int = ...,
+        channels: _abc.Iterable[Global___ChannelPosition] | None = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "guild_id", b"guild_id", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EditChannelPositionsRequest: _TypeAlias = EditChannelPositionsRequest  # noqa: Y015
+
+@_typing.final
+class FollowChannelRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    WEBHOOK_CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    channel_id: _builtins.int
+    """announcement channel"""
+    webhook_channel_id: _builtins.int
+    """channel to which its published messages are sent"""
+    reason: _builtins.str
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        channel_id: _builtins.int = ...,
+        webhook_channel_id: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "options", b"options", "reason", b"reason", "webhook_channel_id", b"webhook_channel_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowChannelRequest: _TypeAlias = FollowChannelRequest  # noqa: Y015
+
+@_typing.final
+class FollowChannelResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    WEBHOOK_ID_FIELD_NUMBER: _builtins.int
+    channel_id: _builtins.int
+    """announcement channel"""
+    webhook_id: _builtins.int
+    """webhook in the other channel"""
+    def __init__(
+        self,
+        *,
+        channel_id: _builtins.int = ...,
+        webhook_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "webhook_id", b"webhook_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowChannelResponse: _TypeAlias = FollowChannelResponse  # noqa: Y015
+
+@_typing.final
+class SetVoiceChannelStatusRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    CLEAR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    channel_id: _builtins.int
+    status: _builtins.str
+    """up to 500 characters; clear: ["status"] removes it"""
+    reason: _builtins.str
+    @_builtins.property
+    def clear(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        channel_id: _builtins.int = ...,
+        status: _builtins.str | None = ...,
+        clear: _abc.Iterable[_builtins.str] | None = ...,
+        reason: _builtins.str = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_status", b"_status", "options", b"options", "status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_status", b"_status", "channel_id", b"channel_id", "clear", b"clear", "options", b"options", "reason", b"reason", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__status: _TypeAlias = _typing.Literal["status"]  # noqa: Y015
+    _WhichOneofArgType__status: _TypeAlias = _typing.Literal["_status", b"_status"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__status) -> _WhichOneofReturnType__status | None: ...
+
+Global___SetVoiceChannelStatusRequest: _TypeAlias = SetVoiceChannelStatusRequest  # noqa: Y015

@@ -3,21 +3,31 @@
 import grpc
 import warnings
 
+from discordproxy import applications_pb2 as discordproxy_dot_applications__pb2
+from discordproxy import audit_log_pb2 as discordproxy_dot_audit__log__pb2
+from discordproxy import auto_moderation_pb2 as discordproxy_dot_auto__moderation__pb2
 from discordproxy import bans_pb2 as discordproxy_dot_bans__pb2
 from discordproxy import channels_pb2 as discordproxy_dot_channels__pb2
+from discordproxy import command_permissions_pb2 as discordproxy_dot_command__permissions__pb2
 from discordproxy import common_pb2 as discordproxy_dot_common__pb2
 from discordproxy import emojis_pb2 as discordproxy_dot_emojis__pb2
 from discordproxy import events_pb2 as discordproxy_dot_events__pb2
+from discordproxy import guild_settings_pb2 as discordproxy_dot_guild__settings__pb2
 from discordproxy import guilds_pb2 as discordproxy_dot_guilds__pb2
+from discordproxy import integrations_pb2 as discordproxy_dot_integrations__pb2
 from discordproxy import interactions_pb2 as discordproxy_dot_interactions__pb2
 from discordproxy import invites_pb2 as discordproxy_dot_invites__pb2
 from discordproxy import members_pb2 as discordproxy_dot_members__pb2
 from discordproxy import messages_pb2 as discordproxy_dot_messages__pb2
+from discordproxy import moderation_pb2 as discordproxy_dot_moderation__pb2
 from discordproxy import permissions_pb2 as discordproxy_dot_permissions__pb2
 from discordproxy import request_pb2 as discordproxy_dot_request__pb2
 from discordproxy import role_sync_pb2 as discordproxy_dot_role__sync__pb2
 from discordproxy import roles_pb2 as discordproxy_dot_roles__pb2
 from discordproxy import scheduled_events_pb2 as discordproxy_dot_scheduled__events__pb2
+from discordproxy import search_pb2 as discordproxy_dot_search__pb2
+from discordproxy import soundboard_pb2 as discordproxy_dot_soundboard__pb2
+from discordproxy import stickers_pb2 as discordproxy_dot_stickers__pb2
 from discordproxy import threads_pb2 as discordproxy_dot_threads__pb2
 from discordproxy import users_pb2 as discordproxy_dot_users__pb2
 from discordproxy import voice_pb2 as discordproxy_dot_voice__pb2
@@ -392,6 +402,446 @@ class DiscordApiStub(object):
                 '/discord_api.DiscordApi/DeleteScheduledEvent',
                 request_serializer=discordproxy_dot_scheduled__events__pb2.ScheduledEventId.SerializeToString,
                 response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
+                _registered_method=True)
+        self.ClearEmojiReactions = channel.unary_unary(
+                '/discord_api.DiscordApi/ClearEmojiReactions',
+                request_serializer=discordproxy_dot_messages__pb2.ReactionRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
+                _registered_method=True)
+        self.SearchMessages = channel.unary_unary(
+                '/discord_api.DiscordApi/SearchMessages',
+                request_serializer=discordproxy_dot_search__pb2.SearchMessagesRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_search__pb2.SearchMessagesResponse.FromString,
+                _registered_method=True)
+        self.EditChannelPositions = channel.unary_unary(
+                '/discord_api.DiscordApi/EditChannelPositions',
+                request_serializer=discordproxy_dot_channels__pb2.EditChannelPositionsRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
+                _registered_method=True)
+        self.FollowChannel = channel.unary_unary(
+                '/discord_api.DiscordApi/FollowChannel',
+                request_serializer=discordproxy_dot_channels__pb2.FollowChannelRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_channels__pb2.FollowChannelResponse.FromString,
+                _registered_method=True)
+        self.SetVoiceChannelStatus = channel.unary_unary(
+                '/discord_api.DiscordApi/SetVoiceChannelStatus',
+                request_serializer=discordproxy_dot_channels__pb2.SetVoiceChannelStatusRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
+                _registered_method=True)
+        self.ListPublicArchivedThreads = channel.unary_unary(
+                '/discord_api.DiscordApi/ListPublicArchivedThreads',
+                request_serializer=discordproxy_dot_threads__pb2.ListArchivedThreadsRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_threads__pb2.ThreadsResponse.FromString,
+                _registered_method=True)
+        self.ListPrivateArchivedThreads = channel.unary_unary(
+                '/discord_api.DiscordApi/ListPrivateArchivedThreads',
+                request_serializer=discordproxy_dot_threads__pb2.ListArchivedThreadsRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_threads__pb2.ThreadsResponse.FromString,
+                _registered_method=True)
+        self.ListJoinedArchivedThreads = channel.unary_unary(
+                '/discord_api.DiscordApi/ListJoinedArchivedThreads',
+                request_serializer=discordproxy_dot_threads__pb2.ListJoinedArchivedThreadsRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_threads__pb2.ThreadsResponse.FromString,
+                _registered_method=True)
+        self.SearchThreads = channel.unary_unary(
+                '/discord_api.DiscordApi/SearchThreads',
+                request_serializer=discordproxy_dot_search__pb2.SearchThreadsRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_search__pb2.SearchThreadsResponse.FromString,
+                _registered_method=True)
+        self.JoinThread = channel.unary_unary(
+                '/discord_api.DiscordApi/JoinThread',
+                request_serializer=discordproxy_dot_channels__pb2.ChannelId.SerializeToString,
+                response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
+                _registered_method=True)
+        self.LeaveThread = channel.unary_unary(
+                '/discord_api.DiscordApi/LeaveThread',
+                request_serializer=discordproxy_dot_channels__pb2.ChannelId.SerializeToString,
+                response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
+                _registered_method=True)
+        self.AddThreadMember = channel.unary_unary(
+                '/discord_api.DiscordApi/AddThreadMember',
+                request_serializer=discordproxy_dot_threads__pb2.ThreadMemberId.SerializeToString,
+                response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
+                _registered_method=True)
+        self.RemoveThreadMember = channel.unary_unary(
+                '/discord_api.DiscordApi/RemoveThreadMember',
+                request_serializer=discordproxy_dot_threads__pb2.ThreadMemberId.SerializeToString,
+                response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
+                _registered_method=True)
+        self.GetThreadMember = channel.unary_unary(
+                '/discord_api.DiscordApi/GetThreadMember',
+                request_serializer=discordproxy_dot_threads__pb2.GetThreadMemberRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_threads__pb2.ThreadMemberResponse.FromString,
+                _registered_method=True)
+        self.ListThreadMembers = channel.unary_unary(
+                '/discord_api.DiscordApi/ListThreadMembers',
+                request_serializer=discordproxy_dot_threads__pb2.ListThreadMembersRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_threads__pb2.ThreadMembersResponse.FromString,
+                _registered_method=True)
+        self.GetInvite = channel.unary_unary(
+                '/discord_api.DiscordApi/GetInvite',
+                request_serializer=discordproxy_dot_invites__pb2.GetInviteRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_invites__pb2.InviteResponse.FromString,
+                _registered_method=True)
+        self.ListChannelInvites = channel.unary_unary(
+                '/discord_api.DiscordApi/ListChannelInvites',
+                request_serializer=discordproxy_dot_channels__pb2.ChannelId.SerializeToString,
+                response_deserializer=discordproxy_dot_invites__pb2.InvitesResponse.FromString,
+                _registered_method=True)
+        self.ListGuildInvites = channel.unary_unary(
+                '/discord_api.DiscordApi/ListGuildInvites',
+                request_serializer=discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+                response_deserializer=discordproxy_dot_invites__pb2.InvitesResponse.FromString,
+                _registered_method=True)
+        self.GetInviteTargetUsers = channel.unary_unary(
+                '/discord_api.DiscordApi/GetInviteTargetUsers',
+                request_serializer=discordproxy_dot_invites__pb2.InviteCode.SerializeToString,
+                response_deserializer=discordproxy_dot_invites__pb2.InviteTargetUsersResponse.FromString,
+                _registered_method=True)
+        self.SetInviteTargetUsers = channel.unary_unary(
+                '/discord_api.DiscordApi/SetInviteTargetUsers',
+                request_serializer=discordproxy_dot_invites__pb2.SetInviteTargetUsersRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
+                _registered_method=True)
+        self.GetInviteTargetUsersJob = channel.unary_unary(
+                '/discord_api.DiscordApi/GetInviteTargetUsersJob',
+                request_serializer=discordproxy_dot_invites__pb2.InviteCode.SerializeToString,
+                response_deserializer=discordproxy_dot_invites__pb2.InviteTargetUsersJobResponse.FromString,
+                _registered_method=True)
+        self.EditGuild = channel.unary_unary(
+                '/discord_api.DiscordApi/EditGuild',
+                request_serializer=discordproxy_dot_guild__settings__pb2.EditGuildRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_guilds__pb2.GuildResponse.FromString,
+                _registered_method=True)
+        self.GetGuildPreview = channel.unary_unary(
+                '/discord_api.DiscordApi/GetGuildPreview',
+                request_serializer=discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+                response_deserializer=discordproxy_dot_guilds__pb2.GuildResponse.FromString,
+                _registered_method=True)
+        self.GetOnboarding = channel.unary_unary(
+                '/discord_api.DiscordApi/GetOnboarding',
+                request_serializer=discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+                response_deserializer=discordproxy_dot_guild__settings__pb2.OnboardingResponse.FromString,
+                _registered_method=True)
+        self.SetOnboarding = channel.unary_unary(
+                '/discord_api.DiscordApi/SetOnboarding',
+                request_serializer=discordproxy_dot_guild__settings__pb2.SetOnboardingRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_guild__settings__pb2.OnboardingResponse.FromString,
+                _registered_method=True)
+        self.GetWelcomeScreen = channel.unary_unary(
+                '/discord_api.DiscordApi/GetWelcomeScreen',
+                request_serializer=discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+                response_deserializer=discordproxy_dot_guild__settings__pb2.WelcomeScreenResponse.FromString,
+                _registered_method=True)
+        self.EditWelcomeScreen = channel.unary_unary(
+                '/discord_api.DiscordApi/EditWelcomeScreen',
+                request_serializer=discordproxy_dot_guild__settings__pb2.EditWelcomeScreenRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_guild__settings__pb2.WelcomeScreenResponse.FromString,
+                _registered_method=True)
+        self.GetWidgetSettings = channel.unary_unary(
+                '/discord_api.DiscordApi/GetWidgetSettings',
+                request_serializer=discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+                response_deserializer=discordproxy_dot_guild__settings__pb2.WidgetSettingsResponse.FromString,
+                _registered_method=True)
+        self.EditWidgetSettings = channel.unary_unary(
+                '/discord_api.DiscordApi/EditWidgetSettings',
+                request_serializer=discordproxy_dot_guild__settings__pb2.EditWidgetSettingsRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_guild__settings__pb2.WidgetSettingsResponse.FromString,
+                _registered_method=True)
+        self.GetWidget = channel.unary_unary(
+                '/discord_api.DiscordApi/GetWidget',
+                request_serializer=discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+                response_deserializer=discordproxy_dot_guild__settings__pb2.WidgetResponse.FromString,
+                _registered_method=True)
+        self.GetVanityUrl = channel.unary_unary(
+                '/discord_api.DiscordApi/GetVanityUrl',
+                request_serializer=discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+                response_deserializer=discordproxy_dot_guild__settings__pb2.VanityUrlResponse.FromString,
+                _registered_method=True)
+        self.EditCurrentMember = channel.unary_unary(
+                '/discord_api.DiscordApi/EditCurrentMember',
+                request_serializer=discordproxy_dot_members__pb2.EditCurrentMemberRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_members__pb2.GuildMemberResponse.FromString,
+                _registered_method=True)
+        self.GetRole = channel.unary_unary(
+                '/discord_api.DiscordApi/GetRole',
+                request_serializer=discordproxy_dot_roles__pb2.RoleId.SerializeToString,
+                response_deserializer=discordproxy_dot_roles__pb2.RoleResponse.FromString,
+                _registered_method=True)
+        self.GetRoleMemberCounts = channel.unary_unary(
+                '/discord_api.DiscordApi/GetRoleMemberCounts',
+                request_serializer=discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+                response_deserializer=discordproxy_dot_roles__pb2.RoleMemberCountsResponse.FromString,
+                _registered_method=True)
+        self.EditRolePositions = channel.unary_unary(
+                '/discord_api.DiscordApi/EditRolePositions',
+                request_serializer=discordproxy_dot_roles__pb2.EditRolePositionsRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_roles__pb2.GetGuildRolesResponse.FromString,
+                _registered_method=True)
+        self.GetCommandPermissions = channel.unary_unary(
+                '/discord_api.DiscordApi/GetCommandPermissions',
+                request_serializer=discordproxy_dot_command__permissions__pb2.CommandPermissionsId.SerializeToString,
+                response_deserializer=discordproxy_dot_command__permissions__pb2.CommandPermissionsResponse.FromString,
+                _registered_method=True)
+        self.ListCommandPermissions = channel.unary_unary(
+                '/discord_api.DiscordApi/ListCommandPermissions',
+                request_serializer=discordproxy_dot_command__permissions__pb2.ListCommandPermissionsRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_command__permissions__pb2.CommandPermissionsListResponse.FromString,
+                _registered_method=True)
+        self.GetAuditLog = channel.unary_unary(
+                '/discord_api.DiscordApi/GetAuditLog',
+                request_serializer=discordproxy_dot_audit__log__pb2.GetAuditLogRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_audit__log__pb2.AuditLogResponse.FromString,
+                _registered_method=True)
+        self.GetPruneCount = channel.unary_unary(
+                '/discord_api.DiscordApi/GetPruneCount',
+                request_serializer=discordproxy_dot_moderation__pb2.GetPruneCountRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_moderation__pb2.PruneResponse.FromString,
+                _registered_method=True)
+        self.PruneGuild = channel.unary_unary(
+                '/discord_api.DiscordApi/PruneGuild',
+                request_serializer=discordproxy_dot_moderation__pb2.PruneGuildRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_moderation__pb2.PruneResponse.FromString,
+                _registered_method=True)
+        self.SetIncidentActions = channel.unary_unary(
+                '/discord_api.DiscordApi/SetIncidentActions',
+                request_serializer=discordproxy_dot_moderation__pb2.SetIncidentActionsRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_moderation__pb2.IncidentActionsResponse.FromString,
+                _registered_method=True)
+        self.ListJoinRequests = channel.unary_unary(
+                '/discord_api.DiscordApi/ListJoinRequests',
+                request_serializer=discordproxy_dot_moderation__pb2.ListJoinRequestsRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_moderation__pb2.JoinRequestsResponse.FromString,
+                _registered_method=True)
+        self.ReviewJoinRequest = channel.unary_unary(
+                '/discord_api.DiscordApi/ReviewJoinRequest',
+                request_serializer=discordproxy_dot_moderation__pb2.ReviewJoinRequestRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_moderation__pb2.JoinRequestResponse.FromString,
+                _registered_method=True)
+        self.ListAutoModerationRules = channel.unary_unary(
+                '/discord_api.DiscordApi/ListAutoModerationRules',
+                request_serializer=discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+                response_deserializer=discordproxy_dot_auto__moderation__pb2.AutoModerationRulesResponse.FromString,
+                _registered_method=True)
+        self.GetAutoModerationRule = channel.unary_unary(
+                '/discord_api.DiscordApi/GetAutoModerationRule',
+                request_serializer=discordproxy_dot_auto__moderation__pb2.AutoModerationRuleId.SerializeToString,
+                response_deserializer=discordproxy_dot_auto__moderation__pb2.AutoModerationRuleResponse.FromString,
+                _registered_method=True)
+        self.CreateAutoModerationRule = channel.unary_unary(
+                '/discord_api.DiscordApi/CreateAutoModerationRule',
+                request_serializer=discordproxy_dot_auto__moderation__pb2.CreateAutoModerationRuleRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_auto__moderation__pb2.AutoModerationRuleResponse.FromString,
+                _registered_method=True)
+        self.EditAutoModerationRule = channel.unary_unary(
+                '/discord_api.DiscordApi/EditAutoModerationRule',
+                request_serializer=discordproxy_dot_auto__moderation__pb2.EditAutoModerationRuleRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_auto__moderation__pb2.AutoModerationRuleResponse.FromString,
+                _registered_method=True)
+        self.DeleteAutoModerationRule = channel.unary_unary(
+                '/discord_api.DiscordApi/DeleteAutoModerationRule',
+                request_serializer=discordproxy_dot_auto__moderation__pb2.AutoModerationRuleId.SerializeToString,
+                response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
+                _registered_method=True)
+        self.ListIntegrations = channel.unary_unary(
+                '/discord_api.DiscordApi/ListIntegrations',
+                request_serializer=discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+                response_deserializer=discordproxy_dot_integrations__pb2.IntegrationsResponse.FromString,
+                _registered_method=True)
+        self.DeleteIntegration = channel.unary_unary(
+                '/discord_api.DiscordApi/DeleteIntegration',
+                request_serializer=discordproxy_dot_integrations__pb2.IntegrationId.SerializeToString,
+                response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
+                _registered_method=True)
+        self.GetGuildEmoji = channel.unary_unary(
+                '/discord_api.DiscordApi/GetGuildEmoji',
+                request_serializer=discordproxy_dot_emojis__pb2.EmojiId.SerializeToString,
+                response_deserializer=discordproxy_dot_emojis__pb2.EmojiResponse.FromString,
+                _registered_method=True)
+        self.CreateGuildEmoji = channel.unary_unary(
+                '/discord_api.DiscordApi/CreateGuildEmoji',
+                request_serializer=discordproxy_dot_emojis__pb2.CreateGuildEmojiRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_emojis__pb2.EmojiResponse.FromString,
+                _registered_method=True)
+        self.EditGuildEmoji = channel.unary_unary(
+                '/discord_api.DiscordApi/EditGuildEmoji',
+                request_serializer=discordproxy_dot_emojis__pb2.EditGuildEmojiRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_emojis__pb2.EmojiResponse.FromString,
+                _registered_method=True)
+        self.DeleteGuildEmoji = channel.unary_unary(
+                '/discord_api.DiscordApi/DeleteGuildEmoji',
+                request_serializer=discordproxy_dot_emojis__pb2.EmojiId.SerializeToString,
+                response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
+                _registered_method=True)
+        self.ListApplicationEmojis = channel.unary_unary(
+                '/discord_api.DiscordApi/ListApplicationEmojis',
+                request_serializer=discordproxy_dot_applications__pb2.ApplicationId.SerializeToString,
+                response_deserializer=discordproxy_dot_emojis__pb2.ApplicationEmojisResponse.FromString,
+                _registered_method=True)
+        self.GetApplicationEmoji = channel.unary_unary(
+                '/discord_api.DiscordApi/GetApplicationEmoji',
+                request_serializer=discordproxy_dot_emojis__pb2.ApplicationEmojiId.SerializeToString,
+                response_deserializer=discordproxy_dot_emojis__pb2.EmojiResponse.FromString,
+                _registered_method=True)
+        self.CreateApplicationEmoji = channel.unary_unary(
+                '/discord_api.DiscordApi/CreateApplicationEmoji',
+                request_serializer=discordproxy_dot_emojis__pb2.CreateApplicationEmojiRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_emojis__pb2.EmojiResponse.FromString,
+                _registered_method=True)
+        self.EditApplicationEmoji = channel.unary_unary(
+                '/discord_api.DiscordApi/EditApplicationEmoji',
+                request_serializer=discordproxy_dot_emojis__pb2.EditApplicationEmojiRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_emojis__pb2.EmojiResponse.FromString,
+                _registered_method=True)
+        self.DeleteApplicationEmoji = channel.unary_unary(
+                '/discord_api.DiscordApi/DeleteApplicationEmoji',
+                request_serializer=discordproxy_dot_emojis__pb2.ApplicationEmojiId.SerializeToString,
+                response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
+                _registered_method=True)
+        self.ListGuildStickers = channel.unary_unary(
+                '/discord_api.DiscordApi/ListGuildStickers',
+                request_serializer=discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+                response_deserializer=discordproxy_dot_stickers__pb2.StickersResponse.FromString,
+                _registered_method=True)
+        self.GetGuildSticker = channel.unary_unary(
+                '/discord_api.DiscordApi/GetGuildSticker',
+                request_serializer=discordproxy_dot_stickers__pb2.StickerId.SerializeToString,
+                response_deserializer=discordproxy_dot_stickers__pb2.StickerResponse.FromString,
+                _registered_method=True)
+        self.CreateGuildSticker = channel.unary_unary(
+                '/discord_api.DiscordApi/CreateGuildSticker',
+                request_serializer=discordproxy_dot_stickers__pb2.CreateGuildStickerRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_stickers__pb2.StickerResponse.FromString,
+                _registered_method=True)
+        self.EditGuildSticker = channel.unary_unary(
+                '/discord_api.DiscordApi/EditGuildSticker',
+                request_serializer=discordproxy_dot_stickers__pb2.EditGuildStickerRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_stickers__pb2.StickerResponse.FromString,
+                _registered_method=True)
+        self.DeleteGuildSticker = channel.unary_unary(
+                '/discord_api.DiscordApi/DeleteGuildSticker',
+                request_serializer=discordproxy_dot_stickers__pb2.StickerId.SerializeToString,
+                response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
+                _registered_method=True)
+        self.GetSticker = channel.unary_unary(
+                '/discord_api.DiscordApi/GetSticker',
+                request_serializer=discordproxy_dot_stickers__pb2.GetStickerRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_stickers__pb2.StickerResponse.FromString,
+                _registered_method=True)
+        self.ListStickerPacks = channel.unary_unary(
+                '/discord_api.DiscordApi/ListStickerPacks',
+                request_serializer=discordproxy_dot_stickers__pb2.ListStickerPacksRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_stickers__pb2.StickerPacksResponse.FromString,
+                _registered_method=True)
+        self.GetStickerPack = channel.unary_unary(
+                '/discord_api.DiscordApi/GetStickerPack',
+                request_serializer=discordproxy_dot_stickers__pb2.GetStickerPackRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_stickers__pb2.StickerPackResponse.FromString,
+                _registered_method=True)
+        self.ListGuildSoundboardSounds = channel.unary_unary(
+                '/discord_api.DiscordApi/ListGuildSoundboardSounds',
+                request_serializer=discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+                response_deserializer=discordproxy_dot_soundboard__pb2.GuildSoundboardSoundsResponse.FromString,
+                _registered_method=True)
+        self.GetGuildSoundboardSound = channel.unary_unary(
+                '/discord_api.DiscordApi/GetGuildSoundboardSound',
+                request_serializer=discordproxy_dot_soundboard__pb2.SoundboardSoundId.SerializeToString,
+                response_deserializer=discordproxy_dot_soundboard__pb2.SoundboardSoundResponse.FromString,
+                _registered_method=True)
+        self.CreateGuildSoundboardSound = channel.unary_unary(
+                '/discord_api.DiscordApi/CreateGuildSoundboardSound',
+                request_serializer=discordproxy_dot_soundboard__pb2.CreateGuildSoundboardSoundRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_soundboard__pb2.SoundboardSoundResponse.FromString,
+                _registered_method=True)
+        self.EditGuildSoundboardSound = channel.unary_unary(
+                '/discord_api.DiscordApi/EditGuildSoundboardSound',
+                request_serializer=discordproxy_dot_soundboard__pb2.EditGuildSoundboardSoundRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_soundboard__pb2.SoundboardSoundResponse.FromString,
+                _registered_method=True)
+        self.DeleteGuildSoundboardSound = channel.unary_unary(
+                '/discord_api.DiscordApi/DeleteGuildSoundboardSound',
+                request_serializer=discordproxy_dot_soundboard__pb2.SoundboardSoundId.SerializeToString,
+                response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
+                _registered_method=True)
+        self.ListDefaultSoundboardSounds = channel.unary_unary(
+                '/discord_api.DiscordApi/ListDefaultSoundboardSounds',
+                request_serializer=discordproxy_dot_soundboard__pb2.ListDefaultSoundboardSoundsRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_soundboard__pb2.SoundboardSoundsResponse.FromString,
+                _registered_method=True)
+        self.SendSoundboardSound = channel.unary_unary(
+                '/discord_api.DiscordApi/SendSoundboardSound',
+                request_serializer=discordproxy_dot_soundboard__pb2.SendSoundboardSoundRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
+                _registered_method=True)
+        self.GetWebhook = channel.unary_unary(
+                '/discord_api.DiscordApi/GetWebhook',
+                request_serializer=discordproxy_dot_webhooks__pb2.WebhookId.SerializeToString,
+                response_deserializer=discordproxy_dot_webhooks__pb2.WebhookResponse.FromString,
+                _registered_method=True)
+        self.GetGuildWebhooks = channel.unary_unary(
+                '/discord_api.DiscordApi/GetGuildWebhooks',
+                request_serializer=discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+                response_deserializer=discordproxy_dot_webhooks__pb2.WebhooksResponse.FromString,
+                _registered_method=True)
+        self.EditWebhook = channel.unary_unary(
+                '/discord_api.DiscordApi/EditWebhook',
+                request_serializer=discordproxy_dot_webhooks__pb2.EditWebhookRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_webhooks__pb2.WebhookResponse.FromString,
+                _registered_method=True)
+        self.GetWebhookWithToken = channel.unary_unary(
+                '/discord_api.DiscordApi/GetWebhookWithToken',
+                request_serializer=discordproxy_dot_webhooks__pb2.WebhookToken.SerializeToString,
+                response_deserializer=discordproxy_dot_webhooks__pb2.WebhookResponse.FromString,
+                _registered_method=True)
+        self.EditWebhookWithToken = channel.unary_unary(
+                '/discord_api.DiscordApi/EditWebhookWithToken',
+                request_serializer=discordproxy_dot_webhooks__pb2.EditWebhookWithTokenRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_webhooks__pb2.WebhookResponse.FromString,
+                _registered_method=True)
+        self.DeleteWebhookWithToken = channel.unary_unary(
+                '/discord_api.DiscordApi/DeleteWebhookWithToken',
+                request_serializer=discordproxy_dot_webhooks__pb2.WebhookToken.SerializeToString,
+                response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
+                _registered_method=True)
+        self.GetWebhookMessage = channel.unary_unary(
+                '/discord_api.DiscordApi/GetWebhookMessage',
+                request_serializer=discordproxy_dot_webhooks__pb2.WebhookMessageId.SerializeToString,
+                response_deserializer=discordproxy_dot_messages__pb2.MessageResponse.FromString,
+                _registered_method=True)
+        self.GetInteractionResponse = channel.unary_unary(
+                '/discord_api.DiscordApi/GetInteractionResponse',
+                request_serializer=discordproxy_dot_interactions__pb2.InteractionResponseId.SerializeToString,
+                response_deserializer=discordproxy_dot_messages__pb2.MessageResponse.FromString,
+                _registered_method=True)
+        self.EditInteractionResponse = channel.unary_unary(
+                '/discord_api.DiscordApi/EditInteractionResponse',
+                request_serializer=discordproxy_dot_interactions__pb2.EditInteractionResponseRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_messages__pb2.MessageResponse.FromString,
+                _registered_method=True)
+        self.DeleteInteractionResponse = channel.unary_unary(
+                '/discord_api.DiscordApi/DeleteInteractionResponse',
+                request_serializer=discordproxy_dot_interactions__pb2.InteractionResponseId.SerializeToString,
+                response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
+                _registered_method=True)
+        self.GetCurrentApplication = channel.unary_unary(
+                '/discord_api.DiscordApi/GetCurrentApplication',
+                request_serializer=discordproxy_dot_applications__pb2.GetCurrentApplicationRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_applications__pb2.ApplicationResponse.FromString,
+                _registered_method=True)
+        self.EditCurrentApplication = channel.unary_unary(
+                '/discord_api.DiscordApi/EditCurrentApplication',
+                request_serializer=discordproxy_dot_applications__pb2.EditCurrentApplicationRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_applications__pb2.ApplicationResponse.FromString,
+                _registered_method=True)
+        self.GetRoleConnectionMetadata = channel.unary_unary(
+                '/discord_api.DiscordApi/GetRoleConnectionMetadata',
+                request_serializer=discordproxy_dot_applications__pb2.ApplicationId.SerializeToString,
+                response_deserializer=discordproxy_dot_applications__pb2.RoleConnectionMetadataResponse.FromString,
+                _registered_method=True)
+        self.SetRoleConnectionMetadata = channel.unary_unary(
+                '/discord_api.DiscordApi/SetRoleConnectionMetadata',
+                request_serializer=discordproxy_dot_applications__pb2.SetRoleConnectionMetadataRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_applications__pb2.RoleConnectionMetadataResponse.FromString,
                 _registered_method=True)
         self.SubscribeEvents = channel.unary_stream(
                 '/discord_api.DiscordApi/SubscribeEvents',
@@ -895,6 +1345,626 @@ class DiscordApiServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ClearEmojiReactions(self, request, context):
+        """Removes all reactions with one emoji from a message.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchMessages(self, request, context):
+        """Searches messages in the channels of a guild that the bot can read. While Discord builds the index, the proxy
+        repeats the search within the deadline; after it, the call fails with UNAVAILABLE (INDEX_NOT_READY).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditChannelPositions(self, request, context):
+        """Changes the positions and categories of channels.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FollowChannel(self, request, context):
+        """Lets a channel follow an announcement channel.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetVoiceChannelStatus(self, request, context):
+        """Sets the status of a voice channel, which is shown below its name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPublicArchivedThreads(self, request, context):
+        """Returns archived public threads of a channel, most recently archived first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPrivateArchivedThreads(self, request, context):
+        """Returns archived private threads of a channel, most recently archived first. The bot needs the permission
+        MANAGE_THREADS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListJoinedArchivedThreads(self, request, context):
+        """Returns archived private threads that the bot has joined, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchThreads(self, request, context):
+        """Searches threads of a channel. While Discord builds the index, the proxy repeats the search as in SearchMessages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def JoinThread(self, request, context):
+        """Adds the bot to a thread.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LeaveThread(self, request, context):
+        """Removes the bot from a thread.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddThreadMember(self, request, context):
+        """Adds a member to a thread.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveThreadMember(self, request, context):
+        """Removes a member from a thread.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetThreadMember(self, request, context):
+        """Returns a member of a thread. NOT_FOUND: the user is not a member.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListThreadMembers(self, request, context):
+        """Returns members of a thread, in ascending order of user id. The application needs the privileged intent for
+        members.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetInvite(self, request, context):
+        """Returns an invite.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListChannelInvites(self, request, context):
+        """Returns the invites to a channel.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListGuildInvites(self, request, context):
+        """Returns the invites to a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetInviteTargetUsers(self, request, context):
+        """Returns the users for whom an invite is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetInviteTargetUsers(self, request, context):
+        """Replaces the users for whom an invite is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetInviteTargetUsersJob(self, request, context):
+        """Returns how far Discord has processed the target users of an invite.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditGuild(self, request, context):
+        """Edits a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetGuildPreview(self, request, context):
+        """Returns the public preview of a guild; the bot must be a member, or the guild discoverable. Only some fields are
+        filled.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetOnboarding(self, request, context):
+        """Returns the onboarding of a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetOnboarding(self, request, context):
+        """Sets the onboarding of a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetWelcomeScreen(self, request, context):
+        """Returns the welcome screen of a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditWelcomeScreen(self, request, context):
+        """Edits the welcome screen of a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetWidgetSettings(self, request, context):
+        """Returns the settings of a guild's widget.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditWidgetSettings(self, request, context):
+        """Edits the settings of a guild's widget.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetWidget(self, request, context):
+        """Returns the widget of a guild, if it is enabled.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetVanityUrl(self, request, context):
+        """Returns the vanity URL of a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditCurrentMember(self, request, context):
+        """Edits the bot's own profile in a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRole(self, request, context):
+        """Returns a role.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRoleMemberCounts(self, request, context):
+        """Returns the number of members of each role.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditRolePositions(self, request, context):
+        """Changes the positions of roles; returns all roles.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCommandPermissions(self, request, context):
+        """Returns the permissions of a command in a guild. NOT_FOUND: it has none of its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCommandPermissions(self, request, context):
+        """Returns the permissions of all commands of the application in a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAuditLog(self, request, context):
+        """Returns entries of a guild's audit log. The bot needs the permission VIEW_AUDIT_LOG.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPruneCount(self, request, context):
+        """Returns how many members PruneGuild would remove.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PruneGuild(self, request, context):
+        """Removes members without activity from a guild. The proxy does not retry a request that Discord may have received.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetIncidentActions(self, request, context):
+        """Pauses invites or direct messages between members of a guild for up to 24 hours.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListJoinRequests(self, request, context):
+        """Returns requests to join a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReviewJoinRequest(self, request, context):
+        """Approves or rejects a request to join a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAutoModerationRules(self, request, context):
+        """Returns the auto moderation rules of a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAutoModerationRule(self, request, context):
+        """Returns an auto moderation rule.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateAutoModerationRule(self, request, context):
+        """Creates an auto moderation rule.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditAutoModerationRule(self, request, context):
+        """Edits an auto moderation rule.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteAutoModerationRule(self, request, context):
+        """Deletes an auto moderation rule.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListIntegrations(self, request, context):
+        """Returns the integrations of a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteIntegration(self, request, context):
+        """Deletes an integration; a bot is removed from the guild, too.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetGuildEmoji(self, request, context):
+        """Returns a custom emoji of a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateGuildEmoji(self, request, context):
+        """Creates a custom emoji in a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditGuildEmoji(self, request, context):
+        """Edits a custom emoji of a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteGuildEmoji(self, request, context):
+        """Deletes a custom emoji of a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListApplicationEmojis(self, request, context):
+        """Returns the emojis of the application, which the bot can use everywhere.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetApplicationEmoji(self, request, context):
+        """Returns an emoji of the application.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateApplicationEmoji(self, request, context):
+        """Creates an emoji of the application.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditApplicationEmoji(self, request, context):
+        """Renames an emoji of the application.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteApplicationEmoji(self, request, context):
+        """Deletes an emoji of the application.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListGuildStickers(self, request, context):
+        """Returns the stickers of a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetGuildSticker(self, request, context):
+        """Returns a sticker of a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateGuildSticker(self, request, context):
+        """Creates a sticker in a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditGuildSticker(self, request, context):
+        """Edits a sticker of a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteGuildSticker(self, request, context):
+        """Deletes a sticker of a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSticker(self, request, context):
+        """Returns any sticker.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListStickerPacks(self, request, context):
+        """Returns the packs of Discord's standard stickers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStickerPack(self, request, context):
+        """Returns a pack of standard stickers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListGuildSoundboardSounds(self, request, context):
+        """Returns the sounds of a guild's soundboard.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetGuildSoundboardSound(self, request, context):
+        """Returns a sound of a guild's soundboard.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateGuildSoundboardSound(self, request, context):
+        """Creates a sound in a guild's soundboard.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditGuildSoundboardSound(self, request, context):
+        """Edits a sound of a guild's soundboard.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteGuildSoundboardSound(self, request, context):
+        """Deletes a sound of a guild's soundboard.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDefaultSoundboardSounds(self, request, context):
+        """Returns Discord's default sounds.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SendSoundboardSound(self, request, context):
+        """Plays a sound in the voice channel to which the bot is connected.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetWebhook(self, request, context):
+        """Returns a webhook.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetGuildWebhooks(self, request, context):
+        """Returns the webhooks of a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditWebhook(self, request, context):
+        """Edits a webhook.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetWebhookWithToken(self, request, context):
+        """Returns a webhook by its token, without the user who created it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditWebhookWithToken(self, request, context):
+        """Edits a webhook by its token.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteWebhookWithToken(self, request, context):
+        """Deletes a webhook by its token.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetWebhookMessage(self, request, context):
+        """Returns a message of a webhook.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetInteractionResponse(self, request, context):
+        """Returns the initial response to an interaction.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditInteractionResponse(self, request, context):
+        """Edits the initial response to an interaction, or sends it if it was deferred.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteInteractionResponse(self, request, context):
+        """Deletes the initial response to an interaction.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCurrentApplication(self, request, context):
+        """Returns the bot's application.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditCurrentApplication(self, request, context):
+        """Edits the bot's application.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRoleConnectionMetadata(self, request, context):
+        """Returns the metadata of the application's linked roles.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetRoleConnectionMetadata(self, request, context):
+        """Replaces the metadata of the application's linked roles.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SubscribeEvents(self, request, context):
         """Streams Discord's events, with a cursor to resume from. It needs a running gateway worker: UNAVAILABLE without one.
         """
@@ -1259,6 +2329,446 @@ def add_DiscordApiServicer_to_server(servicer, server):
                     servicer.DeleteScheduledEvent,
                     request_deserializer=discordproxy_dot_scheduled__events__pb2.ScheduledEventId.FromString,
                     response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
+            ),
+            'ClearEmojiReactions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClearEmojiReactions,
+                    request_deserializer=discordproxy_dot_messages__pb2.ReactionRequest.FromString,
+                    response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
+            ),
+            'SearchMessages': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchMessages,
+                    request_deserializer=discordproxy_dot_search__pb2.SearchMessagesRequest.FromString,
+                    response_serializer=discordproxy_dot_search__pb2.SearchMessagesResponse.SerializeToString,
+            ),
+            'EditChannelPositions': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditChannelPositions,
+                    request_deserializer=discordproxy_dot_channels__pb2.EditChannelPositionsRequest.FromString,
+                    response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
+            ),
+            'FollowChannel': grpc.unary_unary_rpc_method_handler(
+                    servicer.FollowChannel,
+                    request_deserializer=discordproxy_dot_channels__pb2.FollowChannelRequest.FromString,
+                    response_serializer=discordproxy_dot_channels__pb2.FollowChannelResponse.SerializeToString,
+            ),
+            'SetVoiceChannelStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetVoiceChannelStatus,
+                    request_deserializer=discordproxy_dot_channels__pb2.SetVoiceChannelStatusRequest.FromString,
+                    response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
+            ),
+            'ListPublicArchivedThreads': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPublicArchivedThreads,
+                    request_deserializer=discordproxy_dot_threads__pb2.ListArchivedThreadsRequest.FromString,
+                    response_serializer=discordproxy_dot_threads__pb2.ThreadsResponse.SerializeToString,
+            ),
+            'ListPrivateArchivedThreads': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPrivateArchivedThreads,
+                    request_deserializer=discordproxy_dot_threads__pb2.ListArchivedThreadsRequest.FromString,
+                    response_serializer=discordproxy_dot_threads__pb2.ThreadsResponse.SerializeToString,
+            ),
+            'ListJoinedArchivedThreads': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListJoinedArchivedThreads,
+                    request_deserializer=discordproxy_dot_threads__pb2.ListJoinedArchivedThreadsRequest.FromString,
+                    response_serializer=discordproxy_dot_threads__pb2.ThreadsResponse.SerializeToString,
+            ),
+            'SearchThreads': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchThreads,
+                    request_deserializer=discordproxy_dot_search__pb2.SearchThreadsRequest.FromString,
+                    response_serializer=discordproxy_dot_search__pb2.SearchThreadsResponse.SerializeToString,
+            ),
+            'JoinThread': grpc.unary_unary_rpc_method_handler(
+                    servicer.JoinThread,
+                    request_deserializer=discordproxy_dot_channels__pb2.ChannelId.FromString,
+                    response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
+            ),
+            'LeaveThread': grpc.unary_unary_rpc_method_handler(
+                    servicer.LeaveThread,
+                    request_deserializer=discordproxy_dot_channels__pb2.ChannelId.FromString,
+                    response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
+            ),
+            'AddThreadMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddThreadMember,
+                    request_deserializer=discordproxy_dot_threads__pb2.ThreadMemberId.FromString,
+                    response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
+            ),
+            'RemoveThreadMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveThreadMember,
+                    request_deserializer=discordproxy_dot_threads__pb2.ThreadMemberId.FromString,
+                    response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
+            ),
+            'GetThreadMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetThreadMember,
+                    request_deserializer=discordproxy_dot_threads__pb2.GetThreadMemberRequest.FromString,
+                    response_serializer=discordproxy_dot_threads__pb2.ThreadMemberResponse.SerializeToString,
+            ),
+            'ListThreadMembers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListThreadMembers,
+                    request_deserializer=discordproxy_dot_threads__pb2.ListThreadMembersRequest.FromString,
+                    response_serializer=discordproxy_dot_threads__pb2.ThreadMembersResponse.SerializeToString,
+            ),
+            'GetInvite': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetInvite,
+                    request_deserializer=discordproxy_dot_invites__pb2.GetInviteRequest.FromString,
+                    response_serializer=discordproxy_dot_invites__pb2.InviteResponse.SerializeToString,
+            ),
+            'ListChannelInvites': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChannelInvites,
+                    request_deserializer=discordproxy_dot_channels__pb2.ChannelId.FromString,
+                    response_serializer=discordproxy_dot_invites__pb2.InvitesResponse.SerializeToString,
+            ),
+            'ListGuildInvites': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGuildInvites,
+                    request_deserializer=discordproxy_dot_guilds__pb2.GuildId.FromString,
+                    response_serializer=discordproxy_dot_invites__pb2.InvitesResponse.SerializeToString,
+            ),
+            'GetInviteTargetUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetInviteTargetUsers,
+                    request_deserializer=discordproxy_dot_invites__pb2.InviteCode.FromString,
+                    response_serializer=discordproxy_dot_invites__pb2.InviteTargetUsersResponse.SerializeToString,
+            ),
+            'SetInviteTargetUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetInviteTargetUsers,
+                    request_deserializer=discordproxy_dot_invites__pb2.SetInviteTargetUsersRequest.FromString,
+                    response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
+            ),
+            'GetInviteTargetUsersJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetInviteTargetUsersJob,
+                    request_deserializer=discordproxy_dot_invites__pb2.InviteCode.FromString,
+                    response_serializer=discordproxy_dot_invites__pb2.InviteTargetUsersJobResponse.SerializeToString,
+            ),
+            'EditGuild': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditGuild,
+                    request_deserializer=discordproxy_dot_guild__settings__pb2.EditGuildRequest.FromString,
+                    response_serializer=discordproxy_dot_guilds__pb2.GuildResponse.SerializeToString,
+            ),
+            'GetGuildPreview': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetGuildPreview,
+                    request_deserializer=discordproxy_dot_guilds__pb2.GuildId.FromString,
+                    response_serializer=discordproxy_dot_guilds__pb2.GuildResponse.SerializeToString,
+            ),
+            'GetOnboarding': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetOnboarding,
+                    request_deserializer=discordproxy_dot_guilds__pb2.GuildId.FromString,
+                    response_serializer=discordproxy_dot_guild__settings__pb2.OnboardingResponse.SerializeToString,
+            ),
+            'SetOnboarding': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetOnboarding,
+                    request_deserializer=discordproxy_dot_guild__settings__pb2.SetOnboardingRequest.FromString,
+                    response_serializer=discordproxy_dot_guild__settings__pb2.OnboardingResponse.SerializeToString,
+            ),
+            'GetWelcomeScreen': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetWelcomeScreen,
+                    request_deserializer=discordproxy_dot_guilds__pb2.GuildId.FromString,
+                    response_serializer=discordproxy_dot_guild__settings__pb2.WelcomeScreenResponse.SerializeToString,
+            ),
+            'EditWelcomeScreen': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditWelcomeScreen,
+                    request_deserializer=discordproxy_dot_guild__settings__pb2.EditWelcomeScreenRequest.FromString,
+                    response_serializer=discordproxy_dot_guild__settings__pb2.WelcomeScreenResponse.SerializeToString,
+            ),
+            'GetWidgetSettings': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetWidgetSettings,
+                    request_deserializer=discordproxy_dot_guilds__pb2.GuildId.FromString,
+                    response_serializer=discordproxy_dot_guild__settings__pb2.WidgetSettingsResponse.SerializeToString,
+            ),
+            'EditWidgetSettings': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditWidgetSettings,
+                    request_deserializer=discordproxy_dot_guild__settings__pb2.EditWidgetSettingsRequest.FromString,
+                    response_serializer=discordproxy_dot_guild__settings__pb2.WidgetSettingsResponse.SerializeToString,
+            ),
+            'GetWidget': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetWidget,
+                    request_deserializer=discordproxy_dot_guilds__pb2.GuildId.FromString,
+                    response_serializer=discordproxy_dot_guild__settings__pb2.WidgetResponse.SerializeToString,
+            ),
+            'GetVanityUrl': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetVanityUrl,
+                    request_deserializer=discordproxy_dot_guilds__pb2.GuildId.FromString,
+                    response_serializer=discordproxy_dot_guild__settings__pb2.VanityUrlResponse.SerializeToString,
+            ),
+            'EditCurrentMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditCurrentMember,
+                    request_deserializer=discordproxy_dot_members__pb2.EditCurrentMemberRequest.FromString,
+                    response_serializer=discordproxy_dot_members__pb2.GuildMemberResponse.SerializeToString,
+            ),
+            'GetRole': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRole,
+                    request_deserializer=discordproxy_dot_roles__pb2.RoleId.FromString,
+                    response_serializer=discordproxy_dot_roles__pb2.RoleResponse.SerializeToString,
+            ),
+            'GetRoleMemberCounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRoleMemberCounts,
+                    request_deserializer=discordproxy_dot_guilds__pb2.GuildId.FromString,
+                    response_serializer=discordproxy_dot_roles__pb2.RoleMemberCountsResponse.SerializeToString,
+            ),
+            'EditRolePositions': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditRolePositions,
+                    request_deserializer=discordproxy_dot_roles__pb2.EditRolePositionsRequest.FromString,
+                    response_serializer=discordproxy_dot_roles__pb2.GetGuildRolesResponse.SerializeToString,
+            ),
+            'GetCommandPermissions': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCommandPermissions,
+                    request_deserializer=discordproxy_dot_command__permissions__pb2.CommandPermissionsId.FromString,
+                    response_serializer=discordproxy_dot_command__permissions__pb2.CommandPermissionsResponse.SerializeToString,
+            ),
+            'ListCommandPermissions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCommandPermissions,
+                    request_deserializer=discordproxy_dot_command__permissions__pb2.ListCommandPermissionsRequest.FromString,
+                    response_serializer=discordproxy_dot_command__permissions__pb2.CommandPermissionsListResponse.SerializeToString,
+            ),
+            'GetAuditLog': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAuditLog,
+                    request_deserializer=discordproxy_dot_audit__log__pb2.GetAuditLogRequest.FromString,
+                    response_serializer=discordproxy_dot_audit__log__pb2.AuditLogResponse.SerializeToString,
+            ),
+            'GetPruneCount': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPruneCount,
+                    request_deserializer=discordproxy_dot_moderation__pb2.GetPruneCountRequest.FromString,
+                    response_serializer=discordproxy_dot_moderation__pb2.PruneResponse.SerializeToString,
+            ),
+            'PruneGuild': grpc.unary_unary_rpc_method_handler(
+                    servicer.PruneGuild,
+                    request_deserializer=discordproxy_dot_moderation__pb2.PruneGuildRequest.FromString,
+                    response_serializer=discordproxy_dot_moderation__pb2.PruneResponse.SerializeToString,
+            ),
+            'SetIncidentActions': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetIncidentActions,
+                    request_deserializer=discordproxy_dot_moderation__pb2.SetIncidentActionsRequest.FromString,
+                    response_serializer=discordproxy_dot_moderation__pb2.IncidentActionsResponse.SerializeToString,
+            ),
+            'ListJoinRequests': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListJoinRequests,
+                    request_deserializer=discordproxy_dot_moderation__pb2.ListJoinRequestsRequest.FromString,
+                    response_serializer=discordproxy_dot_moderation__pb2.JoinRequestsResponse.SerializeToString,
+            ),
+            'ReviewJoinRequest': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReviewJoinRequest,
+                    request_deserializer=discordproxy_dot_moderation__pb2.ReviewJoinRequestRequest.FromString,
+                    response_serializer=discordproxy_dot_moderation__pb2.JoinRequestResponse.SerializeToString,
+            ),
+            'ListAutoModerationRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAutoModerationRules,
+                    request_deserializer=discordproxy_dot_guilds__pb2.GuildId.FromString,
+                    response_serializer=discordproxy_dot_auto__moderation__pb2.AutoModerationRulesResponse.SerializeToString,
+            ),
+            'GetAutoModerationRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAutoModerationRule,
+                    request_deserializer=discordproxy_dot_auto__moderation__pb2.AutoModerationRuleId.FromString,
+                    response_serializer=discordproxy_dot_auto__moderation__pb2.AutoModerationRuleResponse.SerializeToString,
+            ),
+            'CreateAutoModerationRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateAutoModerationRule,
+                    request_deserializer=discordproxy_dot_auto__moderation__pb2.CreateAutoModerationRuleRequest.FromString,
+                    response_serializer=discordproxy_dot_auto__moderation__pb2.AutoModerationRuleResponse.SerializeToString,
+            ),
+            'EditAutoModerationRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditAutoModerationRule,
+                    request_deserializer=discordproxy_dot_auto__moderation__pb2.EditAutoModerationRuleRequest.FromString,
+                    response_serializer=discordproxy_dot_auto__moderation__pb2.AutoModerationRuleResponse.SerializeToString,
+            ),
+            'DeleteAutoModerationRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteAutoModerationRule,
+                    request_deserializer=discordproxy_dot_auto__moderation__pb2.AutoModerationRuleId.FromString,
+                    response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
+            ),
+            'ListIntegrations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListIntegrations,
+                    request_deserializer=discordproxy_dot_guilds__pb2.GuildId.FromString,
+                    response_serializer=discordproxy_dot_integrations__pb2.IntegrationsResponse.SerializeToString,
+            ),
+            'DeleteIntegration': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteIntegration,
+                    request_deserializer=discordproxy_dot_integrations__pb2.IntegrationId.FromString,
+                    response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
+            ),
+            'GetGuildEmoji': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetGuildEmoji,
+                    request_deserializer=discordproxy_dot_emojis__pb2.EmojiId.FromString,
+                    response_serializer=discordproxy_dot_emojis__pb2.EmojiResponse.SerializeToString,
+            ),
+            'CreateGuildEmoji': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateGuildEmoji,
+                    request_deserializer=discordproxy_dot_emojis__pb2.CreateGuildEmojiRequest.FromString,
+                    response_serializer=discordproxy_dot_emojis__pb2.EmojiResponse.SerializeToString,
+            ),
+            'EditGuildEmoji': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditGuildEmoji,
+                    request_deserializer=discordproxy_dot_emojis__pb2.EditGuildEmojiRequest.FromString,
+                    response_serializer=discordproxy_dot_emojis__pb2.EmojiResponse.SerializeToString,
+            ),
+            'DeleteGuildEmoji': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteGuildEmoji,
+                    request_deserializer=discordproxy_dot_emojis__pb2.EmojiId.FromString,
+                    response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
+            ),
+            'ListApplicationEmojis': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListApplicationEmojis,
+                    request_deserializer=discordproxy_dot_applications__pb2.ApplicationId.FromString,
+                    response_serializer=discordproxy_dot_emojis__pb2.ApplicationEmojisResponse.SerializeToString,
+            ),
+            'GetApplicationEmoji': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetApplicationEmoji,
+                    request_deserializer=discordproxy_dot_emojis__pb2.ApplicationEmojiId.FromString,
+                    response_serializer=discordproxy_dot_emojis__pb2.EmojiResponse.SerializeToString,
+            ),
+            'CreateApplicationEmoji': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateApplicationEmoji,
+                    request_deserializer=discordproxy_dot_emojis__pb2.CreateApplicationEmojiRequest.FromString,
+                    response_serializer=discordproxy_dot_emojis__pb2.EmojiResponse.SerializeToString,
+            ),
+            'EditApplicationEmoji': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditApplicationEmoji,
+                    request_deserializer=discordproxy_dot_emojis__pb2.EditApplicationEmojiRequest.FromString,
+                    response_serializer=discordproxy_dot_emojis__pb2.EmojiResponse.SerializeToString,
+            ),
+            'DeleteApplicationEmoji': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteApplicationEmoji,
+                    request_deserializer=discordproxy_dot_emojis__pb2.ApplicationEmojiId.FromString,
+                    response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
+            ),
+            'ListGuildStickers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGuildStickers,
+                    request_deserializer=discordproxy_dot_guilds__pb2.GuildId.FromString,
+                    response_serializer=discordproxy_dot_stickers__pb2.StickersResponse.SerializeToString,
+            ),
+            'GetGuildSticker': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetGuildSticker,
+                    request_deserializer=discordproxy_dot_stickers__pb2.StickerId.FromString,
+                    response_serializer=discordproxy_dot_stickers__pb2.StickerResponse.SerializeToString,
+            ),
+            'CreateGuildSticker': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateGuildSticker,
+                    request_deserializer=discordproxy_dot_stickers__pb2.CreateGuildStickerRequest.FromString,
+                    response_serializer=discordproxy_dot_stickers__pb2.StickerResponse.SerializeToString,
+            ),
+            'EditGuildSticker': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditGuildSticker,
+                    request_deserializer=discordproxy_dot_stickers__pb2.EditGuildStickerRequest.FromString,
+                    response_serializer=discordproxy_dot_stickers__pb2.StickerResponse.SerializeToString,
+            ),
+            'DeleteGuildSticker': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteGuildSticker,
+                    request_deserializer=discordproxy_dot_stickers__pb2.StickerId.FromString,
+                    response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
+            ),
+            'GetSticker': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSticker,
+                    request_deserializer=discordproxy_dot_stickers__pb2.GetStickerRequest.FromString,
+                    response_serializer=discordproxy_dot_stickers__pb2.StickerResponse.SerializeToString,
+            ),
+            'ListStickerPacks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListStickerPacks,
+                    request_deserializer=discordproxy_dot_stickers__pb2.ListStickerPacksRequest.FromString,
+                    response_serializer=discordproxy_dot_stickers__pb2.StickerPacksResponse.SerializeToString,
+            ),
+            'GetStickerPack': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStickerPack,
+                    request_deserializer=discordproxy_dot_stickers__pb2.GetStickerPackRequest.FromString,
+                    response_serializer=discordproxy_dot_stickers__pb2.StickerPackResponse.SerializeToString,
+            ),
+            'ListGuildSoundboardSounds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGuildSoundboardSounds,
+                    request_deserializer=discordproxy_dot_guilds__pb2.GuildId.FromString,
+                    response_serializer=discordproxy_dot_soundboard__pb2.GuildSoundboardSoundsResponse.SerializeToString,
+            ),
+            'GetGuildSoundboardSound': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetGuildSoundboardSound,
+                    request_deserializer=discordproxy_dot_soundboard__pb2.SoundboardSoundId.FromString,
+                    response_serializer=discordproxy_dot_soundboard__pb2.SoundboardSoundResponse.SerializeToString,
+            ),
+            'CreateGuildSoundboardSound': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateGuildSoundboardSound,
+                    request_deserializer=discordproxy_dot_soundboard__pb2.CreateGuildSoundboardSoundRequest.FromString,
+                    response_serializer=discordproxy_dot_soundboard__pb2.SoundboardSoundResponse.SerializeToString,
+            ),
+            'EditGuildSoundboardSound': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditGuildSoundboardSound,
+                    request_deserializer=discordproxy_dot_soundboard__pb2.EditGuildSoundboardSoundRequest.FromString,
+                    response_serializer=discordproxy_dot_soundboard__pb2.SoundboardSoundResponse.SerializeToString,
+            ),
+            'DeleteGuildSoundboardSound': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteGuildSoundboardSound,
+                    request_deserializer=discordproxy_dot_soundboard__pb2.SoundboardSoundId.FromString,
+                    response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
+            ),
+            'ListDefaultSoundboardSounds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDefaultSoundboardSounds,
+                    request_deserializer=discordproxy_dot_soundboard__pb2.ListDefaultSoundboardSoundsRequest.FromString,
+                    response_serializer=discordproxy_dot_soundboard__pb2.SoundboardSoundsResponse.SerializeToString,
+            ),
+            'SendSoundboardSound': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendSoundboardSound,
+                    request_deserializer=discordproxy_dot_soundboard__pb2.SendSoundboardSoundRequest.FromString,
+                    response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
+            ),
+            'GetWebhook': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetWebhook,
+                    request_deserializer=discordproxy_dot_webhooks__pb2.WebhookId.FromString,
+                    response_serializer=discordproxy_dot_webhooks__pb2.WebhookResponse.SerializeToString,
+            ),
+            'GetGuildWebhooks': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetGuildWebhooks,
+                    request_deserializer=discordproxy_dot_guilds__pb2.GuildId.FromString,
+                    response_serializer=discordproxy_dot_webhooks__pb2.WebhooksResponse.SerializeToString,
+            ),
+            'EditWebhook': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditWebhook,
+                    request_deserializer=discordproxy_dot_webhooks__pb2.EditWebhookRequest.FromString,
+                    response_serializer=discordproxy_dot_webhooks__pb2.WebhookResponse.SerializeToString,
+            ),
+            'GetWebhookWithToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetWebhookWithToken,
+                    request_deserializer=discordproxy_dot_webhooks__pb2.WebhookToken.FromString,
+                    response_serializer=discordproxy_dot_webhooks__pb2.WebhookResponse.SerializeToString,
+            ),
+            'EditWebhookWithToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditWebhookWithToken,
+                    request_deserializer=discordproxy_dot_webhooks__pb2.EditWebhookWithTokenRequest.FromString,
+                    response_serializer=discordproxy_dot_webhooks__pb2.WebhookResponse.SerializeToString,
+            ),
+            'DeleteWebhookWithToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteWebhookWithToken,
+                    request_deserializer=discordproxy_dot_webhooks__pb2.WebhookToken.FromString,
+                    response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
+            ),
+            'GetWebhookMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetWebhookMessage,
+                    request_deserializer=discordproxy_dot_webhooks__pb2.WebhookMessageId.FromString,
+                    response_serializer=discordproxy_dot_messages__pb2.MessageResponse.SerializeToString,
+            ),
+            'GetInteractionResponse': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetInteractionResponse,
+                    request_deserializer=discordproxy_dot_interactions__pb2.InteractionResponseId.FromString,
+                    response_serializer=discordproxy_dot_messages__pb2.MessageResponse.SerializeToString,
+            ),
+            'EditInteractionResponse': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditInteractionResponse,
+                    request_deserializer=discordproxy_dot_interactions__pb2.EditInteractionResponseRequest.FromString,
+                    response_serializer=discordproxy_dot_messages__pb2.MessageResponse.SerializeToString,
+            ),
+            'DeleteInteractionResponse': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteInteractionResponse,
+                    request_deserializer=discordproxy_dot_interactions__pb2.InteractionResponseId.FromString,
+                    response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
+            ),
+            'GetCurrentApplication': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCurrentApplication,
+                    request_deserializer=discordproxy_dot_applications__pb2.GetCurrentApplicationRequest.FromString,
+                    response_serializer=discordproxy_dot_applications__pb2.ApplicationResponse.SerializeToString,
+            ),
+            'EditCurrentApplication': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditCurrentApplication,
+                    request_deserializer=discordproxy_dot_applications__pb2.EditCurrentApplicationRequest.FromString,
+                    response_serializer=discordproxy_dot_applications__pb2.ApplicationResponse.SerializeToString,
+            ),
+            'GetRoleConnectionMetadata': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRoleConnectionMetadata,
+                    request_deserializer=discordproxy_dot_applications__pb2.ApplicationId.FromString,
+                    response_serializer=discordproxy_dot_applications__pb2.RoleConnectionMetadataResponse.SerializeToString,
+            ),
+            'SetRoleConnectionMetadata': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetRoleConnectionMetadata,
+                    request_deserializer=discordproxy_dot_applications__pb2.SetRoleConnectionMetadataRequest.FromString,
+                    response_serializer=discordproxy_dot_applications__pb2.RoleConnectionMetadataResponse.SerializeToString,
             ),
             'SubscribeEvents': grpc.unary_stream_rpc_method_handler(
                     servicer.SubscribeEvents,
@@ -3113,6 +4623,2382 @@ class DiscordApi(object):
             '/discord_api.DiscordApi/DeleteScheduledEvent',
             discordproxy_dot_scheduled__events__pb2.ScheduledEventId.SerializeToString,
             discordproxy_dot_common__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClearEmojiReactions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ClearEmojiReactions',
+            discordproxy_dot_messages__pb2.ReactionRequest.SerializeToString,
+            discordproxy_dot_common__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchMessages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/SearchMessages',
+            discordproxy_dot_search__pb2.SearchMessagesRequest.SerializeToString,
+            discordproxy_dot_search__pb2.SearchMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditChannelPositions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/EditChannelPositions',
+            discordproxy_dot_channels__pb2.EditChannelPositionsRequest.SerializeToString,
+            discordproxy_dot_common__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FollowChannel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/FollowChannel',
+            discordproxy_dot_channels__pb2.FollowChannelRequest.SerializeToString,
+            discordproxy_dot_channels__pb2.FollowChannelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetVoiceChannelStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/SetVoiceChannelStatus',
+            discordproxy_dot_channels__pb2.SetVoiceChannelStatusRequest.SerializeToString,
+            discordproxy_dot_common__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPublicArchivedThreads(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ListPublicArchivedThreads',
+            discordproxy_dot_threads__pb2.ListArchivedThreadsRequest.SerializeToString,
+            discordproxy_dot_threads__pb2.ThreadsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPrivateArchivedThreads(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ListPrivateArchivedThreads',
+            discordproxy_dot_threads__pb2.ListArchivedThreadsRequest.SerializeToString,
+            discordproxy_dot_threads__pb2.ThreadsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListJoinedArchivedThreads(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ListJoinedArchivedThreads',
+            discordproxy_dot_threads__pb2.ListJoinedArchivedThreadsRequest.SerializeToString,
+            discordproxy_dot_threads__pb2.ThreadsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchThreads(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/SearchThreads',
+            discordproxy_dot_search__pb2.SearchThreadsRequest.SerializeToString,
+            discordproxy_dot_search__pb2.SearchThreadsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def JoinThread(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/JoinThread',
+            discordproxy_dot_channels__pb2.ChannelId.SerializeToString,
+            discordproxy_dot_common__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LeaveThread(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/LeaveThread',
+            discordproxy_dot_channels__pb2.ChannelId.SerializeToString,
+            discordproxy_dot_common__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddThreadMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/AddThreadMember',
+            discordproxy_dot_threads__pb2.ThreadMemberId.SerializeToString,
+            discordproxy_dot_common__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveThreadMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/RemoveThreadMember',
+            discordproxy_dot_threads__pb2.ThreadMemberId.SerializeToString,
+            discordproxy_dot_common__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetThreadMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetThreadMember',
+            discordproxy_dot_threads__pb2.GetThreadMemberRequest.SerializeToString,
+            discordproxy_dot_threads__pb2.ThreadMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListThreadMembers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ListThreadMembers',
+            discordproxy_dot_threads__pb2.ListThreadMembersRequest.SerializeToString,
+            discordproxy_dot_threads__pb2.ThreadMembersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetInvite(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetInvite',
+            discordproxy_dot_invites__pb2.GetInviteRequest.SerializeToString,
+            discordproxy_dot_invites__pb2.InviteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListChannelInvites(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ListChannelInvites',
+            discordproxy_dot_channels__pb2.ChannelId.SerializeToString,
+            discordproxy_dot_invites__pb2.InvitesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGuildInvites(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ListGuildInvites',
+            discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+            discordproxy_dot_invites__pb2.InvitesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetInviteTargetUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetInviteTargetUsers',
+            discordproxy_dot_invites__pb2.InviteCode.SerializeToString,
+            discordproxy_dot_invites__pb2.InviteTargetUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetInviteTargetUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/SetInviteTargetUsers',
+            discordproxy_dot_invites__pb2.SetInviteTargetUsersRequest.SerializeToString,
+            discordproxy_dot_common__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetInviteTargetUsersJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetInviteTargetUsersJob',
+            discordproxy_dot_invites__pb2.InviteCode.SerializeToString,
+            discordproxy_dot_invites__pb2.InviteTargetUsersJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditGuild(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/EditGuild',
+            discordproxy_dot_guild__settings__pb2.EditGuildRequest.SerializeToString,
+            discordproxy_dot_guilds__pb2.GuildResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetGuildPreview(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetGuildPreview',
+            discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+            discordproxy_dot_guilds__pb2.GuildResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetOnboarding(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetOnboarding',
+            discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+            discordproxy_dot_guild__settings__pb2.OnboardingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetOnboarding(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/SetOnboarding',
+            discordproxy_dot_guild__settings__pb2.SetOnboardingRequest.SerializeToString,
+            discordproxy_dot_guild__settings__pb2.OnboardingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetWelcomeScreen(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetWelcomeScreen',
+            discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+            discordproxy_dot_guild__settings__pb2.WelcomeScreenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditWelcomeScreen(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/EditWelcomeScreen',
+            discordproxy_dot_guild__settings__pb2.EditWelcomeScreenRequest.SerializeToString,
+            discordproxy_dot_guild__settings__pb2.WelcomeScreenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetWidgetSettings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetWidgetSettings',
+            discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+            discordproxy_dot_guild__settings__pb2.WidgetSettingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditWidgetSettings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/EditWidgetSettings',
+            discordproxy_dot_guild__settings__pb2.EditWidgetSettingsRequest.SerializeToString,
+            discordproxy_dot_guild__settings__pb2.WidgetSettingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetWidget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetWidget',
+            discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+            discordproxy_dot_guild__settings__pb2.WidgetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetVanityUrl(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetVanityUrl',
+            discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+            discordproxy_dot_guild__settings__pb2.VanityUrlResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditCurrentMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/EditCurrentMember',
+            discordproxy_dot_members__pb2.EditCurrentMemberRequest.SerializeToString,
+            discordproxy_dot_members__pb2.GuildMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRole(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetRole',
+            discordproxy_dot_roles__pb2.RoleId.SerializeToString,
+            discordproxy_dot_roles__pb2.RoleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRoleMemberCounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetRoleMemberCounts',
+            discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+            discordproxy_dot_roles__pb2.RoleMemberCountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditRolePositions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/EditRolePositions',
+            discordproxy_dot_roles__pb2.EditRolePositionsRequest.SerializeToString,
+            discordproxy_dot_roles__pb2.GetGuildRolesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCommandPermissions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetCommandPermissions',
+            discordproxy_dot_command__permissions__pb2.CommandPermissionsId.SerializeToString,
+            discordproxy_dot_command__permissions__pb2.CommandPermissionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCommandPermissions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ListCommandPermissions',
+            discordproxy_dot_command__permissions__pb2.ListCommandPermissionsRequest.SerializeToString,
+            discordproxy_dot_command__permissions__pb2.CommandPermissionsListResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAuditLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetAuditLog',
+            discordproxy_dot_audit__log__pb2.GetAuditLogRequest.SerializeToString,
+            discordproxy_dot_audit__log__pb2.AuditLogResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPruneCount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetPruneCount',
+            discordproxy_dot_moderation__pb2.GetPruneCountRequest.SerializeToString,
+            discordproxy_dot_moderation__pb2.PruneResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PruneGuild(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/PruneGuild',
+            discordproxy_dot_moderation__pb2.PruneGuildRequest.SerializeToString,
+            discordproxy_dot_moderation__pb2.PruneResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetIncidentActions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/SetIncidentActions',
+            discordproxy_dot_moderation__pb2.SetIncidentActionsRequest.SerializeToString,
+            discordproxy_dot_moderation__pb2.IncidentActionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListJoinRequests(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ListJoinRequests',
+            discordproxy_dot_moderation__pb2.ListJoinRequestsRequest.SerializeToString,
+            discordproxy_dot_moderation__pb2.JoinRequestsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReviewJoinRequest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ReviewJoinRequest',
+            discordproxy_dot_moderation__pb2.ReviewJoinRequestRequest.SerializeToString,
+            discordproxy_dot_moderation__pb2.JoinRequestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAutoModerationRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ListAutoModerationRules',
+            discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+            discordproxy_dot_auto__moderation__pb2.AutoModerationRulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAutoModerationRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetAutoModerationRule',
+            discordproxy_dot_auto__moderation__pb2.AutoModerationRuleId.SerializeToString,
+            discordproxy_dot_auto__moderation__pb2.AutoModerationRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateAutoModerationRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/CreateAutoModerationRule',
+            discordproxy_dot_auto__moderation__pb2.CreateAutoModerationRuleRequest.SerializeToString,
+            discordproxy_dot_auto__moderation__pb2.AutoModerationRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditAutoModerationRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/EditAutoModerationRule',
+            discordproxy_dot_auto__moderation__pb2.EditAutoModerationRuleRequest.SerializeToString,
+            discordproxy_dot_auto__moderation__pb2.AutoModerationRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteAutoModerationRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/DeleteAutoModerationRule',
+            discordproxy_dot_auto__moderation__pb2.AutoModerationRuleId.SerializeToString,
+            discordproxy_dot_common__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListIntegrations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ListIntegrations',
+            discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+            discordproxy_dot_integrations__pb2.IntegrationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteIntegration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/DeleteIntegration',
+            discordproxy_dot_integrations__pb2.IntegrationId.SerializeToString,
+            discordproxy_dot_common__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetGuildEmoji(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetGuildEmoji',
+            discordproxy_dot_emojis__pb2.EmojiId.SerializeToString,
+            discordproxy_dot_emojis__pb2.EmojiResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateGuildEmoji(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/CreateGuildEmoji',
+            discordproxy_dot_emojis__pb2.CreateGuildEmojiRequest.SerializeToString,
+            discordproxy_dot_emojis__pb2.EmojiResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditGuildEmoji(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/EditGuildEmoji',
+            discordproxy_dot_emojis__pb2.EditGuildEmojiRequest.SerializeToString,
+            discordproxy_dot_emojis__pb2.EmojiResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteGuildEmoji(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/DeleteGuildEmoji',
+            discordproxy_dot_emojis__pb2.EmojiId.SerializeToString,
+            discordproxy_dot_common__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListApplicationEmojis(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ListApplicationEmojis',
+            discordproxy_dot_applications__pb2.ApplicationId.SerializeToString,
+            discordproxy_dot_emojis__pb2.ApplicationEmojisResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetApplicationEmoji(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetApplicationEmoji',
+            discordproxy_dot_emojis__pb2.ApplicationEmojiId.SerializeToString,
+            discordproxy_dot_emojis__pb2.EmojiResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateApplicationEmoji(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/CreateApplicationEmoji',
+            discordproxy_dot_emojis__pb2.CreateApplicationEmojiRequest.SerializeToString,
+            discordproxy_dot_emojis__pb2.EmojiResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditApplicationEmoji(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/EditApplicationEmoji',
+            discordproxy_dot_emojis__pb2.EditApplicationEmojiRequest.SerializeToString,
+            discordproxy_dot_emojis__pb2.EmojiResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteApplicationEmoji(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/DeleteApplicationEmoji',
+            discordproxy_dot_emojis__pb2.ApplicationEmojiId.SerializeToString,
+            discordproxy_dot_common__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGuildStickers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ListGuildStickers',
+            discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+            discordproxy_dot_stickers__pb2.StickersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetGuildSticker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetGuildSticker',
+            discordproxy_dot_stickers__pb2.StickerId.SerializeToString,
+            discordproxy_dot_stickers__pb2.StickerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateGuildSticker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/CreateGuildSticker',
+            discordproxy_dot_stickers__pb2.CreateGuildStickerRequest.SerializeToString,
+            discordproxy_dot_stickers__pb2.StickerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditGuildSticker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/EditGuildSticker',
+            discordproxy_dot_stickers__pb2.EditGuildStickerRequest.SerializeToString,
+            discordproxy_dot_stickers__pb2.StickerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteGuildSticker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/DeleteGuildSticker',
+            discordproxy_dot_stickers__pb2.StickerId.SerializeToString,
+            discordproxy_dot_common__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSticker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetSticker',
+            discordproxy_dot_stickers__pb2.GetStickerRequest.SerializeToString,
+            discordproxy_dot_stickers__pb2.StickerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListStickerPacks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ListStickerPacks',
+            discordproxy_dot_stickers__pb2.ListStickerPacksRequest.SerializeToString,
+            discordproxy_dot_stickers__pb2.StickerPacksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStickerPack(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetStickerPack',
+            discordproxy_dot_stickers__pb2.GetStickerPackRequest.SerializeToString,
+            discordproxy_dot_stickers__pb2.StickerPackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGuildSoundboardSounds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ListGuildSoundboardSounds',
+            discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+            discordproxy_dot_soundboard__pb2.GuildSoundboardSoundsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetGuildSoundboardSound(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetGuildSoundboardSound',
+            discordproxy_dot_soundboard__pb2.SoundboardSoundId.SerializeToString,
+            discordproxy_dot_soundboard__pb2.SoundboardSoundResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateGuildSoundboardSound(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/CreateGuildSoundboardSound',
+            discordproxy_dot_soundboard__pb2.CreateGuildSoundboardSoundRequest.SerializeToString,
+            discordproxy_dot_soundboard__pb2.SoundboardSoundResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditGuildSoundboardSound(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/EditGuildSoundboardSound',
+            discordproxy_dot_soundboard__pb2.EditGuildSoundboardSoundRequest.SerializeToString,
+            discordproxy_dot_soundboard__pb2.SoundboardSoundResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteGuildSoundboardSound(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/DeleteGuildSoundboardSound',
+            discordproxy_dot_soundboard__pb2.SoundboardSoundId.SerializeToString,
+            discordproxy_dot_common__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDefaultSoundboardSounds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ListDefaultSoundboardSounds',
+            discordproxy_dot_soundboard__pb2.ListDefaultSoundboardSoundsRequest.SerializeToString,
+            discordproxy_dot_soundboard__pb2.SoundboardSoundsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendSoundboardSound(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/SendSoundboardSound',
+            discordproxy_dot_soundboard__pb2.SendSoundboardSoundRequest.SerializeToString,
+            discordproxy_dot_common__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetWebhook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetWebhook',
+            discordproxy_dot_webhooks__pb2.WebhookId.SerializeToString,
+            discordproxy_dot_webhooks__pb2.WebhookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetGuildWebhooks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetGuildWebhooks',
+            discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+            discordproxy_dot_webhooks__pb2.WebhooksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditWebhook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/EditWebhook',
+            discordproxy_dot_webhooks__pb2.EditWebhookRequest.SerializeToString,
+            discordproxy_dot_webhooks__pb2.WebhookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetWebhookWithToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetWebhookWithToken',
+            discordproxy_dot_webhooks__pb2.WebhookToken.SerializeToString,
+            discordproxy_dot_webhooks__pb2.WebhookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditWebhookWithToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/EditWebhookWithToken',
+            discordproxy_dot_webhooks__pb2.EditWebhookWithTokenRequest.SerializeToString,
+            discordproxy_dot_webhooks__pb2.WebhookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteWebhookWithToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/DeleteWebhookWithToken',
+            discordproxy_dot_webhooks__pb2.WebhookToken.SerializeToString,
+            discordproxy_dot_common__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetWebhookMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetWebhookMessage',
+            discordproxy_dot_webhooks__pb2.WebhookMessageId.SerializeToString,
+            discordproxy_dot_messages__pb2.MessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetInteractionResponse(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetInteractionResponse',
+            discordproxy_dot_interactions__pb2.InteractionResponseId.SerializeToString,
+            discordproxy_dot_messages__pb2.MessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditInteractionResponse(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/EditInteractionResponse',
+            discordproxy_dot_interactions__pb2.EditInteractionResponseRequest.SerializeToString,
+            discordproxy_dot_messages__pb2.MessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteInteractionResponse(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/DeleteInteractionResponse',
+            discordproxy_dot_interactions__pb2.InteractionResponseId.SerializeToString,
+            discordproxy_dot_common__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCurrentApplication(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetCurrentApplication',
+            discordproxy_dot_applications__pb2.GetCurrentApplicationRequest.SerializeToString,
+            discordproxy_dot_applications__pb2.ApplicationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditCurrentApplication(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/EditCurrentApplication',
+            discordproxy_dot_applications__pb2.EditCurrentApplicationRequest.SerializeToString,
+            discordproxy_dot_applications__pb2.ApplicationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRoleConnectionMetadata(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetRoleConnectionMetadata',
+            discordproxy_dot_applications__pb2.ApplicationId.SerializeToString,
+            discordproxy_dot_applications__pb2.RoleConnectionMetadataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetRoleConnectionMetadata(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/SetRoleConnectionMetadata',
+            discordproxy_dot_applications__pb2.SetRoleConnectionMetadataRequest.SerializeToString,
+            discordproxy_dot_applications__pb2.RoleConnectionMetadataResponse.FromString,
             options,
             channel_credentials,
             insecure,

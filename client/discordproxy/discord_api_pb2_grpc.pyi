@@ -23,25 +23,54 @@ Conventions
 """
 
 from collections import abc as _abc
+from discordproxy import applications_pb2 as _applications_pb2
+from discordproxy import audit_log_pb2 as _audit_log_pb2
+from discordproxy import auto_moderation_pb2 as _auto_moderation_pb2
 from discordproxy import bans_pb2 as _bans_pb2
 from discordproxy import channels_pb2 as _channels_pb2
+from discordproxy import command_permissions_pb2 as _command_permissions_pb2
 from discordproxy import common_pb2 as _common_pb2
 from discordproxy import emojis_pb2 as _emojis_pb2
 from discordproxy import events_pb2 as _events_pb2
+from discordproxy import guild_settings_pb2 as _guild_settings_pb2
 from discordproxy import guilds_pb2 as _guilds_pb2
+from discordproxy import integrations_pb2 as _integrations_pb2
 from discordproxy import interactions_pb2 as _interactions_pb2
 from discordproxy import invites_pb2 as _invites_pb2
 from discordproxy import members_pb2 as _members_pb2
 from discordproxy import messages_pb2 as _messages_pb2
+from discordproxy import moderation_pb2 as _moderation_pb2
 from discordproxy import permissions_pb2 as _permissions_pb2
 from discordproxy import request_pb2 as _request_pb2
 from discordproxy import role_sync_pb2 as _role_sync_pb2
 from discordproxy import roles_pb2 as _roles_pb2
 from discordproxy import scheduled_events_pb2 as _scheduled_events_pb2
+from discordproxy import search_pb2 as _search_pb2
+from discordproxy import soundboard_pb2 as _soundboard_pb2
+from discordproxy import stickers_pb2 as _stickers_pb2
 from discordproxy import threads_pb2 as _threads_pb2
 from discordproxy import users_pb2 as _users_pb2
 from discordproxy import voice_pb2 as _voice_pb2
 from discordproxy import webhooks_pb2 as _webhooks_pb2
+from discordproxy.applications_pb2 import Application as Application
+from discordproxy.applications_pb2 import ApplicationId as ApplicationId
+from discordproxy.applications_pb2 import ApplicationResponse as ApplicationResponse
+from discordproxy.applications_pb2 import EditCurrentApplicationRequest as EditCurrentApplicationRequest
+from discordproxy.applications_pb2 import GetCurrentApplicationRequest as GetCurrentApplicationRequest
+from discordproxy.applications_pb2 import RoleConnectionMetadata as RoleConnectionMetadata
+from discordproxy.applications_pb2 import RoleConnectionMetadataResponse as RoleConnectionMetadataResponse
+from discordproxy.applications_pb2 import SetRoleConnectionMetadataRequest as SetRoleConnectionMetadataRequest
+from discordproxy.applications_pb2 import Team as Team
+from discordproxy.applications_pb2 import TeamMember as TeamMember
+from discordproxy.audit_log_pb2 import AuditLogEntry as AuditLogEntry
+from discordproxy.audit_log_pb2 import AuditLogResponse as AuditLogResponse
+from discordproxy.audit_log_pb2 import GetAuditLogRequest as GetAuditLogRequest
+from discordproxy.auto_moderation_pb2 import AutoModerationRule as AutoModerationRule
+from discordproxy.auto_moderation_pb2 import AutoModerationRuleId as AutoModerationRuleId
+from discordproxy.auto_moderation_pb2 import AutoModerationRuleResponse as AutoModerationRuleResponse
+from discordproxy.auto_moderation_pb2 import AutoModerationRulesResponse as AutoModerationRulesResponse
+from discordproxy.auto_moderation_pb2 import CreateAutoModerationRuleRequest as CreateAutoModerationRuleRequest
+from discordproxy.auto_moderation_pb2 import EditAutoModerationRuleRequest as EditAutoModerationRuleRequest
 from discordproxy.bans_pb2 import Ban as Ban
 from discordproxy.bans_pb2 import BanResponse as BanResponse
 from discordproxy.bans_pb2 import BansResponse as BansResponse
@@ -52,17 +81,27 @@ from discordproxy.bans_pb2 import ListBansRequest as ListBansRequest
 from discordproxy.channels_pb2 import Channel as Channel
 from discordproxy.channels_pb2 import ChannelId as ChannelId
 from discordproxy.channels_pb2 import ChannelOverwriteId as ChannelOverwriteId
+from discordproxy.channels_pb2 import ChannelPosition as ChannelPosition
 from discordproxy.channels_pb2 import ChannelResponse as ChannelResponse
 from discordproxy.channels_pb2 import CreateChannelRequest as CreateChannelRequest
 from discordproxy.channels_pb2 import DefaultReaction as DefaultReaction
+from discordproxy.channels_pb2 import EditChannelPositionsRequest as EditChannelPositionsRequest
 from discordproxy.channels_pb2 import EditChannelRequest as EditChannelRequest
+from discordproxy.channels_pb2 import FollowChannelRequest as FollowChannelRequest
+from discordproxy.channels_pb2 import FollowChannelResponse as FollowChannelResponse
 from discordproxy.channels_pb2 import ForumTag as ForumTag
 from discordproxy.channels_pb2 import GetGuildChannelsRequest as GetGuildChannelsRequest
 from discordproxy.channels_pb2 import GetGuildChannelsResponse as GetGuildChannelsResponse
 from discordproxy.channels_pb2 import PermissionOverwrite as PermissionOverwrite
 from discordproxy.channels_pb2 import SetChannelPermissionsRequest as SetChannelPermissionsRequest
+from discordproxy.channels_pb2 import SetVoiceChannelStatusRequest as SetVoiceChannelStatusRequest
 from discordproxy.channels_pb2 import ThreadMember as ThreadMember
 from discordproxy.channels_pb2 import ThreadMetadata as ThreadMetadata
+from discordproxy.command_permissions_pb2 import CommandPermissions as CommandPermissions
+from discordproxy.command_permissions_pb2 import CommandPermissionsId as CommandPermissionsId
+from discordproxy.command_permissions_pb2 import CommandPermissionsListResponse as CommandPermissionsListResponse
+from discordproxy.command_permissions_pb2 import CommandPermissionsResponse as CommandPermissionsResponse
+from discordproxy.command_permissions_pb2 import ListCommandPermissionsRequest as ListCommandPermissionsRequest
 from discordproxy.common_pb2 import DiscordError as DiscordError
 from discordproxy.common_pb2 import Empty as Empty
 from discordproxy.common_pb2 import Freshness as Freshness
@@ -75,22 +114,55 @@ from discordproxy.common_pb2 import Sent as Sent
 from discordproxy.components_pb2 import Component as Component
 from discordproxy.components_pb2 import Poll as Poll
 from discordproxy.embeds_pb2 import Embed as Embed
+from discordproxy.emojis_pb2 import ApplicationEmojiId as ApplicationEmojiId
+from discordproxy.emojis_pb2 import ApplicationEmojisResponse as ApplicationEmojisResponse
+from discordproxy.emojis_pb2 import CreateApplicationEmojiRequest as CreateApplicationEmojiRequest
+from discordproxy.emojis_pb2 import CreateGuildEmojiRequest as CreateGuildEmojiRequest
+from discordproxy.emojis_pb2 import EditApplicationEmojiRequest as EditApplicationEmojiRequest
+from discordproxy.emojis_pb2 import EditGuildEmojiRequest as EditGuildEmojiRequest
 from discordproxy.emojis_pb2 import Emoji as Emoji
+from discordproxy.emojis_pb2 import EmojiId as EmojiId
+from discordproxy.emojis_pb2 import EmojiResponse as EmojiResponse
 from discordproxy.emojis_pb2 import EmojisResponse as EmojisResponse
 from discordproxy.events_pb2 import Event as Event
 from discordproxy.events_pb2 import SubscribeEventsRequest as SubscribeEventsRequest
+from discordproxy.guild_settings_pb2 import EditGuildRequest as EditGuildRequest
+from discordproxy.guild_settings_pb2 import EditWelcomeScreenRequest as EditWelcomeScreenRequest
+from discordproxy.guild_settings_pb2 import EditWidgetSettingsRequest as EditWidgetSettingsRequest
+from discordproxy.guild_settings_pb2 import OnboardingPrompt as OnboardingPrompt
+from discordproxy.guild_settings_pb2 import OnboardingResponse as OnboardingResponse
+from discordproxy.guild_settings_pb2 import SetOnboardingRequest as SetOnboardingRequest
+from discordproxy.guild_settings_pb2 import VanityUrlResponse as VanityUrlResponse
+from discordproxy.guild_settings_pb2 import WelcomeChannel as WelcomeChannel
+from discordproxy.guild_settings_pb2 import WelcomeScreenResponse as WelcomeScreenResponse
+from discordproxy.guild_settings_pb2 import WidgetChannel as WidgetChannel
+from discordproxy.guild_settings_pb2 import WidgetMember as WidgetMember
+from discordproxy.guild_settings_pb2 import WidgetResponse as WidgetResponse
+from discordproxy.guild_settings_pb2 import WidgetSettingsResponse as WidgetSettingsResponse
 from discordproxy.guilds_pb2 import GetGuildRequest as GetGuildRequest
 from discordproxy.guilds_pb2 import Guild as Guild
 from discordproxy.guilds_pb2 import GuildId as GuildId
 from discordproxy.guilds_pb2 import GuildResponse as GuildResponse
 from discordproxy.guilds_pb2 import GuildsResponse as GuildsResponse
 from discordproxy.guilds_pb2 import ListGuildsRequest as ListGuildsRequest
+from discordproxy.integrations_pb2 import Integration as Integration
+from discordproxy.integrations_pb2 import IntegrationApplication as IntegrationApplication
+from discordproxy.integrations_pb2 import IntegrationId as IntegrationId
+from discordproxy.integrations_pb2 import IntegrationsResponse as IntegrationsResponse
 from discordproxy.interactions_pb2 import CreateInteractionResponseRequest as CreateInteractionResponseRequest
+from discordproxy.interactions_pb2 import EditInteractionResponseRequest as EditInteractionResponseRequest
+from discordproxy.interactions_pb2 import InteractionResponseId as InteractionResponseId
 from discordproxy.invites_pb2 import CreateInviteRequest as CreateInviteRequest
+from discordproxy.invites_pb2 import GetInviteRequest as GetInviteRequest
 from discordproxy.invites_pb2 import Invite as Invite
 from discordproxy.invites_pb2 import InviteCode as InviteCode
 from discordproxy.invites_pb2 import InviteResponse as InviteResponse
+from discordproxy.invites_pb2 import InviteTargetUsersJobResponse as InviteTargetUsersJobResponse
+from discordproxy.invites_pb2 import InviteTargetUsersResponse as InviteTargetUsersResponse
+from discordproxy.invites_pb2 import InvitesResponse as InvitesResponse
+from discordproxy.invites_pb2 import SetInviteTargetUsersRequest as SetInviteTargetUsersRequest
 from discordproxy.members_pb2 import AddGuildMemberRequest as AddGuildMemberRequest
+from discordproxy.members_pb2 import EditCurrentMemberRequest as EditCurrentMemberRequest
 from discordproxy.members_pb2 import EditGuildMemberRequest as EditGuildMemberRequest
 from discordproxy.members_pb2 import GuildMember as GuildMember
 from discordproxy.members_pb2 import GuildMemberResponse as GuildMemberResponse
@@ -128,6 +200,16 @@ from discordproxy.messages_pb2 import SendChannelMessageResponse as SendChannelM
 from discordproxy.messages_pb2 import SendDirectMessageRequest as SendDirectMessageRequest
 from discordproxy.messages_pb2 import SendDirectMessageResponse as SendDirectMessageResponse
 from discordproxy.messages_pb2 import UsersResponse as UsersResponse
+from discordproxy.moderation_pb2 import GetPruneCountRequest as GetPruneCountRequest
+from discordproxy.moderation_pb2 import IncidentActionsResponse as IncidentActionsResponse
+from discordproxy.moderation_pb2 import JoinRequest as JoinRequest
+from discordproxy.moderation_pb2 import JoinRequestResponse as JoinRequestResponse
+from discordproxy.moderation_pb2 import JoinRequestsResponse as JoinRequestsResponse
+from discordproxy.moderation_pb2 import ListJoinRequestsRequest as ListJoinRequestsRequest
+from discordproxy.moderation_pb2 import PruneGuildRequest as PruneGuildRequest
+from discordproxy.moderation_pb2 import PruneResponse as PruneResponse
+from discordproxy.moderation_pb2 import ReviewJoinRequestRequest as ReviewJoinRequestRequest
+from discordproxy.moderation_pb2 import SetIncidentActionsRequest as SetIncidentActionsRequest
 from discordproxy.permissions_pb2 import ComputePermissionsRequest as ComputePermissionsRequest
 from discordproxy.permissions_pb2 import ComputePermissionsResponse as ComputePermissionsResponse
 from discordproxy.permissions_pb2 import PermissionRule as PermissionRule
@@ -154,10 +236,13 @@ from discordproxy.role_sync_pb2 import SyncGuildRolesProgress as SyncGuildRolesP
 from discordproxy.role_sync_pb2 import SyncGuildRolesRequest as SyncGuildRolesRequest
 from discordproxy.role_sync_pb2 import UnassignableRole as UnassignableRole
 from discordproxy.roles_pb2 import CreateRoleRequest as CreateRoleRequest
+from discordproxy.roles_pb2 import EditRolePositionsRequest as EditRolePositionsRequest
 from discordproxy.roles_pb2 import EditRoleRequest as EditRoleRequest
 from discordproxy.roles_pb2 import GetGuildRolesResponse as GetGuildRolesResponse
 from discordproxy.roles_pb2 import Role as Role
 from discordproxy.roles_pb2 import RoleId as RoleId
+from discordproxy.roles_pb2 import RoleMemberCountsResponse as RoleMemberCountsResponse
+from discordproxy.roles_pb2 import RolePosition as RolePosition
 from discordproxy.roles_pb2 import RoleResponse as RoleResponse
 from discordproxy.scheduled_events_pb2 import CreateScheduledEventRequest as CreateScheduledEventRequest
 from discordproxy.scheduled_events_pb2 import EditScheduledEventRequest as EditScheduledEventRequest
@@ -165,9 +250,40 @@ from discordproxy.scheduled_events_pb2 import ScheduledEvent as ScheduledEvent
 from discordproxy.scheduled_events_pb2 import ScheduledEventId as ScheduledEventId
 from discordproxy.scheduled_events_pb2 import ScheduledEventResponse as ScheduledEventResponse
 from discordproxy.scheduled_events_pb2 import ScheduledEventsResponse as ScheduledEventsResponse
+from discordproxy.search_pb2 import SearchMessagesRequest as SearchMessagesRequest
+from discordproxy.search_pb2 import SearchMessagesResponse as SearchMessagesResponse
+from discordproxy.search_pb2 import SearchThreadsRequest as SearchThreadsRequest
+from discordproxy.search_pb2 import SearchThreadsResponse as SearchThreadsResponse
+from discordproxy.soundboard_pb2 import CreateGuildSoundboardSoundRequest as CreateGuildSoundboardSoundRequest
+from discordproxy.soundboard_pb2 import EditGuildSoundboardSoundRequest as EditGuildSoundboardSoundRequest
+from discordproxy.soundboard_pb2 import GuildSoundboardSoundsResponse as GuildSoundboardSoundsResponse
+from discordproxy.soundboard_pb2 import ListDefaultSoundboardSoundsRequest as ListDefaultSoundboardSoundsRequest
+from discordproxy.soundboard_pb2 import SendSoundboardSoundRequest as SendSoundboardSoundRequest
+from discordproxy.soundboard_pb2 import SoundboardSound as SoundboardSound
+from discordproxy.soundboard_pb2 import SoundboardSoundId as SoundboardSoundId
+from discordproxy.soundboard_pb2 import SoundboardSoundResponse as SoundboardSoundResponse
+from discordproxy.soundboard_pb2 import SoundboardSoundsResponse as SoundboardSoundsResponse
+from discordproxy.stickers_pb2 import CreateGuildStickerRequest as CreateGuildStickerRequest
+from discordproxy.stickers_pb2 import EditGuildStickerRequest as EditGuildStickerRequest
+from discordproxy.stickers_pb2 import GetStickerPackRequest as GetStickerPackRequest
+from discordproxy.stickers_pb2 import GetStickerRequest as GetStickerRequest
+from discordproxy.stickers_pb2 import ListStickerPacksRequest as ListStickerPacksRequest
+from discordproxy.stickers_pb2 import StickerId as StickerId
+from discordproxy.stickers_pb2 import StickerPack as StickerPack
+from discordproxy.stickers_pb2 import StickerPackResponse as StickerPackResponse
+from discordproxy.stickers_pb2 import StickerPacksResponse as StickerPacksResponse
+from discordproxy.stickers_pb2 import StickerResponse as StickerResponse
+from discordproxy.stickers_pb2 import StickersResponse as StickersResponse
 from discordproxy.threads_pb2 import CreateForumPostRequest as CreateForumPostRequest
 from discordproxy.threads_pb2 import CreateMessageThreadRequest as CreateMessageThreadRequest
 from discordproxy.threads_pb2 import CreateThreadRequest as CreateThreadRequest
+from discordproxy.threads_pb2 import GetThreadMemberRequest as GetThreadMemberRequest
+from discordproxy.threads_pb2 import ListArchivedThreadsRequest as ListArchivedThreadsRequest
+from discordproxy.threads_pb2 import ListJoinedArchivedThreadsRequest as ListJoinedArchivedThreadsRequest
+from discordproxy.threads_pb2 import ListThreadMembersRequest as ListThreadMembersRequest
+from discordproxy.threads_pb2 import ThreadMemberId as ThreadMemberId
+from discordproxy.threads_pb2 import ThreadMemberResponse as ThreadMemberResponse
+from discordproxy.threads_pb2 import ThreadMembersResponse as ThreadMembersResponse
 from discordproxy.threads_pb2 import ThreadsResponse as ThreadsResponse
 from discordproxy.users_pb2 import AvatarDecoration as AvatarDecoration
 from discordproxy.users_pb2 import GetCurrentUserRequest as GetCurrentUserRequest
@@ -179,11 +295,14 @@ from discordproxy.voice_pb2 import VoiceState as VoiceState
 from discordproxy.voice_pb2 import VoiceStatesResponse as VoiceStatesResponse
 from discordproxy.webhooks_pb2 import CreateWebhookRequest as CreateWebhookRequest
 from discordproxy.webhooks_pb2 import EditWebhookMessageRequest as EditWebhookMessageRequest
+from discordproxy.webhooks_pb2 import EditWebhookRequest as EditWebhookRequest
+from discordproxy.webhooks_pb2 import EditWebhookWithTokenRequest as EditWebhookWithTokenRequest
 from discordproxy.webhooks_pb2 import ExecuteWebhookRequest as ExecuteWebhookRequest
 from discordproxy.webhooks_pb2 import Webhook as Webhook
 from discordproxy.webhooks_pb2 import WebhookId as WebhookId
 from discordproxy.webhooks_pb2 import WebhookMessageId as WebhookMessageId
 from discordproxy.webhooks_pb2 import WebhookResponse as WebhookResponse
+from discordproxy.webhooks_pb2 import WebhookToken as WebhookToken
 from discordproxy.webhooks_pb2 import WebhooksResponse as WebhooksResponse
 from grpc import aio as _aio
 import abc as _abc_1
@@ -358,6 +477,190 @@ class DiscordApiStub:
     """Edits, starts or ends a scheduled event."""
     DeleteScheduledEvent: _grpc.UnaryUnaryMultiCallable[_scheduled_events_pb2.ScheduledEventId, _common_pb2.Empty]
     """Deletes a scheduled event."""
+    ClearEmojiReactions: _grpc.UnaryUnaryMultiCallable[_messages_pb2.ReactionRequest, _common_pb2.Empty]
+    """Removes all reactions with one emoji from a message."""
+    SearchMessages: _grpc.UnaryUnaryMultiCallable[_search_pb2.SearchMessagesRequest, _search_pb2.SearchMessagesResponse]
+    """Searches messages in the channels of a guild that the bot can read. While Discord builds the index, the proxy
+    repeats the search within the deadline; after it, the call fails with UNAVAILABLE (INDEX_NOT_READY).
+    """
+    EditChannelPositions: _grpc.UnaryUnaryMultiCallable[_channels_pb2.EditChannelPositionsRequest, _common_pb2.Empty]
+    """Changes the positions and categories of channels."""
+    FollowChannel: _grpc.UnaryUnaryMultiCallable[_channels_pb2.FollowChannelRequest, _channels_pb2.FollowChannelResponse]
+    """Lets a channel follow an announcement channel."""
+    SetVoiceChannelStatus: _grpc.UnaryUnaryMultiCallable[_channels_pb2.SetVoiceChannelStatusRequest, _common_pb2.Empty]
+    """Sets the status of a voice channel, which is shown below its name."""
+    ListPublicArchivedThreads: _grpc.UnaryUnaryMultiCallable[_threads_pb2.ListArchivedThreadsRequest, _threads_pb2.ThreadsResponse]
+    """Returns archived public threads of a channel, most recently archived first."""
+    ListPrivateArchivedThreads: _grpc.UnaryUnaryMultiCallable[_threads_pb2.ListArchivedThreadsRequest, _threads_pb2.ThreadsResponse]
+    """Returns archived private threads of a channel, most recently archived first. The bot needs the permission
+    MANAGE_THREADS.
+    """
+    ListJoinedArchivedThreads: _grpc.UnaryUnaryMultiCallable[_threads_pb2.ListJoinedArchivedThreadsRequest, _threads_pb2.ThreadsResponse]
+    """Returns archived private threads that the bot has joined, newest first."""
+    SearchThreads: _grpc.UnaryUnaryMultiCallable[_search_pb2.SearchThreadsRequest, _search_pb2.SearchThreadsResponse]
+    """Searches threads of a channel. While Discord builds the index, the proxy repeats the search as in SearchMessages."""
+    JoinThread: _grpc.UnaryUnaryMultiCallable[_channels_pb2.ChannelId, _common_pb2.Empty]
+    """Adds the bot to a thread."""
+    LeaveThread: _grpc.UnaryUnaryMultiCallable[_channels_pb2.ChannelId, _common_pb2.Empty]
+    """Removes the bot from a thread."""
+    AddThreadMember: _grpc.UnaryUnaryMultiCallable[_threads_pb2.ThreadMemberId, _common_pb2.Empty]
+    """Adds a member to a thread."""
+    RemoveThreadMember: _grpc.UnaryUnaryMultiCallable[_threads_pb2.ThreadMemberId, _common_pb2.Empty]
+    """Removes a member from a thread."""
+    GetThreadMember: _grpc.UnaryUnaryMultiCallable[_threads_pb2.GetThreadMemberRequest, _threads_pb2.ThreadMemberResponse]
+    """Returns a member of a thread. NOT_FOUND: the user is not a member."""
+    ListThreadMembers: _grpc.UnaryUnaryMultiCallable[_threads_pb2.ListThreadMembersRequest, _threads_pb2.ThreadMembersResponse]
+    """Returns members of a thread, in ascending order of user id. The application needs the privileged intent for
+    members.
+    """
+    GetInvite: _grpc.UnaryUnaryMultiCallable[_invites_pb2.GetInviteRequest, _invites_pb2.InviteResponse]
+    """Returns an invite."""
+    ListChannelInvites: _grpc.UnaryUnaryMultiCallable[_channels_pb2.ChannelId, _invites_pb2.InvitesResponse]
+    """Returns the invites to a channel."""
+    ListGuildInvites: _grpc.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _invites_pb2.InvitesResponse]
+    """Returns the invites to a guild."""
+    GetInviteTargetUsers: _grpc.UnaryUnaryMultiCallable[_invites_pb2.InviteCode, _invites_pb2.InviteTargetUsersResponse]
+    """Returns the users for whom an invite is."""
+    SetInviteTargetUsers: _grpc.UnaryUnaryMultiCallable[_invites_pb2.SetInviteTargetUsersRequest, _common_pb2.Empty]
+    """Replaces the users for whom an invite is."""
+    GetInviteTargetUsersJob: _grpc.UnaryUnaryMultiCallable[_invites_pb2.InviteCode, _invites_pb2.InviteTargetUsersJobResponse]
+    """Returns how far Discord has processed the target users of an invite."""
+    EditGuild: _grpc.UnaryUnaryMultiCallable[_guild_settings_pb2.EditGuildRequest, _guilds_pb2.GuildResponse]
+    """Edits a guild."""
+    GetGuildPreview: _grpc.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _guilds_pb2.GuildResponse]
+    """Returns the public preview of a guild; the bot must be a member, or the guild discoverable. Only some fields are
+    filled.
+    """
+    GetOnboarding: _grpc.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _guild_settings_pb2.OnboardingResponse]
+    """Returns the onboarding of a guild."""
+    SetOnboarding: _grpc.UnaryUnaryMultiCallable[_guild_settings_pb2.SetOnboardingRequest, _guild_settings_pb2.OnboardingResponse]
+    """Sets the onboarding of a guild."""
+    GetWelcomeScreen: _grpc.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _guild_settings_pb2.WelcomeScreenResponse]
+    """Returns the welcome screen of a guild."""
+    EditWelcomeScreen: _grpc.UnaryUnaryMultiCallable[_guild_settings_pb2.EditWelcomeScreenRequest, _guild_settings_pb2.WelcomeScreenResponse]
+    """Edits the welcome screen of a guild."""
+    GetWidgetSettings: _grpc.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _guild_settings_pb2.WidgetSettingsResponse]
+    """Returns the settings of a guild's widget."""
+    EditWidgetSettings: _grpc.UnaryUnaryMultiCallable[_guild_settings_pb2.EditWidgetSettingsRequest, _guild_settings_pb2.WidgetSettingsResponse]
+    """Edits the settings of a guild's widget."""
+    GetWidget: _grpc.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _guild_settings_pb2.WidgetResponse]
+    """Returns the widget of a guild, if it is enabled."""
+    GetVanityUrl: _grpc.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _guild_settings_pb2.VanityUrlResponse]
+    """Returns the vanity URL of a guild."""
+    EditCurrentMember: _grpc.UnaryUnaryMultiCallable[_members_pb2.EditCurrentMemberRequest, _members_pb2.GuildMemberResponse]
+    """Edits the bot's own profile in a guild."""
+    GetRole: _grpc.UnaryUnaryMultiCallable[_roles_pb2.RoleId, _roles_pb2.RoleResponse]
+    """Returns a role."""
+    GetRoleMemberCounts: _grpc.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _roles_pb2.RoleMemberCountsResponse]
+    """Returns the number of members of each role."""
+    EditRolePositions: _grpc.UnaryUnaryMultiCallable[_roles_pb2.EditRolePositionsRequest, _roles_pb2.GetGuildRolesResponse]
+    """Changes the positions of roles; returns all roles."""
+    GetCommandPermissions: _grpc.UnaryUnaryMultiCallable[_command_permissions_pb2.CommandPermissionsId, _command_permissions_pb2.CommandPermissionsResponse]
+    """Returns the permissions of a command in a guild. NOT_FOUND: it has none of its own."""
+    ListCommandPermissions: _grpc.UnaryUnaryMultiCallable[_command_permissions_pb2.ListCommandPermissionsRequest, _command_permissions_pb2.CommandPermissionsListResponse]
+    """Returns the permissions of all commands of the application in a guild."""
+    GetAuditLog: _grpc.UnaryUnaryMultiCallable[_audit_log_pb2.GetAuditLogRequest, _audit_log_pb2.AuditLogResponse]
+    """Returns entries of a guild's audit log. The bot needs the permission VIEW_AUDIT_LOG."""
+    GetPruneCount: _grpc.UnaryUnaryMultiCallable[_moderation_pb2.GetPruneCountRequest, _moderation_pb2.PruneResponse]
+    """Returns how many members PruneGuild would remove."""
+    PruneGuild: _grpc.UnaryUnaryMultiCallable[_moderation_pb2.PruneGuildRequest, _moderation_pb2.PruneResponse]
+    """Removes members without activity from a guild. The proxy does not retry a request that Discord may have received."""
+    SetIncidentActions: _grpc.UnaryUnaryMultiCallable[_moderation_pb2.SetIncidentActionsRequest, _moderation_pb2.IncidentActionsResponse]
+    """Pauses invites or direct messages between members of a guild for up to 24 hours."""
+    ListJoinRequests: _grpc.UnaryUnaryMultiCallable[_moderation_pb2.ListJoinRequestsRequest, _moderation_pb2.JoinRequestsResponse]
+    """Returns requests to join a guild."""
+    ReviewJoinRequest: _grpc.UnaryUnaryMultiCallable[_moderation_pb2.ReviewJoinRequestRequest, _moderation_pb2.JoinRequestResponse]
+    """Approves or rejects a request to join a guild."""
+    ListAutoModerationRules: _grpc.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _auto_moderation_pb2.AutoModerationRulesResponse]
+    """Returns the auto moderation rules of a guild."""
+    GetAutoModerationRule: _grpc.UnaryUnaryMultiCallable[_auto_moderation_pb2.AutoModerationRuleId, _auto_moderation_pb2.AutoModerationRuleResponse]
+    """Returns an auto moderation rule."""
+    CreateAutoModerationRule: _grpc.UnaryUnaryMultiCallable[_auto_moderation_pb2.CreateAutoModerationRuleRequest, _auto_moderation_pb2.AutoModerationRuleResponse]
+    """Creates an auto moderation rule."""
+    EditAutoModerationRule: _grpc.UnaryUnaryMultiCallable[_auto_moderation_pb2.EditAutoModerationRuleRequest, _auto_moderation_pb2.AutoModerationRuleResponse]
+    """Edits an auto moderation rule."""
+    DeleteAutoModerationRule: _grpc.UnaryUnaryMultiCallable[_auto_moderation_pb2.AutoModerationRuleId, _common_pb2.Empty]
+    """Deletes an auto moderation rule."""
+    ListIntegrations: _grpc.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _integrations_pb2.IntegrationsResponse]
+    """Returns the integrations of a guild."""
+    DeleteIntegration: _grpc.UnaryUnaryMultiCallable[_integrations_pb2.IntegrationId, _common_pb2.Empty]
+    """Deletes an integration; a bot is removed from the guild, too."""
+    GetGuildEmoji: _grpc.UnaryUnaryMultiCallable[_emojis_pb2.EmojiId, _emojis_pb2.EmojiResponse]
+    """Returns a custom emoji of a guild."""
+    CreateGuildEmoji: _grpc.UnaryUnaryMultiCallable[_emojis_pb2.CreateGuildEmojiRequest, _emojis_pb2.EmojiResponse]
+    """Creates a custom emoji in a guild."""
+    EditGuildEmoji: _grpc.UnaryUnaryMultiCallable[_emojis_pb2.EditGuildEmojiRequest, _emojis_pb2.EmojiResponse]
+    """Edits a custom emoji of a guild."""
+    DeleteGuildEmoji: _grpc.UnaryUnaryMultiCallable[_emojis_pb2.EmojiId, _common_pb2.Empty]
+    """Deletes a custom emoji of a guild."""
+    ListApplicationEmojis: _grpc.UnaryUnaryMultiCallable[_applications_pb2.ApplicationId, _emojis_pb2.ApplicationEmojisResponse]
+    """Returns the emojis of the application, which the bot can use everywhere."""
+    GetApplicationEmoji: _grpc.UnaryUnaryMultiCallable[_emojis_pb2.ApplicationEmojiId, _emojis_pb2.EmojiResponse]
+    """Returns an emoji of the application."""
+    CreateApplicationEmoji: _grpc.UnaryUnaryMultiCallable[_emojis_pb2.CreateApplicationEmojiRequest, _emojis_pb2.EmojiResponse]
+    """Creates an emoji of the application."""
+    EditApplicationEmoji: _grpc.UnaryUnaryMultiCallable[_emojis_pb2.EditApplicationEmojiRequest, _emojis_pb2.EmojiResponse]
+    """Renames an emoji of the application."""
+    DeleteApplicationEmoji: _grpc.UnaryUnaryMultiCallable[_emojis_pb2.ApplicationEmojiId, _common_pb2.Empty]
+    """Deletes an emoji of the application."""
+    ListGuildStickers: _grpc.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _stickers_pb2.StickersResponse]
+    """Returns the stickers of a guild."""
+    GetGuildSticker: _grpc.UnaryUnaryMultiCallable[_stickers_pb2.StickerId, _stickers_pb2.StickerResponse]
+    """Returns a sticker of a guild."""
+    CreateGuildSticker: _grpc.UnaryUnaryMultiCallable[_stickers_pb2.CreateGuildStickerRequest, _stickers_pb2.StickerResponse]
+    """Creates a sticker in a guild."""
+    EditGuildSticker: _grpc.UnaryUnaryMultiCallable[_stickers_pb2.EditGuildStickerRequest, _stickers_pb2.StickerResponse]
+    """Edits a sticker of a guild."""
+    DeleteGuildSticker: _grpc.UnaryUnaryMultiCallable[_stickers_pb2.StickerId, _common_pb2.Empty]
+    """Deletes a sticker of a guild."""
+    GetSticker: _grpc.UnaryUnaryMultiCallable[_stickers_pb2.GetStickerRequest, _stickers_pb2.StickerResponse]
+    """Returns any sticker."""
+    ListStickerPacks: _grpc.UnaryUnaryMultiCallable[_stickers_pb2.ListStickerPacksRequest, _stickers_pb2.StickerPacksResponse]
+    """Returns the packs of Discord's standard stickers."""
+    GetStickerPack: _grpc.UnaryUnaryMultiCallable[_stickers_pb2.GetStickerPackRequest, _stickers_pb2.StickerPackResponse]
+    """Returns a pack of standard stickers."""
+    ListGuildSoundboardSounds: _grpc.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _soundboard_pb2.GuildSoundboardSoundsResponse]
+    """Returns the sounds of a guild's soundboard."""
+    GetGuildSoundboardSound: _grpc.UnaryUnaryMultiCallable[_soundboard_pb2.SoundboardSoundId, _soundboard_pb2.SoundboardSoundResponse]
+    """Returns a sound of a guild's soundboard."""
+    CreateGuildSoundboardSound: _grpc.UnaryUnaryMultiCallable[_soundboard_pb2.CreateGuildSoundboardSoundRequest, _soundboard_pb2.SoundboardSoundResponse]
+    """Creates a sound in a guild's soundboard."""
+    EditGuildSoundboardSound: _grpc.UnaryUnaryMultiCallable[_soundboard_pb2.EditGuildSoundboardSoundRequest, _soundboard_pb2.SoundboardSoundResponse]
+    """Edits a sound of a guild's soundboard."""
+    DeleteGuildSoundboardSound: _grpc.UnaryUnaryMultiCallable[_soundboard_pb2.SoundboardSoundId, _common_pb2.Empty]
+    """Deletes a sound of a guild's soundboard."""
+    ListDefaultSoundboardSounds: _grpc.UnaryUnaryMultiCallable[_soundboard_pb2.ListDefaultSoundboardSoundsRequest, _soundboard_pb2.SoundboardSoundsResponse]
+    """Returns Discord's default sounds."""
+    SendSoundboardSound: _grpc.UnaryUnaryMultiCallable[_soundboard_pb2.SendSoundboardSoundRequest, _common_pb2.Empty]
+    """Plays a sound in the voice channel to which the bot is connected."""
+    GetWebhook: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.WebhookId, _webhooks_pb2.WebhookResponse]
+    """Returns a webhook."""
+    GetGuildWebhooks: _grpc.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _webhooks_pb2.WebhooksResponse]
+    """Returns the webhooks of a guild."""
+    EditWebhook: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.EditWebhookRequest, _webhooks_pb2.WebhookResponse]
+    """Edits a webhook."""
+    GetWebhookWithToken: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.WebhookToken, _webhooks_pb2.WebhookResponse]
+    """Returns a webhook by its token, without the user who created it."""
+    EditWebhookWithToken: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.EditWebhookWithTokenRequest, _webhooks_pb2.WebhookResponse]
+    """Edits a webhook by its token."""
+    DeleteWebhookWithToken: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.WebhookToken, _common_pb2.Empty]
+    """Deletes a webhook by its token."""
+    GetWebhookMessage: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.WebhookMessageId, _messages_pb2.MessageResponse]
+    """Returns a message of a webhook."""
+    GetInteractionResponse: _grpc.UnaryUnaryMultiCallable[_interactions_pb2.InteractionResponseId, _messages_pb2.MessageResponse]
+    """Returns the initial response to an interaction."""
+    EditInteractionResponse: _grpc.UnaryUnaryMultiCallable[_interactions_pb2.EditInteractionResponseRequest, _messages_pb2.MessageResponse]
+    """Edits the initial response to an interaction, or sends it if it was deferred."""
+    DeleteInteractionResponse: _grpc.UnaryUnaryMultiCallable[_interactions_pb2.InteractionResponseId, _common_pb2.Empty]
+    """Deletes the initial response to an interaction."""
+    GetCurrentApplication: _grpc.UnaryUnaryMultiCallable[_applications_pb2.GetCurrentApplicationRequest, _applications_pb2.ApplicationResponse]
+    """Returns the bot's application."""
+    EditCurrentApplication: _grpc.UnaryUnaryMultiCallable[_applications_pb2.EditCurrentApplicationRequest, _applications_pb2.ApplicationResponse]
+    """Edits the bot's application."""
+    GetRoleConnectionMetadata: _grpc.UnaryUnaryMultiCallable[_applications_pb2.ApplicationId, _applications_pb2.RoleConnectionMetadataResponse]
+    """Returns the metadata of the application's linked roles."""
+    SetRoleConnectionMetadata: _grpc.UnaryUnaryMultiCallable[_applications_pb2.SetRoleConnectionMetadataRequest, _applications_pb2.RoleConnectionMetadataResponse]
+    """Replaces the metadata of the application's linked roles."""
     SubscribeEvents: _grpc.UnaryStreamMultiCallable[_events_pb2.SubscribeEventsRequest, _events_pb2.Event]
     """Streams Discord's events, with a cursor to resume from. It needs a running gateway worker: UNAVAILABLE without one."""
     CreateInteractionResponse: _grpc.UnaryUnaryMultiCallable[_interactions_pb2.CreateInteractionResponseRequest, _messages_pb2.MessageResponse]
@@ -517,6 +820,190 @@ class DiscordApiAsyncStub(DiscordApiStub):
     """Edits, starts or ends a scheduled event."""
     DeleteScheduledEvent: _aio.UnaryUnaryMultiCallable[_scheduled_events_pb2.ScheduledEventId, _common_pb2.Empty]  # type: ignore[assignment]
     """Deletes a scheduled event."""
+    ClearEmojiReactions: _aio.UnaryUnaryMultiCallable[_messages_pb2.ReactionRequest, _common_pb2.Empty]  # type: ignore[assignment]
+    """Removes all reactions with one emoji from a message."""
+    SearchMessages: _aio.UnaryUnaryMultiCallable[_search_pb2.SearchMessagesRequest, _search_pb2.SearchMessagesResponse]  # type: ignore[assignment]
+    """Searches messages in the channels of a guild that the bot can read. While Discord builds the index, the proxy
+    repeats the search within the deadline; after it, the call fails with UNAVAILABLE (INDEX_NOT_READY).
+    """
+    EditChannelPositions: _aio.UnaryUnaryMultiCallable[_channels_pb2.EditChannelPositionsRequest, _common_pb2.Empty]  # type: ignore[assignment]
+    """Changes the positions and categories of channels."""
+    FollowChannel: _aio.UnaryUnaryMultiCallable[_channels_pb2.FollowChannelRequest, _channels_pb2.FollowChannelResponse]  # type: ignore[assignment]
+    """Lets a channel follow an announcement channel."""
+    SetVoiceChannelStatus: _aio.UnaryUnaryMultiCallable[_channels_pb2.SetVoiceChannelStatusRequest, _common_pb2.Empty]  # type: ignore[assignment]
+    """Sets the status of a voice channel, which is shown below its name."""
+    ListPublicArchivedThreads: _aio.UnaryUnaryMultiCallable[_threads_pb2.ListArchivedThreadsRequest, _threads_pb2.ThreadsResponse]  # type: ignore[assignment]
+    """Returns archived public threads of a channel, most recently archived first."""
+    ListPrivateArchivedThreads: _aio.UnaryUnaryMultiCallable[_threads_pb2.ListArchivedThreadsRequest, _threads_pb2.ThreadsResponse]  # type: ignore[assignment]
+    """Returns archived private threads of a channel, most recently archived first. The bot needs the permission
+    MANAGE_THREADS.
+    """
+    ListJoinedArchivedThreads: _aio.UnaryUnaryMultiCallable[_threads_pb2.ListJoinedArchivedThreadsRequest, _threads_pb2.ThreadsResponse]  # type: ignore[assignment]
+    """Returns archived private threads that the bot has joined, newest first."""
+    SearchThreads: _aio.UnaryUnaryMultiCallable[_search_pb2.SearchThreadsRequest, _search_pb2.SearchThreadsResponse]  # type: ignore[assignment]
+    """Searches threads of a channel. While Discord builds the index, the proxy repeats the search as in SearchMessages."""
+    JoinThread: _aio.UnaryUnaryMultiCallable[_channels_pb2.ChannelId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Adds the bot to a thread."""
+    LeaveThread: _aio.UnaryUnaryMultiCallable[_channels_pb2.ChannelId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Removes the bot from a thread."""
+    AddThreadMember: _aio.UnaryUnaryMultiCallable[_threads_pb2.ThreadMemberId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Adds a member to a thread."""
+    RemoveThreadMember: _aio.UnaryUnaryMultiCallable[_threads_pb2.ThreadMemberId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Removes a member from a thread."""
+    GetThreadMember: _aio.UnaryUnaryMultiCallable[_threads_pb2.GetThreadMemberRequest, _threads_pb2.ThreadMemberResponse]  # type: ignore[assignment]
+    """Returns a member of a thread. NOT_FOUND: the user is not a member."""
+    ListThreadMembers: _aio.UnaryUnaryMultiCallable[_threads_pb2.ListThreadMembersRequest, _threads_pb2.ThreadMembersResponse]  # type: ignore[assignment]
+    """Returns members of a thread, in ascending order of user id. The application needs the privileged intent for
+    members.
+    """
+    GetInvite: _aio.UnaryUnaryMultiCallable[_invites_pb2.GetInviteRequest, _invites_pb2.InviteResponse]  # type: ignore[assignment]
+    """Returns an invite."""
+    ListChannelInvites: _aio.UnaryUnaryMultiCallable[_channels_pb2.ChannelId, _invites_pb2.InvitesResponse]  # type: ignore[assignment]
+    """Returns the invites to a channel."""
+    ListGuildInvites: _aio.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _invites_pb2.InvitesResponse]  # type: ignore[assignment]
+    """Returns the invites to a guild."""
+    GetInviteTargetUsers: _aio.UnaryUnaryMultiCallable[_invites_pb2.InviteCode, _invites_pb2.InviteTargetUsersResponse]  # type: ignore[assignment]
+    """Returns the users for whom an invite is."""
+    SetInviteTargetUsers: _aio.UnaryUnaryMultiCallable[_invites_pb2.SetInviteTargetUsersRequest, _common_pb2.Empty]  # type: ignore[assignment]
+    """Replaces the users for whom an invite is."""
+    GetInviteTargetUsersJob: _aio.UnaryUnaryMultiCallable[_invites_pb2.InviteCode, _invites_pb2.InviteTargetUsersJobResponse]  # type: ignore[assignment]
+    """Returns how far Discord has processed the target users of an invite."""
+    EditGuild: _aio.UnaryUnaryMultiCallable[_guild_settings_pb2.EditGuildRequest, _guilds_pb2.GuildResponse]  # type: ignore[assignment]
+    """Edits a guild."""
+    GetGuildPreview: _aio.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _guilds_pb2.GuildResponse]  # type: ignore[assignment]
+    """Returns the public preview of a guild; the bot must be a member, or the guild discoverable. Only some fields are
+    filled.
+    """
+    GetOnboarding: _aio.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _guild_settings_pb2.OnboardingResponse]  # type: ignore[assignment]
+    """Returns the onboarding of a guild."""
+    SetOnboarding: _aio.UnaryUnaryMultiCallable[_guild_settings_pb2.SetOnboardingRequest, _guild_settings_pb2.OnboardingResponse]  # type: ignore[assignment]
+    """Sets the onboarding of a guild."""
+    GetWelcomeScreen: _aio.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _guild_settings_pb2.WelcomeScreenResponse]  # type: ignore[assignment]
+    """Returns the welcome screen of a guild."""
+    EditWelcomeScreen: _aio.UnaryUnaryMultiCallable[_guild_settings_pb2.EditWelcomeScreenRequest, _guild_settings_pb2.WelcomeScreenResponse]  # type: ignore[assignment]
+    """Edits the welcome screen of a guild."""
+    GetWidgetSettings: _aio.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _guild_settings_pb2.WidgetSettingsResponse]  # type: ignore[assignment]
+    """Returns the settings of a guild's widget."""
+    EditWidgetSettings: _aio.UnaryUnaryMultiCallable[_guild_settings_pb2.EditWidgetSettingsRequest, _guild_settings_pb2.WidgetSettingsResponse]  # type: ignore[assignment]
+    """Edits the settings of a guild's widget."""
+    GetWidget: _aio.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _guild_settings_pb2.WidgetResponse]  # type: ignore[assignment]
+    """Returns the widget of a guild, if it is enabled."""
+    GetVanityUrl: _aio.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _guild_settings_pb2.VanityUrlResponse]  # type: ignore[assignment]
+    """Returns the vanity URL of a guild."""
+    EditCurrentMember: _aio.UnaryUnaryMultiCallable[_members_pb2.EditCurrentMemberRequest, _members_pb2.GuildMemberResponse]  # type: ignore[assignment]
+    """Edits the bot's own profile in a guild."""
+    GetRole: _aio.UnaryUnaryMultiCallable[_roles_pb2.RoleId, _roles_pb2.RoleResponse]  # type: ignore[assignment]
+    """Returns a role."""
+    GetRoleMemberCounts: _aio.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _roles_pb2.RoleMemberCountsResponse]  # type: ignore[assignment]
+    """Returns the number of members of each role."""
+    EditRolePositions: _aio.UnaryUnaryMultiCallable[_roles_pb2.EditRolePositionsRequest, _roles_pb2.GetGuildRolesResponse]  # type: ignore[assignment]
+    """Changes the positions of roles; returns all roles."""
+    GetCommandPermissions: _aio.UnaryUnaryMultiCallable[_command_permissions_pb2.CommandPermissionsId, _command_permissions_pb2.CommandPermissionsResponse]  # type: ignore[assignment]
+    """Returns the permissions of a command in a guild. NOT_FOUND: it has none of its own."""
+    ListCommandPermissions: _aio.UnaryUnaryMultiCallable[_command_permissions_pb2.ListCommandPermissionsRequest, _command_permissions_pb2.CommandPermissionsListResponse]  # type: ignore[assignment]
+    """Returns the permissions of all commands of the application in a guild."""
+    GetAuditLog: _aio.UnaryUnaryMultiCallable[_audit_log_pb2.GetAuditLogRequest, _audit_log_pb2.AuditLogResponse]  # type: ignore[assignment]
+    """Returns entries of a guild's audit log. The bot needs the permission VIEW_AUDIT_LOG."""
+    GetPruneCount: _aio.UnaryUnaryMultiCallable[_moderation_pb2.GetPruneCountRequest, _moderation_pb2.PruneResponse]  # type: ignore[assignment]
+    """Returns how many members PruneGuild would remove."""
+    PruneGuild: _aio.UnaryUnaryMultiCallable[_moderation_pb2.PruneGuildRequest, _moderation_pb2.PruneResponse]  # type: ignore[assignment]
+    """Removes members without activity from a guild. The proxy does not retry a request that Discord may have received."""
+    SetIncidentActions: _aio.UnaryUnaryMultiCallable[_moderation_pb2.SetIncidentActionsRequest, _moderation_pb2.IncidentActionsResponse]  # type: ignore[assignment]
+    """Pauses invites or direct messages between members of a guild for up to 24 hours."""
+    ListJoinRequests: _aio.UnaryUnaryMultiCallable[_moderation_pb2.ListJoinRequestsRequest, _moderation_pb2.JoinRequestsResponse]  # type: ignore[assignment]
+    """Returns requests to join a guild."""
+    ReviewJoinRequest: _aio.UnaryUnaryMultiCallable[_moderation_pb2.ReviewJoinRequestRequest, _moderation_pb2.JoinRequestResponse]  # type: ignore[assignment]
+    """Approves or rejects a request to join a guild."""
+    ListAutoModerationRules: _aio.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _auto_moderation_pb2.AutoModerationRulesResponse]  # type: ignore[assignment]
+    """Returns the auto moderation rules of a guild."""
+    GetAutoModerationRule: _aio.UnaryUnaryMultiCallable[_auto_moderation_pb2.AutoModerationRuleId, _auto_moderation_pb2.AutoModerationRuleResponse]  # type: ignore[assignment]
+    """Returns an auto moderation rule."""
+    CreateAutoModerationRule: _aio.UnaryUnaryMultiCallable[_auto_moderation_pb2.CreateAutoModerationRuleRequest, _auto_moderation_pb2.AutoModerationRuleResponse]  # type: ignore[assignment]
+    """Creates an auto moderation rule."""
+    EditAutoModerationRule: _aio.UnaryUnaryMultiCallable[_auto_moderation_pb2.EditAutoModerationRuleRequest, _auto_moderation_pb2.AutoModerationRuleResponse]  # type: ignore[assignment]
+    """Edits an auto moderation rule."""
+    DeleteAutoModerationRule: _aio.UnaryUnaryMultiCallable[_auto_moderation_pb2.AutoModerationRuleId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Deletes an auto moderation rule."""
+    ListIntegrations: _aio.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _integrations_pb2.IntegrationsResponse]  # type: ignore[assignment]
+    """Returns the integrations of a guild."""
+    DeleteIntegration: _aio.UnaryUnaryMultiCallable[_integrations_pb2.IntegrationId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Deletes an integration; a bot is removed from the guild, too."""
+    GetGuildEmoji: _aio.UnaryUnaryMultiCallable[_emojis_pb2.EmojiId, _emojis_pb2.EmojiResponse]  # type: ignore[assignment]
+    """Returns a custom emoji of a guild."""
+    CreateGuildEmoji: _aio.UnaryUnaryMultiCallable[_emojis_pb2.CreateGuildEmojiRequest, _emojis_pb2.EmojiResponse]  # type: ignore[assignment]
+    """Creates a custom emoji in a guild."""
+    EditGuildEmoji: _aio.UnaryUnaryMultiCallable[_emojis_pb2.EditGuildEmojiRequest, _emojis_pb2.EmojiResponse]  # type: ignore[assignment]
+    """Edits a custom emoji of a guild."""
+    DeleteGuildEmoji: _aio.UnaryUnaryMultiCallable[_emojis_pb2.EmojiId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Deletes a custom emoji of a guild."""
+    ListApplicationEmojis: _aio.UnaryUnaryMultiCallable[_applications_pb2.ApplicationId, _emojis_pb2.ApplicationEmojisResponse]  # type: ignore[assignment]
+    """Returns the emojis of the application, which the bot can use everywhere."""
+    GetApplicationEmoji: _aio.UnaryUnaryMultiCallable[_emojis_pb2.ApplicationEmojiId, _emojis_pb2.EmojiResponse]  # type: ignore[assignment]
+    """Returns an emoji of the application."""
+    CreateApplicationEmoji: _aio.UnaryUnaryMultiCallable[_emojis_pb2.CreateApplicationEmojiRequest, _emojis_pb2.EmojiResponse]  # type: ignore[assignment]
+    """Creates an emoji of the application."""
+    EditApplicationEmoji: _aio.UnaryUnaryMultiCallable[_emojis_pb2.EditApplicationEmojiRequest, _emojis_pb2.EmojiResponse]  # type: ignore[assignment]
+    """Renames an emoji of the application."""
+    DeleteApplicationEmoji: _aio.UnaryUnaryMultiCallable[_emojis_pb2.ApplicationEmojiId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Deletes an emoji of the application."""
+    ListGuildStickers: _aio.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _stickers_pb2.StickersResponse]  # type: ignore[assignment]
+    """Returns the stickers of a guild."""
+    GetGuildSticker: _aio.UnaryUnaryMultiCallable[_stickers_pb2.StickerId, _stickers_pb2.StickerResponse]  # type: ignore[assignment]
+    """Returns a sticker of a guild."""
+    CreateGuildSticker: _aio.UnaryUnaryMultiCallable[_stickers_pb2.CreateGuildStickerRequest, _stickers_pb2.StickerResponse]  # type: ignore[assignment]
+    """Creates a sticker in a guild."""
+    EditGuildSticker: _aio.UnaryUnaryMultiCallable[_stickers_pb2.EditGuildStickerRequest, _stickers_pb2.StickerResponse]  # type: ignore[assignment]
+    """Edits a sticker of a guild."""
+    DeleteGuildSticker: _aio.UnaryUnaryMultiCallable[_stickers_pb2.StickerId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Deletes a sticker of a guild."""
+    GetSticker: _aio.UnaryUnaryMultiCallable[_stickers_pb2.GetStickerRequest, _stickers_pb2.StickerResponse]  # type: ignore[assignment]
+    """Returns any sticker."""
+    ListStickerPacks: _aio.UnaryUnaryMultiCallable[_stickers_pb2.ListStickerPacksRequest, _stickers_pb2.StickerPacksResponse]  # type: ignore[assignment]
+    """Returns the packs of Discord's standard stickers."""
+    GetStickerPack: _aio.UnaryUnaryMultiCallable[_stickers_pb2.GetStickerPackRequest, _stickers_pb2.StickerPackResponse]  # type: ignore[assignment]
+    """Returns a pack of standard stickers."""
+    ListGuildSoundboardSounds: _aio.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _soundboard_pb2.GuildSoundboardSoundsResponse]  # type: ignore[assignment]
+    """Returns the sounds of a guild's soundboard."""
+    GetGuildSoundboardSound: _aio.UnaryUnaryMultiCallable[_soundboard_pb2.SoundboardSoundId, _soundboard_pb2.SoundboardSoundResponse]  # type: ignore[assignment]
+    """Returns a sound of a guild's soundboard."""
+    CreateGuildSoundboardSound: _aio.UnaryUnaryMultiCallable[_soundboard_pb2.CreateGuildSoundboardSoundRequest, _soundboard_pb2.SoundboardSoundResponse]  # type: ignore[assignment]
+    """Creates a sound in a guild's soundboard."""
+    EditGuildSoundboardSound: _aio.UnaryUnaryMultiCallable[_soundboard_pb2.EditGuildSoundboardSoundRequest, _soundboard_pb2.SoundboardSoundResponse]  # type: ignore[assignment]
+    """Edits a sound of a guild's soundboard."""
+    DeleteGuildSoundboardSound: _aio.UnaryUnaryMultiCallable[_soundboard_pb2.SoundboardSoundId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Deletes a sound of a guild's soundboard."""
+    ListDefaultSoundboardSounds: _aio.UnaryUnaryMultiCallable[_soundboard_pb2.ListDefaultSoundboardSoundsRequest, _soundboard_pb2.SoundboardSoundsResponse]  # type: ignore[assignment]
+    """Returns Discord's default sounds."""
+    SendSoundboardSound: _aio.UnaryUnaryMultiCallable[_soundboard_pb2.SendSoundboardSoundRequest, _common_pb2.Empty]  # type: ignore[assignment]
+    """Plays a sound in the voice channel to which the bot is connected."""
+    GetWebhook: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.WebhookId, _webhooks_pb2.WebhookResponse]  # type: ignore[assignment]
+    """Returns a webhook."""
+    GetGuildWebhooks: _aio.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _webhooks_pb2.WebhooksResponse]  # type: ignore[assignment]
+    """Returns the webhooks of a guild."""
+    EditWebhook: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.EditWebhookRequest, _webhooks_pb2.WebhookResponse]  # type: ignore[assignment]
+    """Edits a webhook."""
+    GetWebhookWithToken: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.WebhookToken, _webhooks_pb2.WebhookResponse]  # type: ignore[assignment]
+    """Returns a webhook by its token, without the user who created it."""
+    EditWebhookWithToken: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.EditWebhookWithTokenRequest, _webhooks_pb2.WebhookResponse]  # type: ignore[assignment]
+    """Edits a webhook by its token."""
+    DeleteWebhookWithToken: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.WebhookToken, _common_pb2.Empty]  # type: ignore[assignment]
+    """Deletes a webhook by its token."""
+    GetWebhookMessage: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.WebhookMessageId, _messages_pb2.MessageResponse]  # type: ignore[assignment]
+    """Returns a message of a webhook."""
+    GetInteractionResponse: _aio.UnaryUnaryMultiCallable[_interactions_pb2.InteractionResponseId, _messages_pb2.MessageResponse]  # type: ignore[assignment]
+    """Returns the initial response to an interaction."""
+    EditInteractionResponse: _aio.UnaryUnaryMultiCallable[_interactions_pb2.EditInteractionResponseRequest, _messages_pb2.MessageResponse]  # type: ignore[assignment]
+    """Edits the initial response to an interaction, or sends it if it was deferred."""
+    DeleteInteractionResponse: _aio.UnaryUnaryMultiCallable[_interactions_pb2.InteractionResponseId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Deletes the initial response to an interaction."""
+    GetCurrentApplication: _aio.UnaryUnaryMultiCallable[_applications_pb2.GetCurrentApplicationRequest, _applications_pb2.ApplicationResponse]  # type: ignore[assignment]
+    """Returns the bot's application."""
+    EditCurrentApplication: _aio.UnaryUnaryMultiCallable[_applications_pb2.EditCurrentApplicationRequest, _applications_pb2.ApplicationResponse]  # type: ignore[assignment]
+    """Edits the bot's application."""
+    GetRoleConnectionMetadata: _aio.UnaryUnaryMultiCallable[_applications_pb2.ApplicationId, _applications_pb2.RoleConnectionMetadataResponse]  # type: ignore[assignment]
+    """Returns the metadata of the application's linked roles."""
+    SetRoleConnectionMetadata: _aio.UnaryUnaryMultiCallable[_applications_pb2.SetRoleConnectionMetadataRequest, _applications_pb2.RoleConnectionMetadataResponse]  # type: ignore[assignment]
+    """Replaces the metadata of the application's linked roles."""
     SubscribeEvents: _aio.UnaryStreamMultiCallable[_events_pb2.SubscribeEventsRequest, _events_pb2.Event]  # type: ignore[assignment]
     """Streams Discord's events, with a cursor to resume from. It needs a running gateway worker: UNAVAILABLE without one."""
     CreateInteractionResponse: _aio.UnaryUnaryMultiCallable[_interactions_pb2.CreateInteractionResponseRequest, _messages_pb2.MessageResponse]  # type: ignore[assignment]
@@ -1081,6 +1568,718 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
         """Deletes a scheduled event."""
+
+    @_abc_1.abstractmethod
+    def ClearEmojiReactions(
+        self,
+        request: _messages_pb2.ReactionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Removes all reactions with one emoji from a message."""
+
+    @_abc_1.abstractmethod
+    def SearchMessages(
+        self,
+        request: _search_pb2.SearchMessagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_pb2.SearchMessagesResponse, _abc.Awaitable[_search_pb2.SearchMessagesResponse]]:
+        """Searches messages in the channels of a guild that the bot can read. While Discord builds the index, the proxy
+        repeats the search within the deadline; after it, the call fails with UNAVAILABLE (INDEX_NOT_READY).
+        """
+
+    @_abc_1.abstractmethod
+    def EditChannelPositions(
+        self,
+        request: _channels_pb2.EditChannelPositionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Changes the positions and categories of channels."""
+
+    @_abc_1.abstractmethod
+    def FollowChannel(
+        self,
+        request: _channels_pb2.FollowChannelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_channels_pb2.FollowChannelResponse, _abc.Awaitable[_channels_pb2.FollowChannelResponse]]:
+        """Lets a channel follow an announcement channel."""
+
+    @_abc_1.abstractmethod
+    def SetVoiceChannelStatus(
+        self,
+        request: _channels_pb2.SetVoiceChannelStatusRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Sets the status of a voice channel, which is shown below its name."""
+
+    @_abc_1.abstractmethod
+    def ListPublicArchivedThreads(
+        self,
+        request: _threads_pb2.ListArchivedThreadsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_threads_pb2.ThreadsResponse, _abc.Awaitable[_threads_pb2.ThreadsResponse]]:
+        """Returns archived public threads of a channel, most recently archived first."""
+
+    @_abc_1.abstractmethod
+    def ListPrivateArchivedThreads(
+        self,
+        request: _threads_pb2.ListArchivedThreadsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_threads_pb2.ThreadsResponse, _abc.Awaitable[_threads_pb2.ThreadsResponse]]:
+        """Returns archived private threads of a channel, most recently archived first. The bot needs the permission
+        MANAGE_THREADS.
+        """
+
+    @_abc_1.abstractmethod
+    def ListJoinedArchivedThreads(
+        self,
+        request: _threads_pb2.ListJoinedArchivedThreadsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_threads_pb2.ThreadsResponse, _abc.Awaitable[_threads_pb2.ThreadsResponse]]:
+        """Returns archived private threads that the bot has joined, newest first."""
+
+    @_abc_1.abstractmethod
+    def SearchThreads(
+        self,
+        request: _search_pb2.SearchThreadsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_pb2.SearchThreadsResponse, _abc.Awaitable[_search_pb2.SearchThreadsResponse]]:
+        """Searches threads of a channel. While Discord builds the index, the proxy repeats the search as in SearchMessages."""
+
+    @_abc_1.abstractmethod
+    def JoinThread(
+        self,
+        request: _channels_pb2.ChannelId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Adds the bot to a thread."""
+
+    @_abc_1.abstractmethod
+    def LeaveThread(
+        self,
+        request: _channels_pb2.ChannelId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Removes the bot from a thread."""
+
+    @_abc_1.abstractmethod
+    def AddThreadMember(
+        self,
+        request: _threads_pb2.ThreadMemberId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Adds a member to a thread."""
+
+    @_abc_1.abstractmethod
+    def RemoveThreadMember(
+        self,
+        request: _threads_pb2.ThreadMemberId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Removes a member from a thread."""
+
+    @_abc_1.abstractmethod
+    def GetThreadMember(
+        self,
+        request: _threads_pb2.GetThreadMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_threads_pb2.ThreadMemberResponse, _abc.Awaitable[_threads_pb2.ThreadMemberResponse]]:
+        """Returns a member of a thread. NOT_FOUND: the user is not a member."""
+
+    @_abc_1.abstractmethod
+    def ListThreadMembers(
+        self,
+        request: _threads_pb2.ListThreadMembersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_threads_pb2.ThreadMembersResponse, _abc.Awaitable[_threads_pb2.ThreadMembersResponse]]:
+        """Returns members of a thread, in ascending order of user id. The application needs the privileged intent for
+        members.
+        """
+
+    @_abc_1.abstractmethod
+    def GetInvite(
+        self,
+        request: _invites_pb2.GetInviteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invites_pb2.InviteResponse, _abc.Awaitable[_invites_pb2.InviteResponse]]:
+        """Returns an invite."""
+
+    @_abc_1.abstractmethod
+    def ListChannelInvites(
+        self,
+        request: _channels_pb2.ChannelId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invites_pb2.InvitesResponse, _abc.Awaitable[_invites_pb2.InvitesResponse]]:
+        """Returns the invites to a channel."""
+
+    @_abc_1.abstractmethod
+    def ListGuildInvites(
+        self,
+        request: _guilds_pb2.GuildId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invites_pb2.InvitesResponse, _abc.Awaitable[_invites_pb2.InvitesResponse]]:
+        """Returns the invites to a guild."""
+
+    @_abc_1.abstractmethod
+    def GetInviteTargetUsers(
+        self,
+        request: _invites_pb2.InviteCode,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invites_pb2.InviteTargetUsersResponse, _abc.Awaitable[_invites_pb2.InviteTargetUsersResponse]]:
+        """Returns the users for whom an invite is."""
+
+    @_abc_1.abstractmethod
+    def SetInviteTargetUsers(
+        self,
+        request: _invites_pb2.SetInviteTargetUsersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Replaces the users for whom an invite is."""
+
+    @_abc_1.abstractmethod
+    def GetInviteTargetUsersJob(
+        self,
+        request: _invites_pb2.InviteCode,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invites_pb2.InviteTargetUsersJobResponse, _abc.Awaitable[_invites_pb2.InviteTargetUsersJobResponse]]:
+        """Returns how far Discord has processed the target users of an invite."""
+
+    @_abc_1.abstractmethod
+    def EditGuild(
+        self,
+        request: _guild_settings_pb2.EditGuildRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_guilds_pb2.GuildResponse, _abc.Awaitable[_guilds_pb2.GuildResponse]]:
+        """Edits a guild."""
+
+    @_abc_1.abstractmethod
+    def GetGuildPreview(
+        self,
+        request: _guilds_pb2.GuildId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_guilds_pb2.GuildResponse, _abc.Awaitable[_guilds_pb2.GuildResponse]]:
+        """Returns the public preview of a guild; the bot must be a member, or the guild discoverable. Only some fields are
+        filled.
+        """
+
+    @_abc_1.abstractmethod
+    def GetOnboarding(
+        self,
+        request: _guilds_pb2.GuildId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_guild_settings_pb2.OnboardingResponse, _abc.Awaitable[_guild_settings_pb2.OnboardingResponse]]:
+        """Returns the onboarding of a guild."""
+
+    @_abc_1.abstractmethod
+    def SetOnboarding(
+        self,
+        request: _guild_settings_pb2.SetOnboardingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_guild_settings_pb2.OnboardingResponse, _abc.Awaitable[_guild_settings_pb2.OnboardingResponse]]:
+        """Sets the onboarding of a guild."""
+
+    @_abc_1.abstractmethod
+    def GetWelcomeScreen(
+        self,
+        request: _guilds_pb2.GuildId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_guild_settings_pb2.WelcomeScreenResponse, _abc.Awaitable[_guild_settings_pb2.WelcomeScreenResponse]]:
+        """Returns the welcome screen of a guild."""
+
+    @_abc_1.abstractmethod
+    def EditWelcomeScreen(
+        self,
+        request: _guild_settings_pb2.EditWelcomeScreenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_guild_settings_pb2.WelcomeScreenResponse, _abc.Awaitable[_guild_settings_pb2.WelcomeScreenResponse]]:
+        """Edits the welcome screen of a guild."""
+
+    @_abc_1.abstractmethod
+    def GetWidgetSettings(
+        self,
+        request: _guilds_pb2.GuildId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_guild_settings_pb2.WidgetSettingsResponse, _abc.Awaitable[_guild_settings_pb2.WidgetSettingsResponse]]:
+        """Returns the settings of a guild's widget."""
+
+    @_abc_1.abstractmethod
+    def EditWidgetSettings(
+        self,
+        request: _guild_settings_pb2.EditWidgetSettingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_guild_settings_pb2.WidgetSettingsResponse, _abc.Awaitable[_guild_settings_pb2.WidgetSettingsResponse]]:
+        """Edits the settings of a guild's widget."""
+
+    @_abc_1.abstractmethod
+    def GetWidget(
+        self,
+        request: _guilds_pb2.GuildId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_guild_settings_pb2.WidgetResponse, _abc.Awaitable[_guild_settings_pb2.WidgetResponse]]:
+        """Returns the widget of a guild, if it is enabled."""
+
+    @_abc_1.abstractmethod
+    def GetVanityUrl(
+        self,
+        request: _guilds_pb2.GuildId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_guild_settings_pb2.VanityUrlResponse, _abc.Awaitable[_guild_settings_pb2.VanityUrlResponse]]:
+        """Returns the vanity URL of a guild."""
+
+    @_abc_1.abstractmethod
+    def EditCurrentMember(
+        self,
+        request: _members_pb2.EditCurrentMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_members_pb2.GuildMemberResponse, _abc.Awaitable[_members_pb2.GuildMemberResponse]]:
+        """Edits the bot's own profile in a guild."""
+
+    @_abc_1.abstractmethod
+    def GetRole(
+        self,
+        request: _roles_pb2.RoleId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_roles_pb2.RoleResponse, _abc.Awaitable[_roles_pb2.RoleResponse]]:
+        """Returns a role."""
+
+    @_abc_1.abstractmethod
+    def GetRoleMemberCounts(
+        self,
+        request: _guilds_pb2.GuildId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_roles_pb2.RoleMemberCountsResponse, _abc.Awaitable[_roles_pb2.RoleMemberCountsResponse]]:
+        """Returns the number of members of each role."""
+
+    @_abc_1.abstractmethod
+    def EditRolePositions(
+        self,
+        request: _roles_pb2.EditRolePositionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_roles_pb2.GetGuildRolesResponse, _abc.Awaitable[_roles_pb2.GetGuildRolesResponse]]:
+        """Changes the positions of roles; returns all roles."""
+
+    @_abc_1.abstractmethod
+    def GetCommandPermissions(
+        self,
+        request: _command_permissions_pb2.CommandPermissionsId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_command_permissions_pb2.CommandPermissionsResponse, _abc.Awaitable[_command_permissions_pb2.CommandPermissionsResponse]]:
+        """Returns the permissions of a command in a guild. NOT_FOUND: it has none of its own."""
+
+    @_abc_1.abstractmethod
+    def ListCommandPermissions(
+        self,
+        request: _command_permissions_pb2.ListCommandPermissionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_command_permissions_pb2.CommandPermissionsListResponse, _abc.Awaitable[_command_permissions_pb2.CommandPermissionsListResponse]]:
+        """Returns the permissions of all commands of the application in a guild."""
+
+    @_abc_1.abstractmethod
+    def GetAuditLog(
+        self,
+        request: _audit_log_pb2.GetAuditLogRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_log_pb2.AuditLogResponse, _abc.Awaitable[_audit_log_pb2.AuditLogResponse]]:
+        """Returns entries of a guild's audit log. The bot needs the permission VIEW_AUDIT_LOG."""
+
+    @_abc_1.abstractmethod
+    def GetPruneCount(
+        self,
+        request: _moderation_pb2.GetPruneCountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_moderation_pb2.PruneResponse, _abc.Awaitable[_moderation_pb2.PruneResponse]]:
+        """Returns how many members PruneGuild would remove."""
+
+    @_abc_1.abstractmethod
+    def PruneGuild(
+        self,
+        request: _moderation_pb2.PruneGuildRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_moderation_pb2.PruneResponse, _abc.Awaitable[_moderation_pb2.PruneResponse]]:
+        """Removes members without activity from a guild. The proxy does not retry a request that Discord may have received."""
+
+    @_abc_1.abstractmethod
+    def SetIncidentActions(
+        self,
+        request: _moderation_pb2.SetIncidentActionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_moderation_pb2.IncidentActionsResponse, _abc.Awaitable[_moderation_pb2.IncidentActionsResponse]]:
+        """Pauses invites or direct messages between members of a guild for up to 24 hours."""
+
+    @_abc_1.abstractmethod
+    def ListJoinRequests(
+        self,
+        request: _moderation_pb2.ListJoinRequestsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_moderation_pb2.JoinRequestsResponse, _abc.Awaitable[_moderation_pb2.JoinRequestsResponse]]:
+        """Returns requests to join a guild."""
+
+    @_abc_1.abstractmethod
+    def ReviewJoinRequest(
+        self,
+        request: _moderation_pb2.ReviewJoinRequestRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_moderation_pb2.JoinRequestResponse, _abc.Awaitable[_moderation_pb2.JoinRequestResponse]]:
+        """Approves or rejects a request to join a guild."""
+
+    @_abc_1.abstractmethod
+    def ListAutoModerationRules(
+        self,
+        request: _guilds_pb2.GuildId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auto_moderation_pb2.AutoModerationRulesResponse, _abc.Awaitable[_auto_moderation_pb2.AutoModerationRulesResponse]]:
+        """Returns the auto moderation rules of a guild."""
+
+    @_abc_1.abstractmethod
+    def GetAutoModerationRule(
+        self,
+        request: _auto_moderation_pb2.AutoModerationRuleId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auto_moderation_pb2.AutoModerationRuleResponse, _abc.Awaitable[_auto_moderation_pb2.AutoModerationRuleResponse]]:
+        """Returns an auto moderation rule."""
+
+    @_abc_1.abstractmethod
+    def CreateAutoModerationRule(
+        self,
+        request: _auto_moderation_pb2.CreateAutoModerationRuleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auto_moderation_pb2.AutoModerationRuleResponse, _abc.Awaitable[_auto_moderation_pb2.AutoModerationRuleResponse]]:
+        """Creates an auto moderation rule."""
+
+    @_abc_1.abstractmethod
+    def EditAutoModerationRule(
+        self,
+        request: _auto_moderation_pb2.EditAutoModerationRuleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auto_moderation_pb2.AutoModerationRuleResponse, _abc.Awaitable[_auto_moderation_pb2.AutoModerationRuleResponse]]:
+        """Edits an auto moderation rule."""
+
+    @_abc_1.abstractmethod
+    def DeleteAutoModerationRule(
+        self,
+        request: _auto_moderation_pb2.AutoModerationRuleId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Deletes an auto moderation rule."""
+
+    @_abc_1.abstractmethod
+    def ListIntegrations(
+        self,
+        request: _guilds_pb2.GuildId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_integrations_pb2.IntegrationsResponse, _abc.Awaitable[_integrations_pb2.IntegrationsResponse]]:
+        """Returns the integrations of a guild."""
+
+    @_abc_1.abstractmethod
+    def DeleteIntegration(
+        self,
+        request: _integrations_pb2.IntegrationId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Deletes an integration; a bot is removed from the guild, too."""
+
+    @_abc_1.abstractmethod
+    def GetGuildEmoji(
+        self,
+        request: _emojis_pb2.EmojiId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_emojis_pb2.EmojiResponse, _abc.Awaitable[_emojis_pb2.EmojiResponse]]:
+        """Returns a custom emoji of a guild."""
+
+    @_abc_1.abstractmethod
+    def CreateGuildEmoji(
+        self,
+        request: _emojis_pb2.CreateGuildEmojiRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_emojis_pb2.EmojiResponse, _abc.Awaitable[_emojis_pb2.EmojiResponse]]:
+        """Creates a custom emoji in a guild."""
+
+    @_abc_1.abstractmethod
+    def EditGuildEmoji(
+        self,
+        request: _emojis_pb2.EditGuildEmojiRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_emojis_pb2.EmojiResponse, _abc.Awaitable[_emojis_pb2.EmojiResponse]]:
+        """Edits a custom emoji of a guild."""
+
+    @_abc_1.abstractmethod
+    def DeleteGuildEmoji(
+        self,
+        request: _emojis_pb2.EmojiId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Deletes a custom emoji of a guild."""
+
+    @_abc_1.abstractmethod
+    def ListApplicationEmojis(
+        self,
+        request: _applications_pb2.ApplicationId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_emojis_pb2.ApplicationEmojisResponse, _abc.Awaitable[_emojis_pb2.ApplicationEmojisResponse]]:
+        """Returns the emojis of the application, which the bot can use everywhere."""
+
+    @_abc_1.abstractmethod
+    def GetApplicationEmoji(
+        self,
+        request: _emojis_pb2.ApplicationEmojiId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_emojis_pb2.EmojiResponse, _abc.Awaitable[_emojis_pb2.EmojiResponse]]:
+        """Returns an emoji of the application."""
+
+    @_abc_1.abstractmethod
+    def CreateApplicationEmoji(
+        self,
+        request: _emojis_pb2.CreateApplicationEmojiRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_emojis_pb2.EmojiResponse, _abc.Awaitable[_emojis_pb2.EmojiResponse]]:
+        """Creates an emoji of the application."""
+
+    @_abc_1.abstractmethod
+    def EditApplicationEmoji(
+        self,
+        request: _emojis_pb2.EditApplicationEmojiRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_emojis_pb2.EmojiResponse, _abc.Awaitable[_emojis_pb2.EmojiResponse]]:
+        """Renames an emoji of the application."""
+
+    @_abc_1.abstractmethod
+    def DeleteApplicationEmoji(
+        self,
+        request: _emojis_pb2.ApplicationEmojiId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Deletes an emoji of the application."""
+
+    @_abc_1.abstractmethod
+    def ListGuildStickers(
+        self,
+        request: _guilds_pb2.GuildId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stickers_pb2.StickersResponse, _abc.Awaitable[_stickers_pb2.StickersResponse]]:
+        """Returns the stickers of a guild."""
+
+    @_abc_1.abstractmethod
+    def GetGuildSticker(
+        self,
+        request: _stickers_pb2.StickerId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stickers_pb2.StickerResponse, _abc.Awaitable[_stickers_pb2.StickerResponse]]:
+        """Returns a sticker of a guild."""
+
+    @_abc_1.abstractmethod
+    def CreateGuildSticker(
+        self,
+        request: _stickers_pb2.CreateGuildStickerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stickers_pb2.StickerResponse, _abc.Awaitable[_stickers_pb2.StickerResponse]]:
+        """Creates a sticker in a guild."""
+
+    @_abc_1.abstractmethod
+    def EditGuildSticker(
+        self,
+        request: _stickers_pb2.EditGuildStickerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stickers_pb2.StickerResponse, _abc.Awaitable[_stickers_pb2.StickerResponse]]:
+        """Edits a sticker of a guild."""
+
+    @_abc_1.abstractmethod
+    def DeleteGuildSticker(
+        self,
+        request: _stickers_pb2.StickerId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Deletes a sticker of a guild."""
+
+    @_abc_1.abstractmethod
+    def GetSticker(
+        self,
+        request: _stickers_pb2.GetStickerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stickers_pb2.StickerResponse, _abc.Awaitable[_stickers_pb2.StickerResponse]]:
+        """Returns any sticker."""
+
+    @_abc_1.abstractmethod
+    def ListStickerPacks(
+        self,
+        request: _stickers_pb2.ListStickerPacksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stickers_pb2.StickerPacksResponse, _abc.Awaitable[_stickers_pb2.StickerPacksResponse]]:
+        """Returns the packs of Discord's standard stickers."""
+
+    @_abc_1.abstractmethod
+    def GetStickerPack(
+        self,
+        request: _stickers_pb2.GetStickerPackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stickers_pb2.StickerPackResponse, _abc.Awaitable[_stickers_pb2.StickerPackResponse]]:
+        """Returns a pack of standard stickers."""
+
+    @_abc_1.abstractmethod
+    def ListGuildSoundboardSounds(
+        self,
+        request: _guilds_pb2.GuildId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_soundboard_pb2.GuildSoundboardSoundsResponse, _abc.Awaitable[_soundboard_pb2.GuildSoundboardSoundsResponse]]:
+        """Returns the sounds of a guild's soundboard."""
+
+    @_abc_1.abstractmethod
+    def GetGuildSoundboardSound(
+        self,
+        request: _soundboard_pb2.SoundboardSoundId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_soundboard_pb2.SoundboardSoundResponse, _abc.Awaitable[_soundboard_pb2.SoundboardSoundResponse]]:
+        """Returns a sound of a guild's soundboard."""
+
+    @_abc_1.abstractmethod
+    def CreateGuildSoundboardSound(
+        self,
+        request: _soundboard_pb2.CreateGuildSoundboardSoundRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_soundboard_pb2.SoundboardSoundResponse, _abc.Awaitable[_soundboard_pb2.SoundboardSoundResponse]]:
+        """Creates a sound in a guild's soundboard."""
+
+    @_abc_1.abstractmethod
+    def EditGuildSoundboardSound(
+        self,
+        request: _soundboard_pb2.EditGuildSoundboardSoundRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_soundboard_pb2.SoundboardSoundResponse, _abc.Awaitable[_soundboard_pb2.SoundboardSoundResponse]]:
+        """Edits a sound of a guild's soundboard."""
+
+    @_abc_1.abstractmethod
+    def DeleteGuildSoundboardSound(
+        self,
+        request: _soundboard_pb2.SoundboardSoundId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Deletes a sound of a guild's soundboard."""
+
+    @_abc_1.abstractmethod
+    def ListDefaultSoundboardSounds(
+        self,
+        request: _soundboard_pb2.ListDefaultSoundboardSoundsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_soundboard_pb2.SoundboardSoundsResponse, _abc.Awaitable[_soundboard_pb2.SoundboardSoundsResponse]]:
+        """Returns Discord's default sounds."""
+
+    @_abc_1.abstractmethod
+    def SendSoundboardSound(
+        self,
+        request: _soundboard_pb2.SendSoundboardSoundRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Plays a sound in the voice channel to which the bot is connected."""
+
+    @_abc_1.abstractmethod
+    def GetWebhook(
+        self,
+        request: _webhooks_pb2.WebhookId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhooks_pb2.WebhookResponse, _abc.Awaitable[_webhooks_pb2.WebhookResponse]]:
+        """Returns a webhook."""
+
+    @_abc_1.abstractmethod
+    def GetGuildWebhooks(
+        self,
+        request: _guilds_pb2.GuildId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhooks_pb2.WebhooksResponse, _abc.Awaitable[_webhooks_pb2.WebhooksResponse]]:
+        """Returns the webhooks of a guild."""
+
+    @_abc_1.abstractmethod
+    def EditWebhook(
+        self,
+        request: _webhooks_pb2.EditWebhookRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhooks_pb2.WebhookResponse, _abc.Awaitable[_webhooks_pb2.WebhookResponse]]:
+        """Edits a webhook."""
+
+    @_abc_1.abstractmethod
+    def GetWebhookWithToken(
+        self,
+        request: _webhooks_pb2.WebhookToken,
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhooks_pb2.WebhookResponse, _abc.Awaitable[_webhooks_pb2.WebhookResponse]]:
+        """Returns a webhook by its token, without the user who created it."""
+
+    @_abc_1.abstractmethod
+    def EditWebhookWithToken(
+        self,
+        request: _webhooks_pb2.EditWebhookWithTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhooks_pb2.WebhookResponse, _abc.Awaitable[_webhooks_pb2.WebhookResponse]]:
+        """Edits a webhook by its token."""
+
+    @_abc_1.abstractmethod
+    def DeleteWebhookWithToken(
+        self,
+        request: _webhooks_pb2.WebhookToken,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Deletes a webhook by its token."""
+
+    @_abc_1.abstractmethod
+    def GetWebhookMessage(
+        self,
+        request: _webhooks_pb2.WebhookMessageId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_messages_pb2.MessageResponse, _abc.Awaitable[_messages_pb2.MessageResponse]]:
+        """Returns a message of a webhook."""
+
+    @_abc_1.abstractmethod
+    def GetInteractionResponse(
+        self,
+        request: _interactions_pb2.InteractionResponseId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_messages_pb2.MessageResponse, _abc.Awaitable[_messages_pb2.MessageResponse]]:
+        """Returns the initial response to an interaction."""
+
+    @_abc_1.abstractmethod
+    def EditInteractionResponse(
+        self,
+        request: _interactions_pb2.EditInteractionResponseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_messages_pb2.MessageResponse, _abc.Awaitable[_messages_pb2.MessageResponse]]:
+        """Edits the initial response to an interaction, or sends it if it was deferred."""
+
+    @_abc_1.abstractmethod
+    def DeleteInteractionResponse(
+        self,
+        request: _interactions_pb2.InteractionResponseId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Deletes the initial response to an interaction."""
+
+    @_abc_1.abstractmethod
+    def GetCurrentApplication(
+        self,
+        request: _applications_pb2.GetCurrentApplicationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_applications_pb2.ApplicationResponse, _abc.Awaitable[_applications_pb2.ApplicationResponse]]:
+        """Returns the bot's application."""
+
+    @_abc_1.abstractmethod
+    def EditCurrentApplication(
+        self,
+        request: _applications_pb2.EditCurrentApplicationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_applications_pb2.ApplicationResponse, _abc.Awaitable[_applications_pb2.ApplicationResponse]]:
+        """Edits the bot's application."""
+
+    @_abc_1.abstractmethod
+    def GetRoleConnectionMetadata(
+        self,
+        request: _applications_pb2.ApplicationId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_applications_pb2.RoleConnectionMetadataResponse, _abc.Awaitable[_applications_pb2.RoleConnectionMetadataResponse]]:
+        """Returns the metadata of the application's linked roles."""
+
+    @_abc_1.abstractmethod
+    def SetRoleConnectionMetadata(
+        self,
+        request: _applications_pb2.SetRoleConnectionMetadataRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_applications_pb2.RoleConnectionMetadataResponse, _abc.Awaitable[_applications_pb2.RoleConnectionMetadataResponse]]:
+        """Replaces the metadata of the application's linked roles."""
 
     @_abc_1.abstractmethod
     def SubscribeEvents(

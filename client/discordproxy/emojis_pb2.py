@@ -27,7 +27,7 @@ from discordproxy import common_pb2 as discordproxy_dot_common__pb2
 from discordproxy import users_pb2 as discordproxy_dot_users__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x64iscordproxy/emojis.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\x1a\x19\x64iscordproxy/common.proto\x1a\x18\x64iscordproxy/users.proto\"\xb4\x01\n\x05\x45moji\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05roles\x18\x03 \x03(\x04\x12\x1f\n\x04user\x18\x04 \x01(\x0b\x32\x11.discord_api.User\x12+\n\x0frequired_colons\x18\x05 \x01(\x08\x42\x12\x8a\xb5\x18\x0erequire_colons\x12\x0f\n\x07managed\x18\x06 \x01(\x08\x12\x10\n\x08\x61nimated\x18\x07 \x01(\x08\x12\x11\n\tavailable\x18\x08 \x01(\x08\"e\n\x0e\x45mojisResponse\x12\"\n\x06\x65mojis\x18\x01 \x03(\x0b\x32\x12.discord_api.Emoji\x12/\n\tfreshness\x18P \x01(\x0b\x32\x16.discord_api.FreshnessB\x04\xa0\xb5\x18\x01\x42\x43ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x64iscordproxy/emojis.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\x1a\x19\x64iscordproxy/common.proto\x1a\x18\x64iscordproxy/users.proto\"\xb4\x01\n\x05\x45moji\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05roles\x18\x03 \x03(\x04\x12\x1f\n\x04user\x18\x04 \x01(\x0b\x32\x11.discord_api.User\x12+\n\x0frequired_colons\x18\x05 \x01(\x08\x42\x12\x8a\xb5\x18\x0erequire_colons\x12\x0f\n\x07managed\x18\x06 \x01(\x08\x12\x10\n\x08\x61nimated\x18\x07 \x01(\x08\x12\x11\n\tavailable\x18\x08 \x01(\x08\"e\n\x0e\x45mojisResponse\x12\"\n\x06\x65mojis\x18\x01 \x03(\x0b\x32\x12.discord_api.Emoji\x12/\n\tfreshness\x18P \x01(\x0b\x32\x16.discord_api.FreshnessB\x04\xa0\xb5\x18\x01\"w\n\x07\x45mojiId\x12\x10\n\x08guild_id\x18\x01 \x01(\x04\x12\x10\n\x08\x65moji_id\x18\x02 \x01(\x04\x12\x14\n\x06reason\x18\\ \x01(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\"2\n\rEmojiResponse\x12!\n\x05\x65moji\x18\x01 \x01(\x0b\x32\x12.discord_api.Emoji\"\xa1\x01\n\x17\x43reateGuildEmojiRequest\x12\x10\n\x08guild_id\x18\x01 \x01(\x04\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05image\x18\x03 \x01(\t\x12\r\n\x05roles\x18\x04 \x03(\x04\x12\x14\n\x06reason\x18\\ \x01(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\"\xc5\x01\n\x15\x45\x64itGuildEmojiRequest\x12\x10\n\x08guild_id\x18\x01 \x01(\x04\x12\x10\n\x08\x65moji_id\x18\x1e \x01(\x04\x12\x11\n\x04name\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\r\n\x05roles\x18\x04 \x03(\x04\x12\x13\n\x05\x63lear\x18[ \x03(\tB\x04\xa0\xb5\x18\x01\x12\x14\n\x06reason\x18\\ \x01(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\x07\n\x05_name\"r\n\x12\x41pplicationEmojiId\x12\x16\n\x0e\x61pplication_id\x18\x01 \x01(\x04\x12\x10\n\x08\x65moji_id\x18\x02 \x01(\x04\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\"J\n\x19\x41pplicationEmojisResponse\x12-\n\x06\x65mojis\x18\x01 \x03(\x0b\x32\x12.discord_api.EmojiB\t\x8a\xb5\x18\x05items\"\x88\x01\n\x1d\x43reateApplicationEmojiRequest\x12\x16\n\x0e\x61pplication_id\x18\x01 \x01(\x04\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05image\x18\x03 \x01(\t\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\"\x89\x01\n\x1b\x45\x64itApplicationEmojiRequest\x12\x16\n\x0e\x61pplication_id\x18\x01 \x01(\x04\x12\x10\n\x08\x65moji_id\x18\x1e \x01(\x04\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\x43ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,8 +39,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EMOJI'].fields_by_name['required_colons']._serialized_options = b'\212\265\030\016require_colons'
   _globals['_EMOJISRESPONSE'].fields_by_name['freshness']._loaded_options = None
   _globals['_EMOJISRESPONSE'].fields_by_name['freshness']._serialized_options = b'\240\265\030\001'
+  _globals['_EMOJIID'].fields_by_name['reason']._loaded_options = None
+  _globals['_EMOJIID'].fields_by_name['reason']._serialized_options = b'\240\265\030\001'
+  _globals['_EMOJIID'].fields_by_name['options']._loaded_options = None
+  _globals['_EMOJIID'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
+  _globals['_CREATEGUILDEMOJIREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_CREATEGUILDEMOJIREQUEST'].fields_by_name['reason']._serialized_options = b'\240\265\030\001'
+  _globals['_CREATEGUILDEMOJIREQUEST'].fields_by_name['options']._loaded_options = None
+  _globals['_CREATEGUILDEMOJIREQUEST'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
+  _globals['_EDITGUILDEMOJIREQUEST'].fields_by_name['clear']._loaded_options = None
+  _globals['_EDITGUILDEMOJIREQUEST'].fields_by_name['clear']._serialized_options = b'\240\265\030\001'
+  _globals['_EDITGUILDEMOJIREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_EDITGUILDEMOJIREQUEST'].fields_by_name['reason']._serialized_options = b'\240\265\030\001'
+  _globals['_EDITGUILDEMOJIREQUEST'].fields_by_name['options']._loaded_options = None
+  _globals['_EDITGUILDEMOJIREQUEST'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
+  _globals['_APPLICATIONEMOJIID'].fields_by_name['options']._loaded_options = None
+  _globals['_APPLICATIONEMOJIID'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
+  _globals['_APPLICATIONEMOJISRESPONSE'].fields_by_name['emojis']._loaded_options = None
+  _globals['_APPLICATIONEMOJISRESPONSE'].fields_by_name['emojis']._serialized_options = b'\212\265\030\005items'
+  _globals['_CREATEAPPLICATIONEMOJIREQUEST'].fields_by_name['options']._loaded_options = None
+  _globals['_CREATEAPPLICATIONEMOJIREQUEST'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
+  _globals['_EDITAPPLICATIONEMOJIREQUEST'].fields_by_name['options']._loaded_options = None
+  _globals['_EDITAPPLICATIONEMOJIREQUEST'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
   _globals['_EMOJI']._serialized_start=128
   _globals['_EMOJI']._serialized_end=308
   _globals['_EMOJISRESPONSE']._serialized_start=310
   _globals['_EMOJISRESPONSE']._serialized_end=411
+  _globals['_EMOJIID']._serialized_start=413
+  _globals['_EMOJIID']._serialized_end=532
+  _globals['_EMOJIRESPONSE']._serialized_start=534
+  _globals['_EMOJIRESPONSE']._serialized_end=584
+  _globals['_CREATEGUILDEMOJIREQUEST']._serialized_start=587
+  _globals['_CREATEGUILDEMOJIREQUEST']._serialized_end=748
+  _globals['_EDITGUILDEMOJIREQUEST']._serialized_start=751
+  _globals['_EDITGUILDEMOJIREQUEST']._serialized_end=948
+  _globals['_APPLICATIONEMOJIID']._serialized_start=950
+  _globals['_APPLICATIONEMOJIID']._serialized_end=1064
+  _globals['_APPLICATIONEMOJISRESPONSE']._serialized_start=1066
+  _globals['_APPLICATIONEMOJISRESPONSE']._serialized_end=1140
+  _globals['_CREATEAPPLICATIONEMOJIREQUEST']._serialized_start=1143
+  _globals['_CREATEAPPLICATIONEMOJIREQUEST']._serialized_end=1279
+  _globals['_EDITAPPLICATIONEMOJIREQUEST']._serialized_start=1282
+  _globals['_EDITAPPLICATIONEMOJIREQUEST']._serialized_end=1419
 # @@protoc_insertion_point(module_scope)

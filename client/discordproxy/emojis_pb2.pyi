@@ -91,3 +91,244 @@ class EmojisResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EmojisResponse: _TypeAlias = EmojisResponse  # noqa: Y015
+
+@_typing.final
+class EmojiId(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GUILD_ID_FIELD_NUMBER: _builtins.int
+    EMOJI_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    guild_id: _builtins.int
+    emoji_id: _builtins.int
+    reason: _builtins.str
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        guild_id: _builtins.int = ...,
+        emoji_id: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["emoji_id", b"emoji_id", "guild_id", b"guild_id", "options", b"options", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EmojiId: _TypeAlias = EmojiId  # noqa: Y015
+
+@_typing.final
+class EmojiResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EMOJI_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def emoji(self) -> Global___Emoji: ...
+    def __init__(
+        self,
+        *,
+        emoji: Global___Emoji | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["emoji", b"emoji"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["emoji", b"emoji"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EmojiResponse: _TypeAlias = EmojiResponse  # noqa: Y015
+
+@_typing.final
+class CreateGuildEmojiRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GUILD_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
+    ROLES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    guild_id: _builtins.int
+    name: _builtins.str
+    """2..32 letters, digits and underscores"""
+    image: _builtins.str
+    """data URI, up to 256 KiB"""
+    reason: _builtins.str
+    @_builtins.property
+    def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """roles that may use it; none: everybody"""
+
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        guild_id: _builtins.int = ...,
+        name: _builtins.str = ...,
+        image: _builtins.str = ...,
+        roles: _abc.Iterable[_builtins.int] | None = ...,
+        reason: _builtins.str = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["guild_id", b"guild_id", "image", b"image", "name", b"name", "options", b"options", "reason", b"reason", "roles", b"roles"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateGuildEmojiRequest: _TypeAlias = CreateGuildEmojiRequest  # noqa: Y015
+
+@_typing.final
+class EditGuildEmojiRequest(_message.Message):
+    """Fields that are not set stay as they are; `clear` resets fields."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GUILD_ID_FIELD_NUMBER: _builtins.int
+    EMOJI_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    ROLES_FIELD_NUMBER: _builtins.int
+    CLEAR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    guild_id: _builtins.int
+    emoji_id: _builtins.int
+    name: _builtins.str
+    reason: _builtins.str
+    @_builtins.property
+    def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """replaces all"""
+
+    @_builtins.property
+    def clear(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        guild_id: _builtins.int = ...,
+        emoji_id: _builtins.int = ...,
+        name: _builtins.str | None = ...,
+        roles: _abc.Iterable[_builtins.int] | None = ...,
+        clear: _abc.Iterable[_builtins.str] | None = ...,
+        reason: _builtins.str = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "name", b"name", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "clear", b"clear", "emoji_id", b"emoji_id", "guild_id", b"guild_id", "name", b"name", "options", b"options", "reason", b"reason", "roles", b"roles"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
+    _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
+
+Global___EditGuildEmojiRequest: _TypeAlias = EditGuildEmojiRequest  # noqa: Y015
+
+@_typing.final
+class ApplicationEmojiId(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPLICATION_ID_FIELD_NUMBER: _builtins.int
+    EMOJI_ID_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    application_id: _builtins.int
+    emoji_id: _builtins.int
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        application_id: _builtins.int = ...,
+        emoji_id: _builtins.int = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application_id", b"application_id", "emoji_id", b"emoji_id", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApplicationEmojiId: _TypeAlias = ApplicationEmojiId  # noqa: Y015
+
+@_typing.final
+class ApplicationEmojisResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EMOJIS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def emojis(self) -> _containers.RepeatedCompositeFieldContainer[Global___Emoji]: ...
+    def __init__(
+        self,
+        *,
+        emojis: _abc.Iterable[Global___Emoji] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["emojis", b"emojis"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApplicationEmojisResponse: _TypeAlias = ApplicationEmojisResponse  # noqa: Y015
+
+@_typing.final
+class CreateApplicationEmojiRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPLICATION_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    application_id: _builtins.int
+    name: _builtins.str
+    """as in CreateGuildEmojiRequest"""
+    image: _builtins.str
+    """data URI, up to 256 KiB"""
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        application_id: _builtins.int = ...,
+        name: _builtins.str = ...,
+        image: _builtins.str = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application_id", b"application_id", "image", b"image", "name", b"name", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateApplicationEmojiRequest: _TypeAlias = CreateApplicationEmojiRequest  # noqa: Y015
+
+@_typing.final
+class EditApplicationEmojiRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPLICATION_ID_FIELD_NUMBER: _builtins.int
+    EMOJI_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    application_id: _builtins.int
+    emoji_id: _builtins.int
+    name: _builtins.str
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        application_id: _builtins.int = ...,
+        emoji_id: _builtins.int = ...,
+        name: _builtins.str = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application_id", b"application_id", "emoji_id", b"emoji_id", "name", b"name", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EditApplicationEmojiRequest: _TypeAlias = EditApplicationEmojiRequest  # noqa: Y015

@@ -29,7 +29,7 @@ from discordproxy import embeds_pb2 as discordproxy_dot_embeds__pb2
 from discordproxy import messages_pb2 as discordproxy_dot_messages__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x64iscordproxy/interactions.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\x1a\x19\x64iscordproxy/common.proto\x1a\x1d\x64iscordproxy/components.proto\x1a\x19\x64iscordproxy/embeds.proto\x1a\x1b\x64iscordproxy/messages.proto\"\xa7\x05\n CreateInteractionResponseRequest\x12\x16\n\x0einteraction_id\x18\x01 \x01(\x04\x12\x14\n\x07\x63ontent\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\"\n\x06\x65mbeds\x18\x04 \x03(\x0b\x32\x12.discord_api.Embed\x12\x36\n\x10\x61llowed_mentions\x18\x05 \x01(\x0b\x32\x1c.discord_api.AllowedMentions\x12*\n\ncomponents\x18\x07 \x03(\x0b\x32\x16.discord_api.Component\x12\x1d\n\x0f\x63omponents_json\x18\x08 \x01(\tB\x04\xa0\xb5\x18\x01\x12&\n\x05\x66iles\x18\n \x03(\x0b\x32\x11.discord_api.FileB\x04\xa0\xb5\x18\x01\x12\x1f\n\x04poll\x18\x0b \x01(\x0b\x32\x11.discord_api.Poll\x12\r\n\x05\x66lags\x18\x0c \x01(\x05\x12\x0b\n\x03tts\x18\r \x01(\x08\x12\x30\n\x0b\x61ttachments\x18\x11 \x03(\x0b\x32\x1b.discord_api.KeepAttachment\x12\x19\n\x11interaction_token\x18\x1e \x01(\t\x12\x46\n\x04type\x18\x1f \x01(\x0e\x32\x32.discord_api.CreateInteractionResponseRequest.TypeB\x04\xa0\xb5\x18\x01\x12\x13\n\x05\x63lear\x18[ \x03(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\"_\n\x04Type\x12\x0b\n\x07\x44\x45\x46\x41ULT\x10\x00\x12\x0b\n\x07MESSAGE\x10\x04\x12\x14\n\x10\x44\x45\x46\x45RRED_MESSAGE\x10\x05\x12\x13\n\x0f\x44\x45\x46\x45RRED_UPDATE\x10\x06\x12\x12\n\x0eUPDATE_MESSAGE\x10\x07\x42\n\n\x08_contentBCZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x64iscordproxy/interactions.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\x1a\x19\x64iscordproxy/common.proto\x1a\x1d\x64iscordproxy/components.proto\x1a\x19\x64iscordproxy/embeds.proto\x1a\x1b\x64iscordproxy/messages.proto\"\xa7\x05\n CreateInteractionResponseRequest\x12\x16\n\x0einteraction_id\x18\x01 \x01(\x04\x12\x14\n\x07\x63ontent\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\"\n\x06\x65mbeds\x18\x04 \x03(\x0b\x32\x12.discord_api.Embed\x12\x36\n\x10\x61llowed_mentions\x18\x05 \x01(\x0b\x32\x1c.discord_api.AllowedMentions\x12*\n\ncomponents\x18\x07 \x03(\x0b\x32\x16.discord_api.Component\x12\x1d\n\x0f\x63omponents_json\x18\x08 \x01(\tB\x04\xa0\xb5\x18\x01\x12&\n\x05\x66iles\x18\n \x03(\x0b\x32\x11.discord_api.FileB\x04\xa0\xb5\x18\x01\x12\x1f\n\x04poll\x18\x0b \x01(\x0b\x32\x11.discord_api.Poll\x12\r\n\x05\x66lags\x18\x0c \x01(\x05\x12\x0b\n\x03tts\x18\r \x01(\x08\x12\x30\n\x0b\x61ttachments\x18\x11 \x03(\x0b\x32\x1b.discord_api.KeepAttachment\x12\x19\n\x11interaction_token\x18\x1e \x01(\t\x12\x46\n\x04type\x18\x1f \x01(\x0e\x32\x32.discord_api.CreateInteractionResponseRequest.TypeB\x04\xa0\xb5\x18\x01\x12\x13\n\x05\x63lear\x18[ \x03(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\"_\n\x04Type\x12\x0b\n\x07\x44\x45\x46\x41ULT\x10\x00\x12\x0b\n\x07MESSAGE\x10\x04\x12\x14\n\x10\x44\x45\x46\x45RRED_MESSAGE\x10\x05\x12\x13\n\x0f\x44\x45\x46\x45RRED_UPDATE\x10\x06\x12\x12\n\x0eUPDATE_MESSAGE\x10\x07\x42\n\n\x08_content\"\xa1\x01\n\x15InteractionResponseId\x12&\n\x0e\x61pplication_id\x18\x01 \x01(\x04\x42\x0e\x9a\xb5\x18\nwebhook_id\x12,\n\x11interaction_token\x18\x02 \x01(\tB\x11\x9a\xb5\x18\rwebhook_token\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\"\x9a\x04\n\x1e\x45\x64itInteractionResponseRequest\x12&\n\x0e\x61pplication_id\x18\x01 \x01(\x04\x42\x0e\x9a\xb5\x18\nwebhook_id\x12\x14\n\x07\x63ontent\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\"\n\x06\x65mbeds\x18\x04 \x03(\x0b\x32\x12.discord_api.Embed\x12\x36\n\x10\x61llowed_mentions\x18\x05 \x01(\x0b\x32\x1c.discord_api.AllowedMentions\x12*\n\ncomponents\x18\x07 \x03(\x0b\x32\x16.discord_api.Component\x12\x1d\n\x0f\x63omponents_json\x18\x08 \x01(\tB\x04\xa0\xb5\x18\x01\x12&\n\x05\x66iles\x18\n \x03(\x0b\x32\x11.discord_api.FileB\x04\xa0\xb5\x18\x01\x12\x30\n\x0b\x61ttachments\x18\x11 \x03(\x0b\x32\x1b.discord_api.KeepAttachment\x12,\n\x11interaction_token\x18\x1e \x01(\tB\x11\x9a\xb5\x18\rwebhook_token\x12\"\n\x0fwith_components\x18% \x01(\x08\x42\x04\x90\xb5\x18\x01H\x01\x88\x01\x01\x12\x13\n\x05\x63lear\x18[ \x03(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\n\n\x08_contentB\x12\n\x10_with_componentsBCZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,8 +47,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEINTERACTIONRESPONSEREQUEST'].fields_by_name['clear']._serialized_options = b'\240\265\030\001'
   _globals['_CREATEINTERACTIONRESPONSEREQUEST'].fields_by_name['options']._loaded_options = None
   _globals['_CREATEINTERACTIONRESPONSEREQUEST'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
+  _globals['_INTERACTIONRESPONSEID'].fields_by_name['application_id']._loaded_options = None
+  _globals['_INTERACTIONRESPONSEID'].fields_by_name['application_id']._serialized_options = b'\232\265\030\nwebhook_id'
+  _globals['_INTERACTIONRESPONSEID'].fields_by_name['interaction_token']._loaded_options = None
+  _globals['_INTERACTIONRESPONSEID'].fields_by_name['interaction_token']._serialized_options = b'\232\265\030\rwebhook_token'
+  _globals['_INTERACTIONRESPONSEID'].fields_by_name['options']._loaded_options = None
+  _globals['_INTERACTIONRESPONSEID'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
+  _globals['_EDITINTERACTIONRESPONSEREQUEST'].fields_by_name['application_id']._loaded_options = None
+  _globals['_EDITINTERACTIONRESPONSEREQUEST'].fields_by_name['application_id']._serialized_options = b'\232\265\030\nwebhook_id'
+  _globals['_EDITINTERACTIONRESPONSEREQUEST'].fields_by_name['components_json']._loaded_options = None
+  _globals['_EDITINTERACTIONRESPONSEREQUEST'].fields_by_name['components_json']._serialized_options = b'\240\265\030\001'
+  _globals['_EDITINTERACTIONRESPONSEREQUEST'].fields_by_name['files']._loaded_options = None
+  _globals['_EDITINTERACTIONRESPONSEREQUEST'].fields_by_name['files']._serialized_options = b'\240\265\030\001'
+  _globals['_EDITINTERACTIONRESPONSEREQUEST'].fields_by_name['interaction_token']._loaded_options = None
+  _globals['_EDITINTERACTIONRESPONSEREQUEST'].fields_by_name['interaction_token']._serialized_options = b'\232\265\030\rwebhook_token'
+  _globals['_EDITINTERACTIONRESPONSEREQUEST'].fields_by_name['with_components']._loaded_options = None
+  _globals['_EDITINTERACTIONRESPONSEREQUEST'].fields_by_name['with_components']._serialized_options = b'\220\265\030\001'
+  _globals['_EDITINTERACTIONRESPONSEREQUEST'].fields_by_name['clear']._loaded_options = None
+  _globals['_EDITINTERACTIONRESPONSEREQUEST'].fields_by_name['clear']._serialized_options = b'\240\265\030\001'
+  _globals['_EDITINTERACTIONRESPONSEREQUEST'].fields_by_name['options']._loaded_options = None
+  _globals['_EDITINTERACTIONRESPONSEREQUEST'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
   _globals['_CREATEINTERACTIONRESPONSEREQUEST']._serialized_start=195
   _globals['_CREATEINTERACTIONRESPONSEREQUEST']._serialized_end=874
   _globals['_CREATEINTERACTIONRESPONSEREQUEST_TYPE']._serialized_start=767
   _globals['_CREATEINTERACTIONRESPONSEREQUEST_TYPE']._serialized_end=862
+  _globals['_INTERACTIONRESPONSEID']._serialized_start=877
+  _globals['_INTERACTIONRESPONSEID']._serialized_end=1038
+  _globals['_EDITINTERACTIONRESPONSEREQUEST']._serialized_start=1041
+  _globals['_EDITINTERACTIONRESPONSEREQUEST']._serialized_end=1579
 # @@protoc_insertion_point(module_scope)

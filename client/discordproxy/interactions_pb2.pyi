@@ -16,10 +16,10 @@ import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 10):
-    from typing import TypeAlias as _TypeAlias
+if sys.version_info >= (3, 11):
+    from typing import TypeAlias as _TypeAlias, Never as _Never
 else:
-    from typing_extensions import TypeAlias as _TypeAlias
+    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -126,3 +126,99 @@ class CreateInteractionResponseRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__content) -> _WhichOneofReturnType__content | None: ...
 
 Global___CreateInteractionResponseRequest: _TypeAlias = CreateInteractionResponseRequest  # noqa: Y015
+
+@_typing.final
+class InteractionResponseId(_message.Message):
+    """The initial response to an interaction, also a deferred one. It can be read, edited and deleted for 15 minutes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPLICATION_ID_FIELD_NUMBER: _builtins.int
+    INTERACTION_TOKEN_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    application_id: _builtins.int
+    interaction_token: _builtins.str
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        application_id: _builtins.int = ...,
+        interaction_token: _builtins.str = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application_id", b"application_id", "interaction_token", b"interaction_token", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InteractionResponseId: _TypeAlias = InteractionResponseId  # noqa: Y015
+
+@_typing.final
+class EditInteractionResponseRequest(_message.Message):
+    """Fields that are not set stay as they are; `clear` resets fields. Attachments are handled as in EditMessageRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPLICATION_ID_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    EMBEDS_FIELD_NUMBER: _builtins.int
+    ALLOWED_MENTIONS_FIELD_NUMBER: _builtins.int
+    COMPONENTS_FIELD_NUMBER: _builtins.int
+    COMPONENTS_JSON_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    ATTACHMENTS_FIELD_NUMBER: _builtins.int
+    INTERACTION_TOKEN_FIELD_NUMBER: _builtins.int
+    WITH_COMPONENTS_FIELD_NUMBER: _builtins.int
+    CLEAR_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    application_id: _builtins.int
+    content: _builtins.str
+    components_json: _builtins.str
+    interaction_token: _builtins.str
+    with_components: _builtins.bool
+    @_builtins.property
+    def embeds(self) -> _containers.RepeatedCompositeFieldContainer[_embeds_pb2.Embed]: ...
+    @_builtins.property
+    def allowed_mentions(self) -> _messages_pb2.AllowedMentions: ...
+    @_builtins.property
+    def components(self) -> _containers.RepeatedCompositeFieldContainer[_components_pb2.Component]: ...
+    @_builtins.property
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.File]: ...
+    @_builtins.property
+    def attachments(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.KeepAttachment]: ...
+    @_builtins.property
+    def clear(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        application_id: _builtins.int = ...,
+        content: _builtins.str | None = ...,
+        embeds: _abc.Iterable[_embeds_pb2.Embed] | None = ...,
+        allowed_mentions: _messages_pb2.AllowedMentions | None = ...,
+        components: _abc.Iterable[_components_pb2.Component] | None = ...,
+        components_json: _builtins.str = ...,
+        files: _abc.Iterable[_messages_pb2.File] | None = ...,
+        attachments: _abc.Iterable[_messages_pb2.KeepAttachment] | None = ...,
+        interaction_token: _builtins.str = ...,
+        with_components: _builtins.bool | None = ...,
+        clear: _abc.Iterable[_builtins.str] | None = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "_with_components", b"_with_components", "allowed_mentions", b"allowed_mentions", "content", b"content", "options", b"options", "with_components", b"with_components"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "_with_components", b"_with_components", "allowed_mentions", b"allowed_mentions", "application_id", b"application_id", "attachments", b"attachments", "clear", b"clear", "components", b"components", "components_json", b"components_json", "content", b"content", "embeds", b"embeds", "files", b"files", "interaction_token", b"interaction_token", "options", b"options", "with_components", b"with_components"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__content: _TypeAlias = _typing.Literal["content"]  # noqa: Y015
+    _WhichOneofArgType__content: _TypeAlias = _typing.Literal["_content", b"_content"]  # noqa: Y015
+    _WhichOneofReturnType__with_components: _TypeAlias = _typing.Literal["with_components"]  # noqa: Y015
+    _WhichOneofArgType__with_components: _TypeAlias = _typing.Literal["_with_components", b"_with_components"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__content) -> _WhichOneofReturnType__content | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__with_components) -> _WhichOneofReturnType__with_components | None: ...
+
+Global___EditInteractionResponseRequest: _TypeAlias = EditInteractionResponseRequest  # noqa: Y015

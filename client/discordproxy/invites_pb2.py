@@ -29,7 +29,7 @@ from discordproxy import guilds_pb2 as discordproxy_dot_guilds__pb2
 from discordproxy import users_pb2 as discordproxy_dot_users__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x64iscordproxy/invites.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\x1a\x1b\x64iscordproxy/channels.proto\x1a\x19\x64iscordproxy/common.proto\x1a\x19\x64iscordproxy/guilds.proto\x1a\x18\x64iscordproxy/users.proto\"\x81\x03\n\x06Invite\x12\x0c\n\x04type\x18\x01 \x01(\x05\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12!\n\x05guild\x18\x03 \x01(\x0b\x32\x12.discord_api.Guild\x12%\n\x07\x63hannel\x18\x04 \x01(\x0b\x32\x14.discord_api.Channel\x12\"\n\x07inviter\x18\x05 \x01(\x0b\x32\x11.discord_api.User\x12\x13\n\x0btarget_type\x18\x06 \x01(\x05\x12&\n\x0btarget_user\x18\x07 \x01(\x0b\x32\x11.discord_api.User\x12\"\n\x1a\x61pproximate_presence_count\x18\x08 \x01(\x05\x12 \n\x18\x61pproximate_member_count\x18\t \x01(\x05\x12\x12\n\nexpires_at\x18\n \x01(\t\x12\x0c\n\x04uses\x18\x0b \x01(\x05\x12\x10\n\x08max_uses\x18\x0c \x01(\x05\x12\x0f\n\x07max_age\x18\r \x01(\x05\x12\x11\n\ttemporary\x18\x0e \x01(\x08\x12\x12\n\ncreated_at\x18\x0f \x01(\t\"\xff\x01\n\x13\x43reateInviteRequest\x12\x12\n\nchannel_id\x18\x01 \x01(\x04\x12\x14\n\x07max_age\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x15\n\x08max_uses\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x16\n\ttemporary\x18\x04 \x01(\x08H\x02\x88\x01\x01\x12\x13\n\x06unique\x18\x05 \x01(\x08H\x03\x88\x01\x01\x12\x14\n\x06reason\x18\\ \x01(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\n\n\x08_max_ageB\x0b\n\t_max_usesB\x0c\n\n_temporaryB\t\n\x07_unique\"5\n\x0eInviteResponse\x12#\n\x06invite\x18\x01 \x01(\x0b\x32\x13.discord_api.Invite\"d\n\nInviteCode\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x14\n\x06reason\x18\\ \x01(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\x43ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x64iscordproxy/invites.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\x1a\x1b\x64iscordproxy/channels.proto\x1a\x19\x64iscordproxy/common.proto\x1a\x19\x64iscordproxy/guilds.proto\x1a\x18\x64iscordproxy/users.proto\"\x81\x03\n\x06Invite\x12\x0c\n\x04type\x18\x01 \x01(\x05\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12!\n\x05guild\x18\x03 \x01(\x0b\x32\x12.discord_api.Guild\x12%\n\x07\x63hannel\x18\x04 \x01(\x0b\x32\x14.discord_api.Channel\x12\"\n\x07inviter\x18\x05 \x01(\x0b\x32\x11.discord_api.User\x12\x13\n\x0btarget_type\x18\x06 \x01(\x05\x12&\n\x0btarget_user\x18\x07 \x01(\x0b\x32\x11.discord_api.User\x12\"\n\x1a\x61pproximate_presence_count\x18\x08 \x01(\x05\x12 \n\x18\x61pproximate_member_count\x18\t \x01(\x05\x12\x12\n\nexpires_at\x18\n \x01(\t\x12\x0c\n\x04uses\x18\x0b \x01(\x05\x12\x10\n\x08max_uses\x18\x0c \x01(\x05\x12\x0f\n\x07max_age\x18\r \x01(\x05\x12\x11\n\ttemporary\x18\x0e \x01(\x08\x12\x12\n\ncreated_at\x18\x0f \x01(\t\"\xff\x01\n\x13\x43reateInviteRequest\x12\x12\n\nchannel_id\x18\x01 \x01(\x04\x12\x14\n\x07max_age\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x15\n\x08max_uses\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x16\n\ttemporary\x18\x04 \x01(\x08H\x02\x88\x01\x01\x12\x13\n\x06unique\x18\x05 \x01(\x08H\x03\x88\x01\x01\x12\x14\n\x06reason\x18\\ \x01(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\n\n\x08_max_ageB\x0b\n\t_max_usesB\x0c\n\n_temporaryB\t\n\x07_unique\"5\n\x0eInviteResponse\x12#\n\x06invite\x18\x01 \x01(\x0b\x32\x13.discord_api.Invite\"d\n\nInviteCode\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x14\n\x06reason\x18\\ \x01(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\"7\n\x0fInvitesResponse\x12$\n\x07invites\x18\x01 \x03(\x0b\x32\x13.discord_api.Invite\"\xac\x01\n\x10GetInviteRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x1e\n\x0bwith_counts\x18\x02 \x01(\x08\x42\x04\x90\xb5\x18\x01H\x00\x88\x01\x01\x12&\n\x18guild_scheduled_event_id\x18\x03 \x01(\x04\x42\x04\x90\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\x0e\n\x0c_with_counts\"w\n\x1bSetInviteTargetUsersRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x16\n\x08user_ids\x18\x02 \x03(\x04\x42\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\"3\n\x19InviteTargetUsersResponse\x12\x16\n\x08user_ids\x18\x01 \x03(\x04\x42\x04\xa0\xb5\x18\x01\"\x9d\x01\n\x1cInviteTargetUsersJobResponse\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12\x13\n\x0btotal_users\x18\x02 \x01(\x03\x12\x17\n\x0fprocessed_users\x18\x03 \x01(\x03\x12\x12\n\ncreated_at\x18\x04 \x01(\t\x12\x14\n\x0c\x63ompleted_at\x18\x05 \x01(\t\x12\x15\n\rerror_message\x18\x06 \x01(\tBCZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,6 +45,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INVITECODE'].fields_by_name['reason']._serialized_options = b'\240\265\030\001'
   _globals['_INVITECODE'].fields_by_name['options']._loaded_options = None
   _globals['_INVITECODE'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
+  _globals['_GETINVITEREQUEST'].fields_by_name['with_counts']._loaded_options = None
+  _globals['_GETINVITEREQUEST'].fields_by_name['with_counts']._serialized_options = b'\220\265\030\001'
+  _globals['_GETINVITEREQUEST'].fields_by_name['guild_scheduled_event_id']._loaded_options = None
+  _globals['_GETINVITEREQUEST'].fields_by_name['guild_scheduled_event_id']._serialized_options = b'\220\265\030\001'
+  _globals['_GETINVITEREQUEST'].fields_by_name['options']._loaded_options = None
+  _globals['_GETINVITEREQUEST'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
+  _globals['_SETINVITETARGETUSERSREQUEST'].fields_by_name['user_ids']._loaded_options = None
+  _globals['_SETINVITETARGETUSERSREQUEST'].fields_by_name['user_ids']._serialized_options = b'\240\265\030\001'
+  _globals['_SETINVITETARGETUSERSREQUEST'].fields_by_name['options']._loaded_options = None
+  _globals['_SETINVITETARGETUSERSREQUEST'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
+  _globals['_INVITETARGETUSERSRESPONSE'].fields_by_name['user_ids']._loaded_options = None
+  _globals['_INVITETARGETUSERSRESPONSE'].fields_by_name['user_ids']._serialized_options = b'\240\265\030\001'
   _globals['_INVITE']._serialized_start=185
   _globals['_INVITE']._serialized_end=570
   _globals['_CREATEINVITEREQUEST']._serialized_start=573
@@ -53,4 +65,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INVITERESPONSE']._serialized_end=883
   _globals['_INVITECODE']._serialized_start=885
   _globals['_INVITECODE']._serialized_end=985
+  _globals['_INVITESRESPONSE']._serialized_start=987
+  _globals['_INVITESRESPONSE']._serialized_end=1042
+  _globals['_GETINVITEREQUEST']._serialized_start=1045
+  _globals['_GETINVITEREQUEST']._serialized_end=1217
+  _globals['_SETINVITETARGETUSERSREQUEST']._serialized_start=1219
+  _globals['_SETINVITETARGETUSERSREQUEST']._serialized_end=1338
+  _globals['_INVITETARGETUSERSRESPONSE']._serialized_start=1340
+  _globals['_INVITETARGETUSERSRESPONSE']._serialized_end=1391
+  _globals['_INVITETARGETUSERSJOBRESPONSE']._serialized_start=1394
+  _globals['_INVITETARGETUSERSJOBRESPONSE']._serialized_end=1551
 # @@protoc_insertion_point(module_scope)

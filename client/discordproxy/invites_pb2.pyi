@@ -3,12 +3,14 @@
 isort:skip_file
 Invites to a channel."""
 
+from collections import abc as _abc
 from discordproxy import channels_pb2 as _channels_pb2
 from discordproxy import common_pb2 as _common_pb2
 from discordproxy import guilds_pb2 as _guilds_pb2
 from discordproxy import users_pb2 as _users_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -193,3 +195,147 @@ class InviteCode(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___InviteCode: _TypeAlias = InviteCode  # noqa: Y015
+
+@_typing.final
+class InvitesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INVITES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def invites(self) -> _containers.RepeatedCompositeFieldContainer[Global___Invite]: ...
+    def __init__(
+        self,
+        *,
+        invites: _abc.Iterable[Global___Invite] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["invites", b"invites"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InvitesResponse: _TypeAlias = InvitesResponse  # noqa: Y015
+
+@_typing.final
+class GetInviteRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    WITH_COUNTS_FIELD_NUMBER: _builtins.int
+    GUILD_SCHEDULED_EVENT_ID_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    with_counts: _builtins.bool
+    """fills the approximate counts"""
+    guild_scheduled_event_id: _builtins.int
+    """shows this event with the invite"""
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        with_counts: _builtins.bool | None = ...,
+        guild_scheduled_event_id: _builtins.int = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_with_counts", b"_with_counts", "options", b"options", "with_counts", b"with_counts"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_with_counts", b"_with_counts", "code", b"code", "guild_scheduled_event_id", b"guild_scheduled_event_id", "options", b"options", "with_counts", b"with_counts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__with_counts: _TypeAlias = _typing.Literal["with_counts"]  # noqa: Y015
+    _WhichOneofArgType__with_counts: _TypeAlias = _typing.Literal["_with_counts", b"_with_counts"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__with_counts) -> _WhichOneofReturnType__with_counts | None: ...
+
+Global___GetInviteRequest: _TypeAlias = GetInviteRequest  # noqa: Y015
+
+@_typing.final
+class SetInviteTargetUsersRequest(_message.Message):
+    """Replaces the users for whom an invite is. Discord processes the list in the background, see GetInviteTargetUsersJob."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    USER_IDS_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    @_builtins.property
+    def user_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """the proxy makes the CSV file"""
+
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        user_ids: _abc.Iterable[_builtins.int] | None = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "options", b"options", "user_ids", b"user_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetInviteTargetUsersRequest: _TypeAlias = SetInviteTargetUsersRequest  # noqa: Y015
+
+@_typing.final
+class InviteTargetUsersResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def user_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """read from Discord's CSV file"""
+
+    def __init__(
+        self,
+        *,
+        user_ids: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["user_ids", b"user_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InviteTargetUsersResponse: _TypeAlias = InviteTargetUsersResponse  # noqa: Y015
+
+@_typing.final
+class InviteTargetUsersJobResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    TOTAL_USERS_FIELD_NUMBER: _builtins.int
+    PROCESSED_USERS_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    COMPLETED_AT_FIELD_NUMBER: _builtins.int
+    ERROR_MESSAGE_FIELD_NUMBER: _builtins.int
+    status: _builtins.int
+    """1 in progress, 2 completed, 3 failed"""
+    total_users: _builtins.int
+    processed_users: _builtins.int
+    created_at: _builtins.str
+    """ISO 8601"""
+    completed_at: _builtins.str
+    """ISO 8601; empty: not yet"""
+    error_message: _builtins.str
+    """if it failed"""
+    def __init__(
+        self,
+        *,
+        status: _builtins.int = ...,
+        total_users: _builtins.int = ...,
+        processed_users: _builtins.int = ...,
+        created_at: _builtins.str = ...,
+        completed_at: _builtins.str = ...,
+        error_message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "created_at", b"created_at", "error_message", b"error_message", "processed_users", b"processed_users", "status", b"status", "total_users", b"total_users"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InviteTargetUsersJobResponse: _TypeAlias = InviteTargetUsersJobResponse  # noqa: Y015

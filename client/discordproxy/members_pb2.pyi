@@ -498,3 +498,66 @@ class SyncMemberRolesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SyncMemberRolesResponse: _TypeAlias = SyncMemberRolesResponse  # noqa: Y015
+
+@_typing.final
+class EditCurrentMemberRequest(_message.Message):
+    """The bot's own profile in a guild. Fields that are not set stay as they are; `clear` resets fields."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GUILD_ID_FIELD_NUMBER: _builtins.int
+    NICK_FIELD_NUMBER: _builtins.int
+    AVATAR_FIELD_NUMBER: _builtins.int
+    BANNER_FIELD_NUMBER: _builtins.int
+    BIO_FIELD_NUMBER: _builtins.int
+    CLEAR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    guild_id: _builtins.int
+    nick: _builtins.str
+    """up to 32 characters"""
+    avatar: _builtins.str
+    """data URI"""
+    banner: _builtins.str
+    """data URI"""
+    bio: _builtins.str
+    """up to 190 characters"""
+    reason: _builtins.str
+    @_builtins.property
+    def clear(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        guild_id: _builtins.int = ...,
+        nick: _builtins.str | None = ...,
+        avatar: _builtins.str | None = ...,
+        banner: _builtins.str | None = ...,
+        bio: _builtins.str | None = ...,
+        clear: _abc.Iterable[_builtins.str] | None = ...,
+        reason: _builtins.str = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_avatar", b"_avatar", "_banner", b"_banner", "_bio", b"_bio", "_nick", b"_nick", "avatar", b"avatar", "banner", b"banner", "bio", b"bio", "nick", b"nick", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_avatar", b"_avatar", "_banner", b"_banner", "_bio", b"_bio", "_nick", b"_nick", "avatar", b"avatar", "banner", b"banner", "bio", b"bio", "clear", b"clear", "guild_id", b"guild_id", "nick", b"nick", "options", b"options", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__avatar: _TypeAlias = _typing.Literal["avatar"]  # noqa: Y015
+    _WhichOneofArgType__avatar: _TypeAlias = _typing.Literal["_avatar", b"_avatar"]  # noqa: Y015
+    _WhichOneofReturnType__banner: _TypeAlias = _typing.Literal["banner"]  # noqa: Y015
+    _WhichOneofArgType__banner: _TypeAlias = _typing.Literal["_banner", b"_banner"]  # noqa: Y015
+    _WhichOneofReturnType__bio: _TypeAlias = _typing.Literal["bio"]  # noqa: Y015
+    _WhichOneofArgType__bio: _TypeAlias = _typing.Literal["_bio", b"_bio"]  # noqa: Y015
+    _WhichOneofReturnType__nick: _TypeAlias = _typing.Literal["nick"]  # noqa: Y015
+    _WhichOneofArgType__nick: _TypeAlias = _typing.Literal["_nick", b"_nick"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__avatar) -> _WhichOneofReturnType__avatar | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__banner) -> _WhichOneofReturnType__banner | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__bio) -> _WhichOneofReturnType__bio | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__nick) -> _WhichOneofReturnType__nick | None: ...
+
+Global___EditCurrentMemberRequest: _TypeAlias = EditCurrentMemberRequest  # noqa: Y015

@@ -30,7 +30,7 @@ from discordproxy import embeds_pb2 as discordproxy_dot_embeds__pb2
 from discordproxy import messages_pb2 as discordproxy_dot_messages__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x64iscordproxy/threads.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\x1a\x1b\x64iscordproxy/channels.proto\x1a\x19\x64iscordproxy/common.proto\x1a\x1d\x64iscordproxy/components.proto\x1a\x19\x64iscordproxy/embeds.proto\x1a\x1b\x64iscordproxy/messages.proto\"\xd6\x02\n\x13\x43reateThreadRequest\x12\x12\n\nchannel_id\x18\x01 \x01(\x04\x12\x0c\n\x04name\x18\x02 \x01(\t\x12,\n\x04type\x18\x03 \x01(\x0e\x32\x19.discord_api.Channel.TypeH\x00\x88\x01\x01\x12\"\n\x15\x61uto_archive_duration\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12 \n\x13rate_limit_per_user\x18\x05 \x01(\x05H\x02\x88\x01\x01\x12\x16\n\tinvitable\x18\x06 \x01(\x08H\x03\x88\x01\x01\x12\x14\n\x06reason\x18\\ \x01(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\x07\n\x05_typeB\x18\n\x16_auto_archive_durationB\x16\n\x14_rate_limit_per_userB\x0c\n\n_invitable\"\x94\x02\n\x1a\x43reateMessageThreadRequest\x12\x12\n\nchannel_id\x18\x01 \x01(\x04\x12\x12\n\nmessage_id\x18\x02 \x01(\x04\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\"\n\x15\x61uto_archive_duration\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12 \n\x13rate_limit_per_user\x18\x05 \x01(\x05H\x01\x88\x01\x01\x12\x14\n\x06reason\x18\\ \x01(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\x18\n\x16_auto_archive_durationB\x16\n\x14_rate_limit_per_user\"\xb7\x04\n\x16\x43reateForumPostRequest\x12\x12\n\nchannel_id\x18\x01 \x01(\x04\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\x12\"\n\x06\x65mbeds\x18\x04 \x03(\x0b\x32\x12.discord_api.Embed\x12\x36\n\x10\x61llowed_mentions\x18\x05 \x01(\x0b\x32\x1c.discord_api.AllowedMentions\x12*\n\ncomponents\x18\x07 \x03(\x0b\x32\x16.discord_api.Component\x12\x1d\n\x0f\x63omponents_json\x18\x08 \x01(\tB\x04\xa0\xb5\x18\x01\x12\x13\n\x0bsticker_ids\x18\t \x03(\x04\x12&\n\x05\x66iles\x18\n \x03(\x0b\x32\x11.discord_api.FileB\x04\xa0\xb5\x18\x01\x12\x1f\n\x04poll\x18\x0b \x01(\x0b\x32\x11.discord_api.Poll\x12\r\n\x05\x66lags\x18\x0c \x01(\x05\x12\x0c\n\x04name\x18\x1f \x01(\t\x12\x14\n\x0c\x61pplied_tags\x18  \x03(\x04\x12\"\n\x15\x61uto_archive_duration\x18! \x01(\x05H\x00\x88\x01\x01\x12 \n\x13rate_limit_per_user\x18\" \x01(\x05H\x01\x88\x01\x01\x12\x14\n\x06reason\x18\\ \x01(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\x18\n\x16_auto_archive_durationB\x16\n\x14_rate_limit_per_user\"v\n\x0fThreadsResponse\x12%\n\x07threads\x18\x01 \x03(\x0b\x32\x14.discord_api.Channel\x12*\n\x07members\x18\x02 \x03(\x0b\x32\x19.discord_api.ThreadMember\x12\x10\n\x08has_more\x18\x03 \x01(\x08\x42\x43ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x64iscordproxy/threads.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\x1a\x1b\x64iscordproxy/channels.proto\x1a\x19\x64iscordproxy/common.proto\x1a\x1d\x64iscordproxy/components.proto\x1a\x19\x64iscordproxy/embeds.proto\x1a\x1b\x64iscordproxy/messages.proto\"\xd6\x02\n\x13\x43reateThreadRequest\x12\x12\n\nchannel_id\x18\x01 \x01(\x04\x12\x0c\n\x04name\x18\x02 \x01(\t\x12,\n\x04type\x18\x03 \x01(\x0e\x32\x19.discord_api.Channel.TypeH\x00\x88\x01\x01\x12\"\n\x15\x61uto_archive_duration\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12 \n\x13rate_limit_per_user\x18\x05 \x01(\x05H\x02\x88\x01\x01\x12\x16\n\tinvitable\x18\x06 \x01(\x08H\x03\x88\x01\x01\x12\x14\n\x06reason\x18\\ \x01(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\x07\n\x05_typeB\x18\n\x16_auto_archive_durationB\x16\n\x14_rate_limit_per_userB\x0c\n\n_invitable\"\x94\x02\n\x1a\x43reateMessageThreadRequest\x12\x12\n\nchannel_id\x18\x01 \x01(\x04\x12\x12\n\nmessage_id\x18\x02 \x01(\x04\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\"\n\x15\x61uto_archive_duration\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12 \n\x13rate_limit_per_user\x18\x05 \x01(\x05H\x01\x88\x01\x01\x12\x14\n\x06reason\x18\\ \x01(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\x18\n\x16_auto_archive_durationB\x16\n\x14_rate_limit_per_user\"\xb7\x04\n\x16\x43reateForumPostRequest\x12\x12\n\nchannel_id\x18\x01 \x01(\x04\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\x12\"\n\x06\x65mbeds\x18\x04 \x03(\x0b\x32\x12.discord_api.Embed\x12\x36\n\x10\x61llowed_mentions\x18\x05 \x01(\x0b\x32\x1c.discord_api.AllowedMentions\x12*\n\ncomponents\x18\x07 \x03(\x0b\x32\x16.discord_api.Component\x12\x1d\n\x0f\x63omponents_json\x18\x08 \x01(\tB\x04\xa0\xb5\x18\x01\x12\x13\n\x0bsticker_ids\x18\t \x03(\x04\x12&\n\x05\x66iles\x18\n \x03(\x0b\x32\x11.discord_api.FileB\x04\xa0\xb5\x18\x01\x12\x1f\n\x04poll\x18\x0b \x01(\x0b\x32\x11.discord_api.Poll\x12\r\n\x05\x66lags\x18\x0c \x01(\x05\x12\x0c\n\x04name\x18\x1f \x01(\t\x12\x14\n\x0c\x61pplied_tags\x18  \x03(\x04\x12\"\n\x15\x61uto_archive_duration\x18! \x01(\x05H\x00\x88\x01\x01\x12 \n\x13rate_limit_per_user\x18\" \x01(\x05H\x01\x88\x01\x01\x12\x14\n\x06reason\x18\\ \x01(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\x18\n\x16_auto_archive_durationB\x16\n\x14_rate_limit_per_user\"\xa4\x01\n\x0fThreadsResponse\x12%\n\x07threads\x18\x01 \x03(\x0b\x32\x14.discord_api.Channel\x12*\n\x07members\x18\x02 \x03(\x0b\x32\x19.discord_api.ThreadMember\x12\x10\n\x08has_more\x18\x03 \x01(\x08\x12,\n\x0e\x66irst_messages\x18\x04 \x03(\x0b\x32\x14.discord_api.Message\"\xae\x01\n\x1aListArchivedThreadsRequest\x12\x12\n\nchannel_id\x18\x01 \x01(\x04\x12\x19\n\x06\x62\x65\x66ore\x18\x02 \x01(\tB\x04\x90\xb5\x18\x01H\x00\x88\x01\x01\x12\x18\n\x05limit\x18\x03 \x01(\x05\x42\x04\x90\xb5\x18\x01H\x01\x88\x01\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\t\n\x07_beforeB\x08\n\x06_limit\"\xb4\x01\n ListJoinedArchivedThreadsRequest\x12\x12\n\nchannel_id\x18\x01 \x01(\x04\x12\x19\n\x06\x62\x65\x66ore\x18\x02 \x01(\x04\x42\x04\x90\xb5\x18\x01H\x00\x88\x01\x01\x12\x18\n\x05limit\x18\x03 \x01(\x05\x42\x04\x90\xb5\x18\x01H\x01\x88\x01\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\t\n\x07_beforeB\x08\n\x06_limit\"i\n\x0eThreadMemberId\x12\x12\n\nchannel_id\x18\x01 \x01(\x04\x12\x0f\n\x07user_id\x18\x02 \x01(\x04\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\"\xa1\x01\n\x16GetThreadMemberRequest\x12\x12\n\nchannel_id\x18\x01 \x01(\x04\x12\x0f\n\x07user_id\x18\x02 \x01(\x04\x12\x1e\n\x0bwith_member\x18\x03 \x01(\x08\x42\x04\x90\xb5\x18\x01H\x00\x88\x01\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\x0e\n\x0c_with_member\"\xda\x01\n\x18ListThreadMembersRequest\x12\x12\n\nchannel_id\x18\x01 \x01(\x04\x12\x1e\n\x0bwith_member\x18\x02 \x01(\x08\x42\x04\x90\xb5\x18\x01H\x00\x88\x01\x01\x12\x18\n\x05\x61\x66ter\x18\x03 \x01(\x04\x42\x04\x90\xb5\x18\x01H\x01\x88\x01\x01\x12\x18\n\x05limit\x18\x04 \x01(\x05\x42\x04\x90\xb5\x18\x01H\x02\x88\x01\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\x0e\n\x0c_with_memberB\x08\n\x06_afterB\x08\n\x06_limit\"A\n\x14ThreadMemberResponse\x12)\n\x06member\x18\x01 \x01(\x0b\x32\x19.discord_api.ThreadMember\"C\n\x15ThreadMembersResponse\x12*\n\x07members\x18\x01 \x03(\x0b\x32\x19.discord_api.ThreadMemberBCZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,12 +54,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEFORUMPOSTREQUEST'].fields_by_name['reason']._serialized_options = b'\240\265\030\001'
   _globals['_CREATEFORUMPOSTREQUEST'].fields_by_name['options']._loaded_options = None
   _globals['_CREATEFORUMPOSTREQUEST'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
+  _globals['_LISTARCHIVEDTHREADSREQUEST'].fields_by_name['before']._loaded_options = None
+  _globals['_LISTARCHIVEDTHREADSREQUEST'].fields_by_name['before']._serialized_options = b'\220\265\030\001'
+  _globals['_LISTARCHIVEDTHREADSREQUEST'].fields_by_name['limit']._loaded_options = None
+  _globals['_LISTARCHIVEDTHREADSREQUEST'].fields_by_name['limit']._serialized_options = b'\220\265\030\001'
+  _globals['_LISTARCHIVEDTHREADSREQUEST'].fields_by_name['options']._loaded_options = None
+  _globals['_LISTARCHIVEDTHREADSREQUEST'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
+  _globals['_LISTJOINEDARCHIVEDTHREADSREQUEST'].fields_by_name['before']._loaded_options = None
+  _globals['_LISTJOINEDARCHIVEDTHREADSREQUEST'].fields_by_name['before']._serialized_options = b'\220\265\030\001'
+  _globals['_LISTJOINEDARCHIVEDTHREADSREQUEST'].fields_by_name['limit']._loaded_options = None
+  _globals['_LISTJOINEDARCHIVEDTHREADSREQUEST'].fields_by_name['limit']._serialized_options = b'\220\265\030\001'
+  _globals['_LISTJOINEDARCHIVEDTHREADSREQUEST'].fields_by_name['options']._loaded_options = None
+  _globals['_LISTJOINEDARCHIVEDTHREADSREQUEST'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
+  _globals['_THREADMEMBERID'].fields_by_name['options']._loaded_options = None
+  _globals['_THREADMEMBERID'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
+  _globals['_GETTHREADMEMBERREQUEST'].fields_by_name['with_member']._loaded_options = None
+  _globals['_GETTHREADMEMBERREQUEST'].fields_by_name['with_member']._serialized_options = b'\220\265\030\001'
+  _globals['_GETTHREADMEMBERREQUEST'].fields_by_name['options']._loaded_options = None
+  _globals['_GETTHREADMEMBERREQUEST'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
+  _globals['_LISTTHREADMEMBERSREQUEST'].fields_by_name['with_member']._loaded_options = None
+  _globals['_LISTTHREADMEMBERSREQUEST'].fields_by_name['with_member']._serialized_options = b'\220\265\030\001'
+  _globals['_LISTTHREADMEMBERSREQUEST'].fields_by_name['after']._loaded_options = None
+  _globals['_LISTTHREADMEMBERSREQUEST'].fields_by_name['after']._serialized_options = b'\220\265\030\001'
+  _globals['_LISTTHREADMEMBERSREQUEST'].fields_by_name['limit']._loaded_options = None
+  _globals['_LISTTHREADMEMBERSREQUEST'].fields_by_name['limit']._serialized_options = b'\220\265\030\001'
+  _globals['_LISTTHREADMEMBERSREQUEST'].fields_by_name['options']._loaded_options = None
+  _globals['_LISTTHREADMEMBERSREQUEST'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
   _globals['_CREATETHREADREQUEST']._serialized_start=219
   _globals['_CREATETHREADREQUEST']._serialized_end=561
   _globals['_CREATEMESSAGETHREADREQUEST']._serialized_start=564
   _globals['_CREATEMESSAGETHREADREQUEST']._serialized_end=840
   _globals['_CREATEFORUMPOSTREQUEST']._serialized_start=843
   _globals['_CREATEFORUMPOSTREQUEST']._serialized_end=1410
-  _globals['_THREADSRESPONSE']._serialized_start=1412
-  _globals['_THREADSRESPONSE']._serialized_end=1530
+  _globals['_THREADSRESPONSE']._serialized_start=1413
+  _globals['_THREADSRESPONSE']._serialized_end=1577
+  _globals['_LISTARCHIVEDTHREADSREQUEST']._serialized_start=1580
+  _globals['_LISTARCHIVEDTHREADSREQUEST']._serialized_end=1754
+  _globals['_LISTJOINEDARCHIVEDTHREADSREQUEST']._serialized_start=1757
+  _globals['_LISTJOINEDARCHIVEDTHREADSREQUEST']._serialized_end=1937
+  _globals['_THREADMEMBERID']._serialized_start=1939
+  _globals['_THREADMEMBERID']._serialized_end=2044
+  _globals['_GETTHREADMEMBERREQUEST']._serialized_start=2047
+  _globals['_GETTHREADMEMBERREQUEST']._serialized_end=2208
+  _globals['_LISTTHREADMEMBERSREQUEST']._serialized_start=2211
+  _globals['_LISTTHREADMEMBERSREQUEST']._serialized_end=2429
+  _globals['_THREADMEMBERRESPONSE']._serialized_start=2431
+  _globals['_THREADMEMBERRESPONSE']._serialized_end=2496
+  _globals['_THREADMEMBERSRESPONSE']._serialized_start=2498
+  _globals['_THREADMEMBERSRESPONSE']._serialized_end=2565
 # @@protoc_insertion_point(module_scope)

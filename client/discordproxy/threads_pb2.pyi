@@ -225,6 +225,7 @@ class ThreadsResponse(_message.Message):
     THREADS_FIELD_NUMBER: _builtins.int
     MEMBERS_FIELD_NUMBER: _builtins.int
     HAS_MORE_FIELD_NUMBER: _builtins.int
+    FIRST_MESSAGES_FIELD_NUMBER: _builtins.int
     has_more: _builtins.bool
     @_builtins.property
     def threads(self) -> _containers.RepeatedCompositeFieldContainer[_channels_pb2.Channel]: ...
@@ -232,17 +233,245 @@ class ThreadsResponse(_message.Message):
     def members(self) -> _containers.RepeatedCompositeFieldContainer[_channels_pb2.ThreadMember]:
         """the bot's memberships"""
 
+    @_builtins.property
+    def first_messages(self) -> _containers.RepeatedCompositeFieldContainer[_messages_pb2.Message]:
+        """forum and media channels: the first message of each thread"""
+
     def __init__(
         self,
         *,
         threads: _abc.Iterable[_channels_pb2.Channel] | None = ...,
         members: _abc.Iterable[_channels_pb2.ThreadMember] | None = ...,
         has_more: _builtins.bool = ...,
+        first_messages: _abc.Iterable[_messages_pb2.Message] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["has_more", b"has_more", "members", b"members", "threads", b"threads"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_messages", b"first_messages", "has_more", b"has_more", "members", b"members", "threads", b"threads"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ThreadsResponse: _TypeAlias = ThreadsResponse  # noqa: Y015
+
+@_typing.final
+class ListArchivedThreadsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    channel_id: _builtins.int
+    before: _builtins.str
+    """ISO 8601: threads that were archived earlier"""
+    limit: _builtins.int
+    """2..100, default 50"""
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        channel_id: _builtins.int = ...,
+        before: _builtins.str | None = ...,
+        limit: _builtins.int | None = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_before", b"_before", "_limit", b"_limit", "before", b"before", "limit", b"limit", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_before", b"_before", "_limit", b"_limit", "before", b"before", "channel_id", b"channel_id", "limit", b"limit", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__before: _TypeAlias = _typing.Literal["before"]  # noqa: Y015
+    _WhichOneofArgType__before: _TypeAlias = _typing.Literal["_before", b"_before"]  # noqa: Y015
+    _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
+    _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__before) -> _WhichOneofReturnType__before | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
+
+Global___ListArchivedThreadsRequest: _TypeAlias = ListArchivedThreadsRequest  # noqa: Y015
+
+@_typing.final
+class ListJoinedArchivedThreadsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    channel_id: _builtins.int
+    before: _builtins.int
+    """thread id: older threads"""
+    limit: _builtins.int
+    """2..100, default 50"""
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        channel_id: _builtins.int = ...,
+        before: _builtins.int | None = ...,
+        limit: _builtins.int | None = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_before", b"_before", "_limit", b"_limit", "before", b"before", "limit", b"limit", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_before", b"_before", "_limit", b"_limit", "before", b"before", "channel_id", b"channel_id", "limit", b"limit", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__before: _TypeAlias = _typing.Literal["before"]  # noqa: Y015
+    _WhichOneofArgType__before: _TypeAlias = _typing.Literal["_before", b"_before"]  # noqa: Y015
+    _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
+    _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__before) -> _WhichOneofReturnType__before | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
+
+Global___ListJoinedArchivedThreadsRequest: _TypeAlias = ListJoinedArchivedThreadsRequest  # noqa: Y015
+
+@_typing.final
+class ThreadMemberId(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    channel_id: _builtins.int
+    """thread"""
+    user_id: _builtins.int
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        channel_id: _builtins.int = ...,
+        user_id: _builtins.int = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "options", b"options", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ThreadMemberId: _TypeAlias = ThreadMemberId  # noqa: Y015
+
+@_typing.final
+class GetThreadMemberRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    WITH_MEMBER_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    channel_id: _builtins.int
+    """thread"""
+    user_id: _builtins.int
+    with_member: _builtins.bool
+    """fills `member`"""
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        channel_id: _builtins.int = ...,
+        user_id: _builtins.int = ...,
+        with_member: _builtins.bool | None = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_with_member", b"_with_member", "options", b"options", "with_member", b"with_member"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_with_member", b"_with_member", "channel_id", b"channel_id", "options", b"options", "user_id", b"user_id", "with_member", b"with_member"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__with_member: _TypeAlias = _typing.Literal["with_member"]  # noqa: Y015
+    _WhichOneofArgType__with_member: _TypeAlias = _typing.Literal["_with_member", b"_with_member"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__with_member) -> _WhichOneofReturnType__with_member | None: ...
+
+Global___GetThreadMemberRequest: _TypeAlias = GetThreadMemberRequest  # noqa: Y015
+
+@_typing.final
+class ListThreadMembersRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    WITH_MEMBER_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    channel_id: _builtins.int
+    """thread"""
+    with_member: _builtins.bool
+    """fills `member`; without it, Discord returns all members at once"""
+    after: _builtins.int
+    """user id"""
+    limit: _builtins.int
+    """1..100, default 100"""
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        channel_id: _builtins.int = ...,
+        with_member: _builtins.bool | None = ...,
+        after: _builtins.int | None = ...,
+        limit: _builtins.int | None = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_after", b"_after", "_limit", b"_limit", "_with_member", b"_with_member", "after", b"after", "limit", b"limit", "options", b"options", "with_member", b"with_member"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after", b"_after", "_limit", b"_limit", "_with_member", b"_with_member", "after", b"after", "channel_id", b"channel_id", "limit", b"limit", "options", b"options", "with_member", b"with_member"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__after: _TypeAlias = _typing.Literal["after"]  # noqa: Y015
+    _WhichOneofArgType__after: _TypeAlias = _typing.Literal["_after", b"_after"]  # noqa: Y015
+    _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
+    _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
+    _WhichOneofReturnType__with_member: _TypeAlias = _typing.Literal["with_member"]  # noqa: Y015
+    _WhichOneofArgType__with_member: _TypeAlias = _typing.Literal["_with_member", b"_with_member"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__after) -> _WhichOneofReturnType__after | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__with_member) -> _WhichOneofReturnType__with_member | None: ...
+
+Global___ListThreadMembersRequest: _TypeAlias = ListThreadMembersRequest  # noqa: Y015
+
+@_typing.final
+class ThreadMemberResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def member(self) -> _channels_pb2.ThreadMember: ...
+    def __init__(
+        self,
+        *,
+        member: _channels_pb2.ThreadMember | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member", b"member"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ThreadMemberResponse: _TypeAlias = ThreadMemberResponse  # noqa: Y015
+
+@_typing.final
+class ThreadMembersResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def members(self) -> _containers.RepeatedCompositeFieldContainer[_channels_pb2.ThreadMember]: ...
+    def __init__(
+        self,
+        *,
+        members: _abc.Iterable[_channels_pb2.ThreadMember] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["members", b"members"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ThreadMembersResponse: _TypeAlias = ThreadMembersResponse  # noqa: Y015

@@ -387,3 +387,131 @@ class WebhookMessageId(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__thread_id) -> _WhichOneofReturnType__thread_id | None: ...
 
 Global___WebhookMessageId: _TypeAlias = WebhookMessageId  # noqa: Y015
+
+@_typing.final
+class EditWebhookRequest(_message.Message):
+    """Fields that are not set stay as they are; `clear` resets fields."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WEBHOOK_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    AVATAR_FIELD_NUMBER: _builtins.int
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    CLEAR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    webhook_id: _builtins.int
+    name: _builtins.str
+    """1..80 characters"""
+    avatar: _builtins.str
+    """image as a data URI"""
+    channel_id: _builtins.int
+    """moves the webhook to this channel"""
+    reason: _builtins.str
+    @_builtins.property
+    def clear(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        webhook_id: _builtins.int = ...,
+        name: _builtins.str | None = ...,
+        avatar: _builtins.str | None = ...,
+        channel_id: _builtins.int | None = ...,
+        clear: _abc.Iterable[_builtins.str] | None = ...,
+        reason: _builtins.str = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_avatar", b"_avatar", "_channel_id", b"_channel_id", "_name", b"_name", "avatar", b"avatar", "channel_id", b"channel_id", "name", b"name", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_avatar", b"_avatar", "_channel_id", b"_channel_id", "_name", b"_name", "avatar", b"avatar", "channel_id", b"channel_id", "clear", b"clear", "name", b"name", "options", b"options", "reason", b"reason", "webhook_id", b"webhook_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__avatar: _TypeAlias = _typing.Literal["avatar"]  # noqa: Y015
+    _WhichOneofArgType__avatar: _TypeAlias = _typing.Literal["_avatar", b"_avatar"]  # noqa: Y015
+    _WhichOneofReturnType__channel_id: _TypeAlias = _typing.Literal["channel_id"]  # noqa: Y015
+    _WhichOneofArgType__channel_id: _TypeAlias = _typing.Literal["_channel_id", b"_channel_id"]  # noqa: Y015
+    _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
+    _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__avatar) -> _WhichOneofReturnType__avatar | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__channel_id) -> _WhichOneofReturnType__channel_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
+
+Global___EditWebhookRequest: _TypeAlias = EditWebhookRequest  # noqa: Y015
+
+@_typing.final
+class WebhookToken(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WEBHOOK_ID_FIELD_NUMBER: _builtins.int
+    WEBHOOK_TOKEN_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    webhook_id: _builtins.int
+    webhook_token: _builtins.str
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        webhook_id: _builtins.int = ...,
+        webhook_token: _builtins.str = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["options", b"options", "webhook_id", b"webhook_id", "webhook_token", b"webhook_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WebhookToken: _TypeAlias = WebhookToken  # noqa: Y015
+
+@_typing.final
+class EditWebhookWithTokenRequest(_message.Message):
+    """Fields that are not set stay as they are; `clear` resets fields."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WEBHOOK_ID_FIELD_NUMBER: _builtins.int
+    WEBHOOK_TOKEN_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    AVATAR_FIELD_NUMBER: _builtins.int
+    CLEAR_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    webhook_id: _builtins.int
+    webhook_token: _builtins.str
+    name: _builtins.str
+    """1..80 characters"""
+    avatar: _builtins.str
+    """image as a data URI"""
+    @_builtins.property
+    def clear(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        webhook_id: _builtins.int = ...,
+        webhook_token: _builtins.str = ...,
+        name: _builtins.str | None = ...,
+        avatar: _builtins.str | None = ...,
+        clear: _abc.Iterable[_builtins.str] | None = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_avatar", b"_avatar", "_name", b"_name", "avatar", b"avatar", "name", b"name", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_avatar", b"_avatar", "_name", b"_name", "avatar", b"avatar", "clear", b"clear", "name", b"name", "options", b"options", "webhook_id", b"webhook_id", "webhook_token", b"webhook_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__avatar: _TypeAlias = _typing.Literal["avatar"]  # noqa: Y015
+    _WhichOneofArgType__avatar: _TypeAlias = _typing.Literal["_avatar", b"_avatar"]  # noqa: Y015
+    _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
+    _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__avatar) -> _WhichOneofReturnType__avatar | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
+
+Global___EditWebhookWithTokenRequest: _TypeAlias = EditWebhookWithTokenRequest  # noqa: Y015

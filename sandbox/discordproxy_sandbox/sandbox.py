@@ -19,6 +19,7 @@ from discordproxy_sandbox.limits.limits import GlobalModel, InvalidRequests, Kin
 from discordproxy_sandbox.resources import generic
 from discordproxy_sandbox.resources.application import (
     applications,
+    command_permissions,
     commands,
     gateway_info,
     interactions,
@@ -32,6 +33,7 @@ from discordproxy_sandbox.resources.channel import (
     pins,
     polls,
     reactions,
+    search,
     threads,
 )
 from discordproxy_sandbox.resources.exchange import Routes
@@ -48,6 +50,7 @@ _RESOURCES = (
     applications,
     bans,
     channels,
+    command_permissions,
     commands,
     generic,
     guilds,
@@ -60,6 +63,7 @@ _RESOURCES = (
     reactions,
     roles,
     scheduled_events,
+    search,
     threads,
     users,
     voice_states,

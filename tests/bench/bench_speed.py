@@ -15,7 +15,6 @@ same round, and `added` the latency minus that of a direct request of the same r
 
 import argparse
 import asyncio
-import contextlib
 import sys
 import tempfile
 from contextlib import AsyncExitStack

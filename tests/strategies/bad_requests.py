@@ -497,4 +497,106 @@ GUILDS = [
     webhook("thread_id", thread_id=HUGE),
 ]
 
-BAD_REQUESTS = [*bad_ids(), *MESSAGES, *FILES, *COMPONENTS, *POLLS, *COMMON, *PATHS, *LISTS, *GUILDS]
+RULE = {"guild_id": 1, "name": "n", "event_type": 1, "trigger_type": 1, "actions": [{"type": 1}]}
+EMOJI = {"guild_id": 1, "name": "cat", "image": "data:image/png;base64,AAAA"}
+SOUND = {"guild_id": 1, "name": "cat", "sound": "data:audio/ogg;base64,AAAA"}
+STICKER = {"guild_id": 1, "name": "cat", "tags": "cat", "file": {"filename": "cat.png", "content": b"x"}}
+
+
+def of(rpc: str, path: str, **fields: Any) -> Bad:
+    return Bad(rpc, load_contract()[rpc].request_type(**fields), path)
+
+
+def rule(path: str, **fields: Any) -> Bad:
+    return of("CreateAutoModerationRule", path, **{**RULE, **fields})
+
+
+def prompt(path: str, **fields: Any) -> Bad:
+    given = {"id": 1, "title": "t", "options": [{"title": "o"}], **fields}
+    return of("SetOnboarding", f"prompts[0].{path}", guild_id=1, prompts=[given])
+
+
+MANAGEMENT = [
+    of("SearchMessages", "content", guild_id=1, content="x" * 1025),
+    of("SearchMessages", "has[1]", guild_id=1, has=["link", "links"]),
+    of("SearchMessages", "author_id[0]", guild_id=1, author_id=[0]),
+    of("SearchMessages", "author_id", guild_id=1, author_id=range(1, 102)),
+    of("SearchMessages", "limit", guild_id=1, limit=26),
+    of("SearchMessages", "offset", guild_id=1, offset=9976),
+    of("SearchMessages", "min_id", guild_id=1, min_id=HUGE),
+    of("SearchThreads", "sort_by", channel_id=1, sort_by="name"),
+    of("SearchThreads", "tag", channel_id=1, tag=range(1, 22)),
+    of("EditChannelPositions", "channels", guild_id=1),
+    of("EditChannelPositions", "channels[0].id", guild_id=1, channels=[{"position": 1}]),
+    of("EditRolePositions", "roles[1].id", guild_id=1, roles=[{"id": 1}, {"position": 1}]),
+    of("FollowChannel", "webhook_channel_id", channel_id=1),
+    of("SetVoiceChannelStatus", "status", channel_id=1, status="x" * 501),
+    of("ListPublicArchivedThreads", "before", channel_id=1, before="yesterday"),
+    of("ListPublicArchivedThreads", "limit", channel_id=1, limit=1),
+    of("GetAuditLog", "after", guild_id=1, before=1, after=2),
+    of("GetAuditLog", "limit", guild_id=1, limit=101),
+    of("GetPruneCount", "days", guild_id=1, days=31),
+    of("PruneGuild", "days", guild_id=1, days=0),
+    of("PruneGuild", "include_roles[0]", guild_id=1, include_roles=[0]),
+    of("SetIncidentActions", "dms_disabled_until", guild_id=1, dms_disabled_until="soon"),
+    of("ListJoinRequests", "status", guild_id=1, status="OPEN"),
+    of("ReviewJoinRequest", "action", guild_id=1, request_id=2),
+    of("ReviewJoinRequest", "action", guild_id=1, request_id=2, action="STARTED"),
+    rule("name", name=""),
+    rule("event_type", event_type=3),
+    rule("trigger_type", trigger_type=2),
+    rule("actions", actions=[]),
+    rule("actions", actions=[{"type": 1}] * 6),
+    rule("actions[0].type", actions=[{"type": 9}]),
+    rule("actions[0].metadata.channel_id", actions=[{"type": 2}]),
+    rule("actions[0].metadata.duration_seconds", actions=[{"type": 1, "metadata": {"duration_seconds": 5}}]),
+    rule("actions[0].metadata.custom_message", actions=[{"type": 1, "metadata": {"custom_message": "x" * 151}}]),
+    rule("trigger_metadata.presets", trigger_metadata={"presets": [1]}),
+    rule("trigger_metadata.presets[0]", trigger_type=4, trigger_metadata={"presets": [9]}),
+    rule("trigger_metadata", trigger_type=4),
+    rule("exempt_roles", exempt_roles=range(1, 22)),
+    of(
+        "EditAutoModerationRule",
+        "trigger_metadata",
+        guild_id=1,
+        rule_id=2,
+        trigger_metadata={"presets": [1], "mention_total_limit": 5},
+    ),
+    of("SetInviteTargetUsers", "user_ids", code="abc"),
+    of("SetInviteTargetUsers", "user_ids[0]", code="abc", user_ids=[0]),
+    of("EditWebhook", "name", webhook_id=1, name="x" * 81),
+    of("EditWebhook", "name", webhook_id=1, clear=["name"]),
+    of("EditGuild", "name", guild_id=1, name="x"),
+    of("EditGuild", "icon", guild_id=1, icon="https://example.com/icon.png"),
+    of("EditGuild", "afk_timeout", guild_id=1, afk_timeout=61),
+    of("EditGuild", "preferred_locale", guild_id=1, preferred_locale="tlh"),
+    prompt("id", id=0),
+    prompt("title", title=""),
+    prompt("options", options=[]),
+    prompt("options[0].title", options=[{"description": "d"}]),
+    prompt("type", type=2),
+    of(
+        "EditWelcomeScreen",
+        "welcome_channels",
+        guild_id=1,
+        welcome_channels=[{"channel_id": 1, "description": "d"}] * 6,
+    ),
+    of("EditWelcomeScreen", "welcome_channels[0].description", guild_id=1, welcome_channels=[{"channel_id": 1}]),
+    of("EditCurrentMember", "bio", guild_id=1, bio="x" * 191),
+    of("CreateGuildEmoji", "name", **{**EMOJI, "name": "c"}),
+    of("CreateGuildEmoji", "image", **{**EMOJI, "image": "cat.png"}),
+    of("CreateGuildEmoji", "image", guild_id=1, name="cat"),
+    of("CreateGuildSoundboardSound", "sound", **{**SOUND, "sound": EMOJI["image"]}),
+    of("CreateGuildSoundboardSound", "volume", **{**SOUND, "volume": 1.5}),
+    of("CreateGuildSticker", "tags", **{**STICKER, "tags": ""}),
+    of("CreateGuildSticker", "file", guild_id=1, name="cat", tags="cat"),
+    of("CreateGuildSticker", "file.filename", **{**STICKER, "file": {"content": b"x"}}),
+    of("SendSoundboardSound", "sound_id", channel_id=1),
+    of("EditCurrentApplication", "description", description="x" * 401),
+    of("EditCurrentApplication", "event_webhooks_types[0]", event_webhooks_types=["MESSAGE_CREATE"]),
+    of("EditCurrentApplication", "install_params.scopes[0]", install_params={"scopes": ["email"]}),
+    of("SetRoleConnectionMetadata", "metadata[0].key", application_id=1, metadata=[{"type": 1}]),
+    of("SetRoleConnectionMetadata", "metadata", application_id=1, metadata=[{"type": 1}] * 6),
+]
+
+BAD_REQUESTS = [*bad_ids(), *MANAGEMENT, *MESSAGES, *FILES, *COMPONENTS, *POLLS, *COMMON, *PATHS, *LISTS, *GUILDS]

@@ -3,7 +3,16 @@
 import inspect
 import re
 
-from discordproxy.discord_api_pb2 import DESCRIPTOR, Channel, Embed, PermissionOverwrite
+from discordproxy.discord_api_pb2 import (
+    DESCRIPTOR,
+    AuditLogEntry,
+    AutoModerationRule,
+    Channel,
+    ChannelPosition,
+    Embed,
+    PermissionOverwrite,
+    RoleConnectionMetadata,
+)
 
 METHODS = DESCRIPTOR.services_by_name["DiscordApi"].methods_by_name
 RPCS = {name: method for name, method in METHODS.items() if not method.server_streaming}
@@ -54,17 +63,45 @@ VALUES = {
     "max_age": 60,
     "max_uses": 3,
     "rate_limit_per_user": 10,
+    "action": "APPROVED",
+    "action_type": AuditLogEntry.MEMBER_KICK,
+    "days": 7,
+    "description": "text",
+    "emoji_name": "👍",
+    "event_type": 1,
+    "image": "data:",
+    "include_roles": [4],
+    "rejection_reason": "no",
+    "sound": "data:",
+    "status": "text",
+    "tags": "tag",
+    "trigger_type": 1,
+    "volume": 0.5,
 }
 IDS = {"guild_id": 11, "channel_id": 12, "message_id": 13, "user_id": 14, "role_id": 15, "webhook_id": 16}
 IDS |= {"overwrite_id": 17, "thread_id": 18, "event_id": 19, "before": 99, "after": 2, "interaction_id": 20}
+IDS |= {"application_id": 21, "command_id": 22, "emoji_id": 23, "guild_scheduled_event_id": 24, "integration_id": 25}
+IDS |= {"pack_id": 26, "request_id": 27, "rule_id": 28, "sku_id": 29, "sound_id": 30, "source_guild_id": 31}
+IDS |= {"sticker_id": 32, "target_id": 33, "webhook_channel_id": 34}
 FLAGS = {"mute", "deaf", "temporary", "unique", "invitable", "with_counts", "crosspost", "suppress_embeds", "ephemeral"}
+FLAGS |= {"compute_prune_count", "with_member"}
 OTHER = {
     "overwrite": PermissionOverwrite(id=17, allow=3),
     "embed": Embed(title="t"),
     "files": [("a", b"b")],
     "json": {},
+    "actions": [AutoModerationRule.Action(type=4)],
+    "channels": [ChannelPosition(id=12, position=1)],
+    "file": ("a.png", b"b"),
+    "metadata": [RoleConnectionMetadata(key="key")],
 }
-OF_METHOD = {"request": {"query": {"a": "b"}}, "create_interaction_response": {"type": "update_message"}}
+OF_METHOD = {
+    "edit_role_positions": {"roles": {15: 1}},
+    "list_public_archived_threads": {"before": "2026-11-23T12:00:00Z"},
+    "list_private_archived_threads": {"before": "2026-11-23T12:00:00Z"},
+    "request": {"query": {"a": "b"}},
+    "create_interaction_response": {"type": "update_message"},
+}
 RENAMED = {"event_id": "guild_scheduled_event_id"}
 
 

@@ -50,9 +50,16 @@ def alternatives(spec: dict[str, Any], schema: dict[str, Any]) -> list[dict[str,
 
 
 def body_schema(spec: dict[str, Any], method: str, path: str) -> dict[str, Any] | None:
-    """Return the JSON schema of an operation's body."""
+    """Return the schema of an operation's body: of its JSON, or of its form."""
     content = spec["paths"][path][method.lower()].get("requestBody", {}).get("content", {})
-    return content.get("application/json", {}).get("schema")
+    return content.get("application/json", content.get("multipart/form-data", {})).get("schema")
+
+
+def body_places(spec: dict[str, Any], method: str, path: str) -> list[dict[str, Any]]:
+    """Return the schemas that describe the objects of a body: the body, or its elements if it is an array."""
+    schema = body_schema(spec, method, path)
+    found = alternatives(spec, schema) if schema is not None else []
+    return [inner for each in found for inner in alternatives(spec, each.get("items", each))]
 
 
 def answer_schema(spec: dict[str, Any], method: str, path: str) -> dict[str, Any] | None:

@@ -41,13 +41,17 @@ def messages(draw: Any, descriptor: Descriptor, depth: int = 3, choose: Choose =
     message = GetMessageClass(descriptor)()
     fields = [field for field in descriptor.fields if field.message_type is None or depth > 0]
     fields = [
-        field for field in fields if field.full_name != "google.protobuf.Struct.fields"
+        field
+        for field in fields
+        if not field.full_name.startswith(("google.protobuf.Struct.", "google.protobuf.Value."))
     ]  # drawn as JSON elsewhere
     for field in (
         draw(st.lists(st.sampled_from(fields), unique_by=lambda field: field.number, max_size=6)) if fields else ()
     ):
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
-            getattr(message, field.name).update(draw(st.dictionaries(TEXT, st.integers(0, 2**64 - 1), max_size=2)))
+            parts = field.message_type.fields_by_name
+            pairs = st.dictionaries(SCALARS[parts["key"].type], SCALARS[parts["value"].type], max_size=2)
+            getattr(message, field.name).update(draw(pairs))
         elif is_list(field):
             getattr(message, field.name).extend(draw(st.lists(values_of(field, depth, choose), max_size=2)))
         elif field.message_type is not None:

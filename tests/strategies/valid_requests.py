@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from discordproxy import annotations_pb2
 from discordproxy import discord_api_pb2 as pb
-from discordproxy_api.contract.contract import Rpc, field_option, is_list, request_parts
-from discordproxy_api.contract.rules.limits import INT32, NEVER_RESET, Form, Limit, limits_of
+from discordproxy_api.contract.contract import Rpc, field_option, is_list, is_map, request_parts
+from discordproxy_api.contract.rules.limits import INT32, NEVER_RESET, PATH_FORMS, Form, Limit, limits_of
 from discordproxy_api.contract.rules.message_request import COMPONENTS_V2
 from discordproxy_api.contract.validation import InvalidRequestError, validate
 
@@ -26,6 +26,7 @@ FORMS: dict[Form, st.SearchStrategy[str]] = {
         datetime.isoformat
     ),
     Form.IMAGE: st.just("data:image/png;base64,iVBORw0KGgo="),
+    Form.SOUND: st.just("data:audio/ogg;base64,T2dnUw=="),
     Form.FILENAME: st.sampled_from(["a.png", "report 1.txt", "ä.bin"]),
     Form.TOKEN: st.from_regex(r"[A-Za-z0-9_-]{5,20}", fullmatch=True),
     Form.EMOJI: st.sampled_from(["👍", "party:123456789012345678"]),
@@ -43,7 +44,7 @@ BY_TYPE: dict[int, Any] = {
     FieldDescriptor.TYPE_STRING: _text,
     FieldDescriptor.TYPE_BYTES: lambda _limit: st.binary(max_size=9),
     FieldDescriptor.TYPE_BOOL: lambda _limit: st.booleans(),
-    FieldDescriptor.TYPE_DOUBLE: lambda _limit: st.floats(0.5, 60),
+    FieldDescriptor.TYPE_DOUBLE: lambda limit: st.floats(0.5, min(limit.most, 60)),
     FieldDescriptor.TYPE_INT32: lambda limit: st.integers(limit.least, min(limit.most, INT32)),
     FieldDescriptor.TYPE_INT64: lambda limit: st.integers(limit.least, limit.most),
 }
@@ -73,6 +74,9 @@ def filled(draw: Any, descriptor: Descriptor) -> Any:
 
 
 def _fill(draw: Any, message: Any, field: FieldDescriptor, limit: Limit) -> None:
+    if is_map(field):
+        getattr(message, field.name).update({"en-GB": draw(_text(Limit(1)))})
+        return
     one = _scalar(field, limit) if field.message_type is None else filled(field.message_type)
     if is_list(field):
         most = min(limit.most, 3)
@@ -164,8 +168,7 @@ def valid_requests(draw: Any, rpc: Rpc) -> Any:
     """Draw a request that passes validation, without fields that exclude each other."""
     request = draw(filled(rpc.request))
     for field in request_parts(rpc).path.values():
-        forms = {"emoji": Form.EMOJI, "webhook_token": Form.TOKEN, "code": Form.TOKEN}
-        single = FORMS[forms[field.name]] if field.name in forms else IDS
+        single = FORMS[PATH_FORMS[field.name]] if field.name in PATH_FORMS else IDS
         setattr(request, field.name, draw(st.integers(1, 10) if field.type == FieldDescriptor.TYPE_INT32 else single))
     _tame(draw, request, rpc)
     try:
@@ -240,7 +243,42 @@ def _choose_components(draw: Any, request: Any) -> None:
         request.components.extend(component(each) for each in V2)
 
 
+ACTIONS = (
+    {"type": 1, "metadata": {"custom_message": "No"}},
+    {"type": 2, "metadata": {"channel_id": 5}},
+    {"type": 3, "metadata": {"duration_seconds": 60}},
+    {"type": 4},
+)
+TRIGGERS: dict[int, dict[str, Any]] = {
+    1: {"keyword_filter": ["cat*"], "regex_patterns": ["d[ao]g"], "allow_list": ["catalogue"]},
+    3: {},
+    4: {"presets": [1, 3], "allow_list": ["ok"]},
+    5: {"mention_total_limit": 5, "mention_raid_protection_enabled": False},
+    6: {"keyword_filter": ["cat*"]},
+}
+
+
+def _auto_moderation_rule(draw: Any, request: Any) -> None:
+    trigger = draw(st.sampled_from(sorted(TRIGGERS)))
+    if "trigger_type" in request.DESCRIPTOR.fields_by_name:
+        request.trigger_type = trigger
+    request.ClearField("trigger_metadata")
+    request.trigger_metadata.MergeFrom(pb.AutoModerationRule.TriggerMetadata(**TRIGGERS[trigger]))
+    request.ClearField("actions")
+    request.actions.extend(pb.AutoModerationRule.Action(**each) for each in draw(st.permutations(ACTIONS)))
+
+
+def _installations(_draw: Any, request: Any) -> None:
+    if request.HasField("integration_types_config"):
+        request.integration_types_config.guild_install.SetInParent()
+
+
 TAMERS = {
+    "EditCurrentApplication": _installations,
+    "CreateAutoModerationRule": _auto_moderation_rule,
+    "EditAutoModerationRule": _auto_moderation_rule,
+    "GetAuditLog": _one_page,
+    "ListJoinRequests": _one_page,
     "GetMessages": _one_page,
     "ListBans": _one_page,
     "ListGuilds": _one_page,

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from discordproxy_api.contract.contract import Rpc, is_list
+from discordproxy_api.contract.contract import Rpc, is_list, is_map
 from discordproxy_ratelimit.route import template_of
 
 GUILD, CHANNEL = "guild_id", "channel_id"
@@ -18,8 +18,16 @@ GUILD, CHANNEL = "guild_id", "channel_id"
 _MAX_ID_DIGITS = 20
 """Digits of 64 bits."""
 
-_UNRESTRICTED = frozenset({"GET /users/{user_id}", "GET /users/@me"})
+_UNRESTRICTED = frozenset(
+    {
+        *("GET /users/{user_id}", "GET /users/@me", "GET /voice/regions"),
+        *("GET /sticker-packs", "GET /sticker-packs/{pack_id}", "GET /soundboard-default-sounds"),
+    }
+)
 """Routes that name no guild or channel, and are allowed to every key with the call."""
+
+_PLACED_BY_BODY = frozenset({"POST /stage-instances"})
+"""Routes whose body names the channel instead of the path."""
 
 _BY_TOKEN = ("/webhooks/{webhook_id}/{webhook_token}", "/interactions/{interaction_id}/{interaction_token}")
 _TOKEN = re.compile(r"[A-Za-z0-9_.=:~+-]+")
@@ -74,18 +82,19 @@ class _Collector:
 
 def targets_reader(rpc: Rpc) -> Reader:
     """Return a function from an RPC's request message to its targets. For `Request` see `targets_of_request`."""
-    getters = list(_getters(rpc.request))
+    collect = _collect_of(rpc.request)
     fields = {each.name for each in rpc.request.fields}
-    placed = bool({GUILD, CHANNEL} & (set(rpc.parameters) if rpc.template else fields))
+    route = f"{rpc.method} {rpc.template}"
+    named = set(rpc.parameters) if rpc.template and route not in _PLACED_BY_BODY else fields
+    placed = bool({GUILD, CHANNEL} & named)
     to_users = rpc.template is None and not placed and "user_id" in fields
-    unrestricted = f"{rpc.method} {rpc.template}" in _UNRESTRICTED
+    unrestricted = route in _UNRESTRICTED
     by_token = rpc.no_bot_auth or "interaction_token" in fields
     unplaced = not (placed or to_users or unrestricted or by_token)
 
     def read(request: Any) -> Targets:
         found = _Collector()
-        for name, get in getters:
-            found.add(name, get(request) or None)
+        collect(request, found)
         return Targets(frozenset(found.guilds), frozenset(found.channels), to_users, by_token, unplaced)
 
     return read
@@ -109,6 +118,7 @@ def targets_of_request(
         found.add(name, value)
     placed = bool({GUILD, CHANNEL} & set(parameters))
     _add_body(body, found)
+    placed = placed or (f"{method} {template}" in _PLACED_BY_BODY and bool(found.channels))
     token = parameters.get("webhook_token") or parameters.get("interaction_token") or ""
     by_token = authorized or (template.startswith(_BY_TOKEN) and bool(_TOKEN.fullmatch(unquote(token))))
     to_users = f"{method} {template}" == _OPENS_DM
@@ -122,28 +132,77 @@ def targets_of_request(
     )
 
 
-def _getters(request: Descriptor) -> Iterator[tuple[str, Callable[[Any], int]]]:
-    """Yield names and getters of the guild and channel ids in a request and in its direct sub-messages.
+Collect = Callable[[Any, _Collector], None]
 
-    If a sub-message has both, such as a message reference, the channel id counts.
+
+def _collect_of(request: Descriptor) -> Collect:
+    """Return a function that adds the guild and channel ids of a request, and of all messages in it."""
+    places = [each.name for each in request.fields if _is_place(each)]
+    inside = list(_collects_inside(request, frozenset()))
+
+    def collect(message: Any, found: _Collector) -> None:
+        for name in places:
+            _add(name, getattr(message, name), found)
+        for collect_inside in inside:
+            collect_inside(message, found)
+
+    return collect
+
+
+def _collects_inside(outer: Descriptor, seen: frozenset[str]) -> Iterator[Collect]:
+    """Yield functions for the fields of a message that hold messages with places."""
+    for each in outer.fields:
+        inner = each.message_type
+        if inner is None or inner.full_name in seen or is_map(each):
+            continue
+        single = _collect_inner(inner, seen | {inner.full_name})
+        if single is not None:
+            yield _of_field(each, single)
+
+
+def _collect_inner(message: Descriptor, seen: frozenset[str]) -> Collect | None:
+    """Return the function for messages inside of a request; None for a type without places.
+
+    If a message has both, such as a message reference, the channel id counts.
     """
-    for each in request.fields:
-        if _is_place(each):
-            yield each.name, attrgetter(each.name)
-        elif each.message_type is not None and not is_list(each):
-            yield from _getters_inside(each.name, each.message_type)
+    places = [each.name for each in message.fields if _is_place(each)]
+    inside = list(_collects_inside(message, seen))
+    if not places and not inside:
+        return None
+    refers = {GUILD, CHANNEL} <= set(places)
+
+    def collect(value: Any, found: _Collector) -> None:
+        for name in places:
+            if not (refers and name == GUILD and getattr(value, CHANNEL)):
+                _add(name, getattr(value, name), found)
+        for collect_inside in inside:
+            collect_inside(value, found)
+
+    return collect
 
 
-def _getters_inside(outer: str, message: Descriptor) -> Iterator[tuple[str, Callable[[Any], int]]]:
-    places = {inner.name: attrgetter(f"{outer}.{inner.name}") for inner in message.fields if _is_place(inner)}
-    if places.keys() >= {GUILD, CHANNEL}:
-        guild, channel = places.pop(GUILD), places[CHANNEL]
-        yield GUILD, lambda request: 0 if channel(request) else guild(request)
-    yield from places.items()
+def _of_field(field_of: FieldDescriptor, single: Collect) -> Collect:
+    get = attrgetter(field_of.name)
+    if not is_list(field_of):
+        return lambda message, found: single(get(message), found)
+
+    def collect_all(message: Any, found: _Collector) -> None:
+        for element in get(message):
+            single(element, found)
+
+    return collect_all
+
+
+def _add(name: str, value: Any, found: _Collector) -> None:
+    if isinstance(value, int):
+        found.add(name, value or None)
+        return
+    for each in value:
+        found.add(name, each or None)
 
 
 def _is_place(each: FieldDescriptor) -> bool:
-    return each.name.endswith((GUILD, CHANNEL)) and each.type == FieldDescriptor.TYPE_UINT64 and not is_list(each)
+    return each.name.endswith((GUILD, CHANNEL)) and each.type == FieldDescriptor.TYPE_UINT64
 
 
 def _add_body(body: str, found: _Collector) -> None:

@@ -39,6 +39,7 @@ class Rpc:
         result: response field for Discord's JSON document; "" if the document is the whole response.
         no_bot_auth: a token in the path authorizes the call.
         may_be_empty: Discord's response may have no document.
+        body: request field whose elements are the JSON body; "" if the body is an object.
         streaming: the response is a stream.
     """
 
@@ -53,6 +54,7 @@ class Rpc:
     result: str = ""
     no_bot_auth: bool = False
     may_be_empty: bool = False
+    body: str = ""
     streaming: bool = False
 
     @property
@@ -81,7 +83,8 @@ def _document_type(rpc: Rpc) -> type | None:
     """Return the type of Discord's JSON for a response; None if any is fine."""
     if not rpc.response.fields:
         return None
-    return list if rpc.result and is_list(rpc.response.fields_by_name[rpc.result]) else dict
+    result = rpc.response.fields_by_name[rpc.result] if rpc.result else None
+    return list if result is not None and is_list(result) and not is_map(result) else dict
 
 
 def parameter_names(template: str) -> tuple[str, ...]:
@@ -101,9 +104,24 @@ def is_list(field: FieldDescriptor) -> bool:
     return bool(getattr(field, "label", None) == FieldDescriptor.LABEL_REPEATED)
 
 
+def is_map(field: FieldDescriptor) -> bool:
+    """Return whether the field is a map, which is a JSON object."""
+    return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
+
+
+def is_json(field: FieldDescriptor) -> bool:
+    """Return whether the field holds any JSON, a google.protobuf.Value."""
+    return field.message_type is not None and field.message_type.full_name == "google.protobuf.Value"
+
+
 def is_sent(field: FieldDescriptor) -> bool:
     """Return whether the field is part of a request to Discord."""
     return not (field_option(field, annotations_pb2.proxy_only) or field_option(field, annotations_pb2.answer_only))
+
+
+def is_id_in_query(field: FieldDescriptor) -> bool:
+    """Return whether the field of a query is one id, whose 0 is valid: the start of a list."""
+    return field.type == FieldDescriptor.TYPE_UINT64 and not is_list(field)
 
 
 def json_key(field: FieldDescriptor) -> str:
@@ -170,6 +188,7 @@ def _rpc(service: ServiceDescriptor, method: MethodDescriptor) -> Rpc:
         result=route.result,
         no_bot_auth=route.no_bot_auth,
         may_be_empty=route.may_be_empty,
+        body=route.body,
         streaming=method.server_streaming,
     )
 
@@ -184,6 +203,8 @@ def _problems(rpc: Rpc) -> Iterator[str]:
             yield f"{request.name}.{field.name} cannot fill {{{parameter}}}: a single id, number or text is needed"
     if rpc.result and rpc.result not in response.fields_by_name:
         yield f"result {rpc.result!r} is no field of {response.name}"
+    if rpc.body and not (rpc.body in request.fields_by_name and is_list(request.fields_by_name[rpc.body])):
+        yield f"body {rpc.body!r} is no list of {request.name}"
     if rpc.files and "files" not in request.fields_by_name:
         yield f"its route takes files, but {request.name} has no field files"
     if rpc.reason and "reason" not in request.fields_by_name:

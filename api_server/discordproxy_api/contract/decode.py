@@ -11,10 +11,10 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
-from google.protobuf.struct_pb2 import Struct
+from google.protobuf.struct_pb2 import Struct, Value
 
 from discordproxy import annotations_pb2
-from discordproxy_api.contract.contract import field_option, is_list, json_key
+from discordproxy_api.contract.contract import field_option, is_json, is_list, is_map, json_key
 from discordproxy_api.contract.encode import enum_offset
 from discordproxy_api.contract.legacy_shapes import COMPLETIONS, LISTS
 
@@ -111,8 +111,11 @@ class Readers:
 
     def convert(self, field: FieldDescriptor) -> Convert:
         """Return the conversion of a field's JSON value."""
-        if field.message_type is not None and field.message_type.GetOptions().map_entry:
-            return _map(_scalar(field.message_type.fields_by_name["value"]))
+        if is_json(field):
+            return _json_value
+        if is_map(field) and field.message_type is not None:
+            parts = field.message_type.fields_by_name
+            return _map(_scalar(parts["key"]), _scalar(parts["value"]))
         one = _scalar(field) if field.message_type is None else _message(self.reader(field.message_type))
         return _list(one, LISTS.get(field.full_name)) if is_list(field) else one
 
@@ -134,12 +137,12 @@ def _list(one: Convert, prepare: Callable[[Any], Any] | None) -> Convert:
     return convert
 
 
-def _map(one: Convert) -> Convert:
+def _map(key_of: Convert, one: Convert) -> Convert:
     def convert(values: Any, depth: int) -> Any:
         if not isinstance(values, dict):
             return None
-        converted = {_text(key, depth): one(value, depth) for key, value in values.items() if value is not None}
-        return {key: value for key, value in converted.items() if value is not None}
+        pairs = [(key_of(key, depth), one(value, depth)) for key, value in values.items() if value is not None]
+        return {key: value for key, value in pairs if key is not None and value is not None}
 
     return convert
 
@@ -199,6 +202,12 @@ def _unknown(field: FieldDescriptor, smallest: int, largest: int) -> Callable[[i
     if field.name.endswith("flags"):
         return lambda number: number & largest
     return lambda number: min(max(number, smallest), largest)
+
+
+def _json_value(value: Any, _depth: int) -> Value:
+    holder = Struct()
+    holder.update({"value": _pruned(value, _EXTRA_DEPTH)})
+    return holder.fields["value"]
 
 
 def _struct(extra: Mapping[str, Any]) -> Struct | None:

@@ -44,6 +44,13 @@ def _unwrapped(snapshots: Any) -> Any:
     return [snapshot.get("message") for snapshot in snapshots if isinstance(snapshot, dict)]
 
 
+def _flattened(groups: Any) -> Any:
+    """A search returns each message as a list of one element."""
+    if not isinstance(groups, list):
+        return None
+    return [each for group in groups if isinstance(group, list) for each in group]
+
+
 def _in_list(tags: Any) -> Any:
     """Discord sends an object where 1.5.1 had a list."""
     return [tags] if isinstance(tags, dict) else tags
@@ -60,5 +67,6 @@ COMPLETIONS: Mapping[str, Callable[[Values], None]] = {
 LISTS: Mapping[str, Callable[[Any], Any]] = {
     "discord_api.Message.message_snapshots": _unwrapped,
     "discord_api.Role.tags": _in_list,
+    "discord_api.SearchMessagesResponse.messages": _flattened,
 }
 """By full field name: the conversion of a list before that of its elements."""

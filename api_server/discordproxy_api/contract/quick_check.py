@@ -30,7 +30,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from discordproxy import annotations_pb2
 from discordproxy.messages_pb2 import OVERFLOW_ERROR, Message
 from discordproxy_api.calls.field_errors import FieldErrors
-from discordproxy_api.contract.contract import Rpc, field_option, is_list, request_parts
+from discordproxy_api.contract.contract import Rpc, field_option, is_id_in_query, is_list, is_map, request_parts
 from discordproxy_api.contract.encode import contains_itself
 from discordproxy_api.contract.rules.checks import BIT_FIELDS, NUMBERS, PATH_SEGMENT, allowed_numbers
 from discordproxy_api.contract.rules.limits import (
@@ -67,6 +67,7 @@ _SPECIAL_FLAGS = Message.IS_COMPONENTS_V2 | Message.IS_VOICE_MESSAGE
 
 _ADDRESS = re.compile(r"https?://[^\s/?#][^\s/?#]*(?:[/?#].*)?", re.ASCII | re.DOTALL)
 _IMAGE = re.compile(r"data:image/[A-Za-z0-9+.-]+;base64,[A-Za-z0-9+/]+=*")
+_SOUND = re.compile(r"data:audio/[A-Za-z0-9+.-]+;base64,[A-Za-z0-9+/]+=*")
 _WORD = re.compile(r"[A-Za-z0-9_-]+")
 _EMOJI = re.compile(r"(a:)?[A-Za-z0-9_~]{1,64}:[0-9]{1,20}|[^\x00-\x9f\u2028\u2029]{1,64}")
 _FORMS = {
@@ -75,6 +76,7 @@ _FORMS = {
     Form.MEDIA: "is_address({})",
     Form.TIME: "parse_time({}.strip().upper())",  # raises ValueError
     Form.IMAGE: "is_image({})",
+    Form.SOUND: "is_sound({})",
     Form.FILENAME: "{}.isprintable()",
     Form.PATH: "is_word({})",
     Form.TOKEN: "is_word({})",
@@ -91,6 +93,7 @@ def compile_quick_check(rpc: Rpc) -> Callable[[Any], bool]:
         "is_address": _ADDRESS.fullmatch,
         "is_emoji": _EMOJI.fullmatch,
         "is_image": _IMAGE.fullmatch,
+        "is_sound": _SOUND.fullmatch,
         "is_word": _WORD.fullmatch,
         "parse_time": datetime.fromisoformat,
     }
@@ -110,7 +113,7 @@ def _breaks(name: str, message: Any) -> bool:
 def _request(rpc: Rpc) -> Lines:
     parts = request_parts(rpc)
     in_path = {field.name for field in parts.path.values()}
-    in_query = {field.name for field in parts.query if field.type == FieldDescriptor.TYPE_UINT64} - in_path
+    in_query = {field.name for field in parts.query if is_id_in_query(field)} - in_path
     yield "size = 0"
     for field in parts.path.values():
         yield from _path_field(field)
@@ -202,6 +205,8 @@ def _message(descriptor: Descriptor, depth: int, apart: Iterable[str] = ()) -> L
 
 def _field(field: FieldDescriptor, limit: Limit | None, depth: int) -> Lines:
     """Yield the checks of `value`, a field that is set; none if every value is valid."""
+    if is_map(field):
+        return
     if field.name in _CHECKED_COMPLETELY or _is_opaque(field):
         yield "return False"
         return

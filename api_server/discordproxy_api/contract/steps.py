@@ -17,7 +17,7 @@ from discordproxy_api.contract.overflow import split, truncate
 from discordproxy_api.contract.rules.limits import CONTENT
 from discordproxy_api.contract.rules.message_body import attach_text, complete_body
 from discordproxy_api.contract.rules.message_request import overflows
-from discordproxy_api.contract.translate import Outgoing
+from discordproxy_api.contract.translate import Outgoing, OutgoingFile
 
 BULK = 100
 """Maximum number of messages of a bulk delete; the minimum is two (Discord's documentation of the route)."""
@@ -146,6 +146,17 @@ def _interaction_response(request: Any, outgoing: Outgoing, circumstances: Circu
     return [response]
 
 
+def _create_sticker(request: Any, outgoing: Outgoing, _circumstances: Circumstances) -> list[Outgoing]:
+    outgoing.files = [OutgoingFile("file", request.file.filename, request.file.content, request.file.content_type)]
+    return [outgoing]
+
+
+def _set_target_users(request: Any, outgoing: Outgoing, _circumstances: Circumstances) -> list[Outgoing]:
+    content = "\n".join(["user_id", *map(str, request.user_ids)]) + "\n"
+    outgoing.files = [OutgoingFile("target_users_file", "users.csv", content.encode(), "text/csv")]
+    return [outgoing]
+
+
 def _bulk_delete(request: Any, outgoing: Outgoing, circumstances: Circumstances) -> list[Outgoing]:
     oldest_ms = circumstances.now_ms - BULK_AGE_MS + WAITING_MS
     ids = list(dict.fromkeys(request.message_ids))
@@ -199,5 +210,8 @@ PREPARE: Mapping[str, Step] = {
     "CreateForumPost": _create_forum_post,
     "CreateInteractionResponse": _interaction_response,
     "BulkDeleteMessages": _bulk_delete,
+    "EditInteractionResponse": _write_webhook,
+    "CreateGuildSticker": _create_sticker,
+    "SetInviteTargetUsers": _set_target_users,
 }
 """By RPC; all other RPCs are sent as translated."""

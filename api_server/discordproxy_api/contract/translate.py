@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import quote
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from discordproxy import annotations_pb2
@@ -21,6 +20,7 @@ from discordproxy_api.contract.quick_decode import UNEXPECTED, QuickReaders
 
 _WRITERS, _READERS = Writers(), Readers()
 _QUICK_READERS = QuickReaders(_READERS)
+Pairs = list[tuple[str, str]]
 _NO_PARAMETERS: Mapping[str, str] = {}
 
 
@@ -42,6 +42,7 @@ class Outgoing:
         parameters: by name, unencoded; `path` percent-encodes them.
         query: pairs, unencoded.
         body: JSON object; None if the route has no body.
+        elements: JSON array in place of `body`.
         reason: value of X-Audit-Log-Reason, unencoded; "" for none.
         own_nonce: the caller's nonce, which the one in `body` replaces; "" for none.
         tolerated: Discord's JSON error codes that count as success.
@@ -53,12 +54,18 @@ class Outgoing:
     parameters: dict[str, str] = hidden(default_factory=dict, repr=False)
     query: list[tuple[str, str]] = hidden(default_factory=list, repr=False)
     body: Json | None = hidden(default=None, repr=False)
+    elements: list[Any] | None = hidden(default=None, repr=False)
     files: list[OutgoingFile] = hidden(default_factory=list, repr=False)
     reason: str = hidden(default="", repr=False)
     no_bot_auth: bool = False
     own_nonce: str = hidden(default="", repr=False)
     tolerated: frozenset[int] = frozenset()
     otherwise: Mapping[int, Callable[[], "list[Outgoing]"]] = hidden(default_factory=dict, repr=False)
+
+    @property
+    def document(self) -> Json | list[Any] | None:
+        """The JSON body, object or array."""
+        return self.body if self.elements is None else self.elements
 
     @property
     def path(self) -> str:
@@ -75,6 +82,7 @@ class Translator:
         self._parameters = [(parameter, each.name) for parameter, each in parts.path.items()]
         self._query = [_query_entry(each) for each in parts.query]
         self._body = _WRITERS.body_writer(request, parts.body) if parts.body or rpc.files else None
+        self._array = json_key(request.fields_by_name[rpc.body]) if rpc.body else ""
         self._clear = {each.name: (json_key(each), is_list(each)) for each in parts.body}
         self._clearable = "clear" in request.fields_by_name
         self._result = response.fields_by_name[rpc.result] if rpc.result else None
@@ -96,14 +104,15 @@ class Translator:
             rpc.template or "",
             {parameter: str(getattr(message, name)) for parameter, name in self._parameters},
             self._query_of(message) if self._query else [],
-            body,
+            None if self._array else body,
+            body.get(self._array, []) if self._array and body is not None else None,
             _files(message.files) if rpc.files and message.files else [],
             message.reason if rpc.reason else "",
             rpc.no_bot_auth,
         )
 
     def _query_of(self, message: Any) -> list[tuple[str, str]]:
-        return [(key, text(getattr(message, name))) for key, name, text, is_set in self._query if is_set(message)]
+        return [pair for pairs_of in self._query for pair in pairs_of(message)]
 
     def incoming(self, document: Any, parameters: Mapping[str, str] = _NO_PARAMETERS) -> Any:
         """Return the response for Discord's JSON. Values of the wrong type are omitted; nothing is raised.
@@ -146,12 +155,21 @@ def compile_message(descriptor: Descriptor) -> tuple[Callable[[Any], Json], Call
     return _WRITERS.writer(descriptor), from_json
 
 
-def _query_entry(each: FieldDescriptor) -> tuple[str, str, Callable[[Any], str], Callable[[Message], bool]]:
-    name = each.name
+def _query_entry(each: FieldDescriptor) -> Callable[[Any], Pairs]:
+    """Return a function from a request to the pairs for one of its fields."""
+    key, name = json_key(each), each.name
     convert: Callable[[Any], str] = {True: "true", False: "false"}.__getitem__ if _is_bool(each) else str
+    if is_list(each) and field_option(each, annotations_pb2.comma_separated):
+        return lambda message: _pair_if(getattr(message, name), key, ",".join(map(convert, getattr(message, name))))
+    if is_list(each):
+        return lambda message: [(key, convert(value)) for value in getattr(message, name)]
     if each.has_presence:
-        return json_key(each), name, convert, lambda message: message.HasField(name)
-    return json_key(each), name, convert, lambda message: bool(getattr(message, name))
+        return lambda message: _pair_if(message.HasField(name), key, convert(getattr(message, name)))
+    return lambda message: _pair_if(getattr(message, name), key, convert(getattr(message, name)))
+
+
+def _pair_if(condition: Any, key: str, value: str) -> Pairs:
+    return [(key, value)] if condition else []
 
 
 def _is_bool(each: FieldDescriptor) -> bool:

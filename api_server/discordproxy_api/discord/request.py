@@ -108,7 +108,7 @@ def rest_request(outgoing: Outgoing, *, now_ms: int) -> RestRequest:
             no_bot_auth=outgoing.no_bot_auth,
         ),
         query=outgoing.query,
-        body=None if body is None else orjson.dumps(body),
+        body=None if outgoing.document is None else orjson.dumps(outgoing.document),
         files=outgoing.files,
         reason=outgoing.reason,
         authorization="" if outgoing.no_bot_auth else None,

@@ -155,8 +155,7 @@ class Rest:
                     return Reply(end.response.status, end.response.headers, end.response.body)
                 raise end.as_error()
             log.info("%s %s: repeated in %.2f s [%s]", request.route.name, end.outcome, pause_s, call.request_id)
-            async with self._drain.interruptible():
-                await asyncio.sleep(pause_s)
+            await self._sleep(pause_s)
 
     async def pause(self, attempt: int, call: Call) -> bool:
         """Wait before a request with an unknown outcome is made anew; return False if no time or attempt is left.
@@ -176,9 +175,19 @@ class Rest:
         )
         if pause_s is None:
             return False
-        async with self._drain.interruptible():
-            await asyncio.sleep(pause_s)
+        await self._sleep(pause_s)
         return True
+
+    async def wait(self, seconds: float, call: Call) -> bool:
+        """Wait before a request that had no effect is made anew; return False if the deadline is earlier."""
+        if seconds >= call.deadline_at - asyncio.get_running_loop().time():
+            return False
+        await self._sleep(seconds)
+        return True
+
+    async def _sleep(self, seconds: float) -> None:
+        async with self._drain.interruptible():
+            await asyncio.sleep(seconds)
 
     def _pause_s(self, end: FailedAttempt, request: RestRequest, call: Call, tries: _Tries) -> float | None:
         if end.outcome is None:

@@ -1,14 +1,16 @@
-"""RPCs that send more than one request: direct messages, role synchronisation, files added to a message."""
+"""RPCs that need more than one request and its JSON: direct messages, role synchronisation, added files, searches."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from http import HTTPStatus
 from itertools import count
 from typing import Any
 
 import orjson
 from google.protobuf.message import Message
 
-from discordproxy.discord_api_pb2 import SendChannelMessageRequest, SyncMemberRolesResponse
+from discordproxy.discord_api_pb2 import InviteTargetUsersResponse, SendChannelMessageRequest, SyncMemberRolesResponse
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
 from discordproxy_api.calls.errors import ApiError
@@ -17,8 +19,9 @@ from discordproxy_api.calls.retry import Repeat
 from discordproxy_api.contract.contract import Rpc
 from discordproxy_api.contract.encode import Json
 from discordproxy_api.contract.rules.attachments import adds_files
+from discordproxy_api.contract.rules.limits import MAX_SNOWFLAKE
 from discordproxy_api.contract.translate import Outgoing
-from discordproxy_api.discord.request import RestRequest, repeat_of, rest_request
+from discordproxy_api.discord.request import Reply, RestRequest, repeat_of, rest_request
 from discordproxy_api.discord.rest import Rest
 from discordproxy_api.rpcs.dm_channels import DmChannels
 from discordproxy_api.rpcs.ordering import order_of
@@ -27,6 +30,9 @@ from discordproxy_api.rpcs.routed import RequestPlan, Routed, check, document_of
 from discordproxy_ratelimit.route import route_of
 
 UNKNOWN_CHANNEL = 10003
+INDEX_NOT_READY = 110000
+INDEX_WAIT_S = 1.0
+"""Wait in seconds if Discord sends none, or 0, while it builds an index."""
 
 COMPOSITES = (
     "SendDirectMessage",
@@ -95,6 +101,45 @@ class EditMessage(Routed):
         read = Outgoing("GET", change.template, change.parameters, query, no_bot_auth=change.no_bot_auth)
         reply = await self._rest.send(replace(rest_request(read, now_ms=0), effect=False), call)
         return keep_attachments(change.body or {}, document_of(reply))
+
+
+class IndexedSearch(Routed):
+    """Searches messages or threads. While Discord builds the index, the search is repeated within the deadline."""
+
+    async def _send_one(self, part: Outgoing, call: Call) -> Reply | None:
+        while True:
+            reply = await super()._send_one(part, call)
+            if reply is None or reply.status != HTTPStatus.ACCEPTED:
+                return reply
+            refusal = _index_not_ready(document_of(reply))
+            if not await self._rest.wait(refusal.retry_after_s or INDEX_WAIT_S, call):
+                raise refusal
+
+
+def _index_not_ready(document: Any) -> ApiError:
+    given = document if isinstance(document, dict) else {}
+    wait_s = given.get("retry_after")
+    error = errors.refusal(
+        "UNAVAILABLE",
+        "INDEX_NOT_READY",
+        str(given.get("message") or "Discord builds the index for this search; call again later."),
+        retry_after_s=float(wait_s) if isinstance(wait_s, int | float) and wait_s > 0 else INDEX_WAIT_S,
+    )
+    error.http_status, error.code = HTTPStatus.ACCEPTED, INDEX_NOT_READY
+    return error
+
+
+class GetInviteTargetUsers(Routed):
+    """Returns the users for whom an invite is. Discord sends them as a CSV file with one column."""
+
+    def _response(self, replies: Sequence[Reply], parameters: dict[str, str]) -> Message:
+        del parameters
+        words = replies[0].body.decode("utf-8", "replace").replace(",", " ").replace('"', " ").split()
+        return InviteTargetUsersResponse(user_ids=[int(word) for word in words if _is_id(word)])
+
+
+def _is_id(word: str) -> bool:
+    return word.isascii() and word.isdigit() and 0 < int(word) <= MAX_SNOWFLAKE
 
 
 class SyncMemberRoles:

@@ -9,7 +9,6 @@ from discordproxy_sandbox.errors import Json
 from discordproxy_sandbox.resources.exchange import ApiRequest
 
 _GUILD = "/guilds/{guild_id}"
-_NOTHING_FOUND: Json = {"total_results": 0, "threads": [], "members": [], "has_more": False}
 _AUDIT_LOG = (
     "application_commands",
     "audit_log_entries",
@@ -22,9 +21,7 @@ _AUDIT_LOG = (
 )
 _WRAPPED: dict[str, Json] = {
     "/applications/{application_id}/emojis": {"items": []},
-    "/channels/{channel_id}/threads/search": _NOTHING_FOUND,
     f"{_GUILD}/audit-logs": {key: [] for key in _AUDIT_LOG},
-    f"{_GUILD}/messages/search": {"messages": [], "doing_deep_historical_index": False, "total_results": 0},
     f"{_GUILD}/new-member-welcome": {
         "guild_id": "",
         "enabled": False,
@@ -32,6 +29,7 @@ _WRAPPED: dict[str, Json] = {
         "resource_channels": [],
     },
     f"{_GUILD}/onboarding": {"guild_id": "", "prompts": [], "default_channel_ids": [], "enabled": False, "mode": 0},
+    f"{_GUILD}/incident-actions": {"invites_disabled_until": None, "dms_disabled_until": None},
     f"{_GUILD}/prune": {"pruned": 0},
     f"{_GUILD}/requests": {"guild_join_requests": [], "total": 0, "limit": 100},
     f"{_GUILD}/scheduled-events/{{guild_scheduled_event_id}}/users/counts": {
@@ -41,7 +39,14 @@ _WRAPPED: dict[str, Json] = {
     f"{_GUILD}/soundboard-sounds": {"items": []},
     f"{_GUILD}/vanity-url": {"code": None, "uses": 0},
     f"{_GUILD}/welcome-screen": {"description": None, "welcome_channels": []},
-    f"{_GUILD}/widget": {"enabled": False, "channel_id": None},
+    "/invites/{code}/target-users/job-status": {
+        "status": 2,
+        "total_users": 0,
+        "processed_users": 0,
+        "created_at": None,
+        "completed_at": None,
+        "error_message": None,
+    },
     "/oauth2/keys": {"keys": []},
     "/sticker-packs": {"sticker_packs": []},
     "/users/@me/applications/{application_id}/role-connection": {},

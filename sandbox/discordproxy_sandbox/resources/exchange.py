@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from multidict import MultiMapping
+
 from discordproxy_sandbox.access import CredentialKind
 from discordproxy_sandbox.errors import invalid_form
 from discordproxy_sandbox.ledger import Ledger
@@ -19,7 +21,7 @@ class ApiRequest:
     method: str
     template: str
     params: Mapping[str, str]
-    query: Mapping[str, str]
+    query: MultiMapping[str]
     body: Any
     uploads: list[Upload]
     reason: str
@@ -53,6 +55,15 @@ class ApiRequest:
             raise invalid_form({name: failure("NUMBER_TYPE_COERCE", f'Value "{text}" is not snowflake.')})
         return int(text)
 
+    def query_list(self, name: str) -> list[str]:
+        """Return the values of a list in the query string: repeated, or separated by commas."""
+        return [value for text in self.query.getall(name, ()) for value in text.split(",")]
+
+    @property
+    def path(self) -> str:
+        """The path with its parameters."""
+        return self.template.format_map(self.params)
+
     def flag(self, name: str) -> bool:
         """Return a boolean of the query string."""
         return self.query.get(name, "false").lower() in {"true", "1"}
@@ -68,12 +79,13 @@ class ApiAnswer:
 
 
 Handler = Callable[[ApiRequest], Any]
-Auth = Literal["bot", "path", "any", "bearer"]
+Auth = Literal["bot", "path", "optional", "any", "bearer"]
 _ACCEPTED: dict[Auth, tuple[CredentialKind, ...]] = {
     "bot": ("bot",),
     "any": ("bot", "bearer"),
     "bearer": ("bearer",),
     "path": ("bot", "bearer", "none"),
+    "optional": ("bot", "bearer", "none"),
 }
 
 
@@ -82,7 +94,7 @@ class ApiRoute:
     """The handler of a route, which returns JSON, an ApiAnswer, or None for 204.
 
     `auth`: the accepted credentials: "bot"; "any" (a bot or an OAuth2 bearer); "bearer"; "path" (a token in the path
-    authorises).
+    authorises); "optional" (public, with or without a caller).
     """
 
     handler: Handler

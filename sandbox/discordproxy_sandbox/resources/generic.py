@@ -1,11 +1,13 @@
 """All routes without a module of their own: recognised, authorised, limited, with a plausible response.
 
-A read of a collection returns none; any other request returns what was sent with an id. Nothing is stored.
+Objects that Discord documents (see `filled`) and settings (see `stored`) are stored as they were sent. A read of any
+other collection returns none; any other request returns what was sent with an id.
 """
 
 from typing import Any
 
 from discordproxy_sandbox.messages.validation import anything
+from discordproxy_sandbox.resources import stored
 from discordproxy_sandbox.resources.empty import empty
 from discordproxy_sandbox.resources.exchange import ApiAnswer, ApiRequest, ApiRoute, Auth, Handler, Routes
 from discordproxy_sandbox.resources.filled import filled
@@ -16,27 +18,22 @@ GET PATCH /applications/{application_id}
 GET /applications/{application_id}/activity-instances/{instance_id}
 POST /applications/{application_id}/attachment
 GET PUT /applications/{application_id}/role-connections/metadata
-PUT /applications/{application_id}/guilds/{guild_id}/commands/{command_id}/permissions
 GET POST:201 /applications/{application_id}/emojis
 GET PATCH DELETE /applications/{application_id}/emojis/{emoji_id}
 GET POST /applications/{application_id}/entitlements
 GET DELETE /applications/{application_id}/entitlements/{entitlement_id}
 POST:204 /applications/{application_id}/entitlements/{entitlement_id}/consume
-POST /channels/{channel_id}/followers
 PUT:201 DELETE /channels/{channel_id}/recipients/{user_id}
 POST:204 /channels/{channel_id}/send-soundboard-sound
-GET /channels/{channel_id}/threads/search
 PUT:204 /channels/{channel_id}/voice-status
 GET /guilds/{guild_id}/audit-logs
 GET POST /guilds/{guild_id}/auto-moderation/rules
 GET PATCH DELETE /guilds/{guild_id}/auto-moderation/rules/{rule_id}
-PATCH:204 /guilds/{guild_id}/channels
 POST:201 /guilds/{guild_id}/emojis
 GET PATCH DELETE /guilds/{guild_id}/emojis/{emoji_id}
 PUT /guilds/{guild_id}/incident-actions
 GET /guilds/{guild_id}/integrations
 DELETE /guilds/{guild_id}/integrations/{integration_id}
-GET /guilds/{guild_id}/messages/search
 GET /guilds/{guild_id}/new-member-welcome
 GET PUT /guilds/{guild_id}/onboarding
 GET POST /guilds/{guild_id}/prune
@@ -57,7 +54,6 @@ GET /guilds/{guild_id}/vanity-url
 PATCH:204 /guilds/{guild_id}/voice-states/@me
 PATCH:204 /guilds/{guild_id}/voice-states/{user_id}
 GET PATCH /guilds/{guild_id}/welcome-screen
-GET PATCH /guilds/{guild_id}/widget
 GET /guilds/{guild_id}/widget.png
 GET /guilds/templates/{code}
 GET PUT:204 /invites/{code}/target-users
@@ -124,20 +120,26 @@ def _read(request: ApiRequest) -> Any:
     if last == "widget.png":
         return ApiAnswer(content=_PIXEL, content_type="image/png")
     if last == "target-users":
-        return ApiAnswer(content=b"user_id\n", content_type="text/csv")
+        lines = request.world.target_users.get(request["code"], ["user_id"])
+        return ApiAnswer(content="\n".join([*lines, ""]).encode(), content_type="text/csv")
     if last.startswith("{"):
-        return filled(request, {})
-    return empty(request)
+        return stored.get(request) or filled(request, {})
+    return stored.list_(request, empty(request))
 
 
 def _written(status: int) -> Handler:
     def handler(request: ApiRequest) -> ApiAnswer:
+        if request.method == "DELETE":
+            gone = stored.delete(request)
+            return ApiAnswer(status, gone if status == 200 else None)  # noqa: PLR2004 - OK
         if status == 204:  # noqa: PLR2004 - No Content
             return ApiAnswer(204)
+        if stored.is_setting(request):
+            return ApiAnswer(status, stored.set_setting(request, empty(request)))
         if isinstance(request.body, list):
             return ApiAnswer(status, [{"id": request.world.new_id(), **one} for one in request.body])
         files = [{"filename": one.filename, "size": one.size} for one in request.uploads]
-        echo = filled(request, request.body)
+        echo = stored.put(request, filled(request, request.body))
         return ApiAnswer(status, echo | ({"files": files} if files else {}))
 
     return handler
@@ -145,7 +147,7 @@ def _written(status: int) -> Handler:
 
 def _auth(path: str) -> Auth:
     if path in _PUBLIC:
-        return "path"
+        return "path" if "token" in path else "optional"
     if path in _BEARER:
         return "bearer"
     return "any" if path.startswith(("/applications/", "/lobbies", "/skus/", "/users/@me", "/oauth2/")) else "bot"

@@ -6,6 +6,7 @@ world calls `emit`; the gateway is a listener.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from discordproxy_sandbox.errors import DiscordError, Json, discord_error
 from discordproxy_sandbox.limits.limits import SlidingWindow
@@ -107,6 +108,12 @@ class World:
     invites: dict[str, Json] = field(default_factory=dict)
     interactions: dict[str, Json] = field(default_factory=dict)  # token -> id, channel, response
     forbidden: dict[str, int] = field(default_factory=dict)  # id of a channel, guild, user ... -> JSON error code
+    collections: dict[str, dict[str, Json]] = field(default_factory=dict)  # path of other objects -> by id
+    deleted: set[str] = field(default_factory=set)  # paths of deleted objects
+    documents: dict[str, Any] = field(default_factory=dict)  # path of settings -> what was sent
+    target_users: dict[str, list[str]] = field(default_factory=dict)  # code of an invite -> lines of its CSV file
+    searches_before_index: int = 0  # searches that find no index yet
+    index_retry_after_s: float = 1.0
     application_flags: int = 0
     generated_users: int = 0
     build_user: Callable[[str], Json | None] | None = None  # builds generated users

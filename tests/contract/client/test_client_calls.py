@@ -13,6 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 import discordproxy
 from discordproxy._grpc.routes import is_read
 from discordproxy._requests import arguments as call_arguments
+from discordproxy._requests import settings as call_settings
 from discordproxy.aio import AsyncDiscordClient
 from discordproxy.client import DiscordClient
 from strategies.client_methods import METHODS, RPCS, method_name
@@ -88,13 +89,35 @@ def test_a_stream_has_an_argument_for_each_field(rpc):
         ("MemberChanges", "EditGuildMemberRequest"),
         ("ScheduledEventSettings", "CreateScheduledEventRequest"),
         ("ScheduledEventChanges", "EditScheduledEventRequest"),
+        ("GuildChanges", "EditGuildRequest"),
+        ("OnboardingChanges", "SetOnboardingRequest"),
+        ("WelcomeScreenChanges", "EditWelcomeScreenRequest"),
+        ("WidgetChanges", "EditWidgetSettingsRequest"),
+        ("IncidentActions", "SetIncidentActionsRequest"),
+        ("CurrentMemberChanges", "EditCurrentMemberRequest"),
+        ("AutoModerationRuleSettings", "CreateAutoModerationRuleRequest"),
+        ("AutoModerationRuleChanges", "EditAutoModerationRuleRequest"),
+        ("WebhookChanges", "EditWebhookRequest"),
+        ("WebhookChangesWithToken", "EditWebhookWithTokenRequest"),
+        ("EmojiChanges", "EditGuildEmojiRequest"),
+        ("StickerChanges", "EditGuildStickerRequest"),
+        ("SoundChanges", "EditGuildSoundboardSoundRequest"),
+        ("ApplicationChanges", "EditCurrentApplicationRequest"),
+        ("MessageSearch", "SearchMessagesRequest"),
+        ("ThreadSearch", "SearchThreadsRequest"),
     ],
 )
 def test_arguments_are_the_fields_of_the_request(arguments, request_name):
-    own = set(getattr(call_arguments, arguments).__annotations__) - set(call_arguments.CallArguments.__annotations__)
+    kind = getattr(call_arguments, arguments, None) or getattr(call_settings, arguments)
+    own = set(kind.__annotations__) - set(call_arguments.CallArguments.__annotations__)
     request = next(rpc.input_type for rpc in RPCS.values() if rpc.input_type.name == request_name)
-    positional = {"guild_id", "channel_id", "user_id", "role_id", "guild_scheduled_event_id"}
+    positional = {"guild_id", "user_id", "role_id", "guild_scheduled_event_id", "rule_id", "webhook_id"}
+    positional |= {"webhook_token", "emoji_id", "sticker_id", "sound_id"}
+    positional |= {"channel_id"} if "Channel" in request_name or "Thread" in request_name else set()
     required = {"name", "type", "scheduled_start_time", "entity_type"} if "Create" in request_name else set()
+    required |= {"event_type", "trigger_type", "actions"} if request_name.startswith("CreateAuto") else set()
+    required |= {"content"} if "SearchMessages" in request_name else set()
+    required |= {"name"} if "SearchThreads" in request_name else set()
     missing = set(request.fields_by_name) - own - positional - required - {"clear", "options"}
     assert not missing
     assert own <= set(request.fields_by_name)

@@ -18,7 +18,9 @@ Check = Callable[[Any, str, FieldErrors], None]  # value, path, where to record 
 
 BIT_FIELDS = frozenset({"allow", "deny", "permissions"})
 """The only uint64 fields that are no ids."""
-_OPEN_ENUMS = frozenset({"discord_api.Component.Type", "discord_api.Component.ButtonStyle"})
+_OPEN_ENUMS = frozenset(
+    {"discord_api.Component.Type", "discord_api.Component.ButtonStyle", "discord_api.AuditLogEntry.ActionType"}
+)
 NUMBERS = frozenset({FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_DOUBLE})
 _SCHEMES: Mapping[Form, tuple[str, ...]] = {
     Form.WEB: ("http", "https"),
@@ -29,6 +31,7 @@ _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://[^\s/?#][^\s/?#]*(?:[/?#].*)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+")
 _CUSTOM_EMOJI = re.compile(r"(a:)?[A-Za-z0-9_~]{1,64}:[0-9]{1,20}")
 _IMAGE = re.compile(r"data:image/[A-Za-z0-9+.-]+;base64,[A-Za-z0-9+/\s]+=*\s*")
+_SOUND = re.compile(r"data:audio/[A-Za-z0-9+.-]+;base64,[A-Za-z0-9+/\s]+=*\s*")
 _MAX_EMOJI_LENGTH = 64
 PATH_SEGMENT = 256
 """Maximum length of a path parameter, except tokens."""
@@ -182,6 +185,11 @@ def _image(value: Any, path: str, problems: FieldErrors) -> None:
         problems.add(path, "IMAGE_INVALID", "Must be an image as a data URI: data:image/png;base64,...")
 
 
+def _sound(value: Any, path: str, problems: FieldErrors) -> None:
+    if not _SOUND.fullmatch(value):
+        problems.add(path, "SOUND_INVALID", "Must be a sound as a data URI: data:audio/ogg;base64,...")
+
+
 def _filename(value: Any, path: str, problems: FieldErrors) -> None:
     if has_control_characters(value):
         problems.add(path, "CONTROL_CHARACTERS", "Control characters are not allowed.")
@@ -209,6 +217,7 @@ _FORMS: Mapping[Form, Check] = {
     **{form: _address(form) for form in _SCHEMES},
     Form.TIME: _time,
     Form.IMAGE: _image,
+    Form.SOUND: _sound,
     Form.FILENAME: _filename,
     Form.PATH: _segment,
     Form.TOKEN: _token,

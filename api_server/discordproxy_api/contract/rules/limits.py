@@ -57,6 +57,7 @@ class Form(Enum):
     MEDIA = auto()  # as WEB, or attachment://
     TIME = auto()  # ISO 8601
     IMAGE = auto()  # a data URI
+    SOUND = auto()  # a data URI
     FILENAME = auto()
     PATH = auto()  # one segment of a path
     TOKEN = auto()  # letters, digits, "-" and "_"
@@ -87,12 +88,54 @@ def _choice(*choices: int | str, required: bool = False) -> Limit:
     return Limit(choices=choices, required=required)
 
 
+def _with_exclusions(*words: str) -> tuple[str, ...]:
+    """Return the words of a search criterion, and each with "-" before it."""
+    return (*words, *(f"-{word}" for word in words))
+
+
 _PAGE = Limit(1, 100)
 _MEDIA_URL = Limit(most=2048, form=Form.MEDIA)
 _WEB_URL = Limit(most=2048, form=Form.WEB)
 _TIME = Limit(most=64, form=Form.TIME)
 _IMAGE = Limit(form=Form.IMAGE)
 _NAME = Limit(1, 100)
+
+_REQUIRED_IMAGE = Limit(1, form=Form.IMAGE, required=True)
+_SLOP = Limit(0, 100)
+_CONTENTS = ("link", "embed", "file", "image", "video", "sound", "sticker", "poll", "snapshot")
+_LOCALES = (
+    *(
+        "ar",
+        "bg",
+        "cs",
+        "da",
+        "de",
+        "el",
+        "en-GB",
+        "en-US",
+        "es-419",
+        "es-ES",
+        "fi",
+        "fr",
+        "he",
+        "hi",
+        "hr",
+        "hu",
+        "id",
+    ),
+    *("it", "ja", "ko", "lt", "nl", "no", "pl", "pt-BR", "ro", "ru", "sv-SE", "th", "tr", "uk", "vi", "zh-CN", "zh-TW"),
+)
+_WEBHOOK_EVENTS = (
+    *("APPLICATION_AUTHORIZED", "APPLICATION_DEAUTHORIZED", "QUEST_USER_ENROLLMENT"),
+    *("ENTITLEMENT_CREATE", "ENTITLEMENT_DELETE", "ENTITLEMENT_UPDATE"),
+    *("GAME_DIRECT_MESSAGE_CREATE", "GAME_DIRECT_MESSAGE_DELETE", "GAME_DIRECT_MESSAGE_UPDATE"),
+    *("LOBBY_MESSAGE_CREATE", "LOBBY_MESSAGE_DELETE", "LOBBY_MESSAGE_UPDATE"),
+)
+_RULE: Mapping[str, Limit] = {
+    "actions": Limit(1, 5),
+    "exempt_roles": Limit(most=20),
+    "exempt_channels": Limit(most=50),
+}
 
 EVERY_WRITER: Mapping[str, Limit] = {
     "content": Limit(most=CONTENT),
@@ -291,16 +334,175 @@ _BY_MESSAGE: Mapping[str, Mapping[str, Limit]] = {
         "status": _choice(1, 2, 3, 4),
         **_EVENT,
     },
+    "EditCurrentMemberRequest": {"nick": Limit(most=32), "avatar": _IMAGE, "banner": _IMAGE, "bio": Limit(most=190)},
+    "EditRolePositionsRequest": {"roles": Limit(1, 250, required=True)},
+    "RolePosition": {"id": Limit(required=True)},
+    "EditChannelPositionsRequest": {"channels": Limit(1, 500, required=True)},
+    "ChannelPosition": {"id": Limit(required=True), "position": Limit()},
+    "FollowChannelRequest": {"webhook_channel_id": Limit(required=True)},
+    "SetVoiceChannelStatusRequest": {"status": Limit(most=500)},
+    "ListArchivedThreadsRequest": {"before": _TIME, "limit": Limit(2, 100)},
+    "ListJoinedArchivedThreadsRequest": {"limit": Limit(2, 100)},
+    "ListThreadMembersRequest": {"limit": _PAGE},
+    "SearchMessagesRequest": {
+        "content": Limit(most=1024),
+        "slop": _SLOP,
+        "channel_id": Limit(most=500),
+        "author_id": Limit(most=100),
+        "author_type": Limit(most=6, choices=_with_exclusions("user", "bot", "webhook")),
+        "mentions": Limit(most=100),
+        "mentions_role_id": Limit(most=100),
+        "replied_to_user_id": Limit(most=100),
+        "replied_to_message_id": Limit(most=100),
+        "has": Limit(most=18, choices=_with_exclusions(*_CONTENTS)),
+        "embed_type": Limit(most=5, choices=("image", "video", "gif", "sound", "article")),
+        "embed_provider": Limit(most=100),
+        "link_hostname": Limit(most=100),
+        "attachment_filename": Limit(most=100),
+        "attachment_extension": Limit(most=100),
+        "sort_by": _choice("relevance", "timestamp"),
+        "sort_order": _choice("asc", "desc"),
+        "limit": Limit(1, 25),
+        "offset": Limit(0, 9975),
+    },
+    "SearchThreadsRequest": {
+        "name": Limit(most=100),
+        "slop": _SLOP,
+        "tag": Limit(most=20),
+        "tag_setting": _choice("match_all", "match_some"),
+        "sort_by": _choice("relevance", "creation_time", "last_message_time", "archive_time"),
+        "sort_order": _choice("asc", "desc"),
+        "limit": Limit(1, 25),
+        "offset": Limit(0, 9975),
+    },
+    "GetAuditLogRequest": {"limit": _PAGE},
+    "GetPruneCountRequest": {"days": Limit(1, 30), "include_roles": Limit(most=100)},
+    "PruneGuildRequest": {"days": Limit(1, 30), "include_roles": Limit(most=100)},
+    "SetIncidentActionsRequest": {"invites_disabled_until": _TIME, "dms_disabled_until": _TIME},
+    "ListJoinRequestsRequest": {
+        "limit": _PAGE,
+        "status": _choice("STARTED", "SUBMITTED", "REJECTED", "APPROVED"),
+    },
+    "ReviewJoinRequestRequest": {
+        "action": _choice("APPROVED", "REJECTED", required=True),
+        "rejection_reason": Limit(most=160),
+    },
+    "CreateAutoModerationRuleRequest": {
+        "name": _required(1, 100),
+        "event_type": _choice(1, 2, required=True),
+        "trigger_type": _choice(1, 3, 4, 5, 6, required=True),
+        **_RULE,
+        "actions": _required(1, 5),
+    },
+    "EditAutoModerationRuleRequest": {"name": _NAME, "event_type": _choice(1, 2), **_RULE},
+    "AutoModerationRule.TriggerMetadata": {
+        "keyword_filter": Limit(most=1000),
+        "regex_patterns": Limit(most=10),
+        "presets": _choice(1, 2, 3),
+        "allow_list": Limit(most=1000),  # 100 with other triggers than presets
+        "mention_total_limit": Limit(0, 50),
+    },
+    "AutoModerationRule.Action": {"type": _choice(1, 2, 3, 4, required=True)},
+    "AutoModerationRule.Action.Metadata": {
+        "duration_seconds": Limit(0, 2419200),
+        "custom_message": Limit(most=150),
+    },
+    "SetInviteTargetUsersRequest": {"user_ids": Limit(1, 100_000, required=True)},
+    "EditWebhookRequest": {"name": Limit(1, 80), "avatar": _IMAGE},
+    "EditWebhookWithTokenRequest": {"name": Limit(1, 80), "avatar": _IMAGE},
+    "EditGuildRequest": {
+        "name": Limit(2, 100),
+        "description": Limit(most=300),
+        **dict.fromkeys(("icon", "splash", "discovery_splash", "banner", "home_header"), _IMAGE),
+        "verification_level": _choice(0, 1, 2, 3, 4),
+        "default_message_notifications": _choice(0, 1),
+        "explicit_content_filter": _choice(0, 1, 2),
+        "afk_timeout": _choice(60, 300, 900, 1800, 3600),
+        "system_channel_flags": Limit(),
+        "preferred_locale": _choice(*_LOCALES),
+        "features": Limit(most=1521),
+    },
+    "SetOnboardingRequest": {
+        "prompts": Limit(most=15),
+        "default_channel_ids": Limit(most=500),
+        "mode": _choice(0, 1),
+    },
+    "OnboardingPrompt": {
+        "id": Limit(required=True),
+        "type": _choice(0, 1),
+        "options": _required(1, 50),
+        "title": _required(1, 100),
+    },
+    "OnboardingPrompt.Option": {
+        "channel_ids": Limit(most=50),
+        "role_ids": Limit(most=50),
+        "emoji_name": Limit(most=100),
+        "title": _required(1, 50),
+        "description": Limit(most=100),
+    },
+    "EditWelcomeScreenRequest": {"welcome_channels": Limit(most=5), "description": Limit(most=140)},
+    "WelcomeChannel": {"channel_id": Limit(required=True), "description": _required(1, 50)},
+    "CreateGuildEmojiRequest": {"name": _required(2, 32), "image": _REQUIRED_IMAGE, "roles": Limit(most=1521)},
+    "EditGuildEmojiRequest": {"name": Limit(2, 32), "roles": Limit(most=1521)},
+    "CreateApplicationEmojiRequest": {"name": _required(2, 32), "image": _REQUIRED_IMAGE},
+    "EditApplicationEmojiRequest": {"name": _required(2, 32)},
+    "CreateGuildStickerRequest": {
+        "name": _required(2, 30),
+        "description": Limit(most=100),
+        "tags": _required(1, 200),
+        "file": Limit(required=True),
+    },
+    "EditGuildStickerRequest": {"name": Limit(2, 30), "description": Limit(most=100), "tags": Limit(1, 200)},
+    "CreateGuildSoundboardSoundRequest": {
+        "name": _required(2, 32),
+        "sound": Limit(1, form=Form.SOUND, required=True),
+        "volume": Limit(0, 1),
+        "emoji_name": Limit(1, 32),
+    },
+    "EditGuildSoundboardSoundRequest": {"name": Limit(2, 32), "volume": Limit(0, 1), "emoji_name": Limit(1, 32)},
+    "SendSoundboardSoundRequest": {"sound_id": Limit(required=True)},
+    "EditCurrentApplicationRequest": {
+        "custom_install_url": _WEB_URL,
+        "description": Limit(most=400),
+        "role_connections_verification_url": _WEB_URL,
+        "icon": _IMAGE,
+        "cover_image": _IMAGE,
+        "interactions_endpoint_url": _WEB_URL,
+        "tags": Limit(most=5),
+        "event_webhooks_url": _WEB_URL,
+        "event_webhooks_status": _choice(1, 2),
+        "event_webhooks_types": Limit(choices=_WEBHOOK_EVENTS),
+        "flags": Limit(),
+    },
+    "Application.InstallParams": {"scopes": Limit(1, choices=("applications.commands", "bot"))},
+    "SetRoleConnectionMetadataRequest": {"metadata": Limit(most=5)},
+    "RoleConnectionMetadata": {
+        "type": _choice(*range(1, 9), required=True),
+        "key": _required(1, 50),
+        "name": _required(1, 100),
+        "description": _required(1, 200),
+    },
     "RequestOptions": {"idempotency_key": Limit(most=IDEMPOTENCY_KEY)},
 }
 
 NEVER_RESET: Mapping[str, frozenset[str]] = {
     "EditChannelRequest": frozenset({"name"}),
     "EditScheduledEventRequest": frozenset({"name", "scheduled_start_time", "privacy_level"}),
+    "EditAutoModerationRuleRequest": frozenset({"name", "event_type"}),
+    **{
+        f"Edit{what}Request": frozenset({"name"})
+        for what in ("Guild", "GuildEmoji", "GuildSoundboardSound", "Webhook", "WebhookWithToken")
+    },
+    "EditGuildStickerRequest": frozenset({"name", "tags"}),
 }
 """By request: fields that cannot be reset."""
 
-PATH_FORMS: Mapping[str, Form] = {"emoji": Form.EMOJI, "webhook_token": Form.TOKEN, "code": Form.TOKEN}
+PATH_FORMS: Mapping[str, Form] = {
+    "emoji": Form.EMOJI,
+    "webhook_token": Form.TOKEN,
+    "interaction_token": Form.TOKEN,
+    "code": Form.TOKEN,
+}
 """By request field: the format of path parameters; all others must be one plain segment."""
 
 _WRITERS = frozenset(
@@ -312,6 +514,7 @@ _WRITERS = frozenset(
         "CreateInteractionResponseRequest",
         "ExecuteWebhookRequest",
         "EditWebhookMessageRequest",
+        "EditInteractionResponseRequest",
     }
 )
 

@@ -55,6 +55,46 @@ def _place(request: Any, problems: FieldErrors) -> None:
         problems.conflict("entity_metadata.location", "Only an external event has a location.")
 
 
+_KEYWORDS = frozenset({"keyword_filter", "regex_patterns", "allow_list"})
+_METADATA_OF_TRIGGER: Mapping[int, frozenset[str]] = {
+    1: _KEYWORDS,
+    3: frozenset(),
+    4: frozenset({"presets", "allow_list"}),
+    5: frozenset({"mention_total_limit", "mention_raid_protection_enabled"}),
+    6: _KEYWORDS,
+}
+_TRIGGERS_WITH_METADATA = frozenset({4, 6})
+_METADATA_OF_ACTION: Mapping[int, frozenset[str]] = {
+    1: frozenset({"custom_message"}),
+    2: frozenset({"channel_id"}),
+    3: frozenset({"duration_seconds"}),
+    4: frozenset(),
+}
+_ALERT = 2
+
+
+def _new_rule(request: Any, _prefix: str, problems: FieldErrors) -> None:
+    given = {field.name for field, _value in request.trigger_metadata.ListFields()}
+    for name in sorted(given - _METADATA_OF_TRIGGER.get(request.trigger_type, given)):
+        problems.conflict(f"trigger_metadata.{name}", "A rule with this trigger_type has no such metadata.")
+    if request.trigger_type in _TRIGGERS_WITH_METADATA and not request.HasField("trigger_metadata"):
+        problems.required("trigger_metadata")
+
+
+def _edited_rule(request: Any, _prefix: str, problems: FieldErrors) -> None:
+    given = {field.name for field, _value in request.trigger_metadata.ListFields()}
+    if not any(given <= known for known in _METADATA_OF_TRIGGER.values()):
+        problems.conflict("trigger_metadata", "No trigger_type has all of these fields.")
+
+
+def _action(action: Any, prefix: str, problems: FieldErrors) -> None:
+    given = {field.name for field, _value in action.metadata.ListFields()}
+    for name in sorted(given - _METADATA_OF_ACTION.get(action.type, given)):
+        problems.conflict(f"{prefix}metadata.{name}", "An action of this type has no such metadata.")
+    if action.type == _ALERT and not action.metadata.channel_id:
+        problems.required(f"{prefix}metadata.channel_id")
+
+
 def _poll(poll: Any, prefix: str, problems: FieldErrors) -> None:
     if poll.HasField("question") and not poll.question.text:
         problems.required(f"{prefix}question.text")
@@ -78,6 +118,11 @@ def _role_members(request: Any, _prefix: str, problems: FieldErrors) -> None:
 
 RULES: Mapping[str, Rule] = {
     "AllowedMentions": check_mentions,
+    "AutoModerationRule.Action": _action,
+    "CreateAutoModerationRuleRequest": _new_rule,
+    "EditAutoModerationRuleRequest": _edited_rule,
+    "GetAuditLogRequest": _pages,
+    "ListJoinRequestsRequest": _pages,
     "CreateChannelRequest": _new_tags,
     "CreateScheduledEventRequest": _new_event,
     "EditScheduledEventRequest": _edited_event,

@@ -102,3 +102,10 @@ class AsyncReactionCalls(AsyncCalls):
             return (await self._read(self.stub.GetPollVoters, request, **call)).users
 
         return self._pages(page, lambda user: user.id, _USERS_PER_PAGE, limit)
+
+    async def clear_emoji_reactions(
+        self, channel_id: int, message_id: int, emoji: str, **call: Unpack[CallArguments]
+    ) -> None:
+        """Remove all reactions with one emoji from a message."""
+        request = make(ReactionRequest, channel_id=channel_id, message_id=message_id, emoji=emoji)
+        await self._write(self.stub.ClearEmojiReactions, request, **call)

@@ -14,17 +14,28 @@ from discordproxy.discord_api_pb2 import (
     ChannelOverwriteId,
     CreateChannelRequest,
     CreateInviteRequest,
+    EditChannelPositionsRequest,
     EditChannelRequest,
+    FollowChannelRequest,
     GetGuildChannelsRequest,
     InviteCode,
     SetChannelPermissionsRequest,
+    SetVoiceChannelStatusRequest,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from typing_extensions import Unpack
 
     from discordproxy._requests.arguments import CallArguments, ChannelChanges, ChannelSettings
-    from discordproxy.discord_api_pb2 import Channel, Invite, PermissionOverwrite
+    from discordproxy.discord_api_pb2 import (
+        Channel,
+        ChannelPosition,
+        FollowChannelResponse,
+        Invite,
+        PermissionOverwrite,
+    )
 
 
 class ChannelCalls(Calls):
@@ -142,3 +153,27 @@ class ChannelCalls(Calls):
     def delete_invite(self, code: str, *, reason: str = "", **call: Unpack[CallArguments]) -> Invite:
         """Delete an invite; return the deleted invite."""
         return self._write(self.stub.DeleteInvite, make(InviteCode, code=code, reason=reason), **call).invite
+
+    def edit_channel_positions(
+        self, guild_id: int, channels: Iterable[ChannelPosition], **call: Unpack[CallArguments]
+    ) -> None:
+        """Change the positions and categories of channels; all others stay."""
+        request = make(EditChannelPositionsRequest, guild_id=guild_id, channels=channels)
+        self._write(self.stub.EditChannelPositions, request, **call)
+
+    def follow_channel(
+        self, channel_id: int, webhook_channel_id: int, *, reason: str = "", **call: Unpack[CallArguments]
+    ) -> FollowChannelResponse:
+        """Let the channel `webhook_channel_id` follow an announcement channel."""
+        request = make(
+            FollowChannelRequest, channel_id=channel_id, webhook_channel_id=webhook_channel_id, reason=reason
+        )
+        return self._write(self.stub.FollowChannel, request, **call)
+
+    def set_voice_channel_status(
+        self, channel_id: int, status: str | None, *, reason: str = "", **call: Unpack[CallArguments]
+    ) -> None:
+        """Set the status of a voice channel, up to 500 characters; None removes it."""
+        request = make(SetVoiceChannelStatusRequest, channel_id=channel_id, reason=reason)
+        patch(request, {"status": status})
+        self._write(self.stub.SetVoiceChannelStatus, request, **call)

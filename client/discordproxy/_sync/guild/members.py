@@ -10,6 +10,7 @@ from discordproxy._requests.compose import patch, split_call
 from discordproxy._sync.calls import Calls
 from discordproxy.discord_api_pb2 import (
     AddGuildMemberRequest,
+    EditCurrentMemberRequest,
     EditGuildMemberRequest,
     GetCurrentUserRequest,
     GetUserRequest,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from discordproxy._requests.arguments import CallArguments, MemberChanges
+    from discordproxy._requests.settings import CurrentMemberChanges
     from discordproxy.discord_api_pb2 import GuildMember, SyncMemberRolesResponse, User
 
 _MEMBERS_PER_PAGE = 1000
@@ -176,3 +178,10 @@ class MemberCalls(Calls):
             SyncMemberRolesRequest, guild_id=guild_id, user_id=user_id, roles=roles, managed=managed, reason=reason
         )
         return self._write(self.stub.SyncMemberRoles, request, **call)
+
+    def edit_current_member(self, guild_id: int, **changes: Unpack[CurrentMemberChanges]) -> GuildMember:
+        """Edit the bot's own profile in a guild. Omitted arguments keep their value; None resets it."""
+        fields, call = split_call(changes)
+        request = make(EditCurrentMemberRequest, guild_id=guild_id)
+        patch(request, fields)
+        return self._write(self.stub.EditCurrentMember, request, **call).member

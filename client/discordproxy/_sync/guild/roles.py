@@ -15,11 +15,13 @@ from discordproxy.discord_api_pb2 import (
     BulkBanRequest,
     CreateBanRequest,
     CreateRoleRequest,
+    EditRolePositionsRequest,
     EditRoleRequest,
     GuildId,
     ListBansRequest,
     MemberId,
     RoleId,
+    RolePosition,
     SyncGuildRolesRequest,
 )
 from discordproxy.exceptions import DiscordProxyException, to_discord_proxy_exception
@@ -274,3 +276,24 @@ class RoleCalls(Calls):
             reason=reason,
         )
         return self._write(self.stub.BulkBan, request, **call)
+
+    def get_role(self, guild_id: int, role_id: int, **call: Unpack[CallArguments]) -> Role:
+        """Return a role."""
+        request = make(RoleId, guild_id=guild_id, role_id=role_id)
+        return self._read(self.stub.GetRole, request, **call).role
+
+    def get_role_member_counts(self, guild_id: int, **call: Unpack[CallArguments]) -> dict[int, int]:
+        """Return the number of members by role id. Roles without members, and @everyone, are missing."""
+        return dict(self._read(self.stub.GetRoleMemberCounts, make(GuildId, guild_id=guild_id), **call).counts)
+
+    def edit_role_positions(
+        self, guild_id: int, roles: Mapping[int, int], *, reason: str = "", **call: Unpack[CallArguments]
+    ) -> list[Role]:
+        """Change the positions of roles, given by role id; return all roles. Higher roles are above."""
+        positions = convert("roles", _role_positions, roles)
+        request = make(EditRolePositionsRequest, guild_id=guild_id, roles=positions, reason=reason)
+        return list(self._write(self.stub.EditRolePositions, request, **call).roles)
+
+
+def _role_positions(roles: Mapping[int, int]) -> list[RolePosition]:
+    return [make(RolePosition, id=role_id, position=position) for role_id, position in roles.items()]

@@ -9,14 +9,19 @@ from discordproxy._requests.arguments import UNSET
 from discordproxy._requests.checks import choice, convert, make
 from discordproxy._requests.compose import write_changes
 from discordproxy._sync.calls import Calls
-from discordproxy.discord_api_pb2 import CreateInteractionResponseRequest, Message
+from discordproxy.discord_api_pb2 import (
+    CreateInteractionResponseRequest,
+    EditInteractionResponseRequest,
+    InteractionResponseId,
+    Message,
+)
 
 if TYPE_CHECKING:
     from typing import Literal
 
     from typing_extensions import Unpack
 
-    from discordproxy._requests.arguments import InteractionArguments, Unset
+    from discordproxy._requests.arguments import CallArguments, InteractionArguments, MessageChanges, Unset
 
     Type = Literal["message", "deferred_message", "deferred_update", "update_message"]
 
@@ -59,3 +64,40 @@ class InteractionCalls(Calls):
             message["flags"] = convert("flags", int, message.get("flags") or 0) | Message.EPHEMERAL
         call = write_changes(request, content, UNSET, message)
         return self._write(self.stub.CreateInteractionResponse, request, **call).message
+
+    def get_interaction_response(
+        self, application_id: int, interaction_token: str, **call: Unpack[CallArguments]
+    ) -> Message:
+        """Return the initial response to an interaction, up to 15 minutes after it."""
+        request = make(InteractionResponseId, application_id=application_id, interaction_token=interaction_token)
+        return self._read(self.stub.GetInteractionResponse, request, **call).message
+
+    def edit_interaction_response(
+        self,
+        application_id: int,
+        interaction_token: str,
+        content: str | Unset | None = UNSET,
+        **changes: Unpack[MessageChanges],
+    ) -> Message:
+        """Edit the initial response to an interaction, or send it if it was deferred.
+
+        Omitted arguments keep their value; None or an empty list removes it.
+
+        Args:
+            application_id: `application_id` of the interaction.
+            interaction_token: `token` of the interaction.
+            content: Text, up to 2000 characters.
+            changes: `embed`, `files`, `components`, `attachments` ...: see MessageChanges.
+        """
+        request = make(
+            EditInteractionResponseRequest, application_id=application_id, interaction_token=interaction_token
+        )
+        call = write_changes(request, content, UNSET, changes)
+        return self._write(self.stub.EditInteractionResponse, request, **call).message
+
+    def delete_interaction_response(
+        self, application_id: int, interaction_token: str, **call: Unpack[CallArguments]
+    ) -> None:
+        """Delete the initial response to an interaction."""
+        request = make(InteractionResponseId, application_id=application_id, interaction_token=interaction_token)
+        self._write(self.stub.DeleteInteractionResponse, request, **call)

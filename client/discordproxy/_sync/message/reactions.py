@@ -99,3 +99,10 @@ class ReactionCalls(Calls):
             return self._read(self.stub.GetPollVoters, request, **call).users
 
         return self._pages(page, lambda user: user.id, _USERS_PER_PAGE, limit)
+
+    def clear_emoji_reactions(
+        self, channel_id: int, message_id: int, emoji: str, **call: Unpack[CallArguments]
+    ) -> None:
+        """Remove all reactions with one emoji from a message."""
+        request = make(ReactionRequest, channel_id=channel_id, message_id=message_id, emoji=emoji)
+        self._write(self.stub.ClearEmojiReactions, request, **call)

@@ -134,17 +134,6 @@ def delete(request: ApiRequest) -> None:
     del _commands(request)[_found(request)["id"]]
 
 
-def permissions_of_all(request: ApiRequest) -> list[Json]:
-    """Return the permissions of a guild's commands: none are set."""
-    _commands(request)
-    return []
-
-
-def permissions_of_one(_request: ApiRequest) -> None:
-    """Raise Discord's error for a command without permissions."""
-    raise discord_error(10066)
-
-
 _FORM = {
     "id": anything,
     "name": text(32, 1),
@@ -174,7 +163,3 @@ for _base in _BASES:
         f"PATCH {_base}/{{command_id}}": ApiRoute(edit, form(_FORM), auth="any"),
         f"DELETE {_base}/{{command_id}}": ApiRoute(delete, auth="any"),
     }
-ROUTES |= {
-    f"GET {_BASES[1]}/permissions": ApiRoute(permissions_of_all, auth="any"),
-    f"GET {_BASES[1]}/{{command_id}}/permissions": ApiRoute(permissions_of_one, auth="any"),
-}

@@ -9,7 +9,7 @@ from discordproxy_sandbox.resources.application import interactions
 from discordproxy_sandbox.resources.channel.messages import edit_in, forget, store
 from discordproxy_sandbox.resources.channel.threads import open_thread
 from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
-from discordproxy_sandbox.world.world import FORUMS, TEXTUAL, Channel, World
+from discordproxy_sandbox.world.world import ANNOUNCEMENT, FORUMS, TEXTUAL, Channel, World
 
 _MAX_WEBHOOKS = 15
 _BANNED_NAMES = ("clyde", "discord")
@@ -43,6 +43,30 @@ def create(request: ApiRequest) -> Json:
     world.webhooks[webhook_id] = webhook
     _emit(world, webhook)
     return webhook
+
+
+def follow(request: ApiRequest) -> Json:
+    """Let a channel follow an announcement channel: it gets a webhook."""
+    world, source = request.world, request.world.channel(request["channel_id"])
+    if source.type != ANNOUNCEMENT:
+        raise discord_error(50024)
+    target = world.channel(str(request.body["webhook_channel_id"]))
+    guild = world.guild(source.guild_id).data
+    webhook: Json = {
+        "application_id": None,
+        "avatar": None,
+        "channel_id": target.id,
+        "guild_id": target.guild_id,
+        "id": world.new_id(),
+        "name": f"{guild['name']} #{source.data['name']}",
+        "type": 2,
+        "user": world.user(world.bot_id),
+        "source_guild": {key: guild[key] for key in ("id", "name", "icon")},
+        "source_channel": {key: source.data[key] for key in ("id", "name")},
+    }
+    world.webhooks[webhook["id"]] = webhook
+    _emit(world, webhook)
+    return {"channel_id": source.id, "webhook_id": webhook["id"]}
 
 
 def _emit(world: World, webhook: Json) -> None:
@@ -166,7 +190,9 @@ _EDIT = form({**_NAMED, "channel_id": snowflake})
 _HOOK = "/webhooks/{webhook_id}"
 _TOKEN = f"{_HOOK}/{{webhook_token}}"
 _ANY = (f"{_TOKEN}/messages/{{message_id}}", f"{_TOKEN}/messages/@original")
+_FOLLOWER = form({"webhook_channel_id": snowflake}, required=("webhook_channel_id",))
 ROUTES: Routes = {
+    "POST /channels/{channel_id}/followers": ApiRoute(follow, _FOLLOWER),
     "POST /channels/{channel_id}/webhooks": ApiRoute(create, form(_NAMED, required=("name",))),
     "GET /channels/{channel_id}/webhooks": ApiRoute(of_channel),
     "GET /guilds/{guild_id}/webhooks": ApiRoute(of_guild),

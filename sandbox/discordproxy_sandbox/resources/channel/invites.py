@@ -101,6 +101,6 @@ ROUTES: Routes = {
     "POST /channels/{channel_id}/invites": ApiRoute(create, _FORM, files=True),
     "GET /channels/{channel_id}/invites": ApiRoute(of_channel),
     "GET /guilds/{guild_id}/invites": ApiRoute(of_guild),
-    "GET /invites/{code}": ApiRoute(get, auth="path"),
+    "GET /invites/{code}": ApiRoute(get, auth="optional"),
     "DELETE /invites/{code}": ApiRoute(delete),
 }

@@ -1,7 +1,7 @@
 """Guilds and their channel lists."""
 
 from discordproxy_sandbox.errors import Json
-from discordproxy_sandbox.messages.validation import anything, form, integer, text
+from discordproxy_sandbox.messages.validation import anything, boolean, form, integer, items, snowflake, text
 from discordproxy_sandbox.resources.exchange import ApiRequest, ApiRoute, Routes
 
 
@@ -35,6 +35,28 @@ def edit(request: ApiRequest) -> Json:
     guild.data.update({key: value for key, value in request.body.items() if key in guild.data})
     request.world.emit("GUILD_UPDATE", guild.as_json(), guild.id)
     return guild.as_json()
+
+
+def widget_settings(request: ApiRequest) -> Json:
+    """Return the settings of a guild's widget."""
+    data = request.world.guild(request["guild_id"]).data
+    return {"enabled": data["widget_enabled"], "channel_id": data["widget_channel_id"]}
+
+
+def edit_widget_settings(request: ApiRequest) -> Json:
+    """Change the settings of a guild's widget."""
+    data = request.world.guild(request["guild_id"]).data
+    data.update({f"widget_{key}": value for key, value in request.body.items()})
+    return widget_settings(request)
+
+
+def move_channels(request: ApiRequest) -> None:
+    """Change the positions and categories of channels."""
+    for sent in request.body or ():
+        channel = request.world.channel(str(sent["id"]))
+        changes = {key: sent[key] for key in ("position", "parent_id") if sent.get(key) is not None}
+        channel.data.update(changes)
+        request.world.emit("CHANNEL_UPDATE", channel.data, channel.guild_id)
 
 
 def channels(request: ApiRequest) -> list[Json]:
@@ -78,11 +100,15 @@ _FORM = form(
         **dict.fromkeys(_ID_OR_NULL, anything),
     }
 )
+_MOVED = {"id": snowflake, "position": integer(0), "parent_id": snowflake, "lock_permissions": boolean}
 ROUTES: Routes = {
     f"GET {_GUILD}": ApiRoute(get),
     f"PATCH {_GUILD}": ApiRoute(edit, _FORM),
     f"GET {_GUILD}/channels": ApiRoute(channels),
+    f"PATCH {_GUILD}/channels": ApiRoute(move_channels, items(form(_MOVED))),
+    f"GET {_GUILD}/widget": ApiRoute(widget_settings),
+    f"PATCH {_GUILD}/widget": ApiRoute(edit_widget_settings, form({"enabled": boolean, "channel_id": snowflake})),
     f"GET {_GUILD}/emojis": ApiRoute(emojis),
     f"GET {_GUILD}/preview": ApiRoute(preview),
-    f"GET {_GUILD}/widget.json": ApiRoute(widget, auth="path"),
+    f"GET {_GUILD}/widget.json": ApiRoute(widget, auth="optional"),
 }

@@ -11,13 +11,14 @@ from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.contract.contract import load_contract
 from discordproxy_sandbox.resources.application.interactions import interact
 from discordproxy_sandbox.rest.faults import Fault
-from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, ROLE_ID, USER_ID, nth
+from discordproxy_sandbox.world.population import BOT_ID, CHANNEL_ID, GUILD_ID, ROLE_ID, USER_ID, nth
 
 CONTRACT = load_contract()
 ROUTED = [name for name, rpc in CONTRACT.items() if rpc.template]
 
 GUILD, USER, OTHER, ROLE = int(GUILD_ID), int(USER_ID), int(nth(USER_ID, 1)), int(nth(ROLE_ID, 2))
-CHANNEL, NEWS, FORUM = int(CHANNEL_ID), int(nth(CHANNEL_ID, 1)), int(nth(CHANNEL_ID, 3))
+CHANNEL, NEWS, VOICE, FORUM = (int(nth(CHANNEL_ID, number)) for number in range(4))
+BOT = int(BOT_ID)
 THUMB = "\N{THUMBS UP SIGN}"
 POLL = pb.Poll(
     question=pb.Poll.Media(text="Tea?"),
@@ -87,8 +88,74 @@ class Made:
         used = interact(self.discord.world, str(CHANNEL), str(OTHER))
         return {"interaction_id": int(used["id"]), "interaction_token": used["token"]}
 
+    async def thread(self) -> dict[str, int]:
+        answer = await self.stub.CreateThread(
+            pb.CreateThreadRequest(channel_id=CHANNEL, name="t", type="PUBLIC_THREAD")
+        )
+        return {"channel_id": answer.channel.id}
+
+    async def thread_member(self) -> dict[str, int]:
+        member = {**await self.thread(), "user_id": OTHER}
+        await self.stub.AddThreadMember(pb.ThreadMemberId(**member))
+        return member
+
+    async def response(self) -> dict[str, Any]:
+        interaction = await self.interaction()
+        await self.stub.CreateInteractionResponse(pb.CreateInteractionResponseRequest(**interaction, content="x"))
+        return {"application_id": BOT, "interaction_token": interaction["interaction_token"]}
+
+    async def webhook_id(self) -> dict[str, int]:
+        return {"webhook_id": (await self.webhook())["webhook_id"]}
+
+    async def rule(self) -> dict[str, int]:
+        answer = await self.stub.CreateAutoModerationRule(RULE)
+        return {"guild_id": GUILD, "rule_id": answer.rule.id}
+
+    async def emoji(self) -> dict[str, int]:
+        answer = await self.stub.CreateGuildEmoji(pb.CreateGuildEmojiRequest(guild_id=GUILD, name="made", image=IMAGE))
+        return {"guild_id": GUILD, "emoji_id": answer.emoji.id}
+
+    async def application_emoji(self) -> dict[str, int]:
+        request = pb.CreateApplicationEmojiRequest(application_id=BOT, name="made", image=IMAGE)
+        return {"application_id": BOT, "emoji_id": (await self.stub.CreateApplicationEmoji(request)).emoji.id}
+
+    async def sticker(self) -> dict[str, int]:
+        answer = await self.stub.CreateGuildSticker(STICKER)
+        return {"guild_id": GUILD, "sticker_id": answer.sticker.id}
+
+    async def sound(self) -> dict[str, int]:
+        request = pb.CreateGuildSoundboardSoundRequest(guild_id=GUILD, name="made", sound=SOUND)
+        return {"guild_id": GUILD, "sound_id": (await self.stub.CreateGuildSoundboardSound(request)).sound.sound_id}
+
+    async def command_permissions(self) -> dict[str, int]:
+        path = f"/applications/{BOT}/guilds/{GUILD}/commands/5/permissions"
+        permissions = '{"permissions": [{"id": "5", "type": 1, "permission": true}]}'
+        await self.stub.Request(pb.ApiRequest(method="PUT", path=path, json=permissions))
+        return {"application_id": BOT, "guild_id": GUILD, "command_id": 5}
+
     async def nothing(self) -> dict[str, int]:
         return {}
+
+
+IMAGE, SOUND = "data:image/png;base64,iVBORw0KGgo=", "data:audio/ogg;base64,T2dnUw=="
+RULE = pb.CreateAutoModerationRuleRequest(
+    guild_id=GUILD,
+    name="made",
+    event_type=1,
+    trigger_type=1,
+    trigger_metadata=pb.AutoModerationRule.TriggerMetadata(keyword_filter=["cat*"]),
+    actions=[pb.AutoModerationRule.Action(type=2, metadata={"channel_id": CHANNEL})],
+)
+STICKER = pb.CreateGuildStickerRequest(
+    guild_id=GUILD,
+    name="made",
+    description="one",
+    tags="cat",
+    file=pb.File(filename="cat.png", content=b"x", content_type="image/png"),
+)
+METADATA = pb.RoleConnectionMetadata(
+    type=1, key="rank", name="Rank", name_localizations={"de": "Rang"}, description="The rank"
+)
 
 
 EVENT = pb.CreateScheduledEventRequest(
@@ -192,6 +259,143 @@ REQUESTS: dict[str, Request] = {
     "CreateScheduledEvent": (Made.nothing, lambda: EVENT),
     "EditScheduledEvent": (Made.event, lambda **ids: pb.EditScheduledEventRequest(**ids, name="renamed")),
     "DeleteScheduledEvent": (Made.event, pb.ScheduledEventId),
+    "ClearEmojiReactions": (Made.reaction, pb.ReactionRequest),
+    "SearchMessages": (Made.message, lambda **_ids: pb.SearchMessagesRequest(guild_id=GUILD, content="x")),
+    "EditChannelPositions": (
+        Made.channel,
+        lambda channel_id: pb.EditChannelPositionsRequest(guild_id=GUILD, channels=[{"id": channel_id, "position": 3}]),
+    ),
+    "FollowChannel": (Made.nothing, lambda: pb.FollowChannelRequest(channel_id=NEWS, webhook_channel_id=CHANNEL)),
+    "SetVoiceChannelStatus": (Made.nothing, lambda: pb.SetVoiceChannelStatusRequest(channel_id=VOICE, status="hi")),
+    "ListPublicArchivedThreads": (Made.nothing, lambda: pb.ListArchivedThreadsRequest(channel_id=CHANNEL)),
+    "ListPrivateArchivedThreads": (Made.nothing, lambda: pb.ListArchivedThreadsRequest(channel_id=CHANNEL)),
+    "ListJoinedArchivedThreads": (Made.nothing, lambda: pb.ListJoinedArchivedThreadsRequest(channel_id=CHANNEL)),
+    "SearchThreads": (Made.thread, lambda **_ids: pb.SearchThreadsRequest(channel_id=CHANNEL, name="t")),
+    "JoinThread": (Made.thread, pb.ChannelId),
+    "LeaveThread": (Made.thread, pb.ChannelId),
+    "AddThreadMember": (Made.thread, lambda **ids: pb.ThreadMemberId(**ids, user_id=OTHER)),
+    "RemoveThreadMember": (Made.thread_member, pb.ThreadMemberId),
+    "GetThreadMember": (Made.thread_member, pb.GetThreadMemberRequest),
+    "ListThreadMembers": (
+        Made.thread_member,
+        lambda channel_id, **_: pb.ListThreadMembersRequest(channel_id=channel_id),
+    ),
+    "GetInvite": (Made.invite, pb.GetInviteRequest),
+    "ListChannelInvites": (Made.invite, lambda **_: pb.ChannelId(channel_id=CHANNEL)),
+    "ListGuildInvites": (Made.invite, lambda **_: pb.GuildId(guild_id=GUILD)),
+    "GetInviteTargetUsers": (Made.invite, pb.InviteCode),
+    "SetInviteTargetUsers": (Made.invite, lambda **ids: pb.SetInviteTargetUsersRequest(**ids, user_ids=[USER, OTHER])),
+    "GetInviteTargetUsersJob": (Made.invite, pb.InviteCode),
+    "EditGuild": (Made.nothing, lambda: pb.EditGuildRequest(guild_id=GUILD, description="new")),
+    "GetGuildPreview": (Made.nothing, lambda: pb.GuildId(guild_id=GUILD)),
+    "GetOnboarding": (Made.nothing, lambda: pb.GuildId(guild_id=GUILD)),
+    "SetOnboarding": (
+        Made.nothing,
+        lambda: pb.SetOnboardingRequest(
+            guild_id=GUILD,
+            enabled=True,
+            default_channel_ids=[CHANNEL],
+            prompts=[{"id": 1, "title": "Who?", "options": [{"title": "Me", "role_ids": [ROLE], "emoji_name": THUMB}]}],
+        ),
+    ),
+    "GetWelcomeScreen": (Made.nothing, lambda: pb.GuildId(guild_id=GUILD)),
+    "EditWelcomeScreen": (
+        Made.nothing,
+        lambda: pb.EditWelcomeScreenRequest(
+            guild_id=GUILD, enabled=True, welcome_channels=[{"channel_id": CHANNEL, "description": "Start here"}]
+        ),
+    ),
+    "GetWidgetSettings": (Made.nothing, lambda: pb.GuildId(guild_id=GUILD)),
+    "EditWidgetSettings": (
+        Made.nothing,
+        lambda: pb.EditWidgetSettingsRequest(guild_id=GUILD, enabled=True, channel_id=CHANNEL),
+    ),
+    "GetWidget": (Made.nothing, lambda: pb.GuildId(guild_id=GUILD)),
+    "GetVanityUrl": (Made.nothing, lambda: pb.GuildId(guild_id=GUILD)),
+    "EditCurrentMember": (Made.nothing, lambda: pb.EditCurrentMemberRequest(guild_id=GUILD, nick="n")),
+    "GetRole": (Made.role, pb.RoleId),
+    "GetRoleMemberCounts": (Made.nothing, lambda: pb.GuildId(guild_id=GUILD)),
+    "EditRolePositions": (
+        Made.role,
+        lambda role_id, **_: pb.EditRolePositionsRequest(guild_id=GUILD, roles=[{"id": role_id, "position": 2}]),
+    ),
+    "GetCommandPermissions": (Made.command_permissions, pb.CommandPermissionsId),
+    "ListCommandPermissions": (
+        Made.command_permissions,
+        lambda **_: pb.ListCommandPermissionsRequest(application_id=BOT, guild_id=GUILD),
+    ),
+    "GetAuditLog": (Made.nothing, lambda: pb.GetAuditLogRequest(guild_id=GUILD, action_type=20, limit=10)),
+    "GetPruneCount": (Made.nothing, lambda: pb.GetPruneCountRequest(guild_id=GUILD, include_roles=[ROLE, ROLE + 1])),
+    "PruneGuild": (Made.nothing, lambda: pb.PruneGuildRequest(guild_id=GUILD, days=7, include_roles=[ROLE])),
+    "SetIncidentActions": (
+        Made.nothing,
+        lambda: pb.SetIncidentActionsRequest(guild_id=GUILD, invites_disabled_until="2036-01-01T00:00:00Z"),
+    ),
+    "ListJoinRequests": (Made.nothing, lambda: pb.ListJoinRequestsRequest(guild_id=GUILD, status="SUBMITTED")),
+    "ReviewJoinRequest": (
+        Made.nothing,
+        lambda: pb.ReviewJoinRequestRequest(guild_id=GUILD, request_id=5, action="APPROVED"),
+    ),
+    "ListAutoModerationRules": (Made.rule, lambda **_: pb.GuildId(guild_id=GUILD)),
+    "GetAutoModerationRule": (Made.rule, pb.AutoModerationRuleId),
+    "CreateAutoModerationRule": (Made.nothing, lambda: RULE),
+    "EditAutoModerationRule": (Made.rule, lambda **ids: pb.EditAutoModerationRuleRequest(**ids, enabled=True)),
+    "DeleteAutoModerationRule": (Made.rule, pb.AutoModerationRuleId),
+    "ListIntegrations": (Made.nothing, lambda: pb.GuildId(guild_id=GUILD)),
+    "DeleteIntegration": (Made.nothing, lambda: pb.IntegrationId(guild_id=GUILD, integration_id=5)),
+    "GetGuildEmoji": (Made.emoji, pb.EmojiId),
+    "CreateGuildEmoji": (
+        Made.nothing,
+        lambda: pb.CreateGuildEmojiRequest(guild_id=GUILD, name="new", image=IMAGE, roles=[ROLE]),
+    ),
+    "EditGuildEmoji": (Made.emoji, lambda **ids: pb.EditGuildEmojiRequest(**ids, name="renamed")),
+    "DeleteGuildEmoji": (Made.emoji, pb.EmojiId),
+    "ListApplicationEmojis": (Made.application_emoji, lambda **_: pb.ApplicationId(application_id=BOT)),
+    "GetApplicationEmoji": (Made.application_emoji, pb.ApplicationEmojiId),
+    "CreateApplicationEmoji": (
+        Made.nothing,
+        lambda: pb.CreateApplicationEmojiRequest(application_id=BOT, name="new", image=IMAGE),
+    ),
+    "EditApplicationEmoji": (
+        Made.application_emoji,
+        lambda **ids: pb.EditApplicationEmojiRequest(**ids, name="renamed"),
+    ),
+    "DeleteApplicationEmoji": (Made.application_emoji, pb.ApplicationEmojiId),
+    "ListGuildStickers": (Made.sticker, lambda **_: pb.GuildId(guild_id=GUILD)),
+    "GetGuildSticker": (Made.sticker, pb.StickerId),
+    "CreateGuildSticker": (Made.nothing, lambda: STICKER),
+    "EditGuildSticker": (Made.sticker, lambda **ids: pb.EditGuildStickerRequest(**ids, name="renamed")),
+    "DeleteGuildSticker": (Made.sticker, pb.StickerId),
+    "GetSticker": (Made.nothing, lambda: pb.GetStickerRequest(sticker_id=5)),
+    "ListStickerPacks": (Made.nothing, pb.ListStickerPacksRequest),
+    "GetStickerPack": (Made.nothing, lambda: pb.GetStickerPackRequest(pack_id=5)),
+    "ListGuildSoundboardSounds": (Made.sound, lambda **_: pb.GuildId(guild_id=GUILD)),
+    "GetGuildSoundboardSound": (Made.sound, pb.SoundboardSoundId),
+    "CreateGuildSoundboardSound": (
+        Made.nothing,
+        lambda: pb.CreateGuildSoundboardSoundRequest(guild_id=GUILD, name="new", sound=SOUND, volume=0.5),
+    ),
+    "EditGuildSoundboardSound": (Made.sound, lambda **ids: pb.EditGuildSoundboardSoundRequest(**ids, volume=0)),
+    "DeleteGuildSoundboardSound": (Made.sound, pb.SoundboardSoundId),
+    "ListDefaultSoundboardSounds": (Made.nothing, pb.ListDefaultSoundboardSoundsRequest),
+    "SendSoundboardSound": (Made.nothing, lambda: pb.SendSoundboardSoundRequest(channel_id=VOICE, sound_id=5)),
+    "GetWebhook": (Made.webhook_id, pb.WebhookId),
+    "GetGuildWebhooks": (Made.webhook, lambda **_: pb.GuildId(guild_id=GUILD)),
+    "EditWebhook": (Made.webhook_id, lambda **ids: pb.EditWebhookRequest(**ids, name="renamed", channel_id=NEWS)),
+    "GetWebhookWithToken": (Made.webhook, pb.WebhookToken),
+    "EditWebhookWithToken": (Made.webhook, lambda **ids: pb.EditWebhookWithTokenRequest(**ids, name="renamed")),
+    "DeleteWebhookWithToken": (Made.webhook, pb.WebhookToken),
+    "GetWebhookMessage": (Made.webhook_message, pb.WebhookMessageId),
+    "GetInteractionResponse": (Made.response, pb.InteractionResponseId),
+    "EditInteractionResponse": (Made.response, lambda **ids: pb.EditInteractionResponseRequest(**ids, content="y")),
+    "DeleteInteractionResponse": (Made.response, pb.InteractionResponseId),
+    "GetCurrentApplication": (Made.nothing, pb.GetCurrentApplicationRequest),
+    "EditCurrentApplication": (Made.nothing, lambda: pb.EditCurrentApplicationRequest(tags=["cats"])),
+    "GetRoleConnectionMetadata": (Made.nothing, lambda: pb.ApplicationId(application_id=BOT)),
+    "SetRoleConnectionMetadata": (
+        Made.nothing,
+        lambda: pb.SetRoleConnectionMetadataRequest(application_id=BOT, metadata=[METADATA]),
+    ),
     "ComputePermissions": (
         Made.nothing,
         lambda: pb.ComputePermissionsRequest(guild_id=GUILD, channel_id=CHANNEL, user_id=USER),
@@ -210,6 +414,8 @@ def test_the_table_is_complete():
 
 
 EMPTY_LISTS = {"GetMessages", "ListBans", "GetGuildEmojis", "GetChannelWebhooks", "ListScheduledEvents"}
+EMPTY_LISTS |= {"GetRoleConnectionMetadata", "ListIntegrations"}
+EMPTY_LISTS |= {"ListDefaultSoundboardSounds"}
 
 
 async def request_for(served, name):

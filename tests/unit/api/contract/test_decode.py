@@ -239,3 +239,27 @@ def test_documented_types_are_decoded_quickly(kind, data):
     document = compile_message(kind.DESCRIPTOR)[0](data.draw(messages(kind.DESCRIPTOR)))
     found, expected = quick_and_careful(kind, document)
     assert found == expected
+
+
+def test_any_json_is_a_value():
+    change = {"key": "$add", "new_value": [{"id": "5", "name": "Boss"}], "old_value": None}
+    log = {"audit_log_entries": [{"id": "1", "action_type": 9999, "options": {"count": "3"}, "changes": [change]}]}
+    (entry,) = TRANSLATORS["GetAuditLog"].incoming(log).audit_log_entries
+    assert (entry.action_type, dict(entry.options)) == (9999, {"count": "3"})
+    assert MessageToDict(entry.changes[0]) == {"key": "$add", "newValue": [{"id": "5", "name": "Boss"}]}
+    for value in (5, 0, "x", True, False, 1.5):
+        log["audit_log_entries"][0]["changes"] = [{"key": "k", "new_value": value}]
+        (entry,) = TRANSLATORS["GetAuditLog"].incoming(log).audit_log_entries
+        assert MessageToDict(entry.changes[0])["newValue"] == value
+
+
+def test_a_map_has_keys_of_its_type():
+    counts = TRANSLATORS["GetRoleMemberCounts"].incoming({"5": 3, "x": 4, "6": "7", "8": None}).counts
+    assert dict(counts) == {5: 3, 6: 7}
+
+
+def test_groups_of_messages_are_joined():
+    found = TRANSLATORS["SearchMessages"].incoming(
+        {"messages": [[{"id": "5"}], [{"id": "6"}], None], "total_results": 2}
+    )
+    assert [message.id for message in found.messages] == [5, 6]

@@ -168,3 +168,29 @@ def test_any_request_becomes_json(name, data):
     sent = TRANSLATORS[name].outgoing(request)
     orjson.dumps(sent.body)
     assert "{" not in sent.path
+
+
+def test_lists_in_the_query_are_repeated_or_joined():
+    sent = outgoing("SearchMessages", guild_id=1, channel_id=[5, 6], has=["link"], pinned=False, limit=3)
+    assert sent.query == [
+        ("channel_id", "5"),
+        ("channel_id", "6"),
+        ("pinned", "false"),
+        ("has", "link"),
+        ("limit", "3"),
+    ]
+    assert outgoing("GetPruneCount", guild_id=1, include_roles=[5, 6]).query == [("include_roles", "5,6")]
+    assert outgoing("GetPruneCount", guild_id=1).query == []
+
+
+def test_a_list_may_be_the_whole_body():
+    sent = outgoing("EditRolePositions", guild_id=1, roles=[{"id": 5, "position": 0}, {"id": 6}], reason="because")
+    assert sent.document == [{"id": "5", "position": 0}, {"id": "6"}]
+    assert (sent.body, sent.reason) == (None, "because")
+    assert outgoing("SetRoleConnectionMetadata", application_id=1).document == []
+
+
+def test_maps_are_objects():
+    metadata = pb.RoleConnectionMetadata(type=7, key="k", name="n", name_localizations={"de": "N"}, description="d")
+    (sent,) = outgoing("SetRoleConnectionMetadata", application_id=1, metadata=[metadata]).document
+    assert sent == {"type": 7, "key": "k", "name": "n", "name_localizations": {"de": "N"}, "description": "d"}

@@ -328,3 +328,19 @@ class TestFollowUps:
     def test_otherwise_nothing_follows(self):
         assert follow_ups("SendChannelMessage", pb.SendChannelMessageRequest(channel_id=1), self.RESPONSE) == []
         assert follow_ups("GetChannel", pb.ChannelId(channel_id=1), pb.ChannelResponse()) == []
+
+
+def test_a_sticker_and_target_users_are_files_of_a_form():
+    (sticker,) = plan(
+        "CreateGuildSticker",
+        guild_id=1,
+        name="cat",
+        tags="cat",
+        file=pb.File(filename="cat.png", content=b"x", content_type="image/png"),
+    )
+    (file,) = sticker.files
+    assert (file.field, file.filename, file.content, file.content_type) == ("file", "cat.png", b"x", "image/png")
+    assert sticker.body == {"name": "cat", "tags": "cat"}
+    (users,) = plan("SetInviteTargetUsers", code="abc", user_ids=[5, 6])
+    (file,) = users.files
+    assert (file.field, file.content, users.document) == ("target_users_file", b"user_id\n5\n6\n", None)
