@@ -71,7 +71,8 @@ class GrpcAdapter:
         async def stream(context: Any, call: Call) -> None:
             procedure = bots[call.principal.bot].streams[call.rpc]
             decode = partial(_stream_request, contract[call.rpc], procedure.max_request_bytes)
-            await procedure.serve(call, await _receive(uploads, decode, context), context.write)
+            request = await _receive(uploads, decode, context)
+            await procedure.serve(call, request, context.write)
 
         handlers: dict[str, Handler] = {
             name: self._handler(name, pipeline, stream if rpc.streaming else unary, streams=rpc.streaming)

@@ -177,24 +177,33 @@ class SyncGuildRoles:
 
     @asynccontextmanager
     async def _lease(self, guild_id: int) -> AsyncIterator[None]:
-        """Run the only synchronisation of a guild; raises ApiError if there is another one."""
+        """Run the only synchronisation of a guild; raises ApiError if there is another one.
+
+        A lease that was lost while Redis was away does no harm: two runs send only changes that are still needed.
+        """
         key, owner = f"role_sync:{guild_id}", uuid.uuid4().hex
+        await self._acquire(key, owner)
         try:
-            await self._acquire(key, owner)
             async with self._claims.hold(key, "", owner=owner, lease_s=LEASE_S):
                 yield
         finally:
-            with suppress(BrokerError):  # it expires
-                await asyncio.shield(self._claims.release(key, owner=owner))
+            await self._release(key, owner)
 
     async def _acquire(self, key: str, owner: str) -> None:
         try:
             claim = await self._claims.claim(key, "", owner=owner, lease_s=LEASE_S)
         except BrokerError as error:
             raise errors.from_broker(error) from None
+        except asyncio.CancelledError:
+            await self._release(key, owner)  # Redis may have granted it although the reply was not received
+            raise
         if claim.state != "ours":
             text = "Another synchronisation of this guild's roles is running; call again when it has ended."
             raise errors.refusal("ABORTED", "ALREADY_RUNNING", text, retry_after_s=LEASE_S)
+
+    async def _release(self, key: str, owner: str) -> None:
+        with suppress(BrokerError):  # it expires
+            await asyncio.shield(self._claims.release(key, owner=owner))
 
     @contextmanager
     def _place(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+from types import SimpleNamespace
 
 import grpc
 import pytest
@@ -26,6 +27,7 @@ from discordproxy_api.pipeline.pipeline import CallPipeline
 from discordproxy_api.pipeline.unary_calls import Execution, UnaryCalls
 from discordproxy_api.pipeline.uploads import UploadLimits, Uploads
 from discordproxy_api.rpcs.procedure import Job
+from discordproxy_api.rpcs.subscribe_events import MAX_REQUEST_BYTES
 from discordproxy_sandbox.world.population import CHANNEL_ID
 from fakes.broker import FakeClaims
 
@@ -263,7 +265,9 @@ async def test_a_subscription_that_is_refused_keeps_no_memory(request_bytes, sta
         drain=drain,
     )
     uploads = Uploads(UploadLimits(), drain=drain, metrics=metrics)
-    async with channel_to(GrpcAdapter(drain).discord_api(load_contract(), pipeline, uploads, {})) as channel:
+    streams = {"SubscribeEvents": SimpleNamespace(max_request_bytes=MAX_REQUEST_BYTES)}
+    bots = {"": SimpleNamespace(streams=streams)}
+    async with channel_to(GrpcAdapter(drain).discord_api(load_contract(), pipeline, uploads, bots)) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as failed:
             await channel.unary_stream(f"/{SERVICE}/SubscribeEvents")(request_bytes).read()
     assert failed.value.code().name == status
