@@ -108,7 +108,7 @@ def _rpc(method: MethodDescriptor) -> str:
         [
             heading(2, method.name, method.name),
             escaped(contract.comments()[method.full_name]) + "\n",
-            table(("", ""), [(words.get(name, name), value) for name, value in rows]),
+            "".join(f"- **{words.get(name, name)}**: {value}\n" for name, value in rows),
         ]
     )
 
