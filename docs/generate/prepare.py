@@ -20,6 +20,7 @@ import error_pages
 import python_pages
 import rpc_pages
 import settings_page
+import table_pages
 from contract_source import ROOT
 from links import rewritten
 
@@ -52,7 +53,7 @@ NO_PAGES = {"generate", "overrides"}
 @cache
 def generated() -> dict[str, str]:
     """Return the generated pages by path."""
-    makers = (rpc_pages, python_pages, settings_page, command_page, error_pages)
+    makers = (rpc_pages, python_pages, settings_page, command_page, error_pages, table_pages)
     return {path: text for maker in makers for path, text in maker.pages().items()}
 
 

@@ -16,6 +16,8 @@ import prepare
 import python_pages
 import rpc_pages
 import settings_page
+from contract.test_operations import exported
+from discordproxy_api.access.keys import KeyEntry
 from discordproxy_api.calls.call import Status
 from discordproxy_api.http.pages import _FILES
 from discordproxy_api.http.server import HEALTH_PATHS
@@ -147,6 +149,19 @@ def test_every_option_of_a_command_is_described(name):
     options = {option for action in parser._actions for option in action.option_strings} - {"-h", "--help"}
     assert options <= set(re.findall(r"--?[\w-]+", text))
     assert all(action.help for action in parser._actions if action.option_strings)
+
+
+def test_every_setting_of_a_key_is_listed_with_its_type():
+    rows = re.findall(r"^\| (`.+?) \| (.+?) \| .+ \| .* \|$", GENERATED["reference/keys.md"], re.MULTILINE)
+    assert {name for names, _ in rows for name in re.findall(r"`(\w+)`", names)} == set(KeyEntry.model_fields)
+    assert ("`share`", "number ≥ 0.01, ≤ 100") in rows
+
+
+def test_every_metric_and_path_is_listed():
+    text = GENERATED["reference/metrics.md"]
+    assert [name for name in exported() if f"| `{name}` |" not in text] == []
+    assert all(f"`{path}`" in GENERATED["reference/http.md"] for path in ("/status.json", "/metrics", "/readyz"))
+    assert "| 408 |" in GENERATED["reference/http.md"]
 
 
 def reasons_in_the_code() -> set[str]:
