@@ -62,6 +62,14 @@ def test_every_field_and_value_is_listed(file):
         }
 
 
+def test_limits_of_fields_are_listed():
+    text = section("reference/messages/embeds.md", "embed-field")
+    assert re.search(r"`name` \| string \| required; 1 to 256 characters \|", text)
+    text = section("reference/messages/messages.md", "sendchannelmessagerequest")
+    assert re.search(r"`content` \| .*\| at most 2000 characters \|", text)
+    assert re.search(r"`embeds` \| .*\| at most 10 elements \|", text)
+
+
 def test_comments_are_read_above_and_beside_an_element(tmp_path):
     proto = tmp_path / "x.proto"
     proto.write_text("""\
