@@ -122,10 +122,7 @@ def _rpc(method: MethodDescriptor) -> str:
 
 def _message_page(stem: str) -> str:
     (file,) = (each for each in contract.files() if contract.stem(each) == stem)
-    parts = [f"# {stem}.proto
-
-{_MESSAGES}
-"]
+    parts = [f"# {stem}.proto\n\n{_MESSAGES}"]
     parts += [_message(message) for message in contract.messages(file)]
     parts += [_enum(enum) for enum in contract.enums(file)]
     return "\n".join(parts)
