@@ -206,6 +206,14 @@ def test_every_finding_of_doctor_is_listed_with_its_fix():
     ]
 
 
+def test_lines_of_a_server_that_does_not_start_are_listed():
+    lines = error_pages.start_lines()
+    assert len(lines) > 30
+    for part in ("is already in use", "DISCORD_BOT_TOKEN is not set", "contains no certificate"):
+        assert len([line for line in lines if part in line]) == 1, part
+    assert all(error_pages.cell(line) in GENERATED["troubleshooting.md"] for line in lines)
+
+
 def test_every_path_of_the_http_port_is_in_the_table():
     text = (ROOT / "docs/operations.md").read_text()
     rows = "".join(re.findall(r"^\| (`/.*?) \|", text, re.MULTILINE))
