@@ -22,7 +22,7 @@ import rpc_pages
 import settings_page
 import table_pages
 from contract_source import ROOT
-from links import rewritten
+from links import normalized, rewritten
 
 PROJECT = {
     "ARCHITECTURE.md": "project/architecture.md",
@@ -152,7 +152,7 @@ def pages() -> dict[str, str]:
     found = dict(generated())
     for source, page in by_file().items():
         text = (ROOT / source).read_text(encoding="utf-8")
-        found[page] = rewritten(text, source, targets(), repository=repository(), exists=in_repository())
+        found[page] = rewritten(normalized(text), source, targets(), repository=repository(), exists=in_repository())
     return found
 
 
