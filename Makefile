@@ -8,7 +8,7 @@ PIP := pip install --quiet --disable-pip-version-check
 CODE := client ratelimit gateway_worker api_server sandbox
 
 .DEFAULT_GOAL := help
-.PHONY: help run site site-installed node-installed test test-redis check lint format types layers drift protos generators prism prism-installed chaos pyright pyright-installed matrix libraries clean
+.PHONY: help run site screenshots site-installed node-installed test test-redis check lint format types layers drift protos generators prism prism-installed chaos pyright pyright-installed matrix libraries clean
 
 help:  ## show this list
 	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -45,6 +45,9 @@ layers: .venv/dev.stamp  ## check the import rules
 site: site-installed  ## build the documentation site into build/site/html; warnings and broken links are errors
 	@$(BIN)/python docs/generate/prepare.py build/site
 	@$(BIN)/zensical build --strict --config-file build/site/mkdocs.yml
+
+screenshots: .venv/dev.stamp  ## take the documentation's pictures of the status page again; requires chromium
+	@SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/pytest tests/documentation/test_screenshots.py $(ARGS)
 
 protos: generators .venv/dev.stamp  ## generate the client's messages and stubs from the contract
 	@$(PYTHON) protos/generate.py --protoc-python .venv-protoc/bin/python --stubs-bin .venv-mypyproto/bin

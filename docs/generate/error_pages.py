@@ -14,6 +14,25 @@ API = ROOT / "api_server" / "discordproxy_api"
 CLIENT = ROOT / "client" / "discordproxy"
 BROKER = ROOT / "ratelimit" / "discordproxy_ratelimit"
 
+_STARTS = {
+    API / "processes" / "launch.py": ("StartError",),
+    API / "processes" / "supervision.py": ("StartError",),
+    API / "bind_policy.py": ("UnsafeBindError",),
+    API / "settings.py": ("ValueError",),
+    API / "supervisor.py": ("complain",),
+    API / "tls.py": ("UnusableFileError",),
+    API / "access" / "keys.py": ("KeyFileError", "ValueError"),
+    API / "access" / "key_file.py": ("KeyFileError", "UnusableFileError"),
+    BROKER / "settings.py": ("ValueError", "PydanticCustomError"),
+    BROKER / "process" / "bot_config.py": ("ValueError",),
+    BROKER / "process" / "http_proxy.py": ("HttpProxyError",),
+    BROKER / "process" / "reloading.py": ("UnusableFileError",),
+}
+"""Modules and the exceptions that prevent a start; their longest argument is the text."""
+
+MIN_LENGTH = 12
+"""Characters of a text that are known before run time; a shorter one explains nothing."""
+
 Row = tuple[str, str]
 
 
@@ -26,6 +45,13 @@ value. `discordproxy doctor` finds most of these problems.
 ## Reasons
 
 The `reason` of an exception, of a gRPC error's details and of the log; on the REST port `X-Discordproxy-Reason`.
+"""
+
+
+_STARTS_INTRODUCTION = """
+## The server does not start
+
+One line on the console, after `ERROR:`. An invalid value of a setting is reported with the variable's name.
 """
 
 
@@ -45,6 +71,8 @@ def pages() -> dict[str, str]:
         *(f"- {cell(text)}" for text in gateway_lines()),
         "\n## The private Valkey cannot start\n",
         *(f"- {cell(text)}" for text in server_lines()),
+        _STARTS_INTRODUCTION,
+        *(f"- {cell(text)}" for text in start_lines()),
     ]
     return {"troubleshooting.md": "\n".join(parts) + "\n"}
 
@@ -90,6 +118,15 @@ def gateway_lines() -> list[str]:
     """Return the lines of a gateway worker that cannot connect."""
     lines = [failures.fatal_line(code, intents=["members"], shards=GAP) for code in range(4000, 4020)]
     return [line for line in lines if line] + [failures.ENDPOINT_SET, failures.budget_line(0, 0)]
+
+
+def start_lines() -> list[str]:
+    """Return the lines about settings, files and ports that prevent a start."""
+    found: list[str] = []
+    for path, names in _STARTS.items():
+        texts = [max(arguments, key=len).strip() for arguments in calls(path, *names)]
+        found += [text for text in texts if " " in text and len(text.replace(GAP, "").strip()) > MIN_LENGTH]
+    return sorted(dict.fromkeys(found), key=lambda text: text.lstrip(f"{GAP}: ").lower())
 
 
 def server_lines() -> list[str]:

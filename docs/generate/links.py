@@ -1,4 +1,4 @@
-"""Rewrites links between files of the repository into links between pages of the site."""
+"""Adapts files of the repository to the site: links between files, and Markdown that GitHub reads more generously."""
 
 import posixpath
 import re
@@ -34,3 +34,20 @@ def rewritten(text: str, source: str, pages: Mapping[str, str], *, repository: s
     return "".join(
         part if part.startswith("`") or part.lstrip().startswith("```") else _LINK.sub(link, part) for part in parts
     )
+
+
+_ITEM = re.compile(r"(?:[-*]|\d{1,2}\.) |\|")
+_NUMBER = re.compile(r"^( *\d{3,})\. ")
+
+
+def normalized(text: str) -> str:
+    """Return Markdown with an empty line before each list and table, and without numbers that would begin a list."""
+    lines: list[str] = []
+    fenced = False
+    for line in text.splitlines():
+        fenced ^= line.lstrip().startswith("```")
+        before = lines[-1] if lines else ""
+        if not fenced and _ITEM.match(line) and before.strip() and not _ITEM.match(before) and before[0] != " ":
+            lines.append("")
+        lines.append(line if fenced else _NUMBER.sub(r"\1\\. ", line))
+    return "\n".join(lines) + "\n"

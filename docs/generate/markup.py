@@ -10,9 +10,13 @@ def cell(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return text in which angle brackets outside of code are not HTML."""
+    """Return text in which, outside of code, angle brackets are not HTML and addresses are links."""
     parts = re.split(r"(`[^`]*`)", text)
-    return "".join(part if part.startswith("`") else part.replace("<", "&lt;") for part in parts)
+    return "".join(part if part.startswith("`") else _linked(part.replace("<", "&lt;")) for part in parts)
+
+
+def _linked(text: str) -> str:
+    return re.sub(r"https?://[\w./#%?=&-]*[\w/]", r"<\g<0>>", text)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

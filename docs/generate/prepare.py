@@ -20,8 +20,9 @@ import error_pages
 import python_pages
 import rpc_pages
 import settings_page
+import table_pages
 from contract_source import ROOT
-from links import rewritten
+from links import normalized, rewritten
 
 PROJECT = {
     "ARCHITECTURE.md": "project/architecture.md",
@@ -52,7 +53,7 @@ NO_PAGES = {"generate", "overrides"}
 @cache
 def generated() -> dict[str, str]:
     """Return the generated pages by path."""
-    makers = (rpc_pages, python_pages, settings_page, command_page, error_pages)
+    makers = (rpc_pages, python_pages, settings_page, command_page, error_pages, table_pages)
     return {path: text for maker in makers for path, text in maker.pages().items()}
 
 
@@ -151,7 +152,7 @@ def pages() -> dict[str, str]:
     found = dict(generated())
     for source, page in by_file().items():
         text = (ROOT / source).read_text(encoding="utf-8")
-        found[page] = rewritten(text, source, targets(), repository=repository(), exists=in_repository())
+        found[page] = rewritten(normalized(text), source, targets(), repository=repository(), exists=in_repository())
     return found
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, MethodDescriptor
 
 import contract_source as contract
+from field_limits import limits
 from markup import anchor, cell, escaped, heading, table
 
 TITLES = {
@@ -34,6 +35,12 @@ _INTRODUCTION = """\
 
 Generated from the contract. The service is `discord_api.DiscordApi`; `discordproxy.Console` is for operators. Rules for
 all RPCs are in the [developer guide](../../developer.md).
+"""
+
+
+_MESSAGES = """\
+Messages and enums, generated from the contract. A field without explanation is that of Discord's documentation. The
+server checks limits before it sends a request.
 """
 
 
@@ -108,15 +115,14 @@ def _rpc(method: MethodDescriptor) -> str:
         [
             heading(2, method.name, method.name),
             escaped(contract.comments()[method.full_name]) + "\n",
-            table(("", ""), [(words.get(name, name), value) for name, value in rows]),
+            "".join(f"- **{words.get(name, name)}**: {value}\n" for name, value in rows),
         ]
     )
 
 
 def _message_page(stem: str) -> str:
     (file,) = (each for each in contract.files() if contract.stem(each) == stem)
-    parts = [f"# {stem}.proto\n\nMessages and enums, generated from the contract. "]
-    parts.append("A field without explanation is that of Discord's documentation.\n")
+    parts = [f"# {stem}.proto\n\n{_MESSAGES}"]
     parts += [_message(message) for message in contract.messages(file)]
     parts += [_enum(enum) for enum in contract.enums(file)]
     return "\n".join(parts)
@@ -129,11 +135,12 @@ def short(element: Descriptor | EnumDescriptor) -> str:
 
 def _message(message: Descriptor) -> str:
     text = contract.comments()[message.full_name]
+    known = limits(message, short(message))
     rows = [
-        (str(field.number), f"`{field.name}`", _type(field), cell(_meaning(field)))
+        (str(field.number), f"`{field.name}`", _type(field), known.get(field.name, ""), cell(_meaning(field)))
         for field in sorted(message.fields, key=lambda each: each.number)
     ]
-    fields = table(("number", "field", "type", "meaning"), rows) if rows else "No fields.\n"
+    fields = table(("number", "field", "type", "limit", "meaning"), rows) if rows else "No fields.\n"
     return "\n".join(filter(None, [heading(2, short(message), short(message)), escaped(text) + "\n", fields]))
 
 

@@ -1,8 +1,10 @@
 """The reference of settings."""
 
 import json
+from datetime import date, datetime
 from enum import Enum
-from typing import Any, Literal, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
@@ -57,7 +59,7 @@ def variable(name: str, field: FieldInfo) -> str:
 def _row(name: str, field: FieldInfo) -> tuple[str, str, str, str]:
     shown = _default(field)
     default = f"`{shown}`" if shown else ""
-    return f"`{variable(name, field)}`", cell(_values(field)), default, cell(field.description or "")
+    return f"`{variable(name, field)}`", cell(values(field)), default, cell(field.description or "")
 
 
 def _default(field: FieldInfo) -> str:
@@ -73,23 +75,33 @@ def _default(field: FieldInfo) -> str:
     return "" if value is None else str(value)
 
 
-def _values(field: FieldInfo) -> str:
+def values(field: FieldInfo) -> str:
     """Return the permitted values: choices, or type and bounds."""
-    kinds = [field.annotation, *get_args(field.annotation)]
-    choices = [value for kind in kinds if get_origin(kind) is Literal for value in get_args(kind)]
-    if choices:
-        return ", ".join(f"`{value}`" for value in choices)
-    names = {bool: "true, false", int: "integer", float: "number", str: "text", tuple: "list", SecretStr: "text"}
-    name = next((text for kind, text in names.items() if kind in kinds or get_origin(field.annotation) is kind), "text")
-    metadata = [*field.metadata, *(each for kind in kinds for each in getattr(kind, "__metadata__", ()))]
-    bounds = [
+    return _kind(field.annotation, list(field.metadata))
+
+
+def _kind(annotation: Any, metadata: list[Any]) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _kind(arguments[0], [*metadata, *arguments[1:]])
+    if origin in {Union, UnionType}:
+        kinds = [_kind(each, metadata) for each in arguments if each is not NoneType]
+        return " or ".join(dict.fromkeys(kinds))
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in arguments)
+    if origin in {tuple, frozenset}:
+        return f"list: {_kind(arguments[0], [])}"
+    return " ".join(filter(None, [_NAMES.get(annotation, "text"), _bounds(metadata)]))
+
+
+_NAMES = {bool: "true, false", int: "integer", float: "number", datetime: "time", date: "date"}
+
+
+def _bounds(metadata: list[Any]) -> str:
+    flat = [inner for each in metadata for inner in getattr(each, "metadata", [each])]
+    return ", ".join(
         f"{sign} {getattr(each, bound)}"
         for sign, bound in (("≥", "ge"), (">", "gt"), ("≤", "le"), ("<", "lt"))
-        for each in _flat(metadata)
+        for each in flat
         if getattr(each, bound, None) is not None
-    ]
-    return f"{name} {', '.join(bounds)}".strip()
-
-
-def _flat(metadata: list[Any]) -> list[Any]:
-    return [inner for each in metadata for inner in getattr(each, "metadata", [each])]
+    )

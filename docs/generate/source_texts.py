@@ -59,4 +59,4 @@ def text_of(node: ast.AST, known: dict[str, str]) -> str:
         return text_of(node.left, known) + text_of(node.right, known)
     if isinstance(node, ast.Name):
         return known.get(node.id, GAP)
-    return GAP
+    return text_of(node.body, known) if isinstance(node, ast.IfExp) else GAP

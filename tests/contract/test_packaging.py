@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from discordproxy_api.wiring import HOMEPAGE
+from processes.deployment import COMMANDS
+from processes.sandboxed_server import SandboxedServer
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = {
@@ -56,6 +59,17 @@ def application(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin"
 
 
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source distribution, made by the build backend of pyproject.toml."""
+    folder = tmp_path_factory.mktemp("sdist")
+    pip("install", "--target", str(folder / "backend"), "hatchling>=1.26")
+    program = f"from hatchling.build import build_sdist; build_sdist({str(folder)!r})"
+    environment = CLEAN | {"PYTHONPATH": str(folder / "backend")}
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, check=True, timeout=100)
+    return next(folder.glob("discordproxy-*.tar.gz"))
+
+
 def run(*command: str | Path, **options) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(part) for part in command],
@@ -86,6 +100,46 @@ def test_the_wheel_holds_the_five_packages_whole_and_nothing_else(wheel: Path) -
     assert {f"{package}/py.typed" for package in PACKAGES} <= files
     assert any(name.endswith(".lua") for name in files)
     assert {f"discordproxy_api/status/page/{name}" for name in ("index.html", "status.js", "status.css")} <= files
+
+
+def test_the_source_distribution_makes_the_same_wheel(sdist: Path, wheel: Path, tmp_path: Path) -> None:
+    pip("wheel", "--no-deps", "--wheel-dir", str(tmp_path), str(sdist))
+    made = zipfile.ZipFile(next(tmp_path.glob("discordproxy-*.whl")))
+    straight = zipfile.ZipFile(wheel)
+    assert sorted(made.namelist()) == sorted(straight.namelist())
+    assert all(made.read(name) == straight.read(name) for name in made.namelist() if not name.endswith("/RECORD"))
+
+
+def test_the_source_distribution_holds_documents_and_tests(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"LICENSE", "README.md", "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md", "mkdocs.yml"} <= names
+    assert {"docs/start.md", "examples/python/send.py", "tests/conftest.py", "protos/contract.binpb"} <= names
+    assert not {name for name in names if name.endswith((".key", ".pem")) or name.startswith((".venv", "build/"))}
+
+
+def test_a_server_from_the_wheel_sends_a_message(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("w")
+    zipfile.ZipFile(wheel).extractall(folder / "unpacked")
+    with SandboxedServer(folder, PYTHONPATH=str(folder / "unpacked")) as server:
+        message = ("message", "--target", server.target, "channel", "500000000000000001", "Hello")
+        sent = subprocess.run(
+            [COMMANDS / "discordproxy", *message], env=server.environment, check=False, capture_output=True, text=True
+        )
+        assert sent.returncode == 0, sent.stderr
+        origin = "import discordproxy_api; print(discordproxy_api.__file__)"
+        where = subprocess.run(
+            [sys.executable, "-c", origin], env=server.environment, check=True, capture_output=True, text=True
+        )
+        assert str(folder) in where.stdout
+        assert len(server.messages()) == 1
+
+
+def test_the_version_has_its_section_in_the_changelog() -> None:
+    from discordproxy import __version__
+
+    heading = next(line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## "))
+    assert heading.startswith(f"## [{__version__}]")
 
 
 def test_the_metadata_lead_to_the_project(wheel: Path) -> None:

@@ -16,6 +16,8 @@ import prepare
 import python_pages
 import rpc_pages
 import settings_page
+from contract.test_operations import exported
+from discordproxy_api.access.keys import KeyEntry
 from discordproxy_api.calls.call import Status
 from discordproxy_api.http.pages import _FILES
 from discordproxy_api.http.server import HEALTH_PATHS
@@ -58,6 +60,14 @@ def test_every_field_and_value_is_listed(file):
         assert set(re.findall(r"^\| (\d+) \| `(\w+)`", text, re.MULTILINE)) == {
             (str(value.number), value.name) for value in enum.values
         }
+
+
+def test_limits_of_fields_are_listed():
+    text = section("reference/messages/embeds.md", "embed-field")
+    assert re.search(r"`name` \| string \| required; 1 to 256 characters \|", text)
+    text = section("reference/messages/messages.md", "sendchannelmessagerequest")
+    assert re.search(r"`content` \| .*\| at most 2000 characters \|", text)
+    assert re.search(r"`embeds` \| .*\| at most 10 elements \|", text)
 
 
 def test_comments_are_read_above_and_beside_an_element(tmp_path):
@@ -149,6 +159,19 @@ def test_every_option_of_a_command_is_described(name):
     assert all(action.help for action in parser._actions if action.option_strings)
 
 
+def test_every_setting_of_a_key_is_listed_with_its_type():
+    rows = re.findall(r"^\| (`.+?) \| (.+?) \| .+ \| .* \|$", GENERATED["reference/keys.md"], re.MULTILINE)
+    assert {name for names, _ in rows for name in re.findall(r"`(\w+)`", names)} == set(KeyEntry.model_fields)
+    assert ("`share`", "number ≥ 0.01, ≤ 100") in rows
+
+
+def test_every_metric_and_path_is_listed():
+    text = GENERATED["reference/metrics.md"]
+    assert [name for name in exported() if f"| `{name}` |" not in text] == []
+    assert all(f"`{path}`" in GENERATED["reference/http.md"] for path in ("/status.json", "/metrics", "/readyz"))
+    assert "| 408 |" in GENERATED["reference/http.md"]
+
+
 def reasons_in_the_code() -> set[str]:
     """Return the reasons that errors of the server are created with."""
     found = set()
@@ -181,6 +204,14 @@ def test_every_finding_of_doctor_is_listed_with_its_fix():
     assert ("**token**: Discord rejects the bot token", 50) in [
         (text, len(fix[:50])) for text, fix in error_pages.findings()
     ]
+
+
+def test_lines_of_a_server_that_does_not_start_are_listed():
+    lines = error_pages.start_lines()
+    assert len(lines) > 30
+    for part in ("is already in use", "DISCORD_BOT_TOKEN is not set", "contains no certificate"):
+        assert len([line for line in lines if part in line]) == 1, part
+    assert all(error_pages.cell(line) in GENERATED["troubleshooting.md"] for line in lines)
 
 
 def test_every_path_of_the_http_port_is_in_the_table():

@@ -14,6 +14,7 @@ from threading import Thread
 import pytest
 import yaml
 
+import links
 import prepare
 from fakes.browser import browser_page
 
@@ -101,6 +102,13 @@ def test_pages_that_do_not_exist_are_left_out_and_new_ones_appear():
         {"Part": ["folder/x.md"]},
         {"More": ["new.md"]},
     ]
+
+
+def test_lists_and_tables_are_recognized():
+    text = "Text\n- a\n  429. is no list\n- b\n\nText\n| x |\n|---|\n```text\nText\n- c\n```\n"
+    assert links.normalized(text) == (
+        "Text\n\n- a\n  429\\. is no list\n- b\n\nText\n\n| x |\n|---|\n```text\nText\n- c\n```\n"
+    )
 
 
 def test_links_to_files_that_are_no_pages_lead_to_the_repository(tmp_path):

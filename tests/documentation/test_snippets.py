@@ -137,7 +137,7 @@ class Page:
             "PATH": f"{COMMANDS}:{os.environ['PATH']}",
             "HOME": str(self.folder),
             "DISCORDPROXY_TARGET": self.server.target,
-            "XDG_RUNTIME_DIR": str(self.folder),
+            "XDG_RUNTIME_DIR": self.server.environment["XDG_RUNTIME_DIR"],
         }
 
 

@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 import urllib.request
 from http import HTTPStatus
@@ -32,7 +34,9 @@ _START_S = 60.0
 class SandboxedServer:
     """`with SandboxedServer(folder) as server`: all processes, on free ports."""
 
-    def __init__(self, folder: Path, *arguments: str, **settings: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, limited: bool = False, **settings: str) -> None:
+        """Prepare a server in a folder; `limited`: messages have Discord's usual limits."""
+        self._limited = limited
         self._folder = folder
         self._arguments = arguments
         self.ports = {
@@ -44,7 +48,7 @@ class SandboxedServer:
         self.environment = {
             "PATH": f"{COMMANDS}:{os.environ['PATH']}",
             "HOME": str(folder),
-            "XDG_RUNTIME_DIR": str(folder),
+            "XDG_RUNTIME_DIR": tempfile.mkdtemp(prefix="dp-docs-"),  # short: a socket lies in it
             "DISCORDPROXY_INTENTS": INTENTS,
             "DISCORDPROXY_PORT": str(self.ports["grpc"]),
             "DISCORDPROXY_REST_PORT": str(self.ports["rest"]),
@@ -54,7 +58,6 @@ class SandboxedServer:
         }
 
     def __enter__(self) -> Self:
-        self._folder.chmod(0o700)
         self._log = (self._folder / "output").open("w+")
         command = [str(COMMANDS / "discordproxyserver"), "--sandbox", "--log-file-path", str(self._folder)]
         self._process = subprocess.Popen(
@@ -68,7 +71,7 @@ class SandboxedServer:
         )
         try:
             self._await_ready()
-            for route in UNLIMITED:
+            for route in () if self._limited else UNLIMITED:
                 self.control("limits", do="set", route=route)
         except BaseException:
             self.__exit__()
@@ -99,6 +102,7 @@ class SandboxedServer:
             self._process.send_signal(signal.SIGTERM)
         self._process.wait(60)
         self._log.close()
+        shutil.rmtree(self.environment["XDG_RUNTIME_DIR"], ignore_errors=True)
 
     @property
     def target(self) -> str:
