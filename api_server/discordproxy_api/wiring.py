@@ -27,7 +27,7 @@ from discordproxy_api.pipeline.in_order import InOrder
 from discordproxy_api.pipeline.unary_calls import Execution, UnaryCalls
 from discordproxy_api.pipeline.uploads import Uploads
 from discordproxy_api.rest_edge.forward import Forward
-from discordproxy_api.rest_edge.relay import NonceNotes, Relay
+from discordproxy_api.rest_edge.relay import Relay, UnansweredNotes
 from discordproxy_api.rpcs.composites import EditMessage, SendDirectMessage, SyncMemberRoles
 from discordproxy_api.rpcs.dm_channels import DmChannels
 from discordproxy_api.rpcs.interaction_responses import CreateInteractionResponse, InteractionResponses
@@ -156,7 +156,8 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             policy=_policy(settings),
             uploads=common.uploads,
             execution=execution,
-            notes=NonceNotes(broker.claims, metrics),
+            notes=UnansweredNotes(broker.claims),
+            metrics=metrics,
         )
         subscribe_events = SubscribeEvents(
             gateway.events,
