@@ -27,7 +27,7 @@ from discordproxy_api.pipeline.in_order import InOrder
 from discordproxy_api.pipeline.unary_calls import Execution, UnaryCalls
 from discordproxy_api.pipeline.uploads import Uploads
 from discordproxy_api.rest_edge.forward import Forward
-from discordproxy_api.rest_edge.relay import NonceNotes, Relay
+from discordproxy_api.rest_edge.relay import Relay, UnansweredNotes
 from discordproxy_api.role_sync.reading import GuildReads
 from discordproxy_api.role_sync.sync_guild_roles import SyncGuildRoles
 from discordproxy_api.rpcs.composites import (
@@ -164,7 +164,8 @@ async def bot_service(backend: Backend, common: Common) -> AsyncIterator[BotServ
             policy=_policy(settings),
             uploads=common.uploads,
             execution=execution,
-            notes=NonceNotes(broker.claims, metrics),
+            notes=UnansweredNotes(broker.claims),
+            metrics=metrics,
         )
         subscribe_events = SubscribeEvents(
             gateway.events,

@@ -67,6 +67,7 @@ QUICK_PARTS = (
 )
 PARTS = (
     Part(PROGRAMS, SETTINGS, SCENARIOS),
+    Part(PROGRAMS, {}, {"slow answers": scenarios.slow_answers}),
     QUICK_PARTS[1],
     Part(BOTS, bots.SETTINGS, {"interactions, keys are required": bots.interactions}, keyed=True),
 )

@@ -151,6 +151,31 @@ async def lost_answers(stage: Stage, library: Library, *, kinds: tuple[str, ...]
     return outcome
 
 
+SLOW_S = 17.0
+"""Longer than the timeout of many libraries, and shorter than that of the proxy."""
+
+
+async def slow_answers(stage: Stage, library: Library) -> Outcome:
+    """A library that gives up and repeats its request by itself doubles nothing."""
+    outcome, figures = Outcome(), []
+    stage.discord.limits.set(SEND, None)
+    stage.discord.limits.set(CREATE_CHANNEL, None)
+    async with Program(library, f"{stage.rest_url}/app=library") as program:
+        for do, path in (("send", "/messages$"), ("channel", "/channels$")):
+            stage.clear()
+            served = stage.requests_served()
+            stage.discord.faults.add(Fault(kind="slow", method="POST", path=path, when="after", delay_s=SLOW_S))
+            result = await program.run(do, content=f"{do}-slowly")
+            made = _made(stage, do, f"{do}-slowly")
+            outcome.require(made == 1, f"{do}: {made}")
+            served = stage.requests_served() - served
+            error = result.get("error", "")
+            figures.append(f"{do}: {made} by {served} requests{f' ({error})' if error else ''}")
+    stage.clear()
+    outcome.figures = ", ".join(figures)
+    return outcome
+
+
 def _made(stage: Stage, do: str, name: str) -> int:
     """Return how many messages or channels Discord has."""
     if do == "send":

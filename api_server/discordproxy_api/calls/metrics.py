@@ -58,7 +58,7 @@ class Metrics:
         self.http_requests = self._counter("http_requests", "Requests to the REST port", "method", "status")
         self.http_held_back = self._gauge("http_held_back", "Refusals of the REST port that are being delayed")
         self.resent = self._counter(
-            "resent", "Messages that a library sent again after their answer was lost", "outcome"
+            "resent", "Requests that a library sent again because it did not get their answer", "outcome"
         )
         self.reads = self._counter("reads", "Reads that can be cached, by source of the answer", "rpc", "source")
         self.serving = self._gauge("serving", "1 while the service is healthy", "service")

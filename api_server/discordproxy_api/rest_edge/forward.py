@@ -6,11 +6,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from urllib.parse import parse_qsl, unquote
 
-import orjson
-
 from discordproxy_api.access.permission import PathRequest
 from discordproxy_api.calls import errors
 from discordproxy_api.calls.call import Call
+from discordproxy_api.calls.metrics import Metrics
 from discordproxy_api.calls.retry import Repeat, repeatability
 from discordproxy_api.contract.steps import nonce_of
 from discordproxy_api.discord.request import Reply, RestRequest
@@ -27,7 +26,7 @@ from discordproxy_api.rest_edge.body import (
     with_nonce,
 )
 from discordproxy_api.rest_edge.head import JSON
-from discordproxy_api.rest_edge.relay import NonceNotes, Relay
+from discordproxy_api.rest_edge.relay import OnceRelay, Relay, SlowNote, UnansweredNotes, pack, unpack
 from discordproxy_api.rpcs.interaction_responses import InteractionResponses
 from discordproxy_api.rpcs.ordering import order_of
 from discordproxy_api.rpcs.procedure import Job
@@ -87,7 +86,7 @@ class Forward:
     Args:
         name: of the bot.
         responses: sends interaction callbacks through the relay.
-        notes: nonces of messages whose answer was lost.
+        notes: requests whose answer was not delivered.
     """
 
     def __init__(
@@ -100,7 +99,8 @@ class Forward:
         policy: RoutePolicy,
         uploads: Uploads,
         execution: Execution,
-        notes: NonceNotes,
+        notes: UnansweredNotes,
+        metrics: Metrics,
     ) -> None:
         self._name = name
         self._rest = rest
@@ -110,10 +110,12 @@ class Forward:
         self._uploads = uploads
         self._execution = execution
         self._notes = notes
+        self._metrics = metrics
         self._background = BackgroundTasks()
+        self._once = OnceRelay(relay, notes, metrics, self._background)
 
     async def finish(self) -> None:
-        """Wait until every nonce is kept."""
+        """Wait until every undelivered answer is kept."""
         await self._background.finish()
 
     async def serve(self, call: Call, incoming: Incoming) -> Reply:
@@ -152,7 +154,7 @@ class Forward:
         if call.idempotency_key and job.effect:
             identity = fingerprint_of(body, "http", line.method, line.path, incoming.query, incoming.authorization)
             logical = LogicalCall.of(call, identity.encode(), job.repeat)
-        return Prepared(job, logical, targets, partial(_kept, replies, pack=logical is not None))
+        return Prepared(job, logical, targets, partial(_kept, replies, packed=logical is not None))
 
     async def _send(self, incoming: Incoming, body: Body, call: Call) -> Reply:
         line = incoming.line
@@ -161,22 +163,38 @@ class Forward:
         if (line.method, line.template) == ("POST", CALLBACK) and body.json_at is not None:
             request = self._callback(incoming, body)
             return await self._responses.sender(request, line, body.object, call)()
-        return await self._relay.send(self._request(incoming, body, body.data or None), call)
+        request = self._request(incoming, body, body.data or None)
+        if incoming.repeat is not Repeat.NEVER or call.idempotency_key:
+            return await self._relay.send(request, call)
+        name = fingerprint_of(
+            body, self._name, call.app, line.method, line.path, incoming.query, incoming.authorization
+        )
+        reply = await self._once.send(request, call, name)
+        incoming.undelivered = partial(self._once.keep, name, reply)
+        return reply
 
     async def _send_message(self, incoming: Incoming, body: Body, call: Call) -> Reply:
         """Send a message with a nonce: a request whose answer was lost is sent with the same one."""
+        nonce = nonce_of(self._rest.nonces.seed(call), 0)
+        if call.idempotency_key:
+            return await self._relay.send(self._request(incoming, body, with_nonce(body, nonce)), call)
         name = fingerprint_of(body, self._name, call.app, incoming.line.path)
-        earlier = "" if call.idempotency_key else await self._notes.nonce_of(name)
-        nonce = earlier or nonce_of(self._rest.nonces.seed(call), 0)
-        keep = partial(self._notes.keep, name, nonce)
+        earlier = await self._notes.get(name)
+        if earlier:
+            self._metrics.resent.labels("same_nonce").inc()
+            nonce = earlier.decode()
+        keep = partial(self._notes.keep, name, nonce.encode())
+        slow = SlowNote(keep, call, self._background)
         try:
             reply = await self._relay.send(self._request(incoming, body, with_nonce(body, nonce)), call)
         except BaseException:
-            if call.sent != "no" and not call.idempotency_key:
+            if call.sent != "no":
                 await asyncio.shield(self._background.start(keep()))
             raise
+        finally:
+            noted = await slow.close()
         incoming.undelivered = keep
-        if earlier:
+        if earlier or noted:
             await self._notes.forget(name)
         return reply
 
@@ -209,19 +227,17 @@ class Forward:
         )
 
 
-def _kept(replies: list[Reply], reply: Reply, *, pack: bool) -> bytes:
+def _kept(replies: list[Reply], reply: Reply, *, packed: bool) -> bytes:
     """Keep a reply for the caller; return its bytes for the idempotency key."""
     replies.append(reply)
-    if not pack:
+    if not packed:
         return b""
-    return orjson.dumps([reply.status, dict(reply.headers)]) + b"\n" + reply.body
+    return pack(reply)
 
 
 def _unpacked(packed: bytes) -> Reply:
-    head, _, body = packed.partition(b"\n")
     try:
-        status, headers = orjson.loads(head)
+        return unpack(packed)
     except ValueError:  # another form of result: the key was used over gRPC
         text = "This idempotency key was used for another request."
         raise errors.refusal("INVALID_ARGUMENT", "INVALID_REQUEST", text) from None
-    return Reply(status, headers, body)

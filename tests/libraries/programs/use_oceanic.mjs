@@ -4,6 +4,7 @@ import { BASE, TOKEN, CHANNEL, GUILD, FILE, REASON, library, names, burst, serve
 
 const { Client } = library("oceanic.js");
 const client = names.client ?? new Client({ auth: `Bot ${TOKEN}`, rest: { baseURL: `${BASE}/api/v10` } });
+client.on("error", () => {}); // emitted after each timeout; without a listener, the process ends
 await client.restMode();
 const { channels, guilds, interactions, webhooks } = client.rest;
 const send = (content) => channels.createMessage(CHANNEL, { content });

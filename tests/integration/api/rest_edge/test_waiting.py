@@ -8,13 +8,14 @@ import socket
 import aiohttp
 import pytest
 
-from discordproxy_api.rest_edge import answers
+from discordproxy_api.rest_edge import answers, relay
 from discordproxy_ratelimit.errors import BrokerUnavailableError, CircuitOpenError, WaitRefusedError
 from discordproxy_sandbox.rest.faults import Fault
-from discordproxy_sandbox.world.population import CHANNEL_ID
+from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID
 from fakes.eventually import eventually
 from hostile import attacks
 from integration.api.conftest import serve
+from integration.api.rest_edge.conftest import callers
 from integration.api.rest_edge.test_hostile import GET
 
 MESSAGES = f"/channels/{CHANNEL_ID}/messages"
@@ -88,6 +89,75 @@ async def test_who_goes_away_in_flight_finds_its_message_again(call):
     assert again.status == 200
     history = (await call("GET", MESSAGES)).document
     assert [each["content"] for each in history].count("ping") == 1
+
+
+CHANNELS = f"/guilds/{GUILD_ID}/channels"
+
+
+def made(call):
+    return [each.data["name"] for each in call.served.discord.world.channels.values()].count("made")
+
+
+async def gone_in_flight(call, method="POST", path=CHANNELS, **document):
+    """Make a request whose caller goes away while Discord answers it."""
+    waiting = asyncio.create_task(call(method, path, json=document))
+    await eventually(lambda: call.served.discord.ledger.records)
+    waiting.cancel()
+    await eventually(lambda: call.served.worker.metrics.in_progress == 0)
+
+
+@pytest.mark.parametrize("delay_s", [0.2, 1.0])
+async def test_a_repeat_of_a_request_whose_caller_gave_up_gets_its_answer(call, delay_s):
+    """Libraries repeat each request that takes longer than their timeout."""
+    call.served.discord.faults.add(Fault(kind="slow", delay_s=delay_s, when="after"))
+    await gone_in_flight(call, name="made")
+    again = await call("POST", CHANNELS, json={"name": "made"})
+    assert (again.status, again.document["name"], made(call)) == (201, "made", 1)
+    another = await call("POST", CHANNELS, json={"name": "made"})
+    assert (another.document["id"] != again.document["id"], made(call)) == (True, 2)
+
+
+async def test_a_repeat_of_a_request_whose_answer_is_lost_is_not_sent(discord):
+    async with serve(discord, rest_port=0, http_timeout=1.0) as served:
+        async for call in callers(served):
+            discord.faults.add(Fault(kind="silent", when="after"))
+            await gone_in_flight(call, name="made")
+            again = await call("POST", CHANNELS, json={"name": "made"})
+            assert (again.status, again.headers["X-Discordproxy-Sent"], made(call)) == (408, "unknown", 1)
+            another = await call("POST", CHANNELS, json={"name": "made"})
+            assert (another.status, made(call)) == (201, 2)
+
+
+async def test_a_repeat_of_a_refused_request_is_sent(call):
+    """It had no effect."""
+    call.served.discord.faults.add(Fault(kind="slow", delay_s=0.2, when="after"))
+    await gone_in_flight(call, name="")
+    again = await call("POST", CHANNELS, json={"name": "made"})
+    assert (again.status, made(call)) == (201, 1)
+
+
+async def test_a_slow_request_is_noted_before_its_caller_gives_up(call, monkeypatch):
+    """The repeat may arrive at another worker before this one has seen that the connection is closed."""
+    monkeypatch.setattr(relay, "NOTED_AFTER_S", 0.02)
+    notes = call.served.broker.claims.kept
+    call.served.discord.faults.add(Fault(kind="slow", delay_s=2.0, when="after"))
+    slow = asyncio.create_task(call("POST", CHANNELS, json={"name": "made"}))
+    await eventually(lambda: b"in flight" in notes.values())
+    slow.cancel()
+    assert (await call("POST", CHANNELS, json={"name": "made"})).status == 201
+    assert made(call) == 1
+
+
+async def test_the_note_of_a_slow_message_ends_with_its_answer(call, monkeypatch):
+    """The same message may be sent again then."""
+    monkeypatch.setattr(relay, "NOTED_AFTER_S", 0.02)
+    notes = call.served.broker.claims.kept
+    call.served.discord.faults.add(Fault(kind="slow", delay_s=0.5, when="after"))
+    sending = asyncio.create_task(call("POST", MESSAGES, json={"content": "ping"}))
+    await eventually(lambda: any(key.startswith("unanswered:") for key in notes))
+    answers = [await sending, await call("POST", MESSAGES, json={"content": "ping"})]
+    assert [answer.status for answer in answers] == [200, 200]
+    assert len(call.served.discord.ledger.stored) == 2
 
 
 async def test_the_drain_refuses_waiting_calls_and_finishes_those_in_flight(call):
