@@ -36,6 +36,7 @@ from discordproxy_api.rpcs.route_policy import RouteNames
 from discordproxy_api.settings import ApiSettings
 from discordproxy_api.status.doctor import Doctor, Setup
 from discordproxy_api.status.endpoints import StatusService
+from discordproxy_api.status.findings import address_of
 from discordproxy_api.status.gateway_metrics import GatewayMetrics
 from discordproxy_api.status.health import Health, Probe
 from discordproxy_api.status.reporter import Reporter
@@ -160,7 +161,7 @@ async def wired(
             metrics,
             number=settings.worker,
             state=partial(_state, drain, health),
-            rest=f"{settings.host}:{settings.rest_port}" if rest_port else "",
+            rest="" if settings.rest_port is None else address_of(settings.host, settings.rest_port),
             rest_open=partial(_is_open, rest_port),
         )
         server = Server(

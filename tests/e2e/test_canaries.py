@@ -16,11 +16,13 @@ import grpc.aio
 import pytest
 import redis
 from aiohttp import web
+from yarl import URL
 
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.access.keys import digest_of
 from discordproxy_sandbox.rest.faults import Fault
 from discordproxy_sandbox.sandbox import Sandbox
+from fakes import ports
 from fakes.eventually import eventually
 from processes.deployment import CHANNEL, TOKEN, USER, Connect, Server
 from processes.process import children_of, visible
@@ -115,10 +117,47 @@ async def everything_happens(discord: Sandbox, connect: Connect) -> list[str]:
     return [*heard, await failing(stub.SendChannelMessage(text, metadata=OPERATOR, timeout=3))]
 
 
-async def pages_of(ports: list[int]) -> list[str]:
+async def everything_happens_on_the_rest_port(discord: Sandbox, port: int) -> list[str]:
+    """Make requests of all sorts; return what the callers heard when they failed, and the heads of all answers."""
+    base, own, heard = f"http://127.0.0.1:{port}", {"Authorization": f"Bot {KEY}"}, []
+    messages, content = f"/api/v10/channels/{CHANNEL}/messages", {"content": CONTENT}
+
+    async def send(target: str, headers: dict[str, str], document: dict | None = content, method: str = "POST") -> int:
+        url = URL(base + target, encoded=True)
+        async with aiohttp.request(method, url, headers=headers, json=document) as answer:
+            text = await answer.text()
+            heard.append(f"{answer.headers}" + (text if answer.status != 200 else ""))
+            return answer.status
+
+    assert await send(messages, own) == 200
+    assert await send(f"/key={KEY}{messages}", {}) == 200
+    assert await send(messages, {"Authorization": f"Bot {TOKEN}"}) == 200
+    for kind in ("status", "reset", "truncated", "rate_limited"):
+        discord.faults.add(Fault(kind=kind, method="POST", status=500, scope="shared"))
+        await send(f"/wait=1{messages}", own)
+    for headers in (f"Bot {WRONG_KEY}", f"Bearer {WRONG_KEY}", f"Bot {TOKEN}x", f"Basic {WRONG_KEY}"):
+        assert await send(messages, {"Authorization": headers}) == 401
+    assert await send(f"/key={WRONG_KEY}{messages}", {}) == 401
+    for target in (
+        f"{messages}/../{KEY}",
+        f"/wait={KEY}{messages}",
+        f"/{KEY}={KEY}{messages}",
+        f"/key={KEY}/key={KEY}/x",
+    ):
+        assert await send(target, own) == 400, target
+    beside = {"Proxy-Authorization": f"Bearer {KEY}"}
+    await send("/api/v10/channels/1/messages", own)
+    await send(f"/api/v10/webhooks/1/{WEBHOOK_TOKEN}", beside)
+    assert await send(f"/api/v10/webhooks/1/{WEBHOOK_TOKEN}/%2e%2e", beside) == 400
+    assert await send(f"/api/v8/webhooks/1/{WEBHOOK_TOKEN}", beside) == 400
+    await send(f"/api/v10/interactions/777/{INTERACTION_TOKEN}/callback", own, {"type": 5})
+    return heard
+
+
+async def pages_of(http_ports: list[int]) -> list[str]:
     found = []
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session:
-        for port in ports:
+        for port in http_ports:
             for path in ("/", "/status.json", "/doctor.json", "/metrics", "/readyz", "/status.js"):
                 async with session.get(f"http://127.0.0.1:{port}{path}") as answer:
                     assert answer.status in {200, 503}, path
@@ -133,15 +172,20 @@ async def test_no_canary_sings(
     server: Server,
     connect: Connect,
     http_ports: list[int],
+    settings: dict[str, str],
     free_port: int,
     own_valkey,
     tmp_path: Path,
 ) -> None:
+    rest_port = ports.free_port()
+    settings["DISCORDPROXY_REST_PORT"] = str(rest_port)
     seen: dict[str, str | bytes] = {}
     talkative = ("--workers", "2", "--log-console-level", "DEBUG", "--log-file-level", "DEBUG")
     async with server(*talkative, DISCORDPROXY_LOG_FORMAT="json") as whole:
         for worker in (0, 1):
-            await whole.line(f"worker {worker} serves on", within_s=60)
+            await whole.line(f"worker {worker} serves Discord's HTTP API", within_s=60)
+        answers = await everything_happens_on_the_rest_port(discord, rest_port)
+        seen |= {f"answer {number}": text for number, text in enumerate(answers)}
         seen |= {f"error {number}": text for number, text in enumerate(await everything_happens(discord, connect))}
         seen |= {f"page {number}": text for number, text in enumerate(await pages_of(http_ports))}
         for question in ("status", "doctor"):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
+from discordproxy_api.access.keys import PREFIX
 from discordproxy_api.calls import errors
 from discordproxy_api.rpcs.route_policy import path_errors
 
@@ -13,7 +14,7 @@ OPTIONS = frozenset({"app", "bot", "headers", "key", "priority", "wait"})
 
 OLDEST_VERSION = 9
 
-_OPTION = re.compile(r"/([a-z]+)=([^/?]*)")
+_OPTION = re.compile(r"/([^/?=]*)=([^/?]*)")
 _PREFIX = re.compile(r"(?:/api)?(?:/v([0-9]{1,3}))?(?=/|\?|$)")
 _QUERY = re.compile(r"[!$-;=?-~]*")
 """Printable ASCII without blank, quotation mark, hash, < and >; a valid target has all else percent-encoded."""
@@ -53,6 +54,11 @@ def parse_target(raw: str) -> RequestTarget:
     problems = [
         *path_errors(path or "/"),
         *([] if _QUERY.fullmatch(query) else ["Its query must be percent-encoded."]),
+        *(
+            ["An API key must be in a header or in front of /api: here, Discord would receive it."]
+            if PREFIX in path
+            else []
+        ),
     ]
     if problems:
         raise errors.invalid_field("path", "INVALID_PATH", " ".join(problems))
@@ -66,8 +72,8 @@ def _options(raw: str) -> tuple[dict[str, str], int]:
     while found := _OPTION.match(raw, end):
         name = found[1]
         if name not in OPTIONS or name in options:
-            known = ", ".join(sorted(OPTIONS))
-            raise errors.invalid_field("path", "INVALID_OPTION", f"/{name}= is unknown or given twice; known: {known}.")
+            text = f"An option is unknown or given twice; known: {', '.join(sorted(OPTIONS))}."  # it may be a key
+            raise errors.invalid_field("path", "INVALID_OPTION", text)
         options[name] = unquote(found[2])
         end = found.end()
     return options, end

@@ -186,12 +186,17 @@ def calls(document: Document) -> list[Finding]:
 
 def rest(host: str, port: int, *, is_open: bool, encrypted: bool, calls: int) -> Finding:
     """Evaluate the REST port; `calls` came through it in five minutes."""
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    address = address_of(host, port)
     if not is_open:
         return _bad("rest", f"the REST port {address} accepts no connections", "Restart the worker.")
     base = f"http{'s' if encrypted else ''}://HOST:{port}/api/v10"
     text = f"the REST port {address} is open; base URL of a library: {base}; {_number(calls, 'call')} in five minutes"
     return _good("rest", text)
+
+
+def address_of(host: str, port: int) -> str:
+    """Return host and port as text."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def tls(host: str, *, local: bool, encrypted: bool, keys: bool) -> Finding:

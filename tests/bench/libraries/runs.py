@@ -1,8 +1,10 @@
 """Runs a scenario with unchanged Discord libraries: a server, a local Discord, and a process for each caller."""
 
 import asyncio
+import contextlib
 import json
 import os
+import signal
 import sys
 import time
 from collections import defaultdict
@@ -114,7 +116,8 @@ async def library(name: str) -> AsyncIterator[Caller]:
         yield Caller(name, process)
     finally:
         if process.returncode is None:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)  # `process.kill()` may take its status from asyncio's watcher
         await process.wait()
 
 

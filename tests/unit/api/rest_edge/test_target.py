@@ -53,6 +53,20 @@ def test_an_unclear_target_is_refused(raw):
     assert (refused.value.http_status, refused.value.code) == (400, 50035)
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *("/Key=dpk_secret/api/v10/users/@me", "/dpk_secret=1/users/@me", "/key%3Ddpk_secret/users/@me"),
+        *("/api/key=dpk_secret/v10/users/@me", "/api/v10/key=dpk_secret/users/@me", "/api/v10/webhooks/1/dpk_secret"),
+    ],
+)
+def test_a_misplaced_key_is_neither_sent_nor_quoted(raw):
+    with pytest.raises(ApiError) as refused:
+        parse_target(raw)
+    assert refused.value.http_status == 400
+    assert "secret" not in str(refused.value.fields)
+
+
 @pytest.mark.parametrize("version", ["0", "6", "8", "08"])
 def test_old_versions_are_refused_with_discords_code(version):
     with pytest.raises(ApiError) as refused:
