@@ -10,20 +10,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import grpc
 
 from discordproxy._async.application.applications import AsyncApplicationCalls
+from discordproxy._async.application.monetization import AsyncMonetizationCalls
 from discordproxy._async.channel.channels import AsyncChannelCalls
 from discordproxy._async.channel.invites import AsyncInviteCalls
 from discordproxy._async.channel.thread_members import AsyncThreadMemberCalls
 from discordproxy._async.channel.threads import AsyncThreadCalls
+from discordproxy._async.channel.voice import AsyncVoiceCalls
 from discordproxy._async.events import AsyncEventCalls
 from discordproxy._async.expression.emojis import AsyncEmojiCalls
 from discordproxy._async.expression.soundboard import AsyncSoundboardCalls
 from discordproxy._async.expression.stickers import AsyncStickerCalls
 from discordproxy._async.guild.auto_moderation import AsyncAutoModerationCalls
+from discordproxy._async.guild.event_users import AsyncEventUserCalls
 from discordproxy._async.guild.guilds import AsyncGuildCalls
 from discordproxy._async.guild.members import AsyncMemberCalls
 from discordproxy._async.guild.moderation import AsyncModerationCalls
 from discordproxy._async.guild.roles import AsyncRoleCalls
 from discordproxy._async.guild.settings import AsyncGuildSettingsCalls
+from discordproxy._async.guild.templates import AsyncTemplateCalls
 from discordproxy._async.message.interactions import AsyncInteractionCalls
 from discordproxy._async.message.messages import AsyncMessageCalls
 from discordproxy._async.message.reactions import AsyncReactionCalls
@@ -64,6 +68,10 @@ class AsyncDiscordClient(
     AsyncStickerCalls,
     AsyncSoundboardCalls,
     AsyncApplicationCalls,
+    AsyncEventUserCalls,
+    AsyncTemplateCalls,
+    AsyncVoiceCalls,
+    AsyncMonetizationCalls,
     AsyncEventCalls,
     Configuration,
 ):

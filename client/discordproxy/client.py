@@ -13,20 +13,24 @@ from discordproxy._grpc.configuration import Configuration, configured_app
 from discordproxy._grpc.fork_gate import fork_gate
 from discordproxy._requests.arguments import UNSET
 from discordproxy._sync.application.applications import ApplicationCalls
+from discordproxy._sync.application.monetization import MonetizationCalls
 from discordproxy._sync.channel.channels import ChannelCalls
 from discordproxy._sync.channel.invites import InviteCalls
 from discordproxy._sync.channel.thread_members import ThreadMemberCalls
 from discordproxy._sync.channel.threads import ThreadCalls
+from discordproxy._sync.channel.voice import VoiceCalls
 from discordproxy._sync.events import EventCalls
 from discordproxy._sync.expression.emojis import EmojiCalls
 from discordproxy._sync.expression.soundboard import SoundboardCalls
 from discordproxy._sync.expression.stickers import StickerCalls
 from discordproxy._sync.guild.auto_moderation import AutoModerationCalls
+from discordproxy._sync.guild.event_users import EventUserCalls
 from discordproxy._sync.guild.guilds import GuildCalls
 from discordproxy._sync.guild.members import MemberCalls
 from discordproxy._sync.guild.moderation import ModerationCalls
 from discordproxy._sync.guild.roles import RoleCalls
 from discordproxy._sync.guild.settings import GuildSettingsCalls
+from discordproxy._sync.guild.templates import TemplateCalls
 from discordproxy._sync.message.interactions import InteractionCalls
 from discordproxy._sync.message.messages import MessageCalls
 from discordproxy._sync.message.reactions import ReactionCalls
@@ -99,6 +103,10 @@ class DiscordClient(
     StickerCalls,
     SoundboardCalls,
     ApplicationCalls,
+    EventUserCalls,
+    TemplateCalls,
+    VoiceCalls,
+    MonetizationCalls,
     EventCalls,
     Configuration,
 ):

@@ -13,6 +13,7 @@ from discordproxy import common_pb2 as discordproxy_dot_common__pb2
 from discordproxy import emojis_pb2 as discordproxy_dot_emojis__pb2
 from discordproxy import events_pb2 as discordproxy_dot_events__pb2
 from discordproxy import guild_settings_pb2 as discordproxy_dot_guild__settings__pb2
+from discordproxy import guild_templates_pb2 as discordproxy_dot_guild__templates__pb2
 from discordproxy import guilds_pb2 as discordproxy_dot_guilds__pb2
 from discordproxy import integrations_pb2 as discordproxy_dot_integrations__pb2
 from discordproxy import interactions_pb2 as discordproxy_dot_interactions__pb2
@@ -20,13 +21,16 @@ from discordproxy import invites_pb2 as discordproxy_dot_invites__pb2
 from discordproxy import members_pb2 as discordproxy_dot_members__pb2
 from discordproxy import messages_pb2 as discordproxy_dot_messages__pb2
 from discordproxy import moderation_pb2 as discordproxy_dot_moderation__pb2
+from discordproxy import monetization_pb2 as discordproxy_dot_monetization__pb2
 from discordproxy import permissions_pb2 as discordproxy_dot_permissions__pb2
 from discordproxy import request_pb2 as discordproxy_dot_request__pb2
 from discordproxy import role_sync_pb2 as discordproxy_dot_role__sync__pb2
 from discordproxy import roles_pb2 as discordproxy_dot_roles__pb2
+from discordproxy import scheduled_event_users_pb2 as discordproxy_dot_scheduled__event__users__pb2
 from discordproxy import scheduled_events_pb2 as discordproxy_dot_scheduled__events__pb2
 from discordproxy import search_pb2 as discordproxy_dot_search__pb2
 from discordproxy import soundboard_pb2 as discordproxy_dot_soundboard__pb2
+from discordproxy import stage_instances_pb2 as discordproxy_dot_stage__instances__pb2
 from discordproxy import stickers_pb2 as discordproxy_dot_stickers__pb2
 from discordproxy import threads_pb2 as discordproxy_dot_threads__pb2
 from discordproxy import users_pb2 as discordproxy_dot_users__pb2
@@ -842,6 +846,166 @@ class DiscordApiStub(object):
                 '/discord_api.DiscordApi/SetRoleConnectionMetadata',
                 request_serializer=discordproxy_dot_applications__pb2.SetRoleConnectionMetadataRequest.SerializeToString,
                 response_deserializer=discordproxy_dot_applications__pb2.RoleConnectionMetadataResponse.FromString,
+                _registered_method=True)
+        self.GetScheduledEvent = channel.unary_unary(
+                '/discord_api.DiscordApi/GetScheduledEvent',
+                request_serializer=discordproxy_dot_scheduled__events__pb2.ScheduledEventId.SerializeToString,
+                response_deserializer=discordproxy_dot_scheduled__events__pb2.ScheduledEventResponse.FromString,
+                _registered_method=True)
+        self.ListScheduledEventUsers = channel.unary_unary(
+                '/discord_api.DiscordApi/ListScheduledEventUsers',
+                request_serializer=discordproxy_dot_scheduled__event__users__pb2.ListScheduledEventUsersRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_scheduled__event__users__pb2.ScheduledEventUsersResponse.FromString,
+                _registered_method=True)
+        self.CountScheduledEventUsers = channel.unary_unary(
+                '/discord_api.DiscordApi/CountScheduledEventUsers',
+                request_serializer=discordproxy_dot_scheduled__event__users__pb2.CountScheduledEventUsersRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_scheduled__event__users__pb2.ScheduledEventUserCountsResponse.FromString,
+                _registered_method=True)
+        self.CreateScheduledEventException = channel.unary_unary(
+                '/discord_api.DiscordApi/CreateScheduledEventException',
+                request_serializer=discordproxy_dot_scheduled__event__users__pb2.CreateScheduledEventExceptionRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_scheduled__event__users__pb2.ScheduledEventExceptionResponse.FromString,
+                _registered_method=True)
+        self.EditScheduledEventException = channel.unary_unary(
+                '/discord_api.DiscordApi/EditScheduledEventException',
+                request_serializer=discordproxy_dot_scheduled__event__users__pb2.EditScheduledEventExceptionRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_scheduled__event__users__pb2.ScheduledEventExceptionResponse.FromString,
+                _registered_method=True)
+        self.DeleteScheduledEventException = channel.unary_unary(
+                '/discord_api.DiscordApi/DeleteScheduledEventException',
+                request_serializer=discordproxy_dot_scheduled__event__users__pb2.ScheduledEventExceptionId.SerializeToString,
+                response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
+                _registered_method=True)
+        self.ListScheduledEventExceptionUsers = channel.unary_unary(
+                '/discord_api.DiscordApi/ListScheduledEventExceptionUsers',
+                request_serializer=discordproxy_dot_scheduled__event__users__pb2.ListScheduledEventExceptionUsersRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_scheduled__event__users__pb2.ScheduledEventUsersResponse.FromString,
+                _registered_method=True)
+        self.CreateStageInstance = channel.unary_unary(
+                '/discord_api.DiscordApi/CreateStageInstance',
+                request_serializer=discordproxy_dot_stage__instances__pb2.CreateStageInstanceRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_stage__instances__pb2.StageInstanceResponse.FromString,
+                _registered_method=True)
+        self.GetStageInstance = channel.unary_unary(
+                '/discord_api.DiscordApi/GetStageInstance',
+                request_serializer=discordproxy_dot_channels__pb2.ChannelId.SerializeToString,
+                response_deserializer=discordproxy_dot_stage__instances__pb2.StageInstanceResponse.FromString,
+                _registered_method=True)
+        self.EditStageInstance = channel.unary_unary(
+                '/discord_api.DiscordApi/EditStageInstance',
+                request_serializer=discordproxy_dot_stage__instances__pb2.EditStageInstanceRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_stage__instances__pb2.StageInstanceResponse.FromString,
+                _registered_method=True)
+        self.DeleteStageInstance = channel.unary_unary(
+                '/discord_api.DiscordApi/DeleteStageInstance',
+                request_serializer=discordproxy_dot_channels__pb2.ChannelId.SerializeToString,
+                response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
+                _registered_method=True)
+        self.GetVoiceState = channel.unary_unary(
+                '/discord_api.DiscordApi/GetVoiceState',
+                request_serializer=discordproxy_dot_members__pb2.MemberId.SerializeToString,
+                response_deserializer=discordproxy_dot_voice__pb2.VoiceStateResponse.FromString,
+                _registered_method=True)
+        self.GetCurrentVoiceState = channel.unary_unary(
+                '/discord_api.DiscordApi/GetCurrentVoiceState',
+                request_serializer=discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+                response_deserializer=discordproxy_dot_voice__pb2.VoiceStateResponse.FromString,
+                _registered_method=True)
+        self.EditVoiceState = channel.unary_unary(
+                '/discord_api.DiscordApi/EditVoiceState',
+                request_serializer=discordproxy_dot_voice__pb2.EditVoiceStateRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
+                _registered_method=True)
+        self.EditCurrentVoiceState = channel.unary_unary(
+                '/discord_api.DiscordApi/EditCurrentVoiceState',
+                request_serializer=discordproxy_dot_voice__pb2.EditCurrentVoiceStateRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
+                _registered_method=True)
+        self.ListVoiceRegions = channel.unary_unary(
+                '/discord_api.DiscordApi/ListVoiceRegions',
+                request_serializer=discordproxy_dot_voice__pb2.ListVoiceRegionsRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_voice__pb2.VoiceRegionsResponse.FromString,
+                _registered_method=True)
+        self.ListGuildVoiceRegions = channel.unary_unary(
+                '/discord_api.DiscordApi/ListGuildVoiceRegions',
+                request_serializer=discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+                response_deserializer=discordproxy_dot_voice__pb2.VoiceRegionsResponse.FromString,
+                _registered_method=True)
+        self.ListEntitlements = channel.unary_unary(
+                '/discord_api.DiscordApi/ListEntitlements',
+                request_serializer=discordproxy_dot_monetization__pb2.ListEntitlementsRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_monetization__pb2.EntitlementsResponse.FromString,
+                _registered_method=True)
+        self.GetEntitlement = channel.unary_unary(
+                '/discord_api.DiscordApi/GetEntitlement',
+                request_serializer=discordproxy_dot_monetization__pb2.EntitlementId.SerializeToString,
+                response_deserializer=discordproxy_dot_monetization__pb2.EntitlementResponse.FromString,
+                _registered_method=True)
+        self.ConsumeEntitlement = channel.unary_unary(
+                '/discord_api.DiscordApi/ConsumeEntitlement',
+                request_serializer=discordproxy_dot_monetization__pb2.EntitlementId.SerializeToString,
+                response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
+                _registered_method=True)
+        self.CreateTestEntitlement = channel.unary_unary(
+                '/discord_api.DiscordApi/CreateTestEntitlement',
+                request_serializer=discordproxy_dot_monetization__pb2.CreateTestEntitlementRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_monetization__pb2.EntitlementResponse.FromString,
+                _registered_method=True)
+        self.DeleteTestEntitlement = channel.unary_unary(
+                '/discord_api.DiscordApi/DeleteTestEntitlement',
+                request_serializer=discordproxy_dot_monetization__pb2.EntitlementId.SerializeToString,
+                response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
+                _registered_method=True)
+        self.ListSubscriptions = channel.unary_unary(
+                '/discord_api.DiscordApi/ListSubscriptions',
+                request_serializer=discordproxy_dot_monetization__pb2.ListSubscriptionsRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_monetization__pb2.SubscriptionsResponse.FromString,
+                _registered_method=True)
+        self.GetSubscription = channel.unary_unary(
+                '/discord_api.DiscordApi/GetSubscription',
+                request_serializer=discordproxy_dot_monetization__pb2.SubscriptionId.SerializeToString,
+                response_deserializer=discordproxy_dot_monetization__pb2.SubscriptionResponse.FromString,
+                _registered_method=True)
+        self.GetGuildTemplate = channel.unary_unary(
+                '/discord_api.DiscordApi/GetGuildTemplate',
+                request_serializer=discordproxy_dot_guild__templates__pb2.GetGuildTemplateRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_guild__templates__pb2.GuildTemplateResponse.FromString,
+                _registered_method=True)
+        self.ListGuildTemplates = channel.unary_unary(
+                '/discord_api.DiscordApi/ListGuildTemplates',
+                request_serializer=discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+                response_deserializer=discordproxy_dot_guild__templates__pb2.GuildTemplatesResponse.FromString,
+                _registered_method=True)
+        self.CreateGuildTemplate = channel.unary_unary(
+                '/discord_api.DiscordApi/CreateGuildTemplate',
+                request_serializer=discordproxy_dot_guild__templates__pb2.CreateGuildTemplateRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_guild__templates__pb2.GuildTemplateResponse.FromString,
+                _registered_method=True)
+        self.SyncGuildTemplate = channel.unary_unary(
+                '/discord_api.DiscordApi/SyncGuildTemplate',
+                request_serializer=discordproxy_dot_guild__templates__pb2.GuildTemplateCode.SerializeToString,
+                response_deserializer=discordproxy_dot_guild__templates__pb2.GuildTemplateResponse.FromString,
+                _registered_method=True)
+        self.EditGuildTemplate = channel.unary_unary(
+                '/discord_api.DiscordApi/EditGuildTemplate',
+                request_serializer=discordproxy_dot_guild__templates__pb2.EditGuildTemplateRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_guild__templates__pb2.GuildTemplateResponse.FromString,
+                _registered_method=True)
+        self.DeleteGuildTemplate = channel.unary_unary(
+                '/discord_api.DiscordApi/DeleteGuildTemplate',
+                request_serializer=discordproxy_dot_guild__templates__pb2.GuildTemplateCode.SerializeToString,
+                response_deserializer=discordproxy_dot_guild__templates__pb2.GuildTemplateResponse.FromString,
+                _registered_method=True)
+        self.EditCurrentUser = channel.unary_unary(
+                '/discord_api.DiscordApi/EditCurrentUser',
+                request_serializer=discordproxy_dot_users__pb2.EditCurrentUserRequest.SerializeToString,
+                response_deserializer=discordproxy_dot_users__pb2.UserResponse.FromString,
+                _registered_method=True)
+        self.LeaveGuild = channel.unary_unary(
+                '/discord_api.DiscordApi/LeaveGuild',
+                request_serializer=discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+                response_deserializer=discordproxy_dot_common__pb2.Empty.FromString,
                 _registered_method=True)
         self.SubscribeEvents = channel.unary_stream(
                 '/discord_api.DiscordApi/SubscribeEvents',
@@ -1965,6 +2129,230 @@ class DiscordApiServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetScheduledEvent(self, request, context):
+        """Returns a scheduled event.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListScheduledEventUsers(self, request, context):
+        """Returns users who are interested in a scheduled event, in ascending order of user id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountScheduledEventUsers(self, request, context):
+        """Counts the users who are interested in a scheduled event and its exceptions.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateScheduledEventException(self, request, context):
+        """Changes or cancels one recurrence of a scheduled event.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditScheduledEventException(self, request, context):
+        """Edits an exception of a scheduled event.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteScheduledEventException(self, request, context):
+        """Deletes an exception: the recurrence takes place as planned.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListScheduledEventExceptionUsers(self, request, context):
+        """Returns users who are interested in an exception of a scheduled event.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateStageInstance(self, request, context):
+        """Starts a stage in a stage channel.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStageInstance(self, request, context):
+        """Returns the stage of a stage channel. NOT_FOUND: it is not live.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditStageInstance(self, request, context):
+        """Edits the stage of a stage channel.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteStageInstance(self, request, context):
+        """Ends the stage of a stage channel.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetVoiceState(self, request, context):
+        """Returns the voice state of a user. NOT_FOUND: the user is not in a voice channel.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCurrentVoiceState(self, request, context):
+        """Returns the bot's voice state.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditVoiceState(self, request, context):
+        """Moves a user between the speakers and the audience of a stage.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditCurrentVoiceState(self, request, context):
+        """Moves the bot between the speakers and the audience of a stage, or requests to speak.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListVoiceRegions(self, request, context):
+        """Returns Discord's voice regions.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListGuildVoiceRegions(self, request, context):
+        """Returns the voice regions of a guild, which include those for VIPs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListEntitlements(self, request, context):
+        """Returns entitlements of the application.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetEntitlement(self, request, context):
+        """Returns an entitlement.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConsumeEntitlement(self, request, context):
+        """Marks a one-time purchase as consumed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateTestEntitlement(self, request, context):
+        """Creates an entitlement for tests.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteTestEntitlement(self, request, context):
+        """Deletes an entitlement for tests.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSubscriptions(self, request, context):
+        """Returns the subscriptions that contain an offering.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSubscription(self, request, context):
+        """Returns a subscription.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetGuildTemplate(self, request, context):
+        """Returns any template of a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListGuildTemplates(self, request, context):
+        """Returns the templates of a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateGuildTemplate(self, request, context):
+        """Creates a template of a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SyncGuildTemplate(self, request, context):
+        """Updates a template to the guild's current state.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditGuildTemplate(self, request, context):
+        """Edits name and description of a template.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteGuildTemplate(self, request, context):
+        """Deletes a template.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditCurrentUser(self, request, context):
+        """Edits the bot's user.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LeaveGuild(self, request, context):
+        """Removes the bot from a guild.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SubscribeEvents(self, request, context):
         """Streams Discord's events, with a cursor to resume from. It needs a running gateway worker: UNAVAILABLE without one.
         """
@@ -2769,6 +3157,166 @@ def add_DiscordApiServicer_to_server(servicer, server):
                     servicer.SetRoleConnectionMetadata,
                     request_deserializer=discordproxy_dot_applications__pb2.SetRoleConnectionMetadataRequest.FromString,
                     response_serializer=discordproxy_dot_applications__pb2.RoleConnectionMetadataResponse.SerializeToString,
+            ),
+            'GetScheduledEvent': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetScheduledEvent,
+                    request_deserializer=discordproxy_dot_scheduled__events__pb2.ScheduledEventId.FromString,
+                    response_serializer=discordproxy_dot_scheduled__events__pb2.ScheduledEventResponse.SerializeToString,
+            ),
+            'ListScheduledEventUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListScheduledEventUsers,
+                    request_deserializer=discordproxy_dot_scheduled__event__users__pb2.ListScheduledEventUsersRequest.FromString,
+                    response_serializer=discordproxy_dot_scheduled__event__users__pb2.ScheduledEventUsersResponse.SerializeToString,
+            ),
+            'CountScheduledEventUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountScheduledEventUsers,
+                    request_deserializer=discordproxy_dot_scheduled__event__users__pb2.CountScheduledEventUsersRequest.FromString,
+                    response_serializer=discordproxy_dot_scheduled__event__users__pb2.ScheduledEventUserCountsResponse.SerializeToString,
+            ),
+            'CreateScheduledEventException': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateScheduledEventException,
+                    request_deserializer=discordproxy_dot_scheduled__event__users__pb2.CreateScheduledEventExceptionRequest.FromString,
+                    response_serializer=discordproxy_dot_scheduled__event__users__pb2.ScheduledEventExceptionResponse.SerializeToString,
+            ),
+            'EditScheduledEventException': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditScheduledEventException,
+                    request_deserializer=discordproxy_dot_scheduled__event__users__pb2.EditScheduledEventExceptionRequest.FromString,
+                    response_serializer=discordproxy_dot_scheduled__event__users__pb2.ScheduledEventExceptionResponse.SerializeToString,
+            ),
+            'DeleteScheduledEventException': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteScheduledEventException,
+                    request_deserializer=discordproxy_dot_scheduled__event__users__pb2.ScheduledEventExceptionId.FromString,
+                    response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
+            ),
+            'ListScheduledEventExceptionUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListScheduledEventExceptionUsers,
+                    request_deserializer=discordproxy_dot_scheduled__event__users__pb2.ListScheduledEventExceptionUsersRequest.FromString,
+                    response_serializer=discordproxy_dot_scheduled__event__users__pb2.ScheduledEventUsersResponse.SerializeToString,
+            ),
+            'CreateStageInstance': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateStageInstance,
+                    request_deserializer=discordproxy_dot_stage__instances__pb2.CreateStageInstanceRequest.FromString,
+                    response_serializer=discordproxy_dot_stage__instances__pb2.StageInstanceResponse.SerializeToString,
+            ),
+            'GetStageInstance': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStageInstance,
+                    request_deserializer=discordproxy_dot_channels__pb2.ChannelId.FromString,
+                    response_serializer=discordproxy_dot_stage__instances__pb2.StageInstanceResponse.SerializeToString,
+            ),
+            'EditStageInstance': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditStageInstance,
+                    request_deserializer=discordproxy_dot_stage__instances__pb2.EditStageInstanceRequest.FromString,
+                    response_serializer=discordproxy_dot_stage__instances__pb2.StageInstanceResponse.SerializeToString,
+            ),
+            'DeleteStageInstance': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteStageInstance,
+                    request_deserializer=discordproxy_dot_channels__pb2.ChannelId.FromString,
+                    response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
+            ),
+            'GetVoiceState': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetVoiceState,
+                    request_deserializer=discordproxy_dot_members__pb2.MemberId.FromString,
+                    response_serializer=discordproxy_dot_voice__pb2.VoiceStateResponse.SerializeToString,
+            ),
+            'GetCurrentVoiceState': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCurrentVoiceState,
+                    request_deserializer=discordproxy_dot_guilds__pb2.GuildId.FromString,
+                    response_serializer=discordproxy_dot_voice__pb2.VoiceStateResponse.SerializeToString,
+            ),
+            'EditVoiceState': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditVoiceState,
+                    request_deserializer=discordproxy_dot_voice__pb2.EditVoiceStateRequest.FromString,
+                    response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
+            ),
+            'EditCurrentVoiceState': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditCurrentVoiceState,
+                    request_deserializer=discordproxy_dot_voice__pb2.EditCurrentVoiceStateRequest.FromString,
+                    response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
+            ),
+            'ListVoiceRegions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListVoiceRegions,
+                    request_deserializer=discordproxy_dot_voice__pb2.ListVoiceRegionsRequest.FromString,
+                    response_serializer=discordproxy_dot_voice__pb2.VoiceRegionsResponse.SerializeToString,
+            ),
+            'ListGuildVoiceRegions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGuildVoiceRegions,
+                    request_deserializer=discordproxy_dot_guilds__pb2.GuildId.FromString,
+                    response_serializer=discordproxy_dot_voice__pb2.VoiceRegionsResponse.SerializeToString,
+            ),
+            'ListEntitlements': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEntitlements,
+                    request_deserializer=discordproxy_dot_monetization__pb2.ListEntitlementsRequest.FromString,
+                    response_serializer=discordproxy_dot_monetization__pb2.EntitlementsResponse.SerializeToString,
+            ),
+            'GetEntitlement': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetEntitlement,
+                    request_deserializer=discordproxy_dot_monetization__pb2.EntitlementId.FromString,
+                    response_serializer=discordproxy_dot_monetization__pb2.EntitlementResponse.SerializeToString,
+            ),
+            'ConsumeEntitlement': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConsumeEntitlement,
+                    request_deserializer=discordproxy_dot_monetization__pb2.EntitlementId.FromString,
+                    response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
+            ),
+            'CreateTestEntitlement': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateTestEntitlement,
+                    request_deserializer=discordproxy_dot_monetization__pb2.CreateTestEntitlementRequest.FromString,
+                    response_serializer=discordproxy_dot_monetization__pb2.EntitlementResponse.SerializeToString,
+            ),
+            'DeleteTestEntitlement': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteTestEntitlement,
+                    request_deserializer=discordproxy_dot_monetization__pb2.EntitlementId.FromString,
+                    response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
+            ),
+            'ListSubscriptions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSubscriptions,
+                    request_deserializer=discordproxy_dot_monetization__pb2.ListSubscriptionsRequest.FromString,
+                    response_serializer=discordproxy_dot_monetization__pb2.SubscriptionsResponse.SerializeToString,
+            ),
+            'GetSubscription': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSubscription,
+                    request_deserializer=discordproxy_dot_monetization__pb2.SubscriptionId.FromString,
+                    response_serializer=discordproxy_dot_monetization__pb2.SubscriptionResponse.SerializeToString,
+            ),
+            'GetGuildTemplate': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetGuildTemplate,
+                    request_deserializer=discordproxy_dot_guild__templates__pb2.GetGuildTemplateRequest.FromString,
+                    response_serializer=discordproxy_dot_guild__templates__pb2.GuildTemplateResponse.SerializeToString,
+            ),
+            'ListGuildTemplates': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGuildTemplates,
+                    request_deserializer=discordproxy_dot_guilds__pb2.GuildId.FromString,
+                    response_serializer=discordproxy_dot_guild__templates__pb2.GuildTemplatesResponse.SerializeToString,
+            ),
+            'CreateGuildTemplate': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateGuildTemplate,
+                    request_deserializer=discordproxy_dot_guild__templates__pb2.CreateGuildTemplateRequest.FromString,
+                    response_serializer=discordproxy_dot_guild__templates__pb2.GuildTemplateResponse.SerializeToString,
+            ),
+            'SyncGuildTemplate': grpc.unary_unary_rpc_method_handler(
+                    servicer.SyncGuildTemplate,
+                    request_deserializer=discordproxy_dot_guild__templates__pb2.GuildTemplateCode.FromString,
+                    response_serializer=discordproxy_dot_guild__templates__pb2.GuildTemplateResponse.SerializeToString,
+            ),
+            'EditGuildTemplate': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditGuildTemplate,
+                    request_deserializer=discordproxy_dot_guild__templates__pb2.EditGuildTemplateRequest.FromString,
+                    response_serializer=discordproxy_dot_guild__templates__pb2.GuildTemplateResponse.SerializeToString,
+            ),
+            'DeleteGuildTemplate': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteGuildTemplate,
+                    request_deserializer=discordproxy_dot_guild__templates__pb2.GuildTemplateCode.FromString,
+                    response_serializer=discordproxy_dot_guild__templates__pb2.GuildTemplateResponse.SerializeToString,
+            ),
+            'EditCurrentUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditCurrentUser,
+                    request_deserializer=discordproxy_dot_users__pb2.EditCurrentUserRequest.FromString,
+                    response_serializer=discordproxy_dot_users__pb2.UserResponse.SerializeToString,
+            ),
+            'LeaveGuild': grpc.unary_unary_rpc_method_handler(
+                    servicer.LeaveGuild,
+                    request_deserializer=discordproxy_dot_guilds__pb2.GuildId.FromString,
+                    response_serializer=discordproxy_dot_common__pb2.Empty.SerializeToString,
             ),
             'SubscribeEvents': grpc.unary_stream_rpc_method_handler(
                     servicer.SubscribeEvents,
@@ -6999,6 +7547,870 @@ class DiscordApi(object):
             '/discord_api.DiscordApi/SetRoleConnectionMetadata',
             discordproxy_dot_applications__pb2.SetRoleConnectionMetadataRequest.SerializeToString,
             discordproxy_dot_applications__pb2.RoleConnectionMetadataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetScheduledEvent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetScheduledEvent',
+            discordproxy_dot_scheduled__events__pb2.ScheduledEventId.SerializeToString,
+            discordproxy_dot_scheduled__events__pb2.ScheduledEventResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListScheduledEventUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ListScheduledEventUsers',
+            discordproxy_dot_scheduled__event__users__pb2.ListScheduledEventUsersRequest.SerializeToString,
+            discordproxy_dot_scheduled__event__users__pb2.ScheduledEventUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountScheduledEventUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/CountScheduledEventUsers',
+            discordproxy_dot_scheduled__event__users__pb2.CountScheduledEventUsersRequest.SerializeToString,
+            discordproxy_dot_scheduled__event__users__pb2.ScheduledEventUserCountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateScheduledEventException(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/CreateScheduledEventException',
+            discordproxy_dot_scheduled__event__users__pb2.CreateScheduledEventExceptionRequest.SerializeToString,
+            discordproxy_dot_scheduled__event__users__pb2.ScheduledEventExceptionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditScheduledEventException(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/EditScheduledEventException',
+            discordproxy_dot_scheduled__event__users__pb2.EditScheduledEventExceptionRequest.SerializeToString,
+            discordproxy_dot_scheduled__event__users__pb2.ScheduledEventExceptionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteScheduledEventException(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/DeleteScheduledEventException',
+            discordproxy_dot_scheduled__event__users__pb2.ScheduledEventExceptionId.SerializeToString,
+            discordproxy_dot_common__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListScheduledEventExceptionUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ListScheduledEventExceptionUsers',
+            discordproxy_dot_scheduled__event__users__pb2.ListScheduledEventExceptionUsersRequest.SerializeToString,
+            discordproxy_dot_scheduled__event__users__pb2.ScheduledEventUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateStageInstance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/CreateStageInstance',
+            discordproxy_dot_stage__instances__pb2.CreateStageInstanceRequest.SerializeToString,
+            discordproxy_dot_stage__instances__pb2.StageInstanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStageInstance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetStageInstance',
+            discordproxy_dot_channels__pb2.ChannelId.SerializeToString,
+            discordproxy_dot_stage__instances__pb2.StageInstanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditStageInstance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/EditStageInstance',
+            discordproxy_dot_stage__instances__pb2.EditStageInstanceRequest.SerializeToString,
+            discordproxy_dot_stage__instances__pb2.StageInstanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteStageInstance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/DeleteStageInstance',
+            discordproxy_dot_channels__pb2.ChannelId.SerializeToString,
+            discordproxy_dot_common__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetVoiceState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetVoiceState',
+            discordproxy_dot_members__pb2.MemberId.SerializeToString,
+            discordproxy_dot_voice__pb2.VoiceStateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCurrentVoiceState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetCurrentVoiceState',
+            discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+            discordproxy_dot_voice__pb2.VoiceStateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditVoiceState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/EditVoiceState',
+            discordproxy_dot_voice__pb2.EditVoiceStateRequest.SerializeToString,
+            discordproxy_dot_common__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditCurrentVoiceState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/EditCurrentVoiceState',
+            discordproxy_dot_voice__pb2.EditCurrentVoiceStateRequest.SerializeToString,
+            discordproxy_dot_common__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListVoiceRegions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ListVoiceRegions',
+            discordproxy_dot_voice__pb2.ListVoiceRegionsRequest.SerializeToString,
+            discordproxy_dot_voice__pb2.VoiceRegionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGuildVoiceRegions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ListGuildVoiceRegions',
+            discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+            discordproxy_dot_voice__pb2.VoiceRegionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEntitlements(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ListEntitlements',
+            discordproxy_dot_monetization__pb2.ListEntitlementsRequest.SerializeToString,
+            discordproxy_dot_monetization__pb2.EntitlementsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetEntitlement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetEntitlement',
+            discordproxy_dot_monetization__pb2.EntitlementId.SerializeToString,
+            discordproxy_dot_monetization__pb2.EntitlementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConsumeEntitlement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ConsumeEntitlement',
+            discordproxy_dot_monetization__pb2.EntitlementId.SerializeToString,
+            discordproxy_dot_common__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateTestEntitlement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/CreateTestEntitlement',
+            discordproxy_dot_monetization__pb2.CreateTestEntitlementRequest.SerializeToString,
+            discordproxy_dot_monetization__pb2.EntitlementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteTestEntitlement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/DeleteTestEntitlement',
+            discordproxy_dot_monetization__pb2.EntitlementId.SerializeToString,
+            discordproxy_dot_common__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSubscriptions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ListSubscriptions',
+            discordproxy_dot_monetization__pb2.ListSubscriptionsRequest.SerializeToString,
+            discordproxy_dot_monetization__pb2.SubscriptionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSubscription(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetSubscription',
+            discordproxy_dot_monetization__pb2.SubscriptionId.SerializeToString,
+            discordproxy_dot_monetization__pb2.SubscriptionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetGuildTemplate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/GetGuildTemplate',
+            discordproxy_dot_guild__templates__pb2.GetGuildTemplateRequest.SerializeToString,
+            discordproxy_dot_guild__templates__pb2.GuildTemplateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGuildTemplates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/ListGuildTemplates',
+            discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+            discordproxy_dot_guild__templates__pb2.GuildTemplatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateGuildTemplate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/CreateGuildTemplate',
+            discordproxy_dot_guild__templates__pb2.CreateGuildTemplateRequest.SerializeToString,
+            discordproxy_dot_guild__templates__pb2.GuildTemplateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SyncGuildTemplate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/SyncGuildTemplate',
+            discordproxy_dot_guild__templates__pb2.GuildTemplateCode.SerializeToString,
+            discordproxy_dot_guild__templates__pb2.GuildTemplateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditGuildTemplate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/EditGuildTemplate',
+            discordproxy_dot_guild__templates__pb2.EditGuildTemplateRequest.SerializeToString,
+            discordproxy_dot_guild__templates__pb2.GuildTemplateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteGuildTemplate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/DeleteGuildTemplate',
+            discordproxy_dot_guild__templates__pb2.GuildTemplateCode.SerializeToString,
+            discordproxy_dot_guild__templates__pb2.GuildTemplateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditCurrentUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/EditCurrentUser',
+            discordproxy_dot_users__pb2.EditCurrentUserRequest.SerializeToString,
+            discordproxy_dot_users__pb2.UserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LeaveGuild(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/discord_api.DiscordApi/LeaveGuild',
+            discordproxy_dot_guilds__pb2.GuildId.SerializeToString,
+            discordproxy_dot_common__pb2.Empty.FromString,
             options,
             channel_credentials,
             insecure,

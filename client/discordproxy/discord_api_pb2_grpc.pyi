@@ -33,6 +33,7 @@ from discordproxy import common_pb2 as _common_pb2
 from discordproxy import emojis_pb2 as _emojis_pb2
 from discordproxy import events_pb2 as _events_pb2
 from discordproxy import guild_settings_pb2 as _guild_settings_pb2
+from discordproxy import guild_templates_pb2 as _guild_templates_pb2
 from discordproxy import guilds_pb2 as _guilds_pb2
 from discordproxy import integrations_pb2 as _integrations_pb2
 from discordproxy import interactions_pb2 as _interactions_pb2
@@ -40,13 +41,16 @@ from discordproxy import invites_pb2 as _invites_pb2
 from discordproxy import members_pb2 as _members_pb2
 from discordproxy import messages_pb2 as _messages_pb2
 from discordproxy import moderation_pb2 as _moderation_pb2
+from discordproxy import monetization_pb2 as _monetization_pb2
 from discordproxy import permissions_pb2 as _permissions_pb2
 from discordproxy import request_pb2 as _request_pb2
 from discordproxy import role_sync_pb2 as _role_sync_pb2
 from discordproxy import roles_pb2 as _roles_pb2
+from discordproxy import scheduled_event_users_pb2 as _scheduled_event_users_pb2
 from discordproxy import scheduled_events_pb2 as _scheduled_events_pb2
 from discordproxy import search_pb2 as _search_pb2
 from discordproxy import soundboard_pb2 as _soundboard_pb2
+from discordproxy import stage_instances_pb2 as _stage_instances_pb2
 from discordproxy import stickers_pb2 as _stickers_pb2
 from discordproxy import threads_pb2 as _threads_pb2
 from discordproxy import users_pb2 as _users_pb2
@@ -139,6 +143,13 @@ from discordproxy.guild_settings_pb2 import WidgetChannel as WidgetChannel
 from discordproxy.guild_settings_pb2 import WidgetMember as WidgetMember
 from discordproxy.guild_settings_pb2 import WidgetResponse as WidgetResponse
 from discordproxy.guild_settings_pb2 import WidgetSettingsResponse as WidgetSettingsResponse
+from discordproxy.guild_templates_pb2 import CreateGuildTemplateRequest as CreateGuildTemplateRequest
+from discordproxy.guild_templates_pb2 import EditGuildTemplateRequest as EditGuildTemplateRequest
+from discordproxy.guild_templates_pb2 import GetGuildTemplateRequest as GetGuildTemplateRequest
+from discordproxy.guild_templates_pb2 import GuildTemplate as GuildTemplate
+from discordproxy.guild_templates_pb2 import GuildTemplateCode as GuildTemplateCode
+from discordproxy.guild_templates_pb2 import GuildTemplateResponse as GuildTemplateResponse
+from discordproxy.guild_templates_pb2 import GuildTemplatesResponse as GuildTemplatesResponse
 from discordproxy.guilds_pb2 import GetGuildRequest as GetGuildRequest
 from discordproxy.guilds_pb2 import Guild as Guild
 from discordproxy.guilds_pb2 import GuildId as GuildId
@@ -210,6 +221,17 @@ from discordproxy.moderation_pb2 import PruneGuildRequest as PruneGuildRequest
 from discordproxy.moderation_pb2 import PruneResponse as PruneResponse
 from discordproxy.moderation_pb2 import ReviewJoinRequestRequest as ReviewJoinRequestRequest
 from discordproxy.moderation_pb2 import SetIncidentActionsRequest as SetIncidentActionsRequest
+from discordproxy.monetization_pb2 import CreateTestEntitlementRequest as CreateTestEntitlementRequest
+from discordproxy.monetization_pb2 import Entitlement as Entitlement
+from discordproxy.monetization_pb2 import EntitlementId as EntitlementId
+from discordproxy.monetization_pb2 import EntitlementResponse as EntitlementResponse
+from discordproxy.monetization_pb2 import EntitlementsResponse as EntitlementsResponse
+from discordproxy.monetization_pb2 import ListEntitlementsRequest as ListEntitlementsRequest
+from discordproxy.monetization_pb2 import ListSubscriptionsRequest as ListSubscriptionsRequest
+from discordproxy.monetization_pb2 import Subscription as Subscription
+from discordproxy.monetization_pb2 import SubscriptionId as SubscriptionId
+from discordproxy.monetization_pb2 import SubscriptionResponse as SubscriptionResponse
+from discordproxy.monetization_pb2 import SubscriptionsResponse as SubscriptionsResponse
 from discordproxy.permissions_pb2 import ComputePermissionsRequest as ComputePermissionsRequest
 from discordproxy.permissions_pb2 import ComputePermissionsResponse as ComputePermissionsResponse
 from discordproxy.permissions_pb2 import PermissionRule as PermissionRule
@@ -244,6 +266,17 @@ from discordproxy.roles_pb2 import RoleId as RoleId
 from discordproxy.roles_pb2 import RoleMemberCountsResponse as RoleMemberCountsResponse
 from discordproxy.roles_pb2 import RolePosition as RolePosition
 from discordproxy.roles_pb2 import RoleResponse as RoleResponse
+from discordproxy.scheduled_event_users_pb2 import CountScheduledEventUsersRequest as CountScheduledEventUsersRequest
+from discordproxy.scheduled_event_users_pb2 import CreateScheduledEventExceptionRequest as CreateScheduledEventExceptionRequest
+from discordproxy.scheduled_event_users_pb2 import EditScheduledEventExceptionRequest as EditScheduledEventExceptionRequest
+from discordproxy.scheduled_event_users_pb2 import ListScheduledEventExceptionUsersRequest as ListScheduledEventExceptionUsersRequest
+from discordproxy.scheduled_event_users_pb2 import ListScheduledEventUsersRequest as ListScheduledEventUsersRequest
+from discordproxy.scheduled_event_users_pb2 import ScheduledEventException as ScheduledEventException
+from discordproxy.scheduled_event_users_pb2 import ScheduledEventExceptionId as ScheduledEventExceptionId
+from discordproxy.scheduled_event_users_pb2 import ScheduledEventExceptionResponse as ScheduledEventExceptionResponse
+from discordproxy.scheduled_event_users_pb2 import ScheduledEventUser as ScheduledEventUser
+from discordproxy.scheduled_event_users_pb2 import ScheduledEventUserCountsResponse as ScheduledEventUserCountsResponse
+from discordproxy.scheduled_event_users_pb2 import ScheduledEventUsersResponse as ScheduledEventUsersResponse
 from discordproxy.scheduled_events_pb2 import CreateScheduledEventRequest as CreateScheduledEventRequest
 from discordproxy.scheduled_events_pb2 import EditScheduledEventRequest as EditScheduledEventRequest
 from discordproxy.scheduled_events_pb2 import ScheduledEvent as ScheduledEvent
@@ -263,6 +296,10 @@ from discordproxy.soundboard_pb2 import SoundboardSound as SoundboardSound
 from discordproxy.soundboard_pb2 import SoundboardSoundId as SoundboardSoundId
 from discordproxy.soundboard_pb2 import SoundboardSoundResponse as SoundboardSoundResponse
 from discordproxy.soundboard_pb2 import SoundboardSoundsResponse as SoundboardSoundsResponse
+from discordproxy.stage_instances_pb2 import CreateStageInstanceRequest as CreateStageInstanceRequest
+from discordproxy.stage_instances_pb2 import EditStageInstanceRequest as EditStageInstanceRequest
+from discordproxy.stage_instances_pb2 import StageInstance as StageInstance
+from discordproxy.stage_instances_pb2 import StageInstanceResponse as StageInstanceResponse
 from discordproxy.stickers_pb2 import CreateGuildStickerRequest as CreateGuildStickerRequest
 from discordproxy.stickers_pb2 import EditGuildStickerRequest as EditGuildStickerRequest
 from discordproxy.stickers_pb2 import GetStickerPackRequest as GetStickerPackRequest
@@ -286,12 +323,19 @@ from discordproxy.threads_pb2 import ThreadMemberResponse as ThreadMemberRespons
 from discordproxy.threads_pb2 import ThreadMembersResponse as ThreadMembersResponse
 from discordproxy.threads_pb2 import ThreadsResponse as ThreadsResponse
 from discordproxy.users_pb2 import AvatarDecoration as AvatarDecoration
+from discordproxy.users_pb2 import EditCurrentUserRequest as EditCurrentUserRequest
 from discordproxy.users_pb2 import GetCurrentUserRequest as GetCurrentUserRequest
 from discordproxy.users_pb2 import GetUserRequest as GetUserRequest
 from discordproxy.users_pb2 import User as User
 from discordproxy.users_pb2 import UserResponse as UserResponse
+from discordproxy.voice_pb2 import EditCurrentVoiceStateRequest as EditCurrentVoiceStateRequest
+from discordproxy.voice_pb2 import EditVoiceStateRequest as EditVoiceStateRequest
 from discordproxy.voice_pb2 import GetVoiceStatesRequest as GetVoiceStatesRequest
+from discordproxy.voice_pb2 import ListVoiceRegionsRequest as ListVoiceRegionsRequest
+from discordproxy.voice_pb2 import VoiceRegion as VoiceRegion
+from discordproxy.voice_pb2 import VoiceRegionsResponse as VoiceRegionsResponse
 from discordproxy.voice_pb2 import VoiceState as VoiceState
+from discordproxy.voice_pb2 import VoiceStateResponse as VoiceStateResponse
 from discordproxy.voice_pb2 import VoiceStatesResponse as VoiceStatesResponse
 from discordproxy.webhooks_pb2 import CreateWebhookRequest as CreateWebhookRequest
 from discordproxy.webhooks_pb2 import EditWebhookMessageRequest as EditWebhookMessageRequest
@@ -661,6 +705,70 @@ class DiscordApiStub:
     """Returns the metadata of the application's linked roles."""
     SetRoleConnectionMetadata: _grpc.UnaryUnaryMultiCallable[_applications_pb2.SetRoleConnectionMetadataRequest, _applications_pb2.RoleConnectionMetadataResponse]
     """Replaces the metadata of the application's linked roles."""
+    GetScheduledEvent: _grpc.UnaryUnaryMultiCallable[_scheduled_events_pb2.ScheduledEventId, _scheduled_events_pb2.ScheduledEventResponse]
+    """Returns a scheduled event."""
+    ListScheduledEventUsers: _grpc.UnaryUnaryMultiCallable[_scheduled_event_users_pb2.ListScheduledEventUsersRequest, _scheduled_event_users_pb2.ScheduledEventUsersResponse]
+    """Returns users who are interested in a scheduled event, in ascending order of user id."""
+    CountScheduledEventUsers: _grpc.UnaryUnaryMultiCallable[_scheduled_event_users_pb2.CountScheduledEventUsersRequest, _scheduled_event_users_pb2.ScheduledEventUserCountsResponse]
+    """Counts the users who are interested in a scheduled event and its exceptions."""
+    CreateScheduledEventException: _grpc.UnaryUnaryMultiCallable[_scheduled_event_users_pb2.CreateScheduledEventExceptionRequest, _scheduled_event_users_pb2.ScheduledEventExceptionResponse]
+    """Changes or cancels one recurrence of a scheduled event."""
+    EditScheduledEventException: _grpc.UnaryUnaryMultiCallable[_scheduled_event_users_pb2.EditScheduledEventExceptionRequest, _scheduled_event_users_pb2.ScheduledEventExceptionResponse]
+    """Edits an exception of a scheduled event."""
+    DeleteScheduledEventException: _grpc.UnaryUnaryMultiCallable[_scheduled_event_users_pb2.ScheduledEventExceptionId, _common_pb2.Empty]
+    """Deletes an exception: the recurrence takes place as planned."""
+    ListScheduledEventExceptionUsers: _grpc.UnaryUnaryMultiCallable[_scheduled_event_users_pb2.ListScheduledEventExceptionUsersRequest, _scheduled_event_users_pb2.ScheduledEventUsersResponse]
+    """Returns users who are interested in an exception of a scheduled event."""
+    CreateStageInstance: _grpc.UnaryUnaryMultiCallable[_stage_instances_pb2.CreateStageInstanceRequest, _stage_instances_pb2.StageInstanceResponse]
+    """Starts a stage in a stage channel."""
+    GetStageInstance: _grpc.UnaryUnaryMultiCallable[_channels_pb2.ChannelId, _stage_instances_pb2.StageInstanceResponse]
+    """Returns the stage of a stage channel. NOT_FOUND: it is not live."""
+    EditStageInstance: _grpc.UnaryUnaryMultiCallable[_stage_instances_pb2.EditStageInstanceRequest, _stage_instances_pb2.StageInstanceResponse]
+    """Edits the stage of a stage channel."""
+    DeleteStageInstance: _grpc.UnaryUnaryMultiCallable[_channels_pb2.ChannelId, _common_pb2.Empty]
+    """Ends the stage of a stage channel."""
+    GetVoiceState: _grpc.UnaryUnaryMultiCallable[_members_pb2.MemberId, _voice_pb2.VoiceStateResponse]
+    """Returns the voice state of a user. NOT_FOUND: the user is not in a voice channel."""
+    GetCurrentVoiceState: _grpc.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _voice_pb2.VoiceStateResponse]
+    """Returns the bot's voice state."""
+    EditVoiceState: _grpc.UnaryUnaryMultiCallable[_voice_pb2.EditVoiceStateRequest, _common_pb2.Empty]
+    """Moves a user between the speakers and the audience of a stage."""
+    EditCurrentVoiceState: _grpc.UnaryUnaryMultiCallable[_voice_pb2.EditCurrentVoiceStateRequest, _common_pb2.Empty]
+    """Moves the bot between the speakers and the audience of a stage, or requests to speak."""
+    ListVoiceRegions: _grpc.UnaryUnaryMultiCallable[_voice_pb2.ListVoiceRegionsRequest, _voice_pb2.VoiceRegionsResponse]
+    """Returns Discord's voice regions."""
+    ListGuildVoiceRegions: _grpc.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _voice_pb2.VoiceRegionsResponse]
+    """Returns the voice regions of a guild, which include those for VIPs."""
+    ListEntitlements: _grpc.UnaryUnaryMultiCallable[_monetization_pb2.ListEntitlementsRequest, _monetization_pb2.EntitlementsResponse]
+    """Returns entitlements of the application."""
+    GetEntitlement: _grpc.UnaryUnaryMultiCallable[_monetization_pb2.EntitlementId, _monetization_pb2.EntitlementResponse]
+    """Returns an entitlement."""
+    ConsumeEntitlement: _grpc.UnaryUnaryMultiCallable[_monetization_pb2.EntitlementId, _common_pb2.Empty]
+    """Marks a one-time purchase as consumed."""
+    CreateTestEntitlement: _grpc.UnaryUnaryMultiCallable[_monetization_pb2.CreateTestEntitlementRequest, _monetization_pb2.EntitlementResponse]
+    """Creates an entitlement for tests."""
+    DeleteTestEntitlement: _grpc.UnaryUnaryMultiCallable[_monetization_pb2.EntitlementId, _common_pb2.Empty]
+    """Deletes an entitlement for tests."""
+    ListSubscriptions: _grpc.UnaryUnaryMultiCallable[_monetization_pb2.ListSubscriptionsRequest, _monetization_pb2.SubscriptionsResponse]
+    """Returns the subscriptions that contain an offering."""
+    GetSubscription: _grpc.UnaryUnaryMultiCallable[_monetization_pb2.SubscriptionId, _monetization_pb2.SubscriptionResponse]
+    """Returns a subscription."""
+    GetGuildTemplate: _grpc.UnaryUnaryMultiCallable[_guild_templates_pb2.GetGuildTemplateRequest, _guild_templates_pb2.GuildTemplateResponse]
+    """Returns any template of a guild."""
+    ListGuildTemplates: _grpc.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _guild_templates_pb2.GuildTemplatesResponse]
+    """Returns the templates of a guild."""
+    CreateGuildTemplate: _grpc.UnaryUnaryMultiCallable[_guild_templates_pb2.CreateGuildTemplateRequest, _guild_templates_pb2.GuildTemplateResponse]
+    """Creates a template of a guild."""
+    SyncGuildTemplate: _grpc.UnaryUnaryMultiCallable[_guild_templates_pb2.GuildTemplateCode, _guild_templates_pb2.GuildTemplateResponse]
+    """Updates a template to the guild's current state."""
+    EditGuildTemplate: _grpc.UnaryUnaryMultiCallable[_guild_templates_pb2.EditGuildTemplateRequest, _guild_templates_pb2.GuildTemplateResponse]
+    """Edits name and description of a template."""
+    DeleteGuildTemplate: _grpc.UnaryUnaryMultiCallable[_guild_templates_pb2.GuildTemplateCode, _guild_templates_pb2.GuildTemplateResponse]
+    """Deletes a template."""
+    EditCurrentUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.EditCurrentUserRequest, _users_pb2.UserResponse]
+    """Edits the bot's user."""
+    LeaveGuild: _grpc.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _common_pb2.Empty]
+    """Removes the bot from a guild."""
     SubscribeEvents: _grpc.UnaryStreamMultiCallable[_events_pb2.SubscribeEventsRequest, _events_pb2.Event]
     """Streams Discord's events, with a cursor to resume from. It needs a running gateway worker: UNAVAILABLE without one."""
     CreateInteractionResponse: _grpc.UnaryUnaryMultiCallable[_interactions_pb2.CreateInteractionResponseRequest, _messages_pb2.MessageResponse]
@@ -1004,6 +1112,70 @@ class DiscordApiAsyncStub(DiscordApiStub):
     """Returns the metadata of the application's linked roles."""
     SetRoleConnectionMetadata: _aio.UnaryUnaryMultiCallable[_applications_pb2.SetRoleConnectionMetadataRequest, _applications_pb2.RoleConnectionMetadataResponse]  # type: ignore[assignment]
     """Replaces the metadata of the application's linked roles."""
+    GetScheduledEvent: _aio.UnaryUnaryMultiCallable[_scheduled_events_pb2.ScheduledEventId, _scheduled_events_pb2.ScheduledEventResponse]  # type: ignore[assignment]
+    """Returns a scheduled event."""
+    ListScheduledEventUsers: _aio.UnaryUnaryMultiCallable[_scheduled_event_users_pb2.ListScheduledEventUsersRequest, _scheduled_event_users_pb2.ScheduledEventUsersResponse]  # type: ignore[assignment]
+    """Returns users who are interested in a scheduled event, in ascending order of user id."""
+    CountScheduledEventUsers: _aio.UnaryUnaryMultiCallable[_scheduled_event_users_pb2.CountScheduledEventUsersRequest, _scheduled_event_users_pb2.ScheduledEventUserCountsResponse]  # type: ignore[assignment]
+    """Counts the users who are interested in a scheduled event and its exceptions."""
+    CreateScheduledEventException: _aio.UnaryUnaryMultiCallable[_scheduled_event_users_pb2.CreateScheduledEventExceptionRequest, _scheduled_event_users_pb2.ScheduledEventExceptionResponse]  # type: ignore[assignment]
+    """Changes or cancels one recurrence of a scheduled event."""
+    EditScheduledEventException: _aio.UnaryUnaryMultiCallable[_scheduled_event_users_pb2.EditScheduledEventExceptionRequest, _scheduled_event_users_pb2.ScheduledEventExceptionResponse]  # type: ignore[assignment]
+    """Edits an exception of a scheduled event."""
+    DeleteScheduledEventException: _aio.UnaryUnaryMultiCallable[_scheduled_event_users_pb2.ScheduledEventExceptionId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Deletes an exception: the recurrence takes place as planned."""
+    ListScheduledEventExceptionUsers: _aio.UnaryUnaryMultiCallable[_scheduled_event_users_pb2.ListScheduledEventExceptionUsersRequest, _scheduled_event_users_pb2.ScheduledEventUsersResponse]  # type: ignore[assignment]
+    """Returns users who are interested in an exception of a scheduled event."""
+    CreateStageInstance: _aio.UnaryUnaryMultiCallable[_stage_instances_pb2.CreateStageInstanceRequest, _stage_instances_pb2.StageInstanceResponse]  # type: ignore[assignment]
+    """Starts a stage in a stage channel."""
+    GetStageInstance: _aio.UnaryUnaryMultiCallable[_channels_pb2.ChannelId, _stage_instances_pb2.StageInstanceResponse]  # type: ignore[assignment]
+    """Returns the stage of a stage channel. NOT_FOUND: it is not live."""
+    EditStageInstance: _aio.UnaryUnaryMultiCallable[_stage_instances_pb2.EditStageInstanceRequest, _stage_instances_pb2.StageInstanceResponse]  # type: ignore[assignment]
+    """Edits the stage of a stage channel."""
+    DeleteStageInstance: _aio.UnaryUnaryMultiCallable[_channels_pb2.ChannelId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Ends the stage of a stage channel."""
+    GetVoiceState: _aio.UnaryUnaryMultiCallable[_members_pb2.MemberId, _voice_pb2.VoiceStateResponse]  # type: ignore[assignment]
+    """Returns the voice state of a user. NOT_FOUND: the user is not in a voice channel."""
+    GetCurrentVoiceState: _aio.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _voice_pb2.VoiceStateResponse]  # type: ignore[assignment]
+    """Returns the bot's voice state."""
+    EditVoiceState: _aio.UnaryUnaryMultiCallable[_voice_pb2.EditVoiceStateRequest, _common_pb2.Empty]  # type: ignore[assignment]
+    """Moves a user between the speakers and the audience of a stage."""
+    EditCurrentVoiceState: _aio.UnaryUnaryMultiCallable[_voice_pb2.EditCurrentVoiceStateRequest, _common_pb2.Empty]  # type: ignore[assignment]
+    """Moves the bot between the speakers and the audience of a stage, or requests to speak."""
+    ListVoiceRegions: _aio.UnaryUnaryMultiCallable[_voice_pb2.ListVoiceRegionsRequest, _voice_pb2.VoiceRegionsResponse]  # type: ignore[assignment]
+    """Returns Discord's voice regions."""
+    ListGuildVoiceRegions: _aio.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _voice_pb2.VoiceRegionsResponse]  # type: ignore[assignment]
+    """Returns the voice regions of a guild, which include those for VIPs."""
+    ListEntitlements: _aio.UnaryUnaryMultiCallable[_monetization_pb2.ListEntitlementsRequest, _monetization_pb2.EntitlementsResponse]  # type: ignore[assignment]
+    """Returns entitlements of the application."""
+    GetEntitlement: _aio.UnaryUnaryMultiCallable[_monetization_pb2.EntitlementId, _monetization_pb2.EntitlementResponse]  # type: ignore[assignment]
+    """Returns an entitlement."""
+    ConsumeEntitlement: _aio.UnaryUnaryMultiCallable[_monetization_pb2.EntitlementId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Marks a one-time purchase as consumed."""
+    CreateTestEntitlement: _aio.UnaryUnaryMultiCallable[_monetization_pb2.CreateTestEntitlementRequest, _monetization_pb2.EntitlementResponse]  # type: ignore[assignment]
+    """Creates an entitlement for tests."""
+    DeleteTestEntitlement: _aio.UnaryUnaryMultiCallable[_monetization_pb2.EntitlementId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Deletes an entitlement for tests."""
+    ListSubscriptions: _aio.UnaryUnaryMultiCallable[_monetization_pb2.ListSubscriptionsRequest, _monetization_pb2.SubscriptionsResponse]  # type: ignore[assignment]
+    """Returns the subscriptions that contain an offering."""
+    GetSubscription: _aio.UnaryUnaryMultiCallable[_monetization_pb2.SubscriptionId, _monetization_pb2.SubscriptionResponse]  # type: ignore[assignment]
+    """Returns a subscription."""
+    GetGuildTemplate: _aio.UnaryUnaryMultiCallable[_guild_templates_pb2.GetGuildTemplateRequest, _guild_templates_pb2.GuildTemplateResponse]  # type: ignore[assignment]
+    """Returns any template of a guild."""
+    ListGuildTemplates: _aio.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _guild_templates_pb2.GuildTemplatesResponse]  # type: ignore[assignment]
+    """Returns the templates of a guild."""
+    CreateGuildTemplate: _aio.UnaryUnaryMultiCallable[_guild_templates_pb2.CreateGuildTemplateRequest, _guild_templates_pb2.GuildTemplateResponse]  # type: ignore[assignment]
+    """Creates a template of a guild."""
+    SyncGuildTemplate: _aio.UnaryUnaryMultiCallable[_guild_templates_pb2.GuildTemplateCode, _guild_templates_pb2.GuildTemplateResponse]  # type: ignore[assignment]
+    """Updates a template to the guild's current state."""
+    EditGuildTemplate: _aio.UnaryUnaryMultiCallable[_guild_templates_pb2.EditGuildTemplateRequest, _guild_templates_pb2.GuildTemplateResponse]  # type: ignore[assignment]
+    """Edits name and description of a template."""
+    DeleteGuildTemplate: _aio.UnaryUnaryMultiCallable[_guild_templates_pb2.GuildTemplateCode, _guild_templates_pb2.GuildTemplateResponse]  # type: ignore[assignment]
+    """Deletes a template."""
+    EditCurrentUser: _aio.UnaryUnaryMultiCallable[_users_pb2.EditCurrentUserRequest, _users_pb2.UserResponse]  # type: ignore[assignment]
+    """Edits the bot's user."""
+    LeaveGuild: _aio.UnaryUnaryMultiCallable[_guilds_pb2.GuildId, _common_pb2.Empty]  # type: ignore[assignment]
+    """Removes the bot from a guild."""
     SubscribeEvents: _aio.UnaryStreamMultiCallable[_events_pb2.SubscribeEventsRequest, _events_pb2.Event]  # type: ignore[assignment]
     """Streams Discord's events, with a cursor to resume from. It needs a running gateway worker: UNAVAILABLE without one."""
     CreateInteractionResponse: _aio.UnaryUnaryMultiCallable[_interactions_pb2.CreateInteractionResponseRequest, _messages_pb2.MessageResponse]  # type: ignore[assignment]
@@ -2280,6 +2452,262 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_applications_pb2.RoleConnectionMetadataResponse, _abc.Awaitable[_applications_pb2.RoleConnectionMetadataResponse]]:
         """Replaces the metadata of the application's linked roles."""
+
+    @_abc_1.abstractmethod
+    def GetScheduledEvent(
+        self,
+        request: _scheduled_events_pb2.ScheduledEventId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduled_events_pb2.ScheduledEventResponse, _abc.Awaitable[_scheduled_events_pb2.ScheduledEventResponse]]:
+        """Returns a scheduled event."""
+
+    @_abc_1.abstractmethod
+    def ListScheduledEventUsers(
+        self,
+        request: _scheduled_event_users_pb2.ListScheduledEventUsersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduled_event_users_pb2.ScheduledEventUsersResponse, _abc.Awaitable[_scheduled_event_users_pb2.ScheduledEventUsersResponse]]:
+        """Returns users who are interested in a scheduled event, in ascending order of user id."""
+
+    @_abc_1.abstractmethod
+    def CountScheduledEventUsers(
+        self,
+        request: _scheduled_event_users_pb2.CountScheduledEventUsersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduled_event_users_pb2.ScheduledEventUserCountsResponse, _abc.Awaitable[_scheduled_event_users_pb2.ScheduledEventUserCountsResponse]]:
+        """Counts the users who are interested in a scheduled event and its exceptions."""
+
+    @_abc_1.abstractmethod
+    def CreateScheduledEventException(
+        self,
+        request: _scheduled_event_users_pb2.CreateScheduledEventExceptionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduled_event_users_pb2.ScheduledEventExceptionResponse, _abc.Awaitable[_scheduled_event_users_pb2.ScheduledEventExceptionResponse]]:
+        """Changes or cancels one recurrence of a scheduled event."""
+
+    @_abc_1.abstractmethod
+    def EditScheduledEventException(
+        self,
+        request: _scheduled_event_users_pb2.EditScheduledEventExceptionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduled_event_users_pb2.ScheduledEventExceptionResponse, _abc.Awaitable[_scheduled_event_users_pb2.ScheduledEventExceptionResponse]]:
+        """Edits an exception of a scheduled event."""
+
+    @_abc_1.abstractmethod
+    def DeleteScheduledEventException(
+        self,
+        request: _scheduled_event_users_pb2.ScheduledEventExceptionId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Deletes an exception: the recurrence takes place as planned."""
+
+    @_abc_1.abstractmethod
+    def ListScheduledEventExceptionUsers(
+        self,
+        request: _scheduled_event_users_pb2.ListScheduledEventExceptionUsersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduled_event_users_pb2.ScheduledEventUsersResponse, _abc.Awaitable[_scheduled_event_users_pb2.ScheduledEventUsersResponse]]:
+        """Returns users who are interested in an exception of a scheduled event."""
+
+    @_abc_1.abstractmethod
+    def CreateStageInstance(
+        self,
+        request: _stage_instances_pb2.CreateStageInstanceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stage_instances_pb2.StageInstanceResponse, _abc.Awaitable[_stage_instances_pb2.StageInstanceResponse]]:
+        """Starts a stage in a stage channel."""
+
+    @_abc_1.abstractmethod
+    def GetStageInstance(
+        self,
+        request: _channels_pb2.ChannelId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stage_instances_pb2.StageInstanceResponse, _abc.Awaitable[_stage_instances_pb2.StageInstanceResponse]]:
+        """Returns the stage of a stage channel. NOT_FOUND: it is not live."""
+
+    @_abc_1.abstractmethod
+    def EditStageInstance(
+        self,
+        request: _stage_instances_pb2.EditStageInstanceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stage_instances_pb2.StageInstanceResponse, _abc.Awaitable[_stage_instances_pb2.StageInstanceResponse]]:
+        """Edits the stage of a stage channel."""
+
+    @_abc_1.abstractmethod
+    def DeleteStageInstance(
+        self,
+        request: _channels_pb2.ChannelId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Ends the stage of a stage channel."""
+
+    @_abc_1.abstractmethod
+    def GetVoiceState(
+        self,
+        request: _members_pb2.MemberId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_voice_pb2.VoiceStateResponse, _abc.Awaitable[_voice_pb2.VoiceStateResponse]]:
+        """Returns the voice state of a user. NOT_FOUND: the user is not in a voice channel."""
+
+    @_abc_1.abstractmethod
+    def GetCurrentVoiceState(
+        self,
+        request: _guilds_pb2.GuildId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_voice_pb2.VoiceStateResponse, _abc.Awaitable[_voice_pb2.VoiceStateResponse]]:
+        """Returns the bot's voice state."""
+
+    @_abc_1.abstractmethod
+    def EditVoiceState(
+        self,
+        request: _voice_pb2.EditVoiceStateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Moves a user between the speakers and the audience of a stage."""
+
+    @_abc_1.abstractmethod
+    def EditCurrentVoiceState(
+        self,
+        request: _voice_pb2.EditCurrentVoiceStateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Moves the bot between the speakers and the audience of a stage, or requests to speak."""
+
+    @_abc_1.abstractmethod
+    def ListVoiceRegions(
+        self,
+        request: _voice_pb2.ListVoiceRegionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_voice_pb2.VoiceRegionsResponse, _abc.Awaitable[_voice_pb2.VoiceRegionsResponse]]:
+        """Returns Discord's voice regions."""
+
+    @_abc_1.abstractmethod
+    def ListGuildVoiceRegions(
+        self,
+        request: _guilds_pb2.GuildId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_voice_pb2.VoiceRegionsResponse, _abc.Awaitable[_voice_pb2.VoiceRegionsResponse]]:
+        """Returns the voice regions of a guild, which include those for VIPs."""
+
+    @_abc_1.abstractmethod
+    def ListEntitlements(
+        self,
+        request: _monetization_pb2.ListEntitlementsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_monetization_pb2.EntitlementsResponse, _abc.Awaitable[_monetization_pb2.EntitlementsResponse]]:
+        """Returns entitlements of the application."""
+
+    @_abc_1.abstractmethod
+    def GetEntitlement(
+        self,
+        request: _monetization_pb2.EntitlementId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_monetization_pb2.EntitlementResponse, _abc.Awaitable[_monetization_pb2.EntitlementResponse]]:
+        """Returns an entitlement."""
+
+    @_abc_1.abstractmethod
+    def ConsumeEntitlement(
+        self,
+        request: _monetization_pb2.EntitlementId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Marks a one-time purchase as consumed."""
+
+    @_abc_1.abstractmethod
+    def CreateTestEntitlement(
+        self,
+        request: _monetization_pb2.CreateTestEntitlementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_monetization_pb2.EntitlementResponse, _abc.Awaitable[_monetization_pb2.EntitlementResponse]]:
+        """Creates an entitlement for tests."""
+
+    @_abc_1.abstractmethod
+    def DeleteTestEntitlement(
+        self,
+        request: _monetization_pb2.EntitlementId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Deletes an entitlement for tests."""
+
+    @_abc_1.abstractmethod
+    def ListSubscriptions(
+        self,
+        request: _monetization_pb2.ListSubscriptionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_monetization_pb2.SubscriptionsResponse, _abc.Awaitable[_monetization_pb2.SubscriptionsResponse]]:
+        """Returns the subscriptions that contain an offering."""
+
+    @_abc_1.abstractmethod
+    def GetSubscription(
+        self,
+        request: _monetization_pb2.SubscriptionId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_monetization_pb2.SubscriptionResponse, _abc.Awaitable[_monetization_pb2.SubscriptionResponse]]:
+        """Returns a subscription."""
+
+    @_abc_1.abstractmethod
+    def GetGuildTemplate(
+        self,
+        request: _guild_templates_pb2.GetGuildTemplateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_guild_templates_pb2.GuildTemplateResponse, _abc.Awaitable[_guild_templates_pb2.GuildTemplateResponse]]:
+        """Returns any template of a guild."""
+
+    @_abc_1.abstractmethod
+    def ListGuildTemplates(
+        self,
+        request: _guilds_pb2.GuildId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_guild_templates_pb2.GuildTemplatesResponse, _abc.Awaitable[_guild_templates_pb2.GuildTemplatesResponse]]:
+        """Returns the templates of a guild."""
+
+    @_abc_1.abstractmethod
+    def CreateGuildTemplate(
+        self,
+        request: _guild_templates_pb2.CreateGuildTemplateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_guild_templates_pb2.GuildTemplateResponse, _abc.Awaitable[_guild_templates_pb2.GuildTemplateResponse]]:
+        """Creates a template of a guild."""
+
+    @_abc_1.abstractmethod
+    def SyncGuildTemplate(
+        self,
+        request: _guild_templates_pb2.GuildTemplateCode,
+        context: _ServicerContext,
+    ) -> _typing.Union[_guild_templates_pb2.GuildTemplateResponse, _abc.Awaitable[_guild_templates_pb2.GuildTemplateResponse]]:
+        """Updates a template to the guild's current state."""
+
+    @_abc_1.abstractmethod
+    def EditGuildTemplate(
+        self,
+        request: _guild_templates_pb2.EditGuildTemplateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_guild_templates_pb2.GuildTemplateResponse, _abc.Awaitable[_guild_templates_pb2.GuildTemplateResponse]]:
+        """Edits name and description of a template."""
+
+    @_abc_1.abstractmethod
+    def DeleteGuildTemplate(
+        self,
+        request: _guild_templates_pb2.GuildTemplateCode,
+        context: _ServicerContext,
+    ) -> _typing.Union[_guild_templates_pb2.GuildTemplateResponse, _abc.Awaitable[_guild_templates_pb2.GuildTemplateResponse]]:
+        """Deletes a template."""
+
+    @_abc_1.abstractmethod
+    def EditCurrentUser(
+        self,
+        request: _users_pb2.EditCurrentUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_users_pb2.UserResponse, _abc.Awaitable[_users_pb2.UserResponse]]:
+        """Edits the bot's user."""
+
+    @_abc_1.abstractmethod
+    def LeaveGuild(
+        self,
+        request: _guilds_pb2.GuildId,
+        context: _ServicerContext,
+    ) -> _typing.Union[_common_pb2.Empty, _abc.Awaitable[_common_pb2.Empty]]:
+        """Removes the bot from a guild."""
 
     @_abc_1.abstractmethod
     def SubscribeEvents(

@@ -3,9 +3,11 @@
 isort:skip_file
 Discord users."""
 
+from collections import abc as _abc
 from discordproxy import common_pb2 as _common_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -217,3 +219,48 @@ class UserResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UserResponse: _TypeAlias = UserResponse  # noqa: Y015
+
+@_typing.final
+class EditCurrentUserRequest(_message.Message):
+    """Fields that are not set stay as they are; `clear` resets fields."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USERNAME_FIELD_NUMBER: _builtins.int
+    AVATAR_FIELD_NUMBER: _builtins.int
+    BANNER_FIELD_NUMBER: _builtins.int
+    CLEAR_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    username: _builtins.str
+    """2..32 characters; required, also if it stays the same"""
+    avatar: _builtins.str
+    """data URI"""
+    banner: _builtins.str
+    """data URI"""
+    @_builtins.property
+    def clear(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        username: _builtins.str = ...,
+        avatar: _builtins.str | None = ...,
+        banner: _builtins.str | None = ...,
+        clear: _abc.Iterable[_builtins.str] | None = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_avatar", b"_avatar", "_banner", b"_banner", "avatar", b"avatar", "banner", b"banner", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_avatar", b"_avatar", "_banner", b"_banner", "avatar", b"avatar", "banner", b"banner", "clear", b"clear", "options", b"options", "username", b"username"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__avatar: _TypeAlias = _typing.Literal["avatar"]  # noqa: Y015
+    _WhichOneofArgType__avatar: _TypeAlias = _typing.Literal["_avatar", b"_avatar"]  # noqa: Y015
+    _WhichOneofReturnType__banner: _TypeAlias = _typing.Literal["banner"]  # noqa: Y015
+    _WhichOneofArgType__banner: _TypeAlias = _typing.Literal["_banner", b"_banner"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__avatar) -> _WhichOneofReturnType__avatar | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__banner) -> _WhichOneofReturnType__banner | None: ...
+
+Global___EditCurrentUserRequest: _TypeAlias = EditCurrentUserRequest  # noqa: Y015

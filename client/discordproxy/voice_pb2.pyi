@@ -123,3 +123,193 @@ class VoiceStatesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VoiceStatesResponse: _TypeAlias = VoiceStatesResponse  # noqa: Y015
+
+@_typing.final
+class VoiceStateResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VOICE_STATE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def voice_state(self) -> Global___VoiceState: ...
+    def __init__(
+        self,
+        *,
+        voice_state: Global___VoiceState | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["voice_state", b"voice_state"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["voice_state", b"voice_state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VoiceStateResponse: _TypeAlias = VoiceStateResponse  # noqa: Y015
+
+@_typing.final
+class EditCurrentVoiceStateRequest(_message.Message):
+    """Fields that are not set stay as they are; `clear` resets fields."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GUILD_ID_FIELD_NUMBER: _builtins.int
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    SUPPRESS_FIELD_NUMBER: _builtins.int
+    REQUEST_TO_SPEAK_TIMESTAMP_FIELD_NUMBER: _builtins.int
+    CLEAR_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    guild_id: _builtins.int
+    channel_id: _builtins.int
+    """the stage channel in which the bot is"""
+    suppress: _builtins.bool
+    """true: the bot is in the audience"""
+    request_to_speak_timestamp: _builtins.str
+    """ISO 8601, now or later"""
+    @_builtins.property
+    def clear(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        guild_id: _builtins.int = ...,
+        channel_id: _builtins.int | None = ...,
+        suppress: _builtins.bool | None = ...,
+        request_to_speak_timestamp: _builtins.str | None = ...,
+        clear: _abc.Iterable[_builtins.str] | None = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_channel_id", b"_channel_id", "_request_to_speak_timestamp", b"_request_to_speak_timestamp", "_suppress", b"_suppress", "channel_id", b"channel_id", "options", b"options", "request_to_speak_timestamp", b"request_to_speak_timestamp", "suppress", b"suppress"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_channel_id", b"_channel_id", "_request_to_speak_timestamp", b"_request_to_speak_timestamp", "_suppress", b"_suppress", "channel_id", b"channel_id", "clear", b"clear", "guild_id", b"guild_id", "options", b"options", "request_to_speak_timestamp", b"request_to_speak_timestamp", "suppress", b"suppress"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__channel_id: _TypeAlias = _typing.Literal["channel_id"]  # noqa: Y015
+    _WhichOneofArgType__channel_id: _TypeAlias = _typing.Literal["_channel_id", b"_channel_id"]  # noqa: Y015
+    _WhichOneofReturnType__request_to_speak_timestamp: _TypeAlias = _typing.Literal["request_to_speak_timestamp"]  # noqa: Y015
+    _WhichOneofArgType__request_to_speak_timestamp: _TypeAlias = _typing.Literal["_request_to_speak_timestamp", b"_request_to_speak_timestamp"]  # noqa: Y015
+    _WhichOneofReturnType__suppress: _TypeAlias = _typing.Literal["suppress"]  # noqa: Y015
+    _WhichOneofArgType__suppress: _TypeAlias = _typing.Literal["_suppress", b"_suppress"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__channel_id) -> _WhichOneofReturnType__channel_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__request_to_speak_timestamp) -> _WhichOneofReturnType__request_to_speak_timestamp | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__suppress) -> _WhichOneofReturnType__suppress | None: ...
+
+Global___EditCurrentVoiceStateRequest: _TypeAlias = EditCurrentVoiceStateRequest  # noqa: Y015
+
+@_typing.final
+class EditVoiceStateRequest(_message.Message):
+    """Fields that are not set stay as they are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GUILD_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    SUPPRESS_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    guild_id: _builtins.int
+    user_id: _builtins.int
+    channel_id: _builtins.int
+    """the stage channel in which the user is"""
+    suppress: _builtins.bool
+    """true: the user is in the audience"""
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        guild_id: _builtins.int = ...,
+        user_id: _builtins.int = ...,
+        channel_id: _builtins.int | None = ...,
+        suppress: _builtins.bool | None = ...,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_channel_id", b"_channel_id", "_suppress", b"_suppress", "channel_id", b"channel_id", "options", b"options", "suppress", b"suppress"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_channel_id", b"_channel_id", "_suppress", b"_suppress", "channel_id", b"channel_id", "guild_id", b"guild_id", "options", b"options", "suppress", b"suppress", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__channel_id: _TypeAlias = _typing.Literal["channel_id"]  # noqa: Y015
+    _WhichOneofArgType__channel_id: _TypeAlias = _typing.Literal["_channel_id", b"_channel_id"]  # noqa: Y015
+    _WhichOneofReturnType__suppress: _TypeAlias = _typing.Literal["suppress"]  # noqa: Y015
+    _WhichOneofArgType__suppress: _TypeAlias = _typing.Literal["_suppress", b"_suppress"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__channel_id) -> _WhichOneofReturnType__channel_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__suppress) -> _WhichOneofReturnType__suppress | None: ...
+
+Global___EditVoiceStateRequest: _TypeAlias = EditVoiceStateRequest  # noqa: Y015
+
+@_typing.final
+class VoiceRegion(_message.Message):
+    """https://docs.discord.com/developers/resources/voice#voice-region-object"""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    OPTIMAL_FIELD_NUMBER: _builtins.int
+    DEPRECATED_FIELD_NUMBER: _builtins.int
+    CUSTOM_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    name: _builtins.str
+    optimal: _builtins.bool
+    """closest to the caller"""
+    deprecated: _builtins.bool
+    custom: _builtins.bool
+    """used for events"""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        optimal: _builtins.bool = ...,
+        deprecated: _builtins.bool = ...,
+        custom: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["custom", b"custom", "deprecated", b"deprecated", "id", b"id", "name", b"name", "optimal", b"optimal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VoiceRegion: _TypeAlias = VoiceRegion  # noqa: Y015
+
+@_typing.final
+class ListVoiceRegionsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def options(self) -> _common_pb2.RequestOptions: ...
+    def __init__(
+        self,
+        *,
+        options: _common_pb2.RequestOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListVoiceRegionsRequest: _TypeAlias = ListVoiceRegionsRequest  # noqa: Y015
+
+@_typing.final
+class VoiceRegionsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REGIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def regions(self) -> _containers.RepeatedCompositeFieldContainer[Global___VoiceRegion]: ...
+    def __init__(
+        self,
+        *,
+        regions: _abc.Iterable[Global___VoiceRegion] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["regions", b"regions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VoiceRegionsResponse: _TypeAlias = VoiceRegionsResponse  # noqa: Y015

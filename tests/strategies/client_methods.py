@@ -67,6 +67,14 @@ VALUES = {
     "action_type": AuditLogEntry.MEMBER_KICK,
     "days": 7,
     "description": "text",
+    "owner_type": 1,
+    "original_scheduled_start_time": "2026-11-23T12:00:00Z",
+    "guild_scheduled_event_exception_ids": [5],
+    "privacy_level": 2,
+    "scheduled_end_time": "2026-11-23T13:00:00Z",
+    "sku_ids": [5],
+    "topic": "topic",
+    "username": "name",
     "emoji_name": "👍",
     "event_type": 1,
     "image": "data:",
@@ -82,9 +90,11 @@ IDS = {"guild_id": 11, "channel_id": 12, "message_id": 13, "user_id": 14, "role_
 IDS |= {"overwrite_id": 17, "thread_id": 18, "event_id": 19, "before": 99, "after": 2, "interaction_id": 20}
 IDS |= {"application_id": 21, "command_id": 22, "emoji_id": 23, "guild_scheduled_event_id": 24, "integration_id": 25}
 IDS |= {"pack_id": 26, "request_id": 27, "rule_id": 28, "sku_id": 29, "sound_id": 30, "source_guild_id": 31}
-IDS |= {"sticker_id": 32, "target_id": 33, "webhook_channel_id": 34}
+IDS |= {"sticker_id": 32, "target_id": 33, "webhook_channel_id": 34, "exception_id": 35, "entitlement_id": 36}
+IDS |= {"guild_scheduled_event_exception_id": 37, "owner_id": 38, "subscription_id": 39}
 FLAGS = {"mute", "deaf", "temporary", "unique", "invitable", "with_counts", "crosspost", "suppress_embeds", "ephemeral"}
-FLAGS |= {"compute_prune_count", "with_member"}
+FLAGS |= {"compute_prune_count", "with_member", "exclude_ended", "exclude_deleted", "is_canceled", "suppress"}
+FLAGS |= {"send_start_notification"}
 OTHER = {
     "overwrite": PermissionOverwrite(id=17, allow=3),
     "embed": Embed(title="t"),

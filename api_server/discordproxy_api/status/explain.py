@@ -70,6 +70,9 @@ _BY_REASON = {
         "The proxy failed, or Discord's response was unusable",
         "The log contains the cause with the request ID; please report it.",
     ),
+    "INDEX_NOT_READY": Explanation(
+        "Discord was still building the index of the searched guild or channel", "Search again later, with more time."
+    ),
     "INVALID_BUDGET_USED": Explanation(
         "The application has used its share of the invalid requests that Discord allows this machine's IP address",
         "Its calls are sent again after ten minutes. Find wrong tokens, IDs or permissions in its calls.",

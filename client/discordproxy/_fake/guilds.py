@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from discordproxy._fake.objects import change, copy_equal_fields, in_guild, known
@@ -13,6 +14,7 @@ from discordproxy.discord_api_pb2 import (
     GetGuildRolesResponse,
     GuildResponse,
     GuildsResponse,
+    RoleMemberCountsResponse,
     RoleResponse,
 )
 
@@ -87,7 +89,47 @@ def delete_role(world: FakeWorld, request: Any) -> AnyMessage:
     return Empty()
 
 
+def edit_guild(world: FakeWorld, request: Any) -> AnyMessage:
+    guild = known(world.guilds, request.guild_id, 10004, "Unknown Guild")
+    change(guild, request)
+    return GuildResponse(guild=guild)
+
+
+def leave_guild(world: FakeWorld, request: Any) -> AnyMessage:
+    known(world.guilds, request.guild_id, 10004, "Unknown Guild")
+    del world.guilds[request.guild_id]
+    return Empty()
+
+
+def edit_channel_positions(world: FakeWorld, request: Any) -> AnyMessage:
+    for sent in request.channels:
+        copy_equal_fields(sent, known(world.channels, sent.id, 10003, "Unknown Channel"))
+    return Empty()
+
+
+def get_role(world: FakeWorld, request: Any) -> AnyMessage:
+    return RoleResponse(role=known(world.roles, request.role_id, 10011, "Unknown Role"))
+
+
+def edit_role_positions(world: FakeWorld, request: Any) -> AnyMessage:
+    for sent in request.roles:
+        copy_equal_fields(sent, known(world.roles, sent.id, 10011, "Unknown Role"))
+    return get_guild_roles(world, request)
+
+
+def get_role_member_counts(world: FakeWorld, request: Any) -> AnyMessage:
+    return RoleMemberCountsResponse(
+        counts=Counter(role for member in in_guild(world.members, request) for role in member.roles)
+    )
+
+
 HANDLERS: dict[str, Handler] = {
+    "EditGuild": edit_guild,
+    "LeaveGuild": leave_guild,
+    "EditChannelPositions": edit_channel_positions,
+    "GetRole": get_role,
+    "EditRolePositions": edit_role_positions,
+    "GetRoleMemberCounts": get_role_member_counts,
     "GetGuildChannels": get_guild_channels,
     "GetChannel": get_channel,
     "CreateChannel": create_channel,

@@ -52,6 +52,17 @@ def edit_guild_member(world: FakeWorld, request: Any) -> AnyMessage:
     return GuildMemberResponse(member=member)
 
 
+def edit_current_member(world: FakeWorld, request: Any) -> AnyMessage:
+    member = world.add_member(request.guild_id, world.bot)
+    change(member, request)
+    return GuildMemberResponse(member=member)
+
+
+def edit_current_user(world: FakeWorld, request: Any) -> AnyMessage:
+    change(world.bot, request)
+    return UserResponse(user=world.bot)
+
+
 def kick_guild_member(world: FakeWorld, request: Any) -> AnyMessage:
     _member(world, request)
     del world.members[request.guild_id, request.user_id]
@@ -91,6 +102,8 @@ HANDLERS: dict[str, Handler] = {
     "ListGuildMembers": list_guild_members,
     "SearchGuildMembers": search_guild_members,
     "EditGuildMember": edit_guild_member,
+    "EditCurrentMember": edit_current_member,
+    "EditCurrentUser": edit_current_user,
     "KickGuildMember": kick_guild_member,
     "AddMemberRole": add_member_role,
     "RemoveMemberRole": remove_member_role,

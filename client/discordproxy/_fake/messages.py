@@ -15,6 +15,7 @@ from discordproxy.discord_api_pb2 import (
     Message,
     MessageResponse,
     MessagesResponse,
+    SearchMessagesResponse,
 )
 from discordproxy.overflow import split, truncate, units
 
@@ -169,6 +170,20 @@ def get_messages(world: FakeWorld, request: Any) -> AnyMessage:
     return MessagesResponse(messages=found[-limit:] if request.after else found[:limit])
 
 
+def search_messages(world: FakeWorld, request: Any) -> AnyMessage:
+    """Find messages by text, author and channel; a test can set another response with `FakeDiscordProxy.answer`."""
+    found = [
+        message
+        for message in sorted(world.messages.values(), key=lambda message: message.id, reverse=True)
+        if message.guild_id == request.guild_id
+        and request.content.casefold() in message.content.casefold()
+        and (not request.author_id or message.author.id in request.author_id)
+        and (not request.channel_id or message.channel_id in request.channel_id)
+    ]
+    page = found[request.offset :][: request.limit or 25]
+    return SearchMessagesResponse(messages=page, total_results=len(found))
+
+
 def delete_message(world: FakeWorld, request: Any) -> AnyMessage:
     del world.messages[_message(world, request).id]
     return Empty()
@@ -194,6 +209,7 @@ HANDLERS: dict[str, Handler] = {
     "EditMessage": edit_message,
     "GetMessage": get_message,
     "GetMessages": get_messages,
+    "SearchMessages": search_messages,
     "DeleteMessage": delete_message,
     "BulkDeleteMessages": bulk_delete_messages,
 }

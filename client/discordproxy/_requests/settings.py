@@ -195,6 +195,41 @@ class ApplicationChanges(CallArguments, total=False):
     event_webhooks_types: Iterable[str] | None
 
 
+class EventExceptionChanges(CallArguments, total=False):
+    """Arguments of edit_scheduled_event_exception. Times are ISO 8601."""
+
+    scheduled_start_time: str | None
+    scheduled_end_time: str | None
+    is_canceled: bool | None
+
+
+class VoiceStateChanges(CallArguments, total=False):
+    """Arguments of edit_current_voice_state.
+
+    channel_id: The stage channel in which the bot is.
+    suppress: True moves the bot to the audience.
+    request_to_speak_timestamp: ISO 8601, now or later; None withdraws the request.
+    """
+
+    channel_id: int | None
+    suppress: bool | None
+    request_to_speak_timestamp: str | None
+
+
+class TemplateChanges(CallArguments, total=False):
+    """Arguments of edit_guild_template. name: 1 to 100 characters. description: up to 120 characters."""
+
+    name: str
+    description: str | None
+
+
+class UserChanges(CallArguments, total=False):
+    """Arguments of edit_current_user: images as data URIs."""
+
+    avatar: str | None
+    banner: str | None
+
+
 class MessageSearch(CallArguments, total=False):
     """Criteria of search_messages, which are combined; in a list, one of the elements must match.
 

@@ -53,8 +53,13 @@ _WRAPPED: dict[str, Json] = {
 }
 
 
+_REGION: Json = {"id": "rotterdam", "name": "Rotterdam", "optimal": True, "deprecated": False, "custom": False}
+
+
 def empty(request: ApiRequest) -> Json | list[Json]:
     """Return the response for an empty collection."""
+    if request.template.endswith("/regions"):
+        return [dict(_REGION)]
     wrapped = _WRAPPED.get(request.template)
     if wrapped is None:
         return []

@@ -31,6 +31,25 @@ def _rule(request: ApiRequest) -> Json:
     return about | {"trigger_metadata": {}, "actions": [], "enabled": False, "exempt_roles": [], "exempt_channels": []}
 
 
+def _entitlement(request: ApiRequest) -> Json:
+    sent = request.body if isinstance(request.body, dict) else {}
+    owner: Json = {"user_id": str(sent.get("owner_id") or request.world.bot_id), "type": 8, "deleted": False}
+    about: Json = {"sku_id": str(sent.get("sku_id") or 1), "application_id": request.world.bot_id}
+    return about | owner | {"starts_at": None, "ends_at": None}
+
+
+def _exception(request: ApiRequest) -> Json:
+    times: Json = {"scheduled_start_time": None, "scheduled_end_time": None, "is_canceled": False}
+    return {"event_id": request["guild_scheduled_event_id"], **times}
+
+
+def _subscription(request: ApiRequest) -> Json:
+    now = request.world.now_iso()
+    about: Json = {"user_id": request.world.bot_id, "sku_ids": [request["sku_id"]], "entitlement_ids": []}
+    period: Json = {"current_period_start": now, "current_period_end": now, "status": 0, "canceled_at": None}
+    return about | period | {"renewal_sku_ids": None}
+
+
 _SNAPSHOT = (
     "name",
     "description",
@@ -54,7 +73,7 @@ def _template(request: ApiRequest) -> Json:
     snapshot: Json = {key: guild.data[key] for key in _SNAPSHOT} | {"icon_hash": None, "roles": [], "channels": []}
     who: Json = {"creator_id": world.bot_id, "creator": world.user(world.bot_id)}
     when: Json = {"created_at": now, "updated_at": now, "source_guild_id": guild.id, "is_dirty": None}
-    about: Json = {"code": "template", "name": "template", "description": None, "usage_count": 0}
+    about: Json = {"code": f"t{world.new_id()}", "name": "template", "description": None, "usage_count": 0}
     return about | who | when | {"serialized_source_guild": snapshot}
 
 
@@ -65,8 +84,16 @@ _MAKERS: dict[str, tuple[str, Callable[[ApiRequest], Json]]] = {
     "stage-instances": ("id", _stage),
     "rules": ("id", _rule),
     "templates": ("code", _template),
+    "entitlements": ("id", _entitlement),
+    "exceptions": ("event_exception_id", _exception),
+    "subscriptions": ("id", _subscription),
 }
 """Collection in the path -> key of an object's id, and its defaults."""
+
+
+_NOT_RETURNED = frozenset(
+    {"image", "sound", "file", "owner_id", "owner_type", "original_scheduled_start_time", "send_start_notification"}
+)
 
 
 def filled(request: ApiRequest, sent: Json) -> Json:
@@ -80,9 +107,8 @@ def filled(request: ApiRequest, sent: Json) -> Json:
         return {"id": own, **path, **sent}
     key, make = _MAKERS[collection]
     known = request.params.get(segments[-1].strip("{}")) if single and collection != "stage-instances" else None
-    of_guild = (
-        {"guild_id": path["guild_id"]} if "guild_id" in path and collection not in {"emojis", "templates"} else {}
-    )
+    own_guild = "guild_id" in path and collection not in {"emojis", "templates", "exceptions"}
+    of_guild = {"guild_id": path["guild_id"]} if own_guild else {}
     own_id = {key: known or request.world.new_id()} if key != "code" or known else {}
-    given = {name: value for name, value in sent.items() if name not in {"image", "sound", "file"}}
+    given = {name: value for name, value in sent.items() if name not in _NOT_RETURNED}
     return {**make(request), **of_guild, **own_id, **given}

@@ -51,8 +51,6 @@ GET PATCH DELETE /guilds/{guild_id}/stickers/{sticker_id}
 GET POST /guilds/{guild_id}/templates
 PATCH PUT DELETE:200 /guilds/{guild_id}/templates/{code}
 GET /guilds/{guild_id}/vanity-url
-PATCH:204 /guilds/{guild_id}/voice-states/@me
-PATCH:204 /guilds/{guild_id}/voice-states/{user_id}
 GET PATCH /guilds/{guild_id}/welcome-screen
 GET /guilds/{guild_id}/widget.png
 GET /guilds/templates/{code}
@@ -87,7 +85,6 @@ GET /stickers/{sticker_id}
 GET /users/@me/applications/{application_id}/entitlements
 GET PUT DELETE /users/@me/applications/{application_id}/role-connection
 GET /users/@me/connections
-DELETE /users/@me/guilds/{guild_id}
 GET /users/@me/guilds/{guild_id}/member
 GET /voice/regions
 POST:204 /webhooks/{webhook_id}/{webhook_token}/github

@@ -20,7 +20,12 @@ _UNKNOWN: Mapping[str, int] = {
 }
 """Collections that are stored: last segment of the path -> Discord's error code for an unknown object."""
 
-_KEYS = {"soundboard-sounds": "sound_id", "stage-instances": "channel_id", "templates": "code"}
+_KEYS = {
+    "exceptions": "event_exception_id",
+    "soundboard-sounds": "sound_id",
+    "stage-instances": "channel_id",
+    "templates": "code",
+}
 """Collection -> key of an object's id, if it is not `id`."""
 
 _EVENTS: Mapping[str, str] = {
@@ -75,7 +80,9 @@ def list_(request: ApiRequest, nothing: Json | list[Json]) -> Any:
     """Return the objects of the collection in the path, or the settings, in the form of `nothing`."""
     if is_setting(request):
         return _setting(request, nothing)
-    objects = list(_objects(request).values()) if _collection(request) else []
+    if not _collection(request):
+        return nothing
+    objects = list(_objects(request).values())
     if isinstance(nothing, list):
         return objects
     return nothing | {"items": objects} if "items" in nothing else nothing

@@ -103,6 +103,10 @@ def test_a_stream_has_an_argument_for_each_field(rpc):
         ("StickerChanges", "EditGuildStickerRequest"),
         ("SoundChanges", "EditGuildSoundboardSoundRequest"),
         ("ApplicationChanges", "EditCurrentApplicationRequest"),
+        ("EventExceptionChanges", "EditScheduledEventExceptionRequest"),
+        ("VoiceStateChanges", "EditCurrentVoiceStateRequest"),
+        ("TemplateChanges", "EditGuildTemplateRequest"),
+        ("UserChanges", "EditCurrentUserRequest"),
         ("MessageSearch", "SearchMessagesRequest"),
         ("ThreadSearch", "SearchThreadsRequest"),
     ],
@@ -112,7 +116,7 @@ def test_arguments_are_the_fields_of_the_request(arguments, request_name):
     own = set(kind.__annotations__) - set(call_arguments.CallArguments.__annotations__)
     request = next(rpc.input_type for rpc in RPCS.values() if rpc.input_type.name == request_name)
     positional = {"guild_id", "user_id", "role_id", "guild_scheduled_event_id", "rule_id", "webhook_id"}
-    positional |= {"webhook_token", "emoji_id", "sticker_id", "sound_id"}
+    positional |= {"webhook_token", "emoji_id", "sticker_id", "sound_id", "exception_id", "code", "username"}
     positional |= {"channel_id"} if "Channel" in request_name or "Thread" in request_name else set()
     required = {"name", "type", "scheduled_start_time", "entity_type"} if "Create" in request_name else set()
     required |= {"event_type", "trigger_type", "actions"} if request_name.startswith("CreateAuto") else set()

@@ -44,8 +44,8 @@ def _properties(schema):
 
 def test_the_number_of_rpcs():
     assert len(ROUTES) == 242
-    assert len(CONTRACT) == 159
-    assert len(ROUTED) == 151
+    assert len(CONTRACT) == 191
+    assert len(ROUTED) == 183
 
 
 @pytest.mark.parametrize("name", CONTRACT)

@@ -482,6 +482,32 @@ _BY_MESSAGE: Mapping[str, Mapping[str, Limit]] = {
         "name": _required(1, 100),
         "description": _required(1, 200),
     },
+    "ListScheduledEventUsersRequest": {"limit": _PAGE},
+    "ListScheduledEventExceptionUsersRequest": {"limit": _PAGE},
+    "CountScheduledEventUsersRequest": {"guild_scheduled_event_exception_ids": Limit(most=10)},
+    "CreateScheduledEventExceptionRequest": {
+        "original_scheduled_start_time": _required(1, 64, Form.TIME),
+        "scheduled_start_time": _TIME,
+        "scheduled_end_time": _TIME,
+    },
+    "EditScheduledEventExceptionRequest": {"scheduled_start_time": _TIME, "scheduled_end_time": _TIME},
+    "CreateStageInstanceRequest": {
+        "channel_id": Limit(required=True),
+        "topic": _required(1, 120),
+        "privacy_level": _choice(1, 2),
+    },
+    "EditStageInstanceRequest": {"topic": Limit(1, 120), "privacy_level": _choice(1, 2)},
+    "EditCurrentVoiceStateRequest": {"request_to_speak_timestamp": _TIME},
+    "ListEntitlementsRequest": {"limit": _PAGE, "sku_ids": Limit(most=100)},
+    "CreateTestEntitlementRequest": {
+        "sku_id": Limit(required=True),
+        "owner_id": Limit(required=True),
+        "owner_type": _choice(1, 2, required=True),
+    },
+    "ListSubscriptionsRequest": {"limit": _PAGE},
+    "CreateGuildTemplateRequest": {"name": _required(1, 100), "description": Limit(most=120)},
+    "EditGuildTemplateRequest": {"name": _NAME, "description": Limit(most=120)},
+    "EditCurrentUserRequest": {"username": _required(2, 32), "avatar": _IMAGE, "banner": _IMAGE},
     "RequestOptions": {"idempotency_key": Limit(most=IDEMPOTENCY_KEY)},
 }
 
@@ -491,9 +517,10 @@ NEVER_RESET: Mapping[str, frozenset[str]] = {
     "EditAutoModerationRuleRequest": frozenset({"name", "event_type"}),
     **{
         f"Edit{what}Request": frozenset({"name"})
-        for what in ("Guild", "GuildEmoji", "GuildSoundboardSound", "Webhook", "WebhookWithToken")
+        for what in ("Guild", "GuildEmoji", "GuildSoundboardSound", "GuildTemplate", "Webhook", "WebhookWithToken")
     },
     "EditGuildStickerRequest": frozenset({"name", "tags"}),
+    "EditCurrentUserRequest": frozenset({"username"}),
 }
 """By request: fields that cannot be reset."""
 

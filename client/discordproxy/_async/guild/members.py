@@ -10,9 +10,11 @@ from discordproxy._requests.compose import patch, split_call
 from discordproxy.discord_api_pb2 import (
     AddGuildMemberRequest,
     EditCurrentMemberRequest,
+    EditCurrentUserRequest,
     EditGuildMemberRequest,
     GetCurrentUserRequest,
     GetUserRequest,
+    GuildId,
     ListGuildMembersRequest,
     MemberId,
     MemberRoleRequest,
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from discordproxy._requests.arguments import CallArguments, MemberChanges
-    from discordproxy._requests.settings import CurrentMemberChanges
+    from discordproxy._requests.settings import CurrentMemberChanges, UserChanges
     from discordproxy.discord_api_pb2 import GuildMember, SyncMemberRolesResponse, User
 
 _MEMBERS_PER_PAGE = 1000
@@ -184,3 +186,15 @@ class AsyncMemberCalls(AsyncCalls):
         request = make(EditCurrentMemberRequest, guild_id=guild_id)
         patch(request, fields)
         return (await self._write(self.stub.EditCurrentMember, request, **call)).member
+
+    async def edit_current_user(self, username: str, **changes: Unpack[UserChanges]) -> User:
+        """Edit the bot's user. `username` is required, even if it stays the same. See UserChanges."""
+        fields, call = split_call(changes)
+        request = make(EditCurrentUserRequest, username=username)
+        patch(request, fields)
+        return (await self._write(self.stub.EditCurrentUser, request, **call)).user
+
+    async def leave_guild(self, guild_id: int, **call: Unpack[CallArguments]) -> None:
+        """Remove the bot from a guild."""
+        request = make(GuildId, guild_id=guild_id)
+        await self._write(self.stub.LeaveGuild, request, **call)

@@ -72,12 +72,18 @@ def dm_with(world: World, user: Json) -> Channel:
     return channel
 
 
+def leave_guild(request: ApiRequest) -> None:
+    """Remove the bot from a guild."""
+    request.world.remove_guild(request["guild_id"])
+
+
 _USER = form({"username": text(32, 2), "avatar": anything, "banner": anything})
 ROUTES: Routes = {
     "GET /users/@me": ApiRoute(get_me, auth="any"),
     "PATCH /users/@me": ApiRoute(edit_me, _USER),
     "GET /users/{user_id}": ApiRoute(get),
     "GET /users/@me/guilds": ApiRoute(guilds, auth="any"),
+    "DELETE /users/@me/guilds/{guild_id}": ApiRoute(leave_guild),
     "POST /users/@me/channels": ApiRoute(
         open_dm, form({"recipient_id": snowflake, "access_tokens": items(text()), "nicks": anything})
     ),

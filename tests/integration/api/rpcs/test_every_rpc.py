@@ -133,6 +133,18 @@ class Made:
         await self.stub.Request(pb.ApiRequest(method="PUT", path=path, json=permissions))
         return {"application_id": BOT, "guild_id": GUILD, "command_id": 5}
 
+    async def stage(self) -> dict[str, int]:
+        await self.stub.CreateStageInstance(pb.CreateStageInstanceRequest(channel_id=VOICE, topic="now"))
+        return {"channel_id": VOICE}
+
+    async def voice_state(self, user_id=OTHER) -> dict[str, int]:
+        self.discord.people.speak(GUILD, user_id, VOICE)
+        return {"user_id": user_id}
+
+    async def template(self) -> dict[str, Any]:
+        answer = await self.stub.CreateGuildTemplate(pb.CreateGuildTemplateRequest(guild_id=GUILD, name="made"))
+        return {"guild_id": GUILD, "code": answer.template.code}
+
     async def nothing(self) -> dict[str, int]:
         return {}
 
@@ -396,6 +408,61 @@ REQUESTS: dict[str, Request] = {
         Made.nothing,
         lambda: pb.SetRoleConnectionMetadataRequest(application_id=BOT, metadata=[METADATA]),
     ),
+    "GetScheduledEvent": (Made.event, pb.ScheduledEventId),
+    "ListScheduledEventUsers": (Made.event, pb.ListScheduledEventUsersRequest),
+    "CountScheduledEventUsers": (Made.event, pb.CountScheduledEventUsersRequest),
+    "CreateScheduledEventException": (
+        Made.event,
+        lambda **ids: pb.CreateScheduledEventExceptionRequest(
+            **ids, original_scheduled_start_time="2036-01-01T00:00:00Z", is_canceled=True
+        ),
+    ),
+    "EditScheduledEventException": (
+        Made.event,
+        lambda **ids: pb.EditScheduledEventExceptionRequest(**ids, exception_id=5, is_canceled=False),
+    ),
+    "DeleteScheduledEventException": (Made.event, lambda **ids: pb.ScheduledEventExceptionId(**ids, exception_id=5)),
+    "ListScheduledEventExceptionUsers": (
+        Made.event,
+        lambda **ids: pb.ListScheduledEventExceptionUsersRequest(**ids, guild_scheduled_event_exception_id=5),
+    ),
+    "CreateStageInstance": (Made.nothing, lambda: pb.CreateStageInstanceRequest(channel_id=VOICE, topic="now")),
+    "GetStageInstance": (Made.stage, pb.ChannelId),
+    "EditStageInstance": (Made.stage, lambda **ids: pb.EditStageInstanceRequest(**ids, topic="later")),
+    "DeleteStageInstance": (Made.stage, pb.ChannelId),
+    "GetVoiceState": (Made.voice_state, lambda user_id: pb.MemberId(guild_id=GUILD, user_id=user_id)),
+    "GetCurrentVoiceState": (lambda made: made.voice_state(BOT), lambda **_: pb.GuildId(guild_id=GUILD)),
+    "EditVoiceState": (
+        Made.voice_state,
+        lambda user_id: pb.EditVoiceStateRequest(guild_id=GUILD, user_id=user_id, channel_id=VOICE, suppress=True),
+    ),
+    "EditCurrentVoiceState": (
+        lambda made: made.voice_state(BOT),
+        lambda **_: pb.EditCurrentVoiceStateRequest(guild_id=GUILD, channel_id=VOICE, suppress=False),
+    ),
+    "ListVoiceRegions": (Made.nothing, pb.ListVoiceRegionsRequest),
+    "ListGuildVoiceRegions": (Made.nothing, lambda: pb.GuildId(guild_id=GUILD)),
+    "ListEntitlements": (
+        Made.nothing,
+        lambda: pb.ListEntitlementsRequest(application_id=BOT, sku_ids=[5, 6], exclude_ended=True),
+    ),
+    "GetEntitlement": (Made.nothing, lambda: pb.EntitlementId(application_id=BOT, entitlement_id=5)),
+    "ConsumeEntitlement": (Made.nothing, lambda: pb.EntitlementId(application_id=BOT, entitlement_id=5)),
+    "CreateTestEntitlement": (
+        Made.nothing,
+        lambda: pb.CreateTestEntitlementRequest(application_id=BOT, sku_id=5, owner_id=USER, owner_type=2),
+    ),
+    "DeleteTestEntitlement": (Made.nothing, lambda: pb.EntitlementId(application_id=BOT, entitlement_id=5)),
+    "ListSubscriptions": (Made.nothing, lambda: pb.ListSubscriptionsRequest(sku_id=5, user_id=USER)),
+    "GetSubscription": (Made.nothing, lambda: pb.SubscriptionId(sku_id=5, subscription_id=6)),
+    "GetGuildTemplate": (Made.nothing, lambda: pb.GetGuildTemplateRequest(code="abc")),
+    "ListGuildTemplates": (Made.template, lambda **_: pb.GuildId(guild_id=GUILD)),
+    "CreateGuildTemplate": (Made.nothing, lambda: pb.CreateGuildTemplateRequest(guild_id=GUILD, name="new")),
+    "SyncGuildTemplate": (Made.template, pb.GuildTemplateCode),
+    "EditGuildTemplate": (Made.template, lambda **ids: pb.EditGuildTemplateRequest(**ids, description="d")),
+    "DeleteGuildTemplate": (Made.template, pb.GuildTemplateCode),
+    "EditCurrentUser": (Made.nothing, lambda: pb.EditCurrentUserRequest(username="bot", avatar=IMAGE)),
+    "LeaveGuild": (Made.nothing, lambda: pb.GuildId(guild_id=GUILD)),
     "ComputePermissions": (
         Made.nothing,
         lambda: pb.ComputePermissionsRequest(guild_id=GUILD, channel_id=CHANNEL, user_id=USER),
@@ -415,7 +482,8 @@ def test_the_table_is_complete():
 
 EMPTY_LISTS = {"GetMessages", "ListBans", "GetGuildEmojis", "GetChannelWebhooks", "ListScheduledEvents"}
 EMPTY_LISTS |= {"GetRoleConnectionMetadata", "ListIntegrations"}
-EMPTY_LISTS |= {"ListDefaultSoundboardSounds"}
+EMPTY_LISTS |= {"ListDefaultSoundboardSounds", "ListEntitlements", "ListSubscriptions"}
+EMPTY_LISTS |= {"ListScheduledEventUsers", "ListScheduledEventExceptionUsers"}
 
 
 async def request_for(served, name):

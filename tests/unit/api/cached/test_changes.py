@@ -93,6 +93,9 @@ def test_every_write_of_the_contract_that_caches_hold_has_an_effect():
         "/welcome-screen",
         "/widget",
         "soundboard",
+        "/stage-instances",
+        "/voice-states",
+        "/templates",
     )
     unseen = {route for route in written - set(EFFECTS) if not any(part in route for part in elsewhere)}
     assert unseen == set()

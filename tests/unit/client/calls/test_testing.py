@@ -19,7 +19,7 @@ from discordproxy.client import (
     Embed,
     default_client,
 )
-from discordproxy.discord_api_pb2 import Channel, Event, GetUserRequest, User, UserResponse
+from discordproxy.discord_api_pb2 import Channel, ChannelPosition, Event, GetUserRequest, User, UserResponse
 from discordproxy.exceptions import DiscordProxyGapError
 from discordproxy.testing import FakeDiscordProxy
 
@@ -343,3 +343,29 @@ def test_pytest_fixture(tmp_path):
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert "1 passed" in run.stdout, run.stdout + run.stderr
+
+
+def test_roles_and_channels_are_moved_and_counted(proxy, client):
+    guild = proxy.add_guild()
+    low, high = proxy.add_role(guild.id, "low", position=1), proxy.add_role(guild.id, "high", position=2)
+    proxy.add_member(guild.id, 5, roles=[low.id, high.id])
+    proxy.add_member(guild.id, 6, roles=[low.id])
+    moved = client.edit_role_positions(guild.id, {low.id: 7})
+    assert {role.id: role.position for role in moved} == {low.id: 7, high.id: 2}
+    assert client.get_role(guild.id, low.id).position == 7
+    assert client.get_role_member_counts(guild.id) == {low.id: 2, high.id: 1}
+    channel = proxy.add_channel(guild.id)
+    client.edit_channel_positions(guild.id, [ChannelPosition(id=channel.id, position=3)])
+    assert client.get_channel(channel.id).position == 3
+    assert client.edit_current_member(guild.id, nick="Botty").nick == "Botty"
+    assert client.edit_guild(guild.id, description="new").description == "new"
+
+
+def test_messages_are_found(proxy, client):
+    guild = proxy.add_guild()
+    channel, other = proxy.add_channel(guild.id), proxy.add_channel(guild.id)
+    sent = client.create_channel_message(channel.id, "The Fleet")
+    client.create_channel_message(other.id, "the fleet")
+    found = client.search_messages(guild.id, "fleet", channel_id=[channel.id])
+    assert ([message.id for message in found.messages], found.total_results) == ([sent.id], 1)
+    assert client.search_messages(guild.id, "fleet", limit=1).total_results == 2
