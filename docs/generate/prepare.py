@@ -78,7 +78,7 @@ def written() -> list[str]:
 @cache
 def targets() -> dict[str, str]:
     """Return the pages of the site by the files of the repository whose links lead to them."""
-    found = {f"client/discordproxy/{name}.py": f"reference/python/{name}.md" for name in python_pages.MODULES}
+    found = {f"client/discordproxy/{name}.py": f"reference/python/{name}.md" for name in python_pages.modules()}
     for path in generated():
         if path.startswith("reference/messages/"):
             found[f"protos/discordproxy/{Path(path).stem}.proto"] = path
