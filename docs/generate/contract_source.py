@@ -85,7 +85,7 @@ def discord_key(field: FieldDescriptor) -> str:
 def client_methods() -> dict[str, tuple[str, str]]:
     """Return for each RPC the group and the name of the Python client's method that calls it."""
     found: dict[str, tuple[str, str]] = {}
-    for path in sorted(CALLS.glob("*.py")):
+    for path in sorted(CALLS.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
                 for rpc in _called(node):

@@ -27,7 +27,7 @@ def rewritten(text: str, source: str, pages: Mapping[str, str], *, repository: s
         if target.startswith("docs/"):  # a picture
             return posixpath.relpath(target.removeprefix("docs/"), posixpath.dirname(here) or ".")
         if target not in exists:
-            return found[0]  # MkDocs reports it
+            return found[0]  # the site generator reports it
         return f"{repository}/{'tree' if exists[target] else 'blob'}/main/{target}{found[2]}"
 
     parts = _FENCE.split(text)

@@ -47,7 +47,11 @@ DESCRIBED = {
 }
 """Files of the repository that a generated page describes: links to them lead to the page."""
 
-NO_PAGES = {"generate", "overrides"}
+NO_PAGES = {"generate"}
+"""Folders in docs/ that contain no pages."""
+
+OUTPUT = {"build", "dist", "artifacts", "node_modules"}
+"""Folders of the repository that are not part of it."""
 
 
 @cache
@@ -74,7 +78,7 @@ def written() -> list[str]:
 @cache
 def targets() -> dict[str, str]:
     """Return the pages of the site by the files of the repository whose links lead to them."""
-    found = {f"client/discordproxy/{name}.py": f"reference/python/{name}.md" for name in python_pages.MODULES}
+    found = {f"client/discordproxy/{name}.py": f"reference/python/{name}.md" for name in python_pages.modules()}
     for path in generated():
         if path.startswith("reference/messages/"):
             found[f"protos/discordproxy/{Path(path).stem}.proto"] = path
@@ -84,10 +88,9 @@ def targets() -> dict[str, str]:
 @cache
 def in_repository() -> dict[str, bool]:
     """Return the paths of the repository that links may lead to, with whether each is a folder."""
-    hidden = {".git", ".venv", "site", "build", "node_modules"}
     found: dict[str, bool] = {}
     for folder, folders, names in os.walk(ROOT):
-        folders[:] = [name for name in folders if name not in hidden and not name.startswith(".")]
+        folders[:] = [name for name in folders if name not in OUTPUT and not name.startswith(".")]
         here = Path(folder).relative_to(ROOT)
         found |= {(here / name).as_posix(): True for name in folders}
         found |= {(here / name).as_posix(): False for name in names}

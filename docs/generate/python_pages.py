@@ -3,12 +3,14 @@
 import importlib
 import inspect
 import re
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import discordproxy
 from markup import anchor, heading
 
-MODULES = {
+TITLES = {
     "client": "DiscordClient",
     "aio": "AsyncDiscordClient",
     "exceptions": "Exceptions",
@@ -18,7 +20,7 @@ MODULES = {
     "helpers": "Error details of gRPC",
     "testing": "Testing",
 }
-"""Public modules of the package, and the titles of their pages."""
+"""Titles of the pages of public modules; others have the module's name."""
 
 _SECTIONS = {"Args": "Arguments", "Returns": "Returns", "Raises": "Raises", "Attributes": "Attributes"}
 _SECTIONS |= {"Yields": "Yields", "Example": "Example", "Examples": "Examples", "Note": "Note"}
@@ -26,9 +28,16 @@ _SECTIONS |= {"Yields": "Yields", "Example": "Example", "Examples": "Examples", 
 
 def pages() -> dict[str, str]:
     """Return the pages by path below the folder of the documentation."""
-    found = {f"reference/python/{name}.md": _page(name, title) for name, title in MODULES.items()}
+    found = {f"reference/python/{name}.md": _page(name, TITLES.get(name, name)) for name in modules()}
     found["reference/python/arguments.md"] = _arguments()
     return found
+
+
+def modules() -> list[str]:
+    """Return the public modules of the package."""
+    package = Path(discordproxy.__file__).parent
+    names = (path.stem for path in package.glob("[a-z]*.py") if "_pb2" not in path.name)
+    return sorted(names, key=lambda name: (name not in TITLES, list(TITLES).index(name) if name in TITLES else 0, name))
 
 
 def public_names(module: ModuleType) -> list[str]:

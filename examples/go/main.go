@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
-	"example.org/send/discordproxy"
+	"example.org/send/go/discordproxy"
 )
 
 func main() {

@@ -12,7 +12,7 @@ from fakes.ports import free_port, free_ports
 from processes.leash import LEASH
 
 GUILD, CHANNEL = "300000000000000001", "500000000000000001"
-WITHIN_S = 30.0
+WITHIN_S = 60.0
 
 PREAMBLE = """\
 from discordproxy.client import DiscordClient
@@ -22,79 +22,86 @@ client = DiscordClient(timeout=30)
 """The start of a program that uses the client of an earlier block."""
 
 
-@contextlib.contextmanager
-def running(page, code):
-    """Run a Python program as a process that ends with the block; it may end before."""
-    if "client." in code and "client = " not in code:
-        code = PREAMBLE + code
-    process = subprocess.Popen(
-        [*LEASH, sys.executable, "-u", "-c", code],
-        cwd=page.folder,
-        env={**page.environment, "PYTHONUNBUFFERED": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
+class Program:
+    """`with Program(page, code) as program`: a Python program in a process that ends with the block."""
 
+    def __init__(self, page, code):
+        self._code = PREAMBLE + code if "client." in code and "client = " not in code else code
+        self._page = page
+        self.lines = []
 
-def until(process, cause, effect):
-    """Repeat a cause until its effect is seen: a subscriber may not be ready when the first event happens."""
-    deadline = time.monotonic() + WITHIN_S
-    while time.monotonic() < deadline:
-        if process.poll() not in {None, 0}:
-            raise AssertionError(f"the program failed:\n{process.stdout.read()}")
-        cause()
-        for _ in range(10):
-            if effect():
-                return
-            time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    raise AssertionError(f"no effect:\n{process.stdout.read()}")
+    def __enter__(self):
+        self._process = subprocess.Popen(
+            [*LEASH, sys.executable, "-u", "-c", self._code],
+            cwd=self._page.folder,
+            env=self._page.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        return self
+
+    def __exit__(self, *_):
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        self._reader.join()
+        self._process.stdout.close()
+
+    def _read(self):
+        for line in self._process.stdout:
+            self.lines.append(line)
+
+    def succeed(self):
+        """Wait for its end."""
+        status = self._process.wait(WITHIN_S)
+        self._reader.join()
+        assert status == 0, "".join(self.lines)
+
+    def until(self, effect, cause=lambda: None):
+        """Repeat a cause until its effect is seen: a subscriber may not be ready when the first event happens."""
+        deadline = time.monotonic() + WITHIN_S
+        while time.monotonic() < deadline and self._process.poll() in {None, 0}:
+            cause()
+            for _ in range(10):
+                if effect():
+                    return
+                time.sleep(0.05)
+        raise AssertionError(f"no effect, status {self._process.poll()}:\n{''.join(self.lines)}")
 
 
 def as_process(page, code):
     """Run a program as a process of its own."""
-    with running(page, code) as process:
-        output, _ = process.communicate(timeout=WITHIN_S)
-        assert process.returncode == 0, output
+    with Program(page, code) as program:
+        program.succeed()
 
 
 def followed_by_an_event(page, code):
     """Run a program that follows events: a message of a user must make it send one or print a line."""
-    os.set_blocking(1, True)
     sent = len(page.server.messages())
-    with running(page, code) as process:
-        os.set_blocking(process.stdout.fileno(), False)
+    with Program(page, code) as program:
 
         def cause():
             page.server.control("world", do="write", channel_id=CHANNEL, user_id="200000000000000002", content="!ping")
 
-        def effect():
-            line = process.stdout.readline()
-            return bool(line and "Traceback" not in line) or len(page.server.messages()) > sent
-
-        until(process, cause, effect)
+        program.until(lambda: program.lines or len(page.server.messages()) > sent, cause)
+        assert "Traceback" not in "".join(program.lines)
 
 
 def member_joins(page, code):
     """Run a program that welcomes new members."""
     sent = len(page.server.messages())
-    with running(page, code) as process:
+    with Program(page, code) as program:
 
         def cause():
             user = page.server.control("world", do="add_user", name="newcomer")["result"]
             user_id = user["id"] if isinstance(user, dict) else user
             page.server.control("world", do="join", guild_id=GUILD, user_id=user_id)
 
-        until(process, cause, lambda: len(page.server.messages()) > sent)
+        program.until(lambda: len(page.server.messages()) > sent, cause)
 
 
 def starts_a_server(page, code):

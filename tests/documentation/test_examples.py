@@ -17,6 +17,8 @@ from documentation.snippets import ROOT
 from processes.deployment import COMMANDS
 from processes.sandboxed_server import SandboxedServer
 
+pytestmark = pytest.mark.timeout(300)
+
 EXAMPLES = ROOT / "examples"
 NODE = ROOT / ".node" / "node_modules"
 COVERED = {"django", "python", "shell", "node", "typescript", "go", "grafana"}
@@ -73,13 +75,13 @@ def test_events_are_answered_once_across_restarts(server, sent, tmp_path):
         )
 
     program = (EXAMPLES / "python" / "follow_events.py").read_text()
-    with companions.running(page, program) as process:
-        assert process.stdout.readline() == "following\n"
+    with companions.Program(page, program) as process:
+        process.until(lambda: process.lines == ["following\n"])
         write("!ping")
-        companions.until(process, lambda: None, lambda: sent() == 1)
+        process.until(lambda: sent() == 1)
     write("!ping")
-    with companions.running(page, program) as process:
-        companions.until(process, lambda: None, lambda: sent() == 2)
+    with companions.Program(page, program) as process:
+        process.until(lambda: sent() == 2)
 
 
 def test_shell(server, sent, tmp_path):

@@ -15,6 +15,8 @@ from documentation.snippets import ROOT
 from fakes.browser import browser_page, find_chromium
 from processes.sandboxed_server import SandboxedServer
 
+pytestmark = pytest.mark.timeout(300)
+
 LOOKS = {"light": (1200, "light"), "dark": (1200, "dark"), "phone": (390, "light")}
 CHANNELS = [500000000000000001, 500000000000000005, 500000000000000006]
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -18,6 +18,8 @@ import links
 import prepare
 from fakes.browser import browser_page
 
+pytestmark = pytest.mark.timeout(300)
+
 ROOT = Path(__file__).parents[2]
 SHOWN = ("index.html", "reference/rpc/messages.html", "client.html")
 

@@ -22,6 +22,8 @@ from documentation.snippets import ROOT, documents, snippets, snippets_of
 from processes.deployment import COMMANDS
 from processes.sandboxed_server import DOCUMENTED, SandboxedServer
 
+pytestmark = pytest.mark.timeout(300)
+
 CURL = 'curl() { command curl --silent --show-error --fail-with-body "$@"; }'
 """Without options, curl ends successfully if the server refuses the request."""
 

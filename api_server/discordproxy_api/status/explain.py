@@ -42,6 +42,16 @@ _BY_REASON = {
         "Discord blocks this machine's IP address, or is about to: too many requests were invalid",
         "The circuit closes again by itself. Find callers with wrong tokens, IDs or permissions.",
     ),
+    "COMMANDS_CHANGED": Explanation("Another call changed the bot's commands at the same time", "Repeat the call."),
+    "COMMANDS_FULL": Explanation(
+        "The commands of all applications exceed Discord's limit",
+        "Declare fewer commands, or commands of single guilds.",
+    ),
+    "COMMAND_EXISTS": Explanation(
+        "Another application owns a command of this name, or it exists with another content",
+        "Choose another name, release the command, or take it over.",
+    ),
+    "COMMAND_NOT_OWNED": Explanation("The application does not own this command", "Check its name and scope."),
     "CURSOR_EXPIRED": Explanation(
         "The events after the subscriber's cursor are no longer kept",
         "Continue from the error's `cursor`, and reload any data that depends on the events.",
@@ -60,6 +70,9 @@ _BY_REASON = {
     "IDEMPOTENCY_KEYS_FULL": Explanation(
         "The application has used its memory for idempotency keys in Redis",
         "Use keys for fewer calls, or increase DISCORDPROXY_IDEMPOTENCY_BYTES.",
+    ),
+    "INDEX_NOT_READY": Explanation(
+        "Discord is building the index for this search", "Repeat the call after `retry_after`."
     ),
     "INTENT_OFF": Explanation("The gateway does not receive such events", "Add the intent to DISCORDPROXY_INTENTS."),
     "INTERACTION_DEFERRED": Explanation(
