@@ -85,6 +85,7 @@ from discordproxy.guilds_pb2 import GuildResponse as GuildResponse
 from discordproxy.guilds_pb2 import GuildsResponse as GuildsResponse
 from discordproxy.guilds_pb2 import ListGuildsRequest as ListGuildsRequest
 from discordproxy.interactions_pb2 import CreateInteractionResponseRequest as CreateInteractionResponseRequest
+from discordproxy.interactions_pb2 import Interaction as Interaction
 from discordproxy.invites_pb2 import CreateInviteRequest as CreateInviteRequest
 from discordproxy.invites_pb2 import Invite as Invite
 from discordproxy.invites_pb2 import InviteCode as InviteCode
@@ -109,6 +110,7 @@ from discordproxy.messages_pb2 import GetPinsRequest as GetPinsRequest
 from discordproxy.messages_pb2 import GetPinsResponse as GetPinsResponse
 from discordproxy.messages_pb2 import GetPollVotersRequest as GetPollVotersRequest
 from discordproxy.messages_pb2 import GetReactionsRequest as GetReactionsRequest
+from discordproxy.messages_pb2 import InteractionCallback as InteractionCallback
 from discordproxy.messages_pb2 import InteractionMetadata as InteractionMetadata
 from discordproxy.messages_pb2 import KeepAttachment as KeepAttachment
 from discordproxy.messages_pb2 import Message as Message
@@ -122,10 +124,12 @@ from discordproxy.messages_pb2 import OVERFLOW_TRUNCATE as OVERFLOW_TRUNCATE
 from discordproxy.messages_pb2 import Overflow as Overflow
 from discordproxy.messages_pb2 import ReactionRequest as ReactionRequest
 from discordproxy.messages_pb2 import RemoveUserReactionRequest as RemoveUserReactionRequest
+from discordproxy.messages_pb2 import ResolvedData as ResolvedData
 from discordproxy.messages_pb2 import SendChannelMessageRequest as SendChannelMessageRequest
 from discordproxy.messages_pb2 import SendChannelMessageResponse as SendChannelMessageResponse
 from discordproxy.messages_pb2 import SendDirectMessageRequest as SendDirectMessageRequest
 from discordproxy.messages_pb2 import SendDirectMessageResponse as SendDirectMessageResponse
+from discordproxy.messages_pb2 import SharedClientTheme as SharedClientTheme
 from discordproxy.messages_pb2 import UsersResponse as UsersResponse
 from discordproxy.permissions_pb2 import ComputePermissionsRequest as ComputePermissionsRequest
 from discordproxy.permissions_pb2 import ComputePermissionsResponse as ComputePermissionsResponse
@@ -152,6 +156,7 @@ from discordproxy.roles_pb2 import RoleId as RoleId
 from discordproxy.roles_pb2 import RoleResponse as RoleResponse
 from discordproxy.scheduled_events_pb2 import CreateScheduledEventRequest as CreateScheduledEventRequest
 from discordproxy.scheduled_events_pb2 import EditScheduledEventRequest as EditScheduledEventRequest
+from discordproxy.scheduled_events_pb2 import RecurrenceRule as RecurrenceRule
 from discordproxy.scheduled_events_pb2 import ScheduledEvent as ScheduledEvent
 from discordproxy.scheduled_events_pb2 import ScheduledEventId as ScheduledEventId
 from discordproxy.scheduled_events_pb2 import ScheduledEventResponse as ScheduledEventResponse
@@ -161,6 +166,7 @@ from discordproxy.threads_pb2 import CreateMessageThreadRequest as CreateMessage
 from discordproxy.threads_pb2 import CreateThreadRequest as CreateThreadRequest
 from discordproxy.threads_pb2 import ThreadsResponse as ThreadsResponse
 from discordproxy.users_pb2 import AvatarDecoration as AvatarDecoration
+from discordproxy.users_pb2 import Collectibles as Collectibles
 from discordproxy.users_pb2 import GetCurrentUserRequest as GetCurrentUserRequest
 from discordproxy.users_pb2 import GetUserRequest as GetUserRequest
 from discordproxy.users_pb2 import User as User

@@ -26,10 +26,13 @@ from discordproxy import annotations_pb2 as discordproxy_dot_annotations__pb2
 from discordproxy import channels_pb2 as discordproxy_dot_channels__pb2
 from discordproxy import common_pb2 as discordproxy_dot_common__pb2
 from discordproxy import guilds_pb2 as discordproxy_dot_guilds__pb2
+from discordproxy import messages_pb2 as discordproxy_dot_messages__pb2
+from discordproxy import roles_pb2 as discordproxy_dot_roles__pb2
+from discordproxy import scheduled_events_pb2 as discordproxy_dot_scheduled__events__pb2
 from discordproxy import users_pb2 as discordproxy_dot_users__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x64iscordproxy/invites.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\x1a\x1b\x64iscordproxy/channels.proto\x1a\x19\x64iscordproxy/common.proto\x1a\x19\x64iscordproxy/guilds.proto\x1a\x18\x64iscordproxy/users.proto\"\x81\x03\n\x06Invite\x12\x0c\n\x04type\x18\x01 \x01(\x05\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12!\n\x05guild\x18\x03 \x01(\x0b\x32\x12.discord_api.Guild\x12%\n\x07\x63hannel\x18\x04 \x01(\x0b\x32\x14.discord_api.Channel\x12\"\n\x07inviter\x18\x05 \x01(\x0b\x32\x11.discord_api.User\x12\x13\n\x0btarget_type\x18\x06 \x01(\x05\x12&\n\x0btarget_user\x18\x07 \x01(\x0b\x32\x11.discord_api.User\x12\"\n\x1a\x61pproximate_presence_count\x18\x08 \x01(\x05\x12 \n\x18\x61pproximate_member_count\x18\t \x01(\x05\x12\x12\n\nexpires_at\x18\n \x01(\t\x12\x0c\n\x04uses\x18\x0b \x01(\x05\x12\x10\n\x08max_uses\x18\x0c \x01(\x05\x12\x0f\n\x07max_age\x18\r \x01(\x05\x12\x11\n\ttemporary\x18\x0e \x01(\x08\x12\x12\n\ncreated_at\x18\x0f \x01(\t\"\xff\x01\n\x13\x43reateInviteRequest\x12\x12\n\nchannel_id\x18\x01 \x01(\x04\x12\x14\n\x07max_age\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x15\n\x08max_uses\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x16\n\ttemporary\x18\x04 \x01(\x08H\x02\x88\x01\x01\x12\x13\n\x06unique\x18\x05 \x01(\x08H\x03\x88\x01\x01\x12\x14\n\x06reason\x18\\ \x01(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\n\n\x08_max_ageB\x0b\n\t_max_usesB\x0c\n\n_temporaryB\t\n\x07_unique\"5\n\x0eInviteResponse\x12#\n\x06invite\x18\x01 \x01(\x0b\x32\x13.discord_api.Invite\"d\n\nInviteCode\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x14\n\x06reason\x18\\ \x01(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\x43ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x64iscordproxy/invites.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\x1a\x1b\x64iscordproxy/channels.proto\x1a\x19\x64iscordproxy/common.proto\x1a\x19\x64iscordproxy/guilds.proto\x1a\x1b\x64iscordproxy/messages.proto\x1a\x18\x64iscordproxy/roles.proto\x1a#discordproxy/scheduled_events.proto\x1a\x18\x64iscordproxy/users.proto\"\xca\x06\n\x06Invite\x12\x0c\n\x04type\x18\x01 \x01(\x05\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12!\n\x05guild\x18\x03 \x01(\x0b\x32\x12.discord_api.Guild\x12%\n\x07\x63hannel\x18\x04 \x01(\x0b\x32\x14.discord_api.Channel\x12\"\n\x07inviter\x18\x05 \x01(\x0b\x32\x11.discord_api.User\x12\x13\n\x0btarget_type\x18\x06 \x01(\x05\x12&\n\x0btarget_user\x18\x07 \x01(\x0b\x32\x11.discord_api.User\x12\"\n\x1a\x61pproximate_presence_count\x18\x08 \x01(\x05\x12 \n\x18\x61pproximate_member_count\x18\t \x01(\x05\x12\x12\n\nexpires_at\x18\n \x01(\t\x12\x0c\n\x04uses\x18\x0b \x01(\x05\x12\x10\n\x08max_uses\x18\x0c \x01(\x05\x12\x0f\n\x07max_age\x18\r \x01(\x05\x12\x11\n\ttemporary\x18\x0e \x01(\x08\x12\x12\n\ncreated_at\x18\x0f \x01(\t\x12 \n\x05roles\x18\x10 \x03(\x0b\x32\x11.discord_api.Role\x12\r\n\x05\x66lags\x18\x11 \x01(\x03\x12\x10\n\x08guild_id\x18\x12 \x01(\x04\x12:\n\x15guild_scheduled_event\x18\x13 \x01(\x0b\x32\x1b.discord_api.ScheduledEvent\x12<\n\x12target_application\x18\x14 \x01(\x0b\x32 .discord_api.Message.Application\x12\x19\n\x11target_channel_id\x18\x15 \x01(\x04\x12\x19\n\x11target_message_id\x18\x16 \x01(\x04\x12\x32\n\nliveliness\x18\x17 \x01(\x0b\x32\x1e.discord_api.Invite.Liveliness\x12\x12\n\nis_contact\x18\x18 \x01(\x08\x12\x1e\n\x16is_nickname_changeable\x18\x19 \x01(\x08\x1a@\n\nLiveliness\x12\x19\n\x11msg_activity_bins\x18\x01 \x03(\x05\x12\x17\n\x0flast_updated_ts\x18\x02 \x01(\t\"*\n\x04\x46lag\x12\r\n\tFLAG_NONE\x10\x00\x12\x13\n\x0fIS_GUEST_INVITE\x10\x01\"\xca\x03\n\x13\x43reateInviteRequest\x12\x12\n\nchannel_id\x18\x01 \x01(\x04\x12\x14\n\x07max_age\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x15\n\x08max_uses\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x16\n\ttemporary\x18\x04 \x01(\x08H\x02\x88\x01\x01\x12\x13\n\x06unique\x18\x05 \x01(\x08H\x03\x88\x01\x01\x12\x10\n\x08role_ids\x18\x06 \x03(\x04\x12\x18\n\x0btarget_type\x18\x07 \x01(\x05H\x04\x88\x01\x01\x12\x1b\n\x0etarget_user_id\x18\x08 \x01(\x04H\x05\x88\x01\x01\x12\"\n\x15target_application_id\x18\t \x01(\x04H\x06\x88\x01\x01\x12\x1f\n\x11target_users_file\x18\n \x01(\x0c\x42\x04\xa0\xb5\x18\x01\x12\x14\n\x06reason\x18\\ \x01(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\n\n\x08_max_ageB\x0b\n\t_max_usesB\x0c\n\n_temporaryB\t\n\x07_uniqueB\x0e\n\x0c_target_typeB\x11\n\x0f_target_user_idB\x18\n\x16_target_application_id\"5\n\x0eInviteResponse\x12#\n\x06invite\x18\x01 \x01(\x0b\x32\x13.discord_api.Invite\"d\n\nInviteCode\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x14\n\x06reason\x18\\ \x01(\tB\x04\xa0\xb5\x18\x01\x12\x32\n\x07options\x18Z \x01(\x0b\x32\x1b.discord_api.RequestOptionsB\x04\xa0\xb5\x18\x01\x42\x43ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,6 +40,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'discordproxy.invites_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy'
+  _globals['_CREATEINVITEREQUEST'].fields_by_name['target_users_file']._loaded_options = None
+  _globals['_CREATEINVITEREQUEST'].fields_by_name['target_users_file']._serialized_options = b'\240\265\030\001'
   _globals['_CREATEINVITEREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_CREATEINVITEREQUEST'].fields_by_name['reason']._serialized_options = b'\240\265\030\001'
   _globals['_CREATEINVITEREQUEST'].fields_by_name['options']._loaded_options = None
@@ -45,12 +50,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INVITECODE'].fields_by_name['reason']._serialized_options = b'\240\265\030\001'
   _globals['_INVITECODE'].fields_by_name['options']._loaded_options = None
   _globals['_INVITECODE'].fields_by_name['options']._serialized_options = b'\240\265\030\001'
-  _globals['_INVITE']._serialized_start=185
-  _globals['_INVITE']._serialized_end=570
-  _globals['_CREATEINVITEREQUEST']._serialized_start=573
-  _globals['_CREATEINVITEREQUEST']._serialized_end=828
-  _globals['_INVITERESPONSE']._serialized_start=830
-  _globals['_INVITERESPONSE']._serialized_end=883
-  _globals['_INVITECODE']._serialized_start=885
-  _globals['_INVITECODE']._serialized_end=985
+  _globals['_INVITE']._serialized_start=277
+  _globals['_INVITE']._serialized_end=1119
+  _globals['_INVITE_LIVELINESS']._serialized_start=1011
+  _globals['_INVITE_LIVELINESS']._serialized_end=1075
+  _globals['_INVITE_FLAG']._serialized_start=1077
+  _globals['_INVITE_FLAG']._serialized_end=1119
+  _globals['_CREATEINVITEREQUEST']._serialized_start=1122
+  _globals['_CREATEINVITEREQUEST']._serialized_end=1580
+  _globals['_INVITERESPONSE']._serialized_start=1582
+  _globals['_INVITERESPONSE']._serialized_end=1635
+  _globals['_INVITECODE']._serialized_start=1637
+  _globals['_INVITECODE']._serialized_end=1737
 # @@protoc_insertion_point(module_scope)

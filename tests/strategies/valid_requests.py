@@ -6,14 +6,17 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.struct_pb2 import Value
 from hypothesis import assume
 from hypothesis import strategies as st
 
 from discordproxy import annotations_pb2
 from discordproxy import discord_api_pb2 as pb
 from discordproxy_api.contract.contract import Rpc, field_option, is_list, request_parts
+from discordproxy_api.contract.encode import VALUE, is_map
 from discordproxy_api.contract.rules.limits import INT32, NEVER_RESET, Form, Limit, limits_of
 from discordproxy_api.contract.rules.message_request import COMPONENTS_V2
+from discordproxy_api.contract.rules.request_rules import OWN_FIELDS
 from discordproxy_api.contract.validation import InvalidRequestError, validate
 
 IDS = st.integers(1, 2**63 - 1)
@@ -72,8 +75,34 @@ def filled(draw: Any, descriptor: Descriptor) -> Any:
     return message
 
 
+TEXTS: dict[str, st.SearchStrategy[str]] = {
+    "discord_api.SharedClientTheme.colors": st.from_regex(r"[0-9a-f]{6}", fullmatch=True),
+}
+"""By field: texts in a format that the table of limits does not describe."""
+
+
 def _fill(draw: Any, message: Any, field: FieldDescriptor, limit: Limit) -> None:
-    one = _scalar(field, limit) if field.message_type is None else filled(field.message_type)
+    if field.full_name in TEXTS:
+        one = TEXTS[field.full_name]
+    elif is_map(field):
+        getattr(message, field.name).update(draw(st.dictionaries(st.sampled_from(["de", "fr"]), _text(Limit(1)))))
+        return
+    else:
+        one = _value(field, limit)
+    _fill_field(draw, message, field, limit, one)
+
+
+def _value(field: FieldDescriptor, limit: Limit) -> Any:
+    if field.message_type is not None and field.message_type.full_name == VALUE:
+        return (st.text(WORDS, min_size=1, max_size=9) | st.integers(-5, 5)).map(choice_value)
+    return _scalar(field, limit) if field.message_type is None else filled(field.message_type)
+
+
+def choice_value(plain: str | int) -> Value:
+    return Value(string_value=plain) if isinstance(plain, str) else Value(number_value=plain)
+
+
+def _fill_field(draw: Any, message: Any, field: FieldDescriptor, limit: Limit, one: Any) -> None:
     if is_list(field):
         most = min(limit.most, 3)
         unique = None if field.message_type is not None else (lambda value: value)
@@ -240,7 +269,34 @@ def _choose_components(draw: Any, request: Any) -> None:
         request.components.extend(component(each) for each in V2)
 
 
+def _response(draw: Any, request: Any) -> None:
+    kind = draw(st.sampled_from(["MESSAGE", "DEFERRED_MESSAGE", "AUTOCOMPLETE", "MODAL", "LAUNCH_ACTIVITY"]))
+    own = OWN_FIELDS.get(request.Type.Value(kind))
+    for field in request.DESCRIPTOR.fields:
+        others = {"choices", "title", "custom_id"} if own is None else MESSAGE_FIELDS - own
+        if field.name in others:
+            request.ClearField(field.name)
+    request.type = kind
+    if kind == "MODAL":
+        request.title, request.custom_id = "title", "id"
+        del request.components[:]
+        request.ClearField("components_json")
+        request.components.append(component({"type": Component.TEXT_DISPLAY, "content": "x"}))
+
+
+MESSAGE_FIELDS = {field.name for field in pb.CreateInteractionResponseRequest.DESCRIPTOR.fields} - {
+    *("interaction_id", "interaction_token", "type", "with_response", "options")
+}
+
+
+def _target(_draw: Any, request: Any) -> None:
+    for name in ("target_user_id", "target_application_id"):
+        setattr(request, name, 5)
+
+
 TAMERS = {
+    "CreateInteractionResponse": _response,
+    "CreateInvite": _target,
     "GetMessages": _one_page,
     "ListBans": _one_page,
     "ListGuilds": _one_page,

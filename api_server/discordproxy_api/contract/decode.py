@@ -11,11 +11,12 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.struct_pb2 import Struct
 
 from discordproxy import annotations_pb2
 from discordproxy_api.contract.contract import field_option, is_list, json_key
-from discordproxy_api.contract.encode import enum_offset
+from discordproxy_api.contract.encode import VALUE, enum_offset
 from discordproxy_api.contract.legacy_shapes import COMPLETIONS, LISTS
 
 MAX_DEPTH = 32
@@ -112,9 +113,15 @@ class Readers:
     def convert(self, field: FieldDescriptor) -> Convert:
         """Return the conversion of a field's JSON value."""
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
-            return _map(_scalar(field.message_type.fields_by_name["value"]))
-        one = _scalar(field) if field.message_type is None else _message(self.reader(field.message_type))
+            key, value = (field.message_type.fields_by_name[name] for name in ("key", "value"))
+            return _map(_scalar(key), _made(value, self._single(value)))
+        one = self._single(field)
         return _list(one, LISTS.get(field.full_name)) if is_list(field) else one
+
+    def _single(self, field: FieldDescriptor) -> Convert:
+        if field.message_type is None:
+            return _scalar(field)
+        return _any_scalar if field.message_type.full_name == VALUE else _message(self.reader(field.message_type))
 
 
 def _message(reader: Reader) -> Convert:
@@ -134,14 +141,37 @@ def _list(one: Convert, prepare: Callable[[Any], Any] | None) -> Convert:
     return convert
 
 
-def _map(one: Convert) -> Convert:
+def _map(key: Convert, one: Convert) -> Convert:
     def convert(values: Any, depth: int) -> Any:
         if not isinstance(values, dict):
             return None
-        converted = {_text(key, depth): one(value, depth) for key, value in values.items() if value is not None}
-        return {key: value for key, value in converted.items() if value is not None}
+        converted = {key(name, depth): one(value, depth) for name, value in values.items() if value is not None}
+        return {name: value for name, value in converted.items() if name is not None and value is not None}
 
     return convert
+
+
+def _made(field: FieldDescriptor, one: Convert) -> Convert:
+    """Return a conversion to messages: unlike lists, maps of older protobuf releases do not accept dicts."""
+    if field.message_type is None:
+        return one
+    make = GetMessageClass(field.message_type)
+
+    def convert(value: Any, depth: int) -> Any:
+        values = one(value, depth)
+        return None if values is None else make(**values)
+
+    return convert
+
+
+def _any_scalar(value: Any, _depth: int) -> Values | None:
+    """Return the arguments of a `google.protobuf.Value` for a text, number or boolean."""
+    if isinstance(value, bool):
+        return {"bool_value": value}
+    if isinstance(value, str):
+        return {"string_value": value}
+    number = _number(value, 0)
+    return None if number is None else {"number_value": number}
 
 
 def _scalar(field: FieldDescriptor) -> Convert:
@@ -157,7 +187,9 @@ def _scalar(field: FieldDescriptor) -> Convert:
 def _text(value: Any, _depth: int) -> str | None:
     if isinstance(value, str):
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool):
+        return str(value).lower()  # the value of a checkbox
+    if not isinstance(value, int | float):
         return None
     return str(value) if abs(value) < _MAX_TEXT_NUMBER else None
 

@@ -32,12 +32,14 @@ Json = dict[str, Any]
 Write = Callable[[Any], Json]
 Lines = Iterator[str]
 
+VALUE = "google.protobuf.Value"
+
 
 class Writers:
     """Generates the functions. Nested messages are inlined, except types that contain themselves."""
 
     def __init__(self) -> None:
-        self._functions: dict[str, Any] = {"add_extra": _add_extra}
+        self._functions: dict[str, Any] = {"add_extra": _add_extra, "any_value": _any_value}
         self._bodies: dict[tuple[str, ...], Write] = {}
 
     def writer(self, descriptor: Descriptor) -> Write:
@@ -88,7 +90,9 @@ class Writers:
     def _assignment(self, field: FieldDescriptor, source: str, depth: int) -> Lines:
         """Yield the lines that set the field's key of `body<depth>`. Slices iterate faster than repeated fields."""
         target, inner = f"body{depth}[{json_key(field)!r}]", depth + 1
-        if field.message_type is None or contains_itself(field.message_type):
+        if is_map(field):
+            yield f"{target} = dict({source})"
+        elif field.message_type is None or contains_itself(field.message_type):
             yield f"{target} = {self._converted(field, source)}"
         elif is_list(field):
             yield f"{target} = list{inner} = []"
@@ -111,11 +115,17 @@ class Writers:
 
     def _single(self, field: FieldDescriptor, value: str) -> str:
         if field.message_type is not None:
-            return f"{self._name(field.message_type)}({value})"
+            is_value = field.message_type.full_name == VALUE
+            return f"{'any_value' if is_value else self._name(field.message_type)}({value})"
         if field.type == FieldDescriptor.TYPE_UINT64:
             return f"str({value})"  # Discord expects snowflakes and permissions as strings
         offset = enum_offset(field)
         return f"{value} + {offset}" if offset else value
+
+
+def is_map(field: FieldDescriptor) -> bool:
+    """Return whether the field is a map. Maps of requests are from text to text."""
+    return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
 
 
 def enum_offset(field: FieldDescriptor) -> int:
@@ -149,6 +159,10 @@ def _add_extra(component: Any, body: Json) -> None:
     if component.HasField("extra"):
         for key, value in MessageToDict(component.extra).items():
             body.setdefault(key, _with_integers(value))
+
+
+def _any_value(value: Any) -> Any:
+    return _with_integers(MessageToDict(value))
 
 
 def _with_integers(value: Any) -> Any:

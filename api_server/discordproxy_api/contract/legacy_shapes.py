@@ -37,6 +37,16 @@ def _guild(values: Values) -> None:
             role["guild_id"] = values["id"]
 
 
+def _interaction(values: Values) -> None:
+    """Add the user, which Discord sends inside of the member, and the member's guild."""
+    member = values.get("member")
+    if member is not None:
+        if "user" in member:
+            values.setdefault("user", member["user"])
+        if "guild_id" in values:
+            member["guild_id"] = values["guild_id"]
+
+
 def _unwrapped(snapshots: Any) -> Any:
     """Discord wraps each forwarded message in an object: {"message": ...}."""
     if not isinstance(snapshots, list):
@@ -55,6 +65,7 @@ COMPLETIONS: Mapping[str, Callable[[Values], None]] = {
     "discord_api.Message": _message,
     "discord_api.Role": _role,
     "discord_api.Guild": _guild,
+    "discord_api.Interaction": _interaction,
 }
 
 LISTS: Mapping[str, Callable[[Any], Any]] = {

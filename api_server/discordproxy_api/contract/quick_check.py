@@ -31,7 +31,7 @@ from discordproxy import annotations_pb2
 from discordproxy.messages_pb2 import OVERFLOW_ERROR, Message
 from discordproxy_api.calls.field_errors import FieldErrors
 from discordproxy_api.contract.contract import Rpc, field_option, is_list, request_parts
-from discordproxy_api.contract.encode import contains_itself
+from discordproxy_api.contract.encode import contains_itself, is_map
 from discordproxy_api.contract.rules.checks import BIT_FIELDS, NUMBERS, PATH_SEGMENT, allowed_numbers
 from discordproxy_api.contract.rules.limits import (
     CONTENT,
@@ -159,7 +159,7 @@ def _written(request: Descriptor) -> Lines:
     if "clear" not in fields:
         given = ["value.strip()", "size"]  # an embed with images alone needs the complete validation
         given += ["message0.sticker_ids"] if "sticker_ids" in fields else []
-        given += ["has0('poll')"] if "poll" in fields else []
+        given += [f"has0({name!r})" for name in ("poll", "shared_client_theme") if name in fields]
         yield from _refused_if(f"not ({' or '.join(given)})")
 
 
@@ -202,7 +202,7 @@ def _message(descriptor: Descriptor, depth: int, apart: Iterable[str] = ()) -> L
 
 def _field(field: FieldDescriptor, limit: Limit | None, depth: int) -> Lines:
     """Yield the checks of `value`, a field that is set; none if every value is valid."""
-    if field.name in _CHECKED_COMPLETELY or _is_opaque(field):
+    if field.name in _CHECKED_COMPLETELY or is_map(field) or _is_opaque(field):
         yield "return False"
         return
     if not is_list(field):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from discordproxy._fake.objects import from_json
 from discordproxy.events_pb2 import Event
+from discordproxy.interactions_pb2 import Interaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +35,10 @@ class EventLog:
             received_at="2026-01-01T00:00:00.000+00:00",
             json=json.dumps(data),
         )
+        if type_ == "INTERACTION_CREATE":
+            event.interaction.CopyFrom(from_json(Interaction, data))
+            if not event.interaction.HasField("user"):
+                event.interaction.user.CopyFrom(event.interaction.member.user)
         self._events.append(event)
         return event
 

@@ -56,7 +56,8 @@ def test_an_id_is_a_number_or_nothing(value, expected):
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [("x", "x"), (5, "5"), (1.5, "1.5"), (True, ""), ({}, ""), (10**400, "")]
+    ("value", "expected"),
+    [("x", "x"), (5, "5"), (1.5, "1.5"), (True, "true"), (False, "false"), ({}, ""), (10**400, "")],
 )
 def test_text(value, expected):
     assert message(content=value).content == expected
