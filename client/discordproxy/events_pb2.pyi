@@ -60,7 +60,7 @@ class SubscribeEventsRequest(_message.Message):
     """> 1: the maximum number of events in one BATCH, up to 500"""
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Discord's event names, such as "GUILD_MEMBER_ADD"; empty: all"""
+        """Discord's event names, such as "GUILD_MEMBER_ADD"; empty: all except VOICE_SERVER_UPDATE, which contains a token"""
 
     @_builtins.property
     def guild_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
