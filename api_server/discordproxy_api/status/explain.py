@@ -30,10 +30,17 @@ _BY_CODE = {
         "The user does not accept direct messages from the bot", "The user must allow them in a shared guild."
     ),
     50013: Explanation(
-        "The bot lacks a permission", "`discordproxy doctor --channel ID` names it; grant it to the bot's role."
+        "The bot lacks a permission",
+        "`discordproxy doctor --channel ID` names it; grant it to the bot's role. Pinning needs PIN_MESSAGES, which "
+        "MANAGE_MESSAGES does not include.",
     ),
     50035: Explanation("Discord rejected a field of the request", "The caller's error names the field."),
     60003: Explanation("The bot's owner must enable two-factor authentication"),
+    160014: Explanation(
+        "The bot cannot read the message to forward",
+        "Grant its role View Channel and Read Message History there; messages of others may need the intent "
+        "message_content.",
+    ),
 }
 _BY_REASON = {
     "BROKER_UNAVAILABLE": Explanation("Redis does not answer, so no calls are sent", "Make sure that Redis runs."),

@@ -13,6 +13,7 @@ from discordproxy_sandbox.messages.file_names import clean, stored
 from discordproxy_sandbox.messages.forms import flatten
 from discordproxy_sandbox.messages.uploads import Upload
 from discordproxy_sandbox.messages.validation import failure
+from discordproxy_sandbox.world.permissions import VIEW_CHANNEL, bot_may
 from discordproxy_sandbox.world.snowflakes import iso
 from discordproxy_sandbox.world.world import THREADS, Channel, World
 
@@ -172,6 +173,8 @@ def _refer(world: World, channel: Channel, message: Json, sent: Json | None) -> 
     if original is None and (kind == FORWARD or sent.get("fail_if_not_exists", True)):
         wrong = failure("REPLIES_UNKNOWN_MESSAGE", "Unknown message")
         raise invalid_form({"message_reference": wrong})
+    if kind == FORWARD and source and not bot_may(world, source, VIEW_CHANNEL):
+        raise discord_error(160014)
     if source and source.guild_id:
         reference["guild_id"] = source.guild_id
     message["message_reference"] = reference

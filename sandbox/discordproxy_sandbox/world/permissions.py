@@ -1,8 +1,9 @@
-"""The bot's permissions in a channel from roles, overwrites, owner and administrator. Only pins check them."""
+"""The bot's permissions in a channel from roles, overwrites, owner and administrator. Pins and forwards check them."""
 
 from discordproxy_sandbox.world.world import THREADS, Channel, World
 
 ADMINISTRATOR = 1 << 3
+VIEW_CHANNEL = 1 << 10
 PIN_MESSAGES = 1 << 51
 """Since 2026 MANAGE_MESSAGES does not include it (discord-api-docs#7766)."""
 

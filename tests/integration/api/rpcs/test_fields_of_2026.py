@@ -1,10 +1,12 @@
 """Fields that Discord added in 2025 and 2026, through the proxy and back."""
 
+import json
+
 import grpc
 import pytest
 
 from discordproxy import discord_api_pb2 as pb
-from discordproxy_sandbox.world.population import CHANNEL_ID, GUILD_ID, ROLE_ID, nth
+from discordproxy_sandbox.world.population import BOT_ID, CHANNEL_ID, GUILD_ID, ROLE_ID, USER_ID, nth
 
 CHANNEL, GUILD, ROLE = int(CHANNEL_ID), int(GUILD_ID), int(nth(ROLE_ID, 2))
 FORUM = int(nth(CHANNEL_ID, 3))
@@ -87,3 +89,21 @@ async def test_a_response_has_only_the_fields_of_its_type(served, fields, path):
         await served.stub.CreateInteractionResponse(request)
     assert failed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert not served.discord.ledger.records
+
+
+async def test_a_forward_of_a_hidden_message_fails_at_once(served):
+    hidden = nth(CHANNEL_ID, 1)
+    message = served.discord.people.write(hidden, USER_ID, "secret")
+    denied = {"id": BOT_ID, "type": 1, "allow": "0", "deny": str(1 << 10)}
+    served.discord.world.channels[hidden].data["permission_overwrites"] = [denied]
+    for role in served.discord.world.guilds[GUILD_ID].roles.values():
+        role["permissions"] = str(1 << 10)  # no administrator
+    reference = pb.Message.Reference(type="FORWARD", channel_id=int(hidden), message_id=int(message["id"]))
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await served.stub.SendChannelMessage(
+            pb.SendChannelMessageRequest(channel_id=CHANNEL, message_reference=reference), timeout=10
+        )
+    details = json.loads(failed.value.details())
+    assert (failed.value.code(), details["code"]) == (grpc.StatusCode.INVALID_ARGUMENT, 160014)
+    assert details["sent"] == "no"
+    assert len(served.discord.ledger.records) == 1
