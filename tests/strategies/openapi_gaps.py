@@ -16,11 +16,18 @@ METHODS = ("get", "put", "post", "patch", "delete")
 COVERED = {
     "POST /interactions/{interaction_id}/{interaction_token}/callback": "CreateInteractionResponse",
     "POST /users/@me/channels": "SendDirectMessage",
+    "GET /applications/{application_id}/commands": "ListCommands",
+    "GET /applications/{application_id}/guilds/{guild_id}/commands": "ListCommands",
+    "PUT /applications/{application_id}/commands": "SyncCommands",
+    "PUT /applications/{application_id}/guilds/{guild_id}/commands": "SyncCommands",
 }
-"""Operations that a composite RPC performs."""
+"""Operations that a composite RPC performs, if the contract has it."""
 
 FORUM_MESSAGE = range(2, 30)
 """Field numbers of a forum post that are sent in its object `message`."""
+
+WRAPPED = {"discord_api.Message.message_snapshots": "message"}
+"""Lists of objects with a single key, which the contract omits."""
 
 OPAQUE = frozenset({"google.protobuf.Struct", "google.protobuf.Duration"})
 
@@ -121,6 +128,10 @@ class _Fields:
             schema = known.get(json_key(each))
             if schema is None:
                 continue
+            if each.full_name in WRAPPED:
+                schema = resolve(self._spec, resolve(self._spec, schema)["items"])["properties"][
+                    WRAPPED[each.full_name]
+                ]
             if each.message_type is not None and not each.message_type.GetOptions().map_entry:
                 self._message(each.message_type, schema)
             elif each.enum_type is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from discordproxy._async.calls import AsyncCalls
 from discordproxy._requests.arguments import UNSET
 from discordproxy._requests.checks import choice, convert, make
-from discordproxy._requests.compose import to_choices, write_changes
+from discordproxy._requests.compose import fill, to_choices, write_changes
 from discordproxy.discord_api_pb2 import CreateInteractionResponseRequest, Message
 
 if TYPE_CHECKING:
@@ -65,8 +65,7 @@ class AsyncInteractionCalls(AsyncCalls):
         )
         if ephemeral:
             message["flags"] = convert("flags", int, message.get("flags") or 0) | Message.EPHEMERAL
-        if "choices" in message:
-            message["choices"] = to_choices(message["choices"])
+        fill(request, {"choices": to_choices(message.pop("choices", ()))})
         call = write_changes(request, content, UNSET, message)
         if type == "modal":
             request.ClearField("flags")  # a modal has components of version 2 without the flag of messages
