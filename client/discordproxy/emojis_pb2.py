@@ -27,14 +27,14 @@ from discordproxy import common_pb2 as discordproxy_dot_common__pb2
 from discordproxy import users_pb2 as discordproxy_dot_users__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x64iscordproxy/emojis.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\x1a\x19\x64iscordproxy/common.proto\x1a\x18\x64iscordproxy/users.proto\"\xb4\x01\n\x05\x45moji\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05roles\x18\x03 \x03(\x04\x12\x1f\n\x04user\x18\x04 \x01(\x0b\x32\x11.discord_api.User\x12+\n\x0frequired_colons\x18\x05 \x01(\x08\x42\x12\x8a\xb5\x18\x0erequire_colons\x12\x0f\n\x07managed\x18\x06 \x01(\x08\x12\x10\n\x08\x61nimated\x18\x07 \x01(\x08\x12\x11\n\tavailable\x18\x08 \x01(\x08\"e\n\x0e\x45mojisResponse\x12\"\n\x06\x65mojis\x18\x01 \x03(\x0b\x32\x12.discord_api.Emoji\x12/\n\tfreshness\x18P \x01(\x0b\x32\x16.discord_api.FreshnessB\x04\xa0\xb5\x18\x01\x42\x43ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x64iscordproxy/emojis.proto\x12\x0b\x64iscord_api\x1a\x1e\x64iscordproxy/annotations.proto\x1a\x19\x64iscordproxy/common.proto\x1a\x18\x64iscordproxy/users.proto\"\xb4\x01\n\x05\x45moji\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05roles\x18\x03 \x03(\x04\x12\x1f\n\x04user\x18\x04 \x01(\x0b\x32\x11.discord_api.User\x12+\n\x0frequired_colons\x18\x05 \x01(\x08\x42\x12\x8a\xb5\x18\x0erequire_colons\x12\x0f\n\x07managed\x18\x06 \x01(\x08\x12\x10\n\x08\x61nimated\x18\x07 \x01(\x08\x12\x11\n\tavailable\x18\x08 \x01(\x08\"e\n\x0e\x45mojisResponse\x12\"\n\x06\x65mojis\x18\x01 \x03(\x0b\x32\x12.discord_api.Emoji\x12/\n\tfreshness\x18P \x01(\x0b\x32\x16.discord_api.FreshnessB\x04\xa0\xb5\x18\x01\x42l\n\x16io.github.discordproxyP\x01ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy\xaa\x02\x0c\x44iscordProxyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'discordproxy.emojis_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
-  _globals['DESCRIPTOR']._serialized_options = b'ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy'
+  _globals['DESCRIPTOR']._serialized_options = b'\n\026io.github.discordproxyP\001ZAgithub.com/discordproxy/discordproxy/go/discordproxy;discordproxy\252\002\014DiscordProxy'
   _globals['_EMOJI'].fields_by_name['required_colons']._loaded_options = None
   _globals['_EMOJI'].fields_by_name['required_colons']._serialized_options = b'\212\265\030\016require_colons'
   _globals['_EMOJISRESPONSE'].fields_by_name['freshness']._loaded_options = None

@@ -17,6 +17,8 @@ from strategies.contract_changes import facts_of, load
 
 CURRENT = Path(__file__).resolve().parents[3] / "protos/contract.binpb"
 RELEASED = sorted((Path(__file__).parent / "released").glob("*.binpb"))
+OPTIONS = ["FILE_SAME_CSHARP_NAMESPACE", "FILE_SAME_JAVA_MULTIPLE_FILES", "FILE_SAME_JAVA_PACKAGE"]
+"""Options that 2026-11 lacks; test_other_languages.py fixes their values."""
 BUF = Path(sys.prefix) / "bin/buf"
 
 
@@ -32,7 +34,7 @@ def test_nothing_vanishes_or_changes(path):
 def test_buf_finds_no_breaking_change(path):
     if not BUF.exists():
         pytest.skip(f"NOT CHECKED: buf breaking against {path.stem}; {BUF} is missing")
-    config = json.dumps({"version": "v2", "breaking": {"use": ["FILE"]}})
+    config = json.dumps({"version": "v2", "breaking": {"use": ["FILE"], "except": OPTIONS}})
     command = [BUF, "breaking", CURRENT, "--against", path, "--config", config, "--exclude-imports"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
