@@ -209,10 +209,12 @@ def _field(field: FieldDescriptor, limit: Limit | None, depth: int) -> Lines:
         yield from _single(field, limit, depth)
         return
     one = list(_single(field, limit, depth))
-    if not one:
+    if not one and limit is None:
         return
     least, most = (limit.least, limit.most) if limit else (0, 2**31 - 1)
     yield from _refused_if(f"not {least} <= len(value) <= {most}")
+    if not one:
+        return
     if one == list(_snowflake()):
         yield from _refused_if(f"min(value) <= 0 or max(value) > {MAX_SNOWFLAKE}")
     else:

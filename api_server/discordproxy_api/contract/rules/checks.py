@@ -47,7 +47,9 @@ def compile_check(field: FieldDescriptor, limit: Limit | None, nested: Check | N
     if is_map(field):
         return _texts_by_key(limit or Limit(most=MAX_TEXTS))
     single = nested or _single(field, limit)
-    return _elements(single, limit) if single and is_list(field) else single
+    if is_list(field):
+        return _elements(single or _anything, limit) if single or limit else None
+    return single
 
 
 def path_check(field: FieldDescriptor) -> Check:
@@ -111,6 +113,10 @@ def _single(field: FieldDescriptor, limit: Limit | None) -> Check | None:
     if field.type == FieldDescriptor.TYPE_STRING and not is_list(field):
         return _text(limit)
     return _number(limit) if field.type in NUMBERS and not is_list(field) else None
+
+
+def _anything(_value: Any, _path: str, _problems: FieldErrors) -> None:
+    """Accept every element: only the length of the list is limited."""
 
 
 def _snowflake(value: Any, path: str, problems: FieldErrors) -> None:
