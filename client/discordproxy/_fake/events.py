@@ -36,9 +36,7 @@ class EventLog:
             json=json.dumps(data),
         )
         if type_ == "INTERACTION_CREATE":
-            event.interaction.CopyFrom(from_json(Interaction, data))
-            if not event.interaction.HasField("user"):
-                event.interaction.user.CopyFrom(event.interaction.member.user)
+            event.interaction.CopyFrom(_interaction(data))
         self._events.append(event)
         return event
 
@@ -51,6 +49,15 @@ class EventLog:
             place += 1
             if event.kind == Event.GAP or _passes(request, event):
                 yield event
+
+
+def _interaction(data: dict[str, Any]) -> Interaction:
+    made = from_json(Interaction, data)
+    if made.HasField("member"):
+        made.member.guild_id = made.guild_id
+        if not made.HasField("user"):
+            made.user.CopyFrom(made.member.user)
+    return made
 
 
 def _passes(request: SubscribeEventsRequest, event: Event) -> bool:

@@ -110,6 +110,7 @@ def test_events_of_the_fake_carry_the_interaction(proxy, client):
     first, second = client.events()
     used = first.interaction
     assert (used.id, used.type, used.user.id) == (1, Interaction.APPLICATION_COMMAND, 9)
+    assert (used.member.user, used.member.guild_id) == (used.user, 7)
     assert dict(used.authorizing_integration_owners) == {"0": 7}
     assert used.data.resolved.channels[5].type == Channel.GUILD_TEXT
     assert used.data.resolved.roles[3].tags[0].id == 4
